@@ -1,0 +1,1 @@
+"""The command line: read a job file, enqueue its runs, follow, compare, report. Imports no framework."""

@@ -1,0 +1,1 @@
+"""The contract both sides agree on: jobs, runs, results, names. Imports no framework."""

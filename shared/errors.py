@@ -1,0 +1,92 @@
+"""Every error a user can meet, with the exit status it ends the command with.
+
+LikewiseError
+├── UsageError            2   a command that cannot mean anything: an unknown experiment id, a bad option
+├── JobFileError          2   a job file with one or more problems, each with its path and value
+├── DataError             2   data that cannot be trained on, by file, row and column
+├── ResultError           3   a stored result that cannot be read (another schema version, damaged)
+└── ServiceError          4   something the work needs is not there
+    ├── RedisError            no Redis, a refusing Redis, a wrong password
+    ├── NoWorkerError         no live worker serves a framework or device
+    └── StackError            the local stack could not be made or started
+
+An error's text is one message for the user: what, which value, and the next step. Errors know
+nothing of terminals; `producer.cli` prints them and turns them into exit statuses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Problem:
+    """One thing wrong in a job file.
+
+    `path` is dotted (`model.layers.0.units`), `value` is what stood there as short JSON text or
+    None where the field is missing, `message` says what is wrong and `hint` what would be right.
+    """
+
+    path: str
+    message: str
+    value: str | None = None
+    hint: str | None = None
+
+    def __str__(self) -> str:
+        shown = f" = {self.value}" if self.value is not None else ""
+        hint = f" ({self.hint})" if self.hint else ""
+        return f"{self.path}{shown}: {self.message}{hint}"
+
+
+class LikewiseError(Exception):
+    """The root: an error with a message for the user."""
+
+    exit_status = 1
+
+
+class UsageError(LikewiseError):
+    """A command that cannot mean anything."""
+
+    exit_status = 2
+
+
+class JobFileError(LikewiseError):
+    """A job file with problems; `source` names the file, `problems` is never empty."""
+
+    exit_status = 2
+
+    def __init__(self, source: str, problems: Sequence[Problem]) -> None:
+        self.source = source
+        self.problems = tuple(problems)
+        super().__init__("\n".join(f"{source}: {problem}" for problem in self.problems))
+
+
+class DataError(LikewiseError):
+    """Data that cannot be trained on."""
+
+    exit_status = 2
+
+
+class ResultError(LikewiseError):
+    """A stored result that cannot be read."""
+
+    exit_status = 3
+
+
+class ServiceError(LikewiseError):
+    """Something the work needs is not there."""
+
+    exit_status = 4
+
+
+class RedisError(ServiceError):
+    """No Redis, a refusing Redis, or a wrong password."""
+
+
+class NoWorkerError(ServiceError):
+    """No live worker serves a framework or a device."""
+
+
+class StackError(ServiceError):
+    """The local stack could not be made or started."""

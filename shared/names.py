@@ -1,0 +1,56 @@
+"""Every name that both sides must spell alike: frameworks' naming rule, tasks, queues, Redis keys.
+
+Nothing here lists the frameworks: a framework is whatever folder `worker/adapters/<name>_adapter`
+exists for, and the producer learns the live ones from the workers' presence.
+"""
+
+from __future__ import annotations
+
+TRAIN_TASK = "likewise.train"
+
+PREFIX = "likewise:"
+"""Every key of ours begins with this, so that access rules can name it."""
+
+EXPERIMENTS = PREFIX + "experiments"
+"""Sorted set: experiment id scored by submission time (server clock, seconds)."""
+
+ACTIVITY = PREFIX + "activity"
+"""Server time of the last command or run, so that an idle local stack can stop."""
+
+DEAD_LETTERS = PREFIX + "dead-letters"
+"""Capped stream of messages that are not ours, each with the reason."""
+
+
+def train_queue(framework: str, device: str) -> str:
+    """The queue of one framework's runs; `device` is `cpu`, `cuda` or `any`."""
+    return f"train.{framework}.{device}"
+
+
+def experiment_key(experiment_id: str) -> str:
+    """Hash: the experiment's document, its run ids and its submission time."""
+    return f"{PREFIX}experiment:{experiment_id}"
+
+
+def run_key(run_id: str) -> str:
+    """Hash: the run's record (see `shared.ledger`)."""
+    return f"{PREFIX}run:{run_id}"
+
+
+def progress_key(experiment_id: str) -> str:
+    """Capped stream of the experiment's progress events."""
+    return f"{PREFIX}progress:{experiment_id}"
+
+
+def worker_key(worker_id: str) -> str:
+    """String with a time to live: a live worker's presence document."""
+    return f"{PREFIX}worker:{worker_id}"
+
+
+def blob_key(sha256: str, chunk: int) -> str:
+    """String: one chunk of a blob's bytes."""
+    return f"{PREFIX}blob:{sha256}:{chunk}"
+
+
+def submission_key(given_key: str) -> str:
+    """String: the experiment id that a caller's idempotency key stands for."""
+    return f"{PREFIX}submission:{given_key}"

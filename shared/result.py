@@ -1,0 +1,130 @@
+"""What a run returns. Missing is null, never 0 and never NaN; every duration is in seconds."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from shared.arrays import ArrayRef
+from shared.frozen import Frozen
+from shared.spec.experiment import Framework
+from shared.spec.fields import Many
+
+RESULT_SCHEMA_VERSION: Literal[1] = 1
+
+Reason = Literal[
+    "diverged",         # the loss, an output or a weight became NaN or infinite
+    "out_of_memory",    # the host's or the device's memory ran out
+    "bad_shape",        # arrays that do not fit together, as the framework says it
+    "bad_weights",      # given initial weights that do not fit the model
+    "unsupported",      # this framework, version or device cannot do what the job asks
+    "data_damaged",     # an array is gone from the blob store or is not what its hash says
+    "cancelled",        # by the user
+    "worker_lost",      # given up after too many workers died with it
+    "invalid",          # the run could not be read (another schema version)
+    "internal",         # a fault of Likewise; the message carries the exception's last line
+]  # fmt: skip
+
+
+class Failure(Frozen):
+    """Why a training has no result; `seed`, `epoch` (from 1) and `step` (from 1) where it is known."""
+
+    reason: Reason
+    message: str
+    seed: int | None = None
+    epoch: int | None = None
+    step: int | None = None
+
+
+class Hashes(Frozen):
+    """SHA-256 of what must be the same in every framework."""
+
+    initial_weights: str
+    batches: str
+    """Of the sample indices of every batch trained on, in order, and of the dropout masks' keys."""
+
+
+class Timings(Frozen):
+    """Seconds by the worker's monotonic clock; the device is synchronised before each reading."""
+
+    queue_s: float | None = None
+    """From submission to claim, by the server's clock."""
+    build_s: float
+    """Model, weights, data on the device."""
+    compile_s: float
+    """The first call of each compiled program, training included; 0 where nothing is compiled."""
+    train_s: float
+    """All training calls but the compiling ones."""
+    predict_s: float
+    """Outputs on the held-out samples and on the rows to predict."""
+
+
+class SeedResult(Frozen):
+    """One seed's training.
+
+    `losses` has one number an epoch: the loss's reduction over all samples of the epoch, each batch
+    evaluated before its own update (`mean`: batch losses weighted by batch size; `sum`: their sum).
+    """
+
+    seed: int
+    status: Literal["succeeded", "failed"]
+    failure: Failure | None = None
+    epochs: int
+    """Epochs trained."""
+    losses: Many[float] = ()
+    validation_losses: Many[float] = ()
+    final_loss: float | None = None
+    stopped_early: bool = False
+    metrics: dict[str, dict[str, float | None]] = Field(default_factory=dict)
+    """By part (`train`, `validation`, `test`), by metric; null where undefined."""
+    predictions: ArrayRef | None = None
+    """The model's outputs for the rows of `predict`: (n, outputs)."""
+    outputs: ArrayRef | None = None
+    """The model's outputs on the part named by `outputs_of`: (n, outputs)."""
+    outputs_of: Literal["train", "validation", "test"] | None = None
+    weights: dict[str, ArrayRef] = Field(default_factory=dict)
+    """Trained weights by name, in Keras's layouts, in the run's precision."""
+    hashes: Hashes | None = None
+    timings: Timings | None = None
+    peak_bytes: int | None = None
+    """Peak resident memory of the worker's process since this training began."""
+    device_peak_bytes: int | None = None
+    """Peak memory of the accelerator since this training began; null on the CPU."""
+
+
+class Environment(Frozen):
+    """What ran, recorded by the worker that ran it."""
+
+    framework: Framework
+    framework_version: str
+    versions: dict[str, str]
+    """Of the packages that matter: python, numpy, celery, keras …"""
+    device: str
+    """`cpu`, or the accelerator's name."""
+    threads: int
+    execution: str
+    """What `execution: auto` became, such as `compiled (tf.function)`."""
+    flags: dict[str, str]
+    """Settings that change numbers: determinism, TF32, oneDNN."""
+    platform: str
+    host: str
+    image: str | None = None
+    """The container image, where the environment names it."""
+
+
+class RunResult(Frozen):
+    """The result of a run: one SeedResult a seed, or a failure of the whole run."""
+
+    schema_version: Literal[1] = RESULT_SCHEMA_VERSION
+    run_id: str
+    experiment_id: str
+    framework: Framework
+    status: Literal["succeeded", "failed"]
+    """`failed` if any seed failed."""
+    failure: Failure | None = None
+    """The whole run's failure, or the first failed seed's."""
+    seeds: Many[SeedResult] = ()
+    environment: Environment | None = None
+    worker: str | None = None
+    attempt: int = 1

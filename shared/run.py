@@ -1,0 +1,56 @@
+"""A Run: one framework, one resolved job, one or more seeds. What is queued, and all a worker needs."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from shared.arrays import ArrayRef
+from shared.frozen import Frozen
+from shared.spec.experiment import Framework, Job, Seed
+from shared.spec.fields import Many
+
+RUN_SCHEMA_VERSION: Literal[1] = 1
+
+Task = Literal["regression", "binary", "multiclass"]
+
+
+class Samples(Frozen):
+    """Samples of one part of the data: x (n, *features) float64; y as in Dataset."""
+
+    x: ArrayRef
+    y: ArrayRef
+
+
+class Dataset(Frozen):
+    """The data after loading, splitting and standardising, done once by the producer in NumPy.
+
+    x is float64 of shape (n, *features). y is float64 (n, targets) for regression and binary (values
+    0 and 1), int64 (n,) of class numbers for multiclass. Workers only cast to the run's precision.
+    """
+
+    task: Task
+    train: Samples
+    validation: Samples | None = None
+    test: Samples | None = None
+    predict: ArrayRef | None = None
+    """Rows of `predict`, standardised like the features: float64 (n, *features)."""
+    classes: int | None = None
+    """Number of classes, for multiclass."""
+    feature_names: Many[str] = ()
+    target_names: Many[str] = ()
+
+
+class Run(Frozen):
+    """The unit that is queued. `job` is resolved for `framework`; paths in it are never read by a worker."""
+
+    schema_version: Literal[1] = RUN_SCHEMA_VERSION
+    run_id: str = Field(pattern=r"^[a-z0-9-]{8,64}$")
+    experiment_id: str = Field(pattern=r"^[a-z0-9-]{8,64}$")
+    framework: Framework
+    job: Job
+    seeds: Many[Seed] = Field(min_length=1)
+    dataset: Dataset
+    given_weights: dict[str, ArrayRef] | None = None
+    """The arrays of `initial_weights` of type values or npz, float64; null for shared and framework."""

@@ -1,0 +1,101 @@
+"""Where the samples come from, how they are split and whether they are standardised."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from shared.frozen import Frozen
+from shared.spec.fields import Count, Fraction, Many, NonNegative, Word
+
+Table = Many[float] | Many[Many[float]]
+"""A flat list is one column: `[1, 2]` has two samples of one feature."""
+
+
+class Split(Frozen):
+    """Samples held out, drawn by a permutation from `seed`; the rest is trained on."""
+
+    validation: Fraction = 0.0
+    """Fraction of the samples for validation, rounded to whole samples."""
+    test: Fraction = 0.0
+    """Fraction of the samples for the test after training, rounded to whole samples."""
+    seed: int = Field(default=0, ge=0)
+
+    @model_validator(mode="after")
+    def _leaves_something(self) -> Split:
+        if self.validation + self.test >= 1:
+            raise ValueError(f"validation {self.validation} and test {self.test} leave nothing to train on")
+        return self
+
+
+class _Source(Frozen):
+    split: Split = Split()
+    standardize: bool = False
+    """Scale each feature to mean 0 and variance 1 over the training samples; targets stay."""
+
+
+class InlineData(_Source):
+    """Samples written in the job file."""
+
+    type: Literal["inline"]
+    x: Table
+    y: Table
+
+
+class CsvData(_Source):
+    """A CSV file with a header; the path is relative to the job file."""
+
+    type: Literal["csv"]
+    path: str = Field(min_length=1)
+    target: str | Many[str]
+    features: Many[str] | None = None
+    """Columns to train on; null takes every column that is not a target."""
+
+
+class ParquetData(_Source):
+    """A Parquet file; the path is relative to the job file."""
+
+    type: Literal["parquet"]
+    path: str = Field(min_length=1)
+    target: str | Many[str]
+    features: Many[str] | None = None
+
+
+class NpzData(_Source):
+    """A NumPy archive: array `x` (samples, ...), array `y` (samples,) or (samples, targets)."""
+
+    type: Literal["npz"]
+    path: str = Field(min_length=1)
+    x: str = "x"
+    y: str = "y"
+
+
+class BuiltinData(_Source):
+    """A data set that ships inside scikit-learn."""
+
+    type: Literal["builtin"]
+    name: Literal["diabetes", "digits", "iris", "wine", "breast_cancer"]
+
+
+class SyntheticData(_Source):
+    """Samples drawn from `seed`.
+
+    `linear`: y = 2·x₁ + … − 1 plus noise; `regression`: a random linear map; `classification`: two
+    or more Gaussian clouds, `classes` of them; `sine`: y = sin(x₁) plus noise.
+    """
+
+    type: Literal["synthetic"]
+    kind: Literal["linear", "regression", "classification", "sine"]
+    samples: Count = 100
+    features: Count = 1
+    classes: int = Field(default=2, ge=2)
+    noise: NonNegative = 0.0
+    seed: int = Field(default=0, ge=0)
+
+
+Data = Annotated[
+    InlineData | CsvData | ParquetData | NpzData | BuiltinData | SyntheticData,
+    Field(discriminator="type"),
+    Word,
+]

@@ -1,0 +1,78 @@
+"""The whole job file (Experiment) and what one framework makes of it (Job)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from shared.frozen import Frozen
+from shared.spec.data import Data, Table
+from shared.spec.fields import Many
+from shared.spec.loss import Loss
+from shared.spec.model import Model
+from shared.spec.optimizer import Optimizer
+from shared.spec.training import Training
+from shared.spec.weights import InitialWeights, SharedWeights
+
+SCHEMA_VERSION: Literal[1] = 1
+MAX_SEEDS = 10_000
+
+Framework = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=40)]
+Precision = Literal["float32", "float64"]
+Execution = Literal["auto", "eager", "compiled"]
+Device = Literal["auto", "cpu", "cuda"]
+MetricName = Literal["mae", "rmse", "r2", "accuracy", "f1", "auc"]
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
+
+
+class Job(Frozen):
+    """One training, fully resolved for one framework: nothing is left to a framework's default."""
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    name: str = Field(default="job", pattern=r"^[\w.-]{1,100}$")
+    data: Data
+    model: Model
+    loss: Loss
+    optimizer: Optimizer
+    training: Training
+    initial_weights: InitialWeights = SharedWeights(type="shared")
+    precision: Precision = "float32"
+    execution: Execution = "auto"
+    device: Device = "auto"
+    metrics: Many[MetricName] | None = None
+    """Null takes those that fit the loss."""
+    predict: Table | None = None
+    """Rows whose outputs are wanted after training; a flat list is one column."""
+
+
+class Experiment(Job):
+    """What the user declared: a job, the frameworks that train it, the seeds and the overrides."""
+
+    frameworks: Many[Framework] = Field(default=("tensorflow", "torch"), min_length=1)
+    seeds: (
+        Annotated[int, Field(ge=1, le=MAX_SEEDS)]
+        | Annotated[Many[Seed], Field(min_length=1, max_length=MAX_SEEDS)]
+    ) = 1
+    """A count n stands for the seeds 0 … n − 1."""
+    overrides: dict[Framework, dict[str, Any]] = Field(default_factory=dict)
+    """By framework: dotted paths and the values that replace the job's there."""
+
+    @model_validator(mode="after")
+    def _frameworks_fit(self) -> Experiment:
+        if len(set(self.frameworks)) != len(self.frameworks):
+            raise ValueError("frameworks names one framework twice")
+        for framework in self.overrides:
+            if framework not in self.frameworks:
+                raise ValueError(
+                    f"overrides.{framework} is for a framework that is not in frameworks "
+                    f"({', '.join(self.frameworks)})"
+                )
+        if not isinstance(self.seeds, int) and len(set(self.seeds)) != len(self.seeds):
+            raise ValueError("seeds names one seed twice")
+        return self
+
+    @property
+    def seed_list(self) -> tuple[int, ...]:
+        """The seeds to train with, in order."""
+        return tuple(range(self.seeds)) if isinstance(self.seeds, int) else self.seeds

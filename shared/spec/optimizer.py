@@ -1,0 +1,94 @@
+"""The optimizers, one pinned published formula each.
+
+g is the gradient after clipping, η the learning rate of this update, t counts updates from 1. Constants
+such as 1 − βᵗ are computed in float64 and rounded once to the run's precision. Every product, sum and
+quotient is an operation of its own (no fused multiply-add), in the order written.
+
+    sgd      w ← w − η·g; with momentum μ: v ← μ·v − η·g, w ← w + v
+             nesterov: v ← μ·v − η·g, w ← w + (μ·v − η·g)         (Sutskever et al. 2013)
+    adam     m ← m + (1−β₁)(g − m), v ← v + (1−β₂)(g² − v)
+             w ← w − (η/(1−β₁ᵗ))·m / (√v/√(1−β₂ᵗ) + ε)            (Kingma & Ba 2015, algorithm 1)
+    adamw    w ← w − η·λ·w, then adam without decay               (Loshchilov & Hutter 2019)
+    rmsprop  v ← v + (1−ρ)(g² − v), u = g/(√v + ε)                (Tieleman & Hinton 2012)
+             w ← w − η·u; with momentum μ: b ← μ·b + u, w ← w − η·b
+
+`weight_decay` λ is the L2 penalty's gradient, g ← g + λ·w after clipping, for all but adamw, where
+it is decoupled. It applies to every trainable weight. Clipping, at most one kind:
+`clip_value` c: each element to [−c, c]; `clip_norm` c: each tensor times min(1, c/‖g‖);
+`global_clip_norm` c: all tensors times min(1, c/‖all g‖).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from shared.frozen import Frozen
+from shared.spec.fields import Fraction, NonNegative, Positive, Word
+from shared.spec.schedule import Schedule
+
+
+class _Optimizer(Frozen):
+    learning_rate: Positive
+    weight_decay: NonNegative = 0.0
+    clip_value: Positive | None = None
+    clip_norm: Positive | None = None
+    global_clip_norm: Positive | None = None
+    schedule: Schedule | None = None
+
+    @model_validator(mode="after")
+    def _one_clipping(self) -> _Optimizer:
+        kinds = [k for k in ("clip_value", "clip_norm", "global_clip_norm") if getattr(self, k)]
+        if len(kinds) > 1:
+            raise ValueError(f"{kinds[0]} and {kinds[1]} exclude each other; keep one")
+        return self
+
+
+class Sgd(_Optimizer):
+    """Stochastic gradient descent, with momentum if asked."""
+
+    type: Literal["sgd"]
+    learning_rate: Positive = 0.01
+    momentum: Fraction = 0.0
+    nesterov: bool = False
+
+    @model_validator(mode="after")
+    def _nesterov_needs_momentum(self) -> Sgd:
+        if self.nesterov and self.momentum == 0:
+            raise ValueError("nesterov needs a momentum above 0")
+        return self
+
+
+class Adam(_Optimizer):
+    """Adam; epsilon stands outside the bias-corrected root."""
+
+    type: Literal["adam"]
+    learning_rate: Positive = 0.001
+    beta_1: Fraction = 0.9
+    beta_2: Fraction = 0.999
+    epsilon: Positive = 1e-7
+
+
+class AdamW(_Optimizer):
+    """Adam with decoupled weight decay."""
+
+    type: Literal["adamw"]
+    learning_rate: Positive = 0.001
+    weight_decay: NonNegative = 0.004
+    beta_1: Fraction = 0.9
+    beta_2: Fraction = 0.999
+    epsilon: Positive = 1e-7
+
+
+class RmsProp(_Optimizer):
+    """RMSprop; epsilon stands outside the root."""
+
+    type: Literal["rmsprop"]
+    learning_rate: Positive = 0.001
+    rho: Fraction = 0.9
+    momentum: Fraction = 0.0
+    epsilon: Positive = 1e-7
+
+
+Optimizer = Annotated[Sgd | Adam | AdamW | RmsProp, Field(discriminator="type"), Word]

@@ -1,0 +1,71 @@
+"""How the learning rate changes. `t` counts updates from 0, or epochs from 0 with `per: epoch`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from shared.frozen import Frozen
+from shared.spec.fields import Count, Many, NonNegative, Positive
+
+
+class _Schedule(Frozen):
+    per: Literal["step", "epoch"] = "step"
+    warmup: int = Field(default=0, ge=0)
+    """For t < warmup the rate is the schedule's rate times (t + 1)/(warmup + 1)."""
+
+
+class ConstantSchedule(_Schedule):
+    """The learning rate as declared; of use with `warmup`."""
+
+    type: Literal["constant"]
+
+
+class StepSchedule(_Schedule):
+    """learning_rate · gamma^⌊t / step_size⌋."""
+
+    type: Literal["step"]
+    step_size: Count
+    gamma: Positive = 0.1
+
+
+class ExponentialSchedule(_Schedule):
+    """learning_rate · decay_rate^(t / decay_steps)."""
+
+    type: Literal["exponential"]
+    decay_steps: Count
+    decay_rate: Positive
+
+
+class CosineSchedule(_Schedule):
+    """learning_rate · (alpha + (1 − alpha)·½(1 + cos(π·min(t, decay_steps)/decay_steps)))."""
+
+    type: Literal["cosine"]
+    decay_steps: Count
+    alpha: NonNegative = 0.0
+
+
+class PiecewiseSchedule(_Schedule):
+    """values[i] from boundaries[i − 1] on (t ≥ boundary); one value more than boundaries."""
+
+    type: Literal["piecewise"]
+    boundaries: Many[Count] = Field(min_length=1)
+    values: Many[Positive]
+
+    @model_validator(mode="after")
+    def _fits(self) -> PiecewiseSchedule:
+        if len(self.values) != len(self.boundaries) + 1:
+            raise ValueError(
+                f"{len(self.boundaries)} boundaries need {len(self.boundaries) + 1} values, "
+                f"not {len(self.values)}"
+            )
+        if list(self.boundaries) != sorted(set(self.boundaries)):
+            raise ValueError("boundaries must rise")
+        return self
+
+
+Schedule = Annotated[
+    ConstantSchedule | StepSchedule | ExponentialSchedule | CosineSchedule | PiecewiseSchedule,
+    Field(discriminator="type"),
+]

@@ -1,0 +1,142 @@
+"""The contract of a framework adapter: arithmetic only.
+
+The runner (`worker.runner`) owns data, batches, masks, schedules, clocks, progress, metrics and
+cancellation, all in NumPy; an adapter turns a job into the framework's own model, loss and update
+rule and runs blocks of steps. Every adapter folder `<name>_adapter/` has the same files:
+
+    adapter.py      the FrameworkAdapter, exported as `ADAPTER`; devices, versions, flags, errors
+    model.py        layers and activations as the framework's modules; weight names and layouts
+    losses.py       the formulas of `shared.spec.loss`
+    optimizers.py   the formulas of `shared.spec.optimizer`, one operation at a time
+    training.py     the Trainer: the compiled or eager loop over a block
+
+Nothing outside an adapter's folder names its framework, and only these folders import one.
+
+Weight names and layouts are Keras's: `<layer path>.kernel` (inputs, units), `<layer path>.bias`
+(units,), with `Model.layer_path(index)` as the layer path. An adapter converts where its framework
+differs. Activation formulas:
+
+    linear x; relu max(x, 0), gradient 0 at 0; leaky_relu x or 0.2·x below 0; elu x or exp(x) − 1 below 0
+    selu 1.0507009873554805·(x or 1.6732632423543772·(exp(x) − 1) below 0)
+    gelu ½x(1 + erf(x/√2)); gelu_tanh ½x(1 + tanh(√(2/π)(x + 0.044715x³))); silu x·sigmoid(x)
+    softplus log(1 + exp(x)); softsign x/(1 + |x|); tanh; sigmoid 1/(1 + exp(−x))
+    softmax over the last axis; mish x·tanh(softplus(x))
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.result import Reason
+from shared.spec import Job
+
+Floats = NDArray[np.floating[Any]]
+Weights = dict[str, Floats]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Block:
+    """n consecutive updates on batches of one size b.
+
+    `first_step` is the number of updates done before (0 at the start). `learning_rates` is float64 (n,).
+    `masks` has, by dropout layer path, the factors to multiply by: 0 or 1/(1 − rate), in the run's
+    precision, (n, b, *layer input).
+    """
+
+    indices: NDArray[np.int64]
+    """(n, b): which training samples each batch holds."""
+    learning_rates: NDArray[np.float64]
+    first_step: int
+    masks: Mapping[str, Floats] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Description:
+    """What an adapter says of its process, for `shared.result.Environment`."""
+
+    framework_version: str
+    versions: dict[str, str]
+    device: str
+    flags: dict[str, str]
+
+
+class Trainer(ABC):
+    """One job with its weights, data and optimizer state on the device.
+
+    Blocks must be handed over in order. The numbers must not depend on how steps are cut into blocks.
+    Not thread-safe.
+    """
+
+    execution: str
+    """What `execution` became, in words, such as `compiled (tf.function)` or `eager`."""
+    compiles: bool
+    """Whether the first call with a new batch size compiles a program."""
+
+    @abstractmethod
+    def train(self, block: Block) -> NDArray[np.float64]:
+        """Run the block's updates; return each batch's loss before its update, float64 (n,).
+
+        Returns when the device has finished. A loss may be NaN or infinite; the runner judges it.
+        """
+
+    @abstractmethod
+    def outputs(self, x: Floats) -> Floats:
+        """The model's outputs in inference mode: x (m, *features) → (m, outputs), in the run's precision."""
+
+    @abstractmethod
+    def weights(self) -> Weights:
+        """A copy of the current weights in canonical names and layouts."""
+
+    @abstractmethod
+    def load_weights(self, weights: Weights) -> None:
+        """Replace the weights (all of them); the optimizer's state stays."""
+
+
+class FrameworkAdapter(ABC):
+    """One framework in one process. `start` is called once, before anything else."""
+
+    name: ClassVar[str]
+    """The framework's word in job files and queues; the folder is `<name>_adapter`."""
+
+    @abstractmethod
+    def start(self, *, device: Literal["cpu", "cuda"], threads: int) -> None:
+        """Import the framework, pick the device, fix threads, determinism and precision flags, warm up.
+
+        Raises RuntimeError with a plain reason when the device cannot be had.
+        """
+
+    @abstractmethod
+    def describe(self) -> Description:
+        """Versions, device and flags as they are now."""
+
+    @abstractmethod
+    def default_weights(self, job: Job, *, input_shape: tuple[int, ...], seed: int) -> Weights:
+        """The framework's own default initial weights for the job's model, from `seed`."""
+
+    @abstractmethod
+    def build(
+        self, job: Job, *, input_shape: tuple[int, ...], weights: Weights, x: Floats, y: NDArray[Any]
+    ) -> Trainer:
+        """A Trainer that starts from `weights`, with the training samples on the device.
+
+        x (n, *input_shape) is in the run's precision. y is in the run's precision (n, targets), or
+        int64 (n,) of class numbers for categorical_crossentropy.
+        """
+
+    @abstractmethod
+    def reason_of(self, error: BaseException) -> Reason | None:
+        """The typed reason of an exception the framework raised, or None where it is not known."""
+
+    @abstractmethod
+    def reset_device_peak(self) -> None:
+        """Forget the device's memory peak; nothing on the CPU."""
+
+    @abstractmethod
+    def device_peak_bytes(self) -> int | None:
+        """The accelerator's memory peak since the reset; None on the CPU."""
