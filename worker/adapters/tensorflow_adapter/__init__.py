@@ -1,0 +1,1 @@
+"""The tensorflow adapter (see `worker.adapters.base`)."""
