@@ -2,14 +2,15 @@
 
 g is the gradient after clipping, η the learning rate of this update, t counts updates from 1. Constants
 such as 1 − βᵗ are computed in float64 and rounded once to the run's precision. Every product, sum and
-quotient is an operation of its own (no fused multiply-add), in the order written.
+quotient is an operation of its own (no fused multiply-add), in the order written; what stands in
+square brackets is one constant, as `worker.constants` names it.
 
     sgd      w ← w − η·g; with momentum μ: v ← μ·v − η·g, w ← w + v
              nesterov: v ← μ·v − η·g, w ← w + (μ·v − η·g)         (Sutskever et al. 2013)
-    adam     m ← m + (1−β₁)(g − m), v ← v + (1−β₂)(g² − v)
-             w ← w − (η/(1−β₁ᵗ))·m / (√v/√(1−β₂ᵗ) + ε)            (Kingma & Ba 2015, algorithm 1)
-    adamw    w ← w − η·λ·w, then adam without decay               (Loshchilov & Hutter 2019)
-    rmsprop  v ← v + (1−ρ)(g² − v), u = g/(√v + ε)                (Tieleman & Hinton 2012)
+    adam     m ← m + [1−β₁]·(g − m), v ← v + [1−β₂]·(g·g − v)
+             w ← w − ([η/(1−β₁ᵗ)]·m) / (√v/[√(1−β₂ᵗ)] + ε)        (Kingma & Ba 2015, algorithm 1)
+    adamw    w ← w − [η·λ]·w, then adam without decay             (Loshchilov & Hutter 2019)
+    rmsprop  v ← v + [1−ρ]·(g·g − v), u = g/(√v + ε)              (Tieleman & Hinton 2012)
              w ← w − η·u; with momentum μ: b ← μ·b + u, w ← w − η·b
 
 `weight_decay` λ is the L2 penalty's gradient, g ← g + λ·w after clipping, for all but adamw, where
