@@ -1,0 +1,9 @@
+"""From a job's `data` section to NumPy arrays: one loader a module, then splitting and standardising.
+
+Knows files and scikit-learn; knows nothing of Redis, frameworks or the terminal.
+"""
+
+from producer.data.prepare import prepare
+from producer.data.prepared import Arrays, PreparedData, PreparedRun
+
+__all__ = ["Arrays", "PreparedData", "PreparedRun", "prepare"]

@@ -1,0 +1,34 @@
+"""A loaded job file made ready to submit: resolved for each framework, its data loaded and checked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from producer.checks import advice, check
+from producer.data import PreparedRun, prepare
+from producer.jobfile import LoadedExperiment
+from producer.resolve import resolve
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreparedExperiment:
+    """What every command that trains starts from."""
+
+    loaded: LoadedExperiment
+    runs: dict[str, PreparedRun]
+    """By framework, in the order of the job file."""
+    advice: tuple[str, ...]
+    """Sentences about settings that are allowed but seldom meant."""
+
+
+def prepare_experiment(loaded: LoadedExperiment) -> PreparedExperiment:
+    """Resolve, load the data and check that all of it fits together.
+
+    Raises JobFileError with every problem found, or DataError.
+    """
+    jobs = resolve(loaded.experiment, source=loaded.source)
+    runs = {
+        framework: PreparedRun(job=job, data=prepare(job, loaded.base)) for framework, job in jobs.items()
+    }
+    check(runs, source=loaded.source)
+    return PreparedExperiment(loaded=loaded, runs=runs, advice=advice(runs))
