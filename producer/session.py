@@ -1,0 +1,108 @@
+"""A command's way to the services: the configured Redis, else the local stack.
+
+Celery and everything heavy is imported when first used, so that reading commands stay quick.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from shared.connection import connect
+from shared.errors import RedisError
+from shared.names import ACTIVITY
+
+if TYPE_CHECKING:
+    import celery
+    import redis
+
+    from shared.blobs import BlobStore
+    from shared.ledger import Ledger
+    from shared.settings import Settings
+
+SECONDS_A_DAY = 86_400
+
+
+class Session:
+    """The services of one command. `local` tells whether they are the local stack's."""
+
+    def __init__(self, settings: Settings, *, redis_url: str, client: redis.Redis, local: bool) -> None:
+        self.settings = settings
+        self.redis_url = redis_url
+        self.client = client
+        self.local = local
+        self.retention_s = settings.retention_days * SECONDS_A_DAY
+
+    @cached_property
+    def app(self) -> celery.Celery:
+        """The Celery application that sends tasks and reads results."""
+        from shared.celery_app import make_app
+
+        return make_app(self.redis_url, retention_s=self.retention_s)
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """The records of experiments and runs."""
+        from shared.ledger import Ledger
+
+        return Ledger(self.client, retention_s=self.retention_s)
+
+    @cached_property
+    def blobs(self) -> BlobStore:
+        """The arrays, by content."""
+        from shared.blobs import BlobStore
+
+        return BlobStore(
+            self.client,
+            url=self.settings.blob_url,
+            redis_limit_bytes=self.settings.blob_redis_limit_mb * 2**20,
+            retention_s=self.retention_s,
+            cache_dir=self.settings.cache_dir,
+        )
+
+    def close(self) -> None:
+        """Close the connections."""
+        if "app" in self.__dict__:
+            self.app.close()
+        self.client.close()
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def open_session(settings: Settings, *, frameworks: Sequence[str], say: Callable[[str], None]) -> Session:
+    """Reach the configured Redis; without one, ensure the local stack with a worker for each framework.
+
+    With no frameworks only Redis is ensured and no environment is made. `say` is told, in one line,
+    what is being waited for. Raises RedisError, or StackError with the way out.
+    """
+    if settings.redis_url is not None:
+        return Session(
+            settings, redis_url=settings.redis_url, client=connect(settings.redis_url), local=False
+        )
+    from producer.stack import client as stack
+
+    url = stack.ensure(settings, frameworks, say=say)
+    try:
+        redis_client = connect(url)
+    except RedisError:
+        # The stack was just ending, or its Redis is being restarted: ask for it anew.
+        url = stack.ensure(settings, frameworks, say=say, patiently=True)
+        redis_client = connect(url)
+    touch(redis_client)
+    if not stack.is_up(settings):
+        # It was idle and is ending (it withdraws its state, then looks at the activity once more).
+        url = stack.ensure(settings, frameworks, say=say, patiently=True)
+        redis_client = connect(url)
+        touch(redis_client)
+    return Session(settings, redis_url=url, client=redis_client, local=True)
+
+
+def touch(client: redis.Redis) -> None:
+    """Note that the stack is in use, by the server's clock."""
+    seconds, _ = client.time()
+    client.set(ACTIVITY, str(seconds))
