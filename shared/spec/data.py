@@ -7,10 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from shared.frozen import Frozen
-from shared.spec.fields import Count, Fraction, Many, NonNegative, Word
-
-Table = Many[float] | Many[Many[float]]
-"""A flat list is one column: `[1, 2]` has two samples of one feature."""
+from shared.spec.fields import Count, DataSeed, Fraction, Many, NonNegative, Table, Word
 
 
 class Split(Frozen):
@@ -20,7 +17,7 @@ class Split(Frozen):
     """Fraction of the samples for validation, rounded to whole samples."""
     test: Fraction = 0.0
     """Fraction of the samples for the test after training, rounded to whole samples."""
-    seed: int = Field(default=0, ge=0)
+    seed: DataSeed = 0
 
     @model_validator(mode="after")
     def _leaves_something(self) -> Split:
@@ -91,7 +88,7 @@ class SyntheticData(_Source):
     features: Count = 1
     classes: int = Field(default=2, ge=2)
     noise: NonNegative = 0.0
-    seed: int = Field(default=0, ge=0)
+    seed: DataSeed = 0
 
 
 Data = Annotated[

@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from shared.frozen import Frozen
-from shared.spec.data import Data, Table
-from shared.spec.fields import Many
+from shared.spec.data import Data
+from shared.spec.fields import Many, Table
 from shared.spec.loss import Loss
 from shared.spec.model import Model
 from shared.spec.optimizer import Optimizer

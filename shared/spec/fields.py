@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BeforeValidator, Field, Strict
+from pydantic import BeforeValidator, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, Strict
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 T = TypeVar("T")
 
@@ -15,11 +18,81 @@ Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
+DataSeed = Annotated[int, Field(ge=0, lt=2**63)]
 
 
 def _typed(value: Any) -> Any:
     return {"type": value} if isinstance(value, str) else value
 
 
-Word = BeforeValidator(_typed, json_schema_input_type=Any)
+class _Word:
+    """Reads a word as a mapping with only that `type`, and says in the JSON Schema which words may."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_before_validator_function(_typed, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        union = handler(schema)
+        members = [handler.resolve_ref_schema(dict(member)) for member in union.get("oneOf", [])]
+        words = [word for member in members if member["required"] == ["type"] for word in _types(member)]
+        return {"anyOf": [{"enum": words, "type": "string"}, union]} if words else union
+
+
+def _types(member: JsonSchemaValue) -> list[str]:
+    declared = member["properties"]["type"]
+    return list(declared["enum"]) if "enum" in declared else [declared["const"]]
+
+
+Word = _Word()
 """A word may stand for a mapping with only a `type`: `loss: mse` is `loss: {type: mse}`."""
+
+
+def _even_numbers(value: Any) -> Any:
+    """Find the first thing wrong with rows of numbers, where the union would list every number twice."""
+    if not isinstance(value, list | tuple):
+        raise PydanticCustomError("table", "expected a list of numbers, or a list of rows of numbers")
+    if not value:
+        raise PydanticCustomError("table", "expected at least one row, and there is none")
+    rows = isinstance(value[0], list | tuple)
+    for number, row in enumerate(value, start=1):
+        if isinstance(row, list | tuple) != rows:
+            raise _table_error(number, row, "a list" if rows else "a number", "like the rows before it")
+        if not rows:
+            _finite(number, None, row)
+            continue
+        if not row:
+            raise PydanticCustomError("table", "row {row} is empty", {"row": number})
+        if len(row) != len(value[0]):
+            raise PydanticCustomError(
+                "table",
+                "row {row} has {found} values where row 1 has {expected}",
+                {"row": number, "found": len(row), "expected": len(value[0])},
+            )
+        for column, item in enumerate(row, start=1):
+            _finite(number, column, item)
+    return value
+
+
+def _finite(row: int, column: int | None, value: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise _table_error(row, value, "a number", "", column)
+    try:
+        finite = math.isfinite(value)
+    except OverflowError:
+        finite = False
+    if not finite:
+        raise _table_error(row, value, "a finite number", "", column)
+
+
+def _table_error(
+    row: int, value: Any, expected: str, why: str, column: int | None = None
+) -> PydanticCustomError:
+    where = f"row {row}" if column is None else f"row {row}, column {column}"
+    text = f"{where} is not {expected}{' ' * bool(why)}{why}"
+    return PydanticCustomError("table", "{text}", {"text": text, "value": value})
+
+
+Table = Annotated[Many[float] | Many[Many[float]], BeforeValidator(_even_numbers)]
+"""Rows of finite numbers, all of one length. A flat list is one column: `[1, 2]` has two rows."""
