@@ -23,6 +23,8 @@ class Settings(Frozen):
     """`redis://[:password@]host:port/0`; unset, the producer uses its own local stack."""
     redis_password_file: Path | None = None
     """A file with the password (a container secret); it goes into `redis_url`."""
+    allow_volatile_redis: bool = False
+    """Accept a Redis that keeps nothing on disk or evicts keys: runs and results may then be lost."""
     blob_url: str | None = None
     """An fsspec URL for arrays above `blob_redis_limit_mb`, such as file:///data or s3://bucket."""
     blob_redis_limit_mb: int = Field(default=64, ge=1)

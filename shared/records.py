@@ -1,0 +1,71 @@
+"""What the ledger says of runs, experiments and workers, as values."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from shared.frozen import Frozen
+from shared.result import Failure
+from shared.spec.experiment import Experiment, Framework
+from shared.spec.fields import Many
+
+RunState = Literal["queued", "leased", "succeeded", "failed", "cancelled"]
+WorkerState = Literal["starting", "idle", "busy"]
+
+FINAL: tuple[RunState, ...] = ("succeeded", "failed", "cancelled")
+"""States that never change again."""
+
+
+class RunRecord(Frozen):
+    """Where one run stands. All times are seconds by the Redis server's clock."""
+
+    run_id: str
+    experiment_id: str
+    framework: Framework
+    queue: str
+    state: RunState
+    attempt: int
+    """How often a worker has claimed it."""
+    fence: int
+    """Raised by each claim; what carries an older one is refused."""
+    worker: str | None = None
+    """Who holds it, or held it last."""
+    submitted_s: float
+    claimed_s: float | None = None
+    finished_s: float | None = None
+    cancel_requested: bool = False
+    failure: Failure | None = None
+
+    @property
+    def final(self) -> bool:
+        """Whether the state never changes again."""
+        return self.state in FINAL
+
+
+class ExperimentRecord(Frozen):
+    """A submitted experiment and the runs made of it."""
+
+    experiment_id: str
+    submitted_s: float
+    experiment: Experiment
+    run_ids: Many[str]
+
+
+class WorkerPresence(Frozen):
+    """A live worker, as it described itself at its last beat."""
+
+    worker_id: str
+    framework: Framework
+    device: Literal["cpu", "cuda"]
+    queues: Many[str]
+    host: str
+    pid: int
+    versions: dict[str, str]
+    """Empty until the framework is loaded."""
+    threads: int
+    image: str | None = None
+    state: WorkerState
+    run_id: str | None = None
+    """The run it is busy with."""
+    started_s: float
+    seen_s: float
