@@ -48,6 +48,8 @@ class Settings(Frozen):
     """Of a worker: the machine's name, which containers on one machine share."""
     image: str | None = None
     """Of a worker: the container image, for the record."""
+    heartbeat_file: Path | None = None
+    """Of a worker: a file touched with each announcement in Redis, for a container's health check."""
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] | None = None) -> Settings:
