@@ -90,9 +90,11 @@ def breaches(root: Path) -> list[str]:
         own = adapter_of(module)
         refused = {name for framework, names in owned.items() if framework != own for name in names}
         refused.update(NEVER[module.partition(".")[0]])
-        for name in imported_names(path, module):
-            if name.partition(".")[0] in refused or (own and adapter_of(name) not in (None, own)):
-                found.append(f"{module} imports {name}")
+        found += [
+            f"{module} imports {name}"
+            for name in imported_names(path, module)
+            if name.partition(".")[0] in refused or (own and adapter_of(name) not in (None, own))
+        ]
     return found
 
 
