@@ -1,0 +1,81 @@
+"""Why a training stopped: one exception with a typed reason, and how others become it.
+
+Only what a job can cause is typed here. An exception of a callback (Redis away, a lost lease) is none
+of the job's and passes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from shared.errors import LikewiseError, ServiceError
+from shared.result import Failure, Reason
+from worker.adapters.base import FrameworkAdapter
+
+_LONGEST_MESSAGE = 1_000
+
+_SENTENCES: dict[Reason, str] = {
+    "out_of_memory": "Memory ran out; make training.batch_size or the model smaller",
+    "bad_shape": "Arrays do not fit together",
+    "unsupported": "This worker cannot do what the job asks",
+    "internal": "A fault in Likewise or its worker, please report it",
+}
+
+
+class TrainingError(Exception):
+    """A training that ends without a result; the message is for the user."""
+
+    def __init__(
+        self, reason: Reason, message: str, *, epoch: int | None = None, step: int | None = None
+    ) -> None:
+        super().__init__(message)
+        self.reason: Reason = reason
+        self.epoch = epoch
+        self.step = step
+
+    def failure(self, seed: int | None = None) -> Failure:
+        """As it travels in a result."""
+        return Failure(reason=self.reason, message=str(self), seed=seed, epoch=self.epoch, step=self.step)
+
+
+@contextmanager
+def typed(adapter: FrameworkAdapter) -> Iterator[None]:
+    """Turn whatever the work inside raises into TrainingError; KeyboardInterrupt and SystemExit pass."""
+    try:
+        yield
+    except TrainingError:
+        raise
+    except MemoryError as error:
+        raise TrainingError("out_of_memory", _message("out_of_memory", error)) from error
+    except Exception as error:
+        reason = adapter.reason_of(error) or "internal"
+        raise TrainingError(reason, _message(reason, error)) from error
+
+
+@contextmanager
+def loading(what: str) -> Iterator[None]:
+    """Type the failure of loading an array; a blob store that cannot be reached is none of the job's."""
+    try:
+        yield
+    except ServiceError:
+        raise
+    except MemoryError as error:
+        raise TrainingError("out_of_memory", _message("out_of_memory", error)) from error
+    except (LikewiseError, ValueError, LookupError, OSError) as error:
+        raise TrainingError("data_damaged", f"{what} cannot be read: {_said(error)}") from error
+
+
+def _message(reason: Reason, error: BaseException) -> str:
+    sentence = _SENTENCES.get(reason)
+    said = _said(error)
+    return f"{sentence}: {said}" if sentence else said
+
+
+def _said(error: BaseException) -> str:
+    """The exception in one line: frameworks put what matters first or last, so both, shortened."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    text = " … ".join(dict.fromkeys([lines[0], lines[-1]])) if lines else type(error).__name__
+    if not isinstance(error, LikewiseError) and lines:
+        text = f"{type(error).__name__}: {text}"
+    return text if len(text) <= _LONGEST_MESSAGE else text[: _LONGEST_MESSAGE - 1] + "…"
