@@ -1,0 +1,168 @@
+"""Where training starts: names and shapes of a model's weights, drawing them, checking given ones.
+
+A drawn tensor is addressed by (seed, layer index, tensor index), so adding a layer at the end
+changes nothing before it. Names and layouts are those of `worker.adapters.base`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import prod, sqrt
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.spec import Layer, Model
+from shared.spec.experiment import Precision
+from shared.spec.model import (
+    Constant,
+    Dense,
+    FanScaled,
+    Initializer,
+    Normal,
+    Ones,
+    Orthogonal,
+    Uniform,
+    Zeros,
+)
+from worker.adapters.base import Weights
+from worker.draws import Draws, Purpose
+from worker.failures import TrainingError
+from worker.shapes import Shape, layer_shapes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tensor:
+    """One weight of a layer. The fans scale its initializer; a bias has those of its kernel's layer."""
+
+    name: str
+    shape: Shape
+    initializer: Initializer
+    fan_in: int
+    fan_out: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """A tensor's name in the whole model and its address for drawing."""
+
+    name: str
+    layer: int
+    item: int
+    tensor: Tensor
+
+
+def model_weights(model: Model, input_shape: Shape) -> tuple[Place, ...]:
+    """Every weight of the model, in order. Raises TrainingError (`bad_shape`)."""
+    shapes = layer_shapes(model, input_shape)
+    return tuple(
+        Place(name=f"{model.layer_path(index)}.{tensor.name}", layer=index, item=item, tensor=tensor)
+        for index, layer in enumerate(model.layers)
+        for item, tensor in enumerate(_tensors(layer, shapes[index]))
+    )
+
+
+def draw_weights(model: Model, input_shape: Shape, *, seed: int, precision: Precision) -> Weights:
+    """Draw every weight in float64 by its declared initializer, then round to the precision."""
+    draws = Draws(seed, Purpose.WEIGHTS)
+    return {place.name: _draw(place, draws).astype(precision) for place in model_weights(model, input_shape)}
+
+
+def check_weights(
+    given: Mapping[str, NDArray[Any]], model: Model, input_shape: Shape, *, precision: Precision
+) -> Weights:
+    """Given arrays in the run's precision and the model's order.
+
+    Raises TrainingError (`bad_weights`) listing what is expected.
+    """
+    expected = {place.name: place.tensor.shape for place in model_weights(model, input_shape)}
+    problems = [f"{name} is missing" for name in expected if name not in given]
+    problems += [f"{name} is not a weight of this model" for name in given if name not in expected]
+    for name, shape in expected.items():
+        if name in given and given[name].shape != shape:
+            problems.append(f"{name} has the shape {_words(given[name].shape)}, not {_words(shape)}")
+        elif name in given and not np.isfinite(given[name]).all():
+            problems.append(f"{name} holds NaN or infinite numbers")
+    if problems:
+        wanted = ", ".join(f"{name} {_words(shape)}" for name, shape in expected.items()) or "no weights"
+        raise TrainingError(
+            "bad_weights",
+            f"The initial weights do not fit the model: {'; '.join(problems)}. Expected: {wanted}",
+        )
+    return {name: np.ascontiguousarray(given[name], dtype=precision) for name in expected}
+
+
+def _tensors(layer: Layer, shape: Shape) -> tuple[Tensor, ...]:
+    """A layer's weights for an input of this shape. New layer types get their case here."""
+    match layer:
+        case Dense(units=units):
+            fans = {"fan_in": shape[-1], "fan_out": units}
+            kernel = Tensor(
+                name="kernel",
+                shape=(shape[-1], units),
+                initializer=layer.kernel_initializer,
+                **fans,
+            )
+            bias = Tensor(name="bias", shape=(units,), initializer=layer.bias_initializer, **fans)
+            return (kernel, bias) if layer.use_bias else (kernel,)
+        case _:
+            return ()
+
+
+def _draw(place: Place, draws: Draws) -> NDArray[np.float64]:
+    tensor = place.tensor
+    count = prod(tensor.shape)
+    address = {"index": place.layer, "item": place.item}
+    match tensor.initializer:
+        case Zeros():
+            flat = np.zeros(count)
+        case Ones():
+            flat = np.ones(count)
+        case Constant(value=value):
+            flat = np.full(count, value)
+        case Uniform(minval=low, maxval=high):
+            flat = low + (high - low) * draws.uniforms(count, **address)
+        case Normal(mean=mean, stddev=stddev):
+            flat = mean + stddev * draws.normals(count, **address)
+        case FanScaled(type=kind):
+            deviation = sqrt(_variance(kind, tensor))
+            if kind.endswith("uniform"):
+                flat = deviation * sqrt(3.0) * (2.0 * draws.uniforms(count, **address) - 1.0)
+            else:
+                flat = deviation * draws.normals(count, **address)
+        case Orthogonal(gain=gain):
+            flat = gain * _orthogonal(draws.normals(count, **address).reshape(_matrix(tensor.shape)))
+    return flat.reshape(tensor.shape)
+
+
+def _variance(kind: str, tensor: Tensor) -> float:
+    scheme = kind.split("_", maxsplit=1)[0]
+    if scheme == "glorot":
+        return 2.0 / (tensor.fan_in + tensor.fan_out)
+    return {"he": 2.0, "lecun": 1.0}[scheme] / tensor.fan_in
+
+
+def _matrix(shape: Shape) -> tuple[int, int]:
+    """A tensor as a matrix: all axes but the last are its rows; a vector is one row."""
+    return (prod(shape[:-1]), shape[-1])
+
+
+def _orthogonal(drawn: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Orthonormal rows, or columns where there are fewer of them, by Gram and Schmidt, each twice.
+
+    A library's QR would be quicker, but its last bits depend on the processor.
+    """
+    wide = drawn if drawn.shape[0] <= drawn.shape[1] else drawn.T
+    rows = np.array(wide)
+    for row in range(len(rows)):
+        for _ in range(2):
+            overlaps = (rows[:row] * rows[row]).sum(axis=1)
+            rows[row] -= (overlaps[:, None] * rows[:row]).sum(axis=0)
+        rows[row] /= np.sqrt((rows[row] * rows[row]).sum())
+    return rows if wide is drawn else rows.T
+
+
+def _words(shape: Shape) -> str:
+    return f"({', '.join(map(str, shape))})"
