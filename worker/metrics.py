@@ -1,0 +1,139 @@
+"""Metrics of a model's raw outputs in NumPy and float64; None where a metric is undefined.
+
+Outputs are (n, targets), logits for the cross-entropies; targets as in `worker.losses`.
+
+    mae, rmse    over all elements
+    r2           1 − Σ(t − o)²/Σ(t − mean)², averaged over the targets; none for a constant target
+    accuracy     share of right classes; binary: of elements whose logit is above 0 just where t is 1
+    f1           2TP/(2TP + FP + FN); binary: of class 1, averaged over the targets;
+                 multiclass: averaged over the classes that occur in targets or predictions
+    auc          share of (positive, negative) pairs in the right order, ties half; multiclass: each
+                 class's probability against the rest, averaged; none where a class is missing
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.spec import Loss
+from shared.spec.experiment import MetricName
+from shared.spec.loss import BinaryCrossentropy, CategoricalCrossentropy
+
+Float64 = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+REGRESSION: tuple[MetricName, ...] = ("mae", "rmse", "r2")
+CLASSIFICATION: tuple[MetricName, ...] = ("accuracy", "f1", "auc")
+
+
+def default_metrics(loss: Loss) -> tuple[MetricName, ...]:
+    """The metrics that fit the loss."""
+    classifies = isinstance(loss, BinaryCrossentropy | CategoricalCrossentropy)
+    return CLASSIFICATION if classifies else REGRESSION
+
+
+def compute_metrics(
+    names: Sequence[MetricName], *, loss: Loss, outputs: NDArray[Any], targets: NDArray[Any]
+) -> dict[str, float | None]:
+    """Each named metric; None for one that does not fit the loss or is undefined on these samples."""
+    if len(outputs) == 0:
+        return dict.fromkeys(names)
+    o = outputs.astype(np.float64)
+    if isinstance(loss, CategoricalCrossentropy):
+        return {name: _finite(_MULTICLASS, name, o, targets.astype(np.int64)) for name in names}
+    if isinstance(loss, BinaryCrossentropy):
+        return {name: _finite(_BINARY, name, o, targets.astype(np.int64)) for name in names}
+    return {name: _finite(_REGRESSION, name, o, targets.astype(np.float64)) for name in names}
+
+
+def _mae(o: Float64, t: Float64) -> float:
+    return float(np.abs(o - t).mean())
+
+
+def _rmse(o: Float64, t: Float64) -> float:
+    return float(np.sqrt(((o - t) ** 2).mean()))
+
+
+def _r2(o: Float64, t: Float64) -> float | None:
+    spread = ((t - t.mean(axis=0)) ** 2).sum(axis=0)
+    if (t == t[0]).all(axis=0).any():
+        return None
+    return float((1.0 - ((t - o) ** 2).sum(axis=0) / spread).mean())
+
+
+def _binary_accuracy(o: Float64, t: Integers) -> float:
+    return float(((o > 0) == (t == 1)).mean())
+
+
+def _binary_f1(o: Float64, t: Integers) -> float | None:
+    return _mean([_f1(o[:, k] > 0, t[:, k] == 1) for k in range(t.shape[1])])
+
+
+def _binary_auc(o: Float64, t: Integers) -> float | None:
+    return _mean([_auc(o[:, k], t[:, k] == 1) for k in range(t.shape[1])])
+
+
+def _accuracy(o: Float64, t: Integers) -> float:
+    return float((o.argmax(axis=1) == t).mean())
+
+
+def _multiclass_f1(o: Float64, t: Integers) -> float | None:
+    predicted = o.argmax(axis=1)
+    return _mean([_f1(predicted == k, t == k) for k in np.union1d(predicted, t)])
+
+
+def _multiclass_auc(o: Float64, t: Integers) -> float | None:
+    weights = np.exp(o - o.max(axis=1, keepdims=True))
+    probabilities = weights / weights.sum(axis=1, keepdims=True)
+    return _mean([_auc(probabilities[:, k], t == k) for k in range(o.shape[1])])
+
+
+def _f1(predicted: NDArray[np.bool_], true: NDArray[np.bool_]) -> float | None:
+    both = int((predicted & true).sum())
+    either = int(predicted.sum()) + int(true.sum())
+    return 2.0 * both / either if either else None
+
+
+def _auc(scores: Float64, positive: NDArray[np.bool_]) -> float | None:
+    """By the positives' rank sum (Mann & Whitney 1947); tied scores share their mean rank."""
+    positives = int(positive.sum())
+    negatives = len(positive) - positives
+    if not positives or not negatives:
+        return None
+    _, group, size = np.unique(scores, return_inverse=True, return_counts=True)
+    mean_rank = np.cumsum(size) - (size - 1) / 2.0
+    rank_sum = float(mean_rank[group][positive].sum())
+    return (rank_sum - positives * (positives + 1) / 2.0) / (positives * negatives)
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    """Undefined as soon as one of them is."""
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known and len(known) == len(values) else None
+
+
+_REGRESSION: dict[str, Callable[..., float | None]] = {"mae": _mae, "rmse": _rmse, "r2": _r2}
+_BINARY: dict[str, Callable[..., float | None]] = {
+    "accuracy": _binary_accuracy,
+    "f1": _binary_f1,
+    "auc": _binary_auc,
+}
+_MULTICLASS: dict[str, Callable[..., float | None]] = {
+    "accuracy": _accuracy,
+    "f1": _multiclass_f1,
+    "auc": _multiclass_auc,
+}
+
+
+def _finite(
+    table: dict[str, Callable[..., float | None]], name: str, outputs: Float64, targets: NDArray[Any]
+) -> float | None:
+    if name not in table:
+        return None
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        value = table[name](outputs, targets)
+    return value if value is not None and np.isfinite(value) else None
