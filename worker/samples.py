@@ -1,0 +1,144 @@
+"""The run's data in memory: fetched by content, cast to the run's precision, checked against the model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.arrays import ArrayRef
+from shared.result import Reason
+from shared.run import Run, Samples
+from shared.spec import Job
+from shared.spec.loss import CategoricalCrossentropy
+from worker.adapters.base import Floats
+from worker.batches import Plan
+from worker.failures import TrainingError, loading
+from worker.shapes import output_units
+
+Load = Callable[[ArrayRef], NDArray[Any]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """Samples of one part of the data: x (n, *features); y as an adapter takes it (see `build`)."""
+
+    x: Floats
+    y: NDArray[Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunData:
+    """Everything a run trains on and is measured on, in the run's precision."""
+
+    parts: dict[str, Part]
+    """`train`, and `validation` and `test` where there are any."""
+    predict: Floats | None
+    given_weights: dict[str, NDArray[Any]] = field(default_factory=dict)
+
+    @property
+    def train(self) -> Part:
+        """The samples trained on."""
+        return self.parts["train"]
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """The shape of one sample."""
+        return self.train.x.shape[1:]
+
+
+def load_run(run: Run, load: Load) -> RunData:
+    """Fetch a run's arrays.
+
+    Raises TrainingError: `data_damaged`, `out_of_memory`, or `unsupported` for numbers too large for
+    the run's precision.
+    """
+    dataset, job = run.dataset, run.job
+    found = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}
+    parts = {
+        name: _load_part(name, samples, job, load) for name, samples in found.items() if samples is not None
+    }
+    predict = None
+    if dataset.predict is not None:
+        with loading("the rows of predict"):
+            predict = _cast(load(dataset.predict), job, "predict")
+    given = {}
+    for name, ref in (run.given_weights or {}).items():
+        with loading(f"the initial weights {name}"):
+            given[name] = load(ref)
+    return RunData(parts=parts, predict=predict, given_weights=given)
+
+
+def _load_part(name: str, samples: Samples, job: Job, load: Load) -> Part:
+    with loading(f"the {name} samples"):
+        x, y = load(samples.x), load(samples.y)
+        return Part(x=_cast(x, job, f"x of {name}"), y=_targets(y, job, f"y of {name}"))
+
+
+def _targets(y: NDArray[Any], job: Job, what: str) -> NDArray[Any]:
+    """Class numbers (n,) for categorical_crossentropy, else (n, targets) in the run's precision."""
+    if not isinstance(job.loss, CategoricalCrossentropy):
+        return _cast(y.reshape(len(y), -1), job, what)
+    if y.ndim == 2 and y.shape[1] > 1:
+        return np.asarray(y.argmax(axis=1), dtype=np.int64)
+    return np.asarray(y.reshape(-1), dtype=np.int64)
+
+
+def _cast(array: NDArray[Any], job: Job, what: str) -> Floats:
+    with np.errstate(over="ignore"):
+        cast: Floats = array.astype(job.precision)
+    if not np.isfinite(cast).all():
+        raise TrainingError(
+            "unsupported",
+            f"{what} holds numbers that {job.precision} cannot hold; "
+            "scale the data (data.standardize: true), or set precision: float64",
+        )
+    return cast
+
+
+def check_fit(data: RunData, job: Job) -> None:
+    """Raise TrainingError (`bad_shape`) where the data do not fit the model or its training."""
+    units = output_units(job.model, data.input_shape)
+    rows = {name: part.x for name, part in data.parts.items()}
+    if data.predict is not None:
+        rows["predict"] = data.predict
+    for name, x in rows.items():
+        if x.shape[1:] != data.input_shape:
+            raise _bad(f"A row of {name} has the shape {x.shape[1:]}, a training sample {data.input_shape}")
+    for name, part in data.parts.items():
+        if len(part.x) != len(part.y):
+            raise _bad(f"{name} has {len(part.x)} samples and {len(part.y)} targets")
+        if part.y.ndim == 2 and part.y.shape[1] != units:
+            raise _bad(
+                f"The model gives {_count(units, 'output')} a sample, but {name} has "
+                f"{_count(part.y.shape[1], 'target')}; set the last layer's units to {part.y.shape[1]}"
+            )
+        if part.y.ndim == 1 and len(part.y) and not 0 <= part.y.min() <= part.y.max() < units:
+            raise _bad(
+                f"The model gives {_count(units, 'output')} a sample, so classes run from 0 to {units - 1}, "
+                f"but {name} has the classes {part.y.min()} to {part.y.max()}"
+            )
+    if Plan.of(job.training, len(data.train.x)).steps == 0:
+        raise _bad(
+            f"There is nothing to train on: {_count(len(data.train.x), 'training sample')}, batches of "
+            f"{job.training.batch_size} and drop_last: {str(job.training.drop_last).lower()}; "
+            "make training.batch_size smaller"
+        )
+    stopping = job.training.early_stopping
+    if stopping and stopping.monitor == "validation_loss" and "validation" not in data.parts:
+        raise _bad(
+            "training.early_stopping watches the validation_loss, but no samples are held out for it; "
+            "set data.split.validation, or monitor: loss"
+        )
+
+
+def _bad(message: str) -> TrainingError:
+    reason: Reason = "bad_shape"
+    return TrainingError(reason, message)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

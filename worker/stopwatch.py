@@ -1,0 +1,35 @@
+"""Where a training's time goes: one clock for the four phases of `shared.result.Timings`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Literal
+
+from shared.result import Timings
+
+Phase = Literal["build_s", "compile_s", "train_s", "predict_s"]
+
+
+class Stopwatch:
+    """Adds up seconds by phase. Adapters return only when the device has finished."""
+
+    def __init__(self) -> None:
+        self._seconds: dict[Phase, float] = {
+            "build_s": 0.0,
+            "compile_s": 0.0,
+            "train_s": 0.0,
+            "predict_s": 0.0,
+        }
+
+    @contextmanager
+    def measure(self, phase: Phase) -> Iterator[None]:
+        """Time what is inside; what raises is not counted."""
+        begin = time.perf_counter()
+        yield
+        self._seconds[phase] += time.perf_counter() - begin
+
+    def timings(self, queue_s: float | None) -> Timings:
+        """The phases so far."""
+        return Timings(queue_s=queue_s, **self._seconds)
