@@ -1,0 +1,33 @@
+"""Checks that every adapter makes before it trains, so that no framework broadcasts silently."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from numpy.typing import NDArray
+
+from worker.adapters.base import Weights
+from worker.adapters.errors import BadShapeError
+
+Shape = tuple[int, ...]
+
+
+def check_targets(output_shape: Shape, y: NDArray[Any]) -> None:
+    """Refuse targets that would be broadcast against the outputs; class numbers (n,) fit (n, classes)."""
+    fits = len(output_shape) == 1 if y.ndim == 1 else output_shape == y.shape[1:]
+    if not fits:
+        raise BadShapeError(
+            f"the model gives outputs of shape {output_shape} a sample, but the targets have {y.shape[1:]}"
+        )
+
+
+def check_weights(shapes: Mapping[str, Shape], weights: Weights) -> None:
+    """Refuse weights that are not exactly the model's, by name and shape."""
+    for name in sorted({*shapes, *weights}):
+        if name not in weights:
+            raise BadShapeError(f"the weights lack {name}, of shape {shapes[name]}")
+        if name not in shapes:
+            raise BadShapeError(f"the weights have {name}, which the model has not")
+        if weights[name].shape != shapes[name]:
+            raise BadShapeError(f"{name} has the shape {weights[name].shape}; the model needs {shapes[name]}")

@@ -1,0 +1,141 @@
+"""TensorFlow with Keras: devices, versions, flags and exceptions. Imports TensorFlow in `start` alone."""
+
+from __future__ import annotations
+
+import os
+import platform
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.result import Reason
+from shared.spec import Job
+from worker.adapters.base import Description, Floats, FrameworkAdapter, Trainer, Weights
+from worker.adapters.errors import BadShapeError, UnsupportedError
+from worker.adapters.warm import warm_up
+
+_ENVIRONMENT = {
+    "KERAS_BACKEND": "tensorflow",
+    "TF_CPP_MIN_LOG_LEVEL": "3",  # a worker's stderr is for what a person must act on
+    "TF_ENABLE_ONEDNN_OPTS": "0",  # matrix products are as fast without, and it speaks up at import
+}
+_SHAPE_WORDS = ("shape", "dimension", "rank", "matrix size-incompatible", "incompatible with the layer")
+
+
+class TensorFlowAdapter(FrameworkAdapter):
+    """See `worker.adapters.base`."""
+
+    name = "tensorflow"
+
+    def __init__(self) -> None:
+        self._device = "/CPU:0"
+        self._device_name = "cpu"
+
+    def start(self, *, device: Literal["cpu", "cuda"], threads: int) -> None:
+        """Import TensorFlow, pick the device and pin what changes numbers."""
+        os.environ.update(_ENVIRONMENT)
+        import tensorflow as tf
+
+        gpus = tf.config.list_physical_devices("GPU")
+        if device == "cuda":
+            if not gpus:
+                raise RuntimeError(
+                    "TensorFlow finds no GPU here: run this worker on a host with an NVIDIA GPU and its "
+                    "driver, with the packages of requirements-gpu.txt, or give it the device cpu"
+                )
+            tf.config.set_visible_devices(gpus[0], "GPU")
+            tf.config.experimental.set_memory_growth(gpus[0], True)
+            self._device = "/GPU:0"
+            details = tf.config.experimental.get_device_details(gpus[0])
+            self._device_name = details.get("device_name", "cuda")
+        else:
+            tf.config.set_visible_devices([], "GPU")
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.threading.set_inter_op_parallelism_threads(1)
+        tf.config.experimental.enable_op_determinism()
+        tf.config.experimental.enable_tensor_float_32_execution(False)
+        # The graph optimizer regroups products and turns quotients into products; the formulas are
+        # pinned operation by operation, so the graph is run as it was written.
+        tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+        warm_up(self)
+
+    def describe(self) -> Description:
+        """Versions, device and flags."""
+        import keras
+        import tensorflow as tf
+
+        on = {True: "on", False: "off"}
+        return Description(
+            framework_version=tf.__version__,
+            versions={
+                "tensorflow": tf.__version__,
+                "keras": keras.__version__,
+                "numpy": np.__version__,
+                "python": platform.python_version(),
+            },
+            device=self._device_name,
+            flags={
+                "determinism": "on",
+                "tf32": on[tf.config.experimental.tensor_float_32_execution_enabled()],
+                "onednn": on[_ENVIRONMENT["TF_ENABLE_ONEDNN_OPTS"] == "1"],
+                "xla": "off",
+                "graph_optimizer": "off",
+            },
+        )
+
+    def default_weights(self, job: Job, *, input_shape: tuple[int, ...], seed: int) -> Weights:
+        """Keras's default initial weights."""
+        from worker.adapters.tensorflow_adapter.model import default_weights
+
+        return default_weights(job.model, input_shape=input_shape, precision=job.precision, seed=seed)
+
+    def build(
+        self, job: Job, *, input_shape: tuple[int, ...], weights: Weights, x: Floats, y: NDArray[Any]
+    ) -> Trainer:
+        """A Trainer with everything on the device."""
+        import tensorflow as tf
+
+        from worker.adapters.tensorflow_adapter.model import Network
+        from worker.adapters.tensorflow_adapter.training import TensorFlowTrainer
+
+        with tf.device(self._device):
+            network = Network(job.model, input_shape=input_shape, precision=job.precision, initializers=False)
+            network.load(weights)
+        return TensorFlowTrainer(job, network=network, x=x, y=y, device=self._device)
+
+    def reason_of(self, error: BaseException) -> Reason | None:
+        """The typed reason of TensorFlow's, Keras's or Python's exception."""
+        import tensorflow as tf
+
+        message = str(error).lower()
+        match error:
+            case MemoryError() | tf.errors.ResourceExhaustedError():
+                return "out_of_memory"
+            case BadShapeError():
+                return "bad_shape"
+            case UnsupportedError() | NotImplementedError() | tf.errors.UnimplementedError():
+                return "unsupported"
+            case ValueError() | tf.errors.InvalidArgumentError() if any(
+                word in message for word in _SHAPE_WORDS
+            ):
+                return "bad_shape"
+        return None
+
+    def reset_device_peak(self) -> None:
+        """Forget the GPU's memory peak."""
+        if self._device != "/CPU:0":
+            import tensorflow as tf
+
+            tf.config.experimental.reset_memory_stats("GPU:0")
+
+    def device_peak_bytes(self) -> int | None:
+        """The GPU's memory peak since the reset."""
+        if self._device == "/CPU:0":
+            return None
+        import tensorflow as tf
+
+        return int(tf.config.experimental.get_memory_info("GPU:0")["peak"])
+
+
+ADAPTER = TensorFlowAdapter()

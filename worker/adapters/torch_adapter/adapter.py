@@ -1,0 +1,140 @@
+"""PyTorch: devices, versions, flags and exceptions. Imports torch in `start` alone."""
+
+from __future__ import annotations
+
+import os
+import platform
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.result import Reason
+from shared.spec import Job
+from worker.adapters.base import Description, Floats, FrameworkAdapter, Trainer, Weights
+from worker.adapters.errors import BadShapeError, UnsupportedError
+from worker.adapters.warm import warm_up
+
+_CUBLAS_WORKSPACE = ":4096:8"  # without a fixed workspace cuBLAS is not deterministic
+_SHAPE_WORDS = ("shape", "size", "dimension")
+_MEMORY_WORDS = ("out of memory", "not enough memory", "can't allocate memory")
+
+
+class TorchAdapter(FrameworkAdapter):
+    """See `worker.adapters.base`."""
+
+    name = "torch"
+
+    def __init__(self) -> None:
+        self._device = "cpu"
+
+    def start(self, *, device: Literal["cpu", "cuda"], threads: int) -> None:
+        """Import PyTorch, pick the device and pin what changes numbers."""
+        os.environ["CUBLAS_WORKSPACE_CONFIG"] = _CUBLAS_WORKSPACE
+        import torch
+
+        if device == "cuda":
+            if not torch.cuda.is_available():
+                raise RuntimeError(
+                    "PyTorch finds no GPU here: run this worker on a host with an NVIDIA GPU and its "
+                    "driver, with the packages of requirements-gpu.txt, or give it the device cpu"
+                )
+            torch.cuda.init()
+        self._device = device
+        torch.set_num_threads(threads)
+        torch.set_num_interop_threads(1)
+        torch.use_deterministic_algorithms(True)
+        torch.utils.deterministic.fill_uninitialized_memory = False  # we read nothing we did not write
+        torch.set_float32_matmul_precision("highest")
+        torch.backends.cudnn.allow_tf32 = False
+        torch.backends.cudnn.benchmark = False
+        torch.backends.nnpack.set_flags(False)
+        warm_up(self)
+
+    def describe(self) -> Description:
+        """Versions, device and flags."""
+        import torch
+
+        on = {True: "on", False: "off"}
+        versions = {
+            "torch": torch.__version__,
+            "numpy": np.__version__,
+            "python": platform.python_version(),
+        }
+        if torch.version.cuda is not None:
+            versions["cuda"] = torch.version.cuda
+        return Description(
+            framework_version=torch.__version__,
+            versions=versions,
+            device="cpu" if self._device == "cpu" else torch.cuda.get_device_name(0),
+            flags={
+                "determinism": on[torch.are_deterministic_algorithms_enabled()],
+                "tf32": on[torch.backends.cuda.matmul.allow_tf32 or torch.backends.cudnn.allow_tf32],
+                "onednn": on[torch.backends.mkldnn.enabled],
+                "nnpack": "off",
+                "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+            },
+        )
+
+    def default_weights(self, job: Job, *, input_shape: tuple[int, ...], seed: int) -> Weights:
+        """torch.nn's default initial weights."""
+        import torch
+
+        from worker.adapters.torch_adapter.model import default_weights
+
+        dtype = getattr(torch, job.precision)
+        return default_weights(job.model, input_shape=input_shape, dtype=dtype, seed=seed)
+
+    def build(
+        self, job: Job, *, input_shape: tuple[int, ...], weights: Weights, x: Floats, y: NDArray[Any]
+    ) -> Trainer:
+        """A Trainer with everything on the device."""
+        import torch
+
+        from worker.adapters.torch_adapter.model import Network
+        from worker.adapters.torch_adapter.training import TorchTrainer
+
+        dtype = getattr(torch, job.precision)
+        network = Network(
+            job.model, input_shape=input_shape, dtype=dtype, device=self._device, initializers=False
+        )
+        network.load(weights)
+        return TorchTrainer(job, network=network, x=x, y=y, device=self._device)
+
+    def reason_of(self, error: BaseException) -> Reason | None:
+        """The typed reason of PyTorch's or Python's exception."""
+        import torch
+
+        message = str(error).lower()
+        match error:
+            case MemoryError() | torch.OutOfMemoryError():
+                return "out_of_memory"
+            case BadShapeError():
+                return "bad_shape"
+            case UnsupportedError() | NotImplementedError():
+                return "unsupported"
+            case RuntimeError() if any(words in message for words in _MEMORY_WORDS):
+                return "out_of_memory"
+            case RuntimeError() | ValueError() | IndexError() if any(
+                word in message for word in _SHAPE_WORDS
+            ):
+                return "bad_shape"
+        return None
+
+    def reset_device_peak(self) -> None:
+        """Forget the GPU's memory peak."""
+        if self._device != "cpu":
+            import torch
+
+            torch.cuda.reset_peak_memory_stats()
+
+    def device_peak_bytes(self) -> int | None:
+        """The GPU's memory peak since the reset."""
+        if self._device == "cpu":
+            return None
+        import torch
+
+        return int(torch.cuda.max_memory_allocated())
+
+
+ADAPTER = TorchAdapter()
