@@ -5,11 +5,31 @@ Pure: no files, network or data.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import copy
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import ValidationError
+
+from producer import paths
+from producer.display import printable, short
+from producer.problems import problems
+from shared.errors import JobFileError, Problem
 from shared.spec import Experiment, Job
+from shared.spec.experiment import MetricName
+
+METRICS: Mapping[str, tuple[MetricName, ...]] = {
+    "mse": ("mae", "rmse", "r2"),
+    "mae": ("mae", "rmse", "r2"),
+    "huber": ("mae", "rmse", "r2"),
+    "binary_crossentropy": ("accuracy", "f1", "auc"),
+    "categorical_crossentropy": ("accuracy", "f1"),
+}
+"""The metrics that fit a loss; all of them are reported where the job file names none."""
+
+COMMON = ("schema_version", "name", "seeds", "frameworks", "overrides")
+"""Fields that are the same for every framework."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,9 +46,65 @@ def resolve(experiment: Experiment, *, source: str = "job file") -> dict[str, Jo
 
     Raises JobFileError for overrides that do not fit, as `overrides.<framework>.<path>`.
     """
-    raise NotImplementedError
+    jobs: dict[str, Job] = {}
+    found: list[Problem] = []
+    for framework in experiment.frameworks:
+        # Only what was written: an override of a `type` then takes the new type's own defaults along.
+        document = experiment.model_dump(
+            mode="json", exclude={"frameworks", "seeds", "overrides"}, exclude_unset=True
+        )
+        prefix = f"overrides.{framework}."
+        wrong = [
+            problem
+            for path, value in sorted(experiment.overrides.get(framework, {}).items())
+            for problem in _override(document, path, value, prefix)
+        ]
+        if wrong:
+            found += wrong
+            continue
+        try:
+            job = Job.model_validate(document)
+        except ValidationError as error:
+            found += problems(error, Job, document, prefix=prefix)
+        else:
+            metrics = METRICS[job.loss.type] if job.metrics is None else job.metrics
+            jobs[framework] = job.model_copy(update={"metrics": metrics})
+    if found:
+        raise JobFileError(source, found)
+    return jobs
+
+
+def _override(document: dict[str, Any], path: str, value: Any, prefix: str) -> list[Problem]:
+    shown = f"{prefix}{printable(path)}"
+    field = path.split(".", 1)[0]
+    if field in COMMON:
+        message = f"{field} is the same for every framework and cannot be overridden"
+        return [Problem(path=shown, value=short(value), message=message)]
+    try:
+        paths.assign(document, path, copy.deepcopy(value))
+    except paths.PathError as error:
+        return [Problem(path=shown, value=short(value), message=error.message, hint=error.hint)]
+    return []
 
 
 def setting_differences(jobs: Mapping[str, Job]) -> list[SettingDifference]:
     """The leaf settings that are not the same in every framework, sorted by path."""
-    raise NotImplementedError
+    leaves = {framework: dict(_leaves(job.model_dump(mode="json"))) for framework, job in jobs.items()}
+    every_path = sorted({path for settings in leaves.values() for path in settings})
+    differences = (
+        SettingDifference(path=path, values={f: settings.get(path) for f, settings in leaves.items()})
+        for path in every_path
+    )
+    return [d for d in differences if len({repr(value) for value in d.values.values()}) > 1]
+
+
+def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted paths of the plain values; a list is one value unless it holds mappings."""
+    if isinstance(value, dict) and value:
+        for key, item in value.items():
+            yield from _leaves(item, f"{path}.{key}" if path else key)
+    elif isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
+        for index, item in enumerate(value):
+            yield from _leaves(item, f"{path}.{index}")
+    else:
+        yield path, value

@@ -19,13 +19,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+SHOWN_PROBLEMS = 20
+"""Of one job file, in its error's text; the error itself carries all of them."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Problem:
     """One thing wrong in a job file.
 
-    `path` is dotted (`model.layers.0.units`), `value` is what stood there as short JSON text or
-    None where the field is missing, `message` says what is wrong and `hint` what would be right.
+    `path` is dotted (`model.layers.0.units`), or empty for the file as a whole; `value` is what stood
+    there as short JSON text, or None where the field is missing; `message` says what is wrong and
+    `hint` what would be right.
     """
 
     path: str
@@ -36,7 +40,7 @@ class Problem:
     def __str__(self) -> str:
         shown = f" = {self.value}" if self.value is not None else ""
         hint = f" ({self.hint})" if self.hint else ""
-        return f"{self.path}{shown}: {self.message}{hint}"
+        return f"{self.path}{shown}: {self.message}{hint}" if self.path else f"{self.message}{hint}"
 
 
 class LikewiseError(Exception):
@@ -59,7 +63,14 @@ class JobFileError(LikewiseError):
     def __init__(self, source: str, problems: Sequence[Problem]) -> None:
         self.source = source
         self.problems = tuple(problems)
-        super().__init__("\n".join(f"{source}: {problem}" for problem in self.problems))
+        super().__init__(f"{source}: {self._listed()}")
+
+    def _listed(self) -> str:
+        if len(self.problems) == 1:
+            return str(self.problems[0])
+        more = len(self.problems) - SHOWN_PROBLEMS
+        lines = [f"{len(self.problems)} problems", *map(str, self.problems[:SHOWN_PROBLEMS])]
+        return "\n  ".join(lines + ([f"… and {more} more"] if more > 0 else []))
 
 
 class DataError(LikewiseError):

@@ -96,3 +96,11 @@ def _table_error(
 
 Table = Annotated[Many[float] | Many[Many[float]], BeforeValidator(_even_numbers)]
 """Rows of finite numbers, all of one length. A flat list is one column: `[1, 2]` has two rows."""
+
+
+def _number_or_even_numbers(value: Any) -> Any:
+    return _even_numbers(value) if isinstance(value, list | tuple) else value
+
+
+Numbers = Annotated[float | Many[float] | Many[Many[float]], BeforeValidator(_number_or_even_numbers)]
+"""An array of up to two dimensions: a finite number, a list of them, or rows of one length."""

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from shared.frozen import Frozen
-from shared.spec.fields import Count, Many, NonNegative, Positive
+from shared.spec.fields import Count, Many, NonNegative, Positive, Word
 
 
 class _Schedule(Frozen):
@@ -68,4 +68,5 @@ class PiecewiseSchedule(_Schedule):
 Schedule = Annotated[
     ConstantSchedule | StepSchedule | ExponentialSchedule | CosineSchedule | PiecewiseSchedule,
     Field(discriminator="type"),
+    Word,
 ]

@@ -7,9 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from shared.frozen import Frozen
-from shared.spec.fields import Many, Word
-
-Values = float | Many[float] | Many[Many[float]]
+from shared.spec.fields import Numbers, Word
 
 
 class SharedWeights(Frozen):
@@ -28,7 +26,7 @@ class GivenWeights(Frozen):
     """Written in the job file: `layers.0.kernel: [[0.37]]`, in Keras's layouts."""
 
     type: Literal["values"]
-    weights: dict[str, Values] = Field(min_length=1)
+    weights: dict[str, Numbers] = Field(min_length=1)
 
 
 class NpzWeights(Frozen):

@@ -1,0 +1,72 @@
+"""Dotted paths into a job file's plain values: how `--set` and `overrides` write.
+
+A list's items go by index or, for layers, by name. Pure.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from producer.display import did_you_mean, short
+
+_OPEN = {("overrides", "*"), ("initial_weights", "weights")}
+"""Mappings whose keys are themselves dotted: the rest of a path is one key."""
+
+
+class PathError(ValueError):
+    """A path that leads nowhere; `hint` says what would."""
+
+    def __init__(self, message: str, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+def assign(document: Any, path: str, value: Any) -> None:
+    """Put the value where the path leads, in place; mappings on the way are made where they lack.
+
+    A word on the way stands for a mapping with that type. Raises PathError.
+    """
+    parts = path.split(".")
+    if not all(parts):
+        raise PathError("is not a path", "words and numbers with single dots, such as training.epochs")
+    here = document
+    for depth, part in enumerate(parts[:-1]):
+        if _is_open(parts[:depth]) and isinstance(here, dict):
+            here[".".join(parts[depth:])] = value
+            return
+        key = _key(here, part, parts[:depth])
+        below = here.get(key) if isinstance(here, dict) else here[key]
+        if below is None or isinstance(below, str):
+            below = {} if below is None else {"type": below}
+            here[key] = below
+        here = below
+    here[_key(here, parts[-1], parts[:-1])] = value
+
+
+def _is_open(parts: list[str]) -> bool:
+    return len(parts) == 2 and (tuple(parts) in _OPEN or (parts[0], "*") in _OPEN)
+
+
+def _key(here: Any, part: str, above: list[str]) -> Any:
+    """What to index `here` with; raises PathError."""
+    where = ".".join(above) or "the job file"
+    if isinstance(here, dict):
+        return part
+    if not isinstance(here, list):
+        raise PathError(f"{where} is {short(here)}, which has nothing named {short(part)}")
+    names = {item["name"]: i for i, item in enumerate(here) if isinstance(item, dict) and _named(item)}
+    if part in names:
+        return names[part]
+    if part.isascii() and part.isdigit() and len(part) < 10:
+        if int(part) < len(here):
+            return int(part)
+        last = f"0 to {len(here) - 1}" if here else "none"
+        raise PathError(f"{where} has no item {part}", f"its items are {last}")
+    if names:
+        raise PathError(f"{where} has no item named {short(part)}", did_you_mean(part, list(names)))
+    raise PathError(f"{where} is a list, and {short(part)} is no index", "items count from 0")
+
+
+def _named(item: dict[str, Any]) -> bool:
+    return isinstance(item.get("name"), str)

@@ -1,0 +1,290 @@
+"""Pydantic's errors in a newcomer's words.
+
+Pydantic names a place by the model's inner structure (`data`, `inline`, `x`, `tuple[float, ...]`), and
+reports a failed union once a member. Here each error is walked down the models beside the document, so
+that the path is what the user wrote (`data.x`) and the fields that would be right are at hand.
+"""
+
+from __future__ import annotations
+
+import types
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Union, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from producer.display import also_known, did_you_mean, printable, short
+from shared.errors import Problem
+from shared.spec.data import BuiltinData
+
+_MISSING = object()
+BUILTIN_NAMES: tuple[str, ...] = get_args(BuiltinData.model_fields["name"].annotation)
+
+_KINDS = {
+    "data": "data source",
+    "initial_weights": "weights source",
+    "kernel_initializer": "initializer",
+    "bias_initializer": "initializer",
+}
+"""What a field's mapping is called, where the field's own name does not say it."""
+
+_EXAMPLES = {
+    "data": "for example `data: {type: csv, path: houses.csv, target: price}`",
+    "model": "for example `model: {layers: [{type: dense, units: 1}]}`",
+    "model.layers": "for example `layers: [{type: dense, units: 1}]`",
+    "loss": "for example `loss: mse`",
+    "optimizer": "for example `optimizer: {type: sgd, learning_rate: 0.01}`",
+    "training": "for example `training: {epochs: 100}`",
+    "training.epochs": "for example `epochs: 100`",
+    "frameworks": "for example `frameworks: [tensorflow, torch]`",
+    "seeds": "a count such as 3, or a list such as [1, 2, 3]",
+    "predict": "for example `predict: [10.0]`, or a list of rows",
+}
+
+_TYPES = {
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "int_parsing_size": "a smaller whole number",
+    "float_type": "a number",
+    "bool_type": "true or false",
+    "string_type": "text",
+    "tuple_type": "a list",
+    "list_type": "a list",
+    "dict_type": "a mapping",
+    "model_type": "a mapping",
+    "model_attributes_type": "a word, or a mapping with a type",
+    "none_required": "null",
+}
+
+_RULES = {
+    "greater_than": "must be above {gt:g}",
+    "greater_than_equal": "must be {ge:g} or more",
+    "less_than": "must be below {lt:g}",
+    "less_than_equal": "must be at most {le:,}",
+    "finite_number": "must be a finite number",
+    "too_short": "must not be empty",
+    "string_too_short": "must not be empty",
+    "too_long": "has more than {max_length:,} items",
+    "string_too_long": "is longer than {max_length} characters",
+}
+
+_PATTERNS = {
+    "name": "letters, digits, `_`, `-` and `.`, at most 100 of them; a layer's begins with a letter",
+    "frameworks": "lower-case words such as tensorflow or torch",
+    "overrides": "lower-case words such as tensorflow or torch",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Found:
+    """One of pydantic's errors, with its place in the document."""
+
+    path: tuple[str, ...]
+    value: Any
+    fields: tuple[str, ...]
+    """Field names that the mapping at the place above allows."""
+    tags: tuple[str, ...]
+    """The types that a mapping at the place may have."""
+    kind: str
+    """What the mapping above is: `layer dense`, `training`."""
+    union: tuple[str, ...] | None
+    """Path of the innermost union of plain types that the error passed through."""
+    error: ErrorDetails
+
+
+def problems(
+    error: ValidationError, model: type[BaseModel], document: Any, *, prefix: str = ""
+) -> list[Problem]:
+    """Every problem, one a place, in the order of the models' fields; `prefix` goes before each path."""
+    by_union: dict[Any, list[_Found]] = defaultdict(list)
+    for number, details in enumerate(error.errors(include_url=False)):
+        found = _walk(details, model, document)
+        if details["type"] == "too_short" and found.value:
+            continue  # pydantic counts only the items that are valid; those that are not have errors of their own
+        by_union[number if found.union is None else found.union].append(found)
+    return [_problem(found, prefix) for group in by_union.values() for found in _most_telling(group)]
+
+
+def _most_telling(group: list[_Found]) -> list[_Found]:
+    """Of the errors of a union's members, those of the member that the user meant."""
+    if len(group) == 1 or group[0].union is None:
+        return group
+    deepest = max(len(found.path) for found in group)
+    deep = [found for found in group if len(found.path) == deepest]
+    ranged = [found for found in deep if found.error["type"] not in _TYPES]
+    return (ranged or deep)[:1] if deepest == len(group[0].union) else deep
+
+
+def _walk(details: ErrorDetails, model: type[BaseModel], document: Any) -> _Found:
+    options: list[Any] = [model]
+    value: Any = document
+    path: list[str] = []
+    fields: tuple[str, ...] = ()
+    kind, union = "job file", None
+    for element in details["loc"]:
+        models = [option for option in options if _is_model(option)]
+        if element == "[key]":
+            continue
+        if isinstance(element, int) and (rows := _items(options)):
+            options = list(_options(rows))
+            value = _below(value, element)
+        elif len(models) > 1:  # the tag of a union of mappings
+            options = [option for option in models if element in _tags(option)]
+            value = {"type": value} if isinstance(value, str) else value
+            kind = f"{element} {_kind(path)}"
+            continue
+        elif models:
+            fields = tuple(models[0].model_fields)
+            kind = kind if "type" in fields else (path[-1] if path else "job file")
+            field = models[0].model_fields.get(str(element))
+            options = [] if field is None else list(_options(field.annotation))
+            value = _below(value, element)
+        elif mapped := _mapped(options):
+            options = list(_options(mapped))
+            value = _below(value, element)
+        else:  # a member of a union of plain types
+            union = tuple(path)
+            options = _member(options, str(element))
+            continue
+        path.append(str(element))
+    return _Found(
+        path=tuple(path),
+        value=value,
+        fields=fields,
+        tags=tuple(tag for option in options for tag in _tags(option)),
+        kind=kind,
+        union=union,
+        error=details,
+    )
+
+
+def _problem(found: _Found, prefix: str) -> Problem:
+    message, hint = _words(found)
+    path = found.path
+    value = None if found.value is _MISSING else short(found.value)
+    context = found.error.get("ctx", {})
+    match found.error["type"]:
+        case "union_tag_invalid" if isinstance(found.value, dict):
+            path, value = (*path, "type"), short(found.value.get("type"))
+        case "union_tag_not_found":
+            path, value = (*path, "type"), None
+        case "table" if "value" in context:
+            message, value = message.replace(" is not ", f" is {short(context['value'])}, not ", 1), None
+        case "value_error":
+            value = None
+            path = _named_in(message, path, found)
+            message = message.removeprefix(".".join(path) + " ")
+        case "extra_forbidden" if isinstance(found.value, dict | list):
+            value = None
+    shown = ".".join(printable(part) for part in path)
+    return Problem(path=f"{prefix}{shown}".rstrip("."), message=message, value=value, hint=hint)
+
+
+def _words(found: _Found) -> tuple[str, str | None]:
+    """The message and the hint."""
+    error, context = found.error, found.error.get("ctx", {})
+    kind, example = error["type"], _EXAMPLES.get(".".join(found.path))
+    message, hint = error["msg"][:1].lower() + error["msg"][1:], example
+    if kind in _TYPES:
+        message = _wrong_type(found, _TYPES[kind])
+    elif kind in _RULES:
+        message = _RULES[kind].format(**context)
+    elif kind == "missing":
+        message, hint = "is missing", example or f"{_article(found.kind)} needs it"
+    elif kind == "extra_forbidden":
+        message, hint = f"unknown field of {found.kind}", did_you_mean(found.path[-1], found.fields)
+    elif kind == "union_tag_invalid":
+        message, hint = f"unknown {_kind(found.path)}", did_you_mean(str(context["tag"]), found.tags)
+        if found.path == ("data",) and context["tag"] in BUILTIN_NAMES:
+            hint = f"did you mean {{type: builtin, name: {context['tag']}}}?"
+    elif kind == "union_tag_not_found":
+        message, hint = "is missing", f"the {_kind(found.path)}: {_either(found.tags)}"
+    elif kind == "literal_error":
+        known = [option.strip("'") for option in context["expected"].replace(" or ", ", ").split(", ")]
+        message, hint = f"expected {_either(known)}", also_known(str(found.value), known)
+    elif kind == "string_pattern_mismatch":
+        message = "is not a name"
+        hint = next((_PATTERNS[part] for part in reversed(found.path) if part in _PATTERNS), None)
+    elif kind == "value_error":
+        message, hint = str(context["error"]), None
+    elif kind == "table":
+        message = error["msg"]
+    return printable(message), hint
+
+
+def _wrong_type(found: _Found, expected: str) -> str:
+    if found.union == found.path:
+        expected = {
+            "seeds": "a whole number or a list of whole numbers",
+            "target": "a column's name or a list of names",
+        }.get(found.path[-1], "a number or a list of numbers")
+    if isinstance(found.value, str) and expected.endswith("number"):
+        expected += ", not text"
+    return f"expected {expected}"
+
+
+def _named_in(message: str, path: tuple[str, ...], found: _Found) -> tuple[str, ...]:
+    """A rule over a whole mapping begins with the field it is about."""
+    first = message.split(" ", 1)[0]
+    head = first.split(".", 1)[0]
+    known = isinstance(found.value, dict) and head in found.value
+    return (*path, first) if known else path
+
+
+def _kind(path: Sequence[str]) -> str:
+    last = next((part for part in reversed(path) if not part.isdigit()), "job file")
+    return "layer" if last == "layers" else _KINDS.get(last, last)
+
+
+def _article(kind: str) -> str:
+    """`dense layer` is one of several; there is only one `training`."""
+    return f"the {kind}" if " " not in kind or kind == "job file" else f"a {kind}"
+
+
+def _either(words: Sequence[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"
+
+
+def _below(value: Any, element: int | str) -> Any:
+    try:
+        return value[element]
+    except (KeyError, IndexError, TypeError):
+        return _MISSING
+
+
+def _options(annotation: Any) -> Iterator[Any]:
+    """The members of a type, with Annotated and unions opened."""
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        yield from _options(get_args(annotation)[0])
+    elif origin is Union or origin is types.UnionType:
+        for member in get_args(annotation):
+            yield from _options(member)
+    elif annotation is not type(None):
+        yield annotation
+
+
+def _items(options: Sequence[Any]) -> Any:
+    return next((get_args(option)[0] for option in options if get_origin(option) is tuple), None)
+
+
+def _mapped(options: Sequence[Any]) -> Any:
+    return next((get_args(option)[1] for option in options if get_origin(option) is dict), None)
+
+
+def _member(options: Sequence[Any], tag: str) -> list[Any]:
+    """The member of a union of plain types that pydantic's tag means."""
+    rows = tag.startswith("tuple") or "tuple[" in tag
+    return [option for option in options if (get_origin(option) is tuple) == rows]
+
+
+def _is_model(option: Any) -> bool:
+    return isinstance(option, type) and issubclass(option, BaseModel)
+
+
+def _tags(option: Any) -> tuple[str, ...]:
+    field = option.model_fields.get("type") if _is_model(option) else None
+    return get_args(field.annotation) if field is not None else ()
