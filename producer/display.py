@@ -59,10 +59,10 @@ def did_you_mean(word: str, known: Sequence[str]) -> str:
     return f"one of {shown}" + (f" and {len(known) - 20} more" if len(known) > 20 else "")
 
 
-def also_known(word: str, known: Iterable[str]) -> str | None:
+def also_known(word: str, known: Sequence[str]) -> str | None:
     """A hint for a word that another library uses for one of the known."""
     ours = _ALSO_KNOWN.get(word.lower())
-    return f"did you mean {ours}?" if ours in known else None
+    return f"did you mean {ours}?" if ours is not None and ours in known else None
 
 
 def _cut(value: Any, depth: int) -> Any:

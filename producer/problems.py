@@ -16,7 +16,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from producer.display import also_known, did_you_mean, printable, short
+from producer.display import also_known, did_you_mean, nearest, printable, short
 from shared.errors import Problem
 from shared.spec.data import BuiltinData
 
@@ -103,7 +103,7 @@ def problems(
     for number, details in enumerate(error.errors(include_url=False)):
         found = _walk(details, model, document)
         if details["type"] == "too_short" and found.value:
-            continue  # pydantic counts only the items that are valid; those that are not have errors of their own
+            continue  # pydantic counted only the valid items; the others have errors of their own
         by_union[number if found.union is None else found.union].append(found)
     return [_problem(found, prefix) for group in by_union.values() for found in _most_telling(group)]
 
@@ -204,7 +204,7 @@ def _words(found: _Found) -> tuple[str, str | None]:
         message, hint = "is missing", f"the {_kind(found.path)}: {_either(found.tags)}"
     elif kind == "literal_error":
         known = [option.strip("'") for option in context["expected"].replace(" or ", ", ").split(", ")]
-        message, hint = f"expected {_either(known)}", also_known(str(found.value), known)
+        message, hint = f"expected {_either(known)}", _meant(str(found.value), known)
     elif kind == "string_pattern_mismatch":
         message = "is not a name"
         hint = next((_PATTERNS[part] for part in reversed(found.path) if part in _PATTERNS), None)
@@ -224,6 +224,12 @@ def _wrong_type(found: _Found, expected: str) -> str:
     if isinstance(found.value, str) and expected.endswith("number"):
         expected += ", not text"
     return f"expected {expected}"
+
+
+def _meant(word: str, known: Sequence[str]) -> str | None:
+    """Among few choices a word that looks like one (gpu: cpu) is no sign that it was meant."""
+    match = nearest(word, known) if len(known) > 3 else None
+    return f"did you mean {match}?" if match else also_known(word, known)
 
 
 def _named_in(message: str, path: tuple[str, ...], found: _Found) -> tuple[str, ...]:

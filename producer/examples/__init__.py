@@ -1,0 +1,1 @@
+"""The job files that ship with the tool; `likewise compare article` finds them here by name."""
