@@ -1,0 +1,188 @@
+"""Starting child processes that can never outlive the stack, and finding those that did.
+
+Three nets, since each alone has a hole: the kernel ends a child when its parent dies (Linux, and the
+child alone); the guard ends its whole process group (unless it is killed too); and every process of
+a stack carries a mark in its environment, by which the next start or `likewise down` finds leftovers.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import IO
+
+from producer.stack import guard
+
+MARK = "LIKEWISE_PART_OF"
+"""Environment variable of every process of a stack: `<home>:<role>`."""
+
+STACK, INSTALLER = "stack", "installer"
+
+_PR_SET_PDEATHSIG = 1
+
+
+class Guard:
+    """The supervisor's end of the guard; a guard that has died is replaced."""
+
+    def __init__(self) -> None:
+        self._groups: dict[int, float] = {}
+        self._process = self._start()
+
+    def add(self, group: int, *, grace_s: float) -> None:
+        """End this group when the supervisor dies, `grace_s` after asking."""
+        self._groups[group] = grace_s
+        self._tell(f"+{group} {grace_s}\n")
+
+    def remove(self, group: int) -> None:
+        """Forget a group that has ended."""
+        if self._groups.pop(group, None) is not None:
+            self._tell(f"-{group}\n")
+
+    def check(self) -> None:
+        """Replace a dead guard and tell it everything."""
+        if self._process.poll() is None:
+            return
+        self._process = self._start()
+        for group, grace_s in self._groups.items():
+            self._tell(f"+{group} {grace_s}\n")
+
+    def close(self) -> None:
+        """Let it go; it ends the groups it still has."""
+        with contextlib.suppress(OSError):
+            _input(self._process).close()
+        self._process.wait()
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(  # noqa: S603
+            [sys.executable, "-I", "-S", guard.__file__],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+    def _tell(self, line: str) -> None:
+        with contextlib.suppress(BrokenPipeError):  # `check` sees that it died
+            stream = _input(self._process)
+            stream.write(line.encode())
+            stream.flush()
+
+
+def _input(process: subprocess.Popen[bytes]) -> IO[bytes]:
+    assert process.stdin is not None  # noqa: S101
+    return process.stdin
+
+
+def spawn(  # noqa: PLR0913
+    command: Sequence[str | Path],
+    *,
+    environment: Mapping[str, str],
+    mark: str,
+    stdout: int | IO[bytes],
+    cwd: Path | None = None,
+    last_signal: int = signal.SIGKILL,
+) -> subprocess.Popen[bytes]:
+    """Start a child in a process group of its own that gets `last_signal` when this process dies.
+
+    Only for processes with one thread: the child runs Python between fork and exec.
+    """
+    return subprocess.Popen(  # noqa: S603
+        [os.fspath(part) for part in command],
+        env={**environment, MARK: mark},
+        stdin=subprocess.DEVNULL,
+        stdout=stdout,
+        stderr=subprocess.STDOUT,
+        cwd=cwd,
+        process_group=0,
+        preexec_fn=_die_with(os.getpid(), last_signal),  # noqa: PLW1509
+    )
+
+
+def _die_with(parent: int, number: int) -> Callable[[], None] | None:
+    """What a child does before it becomes its program; None where the kernel offers no such thing."""
+    if sys.platform != "linux":
+        return None
+    libc = ctypes.CDLL(None)
+
+    def prepare() -> None:
+        libc.prctl(_PR_SET_PDEATHSIG, number)
+        if os.getppid() != parent:  # it died before the kernel knew of our wish
+            os._exit(1)
+
+    return prepare
+
+
+def mark(home: Path, role: str) -> str:
+    """The mark of a process of this home."""
+    return f"{home}:{role}"
+
+
+def clean_environment() -> dict[str, str]:
+    """The user's environment without what would lead another Python or another stack astray."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("PYTHON", "LIKEWISE_", "VIRTUAL_ENV", "CELERY_"))
+    }
+
+
+def leftovers(its_mark: str) -> list[int]:
+    """Living processes that carry the mark, this one and its ancestors excepted."""
+    import psutil
+
+    own = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
+    found = []
+    for process in psutil.process_iter():
+        if process.pid in own:
+            continue
+        with contextlib.suppress(psutil.Error, OSError):
+            if process.environ().get(MARK) == its_mark and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process.pid)
+    return found
+
+
+def sweep(its_mark: str) -> int:
+    """Kill every leftover and wait until none is there; returns how many there were."""
+    import psutil
+
+    total = 0
+    while pids := leftovers(its_mark):
+        total += len(pids)
+        gone = []
+        for pid in pids:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process = psutil.Process(pid)
+                process.kill()
+                gone.append(process)
+        psutil.wait_procs(gone, timeout=5)
+    return total
+
+
+def end_group(process: subprocess.Popen[bytes], *, grace_s: float) -> int:
+    """Ask a child's group to end, kill what is left after `grace_s`; returns the child's exit status."""
+    guard.send(process.pid, signal.SIGTERM)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(timeout=grace_s)
+    return kill_group(process)
+
+
+def kill_group(process: subprocess.Popen[bytes]) -> int:
+    """Kill a child's group; returns the child's exit status."""
+    guard.send(process.pid, signal.SIGKILL)
+    return process.wait()
+
+
+def wait_until(condition: Callable[[], bool], *, timeout_s: float, step_s: float = 0.02) -> bool:
+    """Poll a condition that no event announces; whether it came true in time."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(step_s)
+    return True
