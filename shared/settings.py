@@ -32,6 +32,9 @@ class Settings(Frozen):
     """How long results and arrays are kept."""
     home: Path | None = None
     """Where the local stack keeps its state; unset, the platform's user directories."""
+    environments: Path | None = None
+    """A folder with a ready virtual environment for each framework, `<framework>/bin/python`, that the
+    local stack is to use; unset, it makes its own."""
     idle_minutes: float = Field(default=15, gt=0)
     """The local stack stops after this long without work."""
     framework: str | None = None
