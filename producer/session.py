@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from shared.connection import connect
+from shared.connection import connect, redis_url
 from shared.errors import RedisError
 from shared.names import ACTIVITY
 
@@ -80,10 +80,9 @@ def open_session(settings: Settings, *, frameworks: Sequence[str], say: Callable
     With no frameworks only Redis is ensured and no environment is made. `say` is told, in one line,
     what is being waited for. Raises RedisError, or StackError with the way out.
     """
-    if settings.redis_url is not None:
-        return Session(
-            settings, redis_url=settings.redis_url, client=connect(settings.redis_url), local=False
-        )
+    configured = redis_url(settings)
+    if configured is not None:
+        return Session(settings, redis_url=configured, client=connect(configured), local=False)
     from producer.stack import client as stack
 
     url = stack.ensure(settings, frameworks, say=say)

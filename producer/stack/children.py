@@ -1,0 +1,256 @@
+"""The supervisor's children: the private Redis and the workers, each restarted when it dies."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from producer.stack import guard as guarding
+from producer.stack.paths import Paths
+from producer.stack.processes import STACK, Guard, clean_environment, end_group, mark, spawn
+from producer.stack.redis_server import Address, find_server, new_address, write_config
+from producer.stack.state import Wanted, WorkerState
+from shared.connection import connect
+from shared.errors import RedisError
+from shared.names import ACTIVITY
+
+if TYPE_CHECKING:
+    import redis
+
+    from shared.ledger import Ledger
+
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 30.0
+"""Between two starts of a child that keeps dying; doubled each time."""
+STEADY_S = 60.0
+"""A child that lived this long is healthy again."""
+WORKER_GRACE_S = 12.0
+REDIS_GRACE_S = 10.0
+PORT_TRIES = 3
+"""Deaths in a row after which Redis is given another port."""
+NEVER_EXPIRES_S = 86_400.0
+
+log = logging.getLogger("likewise.stack")
+
+
+class Child:
+    """One child process that is kept running."""
+
+    name: str
+    grace_s: float
+    last_signal: int = signal.SIGKILL
+
+    def __init__(self, paths: Paths, guard: Guard) -> None:
+        self.paths = paths
+        self.guard = guard
+        self.starts = 0
+        self.exit_status: int | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._pause_s = FIRST_PAUSE_S
+        self._began = self._not_before = 0.0
+
+    @property
+    def pid(self) -> int | None:
+        """Its process, while it runs."""
+        return self._process.pid if self._process is not None else None
+
+    def ask_to_end(self) -> None:
+        """Ask it to end without waiting."""
+        if self._process is not None:
+            guarding.send(self._process.pid, signal.SIGTERM)
+
+    def end(self) -> None:
+        """End it and every process of its group."""
+        if self._process is None:
+            return
+        process, self._process = self._process, None
+        status = end_group(process, grace_s=self.grace_s)
+        self.guard.remove(process.pid)
+        log.info("%s ended with %s", self.name, status)
+
+    def forgive(self) -> None:
+        """Start it without a pause next time."""
+        self._not_before = 0.0
+        self._pause_s = FIRST_PAUSE_S
+
+    def reap(self) -> bool:
+        """Whether it runs; if it has just died, note how and when it may be started again."""
+        if self._process is None:
+            return False
+        status = self._process.poll()
+        if status is None:
+            return True
+        guarding.send(self._process.pid, signal.SIGKILL)  # what it started dies with it
+        self.guard.remove(self._process.pid)
+        self._process = None
+        self.exit_status = status
+        if time.monotonic() - self._began > STEADY_S:
+            self._pause_s = FIRST_PAUSE_S
+        log.warning("%s ended with %s; starting it again in %g s", self.name, status, self._pause_s)
+        self._pause()
+        return False
+
+    def _pause(self) -> None:
+        self._not_before = time.monotonic() + self._pause_s
+        self._pause_s = min(2 * self._pause_s, LONGEST_PAUSE_S)
+
+    def may_start(self) -> bool:
+        """Whether its pause is over."""
+        return time.monotonic() >= self._not_before
+
+    def launch(self, command: list[str | Path], *, environment: dict[str, str], cwd: Path) -> None:
+        """Start it, or note why that cannot be done (no such interpreter, a full disk)."""
+        self.starts += 1
+        self._began = time.monotonic()
+        try:
+            with self.paths.log(self.name).open("ab") as output:
+                self._process = spawn(
+                    command,
+                    environment=environment,
+                    mark=mark(self.paths.home, STACK),
+                    stdout=output,
+                    cwd=cwd,
+                    last_signal=self.last_signal,
+                )
+        except OSError as error:
+            self._pause()
+            log.error("%s could not be started: %s", self.name, error)
+            return
+        self.guard.add(self._process.pid, grace_s=self.grace_s if self.last_signal != signal.SIGKILL else 0)
+        log.info("started %s as %d", self.name, self._process.pid)
+
+
+class RedisChild(Child):
+    """The private Redis, on the same data and the same address each time it is started."""
+
+    name = "redis"
+    grace_s = REDIS_GRACE_S
+    last_signal = signal.SIGTERM  # it writes what it holds and ends at once
+
+    def __init__(self, paths: Paths, guard: Guard) -> None:
+        super().__init__(paths, guard)
+        self.server = find_server()
+        self.address: Address = new_address()
+        self._client: redis.Redis | None = None
+        self._deaths = 0
+
+    def keep_running(self) -> None:
+        """Start it where it does not run."""
+        if self.reap() or not self.may_start():
+            return
+        self._disconnect()
+        if self.starts:
+            self._deaths += 1
+        if self._deaths >= PORT_TRIES:  # perhaps another program has taken the port
+            self._deaths = 0
+            self.address = new_address()
+        try:
+            config = write_config(self.paths.redis, self.address)
+        except OSError as error:
+            self._pause()
+            log.error("redis.conf could not be written: %s", error)
+            return
+        self.launch([self.server.path, config], environment=clean_environment(), cwd=self.paths.redis)
+
+    def answers(self) -> bool:
+        """Whether it is running, reachable and done with loading its data."""
+        if self._process is None:
+            return False
+        if self._client is not None:
+            return True
+        with contextlib.suppress(RedisError):
+            self._client = connect(self.address.url)
+            self._deaths = 0
+            self.touch()
+        return self._client is not None
+
+    def ledger(self) -> Ledger:
+        """The records in it."""
+        from shared.ledger import Ledger
+
+        return Ledger(self._connected(), retention_s=NEVER_EXPIRES_S)
+
+    def touch(self) -> None:
+        """Note activity now, by the server's clock."""
+        client = self._connected()
+        client.set(ACTIVITY, str(client.time()[0]))
+
+    def idle_s(self) -> float:
+        """Seconds since the last activity, by the server's clock."""
+        client = self._connected()
+        noted = client.get(ACTIVITY)
+        if noted is None:  # flushed, or deleted by hand
+            self.touch()
+            return 0.0
+        return float(client.time()[0]) - float(noted)
+
+    def _connected(self) -> redis.Redis:
+        if self._client is None:
+            raise RedisError("the local stack's Redis is not running")
+        return self._client
+
+    def _disconnect(self) -> None:
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+
+
+class WorkerChild(Child):
+    """One framework's worker."""
+
+    grace_s = WORKER_GRACE_S
+
+    def __init__(
+        self, paths: Paths, guard: Guard, *, framework: str, interpreter: str, wanted: Wanted
+    ) -> None:
+        super().__init__(paths, guard)
+        self.name = f"worker-{framework}"
+        self.framework = framework
+        self.interpreter = interpreter
+        self.code = wanted.worker_code
+        self.variables = wanted.variables
+        self.ready = False
+        self._address: Address | None = None
+
+    def serves(self, interpreter: str, wanted: Wanted) -> bool:
+        """Whether it is what is wanted."""
+        return (self.interpreter, self.code, self.variables) == (
+            interpreter,
+            wanted.worker_code,
+            wanted.variables,
+        )
+
+    def keep_running(self, address: Address) -> None:
+        """Start it where it does not run, and again where Redis has moved."""
+        if self._address is not None and self._address != address:
+            self.end()
+        if self.reap() or not self.may_start():
+            return
+        self.ready = False
+        self._address = address
+        environment = {
+            **clean_environment(),
+            **self.variables,
+            "LIKEWISE_FRAMEWORK": self.framework,
+            "LIKEWISE_REDIS_URL": address.url,
+            "LIKEWISE_CACHE_DIR": str(self.paths.cache),
+            "PYTHONPATH": str(self.paths.code),
+            "PYTHONNOUSERSITE": "1",
+            "PYTHONUNBUFFERED": "1",
+        }
+        self.launch([self.interpreter, "-m", "worker"], environment=environment, cwd=self.paths.code)
+
+    def state(self) -> WorkerState:
+        """For the state document."""
+        return WorkerState(
+            framework=self.framework,
+            interpreter=self.interpreter,
+            pid=self.pid,
+            ready=self.ready and self.pid is not None,
+            starts=self.starts,
+            exit_status=self.exit_status,
+        )

@@ -1,0 +1,304 @@
+"""What commands ask of the local stack: be up with these workers, say how you are, stop.
+
+A warm stack is answered from its state document: no process is started, nothing heavy is imported.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+from producer.stack import code
+from producer.stack.paths import Paths, stack_paths, write_private
+from producer.stack.state import State, Wanted, is_held, read_state, read_wanted
+from shared.errors import StackError
+from shared.settings import Settings
+
+START_S = 30.0
+"""For the supervisor and its Redis, which loads what it kept."""
+READY_S = 180.0
+"""For a worker, whose first start on a cold disk is slow."""
+STOP_S = 40.0
+HOPELESS_STARTS = 3
+"""A worker that was started again this often and is not there is given up on."""
+POLL_S = 0.02
+
+Say = Callable[[str], None]
+
+
+def ensure(settings: Settings, frameworks: Sequence[str], *, say: Say, patiently: bool = False) -> str:
+    """Have the stack up with a worker for each framework; returns its Redis's URL.
+
+    `patiently` does not trust the state document but waits for the supervisor to confirm it. Raises
+    StackError with the way out.
+    """
+    paths = stack_paths(settings.home)
+    if not patiently:
+        state = read_state(paths)
+        if state is not None and is_held(paths.supervisor_lock) and _serves(state, settings, frameworks):
+            return state.redis_url
+    return _bring_up(paths, settings, frameworks, say=say)
+
+
+def prepare(settings: Settings, frameworks: Sequence[str], *, say: Say) -> None:
+    """Make the environments of the frameworks and start nothing."""
+    _interpreters(stack_paths(settings.home), settings, frameworks, say=say)
+
+
+def status(settings: Settings) -> State | None:
+    """The running stack, or None."""
+    paths = stack_paths(settings.home)
+    return read_state(paths) if is_held(paths.supervisor_lock) else None
+
+
+def is_up(settings: Settings) -> bool:
+    """Whether a supervisor lives and has not withdrawn."""
+    return status(settings) is not None
+
+
+def stop(settings: Settings, *, say: Say) -> bool:
+    """End the stack and every process of it; returns whether there was anything to end."""
+    paths = stack_paths(settings.home)
+    if not paths.stack.exists():
+        return False
+    with _client_lock(paths, say):
+        return _end(paths, say)
+
+
+def _serves(state: State, settings: Settings, frameworks: Sequence[str]) -> bool:
+    if state.own_code != code.stack_fingerprint():
+        return False
+    if not frameworks:
+        return True
+    workers = [state.workers.get(framework) for framework in frameworks]
+    return (
+        state.worker_code == code.worker_fingerprint()
+        and state.variables == _variables(settings)
+        and state.idle_minutes == settings.idle_minutes
+        and all(
+            worker is not None and worker.ready and worker.interpreter == _interpreter(settings, framework)
+            for worker, framework in zip(workers, frameworks, strict=True)
+        )
+    )
+
+
+def _bring_up(paths: Paths, settings: Settings, frameworks: Sequence[str], *, say: Say) -> str:
+    paths.make()
+    interpreters = _interpreters(paths, settings, frameworks, say=say)
+    with _client_lock(paths, say):
+        state = _running(paths)
+        if state is not None and state.own_code != code.stack_fingerprint():
+            say("restarting the local stack: its code has changed")
+            _end(paths, say)
+            state = None
+        code.link_worker_code(paths.code)
+        if frameworks:
+            _ask(paths, settings, interpreters)
+        if state is None:
+            say("starting the local stack")
+            state = _start(paths, settings)
+    if not frameworks:
+        return state.redis_url
+    state = _wait_for_workers(paths, settings, frameworks, say=say)
+    _tidy(paths, settings, frameworks, state)
+    return state.redis_url
+
+
+def _interpreters(paths: Paths, settings: Settings, frameworks: Sequence[str], *, say: Say) -> dict[str, str]:
+    from producer.stack import environments
+
+    if settings.environments is None:
+        needed = [environments.find(paths, name, device=settings.device) for name in frameworks]
+        environments.ensure(needed, paths, say=say)
+    return {framework: _interpreter(settings, framework) for framework in frameworks}
+
+
+def _interpreter(settings: Settings, framework: str) -> str:
+    from producer.stack import environments
+
+    if settings.environments is not None:
+        return str(environments.ready_made(settings.environments.absolute(), framework))
+    paths = stack_paths(settings.home)
+    return str(environments.find(paths, framework, device=settings.device).interpreter)
+
+
+def _variables(settings: Settings) -> dict[str, str]:
+    """The settings that a worker of the stack takes from the command that asked for it."""
+    passed = (
+        "allow_volatile_redis",
+        "blob_redis_limit_mb",
+        "blob_url",
+        "device",
+        "lease_s",
+        "retention_days",
+        "threads",
+    )
+    given = settings.model_dump(mode="json", include=set(passed))
+    return {
+        f"LIKEWISE_{name.upper()}": str(value) for name, value in sorted(given.items()) if value is not None
+    }
+
+
+def _ask(paths: Paths, settings: Settings, interpreters: Mapping[str, str]) -> None:
+    """Add to what the stack is asked for; the caller holds the client lock."""
+    before = read_wanted(paths) if is_held(paths.supervisor_lock) else None
+    wanted = Wanted(
+        interpreters={**(before.interpreters if before else {}), **interpreters},
+        worker_code=code.worker_fingerprint(),
+        variables=_variables(settings),
+        idle_minutes=settings.idle_minutes,
+    )
+    write_private(paths.wanted, wanted.model_dump_json())
+
+
+def _running(paths: Paths) -> State | None:
+    """The stack as it is once it is neither starting nor stopping; None where there is none."""
+    deadline = time.monotonic() + STOP_S
+    while is_held(paths.supervisor_lock):
+        state = read_state(paths)
+        if state is not None:
+            return state
+        if time.monotonic() > deadline:
+            _end(paths, lambda _: None)  # it neither runs nor ends
+            return None
+        time.sleep(POLL_S)
+    return None
+
+
+def _start(paths: Paths, settings: Settings) -> State:
+    from producer.stack.logs import OWN, last_line
+    from producer.stack.processes import clean_environment
+    from producer.stack.redis_server import find_server
+
+    find_server()  # tells here, in one line, that there is none
+    paths.state.unlink(missing_ok=True)
+    with paths.log(f"{OWN}-output").open("wb") as output:
+        process = subprocess.Popen(  # noqa: S603
+            [
+                sys.executable,
+                "-m",
+                "producer.stack.supervisor",
+                os.fspath(paths.home),
+                str(settings.idle_minutes),
+            ],
+            env={**clean_environment(), "PYTHONPATH": os.fspath(code.ROOT)},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            cwd=paths.home,
+            start_new_session=True,  # a Ctrl-C in this terminal is not for it
+        )
+    deadline = time.monotonic() + START_S
+    while True:
+        state = read_state(paths)
+        if state is not None:
+            # It outlives this command; without this, Python warns that it was left running.
+            process.returncode = 0
+            return state
+        if process.poll() is not None or time.monotonic() > deadline:
+            _end(paths, lambda _: None)
+            said = last_line(paths.log("redis")) or last_line(paths.log(OWN))
+            raise StackError(
+                f"the local stack did not start ({said or 'it said nothing'}); the logs are in {paths.logs}; "
+                "`likewise doctor` looks closer"
+            )
+        time.sleep(POLL_S)
+
+
+def _wait_for_workers(paths: Paths, settings: Settings, frameworks: Sequence[str], *, say: Say) -> State:
+    from producer.stack.logs import last_line
+
+    deadline = time.monotonic() + READY_S
+    told = False
+    before: dict[str, int] = {}  # starts that were in vain before we asked
+    while True:
+        state = read_state(paths)
+        if state is not None and _serves(state, settings, frameworks):
+            return state
+        wanted = read_wanted(paths)
+        if wanted is not None and wanted.variables != _variables(settings):
+            changed = set(wanted.variables.items()) ^ set(_variables(settings).items())
+            names = ", ".join(sorted({name for name, _ in changed}))
+            raise StackError(
+                f"another command has asked the local stack for other settings ({names}); use the same "
+                "in both, or give one of them a LIKEWISE_HOME of its own"
+            )
+        missing = [name for name in frameworks if state is None or not _is_ready(state, name)]
+        if missing and not told:
+            say(f"starting the worker of {' and '.join(missing)}")
+            told = True
+        hopeless = []
+        for name in missing:
+            starts = state.workers[name].starts if state and name in state.workers else 0
+            before[name] = min(starts, before.get(name, starts))
+            if starts - before[name] >= HOPELESS_STARTS:
+                hopeless.append(name)
+        for name in hopeless or (missing if time.monotonic() > deadline else []):
+            log = paths.log(f"worker-{name}")
+            raise StackError(
+                f"the {name} worker does not start ({last_line(log) or 'it said nothing'}); "
+                f"its log is {log}; `likewise doctor` looks closer"
+            )
+        if not is_held(paths.supervisor_lock):
+            raise StackError(
+                f"the local stack ended while its workers were starting; the logs are in {paths.logs}"
+            )
+        time.sleep(POLL_S)
+
+
+def _is_ready(state: State, framework: str) -> bool:
+    return framework in state.workers and state.workers[framework].ready
+
+
+def _tidy(paths: Paths, settings: Settings, frameworks: Sequence[str], state: State) -> None:
+    """Remove environments that older code needed, now that no worker runs from them."""
+    if settings.environments is not None:
+        return
+    from producer.stack import environments
+
+    environments.remove_unused(
+        paths,
+        needed=[environments.find(paths, name, device=settings.device) for name in frameworks],
+        in_use=[worker.interpreter for worker in state.workers.values()],
+    )
+
+
+def _end(paths: Paths, say: Say) -> bool:
+    """End the supervisor, by force where need be, and whatever is left; the caller holds the client lock."""
+    from producer.stack.processes import STACK, mark, sweep, wait_until
+
+    found = False
+    if is_held(paths.supervisor_lock):
+        found = True
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            with contextlib.suppress(OSError, ValueError):
+                os.kill(int(paths.supervisor_pid.read_text()), number)
+            if wait_until(lambda: not is_held(paths.supervisor_lock), timeout_s=STOP_S):
+                break
+            say("the supervisor does not end; killing it")
+    found = sweep(mark(paths.home, STACK)) > 0 or found
+    for leftover in (paths.state, paths.supervisor_pid, paths.wanted):
+        leftover.unlink(missing_ok=True)
+    return found
+
+
+@contextmanager
+def _client_lock(paths: Paths, say: Say) -> Iterator[None]:
+    import filelock
+
+    lock = filelock.FileLock(paths.client_lock)
+    try:
+        lock.acquire(timeout=0.5)
+    except filelock.Timeout:
+        say("another likewise command is starting or stopping the local stack; waiting for it")
+        lock.acquire(poll_interval=POLL_S)
+    try:
+        yield
+    finally:
+        lock.release()
