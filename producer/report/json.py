@@ -1,0 +1,67 @@
+"""The comparison as the public JSON document. The paths of `DESIGN` stay; further ones may be added."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from producer.verdict.models import Comparison, FrameworkRuns, SeedRun
+
+
+def to_json(comparison: Comparison) -> str:
+    """The document as text, on several lines."""
+    return json.dumps(to_document(comparison), indent=2, ensure_ascii=False, allow_nan=False)
+
+
+def to_document(comparison: Comparison) -> dict[str, Any]:
+    """The document: plain dicts, lists, strings and finite numbers."""
+    dumped = comparison.model_dump(
+        mode="json",
+        include={"schema_version", "experiment_id", "name", "submitted_s", "verdict", "reasons"},
+    )
+    return dumped | {
+        "frameworks": list(comparison.frameworks),
+        "setting_differences": [
+            {"path": one.path, **{name: one.values.get(name) for name in comparison.frameworks}}
+            for one in comparison.setting_differences
+        ],
+        "first_divergence": comparison.first_divergence,
+        "tolerance": comparison.tolerance.model_dump(mode="json"),
+        "gaps": [_pair(one.model_dump(mode="json")) for one in comparison.gaps],
+        "seed_gaps": [one.model_dump(mode="json") for one in comparison.seed_gaps],
+        "summary": {run.framework: _summary(run) for run in comparison.runs},
+        "runs": {run.framework: [_seed(run, seed) for seed in run.seeds] for run in comparison.runs},
+        "jobs": {name: job.model_dump(mode="json") for name, job in comparison.jobs.items()},
+    }
+
+
+def _pair(pair: dict[str, Any]) -> dict[str, Any]:
+    """Each largest gap with its seed beside it."""
+    seeds = pair.pop("largest_seeds")
+    pair["largest"] = [one | {"seed": seed} for one, seed in zip(pair["largest"], seeds, strict=True)]
+    return pair
+
+
+def _summary(run: FrameworkRuns) -> dict[str, Any]:
+    return run.model_dump(
+        mode="json",
+        include={
+            "run_id",
+            "failure",
+            "worker",
+            "attempt",
+            "final_loss",
+            "metrics",
+            "train_s",
+            "total_train_s",
+        },
+    )
+
+
+def _seed(run: FrameworkRuns, seed: SeedRun) -> dict[str, Any]:
+    environment = run.environment
+    return seed.model_dump(mode="json") | {
+        "execution": environment.execution if environment else None,
+        "device": environment.device if environment else None,
+        "environment": environment.model_dump(mode="json") if environment else None,
+    }

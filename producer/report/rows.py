@@ -1,0 +1,248 @@
+"""The tables of a Comparison as rows of text, which the terminal and the page only dress."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from producer.verdict import numbers
+from producer.verdict.models import Comparison, FrameworkRuns, Gap, SeedRun, Spread
+from producer.verdict.words import gap, setting
+
+MOST_PREDICTIONS = 10
+_PARTS = ("test", "validation", "train")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One line of a table: a label and a cell a framework; `differs` marks unequal cells."""
+
+    label: str
+    cells: tuple[str, ...]
+    differs: bool = False
+
+
+def results(comparison: Comparison) -> list[Row]:
+    """Final losses, predictions and metrics, side by side."""
+    several = len(comparison.experiment.seed_list) > 1
+    return [
+        *_states(comparison),
+        _by_framework(comparison, "final loss", lambda run: _spread(run.final_loss, several)),
+        *_epochs(comparison),
+        *_predictions(comparison),
+        *_metrics(comparison, several),
+    ]
+
+
+def times(comparison: Comparison) -> list[Row]:
+    """Durations and memory, of all seeds of a run together."""
+
+    def total(name: str) -> Callable[[FrameworkRuns], str]:
+        def text(run: FrameworkRuns) -> str:
+            known = [getattr(seed.timings, name) for seed in run.seeds if seed.timings is not None]
+            known = [value for value in known if value is not None]
+            return numbers.seconds(sum(known) if known else None)
+
+        return text
+
+    def queued(run: FrameworkRuns) -> str:
+        known = (seed.timings.queue_s for seed in run.seeds if seed.timings is not None)
+        return numbers.seconds(next(known, None))
+
+    def peak(run: FrameworkRuns) -> str:
+        return numbers.size(max((seed.peak_bytes for seed in run.seeds if seed.peak_bytes), default=None))
+
+    found = [
+        _by_framework(comparison, "in the queue", queued),
+        _by_framework(comparison, "build", total("build_s")),
+        _by_framework(comparison, "compile", total("compile_s")),
+        _by_framework(comparison, "train", total("train_s")),
+        _by_framework(comparison, "predict", total("predict_s")),
+        _by_framework(comparison, "peak memory", peak),
+    ]
+    return [one for one in found if set(one.cells) != {numbers.MISSING}]
+
+
+def environment(comparison: Comparison) -> list[Row]:
+    """What ran, as its workers recorded it."""
+
+    def of(pick: Callable[[Any], Any]) -> Callable[[FrameworkRuns], str]:
+        return lambda run: str(pick(run.environment)) if run.environment else numbers.MISSING
+
+    def threads(found: Any) -> str:
+        return f"{found.device}, {found.threads} thread{'' if found.threads == 1 else 's'}"
+
+    return [
+        _by_framework(comparison, "version", of(lambda found: found.framework_version)),
+        _by_framework(comparison, "device", of(threads)),
+        _by_framework(comparison, "execution", of(lambda found: found.execution)),
+    ]
+
+
+def full_environment(comparison: Comparison) -> list[Row]:
+    """Everything the workers recorded: versions, flags, host, image."""
+    rows = environment(comparison)
+    for kind, title in (("versions", "{}"), ("flags", "{}")):
+        names: dict[str, None] = {}
+        for run in comparison.runs:
+            names.update(dict.fromkeys(getattr(run.environment, kind, {})))
+        for name in names:
+
+            def text(run: FrameworkRuns, kind: str = kind, name: str = name) -> str:
+                return str(getattr(run.environment, kind, {}).get(name, numbers.MISSING))
+
+            rows.append(_by_framework(comparison, title.format(name), text))
+    for name in ("platform", "host", "image"):
+
+        def place(run: FrameworkRuns, name: str = name) -> str:
+            return getattr(run.environment, name, None) or numbers.MISSING
+
+        found = _by_framework(comparison, name, place)
+        if set(found.cells) != {numbers.MISSING}:
+            rows.append(found)
+    return rows
+
+
+def differing_settings(comparison: Comparison) -> list[Row]:
+    """The settings that are not the same everywhere."""
+    return [
+        Row(
+            label=one.path,
+            cells=tuple(setting(one.values.get(name)) for name in comparison.frameworks),
+            differs=True,
+        )
+        for one in comparison.setting_differences
+    ]
+
+
+def all_settings(comparison: Comparison) -> list[Row]:
+    """Every setting of the resolved jobs, leaf by leaf, in the order of the job file."""
+    by_framework = {name: dict(_leaves(job.model_dump(mode="json"))) for name, job in comparison.jobs.items()}
+    paths = dict.fromkeys(path for leaves in by_framework.values() for path in leaves)
+    rows = []
+    for path in paths:
+        cells = tuple(
+            setting(by_framework[name][path]) if path in by_framework.get(name, {}) else numbers.MISSING
+            for name in comparison.frameworks
+        )
+        rows.append(Row(label=path, cells=cells, differs=len(set(cells)) > 1))
+    return rows
+
+
+@dataclass(frozen=True, kw_only=True)
+class GapRow:
+    """One measure's largest gap between the reference and another framework."""
+
+    other: str
+    measure: str
+    text: str
+    where: str
+    within: bool
+
+
+def gaps(comparison: Comparison) -> list[GapRow]:
+    """The largest gaps of every pair."""
+    several = len(comparison.experiment.seed_list) > 1
+    return [
+        GapRow(
+            other=pair.other,
+            measure=one.measure,
+            text=gap(one.relative),
+            where=_where(one, seed if several else None),
+            within=one.relative is not None and one.relative <= comparison.tolerance.relative,
+        )
+        for pair in comparison.gaps
+        for one, seed in zip(pair.largest, pair.largest_seeds, strict=True)
+    ]
+
+
+def _where(one: Gap, seed: int | None) -> str:
+    parts = [one.problem or one.where or "", *([f"seed {seed}"] if seed is not None else [])]
+    return ", ".join(part for part in parts if part)
+
+
+def _by_framework(comparison: Comparison, label: str, text: Callable[[FrameworkRuns], str]) -> Row:
+    cells = tuple(text(run) for run in comparison.runs)
+    return Row(label=label, cells=cells, differs=len(set(cells)) > 1)
+
+
+def _states(comparison: Comparison) -> Iterator[Row]:
+    if not comparison.failed:
+        return
+
+    def text(run: FrameworkRuns) -> str:
+        good = sum(seed.status == "succeeded" for seed in run.seeds)
+        if len(run.seeds) > 1:
+            return f"{good} of {len(run.seeds)} seeds"
+        failure = run.seeds[0].failure
+        return failure.reason.replace("_", " ") if failure else run.seeds[0].status
+
+    yield _by_framework(comparison, "state", text)
+
+
+def _epochs(comparison: Comparison) -> Iterator[Row]:
+    """Only where they trained for different times or stopped early: else the settings say it."""
+
+    def text(run: FrameworkRuns) -> str:
+        trained = sorted({seed.epochs for seed in run.seeds if seed.epochs is not None})
+        if not trained:
+            return numbers.MISSING
+        return f"{trained[0]}" if len(trained) == 1 else f"{trained[0]} to {trained[-1]}"
+
+    row = _by_framework(comparison, "epochs trained", text)
+    if row.differs or any(seed.stopped_early for run in comparison.runs for seed in run.seeds):
+        yield row
+
+
+def _first_good(run: FrameworkRuns) -> SeedRun | None:
+    return next((seed for seed in run.seeds if seed.status == "succeeded"), None)
+
+
+def _predictions(comparison: Comparison) -> Iterator[Row]:
+    asked = comparison.experiment.predict or ()
+    seeds = len(comparison.experiment.seed_list)
+    first = {run.framework: _first_good(run) for run in comparison.runs}
+    for place, row in enumerate(asked[:MOST_PREDICTIONS]):
+
+        def text(run: FrameworkRuns, place: int = place) -> str:
+            seed = first[run.framework]
+            listed = seed.predictions if seed else None
+            if not isinstance(listed, list) or place >= len(listed):
+                return numbers.MISSING
+            return numbers.row(listed[place])
+
+        of_seed = f", seed {comparison.experiment.seed_list[0]}" if seeds > 1 else ""
+        yield _by_framework(comparison, f"prediction at {numbers.given(row)}{of_seed}", text)
+    if (rest := len(asked) - MOST_PREDICTIONS) > 0:
+        yield Row(label=f"{rest} more predictions", cells=("in --json",) * len(comparison.runs))
+
+
+def _metrics(comparison: Comparison, several: bool) -> Iterator[Row]:
+    known = {(part, name) for run in comparison.runs for part in run.metrics for name in run.metrics[part]}
+    for part in _PARTS:
+        for name in dict.fromkeys(n for run in comparison.runs for n in run.metrics.get(part, {})):
+            if (part, name) in known:
+
+                def text(run: FrameworkRuns, part: str = part, name: str = name) -> str:
+                    return _spread(run.metrics.get(part, {}).get(name), several)
+
+                yield _by_framework(comparison, f"{part} {name}", text)
+
+
+def _spread(spread: Spread | None, several: bool) -> str:
+    if several:
+        return numbers.over_seeds(spread)
+    return numbers.short(spread.mean if spread else None)
+
+
+def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted paths to the leaves; lists of mappings are entered, other lists are leaves."""
+    if isinstance(value, dict) and value:
+        for key, inner in value.items():
+            yield from _leaves(inner, f"{path}.{key}" if path else str(key))
+    elif isinstance(value, Sequence) and not isinstance(value, str) and value and isinstance(value[0], dict):
+        for place, inner in enumerate(value):
+            yield from _leaves(inner, f"{path}.{place}")
+    else:
+        yield path, value

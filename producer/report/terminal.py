@@ -1,0 +1,129 @@
+"""The comparison in a terminal: the verdict, why, and the numbers side by side.
+
+Looks right at any width from 60 columns, without colour, and in a pipe, where lines are never folded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rich.console import Console, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from producer.display import printable
+from producer.report import rows
+from producer.report.sparkline import sparkline
+from producer.verdict.models import Comparison, Verdict
+from producer.verdict.words import both, count, number
+
+_LOOK: dict[Verdict, tuple[str, str]] = {
+    "agree": ("✔", "green"),
+    "differ": ("✘", "red"),
+    "inconclusive": ("?", "yellow"),
+}
+_SAID: dict[Verdict, str] = {
+    "agree": "{names} agree",
+    "differ": "{names} differ",
+    "inconclusive": "inconclusive: {names} cannot be told apart or alike",
+}
+_SPARKS = 16
+_TEXT_WIDTH = 96
+"""Sentences are not folded wider than this: long lines are hard to read."""
+
+
+def render(comparison: Comparison, console: Console) -> None:
+    """Print the comparison."""
+    parts = [*_parts(comparison, console)]
+    if console.is_terminal:
+        console.print(*parts, sep="\n")
+        return
+    with console.capture() as captured:
+        console.print(*parts, sep="\n")
+    console.file.writelines(f"{line.rstrip()}\n" for line in captured.get().splitlines())
+
+
+def _parts(comparison: Comparison, console: Console) -> Iterator[RenderableType]:
+    yield _headline(comparison)
+    yield ""
+    for reason in comparison.reasons:
+        yield _sentence(reason, console)
+    yield ""
+    yield _side_by_side(comparison, "results", rows.results(comparison), curves=console.is_terminal)
+    yield ""
+    if comparison.gaps:
+        yield _gaps(comparison)
+        yield ""
+    if settings := rows.differing_settings(comparison):
+        yield _side_by_side(comparison, "settings that differ", settings)
+        yield ""
+    yield _side_by_side(comparison, "ran", [*rows.times(comparison), *rows.environment(comparison)])
+    yield ""
+    page = f"likewise report {comparison.experiment_id} -o {comparison.name}.html"
+    yield Text(f"{comparison.experiment_id}  ·  as a page: {page}", style="dim", overflow="fold")
+
+
+def _headline(comparison: Comparison) -> Text:
+    mark, colour = _LOOK[comparison.verdict]
+    seeds = len(comparison.experiment.seed_list)
+    headline = Text()
+    headline.append(f"{mark} {comparison.verdict}", style=f"bold {colour}")
+    headline.append(f"  {printable(comparison.name)}", style="bold")
+    headline.append(f"  {both(comparison.frameworks)}, {count(seeds, 'seed')}", style="dim")
+    return headline
+
+
+def _sentence(reason: str, console: Console) -> RenderableType:
+    text = Text(printable(reason))
+    if not console.is_terminal:
+        return Text.assemble("- ", text)
+    grid = Table.grid(padding=(0, 1))
+    grid.add_column(width=1)
+    grid.add_column(max_width=min(console.width - 3, _TEXT_WIDTH))
+    grid.add_row(Text("•", style="dim"), text)
+    return grid
+
+
+def _side_by_side(
+    comparison: Comparison, title: str, lines: list[rows.Row], *, curves: bool = False
+) -> RenderableType:
+    table = _table()
+    table.add_column(title, style="dim", overflow="fold")
+    for name in comparison.frameworks:
+        table.add_column(name, overflow="fold")
+    for line in lines:
+        marked = "bold" if line.differs and title.startswith("settings") else ""
+        table.add_row(printable(line.label), *(Text(printable(cell), style=marked) for cell in line.cells))
+        if curves and line.label == "final loss":
+            table.add_row("loss curve", *_curves(comparison))
+    return table
+
+
+def _curves(comparison: Comparison) -> list[str]:
+    """Of the first seed each framework has."""
+    return [
+        next((sparkline(seed.losses, _SPARKS) for seed in run.seeds if seed.losses), "")
+        for run in comparison.runs
+    ]
+
+
+def _gaps(comparison: Comparison) -> RenderableType:
+    table = _table()
+    table.add_column(f"gap from {comparison.frameworks[0]}", style="dim", overflow="fold")
+    table.add_column("relative", justify="right", no_wrap=True)
+    table.add_column(f"tolerance {number(comparison.tolerance.relative)}", no_wrap=True)
+    table.add_column("largest at", style="dim", overflow="fold")
+    several = len(comparison.gaps) > 1
+    for line in rows.gaps(comparison):
+        label = f"{line.other} {line.measure}" if several else line.measure
+        verdict = Text("within", style="green") if line.within else Text("above", style="red")
+        table.add_row(label, line.text, verdict, printable(line.where))
+    for pair in comparison.gaps:
+        if pair.seeds > 1:
+            alike = f"{pair.seeds_within_tolerance} of {pair.seeds}"
+            table.add_row(f"{pair.other} seeds within" if several else "seeds within", alike, "", "")
+    return table
+
+
+def _table() -> Table:
+    return Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="bold", show_edge=False)

@@ -1,0 +1,162 @@
+"""The Comparison and its parts: everything a renderer may show, and nothing of how it looks.
+
+The first framework is the reference; every other is compared with it. Nothing enumerates frameworks.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from producer.resolve import SettingDifference
+from shared.arrays import ArrayRef
+from shared.frozen import Frozen
+from shared.result import Environment, Failure, Hashes, Timings
+from shared.spec.experiment import Experiment, Framework, Job
+from shared.spec.fields import Many
+
+COMPARISON_SCHEMA_VERSION: Literal[1] = 1
+
+Verdict = Literal["agree", "differ", "inconclusive"]
+Measure = Literal["losses", "predictions", "outputs", "weights"]
+ArrayValue = list[Any] | ArrayRef
+"""Nested lists up to `producer.compare.MAX_LISTED` elements, else the reference."""
+
+
+class Tolerance(Frozen):
+    """What a gap may be and still count as rounding, and why."""
+
+    relative: float
+    why: str
+
+
+class Gap(Frozen):
+    """How far one framework's numbers lie from the reference's, in one measure.
+
+    Losses are relative to the reference's first epoch loss, the rest to the reference's largest
+    absolute value.
+    """
+
+    measure: Measure
+    relative: float | None
+    """Null where the two cannot be compared; `problem` then says why."""
+    absolute: float | None
+    """The largest absolute difference."""
+    where: str | None = None
+    """Where it is largest: `epoch 12`, `layers.0.kernel`, `row 1`."""
+    problem: str | None = None
+
+
+class SeedGaps(Frozen):
+    """One seed: another framework against the reference."""
+
+    seed: int
+    reference: Framework
+    other: Framework
+    gaps: Many[Gap]
+    same_initial_weights: bool | None
+    """Null where a hash is missing."""
+    same_batches: bool | None
+    epochs: Many[int]
+    """Epochs trained: the reference's, the other's."""
+    within_tolerance: bool
+    identical: bool
+    """Whether predictions, outputs and weights are bit for bit the same."""
+
+
+class Spread(Frozen):
+    """A number over seeds. `deviation` is the sample standard deviation, null for one seed."""
+
+    count: int
+    mean: float
+    deviation: float | None
+    smallest: float
+    largest: float
+
+
+class PairGaps(Frozen):
+    """Another framework against the reference, over all seeds that both trained."""
+
+    reference: Framework
+    other: Framework
+    seeds: int
+    """Seeds that both finished."""
+    seeds_within_tolerance: int
+    seeds_identical: int
+    largest: Many[Gap]
+    """By measure, the largest gap of any seed."""
+    largest_seeds: Many[int]
+    """The seeds of `largest`."""
+
+
+class SeedRun(Frozen):
+    """One seed in one framework. `missing`: no result is known, such as of a cancelled run."""
+
+    seed: int
+    status: Literal["succeeded", "failed", "missing"]
+    failure: Failure | None = None
+    epochs: int | None = None
+    losses: Many[float] = ()
+    validation_losses: Many[float] = ()
+    final_loss: float | None = None
+    stopped_early: bool = False
+    metrics: dict[str, dict[str, float | None]] = Field(default_factory=dict)
+    predictions: ArrayValue | None = None
+    outputs: ArrayValue | None = None
+    outputs_of: Literal["train", "validation", "test"] | None = None
+    weights: dict[str, ArrayValue] = Field(default_factory=dict)
+    hashes: Hashes | None = None
+    timings: Timings | None = None
+    peak_bytes: int | None = None
+    device_peak_bytes: int | None = None
+
+
+class FrameworkRuns(Frozen):
+    """What one framework returned, and what ran it."""
+
+    framework: Framework
+    run_id: str | None = None
+    failure: Failure | None = None
+    environment: Environment | None = None
+    worker: str | None = None
+    attempt: int | None = None
+    seeds: Many[SeedRun]
+    final_loss: Spread | None = None
+    metrics: dict[str, dict[str, Spread]] = Field(default_factory=dict)
+    """By part, by metric."""
+    train_s: Spread | None = None
+    total_train_s: float | None = None
+    """Of all seeds."""
+
+
+class Comparison(Frozen):
+    """The verdict over the runs of an experiment."""
+
+    schema_version: Literal[1] = COMPARISON_SCHEMA_VERSION
+    experiment_id: str
+    name: str
+    submitted_s: float
+    verdict: Verdict
+    reasons: Many[str]
+    """Plain sentences, the most important first."""
+    setting_differences: Many[SettingDifference]
+    first_divergence: None = None
+    """Seed, step, stage and tensor where the frameworks part; null until they are traced."""
+    tolerance: Tolerance
+    gaps: Many[PairGaps]
+    seed_gaps: Many[SeedGaps]
+    runs: Many[FrameworkRuns]
+    experiment: Experiment
+    jobs: dict[Framework, Job]
+    """Each framework's own resolved job."""
+
+    @property
+    def frameworks(self) -> tuple[str, ...]:
+        """In the experiment's order, the reference first."""
+        return tuple(run.framework for run in self.runs)
+
+    @property
+    def failed(self) -> bool:
+        """Whether any training has no result."""
+        return any(seed.status != "succeeded" for run in self.runs for seed in run.seeds)

@@ -1,0 +1,73 @@
+"""Numbers as text for people, the same in the terminal and on the page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from producer.verdict.models import Spread
+
+MISSING = "—"
+
+
+def short(value: float | None) -> str:
+    """Six significant digits: losses, metrics."""
+    return MISSING if value is None else f"{value:.6g}"
+
+
+def complete(value: float | None) -> str:
+    """Every digit that tells the number from its neighbours: predictions."""
+    return MISSING if value is None else repr(value)
+
+
+def seconds(value: float | None) -> str:
+    """A duration: `12 ms`, `1.24 s`, `3 min 5 s`."""
+    if value is None:
+        return MISSING
+    if value < 0.0995:
+        return f"{value * 1000:.3g} ms"
+    if value < 60:
+        return f"{value:.3g} s"
+    whole = round(value)
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def size(value: int | None) -> str:
+    """Bytes: `412 MiB`."""
+    if value is None:
+        return MISSING
+    amount, unit = float(value), "B"
+    for larger in ("KiB", "MiB", "GiB", "TiB"):
+        if amount < 1024:
+            break
+        amount, unit = amount / 1024, larger
+    return f"{amount:.0f} {unit}" if amount >= 10 or unit == "B" else f"{amount:.1f} {unit}"
+
+
+def over_seeds(spread: Spread | None) -> str:
+    """`0.961 ± 0.004` over seeds, or the one number."""
+    if spread is None:
+        return MISSING
+    if spread.count == 1 or spread.deviation is None:
+        return short(spread.mean)
+    return f"{spread.mean:.4g} ± {spread.deviation:.2g}"
+
+
+def row(values: Any) -> str:
+    """One row of outputs: a number, or `(a, b)`."""
+    if isinstance(values, Sequence):
+        told = [complete(value) for value in values]
+        return told[0] if len(told) == 1 else f"({', '.join(told)})"
+    return complete(values)
+
+
+def given(values: Any) -> str:
+    """One row of `predict` as the user wrote it: `10`, `(1, 2)`."""
+    if isinstance(values, Sequence):
+        told = [f"{value:g}" for value in values[:4]]
+        if len(values) > 4:
+            told.append("…")
+        return told[0] if len(told) == 1 else f"({', '.join(told)})"
+    return f"{values:g}"

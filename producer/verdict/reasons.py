@@ -1,0 +1,226 @@
+"""The verdict in sentences, for someone who sees such a comparison for the first time.
+
+Failures first, then what was declared differently, then what the start and the batches were, then the
+numbers. Every sentence stands alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from producer.resolve import SettingDifference
+from producer.verdict import numbers
+from producer.verdict.judge import Evidence, failed_on_the_job
+from producer.verdict.knowledge import Scale, effect, statement, weight_of
+from producer.verdict.models import FrameworkRuns, Gap, PairGaps, SeedGaps, Verdict
+from producer.verdict.words import both, count, gap, number
+from shared.result import Failure
+from shared.spec import Job
+
+MOST_SETTINGS = 3
+"""Differing settings that get a sentence each; the rest are named together."""
+
+_FAILED = {
+    "diverged": "diverged",
+    "out_of_memory": "ran out of memory",
+    "bad_shape": "failed on arrays that do not fit together",
+    "bad_weights": "could not use the given initial weights",
+    "unsupported": "cannot do what the job asks",
+    "data_damaged": "could not read its data",
+    "cancelled": "was cancelled",
+    "worker_lost": "lost its worker too often",
+    "invalid": "could not be read by its worker",
+    "internal": "failed by a fault of Likewise",
+}
+
+
+def reasons(
+    verdict: Verdict, evidence: Evidence, *, jobs: Mapping[str, Job], scale: Scale
+) -> tuple[str, ...]:
+    """The sentences, the most important first; never empty."""
+    if len(evidence.runs) < 2:
+        return (f"Only {evidence.runs[0].framework} was asked for, so there is nothing to compare it with.",)
+    told = [
+        *_failures(evidence.runs),
+        *_differing_settings(verdict, evidence.differences, jobs=jobs, scale=scale),
+        *_start(evidence, jobs),
+        *_batches(evidence),
+        *_epochs(evidence.seed_gaps),
+        *_predicted(evidence, jobs),
+        *(_numbers(pair, evidence) for pair in evidence.pairs),
+    ]
+    if verdict == "inconclusive" and evidence.outside:
+        told.append(
+            "Nothing that was declared differs, so this may be float32 rounding that training has "
+            "amplified: run it again with --set precision=float64 to decide."
+        )
+    if verdict == "differ" and not evidence.differences and evidence.outside:
+        told.extend(_undeclared(evidence))
+    return tuple(told) or ("No training has finished, so there is nothing to compare.",)
+
+
+def _failures(runs: Sequence[FrameworkRuns]) -> list[str]:
+    told = []
+    for run in runs:
+        failed = [seed for seed in run.seeds if seed.failure is not None]
+        if failed:
+            first = failed[0].failure
+            assert first is not None  # noqa: S101  # by the line above
+            share = "" if len(failed) == len(run.seeds) else f" on {len(failed)} of {len(run.seeds)} seeds"
+            told.append(
+                f"{run.framework} {_FAILED[first.reason]}{_place(first)}{share}: {_sentence(first.message)}"
+            )
+        if missing := [seed for seed in run.seeds if seed.status == "missing"]:
+            told.append(f"{run.framework} has no result for {count(len(missing), 'seed')}.")
+    finished = [run.framework for run in runs if any(seed.status == "succeeded" for seed in run.seeds)]
+    broken = [run.framework for run in runs if any(failed_on_the_job(seed) for seed in run.seeds)]
+    if broken and set(finished) - set(broken):
+        told.append(
+            f"{both(sorted(set(finished) - set(broken), key=finished.index))} trained the same to the end."
+        )
+    return told
+
+
+def _place(failure: Failure) -> str:
+    at = [f"{name} {value}" for name in ("epoch", "step") if (value := getattr(failure, name)) is not None]
+    return f" at {', '.join(at)}" if at else ""
+
+
+def _sentence(message: str) -> str:
+    text = message.strip() or "no more is known"
+    return text if text.endswith((".", "!", "?")) else f"{text}."
+
+
+def _differing_settings(
+    verdict: Verdict, differences: Sequence[SettingDifference], *, jobs: Mapping[str, Job], scale: Scale
+) -> list[str]:
+    main = _without_consequences(sorted(differences, key=weight_of))
+    told = []
+    for place, difference in enumerate(main[:MOST_SETTINGS]):
+        what = effect(difference, jobs=jobs, scale=scale)
+        sentence = f"{statement(difference)}; {what}" if what else f"{statement(difference)}."
+        told.append(f"{'This is not like for like: ' if place == 0 else ''}{sentence}")
+    if rest := len(differences) - len(told):
+        verb = "differs" if rest == 1 else "differ"
+        told.append(f"{count(rest, 'more setting')} {verb}; the table of settings has them all.")
+    if told and verdict == "agree":
+        told.append("The numbers agree all the same.")
+    return told
+
+
+def _without_consequences(differences: Sequence[SettingDifference]) -> list[SettingDifference]:
+    """Without settings that differ only because another kind of thing was chosen: adam has no momentum."""
+    kinds = {d.path.removesuffix("type") for d in differences if d.path.endswith(".type")}
+    return [
+        d for d in differences
+        if d.path.endswith(".type") or not any(d.path.startswith(kind) for kind in kinds)
+    ]  # fmt: skip
+
+
+def _start(evidence: Evidence, jobs: Mapping[str, Job]) -> list[str]:
+    apart = evidence.other_start
+    if not apart or _differs_in(evidence, "initial_weights", "precision", "model"):
+        return []
+    seeds = "" if len(apart) == len(evidence.seed_gaps) else f" on {count(len(apart), 'seed')}"
+    kinds = {job.initial_weights.type for job in jobs.values()}
+    if kinds == {"framework"}:
+        return [
+            f"They did not start from the same weights{seeds}: initial_weights is framework, so each drew "
+            "its own default. With initial_weights: shared both start alike."
+        ]
+    return [
+        f"They did not start from the same weights{seeds}, although the job gives both the same: report this."
+    ]
+
+
+def _batches(evidence: Evidence) -> list[str]:
+    apart = evidence.other_batches
+    if not apart or _differs_in(evidence, "data", "training", "model"):
+        return []
+    shorter = any(gaps.epochs[0] != gaps.epochs[1] for gaps in apart)
+    if shorter:
+        return []
+    return ["They did not train on the same batches, although the job gives both the same: report this."]
+
+
+def _epochs(seed_gaps: Sequence[SeedGaps]) -> list[str]:
+    apart = [gaps for gaps in seed_gaps if gaps.epochs[0] != gaps.epochs[1]]
+    if not apart:
+        return []
+    first = apart[0]
+    return [
+        f"{first.reference} trained {count(first.epochs[0], 'epoch')} and {first.other} {first.epochs[1]:,} "
+        f"(seed {first.seed}); the gap in the losses is over the epochs that both trained."
+    ]
+
+
+def _predicted(evidence: Evidence, jobs: Mapping[str, Job]) -> list[str]:
+    """The first prediction in each framework, where it is not the same."""
+    asked = next(iter(jobs.values())).predict
+    if not asked or _differs_in(evidence, "predict"):
+        return []
+    told = {}
+    for run in evidence.runs:
+        first = next((one.predictions for one in run.seeds if isinstance(one.predictions, list)), None)
+        if first:
+            told[run.framework] = numbers.row(first[0])
+    if len(set(told.values())) < 2:
+        return []
+    values = both([f"{framework} predicts {value}" for framework, value in told.items()])
+    return [f"At {numbers.given(asked[0])}, {values}."]
+
+
+def _numbers(pair: PairGaps, evidence: Evidence) -> str:
+    names = f"{pair.reference} and {pair.other}"
+    if not pair.seeds:
+        return f"No seed finished in both {names}, so their numbers cannot be compared."
+    problems = [one for one in pair.largest if one.problem]
+    if problems:
+        return f"The {problems[0].measure} of {names} cannot be compared: {problems[0].problem}."
+    if pair.seeds_identical == pair.seeds:
+        return f"{names} ended with bit for bit the same {_compared(pair.largest)}{_losses_too(pair)}."
+    tolerance = evidence.tolerance
+    other_scale = _differs_in(evidence, "loss")
+    comparable = [one for one in pair.largest if one.measure != "losses" or not other_scale] or pair.largest
+    worst = max(comparable, key=lambda one: one.relative or 0.0, default=None)
+    if worst is None:
+        return f"{names} returned nothing that can be compared."
+    largest = f"the largest is {gap(worst.relative)}, in the {worst.measure}{_where(pair, worst)}."
+    if pair.seeds_within_tolerance == pair.seeds:
+        return f"Every gap between {names} is within the tolerance of {number(tolerance.relative)}: {largest}"
+    seeds = ""
+    if pair.seeds > 1:
+        seeds = f" on {pair.seeds - pair.seeds_within_tolerance} of {pair.seeds} seeds"
+    return f"Gaps between {names} are above the tolerance of {number(tolerance.relative)}{seeds}: {largest}"
+
+
+def _where(pair: PairGaps, worst: Gap) -> str:
+    seed = dict(zip((one.measure for one in pair.largest), pair.largest_seeds, strict=True))[worst.measure]
+    parts = [*([worst.where] if worst.where else []), *([f"seed {seed}"] if pair.seeds > 1 else [])]
+    return f" ({', '.join(parts)})" if parts else ""
+
+
+def _compared(largest: Sequence[Gap]) -> str:
+    return both([one.measure for one in largest if one.measure != "losses"])
+
+
+def _losses_too(pair: PairGaps) -> str:
+    losses = next((one for one in pair.largest if one.measure == "losses"), None)
+    if losses is None or losses.relative is None:
+        return ""
+    if losses.relative == 0:
+        return ", and the same losses"
+    return f"; the losses they report differ by at most {gap(losses.relative)} of the first"
+
+
+def _undeclared(evidence: Evidence) -> list[str]:
+    if evidence.other_start or evidence.other_batches:
+        return []
+    return [
+        "Nothing that was declared differs, and float64 leaves no room for rounding: the frameworks "
+        "compute something different. Please report it."
+    ]
+
+
+def _differs_in(evidence: Evidence, *sections: str) -> bool:
+    return any(difference.path.partition(".")[0] in sections for difference in evidence.differences)

@@ -1,0 +1,45 @@
+"""Numbers over seeds, in one pure function."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Iterable, Sequence
+
+from producer.verdict.models import SeedRun, Spread
+
+
+def spread(values: Iterable[float | None]) -> Spread | None:
+    """Mean, sample deviation and range of the finite values; None where there are none."""
+    known = [value for value in values if value is not None and math.isfinite(value)]
+    if not known:
+        return None
+    low, high = min(known), max(known)
+    mean = min(max(low, _mean(known)), high)
+    deviation = _deviation(known, mean)
+    return Spread(count=len(known), mean=mean, deviation=deviation, smallest=low, largest=high)
+
+
+def metric_spreads(seeds: Sequence[SeedRun]) -> dict[str, dict[str, Spread]]:
+    """Each metric's spread, by part."""
+    found: dict[str, dict[str, Spread]] = {}
+    for part in dict.fromkeys(part for seed in seeds for part in seed.metrics):
+        names = dict.fromkeys(name for seed in seeds for name in seed.metrics.get(part, {}))
+        spreads = {name: spread(seed.metrics.get(part, {}).get(name) for seed in seeds) for name in names}
+        found[part] = {name: one for name, one in spreads.items() if one is not None}
+    return found
+
+
+def _mean(values: Sequence[float]) -> float:
+    """Their mean, where even their sum is beyond float64."""
+    size = len(values)
+    return math.fsum(value / size for value in values)
+
+
+def _deviation(values: Sequence[float], mean: float) -> float | None:
+    if len(values) < 2:
+        return None
+    scale = max(abs(value - mean) / 2 for value in values)
+    if scale in (0, math.inf):
+        return None if scale else 0.0
+    return 2 * scale * statistics.stdev([(value - mean) / 2 / scale for value in values])

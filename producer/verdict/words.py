@@ -1,0 +1,47 @@
+"""Small words for sentences: numbers for people, lists, values of settings."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+LONGEST_VALUE = 60
+
+
+def number(value: float) -> str:
+    """Up to three digits: 0.06, 6, 3.5e-08, 1,200."""
+    if value == int(value) and abs(value) < 1e6:
+        return f"{int(value):,}"
+    return f"{value:.3g}"
+
+
+def gap(relative: float | None) -> str:
+    """A relative gap: `0`, `2.1e-08`, `0.0039`, `—` where it cannot be measured."""
+    if relative is None:
+        return "—"
+    return f"{relative:.2g}" if relative >= 0.001 else "0" if relative == 0 else f"{relative:.1e}"
+
+
+def both(words: Sequence[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    if len(words) < 2:
+        return "".join(words)
+    return f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def setting(value: Any) -> str:
+    """A setting's value in short: words bare, the rest as JSON, cut in the middle of long lists."""
+    if value is None:
+        return "none"
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    if len(text) <= LONGEST_VALUE:
+        return text
+    if isinstance(value, list | tuple):
+        return f"{text[: LONGEST_VALUE // 2]}… ({len(value)} items)"
+    return f"{text[: LONGEST_VALUE - 1]}…"
+
+
+def count(amount: int, noun: str) -> str:
+    """`1 seed`, `3 seeds`."""
+    return f"{amount:,} {noun}" if amount == 1 else f"{amount:,} {noun}s"
