@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+from typing import TYPE_CHECKING, Any
 
-from shared.ledger import ExperimentRecord, Ledger
-from shared.result import RunResult
+from pydantic import ValidationError
+
+from shared.errors import RedisError, ResultError
+from shared.ledger import ExperimentRecord, Ledger, RunRecord
+from shared.result import Failure, RunResult
 
 if TYPE_CHECKING:
     import celery
@@ -17,4 +21,56 @@ def collect(record: ExperimentRecord, *, app: celery.Celery, ledger: Ledger) -> 
     A run that ended without a result (cancelled in the queue, given up) becomes a failed RunResult.
     Raises ResultError for a result of another schema version, a damaged one, or one that is gone.
     """
-    raise NotImplementedError
+    return [_result(run, app) for run in ledger.records(record.run_ids) if run.final]
+
+
+def _result(run: RunRecord, app: celery.Celery) -> RunResult:
+    meta = _stored(run, app)
+    if meta.get("status") != "SUCCESS":
+        if run.failure is None:
+            raise ResultError(
+                f"the result of the {run.framework} run {run.run_id} is gone from Redis; train it again"
+            )
+        return _without_result(run, run.failure)
+    try:
+        result = RunResult.model_validate_json(json.dumps(meta["result"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise _unreadable(run, error) from None
+    if result.run_id != run.run_id:
+        raise ResultError(f"the result stored for run {run.run_id} is that of run {result.run_id}")
+    return result
+
+
+def _stored(run: RunRecord, app: celery.Celery) -> dict[str, Any]:
+    from redis.exceptions import RedisError as RedisFailure
+
+    try:
+        meta: dict[str, Any] = app.backend.get_task_meta(run.run_id)
+    except RedisFailure as error:
+        raise RedisError(f"Redis went away while results were read: {error}") from None
+    except Exception as error:  # whatever decoding a damaged value raises
+        raise _unreadable(run, error) from None
+    return meta
+
+
+def _unreadable(run: RunRecord, error: Exception) -> ResultError:
+    what = str(error)
+    if isinstance(error, ValidationError):
+        first = error.errors(include_url=False)[0]
+        what = f"{'.'.join(map(str, first['loc'])) or 'document'}: {first['msg']}"
+    return ResultError(
+        f"the result of the {run.framework} run {run.run_id} cannot be read: {what} "
+        "(it is damaged, or another version of Likewise wrote it); train it again"
+    )
+
+
+def _without_result(run: RunRecord, failure: Failure) -> RunResult:
+    return RunResult(
+        run_id=run.run_id,
+        experiment_id=run.experiment_id,
+        framework=run.framework,
+        status="failed",
+        failure=failure,
+        worker=run.worker,
+        attempt=max(run.attempt, 1),
+    )

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from shared import progress
+from shared.errors import RedisError
 from shared.ledger import ExperimentRecord, Ledger, RunRecord
 from shared.progress import ProgressEvent
 
 if TYPE_CHECKING:
     import redis
+
+LOOK_EVERY_S = 1.0
+"""How often records and workers are looked at where the stream says nothing."""
+SILENCE_S = 3.0
+"""A queued run without a worker for this long is worth a word."""
+PATIENCE_S = 20.0
+"""How long Redis may be away."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +57,79 @@ def follow(
 ) -> Iterator[Update]:
     """Updates until every run is final. `after="$"` skips the progress made so far, "0" replays it.
 
-    Raises RedisError when Redis stays away.
+    Ends, too, when the experiment is deleted. Raises RedisError when Redis stays away.
     """
-    raise NotImplementedError
+    watch = _Watch(record, ledger)
+    position = progress.end(client, record.experiment_id) if after == "$" else after
+    yield from watch.look(position)
+    heard = time.monotonic()
+    while True:
+        try:
+            wait_ms = None if watch.done else int(LOOK_EVERY_S * 1000)
+            entries = progress.read(client, record.experiment_id, after=position, block_ms=wait_ms)
+            for entry in entries:
+                position = entry.position
+                if entry.event is not None:
+                    yield Progressed(position=position, event=entry.event)
+            if watch.done and not entries:
+                return
+            if watch.due or any(entry.changed_run_id for entry in entries):
+                yield from watch.look(position)
+        except RedisError:
+            if time.monotonic() - heard > PATIENCE_S:
+                raise
+            time.sleep(0.2)
+        else:
+            heard = time.monotonic()
+
+
+class _Watch:
+    """The records as last seen, and what has been said of waits."""
+
+    def __init__(self, record: ExperimentRecord, ledger: Ledger) -> None:
+        self._run_ids = record.run_ids
+        self._ledger = ledger
+        self._seen: dict[str, RunRecord] = {}
+        self._said: dict[str, str] = {}
+        self._looked = 0.0
+        self.done = False
+
+    @property
+    def due(self) -> bool:
+        """Whether it is time to look, even if the stream said nothing."""
+        return not self.done and time.monotonic() - self._looked >= LOOK_EVERY_S
+
+    def look(self, position: str) -> Iterator[Update]:
+        """Records that changed, and a word on each wait that has none yet."""
+        self._looked = time.monotonic()
+        records = self._ledger.records(self._run_ids)
+        self.done = all(record.final for record in records)
+        for record in records:
+            if self._seen.get(record.run_id) != record:
+                self._seen[record.run_id] = record
+                yield Changed(position=position, record=record)
+        if not self.done:
+            yield from self._words(records, position)
+
+    def _words(self, records: list[RunRecord], position: str) -> Iterator[Noticed]:
+        workers = self._ledger.workers()
+        served = {queue for worker in workers for queue in worker.queues}
+        alive = {worker.worker_id for worker in workers}
+        now_s = self._ledger.now()
+        for record in records:
+            word = _word(record, served, alive, now_s)
+            if word is not None and self._said.get(record.run_id) != word:
+                yield Noticed(position=position, run_id=record.run_id, framework=record.framework, text=word)
+            if word is not None or not record.final:
+                self._said[record.run_id] = word or ""
+
+
+def _word(record: RunRecord, served: set[str], alive: set[str], now_s: float) -> str | None:
+    if record.state == "queued" and record.queue not in served and now_s - record.submitted_s > SILENCE_S:
+        return f"waiting: no live worker serves {record.queue}; `likewise workers` shows those there are"
+    if record.state == "leased" and record.worker not in alive:
+        return (
+            f"worker {record.worker} has gone silent; if it stays so, the run goes back to the queue "
+            "when its lease ends"
+        )
+    return None

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
+from uuid import uuid4
 
 import redis
 from numpy.typing import NDArray
 
-from shared.arrays import ArrayRef
-from shared.errors import LikewiseError
+from shared.arrays import ArrayRef, decode_array, encode_array
+from shared.blob_cache import BlobCache
+from shared.errors import DataError, LikewiseError
+from shared.names import blob_key
+
+CHUNK_BYTES = 2**20
+"""Small enough that no command holds up Redis for others."""
+CHUNKS_A_TRIP = 16
 
 
 class BlobError(LikewiseError):
@@ -19,7 +27,7 @@ class BlobError(LikewiseError):
 
 
 class BlobStore:
-    """Puts arrays under their SHA-256 and gets them back, checked."""
+    """Puts arrays under their SHA-256 and gets them back, checked. Methods raise RedisError."""
 
     def __init__(
         self,
@@ -30,15 +38,115 @@ class BlobStore:
         retention_s: float,
         cache_dir: Path | None = None,
     ) -> None:
-        raise NotImplementedError
+        self._client = client
+        self._url = url
+        self._redis_limit_bytes = redis_limit_bytes
+        self._retention_s = int(retention_s)
+        self._cache = BlobCache(cache_dir) if cache_dir is not None else None
 
     def put(self, array: NDArray[Any]) -> ArrayRef:
         """Store an array and return its reference; storing it again only renews its time to live.
 
-        Raises DataError for an array above the limit where no `url` is set.
+        Raises DataError for an array above the limit where no URL is set or it cannot be written to.
         """
-        raise NotImplementedError
+        ref, data = encode_array(array)
+        if ref.nbytes > self._redis_limit_bytes:
+            self._put_behind_url(ref, data)
+        elif not self._renew(ref):
+            for trip in _trips(ref):
+                with self._client.pipeline(transaction=False) as pipe:
+                    for chunk in trip:
+                        part = data[chunk * CHUNK_BYTES : (chunk + 1) * CHUNK_BYTES]
+                        pipe.set(blob_key(ref.sha256, chunk), part, ex=self._retention_s)
+                    pipe.execute()
+        return ref
 
     def get(self, ref: ArrayRef) -> NDArray[Any]:
         """The array. Raises BlobError when it is gone or damaged."""
-        raise NotImplementedError
+        if self._cache is not None and (cached := self._cache.get(ref.sha256)) is not None:
+            try:
+                return decode_array(ref, cached)
+            except ValueError:  # a damaged file: fetch it again
+                self._cache.drop(ref.sha256)
+        data = self._fetch(ref)
+        try:
+            array = decode_array(ref, data)
+        except ValueError as error:
+            raise BlobError(
+                f"an array in the store is damaged: {error}; submit the experiment again"
+            ) from None
+        if self._cache is not None:
+            self._cache.put(ref.sha256, data)
+        return array
+
+    def _renew(self, ref: ArrayRef) -> bool:
+        """Whether every chunk is there; those that are live on."""
+        with self._client.pipeline(transaction=False) as pipe:
+            for chunk in range(_chunks(ref)):
+                pipe.expire(blob_key(ref.sha256, chunk), self._retention_s)
+            return all(pipe.execute())
+
+    def _fetch(self, ref: ArrayRef) -> bytes:
+        parts: list[bytes] = []
+        for trip in _trips(ref):
+            found = cast(
+                "list[bytes | None]", self._client.mget([blob_key(ref.sha256, chunk) for chunk in trip])
+            )
+            if None in found:
+                return self._fetch_behind_url(ref)
+            parts += cast("list[bytes]", found)
+        return b"".join(parts)
+
+    def _put_behind_url(self, ref: ArrayRef, data: bytes) -> None:
+        if self._url is None:
+            raise DataError(
+                f"an array of {ref.nbytes / 2**20:.0f} MB is too large for Redis (the limit is "
+                f"{self._redis_limit_bytes / 2**20:.0f} MB, LIKEWISE_BLOB_REDIS_LIMIT_MB); set "
+                "LIKEWISE_BLOB_URL, here and for the workers, to a folder or object store that "
+                "both reach, such as file:///mnt/data or s3://bucket/likewise"
+            )
+
+        def write(store: Any, path: str) -> None:
+            folder, _, name = path.rpartition("/")
+            store.makedirs(folder, exist_ok=True)
+            if store.exists(path) and store.size(path) == len(data):
+                return
+            written = f"{folder}/.new-{name}-{uuid4().hex}"  # never a half-written file under its name
+            store.pipe_file(written, data)
+            store.mv(written, path)
+
+        _behind_url(self._url, ref, write, DataError)
+
+    def _fetch_behind_url(self, ref: ArrayRef) -> bytes:
+        if self._url is None:
+            raise BlobError(
+                f"array {ref.sha256[:12]} is gone from Redis: its retention has ended, or it lies behind a "
+                "LIKEWISE_BLOB_URL that is not set here"
+            )
+        data: bytes = _behind_url(self._url, ref, lambda store, path: store.cat_file(path), BlobError)
+        return data
+
+
+def _behind_url(
+    url: str, ref: ArrayRef, use: Callable[[Any, str], Any], error_class: type[LikewiseError]
+) -> Any:
+    """Use the file system behind the URL and the blob's path on it."""
+    import fsspec
+
+    try:
+        store, root = fsspec.core.url_to_fs(url)
+        return use(store, f"{root.rstrip('/')}/{ref.sha256[:2]}/{ref.sha256}")
+    except Exception as error:  # each file system has errors of its own
+        raise error_class(
+            f"LIKEWISE_BLOB_URL {url} cannot serve array {ref.sha256[:12]}: {type(error).__name__}: {error}"
+        ) from None
+
+
+def _chunks(ref: ArrayRef) -> int:
+    return max(1, -(-ref.nbytes // CHUNK_BYTES))
+
+
+def _trips(ref: ArrayRef) -> Iterator[range]:
+    """The chunk numbers, as many at a time as one round trip carries."""
+    for first in range(0, _chunks(ref), CHUNKS_A_TRIP):
+        yield range(first, min(first + CHUNKS_A_TRIP, _chunks(ref)))

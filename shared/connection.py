@@ -2,12 +2,124 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlsplit, urlunsplit
+
 import redis
+from redis import exceptions
+from redis.backoff import ExponentialWithJitterBackoff
+from redis.client import Pipeline
+from redis.retry import Retry
+
+from shared.errors import RedisError, UsageError
+
+if TYPE_CHECKING:
+    from shared.settings import Settings
+
+CONNECT_TIMEOUT_S = 1.5
+ANSWER_TIMEOUT_S = 5.0
+"""Longer than any blocking read of ours."""
+
+
+def redis_url(settings: Settings) -> str | None:
+    """The configured URL with the password of `redis_password_file` in it, or None.
+
+    Raises UsageError for a password file that cannot be read.
+    """
+    if settings.redis_url is None or settings.redis_password_file is None:
+        return settings.redis_url
+    try:
+        password = settings.redis_password_file.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise UsageError(
+            f"LIKEWISE_REDIS_PASSWORD_FILE is {str(settings.redis_password_file)!r}: {error.strerror}"
+        ) from None
+    parts = urlsplit(settings.redis_url)
+    address = parts.netloc.rpartition("@")[2]
+    return urlunsplit(parts._replace(netloc=f"{parts.username or ''}:{quote(password, safe='')}@{address}"))
 
 
 def connect(redis_url: str) -> redis.Redis:
     """A client whose Redis has answered a ping; replies are bytes.
 
-    Raises RedisError, and so does every later command of the client that Redis cannot serve.
+    Raises RedisError, and so does every later command of the client that Redis cannot serve. Commands
+    are repeated for about a second when a connection breaks; the first ping is not.
     """
-    raise NotImplementedError
+    try:
+        client: redis.Redis = _Client.from_url(
+            redis_url,
+            socket_connect_timeout=CONNECT_TIMEOUT_S,
+            socket_timeout=ANSWER_TIMEOUT_S,
+            health_check_interval=30,
+            retry=Retry(ExponentialWithJitterBackoff(base=0.02, cap=0.5), 0),
+        )
+    except ValueError:
+        raise RedisError(
+            "LIKEWISE_REDIS_URL is not a Redis address; it looks like redis://:password@host:6379/0"
+        ) from None
+    client.ping()
+    client.set_retry(Retry(ExponentialWithJitterBackoff(base=0.02, cap=0.5), 4))
+    return client
+
+
+class _Client(redis.Redis):
+    def execute_command(self, *args: Any, **options: Any) -> Any:
+        try:
+            return super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
+        except exceptions.RedisError as error:
+            raise _explained(error, self) from None
+
+    def pipeline(self, transaction: bool = True, shard_hint: Any = None) -> Pipeline:
+        return _Pipeline(self.connection_pool, self.response_callbacks, transaction, shard_hint)
+
+
+class _Pipeline(Pipeline):
+    def execute(self, raise_on_error: bool = True) -> list[Any]:
+        try:
+            return super().execute(raise_on_error)
+        except exceptions.RedisError as error:
+            raise _explained(error, self) from None
+
+
+_MEANINGS: tuple[tuple[type[exceptions.RedisError], str], ...] = (
+    (
+        exceptions.AuthenticationError,
+        "refuses the password; check LIKEWISE_REDIS_URL and LIKEWISE_REDIS_PASSWORD_FILE",
+    ),
+    (
+        exceptions.AuthenticationWrongNumberOfArgsError,
+        "wants no user name; check LIKEWISE_REDIS_URL",
+    ),
+    (exceptions.NoPermissionError, "forbids this to the user it knows us as; see its ACL"),
+    (exceptions.BusyLoadingError, "is still loading its data; try again in a moment"),
+    (
+        exceptions.OutOfMemoryError,
+        "is full; delete old experiments (likewise delete ID) or raise maxmemory",
+    ),
+    (exceptions.ReadOnlyError, "is a read-only replica; give the primary's address"),
+    (exceptions.TimeoutError, "does not answer; is it overloaded, or behind a firewall?"),
+    (
+        exceptions.ConnectionError,
+        "cannot be reached; start it, correct LIKEWISE_REDIS_URL, or unset it to use the local stack",
+    ),
+)
+"""What a failure means and what to do; the first class that fits."""
+
+
+def _explained(error: exceptions.RedisError, client: redis.Redis) -> Exception:
+    """The error a user can act on; a mistake of ours in a command stays as it is."""
+    where = f"Redis at {_where(client)}"
+    for kind, meaning in _MEANINGS:
+        if isinstance(error, kind):
+            return RedisError(f"{where} {meaning}")
+    if str(error).startswith(("MISCONF", "NOREPLICAS")):
+        return RedisError(f"{where} refuses to write: {error}")
+    return error
+
+
+def _where(client: redis.Redis) -> str:
+    """Address without the password."""
+    arguments = client.connection_pool.connection_kwargs
+    if "path" in arguments:
+        return str(arguments["path"])
+    return f"{arguments.get('host', 'localhost')}:{arguments.get('port', 6379)}"

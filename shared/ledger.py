@@ -1,11 +1,20 @@
-"""The ledger: each run's record in Redis, the only truth about it. Messages are wake-ups."""
+"""The ledger: each run's record in Redis, the only truth about it. Messages are wake-ups.
+
+Every transition is one of the scripts of `shared.scripts`. The producer's view stands here; what only
+a worker may do is in `shared.tenure`.
+"""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from typing import Any, cast
 
 import redis
+from pydantic import ValidationError
 
+from shared import names, scripts
+from shared.errors import ResultError, UsageError
 from shared.records import (
     FINAL,
     ExperimentRecord,
@@ -14,7 +23,9 @@ from shared.records import (
     WorkerPresence,
     WorkerState,
 )
+from shared.result import Failure
 from shared.run import Run
+from shared.spec.experiment import Experiment
 
 __all__ = [
     "FINAL",
@@ -26,54 +37,187 @@ __all__ = [
     "WorkerState",
 ]
 
+_FIELDS = (
+    "run_id", "experiment_id", "framework", "queue", "state", "attempt", "fence", "worker",
+    "submitted_s", "claimed_s", "finished_s", "cancel_requested", "failure",
+)  # fmt: skip
+
 
 class Ledger:
-    """The producer's view of the records."""
+    """The records as every process may see them. Safe to use from several threads.
+
+    Each method raises RedisError when Redis cannot serve it.
+    """
 
     def __init__(self, client: redis.Redis, *, retention_s: float) -> None:
-        raise NotImplementedError
+        self.client = client
+        self.retention_s = int(retention_s)
+        self._add = client.register_script(scripts.ADD)
+        self._cancel = client.register_script(scripts.CANCEL)
 
     def add(
         self, record: ExperimentRecord, runs: Sequence[Run], queues: Sequence[str], *, key: str | None = None
     ) -> str:
-        """Write an experiment and its runs as queued, in one step.
+        """Write an experiment and its runs as queued, in one step; the server's clock dates them.
 
         With an idempotency `key` that was used before, nothing is written. Returns the id of the
         experiment that is stored: the given one, or the one the key stands for.
         """
-        raise NotImplementedError
+        arguments: list[Any] = [
+            record.experiment_id,
+            record.experiment.model_dump_json(),
+            json.dumps(record.run_ids),
+            self.retention_s,
+            0 if key is None else 1,
+        ]
+        for run, queue in zip(runs, queues, strict=True):
+            arguments += [run.run_id, run.framework, queue, run.model_dump_json()]
+        keys = [names.experiment_key(record.experiment_id), names.submission_key(key or "")]
+        return _text(self._add(keys=keys, args=arguments))
 
     def experiment(self, experiment_id: str) -> ExperimentRecord | None:
-        """The experiment, or None where there is none (or no longer)."""
-        raise NotImplementedError
+        """The experiment, or None where there is none (or no longer).
+
+        Raises ResultError for one of another schema version.
+        """
+        fields = self._hashes([names.experiment_key(experiment_id)], ("experiment", "run_ids", "submitted_s"))
+        return _experiment(experiment_id, fields[0])
 
     def experiments(self, limit: int = 100) -> list[ExperimentRecord]:
-        """The newest experiments, newest first."""
-        raise NotImplementedError
+        """The newest experiments, newest first; those of another schema version are left out."""
+        ids = [_text(one) for one in cast("list[bytes]", self.client.zrevrange(names.EXPERIMENTS, 0, -1))]
+        found: list[ExperimentRecord] = []
+        while ids and len(found) < limit:
+            batch, ids = ids[:limit], ids[limit:]
+            fields = self._hashes(
+                [names.experiment_key(one) for one in batch], ("experiment", "run_ids", "submitted_s")
+            )
+            for experiment_id, values in zip(batch, fields, strict=True):
+                try:
+                    record = _experiment(experiment_id, values)
+                except ResultError:
+                    continue
+                if record is None:  # its retention has ended
+                    self.client.zrem(names.EXPERIMENTS, experiment_id)
+                else:
+                    found.append(record)
+        return found[:limit]
 
     def records(self, run_ids: Sequence[str]) -> list[RunRecord]:
         """The records of the runs that are known, in the order given."""
-        raise NotImplementedError
+        hashes = self._hashes([names.run_key(run_id) for run_id in run_ids], _FIELDS)
+        return [_record(values) for values in hashes if values["run_id"]]
 
     def run(self, run_id: str) -> Run:
-        """The run as it was submitted. Raises UsageError for an unknown id, ResultError for another schema."""
-        raise NotImplementedError
+        """The run as it was submitted.
+
+        Raises UsageError for an unknown id, ResultError for one of another schema version.
+        """
+        document = cast("bytes | None", self.client.hget(names.run_key(run_id), "run"))
+        if document is None:
+            raise UsageError(f"there is no run {run_id}; `likewise list` shows the experiments")
+        try:
+            return Run.model_validate_json(document)
+        except ValidationError as error:
+            raise ResultError(f"run {run_id} cannot be read: {_first(error)}") from None
 
     def cancel(self, run_id: str) -> RunState:
         """Cancel a queued run at once, ask a leased one to stop; returns the state it is in now.
 
         Raises UsageError for an unknown id.
         """
-        raise NotImplementedError
+        state = _text(self._cancel(keys=[names.run_key(run_id)]))
+        if not state:
+            raise UsageError(f"there is no run {run_id}; `likewise list` shows the experiments")
+        return cast(RunState, state)
 
     def delete(self, experiment_id: str) -> None:
-        """Remove an experiment, its runs, results and progress. Raises UsageError while a run is not final."""
-        raise NotImplementedError
+        """Remove an experiment, its runs, results and progress.
+
+        Raises UsageError for an unknown id, and while a run is not final.
+        """
+        record = self.experiment(experiment_id)
+        if record is None:
+            raise UsageError(f"there is no experiment {experiment_id}; `likewise list` shows those there are")
+        for run in self.records(record.run_ids):
+            if not run.final:
+                raise UsageError(
+                    f"experiment {experiment_id} is not done: its {run.framework} run is {run.state}; "
+                    f"cancel it first: likewise cancel {experiment_id}"
+                )
+        with self.client.pipeline() as pipe:
+            pipe.zrem(names.EXPERIMENTS, experiment_id)
+            pipe.delete(names.experiment_key(experiment_id), names.progress_key(experiment_id))
+            for run_id in record.run_ids:
+                pipe.delete(names.run_key(run_id), names.result_key(run_id))
+            pipe.execute()
 
     def workers(self) -> list[WorkerPresence]:
-        """The live workers, by framework and id."""
-        raise NotImplementedError
+        """The live workers, by framework and id; one that speaks another schema is left out."""
+        keys = list(self.client.scan_iter(names.worker_key("*"), count=1_000))
+        documents = cast("list[bytes | None]", self.client.mget(keys)) if keys else []
+        found = []
+        for document in documents:
+            try:
+                if document is not None:
+                    found.append(WorkerPresence.model_validate_json(document))
+            except ValidationError:
+                continue
+        return sorted(found, key=lambda worker: (worker.framework, worker.worker_id))
 
     def now(self) -> float:
         """The server's time in seconds."""
-        raise NotImplementedError
+        seconds, microseconds = self.client.time()
+        return seconds + microseconds / 1e6
+
+    def _hashes(self, keys: Sequence[str], fields: Sequence[str]) -> list[dict[str, bytes | None]]:
+        with self.client.pipeline(transaction=False) as pipe:
+            for key in keys:
+                pipe.hmget(key, list(fields))
+            return [dict(zip(fields, values, strict=True)) for values in pipe.execute()]
+
+
+def _record(values: dict[str, bytes | None]) -> RunRecord:
+    text = {name: _text(value) for name, value in values.items() if value}
+    return RunRecord(
+        run_id=text["run_id"],
+        experiment_id=text["experiment_id"],
+        framework=text["framework"],
+        queue=text["queue"],
+        state=cast(RunState, text["state"]),
+        attempt=int(text["attempt"]),
+        fence=int(text["fence"]),
+        worker=text.get("worker"),
+        submitted_s=float(text["submitted_s"]),
+        claimed_s=float(text["claimed_s"]) if "claimed_s" in text else None,
+        finished_s=float(text["finished_s"]) if "finished_s" in text else None,
+        cancel_requested=text["cancel_requested"] == "1",
+        failure=Failure.model_validate_json(text["failure"]) if "failure" in text else None,
+    )
+
+
+def _experiment(experiment_id: str, values: dict[str, bytes | None]) -> ExperimentRecord | None:
+    document, run_ids, submitted_s = values["experiment"], values["run_ids"], values["submitted_s"]
+    if document is None or run_ids is None or submitted_s is None:
+        return None
+    try:
+        experiment = Experiment.model_validate_json(document)
+    except ValidationError as error:
+        raise ResultError(f"experiment {experiment_id} cannot be read: {_first(error)}") from None
+    return ExperimentRecord(
+        experiment_id=experiment_id,
+        submitted_s=float(submitted_s),
+        experiment=experiment,
+        run_ids=tuple(json.loads(run_ids)),
+    )
+
+
+def _first(error: ValidationError) -> str:
+    """The first problem, with a hint that another version wrote the document."""
+    first = error.errors(include_url=False)[0]
+    path = ".".join(map(str, first["loc"])) or "document"
+    return f"{path}: {first['msg']} (was it written by another version of Likewise?)"
+
+
+def _text(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)

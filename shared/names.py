@@ -54,3 +54,25 @@ def blob_key(sha256: str, chunk: int) -> str:
 def submission_key(given_key: str) -> str:
     """String: the experiment id that a caller's idempotency key stands for."""
     return f"{PREFIX}submission:{given_key}"
+
+
+LEASED = PREFIX + "leased"
+"""Sorted set: ids of runs that a worker holds, scored by the end of the lease (server clock)."""
+
+RECONCILER = PREFIX + "reconciler"
+"""String with a short time to live: the worker that is looking for lost runs just now."""
+
+
+def queued_key(queue: str) -> str:
+    """Sorted set: ids of runs waiting in a queue, scored by when a message was last sent for them."""
+    return f"{PREFIX}queued:{queue}"
+
+
+def child_key(worker_id: str) -> str:
+    """Hash: what a worker's child says of itself, and the run and fence it holds."""
+    return f"{PREFIX}child:{worker_id}"
+
+
+def result_key(run_id: str) -> str:
+    """String: the run's result, under the key that Celery's Redis result backend gives its id."""
+    return f"celery-task-meta-{run_id}"

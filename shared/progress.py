@@ -1,9 +1,14 @@
-"""Progress of running trainings: events on one capped Redis Stream an experiment."""
+"""Progress of running trainings: one capped Redis Stream an experiment.
+
+Workers append events; the ledger's scripts append the id of each run whose record changes, so that
+one blocking read is enough to follow an experiment.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
 
 from shared.frozen import Frozen
 from shared.names import progress_key
@@ -12,7 +17,7 @@ if TYPE_CHECKING:
     import redis
 
 STREAM_LENGTH = 5_000
-"""Events kept an experiment, about; older ones are dropped."""
+"""Entries kept an experiment, about; older ones are dropped."""
 
 
 class ProgressEvent(Frozen):
@@ -32,25 +37,43 @@ class ProgressEvent(Frozen):
     """Training rate since the event before; null for the first."""
 
 
-def publish(client: redis.Redis, experiment_id: str, event: ProgressEvent, *, retention_s: float) -> None:
-    """Append an event; the stream outlives the last one by `retention_s`."""
-    key = progress_key(experiment_id)
-    with client.pipeline(transaction=False) as pipe:
-        pipe.xadd(key, {"event": event.model_dump_json()}, maxlen=STREAM_LENGTH, approximate=True)
-        pipe.expire(key, int(retention_s))
-        pipe.execute()
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One entry of the stream: a training's event, or the id of a run whose record changed."""
+
+    position: str
+    event: ProgressEvent | None = None
+    changed_run_id: str | None = None
+
+
+def append(pipe: redis.client.Pipeline, experiment_id: str, event: ProgressEvent) -> None:
+    """Add an event to what the pipeline sends. The stream's time to live is the ledger's affair."""
+    pipe.xadd(
+        progress_key(experiment_id),
+        {"event": event.model_dump_json()},
+        maxlen=STREAM_LENGTH,
+        approximate=True,
+    )
 
 
 def read(
     client: redis.Redis, experiment_id: str, *, after: str = "0", block_ms: int | None = None
-) -> Sequence[tuple[str, ProgressEvent]]:
-    """Events after a stream id, oldest first, each with its id; waits up to `block_ms` for one."""
-    answer = client.xread({progress_key(experiment_id): after}, count=1_000, block=block_ms)
-    entries = answer[0][1] if answer else []
-    return [
-        (_text(entry_id), ProgressEvent.model_validate_json(fields[b"event"])) for entry_id, fields in entries
-    ]
+) -> Sequence[Entry]:
+    """Entries after a position, oldest first; waits up to `block_ms` for one."""
+    answer = cast(
+        "list[tuple[bytes, list[tuple[bytes, dict[bytes, bytes]]]]]",
+        client.xread({progress_key(experiment_id): after}, count=1_000, block=block_ms),
+    )
+    return [_entry(position, fields) for position, fields in (answer[0][1] if answer else [])]
 
 
-def _text(value: bytes | str) -> str:
-    return value.decode() if isinstance(value, bytes) else value
+def end(client: redis.Redis, experiment_id: str) -> str:
+    """The position after which nothing has been appended yet."""
+    last = cast("list[tuple[bytes, Any]]", client.xrevrange(progress_key(experiment_id), count=1))
+    return last[0][0].decode() if last else "0"
+
+
+def _entry(position: bytes, fields: dict[bytes, bytes]) -> Entry:
+    if b"event" in fields:
+        return Entry(position=position.decode(), event=ProgressEvent.model_validate_json(fields[b"event"]))
+    return Entry(position=position.decode(), changed_run_id=fields[b"run"].decode())

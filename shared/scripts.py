@@ -1,0 +1,253 @@
+"""The ledger's transitions as Lua: each is one atomic step that refuses what no longer fits.
+
+A run's record is a hash. Besides the fields of `RunRecord` it holds `run` (the document), `deaths`
+(workers that died with it), `pid` (the child that holds it), `lease_until`, and `retention_s`.
+Two sorted sets find runs by state: `queued:<queue>` and `leased`. All times are the server's.
+"""
+
+from __future__ import annotations
+
+from shared import names
+from shared.progress import STREAM_LENGTH
+
+MAX_DEATHS = 3
+"""A run whose workers died this often is given up: it is the likely cause."""
+
+_PRELUDE = f"""
+local clock = redis.call('TIME')
+local now = string.format('%d.%06d', clock[1], clock[2])
+local function run_key(id) return '{names.run_key("")}' .. id end
+local function queued_key(queue) return '{names.queued_key("")}' .. queue end
+local function child_key(worker) return '{names.child_key("")}' .. worker end
+local function progress_key(experiment) return '{names.progress_key("")}' .. experiment end
+local LEASED = '{names.LEASED}'
+
+-- Fields of a record by name; an absent one is the empty string.
+local function read(key, ...)
+  local values = redis.call('HMGET', key, ...)
+  local record = {{}}
+  for i, name in ipairs({{...}}) do record[name] = values[i] or '' end
+  return record
+end
+
+local function later(seconds) return string.format('%.6f', tonumber(now) + seconds) end
+
+-- Tell those who follow the experiment.
+local function announce(record)
+  local key = progress_key(record.experiment_id)
+  redis.call('XADD', key, 'MAXLEN', '~', {STREAM_LENGTH}, '*', 'run', record.run_id)
+  redis.call('EXPIRE', key, record.retention_s)
+end
+
+-- The child no longer holds the run (unless it holds another one by now).
+local function free_child(record)
+  if record.worker == '' then return end
+  local key = child_key(record.worker)
+  if redis.call('HGET', key, 'run_id') == record.run_id then redis.call('HDEL', key, 'run_id', 'fence') end
+end
+
+-- Make a state final. The retention counts from here.
+local function settle(key, record, state, failure)
+  redis.call('HSET', key, 'state', state, 'finished_s', now, 'failure', failure)
+  redis.call('ZREM', queued_key(record.queue), record.run_id)
+  redis.call('ZREM', LEASED, record.run_id)
+  redis.call('EXPIRE', key, record.retention_s)
+  redis.call('EXPIRE', '{names.experiment_key("")}' .. record.experiment_id, record.retention_s)
+  free_child(record)
+  announce(record)
+end
+
+local CANCELLED = cjson.encode({{reason = 'cancelled', message = 'cancelled'}})
+
+-- End a lease without a result: cancelled if that was asked for, given up after too many deaths, else
+-- queued again. Returns the new state. The child's claim stays noted, so that a worker which was only
+-- out of hearing can take the run back (see LOOK_AFTER).
+local function let_go(key, record, died)
+  local deaths = tonumber(record.deaths)
+  if died then deaths = redis.call('HINCRBY', key, 'deaths', 1) end
+  if record.cancel_requested == '1' then
+    settle(key, record, 'cancelled', CANCELLED)
+    return 'cancelled'
+  end
+  if deaths >= {MAX_DEATHS} then
+    settle(key, record, 'failed', cjson.encode({{
+      reason = 'worker_lost',
+      message = string.format(
+        'given up: %d workers died while training it, the last one %s', deaths, record.worker)
+    }}))
+    return 'failed'
+  end
+  redis.call('ZREM', LEASED, record.run_id)
+  redis.call('ZADD', queued_key(record.queue), now, record.run_id)
+  redis.call('HSET', key, 'state', 'queued', 'worker', '')
+  announce(record)
+  return 'queued'
+end
+"""
+
+_RECORD = (
+    "'run_id', 'experiment_id', 'queue', 'state', 'fence', 'worker', 'pid', 'deaths', "
+    "'lease_until', 'cancel_requested', 'retention_s'"
+)
+
+ADD = (
+    _PRELUDE
+    + f"""
+-- Write an experiment and its queued runs, or find the one that the idempotency key stands for.
+-- KEYS: experiment, submission.  ARGV: id, document, run ids, retention, keyed (0 or 1),
+-- then for each run: id, framework, queue, document.
+local id, document, run_ids, retention, keyed = unpack(ARGV, 1, 5)
+if keyed == '1' then
+  local known = redis.call('GET', KEYS[2])
+  if known and redis.call('EXISTS', '{names.experiment_key("")}' .. known) == 1 then return known end
+  redis.call('SET', KEYS[2], id, 'EX', retention)
+end
+redis.call('HSET', KEYS[1], 'experiment', document, 'run_ids', run_ids, 'submitted_s', now)
+redis.call('EXPIRE', KEYS[1], retention)
+redis.call('ZADD', '{names.EXPERIMENTS}', now, id)
+redis.call('SET', '{names.ACTIVITY}', now)
+for i = 6, #ARGV, 4 do
+  local run_id, framework, queue, run = unpack(ARGV, i, i + 3)
+  local key = run_key(run_id)
+  redis.call('HSET', key, 'run_id', run_id, 'experiment_id', id, 'framework', framework, 'queue', queue,
+    'run', run, 'state', 'queued', 'attempt', 0, 'fence', 0, 'deaths', 0, 'submitted_s', now,
+    'cancel_requested', 0, 'retention_s', retention)
+  redis.call('EXPIRE', key, retention)
+  redis.call('ZADD', queued_key(queue), now, run_id)
+end
+return id
+"""
+)
+
+CLAIM = (
+    _PRELUDE
+    + f"""
+-- Take a queued run, or one whose holder is known to be dead. A claim repeated by the child that holds
+-- the run gives the same answer, so a reply lost on the way does no harm.
+-- KEYS: run.  ARGV: worker, pid of its child, lease in seconds.
+local worker, pid, lease_s = unpack(ARGV)
+local record = read(KEYS[1], {_RECORD})
+if record.state == '' then return {{'unknown'}} end
+local mine = record.worker == worker
+if record.state == 'leased' and not (mine and record.pid == pid) then
+  local expired = tonumber(record.lease_until) < tonumber(now)
+  if not (mine or expired) then return {{'leased'}} end
+  record.state = let_go(KEYS[1], record, true)
+end
+if record.state == 'queued' then
+  redis.call('HINCRBY', KEYS[1], 'fence', 1)
+  redis.call('HINCRBY', KEYS[1], 'attempt', 1)
+  redis.call('HSET', KEYS[1], 'state', 'leased', 'worker', worker, 'pid', pid, 'claimed_s', now,
+    'lease_until', later(lease_s))
+  redis.call('ZREM', queued_key(record.queue), record.run_id)
+  redis.call('ZADD', LEASED, later(lease_s), record.run_id)
+  announce(record)
+elseif record.state ~= 'leased' then
+  return {{record.state}}
+end
+local claim = read(KEYS[1], 'fence', 'attempt', 'submitted_s', 'claimed_s', 'run', 'framework')
+redis.call('HSET', child_key(worker), 'run_id', record.run_id, 'fence', claim.fence)
+return {{'claimed', claim.fence, claim.attempt, claim.submitted_s, claim.claimed_s, claim.run,
+  record.experiment_id, claim.framework}}
+"""
+)
+
+FINISH = (
+    _PRELUDE
+    + f"""
+-- Make a run final and hand its result to Celery's result backend, in one step, if the fence is still
+-- the run's. A run that was put back but that nobody has claimed since may still be finished.
+-- KEYS: run, result.  ARGV: fence, state, failure, result as the backend stores it.
+local fence, state, failure, payload = unpack(ARGV)
+local record = read(KEYS[1], {_RECORD})
+if record.fence ~= fence then return 0 end
+if record.state ~= 'leased' and record.state ~= 'queued' then return record.state == state and 1 or 0 end
+redis.call('SET', KEYS[2], payload, 'EX', record.retention_s)
+redis.call('PUBLISH', KEYS[2], payload)
+settle(KEYS[1], record, state, failure)
+return 1
+"""
+)
+
+CANCEL = (
+    _PRELUDE
+    + f"""
+-- Cancel a queued run at once; ask the worker of a leased one to stop.
+-- KEYS: run.
+local record = read(KEYS[1], {_RECORD})
+if record.state == 'queued' then
+  redis.call('HSET', KEYS[1], 'cancel_requested', 1)
+  settle(KEYS[1], record, 'cancelled', CANCELLED)
+  return 'cancelled'
+end
+if record.state == 'leased' then redis.call('HSET', KEYS[1], 'cancel_requested', 1) end
+return record.state
+"""
+)
+
+LET_GO = (
+    _PRELUDE
+    + f"""
+-- End a lease from outside the training: `died` (its child is dead), `expired` (its worker has not been
+-- heard of), `returned` (handed back by a worker that stops; not a death).
+-- KEYS: run.  ARGV: run id, why, fence (of no account for `expired`).
+local run_id, why, fence = unpack(ARGV)
+local record = read(KEYS[1], {_RECORD})
+if record.state ~= 'leased' then
+  redis.call('ZREM', LEASED, run_id)
+  return {{record.state, record.queue, 0}}
+end
+if why == 'expired' then
+  if tonumber(record.lease_until) >= tonumber(now) then return {{'leased', record.queue, 0}} end
+elseif record.fence ~= fence then
+  return {{'leased', record.queue, 0}}
+end
+return {{let_go(KEYS[1], record, why ~= 'returned'), record.queue, 1}}
+"""
+)
+
+LOOK_AFTER = (
+    _PRELUDE
+    + f"""
+-- A worker's beat: renew the lease of the run its child holds, and say how the child is. A run that was
+-- put back while this worker could not be heard, and that nobody has claimed, is taken back.
+-- KEYS: child.  ARGV: worker, lease in seconds.
+local worker, lease_s = unpack(ARGV)
+local child = read(KEYS[1], 'pid', 'ready', 'failed', 'versions', 'run_id', 'fence')
+local cancel = '0'
+if child.run_id ~= '' then
+  local key = run_key(child.run_id)
+  local record = read(key, {_RECORD})
+  local open = record.state == 'queued' or (record.state == 'leased' and record.worker == worker)
+  if open and record.fence == child.fence then
+    redis.call('HSET', key, 'state', 'leased', 'worker', worker, 'lease_until', later(lease_s))
+    redis.call('ZREM', queued_key(record.queue), child.run_id)
+    redis.call('ZADD', LEASED, later(lease_s), child.run_id)
+    redis.call('SET', '{names.ACTIVITY}', now)
+    cancel = record.cancel_requested
+  else
+    redis.call('HDEL', KEYS[1], 'run_id', 'fence')
+    child.run_id = ''
+  end
+end
+if child.pid ~= '' then redis.call('EXPIRE', KEYS[1], 600) end
+return {{child.pid, child.ready, child.failed, child.versions, child.run_id, child.fence, cancel, now}}
+"""
+)
+
+WAKE = (
+    _PRELUDE
+    + """
+-- Note that a message is about to be sent for a queued run, if nobody else has noted it meanwhile.
+-- KEYS: queued set.  ARGV: run id, the time it had when it was looked at.
+local run_id, seen = unpack(ARGV)
+local since = redis.call('ZSCORE', KEYS[1], run_id)
+if not since or tonumber(since) ~= tonumber(seen) then return 0 end
+if redis.call('HGET', run_key(run_id), 'state') ~= 'queued' then
+  redis.call('ZREM', KEYS[1], run_id)
+  return 0
+end
+redis.call('ZADD', KEYS[1], now, run_id)
+return 1
+"""
+)

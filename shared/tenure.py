@@ -1,0 +1,154 @@
+"""A worker's side of the ledger: claiming runs, keeping them, finishing them, putting lost ones back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, cast
+
+import redis
+
+from shared import names, scripts
+from shared.records import RunState
+from shared.result import Failure
+
+WhyLetGo = Literal["died", "expired", "returned"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """A run that is ours until its fence is raised. Times are the server's, in seconds."""
+
+    run_id: str
+    experiment_id: str
+    framework: str
+    fence: int
+    attempt: int
+    submitted_s: float
+    claimed_s: float
+    document: bytes
+    """The Run as JSON, not validated."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refused:
+    """Why a run could not be claimed: `unknown`, `leased` by a live worker, or its final state."""
+
+    state: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChildView:
+    """How a worker's child is, as it wrote it down itself, and the run it holds."""
+
+    pid: int | None
+    ready: bool
+    failed: str | None
+    """Why it could not start its framework."""
+    versions: str | None
+    run_id: str | None
+    fence: int
+    cancel_requested: bool
+    now_s: float
+
+
+class Tenure:
+    """The transitions of one worker. Safe to use from several threads; each raises RedisError."""
+
+    def __init__(self, client: redis.Redis, *, worker_id: str, lease_s: float) -> None:
+        self.client = client
+        self.worker_id = worker_id
+        self.lease_s = lease_s
+        self._child = names.child_key(worker_id)
+        self._claim = client.register_script(scripts.CLAIM)
+        self._finish = client.register_script(scripts.FINISH)
+        self._let_go = client.register_script(scripts.LET_GO)
+        self._look_after = client.register_script(scripts.LOOK_AFTER)
+        self._wake = client.register_script(scripts.WAKE)
+
+    def announce_child(self, *, pid: int, versions: str | None, failed: str | None) -> None:
+        """The child says that its framework is ready, or why it is not."""
+        ready = "" if failed else "1"
+        with self.client.pipeline() as pipe:
+            pipe.delete(self._child)
+            pipe.hset(
+                self._child,
+                mapping={"pid": pid, "ready": ready, "failed": failed or "", "versions": versions or ""},
+            )
+            pipe.expire(self._child, 600)
+            pipe.execute()
+
+    def forget_child(self) -> None:
+        """The child is dead; the next one announces itself."""
+        self.client.delete(self._child)
+
+    def claim(self, run_id: str, *, pid: int) -> Claim | Refused:
+        """Take the run if it is free; attempt and fence are then raised."""
+        answer = cast(
+            "list[bytes]",
+            self._claim(keys=[names.run_key(run_id)], args=[self.worker_id, pid, self.lease_s]),
+        )
+        if answer[0] != b"claimed":
+            return Refused(state=answer[0].decode())
+        _, fence, attempt, submitted_s, claimed_s, document, experiment_id, framework = answer
+        return Claim(
+            run_id=run_id,
+            experiment_id=experiment_id.decode(),
+            framework=framework.decode(),
+            fence=int(fence),
+            attempt=int(attempt),
+            submitted_s=float(submitted_s),
+            claimed_s=float(claimed_s),
+            document=document,
+        )
+
+    def finish(
+        self, run_id: str, *, fence: int, state: RunState, failure: Failure | None, payload: bytes | str
+    ) -> bool:
+        """Make the run final with its result, as Celery's backend stores it; False if it is ours no more."""
+        keys = [names.run_key(run_id), names.result_key(run_id)]
+        arguments = [fence, state, failure.model_dump_json() if failure else "", payload]
+        return bool(self._finish(keys=keys, args=arguments))
+
+    def let_go(self, run_id: str, *, why: WhyLetGo, fence: int = 0) -> tuple[RunState | None, str]:
+        """End a lease without a result; the new state (None if nothing was changed) and the run's queue."""
+        state, queue, changed = cast(
+            "tuple[bytes, bytes, int]",
+            self._let_go(keys=[names.run_key(run_id)], args=[run_id, why, fence]),
+        )
+        return (cast(RunState, state.decode()) if changed else None), queue.decode()
+
+    def look_after(self) -> ChildView:
+        """Renew the lease of the run the child holds, and see how both are."""
+        answer: list[Any] = cast(
+            "list[Any]", self._look_after(keys=[self._child], args=[self.worker_id, self.lease_s])
+        )
+        pid, ready, failed, versions, run_id, fence, cancel, now = (one.decode() for one in answer)
+        return ChildView(
+            pid=int(pid) if pid else None,
+            ready=bool(ready),
+            failed=failed or None,
+            versions=versions or None,
+            run_id=run_id or None,
+            fence=int(fence or 0),
+            cancel_requested=cancel == "1",
+            now_s=float(now),
+        )
+
+    def expired(self, *, now_s: float) -> list[str]:
+        """Runs whose lease has ended."""
+        found = cast("list[bytes]", self.client.zrangebyscore(names.LEASED, "-inf", now_s, start=0, num=100))
+        return [one.decode() for one in found]
+
+    def waiting(self, queue: str, *, before_s: float) -> list[tuple[str, float]]:
+        """Runs queued there for which no message was sent since a moment, with that of the last one."""
+        found = cast(
+            "list[tuple[bytes, float]]",
+            self.client.zrangebyscore(
+                names.queued_key(queue), "-inf", f"({before_s}", start=0, num=100, withscores=True
+            ),
+        )
+        return [(run_id.decode(), since) for run_id, since in found]
+
+    def wake(self, queue: str, run_id: str, *, since_s: float) -> bool:
+        """Note that a message is about to be sent for a waiting run; False if somebody else has."""
+        return bool(self._wake(keys=[names.queued_key(queue)], args=[run_id, repr(since_s)]))

@@ -1,0 +1,173 @@
+"""The parent's thread that keeps a worker alive in the ledger's eyes, and its child honest.
+
+Twice a second it renews the lease of the run the child holds, says in Redis who this worker is, ends
+a cancelled run whose training does not stop by itself, and puts back a run whose child has died. It
+runs in the parent because there no long call of a framework can hold it up.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+import celery
+from kombu.exceptions import OperationalError
+
+from shared.celery_app import send_wakeups
+from shared.errors import RedisError
+from shared.names import worker_key
+from shared.records import WorkerPresence, WorkerState
+from shared.settings import Settings
+from shared.tenure import ChildView, Tenure, WhyLetGo
+
+log = logging.getLogger(__name__)
+
+BEAT_S = 0.4
+PRESENCE_S = 10
+"""A worker that was not heard of for this long counts as gone."""
+CANCEL_GRACE_S = 0.9
+"""How long a cancelled training may take to stop by itself."""
+DRAIN_GRACE_S = 2.0
+"""How long a run may still take to end when its worker is told to stop."""
+
+
+class Keeper:
+    """Starts with the worker, ends after it."""
+
+    def __init__(  # noqa: PLR0913
+        self,
+        *,
+        settings: Settings,
+        tenure: Tenure,
+        app: celery.Celery,
+        queues: Sequence[str],
+        host: str,
+        ready: threading.Event,
+        give_up: Callable[[str], None],
+    ) -> None:
+        self._settings = settings
+        self._tenure = tenure
+        self._app = app
+        self._queues = tuple(queues)
+        self._host = host
+        self._ready = ready
+        self._give_up = give_up
+        self._started_s = 0.0
+        self._cancel_seen: tuple[str, float] | None = None
+        self._drain_from: float | None = None
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._beat_for_ever, name="keeper", daemon=True)
+
+    def start(self) -> None:
+        """Begin to beat."""
+        self._thread.start()
+
+    def drain(self) -> None:
+        """Take no more runs, and give back the one in hand unless it ends soon. For signal handlers."""
+        self._drain_from = time.monotonic()
+
+    def stop(self) -> None:
+        """Stop beating and withdraw the presence."""
+        self._end.set()
+        self._thread.join(timeout=5)
+        with suppress(RedisError):
+            self._tenure.client.delete(worker_key(self._tenure.worker_id))
+
+    def _beat_for_ever(self) -> None:
+        while not self._end.wait(BEAT_S):
+            try:
+                self._beat()
+            except RedisError as error:
+                log.warning("no beat: %s", error)
+            except Exception:
+                log.exception("a beat failed")
+
+    def _beat(self) -> None:
+        child = self._tenure.look_after()
+        if child.pid is not None and not _alive(child.pid):
+            self._bury_child(child)
+            child = self._tenure.look_after()
+        if child.failed is not None:
+            self._give_up(child.failed)
+        draining = self._drain_from is not None
+        if child.ready and not draining:
+            self._ready.set()
+        else:
+            self._ready.clear()
+        self._announce(child)
+        if child.run_id is not None:
+            self._watch_cancel(child)
+            if self._drain_from is not None and time.monotonic() - self._drain_from > DRAIN_GRACE_S:
+                self._end_lease(child, "returned")
+                self._tenure.forget_child()  # or the next beat would take the run back
+                self._kill(child)
+
+    def _announce(self, child: ChildView) -> None:
+        self._started_s = self._started_s or child.now_s
+        state: WorkerState = "starting"
+        if child.ready:
+            state = "idle" if child.run_id is None else "busy"
+        presence = WorkerPresence(
+            worker_id=self._tenure.worker_id,
+            framework=str(self._settings.framework),
+            device=self._settings.device,
+            queues=self._queues,
+            host=self._host,
+            pid=os.getpid(),
+            versions=json.loads(child.versions) if child.versions else {},
+            threads=self._settings.threads,
+            image=self._settings.image,
+            state=state,
+            run_id=child.run_id,
+            started_s=self._started_s,
+            seen_s=child.now_s,
+        )
+        self._tenure.client.set(worker_key(self._tenure.worker_id), presence.model_dump_json(), ex=PRESENCE_S)
+        if self._settings.heartbeat_file is not None:
+            self._settings.heartbeat_file.touch()
+
+    def _watch_cancel(self, child: ChildView) -> None:
+        """A training sees the wish to cancel between steps; one that does not come to that is killed."""
+        if not child.cancel_requested or child.run_id is None:
+            self._cancel_seen = None
+            return
+        if self._cancel_seen is None or self._cancel_seen[0] != child.run_id:
+            self._cancel_seen = (child.run_id, time.monotonic())
+        elif time.monotonic() - self._cancel_seen[1] > CANCEL_GRACE_S:
+            self._end_lease(child, "returned")  # the record's wish makes that `cancelled`
+            self._kill(child)
+
+    def _bury_child(self, child: ChildView) -> None:
+        self._ready.clear()
+        if child.run_id is not None:
+            log.warning("the child (pid %d) died while it trained run %s", child.pid, child.run_id)
+            self._end_lease(child, "died")
+        self._tenure.forget_child()
+
+    def _end_lease(self, child: ChildView, why: WhyLetGo) -> None:
+        if child.run_id is None:
+            return
+        state, queue = self._tenure.let_go(child.run_id, why=why, fence=child.fence)
+        if state == "queued":
+            with suppress(OperationalError):  # the reconciler sends it later
+                send_wakeups(self._app, [(child.run_id, queue)])
+
+    def _kill(self, child: ChildView) -> None:
+        if child.pid is not None:
+            with suppress(ProcessLookupError):
+                os.kill(child.pid, signal.SIGKILL)
+
+
+def _alive(pid: int) -> bool:
+    """Whether our child is alive; a dead one is gone as soon as Celery's pool has reaped it."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
