@@ -1,0 +1,51 @@
+"""`likewise compare`: run the experiment in every framework and show the verdict."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def command(
+    spec: Annotated[str, typer.Argument(help="A job file, - for standard input, or a shipped example.")],
+    set_values: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="PATH=VALUE", help="Change a setting, such as training.epochs=100."),
+    ] = None,
+    seeds: Annotated[
+        str | None, typer.Option(metavar="N", help="How many seeds, or which: 5, or 0,1,7.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="End with status 1 unless they agree.")] = False,
+    report: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Also write a page with pictures.")
+    ] = None,
+    queue_anyway: Annotated[
+        bool, typer.Option("--queue-anyway", help="Wait where no worker serves a framework.")
+    ] = False,
+    key: Annotated[
+        str | None, typer.Option(help="A name for this submission; the same name is not run twice.")
+    ] = None,
+) -> None:
+    """Train the job in every framework, side by side, and say whether they agree and why not.
+
+    Ends with 0; 1 with --check unless they agree; 3 when a training failed; 130 on Ctrl-C, which
+    cancels the trainings.
+
+    \b
+    Examples:
+      likewise compare article
+      likewise compare job.yaml --set precision=float64 --seeds 5
+      likewise compare job.yaml --check --json > comparison.json
+    """
+    from producer import experiment_flow as flow
+
+    flow.check_page_path(report)
+    prepared = flow.prepare_given(spec, set_values or (), seeds)
+    with flow.open_for(tuple(prepared.runs), quiet=as_json) as session:
+        record = flow.submit_prepared(session, prepared, queue_anyway=queue_anyway, key=key)
+        flow.follow_to_end(session, record, quiet=as_json, cancel=True)
+        comparison = flow.finish(session, record, as_json=as_json, page=report)
+    raise typer.Exit(flow.exit_status(comparison, check=check))

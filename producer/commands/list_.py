@@ -1,0 +1,28 @@
+"""`likewise list`: the recent experiments."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+
+def command(
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many, the newest first.")] = 20,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """List the recent experiments: id, name, when, where they stand and what the verdict is.
+
+    Example: likewise list --limit 5
+    """
+    from producer import experiment_flow as flow
+    from producer.report import listing
+
+    with flow.open_for(quiet=as_json) as session:
+        records = session.ledger.experiments(limit=limit)
+        entries = []
+        for record in records:
+            state = listing.state_of(session.ledger.records(record.run_ids))
+            verdict = flow.verdict_word(session, record) if state == "finished" else None
+            entries.append(listing.Entry(record=record, state=state, verdict=verdict))
+        listing.print_list(entries, now_s=session.ledger.now(), as_json=as_json)

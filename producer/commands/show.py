@@ -1,0 +1,37 @@
+"""`likewise show`: a finished comparison again, or where an experiment stands."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+
+def command(
+    experiment: Annotated[
+        str, typer.Argument(metavar="ID", help="An experiment's id, its beginning, or last.")
+    ] = "last",
+    resolved: Annotated[
+        bool, typer.Option("--resolved", help="Show each framework's settings, with nothing left open.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Print a finished comparison again, or where an experiment stands.
+
+    Example: likewise show last --json
+    """
+    from producer import experiment_flow as flow
+    from producer.lookup import find
+    from producer.report import status
+
+    with flow.open_for(quiet=as_json) as session:
+        record = find(session.ledger, experiment)
+        if resolved:
+            jobs = {run.framework: run.job for run in map(session.ledger.run, record.run_ids)}
+            status.print_jobs(jobs, as_json=as_json)
+            return
+        runs = session.ledger.records(record.run_ids)
+        if all(run.final for run in runs):
+            flow.finish(session, record, as_json=as_json)
+        else:
+            status.print_state(record, runs, now_s=session.ledger.now(), as_json=as_json)

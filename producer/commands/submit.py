@@ -1,0 +1,47 @@
+"""`likewise submit`: put the experiment on the queue and return at once."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+
+def command(
+    spec: Annotated[str, typer.Argument(help="A job file, - for standard input, or a shipped example.")],
+    set_values: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="PATH=VALUE", help="Change a setting, such as training.epochs=100."),
+    ] = None,
+    seeds: Annotated[
+        str | None, typer.Option(metavar="N", help="How many seeds, or which: 5, or 0,1,7.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    queue_anyway: Annotated[
+        bool, typer.Option("--queue-anyway", help="Wait where no worker serves a framework.")
+    ] = False,
+    key: Annotated[
+        str | None, typer.Option(help="A name for this submission; the same name is not run twice.")
+    ] = None,
+) -> None:
+    """Put the experiment on the queue, print its id and do not wait.
+
+    Example: likewise submit digits --seeds 10
+    """
+    import json
+
+    from producer import experiment_flow as flow
+    from producer.report.console import make_console
+
+    prepared = flow.prepare_given(spec, set_values or (), seeds)
+    with flow.open_for(tuple(prepared.runs), quiet=as_json) as session:
+        record = flow.submit_prepared(session, prepared, queue_anyway=queue_anyway, key=key)
+    if as_json:
+        runs = dict(zip(record.experiment.frameworks, record.run_ids, strict=True))
+        document = {"experiment_id": record.experiment_id, "name": record.experiment.name, "runs": runs}
+        make_console().file.write(f"{json.dumps(document, indent=2)}\n")
+        return
+    make_console().file.write(f"{record.experiment_id}\n")
+    flow.progress_console().print(
+        f"follow it: likewise watch {record.experiment_id}  ·  end it: likewise cancel {record.experiment_id}"
+    )

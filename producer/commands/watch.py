@@ -1,0 +1,29 @@
+"""`likewise watch`: join a running experiment and show its verdict."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+
+def command(
+    experiment: Annotated[
+        str, typer.Argument(metavar="ID", help="An experiment's id, its beginning, or last.")
+    ] = "last",
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Follow an experiment that was submitted before, from any terminal, and show the verdict.
+
+    Ctrl-C stops watching; the trainings go on. Ends with 3 when a training failed.
+
+    Example: likewise watch last
+    """
+    from producer import experiment_flow as flow
+    from producer.lookup import find
+
+    with flow.open_for(quiet=as_json) as session:
+        record = find(session.ledger, experiment)
+        flow.follow_to_end(session, record, quiet=as_json, cancel=False)
+        comparison = flow.finish(session, record, as_json=as_json)
+    raise typer.Exit(flow.exit_status(comparison, check=False))

@@ -1,0 +1,190 @@
+"""The steps that the commands are made of: submit, follow, collect and compare, show.
+
+Each takes what it needs as values; what a command prints goes through here, so that every command
+prints it alike: the result on standard output, progress on standard error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from producer.collect import collect
+from producer.compare import compare
+from producer.follow import follow
+from producer.jobfile import read_experiment
+from producer.live import board
+from producer.prepare import PreparedExperiment, prepare_experiment
+from producer.report.console import make_console, progress_console
+from producer.report.json import to_json
+from producer.report.terminal import render
+from producer.session import Session, open_session
+from producer.submit import submit
+from shared.errors import LikewiseError, UsageError
+from shared.run import Run
+from shared.settings import Settings
+
+if TYPE_CHECKING:
+    from producer.verdict.models import Comparison
+    from shared.ledger import ExperimentRecord
+
+INTERRUPTED = 130
+NOT_IN_AGREEMENT = 1
+RUN_FAILED = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interrupted(BaseException):
+    """Ctrl-C while runs were followed; not an Exception, so that nothing takes it for an error."""
+
+    said: str
+
+
+def prepare_given(spec: str, set_values: Sequence[str], seeds: str | None) -> PreparedExperiment:
+    """Read a job file with its `--set` and `--seeds`, resolve it and load its data."""
+    values = [*set_values, *([f"seeds={_seeds(seeds)}"] if seeds is not None else [])]
+    prepared = prepare_experiment(read_experiment(spec, values))
+    for sentence in prepared.advice:
+        progress_console().print(f"note: {sentence}")
+    return prepared
+
+
+def open_for(frameworks: Sequence[str] = (), *, quiet: bool = False) -> Session:
+    """The services; what is waited for is told on standard error."""
+    console = progress_console()
+    say: Callable[[str], None] = console.print
+    if quiet and not console.is_terminal:
+        say = _unsaid
+    return open_session(Settings.from_environment(), frameworks=frameworks, say=say)
+
+
+def submit_prepared(
+    session: Session, prepared: PreparedExperiment, *, queue_anyway: bool, key: str | None
+) -> ExperimentRecord:
+    """Put the experiment's runs on the queue."""
+    return submit(
+        prepared.loaded.experiment,
+        prepared.runs,
+        ledger=session.ledger,
+        blobs=session.blobs,
+        app=session.app,
+        queue_anyway=queue_anyway,
+        key=key,
+    )
+
+
+def follow_to_end(session: Session, record: ExperimentRecord, *, quiet: bool, cancel: bool) -> None:
+    """Show progress until every run is final.
+
+    Ctrl-C raises Interrupted; with `cancel` the runs are cancelled before, and another Ctrl-C
+    leaves at once.
+    """
+    try:
+        with board(record.experiment.frameworks, progress_console(), quiet=quiet) as shown:
+            for update in follow(record, ledger=session.ledger, client=session.client):
+                shown.apply(update)
+    except KeyboardInterrupt:
+        if not cancel:
+            raise Interrupted(
+                said=f"stopped watching; {record.experiment_id} goes on (likewise cancel ends it)"
+            ) from None
+        cancel_runs(session, record)
+        raise Interrupted(said=f"interrupted: the runs of {record.experiment_id} are cancelled") from None
+
+
+def cancel_runs(session: Session, record: ExperimentRecord) -> None:
+    """Cancel every run that is not final."""
+    for run_id in record.run_ids:
+        session.ledger.cancel(run_id)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """A comparison and the runs it came from, in the experiment's order."""
+
+    comparison: Comparison
+    runs: tuple[Run, ...]
+
+
+def outcome_of(session: Session, record: ExperimentRecord) -> Outcome:
+    """Collect what is finished and compare it."""
+    runs = tuple(session.ledger.run(run_id) for run_id in record.run_ids)
+    results = collect(record, app=session.app, ledger=session.ledger)
+    comparison = compare(
+        record,
+        {run.framework: run.job for run in runs},
+        results,
+        session.blobs.get,
+        training_samples=runs[0].dataset.train.x.shape[0],
+    )
+    return Outcome(comparison=comparison, runs=runs)
+
+
+def finish(
+    session: Session, record: ExperimentRecord, *, as_json: bool, page: Path | None = None
+) -> Comparison:
+    """Compare, write the page where one is wanted, print."""
+    outcome = outcome_of(session, record)
+    if page is not None:
+        write_page(session, outcome, page)
+    print_comparison(outcome.comparison, as_json=as_json)
+    return outcome.comparison
+
+
+def print_comparison(comparison: Comparison, *, as_json: bool) -> None:
+    """The result, on standard output."""
+    if as_json:
+        make_console().file.write(f"{to_json(comparison)}\n")
+    else:
+        render(comparison, make_console())
+
+
+def write_page(session: Session, outcome: Outcome, path: Path) -> None:
+    """Write the page; raises UsageError where the file cannot be written."""
+    from producer.report.html import to_html
+    from producer.report.truth import truth_of
+
+    text = to_html(outcome.comparison, truth_of(outcome.runs[0], outcome.comparison, session.blobs.get))
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror}") from None
+
+
+def check_page_path(path: Path | None) -> None:
+    """Refuse a page that could not be written, before anything is trained."""
+    if path is None:
+        return
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder; name a file, such as {path / 'report.html'}")
+    if not path.absolute().parent.is_dir():
+        raise UsageError(f"{path} cannot be written: there is no folder {path.absolute().parent}")
+
+
+def exit_status(comparison: Comparison, *, check: bool) -> int:
+    """What the command ends with."""
+    if comparison.failed:
+        return RUN_FAILED
+    return NOT_IN_AGREEMENT if check and comparison.verdict != "agree" else 0
+
+
+def verdict_word(session: Session, record: ExperimentRecord) -> str | None:
+    """The verdict of a finished experiment, or None where its results cannot be read any more."""
+    with suppress(LikewiseError):
+        return outcome_of(session, record).comparison.verdict
+    return None
+
+
+def _seeds(given: str) -> str:
+    """`5` or `0,1,7` as the job file has them. Raises UsageError."""
+    words = [word.strip() for word in given.split(",")]
+    if not all(word.isascii() and word.isdigit() for word in words):
+        raise UsageError(f"--seeds is {given!r}: give a count, such as 5, or a list, such as 0,1,7")
+    return words[0] if "," not in given else f"[{', '.join(words)}]"
+
+
+def _unsaid(_: str) -> None:
+    pass

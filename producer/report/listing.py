@@ -1,0 +1,66 @@
+"""The recent experiments as a table or JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from rich.table import Table
+from rich.text import Text
+
+from producer.report.console import make_console
+from producer.verdict import numbers
+from shared.records import ExperimentRecord, RunRecord
+
+_COLOURS = {"agree": "green", "differ": "red", "inconclusive": "yellow"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One experiment; `verdict` is None while it runs, or where its results are gone."""
+
+    record: ExperimentRecord
+    state: str
+    verdict: str | None
+
+
+def state_of(runs: Sequence[RunRecord]) -> str:
+    """`queued`, `training` or `finished`."""
+    if all(run.final for run in runs):
+        return "finished"
+    return "queued" if all(run.state == "queued" for run in runs) else "training"
+
+
+def print_list(entries: Sequence[Entry], *, now_s: float, as_json: bool) -> None:
+    """The newest first, on standard output."""
+    console = make_console()
+    if as_json:
+        console.file.write(f"{json.dumps([_document(entry) for entry in entries], indent=2)}\n")
+        return
+    if not entries:
+        console.print("no experiments yet; start one: likewise compare article")
+        return
+    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="bold")
+    for column in ("id", "name", "when", "state", "verdict"):
+        table.add_column(column, overflow="fold")
+    for entry in entries:
+        age = numbers.seconds(float(max(round(now_s - entry.record.submitted_s), 0)))
+        verdict = Text(entry.verdict or numbers.MISSING, style=_COLOURS.get(entry.verdict or "", ""))
+        table.add_row(
+            entry.record.experiment_id, entry.record.experiment.name, f"{age} ago", entry.state, verdict
+        )
+    console.print(table)
+
+
+def _document(entry: Entry) -> dict[str, object]:
+    return {
+        "experiment_id": entry.record.experiment_id,
+        "name": entry.record.experiment.name,
+        "submitted_s": entry.record.submitted_s,
+        "submitted": datetime.fromtimestamp(entry.record.submitted_s, tz=UTC).isoformat(),
+        "frameworks": list(entry.record.experiment.frameworks),
+        "state": entry.state,
+        "verdict": entry.verdict,
+    }

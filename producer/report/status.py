@@ -1,0 +1,65 @@
+"""Where an unfinished experiment stands, and what its frameworks were asked to do."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+
+import yaml
+from rich.table import Table
+
+from producer.report.console import make_console
+from producer.verdict import numbers
+from shared.records import ExperimentRecord, RunRecord
+from shared.spec import Job
+
+
+def print_state(record: ExperimentRecord, runs: Sequence[RunRecord], *, now_s: float, as_json: bool) -> None:
+    """Each run's state, worker and age, on standard output."""
+    console = make_console()
+    if as_json:
+        document = {
+            "experiment_id": record.experiment_id,
+            "name": record.experiment.name,
+            "submitted_s": record.submitted_s,
+            "verdict": None,
+            "runs": {run.framework: run.model_dump(mode="json") for run in runs},
+        }
+        console.file.write(f"{json.dumps(document, indent=2)}\n")
+        return
+    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="bold")
+    for column in ("framework", "state", "for", "attempt", "worker"):
+        table.add_column(column)
+    for run in runs:
+        since = run.finished_s or run.claimed_s or run.submitted_s
+        state = {"leased": "training"}.get(run.state, run.state)
+        age = numbers.seconds(max(now_s - since, 0.0))
+        table.add_row(run.framework, state, age, str(run.attempt), run.worker or numbers.MISSING)
+    console.print(f"{record.experiment_id}  {record.experiment.name}, not finished", style="bold")
+    console.print(table)
+    console.print(f"follow it: likewise watch {record.experiment_id}", style="dim")
+
+
+def print_jobs(jobs: Mapping[str, Job], *, as_json: bool) -> None:
+    """Each framework's resolved job, on standard output: YAML, or JSON."""
+    documents = {name: job.model_dump(mode="json") for name, job in jobs.items()}
+    text = json.dumps(documents, indent=2, ensure_ascii=False) + "\n" if as_json else as_yaml(documents)
+    make_console().file.write(text)
+
+
+def as_yaml(document: object) -> str:
+    """Block style, keys in the given order, short lists on one line."""
+    return yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Lists of plain values in flow style."""
+
+    def ignore_aliases(self, data: object) -> bool:  # noqa: ARG002  # repeated values are written out
+        return True
+
+    def represent_sequence(
+        self, tag: str, sequence: Sequence[object], flow_style: bool | None = None
+    ) -> yaml.SequenceNode:
+        plain = not any(isinstance(item, dict) for item in sequence)
+        return super().represent_sequence(tag, sequence, flow_style=plain or flow_style)
