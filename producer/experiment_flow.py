@@ -6,6 +6,7 @@ prints it alike: the result on standard output, progress on standard error.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -34,13 +35,6 @@ if TYPE_CHECKING:
 INTERRUPTED = 130
 NOT_IN_AGREEMENT = 1
 RUN_FAILED = 3
-
-
-@dataclass(frozen=True, kw_only=True)
-class Interrupted(BaseException):
-    """Ctrl-C while runs were followed; not an Exception, so that nothing takes it for an error."""
-
-    said: str
 
 
 def prepare_given(spec: str, set_values: Sequence[str], seeds: str | None) -> PreparedExperiment:
@@ -79,20 +73,21 @@ def submit_prepared(
 def follow_to_end(session: Session, record: ExperimentRecord, *, quiet: bool, cancel: bool) -> None:
     """Show progress until every run is final.
 
-    Ctrl-C raises Interrupted; with `cancel` the runs are cancelled before, and another Ctrl-C
-    leaves at once.
+    Ctrl-C ends the command with status 130 and one line; with `cancel` the runs are cancelled before,
+    and another Ctrl-C leaves at once.
     """
+    console = progress_console()
     try:
-        with board(record.experiment.frameworks, progress_console(), quiet=quiet) as shown:
+        with board(record.experiment.frameworks, console, quiet=quiet) as shown:
             for update in follow(record, ledger=session.ledger, client=session.client):
                 shown.apply(update)
     except KeyboardInterrupt:
-        if not cancel:
-            raise Interrupted(
-                said=f"stopped watching; {record.experiment_id} goes on (likewise cancel ends it)"
-            ) from None
-        cancel_runs(session, record)
-        raise Interrupted(said=f"interrupted: the runs of {record.experiment_id} are cancelled") from None
+        if cancel:
+            cancel_runs(session, record)
+            console.print(f"interrupted: the runs of {record.experiment_id} are cancelled")
+        else:
+            console.print(f"{record.experiment_id} goes on; likewise cancel {record.experiment_id} ends it")
+        sys.exit(INTERRUPTED)
 
 
 def cancel_runs(session: Session, record: ExperimentRecord) -> None:

@@ -34,8 +34,8 @@ def find(ledger: Ledger, given: str) -> ExperimentRecord:
         more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
         ids = ", ".join(record.experiment_id for record in found[:_SHOWN])
         raise UsageError(f"{shown!r} could be {ids}{more}; type more of the id")
-    ids = [record.experiment_id for record in recent]
-    near = difflib.get_close_matches(given[:100], ids, n=1, cutoff=0.5)
+    known = [record.experiment_id for record in recent]
+    near = difflib.get_close_matches(given[:100], known, n=1, cutoff=0.5)
     named = [record.experiment_id for record in recent if record.experiment.name == given]
-    hint = f"the newest of that name is {named[0]}" if named else f"did you mean {(near or ids)[0]}?"
+    hint = f"the newest of that name is {named[0]}" if named else f"did you mean {(near or known)[0]}?"
     raise UsageError(f"there is no experiment {shown!r}; {hint} (likewise list shows them)")

@@ -31,7 +31,7 @@ def command(
     import json
 
     from producer import experiment_flow as flow
-    from producer.report.console import make_console
+    from producer.report.console import make_console, progress_console
 
     prepared = flow.prepare_given(spec, set_values or (), seeds)
     with flow.open_for(tuple(prepared.runs), quiet=as_json) as session:
@@ -42,6 +42,6 @@ def command(
         make_console().file.write(f"{json.dumps(document, indent=2)}\n")
         return
     make_console().file.write(f"{record.experiment_id}\n")
-    flow.progress_console().print(
+    progress_console().print(
         f"follow it: likewise watch {record.experiment_id}  ·  end it: likewise cancel {record.experiment_id}"
     )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import yaml
 from rich.table import Table
@@ -59,7 +60,8 @@ class _Dumper(yaml.SafeDumper):
         return True
 
     def represent_sequence(
-        self, tag: str, sequence: Sequence[object], flow_style: bool | None = None
+        self, tag: str, sequence: Iterable[Any], flow_style: bool | None = None
     ) -> yaml.SequenceNode:
-        plain = not any(isinstance(item, dict) for item in sequence)
-        return super().represent_sequence(tag, sequence, flow_style=plain or flow_style)
+        items = list(sequence)
+        plain = not any(isinstance(item, dict) for item in items)
+        return super().represent_sequence(tag, items, flow_style=plain or flow_style)
