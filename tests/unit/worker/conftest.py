@@ -1,0 +1,265 @@
+"""A framework without a framework: linear regression by SGD in NumPy, behind the adapter contract.
+
+It is a real adapter, not a stand-in with answers prepared: it computes outputs, losses and gradients.
+That the runner trains with it shows that the runner needs nothing of a framework.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from math import prod
+from typing import Any, Literal
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from shared.arrays import ArrayRef, encode_array
+from shared.progress import ProgressEvent
+from shared.result import Reason, RunResult
+from shared.run import Run
+from shared.spec import Job
+from shared.spec.model import Dense, Dropout, Flatten
+from worker.adapters.base import Block, Description, Floats, FrameworkAdapter, Trainer, Weights
+from worker.constants import update_constants
+from worker.runner import train_run
+
+
+class NotLinearError(Exception):
+    """The job asks for more than a linear model."""
+
+
+class DeviceMemoryError(Exception):
+    """As a framework says that its device is full."""
+
+
+class NumpyTrainer(Trainer):
+    """Dropouts and flattens, then one linear dense layer; mse; plain SGD."""
+
+    execution = "numpy"
+
+    def __init__(self, job: Job, *, weights: Weights, x: Floats, y: NDArray[Any], compiles: bool) -> None:
+        *before, dense = job.model.layers
+        if not isinstance(dense, Dense) or dense.activation != "linear" or job.loss.type != "mse":
+            raise NotLinearError("only a linear model with mse")
+        if not all(isinstance(layer, Dropout | Flatten) for layer in before):
+            raise NotLinearError("only one dense layer")
+        self.compiles = compiles
+        self._optimizer = job.optimizer
+        self._mean = job.loss.reduction == "mean"
+        self._path = job.model.layer_path(len(before))
+        self._weights = {name: array.copy() for name, array in weights.items()}
+        self._x, self._y = x.reshape(len(x), -1), y
+
+    def train(self, block: Block) -> NDArray[np.float64]:
+        constants = update_constants(
+            self._optimizer, learning_rates=block.learning_rates, first_step=block.first_step
+        )
+        with np.errstate(all="ignore"):
+            losses = [
+                self._step(
+                    rows,
+                    self._x.dtype.type(constants["learning_rate"][step]),
+                    [mask[step].reshape(len(rows), -1) for mask in block.masks.values()],
+                )
+                for step, rows in enumerate(block.indices)
+            ]
+        return np.array(losses, dtype=np.float64)
+
+    def _step(self, rows: NDArray[np.int64], rate: np.floating[Any], masks: list[Floats]) -> float:
+        x, y = self._x[rows], self._y[rows]
+        for mask in masks:
+            x = x * mask
+        error = self.outputs(x) - y
+        scale = self._x.dtype.type(2.0 / error.size if self._mean else 2.0)
+        self._weights[f"{self._path}.kernel"] -= rate * (scale * (x.T @ error))
+        if f"{self._path}.bias" in self._weights:
+            self._weights[f"{self._path}.bias"] -= rate * (scale * error.sum(axis=0))
+        squares = error * error
+        return float(squares.mean() if self._mean else squares.sum())
+
+    def outputs(self, x: Floats) -> Floats:
+        bias = self._weights.get(f"{self._path}.bias", 0.0)
+        outputs: Floats = x.reshape(len(x), -1) @ self._weights[f"{self._path}.kernel"] + bias
+        return outputs
+
+    def weights(self) -> Weights:
+        return {name: array.copy() for name, array in self._weights.items()}
+
+    def load_weights(self, weights: Weights) -> None:
+        self._weights = {name: array.copy() for name, array in weights.items()}
+
+
+class NumpyAdapter(FrameworkAdapter):
+    """See the module. `compiles` only declares that a first call compiles; `built` keeps the trainers."""
+
+    name = "numpy"
+
+    def __init__(self, *, compiles: bool = False) -> None:
+        self._compiles = compiles
+        self.built: list[NumpyTrainer] = []
+
+    def start(self, *, device: Literal["cpu", "cuda"], threads: int) -> None:
+        if device != "cpu" or threads != 1:
+            raise RuntimeError("NumPy trains on one thread of the CPU")
+
+    def describe(self) -> Description:
+        return Description(
+            framework_version=np.__version__,
+            versions={"numpy": np.__version__},
+            device="cpu",
+            flags={"determinism": "always"},
+        )
+
+    def default_weights(self, job: Job, *, input_shape: tuple[int, ...], seed: int) -> Weights:
+        path, dense = job.model.layer_path(len(job.model.layers) - 1), job.model.layers[-1]
+        assert isinstance(dense, Dense)
+        kernel = np.random.default_rng(seed).normal(size=(prod(input_shape), dense.units))
+        return {
+            f"{path}.kernel": kernel.astype(job.precision),
+            f"{path}.bias": np.zeros(dense.units, dtype=job.precision),
+        }
+
+    def build(
+        self, job: Job, *, input_shape: tuple[int, ...], weights: Weights, x: Floats, y: NDArray[Any]
+    ) -> Trainer:
+        assert x.shape[1:] == input_shape
+        trainer = NumpyTrainer(job, weights=weights, x=x, y=y, compiles=self._compiles)
+        self.built.append(trainer)
+        return trainer
+
+    def reason_of(self, error: BaseException) -> Reason | None:
+        reasons: dict[type[BaseException], Reason] = {
+            NotLinearError: "unsupported",
+            DeviceMemoryError: "out_of_memory",
+        }
+        return reasons.get(type(error))
+
+    def reset_device_peak(self) -> None:
+        return
+
+    def device_peak_bytes(self) -> int | None:
+        return None
+
+
+def _never() -> bool:
+    return False
+
+
+@dataclass
+class Lab:
+    """Stores arrays in memory, makes runs, trains them."""
+
+    adapter: NumpyAdapter
+    blobs: dict[str, NDArray[Any]] = field(default_factory=dict)
+    events: list[ProgressEvent] = field(default_factory=list)
+
+    def store(self, array: NDArray[Any]) -> ArrayRef:
+        ref, _ = encode_array(array)
+        self.blobs[ref.sha256] = array
+        return ref
+
+    def load(self, ref: ArrayRef) -> NDArray[Any]:
+        return self.blobs[ref.sha256]
+
+    def run(
+        self,
+        job: Job,
+        *,
+        train: tuple[Any, Any],
+        validation: tuple[Any, Any] | None = None,
+        test: tuple[Any, Any] | None = None,
+        predict: Any = None,
+        seeds: tuple[int, ...] = (0,),
+        given: Mapping[str, Any] | None = None,
+        framework: str = "numpy",
+    ) -> Run:
+        """Arrays go in as float64, integer targets as int64."""
+        parts = {"train": train, "validation": validation, "test": test}
+        dataset: dict[str, Any] = {"task": "regression"}
+        for name, part in parts.items():
+            if part is not None:
+                dataset[name] = {"x": self._put(part[0]), "y": self._put(part[1])}
+        if predict is not None:
+            dataset["predict"] = self._put(predict)
+        document = {
+            "run_id": "run-00000001",
+            "experiment_id": "exp-00000001",
+            "framework": framework,
+            "job": json.loads(job.model_dump_json()),
+            "seeds": list(seeds),
+            "dataset": dataset,
+            "given_weights": None if given is None else {k: self._put(v) for k, v in given.items()},
+        }
+        return Run.model_validate_json(json.dumps(document))
+
+    def train(
+        self, run: Run, *, adapter: FrameworkAdapter | None = None, **callbacks: Callable[..., Any]
+    ) -> RunResult:
+        """`callbacks` replace load, store, on_progress or stop_requested."""
+        given: dict[str, Any] = {
+            "load": self.load,
+            "store": self.store,
+            "on_progress": self.events.append,
+            "stop_requested": _never,
+            **callbacks,
+        }
+        result = train_run(
+            run,
+            adapter=adapter or self.adapter,
+            queue_s=0.5,
+            worker="worker-1",
+            attempt=1,
+            host="host-1",
+            image=None,
+            threads=1,
+            **given,
+        )
+        assert RunResult.model_validate_json(result.model_dump_json()) == result
+        return result
+
+    def _put(self, values: Any) -> dict[str, Any]:
+        array = np.asarray(values)
+        stored = array.astype(np.int64 if array.dtype.kind == "i" else np.float64)
+        document: dict[str, Any] = self.store(stored).model_dump(mode="json")
+        return document
+
+
+@pytest.fixture
+def lab() -> Lab:
+    """A fresh store, adapter and list of events."""
+    adapter = NumpyAdapter()
+    adapter.start(device="cpu", threads=1)
+    return Lab(adapter)
+
+
+@pytest.fixture
+def compiling_adapter() -> FrameworkAdapter:
+    """A NumPy adapter that declares its first calls to compile."""
+    return NumpyAdapter(compiles=True)
+
+
+@pytest.fixture
+def device_memory_error() -> type[Exception]:
+    """The exception that the adapter types as out of memory."""
+    return DeviceMemoryError
+
+
+@pytest.fixture(scope="session")
+def job_of() -> Callable[..., Job]:
+    """Make a job: a linear model on mse by default, any field replaced by keyword."""
+
+    def make(**fields: Any) -> Job:
+        document = {
+            "data": {"type": "inline", "x": [0.0], "y": [0.0]},
+            "model": {"layers": [{"type": "dense", "units": 1}]},
+            "loss": "mse",
+            "optimizer": {"type": "sgd", "learning_rate": 0.05},
+            "training": {"epochs": 5},
+            **fields,
+        }
+        return Job.model_validate_json(json.dumps(document))
+
+    return make

@@ -1,0 +1,78 @@
+"""The optimizers' constants against plain arithmetic."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import TypeAdapter
+
+from shared.spec import Optimizer
+from worker.constants import fixed_constants, update_constants
+
+OPTIMIZER: TypeAdapter[Optimizer] = TypeAdapter(Optimizer)
+RATES = np.array([0.1, 0.2, 0.3])
+
+
+def optimizer(**fields: Any) -> Optimizer:
+    return OPTIMIZER.validate_python(fields)
+
+
+@pytest.mark.parametrize("kind", ["sgd", "rmsprop"])
+def test_sgd_and_rmsprop_take_the_learning_rates_as_they_are(kind: str) -> None:
+    constants = update_constants(optimizer(type=kind), learning_rates=RATES, first_step=5)
+    assert list(constants) == ["learning_rate"]
+    assert constants["learning_rate"].tolist() == RATES.tolist()
+
+
+def test_adam_corrects_both_moments_counting_updates_from_one() -> None:
+    constants = update_constants(
+        optimizer(type="adam", beta_1=0.75, beta_2=0.5), learning_rates=RATES, first_step=1
+    )
+    assert list(constants) == ["step_size", "root_correction"]
+    for row, t in enumerate((2, 3, 4)):
+        exact_1, exact_2 = 1 - Fraction(3, 4) ** t, 1 - Fraction(1, 2) ** t
+        assert constants["step_size"][row] == pytest.approx(RATES[row] / float(exact_1), rel=1e-15)
+        assert constants["root_correction"][row] == pytest.approx(float(exact_2) ** 0.5, rel=1e-15)
+
+
+def test_adamw_decays_by_the_rate_of_the_update() -> None:
+    constants = update_constants(
+        optimizer(type="adamw", weight_decay=0.01), learning_rates=RATES, first_step=0
+    )
+    assert constants["decay"].tolist() == (RATES * 0.01).tolist()
+
+
+def test_adam_with_the_l2_penalty_has_no_decoupled_decay() -> None:
+    adam = optimizer(type="adam", weight_decay=0.01)
+    assert "decay" not in update_constants(adam, learning_rates=RATES, first_step=0)
+    assert fixed_constants(adam)["weight_decay"] == 0.01
+
+
+def test_momentum_free_of_betas_makes_every_correction_one() -> None:
+    adam = optimizer(type="adam", beta_1=0.0, beta_2=0.0)
+    constants = update_constants(adam, learning_rates=RATES, first_step=0)
+    assert constants["step_size"].tolist() == RATES.tolist()
+    assert constants["root_correction"].tolist() == [1.0] * 3
+
+
+def test_complements_are_taken_in_float64() -> None:
+    assert fixed_constants(optimizer(type="adam"))["one_minus_beta_2"] == 1.0 - 0.999
+    assert fixed_constants(optimizer(type="rmsprop", rho=0.9))["one_minus_rho"] == 1.0 - 0.9
+
+
+@given(st.integers(0, 10**7), st.lists(st.integers(1, 9), min_size=1, max_size=5))
+def test_cutting_into_blocks_changes_no_constant(first: int, cuts: list[int]) -> None:
+    adam, total = optimizer(type="adam"), sum(cuts)
+    rates = np.linspace(0.1, 0.2, total)
+    whole = update_constants(adam, learning_rates=rates, first_step=first)
+    done = 0
+    for steps in cuts:
+        part = update_constants(adam, learning_rates=rates[done : done + steps], first_step=first + done)
+        for name, values in part.items():
+            assert values.tobytes() == whole[name][done : done + steps].tobytes()
+        done += steps

@@ -1,0 +1,86 @@
+"""Learning rates against the formulas written out again, one update at a time."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import TypeAdapter
+
+from shared.spec import Optimizer
+from worker.schedules import learning_rates
+
+RATE = 0.3
+STEPS_PER_EPOCH = 7
+OPTIMIZER: TypeAdapter[Optimizer] = TypeAdapter(Optimizer)
+
+
+def piecewise(t: int) -> float:
+    if t < 3:
+        return 0.5
+    return 0.2 if t < 30 else 0.05
+
+
+CASES: dict[str, tuple[dict[str, Any], Any]] = {
+    "constant": ({"type": "constant"}, lambda _: RATE),
+    "step": (
+        {"type": "step", "step_size": 10, "gamma": 0.5},
+        lambda t: RATE * math.prod([0.5] * (t // 10)),
+    ),
+    "exponential": (
+        {"type": "exponential", "decay_steps": 20, "decay_rate": 0.9},
+        lambda t: RATE * math.exp(math.log(0.9) * t / 20),
+    ),
+    "cosine": (
+        {"type": "cosine", "decay_steps": 40, "alpha": 0.1},
+        lambda t: RATE * (0.1 + 0.9 * math.cos(math.pi * min(t, 40) / 80) ** 2),
+    ),
+    "piecewise": ({"type": "piecewise", "boundaries": [3, 30], "values": [0.5, 0.2, 0.05]}, piecewise),
+}
+
+
+def optimizer(schedule: dict[str, Any] | None) -> Optimizer:
+    document = {"type": "sgd", "learning_rate": RATE, "schedule": schedule}
+    return OPTIMIZER.validate_python(document)
+
+
+def rates(schedule: dict[str, Any] | None, *, first: int = 0, steps: int = 60) -> np.ndarray:
+    return learning_rates(optimizer(schedule), first_step=first, steps=steps, steps_per_epoch=STEPS_PER_EPOCH)
+
+
+def test_without_a_schedule_the_rate_stays() -> None:
+    assert rates(None, steps=3).tolist() == [RATE] * 3
+
+
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("per", ["step", "epoch"])
+@pytest.mark.parametrize("warmup", [0, 4])
+def test_each_schedule_follows_its_formula(name: str, per: str, warmup: int) -> None:
+    schedule, formula = CASES[name]
+    found = rates({**schedule, "per": per, "warmup": warmup})
+    for update in range(60):
+        t = update if per == "step" else update // STEPS_PER_EPOCH
+        factor = (t + 1) / (warmup + 1) if t < warmup else 1.0
+        assert found[update] == pytest.approx(formula(t) * factor, rel=1e-14)
+
+
+@given(
+    st.sampled_from(sorted(CASES)),
+    st.sampled_from(["step", "epoch"]),
+    st.integers(0, 50),
+    st.lists(st.integers(1, 20), min_size=1, max_size=6),
+)
+def test_cutting_into_blocks_changes_no_learning_rate(
+    name: str, per: str, first: int, cuts: list[int]
+) -> None:
+    schedule = {**CASES[name][0], "per": per, "warmup": 5}
+    whole = rates(schedule, first=first, steps=sum(cuts))
+    parts, step = [], first
+    for steps in cuts:
+        parts.append(rates(schedule, first=step, steps=steps))
+        step += steps
+    assert np.concatenate(parts).tobytes() == whole.tobytes()
