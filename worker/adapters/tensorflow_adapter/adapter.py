@@ -51,6 +51,7 @@ class TensorFlowAdapter(FrameworkAdapter):
             self._device_name = details.get("device_name", "cuda")
         else:
             tf.config.set_visible_devices([], "GPU")
+        tf.get_logger().setLevel("ERROR")  # it takes a worker's many jobs for one function traced too often
         tf.config.threading.set_intra_op_parallelism_threads(threads)
         tf.config.threading.set_inter_op_parallelism_threads(1)
         tf.config.experimental.enable_op_determinism()

@@ -1,0 +1,131 @@
+"""Step by step, the frameworks give the same numbers: exactly one formula each, whatever the job declares.
+
+In float64 what is left is rounding of 1e-16; a difference in meaning, such as a constant taken through
+float32, is at least 1e-9. The float32 bars are those measured for these frameworks' kernels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+Case = dict[str, Any]
+
+ACTIVATIONS = (
+    "linear", "relu", "leaky_relu", "elu", "selu", "gelu", "gelu_tanh", "silu", "softplus",
+    "softsign", "tanh", "sigmoid", "softmax", "mish",
+)  # fmt: skip
+LOSSES = {
+    "mse": "regression",
+    "mae": "regression",
+    "huber": "regression",
+    "binary_crossentropy": "binary",
+    "categorical_crossentropy": "multiclass",
+}
+OPTIMIZERS: dict[str, dict[str, Any]] = {
+    "sgd": {"type": "sgd", "learning_rate": 0.05},
+    "momentum": {"type": "sgd", "learning_rate": 0.02, "momentum": 0.9},
+    "nesterov": {"type": "sgd", "learning_rate": 0.02, "momentum": 0.9, "nesterov": True},
+    "adam": {"type": "adam", "learning_rate": 0.002},
+    "adamw": {"type": "adamw", "learning_rate": 0.002, "weight_decay": 0.0},
+    "rmsprop": {"type": "rmsprop", "learning_rate": 0.002},
+    "rmsprop momentum": {"type": "rmsprop", "learning_rate": 0.002, "momentum": 0.9},
+}
+CLIPPINGS: dict[str, dict[str, float]] = {
+    "unclipped": {},
+    "clip_value": {"clip_value": 0.02},
+    "clip_norm": {"clip_norm": 0.1},
+    "global_clip_norm": {"global_clip_norm": 0.2},
+}
+DECAYS = {"": {}, " decayed": {"weight_decay": 0.03}}
+SCHEDULE = {"type": "exponential", "decay_steps": 7, "decay_rate": 0.5, "warmup": 4}
+DROPPING = [
+    {"type": "dropout", "rate": 0.2},
+    {"type": "flatten"},
+    {"type": "dense", "units": 8, "activation": "gelu", "name": "hidden"},
+    {"type": "dropout", "rate": 0.5, "name": "drop"},
+    {"type": "dropout", "rate": 0.0},
+    {"type": "activation", "activation": "elu"},
+    {"type": "dense", "units": 3, "use_bias": False},
+]
+LAST_AXIS = [
+    {"type": "dense", "units": 4, "activation": "relu"},
+    {"type": "flatten"},
+    {"type": "dense", "units": 3},
+]
+
+CHANGES: dict[str, dict[str, Any]] = (
+    {f"activation {name}": {"activation": name} for name in ACTIVATIONS}
+    | {
+        f"loss {name} {reduction}": {
+            "loss": {"type": name, "reduction": reduction},
+            "task": task,
+            "optimizer": {"type": "sgd", "learning_rate": 0.05 if reduction == "mean" else 0.003},
+        }
+        for name, task in LOSSES.items()
+        for reduction in ("mean", "sum")
+    }
+    | {
+        f"optimizer {name} {clipping}{decay}": {"optimizer": optimizer | CLIPPINGS[clipping] | DECAYS[decay]}
+        for name, optimizer in OPTIMIZERS.items()
+        for clipping in CLIPPINGS
+        for decay in DECAYS
+    }
+    | {
+        f"schedule {name}": {"optimizer": optimizer | {"schedule": SCHEDULE}}
+        for name, optimizer in OPTIMIZERS.items()
+    }
+    | {
+        f"dropout {name}": {"layers": DROPPING, "input_shape": [2, 3], "optimizer": optimizer}
+        for name, optimizer in OPTIMIZERS.items()
+    }
+    | {"dense on the last axis": {"layers": LAST_AXIS, "input_shape": [2, 3]}}
+)
+AT_ZERO = {f"activation {name} at exactly 0": {"activation": name, "zeros": True} for name in ACTIVATIONS}
+"""The gradients at 0. In float64 alone: weights that start at 0 have no size to measure rounding by."""
+
+FLOAT64 = {f"float64 {name}": changes for name, changes in (CHANGES | AT_ZERO).items()}
+FLOAT32 = {f"float32 {name}": changes | {"precision": "float32"} for name, changes in CHANGES.items()}
+
+
+@pytest.fixture(scope="module")
+def trained(train: Callable[..., Any], make_case: Callable[..., Case]) -> Any:
+    cases = [make_case(name, steps=50, **changes) for name, changes in FLOAT64.items()]
+    cases += [make_case(name, steps=100, **changes) for name, changes in FLOAT32.items()]
+    return train(cases)
+
+
+@pytest.mark.parametrize("name", FLOAT64)
+def test_in_float64_the_first_step_agrees_to_1e_12_and_fifty_to_1e_10(
+    name: str, trained: Any, pairs: Callable[..., Any]
+) -> None:
+    for pair in pairs(name, trained):
+        assert pair.difference("start") == 0
+        assert pair.first_update_difference() <= 1e-12
+        assert pair.difference("first") <= 1e-12
+        one, other = pair.both("losses")
+        assert abs(one[0] - other[0]) <= 1e-12 * abs(one[0])
+        assert pair.difference("losses") <= 1e-10
+        assert pair.difference("end") <= 1e-10
+        assert pair.difference("outputs") <= 1e-10
+
+
+@pytest.mark.parametrize("name", FLOAT32)
+def test_in_float32_the_first_loss_agrees_to_4_ulps_and_the_weights_after_100_steps_to_5e_7(
+    name: str, trained: Any, pairs: Callable[..., Any]
+) -> None:
+    for pair in pairs(name, trained):
+        assert pair.difference("start") == 0
+        assert pair.first_loss_ulps() <= 4
+        assert pair.difference("end") <= 5e-7
+
+
+def test_a_process_loads_its_own_framework_and_no_other(trained: Any) -> None:
+    packages = {"tensorflow": {"tensorflow", "keras"}, "torch": {"torch"}}
+    for framework, arrays in trained.items():
+        loaded = set(arrays["modules"].tolist())
+        assert packages[framework] <= loaded
+        others = set().union(*(names for name, names in packages.items() if name != framework))
+        assert not others & loaded

@@ -1,0 +1,190 @@
+"""Trains the cases of a JSON file in one framework and writes what came out as one npz archive.
+
+    python train_cases.py FRAMEWORK CASES.json OUT.npz
+
+Run by this folder's conftest in each framework's own environment. A case with `steps` drives a
+Trainer by hand, one with `epochs` goes through the worker's runner as a queued run would.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from shared.arrays import decode_array, encode_array
+from shared.run import Run
+from shared.spec import Job
+from worker.adapters import load_adapter
+from worker.adapters.base import Block, FrameworkAdapter
+from worker.masks import MaskSource, dropout_layers
+from worker.runner import train_run
+from worker.schedules import learning_rates
+from worker.shapes import layer_shapes
+
+
+def samples(case: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+    """x and y in float64 (class numbers int64), from the case's name alone."""
+    if "x" in case:
+        return np.array(case["x"], np.float64), np.array(case["y"], np.float64)
+    draw = np.random.default_rng(sum(case.get("data_of", case["name"]).encode()))
+    x = draw.standard_normal((case["samples"], *case["input_shape"]))
+    if case.get("zeros"):
+        x[:, ::2] = 0.0
+    match case["task"]:
+        case "multiclass":
+            y = draw.integers(0, case["outputs"], case["samples"])
+        case "binary":
+            y = draw.integers(0, 2, (case["samples"], case["outputs"])).astype(np.float64)
+        case _:
+            y = draw.standard_normal((case["samples"], case["outputs"]))
+    return x, y
+
+
+def start_weights(case: dict[str, Any], job: Job) -> dict[str, np.ndarray]:
+    """Random kernels and biases, or zeros where the case asks for them."""
+    from worker.initial_weights import model_weights
+
+    draw = np.random.default_rng(len(case.get("data_of", case["name"])))
+    weights = {}
+    for place in model_weights(job.model, tuple(case["input_shape"])):
+        shape = place.tensor.shape
+        values = np.zeros(shape) if case.get("zeros") else draw.standard_normal(shape) / np.sqrt(shape[0])
+        weights[place.name] = values.astype(job.precision)
+    return weights
+
+
+def by_hand(case: dict[str, Any], adapter: FrameworkAdapter) -> dict[str, np.ndarray]:
+    """One update on a batch of 7, the others on 8, in blocks; weights at the start, after it, at the end."""
+    job = Job.model_validate_json(json.dumps(case["job"]))
+    shape = tuple(case["input_shape"])
+    x, y = samples(case)
+    x = x.astype(job.precision)
+    y = y if y.dtype == np.int64 else y.astype(job.precision)
+    weights = start_weights(case, job)
+    trainer = adapter.build(job, input_shape=shape, weights=weights, x=x, y=y)
+    dropouts = dropout_layers(job.model, layer_shapes(job.model, shape))
+    masks = MaskSource(dropouts, seed=case.get("mask_seed", 3), precision=job.precision)
+    order = np.random.default_rng(5)
+    out = {f"start/{name}": array for name, array in trainer.weights().items()}
+    losses = []
+    done = 0
+    for steps, batch in ((1, 7), (3, 8), (case["steps"] - 4, 8)):
+        rates = learning_rates(job.optimizer, first_step=done, steps=steps, steps_per_epoch=5)
+        block = Block(
+            indices=np.stack([order.permutation(len(x))[:batch] for _ in range(steps)]),
+            learning_rates=rates,
+            first_step=done,
+            masks=masks.block(first_step=done, steps=steps, batch_size=batch),
+        )
+        losses.append(trainer.train(block))
+        done += steps
+        if done == 1:
+            out |= {f"first/{name}": array for name, array in trainer.weights().items()}
+    out |= {f"end/{name}": array for name, array in trainer.weights().items()}
+    return {**out, "losses": np.concatenate(losses), "outputs": trainer.outputs(x)}
+
+
+def through_runner(case: dict[str, Any], adapter: FrameworkAdapter) -> dict[str, np.ndarray]:
+    """Train a run as a worker does."""
+    blobs: dict[str, bytes] = {}
+
+    def store(array: np.ndarray) -> Any:
+        ref, data = encode_array(array)
+        blobs[ref.sha256] = data
+        return ref
+
+    def load(ref: Any) -> np.ndarray:
+        return decode_array(ref, blobs[ref.sha256])
+
+    x, y = samples(case)
+    held = len(x) // 5 if "early_stopping" in case["job"]["training"] else 0
+    parts = {"train": (x[held:], y[held:])} | ({"validation": (x[:held], y[:held])} if held else {})
+    given = case.get("given_weights")
+    document = {
+        "run_id": "parity-run",
+        "experiment_id": "parity-experiment",
+        "framework": adapter.name,
+        "job": case["job"],
+        "seeds": [0],
+        "dataset": {
+            "task": case["task"],
+            **{part: {"x": dump(store(a)), "y": dump(store(b))} for part, (a, b) in parts.items()},
+            "predict": dump(store(np.array(case["predict"], np.float64))) if "predict" in case else None,
+            "classes": case["outputs"] if case["task"] == "multiclass" else None,
+        },
+        "given_weights": given and {k: dump(store(np.array(v, np.float64))) for k, v in given.items()},
+    }
+    result = train_run(
+        Run.model_validate_json(json.dumps(document)),
+        adapter=adapter,
+        load=load,
+        on_progress=lambda _: None,
+        stop_requested=lambda: False,
+        store=store,
+        queue_s=None,
+        worker="parity",
+        attempt=1,
+        host="here",
+        image=None,
+        threads=1,
+    )
+    assert result.failure is None, result.failure
+    (seed,) = result.seeds
+    out = {f"end/{name}": load(ref) for name, ref in seed.weights.items()}
+    hashes = [seed.hashes.initial_weights, seed.hashes.batches]
+    predictions = {"predictions": load(seed.predictions)} if seed.predictions else {}
+    validation = {"validation_losses": np.array(seed.validation_losses)} if held else {}
+    return {
+        **out,
+        **predictions,
+        **validation,
+        "losses": np.array(seed.losses),
+        "outputs": load(seed.outputs),
+        "hashes": np.array(hashes),
+    }
+
+
+def dump(ref: Any) -> Any:
+    """A reference as JSON values."""
+    return json.loads(ref.model_dump_json())
+
+
+def plant(fault: str, framework: str) -> None:
+    """Break the adapter on purpose, for the twins that must be told apart."""
+    from importlib import import_module
+
+    optimizers = import_module(f"worker.adapters.{framework}_adapter.optimizers")
+    if fault == "velocity without the rate":
+        # PyTorch's own momentum: b ← μ·b + g, w ← w − η·b; the same only while η is constant
+
+        def _sgd(w: Any, g: Any, slots: Any, c: Any, *, nesterov: bool) -> None:  # noqa: ARG001
+            slots[0].mul_(c["momentum"]).add_(g)
+            w.sub_(slots[0] * c["learning_rate"])
+
+        optimizers._sgd = _sgd
+    else:
+        raise ValueError(f"no fault {fault!r}")
+
+
+def main(framework: str, cases: Path, out: Path) -> None:
+    """Train every case."""
+    document = json.loads(cases.read_text())
+    adapter = load_adapter(framework)
+    adapter.start(device="cpu", threads=1)
+    if document["fault"]:
+        plant(document["fault"], framework)
+    arrays: dict[str, np.ndarray] = {}
+    for case in document["cases"]:
+        train = by_hand if "steps" in case else through_runner
+        for name, array in train(case, adapter).items():
+            arrays[f"{case['name']}/{name}"] = array
+    arrays["modules"] = np.array(sorted({name.partition(".")[0] for name in sys.modules}))
+    np.savez(out, **arrays)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]))
