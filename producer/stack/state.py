@@ -24,7 +24,7 @@ class WorkerState(Frozen):
     pid: int | None = None
     """None while it is not running."""
     ready: bool = False
-    """Whether its presence has been seen in Redis."""
+    """Whether it has its framework loaded, by its own word in Redis."""
     starts: int = 0
     """How often it was started since it was asked for."""
     exit_status: int | None = None

@@ -149,9 +149,9 @@ class Supervisor:
         except LikewiseError as error:
             log.warning("%s", error)
             return
-        pids = {presence.pid for presence in present}
+        loaded = {presence.pid for presence in present if presence.state != "starting"}
         for worker in self.workers.values():
-            worker.ready = worker.pid is not None and worker.pid in pids
+            worker.ready = worker.pid in loaded
         if any(presence.run_id is not None for presence in present):
             self.redis.touch()
         elif idle > self.idle_minutes * 60:
