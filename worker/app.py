@@ -7,16 +7,19 @@ its child holds (`worker.presence`) and puts lost runs back (`worker.reconciler`
 
 from __future__ import annotations
 
+import logging
 import secrets
 import socket
 import sys
 import threading
+import warnings
 from collections.abc import Callable
 from typing import Any
 
 import celery
 import redis
 from celery import signals
+from celery.platforms import SecurityWarning
 from celery.worker import state as celery_state
 
 from shared.celery_app import make_app, queue
@@ -29,7 +32,7 @@ from worker.adapters import adapter_names
 from worker.presence import Keeper
 from worker.quarantine import guarded_transport
 from worker.reconciler import Reconciler
-from worker.tasks import child_app, register
+from worker.tasks import LOG_FORMAT, child_app, register
 
 SECONDS_A_DAY = 86_400
 
@@ -45,6 +48,9 @@ class WorkerApp(celery.Celery):  # type: ignore[misc]
 
 def main() -> None:
     """Run until stopped."""
+    logging.basicConfig(format=LOG_FORMAT)
+    # Celery warns root of pickled messages; we accept JSON alone, and of that only a run id.
+    warnings.simplefilter("ignore", SecurityWarning)
     try:
         sys.exit(serve(Settings.from_environment()))
     except LikewiseError as error:

@@ -153,7 +153,7 @@ def guarded_transport(client: redis.Redis, *, may_consume: Callable[[], bool]) -
     class Channel(kombu_redis.Channel):
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             super().__init__(*args, **kwargs)  # type: ignore[no-untyped-call]
-            self.QoS = Credit
+            self.QoS = Credit  # type: ignore[assignment]
 
         def _get_client(self) -> type[redis.Redis]:
             super()._get_client()  # type: ignore[no-untyped-call]  # checks redis-py's version

@@ -42,6 +42,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 SECONDS_A_DAY = 86_400
+LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 RETRY_LEAST_S, RETRY_MOST_S = 0.1, 2.0
 
 
@@ -186,6 +187,7 @@ def register(app: celery.Celery) -> TrainTask:
 
 def child_app(worker_id: str) -> celery.Celery:
     """The application of a spawned child, made from the environment like its parent's."""
+    logging.basicConfig(format=LOG_FORMAT)
     settings = Settings.from_environment()
     url = redis_url(settings)
     if url is None:

