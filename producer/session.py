@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from shared.connection import connect, redis_url
 from shared.errors import RedisError
@@ -67,7 +67,7 @@ class Session:
             self.app.close()
         self.client.close()
 
-    def __enter__(self) -> Session:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -99,6 +99,22 @@ def open_session(settings: Settings, *, frameworks: Sequence[str], say: Callable
         redis_client = connect(url)
         touch(redis_client)
     return Session(settings, redis_url=url, client=redis_client, local=True)
+
+
+def open_running(settings: Settings) -> Session | None:
+    """Reach the configured Redis, or the local stack where one runs; start nothing, touch nothing.
+
+    None where no Redis is configured and no local stack runs. Raises RedisError.
+    """
+    configured = redis_url(settings)
+    if configured is not None:
+        return Session(settings, redis_url=configured, client=connect(configured), local=False)
+    from producer.stack import client as stack
+
+    state = stack.status(settings)
+    if state is None:
+        return None
+    return Session(settings, redis_url=state.redis_url, client=connect(state.redis_url), local=True)
 
 
 def touch(client: redis.Redis) -> None:
