@@ -60,17 +60,17 @@ def _print_table(workers: list[WorkerPresence], now: float) -> None:
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("framework", "device", "queues", "state", "busy with", "versions", "host", "seen"):
+    for heading in ("framework", "version", "device", "queues", "state", "busy with", "host", "seen"):
         table.add_column(heading, overflow="fold")
     for worker in workers:
         cells = (
             worker.framework,
-            f"{worker.device}, {worker.threads} thread{'' if worker.threads == 1 else 's'}",
-            "\n".join(worker.queues),
+            worker.versions.get(worker.framework, "–"),
+            worker.device,
+            ", ".join(queue.rsplit(".", maxsplit=1)[-1] for queue in worker.queues),
             worker.state,
             worker.run_id or "–",
-            "\n".join(f"{name} {version}" for name, version in worker.versions.items()) or "–",
-            f"{worker.host}, pid {worker.pid}",
+            worker.host,
             f"{max(0.0, now - worker.seen_s):.1f} s ago",
         )
         # What a worker says of itself is text, not markup.
