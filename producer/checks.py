@@ -2,16 +2,220 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 
-from producer.data.prepared import PreparedRun
+from producer.data.prepared import PreparedData, PreparedRun
+from producer.display import did_you_mean, printable
+from producer.resolve import METRICS
+from producer.shapes import Shape, layer_shapes, parameter_count, weight_shapes
+from shared.errors import JobFileError, Problem
+from shared.run import Task
+from shared.spec import Job
+from shared.spec.model import ActivationLayer, Dense, Dropout, Flatten
+
+MAX_PARAMETERS = 250_000_000
+"""1 GB in float32; with Adam's moments and the gradients about four times as much."""
+
+_TASK_NAMES: Mapping[Task, str] = {
+    "regression": "a regression",
+    "binary": "a classification of two classes",
+    "multiclass": "a classification",
+}
 
 
 def check(runs: Mapping[str, PreparedRun], *, source: str) -> None:
     """Raise JobFileError with everything that does not fit."""
-    raise NotImplementedError
+    found = {framework: list(_problems(run)) for framework, run in runs.items()}
+    problems = _merged(found)
+    if problems:
+        raise JobFileError(source, problems)
 
 
 def advice(runs: Mapping[str, PreparedRun]) -> tuple[str, ...]:
     """Sentences about settings that are allowed but seldom meant."""
-    raise NotImplementedError
+    sentences = {framework: list(_advice(run)) for framework, run in runs.items()}
+    every = list(dict.fromkeys(sentence for given in sentences.values() for sentence in given))
+    return tuple(
+        sentence if all(sentence in given for given in sentences.values()) else f"{frameworks}: {sentence}"
+        for sentence in every
+        for frameworks in [", ".join(f for f, given in sentences.items() if sentence in given)]
+    )
+
+
+def _merged(found: Mapping[str, list[Problem]]) -> list[Problem]:
+    """What is wrong everywhere once; what is wrong in some frameworks under their overrides."""
+    everywhere = [p for p in next(iter(found.values()), []) if all(p in given for given in found.values())]
+    single = [
+        Problem(path=f"overrides.{framework}.{p.path}", value=p.value, message=p.message, hint=p.hint)
+        for framework, given in found.items()
+        for p in given
+        if p not in everywhere
+    ]
+    return everywhere + single
+
+
+def _problems(run: PreparedRun) -> Iterator[Problem]:
+    rules: tuple[Callable[[Job, PreparedData], Iterator[Problem]], ...] = (
+        _outputs,
+        _parameters,
+        _batches,
+        _early_stopping,
+        _metrics,
+        _weights,
+    )
+    for rule in rules:
+        yield from rule(run.job, run.data)
+
+
+def _outputs(job: Job, data: PreparedData) -> Iterator[Problem]:
+    shape = layer_shapes(job.model, data.input_shape)[-1]
+    last = _last_dense(job)
+    path = f"model.layers.{len(job.model.layers) - 1}"
+    if len(shape) != 1:
+        yield Problem(
+            path=path,
+            message=f"the output of one sample has the shape {_by(shape)}, and one row of numbers is wanted",
+            hint=f"a sample of the data is {_by(data.input_shape)}; put `flatten` before the dense layers",
+        )
+        return
+    wanted, why = _wanted_outputs(job, data)
+    enough = data.task == "multiclass" and not _classes_are_known(data) and shape[0] > wanted
+    if shape[0] != wanted and not enough:
+        units = Problem(
+            path=path if last is None else f"model.layers.{last}.units",
+            value=str(shape[0]),
+            message=f"the model's last layer gives {shape[0]} output{_s(shape[0])}, and {why}",
+            hint=f"units: {wanted}" if last is not None else f"end with {{type: dense, units: {wanted}}}",
+        )
+        yield units
+
+
+def _wanted_outputs(job: Job, data: PreparedData) -> tuple[int, str]:
+    loss = job.loss.type
+    if data.classes is not None:
+        named = f" ({_few(data.class_names)})" if data.class_names else f" (0 to {data.classes - 1})"
+        return data.classes, f"{loss} needs one a class: the targets have {data.classes}{named}"
+    columns = data.train.y.shape[1]
+    return columns, f"{loss} needs one a target column: there {'is' if columns == 1 else 'are'} {columns}"
+
+
+def _classes_are_known(data: PreparedData) -> bool:
+    return bool(data.class_names)
+
+
+def _last_dense(job: Job) -> int | None:
+    """The dense layer whose units are the model's outputs, where it has one."""
+    for index in reversed(range(len(job.model.layers))):
+        layer = job.model.layers[index]
+        if isinstance(layer, Dense):
+            return index
+        if not isinstance(layer, ActivationLayer | Dropout):
+            return None
+    return None
+
+
+def _parameters(job: Job, data: PreparedData) -> Iterator[Problem]:
+    count = parameter_count(job.model, data.input_shape)
+    if count > MAX_PARAMETERS:
+        yield Problem(
+            path="model.layers",
+            message=f"the model has {count:,} parameters, and at most {MAX_PARAMETERS:,} are trained",
+            hint="fewer units",
+        )
+    if count == 0:
+        yield Problem(
+            path="model.layers",
+            message="nothing in the model can be trained",
+            hint="add a dense layer, such as {type: dense, units: 1}",
+        )
+
+
+def _batches(job: Job, data: PreparedData) -> Iterator[Problem]:
+    size, samples = job.training.batch_size, len(data.train.x)
+    if size is not None and size > samples:
+        held = " (the rest is held out)" if data.validation is not None or data.test is not None else ""
+        yield Problem(
+            path="training.batch_size",
+            value=str(size),
+            message=f"is larger than the {samples} training sample{_s(samples)}{held}",
+            hint=f"at most {samples}, or null for the whole set",
+        )
+
+
+def _early_stopping(job: Job, data: PreparedData) -> Iterator[Problem]:
+    stopping = job.training.early_stopping
+    if stopping is not None and stopping.monitor == "validation_loss" and data.validation is None:
+        yield Problem(
+            path="training.early_stopping.monitor",
+            value='"validation_loss"',
+            message="there are no validation samples to watch",
+            hint="add data.split.validation, such as 0.1, or use monitor: loss",
+        )
+
+
+def _metrics(job: Job, data: PreparedData) -> Iterator[Problem]:
+    fitting = METRICS[job.loss.type]
+    for index, name in enumerate(job.metrics or ()):
+        if name not in fitting:
+            yield Problem(
+                path=f"metrics.{index}",
+                value=f'"{name}"',
+                message=f"does not fit {_TASK_NAMES[data.task]} ({job.loss.type})",
+                hint=f"one of {', '.join(fitting)}",
+            )
+
+
+def _weights(job: Job, data: PreparedData) -> Iterator[Problem]:
+    given = data.given_weights
+    if given is None:
+        return
+    wanted = weight_shapes(job.model, data.input_shape)
+    place = "initial_weights.weights" if job.initial_weights.type == "values" else "initial_weights.path"
+    for name, array in given.items():
+        path = f"{place}.{printable(name)}"
+        if name not in wanted:
+            yield Problem(
+                path=path, message="the model has no such weight", hint=did_you_mean(name, list(wanted))
+            )
+        elif array.shape != wanted[name]:
+            yield Problem(
+                path=path,
+                message=f"has the shape {_by(array.shape)}, and the model's is {_by(wanted[name])}",
+                hint="a kernel is (inputs, units), a bias (units)",
+            )
+    for name in wanted:
+        if name not in given:
+            yield Problem(
+                path=f"{place}.{name}", message="is missing", hint=f"its shape is {_by(wanted[name])}"
+            )
+
+
+def _advice(run: PreparedRun) -> Iterator[str]:
+    job, data = run.job, run.data
+    last = next(
+        (layer for layer in reversed(job.model.layers) if not isinstance(layer, Dropout | Flatten)), None
+    )
+    activation = last.activation if isinstance(last, Dense | ActivationLayer) else "linear"
+    if data.task != "regression" and activation in ("sigmoid", "softmax"):
+        yield (
+            f"{job.loss.type} takes logits and applies its own {activation}, so the {activation} at the end "
+            "of the model counts twice; remove it (activation: linear)"
+        )
+    outputs = layer_shapes(job.model, data.input_shape)[-1]
+    if data.classes is not None and outputs != (data.classes,):
+        yield (
+            f"the model has {_by(outputs)} outputs and the targets only the classes 0 to {data.classes - 1}; "
+            f"units: {data.classes} would do"
+        )
+
+
+def _by(shape: Shape) -> str:
+    return " x ".join(map(str, shape)) if shape else "a single number"
+
+
+def _few(names: tuple[str, ...]) -> str:
+    return ", ".join(printable(name) for name in names[:6]) + (", …" if len(names) > 6 else "")
+
+
+def _s(count: int) -> str:
+    return "" if count == 1 else "s"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from producer.checks import advice, check
-from producer.data import PreparedRun, prepare
+from producer.data import PreparedRun, prepare_all
 from producer.jobfile import LoadedExperiment
 from producer.resolve import resolve
 
@@ -27,8 +27,7 @@ def prepare_experiment(loaded: LoadedExperiment) -> PreparedExperiment:
     Raises JobFileError with every problem found, or DataError.
     """
     jobs = resolve(loaded.experiment, source=loaded.source)
-    runs = {
-        framework: PreparedRun(job=job, data=prepare(job, loaded.base)) for framework, job in jobs.items()
-    }
+    data = prepare_all(jobs, loaded.base)
+    runs = {framework: PreparedRun(job=job, data=data[framework]) for framework, job in jobs.items()}
     check(runs, source=loaded.source)
     return PreparedExperiment(loaded=loaded, runs=runs, advice=advice(runs))

@@ -24,7 +24,7 @@ METRICS: Mapping[str, tuple[MetricName, ...]] = {
     "mae": ("mae", "rmse", "r2"),
     "huber": ("mae", "rmse", "r2"),
     "binary_crossentropy": ("accuracy", "f1", "auc"),
-    "categorical_crossentropy": ("accuracy", "f1"),
+    "categorical_crossentropy": ("accuracy", "f1", "auc"),
 }
 """The metrics that fit a loss; all of them are reported where the job file names none."""
 

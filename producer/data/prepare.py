@@ -1,13 +1,167 @@
-"""Load, split, standardise."""
+"""Load, decide the task, split, standardise: the same arrays for every framework.
+
+Held-out samples are drawn by a permutation from `split.seed`: the first of it are the test samples,
+the next the validation samples, the rest is trained on. Within each part samples keep their order.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from math import floor, prod
 from pathlib import Path
+from typing import Any
 
-from producer.data.prepared import PreparedData
-from shared.spec import Job
+import numpy as np
+from numpy.typing import NDArray
+
+from producer.data import builtin, csv_file, inline, npz, parquet, synthetic
+from producer.data.draws import Purpose, permutation
+from producer.data.given_weights import given_weights
+from producer.data.loaded import Loaded
+from producer.data.prepared import Arrays, Floats, PreparedData
+from producer.data.targets import TASKS, check_finite, targets
+from shared.errors import DataError
+from shared.run import Task
+from shared.spec import Data, Job
+from shared.spec.data import BuiltinData, CsvData, InlineData, NpzData, ParquetData, Split
 
 
 def prepare(job: Job, base: Path) -> PreparedData:
     """The job's data; `base` is the folder that relative paths start from. Raises DataError."""
-    raise NotImplementedError
+    task = TASKS[job.loss.type]
+    loaded = load(job.data, base, task=task)
+    x, y = loaded.x, targets(loaded, task)
+    if x.ndim < 2 or prod(x.shape[1:]) == 0:
+        raise DataError(f"{loaded.x_place}: has the shape {x.shape}; a sample needs at least one feature")
+    check_finite(x, loaded, job.precision)
+    train, validation, test = split(len(x), job.data.split)
+    given = _predict_rows(job, x.shape[1:], loaded)
+    predict = given
+    if job.data.standardize:
+        mean, scale = _standard(x[train], loaded)
+        x = (x - mean) / scale
+        predict = None if given is None else (given - mean) / scale
+    return PreparedData(
+        task=task,
+        train=_part(x, y, train),
+        validation=_part(x, y, validation) if len(validation) else None,
+        test=_part(x, y, test) if len(test) else None,
+        predict=None if predict is None else _kept(predict),
+        predict_given=None if given is None else _kept(given),
+        classes=_class_count(y, loaded) if task == "multiclass" else None,
+        class_names=() if task == "regression" else loaded.class_names,
+        feature_names=loaded.feature_names,
+        target_names=loaded.target_names,
+        given_weights=given_weights(job.initial_weights, base),
+    )
+
+
+def prepare_all(jobs: Mapping[str, Job], base: Path) -> dict[str, PreparedData]:
+    """Each framework's data; jobs that declare the same share one preparation and its arrays."""
+    done: list[tuple[Job, PreparedData]] = []
+    prepared = {}
+    for framework, job in jobs.items():
+        shared = next((data for other, data in done if _same_data(job, other)), None)
+        data = prepare(job, base) if shared is None else shared
+        done.append((job, data))
+        prepared[framework] = data
+    return prepared
+
+
+def _same_data(one: Job, other: Job) -> bool:
+    return (
+        TASKS[one.loss.type] == TASKS[other.loss.type]
+        and one.precision == other.precision
+        and one.data == other.data
+        and one.predict == other.predict
+        and one.initial_weights == other.initial_weights
+    )
+
+
+def load(data: Data, base: Path, *, task: Task) -> Loaded:
+    """The samples as their source has them; raises DataError."""
+    match data:
+        case InlineData():
+            return inline.load(data)
+        case CsvData():
+            return csv_file.load(data, base, task=task)
+        case ParquetData():
+            return parquet.load(data, base, task=task)
+        case NpzData():
+            return npz.load(data, base)
+        case BuiltinData():
+            return builtin.load(data)
+        case _:
+            return synthetic.load(data)
+
+
+def split(samples: int, declared: Split) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Sorted indices of the training, validation and test samples; raises DataError where one has none."""
+    order = permutation(samples, declared.seed, Purpose.SPLIT)
+    tests = _share(declared.test, samples, "test")
+    validations = _share(declared.validation, samples, "validation")
+    if tests + validations >= samples:
+        raise DataError(
+            f"data.split: of {samples} samples, {tests} for the test and {validations} for the validation "
+            "leave none to train on; hold out less, or bring more samples"
+        )
+    test, validation, train = np.split(order, [tests, tests + validations])
+    return np.sort(train), np.sort(validation), np.sort(test)
+
+
+def _share(fraction: float, samples: int, part: str) -> int:
+    count = floor(fraction * samples + 0.5)
+    if fraction and not count:
+        raise DataError(
+            f"data.split.{part} = {fraction:g}: of {samples} samples that is none; "
+            f"at least {0.5 / samples:.2g} is one, and 0 means that there is no {part}"
+        )
+    return count
+
+
+def _standard(train: Floats, loaded: Loaded) -> tuple[Floats, Floats]:
+    """Mean and scale of each feature; a feature that never varies is scaled by 1."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean: Floats = train.mean(axis=0)
+        deviation = train.std(axis=0)
+    if not (np.isfinite(mean).all() and np.isfinite(deviation).all()):
+        raise DataError(f"{loaded.x_place}: numbers too large to standardise; divide them first")
+    constant = (train == train[0]).all(axis=0) | (deviation == 0)
+    return mean, np.where(constant, 1.0, deviation)
+
+
+def _predict_rows(job: Job, shape: tuple[int, ...], loaded: Loaded) -> Floats | None:
+    if job.predict is None:
+        return None
+    rows = inline.table(job.predict)
+    width = prod(shape)
+    if rows.shape[1] != width:
+        names = f" ({', '.join(loaded.feature_names[:8])})" if 0 < len(loaded.feature_names) <= 8 else ""
+        flat = len(rows) == width and rows.shape[1] == 1
+        hint = (
+            f"; one row is a list within the list: [[{', '.join(f'{v:g}' for v in rows[:4, 0])}, …]]"
+            if flat and width > 4
+            else f"; one row is a list within the list: [[{', '.join(f'{v:g}' for v in rows[:, 0])}]]"
+            if flat
+            else ""
+        )
+        raise DataError(
+            f"predict: its rows have {rows.shape[1]} value{'s' * (rows.shape[1] != 1)}, and a sample of the "
+            f"data has {width}{names}{hint}"
+        )
+    return rows.reshape(-1, *shape)
+
+
+def _class_count(y: NDArray[Any], loaded: Loaded) -> int:
+    one_hot = loaded.y.shape[1] if loaded.y.shape[1] > 1 else 0
+    return max(int(y.max()) + 1, len(loaded.class_names), one_hot)
+
+
+def _part(x: Floats, y: NDArray[Any], indices: NDArray[np.int64]) -> Arrays:
+    return Arrays(x=_kept(x[indices]), y=_kept(y[indices]))
+
+
+def _kept(array: NDArray[Any]) -> NDArray[Any]:
+    kept = np.ascontiguousarray(array)
+    kept.flags.writeable = False
+    return kept

@@ -76,10 +76,11 @@ class BuiltinData(_Source):
 
 
 class SyntheticData(_Source):
-    """Samples drawn from `seed`.
+    """Samples drawn from `seed` by a Philox generator.
 
-    `linear`: y = 2·x₁ + … − 1 plus noise; `regression`: a random linear map; `classification`: two
-    or more Gaussian clouds, `classes` of them; `sine`: y = sin(x₁) plus noise.
+    `linear`: y = 2·(x₁ + x₂ + …) − 1, x from N(0, 1); `regression`: y = w·x with w and x from N(0, 1);
+    `sine`: y = sin(x₁), x from U(−π, π); each plus `noise` times N(0, 1). `classification`: `classes`
+    clouds of spread 1 + `noise` around centres from 4·N(0, 1), the samples taking the classes in turn.
     """
 
     type: Literal["synthetic"]

@@ -1,0 +1,138 @@
+"""What every loader returns, and what all of them share: limits, files, choosing columns, errors."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from producer.data.prepared import Floats
+from producer.display import did_you_mean, nearest, printable, short
+from shared.errors import DataError
+
+MAX_BYTES = 2 * 2**30
+"""Of a data file, and of its numbers as float64 in memory."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Loaded:
+    """Samples as the source has them: x float64 (n, *features), y float64 (n, targets)."""
+
+    x: Floats
+    y: Floats
+    x_place: str
+    """What to call x and y in messages: `data.x`, or a file's name."""
+    y_place: str
+    feature_names: tuple[str, ...] = ()
+    target_names: tuple[str, ...] = ()
+    class_names: tuple[str, ...] = ()
+    """What the class numbers in y stand for, where the source says it."""
+    lines: NDArray[np.int64] | None = None
+    """The line of each sample in a text file, from 1; None counts rows from 1."""
+
+    def row(self, index: int) -> str:
+        """How a message calls a sample."""
+        return f"row {index + 1}" if self.lines is None else f"line {self.lines[index]}"
+
+
+def find_file(path: str, base: Path) -> Path:
+    """The data file, checked to be a regular one within the limit; raises DataError."""
+    place = f"data.path {short(path)}"
+    file = base / path
+    try:
+        info = file.stat()
+    except FileNotFoundError:
+        raise DataError(f"{place}: there is no such file{_looked_for(file)}") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise DataError(f"{place}: cannot be read: {reason.lower()}") from None
+    if stat.S_ISDIR(info.st_mode):
+        raise DataError(f"{place}: is a folder; name a file in it")
+    if not stat.S_ISREG(info.st_mode):
+        raise DataError(f"{place}: is not a regular file")
+    if info.st_size > MAX_BYTES:
+        raise DataError(f"{place}: has {size(info.st_size)}; at most {size(MAX_BYTES)} can be trained on")
+    return file
+
+
+def _looked_for(file: Path) -> str:
+    try:
+        folder = file.parent.resolve()
+        names = [child.name for child in list(folder.iterdir())[:1000]]
+    except (OSError, ValueError):
+        return f" (its folder, {printable(str(file.parent))}, is not there)"
+    match = nearest(file.name, names)
+    hint = f"did you mean {printable(match)}?" if match else "paths start from the job file's folder"
+    return f" in {printable(str(folder))} ({hint})"
+
+
+def check_size(samples: int, values_a_sample: int, place: str) -> None:
+    """Refuse numbers that would not fit, before they are read; raises DataError."""
+    needed = 8 * samples * values_a_sample
+    if needed > MAX_BYTES:
+        raise DataError(
+            f"{place}: {samples:,} samples of {values_a_sample:,} values are {size(needed)} as float64; "
+            f"at most {size(MAX_BYTES)} can be trained on"
+        )
+
+
+def size(count: int) -> str:
+    """Bytes for a reader."""
+    return f"{count / 2**30:.1f} GiB" if count >= 2**30 else f"{count / 2**20:.1f} MiB"
+
+
+def choose_columns(
+    columns: Sequence[str], target: str | Sequence[str], features: Sequence[str] | None, place: str
+) -> tuple[list[str], list[str]]:
+    """The feature and target columns, in order; raises DataError for names that are not there."""
+    targets = [target] if isinstance(target, str) else list(target)
+    if not targets:
+        raise DataError("data.target: names no column")
+    chosen = [c for c in columns if c not in targets] if features is None else list(features)
+    for field, names in (("data.target", targets), ("data.features", chosen)):
+        _each_once(field, names)
+        for name in names:
+            if name not in columns:
+                raise DataError(
+                    f"{field} {short(name)}: {place} has no such column ({did_you_mean(name, columns)})"
+                )
+    both = [name for name in chosen if name in targets]
+    if both:
+        raise DataError(f"data.features {short(both[0])}: is a target too; the model would see the answer")
+    if not chosen:
+        raise DataError(f"data.features: {place} has no column besides the target")
+    return chosen, targets
+
+
+def _each_once(field: str, names: Sequence[str]) -> None:
+    twice = next((name for name in names if list(names).count(name) > 1), None)
+    if twice is not None:
+        raise DataError(f"{field}: names {short(twice)} twice")
+
+
+def refuse_duplicates(columns: Sequence[str], place: str) -> None:
+    """A column name must stand for one column; raises DataError."""
+    seen: dict[str, int] = {}
+    for number, name in enumerate(columns, start=1):
+        if name in seen:
+            raise DataError(f"{place}: columns {seen[name]} and {number} are both named {short(name)}")
+        seen[name] = number
+
+
+def label_codes(labels: Sequence[str], place: str) -> tuple[Floats, tuple[str, ...]]:
+    """Text labels as numbers from 0 in the labels' sorted order, (n, 1), and the labels."""
+    names, codes = np.unique(np.asarray(labels, dtype=object), return_inverse=True)
+    if len(names) < 2:
+        raise DataError(f"{place}: every sample has the label {short(names[0])}; there is nothing to learn")
+    return codes.astype(np.float64).reshape(-1, 1), tuple(str(name) for name in names)
+
+
+def numbers(array: NDArray[np.generic], place: str) -> Floats:
+    """An array of integers, floats or booleans as float64; raises DataError for others."""
+    if array.dtype.kind not in "biuf":
+        raise DataError(f"{place}: holds {array.dtype}, not numbers")
+    return np.ascontiguousarray(array, dtype=np.float64)

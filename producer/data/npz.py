@@ -1,0 +1,100 @@
+"""NumPy archives: samples, and initial weights. Nothing pickled is read."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from producer.data.loaded import MAX_BYTES, Loaded, find_file, numbers, size
+from producer.data.prepared import Floats
+from producer.display import did_you_mean, printable, short
+from shared.errors import DataError
+from shared.spec.data import NpzData
+
+
+def load(data: NpzData, base: Path) -> Loaded:
+    """The arrays x (samples, ...) and y (samples,) or (samples, targets); raises DataError."""
+    file = find_file(data.path, base)
+    place = printable(file.name)
+    arrays = read_arrays(file, [data.x, data.y], fields={data.x: "data.x", data.y: "data.y"})
+    x, y = arrays[data.x], arrays[data.y]
+    x_place, y_place = f"{place}, array {printable(data.x)}", f"{place}, array {printable(data.y)}"
+    if x.ndim == 0 or y.ndim == 0:
+        raise DataError(
+            f"{place}: an array of samples has at least one axis, and one here is a single number"
+        )
+    if len(x) != len(y):
+        raise DataError(f"{place}: x has {len(x):,} samples and y has {len(y):,}; each sample needs both")
+    if y.ndim > 2:
+        raise DataError(f"{y_place}: has the shape {y.shape}; targets are (samples,) or (samples, targets)")
+    return Loaded(
+        x=x.reshape(-1, 1) if x.ndim == 1 else x,
+        y=y.reshape(-1, 1) if y.ndim == 1 else y,
+        x_place=x_place,
+        y_place=y_place,
+    )
+
+
+def read_arrays(
+    file: Path, names: Sequence[str] | None = None, *, fields: dict[str, str] | None = None
+) -> dict[str, Floats]:
+    """Named arrays of an archive, or all of them, as float64; raises DataError."""
+    place = printable(file.name)
+    try:
+        with zipfile.ZipFile(file) as archive:
+            inside = {entry.filename.removesuffix(".npy"): entry for entry in archive.infolist()}
+            wanted = list(inside) if names is None else list(dict.fromkeys(names))
+            for name in wanted:
+                if name not in inside:
+                    field = (fields or {}).get(name, "")
+                    raise DataError(
+                        f"{place}: has no array {short(name)}{f' ({field})' if field else ''}; "
+                        f"{did_you_mean(name, list(inside))}"
+                    )
+            held = sum(inside[name].file_size for name in wanted)
+            if held > MAX_BYTES:
+                raise DataError(
+                    f"{place}: unpacks to {size(held)}; at most {size(MAX_BYTES)} can be trained on"
+                )
+            return {
+                name: _read(archive, inside[name], f"{place}, array {printable(name)}") for name in wanted
+            }
+    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, NotImplementedError, RuntimeError) as error:
+        reason = printable(str(error)) or "it ends early"
+        raise DataError(
+            f"{place}: is not a readable .npz archive: {reason}; write it with numpy.savez"
+        ) from None
+
+
+def _read(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, place: str) -> Floats:
+    with archive.open(entry) as stream:
+        try:
+            shape, dtype = _header(stream)
+            if dtype.hasobject:
+                raise DataError(f"{place}: holds Python objects, which are not read; save plain numbers")
+            expected = dtype.itemsize * int(np.prod(shape, dtype=object))
+            if expected > MAX_BYTES or 8 * int(np.prod(shape, dtype=object)) > MAX_BYTES:
+                raise DataError(
+                    f"{place}: claims the shape {shape}; at most {size(MAX_BYTES)} can be trained on"
+                )
+        except ValueError as error:
+            raise DataError(f"{place}: is not a NumPy array: {printable(str(error))}") from None
+    with archive.open(entry) as stream:
+        try:
+            array: NDArray[Any] = np.lib.format.read_array(stream, allow_pickle=False)
+        except ValueError as error:
+            raise DataError(f"{place}: is damaged: {printable(str(error).splitlines()[0])}") from None
+    return numbers(array, place)
+
+
+def _header(stream: Any) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    version = np.lib.format.read_magic(stream)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, dtype = read(stream)
+    return shape, dtype

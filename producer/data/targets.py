@@ -1,0 +1,126 @@
+"""Which task a loss declares, and targets in the form that task trains on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from producer.data.loaded import Loaded
+from producer.data.prepared import Floats
+from producer.display import printable
+from shared.errors import DataError
+from shared.run import Task
+from shared.spec.experiment import Precision
+
+TASKS: Mapping[str, Task] = {
+    "mse": "regression",
+    "mae": "regression",
+    "huber": "regression",
+    "binary_crossentropy": "binary",
+    "categorical_crossentropy": "multiclass",
+}
+MAX_CLASSES = 100_000
+
+
+def targets(loaded: Loaded, task: Task) -> NDArray[Any]:
+    """y as in `shared.run.Dataset`; raises DataError naming the first target that does not fit."""
+    y = loaded.y
+    if y.ndim != 2 or y.shape[1] == 0:
+        raise DataError(
+            f"{loaded.y_place}: has the shape {y.shape}; targets are (samples,) or (samples, targets)"
+        )
+    _refuse_non_finite(y, loaded)
+    if task == "binary":
+        return _binary(y, loaded)
+    return _classes(y, loaded) if task == "multiclass" else y
+
+
+def check_finite(x: Floats, loaded: Loaded, precision: Precision) -> None:
+    """Refuse NaN, infinity and what would become infinite in the run's precision; raises DataError."""
+    for values, place, names in (
+        (x, loaded.x_place, loaded.feature_names),
+        (loaded.y, loaded.y_place, loaded.target_names),
+    ):
+        with np.errstate(invalid="ignore"):
+            bad = ~(np.abs(values) <= np.finfo(precision).max)
+        if bad.any():
+            index = tuple(int(i) for i in np.argwhere(bad)[0])
+            value = values[index]
+            what = (
+                "is NaN"
+                if np.isnan(value)
+                else "is infinite"
+                if np.isinf(value)
+                else f"is too large for {precision}"
+            )
+            hint = "; use precision: float64" if np.isfinite(value) else ""
+            raise DataError(f"{place}: {_where(loaded, index, names)}: {value:g} {what}{hint}")
+
+
+def _refuse_non_finite(y: Floats, loaded: Loaded) -> None:
+    bad = np.argwhere(~np.isfinite(y))
+    if len(bad):
+        index = tuple(int(i) for i in bad[0])
+        what = "is NaN, a missing value" if np.isnan(y[index]) else "is infinite"
+        raise DataError(f"{loaded.y_place}: {_where(loaded, index, loaded.target_names)}: {what}")
+
+
+def _binary(y: Floats, loaded: Loaded) -> Floats:
+    if len(loaded.class_names) > 2:
+        raise DataError(
+            f"{loaded.y_place}: has {len(loaded.class_names)} classes ({_some(loaded.class_names)}), and "
+            "binary_crossentropy takes two; use loss: categorical_crossentropy with an output a class"
+        )
+    _each_in(y, [0.0, 1.0], loaded, "0 or 1 with binary_crossentropy")
+    return y
+
+
+def _classes(y: Floats, loaded: Loaded) -> NDArray[np.int64]:
+    if y.shape[1] > 1:
+        return _one_hot(y, loaded)
+    numbers = y[:, 0]
+    wrong = np.flatnonzero((numbers != np.floor(numbers)) | (numbers < 0) | (numbers >= MAX_CLASSES))
+    if len(wrong):
+        raise DataError(
+            f"{loaded.y_place}: {loaded.row(int(wrong[0]))} is {numbers[wrong[0]]:g}; class numbers "
+            f"are whole numbers from 0 to {MAX_CLASSES - 1}"
+        )
+    return numbers.astype(np.int64)
+
+
+def _one_hot(y: Floats, loaded: Loaded) -> NDArray[np.int64]:
+    _each_in(y, [0.0, 1.0], loaded, "0 or 1 in one-hot rows of classes")
+    wrong = np.flatnonzero(y.sum(axis=1) != 1)
+    if len(wrong):
+        raise DataError(
+            f"{loaded.y_place}: {loaded.row(int(wrong[0]))} has {y[wrong[0]].sum():g} ones; "
+            "a one-hot row has a single 1"
+        )
+    classes: NDArray[np.int64] = y.argmax(axis=1).astype(np.int64)
+    return classes
+
+
+def _each_in(y: Floats, allowed: list[float], loaded: Loaded, expected: str) -> None:
+    wrong = np.argwhere(~np.isin(y, allowed))
+    if len(wrong):
+        index = tuple(int(i) for i in wrong[0])
+        raise DataError(
+            f"{loaded.y_place}: {_where(loaded, index, loaded.target_names)} is {y[index]:g}; "
+            f"targets are {expected}"
+        )
+
+
+def _where(loaded: Loaded, index: tuple[int, ...], names: tuple[str, ...]) -> str:
+    row = loaded.row(index[0])
+    if len(index) == 2 and index[1] < len(names):
+        return f"{row}, column {printable(names[index[1]])}"
+    if len(index) == 2 and index[1]:
+        return f"{row}, column {index[1] + 1}"
+    return f"{row}, position {', '.join(map(str, index[1:]))}" if len(index) > 2 else row
+
+
+def _some(names: tuple[str, ...]) -> str:
+    return ", ".join(printable(name) for name in names[:5]) + (", …" if len(names) > 5 else "")
