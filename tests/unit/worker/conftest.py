@@ -82,7 +82,8 @@ class NumpyTrainer(Trainer):
 
     def outputs(self, x: Floats) -> Floats:
         bias = self._weights.get(f"{self._path}.bias", 0.0)
-        outputs: Floats = x.reshape(len(x), -1) @ self._weights[f"{self._path}.kernel"] + bias
+        with np.errstate(all="ignore"):
+            outputs: Floats = x.reshape(len(x), -1) @ self._weights[f"{self._path}.kernel"] + bias
         return outputs
 
     def weights(self) -> Weights:

@@ -1,0 +1,73 @@
+"""From batch losses to epoch losses, and the patience that watches them."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from math import inf
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.spec import EarlyStopping, Training
+from worker.batches import Plan
+from worker.early_stopping import Patience
+from worker.epoch_losses import EpochLosses
+
+
+def plan(samples: int = 5, size: int = 2) -> Plan:
+    return Plan.of(Training(epochs=10, batch_size=size), samples)
+
+
+def test_mean_weights_batches_by_their_size() -> None:
+    losses = EpochLosses(plan(), "mean")
+    losses.add(np.array([1.0, 2.0]), 2)
+    assert losses.finished == []
+    losses.add(np.array([4.0]), 1)
+    assert losses.finished == [(2 * 1.0 + 2 * 2.0 + 1 * 4.0) / 5]
+
+
+def test_sum_adds_batches() -> None:
+    losses = EpochLosses(plan(), "sum")
+    losses.add(np.array([1.0, 2.0]), 2)
+    losses.add(np.array([4.0]), 1)
+    assert losses.finished == [7.0]
+
+
+def test_a_sum_past_the_largest_number_is_infinite() -> None:
+    losses = EpochLosses(plan(4), "sum")
+    losses.add(np.array([1.7e308, 1.7e308]), 2)
+    assert losses.finished == [inf]
+
+
+@given(st.lists(st.floats(0, 1e6), min_size=6, max_size=6), st.integers(1, 5))
+def test_cutting_changes_no_epoch_loss_and_the_sum_is_exact(values: list[float], at: int) -> None:
+    cut, whole = EpochLosses(plan(6), "mean"), EpochLosses(plan(6), "mean")
+    whole.add(np.array(values), 2)
+    cut.add(np.array(values[:at]), 2)
+    cut.add(np.array(values[at:]), 2)
+    assert cut.finished == whole.finished
+    first = sum((2 * Fraction(value) for value in values[:3]), Fraction(0)) / 6
+    assert whole.finished[0] == pytest.approx(float(first), rel=1e-15)
+
+
+def test_patience_runs_out_after_that_many_epochs_without_a_fall() -> None:
+    patience = Patience(EarlyStopping(monitor="loss", patience=2))
+    story = []
+    for value in [3.0, 2.0, 2.0, 1.5, 1.6, 1.7]:
+        improved = patience.improved(value)
+        story.append((improved, patience.exhausted))
+    assert story == [
+        (True, False),
+        (True, False),
+        (False, False),
+        (True, False),
+        (False, False),
+        (False, True),
+    ]
+
+
+def test_a_fall_by_min_delta_or_less_is_no_improvement() -> None:
+    patience = Patience(EarlyStopping(monitor="loss", patience=2, min_delta=0.5))
+    assert [patience.improved(value) for value in [3.0, 2.5, 2.4]] == [True, False, True]

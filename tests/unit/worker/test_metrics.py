@@ -1,0 +1,121 @@
+"""Metrics against scikit-learn, and None where they are undefined."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import sklearn.metrics as sk
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from pydantic import TypeAdapter
+
+from shared.spec import Loss
+from worker.metrics import CLASSIFICATION, REGRESSION, compute_metrics, default_metrics
+
+LOSS: TypeAdapter[Loss] = TypeAdapter(Loss)
+NUMBERS = np.random.default_rng(1)
+MSE, BINARY, CATEGORICAL = (
+    LOSS.validate_python({"type": kind})
+    for kind in ("mse", "binary_crossentropy", "categorical_crossentropy")
+)
+
+
+def metrics(loss: Loss, outputs: Any, targets: Any) -> dict[str, float | None]:
+    return compute_metrics(default_metrics(loss), loss=loss, outputs=outputs, targets=targets)
+
+
+def softmax(outputs: np.ndarray) -> np.ndarray:
+    weights = np.exp(outputs - outputs.max(axis=1, keepdims=True))
+    return weights / weights.sum(axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize("kind", ["mse", "mae", "huber"])
+def test_regression_losses_take_regression_metrics(kind: str) -> None:
+    assert default_metrics(LOSS.validate_python({"type": kind})) == REGRESSION
+
+
+@pytest.mark.parametrize("loss", [BINARY, CATEGORICAL])
+def test_crossentropies_take_classification_metrics(loss: Loss) -> None:
+    assert default_metrics(loss) == CLASSIFICATION
+
+
+@pytest.mark.parametrize("columns", [1, 3])
+def test_regression_metrics_are_those_of_scikit_learn(columns: int) -> None:
+    outputs, targets = NUMBERS.normal(size=(30, columns)), NUMBERS.normal(size=(30, columns))
+    found = metrics(MSE, outputs, targets)
+    assert found["mae"] == pytest.approx(sk.mean_absolute_error(targets, outputs), rel=1e-13)
+    assert found["rmse"] == pytest.approx(
+        sk.root_mean_squared_error(targets.ravel(), outputs.ravel()), rel=1e-13
+    )
+    assert found["r2"] == pytest.approx(sk.r2_score(targets, outputs), rel=1e-12)
+
+
+LOGITS = st.sampled_from([-2.0, -0.5, -0.0, 0.0, 0.5, 0.5, 2.0])
+
+
+@given(st.data(), st.integers(2, 40))
+def test_binary_metrics_are_those_of_scikit_learn(data: st.DataObject, samples: int) -> None:
+    outputs = data.draw(arrays(np.float64, (samples, 1), elements=LOGITS))
+    targets = data.draw(arrays(np.int64, (samples, 1), elements=st.integers(0, 1)))
+    found = metrics(BINARY, outputs, targets.astype(np.float32))
+    predicted, true = (outputs > 0).ravel(), targets.ravel()
+    assert found["accuracy"] == pytest.approx(sk.accuracy_score(true, predicted))
+    if predicted.any() or true.any():
+        assert found["f1"] == pytest.approx(sk.f1_score(true, predicted, zero_division=0))
+    else:
+        assert found["f1"] is None
+    if 0 < true.sum() < samples:
+        assert found["auc"] == pytest.approx(sk.roc_auc_score(true, outputs.ravel()))
+    else:
+        assert found["auc"] is None
+
+
+@given(st.data(), st.integers(3, 40), st.integers(3, 4))
+def test_multiclass_metrics_are_those_of_scikit_learn(
+    data: st.DataObject, samples: int, classes: int
+) -> None:
+    outputs = data.draw(arrays(np.float64, (samples, classes), elements=LOGITS))
+    targets = data.draw(arrays(np.int64, samples, elements=st.integers(0, classes - 1)))
+    found = metrics(CATEGORICAL, outputs, targets)
+    predicted = outputs.argmax(axis=1)
+    assert found["accuracy"] == pytest.approx(sk.accuracy_score(targets, predicted))
+    assert found["f1"] == pytest.approx(sk.f1_score(targets, predicted, average="macro", zero_division=0))
+    if len(np.unique(targets)) == classes:
+        assert found["auc"] == pytest.approx(sk.roc_auc_score(targets, softmax(outputs), multi_class="ovr"))
+    else:
+        assert found["auc"] is None
+
+
+def test_several_binary_targets_are_averaged() -> None:
+    outputs, targets = NUMBERS.normal(size=(40, 3)), NUMBERS.integers(0, 2, size=(40, 3))
+    found = metrics(BINARY, outputs, targets.astype(float))
+    assert found["accuracy"] == pytest.approx(((outputs > 0) == targets).mean())
+    assert found["f1"] == pytest.approx(sk.f1_score(targets, outputs > 0, average="macro"))
+    assert found["auc"] == pytest.approx(sk.roc_auc_score(targets, outputs, average="macro"))
+
+
+def test_r2_of_a_constant_target_is_undefined() -> None:
+    found = metrics(MSE, np.array([[0.1], [0.3]]), np.array([[0.1], [0.1]]))
+    assert found["r2"] is None
+    assert found["mae"] == pytest.approx(0.1)
+
+
+def test_a_metric_that_does_not_fit_the_loss_is_undefined() -> None:
+    outputs, targets = np.zeros((3, 1)), np.zeros((3, 1))
+    assert compute_metrics(["auc", "mae"], loss=MSE, outputs=outputs, targets=targets) == {
+        "auc": None,
+        "mae": 0.0,
+    }
+
+
+def test_without_samples_every_metric_is_undefined() -> None:
+    assert metrics(MSE, np.zeros((0, 1)), np.zeros((0, 1))) == {"mae": None, "rmse": None, "r2": None}
+
+
+def test_a_metric_past_the_largest_number_is_undefined() -> None:
+    found = metrics(MSE, np.array([[1e200], [0.0]]), np.array([[0.0], [1.0]]))
+    assert found["rmse"] is None
+    assert found["mae"] == 5e199 + 0.5

@@ -1,0 +1,69 @@
+"""How long blocks are."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.spec import Training
+from worker.batches import Plan
+from worker.pacing import MOST_BYTES, TARGET_S, Pace, cut
+
+
+def plan(samples: int, size: int | None, epochs: int = 3) -> Plan:
+    return Plan.of(Training(epochs=epochs, batch_size=size), samples)
+
+
+def sizes(of: Plan, *, wanted: int, stop_at_epochs: bool = False) -> list[tuple[int, int]]:
+    step, found = 0, []
+    while step < of.steps:
+        part = cut(of, step, wanted=wanted, stop_at_epochs=stop_at_epochs)
+        found.append((part.steps, part.batch_size))
+        step += part.steps
+    return found
+
+
+def test_a_block_goes_on_over_epochs_where_nothing_needs_a_look() -> None:
+    assert sizes(plan(6, None), wanted=100) == [(3, 6)]
+    assert sizes(plan(6, 2), wanted=5) == [(5, 2), (4, 2)]
+
+
+def test_a_block_ends_with_the_epoch_where_something_needs_a_look() -> None:
+    assert sizes(plan(6, 2), wanted=100, stop_at_epochs=True) == [(3, 2)] * 3
+
+
+def test_a_partial_batch_is_a_block_of_its_own() -> None:
+    assert sizes(plan(7, 2, epochs=2), wanted=100) == [(3, 2), (1, 1)] * 2
+
+
+@given(st.floats(1e-6, 10.0), st.integers(1, 1000))
+def test_a_block_comes_to_last_about_the_target_whatever_a_step_costs(
+    step_s: float, bytes_per_step: int
+) -> None:
+    pace = Pace(bytes_per_step=bytes_per_step)
+    for _ in range(12):
+        pace.learn(pace.wanted, pace.wanted * step_s)
+    most = MOST_BYTES // bytes_per_step
+    assert pace.wanted * step_s <= max(TARGET_S, step_s) * (1 + 1e-9)
+    assert (pace.wanted + 2) * step_s > TARGET_S or pace.wanted == most
+
+
+def test_a_block_grows_gradually_and_shrinks_at_once() -> None:
+    pace = Pace(bytes_per_step=1)
+    grown = []
+    for _ in range(4):
+        grown.append(pace.wanted)
+        pace.learn(pace.wanted, 1e-9)
+    assert grown == [1, 8, 64, 512]
+    pace.learn(4096, 4096 * 0.1)
+    assert pace.wanted == 2
+
+
+def test_a_block_stays_within_its_memory_but_has_at_least_one_step() -> None:
+    pace = Pace(bytes_per_step=MOST_BYTES // 3)
+    for _ in range(5):
+        pace.learn(pace.wanted, 1e-9)
+    assert pace.wanted == 3
+    huge = Pace(bytes_per_step=10 * MOST_BYTES)
+    huge.learn(1, 1e-9)
+    assert huge.wanted == 1
