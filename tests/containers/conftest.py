@@ -1,0 +1,116 @@
+"""A real container engine, the images of this checkout, and a compose project that is always removed."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+Done = subprocess.CompletedProcess[str]
+
+
+@dataclass(frozen=True)
+class Engine:
+    """`docker` with the environment it needs here."""
+
+    environment: Mapping[str, str]
+
+    def __call__(
+        self, *arguments: str | Path, check: bool = True, cwd: Path = ROOT, timeout: float = 240
+    ) -> Done:
+        done = subprocess.run(
+            ["docker", *map(str, arguments)],
+            cwd=cwd, env={**self.environment, "PWD": str(cwd)},
+            capture_output=True, text=True, timeout=timeout, check=False,
+        )  # fmt: skip
+        assert not check or done.returncode == 0, f"{arguments}\n{done.stdout}\n{done.stderr}"
+        return done
+
+    def inspect(self, name: str) -> dict[str, Any]:
+        """What the engine knows of a container, an image or a network."""
+        (document,) = json.loads(self("inspect", name).stdout)
+        return dict(document)
+
+    def python(self, image: str, code: str, *options: str) -> Done:
+        """Run Python code in a fresh container of an image."""
+        return self("run", "--rm", *options, "--entrypoint", "python", image, "-c", code, check=False)
+
+
+@dataclass(frozen=True)
+class Compose:
+    """`docker compose` on this checkout's files, in a project of its own."""
+
+    engine: Engine
+    project: str
+    files: Sequence[str] = ("docker-compose.yml",)
+
+    def __call__(
+        self, *arguments: str | Path, check: bool = True, cwd: Path = ROOT, timeout: float = 240
+    ) -> Done:
+        files = [word for name in self.files for word in ("-f", ROOT / name)]
+        return self.engine(
+            "compose", "-p", self.project, *files, *arguments, check=check, cwd=cwd, timeout=timeout
+        )
+
+    def likewise(self, *arguments: str, check: bool = True, cwd: Path = ROOT, timeout: float = 240) -> Done:
+        """A command of the producer among the containers that run, as they are."""
+        run = ("run", "--rm", "-T", "--no-deps", "producer")  # -T: a test has no terminal
+        return self(*run, *arguments, check=check, cwd=cwd, timeout=timeout)
+
+    def containers(self, service: str) -> list[str]:
+        """The ids of a service's running containers."""
+        return self("ps", "-q", service).stdout.split()
+
+
+def _why_not() -> str | None:
+    """Why no container engine can be used, or None."""
+    for command in (["docker", "info"], ["docker", "compose", "version"]):
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        except FileNotFoundError:
+            return "docker is not installed"
+        if done.returncode:
+            return f"`{' '.join(command)}` failed: {(done.stderr or done.stdout).strip()[-200:]}"
+    return None
+
+
+@pytest.fixture(scope="session")
+def engine() -> Engine:
+    """The engine; without one these tests are skipped, except in CI, where they fail."""
+    if reason := _why_not():
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"no container engine: {reason}", pytrace=False)
+        pytest.skip(f"no container engine: {reason}")
+    environment = {**os.environ, "LIKEWISE_HOST_ID": ""}  # so that a worker's host is its container
+    buildx = subprocess.run(["docker", "buildx", "version"], capture_output=True, timeout=60, check=False)
+    if buildx.returncode:
+        environment |= {"DOCKER_BUILDKIT": "0", "COMPOSE_BAKE": "false"}  # only the classic builder is there
+    return Engine(environment)
+
+
+@pytest.fixture(scope="session")
+def images(engine: Engine) -> dict[str, str]:
+    """By service, the image of this checkout, built."""
+    compose = Compose(engine, "likewise-test-build")
+    compose("--profile", "*", "build", timeout=1200)
+    services = json.loads(compose("--profile", "*", "config", "--format", "json").stdout)["services"]
+    return {name: service["image"] for name, service in services.items() if "build" in service}
+
+
+@pytest.fixture(scope="session")
+def compose(engine: Engine, images: Mapping[str, str]) -> Iterator[Compose]:
+    """A project in which nothing runs yet; its containers, networks and volumes are removed at the end."""
+    assert images
+    project = Compose(engine, f"likewise-test-{uuid.uuid4().hex[:8]}")
+    try:
+        yield project
+    finally:
+        project("--profile", "*", "down", "--volumes", "--remove-orphans", "--timeout", "5")
