@@ -31,14 +31,16 @@ def test_a_run_is_trained_by_a_worker_of_its_framework(desk, session_worker, fra
     assert desk.run(record).attempt == 1
 
 
-def test_celery_reads_the_result_under_the_runs_id(desk, torch_worker):
+@pytest.mark.usefixtures("torch_worker")
+def test_celery_reads_the_result_under_the_runs_id(desk):
     record = desk.submit()
     desk.wait(record, "succeeded", within_s=20)
     answer = desk.app.AsyncResult(record.run_ids[0]).get(timeout=5)
     assert answer["run_id"] == record.run_ids[0]
 
 
-def test_a_follower_that_joins_midway_sees_progress_and_the_end(desk, torch_worker):
+@pytest.mark.usefixtures("torch_worker")
+def test_a_follower_that_joins_midway_sees_progress_and_the_end(desk):
     record = desk.submit(epochs=20_000)
     desk.wait(record, "leased", within_s=20)
     updates = list(follow(record, ledger=desk.ledger, client=desk.client, after="$"))
@@ -49,7 +51,8 @@ def test_a_follower_that_joins_midway_sees_progress_and_the_end(desk, torch_work
     assert any(isinstance(update, Progressed) and update.event.epoch == 20_000 for update in replayed)
 
 
-def test_the_end_is_noticed_at_once(desk, torch_worker):
+@pytest.mark.usefixtures("torch_worker")
+def test_the_end_is_noticed_at_once(desk):
     record = desk.submit(epochs=10_000)
     for update in follow(record, ledger=desk.ledger, client=desk.client):
         seen_s = desk.ledger.now()
@@ -83,7 +86,8 @@ def test_a_worker_says_who_it_is(desk, torch_worker):
     assert presence.state == "idle"
 
 
-def test_a_framework_without_a_worker_is_refused_with_those_there_are(desk, torch_worker):
+@pytest.mark.usefixtures("torch_worker")
+def test_a_framework_without_a_worker_is_refused_with_those_there_are(desk):
     with pytest.raises(NoWorkerError, match=r"jax.*torch on cpu"):
         desk.submit(frameworks=("jax",))
     with pytest.raises(NoWorkerError, match="torch on cuda"):
@@ -106,7 +110,8 @@ def test_a_wait_without_a_worker_gets_a_word(desk):
     pytest.fail("no word")
 
 
-def test_the_same_key_gives_the_same_experiment(desk, torch_worker):
+@pytest.mark.usefixtures("torch_worker")
+def test_the_same_key_gives_the_same_experiment(desk):
     first = desk.submit(key="nightly-7")
     second = desk.submit(key="nightly-7")
     other = desk.submit()
@@ -115,7 +120,8 @@ def test_the_same_key_gives_the_same_experiment(desk, torch_worker):
     assert other.experiment_id != first.experiment_id
 
 
-def test_experiments_are_listed_newest_first_and_deleted(desk, torch_worker):
+@pytest.mark.usefixtures("torch_worker")
+def test_experiments_are_listed_newest_first_and_deleted(desk):
     old, new = desk.submit(), desk.submit()
     for record in (old, new):
         desk.wait(record, "succeeded", within_s=20)
@@ -128,7 +134,8 @@ def test_experiments_are_listed_newest_first_and_deleted(desk, torch_worker):
         desk.ledger.delete(old.experiment_id)
 
 
-def test_a_running_experiment_is_not_deleted(desk, torch_worker):
+@pytest.mark.usefixtures("torch_worker")
+def test_a_running_experiment_is_not_deleted(desk):
     record = desk.submit(epochs=1_000_000)
     desk.wait(record, "leased", within_s=20)
     with pytest.raises(UsageError, match="cancel it first"):
@@ -137,7 +144,8 @@ def test_a_running_experiment_is_not_deleted(desk, torch_worker):
     desk.wait(record, "cancelled", within_s=5)
 
 
-def test_a_stored_result_is_kept_for_the_retention(desk, torch_worker):
+@pytest.mark.usefixtures("torch_worker")
+def test_a_stored_result_is_kept_for_the_retention(desk):
     record = desk.submit()
     desk.wait(record, "succeeded", within_s=20)
     assert 3500 < desk.client.ttl(result_key(record.run_ids[0])) <= 3600
@@ -151,7 +159,8 @@ def test_a_stored_result_is_kept_for_the_retention(desk, torch_worker):
         (b"", "gone"),
     ],
 )
-def test_a_result_that_cannot_be_read_is_told(desk, torch_worker, stored, said):
+@pytest.mark.usefixtures("torch_worker")
+def test_a_result_that_cannot_be_read_is_told(desk, stored, said):
     record = desk.submit()
     desk.wait(record, "succeeded", within_s=20)
     desk.client.set(result_key(record.run_ids[0]), stored) if stored else desk.client.delete(
@@ -183,7 +192,8 @@ def test_runs_are_sent_quickly(desk):
     desk.client.delete("train.jax.bulk")
 
 
-def test_no_subscription_is_left_behind(desk, torch_worker):
+@pytest.mark.usefixtures("torch_worker")
+def test_no_subscription_is_left_behind(desk):
     for _ in range(5):
         desk.wait(desk.submit(), "succeeded", within_s=20)
     assert desk.client.pubsub_channels() == []

@@ -1,0 +1,182 @@
+"""Workers and Redis die in the middle of runs; each run still ends once, with its own result."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+import pytest
+
+from shared.names import DEAD_LETTERS, RECONCILER
+
+LEASE_S = 3.0
+LONG = 1_000_000
+"""Epochs that last minutes."""
+SOME_SECONDS = 12_000
+"""Epochs that last a second or two."""
+
+
+def test_a_run_whose_child_is_killed_is_trained_again(desk, torch_worker, until):
+    record = desk.submit(epochs=SOME_SECONDS)
+    desk.wait(record, "leased", within_s=20)
+    child = torch_worker.child_pid(desk.ledger)
+    os.kill(child, signal.SIGKILL)
+    killed_s = desk.ledger.now()
+    until(lambda: desk.run(record).state != "leased", within_s=5, what="the death is noticed")
+    assert desk.ledger.now() - killed_s < 5
+    desk.wait(record, "succeeded", within_s=60)
+    result = desk.result(record)
+    assert result.attempt == 2
+    assert len(result.seeds[0].losses) == SOME_SECONDS
+    assert torch_worker.child_pid(desk.ledger) != child
+
+
+def test_another_worker_takes_over_when_one_is_gone(desk, torch_worker, start_worker, redis_server):
+    """Both processes die at once: nobody is left to say so."""
+    blocker = desk.submit(epochs=LONG)
+    desk.wait(blocker, "leased", within_s=20)
+    doomed = start_worker("torch", redis_server.url).wait_until("idle", desk.ledger)
+    record = desk.submit(epochs=SOME_SECONDS)
+    leased = desk.wait(record, "leased", within_s=20)
+    assert leased.worker == doomed.presence(desk.ledger).worker_id
+    doomed.kill_group()
+    killed_s = desk.ledger.now()
+    desk.ledger.cancel(blocker.run_ids[0])
+    taken = desk.wait(record, "succeeded", within_s=LEASE_S + 15 + 30)
+    assert taken.claimed_s - killed_s < LEASE_S + 15
+    assert taken.worker == torch_worker.presence(desk.ledger).worker_id
+    assert desk.result(record).attempt == 2
+
+
+def test_a_run_that_kills_its_workers_is_given_up(desk, torch_worker, until):
+    record = desk.submit(epochs=LONG)
+    for attempt in (1, 2, 3):
+        until(
+            lambda attempt=attempt: (desk.run(record).state, desk.run(record).attempt) == ("leased", attempt),
+            within_s=60,
+            what=f"attempt {attempt}",
+        )
+        os.kill(torch_worker.child_pid(desk.ledger), signal.SIGKILL)
+    ended = desk.wait(record, "failed", within_s=10)
+    assert ended.failure.reason == "worker_lost"
+    assert "3 workers died" in ended.failure.message
+    assert desk.result(record).failure.reason == "worker_lost"
+
+
+def test_a_worker_that_is_stopped_hands_its_run_back(desk, start_worker, start_redis, desk_at):
+    own = start_redis()
+    desk = desk_at(own.url)
+    first = start_worker("torch", own.url).wait_until("idle", desk.ledger)
+    record = desk.submit(epochs=LONG)
+    desk.wait(record, "leased", within_s=20)
+    begin = time.monotonic()
+    assert first.terminate() == 0
+    assert time.monotonic() - begin < 10
+    run = desk.run(record)
+    assert (run.state, run.attempt) == ("queued", 1)
+    assert desk.ledger.workers() == []
+    start_worker("torch", own.url).wait_until("busy", desk.ledger)
+    assert desk.ledger.cancel(record.run_ids[0]) == "leased"
+    desk.wait(record, "cancelled", within_s=5)
+
+
+def test_a_run_survives_the_death_of_redis(start_worker, start_redis, desk_at):
+    own = start_redis()
+    desk = desk_at(own.url)
+    worker = start_worker("torch", own.url).wait_until("idle", desk.ledger)
+    record = desk.submit(epochs=30_000)
+    desk.wait(record, "leased", within_s=20)
+    own.kill()
+    own.start()
+    desk.wait(record, "succeeded", within_s=60)
+    assert len(desk.result(record).seeds[0].losses) == 30_000
+    assert desk.result(record).attempt == 1
+    later = desk.submit()
+    desk.wait(later, "succeeded", within_s=30)
+    assert worker.process.poll() is None
+
+
+def test_a_result_that_comes_while_redis_is_away_is_stored_later(start_worker, start_redis, desk_at):
+    own = start_redis()
+    desk = desk_at(own.url)
+    start_worker("torch", own.url).wait_until("idle", desk.ledger)
+    record = desk.submit(epochs=15_000)
+    desk.wait(record, "leased", within_s=20)
+    own.kill()
+    time.sleep(8)  # the training ends meanwhile, and so does the lease
+    own.start()
+    desk.wait(record, "succeeded", within_s=60)
+    assert desk.result(record).attempt == 1
+
+
+def test_a_worker_that_was_frozen_past_its_lease_changes_nothing(
+    desk, torch_worker, start_worker, redis_server
+):
+    frozen = torch_worker
+    record = desk.submit(epochs=SOME_SECONDS * 3)
+    desk.wait(record, "leased", within_s=20)
+    os.killpg(frozen.pid, signal.SIGSTOP)
+    try:
+        second = start_worker("torch", redis_server.url).wait_until("idle", desk.ledger)
+        finished = desk.wait(record, "succeeded", within_s=60)
+        result = desk.result(record)
+    finally:
+        os.killpg(frozen.pid, signal.SIGCONT)
+    assert result.worker == second.presence(desk.ledger).worker_id
+    second.close()
+    frozen.wait_until("idle", desk.ledger)
+    again = desk.submit()
+    desk.wait(again, "succeeded", within_s=30)
+    assert desk.run(record) == finished
+    assert desk.result(record) == result
+
+
+@pytest.mark.usefixtures("torch_worker")
+def test_a_queued_run_whose_message_is_lost_is_sent_again(desk):
+    """As when a producer dies between record and message, or a worker just after the pop."""
+    from producer import submit as module
+    from shared.errors import RedisError
+
+    def no_message(*_: object) -> None:
+        raise RedisError("died here")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "send_wakeups", no_message)
+        with pytest.raises(RedisError):
+            desk.submit(key="no-message")
+    record = desk.submit(key="no-message")
+    desk.wait(record, "succeeded", within_s=15)
+
+
+@pytest.mark.usefixtures("torch_worker")
+def test_duplicate_messages_are_dropped(desk, until):
+    from shared.celery_app import send_wakeups
+
+    record = desk.submit(epochs=SOME_SECONDS)
+    run_id = record.run_ids[0]
+    send_wakeups(desk.app, [(run_id, "train.torch.any"), (run_id, "train.torch.cpu")] * 3)
+    desk.wait(record, "succeeded", within_s=30)
+    until(
+        lambda: desk.client.llen("train.torch.any") + desk.client.llen("train.torch.cpu") == 0,
+        within_s=10,
+        what="the duplicates are taken",
+    )
+    desk.wait(desk.submit(), "succeeded", within_s=20)
+    assert desk.run(record).attempt == 1
+
+
+@pytest.mark.usefixtures("torch_worker")
+def test_one_reconciler_looks_at_a_time(desk, until):
+    until(lambda: desk.client.get(RECONCILER), within_s=10, what="a reconciler has looked")
+    assert 0 < desk.client.pttl(RECONCILER) <= 2000
+
+
+@pytest.mark.usefixtures("torch_worker")
+def test_a_message_for_an_unknown_run_is_recorded(desk, until):
+    from shared.celery_app import send_wakeups
+
+    before = desk.client.xlen(DEAD_LETTERS)
+    send_wakeups(desk.app, [("0000nobody0000", "train.torch.any")])
+    until(lambda: desk.client.xlen(DEAD_LETTERS) == before + 1, within_s=10, what="a dead letter")
+    assert b"no such run" in desk.client.xrevrange(DEAD_LETTERS, count=1)[0][1][b"reason"]
