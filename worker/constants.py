@@ -27,14 +27,25 @@ def update_constants(
     """
     if isinstance(optimizer, Sgd | RmsProp):
         return {"learning_rate": learning_rates}
-    t = np.arange(first_step + 1, first_step + len(learning_rates) + 1, dtype=np.float64)
+    t = np.arange(first_step + 1, first_step + len(learning_rates) + 1)
     constants = {
-        "step_size": learning_rates / (1.0 - np.power(optimizer.beta_1, t)),
-        "root_correction": np.sqrt(1.0 - np.power(optimizer.beta_2, t)),
+        "step_size": learning_rates / (1.0 - integer_power(optimizer.beta_1, t)),
+        "root_correction": np.sqrt(1.0 - integer_power(optimizer.beta_2, t)),
     }
     if isinstance(optimizer, AdamW):
         constants["decay"] = learning_rates * optimizer.weight_decay
     return constants
+
+
+def integer_power(base: float, exponents: NDArray[np.int64]) -> NDArray[np.float64]:
+    """base to whole powers from 0 on, by squaring: a library's power differs between processors."""
+    result = np.ones(len(exponents))
+    square, left = base, exponents
+    with np.errstate(over="ignore", under="ignore"):
+        while left.any():
+            result = np.where(left & 1, result * square, result)
+            square, left = square * square, left >> 1
+    return result
 
 
 def fixed_constants(optimizer: Optimizer) -> dict[str, float]:

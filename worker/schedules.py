@@ -13,6 +13,7 @@ from shared.spec.schedule import (
     PiecewiseSchedule,
     StepSchedule,
 )
+from worker.constants import integer_power
 
 
 def learning_rates(
@@ -36,7 +37,7 @@ def _scheduled(schedule: Schedule, rate: float, t: NDArray[np.int64]) -> NDArray
         case ConstantSchedule():
             return np.full(len(t), rate)
         case StepSchedule(step_size=size, gamma=gamma):
-            return rate * np.power(gamma, (t // size).astype(np.float64))
+            return rate * integer_power(gamma, t // size)
         case ExponentialSchedule(decay_steps=steps, decay_rate=decay):
             return rate * np.power(decay, t / steps)
         case CosineSchedule(decay_steps=steps, alpha=alpha):

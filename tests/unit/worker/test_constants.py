@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from shared.spec import Optimizer
-from worker.constants import fixed_constants, update_constants
+from worker.constants import fixed_constants, integer_power, update_constants
 
 OPTIMIZER: TypeAdapter[Optimizer] = TypeAdapter(Optimizer)
 RATES = np.array([0.1, 0.2, 0.3])
@@ -63,6 +63,14 @@ def test_momentum_free_of_betas_makes_every_correction_one() -> None:
 def test_complements_are_taken_in_float64() -> None:
     assert fixed_constants(optimizer(type="adam"))["one_minus_beta_2"] == 1.0 - 0.999
     assert fixed_constants(optimizer(type="rmsprop", rho=0.9))["one_minus_rho"] == 1.0 - 0.9
+
+
+@given(st.floats(0.5, 1.5), st.integers(0, 5_000))
+def test_an_integer_power_is_right_to_the_last_places(base: float, exponent: int) -> None:
+    found = float(integer_power(base, np.array([exponent]))[0])
+    expected = np.power(np.longdouble(base), exponent)
+    if np.finfo(float).tiny < expected < np.finfo(float).max:
+        assert found == pytest.approx(float(expected), rel=1e-15 * max(exponent, 1))
 
 
 @given(st.integers(0, 10**7), st.lists(st.integers(1, 9), min_size=1, max_size=5))
