@@ -34,9 +34,9 @@ def command(
     settings = Settings.from_environment()
     wanted = frameworks or known_frameworks()
     if only_environments:
-        client.prepare(settings, wanted, say=say)
+        interpreters = client.prepare(settings, wanted, say=say)
         if as_json:
-            print_json({"environments": wanted})
+            print_json({"interpreters": interpreters})
         else:
             typer.echo(f"environments ready: {', '.join(wanted)}")
         return

@@ -46,9 +46,9 @@ def ensure(settings: Settings, frameworks: Sequence[str], *, say: Say, patiently
     return _bring_up(paths, settings, frameworks, say=say)
 
 
-def prepare(settings: Settings, frameworks: Sequence[str], *, say: Say) -> None:
-    """Make the environments of the frameworks and start nothing."""
-    _interpreters(stack_paths(settings.home), settings, frameworks, say=say)
+def prepare(settings: Settings, frameworks: Sequence[str], *, say: Say) -> dict[str, str]:
+    """Make the environments of the frameworks and start nothing; returns their interpreters."""
+    return _interpreters(stack_paths(settings.home), settings, frameworks, say=say)
 
 
 def status(settings: Settings) -> State | None:

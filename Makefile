@@ -1,0 +1,95 @@
+# make demo     from nothing but Python to the article's experiment, compared
+# make setup    every environment made, nothing run
+# make test     every check there is
+# make lint     the quick ones: format, lint, types
+# make clean    remove what these made inside the checkout
+#
+# Another Python: make demo PYTHON=/path/to/python3.12
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+MAKEFLAGS += --no-builtin-rules
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+.PHONY: help demo setup test lint contract suite clean python
+
+# The frameworks have no wheels yet for the newest Python, so 3.11 to 3.13 are tried first.
+PYTHON ?= $(shell for range in '(3, 11) <= v <= (3, 13)' 'v >= (3, 11)'; do \
+	for name in python3 python3.13 python3.12 python3.11; do \
+	if $$name -c "import sys; v = sys.version_info[:2]; sys.exit(not ($$range))" 2>/dev/null; \
+	then command -v $$name; exit; fi; done; done)
+VENV := .venv
+PIP := $(VENV)/bin/python -m pip --disable-pip-version-check --no-input
+CONSTRAINTS := worker/constraints.txt
+PACKAGES := pyproject.toml $(CONSTRAINTS)
+
+# For the suites that run inside the workers' environments: these stay as they are shipped, and the
+# test tools lie beside them on the path.
+TOOLS := .venvs/tools
+FRAMEWORKS := $(patsubst worker/adapters/%_adapter,%,$(wildcard worker/adapters/*_adapter))
+INTERPRETERS := .venvs/interpreters.sh
+
+help:
+	@sed -n 's/^# \(make [a-z]* .*\)/\1/p' Makefile
+
+demo: $(VENV)/installed
+	$(VENV)/bin/likewise compare article
+
+setup: $(VENV)/installed-dev $(TOOLS)/installed
+	$(VENV)/bin/likewise up --only-environments
+
+test: lint contract suite
+
+lint: $(VENV)/installed-dev
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+
+# One suite, every adapter, each inside its own environment.
+contract: $(TOOLS)/installed $(INTERPRETERS)
+	. $(INTERPRETERS); for framework in $(FRAMEWORKS); do \
+	variable=LIKEWISE_TEST_PYTHON_$$(tr a-z A-Z <<<"$$framework"); \
+	echo "== contract: $$framework"; \
+	PYTHONPATH=.:$(TOOLS) "$${!variable}" -m pytest -p no:cacheprovider tests/contract; done
+
+suite: $(VENV)/installed-dev $(INTERPRETERS)
+	. $(INTERPRETERS); $(VENV)/bin/python -m pytest tests --ignore=tests/contract
+
+clean:
+	if [ -x $(VENV)/bin/likewise ]; then $(VENV)/bin/likewise down || true; fi
+	rm -rf $(VENV) .venvs build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find producer shared worker tests -name __pycache__ -prune -exec rm -rf {} +
+
+python:
+	@if [ -z "$(PYTHON)" ]; then \
+	found=$$(python3 --version 2>/dev/null || echo "no python3"); \
+	echo "Likewise needs Python 3.11 or later; here is $$found. Install it, or name it:" \
+	"make demo PYTHON=/path/to/python3.12" >&2; exit 1; fi
+	@if ! $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then \
+	echo "Likewise needs Python 3.11 or later; $(PYTHON) is $$($(PYTHON) --version 2>&1)." >&2; exit 1; fi
+	@if ! $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null; then \
+	echo "$(PYTHON) cannot make virtual environments; on Debian and Ubuntu: apt install python3-venv" >&2; \
+	exit 1; fi
+
+$(VENV)/installed: $(PACKAGES) | python
+	@echo "installing Likewise into $(VENV)"
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install -c $(CONSTRAINTS) -e .
+	@touch $@
+
+$(VENV)/installed-dev: $(PACKAGES) $(VENV)/installed
+	$(PIP) install -c $(CONSTRAINTS) -e '.[dev]'
+	@touch $@
+
+$(TOOLS)/installed: $(CONSTRAINTS) $(VENV)/installed
+	rm -rf $(TOOLS)
+	$(PIP) install -c $(CONSTRAINTS) --target $(TOOLS) pytest pytest-timeout hypothesis
+	@touch $@
+
+# Asked for anew each time: a changed requirement is another environment.
+.PHONY: $(INTERPRETERS)
+$(INTERPRETERS): $(VENV)/installed
+	@mkdir -p $(@D)
+	$(VENV)/bin/likewise up --only-environments --json | $(VENV)/bin/python -c "import json, shlex, sys; \
+	[print(f'export LIKEWISE_TEST_PYTHON_{name.upper()}={shlex.quote(path)}') \
+	for name, path in json.load(sys.stdin)['interpreters'].items()]" > $@
