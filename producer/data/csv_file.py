@@ -10,6 +10,7 @@ import itertools
 import sys
 from array import array
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
@@ -73,17 +74,40 @@ class _Numbers:
 def load(data: CsvData, base: Path, *, task: Task) -> Loaded:
     """The named columns; raises DataError with line and column of what cannot be read."""
     file = find_file(data.path, base)
+    with _opened(file) as stream:
+        return _load(data, stream, printable(file.name), task)
+
+
+def first_rows(file: Path, count: int = 10_000) -> tuple[list[str], list[list[str]]]:
+    """The header and up to `count` rows as text; raises DataError."""
+    found = find_file(file.name, file.parent)
+    place = printable(file.name)
+    with _opened(found) as stream:
+        header, rows, _ = _header_and_rows(stream, place)
+        picked = []
+        for line, row in itertools.islice(rows, count):
+            if len(row) != len(header):
+                raise DataError(_ragged(row, header, place, line))
+            picked.append(row)
+    if not picked:
+        raise DataError(f"{place}: has a header and no rows")
+    return header, picked
+
+
+@contextmanager
+def _opened(file: Path) -> Iterator[TextIO]:
     place = printable(file.name)
     try:
         with file.open(encoding="utf-8-sig", newline="") as stream:
-            return _load(data, stream, place, task)
+            yield stream
     except UnicodeDecodeError as error:
         raise DataError(f"{place}: is not UTF-8 text ({error.reason}); save it as UTF-8") from None
     except OSError as error:
         raise DataError(f"{place}: cannot be read: {(error.strerror or str(error)).lower()}") from None
 
 
-def _load(data: CsvData, stream: TextIO, place: str, task: Task) -> Loaded:
+def _header_and_rows(stream: TextIO, place: str) -> tuple[list[str], Iterator[tuple[int, list[str]]], str]:
+    """The column names, the rows with their lines, and the delimiter."""
     text = _lines(stream, place)
     first = next(text, "")
     if "\0" in first:
@@ -92,6 +116,11 @@ def _load(data: CsvData, stream: TextIO, place: str, task: Task) -> Loaded:
     rows = _rows(itertools.chain([first], text), delimiter, place)
     header = [name.strip() for name in next(rows, (1, []))[1]]
     _check_header(header, place)
+    return header, rows, delimiter
+
+
+def _load(data: CsvData, stream: TextIO, place: str, task: Task) -> Loaded:
+    header, rows, delimiter = _header_and_rows(stream, place)
     features, targets = choose_columns(header, data.target, data.features, place)
     x = _Numbers(features, [header.index(name) for name in features])
     y_positions = [header.index(name) for name in targets]
@@ -166,11 +195,11 @@ def _classes(
         f"line {line}, column {printable(name)}: {_why_no_number(cell)}"
         for row, line in zip(labels, lines, strict=True)
         for name, cell in zip(cells.names, row, strict=True)
-        if cell.lower() in _MISSING
+        if is_missing(cell)
     ]
     if missing:
         raise DataError(_several(place, missing, ","))
-    if len(cells.names) == 1 and not all(_is_number(row[0]) for row in labels):
+    if len(cells.names) == 1 and not all(is_number(row[0]) for row in labels):
         return label_codes([row[0] for row in labels], targets_place)
     numbers = _Numbers(cells.names, range(len(cells.names)))
     for row, line in zip(labels, lines, strict=True):
@@ -183,7 +212,7 @@ def _classes(
 def _check_header(header: Sequence[str], place: str) -> None:
     if not any(header):
         raise DataError(f"{place}: is empty; the first line must name the columns")
-    if all(_is_number(name) for name in header):
+    if all(is_number(name) for name in header):
         raise DataError(
             f"{place}: the first line must name the columns, and it holds only numbers "
             f"({short(', '.join(header))}); add a header line"
@@ -198,14 +227,20 @@ def _check_header(header: Sequence[str], place: str) -> None:
 
 
 def _why_no_number(cell: str) -> str | None:
-    if cell.strip().lower() in _MISSING:
+    if is_missing(cell):
         return (
             "a value is missing" if not cell.strip() else f"{short(cell)} stands for a value that is missing"
         )
-    return None if _is_number(cell) else f"{short(cell)} is not a number"
+    return None if is_number(cell) else f"{short(cell)} is not a number"
 
 
-def _is_number(cell: str) -> bool:
+def is_missing(cell: str) -> bool:
+    """Whether the cell is empty or holds one of the usual words for a missing value."""
+    return cell.strip().lower() in _MISSING
+
+
+def is_number(cell: str) -> bool:
+    """Whether the cell holds a number as the loader reads it."""
     try:
         float(cell)
     except ValueError:

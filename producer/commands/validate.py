@@ -1,0 +1,51 @@
+"""`likewise validate`: what a job file declares, or everything that is wrong with it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from producer.prepare import PreparedExperiment
+
+
+def command(
+    spec: Annotated[str, typer.Argument(help="A job file, - for standard input, or a shipped example.")],
+    set_values: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="PATH=VALUE", help="Change a setting, such as training.epochs=100."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Check a job file and its data, and say what it would train. Nothing is trained.
+
+    Example: likewise validate article --set training.epochs=10
+    """
+    from producer.commands._printing import print_json
+    from producer.jobfile import read_experiment
+    from producer.prepare import prepare_experiment
+    from producer.summary import document_of, lines_of
+    from shared.errors import DataError, JobFileError
+
+    try:
+        prepared: PreparedExperiment = prepare_experiment(read_experiment(spec, set_values or ()))
+    except (JobFileError, DataError) as error:
+        if not as_json:
+            raise
+        print_json({"valid": False, "problems": _problems(error)})
+        raise typer.Exit(error.exit_status) from None
+    if as_json:
+        print_json(document_of(prepared))
+    else:
+        typer.echo("\n".join(lines_of(prepared)))
+
+
+def _problems(error: Any) -> list[dict[str, Any]]:
+    from dataclasses import asdict
+
+    from shared.errors import JobFileError
+
+    if isinstance(error, JobFileError):
+        return [{"source": error.source, **asdict(problem)} for problem in error.problems]
+    return [{"source": None, "path": None, "message": str(error), "value": None, "hint": None}]
