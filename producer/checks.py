@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
+import numpy as np
+
 from producer.data.prepared import PreparedData, PreparedRun
 from producer.display import did_you_mean, printable
 from producer.resolve import METRICS
@@ -183,6 +185,8 @@ def _weights(job: Job, data: PreparedData) -> Iterator[Problem]:
                 message=f"has the shape {_by(array.shape)}, and the model's is {_by(wanted[name])}",
                 hint="a kernel is (inputs, units), a bias (units)",
             )
+        elif not (np.abs(array) <= np.finfo(job.precision).max).all():
+            yield Problem(path=path, message=f"holds a number too large for {job.precision}")
     for name in wanted:
         if name not in given:
             yield Problem(

@@ -24,7 +24,7 @@ def lines_of(prepared: PreparedExperiment) -> list[str]:
         f"  model       {_model(first.job, first.data)}",
         f"  training    {_training(first.job, first.data)}",
         f"  frameworks  {', '.join(prepared.runs)}; {seeds} seed{_s(seeds)} each",
-        *_differences(setting_differences({f: run.job for f, run in prepared.runs.items()})),
+        *_differences(setting_differences({f: run.job for f, run in prepared.runs.items()}), first.job),
         *(f"  advice      {sentence}" for sentence in prepared.advice),
     ]
 
@@ -111,9 +111,11 @@ def _training(job: Job, data: PreparedData) -> str:
     )
 
 
-def _differences(differences: list[SettingDifference]) -> list[str]:
+def _differences(differences: list[SettingDifference], job: Job) -> list[str]:
     if not differences:
-        return ["  like for like: every setting is the same in every framework"]
+        own = job.initial_weights.type == "framework"
+        but = ", but each draws its own initial weights" if own else ": like for like"
+        return [f"  differs     nothing; every setting is the same in every framework{but}"]
     return [
         f"  differs     {printable(d.path)}: {', '.join(f'{f} {short(v)}' for f, v in d.values.items())}"
         for d in differences

@@ -141,7 +141,7 @@ def _load(data: CsvData, stream: TextIO, place: str, task: Task) -> Loaded:
         if 8 * len(x.values) > MAX_BYTES:
             raise DataError(f"{place}: holds more than {size(MAX_BYTES)} of numbers")
     if wrong := x.wrong + y.wrong:
-        raise DataError(_several(place, wrong, delimiter))
+        raise DataError(_several(place, wrong, delimiter, targets))
     if not lines:
         raise DataError(f"{place}: has a header and no rows")
     targets_place = f"{place}, column {printable(', '.join(targets))}"
@@ -255,11 +255,13 @@ def _ragged(row: Sequence[str], header: Sequence[str], place: str, line: int) ->
     )
 
 
-def _several(place: str, wrong: Sequence[str], delimiter: str) -> str:
+def _several(place: str, wrong: Sequence[str], delimiter: str, targets: Sequence[str] = ()) -> str:
     if delimiter == ";" and any('"' in w and "," in w for w in wrong):
         hint = "; write decimals with a point: 1.5, not 1,5"
     elif any("missing" in w for w in wrong):
         hint = "; fill the gap or remove the row"
+    elif targets and any(f"column {printable(name)}:" in w for w in wrong for name in targets):
+        hint = "; for classes use a cross-entropy loss"
     else:
         hint = "; leave text columns out of data.features"
     shown = wrong[:_SHOWN]

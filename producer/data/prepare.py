@@ -30,9 +30,12 @@ def prepare(job: Job, base: Path) -> PreparedData:
     """The job's data; `base` is the folder that relative paths start from. Raises DataError."""
     task = TASKS[job.loss.type]
     loaded = load(job.data, base, task=task)
-    x, y = loaded.x, targets(loaded, task)
+    x = loaded.x
+    if len(x) == 0:
+        raise DataError(f"{loaded.x_place}: has no samples")
     if x.ndim < 2 or prod(x.shape[1:]) == 0:
         raise DataError(f"{loaded.x_place}: has the shape {x.shape}; a sample needs at least one feature")
+    y = targets(loaded, task)
     check_finite(x, loaded, job.precision)
     train, validation, test = split(len(x), job.data.split)
     given = _predict_rows(job, x.shape[1:], loaded)
@@ -62,7 +65,12 @@ def prepare_all(jobs: Mapping[str, Job], base: Path) -> dict[str, PreparedData]:
     prepared = {}
     for framework, job in jobs.items():
         shared = next((data for other, data in done if _same_data(job, other)), None)
-        data = prepare(job, base) if shared is None else shared
+        try:
+            data = prepare(job, base) if shared is None else shared
+        except DataError as error:
+            if not done:
+                raise
+            raise DataError(f"{framework}, by its overrides: {error}") from None
         done.append((job, data))
         prepared[framework] = data
     return prepared

@@ -32,7 +32,8 @@ def load(data: SyntheticData) -> Loaded:
             if data.kind == "sine"
             else draw.standard_normal((n, width))
         )
-        y = _clean_target(data, x, draw) + data.noise * draw.standard_normal(n)
+        with np.errstate(over="ignore"):  # absurd noise is refused later, as infinite samples
+            y = _clean_target(data, x, draw) + data.noise * draw.standard_normal(n)
     names = tuple(f"x{i + 1}" for i in range(width)) if width <= 1000 else ()
     return Loaded(
         x=x, y=y.reshape(-1, 1), x_place="data", y_place="data", feature_names=names, target_names=("y",)
