@@ -142,7 +142,7 @@ def write_page(session: Session, outcome: Outcome, path: Path) -> None:
     from producer.report.html import to_html
     from producer.report.truth import truth_of
 
-    text = to_html(outcome.comparison, truth_of(outcome.runs[0], outcome.comparison, session.blobs.get))
+    text = to_html(outcome.comparison, truth_of(outcome.runs, outcome.comparison, session.blobs.get))
     try:
         path.write_text(text, encoding="utf-8")
     except OSError as error:

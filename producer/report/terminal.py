@@ -51,7 +51,7 @@ def _parts(comparison: Comparison, console: Console) -> Iterator[RenderableType]
     yield ""
     yield _side_by_side(comparison, "results", rows.results(comparison), curves=console.is_terminal)
     yield ""
-    if comparison.gaps:
+    if any(pair.largest for pair in comparison.gaps):
         yield _gaps(comparison)
         yield ""
     if settings := rows.differing_settings(comparison):

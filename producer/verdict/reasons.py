@@ -75,9 +75,7 @@ def _failures(runs: Sequence[FrameworkRuns]) -> list[str]:
     finished = [run.framework for run in runs if any(seed.status == "succeeded" for seed in run.seeds)]
     broken = [run.framework for run in runs if any(failed_on_the_job(seed) for seed in run.seeds)]
     if broken and set(finished) - set(broken):
-        told.append(
-            f"{both(sorted(set(finished) - set(broken), key=finished.index))} trained the same to the end."
-        )
+        told.append(f"{both(sorted(set(finished) - set(broken), key=finished.index))} trained to the end.")
     return told
 
 
@@ -155,9 +153,9 @@ def _epochs(seed_gaps: Sequence[SeedGaps]) -> list[str]:
 
 
 def _predicted(evidence: Evidence, jobs: Mapping[str, Job]) -> list[str]:
-    """The first prediction in each framework, where it is not the same."""
+    """The first prediction in each framework, where the numbers differ and it does."""
     asked = next(iter(jobs.values())).predict
-    if not asked or _differs_in(evidence, "predict"):
+    if not asked or not evidence.outside or _differs_in(evidence, "predict"):
         return []
     told = {}
     for run in evidence.runs:

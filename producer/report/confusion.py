@@ -1,0 +1,67 @@
+"""Confusion matrices: how often each class was taken for each, by framework."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from producer.report.truth import Truth
+
+MOST_CLASSES = 20
+"""Above this a table says nothing that can be read."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Confusion:
+    """`counts[true][predicted]`, and each row's shares."""
+
+    framework: str
+    series: int
+    classes: tuple[str, ...]
+    counts: tuple[tuple[int, ...], ...]
+    shares: tuple[tuple[float, ...], ...]
+    right: int
+    total: int
+
+
+def confusions(truth: Truth, frameworks: Sequence[str]) -> list[Confusion]:
+    """One matrix a framework, in order."""
+    known = truth.y.reshape(-1).astype(np.int64)
+    classes = truth.classes or 2
+    told = []
+    for series, name in enumerate(frameworks):
+        if name not in truth.outputs:
+            continue
+        guessed = predicted_classes(truth.outputs[name])
+        counts = np.zeros((classes, classes), dtype=np.int64)
+        np.add.at(counts, (known, guessed), 1)
+        shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+        told.append(
+            Confusion(
+                framework=name,
+                series=series,
+                classes=tuple(map(str, range(classes))),
+                counts=tuple(tuple(map(int, row)) for row in counts),
+                shares=tuple(tuple(round(float(one), 3) for one in row) for row in shares),
+                right=int(np.trace(counts)),
+                total=len(known),
+            )
+        )
+    return told
+
+
+def disagreements(truth: Truth) -> int:
+    """Samples that not all frameworks put into the same class."""
+    guessed = [predicted_classes(outputs) for outputs in truth.outputs.values()]
+    return int(np.sum(np.any(np.array(guessed) != guessed[0], axis=0)))
+
+
+def predicted_classes(outputs: NDArray[np.float64]) -> NDArray[np.int64]:
+    """From logits: the largest of several, or above 0 for one."""
+    if outputs.shape[1] == 1:
+        return (outputs[:, 0] > 0).astype(np.int64)
+    largest: NDArray[np.int64] = np.argmax(outputs, axis=1)
+    return largest

@@ -1,0 +1,124 @@
+"""The comparison as one self-contained HTML page: nothing is fetched, and only our own scripts run.
+
+`page.html.j2` has the structure, `page.css` the looks, `page.js` draws the figures with Plotly, whose
+script is put into the page. The page's policy names each script by its hash, so that nothing that
+came in with a name or a message could ever run.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from datetime import UTC, datetime
+from importlib import resources
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+from plotly.offline import get_plotlyjs
+
+from producer.report import confusion, figures, rows
+from producer.report.status import as_yaml
+from producer.report.truth import Truth
+from producer.verdict.models import Comparison
+from producer.verdict.words import both, count, number
+
+_TITLES = {
+    "agree": "{names} agree",
+    "differ": "{names} differ",
+    "inconclusive": "{names}: no verdict yet",
+}
+
+
+def to_html(comparison: Comparison, truth: Truth | None = None) -> str:
+    """The page; without `truth` it has no picture of predictions."""
+    drawn = _figures(comparison, truth)
+    scripts = [_script(get_plotlyjs()), _script(_file("page.js"))]
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    template = environment.from_string(_file("page.html.j2"))
+    return template.render(
+        comparison=comparison,
+        frameworks=comparison.frameworks,
+        title=_TITLES[comparison.verdict].format(names=both(comparison.frameworks)),
+        seeds=count(len(comparison.experiment.seed_list), "seed"),
+        submitted=datetime.fromtimestamp(comparison.submitted_s, tz=UTC).strftime("%-d %B %Y, %H:%M UTC"),
+        tolerance=number(comparison.tolerance.relative),
+        rows=rows,
+        truth=truth,
+        confusions=_confusions(comparison, truth),
+        disagreements=confusion.disagreements(truth) if _shows_classes(truth) and truth else 0,
+        figures=drawn,
+        figures_json=_embedded(drawn),
+        job_file=as_yaml(_job_file(comparison)),
+        version=_version(),
+        css=Markup(_file("page.css")),  # noqa: S704  # our own file
+        scripts=[script for script, _ in scripts],
+        policy=_policy([digest for _, digest in scripts]),
+    )
+
+
+def _job_file(comparison: Comparison) -> dict[str, Any]:
+    """The experiment without what is left at its default."""
+    declared = comparison.experiment
+    return {"schema_version": declared.schema_version} | declared.model_dump(
+        mode="json", exclude_defaults=True
+    )
+
+
+def _figures(comparison: Comparison, truth: Truth | None) -> dict[str, figures.Figure]:
+    found: dict[str, figures.Figure | None] = {"losses": figures.losses(comparison)}
+    if truth is not None and truth.is_line:
+        found["fit"] = figures.fitted_lines(truth, comparison.frameworks)
+    elif truth is not None and truth.task == "regression":
+        found["fit"] = figures.predicted_against_true(truth, comparison.frameworks)
+    return {name: figure for name, figure in found.items() if figure is not None}
+
+
+def _confusions(comparison: Comparison, truth: Truth | None) -> list[confusion.Confusion]:
+    if truth is None or not _shows_classes(truth):
+        return []
+    return confusion.confusions(truth, comparison.frameworks)
+
+
+def _shows_classes(truth: Truth | None) -> bool:
+    return (
+        truth is not None
+        and truth.task != "regression"
+        and (truth.classes or 2) <= confusion.MOST_CLASSES
+        and all(outputs.shape[1] in (1, truth.classes) for outputs in truth.outputs.values())
+    )
+
+
+def _script(text: str) -> tuple[Markup, str]:
+    """A script to inline, and its hash as a policy names it."""
+    digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+    return Markup(text), f"'sha256-{digest}'"  # noqa: S704  # our own file, or Plotly's
+
+
+def _policy(hashes: list[str]) -> str:
+    return (
+        f"default-src 'none'; script-src {' '.join(hashes)}; style-src 'unsafe-inline'; "
+        "img-src data: blob:; base-uri 'none'; form-action 'none'"
+    )
+
+
+def _embedded(document: Any) -> Markup:
+    """JSON that cannot end its script element."""
+    text = json.dumps(document, allow_nan=False, separators=(",", ":"))
+    safe = text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
+    return Markup(safe)  # noqa: S704  # no character of it means anything to HTML
+
+
+def _file(name: str) -> str:
+    return resources.files("producer.report").joinpath(name).read_text(encoding="utf-8")
+
+
+def _version() -> str:
+    try:
+        return version("likewise")
+    except PackageNotFoundError:
+        return "unreleased"

@@ -1,0 +1,85 @@
+// Draws the page's figures and keeps them in the colours of the page: light, dark, or on paper.
+(() => {
+  "use strict";
+
+  const figures = JSON.parse(document.getElementById("figures").textContent);
+  const root = document.documentElement;
+  const dark = window.matchMedia("(prefers-color-scheme: dark)");
+  const narrow = window.matchMedia("(max-width: 34rem)");
+  const logarithmic = document.getElementById("logarithmic");
+  const config = { displayModeBar: false, responsive: true, scrollZoom: false, doubleClick: "reset" };
+
+  const colour = (name) => getComputedStyle(root).getPropertyValue(`--${name}`).trim();
+
+  function coloured(trace) {
+    const own = trace.meta.truth ? colour("quiet") : colour(`series-${trace.meta.series % 6}`);
+    return {
+      ...trace,
+      line: { ...trace.line, color: own },
+      marker: { ...trace.marker, color: own, line: { ...(trace.marker || {}).line, color: own } },
+    };
+  }
+
+  function axis(given) {
+    return {
+      ...given,
+      automargin: true,
+      gridcolor: colour("line"),
+      linecolor: colour("quiet"),
+      tickcolor: colour("line"),
+      zeroline: false,
+      title: { ...given.title, standoff: 10, font: { color: colour("quiet") } },
+      nticks: narrow.matches ? 5 : 8,
+      minor: { showgrid: false },
+    };
+  }
+
+  function layout(given) {
+    return {
+      xaxis: axis(given.xaxis),
+      yaxis: axis(given.yaxis),
+      paper_bgcolor: "rgba(0,0,0,0)",
+      plot_bgcolor: "rgba(0,0,0,0)",
+      font: { color: colour("ink"), family: getComputedStyle(document.body).fontFamily, size: 13 },
+      margin: { l: 8, r: 12, t: 8, b: 8 },
+      legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom", itemsizing: "constant" },
+      hoverlabel: { bgcolor: colour("sheet"), bordercolor: colour("line"), font: { color: colour("ink") } },
+      dragmode: narrow.matches ? false : "zoom",
+    };
+  }
+
+  function draw() {
+    const drawn = Object.entries(figures).map(([name, figure]) => {
+      const place = document.getElementById(name);
+      for (const note of place.querySelectorAll("noscript")) note.remove();
+      return Plotly.react(place, figure.data.map(coloured), layout(figure.layout), config);
+    });
+    return Promise.all(drawn);
+  }
+
+  function onPaper(printing) {
+    root.classList.toggle("printing", printing);
+    for (const fold of document.querySelectorAll("details")) {
+      if (printing) {
+        fold.dataset.open = fold.open;
+        fold.open = true;
+      } else {
+        fold.open = fold.dataset.open === "true";
+      }
+    }
+    draw();
+  }
+
+  if (logarithmic && figures.losses) {
+    logarithmic.checked = figures.losses.layout.yaxis.type === "log";
+    logarithmic.addEventListener("change", () => {
+      figures.losses.layout.yaxis.type = logarithmic.checked ? "log" : "linear";
+      draw();
+    });
+  }
+  dark.addEventListener("change", draw);
+  narrow.addEventListener("change", draw);
+  window.addEventListener("beforeprint", () => onPaper(true));
+  window.addEventListener("afterprint", () => onPaper(false));
+  draw().then(() => root.classList.add("drawn"));
+})();

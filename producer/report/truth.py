@@ -1,0 +1,93 @@
+"""What was known (targets) and what each framework made of it (outputs), as arrays for the pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from producer.verdict.gaps import Load
+from producer.verdict.models import ArrayValue, Comparison
+from shared.arrays import ArrayRef
+from shared.run import Run, Task
+
+Part = Literal["train", "validation", "test"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Truth:
+    """The targets of one part of the data and every framework's outputs for it, of one seed.
+
+    `x` is (n, *features), standardised where the job says so; `y` as in `shared.run.Dataset`;
+    `outputs` (n, outputs); `predictions` the outputs for `predict` (m, *features).
+    """
+
+    part: Part
+    task: Task
+    seed: int
+    x: NDArray[Any]
+    y: NDArray[Any]
+    predict: NDArray[Any] | None
+    outputs: Mapping[str, NDArray[Any]]
+    predictions: Mapping[str, NDArray[Any]]
+    classes: int | None
+    feature_names: tuple[str, ...]
+    target_names: tuple[str, ...]
+    standardized: bool
+
+    @property
+    def is_line(self) -> bool:
+        """One feature and one target: it can be drawn as a function."""
+        return self.task == "regression" and self.x[0].size == 1 and self.y[0].size == 1
+
+
+def truth_of(runs: Sequence[Run], comparison: Comparison, arrays: Load) -> Truth | None:
+    """The truth of the first seed that has outputs everywhere it can; None where there is none to show.
+
+    Frameworks that were given other data than the first are left out.
+    """
+    reference = runs[0].dataset
+    for place in range(len(comparison.experiment.seed_list)):
+        there = {
+            run.framework: run.seeds[place]
+            for run in comparison.runs
+            if run.seeds[place].status == "succeeded" and run.seeds[place].outputs is not None
+        }
+        if there:
+            break
+    else:
+        return None
+    part = next(iter(there.values())).outputs_of or "train"
+    samples = getattr(reference, part)
+    same = {run.framework for run in runs if getattr(run.dataset, part) == samples}
+    shown = {name: run for name, run in there.items() if name in same and run.outputs_of == part}
+    if samples is None or not shown:
+        return None
+    alike = reference.predict is not None and all(
+        run.dataset.predict == reference.predict for run in runs if run.framework in shown
+    )
+    return Truth(
+        part=part,
+        task=reference.task,
+        seed=comparison.experiment.seed_list[place],
+        x=arrays(samples.x),
+        y=arrays(samples.y),
+        predict=arrays(reference.predict) if alike and reference.predict else None,
+        outputs={name: _array(run.outputs, arrays) for name, run in shown.items()},
+        predictions={
+            name: _array(run.predictions, arrays)
+            for name, run in shown.items()
+            if alike and run.predictions is not None
+        },
+        classes=reference.classes,
+        feature_names=reference.feature_names,
+        target_names=reference.target_names,
+        standardized=runs[0].job.data.standardize,
+    )
+
+
+def _array(value: ArrayValue | None, arrays: Load) -> NDArray[Any]:
+    return arrays(value) if isinstance(value, ArrayRef) else np.array(value, dtype=np.float64)

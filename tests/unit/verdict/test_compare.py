@@ -1,0 +1,298 @@
+"""The verdict, from hand-made results; each planted difference must be seen."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from producer.report.json import to_document, to_json
+
+FAILURES_OF_THE_JOB = ["diverged", "bad_shape", "bad_weights", "unsupported"]
+FAILURES_OF_THE_SURROUNDINGS = [
+    "out_of_memory", "data_damaged", "cancelled", "worker_lost", "invalid", "internal",
+]  # fmt: skip
+
+
+def both(samples, theirs, **declared):
+    job = samples.experiment(**declared)
+    return samples.compared(
+        job, samples.result("tensorflow", [samples.train()]), samples.result("torch", [theirs])
+    )
+
+
+def test_equal_numbers_agree(samples):
+    found = samples.matched()
+
+    assert found.verdict == "agree"
+    assert found.reasons == (
+        "tensorflow and torch ended with bit for bit the same predictions, outputs and weights, "
+        "and the same losses.",
+    )
+    assert all(gap.relative == 0 for gap in found.gaps[0].largest)
+
+
+def test_a_gap_within_the_tolerance_agrees_and_is_told(samples):
+    found = both(samples, samples.train(nudge=1e-6))
+
+    assert found.verdict == "agree"
+    assert "within the tolerance of 1e-05: the largest is" in found.reasons[0]
+
+
+def test_a_gap_above_the_float32_tolerance_with_nothing_declared_is_inconclusive(samples):
+    found = both(samples, samples.train(nudge=1e-4))
+
+    assert found.verdict == "inconclusive"
+    assert "--set precision=float64" in found.reasons[-1]
+
+
+def test_the_same_gap_in_float64_is_a_difference(samples):
+    job = samples.experiment(precision="float64")
+    found = samples.compared(
+        job,
+        samples.result("tensorflow", [samples.train(dtype="float64")]),
+        samples.result("torch", [samples.train(dtype="float64", nudge=1e-8)]),
+    )
+
+    assert found.verdict == "differ"
+    assert found.tolerance.relative == 1e-9
+    assert "Please report it." in found.reasons[-1]
+
+
+def test_other_initial_weights_make_a_gap_a_difference(samples):
+    found = both(samples, samples.train(kernel=0.5), initial_weights={"type": "framework"})
+
+    assert found.verdict == "differ"
+    assert "did not start from the same weights: initial_weights is framework" in found.reasons[0]
+
+
+def test_other_batches_make_a_gap_a_difference(samples):
+    theirs = samples.train(nudge=1e-3)
+    hashes = theirs.hashes.model_copy(update={"batches": "other"})
+    found = both(samples, theirs.model_copy(update={"hashes": hashes}))
+
+    assert found.verdict == "differ"
+    assert "did not train on the same batches" in found.reasons[0]
+
+
+def test_a_setting_that_differs_without_effect_still_agrees(samples):
+    found = both(samples, samples.train(), overrides={"torch": {"execution": "eager"}})
+
+    assert found.verdict == "agree"
+    assert found.reasons[0].startswith("This is not like for like: execution is auto in tensorflow")
+    assert "The numbers agree all the same." in found.reasons
+
+
+def test_the_article_is_not_like_for_like_and_says_how_much_a_sum_weighs(samples):
+    found = samples.article()
+
+    assert found.verdict == "differ"
+    assert found.reasons[0] == (
+        "This is not like for like: loss.reduction is mean in tensorflow and sum in torch; with 6 samples "
+        "a sum makes every step 6 times as large as a mean, as if the learning rate were 0.06."
+    )
+    assert found.reasons[1].startswith("They did not start from the same weights")
+    assert "18.982839584350586" in found.reasons[2]
+    assert "18.999998092651367" in found.reasons[2]
+    assert [(one.path, one.values) for one in found.setting_differences] == [
+        ("loss.reduction", {"tensorflow": "mean", "torch": "sum"})
+    ]
+
+
+def test_a_sum_of_batches_counts_the_batch_and_not_the_data(samples):
+    found = both(
+        samples,
+        samples.train(reduction="sum"),
+        overrides={"torch": {"loss.reduction": "sum"}},
+        training={"epochs": 500, "batch_size": 2},
+    )
+
+    assert "with 2 samples a batch a sum makes every step 2 times as large" in found.reasons[0]
+    assert "learning rate were 0.02." in found.reasons[0]
+
+
+def test_a_sum_under_adam_is_not_told_as_a_learning_rate(samples):
+    found = both(
+        samples,
+        samples.train(reduction="sum"),
+        overrides={"torch": {"loss.reduction": "sum"}},
+        optimizer={"type": "adam"},
+    )
+
+    assert "adam divides most of that out again" in found.reasons[0]
+    assert "as if the learning rate" not in found.reasons[0]
+
+
+def test_an_unknown_number_of_samples_is_not_guessed(samples):
+    job = samples.experiment(overrides={"torch": {"loss.reduction": "sum"}})
+    found = samples.compared(
+        job,
+        samples.result("tensorflow", [samples.train()]),
+        samples.result("torch", [samples.train(reduction="sum")]),
+        samples=None,
+    )
+
+    assert "6" not in found.reasons[0]
+
+
+@pytest.mark.parametrize("reason", FAILURES_OF_THE_JOB)
+def test_a_training_that_fails_on_the_job_alone_is_a_difference(samples, reason):
+    found = both(samples, samples.failed_seed(reason=reason))
+
+    assert found.verdict == "differ"
+    assert found.reasons[0].startswith("torch ")
+    assert "at epoch 12" in found.reasons[0]
+    assert found.failed
+
+
+@pytest.mark.parametrize("reason", FAILURES_OF_THE_SURROUNDINGS)
+def test_a_training_that_its_surroundings_end_decides_nothing(samples, reason):
+    assert both(samples, samples.failed_seed(reason=reason)).verdict == "inconclusive"
+
+
+def test_a_run_without_a_result_decides_nothing(samples):
+    found = samples.compared(samples.experiment(), samples.result("tensorflow", [samples.train()]))
+
+    assert found.verdict == "inconclusive"
+    assert found.runs[1].seeds[0].status == "missing"
+    assert "torch has no result for 1 seed." in found.reasons
+
+
+def test_both_failing_decides_nothing(samples):
+    job = samples.experiment()
+    found = samples.compared(
+        job,
+        samples.result("tensorflow", [samples.failed_seed()]),
+        samples.result("torch", [samples.failed_seed()]),
+    )
+
+    assert found.verdict == "inconclusive"
+
+
+def test_a_whole_run_that_fails_fails_every_seed(samples):
+    failure = samples.failed_seed(reason="unsupported", epoch=None).failure
+    job = samples.experiment(seeds=2)
+    found = samples.compared(
+        job,
+        samples.result("tensorflow", [samples.train(seed=0), samples.train(seed=1)]),
+        samples.result("torch", [], failure),
+    )
+
+    assert [seed.status for seed in found.runs[1].seeds] == ["failed", "failed"]
+    assert found.verdict == "differ"
+
+
+def test_one_seed_outside_the_tolerance_is_enough(samples):
+    job = samples.experiment(seeds=[3, 7])
+    found = samples.compared(
+        job,
+        samples.result("tensorflow", [samples.train(seed=3), samples.train(seed=7)]),
+        samples.result("torch", [samples.train(seed=3), samples.train(seed=7, nudge=1e-3)]),
+    )
+
+    assert found.verdict == "inconclusive"
+    assert (found.gaps[0].seeds, found.gaps[0].seeds_within_tolerance) == (2, 1)
+    assert "on 1 of 2 seeds" in found.reasons[0]
+    assert "seed 7" in found.reasons[0]
+
+
+def test_seeds_are_matched_by_number_and_not_by_place(samples):
+    job = samples.experiment(seeds=2)
+    found = samples.compared(
+        job,
+        samples.result("tensorflow", [samples.train(seed=0), samples.train(seed=1)]),
+        samples.result("torch", [samples.train(seed=1), samples.train(seed=0)]),
+    )
+
+    assert found.verdict == "agree"
+
+
+def test_trainings_of_other_length_do_not_agree_even_with_equal_numbers(samples):
+    theirs = samples.train().model_copy(update={"epochs": 499})
+
+    assert both(samples, theirs).verdict == "inconclusive"
+
+
+def test_weights_of_another_shape_cannot_be_compared_and_differ(samples):
+    theirs = samples.train()
+    bias = theirs.weights["layers.0.bias"]
+    found = both(samples, theirs.model_copy(update={"weights": {"layers.0.bias": bias}}))
+
+    assert found.verdict == "inconclusive"
+    assert any("only one of them has layers.0.kernel" in reason for reason in found.reasons)
+
+
+def test_any_number_of_frameworks_is_compared_with_the_first(samples):
+    names = ("jax", "tensorflow", "torch")
+    job = samples.experiment(frameworks=names)
+    found = samples.compared(
+        job,
+        samples.result("jax", [samples.train()]),
+        samples.result("tensorflow", [samples.train()]),
+        samples.result("torch", [samples.train(nudge=0.1)]),
+    )
+
+    assert found.frameworks == names
+    assert [(one.reference, one.other) for one in found.gaps] == [("jax", "tensorflow"), ("jax", "torch")]
+    assert found.verdict == "inconclusive"
+
+
+def test_one_framework_alone_has_nothing_to_agree_with(samples):
+    job = samples.experiment(frameworks=("torch",))
+    found = samples.compared(job, samples.result("torch", [samples.train()]))
+
+    assert found.verdict == "inconclusive"
+    assert found.reasons == ("Only torch was asked for, so there is nothing to compare it with.",)
+
+
+def test_the_document_has_every_public_path(samples):
+    document = to_document(samples.article())
+
+    assert {
+        "schema_version", "experiment_id", "name", "verdict", "reasons", "setting_differences",
+        "first_divergence", "tolerance", "runs",
+    } <= set(document)  # fmt: skip
+    assert document["setting_differences"] == [
+        {"path": "loss.reduction", "tensorflow": "mean", "torch": "sum"}
+    ]
+    seed = document["runs"]["torch"][0]
+    assert {
+        "seed", "status", "losses", "final_loss", "metrics", "predictions", "weights", "hashes", "timings",
+        "peak_bytes", "execution", "device", "environment",
+    } <= set(seed)  # fmt: skip
+    assert set(seed["hashes"]) == {"initial_weights", "batches"}
+    assert {"queue_s", "build_s", "compile_s", "train_s", "predict_s"} <= set(seed["timings"])
+    assert seed["predictions"] == [[18.999998092651367]]
+    assert seed["device"] == "cpu"
+    assert len(seed["losses"]) == 500
+
+
+def test_a_large_array_stays_a_reference_and_is_compared_all_the_same(samples):
+    import numpy as np
+
+    mine, theirs = np.zeros((101, 100), np.float32), np.zeros((101, 100), np.float32)
+    mine[:] = 1
+    theirs[:] = 1
+    theirs[70, 5] = 1.5
+    job = samples.experiment()
+    found = samples.compared(
+        job,
+        *(
+            samples.result(name, [samples.train().model_copy(update={"outputs": samples.STORE.put(array)})])
+            for name, array in (("tensorflow", mine), ("torch", theirs))
+        ),
+    )
+
+    outputs = next(gap for gap in found.gaps[0].largest if gap.measure == "outputs")
+    assert (outputs.relative, outputs.where) == (0.5, "row 71")
+    assert set(to_document(found)["runs"]["torch"][0]["outputs"]) == {"sha256", "shape", "dtype"}
+
+
+def test_the_text_is_json_without_nan_even_for_numbers_that_are_not_finite(samples):
+    import numpy as np
+
+    wild = samples.STORE.put(np.array([[np.nan], [np.inf]]))
+    found = both(samples, samples.train().model_copy(update={"predictions": wild}))
+
+    document = json.loads(to_json(found), parse_constant=lambda name: pytest.fail(f"{name} in JSON"))
+    assert document["runs"]["torch"][0]["predictions"] == [[None], [None]]

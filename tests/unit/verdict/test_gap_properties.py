@@ -1,0 +1,97 @@
+"""What must hold of gaps and spreads for any numbers."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from producer.report.sparkline import sparkline
+from producer.verdict.gaps import seed_gaps
+from producer.verdict.spread import spread
+from shared.arrays import decode_array, encode_array
+from shared.result import SeedResult
+
+finite = st.floats(allow_nan=False, allow_infinity=False)
+losses = st.lists(finite, min_size=1, max_size=20)
+arrays = st.lists(st.floats(), min_size=1, max_size=20)
+
+
+def gap_of(a, b, measure="predictions"):
+    held = {}
+
+    def result(values):
+        if measure == "losses":
+            return SeedResult(seed=0, status="succeeded", epochs=len(values), losses=tuple(values))
+        ref, data = encode_array(np.array(values))
+        held[ref.sha256] = data
+        return SeedResult(seed=0, status="succeeded", epochs=1, predictions=ref)
+
+    (gap,) = seed_gaps(result(a), result(b), arrays=lambda ref: decode_array(ref, held[ref.sha256]))
+    return gap
+
+
+@given(arrays)
+def test_equal_arrays_have_no_gap(values):
+    assert gap_of(values, list(values)).relative == 0
+
+
+@given(losses)
+def test_equal_losses_have_no_gap(values):
+    assert gap_of(values, list(values), "losses").relative == 0
+
+
+@given(arrays, arrays)
+def test_a_gap_is_finite_and_never_negative(a, b):
+    a, b = a[: len(b)], b[: len(a)]
+    gap = gap_of(a, b)
+
+    assert math.isfinite(gap.relative)
+    assert gap.relative >= 0
+    assert math.isfinite(gap.absolute)
+    json.dumps(gap.model_dump(), allow_nan=False)
+
+
+@given(losses, losses)
+def test_a_loss_gap_is_finite_and_never_negative(a, b):
+    gap = gap_of(a, b, "losses")
+
+    assert math.isfinite(gap.relative)
+    assert gap.relative >= 0
+
+
+@given(st.lists(st.integers(-1000, 1000), min_size=1, max_size=20), st.data())
+def test_any_difference_is_seen(values, data):
+    a = [float(value) for value in values]
+    b = list(a)
+    place = data.draw(st.integers(0, len(a) - 1))
+    b[place] += 1
+
+    assert gap_of(a, b).relative > 0
+    assert gap_of(a, b).where == f"row {place + 1}"
+
+
+@given(st.lists(st.integers(-100, 100), min_size=1, max_size=20), st.integers(-20, 20))
+def test_a_gap_does_not_change_with_the_unit(values, power):
+    a = [float(value) for value in values]
+    b = [value + 1 for value in a]
+    scale = 2.0**power
+
+    assert gap_of(a, b).relative == gap_of([v * scale for v in a], [v * scale for v in b]).relative
+
+
+@given(st.lists(finite, min_size=1, max_size=30))
+def test_a_spread_lies_within_its_range_and_is_finite_or_missing(values):
+    found = spread(values)
+
+    assert found is not None
+    assert found.smallest <= found.mean <= found.largest
+    assert found.deviation is None or found.deviation >= 0
+
+
+@given(st.lists(finite, max_size=60), st.integers(1, 40))
+def test_a_sparkline_is_never_wider_than_asked(values, width):
+    assert len(sparkline(values, width)) == min(width, len(values))

@@ -1,0 +1,89 @@
+"""The comparison as text: at two widths, without colour, and in a pipe.
+
+After a change that is meant, APPROVE=1 writes the golden texts anew; read the diff.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from producer.report.console import make_console
+from producer.report.terminal import render
+
+GOLDEN = Path(__file__).with_name("golden")
+
+
+def terminal(comparison, width, **options):
+    stream = io.StringIO()
+    console = Console(
+        file=stream, width=width, force_terminal=True, highlight=False, markup=False, legacy_windows=False,
+        **options,
+    )  # fmt: skip
+    render(comparison, console)
+    return stream.getvalue()
+
+
+def piped(comparison):
+    stream = io.StringIO()
+    render(comparison, make_console(stream))
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("width", [80, 200])
+@pytest.mark.parametrize("name", ["article", "matched", "failed", "many_seeds"])
+def test_the_text_is_as_it_was_approved(samples, name, width):
+    comparison = getattr(samples, name)()
+    text = "".join(
+        f"{line.rstrip()}\n" for line in terminal(comparison, width, color_system=None).splitlines()
+    )
+    golden = GOLDEN / f"{name}-{width}.txt"
+    if os.environ.get("APPROVE"):
+        golden.parent.mkdir(exist_ok=True)
+        golden.write_text(text, encoding="utf-8")
+
+    assert text == golden.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("width", [60, 80, 200])
+def test_no_line_is_wider_than_the_terminal(samples, width):
+    for line in terminal(samples.article(), width, color_system=None).splitlines():
+        assert len(line) <= width
+
+
+def test_a_pipe_gets_no_escape_codes_no_folding_and_whole_numbers(samples):
+    text = piped(samples.article())
+
+    assert "\x1b" not in text
+    assert not set(text) & set("│┃─━┌┐└┘╭╮╰╯┏┓┗┛")
+    assert "prediction at 10   18.982839584350586   18.999998092651367\n" in text
+    assert "as if the learning rate were 0.06.\n" in text
+    assert not any(line.endswith(" ") for line in text.splitlines())
+
+
+def test_no_color_leaves_words_that_say_the_same(samples, monkeypatch):
+    monkeypatch.setenv("NO_COLOR", "1")
+    text = terminal(samples.article(), 80)
+
+    assert "\x1b[3" not in text
+    assert "✘ differ" in text
+    assert "above" in text
+
+
+def test_a_failing_framework_leaves_the_other_ones_numbers(samples):
+    text = piped(samples.failed())
+
+    assert "torch diverged at epoch 12: the loss became NaN." in text
+    assert "tensorflow trained to the end." in text
+    assert "prediction at 10   18.982839584350586   —" in text
+
+
+def test_control_characters_of_a_message_do_not_reach_the_terminal(samples):
+    text = piped(samples.failed(message="bad \x1b[2J shape\a"))
+
+    assert "\x1b" not in text
+    assert "\a" not in text
