@@ -42,23 +42,27 @@ def redis_url(settings: Settings) -> str | None:
 def connect(redis_url: str) -> redis.Redis:
     """A client whose Redis has answered a ping; replies are bytes.
 
-    Raises RedisError, and so does every later command of the client that Redis cannot serve. Commands
-    are repeated for about a second when a connection breaks; the first ping is not.
+    Raises RedisError within two seconds, and so does every later command of the client that Redis
+    cannot serve. Those are repeated for about a second when a connection breaks; the first ping is not.
     """
+    with _client(redis_url, answer_timeout_s=CONNECT_TIMEOUT_S, repeats=0) as probe:
+        probe.ping()
+    return _client(redis_url, answer_timeout_s=ANSWER_TIMEOUT_S, repeats=4)
+
+
+def _client(redis_url: str, *, answer_timeout_s: float, repeats: int) -> redis.Redis:
     try:
         client: redis.Redis = _Client.from_url(
             redis_url,
             socket_connect_timeout=CONNECT_TIMEOUT_S,
-            socket_timeout=ANSWER_TIMEOUT_S,
+            socket_timeout=answer_timeout_s,
             health_check_interval=30,
-            retry=Retry(ExponentialWithJitterBackoff(base=0.02, cap=0.5), 0),
+            retry=Retry(ExponentialWithJitterBackoff(base=0.02, cap=0.5), repeats),
         )
     except ValueError:
         raise RedisError(
             "LIKEWISE_REDIS_URL is not a Redis address; it looks like redis://:password@host:6379/0"
         ) from None
-    client.ping()
-    client.set_retry(Retry(ExponentialWithJitterBackoff(base=0.02, cap=0.5), 4))
     return client
 
 

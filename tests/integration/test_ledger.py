@@ -1,0 +1,180 @@
+"""Transitions of a run's record: each is refused unless state and fence fit."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from shared.errors import ResultError, UsageError
+from shared.names import experiment_key, queued_key, result_key, run_key
+from shared.result import Failure
+from shared.tenure import Claim, Refused, Tenure
+
+QUEUE = "train.nobody.any"
+
+
+@pytest.fixture
+def queued(desk):
+    """A run that no worker will take."""
+    record = desk.submit(frameworks=("nobody",), queue_anyway=True)
+    yield record
+    if not desk.run(record).final:
+        desk.ledger.cancel(record.run_ids[0])
+    desk.client.delete(QUEUE)
+
+
+@pytest.fixture
+def worker(desk):
+    """The worker side, under any name."""
+
+    def of(name: str, *, lease_s: float = 60.0) -> Tenure:
+        return Tenure(desk.client, worker_id=name, lease_s=lease_s)
+
+    return of
+
+
+def finish(tenure: Tenure, claim: Claim, payload: str = "{}") -> bool:
+    return tenure.finish(claim.run_id, fence=claim.fence, state="succeeded", failure=None, payload=payload)
+
+
+def test_of_many_that_claim_at_once_one_gets_the_run(queued, worker):
+    run_id = queued.run_ids[0]
+    answers: list[Claim | Refused] = []
+    threads = [
+        threading.Thread(target=lambda name=f"w{n}": answers.append(worker(name).claim(run_id, pid=1)))
+        for n in range(8)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sum(isinstance(answer, Claim) for answer in answers) == 1
+    assert {answer.state for answer in answers if isinstance(answer, Refused)} == {"leased"}
+
+
+def test_a_claim_whose_reply_was_lost_may_be_repeated(queued, worker):
+    first = worker("w").claim(queued.run_ids[0], pid=1)
+    assert worker("w").claim(queued.run_ids[0], pid=1) == first
+
+
+def test_a_new_child_of_the_same_worker_takes_the_run_with_a_new_fence(queued, worker):
+    first = worker("w").claim(queued.run_ids[0], pid=1)
+    second = worker("w").claim(queued.run_ids[0], pid=2)
+    assert (second.fence, second.attempt) == (first.fence + 1, 2)
+
+
+def test_an_old_fence_cannot_finish(desk, queued, worker):
+    old = worker("w").claim(queued.run_ids[0], pid=1)
+    new = worker("w").claim(queued.run_ids[0], pid=2)
+    assert not finish(worker("w"), old, '{"old": 1}')
+    assert desk.run(queued).state == "leased"
+    assert not desk.client.exists(result_key(old.run_id))
+    assert finish(worker("w"), new, '{"new": 1}')
+    assert desk.client.get(result_key(new.run_id)) == b'{"new": 1}'
+
+
+def test_the_first_final_state_stays(desk, queued, worker):
+    claim = worker("w").claim(queued.run_ids[0], pid=1)
+    assert finish(worker("w"), claim, "first")
+    assert finish(worker("w"), claim, "second")  # a repeated call, its reply having been lost
+    failed = worker("w").finish(
+        claim.run_id,
+        fence=claim.fence,
+        state="failed",
+        failure=Failure(reason="internal", message="x"),
+        payload="third",
+    )
+    assert not failed
+    assert desk.client.get(result_key(claim.run_id)) == b"first"
+    assert desk.run(queued).state == "succeeded"
+    assert desk.ledger.cancel(claim.run_id) == "succeeded"
+    assert worker("v").claim(claim.run_id, pid=1) == Refused(state="succeeded")
+
+
+def test_an_expired_lease_is_claimed_by_another(queued, worker, until):
+    slow = worker("slow", lease_s=0.05)
+    first = slow.claim(queued.run_ids[0], pid=1)
+    second = until(
+        lambda: next((c for c in [worker("other").claim(first.run_id, pid=1)] if isinstance(c, Claim)), None),
+        within_s=2,
+        what="the lease has ended",
+    )
+    assert second.fence == first.fence + 1
+    assert slow.look_after().run_id is None
+    assert not finish(slow, first)
+
+
+def test_a_beat_keeps_the_lease(desk, queued, worker):
+    tenure = worker("w", lease_s=0.5)
+    claim = tenure.claim(queued.run_ids[0], pid=1)
+    end = desk.ledger.now() + 1.2
+    while desk.ledger.now() < end:
+        assert tenure.look_after().run_id == claim.run_id
+        assert isinstance(worker("other").claim(claim.run_id, pid=1), Refused)
+    assert tenure.let_go(claim.run_id, why="expired") == (None, QUEUE)
+
+
+def test_a_run_put_back_but_not_claimed_is_taken_back_by_a_worker_that_is_heard_again(
+    desk, queued, worker, until
+):
+    tenure = worker("w", lease_s=0.05)
+    claim = tenure.claim(queued.run_ids[0], pid=1)
+    until(
+        lambda: worker("other").let_go(claim.run_id, why="expired")[0] == "queued",
+        within_s=2,
+        what="the lease has ended",
+    )
+    assert desk.client.zscore(queued_key(QUEUE), claim.run_id)
+    assert tenure.look_after().run_id == claim.run_id
+    assert desk.run(queued).state == "leased"
+    assert desk.client.zscore(queued_key(QUEUE), claim.run_id) is None
+    assert finish(tenure, claim)
+
+
+def test_three_deaths_end_a_run_and_a_hand_back_is_none(desk, queued, worker):
+    run_id = queued.run_ids[0]
+    tenure = worker("w")
+    for _ in range(4):
+        claim = tenure.claim(run_id, pid=1)
+        assert tenure.let_go(run_id, why="returned", fence=claim.fence)[0] == "queued"
+    for expected in ("queued", "queued", "failed"):
+        claim = tenure.claim(run_id, pid=1)
+        assert tenure.let_go(run_id, why="died", fence=claim.fence)[0] == expected
+    assert desk.run(queued).failure.reason == "worker_lost"
+
+
+def test_letting_go_needs_the_fence(desk, queued, worker):
+    claim = worker("w").claim(queued.run_ids[0], pid=1)
+    assert worker("w").let_go(claim.run_id, why="died", fence=claim.fence - 1)[0] is None
+    assert desk.run(queued).state == "leased"
+
+
+def test_unknown_ids_are_usage_errors(desk):
+    with pytest.raises(UsageError, match="no run"):
+        desk.ledger.cancel("00000000")
+    with pytest.raises(UsageError, match="no run"):
+        desk.ledger.run("00000000")
+    assert desk.ledger.experiment("00000000") is None
+    assert desk.ledger.records(["00000000"]) == []
+
+
+def test_documents_of_another_version_are_named(desk, queued):
+    run_id = queued.run_ids[0]
+    document = desk.client.hget(run_key(run_id), "run")
+    desk.client.hset(
+        run_key(run_id), "run", document.replace(b'"schema_version":1', b'"schema_version":9', 1)
+    )
+    with pytest.raises(ResultError, match="schema_version"):
+        desk.ledger.run(run_id)
+    desk.client.hset(experiment_key(queued.experiment_id), "experiment", b"{")
+    with pytest.raises(ResultError, match="cannot be read"):
+        desk.ledger.experiment(queued.experiment_id)
+    assert queued.experiment_id not in [one.experiment_id for one in desk.ledger.experiments()]
+
+
+def test_a_message_is_sent_for_by_one_of_many(queued, worker, desk):
+    run_id = queued.run_ids[0]
+    since = desk.client.zscore(queued_key(QUEUE), run_id)
+    answers = [worker(f"w{n}").wake(QUEUE, run_id, since_s=since) for n in range(5)]
+    assert answers == [True, False, False, False, False]
