@@ -28,12 +28,15 @@ from producer.commands import (
     watch,
     workers,
 )
+from producer.help import GroupedCommands
 from shared.errors import LikewiseError
 
 INTERRUPTED = 130
 
 app = typer.Typer(
     name="likewise",
+    cls=GroupedCommands,
+    rich_markup_mode=None,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},

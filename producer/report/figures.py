@@ -72,7 +72,8 @@ def fitted_lines(truth: Truth, frameworks: Sequence[str]) -> Figure:
     x, y = truth.x.reshape(-1), truth.y.reshape(-1)
     shown = _some(len(x))
     points: Figure = {"type": "scatter", "mode": "markers", "name": f"truth ({truth.part})",
-              "meta": {"truth": True}, "x": _plain(x[shown]), "y": _plain(y[shown]), "marker": {"size": 8}}  # fmt: skip
+              "meta": {"truth": True}, "marker": {"size": 8},
+              "x": _plain(x[shown]), "y": _plain(y[shown])}  # fmt: skip
     traces = [points]
     for series, name in enumerate(frameworks):
         if name not in truth.outputs:
