@@ -1,0 +1,49 @@
+"""Workers killed again and again while a queue of short runs is full: none is lost, none ends twice.
+
+A single long run never meets the moment between a message's pop and its claim; a full queue does.
+LIKEWISE_TEST_KILLS sets the number of kills (the bar of 200 takes a quarter of an hour).
+"""
+
+from __future__ import annotations
+
+import os
+import random
+
+from producer.submit import enqueue, new_id
+from shared.names import result_key
+
+KILLS = int(os.environ.get("LIKEWISE_TEST_KILLS", "4"))
+RUNS_A_KILL = 60
+
+
+def test_no_run_is_lost_when_workers_are_killed_on_a_full_queue(start_redis, desk_at, start_worker, until):
+    own = start_redis()
+    desk = desk_at(own.url)
+    template = desk.submit(queue_anyway=True, epochs=1)
+    run = desk.ledger.run(template.run_ids[0])
+    experiment_id = new_id()
+    runs = [
+        run.model_copy(update={"run_id": new_id(), "experiment_id": experiment_id})
+        for _ in range(RUNS_A_KILL * (KILLS + 1))
+    ]
+    ids = tuple(one.run_id for one in runs)
+    record = template.model_copy(update={"experiment_id": experiment_id, "run_ids": ids})
+    enqueue(record, runs, ["train.torch.any"] * len(runs), ledger=desk.ledger, app=desk.app)
+
+    def ended() -> int:
+        return sum(one.final for one in desk.ledger.records(ids))
+
+    chance = random.Random(7)
+    before = 0
+    for _ in range(KILLS):
+        worker = start_worker("torch", own.url)
+        goal = before + chance.randint(1, RUNS_A_KILL)
+        until(lambda goal=goal: ended() >= goal, within_s=60, what=f"{goal} runs have ended")
+        worker.kill_group()
+        before = ended()
+    assert before < len(runs), "the queue was empty before the last kill"
+    start_worker("torch", own.url)
+    until(lambda: ended() == len(runs), within_s=120, what="every run has ended")
+    states = {one.state for one in desk.ledger.records(ids)}
+    assert states == {"succeeded"}
+    assert desk.client.exists(*(result_key(run_id) for run_id in ids)) == len(runs)
