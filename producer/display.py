@@ -23,9 +23,7 @@ _ALSO_KNOWN = {
     "l2": "mse",
     "linear": "dense",
     "lr": "learning_rate",
-    "pytorch": "torch",
     "sparse_categorical_crossentropy": "categorical_crossentropy",
-    "tf": "tensorflow",
 }
 """What other libraries call our words."""
 

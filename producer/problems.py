@@ -18,9 +18,11 @@ from pydantic_core import ErrorDetails
 
 from producer.display import also_known, did_you_mean, nearest, printable, short
 from shared.errors import Problem
+from shared.spec import Experiment
 from shared.spec.data import BuiltinData
 
 _MISSING = object()
+FRAMEWORKS: tuple[str, ...] = Experiment.model_fields["frameworks"].default
 BUILTIN_NAMES: tuple[str, ...] = get_args(BuiltinData.model_fields["name"].annotation)
 
 _KINDS = {
@@ -39,7 +41,7 @@ _EXAMPLES = {
     "optimizer": "for example `optimizer: {type: sgd, learning_rate: 0.01}`",
     "training": "for example `training: {epochs: 100}`",
     "training.epochs": "for example `epochs: 100`",
-    "frameworks": "for example `frameworks: [tensorflow, torch]`",
+    "frameworks": f"for example `frameworks: [{', '.join(FRAMEWORKS)}]`",
     "seeds": "a count such as 3, or a list such as [1, 2, 3]",
     "predict": "for example `predict: [10.0]`, or a list of rows",
 }
@@ -73,8 +75,8 @@ _RULES = {
 
 _PATTERNS = {
     "name": "letters, digits, `_`, `-` and `.`, at most 100 of them; a layer's begins with a letter",
-    "frameworks": "lower-case words such as tensorflow or torch",
-    "overrides": "lower-case words such as tensorflow or torch",
+    "frameworks": f"lower-case words such as {' or '.join(FRAMEWORKS)}",
+    "overrides": f"lower-case words such as {' or '.join(FRAMEWORKS)}",
 }
 
 

@@ -10,6 +10,7 @@ from importlib.resources import files
 from producer.data.csv_file import is_missing, is_number
 from producer.display import did_you_mean, printable, short
 from shared.errors import UsageError
+from shared.spec import Experiment
 
 MAX_CLASSES = 20
 """Whole numbers from 0 are taken for classes up to this many; above, for measurements."""
@@ -71,7 +72,7 @@ def for_csv(
         "optimizer: {type: adam, learning_rate: 0.01}",
         f"training: {{epochs: 100, batch_size: {max(1, min(32, trained))}, shuffle: true}}",
         "initial_weights: shared          # the same in every framework",
-        "frameworks: [tensorflow, torch]",
+        f"frameworks: [{', '.join(Experiment.model_fields['frameworks'].default)}]",
         "seeds: 1",
     ]
     return "\n".join(lines) + "\n"

@@ -135,4 +135,4 @@ def numbers(array: NDArray[np.generic], place: str) -> Floats:
     """An array of integers, floats or booleans as float64; raises DataError for others."""
     if array.dtype.kind not in "biuf":
         raise DataError(f"{place}: holds {array.dtype}, not numbers")
-    return np.ascontiguousarray(array, dtype=np.float64)
+    return np.array(array, dtype=np.float64, order="C")  # unlike ascontiguousarray, keeps a single number one

@@ -1,0 +1,216 @@
+"""The other sources: npz, parquet, builtin, synthetic, inline; and files that cannot be had."""
+
+# ruff: noqa: E501 (each message stands whole, as the user sees it)
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from producer.prepare import PreparedExperiment
+
+Prepare = Callable[..., PreparedExperiment]
+Refusal = Callable[..., str]
+
+
+def dense(units: int) -> dict[str, Any]:
+    return {"layers": [{"type": "dense", "units": units}]}
+
+
+def test_npz_arrays_are_read_by_name_and_keep_their_axes(prepare: Prepare, tmp_path: Path) -> None:
+    images = np.arange(24, dtype=np.uint8).reshape(2, 4, 3)
+    np.savez_compressed(tmp_path / "a.npz", images=images, y=np.array([1, 2], dtype=np.int32))
+    section = {"type": "npz", "path": "a.npz", "x": "images"}
+    model = {"layers": ["flatten", {"type": "dense", "units": 1}]}
+    data = prepare(data=section, model=model, predict=[list(range(12))]).runs["torch"].data
+
+    assert data.train.x.dtype == np.float64
+    assert np.array_equal(data.train.x, images)
+    assert data.train.y.tolist() == [[1.0], [2.0]]
+    assert data.predict is not None
+    assert data.predict.shape == (1, 4, 3)
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({}, "a.npz: x has 5 samples and y has 4; each sample needs both"),
+        ({"x": "X"}, 'a.npz: has no array "X" (data.x); did you mean x?'),
+        ({"x": "objects"}, "a.npz, array objects: holds Python objects, which are not read; save plain numbers"),
+        ({"x": "words"}, "a.npz, array words: holds <U3, not numbers"),
+        ({"x": "complexes"}, "a.npz, array complexes: holds complex128, not numbers"),
+        ({"x": "gaps", "y": "one"}, "a.npz, array gaps: row 1, column 2: nan is NaN"),
+        ({"x": "none", "y": "none"}, "a.npz, array none: has no samples"),
+        ({"x": "y", "y": "images"}, "a.npz, array images: has the shape (4, 3, 2); targets are (samples,) or (samples, targets)"),
+        ({"x": "scalar"}, "a.npz: an array of samples has at least one axis, and one here is a single number"),
+    ],
+)  # fmt: skip
+def test_npz_arrays_that_cannot_be_trained_on_are_refused(
+    prepare: Prepare, refusal: Refusal, tmp_path: Path, fields: dict[str, str], expected: str
+) -> None:
+    np.savez(
+        tmp_path / "a.npz",
+        x=np.zeros((5, 2)), y=np.zeros(4), objects=np.array([{}], dtype=object), words=np.array(["one"]),
+        complexes=np.zeros(4, complex), gaps=np.array([[1.0, np.nan]]), one=np.zeros(1), none=np.zeros(0),
+        images=np.zeros((4, 3, 2)), scalar=np.array(1.0),
+    )  # fmt: skip
+
+    assert refusal(prepare, data={"type": "npz", "path": "a.npz", **fields}) == expected
+
+
+def test_an_archive_that_unpacks_to_too_much_is_refused_unread(
+    prepare: Prepare, refusal: Refusal, tmp_path: Path
+) -> None:
+    header = (
+        b"\x93NUMPY\x01\x00v\x00" + b"{'descr': '<f8', 'fortran_order': False, 'shape': (999999999999,), }"
+    )
+    with zipfile.ZipFile(tmp_path / "a.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("x.npy", header.ljust(127) + b"\n")
+        archive.writestr("y.npy", header.ljust(127) + b"\n")
+
+    message = refusal(prepare, data={"type": "npz", "path": "a.npz"})
+    assert message.startswith("a.npz, array x: claims the shape (999999999999,); at most 2.0 GiB")
+
+
+@pytest.mark.parametrize("keep", [0, 10, 100, 300])
+def test_a_damaged_archive_is_refused(prepare: Prepare, refusal: Refusal, tmp_path: Path, keep: int) -> None:
+    np.savez(tmp_path / "whole.npz", x=np.zeros(9), y=np.zeros(9))
+    (tmp_path / "a.npz").write_bytes((tmp_path / "whole.npz").read_bytes()[:keep])
+
+    assert refusal(prepare, data={"type": "npz", "path": "a.npz"}).startswith("a.npz: is not a readable .npz")
+
+
+def test_parquet_columns_of_all_kinds_of_numbers_are_read(prepare: Prepare, tmp_path: Path) -> None:
+    table = pa.table({
+        "a": pa.array([1, 2], pa.int8()), "b": pa.array([True, False]), "c": pa.array([0.5, 1.5], pa.float32()),
+        "y": pa.array(["no", "yes"]).dictionary_encode(),
+    })  # fmt: skip
+    pq.write_table(table, tmp_path / "a.parquet")
+    section = {"type": "parquet", "path": "a.parquet", "target": "y"}
+    data = prepare(data=section, loss="binary_crossentropy").runs["torch"].data
+
+    assert data.train.x.tolist() == [[1, 1, 0.5], [2, 0, 1.5]]
+    assert data.train.y.tolist() == [[0], [1]]
+    assert (data.feature_names, data.class_names) == (("a", "b", "c"), ("no", "yes"))
+
+
+@pytest.mark.parametrize(
+    ("columns", "expected"),
+    [
+        ({"a": [1, None], "y": [1, 2]}, "a.parquet: row 2, column a: a value is missing; fill the gap or remove the row"),
+        ({"a": ["u", "v"], "y": [1, 2]}, "a.parquet, column a: holds string, not numbers; for text classes use a cross-entropy loss, and leave other text columns out of data.features"),
+        ({"a": [1.0, float("nan")], "y": [1, 2]}, "a.parquet: row 2, column a: nan is NaN"),
+        ({"a": [], "y": []}, "a.parquet: has no rows"),
+        ({"a": [1], "z": [1]}, 'data.target "y": a.parquet has no such column (one of a, z)'),
+    ],
+)  # fmt: skip
+def test_parquet_that_cannot_be_trained_on_is_refused(
+    prepare: Prepare, refusal: Refusal, tmp_path: Path, columns: dict[str, list[Any]], expected: str
+) -> None:
+    pq.write_table(pa.table(columns), tmp_path / "a.parquet")
+
+    assert refusal(prepare, data={"type": "parquet", "path": "a.parquet", "target": "y"}) == expected
+
+
+def test_a_damaged_parquet_file_is_refused(prepare: Prepare, refusal: Refusal, tmp_path: Path) -> None:
+    pq.write_table(pa.table({"a": [1.0] * 100, "y": [1.0] * 100}), tmp_path / "whole.parquet")
+    whole = bytearray((tmp_path / "whole.parquet").read_bytes())
+    for cut in (whole[: len(whole) // 2], bytearray(b"PAR1"), whole[:20] + whole[60:]):
+        (tmp_path / "a.parquet").write_bytes(bytes(cut))
+        message = refusal(prepare, data={"type": "parquet", "path": "a.parquet", "target": "y"})
+        assert message.startswith("a.parquet: is not a readable Parquet file")
+
+
+@pytest.mark.parametrize(
+    ("name", "loss", "units", "shape"),
+    [
+        ("diabetes", "mse", 1, (442, 10)),
+        ("digits", "categorical_crossentropy", 10, (1797, 64)),
+        ("iris", "categorical_crossentropy", 3, (150, 4)),
+        ("wine", "categorical_crossentropy", 3, (178, 13)),
+        ("breast_cancer", "binary_crossentropy", 1, (569, 30)),
+    ],
+)
+def test_the_builtin_sets_are_there_without_a_network(
+    prepare: Prepare, name: str, loss: str, units: int, shape: tuple[int, int]
+) -> None:
+    data = prepare(data={"type": "builtin", "name": name}, loss=loss, model=dense(units)).runs["torch"].data
+
+    assert data.train.x.shape == shape
+    assert len(data.feature_names) == shape[1]
+
+
+def test_synthetic_samples_follow_their_formulas(prepare: Prepare) -> None:
+    def samples(**fields: Any) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+        section = {"type": "synthetic", "samples": 50, "features": 3, **fields}
+        train = prepare(data=section).runs["torch"].data.train
+        return train.x, train.y[:, 0]
+
+    x, y = samples(kind="linear")
+    assert np.allclose(y, 2 * x.sum(axis=1) - 1, rtol=1e-14)
+    x, y = samples(kind="sine")
+    assert np.array_equal(y, np.sin(x[:, 0]))
+    x, y = samples(kind="regression")
+    assert np.linalg.matrix_rank(np.column_stack([x, y]), tol=1e-9) == 3
+    x, noisy = samples(kind="regression", noise=0.5)
+    assert 0.2 < (noisy - y).std() < 0.8
+
+
+def test_synthetic_samples_change_with_the_seed_and_with_nothing_else(prepare: Prepare) -> None:
+    def x(seed: int) -> list[list[float]]:
+        section = {"type": "synthetic", "kind": "linear", "seed": seed}
+        return prepare(data=section).runs["torch"].data.train.x.tolist()  # type: ignore[no-any-return]
+
+    assert x(1) == x(1)
+    assert x(1) != x(2)
+
+
+def test_synthetic_classes_take_turns(prepare: Prepare) -> None:
+    section = {"type": "synthetic", "kind": "classification", "classes": 3, "samples": 7}
+    data = prepare(data=section, loss="categorical_crossentropy", model=dense(3)).runs["torch"].data
+
+    assert data.train.y.tolist() == [0, 1, 2, 0, 1, 2, 0]
+
+
+@pytest.mark.parametrize(
+    ("section", "expected"),
+    [
+        ({"type": "inline", "x": [1, 2], "y": [1]}, "data: x has 2 rows and y has 1 row; each sample needs both"),
+        ({"type": "inline", "x": [1e39], "y": [1]}, "data.x: row 1: 1e+39 is too large for float32; use precision: float64"),
+        ({"type": "synthetic", "kind": "sine", "samples": 10**12}, "data.samples: 1,000,000,000,000 samples of 2 values are 14901.2 GiB as float64; at most 2.0 GiB can be trained on"),
+        ({"type": "csv", "path": "b.csv", "target": "y"}, "is no such file"),
+        ({"type": "csv", "path": "no/b.csv", "target": "y"}, "no, is not there)"),
+        ({"type": "csv", "path": ".", "target": "y"}, 'data.path ".": is a folder; name a file in it'),
+        ({"type": "csv", "path": "a\0b", "target": "y"}, "cannot be read: embedded null byte"),
+        ({"type": "npz", "path": "pipe"}, 'data.path "pipe": is not a regular file'),
+        ({"type": "parquet", "path": "huge", "target": "y"}, 'data.path "huge": has 3.0 GiB; at most 2.0 GiB can be trained on'),
+    ],
+)  # fmt: skip
+def test_data_that_cannot_be_had_is_refused(
+    prepare: Prepare, refusal: Refusal, tmp_path: Path, section: dict[str, Any], expected: str
+) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with (tmp_path / "huge").open("wb") as stream:
+        stream.truncate(3 * 2**30)
+
+    assert expected in refusal(prepare, data=section)
+
+
+def test_scikit_learn_and_pyarrow_are_loaded_only_when_their_data_is_asked_for() -> None:
+    code = (
+        "import sys; from producer.jobfile import read_experiment; from producer.prepare import prepare_experiment;"
+        "prepare_experiment(read_experiment('houses')); print(sorted({'sklearn', 'pyarrow'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout.strip() == "[]"
