@@ -111,6 +111,13 @@ def test_another_seed_or_layer_has_other_weights(job_of: Jobs) -> None:
     assert not np.array_equal(one["layers.0.kernel"], one["layers.1.kernel"])
 
 
+def test_each_tensor_of_a_layer_is_drawn_by_itself(job_of: Jobs) -> None:
+    layer = {"type": "dense", "units": 9, "kernel_initializer": "random_normal"}
+    layer["bias_initializer"] = "random_normal"
+    weights = draw_weights(job_of(model={"layers": [layer]}).model, (1,), seed=1, precision="float64")
+    assert not np.isin(weights["layers.0.bias"], weights["layers.0.kernel"]).any()
+
+
 def test_a_layer_more_changes_nothing_before_it(job_of: Jobs) -> None:
     layers = [{"type": "dense", "units": 3}, {"type": "dense", "units": 1}]
     short = draw_weights(job_of(model={"layers": layers[:1]}).model, (2,), seed=4, precision="float32")

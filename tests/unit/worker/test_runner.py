@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable
 from math import inf
@@ -15,8 +16,9 @@ from shared.errors import LikewiseError, RedisError
 from shared.result import RunResult, SeedResult
 from shared.run import Run
 from shared.spec import Job
-from worker import pacing
+from worker import memory, pacing
 from worker.adapters.base import Block, FrameworkAdapter
+from worker.masks import DropoutLayer, MaskSource
 from worker.metrics import compute_metrics
 
 Jobs = Callable[..., Job]
@@ -158,6 +160,15 @@ def test_the_peak_of_memory_is_recorded(lab: Any, job_of: Jobs) -> None:
     assert seed.device_peak_bytes is None
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux forgets a peak")
+def test_the_peak_of_memory_is_that_of_this_training(lab: Any, job_of: Jobs) -> None:
+    np.ones(200 * 1024 * 1024, dtype=np.uint8)
+    before = memory.peak_bytes()
+    seed = only(lab.train(lab.run(job_of(), train=samples(20))))
+    assert before is not None
+    assert seed.peak_bytes < before - 100 * 1024 * 1024
+
+
 # Where training starts
 
 
@@ -234,8 +245,6 @@ def test_a_wrong_step_count_would_change_the_numbers(
     """The twin of the test above: a block that is told the wrong step draws other masks."""
     run = lab.run(hard_job(job_of), train=samples(32))
     right = only(lab.train(run))
-    from worker.masks import MaskSource
-
     draw = MaskSource.block
 
     def late(self: MaskSource, *, first_step: int, steps: int, batch_size: int) -> Any:
@@ -266,6 +275,10 @@ def test_blocks_cover_all_steps_in_order_on_the_declared_batches(lab: Any, job_o
         assert block.masks["layers.0"].shape == (count, size, 3)
         step += count
     assert step == 6 * 4
+    first = MaskSource(
+        [DropoutLayer(index=0, path="layers.0", rate=0.3, shape=(3,))], seed=0, precision="float32"
+    ).block(first_step=0, steps=1, batch_size=8)
+    assert np.array_equal(blocks[0].masks["layers.0"], first["layers.0"])
     seen = np.concatenate([block.indices.ravel() for block in blocks]).reshape(6, 30)
     assert (np.sort(seen, axis=1) == np.arange(30)).all()
 
@@ -358,11 +371,12 @@ def test_a_diverging_training_is_a_typed_failure_with_epoch_and_advice(lab: Any,
     assert seed.hashes is not None
 
 
+@pytest.mark.parametrize("size", [30, 32], ids=["partial last batch", "full batches"])
 def test_where_a_training_diverges_does_not_depend_on_the_cutting(
-    lab: Any, job_of: Jobs, monkeypatch: pytest.MonkeyPatch
+    lab: Any, job_of: Jobs, monkeypatch: pytest.MonkeyPatch, size: int
 ) -> None:
     job = job_of(optimizer={"type": "sgd", "learning_rate": 5.0}, training={"epochs": 99, "batch_size": 8})
-    run = lab.run(job, train=samples(30))
+    run = lab.run(job, train=samples(size))
     as_usual = only(lab.train(run))
     monkeypatch.setattr(pacing, "TARGET_S", 0.0)
     assert as_usual.failure.reason == "diverged"
