@@ -1,0 +1,91 @@
+"""Old documents must still load, with every value where it was."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel, ValidationError
+
+from producer.jobfile import read_experiment
+from producer.resolve import resolve
+from shared.result import RunResult
+from shared.run import Run
+from shared.spec import Experiment
+
+HERE = Path(__file__).parent
+
+
+def contains(whole: Any, part: Any) -> bool:
+    """Whether everything in `part` stands at the same place in `whole`, which may have more."""
+    if isinstance(part, dict):
+        return isinstance(whole, dict) and all(k in whole and contains(whole[k], v) for k, v in part.items())
+    if isinstance(part, list):
+        return len(whole) == len(part) and all(map(contains, whole, part))
+    return bool(whole == part)
+
+
+def test_every_golden_file_is_read_by_a_test() -> None:
+    names = {path.name for path in HERE.iterdir() if path.suffix in {".json", ".yaml"}}
+
+    assert names == {"job.v1.yaml", "job-words.v1.json", "result.v1.json", "run.v1.json"}
+
+
+def test_a_job_file_of_version_1_means_what_it_meant() -> None:
+    experiment = read_experiment(str(HERE / "job.v1.yaml")).experiment
+    jobs = resolve(experiment)
+
+    assert experiment.seed_list == (3, 5)
+    assert experiment.optimizer.learning_rate == 0.01
+    assert experiment.predict == ((30.0, 1.8),)
+    assert [layer.type for layer in experiment.model.layers] == [
+        "dense", "dropout", "flatten", "activation", "dense",
+    ]  # fmt: skip
+    assert jobs["tensorflow"].loss.model_dump() == {"type": "huber", "delta": 2.0, "reduction": "sum"}
+    assert jobs["torch"].loss.type == "mse"
+    assert jobs["torch"].model.layers[0].model_dump()["units"] == 9
+
+
+def test_the_defaults_of_version_1_are_what_they_were() -> None:
+    experiment = read_experiment(str(HERE / "job-words.v1.json")).experiment
+
+    assert experiment.optimizer.model_dump() == {
+        "type": "adam", "learning_rate": 0.001, "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-7,
+        "weight_decay": 0.0, "clip_value": None, "clip_norm": None, "global_clip_norm": None,
+        "schedule": None,
+    }  # fmt: skip
+    assert experiment.training.model_dump() == {
+        "epochs": 1, "batch_size": None, "shuffle": False, "drop_last": False, "early_stopping": None,
+    }  # fmt: skip
+    assert experiment.model.layers[0].model_dump() == {
+        "type": "dense", "name": None, "units": 3, "activation": "linear", "use_bias": True,
+        "kernel_initializer": {"type": "glorot_uniform"}, "bias_initializer": {"type": "zeros"},
+    }  # fmt: skip
+    assert (experiment.precision, experiment.execution, experiment.device, experiment.seeds) == (
+        "float32", "auto", "auto", 1,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "model"), [("result.v1.json", RunResult), ("run.v1.json", Run)])
+def test_a_document_of_version_1_loads_with_every_value(name: str, model: type[BaseModel]) -> None:
+    text = (HERE / name).read_text(encoding="utf-8")
+    loaded = json.loads(model.model_validate_json(text).model_dump_json())
+
+    assert contains(loaded, json.loads(text))
+
+
+@pytest.mark.parametrize(("name", "model"), [("result.v1.json", RunResult), ("run.v1.json", Run)])
+def test_a_field_that_the_model_lost_would_be_noticed(name: str, model: type[BaseModel]) -> None:
+    document = json.loads((HERE / name).read_text(encoding="utf-8")) | {"gone": 1}
+
+    with pytest.raises(ValidationError):
+        model.model_validate_json(json.dumps(document))
+
+
+@pytest.mark.parametrize("name", ["article", "digits", "houses"])
+def test_an_experiment_survives_being_stored(name: str) -> None:
+    experiment = read_experiment(name).experiment
+
+    assert Experiment.model_validate_json(experiment.model_dump_json()) == experiment

@@ -1,0 +1,178 @@
+"""What is only known once job and data are side by side."""
+
+# ruff: noqa: E501 (each message stands whole, as the user sees it)
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from producer.prepare import PreparedExperiment
+from producer.shapes import layer_shapes, parameter_count, weight_shapes
+from shared.spec import Model
+
+Prepare = Callable[..., PreparedExperiment]
+Refusal = Callable[..., str]
+
+
+def model(*layers: Any) -> dict[str, Any]:
+    return {"layers": list(layers)}
+
+
+def dense(units: int, **fields: Any) -> dict[str, Any]:
+    return {"type": "dense", "units": units, **fields}
+
+
+def inline(x: list[Any], y: list[Any], **fields: Any) -> dict[str, Any]:
+    return {"type": "inline", "x": x, "y": y, **fields}
+
+
+MISFITS: list[tuple[dict[str, Any], str]] = [
+    (
+        {"model": model(dense(3))},
+        "model.layers.0.units = 3: the model's last layer gives 3 outputs, and mse needs one a target column: there is 1 (units: 1)",
+    ),
+    (
+        {"data": inline([1, 2], [[1, 2], [3, 4]])},
+        "model.layers.0.units = 1: the model's last layer gives 1 output, and mse needs one a target column: there are 2 (units: 2)",
+    ),
+    (
+        {"data": inline([1, 2], [0, 1]), "loss": "binary_crossentropy", "model": model(dense(2))},
+        "model.layers.0.units = 2: the model's last layer gives 2 outputs, and binary_crossentropy needs one a target column: there is 1 (units: 1)",
+    ),
+    (
+        {"data": inline([1, 2], [0, 2]), "loss": "categorical_crossentropy", "model": model(dense(2))},
+        "model.layers.0.units = 2: the model's last layer gives 2 outputs, and categorical_crossentropy needs one a class: the targets have 3 (0 to 2) (units: 3)",
+    ),
+    (
+        {"data": {"type": "builtin", "name": "iris"}, "loss": "categorical_crossentropy", "model": model(dense(4))},
+        "model.layers.0.units = 4: the model's last layer gives 4 outputs, and categorical_crossentropy needs one a class: the targets have 3 (setosa, versicolor, virginica) (units: 3)",
+    ),
+    (
+        {"model": model(dense(2), {"type": "activation", "activation": "relu"}, {"type": "dropout", "rate": 0.1})},
+        "model.layers.0.units = 2: the model's last layer gives 2 outputs, and mse needs one a target column: there is 1 (units: 1)",
+    ),
+    (
+        {"model": model(dense(2), "flatten")},
+        "model.layers.1 = 2: the model's last layer gives 2 outputs, and mse needs one a target column: there is 1 (end with {type: dense, units: 1})",
+    ),
+    (
+        {"model": model({"type": "dropout", "rate": 0.5})},
+        "model.layers: nothing in the model can be trained (add a dense layer, such as {type: dense, units: 1})",
+    ),
+    (
+        {"model": model(dense(10**9), dense(1))},
+        "model.layers: the model has 3,000,000,001 parameters, and at most 250,000,000 are trained (fewer units)",
+    ),
+    (
+        {"training": {"epochs": 1, "batch_size": 5}},
+        "training.batch_size = 5: is larger than the 4 training samples (at most 4, or null for the whole set)",
+    ),
+    (
+        {"training": {"epochs": 1, "batch_size": 4}, "data": inline([1, 2, 3, 4], [1, 2, 3, 4], split={"test": 0.25})},
+        "training.batch_size = 4: is larger than the 3 training samples (the rest is held out) (at most 3, or null for the whole set)",
+    ),
+    (
+        {"training": {"epochs": 1, "early_stopping": {}}},
+        'training.early_stopping.monitor = "validation_loss": there are no validation samples to watch (add data.split.validation, such as 0.1, or use monitor: loss)',
+    ),
+    (
+        {"metrics": ["mae", "accuracy"]},
+        'metrics.1 = "accuracy": does not fit a regression (mse) (one of mae, rmse, r2)',
+    ),
+    (
+        {"data": inline([1, 2], [0, 1]), "loss": "binary_crossentropy", "metrics": ["r2"]},
+        'metrics.0 = "r2": does not fit a classification of two classes (binary_crossentropy) (one of accuracy, f1, auc)',
+    ),
+    (
+        {"initial_weights": {"type": "values", "weights": {"out.kernel": [[1]]}}},
+        "initial_weights.weights.out.bias: is missing (its shape is 1)",
+    ),
+    (
+        {"initial_weights": {"type": "values", "weights": {"out.kernel": [1], "out.bias": [0]}}},
+        "initial_weights.weights.out.kernel: has the shape 1, and the model's is 1 x 1 (a kernel is (inputs, units), a bias (units))",
+    ),
+    (
+        {"initial_weights": {"type": "values", "weights": {"out.kernel": [[1]], "out.bias": [0], "out.bais": 1}}},
+        "initial_weights.weights.out.bais: the model has no such weight (did you mean out.bias?)",
+    ),
+    (
+        {"initial_weights": {"type": "values", "weights": {"out.kernel": [[1e39]], "out.bias": [0]}}},
+        "initial_weights.weights.out.kernel: holds a number too large for float32",
+    ),
+    (
+        {"overrides": {"torch": {"training.batch_size": 9}}},
+        "overrides.torch.training.batch_size = 9: is larger than the 4 training samples (at most 4, or null for the whole set)",
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("sections", "expected"), MISFITS, ids=[expected[:50] for _, expected in MISFITS])
+def test_a_misfit_is_told_with_what_would_fit(
+    prepare: Prepare, refusal: Refusal, sections: dict[str, Any], expected: str
+) -> None:
+    assert refusal(prepare, **sections) == expected
+
+
+def test_all_misfits_are_told_at_once(prepare: Prepare, refusal: Refusal) -> None:
+    message = refusal(prepare, metrics=["f1"], training={"epochs": 1, "batch_size": 9}, model=model(dense(2)))
+
+    assert message.splitlines()[0] == "3 problems"
+
+
+@pytest.mark.parametrize(
+    "sections",
+    [
+        {},
+        {"training": {"epochs": 1, "batch_size": 4}},
+        {"training": {"epochs": 1, "early_stopping": {"monitor": "loss"}}},
+        {"model": model(dense(5), {"type": "dropout", "rate": 0.5}, dense(1))},
+        {"data": inline([1, 2], [0, 1]), "loss": "categorical_crossentropy", "model": model(dense(2))},
+        {"initial_weights": {"type": "values", "weights": {"out.kernel": [[0.37]], "out.bias": [0]}}},
+    ],
+)
+def test_what_fits_is_let_through_without_a_word(prepare: Prepare, sections: dict[str, Any]) -> None:
+    assert prepare(**sections).advice == ()
+
+
+@pytest.mark.parametrize("layers", [[dense(1, activation="sigmoid")], [dense(1), {"type": "activation", "activation": "sigmoid"}]])  # fmt: skip
+def test_an_activation_that_the_loss_applies_itself_is_advised_against(
+    prepare: Prepare, layers: list[Any]
+) -> None:
+    section = inline([1, 2], [0, 1])
+    (advice,) = prepare(data=section, loss="binary_crossentropy", model=model(*layers)).advice
+
+    assert advice == (
+        "binary_crossentropy takes logits and applies its own sigmoid, so the sigmoid at the end of the "
+        "model counts twice; remove it (activation: linear)"
+    )
+
+
+def test_advice_for_one_framework_names_it(prepare: Prepare) -> None:
+    overrides = {"torch": {"model.layers.out.activation": "sigmoid"}}
+    (advice,) = prepare(data=inline([1, 2], [0, 1]), loss="binary_crossentropy", overrides=overrides).advice
+
+    assert advice.startswith("torch: binary_crossentropy takes logits")
+
+
+def test_more_outputs_than_classes_seen_are_advised_against(prepare: Prepare) -> None:
+    section = inline([1, 2], [0, 1])
+    (advice,) = prepare(data=section, loss="categorical_crossentropy", model=model(dense(3))).advice
+
+    assert advice == "the model has 3 outputs and the targets only the classes 0 to 1; units: 2 would do"
+
+
+def test_shapes_follow_keras() -> None:
+    stack = Model.model_validate(
+        model(dense(5, name="first"), "flatten", {"type": "dropout", "rate": 0.1}, dense(2, use_bias=False))
+    )
+
+    assert layer_shapes(stack, (4, 3)) == ((4, 3), (4, 5), (20,), (20,), (2,))
+    assert weight_shapes(stack, (4, 3)) == {
+        "first.kernel": (3, 5),
+        "first.bias": (5,),
+        "layers.3.kernel": (20, 2),
+    }
+    assert parameter_count(stack, (4, 3)) == 15 + 5 + 40
