@@ -21,6 +21,8 @@ COPY shared/ shared/
 COPY worker/*.py worker/
 COPY worker/adapters/*.py worker/adapters/
 COPY worker/adapters/tensorflow_adapter/ worker/adapters/tensorflow_adapter/
+# A checkout made under a strict umask is readable all the same, and under a loose one not writable.
+RUN chmod -R u=rwX,go=rX /app
 
 ENV LIKEWISE_FRAMEWORK=tensorflow \
     LIKEWISE_IMAGE=likewise-worker-tf:$VARIANT \
