@@ -383,6 +383,18 @@ def test_where_a_training_diverges_does_not_depend_on_the_cutting(
     assert numbers(only(lab.train(run))) == numbers(as_usual)
 
 
+def test_an_epochs_sum_that_overflows_is_divergence(lab: Any, job_of: Jobs) -> None:
+    job = job_of(
+        loss={"type": "mse", "reduction": "sum"},
+        optimizer={"type": "sgd", "learning_rate": 1e-300},
+        training={"epochs": 3, "batch_size": 1},
+        precision="float64",
+    )
+    result = lab.train(lab.run(job, train=(np.ones((2, 1)), np.full((2, 1), 1e154))))
+    assert (result.failure.reason, result.failure.epoch, result.failure.step) == ("diverged", 1, 2)
+    assert only(result).losses == ()
+
+
 def test_other_seeds_go_on_when_one_diverges(lab: Any, job_of: Jobs) -> None:
     build = lab.adapter.build
     diverging = iter([False, True, False])
