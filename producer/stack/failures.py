@@ -7,6 +7,9 @@ import shutil
 import signal
 from pathlib import Path
 
+FULL_MB = 5
+_FULL = re.compile(r"No space left on device|Errno 28\b|Disk quota exceeded|Errno 122\b")
+
 
 def explain(name: str, *, status: int, said: str, folder: Path, log: Path) -> str:
     """The message for a step that ended with `status`, having said `said`."""
@@ -14,8 +17,9 @@ def explain(name: str, *, status: int, said: str, folder: Path, log: Path) -> st
 
 
 def _reason(status: int, said: str, folder: Path) -> str:
-    if re.search(r"No space left on device|Errno 28\b|Disk quota exceeded|Errno 122\b", said):
-        free_mb = shutil.disk_usage(_existing(folder)).free / 1e6
+    free_mb = shutil.disk_usage(_existing(folder)).free / 1e6
+    # `python -m venv` swallows the words of the pip it runs, so a full disk is also looked for.
+    if _FULL.search(said) or free_mb < FULL_MB:
         return (
             f"the disk is full ({free_mb:,.0f} MB left on that of {folder.parent}); free some space, or set "
             "LIKEWISE_HOME to a folder on another disk"
@@ -36,8 +40,8 @@ def _reason(status: int, said: str, folder: Path) -> str:
     )
     if missing and not unreachable:
         return (
-            f"the package index has no {missing[1].strip()} for this Python and machine; try another Python "
-            "(3.11 to 3.13 are the usual ones)"
+            f"the package index has no {missing[1].strip()} for this Python and machine, or is out of reach; "
+            "try another Python (3.11 to 3.13 are the usual ones), or another index with PIP_INDEX_URL"
         )
     if unreachable:
         wanted = f" (wanted: {missing[1].strip()})" if missing else ""

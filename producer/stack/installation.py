@@ -7,6 +7,7 @@ announces, compared with those already on disk, give the rest. Totals that nobod
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import selectors
@@ -27,13 +28,15 @@ LEAST_PIP = "pip>=24.1"
 
 TICK_S = 0.1
 
+Command = Sequence[str | Path]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
     """One process of an installation."""
 
     title: str
-    command: Sequence[str | Path]
+    command: Command
 
 
 @dataclass(kw_only=True)
@@ -61,18 +64,18 @@ class Installation:
 
     def steps(self) -> list[Step]:
         """What is to be run, in order."""
-        pip: list[str | Path] = [
-            self.folder / "bin" / "python",
-            "-m",
-            "pip",
-            "install",
-            "--no-input",
-            "--prefer-binary",
-        ]
-        raw = [*pip, "--progress-bar", "raw", "-c", self.constraints]
+        python = self.folder / "bin" / "python"
+        venv: Command = [sys.executable, "-m", "venv"]
+        own_pip: Command = [python, "-m", "pip"]
+        first_pip = own_pip
+        if importlib.util.find_spec("pip") is not None:
+            # The producer's pip fetches the new one in half the time that unpacking Python's old one takes.
+            venv, first_pip = [*venv, "--without-pip"], [sys.executable, "-m", "pip", "--python", python]
+        install = ["install", "--no-input", "--prefer-binary", "--progress-bar"]
+        raw = [*own_pip, *install, "raw", "-c", self.constraints]
         steps = [
-            Step(title="virtual environment", command=[sys.executable, "-m", "venv", self.folder]),
-            Step(title="pip", command=[*pip, "--progress-bar", "off", LEAST_PIP]),
+            Step(title="virtual environment", command=[*venv, self.folder]),
+            Step(title="pip", command=[*first_pip, *install, "off", LEAST_PIP]),
         ]
         if self.wheels is not None:
             steps.append(Step(title="framework", command=[*raw, "--no-deps", "-r", self.wheels]))
@@ -126,6 +129,7 @@ class Installation:
         """
         assert self.process is not None  # noqa: S101
         status = self.process.wait()
+        self._close_output()
         if status != 0:
             raise StackError(
                 explain(self.name, status=status, said=self._said(), folder=self.folder, log=self.log)
@@ -140,6 +144,7 @@ class Installation:
         """End what is running and remove the half-made environment."""
         if self.process is not None:
             kill_group(self.process)
+            self._close_output()
         shutil.rmtree(self.folder, ignore_errors=True)
         self._remove_temporary()
 
@@ -151,6 +156,10 @@ class Installation:
             for entry in (Path(folder, name) for name in names)
             if not entry.is_symlink()
         )
+
+    def _close_output(self) -> None:
+        if self.process is not None and self.process.stdout is not None:
+            self.process.stdout.close()
 
     def _next(self) -> None:
         self.position += 1
@@ -207,6 +216,7 @@ def install(
         with selectors.DefaultSelector() as selector, shown(installations, say=say) as show:
             for installation in installations:
                 installation.start()
+                show(installation)
                 _watch(selector, installation)
             last_look = 0.0
             while running:
@@ -217,6 +227,7 @@ def install(
                     selector.unregister(key.fileobj)
                     if installation.advance():
                         _watch(selector, installation)
+                        show(installation)
                     else:
                         on_finished(installation)
                         running.remove(installation)

@@ -1,0 +1,313 @@
+"""Environments made for real by pip, from an index of the tests' own: made once, recovered, told."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import re
+import shutil
+import signal
+import subprocess
+import threading
+import zipfile
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import psutil
+import pytest
+
+from producer.stack import environments
+from producer.stack.paths import Paths
+from producer.stack.processes import INSTALLER, leftovers, mark
+from shared.errors import StackError, UsageError
+
+ENSURE = """
+import sys
+from pathlib import Path
+from producer.stack import environments
+from producer.stack.paths import Paths
+paths, adapters = Paths(Path(sys.argv[1])), Path(sys.argv[2])
+wanted = environments.find(paths, "toy", adapters=adapters)
+environments.ensure([wanted], paths, say=lambda line: print(line, flush=True))
+"""
+
+
+class Index:
+    """A package index that has one small package, and that can be made to keep pip waiting."""
+
+    def __init__(self, folder: Path) -> None:
+        self.wheel = _toy_wheel(folder, "1.0")
+        self.open = threading.Event()
+        self.open.set()
+        self.asked = threading.Event()
+        index = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                index.asked.set()
+                index.open.wait(timeout=60)
+                if self.path.endswith(".whl"):
+                    self._answer("application/octet-stream", index.wheel.read_bytes())
+                elif "toy" in self.path:
+                    name = index.wheel.name
+                    self._answer("text/html", f'<a href="/files/{name}">{name}</a>'.encode())
+                else:
+                    self.send_error(404)
+
+            def _answer(self, kind: str, body: bytes) -> None:
+                try:
+                    self.send_response(200)
+                    self.send_header("Content-Type", kind)
+                    self.send_header("Content-Length", str(len(body)))
+                    self.end_headers()
+                    self.wfile.write(body)
+                except OSError:
+                    pass  # pip was killed while it waited
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
+        self._thread.start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._server.server_port}/simple"
+
+    def close(self) -> None:
+        self.open.set()
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+
+def _toy_wheel(folder: Path, version: str) -> Path:
+    path = folder / f"toy-{version}-py3-none-any.whl"
+    info = f"toy-{version}.dist-info"
+    files = {
+        "toy.py": f"VERSION = {version!r}\n",
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: toy\nVersion: {version}\n",
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    record = [
+        f"{name},sha256={base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).rstrip(b'=').decode()},"
+        f"{len(text)}"
+        for name, text in files.items()
+    ]
+    files[f"{info}/RECORD"] = "\n".join([*record, f"{info}/RECORD,,", ""])
+    with zipfile.ZipFile(path, "w") as wheel:
+        for name, text in files.items():
+            wheel.writestr(name, text)
+    return path
+
+
+class Toy:
+    """One framework, `toy`, whose packages come from the tests' index."""
+
+    def __init__(self, folder: Path, index: Index) -> None:
+        self.paths = Paths(folder / "home")
+        self.adapters = folder / "worker" / "adapters"
+        self.index = index
+        self.said: list[str] = []
+        (self.adapters / "toy_adapter").mkdir(parents=True)
+        (self.adapters.parent / "constraints.txt").write_text("")
+        self.require("toy")
+
+    def require(self, *packages: str, index: str | None = None) -> None:
+        (self.adapters / "toy_adapter" / "requirements-cpu.txt").write_text(
+            "\n".join([f"--index-url {index or self.index.url}", *packages, ""])
+        )
+
+    @property
+    def wanted(self) -> environments.Environment:
+        return environments.find(self.paths, "toy", adapters=self.adapters)
+
+    def ensure(self) -> environments.Environment:
+        environments.ensure([self.wanted], self.paths, say=self.said.append)
+        return self.wanted
+
+    def command(self) -> subprocess.Popen[str]:
+        """The same in another process."""
+        import sys
+
+        return subprocess.Popen(
+            [sys.executable, "-c", ENSURE, str(self.paths.home), str(self.adapters)],
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[3])},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def pips(self) -> list[int]:
+        return leftovers(mark(self.wanted.folder, INSTALLER))
+
+
+@pytest.fixture
+def index(tmp_path: Path) -> Iterator[Index]:
+    index = Index(tmp_path)
+    yield index
+    index.close()
+
+
+@pytest.fixture
+def toy(tmp_path: Path, index: Index, monkeypatch: pytest.MonkeyPatch) -> Toy:
+    monkeypatch.setenv("PIP_NO_CACHE_DIR", "1")
+    monkeypatch.setenv("PIP_RETRIES", "0")
+    return Toy(tmp_path, index)
+
+
+@pytest.fixture
+def wait_for_pip(toy: Toy, until: Callable[..., object]) -> Callable[[], None]:
+    """Until pip has asked the index, which keeps it waiting."""
+
+    def wait() -> None:
+        assert toy.index.asked.wait(timeout=60)
+        until(toy.pips, within_s=10, what="pip is running")
+
+    return wait
+
+
+def test_an_environment_is_made_once_and_says_how_far_it_is(toy):
+    made = toy.ensure()
+    version = subprocess.run(
+        [made.interpreter, "-I", "-c", "import toy; print(toy.VERSION)"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert version.stdout == "1.0\n"
+    assert made.made().size_bytes > 1e6
+    assert [line for line in toy.said if line.startswith("toy: ")] == [
+        "toy: step 1 of 3, virtual environment",
+        "toy: step 2 of 3, pip",
+        "toy: step 3 of 3, packages",
+        "toy: ready",
+    ]
+    toy.said.clear()
+    toy.index.asked.clear()
+    toy.ensure()
+    assert toy.said == []
+    assert not toy.index.asked.is_set()
+
+
+def test_a_half_made_environment_is_made_again(toy):
+    half = toy.wanted.folder
+    (half / "bin").mkdir(parents=True)
+    (half / "bin" / "python").write_text("torn")
+    assert toy.ensure().made() is not None
+    assert (half / "bin" / "python").is_symlink()
+
+
+def test_two_commands_at_once_make_it_once_and_the_second_says_that_it_waits(toy, wait_for_pip):
+    toy.index.open.clear()
+    first = toy.command()
+    wait_for_pip()
+    second = toy.command()
+    assert "another likewise command is making the toy environment" in second.stdout.readline()
+    toy.index.open.set()
+    said, _ = first.communicate(timeout=60)
+    assert "toy: ready" in said
+    rest, problems = second.communicate(timeout=60)
+    assert (second.returncode, rest, problems) == (0, "", "")
+
+
+def test_ctrl_c_leaves_no_pip_and_nothing_half_made_and_the_next_command_succeeds(toy, wait_for_pip):
+    toy.index.open.clear()
+    command = toy.command()
+    wait_for_pip()
+    command.send_signal(signal.SIGINT)
+    _, problems = command.communicate(timeout=20)
+    assert "KeyboardInterrupt" in problems
+    assert toy.pips() == []
+    assert not toy.wanted.folder.exists()
+    toy.index.open.set()
+    assert toy.ensure().made() is not None
+
+
+def test_a_killed_command_takes_its_pip_along_and_the_next_one_recovers(toy, wait_for_pip, until):
+    toy.index.open.clear()
+    command = toy.command()
+    wait_for_pip()
+    command.kill()
+    command.communicate(timeout=20)
+    until(lambda: not toy.pips(), within_s=10, what="pip is gone")
+    assert toy.wanted.folder.exists()
+    assert toy.wanted.made() is None
+    toy.index.open.set()
+    assert toy.ensure().made() is not None
+
+
+def test_a_killed_pip_is_told_in_one_line_with_its_log(toy, wait_for_pip):
+    toy.index.open.clear()
+
+    def kill() -> None:
+        wait_for_pip()
+        for pid in toy.pips():
+            psutil.Process(pid).kill()
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    with pytest.raises(StackError, match=r"toy environment: pip was ended by SIGKILL.*Log: \S+$") as caught:
+        toy.ensure()
+    killer.join()
+    assert "\n" not in str(caught.value)
+    assert not toy.wanted.folder.exists()
+
+
+def test_an_index_that_cannot_be_reached_is_told(toy, monkeypatch):
+    monkeypatch.setenv("PIP_RETRIES", "1")  # without a retry pip does not say why it found nothing
+    toy.require("toy", index="http://127.0.0.1:9/simple")
+    with pytest.raises(StackError, match=r"package index cannot be reached.*PIP_INDEX_URL.*Log: ") as caught:
+        toy.ensure()
+    assert "\n" not in str(caught.value)
+
+
+def test_a_package_that_the_index_lacks_is_named(toy):
+    toy.require("toy==7.0")
+    with pytest.raises(StackError, match=re.escape("no toy==7.0 for this Python and machine")):
+        toy.ensure()
+
+
+def test_an_unknown_framework_is_refused_with_those_there_are(toy):
+    with pytest.raises(UsageError, match=r"no framework 'cntk'.* there are: "):
+        environments.find(toy.paths, "cntk")
+
+
+def test_changed_requirements_make_a_new_environment_and_the_old_one_goes_once_unused(toy):
+    old = toy.ensure()
+    toy.require("toy==1.0")
+    new = toy.ensure()
+    assert new.folder != old.folder
+    kept = environments.remove_unused(toy.paths, needed=[new], in_use=[str(old.interpreter)])
+    assert kept == []
+    assert old.folder.exists()
+    assert environments.remove_unused(toy.paths, needed=[new], in_use=[]) == [old.folder]
+    assert new.made() is not None
+
+
+def test_a_full_disk_is_told_with_the_way_out(toy, tmp_path):
+    small = tmp_path / "small"
+    small.mkdir()
+    mount = (
+        subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(small)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if os.geteuid() == 0 and shutil.which("mount")
+        else None
+    )
+    if mount is None or mount.returncode != 0:
+        pytest.skip(f"a small disk cannot be mounted here: {mount.stderr if mount else 'not root'}")
+    try:
+        toy.paths = Paths(small / "home")
+        with pytest.raises(StackError, match=r"the disk is full .*LIKEWISE_HOME") as caught:
+            toy.ensure()
+        assert "\n" not in str(caught.value)
+        assert not toy.wanted.folder.exists()
+    finally:
+        subprocess.run(["umount", str(small)], check=True)
