@@ -45,8 +45,8 @@ class Block:
     """n consecutive updates on batches of one size b.
 
     `first_step` is the number of updates done before (0 at the start). `learning_rates` is float64 (n,).
-    `masks` has, by dropout layer path, the factors to multiply by: 0 or 1/(1 − rate), in the run's
-    precision, (n, b, *layer input).
+    `masks` has, by the path of each dropout layer with a rate above 0, the factors to multiply by: 0 or
+    1/(1 − rate), in the run's precision, (n, b, *layer input).
     """
 
     indices: NDArray[np.int64]
