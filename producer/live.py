@@ -28,7 +28,7 @@ KEPT_LOSSES = 400
 """A lane's losses are thinned out above this: the line of bars shows fewer anyway."""
 LINE_EVERY_S = 3.0
 
-_COLOURS = {"done": "green", "failed": "red", "cancelled": "yellow", "waiting for a worker": "yellow"}
+_COLOURS = {"done": "green", "failed": "red", "cancelled": "yellow", "waiting": "yellow"}
 _FINAL = {"succeeded": "done", "failed": "failed", "cancelled": "cancelled"}
 
 
@@ -72,7 +72,7 @@ class Lane:
         if self.record is not None and self.record.cancel_requested:
             return "stopping"
         if self.record is None or self.record.state == "queued":
-            return "waiting for a worker" if self.notice else "queued"
+            return "waiting" if self.notice else "queued"
         return "starting" if self.event is None else "training"
 
     @property
@@ -173,13 +173,13 @@ def _lane_rows(lane: Lane) -> Iterator[RenderableType]:
     colour = _COLOURS.get(lane.state, "cyan")
     top = Table.grid(padding=(0, 2), expand=False)
     top.add_column(width=12, no_wrap=True)
-    top.add_column(width=20, no_wrap=True)
-    top.add_column(width=24)
+    top.add_column(width=12, no_wrap=True)
+    top.add_column(width=20)
     top.add_column(no_wrap=True)
     bar: RenderableType = Text("")
     if lane.event is not None or lane.state == "done":
-        bar = ProgressBar(total=1.0, completed=lane.share, width=24)
-    top.add_row(Text(lane.framework, style="bold"), Text(lane.state, style=colour), bar, _epochs(lane))
+        bar = ProgressBar(total=1.0, completed=lane.share, width=20)
+    top.add_row(Text(lane.framework, style="bold"), Text(lane.state, style=colour), bar, _place(lane))
     yield top
     below = lane.notice or "  ".join(_told(lane, epochs=False))
     yield Text(f"  {printable(below)}", style="yellow" if lane.notice else "dim", overflow="fold")
@@ -189,6 +189,12 @@ def _epochs(lane: Lane) -> str:
     if lane.event is None:
         return ""
     return f"epoch {lane.event.epoch:,}/{lane.event.epochs:,}"
+
+
+def _place(lane: Lane) -> str:
+    event = lane.event
+    seed = f", seed {event.position}/{event.seeds}" if event is not None and event.seeds > 1 else ""
+    return f"{_epochs(lane)}{seed}"
 
 
 def _told(lane: Lane, *, epochs: bool = True) -> list[str]:
@@ -202,11 +208,11 @@ def _told(lane: Lane, *, epochs: bool = True) -> list[str]:
         told.append(f"validation {event.validation_loss:.4g}")
     if not epochs:
         told.append(sparkline(lane.losses, 20))
-    if event.samples_per_s is not None and lane.state == "training":
+    if event.samples_per_s and lane.state == "training":
         told.append(f"{event.samples_per_s:,.0f} samples/s")
     if lane.left_s is not None:
         told.append(f"{numbers.seconds(lane.left_s)} left")
-    if event.seeds > 1:
+    if epochs and event.seeds > 1:
         told.append(f"seed {event.position} of {event.seeds}")
     return [part for part in told if part]
 

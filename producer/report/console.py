@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 from typing import TextIO
 
-from rich.console import Console
+from rich.console import Console, RenderableType
+from rich.table import Table
 
 PIPE_WIDTH = 10_000
 """Where nobody looks, nothing is folded: a sentence is a line and a number is whole."""
@@ -21,6 +22,24 @@ def make_console(stream: TextIO | None = None, *, width: int | None = None) -> C
     if width is None and not console.is_terminal:
         console.width = PIPE_WIDTH
     return console
+
+
+def write(console: Console, *parts: RenderableType) -> None:
+    """Print parts one under another; what is not a terminal gets no blanks at the ends of lines."""
+    if console.is_terminal:
+        console.print(*parts, sep="\n")
+        return
+    with console.capture() as captured:
+        console.print(*parts, sep="\n")
+    console.file.writelines(f"{line.rstrip()}\n" for line in captured.get().splitlines())
+
+
+def plain_table(*columns: str) -> Table:
+    """A table without lines, which looks the same everywhere."""
+    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="bold", show_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
 
 
 def progress_console() -> Console:

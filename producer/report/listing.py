@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from rich.table import Table
 from rich.text import Text
 
-from producer.report.console import make_console
+from producer.report.console import make_console, plain_table, write
 from producer.verdict import numbers
 from shared.records import ExperimentRecord, RunRecord
 
@@ -42,16 +41,14 @@ def print_list(entries: Sequence[Entry], *, now_s: float, as_json: bool) -> None
     if not entries:
         console.print("no experiments yet; start one: likewise compare article")
         return
-    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="bold")
-    for column in ("id", "name", "when", "state", "verdict"):
-        table.add_column(column, overflow="fold")
+    table = plain_table("id", "name", "when", "state", "verdict")
     for entry in entries:
         age = numbers.seconds(float(max(round(now_s - entry.record.submitted_s), 0)))
         verdict = Text(entry.verdict or numbers.MISSING, style=_COLOURS.get(entry.verdict or "", ""))
         table.add_row(
             entry.record.experiment_id, entry.record.experiment.name, f"{age} ago", entry.state, verdict
         )
-    console.print(table)
+    write(console, table)
 
 
 def _document(entry: Entry) -> dict[str, object]:

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import yaml
-from rich.table import Table
+from rich.text import Text
 
-from producer.report.console import make_console
+from producer.report.console import make_console, plain_table, write
 from producer.verdict import numbers
 from shared.records import ExperimentRecord, RunRecord
 from shared.spec import Job
@@ -28,17 +28,18 @@ def print_state(record: ExperimentRecord, runs: Sequence[RunRecord], *, now_s: f
         }
         console.file.write(f"{json.dumps(document, indent=2)}\n")
         return
-    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="bold")
-    for column in ("framework", "state", "for", "attempt", "worker"):
-        table.add_column(column)
+    table = plain_table("framework", "state", "for", "attempt", "worker")
     for run in runs:
         since = run.finished_s or run.claimed_s or run.submitted_s
         state = {"leased": "training"}.get(run.state, run.state)
         age = numbers.seconds(max(now_s - since, 0.0))
         table.add_row(run.framework, state, age, str(run.attempt), run.worker or numbers.MISSING)
-    console.print(f"{record.experiment_id}  {record.experiment.name}, not finished", style="bold")
-    console.print(table)
-    console.print(f"follow it: likewise watch {record.experiment_id}", style="dim")
+    write(
+        console,
+        Text(f"{record.experiment_id}  {record.experiment.name}, not finished", style="bold"),
+        table,
+        Text(f"follow it: likewise watch {record.experiment_id}", style="dim"),
+    )
 
 
 def print_jobs(jobs: Mapping[str, Job], *, as_json: bool) -> None:

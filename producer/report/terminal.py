@@ -13,6 +13,7 @@ from rich.text import Text
 
 from producer.display import printable
 from producer.report import rows
+from producer.report.console import plain_table, write
 from producer.report.sparkline import sparkline
 from producer.verdict.models import Comparison, Verdict
 from producer.verdict.words import both, count, number
@@ -34,13 +35,7 @@ _TEXT_WIDTH = 96
 
 def render(comparison: Comparison, console: Console) -> None:
     """Print the comparison."""
-    parts = [*_parts(comparison, console)]
-    if console.is_terminal:
-        console.print(*parts, sep="\n")
-        return
-    with console.capture() as captured:
-        console.print(*parts, sep="\n")
-    console.file.writelines(f"{line.rstrip()}\n" for line in captured.get().splitlines())
+    write(console, *_parts(comparison, console))
 
 
 def _parts(comparison: Comparison, console: Console) -> Iterator[RenderableType]:
@@ -59,7 +54,7 @@ def _parts(comparison: Comparison, console: Console) -> Iterator[RenderableType]
         yield ""
     yield _side_by_side(comparison, "ran", [*rows.times(comparison), *rows.environment(comparison)])
     yield ""
-    page = f"likewise report {comparison.experiment_id} -o {comparison.name}.html"
+    page = f"likewise report {comparison.experiment_id[:8]} -o {comparison.name}.html"
     yield Text(f"{comparison.experiment_id}  ·  as a page: {page}", style="dim", overflow="fold")
 
 
@@ -87,7 +82,7 @@ def _sentence(reason: str, console: Console) -> RenderableType:
 def _side_by_side(
     comparison: Comparison, title: str, lines: list[rows.Row], *, curves: bool = False
 ) -> RenderableType:
-    table = _table()
+    table = plain_table()
     table.add_column(title, style="dim", overflow="fold")
     for name in comparison.frameworks:
         table.add_column(name, overflow="fold")
@@ -108,7 +103,7 @@ def _curves(comparison: Comparison) -> list[str]:
 
 
 def _gaps(comparison: Comparison) -> RenderableType:
-    table = _table()
+    table = plain_table()
     table.add_column(f"gap from {comparison.frameworks[0]}", style="dim", overflow="fold")
     table.add_column("relative", justify="right", no_wrap=True)
     table.add_column(f"tolerance {number(comparison.tolerance.relative)}", no_wrap=True)
@@ -123,7 +118,3 @@ def _gaps(comparison: Comparison) -> RenderableType:
             alike = f"{pair.seeds_within_tolerance} of {pair.seeds}"
             table.add_row(f"{pair.other} seeds within" if several else "seeds within", alike, "", "")
     return table
-
-
-def _table() -> Table:
-    return Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="bold", show_edge=False)

@@ -24,6 +24,8 @@ def seconds(value: float | None) -> str:
     """A duration: `12 ms`, `1.24 s`, `3 min 5 s`."""
     if value is None:
         return MISSING
+    if value == 0:
+        return "0 s"
     if value < 0.0995:
         return f"{value * 1000:.3g} ms"
     if value < 60:

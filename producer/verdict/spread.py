@@ -31,9 +31,9 @@ def metric_spreads(seeds: Sequence[SeedRun]) -> dict[str, dict[str, Spread]]:
 
 
 def _mean(values: Sequence[float]) -> float:
-    """Their mean, where even their sum is beyond float64."""
-    size = len(values)
-    return math.fsum(value / size for value in values)
+    """Their mean, even where their sum is beyond float64."""
+    size = 2 * len(values)
+    return 2 * math.fsum(value / size for value in values)
 
 
 def _deviation(values: Sequence[float], mean: float) -> float | None:

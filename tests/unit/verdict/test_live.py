@@ -1,0 +1,146 @@
+"""Progress as it is shown: on a terminal, as lines, and not at all."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.console import Console
+
+from producer.follow import Changed, Noticed, Progressed
+from producer.live import Lane, Lines, Screen, board
+from producer.report.console import make_console
+from shared.progress import ProgressEvent
+from shared.records import RunRecord
+
+
+def changed(state="queued", **more):
+    record = RunRecord(
+        run_id="run-torch-0001", experiment_id="experiment", framework="torch", queue="train.torch.any",
+        state=state, submitted_s=0.0, **({"attempt": 0, "fence": 0} | more),
+    )  # fmt: skip
+    return Changed(position="0", record=record)
+
+
+def progressed(epoch, *, at_s, position=1, seeds=1, loss=0.5):
+    event = ProgressEvent(
+        run_id="run-torch-0001", framework="torch", seed=0, position=position, seeds=seeds, epoch=epoch,
+        epochs=100, loss=loss, samples_per_s=1234.5,
+    )  # fmt: skip
+    return Progressed(position=f"{int(at_s * 1000)}-0", event=event)
+
+
+def noticed():
+    return Noticed(position="0", run_id="run-torch-0001", framework="torch", text="no live worker serves it")
+
+
+def lane(*updates):
+    one = Lane("torch")
+    for update in updates:
+        one.apply(update)
+    return one
+
+
+@pytest.mark.parametrize(
+    ("updates", "state"),
+    [
+        ([], "queued"),
+        ([changed()], "queued"),
+        ([changed(), noticed()], "waiting"),
+        ([changed(), noticed(), changed("leased")], "starting"),
+        ([changed("leased"), progressed(1, at_s=1)], "training"),
+        ([changed("leased", cancel_requested=True)], "stopping"),
+        ([changed("leased"), progressed(100, at_s=1), changed("succeeded")], "done"),
+        ([changed("failed")], "failed"),
+        ([changed("cancelled")], "cancelled"),
+    ],
+)
+def test_a_lane_says_where_the_run_stands(updates, state):
+    assert lane(*updates).state == state
+
+
+def test_time_left_is_reckoned_from_the_events_own_times():
+    one = lane(changed("leased"), progressed(10, at_s=100), progressed(30, at_s=104))
+
+    assert one.left_s == pytest.approx(14.0)
+
+
+def test_time_left_counts_the_seeds_to_come():
+    one = lane(changed("leased"), progressed(0, at_s=0, seeds=4), progressed(0, at_s=10, position=2, seeds=4))
+
+    assert one.share == pytest.approx(0.25)
+    assert one.left_s == pytest.approx(30.0)
+
+
+def test_a_joiner_midway_is_not_told_a_time_before_it_can_be_known():
+    assert lane(changed("leased"), progressed(50, at_s=100)).left_s is None
+
+
+def test_another_attempt_starts_the_lane_again():
+    one = lane(
+        changed("leased", attempt=1, fence=1), progressed(50, at_s=1), changed("leased", attempt=2, fence=2)
+    )
+
+    assert one.state == "starting"
+    assert one.losses == []
+
+
+def test_many_losses_are_thinned_out():
+    one = lane(changed("leased"), *(progressed(1, at_s=i, loss=1.0) for i in range(5_000)))
+
+    assert len(one.losses) <= 400
+
+
+def test_lines_tell_each_state_once():
+    stream = io.StringIO()
+    lines = Lines(["torch"], make_console(stream))
+    for update in [changed(), changed(), changed("leased"), progressed(1, at_s=1), progressed(2, at_s=2),
+                   changed("succeeded")]:  # fmt: skip
+        lines.apply(update)
+
+    assert stream.getvalue().splitlines() == [
+        "torch: queued",
+        "torch: starting",
+        "torch: training, epoch 1/100, loss 0.5, 1,234 samples/s",
+        "torch: done",
+    ]
+
+
+def test_lines_tell_what_is_waited_for():
+    stream = io.StringIO()
+    lines = Lines(["torch"], make_console(stream))
+    lines.apply(changed())
+    lines.apply(noticed())
+
+    assert stream.getvalue().splitlines()[-1] == "torch: waiting: no live worker serves it"
+
+
+def test_a_quiet_board_off_a_terminal_is_silent():
+    stream = io.StringIO()
+    with board(["torch"], make_console(stream), quiet=True) as shown:
+        shown.apply(changed())
+
+    assert stream.getvalue() == ""
+
+
+def test_the_board_fits_eighty_columns():
+    screen = Screen(["tensorflow", "torch"])
+    for update in [changed("leased"), progressed(10, at_s=0, seeds=10), progressed(60, at_s=9, seeds=10)]:
+        screen.apply(update)
+    console = Console(file=io.StringIO(), width=80, force_terminal=True, color_system=None)
+    console.print(screen)
+    lines = console.file.getvalue().splitlines()
+
+    assert len(lines) == 4
+    assert lines[2].startswith("torch")
+    assert "epoch 60/100, seed 1/10" in lines[2]
+    assert "1,234 samples/s" in lines[3]
+    assert "left" in lines[3]
+
+
+def test_control_characters_of_a_notice_do_not_reach_the_terminal():
+    stream = io.StringIO()
+    lines = Lines(["torch"], make_console(stream))
+    lines.apply(Noticed(position="0", run_id="r", framework="torch", text="a\x1b[2Jb"))
+
+    assert "\x1b" not in stream.getvalue()
