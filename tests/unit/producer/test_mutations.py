@@ -23,6 +23,9 @@ TEXTS += [(GOLDEN / "job.v1.yaml").read_text(encoding="utf-8")]
 DOCUMENTS = [jobtext.read_yaml(text) for text in TEXTS]
 DOCUMENTS += [jobtext.read_yaml((GOLDEN / "job-words.v1.json").read_text(encoding="utf-8"))]
 
+SMALL = {k: v for k, v in DOCUMENTS[-1].items() if k != "initial_weights"}
+SMALL |= {"loss": "mse", "model": {"layers": [{"type": "dense", "units": 1}]}}
+
 JUNK = st.one_of(
     st.none(),
     st.booleans(),
@@ -113,6 +116,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @given(document=spoiled())
 @example(document={"data": {"type": "inline", "x": [10**400], "y": [1]}})
 @example(document={"overrides": {"torch": {"data": None}}})
+@example(document=SMALL | {"data": {"type": "csv", "path": "a\0b", "target": "y"}})
+@example(
+    document=SMALL
+    | {
+        "data": {"type": "inline", "x": [1e308, -1e308], "y": [1, 2], "standardize": True},
+        "precision": "float64",
+    }
+)
+@example(document=SMALL | {"data": {"type": "synthetic", "kind": "sine", "noise": 1e308}})
 def test_a_spoiled_document_ends_in_a_message(folder: Path, document: Any) -> None:
     survives(folder, json.dumps(document), "job.json")
 
