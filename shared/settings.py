@@ -28,6 +28,7 @@ class Settings(Frozen):
     blob_url: str | None = None
     """An fsspec URL for arrays above `blob_redis_limit_mb`, such as file:///data or s3://bucket."""
     blob_redis_limit_mb: int = Field(default=64, ge=1)
+    """Arrays up to this many megabytes are kept in Redis."""
     retention_days: float = Field(default=30, gt=0)
     """How long results and arrays are kept."""
     home: Path | None = None

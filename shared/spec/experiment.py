@@ -31,15 +31,25 @@ class Job(Frozen):
 
     schema_version: Literal[1] = SCHEMA_VERSION
     name: str = Field(default="job", pattern=r"^[\w.-]{1,100}$")
+    """A word for lists and reports."""
     data: Data
+    """Where the samples come from."""
     model: Model
+    """The layers."""
     loss: Loss
+    """What is minimised."""
     optimizer: Optimizer
+    """How the weights follow the gradient."""
     training: Training
+    """How long and in which batches."""
     initial_weights: InitialWeights = SharedWeights(type="shared")
+    """Where training starts."""
     precision: Precision = "float32"
+    """Of the data, the weights and every operation."""
     execution: Execution = "auto"
+    """Step by step, or compiled; `auto` is what suits the framework, and the result says what ran."""
     device: Device = "auto"
+    """`auto` takes the first worker that is free, `cpu` or `cuda` one of that kind."""
     metrics: Many[MetricName] | None = None
     """Null takes those that fit the loss."""
     predict: Table | None = None
@@ -50,6 +60,7 @@ class Experiment(Job):
     """What the user declared: a job, the frameworks that train it, the seeds and the overrides."""
 
     frameworks: Many[Framework] = Field(default=("tensorflow", "torch"), min_length=1)
+    """Who trains it; the first is the one that the others are compared with."""
     seeds: (
         Annotated[int, Field(ge=1, le=MAX_SEEDS)]
         | Annotated[Many[Seed], Field(min_length=1, max_length=MAX_SEEDS)]

@@ -1,0 +1,34 @@
+"""The pages that are written from the models are current."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+def check(docs: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, docs / "make_reference.py", "--check"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+
+
+def test_the_reference_pages_say_what_the_models_say() -> None:
+    done = check(ROOT / "docs")
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_page_that_lags_behind_is_noticed(tmp_path: Path) -> None:
+    for name in ("make_reference.py", "job-file.md", "settings.md"):
+        (tmp_path / name).write_text((ROOT / "docs" / name).read_text())
+    (tmp_path / "settings.md").write_text("out of date")
+    done = check(tmp_path)
+    assert done.returncode == 1
+    assert "settings.md" in done.stderr
