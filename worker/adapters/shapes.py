@@ -13,6 +13,12 @@ from worker.adapters.errors import BadShapeError
 Shape = tuple[int, ...]
 
 
+def check_inputs(input_shape: Shape, x: NDArray[Any]) -> None:
+    """Refuse samples that the model was not built for."""
+    if x.shape[1:] != input_shape:
+        raise BadShapeError(f"the model takes samples of shape {input_shape}, but these have {x.shape[1:]}")
+
+
 def check_targets(output_shape: Shape, y: NDArray[Any]) -> None:
     """Refuse targets that would be broadcast against the outputs; class numbers (n,) fit (n, classes)."""
     fits = len(output_shape) == 1 if y.ndim == 1 else output_shape == y.shape[1:]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from shared.spec import Job
 from shared.spec.model import Dropout
 from worker.adapters.base import Block, Floats, Trainer, Weights
-from worker.adapters.shapes import check_targets
+from worker.adapters.shapes import check_inputs, check_targets
 from worker.adapters.tensorflow_adapter.losses import loss_function
 from worker.adapters.tensorflow_adapter.model import Network
 from worker.adapters.tensorflow_adapter.optimizers import Updater
@@ -29,6 +29,7 @@ class TensorFlowTrainer(Trainer):
     """
 
     def __init__(self, job: Job, *, network: Network, x: Floats, y: NDArray[Any], device: str) -> None:
+        check_inputs(network.input_shape, x)
         check_targets(network.output_shape, y)
         self._job = job
         self._network = network
@@ -85,6 +86,7 @@ class TensorFlowTrainer(Trainer):
 
     def outputs(self, x: Floats) -> Floats:
         """The model's outputs in inference mode."""
+        check_inputs(self._network.input_shape, x)
         with tf.device(self._device):
             result: Floats = self._outputs(tf.constant(x)).numpy()
         return result
@@ -109,10 +111,11 @@ class TensorFlowTrainer(Trainer):
 
     def _steps(self, indices: Tensor, constants: Tensor, masks: Mapping[str, Tensor]) -> Tensor:
         """The block step by step."""
+        now = {path: tf.unstack(mask) for path, mask in masks.items()}
         return tf.stack(
             [
-                self._step(indices[i], constants[i], {path: mask[i] for path, mask in masks.items()})
-                for i in range(indices.shape[0])
+                self._step(rows, row, {path: mask[i] for path, mask in now.items()})
+                for i, (rows, row) in enumerate(zip(tf.unstack(indices), tf.unstack(constants), strict=True))
             ]
         )
 

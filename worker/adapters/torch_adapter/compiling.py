@@ -32,5 +32,6 @@ def compiled(function: Callable[..., Any]) -> Any:
             f"execution: compiled needs Python's headers, and {headers} is not there: {_WAY_OUT}"
         )
     torch._dynamo.reset()  # what an earlier run compiled neither helps this one's clock nor counts as its own
+    inductor.deterministic = True
     inductor.compile_threads = 1  # a pool of compiling processes would outlive the run
     return torch.compile(function, dynamic=False, fullgraph=True)

@@ -93,6 +93,7 @@ class Network(nn.Module):  # type: ignore[misc]
                     self._dropped[len(modules)] = path
                     modules.append(nn.Identity())
         self.layers = nn.ModuleList(modules)
+        self.input_shape = input_shape
         self.output_shape = shape
 
     def forward(self, x: Tensor, masks: Mapping[str, Tensor] | None = None) -> Tensor:

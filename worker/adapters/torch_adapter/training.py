@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from shared.spec import Job
 from worker.adapters.base import Block, Floats, Trainer, Weights
-from worker.adapters.shapes import check_targets
+from worker.adapters.shapes import check_inputs, check_targets
 from worker.adapters.torch_adapter.compiling import compiled
 from worker.adapters.torch_adapter.losses import loss_function
 from worker.adapters.torch_adapter.model import Network
@@ -28,6 +28,7 @@ class TorchTrainer(Trainer):
     """
 
     def __init__(self, job: Job, *, network: Network, x: Floats, y: NDArray[Any], device: str) -> None:
+        check_inputs(network.input_shape, x)
         check_targets(network.output_shape, y)
         self._job = job
         self._device = torch.device(device)
@@ -71,6 +72,7 @@ class TorchTrainer(Trainer):
 
     def outputs(self, x: Floats) -> Floats:
         """The model's outputs in inference mode."""
+        check_inputs(self._network.input_shape, x)
         with torch.inference_mode():
             result: Floats = self._network(self._on_device(x)).cpu().numpy()
         return result

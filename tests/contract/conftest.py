@@ -1,0 +1,180 @@
+"""The adapter under test, and a NumPy model in float64 that knows nothing of it.
+
+The suite runs in a worker's environment and tests the adapters whose framework is installed there.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+
+from shared.spec import Job
+from shared.spec.model import ActivationLayer, Dense, Dropout, Flatten, Model
+from worker.adapters import adapter_names, load_adapter
+from worker.adapters.base import Block, FrameworkAdapter, Trainer
+from worker.losses import loss_value
+
+Weights = dict[str, np.ndarray]
+Problem = tuple[np.ndarray, np.ndarray, Weights]
+
+
+@pytest.fixture(scope="session", params=adapter_names())
+def framework(request: pytest.FixtureRequest) -> str:
+    """Each framework installed here; the package is named as the framework."""
+    name: str = request.param
+    if importlib.util.find_spec(name) is None:
+        pytest.skip(f"{name} is not installed in this environment")
+    return name
+
+
+@pytest.fixture(scope="session")
+def kit(framework: str) -> Kit:
+    """The framework's adapter, started on the CPU with one thread, and what tests make with it."""
+    adapter = load_adapter(framework)
+    adapter.start(device="cpu", threads=1)
+    return Kit(adapter)
+
+
+class Kit:
+    """Makes small jobs, problems, blocks and trainers for one adapter."""
+
+    def __init__(self, adapter: FrameworkAdapter) -> None:
+        self.adapter = adapter
+
+    def job(self, **changes: Any) -> Job:
+        """A job in float64: one linear layer of 2 units, mse, plain descent; with changes to its parts."""
+        document = {
+            "data": {"type": "inline", "x": [0.0], "y": [0.0]},
+            "model": {"layers": changes.pop("layers", [{"type": "dense", "units": 2}])},
+            "loss": "mse",
+            "optimizer": {"type": "sgd", "learning_rate": 0.1},
+            "training": {"epochs": 1},
+            "precision": "float64",
+        }
+        return Job.model_validate_json(json.dumps(document | changes))
+
+    def problem(self, job: Job, *, input_shape: tuple[int, ...] = (3,), seed: int = 0) -> Problem:
+        """(x, y, weights) for a job, random: x (12, *input_shape), two targets or classes."""
+        draw = np.random.default_rng(seed)
+        x = draw.standard_normal((12, *input_shape)).astype(job.precision)
+        match job.loss.type:
+            case "categorical_crossentropy":
+                y = draw.integers(0, 2, 12)
+            case "binary_crossentropy":
+                y = draw.integers(0, 2, (12, 2)).astype(job.precision)
+            case _:
+                y = draw.standard_normal((12, 2)).astype(job.precision)
+        return x, y, random_weights(job, input_shape, draw)
+
+    def build(self, job: Job, **changes: Any) -> Trainer:
+        """A trainer of the job on its problem."""
+        x, y, weights = self.problem(job, **changes)
+        return self.adapter.build(job, input_shape=x.shape[1:], weights=weights, x=x, y=y)
+
+    def block(
+        self, steps: int, *, batch: int = 5, first_step: int = 0, rate: float = 0.1, **more: Any
+    ) -> Block:
+        """Consecutive steps on random batches of the 12 samples."""
+        rows = [np.random.default_rng(first_step + i).permutation(12)[:batch] for i in range(steps)]
+        return Block(
+            indices=np.stack(rows), learning_rates=np.full(steps, rate), first_step=first_step, **more
+        )
+
+    def reference(self, job: Job) -> Reference:
+        """The NumPy model of a job."""
+        return Reference(job)
+
+
+def random_weights(job: Job, shape: tuple[int, ...], draw: np.random.Generator) -> Weights:
+    """Normal kernels and biases in the job's precision."""
+    weights = {}
+    for index, layer in enumerate(job.model.layers):
+        if isinstance(layer, Flatten):
+            shape = (math.prod(shape),)
+        if isinstance(layer, Dense):
+            path = job.model.layer_path(index)
+            weights[f"{path}.kernel"] = draw.standard_normal((shape[-1], layer.units))
+            if layer.use_bias:
+                weights[f"{path}.bias"] = draw.standard_normal(layer.units)
+            shape = (*shape[:-1], layer.units)
+    return {name: array.astype(job.precision) for name, array in weights.items()}
+
+
+_ERF = np.vectorize(math.erf)
+
+
+def _expm1_below(x: np.ndarray) -> np.ndarray:
+    return np.expm1(np.minimum(x, 0))
+
+
+def _softmax(x: np.ndarray) -> np.ndarray:
+    e = np.exp(x - x.max(axis=-1, keepdims=True))
+    return e / e.sum(axis=-1, keepdims=True)
+
+
+ACTIVATIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "linear": lambda x: x,
+    "relu": lambda x: np.maximum(x, 0),
+    "leaky_relu": lambda x: np.where(x < 0, 0.2 * x, x),
+    "elu": lambda x: np.where(x < 0, _expm1_below(x), x),
+    "selu": lambda x: 1.0507009873554805 * np.where(x < 0, 1.6732632423543772 * _expm1_below(x), x),
+    "gelu": lambda x: 0.5 * x * (1 + _ERF(x / np.sqrt(2))),
+    "gelu_tanh": lambda x: 0.5 * x * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3))),
+    "silu": lambda x: x / (1 + np.exp(-x)),
+    "softplus": lambda x: np.logaddexp(0, x),
+    "softsign": lambda x: x / (1 + np.abs(x)),
+    "tanh": np.tanh,
+    "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
+    "softmax": _softmax,
+    "mish": lambda x: x * np.tanh(np.logaddexp(0, x)),
+}
+
+
+class Reference:
+    """A model's outputs, loss and gradients in float64, by the formulas alone."""
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+
+    def outputs(
+        self, weights: Weights, x: np.ndarray, masks: Mapping[str, np.ndarray] | None = None
+    ) -> np.ndarray:
+        """The model's outputs; in training with masks."""
+        model: Model = self._job.model
+        for index, layer in enumerate(model.layers):
+            path = model.layer_path(index)
+            match layer:
+                case Dense():
+                    x = x @ weights[f"{path}.kernel"] + weights.get(f"{path}.bias", 0)
+                    x = ACTIVATIONS[layer.activation](x)
+                case Flatten():
+                    x = x.reshape(len(x), -1)
+                case ActivationLayer():
+                    x = ACTIVATIONS[layer.activation](x)
+                case Dropout() if masks is not None and layer.rate > 0:
+                    x = x * masks[path]
+        return x
+
+    def loss(self, weights: Weights, x: np.ndarray, y: np.ndarray, masks: Any = None) -> float:
+        """The loss of one batch."""
+        return loss_value(self._job.loss, self.outputs(weights, x, masks), y)
+
+    def gradients(self, weights: Weights, x: np.ndarray, y: np.ndarray, masks: Any = None) -> Weights:
+        """By central differences, good to about 1e-9."""
+        result = {}
+        for name, array in weights.items():
+            result[name] = np.empty_like(array)
+            for place in np.ndindex(array.shape):
+                sides = []
+                for step in (1e-6, -1e-6):
+                    moved = array.copy()
+                    moved[place] += step
+                    sides.append(self.loss({**weights, name: moved}, x, y, masks))
+                result[name][place] = (sides[0] - sides[1]) / 2e-6
+        return result

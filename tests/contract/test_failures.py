@@ -1,0 +1,98 @@
+"""What goes wrong comes back as a typed reason or a plain sentence."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from shared.result import Reason
+from worker.adapters.base import FrameworkAdapter
+from worker.adapters.errors import UnsupportedError
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+def reason_of_build(adapter: FrameworkAdapter, job: Any, **arrays: Any) -> Reason | None:
+    with pytest.raises(Exception) as caught:  # noqa: PT011 -- whatever it is, it must have its reason
+        adapter.build(job, **arrays)
+    return adapter.reason_of(caught.value)
+
+
+def test_targets_that_would_be_broadcast_are_a_bad_shape(kit: Any) -> None:
+    job = kit.job()
+    x, y, weights = kit.problem(job)
+    given = {"input_shape": (3,), "weights": weights, "x": x}
+    assert reason_of_build(kit.adapter, job, y=y, **given | {"x": x[:, :2]}) == "bad_shape"
+    assert reason_of_build(kit.adapter, job, y=y[:, :1], **given) == "bad_shape"
+    assert reason_of_build(kit.adapter, job, y=y[:, None, :], **given) == "bad_shape"
+
+
+def test_weights_that_do_not_fit_are_a_bad_shape(kit: Any) -> None:
+    job = kit.job()
+    x, y, weights = kit.problem(job)
+    given = {"input_shape": (3,), "x": x, "y": y}
+    kernel, bias = weights["layers.0.kernel"], weights["layers.0.bias"]
+    for wrong in (
+        {"layers.0.kernel": kernel},
+        {"layers.0.kernel": kernel.T.copy(), "layers.0.bias": bias},
+        {"layers.0.kernel": kernel, "layers.0.bias": bias, "layers.1.bias": bias},
+    ):
+        assert reason_of_build(kit.adapter, job, weights=wrong, **given) == "bad_shape"
+
+
+def test_inputs_that_do_not_fit_are_a_bad_shape(kit: Any) -> None:
+    trainer = kit.build(kit.job())
+    with pytest.raises(Exception) as caught:  # noqa: PT011
+        trainer.outputs(np.zeros((4, 5)))
+    assert kit.adapter.reason_of(caught.value) == "bad_shape"
+
+    layers = [{"type": "dropout", "rate": 0.5, "name": "drop"}, {"type": "dense", "units": 2}]
+    trainer = kit.build(kit.job(layers=layers))
+    with pytest.raises(Exception) as caught:  # noqa: PT011
+        trainer.train(kit.block(1, masks={"drop": np.ones((1, 5, 1))}))
+    assert kit.adapter.reason_of(caught.value) == "bad_shape"
+
+
+def test_more_memory_than_there_is_is_out_of_memory(kit: Any) -> None:
+    job = kit.job(layers=[{"type": "dense", "units": 10**12}])
+    with pytest.raises(Exception) as caught:  # noqa: PT011
+        kit.adapter.default_weights(job, input_shape=(1000,), seed=0)
+    assert kit.adapter.reason_of(caught.value) == "out_of_memory"
+    assert kit.adapter.reason_of(MemoryError()) == "out_of_memory"
+
+
+def test_what_the_framework_cannot_do_is_unsupported(kit: Any) -> None:
+    assert kit.adapter.reason_of(UnsupportedError("no compiler")) == "unsupported"
+    assert kit.adapter.reason_of(NotImplementedError("no kernel")) == "unsupported"
+
+
+def test_an_unknown_exception_has_no_reason(kit: Any) -> None:
+    for error in (KeyError("k"), ZeroDivisionError(), RuntimeError("something"), ValueError("something")):
+        assert kit.adapter.reason_of(error) is None
+
+
+def test_asking_for_a_gpu_gives_one_or_says_plainly_that_there_is_none(framework: str) -> None:
+    script = (
+        "import sys\n"
+        "from worker.adapters import load_adapter\n"
+        f"adapter = load_adapter({framework!r})\n"
+        "try:\n"
+        "    adapter.start(device='cuda', threads=1)\n"
+        "except RuntimeError as error:\n"
+        "    print('refused:', error)\n"
+        "else:\n"
+        "    assert adapter.device_peak_bytes() is not None\n"
+        "    print('device:', adapter.describe().device)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    said = done.stdout.strip()
+    refused = said.startswith("refused:") and "finds no GPU here" in said and "device cpu" in said
+    assert refused or (said.startswith("device:") and said != "device: cpu")
+    assert done.stderr == ""

@@ -1,0 +1,48 @@
+"""What only PyTorch can get wrong: compiling, and the process's own random generator."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def _only_torch(framework: str) -> None:
+    if framework != "torch":
+        pytest.skip("about PyTorch alone")
+
+
+def test_compiling_without_a_compiler_is_unsupported_with_the_way_out(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Any, kit: Any
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(Exception, match=r"C\+\+ compiler.*install g\+\+.*execution: auto") as caught:
+        kit.build(kit.job(execution="compiled"))
+    assert kit.adapter.reason_of(caught.value) == "unsupported"
+
+
+def test_compiled_runs_do_not_use_up_the_process_s_compilations(kit: Any) -> None:
+    import torch._dynamo
+
+    # torch.compile gives up on code that it has compiled so often, however different the models
+    with torch._dynamo.config.patch(recompile_limit=1):
+        for units in (1, 2, 3):
+            layers = [{"type": "dense", "units": units}, {"type": "dense", "units": 2}]
+            kit.build(kit.job(layers=layers, execution="compiled")).train(kit.block(1))
+
+
+def test_default_weights_are_what_a_pytorch_user_gets_and_leave_the_generator_alone(kit: Any) -> None:
+    import torch
+
+    layers = [{"type": "flatten"}, {"type": "dense", "units": 50}, {"type": "dense", "units": 20}]
+    job = kit.job(layers=layers, precision="float32")
+    before = torch.random.get_rng_state()
+    weights = kit.adapter.default_weights(job, input_shape=(4, 10), seed=5)
+    assert torch.equal(torch.random.get_rng_state(), before)
+    torch.manual_seed(5)
+    linears = [torch.nn.Linear(40, 50), torch.nn.Linear(50, 20)]
+    theirs = [array.detach().numpy() for linear in linears for array in (linear.weight.T, linear.bias)]
+    for mine, other in zip(weights.values(), theirs, strict=True):
+        np.testing.assert_array_equal(mine, other)
