@@ -1,0 +1,157 @@
+"""The page in a real browser: drawn, quiet, self-contained, in both schemes, on phones and on paper."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+
+from producer.report.truth import Truth
+
+LINES = "document.querySelectorAll('#{} .scatterlayer path.js-line')"
+COLOUR_OF_TORCH = f"getComputedStyle({LINES.format('losses')}[1]).stroke"
+WIDTH = "document.documentElement.scrollWidth"
+FETCHED = "http://127.0.0.1:9/x.png"
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("width", [1000, 400])
+def test_the_figures_are_drawn_without_an_error_or_a_request(browser, write, samples, dark, width):
+    page = write(samples.article())
+    browser.open(page, dark=dark, width=width)
+
+    assert browser.ask(LINES.format("losses") + ".length") == 2
+    assert browser.ask(LINES.format("fit") + ".length") == 2
+    assert browser.ask("document.querySelectorAll('#fit .points path').length") >= 6
+    assert browser.errors() == []
+    assert browser.requests() == [page.as_uri()]
+    assert browser.ask(WIDTH) <= width
+
+
+def test_the_pages_policy_stops_a_request_and_a_script(browser, write, samples):
+    planted = f'<img src="{FETCHED}"><script>document.title = "run"</script></body>'
+    browser.open(write(samples.article(), change=lambda text: text.replace("</body>", planted)))
+
+    assert sum("Content Security Policy" in error for error in browser.errors()) == 2
+    assert browser.ask("document.title") != "run"
+
+
+def test_a_request_would_be_seen(browser, write, samples):
+    def unguarded(text):
+        return text.replace("Content-Security-Policy", "ignored").replace(
+            "</body>", f'<img src="{FETCHED}"></body>'
+        )
+
+    browser.open(write(samples.article(), change=unguarded))
+
+    assert FETCHED in browser.requests()
+
+
+def test_a_wide_element_would_be_seen(browser, write, samples):
+    planted = '<div style="width: 900px">wide</div></body>'
+    page = write(samples.article(), change=lambda text: text.replace("</body>", planted))
+    browser.open(page, width=400)
+
+    assert browser.ask(WIDTH) > 400
+
+
+def test_curves_that_coincide_are_told_apart_by_dashes_and_width(browser, write, samples):
+    browser.open(write(samples.matched()))
+    strokes = browser.ask(
+        f"[...{LINES.format('losses')}].map(path => getComputedStyle(path)).map(style =>"
+        " [style.stroke, style.strokeDasharray, style.strokeWidth])"
+    )
+
+    assert len(strokes) == 2
+    (colour, dash, width), (other_colour, other_dash, other_width) = strokes
+    assert colour != other_colour
+    assert (dash, other_dash != "none") == ("none", True)
+    assert float(width.removesuffix("px")) > float(other_width.removesuffix("px"))
+
+
+def test_the_figures_follow_the_colour_scheme(browser, write, samples):
+    browser.open(write(samples.article()))
+    light = (browser.ask(COLOUR_OF_TORCH), browser.ask("getComputedStyle(document.body).backgroundColor"))
+    browser.use_scheme(dark=True)
+    browser.driver.execute_async_script("requestAnimationFrame(() => requestAnimationFrame(arguments[0]))")
+    dark = (browser.ask(COLOUR_OF_TORCH), browser.ask("getComputedStyle(document.body).backgroundColor"))
+
+    assert light[0] != dark[0]
+    assert light[1] != dark[1]
+
+
+def test_the_loss_axis_changes_between_logarithmic_and_linear(browser, write, samples):
+    browser.open(write(samples.article()))
+    kind = "document.getElementById('losses').layout.yaxis.type"
+    assert browser.ask(kind) == "log"
+
+    browser.driver.find_element("id", "logarithmic").click()
+
+    assert browser.ask(kind) == "linear"
+    assert browser.errors() == []
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_text_stands_out_from_its_ground(browser, write, samples, dark):
+    """WCAG 2.1 asks 4.5 of text; every element with text of its own is looked at."""
+    browser.open(write(samples.article()), dark=dark)
+    pairs = browser.ask(
+        "[...document.querySelectorAll('body *')].filter(element => element.closest('svg') === null &&"
+        " [...element.childNodes].some(node => node.nodeType === 3 && node.textContent.trim()) &&"
+        " element.offsetParent !== null && !['SCRIPT', 'STYLE'].includes(element.tagName)).map(element => {"
+        " let ground = element; while (ground && getComputedStyle(ground).backgroundColor ==="
+        " 'rgba(0, 0, 0, 0)') ground = ground.parentElement;"
+        " return [element.tagName + ' ' + element.textContent.slice(0, 30), getComputedStyle(element).color,"
+        " getComputedStyle(ground || document.body).backgroundColor] })"
+    )
+
+    assert len(pairs) > 30
+    assert {
+        what: contrast(text, ground) for what, text, ground in pairs if contrast(text, ground) < 4.5
+    } == {}
+
+
+def test_what_users_write_never_runs(browser, write, samples):
+    nasty = "<img src=x onerror=\"document.title='run'\"><script>document.title='run'</script>"
+    browser.open(write(samples.failed(message=nasty)))
+
+    assert browser.ask("document.title") != "run"
+    assert browser.ask("document.querySelectorAll('img').length") == 0
+    assert nasty in browser.ask("document.body.textContent")
+    assert browser.errors() == []
+
+
+def test_classes_are_shown_as_matrices_that_fit_a_phone(browser, write, samples):
+    y = np.arange(100) % 10
+    guessed = {"tensorflow": (y + (y == 3)) % 10, "torch": (y + (y == 4)) % 10}
+    truth = Truth(
+        part="test", task="multiclass", seed=0, x=np.zeros((100, 2)), y=y, predict=None,
+        outputs={name: np.eye(10)[classes] for name, classes in guessed.items()},
+        predictions={}, classes=10, feature_names=(), target_names=(), standardized=False,
+    )  # fmt: skip
+    browser.open(write(samples.matched(), truth), width=400)
+
+    assert browser.ask("document.querySelectorAll('table.matrix td').length") == 200
+    assert browser.ask(WIDTH) <= 400
+    assert browser.errors() == []
+
+
+def test_the_page_can_be_printed(browser, write, samples):
+    browser.open(write(samples.article()), dark=True)
+
+    assert browser.print_to_pdf() > 20_000
+    assert browser.ask("document.documentElement.classList.contains('printing')") is False
+    assert browser.errors() == []
+
+
+def contrast(one: str, other: str) -> float:
+    """The ratio of two colours' luminances, as WCAG 2.1 defines it."""
+    high, low = sorted((luminance(one), luminance(other)), reverse=True)
+    return (high + 0.05) / (low + 0.05)
+
+
+def luminance(colour: str) -> float:
+    parts = [float(part) / 255 for part in re.findall(r"[\d.]+", colour)[:3]]
+    red, green, blue = (p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
