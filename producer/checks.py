@@ -8,11 +8,11 @@ import numpy as np
 
 from producer.data.prepared import PreparedData, PreparedRun
 from producer.display import did_you_mean, printable
-from producer.resolve import METRICS
 from producer.shapes import Shape, layer_shapes, parameter_count, weight_shapes
 from shared.errors import JobFileError, Problem
 from shared.run import Task
 from shared.spec import Job
+from shared.spec.metrics import fitting_metrics
 from shared.spec.model import ActivationLayer, Dense, Dropout, Flatten
 
 MAX_PARAMETERS = 250_000_000
@@ -156,7 +156,7 @@ def _early_stopping(job: Job, data: PreparedData) -> Iterator[Problem]:
 
 
 def _metrics(job: Job, data: PreparedData) -> Iterator[Problem]:
-    fitting = METRICS[job.loss.type]
+    fitting = fitting_metrics(job.loss)
     for index, name in enumerate(job.metrics or ()):
         if name not in fitting:
             yield Problem(

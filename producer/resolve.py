@@ -17,16 +17,7 @@ from producer.display import printable, short
 from producer.problems import problems
 from shared.errors import JobFileError, Problem
 from shared.spec import Experiment, Job
-from shared.spec.experiment import MetricName
-
-METRICS: Mapping[str, tuple[MetricName, ...]] = {
-    "mse": ("mae", "rmse", "r2"),
-    "mae": ("mae", "rmse", "r2"),
-    "huber": ("mae", "rmse", "r2"),
-    "binary_crossentropy": ("accuracy", "f1", "auc"),
-    "categorical_crossentropy": ("accuracy", "f1", "auc"),
-}
-"""The metrics that fit a loss; all of them are reported where the job file names none."""
+from shared.spec.metrics import fitting_metrics
 
 COMMON = ("schema_version", "name", "seeds", "frameworks", "overrides")
 """Fields that are the same for every framework."""
@@ -67,7 +58,7 @@ def resolve(experiment: Experiment, *, source: str = "job file") -> dict[str, Jo
         except ValidationError as error:
             found += problems(error, Job, document, prefix=prefix)
         else:
-            metrics = METRICS[job.loss.type] if job.metrics is None else job.metrics
+            metrics = fitting_metrics(job.loss) if job.metrics is None else job.metrics
             jobs[framework] = job.model_copy(update={"metrics": metrics})
     if found:
         raise JobFileError(source, found)

@@ -20,20 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.spec import Loss
-from shared.spec.experiment import MetricName
 from shared.spec.loss import BinaryCrossentropy, CategoricalCrossentropy
+from shared.spec.metrics import MetricName
 
 Float64 = NDArray[np.float64]
 Integers = NDArray[np.int64]
-
-REGRESSION: tuple[MetricName, ...] = ("mae", "rmse", "r2")
-CLASSIFICATION: tuple[MetricName, ...] = ("accuracy", "f1", "auc")
-
-
-def default_metrics(loss: Loss) -> tuple[MetricName, ...]:
-    """The metrics that fit the loss."""
-    classifies = isinstance(loss, BinaryCrossentropy | CategoricalCrossentropy)
-    return CLASSIFICATION if classifies else REGRESSION
 
 
 def compute_metrics(

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from shared.arrays import hash_arrays
 from shared.result import Hashes
 from shared.spec import Job
+from shared.spec.metrics import fitting_metrics
 from worker.adapters.base import Block, Floats, FrameworkAdapter, Weights
 from worker.batches import BatchHash, Plan, SampleOrder
 from worker.divergence import diverged
@@ -26,7 +27,7 @@ from worker.failures import TrainingError
 from worker.initial_weights import check_weights, draw_weights
 from worker.losses import loss_value
 from worker.masks import MaskSource, bytes_per_sample, dropout_layers, mask_keys
-from worker.metrics import compute_metrics, default_metrics
+from worker.metrics import compute_metrics
 from worker.pacing import Cut, Pace, cut
 from worker.samples import Part, RunData
 from worker.schedules import learning_rates
@@ -137,7 +138,7 @@ class SeedTraining:
         weights = self._trainer.weights()
         self._check_finite("weight", weights)
         self._check_finite("output on", {**outputs, "predict": predictions})
-        names = self._job.metrics if self._job.metrics is not None else default_metrics(self._job.loss)
+        names = self._job.metrics if self._job.metrics is not None else fitting_metrics(self._job.loss)
         metrics = {
             name: compute_metrics(names, loss=self._job.loss, outputs=outputs[name], targets=part.y)
             for name, part in self._data.parts.items()

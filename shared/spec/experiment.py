@@ -10,6 +10,7 @@ from shared.frozen import Frozen
 from shared.spec.data import Data
 from shared.spec.fields import Many, Table
 from shared.spec.loss import Loss
+from shared.spec.metrics import MetricName
 from shared.spec.model import Model
 from shared.spec.optimizer import Optimizer
 from shared.spec.training import Training
@@ -22,7 +23,6 @@ Framework = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=40)]
 Precision = Literal["float32", "float64"]
 Execution = Literal["auto", "eager", "compiled"]
 Device = Literal["auto", "cpu", "cuda"]
-MetricName = Literal["mae", "rmse", "r2", "accuracy", "f1", "auc"]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 
 

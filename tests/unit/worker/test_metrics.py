@@ -13,7 +13,8 @@ from hypothesis.extra.numpy import arrays
 from pydantic import TypeAdapter
 
 from shared.spec import Loss
-from worker.metrics import CLASSIFICATION, REGRESSION, compute_metrics, default_metrics
+from shared.spec.metrics import CLASSIFICATION, REGRESSION, fitting_metrics
+from worker.metrics import compute_metrics
 
 LOSS: TypeAdapter[Loss] = TypeAdapter(Loss)
 NUMBERS = np.random.default_rng(1)
@@ -24,7 +25,7 @@ MSE, BINARY, CATEGORICAL = (
 
 
 def metrics(loss: Loss, outputs: Any, targets: Any) -> dict[str, float | None]:
-    return compute_metrics(default_metrics(loss), loss=loss, outputs=outputs, targets=targets)
+    return compute_metrics(fitting_metrics(loss), loss=loss, outputs=outputs, targets=targets)
 
 
 def softmax(outputs: np.ndarray) -> np.ndarray:
@@ -34,12 +35,12 @@ def softmax(outputs: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("kind", ["mse", "mae", "huber"])
 def test_regression_losses_take_regression_metrics(kind: str) -> None:
-    assert default_metrics(LOSS.validate_python({"type": kind})) == REGRESSION
+    assert fitting_metrics(LOSS.validate_python({"type": kind})) == REGRESSION
 
 
 @pytest.mark.parametrize("loss", [BINARY, CATEGORICAL])
 def test_crossentropies_take_classification_metrics(loss: Loss) -> None:
-    assert default_metrics(loss) == CLASSIFICATION
+    assert fitting_metrics(loss) == CLASSIFICATION
 
 
 @pytest.mark.parametrize("columns", [1, 3])
