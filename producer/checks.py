@@ -8,9 +8,9 @@ import numpy as np
 
 from producer.data.prepared import PreparedData, PreparedRun
 from producer.display import did_you_mean, printable
-from producer.shapes import Shape, layer_shapes, parameter_count, weight_shapes
 from shared.errors import JobFileError, Problem
 from shared.run import Task
+from shared.shapes import Shape, layer_shapes, model_weights, parameter_count
 from shared.spec import Job
 from shared.spec.metrics import fitting_metrics
 from shared.spec.model import ActivationLayer, Dense, Dropout, Flatten
@@ -171,7 +171,7 @@ def _weights(job: Job, data: PreparedData) -> Iterator[Problem]:
     given = data.given_weights
     if given is None:
         return
-    wanted = weight_shapes(job.model, data.input_shape)
+    wanted = {w.name: w.tensor.shape for w in model_weights(job.model, data.input_shape)}
     place = "initial_weights.weights" if job.initial_weights.type == "values" else "initial_weights.path"
     for name, array in given.items():
         path = f"{place}.{printable(name)}"
@@ -187,11 +187,9 @@ def _weights(job: Job, data: PreparedData) -> Iterator[Problem]:
             )
         elif not (np.abs(array) <= np.finfo(job.precision).max).all():
             yield Problem(path=path, message=f"holds a number too large for {job.precision}")
-    for name in wanted:
+    for name, shape in wanted.items():
         if name not in given:
-            yield Problem(
-                path=f"{place}.{name}", message="is missing", hint=f"its shape is {_by(wanted[name])}"
-            )
+            yield Problem(path=f"{place}.{name}", message="is missing", hint=f"its shape is {_by(shape)}")
 
 
 def _advice(run: PreparedRun) -> Iterator[str]:

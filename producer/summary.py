@@ -8,7 +8,7 @@ from producer.data import PreparedData
 from producer.display import printable, short
 from producer.prepare import PreparedExperiment
 from producer.resolve import SettingDifference, setting_differences
-from producer.shapes import parameter_count
+from shared.shapes import parameter_count
 from shared.spec import Job
 from shared.spec.model import ActivationLayer, Dense, Dropout
 

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 
 from shared.errors import LikewiseError, ServiceError
 from shared.result import Failure, Reason
+from shared.shapes import ShapeError
 from worker.adapters.base import FrameworkAdapter
 
 _LONGEST_MESSAGE = 1_000
@@ -46,6 +47,8 @@ def typed(adapter: FrameworkAdapter) -> Iterator[None]:
         yield
     except TrainingError:
         raise
+    except ShapeError as error:
+        raise TrainingError("bad_shape", str(error)) from error
     except MemoryError as error:
         raise TrainingError("out_of_memory", _message("out_of_memory", error)) from error
     except Exception as error:

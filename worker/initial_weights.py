@@ -1,4 +1,4 @@
-"""Where training starts: names and shapes of a model's weights, drawing them, checking given ones.
+"""Where training starts: drawing a model's weights, or checking given ones.
 
 A drawn tensor is addressed by (seed, layer index, tensor index), so adding a layer at the end
 changes nothing before it. Names and layouts are those of `worker.adapters.base`.
@@ -7,20 +7,18 @@ changes nothing before it. Names and layouts are those of `worker.adapters.base`
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from math import prod, sqrt
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.spec import Layer, Model
+from shared.shapes import Shape, Tensor, Weight, model_weights
+from shared.spec import Model
 from shared.spec.experiment import Precision
 from shared.spec.model import (
     Constant,
-    Dense,
     FanScaled,
-    Initializer,
     Normal,
     Ones,
     Orthogonal,
@@ -30,38 +28,6 @@ from shared.spec.model import (
 from worker.adapters.base import Weights
 from worker.draws import Draws, Purpose
 from worker.failures import TrainingError
-from worker.shapes import Shape, layer_shapes
-
-
-@dataclass(frozen=True, kw_only=True)
-class Tensor:
-    """One weight of a layer. The fans scale its initializer; a bias has those of its kernel's layer."""
-
-    name: str
-    shape: Shape
-    initializer: Initializer
-    fan_in: int
-    fan_out: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class Place:
-    """A tensor's name in the whole model and its address for drawing."""
-
-    name: str
-    layer: int
-    item: int
-    tensor: Tensor
-
-
-def model_weights(model: Model, input_shape: Shape) -> tuple[Place, ...]:
-    """Every weight of the model, in order. Raises TrainingError (`bad_shape`)."""
-    shapes = layer_shapes(model, input_shape)
-    return tuple(
-        Place(name=f"{model.layer_path(index)}.{tensor.name}", layer=index, item=item, tensor=tensor)
-        for index, layer in enumerate(model.layers)
-        for item, tensor in enumerate(_tensors(layer, shapes[index]))
-    )
 
 
 def draw_weights(model: Model, input_shape: Shape, *, seed: int, precision: Precision) -> Weights:
@@ -94,24 +60,7 @@ def check_weights(
     return {name: np.ascontiguousarray(given[name], dtype=precision) for name in expected}
 
 
-def _tensors(layer: Layer, shape: Shape) -> tuple[Tensor, ...]:
-    """A layer's weights for an input of this shape. New layer types get their case here."""
-    match layer:
-        case Dense(units=units):
-            fans = {"fan_in": shape[-1], "fan_out": units}
-            kernel = Tensor(
-                name="kernel",
-                shape=(shape[-1], units),
-                initializer=layer.kernel_initializer,
-                **fans,
-            )
-            bias = Tensor(name="bias", shape=(units,), initializer=layer.bias_initializer, **fans)
-            return (kernel, bias) if layer.use_bias else (kernel,)
-        case _:
-            return ()
-
-
-def _draw(place: Place, draws: Draws) -> NDArray[np.float64]:
+def _draw(place: Weight, draws: Draws) -> NDArray[np.float64]:
     tensor = place.tensor
     count = prod(tensor.shape)
     address = {"index": place.layer, "item": place.item}

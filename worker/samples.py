@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from shared.arrays import ArrayRef
 from shared.result import Reason
 from shared.run import Run, Samples
+from shared.shapes import output_units
 from shared.spec import Job
 from shared.spec.loss import CategoricalCrossentropy
 from worker.adapters.base import Floats
 from worker.batches import Plan
 from worker.failures import TrainingError, loading
-from worker.shapes import output_units
 
 Load = Callable[[ArrayRef], NDArray[Any]]
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from shared.arrays import hash_arrays
 from shared.result import Hashes
+from shared.shapes import layer_shapes
 from shared.spec import Job
 from shared.spec.metrics import fitting_metrics
 from worker.adapters.base import Block, Floats, FrameworkAdapter, Weights
@@ -31,7 +32,6 @@ from worker.metrics import compute_metrics
 from worker.pacing import Cut, Pace, cut
 from worker.samples import Part, RunData
 from worker.schedules import learning_rates
-from worker.shapes import layer_shapes
 from worker.stopwatch import Stopwatch
 
 _INT64_BYTES = 8

@@ -28,6 +28,8 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 30.0
 """Between two starts of a child that keeps dying; doubled each time."""
 STEADY_S = 60.0
 """A child that lived this long is healthy again."""
+COMING_S = 180.0
+"""How long a worker that is not ready yet keeps the stack from being idle."""
 WORKER_GRACE_S = 12.0
 REDIS_GRACE_S = 10.0
 PORT_TRIES = 3
@@ -243,6 +245,10 @@ class WorkerChild(Child):
             "PYTHONUNBUFFERED": "1",
         }
         self.launch([self.interpreter, "-m", "worker"], environment=environment, cwd=self.paths.code)
+
+    def is_coming(self) -> bool:
+        """Whether it has just been started and may yet get ready."""
+        return self.pid is not None and not self.ready and time.monotonic() - self._began < COMING_S
 
     def state(self) -> WorkerState:
         """For the state document."""

@@ -76,14 +76,20 @@ def _serves(state: State, settings: Settings, frameworks: Sequence[str]) -> bool
         return False
     if not frameworks:
         return True
-    workers = [state.workers.get(framework) for framework in frameworks]
+    interpreters = {framework: _interpreter(settings, framework) for framework in frameworks}
+    return _has(state, _wanted(settings, interpreters))
+
+
+def _has(state: State, wanted: Wanted) -> bool:
     return (
-        state.worker_code == code.worker_fingerprint()
-        and state.variables == _variables(settings)
-        and state.idle_minutes == settings.idle_minutes
+        state.worker_code == wanted.worker_code
+        and state.variables == wanted.variables
+        and state.idle_minutes == wanted.idle_minutes
         and all(
-            worker is not None and worker.ready and worker.interpreter == _interpreter(settings, framework)
-            for worker, framework in zip(workers, frameworks, strict=True)
+            (worker := state.workers.get(framework)) is not None
+            and worker.ready
+            and worker.interpreter == interpreter
+            for framework, interpreter in wanted.interpreters.items()
         )
     )
 
@@ -98,14 +104,15 @@ def _bring_up(paths: Paths, settings: Settings, frameworks: Sequence[str], *, sa
             _end(paths, say)
             state = None
         code.link_worker_code(paths.code)
+        wanted = _wanted(settings, interpreters)
         if frameworks:
-            _ask(paths, settings, interpreters)
+            _ask(paths, wanted)
         if state is None:
             say("starting the local stack")
             state = _start(paths, settings)
     if not frameworks:
         return state.redis_url
-    state = _wait_for_workers(paths, settings, frameworks, say=say)
+    state = _wait_for_workers(paths, wanted, say=say)
     _tidy(paths, settings, frameworks, state)
     return state.redis_url
 
@@ -145,16 +152,20 @@ def _variables(settings: Settings) -> dict[str, str]:
     }
 
 
-def _ask(paths: Paths, settings: Settings, interpreters: Mapping[str, str]) -> None:
-    """Add to what the stack is asked for; the caller holds the client lock."""
-    before = read_wanted(paths) if is_held(paths.supervisor_lock) else None
-    wanted = Wanted(
-        interpreters={**(before.interpreters if before else {}), **interpreters},
+def _wanted(settings: Settings, interpreters: Mapping[str, str]) -> Wanted:
+    return Wanted(
+        interpreters=dict(interpreters),
         worker_code=code.worker_fingerprint(),
         variables=_variables(settings),
         idle_minutes=settings.idle_minutes,
     )
-    write_private(paths.wanted, wanted.model_dump_json())
+
+
+def _ask(paths: Paths, wanted: Wanted) -> None:
+    """Add to what the stack is asked for; the caller holds the client lock."""
+    before = read_wanted(paths) if is_held(paths.supervisor_lock) else None
+    interpreters = {**(before.interpreters if before else {}), **wanted.interpreters}
+    write_private(paths.wanted, wanted.model_copy(update={"interpreters": interpreters}).model_dump_json())
 
 
 def _running(paths: Paths) -> State | None:
@@ -212,45 +223,56 @@ def _start(paths: Paths, settings: Settings) -> State:
         time.sleep(POLL_S)
 
 
-def _wait_for_workers(paths: Paths, settings: Settings, frameworks: Sequence[str], *, say: Say) -> State:
-    from producer.stack.logs import last_line
-
+def _wait_for_workers(paths: Paths, wanted: Wanted, *, say: Say) -> State:
+    """Until the stack has what was asked for, which is not asked anew: code may change meanwhile."""
     deadline = time.monotonic() + READY_S
     told = False
     before: dict[str, int] = {}  # starts that were in vain before we asked
     while True:
         state = read_state(paths)
-        if state is not None and _serves(state, settings, frameworks):
+        if state is not None and _has(state, wanted):
             return state
-        wanted = read_wanted(paths)
-        if wanted is not None and wanted.variables != _variables(settings):
-            changed = set(wanted.variables.items()) ^ set(_variables(settings).items())
-            names = ", ".join(sorted({name for name, _ in changed}))
-            raise StackError(
-                f"another command has asked the local stack for other settings ({names}); use the same "
-                "in both, or give one of them a LIKEWISE_HOME of its own"
-            )
-        missing = [name for name in frameworks if state is None or not _is_ready(state, name)]
+        _refuse_rivals(wanted, read_wanted(paths))
+        missing = [name for name in wanted.interpreters if state is None or not _is_ready(state, name)]
         if missing and not told:
             say(f"starting the worker of {' and '.join(missing)}")
             told = True
-        hopeless = []
         for name in missing:
             starts = state.workers[name].starts if state and name in state.workers else 0
             before[name] = min(starts, before.get(name, starts))
             if starts - before[name] >= HOPELESS_STARTS:
-                hopeless.append(name)
-        for name in hopeless or (missing if time.monotonic() > deadline else []):
-            log = paths.log(f"worker-{name}")
-            raise StackError(
-                f"the {name} worker does not start ({last_line(log) or 'it said nothing'}); "
-                f"its log is {log}; `likewise doctor` looks closer"
-            )
+                raise _not_starting(paths, name)
         if not is_held(paths.supervisor_lock):
             raise StackError(
                 f"the local stack ended while its workers were starting; the logs are in {paths.logs}"
             )
+        if time.monotonic() > deadline:
+            raise _not_starting(paths, missing[0] if missing else next(iter(wanted.interpreters)))
         time.sleep(POLL_S)
+
+
+def _refuse_rivals(wanted: Wanted, latest: Wanted | None) -> None:
+    """Raise StackError where another command has asked for what excludes ours."""
+    if latest is None:
+        return
+    rival = sorted(name for name, _ in set(wanted.variables.items()) ^ set(latest.variables.items()))
+    if wanted.worker_code != latest.worker_code:
+        rival.append("another version of the code")
+    if rival:
+        raise StackError(
+            f"another command has asked the local stack for something else ({', '.join(rival)}); use the "
+            "same in both, or give one of them a LIKEWISE_HOME of its own"
+        )
+
+
+def _not_starting(paths: Paths, framework: str) -> StackError:
+    from producer.stack.logs import last_line
+
+    log = paths.log(f"worker-{framework}")
+    return StackError(
+        f"the {framework} worker does not start ({last_line(log) or 'it said nothing'}); "
+        f"its log is {log}; `likewise doctor` looks closer"
+    )
 
 
 def _is_ready(state: State, framework: str) -> bool:

@@ -152,7 +152,8 @@ class Supervisor:
         loaded = {presence.pid for presence in present if presence.state != "starting"}
         for worker in self.workers.values():
             worker.ready = worker.pid in loaded
-        if any(presence.run_id is not None for presence in present):
+        busy = any(presence.run_id is not None for presence in present)
+        if busy or any(worker.is_coming() for worker in self.workers.values()):
             self.redis.touch()
         elif idle > self.idle_minutes * 60:
             self._stop_if_idle()

@@ -17,13 +17,13 @@ import numpy as np
 
 from shared.arrays import decode_array, encode_array
 from shared.run import Run
+from shared.shapes import layer_shapes
 from shared.spec import Job
 from worker.adapters import load_adapter
 from worker.adapters.base import Block, FrameworkAdapter
 from worker.masks import MaskSource, dropout_layers
 from worker.runner import train_run
 from worker.schedules import learning_rates
-from worker.shapes import layer_shapes
 
 
 def samples(case: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
@@ -46,7 +46,7 @@ def samples(case: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
 
 def start_weights(case: dict[str, Any], job: Job) -> dict[str, np.ndarray]:
     """Random kernels and biases, or zeros where the case asks for them."""
-    from worker.initial_weights import model_weights
+    from shared.shapes import model_weights
 
     draw = np.random.default_rng(len(case.get("data_of", case["name"])))
     weights = {}

@@ -10,8 +10,6 @@ from typing import Any
 import pytest
 
 from producer.prepare import PreparedExperiment
-from producer.shapes import layer_shapes, parameter_count, weight_shapes
-from shared.spec import Model
 
 Prepare = Callable[..., PreparedExperiment]
 Refusal = Callable[..., str]
@@ -162,17 +160,3 @@ def test_more_outputs_than_classes_seen_are_advised_against(prepare: Prepare) ->
     (advice,) = prepare(data=section, loss="categorical_crossentropy", model=model(dense(3))).advice
 
     assert advice == "the model has 3 outputs and the targets only the classes 0 to 1; units: 2 would do"
-
-
-def test_shapes_follow_keras() -> None:
-    stack = Model.model_validate(
-        model(dense(5, name="first"), "flatten", {"type": "dropout", "rate": 0.1}, dense(2, use_bias=False))
-    )
-
-    assert layer_shapes(stack, (4, 3)) == ((4, 3), (4, 5), (20,), (20,), (2,))
-    assert weight_shapes(stack, (4, 3)) == {
-        "first.kernel": (3, 5),
-        "first.bias": (5,),
-        "layers.3.kernel": (20, 2),
-    }
-    assert parameter_count(stack, (4, 3)) == 15 + 5 + 40

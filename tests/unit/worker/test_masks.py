@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.shapes import layer_shapes
 from shared.spec import Job
 from shared.spec.experiment import Precision
 from worker.masks import DropoutLayer, MaskSource, bytes_per_sample, dropout_layers, mask_keys
-from worker.shapes import layer_shapes
 
 
 def layer(rate: float = 0.25, *, index: int = 1, shape: tuple[int, ...] = (3, 5)) -> DropoutLayer:
