@@ -76,6 +76,7 @@ class Home:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            cwd=self.paths.home.parent,  # not the checkout, which Python would import from
         )
 
     def answer(self, *arguments: str, **changes: str) -> tuple[int, str, str]:
