@@ -1,0 +1,241 @@
+"""The commands as a user types them, with a real Redis and real workers."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+LONG = ("--set", "training.epochs=1000000", "--set", "execution=eager")
+
+
+@pytest.fixture(scope="module")
+def environment(redis_server, tmp_path_factory):
+    return {
+        "PATH": os.environ["PATH"],
+        "HOME": str(tmp_path_factory.mktemp("home")),
+        "PYTHONPATH": str(ROOT),
+        "LIKEWISE_REDIS_URL": redis_server.url,
+    }
+
+
+@pytest.fixture(scope="module")
+def likewise(environment, session_worker):
+    """Runs a command to its end."""
+    session_worker("tensorflow")
+    session_worker("torch")
+
+    def run(*words, stdin=None):
+        return subprocess.run(
+            [sys.executable, "-m", "producer.cli", *words], input=stdin, capture_output=True, text=True,
+            env=environment, timeout=120, check=False,
+        )  # fmt: skip
+
+    return run
+
+
+@pytest.fixture
+def start(environment, likewise):  # noqa: ARG001  # the workers must be there
+    """Starts a command that is ended with the test."""
+    started = []
+
+    def begin(*words):
+        started.append(
+            subprocess.Popen(
+                [sys.executable, "-m", "producer.cli", *words],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                env=environment,
+            )
+        )
+        return started[-1]
+
+    yield begin
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def heard(process, word):
+    """Waits until the command says it on standard error; all it said by then."""
+    said = []
+    for line in process.stderr:
+        said.append(line)
+        if word in line:
+            return said
+    raise AssertionError(f"{word!r} was never said, only {said}")
+
+
+def newest(desk):
+    return desk.ledger.experiments(limit=1)[0]
+
+
+def test_the_article_differs_and_the_cause_is_named(likewise):
+    answer = likewise("compare", "article", "--json")
+    document = json.loads(answer.stdout)
+
+    assert answer.returncode == 0, answer.stderr
+    assert document["verdict"] == "differ"
+    assert "as if the learning rate were 0.06." in document["reasons"][0]
+    assert {"path": "loss.reduction", "tensorflow": "mean", "torch": "sum"} in document["setting_differences"]
+    assert answer.stderr == ""
+
+
+def test_the_matched_job_agrees_and_text_goes_where_it_belongs(likewise):
+    answer = likewise("compare", "matched", "--check")
+
+    assert answer.returncode == 0
+    assert answer.stdout.startswith("✔ agree  matched")
+    assert "tensorflow: done" in answer.stderr
+    assert "\x1b" not in answer.stdout + answer.stderr
+
+
+def test_given_weights_give_the_pinned_numbers(likewise):
+    weights = "{type: values, weights: {layers.0.kernel: [[0.37]], layers.0.bias: [0.0]}}"
+    answer = likewise("compare", "article", "--set", f"initial_weights={weights}", "--json")
+    runs = json.loads(answer.stdout)["runs"]
+
+    assert runs["tensorflow"][0]["predictions"] == [[18.982839584350586]]
+    assert runs["torch"][0]["predictions"] == [[18.999998092651367]]
+
+
+def test_check_ends_with_1_unless_they_agree(likewise):
+    assert likewise("compare", "article", "--check", "--json").returncode == 1
+
+
+def test_a_failing_training_ends_with_3_and_the_other_ones_result_is_shown(likewise):
+    change = ("--set", "overrides={torch: {optimizer.learning_rate: 1000.0}}")
+    answer = likewise("compare", "matched", *change)
+
+    assert answer.returncode == 3
+    assert "torch diverged at epoch" in answer.stdout
+    assert "state              succeeded" in answer.stdout
+
+
+def test_seeds_are_a_count_or_a_list(likewise):
+    answer = likewise("compare", "matched", "--seeds", "3,5", "--json")
+
+    assert [seed["seed"] for seed in json.loads(answer.stdout)["runs"]["torch"]] == [3, 5]
+    assert likewise("compare", "matched", "--seeds", "two").returncode == 2
+
+
+def test_a_job_file_may_come_from_standard_input(likewise):
+    job = json.dumps({
+        "name": "piped", "data": {"type": "inline", "x": [1, 2], "y": [1, 2]}, "model": {"layers": [
+        {"type": "dense", "units": 1}]}, "loss": "mse", "optimizer": "sgd", "training": {"epochs": 2},
+    })  # fmt: skip
+    answer = likewise("compare", "-", "--json", stdin=job)
+
+    assert json.loads(answer.stdout)["name"] == "piped"
+
+
+def test_a_submitted_experiment_is_watched_shown_listed_and_deleted(likewise):
+    submitted = likewise("submit", "matched", "--json")
+    experiment_id = json.loads(submitted.stdout)["experiment_id"]
+    watched = likewise("watch", experiment_id[:9], "--json")
+    shown = likewise("show", "last", "--json")
+    listed = json.loads(likewise("list", "--json").stdout)
+
+    assert json.loads(watched.stdout)["verdict"] == "agree"
+    assert shown.stdout == watched.stdout
+    assert (listed[0]["experiment_id"], listed[0]["verdict"]) == (experiment_id, "agree")
+    assert likewise("show", "last", "--resolved").stdout.startswith("tensorflow:\n")
+    assert json.loads(likewise("delete", experiment_id, "--json").stdout) == {"deleted": experiment_id}
+    assert likewise("show", experiment_id).returncode == 2
+
+
+def test_submit_prints_the_id_alone_and_how_to_follow_it(likewise):
+    answer = likewise("submit", "matched")
+
+    assert len(answer.stdout.split()) == 1
+    assert f"likewise watch {answer.stdout.strip()}" in answer.stderr
+    assert likewise("watch", "last").returncode == 0
+
+
+def test_the_same_key_is_not_run_twice(likewise):
+    first, second = (likewise("submit", "matched", "--key", "nightly-7").stdout for _ in range(2))
+
+    assert first == second
+
+
+def test_a_page_is_written_beside_the_result_or_later(likewise, tmp_path):
+    page, later = tmp_path / "page.html", tmp_path / "later.html"
+    likewise("compare", "article", "--report", str(page))
+    likewise("report", "last", "-o", str(later))
+
+    assert "tensorflow and torch differ" in page.read_text(encoding="utf-8")
+    assert page.read_bytes() == later.read_bytes()
+
+
+def test_a_page_that_cannot_be_written_is_refused_before_anything_is_trained(likewise, tmp_path, desk):
+    before = newest(desk).experiment_id
+    answer = likewise("compare", "article", "--report", str(tmp_path / "no" / "page.html"))
+
+    assert answer.returncode == 2
+    assert "there is no folder" in answer.stderr
+    assert newest(desk).experiment_id == before
+
+
+def test_an_unknown_id_is_refused_with_the_nearest(likewise, desk):
+    known = newest(desk).experiment_id
+    answer = likewise("show", known[:-1] + "x")
+
+    assert answer.returncode == 2
+    assert f"did you mean {known}?" in answer.stderr
+    assert "Traceback" not in answer.stderr
+
+
+def test_ctrl_c_cancels_the_runs_and_says_so_in_one_line(start, desk, until):
+    process = start("compare", "matched", *LONG)
+    heard(process, "training")
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=30)
+
+    assert process.returncode == 130
+    assert said.splitlines()[-1].endswith("are cancelled")
+    assert "Traceback" not in said
+    until(
+        lambda: all(run.state == "cancelled" for run in desk.ledger.records(newest(desk).run_ids)),
+        within_s=5, what="both runs are cancelled",
+    )  # fmt: skip
+
+
+def test_ctrl_c_while_watching_leaves_the_runs_alone(start, likewise, desk):
+    experiment_id = json.loads(likewise("submit", "matched", *LONG, "--json").stdout)["experiment_id"]
+    process = start("watch", experiment_id)
+    heard(process, "training")
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=30)
+    state = json.loads(likewise("show", experiment_id, "--json").stdout)
+
+    assert process.returncode == 130
+    assert "goes on" in said
+    assert {run["state"] for run in state["runs"].values()} == {"leased"}
+    assert likewise("report", experiment_id).returncode == 2
+    began = time.monotonic()
+    assert likewise("cancel", experiment_id).returncode == 0
+    answer = likewise("watch", experiment_id)
+    assert answer.returncode == 3
+    assert "was cancelled" in answer.stdout
+    assert time.monotonic() - began < 15
+    assert desk.ledger.records(newest(desk).run_ids)[0].state == "cancelled"
+
+
+def test_a_redis_that_is_not_there_is_told_in_one_line(environment):
+    answer = subprocess.run(
+        [sys.executable, "-m", "producer.cli", "list"], capture_output=True, text=True, check=False,
+        env=environment | {"LIKEWISE_REDIS_URL": "redis://:secret@127.0.0.1:1/0"}, timeout=60,
+    )  # fmt: skip
+
+    assert answer.returncode == 4
+    assert "127.0.0.1:1" in answer.stderr
+    assert "secret" not in answer.stderr
+    assert len(answer.stderr.splitlines()) == 1
