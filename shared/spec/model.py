@@ -46,6 +46,12 @@ class Uniform(_Distribution):
     minval: float = -0.05
     maxval: float = 0.05
 
+    @model_validator(mode="after")
+    def _is_a_range(self) -> Uniform:
+        if self.minval > self.maxval:
+            raise ValueError(f"minval {self.minval:g} is above maxval {self.maxval:g}")
+        return self
+
 
 class Normal(_Distribution):
     """N(mean, stddev²), untruncated."""

@@ -39,6 +39,10 @@ MISTAKES = [
     ("optimizer.learning_rate=.nan", "optimizer.learning_rate = NaN: must be a finite number"),
     ("optimizer.nesterov=true", "optimizer.nesterov: nesterov needs a momentum above 0"),
     ("optimizer.schedule=step", "optimizer.schedule.step_size: is missing (a step schedule needs it)"),
+    (
+        "model.layers.0.kernel_initializer={type: random_uniform, minval: 1, maxval: 0}",
+        "model.layers.0.kernel_initializer.minval: minval 1 is above maxval 0",
+    ),
     ("data=digits", 'data = "digits": unknown data source (did you mean {type: builtin, name: digits}?)'),
     ("data.x=[[1, 2], [3]]", "data.x = [[1, 2], [3]]: row 2 has 1 values where row 1 has 2"),
     ("data.x=[]", "data.x = []: expected at least one row, and there is none"),
