@@ -37,32 +37,39 @@ def resolve(experiment: Experiment, *, source: str = "job file") -> dict[str, Jo
 
     Raises JobFileError for overrides that do not fit, as `overrides.<framework>.<path>`.
     """
+    # Only what was written: an override of a `type` then takes the new type's own defaults along.
+    written = experiment.model_dump(
+        mode="json", exclude={"frameworks", "seeds", "overrides"}, exclude_unset=True
+    )
+    without_overrides = _explicit(Job.model_validate(written))
     jobs: dict[str, Job] = {}
     found: list[Problem] = []
     for framework in experiment.frameworks:
-        # Only what was written: an override of a `type` then takes the new type's own defaults along.
-        document = experiment.model_dump(
-            mode="json", exclude={"frameworks", "seeds", "overrides"}, exclude_unset=True
-        )
+        overrides = experiment.overrides.get(framework)
+        if not overrides:
+            jobs[framework] = without_overrides
+            continue
+        document = copy.deepcopy(written)
         prefix = f"overrides.{framework}."
         wrong = [
             problem
-            for path, value in sorted(experiment.overrides.get(framework, {}).items())
+            for path, value in sorted(overrides.items())
             for problem in _override(document, path, value, prefix)
         ]
         if wrong:
             found += wrong
             continue
         try:
-            job = Job.model_validate(document)
+            jobs[framework] = _explicit(Job.model_validate(document))
         except ValidationError as error:
             found += problems(error, Job, document, prefix=prefix)
-        else:
-            metrics = fitting_metrics(job.loss) if job.metrics is None else job.metrics
-            jobs[framework] = job.model_copy(update={"metrics": metrics})
     if found:
         raise JobFileError(source, found)
     return jobs
+
+
+def _explicit(job: Job) -> Job:
+    return job if job.metrics is not None else job.model_copy(update={"metrics": fitting_metrics(job.loss)})
 
 
 def _override(document: dict[str, Any], path: str, value: Any, prefix: str) -> list[Problem]:
