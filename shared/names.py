@@ -59,13 +59,19 @@ def submission_key(given_key: str) -> str:
 LEASED = PREFIX + "leased"
 """Sorted set: ids of runs that a worker holds, scored by the end of the lease (server clock)."""
 
-RECONCILER = PREFIX + "reconciler"
-"""String with a short time to live: the worker that is looking for lost runs just now."""
-
 
 def queued_key(queue: str) -> str:
     """Sorted set: ids of runs waiting in a queue, scored by when a message was last sent for them."""
     return f"{PREFIX}queued:{queue}"
+
+
+def reconciler_key(subject: str) -> str:
+    """String with a short time to live: the worker that looks for lost runs there just now.
+
+    The subject is a queue, or `leases`. One lock for all would let workers that only serve other queues
+    keep a queue's own from ever looking, since all look at the same rate.
+    """
+    return f"{PREFIX}reconciler:{subject}"
 
 
 def child_key(worker_id: str) -> str:

@@ -1,6 +1,7 @@
 """Puts lost runs back: those whose lease has ended, and queued ones whose message is gone.
 
-Every worker's parent has one; a short lock in Redis lets one at a time look. It covers workers that
+Every worker's parent has one; short locks in Redis let one at a time look at the leases, and one at
+each queue. It covers workers that
 died, messages that died with a worker between the pop and the claim, and producers that died between
 record and message.
 """
@@ -62,12 +63,18 @@ class Reconciler:
                 log.exception("looking for lost runs failed")
 
     def _look(self) -> None:
-        client = self._tenure.client
-        if not client.set(names.RECONCILER, self._tenure.worker_id, nx=True, px=int(EVERY_S * 900)):
-            return
-        seconds, microseconds = client.time()
+        seconds, microseconds = self._tenure.client.time()
         now_s = seconds + microseconds / 1e6
-        send_wakeups(self._app, [*self._expired(now_s), *self._without_message(now_s)])
+        back = self._expired(now_s) if self._may_look_at("leases") else []
+        for queue in self._queues:
+            if self._may_look_at(queue):
+                back += self._without_message(queue, now_s)
+        send_wakeups(self._app, back)
+
+    def _may_look_at(self, subject: str) -> bool:
+        """Whether nobody else has looked there just now."""
+        lock = names.reconciler_key(subject)
+        return bool(self._tenure.client.set(lock, self._tenure.worker_id, nx=True, px=int(EVERY_S * 900)))
 
     def _expired(self, now_s: float) -> list[tuple[str, str]]:
         back = []
@@ -79,15 +86,14 @@ class Reconciler:
                 back.append((run_id, queue))
         return back
 
-    def _without_message(self, now_s: float) -> list[tuple[str, str]]:
+    def _without_message(self, queue: str, now_s: float) -> list[tuple[str, str]]:
         """Queued runs older than the oldest message of their queue: theirs has been taken and lost."""
         lost = []
-        for queue in self._queues:
-            before_s = min(now_s - MESSAGE_GRACE_S, self._oldest_message_s(queue, now_s))
-            for run_id, since_s in self._tenure.waiting(queue, before_s=before_s):
-                if self._tenure.wake(queue, run_id, since_s=since_s):
-                    log.warning("run %s: its message is gone; another is sent", run_id)
-                    lost.append((run_id, queue))
+        before_s = min(now_s - MESSAGE_GRACE_S, self._oldest_message_s(queue, now_s))
+        for run_id, since_s in self._tenure.waiting(queue, before_s=before_s):
+            if self._tenure.wake(queue, run_id, since_s=since_s):
+                log.warning("run %s: its message is gone; another is sent", run_id)
+                lost.append((run_id, queue))
         return lost
 
     def _oldest_message_s(self, queue: str, now_s: float) -> float:
