@@ -12,7 +12,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -103,6 +103,21 @@ class RedisServer:
         return str(found)
 
 
+WORKER_LOGS: list[Path] = []
+"""Of every worker of this session; a failed test shows their ends."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, Any, Any]:
+    """Show what the workers said when a test fails."""
+    report = yield
+    if report.when == "call" and report.failed:
+        for log in WORKER_LOGS:
+            if log.exists() and (said := log.read_text(errors="replace")[-3000:].strip()):
+                report.sections.append((str(log), said))
+    return report
+
+
 class WorkerProcess:
     """A real worker in its framework's environment, in a session of its own."""
 
@@ -123,6 +138,7 @@ class WorkerProcess:
             "LIKEWISE_CACHE_DIR": str(folder / "cache"),
             **settings,
         }
+        WORKER_LOGS.append(self.log)
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
                 [python, "-m", "worker"],
