@@ -180,31 +180,35 @@ def _redis(session: Session) -> Iterator[Finding]:
         if old
         else ("set requirepass: whoever reaches it can run jobs" if exposed else None),
     )
-    yield _persistence(info)
+    yield _persistence(session, info)
     yield _eviction(info)
     yield _clock(session)
 
 
-def _persistence(info: dict[str, Any]) -> Finding:
+def _persistence(session: Session, info: dict[str, Any]) -> Finding:
+    import redis
+
+    link = "persistence"
     if info.get("aof_enabled"):
         if info.get("aof_last_write_status", "ok") != "ok":
             return Finding(
-                link="persistence",
+                link=link,
                 state="wrong",
                 found="the last write to the append-only file failed",
                 mend="free space on the disk of Redis's data",
             )
-        return Finding(link="persistence", state="ok", found="append-only file")
-    if info.get("rdb_last_bgsave_status", "ok") == "ok" and info.get("rdb_last_save_time"):
+        return Finding(link=link, state="ok", found="append-only file")
+    mend = "set appendonly yes"
+    try:
+        snapshots = session.client.config_get("save").get("save", "")
+    except (LikewiseError, redis.ResponseError) as error:  # CONFIG may be forbidden, or renamed away
         return Finding(
-            link="persistence",
-            state="note",
-            found="snapshots at most: what came after the last one is lost with Redis",
-            mend="set appendonly yes",
+            link=link, state="note", found=f"no append-only file; snapshots not seen ({error})", mend=mend
         )
-    return Finding(
-        link="persistence", state="wrong", found="nothing is kept on disk", mend="set appendonly yes"
-    )
+    if not snapshots:
+        return Finding(link=link, state="wrong", found="nothing is kept on disk", mend=mend)
+    found = "snapshots only: what came after the last one is lost with Redis"
+    return Finding(link=link, state="note", found=found, mend=mend)
 
 
 def _eviction(info: dict[str, Any]) -> Finding:
