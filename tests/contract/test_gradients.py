@@ -50,6 +50,20 @@ def test_an_activation_and_its_gradient_follow_the_formula(activation: str, kit:
     check_against_reference(kit, job, kit.block(1, rate=1.0))
 
 
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_an_activation_keeps_its_digits_near_0_and_far_from_it(activation: str, kit: Any) -> None:
+    job = kit.job(layers=[{"type": "activation", "activation": activation}])
+    size = 10 ** np.linspace(-12, 2.4, 100)
+    x = np.stack([size, -size], axis=1)
+    trainer = kit.adapter.build(job, input_shape=(2,), weights={}, x=x, y=x)
+    # 1 + erf and 1 + tanh cancel where x is far below 0, in the formula itself
+    lost = 1e-13 if activation in ("gelu", "gelu_tanh") else 0.0
+    expected = kit.reference(job).outputs({}, x)
+    np.testing.assert_allclose(trainer.outputs(x), expected, rtol=1e-13, atol=lost)
+    assert np.isfinite(trainer.train(kit.block(2))).all()
+    assert trainer.weights() == {}
+
+
 @pytest.mark.parametrize("reduction", ["mean", "sum"])
 @pytest.mark.parametrize("loss", LOSSES)
 def test_a_loss_and_its_gradient_follow_the_formula(loss: str, reduction: str, kit: Any) -> None:

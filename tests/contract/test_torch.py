@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,11 +16,26 @@ def _only_torch(framework: str) -> None:
 
 
 def test_compiling_without_a_compiler_is_unsupported_with_the_way_out(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Any, kit: Any
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kit: Any
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(Exception, match=r"C\+\+ compiler.*install g\+\+.*execution: auto") as caught:
         kit.build(kit.job(execution="compiled"))
+    assert kit.adapter.reason_of(caught.value) == "unsupported"
+
+
+def test_a_compiler_that_fails_is_unsupported(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kit: Any
+) -> None:
+    broken = tmp_path / "g++"
+    broken.write_text("#!/bin/sh\necho no space left >&2\nexit 1\n")
+    broken.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "cache"))
+    layers = [{"type": "dense", "units": 23, "activation": "mish"}, {"type": "dense", "units": 2}]
+    trainer = kit.build(kit.job(layers=layers, execution="compiled"))
+    with pytest.raises(Exception) as caught:  # noqa: PT011
+        trainer.train(kit.block(1))
     assert kit.adapter.reason_of(caught.value) == "unsupported"
 
 

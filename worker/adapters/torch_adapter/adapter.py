@@ -17,6 +17,7 @@ from worker.adapters.warm import warm_up
 
 _CUBLAS_WORKSPACE = ":4096:8"  # without a fixed workspace cuBLAS is not deterministic
 _SHAPE_WORDS = ("shape", "size", "dimension")
+_COMPILER = ("torch._dynamo", "torch._inductor")
 _MEMORY_WORDS = ("out of memory", "not enough memory", "can't allocate memory")
 
 
@@ -106,19 +107,17 @@ class TorchAdapter(FrameworkAdapter):
         import torch
 
         message = str(error).lower()
-        match error:
-            case MemoryError() | torch.OutOfMemoryError():
-                return "out_of_memory"
-            case BadShapeError():
-                return "bad_shape"
-            case UnsupportedError() | NotImplementedError():
-                return "unsupported"
-            case RuntimeError() if any(words in message for words in _MEMORY_WORDS):
-                return "out_of_memory"
-            case RuntimeError() | ValueError() | IndexError() if any(
-                word in message for word in _SHAPE_WORDS
-            ):
-                return "bad_shape"
+        if isinstance(error, MemoryError | torch.OutOfMemoryError) or any(
+            words in message for words in _MEMORY_WORDS
+        ):
+            return "out_of_memory"
+        from_compiler = type(error).__module__.startswith(_COMPILER)
+        if from_compiler or isinstance(error, UnsupportedError | NotImplementedError):
+            return "unsupported"
+        if isinstance(error, BadShapeError):
+            return "bad_shape"
+        if isinstance(error, RuntimeError | ValueError | IndexError):
+            return "bad_shape" if any(word in message for word in _SHAPE_WORDS) else None
         return None
 
     def reset_device_peak(self) -> None:
