@@ -48,7 +48,10 @@ def ensure(settings: Settings, frameworks: Sequence[str], *, say: Say, patiently
 
 def prepare(settings: Settings, frameworks: Sequence[str], *, say: Say) -> dict[str, str]:
     """Make the environments of the frameworks and start nothing; returns their interpreters."""
-    return _interpreters(stack_paths(settings.home), settings, frameworks, say=say)
+    paths = stack_paths(settings.home)
+    interpreters = _interpreters(paths, settings, frameworks, say=say)
+    _tidy(paths, settings, frameworks, status(settings))
+    return interpreters
 
 
 def status(settings: Settings) -> State | None:
@@ -279,8 +282,8 @@ def _is_ready(state: State, framework: str) -> bool:
     return framework in state.workers and state.workers[framework].ready
 
 
-def _tidy(paths: Paths, settings: Settings, frameworks: Sequence[str], state: State) -> None:
-    """Remove environments that older code needed, now that no worker runs from them."""
+def _tidy(paths: Paths, settings: Settings, frameworks: Sequence[str], state: State | None) -> None:
+    """Remove environments that older code needed and no worker runs from."""
     if settings.environments is not None:
         return
     from producer.stack import environments
@@ -288,7 +291,7 @@ def _tidy(paths: Paths, settings: Settings, frameworks: Sequence[str], state: St
     environments.remove_unused(
         paths,
         needed=[environments.find(paths, name, device=settings.device) for name in frameworks],
-        in_use=[worker.interpreter for worker in state.workers.values()],
+        in_use=[worker.interpreter for worker in state.workers.values()] if state else [],
     )
 
 
