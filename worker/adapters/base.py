@@ -21,6 +21,8 @@ differs. Activation formulas:
     gelu ½x(1 + erf(x/√2)); gelu_tanh ½x(1 + tanh(√(2/π)(x + 0.044715x³))); silu x·sigmoid(x)
     softplus log(1 + exp(x)); softsign x/(1 + |x|); tanh; sigmoid 1/(1 + exp(−x))
     softmax over the last axis; mish x·tanh(softplus(x))
+
+At exactly 0 the gradients are those of leaky_relu 0.2, elu 1, selu 1.0507…; of |x| in a loss, 0.
 """
 
 from __future__ import annotations
