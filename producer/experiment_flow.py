@@ -82,12 +82,20 @@ def follow_to_end(session: Session, record: ExperimentRecord, *, quiet: bool, ca
             for update in follow(record, ledger=session.ledger, client=session.client):
                 shown.apply(update)
     except KeyboardInterrupt:
-        if cancel:
-            cancel_runs(session, record)
-            console.print(f"interrupted: the runs of {record.experiment_id} are cancelled")
-        else:
-            console.print(f"{record.experiment_id} goes on; likewise cancel {record.experiment_id} ends it")
+        console.print(_left(session, record, cancel=cancel))
         sys.exit(INTERRUPTED)
+
+
+def _left(session: Session, record: ExperimentRecord, *, cancel: bool) -> str:
+    """Cancel if asked, and say in one line what becomes of the runs."""
+    name = record.experiment_id
+    if not cancel:
+        return f"{name} goes on; likewise cancel {name} ends it"
+    try:
+        cancel_runs(session, record)
+    except KeyboardInterrupt:
+        return f"interrupted again: runs of {name} may go on; likewise cancel {name} ends them"
+    return f"interrupted: the runs of {name} are cancelled"
 
 
 def cancel_runs(session: Session, record: ExperimentRecord) -> None:

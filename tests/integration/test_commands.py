@@ -208,6 +208,20 @@ def test_ctrl_c_cancels_the_runs_and_says_so_in_one_line(start, desk, until):
     )  # fmt: skip
 
 
+def test_a_second_ctrl_c_leaves_at_once_and_without_a_traceback(start, likewise):
+    process = start("compare", "matched", *LONG)
+    heard(process, "training")
+    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGINT)
+    began = time.monotonic()
+    _, said = process.communicate(timeout=30)
+    likewise("cancel", "last")
+
+    assert process.returncode in (130, -signal.SIGINT)
+    assert time.monotonic() - began < 3
+    assert "Traceback" not in said
+
+
 def test_ctrl_c_while_watching_leaves_the_runs_alone(start, likewise, desk):
     experiment_id = json.loads(likewise("submit", "matched", *LONG, "--json").stdout)["experiment_id"]
     process = start("watch", experiment_id)
