@@ -39,7 +39,7 @@ def end(groups: dict[int, float]) -> None:
     while waiting:
         for group, seconds in list(waiting.items()):
             over = time.monotonic() - began > seconds
-            if not send(group, signal.SIGKILL if over else signal.Signals(0)) or over:
+            if not send(group, signal.SIGKILL if over else 0) or over:
                 del waiting[group]
         time.sleep(STEP_S)
 

@@ -311,3 +311,20 @@ def test_a_full_disk_is_told_with_the_way_out(toy, tmp_path):
         assert not toy.wanted.folder.exists()
     finally:
         subprocess.run(["umount", str(small)], check=True)
+
+
+def test_an_interrupt_ends_pip_before_it_goes_on(toy, wait_for_pip):
+    """In this process, which lives on: nothing but the interrupt's own handling can end pip."""
+    toy.index.open.clear()
+
+    def interrupt() -> None:
+        wait_for_pip()
+        os.kill(os.getpid(), signal.SIGINT)
+
+    interrupter = threading.Thread(target=interrupt)
+    interrupter.start()
+    with pytest.raises(KeyboardInterrupt):
+        toy.ensure()
+    interrupter.join()
+    assert toy.pips() == []
+    assert not toy.wanted.folder.exists()
