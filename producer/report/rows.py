@@ -26,13 +26,15 @@ class Row:
 def results(comparison: Comparison) -> list[Row]:
     """Final losses, predictions and metrics, side by side."""
     several = len(comparison.experiment.seed_list) > 1
-    return [
-        *_states(comparison),
-        _by_framework(comparison, "final loss", lambda run: _spread(run.final_loss, several)),
-        *_epochs(comparison),
-        *_predictions(comparison),
-        *_metrics(comparison, several),
-    ]
+    return _told(
+        [
+            *_states(comparison),
+            _by_framework(comparison, "final loss", lambda run: _spread(run.final_loss, several)),
+            *_epochs(comparison),
+            *_predictions(comparison),
+            *_metrics(comparison, several),
+        ]
+    )
 
 
 def times(comparison: Comparison) -> list[Row]:
@@ -61,7 +63,7 @@ def times(comparison: Comparison) -> list[Row]:
         _by_framework(comparison, "predict", total("predict_s")),
         _by_framework(comparison, "peak memory", peak),
     ]
-    return [one for one in found if set(one.cells) != {numbers.MISSING}]
+    return _told(found)
 
 
 def environment(comparison: Comparison) -> list[Row]:
@@ -73,17 +75,19 @@ def environment(comparison: Comparison) -> list[Row]:
     def threads(found: Any) -> str:
         return f"{found.device}, {found.threads} thread{'' if found.threads == 1 else 's'}"
 
-    return [
-        _by_framework(comparison, "version", of(lambda found: found.framework_version)),
-        _by_framework(comparison, "device", of(threads)),
-        _by_framework(comparison, "execution", of(lambda found: found.execution)),
-    ]
+    return _told(
+        [
+            _by_framework(comparison, "version", of(lambda found: found.framework_version)),
+            _by_framework(comparison, "device", of(threads)),
+            _by_framework(comparison, "execution", of(lambda found: found.execution)),
+        ]
+    )
 
 
 def full_environment(comparison: Comparison) -> list[Row]:
     """Everything the workers recorded: versions, flags, host, image."""
     rows = environment(comparison)
-    for kind, title in (("versions", "{}"), ("flags", "{}")):
+    for kind in ("versions", "flags"):
         names: dict[str, None] = {}
         for run in comparison.runs:
             names.update(dict.fromkeys(getattr(run.environment, kind, {})))
@@ -92,16 +96,14 @@ def full_environment(comparison: Comparison) -> list[Row]:
             def text(run: FrameworkRuns, kind: str = kind, name: str = name) -> str:
                 return str(getattr(run.environment, kind, {}).get(name, numbers.MISSING))
 
-            rows.append(_by_framework(comparison, title.format(name), text))
+            rows.append(_by_framework(comparison, name, text))
     for name in ("platform", "host", "image"):
 
         def place(run: FrameworkRuns, name: str = name) -> str:
             return getattr(run.environment, name, None) or numbers.MISSING
 
-        found = _by_framework(comparison, name, place)
-        if set(found.cells) != {numbers.MISSING}:
-            rows.append(found)
-    return rows
+        rows.append(_by_framework(comparison, name, place))
+    return _told(rows)
 
 
 def differing_settings(comparison: Comparison) -> list[Row]:
@@ -155,6 +157,11 @@ def gaps(comparison: Comparison) -> list[GapRow]:
         for pair in comparison.gaps
         for one, seed in zip(pair.largest, pair.largest_seeds, strict=True)
     ]
+
+
+def _told(rows: list[Row]) -> list[Row]:
+    """Without rows that say nothing of any framework."""
+    return [row for row in rows if set(row.cells) != {numbers.MISSING}]
 
 
 def _where(one: Gap, seed: int | None) -> str:

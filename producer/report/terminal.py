@@ -52,8 +52,9 @@ def _parts(comparison: Comparison, console: Console) -> Iterator[RenderableType]
     if settings := rows.differing_settings(comparison):
         yield _side_by_side(comparison, "settings that differ", settings)
         yield ""
-    yield _side_by_side(comparison, "ran", [*rows.times(comparison), *rows.environment(comparison)])
-    yield ""
+    if ran := [*rows.times(comparison), *rows.environment(comparison)]:
+        yield _side_by_side(comparison, "ran", ran)
+        yield ""
     page = f"likewise report {comparison.experiment_id[:8]} -o {comparison.name}.html"
     yield Text(f"{comparison.experiment_id}  ·  as a page: {page}", style="dim", overflow="fold")
 
