@@ -61,7 +61,6 @@ def losses(comparison: Comparison) -> Figure | None:
             "yaxis": {
                 "title": {"text": "loss"},
                 "type": "log" if is_logarithmic(seen) else "linear",
-                "exponentformat": "power",
             },
         },
     }

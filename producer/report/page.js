@@ -20,6 +20,18 @@
     };
   }
 
+  // Powers of ten alone where they are enough; no powers for numbers that are short without.
+  function ticks(given) {
+    if (given.type !== "log") return { exponentformat: "power", minexponent: 6, separatethousands: true };
+    const values = figures.losses.data.flatMap((trace) => trace.y).filter((value) => value > 0);
+    const decades = values.reduce(
+      ([low, high], value) => [Math.min(low, Math.log10(value)), Math.max(high, Math.log10(value))],
+      [Infinity, -Infinity],
+    );
+    const few = decades[1] - decades[0] <= (narrow.matches ? 5 : 8);
+    return { exponentformat: "power", ...(few ? { dtick: 1 } : {}) };
+  }
+
   function axis(given) {
     return {
       ...given,
@@ -29,6 +41,7 @@
       tickcolor: colour("line"),
       zeroline: false,
       title: { ...given.title, standoff: 10, font: { color: colour("quiet") } },
+      ...ticks(given),
       nticks: narrow.matches ? 5 : 8,
       minor: { showgrid: false },
     };
