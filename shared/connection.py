@@ -101,6 +101,10 @@ _MEANINGS: tuple[tuple[type[exceptions.RedisError], str], ...] = (
         "is full; delete old experiments (likewise delete ID) or raise maxmemory",
     ),
     (exceptions.ReadOnlyError, "is a read-only replica; give the primary's address"),
+    (
+        exceptions.InvalidResponse,
+        "is no Redis: something else answers there; correct the host and port in LIKEWISE_REDIS_URL",
+    ),
     (exceptions.TimeoutError, "does not answer; is it overloaded, or behind a firewall?"),
     (
         exceptions.ConnectionError,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import time
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -50,6 +51,21 @@ def test_a_host_that_accepts_and_says_nothing_is_given_up():
         mute.bind(("127.0.0.1", 0))
         mute.listen(8)
         assert "does not answer" in refused(f"redis://:pw@127.0.0.1:{mute.getsockname()[1]}/0")
+
+
+def test_another_kind_of_server_is_told_apart():
+    with socket.create_server(("127.0.0.1", 0)) as web:
+
+        def answer_as_a_web_server() -> None:
+            caller, _ = web.accept()
+            with caller:
+                caller.recv(4096)
+                caller.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+        answering = Thread(target=answer_as_a_web_server)
+        answering.start()
+        assert "is no Redis" in refused(f"redis://:pw@127.0.0.1:{web.getsockname()[1]}/0")
+        answering.join()
 
 
 def test_a_wrong_password_is_told_apart(redis_server):
