@@ -18,6 +18,13 @@ from shared.spec import Experiment, loss, optimizer
 HERE = Path(__file__).parent
 NOTE = "<!-- Written by docs/make_reference.py from the models; change those. -->"
 
+LAYERS = [
+    "Dense", "Flatten", "Reshape", "Dropout", "ActivationLayer",
+    "Conv1D", "Conv2D",
+    "MaxPooling1D", "MaxPooling2D", "AveragePooling1D", "AveragePooling2D",
+    "GlobalAveragePooling", "GlobalMaxPooling",
+]  # fmt: skip
+
 # The parts of a job file in reading order: heading, definitions, and the module whose docstring has formulas.
 PARTS: list[tuple[str, list[str], Any]] = [
     (
@@ -25,7 +32,7 @@ PARTS: list[tuple[str, list[str], Any]] = [
         ["InlineData", "CsvData", "ParquetData", "NpzData", "BuiltinData", "SyntheticData", "Split"],
         None,
     ),
-    ("model", ["Model", "Dense", "Flatten", "Dropout", "ActivationLayer"], None),
+    ("model", ["Model", *LAYERS], None),
     (
         "initializers",
         ["Zeros", "Ones", "Constant", "Uniform", "Normal", "FanScaled", "Orthogonal"],

@@ -10,6 +10,7 @@ from producer.prepare import PreparedExperiment
 from producer.resolve import SettingDifference, setting_differences
 from shared.shapes import parameter_count
 from shared.spec import Job
+from shared.spec.layers.convolution import Conv1D, Conv2D
 from shared.spec.model import ActivationLayer, Dense, Dropout
 
 
@@ -90,13 +91,19 @@ def _model(job: Job, data: PreparedData) -> str:
 def _layer(layer: Any) -> str:
     match layer:
         case Dense():
-            return f"dense {layer.units}" + (f" {layer.activation}" if layer.activation != "linear" else "")
+            return f"dense {layer.units}" + _activation(layer)
+        case Conv1D() | Conv2D():
+            return f"{layer.type} {layer.filters}" + _activation(layer)
         case Dropout():
             return f"dropout {layer.rate:g}"
         case ActivationLayer():
             return str(layer.activation)
         case _:
             return str(layer.type)
+
+
+def _activation(layer: Any) -> str:
+    return f" {layer.activation}" if layer.activation != "linear" else ""
 
 
 def _training(job: Job, data: PreparedData) -> str:

@@ -8,25 +8,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import prod
 
-from shared.spec import Layer, Model
-from shared.spec.model import ActivationLayer, Dense, Dropout, Flatten, Initializer
+from shared.layer_shapes import Shape, ShapeError, Tensor, output_shape, tensors
+from shared.spec import Model
 
-Shape = tuple[int, ...]
-
-
-class ShapeError(ValueError):
-    """A layer that cannot take its input, or a model whose output nothing can be compared with."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Tensor:
-    """One weight of a layer. The fans scale its initializer; a bias has those of its layer's kernel."""
-
-    name: str
-    shape: Shape
-    initializer: Initializer
-    fan_in: int
-    fan_out: int
+__all__ = [
+    "Shape",
+    "ShapeError",
+    "Tensor",
+    "Weight",
+    "layer_shapes",
+    "model_weights",
+    "output_units",
+    "parameter_count",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +41,7 @@ def layer_shapes(model: Model, input_shape: Shape) -> tuple[Shape, ...]:
     shapes = [input_shape]
     for index, layer in enumerate(model.layers):
         try:
-            shapes.append(_output_shape(layer, shapes[-1]))
+            shapes.append(output_shape(layer, shapes[-1]))
         except ShapeError as error:
             raise ShapeError(f"{model.layer_path(index)} ({layer.type}) {error}") from None
     return tuple(shapes)
@@ -70,37 +64,10 @@ def model_weights(model: Model, input_shape: Shape) -> tuple[Weight, ...]:
     return tuple(
         Weight(name=f"{model.layer_path(index)}.{tensor.name}", layer=index, item=item, tensor=tensor)
         for index, layer in enumerate(model.layers)
-        for item, tensor in enumerate(_tensors(layer, shapes[index]))
+        for item, tensor in enumerate(tensors(layer, shapes[index]))
     )
 
 
 def parameter_count(model: Model, input_shape: Shape) -> int:
     """How many numbers training changes. Raises ShapeError."""
     return sum(prod(weight.tensor.shape) for weight in model_weights(model, input_shape))
-
-
-def _output_shape(layer: Layer, shape: Shape) -> Shape:
-    """A layer's output shape. Raises ShapeError saying what the layer gets and would need."""
-    match layer:
-        case Dense(units=units):
-            if not shape:
-                raise ShapeError("gets a single number a sample, but needs an axis of features")
-            return (*shape[:-1], units)
-        case Flatten():
-            return (prod(shape),)
-        case Dropout() | ActivationLayer():
-            return shape
-
-
-def _tensors(layer: Layer, shape: Shape) -> tuple[Tensor, ...]:
-    """A layer's weights for an input of this shape. New layer types get their case here."""
-    match layer:
-        case Dense(units=units):
-            fans = {"fan_in": shape[-1], "fan_out": units}
-            kernel = Tensor(
-                name="kernel", shape=(shape[-1], units), initializer=layer.kernel_initializer, **fans
-            )
-            bias = Tensor(name="bias", shape=(units,), initializer=layer.bias_initializer, **fans)
-            return (kernel, bias) if layer.use_bias else (kernel,)
-        case _:
-            return ()

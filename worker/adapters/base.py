@@ -5,16 +5,18 @@ cancellation, all in NumPy; an adapter turns a job into the framework's own mode
 rule and runs blocks of steps. Every adapter folder `<name>_adapter/` has the same files:
 
     adapter.py      the FrameworkAdapter, exported as `ADAPTER`; devices, versions, flags, errors
-    model.py        layers and activations as the framework's modules; weight names and layouts
+    model.py        the layers one after another; the weights' names
+    layers.py       each layer as the framework's own, and how its weights lie there
+    activations.py  the activation functions below
     losses.py       the formulas of `shared.spec.loss`
     optimizers.py   the formulas of `shared.spec.optimizer`, one operation at a time
     training.py     the Trainer: the compiled or eager loop over a block
 
 Nothing outside an adapter's folder names its framework, and only these folders import one.
 
-Weight names and layouts are Keras's: `<layer path>.kernel` (inputs, units), `<layer path>.bias`
-(units,), with `Model.layer_path(index)` as the layer path. An adapter converts where its framework
-differs. Activation formulas:
+Weight names and layouts are Keras's, as `shared.shapes.model_weights` lists them: `<layer path>.kernel`,
+`<layer path>.bias` and so on, with `Model.layer_path(index)` as the layer path. Samples have their
+channels last. An adapter converts where its framework differs. Activation formulas:
 
     linear x; relu max(x, 0), gradient 0 at 0; leaky_relu x or 0.2·x below 0; elu x or exp(x) − 1 below 0
     selu 1.0507009873554805·(x or 1.6732632423543772·(exp(x) − 1) below 0)

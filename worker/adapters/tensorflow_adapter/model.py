@@ -1,74 +1,20 @@
-"""Layers and activations in Keras; weight names and layouts need no conversion, they are Keras's own.
-
-Activations whose constants TensorFlow would pass through float32 (leaky ReLU's slope, GELU's √2), or
-whose exp(x) − 1 loses digits near 0 (ELU, SELU), are written out in TensorFlow operations.
-"""
+"""The model in Keras layers; weight names and layouts need no conversion, they are Keras's own."""
 
 from __future__ import annotations
 
-import math
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-import keras
 import tensorflow as tf
 
-from shared.spec.model import ActivationLayer, Dense, Dropout, Flatten, Model
+from shared.layer_shapes import output_shape, tensors
+from shared.spec.model import Model
 from worker.adapters.base import Weights
 from worker.adapters.shapes import check_weights
+from worker.adapters.tensorflow_adapter.layers import keras_layer
 
 Tensor = Any
-
-
-def _constant(value: float, x: Tensor) -> Tensor:
-    return tf.constant(value, x.dtype)
-
-
-def _leaky_relu(x: Tensor) -> Tensor:
-    return tf.where(x > 0, x, _constant(0.2, x) * x)
-
-
-def _elu(x: Tensor) -> Tensor:
-    # minimum keeps the branch not taken finite, so that its gradient is 0 and not NaN
-    return tf.where(x < 0, tf.math.expm1(tf.minimum(x, _constant(0.0, x))), x)
-
-
-def _selu(x: Tensor) -> Tensor:
-    below = _constant(1.6732632423543772, x) * tf.math.expm1(tf.minimum(x, _constant(0.0, x)))
-    return _constant(1.0507009873554805, x) * tf.where(x < 0, below, x)
-
-
-def _gelu(x: Tensor) -> Tensor:
-    one, half, root = _constant(1.0, x), _constant(0.5, x), _constant(math.sqrt(0.5), x)
-    return half * x * (one + tf.math.erf(x * root))
-
-
-def _gelu_tanh(x: Tensor) -> Tensor:
-    one, half, root = _constant(1.0, x), _constant(0.5, x), _constant(math.sqrt(2 / math.pi), x)
-    return half * x * (one + tf.tanh(root * (x + _constant(0.044715, x) * x * x * x)))
-
-
-def _mish(x: Tensor) -> Tensor:
-    return x * tf.tanh(tf.nn.softplus(x))
-
-
-ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
-    "linear": tf.identity,
-    "relu": tf.nn.relu,
-    "leaky_relu": _leaky_relu,
-    "elu": _elu,
-    "selu": _selu,
-    "gelu": _gelu,
-    "gelu_tanh": _gelu_tanh,
-    "silu": tf.nn.silu,
-    "softplus": tf.nn.softplus,
-    "softsign": tf.nn.softsign,
-    "tanh": tf.tanh,
-    "sigmoid": tf.sigmoid,
-    "softmax": tf.nn.softmax,
-    "mish": _mish,
-}
 
 
 class Network:
@@ -80,20 +26,18 @@ class Network:
         """Build every layer; `initializers` false leaves the weights at zero, to be assigned."""
         self._layers: list[tuple[str, Any, Any]] = []
         self.variables: dict[str, Any] = {}
-        shape: tuple[int | None, ...] = (None, *input_shape)
+        shape = input_shape
         for index, layer in enumerate(model.layers):
             path = model.layer_path(index)
-            built = _keras_layer(layer, precision, initializers)
+            built = keras_layer(layer, shape, precision=precision, initializers=initializers)
             if built is not None:
-                built.build(shape)
-                shape = tuple(built.compute_output_shape(shape))
-            if isinstance(layer, Dense):
-                self.variables[f"{path}.kernel"] = built.kernel.value
-                if layer.use_bias:
-                    self.variables[f"{path}.bias"] = built.bias.value
+                built.build((None, *shape))
+                for tensor, variable in zip(tensors(layer, shape), built.weights, strict=True):
+                    self.variables[f"{path}.{tensor.name}"] = variable.value
             self._layers.append((path, layer, built))
+            shape = output_shape(layer, shape)
         self.input_shape = input_shape
-        self.output_shape = tuple(size for size in shape[1:] if size is not None)
+        self.output_shape = shape
 
     def __call__(self, x: Tensor, masks: Mapping[str, Tensor] | None = None) -> Tensor:
         """The outputs for x (b, *input_shape); in training with a mask for each dropout layer."""
@@ -113,27 +57,6 @@ class Network:
         check_weights({name: tuple(variable.shape) for name, variable in self.variables.items()}, weights)
         for name, variable in self.variables.items():
             variable.assign(weights[name])
-
-
-def _keras_layer(layer: Any, precision: str, initializers: bool) -> Any:
-    """The Keras layer, or None for dropout, whose masks come from outside."""
-    match layer:
-        case Dense():
-            given = {} if initializers else {"kernel_initializer": "zeros"}
-            return keras.layers.Dense(
-                layer.units,
-                activation=ACTIVATIONS[layer.activation] if layer.activation != "linear" else None,
-                use_bias=layer.use_bias,
-                dtype=precision,
-                **given,
-            )
-        case Flatten():
-            return keras.layers.Flatten(dtype=precision)
-        case ActivationLayer():
-            return keras.layers.Activation(ACTIVATIONS[layer.activation], dtype=precision)
-        case Dropout():
-            return None
-    raise TypeError(f"no Keras layer for {layer.type}")
 
 
 def default_weights(model: Model, *, input_shape: tuple[int, ...], precision: str, seed: int) -> Weights:

@@ -1,0 +1,130 @@
+"""One layer's output shape and weights, from the shape of its input. Pure.
+
+Shapes are of one sample, without the batch. Names and layouts of weights are Keras's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+
+from shared.spec.initializers import Initializer
+from shared.spec.layers import Layer
+from shared.spec.layers.basic import ActivationLayer, Dense, Dropout, Flatten, Reshape
+from shared.spec.layers.convolution import Conv1D, Conv2D, Padding, pair
+from shared.spec.layers.pooling import (
+    AveragePooling1D,
+    AveragePooling2D,
+    GlobalAveragePooling,
+    GlobalMaxPooling,
+    MaxPooling1D,
+    MaxPooling2D,
+)
+
+Shape = tuple[int, ...]
+
+
+class ShapeError(ValueError):
+    """A layer that cannot take its input, or a model whose output nothing can be compared with."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tensor:
+    """One weight of a layer. The fans scale its initializer; a bias has those of its layer's kernel."""
+
+    name: str
+    shape: Shape
+    initializer: Initializer
+    fan_in: int
+    fan_out: int
+
+
+def output_shape(layer: Layer, shape: Shape) -> Shape:  # noqa: PLR0911 -- one a layer type
+    """A layer's output shape. Raises ShapeError saying what the layer gets and would need."""
+    match layer:
+        case Dense(units=units):
+            if not shape:
+                raise ShapeError("gets a single number a sample, but needs an axis of features")
+            return (*shape[:-1], units)
+        case Flatten():
+            return (prod(shape),)
+        case Reshape(target_shape=target):
+            return _reshaped(shape, target)
+        case Dropout() | ActivationLayer():
+            return shape
+        case Conv1D():
+            _need_axes(shape, "length, channels")
+            size = _windows(shape[0], layer.kernel_size, layer.strides, layer.padding)
+            return (size, layer.filters)
+        case Conv2D():
+            _need_axes(shape, "height, width, channels")
+            return (
+                *_grid(shape, pair(layer.kernel_size), pair(layer.strides), layer.padding),
+                layer.filters,
+            )
+        case MaxPooling1D() | AveragePooling1D():
+            _need_axes(shape, "length, channels")
+            size = _windows(shape[0], layer.pool_size, layer.strides or layer.pool_size, layer.padding)
+            return (size, shape[-1])
+        case MaxPooling2D() | AveragePooling2D():
+            _need_axes(shape, "height, width, channels")
+            window, strides = pair(layer.pool_size), pair(layer.strides or layer.pool_size)
+            return (*_grid(shape, window, strides, layer.padding), shape[-1])
+        case GlobalAveragePooling() | GlobalMaxPooling():
+            if len(shape) not in (2, 3):
+                raise ShapeError(
+                    f"gets samples of shape {shape}, but needs one or two axes before the channels"
+                )
+            return shape[-1:]
+
+
+def tensors(layer: Layer, shape: Shape) -> tuple[Tensor, ...]:
+    """A layer's weights for an input of this shape. New layer types get their case here."""
+    match layer:
+        case Dense(units=units):
+            return _kernel_and_bias(layer, (shape[-1], units))
+        case Conv1D(kernel_size=size, filters=filters):
+            return _kernel_and_bias(layer, (size, shape[-1], filters))
+        case Conv2D(kernel_size=size, filters=filters):
+            return _kernel_and_bias(layer, (*pair(size), shape[-1], filters))
+        case _:
+            return ()
+
+
+def _kernel_and_bias(layer: Dense | Conv1D | Conv2D, shape: Shape) -> tuple[Tensor, ...]:
+    """The fans are the kernel's last two axes, each times the size of its window."""
+    window = prod(shape[:-2])
+    fans = {"fan_in": window * shape[-2], "fan_out": window * shape[-1]}
+    kernel = Tensor(name="kernel", shape=shape, initializer=layer.kernel_initializer, **fans)
+    bias = Tensor(name="bias", shape=shape[-1:], initializer=layer.bias_initializer, **fans)
+    return (kernel, bias) if layer.use_bias else (kernel,)
+
+
+def _need_axes(shape: Shape, axes: str) -> None:
+    if len(shape) != axes.count(",") + 1:
+        raise ShapeError(
+            f"gets samples of shape {shape}, but needs the axes ({axes}); put a reshape layer before it"
+        )
+
+
+def _grid(shape: Shape, window: tuple[int, int], strides: tuple[int, int], padding: Padding) -> Shape:
+    return tuple(_windows(shape[axis], window[axis], strides[axis], padding) for axis in (0, 1))
+
+
+def _windows(size: int, window: int, stride: int, padding: Padding) -> int:
+    """How many windows an axis has."""
+    if padding == "same":
+        return -(-size // stride)
+    if window > size:
+        raise ShapeError(
+            f"has a window of {window} over {size} values; use padding: same or a smaller window"
+        )
+    return (size - window) // stride + 1
+
+
+def _reshaped(shape: Shape, target: Shape) -> Shape:
+    known = prod(size for size in target if size != -1)
+    whole = prod(shape)
+    if whole != known and (-1 not in target or whole % known):
+        raise ShapeError(f"gets {whole} numbers a sample, of shape {shape}, which do not fill {target}")
+    return tuple(whole // known if size == -1 else size for size in target)

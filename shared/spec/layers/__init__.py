@@ -1,0 +1,37 @@
+"""The layers, a file a family. Names, spellings and layouts are Keras's: channels are the last axis."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from shared.spec.fields import Word
+from shared.spec.layers.basic import ActivationLayer, Dense, Dropout, Flatten, Reshape
+from shared.spec.layers.convolution import Conv1D, Conv2D
+from shared.spec.layers.pooling import (
+    AveragePooling1D,
+    AveragePooling2D,
+    GlobalAveragePooling,
+    GlobalMaxPooling,
+    MaxPooling1D,
+    MaxPooling2D,
+)
+
+Layer = Annotated[
+    Dense
+    | Flatten
+    | Reshape
+    | Dropout
+    | ActivationLayer
+    | Conv1D
+    | Conv2D
+    | MaxPooling1D
+    | MaxPooling2D
+    | AveragePooling1D
+    | AveragePooling2D
+    | GlobalAveragePooling
+    | GlobalMaxPooling,
+    Field(discriminator="type"),
+    Word,
+]

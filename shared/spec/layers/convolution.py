@@ -1,0 +1,58 @@
+"""Convolutions, over inputs (length, channels) or (height, width, channels).
+
+Convolution is cross-correlation, as in every framework: the kernel is not turned round. `valid` uses
+only whole windows; `same` gives ⌈size/stride⌉ outputs and pads with zeros, in all
+max((outputs − 1)·stride + kernel − size, 0), the smaller half before: TensorFlow's rule for any stride.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from shared.spec.fields import Count, Many
+from shared.spec.initializers import FanScaled, Initializer, Zeros
+from shared.spec.layers.base import Activation, BaseLayer
+
+Pair = Count | Annotated[Many[Count], Field(min_length=2, max_length=2)]
+"""(vertical, horizontal), or one number for both."""
+Padding = Literal["valid", "same"]
+
+
+def pair(value: int | tuple[int, ...]) -> tuple[int, int]:
+    """Both numbers of a Pair."""
+    return (value, value) if isinstance(value, int) else (value[0], value[1])
+
+
+class _Convolution(BaseLayer):
+    padding: Padding = "valid"
+    """Where windows may stand: inside, or so that none of the input is left out."""
+    activation: Activation = "linear"
+    use_bias: bool = True
+    kernel_initializer: Initializer = FanScaled(type="glorot_uniform")
+    bias_initializer: Initializer = Zeros(type="zeros")
+
+
+class Conv1D(_Convolution):
+    """activation(x * kernel + bias): kernel (size, channels, filters), bias (filters,).
+
+    Its fans are size·channels and size·filters.
+    """
+
+    type: Literal["conv1d"]
+    filters: Count
+    kernel_size: Count
+    strides: Count = 1
+
+
+class Conv2D(_Convolution):
+    """activation(x * kernel + bias): kernel (height, width, channels, filters), bias (filters,).
+
+    Its fans are height·width·channels and height·width·filters.
+    """
+
+    type: Literal["conv2d"]
+    filters: Count
+    kernel_size: Pair
+    strides: Pair = 1

@@ -1,0 +1,216 @@
+"""Every layer's outputs, and its weights' gradients, are those of its formula, by loops in NumPy.
+
+The formulas here are written from `shared.spec.layers` alone, as plainly as they go.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from shared.layer_shapes import output_shape
+from shared.shapes import layer_shapes, model_weights, output_units
+from shared.spec import Job
+from shared.spec.layers.convolution import pair
+from worker.adapters.base import Block
+
+Weights = dict[str, np.ndarray]
+
+
+def both(layer: Any, field: str) -> tuple[int, ...]:
+    """A window's size or its strides by axis."""
+    value = getattr(layer, field)
+    if value is None:
+        value = layer.pool_size
+    return (value,) if layer.type.endswith("1d") else pair(value)
+
+
+def padding_before(size: int, window: int, stride: int) -> int:
+    """TensorFlow's rule for `same`: the smaller half first."""
+    return max((-(-size // stride) - 1) * stride + window - size, 0) // 2
+
+
+def windows(layer: Any, field: str, x: np.ndarray) -> Any:
+    """Each output place with the input slices and kernel slices that meet there."""
+    sizes, strides, shape = both(layer, field), both(layer, "strides"), x.shape[1:-1]
+    outputs = output_shape(layer, x.shape[1:])[:-1]
+    for place in itertools.product(*map(range, outputs)):
+        inside, kernel = [], []
+        for axis, at in enumerate(place):
+            begin = at * strides[axis]
+            if layer.padding == "same":
+                begin -= padding_before(shape[axis], sizes[axis], strides[axis])
+            low, high = max(begin, 0), min(begin + sizes[axis], shape[axis])
+            inside.append(slice(low, high))
+            kernel.append(slice(low - begin, high - begin))
+        yield place, (slice(None), *inside), tuple(kernel)
+
+
+def convolution(layer: Any, w: Weights, x: np.ndarray) -> np.ndarray:
+    result = np.empty((len(x), *output_shape(layer, x.shape[1:])))
+    for place, inside, kernel in windows(layer, "kernel_size", x):
+        axes = x.ndim - 1
+        result[(slice(None), *place)] = np.tensordot(
+            x[inside], w["kernel"][kernel], (list(range(1, axes + 1)), list(range(axes)))
+        )
+    return result + w.get("bias", 0)
+
+
+def pooling(layer: Any, _: Weights, x: np.ndarray) -> np.ndarray:
+    result = np.empty((len(x), *output_shape(layer, x.shape[1:])))
+    reduce = np.max if layer.type.startswith("max") else np.mean
+    for place, inside, _kernel in windows(layer, "pool_size", x):
+        result[(slice(None), *place)] = reduce(x[inside], axis=tuple(range(1, x.ndim - 1)))
+    return result
+
+
+def reshape(layer: Any, _: Weights, x: np.ndarray) -> np.ndarray:
+    return x.reshape(len(x), *layer.target_shape)
+
+
+def middle_axes(x: np.ndarray) -> tuple[int, ...]:
+    return tuple(range(1, x.ndim - 1))
+
+
+FORMULAS: dict[str, Callable[[Any, Weights, np.ndarray], np.ndarray]] = {
+    "dense": lambda _, w, x: x @ w["kernel"] + w.get("bias", 0),
+    "flatten": lambda _, __, x: x.reshape(len(x), -1),
+    "reshape": reshape,
+    "conv1d": convolution,
+    "conv2d": convolution,
+    "max_pooling1d": pooling,
+    "max_pooling2d": pooling,
+    "average_pooling1d": pooling,
+    "average_pooling2d": pooling,
+    "global_average_pooling": lambda _, __, x: x.mean(axis=middle_axes(x)),
+    "global_max_pooling": lambda _, __, x: x.max(axis=middle_axes(x)),
+}
+
+
+def numpy_outputs(job: Job, weights: Weights, x: np.ndarray) -> np.ndarray:
+    """The model's outputs by the formulas."""
+    for index, layer in enumerate(job.model.layers):
+        path = job.model.layer_path(index)
+        own = {n.removeprefix(f"{path}."): a for n, a in weights.items() if n.startswith(f"{path}.")}
+        x = FORMULAS[layer.type](layer, own, x)
+        if getattr(layer, "activation", "linear") == "tanh":
+            x = np.tanh(x)
+    return x
+
+
+def windowed(kind: str, **fields: Any) -> list[dict[str, Any]]:
+    return [{"type": kind, "activation": "tanh", **fields}, {"type": "flatten"}]
+
+
+def pooled(kind: str, **fields: Any) -> list[dict[str, Any]]:
+    own = "conv1d" if kind.endswith("1d") else "conv2d"
+    return [{"type": own, "filters": 3, "kernel_size": 1}, {"type": kind, **fields}, {"type": "flatten"}]
+
+
+IMAGE, SEQUENCE = (6, 5, 2), (7, 2)
+CASES: dict[str, tuple[tuple[int, ...], list[Any]]] = {
+    "conv2d": (IMAGE, windowed("conv2d", filters=3, kernel_size=3)),
+    "conv2d without bias": (IMAGE, windowed("conv2d", filters=3, kernel_size=[2, 3], use_bias=False)),
+    "conv2d same": (IMAGE, windowed("conv2d", filters=3, kernel_size=3, padding="same")),
+    "conv2d same, even kernel": (IMAGE, windowed("conv2d", filters=2, kernel_size=4, padding="same")),
+    "conv2d same, strides 2": (
+        IMAGE,
+        windowed("conv2d", filters=3, kernel_size=3, strides=2, padding="same"),
+    ),
+    "conv2d same, strides 3 and 2": (
+        IMAGE,
+        windowed("conv2d", filters=2, kernel_size=[2, 4], strides=[3, 2], padding="same"),
+    ),
+    "conv2d strides beyond the kernel": (
+        IMAGE,
+        windowed("conv2d", filters=2, kernel_size=1, strides=2, padding="same"),
+    ),
+    "conv1d": (SEQUENCE, windowed("conv1d", filters=3, kernel_size=3, strides=2)),
+    "conv1d same": (SEQUENCE, windowed("conv1d", filters=3, kernel_size=4, strides=2, padding="same")),
+    "max_pooling2d": (IMAGE, pooled("max_pooling2d")),
+    "max_pooling2d same": (IMAGE, pooled("max_pooling2d", pool_size=3, strides=2, padding="same")),
+    "max_pooling1d same": (SEQUENCE, pooled("max_pooling1d", pool_size=2, padding="same")),
+    "average_pooling2d": (IMAGE, pooled("average_pooling2d", pool_size=[3, 2], strides=[1, 2])),
+    "average_pooling2d same": (IMAGE, pooled("average_pooling2d", pool_size=3, strides=2, padding="same")),
+    "average_pooling1d same": (SEQUENCE, pooled("average_pooling1d", pool_size=3, padding="same")),
+    "global_average_pooling": (IMAGE, pooled("global_average_pooling")[:2]),
+    "global_average_pooling 1d": (SEQUENCE, [{"type": "dense", "units": 3}, "global_average_pooling"]),
+    "global_max_pooling": (IMAGE, pooled("global_max_pooling")[:2]),
+    "global_max_pooling 1d": (SEQUENCE, [{"type": "dense", "units": 3}, "global_max_pooling"]),
+    "reshape": (
+        (24,),
+        [{"type": "reshape", "target_shape": [4, -1, 2]}, *windowed("conv2d", filters=2, kernel_size=2)],
+    ),
+}
+
+
+def check_layer(kit: Any, name: str, **changes: Any) -> None:
+    """Outputs, loss and gradients of a case in float64, in training and out of it."""
+    shape, layers = CASES[name]
+    job = kit.job(layers=[*layers, {"type": "dense", "units": 2}], **changes)
+    draw = np.random.default_rng(4)
+    assert output_units(job.model, shape) == 2
+    places = model_weights(job.model, shape)
+    weights = {place.name: draw.standard_normal(place.tensor.shape) for place in places}
+    x, y = draw.standard_normal((6, *shape)), draw.standard_normal((6, 2))
+    trainer = kit.adapter.build(job, input_shape=shape, weights=weights, x=x, y=y)
+    for given, read in zip(weights.items(), trainer.weights().items(), strict=True):
+        assert given[0] == read[0]
+        np.testing.assert_array_equal(given[1], read[1])
+    np.testing.assert_allclose(trainer.outputs(x), numpy_outputs(job, weights, x), rtol=1e-12, atol=1e-13)
+
+    def loss(weights: Weights) -> float:
+        return float(((numpy_outputs(job, weights, x[:4]) - y[:4]) ** 2).mean())
+
+    first = Block(indices=np.arange(4)[None], learning_rates=np.ones(1), first_step=0)
+    (before,) = trainer.train(first)
+    assert before == pytest.approx(loss(weights), rel=1e-12)
+    after = trainer.weights()
+    for place in places:
+        array = weights[place.name]
+        direction = draw.standard_normal(array.shape)
+        sides = [loss({**weights, place.name: array + step * direction}) for step in (1e-5, -1e-5)]
+        slope = float((direction * (array - after[place.name])).sum())
+        assert slope == pytest.approx((sides[0] - sides[1]) / 2e-5, rel=1e-6, abs=1e-8), place.name
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_layer_and_its_gradients_follow_the_formula(name: str, kit: Any) -> None:
+    check_layer(kit, name)
+
+
+@pytest.mark.parametrize("name", ["conv2d same, strides 2", "average_pooling2d same"])
+def test_every_execution_knows_the_layer(name: str, kit: Any) -> None:
+    check_layer(kit, name, execution="eager")
+    check_layer(kit, name, execution="compiled")
+
+
+def test_the_check_sees_padding_shared_evenly(monkeypatch: pytest.MonkeyPatch, kit: Any) -> None:
+    module = check_layer.__globals__
+    monkeypatch.setitem(module, "padding_before", lambda size, window, stride: (window - 1) // 2)  # noqa: ARG005
+    with pytest.raises(AssertionError, match="Not equal"):
+        check_layer(kit, "conv2d same, strides 2")
+
+
+def test_the_check_sees_a_flattening_with_the_channels_first(
+    monkeypatch: pytest.MonkeyPatch, kit: Any
+) -> None:
+    def channels_first(_: Any, __: Weights, x: np.ndarray) -> np.ndarray:
+        return np.moveaxis(x, -1, 1).reshape(len(x), -1)
+
+    monkeypatch.setitem(FORMULAS, "flatten", channels_first)
+    with pytest.raises(AssertionError, match="Not equal"):
+        check_layer(kit, "conv2d")
+
+
+def test_default_weights_of_every_layer_have_its_names_and_shapes(kit: Any) -> None:
+    for shape, layers in CASES.values():
+        job = kit.job(layers=[*layers, {"type": "dense", "units": 2}])
+        drawn = kit.adapter.default_weights(job, input_shape=shape, seed=1)
+        shapes = {place.name: place.tensor.shape for place in model_weights(job.model, shape)}
+        assert {name: array.shape for name, array in drawn.items()} == shapes
+        assert layer_shapes(job.model, shape)[-1] == (2,)

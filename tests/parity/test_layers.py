@@ -1,0 +1,134 @@
+"""Models of every layer, step by step in every framework, within the bars of `test_steps`.
+
+Float32 may differ by 5e-7 after 100 steps, and by 1e-5 where there are convolutions or batch
+normalization, whose sums the frameworks take in another order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+HEAD = {"type": "dense", "units": 3}
+DEEP = [
+    {"type": "conv2d", "filters": 4, "kernel_size": 3, "padding": "same", "activation": "relu"},
+    {"type": "max_pooling2d", "pool_size": 2},
+    {
+        "type": "conv2d",
+        "filters": 5,
+        "kernel_size": 3,
+        "strides": 2,
+        "padding": "same",
+        "activation": "leaky_relu",
+    },
+    {"type": "flatten"},
+    HEAD,
+]
+AVERAGED = [
+    {"type": "conv2d", "filters": 4, "kernel_size": [2, 3], "activation": "gelu"},
+    {"type": "average_pooling2d", "pool_size": 3, "strides": 2, "padding": "same"},
+    {"type": "global_average_pooling"},
+    HEAD,
+]
+LARGEST = [
+    {"type": "reshape", "target_shape": [8, 8, 1]},
+    {"type": "conv2d", "filters": 4, "kernel_size": 3, "use_bias": False},
+    {"type": "max_pooling2d", "pool_size": 3, "strides": 2, "padding": "same"},
+    {"type": "global_max_pooling"},
+    HEAD,
+]
+ONE_AXIS = [
+    {"type": "conv1d", "filters": 4, "kernel_size": 4, "strides": 2, "padding": "same", "activation": "silu"},
+    {"type": "dropout", "rate": 0.3},
+    {"type": "average_pooling1d", "pool_size": 2, "padding": "same"},
+    {"type": "max_pooling1d", "pool_size": 2, "strides": 1},
+    {"type": "flatten"},
+    HEAD,
+]
+MOMENTUM = {"type": "sgd", "learning_rate": 0.02, "momentum": 0.9}
+ADAM = {"type": "adam", "learning_rate": 0.002}
+
+MODELS: dict[str, tuple[float, dict[str, Any]]] = {
+    "convolutions": (1e-5, {"layers": DEEP, "input_shape": [8, 7, 2]}),
+    "average pooling": (1e-5, {"layers": AVERAGED, "input_shape": [8, 8, 2], "optimizer": MOMENTUM}),
+    "max pooling": (1e-5, {"layers": LARGEST, "input_shape": [64], "optimizer": MOMENTUM}),
+    "one axis": (1e-5, {"layers": ONE_AXIS, "input_shape": [15, 2], "optimizer": MOMENTUM}),
+    "convolutions with Adam": (1e-5, {"layers": DEEP, "input_shape": [8, 7, 2], "optimizer": ADAM}),
+}
+"""Name, float32's bar, and the case."""
+
+FAULTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "average for max pooling": (
+        {"layers": LARGEST, "input_shape": [64]},
+        {
+            "layers": [*LARGEST[:2], {**LARGEST[2], "type": "average_pooling2d"}, *LARGEST[3:]],
+            "input_shape": [64],
+        },
+    ),
+}
+"""Names, the declared case, and the one with a fault; both have weights of the same shapes."""
+
+
+@pytest.fixture(scope="module")
+def trained(train: Callable[..., Any], make_case: Callable[..., Any]) -> Any:
+    cases = []
+    for name, (_, case) in MODELS.items():
+        cases += [make_case(f"float64 {name}", steps=50, **case)]
+        cases += [make_case(f"float32 {name}", steps=100, precision="float32", **case)]
+    for name, (right, wrong) in FAULTS.items():
+        cases += [make_case(name, steps=50, **right), make_case(f"{name} (fault)", steps=50, **wrong)]
+        cases[-1]["data_of"] = name
+    return train(
+        [*cases, make_case("again", steps=50, data_of="float64 convolutions", **MODELS["convolutions"][1])]
+    )
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_in_float64_the_first_step_agrees_to_1e_12_and_fifty_to_1e_10(
+    name: str, trained: Any, pairs: Callable[..., Any]
+) -> None:
+    for pair in pairs(f"float64 {name}", trained):
+        assert pair.difference("start") == 0
+        assert pair.first_update_difference() <= 1e-12
+        assert pair.difference("first") <= 1e-12
+        one, other = pair.both("losses")
+        assert abs(one[0] - other[0]) <= 1e-12 * abs(one[0])
+        for what in ("losses", "end", "outputs"):
+            assert pair.difference(what) <= 1e-10
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_in_float32_a_hundred_steps_stay_within_the_bar(
+    name: str, trained: Any, pairs: Callable[..., Any]
+) -> None:
+    bar = MODELS[name][0]
+    for pair in pairs(f"float32 {name}", trained):
+        assert pair.difference("start") == 0
+        assert pair.first_loss_ulps() <= 4
+        assert pair.difference("end") <= bar
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_fault_in_a_layer_breaks_the_bar(name: str, trained: Any, pairs: Callable[..., Any]) -> None:
+    first, *others = trained
+    faulty = {
+        framework: {
+            key.replace(f"{name} (fault)/", f"{name}/"): array
+            for key, array in trained[framework].items()
+            if key.startswith(f"{name} (fault)/")
+        }
+        for framework in others
+    }
+    for pair in pairs(name, {first: trained[first], **faulty}):
+        assert pair.difference("start") == 0
+        assert pair.difference("end") > 1e-10
+
+
+def test_a_rerun_in_the_same_framework_is_the_same_to_the_last_bit(trained: Any) -> None:
+    for arrays in trained.values():
+        names = [name for name in arrays if name.startswith("again/")]
+        assert names
+        for name in names:
+            assert arrays[name].tobytes() == arrays[name.replace("again/", "float64 convolutions/")].tobytes()

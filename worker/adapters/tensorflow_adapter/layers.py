@@ -1,0 +1,83 @@
+"""The Keras layer of each layer of a job. Defaults of Keras decide nothing: every argument is given."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+from shared.spec.layers import Layer
+from shared.spec.layers.basic import ActivationLayer, Dense, Dropout, Flatten, Reshape
+from shared.spec.layers.convolution import Conv1D, Conv2D
+from shared.spec.layers.pooling import (
+    AveragePooling1D,
+    AveragePooling2D,
+    GlobalAveragePooling,
+    GlobalMaxPooling,
+    MaxPooling1D,
+    MaxPooling2D,
+)
+from worker.adapters.tensorflow_adapter.activations import ACTIVATIONS
+
+_POOLS = {
+    MaxPooling1D: keras.layers.MaxPooling1D,
+    MaxPooling2D: keras.layers.MaxPooling2D,
+    AveragePooling1D: keras.layers.AveragePooling1D,
+    AveragePooling2D: keras.layers.AveragePooling2D,
+}
+_GLOBAL_POOLS = {
+    (GlobalAveragePooling, 1): keras.layers.GlobalAveragePooling1D,
+    (GlobalAveragePooling, 2): keras.layers.GlobalAveragePooling2D,
+    (GlobalMaxPooling, 1): keras.layers.GlobalMaxPooling1D,
+    (GlobalMaxPooling, 2): keras.layers.GlobalMaxPooling2D,
+}
+
+
+def keras_layer(  # noqa: PLR0911 -- one a layer type
+    layer: Layer, shape: tuple[int, ...], *, precision: str, initializers: bool
+) -> Any:
+    """The Keras layer for an input of this shape, not yet built; None for dropout, whose masks are given.
+
+    `initializers` is whether the weights start at Keras's own defaults; else they are to be assigned.
+    """
+    zeros = {} if initializers else {"kernel_initializer": "zeros"}
+    match layer:
+        case Dense():
+            return keras.layers.Dense(layer.units, **_affine(layer), **zeros, dtype=precision)
+        case Flatten():
+            return keras.layers.Flatten(dtype=precision)
+        case Reshape():
+            return keras.layers.Reshape(layer.target_shape, dtype=precision)
+        case ActivationLayer():
+            return keras.layers.Activation(ACTIVATIONS[layer.activation], dtype=precision)
+        case Dropout():
+            return None
+        case Conv1D() | Conv2D():
+            make = keras.layers.Conv1D if isinstance(layer, Conv1D) else keras.layers.Conv2D
+            return make(
+                layer.filters,
+                layer.kernel_size,
+                strides=layer.strides,
+                padding=layer.padding,
+                data_format="channels_last",
+                **_affine(layer),
+                **zeros,
+                dtype=precision,
+            )
+        case MaxPooling1D() | MaxPooling2D() | AveragePooling1D() | AveragePooling2D():
+            return _POOLS[type(layer)](
+                layer.pool_size,
+                strides=layer.strides,
+                padding=layer.padding,
+                data_format="channels_last",
+                dtype=precision,
+            )
+        case GlobalAveragePooling() | GlobalMaxPooling():
+            make = _GLOBAL_POOLS[type(layer), len(shape) - 1]
+            return make(data_format="channels_last", dtype=precision)
+    raise TypeError(f"no Keras layer for {layer.type}")
+
+
+def _affine(layer: Dense | Conv1D | Conv2D) -> dict[str, Any]:
+    activation = ACTIVATIONS[layer.activation] if layer.activation != "linear" else None
+    return {"activation": activation, "use_bias": layer.use_bias}

@@ -1,0 +1,114 @@
+"""Convolutions and poolings over channels_last inputs, on modules that take the channels first.
+
+The input is seen with its axes permuted, not copied, so that flattening afterwards goes over the numbers
+in Keras's order.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F  # noqa: N812 -- PyTorch's own name for it
+from torch import nn
+
+from shared.spec.layers.convolution import Conv1D, Conv2D, pair
+from shared.spec.layers.pooling import AveragePooling1D, AveragePooling2D, MaxPooling1D, MaxPooling2D
+from worker.adapters.torch_adapter.activations import ACTIVATIONS
+from worker.adapters.torch_adapter.stored import affine_stored, maker
+
+Tensor = Any
+Pooling = MaxPooling1D | MaxPooling2D | AveragePooling1D | AveragePooling2D
+
+
+class Convolution(nn.Module):  # type: ignore[misc]
+    """A conv1d or conv2d."""
+
+    def __init__(
+        self, layer: Conv1D | Conv2D, shape: tuple[int, ...], *, initializers: bool, **where: Any
+    ) -> None:
+        super().__init__()
+        one_axis = isinstance(layer, Conv1D)
+        window = (layer.kernel_size,) if isinstance(layer, Conv1D) else pair(layer.kernel_size)
+        strides = (layer.strides,) if isinstance(layer, Conv1D) else pair(layer.strides)
+        make = maker(nn.Conv1d if one_axis else nn.Conv2d, initializers=initializers)
+        self.convolution = make(
+            shape[-1], layer.filters, window, stride=strides, bias=layer.use_bias, **where
+        )
+        self._padding = padding(layer.padding, shape, window, strides)
+        self._activation = ACTIVATIONS[layer.activation]
+        # Keras's (…, channels, filters) is PyTorch's (filters, channels, …)
+        self.stored = affine_stored(self.convolution, *((2, 1, 0) if one_axis else (3, 2, 0, 1)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The activated convolution of x (b, *axes, channels)."""
+        x = x.movedim(-1, 1)
+        if any(self._padding):
+            x = F.pad(x, self._padding)
+        return self._activation(self.convolution(x).movedim(1, -1))
+
+
+class Pool(nn.Module):  # type: ignore[misc]
+    """A max or average pooling; one axis is pooled as two, of which the first has length 1."""
+
+    def __init__(self, layer: Pooling, shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self._one_axis = isinstance(layer, MaxPooling1D | AveragePooling1D)
+        self._largest = isinstance(layer, MaxPooling1D | MaxPooling2D)
+        window, strides = pair(layer.pool_size), pair(layer.strides or layer.pool_size)
+        if self._one_axis:
+            shape = (1, *shape)
+        self._window = (1, window[1]) if self._one_axis else window
+        self._strides = (1, strides[1]) if self._one_axis else strides
+        self._padding = padding(layer.padding, shape, self._window, self._strides)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The pooled x (b, *axes, channels)."""
+        if self._one_axis:
+            x = x.unsqueeze(1)
+        x = x.movedim(-1, 1)
+        x = (self._maximum(x) if self._largest else self._mean(x)).movedim(1, -1)
+        return x.squeeze(1) if self._one_axis else x
+
+    def _maximum(self, x: Tensor) -> Tensor:
+        if any(self._padding):
+            x = F.pad(x, self._padding, value=float("-inf"))
+        return F.max_pool2d(x, self._window, self._strides)
+
+    def _mean(self, x: Tensor) -> Tensor:
+        if not any(self._padding):
+            return F.avg_pool2d(x, self._window, self._strides)
+        inside = F.pad(torch.ones_like(x[:1, :1]), self._padding)
+        return self._sums(F.pad(x, self._padding)) / self._sums(inside)
+
+    def _sums(self, x: Tensor) -> Tensor:
+        return F.avg_pool2d(x, self._window, self._strides, divisor_override=1)
+
+
+class GlobalAverage(nn.Module):  # type: ignore[misc]
+    """The mean over all axes between the batch and the channels."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(b, *axes, channels) → (b, channels)."""
+        return x.flatten(1, -2).mean(dim=1)
+
+
+class GlobalMax(nn.Module):  # type: ignore[misc]
+    """The largest over all axes between the batch and the channels."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(b, *axes, channels) → (b, channels)."""
+        return x.flatten(1, -2).amax(dim=1)
+
+
+def padding(
+    kind: str, shape: tuple[int, ...], window: tuple[int, ...], strides: tuple[int, ...]
+) -> tuple[int, ...]:
+    """What F.pad adds for `same` padding as `shared.spec.layers.convolution` has it, last axis first."""
+    if kind == "valid":
+        return (0, 0) * len(window)
+    added: list[int] = []
+    for size, width, stride in zip(reversed(shape[:-1]), reversed(window), reversed(strides), strict=True):
+        whole = max((-(-size // stride) - 1) * stride + width - size, 0)
+        added += [whole // 2, whole - whole // 2]
+    return tuple(added)

@@ -1,0 +1,93 @@
+"""The torch.nn module of each layer of a job. A module with weights has them in its `stored`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import nn
+
+from shared.layer_shapes import output_shape
+from shared.spec.layers import Layer
+from shared.spec.layers.basic import ActivationLayer, Dense, Dropout, Flatten, Reshape
+from shared.spec.layers.convolution import Conv1D, Conv2D
+from shared.spec.layers.pooling import (
+    AveragePooling1D,
+    AveragePooling2D,
+    GlobalAveragePooling,
+    GlobalMaxPooling,
+    MaxPooling1D,
+    MaxPooling2D,
+)
+from worker.adapters.torch_adapter.activations import ACTIVATIONS
+from worker.adapters.torch_adapter.convolution import Convolution, GlobalAverage, GlobalMax, Pool
+from worker.adapters.torch_adapter.stored import affine_stored, maker
+
+Tensor = Any
+
+
+def torch_layer(  # noqa: PLR0911 -- one a layer type
+    layer: Layer, shape: tuple[int, ...], *, initializers: bool, **where: Any
+) -> Any:
+    """The module for an input of this shape; `where` has its device and dtype.
+
+    `initializers` is whether the weights start at torch.nn's own defaults; else they are to be loaded.
+    """
+    match layer:
+        case Dense():
+            return DenseModule(layer, shape, initializers=initializers, **where)
+        case Flatten():
+            return nn.Flatten()
+        case Reshape():
+            return Reshaped(layer, shape)
+        case ActivationLayer():
+            return Activation(layer.activation)
+        case Dropout():
+            return nn.Identity()
+        case Conv1D() | Conv2D():
+            return Convolution(layer, shape, initializers=initializers, **where)
+        case MaxPooling1D() | MaxPooling2D() | AveragePooling1D() | AveragePooling2D():
+            return Pool(layer, shape)
+        case GlobalAveragePooling():
+            return GlobalAverage()
+        case GlobalMaxPooling():
+            return GlobalMax()
+    raise TypeError(f"no module for {layer.type}")
+
+
+class DenseModule(nn.Module):  # type: ignore[misc]
+    """A Linear, whose weight is the kernel transposed, and its activation."""
+
+    def __init__(self, layer: Dense, shape: tuple[int, ...], *, initializers: bool, **where: Any) -> None:
+        super().__init__()
+        make = maker(nn.Linear, initializers=initializers)
+        self.linear = make(shape[-1], layer.units, bias=layer.use_bias, **where)
+        self._activation = ACTIVATIONS[layer.activation]
+        self.stored = affine_stored(self.linear, 1, 0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(…, inputs) → (…, units)."""
+        return self._activation(self.linear(x))
+
+
+class Activation(nn.Module):  # type: ignore[misc]
+    """An activation function as a module."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self._function = ACTIVATIONS[name]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The function of x."""
+        return self._function(x)
+
+
+class Reshaped(nn.Module):  # type: ignore[misc]
+    """Another shape of the same numbers."""
+
+    def __init__(self, layer: Reshape, shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self._shape = output_shape(layer, shape)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(b, …) → (b, *shape)."""
+        return x.reshape(len(x), *self._shape)
