@@ -49,7 +49,11 @@ PARTS: list[tuple[str, list[str], Any]] = [
         ],
         loss,
     ),
-    ("optimizer", ["Sgd", "Adam", "AdamW", "RmsProp"], optimizer),
+    (
+        "optimizer",
+        ["Sgd", "Adam", "AdamW", "Adamax", "Nadam", "RmsProp", "Adagrad", "Adadelta"],
+        optimizer,
+    ),
     (
         "schedule",
         [

@@ -42,7 +42,10 @@ def printable(text: str) -> str:
 def nearest(word: str, known: Iterable[str]) -> str | None:
     """The known word most like the given one, if any is like it."""
     by_folded = {k.lower(): k for k in known}
-    found = difflib.get_close_matches(word.lower()[:100], by_folded, n=1, cutoff=0.6)
+    folded = word.lower()[:100]
+    # letters that changed places are the likelier slip: adma is adam, though nearer to adamax
+    swapped = [known for known in by_folded if sorted(known) == sorted(folded)]
+    found = swapped or difflib.get_close_matches(folded, by_folded, n=1, cutoff=0.6)
     return by_folded[found[0]] if found else None
 
 

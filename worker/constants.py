@@ -6,10 +6,22 @@ Adapters round each once to the run's precision and use them in the order of ope
 
 from __future__ import annotations
 
+from math import ceil, log
+
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.spec.optimizer import Adam, AdamW, Optimizer, RmsProp, Sgd
+from shared.spec.optimizer import (
+    Adadelta,
+    Adagrad,
+    Adam,
+    Adamax,
+    AdamW,
+    Nadam,
+    Optimizer,
+    RmsProp,
+    Sgd,
+)
 
 
 def update_constants(
@@ -20,21 +32,46 @@ def update_constants(
     `learning_rates` (n,) are those of n consecutive updates, `first_step` the updates done before them;
     t = first_step + 1 … first_step + n.
 
-        sgd, rmsprop   learning_rate      η
-        adam, adamw    step_size          η/(1 − β₁ᵗ)
-                       root_correction    √(1 − β₂ᵗ)
-        adamw          decay              η·λ
+        sgd, rmsprop, adagrad, adadelta   learning_rate     η
+        adam, adamw, adamax               step_size         η/(1 − β₁ᵗ)
+        nadam                             moment_size       η·μₜ₊₁/(1 − Πₜ₊₁)
+                                          gradient_size     η·(1 − μₜ)/(1 − Πₜ)
+        adam, adamw, nadam                root_correction   √(1 − β₂ᵗ)
+        adamw                             decay             η·λ
     """
-    if isinstance(optimizer, Sgd | RmsProp):
+    if isinstance(optimizer, Sgd | RmsProp | Adagrad | Adadelta):
         return {"learning_rate": learning_rates}
     t = np.arange(first_step + 1, first_step + len(learning_rates) + 1)
-    constants = {
-        "step_size": learning_rates / (1.0 - integer_power(optimizer.beta_1, t)),
-        "root_correction": np.sqrt(1.0 - integer_power(optimizer.beta_2, t)),
-    }
+    if isinstance(optimizer, Nadam):
+        momentum, product = _warming_momentum(optimizer, t)
+        following, next_product = _warming_momentum(optimizer, t + 1)
+        constants = {
+            "moment_size": learning_rates * following / (1.0 - next_product),
+            "gradient_size": learning_rates * (1.0 - momentum) / (1.0 - product),
+        }
+    else:
+        constants = {"step_size": learning_rates / (1.0 - integer_power(optimizer.beta_1, t))}
+    if not isinstance(optimizer, Adamax):
+        constants["root_correction"] = np.sqrt(1.0 - integer_power(optimizer.beta_2, t))
     if isinstance(optimizer, AdamW):
         constants["decay"] = learning_rates * optimizer.weight_decay
     return constants
+
+
+def _warming_momentum(
+    optimizer: Nadam, t: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Nadam's μₜ and Πₜ at consecutive counts t from 1 on."""
+    # Πₜ ≤ β₁ᵗ, and below 2⁻⁶⁰ it leaves 1 − Πₜ at 1: later factors need no multiplying
+    enough = ceil(60 * log(2) / -log(max(optimizer.beta_1, 0.1)))
+    early = np.arange(1, min(int(t[-1]), enough) + 1)
+    products = np.cumprod(_momentum(optimizer, early))
+    return _momentum(optimizer, t), products[np.minimum(t, len(early)) - 1]
+
+
+def _momentum(optimizer: Nadam, t: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Nadam's μₜ."""
+    return optimizer.beta_1 * (1.0 - 0.5 * integer_power(0.96**optimizer.momentum_decay, t))
 
 
 def integer_power(base: float, exponents: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -51,21 +88,47 @@ def integer_power(base: float, exponents: NDArray[np.int64]) -> NDArray[np.float
 def fixed_constants(optimizer: Optimizer) -> dict[str, float]:
     """What stays the same, by name: the complements 1 − β are taken in float64, before any rounding.
 
-    sgd            momentum μ
-    adam, adamw    one_minus_beta_1, one_minus_beta_2, epsilon
-    rmsprop        one_minus_rho, momentum μ, epsilon
-    all but adamw  weight_decay λ, of the L2 penalty's gradient
+    sgd, rmsprop                momentum μ
+    adam, adamw, adamax, nadam  one_minus_beta_1
+    adam, adamw, nadam          one_minus_beta_2
+    adamax                      beta_2
+    rmsprop, adadelta           one_minus_rho
+    all but sgd                 epsilon
+    all but adamw               weight_decay λ, of the L2 penalty's gradient
     """
     constants: dict[str, float] = {}
     if isinstance(optimizer, Sgd | RmsProp):
         constants["momentum"] = optimizer.momentum
-    if isinstance(optimizer, Adam | AdamW):
+    if isinstance(optimizer, Adam | AdamW | Adamax | Nadam):
         constants["one_minus_beta_1"] = 1.0 - optimizer.beta_1
+    if isinstance(optimizer, Adam | AdamW | Nadam):
         constants["one_minus_beta_2"] = 1.0 - optimizer.beta_2
-    if isinstance(optimizer, RmsProp):
+    if isinstance(optimizer, Adamax):
+        constants["beta_2"] = optimizer.beta_2
+    if isinstance(optimizer, RmsProp | Adadelta):
         constants["one_minus_rho"] = 1.0 - optimizer.rho
-    if isinstance(optimizer, Adam | AdamW | RmsProp):
+    if not isinstance(optimizer, Sgd):
         constants["epsilon"] = optimizer.epsilon
     if not isinstance(optimizer, AdamW):
         constants["weight_decay"] = optimizer.weight_decay
     return constants
+
+
+def slot_starts(optimizer: Optimizer) -> dict[str, float]:
+    """The state kept for each weight, by the letter its formula gives it, and the value it starts at."""
+    match optimizer:
+        case Sgd():
+            letters = "v" if optimizer.momentum > 0 else ""
+        case Adam() | AdamW():
+            letters = "mvh" if optimizer.amsgrad else "mv"
+        case Adamax():
+            letters = "mu"
+        case Nadam():
+            letters = "mv"
+        case RmsProp():
+            letters = "v" + "a" * optimizer.centered + "b" * (optimizer.momentum > 0)
+        case Adagrad():
+            return {"v": optimizer.initial_accumulator_value}
+        case Adadelta():
+            letters = "vd"
+    return dict.fromkeys(letters, 0.0)

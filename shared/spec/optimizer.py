@@ -9,9 +9,23 @@ square brackets is one constant, as `worker.constants` names it.
              nesterov: v ← μ·v − η·g, w ← w + (μ·v − η·g)         (Sutskever et al. 2013)
     adam     m ← m + [1−β₁]·(g − m), v ← v + [1−β₂]·(g·g − v)
              w ← w − ([η/(1−β₁ᵗ)]·m) / (√v/[√(1−β₂ᵗ)] + ε)        (Kingma & Ba 2015, algorithm 1)
+             amsgrad: h ← max(h, v) stands for v in w's update    (Reddi et al. 2018)
     adamw    w ← w − [η·λ]·w, then adam without decay             (Loshchilov & Hutter 2019)
+    adamax   m as in adam, u ← max(β₂·u, |g|)                     (Kingma & Ba 2015, algorithm 2,
+             w ← w − ([η/(1−β₁ᵗ)]·m) / (u + ε)                    with ε against a u of 0)
+    nadam    m and v as in adam, μₜ = β₁·(1 − ½·0.96^(t·ψ))       (Dozat 2016, with β₁ in m,
+             w ← w − ([η·μₜ₊₁/(1−Πₜ₊₁)]·m + [η·(1−μₜ)/(1−Πₜ)]·g)  as both Keras and PyTorch)
+                     / (√v/[√(1−β₂ᵗ)] + ε), where Πₜ = μ₁·…·μₜ
     rmsprop  v ← v + [1−ρ]·(g·g − v), u = g/(√v + ε)              (Tieleman & Hinton 2012)
              w ← w − η·u; with momentum μ: b ← μ·b + u, w ← w − η·b
+             centered: a ← a + [1−ρ]·(g − a),                     (Graves 2013, with ε
+             u = g/(√max(v − a·a, 0) + ε)                         outside the root)
+    adagrad  v ← v + g·g from v = a₀, w ← w − η·(g/(√v + ε))      (Duchi et al. 2011, with a₀)
+    adadelta v ← v + [1−ρ]·(g·g − v), u = (√(d + ε)/√(v + ε))·g   (Zeiler 2012, who has η = 1)
+             d ← d + [1−ρ]·(u·u − d), w ← w − η·u
+
+The maximum of amsgrad is of v before its correction, as in Keras and PyTorch. Each state starts at 0
+where nothing else is said. `momentum_decay` is ψ, `initial_accumulator_value` a₀.
 
 `weight_decay` λ is the L2 penalty's gradient, g ← g + λ·w after clipping, for all but adamw, where
 it is decoupled. It applies to every trainable weight. Clipping, at most one kind:
@@ -69,6 +83,8 @@ class Adam(_Optimizer):
     beta_1: Fraction = 0.9
     beta_2: Fraction = 0.999
     epsilon: Positive = 1e-7
+    amsgrad: bool = False
+    """Divide by the largest second moment so far."""
 
 
 class AdamW(_Optimizer):
@@ -80,6 +96,30 @@ class AdamW(_Optimizer):
     beta_1: Fraction = 0.9
     beta_2: Fraction = 0.999
     epsilon: Positive = 1e-7
+    amsgrad: bool = False
+    """Divide by the largest second moment so far."""
+
+
+class Adamax(_Optimizer):
+    """Adam with the decayed maximum of |g| for the root of the second moment."""
+
+    type: Literal["adamax"]
+    learning_rate: Positive = 0.001
+    beta_1: Fraction = 0.9
+    beta_2: Fraction = 0.999
+    epsilon: Positive = 1e-7
+
+
+class Nadam(_Optimizer):
+    """Adam with Nesterov's momentum, which warms up from half of beta_1."""
+
+    type: Literal["nadam"]
+    learning_rate: Positive = 0.001
+    beta_1: Fraction = 0.9
+    beta_2: Fraction = 0.999
+    epsilon: Positive = 1e-7
+    momentum_decay: NonNegative = 0.004
+    """How fast the momentum warms up. Dozat's and PyTorch's value; Keras has 1."""
 
 
 class RmsProp(_Optimizer):
@@ -90,6 +130,30 @@ class RmsProp(_Optimizer):
     rho: Fraction = 0.9
     momentum: Fraction = 0.0
     epsilon: Positive = 1e-7
+    centered: bool = False
+    """Divide by the gradient's deviation from its mean instead of its size."""
 
 
-Optimizer = Annotated[Sgd | Adam | AdamW | RmsProp, Field(discriminator="type"), Word]
+class Adagrad(_Optimizer):
+    """Adagrad; epsilon stands outside the root."""
+
+    type: Literal["adagrad"]
+    learning_rate: Positive = 0.001
+    initial_accumulator_value: NonNegative = 0.1
+    epsilon: Positive = 1e-7
+
+
+class Adadelta(_Optimizer):
+    """Adadelta; epsilon stands inside both roots. The defaults are those of its paper."""
+
+    type: Literal["adadelta"]
+    learning_rate: Positive = 1.0
+    rho: Fraction = 0.95
+    epsilon: Positive = 1e-6
+
+
+Optimizer = Annotated[
+    Sgd | Adam | AdamW | Adamax | Nadam | RmsProp | Adagrad | Adadelta,
+    Field(discriminator="type"),
+    Word,
+]

@@ -22,12 +22,15 @@ decays = st.sampled_from([{}, {"weight_decay": 0.01}, {"weight_decay": 0.3}])
 epsilons = st.sampled_from([{}, {"epsilon": 1e-3}, {"epsilon": 0.5}])
 
 
+KINDS = (
+    "sgd", "momentum", "nesterov", "adam", "adamw", "adamax", "nadam", "rmsprop", "adagrad", "adadelta",
+)  # fmt: skip
+
+
 @st.composite
 def optimizers(draw: st.DrawFn) -> dict[str, Any]:
     common = {"learning_rate": draw(rates)} | draw(clippings) | draw(decays)
-    match draw(
-        st.sampled_from(["sgd", "momentum", "nesterov", "adam", "adamw", "rmsprop", "rmsprop momentum"])
-    ):
+    match draw(st.sampled_from(KINDS)):
         case "sgd":
             own: dict[str, Any] = {"type": "sgd"}
         case "momentum":
@@ -36,10 +39,22 @@ def optimizers(draw: st.DrawFn) -> dict[str, Any]:
             own = {"type": "sgd", "momentum": draw(fractions), "nesterov": True}
         case ("adam" | "adamw") as kind:
             own = {"type": kind, "beta_1": draw(fractions), "beta_2": draw(fractions)} | draw(epsilons)
-        case "rmsprop":
-            own = {"type": "rmsprop", "rho": draw(fractions)} | draw(epsilons)
+            own["amsgrad"] = draw(st.booleans())
+        case "adamax":
+            own = {"type": "adamax", "beta_1": draw(fractions), "beta_2": draw(fractions)} | draw(epsilons)
+        case "nadam":
+            own = {"type": "nadam", "beta_1": draw(fractions), "beta_2": draw(fractions)} | draw(epsilons)
+            own["momentum_decay"] = draw(st.sampled_from([0.0, 0.004, 1.0, 10.0]))
+        case "adagrad":
+            own = {"type": "adagrad"} | draw(epsilons)
+            own["initial_accumulator_value"] = draw(st.sampled_from([0.0, 0.1, 2.0]))
+        case "adadelta":
+            own = {"type": "adadelta", "rho": draw(fractions)} | draw(epsilons)
         case _:
-            own = {"type": "rmsprop", "rho": draw(fractions), "momentum": draw(fractions)} | draw(epsilons)
+            own = {"type": "rmsprop", "rho": draw(fractions), "centered": draw(st.booleans())} | draw(
+                epsilons
+            )
+            own["momentum"] = draw(st.just(0.0) | fractions)
     return common | own
 
 
@@ -81,14 +96,38 @@ class NumPyOptimizer:
             return rate * g - o.momentum * v if o.nesterov else -v
         if o.type == "rmsprop":
             v = self.keep(f"v {name}", lambda v: v + (1 - o.rho) * (g * g - v), g)
-            u = g / (np.sqrt(v) + o.epsilon)
+            if o.centered:
+                v = v - self.keep(f"a {name}", lambda a: a + (1 - o.rho) * (g - a), g) ** 2
+            u = g / (np.sqrt(np.maximum(v, 0)) + o.epsilon)
             return rate * self.keep(f"b {name}", lambda b: o.momentum * b + u, g)
+        if o.type == "adagrad":
+            v = self.keep(f"v {name}", lambda v: v + g * g, g, start=o.initial_accumulator_value)
+            return rate * g / (np.sqrt(v) + o.epsilon)
+        if o.type == "adadelta":
+            v = self.keep(f"v {name}", lambda v: v + (1 - o.rho) * (g * g - v), g)
+            d = self.state.get(f"d {name}", 0.0)
+            u = np.sqrt((d + o.epsilon) / (v + o.epsilon)) * g
+            self.keep(f"d {name}", lambda d: d + (1 - o.rho) * (u * u - d), g)
+            return rate * u
+        return self.adam_step(name, g, t=t, rate=rate)
+
+    def adam_step(self, name: str, g: np.ndarray, *, t: int, rate: float) -> np.ndarray:
+        o = self.spec
         m = self.keep(f"m {name}", lambda m: m + (1 - o.beta_1) * (g - m), g)
+        if o.type == "adamax":
+            u = self.keep(f"u {name}", lambda u: np.maximum(o.beta_2 * u, np.abs(g)), g)
+            return rate / (1 - o.beta_1**t) * m / (u + o.epsilon)
         v = self.keep(f"v {name}", lambda v: v + (1 - o.beta_2) * (g * g - v), g)
+        if o.type == "nadam":
+            mu = o.beta_1 * (1 - 0.5 * 0.96 ** (np.arange(1, t + 2) * o.momentum_decay))
+            step = mu[t] * m / (1 - mu.prod()) + (1 - mu[t - 1]) * g / (1 - mu[:t].prod())
+            return rate * step / (np.sqrt(v / (1 - o.beta_2**t)) + o.epsilon)
+        if o.amsgrad:
+            v = self.keep(f"h {name}", lambda h: np.maximum(h, v), g)
         return rate / (1 - o.beta_1**t) * m / (np.sqrt(v) / np.sqrt(1 - o.beta_2**t) + o.epsilon)
 
-    def keep(self, slot: str, change: Any, like: np.ndarray) -> np.ndarray:
-        self.state[slot] = change(self.state.get(slot, np.zeros_like(like)))
+    def keep(self, slot: str, change: Any, like: np.ndarray, *, start: float = 0.0) -> np.ndarray:
+        self.state[slot] = change(self.state.get(slot, np.full_like(like, start)))
         return self.state[slot]
 
 
@@ -112,7 +151,7 @@ def check_updates(kit: Any, optimizer: dict[str, Any], *, falling: bool) -> None
         np.testing.assert_allclose(trained, weights[name], rtol=0, atol=1e-12 * np.abs(weights[name]).max())
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(optimizer=optimizers(), falling=st.booleans())
 def test_any_optimizer_follows_its_formula_step_by_step(optimizer: Any, falling: bool, kit: Any) -> None:
     check_updates(kit, optimizer, falling=falling)

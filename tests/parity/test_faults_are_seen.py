@@ -14,6 +14,8 @@ import pytest
 
 ADAM = {"type": "adam", "learning_rate": 0.002}
 MOMENTUM = {"type": "sgd", "learning_rate": 0.02, "momentum": 0.9}
+ADAGRAD = {"type": "adagrad", "learning_rate": 0.02}
+RMSPROP = {"type": "rmsprop", "learning_rate": 0.002}
 HALVING = {"schedule": {"type": "exponential", "decay_steps": 7, "decay_rate": 0.5}}
 DROPPING = [{"type": "dense", "units": 6}, {"type": "dropout", "rate": 0.5}, {"type": "dense", "units": 3}]
 
@@ -31,6 +33,22 @@ FAULTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "momentum through float32": (
         {"optimizer": MOMENTUM},
         {"optimizer": MOMENTUM | {"momentum": through_float32(0.9)}},
+    ),
+    "no maximum for amsgrad": (
+        {"optimizer": ADAM | {"amsgrad": True}},
+        {"optimizer": ADAM},
+    ),
+    "Keras's momentum decay for nadam's": (
+        {"optimizer": ADAM | {"type": "nadam"}},
+        {"optimizer": ADAM | {"type": "nadam", "momentum_decay": 1.0}},
+    ),
+    "PyTorch's start for Adagrad's": (
+        {"optimizer": ADAGRAD},
+        {"optimizer": ADAGRAD | {"initial_accumulator_value": 0.0}},
+    ),
+    "not centered for centered": (
+        {"optimizer": RMSPROP | {"centered": True}},
+        {"optimizer": RMSPROP},
     ),
     "momentum for nesterov": (
         {"optimizer": MOMENTUM},
@@ -75,6 +93,19 @@ def test_a_fault_in_the_declared_job_breaks_the_bar(
         for framework in others
     }
     for pair in pairs(name, {first: trained[first], **faulty}):
+        assert pair.difference("start") == 0
+        assert pair.difference("end") > 1e-10
+
+
+def test_epsilon_in_another_place_is_seen(
+    train: Callable[..., Any], make_case: Callable[..., Any], pairs: Callable[..., Any]
+) -> None:
+    kinds = ("adadelta", "adamax")
+    cases = [make_case(kind, steps=50, optimizer={"type": kind, "epsilon": 1e-6}) for kind in kinds]
+    right = train(cases, only="tensorflow")
+    wrong = train(cases, only="torch", fault="epsilon in another place")
+    for kind in kinds:
+        (pair,) = pairs(kind, right | wrong)
         assert pair.difference("start") == 0
         assert pair.difference("end") > 1e-10
 

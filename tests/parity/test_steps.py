@@ -33,6 +33,21 @@ OPTIMIZERS: dict[str, dict[str, Any]] = {
     "rmsprop": {"type": "rmsprop", "learning_rate": 0.002},
     "rmsprop momentum": {"type": "rmsprop", "learning_rate": 0.002, "momentum": 0.9},
 }
+MORE_OPTIMIZERS: dict[str, dict[str, Any]] = {
+    "adam amsgrad": {"type": "adam", "learning_rate": 0.002, "amsgrad": True},
+    "adamw amsgrad": {"type": "adamw", "learning_rate": 0.002, "amsgrad": True},
+    "adamax": {"type": "adamax", "learning_rate": 0.002},
+    "nadam": {"type": "nadam", "learning_rate": 0.002},
+    "nadam fast": {"type": "nadam", "learning_rate": 0.002, "momentum_decay": 1.0},
+    "rmsprop centered": {"type": "rmsprop", "learning_rate": 0.002, "centered": True},
+    "rmsprop centered momentum": {
+        "type": "rmsprop", "learning_rate": 0.001, "centered": True, "momentum": 0.9,
+    },
+    "adagrad": {"type": "adagrad", "learning_rate": 0.02},
+    "adagrad from 0": {"type": "adagrad", "learning_rate": 0.02, "initial_accumulator_value": 0.0},
+    "adadelta": {"type": "adadelta"},
+}  # fmt: skip
+"""Through the same clipping and decay as those above, so that one case for both will do."""
 CLIPPINGS: dict[str, dict[str, float]] = {
     "unclipped": {},
     "clip_value": {"clip_value": 0.02},
@@ -72,6 +87,13 @@ CHANGES: dict[str, dict[str, Any]] = (
         for name, optimizer in OPTIMIZERS.items()
         for clipping in CLIPPINGS
         for decay in DECAYS
+    }
+    | {f"optimizer {name}": {"optimizer": optimizer} for name, optimizer in MORE_OPTIMIZERS.items()}
+    | {
+        f"optimizer {name} under everything": {
+            "optimizer": optimizer | {"global_clip_norm": 0.2, "weight_decay": 0.03, "schedule": SCHEDULE}
+        }
+        for name, optimizer in MORE_OPTIMIZERS.items()
     }
     | {
         f"schedule {name}": {"optimizer": optimizer | {"schedule": SCHEDULE}}

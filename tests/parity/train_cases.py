@@ -162,10 +162,26 @@ def plant(fault: str, framework: str) -> None:
         # PyTorch's own momentum: b ← μ·b + g, w ← w − η·b; the same only while η is constant
 
         def _sgd(w: Any, g: Any, slots: Any, c: Any, *, nesterov: bool) -> None:  # noqa: ARG001
-            slots[0].mul_(c["momentum"]).add_(g)
-            w.sub_(slots[0] * c["learning_rate"])
+            slots["v"].mul_(c["momentum"]).add_(g)
+            w.sub_(slots["v"] * c["learning_rate"])
 
         optimizers._sgd = _sgd
+    elif fault == "epsilon in another place":
+        # outside both of Adadelta's roots; in Adamax's maximum as PyTorch has it, and none after it
+
+        def _adadelta(w: Any, g: Any, slots: Any, c: Any) -> None:
+            v = optimizers._follow(slots["v"], g * g, c["one_minus_rho"])
+            u = (slots["d"].sqrt() + c["epsilon"]) / (v.sqrt() + c["epsilon"]) * g
+            optimizers._follow(slots["d"], u * u, c["one_minus_rho"])
+            w.sub_(u * c["learning_rate"])
+
+        def _adamax(w: Any, g: Any, slots: Any, c: Any) -> None:
+            m = optimizers._follow(slots["m"], g, c["one_minus_beta_1"])
+            u = slots["u"].mul_(c["beta_2"])
+            u.copy_(u.maximum(g.abs() + c["epsilon"]))
+            w.sub_(m * c["step_size"] / u)
+
+        optimizers._adadelta, optimizers._adamax = _adadelta, _adamax
     else:
         raise ValueError(f"no fault {fault!r}")
 

@@ -63,7 +63,9 @@ def test_the_schema_offers_the_words_that_may_stand_alone() -> None:
         for field in ("loss", "optimizer", "initial_weights")
     }
 
-    assert words["optimizer"] == ["sgd", "adam", "adamw", "rmsprop"]
+    assert words["optimizer"] == [
+        "sgd", "adam", "adamw", "adamax", "nadam", "rmsprop", "adagrad", "adadelta",
+    ]  # fmt: skip
     assert words["initial_weights"] == ["shared", "framework"]
     assert "mse" in words["loss"]
 

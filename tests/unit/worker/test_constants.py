@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from shared.spec import Optimizer
-from worker.constants import fixed_constants, integer_power, update_constants
+from worker.constants import fixed_constants, integer_power, slot_starts, update_constants
 
 OPTIMIZER: TypeAdapter[Optimizer] = TypeAdapter(Optimizer)
 RATES = np.array([0.1, 0.2, 0.3])
@@ -22,8 +22,8 @@ def optimizer(**fields: Any) -> Optimizer:
     return OPTIMIZER.validate_python(fields)
 
 
-@pytest.mark.parametrize("kind", ["sgd", "rmsprop"])
-def test_sgd_and_rmsprop_take_the_learning_rates_as_they_are(kind: str) -> None:
+@pytest.mark.parametrize("kind", ["sgd", "rmsprop", "adagrad", "adadelta"])
+def test_optimizers_without_correction_take_the_learning_rates_as_they_are(kind: str) -> None:
     constants = update_constants(optimizer(type=kind), learning_rates=RATES, first_step=5)
     assert list(constants) == ["learning_rate"]
     assert constants["learning_rate"].tolist() == RATES.tolist()
@@ -38,6 +38,39 @@ def test_adam_corrects_both_moments_counting_updates_from_one() -> None:
         exact_1, exact_2 = 1 - Fraction(3, 4) ** t, 1 - Fraction(1, 2) ** t
         assert constants["step_size"][row] == pytest.approx(RATES[row] / float(exact_1), rel=1e-15)
         assert constants["root_correction"][row] == pytest.approx(float(exact_2) ** 0.5, rel=1e-15)
+
+
+def test_adamax_corrects_the_first_moment_alone() -> None:
+    adamax = optimizer(type="adamax", beta_1=0.75)
+    constants = update_constants(adamax, learning_rates=RATES, first_step=1)
+    assert list(constants) == ["step_size"]
+    assert constants["step_size"][0] == pytest.approx(RATES[0] / (1 - 0.75**2), rel=1e-15)
+
+
+@pytest.mark.parametrize("beta_1", [0.0, 0.05, 0.9, 0.999])
+@pytest.mark.parametrize("decay", [0.0, 0.004, 1.0])
+@pytest.mark.parametrize("first", [0, 1, 1_000, 100_000])
+def test_nadams_momentum_and_its_product_count_from_the_first_update(
+    beta_1: float, decay: float, first: int
+) -> None:
+    nadam = optimizer(type="nadam", beta_1=beta_1, momentum_decay=decay)
+    constants = update_constants(nadam, learning_rates=RATES, first_step=first)
+    assert list(constants) == ["moment_size", "gradient_size", "root_correction"]
+    mu = beta_1 * (1 - 0.5 * 0.96 ** (np.arange(1, first + 5) * decay))
+    product = np.cumprod(mu)
+    for row, t in enumerate(range(first + 1, first + 4)):
+        moment = RATES[row] * mu[t] / (1 - product[t])
+        gradient = RATES[row] * (1 - mu[t - 1]) / (1 - product[t - 1])
+        assert constants["moment_size"][row] == pytest.approx(moment, rel=1e-11)
+        assert constants["gradient_size"][row] == pytest.approx(gradient, rel=1e-11)
+
+
+def test_a_state_starts_where_its_formula_says() -> None:
+    assert slot_starts(optimizer(type="adam", amsgrad=True)) == {"m": 0.0, "v": 0.0, "h": 0.0}
+    assert slot_starts(optimizer(type="adagrad", initial_accumulator_value=0.3)) == {"v": 0.3}
+    assert slot_starts(optimizer(type="sgd")) == {}
+    everything = optimizer(type="rmsprop", centered=True, momentum=0.5)
+    assert list(slot_starts(everything)) == ["v", "a", "b"]
 
 
 def test_adamw_decays_by_the_rate_of_the_update() -> None:
@@ -73,9 +106,13 @@ def test_an_integer_power_is_right_to_the_last_places(base: float, exponent: int
         assert found == pytest.approx(float(expected), rel=1e-15 * max(exponent, 1))
 
 
-@given(st.integers(0, 10**7), st.lists(st.integers(1, 9), min_size=1, max_size=5))
-def test_cutting_into_blocks_changes_no_constant(first: int, cuts: list[int]) -> None:
-    adam, total = optimizer(type="adam"), sum(cuts)
+@given(
+    st.sampled_from(["adam", "nadam"]),
+    st.integers(0, 10**7),
+    st.lists(st.integers(1, 9), min_size=1, max_size=5),
+)
+def test_cutting_into_blocks_changes_no_constant(kind: str, first: int, cuts: list[int]) -> None:
+    adam, total = optimizer(type=kind), sum(cuts)
     rates = np.linspace(0.1, 0.2, total)
     whole = update_constants(adam, learning_rates=rates, first_step=first)
     done = 0

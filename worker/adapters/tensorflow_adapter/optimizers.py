@@ -11,12 +11,23 @@ from typing import Any
 
 import tensorflow as tf
 
-from shared.spec.optimizer import Adam, AdamW, Optimizer, RmsProp, Sgd
-from worker.constants import fixed_constants
+from shared.spec.optimizer import (
+    Adadelta,
+    Adagrad,
+    Adam,
+    Adamax,
+    AdamW,
+    Nadam,
+    Optimizer,
+    RmsProp,
+    Sgd,
+)
+from worker.constants import fixed_constants, slot_starts
 
 Tensor = Any
 Variable = Any
 Constants = Mapping[str, Tensor]
+Slots = Mapping[str, Variable]
 
 
 class Updater:
@@ -29,7 +40,10 @@ class Updater:
             name: tf.constant(value, precision) for name, value in fixed_constants(optimizer).items()
         }
         self._slots = [
-            [tf.Variable(tf.zeros_like(variable), trainable=False) for _ in range(_slot_count(optimizer))]
+            {
+                name: tf.Variable(tf.fill(variable.shape, tf.constant(start, precision)), trainable=False)
+                for name, start in slot_starts(optimizer).items()
+            }
             for variable in self._variables
         ]
 
@@ -47,41 +61,74 @@ class Updater:
                     _sgd(w, g, slots, c, nesterov=self._optimizer.nesterov)
                 case Adam() | AdamW():
                     _adam(w, g, slots, c)
+                case Adamax():
+                    _adamax(w, g, slots, c)
+                case Nadam():
+                    _nadam(w, g, slots, c)
                 case RmsProp():
                     _rmsprop(w, g, slots, c)
+                case Adagrad():
+                    _adagrad(w, g, slots, c)
+                case Adadelta():
+                    _adadelta(w, g, slots, c)
 
 
-def _slot_count(optimizer: Optimizer) -> int:
-    match optimizer:
-        case Sgd():
-            return 1 if optimizer.momentum > 0 else 0
-        case RmsProp():
-            return 2 if optimizer.momentum > 0 else 1
-        case _:
-            return 2
-
-
-def _sgd(w: Variable, g: Tensor, slots: list[Variable], c: Constants, *, nesterov: bool) -> None:
+def _sgd(w: Variable, g: Tensor, slots: Slots, c: Constants, *, nesterov: bool) -> None:
     step = c["learning_rate"] * g
-    if not slots:
+    if "v" not in slots:
         w.assign_sub(step)
         return
-    v = slots[0].assign(c["momentum"] * slots[0] - step)
+    v = slots["v"].assign(c["momentum"] * slots["v"] - step)
     w.assign_add(c["momentum"] * v - step if nesterov else v)
 
 
-def _adam(w: Variable, g: Tensor, slots: list[Variable], c: Constants) -> None:
-    m = slots[0].assign_add(c["one_minus_beta_1"] * (g - slots[0]))
-    v = slots[1].assign_add(c["one_minus_beta_2"] * (g * g - slots[1]))
+def _adam(w: Variable, g: Tensor, slots: Slots, c: Constants) -> None:
+    m = _follow(slots["m"], g, c["one_minus_beta_1"])
+    v = _follow(slots["v"], g * g, c["one_minus_beta_2"])
+    if "h" in slots:
+        v = slots["h"].assign(tf.maximum(slots["h"], v))
     w.assign_sub(c["step_size"] * m / (tf.sqrt(v) / c["root_correction"] + c["epsilon"]))
 
 
-def _rmsprop(w: Variable, g: Tensor, slots: list[Variable], c: Constants) -> None:
-    v = slots[0].assign_add(c["one_minus_rho"] * (g * g - slots[0]))
+def _adamax(w: Variable, g: Tensor, slots: Slots, c: Constants) -> None:
+    m = _follow(slots["m"], g, c["one_minus_beta_1"])
+    u = slots["u"].assign(tf.maximum(c["beta_2"] * slots["u"], tf.abs(g)))
+    w.assign_sub(c["step_size"] * m / (u + c["epsilon"]))
+
+
+def _nadam(w: Variable, g: Tensor, slots: Slots, c: Constants) -> None:
+    m = _follow(slots["m"], g, c["one_minus_beta_1"])
+    v = _follow(slots["v"], g * g, c["one_minus_beta_2"])
+    step = c["moment_size"] * m + c["gradient_size"] * g
+    w.assign_sub(step / (tf.sqrt(v) / c["root_correction"] + c["epsilon"]))
+
+
+def _rmsprop(w: Variable, g: Tensor, slots: Slots, c: Constants) -> None:
+    v = _follow(slots["v"], g * g, c["one_minus_rho"])
+    if "a" in slots:
+        a = _follow(slots["a"], g, c["one_minus_rho"])
+        v = tf.maximum(v - a * a, tf.zeros_like(g))
     u = g / (tf.sqrt(v) + c["epsilon"])
-    if len(slots) == 2:
-        u = slots[1].assign(c["momentum"] * slots[1] + u)
+    if "b" in slots:
+        u = slots["b"].assign(c["momentum"] * slots["b"] + u)
     w.assign_sub(c["learning_rate"] * u)
+
+
+def _adagrad(w: Variable, g: Tensor, slots: Slots, c: Constants) -> None:
+    v = slots["v"].assign_add(g * g)
+    w.assign_sub(c["learning_rate"] * (g / (tf.sqrt(v) + c["epsilon"])))
+
+
+def _adadelta(w: Variable, g: Tensor, slots: Slots, c: Constants) -> None:
+    v = _follow(slots["v"], g * g, c["one_minus_rho"])
+    u = tf.sqrt(slots["d"] + c["epsilon"]) / tf.sqrt(v + c["epsilon"]) * g
+    _follow(slots["d"], u * u, c["one_minus_rho"])
+    w.assign_sub(c["learning_rate"] * u)
+
+
+def _follow(slot: Variable, value: Tensor, share: Tensor) -> Tensor:
+    """A moving average's next value: slot ← slot + share·(value − slot)."""
+    return slot.assign_add(share * (value - slot))
 
 
 def clip(optimizer: Optimizer, gradients: Sequence[Tensor]) -> list[Tensor]:

@@ -12,11 +12,22 @@ from typing import Any
 
 import torch
 
-from shared.spec.optimizer import Adam, AdamW, Optimizer, RmsProp, Sgd
-from worker.constants import fixed_constants
+from shared.spec.optimizer import (
+    Adadelta,
+    Adagrad,
+    Adam,
+    Adamax,
+    AdamW,
+    Nadam,
+    Optimizer,
+    RmsProp,
+    Sgd,
+)
+from worker.constants import fixed_constants, slot_starts
 
 Tensor = Any
 Constants = Mapping[str, Any]
+Slots = Mapping[str, Tensor]
 
 
 class Updater:
@@ -27,7 +38,7 @@ class Updater:
         self._parameters = [parameter.detach() for parameter in parameters]
         self._fixed = fixed_constants(optimizer)
         self._slots = [
-            [torch.zeros_like(parameter) for _ in range(_slot_count(optimizer))]
+            {name: torch.full_like(parameter, start) for name, start in slot_starts(optimizer).items()}
             for parameter in self._parameters
         ]
 
@@ -45,43 +56,75 @@ class Updater:
                     _sgd(w, g, slots, c, nesterov=self._optimizer.nesterov)
                 case Adam() | AdamW():
                     _adam(w, g, slots, c)
+                case Adamax():
+                    _adamax(w, g, slots, c)
+                case Nadam():
+                    _nadam(w, g, slots, c)
                 case RmsProp():
                     _rmsprop(w, g, slots, c)
+                case Adagrad():
+                    _adagrad(w, g, slots, c)
+                case Adadelta():
+                    _adadelta(w, g, slots, c)
 
 
-def _slot_count(optimizer: Optimizer) -> int:
-    match optimizer:
-        case Sgd():
-            return 1 if optimizer.momentum > 0 else 0
-        case RmsProp():
-            return 2 if optimizer.momentum > 0 else 1
-        case _:
-            return 2
-
-
-def _sgd(w: Tensor, g: Tensor, slots: list[Tensor], c: Constants, *, nesterov: bool) -> None:
+def _sgd(w: Tensor, g: Tensor, slots: Slots, c: Constants, *, nesterov: bool) -> None:
     step = g * c["learning_rate"]
-    if not slots:
+    if "v" not in slots:
         w.sub_(step)
         return
-    v = slots[0].mul_(c["momentum"]).sub_(step)
+    v = slots["v"].mul_(c["momentum"]).sub_(step)
     w.add_(v * c["momentum"] - step if nesterov else v)
 
 
-def _adam(w: Tensor, g: Tensor, slots: list[Tensor], c: Constants) -> None:
-    m, v = slots
-    m.add_((g - m).mul_(c["one_minus_beta_1"]))
-    v.add_((g * g).sub_(v).mul_(c["one_minus_beta_2"]))
+def _adam(w: Tensor, g: Tensor, slots: Slots, c: Constants) -> None:
+    m = _follow(slots["m"], g, c["one_minus_beta_1"])
+    v = _follow(slots["v"], g * g, c["one_minus_beta_2"])
+    if "h" in slots:
+        v = torch.maximum(slots["h"], v, out=slots["h"])
     w.sub_((m * c["step_size"]).div_(v.sqrt().div_(c["root_correction"]).add_(c["epsilon"])))
 
 
-def _rmsprop(w: Tensor, g: Tensor, slots: list[Tensor], c: Constants) -> None:
-    v = slots[0]
-    v.add_((g * g).sub_(v).mul_(c["one_minus_rho"]))
+def _adamax(w: Tensor, g: Tensor, slots: Slots, c: Constants) -> None:
+    m = _follow(slots["m"], g, c["one_minus_beta_1"])
+    u = slots["u"].mul_(c["beta_2"])
+    torch.maximum(u, g.abs(), out=u)
+    w.sub_((m * c["step_size"]).div_(u + c["epsilon"]))
+
+
+def _nadam(w: Tensor, g: Tensor, slots: Slots, c: Constants) -> None:
+    m = _follow(slots["m"], g, c["one_minus_beta_1"])
+    v = _follow(slots["v"], g * g, c["one_minus_beta_2"])
+    step = (m * c["moment_size"]).add_(g * c["gradient_size"])
+    w.sub_(step.div_(v.sqrt().div_(c["root_correction"]).add_(c["epsilon"])))
+
+
+def _rmsprop(w: Tensor, g: Tensor, slots: Slots, c: Constants) -> None:
+    v = _follow(slots["v"], g * g, c["one_minus_rho"])
+    if "a" in slots:
+        a = _follow(slots["a"], g, c["one_minus_rho"])
+        v = (v - a * a).clamp_(min=0.0)
     u = g / v.sqrt().add_(c["epsilon"])
-    if len(slots) == 2:
-        u = slots[1].mul_(c["momentum"]).add_(u)
+    if "b" in slots:
+        u = slots["b"].mul_(c["momentum"]).add_(u)
     w.sub_(u * c["learning_rate"])
+
+
+def _adagrad(w: Tensor, g: Tensor, slots: Slots, c: Constants) -> None:
+    v = slots["v"].add_(g * g)
+    w.sub_((g / v.sqrt().add_(c["epsilon"])).mul_(c["learning_rate"]))
+
+
+def _adadelta(w: Tensor, g: Tensor, slots: Slots, c: Constants) -> None:
+    v = _follow(slots["v"], g * g, c["one_minus_rho"])
+    u = (slots["d"] + c["epsilon"]).sqrt_().div_((v + c["epsilon"]).sqrt_()).mul_(g)
+    _follow(slots["d"], u * u, c["one_minus_rho"])
+    w.sub_(u * c["learning_rate"])
+
+
+def _follow(slot: Tensor, value: Tensor, share: float) -> Tensor:
+    """A moving average's next value: slot ← slot + share·(value − slot)."""
+    return slot.add_((value - slot).mul_(share))
 
 
 def clip(optimizer: Optimizer, gradients: Sequence[Tensor]) -> Sequence[Tensor]:
