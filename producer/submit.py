@@ -129,6 +129,7 @@ def _store(data: PreparedData, blobs: BlobStore) -> Dataset:
         test=None if data.test is None else samples(data.test),
         predict=None if data.predict is None else blobs.put(data.predict),
         classes=data.classes,
+        class_names=data.class_names,
         feature_names=data.feature_names,
         target_names=data.target_names,
     )

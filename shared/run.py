@@ -38,6 +38,8 @@ class Dataset(Frozen):
     """Rows of `predict`, standardised like the features: float64 (n, *features)."""
     classes: int | None = None
     """Number of classes, for multiclass."""
+    class_names: Many[str] = ()
+    """Names of the classes, where the data has them."""
     feature_names: Many[str] = ()
     target_names: Many[str] = ()
 

@@ -43,7 +43,7 @@ def confusions(truth: Truth, frameworks: Sequence[str]) -> list[Confusion]:
             Confusion(
                 framework=name,
                 series=series,
-                classes=tuple(map(str, range(classes))),
+                classes=_names(truth, classes),
                 counts=tuple(tuple(map(int, row)) for row in counts),
                 shares=tuple(tuple(round(float(one), 3) for one in row) for row in shares),
                 right=int(np.trace(counts)),
@@ -51,6 +51,12 @@ def confusions(truth: Truth, frameworks: Sequence[str]) -> list[Confusion]:
             )
         )
     return told
+
+
+def _names(truth: Truth, classes: int) -> tuple[str, ...]:
+    """The classes' own names, or their numbers."""
+    numbers = tuple(map(str, range(classes)))
+    return truth.class_names + numbers[len(truth.class_names) :]
 
 
 def disagreements(truth: Truth) -> int:

@@ -37,6 +37,7 @@ class Truth:
     feature_names: tuple[str, ...]
     target_names: tuple[str, ...]
     standardized: bool
+    class_names: tuple[str, ...] = ()
 
     @property
     def is_line(self) -> bool:
@@ -86,6 +87,7 @@ def truth_of(runs: Sequence[Run], comparison: Comparison, arrays: Load) -> Truth
         feature_names=reference.feature_names,
         target_names=reference.target_names,
         standardized=runs[0].job.data.standardize,
+        class_names=reference.class_names,
     )
 
 

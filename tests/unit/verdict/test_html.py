@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import hashlib
 import json
 import re
@@ -156,6 +157,14 @@ def test_a_confusion_matrix_counts_true_by_predicted():
     assert (a.right, b.right, a.total) == (3, 4, 4)
     assert a.shares[2] == (0.0, 0.5, 0.5)
     assert confusion.disagreements(truth) == 1
+
+
+def test_classes_go_by_their_own_names_where_the_data_has_them():
+    truth = classes_truth(a=np.eye(3)[[0, 1, 2, 2]])
+    named = dataclasses.replace(truth, class_names=("setosa", "versicolor", "virginica"))
+
+    assert confusion.confusions(truth, ["a"])[0].classes == ("0", "1", "2")
+    assert confusion.confusions(named, ["a"])[0].classes == named.class_names
 
 
 def test_one_logit_stands_for_two_classes():
