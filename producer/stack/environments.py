@@ -155,7 +155,7 @@ def remove_unused(paths: Paths, *, needed: Sequence[Environment], in_use: Sequen
 
 def _make(missing: Sequence[Environment], paths: Paths, say: Callable[[str], None]) -> None:
     names = " and ".join(environment.framework for environment in missing)
-    say(f"making the environment of {names} in {paths.environments} (once; pip's log is in {paths.logs})")
+    say(f"making the environment of {names}, once; pip's log is in {paths.logs}")
     began = time.monotonic()
     installations = []
     for environment in missing:

@@ -16,6 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,6 +28,7 @@ LEAST_PIP = "pip>=24.1"
 """The first with `--progress-bar raw`; the one that Python brings may be older."""
 
 TICK_S = 0.1
+WEIGH_S = 1.0
 
 Command = Sequence[str | Path]
 
@@ -58,6 +60,9 @@ class Installation:
     total: float | None = None
     process: subprocess.Popen[bytes] | None = None
     _rest: bytes = b""
+    on_disk: int = 0
+    """Bytes of the environment, while pip installs."""
+    _weighed: float = 0.0
     _counting: bool = False
     _present: int = 0
     _environment: Mapping[str, str] = field(default_factory=dict)
@@ -118,9 +123,12 @@ class Installation:
         return True
 
     def look(self) -> None:
-        """Count the packages on disk while pip installs without a word."""
+        """Count and weigh what is on disk while pip installs without a word."""
         if self._counting:
             self.done = min(self._packages() - self._present, self.total or 0)
+            if time.monotonic() - self._weighed >= WEIGH_S:
+                self.on_disk = self.size_bytes()
+                self._weighed = time.monotonic()
 
     def advance(self) -> bool:
         """After a step's output has ended: start the next one; whether there was one.
@@ -150,12 +158,12 @@ class Installation:
 
     def size_bytes(self) -> int:
         """How much the environment takes on disk."""
-        return sum(
-            entry.stat(follow_symlinks=False).st_size
-            for folder, _, names in os.walk(self.folder)
-            for entry in (Path(folder, name) for name in names)
-            if not entry.is_symlink()
-        )
+        size = 0
+        for folder, _, names in os.walk(self.folder):
+            for name in names:
+                with suppress(FileNotFoundError):  # pip moves files while it is watched
+                    size += Path(folder, name).lstat().st_size
+        return size
 
     def _close_output(self) -> None:
         if self.process is not None and self.process.stdout is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -24,17 +25,21 @@ def shown(
     if not console.is_terminal:
         yield _Lines(say)
         return
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, Progress, TextColumn
 
     columns = (
         TextColumn("{task.description}"),
         BarColumn(BAR_WIDTH),
-        TimeElapsedColumn(),
+        # Rich's own column stops for good at the first full bar, and every step has a bar.
+        TextColumn("{task.fields[elapsed]}"),
         TextColumn("{task.fields[step]}"),
     )
     # Refreshed by the caller's loop: a refreshing thread does not go with forking children.
     with Progress(*columns, console=console, auto_refresh=False) as progress:
-        tasks = {i.name: progress.add_task(i.name, total=None, step="waiting") for i in installations}
+        tasks = {
+            i.name: progress.add_task(i.name, total=None, step="waiting", elapsed="") for i in installations
+        }
+        began = time.monotonic()
 
         def show(installation: Installation) -> None:
             finished = installation.process is not None and installation.process.returncode == 0
@@ -43,6 +48,7 @@ def shown(
                 total=1 if finished else installation.total,
                 completed=1 if finished else installation.done or 0,
                 step="ready" if finished else _step(installation),
+                elapsed=_clock(time.monotonic() - began),
             )
             progress.refresh()
 
@@ -69,6 +75,11 @@ def _step(installation: Installation) -> str:
     return f"{_count(installation)}: {installation.detail}{_amount(installation)}"
 
 
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    return f"{minutes}:{rest:02d}"
+
+
 def _count(installation: Installation) -> str:
     return f"step {installation.position} of {len(installation.steps())}"
 
@@ -77,5 +88,6 @@ def _amount(installation: Installation) -> str:
     if installation.done is None or installation.total is None:
         return ""
     if installation.detail == "installing":
-        return f" {installation.done:.0f} of {installation.total:.0f} packages"
+        weight = f", {installation.on_disk / MEGABYTE:,.0f} MB" if installation.on_disk else ""
+        return f" {installation.done:.0f} of {installation.total:.0f} packages{weight}"
     return f", {installation.done / MEGABYTE:.0f} of {installation.total / MEGABYTE:.0f} MB"
