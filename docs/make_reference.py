@@ -23,6 +23,7 @@ LAYERS = [
     "Conv1D", "Conv2D",
     "MaxPooling1D", "MaxPooling2D", "AveragePooling1D", "AveragePooling2D",
     "GlobalAveragePooling", "GlobalMaxPooling",
+    "LayerNorm", "BatchNorm",
 ]  # fmt: skip
 
 # The parts of a job file in reading order: heading, definitions, and the module whose docstring has formulas.

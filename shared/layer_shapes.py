@@ -8,10 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import prod
 
-from shared.spec.initializers import Initializer
+from shared.spec.initializers import Initializer, Ones, Zeros
 from shared.spec.layers import Layer
 from shared.spec.layers.basic import ActivationLayer, Dense, Dropout, Flatten, Reshape
 from shared.spec.layers.convolution import Conv1D, Conv2D, Padding, pair
+from shared.spec.layers.normalization import BatchNorm, LayerNorm
 from shared.spec.layers.pooling import (
     AveragePooling1D,
     AveragePooling2D,
@@ -37,9 +38,11 @@ class Tensor:
     initializer: Initializer
     fan_in: int
     fan_out: int
+    trainable: bool = True
+    """Whether gradients change it; a moving average changes by itself."""
 
 
-def output_shape(layer: Layer, shape: Shape) -> Shape:  # noqa: PLR0911 -- one a layer type
+def output_shape(layer: Layer, shape: Shape) -> Shape:  # noqa: PLR0911, PLR0912 -- one a layer type
     """A layer's output shape. Raises ShapeError saying what the layer gets and would need."""
     match layer:
         case Dense(units=units):
@@ -70,6 +73,10 @@ def output_shape(layer: Layer, shape: Shape) -> Shape:  # noqa: PLR0911 -- one a
             _need_axes(shape, "height, width, channels")
             window, strides = pair(layer.pool_size), pair(layer.strides or layer.pool_size)
             return (*_grid(shape, window, strides, layer.padding), shape[-1])
+        case LayerNorm() | BatchNorm():
+            if not shape:
+                raise ShapeError("gets a single number a sample, but needs an axis of features")
+            return shape
         case GlobalAveragePooling() | GlobalMaxPooling():
             if len(shape) not in (2, 3):
                 raise ShapeError(
@@ -87,6 +94,8 @@ def tensors(layer: Layer, shape: Shape) -> tuple[Tensor, ...]:
             return _kernel_and_bias(layer, (size, shape[-1], filters))
         case Conv2D(kernel_size=size, filters=filters):
             return _kernel_and_bias(layer, (*pair(size), shape[-1], filters))
+        case LayerNorm() | BatchNorm():
+            return _statistics(layer, shape[-1])
         case _:
             return ()
 
@@ -98,6 +107,21 @@ def _kernel_and_bias(layer: Dense | Conv1D | Conv2D, shape: Shape) -> tuple[Tens
     kernel = Tensor(name="kernel", shape=shape, initializer=layer.kernel_initializer, **fans)
     bias = Tensor(name="bias", shape=shape[-1:], initializer=layer.bias_initializer, **fans)
     return (kernel, bias) if layer.use_bias else (kernel,)
+
+
+def _statistics(layer: LayerNorm | BatchNorm, features: int) -> tuple[Tensor, ...]:
+    one = {"shape": (features,), "fan_in": features, "fan_out": features}
+    changed = (
+        Tensor(name="gamma", initializer=layer.gamma_initializer, **one),
+        Tensor(name="beta", initializer=layer.beta_initializer, **one),
+    )
+    if isinstance(layer, LayerNorm):
+        return changed
+    return (
+        *changed,
+        Tensor(name="moving_mean", initializer=Zeros(type="zeros"), trainable=False, **one),
+        Tensor(name="moving_variance", initializer=Ones(type="ones"), trainable=False, **one),
+    )
 
 
 def _need_axes(shape: Shape, axes: str) -> None:

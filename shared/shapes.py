@@ -70,4 +70,5 @@ def model_weights(model: Model, input_shape: Shape) -> tuple[Weight, ...]:
 
 def parameter_count(model: Model, input_shape: Shape) -> int:
     """How many numbers training changes. Raises ShapeError."""
-    return sum(prod(weight.tensor.shape) for weight in model_weights(model, input_shape))
+    places = model_weights(model, input_shape)
+    return sum(prod(place.tensor.shape) for place in places if place.tensor.trainable)

@@ -72,6 +72,21 @@ def reshape(layer: Any, _: Weights, x: np.ndarray) -> np.ndarray:
     return x.reshape(len(x), *layer.target_shape)
 
 
+def normalized(layer: Any, w: Weights, x: np.ndarray, mean: Any, variance: Any) -> np.ndarray:
+    return w["gamma"] * (x - mean) / np.sqrt(variance + layer.epsilon) + w["beta"]
+
+
+def layer_norm(layer: Any, w: Weights, x: np.ndarray) -> np.ndarray:
+    return normalized(layer, w, x, x.mean(axis=-1, keepdims=True), x.var(axis=-1, keepdims=True))
+
+
+def batch_norm(layer: Any, w: Weights, x: np.ndarray) -> np.ndarray:
+    """With the batch's statistics where `w` has no moving ones: in training."""
+    axes = tuple(range(x.ndim - 1))
+    mean, variance = w.get("moving_mean", x.mean(axis=axes)), w.get("moving_variance", x.var(axis=axes))
+    return normalized(layer, w, x, mean, variance)
+
+
 def middle_axes(x: np.ndarray) -> tuple[int, ...]:
     return tuple(range(1, x.ndim - 1))
 
@@ -86,6 +101,8 @@ FORMULAS: dict[str, Callable[[Any, Weights, np.ndarray], np.ndarray]] = {
     "max_pooling2d": pooling,
     "average_pooling1d": pooling,
     "average_pooling2d": pooling,
+    "layer_norm": layer_norm,
+    "batch_norm": batch_norm,
     "global_average_pooling": lambda _, __, x: x.mean(axis=middle_axes(x)),
     "global_max_pooling": lambda _, __, x: x.max(axis=middle_axes(x)),
 }
@@ -141,6 +158,17 @@ CASES: dict[str, tuple[tuple[int, ...], list[Any]]] = {
     "global_average_pooling 1d": (SEQUENCE, [{"type": "dense", "units": 3}, "global_average_pooling"]),
     "global_max_pooling": (IMAGE, pooled("global_max_pooling")[:2]),
     "global_max_pooling 1d": (SEQUENCE, [{"type": "dense", "units": 3}, "global_max_pooling"]),
+    "layer_norm": (SEQUENCE, ["layer_norm", "flatten"]),
+    "layer_norm with an epsilon": ((5,), [{"type": "layer_norm", "epsilon": 0.3}]),
+    "batch_norm": ((5,), [{"type": "dense", "units": 3}, {"type": "batch_norm"}]),
+    "batch_norm of an image": (
+        IMAGE,
+        [
+            {"type": "conv2d", "filters": 3, "kernel_size": 3},
+            {"type": "batch_norm", "name": "norm", "epsilon": 0.2, "momentum": 0.7},
+            {"type": "flatten"},
+        ],
+    ),
     "reshape": (
         (24,),
         [{"type": "reshape", "target_shape": [4, -1, 2]}, *windowed("conv2d", filters=2, kernel_size=2)],
@@ -156,6 +184,7 @@ def check_layer(kit: Any, name: str, **changes: Any) -> None:
     assert output_units(job.model, shape) == 2
     places = model_weights(job.model, shape)
     weights = {place.name: draw.standard_normal(place.tensor.shape) for place in places}
+    weights |= {name: array**2 + 0.1 for name, array in weights.items() if name.endswith("variance")}
     x, y = draw.standard_normal((6, *shape)), draw.standard_normal((6, 2))
     trainer = kit.adapter.build(job, input_shape=shape, weights=weights, x=x, y=y)
     for given, read in zip(weights.items(), trainer.weights().items(), strict=True):
@@ -164,13 +193,14 @@ def check_layer(kit: Any, name: str, **changes: Any) -> None:
     np.testing.assert_allclose(trainer.outputs(x), numpy_outputs(job, weights, x), rtol=1e-12, atol=1e-13)
 
     def loss(weights: Weights) -> float:
-        return float(((numpy_outputs(job, weights, x[:4]) - y[:4]) ** 2).mean())
+        changing = {place.name: weights[place.name] for place in places if place.tensor.trainable}
+        return float(((numpy_outputs(job, changing, x[:4]) - y[:4]) ** 2).mean())
 
     first = Block(indices=np.arange(4)[None], learning_rates=np.ones(1), first_step=0)
     (before,) = trainer.train(first)
     assert before == pytest.approx(loss(weights), rel=1e-12)
     after = trainer.weights()
-    for place in places:
+    for place in (place for place in places if place.tensor.trainable):
         array = weights[place.name]
         direction = draw.standard_normal(array.shape)
         sides = [loss({**weights, place.name: array + step * direction}) for step in (1e-5, -1e-5)]
@@ -183,7 +213,7 @@ def test_a_layer_and_its_gradients_follow_the_formula(name: str, kit: Any) -> No
     check_layer(kit, name)
 
 
-@pytest.mark.parametrize("name", ["conv2d same, strides 2", "average_pooling2d same"])
+@pytest.mark.parametrize("name", ["conv2d same, strides 2", "average_pooling2d same", "batch_norm"])
 def test_every_execution_knows_the_layer(name: str, kit: Any) -> None:
     check_layer(kit, name, execution="eager")
     check_layer(kit, name, execution="compiled")
@@ -205,6 +235,50 @@ def test_the_check_sees_a_flattening_with_the_channels_first(
     monkeypatch.setitem(FORMULAS, "flatten", channels_first)
     with pytest.raises(AssertionError, match="Not equal"):
         check_layer(kit, "conv2d")
+
+
+def moved(kit: Any, *, momentum: float, unbiased: bool = False, steps: int = 3) -> None:
+    """Train a model that starts with a batch_norm, and follow its moving statistics in NumPy."""
+    job = kit.job(
+        layers=[{"type": "batch_norm", "momentum": momentum, "name": "norm"}, {"type": "dense", "units": 2}],
+        optimizer={"type": "adamw", "learning_rate": 0.1, "weight_decay": 0.5, "global_clip_norm": 0.1},
+    )
+    draw = np.random.default_rng(6)
+    x, y = draw.standard_normal((12, 3)) * 2 + 1, draw.standard_normal((12, 2))
+    places = model_weights(job.model, (3,))
+    weights = {place.name: draw.uniform(0.5, 2, place.tensor.shape) for place in places}
+    trainer = kit.adapter.build(job, input_shape=(3,), weights=weights, x=x, y=y)
+    block = kit.block(steps)
+    trainer.train(block)
+    mean, variance = weights["norm.moving_mean"], weights["norm.moving_variance"]
+    for rows in block.indices:
+        mean = momentum * mean + (1 - momentum) * x[rows].mean(axis=0)
+        variance = momentum * variance + (1 - momentum) * x[rows].var(axis=0, ddof=int(unbiased))
+    after = trainer.weights()
+    np.testing.assert_allclose(after["norm.moving_mean"], mean, rtol=1e-13)
+    np.testing.assert_allclose(after["norm.moving_variance"], variance, rtol=1e-13)
+    np.testing.assert_allclose(trainer.outputs(x), numpy_outputs(job, after, x), rtol=1e-12, atol=1e-13)
+    for name, array in trainer.weights().items():
+        np.testing.assert_array_equal(array, after[name])
+
+
+def test_batch_norm_moves_its_statistics_in_training_and_uses_them_afterwards(kit: Any) -> None:
+    moved(kit, momentum=0.9)
+    moved(kit, momentum=0.0)
+
+
+def test_the_check_sees_an_unbiased_moving_variance(kit: Any) -> None:
+    with pytest.raises(AssertionError, match="Not equal"):
+        moved(kit, momentum=0.9, unbiased=True)
+
+
+def test_batch_norm_takes_a_batch_of_one_sample(kit: Any) -> None:
+    job = kit.job(layers=["batch_norm", {"type": "dense", "units": 2}])
+    x, y = np.random.default_rng(1).standard_normal((12, 3)), np.zeros((12, 2))
+    weights = {place.name: np.ones(place.tensor.shape) for place in model_weights(job.model, (3,))}
+    trainer = kit.adapter.build(job, input_shape=(3,), weights=weights, x=x, y=y)
+    (loss,) = trainer.train(kit.block(1, batch=1))
+    assert loss == pytest.approx(16.0, rel=1e-13)
 
 
 def test_default_weights_of_every_layer_have_its_names_and_shapes(kit: Any) -> None:

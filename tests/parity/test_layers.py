@@ -47,6 +47,22 @@ ONE_AXIS = [
     {"type": "flatten"},
     HEAD,
 ]
+NORMED = [
+    {"type": "conv2d", "filters": 4, "kernel_size": 3},
+    {"type": "batch_norm", "momentum": 0.9},
+    {"type": "activation", "activation": "relu"},
+    {"type": "flatten"},
+    {"type": "dense", "units": 6, "use_bias": False},
+    {"type": "batch_norm"},
+    {"type": "activation", "activation": "silu"},
+    HEAD,
+]
+LAYER_NORMED = [
+    {"type": "dense", "units": 6},
+    {"type": "layer_norm"},
+    {"type": "activation", "activation": "tanh"},
+    HEAD,
+]
 MOMENTUM = {"type": "sgd", "learning_rate": 0.02, "momentum": 0.9}
 ADAM = {"type": "adam", "learning_rate": 0.002}
 
@@ -55,11 +71,31 @@ MODELS: dict[str, tuple[float, dict[str, Any]]] = {
     "average pooling": (1e-5, {"layers": AVERAGED, "input_shape": [8, 8, 2], "optimizer": MOMENTUM}),
     "max pooling": (1e-5, {"layers": LARGEST, "input_shape": [64], "optimizer": MOMENTUM}),
     "one axis": (1e-5, {"layers": ONE_AXIS, "input_shape": [15, 2], "optimizer": MOMENTUM}),
+    "batch norm": (1e-5, {"layers": NORMED, "input_shape": [6, 6, 2], "optimizer": MOMENTUM}),
+    "layer norm": (5e-7, {"layers": LAYER_NORMED, "optimizer": MOMENTUM}),
     "convolutions with Adam": (1e-5, {"layers": DEEP, "input_shape": [8, 7, 2], "optimizer": ADAM}),
 }
 """Name, float32's bar, and the case."""
 
+
+def with_change(layers: list[dict[str, Any]], index: int, **change: Any) -> list[dict[str, Any]]:
+    """The layers with a field of one of them changed."""
+    return [layer | (change if place == index else {}) for place, layer in enumerate(layers)]
+
+
 FAULTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "batch norm's momentum turned round": (
+        {"layers": NORMED, "input_shape": [6, 6, 2]},
+        {"layers": with_change(NORMED, 1, momentum=0.1), "input_shape": [6, 6, 2]},
+    ),
+    "PyTorch's epsilon in batch norm": (
+        {"layers": NORMED, "input_shape": [6, 6, 2]},
+        {"layers": with_change(NORMED, 1, epsilon=1e-5), "input_shape": [6, 6, 2]},
+    ),
+    "PyTorch's epsilon in layer norm": (
+        {"layers": LAYER_NORMED},
+        {"layers": with_change(LAYER_NORMED, 1, epsilon=1e-5)},
+    ),
     "average for max pooling": (
         {"layers": LARGEST, "input_shape": [64]},
         {

@@ -37,6 +37,10 @@ def samples(case: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
     match case["task"]:
         case "multiclass":
             y = draw.integers(0, case["outputs"], case["samples"])
+        case "counts":
+            y = draw.integers(0, 5, (case["samples"], case["outputs"])).astype(np.float64)
+        case "probabilities":
+            y = draw.dirichlet(np.full(case["outputs"], 0.5), case["samples"])
         case "binary":
             y = draw.integers(0, 2, (case["samples"], case["outputs"])).astype(np.float64)
         case _:
@@ -53,6 +57,8 @@ def start_weights(case: dict[str, Any], job: Job) -> dict[str, np.ndarray]:
     for place in model_weights(job.model, tuple(case["input_shape"])):
         shape = place.tensor.shape
         values = np.zeros(shape) if case.get("zeros") else draw.standard_normal(shape) / np.sqrt(shape[0])
+        if place.name.endswith("moving_variance"):
+            values = 1.0 + values**2
         weights[place.name] = values.astype(job.precision)
     return weights
 

@@ -73,6 +73,9 @@ class Description:
 class Trainer(ABC):
     """One job with its weights, data and optimizer state on the device.
 
+    Training is in training mode, `outputs` in inference mode: batch_norm uses and moves its statistics
+    accordingly. The optimizer, its clipping and its decay see the trainable weights alone.
+
     Blocks must be handed over in order. The numbers must not depend on how steps are cut into blocks.
     Not thread-safe.
     """

@@ -9,6 +9,7 @@ from pydantic import Field
 from shared.spec.fields import Word
 from shared.spec.layers.basic import ActivationLayer, Dense, Dropout, Flatten, Reshape
 from shared.spec.layers.convolution import Conv1D, Conv2D
+from shared.spec.layers.normalization import BatchNorm, LayerNorm
 from shared.spec.layers.pooling import (
     AveragePooling1D,
     AveragePooling2D,
@@ -31,7 +32,9 @@ Layer = Annotated[
     | AveragePooling1D
     | AveragePooling2D
     | GlobalAveragePooling
-    | GlobalMaxPooling,
+    | GlobalMaxPooling
+    | LayerNorm
+    | BatchNorm,
     Field(discriminator="type"),
     Word,
 ]

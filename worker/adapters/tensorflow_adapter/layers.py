@@ -9,6 +9,7 @@ import keras
 from shared.spec.layers import Layer
 from shared.spec.layers.basic import ActivationLayer, Dense, Dropout, Flatten, Reshape
 from shared.spec.layers.convolution import Conv1D, Conv2D
+from shared.spec.layers.normalization import BatchNorm, LayerNorm
 from shared.spec.layers.pooling import (
     AveragePooling1D,
     AveragePooling2D,
@@ -75,6 +76,12 @@ def keras_layer(  # noqa: PLR0911 -- one a layer type
         case GlobalAveragePooling() | GlobalMaxPooling():
             make = _GLOBAL_POOLS[type(layer), len(shape) - 1]
             return make(data_format="channels_last", dtype=precision)
+        case LayerNorm():
+            return keras.layers.LayerNormalization(epsilon=layer.epsilon, dtype=precision)
+        case BatchNorm():
+            return keras.layers.BatchNormalization(
+                momentum=layer.momentum, epsilon=layer.epsilon, dtype=precision
+            )
     raise TypeError(f"no Keras layer for {layer.type}")
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import tensorflow as tf
 
 from shared.layer_shapes import output_shape, tensors
+from shared.spec.layers.normalization import BatchNorm
 from shared.spec.model import Model
 from worker.adapters.base import Weights
 from worker.adapters.shapes import check_weights
@@ -26,6 +27,7 @@ class Network:
         """Build every layer; `initializers` false leaves the weights at zero, to be assigned."""
         self._layers: list[tuple[str, Any, Any]] = []
         self.variables: dict[str, Any] = {}
+        self.trainable: list[Any] = []
         shape = input_shape
         for index, layer in enumerate(model.layers):
             path = model.layer_path(index)
@@ -34,6 +36,8 @@ class Network:
                 built.build((None, *shape))
                 for tensor, variable in zip(tensors(layer, shape), built.weights, strict=True):
                     self.variables[f"{path}.{tensor.name}"] = variable.value
+                    if tensor.trainable:
+                        self.trainable.append(variable.value)
             self._layers.append((path, layer, built))
             shape = output_shape(layer, shape)
         self.input_shape = input_shape
@@ -42,7 +46,9 @@ class Network:
     def __call__(self, x: Tensor, masks: Mapping[str, Tensor] | None = None) -> Tensor:
         """The outputs for x (b, *input_shape); in training with a mask for each dropout layer."""
         for path, layer, built in self._layers:
-            if built is not None:
+            if isinstance(layer, BatchNorm):
+                x = built(x, training=masks is not None)
+            elif built is not None:
                 x = built(x)
             elif masks is not None and layer.rate > 0:
                 x = x * tf.ensure_shape(masks[path], x.shape)

@@ -33,7 +33,7 @@ class TensorFlowTrainer(Trainer):
         check_targets(network.output_shape, y)
         self._job = job
         self._network = network
-        self._variables = list(network.variables.values())
+        self._variables = network.trainable
         self._device = device
         self.compiles = job.execution != "eager"
         self.execution = "compiled (tf.function)" if self.compiles else "eager"

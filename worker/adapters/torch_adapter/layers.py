@@ -10,6 +10,7 @@ from shared.layer_shapes import output_shape
 from shared.spec.layers import Layer
 from shared.spec.layers.basic import ActivationLayer, Dense, Dropout, Flatten, Reshape
 from shared.spec.layers.convolution import Conv1D, Conv2D
+from shared.spec.layers.normalization import BatchNorm, LayerNorm
 from shared.spec.layers.pooling import (
     AveragePooling1D,
     AveragePooling2D,
@@ -20,6 +21,7 @@ from shared.spec.layers.pooling import (
 )
 from worker.adapters.torch_adapter.activations import ACTIVATIONS
 from worker.adapters.torch_adapter.convolution import Convolution, GlobalAverage, GlobalMax, Pool
+from worker.adapters.torch_adapter.normalization import BatchNormalization, LayerNormalization
 from worker.adapters.torch_adapter.stored import affine_stored, maker
 
 Tensor = Any
@@ -51,6 +53,10 @@ def torch_layer(  # noqa: PLR0911 -- one a layer type
             return GlobalAverage()
         case GlobalMaxPooling():
             return GlobalMax()
+        case LayerNorm():
+            return LayerNormalization(layer, shape, initializers=initializers, **where)
+        case BatchNorm():
+            return BatchNormalization(layer, shape, **where)
     raise TypeError(f"no module for {layer.type}")
 
 

@@ -15,6 +15,7 @@ from worker.adapters.base import Weights
 from worker.adapters.errors import BadShapeError
 from worker.adapters.shapes import check_weights
 from worker.adapters.torch_adapter.layers import torch_layer
+from worker.adapters.torch_adapter.normalization import BatchNormalization
 from worker.adapters.torch_adapter.stored import Stored
 
 Tensor = Any
@@ -48,7 +49,9 @@ class Network(nn.Module):  # type: ignore[misc]
     def forward(self, x: Tensor, masks: Mapping[str, Tensor] | None = None) -> Tensor:
         """The outputs for x (b, *input_shape); in training with a mask for each dropout layer."""
         for index, layer in enumerate(self.layers):
-            if index not in self._dropped:
+            if isinstance(layer, BatchNormalization):
+                x = layer(x, training=masks is not None)
+            elif index not in self._dropped:
                 x = layer(x)
             elif masks is not None:
                 x = _dropped(x, masks[self._dropped[index]])
