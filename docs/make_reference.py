@@ -24,6 +24,7 @@ LAYERS = [
     "MaxPooling1D", "MaxPooling2D", "AveragePooling1D", "AveragePooling2D",
     "GlobalAveragePooling", "GlobalMaxPooling",
     "LayerNorm", "BatchNorm",
+    "Embedding", "SimpleRnn", "Lstm", "Gru", "Bidirectional",
 ]  # fmt: skip
 
 # The parts of a job file in reading order: heading, definitions, and the module whose docstring has formulas.
@@ -45,6 +46,10 @@ PARTS: list[tuple[str, list[str], Any]] = [
             "MeanSquaredError",
             "MeanAbsoluteError",
             "Huber",
+            "LogCosh",
+            "Poisson",
+            "KlDivergence",
+            "CosineSimilarity",
             "BinaryCrossentropy",
             "CategoricalCrossentropy",
         ],

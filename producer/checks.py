@@ -12,11 +12,17 @@ from shared.errors import JobFileError, Problem
 from shared.run import Task
 from shared.shapes import Shape, layer_shapes, model_weights, parameter_count
 from shared.spec import Job
+from shared.spec.loss import CategoricalCrossentropy
 from shared.spec.metrics import fitting_metrics
+from shared.spec.layers.basic import Reshape
+from shared.spec.layers.recurrent import Embedding
 from shared.spec.model import ActivationLayer, Dense, Dropout, Flatten
 
 MAX_PARAMETERS = 250_000_000
 """1 GB in float32; with Adam's moments and the gradients about four times as much."""
+
+_PROBABILITY_SLACK = 1e-5
+"""How far from 1 a row of probabilities may sum: files hold them in float32."""
 
 _TASK_NAMES: Mapping[Task, str] = {
     "regression": "a regression",
@@ -59,6 +65,9 @@ def _merged(found: Mapping[str, list[Problem]]) -> list[Problem]:
 def _problems(run: PreparedRun) -> Iterator[Problem]:
     rules: tuple[Callable[[Job, PreparedData], Iterator[Problem]], ...] = (
         _outputs,
+        _indices,
+        _targets,
+        _class_weights,
         _parameters,
         _batches,
         _early_stopping,
@@ -92,6 +101,30 @@ def _outputs(job: Job, data: PreparedData) -> Iterator[Problem]:
         yield units
 
 
+def _indices(job: Job, data: PreparedData) -> Iterator[Problem]:
+    """An embedding at the start takes the data's own numbers; one in mid-model cannot be checked here."""
+    first = next(
+        (i for i, layer in enumerate(job.model.layers) if not isinstance(layer, Flatten | Reshape)), 0
+    )
+    layer = job.model.layers[first]
+    if not isinstance(layer, Embedding):
+        return
+    parts = {"train": data.train, "validation": data.validation, "test": data.test}
+    arrays = {name: part.x for name, part in parts.items() if part is not None}
+    if data.predict is not None:
+        arrays["predict"] = data.predict
+    for name, x in arrays.items():
+        wrong = x[(x != np.floor(x)) | (x < 0) | (x >= layer.input_dim)]
+        if wrong.size:
+            yield Problem(
+                path=f"model.layers.{first}.input_dim",
+                value=str(layer.input_dim),
+                message=f"{name} has {wrong.flat[0]:g} among its inputs, and an embedding takes whole numbers "
+                f"from 0 to {layer.input_dim - 1}",
+                hint="indices are not standardised; input_dim is the largest index and 1",
+            )
+
+
 def _wanted_outputs(job: Job, data: PreparedData) -> tuple[int, str]:
     loss = job.loss.type
     if data.classes is not None:
@@ -99,6 +132,53 @@ def _wanted_outputs(job: Job, data: PreparedData) -> tuple[int, str]:
         return data.classes, f"{loss} needs one a class: the targets have {data.classes}{named}"
     columns = data.train.y.shape[1]
     return columns, f"{loss} needs one a target column: there {'is' if columns == 1 else 'are'} {columns}"
+
+
+def _targets(job: Job, data: PreparedData) -> Iterator[Problem]:
+    """Targets that the loss has no meaning for."""
+    columns = data.train.y.shape[1] if data.train.y.ndim == 2 else 1
+    if job.loss.type in ("kl_divergence", "cosine_similarity") and columns < 2:
+        yield Problem(
+            path="loss.type",
+            value=f'"{job.loss.type}"',
+            message="compares whole rows of targets, and there is one target column",
+            hint="mse for a single target",
+        )
+        return
+    every = [part.y for part in (data.train, data.validation, data.test) if part is not None]
+    if job.loss.type in ("poisson", "kl_divergence"):
+        lowest = min(float(y.min()) for y in every)
+        if lowest < 0:
+            yield Problem(
+                path="loss.type",
+                value=f'"{job.loss.type}"',
+                message=f"takes targets of 0 or more, and there is {lowest:g}",
+                hint="mse takes any number",
+            )
+            return
+    if job.loss.type == "kl_divergence":
+        sums = np.concatenate([y.sum(axis=1) for y in every])
+        furthest = float(sums[np.abs(sums - 1.0).argmax()])
+        if abs(furthest - 1.0) > _PROBABILITY_SLACK:
+            yield Problem(
+                path="loss.type",
+                value='"kl_divergence"',
+                message="takes rows of probabilities, which sum to 1, and a row of targets sums to "
+                f"{furthest:g}",
+                hint="divide each row by its sum",
+            )
+
+
+def _class_weights(job: Job, data: PreparedData) -> Iterator[Problem]:
+    if not isinstance(job.loss, CategoricalCrossentropy) or job.loss.class_weights is None:
+        return
+    given, classes = len(job.loss.class_weights), layer_shapes(job.model, data.input_shape)[-1][-1]
+    if given != classes:
+        yield Problem(
+            path="loss.class_weights",
+            message=f"has {given} weight{_s(given)}, and the model gives {classes} output{_s(classes)}",
+            hint="one weight a class",
+        )
 
 
 def _classes_are_known(data: PreparedData) -> bool:
@@ -198,7 +278,8 @@ def _advice(run: PreparedRun) -> Iterator[str]:
         (layer for layer in reversed(job.model.layers) if not isinstance(layer, Dropout | Flatten)), None
     )
     activation = last.activation if isinstance(last, Dense | ActivationLayer) else "linear"
-    if data.task != "regression" and activation in ("sigmoid", "softmax"):
+    logits = data.task != "regression" or job.loss.type == "kl_divergence"
+    if logits and activation in ("sigmoid", "softmax"):
         yield (
             f"{job.loss.type} takes logits and applies its own {activation}, so the {activation} at the end "
             "of the model counts twice; remove it (activation: linear)"

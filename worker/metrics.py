@@ -2,7 +2,7 @@
 
 Outputs are (n, targets), logits for the cross-entropies; targets as in `worker.losses`.
 
-    mae, rmse    over all elements
+    mae, rmse    over all elements; of exp(o) for poisson and softmax(o) for kl_divergence, as is r2
     r2           1 − Σ(t − o)²/Σ(t − mean)², averaged over the targets; none for a constant target
     accuracy     share of right classes; binary: of elements whose logit is above 0 just where t is 1
     f1           2TP/(2TP + FP + FN); binary: of class 1, averaged over the targets;
@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.spec import Loss
-from shared.spec.loss import BinaryCrossentropy, CategoricalCrossentropy
+from shared.spec.loss import BinaryCrossentropy, CategoricalCrossentropy, KlDivergence, Poisson
 from shared.spec.metrics import MetricName
 
 Float64 = NDArray[np.float64]
@@ -38,7 +38,20 @@ def compute_metrics(
         return {name: _finite(_MULTICLASS, name, o, targets.astype(np.int64)) for name in names}
     if isinstance(loss, BinaryCrossentropy):
         return {name: _finite(_BINARY, name, o, targets.astype(np.int64)) for name in names}
-    return {name: _finite(_REGRESSION, name, o, targets.astype(np.float64)) for name in names}
+    t = targets.astype(np.float64)
+    return {name: _finite(_REGRESSION, name, _on_the_targets_scale(loss, o), t) for name in names}
+
+
+def _on_the_targets_scale(loss: Loss, o: Float64) -> Float64:
+    """Rates from their logarithms, probabilities from logits, and otherwise the outputs themselves."""
+    with np.errstate(over="ignore"):
+        if isinstance(loss, Poisson):
+            return np.exp(o)
+        if isinstance(loss, KlDivergence):
+            scaled = np.exp(o - o.max(axis=-1, keepdims=True))
+            probabilities: Float64 = scaled / scaled.sum(axis=-1, keepdims=True)
+            return probabilities
+    return o
 
 
 def _mae(o: Float64, t: Float64) -> float:

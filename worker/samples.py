@@ -121,6 +121,12 @@ def check_fit(data: RunData, job: Job) -> None:
                 f"The model gives {_count(units, 'output')} a sample, so classes run from 0 to {units - 1}, "
                 f"but {name} has the classes {part.y.min()} to {part.y.max()}"
             )
+    if isinstance(job.loss, CategoricalCrossentropy) and job.loss.class_weights is not None:
+        given = len(job.loss.class_weights)
+        if given != units:
+            raise _bad(
+                f"loss.class_weights has {_count(given, 'weight')} and the model {_count(units, 'class')}"
+            )
     if Plan.of(job.training, len(data.train.x)).steps == 0:
         raise _bad(
             f"There is nothing to train on: {_count(len(data.train.x), 'training sample')}, batches of "
@@ -141,4 +147,5 @@ def _bad(message: str) -> TrainingError:
 
 
 def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+    plural = "es" if noun.endswith("s") else "s"
+    return f"{number} {noun}{'' if number == 1 else plural}"

@@ -19,6 +19,10 @@ TASKS: Mapping[str, Task] = {
     "mse": "regression",
     "mae": "regression",
     "huber": "regression",
+    "log_cosh": "regression",
+    "poisson": "regression",
+    "kl_divergence": "regression",
+    "cosine_similarity": "regression",
     "binary_crossentropy": "binary",
     "categorical_crossentropy": "multiclass",
 }

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from producer.resolve import SettingDifference
 from producer.verdict.words import number, setting
 from shared.spec import Job
+from shared.spec.loss import is_by_row
 
 _WEIGHT = (
     "data", "model", "loss", "optimizer", "training", "initial_weights", "precision", "predict", "metrics",
@@ -23,6 +24,8 @@ _EFFECTS = {
     "model": "they do not train the same model.",
     "loss.type": "they do not minimise the same loss, and the losses cannot be held against each other.",
     "loss.delta": "beyond delta the Huber loss grows linearly, so large errors pull differently.",
+    "loss.label_smoothing": "smoothed targets hold the outputs back from certainty and add to the loss.",
+    "loss.class_weights": "a class's weight multiplies its samples' part of the gradient.",
     "optimizer.type": "they follow different update rules.",
     "optimizer.schedule": "the learning rate takes another course.",
     "optimizer.momentum": "with momentum m, steps that keep their direction grow to 1/(1 − m) times "
@@ -105,7 +108,7 @@ def _with_samples(job: Job, scale: Scale) -> str:
     if not samples:
         return ""
     each = " a batch" if job.training.batch_size else ""
-    several = job.loss.type != "categorical_crossentropy" and scale.outputs and scale.outputs > 1
+    several = not is_by_row(job.loss) and scale.outputs and scale.outputs > 1
     outputs = f" of {scale.outputs} outputs" if several else ""
     return f"with {samples:,} samples{each}{outputs} "
 
@@ -113,7 +116,7 @@ def _with_samples(job: Job, scale: Scale) -> str:
 def _loss_elements(job: Job, scale: Scale) -> int | None:
     """Elements the loss of one full batch adds up: samples × outputs (one a sample for classes)."""
     samples = job.training.batch_size or scale.samples
-    outputs = 1 if job.loss.type == "categorical_crossentropy" else scale.outputs
+    outputs = 1 if is_by_row(job.loss) else scale.outputs
     return samples * outputs if samples and outputs else None
 
 

@@ -68,6 +68,11 @@ class Kit:
                 y = draw.integers(0, 2, 12)
             case "binary_crossentropy":
                 y = draw.integers(0, 2, (12, 2)).astype(job.precision)
+            case "poisson":
+                y = draw.integers(0, 5, (12, 2)).astype(job.precision)
+            case "kl_divergence":
+                y = draw.dirichlet([0.5, 1.0], 12).astype(job.precision)
+                y[:2] = [[1, 0], [0, 1]]
             case _:
                 y = draw.standard_normal((12, 2)).astype(job.precision)
         return x, y, random_weights(job, input_shape, draw)

@@ -16,6 +16,8 @@ ADAM = {"type": "adam", "learning_rate": 0.002}
 MOMENTUM = {"type": "sgd", "learning_rate": 0.02, "momentum": 0.9}
 ADAGRAD = {"type": "adagrad", "learning_rate": 0.02}
 RMSPROP = {"type": "rmsprop", "learning_rate": 0.002}
+CATEGORICAL = {"type": "categorical_crossentropy"}
+KL = {"type": "kl_divergence"}
 HALVING = {"schedule": {"type": "exponential", "decay_steps": 7, "decay_rate": 0.5}}
 DROPPING = [{"type": "dense", "units": 6}, {"type": "dropout", "rate": 0.5}, {"type": "dense", "units": 3}]
 
@@ -63,6 +65,18 @@ FAULTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {"optimizer": MOMENTUM | {"global_clip_norm": 0.1}},
     ),
     "sum for mean": ({}, {"loss": {"type": "mse", "reduction": "sum"}}),
+    "smoothing halved": (
+        {"loss": CATEGORICAL | {"label_smoothing": 0.2}, "task": "multiclass"},
+        {"loss": CATEGORICAL | {"label_smoothing": 0.1}, "task": "multiclass"},
+    ),
+    "the mean over all elements for KL's": (
+        {"loss": KL, "task": "probabilities"},
+        {"loss": KL, "task": "probabilities", "optimizer": {"type": "sgd", "learning_rate": 0.05 / 3}},
+    ),
+    "weights scaled to a mean of 1 for those declared": (
+        {"loss": CATEGORICAL | {"class_weights": [1.0, 2.0, 6.0]}, "task": "multiclass"},
+        {"loss": CATEGORICAL | {"class_weights": [1 / 3, 2 / 3, 2.0]}, "task": "multiclass"},
+    ),
     "tanh for the error function in GELU": ({"activation": "gelu"}, {"activation": "gelu_tanh"}),
     "other dropout masks": ({"layers": DROPPING}, {"layers": DROPPING, "mask_seed": 4}),
 }

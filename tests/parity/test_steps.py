@@ -21,8 +21,17 @@ LOSSES = {
     "mse": "regression",
     "mae": "regression",
     "huber": "regression",
+    "log_cosh": "regression",
+    "cosine_similarity": "regression",
+    "poisson": "counts",
+    "kl_divergence": "probabilities",
     "binary_crossentropy": "binary",
     "categorical_crossentropy": "multiclass",
+}
+CLASS_LOSSES: dict[str, dict[str, Any]] = {
+    "smoothed": {"label_smoothing": 0.2},
+    "weighted": {"class_weights": [0.5, 3.0, 1.5]},
+    "smoothed and weighted": {"label_smoothing": 0.2, "class_weights": [0.5, 3.0, 0.0]},
 }
 OPTIMIZERS: dict[str, dict[str, Any]] = {
     "sgd": {"type": "sgd", "learning_rate": 0.05},
@@ -81,6 +90,23 @@ CHANGES: dict[str, dict[str, Any]] = (
         }
         for name, task in LOSSES.items()
         for reduction in ("mean", "sum")
+    }
+    | {
+        f"loss categorical_crossentropy {name}": {
+            "loss": {"type": "categorical_crossentropy"} | options,
+            "task": "multiclass",
+        }
+        for name, options in CLASS_LOSSES.items()
+    }
+    | {
+        "loss binary_crossentropy smoothed and weighted": {
+            "loss": {
+                "type": "binary_crossentropy",
+                "label_smoothing": 0.2,
+                "class_weights": [0.5, 3.0],
+            },
+            "task": "binary",
+        }
     }
     | {
         f"optimizer {name} {clipping}{decay}": {"optimizer": optimizer | CLIPPINGS[clipping] | DECAYS[decay]}

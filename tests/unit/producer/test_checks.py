@@ -53,6 +53,22 @@ MISFITS: list[tuple[dict[str, Any], str]] = [
         "model.layers.0.units = 2: the model's last layer gives 2 outputs, and mse needs one a target column: there is 1 (units: 1)",
     ),
     (
+        {"data": inline([1, 2], [3, -1]), "loss": "poisson"},
+        'loss.type = "poisson": takes targets of 0 or more, and there is -1 (mse takes any number)',
+    ),
+    (
+        {"loss": "cosine_similarity"},
+        'loss.type = "cosine_similarity": compares whole rows of targets, and there is one target column (mse for a single target)',
+    ),
+    (
+        {"data": inline([1, 2], [[0.5, 0.5], [0.5, 0.6]]), "loss": "kl_divergence", "model": model(dense(2))},
+        'loss.type = "kl_divergence": takes rows of probabilities, which sum to 1, and a row of targets sums to 1.1 (divide each row by its sum)',
+    ),
+    (
+        {"data": inline([1, 2], [0, 1]), "loss": {"type": "categorical_crossentropy", "class_weights": [1, 2, 3]}, "model": model(dense(2))},
+        "loss.class_weights: has 3 weights, and the model gives 2 outputs (one weight a class)",
+    ),
+    (
         {"model": model(dense(2), "flatten")},
         "model.layers.1 = 2: the model's last layer gives 2 outputs, and mse needs one a target column: there is 1 (end with {type: dense, units: 1})",
     ),

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from pydantic import TypeAdapter
-from sklearn.metrics import log_loss, mean_absolute_error, mean_squared_error
+from sklearn.metrics import log_loss, mean_absolute_error, mean_poisson_deviance, mean_squared_error
 
 from shared.spec import Loss
 from worker.losses import loss_elements, loss_value
@@ -63,6 +63,62 @@ def test_categorical_crossentropy_is_the_log_loss_of_the_softmax() -> None:
     assert found == pytest.approx(expected, rel=1e-13)
     total = loss_value(loss(type="categorical_crossentropy", reduction="sum"), outputs, classes)
     assert total == pytest.approx(50 * expected, rel=1e-13)
+
+
+def test_log_cosh_is_the_logarithm_of_the_hyperbolic_cosine_and_never_overflows() -> None:
+    outputs, targets = regression()
+    found = loss_value(loss(type="log_cosh"), outputs, targets)
+    assert found == pytest.approx(np.log(np.cosh(outputs - targets)).mean(), rel=1e-13)
+    assert loss_value(loss(type="log_cosh"), np.array([[1e4]]), np.zeros((1, 1))) == 1e4 - math.log(2)
+
+
+def test_poisson_is_half_the_deviance_up_to_what_the_targets_alone_decide() -> None:
+    outputs, targets = NUMBERS.normal(size=(50, 1)), NUMBERS.integers(1, 9, size=(50, 1)).astype(float)
+    deviance = mean_poisson_deviance(targets.ravel(), np.exp(outputs.ravel()))
+    found = loss_value(loss(type="poisson"), outputs, targets)
+    assert found - (targets - targets * np.log(targets)).mean() == pytest.approx(deviance / 2, rel=1e-12)
+
+
+def test_kl_divergence_sums_over_the_row_and_is_0_for_the_same_probabilities() -> None:
+    targets = np.array([[0.2, 0.3, 0.5], [1.0, 0.0, 0.0]])
+    outputs = np.array([[1.0, -1.0, 0.5], [0.0, 2.0, 0.0]])
+    probabilities = np.exp(outputs) / np.exp(outputs).sum(axis=1, keepdims=True)
+    first = (targets[0] * np.log(targets[0] / probabilities[0])).sum()
+    elements = loss_elements(loss(type="kl_divergence"), outputs, targets)
+    assert elements.tolist() == pytest.approx([first, -math.log(probabilities[1, 0])], rel=1e-14)
+    same = loss_value(loss(type="kl_divergence"), np.log(targets[:1]) + 7.0, targets[:1])
+    assert same == pytest.approx(0.0, abs=1e-15)
+
+
+def test_cosine_similarity_is_minus_the_cosine_and_0_for_a_row_of_zeros() -> None:
+    outputs = np.array([[2.0, 0.0], [3.0, 3.0], [0.0, 0.0]])
+    targets = np.array([[5.0, 0.0], [0.0, -1.0], [1.0, 0.0]])
+    elements = loss_elements(loss(type="cosine_similarity"), outputs, targets)
+    assert elements.tolist() == pytest.approx([-1.0, math.sqrt(0.5), 0.0], rel=1e-15)
+
+
+def test_smoothed_classes_are_the_crossentropy_of_smoothed_probabilities() -> None:
+    outputs, classes = NUMBERS.normal(size=(20, 4)), NUMBERS.integers(0, 4, size=20)
+    smooth = np.eye(4)[classes] * 0.7 + 0.3 / 4
+    probabilities = np.exp(outputs) / np.exp(outputs).sum(axis=1, keepdims=True)
+    found = loss_value(loss(type="categorical_crossentropy", label_smoothing=0.3), outputs, classes)
+    assert found == pytest.approx(-(smooth * np.log(probabilities)).sum(axis=1).mean(), rel=1e-13)
+    binary, sure = loss(type="binary_crossentropy", label_smoothing=0.2), np.array([[1.0], [0.0]])
+    logits = np.array([[0.4], [-2.0]])
+    soft = loss_elements(loss(type="binary_crossentropy"), logits, np.array([[0.9], [0.1]]))
+    assert loss_elements(binary, logits, sure) == pytest.approx(soft, rel=1e-14)
+
+
+def test_class_weights_multiply_and_the_mean_still_divides_by_the_count() -> None:
+    outputs, classes = NUMBERS.normal(size=(20, 3)), NUMBERS.integers(0, 3, size=20)
+    weights = np.array([0.5, 2.0, 0.0])
+    single = loss_elements(loss(type="categorical_crossentropy"), outputs, classes)
+    weighted = loss(type="categorical_crossentropy", class_weights=tuple(weights))
+    assert loss_value(weighted, outputs, classes) == pytest.approx((single * weights[classes]).sum() / 20)
+    logits, targets = np.array([[0.3, -1.0]]), np.array([[0.0, 1.0]])
+    plain = loss_elements(loss(type="binary_crossentropy"), logits, targets)
+    doubled = loss_elements(loss(type="binary_crossentropy", class_weights=(1.0, 2.0)), logits, targets)
+    assert (doubled / plain).ravel().tolist() == [1.0, 2.0]
 
 
 def test_logits_of_any_size_stay_finite() -> None:
