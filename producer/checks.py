@@ -98,6 +98,15 @@ def _outputs(job: Job, data: PreparedData) -> Iterator[Problem]:
         yield units
 
 
+def _wanted_outputs(job: Job, data: PreparedData) -> tuple[int, str]:
+    loss = job.loss.type
+    if data.classes is not None:
+        named = f" ({_few(data.class_names)})" if data.class_names else f" (0 to {data.classes - 1})"
+        return data.classes, f"{loss} needs one a class: the targets have {data.classes}{named}"
+    columns = data.train.y.shape[1]
+    return columns, f"{loss} needs one a target column: there {'is' if columns == 1 else 'are'} {columns}"
+
+
 def _targets(job: Job, data: PreparedData) -> Iterator[Problem]:
     """Targets that the loss has no meaning for."""
     columns = data.train.y.shape[1] if data.train.y.ndim == 2 else 1
