@@ -24,6 +24,7 @@ LAYERS = [
     "MaxPooling1D", "MaxPooling2D", "AveragePooling1D", "AveragePooling2D",
     "GlobalAveragePooling", "GlobalMaxPooling",
     "LayerNorm", "BatchNorm",
+    "Embedding", "SimpleRnn", "Lstm", "Gru", "Bidirectional",
 ]  # fmt: skip
 
 # The parts of a job file in reading order: heading, definitions, and the module whose docstring has formulas.

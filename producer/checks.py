@@ -12,6 +12,8 @@ from shared.errors import JobFileError, Problem
 from shared.run import Task
 from shared.shapes import Shape, layer_shapes, model_weights, parameter_count
 from shared.spec import Job
+from shared.spec.layers.basic import Reshape
+from shared.spec.layers.recurrent import Embedding
 from shared.spec.loss import CategoricalCrossentropy
 from shared.spec.metrics import fitting_metrics
 from shared.spec.model import ActivationLayer, Dense, Dropout, Flatten
@@ -63,6 +65,7 @@ def _merged(found: Mapping[str, list[Problem]]) -> list[Problem]:
 def _problems(run: PreparedRun) -> Iterator[Problem]:
     rules: tuple[Callable[[Job, PreparedData], Iterator[Problem]], ...] = (
         _outputs,
+        _indices,
         _targets,
         _class_weights,
         _parameters,
@@ -96,6 +99,30 @@ def _outputs(job: Job, data: PreparedData) -> Iterator[Problem]:
             hint=f"units: {wanted}" if last is not None else f"end with {{type: dense, units: {wanted}}}",
         )
         yield units
+
+
+def _indices(job: Job, data: PreparedData) -> Iterator[Problem]:
+    """An embedding at the start takes the data's own numbers; one in mid-model cannot be checked here."""
+    first = next(
+        (i for i, layer in enumerate(job.model.layers) if not isinstance(layer, Flatten | Reshape)), 0
+    )
+    layer = job.model.layers[first]
+    if not isinstance(layer, Embedding):
+        return
+    parts = {"train": data.train, "validation": data.validation, "test": data.test}
+    arrays = {name: part.x for name, part in parts.items() if part is not None}
+    if data.predict is not None:
+        arrays["predict"] = data.predict
+    for name, x in arrays.items():
+        wrong = x[(x != np.floor(x)) | (x < 0) | (x >= layer.input_dim)]
+        if wrong.size:
+            yield Problem(
+                path=f"model.layers.{first}.input_dim",
+                value=str(layer.input_dim),
+                message=f"{name} has {wrong.flat[0]:g} among its inputs, and an embedding takes whole "
+                f"numbers from 0 to {layer.input_dim - 1}",
+                hint="indices are not standardised; input_dim is the largest index and 1",
+            )
 
 
 def _wanted_outputs(job: Job, data: PreparedData) -> tuple[int, str]:

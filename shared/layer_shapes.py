@@ -5,7 +5,7 @@ Shapes are of one sample, without the batch. Names and layouts of weights are Ke
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 from shared.spec.initializers import Initializer, Ones, Zeros
@@ -21,6 +21,7 @@ from shared.spec.layers.pooling import (
     MaxPooling1D,
     MaxPooling2D,
 )
+from shared.spec.layers.recurrent import Bidirectional, Embedding, Gru, Lstm, SimpleRnn
 
 Shape = tuple[int, ...]
 
@@ -40,6 +41,8 @@ class Tensor:
     fan_out: int
     trainable: bool = True
     """Whether gradients change it; a moving average changes by itself."""
+    ones: slice | None = None
+    """The part of a vector that starts at 1, whatever the initializer."""
 
 
 def output_shape(layer: Layer, shape: Shape) -> Shape:  # noqa: PLR0911, PLR0912 -- one a layer type
@@ -77,6 +80,14 @@ def output_shape(layer: Layer, shape: Shape) -> Shape:  # noqa: PLR0911, PLR0912
             if not shape:
                 raise ShapeError("gets a single number a sample, but needs an axis of features")
             return shape
+        case Embedding():
+            return (*shape, layer.output_dim)
+        case SimpleRnn() | Lstm() | Gru():
+            _need_axes(shape, "steps, features")
+            return (shape[0], layer.units) if layer.return_sequences else (layer.units,)
+        case Bidirectional(layer=inner):
+            _need_axes(shape, "steps, features")
+            return (shape[0], 2 * inner.units) if inner.return_sequences else (2 * inner.units,)
         case GlobalAveragePooling() | GlobalMaxPooling():
             if len(shape) not in (2, 3):
                 raise ShapeError(
@@ -85,7 +96,7 @@ def output_shape(layer: Layer, shape: Shape) -> Shape:  # noqa: PLR0911, PLR0912
             return shape[-1:]
 
 
-def tensors(layer: Layer, shape: Shape) -> tuple[Tensor, ...]:
+def tensors(layer: Layer, shape: Shape) -> tuple[Tensor, ...]:  # noqa: PLR0911 -- one a layer type
     """A layer's weights for an input of this shape. New layer types get their case here."""
     match layer:
         case Dense(units=units):
@@ -96,32 +107,89 @@ def tensors(layer: Layer, shape: Shape) -> tuple[Tensor, ...]:
             return _kernel_and_bias(layer, (*pair(size), shape[-1], filters))
         case LayerNorm() | BatchNorm():
             return _statistics(layer, shape[-1])
+        case Embedding(input_dim=rows, output_dim=columns):
+            table = Tensor(
+                name="embeddings",
+                shape=(rows, columns),
+                initializer=layer.embeddings_initializer,
+                fan_in=rows,
+                fan_out=columns,
+            )
+            return (table,)
+        case SimpleRnn() | Lstm() | Gru():
+            return _recurrent(layer, shape[-1])
+        case Bidirectional():
+            return tuple(
+                replace(tensor, name=f"{direction}.{tensor.name}")
+                for direction in ("forward", "backward")
+                for tensor in _recurrent(layer.layer, shape[-1])
+            )
         case _:
             return ()
 
 
 def _kernel_and_bias(layer: Dense | Conv1D | Conv2D, shape: Shape) -> tuple[Tensor, ...]:
     """The fans are the kernel's last two axes, each times the size of its window."""
-    window = prod(shape[:-2])
-    fans = {"fan_in": window * shape[-2], "fan_out": window * shape[-1]}
-    kernel = Tensor(name="kernel", shape=shape, initializer=layer.kernel_initializer, **fans)
-    bias = Tensor(name="bias", shape=shape[-1:], initializer=layer.bias_initializer, **fans)
+    fan_in, fan_out = (prod(shape[:-2]) * size for size in shape[-2:])
+    kernel = Tensor(
+        name="kernel", shape=shape, initializer=layer.kernel_initializer, fan_in=fan_in, fan_out=fan_out
+    )
+    bias = Tensor(
+        name="bias", shape=shape[-1:], initializer=layer.bias_initializer, fan_in=fan_in, fan_out=fan_out
+    )
     return (kernel, bias) if layer.use_bias else (kernel,)
 
 
 def _statistics(layer: LayerNorm | BatchNorm, features: int) -> tuple[Tensor, ...]:
-    one = {"shape": (features,), "fan_in": features, "fan_out": features}
-    changed = (
-        Tensor(name="gamma", initializer=layer.gamma_initializer, **one),
-        Tensor(name="beta", initializer=layer.beta_initializer, **one),
-    )
+    def weight(name: str, initializer: Initializer, *, trainable: bool = True) -> Tensor:
+        return Tensor(
+            name=name,
+            shape=(features,),
+            initializer=initializer,
+            fan_in=features,
+            fan_out=features,
+            trainable=trainable,
+        )
+
+    changed = (weight("gamma", layer.gamma_initializer), weight("beta", layer.beta_initializer))
     if isinstance(layer, LayerNorm):
         return changed
     return (
         *changed,
-        Tensor(name="moving_mean", initializer=Zeros(type="zeros"), trainable=False, **one),
-        Tensor(name="moving_variance", initializer=Ones(type="ones"), trainable=False, **one),
+        weight("moving_mean", Zeros(type="zeros"), trainable=False),
+        weight("moving_variance", Ones(type="ones"), trainable=False),
     )
+
+
+def _recurrent(layer: SimpleRnn | Lstm | Gru, features: int) -> tuple[Tensor, ...]:
+    units = layer.units
+    gates = units * {"simple_rnn": 1, "lstm": 4, "gru": 3}[layer.type]
+    kernel = Tensor(
+        name="kernel",
+        shape=(features, gates),
+        initializer=layer.kernel_initializer,
+        fan_in=features,
+        fan_out=gates,
+    )
+    recurrent = Tensor(
+        name="recurrent_kernel",
+        shape=(units, gates),
+        initializer=layer.recurrent_initializer,
+        fan_in=units,
+        fan_out=gates,
+    )
+    if not layer.use_bias:
+        return (kernel, recurrent)
+    forgets = isinstance(layer, Lstm) and layer.unit_forget_bias
+    bias = Tensor(
+        name="bias",
+        shape=(2, gates) if isinstance(layer, Gru) else (gates,),
+        initializer=layer.bias_initializer,
+        fan_in=features,
+        fan_out=gates,
+        ones=slice(units, 2 * units) if forgets else None,
+    )
+    return (kernel, recurrent, bias)
 
 
 def _need_axes(shape: Shape, axes: str) -> None:

@@ -83,6 +83,8 @@ def _draw(place: Weight, draws: Draws) -> NDArray[np.float64]:
                 flat = deviation * draws.normals(count, **address)
         case Orthogonal(gain=gain):
             flat = gain * _orthogonal(draws.normals(count, **address).reshape(_matrix(tensor.shape)))
+    if tensor.ones is not None:
+        flat[tensor.ones] = 1.0
     return flat.reshape(tensor.shape)
 
 

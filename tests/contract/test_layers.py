@@ -87,6 +87,46 @@ def batch_norm(layer: Any, w: Weights, x: np.ndarray) -> np.ndarray:
     return normalized(layer, w, x, mean, variance)
 
 
+def sigmoid(x: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-x))
+
+
+def recurrent(layer: Any, w: Weights, x: np.ndarray) -> np.ndarray:
+    units = layer.units
+    h, c, outputs = np.zeros((len(x), units)), np.zeros((len(x), units)), []
+    bias = w.get("bias", np.zeros((2, 3 * units)) if layer.type == "gru" else 0)
+    for step in range(x.shape[1]):
+        if layer.type == "gru":
+            z, r, n = np.split(x[:, step] @ w["kernel"] + bias[0], 3, axis=-1)
+            z_h, r_h, n_h = np.split(h @ w["recurrent_kernel"] + bias[1], 3, axis=-1)
+            update = sigmoid(z + z_h)
+            h = update * h + (1 - update) * np.tanh(n + sigmoid(r + r_h) * n_h)
+        else:
+            sums = x[:, step] @ w["kernel"] + h @ w["recurrent_kernel"] + bias
+            if layer.type == "lstm":
+                i, f, g, o = (sums[:, at * units : (at + 1) * units] for at in GATES)
+                c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
+                h = sigmoid(o) * np.tanh(c)
+            else:
+                h = np.maximum(sums, 0) if layer.activation == "relu" else np.tanh(sums)
+        outputs.append(h)
+    return np.stack(outputs, axis=1) if layer.return_sequences else h
+
+
+GATES = [0, 1, 2, 3]
+"""Where the input, forget, candidate and output gates of an lstm are."""
+
+
+def bidirectional(layer: Any, w: Weights, x: np.ndarray) -> np.ndarray:
+    own = [
+        {name.removeprefix(way): a for name, a in w.items() if name.startswith(way)}
+        for way in ("forward.", "backward.")
+    ]
+    there = recurrent(layer.layer, own[0], x)
+    back = recurrent(layer.layer, own[1], x[:, ::-1])
+    return np.concatenate([there, back[:, ::-1] if layer.layer.return_sequences else back], axis=-1)
+
+
 def middle_axes(x: np.ndarray) -> tuple[int, ...]:
     return tuple(range(1, x.ndim - 1))
 
@@ -101,6 +141,11 @@ FORMULAS: dict[str, Callable[[Any, Weights, np.ndarray], np.ndarray]] = {
     "max_pooling2d": pooling,
     "average_pooling1d": pooling,
     "average_pooling2d": pooling,
+    "embedding": lambda _, w, x: w["embeddings"][x.astype(int)],
+    "simple_rnn": recurrent,
+    "lstm": recurrent,
+    "gru": recurrent,
+    "bidirectional": bidirectional,
     "layer_norm": layer_norm,
     "batch_norm": batch_norm,
     "global_average_pooling": lambda _, __, x: x.mean(axis=middle_axes(x)),
@@ -114,7 +159,7 @@ def numpy_outputs(job: Job, weights: Weights, x: np.ndarray) -> np.ndarray:
         path = job.model.layer_path(index)
         own = {n.removeprefix(f"{path}."): a for n, a in weights.items() if n.startswith(f"{path}.")}
         x = FORMULAS[layer.type](layer, own, x)
-        if getattr(layer, "activation", "linear") == "tanh":
+        if layer.type != "simple_rnn" and getattr(layer, "activation", "linear") == "tanh":
             x = np.tanh(x)
     return x
 
@@ -158,6 +203,28 @@ CASES: dict[str, tuple[tuple[int, ...], list[Any]]] = {
     "global_average_pooling 1d": (SEQUENCE, [{"type": "dense", "units": 3}, "global_average_pooling"]),
     "global_max_pooling": (IMAGE, pooled("global_max_pooling")[:2]),
     "global_max_pooling 1d": (SEQUENCE, [{"type": "dense", "units": 3}, "global_max_pooling"]),
+    "embedding": ((5,), [{"type": "embedding", "input_dim": 7, "output_dim": 3}, "flatten"]),
+    "simple_rnn": (SEQUENCE, [{"type": "simple_rnn", "units": 3}]),
+    "simple_rnn with relu": (SEQUENCE, [{"type": "simple_rnn", "units": 3, "activation": "relu"}]),
+    "lstm": (SEQUENCE, [{"type": "lstm", "units": 3}]),
+    "lstm without bias": (SEQUENCE, [{"type": "lstm", "units": 3, "use_bias": False}]),
+    "lstm on lstm": (
+        SEQUENCE,
+        [{"type": "lstm", "units": 3, "return_sequences": True}, {"type": "lstm", "units": 2}],
+    ),
+    "gru": (SEQUENCE, [{"type": "gru", "units": 3}]),
+    "gru without bias": (SEQUENCE, [{"type": "gru", "units": 3, "use_bias": False}]),
+    "bidirectional lstm": (
+        SEQUENCE,
+        [{"type": "bidirectional", "layer": {"type": "lstm", "units": 3}}],
+    ),
+    "bidirectional gru, every step": (
+        SEQUENCE,
+        [
+            {"type": "bidirectional", "layer": {"type": "gru", "units": 3, "return_sequences": True}},
+            {"type": "flatten"},
+        ],
+    ),
     "layer_norm": (SEQUENCE, ["layer_norm", "flatten"]),
     "layer_norm with an epsilon": ((5,), [{"type": "layer_norm", "epsilon": 0.3}]),
     "batch_norm": ((5,), [{"type": "dense", "units": 3}, {"type": "batch_norm"}]),
@@ -186,6 +253,8 @@ def check_layer(kit: Any, name: str, **changes: Any) -> None:
     weights = {place.name: draw.standard_normal(place.tensor.shape) for place in places}
     weights |= {name: array**2 + 0.1 for name, array in weights.items() if name.endswith("variance")}
     x, y = draw.standard_normal((6, *shape)), draw.standard_normal((6, 2))
+    if name == "embedding":
+        x = draw.integers(0, 7, x.shape).astype(np.float64)
     trainer = kit.adapter.build(job, input_shape=shape, weights=weights, x=x, y=y)
     for given, read in zip(weights.items(), trainer.weights().items(), strict=True):
         assert given[0] == read[0]
@@ -213,7 +282,9 @@ def test_a_layer_and_its_gradients_follow_the_formula(name: str, kit: Any) -> No
     check_layer(kit, name)
 
 
-@pytest.mark.parametrize("name", ["conv2d same, strides 2", "average_pooling2d same", "batch_norm"])
+@pytest.mark.parametrize(
+    "name", ["conv2d same, strides 2", "average_pooling2d same", "batch_norm", "embedding", "lstm", "gru"]
+)
 def test_every_execution_knows_the_layer(name: str, kit: Any) -> None:
     check_layer(kit, name, execution="eager")
     check_layer(kit, name, execution="compiled")
@@ -224,6 +295,12 @@ def test_the_check_sees_padding_shared_evenly(monkeypatch: pytest.MonkeyPatch, k
     monkeypatch.setitem(module, "padding_before", lambda size, window, stride: (window - 1) // 2)  # noqa: ARG005
     with pytest.raises(AssertionError, match="Not equal"):
         check_layer(kit, "conv2d same, strides 2")
+
+
+def test_the_check_sees_gates_in_another_order(monkeypatch: pytest.MonkeyPatch, kit: Any) -> None:
+    monkeypatch.setitem(check_layer.__globals__, "GATES", [0, 2, 1, 3])
+    with pytest.raises(AssertionError, match="Not equal"):
+        check_layer(kit, "lstm")
 
 
 def test_the_check_sees_a_flattening_with_the_channels_first(

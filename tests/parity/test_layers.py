@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 
 HEAD = {"type": "dense", "units": 3}
@@ -63,6 +64,30 @@ LAYER_NORMED = [
     {"type": "activation", "activation": "tanh"},
     HEAD,
 ]
+LSTM = [
+    {"type": "lstm", "units": 5, "return_sequences": True},
+    {"type": "bidirectional", "layer": {"type": "lstm", "units": 4}},
+    HEAD,
+]
+GRU = [{"type": "gru", "units": 5, "return_sequences": True}, {"type": "gru", "units": 4}, HEAD]
+RNN = [
+    {"type": "bidirectional", "layer": {"type": "simple_rnn", "units": 4, "return_sequences": True}},
+    {"type": "simple_rnn", "units": 4, "use_bias": False},
+    HEAD,
+]
+WORDS = [
+    {"type": "embedding", "input_dim": 9, "output_dim": 4},
+    {"type": "gru", "units": 5, "use_bias": False},
+    HEAD,
+]
+DRAW = np.random.default_rng(8)
+TEXTS = {
+    "layers": WORDS,
+    "input_shape": [6],
+    "x": DRAW.integers(0, 9, (37, 6)).astype(float).tolist(),
+    "y": DRAW.standard_normal((37, 3)).tolist(),
+}
+CLIPPED = {"type": "adam", "learning_rate": 0.002, "clip_norm": 0.01}
 MOMENTUM = {"type": "sgd", "learning_rate": 0.02, "momentum": 0.9}
 ADAM = {"type": "adam", "learning_rate": 0.002}
 
@@ -73,6 +98,12 @@ MODELS: dict[str, tuple[float, dict[str, Any]]] = {
     "one axis": (1e-5, {"layers": ONE_AXIS, "input_shape": [15, 2], "optimizer": MOMENTUM}),
     "batch norm": (1e-5, {"layers": NORMED, "input_shape": [6, 6, 2], "optimizer": MOMENTUM}),
     "layer norm": (5e-7, {"layers": LAYER_NORMED, "optimizer": MOMENTUM}),
+    "lstm": (5e-7, {"layers": LSTM, "input_shape": [6, 3], "optimizer": MOMENTUM}),
+    "gru": (5e-7, {"layers": GRU, "input_shape": [6, 3]}),
+    "gru clipped": (5e-7, {"layers": GRU, "input_shape": [6, 3], "optimizer": CLIPPED}),
+    "simple_rnn": (5e-7, {"layers": RNN, "input_shape": [6, 3], "optimizer": MOMENTUM}),
+    "embedding": (5e-7, TEXTS | {"optimizer": MOMENTUM}),
+    "embedding with Adam": (5e-7, TEXTS | {"optimizer": ADAM}),
     "convolutions with Adam": (1e-5, {"layers": DEEP, "input_shape": [8, 7, 2], "optimizer": ADAM}),
 }
 """Name, float32's bar, and the case."""
@@ -95,6 +126,14 @@ FAULTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "PyTorch's epsilon in layer norm": (
         {"layers": LAYER_NORMED},
         {"layers": with_change(LAYER_NORMED, 1, epsilon=1e-5)},
+    ),
+    "a gru clipped by another norm": (
+        {"layers": GRU, "input_shape": [6, 3], "optimizer": CLIPPED},
+        {"layers": GRU, "input_shape": [6, 3], "optimizer": ADAM | {"global_clip_norm": 0.01}},
+    ),
+    "relu for tanh in a simple_rnn": (
+        {"layers": RNN, "input_shape": [6, 3]},
+        {"layers": with_change(RNN, 1, activation="relu"), "input_shape": [6, 3]},
     ),
     "average for max pooling": (
         {"layers": LARGEST, "input_shape": [64]},

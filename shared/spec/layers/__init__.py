@@ -18,6 +18,7 @@ from shared.spec.layers.pooling import (
     MaxPooling1D,
     MaxPooling2D,
 )
+from shared.spec.layers.recurrent import Bidirectional, Embedding, Gru, Lstm, SimpleRnn
 
 Layer = Annotated[
     Dense
@@ -34,7 +35,12 @@ Layer = Annotated[
     | GlobalAveragePooling
     | GlobalMaxPooling
     | LayerNorm
-    | BatchNorm,
+    | BatchNorm
+    | Embedding
+    | SimpleRnn
+    | Lstm
+    | Gru
+    | Bidirectional,
     Field(discriminator="type"),
     Word,
 ]

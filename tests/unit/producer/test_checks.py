@@ -57,6 +57,10 @@ MISFITS: list[tuple[dict[str, Any], str]] = [
         'loss.type = "poisson": takes targets of 0 or more, and there is -1 (mse takes any number)',
     ),
     (
+        {"data": inline([[0, 1], [2, 3]], [0, 1]), "model": model({"type": "embedding", "input_dim": 3, "output_dim": 2}, "flatten", dense(1))},
+        "model.layers.0.input_dim = 3: train has 3 among its inputs, and an embedding takes whole numbers from 0 to 2 (indices are not standardised; input_dim is the largest index and 1)",
+    ),
+    (
         {"loss": "cosine_similarity"},
         'loss.type = "cosine_similarity": compares whole rows of targets, and there is one target column (mse for a single target)',
     ),
@@ -141,6 +145,11 @@ def test_all_misfits_are_told_at_once(prepare: Prepare, refusal: Refusal) -> Non
     [
         {},
         {"training": {"epochs": 1, "batch_size": 4}},
+        {
+            "data": inline([[0, 1], [2, 3]], [0, 1]),
+            "model": model({"type": "embedding", "input_dim": 4, "output_dim": 2}, "flatten", dense(1)),
+            "training": {"epochs": 1},
+        },
         {"training": {"epochs": 1, "early_stopping": {"monitor": "loss"}}},
         {"model": model(dense(5), {"type": "dropout", "rate": 0.5}, dense(1))},
         {"data": inline([1, 2], [0, 1]), "loss": "categorical_crossentropy", "model": model(dense(2))},

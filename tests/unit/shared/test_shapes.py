@@ -47,3 +47,75 @@ def test_a_dense_layer_without_features_says_what_it_lacks() -> None:
 def test_an_output_of_several_axes_is_refused_with_the_way_out() -> None:
     with pytest.raises(ShapeError, match=r"the shape \(4, 1\).*flatten"):
         output_units(ONE_UNIT, (4, 3))
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape", "output"),
+    [
+        ({"type": "conv2d", "filters": 4, "kernel_size": 3}, (8, 7, 2), (6, 5, 4)),
+        ({"type": "conv2d", "filters": 4, "kernel_size": [2, 3], "strides": [3, 2]}, (8, 7, 2), (3, 3, 4)),
+        (
+            {"type": "conv2d", "filters": 4, "kernel_size": 5, "strides": 2, "padding": "same"},
+            (8, 7, 2),
+            (4, 4, 4),
+        ),
+        ({"type": "conv1d", "filters": 4, "kernel_size": 3, "strides": 2}, (8, 2), (3, 4)),
+        ({"type": "max_pooling2d"}, (8, 7, 2), (4, 3, 2)),
+        ({"type": "average_pooling1d", "pool_size": 3, "strides": 1, "padding": "same"}, (8, 2), (8, 2)),
+        ({"type": "global_max_pooling"}, (8, 7, 2), (2,)),
+        ({"type": "reshape", "target_shape": [4, -1]}, (8, 3), (4, 6)),
+        ({"type": "batch_norm"}, (8, 7, 2), (8, 7, 2)),
+        ({"type": "embedding", "input_dim": 9, "output_dim": 4}, (6,), (6, 4)),
+        ({"type": "lstm", "units": 4, "return_sequences": True}, (6, 2), (6, 4)),
+        ({"type": "bidirectional", "layer": {"type": "gru", "units": 4}}, (6, 2), (8,)),
+    ],
+)
+def test_each_layer_s_output_has_its_shape(
+    layer: dict[str, Any], shape: tuple[int, ...], output: tuple[int, ...]
+) -> None:
+    assert layer_shapes(model_of(layer), shape)[-1] == output
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape", "message"),
+    [
+        (
+            {"type": "conv2d", "filters": 4, "kernel_size": 3},
+            (64,),
+            r"\(64,\).*height, width, channels.*reshape",
+        ),
+        ({"type": "conv2d", "filters": 4, "kernel_size": 9}, (8, 7, 2), "window of 9 over 8.*same"),
+        ({"type": "max_pooling1d", "pool_size": 9}, (8, 2), "window of 9 over 8"),
+        ({"type": "global_max_pooling"}, (8,), "one or two axes"),
+        ({"type": "reshape", "target_shape": [5, -1]}, (8, 2), r"16 numbers.*\(5, -1\)"),
+        ({"type": "reshape", "target_shape": [5, 3]}, (8, 2), "do not fill"),
+        ({"type": "lstm", "units": 4}, (6,), "steps, features"),
+        ({"type": "layer_norm"}, (), "an axis of features"),
+    ],
+)
+def test_an_input_that_does_not_fit_is_refused_in_words(
+    layer: dict[str, Any], shape: tuple[int, ...], message: str
+) -> None:
+    with pytest.raises(ShapeError, match=message):
+        layer_shapes(model_of(layer), shape)
+
+
+def test_moving_statistics_are_weights_but_no_parameters() -> None:
+    model = model_of({"type": "batch_norm", "name": "norm"})
+    places = {place.name: place.tensor.trainable for place in model_weights(model, (5,))}
+    assert places == {
+        "norm.gamma": True,
+        "norm.beta": True,
+        "norm.moving_mean": False,
+        "norm.moving_variance": False,
+    }
+    assert parameter_count(model, (5,)) == 10
+
+
+def test_fans_of_a_convolution_count_its_window() -> None:
+    (kernel, bias) = model_weights(
+        model_of({"type": "conv2d", "filters": 4, "kernel_size": [2, 3]}), (8, 7, 5)
+    )
+    assert kernel.tensor.shape == (2, 3, 5, 4)
+    for place in (kernel, bias):
+        assert (place.tensor.fan_in, place.tensor.fan_out) == (30, 24)

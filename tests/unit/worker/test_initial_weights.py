@@ -37,6 +37,17 @@ def test_weights_are_named_by_layer_and_tensor_in_order(job_of: Jobs) -> None:
     ]
 
 
+@pytest.mark.parametrize("wanted", [True, False])
+def test_a_forget_gate_s_bias_starts_at_1_unless_asked_otherwise(job_of: Jobs, wanted: bool) -> None:
+    layer = {"type": "lstm", "units": 2, "unit_forget_bias": wanted}
+    both = [{"type": "bidirectional", "layer": layer}, {"type": "dense", "units": 1}]
+    weights = draw_weights(job_of(model={"layers": both}).model, (5, 3), seed=0, precision="float32")
+    expected = [0, 0, 1, 1, 0, 0, 0, 0] if wanted else [0] * 8
+    assert weights["layers.0.forward.bias"].tolist() == expected
+    assert weights["layers.0.backward.bias"].tolist() == expected
+    assert (weights["layers.0.forward.kernel"] != weights["layers.0.backward.kernel"]).all()
+
+
 def test_drawn_weights_never_change(job_of: Jobs) -> None:
     """Results stop being comparable with older ones when this fails: say so in the changelog."""
     layers = [

@@ -18,6 +18,7 @@ from shared.spec.layers.pooling import (
     MaxPooling1D,
     MaxPooling2D,
 )
+from shared.spec.layers.recurrent import Bidirectional, Embedding, Gru, Lstm, SimpleRnn
 from worker.adapters.tensorflow_adapter.activations import ACTIVATIONS
 
 _POOLS = {
@@ -34,7 +35,7 @@ _GLOBAL_POOLS = {
 }
 
 
-def keras_layer(  # noqa: PLR0911 -- one a layer type
+def keras_layer(  # noqa: PLR0911, PLR0912 -- one a layer type
     layer: Layer, shape: tuple[int, ...], *, precision: str, initializers: bool
 ) -> Any:
     """The Keras layer for an input of this shape, not yet built; None for dropout, whose masks are given.
@@ -82,7 +83,33 @@ def keras_layer(  # noqa: PLR0911 -- one a layer type
             return keras.layers.BatchNormalization(
                 momentum=layer.momentum, epsilon=layer.epsilon, dtype=precision
             )
+        case Embedding():
+            given = {} if initializers else {"embeddings_initializer": "zeros"}
+            return keras.layers.Embedding(layer.input_dim, layer.output_dim, **given, dtype=precision)
+        case SimpleRnn() | Lstm() | Gru():
+            return _recurrent(layer, precision, initializers=initializers)
+        case Bidirectional():
+            inner = _recurrent(layer.layer, precision, initializers=initializers)
+            return keras.layers.Bidirectional(inner, merge_mode="concat", dtype=precision)
     raise TypeError(f"no Keras layer for {layer.type}")
+
+
+def _recurrent(layer: SimpleRnn | Lstm | Gru, precision: str, *, initializers: bool) -> Any:
+    zeros = {} if initializers else {"kernel_initializer": "zeros", "recurrent_initializer": "zeros"}
+    common = {
+        "units": layer.units,
+        "use_bias": layer.use_bias,
+        "return_sequences": layer.return_sequences,
+        "dtype": precision,
+        **zeros,
+    }
+    match layer:
+        case SimpleRnn():
+            return keras.layers.SimpleRNN(activation=ACTIVATIONS[layer.activation], **common)
+        case Lstm():
+            return keras.layers.LSTM(**common)
+        case Gru():
+            return keras.layers.GRU(reset_after=True, **common)
 
 
 def _affine(layer: Dense | Conv1D | Conv2D) -> dict[str, Any]:

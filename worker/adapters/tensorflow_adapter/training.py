@@ -105,7 +105,8 @@ class TensorFlowTrainer(Trainer):
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(self._variables)
             loss = self._loss(self._network(x, masks), y)
-        gradients = tape.gradient(loss, self._variables)
+        # an embedding's gradient comes as the rows it touched
+        gradients = [tf.convert_to_tensor(g) for g in tape.gradient(loss, self._variables)]
         self._updater.apply(gradients, dict(zip(self._constant_names, tf.unstack(constants), strict=True)))
         return loss
 

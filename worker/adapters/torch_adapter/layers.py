@@ -19,15 +19,17 @@ from shared.spec.layers.pooling import (
     MaxPooling1D,
     MaxPooling2D,
 )
+from shared.spec.layers.recurrent import Bidirectional, Embedding, Gru, Lstm, SimpleRnn
 from worker.adapters.torch_adapter.activations import ACTIVATIONS
 from worker.adapters.torch_adapter.convolution import Convolution, GlobalAverage, GlobalMax, Pool
 from worker.adapters.torch_adapter.normalization import BatchNormalization, LayerNormalization
-from worker.adapters.torch_adapter.stored import affine_stored, maker
+from worker.adapters.torch_adapter.recurrent import Recurrent
+from worker.adapters.torch_adapter.stored import affine_stored, maker, stored
 
 Tensor = Any
 
 
-def torch_layer(  # noqa: PLR0911 -- one a layer type
+def torch_layer(  # noqa: PLR0911, PLR0912 -- one a layer type
     layer: Layer, shape: tuple[int, ...], *, initializers: bool, **where: Any
 ) -> Any:
     """The module for an input of this shape; `where` has its device and dtype.
@@ -57,6 +59,10 @@ def torch_layer(  # noqa: PLR0911 -- one a layer type
             return LayerNormalization(layer, shape, initializers=initializers, **where)
         case BatchNorm():
             return BatchNormalization(layer, shape, **where)
+        case Embedding():
+            return EmbeddingModule(layer, initializers=initializers, **where)
+        case SimpleRnn() | Lstm() | Gru() | Bidirectional():
+            return Recurrent(layer, shape, initializers=initializers, **where)
     raise TypeError(f"no module for {layer.type}")
 
 
@@ -73,6 +79,20 @@ class DenseModule(nn.Module):  # type: ignore[misc]
     def forward(self, x: Tensor) -> Tensor:
         """(…, inputs) → (…, units)."""
         return self._activation(self.linear(x))
+
+
+class EmbeddingModule(nn.Module):  # type: ignore[misc]
+    """An Embedding for indices that come as floating-point numbers."""
+
+    def __init__(self, layer: Embedding, *, initializers: bool, **where: Any) -> None:
+        super().__init__()
+        make = maker(nn.Embedding, initializers=initializers)
+        self.embedding = make(layer.input_dim, layer.output_dim, **where)
+        self.stored = {"embeddings": stored(self.embedding.weight)}
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(…) → (…, output_dim)."""
+        return self.embedding(x.long())
 
 
 class Activation(nn.Module):  # type: ignore[misc]

@@ -1,0 +1,93 @@
+"""Recurrent layers on PyTorch's fused functions; the parameters lie as in Keras.
+
+PyTorch has two biases for each gate where Keras's lstm and simple_rnn have one, and the gru's gates in
+another order. Parameters in Keras's layout make a step change, and clip, what the spec calls one weight.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from shared.layer_shapes import tensors
+from shared.spec.layers.recurrent import Bidirectional, Gru, Lstm, SimpleRnn
+from worker.adapters.torch_adapter.stored import stored
+
+Tensor = Any
+_MODULES = {"simple_rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
+
+
+class Recurrent(nn.Module):  # type: ignore[misc]
+    """A simple_rnn, lstm or gru, in one direction or both."""
+
+    def __init__(
+        self,
+        layer: SimpleRnn | Lstm | Gru | Bidirectional,
+        shape: tuple[int, ...],
+        *,
+        initializers: bool,
+        **where: Any,
+    ) -> None:
+        super().__init__()
+        self._both = isinstance(layer, Bidirectional)
+        self._cell = layer.layer if isinstance(layer, Bidirectional) else layer
+        self.stored = {}
+        for direction in ("forward.", "backward.") if self._both else ("",):
+            for name, values in self._values(shape, initializers, where).items():
+                parameter = nn.Parameter(values)
+                self.register_parameter(direction.replace(".", "_") + name, parameter)
+                self.stored[direction + name] = stored(parameter)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(b, steps, features) → (b, steps, units) or (b, units), units twice in both directions."""
+        directions = 2 if self._both else 1
+        start = x.new_zeros(directions, len(x), self._cell.units)
+        prefixes = ("forward_", "backward_") if self._both else ("",)
+        flat = [tensor for prefix in prefixes for tensor in self._flat(prefix, x)]
+        options = (True, 1, 0.0, False, self._both, True)
+        match self._cell:
+            case Lstm():
+                sequence, last, _ = torch.lstm(x, (start, start), flat, *options)
+            case Gru():
+                sequence, last = torch.gru(x, start, flat, *options)
+            case SimpleRnn():
+                run = torch.rnn_tanh if self._cell.activation == "tanh" else torch.rnn_relu
+                sequence, last = run(x, start, flat, *options)
+        return sequence if self._cell.return_sequences else torch.cat(last.unbind(), dim=-1)
+
+    def _flat(self, prefix: str, x: Tensor) -> list[Tensor]:
+        """One direction's weights as PyTorch wants them."""
+        kernel, recurrent = (getattr(self, prefix + name) for name in ("kernel", "recurrent_kernel"))
+        gates = kernel.shape[-1]
+        if not self._cell.use_bias:
+            biases = [x.new_zeros(gates)] * 2
+        elif isinstance(self._cell, Gru):
+            biases = list(getattr(self, f"{prefix}bias").unbind())
+        else:
+            biases = [getattr(self, f"{prefix}bias"), x.new_zeros(gates)]
+        swap = _swapped if isinstance(self._cell, Gru) else _same
+        return [swap(kernel).T, swap(recurrent).T, *(swap(bias) for bias in biases)]
+
+    def _values(self, shape: tuple[int, ...], initializers: bool, where: dict[str, Any]) -> dict[str, Tensor]:
+        """One direction's: zeros, or what the torch.nn module starts with in Keras's layouts."""
+        if not initializers:
+            return {weight.name: torch.zeros(weight.shape, **where) for weight in tensors(self._cell, shape)}
+        module = _MODULES[self._cell.type](shape[-1], self._cell.units, bias=self._cell.use_bias, **where)
+        swap = _swapped if isinstance(self._cell, Gru) else _same
+        values = {"kernel": swap(module.weight_ih_l0.T), "recurrent_kernel": swap(module.weight_hh_l0.T)}
+        if self._cell.use_bias:
+            both = module.bias_ih_l0, module.bias_hh_l0
+            values["bias"] = swap(torch.stack(both)) if isinstance(self._cell, Gru) else both[0] + both[1]
+        return {name: tensor.detach().contiguous() for name, tensor in values.items()}
+
+
+def _same(values: Tensor) -> Tensor:
+    return values
+
+
+def _swapped(values: Tensor) -> Tensor:
+    """z, r, n for r, z, n on the last axis, or back."""
+    first, second, third = values.chunk(3, dim=-1)
+    return torch.cat((second, first, third), dim=-1)
