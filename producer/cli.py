@@ -31,8 +31,6 @@ from producer.commands import (
 from producer.help import GroupedCommands
 from shared.errors import LikewiseError
 
-INTERRUPTED = 130
-
 app = typer.Typer(
     name="likewise",
     cls=GroupedCommands,
@@ -71,9 +69,6 @@ def main() -> None:
     except LikewiseError as error:
         print(f"likewise: {error}", file=sys.stderr)  # noqa: T201
         sys.exit(error.exit_status)
-    except KeyboardInterrupt:
-        print("likewise: interrupted", file=sys.stderr)  # noqa: T201
-        sys.exit(INTERRUPTED)
 
 
 if __name__ == "__main__":

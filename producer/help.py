@@ -1,21 +1,31 @@
-"""The list of commands in `likewise --help`: grouped, each with its whole first sentence.
+"""The group of commands: its list in `likewise --help`, and Ctrl-C in the middle of one.
 
 Plain text: typer's dressed help imports Rich, which would double the time of an answer.
 """
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from typer.core import TyperGroup
 
+INTERRUPTED = 130
 OTHER = "Commands"
 _WHOLE = 1_000
 """Longer than any first sentence, so that none is cut; lines are folded to the terminal."""
 
 
 class GroupedCommands(TyperGroup):
-    """A group whose commands stand under the panels they were given."""
+    """A group whose commands stand under the panels they were given, each with its whole first sentence."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Say that the command was interrupted; typer would end the process without a word."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            sys.stderr.write("likewise: interrupted\n")
+            sys.exit(INTERRUPTED)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """Write a section a panel, in the order in which the commands were added."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
-import time
+from pathlib import Path
 
 import pytest
 
+ROOT = Path(__file__).parents[2]
 HEAVY = {
     "celery", "kombu", "redis", "numpy", "pydantic", "plotly", "sklearn", "pyarrow", "yaml", "jinja2", "rich",
 }  # fmt: skip
@@ -36,16 +38,6 @@ def commands():
     return sorted(command.name for command in app.registered_commands)
 
 
-def seconds_of(*command):
-    """The quickest of several, which is the least disturbed."""
-    taken = []
-    for _ in range(7):
-        began = time.perf_counter()
-        subprocess.run([sys.executable, *command], capture_output=True, check=True, timeout=60)
-        taken.append(time.perf_counter() - began)
-    return min(taken)
-
-
 def test_help_imports_nothing_heavy():
     loaded = set(json.loads(likewise("--help").stderr))
 
@@ -61,8 +53,29 @@ def test_the_check_on_imports_sees_a_heavy_one():
     assert set(json.loads(answer.stderr)) & HEAVY == {"numpy"}
 
 
-def test_help_takes_at_most_twice_as_long_as_importing_typer():
-    assert seconds_of("-m", "producer.cli", "--help") <= 2 * seconds_of("-c", "import typer")
+def test_an_interrupt_while_importing_ends_with_a_word_and_130(tmp_path):
+    (tmp_path / "typer.py").write_text("raise KeyboardInterrupt")
+    answer = subprocess.run(
+        [sys.executable, "-m", "producer", "--help"], capture_output=True, text=True, timeout=60, check=False,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])},
+    )  # fmt: skip
+
+    assert (answer.returncode, answer.stderr) == (130, "likewise: interrupted\n")
+
+
+def test_an_interrupt_in_the_middle_of_a_command_ends_with_a_word_and_130(monkeypatch, capsys):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    from producer.cli import main
+
+    monkeypatch.setattr("producer.editor_schema.editor_schema", interrupted)
+    monkeypatch.setattr(sys, "argv", ["likewise", "schema"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+
+    assert ended.value.code == 130
+    assert capsys.readouterr().err == "likewise: interrupted\n"
 
 
 def test_help_lists_every_command_under_its_heading():
