@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from kombu.exceptions import OperationalError
 
 from shared.celery_app import send_wakeups
-from shared.errors import NoWorkerError, RedisError
+from shared.errors import NoWorkerError, RedisError, UsageError
 from shared.ledger import ExperimentRecord, Ledger, WorkerPresence
 from shared.names import train_queue
 from shared.run import Dataset, Run, Samples
@@ -36,8 +36,8 @@ def submit(  # noqa: PLR0913
     """Store the arrays, write the records, then send one message a run.
 
     Raises NoWorkerError (with the live workers) unless `queue_anyway`. The same idempotency `key`
-    gives the experiment it was first used for. Once the records are written the submission stands:
-    a message that cannot be sent is sent later by a worker.
+    gives the experiment it was first used for; UsageError if that was another job. Once the records
+    are written the submission stands: a message that cannot be sent is sent later by a worker.
     """
     queues = {framework: queue_of(framework, one.job) for framework, one in prepared.items()}
     if not queue_anyway:
@@ -70,7 +70,15 @@ def submit(  # noqa: PLR0913
         run_ids=tuple(run.run_id for run in runs),
     )
     stored = enqueue(record, runs, [queues[run.framework] for run in runs], ledger=ledger, app=app, key=key)
-    return record if stored == experiment_id else _known(ledger, stored)
+    if stored == experiment_id:
+        return record
+    known = _known(ledger, stored)
+    if known.experiment != experiment:
+        raise UsageError(
+            f"--key {key} was used before for another job, {known.experiment.name} ({stored}); "
+            "give this one a key of its own"
+        )
+    return known
 
 
 def enqueue(  # noqa: PLR0913
