@@ -126,7 +126,7 @@ class _Watch:
 
 def _word(record: RunRecord, served: set[str], alive: set[str], now_s: float) -> str | None:
     if record.state == "queued" and record.queue not in served and now_s - record.submitted_s > SILENCE_S:
-        return f"waiting: no live worker serves {record.queue}; `likewise workers` shows those there are"
+        return f"no live worker serves {record.queue}; `likewise workers` shows those there are"
     if record.state == "leased" and record.worker not in alive:
         return (
             f"worker {record.worker} has gone silent; if it stays so, the run goes back to the queue "

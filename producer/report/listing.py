@@ -26,9 +26,9 @@ class Entry:
 
 
 def state_of(runs: Sequence[RunRecord]) -> str:
-    """`queued`, `training` or `finished`."""
+    """`queued`, `training`, `finished` or, if any run ended so, `cancelled`."""
     if all(run.final for run in runs):
-        return "finished"
+        return "cancelled" if any(run.state == "cancelled" for run in runs) else "finished"
     return "queued" if all(run.state == "queued" for run in runs) else "training"
 
 

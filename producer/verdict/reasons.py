@@ -67,9 +67,8 @@ def _failures(runs: Sequence[FrameworkRuns]) -> list[str]:
             first = failed[0].failure
             assert first is not None  # noqa: S101  # by the line above
             share = "" if len(failed) == len(run.seeds) else f" on {len(failed)} of {len(run.seeds)} seeds"
-            told.append(
-                f"{run.framework} {_FAILED[first.reason]}{_place(first)}{share}: {_sentence(first.message)}"
-            )
+            why = "." if first.reason == "cancelled" else f": {_sentence(first.message)}"
+            told.append(f"{run.framework} {_FAILED[first.reason]}{_place(first)}{share}{why}")
         if missing := [seed for seed in run.seeds if seed.status == "missing"]:
             told.append(f"{run.framework} has no result for {count(len(missing), 'seed')}.")
     finished = [run.framework for run in runs if any(seed.status == "succeeded" for seed in run.seeds)]

@@ -166,6 +166,15 @@ def test_the_same_key_is_not_run_twice(likewise):
     assert first == second
 
 
+def test_the_key_of_another_job_is_refused(likewise):
+    likewise("submit", "matched", "--key", "nightly-8")
+    answer = likewise("submit", "article", "--key", "nightly-8")
+
+    assert answer.returncode == 2
+    assert "nightly-8 was used before for another job, matched" in answer.stderr
+    assert likewise("watch", "last").returncode == 0
+
+
 def test_a_page_is_written_beside_the_result_or_later(likewise, tmp_path):
     page, later = tmp_path / "page.html", tmp_path / "later.html"
     likewise("compare", "article", "--report", str(page))
@@ -238,7 +247,8 @@ def test_ctrl_c_while_watching_leaves_the_runs_alone(start, likewise, desk):
     assert likewise("cancel", experiment_id).returncode == 0
     answer = likewise("watch", experiment_id)
     assert answer.returncode == 3
-    assert "was cancelled" in answer.stdout
+    assert "was cancelled." in answer.stdout
+    assert json.loads(likewise("list", "--json").stdout)[0]["state"] == "cancelled"
     assert time.monotonic() - began < 15
     assert desk.ledger.records(newest(desk).run_ids)[0].state == "cancelled"
 
