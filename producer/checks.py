@@ -17,6 +17,7 @@ from shared.spec.layers.recurrent import Embedding
 from shared.spec.loss import CategoricalCrossentropy
 from shared.spec.metrics import fitting_metrics
 from shared.spec.model import ActivationLayer, Dense, Dropout, Flatten
+from shared.spec.schedule import ReduceOnPlateauSchedule
 
 MAX_PARAMETERS = 250_000_000
 """1 GB in float32; with Adam's moments and the gradients about four times as much."""
@@ -71,6 +72,7 @@ def _problems(run: PreparedRun) -> Iterator[Problem]:
         _parameters,
         _batches,
         _early_stopping,
+        _plateau,
         _metrics,
         _weights,
     )
@@ -227,12 +229,23 @@ def _batches(job: Job, data: PreparedData) -> Iterator[Problem]:
 def _early_stopping(job: Job, data: PreparedData) -> Iterator[Problem]:
     stopping = job.training.early_stopping
     if stopping is not None and stopping.monitor == "validation_loss" and data.validation is None:
-        yield Problem(
-            path="training.early_stopping.monitor",
-            value='"validation_loss"',
-            message="there are no validation samples to watch",
-            hint="add data.split.validation, such as 0.1, or use monitor: loss",
-        )
+        yield _nothing_to_watch("training.early_stopping.monitor")
+
+
+def _plateau(job: Job, data: PreparedData) -> Iterator[Problem]:
+    schedule = job.optimizer.schedule
+    watching = isinstance(schedule, ReduceOnPlateauSchedule) and schedule.monitor == "validation_loss"
+    if watching and data.validation is None:
+        yield _nothing_to_watch("optimizer.schedule.monitor")
+
+
+def _nothing_to_watch(path: str) -> Problem:
+    return Problem(
+        path=path,
+        value='"validation_loss"',
+        message="there are no validation samples to watch",
+        hint="add data.split.validation, such as 0.1, or use monitor: loss",
+    )
 
 
 def _metrics(job: Job, data: PreparedData) -> Iterator[Problem]:

@@ -1,16 +1,17 @@
-"""Whether training should stop because the watched loss has stopped falling."""
+"""Whether the watched loss has stopped falling, for early stopping and for reduce_on_plateau."""
 
 from __future__ import annotations
 
 from math import inf
 
 from shared.spec import EarlyStopping
+from shared.spec.schedule import ReduceOnPlateauSchedule
 
 
 class Patience:
     """Counts epochs without an improvement; an improvement is a fall by more than `min_delta`."""
 
-    def __init__(self, rule: EarlyStopping) -> None:
+    def __init__(self, rule: EarlyStopping | ReduceOnPlateauSchedule) -> None:
         self._rule = rule
         self._best = inf
         self._waited = 0
@@ -28,3 +29,7 @@ class Patience:
     def exhausted(self) -> bool:
         """Whether patience has run out."""
         return self._waited >= self._rule.patience
+
+    def begin_anew(self) -> None:
+        """Wait as long again; the best stays the best."""
+        self._waited = 0

@@ -15,6 +15,7 @@ from shared.run import Run, Samples
 from shared.shapes import output_units
 from shared.spec import Job
 from shared.spec.loss import CategoricalCrossentropy
+from shared.spec.schedule import ReduceOnPlateauSchedule
 from worker.adapters.base import Floats
 from worker.batches import Plan
 from worker.failures import TrainingError, loading
@@ -137,6 +138,16 @@ def check_fit(data: RunData, job: Job) -> None:
     if stopping and stopping.monitor == "validation_loss" and "validation" not in data.parts:
         raise _bad(
             "training.early_stopping watches the validation_loss, but no samples are held out for it; "
+            "set data.split.validation, or monitor: loss"
+        )
+    schedule = job.optimizer.schedule
+    if (
+        isinstance(schedule, ReduceOnPlateauSchedule)
+        and schedule.monitor == "validation_loss"
+        and "validation" not in data.parts
+    ):
+        raise _bad(
+            "optimizer.schedule watches the validation_loss, but no samples are held out for it; "
             "set data.split.validation, or monitor: loss"
         )
 

@@ -5,21 +5,37 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.spec import Optimizer, Schedule
+from shared.spec import Optimizer
 from shared.spec.schedule import (
     ConstantSchedule,
+    CosineRestartsSchedule,
     CosineSchedule,
     ExponentialSchedule,
     PiecewiseSchedule,
+    PolynomialSchedule,
+    ReduceOnPlateauSchedule,
     StepSchedule,
 )
 from worker.constants import integer_power
 
+_ByCount = (
+    ConstantSchedule
+    | StepSchedule
+    | ExponentialSchedule
+    | CosineSchedule
+    | CosineRestartsSchedule
+    | PolynomialSchedule
+    | PiecewiseSchedule
+)
+
 
 def learning_rates(
-    optimizer: Optimizer, *, first_step: int, steps: int, steps_per_epoch: int
+    optimizer: Optimizer, *, first_step: int, steps: int, steps_per_epoch: int, plateaus: int = 0
 ) -> NDArray[np.float64]:
-    """Of `steps` consecutive updates; `first_step` counts the updates before them: (steps,)."""
+    """Of `steps` consecutive updates; `first_step` counts the updates before them: (steps,).
+
+    `plateaus` is how many the loss has come to before, for reduce_on_plateau alone.
+    """
     schedule = optimizer.schedule
     if schedule is None:
         return np.full(steps, optimizer.learning_rate)
@@ -28,10 +44,15 @@ def learning_rates(
         t //= steps_per_epoch
     warming = np.where(t < schedule.warmup, (t + 1) / (schedule.warmup + 1), 1.0)
     with np.errstate(over="ignore", under="ignore"):
+        if isinstance(schedule, ReduceOnPlateauSchedule):
+            rate = _reduced(schedule, optimizer.learning_rate, plateaus)
+            return np.full(steps, rate) * warming
         return _scheduled(schedule, optimizer.learning_rate, t) * warming
 
 
-def _scheduled(schedule: Schedule, rate: float, t: NDArray[np.int64]) -> NDArray[np.float64]:
+def _scheduled(  # noqa: PLR0911 -- one return a formula
+    schedule: _ByCount, rate: float, t: NDArray[np.int64]
+) -> NDArray[np.float64]:
     """The rate before warm-up at the counts t."""
     match schedule:
         case ConstantSchedule():
@@ -41,7 +62,34 @@ def _scheduled(schedule: Schedule, rate: float, t: NDArray[np.int64]) -> NDArray
         case ExponentialSchedule(decay_steps=steps, decay_rate=decay):
             return rate * np.power(decay, t / steps)
         case CosineSchedule(decay_steps=steps, alpha=alpha):
-            falling = 0.5 * (1.0 + np.cos(np.pi * np.minimum(t, steps) / steps))
-            return rate * (alpha + (1.0 - alpha) * falling)
+            return rate * (alpha + (1.0 - alpha) * _half_cosine(np.minimum(t, steps) / steps))
+        case CosineRestartsSchedule(decay_steps=steps, growth=growth, alpha=alpha):
+            return rate * (alpha + (1.0 - alpha) * _half_cosine(_share_of_cycle(t, steps, growth)))
+        case PolynomialSchedule(decay_steps=steps, end_learning_rate=end, power=power):
+            return end + (rate - end) * np.power(1.0 - np.minimum(t, steps) / steps, power)
         case PiecewiseSchedule(boundaries=boundaries, values=values):
             return np.asarray(values)[np.searchsorted(boundaries, t, side="right")]
+
+
+def _half_cosine(share: NDArray[np.float64]) -> NDArray[np.float64]:
+    """From 1 at 0 to 0 at 1."""
+    falling: NDArray[np.float64] = 0.5 * (1.0 + np.cos(np.pi * share))
+    return falling
+
+
+def _share_of_cycle(t: NDArray[np.int64], first: int, growth: int) -> NDArray[np.float64]:
+    """How much of its cycle has passed at each of the consecutive counts t, in whole numbers to the last."""
+    if growth == 1:
+        return t % first / first
+    starts, lengths = [0], [first]
+    while starts[-1] + lengths[-1] <= t[-1]:
+        starts.append(starts[-1] + lengths[-1])
+        lengths.append(lengths[-1] * growth)
+    cycle = np.searchsorted(starts, t, side="right") - 1
+    share: NDArray[np.float64] = (t - np.asarray(starts)[cycle]) / np.asarray(lengths, np.float64)[cycle]
+    return share
+
+
+def _reduced(schedule: ReduceOnPlateauSchedule, rate: float, plateaus: int) -> float:
+    factor = float(integer_power(schedule.factor, np.array([plateaus]))[0])
+    return max(rate * factor, schedule.min_learning_rate)

@@ -19,6 +19,7 @@ from shared.result import Hashes
 from shared.shapes import layer_shapes
 from shared.spec import Job
 from shared.spec.metrics import fitting_metrics
+from shared.spec.schedule import ReduceOnPlateauSchedule
 from worker.adapters.base import Block, Floats, FrameworkAdapter, Weights
 from worker.batches import BatchHash, Plan, SampleOrder
 from worker.divergence import diverged
@@ -81,6 +82,10 @@ class SeedTraining:
         self.validation_losses: list[float] = []
         rule = job.training.early_stopping
         self._patience = Patience(rule) if rule else None
+        schedule = job.optimizer.schedule
+        self._reducing = schedule if isinstance(schedule, ReduceOnPlateauSchedule) else None
+        self._plateau = Patience(self._reducing) if self._reducing else None
+        self._plateaus = 0
         self._best: Weights | None = None
         self.stopped_early = False
 
@@ -154,7 +159,8 @@ class SeedTraining:
 
     @property
     def _looks_at_each_epoch(self) -> bool:
-        return self._patience is not None or "validation" in self._data.parts
+        watches = self._patience is not None or self._plateau is not None
+        return watches or "validation" in self._data.parts
 
     def _block(self, part: Cut) -> Block:
         return Block(
@@ -164,6 +170,7 @@ class SeedTraining:
                 first_step=part.first_step,
                 steps=part.steps,
                 steps_per_epoch=self.plan.steps_per_epoch,
+                plateaus=self._plateaus,
             ),
             first_step=part.first_step,
             masks=self._masks.block(first_step=part.first_step, steps=part.steps, batch_size=part.batch_size),
@@ -186,16 +193,23 @@ class SeedTraining:
             raise self._diverged(f"loss became {_shown(losses[good])}", step=self._step + 1)
 
     def _end_epoch(self) -> None:
-        """Validation loss and early stopping."""
+        """Validation loss, a lower rate after a plateau, and early stopping."""
         if "validation" in self._data.parts:
             self.validation_losses.append(self._validation_loss(self._data.parts["validation"]))
+        if self._plateau is not None and self._reducing is not None:
+            self._plateau.improved(self._watched(self._reducing.monitor))
+            if self._plateau.exhausted:
+                self._plateaus += 1
+                self._plateau.begin_anew()
         rule = self._job.training.early_stopping
         if self._patience is None or rule is None:
             return
-        watched = self.losses if rule.monitor == "loss" else self.validation_losses
-        if self._patience.improved(watched[-1]) and rule.restore_best_weights:
+        if self._patience.improved(self._watched(rule.monitor)) and rule.restore_best_weights:
             self._best = self._trainer.weights()
         self.stopped_early = self._patience.exhausted and self._step < self.plan.steps
+
+    def _watched(self, monitor: Literal["loss", "validation_loss"]) -> float:
+        return (self.losses if monitor == "loss" else self.validation_losses)[-1]
 
     def _validation_loss(self, part: Part) -> float:
         with self.stopwatch.measure("predict_s"):

@@ -46,6 +46,44 @@ class CosineSchedule(_Schedule):
     alpha: NonNegative = 0.0
 
 
+class CosineRestartsSchedule(_Schedule):
+    """As cosine, begun anew whenever it has fallen: s steps into a cycle of n stands s/n (SGDR, 2017).
+
+    The first cycle takes `decay_steps`, each later one `growth` times as many as the one before.
+    """
+
+    type: Literal["cosine_restarts"]
+    decay_steps: Count
+    growth: int = Field(default=1, ge=1, le=1_000)
+    alpha: NonNegative = 0.0
+
+
+class PolynomialSchedule(_Schedule):
+    """end + (learning_rate − end)·(1 − min(t, decay_steps)/decay_steps)^power."""
+
+    type: Literal["polynomial"]
+    decay_steps: Count
+    end_learning_rate: NonNegative = 0.0
+    power: Positive = 1.0
+
+
+class ReduceOnPlateauSchedule(_Schedule):
+    """max(learning_rate · factor^k, min_learning_rate), where k counts the plateaus so far.
+
+    A plateau is `patience` epochs in a row in which `monitor` did not fall by more than `min_delta`, as in
+    early stopping; the next epoch takes the lower rate and counting begins anew. This is Keras's patience;
+    PyTorch waits one epoch longer. Losses that differ only by rounding can part where they tie: give a
+    `min_delta` above that.
+    """
+
+    type: Literal["reduce_on_plateau"]
+    monitor: Literal["loss", "validation_loss"] = "validation_loss"
+    factor: float = Field(default=0.1, gt=0, lt=1)
+    patience: Count = 10
+    min_delta: NonNegative = 1e-4
+    min_learning_rate: NonNegative = 0.0
+
+
 class PiecewiseSchedule(_Schedule):
     """values[i] from boundaries[i − 1] on (t ≥ boundary); one value more than boundaries."""
 
@@ -66,7 +104,14 @@ class PiecewiseSchedule(_Schedule):
 
 
 Schedule = Annotated[
-    ConstantSchedule | StepSchedule | ExponentialSchedule | CosineSchedule | PiecewiseSchedule,
+    ConstantSchedule
+    | StepSchedule
+    | ExponentialSchedule
+    | CosineSchedule
+    | CosineRestartsSchedule
+    | PolynomialSchedule
+    | PiecewiseSchedule
+    | ReduceOnPlateauSchedule,
     Field(discriminator="type"),
     Word,
 ]

@@ -27,6 +27,7 @@ DIGITS = {
     "loss": "categorical_crossentropy",
     "optimizer": {"type": "adam"},
 }
+PLATEAU = {"type": "reduce_on_plateau", "monitor": "loss", "patience": 1, "min_delta": 0.02, "factor": 0.5}
 MINIBATCHES = {"epochs": 20, "batch_size": 8, "shuffle": True}
 
 
@@ -67,6 +68,7 @@ def trained(train: Callable[..., Any], make_case: Callable[..., Any]) -> Any:
             training=MINIBATCHES | {"epochs": 200, "early_stopping": {"patience": 3}},
             optimizer={"type": "adam", "learning_rate": 0.01},
         ),
+        make_case("plateau", training=MINIBATCHES, optimizer={"type": "adam", "schedule": PLATEAU}),
         make_case("compiled", execution="compiled", training=MINIBATCHES, activation="gelu"),
         make_case(
             "compiled with dropout",
@@ -95,7 +97,8 @@ def test_the_article_s_rows_come_out_to_the_last_bit(
 
 
 @pytest.mark.parametrize(
-    "name", ["digits in float64", "partial batches", "dropped batches", "early stopping", "compiled"]
+    "name",
+    ["digits in float64", "partial batches", "dropped batches", "early stopping", "plateau", "compiled"],
 )
 def test_runs_in_float64_agree_to_1e_10(name: str, trained: Any, pairs: Callable[..., Any]) -> None:
     for pair in pairs(name, trained):

@@ -73,6 +73,10 @@ MISFITS: list[tuple[dict[str, Any], str]] = [
         "loss.class_weights: has 3 weights, and the model gives 2 outputs (one weight a class)",
     ),
     (
+        {"optimizer": {"type": "sgd", "schedule": {"type": "reduce_on_plateau"}}},
+        'optimizer.schedule.monitor = "validation_loss": there are no validation samples to watch (add data.split.validation, such as 0.1, or use monitor: loss)',
+    ),
+    (
         {"model": model(dense(2), "flatten")},
         "model.layers.1 = 2: the model's last layer gives 2 outputs, and mse needs one a target column: there is 1 (end with {type: dense, units: 1})",
     ),

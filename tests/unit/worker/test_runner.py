@@ -349,6 +349,39 @@ def test_a_loss_that_falls_to_the_end_stops_nothing(lab: Any, job_of: Jobs) -> N
     assert seed.epochs == 10
 
 
+def reducing(job_of: Jobs, schedule: dict[str, Any]) -> Job:
+    return job_of(
+        optimizer={"type": "sgd", "learning_rate": 0.1, "schedule": schedule},
+        training={"epochs": 7, "batch_size": 8},
+        precision="float64",
+    )
+
+
+def test_a_plateau_of_patience_epochs_lowers_the_rate_of_the_next(lab: Any, job_of: Jobs) -> None:
+    never = {"type": "reduce_on_plateau", "monitor": "loss", "factor": 0.5, "min_delta": 1e9}
+    # the first epoch is the best; the plateaus end with epochs 3 and 5
+    known = {"type": "piecewise", "per": "epoch", "boundaries": [3, 5], "values": [0.1, 0.05, 0.025]}
+    seeds = {
+        name: only(lab.train(lab.run(reducing(job_of, schedule), train=samples(40))))
+        for name, schedule in {
+            "watched": never | {"patience": 2},
+            "known": known,
+            "a step late": never | {"patience": 3},
+        }.items()
+    }
+    assert seeds["watched"].losses == seeds["known"].losses
+    assert seeds["a step late"].losses[:3] == seeds["known"].losses[:3]
+    assert seeds["a step late"].losses[4:] != seeds["known"].losses[4:]
+
+
+def test_a_loss_that_keeps_falling_keeps_its_rate(lab: Any, job_of: Jobs) -> None:
+    schedule = {"type": "reduce_on_plateau", "monitor": "loss", "patience": 1, "min_delta": 0.0}
+    falling = only(lab.train(lab.run(reducing(job_of, schedule), train=samples(40))))
+    constant = only(lab.train(lab.run(reducing(job_of, {"type": "constant"}), train=samples(40))))
+    assert falling.losses == constant.losses
+    assert sorted(falling.losses, reverse=True) == list(falling.losses)
+
+
 # Failures
 
 

@@ -39,6 +39,21 @@ CASES: dict[str, tuple[dict[str, Any], Any]] = {
         {"type": "cosine", "decay_steps": 40, "alpha": 0.1},
         lambda t: RATE * (0.1 + 0.9 * math.cos(math.pi * min(t, 40) / 80) ** 2),
     ),
+    "cosine_restarts": (
+        {"type": "cosine_restarts", "decay_steps": 9, "alpha": 0.1},
+        lambda t: RATE * (0.1 + 0.9 * math.cos(math.pi * (t % 9) / 18) ** 2),
+    ),
+    "cosine_restarts that grow": (
+        {"type": "cosine_restarts", "decay_steps": 5, "growth": 3},
+        lambda t: (
+            RATE
+            * math.cos(math.pi / 2 * (t / 5 if t < 5 else (t - 5) / 15 if t < 20 else (t - 20) / 45)) ** 2
+        ),
+    ),
+    "polynomial": (
+        {"type": "polynomial", "decay_steps": 40, "end_learning_rate": 0.02, "power": 2.5},
+        lambda t: 0.02 + (RATE - 0.02) * (1 - min(t, 40) / 40) ** 2.5,
+    ),
     "piecewise": ({"type": "piecewise", "boundaries": [3, 30], "values": [0.5, 0.2, 0.05]}, piecewise),
 }
 
@@ -66,6 +81,15 @@ def test_each_schedule_follows_its_formula(name: str, per: str, warmup: int) -> 
         t = update if per == "step" else update // STEPS_PER_EPOCH
         factor = (t + 1) / (warmup + 1) if t < warmup else 1.0
         assert found[update] == pytest.approx(formula(t) * factor, rel=1e-14)
+
+
+def test_each_plateau_lowers_the_rate_by_the_factor_down_to_the_least() -> None:
+    schedule = {"type": "reduce_on_plateau", "factor": 0.5, "min_learning_rate": 0.04, "warmup": 1}
+    for plateaus, rate in enumerate((0.3, 0.15, 0.075, 0.04, 0.04)):
+        found = learning_rates(
+            optimizer(schedule), first_step=0, steps=3, steps_per_epoch=1, plateaus=plateaus
+        )
+        assert found.tolist() == [rate / 2, rate, rate]
 
 
 @given(
