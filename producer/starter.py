@@ -108,4 +108,4 @@ def _quoted(text: str) -> str:
     """Text as a YAML scalar: plain where that is safe, else as JSON, which YAML reads."""
     plain = text.isascii() and text.replace("_", "a").replace("/", "a").replace(".", "a").isalpha()
     reserved = text.lower() in ("true", "false", "null") or not any(c.isalpha() for c in text)
-    return text if plain and not reserved else json.dumps(text, ensure_ascii=True)
+    return text if plain and not reserved else json.dumps(text, ensure_ascii=not text.isprintable())

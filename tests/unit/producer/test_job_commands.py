@@ -150,6 +150,7 @@ def test_init_copies_an_example_with_its_data(likewise: Likewise, tmp_path: Path
         ("a,b,y\n" + "1,2,0\n2,3,1\n3,4,2\n" * 20, "y", "categorical_crossentropy", 3),
         ("a,b,kind of pet\n" + "1,2,cat\n2,3,dog\n" * 20, "kind of pet", "binary_crossentropy", 1),
         ("name,a,y: z\n" + "u,2,cat\nv,3,dog\nw,4,cow\n", "y: z", "categorical_crossentropy", 3),
+        ("größe,zimmer,preis €\n" + "1,2,3.5\n2,3,4.5\n" * 20, "preis €", "mse", 1),
         ("id;a;y\nx;1;10\ny;2;20\n", "y", "mse", 1),
     ],
 )
@@ -163,6 +164,7 @@ def test_init_writes_a_valid_job_for_a_csv_file(  # noqa: PLR0917 (pytest hands 
     job = prepared.runs["torch"].job
 
     assert done.returncode == 0
+    assert target in (tmp_path / "jobs" / "a.yaml").read_text(encoding="utf-8")
     assert (job.loss.type, job.model.layers[-1].model_dump()["units"]) == (loss, units)
     assert prepared.advice == ()
 
