@@ -29,7 +29,12 @@ def command(
         with session:
             workers, now = session.ledger.workers(), session.ledger.now()
         if not workers:
-            say("no worker is live; `likewise up` starts local ones, `likewise doctor` looks closer")
+            start = (
+                "`likewise up` starts local ones"
+                if session.local
+                else "`likewise doctor` says how to start one"
+            )
+            say(f"no worker is live; {start}")
     if as_json:
         print_json({"workers": [_row(worker, now) for worker in workers]})
     elif workers:
