@@ -57,7 +57,8 @@ def _unreadable(run: RunRecord, error: Exception) -> ResultError:
     what = str(error)
     if isinstance(error, ValidationError):
         first = error.errors(include_url=False)[0]
-        what = f"{'.'.join(map(str, first['loc'])) or 'document'}: {first['msg']}"
+        value = f" = {first['input']!r}" if isinstance(first["input"], int | float | str) else ""
+        what = f"{'.'.join(map(str, first['loc'])) or 'document'}{value[:60]}: {first['msg'].lower()}"
     return ResultError(
         f"the result of the {run.framework} run {run.run_id} cannot be read: {what} "
         "(it is damaged, or another version of Likewise wrote it); train it again"

@@ -155,7 +155,7 @@ def test_a_stored_result_is_kept_for_the_retention(desk):
     ("stored", "said"),
     [
         (b"\xff\xfe", "damaged"),
-        (b'{"status": "SUCCESS", "result": {"schema_version": 99}}', "schema_version"),
+        (b'{"status": "SUCCESS", "result": {"schema_version": 99}}', "schema_version = 99"),
         (b"", "gone"),
     ],
 )
