@@ -25,6 +25,7 @@ LAYERS = [
     "GlobalAveragePooling", "GlobalMaxPooling",
     "LayerNorm", "BatchNorm",
     "Embedding", "SimpleRnn", "Lstm", "Gru", "Bidirectional",
+    "Add", "Concatenate",
 ]  # fmt: skip
 
 # The parts of a job file in reading order: heading, definitions, and the module whose docstring has formulas.

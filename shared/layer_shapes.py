@@ -12,6 +12,7 @@ from shared.spec.initializers import Initializer, Ones, Zeros
 from shared.spec.layers import Layer
 from shared.spec.layers.basic import ActivationLayer, Dense, Dropout, Flatten, Reshape
 from shared.spec.layers.convolution import Conv1D, Conv2D, Padding, pair
+from shared.spec.layers.merging import Add, Concatenate
 from shared.spec.layers.normalization import BatchNorm, LayerNorm
 from shared.spec.layers.pooling import (
     AveragePooling1D,
@@ -45,7 +46,7 @@ class Tensor:
     """The part of a vector that starts at 1, whatever the initializer."""
 
 
-def output_shape(layer: Layer, shape: Shape) -> Shape:  # noqa: PLR0911, PLR0912 -- one a layer type
+def output_shape(layer: Layer, shape: Shape, *others: Shape) -> Shape:  # noqa: PLR0911, PLR0912 -- one a layer type
     """A layer's output shape. Raises ShapeError saying what the layer gets and would need."""
     match layer:
         case Dense(units=units):
@@ -88,6 +89,16 @@ def output_shape(layer: Layer, shape: Shape) -> Shape:  # noqa: PLR0911, PLR0912
         case Bidirectional(layer=inner):
             _need_axes(shape, "steps, features")
             return (shape[0], 2 * inner.units) if inner.return_sequences else (2 * inner.units,)
+        case Add():
+            if any(other != shape for other in others):
+                raise ShapeError(f"adds outputs of one shape, and gets {_list(shape, *others)}")
+            return shape
+        case Concatenate():
+            if not shape or any(other[:-1] != shape[:-1] or not other for other in others):
+                raise ShapeError(
+                    f"needs inputs alike but for the last axis, and gets {_list(shape, *others)}"
+                )
+            return (*shape[:-1], sum(each[-1] for each in (shape, *others)))
         case GlobalAveragePooling() | GlobalMaxPooling():
             if len(shape) not in (2, 3):
                 raise ShapeError(
@@ -190,6 +201,10 @@ def _recurrent(layer: SimpleRnn | Lstm | Gru, features: int) -> tuple[Tensor, ..
         ones=slice(units, 2 * units) if forgets else None,
     )
     return (kernel, recurrent, bias)
+
+
+def _list(*shapes: Shape) -> str:
+    return ", ".join(map(str, shapes))
 
 
 def _need_axes(shape: Shape, axes: str) -> None:

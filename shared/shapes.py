@@ -34,17 +34,20 @@ class Weight:
 
 
 def layer_shapes(model: Model, input_shape: Shape) -> tuple[Shape, ...]:
-    """The shape at each layer's input and, last, at the model's output.
+    """The shape at each layer's first input and, last, at the model's output.
 
     Raises ShapeError at the first layer that cannot take its input.
     """
-    shapes = [input_shape]
+    inputs: list[Shape] = []
+    outputs = [input_shape]
     for index, layer in enumerate(model.layers):
+        first, *others = (outputs[place] for place in model.sources(index))
+        inputs.append(first)
         try:
-            shapes.append(output_shape(layer, shapes[-1]))
+            outputs.append(output_shape(layer, first, *others))
         except ShapeError as error:
             raise ShapeError(f"{model.layer_path(index)} ({layer.type}) {error}") from None
-    return tuple(shapes)
+    return (*inputs, outputs[-1])
 
 
 def output_units(model: Model, input_shape: Shape) -> int:

@@ -19,6 +19,7 @@ from shared.spec.initializers import (
 from shared.spec.layers import Layer
 from shared.spec.layers.base import Activation
 from shared.spec.layers.basic import ActivationLayer, Dense, Dropout, Flatten
+from shared.spec.layers.merging import Add, Concatenate
 
 __all__ = [
     "Activation",
@@ -40,7 +41,10 @@ __all__ = [
 
 
 class Model(Frozen):
-    """Layers applied one after another."""
+    """Layers, each applied to the one before it or to those that its `inputs` name.
+
+    A layer comes after its inputs; the last one's output is the model's.
+    """
 
     layers: Many[Layer] = Field(min_length=1, max_length=1000)
 
@@ -51,6 +55,39 @@ class Model(Frozen):
         if twice:
             raise ValueError(f"two layers are named {twice[0]!r}; a name stands for one layer")
         return self
+
+    @model_validator(mode="after")
+    def _inputs_come_before(self) -> Model:
+        places = {layer.name: index for index, layer in enumerate(self.layers) if layer.name is not None}
+        if "input" in places:
+            raise ValueError("no layer can be named 'input', which stands for the model's input")
+        taken: set[int] = set()
+        for index, layer in enumerate(self.layers):
+            path = self.layer_path(index)
+            for name in layer.inputs or ():
+                if name != "input" and name not in places:
+                    raise ValueError(f"{path} takes {name!r}, and no layer has this name")
+                if name != "input" and places[name] >= index:
+                    raise ValueError(f"{path} takes {name!r}, which does not come before it")
+            if (
+                not isinstance(layer, Add | Concatenate)
+                and layer.inputs is not None
+                and len(layer.inputs) != 1
+            ):
+                raise ValueError(f"{path} ({layer.type}) takes one input; put add or concatenate before it")
+            taken.update(self.sources(index))
+        unused = [index for index in range(len(self.layers) - 1) if index + 1 not in taken]
+        if unused:
+            raise ValueError(f"nothing takes the output of {self.layer_path(unused[0])}")
+        return self
+
+    def sources(self, index: int) -> tuple[int, ...]:
+        """Where a layer's inputs come from: 0 is the model's input, i + 1 the output of layer i."""
+        names = self.layers[index].inputs
+        if names is None:
+            return (index,)
+        places = {layer.name: place + 1 for place, layer in enumerate(self.layers[:index])}
+        return tuple(0 if name == "input" else places[name] for name in names)
 
     def layer_path(self, index: int) -> str:
         """The prefix of a layer's weights: its name, or `layers.<index>`."""

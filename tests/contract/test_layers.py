@@ -153,14 +153,23 @@ FORMULAS: dict[str, Callable[[Any, Weights, np.ndarray], np.ndarray]] = {
 }
 
 
+MERGES: dict[str, Callable[[list[np.ndarray]], np.ndarray]] = {
+    "add": lambda inputs: sum(inputs[1:], inputs[0]),
+    "concatenate": lambda inputs: np.concatenate(inputs, axis=-1),
+}
+
+
 def numpy_outputs(job: Job, weights: Weights, x: np.ndarray) -> np.ndarray:
     """The model's outputs by the formulas."""
+    outputs = [x]
     for index, layer in enumerate(job.model.layers):
+        taken = [outputs[place] for place in job.model.sources(index)]
         path = job.model.layer_path(index)
         own = {n.removeprefix(f"{path}."): a for n, a in weights.items() if n.startswith(f"{path}.")}
-        x = FORMULAS[layer.type](layer, own, x)
+        x = MERGES[layer.type](taken) if layer.type in MERGES else FORMULAS[layer.type](layer, own, taken[0])
         if layer.type != "simple_rnn" and getattr(layer, "activation", "linear") == "tanh":
             x = np.tanh(x)
+        outputs.append(x)
     return x
 
 
@@ -203,6 +212,22 @@ CASES: dict[str, tuple[tuple[int, ...], list[Any]]] = {
     "global_average_pooling 1d": (SEQUENCE, [{"type": "dense", "units": 3}, "global_average_pooling"]),
     "global_max_pooling": (IMAGE, pooled("global_max_pooling")[:2]),
     "global_max_pooling 1d": (SEQUENCE, [{"type": "dense", "units": 3}, "global_max_pooling"]),
+    "residual": (
+        (4,),
+        [
+            {"type": "dense", "units": 4, "activation": "tanh", "name": "inner"},
+            {"type": "add", "inputs": ["input", "inner"]},
+        ],
+    ),
+    "branches": (
+        IMAGE,
+        [
+            {"type": "conv2d", "filters": 3, "kernel_size": 3, "padding": "same", "name": "wide"},
+            {"type": "conv2d", "filters": 2, "kernel_size": 1, "inputs": ["input"], "name": "narrow"},
+            {"type": "concatenate", "inputs": ["narrow", "wide", "narrow"]},
+            {"type": "flatten"},
+        ],
+    ),
     "embedding": ((5,), [{"type": "embedding", "input_dim": 7, "output_dim": 3}, "flatten"]),
     "simple_rnn": (SEQUENCE, [{"type": "simple_rnn", "units": 3}]),
     "simple_rnn with relu": (SEQUENCE, [{"type": "simple_rnn", "units": 3, "activation": "relu"}]),
@@ -283,7 +308,16 @@ def test_a_layer_and_its_gradients_follow_the_formula(name: str, kit: Any) -> No
 
 
 @pytest.mark.parametrize(
-    "name", ["conv2d same, strides 2", "average_pooling2d same", "batch_norm", "embedding", "lstm", "gru"]
+    "name",
+    [
+        "conv2d same, strides 2",
+        "average_pooling2d same",
+        "batch_norm",
+        "embedding",
+        "lstm",
+        "gru",
+        "branches",
+    ],
 )
 def test_every_execution_knows_the_layer(name: str, kit: Any) -> None:
     check_layer(kit, name, execution="eager")

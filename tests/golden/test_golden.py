@@ -60,7 +60,7 @@ def test_the_defaults_of_version_1_are_what_they_were() -> None:
         "epochs": 1, "batch_size": None, "shuffle": False, "drop_last": False, "early_stopping": None,
     }  # fmt: skip
     assert experiment.model.layers[0].model_dump() == {
-        "type": "dense", "name": None, "units": 3, "activation": "linear", "use_bias": True,
+        "type": "dense", "name": None, "inputs": None, "units": 3, "activation": "linear", "use_bias": True,
         "kernel_initializer": {"type": "glorot_uniform"}, "bias_initializer": {"type": "zeros"},
     }  # fmt: skip
     assert (experiment.precision, experiment.execution, experiment.device, experiment.seeds) == (

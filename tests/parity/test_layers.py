@@ -75,6 +75,16 @@ RNN = [
     {"type": "simple_rnn", "units": 4, "use_bias": False},
     HEAD,
 ]
+RESIDUAL = [
+    {"type": "conv2d", "filters": 3, "kernel_size": 3, "padding": "same", "name": "stem"},
+    {"type": "batch_norm"},
+    {"type": "activation", "activation": "relu"},
+    {"type": "conv2d", "filters": 3, "kernel_size": 3, "padding": "same", "name": "inner"},
+    {"type": "add", "inputs": ["stem", "inner"], "name": "sum"},
+    {"type": "concatenate", "inputs": ["sum", "input"]},
+    {"type": "global_average_pooling"},
+    HEAD,
+]
 WORDS = [
     {"type": "embedding", "input_dim": 9, "output_dim": 4},
     {"type": "gru", "units": 5, "use_bias": False},
@@ -102,6 +112,7 @@ MODELS: dict[str, tuple[float, dict[str, Any]]] = {
     "gru": (5e-7, {"layers": GRU, "input_shape": [6, 3]}),
     "gru clipped": (5e-7, {"layers": GRU, "input_shape": [6, 3], "optimizer": CLIPPED}),
     "simple_rnn": (5e-7, {"layers": RNN, "input_shape": [6, 3], "optimizer": MOMENTUM}),
+    "residual": (1e-5, {"layers": RESIDUAL, "input_shape": [6, 6, 2], "optimizer": MOMENTUM}),
     "embedding": (5e-7, TEXTS | {"optimizer": MOMENTUM}),
     "embedding with Adam": (5e-7, TEXTS | {"optimizer": ADAM}),
     "convolutions with Adam": (1e-5, {"layers": DEEP, "input_shape": [8, 7, 2], "optimizer": ADAM}),
@@ -134,6 +145,10 @@ FAULTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "relu for tanh in a simple_rnn": (
         {"layers": RNN, "input_shape": [6, 3]},
         {"layers": with_change(RNN, 1, activation="relu"), "input_shape": [6, 3]},
+    ),
+    "another branch added": (
+        {"layers": RESIDUAL, "input_shape": [6, 6, 2]},
+        {"layers": with_change(RESIDUAL, 4, inputs=["inner", "inner"]), "input_shape": [6, 6, 2]},
     ),
     "average for max pooling": (
         {"layers": LARGEST, "input_shape": [64]},

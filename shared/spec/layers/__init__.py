@@ -9,6 +9,7 @@ from pydantic import Field
 from shared.spec.fields import Word
 from shared.spec.layers.basic import ActivationLayer, Dense, Dropout, Flatten, Reshape
 from shared.spec.layers.convolution import Conv1D, Conv2D
+from shared.spec.layers.merging import Add, Concatenate
 from shared.spec.layers.normalization import BatchNorm, LayerNorm
 from shared.spec.layers.pooling import (
     AveragePooling1D,
@@ -40,7 +41,9 @@ Layer = Annotated[
     | SimpleRnn
     | Lstm
     | Gru
-    | Bidirectional,
+    | Bidirectional
+    | Add
+    | Concatenate,
     Field(discriminator="type"),
     Word,
 ]

@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from shared.frozen import Frozen
+from shared.spec.fields import Many
 
 Activation = Literal[
     "linear", "relu", "leaky_relu", "elu", "selu", "gelu", "gelu_tanh", "silu", "softplus",
@@ -20,3 +21,5 @@ class BaseLayer(Frozen):
 
     name: str | None = Field(default=None, pattern=r"^[A-Za-z][A-Za-z0-9_]*$")
     """A handle for overrides and reports; weights are named by it, or by `layers.<index>`."""
+    inputs: Many[str] | None = None
+    """Whose output the layer takes, by name; `input` is the model's input. Null is the layer before it."""

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from shared.spec.fields import Count
 from shared.spec.initializers import FanScaled, Initializer, Orthogonal, Uniform, Zeros
@@ -74,3 +74,10 @@ class Bidirectional(BaseLayer):
 
     type: Literal["bidirectional"]
     layer: Annotated[SimpleRnn | Lstm | Gru, Field(discriminator="type")]
+
+    @field_validator("layer")
+    @classmethod
+    def _has_no_place_of_its_own(cls, layer: SimpleRnn | Lstm | Gru) -> SimpleRnn | Lstm | Gru:
+        if layer.name is not None or layer.inputs is not None:
+            raise ValueError("name and inputs belong to the bidirectional layer, not to the one inside")
+        return layer

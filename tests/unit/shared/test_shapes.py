@@ -119,3 +119,47 @@ def test_fans_of_a_convolution_count_its_window() -> None:
     assert kernel.tensor.shape == (2, 3, 5, 4)
     for place in (kernel, bias):
         assert (place.tensor.fan_in, place.tensor.fan_out) == (30, 24)
+
+
+def named(name: str, *, units: int = 3, **fields: Any) -> dict[str, Any]:
+    return {"type": "dense", "units": units, "name": name, **fields}
+
+
+def test_a_graph_s_shapes_are_those_of_each_layer_s_first_input() -> None:
+    model = model_of(
+        named("a"),
+        named("b", units=2, inputs=["input"]),
+        {"type": "concatenate", "inputs": ["b", "a"], "name": "both"},
+        {"type": "add", "inputs": ["both", "both"]},
+    )
+    assert layer_shapes(model, (4,)) == ((4,), (4,), (2,), (5,), (5,))
+
+
+@pytest.mark.parametrize(
+    ("layers", "message"),
+    [
+        (
+            [named("a"), {"type": "add", "inputs": ["a", "c"]}],
+            "layers.1 takes 'c', and no layer has this name",
+        ),
+        ([named("a", inputs=["b"]), named("b")], "a takes 'b', which does not come before it"),
+        ([named("input")], "named 'input'"),
+        ([named("a"), named("b", inputs=["input"])], "nothing takes the output of a"),
+        ([named("a"), named("b", inputs=["a", "input"])], r"b \(dense\) takes one input"),
+        ([named("a", inputs=[])], r"a \(dense\) takes one input"),
+        (
+            [{"type": "bidirectional", "layer": {"type": "gru", "units": 1, "name": "a"}}],
+            "not to the one inside",
+        ),
+    ],
+)
+def test_a_graph_that_cannot_be_followed_is_refused_in_words(layers: list[Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        model_of(*layers)
+
+
+@pytest.mark.parametrize("kind", ["add", "concatenate"])
+def test_what_is_merged_must_fit(kind: str) -> None:
+    flat = {"type": "flatten", "name": "flat"}
+    with pytest.raises(ShapeError, match=r"layers\.1 .* gets \(12,\), \(4, 3\)"):
+        layer_shapes(model_of(flat, {"type": kind, "inputs": ["flat", "input"]}), (4, 3))

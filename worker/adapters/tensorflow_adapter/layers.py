@@ -9,6 +9,7 @@ import keras
 from shared.spec.layers import Layer
 from shared.spec.layers.basic import ActivationLayer, Dense, Dropout, Flatten, Reshape
 from shared.spec.layers.convolution import Conv1D, Conv2D
+from shared.spec.layers.merging import Add, Concatenate
 from shared.spec.layers.normalization import BatchNorm, LayerNorm
 from shared.spec.layers.pooling import (
     AveragePooling1D,
@@ -91,6 +92,10 @@ def keras_layer(  # noqa: PLR0911, PLR0912 -- one a layer type
         case Bidirectional():
             inner = _recurrent(layer.layer, precision, initializers=initializers)
             return keras.layers.Bidirectional(inner, merge_mode="concat", dtype=precision)
+        case Add():
+            return keras.layers.Add(dtype=precision)
+        case Concatenate():
+            return keras.layers.Concatenate(axis=-1, dtype=precision)
     raise TypeError(f"no Keras layer for {layer.type}")
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from shared.layer_shapes import output_shape, tensors
+from shared.layer_shapes import tensors
+from shared.shapes import layer_shapes
 from shared.spec.layers.normalization import BatchNorm
 from shared.spec.model import Model
 from worker.adapters.base import Weights
@@ -28,30 +29,36 @@ class Network:
         self._layers: list[tuple[str, Any, Any]] = []
         self.variables: dict[str, Any] = {}
         self.trainable: list[Any] = []
-        shape = input_shape
+        shapes = layer_shapes(model, input_shape)
+        self._sources = [model.sources(index) for index in range(len(model.layers))]
         for index, layer in enumerate(model.layers):
-            path = model.layer_path(index)
+            path, shape = model.layer_path(index), shapes[index]
             built = keras_layer(layer, shape, precision=precision, initializers=initializers)
-            if built is not None:
+            weights = tensors(layer, shape)
+            if weights:
                 built.build((None, *shape))
-                for tensor, variable in zip(tensors(layer, shape), built.weights, strict=True):
+                for tensor, variable in zip(weights, built.weights, strict=True):
                     self.variables[f"{path}.{tensor.name}"] = variable.value
                     if tensor.trainable:
                         self.trainable.append(variable.value)
             self._layers.append((path, layer, built))
-            shape = output_shape(layer, shape)
         self.input_shape = input_shape
-        self.output_shape = shape
+        self.output_shape = shapes[-1]
 
     def __call__(self, x: Tensor, masks: Mapping[str, Tensor] | None = None) -> Tensor:
         """The outputs for x (b, *input_shape); in training with a mask for each dropout layer."""
-        for path, layer, built in self._layers:
+        outputs = [x]
+        for (path, layer, built), sources in zip(self._layers, self._sources, strict=True):
+            x = outputs[sources[0]]
             if isinstance(layer, BatchNorm):
                 x = built(x, training=masks is not None)
+            elif len(sources) > 1:
+                x = built([outputs[place] for place in sources])
             elif built is not None:
                 x = built(x)
             elif masks is not None and layer.rate > 0:
                 x = x * tf.ensure_shape(masks[path], x.shape)
+            outputs.append(x)
         return x
 
     def weights(self) -> Weights:

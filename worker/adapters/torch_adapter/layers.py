@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from functools import reduce
 from typing import Any
 
+import torch
 from torch import nn
 
 from shared.layer_shapes import output_shape
 from shared.spec.layers import Layer
 from shared.spec.layers.basic import ActivationLayer, Dense, Dropout, Flatten, Reshape
 from shared.spec.layers.convolution import Conv1D, Conv2D
+from shared.spec.layers.merging import Add, Concatenate
 from shared.spec.layers.normalization import BatchNorm, LayerNorm
 from shared.spec.layers.pooling import (
     AveragePooling1D,
@@ -63,6 +66,10 @@ def torch_layer(  # noqa: PLR0911, PLR0912 -- one a layer type
             return EmbeddingModule(layer, initializers=initializers, **where)
         case SimpleRnn() | Lstm() | Gru() | Bidirectional():
             return Recurrent(layer, shape, initializers=initializers, **where)
+        case Add():
+            return Sum()
+        case Concatenate():
+            return Concatenation()
     raise TypeError(f"no module for {layer.type}")
 
 
@@ -93,6 +100,22 @@ class EmbeddingModule(nn.Module):  # type: ignore[misc]
     def forward(self, x: Tensor) -> Tensor:
         """(…) → (…, output_dim)."""
         return self.embedding(x.long())
+
+
+class Sum(nn.Module):  # type: ignore[misc]
+    """The sum of its inputs, in their order."""
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """Tensors of one shape → their sum."""
+        return reduce(torch.add, inputs)
+
+
+class Concatenation(nn.Module):  # type: ignore[misc]
+    """Its inputs side by side."""
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """(…, a), (…, b) and so on → (…, a + b + …)."""
+        return torch.cat(inputs, dim=-1)
 
 
 class Activation(nn.Module):  # type: ignore[misc]

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from shared.layer_shapes import output_shape
+from shared.shapes import layer_shapes
 from shared.spec.layers.basic import Dropout
 from shared.spec.model import Model
 from worker.adapters.base import Weights
@@ -32,29 +32,32 @@ class Network(nn.Module):  # type: ignore[misc]
         self._dropped: dict[int, str] = {}
         self._stored: dict[str, Stored] = {}
         modules: list[Any] = []
-        shape = input_shape
+        shapes = layer_shapes(model, input_shape)
+        self._sources = [model.sources(index) for index in range(len(model.layers))]
         for index, layer in enumerate(model.layers):
-            path = model.layer_path(index)
+            path, shape = model.layer_path(index), shapes[index]
             module = torch_layer(layer, shape, initializers=initializers, dtype=dtype, device=device)
             for name, place in getattr(module, "stored", {}).items():
                 self._stored[f"{path}.{name}"] = place
             if isinstance(layer, Dropout) and layer.rate > 0:
                 self._dropped[index] = path
             modules.append(module)
-            shape = output_shape(layer, shape)
         self.layers = nn.ModuleList(modules)
         self.input_shape = input_shape
-        self.output_shape = shape
+        self.output_shape = shapes[-1]
 
     def forward(self, x: Tensor, masks: Mapping[str, Tensor] | None = None) -> Tensor:
         """The outputs for x (b, *input_shape); in training with a mask for each dropout layer."""
-        for index, layer in enumerate(self.layers):
+        outputs = [x]
+        for index, (layer, sources) in enumerate(zip(self.layers, self._sources, strict=True)):
+            x = outputs[sources[0]]
             if isinstance(layer, BatchNormalization):
                 x = layer(x, training=masks is not None)
             elif index not in self._dropped:
-                x = layer(x)
+                x = layer(*(outputs[place] for place in sources))
             elif masks is not None:
                 x = _dropped(x, masks[self._dropped[index]])
+            outputs.append(x)
         return x
 
     def weights(self) -> Weights:
