@@ -182,7 +182,8 @@ def _numbers(pair: PairGaps, evidence: Evidence) -> str:
     worst = max(comparable, key=lambda one: one.relative or 0.0, default=None)
     if worst is None:
         return f"{names} returned nothing that can be compared."
-    largest = f"the largest is {gap(worst.relative)}, in the {worst.measure}{_where(pair, worst)}."
+    apart = " (losses aside: they are not the same function)" if other_scale else ""
+    largest = f"the largest{apart} is {gap(worst.relative)}, in the {worst.measure}{_where(pair, worst)}."
     if pair.seeds_within_tolerance == pair.seeds:
         return f"Every gap between {names} is within the tolerance of {number(tolerance.relative)}: {largest}"
     seeds = ""
