@@ -93,6 +93,7 @@ def fixed_constants(optimizer: Optimizer) -> dict[str, float]:
     adam, adamw, nadam          one_minus_beta_2
     adamax                      beta_2
     rmsprop, adadelta           one_minus_rho
+    rmsprop                     rho
     all but sgd                 epsilon
     all but adamw               weight_decay λ, of the L2 penalty's gradient
     """
@@ -107,6 +108,8 @@ def fixed_constants(optimizer: Optimizer) -> dict[str, float]:
         constants["beta_2"] = optimizer.beta_2
     if isinstance(optimizer, RmsProp | Adadelta):
         constants["one_minus_rho"] = 1.0 - optimizer.rho
+    if isinstance(optimizer, RmsProp):
+        constants["rho"] = optimizer.rho
     if not isinstance(optimizer, Sgd):
         constants["epsilon"] = optimizer.epsilon
     if not isinstance(optimizer, AdamW):

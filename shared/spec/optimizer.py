@@ -18,12 +18,14 @@ square brackets is one constant, as `worker.constants` names it.
                      / (√v/[√(1−β₂ᵗ)] + ε), where Πₜ = μ₁·…·μₜ
     rmsprop  v ← v + [1−ρ]·(g·g − v), u = g/(√v + ε)              (Tieleman & Hinton 2012)
              w ← w − η·u; with momentum μ: b ← μ·b + u, w ← w − η·b
-             centered: a ← a + [1−ρ]·(g − a),                     (Graves 2013, with ε
-             u = g/(√max(v − a·a, 0) + ε)                         outside the root)
+             centered: d = g − a, a ← a + [1−ρ]·d,                (Graves 2013, with ε
+             v ← ρ·(v + [1−ρ]·(d·d))                              outside the root)
     adagrad  v ← v + g·g from v = a₀, w ← w − η·(g/(√v + ε))      (Duchi et al. 2011, with a₀)
     adadelta v ← v + [1−ρ]·(g·g − v), u = (√(d + ε)/√(v + ε))·g   (Zeiler 2012, who has η = 1)
              d ← d + [1−ρ]·(u·u − d), w ← w − η·u
 
+The v of centered rmsprop is Graves's mean of g·g less the square of the mean of g, followed without ever
+taking that difference: it would lose its digits, and fall below 0, where gradients hardly vary.
 The maximum of amsgrad is of v before its correction, as in Keras and PyTorch. Each state starts at 0
 where nothing else is said. `momentum_decay` is ψ, `initial_accumulator_value` a₀.
 

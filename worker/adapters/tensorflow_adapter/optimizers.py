@@ -104,10 +104,12 @@ def _nadam(w: Variable, g: Tensor, slots: Slots, c: Constants) -> None:
 
 
 def _rmsprop(w: Variable, g: Tensor, slots: Slots, c: Constants) -> None:
-    v = _follow(slots["v"], g * g, c["one_minus_rho"])
     if "a" in slots:
-        a = _follow(slots["a"], g, c["one_minus_rho"])
-        v = tf.maximum(v - a * a, tf.zeros_like(g))
+        d = g - slots["a"]
+        slots["a"].assign_add(c["one_minus_rho"] * d)
+        v = slots["v"].assign(c["rho"] * (slots["v"] + c["one_minus_rho"] * (d * d)))
+    else:
+        v = _follow(slots["v"], g * g, c["one_minus_rho"])
     u = g / (tf.sqrt(v) + c["epsilon"])
     if "b" in slots:
         u = slots["b"].assign(c["momentum"] * slots["b"] + u)

@@ -100,10 +100,12 @@ def _nadam(w: Tensor, g: Tensor, slots: Slots, c: Constants) -> None:
 
 
 def _rmsprop(w: Tensor, g: Tensor, slots: Slots, c: Constants) -> None:
-    v = _follow(slots["v"], g * g, c["one_minus_rho"])
     if "a" in slots:
-        a = _follow(slots["a"], g, c["one_minus_rho"])
-        v = (v - a * a).clamp_(min=0.0)
+        d = g - slots["a"]
+        slots["a"].add_(d * c["one_minus_rho"])
+        v = slots["v"].add_((d * d).mul_(c["one_minus_rho"])).mul_(c["rho"])
+    else:
+        v = _follow(slots["v"], g * g, c["one_minus_rho"])
     u = g / v.sqrt().add_(c["epsilon"])
     if "b" in slots:
         u = slots["b"].mul_(c["momentum"]).add_(u)
