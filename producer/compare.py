@@ -31,6 +31,7 @@ from producer.verdict.models import (
 from producer.verdict.reasons import reasons
 from producer.verdict.spread import metric_spreads, spread
 from producer.verdict.tolerance import tolerance_for
+from producer.verdict.twin import twin_of
 from shared.arrays import ArrayRef
 from shared.result import Failure, RunResult, SeedResult
 from shared.spec import Job
@@ -42,18 +43,20 @@ MAX_LISTED = 10_000
 """Arrays up to this many elements are listed in the Comparison; larger ones stay references."""
 
 
-def compare(
+def compare(  # noqa: PLR0913 - all evidence, once
     record: ExperimentRecord,
     jobs: Mapping[str, Job],
     results: Sequence[RunResult],
     arrays: Load,
     *,
     training_samples: int | None = None,
+    twin: Comparison | None = None,
 ) -> Comparison:
     """The verdict over an experiment's runs.
 
     `jobs` has each framework's resolved job, `arrays` gives the array of a reference, and
-    `training_samples`, where known, lets a reason say how much larger a sum is than a mean.
+    `training_samples`, where known, lets a reason say how much larger a sum is than a mean. `twin` is the
+    comparison of the float64 twin.
     """
     experiment = record.experiment
     by_framework = {result.framework: result for result in results}
@@ -75,6 +78,7 @@ def compare(
         tolerance=tolerance,
         runs=runs,
         precisions=precisions,
+        twin=None if twin is None else twin_of(pairs, twin),
     )
     verdict = judge(evidence)
     return Comparison(
@@ -90,6 +94,7 @@ def compare(
         ),
         setting_differences=tuple(evidence.differences),
         tolerance=tolerance,
+        twin=evidence.twin,
         gaps=pairs,
         seed_gaps=tuple(gaps),
         runs=tuple(runs),

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from producer import twin
 from producer.collect import collect
 from producer.compare import compare
 from producer.follow import follow
@@ -112,8 +113,23 @@ class Outcome:
     runs: tuple[Run, ...]
 
 
+def with_twin(session: Session, record: ExperimentRecord, outcome: Outcome, *, quiet: bool) -> Outcome:
+    """The outcome with what the float64 twin says; trains it where that tells more."""
+    if outcome.comparison.twin is not None or not twin.tells_more(outcome.comparison):
+        return outcome
+    say: Callable[[str], None] = _unsaid if quiet else progress_console().print
+    if (seconds := twin.cost_s(outcome.comparison)) > twin.BUDGET_S:
+        say(f"the float64 twin is left out: it would train for about {seconds:,.0f} s more")
+        return outcome
+    say("once more in float64, to tell rounding from a real difference")
+    other = twin.submit_twin(record, outcome.runs, ledger=session.ledger, app=session.app)
+    follow_to_end(session, other, quiet=quiet, cancel=True)
+    return outcome_of(session, session.ledger.experiment(record.experiment_id) or record)
+
+
 def outcome_of(session: Session, record: ExperimentRecord) -> Outcome:
-    """Collect what is finished and compare it."""
+    """Collect what is finished, of the float64 twin too, and compare it."""
+    other = session.ledger.experiment(record.twin) if record.twin else None
     runs = tuple(session.ledger.run(run_id) for run_id in record.run_ids)
     results = collect(record, app=session.app, ledger=session.ledger)
     comparison = compare(
@@ -122,15 +138,13 @@ def outcome_of(session: Session, record: ExperimentRecord) -> Outcome:
         results,
         session.blobs.get,
         training_samples=runs[0].dataset.train.x.shape[0],
+        twin=outcome_of(session, other).comparison if other else None,
     )
     return Outcome(comparison=comparison, runs=runs)
 
 
-def finish(
-    session: Session, record: ExperimentRecord, *, as_json: bool, page: Path | None = None
-) -> Comparison:
-    """Compare, write the page where one is wanted, print."""
-    outcome = outcome_of(session, record)
+def finish(session: Session, outcome: Outcome, *, as_json: bool, page: Path | None = None) -> Comparison:
+    """Write the page where one is wanted, print."""
     if page is not None:
         write_page(session, outcome, page)
     print_comparison(outcome.comparison, as_json=as_json)

@@ -89,9 +89,10 @@ def enqueue(  # noqa: PLR0913
     ledger: Ledger,
     app: celery.Celery,
     key: str | None = None,
+    twin_of: str | None = None,
 ) -> str:
     """Write the records in one step, then send the messages; the id of the experiment that is stored."""
-    stored = ledger.add(record, runs, queues, key=key)
+    stored = ledger.add(record, runs, queues, key=key, twin_of=twin_of)
     if stored == record.experiment_id:
         # Redis may go away just now; the records are written, and a worker sends what messages are missing.
         with suppress(OperationalError):

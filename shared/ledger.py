@@ -43,6 +43,9 @@ _FIELDS = (
 )  # fmt: skip
 
 
+_EXPERIMENT_FIELDS = ("experiment", "run_ids", "submitted_s", "twin")
+
+
 class Ledger:
     """The records as every process may see them. Safe to use from several threads.
 
@@ -56,11 +59,18 @@ class Ledger:
         self._cancel = client.register_script(scripts.CANCEL)
 
     def add(
-        self, record: ExperimentRecord, runs: Sequence[Run], queues: Sequence[str], *, key: str | None = None
+        self,
+        record: ExperimentRecord,
+        runs: Sequence[Run],
+        queues: Sequence[str],
+        *,
+        key: str | None = None,
+        twin_of: str | None = None,
     ) -> str:
         """Write an experiment and its runs as queued, in one step; the server's clock dates them.
 
-        With an idempotency `key` that was used before, nothing is written. Returns the id of the
+        With `twin_of` it is not listed, but found as the `twin` of that experiment's record. With an
+        idempotency `key` that was used before, nothing is written. Returns the id of the
         experiment that is stored: the given one, or the one the key stands for.
         """
         arguments: list[Any] = [
@@ -69,6 +79,7 @@ class Ledger:
             json.dumps(record.run_ids),
             self.retention_s,
             0 if key is None else 1,
+            twin_of or "",
         ]
         for run, queue in zip(runs, queues, strict=True):
             arguments += [run.run_id, run.framework, queue, run.model_dump_json()]
@@ -80,7 +91,7 @@ class Ledger:
 
         Raises ResultError for one of another schema version.
         """
-        fields = self._hashes([names.experiment_key(experiment_id)], ("experiment", "run_ids", "submitted_s"))
+        fields = self._hashes([names.experiment_key(experiment_id)], _EXPERIMENT_FIELDS)
         return _experiment(experiment_id, fields[0])
 
     def experiments(self, limit: int = 100) -> list[ExperimentRecord]:
@@ -89,9 +100,7 @@ class Ledger:
         found: list[ExperimentRecord] = []
         while ids and len(found) < limit:
             batch, ids = ids[:limit], ids[limit:]
-            fields = self._hashes(
-                [names.experiment_key(one) for one in batch], ("experiment", "run_ids", "submitted_s")
-            )
+            fields = self._hashes([names.experiment_key(one) for one in batch], _EXPERIMENT_FIELDS)
             for experiment_id, values in zip(batch, fields, strict=True):
                 try:
                     record = _experiment(experiment_id, values)
@@ -132,7 +141,7 @@ class Ledger:
         return cast(RunState, state)
 
     def delete(self, experiment_id: str) -> None:
-        """Remove an experiment, its runs, results and progress.
+        """Remove an experiment, its twin, their runs, results and progress.
 
         Raises UsageError for an unknown id, and while a run is not final.
         """
@@ -145,6 +154,8 @@ class Ledger:
                     f"experiment {experiment_id} is not done: its {run.framework} run is {run.state}; "
                     f"cancel it first: likewise cancel {experiment_id}"
                 )
+        if record.twin is not None and self.experiment(record.twin) is not None:
+            self.delete(record.twin)
         with self.client.pipeline() as pipe:
             pipe.zrem(names.EXPERIMENTS, experiment_id)
             pipe.delete(names.experiment_key(experiment_id), names.progress_key(experiment_id))
@@ -209,6 +220,7 @@ def _experiment(experiment_id: str, values: dict[str, bytes | None]) -> Experime
         submitted_s=float(submitted_s),
         experiment=experiment,
         run_ids=tuple(json.loads(run_ids)),
+        twin=_text(values["twin"]) if values["twin"] else None,
     )
 
 

@@ -49,6 +49,8 @@ class ExperimentRecord(Frozen):
     submitted_s: float
     experiment: Experiment
     run_ids: Many[str]
+    twin: str | None = None
+    """The id of the same experiment in float64, where it was trained too."""
 
 
 class WorkerPresence(Frozen):

@@ -22,6 +22,9 @@ def command(
     report: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Also write a page with pictures.")
     ] = None,
+    no_twin: Annotated[
+        bool, typer.Option("--no-twin", help="Do not train again in float64 to tell rounding from meaning.")
+    ] = False,
     queue_anyway: Annotated[
         bool, typer.Option("--queue-anyway", help="Wait where no worker serves a framework.")
     ] = False,
@@ -47,5 +50,8 @@ def command(
     with flow.open_for(tuple(prepared.runs), quiet=as_json) as session:
         record = flow.submit_prepared(session, prepared, queue_anyway=queue_anyway, key=key)
         flow.follow_to_end(session, record, quiet=as_json, cancel=True)
-        comparison = flow.finish(session, record, as_json=as_json, page=report)
+        outcome = flow.outcome_of(session, record)
+        if not no_twin:
+            outcome = flow.with_twin(session, record, outcome, quiet=as_json)
+        comparison = flow.finish(session, outcome, as_json=as_json, page=report)
     raise typer.Exit(flow.exit_status(comparison, check=check))

@@ -32,6 +32,6 @@ def command(
             return
         runs = session.ledger.records(record.run_ids)
         if all(run.final for run in runs):
-            flow.finish(session, record, as_json=as_json)
+            flow.finish(session, flow.outcome_of(session, record), as_json=as_json)
         else:
             status.print_state(record, runs, now_s=session.ledger.now(), as_json=as_json)

@@ -25,5 +25,5 @@ def command(
     with flow.open_for(quiet=as_json) as session:
         record = find(session.ledger, experiment)
         flow.follow_to_end(session, record, quiet=as_json, cancel=False)
-        comparison = flow.finish(session, record, as_json=as_json)
+        comparison = flow.finish(session, flow.outcome_of(session, record), as_json=as_json)
     raise typer.Exit(flow.exit_status(comparison, check=False))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from producer.verdict.models import Comparison, FrameworkRuns, SeedRun
+from producer.verdict.models import Comparison, FrameworkRuns, SeedRun, Twin
 
 
 def to_json(comparison: Comparison) -> str:
@@ -27,12 +27,18 @@ def to_document(comparison: Comparison) -> dict[str, Any]:
         ],
         "first_divergence": comparison.first_divergence,
         "tolerance": comparison.tolerance.model_dump(mode="json"),
+        "twin": None if comparison.twin is None else _twin(comparison.twin),
         "gaps": [_pair(one.model_dump(mode="json")) for one in comparison.gaps],
         "seed_gaps": [one.model_dump(mode="json") for one in comparison.seed_gaps],
         "summary": {run.framework: _summary(run) for run in comparison.runs},
         "runs": {run.framework: [_seed(run, seed) for seed in run.seeds] for run in comparison.runs},
         "jobs": {name: job.model_dump(mode="json") for name, job in comparison.jobs.items()},
     }
+
+
+def _twin(twin: Twin) -> dict[str, Any]:
+    dumped = twin.model_dump(mode="json")
+    return dumped | {"gaps": [_pair(one) for one in dumped["gaps"]]}
 
 
 def _pair(pair: dict[str, Any]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from producer.verdict import numbers
 from producer.verdict.models import Comparison, FrameworkRuns, Gap, SeedRun, Spread
+from producer.verdict.twin import worst_of
 from producer.verdict.words import gap, setting
 
 MOST_PREDICTIONS = 10
@@ -144,9 +145,9 @@ class GapRow:
 
 
 def gaps(comparison: Comparison) -> list[GapRow]:
-    """The largest gaps of every pair."""
+    """The largest gaps of every pair, and that of the float64 twin."""
     several = len(comparison.experiment.seed_list) > 1
-    return [
+    declared = [
         GapRow(
             other=pair.other,
             measure=one.measure,
@@ -157,6 +158,22 @@ def gaps(comparison: Comparison) -> list[GapRow]:
         for pair in comparison.gaps
         for one, seed in zip(pair.largest, pair.largest_seeds, strict=True)
     ]
+    return [*declared, *_twin(comparison)]
+
+
+def _twin(comparison: Comparison) -> Iterator[GapRow]:
+    """A row a pair; `within` is what the twin decides."""
+    if comparison.twin is None:
+        return
+    for pair in comparison.twin.gaps:
+        worst = worst_of(pair)
+        yield GapRow(
+            other=pair.other,
+            measure="float64 twin",
+            text=gap(worst.relative),
+            where=f"{worst.measure}, {_where(worst, None)}".rstrip(", "),
+            within=comparison.twin.equal,
+        )
 
 
 def _told(rows: list[Row]) -> list[Row]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from producer.resolve import SettingDifference
-from producer.verdict.models import FrameworkRuns, PairGaps, SeedGaps, SeedRun, Tolerance, Verdict
+from producer.verdict.models import FrameworkRuns, PairGaps, SeedGaps, SeedRun, Tolerance, Twin, Verdict
 from shared.result import Reason
 from shared.spec.experiment import Precision
 
@@ -26,6 +26,7 @@ class Evidence:
     tolerance: Tolerance
     runs: Sequence[FrameworkRuns]
     precisions: frozenset[Precision]
+    twin: Twin | None = None
 
     @property
     def other_start(self) -> list[SeedGaps]:
@@ -46,12 +47,15 @@ class Evidence:
 def judge(evidence: Evidence) -> Verdict:
     """The verdict.
 
-    `agree`: every seed finished everywhere, within the tolerance. `differ`: the numbers differ and
-    something declared does too, or the precision leaves no room for rounding; or one framework's
-    training fails on the job itself where another's does not. `inconclusive`: anything else.
+    Where a float64 twin was trained, it decides. Without one, `agree`: every seed finished everywhere,
+    within the tolerance. `differ`: the numbers differ and something declared does too, or the precision
+    leaves no room for rounding; or one framework's training fails on the job itself where another's
+    does not. `inconclusive`: anything else.
     """
     if _fails_alone(evidence.runs):
         return "differ"
+    if evidence.twin is not None:
+        return "agree" if evidence.twin.equal else "differ"
     if evidence.outside and (_declared(evidence) or evidence.precisions == {"float64"}):
         return "differ"
     complete = all(seed.status == "succeeded" for run in evidence.runs for seed in run.seeds)

@@ -130,6 +130,18 @@ class FrameworkRuns(Frozen):
     """Of all seeds."""
 
 
+class Twin(Frozen):
+    """The same trainings in float64, from the same start."""
+
+    experiment_id: str
+    seeds: int
+    """Seeds that every framework trained."""
+    tolerance: float
+    gaps: Many[PairGaps]
+    equal: bool
+    """Whether the frameworks compute the same, so that a float32 gap is rounding."""
+
+
 class Comparison(Frozen):
     """The verdict over the runs of an experiment."""
 
@@ -144,6 +156,8 @@ class Comparison(Frozen):
     first_divergence: None = None
     """Seed, step, stage and tensor where the frameworks part; null until they are traced."""
     tolerance: Tolerance
+    twin: Twin | None = None
+    """What decides in float32; null where it was not trained."""
     gaps: Many[PairGaps]
     seed_gaps: Many[SeedGaps]
     runs: Many[FrameworkRuns]

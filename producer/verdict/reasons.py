@@ -13,6 +13,7 @@ from producer.verdict import numbers
 from producer.verdict.judge import Evidence, failed_on_the_job
 from producer.verdict.knowledge import Scale, effect, statement, weight_of
 from producer.verdict.models import FrameworkRuns, Gap, PairGaps, SeedGaps, Verdict
+from producer.verdict.twin import worst_of
 from producer.verdict.words import both, count, gap, number
 from shared.result import Failure
 from shared.spec import Job
@@ -46,15 +47,17 @@ def reasons(
         *_start(evidence, jobs),
         *_batches(evidence),
         *_epochs(evidence.seed_gaps),
+        *_amplified(evidence),
         *_predicted(evidence, jobs),
         *(_numbers(pair, evidence) for pair in evidence.pairs),
+        *_twin(evidence),
     ]
     if verdict == "inconclusive" and evidence.outside:
         told.append(
             "Nothing that was declared differs, so this may be float32 rounding that training has "
             "amplified: run it again with --set precision=float64 to decide."
         )
-    if verdict == "differ" and not evidence.differences and evidence.outside:
+    if verdict == "differ" and not evidence.differences and (evidence.outside or evidence.twin):
         told.extend(_undeclared(evidence))
     return tuple(told) or ("No training has finished, so there is nothing to compare.",)
 
@@ -209,6 +212,34 @@ def _losses_too(pair: PairGaps) -> str:
     if losses.relative == 0:
         return ", and the same losses"
     return f"; the losses they report differ by at most {gap(losses.relative)} of the first"
+
+
+def _amplified(evidence: Evidence) -> list[str]:
+    """A float32 gap that the twin shows to be rounding."""
+    if evidence.twin is None or not evidence.twin.equal or not evidence.outside:
+        return []
+    return [
+        f"{pair.reference} and {pair.other} compute the same: in float64 these trainings agree to "
+        f"{gap(worst_of(pair).relative)}. The gap in float32 is rounding that training has amplified."
+        for pair in evidence.twin.gaps
+    ]
+
+
+def _twin(evidence: Evidence) -> list[str]:
+    """What else the same trainings in float64 say."""
+    if evidence.twin is None or (evidence.twin.equal and evidence.outside):
+        return []
+    told = []
+    for pair in evidence.twin.gaps:
+        worst = worst_of(pair)
+        if evidence.twin.equal:
+            told.append(f"In float64 they agree to {gap(worst.relative)}: what is left is rounding.")
+        else:
+            told.append(
+                f"In float64 {pair.reference} and {pair.other} part by {gap(worst.relative)}, in the "
+                f"{worst.measure}: this is a real difference, not rounding."
+            )
+    return told
 
 
 def _undeclared(evidence: Evidence) -> list[str]:

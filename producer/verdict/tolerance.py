@@ -19,7 +19,7 @@ _BY_PRECISION: dict[Precision, Tolerance] = {
         relative=1e-5,
         why="In float32 rounding alone moved the weights of matched trainings by 2e-7 to 4e-6 of the "
         "largest weight in 100 to 500 steps, and differences of meaning by 1e-3 and more. A smaller "
-        "difference of meaning can hide below it; --set precision=float64 shows it.",
+        "difference of meaning can hide below it: the float64 twin finds it.",
     ),
     "float64": Tolerance(
         relative=1e-9,

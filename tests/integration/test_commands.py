@@ -107,6 +107,27 @@ def test_given_weights_give_the_pinned_numbers(likewise):
     assert runs["torch"][0]["predictions"] == [[18.999998092651367]]
 
 
+ADAM = ("--set", "optimizer={type: adam}", "--set", "training.epochs=20", "--json")
+
+
+def test_a_difference_too_small_for_float32_is_found_by_the_float64_twin(likewise, desk):
+    planted = ("--set", "overrides={torch: {optimizer.learning_rate: 0.001000001}}")
+    hidden = json.loads(likewise("compare", "diabetes", *ADAM, *planted, "--no-twin").stdout)
+    found = json.loads(likewise("compare", "diabetes", *ADAM, *planted).stdout)
+    clean = json.loads(likewise("compare", "diabetes", *ADAM).stdout)
+
+    assert (hidden["verdict"], hidden["twin"]) == ("agree", None)
+    assert (found["verdict"], found["twin"]["equal"]) == ("differ", False)
+    assert (clean["verdict"], clean["twin"]["equal"]) == ("agree", True)
+
+    record = desk.ledger.experiment(clean["experiment_id"])
+    assert record.twin == clean["twin"]["experiment_id"]
+    assert record.twin not in [one.experiment_id for one in desk.ledger.experiments()]
+    assert json.loads(likewise("show", record.experiment_id, "--json").stdout)["twin"] == clean["twin"]
+    assert likewise("delete", record.experiment_id).returncode == 0
+    assert desk.ledger.experiment(record.twin) is None
+
+
 def test_check_ends_with_1_unless_they_agree(likewise):
     assert likewise("compare", "article", "--check", "--json").returncode == 1
 
