@@ -1,0 +1,61 @@
+"""Every shipped example, trained in every framework through real workers, as `likewise compare NAME`."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from producer.jobfile import example_names
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def compare(redis_server, session_worker, tmp_path_factory):
+    """The document of one comparison."""
+    session_worker("tensorflow")
+    session_worker("torch")
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(tmp_path_factory.mktemp("home")),
+        "PYTHONPATH": str(ROOT),
+        "LIKEWISE_REDIS_URL": redis_server.url,
+    }
+
+    def run(*words):
+        answer = subprocess.run(
+            [sys.executable, "-m", "producer", "compare", *words, "--json"],
+            capture_output=True, text=True, env=environment, timeout=180, check=False,
+        )  # fmt: skip
+        assert answer.returncode == 0, answer.stderr
+        return json.loads(answer.stdout)
+
+    return run
+
+
+@pytest.mark.parametrize("name", sorted(set(example_names()) - {"article", "digits"}))
+def test_an_example_gives_the_same_in_every_framework(compare, name):
+    document = compare(name)
+
+    assert document["verdict"] == "agree", document["reasons"]
+    assert all(seed["status"] == "succeeded" for seeds in document["runs"].values() for seed in seeds)
+
+
+def test_the_digits_are_read_by_both_frameworks_alike(compare):
+    document = compare("digits")
+
+    assert document["verdict"] == "agree", document["reasons"]
+    for seeds in document["runs"].values():
+        assert seeds[0]["metrics"]["test"]["accuracy"] >= 0.95
+
+
+def test_the_article_is_not_like_for_like(compare):
+    document = compare("article")
+
+    assert document["verdict"] == "differ"
+    assert [one["path"] for one in document["setting_differences"]] == ["loss.reduction"]
