@@ -53,7 +53,11 @@ def _examine(settings: Settings) -> Iterator[Finding]:
     try:
         session = open_running(settings)
     except LikewiseError as error:
-        mend = "see the logs, then `likewise down` and `likewise up`" if local else "mend what it says"
+        mend = (
+            "see the logs, then `likewise down` and `likewise up`"
+            if local
+            else "correct LIKEWISE_REDIS_URL, or unset it to use the local stack"
+        )
         yield Finding(link="Redis", state="wrong", found=str(error), mend=mend)
         return
     if session is None:

@@ -25,7 +25,7 @@ from producer.report.json import to_json
 from producer.report.terminal import render
 from producer.session import Session, open_session
 from producer.submit import submit
-from shared.errors import LikewiseError, UsageError
+from shared.errors import LikewiseError, NoWorkerError, UsageError
 from shared.run import Run
 from shared.settings import Settings
 
@@ -54,6 +54,20 @@ def open_for(frameworks: Sequence[str] = (), *, quiet: bool = False) -> Session:
     if quiet and not console.is_terminal:
         say = _unsaid
     return open_session(Settings.from_environment(), frameworks=frameworks, say=say)
+
+
+def open_to_train(prepared: PreparedExperiment, *, quiet: bool) -> Session:
+    """The services for an experiment's runs.
+
+    Raises NoWorkerError for a GPU job on the local stack, before anything is started for it.
+    """
+    on_gpu = [framework for framework, run in prepared.runs.items() if run.job.device == "cuda"]
+    if on_gpu and Settings.from_environment().redis_url is None:
+        raise NoWorkerError(
+            f"device is cuda for {' and '.join(on_gpu)}, and the local stack trains on the CPU only; use "
+            "device: auto, or set LIKEWISE_REDIS_URL to the Redis of workers on a GPU host"
+        )
+    return open_for(tuple(prepared.runs), quiet=quiet)
 
 
 def submit_prepared(

@@ -100,6 +100,10 @@ def _read(spec: str) -> tuple[str, Path, str, bool]:
         data = sys.stdin.buffer.read(jobtext.MAX_BYTES + 1)
         text = _decode("standard input", data)
         return "standard input", Path.cwd(), text, False
+    if not spec.strip():
+        raise UsageError(
+            f"name a job file, - for standard input, or an example: {', '.join(example_names())}"
+        )
     path = Path(spec)
     if spec in example_names() and not _exists(path):
         path, source = example_path(spec), f"example {spec}"

@@ -47,7 +47,7 @@ def command(
 
     flow.check_page_path(report)
     prepared = flow.prepare_given(spec, set_values or (), seeds)
-    with flow.open_for(tuple(prepared.runs), quiet=as_json) as session:
+    with flow.open_to_train(prepared, quiet=as_json) as session:
         record = flow.submit_prepared(session, prepared, queue_anyway=queue_anyway, key=key)
         flow.follow_to_end(session, record, quiet=as_json, cancel=True)
         outcome = flow.outcome_of(session, record)

@@ -34,7 +34,7 @@ def command(
     from producer.report.console import make_console, progress_console
 
     prepared = flow.prepare_given(spec, set_values or (), seeds)
-    with flow.open_for(tuple(prepared.runs), quiet=as_json) as session:
+    with flow.open_to_train(prepared, quiet=as_json) as session:
         record = flow.submit_prepared(session, prepared, queue_anyway=queue_anyway, key=key)
     if as_json:
         runs = dict(zip(record.experiment.frameworks, record.run_ids, strict=True))

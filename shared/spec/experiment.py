@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
@@ -72,15 +73,16 @@ class Experiment(Job):
     @model_validator(mode="after")
     def _frameworks_fit(self) -> Experiment:
         if len(set(self.frameworks)) != len(self.frameworks):
-            raise ValueError("frameworks names one framework twice")
+            raise ValueError(f"frameworks names one framework twice: {', '.join(self.frameworks)}")
         for framework in self.overrides:
             if framework not in self.frameworks:
                 raise ValueError(
                     f"overrides.{framework} is for a framework that is not in frameworks "
                     f"({', '.join(self.frameworks)})"
                 )
-        if not isinstance(self.seeds, int) and len(set(self.seeds)) != len(self.seeds):
-            raise ValueError("seeds names one seed twice")
+        seed, times = Counter(self.seed_list).most_common(1)[0]
+        if times > 1:
+            raise ValueError(f"seeds names {seed} twice")
         return self
 
     @property

@@ -284,3 +284,15 @@ def test_a_redis_that_is_not_there_is_told_in_one_line(environment):
     assert "127.0.0.1:1" in answer.stderr
     assert "secret" not in answer.stderr
     assert len(answer.stderr.splitlines()) == 1
+
+
+def test_a_gpu_job_is_refused_before_a_local_stack_is_started_for_it(environment, tmp_path):
+    answer = subprocess.run(
+        [sys.executable, "-m", "producer", "compare", "article", "--set", "device=cuda"],
+        env={**environment, "LIKEWISE_REDIS_URL": "", "LIKEWISE_HOME": str(tmp_path / "home")},
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+
+    assert answer.returncode == 4
+    assert "device is cuda for tensorflow and torch" in answer.stderr
+    assert not (tmp_path / "home").exists()

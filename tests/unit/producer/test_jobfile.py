@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from producer.jobfile import LoadedExperiment, example_names, read_experiment
-from shared.errors import JobFileError
+from shared.errors import JobFileError, UsageError
 
 Read = Callable[..., LoadedExperiment]
 Refusal = Callable[..., str]
@@ -52,8 +52,8 @@ MISTAKES = [
     ("data.split={test: 0.5, validation: 0.5}", "data.split.validation: validation 0.5 and test 0.5 leave nothing to train on"),
     ("seeds=0", "seeds = 0: must be 1 or more (a count such as 3, or a list such as [1, 2, 3])"),
     ("seeds=[1, -1]", "seeds.1 = -1: must be 0 or more"),
-    ("seeds=[1, 1]", "seeds: names one seed twice"),
-    ("frameworks=[torch, torch]", "frameworks: names one framework twice"),
+    ("seeds=[1, 1]", "seeds: names 1 twice"),
+    ("frameworks=[torch, torch]", "frameworks: names one framework twice: torch, torch"),
     ("initial_weights=sharedd", 'initial_weights = "sharedd": unknown weights source (did you mean shared?)'),
     (
         "initial_weights={type: values, weights: {layers.0.kernel: [[a]]}}",
@@ -212,3 +212,8 @@ def test_a_file_that_cannot_be_read_is_refused(
             Path(name).write_bytes(data)
 
     assert expected in refusal(read_experiment, spec)
+
+
+def test_an_empty_name_is_answered_with_what_there_is() -> None:
+    with pytest.raises(UsageError, match="or an example: article"):
+        read_experiment("")
