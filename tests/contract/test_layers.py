@@ -1,6 +1,7 @@
 """Every layer's outputs, and its weights' gradients, are those of its formula, by loops in NumPy.
 
-The formulas here are written from `shared.spec.layers` alone, as plainly as they go.
+The formulas here are written from `shared.spec.layers` alone, as plainly as they go. Longer than 400
+lines: a formula a layer.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""The run loop with an adapter that is no framework: results, cutting, failures, cancellation."""
+"""The run loop with an adapter that is no framework: results, cutting, failures, cancellation.
+
+Longer than 400 lines: one section for each duty of the loop, all on the same few jobs.
+"""
 
 from __future__ import annotations
 
