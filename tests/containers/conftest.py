@@ -105,7 +105,7 @@ def images(engine: Engine) -> dict[str, str]:
     return {name: service["image"] for name, service in services.items() if "build" in service}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def compose(engine: Engine, images: Mapping[str, str]) -> Iterator[Compose]:
     """A project in which nothing runs yet; its containers, networks and volumes are removed at the end."""
     assert images
