@@ -112,8 +112,8 @@ def test_a_wait_without_a_worker_gets_a_word(desk):
 
 @pytest.mark.usefixtures("torch_worker")
 def test_the_same_key_gives_the_same_experiment(desk):
-    first = desk.submit(key="nightly-7")
-    second = desk.submit(key="nightly-7")
+    first = desk.submit(key="weekly-1")
+    second = desk.submit(key="weekly-1")
     other = desk.submit()
     assert second.experiment_id == first.experiment_id
     assert second.run_ids == first.run_ids
