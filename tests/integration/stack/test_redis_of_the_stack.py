@@ -109,7 +109,7 @@ def test_a_killed_guard_is_replaced(home, until):
 
     (first,) = guards()
     first.kill()
-    until(lambda: [one for one in guards() if one.pid != first.pid], within_s=15, what="a new guard")
+    until(lambda: [one for one in guards() if one.pid != first.pid], within_s=5, what="a new guard")
 
 
 def test_what_a_dead_stack_left_behind_is_no_obstacle(home):
