@@ -142,6 +142,34 @@ class Twin(Frozen):
     """Whether the frameworks compute the same, so that a float32 gap is rounding."""
 
 
+class Equivalence(Frozen):
+    """Over seeds, in one measure: two one-sided tests of the other framework against the reference.
+
+    Of a measure with several values, the numbers are of the one with the least room to its margin.
+    """
+
+    measure: str
+    """`final loss`, `test accuracy`, `predictions`."""
+    reference: Framework
+    other: Framework
+    seeds: int
+    paired: bool
+    """Whether both frameworks started each seed alike."""
+    difference: float
+    """Of the means, the other's less the reference's."""
+    interval: tuple[float, float]
+    """Of confidence 90 %."""
+    margin: float
+    """What the difference may be, either way, and count as the same."""
+    margin_declared: bool
+    """Else it is half a standard deviation of the reference over seeds."""
+    effect_size: float | None
+    """Cohen's d; null where the seeds all give the same."""
+    verdict: Verdict
+    seeds_to_decide: int | None
+    """Seeds that would decide with a probability of 80 %; null beyond what an experiment may have."""
+
+
 class Comparison(Frozen):
     """The verdict over the runs of an experiment."""
 

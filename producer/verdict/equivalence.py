@@ -1,0 +1,185 @@
+"""Whether two frameworks give the same over seeds: two one-sided t-tests against a margin. Pure.
+
+Finding no significant difference proves nothing: with few seeds nothing is ever significant. So the
+question is turned round (Schuirmann 1987): the frameworks agree only where the data refute that their
+means lie a margin or more apart. At the level ALPHA that is so when the interval of confidence
+1 − 2·ALPHA for the difference of means lies within ±margin; they differ when it lies wholly outside;
+else more seeds are needed, and how many is worked out from the spread seen so far.
+
+Seeds that start alike in both frameworks are pairs: what the seed does to both cancels in their
+difference. Else the two groups are compared by Welch's test.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from producer.verdict.models import Equivalence, Verdict
+from shared.spec.experiment import MAX_SEEDS
+
+ALPHA = 0.05
+"""Of each one-sided test."""
+POWER = 0.8
+"""With which `seeds_to_decide` would decide."""
+DERIVED_MARGIN = 0.5
+"""A margin that is not declared, in standard deviations of the reference over seeds: what Cohen (1988)
+calls a medium effect. Less than the next seed would change."""
+LEAST_SEEDS = 2
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """What two frameworks gave in one measure, each float64 (seeds, values); NaN where a seed has none.
+
+    A measure of several values (predictions) is the same only where each of them is.
+    """
+
+    measure: str
+    reference: Floats
+    other: Floats
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Difference:
+    """The difference of means of k values: each (k,); `seeds` that went into it."""
+
+    mean: Floats
+    error: Floats
+    """Standard error of the mean."""
+    freedom: Floats
+    """Degrees of freedom."""
+    deviation: Floats
+    """Of one seed's difference: √seeds standard errors."""
+    seeds: int
+
+
+def equivalence(
+    sample: Sample, *, frameworks: tuple[str, str], paired: bool, margin: float | None, rounding: float
+) -> Equivalence | None:
+    """The test in one measure; None with fewer than two seeds.
+
+    `frameworks` names the reference and the other. `margin` is relative to the reference's mean; None derives it from the reference's spread over seeds.
+    A margin is never below `rounding`, relative to the reference's largest value.
+    """
+    mine, theirs = _complete(sample, paired=paired)
+    if min(len(mine), len(theirs)) < LEAST_SEEDS:
+        return None
+    found = _paired(mine, theirs) if paired else _welch(mine, theirs)
+    margins = _margins(mine, margin=margin, rounding=rounding)
+    half = _quantile(1 - ALPHA, found.freedom) * found.error
+    worst = int(np.argmax((np.abs(found.mean) + half) / margins))
+    return Equivalence(
+        measure=sample.measure,
+        reference=frameworks[0],
+        other=frameworks[1],
+        seeds=found.seeds,
+        paired=paired,
+        difference=float(found.mean[worst]),
+        interval=(float((found.mean - half)[worst]), float((found.mean + half)[worst])),
+        margin=float(margins[worst]),
+        margin_declared=margin is not None,
+        effect_size=_effect_size(mine[:, worst], theirs[:, worst]),
+        verdict=_verdict(found, margins),
+        seeds_to_decide=_seeds_to_decide(found, margins, worst),
+    )
+
+
+def verdict_over(tests: Sequence[Equivalence]) -> Verdict:
+    """Over measures: the same in all of them, or different in one."""
+    verdicts = {test.verdict for test in tests}
+    if "differ" in verdicts:
+        return "differ"
+    return "agree" if verdicts == {"agree"} else "inconclusive"
+
+
+def _complete(sample: Sample, *, paired: bool) -> tuple[Floats, Floats]:
+    """The seeds that have every value; of pairs, those that have them in both."""
+    whole = [np.isfinite(values).all(axis=1) for values in (sample.reference, sample.other)]
+    if paired:
+        whole = [whole[0] & whole[1]] * 2
+    return sample.reference[whole[0]], sample.other[whole[1]]
+
+
+def _paired(mine: Floats, theirs: Floats) -> _Difference:
+    apart = theirs - mine
+    seeds = len(apart)
+    deviation = apart.std(axis=0, ddof=1)
+    return _Difference(
+        mean=apart.mean(axis=0),
+        error=deviation / np.sqrt(seeds),
+        freedom=np.full(apart.shape[1], seeds - 1.0),
+        deviation=deviation,
+        seeds=seeds,
+    )
+
+
+def _welch(mine: Floats, theirs: Floats) -> _Difference:
+    """Welch (1947): groups of unequal variance, with Satterthwaite's degrees of freedom."""
+    parts = [values.var(axis=0, ddof=1) / len(values) for values in (mine, theirs)]
+    squared = parts[0] + parts[1]
+    counts = len(mine), len(theirs)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        freedom = squared**2 / sum(part**2 / (count - 1) for part, count in zip(parts, counts, strict=True))
+    seeds = min(counts)
+    return _Difference(
+        mean=theirs.mean(axis=0) - mine.mean(axis=0),
+        error=np.sqrt(squared),
+        freedom=np.where(squared > 0, freedom, seeds - 1.0),
+        deviation=np.sqrt(squared * seeds),
+        seeds=seeds,
+    )
+
+
+def _margins(reference: Floats, *, margin: float | None, rounding: float) -> Floats:
+    if margin is not None:
+        wanted = margin * np.abs(reference.mean(axis=0))
+    else:
+        wanted = DERIVED_MARGIN * reference.std(axis=0, ddof=1)
+    largest = float(np.abs(reference).max()) or 1.0
+    smallest: Floats = np.maximum(wanted, rounding * largest)
+    return smallest
+
+
+def _verdict(found: _Difference, margins: Floats) -> Verdict:
+    """Agree: each value within its margin. Differ: one outside, at ALPHA over all values (Bonferroni)."""
+    within = np.abs(found.mean) + _quantile(1 - ALPHA, found.freedom) * found.error < margins
+    if within.all():
+        return "agree"
+    strict = _quantile(1 - ALPHA / len(margins), found.freedom) * found.error
+    return "differ" if (np.abs(found.mean) - strict > margins).any() else "inconclusive"
+
+
+def _seeds_to_decide(found: _Difference, margins: Floats, worst: int) -> int | None:
+    """How many seeds would decide with POWER, were the mean and the spread what they seem.
+
+    From n ≥ ((t(1 − ALPHA) + t(power))·deviation / |margin − |mean||)²; against a mean within the margin
+    the power is shared by both tests (Chow, Shao & Wang 2008). None beyond MAX_SEEDS.
+    """
+    mean, deviation = abs(float(found.mean[worst])), float(found.deviation[worst])
+    room = abs(float(margins[worst]) - mean)
+    power = 1 - (1 - POWER) / 2 if mean < margins[worst] else POWER
+    counts = np.unique(np.geomspace(LEAST_SEEDS, MAX_SEEDS, 400).astype(int))
+    freedom = counts - 1.0
+    reach = (_quantile(1 - ALPHA, freedom) + _quantile(power, freedom)) * deviation / np.sqrt(counts)
+    enough = counts[reach <= room] if room else counts[:0]
+    return int(enough[0]) if len(enough) else None
+
+
+def _effect_size(mine: Floats, theirs: Floats) -> float | None:
+    """Cohen's d: the difference of means in pooled standard deviations over seeds; None without spread."""
+    pooled = np.sqrt((mine.var(ddof=1) + theirs.var(ddof=1)) / 2)
+    return float((theirs.mean() - mine.mean()) / pooled) if pooled > 0 else None
+
+
+def _quantile(probability: float, freedom: Floats) -> Floats:
+    """Student's t."""
+    from scipy.special import stdtrit
+
+    found: Floats = stdtrit(freedom, probability)
+    return found

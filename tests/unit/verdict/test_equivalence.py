@@ -1,0 +1,111 @@
+"""The tests over seeds: what they may conclude, and how often they are wrong."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from producer.verdict.equivalence import Sample, equivalence, verdict_over
+from producer.verdict.models import Equivalence
+
+
+def judged(reference: Any, other: Any, **options: Any) -> Equivalence:
+    mine, theirs = (np.asarray(values, np.float64) for values in (reference, other))
+    if mine.ndim == 1:
+        mine, theirs = mine[:, None], theirs[:, None]
+    found = equivalence(
+        Sample(measure="final loss", reference=mine, other=theirs),
+        frameworks=("tensorflow", "torch"),
+        **({"paired": True, "margin": None, "rounding": 1e-9} | options),
+    )
+    assert found is not None
+    return found
+
+
+def draws(seed: int, shape: Any) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal(shape)
+
+
+def test_equal_numbers_agree_from_two_seeds_on() -> None:
+    assert judged([1.0, 2.0], [1.0, 2.0]).verdict == "agree"
+    assert judged([1.0, 1.0], [1.0, 1.0]).verdict == "agree"
+
+
+def test_one_seed_is_no_sample() -> None:
+    sample = Sample(measure="final loss", reference=np.ones((1, 1)), other=np.ones((1, 1)))
+    assert equivalence(sample, frameworks=("a", "b"), paired=True, margin=None, rounding=1e-9) is None
+
+
+def test_few_noisy_seeds_without_a_significant_difference_are_inconclusive_not_the_same() -> None:
+    found = judged(draws(1, 4), draws(2, 4), paired=False)
+    low, high = found.interval
+    assert low < 0 < high
+    assert found.verdict == "inconclusive"
+    assert found.seeds_to_decide is not None
+    assert found.seeds_to_decide > 4
+
+
+def test_as_many_seeds_as_it_asks_for_decide() -> None:
+    asked = judged(draws(1, 6), draws(2, 6), paired=False).seeds_to_decide
+    assert asked is not None
+    decided = [
+        judged(draws(10 + i, 2 * asked), draws(1000 + i, 2 * asked), paired=False).verdict for i in range(20)
+    ]
+    assert decided.count("agree") >= 15
+
+
+def test_a_shift_of_two_deviations_differs() -> None:
+    found = judged(draws(1, 30), draws(2, 30) + 2, paired=False)
+    assert found.verdict == "differ"
+    assert found.effect_size == pytest.approx(2, abs=0.6)
+
+
+def test_pairs_see_what_groups_cannot() -> None:
+    start = 10 * draws(1, 8)
+    noise = 0.1 * draws(2, 8)
+    assert judged(start, start + noise, paired=True).verdict == "agree"
+    assert judged(start, start + noise, paired=False).verdict == "inconclusive"
+
+
+def test_a_difference_within_a_declared_margin_agrees_although_it_is_significant() -> None:
+    reference = 100 + draws(1, 50)
+    other = reference + 0.5 + 0.01 * draws(2, 50)
+    assert judged(reference, other, margin=0.01).verdict == "agree"
+    assert judged(reference, other, margin=0.001).verdict == "differ"
+
+
+def test_one_value_out_of_many_is_enough_to_differ_and_is_the_one_that_is_shown() -> None:
+    reference = draws(1, (40, 5))
+    other = reference.copy()
+    other[:, 3] += 1.5
+    found = judged(reference, other)
+    assert found.verdict == "differ"
+    assert found.difference == pytest.approx(1.5)
+
+
+def test_seeds_without_a_result_are_left_out_in_pairs() -> None:
+    reference, other = np.arange(6.0), np.arange(6.0)
+    other[2] = np.nan
+    found = judged(reference, other)
+    assert found.seeds == 5
+    assert found.verdict == "agree"
+
+
+def test_a_difference_as_large_as_the_margin_is_taken_for_the_same_in_at_most_one_case_of_twenty() -> None:
+    margin, wrong = 0.5, 0
+    for i in range(400):
+        reference = 10 + draws(2 * i, 12)
+        other = reference + margin + 0.5 * draws(2 * i + 1, 12)
+        sized = margin / abs(reference.mean())
+        wrong += judged(reference, other, margin=sized).verdict == "agree"
+    assert wrong <= 400 * 0.05 + 3 * np.sqrt(400 * 0.05 * 0.95)
+
+
+def test_over_measures_one_difference_decides_and_agreement_needs_all() -> None:
+    same, other = judged([1.0, 2.0, 3.0], [1.0, 2.0, 3.0]), judged([1.0, 1.1, 1.2], [9.0, 9.1, 9.2])
+    open_ = judged(draws(1, 4), draws(2, 4), paired=False)
+    assert verdict_over([same, same]) == "agree"
+    assert verdict_over([same, open_]) == "inconclusive"
+    assert verdict_over([same, open_, other]) == "differ"
