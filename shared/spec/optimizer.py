@@ -159,3 +159,16 @@ Optimizer = Annotated[
     Field(discriminator="type"),
     Word,
 ]
+
+
+def structure(optimizer: Optimizer) -> tuple[tuple[str, str | float | None], ...]:
+    """What one program is built from: everything but the numbers that it takes as values.
+
+    Optimizers of one structure can train side by side in one program. Their schedules may differ, since
+    a program takes learning rates; clipping limits may not.
+    """
+    decays = "decoupled" if isinstance(optimizer, AdamW) else str(optimizer.weight_decay > 0)
+    switches = ((name, str(getattr(optimizer, name, False))) for name in ("nesterov", "amsgrad", "centered"))
+    limits = ((name, getattr(optimizer, name)) for name in ("clip_value", "clip_norm", "global_clip_norm"))
+    momentum = str(getattr(optimizer, "momentum", 0.0) > 0)
+    return (("type", optimizer.type), ("momentum", momentum), ("decays", decays), *switches, *limits)

@@ -11,6 +11,7 @@ rule and runs blocks of steps. Every adapter folder `<name>_adapter/` has the sa
     losses.py       the formulas of `shared.spec.loss`
     optimizers.py   the formulas of `shared.spec.optimizer`, one operation at a time
     training.py     the Trainer: the compiled or eager loop over a block
+    ensemble.py     the EnsembleTrainer: many trainings as one program, where the framework can
 
 Nothing outside an adapter's folder names its framework, and only these folders import one.
 
@@ -30,7 +31,7 @@ At exactly 0 the gradients are those of leaky_relu 0.2, elu 1, selu 1.0507…; o
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
@@ -38,7 +39,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.result import Reason
-from shared.spec import Job
+from shared.spec import Job, Optimizer
+from worker.adapters.errors import UnsupportedError
 
 Floats = NDArray[np.floating[Any]]
 Weights = dict[str, Floats]
@@ -55,6 +57,20 @@ class Block:
 
     indices: NDArray[np.int64]
     """(n, b): which training samples each batch holds."""
+    learning_rates: NDArray[np.float64]
+    first_step: int
+    masks: Mapping[str, Floats] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EnsembleBlock:
+    """n consecutive updates of every member, on batches of one size b; otherwise as `Block`.
+
+    `learning_rates` is float64 (members, n), and `masks` are (members, n, b, *layer input).
+    """
+
+    indices: NDArray[np.int64]
+    """(members, n, b), or (n, b) where all members see the same batches."""
     learning_rates: NDArray[np.float64]
     first_step: int
     masks: Mapping[str, Floats] = field(default_factory=dict)
@@ -105,6 +121,32 @@ class Trainer(ABC):
         """Replace the weights (all of them); the optimizer's state stays."""
 
 
+class EnsembleTrainer(ABC):
+    """Members that differ in weights, batches, masks and the optimizer's numbers, trained as one program.
+
+    Each member's numbers are those of a `Trainer` with its optimizer, its weights and its share of the
+    blocks, up to rounding (in float64 1e-12 of the largest). Members never touch each other: one whose
+    numbers became NaN or infinite trains on so, and nothing is raised for it. All else is as in `Trainer`.
+    """
+
+    members: int
+    execution: str
+    """As in `Trainer`, such as `vectorised (torch.func)`; it begins with `vectorised`."""
+    compiles: bool
+
+    @abstractmethod
+    def train(self, block: EnsembleBlock) -> NDArray[np.float64]:
+        """Run the block's updates; each batch's loss before its update, float64 (members, n)."""
+
+    @abstractmethod
+    def outputs(self, x: Floats) -> Floats:
+        """In inference mode, of the same samples for all: (m, *features) → (members, m, outputs)."""
+
+    @abstractmethod
+    def weights(self) -> Weights:
+        """A copy of the current weights in canonical names and layouts, each (members, *shape)."""
+
+
 class FrameworkAdapter(ABC):
     """One framework in one process. `start` is called once, before anything else."""
 
@@ -135,6 +177,25 @@ class FrameworkAdapter(ABC):
         x (n, *input_shape) is in the run's precision. y is in the run's precision (n, targets), or
         int64 (n,) of class numbers for categorical_crossentropy.
         """
+
+    def build_ensemble(  # noqa: PLR0913 - as `build`, and the members' optimizers
+        self,
+        job: Job,
+        *,
+        optimizers: Sequence[Optimizer],
+        input_shape: tuple[int, ...],
+        weights: Weights,
+        x: Floats,
+        y: NDArray[Any],
+    ) -> EnsembleTrainer:
+        """An EnsembleTrainer of one member for each of `optimizers`, which stand for the job's own.
+
+        They are all of one `shared.spec.optimizer.structure`; their numbers come stacked from
+        `worker.member_constants`. `weights` are (members, *shape); x and y are as in `build`, the same
+        for every member. Raises UnsupportedError, with a plain reason, for a job that this framework
+        cannot vectorise; its members are then trained one after another.
+        """
+        raise UnsupportedError(f"{self.name} trains one seed after another")
 
     @abstractmethod
     def reason_of(self, error: BaseException) -> Reason | None:

@@ -1,0 +1,173 @@
+"""An ensemble's obligation: each member's numbers are those of the member trained alone."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import pytest
+
+from shared.spec import Job
+from worker.adapters.base import Block, EnsembleBlock, EnsembleTrainer
+from worker.adapters.errors import UnsupportedError
+
+MEMBERS = 3
+STEPS = 12
+LAYERS = [
+    {"type": "dense", "units": 4, "activation": "tanh"},
+    {"type": "dropout", "rate": 0.5, "name": "drop"},
+    {"type": "dense", "units": 2},
+]
+OPTIMIZERS: dict[str, list[dict[str, Any]]] = {
+    "sgd": [{}, {"learning_rate": 0.3}, {"learning_rate": 0.5}],
+    "momentum": [{"type": "sgd", "momentum": m, "nesterov": True} for m in (0.1, 0.5, 0.9)],
+    "adam": [{"beta_1": b} for b in (0.5, 0.8, 0.9)],
+    "adamw": [{"weight_decay": d} for d in (0.0, 0.1, 0.2)],
+    "adamax": [{"epsilon": e} for e in (1e-7, 1e-3, 1e-2)],
+    "nadam": [{"momentum_decay": d} for d in (0.004, 0.1, 1.0)],
+    "rmsprop": [{"rho": r, "centered": True, "momentum": 0.5} for r in (0.5, 0.8, 0.9)],
+    "adagrad": [{"initial_accumulator_value": a} for a in (0.1, 0.2, 0.3)],
+    "adadelta": [{"rho": r} for r in (0.5, 0.8, 0.9)],
+    "l2": [{"type": "sgd", "weight_decay": d} for d in (0.1, 0.2, 0.3)],
+    "clip_value": [{"type": "sgd", "clip_value": 0.05}] * MEMBERS,
+    "clip_norm": [{"type": "adam", "clip_norm": 0.05}] * MEMBERS,
+    "global_clip_norm": [{"type": "sgd", "global_clip_norm": 0.05}] * MEMBERS,
+}
+
+
+class Trial:
+    """An ensemble and its members' own trainers, on the same problem."""
+
+    def __init__(self, kit: Any, jobs: list[Job], *, input_shape: tuple[int, ...] = (3,)) -> None:
+        self.jobs = jobs
+        self.problems = [kit.problem(jobs[0], input_shape=input_shape, seed=m) for m in range(len(jobs))]
+        self.x, self.y, first = self.problems[0]
+        self._kit = kit
+        stacked = {name: np.stack([p[2][name] for p in self.problems]) for name in first}
+        self.ensemble: EnsembleTrainer = kit.adapter.build_ensemble(
+            jobs[0],
+            optimizers=[job.optimizer for job in jobs],
+            input_shape=input_shape,
+            weights=stacked,
+            x=self.x,
+            y=self.y,
+        )
+
+    def alone(self, member: int) -> Any:
+        return self._kit.adapter.build(
+            self.jobs[member],
+            input_shape=self.x.shape[1:],
+            weights=self.problems[member][2],
+            x=self.x,
+            y=self.y,
+        )
+
+
+def trial_of(kit: Any, jobs: list[Job], **more: Any) -> Trial:
+    try:
+        return Trial(kit, jobs, **more)
+    except UnsupportedError as error:
+        pytest.skip(str(error))
+
+
+def block_of(jobs: list[Job], *, shared: bool = False, batch: int = 5, masked: bool = False) -> EnsembleBlock:
+    draw = np.random.default_rng(8)
+    shape = (STEPS,) if shared else (len(jobs), STEPS)
+    masks = draw.integers(0, 2, (len(jobs), STEPS, batch, 4)) * 2.0
+    return EnsembleBlock(
+        indices=draw.integers(0, 12, (*shape, batch)),
+        learning_rates=np.array(
+            [[job.optimizer.learning_rate / (1 + i) for i in range(STEPS)] for job in jobs]
+        ),
+        first_step=0,
+        masks={"drop": masks.astype(jobs[0].precision)} if masked else {},
+    )
+
+
+def share_of(block: EnsembleBlock, member: int) -> Block:
+    return Block(
+        indices=block.indices if block.indices.ndim == 2 else block.indices[member],
+        learning_rates=block.learning_rates[member],
+        first_step=block.first_step,
+        masks={path: mask[member] for path, mask in block.masks.items()},
+    )
+
+
+def check_members(trial: Trial, block: EnsembleBlock, *, tolerance: float = 1e-12) -> None:
+    losses = trial.ensemble.train(block)
+    outputs, weights = trial.ensemble.outputs(trial.x), trial.ensemble.weights()
+    assert losses.dtype == np.float64
+    assert losses.shape == (len(trial.jobs), STEPS)
+    assert trial.ensemble.members == len(trial.jobs)
+    assert trial.ensemble.execution.startswith("vectorised")
+    for member in range(len(trial.jobs)):
+        alone = trial.alone(member)
+        near(losses[member], alone.train(share_of(block, member)), tolerance)
+        near(outputs[member], alone.outputs(trial.x), tolerance)
+        for name, array in alone.weights().items():
+            assert weights[name].dtype == array.dtype
+            near(weights[name][member], array, tolerance)
+
+
+def near(found: np.ndarray, wanted: np.ndarray, tolerance: float) -> None:
+    scale = max(float(np.abs(wanted).max()), 1e-300)
+    np.testing.assert_allclose(found / scale, wanted / scale, rtol=0, atol=tolerance)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_members_with_optimizers_of_their_own_train_as_alone(name: str, kit: Any) -> None:
+    jobs = [kit.job(layers=LAYERS, optimizer={"type": name} | one) for one in OPTIMIZERS[name]]
+    check_members(trial_of(kit, jobs), block_of(jobs, masked=True))
+
+
+@pytest.mark.parametrize(
+    "loss",
+    ["mse", "mae", "huber", "log_cosh", "poisson", "kl_divergence", "cosine_similarity",
+     "binary_crossentropy", "categorical_crossentropy", {"type": "mse", "reduction": "sum"}],
+)  # fmt: skip
+def test_members_follow_every_loss_as_alone(loss: Any, kit: Any) -> None:
+    jobs = [kit.job(loss=loss)] * MEMBERS
+    check_members(trial_of(kit, jobs), block_of(jobs))
+
+
+def test_members_may_share_their_batches(kit: Any) -> None:
+    jobs = [kit.job()] * MEMBERS
+    check_members(trial_of(kit, jobs), block_of(jobs, shared=True, batch=12))
+
+
+def test_members_in_float32_train_as_alone_up_to_rounding(kit: Any) -> None:
+    jobs = [kit.job(precision="float32", layers=LAYERS)] * MEMBERS
+    check_members(trial_of(kit, jobs), block_of(jobs, masked=True), tolerance=1e-5)
+
+
+def test_one_member_is_an_ensemble_too(kit: Any) -> None:
+    jobs = [kit.job()]
+    check_members(trial_of(kit, jobs), block_of(jobs))
+
+
+def test_a_member_that_diverges_leaves_the_others_as_they_are(kit: Any) -> None:
+    jobs = [kit.job(optimizer={"type": "sgd", "learning_rate": r}) for r in (0.1, 1e200, 0.2)]
+    trial, block = trial_of(kit, jobs), block_of(jobs)
+    losses = trial.ensemble.train(block)
+    assert not np.isfinite(losses[1]).all()
+    for member in (0, 2):
+        near(losses[member], trial.alone(member).train(share_of(block, member)), 1e-12)
+
+
+def test_an_ensemble_s_numbers_do_not_depend_on_how_steps_are_cut(kit: Any) -> None:
+    jobs = [kit.job(optimizer={"type": "adam"})] * MEMBERS
+    whole, parts, block = trial_of(kit, jobs), trial_of(kit, jobs), block_of(jobs)
+    losses = whole.ensemble.train(block)
+    pieces = [
+        parts.ensemble.train(
+            dataclasses.replace(
+                block,
+                indices=block.indices[:, a:b],
+                learning_rates=block.learning_rates[:, a:b],
+                first_step=a,
+            )
+        )
+        for a, b in ((0, 1), (1, 8), (8, STEPS))
+    ]
+    np.testing.assert_allclose(np.concatenate(pieces, axis=1), losses, rtol=1e-13)
