@@ -64,8 +64,9 @@ def equivalence(
 ) -> Equivalence | None:
     """The test in one measure; None with fewer than two seeds.
 
-    `frameworks` names the reference and the other. `margin` is relative to the reference's mean; None derives it from the reference's spread over seeds.
-    A margin is never below `rounding`, relative to the reference's largest value.
+    `frameworks` names the reference and the other. `margin` is relative to the reference's mean; None
+    derives it from the reference's spread over seeds. A margin is never
+    below `rounding`, relative to the reference's largest value.
     """
     mine, theirs = _complete(sample, paired=paired)
     if min(len(mine), len(theirs)) < LEAST_SEEDS:
