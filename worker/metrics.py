@@ -1,6 +1,6 @@
 """Metrics of a model's raw outputs in NumPy and float64; None where a metric is undefined.
 
-Outputs are (n, targets), logits for the cross-entropies; targets as in `worker.losses`.
+Outputs are (n, targets), logits for the cross-entropies; targets as in `shared.losses`.
 
     mae, rmse    over all elements; of exp(o) for poisson and softmax(o) for kl_divergence, as is r2
     r2           1 − Σ(t − o)²/Σ(t − mean)², averaged over the targets; none for a constant target

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.arrays import hash_arrays
+from shared.losses import loss_value
 from shared.result import Hashes
 from shared.shapes import layer_shapes
 from shared.spec import Job
@@ -27,7 +28,6 @@ from worker.early_stopping import Patience
 from worker.epoch_losses import EpochLosses
 from worker.failures import TrainingError
 from worker.initial_weights import check_weights, draw_weights
-from worker.losses import loss_value
 from worker.masks import MaskSource, bytes_per_sample, dropout_layers, mask_keys
 from worker.metrics import compute_metrics
 from worker.pacing import Cut, Pace, cut

@@ -1,4 +1,4 @@
-"""The loss. Formulas are pinned here; `worker.losses` is their NumPy reference.
+"""The loss. Formulas are pinned here; `shared.losses` is their NumPy reference.
 
 With outputs o and targets t of shape (samples, targets), `mean` divides the sum over all elements by
 their number and `sum` divides by nothing. Cross-entropies take logits; with k classes:

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from shared.losses import loss_value
 from shared.spec import Job
 from shared.spec.model import ActivationLayer, Dense, Dropout, Flatten, Model
 from worker.adapters import adapter_names, load_adapter
 from worker.adapters.base import Block, FrameworkAdapter, Trainer
-from worker.losses import loss_value
 
 Weights = dict[str, np.ndarray]
 Problem = tuple[np.ndarray, np.ndarray, Weights]

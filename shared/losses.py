@@ -1,4 +1,4 @@
-"""The formulas of `shared.spec.loss` in NumPy and float64: the reference, and the validation loss.
+"""The formulas of `shared.spec.loss` in NumPy and float64: the reference that everyone measures with.
 
 Outputs are (n, targets). Targets are (n, targets), or class numbers (n,) for categorical_crossentropy.
 """
