@@ -143,7 +143,8 @@ def with_twin(session: Session, record: ExperimentRecord, outcome: Outcome, *, q
 
 def outcome_of(session: Session, record: ExperimentRecord) -> Outcome:
     """Collect what is finished, of the float64 twin too, and compare it."""
-    other = session.ledger.experiment(record.twin) if record.twin else None
+    twin_id = record.related.get("twin")
+    other = session.ledger.experiment(twin_id) if twin_id else None
     runs = tuple(session.ledger.run(run_id) for run_id in record.run_ids)
     results = collect(record, app=session.app, ledger=session.ledger)
     comparison = compare(

@@ -89,10 +89,10 @@ def enqueue(  # noqa: PLR0913
     ledger: Ledger,
     app: celery.Celery,
     key: str | None = None,
-    twin_of: str | None = None,
+    belongs_to: tuple[str, str] | None = None,
 ) -> str:
     """Write the records in one step, then send the messages; the id of the experiment that is stored."""
-    stored = ledger.add(record, runs, queues, key=key, twin_of=twin_of)
+    stored = ledger.add(record, runs, queues, key=key, belongs_to=belongs_to)
     if stored == record.experiment_id:
         # Redis may go away just now; the records are written, and a worker sends what messages are missing.
         with suppress(OperationalError):

@@ -71,7 +71,7 @@ def submit_twin(
         run_ids=tuple(run.run_id for run in twins),
     )
     queues = [known.queue for known in ledger.records(record.run_ids)]
-    enqueue(twin, twins, queues, ledger=ledger, app=app, twin_of=record.experiment_id)
+    enqueue(twin, twins, queues, ledger=ledger, app=app, belongs_to=("twin", record.experiment_id))
     return twin
 
 

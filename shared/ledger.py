@@ -43,9 +43,6 @@ _FIELDS = (
 )  # fmt: skip
 
 
-_EXPERIMENT_FIELDS = ("experiment", "run_ids", "submitted_s", "twin")
-
-
 class Ledger:
     """The records as every process may see them. Safe to use from several threads.
 
@@ -65,13 +62,14 @@ class Ledger:
         queues: Sequence[str],
         *,
         key: str | None = None,
-        twin_of: str | None = None,
+        belongs_to: tuple[str, str] | None = None,
     ) -> str:
         """Write an experiment and its runs as queued, in one step; the server's clock dates them.
 
-        With `twin_of` it is not listed, but found as the `twin` of that experiment's record. With an
-        idempotency `key` that was used before, nothing is written. Returns the id of the
-        experiment that is stored: the given one, or the one the key stands for.
+        With `belongs_to`, what it is for and another experiment's id, it is not listed, but stands in
+        the `related` of that experiment's record. With an idempotency `key` that was used before,
+        nothing is written. Returns the id of the experiment that is stored: the given one, or the one
+        the key stands for.
         """
         arguments: list[Any] = [
             record.experiment_id,
@@ -79,7 +77,7 @@ class Ledger:
             json.dumps(record.run_ids),
             self.retention_s,
             0 if key is None else 1,
-            twin_of or "",
+            *(belongs_to or ("", "")),
         ]
         for run, queue in zip(runs, queues, strict=True):
             arguments += [run.run_id, run.framework, queue, run.model_dump_json()]
@@ -91,8 +89,7 @@ class Ledger:
 
         Raises ResultError for one of another schema version.
         """
-        fields = self._hashes([names.experiment_key(experiment_id)], _EXPERIMENT_FIELDS)
-        return _experiment(experiment_id, fields[0])
+        return _experiment(experiment_id, self._whole_hashes([names.experiment_key(experiment_id)])[0])
 
     def experiments(self, limit: int = 100) -> list[ExperimentRecord]:
         """The newest experiments, newest first; those of another schema version are left out."""
@@ -100,7 +97,7 @@ class Ledger:
         found: list[ExperimentRecord] = []
         while ids and len(found) < limit:
             batch, ids = ids[:limit], ids[limit:]
-            fields = self._hashes([names.experiment_key(one) for one in batch], _EXPERIMENT_FIELDS)
+            fields = self._whole_hashes([names.experiment_key(one) for one in batch])
             for experiment_id, values in zip(batch, fields, strict=True):
                 try:
                     record = _experiment(experiment_id, values)
@@ -141,7 +138,7 @@ class Ledger:
         return cast(RunState, state)
 
     def delete(self, experiment_id: str) -> None:
-        """Remove an experiment, its twin, their runs, results and progress.
+        """Remove an experiment and those that belong to it, their runs, results and progress.
 
         Raises UsageError for an unknown id, and while a run is not final.
         """
@@ -154,8 +151,9 @@ class Ledger:
                     f"experiment {experiment_id} is not done: its {run.framework} run is {run.state}; "
                     f"cancel it first: likewise cancel {experiment_id}"
                 )
-        if record.twin is not None and self.experiment(record.twin) is not None:
-            self.delete(record.twin)
+        for related in record.related.values():
+            if self.experiment(related) is not None:
+                self.delete(related)
         with self.client.pipeline() as pipe:
             pipe.zrem(names.EXPERIMENTS, experiment_id)
             pipe.delete(names.experiment_key(experiment_id), names.progress_key(experiment_id))
@@ -180,6 +178,12 @@ class Ledger:
         """The server's time in seconds."""
         seconds, microseconds = self.client.time()
         return seconds + microseconds / 1e6
+
+    def _whole_hashes(self, keys: Sequence[str]) -> list[dict[bytes, bytes]]:
+        with self.client.pipeline(transaction=False) as pipe:
+            for key in keys:
+                pipe.hgetall(key)
+            return list(pipe.execute())
 
     def _hashes(self, keys: Sequence[str], fields: Sequence[str]) -> list[dict[str, bytes | None]]:
         with self.client.pipeline(transaction=False) as pipe:
@@ -207,8 +211,10 @@ def _record(values: dict[str, bytes | None]) -> RunRecord:
     )
 
 
-def _experiment(experiment_id: str, values: dict[str, bytes | None]) -> ExperimentRecord | None:
-    document, run_ids, submitted_s = values["experiment"], values["run_ids"], values["submitted_s"]
+def _experiment(experiment_id: str, values: dict[bytes, bytes]) -> ExperimentRecord | None:
+    document, run_ids, submitted_s = (
+        values.get(name) for name in (b"experiment", b"run_ids", b"submitted_s")
+    )
     if document is None or run_ids is None or submitted_s is None:
         return None
     try:
@@ -220,8 +226,19 @@ def _experiment(experiment_id: str, values: dict[str, bytes | None]) -> Experime
         submitted_s=float(submitted_s),
         experiment=experiment,
         run_ids=tuple(json.loads(run_ids)),
-        twin=_text(values["twin"]) if values["twin"] else None,
+        related=_related(values),
     )
+
+
+def _related(values: dict[bytes, bytes]) -> dict[str, str]:
+    """What belongs to it; `twin` is how records of before 23 November 2026 name their only one."""
+    fields = {_text(name): _text(value) for name, value in values.items()}
+    old = {"twin": fields["twin"]} if "twin" in fields else {}
+    return old | {
+        name.removeprefix(names.RELATED): value
+        for name, value in fields.items()
+        if name.startswith(names.RELATED)
+    }
 
 
 def _first(error: ValidationError) -> str:

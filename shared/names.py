@@ -27,8 +27,12 @@ def train_queue(framework: str, device: str) -> str:
 
 
 def experiment_key(experiment_id: str) -> str:
-    """Hash: the experiment's document, its run ids and its submission time."""
+    """Hash: the experiment's document, its run ids, its submission time, and what belongs to it."""
     return f"{PREFIX}experiment:{experiment_id}"
+
+
+RELATED = "related:"
+"""Begins the fields of an experiment's hash that name experiments which belong to it."""
 
 
 def run_key(run_id: str) -> str:

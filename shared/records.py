@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from pydantic import Field
+
 from shared.frozen import Frozen
 from shared.result import Failure
 from shared.spec.experiment import Experiment, Framework
@@ -49,8 +51,8 @@ class ExperimentRecord(Frozen):
     submitted_s: float
     experiment: Experiment
     run_ids: Many[str]
-    twin: str | None = None
-    """The id of the same experiment in float64, where it was trained too."""
+    related: dict[str, str] = Field(default_factory=dict)
+    """Ids of the experiments that belong to it, by what they are for: `twin`, `rerun`, `fingerprints` …"""
 
 
 class WorkerPresence(Frozen):

@@ -94,10 +94,11 @@ ADD = (
     _PRELUDE
     + f"""
 -- Write an experiment and its queued runs, or find the one that the idempotency key stands for.
--- A twin is no experiment of its own: it is found through the one it belongs to.
--- KEYS: experiment, submission.  ARGV: id, document, run ids, retention, keyed (0 or 1), the id of the
--- experiment that it is the twin of or nothing, then for each run: id, framework, queue, document.
-local id, document, run_ids, retention, keyed, twin_of = unpack(ARGV, 1, 6)
+-- One that belongs to another, such as its float64 twin, is not listed, but found through it.
+-- KEYS: experiment, submission.  ARGV: id, document, run ids, retention, keyed (0 or 1), what it is to the
+-- experiment it belongs to and that one's id (or nothing twice), then for each run: id, framework, queue,
+-- document.
+local id, document, run_ids, retention, keyed, relation, parent = unpack(ARGV, 1, 7)
 if keyed == '1' then
   local known = redis.call('GET', KEYS[2])
   if known and redis.call('EXISTS', '{names.experiment_key("")}' .. known) == 1 then return known end
@@ -105,13 +106,13 @@ if keyed == '1' then
 end
 redis.call('HSET', KEYS[1], 'experiment', document, 'run_ids', run_ids, 'submitted_s', now)
 redis.call('EXPIRE', KEYS[1], retention)
-if twin_of == '' then
+if parent == '' then
   redis.call('ZADD', '{names.EXPERIMENTS}', now, id)
 else
-  redis.call('HSET', '{names.experiment_key("")}' .. twin_of, 'twin', id)
+  redis.call('HSET', '{names.experiment_key("")}' .. parent, '{names.RELATED}' .. relation, id)
 end
 redis.call('SET', '{names.ACTIVITY}', now)
-for i = 7, #ARGV, 4 do
+for i = 8, #ARGV, 4 do
   local run_id, framework, queue, run = unpack(ARGV, i, i + 3)
   local key = run_key(run_id)
   redis.call('HSET', key, 'run_id', run_id, 'experiment_id', id, 'framework', framework, 'queue', queue,

@@ -121,11 +121,11 @@ def test_a_difference_too_small_for_float32_is_found_by_the_float64_twin(likewis
     assert (clean["verdict"], clean["twin"]["equal"]) == ("agree", True)
 
     record = desk.ledger.experiment(clean["experiment_id"])
-    assert record.twin == clean["twin"]["experiment_id"]
-    assert record.twin not in [one.experiment_id for one in desk.ledger.experiments()]
+    assert record.related["twin"] == clean["twin"]["experiment_id"]
+    assert record.related["twin"] not in [one.experiment_id for one in desk.ledger.experiments()]
     assert json.loads(likewise("show", record.experiment_id, "--json").stdout)["twin"] == clean["twin"]
     assert likewise("delete", record.experiment_id).returncode == 0
-    assert desk.ledger.experiment(record.twin) is None
+    assert desk.ledger.experiment(record.related["twin"]) is None
 
 
 def test_check_ends_with_1_unless_they_agree(likewise):

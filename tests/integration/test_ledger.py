@@ -178,3 +178,25 @@ def test_a_message_is_sent_for_by_one_of_many(queued, worker, desk):
     since = desk.client.zscore(queued_key(QUEUE), run_id)
     answers = [worker(f"w{n}").wake(QUEUE, run_id, since_s=since) for n in range(5)]
     assert answers == [True, False, False, False, False]
+
+
+def test_what_belongs_to_an_experiment_is_found_through_it_and_deleted_with_it(desk):
+    whole = desk.submit(frameworks=("nobody",), queue_anyway=True)
+    parent = whole.experiment_id
+    for relation in ("twin", "rerun"):
+        run = desk.ledger.run(whole.run_ids[0])
+        own = whole.model_copy(update={"experiment_id": f"{relation}-of-it", "run_ids": (f"run-{relation}",)})
+        mine = run.model_copy(update={"experiment_id": own.experiment_id, "run_id": own.run_ids[0]})
+        desk.ledger.add(own, [mine], [QUEUE], belongs_to=(relation, parent))
+        desk.ledger.cancel(own.run_ids[0])
+    desk.ledger.cancel(whole.run_ids[0])
+
+    assert desk.ledger.experiment(parent).related == {"twin": "twin-of-it", "rerun": "rerun-of-it"}
+    assert "twin-of-it" not in [one.experiment_id for one in desk.ledger.experiments()]
+    desk.ledger.delete(parent)
+    assert desk.ledger.experiment("twin-of-it") is desk.ledger.experiment("rerun-of-it") is None
+
+
+def test_a_record_of_before_names_its_twin_alone(desk, queued):
+    desk.client.hset(experiment_key(queued.experiment_id), "twin", "an-old-twin")
+    assert desk.ledger.experiment(queued.experiment_id).related == {"twin": "an-old-twin"}
