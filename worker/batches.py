@@ -63,6 +63,11 @@ class Plan:
         """Samples of the largest batch."""
         return self.batch_size if self.full else self.remainder
 
+    def samples_before(self, step: int) -> int:
+        """Samples trained on in the first `step` updates."""
+        epochs, within = divmod(step, self.steps_per_epoch)
+        return epochs * self.samples_per_epoch + within * self.batch_size
+
     def batch_size_at(self, step: int) -> int:
         """Samples of one step's batch."""
         return self.batch_size if step % self.steps_per_epoch < self.full else self.remainder

@@ -23,13 +23,20 @@ class EpochLosses:
 
     def add(self, losses: NDArray[np.float64], batch_size: int) -> None:
         """The losses of consecutive batches of one size."""
-        weight = batch_size if self._mean else 1
-        for loss in losses.tolist():
-            self._running.append(loss * weight)
-            if len(self._running) == self._plan.steps_per_epoch:
-                total = _sum(self._running)
-                self.finished.append(total / self._plan.samples_per_epoch if self._mean else total)
-                self._running.clear()
+        with np.errstate(over="ignore"):
+            weighted = losses * float(batch_size) if self._mean else losses
+        steps = self._plan.steps_per_epoch
+        if steps == 1:
+            self.finished += (weighted / self._divisor).tolist()
+            return
+        running = self._running + weighted.tolist()
+        whole = len(running) - len(running) % steps
+        self.finished += [_sum(running[i : i + steps]) / self._divisor for i in range(0, whole, steps)]
+        self._running = running[whole:]
+
+    @property
+    def _divisor(self) -> float:
+        return float(self._plan.samples_per_epoch) if self._mean else 1.0
 
 
 def _sum(numbers: list[float]) -> float:

@@ -23,7 +23,8 @@ from worker.adapters.base import FrameworkAdapter
 from worker.failures import TrainingError, typed
 from worker.reporter import Reporter
 from worker.samples import Load, RunData, check_fit, load_run
-from worker.seed_training import Outcome, SeedTraining
+from worker.seed_record import Outcome
+from worker.seed_training import SeedTraining
 
 Store = Callable[[NDArray[Any]], ArrayRef]
 StopRequested = Callable[[], bool]
