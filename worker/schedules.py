@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,6 +16,7 @@ from shared.spec.schedule import (
     PiecewiseSchedule,
     PolynomialSchedule,
     ReduceOnPlateauSchedule,
+    Schedule,
     StepSchedule,
 )
 from worker.constants import integer_power
@@ -42,12 +45,20 @@ def learning_rates(
     t = np.arange(first_step, first_step + steps, dtype=np.int64)
     if schedule.per == "epoch":
         t //= steps_per_epoch
-    warming = np.where(t < schedule.warmup, (t + 1) / (schedule.warmup + 1), 1.0)
+    t = np.maximum(t + schedule.offset, 0)
+    warming = _warming(schedule, t)
     with np.errstate(over="ignore", under="ignore"):
         if isinstance(schedule, ReduceOnPlateauSchedule):
             rate = _reduced(schedule, optimizer.learning_rate, plateaus)
             return np.full(steps, rate) * warming
         return _scheduled(schedule, optimizer.learning_rate, t) * warming
+
+
+def _warming(schedule: Schedule, t: NDArray[np.int64]) -> NDArray[np.float64]:
+    """What warm-up multiplies the rate by at the counts t."""
+    start, end = schedule.warmup_start, schedule.warmup
+    rising = (t + 1) / (end + 1) if start is None else start + (1.0 - start) * t / max(end, 1)
+    return np.where(t < end, rising, 1.0)
 
 
 def _scheduled(  # noqa: PLR0911 -- one return a formula
@@ -67,8 +78,9 @@ def _scheduled(  # noqa: PLR0911 -- one return a formula
             return rate * (alpha + (1.0 - alpha) * _half_cosine(_share_of_cycle(t, steps, growth)))
         case PolynomialSchedule(decay_steps=steps, end_learning_rate=end, power=power):
             return end + (rate - end) * np.power(1.0 - np.minimum(t, steps) / steps, power)
-        case PiecewiseSchedule(boundaries=boundaries, values=values):
-            return np.asarray(values)[np.searchsorted(boundaries, t, side="right")]
+        case PiecewiseSchedule(boundaries=boundaries, values=values, boundary=change):
+            side: Literal["left", "right"] = "right" if change == "before" else "left"
+            return np.asarray(values)[np.searchsorted(boundaries, t, side=side)]
 
 
 def _half_cosine(share: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -1,4 +1,11 @@
-"""How the learning rate changes. `t` counts updates from 0, or epochs from 0 with `per: epoch`."""
+"""How the learning rate changes.
+
+t counts updates from 0, or epochs from 0 with `per: epoch`, and `offset` is added to it: −1 is a schedule
+that is one step late, 1 one that is a step early. It never falls below 0.
+
+Warm-up multiplies the rate of the schedule for t < warmup: by (t + 1)/(warmup + 1) or, with a
+`warmup_start` s, by s + (1 − s)·t/warmup, as Keras (s = 0) and PyTorch's LinearLR (s = 1/3) do.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +21,10 @@ class _Schedule(Frozen):
     per: Literal["step", "epoch"] = "step"
     warmup: int = Field(default=0, ge=0)
     """For t < warmup the rate is the schedule's rate times (t + 1)/(warmup + 1)."""
+    warmup_start: float | None = Field(default=None, ge=0, le=1)
+    """The fraction that warm-up begins at; null begins at 1/(warmup + 1)."""
+    offset: int = Field(default=0, ge=-1_000_000_000, le=1_000_000_000)
+    """Added to the count t, which stays at 0 or above."""
 
 
 class ConstantSchedule(_Schedule):
@@ -71,25 +82,30 @@ class ReduceOnPlateauSchedule(_Schedule):
     """max(learning_rate · factor^k, min_learning_rate), where k counts the plateaus so far.
 
     A plateau is `patience` epochs in a row in which `monitor` did not fall by more than `min_delta`, as in
-    early stopping; the next epoch takes the lower rate and counting begins anew. This is Keras's patience;
-    PyTorch waits one epoch longer. Losses that differ only by rounding can part where they tie: give a
-    `min_delta` above that.
+    early stopping; the next epoch takes the lower rate and counting begins anew. Losses that differ only by
+    rounding can part where they tie: give a `min_delta` above that.
     """
 
     type: Literal["reduce_on_plateau"]
     monitor: Literal["loss", "validation_loss"] = "validation_loss"
     factor: float = Field(default=0.1, gt=0, lt=1)
     patience: Count = 10
+    patience_rule: Literal["reached", "exceeded"] = "reached"
+    """A plateau is `patience` epochs (Keras), or one more (PyTorch)."""
     min_delta: NonNegative = 1e-4
+    min_delta_kind: Literal["absolute", "relative"] = "absolute"
+    """A fall below best − min_delta counts (Keras), or below best·(1 − min_delta) (PyTorch)."""
     min_learning_rate: NonNegative = 0.0
 
 
 class PiecewiseSchedule(_Schedule):
-    """values[i] from boundaries[i − 1] on (t ≥ boundary); one value more than boundaries."""
+    """values[i] from boundaries[i − 1] on; one value more than boundaries."""
 
     type: Literal["piecewise"]
     boundaries: Many[Count] = Field(min_length=1)
     values: Many[Positive]
+    boundary: Literal["before", "after"] = "before"
+    """The rate changes before the update t = boundary (PyTorch's milestones), or after it (Keras)."""
 
     @model_validator(mode="after")
     def _fits(self) -> PiecewiseSchedule:

@@ -83,6 +83,33 @@ def test_each_schedule_follows_its_formula(name: str, per: str, warmup: int) -> 
         assert found[update] == pytest.approx(formula(t) * factor, rel=1e-14)
 
 
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("per", ["step", "epoch"])
+@pytest.mark.parametrize("offset", [-2, 3])
+def test_an_offset_moves_the_count_which_stays_at_0_or_above(name: str, per: str, offset: int) -> None:
+    schedule, formula = CASES[name]
+    found = rates({**schedule, "per": per, "offset": offset, "warmup": 4})
+    for update in range(60):
+        t = max((update if per == "step" else update // STEPS_PER_EPOCH) + offset, 0)
+        factor = (t + 1) / 5 if t < 4 else 1.0
+        assert found[update] == pytest.approx(formula(t) * factor, rel=1e-14)
+
+
+def test_a_boundary_changes_the_rate_before_or_after_its_update() -> None:
+    steps = {"type": "piecewise", "boundaries": [2, 4], "values": [0.5, 0.2, 0.1]}
+    assert rates(steps, steps=6).tolist() == [0.5, 0.5, 0.2, 0.2, 0.1, 0.1]
+    after = rates({**steps, "boundary": "after"}, steps=6)
+    assert after.tolist() == [0.5, 0.5, 0.5, 0.2, 0.2, 0.1]
+
+
+@pytest.mark.parametrize("start", [0.0, 0.25, 1.0])
+def test_warm_up_rises_in_a_line_from_its_start(start: float) -> None:
+    found = rates({"type": "constant", "warmup": 4, "warmup_start": start}, steps=6)
+    rising = [start + (1 - start) * t / 4 for t in range(4)]
+    assert found.tolist() == pytest.approx([RATE * factor for factor in [*rising, 1.0, 1.0]], rel=1e-15)
+    assert rates({"type": "constant", "warmup_start": start}, steps=2).tolist() == [RATE, RATE]
+
+
 def test_each_plateau_lowers_the_rate_by_the_factor_down_to_the_least() -> None:
     schedule = {"type": "reduce_on_plateau", "factor": 0.5, "min_learning_rate": 0.04, "warmup": 1}
     for plateaus, rate in enumerate((0.3, 0.15, 0.075, 0.04, 0.04)):
