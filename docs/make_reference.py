@@ -158,7 +158,7 @@ def _kind(field: dict[str, Any]) -> str:
             kinds = [_kind(option) for option in options if option != {"type": "null"}]
             kind = " or ".join(dict.fromkeys(kinds))
         case {"enum": words}:
-            kind = ", ".join(f"`{word}`" for word in words)
+            kind = ", ".join(f"`{word if isinstance(word, str) else json.dumps(word)}`" for word in words)
         case {"const": value}:
             kind = f"`{json.dumps(value)}`"
         case {"type": "array", "items": items}:
@@ -178,7 +178,7 @@ def _default(field: dict[str, Any], none: str) -> str:
     value = field.get("default", {})
     if value is None:
         return none
-    if isinstance(value, dict) and list(value) == ["type"]:
+    if isinstance(value, dict) and [key for key in value if value[key] is not None] == ["type"]:
         value = value["type"]
     return f"`{value}`" if isinstance(value, str) else f"`{json.dumps(value)}`"
 

@@ -65,7 +65,7 @@ _RULES = {
     "greater_than": "must be above {gt:g}",
     "greater_than_equal": "must be {ge:g} or more",
     "less_than": "must be below {lt:g}",
-    "less_than_equal": "must be at most {le:,}",
+    "less_than_equal": "must be at most {le:,.12g}",
     "finite_number": "must be a finite number",
     "too_short": "must not be empty",
     "string_too_short": "must not be empty",
@@ -205,7 +205,7 @@ def _words(found: _Found) -> tuple[str, str | None]:
     elif kind == "union_tag_not_found":
         message, hint = "is missing", f"the {_kind(found.path)}: {_either(found.tags)}"
     elif kind == "literal_error":
-        known = [option.strip("'") for option in context["expected"].replace(" or ", ", ").split(", ")]
+        known = [_as_written(option) for option in context["expected"].replace(" or ", ", ").split(", ")]
         message, hint = f"expected {_either(known)}", _meant(str(found.value), known)
     elif kind == "string_pattern_mismatch":
         message = "is not a name"
@@ -226,6 +226,11 @@ def _wrong_type(found: _Found, expected: str) -> str:
     if isinstance(found.value, str) and expected.endswith("number"):
         expected += ", not text"
     return f"expected {expected}"
+
+
+def _as_written(option: str) -> str:
+    """Pydantic shows Python's literals; a job file has `true` for True."""
+    return option.strip("'") if option.startswith("'") else option.lower()
 
 
 def _meant(word: str, known: Sequence[str]) -> str | None:

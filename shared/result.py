@@ -64,7 +64,8 @@ class SeedResult(Frozen):
     """One seed's training.
 
     `losses` has one number an epoch: the loss's reduction over all samples of the epoch, each batch
-    evaluated before its own update (`mean`: batch losses weighted by batch size; `sum`: their sum).
+    evaluated before its own update (`mean`: batch losses weighted by batch size; a sum: their sum), or the
+    plain mean of the batches' losses where `training.epoch_loss` is per_batch.
     """
 
     seed: int

@@ -2,13 +2,15 @@
 
 Steps count updates from 0 through the whole training. An epoch has `full` batches of `batch_size`
 and, unless it is dropped, one of `remainder` samples. The order of an epoch is the sorting
-permutation of one random word a sample (ties keep their order), addressed by (seed, epoch).
+permutation of one random word a sample (ties keep their order), addressed by (seed, epoch), or by
+(seed, 0) in every epoch where it is drawn once.
 """
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,9 +78,10 @@ class Plan:
 class SampleOrder:
     """The indices of any stretch of steps."""
 
-    def __init__(self, plan: Plan, *, shuffle: bool, seed: int) -> None:
+    def __init__(self, plan: Plan, *, shuffle: Literal[False, True, "once"], seed: int) -> None:
         self._plan = plan
-        self._shuffle = shuffle
+        self._shuffle = bool(shuffle)
+        self._once = shuffle == "once"
         self._draws = Draws(seed, Purpose.ORDER)
         self._last = (-1, np.arange(plan.samples, dtype=np.int64))
 
@@ -86,6 +89,8 @@ class SampleOrder:
         """The samples in the order of one epoch (from 0): (samples,)."""
         if not self._shuffle:
             return self._last[1]
+        if self._once:
+            epoch = 0
         if self._last[0] != epoch:
             words = self._draws.words(self._plan.samples, item=epoch)
             self._last = (epoch, np.argsort(words, kind="stable").astype(np.int64))

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from shared.shapes import layer_shapes
 from shared.spec import Job
+from shared.spec.weights import FrameworkWeights, GivenWeights, NpzWeights, SharedWeights
 from worker.adapters.base import Floats, FrameworkAdapter, Weights
 from worker.batches import BatchHash, Plan, SampleOrder
 from worker.initial_weights import check_weights, draw_weights
@@ -21,7 +22,9 @@ class Feed:
     """The batches and masks of one seed. Blocks may be asked for in any order; `count` keeps to theirs."""
 
     def __init__(self, job: Job, *, plan: Plan, dropouts: tuple[DropoutLayer, ...], seed: int) -> None:
-        self._order = SampleOrder(plan, shuffle=job.training.shuffle, seed=seed)
+        declared = job.training.shuffle_seed
+        order_seed = seed if declared is None else declared
+        self._order = SampleOrder(plan, shuffle=job.training.shuffle, seed=order_seed)
         self._masks = MaskSource(dropouts, seed=seed, precision=job.precision)
         self._batch_hash = BatchHash(plan, mask_keys=mask_keys(dropouts, seed))
 
@@ -56,11 +59,12 @@ def sample_bytes(job: Job, dropouts: tuple[DropoutLayer, ...]) -> int:
 def initial_weights(job: Job, *, data: RunData, adapter: FrameworkAdapter, seed: int) -> Weights:
     """Where one seed starts. Raises TrainingError (`bad_weights`)."""
     shape = data.input_shape
-    match job.initial_weights.type:
-        case "shared":
-            return draw_weights(job.model, shape, seed=seed, precision=job.precision)
-        case "framework":
+    match job.initial_weights:
+        case SharedWeights(seed=declared):
+            drawn_from = seed if declared is None else declared
+            return draw_weights(job.model, shape, seed=drawn_from, precision=job.precision)
+        case FrameworkWeights():
             own = adapter.default_weights(job, input_shape=shape, seed=seed)
             return check_weights(own, job.model, shape, precision=job.precision)
-        case "values" | "npz":
+        case GivenWeights() | NpzWeights():
             return check_weights(data.given_weights, job.model, shape, precision=job.precision)

@@ -47,7 +47,7 @@ class SeedRecord:
     def __init__(self, job: Job, plan: Plan) -> None:
         self._job = job
         self._plan = plan
-        self._epoch_losses = EpochLosses(plan, job.loss.reduction)
+        self._epoch_losses = EpochLosses(plan, job.loss.reduction, job.training.epoch_loss)
         self.step = 0
         """Updates done, without the one that diverged."""
         self.validation_losses: list[float] = []

@@ -7,13 +7,15 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from shared.frozen import Frozen
-from shared.spec.fields import Numbers, Word
+from shared.spec.fields import DataSeed, Numbers, Word
 
 
 class SharedWeights(Frozen):
     """Drawn from the seed by each layer's declared initializer, and given to every framework."""
 
     type: Literal["shared"]
+    seed: DataSeed | None = None
+    """The seed they are drawn from; null is the run's own, so that each seed has its start."""
 
 
 class FrameworkWeights(Frozen):

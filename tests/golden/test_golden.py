@@ -58,6 +58,7 @@ def test_the_defaults_of_version_1_are_what_they_were() -> None:
     }  # fmt: skip
     assert experiment.training.model_dump() == {
         "epochs": 1, "batch_size": None, "shuffle": False, "drop_last": False, "early_stopping": None,
+        "shuffle_seed": None, "epoch_loss": "per_sample",
     }  # fmt: skip
     assert experiment.model.layers[0].model_dump() == {
         "type": "dense", "name": None, "inputs": None, "units": 3, "activation": "linear", "use_bias": True,

@@ -22,7 +22,27 @@ MISTAKES = [
     ("training.epochs=1.5", "training.epochs = 1.5: expected a whole number (for example `epochs: 100`)"),
     ("training.epochs='9'", 'training.epochs = "9": expected a whole number, not text (for example `epochs: 100`)'),
     ("training.epoch=3", "training.epoch = 3: unknown field of training (did you mean epochs?)"),
-    ("training.shuffle=yes", 'training.shuffle = "yes": expected true or false'),
+    ("training.shuffle=yes", 'training.shuffle = "yes": expected false, true or once'),
+    ("training.drop_last=yes", 'training.drop_last = "yes": expected true or false'),
+    ("training.shuffle_seed=-1", "training.shuffle_seed = -1: must be 0 or more"),
+    ("training.epoch_loss=mean", 'training.epoch_loss = "mean": expected per_sample or per_batch'),
+    ("initial_weights={type: shared, seed: 1.5}", "initial_weights.seed = 1.5: expected a whole number"),
+    (
+        "optimizer.schedule={type: constant, warmup_start: 2}",
+        "optimizer.schedule.warmup_start = 2: must be at most 1",
+    ),
+    (
+        "optimizer.schedule={type: constant, offset: late}",
+        'optimizer.schedule.offset = "late": expected a whole number, not text',
+    ),
+    (
+        "optimizer.schedule={type: piecewise, boundaries: [2], values: [1, 2], boundary: at}",
+        'optimizer.schedule.boundary = "at": expected before or after',
+    ),
+    (
+        "optimizer.schedule={type: reduce_on_plateau, patience_rule: met}",
+        'optimizer.schedule.patience_rule = "met": expected reached or exceeded',
+    ),
     ("model.layers.out.units=0", "model.layers.0.units = 0: must be 1 or more"),
     ("model.layers.0.unit=4", "model.layers.0.unit = 4: unknown field of dense layer (did you mean units?)"),
     ("model.layers.0.type=dens", 'model.layers.0.type = "dens": unknown layer (did you mean dense?)'),

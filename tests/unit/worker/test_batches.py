@@ -52,6 +52,14 @@ def test_without_shuffling_the_samples_come_in_their_own_order() -> None:
     assert order.indices(0, 4).tolist() == [[0, 1], [2, 3], [0, 1], [2, 3]]
 
 
+def test_an_order_drawn_once_is_the_first_of_those_drawn_anew() -> None:
+    plan = Plan.of(Training(epochs=3), 20)
+    anew, once = SampleOrder(plan, shuffle=True, seed=3), SampleOrder(plan, shuffle="once", seed=3)
+    for epoch in (0, 2, 1):
+        assert once.epoch(epoch).tolist() == anew.epoch(0).tolist()
+    assert anew.epoch(1).tolist() != anew.epoch(0).tolist()
+
+
 def test_shuffled_orders_never_change() -> None:
     """Results stop being comparable with older ones when this fails: say so in the changelog."""
     order = SampleOrder(Plan.of(Training(epochs=2), 8), shuffle=True, seed=3)

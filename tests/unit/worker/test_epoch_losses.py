@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 from math import inf
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.spec import EarlyStopping, Training
+from shared.spec.schedule import ReduceOnPlateauSchedule
 from worker.batches import Plan
 from worker.early_stopping import Patience
 from worker.epoch_losses import EpochLosses
@@ -33,6 +35,14 @@ def test_sum_adds_batches() -> None:
     losses.add(np.array([1.0, 2.0]), 2)
     losses.add(np.array([4.0]), 1)
     assert losses.finished == [7.0]
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_per_batch_is_the_mean_of_the_batches_whatever_their_size(reduction: Any) -> None:
+    losses = EpochLosses(plan(), reduction, "per_batch")
+    losses.add(np.array([1.0, 2.0]), 2)
+    losses.add(np.array([6.0]), 1)
+    assert losses.finished == [3.0]
 
 
 def test_a_sum_past_the_largest_number_is_infinite() -> None:
@@ -71,3 +81,26 @@ def test_patience_runs_out_after_that_many_epochs_without_a_fall() -> None:
 def test_a_fall_by_min_delta_or_less_is_no_improvement() -> None:
     patience = Patience(EarlyStopping(monitor="loss", patience=2, min_delta=0.5))
     assert [patience.improved(value) for value in [3.0, 2.5, 2.4]] == [True, False, True]
+
+
+def plateau(**fields: Any) -> Patience:
+    return Patience(ReduceOnPlateauSchedule(type="reduce_on_plateau", monitor="loss", **fields))
+
+
+def test_patience_that_must_be_exceeded_waits_one_epoch_longer() -> None:
+    reached = plateau(patience=2, min_delta=0.0)
+    exceeded = plateau(patience=2, min_delta=0.0, patience_rule="exceeded")
+    story = []
+    for value in [3.0, 3.0, 3.0, 3.0]:
+        reached.improved(value), exceeded.improved(value)
+        story.append((reached.exhausted, exceeded.exhausted))
+    assert story == [(False, False), (False, False), (True, False), (True, True)]
+
+
+def test_a_relative_min_delta_is_a_share_of_the_best() -> None:
+    relative = plateau(min_delta=0.1, min_delta_kind="relative")
+    assert [relative.improved(value) for value in [100.0, 91.0, 89.0, 80.2, 80.0]] == [
+        True, False, True, False, True
+    ]  # fmt: skip
+    whole = plateau(min_delta=1.0, min_delta_kind="relative")
+    assert [whole.improved(value) for value in [3.0, 0.1]] == [True, False]

@@ -300,6 +300,24 @@ def test_the_epoch_loss_is_that_of_all_its_samples(lab: Any, job_of: Jobs) -> No
         assert seed.losses == pytest.approx([expected, expected], rel=1e-12)
 
 
+def test_the_order_and_the_start_have_seeds_of_their_own_where_they_are_declared(
+    lab: Any, job_of: Jobs
+) -> None:
+    shuffled = {"epochs": 2, "batch_size": 8, "shuffle": True}
+
+    def hashes(seed: int, **fields: Any) -> tuple[str, str]:
+        job = job_of(**{"training": shuffled, **fields})
+        found = only(lab.train(lab.run(job, train=samples(30), seeds=(seed,)))).hashes
+        return found.initial_weights, found.batches
+
+    start, order = hashes(0)
+    other_start, other_order = hashes(1)
+    assert start != other_start
+    assert order != other_order
+    assert hashes(1, training=shuffled | {"shuffle_seed": 0}) == (other_start, order)
+    assert hashes(1, initial_weights={"type": "shared", "seed": 0}) == (start, other_order)
+
+
 def test_a_dropped_last_batch_is_not_trained_on(lab: Any, job_of: Jobs) -> None:
     def hashed(drop_last: bool) -> str:
         job = job_of(training={"epochs": 2, "batch_size": 8, "drop_last": drop_last})
