@@ -194,7 +194,7 @@ def _recurrent(layer: SimpleRnn | Lstm | Gru, features: int) -> tuple[Tensor, ..
     forgets = isinstance(layer, Lstm) and layer.unit_forget_bias
     bias = Tensor(
         name="bias",
-        shape=(2, gates) if isinstance(layer, Gru) else (gates,),
+        shape=(2, gates) if isinstance(layer, Gru) and layer.reset_after else (gates,),
         initializer=layer.bias_initializer,
         fan_in=features,
         fan_out=gates,
@@ -222,6 +222,8 @@ def _windows(size: int, window: int, stride: int, padding: Padding) -> int:
     """How many windows an axis has."""
     if padding == "same":
         return -(-size // stride)
+    if padding == "symmetric":
+        return (size + 2 * (window // 2) - window) // stride + 1
     if window > size:
         raise ShapeError(
             f"has a window of {window} over {size} values; use padding: same or a smaller window"

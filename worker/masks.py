@@ -1,9 +1,10 @@
 """Dropout masks: factors to multiply a layer's input by, the same in every framework.
 
 An element's factor comes from 32 random bits, addressed by (seed, layer index, step) and taken in the
-order of the array's elements: the lower half of a word, then its upper half. It is 0 where the bits,
-read as a whole number, are below rate·2³², else 1/(1 − rate). So a step's mask is the same however
-the training is cut into blocks, and a smaller batch has the first rows of a larger one's.
+order of the array's elements: the lower half of a word, then its upper half. The seed is the layer's own
+where it has one, else the run's. The factor is 0 where the bits, read as a whole number, are below
+rate·2³², else 1/(1 − rate). So a step's mask is the same however the training is cut into blocks, and a
+smaller batch has the first rows of a larger one's.
 """
 
 from __future__ import annotations
@@ -32,12 +33,20 @@ class DropoutLayer:
     path: str
     rate: float
     shape: tuple[int, ...]
+    seed: int | None = None
+    """The layer's own; None is the run's."""
+
+    def seed_in(self, run_seed: int) -> int:
+        """The seed of its masks."""
+        return run_seed if self.seed is None else self.seed
 
 
 def dropout_layers(model: Model, shapes: Sequence[tuple[int, ...]]) -> tuple[DropoutLayer, ...]:
     """The layers that drop something; `shapes` has the input shape of each layer, without the batch."""
     return tuple(
-        DropoutLayer(index=index, path=model.layer_path(index), rate=layer.rate, shape=shapes[index])
+        DropoutLayer(
+            index=index, path=model.layer_path(index), rate=layer.rate, shape=shapes[index], seed=layer.seed
+        )
         for index, layer in enumerate(model.layers)
         if isinstance(layer, Dropout) and layer.rate > 0
     )
@@ -50,7 +59,7 @@ def bytes_per_sample(layers: Sequence[DropoutLayer], precision: Precision) -> in
 
 def mask_keys(layers: Sequence[DropoutLayer], seed: int) -> tuple[tuple[int, int, float], ...]:
     """What the masks are drawn from: (seed, layer index, rate) of each layer."""
-    return tuple((seed, layer.index, layer.rate) for layer in layers)
+    return tuple((layer.seed_in(seed), layer.index, layer.rate) for layer in layers)
 
 
 class MaskSource:
@@ -59,7 +68,7 @@ class MaskSource:
     def __init__(self, layers: Sequence[DropoutLayer], *, seed: int, precision: Precision) -> None:
         self._layers = layers
         self._precision = np.dtype(precision)
-        self._draws = Draws(seed, Purpose.MASK)
+        self._draws = {layer.path: Draws(layer.seed_in(seed), Purpose.MASK) for layer in layers}
 
     def block(self, *, first_step: int, steps: int, batch_size: int) -> dict[str, Floats]:
         """Of consecutive steps, by layer path: (steps, batch_size, *shape)."""
@@ -73,7 +82,7 @@ class MaskSource:
         below = np.uint32(round(layer.rate * 2**32))
         kept = np.empty((len(steps), size), dtype=np.bool_)
         for row, step in enumerate(steps):
-            words = self._draws.words((size + 1) // 2, index=layer.index, item=step)
+            words = self._draws[layer.path].words((size + 1) // 2, index=layer.index, item=step)
             np.greater_equal(words.astype("<u8", copy=False).view("<u4")[:size], below, out=kept[row])
         factors: Floats = kept * self._precision.type(1.0 / (1.0 - layer.rate))
         return factors.reshape(len(steps), rows, *layer.shape)

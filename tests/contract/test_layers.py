@@ -17,6 +17,7 @@ from shared.layer_shapes import output_shape
 from shared.shapes import layer_shapes, model_weights, output_units
 from shared.spec import Job
 from shared.spec.layers.convolution import pair
+from shared.spec.layers.recurrent import Gru
 from worker.adapters.base import Block
 
 Weights = dict[str, np.ndarray]
@@ -30,8 +31,10 @@ def both(layer: Any, field: str) -> tuple[int, ...]:
     return (value,) if layer.type.endswith("1d") else pair(value)
 
 
-def padding_before(size: int, window: int, stride: int) -> int:
-    """TensorFlow's rule for `same`: the smaller half first."""
+def padding_before(padding: str, size: int, window: int, stride: int) -> int:
+    """TensorFlow's rule for `same`: the smaller half first; half a window for `symmetric`."""
+    if padding != "same":
+        return window // 2 if padding == "symmetric" else 0
     return max((-(-size // stride) - 1) * stride + window - size, 0) // 2
 
 
@@ -42,9 +45,9 @@ def windows(layer: Any, field: str, x: np.ndarray) -> Any:
     for place in itertools.product(*map(range, outputs)):
         inside, kernel = [], []
         for axis, at in enumerate(place):
-            begin = at * strides[axis]
-            if layer.padding == "same":
-                begin -= padding_before(shape[axis], sizes[axis], strides[axis])
+            begin = at * strides[axis] - padding_before(
+                layer.padding, shape[axis], sizes[axis], strides[axis]
+            )
             low, high = max(begin, 0), min(begin + sizes[axis], shape[axis])
             inside.append(slice(low, high))
             kernel.append(slice(low - begin, high - begin))
@@ -63,10 +66,21 @@ def convolution(layer: Any, w: Weights, x: np.ndarray) -> np.ndarray:
 
 def pooling(layer: Any, _: Weights, x: np.ndarray) -> np.ndarray:
     result = np.empty((len(x), *output_shape(layer, x.shape[1:])))
-    reduce = np.max if layer.type.startswith("max") else np.mean
+    axes = middle_axes(x)
     for place, inside, _kernel in windows(layer, "pool_size", x):
-        result[(slice(None), *place)] = reduce(x[inside], axis=tuple(range(1, x.ndim - 1)))
+        if layer.type.startswith("max"):
+            pooled = np.max(x[inside], axis=axes)
+        elif layer.count_include_pad:
+            pooled = np.sum(x[inside], axis=axes) / np.prod(both(layer, "pool_size"))
+        else:
+            pooled = np.mean(x[inside], axis=axes)
+        result[(slice(None), *place)] = pooled
     return result
+
+
+def flatten(layer: Any, _: Weights, x: np.ndarray) -> np.ndarray:
+    x = np.moveaxis(x, -1, 1) if layer.order == "channels_first" else x
+    return x.reshape(len(x), -1)
 
 
 def reshape(layer: Any, _: Weights, x: np.ndarray) -> np.ndarray:
@@ -96,12 +110,15 @@ def recurrent(layer: Any, w: Weights, x: np.ndarray) -> np.ndarray:
     units = layer.units
     h, c, outputs = np.zeros((len(x), units)), np.zeros((len(x), units)), []
     bias = w.get("bias", np.zeros((2, 3 * units)) if layer.type == "gru" else 0)
+    if layer.type == "gru" and not layer.reset_after:
+        bias = np.stack([np.broadcast_to(w.get("bias", 0), 3 * units), np.zeros(3 * units)])
     for step in range(x.shape[1]):
         if layer.type == "gru":
             z, r, n = np.split(x[:, step] @ w["kernel"] + bias[0], 3, axis=-1)
             z_h, r_h, n_h = np.split(h @ w["recurrent_kernel"] + bias[1], 3, axis=-1)
-            update = sigmoid(z + z_h)
-            h = update * h + (1 - update) * np.tanh(n + sigmoid(r + r_h) * n_h)
+            update, reset = sigmoid(z + z_h), sigmoid(r + r_h)
+            n_h = reset * n_h if layer.reset_after else (reset * h) @ w["recurrent_kernel"][:, 2 * units :]
+            h = update * h + (1 - update) * np.tanh(n + n_h)
         else:
             sums = x[:, step] @ w["kernel"] + h @ w["recurrent_kernel"] + bias
             if layer.type == "lstm":
@@ -134,7 +151,7 @@ def middle_axes(x: np.ndarray) -> tuple[int, ...]:
 
 FORMULAS: dict[str, Callable[[Any, Weights, np.ndarray], np.ndarray]] = {
     "dense": lambda _, w, x: x @ w["kernel"] + w.get("bias", 0),
-    "flatten": lambda _, __, x: x.reshape(len(x), -1),
+    "flatten": flatten,
     "reshape": reshape,
     "conv1d": convolution,
     "conv2d": convolution,
@@ -201,6 +218,15 @@ CASES: dict[str, tuple[tuple[int, ...], list[Any]]] = {
         IMAGE,
         windowed("conv2d", filters=2, kernel_size=1, strides=2, padding="same"),
     ),
+    "conv2d symmetric, strides 2": (
+        IMAGE,
+        windowed("conv2d", filters=3, kernel_size=3, strides=2, padding="symmetric"),
+    ),
+    "conv2d symmetric, even kernel": (
+        IMAGE,
+        windowed("conv2d", filters=2, kernel_size=[2, 4], strides=[1, 2], padding="symmetric"),
+    ),
+    "conv1d symmetric": (SEQUENCE, windowed("conv1d", filters=3, kernel_size=5, padding="symmetric")),
     "conv1d": (SEQUENCE, windowed("conv1d", filters=3, kernel_size=3, strides=2)),
     "conv1d same": (SEQUENCE, windowed("conv1d", filters=3, kernel_size=4, strides=2, padding="same")),
     "max_pooling2d": (IMAGE, pooled("max_pooling2d")),
@@ -209,6 +235,29 @@ CASES: dict[str, tuple[tuple[int, ...], list[Any]]] = {
     "average_pooling2d": (IMAGE, pooled("average_pooling2d", pool_size=[3, 2], strides=[1, 2])),
     "average_pooling2d same": (IMAGE, pooled("average_pooling2d", pool_size=3, strides=2, padding="same")),
     "average_pooling1d same": (SEQUENCE, pooled("average_pooling1d", pool_size=3, padding="same")),
+    "max_pooling2d symmetric": (IMAGE, pooled("max_pooling2d", pool_size=3, strides=2, padding="symmetric")),
+    "max_pooling1d symmetric": (SEQUENCE, pooled("max_pooling1d", pool_size=2, padding="symmetric")),
+    "average_pooling2d symmetric": (
+        IMAGE,
+        pooled("average_pooling2d", pool_size=[3, 2], strides=2, padding="symmetric"),
+    ),
+    "average_pooling2d symmetric, padding counted": (
+        IMAGE,
+        pooled("average_pooling2d", pool_size=3, strides=2, padding="symmetric", count_include_pad=True),
+    ),
+    "average_pooling2d same, padding counted": (
+        IMAGE,
+        pooled("average_pooling2d", pool_size=3, strides=2, padding="same", count_include_pad=True),
+    ),
+    "average_pooling1d symmetric": (
+        SEQUENCE,
+        pooled("average_pooling1d", pool_size=3, strides=2, padding="symmetric"),
+    ),
+    "flatten, channels first": (
+        IMAGE,
+        [{"type": "flatten", "order": "channels_first"}, {"type": "dense", "units": 3}],
+    ),
+    "flatten a row, channels first": ((4,), [{"type": "flatten", "order": "channels_first"}]),
     "global_average_pooling": (IMAGE, pooled("global_average_pooling")[:2]),
     "global_average_pooling 1d": (SEQUENCE, [{"type": "dense", "units": 3}, "global_average_pooling"]),
     "global_max_pooling": (IMAGE, pooled("global_max_pooling")[:2]),
@@ -240,6 +289,21 @@ CASES: dict[str, tuple[tuple[int, ...], list[Any]]] = {
     ),
     "gru": (SEQUENCE, [{"type": "gru", "units": 3}]),
     "gru without bias": (SEQUENCE, [{"type": "gru", "units": 3, "use_bias": False}]),
+    "gru, reset before": (SEQUENCE, [{"type": "gru", "units": 3, "reset_after": False}]),
+    "gru, reset before, without bias": (
+        SEQUENCE,
+        [{"type": "gru", "units": 3, "reset_after": False, "use_bias": False}],
+    ),
+    "bidirectional gru, reset before, every step": (
+        SEQUENCE,
+        [
+            {
+                "type": "bidirectional",
+                "layer": {"type": "gru", "units": 3, "reset_after": False, "return_sequences": True},
+            },
+            {"type": "flatten"},
+        ],
+    ),
     "bidirectional lstm": (
         SEQUENCE,
         [{"type": "bidirectional", "layer": {"type": "lstm", "units": 3}}],
@@ -313,10 +377,13 @@ def test_a_layer_and_its_gradients_follow_the_formula(name: str, kit: Any) -> No
     [
         "conv2d same, strides 2",
         "average_pooling2d same",
+        "average_pooling2d symmetric",
+        "flatten, channels first",
         "batch_norm",
         "embedding",
         "lstm",
         "gru",
+        "gru, reset before",
         "branches",
     ],
 )
@@ -327,7 +394,7 @@ def test_every_execution_knows_the_layer(name: str, kit: Any) -> None:
 
 def test_the_check_sees_padding_shared_evenly(monkeypatch: pytest.MonkeyPatch, kit: Any) -> None:
     module = check_layer.__globals__
-    monkeypatch.setitem(module, "padding_before", lambda size, window, stride: (window - 1) // 2)  # noqa: ARG005
+    monkeypatch.setitem(module, "padding_before", lambda padding, size, window, stride: (window - 1) // 2)  # noqa: ARG005
     with pytest.raises(AssertionError, match="Not equal"):
         check_layer(kit, "conv2d same, strides 2")
 
@@ -338,21 +405,26 @@ def test_the_check_sees_gates_in_another_order(monkeypatch: pytest.MonkeyPatch, 
         check_layer(kit, "lstm")
 
 
-def test_the_check_sees_a_flattening_with_the_channels_first(
-    monkeypatch: pytest.MonkeyPatch, kit: Any
-) -> None:
-    def channels_first(_: Any, __: Weights, x: np.ndarray) -> np.ndarray:
-        return np.moveaxis(x, -1, 1).reshape(len(x), -1)
-
-    monkeypatch.setitem(FORMULAS, "flatten", channels_first)
+def test_the_check_sees_a_flattening_in_the_other_order(monkeypatch: pytest.MonkeyPatch, kit: Any) -> None:
+    monkeypatch.setitem(FORMULAS, "flatten", lambda _, __, x: x.reshape(len(x), -1))
     with pytest.raises(AssertionError, match="Not equal"):
-        check_layer(kit, "conv2d")
+        check_layer(kit, "flatten, channels first")
 
 
-def moved(kit: Any, *, momentum: float, unbiased: bool = False, steps: int = 3) -> None:
+def test_the_check_sees_a_state_reset_in_the_other_place(monkeypatch: pytest.MonkeyPatch, kit: Any) -> None:
+    case = ((7, 2), [{"type": "gru", "units": 3, "reset_after": False, "use_bias": False}])
+    monkeypatch.setitem(CASES, "other", case)
+    after = Gru(type="gru", units=3, use_bias=False)
+    monkeypatch.setitem(FORMULAS, "gru", lambda _, w, x: recurrent(after, w, x))
+    with pytest.raises(AssertionError, match="Not equal"):
+        check_layer(kit, "other")
+
+
+def moved(kit: Any, *, momentum: float, declared: str = "biased", followed: str = "biased") -> None:
     """Train a model that starts with a batch_norm, and follow its moving statistics in NumPy."""
+    norm = {"type": "batch_norm", "momentum": momentum, "name": "norm", "moving_variance": declared}
     job = kit.job(
-        layers=[{"type": "batch_norm", "momentum": momentum, "name": "norm"}, {"type": "dense", "units": 2}],
+        layers=[norm, {"type": "dense", "units": 2}],
         optimizer={"type": "adamw", "learning_rate": 0.1, "weight_decay": 0.5, "global_clip_norm": 0.1},
     )
     draw = np.random.default_rng(6)
@@ -360,12 +432,14 @@ def moved(kit: Any, *, momentum: float, unbiased: bool = False, steps: int = 3) 
     places = model_weights(job.model, (3,))
     weights = {place.name: draw.uniform(0.5, 2, place.tensor.shape) for place in places}
     trainer = kit.adapter.build(job, input_shape=(3,), weights=weights, x=x, y=y)
-    block = kit.block(steps)
+    block = kit.block(3)
     trainer.train(block)
     mean, variance = weights["norm.moving_mean"], weights["norm.moving_variance"]
     for rows in block.indices:
         mean = momentum * mean + (1 - momentum) * x[rows].mean(axis=0)
-        variance = momentum * variance + (1 - momentum) * x[rows].var(axis=0, ddof=int(unbiased))
+        variance = momentum * variance + (1 - momentum) * x[rows].var(
+            axis=0, ddof=int(followed == "unbiased")
+        )
     after = trainer.weights()
     np.testing.assert_allclose(after["norm.moving_mean"], mean, rtol=1e-13)
     np.testing.assert_allclose(after["norm.moving_variance"], variance, rtol=1e-13)
@@ -379,18 +453,25 @@ def test_batch_norm_moves_its_statistics_in_training_and_uses_them_afterwards(ki
     moved(kit, momentum=0.0)
 
 
-def test_the_check_sees_an_unbiased_moving_variance(kit: Any) -> None:
+def test_the_moving_variance_may_follow_the_unbiased_one(kit: Any) -> None:
+    moved(kit, momentum=0.9, declared="unbiased", followed="unbiased")
+
+
+@pytest.mark.parametrize(("declared", "followed"), [("biased", "unbiased"), ("unbiased", "biased")])
+def test_the_check_sees_the_other_moving_variance(declared: str, followed: str, kit: Any) -> None:
     with pytest.raises(AssertionError, match="Not equal"):
-        moved(kit, momentum=0.9, unbiased=True)
+        moved(kit, momentum=0.9, declared=declared, followed=followed)
 
 
-def test_batch_norm_takes_a_batch_of_one_sample(kit: Any) -> None:
-    job = kit.job(layers=["batch_norm", {"type": "dense", "units": 2}])
+@pytest.mark.parametrize("variance", ["biased", "unbiased"])
+def test_batch_norm_takes_a_batch_of_one_sample(variance: str, kit: Any) -> None:
+    job = kit.job(layers=[{"type": "batch_norm", "moving_variance": variance}, {"type": "dense", "units": 2}])
     x, y = np.random.default_rng(1).standard_normal((12, 3)), np.zeros((12, 2))
     weights = {place.name: np.ones(place.tensor.shape) for place in model_weights(job.model, (3,))}
     trainer = kit.adapter.build(job, input_shape=(3,), weights=weights, x=x, y=y)
     (loss,) = trainer.train(kit.block(1, batch=1))
     assert loss == pytest.approx(16.0, rel=1e-13)
+    np.testing.assert_allclose(trainer.weights()["layers.0.moving_variance"], 0.99, rtol=1e-15)
 
 
 def test_default_weights_of_every_layer_have_its_names_and_shapes(kit: Any) -> None:

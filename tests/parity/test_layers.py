@@ -75,6 +75,25 @@ RNN = [
     {"type": "simple_rnn", "units": 4, "use_bias": False},
     HEAD,
 ]
+CONVENTIONS = [
+    {"type": "conv2d", "filters": 4, "kernel_size": 3, "strides": 2, "padding": "symmetric"},
+    {"type": "batch_norm", "momentum": 0.9, "moving_variance": "unbiased"},
+    {"type": "activation", "activation": "silu"},
+    {
+        "type": "average_pooling2d", "pool_size": 3, "strides": 1, "padding": "symmetric",
+        "count_include_pad": True,
+    },
+    {"type": "dropout", "rate": 0.3, "seed": 11},
+    {"type": "max_pooling2d", "pool_size": 3, "strides": 2, "padding": "symmetric"},
+    {"type": "flatten", "order": "channels_first"},
+    HEAD,
+]  # fmt: skip
+"""What a port to PyTorch writes where the shared conventions are Keras's."""
+RESET_BEFORE = [
+    {"type": "gru", "units": 5, "return_sequences": True, "reset_after": False, "use_bias": False},
+    {"type": "bidirectional", "layer": {"type": "gru", "units": 4, "reset_after": False}},
+    HEAD,
+]
 RESIDUAL = [
     {"type": "conv2d", "filters": 3, "kernel_size": 3, "padding": "same", "name": "stem"},
     {"type": "batch_norm"},
@@ -112,6 +131,8 @@ MODELS: dict[str, tuple[float, dict[str, Any]]] = {
     "gru": (5e-7, {"layers": GRU, "input_shape": [6, 3]}),
     "gru clipped": (5e-7, {"layers": GRU, "input_shape": [6, 3], "optimizer": CLIPPED}),
     "simple_rnn": (5e-7, {"layers": RNN, "input_shape": [6, 3], "optimizer": MOMENTUM}),
+    "conventions": (1e-5, {"layers": CONVENTIONS, "input_shape": [8, 8, 2], "optimizer": MOMENTUM}),
+    "gru, reset before": (5e-7, {"layers": RESET_BEFORE, "input_shape": [6, 3]}),
     "residual": (1e-5, {"layers": RESIDUAL, "input_shape": [6, 6, 2], "optimizer": MOMENTUM}),
     "embedding": (5e-7, TEXTS | {"optimizer": MOMENTUM}),
     "embedding with Adam": (5e-7, TEXTS | {"optimizer": ADAM}),
@@ -149,6 +170,30 @@ FAULTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "another branch added": (
         {"layers": RESIDUAL, "input_shape": [6, 6, 2]},
         {"layers": with_change(RESIDUAL, 4, inputs=["inner", "inner"]), "input_shape": [6, 6, 2]},
+    ),
+    "same for symmetric padding": (
+        {"layers": CONVENTIONS, "input_shape": [8, 8, 2]},
+        {"layers": with_change(CONVENTIONS, 0, padding="same"), "input_shape": [8, 8, 2]},
+    ),
+    "the biased for the unbiased moving variance": (
+        {"layers": CONVENTIONS, "input_shape": [8, 8, 2]},
+        {"layers": with_change(CONVENTIONS, 1, moving_variance="biased"), "input_shape": [8, 8, 2]},
+    ),
+    "padding left out of a mean": (
+        {"layers": CONVENTIONS, "input_shape": [8, 8, 2]},
+        {"layers": with_change(CONVENTIONS, 3, count_include_pad=False), "input_shape": [8, 8, 2]},
+    ),
+    "the run's dropout masks for the layer's own": (
+        {"layers": CONVENTIONS, "input_shape": [8, 8, 2]},
+        {"layers": with_change(CONVENTIONS, 4, seed=None), "input_shape": [8, 8, 2]},
+    ),
+    "channels last for channels first": (
+        {"layers": CONVENTIONS, "input_shape": [8, 8, 2]},
+        {"layers": with_change(CONVENTIONS, 6, order="channels_last"), "input_shape": [8, 8, 2]},
+    ),
+    "a state reset after the product": (
+        {"layers": RESET_BEFORE, "input_shape": [6, 3]},
+        {"layers": with_change(RESET_BEFORE, 0, reset_after=True), "input_shape": [6, 3]},
     ),
     "average for max pooling": (
         {"layers": LARGEST, "input_shape": [64]},

@@ -1,4 +1,5 @@
-"""Checks that every adapter makes before it trains, so that no framework broadcasts silently."""
+"""Shapes that every adapter works out alike: checks before training, so that no framework broadcasts
+silently, and the padding of windows."""
 
 from __future__ import annotations
 
@@ -7,10 +8,29 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from shared.spec.layers.convolution import Padding
 from worker.adapters.base import Weights
 from worker.adapters.errors import BadShapeError
 
 Shape = tuple[int, ...]
+
+
+def window_padding(
+    kind: Padding, sizes: Shape, windows: Shape, strides: Shape
+) -> tuple[tuple[int, int], ...]:
+    """What stands before and after each axis, by the rules of `shared.spec.layers.convolution`."""
+    return tuple(_padding(kind, *axis) for axis in zip(sizes, windows, strides, strict=True))
+
+
+def _padding(kind: Padding, size: int, window: int, stride: int) -> tuple[int, int]:
+    match kind:
+        case "valid":
+            return (0, 0)
+        case "symmetric":
+            return (window // 2, window // 2)
+        case "same":
+            whole = max((-(-size // stride) - 1) * stride + window - size, 0)
+            return (whole // 2, whole - whole // 2)
 
 
 def check_inputs(input_shape: Shape, x: NDArray[Any]) -> None:

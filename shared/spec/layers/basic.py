@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from shared.spec.fields import Count, Fraction, Many
+from shared.spec.fields import Count, DataSeed, Fraction, Many
 from shared.spec.initializers import FanScaled, Initializer, Zeros
 from shared.spec.layers.base import Activation, BaseLayer
 
@@ -23,9 +23,12 @@ class Dense(BaseLayer):
 
 
 class Flatten(BaseLayer):
-    """All axes but the first become one, last axis fastest."""
+    """All axes but the batch's become one, the last fastest."""
 
     type: Literal["flatten"]
+    order: Literal["channels_last", "channels_first"] = "channels_last"
+    """Whether the channels, the last axis, go fastest, or first of all axes and so slowest: PyTorch's order
+    behind a convolution, in which a dense layer meets its rows in other places."""
 
 
 class Dropout(BaseLayer):
@@ -36,6 +39,8 @@ class Dropout(BaseLayer):
 
     type: Literal["dropout"]
     rate: Fraction
+    seed: DataSeed | None = None
+    """The masks' own seed; null is the run's."""
 
 
 class ActivationLayer(BaseLayer):

@@ -1,8 +1,13 @@
 """Convolutions, over inputs (length, channels) or (height, width, channels).
 
-Convolution is cross-correlation, as in every framework: the kernel is not turned round. `valid` uses
-only whole windows; `same` gives ⌈size/stride⌉ outputs and pads with zeros, in all
-max((outputs − 1)·stride + kernel − size, 0), the smaller half before: TensorFlow's rule for any stride.
+Convolution is cross-correlation, as in every framework: the kernel is not turned round. Padding is with
+zeros:
+
+    valid      none; only whole windows
+    same       ⌈size/stride⌉ outputs; in all max((outputs − 1)·stride + kernel − size, 0), the smaller half
+               before: TensorFlow's rule for any stride
+    symmetric  ⌊kernel/2⌋ before and after, such as PyTorch's padding=1 for a kernel of 3: with a stride
+               above 1 it has the shape of `same`, and other windows
 """
 
 from __future__ import annotations
@@ -17,7 +22,7 @@ from shared.spec.layers.base import Activation, BaseLayer
 
 Pair = Count | Annotated[Many[Count], Field(min_length=2, max_length=2)]
 """(vertical, horizontal), or one number for both."""
-Padding = Literal["valid", "same"]
+Padding = Literal["valid", "same", "symmetric"]
 
 
 def pair(value: int | tuple[int, ...]) -> tuple[int, int]:

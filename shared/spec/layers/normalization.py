@@ -29,10 +29,13 @@ class BatchNorm(_Normalization):
 
         moving ← momentum·moving + (1 − momentum)·batch
 
-    for both, the biased variance again. Afterwards the moving ones, which no gradient changes, take
-    their place. They start at moving_mean 0 and moving_variance 1.
+    for both, with the variance that moving_variance names. Afterwards the moving ones, which no gradient
+    changes, take their place. They start at moving_mean 0 and moving_variance 1.
     """
 
     type: Literal["batch_norm"]
     momentum: Fraction = 0.99
     """The part of the moving statistics that stays; PyTorch's momentum is 1 minus this."""
+    moving_variance: Literal["biased", "unbiased"] = "biased"
+    """Which variance the moving one follows: Keras's, a sum over the channel's n values divided by n, or
+    PyTorch's, divided by n − 1. A single value has the variance 0 in both."""

@@ -1,8 +1,8 @@
 """Pooling, over inputs (length, channels) or (height, width, channels), each channel by itself.
 
-Windows and padding stand as in `convolution`. Padding is never counted: a window at the edge has the
-maximum, or the average, of the inputs in it. Where several inputs of a window are the largest, the
-gradient of a max_pooling goes to the first, that of global_max_pooling to each in equal parts.
+Windows and padding stand as in `convolution`. Padding is never the maximum, and is no part of a mean
+unless count_include_pad is true. Where several inputs of a window are the largest, the gradient of a
+max_pooling goes to the first, that of global_max_pooling to each in equal parts.
 """
 
 from __future__ import annotations
@@ -36,8 +36,13 @@ class MaxPooling2D(_Pooling):
     """The pool size where null."""
 
 
-class AveragePooling1D(_Pooling):
-    """The mean of each window, padding left out."""
+class _AveragePooling(_Pooling):
+    count_include_pad: bool = False
+    """Whether padding counts as zeros, so that a sum is divided by the whole window, as in PyTorch."""
+
+
+class AveragePooling1D(_AveragePooling):
+    """The mean of each window."""
 
     type: Literal["average_pooling1d"]
     pool_size: Count = 2
@@ -45,8 +50,8 @@ class AveragePooling1D(_Pooling):
     """The pool size where null."""
 
 
-class AveragePooling2D(_Pooling):
-    """The mean of each window, padding left out."""
+class AveragePooling2D(_AveragePooling):
+    """The mean of each window."""
 
     type: Literal["average_pooling2d"]
     pool_size: Pair = 2

@@ -5,8 +5,9 @@
                  c ← σ(f)·c + σ(i)·tanh(g); h ← σ(o)·tanh(c)
     gru          z, r, n = x·kernel + bias₁ and z', r', n' = h·recurrent_kernel + bias₂, each cut into three
                  z ← σ(z + z'); r ← σ(r + r'); h ← z·h + (1 − z)·tanh(n + r·n')
+                 without reset_after bias₂ is 0 and n' is the candidate's part of (r·h)·recurrent_kernel
 
-These are Keras's orders of gates and its gru with reset_after. The fans of a kernel are its two axes, all
+These are Keras's orders of gates. The fans of a kernel are its two axes, all
 gates together; a bias has those of the kernel. An orthogonal recurrent_kernel is one matrix of all gates.
 """
 
@@ -60,9 +61,12 @@ class Lstm(_Recurrent):
 
 
 class Gru(_Recurrent):
-    """Cho et al. 2014, reset after the product: kernels (…, 3·units), bias (2, 3·units)."""
+    """Cho et al. 2014: kernels (…, 3·units), bias (2, 3·units), or (3·units,) without reset_after."""
 
     type: Literal["gru"]
+    reset_after: bool = True
+    """Whether the reset gate multiplies the state's product with the recurrent kernel, as in PyTorch and
+    cuDNN, or the state before it, as in the paper."""
 
 
 class Bidirectional(BaseLayer):

@@ -60,6 +60,11 @@ def test_an_output_of_several_axes_is_refused_with_the_way_out() -> None:
             (4, 4, 4),
         ),
         ({"type": "conv1d", "filters": 4, "kernel_size": 3, "strides": 2}, (8, 2), (3, 4)),
+        (
+            {"type": "conv2d", "filters": 4, "kernel_size": [3, 4], "strides": 2, "padding": "symmetric"},
+            (8, 7, 2),
+            (4, 4, 4),
+        ),
         ({"type": "max_pooling2d"}, (8, 7, 2), (4, 3, 2)),
         ({"type": "average_pooling1d", "pool_size": 3, "strides": 1, "padding": "same"}, (8, 2), (8, 2)),
         ({"type": "global_max_pooling"}, (8, 7, 2), (2,)),

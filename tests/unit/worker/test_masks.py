@@ -75,6 +75,13 @@ def test_other_seeds_steps_and_layers_drop_other_elements() -> None:
             assert not np.array_equal(masks[one], masks[other])
 
 
+def test_a_layer_s_own_seed_stands_for_the_run_s() -> None:
+    own = DropoutLayer(index=1, path="layers.1", rate=0.25, shape=(3, 5), seed=7)
+    assert np.array_equal(masks_of(own, seed=0, rows=50), masks_of(layer(), seed=7, rows=50))
+    assert np.array_equal(masks_of(own, seed=0, rows=50), masks_of(own, seed=1, rows=50))
+    assert mask_keys([own, layer(index=2)], 3) == ((7, 1, 0.25), (3, 2, 0.25))
+
+
 def test_only_layers_that_drop_something_have_masks(job_of: Callable[..., Job]) -> None:
     model = job_of(
         model={
@@ -82,14 +89,14 @@ def test_only_layers_that_drop_something_have_masks(job_of: Callable[..., Job]) 
                 {"type": "dropout", "rate": 0.5, "name": "first"},
                 {"type": "dense", "units": 4},
                 {"type": "dropout", "rate": 0.0},
-                {"type": "dropout", "rate": 0.2},
+                {"type": "dropout", "rate": 0.2, "seed": 6},
             ]
         }
     ).model
     layers = dropout_layers(model, layer_shapes(model, (3,)))
-    assert [(found.path, found.index, found.shape) for found in layers] == [
-        ("first", 0, (3,)),
-        ("layers.3", 3, (4,)),
+    assert [(found.path, found.index, found.shape, found.seed) for found in layers] == [
+        ("first", 0, (3,), None),
+        ("layers.3", 3, (4,), 6),
     ]
-    assert mask_keys(layers, 8) == ((8, 0, 0.5), (8, 3, 0.2))
+    assert mask_keys(layers, 8) == ((8, 0, 0.5), (6, 3, 0.2))
     assert bytes_per_sample(layers, "float32") == 4 * (3 + 4)

@@ -21,13 +21,10 @@ from shared.spec.layers.pooling import (
 )
 from shared.spec.layers.recurrent import Bidirectional, Embedding, Gru, Lstm, SimpleRnn
 from worker.adapters.tensorflow_adapter.activations import ACTIVATIONS
+from worker.adapters.tensorflow_adapter.convolution import channels_first, convolution, pooling
+from worker.adapters.tensorflow_adapter.normalization import UnbiasedBatchNormalization
 
-_POOLS = {
-    MaxPooling1D: keras.layers.MaxPooling1D,
-    MaxPooling2D: keras.layers.MaxPooling2D,
-    AveragePooling1D: keras.layers.AveragePooling1D,
-    AveragePooling2D: keras.layers.AveragePooling2D,
-}
+_BATCH_NORMS = {"biased": keras.layers.BatchNormalization, "unbiased": UnbiasedBatchNormalization}
 _GLOBAL_POOLS = {
     (GlobalAveragePooling, 1): keras.layers.GlobalAveragePooling1D,
     (GlobalAveragePooling, 2): keras.layers.GlobalAveragePooling2D,
@@ -47,8 +44,10 @@ def keras_layer(  # noqa: PLR0911, PLR0912 -- one a layer type
     match layer:
         case Dense():
             return keras.layers.Dense(layer.units, **_affine(layer), **zeros, dtype=precision)
-        case Flatten():
+        case Flatten(order="channels_last"):
             return keras.layers.Flatten(dtype=precision)
+        case Flatten():
+            return channels_first
         case Reshape():
             return keras.layers.Reshape(layer.target_shape, dtype=precision)
         case ActivationLayer():
@@ -56,34 +55,17 @@ def keras_layer(  # noqa: PLR0911, PLR0912 -- one a layer type
         case Dropout():
             return None
         case Conv1D() | Conv2D():
-            make = keras.layers.Conv1D if isinstance(layer, Conv1D) else keras.layers.Conv2D
-            return make(
-                layer.filters,
-                layer.kernel_size,
-                strides=layer.strides,
-                padding=layer.padding,
-                data_format="channels_last",
-                **_affine(layer),
-                **zeros,
-                dtype=precision,
-            )
+            return convolution(layer, shape, **_affine(layer), **zeros, dtype=precision)
         case MaxPooling1D() | MaxPooling2D() | AveragePooling1D() | AveragePooling2D():
-            return _POOLS[type(layer)](
-                layer.pool_size,
-                strides=layer.strides,
-                padding=layer.padding,
-                data_format="channels_last",
-                dtype=precision,
-            )
+            return pooling(layer, shape, precision=precision)
         case GlobalAveragePooling() | GlobalMaxPooling():
             make = _GLOBAL_POOLS[type(layer), len(shape) - 1]
             return make(data_format="channels_last", dtype=precision)
         case LayerNorm():
             return keras.layers.LayerNormalization(epsilon=layer.epsilon, dtype=precision)
         case BatchNorm():
-            return keras.layers.BatchNormalization(
-                momentum=layer.momentum, epsilon=layer.epsilon, dtype=precision
-            )
+            make = _BATCH_NORMS[layer.moving_variance]
+            return make(momentum=layer.momentum, epsilon=layer.epsilon, dtype=precision)
         case Embedding():
             given = {} if initializers else {"embeddings_initializer": "zeros"}
             return keras.layers.Embedding(layer.input_dim, layer.output_dim, **given, dtype=precision)
@@ -114,7 +96,7 @@ def _recurrent(layer: SimpleRnn | Lstm | Gru, precision: str, *, initializers: b
         case Lstm():
             return keras.layers.LSTM(**common)
         case Gru():
-            return keras.layers.GRU(reset_after=True, **common)
+            return keras.layers.GRU(reset_after=layer.reset_after, **common)
 
 
 def _affine(layer: Dense | Conv1D | Conv2D) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from torch import nn
 
 from shared.spec.layers.convolution import Conv1D, Conv2D, pair
 from shared.spec.layers.pooling import AveragePooling1D, AveragePooling2D, MaxPooling1D, MaxPooling2D
+from worker.adapters.shapes import window_padding
 from worker.adapters.torch_adapter.activations import ACTIVATIONS
 from worker.adapters.torch_adapter.stored import affine_stored, maker
 
@@ -35,7 +36,7 @@ class Convolution(nn.Module):  # type: ignore[misc]
         self.convolution = make(
             shape[-1], layer.filters, window, stride=strides, bias=layer.use_bias, **where
         )
-        self._padding = padding(layer.padding, shape, window, strides)
+        self._padding = _last_first(window_padding(layer.padding, shape[:-1], window, strides))
         self._activation = ACTIVATIONS[layer.activation]
         # Keras's (…, channels, filters) is PyTorch's (filters, channels, …)
         self.stored = affine_stored(self.convolution, *((2, 1, 0) if one_axis else (3, 2, 0, 1)))
@@ -60,7 +61,9 @@ class Pool(nn.Module):  # type: ignore[misc]
             shape = (1, *shape)
         self._window = (1, window[1]) if self._one_axis else window
         self._strides = (1, strides[1]) if self._one_axis else strides
-        self._padding = padding(layer.padding, shape, self._window, self._strides)
+        self._padding = _last_first(window_padding(layer.padding, shape[:-1], self._window, self._strides))
+        # whether a sum is divided by the whole window, and not by what of it lies inside
+        self._whole = not any(self._padding) or getattr(layer, "count_include_pad", False)
 
     def forward(self, x: Tensor) -> Tensor:
         """The pooled x (b, *axes, channels)."""
@@ -76,10 +79,11 @@ class Pool(nn.Module):  # type: ignore[misc]
         return F.max_pool2d(x, self._window, self._strides)
 
     def _mean(self, x: Tensor) -> Tensor:
-        if not any(self._padding):
-            return F.avg_pool2d(x, self._window, self._strides)
+        padded = F.pad(x, self._padding) if any(self._padding) else x
+        if self._whole:
+            return F.avg_pool2d(padded, self._window, self._strides)
         inside = F.pad(torch.ones_like(x[:1, :1]), self._padding)
-        return self._sums(F.pad(x, self._padding)) / self._sums(inside)
+        return self._sums(padded) / self._sums(inside)
 
     def _sums(self, x: Tensor) -> Tensor:
         return F.avg_pool2d(x, self._window, self._strides, divisor_override=1)
@@ -101,14 +105,6 @@ class GlobalMax(nn.Module):  # type: ignore[misc]
         return x.flatten(1, -2).amax(dim=1)
 
 
-def padding(
-    kind: str, shape: tuple[int, ...], window: tuple[int, ...], strides: tuple[int, ...]
-) -> tuple[int, ...]:
-    """What F.pad adds for `same` padding as `shared.spec.layers.convolution` has it, last axis first."""
-    if kind == "valid":
-        return (0, 0) * len(window)
-    added: list[int] = []
-    for size, width, stride in zip(reversed(shape[:-1]), reversed(window), reversed(strides), strict=True):
-        whole = max((-(-size // stride) - 1) * stride + width - size, 0)
-        added += [whole // 2, whole - whole // 2]
-    return tuple(added)
+def _last_first(padding: tuple[tuple[int, int], ...]) -> tuple[int, ...]:
+    """What F.pad takes: before and after each axis, the last axis first."""
+    return tuple(amount for axis in reversed(padding) for amount in axis)

@@ -42,8 +42,10 @@ def torch_layer(  # noqa: PLR0911, PLR0912 -- one a layer type
     match layer:
         case Dense():
             return DenseModule(layer, shape, initializers=initializers, **where)
-        case Flatten():
+        case Flatten(order="channels_last"):
             return nn.Flatten()
+        case Flatten():
+            return ChannelsFirst()
         case Reshape():
             return Reshaped(layer, shape)
         case ActivationLayer():
@@ -100,6 +102,14 @@ class EmbeddingModule(nn.Module):  # type: ignore[misc]
     def forward(self, x: Tensor) -> Tensor:
         """(…) → (…, output_dim)."""
         return self.embedding(x.long())
+
+
+class ChannelsFirst(nn.Module):  # type: ignore[misc]
+    """A flattening in which the channels go slowest."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(b, *axes, channels) → (b, numbers)."""
+        return x.movedim(-1, 1).flatten(1)
 
 
 class Sum(nn.Module):  # type: ignore[misc]

@@ -33,6 +33,7 @@ class BatchNormalization(nn.Module):  # type: ignore[misc]
     def __init__(self, layer: BatchNorm, shape: tuple[int, ...], **where: Any) -> None:
         super().__init__()
         self._momentum, self._epsilon = layer.momentum, layer.epsilon
+        self._unbiased = layer.moving_variance == "unbiased"
         self.gamma = nn.Parameter(torch.ones(shape[-1], **where))
         self.beta = nn.Parameter(torch.zeros(shape[-1], **where))
         self.register_buffer("moving_mean", torch.zeros(shape[-1], **where))
@@ -48,8 +49,10 @@ class BatchNormalization(nn.Module):  # type: ignore[misc]
         mean = x.mean(dim=axes)
         centred = x - mean
         variance = (centred * centred).mean(dim=axes)
+        count = x.numel() // x.shape[-1]
+        followed = variance * (count / max(count - 1, 1)) if self._unbiased else variance
         with torch.no_grad():
-            for moving, batch in ((self.moving_mean, mean), (self.moving_variance, variance)):
+            for moving, batch in ((self.moving_mean, mean), (self.moving_variance, followed)):
                 moving.mul_(self._momentum).add_(batch * (1.0 - self._momentum))
         return self._scaled(centred, variance)
 

@@ -42,6 +42,8 @@ class Recurrent(nn.Module):  # type: ignore[misc]
 
     def forward(self, x: Tensor) -> Tensor:
         """(b, steps, features) → (b, steps, units) or (b, units), units twice in both directions."""
+        if isinstance(self._cell, Gru) and not self._cell.reset_after:
+            return self._reset_before(x)
         directions = 2 if self._both else 1
         start = x.new_zeros(directions, len(x), self._cell.units)
         prefixes = ("forward_", "backward_") if self._both else ("",)
@@ -56,6 +58,33 @@ class Recurrent(nn.Module):  # type: ignore[misc]
                 run = torch.rnn_tanh if self._cell.activation == "tanh" else torch.rnn_relu
                 sequence, last = run(x, start, flat, *options)
         return sequence if self._cell.return_sequences else torch.cat(last.unbind(), dim=-1)
+
+    def _reset_before(self, x: Tensor) -> Tensor:
+        """A gru whose state is reset before the product, of which PyTorch has no function."""
+        ways = (
+            [self._steps("forward_", x), self._steps("backward_", x.flip(1))]
+            if self._both
+            else [self._steps("", x)]
+        )
+        if not self._cell.return_sequences:
+            return torch.cat([steps[-1] for steps in ways], dim=-1)
+        sequences = [torch.stack(steps, dim=1) for steps in ways]
+        return torch.cat((sequences[0], *(sequence.flip(1) for sequence in sequences[1:])), dim=-1)
+
+    def _steps(self, prefix: str, x: Tensor) -> list[Tensor]:
+        """h after each step of one direction: (b, units)."""
+        kernel, recurrent = (getattr(self, prefix + name) for name in ("kernel", "recurrent_kernel"))
+        sums = x @ kernel + getattr(self, f"{prefix}bias") if self._cell.use_bias else x @ kernel
+        gates, candidate = recurrent.split((2 * self._cell.units, self._cell.units), dim=-1)
+        h = x.new_zeros(len(x), self._cell.units)
+        states = []
+        for now in sums.unbind(1):
+            z, r, n = now.chunk(3, dim=-1)
+            from_state = (h @ gates).chunk(2, dim=-1)
+            z, r = torch.sigmoid(z + from_state[0]), torch.sigmoid(r + from_state[1])
+            h = z * h + (1.0 - z) * torch.tanh(n + (r * h) @ candidate)
+            states.append(h)
+        return states
 
     def _flat(self, prefix: str, x: Tensor) -> list[Tensor]:
         """One direction's weights as PyTorch wants them."""
@@ -78,8 +107,9 @@ class Recurrent(nn.Module):  # type: ignore[misc]
         swap = _swapped if isinstance(self._cell, Gru) else _same
         values = {"kernel": swap(module.weight_ih_l0.T), "recurrent_kernel": swap(module.weight_hh_l0.T)}
         if self._cell.use_bias:
-            both = module.bias_ih_l0, module.bias_hh_l0
-            values["bias"] = swap(torch.stack(both)) if isinstance(self._cell, Gru) else both[0] + both[1]
+            both = torch.stack((module.bias_ih_l0, module.bias_hh_l0))
+            two = isinstance(self._cell, Gru) and self._cell.reset_after
+            values["bias"] = swap(both if two else both.sum(dim=0))
         return {name: tensor.detach().contiguous() for name, tensor in values.items()}
 
 

@@ -1,0 +1,124 @@
+"""Convolutions and poolings in Keras, and the paddings that Keras has no word for."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from shared.spec.layers.convolution import Conv1D, Conv2D, pair
+from shared.spec.layers.pooling import AveragePooling1D, AveragePooling2D, MaxPooling1D, MaxPooling2D
+from worker.adapters.shapes import window_padding
+
+Tensor = Any
+Shape = tuple[int, ...]
+Pooling = MaxPooling1D | MaxPooling2D | AveragePooling1D | AveragePooling2D
+
+_POOLS = {
+    MaxPooling1D: keras.layers.MaxPooling1D,
+    MaxPooling2D: keras.layers.MaxPooling2D,
+    AveragePooling1D: keras.layers.AveragePooling1D,
+    AveragePooling2D: keras.layers.AveragePooling2D,
+}
+
+
+def convolution(layer: Conv1D | Conv2D, shape: Shape, **options: Any) -> Any:
+    """A conv1d or conv2d for an input of this shape."""
+    make = keras.layers.Conv1D if isinstance(layer, Conv1D) else keras.layers.Conv2D
+    native = layer.padding != "symmetric"
+    built = make(
+        layer.filters,
+        layer.kernel_size,
+        strides=layer.strides,
+        padding=layer.padding if native else "valid",
+        data_format="channels_last",
+        **options,
+    )
+    return built if native else Padded(built, _padding(layer, layer.kernel_size, layer.strides, shape))
+
+
+def pooling(layer: Pooling, shape: Shape, *, precision: str) -> Any:
+    """A pooling of inputs of this shape."""
+    average = isinstance(layer, AveragePooling1D | AveragePooling2D)
+    counted = isinstance(layer, AveragePooling1D | AveragePooling2D) and layer.count_include_pad
+    native = layer.padding == "valid" or (layer.padding == "same" and not counted)
+    built = _POOLS[type(layer)](
+        layer.pool_size,
+        strides=layer.strides,
+        padding=layer.padding if native else "valid",
+        data_format="channels_last",
+        dtype=precision,
+    )
+    if native:
+        return built
+    strides = layer.strides or layer.pool_size
+    padding = _padding(layer, layer.pool_size, strides, shape)
+    if not average:
+        return Padded(built, padding, value=-np.inf)
+    padded = Padded(built, padding)
+    if counted:
+        return padded
+    whole = _axes(layer.pool_size, shape)
+    inside = [
+        _inside(size, window, stride, before, after)
+        for size, window, stride, (before, after) in zip(
+            shape[:-1], whole, _axes(strides, shape), padding, strict=True
+        )
+    ]
+    grid = inside[0] if len(inside) == 1 else np.outer(*inside)
+    factor = tf.constant((prod(whole) / grid)[None, ..., None], precision)
+    return lambda x: padded(x) * factor
+
+
+class Padded:
+    """A Keras layer, built for its input with a border of one value."""
+
+    def __init__(self, layer: Any, padding: tuple[tuple[int, int], ...], *, value: float = 0.0) -> None:
+        self._layer, self._value = layer, value
+        self._padding = ((0, 0), *padding, (0, 0))
+
+    def build(self, shape: tuple[int | None, ...]) -> None:
+        """Make the weights for inputs (batch, *axes, channels)."""
+        self._layer.build(
+            tuple(
+                size and size + before + after
+                for size, (before, after) in zip(shape, self._padding, strict=True)
+            )
+        )
+
+    @property
+    def weights(self) -> list[Any]:
+        """The layer's."""
+        return self._layer.weights  # type: ignore[no-any-return]
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """The layer of x (b, *axes, channels) within its border."""
+        return self._layer(tf.pad(x, self._padding, constant_values=tf.constant(self._value, x.dtype)))
+
+
+def channels_first(x: Tensor) -> Tensor:
+    """A flattening in which the channels go slowest: (b, *axes, channels) → (b, numbers)."""
+    axes = len(x.shape)
+    if axes > 2:
+        x = tf.transpose(x, (0, axes - 1, *range(1, axes - 1)))
+    return tf.reshape(x, (-1, prod(x.shape[1:])))
+
+
+def _padding(
+    layer: Conv1D | Conv2D | Pooling, window: int | Shape, strides: int | Shape, shape: Shape
+) -> tuple[tuple[int, int], ...]:
+    return window_padding(layer.padding, shape[:-1], _axes(window, shape), _axes(strides, shape))
+
+
+def _axes(value: int | Shape, shape: Shape) -> Shape:
+    """A window's size or its strides by axis."""
+    return pair(value)[: len(shape) - 1]
+
+
+def _inside(size: int, window: int, stride: int, before: int, after: int) -> Any:
+    """How much of each window of an axis is not padding."""
+    begins = np.arange((size + before + after - window) // stride + 1) * stride - before
+    return np.minimum(begins + window, size) - np.maximum(begins, 0)
