@@ -11,6 +11,7 @@ rule and runs blocks of steps. Every adapter folder `<name>_adapter/` has the sa
     losses.py       the formulas of `shared.spec.loss`
     optimizers.py   the formulas of `shared.spec.optimizer`, one operation at a time
     training.py     the Trainer: the compiled or eager loop over a block
+    observing.py    the Observer: one step laid open, layer by layer
     ensemble.py     the EnsembleTrainer: many trainings as one program, where the framework can
 
 Nothing outside an adapter's folder names its framework, and only these folders import one.
@@ -147,6 +148,42 @@ class EnsembleTrainer(ABC):
         """A copy of the current weights in canonical names and layouts, each (members, *shape)."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Observed:
+    """All that an update computes before it changes a weight, in canonical names and layouts."""
+
+    layers: dict[str, Floats]
+    """Each layer's output in training mode, by layer path: (b, *shape)."""
+    loss: float
+    gradients: Weights
+    """Of the trainable weights, before clipping and decay."""
+
+
+class Observer(ABC):
+    """A job's step laid open: what `Trainer.train` computes from given weights, one layer at a time.
+
+    Nothing is compiled, nothing is kept from call to call, and no weight changes. `weights` are all of the
+    model's, as `Trainer.weights` gives them; x, y and each mask (b, *layer input) are one batch's, as in
+    `FrameworkAdapter.build` and `Block`.
+    """
+
+    @abstractmethod
+    def observe(
+        self, weights: Weights, x: Floats, y: NDArray[Any], *, masks: Mapping[str, Floats]
+    ) -> Observed:
+        """Outputs, loss and gradients: of an eager Trainer's step, bit for bit its loss."""
+
+    @abstractmethod
+    def refed(
+        self,
+        weights: Weights,
+        inputs: Mapping[str, Sequence[Floats]],
+        *,
+        masks: Mapping[str, Floats],
+    ) -> dict[str, Floats]:
+        """Each layer's output in training mode for inputs of its own, by layer path; those named alone."""
+
+
 class FrameworkAdapter(ABC):
     """One framework in one process. `start` is called once, before anything else."""
 
@@ -196,6 +233,10 @@ class FrameworkAdapter(ABC):
         cannot vectorise; its members are then trained one after another.
         """
         raise UnsupportedError(f"{self.name} trains one seed after another")
+
+    @abstractmethod
+    def observer(self, job: Job, *, input_shape: tuple[int, ...]) -> Observer:
+        """An Observer of the job's steps on the started device."""
 
     @abstractmethod
     def reason_of(self, error: BaseException) -> Reason | None:

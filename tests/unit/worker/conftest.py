@@ -7,7 +7,7 @@ That the runner trains with it shows that the runner needs nothing of a framewor
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
 from typing import Any, Literal
@@ -22,7 +22,16 @@ from shared.result import Reason, RunResult
 from shared.run import Run
 from shared.spec import Job
 from shared.spec.model import Dense, Dropout, Flatten
-from worker.adapters.base import Block, Description, Floats, FrameworkAdapter, Trainer, Weights
+from worker.adapters.base import (
+    Block,
+    Description,
+    Floats,
+    FrameworkAdapter,
+    Observed,
+    Observer,
+    Trainer,
+    Weights,
+)
 from worker.constants import update_constants
 from worker.runner import train_run
 
@@ -93,6 +102,51 @@ class NumpyTrainer(Trainer):
         self._weights = {name: array.copy() for name, array in weights.items()}
 
 
+class NumpyObserver(Observer):
+    """A step of the same model, layer by layer."""
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        self._paths = [job.model.layer_path(index) for index in range(len(job.model.layers))]
+
+    def observe(
+        self, weights: Weights, x: Floats, y: NDArray[Any], *, masks: Mapping[str, Floats]
+    ) -> Observed:
+        layers: dict[str, Floats] = {}
+        for path in self._paths:
+            fed = x
+            layers |= self.refed(weights, {path: [x]}, masks=masks)
+            x = layers[path]
+        error = x - y
+        mean = self._job.loss.reduction == "mean"
+        slope = (2.0 / error.size if mean else 2.0) * error
+        flat = fed.reshape(len(fed), -1)
+        gradients = {f"{path}.kernel": flat.T @ slope, f"{path}.bias": slope.sum(axis=0)}
+        squares = error * error
+        return Observed(
+            layers=layers,
+            loss=float(squares.mean() if mean else squares.sum()),
+            gradients={name: gradients[name] for name in weights},
+        )
+
+    def refed(
+        self, weights: Weights, inputs: Mapping[str, Sequence[Floats]], *, masks: Mapping[str, Floats]
+    ) -> dict[str, Floats]:
+        layers = dict(zip(self._paths, self._job.model.layers, strict=True))
+        outputs = {}
+        for path, (x,) in inputs.items():
+            match layers[path]:
+                case Dropout():
+                    outputs[path] = x * masks.get(path, x.dtype.type(1.0))
+                case Flatten():
+                    outputs[path] = x.reshape(len(x), -1)
+                case _:
+                    outputs[path] = x.reshape(len(x), -1) @ weights[f"{path}.kernel"] + weights.get(
+                        f"{path}.bias", x.dtype.type(0.0)
+                    )
+        return outputs
+
+
 class NumpyAdapter(FrameworkAdapter):
     """See the module. `compiles` only declares that a first call compiles; `built` keeps the trainers."""
 
@@ -130,6 +184,9 @@ class NumpyAdapter(FrameworkAdapter):
         trainer = NumpyTrainer(job, weights=weights, x=x, y=y, compiles=self._compiles)
         self.built.append(trainer)
         return trainer
+
+    def observer(self, job: Job, *, input_shape: tuple[int, ...]) -> Observer:  # noqa: ARG002
+        return NumpyObserver(job)
 
     def reason_of(self, error: BaseException) -> Reason | None:
         reasons: dict[type[BaseException], Reason] = {

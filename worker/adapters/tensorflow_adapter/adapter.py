@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from shared.result import Reason
 from shared.spec import Job
-from worker.adapters.base import Description, Floats, FrameworkAdapter, Trainer, Weights
+from worker.adapters.base import Description, Floats, FrameworkAdapter, Observer, Trainer, Weights
 from worker.adapters.errors import BadShapeError, UnsupportedError
 from worker.adapters.warm import warm_up
 
@@ -105,6 +105,12 @@ class TensorFlowAdapter(FrameworkAdapter):
             network = Network(job.model, input_shape=input_shape, precision=job.precision, initializers=False)
             network.load(weights)
         return TensorFlowTrainer(job, network=network, x=x, y=y, device=self._device)
+
+    def observer(self, job: Job, *, input_shape: tuple[int, ...]) -> Observer:
+        """An Observer on the device."""
+        from worker.adapters.tensorflow_adapter.observing import TensorFlowObserver
+
+        return TensorFlowObserver(job, input_shape=input_shape, device=self._device)
 
     def reason_of(self, error: BaseException) -> Reason | None:
         """The typed reason of TensorFlow's, Keras's or Python's exception."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -30,7 +30,7 @@ class Network:
         self.variables: dict[str, Any] = {}
         self.trainable: list[Any] = []
         shapes = layer_shapes(model, input_shape)
-        self._sources = [model.sources(index) for index in range(len(model.layers))]
+        self.sources = [model.sources(index) for index in range(len(model.layers))]
         for index, layer in enumerate(model.layers):
             path, shape = model.layer_path(index), shapes[index]
             built = keras_layer(layer, shape, precision=precision, initializers=initializers)
@@ -48,17 +48,22 @@ class Network:
     def __call__(self, x: Tensor, masks: Mapping[str, Tensor] | None = None) -> Tensor:
         """The outputs for x (b, *input_shape); in training with a mask for each dropout layer."""
         outputs = [x]
-        for (path, layer, built), sources in zip(self._layers, self._sources, strict=True):
-            x = outputs[sources[0]]
-            if isinstance(layer, BatchNorm):
-                x = built(x, training=masks is not None)
-            elif len(sources) > 1:
-                x = built([outputs[place] for place in sources])
-            elif built is not None:
-                x = built(x)
-            elif masks is not None and layer.rate > 0:
-                x = x * tf.ensure_shape(masks[path], x.shape)
-            outputs.append(x)
+        for index, sources in enumerate(self.sources):
+            outputs.append(self.apply_layer(index, [outputs[place] for place in sources], masks))
+        return outputs[-1]
+
+    def apply_layer(self, index: int, inputs: Sequence[Tensor], masks: Mapping[str, Tensor] | None) -> Tensor:
+        """One layer's output for its inputs; `sources` says where they come from, 0 being x."""
+        path, layer, built = self._layers[index]
+        x = inputs[0]
+        if isinstance(layer, BatchNorm):
+            return built(x, training=masks is not None)
+        if len(inputs) > 1:
+            return built(list(inputs))
+        if built is not None:
+            return built(x)
+        if masks is not None and layer.rate > 0:
+            return x * tf.ensure_shape(masks[path], x.shape)
         return x
 
     def weights(self) -> Weights:

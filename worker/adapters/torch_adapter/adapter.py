@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from shared.result import Reason
 from shared.spec import Job
-from worker.adapters.base import Description, Floats, FrameworkAdapter, Trainer, Weights
+from worker.adapters.base import Description, Floats, FrameworkAdapter, Observer, Trainer, Weights
 from worker.adapters.errors import BadShapeError, UnsupportedError
 from worker.adapters.warm import warm_up
 
@@ -101,6 +101,12 @@ class TorchAdapter(FrameworkAdapter):
         )
         network.load(weights)
         return TorchTrainer(job, network=network, x=x, y=y, device=self._device)
+
+    def observer(self, job: Job, *, input_shape: tuple[int, ...]) -> Observer:
+        """An Observer on the device."""
+        from worker.adapters.torch_adapter.observing import TorchObserver
+
+        return TorchObserver(job, input_shape=input_shape, device=self._device)
 
     def reason_of(self, error: BaseException) -> Reason | None:
         """The typed reason of PyTorch's or Python's exception."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -33,7 +33,7 @@ class Network(nn.Module):  # type: ignore[misc]
         self._stored: dict[str, Stored] = {}
         modules: list[Any] = []
         shapes = layer_shapes(model, input_shape)
-        self._sources = [model.sources(index) for index in range(len(model.layers))]
+        self.sources = [model.sources(index) for index in range(len(model.layers))]
         for index, layer in enumerate(model.layers):
             path, shape = model.layer_path(index), shapes[index]
             module = torch_layer(layer, shape, initializers=initializers, dtype=dtype, device=device)
@@ -49,16 +49,26 @@ class Network(nn.Module):  # type: ignore[misc]
     def forward(self, x: Tensor, masks: Mapping[str, Tensor] | None = None) -> Tensor:
         """The outputs for x (b, *input_shape); in training with a mask for each dropout layer."""
         outputs = [x]
-        for index, (layer, sources) in enumerate(zip(self.layers, self._sources, strict=True)):
-            x = outputs[sources[0]]
-            if isinstance(layer, BatchNormalization):
-                x = layer(x, training=masks is not None)
-            elif index not in self._dropped:
-                x = layer(*(outputs[place] for place in sources))
-            elif masks is not None:
-                x = _dropped(x, masks[self._dropped[index]])
-            outputs.append(x)
-        return x
+        for index, sources in enumerate(self.sources):
+            outputs.append(self.apply_layer(index, [outputs[place] for place in sources], masks))
+        return outputs[-1]
+
+    def apply_layer(self, index: int, inputs: Sequence[Tensor], masks: Mapping[str, Tensor] | None) -> Tensor:
+        """One layer's output for its inputs; `sources` says where they come from, 0 being x."""
+        layer = self.layers[index]
+        if isinstance(layer, BatchNormalization):
+            return layer(inputs[0], training=masks is not None)
+        if index not in self._dropped:
+            return layer(*inputs)
+        return inputs[0] if masks is None else _dropped(inputs[0], masks[self._dropped[index]])
+
+    def gradients(self, of: Mapping[Tensor, Tensor]) -> Weights:
+        """Gradients by parameter as NumPy arrays, in names and layouts as `weights` has them."""
+        return {
+            name: place.to_keras(of[place.parameter]).contiguous().cpu().numpy()
+            for name, place in self._stored.items()
+            if place.parameter in of
+        }
 
     def weights(self) -> Weights:
         """A copy of the weights, by name and in layouts of `worker.adapters.base`."""
