@@ -24,6 +24,21 @@ from shared.spec.optimizer import (
 )
 
 
+def structure(optimizer: Optimizer) -> Optimizer:
+    """The optimizer's formula without its numbers: each number above 0 is ½, the schedule left out.
+
+    Two optimizers of one structure are one program that is given other constants. An adapter builds its
+    program from the structure alone: a number that it took from here by mistake would be ½, which the
+    contract suite sees.
+    """
+    numbers = {
+        name: 0.5 if value > 0 else 0.0
+        for name, value in optimizer
+        if isinstance(value, float | int) and not isinstance(value, bool)
+    }
+    return optimizer.model_copy(update={**numbers, "schedule": None})
+
+
 def update_constants(
     optimizer: Optimizer, *, learning_rates: NDArray[np.float64], first_step: int
 ) -> dict[str, NDArray[np.float64]]:
@@ -96,8 +111,10 @@ def fixed_constants(optimizer: Optimizer) -> dict[str, float]:
     rmsprop                     rho
     all but sgd                 epsilon
     all but adamw               weight_decay λ, of the L2 penalty's gradient
+    whichever clips             clip_value, clip_norm, global_clip_norm
     """
-    constants: dict[str, float] = {}
+    bounds = {name: getattr(optimizer, name) for name in ("clip_value", "clip_norm", "global_clip_norm")}
+    constants: dict[str, float] = {name: bound for name, bound in bounds.items() if bound is not None}
     if isinstance(optimizer, Sgd | RmsProp):
         constants["momentum"] = optimizer.momentum
     if isinstance(optimizer, Adam | AdamW | Adamax | Nadam):

@@ -62,3 +62,18 @@ def test_default_weights_are_what_a_pytorch_user_gets_and_leave_the_generator_al
     theirs = [array.detach().numpy() for linear in linears for array in (linear.weight.T, linear.bias)]
     for mine, other in zip(weights.values(), theirs, strict=True):
         np.testing.assert_array_equal(mine, other)
+
+
+def test_weights_lie_in_one_tensor_each_as_aligned_as_by_itself() -> None:
+    import torch
+
+    from worker.adapters.torch_adapter.flat import Layout
+
+    layout = Layout.of([(3, 5), (), (7,)], torch.float32)
+    assert [(piece.begin, piece.end) for piece in layout.pieces] == [(0, 15), (16, 17), (32, 39)]
+    flat = torch.arange(2 * layout.size).reshape(2, layout.size)
+    kernel, scalar, bias = layout.shaped(flat)
+    assert kernel.shape == (2, 3, 5)
+    assert scalar.tolist() == [16, layout.size + 16]
+    assert bias[0].tolist() == list(range(32, 39))
+    assert layout.size % 16 == 0

@@ -14,6 +14,7 @@ from shared.spec.model import Model
 from worker.adapters.base import Weights
 from worker.adapters.errors import BadShapeError
 from worker.adapters.shapes import check_weights
+from worker.adapters.torch_adapter.flat import Layout
 from worker.adapters.torch_adapter.layers import torch_layer
 from worker.adapters.torch_adapter.normalization import BatchNormalization
 from worker.adapters.torch_adapter.stored import Stored
@@ -29,6 +30,7 @@ class Network(nn.Module):  # type: ignore[misc]
     ) -> None:
         """Build every layer; `initializers` false leaves the weights as they lie, to be loaded."""
         super().__init__()
+        self._dtype, self._device = dtype, device
         self._dropped: dict[int, str] = {}
         self._stored: dict[str, Stored] = {}
         modules: list[Any] = []
@@ -69,6 +71,14 @@ class Network(nn.Module):  # type: ignore[misc]
             for name, place in self._stored.items()
             if place.parameter in of
         }
+
+    def lay_out(self, layout: Layout) -> Tensor:
+        """Move the parameters side by side into one tensor, and return it; a change there changes them."""
+        flat = torch.zeros(layout.size, dtype=self._dtype, device=self._device)
+        for parameter, place in zip(self.parameters(), layout.shaped(flat), strict=True):
+            place.copy_(parameter.detach())
+            parameter.data = place
+        return flat
 
     def weights(self) -> Weights:
         """A copy of the weights, by name and in layouts of `worker.adapters.base`."""

@@ -1,8 +1,14 @@
 """The formulas of `shared.spec.optimizer`, one PyTorch operation at a time.
 
-No `alpha=`, no addcmul, no addcdiv: they fuse a product with a sum, which rounds once where the
-pinned formula rounds twice. Constants that change arrive as 0-dimensional tensors, since a quotient by
-a Python number becomes a product with its reciprocal on CUDA.
+All trainable values lie side by side in one tensor (…, values), as `flat` has it, and so do their
+gradients and each slot: the formulas go by element, so one set of operations updates all weights, and
+with a first axis of members and constants (members, 1) it updates many trainings at once.
+
+Numbers never come from the optimizer itself, only its formula does: every constant arrives as a tensor
+of the run's precision, so that one program serves every learning rate and every beta. It is also what
+the pinned formulas need, since a quotient by a Python number becomes a product with its reciprocal on
+CUDA. No `alpha=`, no addcmul, no addcdiv: they fuse a product with a sum, which rounds once where the
+pinned formula rounds twice.
 """
 
 from __future__ import annotations
@@ -23,49 +29,48 @@ from shared.spec.optimizer import (
     RmsProp,
     Sgd,
 )
-from worker.constants import fixed_constants, slot_starts
+from worker.adapters.torch_adapter.flat import Piece
 
 Tensor = Any
-Constants = Mapping[str, Any]
+Constants = Mapping[str, Tensor]
 Slots = Mapping[str, Tensor]
 
 
-class Updater:
-    """Changes the parameters in place by their gradients; holds the optimizer's state."""
+def update(  # noqa: PLR0913 -- a step's whole state, once
+    optimizer: Optimizer,
+    *,
+    weights: Tensor,
+    gradient: Tensor,
+    slots: Slots,
+    constants: Constants,
+    pieces: Sequence[Piece],
+) -> None:
+    """Change the weights and the slots in place by one update; the gradient is left alone.
 
-    def __init__(self, optimizer: Optimizer, parameters: Sequence[Tensor]) -> None:
-        self._optimizer = optimizer
-        self._parameters = [parameter.detach() for parameter in parameters]
-        self._fixed = fixed_constants(optimizer)
-        self._slots = [
-            {name: torch.full_like(parameter, start) for name, start in slot_starts(optimizer).items()}
-            for parameter in self._parameters
-        ]
-
-    def apply(self, gradients: Sequence[Tensor], changing: Constants) -> None:
-        """One update; `changing` has this update's scalars of `worker.constants.update_constants`."""
-        c = {**self._fixed, **changing}
-        clipped = clip(self._optimizer, gradients)
-        for w, g, slots in zip(self._parameters, clipped, self._slots, strict=True):
-            if isinstance(self._optimizer, AdamW):
-                w.sub_(w * c["decay"])
-            elif self._optimizer.weight_decay > 0:
-                g = g + w * c["weight_decay"]  # noqa: PLW2901 -- the penalty's gradient joins g
-            match self._optimizer:
-                case Sgd():
-                    _sgd(w, g, slots, c, nesterov=self._optimizer.nesterov)
-                case Adam() | AdamW():
-                    _adam(w, g, slots, c)
-                case Adamax():
-                    _adamax(w, g, slots, c)
-                case Nadam():
-                    _nadam(w, g, slots, c)
-                case RmsProp():
-                    _rmsprop(w, g, slots, c)
-                case Adagrad():
-                    _adagrad(w, g, slots, c)
-                case Adadelta():
-                    _adadelta(w, g, slots, c)
+    `constants` has the scalars of `worker.constants`, those of this update and the fixed ones; `pieces`
+    are the single weights, which clipping tells apart.
+    """
+    w, c = weights, constants
+    g = clip(optimizer, gradient, c, pieces)
+    if isinstance(optimizer, AdamW):
+        w.sub_(w * c["decay"])
+    elif optimizer.weight_decay > 0:
+        g = g + w * c["weight_decay"]
+    match optimizer:
+        case Sgd():
+            _sgd(w, g, slots, c, nesterov=optimizer.nesterov)
+        case Adam() | AdamW():
+            _adam(w, g, slots, c)
+        case Adamax():
+            _adamax(w, g, slots, c)
+        case Nadam():
+            _nadam(w, g, slots, c)
+        case RmsProp():
+            _rmsprop(w, g, slots, c)
+        case Adagrad():
+            _adagrad(w, g, slots, c)
+        case Adadelta():
+            _adadelta(w, g, slots, c)
 
 
 def _sgd(w: Tensor, g: Tensor, slots: Slots, c: Constants, *, nesterov: bool) -> None:
@@ -124,26 +129,35 @@ def _adadelta(w: Tensor, g: Tensor, slots: Slots, c: Constants) -> None:
     w.sub_(u * c["learning_rate"])
 
 
-def _follow(slot: Tensor, value: Tensor, share: float) -> Tensor:
+def _follow(slot: Tensor, value: Tensor, share: Tensor) -> Tensor:
     """A moving average's next value: slot ← slot + share·(value − slot)."""
     return slot.add_((value - slot).mul_(share))
 
 
-def clip(optimizer: Optimizer, gradients: Sequence[Tensor]) -> Sequence[Tensor]:
-    """The gradients after the optimizer's clipping."""
+def clip(optimizer: Optimizer, gradient: Tensor, constants: Constants, pieces: Sequence[Piece]) -> Tensor:
+    """The gradient after the optimizer's clipping."""
     if optimizer.clip_value is not None:
-        return [g.clamp(-optimizer.clip_value, optimizer.clip_value) for g in gradients]
+        bound = constants["clip_value"]
+        return torch.clamp(gradient, -bound, bound)
     if optimizer.clip_norm is not None:
-        limit = optimizer.clip_norm
-        return [g * _factor(limit, (g * g).sum()) for g in gradients]
-    if optimizer.global_clip_norm is not None and gradients:
-        square = torch.stack([(g * g).sum() for g in gradients]).sum()
-        factor = _factor(optimizer.global_clip_norm, square)
-        return [g * factor for g in gradients]
-    return gradients
+        clipped = gradient.clone()
+        for piece in pieces:
+            own = piece.of(clipped)
+            own.mul_(_factor(constants["clip_norm"], _square(own)))
+        return clipped
+    if optimizer.global_clip_norm is not None and pieces:
+        square = torch.cat([_square(piece.of(gradient)) for piece in pieces], dim=-1).sum(
+            dim=-1, keepdim=True
+        )
+        return gradient * _factor(constants["global_clip_norm"], square)
+    return gradient
 
 
-def _factor(limit: float, square: Tensor) -> Tensor:
-    """min(1, limit/√square); a gradient of zeros stays."""
-    # full_like: a Python number over a tensor would be a product with the tensor's reciprocal
-    return (torch.full_like(square, limit) / square.sqrt()).clamp(max=1.0)
+def _square(values: Tensor) -> Tensor:
+    """The sum of the squares over the last axis, which stays with length 1."""
+    return (values * values).sum(dim=-1, keepdim=True)
+
+
+def _factor(bound: Tensor, square: Tensor) -> Tensor:
+    """min(1, bound/√square); a gradient of zeros stays."""
+    return (bound / square.sqrt()).clamp(max=1.0)

@@ -1,4 +1,4 @@
-"""The Trainer: a plain loop over a block's steps."""
+"""The Trainer: the leanest loop over a block's steps."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from shared.spec import Job
 from worker.adapters.base import Block, Floats, Trainer, Weights
 from worker.adapters.shapes import check_inputs, check_targets
 from worker.adapters.torch_adapter.compiling import compiled
+from worker.adapters.torch_adapter.flat import Layout
 from worker.adapters.torch_adapter.losses import loss_function
 from worker.adapters.torch_adapter.model import Network
-from worker.adapters.torch_adapter.optimizers import Updater
-from worker.constants import update_constants
+from worker.adapters.torch_adapter.optimizers import update
+from worker.constants import fixed_constants, slot_starts, structure, update_constants
 
 Tensor = Any
 
@@ -30,13 +31,22 @@ class TorchTrainer(Trainer):
     def __init__(self, job: Job, *, network: Network, x: Floats, y: NDArray[Any], device: str) -> None:
         check_inputs(network.input_shape, x)
         check_targets(network.output_shape, y)
-        self._job = job
+        self._optimizer = job.optimizer
+        self._structure = structure(job.optimizer)
+        self._dtype = getattr(torch, job.precision)
         self._device = torch.device(device)
         self._x = self._on_device(x)
         self._y = self._on_device(y)
         self._network = network
         self._parameters = list(network.parameters())
-        self._updater = Updater(job.optimizer, self._parameters)
+        self._layout = Layout.of([tuple(p.shape) for p in self._parameters], self._dtype)
+        self._flat = network.lay_out(self._layout)
+        self._gradient = torch.zeros_like(self._flat)
+        self._gradients = self._layout.shaped(self._gradient)
+        self._slots = {
+            name: torch.full_like(self._flat, start) for name, start in slot_starts(job.optimizer).items()
+        }
+        self._fixed = {name: self._scalar(value) for name, value in fixed_constants(job.optimizer).items()}
         self._loss = loss_function(job.loss)
         self.compiles = job.execution == "compiled"
         self.execution = "compiled (torch.compile)" if self.compiles else "eager"
@@ -45,17 +55,19 @@ class TorchTrainer(Trainer):
     def _on_device(self, array: NDArray[Any]) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(array)).to(self._device)
 
+    def _scalar(self, value: float) -> Tensor:
+        return torch.tensor(value, dtype=self._dtype, device=self._device)
+
     def _batch_loss(self, x: Tensor, y: Tensor, masks: Mapping[str, Tensor]) -> Tensor:
         return self._loss(self._network(x, masks), y)
 
     def train(self, block: Block) -> NDArray[np.float64]:
         """Run the block's updates (see `Trainer.train`)."""
         constants = update_constants(
-            self._job.optimizer, learning_rates=block.learning_rates, first_step=block.first_step
+            self._optimizer, learning_rates=block.learning_rates, first_step=block.first_step
         )
-        columns = {
-            name: self._on_device(values.astype(self._job.precision)).unbind()
-            for name, values in constants.items()
+        changing = {
+            name: self._on_device(values).to(self._dtype).unbind() for name, values in constants.items()
         }
         masks = {path: self._on_device(mask).unbind() for path, mask in block.masks.items()}
         losses = []
@@ -65,8 +77,17 @@ class TorchTrainer(Trainer):
                 self._y.index_select(0, rows),
                 {path: steps[i] for path, steps in masks.items()},
             )
-            gradients = torch.autograd.grad(loss, self._parameters) if self._parameters else ()
-            self._updater.apply(gradients, {name: steps[i] for name, steps in columns.items()})
+            if self._parameters:
+                gradients = torch.autograd.grad(loss, self._parameters)
+                torch._foreach_copy_(self._gradients, gradients)
+                update(
+                    self._structure,
+                    weights=self._flat,
+                    gradient=self._gradient,
+                    slots=self._slots,
+                    constants=self._fixed | {name: steps[i] for name, steps in changing.items()},
+                    pieces=self._layout.pieces,
+                )
             losses.append(loss.detach())
         return torch.stack(losses).to("cpu", torch.float64).numpy()  # type: ignore[no-any-return]
 
