@@ -21,7 +21,7 @@ def test_a_job_is_traced_once_whatever_the_blocks_lengths_and_batches(kit: Any) 
     trainer = kit.build(kit.job())
     for first_step, (steps, batch) in enumerate([(1, 5), (8, 5), (3, 5), (1, 2), (4, 12)]):
         trainer.train(kit.block(steps, batch=batch, first_step=first_step))
-    assert trainer._run.experimental_get_tracing_count() == 1
+    assert trainer._program.block.experimental_get_tracing_count() == 1
 
 
 def test_the_devices_are_left_without_a_gpu(kit: Any) -> None:

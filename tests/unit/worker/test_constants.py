@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from shared.spec import Optimizer
-from worker.constants import fixed_constants, integer_power, slot_starts, update_constants
+from worker.constants import fixed_constants, integer_power, slot_starts, structure, update_constants
 
 OPTIMIZER: TypeAdapter[Optimizer] = TypeAdapter(Optimizer)
 RATES = np.array([0.1, 0.2, 0.3])
@@ -121,3 +121,16 @@ def test_cutting_into_blocks_changes_no_constant(kind: str, first: int, cuts: li
         for name, values in part.items():
             assert values.tobytes() == whole[name][done : done + steps].tobytes()
         done += steps
+
+
+def test_without_its_numbers_an_optimizer_is_its_formula() -> None:
+    nesterov = optimizer(type="sgd", learning_rate=0.3, momentum=0.9, nesterov=True, clip_norm=2.0)
+    other = optimizer(type="sgd", learning_rate=0.1, momentum=0.5, nesterov=True, clip_norm=7.0)
+    assert structure(nesterov) == structure(other)
+    for change in ({"nesterov": False}, {"momentum": 0.0}, {"clip_norm": None}, {"weight_decay": 0.1}):
+        assert structure(other.model_copy(update=change)) != structure(other)
+
+
+def test_the_bound_of_the_clipping_is_a_constant() -> None:
+    assert fixed_constants(optimizer(type="adam", global_clip_norm=2.5))["global_clip_norm"] == 2.5
+    assert not [name for name in fixed_constants(optimizer(type="adam")) if "clip" in name]

@@ -13,6 +13,7 @@ from shared.result import Reason
 from shared.spec import Job
 from worker.adapters.base import Description, Floats, FrameworkAdapter, Observer, Trainer, Weights
 from worker.adapters.errors import BadShapeError, UnsupportedError
+from worker.adapters.shapes import check_inputs, check_targets
 from worker.adapters.warm import warm_up
 
 _ENVIRONMENT = {
@@ -98,13 +99,18 @@ class TensorFlowAdapter(FrameworkAdapter):
         """A Trainer with everything on the device."""
         import tensorflow as tf
 
-        from worker.adapters.tensorflow_adapter.model import Network
+        from worker.adapters.tensorflow_adapter.program import Program, Samples
         from worker.adapters.tensorflow_adapter.training import TensorFlowTrainer
 
+        check_inputs(input_shape, x)
         with tf.device(self._device):
-            network = Network(job.model, input_shape=input_shape, precision=job.precision, initializers=False)
-            network.load(weights)
-        return TensorFlowTrainer(job, network=network, x=x, y=y, device=self._device)
+            targets = tf.TensorSpec([None, *y.shape[1:]], y.dtype)
+            program = Program(job, input_shape=input_shape, targets=targets)
+        check_targets(program.network.output_shape, y)
+        program.network.check(weights)
+        return TensorFlowTrainer(
+            job, program=program, weights=weights, samples=Samples(x, y), device=self._device
+        )
 
     def observer(self, job: Job, *, input_shape: tuple[int, ...]) -> Observer:
         """An Observer on the device."""

@@ -6,6 +6,7 @@ import random
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import keras
 import tensorflow as tf
 
 from shared.layer_shapes import tensors
@@ -20,15 +21,16 @@ Tensor = Any
 
 
 class Network:
-    """The model's layers with their variables, applied one after another."""
+    """The model's layers, applied one after another to weights that are given: it keeps none itself."""
 
     def __init__(
         self, model: Model, *, input_shape: tuple[int, ...], precision: str, initializers: bool
     ) -> None:
-        """Build every layer; `initializers` false leaves the weights at zero, to be assigned."""
+        """Build every layer; `initializers` is whether `initial` are Keras's own, else they are zeros."""
         self._layers: list[tuple[str, Any, Any]] = []
-        self.variables: dict[str, Any] = {}
-        self.trainable: list[Any] = []
+        self._variables: dict[str, Any] = {}
+        self.trainable: list[str] = []
+        """The names of the weights that the optimizer sees."""
         shapes = layer_shapes(model, input_shape)
         self.sources = [model.sources(index) for index in range(len(model.layers))]
         for index, layer in enumerate(model.layers):
@@ -38,22 +40,40 @@ class Network:
             if weights:
                 built.build((None, *shape))
                 for tensor, variable in zip(weights, built.weights, strict=True):
-                    self.variables[f"{path}.{tensor.name}"] = variable.value
+                    name = f"{path}.{tensor.name}"
+                    self._variables[name] = variable
                     if tensor.trainable:
-                        self.trainable.append(variable.value)
+                        self.trainable.append(name)
             self._layers.append((path, layer, built))
         self.input_shape = input_shape
         self.output_shape = shapes[-1]
 
-    def __call__(self, x: Tensor, masks: Mapping[str, Tensor] | None = None) -> Tensor:
-        """The outputs for x (b, *input_shape); in training with a mask for each dropout layer."""
+    def __call__(
+        self, weights: Mapping[str, Tensor], x: Tensor, masks: Mapping[str, Tensor] | None = None
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """The outputs for x (b, *input_shape), and the weights with the statistics that a layer moved.
+
+        In training with a mask for each dropout layer, else without masks.
+        """
+        with self.given(weights) as scope:
+            outputs = self._outputs(x, masks)
+        after = {name: scope.get_current_value(variable) for name, variable in self._variables.items()}
+        return outputs, after
+
+    def given(self, weights: Mapping[str, Tensor]) -> Any:
+        """A context in which `apply_layer` uses these weights; Keras keeps what a layer moves there."""
+        return keras.StatelessScope(
+            state_mapping=[(variable, weights[name]) for name, variable in self._variables.items()]
+        )
+
+    def _outputs(self, x: Tensor, masks: Mapping[str, Tensor] | None) -> Tensor:
         outputs = [x]
         for index, sources in enumerate(self.sources):
             outputs.append(self.apply_layer(index, [outputs[place] for place in sources], masks))
         return outputs[-1]
 
     def apply_layer(self, index: int, inputs: Sequence[Tensor], masks: Mapping[str, Tensor] | None) -> Tensor:
-        """One layer's output for its inputs; `sources` says where they come from, 0 being x."""
+        """One layer's output for its inputs, with the weights `given`; `sources` names them, 0 being x."""
         path, layer, built = self._layers[index]
         x = inputs[0]
         if isinstance(layer, BatchNorm):
@@ -66,15 +86,13 @@ class Network:
             return x * tf.ensure_shape(masks[path], x.shape)
         return x
 
-    def weights(self) -> Weights:
-        """A copy of the weights."""
-        return {name: variable.numpy() for name, variable in self.variables.items()}
+    def initial(self) -> Weights:
+        """The weights that the layers were built with."""
+        return {name: variable.numpy() for name, variable in self._variables.items()}
 
-    def load(self, weights: Weights) -> None:
-        """Replace the weights; raises BadShapeError where they do not fit."""
-        check_weights({name: tuple(variable.shape) for name, variable in self.variables.items()}, weights)
-        for name, variable in self.variables.items():
-            variable.assign(weights[name])
+    def check(self, weights: Weights) -> None:
+        """Raise BadShapeError where the weights are not this network's."""
+        check_weights({name: tuple(variable.shape) for name, variable in self._variables.items()}, weights)
 
 
 def default_weights(model: Model, *, input_shape: tuple[int, ...], precision: str, seed: int) -> Weights:
@@ -88,4 +106,4 @@ def default_weights(model: Model, *, input_shape: tuple[int, ...], precision: st
         network = Network(model, input_shape=input_shape, precision=precision, initializers=True)
     finally:
         random.setstate(state)
-    return network.weights()
+    return network.initial()

@@ -32,25 +32,24 @@ class TensorFlowObserver(Observer):
         self, weights: Weights, x: Floats, y: NDArray[Any], *, masks: Mapping[str, Floats]
     ) -> Observed:
         """See `Observer.observe`."""
+        self._network.check(weights)
         with tf.device(self._device):
-            self._network.load(weights)
-            variables = self._network.trainable
-            dropping = _constants(masks)
-            outputs = [tf.constant(x)]
-            with tf.GradientTape(watch_accessed_variables=False) as tape:
-                tape.watch(variables)
+            given, dropping, outputs = _constants(weights), _constants(masks), [tf.constant(x)]
+            trained = {name: given[name] for name in self._network.trainable}
+            with tf.GradientTape(watch_accessed_variables=False) as tape, self._network.given(given):
+                tape.watch(trained)
                 for index, sources in enumerate(self._network.sources):
                     inputs = [outputs[place] for place in sources]
                     outputs.append(self._network.apply_layer(index, inputs, dropping))
                 loss = self._loss(outputs[-1], tf.constant(y))
             # an embedding's gradient comes as the rows it touched
-            gradients = [tf.convert_to_tensor(g).numpy() for g in tape.gradient(loss, variables)]
-        trainable = {variable.ref() for variable in variables}
-        names = [name for name, own in self._network.variables.items() if own.ref() in trainable]
+            gradients = {
+                name: tf.convert_to_tensor(g).numpy() for name, g in tape.gradient(loss, trained).items()
+            }
         return Observed(
             layers={path: output.numpy() for path, output in zip(self._paths, outputs[1:], strict=True)},
             loss=float(loss),
-            gradients=dict(zip(names, gradients, strict=True)),
+            gradients=gradients,
         )
 
     def refed(
@@ -61,8 +60,8 @@ class TensorFlowObserver(Observer):
         masks: Mapping[str, Floats],
     ) -> dict[str, Floats]:
         """See `Observer.refed`."""
-        with tf.device(self._device):
-            self._network.load(weights)
+        self._network.check(weights)
+        with tf.device(self._device), self._network.given(_constants(weights)):
             dropping = _constants(masks)
             return {
                 path: self._network.apply_layer(

@@ -1,7 +1,8 @@
-"""The formulas of `shared.spec.optimizer`, one TensorFlow operation at a time.
+"""The formulas of `shared.spec.optimizer` as pure functions, one TensorFlow operation at a time.
 
-Every constant arrives as a tensor of the run's precision: TensorFlow would take a Python number
-through float32.
+Numbers never come from the optimizer itself, only its formula does: every constant arrives as a tensor
+of the run's precision (TensorFlow would take a Python number through float32), so that one compiled
+program serves every learning rate and every beta.
 """
 
 from __future__ import annotations
@@ -22,133 +23,134 @@ from shared.spec.optimizer import (
     RmsProp,
     Sgd,
 )
-from worker.constants import fixed_constants, slot_starts
 
 Tensor = Any
-Variable = Any
 Constants = Mapping[str, Tensor]
-Slots = Mapping[str, Variable]
+Slots = Mapping[str, Tensor]
+Updated = tuple[Tensor, dict[str, Tensor]]
+"""A weight and its slots after an update."""
 
 
-class Updater:
-    """Changes the variables by their gradients; holds the optimizer's state."""
+def update(
+    optimizer: Optimizer,
+    *,
+    weights: Sequence[Tensor],
+    gradients: Sequence[Tensor],
+    slots: Sequence[Slots],
+    constants: Constants,
+) -> tuple[list[Tensor], list[dict[str, Tensor]]]:
+    """The trainable weights and their slots after one update.
 
-    def __init__(self, optimizer: Optimizer, variables: Sequence[Variable], *, precision: str) -> None:
-        self._optimizer = optimizer
-        self._variables = list(variables)
-        self._fixed = {
-            name: tf.constant(value, precision) for name, value in fixed_constants(optimizer).items()
-        }
-        self._slots = [
-            {
-                name: tf.Variable(tf.fill(variable.shape, tf.constant(start, precision)), trainable=False)
-                for name, start in slot_starts(optimizer).items()
-            }
-            for variable in self._variables
-        ]
-
-    def apply(self, gradients: Sequence[Tensor], changing: Constants) -> None:
-        """One update; `changing` has this update's scalars of `worker.constants.update_constants`."""
-        c = {**self._fixed, **changing}
-        clipped = clip(self._optimizer, gradients)
-        for w, g, slots in zip(self._variables, clipped, self._slots, strict=True):
-            if isinstance(self._optimizer, AdamW):
-                w.assign_sub(c["decay"] * w)
-            elif self._optimizer.weight_decay > 0:
-                g = g + c["weight_decay"] * w  # noqa: PLW2901 -- the penalty's gradient joins g
-            match self._optimizer:
-                case Sgd():
-                    _sgd(w, g, slots, c, nesterov=self._optimizer.nesterov)
-                case Adam() | AdamW():
-                    _adam(w, g, slots, c)
-                case Adamax():
-                    _adamax(w, g, slots, c)
-                case Nadam():
-                    _nadam(w, g, slots, c)
-                case RmsProp():
-                    _rmsprop(w, g, slots, c)
-                case Adagrad():
-                    _adagrad(w, g, slots, c)
-                case Adadelta():
-                    _adadelta(w, g, slots, c)
+    `constants` has the scalars of `worker.constants`, those of this update and the fixed ones.
+    """
+    clipped = clip(optimizer, gradients, constants)
+    updated = [
+        _update_one(optimizer, w, g, own, constants)
+        for w, g, own in zip(weights, clipped, slots, strict=True)
+    ]
+    return [w for w, _ in updated], [own for _, own in updated]
 
 
-def _sgd(w: Variable, g: Tensor, slots: Slots, c: Constants, *, nesterov: bool) -> None:
+def _update_one(  # noqa: PLR0911 -- one return a formula
+    optimizer: Optimizer, w: Tensor, g: Tensor, slots: Slots, c: Constants
+) -> Updated:
+    if isinstance(optimizer, AdamW):
+        w = w - c["decay"] * w
+    elif optimizer.weight_decay > 0:
+        g = g + c["weight_decay"] * w
+    match optimizer:
+        case Sgd():
+            return _sgd(w, g, slots, c, nesterov=optimizer.nesterov)
+        case Adam() | AdamW():
+            return _adam(w, g, slots, c)
+        case Adamax():
+            return _adamax(w, g, slots, c)
+        case Nadam():
+            return _nadam(w, g, slots, c)
+        case RmsProp():
+            return _rmsprop(w, g, slots, c)
+        case Adagrad():
+            return _adagrad(w, g, slots, c)
+        case Adadelta():
+            return _adadelta(w, g, slots, c)
+
+
+def _sgd(w: Tensor, g: Tensor, slots: Slots, c: Constants, *, nesterov: bool) -> Updated:
     step = c["learning_rate"] * g
     if "v" not in slots:
-        w.assign_sub(step)
-        return
-    v = slots["v"].assign(c["momentum"] * slots["v"] - step)
-    w.assign_add(c["momentum"] * v - step if nesterov else v)
+        return w - step, {}
+    v = c["momentum"] * slots["v"] - step
+    return w + (c["momentum"] * v - step if nesterov else v), {"v": v}
 
 
-def _adam(w: Variable, g: Tensor, slots: Slots, c: Constants) -> None:
+def _adam(w: Tensor, g: Tensor, slots: Slots, c: Constants) -> Updated:
     m = _follow(slots["m"], g, c["one_minus_beta_1"])
     v = _follow(slots["v"], g * g, c["one_minus_beta_2"])
+    after = {"m": m, "v": v}
     if "h" in slots:
-        v = slots["h"].assign(tf.maximum(slots["h"], v))
-    w.assign_sub(c["step_size"] * m / (tf.sqrt(v) / c["root_correction"] + c["epsilon"]))
+        v = after["h"] = tf.maximum(slots["h"], v)
+    return w - c["step_size"] * m / (tf.sqrt(v) / c["root_correction"] + c["epsilon"]), after
 
 
-def _adamax(w: Variable, g: Tensor, slots: Slots, c: Constants) -> None:
+def _adamax(w: Tensor, g: Tensor, slots: Slots, c: Constants) -> Updated:
     m = _follow(slots["m"], g, c["one_minus_beta_1"])
-    u = slots["u"].assign(tf.maximum(c["beta_2"] * slots["u"], tf.abs(g)))
-    w.assign_sub(c["step_size"] * m / (u + c["epsilon"]))
+    u = tf.maximum(c["beta_2"] * slots["u"], tf.abs(g))
+    return w - c["step_size"] * m / (u + c["epsilon"]), {"m": m, "u": u}
 
 
-def _nadam(w: Variable, g: Tensor, slots: Slots, c: Constants) -> None:
+def _nadam(w: Tensor, g: Tensor, slots: Slots, c: Constants) -> Updated:
     m = _follow(slots["m"], g, c["one_minus_beta_1"])
     v = _follow(slots["v"], g * g, c["one_minus_beta_2"])
     step = c["moment_size"] * m + c["gradient_size"] * g
-    w.assign_sub(step / (tf.sqrt(v) / c["root_correction"] + c["epsilon"]))
+    return w - step / (tf.sqrt(v) / c["root_correction"] + c["epsilon"]), {"m": m, "v": v}
 
 
-def _rmsprop(w: Variable, g: Tensor, slots: Slots, c: Constants) -> None:
+def _rmsprop(w: Tensor, g: Tensor, slots: Slots, c: Constants) -> Updated:
+    after = {}
     if "a" in slots:
         d = g - slots["a"]
-        slots["a"].assign_add(c["one_minus_rho"] * d)
-        v = slots["v"].assign(c["rho"] * (slots["v"] + c["one_minus_rho"] * (d * d)))
+        after["a"] = slots["a"] + c["one_minus_rho"] * d
+        v = after["v"] = c["rho"] * (slots["v"] + c["one_minus_rho"] * (d * d))
     else:
-        v = _follow(slots["v"], g * g, c["one_minus_rho"])
+        v = after["v"] = _follow(slots["v"], g * g, c["one_minus_rho"])
     u = g / (tf.sqrt(v) + c["epsilon"])
     if "b" in slots:
-        u = slots["b"].assign(c["momentum"] * slots["b"] + u)
-    w.assign_sub(c["learning_rate"] * u)
+        u = after["b"] = c["momentum"] * slots["b"] + u
+    return w - c["learning_rate"] * u, after
 
 
-def _adagrad(w: Variable, g: Tensor, slots: Slots, c: Constants) -> None:
-    v = slots["v"].assign_add(g * g)
-    w.assign_sub(c["learning_rate"] * (g / (tf.sqrt(v) + c["epsilon"])))
+def _adagrad(w: Tensor, g: Tensor, slots: Slots, c: Constants) -> Updated:
+    v = slots["v"] + g * g
+    return w - c["learning_rate"] * (g / (tf.sqrt(v) + c["epsilon"])), {"v": v}
 
 
-def _adadelta(w: Variable, g: Tensor, slots: Slots, c: Constants) -> None:
+def _adadelta(w: Tensor, g: Tensor, slots: Slots, c: Constants) -> Updated:
     v = _follow(slots["v"], g * g, c["one_minus_rho"])
     u = tf.sqrt(slots["d"] + c["epsilon"]) / tf.sqrt(v + c["epsilon"]) * g
-    _follow(slots["d"], u * u, c["one_minus_rho"])
-    w.assign_sub(c["learning_rate"] * u)
+    d = _follow(slots["d"], u * u, c["one_minus_rho"])
+    return w - c["learning_rate"] * u, {"v": v, "d": d}
 
 
-def _follow(slot: Variable, value: Tensor, share: Tensor) -> Tensor:
-    """A moving average's next value: slot ← slot + share·(value − slot)."""
-    return slot.assign_add(share * (value - slot))
+def _follow(slot: Tensor, value: Tensor, share: Tensor) -> Tensor:
+    """A moving average's next value: slot + share·(value − slot)."""
+    return slot + share * (value - slot)
 
 
-def clip(optimizer: Optimizer, gradients: Sequence[Tensor]) -> list[Tensor]:
+def clip(optimizer: Optimizer, gradients: Sequence[Tensor], constants: Constants) -> list[Tensor]:
     """The gradients after the optimizer's clipping."""
     if optimizer.clip_value is not None:
-        bounds = [tf.constant(optimizer.clip_value, g.dtype) for g in gradients]
-        return [tf.clip_by_value(g, -c, c) for g, c in zip(gradients, bounds, strict=True)]
+        bound = constants["clip_value"]
+        return [tf.clip_by_value(g, -bound, bound) for g in gradients]
     squares = (tf.reduce_sum(g * g) for g in gradients)
     if optimizer.clip_norm is not None:
-        limit = optimizer.clip_norm
-        return [g * _factor(limit, square) for g, square in zip(gradients, squares, strict=True)]
+        bound = constants["clip_norm"]
+        return [g * _factor(bound, square) for g, square in zip(gradients, squares, strict=True)]
     if optimizer.global_clip_norm is not None and gradients:
-        factor = _factor(optimizer.global_clip_norm, tf.add_n(list(squares)))
+        factor = _factor(constants["global_clip_norm"], tf.add_n(list(squares)))
         return [g * factor for g in gradients]
     return list(gradients)
 
 
-def _factor(limit: float, square: Tensor) -> Tensor:
-    """min(1, limit/√square); a gradient of zeros stays."""
-    one, bound = tf.constant(1.0, square.dtype), tf.constant(limit, square.dtype)
-    return tf.minimum(one, bound / tf.sqrt(square))
+def _factor(bound: Tensor, square: Tensor) -> Tensor:
+    """min(1, bound/√square); a gradient of zeros stays."""
+    return tf.minimum(tf.constant(1.0, square.dtype), bound / tf.sqrt(square))

@@ -1,0 +1,171 @@
+"""One job structure as functions of values: a step, a block of steps, the outputs.
+
+Nothing here holds weights, optimizer state, samples or a number of the optimizer: all of them are
+arguments, so that a compiled program serves every seed, data set and learning rate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from shared.spec import Job
+from shared.spec.model import Dropout
+from worker.adapters.tensorflow_adapter.losses import loss_function
+from worker.adapters.tensorflow_adapter.model import Network
+from worker.adapters.tensorflow_adapter.optimizers import update
+from worker.constants import fixed_constants, slot_starts, structure, update_constants
+
+Tensor = Any
+
+
+class State(NamedTuple):
+    """What a step changes."""
+
+    weights: dict[str, Tensor]
+    """All of the network's, by canonical name."""
+    slots: list[dict[str, Tensor]]
+    """The optimizer's, for each trainable weight, by the letter of its formula."""
+
+
+class Samples(NamedTuple):
+    """The training samples, or a batch of them."""
+
+    x: Tensor
+    y: Tensor
+
+
+class Steps(NamedTuple):
+    """What a block of n steps takes, beside the state and the samples."""
+
+    indices: Tensor
+    """(n, b): which samples each batch holds."""
+    fixed: dict[str, Tensor]
+    """The scalars of `worker.constants.fixed_constants`, by name."""
+    changing: dict[str, Tensor]
+    """Those of `worker.constants.update_constants`: (n,)."""
+    masks: dict[str, Tensor]
+    """The factors of each dropout layer by its path: (n, b, *layer input)."""
+
+
+class Program:
+    """A job's structure for samples of one shape.
+
+    Compiled, a block is one call: a while loop in the graph that gathers each batch from the samples on
+    the device. Its signature leaves the number of samples and both sizes of a block open, so that it is
+    traced once.
+    """
+
+    def __init__(self, job: Job, *, input_shape: tuple[int, ...], targets: tf.TensorSpec) -> None:
+        """`targets` is the training targets' dtype and shape, of any number of samples."""
+        self.network = Network(
+            job.model, input_shape=input_shape, precision=job.precision, initializers=False
+        )
+        self.compiled = job.execution != "eager"
+        self._optimizer = structure(job.optimizer)
+        self._loss = loss_function(job.loss)
+        self._precision = job.precision
+        self.block: Any = self._steps
+        self.outputs: Any = self._outputs
+        if self.compiled:
+            self._compile(job, targets)
+
+    def _compile(self, job: Job, targets: tf.TensorSpec) -> None:
+        floats = job.precision
+        x = tf.TensorSpec([None, *self.network.input_shape], floats)
+        state = tf.nest.map_structure(
+            lambda tensor: tf.TensorSpec(tensor.shape, tensor.dtype), self.start(self.network.initial(), job)
+        )
+        dropped = [
+            job.model.layer_path(index)
+            for index, layer in enumerate(job.model.layers)
+            if isinstance(layer, Dropout) and layer.rate > 0
+        ]
+        changing = update_constants(self._optimizer, learning_rates=np.ones(1), first_step=0)
+        steps = Steps(
+            indices=tf.TensorSpec([None, None], tf.int64),
+            fixed={name: tf.TensorSpec([], floats) for name in fixed_constants(self._optimizer)},
+            changing={name: tf.TensorSpec([None], floats) for name in changing},
+            masks={path: tf.TensorSpec(None, floats) for path in dropped},
+        )
+        self.block = tf.function(
+            self._loop, input_signature=[state, Samples(x, targets), steps], autograph=False
+        )
+        self.outputs = tf.function(self._outputs, input_signature=[state.weights, x], autograph=False)
+
+    def start(self, weights: Mapping[str, NDArray[Any]], job: Job) -> State:
+        """The state before the first step."""
+        starts = slot_starts(job.optimizer)
+        return State(
+            weights={name: tf.constant(array) for name, array in weights.items()},
+            slots=[
+                {
+                    letter: tf.fill(weights[name].shape, tf.constant(start, self._precision))
+                    for letter, start in starts.items()
+                }
+                for name in self.network.trainable
+            ],
+        )
+
+    def step(
+        self,
+        state: State,
+        batch: Samples,
+        *,
+        constants: Mapping[str, Tensor],
+        masks: Mapping[str, Tensor],
+    ) -> tuple[State, Tensor]:
+        """One update: the state after it, and the batch's loss before it."""
+        trained = [state.weights[name] for name in self.network.trainable]
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(trained)
+            outputs, moved = self.network(state.weights, batch.x, masks)
+            loss = self._loss(outputs, batch.y)
+        # an embedding's gradient comes as the rows it touched
+        gradients = [tf.convert_to_tensor(g) for g in tape.gradient(loss, trained)]
+        updated, slots = update(
+            self._optimizer, weights=trained, gradients=gradients, slots=state.slots, constants=constants
+        )
+        weights = moved | dict(zip(self.network.trainable, updated, strict=True))
+        return State(weights, slots), loss
+
+    def _outputs(self, weights: Mapping[str, Tensor], x: Tensor) -> Tensor:
+        """In inference mode: x (m, *features) → (m, outputs)."""
+        return self.network(weights, x)[0]
+
+    def _step_at(self, i: Tensor, state: State, samples: Samples, steps: Steps) -> tuple[State, Tensor]:
+        """Step i of a block."""
+        rows = tf.gather(steps.indices, i)
+        changing = {name: tf.gather(values, i) for name, values in steps.changing.items()}
+        return self.step(
+            state,
+            Samples(tf.gather(samples.x, rows), tf.gather(samples.y, rows)),
+            constants=steps.fixed | changing,
+            masks={path: tf.gather(mask, i) for path, mask in steps.masks.items()},
+        )
+
+    def _steps(self, state: State, samples: Samples, steps: Steps) -> tuple[State, Tensor]:
+        """The block step by step: the state after it, and each batch's loss (n,)."""
+        losses = []
+        for i in range(len(steps.indices)):
+            state, loss = self._step_at(i, state, samples, steps)
+            losses.append(loss)
+        return state, tf.stack(losses)
+
+    def _loop(self, state: State, samples: Samples, steps: Steps) -> tuple[State, Tensor]:
+        """The block as a loop in the graph."""
+        count = tf.shape(steps.indices)[0]
+
+        def body(i: Tensor, state: State, losses: Any) -> tuple[Tensor, State, Any]:
+            state, loss = self._step_at(i, state, samples, steps)
+            return i + 1, state, losses.write(i, loss)
+
+        losses = tf.TensorArray(self._precision, size=count, element_shape=[])
+        _, state, losses = tf.while_loop(
+            lambda i, *_: i < count, body, (tf.constant(0), state, losses), parallel_iterations=1
+        )
+        return state, losses.stack()
