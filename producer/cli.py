@@ -11,6 +11,7 @@ import sys
 import typer
 
 from producer.commands import (
+    bench,
     cancel,
     compare,
     delete,
@@ -45,6 +46,7 @@ app = typer.Typer(
 _COMPARE, _QUEUE, _STACK, _WRITE = "Compare", "Without waiting", "Workers and stack", "Job files"
 
 app.command("compare", rich_help_panel=_COMPARE)(compare.command)
+app.command("bench", rich_help_panel=_COMPARE)(bench.command)
 app.command("show", rich_help_panel=_COMPARE)(show.command)
 app.command("report", rich_help_panel=_COMPARE)(report.command)
 app.command("submit", rich_help_panel=_QUEUE)(submit.command)

@@ -5,6 +5,7 @@ LikewiseError
 ├── JobFileError          2   a job file with one or more problems, each with its path and value
 ├── DataError             2   data that cannot be trained on, by file, row and column
 ├── ResultError           3   a stored result that cannot be read (another schema version, damaged)
+├── RunFailedError        3   a training failed where its result was needed
 └── ServiceError          4   something the work needs is not there
     ├── RedisError            no Redis, a refusing Redis, a wrong password
     ├── NoWorkerError         no live worker serves a framework or device
@@ -81,6 +82,12 @@ class DataError(LikewiseError):
 
 class ResultError(LikewiseError):
     """A stored result that cannot be read."""
+
+    exit_status = 3
+
+
+class RunFailedError(LikewiseError):
+    """A training failed where its result was needed."""
 
     exit_status = 3
 

@@ -80,7 +80,7 @@ class Ledger:
             *(belongs_to or ("", "")),
         ]
         for run, queue in zip(runs, queues, strict=True):
-            arguments += [run.run_id, run.framework, queue, run.model_dump_json()]
+            arguments += [run.run_id, run.framework, queue, run.model_dump_json(), int(run.timed)]
         keys = [names.experiment_key(record.experiment_id), names.submission_key(key or "")]
         return _text(self._add(keys=keys, args=arguments))
 

@@ -83,6 +83,11 @@ def child_key(worker_id: str) -> str:
     return f"{PREFIX}child:{worker_id}"
 
 
+def host_key(host: str) -> str:
+    """String with a short time to live: the worker that has a machine to itself for a timed run."""
+    return f"{PREFIX}host:{host}"
+
+
 def result_key(run_id: str) -> str:
     """String: the run's result, under the key that Celery's Redis result backend gives its id."""
     return f"celery-task-meta-{run_id}"

@@ -112,6 +112,26 @@ class Environment(Frozen):
     host: str
     image: str | None = None
     """The container image, where the environment names it."""
+    import_s: float | None = None
+    """How long the framework took to import and warm up, once for all runs of the worker's process."""
+
+
+class Conditions(Frozen):
+    """What may have disturbed a timed run, from its first to its last second."""
+
+    wall_s: float
+    cpu_s: float
+    """Of the worker's process, all threads."""
+    load: float
+    """The host's load average over the last minute, this run included."""
+    cores: int
+    """That the process may use."""
+    throttled_s: float | None = None
+    """For which a container's CPU quota held its processes back; null where nobody counts."""
+    interruptions: int
+    """How often another process took the core away (involuntary context switches)."""
+    governor: str | None = None
+    """The CPUs' frequency governor; null where it cannot be read, or they have several."""
 
 
 class RunResult(Frozen):
@@ -127,5 +147,7 @@ class RunResult(Frozen):
     """The whole run's failure, or the first failed seed's."""
     seeds: Many[SeedResult] = ()
     environment: Environment | None = None
+    conditions: Conditions | None = None
+    """Of a timed run."""
     worker: str | None = None
     attempt: int = 1

@@ -56,3 +56,5 @@ class Run(Frozen):
     dataset: Dataset
     given_weights: dict[str, ArrayRef] | None = None
     """The arrays of `initial_weights` of type values or npz, float64; null for shared and framework."""
+    timed: bool = False
+    """Measured: the worker first gets its machine to itself and records what disturbed it."""

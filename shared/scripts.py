@@ -87,7 +87,7 @@ end
 
 _RECORD = (
     "'run_id', 'experiment_id', 'queue', 'state', 'fence', 'worker', 'pid', 'deaths', "
-    "'lease_until', 'cancel_requested', 'retention_s'"
+    "'lease_until', 'cancel_requested', 'retention_s', 'timed'"
 )
 
 ADD = (
@@ -97,7 +97,7 @@ ADD = (
 -- One that belongs to another, such as its float64 twin, is not listed, but found through it.
 -- KEYS: experiment, submission.  ARGV: id, document, run ids, retention, keyed (0 or 1), what it is to the
 -- experiment it belongs to and that one's id (or nothing twice), then for each run: id, framework, queue,
--- document.
+-- document, whether it is timed (0 or 1).
 local id, document, run_ids, retention, keyed, relation, parent = unpack(ARGV, 1, 7)
 if keyed == '1' then
   local known = redis.call('GET', KEYS[2])
@@ -112,12 +112,12 @@ else
   redis.call('HSET', '{names.experiment_key("")}' .. parent, '{names.RELATED}' .. relation, id)
 end
 redis.call('SET', '{names.ACTIVITY}', now)
-for i = 8, #ARGV, 4 do
-  local run_id, framework, queue, run = unpack(ARGV, i, i + 3)
+for i = 8, #ARGV, 5 do
+  local run_id, framework, queue, run, timed = unpack(ARGV, i, i + 4)
   local key = run_key(run_id)
   redis.call('HSET', key, 'run_id', run_id, 'experiment_id', id, 'framework', framework, 'queue', queue,
     'run', run, 'state', 'queued', 'attempt', 0, 'fence', 0, 'deaths', 0, 'submitted_s', now,
-    'cancel_requested', 0, 'retention_s', retention)
+    'cancel_requested', 0, 'retention_s', retention, 'timed', timed)
   redis.call('EXPIRE', key, retention)
   redis.call('ZADD', queued_key(queue), now, run_id)
 end
@@ -129,11 +129,15 @@ CLAIM = (
     _PRELUDE
     + f"""
 -- Take a queued run, or one whose holder is known to be dead. A claim repeated by the child that holds
--- the run gives the same answer, so a reply lost on the way does no harm.
--- KEYS: run.  ARGV: worker, pid of its child, lease in seconds.
+-- the run gives the same answer, so a reply lost on the way does no harm. While a worker has the host to
+-- itself, no other there may claim anything, and a timed run needs such a worker.
+-- KEYS: run, host.  ARGV: worker, pid of its child, lease in seconds.
 local worker, pid, lease_s = unpack(ARGV)
 local record = read(KEYS[1], {_RECORD})
 if record.state == '' then return {{'unknown'}} end
+local alone = redis.call('GET', KEYS[2])
+if alone and alone ~= worker then return {{'host_taken'}} end
+if record.timed == '1' and not alone and record.state == 'queued' then return {{'host_needed'}} end
 local mine = record.worker == worker
 if record.state == 'leased' and not (mine and record.pid == pid) then
   local expired = tonumber(record.lease_until) < tonumber(now)

@@ -31,7 +31,11 @@ class Claim:
 
 @dataclass(frozen=True, kw_only=True)
 class Refused:
-    """Why a run could not be claimed: `unknown`, `leased` by a live worker, or its final state."""
+    """Why a run could not be claimed.
+
+    `unknown`, `leased` by a live worker, its final state; `host_taken` while another worker has the host
+    to itself, `host_needed` where the run is timed and this worker has not (see `worker.host_lease`).
+    """
 
     state: str
 
@@ -54,9 +58,10 @@ class ChildView:
 class Tenure:
     """The transitions of one worker. Safe to use from several threads; each raises RedisError."""
 
-    def __init__(self, client: redis.Redis, *, worker_id: str, lease_s: float) -> None:
+    def __init__(self, client: redis.Redis, *, worker_id: str, host: str, lease_s: float) -> None:
         self.client = client
         self.worker_id = worker_id
+        self.host = host
         self.lease_s = lease_s
         self._child = names.child_key(worker_id)
         self._claim = client.register_script(scripts.CLAIM)
@@ -85,7 +90,10 @@ class Tenure:
         """Take the run if it is free; attempt and fence are then raised."""
         answer = cast(
             "list[bytes]",
-            self._claim(keys=[names.run_key(run_id)], args=[self.worker_id, pid, self.lease_s]),
+            self._claim(
+                keys=[names.run_key(run_id), names.host_key(self.host)],
+                args=[self.worker_id, pid, self.lease_s],
+            ),
         )
         if answer[0] != b"claimed":
             return Refused(state=answer[0].decode())

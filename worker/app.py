@@ -78,7 +78,7 @@ def serve(settings: Settings) -> int:
     queues = tuple(train_queue(settings.framework, device) for device in (settings.device, "any"))
     host = settings.host_id or socket.gethostname()
     worker_id = f"{settings.framework}-{settings.device}-{host}-{secrets.token_hex(3)}"
-    tenure = Tenure(client, worker_id=worker_id, lease_s=settings.lease_s)
+    tenure = Tenure(client, worker_id=worker_id, host=host, lease_s=settings.lease_s)
     ready = threading.Event()
     app = _worker_app(settings, url, worker_id, queues, guarded_transport(client, may_consume=ready.is_set))
     failures: list[str] = []

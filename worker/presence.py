@@ -103,10 +103,10 @@ class Keeper:
         self._announce(child)
         if child.run_id is not None:
             self._watch_cancel(child)
-            if self._drain_from is not None and time.monotonic() - self._drain_from > DRAIN_GRACE_S:
-                self._end_lease(child, "returned")
-                self._tenure.forget_child()  # or the next beat would take the run back
-                self._kill(child)
+        if self._drain_from is not None and time.monotonic() - self._drain_from > DRAIN_GRACE_S:
+            self._end_lease(child, "returned")
+            self._tenure.forget_child()  # or the next beat would take the run back
+            self._kill(child)  # it may also wait for the host, with no run yet
 
     def _announce(self, child: ChildView) -> None:
         self._started_s = self._started_s or child.now_s

@@ -44,6 +44,7 @@ def train_run(  # noqa: PLR0913 - all that surrounds a training, once
     host: str,
     image: str | None,
     threads: int,
+    import_s: float | None = None,
 ) -> RunResult:
     """Train every seed. The adapter must have been started.
 
@@ -84,7 +85,9 @@ def train_run(  # noqa: PLR0913 - all that surrounds a training, once
         status="failed" if failure else "succeeded",
         failure=failure,
         seeds=tuple(seeds),
-        environment=_environment(adapter, execution=execution, threads=threads, host=host, image=image),
+        environment=_environment(
+            adapter, execution=execution, threads=threads, host=host, image=image, import_s=import_s
+        ),
         worker=worker,
         attempt=attempt,
     )
@@ -186,8 +189,14 @@ def _first_failure(seeds: Sequence[SeedResult]) -> Failure | None:
     return next(iter(ended + failures), None)
 
 
-def _environment(
-    adapter: FrameworkAdapter, *, execution: str, threads: int, host: str, image: str | None
+def _environment(  # noqa: PLR0913 - all that was recorded, once
+    adapter: FrameworkAdapter,
+    *,
+    execution: str,
+    threads: int,
+    host: str,
+    image: str | None,
+    import_s: float | None,
 ) -> Environment:
     description = adapter.describe()
     return Environment(
@@ -205,4 +214,5 @@ def _environment(
         platform=platform.platform(),
         host=host,
         image=image,
+        import_s=import_s,
     )

@@ -13,6 +13,7 @@ import socket
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -33,6 +34,8 @@ from shared.settings import Settings
 from shared.tenure import Claim, Refused, Tenure
 from worker.adapters import load_adapter
 from worker.adapters.base import FrameworkAdapter
+from worker.conditions import conditions, moment
+from worker.host_lease import HostLease, wait_until_free
 from worker.line import Line
 from worker.quarantine import bury
 from worker.runner import train_run
@@ -70,7 +73,7 @@ class Bench:
         self._app = app
         self._client = client
         self._host = settings.host_id or socket.gethostname()
-        self._tenure = Tenure(client, worker_id=worker_id, lease_s=settings.lease_s)
+        self._tenure = Tenure(client, worker_id=worker_id, host=self._host, lease_s=settings.lease_s)
         self._blobs = BlobStore(
             client,
             url=settings.blob_url,
@@ -79,13 +82,16 @@ class Bench:
             cache_dir=settings.cache_dir or Path(tempfile.gettempdir()) / f"likewise-cache-{os.getuid()}",
         )
         self._adapter: FrameworkAdapter | None = None
+        self._import_s: float | None = None
 
     def start(self) -> None:
         """Load the framework and say in Redis that it is ready, or why it is not."""
         versions, failed = None, None
         try:
             adapter = load_adapter(str(self._settings.framework))
+            begin = time.perf_counter()
             adapter.start(device=self._settings.device, threads=self._settings.threads)
+            self._import_s = time.perf_counter() - begin
             versions = json.dumps(adapter.describe().versions)
             self._adapter = adapter
         except Exception as error:  # whatever a framework's import raises; the parent tells it and stops
@@ -97,15 +103,33 @@ class Bench:
         """Claim a run, train it, finish it."""
         if self._adapter is None:
             return
-        try:
+        with ExitStack() as held:
+            try:
+                claim = self._claim(run_id, held)
+            except RedisError as error:  # the record still says queued, so another message will be sent
+                log.warning("run %s cannot be claimed now: %s", run_id, error)
+                return
+            if isinstance(claim, Refused):
+                self._drop(run_id, claim)
+                return
+            self._finish(claim, self._result(claim, self._adapter))
+
+    def _claim(self, run_id: str, held: ExitStack) -> Claim | Refused:
+        """Take the run; before, wait for the host where a timed run has it or this one needs it."""
+        while True:
             claim = self._tenure.claim(run_id, pid=os.getpid())
-        except RedisError as error:  # the record still says queued, so another message will be sent
-            log.warning("run %s cannot be claimed now: %s", run_id, error)
-            return
-        if isinstance(claim, Refused):
-            self._drop(run_id, claim)
-            return
-        result = self._result(claim, self._adapter)
+            match claim:
+                case Refused(state="host_taken"):
+                    wait_until_free(self._client, self._host)
+                case Refused(state="host_needed"):
+                    held.enter_context(
+                        HostLease(self._client, host=self._host, worker_id=self._tenure.worker_id)
+                    )
+                case _:
+                    return claim
+
+    def _finish(self, claim: Claim, result: RunResult) -> None:
+        run_id = claim.run_id
         state: RunState = "succeeded" if result.status == "succeeded" else "failed"
         if result.failure is not None and result.failure.reason == "cancelled":
             state = "cancelled"
@@ -128,8 +152,9 @@ class Bench:
                 claim, Failure(reason="invalid", message=f"the run cannot be read: {path}: {first['msg']}")
             )
         try:
+            begin = moment()
             with Line(self._client, claim) as line:
-                return train_run(
+                result = train_run(
                     run,
                     adapter=adapter,
                     load=lambda ref: patiently(lambda: self._blobs.get(ref)),
@@ -142,7 +167,9 @@ class Bench:
                     host=self._host,
                     image=self._settings.image,
                     threads=self._settings.threads,
+                    import_s=self._import_s,
                 )
+            return result.model_copy(update={"conditions": conditions(begin)}) if run.timed else result
         except Exception as error:
             log.exception("run %s failed in a way the runner does not know", claim.run_id)
             return self._failed(

@@ -7,7 +7,12 @@ from typing import TextIO
 
 from rich.console import Console, RenderableType
 from rich.table import Table
+from rich.text import Text
 
+from producer.display import printable
+
+TEXT_WIDTH = 96
+"""Sentences are not folded wider than this: long lines are hard to read."""
 PIPE_WIDTH = 10_000
 """Where nobody looks, nothing is folded: a sentence is a line and a number is whole."""
 
@@ -40,6 +45,18 @@ def plain_table(*columns: str) -> Table:
     for column in columns:
         table.add_column(column, overflow="fold")
     return table
+
+
+def bullet(sentence: str, console: Console) -> RenderableType:
+    """A sentence of a list, folded where it stays easy to read; one line off a terminal."""
+    text = Text(printable(sentence))
+    if not console.is_terminal:
+        return Text.assemble("- ", text)
+    grid = Table.grid(padding=(0, 1))
+    grid.add_column(width=1)
+    grid.add_column(max_width=min(console.width - 3, TEXT_WIDTH))
+    grid.add_row(Text("•", style="dim"), text)
+    return grid
 
 
 def progress_console() -> Console:

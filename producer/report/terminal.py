@@ -8,12 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from rich.console import Console, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from producer.display import printable
 from producer.report import rows
-from producer.report.console import plain_table, write
+from producer.report.console import bullet, plain_table, write
 from producer.report.sparkline import sparkline
 from producer.verdict.models import Comparison, Verdict
 from producer.verdict.words import both, count, number
@@ -29,8 +28,6 @@ _SAID: dict[Verdict, str] = {
     "inconclusive": "inconclusive: {names} cannot be told apart or alike",
 }
 _SPARKS = 16
-_TEXT_WIDTH = 96
-"""Sentences are not folded wider than this: long lines are hard to read."""
 
 
 def render(comparison: Comparison, console: Console) -> None:
@@ -42,7 +39,7 @@ def _parts(comparison: Comparison, console: Console) -> Iterator[RenderableType]
     yield _headline(comparison)
     yield ""
     for reason in comparison.reasons:
-        yield _sentence(reason, console)
+        yield bullet(reason, console)
     yield ""
     yield _side_by_side(comparison, "results", rows.results(comparison), curves=console.is_terminal)
     yield ""
@@ -67,17 +64,6 @@ def _headline(comparison: Comparison) -> Text:
     headline.append(f"  {printable(comparison.name)}", style="bold")
     headline.append(f"  {both(comparison.frameworks)}, {count(seeds, 'seed')}", style="dim")
     return headline
-
-
-def _sentence(reason: str, console: Console) -> RenderableType:
-    text = Text(printable(reason))
-    if not console.is_terminal:
-        return Text.assemble("- ", text)
-    grid = Table.grid(padding=(0, 1))
-    grid.add_column(width=1)
-    grid.add_column(max_width=min(console.width - 3, _TEXT_WIDTH))
-    grid.add_row(Text("•", style="dim"), text)
-    return grid
 
 
 def _side_by_side(

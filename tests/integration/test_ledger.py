@@ -29,7 +29,7 @@ def worker(desk):
     """The worker side, under any name."""
 
     def of(name: str, *, lease_s: float = 60.0) -> Tenure:
-        return Tenure(desk.client, worker_id=name, lease_s=lease_s)
+        return Tenure(desk.client, worker_id=name, host=name, lease_s=lease_s)
 
     return of
 

@@ -1,0 +1,8 @@
+"""`likewise bench`: speed and memory under a protocol that favours nobody.
+
+models      what a bench found
+protocol    which variant is timed when, and when to stop
+statistics  medians, intervals, outliers, ratios
+conclude    from timed runs to the Bench: rows, ranking, warnings
+flow        the timed runs on the queue
+"""

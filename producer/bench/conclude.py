@@ -1,0 +1,165 @@
+"""From timed runs to the Bench: rows, ranking, warnings. Pure."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
+
+from producer.bench.models import Bench, Peak, Phase, Place, Row, Throughput, Timed, Variant
+from producer.bench.statistics import median_interval, outliers, paired_ratio, relative_width
+from producer.verdict.models import Comparison
+from producer.verdict.words import both, count, number
+
+PHASES: tuple[Phase, ...] = ("queue", "import", "build", "compile", "step", "train", "inference", "run")
+_ONCE: frozenset[Phase] = frozenset({"import", "compile"})
+"""Phases that a warm worker does not go through again: taken from the first run."""
+MOST_LOAD = 0.25
+"""Load beyond the bench's own one core, as a part of the cores, from which others disturb."""
+
+
+def conclude(
+    comparison: Comparison,
+    *,
+    first: Mapping[Variant, Timed],
+    timed: Mapping[Variant, Sequence[Timed]],
+    missing: Sequence[str],
+    precision: float,
+) -> Bench:
+    """All that a bench says.
+
+    `first` has each variant's first run, which warms up and compiles, `timed` those after it in the order
+    they ran, `missing` a sentence for each variant that could not be timed.
+    """
+    places, withheld = _ranking(comparison, timed)
+    return Bench(
+        experiment_id=comparison.experiment_id,
+        name=comparison.name,
+        verdict=comparison.verdict,
+        rows=tuple(row for variant in timed for row in _rows(variant, first[variant], timed[variant])),
+        throughput=tuple(_throughputs(timed)),
+        peak_bytes=tuple(_peak(variant, [first[variant], *runs]) for variant, runs in timed.items()),
+        ranking=places,
+        ranking_withheld_because=withheld,
+        warnings=(*missing, *_warnings(timed, precision=precision)),
+        rounds=max((len(runs) // 2 for runs in timed.values()), default=0),
+        environments={variant.label: one.environment for variant, one in first.items()},
+    )
+
+
+def _rows(variant: Variant, first: Timed, runs: Sequence[Timed]) -> Iterator[Row]:
+    for phase in PHASES:
+        of = [first] if phase in _ONCE else runs
+        samples = [one.phases[phase] for one in of if phase in one.phases]
+        if samples:
+            yield Row(
+                framework=variant.framework,
+                variant=variant.execution,
+                phase=phase,
+                median_s=statistics.median(samples),
+                interval_s=median_interval(samples),
+                samples=tuple(samples),
+                outliers=outliers(samples),
+            )
+
+
+def _throughputs(timed: Mapping[Variant, Sequence[Timed]]) -> Iterator[Throughput]:
+    for variant, runs in timed.items():
+        known = [one.samples_per_s for one in runs if one.samples_per_s is not None]
+        if known:
+            yield Throughput(
+                framework=variant.framework,
+                variant=variant.execution,
+                samples_per_s=statistics.median(known),
+            )
+
+
+def _peak(variant: Variant, runs: Sequence[Timed]) -> Peak:
+    return Peak(
+        framework=variant.framework,
+        variant=variant.execution,
+        process_bytes=max((one.peak_bytes for one in runs if one.peak_bytes), default=None),
+        device_bytes=max((one.device_peak_bytes for one in runs if one.device_peak_bytes), default=None),
+    )
+
+
+def _ranking(
+    comparison: Comparison, timed: Mapping[Variant, Sequence[Timed]]
+) -> tuple[tuple[Place, ...] | None, str | None]:
+    """The variants from the fastest on, or why none is named."""
+    withheld = _withheld(comparison, timed)
+    if withheld:
+        return None, withheld
+    seconds = {variant: [one.phases["run"] for one in runs] for variant, runs in timed.items()}
+    ordered = sorted(seconds, key=lambda variant: statistics.median(seconds[variant]))
+    return tuple(_place(variant, seconds[variant], seconds[ordered[0]]) for variant in ordered), None
+
+
+def _place(variant: Variant, mine: Sequence[float], fastest: Sequence[float]) -> Place:
+    ratio, interval = paired_ratio(mine, fastest)
+    return Place(
+        framework=variant.framework,
+        variant=variant.execution,
+        median_s=statistics.median(mine),
+        ratio=ratio,
+        ratio_interval=interval,
+        slower=interval is not None and interval[0] > 1,
+    )
+
+
+def _withheld(comparison: Comparison, timed: Mapping[Variant, Sequence[Timed]]) -> str | None:
+    if comparison.verdict != "agree":
+        return (
+            "the frameworks do not compute the same, so a faster one may simply do less: "
+            f"{comparison.reasons[0]}"
+        )
+    if len({variant.framework for variant in timed}) < 2:
+        return "fewer than two frameworks could be timed"
+    environments = [one.environment for runs in timed.values() for one in runs]
+    for what, values in (
+        ("hosts", {one.host for one in environments}),
+        ("devices", {one.device for one in environments}),
+    ):
+        if len(values) > 1:
+            return f"they ran on different {what}: {both(sorted(values))}"
+    return None
+
+
+def _warnings(timed: Mapping[Variant, Sequence[Timed]], *, precision: float) -> Iterator[str]:
+    threads = {variant.label: runs[0].environment.threads for variant, runs in timed.items() if runs}
+    if len(set(threads.values())) > 1:
+        told = both([f"{label} {used}" for label, used in threads.items()])
+        yield f"they do not use the same number of threads: {told}"
+    for variant, runs in timed.items():
+        yield from _noise(variant, [one.phases["run"] for one in runs], precision=precision)
+    found = [one.conditions for runs in timed.values() for one in runs if one.conditions]
+    if not found:
+        return
+    load, cores = statistics.median(one.load for one in found), found[0].cores
+    if load - 1 > MOST_LOAD * cores:
+        yield (
+            f"the host was busy with other work: a load of {load:.1f} on {count(cores, 'core')}; "
+            "stop what else runs there, and measure again"
+        )
+    throttled = sum(one.throttled_s or 0.0 for one in found)
+    if throttled > 0.01 * sum(one.wall_s for one in found):
+        yield (
+            f"a CPU quota held the workers back for {throttled:.1f} s; give their containers whole cores "
+            "(cpus: in docker-compose.yml)"
+        )
+    governors = {one.governor for one in found} - {None, "performance"}
+    if governors:
+        yield (
+            f"the CPUs' clock rate follows the load (governor {both(sorted(map(str, governors)))}); "
+            "the governor performance keeps it steady"
+        )
+
+
+def _noise(variant: Variant, seconds: Sequence[float], *, precision: float) -> Iterator[str]:
+    width = relative_width(seconds)
+    if width > precision:
+        yield (
+            f"{variant.label}: the median is known to ±{number(100 * width)} % only, wanted was "
+            f"±{number(100 * precision)} %; give it more time with --budget"
+        )
+    if far := outliers(seconds):
+        yield f"{variant.label}: {far} of {len(seconds)} runs took far longer or shorter than the others"

@@ -1,0 +1,163 @@
+"""The timed runs on the queue: one at a time, each on its worker's host alone."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from producer.bench.conclude import conclude
+from producer.bench.models import Bench, Phase, Timed, Variant
+from producer.bench.protocol import Enough, alternate
+from producer.collect import collect
+from producer.follow import Changed, Noticed, follow
+from producer.submit import enqueue, new_id, queue_of
+from shared.errors import LikewiseError, RunFailedError
+from shared.records import ExperimentRecord
+from shared.result import RunResult
+from shared.run import Run
+
+if TYPE_CHECKING:
+    from producer.bench.progress import Told
+    from producer.experiment_flow import Outcome
+    from producer.session import Session
+    from shared.spec.experiment import Execution
+
+TIMED = "timed"
+"""What a timed run is to the experiment it measures; each replaces the one before."""
+
+
+def bench(
+    session: Session,
+    outcome: Outcome,
+    *,
+    executions: Sequence[Execution],
+    enough: Enough,
+    told: Told,
+) -> Bench:
+    """Warm every variant up, then time them in turns. `outcome` says whether the values agree."""
+    runs = {run.framework: run for run in outcome.runs}
+    timing = _Timing(session, runs, parent=outcome.comparison.experiment_id, told=told)
+    first, missing = _warm_up(timing, executions, told=told)
+    timed = alternate(list(first), timing.time_one, enough=enough, said=told.round) if first else {}
+    return conclude(outcome.comparison, first=first, timed=timed, missing=missing, precision=enough.precision)
+
+
+def _warm_up(
+    timing: _Timing, executions: Sequence[Execution], *, told: Told
+) -> tuple[dict[Variant, Timed], list[str]]:
+    """Each variant's first run; and a sentence for each that fails, or that runs as an earlier one does."""
+    first: dict[Variant, Timed] = {}
+    missing: list[str] = []
+    for framework in timing.runs:
+        ran: dict[str, Variant] = {}
+        for execution in executions:
+            variant = Variant(framework=framework, execution=execution)
+            told.warming(variant)
+            try:
+                timed = timing.time_one(variant)
+            except RunFailedError as error:
+                missing.append(f"{variant.label} cannot be timed: {error}")
+                continue
+            if (same := ran.setdefault(timed.environment.execution, variant)) != variant:
+                missing.append(f"{variant.label} runs as {same.label} does, and is timed once")
+            else:
+                first[variant] = timed
+    return first, missing
+
+
+class _Timing:
+    """Puts one timed run after another on the queue."""
+
+    def __init__(self, session: Session, runs: Mapping[str, Run], *, parent: str, told: Told) -> None:
+        self.runs = runs
+        self._session = session
+        self._parent = parent
+        self._told = told
+
+    def time_one(self, variant: Variant) -> Timed:
+        """One timed run, from submission to result. Raises RunFailedError."""
+        self._told.timing(variant)
+        run, record = self._submit(variant)
+        ledger = self._session.ledger
+        try:
+            for update in follow(record, ledger=ledger, client=self._session.client):
+                if isinstance(update, Noticed):
+                    self._told.notice(update.text)
+                elif isinstance(update, Changed) and update.record.state == "leased":
+                    self._told.training(variant)
+        except KeyboardInterrupt:
+            ledger.cancel(run.run_id)
+            raise
+        (result,) = collect(record, app=self._session.app, ledger=ledger)
+        ledger.delete(record.experiment_id)
+        return timed_of(variant, run, result)
+
+    def _submit(self, variant: Variant) -> tuple[Run, ExperimentRecord]:
+        base, experiment_id = self.runs[variant.framework], new_id()
+        job = base.job.model_copy(update={"execution": variant.execution})
+        run = base.model_copy(
+            update={
+                "run_id": new_id(),
+                "experiment_id": experiment_id,
+                "job": job,
+                "seeds": base.seeds[:1],
+                "timed": True,
+            }
+        )
+        parent = self._session.ledger.experiment(self._parent)
+        if parent is None:
+            raise LikewiseError(f"experiment {self._parent} was deleted while it was timed")
+        record = ExperimentRecord(
+            experiment_id=experiment_id,
+            submitted_s=time.time(),
+            experiment=parent.experiment.model_copy(
+                update={"frameworks": (variant.framework,), "seeds": base.seeds[:1], "overrides": {}}
+            ),
+            run_ids=(run.run_id,),
+        )
+        enqueue(
+            record,
+            [run],
+            [queue_of(variant.framework, job)],
+            ledger=self._session.ledger,
+            app=self._session.app,
+            belongs_to=(TIMED, self._parent),
+        )
+        return run, record
+
+
+def timed_of(variant: Variant, run: Run, result: RunResult) -> Timed:
+    """A run's result as one sample. Raises RunFailedError for one without timings."""
+    seed = next(iter(result.seeds), None)
+    if result.failure or seed is None or seed.timings is None or result.environment is None:
+        raise RunFailedError(result.failure.message if result.failure else "it returned no timings")
+    timings, steps = seed.timings, seed.epochs * _steps_per_epoch(run)
+    phases: dict[Phase, float] = {
+        "build": timings.build_s,
+        "compile": timings.compile_s,
+        "train": timings.train_s,
+        "step": timings.train_s / steps,
+        "inference": timings.predict_s,
+        "run": timings.build_s + timings.compile_s + timings.train_s + timings.predict_s,
+    }
+    if timings.queue_s is not None:
+        phases["queue"] = timings.queue_s
+    if result.environment.import_s is not None:
+        phases["import"] = result.environment.import_s
+    samples = seed.epochs * run.dataset.train.x.shape[0]
+    return Timed(
+        variant=variant,
+        phases=phases,
+        samples_per_s=samples / timings.train_s if timings.train_s else None,
+        peak_bytes=seed.peak_bytes,
+        device_peak_bytes=seed.device_peak_bytes,
+        environment=result.environment,
+        conditions=result.conditions,
+    )
+
+
+def _steps_per_epoch(run: Run) -> int:
+    samples, training = run.dataset.train.x.shape[0], run.job.training
+    full, rest = divmod(samples, training.batch_size or samples)
+    return full + (rest > 0 and not training.drop_last)

@@ -1,0 +1,85 @@
+"""`likewise bench`: compare speed and memory under the fair protocol."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+
+class Way(StrEnum):
+    """The ways of executing, as the job file names them."""
+
+    eager = "eager"
+    compiled = "compiled"
+    auto = "auto"
+
+
+def command(
+    spec: Annotated[str, typer.Argument(help="A job file, - for standard input, or a shipped example.")],
+    set_values: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="PATH=VALUE", help="Change a setting, such as training.epochs=100."),
+    ] = None,
+    variant: Annotated[
+        list[Way] | None,
+        typer.Option("--variant", help="A way of executing to time; give it again for more. All, if none."),
+    ] = None,
+    budget: Annotated[
+        float, typer.Option(min=0, metavar="SECONDS", help="About how long to time, once all is warm.")
+    ] = 60,
+    precision: Annotated[
+        float,
+        typer.Option(min=0.1, max=100, metavar="PERCENT", help="Stop when medians are known so well."),
+    ] = 2,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    no_twin: Annotated[
+        bool, typer.Option("--no-twin", help="Do not train again in float64 to tell rounding from meaning.")
+    ] = False,
+) -> None:
+    """Time the job in every framework, in turns on an otherwise idle host, and rank them if they agree.
+
+    Each timed run has its host to itself: other workers of the host wait. The frameworks take turns in
+    a random order and back, so that a drift of the machine falls on all alike. Who computes something
+    else is not ranked.
+
+    \b
+    Examples:
+      likewise bench matched
+      likewise bench digits --variant auto --budget 120
+      likewise bench job.yaml --json > bench.json
+    """
+    import sys
+    import time
+
+    from producer import experiment_flow as flow
+    from producer.bench.flow import bench
+    from producer.bench.progress import telling
+    from producer.bench.protocol import EXECUTIONS, Enough
+    from producer.report.bench import render, to_json
+    from producer.report.console import make_console, progress_console
+
+    prepared = flow.prepare_given(spec, set_values or (), "1")
+    ways = tuple(one for one in EXECUTIONS if not variant or one in variant)
+    with flow.open_to_train(prepared, quiet=as_json) as session:
+        record = flow.submit_prepared(session, prepared, queue_anyway=False, key=None)
+        flow.follow_to_end(session, record, quiet=as_json, cancel=True)
+        outcome = flow.outcome_of(session, record)
+        if not no_twin:
+            outcome = flow.with_twin(session, record, outcome, quiet=as_json)
+        if outcome.comparison.failed:
+            flow.print_comparison(outcome.comparison, as_json=as_json)
+            raise typer.Exit(flow.RUN_FAILED)
+        begin = time.monotonic()
+        enough = Enough(precision=precision / 100, budget_s=budget, spent_s=lambda: time.monotonic() - begin)
+        try:
+            with telling(progress_console(), quiet=as_json) as told:
+                found = bench(session, outcome, executions=ways, enough=enough, told=told)
+        except KeyboardInterrupt:
+            progress_console().print("interrupted: the timed run is cancelled")
+            sys.exit(flow.INTERRUPTED)
+    if as_json:
+        make_console().file.write(f"{to_json(found)}\n")
+    else:
+        render(found, make_console())

@@ -1,0 +1,154 @@
+"""A timed run has its host to itself."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from shared.names import child_key, host_key, worker_key
+from shared.records import WorkerPresence
+from shared.tenure import Claim, Refused, Tenure
+from worker.host_lease import HostLease
+
+HOST = "lease-test-host"
+
+
+@pytest.fixture
+def runs(desk):
+    """An ordinary and a timed run that no real worker will take."""
+    from producer.submit import enqueue, new_id
+
+    record = desk.submit(frameworks=("nobody",), queue_anyway=True)
+    ordinary = desk.ledger.run(record.run_ids[0])
+    experiment_id = new_id()
+    timed = ordinary.model_copy(update={"run_id": new_id(), "experiment_id": experiment_id, "timed": True})
+    of_timed = record.model_copy(update={"experiment_id": experiment_id, "run_ids": (timed.run_id,)})
+    enqueue(of_timed, [timed], ["train.nobody.any"], ledger=desk.ledger, app=desk.app)
+    yield ordinary.run_id, timed.run_id
+    for run_id in (ordinary.run_id, timed.run_id):
+        desk.ledger.cancel(run_id)
+    desk.client.delete("train.nobody.any", host_key(HOST))
+
+
+@pytest.fixture
+def worker(desk):
+    """Workers of one host, present in Redis as real ones are."""
+
+    def of(name: str, *, host: str = HOST) -> Tenure:
+        presence = WorkerPresence(
+            worker_id=name, framework="nobody", device="cpu", queues=("train.nobody.any",), host=host,
+            pid=1, versions={}, threads=1, state="idle", started_s=0, seen_s=0,
+        )  # fmt: skip
+        desk.client.set(worker_key(name), presence.model_dump_json(), ex=60)
+        return Tenure(desk.client, worker_id=name, host=host, lease_s=60)
+
+    yield of
+    for name in ("one", "other", "far"):
+        desk.client.delete(worker_key(name), child_key(name))
+
+
+def lease(desk, name: str) -> HostLease:
+    return HostLease(desk.client, host=HOST, worker_id=name)
+
+
+def test_a_timed_run_is_claimed_only_by_who_has_the_host(desk, runs, worker):
+    _, timed = runs
+    assert worker("one").claim(timed, pid=1) == Refused(state="host_needed")
+    with lease(desk, "one"):
+        assert isinstance(worker("one").claim(timed, pid=1), Claim)
+
+
+def test_meanwhile_no_other_worker_of_the_host_claims_anything_but_other_hosts_go_on(desk, runs, worker):
+    ordinary, _ = runs
+    with lease(desk, "one"):
+        assert worker("other").claim(ordinary, pid=1) == Refused(state="host_taken")
+        assert isinstance(worker("far", host="elsewhere").claim(ordinary, pid=1), Claim)
+
+
+def test_afterwards_they_go_on(desk, runs, worker):
+    ordinary, _ = runs
+    with lease(desk, "one"):
+        pass
+    assert isinstance(worker("other").claim(ordinary, pid=1), Claim)
+
+
+def test_the_lease_waits_until_a_run_in_hand_is_done(desk, runs, worker):
+    ordinary, _ = runs
+    other = worker("other")
+    claim = other.claim(ordinary, pid=1)
+    assert isinstance(claim, Claim)
+    alone, leave = threading.Event(), threading.Event()
+
+    def measure() -> None:
+        with lease(desk, "one"):
+            alone.set()
+            leave.wait(20)
+
+    thread = threading.Thread(target=measure)
+    thread.start()
+    assert not alone.wait(0.5)
+    other.finish(ordinary, fence=claim.fence, state="succeeded", failure=None, payload="{}")
+    assert alone.wait(5)
+    leave.set()
+    thread.join(5)
+
+
+def test_of_two_timed_runs_one_waits_for_the_other(desk, worker):
+    for name in ("one", "other"):
+        worker(name)
+    inside, most = [], []
+
+    def measure(name: str) -> None:
+        with lease(desk, name):
+            inside.append(name)
+            most.append(len(inside))
+            threading.Event().wait(0.2)
+            inside.remove(name)
+
+    threads = [threading.Thread(target=measure, args=(name,)) for name in ("one", "other")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert most == [1, 1]
+
+
+def test_a_dead_holder_loses_the_host(desk, monkeypatch):
+    monkeypatch.setattr("worker.host_lease.LIFETIME_MS", 300)
+    monkeypatch.setattr("worker.host_lease.RENEW_S", 60.0)
+    dead = lease(desk, "one")
+    dead.__enter__()
+    try:
+        done = threading.Event()
+
+        def measure() -> None:
+            with lease(desk, "other"):
+                done.set()
+
+        thread = threading.Thread(target=measure)
+        thread.start()
+        assert done.wait(5)
+        thread.join(5)
+    finally:
+        dead.__exit__(None, None, None)
+
+
+def test_a_real_worker_trains_a_timed_run_and_says_what_disturbed_it(desk, torch_worker):
+    from producer.submit import enqueue, new_id
+
+    first = desk.submit()
+    desk.wait(first, "succeeded", within_s=20)
+    run = desk.ledger.run(first.run_ids[0])
+    experiment_id = new_id()
+    timed = run.model_copy(update={"run_id": new_id(), "experiment_id": experiment_id, "timed": True})
+    record = first.model_copy(update={"experiment_id": experiment_id, "run_ids": (timed.run_id,)})
+    enqueue(record, [timed], ["train.torch.any"], ledger=desk.ledger, app=desk.app)
+    desk.wait(record, "succeeded", within_s=20)
+    result = desk.result(record)
+    assert result.conditions.wall_s > 0
+    assert result.conditions.cores >= 1
+    assert result.environment.import_s > 0
+    assert desk.result(first).conditions is None
+    host = torch_worker.presence(desk.ledger).host
+    assert not desk.client.exists(host_key(host))

@@ -1,0 +1,108 @@
+"""The order of the timed runs, when they end, and the statistics over them."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import numpy as np
+import pytest
+
+from producer.bench.models import Timed, Variant
+from producer.bench.protocol import LEAST_ROUNDS, Enough, alternate, order_of
+from producer.bench.statistics import median_interval, outliers, paired_ratio
+from shared.result import Environment
+
+ONE, OTHER = (Variant(framework=name, execution="auto") for name in ("tensorflow", "torch"))
+
+
+def timed(variant: Variant, run_s: float) -> Timed:
+    environment = Environment(
+        framework=variant.framework, framework_version="1", versions={}, device="cpu", threads=1,
+        execution="eager", flags={}, platform="here", host="here",
+    )  # fmt: skip
+    return Timed(
+        variant=variant, phases={"run": run_s}, samples_per_s=None, peak_bytes=None,
+        device_peak_bytes=None, environment=environment, conditions=None,
+    )  # fmt: skip
+
+
+class Bench:
+    """A machine whose clock only runs while a variant is timed."""
+
+    def __init__(self, seconds: Any) -> None:
+        self.now = 0.0
+        self.order: list[Variant] = []
+        self._seconds = seconds
+
+    def time_one(self, variant: Variant) -> Timed:
+        self.order.append(variant)
+        took = self._seconds(variant, self.now)
+        self.now += took
+        return timed(variant, took)
+
+    def run(self, *, budget_s: float, precision: float) -> Any:
+        enough = Enough(precision=precision, budget_s=budget_s, spent_s=lambda: self.now)
+        return alternate([ONE, OTHER], self.time_one, enough=enough, said=lambda *_: None)
+
+
+def test_a_round_times_every_variant_in_one_order_and_back() -> None:
+    order = order_of([ONE, OTHER], draw=random.Random(1))
+    assert order == order[::-1]
+    assert {variant: order.count(variant) for variant in order} == {ONE: 2, OTHER: 2}
+
+
+def test_both_orders_begin_a_round_sooner_or_later() -> None:
+    draw = random.Random(0)
+    assert {order_of([ONE, OTHER], draw=draw)[0] for _ in range(20)} == {ONE, OTHER}
+
+
+def test_a_steady_machine_is_timed_no_longer_than_needed() -> None:
+    machine = Bench(lambda *_: 1.0)
+    machine.run(budget_s=1000, precision=0.02)
+    assert len(machine.order) == 4 * LEAST_ROUNDS
+
+
+def test_a_noisy_machine_is_timed_until_the_budget_is_spent_and_no_further() -> None:
+    noise = random.Random(3)
+    machine = Bench(lambda *_: noise.uniform(0.5, 1.5))
+    machine.run(budget_s=100, precision=0.0001)
+    assert 80 < machine.now <= 100
+
+
+def test_a_drift_of_the_machine_does_not_make_one_variant_faster() -> None:
+    machine = Bench(lambda _, now: 1.0 + now / 100)
+    found = machine.run(budget_s=60, precision=0)
+    sums = {variant: sum(one.phases["run"] for one in runs) for variant, runs in found.items()}
+    assert sums[ONE] / sums[OTHER] == pytest.approx(1, abs=2e-3)
+    in_blocks = Bench(lambda _, now: 1.0 + now / 100)  # the unfair way, to see that the test can tell
+    blocks = [[in_blocks.time_one(v).phases["run"] for _ in range(20)] for v in (ONE, OTHER)]
+    assert sum(blocks[1]) / sum(blocks[0]) > 1.1
+
+
+def test_the_interval_holds_the_median_as_often_as_it_says() -> None:
+    draw = np.random.default_rng(1)
+    held = 0
+    for _ in range(1000):
+        interval = median_interval(draw.exponential(size=15).tolist())
+        assert interval is not None
+        held += interval[0] <= np.log(2) <= interval[1]
+    assert 0.94 <= held / 1000 <= 0.995
+
+
+def test_five_samples_have_no_interval_and_six_have_their_extremes() -> None:
+    assert median_interval([1.0, 2, 3, 4, 5]) is None
+    assert median_interval([3.0, 1, 2, 6, 5, 4]) == (1, 6)
+
+
+def test_a_run_that_took_ten_times_as_long_is_an_outlier() -> None:
+    assert outliers([1.0, 1.1, 0.9, 1.05, 0.95, 10]) == 1
+    assert outliers([1.0, 1.1, 0.9, 1.05, 0.95, 1]) == 0
+    assert outliers([1.0] * 6) == 0
+
+
+def test_what_troubles_both_of_a_pair_cancels_in_their_ratio() -> None:
+    trouble = np.random.default_rng(2).uniform(1, 5, 12)
+    ratio, interval = paired_ratio((2 * trouble).tolist(), trouble.tolist())
+    assert ratio == pytest.approx(2)
+    assert interval == pytest.approx((2, 2))

@@ -1,0 +1,106 @@
+"""What a bench concludes from its timed runs, and how it reads."""
+
+from __future__ import annotations
+
+import io
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from producer.bench.conclude import conclude
+from producer.bench.models import Bench, Timed, Variant
+from producer.report.bench import render, sentences, to_json
+from producer.report.console import make_console
+from shared.result import Conditions, Environment
+
+TF, TORCH = (Variant(framework=name, execution="auto") for name in ("tensorflow", "torch"))
+QUIET = Conditions(wall_s=1, cpu_s=1, load=1.0, cores=8, throttled_s=0.0, interruptions=0, governor=None)
+
+
+def timed(variant: Variant, run_s: float, *, conditions: Conditions = QUIET, **changes: Any) -> Timed:
+    recorded = {
+        "framework": variant.framework, "framework_version": "1", "versions": {}, "device": "cpu",
+        "threads": 1, "execution": "eager", "flags": {}, "platform": "here", "host": "atlas",
+    }  # fmt: skip
+    return Timed(
+        variant=variant,
+        phases={"build": 0.01, "compile": 0.5, "train": run_s - 0.01, "step": run_s / 500, "run": run_s},
+        samples_per_s=3000 / run_s,
+        peak_bytes=300 * 2**20,
+        device_peak_bytes=None,
+        environment=Environment(**(recorded | changes)),
+        conditions=conditions,
+    )
+
+
+def benched(comparison: Any, *, ratio: float = 3.0, noise: float = 0.0, **changes: Any) -> Bench:
+    wobble = [1 + noise * (i % 3 - 1) for i in range(8)]
+    runs = {
+        TF: [timed(TF, 0.1 * w, **changes) for w in wobble],
+        TORCH: [timed(TORCH, 0.1 * ratio * w) for w in wobble[::-1]],
+    }
+    return conclude(
+        comparison,
+        first={variant: of[0] for variant, of in runs.items()},
+        timed=runs,
+        missing=(),
+        precision=0.02,
+    )
+
+
+def test_who_agrees_is_ranked(samples: ModuleType) -> None:
+    bench = benched(samples.matched())
+    assert bench.ranking is not None
+    assert [place.framework for place in bench.ranking] == ["tensorflow", "torch"]
+    assert bench.ranking[1].ratio == pytest.approx(3)
+    assert bench.ranking[1].slower
+    assert "torch auto, the fastest of torch, takes 3 times as long" in sentences(bench)[1]
+
+
+def test_who_computes_something_else_is_not(samples: ModuleType) -> None:
+    bench = benched(samples.article())
+    assert bench.ranking is None
+    assert "loss.reduction is mean in tensorflow and sum in torch" in str(bench.ranking_withheld_because)
+    assert bench.rows
+
+
+def test_runs_of_two_hosts_are_not_ranked(samples: ModuleType) -> None:
+    bench = benched(samples.matched(), host="zeus")
+    assert bench.ranking is None
+    assert bench.ranking_withheld_because == "they ran on different hosts: atlas and zeus"
+
+
+def test_a_difference_within_the_noise_names_no_faster_one(samples: ModuleType) -> None:
+    bench = benched(samples.matched(), ratio=1.01, noise=0.2)
+    assert bench.ranking is not None
+    assert not bench.ranking[1].slower
+    assert "cannot be told from torch auto" in sentences(bench)[0]
+
+
+def test_noise_and_a_busy_host_are_warned_of(samples: ModuleType) -> None:
+    busy = QUIET.model_copy(update={"load": 9.0, "throttled_s": 0.5, "governor": "powersave"})
+    told = " ".join(benched(samples.matched(), noise=0.3, conditions=busy).warnings)
+    assert "known to ±30 % only" in told
+    assert "a load of 9.0 on 8 cores" in told or "a load of 5.0 on 8 cores" in told
+    assert "held the workers back" in told
+    assert "governor powersave" in told
+    assert not benched(samples.matched()).warnings
+
+
+@pytest.mark.parametrize("width", [80, 200])
+def test_it_reads_well_at_any_width(samples: ModuleType, width: int) -> None:
+    stream = io.StringIO()
+    render(benched(samples.matched()), make_console(stream, width=width))
+    text = stream.getvalue()
+    assert max(map(len, text.splitlines())) <= width
+    assert "whole warm run" in text
+    assert "times the fastest" in text
+
+
+def test_the_document_keeps_every_sample(samples: ModuleType) -> None:
+    bench = benched(samples.matched())
+    again = Bench.model_validate_json(to_json(bench))
+    assert again == bench
+    row = next(one for one in again.rows if one.framework == "torch" and one.phase == "run")
+    assert len(row.samples) == 8
