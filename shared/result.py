@@ -10,6 +10,7 @@ from shared.arrays import ArrayRef
 from shared.frozen import Frozen
 from shared.spec.experiment import Framework
 from shared.spec.fields import Many
+from shared.trace import Trace
 
 RESULT_SCHEMA_VERSION: Literal[1] = 1
 
@@ -146,6 +147,8 @@ class RunResult(Frozen):
     failure: Failure | None = None
     """The whole run's failure, or the first failed seed's."""
     seeds: Many[SeedResult] = ()
+    trace: Trace | None = None
+    """Of a run with a trace request, which has no seeds."""
     environment: Environment | None = None
     conditions: Conditions | None = None
     """Of a timed run."""

@@ -10,6 +10,7 @@ from shared.arrays import ArrayRef
 from shared.frozen import Frozen
 from shared.spec.experiment import Framework, Job, Seed
 from shared.spec.fields import Many
+from shared.trace import TraceRequest
 
 RUN_SCHEMA_VERSION: Literal[1] = 1
 
@@ -58,3 +59,5 @@ class Run(Frozen):
     """The arrays of `initial_weights` of type values or npz, float64; null for shared and framework."""
     timed: bool = False
     """Measured: the worker first gets its machine to itself and records what disturbed it."""
+    trace: TraceRequest | None = None
+    """A replay of the first seed that is laid open, instead of a training."""

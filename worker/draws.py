@@ -32,6 +32,8 @@ class Purpose(IntEnum):
     """A dropout mask: (layer index, step)."""
     WEIGHTS = 3
     """Initial weights: (layer index, tensor index)."""
+    FINGERPRINT = 4
+    """The factors of a trace's fingerprints: (projection, 0 for elements and 1 for stretches)."""
 
 
 class Draws:

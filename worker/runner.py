@@ -18,6 +18,7 @@ from shared.arrays import ArrayRef
 from shared.progress import ProgressEvent
 from shared.result import Environment, Failure, RunResult, SeedResult
 from shared.run import Run
+from shared.trace import Trace, TraceRequest
 from worker import memory
 from worker.adapters.base import FrameworkAdapter
 from worker.failures import TrainingError, typed
@@ -25,6 +26,7 @@ from worker.reporter import Reporter
 from worker.samples import Load, RunData, check_fit, load_run
 from worker.seed_record import Outcome
 from worker.seed_training import SeedTraining
+from worker.tracing import Tracer
 
 Store = Callable[[NDArray[Any]], ArrayRef]
 StopRequested = Callable[[], bool]
@@ -46,7 +48,7 @@ def train_run(  # noqa: PLR0913 - all that surrounds a training, once
     threads: int,
     import_s: float | None = None,
 ) -> RunResult:
-    """Train every seed. The adapter must have been started.
+    """Train every seed, or replay the first one where the run asks for a trace. The adapter is started.
 
     Never raises for what a job can cause: that is a failure in the result. A seed that diverges fails
     alone; any other failure would meet the next seed too and ends the run. What the callbacks raise
@@ -55,6 +57,7 @@ def train_run(  # noqa: PLR0913 - all that surrounds a training, once
     seeds: list[SeedResult] = []
     execution: str = run.job.execution
     failure: Failure | None = None
+    trace: Trace | None = None
     try:
         _check_framework(run, adapter)
         data = load_run(run, load)
@@ -69,7 +72,9 @@ def train_run(  # noqa: PLR0913 - all that surrounds a training, once
             store=store,
             queue_s=queue_s,
         )
-        for position in range(1, len(run.seeds) + 1):
+        if run.trace is not None:
+            trace, execution = trainer.trace_seed(run.trace, load)
+        for position in () if run.trace else range(1, len(run.seeds) + 1):
             result, execution_of_seed = trainer.train_seed(position)
             seeds.append(result)
             execution = execution_of_seed or execution
@@ -85,6 +90,7 @@ def train_run(  # noqa: PLR0913 - all that surrounds a training, once
         status="failed" if failure else "succeeded",
         failure=failure,
         seeds=tuple(seeds),
+        trace=trace,
         environment=_environment(
             adapter, execution=execution, threads=threads, host=host, image=image, import_s=import_s
         ),
@@ -128,6 +134,33 @@ class _RunTrainer:
             failure = error.failure(seed)
             return self._failed(seed, training, failure), training.execution if training else None
         return self._succeeded(seed, training, outcome), training.execution
+
+    def trace_seed(self, request: TraceRequest, load: Load) -> tuple[Trace, str]:
+        """The replay of the first seed, and how the framework executed it. Raises TrainingError."""
+        self._look_for_stop()
+        with typed(self.adapter):
+            training = SeedTraining(
+                self.run.job, data=self.data, adapter=self.adapter, seed=self.run.seeds[0]
+            )
+        told = 0
+
+        def tick() -> None:
+            nonlocal told
+            self._look_for_stop()
+            self.reporter.tick(training, position=1, samples=training.samples_done - told)
+            told = training.samples_done
+
+        tracer = Tracer(
+            request,
+            job=self.run.job,
+            data=self.data,
+            adapter=self.adapter,
+            training=training,
+            load=load,
+            store=self.store,
+            tick=tick,
+        )
+        return tracer.run(), training.execution
 
     def _look_for_stop(self) -> None:
         if self.stop_requested():

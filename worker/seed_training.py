@@ -91,11 +91,31 @@ class SeedTraining:
         """Of the initial weights, and of the batches so far."""
         return Hashes(initial_weights=self._initial_hash, batches=self._feed.batches_hash)
 
-    def advance(self) -> None:
-        """Train one block. Raises TrainingError (`diverged`), or whatever the framework raises."""
+    @property
+    def step(self) -> int:
+        """Updates done."""
+        return self._record.step
+
+    def weights(self) -> Weights:
+        """A copy of the weights as they are."""
+        return self._trainer.weights()
+
+    def next_update(self) -> Block:
+        """The update that comes next, as a block of its own; nothing is trained."""
+        step = self._record.step
+        return self._block(Cut(first_step=step, steps=1, batch_size=self.plan.batch_size_at(step)))
+
+    def advance(self, *, most: int | None = None) -> None:
+        """Train one block, of `most` updates at most.
+
+        Raises TrainingError (`diverged`), or whatever the framework raises.
+        """
         begin = time.perf_counter()
         part = cut(
-            self.plan, self._record.step, wanted=self._pace.wanted, stop_at_epochs=self._looks_at_each_epoch
+            self.plan,
+            self._record.step,
+            wanted=self._pace.wanted if most is None else min(most, self._pace.wanted),
+            stop_at_epochs=self._looks_at_each_epoch,
         )
         block = self._block(part)
         compiles = self._trainer.compiles and part.batch_size not in self._compiled_sizes

@@ -112,6 +112,10 @@ class NumpyObserver(Observer):
     def observe(
         self, weights: Weights, x: Floats, y: NDArray[Any], *, masks: Mapping[str, Floats]
     ) -> Observed:
+        with np.errstate(all="ignore"):
+            return self._observe(weights, x, y, masks)
+
+    def _observe(self, weights: Weights, x: Floats, y: NDArray[Any], masks: Mapping[str, Floats]) -> Observed:
         layers: dict[str, Floats] = {}
         for path in self._paths:
             fed = x

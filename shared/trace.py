@@ -1,0 +1,103 @@
+"""A traced replay: what is asked of it and what it tells.
+
+A run with a `TraceRequest` trains its one seed again, as it was trained, and lays some of its updates open:
+what went in, each layer's output, the loss, the gradients, the weights after. Of each tensor it keeps a
+fingerprint: a few numbers, enough to tell that two frameworks' tensors differ and by about how much.
+
+Stages are in the order of a step:
+
+    data        the samples of the batch: `indices`, `x`, `y`, as they are after preparation
+    forward     each layer's output in training mode, by layer path; before the first update (step 0) also
+                the initial weights, by name, since the forward pass is the first that sees them
+    loss        `loss`
+    backward    the gradient of each trainable weight, by its name, before clipping and decay, from the
+                last layer's to the first's, as the backward pass meets them
+    update      each weight after the update, by its name; moving statistics are weights, too
+    evaluation  what is taken in inference mode: `validation_loss` after an epoch; at the end `outputs`,
+                `predictions` and the metrics, such as `test.accuracy`
+
+Steps count updates from 1.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from shared.arrays import ArrayRef
+from shared.frozen import Frozen
+from shared.spec.fields import Many
+
+Stage = Literal["data", "forward", "loss", "backward", "update", "evaluation"]
+
+PROJECTIONS = 4
+"""Numbers of a fingerprint that are sums over the tensor with pseudo-random factors from [−1, 1)."""
+LARGEST, SIZE = PROJECTIONS, PROJECTIONS + 1
+"""Places in a fingerprint of the largest absolute value and of the number of elements."""
+NUMBERS = PROJECTIONS + 2
+
+
+class Refeed(Frozen):
+    """One step of another framework, for a replay to compute again from the same weights and inputs."""
+
+    weights: dict[str, ArrayRef]
+    """Before the update, by name; where one is missing or has another shape, the replay keeps its own."""
+    inputs: dict[str, Many[ArrayRef]]
+    """By layer path, what the layers named are fed with: (b, *shape) each."""
+
+
+class TraceRequest(Frozen):
+    """How much of a replay is laid open. The run has one seed."""
+
+    skip: int = Field(default=0, ge=0)
+    """Updates that are trained as ever before the first that is laid open."""
+    steps: int = Field(ge=1)
+    """At most so many are laid open …"""
+    seconds: float = Field(gt=0)
+    """… and none after so many seconds."""
+    keep_start: bool = False
+    """Whether the weights before the first of them are wanted whole."""
+    keep: bool = False
+    """Whether the tensors of the last of them are wanted whole, too."""
+    refeed: Refeed | None = None
+    """Fed to the layers after the last of them."""
+
+
+class Place(Frozen):
+    """A tensor of a step. `step` is None where it is one of every step."""
+
+    stage: Stage
+    tensor: str
+    step: int | None = None
+
+
+class Trace(Frozen):
+    """What a replay laid open. Tensors too large to be worth a transfer are not kept."""
+
+    skip: int
+    steps: int
+    """Updates laid open."""
+    finished: bool
+    """Whether the training ended with the last of them."""
+    ended_by: str | None = None
+    """Why the training could not go on, such as a loss that is no number."""
+    start_names: Many[str]
+    start: ArrayRef
+    """Fingerprints of the weights before the first: float64 (weights, NUMBERS)."""
+    places: Many[Place]
+    """The tensors of a step."""
+    table: ArrayRef
+    """Their fingerprints: float64 (steps, places, NUMBERS)."""
+    learning_rates: Many[float]
+    """Of each update laid open."""
+    evaluated: Many[Place] = ()
+    """What was taken in inference mode on the way."""
+    evaluations: ArrayRef | None = None
+    """Fingerprints: float64 (evaluated, NUMBERS)."""
+    start_weights: dict[str, ArrayRef] = Field(default_factory=dict)
+    """By name, the weights before the first update laid open; for `keep`, before the last one."""
+    kept: dict[str, dict[str, ArrayRef]] = Field(default_factory=dict)
+    """By stage, by tensor: those of the last update laid open."""
+    refed: dict[str, ArrayRef] = Field(default_factory=dict)
+    """Layers' outputs for the inputs of `refeed`, by layer path."""
