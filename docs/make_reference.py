@@ -38,7 +38,17 @@ PARTS: list[tuple[str, list[str], Any]] = [
     ("model", ["Model", *LAYERS], None),
     (
         "initializers",
-        ["Zeros", "Ones", "Constant", "Uniform", "Normal", "FanScaled", "Orthogonal"],
+        [
+            "Zeros",
+            "Ones",
+            "Constant",
+            "Uniform",
+            "Normal",
+            "FanScaled",
+            "FanScaledNormal",
+            "VarianceScaling",
+            "Orthogonal",
+        ],
         None,
     ),
     (

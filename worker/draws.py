@@ -53,8 +53,13 @@ class Draws:
         """From [0, 1): the upper 53 bits of each word."""
         return _fractions(self.words(count, index=index, item=item))
 
-    def normals(self, count: int, *, index: int = 0, item: int = 0) -> NDArray[np.float64]:
-        """From N(0, 1), by Marsaglia's polar method: two numbers from each pair inside the unit circle."""
+    def normals(
+        self, count: int, *, index: int = 0, item: int = 0, limit: float | None = None
+    ) -> NDArray[np.float64]:
+        """From N(0, 1), by Marsaglia's polar method: two numbers from each pair inside the unit circle.
+
+        With a `limit` those beyond ±limit are passed over.
+        """
         self._seek(index, item)
         found = [np.empty(0)]
         missing = count
@@ -65,7 +70,8 @@ class Draws:
             inside = (radius > 0.0) & (radius < 1.0)
             radius = radius[inside]
             factor = np.sqrt(-2.0 * log(radius) / radius)
-            found.append((points[inside] * factor[:, None]).reshape(-1))
+            numbers = (points[inside] * factor[:, None]).reshape(-1)
+            found.append(numbers if limit is None else numbers[np.abs(numbers) <= limit])
             missing -= found[-1].size
         return np.concatenate(found)[:count]
 

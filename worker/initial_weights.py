@@ -19,15 +19,20 @@ from shared.spec.experiment import Precision
 from shared.spec.model import (
     Constant,
     FanScaled,
+    FanScaledNormal,
     Normal,
     Ones,
     Orthogonal,
     Uniform,
+    VarianceScaling,
     Zeros,
 )
 from worker.adapters.base import Weights
 from worker.draws import Draws, Purpose
 from worker.failures import TrainingError
+
+_CUT_AT_TWO = 0.8796256610342398
+"""The standard deviation of N(0, 1) between ±2: √(1 − 4·φ(2)/(2·Φ(2) − 1))."""
 
 
 def draw_weights(model: Model, input_shape: Shape, *, seed: int, precision: Precision) -> Weights:
@@ -76,16 +81,35 @@ def _draw(place: Weight, draws: Draws) -> NDArray[np.float64]:
         case Normal(mean=mean, stddev=stddev):
             flat = mean + stddev * draws.normals(count, **address)
         case FanScaled(type=kind):
-            deviation = sqrt(_variance(kind, tensor))
-            if kind.endswith("uniform"):
-                flat = deviation * sqrt(3.0) * (2.0 * draws.uniforms(count, **address) - 1.0)
-            else:
-                flat = deviation * draws.normals(count, **address)
+            flat = _centred("uniform", sqrt(_variance(kind, tensor)), count, draws, address)
+        case FanScaledNormal(type=kind, truncated=truncated):
+            shape = "truncated_normal" if truncated else "untruncated_normal"
+            flat = _centred(shape, sqrt(_variance(kind, tensor)), count, draws, address)
+        case VarianceScaling(scale=scale, mode=mode, distribution=shape):
+            fans = {"fan_in": tensor.fan_in, "fan_out": tensor.fan_out}
+            n = fans.get(mode, (tensor.fan_in + tensor.fan_out) / 2.0)
+            flat = _centred(shape, sqrt(scale / n), count, draws, address)
         case Orthogonal(gain=gain):
             flat = gain * _orthogonal(draws.normals(count, **address).reshape(_matrix(tensor.shape)))
     if tensor.ones is not None:
         flat[tensor.ones] = 1.0
     return flat.reshape(tensor.shape)
+
+
+def _centred(
+    shape: str, deviation: float, count: int, draws: Draws, address: Mapping[str, int]
+) -> NDArray[np.float64]:
+    """Numbers of mean 0 and this standard deviation; shapes as in VarianceScaling's `distribution`."""
+    match shape:
+        case "uniform":
+            return deviation * sqrt(3.0) * (2.0 * draws.uniforms(count, **address) - 1.0)
+        case "triangular":
+            pairs = draws.uniforms(2 * count, **address).reshape(count, 2)
+            return deviation * sqrt(6.0) * (pairs[:, 0] + pairs[:, 1] - 1.0)
+        case "truncated_normal":
+            return deviation / _CUT_AT_TWO * draws.normals(count, **address, limit=2.0)
+        case _:
+            return deviation * draws.normals(count, **address)
 
 
 def _variance(kind: str, tensor: Tensor) -> float:

@@ -56,14 +56,36 @@ class Normal(_Distribution):
 
 
 class FanScaled(_Distribution):
-    """Glorot (Glorot & Bengio 2010), He (He et al. 2015) and LeCun, uniform or untruncated normal.
+    """Glorot (Glorot & Bengio 2010), He (He et al. 2015) and LeCun, uniform between ±√(3·variance).
 
-    Variance is 2/(fan_in+fan_out), 2/fan_in and 1/fan_in; uniform limits are √(3·variance).
+    Variance is 2/(fan_in+fan_out), 2/fan_in and 1/fan_in.
     """
 
-    type: Literal[
-        "glorot_uniform", "glorot_normal", "he_uniform", "he_normal", "lecun_uniform", "lecun_normal"
-    ]  # fmt: skip
+    type: Literal["glorot_uniform", "he_uniform", "lecun_uniform"]
+
+
+class FanScaledNormal(_Distribution):
+    """Glorot, He and LeCun, normal with mean 0 and the variances of their uniform kinds."""
+
+    type: Literal["glorot_normal", "he_normal", "lecun_normal"]
+    truncated: bool = False
+    """Cut at two standard deviations and widened again to the variance, as in Keras."""
+
+
+class VarianceScaling(_Distribution):
+    """Mean 0 and variance scale/n, where n is the fan_in, the fan_out or their mean, fan_avg.
+
+    `uniform` lies between ±√(3·variance). `triangular`, between ±√(6·variance), is the sum of two equal
+    uniforms, as where PyTorch's recurrent layers have two biases and one stands here. `truncated_normal`
+    is cut at two standard deviations and then widened to the variance.
+    """
+
+    type: Literal["variance_scaling"]
+    scale: Positive = 1.0
+    mode: Literal["fan_in", "fan_out", "fan_avg"] = "fan_in"
+    distribution: Literal["uniform", "triangular", "truncated_normal", "untruncated_normal"] = (
+        "truncated_normal"
+    )
 
 
 class Orthogonal(_Distribution):
@@ -74,7 +96,7 @@ class Orthogonal(_Distribution):
 
 
 Initializer = Annotated[
-    Zeros | Ones | Constant | Uniform | Normal | FanScaled | Orthogonal,
+    Zeros | Ones | Constant | Uniform | Normal | FanScaled | FanScaledNormal | VarianceScaling | Orthogonal,
     Field(discriminator="type"),
     Word,
 ]

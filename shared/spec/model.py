@@ -9,11 +9,13 @@ from shared.spec.fields import Many
 from shared.spec.initializers import (
     Constant,
     FanScaled,
+    FanScaledNormal,
     Initializer,
     Normal,
     Ones,
     Orthogonal,
     Uniform,
+    VarianceScaling,
     Zeros,
 )
 from shared.spec.layers import Layer
@@ -28,6 +30,7 @@ __all__ = [
     "Dense",
     "Dropout",
     "FanScaled",
+    "FanScaledNormal",
     "Flatten",
     "Initializer",
     "Layer",
@@ -36,6 +39,7 @@ __all__ = [
     "Ones",
     "Orthogonal",
     "Uniform",
+    "VarianceScaling",
     "Zeros",
 ]
 

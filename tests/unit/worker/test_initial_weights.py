@@ -104,6 +104,44 @@ def test_normal_initializers_have_their_mean_and_deviation(
     assert abs(kernel - mean).max() > 3.5 * stddev, "untruncated"
 
 
+@pytest.mark.parametrize(
+    ("initializer", "deviation"),
+    [
+        ({"type": "he_normal", "truncated": True}, math.sqrt(2 / 200)),
+        ({"type": "variance_scaling", "scale": 3.0, "mode": "fan_out"}, math.sqrt(3 / 500)),
+        ({"type": "variance_scaling", "mode": "fan_avg"}, math.sqrt(1 / 350)),
+    ],
+)
+def test_truncated_normals_end_at_two_deviations_of_the_uncut_and_keep_the_variance(
+    job_of: Jobs, initializer: Any, deviation: float
+) -> None:
+    kernel = drawn(job_of, initializer, inputs=200, units=500)
+    end = 2 * deviation / 0.8796256610342398
+    assert kernel.mean() == pytest.approx(0, abs=0.015 * deviation)
+    assert kernel.std() == pytest.approx(deviation, rel=0.01)
+    assert 0.999 * end < abs(kernel).max() <= end
+
+
+@pytest.mark.parametrize(
+    ("distribution", "ends", "share_inside_half"), [("uniform", 3, 0.5), ("triangular", 6, 0.75)]
+)
+def test_variance_scaling_has_its_variance_and_shape(
+    job_of: Jobs, distribution: str, ends: float, share_inside_half: float
+) -> None:
+    initializer = {"type": "variance_scaling", "scale": 0.5, "distribution": distribution}
+    kernel = drawn(job_of, initializer, inputs=200, units=500)
+    end = math.sqrt(ends * 0.5 / 200)
+    assert kernel.std() == pytest.approx(math.sqrt(0.5 / 200), rel=0.01)
+    assert 0.99 * end < abs(kernel).max() <= end
+    assert (abs(kernel) < end / 2).mean() == pytest.approx(share_inside_half, abs=0.005)
+
+
+def test_a_third_of_lecun_is_pytorchs_default(job_of: Jobs) -> None:
+    third = {"type": "variance_scaling", "scale": 1 / 3, "mode": "fan_in", "distribution": "uniform"}
+    whole = drawn(job_of, "lecun_uniform", inputs=200, units=50)
+    assert drawn(job_of, third, inputs=200, units=50) == pytest.approx(whole / math.sqrt(3), rel=1e-6)
+
+
 @pytest.mark.parametrize(("inputs", "units"), [(6, 6), (4, 9), (9, 4), (1, 3), (3, 1), (60, 40)])
 def test_orthogonal_rows_or_columns_are_orthonormal_times_the_gain(
     job_of: Jobs, inputs: int, units: int
