@@ -215,13 +215,14 @@ def _parameters(job: Job, data: PreparedData) -> Iterator[Problem]:
 
 
 def _batches(job: Job, data: PreparedData) -> Iterator[Problem]:
+    """Without its partial last batch a set that is smaller than a batch gives no update at all."""
     size, samples = job.training.batch_size, len(data.train.x)
-    if size is not None and size > samples:
+    if size is not None and size > samples and job.training.drop_last:
         held = " (the rest is held out)" if data.validation is not None or data.test is not None else ""
         yield Problem(
             path="training.batch_size",
             value=str(size),
-            message=f"is larger than the {samples} training sample{_s(samples)}{held}",
+            message=f"is larger than the {samples} training sample{_s(samples)}{held}, and drop_last is true",
             hint=f"at most {samples}, or null for the whole set",
         )
 
@@ -302,6 +303,12 @@ def _advice(run: PreparedRun) -> Iterator[str]:
         yield (
             f"the model has {_by(outputs)} outputs and the targets only the classes 0 to {data.classes - 1}; "
             f"units: {data.classes} would do"
+        )
+    size, samples = job.training.batch_size, len(data.train.x)
+    if size is not None and size > samples:
+        yield (
+            f"training.batch_size {size} is larger than the {samples} training sample{_s(samples)}, so every "
+            "step takes the whole set"
         )
 
 

@@ -22,26 +22,32 @@ class PathError(ValueError):
         self.hint = hint
 
 
-def assign(document: Any, path: str, value: Any) -> None:
+def assign(document: Any, path: str, value: Any) -> str:
     """Put the value where the path leads, in place; mappings on the way are made where they lack.
 
-    A word on the way stands for a mapping with that type. Raises PathError.
+    A word on the way stands for a mapping with that type. Returns the path with every item of a list by
+    its index. Raises PathError.
     """
     parts = path.split(".")
     if not all(parts):
         raise PathError("is not a path", "words and numbers with single dots, such as training.epochs")
     here = document
+    keys: list[str] = []
     for depth, part in enumerate(parts[:-1]):
         if _is_open(parts[:depth]) and isinstance(here, dict):
-            here[".".join(parts[depth:])] = value
-            return
+            rest = ".".join(parts[depth:])
+            here[rest] = value
+            return ".".join([*keys, rest])
         key = _key(here, part, parts[:depth])
+        keys.append(str(key))
         below = here.get(key) if isinstance(here, dict) else here[key]
         if below is None or isinstance(below, str):
             below = {} if below is None else {"type": below}
             here[key] = below
         here = below
-    here[_key(here, parts[-1], parts[:-1])] = value
+    last = _key(here, parts[-1], parts[:-1])
+    here[last] = value
+    return ".".join([*keys, str(last)])
 
 
 def _is_open(parts: list[str]) -> bool:

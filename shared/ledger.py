@@ -73,7 +73,7 @@ class Ledger:
         """
         arguments: list[Any] = [
             record.experiment_id,
-            record.experiment.model_dump_json(),
+            record.experiment.model_dump_json(exclude_unset=True),  # what was left out stays left out
             json.dumps(record.run_ids),
             self.retention_s,
             0 if key is None else 1,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from producer.resolve import leaves
 from producer.verdict import numbers
 from producer.verdict.models import Comparison, FrameworkRuns, Gap, SeedRun, Spread
 from producer.verdict.twin import worst_of
@@ -121,8 +122,8 @@ def differing_settings(comparison: Comparison) -> list[Row]:
 
 def all_settings(comparison: Comparison) -> list[Row]:
     """Every setting of the resolved jobs, leaf by leaf, in the order of the job file."""
-    by_framework = {name: dict(_leaves(job.model_dump(mode="json"))) for name, job in comparison.jobs.items()}
-    paths = dict.fromkeys(path for leaves in by_framework.values() for path in leaves)
+    by_framework = {name: dict(leaves(job.model_dump(mode="json"))) for name, job in comparison.jobs.items()}
+    paths = dict.fromkeys(path for values in by_framework.values() for path in values)
     rows = []
     for path in paths:
         cells = tuple(
@@ -258,15 +259,3 @@ def _spread(spread: Spread | None, several: bool) -> str:
     if several:
         return numbers.over_seeds(spread)
     return numbers.short(spread.mean if spread else None)
-
-
-def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """Dotted paths to the leaves; lists of mappings are entered, other lists are leaves."""
-    if isinstance(value, dict) and value:
-        for key, inner in value.items():
-            yield from _leaves(inner, f"{path}.{key}" if path else str(key))
-    elif isinstance(value, Sequence) and not isinstance(value, str) and value and isinstance(value[0], dict):
-        for place, inner in enumerate(value):
-            yield from _leaves(inner, f"{path}.{place}")
-    else:
-        yield path, value

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 LONGEST_VALUE = 60
@@ -31,9 +31,11 @@ def both(words: Sequence[str]) -> str:
 
 
 def setting(value: Any) -> str:
-    """A setting's value in short: words bare, the rest as JSON, cut in the middle of long lists."""
+    """A setting's value in short: words bare, an initializer as a call, the rest as JSON, long lists cut."""
     if value is None:
         return "none"
+    if isinstance(value, dict) and "type" in value:
+        return _call(value)
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     if len(text) <= LONGEST_VALUE:
         return text
@@ -45,3 +47,9 @@ def setting(value: Any) -> str:
 def count(amount: int, noun: str) -> str:
     """`1 seed`, `3 seeds`."""
     return f"{amount:,} {noun}" if amount == 1 else f"{amount:,} {noun}s"
+
+
+def _call(value: Mapping[str, Any]) -> str:
+    """`variance_scaling(0.333, fan_in, uniform)`: a kind with what it is made with."""
+    parts = [number(part) if isinstance(part, float) else setting(part) for part in list(value.values())[1:]]
+    return f"{value['type']}({', '.join(parts)})"

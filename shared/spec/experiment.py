@@ -67,6 +67,9 @@ class Experiment(Job):
         | Annotated[Many[Seed], Field(min_length=1, max_length=MAX_SEEDS)]
     ) = 1
     """A count n stands for the seeds 0 … n − 1."""
+    defaults: Literal["shared", "native"] = "shared"
+    """What stands for settings that are left out: `shared`, the ones of this page, in every framework;
+    `native`, each framework's own defaults and conventions, as a naive port would have them."""
     overrides: dict[Framework, dict[str, Any]] = Field(default_factory=dict)
     """By framework: dotted paths and the values that replace the job's there."""
 

@@ -89,12 +89,12 @@ MISFITS: list[tuple[dict[str, Any], str]] = [
         "model.layers: the model has 3,000,000,001 parameters, and at most 250,000,000 are trained (fewer units)",
     ),
     (
-        {"training": {"epochs": 1, "batch_size": 5}},
-        "training.batch_size = 5: is larger than the 4 training samples (at most 4, or null for the whole set)",
+        {"training": {"epochs": 1, "batch_size": 5, "drop_last": True}},
+        "training.batch_size = 5: is larger than the 4 training samples, and drop_last is true (at most 4, or null for the whole set)",
     ),
     (
-        {"training": {"epochs": 1, "batch_size": 4}, "data": inline([1, 2, 3, 4], [1, 2, 3, 4], split={"test": 0.25})},
-        "training.batch_size = 4: is larger than the 3 training samples (the rest is held out) (at most 3, or null for the whole set)",
+        {"training": {"epochs": 1, "batch_size": 4, "drop_last": True}, "data": inline([1, 2, 3, 4], [1, 2, 3, 4], split={"test": 0.25})},
+        "training.batch_size = 4: is larger than the 3 training samples (the rest is held out), and drop_last is true (at most 3, or null for the whole set)",
     ),
     (
         {"training": {"epochs": 1, "early_stopping": {}}},
@@ -125,8 +125,8 @@ MISFITS: list[tuple[dict[str, Any], str]] = [
         "initial_weights.weights.out.kernel: holds a number too large for float32",
     ),
     (
-        {"overrides": {"torch": {"training.batch_size": 9}}},
-        "overrides.torch.training.batch_size = 9: is larger than the 4 training samples (at most 4, or null for the whole set)",
+        {"training": {"epochs": 1, "drop_last": True}, "overrides": {"torch": {"training.batch_size": 9}}},
+        "overrides.torch.training.batch_size = 9: is larger than the 4 training samples, and drop_last is true (at most 4, or null for the whole set)",
     ),
 ]  # fmt: skip
 
@@ -139,7 +139,12 @@ def test_a_misfit_is_told_with_what_would_fit(
 
 
 def test_all_misfits_are_told_at_once(prepare: Prepare, refusal: Refusal) -> None:
-    message = refusal(prepare, metrics=["f1"], training={"epochs": 1, "batch_size": 9}, model=model(dense(2)))
+    message = refusal(
+        prepare,
+        metrics=["f1"],
+        training={"epochs": 1, "batch_size": 9, "drop_last": True},
+        model=model(dense(2)),
+    )
 
     assert message.splitlines()[0] == "3 problems"
 
@@ -189,3 +194,11 @@ def test_more_outputs_than_classes_seen_are_advised_against(prepare: Prepare) ->
     (advice,) = prepare(data=section, loss="categorical_crossentropy", model=model(dense(3))).advice
 
     assert advice == "the model has 3 outputs and the targets only the classes 0 to 1; units: 2 would do"
+
+
+def test_a_batch_larger_than_the_set_is_the_whole_set(prepare: Prepare) -> None:
+    prepared = prepare(training={"epochs": 1, "batch_size": 32})
+
+    assert prepared.advice == (
+        "training.batch_size 32 is larger than the 4 training samples, so every step takes the whole set",
+    )

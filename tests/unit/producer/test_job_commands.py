@@ -91,7 +91,8 @@ SMALL = "model: {layers: [{type: dense, units: 1}]}\nloss: mse\noptimizer: sgd\n
         SMALL + "data: {type: inline, x: [1], y: [1]}\ntraining: {epochs: -1}",
         SMALL.replace("units: 1", "units: 0") + "data: {type: inline, x: [1], y: [1]}",
         SMALL.replace("mse", "msee") + "data: {type: inline, x: [1], y: [1]}",
-        SMALL.replace("epochs: 1", "epochs: 1, batch_size: 9") + "data: {type: inline, x: [1], y: [1]}",
+        SMALL.replace("epochs: 1", "epochs: 1, batch_size: 9, drop_last: true")
+        + "data: {type: inline, x: [1], y: [1]}",
     ],
     ids=lambda text: repr(text[-30:]),
 )

@@ -1,0 +1,113 @@
+"""What each framework does with a setting that its user left out: `<framework>.toml`, a row a setting.
+
+A section is a part of the job file by what it is: `loss.mse`, `optimizer.adam`, `schedule.step`,
+`layer.dense`, `initializer.orthogonal`, `training`. A row is
+
+    field = {value = 0.9, source = "package.Class(argument=0.1)", formula = "1 - argument", ...}
+
+in the job file's words and conventions; null is a row without `value`. `source` names where the framework
+says so, with the default as it stands there, and `formula` how that becomes our value where it is not the
+same; `fact` says what no signature shows. The suite's `test_native_defaults` holds every row against the
+installed framework. A framework without a file here has no native defaults: it keeps the shared ones.
+"""
+
+from __future__ import annotations
+
+import copy
+import tomllib
+from collections.abc import Iterator, Mapping
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from pydantic import Field, JsonValue, TypeAdapter
+
+from shared.frozen import Frozen
+
+
+class NativeDefault(Frozen):
+    """One framework's value of a setting that nobody wrote."""
+
+    value: JsonValue = None
+    source: str
+    """Where the framework says so: a signature with its default, or what was called to see it."""
+    formula: str | None = None
+    """The value from the source's argument, where they are not the same, as a Python expression."""
+    fact: str | None = None
+    """What the source means, where it does not speak for itself."""
+    when: dict[str, JsonValue] = Field(default_factory=dict)
+    """Fields beside this one that must have these values, or be on (not 0, null or false) where `true`
+    stands: without weight decay its kind says nothing."""
+
+    def applies(self, beside: Mapping[str, Any]) -> bool:
+        """Whether the setting means anything beside these."""
+        return all(
+            bool(beside.get(field)) if wanted is True else beside.get(field) == wanted
+            for field, wanted in self.when.items()
+        )
+
+
+Table = Mapping[str, Mapping[str, NativeDefault]]
+"""Rows by section and field."""
+
+_KINDS = {"loss": "loss", "optimizer": "optimizer", "schedule": "schedule", "layer": "layer",
+          "activation": "activation", "training": "training"}  # fmt: skip
+_ROWS = TypeAdapter(dict[str, NativeDefault])
+
+
+@cache
+def native_table(framework: str) -> Table:
+    """The framework's rows; empty where it has no table."""
+    file = files("producer.native").joinpath(f"{framework}.toml")
+    if not file.is_file():
+        return {}
+    return dict(_sections(tomllib.loads(file.read_text(encoding="utf-8")), ""))
+
+
+def _sections(document: Mapping[str, Any], path: str) -> Iterator[tuple[str, dict[str, NativeDefault]]]:
+    rows = {name: item for name, item in document.items() if "source" in item}
+    if rows:
+        yield path, _ROWS.validate_python(rows)
+    for name, item in document.items():
+        if name not in rows:
+            yield from _sections(item, f"{path}.{name}" if path else name)
+
+
+def fill(document: dict[str, Any], framework: str) -> dict[str, NativeDefault]:
+    """Write the framework's defaults wherever the document, a job's plain values, has none, in place.
+
+    Words must be written out as mappings with a `type`. Returns what was written, by dotted path.
+    Initializers are left alone where no weights are drawn by them.
+    """
+    table = native_table(framework)
+    drawn = document.get("initial_weights", {"type": "shared"})["type"] == "shared"
+    filled: dict[str, NativeDefault] = {}
+    for path, kind, mapping in _parts(document):
+        for field, row in _in_order(table.get(_section(kind, mapping), {})):
+            unused = field.endswith("_initializer") and not drawn
+            if field not in mapping and row.applies(mapping) and not unused:
+                mapping[field] = copy.deepcopy(row.value)
+                filled[f"{path}.{field}"] = row
+    return filled
+
+
+def _parts(document: Any, path: str = "", kind: str = "") -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Each mapping that may have rows: its path, its kind and itself, outer ones first."""
+    if isinstance(document, dict):
+        if kind:
+            yield path, kind, document
+        for name, item in list(document.items()):
+            below = "initializer" if name.endswith("_initializer") else _KINDS.get(name, "")
+            yield from _parts(item, f"{path}.{name}" if path else name, below)
+    elif isinstance(document, list) and path == "model.layers":
+        for index, layer in enumerate(document):
+            yield from _parts(layer, f"{path}.{index}", "layer")
+
+
+def _section(kind: str, mapping: Mapping[str, Any]) -> str:
+    return f"{kind}.{mapping['type']}" if "type" in mapping else kind
+
+
+def _in_order(rows: Mapping[str, NativeDefault]) -> list[tuple[str, NativeDefault]]:
+    """Those with conditions last, so that the values they look at are there."""
+    return sorted(rows.items(), key=lambda row: bool(row[1].when))

@@ -1,0 +1,205 @@
+"""`defaults: native`: what was left out becomes each framework's own default, what was written stays."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from producer.jobfile import LoadedExperiment, example_names, read_experiment
+from producer.native import native_table
+from producer.prepare import prepare_experiment
+from producer.resolve import resolve, resolve_with_origins, setting_differences
+from shared.spec import Experiment
+
+Read = Callable[..., LoadedExperiment]
+FRAMEWORKS = ["tensorflow", "torch"]
+
+
+def test_what_was_left_out_is_each_frameworks_own_and_what_was_written_stays(read: Read) -> None:
+    jobs = resolve(read("defaults=native", "optimizer={type: adam, beta_2: 0.5}").experiment)
+
+    optimizers = {framework: job.optimizer.model_dump() for framework, job in jobs.items()}
+    assert [optimizers[f]["epsilon"] for f in FRAMEWORKS] == [1e-7, 1e-8]
+    assert [optimizers[f]["beta_2"] for f in FRAMEWORKS] == [0.5, 0.5]
+    assert [jobs[f].training.batch_size for f in FRAMEWORKS] == [32, 1]
+    assert [jobs[f].training.shuffle for f in FRAMEWORKS] == [True, False]
+
+
+def test_a_written_null_is_written(read: Read) -> None:
+    jobs = resolve(read("defaults=native", "training.batch_size=null").experiment)
+
+    assert [job.training.batch_size for job in jobs.values()] == [None, None]
+
+
+def test_a_word_writes_its_type_alone(read: Read) -> None:
+    jobs = resolve(read("defaults=native", "optimizer=adamw").experiment)
+
+    assert [jobs[f].optimizer.weight_decay for f in FRAMEWORKS] == [0.004, 0.01]
+
+
+def test_an_override_is_written_and_its_type_brings_its_frameworks_own_defaults(read: Read) -> None:
+    overrides = "{torch: {optimizer: rmsprop, training.batch_size: 2}}"
+    job = resolve(read("defaults=native", f"overrides={overrides}").experiment)["torch"]
+
+    assert job.optimizer.model_dump()["rho"] == 0.99
+    assert job.training.batch_size == 2
+
+
+def test_a_framework_without_a_table_keeps_the_shared_defaults(read: Read) -> None:
+    job = resolve(read("defaults=native", "frameworks=[jax]").experiment)["jax"]
+
+    assert job == resolve(read("frameworks=[jax]").experiment)["jax"]
+    assert native_table("jax") == {}
+
+
+def test_initializers_are_declared_distributions_and_differ_as_a_whole(read: Read) -> None:
+    differences = setting_differences(resolve(read("defaults=native", "training.batch_size=2").experiment))
+    values = {one.path: one.values for one in differences}
+
+    assert values["model.layers.0.bias_initializer"]["tensorflow"] == "zeros"
+    assert values["model.layers.0.kernel_initializer"] == {
+        "tensorflow": "glorot_uniform",
+        "torch": {"type": "variance_scaling", "scale": 1 / 3, "mode": "fan_in", "distribution": "uniform"},
+    }
+
+
+def test_initializers_are_left_alone_where_nothing_is_drawn_by_them(read: Read) -> None:
+    differences = setting_differences(
+        resolve(read("defaults=native", "initial_weights=framework").experiment)
+    )
+
+    assert not any("initializer" in one.path for one in differences)
+
+
+def test_layers_inside_layers_have_their_own_defaults(read: Read) -> None:
+    inner = "{type: bidirectional, layer: {type: lstm, units: 4, recurrent_initializer: random_normal}}"
+    layers = f"model.layers=[{{type: embedding, input_dim: 5, output_dim: 3}}, {inner}]"
+    jobs = resolve(read("defaults=native", layers).experiment)
+    lstm = {f: jobs[f].model.layers[1].model_dump()["layer"] for f in FRAMEWORKS}
+
+    assert [lstm[f]["unit_forget_bias"] for f in FRAMEWORKS] == [True, False]
+    assert [lstm[f]["recurrent_initializer"]["stddev"] for f in FRAMEWORKS] == [0.05, 1.0]
+
+
+def test_a_setting_that_says_nothing_beside_the_others_is_not_filled(read: Read) -> None:
+    layers = "model.layers=[{type: dense, units: 1, use_bias: false}]"
+    differences = setting_differences(resolve(read("defaults=native", layers).experiment))
+
+    assert not any("bias_initializer" in one.path for one in differences)
+
+
+def test_each_setting_knows_where_it_came_from(read: Read) -> None:
+    changes = ["defaults=native", "overrides={torch: {optimizer.momentum: 0.9}}"]
+    torch = resolve_with_origins(read(*changes).experiment)["torch"]
+
+    assert "optimizer.learning_rate" in torch.written
+    assert torch.overridden == {"optimizer.momentum"}
+    assert torch.native["optimizer.nesterov"].source == "torch.optim.SGD(nesterov=False)"
+    assert "optimizer.learning_rate" not in torch.native
+
+
+def test_what_was_left_out_stays_left_out_in_the_record(read: Read) -> None:
+    experiment = read("defaults=native", "optimizer=adam").experiment
+    again = Experiment.model_validate_json(experiment.model_dump_json(exclude_unset=True))
+
+    assert resolve(again) == resolve(experiment)
+
+
+def test_a_native_batch_larger_than_the_set_is_no_mistake_of_the_user(read: Read) -> None:
+    prepared = prepare_experiment(read("defaults=native"))
+
+    assert prepared.advice == (
+        "tensorflow: training.batch_size 32 is larger than the 4 training samples, so every step takes the "
+        "whole set",
+    )
+
+
+@pytest.mark.parametrize("name", example_names())
+def test_every_example_can_be_prepared_with_native_defaults(name: str) -> None:
+    assert list(prepare_experiment(read_experiment(name, ["defaults=native"])).runs) == FRAMEWORKS
+
+
+@pytest.mark.parametrize("name", ["article", "diabetes"])
+def test_shared_defaults_are_the_default(name: str) -> None:
+    assert read_experiment(name).experiment.defaults == "shared"
+
+
+def test_the_common_choice_cannot_be_overridden(read: Read, refusal: Callable[..., str]) -> None:
+    assert "cannot be overridden" in refusal(read, "overrides={torch: {defaults: native}}")
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_every_row_is_a_setting_of_the_job_file_with_a_value_it_may_have(framework: str) -> None:
+    table = native_table(framework)
+    assert len(table) > 40
+    for section, rows in table.items():
+        for field, row in rows.items():
+            read_experiment_of(section, {field: row.value})
+
+
+@pytest.mark.parametrize("field", ["momentun", "epsilon"])
+def test_a_row_that_is_no_setting_is_found(field: str) -> None:
+    with pytest.raises(Exception, match=field):
+        read_experiment_of("optimizer.sgd", {field: 0.1})
+
+
+def test_both_tables_cover_the_same_layers_and_optimizers() -> None:
+    one, other = (
+        {section for section in native_table(framework) if section.startswith(("layer.", "optimizer."))}
+        for framework in FRAMEWORKS
+    )
+    assert one == other
+
+
+REQUIRED: dict[str, dict[str, Any]] = {
+    "schedule.step": {"step_size": 1},
+    "schedule.exponential": {"decay_steps": 1, "decay_rate": 0.5},
+    "schedule.cosine": {"decay_steps": 1},
+    "schedule.cosine_restarts": {"decay_steps": 1},
+    "schedule.polynomial": {"decay_steps": 1},
+    "schedule.piecewise": {"boundaries": [1], "values": [1.0, 0.1]},
+    "layer.dense": {"units": 1},
+    "layer.conv1d": {"filters": 1, "kernel_size": 1},
+    "layer.conv2d": {"filters": 1, "kernel_size": 1},
+    "layer.embedding": {"input_dim": 1, "output_dim": 1},
+    "layer.simple_rnn": {"units": 1},
+    "layer.lstm": {"units": 1},
+    "layer.gru": {"units": 1},
+    "training": {"epochs": 1},
+}
+
+
+def read_experiment_of(section: str, row: dict[str, Any]) -> None:
+    """Validate a job whose part of this section has the row; raises ValidationError."""
+    kind, _, word = section.partition(".")
+    part = ({"type": word} if word else {}) | REQUIRED.get(section, {}) | row
+    job: dict[str, Any] = {
+        "data": {"type": "inline", "x": [0.0], "y": [0.0]},
+        "model": {"layers": [{"type": "dense", "units": 1}]},
+        "loss": "mse",
+        "optimizer": {"type": "sgd"},
+        "training": {"epochs": 1},
+    }
+    match kind:
+        case "layer":
+            job["model"]["layers"] = [part]
+        case "initializer":
+            job["model"]["layers"][0]["kernel_initializer"] = part
+        case "activation":
+            job["model"]["layers"][0]["activation"] = part
+        case "schedule":
+            job["optimizer"]["schedule"] = part
+        case _:
+            job[kind] = part
+    Experiment.model_validate_json(json.dumps(job))
+
+
+def test_the_tables_ship_with_the_package() -> None:
+    root = Path(__file__).resolve().parents[3]
+    files = {path.stem for path in (root / "producer/native").glob("*.toml")}
+
+    assert files == set(FRAMEWORKS)
