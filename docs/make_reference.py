@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from shared.settings import Settings
-from shared.spec import Experiment, loss, optimizer
+from shared.spec import Experiment, activations, loss, optimizer
 
 HERE = Path(__file__).parent
 NOTE = "<!-- Written by docs/make_reference.py from the models; change those. -->"
@@ -36,6 +36,7 @@ PARTS: list[tuple[str, list[str], Any]] = [
         None,
     ),
     ("model", ["Model", *LAYERS], None),
+    ("activations", ["PlainActivation", "LeakyRelu", "Elu"], activations),
     (
         "initializers",
         [

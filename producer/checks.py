@@ -291,7 +291,7 @@ def _advice(run: PreparedRun) -> Iterator[str]:
     last = next(
         (layer for layer in reversed(job.model.layers) if not isinstance(layer, Dropout | Flatten)), None
     )
-    activation = last.activation if isinstance(last, Dense | ActivationLayer) else "linear"
+    activation = last.activation.type if isinstance(last, Dense | ActivationLayer) else "linear"
     logits = data.task != "regression" or job.loss.type == "kl_divergence"
     if logits and activation in ("sigmoid", "softmax"):
         yield (

@@ -97,13 +97,13 @@ def _layer(layer: Any) -> str:
         case Dropout():
             return f"dropout {layer.rate:g}"
         case ActivationLayer():
-            return str(layer.activation)
+            return str(layer.activation.type)
         case _:
             return str(layer.type)
 
 
 def _activation(layer: Any) -> str:
-    return f" {layer.activation}" if layer.activation != "linear" else ""
+    return f" {layer.activation.type}" if layer.activation.type != "linear" else ""
 
 
 def _training(job: Job, data: PreparedData) -> str:

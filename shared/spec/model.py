@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import Field, model_validator
 
 from shared.frozen import Frozen
+from shared.spec.activations import Activation
 from shared.spec.fields import Many
 from shared.spec.initializers import (
     Constant,
@@ -19,7 +20,6 @@ from shared.spec.initializers import (
     Zeros,
 )
 from shared.spec.layers import Layer
-from shared.spec.layers.base import Activation
 from shared.spec.layers.basic import ActivationLayer, Dense, Dropout, Flatten
 from shared.spec.layers.merging import Add, Concatenate
 

@@ -16,6 +16,7 @@ import pytest
 
 from shared.losses import loss_value
 from shared.spec import Job
+from shared.spec.activations import Activation, Elu, LeakyRelu
 from shared.spec.model import ActivationLayer, Dense, Dropout, Flatten, Model
 from worker.adapters import adapter_names, load_adapter
 from worker.adapters.base import Block, FrameworkAdapter, Trainer
@@ -126,8 +127,6 @@ def _softmax(x: np.ndarray) -> np.ndarray:
 ACTIVATIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "linear": lambda x: x,
     "relu": lambda x: np.maximum(x, 0),
-    "leaky_relu": lambda x: np.where(x < 0, 0.2 * x, x),
-    "elu": lambda x: np.where(x < 0, _expm1_below(x), x),
     "selu": lambda x: 1.0507009873554805 * np.where(x < 0, 1.6732632423543772 * _expm1_below(x), x),
     "gelu": lambda x: 0.5 * x * (1 + _ERF(x / np.sqrt(2))),
     "gelu_tanh": lambda x: 0.5 * x * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3))),
@@ -139,6 +138,17 @@ ACTIVATIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "softmax": _softmax,
     "mish": lambda x: x * np.tanh(np.logaddexp(0, x)),
 }
+
+
+def activated(activation: Activation, x: np.ndarray) -> np.ndarray:
+    """The function of x."""
+    match activation:
+        case LeakyRelu(negative_slope=slope):
+            return np.where(x < 0, slope * x, x)
+        case Elu(alpha=alpha):
+            return np.where(x < 0, alpha * _expm1_below(x), x)
+        case _:
+            return ACTIVATIONS[activation.type](x)
 
 
 class Reference:
@@ -157,11 +167,11 @@ class Reference:
             match layer:
                 case Dense():
                     x = x @ weights[f"{path}.kernel"] + weights.get(f"{path}.bias", 0)
-                    x = ACTIVATIONS[layer.activation](x)
+                    x = activated(layer.activation, x)
                 case Flatten():
                     x = x.reshape(len(x), -1)
                 case ActivationLayer():
-                    x = ACTIVATIONS[layer.activation](x)
+                    x = activated(layer.activation, x)
                 case Dropout() if masks is not None and layer.rate > 0:
                     x = x * masks[path]
         return x

@@ -17,6 +17,7 @@ ACTIVATIONS = (
     "linear", "relu", "leaky_relu", "elu", "selu", "gelu", "gelu_tanh", "silu", "softplus",
     "softsign", "tanh", "sigmoid", "softmax", "mish",
 )  # fmt: skip
+SET = ({"type": "leaky_relu", "negative_slope": 0.01}, {"type": "elu", "alpha": 0.4})
 LOSSES: dict[str, dict[str, Any]] = {
     "mse": {},
     "mae": {},
@@ -33,7 +34,15 @@ LOSSES: dict[str, dict[str, Any]] = {
     "categorical_crossentropy weighted": {"class_weights": [0.5, 3.0]},
     "categorical_crossentropy weighted and smoothed": {"class_weights": [2.0, 0.0], "label_smoothing": 0.1},
 }
-AT_ZERO = {"relu": 0.0, "leaky_relu": 0.2, "elu": 1.0, "selu": 1.0507009873554805, "softsign": 1.0}
+AT_ZERO: list[tuple[Any, float]] = [
+    ("relu", 0.0),
+    ("leaky_relu", 0.2),
+    (SET[0], 0.01),
+    ("elu", 1.0),
+    (SET[1], 1.0),
+    ("selu", 1.0507009873554805),
+    ("softsign", 1.0),
+]
 """Gradients where the formula has a corner; elsewhere there is only one answer."""
 
 
@@ -57,8 +66,8 @@ def check_against_reference(kit: Any, job: Job, block: Block, **sizes: Any) -> N
         np.testing.assert_allclose(update[name], gradient, rtol=1e-7, atol=1e-8)
 
 
-@pytest.mark.parametrize("activation", ACTIVATIONS)
-def test_an_activation_and_its_gradient_follow_the_formula(activation: str, kit: Any) -> None:
+@pytest.mark.parametrize("activation", [*ACTIVATIONS, *SET])
+def test_an_activation_and_its_gradient_follow_the_formula(activation: Any, kit: Any) -> None:
     job = kit.job(
         layers=[{"type": "dense", "units": 4, "activation": activation}, {"type": "dense", "units": 2}]
     )
@@ -125,8 +134,8 @@ def test_flatten_joins_the_axes_last_fastest_and_dense_works_on_the_last(kit: An
     check_against_reference(kit, job, kit.block(1, rate=1.0))
 
 
-@pytest.mark.parametrize(("activation", "slope"), AT_ZERO.items())
-def test_the_gradient_at_a_corner_is_the_pinned_one(activation: str, slope: float, kit: Any) -> None:
+@pytest.mark.parametrize(("activation", "slope"), AT_ZERO)
+def test_the_gradient_at_a_corner_is_the_pinned_one(activation: Any, slope: float, kit: Any) -> None:
     job = kit.job(
         layers=[{"type": "dense", "units": 1, "activation": activation}],
         loss={"type": "mse", "reduction": "sum"},

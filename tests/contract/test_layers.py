@@ -16,6 +16,7 @@ import pytest
 from shared.layer_shapes import output_shape
 from shared.shapes import layer_shapes, model_weights, output_units
 from shared.spec import Job
+from shared.spec.activations import LINEAR
 from shared.spec.layers.convolution import pair
 from shared.spec.layers.recurrent import Gru
 from worker.adapters.base import Block
@@ -185,7 +186,7 @@ def numpy_outputs(job: Job, weights: Weights, x: np.ndarray) -> np.ndarray:
         path = job.model.layer_path(index)
         own = {n.removeprefix(f"{path}."): a for n, a in weights.items() if n.startswith(f"{path}.")}
         x = MERGES[layer.type](taken) if layer.type in MERGES else FORMULAS[layer.type](layer, own, taken[0])
-        if layer.type != "simple_rnn" and getattr(layer, "activation", "linear") == "tanh":
+        if layer.type != "simple_rnn" and getattr(layer, "activation", LINEAR).type == "tanh":
             x = np.tanh(x)
         outputs.append(x)
     return x

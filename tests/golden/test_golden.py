@@ -61,8 +61,9 @@ def test_the_defaults_of_version_1_are_what_they_were() -> None:
         "shuffle_seed": None, "epoch_loss": "per_sample",
     }  # fmt: skip
     assert experiment.model.layers[0].model_dump() == {
-        "type": "dense", "name": None, "inputs": None, "units": 3, "activation": "linear", "use_bias": True,
-        "kernel_initializer": {"type": "glorot_uniform"}, "bias_initializer": {"type": "zeros"},
+        "type": "dense", "name": None, "inputs": None, "units": 3, "activation": {"type": "linear"},
+        "use_bias": True, "kernel_initializer": {"type": "glorot_uniform"},
+        "bias_initializer": {"type": "zeros"},
     }  # fmt: skip
     assert (experiment.precision, experiment.execution, experiment.device, experiment.seeds) == (
         "float32", "auto", "auto", 1,

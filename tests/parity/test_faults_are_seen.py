@@ -78,6 +78,10 @@ FAULTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {"loss": CATEGORICAL | {"class_weights": [1 / 3, 2 / 3, 2.0]}, "task": "multiclass"},
     ),
     "tanh for the error function in GELU": ({"activation": "gelu"}, {"activation": "gelu_tanh"}),
+    "PyTorch's slope for Keras's leaky_relu": (
+        {"activation": "leaky_relu"},
+        {"activation": {"type": "leaky_relu", "negative_slope": 0.01}},
+    ),
     "other dropout masks": ({"layers": DROPPING}, {"layers": DROPPING, "mask_seed": 4}),
 }
 

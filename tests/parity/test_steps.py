@@ -83,6 +83,10 @@ LAST_AXIS = [
 CHANGES: dict[str, dict[str, Any]] = (
     {f"activation {name}": {"activation": name} for name in ACTIVATIONS}
     | {
+        "activation leaky_relu 0.01": {"activation": {"type": "leaky_relu", "negative_slope": 0.01}},
+        "activation elu 0.4": {"activation": {"type": "elu", "alpha": 0.4}},
+    }
+    | {
         f"loss {name} {reduction}": {
             "loss": {"type": name, "reduction": reduction},
             "task": task,

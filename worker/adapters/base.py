@@ -7,7 +7,7 @@ rule and runs blocks of steps. Every adapter folder `<name>_adapter/` has the sa
     adapter.py      the FrameworkAdapter, exported as `ADAPTER`; devices, versions, flags, errors
     model.py        the layers one after another; the weights' names
     layers.py       each layer as the framework's own, and how its weights lie there
-    activations.py  the activation functions below
+    activations.py  the formulas of `shared.spec.activations`
     losses.py       the formulas of `shared.spec.loss`
     optimizers.py   the formulas of `shared.spec.optimizer`, one operation at a time
     training.py     the Trainer: the compiled or eager loop over a block
@@ -18,15 +18,8 @@ Nothing outside an adapter's folder names its framework, and only these folders 
 
 Weight names and layouts are Keras's, as `shared.shapes.model_weights` lists them: `<layer path>.kernel`,
 `<layer path>.bias` and so on, with `Model.layer_path(index)` as the layer path. Samples have their
-channels last. An adapter converts where its framework differs. Activation formulas:
-
-    linear x; relu max(x, 0), gradient 0 at 0; leaky_relu x or 0.2·x below 0; elu x or exp(x) − 1 below 0
-    selu 1.0507009873554805·(x or 1.6732632423543772·(exp(x) − 1) below 0)
-    gelu ½x(1 + erf(x/√2)); gelu_tanh ½x(1 + tanh(√(2/π)(x + 0.044715x³))); silu x·sigmoid(x)
-    softplus log(1 + exp(x)); softsign x/(1 + |x|); tanh; sigmoid 1/(1 + exp(−x))
-    softmax over the last axis; mish x·tanh(softplus(x))
-
-At exactly 0 the gradients are those of leaky_relu 0.2, elu 1, selu 1.0507…; of |x| in a loss, 0.
+channels last. An adapter converts where its framework differs. At exactly 0 the gradient of |x| in a
+loss is 0.
 """
 
 from __future__ import annotations

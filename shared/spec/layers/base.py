@@ -1,19 +1,11 @@
-"""What all layers share: a name, and the activation functions."""
+"""What all layers share: a name, and where their input comes from."""
 
 from __future__ import annotations
-
-from typing import Literal
 
 from pydantic import Field
 
 from shared.frozen import Frozen
 from shared.spec.fields import Many
-
-Activation = Literal[
-    "linear", "relu", "leaky_relu", "elu", "selu", "gelu", "gelu_tanh", "silu", "softplus",
-    "softsign", "tanh", "sigmoid", "softmax", "mish",
-]  # fmt: skip
-"""Formulas as in `worker.adapters.base`; leaky_relu has slope 0.2, elu alpha 1."""
 
 
 class BaseLayer(Frozen):

@@ -6,9 +6,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
+from shared.spec.activations import LINEAR, Activation
 from shared.spec.fields import Count, DataSeed, Fraction, Many
 from shared.spec.initializers import FanScaled, Initializer, Zeros
-from shared.spec.layers.base import Activation, BaseLayer
+from shared.spec.layers.base import BaseLayer
 
 
 class Dense(BaseLayer):
@@ -16,7 +17,7 @@ class Dense(BaseLayer):
 
     type: Literal["dense"]
     units: Count
-    activation: Activation = "linear"
+    activation: Activation = LINEAR
     use_bias: bool = True
     kernel_initializer: Initializer = FanScaled(type="glorot_uniform")
     bias_initializer: Initializer = Zeros(type="zeros")

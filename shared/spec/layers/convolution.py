@@ -16,9 +16,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from shared.spec.activations import LINEAR, Activation
 from shared.spec.fields import Count, Many
 from shared.spec.initializers import FanScaled, Initializer, Zeros
-from shared.spec.layers.base import Activation, BaseLayer
+from shared.spec.layers.base import BaseLayer
 
 Pair = Count | Annotated[Many[Count], Field(min_length=2, max_length=2)]
 """(vertical, horizontal), or one number for both."""
@@ -33,7 +34,7 @@ def pair(value: int | tuple[int, ...]) -> tuple[int, int]:
 class _Convolution(BaseLayer):
     padding: Padding = "valid"
     """Where windows may stand: inside, or so that none of the input is left out."""
-    activation: Activation = "linear"
+    activation: Activation = LINEAR
     use_bias: bool = True
     kernel_initializer: Initializer = FanScaled(type="glorot_uniform")
     bias_initializer: Initializer = Zeros(type="zeros")

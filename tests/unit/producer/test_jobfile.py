@@ -143,7 +143,16 @@ def test_a_list_of_a_million_wrong_numbers_is_one_problem(read: Read) -> None:
         (["training.epochs=7"], "training.epochs", 7),
         (["optimizer.learning_rate=1e-3"], "optimizer.learning_rate", 0.001),
         (["loss.reduction=sum"], "loss.reduction", "sum"),
-        (["model.layers.out.units=1", "model.layers.0.activation=tanh"], "model.layers.0.activation", "tanh"),
+        (
+            ["model.layers.out.units=1", "model.layers.0.activation=tanh"],
+            "model.layers.0.activation.type",
+            "tanh",
+        ),
+        (
+            ["model.layers.0.activation=leaky_relu", "model.layers.0.activation.negative_slope=0.01"],
+            "model.layers.0.activation.negative_slope",
+            0.01,
+        ),
         (["training.early_stopping.monitor=loss"], "training.early_stopping.monitor", "loss"),
         (["seeds=[3, 4]"], "seeds", (3, 4)),
         (["data.x.0=9.5"], "data.x.0", 9.5),

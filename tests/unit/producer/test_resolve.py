@@ -102,5 +102,5 @@ def test_layers_are_compared_one_by_one_and_lists_of_numbers_as_a_whole(read: Re
     overrides = "{torch: {model.layers.0.activation: relu, data.x.0: 9}}"
     differences = setting_differences(resolve(read(f"overrides={overrides}").experiment))
 
-    assert [d.path for d in differences] == ["data.x", "model.layers.0.activation"]
+    assert [d.path for d in differences] == ["data.x", "model.layers.0.activation.type"]
     assert differences[0].values["torch"] == [9.0, 2.0, 3.0, 4.0]

@@ -51,7 +51,7 @@ class NumpyTrainer(Trainer):
 
     def __init__(self, job: Job, *, weights: Weights, x: Floats, y: NDArray[Any], compiles: bool) -> None:
         *before, dense = job.model.layers
-        if not isinstance(dense, Dense) or dense.activation != "linear" or job.loss.type != "mse":
+        if not isinstance(dense, Dense) or dense.activation.type != "linear" or job.loss.type != "mse":
             raise NotLinearError("only a linear model with mse")
         if not all(isinstance(layer, Dropout | Flatten) for layer in before):
             raise NotLinearError("only one dense layer")

@@ -1,4 +1,4 @@
-"""The activation functions of `worker.adapters.base` in TensorFlow operations.
+"""The activation functions of `shared.spec.activations` in TensorFlow operations.
 
 Those whose constants TensorFlow would pass through float32 (leaky ReLU's slope, GELU's √2), or whose
 exp(x) − 1 loses digits near 0 (ELU, SELU), are written out.
@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import tensorflow as tf
+
+from shared.spec.activations import Activation, Elu, LeakyRelu
 
 Tensor = Any
 
@@ -19,18 +22,17 @@ def _constant(value: float, x: Tensor) -> Tensor:
     return tf.constant(value, x.dtype)
 
 
-def _leaky_relu(x: Tensor) -> Tensor:
-    return tf.where(x > 0, x, _constant(0.2, x) * x)
+def _leaky_relu(x: Tensor, *, slope: float) -> Tensor:
+    return tf.where(x > 0, x, _constant(slope, x) * x)
 
 
-def _elu(x: Tensor) -> Tensor:
+def _elu(x: Tensor, *, alpha: float) -> Tensor:
     # minimum keeps the branch not taken finite, so that its gradient is 0 and not NaN
-    return tf.where(x < 0, tf.math.expm1(tf.minimum(x, _constant(0.0, x))), x)
+    return tf.where(x < 0, _constant(alpha, x) * tf.math.expm1(tf.minimum(x, _constant(0.0, x))), x)
 
 
 def _selu(x: Tensor) -> Tensor:
-    below = _constant(1.6732632423543772, x) * tf.math.expm1(tf.minimum(x, _constant(0.0, x)))
-    return _constant(1.0507009873554805, x) * tf.where(x < 0, below, x)
+    return _constant(1.0507009873554805, x) * _elu(x, alpha=1.6732632423543772)
 
 
 def _gelu(x: Tensor) -> Tensor:
@@ -47,11 +49,20 @@ def _mish(x: Tensor) -> Tensor:
     return x * tf.tanh(tf.nn.softplus(x))
 
 
-ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+def activation_function(activation: Activation) -> Callable[[Tensor], Tensor]:
+    """The function with its settings."""
+    match activation:
+        case LeakyRelu(negative_slope=slope):
+            return partial(_leaky_relu, slope=slope)
+        case Elu(alpha=alpha):
+            return partial(_elu, alpha=alpha)
+        case _:
+            return PLAIN[activation.type]
+
+
+PLAIN: dict[str, Callable[[Tensor], Tensor]] = {
     "linear": tf.identity,
     "relu": tf.nn.relu,
-    "leaky_relu": _leaky_relu,
-    "elu": _elu,
     "selu": _selu,
     "gelu": _gelu,
     "gelu_tanh": _gelu_tanh,

@@ -20,7 +20,7 @@ from shared.spec.layers.pooling import (
     MaxPooling2D,
 )
 from shared.spec.layers.recurrent import Bidirectional, Embedding, Gru, Lstm, SimpleRnn
-from worker.adapters.tensorflow_adapter.activations import ACTIVATIONS
+from worker.adapters.tensorflow_adapter.activations import PLAIN, activation_function
 from worker.adapters.tensorflow_adapter.convolution import channels_first, convolution, pooling
 from worker.adapters.tensorflow_adapter.normalization import UnbiasedBatchNormalization
 
@@ -51,7 +51,7 @@ def keras_layer(  # noqa: PLR0911, PLR0912 -- one a layer type
         case Reshape():
             return keras.layers.Reshape(layer.target_shape, dtype=precision)
         case ActivationLayer():
-            return keras.layers.Activation(ACTIVATIONS[layer.activation], dtype=precision)
+            return keras.layers.Activation(activation_function(layer.activation), dtype=precision)
         case Dropout():
             return None
         case Conv1D() | Conv2D():
@@ -92,7 +92,7 @@ def _recurrent(layer: SimpleRnn | Lstm | Gru, precision: str, *, initializers: b
     }
     match layer:
         case SimpleRnn():
-            return keras.layers.SimpleRNN(activation=ACTIVATIONS[layer.activation], **common)
+            return keras.layers.SimpleRNN(activation=PLAIN[layer.activation], **common)
         case Lstm():
             return keras.layers.LSTM(**common)
         case Gru():
@@ -100,5 +100,5 @@ def _recurrent(layer: SimpleRnn | Lstm | Gru, precision: str, *, initializers: b
 
 
 def _affine(layer: Dense | Conv1D | Conv2D) -> dict[str, Any]:
-    activation = ACTIVATIONS[layer.activation] if layer.activation != "linear" else None
+    activation = activation_function(layer.activation) if layer.activation.type != "linear" else None
     return {"activation": activation, "use_bias": layer.use_bias}

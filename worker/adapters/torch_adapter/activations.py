@@ -1,4 +1,4 @@
-"""The activation functions of `worker.adapters.base` in PyTorch."""
+"""The activation functions of `shared.spec.activations` in PyTorch."""
 
 from __future__ import annotations
 
@@ -9,25 +9,39 @@ from typing import Any
 import torch
 import torch.nn.functional as F  # noqa: N812 -- PyTorch's own name for it
 
+from shared.spec.activations import Activation, Elu, LeakyRelu
+
 Tensor = Any
 
 
-def _selu(x: Tensor) -> Tensor:
-    # torch.selu has the gradient 1.758 at exactly 0, where the pinned formula has 1.051;
+def _elu(x: Tensor, *, alpha: float) -> Tensor:
+    # F.elu has the gradient alpha at exactly 0, and torch.selu 1.758, where the formulas have 1 and 1.051;
     # clamp keeps the branch not taken finite, so that its gradient is 0 and not NaN
-    below = 1.6732632423543772 * torch.expm1(x.clamp(max=0.0))
-    return 1.0507009873554805 * torch.where(x < 0, below, x)
+    return torch.where(x < 0, alpha * torch.expm1(x.clamp(max=0.0)), x)
+
+
+def _selu(x: Tensor) -> Tensor:
+    return 1.0507009873554805 * _elu(x, alpha=1.6732632423543772)
 
 
 def _identity(x: Tensor) -> Tensor:
     return x
 
 
-ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+def activation_function(activation: Activation) -> Callable[[Tensor], Tensor]:
+    """The function with its settings."""
+    match activation:
+        case LeakyRelu(negative_slope=slope):
+            return partial(F.leaky_relu, negative_slope=slope)
+        case Elu(alpha=alpha):
+            return partial(_elu, alpha=alpha)
+        case _:
+            return PLAIN[activation.type]
+
+
+PLAIN: dict[str, Callable[[Tensor], Tensor]] = {
     "linear": _identity,
     "relu": torch.relu,
-    "leaky_relu": partial(F.leaky_relu, negative_slope=0.2),
-    "elu": F.elu,
     "selu": _selu,
     "gelu": F.gelu,
     "gelu_tanh": partial(F.gelu, approximate="tanh"),

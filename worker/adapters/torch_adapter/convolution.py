@@ -15,7 +15,7 @@ from torch import nn
 from shared.spec.layers.convolution import Conv1D, Conv2D, pair
 from shared.spec.layers.pooling import AveragePooling1D, AveragePooling2D, MaxPooling1D, MaxPooling2D
 from worker.adapters.shapes import window_padding
-from worker.adapters.torch_adapter.activations import ACTIVATIONS
+from worker.adapters.torch_adapter.activations import activation_function
 from worker.adapters.torch_adapter.stored import affine_stored, maker
 
 Tensor = Any
@@ -37,7 +37,7 @@ class Convolution(nn.Module):  # type: ignore[misc]
             shape[-1], layer.filters, window, stride=strides, bias=layer.use_bias, **where
         )
         self._padding = _last_first(window_padding(layer.padding, shape[:-1], window, strides))
-        self._activation = ACTIVATIONS[layer.activation]
+        self._activation = activation_function(layer.activation)
         # Keras's (…, channels, filters) is PyTorch's (filters, channels, …)
         self.stored = affine_stored(self.convolution, *((2, 1, 0) if one_axis else (3, 2, 0, 1)))
 

@@ -23,7 +23,7 @@ from shared.spec.layers.pooling import (
     MaxPooling2D,
 )
 from shared.spec.layers.recurrent import Bidirectional, Embedding, Gru, Lstm, SimpleRnn
-from worker.adapters.torch_adapter.activations import ACTIVATIONS
+from worker.adapters.torch_adapter.activations import activation_function
 from worker.adapters.torch_adapter.convolution import Convolution, GlobalAverage, GlobalMax, Pool
 from worker.adapters.torch_adapter.normalization import BatchNormalization, LayerNormalization
 from worker.adapters.torch_adapter.recurrent import Recurrent
@@ -49,7 +49,7 @@ def torch_layer(  # noqa: PLR0911, PLR0912 -- one a layer type
         case Reshape():
             return Reshaped(layer, shape)
         case ActivationLayer():
-            return Activation(layer.activation)
+            return Activation(layer)
         case Dropout():
             return nn.Identity()
         case Conv1D() | Conv2D():
@@ -82,7 +82,7 @@ class DenseModule(nn.Module):  # type: ignore[misc]
         super().__init__()
         make = maker(nn.Linear, initializers=initializers)
         self.linear = make(shape[-1], layer.units, bias=layer.use_bias, **where)
-        self._activation = ACTIVATIONS[layer.activation]
+        self._activation = activation_function(layer.activation)
         self.stored = affine_stored(self.linear, 1, 0)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -131,9 +131,9 @@ class Concatenation(nn.Module):  # type: ignore[misc]
 class Activation(nn.Module):  # type: ignore[misc]
     """An activation function as a module."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, layer: ActivationLayer) -> None:
         super().__init__()
-        self._function = ACTIVATIONS[name]
+        self._function = activation_function(layer.activation)
 
     def forward(self, x: Tensor) -> Tensor:
         """The function of x."""
