@@ -32,6 +32,7 @@ class TensorFlowAdapter(FrameworkAdapter):
     def __init__(self) -> None:
         self._device = "/CPU:0"
         self._device_name = "cpu"
+        self._programs: Any = None
 
     def start(self, *, device: Literal["cpu", "cuda"], threads: int) -> None:
         """Import TensorFlow, pick the device and pin what changes numbers."""
@@ -61,6 +62,9 @@ class TensorFlowAdapter(FrameworkAdapter):
         # The graph optimizer regroups products and turns quotients into products; the formulas are
         # pinned operation by operation, so the graph is run as it was written.
         tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+        from worker.adapters.tensorflow_adapter.programs import Programs
+
+        self._programs = Programs()
         warm_up(self)
 
     def describe(self) -> Description:
@@ -99,13 +103,12 @@ class TensorFlowAdapter(FrameworkAdapter):
         """A Trainer with everything on the device."""
         import tensorflow as tf
 
-        from worker.adapters.tensorflow_adapter.program import Program, Samples
+        from worker.adapters.tensorflow_adapter.program import Samples
         from worker.adapters.tensorflow_adapter.training import TensorFlowTrainer
 
         check_inputs(input_shape, x)
         with tf.device(self._device):
-            targets = tf.TensorSpec([None, *y.shape[1:]], y.dtype)
-            program = Program(job, input_shape=input_shape, targets=targets)
+            program = self._programs.program(job, input_shape=input_shape, y=y)
         check_targets(program.network.output_shape, y)
         program.network.check(weights)
         return TensorFlowTrainer(

@@ -22,7 +22,6 @@ class TensorFlowTrainer(Trainer):
         self._job = job
         self._program = program
         self._device = device
-        self.compiles = program.compiled
         self.execution = "compiled (tf.function)" if program.compiled else "eager"
         with tf.device(device):
             self._samples = Samples(*map(tf.constant, samples))
@@ -31,6 +30,11 @@ class TensorFlowTrainer(Trainer):
                 name: tf.constant(value, job.precision)
                 for name, value in fixed_constants(job.optimizer).items()
             }
+
+    @property
+    def compiles(self) -> bool:  # type: ignore[override]
+        """Whether the next block traces the program, which no training has done before."""
+        return self._program.compiled and self._program.block.experimental_get_tracing_count() == 0
 
     def train(self, block: Block) -> NDArray[np.float64]:
         """Run the block's updates (see `Trainer.train`)."""

@@ -1,0 +1,43 @@
+"""The programs that a warm worker keeps, by the structure of the jobs that they serve."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Any
+
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from shared.spec import Job
+from worker.adapters.tensorflow_adapter.program import Program
+from worker.constants import structure
+
+MOST_PROGRAMS = 16
+"""Each holds its graph and, once, zeros in the place of the weights."""
+_VALUES = {"name", "data", "training", "initial_weights", "metrics", "predict", "optimizer"}
+"""The parts of a job that a program does not depend on; what is added to a job later is structure."""
+
+
+class Programs:
+    """The programs used last. Jobs that differ in numbers, seeds, samples or epochs share one."""
+
+    def __init__(self, most: int = MOST_PROGRAMS) -> None:
+        self._most = most
+        self._kept: OrderedDict[tuple[Any, ...], Program] = OrderedDict()
+
+    def program(self, job: Job, *, input_shape: tuple[int, ...], y: NDArray[Any]) -> Program:
+        """The program for a job on samples of this shape and targets like y (n, …), new or kept."""
+        key = (
+            job.model_dump_json(exclude=_VALUES),
+            structure(job.optimizer).model_dump_json(),
+            input_shape,
+            y.dtype.name,
+            y.shape[1:],
+        )
+        if key not in self._kept:
+            targets = tf.TensorSpec([None, *y.shape[1:]], y.dtype)
+            self._kept[key] = Program(job, input_shape=input_shape, targets=targets)
+        self._kept.move_to_end(key)
+        if len(self._kept) > self._most:
+            self._kept.popitem(last=False)
+        return self._kept[key]
