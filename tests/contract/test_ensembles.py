@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from shared.shapes import model_weights
 from shared.spec import Job
 from worker.adapters.base import Block, EnsembleBlock, EnsembleTrainer
 from worker.adapters.errors import UnsupportedError
@@ -42,6 +43,8 @@ class Trial:
     def __init__(self, kit: Any, jobs: list[Job], *, input_shape: tuple[int, ...] = (3,)) -> None:
         self.jobs = jobs
         self.problems = [kit.problem(jobs[0], input_shape=input_shape, seed=m) for m in range(len(jobs))]
+        for seed, (x, _, weights) in enumerate(self.problems):
+            fill(jobs[0], weights, x, seed)
         self.x, self.y, first = self.problems[0]
         self._kit = kit
         stacked = {name: np.stack([p[2][name] for p in self.problems]) for name in first}
@@ -62,6 +65,18 @@ class Trial:
             x=self.x,
             y=self.y,
         )
+
+
+def fill(job: Job, weights: dict[str, np.ndarray], x: np.ndarray, seed: int) -> None:
+    """Put in what the problem lacks: weights of other layers than dense ones, indices to embed."""
+    draw = np.random.default_rng(seed)
+    for place in model_weights(job.model, x.shape[1:]):
+        values = np.abs(draw.standard_normal(place.tensor.shape)) + 0.1
+        weights.setdefault(place.name, values.astype(job.precision))
+        if weights[place.name].shape != place.tensor.shape:
+            weights[place.name] = values.astype(job.precision)
+    if job.model.layers[0].type == "embedding":
+        x[...] = np.abs(x * 10) // 1 % 4
 
 
 def trial_of(kit: Any, jobs: list[Job], **more: Any) -> Trial:
@@ -171,3 +186,33 @@ def test_an_ensemble_s_numbers_do_not_depend_on_how_steps_are_cut(kit: Any) -> N
         for a, b in ((0, 1), (1, 8), (8, STEPS))
     ]
     np.testing.assert_allclose(np.concatenate(pieces, axis=1), losses, rtol=1e-13)
+
+
+# no bias before a batch_norm: its gradient is 0 but for rounding, which Adam would blow up
+LAYER_KINDS: dict[str, tuple[tuple[int, ...], list[dict[str, Any]]]] = {
+    "batch_norm": ((3,), [{"type": "dense", "units": 4, "use_bias": False}, {"type": "batch_norm"}]),
+    "layer_norm": ((3,), [{"type": "layer_norm"}]),
+    "conv2d": (
+        (6, 6, 2),
+        [{"type": "conv2d", "filters": 3, "kernel_size": 3, "padding": "same", "use_bias": False},
+         {"type": "batch_norm"},
+         {"type": "max_pooling2d", "pool_size": 2}, {"type": "average_pooling2d", "pool_size": 2},
+         {"type": "flatten"}],
+    ),
+    "conv1d": (
+        (7, 2),
+        [{"type": "conv1d", "filters": 3, "kernel_size": 3, "strides": 2, "activation": "relu"},
+         {"type": "max_pooling1d", "pool_size": 2}, {"type": "global_max_pooling"}],
+    ),
+    "embedding": ((5,), [{"type": "embedding", "input_dim": 4, "output_dim": 3}, {"type": "flatten"}]),
+    "simple_rnn": ((4, 3), [{"type": "simple_rnn", "units": 3}]),
+    "lstm": ((4, 3), [{"type": "lstm", "units": 3}]),
+    "gru": ((4, 3), [{"type": "bidirectional", "layer": {"type": "gru", "units": 3}}]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LAYER_KINDS)
+def test_members_with_layers_of_every_kind_train_as_alone(name: str, kit: Any) -> None:
+    shape, layers = LAYER_KINDS[name]
+    jobs = [kit.job(layers=[*layers, {"type": "dense", "units": 2}], optimizer={"type": "adam"})] * MEMBERS
+    check_members(trial_of(kit, jobs, input_shape=shape), block_of(jobs))

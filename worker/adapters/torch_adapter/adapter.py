@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shared.result import Reason
-from shared.spec import Job
-from worker.adapters.base import Description, Floats, FrameworkAdapter, Observer, Trainer, Weights
+from shared.spec import Job, Optimizer
+from worker.adapters.base import (
+    Description,
+    EnsembleTrainer,
+    Floats,
+    FrameworkAdapter,
+    Observer,
+    Trainer,
+    Weights,
+)
 from worker.adapters.errors import BadShapeError, UnsupportedError
 from worker.adapters.warm import warm_up
 
@@ -101,6 +110,31 @@ class TorchAdapter(FrameworkAdapter):
         )
         network.load(weights)
         return TorchTrainer(job, network=network, x=x, y=y, device=self._device)
+
+    def build_ensemble(  # noqa: PLR0913 - as `build`, and the members' optimizers
+        self,
+        job: Job,
+        *,
+        optimizers: Sequence[Optimizer],
+        input_shape: tuple[int, ...],
+        weights: Weights,
+        x: Floats,
+        y: NDArray[Any],
+    ) -> EnsembleTrainer:
+        """The members side by side under torch.vmap."""
+        import torch
+
+        from worker.adapters.torch_adapter.ensemble import TorchEnsemble
+        from worker.adapters.torch_adapter.model import Network
+
+        network = Network(
+            job.model,
+            input_shape=input_shape,
+            dtype=getattr(torch, job.precision),
+            device=self._device,
+            initializers=False,
+        )
+        return TorchEnsemble(job, optimizers, network=network, weights=weights, x=x, y=y)
 
     def observer(self, job: Job, *, input_shape: tuple[int, ...]) -> Observer:
         """An Observer on the device."""

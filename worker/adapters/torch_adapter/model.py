@@ -30,9 +30,9 @@ class Network(nn.Module):  # type: ignore[misc]
     ) -> None:
         """Build every layer; `initializers` false leaves the weights as they lie, to be loaded."""
         super().__init__()
-        self._dtype, self._device = dtype, device
+        self._dtype, self.device = dtype, device
         self._dropped: dict[int, str] = {}
-        self._stored: dict[str, Stored] = {}
+        self.stored: dict[str, Stored] = {}
         modules: list[Any] = []
         shapes = layer_shapes(model, input_shape)
         self.sources = [model.sources(index) for index in range(len(model.layers))]
@@ -40,7 +40,7 @@ class Network(nn.Module):  # type: ignore[misc]
             path, shape = model.layer_path(index), shapes[index]
             module = torch_layer(layer, shape, initializers=initializers, dtype=dtype, device=device)
             for name, place in getattr(module, "stored", {}).items():
-                self._stored[f"{path}.{name}"] = place
+                self.stored[f"{path}.{name}"] = place
             if isinstance(layer, Dropout) and layer.rate > 0:
                 self._dropped[index] = path
             modules.append(module)
@@ -68,13 +68,13 @@ class Network(nn.Module):  # type: ignore[misc]
         """Gradients by parameter as NumPy arrays, in names and layouts as `weights` has them."""
         return {
             name: place.to_keras(of[place.parameter]).contiguous().cpu().numpy()
-            for name, place in self._stored.items()
+            for name, place in self.stored.items()
             if place.parameter in of
         }
 
     def lay_out(self, layout: Layout) -> Tensor:
         """Move the parameters side by side into one tensor, and return it; a change there changes them."""
-        flat = torch.zeros(layout.size, dtype=self._dtype, device=self._device)
+        flat = torch.zeros(layout.size, dtype=self._dtype, device=self.device)
         for parameter, place in zip(self.parameters(), layout.shaped(flat), strict=True):
             place.copy_(parameter.detach())
             parameter.data = place
@@ -82,12 +82,12 @@ class Network(nn.Module):  # type: ignore[misc]
 
     def weights(self) -> Weights:
         """A copy of the weights, by name and in layouts of `worker.adapters.base`."""
-        return {name: place.read().contiguous().cpu().numpy().copy() for name, place in self._stored.items()}
+        return {name: place.read().contiguous().cpu().numpy().copy() for name, place in self.stored.items()}
 
     def load(self, weights: Weights) -> None:
         """Replace the weights; raises BadShapeError where they do not fit."""
-        check_weights({name: tuple(place.read().shape) for name, place in self._stored.items()}, weights)
-        for name, place in self._stored.items():
+        check_weights({name: tuple(place.read().shape) for name, place in self.stored.items()}, weights)
+        for name, place in self.stored.items():
             place.write(weights[name])
 
 

@@ -1,0 +1,165 @@
+"""The EnsembleTrainer: the forward pass of all members under torch.vmap, their updates side by side.
+
+The members' losses are summed before the backward pass: members share no weight, so each weight's
+gradient is that of its own member's loss. The optimizer's formulas go by element and take the members as
+a first axis.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from shared.spec import Job, Optimizer
+from worker.adapters.base import EnsembleBlock, EnsembleTrainer, Floats, Weights
+from worker.adapters.errors import UnsupportedError
+from worker.adapters.shapes import check_inputs, check_targets, check_weights
+from worker.adapters.torch_adapter.flat import Layout
+from worker.adapters.torch_adapter.losses import loss_function
+from worker.adapters.torch_adapter.model import Network
+from worker.adapters.torch_adapter.optimizers import update
+from worker.adapters.torch_adapter.recurrent import Recurrent
+from worker.constants import structure
+from worker.member_constants import member_fixed_constants, member_slot_starts, member_update_constants
+
+Tensor = Any
+
+
+class TorchEnsemble(EnsembleTrainer):
+    """Weights, optimizer state and masks have the members as their first axis; samples are shared."""
+
+    def __init__(  # noqa: PLR0913 - as `FrameworkAdapter.build_ensemble`
+        self,
+        job: Job,
+        optimizers: Sequence[Optimizer],
+        *,
+        network: Network,
+        weights: Weights,
+        x: Floats,
+        y: NDArray[Any],
+    ) -> None:
+        check_inputs(network.input_shape, x)
+        check_targets(network.output_shape, y)
+        if any(isinstance(layer, Recurrent) for layer in network.layers):
+            raise UnsupportedError("PyTorch's fused recurrent layers cannot be vectorised over seeds")
+        self.members = len(optimizers)
+        self.execution = "vectorised (torch.vmap)"
+        self.compiles = False
+        self._optimizers = optimizers
+        self._structure = structure(optimizers[0])
+        self._dtype = getattr(torch, job.precision)
+        self._device = network.device
+        self._network = network
+        self._loss = loss_function(job.loss)
+        self._x, self._y = self._on_device(x), self._on_device(y)
+
+        parameters = dict(network.named_parameters())
+        self._layout = Layout.of([tuple(p.shape) for p in parameters.values()], self._dtype)
+        self._flat = self._zeros(self._layout.size)
+        pieces = self._layout.shaped(self._flat)
+        self._parameters = {
+            name: piece.detach().requires_grad_() for name, piece in zip(parameters, pieces, strict=True)
+        }
+        self._buffers = {name: self._zeros(*buffer.shape) for name, buffer in network.named_buffers()}
+        self._load(weights)
+
+        self._gradient = torch.zeros_like(self._flat)
+        self._gradients = self._layout.shaped(self._gradient)
+        starts = member_slot_starts(optimizers)
+        self._slots = {
+            name: self._column(start).expand_as(self._flat).clone() for name, start in starts.items()
+        }
+        fixed = member_fixed_constants(optimizers)
+        self._fixed = {name: self._column(values) for name, values in fixed.items()}
+
+    def _zeros(self, *shape: int) -> Tensor:
+        return torch.zeros(self.members, *shape, dtype=self._dtype, device=self._device)
+
+    def _on_device(self, array: NDArray[Any]) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(array)).to(self._device)
+
+    def _column(self, values: NDArray[np.float64]) -> Tensor:
+        """One number a member, to go over all its weights: (…, members, 1)."""
+        return torch.tensor(values, dtype=self._dtype, device=self._device).unsqueeze(-1)
+
+    def _places(self) -> dict[str, tuple[Tensor, Any]]:
+        """Where each weight's values are, for all members, and how it lies there."""
+        own = {id(tensor): name for name, tensor in self._network.named_parameters()}
+        own |= {id(tensor): name for name, tensor in self._network.named_buffers()}
+        stacked = self._parameters | self._buffers
+        return {
+            name: (stacked[own[id(place.parameter)]].detach(), place)
+            for name, place in self._network.stored.items()
+        }
+
+    def _load(self, weights: Weights) -> None:
+        shapes = {name: (self.members, *place.read().shape) for name, (_, place) in self._places().items()}
+        check_weights(shapes, weights)
+        for name, (values, place) in self._places().items():
+            values.copy_(torch.vmap(place.to_torch)(self._on_device(weights[name])))
+
+    def train(self, block: EnsembleBlock) -> NDArray[np.float64]:
+        """Run the block's updates (see `EnsembleTrainer.train`)."""
+        constants = member_update_constants(
+            self._optimizers, learning_rates=block.learning_rates, first_step=block.first_step
+        )
+        changing = {name: self._column(values.T).unbind() for name, values in constants.items()}
+        masks = {path: self._on_device(mask).unbind(1) for path, mask in block.masks.items()}
+        shared = block.indices.ndim == 2
+        losses = []
+        for i, rows in enumerate(self._on_device(block.indices).unbind(0 if shared else 1)):
+            loss = self._losses(rows, {path: steps[i] for path, steps in masks.items()}, shared=shared)
+            if self._parameters:
+                gradients = torch.autograd.grad(loss.sum(), tuple(self._parameters.values()))
+                torch._foreach_copy_(self._gradients, gradients)
+                update(
+                    self._structure,
+                    weights=self._flat,
+                    gradient=self._gradient,
+                    slots=self._slots,
+                    constants=self._fixed | {name: steps[i] for name, steps in changing.items()},
+                    pieces=self._layout.pieces,
+                )
+            losses.append(loss.detach())
+        return torch.stack(losses, dim=1).to("cpu", torch.float64).numpy()  # type: ignore[no-any-return]
+
+    def _losses(self, rows: Tensor, masks: Mapping[str, Tensor], *, shared: bool) -> Tensor:
+        """Each member's loss on its batch: (members,)."""
+        batched = None if shared else 0
+        x, y = (values[rows] for values in (self._x, self._y))
+        in_dims = (0, 0, batched, batched, 0)
+        return torch.vmap(self._member_loss, in_dims)(self._parameters, self._buffers, x, y, masks)
+
+    def _member_loss(
+        self,
+        parameters: Mapping[str, Tensor],
+        buffers: Mapping[str, Tensor],
+        x: Tensor,
+        y: Tensor,
+        masks: Mapping[str, Tensor],
+    ) -> Tensor:
+        return self._loss(self._called(parameters, buffers, x, masks), y)
+
+    def _called(
+        self, parameters: Mapping[str, Tensor], buffers: Mapping[str, Tensor], x: Tensor, masks: Any = None
+    ) -> Tensor:
+        return torch.func.functional_call(self._network, {**parameters, **buffers}, (x, masks))
+
+    def outputs(self, x: Floats) -> Floats:
+        """Every member's outputs in inference mode, of the same samples."""
+        check_inputs(self._network.input_shape, x)
+        with torch.no_grad():
+            members = torch.vmap(self._called, (0, 0, None))
+            outputs = members(self._parameters, self._buffers, self._on_device(x))
+        return outputs.cpu().numpy()  # type: ignore[no-any-return]
+
+    def weights(self) -> Weights:
+        """A copy of the members' weights, stacked."""
+        return {
+            name: torch.vmap(place.to_keras)(values).contiguous().cpu().numpy().copy()
+            for name, (values, place) in self._places().items()
+        }
