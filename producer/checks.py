@@ -14,13 +14,16 @@ from shared.shapes import Shape, layer_shapes, model_weights, parameter_count
 from shared.spec import Job
 from shared.spec.layers.basic import Reshape
 from shared.spec.layers.recurrent import Embedding
-from shared.spec.loss import CategoricalCrossentropy
+from shared.spec.loss import CategoricalCrossentropy, is_broadcast, takes_logits
 from shared.spec.metrics import fitting_metrics
 from shared.spec.model import ActivationLayer, Dense, Dropout, Flatten
 from shared.spec.schedule import ReduceOnPlateauSchedule
 
 MAX_PARAMETERS = 250_000_000
 """1 GB in float32; with Adam's moments and the gradients about four times as much."""
+
+MAX_BROADCAST = 5_000
+"""Samples of a batch, or of the validation, whose square is still a modest array."""
 
 _PROBABILITY_SLACK = 1e-5
 """How far from 1 a row of probabilities may sum: files hold them in float32."""
@@ -69,6 +72,7 @@ def _problems(run: PreparedRun) -> Iterator[Problem]:
         _indices,
         _targets,
         _class_weights,
+        _broadcasting,
         _parameters,
         _batches,
         _early_stopping,
@@ -183,6 +187,32 @@ def _class_weights(job: Job, data: PreparedData) -> Iterator[Problem]:
         )
 
 
+def _broadcasting(job: Job, data: PreparedData) -> Iterator[Problem]:
+    """Every output against every target of a batch: one of each a sample, and not too many of them."""
+    if not is_broadcast(job.loss):
+        return
+    outputs, columns = layer_shapes(job.model, data.input_shape)[-1][-1], data.train.y.shape[1]
+    largest = max(
+        job.training.batch_size or len(data.train.x), len(data.validation.x) if data.validation else 0
+    )
+    if max(outputs, columns) > 1:
+        yield Problem(
+            path="loss.targets",
+            value='"broadcast"',
+            message="is a mistake that can only be made with one output and one target column, and here "
+            f"{'is' if outputs == 1 else 'are'} {outputs} output{_s(outputs)} and {columns} "
+            f"column{_s(columns)}",
+            hint="targets: aligned",
+        )
+    elif largest > MAX_BROADCAST:
+        yield Problem(
+            path="loss.targets",
+            value='"broadcast"',
+            message=f"sets each of {largest:,} samples against each other, and at most {MAX_BROADCAST:,} fit",
+            hint="a smaller training.batch_size, and fewer validation samples",
+        )
+
+
 def _classes_are_known(data: PreparedData) -> bool:
     return bool(data.class_names)
 
@@ -292,7 +322,13 @@ def _advice(run: PreparedRun) -> Iterator[str]:
         (layer for layer in reversed(job.model.layers) if not isinstance(layer, Dropout | Flatten)), None
     )
     activation = last.activation.type if isinstance(last, Dense | ActivationLayer) else "linear"
-    logits = data.task != "regression" or job.loss.type == "kl_divergence"
+    logits = takes_logits(job.loss)
+    if data.task != "regression" and not logits and activation not in ("sigmoid", "softmax"):
+        wanted = "sigmoid" if job.loss.type == "binary_crossentropy" else "softmax"
+        yield (
+            f"loss.from_logits is false, so {job.loss.type} takes the outputs for probabilities, and clips "
+            f"what is none; end the model with activation: {wanted}, or leave from_logits out"
+        )
     if logits and activation in ("sigmoid", "softmax"):
         yield (
             f"{job.loss.type} takes logits and applies its own {activation}, so the {activation} at the end "

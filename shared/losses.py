@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from shared.spec import Loss
 from shared.spec.loss import (
+    PROBABILITY_MARGIN,
     BinaryCrossentropy,
     CategoricalCrossentropy,
     CosineSimilarity,
@@ -22,28 +23,82 @@ from shared.spec.loss import (
     MeanAbsoluteError,
     MeanSquaredError,
     Poisson,
+    is_broadcast,
+    is_by_row,
 )
 
 Floats = NDArray[np.floating[Any]]
 
 
-def loss_value(loss: Loss, outputs: Floats, targets: NDArray[Any]) -> float:
-    """The reduced loss. It may be NaN or infinite; the caller judges it."""
+def loss_value(
+    loss: Loss, outputs: Floats, targets: NDArray[Any], sample_weights: Floats | None = None
+) -> float:
+    """The reduced loss; `sample_weights` (n,). It may be NaN or infinite; the caller judges it."""
     with np.errstate(over="ignore", invalid="ignore", under="ignore"):
         elements = loss_elements(loss, outputs, targets)
-        return float(elements.sum() if loss.reduction == "sum" else elements.mean())
+        weights = element_weights(loss, targets, sample_weights)
+        counted = None if weights is None else np.broadcast_to(weights, elements.shape)
+        return _reduced(loss, elements, counted, _counted(loss, targets))
+
+
+def element_weights(
+    loss: Loss, targets: NDArray[Any], sample_weights: Floats | None
+) -> NDArray[np.float64] | None:
+    """What each element is multiplied by, of a shape that broadcasts to them; None for 1 everywhere."""
+    weights = None
+    if isinstance(loss, BinaryCrossentropy | CategoricalCrossentropy) and loss.class_weights is not None:
+        known = _counted(loss, targets)
+        classes = targets.astype(np.int64)
+        weights = np.asarray(loss.class_weights, np.float64)[classes if known is None else classes * known]
+    if sample_weights is not None:
+        own = sample_weights.astype(np.float64)
+        own = own if is_by_row(loss) else own[:, None]
+        weights = own if weights is None else weights * own
+    return weights
+
+
+def _counted(loss: Loss, targets: NDArray[Any]) -> NDArray[np.bool_] | None:
+    """Which elements count; None for all."""
+    if isinstance(loss, CategoricalCrossentropy) and loss.ignore_index is not None:
+        counted: NDArray[np.bool_] = targets != loss.ignore_index
+        return counted
+    return None
+
+
+def _reduced(
+    loss: Loss,
+    elements: NDArray[np.float64],
+    weights: NDArray[np.float64] | None,
+    counted: NDArray[np.bool_] | None,
+) -> float:
+    if weights is not None:
+        elements = elements * weights
+    number = float(elements.size)
+    if counted is not None:
+        elements = np.where(counted, elements, 0.0)
+        number = float(counted.sum())
+    if loss.reduction == "sum_of_means" and elements.ndim > 1:
+        return float(elements.mean(axis=-1).sum())
+    total = float(elements.sum())
+    if loss.reduction != "mean":
+        return total
+    if loss.weighting == "by_weights" and weights is not None:
+        number = float((weights if counted is None else np.where(counted, weights, 0.0)).sum())
+    return total / number if number > 0 else total
 
 
 def loss_elements(  # noqa: PLR0911 -- one return a formula
     loss: Loss, outputs: Floats, targets: NDArray[Any]
 ) -> NDArray[np.float64]:
-    """The loss before its reduction: (n, targets), or (n,) where it has one element a sample."""
+    """The loss before weights and reduction: (n, targets), (n,) for one a sample, (n, n) where broadcast."""
     o = outputs.astype(np.float64)
     if isinstance(loss, CategoricalCrossentropy):
         return _categorical_crossentropy(loss, o, targets)
     t = targets.astype(np.float64)
     if o.shape != t.shape:
         raise ValueError(f"outputs of shape {o.shape} and targets of shape {t.shape} do not fit")
+    if is_broadcast(loss):
+        t = t.T
     match loss:
         case MeanSquaredError():
             return np.square(o - t)
@@ -67,24 +122,23 @@ def loss_elements(  # noqa: PLR0911 -- one return a formula
             return -cosine
         case BinaryCrossentropy():
             smooth = t * (1.0 - loss.label_smoothing) + loss.label_smoothing / 2
-            elements = np.maximum(o, 0.0) - o * smooth + np.log1p(np.exp(-np.abs(o)))
-            return elements * _class_weights(loss)[t.astype(int)] if loss.class_weights else elements
+            if not loss.from_logits:
+                p = _clipped(o)
+                return -(smooth * np.log(p) + (1.0 - smooth) * np.log(1.0 - p))
+            return np.maximum(o, 0.0) - o * smooth + np.log1p(np.exp(-np.abs(o)))
 
 
 def _categorical_crossentropy(
     loss: CategoricalCrossentropy, o: NDArray[np.float64], classes: NDArray[Any]
 ) -> NDArray[np.float64]:
-    surprises = _surprises(o)
-    elements: NDArray[np.float64] = surprises[np.arange(len(o)), classes]
+    known = _counted(loss, classes)
+    surprises = _surprises(o) if loss.from_logits else _surprises_of_probabilities(o)
+    rows = np.arange(len(o))
+    elements: NDArray[np.float64] = surprises[rows, classes if known is None else classes * known]
     if loss.label_smoothing > 0:
         evenly = surprises.mean(axis=1)
         elements = (1.0 - loss.label_smoothing) * elements + loss.label_smoothing * evenly
-    return elements * _class_weights(loss)[classes] if loss.class_weights else elements
-
-
-def _class_weights(loss: BinaryCrossentropy | CategoricalCrossentropy) -> NDArray[np.float64]:
-    """The weight of each class, where the loss has them."""
-    return np.asarray(loss.class_weights, np.float64)
+    return elements
 
 
 def _surprises(o: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -92,3 +146,14 @@ def _surprises(o: NDArray[np.float64]) -> NDArray[np.float64]:
     highest = o.max(axis=-1, keepdims=True)
     surprises: NDArray[np.float64] = highest + np.log(np.exp(o - highest).sum(axis=-1, keepdims=True)) - o
     return surprises
+
+
+def _surprises_of_probabilities(o: NDArray[np.float64]) -> NDArray[np.float64]:
+    """log(Σ p) − log p over the last axis, p clipped."""
+    p = _clipped(o)
+    surprises: NDArray[np.float64] = np.log(p.sum(axis=-1, keepdims=True)) - np.log(p)
+    return surprises
+
+
+def _clipped(o: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.clip(o, PROBABILITY_MARGIN, 1.0 - PROBABILITY_MARGIN)

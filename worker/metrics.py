@@ -1,10 +1,12 @@
 """Metrics of a model's raw outputs in NumPy and float64; None where a metric is undefined.
 
-Outputs are (n, targets), logits for the cross-entropies; targets as in `shared.losses`.
+Outputs are (n, targets), for the cross-entropies logits, or probabilities with `from_logits: false`; targets
+as in `shared.losses`. Samples and classes count alike here, whatever their weight in the loss, as in
+Keras's `metrics`; samples whose target is `loss.ignore_index` are left out.
 
     mae, rmse    over all elements; of exp(o) for poisson and softmax(o) for kl_divergence, as is r2
     r2           1 − Σ(t − o)²/Σ(t − mean)², averaged over the targets; none for a constant target
-    accuracy     share of right classes; binary: of elements whose logit is above 0 just where t is 1
+    accuracy     share of right classes; binary: of elements where p > 0.5 (a logit above 0) just where t is 1
     f1           2TP/(2TP + FP + FN); binary: of class 1, averaged over the targets;
                  multiclass: averaged over the classes that occur in targets or predictions
     auc          share of (positive, negative) pairs in the right order, ties half; multiclass: each
@@ -35,9 +37,15 @@ def compute_metrics(
         return dict.fromkeys(names)
     o = outputs.astype(np.float64)
     if isinstance(loss, CategoricalCrossentropy):
-        return {name: _finite(_MULTICLASS, name, o, targets.astype(np.int64)) for name in names}
+        counted = np.full(len(o), True) if loss.ignore_index is None else targets != loss.ignore_index
+        if not counted.any():
+            return dict.fromkeys(names)
+        table = _MULTICLASS if loss.from_logits else _MULTICLASS | {"auc": _auc_of_probabilities}
+        o, classes = o[counted], targets[counted].astype(np.int64)
+        return {name: _finite(table, name, o, classes) for name in names}
     if isinstance(loss, BinaryCrossentropy):
-        return {name: _finite(_BINARY, name, o, targets.astype(np.int64)) for name in names}
+        scores = o if loss.from_logits else o - 0.5
+        return {name: _finite(_BINARY, name, scores, targets.astype(np.int64)) for name in names}
     t = targets.astype(np.float64)
     return {name: _finite(_REGRESSION, name, _on_the_targets_scale(loss, o), t) for name in names}
 
@@ -48,10 +56,15 @@ def _on_the_targets_scale(loss: Loss, o: Float64) -> Float64:
         if isinstance(loss, Poisson):
             return np.exp(o)
         if isinstance(loss, KlDivergence):
-            scaled = np.exp(o - o.max(axis=-1, keepdims=True))
-            probabilities: Float64 = scaled / scaled.sum(axis=-1, keepdims=True)
-            return probabilities
+            return _probabilities(o)
     return o
+
+
+def _probabilities(o: Float64) -> Float64:
+    """softmax(o)."""
+    scaled = np.exp(o - o.max(axis=-1, keepdims=True))
+    probabilities: Float64 = scaled / scaled.sum(axis=-1, keepdims=True)
+    return probabilities
 
 
 def _mae(o: Float64, t: Float64) -> float:
@@ -91,9 +104,11 @@ def _multiclass_f1(o: Float64, t: Integers) -> float | None:
 
 
 def _multiclass_auc(o: Float64, t: Integers) -> float | None:
-    weights = np.exp(o - o.max(axis=1, keepdims=True))
-    probabilities = weights / weights.sum(axis=1, keepdims=True)
-    return _mean([_auc(probabilities[:, k], t == k) for k in range(o.shape[1])])
+    return _auc_of_probabilities(_probabilities(o), t)
+
+
+def _auc_of_probabilities(probabilities: Float64, t: Integers) -> float | None:
+    return _mean([_auc(probabilities[:, k], t == k) for k in range(probabilities.shape[1])])
 
 
 def _f1(predicted: NDArray[np.bool_], true: NDArray[np.bool_]) -> float | None:

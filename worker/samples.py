@@ -14,7 +14,7 @@ from shared.result import Reason
 from shared.run import Run, Samples
 from shared.shapes import output_units
 from shared.spec import Job
-from shared.spec.loss import CategoricalCrossentropy
+from shared.spec.loss import CategoricalCrossentropy, is_broadcast
 from shared.spec.schedule import ReduceOnPlateauSchedule
 from worker.adapters.base import Floats
 from worker.batches import Plan
@@ -110,18 +110,9 @@ def check_fit(data: RunData, job: Job) -> None:
         if x.shape[1:] != data.input_shape:
             raise _bad(f"A row of {name} has the shape {x.shape[1:]}, a training sample {data.input_shape}")
     for name, part in data.parts.items():
-        if len(part.x) != len(part.y):
-            raise _bad(f"{name} has {len(part.x)} samples and {len(part.y)} targets")
-        if part.y.ndim == 2 and part.y.shape[1] != units:
-            raise _bad(
-                f"The model gives {_count(units, 'output')} a sample, but {name} has "
-                f"{_count(part.y.shape[1], 'target')}; set the last layer's units to {part.y.shape[1]}"
-            )
-        if part.y.ndim == 1 and len(part.y) and not 0 <= part.y.min() <= part.y.max() < units:
-            raise _bad(
-                f"The model gives {_count(units, 'output')} a sample, so classes run from 0 to {units - 1}, "
-                f"but {name} has the classes {part.y.min()} to {part.y.max()}"
-            )
+        _check_part(name, part, job, units)
+    if is_broadcast(job.loss) and units != 1:
+        raise _bad(f"loss.targets: broadcast is for one output, and the model gives {units}")
     if isinstance(job.loss, CategoricalCrossentropy) and job.loss.class_weights is not None:
         given = len(job.loss.class_weights)
         if given != units:
@@ -150,6 +141,29 @@ def check_fit(data: RunData, job: Job) -> None:
             "optimizer.schedule watches the validation_loss, but no samples are held out for it; "
             "set data.split.validation, or monitor: loss"
         )
+
+
+def _check_part(name: str, part: Part, job: Job, units: int) -> None:
+    if len(part.x) != len(part.y):
+        raise _bad(f"{name} has {len(part.x)} samples and {len(part.y)} targets")
+    if part.y.ndim == 2 and part.y.shape[1] != units:
+        raise _bad(
+            f"The model gives {_count(units, 'output')} a sample, but {name} has "
+            f"{_count(part.y.shape[1], 'target')}; set the last layer's units to {part.y.shape[1]}"
+        )
+    classes = _known_classes(part.y, job)
+    if len(classes) and not 0 <= classes.min() <= classes.max() < units:
+        raise _bad(
+            f"The model gives {_count(units, 'output')} a sample, so classes run from 0 to {units - 1}, "
+            f"but {name} has the classes {classes.min()} to {classes.max()}"
+        )
+
+
+def _known_classes(y: NDArray[Any], job: Job) -> NDArray[Any]:
+    """The class numbers that count; empty where targets are none."""
+    if not isinstance(job.loss, CategoricalCrossentropy):
+        return y[:0]
+    return y if job.loss.ignore_index is None else y[y != job.loss.ignore_index]
 
 
 def _bad(message: str) -> TrainingError:

@@ -24,6 +24,7 @@ from shared.errors import DataError
 from shared.run import Task
 from shared.spec import Data, Job
 from shared.spec.data import BuiltinData, CsvData, InlineData, NpzData, ParquetData, Split
+from shared.spec.loss import CategoricalCrossentropy
 
 
 def prepare(job: Job, base: Path) -> PreparedData:
@@ -35,7 +36,8 @@ def prepare(job: Job, base: Path) -> PreparedData:
         raise DataError(f"{loaded.x_place}: has no samples")
     if x.ndim < 2 or prod(x.shape[1:]) == 0:
         raise DataError(f"{loaded.x_place}: has the shape {x.shape}; a sample needs at least one feature")
-    y = targets(loaded, task)
+    ignored = _ignore_index(job)
+    y = targets(loaded, task, ignore_index=ignored)
     check_finite(x, loaded, job.precision)
     train, validation, test = split(len(x), job.data.split)
     given = _predict_rows(job, x.shape[1:], loaded)
@@ -51,7 +53,7 @@ def prepare(job: Job, base: Path) -> PreparedData:
         test=_part(x, y, test) if len(test) else None,
         predict=None if predict is None else _kept(predict),
         predict_given=None if given is None else _kept(given),
-        classes=_class_count(y, loaded) if task == "multiclass" else None,
+        classes=_class_count(y, loaded, ignored) if task == "multiclass" else None,
         class_names=() if task == "regression" else loaded.class_names,
         feature_names=loaded.feature_names,
         target_names=loaded.target_names,
@@ -79,11 +81,16 @@ def prepare_all(jobs: Mapping[str, Job], base: Path) -> dict[str, PreparedData]:
 def _same_data(one: Job, other: Job) -> bool:
     return (
         TASKS[one.loss.type] == TASKS[other.loss.type]
+        and _ignore_index(one) == _ignore_index(other)
         and one.precision == other.precision
         and one.data == other.data
         and one.predict == other.predict
         and one.initial_weights == other.initial_weights
     )
+
+
+def _ignore_index(job: Job) -> int | None:
+    return job.loss.ignore_index if isinstance(job.loss, CategoricalCrossentropy) else None
 
 
 def load(data: Data, base: Path, *, task: Task) -> Loaded:
@@ -160,9 +167,10 @@ def _predict_rows(job: Job, shape: tuple[int, ...], loaded: Loaded) -> Floats | 
     return rows.reshape(-1, *shape)
 
 
-def _class_count(y: NDArray[Any], loaded: Loaded) -> int:
+def _class_count(y: NDArray[Any], loaded: Loaded, ignored: int | None) -> int:
     one_hot = loaded.y.shape[1] if loaded.y.shape[1] > 1 else 0
-    return max(int(y.max()) + 1, len(loaded.class_names), one_hot)
+    known = y if ignored is None else y[y != ignored]
+    return max(int(known.max()) + 1, len(loaded.class_names), one_hot)
 
 
 def _part(x: Floats, y: NDArray[Any], indices: NDArray[np.int64]) -> Arrays:

@@ -29,8 +29,11 @@ TASKS: Mapping[str, Task] = {
 MAX_CLASSES = 100_000
 
 
-def targets(loaded: Loaded, task: Task) -> NDArray[Any]:
-    """y as in `shared.run.Dataset`; raises DataError naming the first target that does not fit."""
+def targets(loaded: Loaded, task: Task, *, ignore_index: int | None = None) -> NDArray[Any]:
+    """y as in `shared.run.Dataset`; raises DataError naming the first target that does not fit.
+
+    A target that is `ignore_index` fits any classes, but cannot be said by a one-hot row.
+    """
     y = loaded.y
     if y.ndim != 2 or y.shape[1] == 0:
         raise DataError(
@@ -39,7 +42,7 @@ def targets(loaded: Loaded, task: Task) -> NDArray[Any]:
     _refuse_non_finite(y, loaded)
     if task == "binary":
         return _binary(y, loaded)
-    return _classes(y, loaded) if task == "multiclass" else y
+    return _classes(y, loaded, ignore_index) if task == "multiclass" else y
 
 
 def check_finite(x: Floats, loaded: Loaded, precision: Precision) -> None:
@@ -82,15 +85,21 @@ def _binary(y: Floats, loaded: Loaded) -> Floats:
     return y
 
 
-def _classes(y: Floats, loaded: Loaded) -> NDArray[np.int64]:
+def _classes(y: Floats, loaded: Loaded, ignore_index: int | None) -> NDArray[np.int64]:
     if y.shape[1] > 1:
         return _one_hot(y, loaded)
     numbers = y[:, 0]
-    wrong = np.flatnonzero((numbers != np.floor(numbers)) | (numbers < 0) | (numbers >= MAX_CLASSES))
+    out = (numbers != np.floor(numbers)) | (numbers < 0) | (numbers >= MAX_CLASSES)
+    wrong = np.flatnonzero(out if ignore_index is None else out & (numbers != ignore_index))
     if len(wrong):
+        hint = "" if ignore_index is None else f", or loss.ignore_index ({ignore_index})"
         raise DataError(
             f"{loaded.y_place}: {loaded.row(int(wrong[0]))} is {numbers[wrong[0]]:g}; class numbers "
-            f"are whole numbers from 0 to {MAX_CLASSES - 1}"
+            f"are whole numbers from 0 to {MAX_CLASSES - 1}{hint}"
+        )
+    if ignore_index is not None and (numbers == ignore_index).all():
+        raise DataError(
+            f"{loaded.y_place}: every target is loss.ignore_index, {ignore_index}; there is nothing to learn"
         )
     return numbers.astype(np.int64)
 

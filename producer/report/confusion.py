@@ -35,7 +35,7 @@ def confusions(truth: Truth, frameworks: Sequence[str]) -> list[Confusion]:
     for series, name in enumerate(frameworks):
         if name not in truth.outputs:
             continue
-        guessed = predicted_classes(truth.outputs[name])
+        guessed = predicted_classes(truth.outputs[name], from_logits=truth.from_logits)
         counts = np.zeros((classes, classes), dtype=np.int64)
         np.add.at(counts, (known, guessed), 1)
         shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
@@ -61,13 +61,15 @@ def _names(truth: Truth, classes: int) -> tuple[str, ...]:
 
 def disagreements(truth: Truth) -> int:
     """Samples that not all frameworks put into the same class."""
-    guessed = [predicted_classes(outputs) for outputs in truth.outputs.values()]
+    guessed = [
+        predicted_classes(outputs, from_logits=truth.from_logits) for outputs in truth.outputs.values()
+    ]
     return int(np.sum(np.any(np.array(guessed) != guessed[0], axis=0)))
 
 
-def predicted_classes(outputs: NDArray[np.float64]) -> NDArray[np.int64]:
-    """From logits: the largest of several, or above 0 for one."""
+def predicted_classes(outputs: NDArray[np.float64], *, from_logits: bool = True) -> NDArray[np.int64]:
+    """The largest of several, or for one a probability above ½, which is a logit above 0."""
     if outputs.shape[1] == 1:
-        return (outputs[:, 0] > 0).astype(np.int64)
+        return (outputs[:, 0] > (0.0 if from_logits else 0.5)).astype(np.int64)
     largest: NDArray[np.int64] = np.argmax(outputs, axis=1)
     return largest

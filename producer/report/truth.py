@@ -13,6 +13,8 @@ from producer.verdict.gaps import Load
 from producer.verdict.models import ArrayValue, Comparison
 from shared.arrays import ArrayRef
 from shared.run import Run, Task
+from shared.spec import Loss
+from shared.spec.loss import CategoricalCrossentropy, takes_logits
 
 Part = Literal["train", "validation", "test"]
 
@@ -38,6 +40,8 @@ class Truth:
     target_names: tuple[str, ...]
     standardized: bool
     class_names: tuple[str, ...] = ()
+    from_logits: bool = True
+    """Whether the outputs of a classification are logits, or else probabilities."""
 
     @property
     def is_line(self) -> bool:
@@ -67,6 +71,7 @@ def truth_of(runs: Sequence[Run], comparison: Comparison, arrays: Load) -> Truth
     shown = {name: run for name, run in there.items() if name in same and run.outputs_of == part}
     if samples is None or not shown:
         return None
+    counted = _counted(runs[0].job.loss, arrays(samples.y))
     alike = reference.predict is not None and all(
         run.dataset.predict == reference.predict for run in runs if run.framework in shown
     )
@@ -74,10 +79,10 @@ def truth_of(runs: Sequence[Run], comparison: Comparison, arrays: Load) -> Truth
         part=part,
         task=reference.task,
         seed=comparison.experiment.seed_list[place],
-        x=arrays(samples.x),
-        y=arrays(samples.y),
+        x=arrays(samples.x)[counted],
+        y=arrays(samples.y)[counted],
         predict=arrays(reference.predict) if alike and reference.predict else None,
-        outputs={name: _array(run.outputs, arrays) for name, run in shown.items()},
+        outputs={name: _array(run.outputs, arrays)[counted] for name, run in shown.items()},
         predictions={
             name: _array(run.predictions, arrays)
             for name, run in shown.items()
@@ -88,7 +93,17 @@ def truth_of(runs: Sequence[Run], comparison: Comparison, arrays: Load) -> Truth
         target_names=reference.target_names,
         standardized=runs[0].job.data.standardize,
         class_names=reference.class_names,
+        from_logits=takes_logits(runs[0].job.loss),
     )
+
+
+def _counted(loss: Loss, y: NDArray[Any]) -> NDArray[np.bool_]:
+    """The samples whose target is known: (n,)."""
+    ignored = loss.ignore_index if isinstance(loss, CategoricalCrossentropy) else None
+    if ignored is None:
+        return np.full(len(y), True)
+    counted: NDArray[np.bool_] = y != ignored
+    return counted
 
 
 def _array(value: ArrayValue | None, arrays: Load) -> NDArray[Any]:

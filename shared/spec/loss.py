@@ -1,24 +1,40 @@
 """The loss. Formulas are pinned here; `shared.losses` is their NumPy reference.
 
-With outputs o and targets t of shape (samples, targets), `mean` divides the sum over all elements by
-their number and `sum` divides by nothing. Cross-entropies take logits; with k classes:
+With outputs o and targets t of shape (samples, targets), one element a target:
 
     mse                        (o − t)²
     mae                        |o − t|
     huber                      ½(o − t)² where |o − t| ≤ delta, else delta·(|o − t| − ½·delta)
     log_cosh                   |o − t| + log(1 + exp(−2·|o − t|)) − log 2, which is log(cosh(o − t))
     poisson                    exp(o) − t·o; o is the logarithm of the rate
-    binary_crossentropy        max(o, 0) − o·t + log(1 + exp(−|o|))
+    binary_crossentropy        max(o, 0) − o·t + log(1 + exp(−|o|)); o is a logit
 
-One element a sample:
+One element a sample, with k classes:
 
-    categorical_crossentropy   logsumexp(o) − o[t]
+    categorical_crossentropy   s[t] with s = logsumexp(o) − o; o are logits
     kl_divergence              Σ t·(log t − (o − logsumexp(o))) over the row; 0·log 0 is 0
     cosine_similarity          −Σ o·t / (√max(Σ o², 1e-12)·√max(Σ t², 1e-12)) over the row
 
+`from_logits: false` takes the outputs of a cross-entropy for probabilities, and p is o clipped to
+[1e-7, 1 − 1e-7], as Keras does: binary_crossentropy is −(t·log p + (1 − t)·log(1 − p)), and
+categorical_crossentropy has s = log(Σ p) − log p, which makes up for a row that does not sum to 1.
+
 `label_smoothing` a moves targets: to t·(1 − a) + a/2 in binary_crossentropy; in categorical_crossentropy
-to (1 − a)·(logsumexp(o) − o[t]) + (a/k)·Σⱼ(logsumexp(o) − o[j]). `class_weights` multiplies each element
-by the weight of its target's class, before smoothing; `mean` still divides by the number of elements.
+to (1 − a)·s[t] + (a/k)·Σⱼ s[j].
+
+`targets: broadcast` plants a classic mistake: targets of shape (n,) against outputs of shape (n, 1), which
+PyTorch broadcasts, with a warning, to the (n, n) elements of every output against every target.
+
+Each element ℓ has a weight w: its sample's, by `data.sample_weights`, times its target's class's, by
+`class_weights` (before smoothing); 1 where nothing is declared. Over the N elements of a batch the loss is
+
+    mean                       Σ w·ℓ / N, or Σ w·ℓ / Σ w with `weighting: by_weights`
+    sum                        Σ w·ℓ
+    sum_of_means               the sum over the samples of the mean of w·ℓ over a sample's row
+
+Keras divides by N, PyTorch's own `weight` arguments by Σ w; PyTorch's sum is `sum`, Keras's `sum_of_means`.
+Elements whose target is `ignore_index` count for nothing, neither in the sums nor in N; a batch of nothing
+else, or of weights that are all 0, has the loss 0. The validation loss is this same loss, weights and all.
 """
 
 from __future__ import annotations
@@ -30,77 +46,89 @@ from pydantic import Field
 from shared.frozen import Frozen
 from shared.spec.fields import Fraction, Many, NonNegative, Positive, Word
 
-Reduction = Literal["mean", "sum"]
+Reduction = Literal["mean", "sum", "sum_of_means"]
+
+PROBABILITY_MARGIN = 1e-7
+"""How near to 0 and 1 a probability may come before its logarithm is taken."""
 
 
-class MeanSquaredError(Frozen):
+class _Loss(Frozen):
+    reduction: Reduction = "mean"
+    """What becomes of a batch's elements; Keras's sum is `sum_of_means`."""
+    weighting: Literal["by_count", "by_weights"] = "by_count"
+    """Whether the mean of weighted elements divides by their number (Keras) or their weights (PyTorch)."""
+
+
+class _ElementLoss(_Loss):
+    targets: Literal["aligned", "broadcast"] = "aligned"
+    """`broadcast` sets each output against every target of the batch, as PyTorch does (n, 1) and (n,)."""
+
+
+class MeanSquaredError(_ElementLoss):
     """(o − t)²."""
 
     type: Literal["mse"]
-    reduction: Reduction = "mean"
 
 
-class MeanAbsoluteError(Frozen):
+class MeanAbsoluteError(_ElementLoss):
     """|o − t|; its gradient at 0 is 0."""
 
     type: Literal["mae"]
-    reduction: Reduction = "mean"
 
 
-class Huber(Frozen):
+class Huber(_ElementLoss):
     """Quadratic within `delta` of the target, linear beyond (Huber 1964)."""
 
     type: Literal["huber"]
     delta: Positive = 1.0
-    reduction: Reduction = "mean"
 
 
-class LogCosh(Frozen):
+class LogCosh(_ElementLoss):
     """About ½(o − t)² near the target and |o − t| far from it; smooth."""
 
     type: Literal["log_cosh"]
-    reduction: Reduction = "mean"
 
 
-class Poisson(Frozen):
+class Poisson(_ElementLoss):
     """From the logarithm of the rate, whatever its sign; targets are counts, 0 or more."""
 
     type: Literal["poisson"]
-    reduction: Reduction = "mean"
 
 
-class KlDivergence(Frozen):
+class KlDivergence(_Loss):
     """From logits, one output a class; targets are rows of probabilities that sum to 1."""
 
     type: Literal["kl_divergence"]
-    reduction: Reduction = "mean"
 
 
-class CosineSimilarity(Frozen):
+class CosineSimilarity(_Loss):
     """Minus the cosine of the angle between outputs and targets; −1 where they point one way."""
 
     type: Literal["cosine_similarity"]
-    reduction: Reduction = "mean"
 
 
-class BinaryCrossentropy(Frozen):
-    """From logits; targets are 0 or 1."""
+class BinaryCrossentropy(_Loss):
+    """Targets are 0 or 1."""
 
     type: Literal["binary_crossentropy"]
+    from_logits: bool = True
+    """False takes the outputs for probabilities, as after a sigmoid."""
     label_smoothing: Fraction = 0.0
     class_weights: Many[NonNegative] | None = Field(default=None, min_length=2, max_length=2)
     """Of targets 0 and 1."""
-    reduction: Reduction = "mean"
 
 
-class CategoricalCrossentropy(Frozen):
-    """From logits, one output a class; targets are class numbers from 0, or one-hot rows."""
+class CategoricalCrossentropy(_Loss):
+    """One output a class; targets are class numbers from 0, or one-hot rows."""
 
     type: Literal["categorical_crossentropy"]
+    from_logits: bool = True
+    """False takes the outputs for probabilities, as after a softmax."""
     label_smoothing: Fraction = 0.0
     class_weights: Many[NonNegative] | None = Field(default=None, min_length=1)
     """Of the classes from 0, one each."""
-    reduction: Reduction = "mean"
+    ignore_index: int | None = Field(default=None, ge=-(2**31), lt=2**31)
+    """Class number of targets that count for nothing; metrics leave them out, too. PyTorch's own is −100."""
 
 
 Loss = Annotated[
@@ -116,6 +144,22 @@ Loss = Annotated[
     Field(discriminator="type"),
     Word,
 ]
+
+
+ElementLoss = MeanSquaredError | MeanAbsoluteError | Huber | LogCosh | Poisson
+"""The losses that compare each output with its own target, and so can be broadcast by mistake."""
+
+
+def is_broadcast(loss: Loss) -> bool:
+    """Whether each output is set against every target of its batch."""
+    return isinstance(loss, ElementLoss) and loss.targets == "broadcast"
+
+
+def takes_logits(loss: Loss) -> bool:
+    """Whether a classification's outputs are logits, which the loss turns into probabilities."""
+    if isinstance(loss, BinaryCrossentropy | CategoricalCrossentropy):
+        return loss.from_logits
+    return isinstance(loss, KlDivergence)
 
 
 def is_by_row(loss: Loss) -> bool:

@@ -88,7 +88,7 @@ def test_an_activation_keeps_its_digits_near_0_and_far_from_it(activation: str, 
     assert trainer.weights() == {}
 
 
-@pytest.mark.parametrize("reduction", ["mean", "sum"])
+@pytest.mark.parametrize("reduction", ["mean", "sum", "sum_of_means"])
 @pytest.mark.parametrize("loss", LOSSES)
 def test_a_loss_and_its_gradient_follow_the_formula(loss: str, reduction: str, kit: Any) -> None:
     job = kit.job(loss={"type": loss.split(maxsplit=1)[0], "reduction": reduction} | LOSSES[loss])

@@ -43,7 +43,9 @@ def test_a_job_file_of_version_1_means_what_it_meant() -> None:
     assert [layer.type for layer in experiment.model.layers] == [
         "dense", "dropout", "flatten", "activation", "dense",
     ]  # fmt: skip
-    assert jobs["tensorflow"].loss.model_dump() == {"type": "huber", "delta": 2.0, "reduction": "sum"}
+    assert jobs["tensorflow"].loss.model_dump() == {
+        "type": "huber", "delta": 2.0, "reduction": "sum", "weighting": "by_count", "targets": "aligned",
+    }  # fmt: skip
     assert jobs["torch"].loss.type == "mse"
     assert jobs["torch"].model.layers[0].model_dump()["units"] == 9
 

@@ -33,6 +33,32 @@ CLASS_LOSSES: dict[str, dict[str, Any]] = {
     "weighted": {"class_weights": [0.5, 3.0, 1.5]},
     "smoothed and weighted": {"label_smoothing": 0.2, "class_weights": [0.5, 3.0, 0.0]},
 }
+PROBABLE = [
+    {"type": "dense", "units": 6, "activation": "tanh"},
+    {"type": "dense", "units": 3, "activation": "softmax"},
+]
+LIKELY = [*PROBABLE[:1], {"type": "dense", "units": 3, "activation": "sigmoid"}]
+SINGLE = [*PROBABLE[:1], {"type": "dense", "units": 1}]
+LOSS_CONVENTIONS: dict[str, dict[str, Any]] = {
+    "weighted by weights": {
+        "loss": {
+            "type": "categorical_crossentropy", "class_weights": [0.5, 3.0, 1.5], "weighting": "by_weights",
+        },
+        "task": "multiclass",
+    },
+    "ignored": {"loss": {"type": "categorical_crossentropy", "ignore_index": 1}, "task": "multiclass"},
+    "probabilities of classes": {
+        "loss": {"type": "categorical_crossentropy", "from_logits": False, "label_smoothing": 0.1},
+        "task": "multiclass",
+        "layers": PROBABLE,
+    },
+    "probabilities": {
+        "loss": {"type": "binary_crossentropy", "from_logits": False},
+        "task": "binary",
+        "layers": LIKELY,
+    },
+    "broadcast": {"loss": {"type": "mse", "targets": "broadcast"}, "layers": SINGLE, "outputs": 1},
+}  # fmt: skip
 OPTIMIZERS: dict[str, dict[str, Any]] = {
     "sgd": {"type": "sgd", "learning_rate": 0.05},
     "momentum": {"type": "sgd", "learning_rate": 0.02, "momentum": 0.9},
@@ -93,8 +119,9 @@ CHANGES: dict[str, dict[str, Any]] = (
             "optimizer": {"type": "sgd", "learning_rate": 0.05 if reduction == "mean" else 0.003},
         }
         for name, task in LOSSES.items()
-        for reduction in ("mean", "sum")
+        for reduction in ("mean", "sum", "sum_of_means")
     }
+    | {f"loss convention {name}": changes for name, changes in LOSS_CONVENTIONS.items()}
     | {
         f"loss categorical_crossentropy {name}": {
             "loss": {"type": "categorical_crossentropy"} | options,

@@ -73,6 +73,14 @@ MISFITS: list[tuple[dict[str, Any], str]] = [
         "loss.class_weights: has 3 weights, and the model gives 2 outputs (one weight a class)",
     ),
     (
+        {"data": inline([1, 2], [[0, 1], [1, 2]]), "loss": {"type": "mse", "targets": "broadcast"}, "model": model(dense(2))},
+        'loss.targets = "broadcast": is a mistake that can only be made with one output and one target column, and here are 2 outputs and 2 columns (targets: aligned)',
+    ),
+    (
+        {"data": {"type": "synthetic", "kind": "linear", "samples": 5001}, "loss": {"type": "mae", "targets": "broadcast"}},
+        'loss.targets = "broadcast": sets each of 5,001 samples against each other, and at most 5,000 fit (a smaller training.batch_size, and fewer validation samples)',
+    ),
+    (
         {"optimizer": {"type": "sgd", "schedule": {"type": "reduce_on_plateau"}}},
         'optimizer.schedule.monitor = "validation_loss": there are no validation samples to watch (add data.split.validation, such as 0.1, or use monitor: loss)',
     ),
@@ -180,6 +188,19 @@ def test_an_activation_that_the_loss_applies_itself_is_advised_against(
         "binary_crossentropy takes logits and applies its own sigmoid, so the sigmoid at the end of the "
         "model counts twice; remove it (activation: linear)"
     )
+
+
+def test_probabilities_that_no_activation_makes_get_advice(prepare: Prepare) -> None:
+    section = inline([1, 2], [0, 1])
+    loss = {"type": "binary_crossentropy", "from_logits": False}
+    (advice,) = prepare(data=section, loss=loss).advice
+    sigmoid = {"type": "dense", "units": 1, "activation": "sigmoid"}
+
+    assert advice == (
+        "loss.from_logits is false, so binary_crossentropy takes the outputs for probabilities, and clips "
+        "what is none; end the model with activation: sigmoid, or leave from_logits out"
+    )
+    assert prepare(data=section, loss=loss, model=model(sigmoid)).advice == ()
 
 
 def test_advice_for_one_framework_names_it(prepare: Prepare) -> None:

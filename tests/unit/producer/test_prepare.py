@@ -88,6 +88,15 @@ def test_arrays_cannot_be_written_to(prepare: Prepare) -> None:
         prepare().runs["torch"].data.train.x[0, 0] = 5.0
 
 
+def test_an_ignored_class_number_is_no_class(prepare: Prepare) -> None:
+    model = {"layers": [{"type": "dense", "units": 2}]}
+    loss = {"type": "categorical_crossentropy", "ignore_index": 255}
+    data = prepare(data=inline([1, 2, 3], [0, 255, 1]), model=model, loss=loss).runs["torch"].data
+
+    assert data.train.y.tolist() == [0, 255, 1]
+    assert data.classes == 2
+
+
 def test_one_hot_rows_become_class_numbers(prepare: Prepare) -> None:
     model = {"layers": [{"type": "dense", "units": 3}]}
     section = inline([1, 2], [[0, 0, 1], [1, 0, 0]])
@@ -122,6 +131,21 @@ def test_one_hot_rows_become_class_numbers(prepare: Prepare) -> None:
         (
             {"data": inline([1, 2], [[0, 1], [1, 1]]), "loss": "categorical_crossentropy"},
             "data.y: row 2 has 2 ones; a one-hot row has a single 1",
+        ),
+        (
+            {
+                "data": inline([1, 2], [0, -1]),
+                "loss": {"type": "categorical_crossentropy", "ignore_index": -100},
+            },
+            "data.y: row 2 is -1; class numbers are whole numbers from 0 to 99999, "
+            "or loss.ignore_index (-100)",
+        ),
+        (
+            {
+                "data": inline([1, 2], [-1, -1]),
+                "loss": {"type": "categorical_crossentropy", "ignore_index": -1},
+            },
+            "data.y: every target is loss.ignore_index, -1; there is nothing to learn",
         ),
         (
             {"overrides": {"torch": {"data.y.0": 1e300}}},

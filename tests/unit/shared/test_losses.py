@@ -117,8 +117,87 @@ def test_class_weights_multiply_and_the_mean_still_divides_by_the_count() -> Non
     assert loss_value(weighted, outputs, classes) == pytest.approx((single * weights[classes]).sum() / 20)
     logits, targets = np.array([[0.3, -1.0]]), np.array([[0.0, 1.0]])
     plain = loss_elements(loss(type="binary_crossentropy"), logits, targets)
-    doubled = loss_elements(loss(type="binary_crossentropy", class_weights=(1.0, 2.0)), logits, targets)
-    assert (doubled / plain).ravel().tolist() == [1.0, 2.0]
+    doubled = loss_value(loss(type="binary_crossentropy", class_weights=(1.0, 2.0)), logits, targets)
+    assert doubled == (plain[0, 0] + 2 * plain[0, 1]) / 2
+
+
+def test_weights_divide_by_the_count_or_by_themselves() -> None:
+    outputs, targets = regression()
+    w = NUMBERS.uniform(0, 3, size=20)
+    weighted = np.square(outputs - targets) * w[:, None]
+    by_weights = loss(type="mse", weighting="by_weights")
+    assert loss_value(loss(type="mse"), outputs, targets, w) == pytest.approx(weighted.mean(), rel=1e-14)
+    assert loss_value(by_weights, outputs, targets, w) == pytest.approx(
+        weighted.sum() / (3 * w.sum()), rel=1e-14
+    )
+    assert loss_value(by_weights, outputs, targets) == loss_value(loss(type="mse"), outputs, targets)
+    assert loss_value(by_weights, outputs, targets, np.zeros(20)) == 0.0
+    total = loss(type="mse", reduction="sum", weighting="by_weights")
+    assert loss_value(total, outputs, targets, w) == pytest.approx(weighted.sum(), rel=1e-14)
+
+
+def test_a_samples_weight_multiplies_its_classes_weight() -> None:
+    outputs, classes = NUMBERS.normal(size=(20, 3)), NUMBERS.integers(0, 3, size=20)
+    w, of_class = NUMBERS.uniform(0, 3, size=20), np.array([0.5, 2.0, 0.1])
+    both = loss(type="categorical_crossentropy", class_weights=tuple(of_class), weighting="by_weights")
+    single = loss_elements(loss(type="categorical_crossentropy"), outputs, classes)
+    expected = np.average(single, weights=w * of_class[classes])
+    assert loss_value(both, outputs, classes, w) == pytest.approx(expected, rel=1e-14)
+
+
+def test_a_sum_of_means_is_the_sum_over_the_outputs_number() -> None:
+    outputs, targets = regression()
+    total, means = (loss(type="mae", reduction=kind) for kind in ("sum", "sum_of_means"))
+    whole = loss_value(total, outputs, targets)
+    assert loss_value(means, outputs, targets) == pytest.approx(whole / 3, rel=1e-14)
+    rows = loss(type="cosine_similarity", reduction="sum_of_means")
+    assert loss_value(rows, outputs, targets) == pytest.approx(
+        loss_elements(rows, outputs, targets).sum(), rel=1e-14
+    )
+
+
+def test_ignored_targets_are_left_out_of_the_sum_and_of_the_count() -> None:
+    outputs, classes = NUMBERS.normal(size=(20, 3)), NUMBERS.integers(0, 3, size=20)
+    ignored = np.where(np.arange(20) % 4 == 0, -100, classes)
+    kept = ignored >= 0
+    w = NUMBERS.uniform(0, 3, size=20)
+    for options in ({}, {"reduction": "sum"}, {"class_weights": (0.5, 1.0, 2.0), "weighting": "by_weights"}):
+        plain = loss(type="categorical_crossentropy", **options)
+        ignoring = loss(type="categorical_crossentropy", ignore_index=-100, **options)
+        expected = loss_value(plain, outputs[kept], classes[kept], w[kept])
+        assert loss_value(ignoring, outputs, ignored, w) == pytest.approx(expected, rel=1e-14)
+        assert loss_value(ignoring, outputs, np.full(20, -100), w) == 0.0
+
+
+def test_broadcast_targets_meet_every_output() -> None:
+    outputs, targets = np.array([[1.0], [2.0], [4.0]]), np.array([[0.0], [1.0], [5.0]])
+    wrong = loss(type="mse", targets="broadcast")
+    every = [[(o - t) ** 2 for t in (0.0, 1.0, 5.0)] for o in (1.0, 2.0, 4.0)]
+    assert loss_elements(wrong, outputs, targets).tolist() == every
+    assert loss_value(wrong, outputs, targets) == pytest.approx(np.mean(every), rel=1e-15)
+
+
+def test_probabilities_give_the_loss_of_their_logits() -> None:
+    logits, classes = NUMBERS.normal(size=(20, 3)), NUMBERS.integers(0, 3, size=20)
+    probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    for options in ({}, {"label_smoothing": 0.3}):
+        of_logits = loss(type="categorical_crossentropy", **options)
+        of_probabilities = loss(type="categorical_crossentropy", from_logits=False, **options)
+        expected = loss_value(of_logits, logits, classes)
+        assert loss_value(of_probabilities, probabilities, classes) == pytest.approx(expected, rel=1e-12)
+        assert loss_value(of_probabilities, 0.5 * probabilities, classes) == pytest.approx(expected, rel=1e-6)
+        binary = loss(type="binary_crossentropy", **options)
+        sure = loss(type="binary_crossentropy", from_logits=False, **options)
+        targets = (classes[:, None] == np.arange(3)).astype(float)
+        assert loss_value(sure, 1 / (1 + np.exp(-logits)), targets) == pytest.approx(
+            loss_value(binary, logits, targets), rel=1e-12
+        )
+
+
+def test_certain_probabilities_are_clipped_as_in_keras() -> None:
+    binary = loss(type="binary_crossentropy", from_logits=False)
+    elements = loss_elements(binary, np.array([[0.0], [1.0], [7.0]]), np.array([[1.0], [0.0], [1.0]]))
+    assert elements.ravel().tolist() == pytest.approx([16.118095650958319, 16.11809565, 1e-7], rel=1e-6)
 
 
 def test_logits_of_any_size_stay_finite() -> None:

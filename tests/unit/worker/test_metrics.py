@@ -120,3 +120,22 @@ def test_a_metric_past_the_largest_number_is_undefined() -> None:
     found = metrics(MSE, np.array([[1e200], [0.0]]), np.array([[0.0], [1.0]]))
     assert found["rmse"] is None
     assert found["mae"] == 5e199 + 0.5
+
+
+def test_metrics_of_probabilities_are_those_of_their_logits() -> None:
+    logits, classes = NUMBERS.normal(size=(40, 3)), NUMBERS.integers(0, 3, size=40)
+    given = LOSS.validate_python({"type": "categorical_crossentropy", "from_logits": False})
+    assert metrics(given, softmax(logits), classes) == metrics(CATEGORICAL, logits, classes)
+    binary = LOSS.validate_python({"type": "binary_crossentropy", "from_logits": False})
+    targets = (classes[:, None] == 0).astype(float)
+    probabilities = 1 / (1 + np.exp(-logits[:, :1]))
+    assert metrics(binary, probabilities, targets) == metrics(BINARY, logits[:, :1], targets)
+
+
+def test_ignored_targets_are_left_out_of_every_metric() -> None:
+    logits, classes = NUMBERS.normal(size=(40, 3)), NUMBERS.integers(0, 3, size=40)
+    ignoring = LOSS.validate_python({"type": "categorical_crossentropy", "ignore_index": 255})
+    ignored = np.where(np.arange(40) % 3 == 0, 255, classes)
+    kept = ignored < 255
+    assert metrics(ignoring, logits, ignored) == metrics(CATEGORICAL, logits[kept], classes[kept])
+    assert set(metrics(ignoring, logits, np.full(40, 255)).values()) == {None}

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
 
 from shared.spec.loss import (
+    PROBABILITY_MARGIN,
     BinaryCrossentropy,
     CategoricalCrossentropy,
     CosineSimilarity,
@@ -19,64 +20,116 @@ from shared.spec.loss import (
     MeanAbsoluteError,
     MeanSquaredError,
     Poisson,
+    is_broadcast,
+    is_by_row,
 )
 
 Tensor = Any
-LossFunction = Callable[[Tensor, Tensor], Tensor]
+LossFunction = Callable[..., Tensor]
 
 
 def loss_function(loss: Loss) -> LossFunction:
-    """(outputs, targets) → the batch's loss, a scalar in the outputs' dtype."""
-    elements = _elements(loss)
-    reduce = tf.reduce_mean if loss.reduction == "mean" else tf.reduce_sum
-    return lambda outputs, targets: reduce(elements(outputs, targets))
+    """(outputs, targets, sample weights (b,) if any) → the batch's loss, a scalar in the outputs' dtype."""
+
+    def value(outputs: Tensor, targets: Tensor, sample_weights: Tensor | None = None) -> Tensor:
+        counted = _counted(loss, targets)
+        if counted is not None:
+            targets = tf.where(counted, targets, tf.zeros_like(targets))
+        elements = _elements(loss, outputs, tf.transpose(targets) if is_broadcast(loss) else targets)
+        weights = _weights(loss, targets, sample_weights, elements.dtype)
+        return _reduced(loss, elements, weights, counted)
+
+    return value
 
 
-def _elements(loss: Loss) -> LossFunction:  # noqa: PLR0911 -- one return a formula
+def _counted(loss: Loss, targets: Tensor) -> Tensor | None:
+    """Which elements count; None for all."""
+    if isinstance(loss, CategoricalCrossentropy) and loss.ignore_index is not None:
+        return tf.not_equal(targets, tf.constant(loss.ignore_index, targets.dtype))
+    return None
+
+
+def _weights(loss: Loss, targets: Tensor, sample_weights: Tensor | None, dtype: Any) -> Tensor | None:
+    """What each element is multiplied by; None for 1 everywhere."""
+    weights = None
+    if isinstance(loss, BinaryCrossentropy | CategoricalCrossentropy) and loss.class_weights is not None:
+        weights = tf.gather(tf.constant(loss.class_weights, dtype), tf.cast(targets, tf.int64))
+    if sample_weights is not None:
+        own = sample_weights if is_by_row(loss) else sample_weights[:, tf.newaxis]
+        weights = own if weights is None else weights * own
+    return weights
+
+
+def _reduced(loss: Loss, elements: Tensor, weights: Tensor | None, counted: Tensor | None) -> Tensor:
+    if weights is not None:
+        elements = elements * weights
+    if counted is not None:
+        elements = tf.where(counted, elements, tf.zeros_like(elements))
+    if loss.reduction == "sum_of_means" and elements.shape.rank > 1:
+        return tf.reduce_sum(tf.reduce_mean(elements, axis=-1))
+    if loss.reduction != "mean":
+        return tf.reduce_sum(elements)
+    if loss.weighting == "by_weights" and weights is not None:
+        every = tf.broadcast_to(weights, tf.shape(elements))
+        whole = tf.reduce_sum(every if counted is None else tf.where(counted, every, tf.zeros_like(every)))
+        return tf.reduce_sum(elements) / tf.where(whole > 0, whole, tf.ones_like(whole))
+    if counted is not None:
+        number = tf.reduce_sum(tf.cast(counted, elements.dtype))
+        return tf.reduce_sum(elements) / tf.maximum(number, tf.ones_like(number))
+    return tf.reduce_mean(elements)
+
+
+def _elements(loss: Loss, o: Tensor, t: Tensor) -> Tensor:  # noqa: PLR0911 -- one return a formula
     match loss:
         case MeanSquaredError():
-            return lambda o, t: tf.square(o - t)
+            return tf.square(o - t)
         case MeanAbsoluteError():
-            return lambda o, t: tf.abs(o - t)
+            return tf.abs(o - t)
         case Huber(delta=delta):
-            return lambda o, t: _huber(o - t, tf.constant(delta, o.dtype))
+            return _huber(o - t, tf.constant(delta, o.dtype))
         case LogCosh():
-            return _log_cosh
+            return _log_cosh(o, t)
         case Poisson():
-            return lambda o, t: tf.exp(o) - t * o
+            return tf.exp(o) - t * o
         case KlDivergence():
-            return lambda o, t: tf.reduce_sum(tf.math.xlogy(t, t) - t * tf.nn.log_softmax(o), axis=-1)
+            return tf.reduce_sum(tf.math.xlogy(t, t) - t * tf.nn.log_softmax(o), axis=-1)
         case CosineSimilarity():
-            return lambda o, t: -tf.reduce_sum(o * t, axis=-1) / (_norm(o) * _norm(t))
+            return -tf.reduce_sum(o * t, axis=-1) / (_norm(o) * _norm(t))
         case BinaryCrossentropy():
-            return lambda o, t: _binary_crossentropy(loss, o, t)
+            return _binary_crossentropy(loss, o, t)
         case CategoricalCrossentropy():
-            return lambda o, t: _categorical_crossentropy(loss, o, t)
+            return _categorical_crossentropy(loss, o, t)
 
 
 def _binary_crossentropy(loss: BinaryCrossentropy, o: Tensor, t: Tensor) -> Tensor:
-    smooth = t
     if loss.label_smoothing > 0:
         a = loss.label_smoothing
-        smooth = t * tf.constant(1.0 - a, o.dtype) + tf.constant(a / 2, o.dtype)
-    elements = tf.nn.sigmoid_cross_entropy_with_logits(labels=smooth, logits=o)
-    return _weighted(elements, loss.class_weights, tf.cast(t, tf.int64))
+        t = t * tf.constant(1.0 - a, o.dtype) + tf.constant(a / 2, o.dtype)
+    if loss.from_logits:
+        return tf.nn.sigmoid_cross_entropy_with_logits(labels=t, logits=o)
+    p, one = _clipped(o), tf.constant(1.0, o.dtype)
+    return -(t * tf.math.log(p) + (one - t) * tf.math.log(one - p))
 
 
 def _categorical_crossentropy(loss: CategoricalCrossentropy, o: Tensor, classes: Tensor) -> Tensor:
-    elements = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=classes, logits=o)
+    if loss.from_logits:
+        elements = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=classes, logits=o)
+        surprises = -tf.nn.log_softmax(o) if loss.label_smoothing > 0 else None
+    else:
+        p = _clipped(o)
+        surprises = tf.math.log(tf.reduce_sum(p, axis=-1, keepdims=True)) - tf.math.log(p)
+        elements = tf.gather(surprises, classes, batch_dims=1)
     if loss.label_smoothing > 0:
         a, k = loss.label_smoothing, o.shape[-1]
-        evenly = tf.reduce_sum(-tf.nn.log_softmax(o), axis=-1)
+        evenly = tf.reduce_sum(surprises, axis=-1)
         elements = tf.constant(1.0 - a, o.dtype) * elements + tf.constant(a / k, o.dtype) * evenly
-    return _weighted(elements, loss.class_weights, classes)
+    return elements
 
 
-def _weighted(elements: Tensor, weights: Sequence[float] | None, classes: Tensor) -> Tensor:
-    """Each element times the weight of its class."""
-    return (
-        elements if weights is None else elements * tf.gather(tf.constant(weights, elements.dtype), classes)
-    )
+def _clipped(o: Tensor) -> Tensor:
+    """Outputs as probabilities whose logarithms are finite."""
+    low, high = (tf.constant(v, o.dtype) for v in (PROBABILITY_MARGIN, 1.0 - PROBABILITY_MARGIN))
+    return tf.clip_by_value(o, low, high)
 
 
 def _log_cosh(o: Tensor, t: Tensor) -> Tensor:
