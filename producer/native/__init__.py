@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import copy
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -36,13 +36,14 @@ class NativeDefault(Frozen):
     fact: str | None = None
     """What the source means, where it does not speak for itself."""
     when: dict[str, JsonValue] = Field(default_factory=dict)
-    """Fields beside this one that must have these values, or be on (not 0, null or false) where `true`
-    stands: without weight decay its kind says nothing."""
+    """Fields beside this one that must have these values, or be on (not 0, null, false or `valid`) where
+    `true` stands: without weight decay its kind says nothing. `behind: windows` is a layer whose input has
+    come from convolution or pooling, where a framework's order of axes shows."""
 
     def applies(self, beside: Mapping[str, Any]) -> bool:
         """Whether the setting means anything beside these."""
         return all(
-            bool(beside.get(field)) if wanted is True else beside.get(field) == wanted
+            beside.get(field) not in (None, 0, "valid") if wanted is True else beside.get(field) == wanted
             for field, wanted in self.when.items()
         )
 
@@ -50,8 +51,8 @@ class NativeDefault(Frozen):
 Table = Mapping[str, Mapping[str, NativeDefault]]
 """Rows by section and field."""
 
-_KINDS = {"loss": "loss", "optimizer": "optimizer", "schedule": "schedule", "layer": "layer",
-          "activation": "activation", "training": "training"}  # fmt: skip
+_KINDS = ("loss", "optimizer", "schedule", "layer", "activation", "training")
+_KEEP_AXES = ("activation", "dropout", "batch_norm", "layer_norm", "add", "concatenate")
 _ROWS = TypeAdapter(dict[str, NativeDefault])
 
 
@@ -82,26 +83,50 @@ def fill(document: dict[str, Any], framework: str) -> dict[str, NativeDefault]:
     table = native_table(framework)
     drawn = document.get("initial_weights", {"type": "shared"})["type"] == "shared"
     filled: dict[str, NativeDefault] = {}
-    for path, kind, mapping in _parts(document):
+    for path, kind, behind, mapping in _parts(document):
         for field, row in _in_order(table.get(_section(kind, mapping), {})):
             unused = field.endswith("_initializer") and not drawn
-            if field not in mapping and row.applies(mapping) and not unused:
+            if field not in mapping and row.applies({"behind": behind, **mapping}) and not unused:
                 mapping[field] = copy.deepcopy(row.value)
                 filled[f"{path}.{field}"] = row
     return filled
 
 
-def _parts(document: Any, path: str = "", kind: str = "") -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """Each mapping that may have rows: its path, its kind and itself, outer ones first."""
-    if isinstance(document, dict):
+def _parts(document: Any) -> Iterator[tuple[str, str, str, dict[str, Any]]]:
+    """Each mapping that may have rows: its path, kind, what it is behind and itself; outer ones first."""
+    behind = _behind_windows(document["model"]["layers"])
+    for path, kind, mapping in _mappings(document, "", ""):
+        place = path.split(".")
+        layer = kind == "layer" and place[:2] == ["model", "layers"]
+        yield path, kind, "windows" if layer and behind[int(place[2])] else "", mapping
+
+
+def _mappings(value: Any, path: str, kind: str) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    if isinstance(value, dict):
         if kind:
-            yield path, kind, document
-        for name, item in list(document.items()):
-            below = "initializer" if name.endswith("_initializer") else _KINDS.get(name, "")
-            yield from _parts(item, f"{path}.{name}" if path else name, below)
-    elif isinstance(document, list) and path == "model.layers":
-        for index, layer in enumerate(document):
-            yield from _parts(layer, f"{path}.{index}", "layer")
+            yield path, kind, value
+        for name, item in list(value.items()):
+            below = "initializer" if name.endswith("_initializer") else name if name in _KINDS else ""
+            yield from _mappings(item, f"{path}.{name}" if path else name, below)
+    elif path == "model.layers":
+        for index, layer in enumerate(value):
+            yield from _mappings(layer, f"{path}.{index}", "layer")
+
+
+def _behind_windows(layers: Sequence[Mapping[str, Any]]) -> list[bool]:
+    """Of each layer, whether its input has come from convolution or pooling with the axes as they were."""
+    after: dict[str, bool] = {"input": False}
+    last, found = False, []
+    for layer in layers:
+        inputs = layer.get("inputs")
+        behind = last if inputs is None else any(after[name] for name in inputs)
+        found.append(behind)
+        kind = layer["type"]
+        windows = "conv" in kind or (kind.startswith(("max_", "average_")) and "pooling" in kind)
+        last = windows or (behind and kind in _KEEP_AXES)
+        if layer.get("name") is not None:
+            after[layer["name"]] = last
+    return found
 
 
 def _section(kind: str, mapping: Mapping[str, Any]) -> str:

@@ -1,0 +1,140 @@
+"""What Keras does where no signature says it. CHECKS has a function a row; it raises AssertionError."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import keras
+import numpy as np
+
+
+def fit_sizes(place: str, value: Any) -> None:
+    """The samples that each update of a bare `fit` sees, of 40."""
+    seen: list[np.ndarray] = []
+
+    class Model(keras.Model):
+        def __init__(self) -> None:
+            super().__init__()
+            self.dense = keras.layers.Dense(1)
+
+        def call(self, x: Any) -> Any:
+            return self.dense(x)
+
+        def train_step(self, data: Any) -> dict[str, Any]:
+            seen.append(np.asarray(data[0])[:, 0])
+            return super().train_step(data)
+
+    x = np.arange(40.0)[:, None]
+    model = Model()
+    model.compile(loss="mse", run_eagerly=True)
+    model.fit(x, x, epochs=2, verbose=0)
+    full, last = seen[0], seen[1]
+    found = {
+        "batch_size": full.size,
+        "drop_last": full.size + last.size < 40,
+        "shuffle": not np.array_equal(np.concatenate([full, last]), np.arange(40.0)),
+    }
+    assert found[place.rpartition(".")[2]] == value
+
+
+def is_cut(place: str, value: Any) -> None:
+    """Whether an initializer gives numbers beyond two standard deviations of the uncut normal."""
+    word = {"glorot_normal": "GlorotNormal", "he_normal": "HeNormal", "lecun_normal": "LecunNormal"}
+    drawn = np.asarray(getattr(keras.initializers, word[place.split(".")[1]])(seed=1)((300, 300)))
+    assert (abs(drawn).max() < 2.01 * drawn.std() / 0.8796) == value
+
+
+def nadam_decay(_: str, value: Any) -> None:
+    """Three updates against the formula of the job file's nadam."""
+    weight = keras.Variable(np.zeros(1))
+    optimizer = keras.optimizers.Nadam(learning_rate=0.1, epsilon=1e-7)
+    w, m, v, product = 0.0, 0.0, 0.0, 1.0
+    for t, g in enumerate([1.0, -0.5, 0.25], start=1):
+        optimizer.apply([keras.ops.convert_to_tensor([g], dtype="float32")], [weight])
+        mu, following = (0.9 * (1 - 0.5 * 0.96 ** (i * value)) for i in (t, t + 1))
+        product *= mu
+        m, v = m + 0.1 * (g - m), v + 0.001 * (g * g - v)
+        step = following * m / (1 - product * following) + (1 - mu) * g / (1 - product)
+        w -= 0.1 * step / (np.sqrt(v / (1 - 0.999**t)) + 1e-7)
+    assert abs(float(weight.numpy()[0]) - w) < 1e-5
+
+
+def asked_each_update(_: str, value: Any) -> None:
+    """The rates of two updates of one optimizer."""
+    optimizer = keras.optimizers.SGD(keras.optimizers.schedules.ExponentialDecay(1.0, 1, 0.5))
+    weight, rates = keras.Variable(np.zeros(1)), []
+    for _ in range(2):
+        rates.append(float(optimizer.learning_rate))
+        optimizer.apply([keras.ops.zeros(1)], [weight])
+    assert (rates == [1.0, 0.5]) == (value == "step")
+
+
+def boundary(_: str, value: Any) -> None:
+    """The rate of the update at a boundary of 3."""
+    rate = keras.optimizers.schedules.PiecewiseConstantDecay([3], [1.0, 0.1])(3)
+    assert {1.0: "after", 0.1: "before"}[round(float(rate), 3)] == value
+
+
+def rates_on_plateau(losses: list[float], **settings: Any) -> list[float]:
+    """The rate after each epoch with these validation losses."""
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    model.compile(keras.optimizers.SGD(1.0), loss="mse")
+    callback = keras.callbacks.ReduceLROnPlateau(**settings)
+    callback.set_model(model)
+    callback.on_train_begin()
+    rates = []
+    for epoch, loss in enumerate(losses):
+        with warnings.catch_warnings():  # Keras reads its variable in a way that NumPy 2 advises against
+            warnings.simplefilter("ignore", DeprecationWarning)
+            callback.on_epoch_end(epoch, {"val_loss": loss})
+        rates.append(round(float(model.optimizer.learning_rate.numpy()), 6))
+    return rates
+
+
+def patience_rule(_: str, value: Any) -> None:
+    """When two epochs in a row without a fall lower the rate."""
+    rates = rates_on_plateau([1.0, 1.0, 1.0, 1.0], patience=2)
+    assert {(1.0, 1.0, 0.1): "reached", (1.0, 1.0, 1.0): "exceeded"}[tuple(rates[:3])] == value
+
+
+def min_delta_kind(_: str, value: Any) -> None:
+    """Whether a fall from 10 to 9.4 is more than a min_delta of 0.1."""
+    rates = rates_on_plateau([10.0, 9.4], patience=1, min_delta=0.1)
+    assert {1.0: "absolute", 0.1: "relative"}[rates[1]] == value
+
+
+def moving_variance(_: str, value: Any) -> None:
+    """What one batch of 0, 2 leaves of the variance: 1 by n, 2 by n - 1."""
+    layer = keras.layers.BatchNormalization(momentum=0.0)
+    layer(np.array([[0.0], [2.0]], dtype="float32"), training=True)
+    assert {1.0: "biased", 2.0: "unbiased"}[float(layer.moving_variance.numpy()[0])] == value
+
+
+def counts_padding(place: str, value: Any) -> None:
+    """Whether the mean of a window of 2 that reaches beyond the edge is halved."""
+    axes = int(place.split(".")[1][-2])
+    layer = getattr(keras.layers, f"AveragePooling{axes}D")(2, strides=2, padding="same")
+    corner = float(np.asarray(layer(np.ones((1, *[3] * axes, 1)))).flat[-1])
+    assert (corner < 1) == value
+
+
+def flatten_order(_: str, value: Any) -> None:
+    """Where the second number of an image of 1 x 2 pixels and two channels comes from."""
+    image = np.arange(4.0).reshape(1, 1, 2, 2)  # (batch, height, width, channels)
+    second = float(np.asarray(keras.layers.Flatten()(image))[0, 1])
+    assert {1.0: "channels_last", 2.0: "channels_first"}[second] == value
+
+
+CHECKS = {
+    "training.*": fit_sizes,
+    "initializer.*_normal.truncated": is_cut,
+    "optimizer.nadam.momentum_decay": nadam_decay,
+    "schedule.*.per": asked_each_update,
+    "schedule.piecewise.boundary": boundary,
+    "schedule.reduce_on_plateau.patience_rule": patience_rule,
+    "schedule.reduce_on_plateau.min_delta_kind": min_delta_kind,
+    "layer.batch_norm.moving_variance": moving_variance,
+    "layer.average_pooling?d.count_include_pad": counts_padding,
+    "layer.flatten.order": flatten_order,
+}
