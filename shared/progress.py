@@ -21,13 +21,18 @@ STREAM_LENGTH = 5_000
 
 
 class ProgressEvent(Frozen):
-    """Where one run stands. `epoch` counts finished epochs; `position` counts seeds from 1."""
+    """Where one run stands. `epoch` counts finished epochs; `position` counts seeds from 1.
+
+    Of seeds that train together it names the first, and gives the median of their losses.
+    """
 
     run_id: str
     framework: str
     seed: int
     position: int
     seeds: int
+    together: int = 1
+    """Seeds that train at once, from `position` on."""
     epoch: int
     epochs: int
     loss: float | None = None
@@ -35,6 +40,11 @@ class ProgressEvent(Frozen):
     validation_loss: float | None = None
     samples_per_s: float | None = None
     """Training rate since the event before; null for the first."""
+
+    @property
+    def share(self) -> float:
+        """How much of the run is done, from 0 to 1."""
+        return (self.position - 1 + self.together * self.epoch / self.epochs) / self.seeds
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,6 +13,8 @@ from shared.spec.fields import Many
 from shared.trace import Trace
 
 RESULT_SCHEMA_VERSION: Literal[1] = 1
+MOST_LISTED_SEEDS = 10
+"""Of more seeds, curves and weights travel and are kept as arrays, not as JSON."""
 
 Reason = Literal[
     "diverged",         # the loss, an output or a weight became NaN or infinite
@@ -95,6 +97,44 @@ class SeedResult(Frozen):
     """Peak memory of the accelerator since this training began; null on the CPU."""
 
 
+class SeedArrays(Frozen):
+    """The results of many seeds as arrays in the blob store: axis 0 is the seed, in the order of `seeds`.
+
+    What a `SeedResult` leaves null is NaN here; so is everything of a seed that failed, but for the
+    epochs it finished.
+    """
+
+    seeds: Many[int]
+    point: int = 0
+    """Which of `Run.optimizers` they were trained with."""
+    failures: Many[Failure] = ()
+    """Of the seeds that failed, each naming its own."""
+    epochs: ArrayRef
+    """Epochs trained, int64 (seeds,)."""
+    losses: ArrayRef
+    """One number an epoch, float64 (seeds, epochs); NaN after a seed's last."""
+    validation_losses: ArrayRef | None = None
+    stopped_early: ArrayRef
+    """1 where patience ran out, int64 (seeds,)."""
+    metrics: dict[str, dict[str, ArrayRef]] = Field(default_factory=dict)
+    """By part, by metric, float64 (seeds,)."""
+    predictions: ArrayRef | None = None
+    """(seeds, n, outputs), in the run's precision."""
+    outputs: ArrayRef | None = None
+    """(seeds, n, outputs), on the part named by `outputs_of`."""
+    outputs_of: Literal["train", "validation", "test"] | None = None
+    weights: dict[str, ArrayRef] = Field(default_factory=dict)
+    """By name, (seeds, *shape)."""
+    hashes: ArrayRef
+    """The SHA-256 of `Hashes`, initial weights then batches, as big-endian numbers: int64 (seeds, 2, 4)."""
+    timings: ArrayRef
+    """Seconds by the fields of `Timings` in order, float64 (seeds, 5). Of seeds that were trained
+    together each has an equal share."""
+    peak_bytes: int | None = None
+    """The largest of all seeds; so with `device_peak_bytes`."""
+    device_peak_bytes: int | None = None
+
+
 class Environment(Frozen):
     """What ran, recorded by the worker that ran it."""
 
@@ -136,7 +176,7 @@ class Conditions(Frozen):
 
 
 class RunResult(Frozen):
-    """The result of a run: one SeedResult a seed, or a failure of the whole run."""
+    """The result of a run: one SeedResult a seed or their arrays, or a failure of the whole run."""
 
     schema_version: Literal[1] = RESULT_SCHEMA_VERSION
     run_id: str
@@ -147,6 +187,10 @@ class RunResult(Frozen):
     failure: Failure | None = None
     """The whole run's failure, or the first failed seed's."""
     seeds: Many[SeedResult] = ()
+    """Up to `MOST_LISTED_SEEDS`; the results of more are in `arrays`."""
+    arrays: Many[SeedArrays] = ()
+    notes: Many[str] = ()
+    """Sentences on how the seeds were trained, such as why one after another."""
     trace: Trace | None = None
     """Of a run with a trace request, which has no seeds."""
     environment: Environment | None = None

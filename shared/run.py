@@ -10,6 +10,7 @@ from shared.arrays import ArrayRef
 from shared.frozen import Frozen
 from shared.spec.experiment import Framework, Job, Seed
 from shared.spec.fields import Many
+from shared.spec.optimizer import Optimizer
 from shared.trace import TraceRequest
 
 RUN_SCHEMA_VERSION: Literal[1] = 1
@@ -55,6 +56,9 @@ class Run(Frozen):
     job: Job
     seeds: Many[Seed] = Field(min_length=1)
     dataset: Dataset
+    optimizers: Many[Optimizer] | None = Field(default=None, min_length=1)
+    """The points of a sweep that this run trains, each with every seed, all of one
+    `shared.spec.optimizer.structure`; null trains with the job's own."""
     given_weights: dict[str, ArrayRef] | None = None
     """The arrays of `initial_weights` of type values or npz, float64; null for shared and framework."""
     timed: bool = False

@@ -125,6 +125,9 @@ class BatchHash:
         """Batches trained on: (n, b)."""
         self._digest.update(np.ascontiguousarray(indices, dtype="<i8").data)
 
-    def hexdigest(self) -> str:
-        """Of all batches so far."""
-        return self._digest.hexdigest()
+    def hexdigest(self, *further: NDArray[np.int64]) -> str:
+        """Of all batches so far, and of further ones that are not added."""
+        digest = self._digest.copy()
+        for indices in further:
+            digest.update(np.ascontiguousarray(indices, dtype="<i8").data)
+        return digest.hexdigest()

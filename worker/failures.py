@@ -41,11 +41,14 @@ class TrainingError(Exception):
 
 
 @contextmanager
-def typed(adapter: FrameworkAdapter) -> Iterator[None]:
-    """Turn whatever the work inside raises into TrainingError; KeyboardInterrupt and SystemExit pass."""
+def typed(adapter: FrameworkAdapter, *, passing: type[Exception] = TrainingError) -> Iterator[None]:
+    """Turn whatever the work inside raises into TrainingError; `passing` passes.
+
+    So do KeyboardInterrupt and SystemExit.
+    """
     try:
         yield
-    except TrainingError:
+    except (TrainingError, passing):
         raise
     except ShapeError as error:
         raise TrainingError("bad_shape", str(error)) from error

@@ -40,10 +40,9 @@ class Feed:
         """Batches that were trained on: (n, b)."""
         self._batch_hash.add(indices)
 
-    @property
-    def batches_hash(self) -> str:
-        """Of the batches counted so far and what the masks are drawn from."""
-        return self._batch_hash.hexdigest()
+    def batches_hash(self, *further: NDArray[np.int64]) -> str:
+        """Of what the masks are drawn from and the batches counted so far, and of `further` ones."""
+        return self._batch_hash.hexdigest(*further)
 
 
 def dropouts_of(job: Job, data: RunData) -> tuple[DropoutLayer, ...]:

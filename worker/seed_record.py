@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.losses import loss_value
+from shared.losses import loss_elements
 from shared.spec import Job
 from shared.spec.metrics import fitting_metrics
 from worker.adapters.base import Floats, Weights
@@ -111,9 +111,17 @@ class SeedRecord:
         return diverged(what, job=self._job, step=step, steps_per_epoch=self._plan.steps_per_epoch)
 
 
-def validation_loss(job: Job, outputs: Floats, part: Part) -> float:
-    """The loss of outputs (n, outputs) on the validation samples."""
-    return loss_value(job.loss, outputs, part.y)
+def validation_losses(job: Job, outputs: Floats, part: Part) -> NDArray[np.float64]:
+    """Of the outputs of several members, (members, n, outputs), on the same samples: (members,)."""
+    members, rows = outputs.shape[:2]
+    targets = np.broadcast_to(part.y, (members, *part.y.shape)).reshape(members * rows, *part.y.shape[1:])
+    with np.errstate(over="ignore", invalid="ignore", under="ignore"):
+        elements = loss_elements(job.loss, outputs.reshape(members * rows, -1), targets)
+        by_member = elements.reshape(members, -1)
+        values: NDArray[np.float64] = (
+            by_member.sum(axis=1) if job.loss.reduction == "sum" else by_member.mean(axis=1)
+        )
+    return values
 
 
 def _outputs_of(parts: Mapping[str, Part]) -> OutputsOf:

@@ -23,7 +23,7 @@ from worker.feed import Feed, dropouts_of, initial_weights, sample_bytes
 from worker.pacing import Cut, Pace, cut
 from worker.samples import RunData
 from worker.schedules import learning_rates
-from worker.seed_record import Outcome, SeedRecord, validation_loss
+from worker.seed_record import Outcome, SeedRecord, validation_losses
 from worker.stopwatch import Stopwatch
 
 _ROWS_AT_ONCE = 4_096
@@ -89,7 +89,7 @@ class SeedTraining:
     @property
     def hashes(self) -> Hashes:
         """Of the initial weights, and of the batches so far."""
-        return Hashes(initial_weights=self._initial_hash, batches=self._feed.batches_hash)
+        return Hashes(initial_weights=self._initial_hash, batches=self._feed.batches_hash())
 
     @property
     def step(self) -> int:
@@ -173,7 +173,8 @@ class SeedTraining:
             held_out = self._data.parts["validation"]
             with self.stopwatch.measure("predict_s"):
                 outputs = self._outputs(held_out.x)
-            self._record.take_validation_loss(validation_loss(self._job, outputs, held_out))
+            (loss,) = validation_losses(self._job, outputs[None], held_out)
+            self._record.take_validation_loss(float(loss))
         if self._plateau is not None and self._reducing is not None:
             self._plateau.improved(self._watched(self._reducing.monitor))
             if self._plateau.exhausted:

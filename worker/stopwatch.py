@@ -30,6 +30,7 @@ class Stopwatch:
         yield
         self._seconds[phase] += time.perf_counter() - begin
 
-    def timings(self, queue_s: float | None) -> Timings:
-        """The phases so far."""
-        return Timings(queue_s=queue_s, **self._seconds)
+    def timings(self, queue_s: float | None, *, members: int = 1) -> Timings:
+        """The phases so far; each of several members has an equal share of them."""
+        shares = {phase: seconds / members for phase, seconds in self._seconds.items()}
+        return Timings(queue_s=queue_s, **shares)

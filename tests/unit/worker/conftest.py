@@ -20,11 +20,13 @@ from shared.arrays import ArrayRef, encode_array
 from shared.progress import ProgressEvent
 from shared.result import Reason, RunResult
 from shared.run import Run
-from shared.spec import Job
+from shared.spec import Job, Optimizer
 from shared.spec.model import Dense, Dropout, Flatten
 from worker.adapters.base import (
     Block,
     Description,
+    EnsembleBlock,
+    EnsembleTrainer,
     Floats,
     FrameworkAdapter,
     Observed,
@@ -32,6 +34,7 @@ from worker.adapters.base import (
     Trainer,
     Weights,
 )
+from worker.adapters.errors import UnsupportedError
 from worker.constants import update_constants
 from worker.runner import train_run
 
@@ -151,14 +154,54 @@ class NumpyObserver(Observer):
         return outputs
 
 
+class NumpyEnsemble(EnsembleTrainer):
+    """Members side by side, each a trainer of its own."""
+
+    execution = "vectorised (numpy)"
+
+    def __init__(self, trainers: list[NumpyTrainer], *, compiles: bool) -> None:
+        self.members = len(trainers)
+        self.compiles = compiles
+        self._trainers = trainers
+        self.blocks: list[EnsembleBlock] = []
+
+    def train(self, block: EnsembleBlock) -> NDArray[np.float64]:
+        self.blocks.append(block)
+        return np.stack(
+            [
+                trainer.train(
+                    Block(
+                        indices=block.indices if block.indices.ndim == 2 else block.indices[member],
+                        learning_rates=block.learning_rates[member],
+                        first_step=block.first_step,
+                        masks={path: mask[member] for path, mask in block.masks.items()},
+                    )
+                )
+                for member, trainer in enumerate(self._trainers)
+            ]
+        )
+
+    def outputs(self, x: Floats) -> Floats:
+        return np.stack([trainer.outputs(x) for trainer in self._trainers])
+
+    def weights(self) -> Weights:
+        members = [trainer.weights() for trainer in self._trainers]
+        return {name: np.stack([member[name] for member in members]) for name in members[0]}
+
+
 class NumpyAdapter(FrameworkAdapter):
-    """See the module. `compiles` only declares that a first call compiles; `built` keeps the trainers."""
+    """See the module. `compiles` only declares that a first call compiles.
+
+    `built` keeps the trainers, `ensembles` the ensembles; `vectorises` says whether it makes them.
+    """
 
     name = "numpy"
 
-    def __init__(self, *, compiles: bool = False) -> None:
+    def __init__(self, *, compiles: bool = False, vectorises: bool = True) -> None:
         self._compiles = compiles
+        self.vectorises = vectorises
         self.built: list[NumpyTrainer] = []
+        self.ensembles: list[NumpyEnsemble] = []
 
     def start(self, *, device: Literal["cpu", "cuda"], threads: int) -> None:
         if device != "cpu" or threads != 1:
@@ -191,6 +234,32 @@ class NumpyAdapter(FrameworkAdapter):
 
     def observer(self, job: Job, *, input_shape: tuple[int, ...]) -> Observer:  # noqa: ARG002
         return NumpyObserver(job)
+
+    def build_ensemble(
+        self,
+        job: Job,
+        *,
+        optimizers: Sequence[Optimizer],
+        input_shape: tuple[int, ...],
+        weights: Weights,
+        x: Floats,
+        y: NDArray[Any],
+    ) -> EnsembleTrainer:
+        if not self.vectorises:
+            raise UnsupportedError("it is told not to")
+        assert x.shape[1:] == input_shape
+        trainers = [
+            NumpyTrainer(
+                job.model_copy(update={"optimizer": optimizer}),
+                weights={name: array[member] for name, array in weights.items()},
+                x=x,
+                y=y,
+                compiles=self._compiles,
+            )
+            for member, optimizer in enumerate(optimizers)
+        ]
+        self.ensembles.append(NumpyEnsemble(trainers, compiles=self._compiles))
+        return self.ensembles[-1]
 
     def reason_of(self, error: BaseException) -> Reason | None:
         reasons: dict[type[BaseException], Reason] = {
@@ -235,6 +304,7 @@ class Lab:
         test: tuple[Any, Any] | None = None,
         predict: Any = None,
         seeds: tuple[int, ...] = (0,),
+        optimizers: Sequence[Optimizer] | None = None,
         given: Mapping[str, Any] | None = None,
         framework: str = "numpy",
     ) -> Run:
@@ -253,6 +323,9 @@ class Lab:
             "job": json.loads(job.model_dump_json()),
             "seeds": list(seeds),
             "dataset": dataset,
+            "optimizers": None
+            if optimizers is None
+            else [json.loads(o.model_dump_json()) for o in optimizers],
             "given_weights": None if given is None else {k: self._put(v) for k, v in given.items()},
         }
         return Run.model_validate_json(json.dumps(document))
