@@ -14,26 +14,25 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from producer.merge import merged
 from producer.resolve import setting_differences
-from producer.verdict.gaps import Load, bitwise_equal, seed_gaps
+from producer.verdict.gaps import Load
 from producer.verdict.judge import Evidence, judge
 from producer.verdict.knowledge import Scale
 from producer.verdict.models import (
     ArrayValue,
     Comparison,
     FrameworkRuns,
-    Gap,
-    PairGaps,
-    SeedGaps,
     SeedRun,
-    Tolerance,
 )
+from producer.verdict.pairs import all_gaps, pair_gaps
 from producer.verdict.reasons import reasons
+from producer.verdict.seed_table import SeedTable, untrained
 from producer.verdict.spread import metric_spreads, spread
 from producer.verdict.tolerance import tolerance_for
 from producer.verdict.twin import twin_of
 from shared.arrays import ArrayRef
-from shared.result import Failure, RunResult, SeedResult
+from shared.result import RunResult, SeedResult
 from shared.spec import Job
 
 if TYPE_CHECKING:
@@ -51,24 +50,34 @@ def compare(  # noqa: PLR0913 - all evidence, once
     *,
     training_samples: int | None = None,
     twin: Comparison | None = None,
+    full: bool = False,
 ) -> Comparison:
     """The verdict over an experiment's runs.
 
     `jobs` has each framework's resolved job, `arrays` gives the array of a reference, and
     `training_samples`, where known, lets a reason say how much larger a sum is than a mean. `twin` is the
-    comparison of the float64 twin.
+    comparison of the float64 twin. Of more than `MOST_LISTED_SEEDS` seeds only one is told with its
+    curves and arrays, unless `full`.
     """
     experiment = record.experiment
-    by_framework = {result.framework: result for result in results}
+    by_framework = merged(results)
+    tables = {
+        framework: SeedTable(result.arrays, experiment.seed_list, failure=result.failure, arrays=arrays)
+        for framework, result in by_framework.items()
+        if result.arrays
+    }
+    listed = range(len(experiment.seed_list)) if full else _example(tables)
     runs = [
-        _framework_runs(framework, by_framework.get(framework), experiment.seed_list, arrays=arrays)
+        _many_seeds(framework, by_framework[framework], tables[framework], listed=listed)
+        if framework in tables
+        else _framework_runs(framework, by_framework.get(framework), experiment.seed_list, arrays=arrays)
         for framework in experiment.frameworks
     ]
     precisions = frozenset(job.precision for job in jobs.values())
     tolerance = tolerance_for(precisions)
-    gaps = _all_gaps(experiment.frameworks, by_framework, tolerance=tolerance, arrays=arrays)
+    gaps = all_gaps(experiment.frameworks, by_framework, tables, tolerance=tolerance, arrays=arrays)
     pairs = tuple(
-        _pair(experiment.frameworks[0], other, [one for one in gaps if one.other == other])
+        pair_gaps(experiment.frameworks[0], other, [one for one in gaps if one.other == other])
         for other in experiment.frameworks[1:]
     )
     evidence = Evidence(
@@ -109,7 +118,7 @@ def _framework_runs(
     trained = {one.seed: one for one in result.seeds} if result else {}
     whole = result.failure if result else None
     told = tuple(
-        _seed_run(trained[seed], arrays=arrays) if seed in trained else _untrained(seed, whole)
+        _seed_run(trained[seed], arrays=arrays) if seed in trained else untrained(seed, whole)
         for seed in seeds
     )
     train_s = [one.timings.train_s + one.timings.compile_s for one in told if one.timings]
@@ -120,6 +129,7 @@ def _framework_runs(
         environment=result.environment if result else None,
         worker=result.worker if result else None,
         attempt=result.attempt if result else None,
+        notes=result.notes if result else (),
         seeds=told,
         final_loss=spread(one.final_loss for one in told),
         metrics=metric_spreads(told),
@@ -128,8 +138,36 @@ def _framework_runs(
     )
 
 
-def _untrained(seed: int, failure: Failure | None) -> SeedRun:
-    return SeedRun(seed=seed, status="failed" if failure else "missing", failure=failure)
+def _many_seeds(
+    framework: str, result: RunResult, table: SeedTable, *, listed: Sequence[int]
+) -> FrameworkRuns:
+    told = table.runs(listed=listed)
+    train_s = table.train_s[np.isfinite(table.train_s)].tolist()
+    return FrameworkRuns(
+        framework=framework,
+        run_id=result.run_id,
+        failure=result.failure,
+        environment=result.environment,
+        worker=result.worker,
+        attempt=result.attempt,
+        notes=result.notes,
+        seeds=told,
+        curves=table.curves(),
+        final_loss=spread(one.final_loss for one in told),
+        metrics=metric_spreads(told),
+        train_s=spread(train_s),
+        total_train_s=math.fsum(train_s) if train_s else None,
+    )
+
+
+def _example(tables: Mapping[str, SeedTable]) -> Sequence[int]:
+    """The place of the first seed that succeeded in every framework, or else in one."""
+    succeeded = [table.succeeded for table in tables.values()]
+    if not succeeded:
+        return ()
+    everywhere, somewhere = np.all(succeeded, axis=0), np.any(succeeded, axis=0)
+    found = np.flatnonzero(everywhere) if everywhere.any() else np.flatnonzero(somewhere)
+    return [int(place) for place in found[:1]]
 
 
 def _seed_run(result: SeedResult, *, arrays: Load) -> SeedRun:
@@ -164,66 +202,10 @@ def _finite(array: NDArray[Any]) -> ArrayValue:
     return gapped
 
 
-def _all_gaps(
-    frameworks: Sequence[str], results: Mapping[str, RunResult], *, tolerance: Tolerance, arrays: Load
-) -> list[SeedGaps]:
-    """Of every seed that succeeded in the reference and in another framework."""
-    reference, *others = frameworks
-    finished = {
-        name: {one.seed: one for one in result.seeds if one.status == "succeeded"}
-        for name, result in results.items()
-    }
-    return [
-        _compare_seed((reference, mine), (other, finished[other][seed]), tolerance=tolerance, arrays=arrays)
-        for other in others
-        for seed, mine in finished.get(reference, {}).items()
-        if seed in finished.get(other, {})
-    ]
-
-
-def _compare_seed(
-    reference: tuple[str, SeedResult], other: tuple[str, SeedResult], *, tolerance: Tolerance, arrays: Load
-) -> SeedGaps:
-    mine, theirs = reference[1], other[1]
-    gaps = seed_gaps(mine, theirs, arrays=arrays)
-    small = all(gap.relative is not None and gap.relative <= tolerance.relative for gap in gaps)
-    hashes = mine.hashes and theirs.hashes and (mine.hashes, theirs.hashes)
-    return SeedGaps(
-        seed=mine.seed,
-        reference=reference[0],
-        other=other[0],
-        gaps=gaps,
-        same_initial_weights=hashes[0].initial_weights == hashes[1].initial_weights if hashes else None,
-        same_batches=hashes[0].batches == hashes[1].batches if hashes else None,
-        epochs=(mine.epochs, theirs.epochs),
-        within_tolerance=bool(gaps) and small and mine.epochs == theirs.epochs,
-        identical=bitwise_equal(mine, theirs),
-    )
-
-
-def _pair(reference: str, other: str, seeds: Sequence[SeedGaps]) -> PairGaps:
-    largest: dict[str, tuple[Gap, int]] = {}
-    for one in seeds:
-        for gap in one.gaps:
-            held = largest.get(gap.measure)
-            if held is None or _size(gap) > _size(held[0]):
-                largest[gap.measure] = (gap, one.seed)
-    return PairGaps(
-        reference=reference,
-        other=other,
-        seeds=len(seeds),
-        seeds_within_tolerance=sum(one.within_tolerance for one in seeds),
-        seeds_identical=sum(one.identical for one in seeds),
-        largest=tuple(gap for gap, _ in largest.values()),
-        largest_seeds=tuple(seed for _, seed in largest.values()),
-    )
-
-
-def _size(gap: Gap) -> float:
-    return math.inf if gap.relative is None else gap.relative
-
-
 def _outputs(results: Sequence[RunResult]) -> int | None:
     """Outputs a sample, as the results have them."""
-    shapes = (one.outputs.shape for result in results for one in result.seeds if one.outputs)
-    return next((shape[1] for shape in shapes if len(shape) == 2), None)
+    refs = [
+        *(one.outputs for result in results for one in result.seeds),
+        *(one.outputs for result in results for one in result.arrays),
+    ]
+    return next((ref.shape[-1] for ref in refs if ref is not None and len(ref.shape) > 1), None)

@@ -127,7 +127,9 @@ class Outcome:
     runs: tuple[Run, ...]
 
 
-def with_twin(session: Session, record: ExperimentRecord, outcome: Outcome, *, quiet: bool) -> Outcome:
+def with_twin(
+    session: Session, record: ExperimentRecord, outcome: Outcome, *, quiet: bool, full: bool = False
+) -> Outcome:
     """The outcome with what the float64 twin says; trains it where that tells more."""
     if outcome.comparison.twin is not None or not twin.tells_more(outcome.comparison):
         return outcome
@@ -138,11 +140,14 @@ def with_twin(session: Session, record: ExperimentRecord, outcome: Outcome, *, q
     say("once more in float64, to tell rounding from a real difference")
     other = twin.submit_twin(record, outcome.runs, ledger=session.ledger, app=session.app)
     follow_to_end(session, other, quiet=quiet, cancel=True)
-    return outcome_of(session, session.ledger.experiment(record.experiment_id) or record)
+    return outcome_of(session, session.ledger.experiment(record.experiment_id) or record, full=full)
 
 
-def outcome_of(session: Session, record: ExperimentRecord) -> Outcome:
-    """Collect what is finished, of the float64 twin too, and compare it."""
+def outcome_of(session: Session, record: ExperimentRecord, *, full: bool = False) -> Outcome:
+    """Collect what is finished, of the float64 twin too, and compare it.
+
+    Of many seeds only one is told with its curves and arrays, unless `full`.
+    """
     twin_id = record.related.get("twin")
     other = session.ledger.experiment(twin_id) if twin_id else None
     runs = tuple(session.ledger.run(run_id) for run_id in record.run_ids)
@@ -154,22 +159,25 @@ def outcome_of(session: Session, record: ExperimentRecord) -> Outcome:
         session.blobs.get,
         training_samples=runs[0].dataset.train.x.shape[0],
         twin=outcome_of(session, other).comparison if other else None,
+        full=full,
     )
     return Outcome(comparison=comparison, runs=runs)
 
 
-def finish(session: Session, outcome: Outcome, *, as_json: bool, page: Path | None = None) -> Comparison:
+def finish(
+    session: Session, outcome: Outcome, *, as_json: bool, page: Path | None = None, full: bool = False
+) -> Comparison:
     """Write the page where one is wanted, print."""
     if page is not None:
         write_page(session, outcome, page)
-    print_comparison(outcome.comparison, as_json=as_json)
+    print_comparison(outcome.comparison, as_json=as_json, full=full)
     return outcome.comparison
 
 
-def print_comparison(comparison: Comparison, *, as_json: bool) -> None:
+def print_comparison(comparison: Comparison, *, as_json: bool, full: bool = False) -> None:
     """The result, on standard output."""
     if as_json:
-        make_console().file.write(f"{to_json(comparison)}\n")
+        make_console().file.write(f"{to_json(comparison, full=full)}\n")
     else:
         render(comparison, make_console())
 

@@ -41,11 +41,14 @@ class Board(Protocol):
 
 @dataclass
 class Lane:
-    """Where one framework's run stands."""
+    """Where one framework stands: its run, or its runs where its seeds are spread over workers."""
 
     framework: str
-    record: RunRecord | None = None
+    records: dict[str, RunRecord] = field(default_factory=dict)
     event: ProgressEvent | None = None
+    """The latest of any run."""
+    shares: dict[str, float] = field(default_factory=dict)
+    """How much of each run is done, from 0 to 1."""
     notice: str | None = None
     losses: list[float] = field(default_factory=list)
     began_ms: int | None = None
@@ -58,29 +61,37 @@ class Lane:
         if isinstance(update, Noticed):
             self.notice = update.text
         elif isinstance(update, Changed):
-            if self.record is not None and update.record.attempt != self.record.attempt:
-                self._start_again()
-            self.record, self.notice = update.record, None
+            held = self.records.get(update.record.run_id)
+            if held is not None and update.record.attempt != held.attempt:
+                self._start_again(held.run_id)
+            self.records[update.record.run_id] = update.record
+            self.notice = None
         else:
             self._progress(update)
 
     @property
     def state(self) -> str:
         """One or two words."""
-        if self.record is not None and self.record.final:
-            return _FINAL[self.record.state]
-        if self.record is not None and self.record.cancel_requested:
+        records = self.records.values()
+        states = {record.state for record in records}
+        if records and all(record.final for record in records):
+            return next(_FINAL[state] for state in ("failed", "cancelled", "succeeded") if state in states)
+        if any(record.cancel_requested for record in records):
             return "stopping"
-        if self.record is None or self.record.state == "queued":
+        if not states - {"queued"}:
             return "waiting" if self.notice else "queued"
         return "starting" if self.event is None else "training"
 
     @property
     def share(self) -> float:
         """Of all epochs of all seeds, from 0 to 1."""
-        if self.record is not None and self.record.state == "succeeded":
-            return 1.0
-        return _share(self.event) if self.event else 0.0
+        if not self.records:
+            return sum(self.shares.values())
+        done = (
+            1.0 if record.state == "succeeded" else self.shares.get(run_id, 0.0)
+            for run_id, record in self.records.items()
+        )
+        return sum(done) / len(self.records)
 
     @property
     def left_s(self) -> float | None:
@@ -92,10 +103,11 @@ class Lane:
 
     def _progress(self, update: Progressed) -> None:
         event, at_ms = update.event, _milliseconds(update.position)
-        if self.event is not None and _share(event) < _share(self.event):
-            self._start_again()
+        if event.share < self.shares.get(event.run_id, 0.0):
+            self._start_again(event.run_id)
+        self.shares[event.run_id] = event.share
         if self.began_ms is None:
-            self.began_ms, self.began_at = at_ms, _share(event)
+            self.began_ms, self.began_at = at_ms, self.share
         if self.event is not None and event.position != self.event.position:
             self.losses.clear()
         self.event, self.latest_ms, self.notice = event, at_ms, None
@@ -104,8 +116,9 @@ class Lane:
             if len(self.losses) > KEPT_LOSSES:
                 del self.losses[1::2]
 
-    def _start_again(self) -> None:
+    def _start_again(self, run_id: str) -> None:
         self.event, self.began_ms = None, None
+        self.shares.pop(run_id, None)
         self.losses.clear()
 
 
@@ -192,9 +205,17 @@ def _epochs(lane: Lane) -> str:
 
 
 def _place(lane: Lane) -> str:
+    return f"{_epochs(lane)}{_seeds(lane)}"
+
+
+def _seeds(lane: Lane) -> str:
     event = lane.event
-    seed = f", seed {event.position}/{event.seeds}" if event is not None and event.seeds > 1 else ""
-    return f"{_epochs(lane)}{seed}"
+    if event is None or event.seeds == 1:
+        return ""
+    last = event.position + event.together - 1
+    which = f"seed {event.position:,}" if event.together == 1 else f"seeds {event.position:,}-{last:,}"
+    runs = f", {len(lane.records)} runs" if len(lane.records) > 1 else ""
+    return f", {which}/{event.seeds:,}{runs}"
 
 
 def _told(lane: Lane, *, epochs: bool = True) -> list[str]:
@@ -212,13 +233,9 @@ def _told(lane: Lane, *, epochs: bool = True) -> list[str]:
         told.append(f"{event.samples_per_s:,.0f} samples/s")
     if lane.left_s is not None:
         told.append(f"{numbers.seconds(lane.left_s)} left")
-    if epochs and event.seeds > 1:
-        told.append(f"seed {event.position} of {event.seeds}")
+    if epochs:
+        told.append(_seeds(lane).removeprefix(", "))
     return [part for part in told if part]
-
-
-def _share(event: ProgressEvent) -> float:
-    return (event.position - 1 + event.epoch / event.epochs) / event.seeds
 
 
 def _milliseconds(position: str) -> int:

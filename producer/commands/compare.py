@@ -18,6 +18,9 @@ def command(
         str | None, typer.Option(metavar="N", help="How many seeds, or which: 5, or 0,1,7.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    full: Annotated[
+        bool, typer.Option("--full", help="With --json: every curve and array of every seed, however many.")
+    ] = False,
     check: Annotated[bool, typer.Option("--check", help="End with status 1 unless they agree.")] = False,
     report: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Also write a page with pictures.")
@@ -41,6 +44,7 @@ def command(
     Examples:
       likewise compare article
       likewise compare job.yaml --set precision=float64 --seeds 5
+      likewise compare digits --seeds 1000
       likewise compare job.yaml --check --json > comparison.json
     """
     from producer import experiment_flow as flow
@@ -50,8 +54,8 @@ def command(
     with flow.open_to_train(prepared, quiet=as_json) as session:
         record = flow.submit_prepared(session, prepared, queue_anyway=queue_anyway, key=key)
         flow.follow_to_end(session, record, quiet=as_json, cancel=True)
-        outcome = flow.outcome_of(session, record)
+        outcome = flow.outcome_of(session, record, full=full)
         if not no_twin:
-            outcome = flow.with_twin(session, record, outcome, quiet=as_json)
-        comparison = flow.finish(session, outcome, as_json=as_json, page=report)
+            outcome = flow.with_twin(session, record, outcome, quiet=as_json, full=full)
+        comparison = flow.finish(session, outcome, as_json=as_json, page=report, full=full)
     raise typer.Exit(flow.exit_status(comparison, check=check))

@@ -15,6 +15,9 @@ def command(
         bool, typer.Option("--resolved", help="Show each framework's settings, with nothing left open.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    full: Annotated[
+        bool, typer.Option("--full", help="With --json: every curve and array of every seed, however many.")
+    ] = False,
 ) -> None:
     """Print a finished comparison again, or where an experiment stands.
 
@@ -32,6 +35,7 @@ def command(
             return
         runs = session.ledger.records(record.run_ids)
         if all(run.final for run in runs):
-            flow.finish(session, flow.outcome_of(session, record), as_json=as_json)
+            outcome = flow.outcome_of(session, record, full=full)
+            flow.finish(session, outcome, as_json=as_json, full=full)
         else:
             status.print_state(record, runs, now_s=session.ledger.now(), as_json=as_json)

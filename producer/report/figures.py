@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from producer.report.sparkline import is_logarithmic
 from producer.report.truth import Truth
-from producer.verdict.models import Comparison
+from producer.verdict.models import Comparison, Curves
 
 Figure = dict[str, Any]
 
@@ -33,6 +33,10 @@ def losses(comparison: Comparison) -> Figure | None:
     traces: list[Figure] = []
     seen: list[float] = []
     for series, run in enumerate(comparison.runs):
+        if run.curves is not None:
+            traces += _bands(run.curves, series=series, name=run.framework)
+            seen.extend(value for row in run.curves.losses for value in row)
+            continue
         drawn = [seed for seed in run.seeds if seed.losses][:MOST_SEEDS]
         for place, seed in enumerate(drawn):
             seen.extend(seed.losses)
@@ -150,6 +154,33 @@ def _curve(
         "line": _stroke(series),
         "hovertemplate": f"{label}<br>epoch %{{x}}: %{{y:.6g}}<extra></extra>",
     }
+
+
+def _bands(curves: Curves, *, series: int, name: str) -> list[Figure]:
+    """The median of many seeds over two bands: from quantile to quantile, the widest first."""
+    traces: list[Figure] = []
+    outer = len(curves.quantiles) // 2
+    for place in range(outer):
+        low, high = curves.losses[place], curves.losses[-1 - place]
+        share = round(100 * (curves.quantiles[-1 - place] - curves.quantiles[place]))
+        traces.append(
+            {
+                "type": "scatter",
+                "mode": "lines",
+                "name": f"{name}, {share} % of seeds",
+                "legendgroup": name,
+                "showlegend": False,
+                "meta": {"series": series, "band": True},
+                "x": [*curves.epochs, *reversed(curves.epochs)],
+                "y": [*high, *reversed(low)],
+                "fill": "toself",
+                "line": {"width": 0},
+                "hoverinfo": "skip",
+            }
+        )
+    label = f"{name}, median of {curves.seeds:,} seeds"
+    median = _curve(curves.median, series=series, name=label, first=True)
+    return [*traces, median | {"x": list(curves.epochs), "legendgroup": name}]
 
 
 def _stroke(series: int) -> dict[str, Any]:

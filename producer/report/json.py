@@ -7,14 +7,22 @@ from typing import Any
 
 from producer.verdict.models import Comparison, FrameworkRuns, SeedRun, Twin
 
+_CURVES_AND_ARRAYS = {"losses", "validation_losses", "outputs", "weights"}
+"""What is left out of each of many seeds."""
 
-def to_json(comparison: Comparison) -> str:
+
+def to_json(comparison: Comparison, *, full: bool = False) -> str:
     """The document as text, on several lines."""
-    return json.dumps(to_document(comparison), indent=2, ensure_ascii=False, allow_nan=False)
+    return json.dumps(to_document(comparison, full=full), indent=2, ensure_ascii=False, allow_nan=False)
 
 
-def to_document(comparison: Comparison) -> dict[str, Any]:
-    """The document: plain dicts, lists, strings and finite numbers."""
+def to_document(comparison: Comparison, *, full: bool = False) -> dict[str, Any]:
+    """The document: plain dicts, lists, strings and finite numbers.
+
+    Of many seeds it has each one's last values, and their curves as quantiles in `summary`, unless
+    `full`; a comparison is made `full` by `producer.compare`.
+    """
+    short = not full and any(run.curves is not None for run in comparison.runs)
     dumped = comparison.model_dump(
         mode="json",
         include={"schema_version", "experiment_id", "name", "submitted_s", "verdict", "reasons"},
@@ -29,9 +37,11 @@ def to_document(comparison: Comparison) -> dict[str, Any]:
         "tolerance": comparison.tolerance.model_dump(mode="json"),
         "twin": None if comparison.twin is None else _twin(comparison.twin),
         "gaps": [_pair(one.model_dump(mode="json")) for one in comparison.gaps],
-        "seed_gaps": [one.model_dump(mode="json") for one in comparison.seed_gaps],
+        "seed_gaps": [] if short else [one.model_dump(mode="json") for one in comparison.seed_gaps],
         "summary": {run.framework: _summary(run) for run in comparison.runs},
-        "runs": {run.framework: [_seed(run, seed) for seed in run.seeds] for run in comparison.runs},
+        "runs": {
+            run.framework: [_seed(run, seed, short=short) for seed in run.seeds] for run in comparison.runs
+        },
         "jobs": {name: job.model_dump(mode="json") for name, job in comparison.jobs.items()},
     }
 
@@ -60,12 +70,16 @@ def _summary(run: FrameworkRuns) -> dict[str, Any]:
             "metrics",
             "train_s",
             "total_train_s",
+            "notes",
+            "curves",
         },
     )
 
 
-def _seed(run: FrameworkRuns, seed: SeedRun) -> dict[str, Any]:
+def _seed(run: FrameworkRuns, seed: SeedRun, *, short: bool) -> dict[str, Any]:
     environment = run.environment
+    if short:
+        return seed.model_dump(mode="json", exclude=_CURVES_AND_ARRAYS)
     return seed.model_dump(mode="json") | {
         "execution": environment.execution if environment else None,
         "device": environment.device if environment else None,

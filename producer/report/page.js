@@ -11,10 +11,14 @@
 
   const colour = (name) => getComputedStyle(root).getPropertyValue(`--${name}`).trim();
 
+  // The sheet's own colours are #rrggbb; bands lie over one another, so each is faint.
+  const translucent = (hex) => `${hex}${dark.matches ? "40" : "30"}`;
+
   function coloured(trace) {
     const own = trace.meta.truth ? colour("quiet") : colour(`series-${trace.meta.series % 6}`);
     return {
       ...trace,
+      ...(trace.meta.band ? { fillcolor: translucent(own) } : {}),
       line: { ...trace.line, color: own },
       marker: { ...trace.marker, color: own, line: { ...(trace.marker || {}).line, color: own } },
     };

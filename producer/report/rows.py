@@ -9,6 +9,7 @@ from typing import Any
 from producer.resolve import leaves
 from producer.verdict import numbers
 from producer.verdict.models import Comparison, FrameworkRuns, Gap, SeedRun, Spread
+from producer.verdict.spread import quantile
 from producer.verdict.twin import worst_of
 from producer.verdict.words import gap, setting
 
@@ -32,6 +33,7 @@ def results(comparison: Comparison) -> list[Row]:
         [
             *_states(comparison),
             _by_framework(comparison, "final loss", lambda run: _spread(run.final_loss, several)),
+            *_quantiles(comparison),
             *_epochs(comparison),
             *_predictions(comparison),
             *_metrics(comparison, several),
@@ -84,6 +86,13 @@ def environment(comparison: Comparison) -> list[Row]:
             _by_framework(comparison, "execution", of(lambda found: found.execution)),
         ]
     )
+
+
+def notes(comparison: Comparison) -> Iterator[str]:
+    """What the workers said of how they trained the seeds."""
+    for run in comparison.runs:
+        for note in run.notes:
+            yield f"{run.framework}: {note}"
 
 
 def full_environment(comparison: Comparison) -> list[Row]:
@@ -204,6 +213,19 @@ def _states(comparison: Comparison) -> Iterator[Row]:
         return failure.reason.replace("_", " ") if failure else run.seeds[0].status
 
     yield _by_framework(comparison, "state", text)
+
+
+def _quantiles(comparison: Comparison) -> Iterator[Row]:
+    """Of the final losses of many seeds: where the middle and nine tenths of them lie."""
+    if all(run.curves is None for run in comparison.runs):
+        return
+    for label, share in (("median", 0.5), ("5 %", 0.05), ("95 %", 0.95)):
+
+        def text(run: FrameworkRuns, share: float = share) -> str:
+            known = sorted(seed.final_loss for seed in run.seeds if seed.final_loss is not None)
+            return numbers.short(quantile(known, share) if known else None)
+
+        yield _by_framework(comparison, f"final loss, {label}", text)
 
 
 def _epochs(comparison: Comparison) -> Iterator[Row]:

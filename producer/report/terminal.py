@@ -5,7 +5,7 @@ Looks right at any width from 60 columns, without colour, and in a pipe, where l
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from rich.console import Console, RenderableType
 from rich.text import Text
@@ -14,7 +14,7 @@ from producer.display import printable
 from producer.report import rows
 from producer.report.console import bullet, plain_table, write
 from producer.report.sparkline import sparkline
-from producer.verdict.models import Comparison, Verdict
+from producer.verdict.models import Comparison, FrameworkRuns, Verdict
 from producer.verdict.words import both, count, number
 
 _LOOK: dict[Verdict, tuple[str, str]] = {
@@ -52,6 +52,9 @@ def _parts(comparison: Comparison, console: Console) -> Iterator[RenderableType]
     if ran := [*rows.times(comparison), *rows.environment(comparison)]:
         yield _side_by_side(comparison, "ran", ran)
         yield ""
+    if told := list(rows.notes(comparison)):
+        yield from (bullet(note, console) for note in told)
+        yield ""
     page = f"likewise report {comparison.experiment_id[:8]} -o {comparison.name}.html"
     yield Text(f"{comparison.experiment_id}  ·  as a page: {page}", style="dim", overflow="fold")
 
@@ -82,11 +85,14 @@ def _side_by_side(
 
 
 def _curves(comparison: Comparison) -> list[str]:
-    """Of the first seed each framework has."""
-    return [
-        next((sparkline(seed.losses, _SPARKS) for seed in run.seeds if seed.losses), "")
-        for run in comparison.runs
-    ]
+    """Of the first seed each framework has, or the median of many."""
+    return [sparkline(_curve(run), _SPARKS) for run in comparison.runs]
+
+
+def _curve(run: FrameworkRuns) -> Sequence[float]:
+    if run.curves is not None:
+        return run.curves.median
+    return next((seed.losses for seed in run.seeds if seed.losses), ())
 
 
 def _gaps(comparison: Comparison) -> RenderableType:

@@ -1,7 +1,7 @@
-"""How far two trainings' numbers lie apart. Every gap is finite and never negative.
+"""How far two frameworks' numbers lie apart, seed by seed. Every gap is finite and never negative.
 
 A gap is relative to the reference's scale; where that is zero, to the other's, so that a gap is 0
-only for equal numbers.
+only for equal numbers. All is worked out for many seeds at once: axis 0 of every array is the seed.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from shared.arrays import ArrayRef
 from shared.result import SeedResult
 
 Load = Callable[[ArrayRef], NDArray[Any]]
+Float64 = NDArray[np.float64]
 
 
 def seed_gaps(reference: SeedResult, other: SeedResult, *, arrays: Load) -> tuple[Gap, ...]:
@@ -38,27 +39,78 @@ def bitwise_equal(reference: SeedResult, other: SeedResult) -> bool:
     return any(mine) and mine == theirs
 
 
+def loss_gaps(reference: Float64, other: Float64) -> list[Gap]:
+    """Of curves (seeds, epochs), over the epochs that both have; NaN is after a curve's end."""
+    epochs = min(reference.shape[1], other.shape[1])
+    a, b = reference[:, :epochs], other[:, :epochs]
+    known = ~(np.isnan(a) | np.isnan(b))
+    apart = np.where(known, _distances(a, b), 0.0)
+    worst = np.argmax(apart, axis=1)
+    distance = _at(apart, worst)
+    a, b = np.where(known, np.abs(a), 0.0), np.where(known, np.abs(b), 0.0)
+    scale = _first_above_zero(a[:, 0], a.max(axis=1), b.max(axis=1))
+    return _gaps("losses", distance, scale, [f"epoch {place + 1}" for place in worst.tolist()])
+
+
+def array_gaps(measure: Measure, reference: NDArray[Any], other: NDArray[Any]) -> list[Gap]:
+    """Of arrays of one shape (seeds, rows, …)."""
+    seeds = len(reference)
+    if not reference[0].size:
+        return [Gap(measure=measure, relative=0.0, absolute=0.0)] * seeds
+    apart = _distances(reference, other).reshape(seeds, -1)
+    worst = np.argmax(apart, axis=1)
+    values_a_row = apart.shape[1] // (reference.shape[1] if reference.ndim > 1 else 1)
+    scale = _first_above_zero(_largest(reference), _largest(other))
+    rows = [f"row {place // values_a_row + 1}" for place in worst.tolist()]
+    return _gaps(measure, _at(apart, worst), scale, rows)
+
+
+def weight_gaps(reference: Mapping[str, NDArray[Any]], other: Mapping[str, NDArray[Any]]) -> list[Gap]:
+    """Of all weights together, by name (seeds, *shape); the scale is the largest of any weight."""
+    names = list(reference)
+    seeds = len(reference[names[0]])
+    apart = np.stack(
+        [
+            _distances(reference[name], other[name]).reshape(seeds, -1).max(axis=1, initial=0.0)
+            for name in names
+        ],
+        axis=1,
+    )
+    worst = np.argmax(apart, axis=1)
+    mine, theirs = ([_largest(weights[name]) for name in names] for weights in (reference, other))
+    scale = _first_above_zero(np.max(mine, axis=0), np.max(theirs, axis=0))
+    return _gaps("weights", _at(apart, worst), scale, [names[place] for place in worst])
+
+
+def equal_bits(reference: NDArray[Any], other: NDArray[Any]) -> NDArray[np.bool_]:
+    """Whether each seed's numbers are the same bytes: (seeds,)."""
+    same = np.ascontiguousarray(reference).view(np.uint8) == np.ascontiguousarray(other).view(np.uint8)
+    equal: NDArray[np.bool_] = same.reshape(len(reference), -1).all(axis=1)
+    return equal
+
+
+def incomparable(measure: Measure, problem: str) -> Gap:
+    """A gap that cannot be measured, and why."""
+    return Gap(measure=measure, relative=None, absolute=None, problem=problem)
+
+
+def shape_problem(reference: Sequence[int], other: Sequence[int]) -> str:
+    """That two shapes differ."""
+    return f"shapes {_shape(reference)} and {_shape(other)}"
+
+
 def _loss_gap(reference: Sequence[float], other: Sequence[float]) -> Gap | None:
-    epochs = min(len(reference), len(other))
     if not reference and not other:
         return None
-    if not epochs:
-        return _incomparable("losses", "one of them has none")
-    a, b = np.array(reference[:epochs]), np.array(other[:epochs])
-    apart = _distances(a, b)
-    worst = int(np.argmax(apart))
-    scale = abs(a[0]) or np.max(np.abs(a)) or np.max(np.abs(b))
-    return Gap(
-        measure="losses",
-        relative=_ratio(apart[worst], scale),
-        absolute=float(apart[worst]),
-        where=f"epoch {worst + 1}" if apart[worst] else None,
-    )
+    if not reference or not other:
+        return incomparable("losses", "one of them has none")
+    (gap,) = loss_gaps(np.array([reference]), np.array([other]))
+    return gap
 
 
 def _outputs_gap(reference: SeedResult, other: SeedResult, *, arrays: Load) -> Gap | None:
     if reference.outputs and other.outputs and reference.outputs_of != other.outputs_of:
-        return _incomparable(
+        return incomparable(
             "outputs", f"they are of the {reference.outputs_of} and of the {other.outputs_of} part"
         )
     return _array_gap("outputs", reference.outputs, other.outputs, arrays=arrays)
@@ -70,23 +122,13 @@ def _array_gap(
     if reference is None and other is None:
         return None
     if reference is None or other is None:
-        return _incomparable(measure, "one of them has none")
+        return incomparable(measure, "one of them has none")
     if reference.shape != other.shape:
-        return _incomparable(measure, f"shapes {_shape(reference)} and {_shape(other)}")
+        return incomparable(measure, shape_problem(reference.shape, other.shape))
     if reference == other:
         return Gap(measure=measure, relative=0.0, absolute=0.0)
-    a, b = arrays(reference), arrays(other)
-    if not a.size:
-        return Gap(measure=measure, relative=0.0, absolute=0.0)
-    apart = _distances(a, b)
-    worst = int(np.argmax(apart))
-    row = int(np.unravel_index(worst, apart.shape)[0]) if apart.ndim else 0
-    return Gap(
-        measure=measure,
-        relative=_ratio(apart.flat[worst], _largest(a) or _largest(b)),
-        absolute=float(apart.flat[worst]),
-        where=f"row {row + 1}" if apart.flat[worst] else None,
-    )
+    (gap,) = array_gaps(measure, arrays(reference)[None], arrays(other)[None])
+    return gap
 
 
 def _weights_gap(
@@ -94,27 +136,39 @@ def _weights_gap(
 ) -> Gap | None:
     if not reference and not other:
         return None
-    if odd := sorted(set(reference) ^ set(other)):
-        return _incomparable("weights", f"only one of them has {odd[0]}")
-    for name, ref in reference.items():
-        if ref.shape != other[name].shape:
-            return _incomparable("weights", f"{name} has the shapes {_shape(ref)} and {_shape(other[name])}")
+    problem = weights_problem(
+        {name: ref.shape for name, ref in reference.items()}, {name: ref.shape for name, ref in other.items()}
+    )
+    if problem:
+        return incomparable("weights", problem)
     if all(ref == other[name] for name, ref in reference.items()):
         return Gap(measure="weights", relative=0.0, absolute=0.0)
-    mine = {name: arrays(ref) for name, ref in reference.items()}
-    theirs = {name: arrays(other[name]) for name in reference}
-    apart = {name: float(np.max(_distances(mine[name], theirs[name]), initial=0.0)) for name in mine}
-    worst = max(apart, key=lambda name: apart[name])
-    scale = max(map(_largest, mine.values())) or max(map(_largest, theirs.values()))
-    return Gap(
-        measure="weights",
-        relative=_ratio(apart[worst], scale),
-        absolute=apart[worst],
-        where=worst if apart[worst] else None,
+    (gap,) = weight_gaps(
+        {name: arrays(ref)[None] for name, ref in reference.items()},
+        {name: arrays(other[name])[None] for name in reference},
     )
+    return gap
 
 
-def _distances(a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.float64]:
+def weights_problem(reference: Mapping[str, Sequence[int]], other: Mapping[str, Sequence[int]]) -> str | None:
+    """Why weights of these shapes cannot be compared; None where they can."""
+    if odd := sorted(set(reference) ^ set(other)):
+        return f"only one of them has {odd[0]}"
+    for name, shape in reference.items():
+        if tuple(shape) != tuple(other[name]):
+            return f"{name} has the shapes {_shape(shape)} and {_shape(other[name])}"
+    return None
+
+
+def _gaps(measure: Measure, distance: Float64, scale: Float64, places: Sequence[str]) -> list[Gap]:
+    relative = _ratios(distance, scale)
+    return [
+        Gap(measure=measure, relative=ratio, absolute=apart, where=place if apart else None)
+        for ratio, apart, place in zip(relative.tolist(), distance.tolist(), places, strict=True)
+    ]
+
+
+def _distances(a: NDArray[Any], b: NDArray[Any]) -> Float64:
     """|a − b| in float64; a number that is not finite on one side only is as far as can be."""
     a, b = a.astype(np.float64), b.astype(np.float64)
     with np.errstate(all="ignore"):
@@ -122,22 +176,31 @@ def _distances(a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.float64]:
     return np.nan_to_num(apart, nan=sys.float_info.max, posinf=sys.float_info.max)
 
 
-def _largest(array: NDArray[Any]) -> float:
-    finite = np.abs(array[np.isfinite(array)].astype(np.float64))
-    return float(np.max(finite, initial=0.0))
+def _largest(array: NDArray[Any]) -> Float64:
+    """Each seed's largest finite absolute value."""
+    sizes = np.abs(array.astype(np.float64)).reshape(len(array), -1)
+    largest: Float64 = np.where(np.isfinite(sizes), sizes, 0.0).max(axis=1, initial=0.0)
+    return largest
 
 
-def _ratio(distance: Any, scale: Any) -> float:
-    if not distance:
-        return 0.0
+def _at(table: Float64, places: NDArray[np.int64]) -> Float64:
+    """One value of each row."""
+    values: Float64 = np.take_along_axis(table, places[:, None], axis=1)[:, 0]
+    return values
+
+
+def _first_above_zero(*scales: Float64) -> Float64:
+    first, *others = scales
+    for other in others:
+        first = np.where(first != 0, first, other)
+    return first
+
+
+def _ratios(distance: Float64, scale: Float64) -> Float64:
     with np.errstate(all="ignore"):
-        ratio = np.float64(distance) / np.float64(scale)
-    return float(np.nan_to_num(ratio, nan=sys.float_info.max, posinf=sys.float_info.max))
+        ratio = np.where(distance == 0, 0.0, distance / scale)
+    return np.nan_to_num(ratio, nan=sys.float_info.max, posinf=sys.float_info.max)
 
 
-def _incomparable(measure: Measure, problem: str) -> Gap:
-    return Gap(measure=measure, relative=None, absolute=None, problem=problem)
-
-
-def _shape(ref: ArrayRef) -> str:
-    return "×".join(map(str, ref.shape)) or "scalar"
+def _shape(shape: Sequence[int]) -> str:
+    return "×".join(map(str, shape)) or "scalar"

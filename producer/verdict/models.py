@@ -112,16 +112,38 @@ class SeedRun(Frozen):
     device_peak_bytes: int | None = None
 
 
+class Curves(Frozen):
+    """Loss curves of many seeds, as quantiles over those that reach each epoch."""
+
+    seeds: int
+    quantiles: Many[float]
+    epochs: Many[int]
+    """From 1; of very many, evenly chosen ones."""
+    losses: Many[Many[float]]
+    """A row for each quantile, a number for each epoch."""
+    validation_losses: Many[Many[float]] = ()
+
+    @property
+    def median(self) -> tuple[float, ...]:
+        """The middle one of the loss curves."""
+        return self.losses[len(self.quantiles) // 2]
+
+
 class FrameworkRuns(Frozen):
     """What one framework returned, and what ran it."""
 
     framework: Framework
     run_id: str | None = None
+    """Of several, the first."""
     failure: Failure | None = None
     environment: Environment | None = None
     worker: str | None = None
     attempt: int | None = None
+    notes: Many[str] = ()
+    """Sentences on how the seeds were trained."""
     seeds: Many[SeedRun]
+    curves: Curves | None = None
+    """Of seeds whose results are arrays; only some of `seeds` then have their own."""
     final_loss: Spread | None = None
     metrics: dict[str, dict[str, Spread]] = Field(default_factory=dict)
     """By part, by metric."""

@@ -20,6 +20,14 @@ def spread(values: Iterable[float | None]) -> Spread | None:
     return Spread(count=len(known), mean=mean, deviation=deviation, smallest=low, largest=high)
 
 
+def quantile(ordered: Sequence[float], share: float) -> float:
+    """Of numbers in order, between the two nearest as NumPy's default has it; at least one."""
+    place = share * (len(ordered) - 1)
+    below = int(place)
+    above = min(below + 1, len(ordered) - 1)
+    return ordered[below] + (place - below) * (ordered[above] - ordered[below])
+
+
 def metric_spreads(seeds: Sequence[SeedRun]) -> dict[str, dict[str, Spread]]:
     """Each metric's spread, by part."""
     found: dict[str, dict[str, Spread]] = {}

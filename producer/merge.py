@@ -1,0 +1,36 @@
+"""Results of several runs of one framework as if they were one. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from shared.result import RunResult
+
+
+def merged(results: Sequence[RunResult]) -> dict[str, RunResult]:
+    """One result a framework: seeds and arrays one after another, the rest of the first.
+
+    A failure, above all one that ended a run, is told before the success of other seeds.
+    """
+    by_framework: dict[str, list[RunResult]] = {}
+    for result in results:
+        by_framework.setdefault(result.framework, []).append(result)
+    return {framework: _merged(parts) for framework, parts in by_framework.items()}
+
+
+def _merged(parts: Sequence[RunResult]) -> RunResult:
+    if len(parts) == 1:
+        return parts[0]
+    failures = [part.failure for part in parts if part.failure]
+    ended = [failure for failure in failures if failure.reason != "diverged"]
+    failure = next(iter([*ended, *failures]), None)
+    return parts[0].model_copy(
+        update={
+            "status": "failed" if failure else "succeeded",
+            "failure": failure,
+            "seeds": tuple(seed for part in parts for seed in part.seeds),
+            "arrays": tuple(arrays for part in parts for arrays in part.arrays),
+            "notes": tuple(dict.fromkeys(note for part in parts for note in part.notes)),
+            "environment": next((part.environment for part in parts if part.environment), None),
+        }
+    )
