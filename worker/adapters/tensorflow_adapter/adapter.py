@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shared.result import Reason
-from shared.spec import Job
-from worker.adapters.base import Description, Floats, FrameworkAdapter, Observer, Trainer, Weights
+from shared.spec import Job, Optimizer
+from worker.adapters.base import (
+    Description,
+    EnsembleTrainer,
+    Floats,
+    FrameworkAdapter,
+    Observer,
+    Trainer,
+    Weights,
+)
 from worker.adapters.errors import BadShapeError, UnsupportedError
 from worker.adapters.shapes import check_inputs, check_targets
 from worker.adapters.warm import warm_up
@@ -113,6 +122,34 @@ class TensorFlowAdapter(FrameworkAdapter):
         program.network.check(weights)
         return TensorFlowTrainer(
             job, program=program, weights=weights, samples=Samples(x, y), device=self._device
+        )
+
+    def build_ensemble(  # noqa: PLR0913 - as `build`, and the members' optimizers
+        self,
+        job: Job,
+        *,
+        optimizers: Sequence[Optimizer],
+        input_shape: tuple[int, ...],
+        weights: Weights,
+        x: Floats,
+        y: NDArray[Any],
+    ) -> EnsembleTrainer:
+        """The members side by side under tf.vectorized_map."""
+        import tensorflow as tf
+
+        from worker.adapters.tensorflow_adapter.ensemble import TensorFlowEnsemble
+        from worker.adapters.tensorflow_adapter.program import Samples
+
+        if job.execution == "eager":
+            raise UnsupportedError("many seeds at once are one compiled program, and execution is eager")
+        check_inputs(input_shape, x)
+        with tf.device(self._device):
+            program = self._programs.ensemble(job, input_shape=input_shape, y=y)
+            check_targets(program.network.output_shape, y)
+            program.check_members(weights, members=len(optimizers))
+            program.trace(job)
+        return TensorFlowEnsemble(
+            optimizers, program=program, weights=weights, samples=Samples(x, y), device=self._device
         )
 
     def observer(self, job: Job, *, input_shape: tuple[int, ...]) -> Observer:

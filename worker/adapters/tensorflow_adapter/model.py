@@ -90,9 +90,14 @@ class Network:
         """The weights that the layers were built with."""
         return {name: variable.numpy() for name, variable in self._variables.items()}
 
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Of each weight, by canonical name."""
+        return {name: tuple(variable.shape) for name, variable in self._variables.items()}
+
     def check(self, weights: Weights) -> None:
         """Raise BadShapeError where the weights are not this network's."""
-        check_weights({name: tuple(variable.shape) for name, variable in self._variables.items()}, weights)
+        check_weights(self.shapes, weights)
 
 
 def default_weights(model: Model, *, input_shape: tuple[int, ...], precision: str, seed: int) -> Weights:

@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
-from numpy.typing import NDArray
 
 from shared.spec import Job
 from shared.spec.model import Dropout
+from worker.adapters.base import Weights
 from worker.adapters.tensorflow_adapter.losses import loss_function
 from worker.adapters.tensorflow_adapter.model import Network
 from worker.adapters.tensorflow_adapter.optimizers import update
@@ -60,6 +60,9 @@ class Program:
     traced once.
     """
 
+    axes: tuple[None, ...] = ()
+    """What stands before the shape of each weight, slot and constant: nothing, for one training."""
+
     def __init__(self, job: Job, *, input_shape: tuple[int, ...], targets: tf.TensorSpec) -> None:
         """`targets` is the training targets' dtype and shape, of any number of samples."""
         self.network = Network(
@@ -67,6 +70,12 @@ class Program:
         )
         self.compiled = job.execution != "eager"
         self._optimizer = structure(job.optimizer)
+        self.dropped = [
+            job.model.layer_path(index)
+            for index, layer in enumerate(job.model.layers)
+            if isinstance(layer, Dropout) and layer.rate > 0
+        ]
+        """The paths of the layers that are given masks."""
         self._loss = loss_function(job.loss)
         self._precision = job.precision
         self.block: Any = self._steps
@@ -75,38 +84,56 @@ class Program:
             self._compile(job, targets)
 
     def _compile(self, job: Job, targets: tf.TensorSpec) -> None:
-        floats = job.precision
-        x = tf.TensorSpec([None, *self.network.input_shape], floats)
-        state = tf.nest.map_structure(
-            lambda tensor: tf.TensorSpec(tensor.shape, tensor.dtype), self.start(self.network.initial(), job)
+        self.block = self._compiled_loop(job, targets, indices_rank=2)
+        self.outputs = tf.function(
+            self._outputs,
+            input_signature=[self._state_spec(job).weights, self._inputs_spec(job)],
+            autograph=False,
         )
-        dropped = [
-            job.model.layer_path(index)
-            for index, layer in enumerate(job.model.layers)
-            if isinstance(layer, Dropout) and layer.rate > 0
-        ]
-        changing = update_constants(self._optimizer, learning_rates=np.ones(1), first_step=0)
-        steps = Steps(
-            indices=tf.TensorSpec([None, None], tf.int64),
-            fixed={name: tf.TensorSpec([], floats) for name in fixed_constants(self._optimizer)},
-            changing={name: tf.TensorSpec([None], floats) for name in changing},
-            masks={path: tf.TensorSpec(None, floats) for path in dropped},
-        )
-        self.block = tf.function(
-            self._loop, input_signature=[state, Samples(x, targets), steps], autograph=False
-        )
-        self.outputs = tf.function(self._outputs, input_signature=[state.weights, x], autograph=False)
 
-    def start(self, weights: Mapping[str, NDArray[Any]], job: Job) -> State:
-        """The state before the first step."""
-        starts = slot_starts(job.optimizer)
+    def _compiled_loop(self, job: Job, targets: tf.TensorSpec, *, indices_rank: int) -> Any:
+        return tf.function(
+            self._loop,
+            input_signature=[
+                self._state_spec(job),
+                Samples(self._inputs_spec(job), targets),
+                self._steps_spec(job, indices_rank),
+            ],
+            autograph=False,
+        )
+
+    def _inputs_spec(self, job: Job) -> tf.TensorSpec:
+        return tf.TensorSpec([None, *self.network.input_shape], job.precision)
+
+    def _state_spec(self, job: Job) -> State:
+        shapes, floats = self.network.shapes, job.precision
+        return State(
+            weights={name: tf.TensorSpec([*self.axes, *shape], floats) for name, shape in shapes.items()},
+            slots=[
+                {
+                    letter: tf.TensorSpec([*self.axes, *shapes[name]], floats)
+                    for letter in slot_starts(job.optimizer)
+                }
+                for name in self.network.trainable
+            ],
+        )
+
+    def _steps_spec(self, job: Job, indices_rank: int) -> Steps:
+        floats, axes = job.precision, self.axes
+        changing = update_constants(self._optimizer, learning_rates=np.ones(1), first_step=0)
+        return Steps(
+            indices=tf.TensorSpec([None] * indices_rank, tf.int64),
+            fixed={name: tf.TensorSpec(axes, floats) for name in fixed_constants(self._optimizer)},
+            changing={name: tf.TensorSpec([*axes, None], floats) for name in changing},
+            masks={path: tf.TensorSpec(None, floats) for path in self.dropped},
+        )
+
+    def start(self, weights: Weights, starts: Mapping[str, Any]) -> State:
+        """The state before the first step; `starts` are the slots' (see `worker.constants.slot_starts`)."""
         return State(
             weights={name: tf.constant(array) for name, array in weights.items()},
             slots=[
-                {
-                    letter: tf.fill(weights[name].shape, tf.constant(start, self._precision))
-                    for letter, start in starts.items()
-                }
+                {letter: _filled(weights[name], start) for letter, start in starts.items()}
                 for name in self.network.trainable
             ],
         )
@@ -158,14 +185,20 @@ class Program:
 
     def _loop(self, state: State, samples: Samples, steps: Steps) -> tuple[State, Tensor]:
         """The block as a loop in the graph."""
-        count = tf.shape(steps.indices)[0]
+        count = tf.shape(steps.indices)[-2]
 
         def body(i: Tensor, state: State, losses: Any) -> tuple[Tensor, State, Any]:
             state, loss = self._step_at(i, state, samples, steps)
             return i + 1, state, losses.write(i, loss)
 
-        losses = tf.TensorArray(self._precision, size=count, element_shape=[])
+        losses = tf.TensorArray(self._precision, size=count, element_shape=self.axes)
         _, state, losses = tf.while_loop(
             lambda i, *_: i < count, body, (tf.constant(0), state, losses), parallel_iterations=1
         )
         return state, losses.stack()
+
+
+def _filled(weight: Any, start: Any) -> Tensor:
+    """A slot of its weight's shape: (*shape) of a number, or (members, *shape) of (members,) numbers."""
+    own = np.asarray(start).reshape(np.shape(start) + (1,) * (weight.ndim - np.ndim(start)))
+    return tf.constant(np.full(weight.shape, own, weight.dtype))

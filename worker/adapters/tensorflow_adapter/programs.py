@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import Any
+from typing import Any, TypeVar
 
 import tensorflow as tf
 from numpy.typing import NDArray
 
 from shared.spec import Job
+from worker.adapters.tensorflow_adapter.ensemble import EnsembleProgram
 from worker.adapters.tensorflow_adapter.program import Program
 from worker.constants import structure
+
+AnyProgram = TypeVar("AnyProgram", bound=Program)
 
 MOST_PROGRAMS = 16
 """Each holds its graph and, once, zeros in the place of the weights."""
@@ -23,21 +26,32 @@ class Programs:
 
     def __init__(self, most: int = MOST_PROGRAMS) -> None:
         self._most = most
-        self._kept: OrderedDict[tuple[Any, ...], Program] = OrderedDict()
+        self._kept: OrderedDict[tuple[Any, ...], Any] = OrderedDict()
 
     def program(self, job: Job, *, input_shape: tuple[int, ...], y: NDArray[Any]) -> Program:
         """The program for a job on samples of this shape and targets like y (n, …), new or kept."""
+        return self._kept_or_new(Program, job, input_shape, y)
+
+    def ensemble(self, job: Job, *, input_shape: tuple[int, ...], y: NDArray[Any]) -> EnsembleProgram:
+        """The same for many trainings of the job at once."""
+        return self._kept_or_new(EnsembleProgram, job, input_shape, y)
+
+    def _kept_or_new(
+        self, kind: type[AnyProgram], job: Job, input_shape: tuple[int, ...], y: NDArray[Any]
+    ) -> AnyProgram:
         key = (
+            kind,
             job.model_dump_json(exclude=_VALUES),
             structure(job.optimizer).model_dump_json(),
             input_shape,
             y.dtype.name,
             y.shape[1:],
         )
-        if key not in self._kept:
+        program: AnyProgram | None = self._kept.pop(key, None)
+        if program is None:
             targets = tf.TensorSpec([None, *y.shape[1:]], y.dtype)
-            self._kept[key] = Program(job, input_shape=input_shape, targets=targets)
-        self._kept.move_to_end(key)
+            program = kind(job, input_shape=input_shape, targets=targets)
+        self._kept[key] = program
         if len(self._kept) > self._most:
             self._kept.popitem(last=False)
-        return self._kept[key]
+        return program

@@ -10,7 +10,7 @@ from shared.spec import Job
 from worker.adapters.base import Block, Floats, Trainer, Weights
 from worker.adapters.shapes import check_inputs
 from worker.adapters.tensorflow_adapter.program import Program, Samples, State, Steps
-from worker.constants import fixed_constants, update_constants
+from worker.constants import fixed_constants, slot_starts, update_constants
 
 
 class TensorFlowTrainer(Trainer):
@@ -25,7 +25,7 @@ class TensorFlowTrainer(Trainer):
         self.execution = "compiled (tf.function)" if program.compiled else "eager"
         with tf.device(device):
             self._samples = Samples(*map(tf.constant, samples))
-            self._state = program.start(weights, job)
+            self._state = program.start(weights, slot_starts(job.optimizer))
             self._fixed = {
                 name: tf.constant(value, job.precision)
                 for name, value in fixed_constants(job.optimizer).items()

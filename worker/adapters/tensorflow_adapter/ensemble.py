@@ -1,0 +1,142 @@
+"""Many trainings as one program: the pure step of `program`, vectorised over the members."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from shared.spec import Job, Optimizer
+from worker.adapters.base import EnsembleBlock, EnsembleTrainer, Floats, Weights
+from worker.adapters.errors import UnsupportedError
+from worker.adapters.shapes import check_inputs, check_weights
+from worker.adapters.tensorflow_adapter.program import Program, Samples, State, Steps
+from worker.member_constants import member_fixed_constants, member_slot_starts, member_update_constants
+
+Tensor = Any
+
+
+class EnsembleProgram(Program):
+    """A `Program` whose state, constants and masks have the members as their first axis.
+
+    The samples are the same for all. So are the batches where `Steps.indices` is (n, b); where they are
+    not, it is (members, n, b), and the step is another graph.
+    """
+
+    axes = (None,)
+
+    def _compile(self, job: Job, targets: tf.TensorSpec) -> None:
+        super()._compile(job, targets)
+        self._with_own_batches = self._compiled_loop(job, targets, indices_rank=3)
+
+    def compiled_for(self, indices_rank: int) -> Any:
+        """The compiled block for indices (n, b) or (members, n, b)."""
+        return self.block if indices_rank == 2 else self._with_own_batches
+
+    def check_members(self, weights: Weights, *, members: int) -> None:
+        """Raise BadShapeError where the weights are not those of so many members."""
+        shapes = {name: (members, *shape) for name, shape in self.network.shapes.items()}
+        check_weights(shapes, weights)
+
+    def trace(self, job: Job) -> None:
+        """Trace the block that the job will use. Raises UnsupportedError for what cannot be vectorised."""
+        own_batches = job.training.shuffle or bool(self.dropped)
+        self.compiled_for(3 if own_batches else 2).get_concrete_function()
+
+    def _step_at(self, i: Tensor, state: State, samples: Samples, steps: Steps) -> tuple[State, Tensor]:
+        """Step i of every member: their states, and their losses (members,)."""
+        shared = steps.indices.shape.rank == 2
+        rows = tf.gather(steps.indices, i, axis=0 if shared else 1)
+        batch = Samples(tf.gather(samples.x, rows), tf.gather(samples.y, rows))
+        changing = {name: tf.gather(values, i, axis=1) for name, values in steps.changing.items()}
+        masks = {path: tf.gather(mask, i, axis=1) for path, mask in steps.masks.items()}
+
+        def member(own: tuple[State, Any, Any, Any]) -> tuple[State, Tensor]:
+            state, constants, masks, own_batch = own
+            return self.step(state, own_batch or batch, constants=constants, masks=masks)
+
+        stepped: tuple[State, Tensor] = _vectorised(
+            member, (state, steps.fixed | changing, masks, () if shared else batch)
+        )
+        return stepped
+
+    def _outputs(self, weights: Mapping[str, Tensor], x: Tensor) -> Tensor:
+        """In inference mode: x (m, *features) → (members, m, outputs)."""
+        return _vectorised(lambda own: self.network(own, x)[0], dict(weights))
+
+
+def _vectorised(function: Callable[[Any], Any], members: Any) -> Any:
+    """The function of each member, all at once.
+
+    Raises UnsupportedError for an operation that TensorFlow can only repeat member by member.
+    """
+    try:
+        return tf.vectorized_map(function, members, fallback_to_while_loop=False)
+    except (ValueError, NotImplementedError) as error:
+        raise UnsupportedError(_reason(str(error))) from error
+
+
+def _reason(message: str) -> str:
+    operation = re.search(r"\bop(?:eration)?:? ['\"]?([A-Z]\w+)", message)
+    if operation:
+        return f"TensorFlow has no {operation[1]} for many seeds at once, each with weights of its own"
+    return f"TensorFlow cannot train many seeds of this model at once: {message.splitlines()[0]}"
+
+
+class TensorFlowEnsemble(EnsembleTrainer):
+    """See `worker.adapters.base`."""
+
+    def __init__(
+        self,
+        optimizers: Sequence[Optimizer],
+        *,
+        program: EnsembleProgram,
+        weights: Weights,
+        samples: Samples,
+        device: str,
+    ) -> None:
+        self.members = len(optimizers)
+        self.execution = "vectorised (tf.vectorized_map)"
+        self.compiles = False  # traced when built, which tells what cannot be vectorised
+        self._optimizers = optimizers
+        self._program = program
+        self._device = device
+        self._precision = next(iter(weights.values())).dtype
+        with tf.device(device):
+            self._samples = Samples(*map(tf.constant, samples))
+            self._state = program.start(weights, member_slot_starts(optimizers))
+            self._fixed = self._constants(member_fixed_constants(optimizers))
+
+    def _constants(self, arrays: Mapping[str, NDArray[np.float64]]) -> dict[str, Tensor]:
+        return {name: tf.constant(array.astype(self._precision)) for name, array in arrays.items()}
+
+    def train(self, block: EnsembleBlock) -> NDArray[np.float64]:
+        """Run the block's updates (see `EnsembleTrainer.train`)."""
+        changing = member_update_constants(
+            self._optimizers, learning_rates=block.learning_rates, first_step=block.first_step
+        )
+        run = self._program.compiled_for(block.indices.ndim)
+        with tf.device(self._device):
+            steps = Steps(
+                indices=tf.constant(block.indices),
+                fixed=self._fixed,
+                changing=self._constants(changing),
+                masks={path: tf.constant(mask) for path, mask in block.masks.items()},
+            )
+            self._state, losses = run(self._state, self._samples, steps)
+        return np.ascontiguousarray(losses.numpy().T, np.float64)
+
+    def outputs(self, x: Floats) -> Floats:
+        """The members' outputs in inference mode."""
+        check_inputs(self._program.network.input_shape, x)
+        with tf.device(self._device):
+            result: Floats = self._program.outputs(self._state.weights, tf.constant(x)).numpy()
+        return result
+
+    def weights(self) -> Weights:
+        """A copy of the current weights."""
+        return {name: tensor.numpy() for name, tensor in self._state.weights.items()}
