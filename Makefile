@@ -2,6 +2,7 @@
 # make setup    every environment made, nothing run
 # make test     every check there is
 # make lint     the quick ones: format, lint, types
+# make parity   measure anew how well the frameworks agree, and how surely faults are found: docs/parity.md
 # make clean    remove what these made inside the checkout
 #
 # Another Python: make demo PYTHON=/path/to/python3.12
@@ -11,7 +12,7 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-builtin-rules
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help demo setup test lint contract suite clean python
+.PHONY: help demo setup test lint contract suite parity clean python
 
 # The frameworks have no wheels yet for the newest Python, so 3.11 to 3.13 are tried first.
 PYTHON ?= $(shell for range in '(3, 11) <= v <= (3, 13)' 'v >= (3, 11)'; do \
@@ -54,6 +55,13 @@ contract: $(TOOLS)/installed $(INTERPRETERS)
 
 suite: $(VENV)/installed-dev $(INTERPRETERS)
 	. $(INTERPRETERS); $(VENV)/bin/python -m pytest tests --ignore=tests/contract
+
+RECORDS := .venvs/records
+parity: $(VENV)/installed-dev $(INTERPRETERS)
+	rm -rf $(RECORDS); mkdir -p $(RECORDS)
+	. $(INTERPRETERS); LIKEWISE_RECORDS=$(CURDIR)/$(RECORDS) LIKEWISE_CLEAN_JOBS=200 \
+	$(VENV)/bin/python -m pytest tests/parity tests/planted
+	$(VENV)/bin/python docs/make_parity.py $(RECORDS)
 
 clean:
 	if [ -x $(VENV)/bin/likewise ]; then $(VENV)/bin/likewise down || true; fi

@@ -5,6 +5,7 @@ A missing redis-server or framework environment skips on a laptop and fails wher
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import shutil
@@ -217,8 +218,6 @@ class Desk:
     def experiment(
         self, *, frameworks: tuple[str, ...] = ("torch",), epochs: int = 20, **changes: Any
     ) -> Any:
-        import json
-
         from shared.spec import Experiment
 
         document = {
@@ -289,6 +288,19 @@ class Desk:
 
         (result,) = collect(record, app=self.app, ledger=self.ledger)
         return result
+
+
+@pytest.fixture(scope="session")
+def record() -> Callable[..., None]:
+    """Keeps a measured row for `make parity`, as a line of JSON in $LIKEWISE_RECORDS/<table>.jsonl."""
+    folder = os.environ.get("LIKEWISE_RECORDS")
+
+    def keep(table: str, **row: Any) -> None:
+        if folder:
+            with Path(folder, f"{table}.jsonl").open("a") as lines:
+                lines.write(json.dumps(row) + "\n")
+
+    return keep
 
 
 @pytest.fixture(scope="session")

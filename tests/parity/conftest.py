@@ -116,7 +116,7 @@ class Pair:
         return self._one[f"{self._name}/{what}"], self._other[f"{self._name}/{what}"]
 
     def weights(self, when: str) -> tuple[np.ndarray, np.ndarray]:
-        """All weights of a moment (`start`, `first`, `end`) as one vector in each framework."""
+        """All of a moment (weights at `start`, `first`, `end`, or `gradient`) as a vector each."""
         prefix = f"{self._name}/{when}/"
         names = [name for name in self._one if name.startswith(prefix)]
         assert names == [name for name in self._other if name.startswith(prefix)]
@@ -127,12 +127,28 @@ class Pair:
 
     def difference(self, what: str) -> float:
         """max|a − b| / max|a| of an array, or of the weights of a moment."""
-        return relative(*(self.weights(what) if what in ("start", "first", "end") else self.both(what)))
+        return relative(
+            *(self.weights(what) if what in ("start", "first", "end", "gradient") else self.both(what))
+        )
 
     def first_update_difference(self) -> float:
         """The same of the first update, which is the gradient seen through the optimizer."""
         (start, start_other), (first, first_other) = self.weights("start"), self.weights("first")
         return relative(first - start, first_other - start_other)
+
+    def residuals(self) -> dict[str, Any]:
+        """Of the first loss, its gradients, and the weights at the end."""
+        precision, _, case = self._name.partition(" ")
+        one, other = self.both("losses")
+        return {
+            "precision": precision,
+            "case": case,
+            "first_loss": float(abs(one[0] - other[0]) / abs(one[0])) if one[0] else 0.0,
+            "first_loss_ulps": self.first_loss_ulps(),
+            "gradients": self.difference("gradient"),
+            "weights": self.difference("end"),
+            "steps": len(one),
+        }
 
     def first_loss_ulps(self) -> float:
         """How many units in the last place of float32 the first losses are apart."""
@@ -147,12 +163,16 @@ def relative(one: np.ndarray, other: np.ndarray) -> float:
 
 
 @pytest.fixture(scope="session")
-def pairs() -> Callable[[str, dict[str, Arrays]], list[Pair]]:
-    """A case in the first framework beside each of the others."""
+def pairs(record: Callable[..., None]) -> Callable[[str, dict[str, Arrays]], list[Pair]]:
+    """A case in the first framework beside each of the others; how far they are apart is recorded."""
 
     def pairs(name: str, trained: dict[str, Arrays]) -> list[Pair]:
         first, *others = trained.values()
         assert others, "parity needs two frameworks"
-        return [Pair(name, first, other) for other in others]
+        found = [Pair(name, first, other) for other in others]
+        if name.startswith(("float32 ", "float64 ")):
+            for pair in found:
+                record("residuals", **pair.residuals())
+        return found
 
     return pairs

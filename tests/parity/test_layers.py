@@ -226,6 +226,7 @@ def test_in_float64_the_first_step_agrees_to_1e_12_and_fifty_to_1e_10(
 ) -> None:
     for pair in pairs(f"float64 {name}", trained):
         assert pair.difference("start") == 0
+        assert pair.difference("gradient") <= 1e-12
         assert pair.first_update_difference() <= 1e-12
         assert pair.difference("first") <= 1e-12
         one, other = pair.both("losses")
@@ -242,6 +243,7 @@ def test_in_float32_a_hundred_steps_stay_within_the_bar(
     for pair in pairs(f"float32 {name}", trained):
         assert pair.difference("start") == 0
         assert pair.first_loss_ulps() <= 4
+        assert pair.difference("gradient") <= 1e-6
         assert pair.difference("end") <= bar
 
 

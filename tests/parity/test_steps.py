@@ -182,6 +182,7 @@ def test_in_float64_the_first_step_agrees_to_1e_12_and_fifty_to_1e_10(
 ) -> None:
     for pair in pairs(name, trained):
         assert pair.difference("start") == 0
+        assert pair.difference("gradient") <= 1e-12
         assert pair.first_update_difference() <= 1e-12
         assert pair.difference("first") <= 1e-12
         one, other = pair.both("losses")
@@ -198,6 +199,7 @@ def test_in_float32_the_first_loss_agrees_to_4_ulps_and_the_weights_after_100_st
     for pair in pairs(name, trained):
         assert pair.difference("start") == 0
         assert pair.first_loss_ulps() <= 4
+        assert pair.difference("gradient") <= 1e-6
         assert pair.difference("end") <= 5e-7
 
 

@@ -86,12 +86,31 @@ def by_hand(case: dict[str, Any], adapter: FrameworkAdapter) -> dict[str, np.nda
             first_step=done,
             masks=masks.block(first_step=done, steps=steps, batch_size=batch),
         )
+        if done == 0:
+            out |= first_gradients(job, adapter, weights=weights, x=x, y=y, block=block)
         losses.append(trainer.train(block))
         done += steps
         if done == 1:
             out |= {f"first/{name}": array for name, array in trainer.weights().items()}
     out |= {f"end/{name}": array for name, array in trainer.weights().items()}
     return {**out, "losses": np.concatenate(losses), "outputs": trainer.outputs(x)}
+
+
+def first_gradients(
+    job: Job,
+    adapter: FrameworkAdapter,
+    *,
+    weights: dict[str, np.ndarray],
+    x: np.ndarray,
+    y: np.ndarray,
+    block: Block,
+) -> dict[str, np.ndarray]:
+    """The gradients of a block's first step."""
+    rows = block.indices[0]
+    masks = {path: mask[0] for path, mask in block.masks.items()}
+    observer = adapter.observer(job, input_shape=x.shape[1:])
+    seen = observer.observe(weights, x[rows], y[rows], masks=masks)
+    return {f"gradient/{name}": gradient for name, gradient in seen.gradients.items()}
 
 
 def through_runner(case: dict[str, Any], adapter: FrameworkAdapter) -> dict[str, np.ndarray]:

@@ -1,0 +1,157 @@
+"""Jobs in which nothing differs, drawn at random: models, losses, optimizers, schedules, batches.
+
+Two frameworks that train such a job must never be said to differ. What is drawn depends on the number of
+the job alone.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+Draw = np.random.Generator
+Document = dict[str, Any]
+
+_ACTIVATIONS = (
+    "linear", "relu", "leaky_relu", "elu", "selu", "gelu", "gelu_tanh", "silu", "softplus", "tanh", "sigmoid",
+)  # fmt: skip
+_REGRESSION = ("mse", "mae", "huber", "log_cosh")
+
+
+def clean_job(number: int) -> Document:
+    """The job of a number: a job file's document that trains in well under a second."""
+    draw = np.random.default_rng(number)
+    task = str(draw.choice(["regression", "classification"]))
+    features, classes = int(draw.choice([4, 6, 12, 16, 36])), int(draw.integers(2, 5))
+    units = 1 if task == "regression" else classes
+    return {
+        "name": f"clean-{number}",
+        "data": {
+            "type": "synthetic", "kind": task, "samples": int(draw.integers(17, 40)), "features": features,
+            "classes": classes, "noise": 0.5, "seed": number,
+            "split": {"validation": 0.2} if draw.random() < 0.3 else {}, "standardize": _coin(draw),
+        },
+        "model": {"layers": [*_body(draw, features), {"type": "dense", "units": units}]},
+        "loss": _loss(draw, task, classes),
+        "optimizer": _optimizer(draw),
+        "training": {
+            "epochs": int(draw.integers(1, 5)),
+            "batch_size": _one_of(draw, [None, 4, 7, 8]),
+            "shuffle": _one_of(draw, [True, False, "once"]),
+            "drop_last": bool(draw.random() < 0.2),
+        },
+    }  # fmt: skip
+
+
+def _body(draw: Draw, features: int) -> list[Document]:
+    kinds = {"dense": _dense, "recurrent": _recurrent, "convolution": _convolution}
+    layers = kinds[str(draw.choice(list(kinds)))](draw, features)
+    if draw.random() < 0.4:
+        place = int(draw.integers(1, len(layers) + 1))
+        layers.insert(place, {"type": "dropout", "rate": float(draw.choice([0.1, 0.3, 0.5]))})
+    return layers
+
+
+def _dense(draw: Draw, _: int) -> list[Document]:
+    layers: list[Document] = []
+    for _depth in range(int(draw.integers(1, 4))):
+        layers.append({"type": "dense", "units": int(draw.integers(2, 9)), "activation": _activation(draw)})
+        if draw.random() < 0.3:
+            layers.append({"type": str(draw.choice(["batch_norm", "layer_norm"]))})
+    return layers
+
+
+def _recurrent(draw: Draw, features: int) -> list[Document]:
+    kind = str(draw.choice(["lstm", "gru", "simple_rnn"]))
+    layer: Document = {"type": kind, "units": int(draw.integers(2, 6))}
+    if draw.random() < 0.3:
+        layer = {"type": "bidirectional", "layer": layer}
+    return [{"type": "reshape", "target_shape": [features // 2, 2]}, layer]
+
+
+def _convolution(draw: Draw, features: int) -> list[Document]:
+    side = int(np.sqrt(features))
+    common = {"padding": str(draw.choice(["same", "valid"])), "activation": _activation(draw)}
+    size, strides = int(draw.integers(1, min(side, 3) + 1)), int(draw.integers(1, 3))
+    filters = int(draw.integers(1, 5))
+    if side * side == features and draw.random() < 0.7:
+        shape, kind = [side, side, 1], "2d"
+    else:
+        shape, kind = [features // 2, 2], "1d"
+        size = min(size, features // 2)
+    layers: list[Document] = [
+        {"type": "reshape", "target_shape": shape},
+        {"type": f"conv{kind}", "filters": filters, "kernel_size": size, "strides": strides, **common},
+    ]
+    if draw.random() < 0.4:
+        layers.append({"type": "batch_norm"})
+    if draw.random() < 0.5:
+        pool = str(draw.choice(["max_pooling", "average_pooling"]))
+        layers.append({"type": f"{pool}{kind}", "pool_size": 2, "padding": "same"})
+    return [*layers, {"type": "flatten"}]
+
+
+def _activation(draw: Draw) -> str:
+    return str(draw.choice(_ACTIVATIONS))
+
+
+def _loss(draw: Draw, task: str, classes: int) -> Document:
+    if task == "regression":
+        return {"type": str(draw.choice(_REGRESSION)), "reduction": _reduction(draw)}
+    loss: Document = {"type": "categorical_crossentropy", "reduction": _reduction(draw)}
+    if draw.random() < 0.3:
+        loss["label_smoothing"] = 0.1
+    if draw.random() < 0.3:
+        loss["class_weights"] = [float(weight) for weight in draw.uniform(0.5, 2, classes).round(2)]
+    return loss
+
+
+def _reduction(draw: Draw) -> str:
+    return "sum" if draw.random() < 0.15 else "mean"
+
+
+def _optimizer(draw: Draw) -> Document:
+    optimizer: Document = {
+        "sgd": lambda: {"type": "sgd", "learning_rate": 0.02},
+        "momentum": lambda: {"type": "sgd", "learning_rate": 0.01, "momentum": 0.9, "nesterov": _coin(draw)},
+        "adam": lambda: {"type": "adam", "learning_rate": 0.005, "amsgrad": _coin(draw)},
+        "adamw": lambda: {"type": "adamw", "learning_rate": 0.005},
+        "adamax": lambda: {"type": "adamax", "learning_rate": 0.005},
+        "nadam": lambda: {"type": "nadam", "learning_rate": 0.005},
+        "rmsprop": lambda: {"type": "rmsprop", "learning_rate": 0.002, "centered": _coin(draw)},
+        "adagrad": lambda: {"type": "adagrad", "learning_rate": 0.02},
+        "adadelta": lambda: {"type": "adadelta"},
+    }[
+        str(
+            draw.choice(
+                ["sgd", "momentum", "adam", "adamw", "adamax", "nadam", "rmsprop", "adagrad", "adadelta"]
+            )
+        )
+    ]()
+    if draw.random() < 0.3:
+        optimizer[str(draw.choice(["clip_value", "clip_norm", "global_clip_norm"]))] = 0.5
+    if draw.random() < 0.3:
+        optimizer["weight_decay"] = 0.01
+    if draw.random() < 0.4:
+        optimizer["schedule"] = _schedule(draw)
+    return optimizer
+
+
+def _schedule(draw: Draw) -> Document:
+    schedules: list[Document] = [
+        {"type": "step", "step_size": 3, "gamma": 0.5},
+        {"type": "exponential", "decay_steps": 4, "decay_rate": 0.5},
+        {"type": "cosine", "decay_steps": 9},
+        {"type": "piecewise", "boundaries": [2, 5], "values": [1.0, 0.5, 0.1]},
+        {"type": "constant"},
+    ]
+    return schedules[int(draw.integers(len(schedules)))] | {"warmup": int(draw.choice([0, 0, 3]))}
+
+
+def _coin(draw: Draw) -> bool:
+    return bool(draw.random() < 0.5)
+
+
+def _one_of(draw: Draw, values: list[Any]) -> Any:
+    return values[int(draw.integers(len(values)))]
