@@ -90,6 +90,11 @@ def example_path(name: str) -> Path:
     return _examples() / f"{name}.yaml"
 
 
+def names_a_job(text: str) -> bool:
+    """Whether what a user typed is a job file, an example or `-`, and not an experiment's id."""
+    return text == "-" or text in example_names() or Path(text).suffix in SUFFIXES
+
+
 def _examples() -> Path:
     return Path(str(files("producer"))) / "examples"
 

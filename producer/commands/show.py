@@ -9,10 +9,16 @@ import typer
 
 def command(
     experiment: Annotated[
-        str, typer.Argument(metavar="ID", help="An experiment's id, its beginning, or last.")
+        str,
+        typer.Argument(
+            metavar="ID", help="An experiment's id, its beginning, or last; with --resolved a job file too."
+        ),
     ] = "last",
     resolved: Annotated[
-        bool, typer.Option("--resolved", help="Show each framework's settings, with nothing left open.")
+        bool,
+        typer.Option(
+            "--resolved", help="Show every setting in each framework, and where its value came from."
+        ),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     full: Annotated[
@@ -21,17 +27,26 @@ def command(
 ) -> None:
     """Print a finished comparison again, or where an experiment stands.
 
-    Example: likewise show last --json
+    \b
+    Examples:
+      likewise show last --json
+      likewise show last --resolved
+      likewise show digits --resolved
     """
     from producer import experiment_flow as flow
+    from producer.jobfile import names_a_job, read_experiment
     from producer.lookup import find
+    from producer.report import resolved as settings
     from producer.report import status
 
+    if resolved and names_a_job(experiment):
+        settings.show(read_experiment(experiment).experiment, as_json=as_json)
+        return
     with flow.open_for(quiet=as_json) as session:
         record = find(session.ledger, experiment)
         if resolved:
             jobs = {run.framework: run.job for run in map(session.ledger.run, record.run_ids)}
-            status.print_jobs(jobs, as_json=as_json)
+            settings.show(record.experiment, jobs, as_json=as_json)
             return
         runs = session.ledger.records(record.run_ids)
         if all(run.final for run in runs):

@@ -16,15 +16,25 @@ def command(
         list[str] | None,
         typer.Option("--set", metavar="PATH=VALUE", help="Change a setting, such as training.epochs=100."),
     ] = None,
+    resolved: Annotated[
+        bool,
+        typer.Option(
+            "--resolved", help="Show every setting in each framework, and where its value came from."
+        ),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Check a job file and its data, and say what it would train. Nothing is trained.
 
-    Example: likewise validate article --set training.epochs=10
+    \b
+    Examples:
+      likewise validate article --set training.epochs=10
+      likewise validate digits --set defaults=native --resolved
     """
     from producer.commands._printing import print_json
     from producer.jobfile import read_experiment
     from producer.prepare import prepare_experiment
+    from producer.report import resolved as settings
     from producer.summary import document_of, lines_of
     from shared.errors import DataError, JobFileError
 
@@ -35,7 +45,9 @@ def command(
             raise
         print_json({"valid": False, "problems": _problems(error)})
         raise typer.Exit(error.exit_status) from None
-    if as_json:
+    if resolved:
+        settings.show(prepared.loaded.experiment, as_json=as_json)
+    elif as_json:
         print_json(document_of(prepared))
     else:
         typer.echo("\n".join(lines_of(prepared)))

@@ -1,9 +1,9 @@
-"""Where an unfinished experiment stands, and what its frameworks were asked to do."""
+"""Where an unfinished experiment stands, and a job file as text."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import yaml
@@ -12,7 +12,6 @@ from rich.text import Text
 from producer.report.console import make_console, plain_table, write
 from producer.verdict import numbers
 from shared.records import ExperimentRecord, RunRecord
-from shared.spec import Job
 
 
 def print_state(record: ExperimentRecord, runs: Sequence[RunRecord], *, now_s: float, as_json: bool) -> None:
@@ -40,13 +39,6 @@ def print_state(record: ExperimentRecord, runs: Sequence[RunRecord], *, now_s: f
         table,
         Text(f"follow it: likewise watch {record.experiment_id}", style="dim"),
     )
-
-
-def print_jobs(jobs: Mapping[str, Job], *, as_json: bool) -> None:
-    """Each framework's resolved job, on standard output: YAML, or JSON."""
-    documents = {name: job.model_dump(mode="json") for name, job in jobs.items()}
-    text = json.dumps(documents, indent=2, ensure_ascii=False) + "\n" if as_json else as_yaml(documents)
-    make_console().file.write(text)
 
 
 def as_yaml(document: object) -> str:

@@ -50,6 +50,12 @@ def count(amount: int, noun: str) -> str:
 
 
 def _call(value: Mapping[str, Any]) -> str:
-    """`variance_scaling(0.333, fan_in, uniform)`: a kind with what it is made with."""
-    parts = [number(part) if isinstance(part, float) else setting(part) for part in list(value.values())[1:]]
-    return f"{value['type']}({', '.join(parts)})"
+    """`variance_scaling(0.333, fan_in, uniform)`, `he_normal(truncated)`: a kind and what it is made with."""
+    parts = [_argument(name, part) for name, part in value.items() if name != "type" and part is not False]
+    return f"{value['type']}({', '.join(parts)})" if parts else str(value["type"])
+
+
+def _argument(name: str, value: Any) -> str:
+    if value is True:
+        return name
+    return number(value) if isinstance(value, float) else setting(value)

@@ -1,0 +1,158 @@
+"""Every setting, a column a framework, with where its values came from: a text and a document."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from rich.console import Console, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from producer.display import printable
+from producer.native import NativeDefault
+from producer.origins import Origin, Setting, settings_of
+from producer.report.console import make_console, plain_table, write
+from producer.resolve import resolve_with_origins
+from producer.verdict.words import both, count, setting
+from shared.spec import Experiment, Job
+
+DIFFERS = "≠"
+ABSENT = "—"
+_TOP = "job"
+"""The heading of settings that lie in no part of the job."""
+
+
+def show(experiment: Experiment, jobs: Mapping[str, Job] | None = None, *, as_json: bool) -> None:
+    """The settings on standard output; `jobs` are those of an experiment that was submitted."""
+    settings = settings_of(resolve_with_origins(experiment), jobs)
+    console = make_console()
+    if as_json:
+        document = document_of(experiment, settings)
+        console.file.write(f"{json.dumps(document, indent=2, ensure_ascii=False)}\n")
+    else:
+        render(experiment, settings, console)
+
+
+def render(experiment: Experiment, settings: Sequence[Setting], console: Console) -> None:
+    """Print the settings."""
+    write(console, *_parts(experiment, settings))
+
+
+def document_of(experiment: Experiment, settings: Sequence[Setting]) -> dict[str, Any]:
+    """The same for a program; `from` is written, override, shared, native or stored."""
+    return {
+        "name": experiment.name,
+        "defaults": experiment.defaults,
+        "frameworks": list(experiment.frameworks),
+        "settings": [
+            {
+                "path": one.path,
+                "differs": one.differs(experiment.frameworks),
+                **{name: _cell(one, name) for name in experiment.frameworks},
+            }
+            for one in settings
+        ],
+    }
+
+
+def _cell(one: Setting, framework: str) -> dict[str, Any] | None:
+    origin = one.origins.get(framework)
+    if origin is None:
+        return None
+    row = origin.native
+    native = {} if row is None else {"source": row.source, "fact": row.fact}
+    return {"value": one.values[framework], "from": origin.kind, **native}
+
+
+def _parts(experiment: Experiment, settings: Sequence[Setting]) -> Iterator[RenderableType]:
+    frameworks = experiment.frameworks
+    differing = sum(one.differs(frameworks) for one in settings)
+    headline = Text(printable(experiment.name), style="bold")
+    said = f"{both(frameworks)}, {experiment.defaults} defaults; {count(len(settings), 'setting')}, "
+    verb = "differs" if differing == 1 else "differ"
+    headline.append(f"  {said}{differing or 'none'} {verb}", style="not bold dim")
+    yield headline
+    yield ""
+    yield _table(settings, frameworks)
+    if sources := _sources(settings, frameworks):
+        yield ""
+        yield Text("where the native defaults stand", style="bold")
+        for paths, rows in sources.items():
+            yield ""
+            yield Text(", ".join(map(printable, paths)), overflow="fold")
+            yield Padding(_stated(dict(rows)), (0, 0, 0, 2))
+
+
+def _table(settings: Sequence[Setting], frameworks: Sequence[str]) -> Table:
+    table = plain_table()
+    table.add_column("setting", no_wrap=True)
+    for name in (*frameworks, "from"):
+        table.add_column(name, overflow="fold")
+    parts: dict[str, list[Setting]] = {}
+    for one in settings:
+        parts.setdefault(_placed(one.path)[0], []).append(one)
+    for part, inside in parts.items():
+        table.add_row(Text(part, style="bold"))
+        for one in inside:
+            table.add_row(*_cells(one, frameworks))
+    return table
+
+
+def _cells(one: Setting, frameworks: Sequence[str]) -> Iterator[Text]:
+    differs = one.differs(frameworks)
+    _, name = _placed(one.path)
+    yield Text(f"{DIFFERS if differs else ' '} {printable(name)}", style="bold" if differs else "dim")
+    for framework in frameworks:
+        said = setting(one.values[framework]) if framework in one.values else ABSENT
+        yield Text(printable(said), style="bold" if differs else "")
+    yield Text(_from(one, frameworks), style="dim")
+
+
+def _placed(path: str) -> tuple[str, str]:
+    """The part of the job that a setting lies in, and its name there."""
+    words = path.split(".")
+    depth = 3 if path.startswith("model.layers.") else len(words) > 1
+    return ".".join(words[:depth]) or _TOP, ".".join(words[depth:])
+
+
+def _from(one: Setting, frameworks: Sequence[str]) -> str:
+    """`written`, or where the frameworks' values came from different places, each."""
+    kinds = {name: _said(one.origins[name]) for name in frameworks if name in one.origins}
+    if len(set(kinds.values())) == 1:
+        return next(iter(kinds.values()))
+    return ", ".join(f"{name} {said}" for name, said in kinds.items())
+
+
+def _said(origin: Origin) -> str:
+    """A written initializer may have been completed by the framework's own default."""
+    completed = origin.native is not None and origin.kind != "native"
+    return f"{origin.kind} + native" if completed else origin.kind
+
+
+def _sources(
+    settings: Sequence[Setting], frameworks: Sequence[str]
+) -> dict[tuple[str, ...], tuple[tuple[str, NativeDefault], ...]]:
+    """The rows behind the native values, by the settings that have them: equal layers share one entry."""
+    by_rows: dict[str, tuple[list[str], tuple[tuple[str, NativeDefault], ...]]] = {}
+    for one in settings:
+        rows = tuple(
+            (name, row)
+            for name in frameworks
+            if name in one.origins and (row := one.origins[name].native) is not None
+        )
+        if rows:
+            by_rows.setdefault(repr(rows), ([], rows))[0].append(one.path)
+    return {tuple(paths): rows for paths, rows in by_rows.values()}
+
+
+def _stated(rows: Mapping[str, NativeDefault]) -> Table:
+    table = plain_table()
+    table.show_header = False
+    table.add_column(no_wrap=True, style="dim")
+    table.add_column(overflow="fold")
+    for name, row in rows.items():
+        table.add_row(name, f"{row.source}: {row.fact}" if row.fact else row.source)
+    return table
