@@ -38,7 +38,8 @@ class NativeDefault(Frozen):
     when: dict[str, JsonValue] = Field(default_factory=dict)
     """Fields beside this one that must have these values, or be on (not 0, null, false or `valid`) where
     `true` stands: without weight decay its kind says nothing. `behind: windows` is a layer whose input has
-    come from convolution or pooling, where a framework's order of axes shows."""
+    come from convolution or pooling, where a framework's order of axes shows. `sample_weights` are the
+    data's."""
 
     def applies(self, beside: Mapping[str, Any]) -> bool:
         """Whether the setting means anything beside these."""
@@ -83,22 +84,24 @@ def fill(document: dict[str, Any], framework: str) -> dict[str, NativeDefault]:
     table = native_table(framework)
     drawn = document.get("initial_weights", {"type": "shared"})["type"] == "shared"
     filled: dict[str, NativeDefault] = {}
-    for path, kind, behind, mapping in _parts(document):
+    for path, kind, around, mapping in _parts(document):
         for field, row in _in_order(table.get(_section(kind, mapping), {})):
             unused = field.endswith("_initializer") and not drawn
-            if field not in mapping and row.applies({"behind": behind, **mapping}) and not unused:
+            if field not in mapping and row.applies(around | mapping) and not unused:
                 mapping[field] = copy.deepcopy(row.value)
                 filled[f"{path}.{field}"] = row
     return filled
 
 
-def _parts(document: Any) -> Iterator[tuple[str, str, str, dict[str, Any]]]:
-    """Each mapping that may have rows: its path, kind, what it is behind and itself; outer ones first."""
+def _parts(document: Any) -> Iterator[tuple[str, str, dict[str, Any], dict[str, Any]]]:
+    """Each mapping that may have rows: its path, kind, surroundings and itself; outer ones first."""
+    weights = document["data"].get("sample_weights")
     behind = _behind_windows(document["model"]["layers"])
     for path, kind, mapping in _mappings(document, "", ""):
         place = path.split(".")
         layer = kind == "layer" and place[:2] == ["model", "layers"]
-        yield path, kind, "windows" if layer and behind[int(place[2])] else "", mapping
+        around = {"behind": "windows" if layer and behind[int(place[2])] else None, "sample_weights": weights}
+        yield path, kind, around, mapping
 
 
 def _mappings(value: Any, path: str, kind: str) -> Iterator[tuple[str, str, dict[str, Any]]]:

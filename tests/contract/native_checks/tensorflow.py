@@ -126,7 +126,58 @@ def flatten_order(_: str, value: Any) -> None:
     assert {1.0: "channels_last", 2.0: "channels_first"}[second] == value
 
 
+LOSSES = {
+    "mse": "MeanSquaredError",
+    "mae": "MeanAbsoluteError",
+    "huber": "Huber",
+    "log_cosh": "LogCosh",
+    "poisson": "Poisson",
+    "binary_crossentropy": "BinaryCrossentropy",
+}
+
+
+def loss_of(place: str) -> Any:
+    return getattr(keras.losses, LOSSES[place.split(".")[1]])()
+
+
+def targets(place: str, value: Any) -> None:
+    """Whether a flat target means the same as a column."""
+    output, target = np.array([[0.3], [0.6]]), np.array([[1.0], [0.0]])
+    alike = abs(loss_of(place)(target[:, 0], output) - loss_of(place)(target, output)) < 1e-6
+    assert {True: "aligned", False: "broadcast"}[bool(alike)] == value
+
+
+def weighting(place: str, value: Any) -> None:
+    """Whether weights of 2 double the loss."""
+    output, target = np.array([[0.3], [0.6]]), np.array([[1.0], [0.0]])
+    ratio = float(
+        loss_of(place)(target, output, sample_weight=np.full(2, 2.0)) / loss_of(place)(target, output)
+    )
+    assert {2.0: "by_count", 1.0: "by_weights"}[round(ratio, 5)] == value
+
+
+def class_weighting(place: str, value: Any) -> None:
+    """Whether `fit` with class weights of 2 reports twice the loss."""
+    last = "softmax" if "categorical" in place else "sigmoid"
+    loss = "sparse_categorical_crossentropy" if "categorical" in place else "binary_crossentropy"
+    losses = []
+    for weights in (None, {0: 2.0, 1: 2.0}):
+        dense = keras.layers.Dense(2 if last == "softmax" else 1, activation=last, kernel_initializer="ones")
+        model = keras.Sequential([keras.Input((1,)), dense])
+        model.compile(keras.optimizers.SGD(0.0), loss=loss)
+        x, y = np.array([[0.5], [1.0]]), np.array([0, 1])
+        losses.append(model.fit(x, y, class_weight=weights, verbose=0).history["loss"][0])
+    assert {2.0: "by_count", 1.0: "by_weights"}[round(losses[1] / losses[0], 5)] == value
+
+
 CHECKS = {
+    "loss.*.targets": targets,
+    "loss.mse.weighting": weighting,
+    "loss.mae.weighting": weighting,
+    "loss.huber.weighting": weighting,
+    "loss.log_cosh.weighting": weighting,
+    "loss.poisson.weighting": weighting,
+    "loss.*_crossentropy.weighting": class_weighting,
     "training.*": fit_sizes,
     "initializer.*_normal.truncated": is_cut,
     "optimizer.nadam.momentum_decay": nadam_decay,

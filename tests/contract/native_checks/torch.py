@@ -129,7 +129,49 @@ def shuffles(_: str, value: Any) -> None:
     assert (not np.array_equal(seen, np.arange(40))) == value
 
 
+LOSSES = {"mse": "MSELoss", "mae": "L1Loss", "huber": "HuberLoss", "poisson": "PoissonNLLLoss"}
+WEIGHTED = {"mse": "mse_loss", "mae": "l1_loss", "huber": "huber_loss"}
+
+
+def targets(place: str, value: Any) -> None:
+    """Whether a target column means one target an output: the loss is the mean of the rows' losses."""
+    loss = getattr(torch.nn, LOSSES[place.split(".")[1]])()
+    output, target = torch.tensor([[0.3], [0.6]]), torch.tensor([[1.0], [0.0]])
+    rows = [loss(output[i : i + 1], target[i : i + 1]) for i in range(2)]
+    alike = torch.allclose(loss(output, target), torch.stack(rows).mean())
+    assert {True: "aligned", False: "broadcast"}[alike] == value
+
+
+def weighting(place: str, value: Any) -> None:
+    """Whether weights of 2 double the loss."""
+    kind = place.split(".")[1]
+    output, target, twos = torch.tensor([[0.3], [0.6]]), torch.tensor([[1.0], [0.0]]), torch.full((2, 1), 2.0)
+    if kind == "binary_crossentropy":
+        losses = [torch.nn.BCEWithLogitsLoss(weight=weight)(output, target) for weight in (None, twos)]
+    elif kind == "categorical_crossentropy":
+        logits, classes = torch.tensor([[0.3, 0.1], [0.6, 1.0]]), torch.tensor([0, 1])
+        losses = [torch.nn.CrossEntropyLoss(weight=weight)(logits, classes) for weight in (None, twos[:, 0])]
+    else:
+        loss = getattr(torch.nn.functional, WEIGHTED[kind])
+        losses = [loss(output, target), loss(output, target, weight=twos)]
+    assert {2.0: "by_count", 1.0: "by_weights"}[round(float(losses[1] / losses[0]), 5)] == value
+
+
+def from_logits(place: str, value: Any) -> None:
+    """Whether outputs that are no probabilities have the loss of the probabilities they stand for."""
+    if "categorical" in place:
+        found = torch.nn.CrossEntropyLoss()(torch.tensor([[3.0, -2.0]]), torch.tensor([0]))
+        of_logits = -torch.tensor([3.0, -2.0]).log_softmax(0)[0]
+    else:
+        found = torch.nn.BCEWithLogitsLoss()(torch.tensor([[3.0]]), torch.tensor([[1.0]]))
+        of_logits = -torch.tensor(3.0).sigmoid().log()
+    assert torch.allclose(found, of_logits) == value
+
+
 CHECKS = {
+    "loss.*.targets": targets,
+    "loss.*.weighting": weighting,
+    "loss.*.from_logits": from_logits,
     "training.shuffle": shuffles,
     "schedule.*.per": steps_per,
     "schedule.reduce_on_plateau.monitor": watches,
