@@ -1,0 +1,172 @@
+"""What can be switched between two frameworks' jobs: the settings that differ, grouped as they must move.
+
+A factor is one difference that a job can be freed of by itself. A changed `type` takes along the fields
+that only one of the two types has; a layer, the data and the initial weights move as a whole. Settings
+that do not change the training (metrics, predict) and the device, which has to be there, are no factors.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from producer.resolve import SettingDifference
+from producer.verdict.knowledge import weight_of
+from shared.spec import Job
+
+Path = tuple[str | int, ...]
+
+NEVER_SWITCHED = ("schema_version", "name", "metrics", "predict", "device")
+_WHOLE = ("data", "initial_weights")
+"""Sections that move as one: their arrays belong together."""
+_LOOSE = ("optimizer", "loss")
+"""Sections whose types share fields that mean the same: these move by themselves when the type changes."""
+
+
+_EXCLUSIVE = ("clip_value", "clip_norm", "global_clip_norm")
+"""Of these an optimizer has at most one, so that they move together where several differ."""
+
+
+class _Absent:
+    """Stands for a field that the other type does not have."""
+
+
+ABSENT: Final = _Absent()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Factor:
+    """A difference between the reference's job and another's.
+
+    `values` are for people, by framework; `edits` lead the other's job to the reference's values.
+    """
+
+    path: str
+    values: Mapping[str, Any]
+    edits: tuple[tuple[Path, Any], ...]
+
+    @property
+    def difference(self) -> SettingDifference:
+        """As `producer.verdict.knowledge` takes it."""
+        return SettingDifference(path=self.path, values=self.values)
+
+
+def factors(reference: tuple[str, Job], other: tuple[str, Job]) -> tuple[Factor, ...]:
+    """The factors between two frameworks' jobs, what changes a training most first."""
+    names = (reference[0], other[0])
+    mine, theirs = (job.model_dump(mode="json") for _, job in (reference, other))
+    found = [
+        factor
+        for section in mine
+        if section not in NEVER_SWITCHED
+        for factor in _section(section, mine[section], theirs[section], names)
+    ]
+    return tuple(sorted(found, key=lambda factor: weight_of(factor.difference)))
+
+
+def switched(job: Job, chosen: Sequence[Factor]) -> Job:
+    """The job with the reference's values for the chosen factors.
+
+    Raises pydantic's ValidationError where the mixture is no job.
+    """
+    document = copy.deepcopy(job.model_dump(mode="json"))
+    for factor in chosen:
+        for path, value in factor.edits:
+            here: Any = document
+            for part in path[:-1]:
+                here = here[part]
+            if value is ABSENT:
+                here.pop(path[-1], None)
+            else:
+                here[path[-1]] = copy.deepcopy(value)
+    return Job.model_validate(document)
+
+
+def _section(section: str, mine: Any, theirs: Any, names: tuple[str, str]) -> Iterator[Factor]:
+    if mine == theirs:
+        return
+    if section in _WHOLE:
+        yield _whole(section, mine, theirs, names)
+        return
+    yield from _walk((section,), mine, theirs, names)
+
+
+def _walk(path: Path, mine: Any, theirs: Any, names: tuple[str, str]) -> Iterator[Factor]:
+    if mine == theirs:
+        return
+    if isinstance(mine, dict) and isinstance(theirs, dict):
+        yield from _mappings(path, mine, theirs, names)
+    elif _layers(mine) and _layers(theirs) and len(mine) == len(theirs):
+        for place, (one, another) in enumerate(zip(mine, theirs, strict=True)):
+            yield from _walk((*path, place), one, another, names)
+    else:
+        shown = [_told(value) for value in (mine, theirs)]
+        yield _factor(path, shown, names, [(path, mine)])
+
+
+def _mappings(path: Path, mine: Any, theirs: Any, names: tuple[str, str]) -> Iterator[Factor]:
+    other_type = mine.get("type") != theirs.get("type")
+    shared = [key for key in mine if key in theirs]
+    if other_type:
+        types = [value.get("type") for value in (mine, theirs)]
+        if path[0] not in _LOOSE or len(path) > 1:
+            yield _factor((*path, "type"), types, names, [(path, mine)])
+            return
+        shared.remove("type")
+        own = [((*path, key), ABSENT) for key in theirs if key not in mine]
+        own += [((*path, key), value) for key, value in mine.items() if key not in theirs or key == "type"]
+        yield _factor((*path, "type"), types, names, own)
+    exclusive = [key for key in shared if key in _EXCLUSIVE and mine[key] != theirs[key]]
+    if len(exclusive) > 1:
+        shared = [key for key in shared if key not in exclusive]
+        shown = [{key: value[key] for key in exclusive if value[key]} for value in (mine, theirs)]
+        yield _factor((*path, "clip"), shown, names, [((*path, key), mine[key]) for key in exclusive])
+    for key in shared:
+        yield from _walk((*path, key), mine[key], theirs[key], names)
+
+
+def _whole(section: str, mine: Any, theirs: Any, names: tuple[str, str]) -> Factor:
+    """One factor for a section, named by the one field that differs, where it is one."""
+    leaves = [
+        (path, one, another) for path, one, another in _leaves((section,), mine, theirs) if one != another
+    ]
+    if len(leaves) == 1:
+        path, one, another = leaves[0]
+        return _factor(path, [_told(one), _told(another)], names, [((section,), mine)])
+    if mine.get("type") != theirs.get("type"):
+        return _factor((section, "type"), [mine.get("type"), theirs.get("type")], names, [((section,), mine)])
+    shown = [{_dotted(path[1:]): _told(values[side]) for path, *values in leaves} for side in (0, 1)]
+    return _factor((section,), shown, names, [((section,), mine)])
+
+
+def _leaves(path: Path, mine: Any, theirs: Any) -> Iterator[tuple[Path, Any, Any]]:
+    if isinstance(mine, dict) and isinstance(theirs, dict):
+        for key in dict.fromkeys((*mine, *theirs)):
+            yield from _leaves((*path, key), mine.get(key), theirs.get(key))
+    else:
+        yield path, mine, theirs
+
+
+def _factor(
+    path: Path, shown: Sequence[Any], names: tuple[str, str], edits: list[tuple[Path, Any]]
+) -> Factor:
+    return Factor(path=_dotted(path), values=dict(zip(names, shown, strict=True)), edits=tuple(edits))
+
+
+def _told(value: Any) -> Any:
+    """A list of layers by its types; else the value."""
+    return [layer["type"] for layer in value] if _layers(value) else value
+
+
+def _layers(value: Any) -> bool:
+    return (
+        isinstance(value, list)
+        and bool(value)
+        and all(isinstance(item, dict) and "type" in item for item in value)
+    )
+
+
+def _dotted(path: Path) -> str:
+    return ".".join(map(str, path))
