@@ -17,6 +17,7 @@ from producer.commands import (
     delete,
     doctor,
     down,
+    explain,
     init,
     list_,
     report,
@@ -46,6 +47,7 @@ app = typer.Typer(
 _COMPARE, _QUEUE, _STACK, _WRITE = "Compare", "Without waiting", "Workers and stack", "Job files"
 
 app.command("compare", rich_help_panel=_COMPARE)(compare.command)
+app.command("explain", rich_help_panel=_COMPARE)(explain.command)
 app.command("bench", rich_help_panel=_COMPARE)(bench.command)
 app.command("show", rich_help_panel=_COMPARE)(show.command)
 app.command("report", rich_help_panel=_COMPARE)(report.command)

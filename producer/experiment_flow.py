@@ -218,6 +218,16 @@ def verdict_word(session: Session, record: ExperimentRecord) -> str | None:
     return None
 
 
+def seed_list(given: str) -> tuple[int, ...]:
+    """The seeds that `--seeds` names: a count, or a list. Raises UsageError."""
+    text = _seeds(given)
+    listed = tuple(map(int, text.strip("[]").split(",")))
+    found = listed if text.startswith("[") else tuple(range(listed[0]))
+    if not found or len(set(found)) < len(found):
+        raise UsageError(f"--seeds is {given!r}: give one seed or more, each once")
+    return found
+
+
 def _seeds(given: str) -> str:
     """`5` or `0,1,7` as the job file has them. Raises UsageError."""
     words = [word.strip() for word in given.split(",")]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from producer.blame import measures
 from producer.blame.designs import Mixture
-from producer.blame.factors import START, Factor
+from producer.blame.factors import Factor, start
 from producer.blame.intervals import Estimate, share
 from producer.blame.measures import Pair, Ruler, Trained
 from producer.blame.plan import Plan, PlannedPair, identity
@@ -50,8 +50,7 @@ class Evidence:
             seed
             for seed, both in zip(self.plan.seeds, ends, strict=True)
             if all(
-                one is not None
-                and (one.failure is None or (diverging and one.failure.reason == "diverged"))
+                one is not None and (one.failure is None or (diverging and one.failure.reason == "diverged"))
                 for one in both
             )
         )
@@ -88,8 +87,13 @@ class Parted:
     measure: str
     factors: tuple[Factor, ...]
     parts: Parts
-    gap: float
-    """The mean over seeds, in `measures.unit`."""
+    scale: float
+    """What a gap is divided by to be in `measures.unit`."""
+
+    @property
+    def gap(self) -> float:
+        """The mean over seeds, in `measures.unit`."""
+        return float(self.parts.whole.mean()) / self.scale
 
     @property
     def estimates(self) -> list[Estimate | None]:
@@ -129,10 +133,10 @@ def parted(found: Evidence, measure: str) -> Parted | None:
     own = found.declared_gap(measure) if found.plan.own_start else None
     if own is not None and _beyond_chance(own - split.whole):
         split = replace(split, whole=own, closed=(*split.closed, own - split.whole))
-        factors = (*factors, START)
+        factors = (*factors, start(*(run.framework for run in found.plan.ends)))
     scales = [found.ruler.scale(measure, found.ends[0], seed) for seed in found.seeds(measure)]
     scale = max((one for one in scales if one), default=1.0)
-    return Parted(measure=measure, factors=factors, parts=split, gap=float(split.whole.mean()) / scale)
+    return Parted(measure=measure, factors=factors, parts=split, scale=scale)
 
 
 def _beyond_chance(more: Floats) -> bool:

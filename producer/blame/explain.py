@@ -11,7 +11,7 @@ from producer.blame.measures import Trained
 from producer.blame.models import Contribution, Explanation, MeasureShares
 from producer.blame.plan import Plan
 from producer.verdict.gaps import Load
-from producer.verdict.knowledge import Scale, effect, fixes
+from producer.verdict.knowledge import Scale, consequence, fixes
 from producer.verdict.tolerance import tolerance_for
 
 
@@ -42,7 +42,7 @@ def explain(
         unexplained_interval=unexplained.interval if unexplained else None,
         sentence=sentences.sentence(found, main, contributions, tolerance=tolerance),
         notes=sentences.notes(found, main),
-        measures=tuple(_measure(one) for one in told),
+        measures=tuple(_measure(one, closed=closed) for one in told),
     )
 
 
@@ -79,7 +79,7 @@ def _contribution(
         share=share,
         interval=interval,
         problem=problem,
-        cause=effect(factor.difference, jobs=jobs, scale=scale_of(found)),
+        cause=consequence(factor.difference, jobs=jobs, scale=scale_of(found)),
         fixes=fixes(factor.difference, jobs=jobs),
     )
 
@@ -94,15 +94,17 @@ def scale_of(found: Evidence) -> Scale:
     )
 
 
-def _measure(one: Parted) -> MeasureShares:
-    unexplained = one.unexplained
+def _measure(one: Parted, *, closed: bool) -> MeasureShares:
+    """One measure's row; without shares where there is no gap to share."""
+    estimates = [None if closed else estimate for estimate in one.estimates]
+    unexplained = None if closed else one.unexplained
     return MeasureShares(
         measure=one.measure,
         gap=one.gap,
         unit=measures.unit(one.measure),
         shares={
             factor.path: estimate.value if estimate else None
-            for factor, estimate in zip(one.factors, one.estimates, strict=True)
+            for factor, estimate in zip(one.factors, estimates, strict=True)
         },
         unexplained_share=unexplained.value if unexplained else None,
     )

@@ -1,8 +1,9 @@
 """What can be switched between two frameworks' jobs: the settings that differ, grouped as they must move.
 
 A factor is one difference that a job can be freed of by itself. A changed `type` takes along the fields
-that only one of the two types has; a layer, the data and the initial weights move as a whole. Settings
-that do not change the training (metrics, predict) and the device, which has to be there, are no factors.
+that only one of the two types has; a layer, the data and the initial weights move as a whole. One field that
+differs in the same way in several layers is one convention, and one factor. Settings that do not change
+the training (metrics, predict) and the device, which has to be there, are no factors.
 """
 
 from __future__ import annotations
@@ -63,7 +64,16 @@ def factors(reference: tuple[str, Job], other: tuple[str, Job]) -> tuple[Factor,
         if section not in NEVER_SWITCHED
         for factor in _section(section, mine[section], theirs[section], names)
     ]
-    return tuple(sorted(found, key=lambda factor: weight_of(factor.difference)))
+    return tuple(sorted(_conventions(found), key=lambda factor: weight_of(factor.difference)))
+
+
+def start(reference: str, other: str) -> Factor:
+    """Each framework draws its own initial weights; switched, both start from the shared ones."""
+    return Factor(
+        path="initial_weights",
+        values={reference: "its own default", other: "its own default"},
+        edits=((("initial_weights",), {"type": "shared"}),),
+    )
 
 
 def switched(job: Job, chosen: Sequence[Factor]) -> Job:
@@ -82,6 +92,34 @@ def switched(job: Job, chosen: Sequence[Factor]) -> Job:
             else:
                 here[path[-1]] = copy.deepcopy(value)
     return Job.model_validate(document)
+
+
+def _conventions(found: Sequence[Factor]) -> list[Factor]:
+    """With one factor for a field that differs alike in several layers: `model.layers.0,2.epsilon`."""
+    groups: dict[str, list[Factor]] = {}
+    for factor in found:
+        groups.setdefault(_convention(factor), []).append(factor)
+    return [_together(group) for group in groups.values()]
+
+
+def _convention(factor: Factor) -> str:
+    """What is equal for the same difference in another layer."""
+    parts = factor.path.split(".")
+    if parts[:2] != ["model", "layers"] or len(parts) < 4:
+        return factor.path
+    return f"{parts[3:]} {factor.values}"
+
+
+def _together(group: Sequence[Factor]) -> Factor:
+    if len(group) == 1:
+        return group[0]
+    parts = [factor.path.split(".") for factor in group]
+    places = ",".join(part[2] for part in parts)
+    return Factor(
+        path=".".join(["model.layers", places, *parts[0][3:]]),
+        values=group[0].values,
+        edits=tuple(edit for factor in group for edit in factor.edits),
+    )
 
 
 def _section(section: str, mine: Any, theirs: Any, names: tuple[str, str]) -> Iterator[Factor]:

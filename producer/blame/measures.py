@@ -71,7 +71,9 @@ class Ruler:
         found += [f"{part} {name}" for name in both]
         return [name for name in found if self.gap(name, pair, seed) is not None]
 
-    def gap(self, measure: str, pair: Pair, seed: int) -> float | None:
+    def gap(  # noqa: PLR0911  # one return a measure
+        self, measure: str, pair: Pair, seed: int
+    ) -> float | None:
         """How far apart they are; None where the measure cannot be taken."""
         mine, theirs = (one.seeds.get(seed) for one in pair)
         if mine is None or theirs is None:
@@ -81,14 +83,13 @@ class Ruler:
             return None if None in ends else float(ends[0] != ends[1])
         if "failed" in (mine.status, theirs.status):
             return None
-        match measure:
-            case "predictions":
-                asked = [one.run.dataset.predict for one in pair]
-                return self._apart(mine.predictions, theirs.predictions) if asked[0] == asked[1] else None
-            case "outputs":
-                return self._outputs(pair, mine, theirs)
-            case "loss":
-                return _distance(*(self._loss_of(one, seed) for one in pair))
+        if measure == PREDICTIONS:
+            asked = [one.run.dataset.predict for one in pair]
+            return self._apart(mine.predictions, theirs.predictions) if asked[0] == asked[1] else None
+        if measure == OUTPUTS:
+            return self._outputs(pair, mine, theirs)
+        if measure == LOSS:
+            return _distance(*(self._loss_of(one, seed) for one in pair))
         part, _, name = measure.partition(" ")
         return _distance(mine.metrics.get(part, {}).get(name), theirs.metrics.get(part, {}).get(name))
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pydantic import ValidationError
 
 from producer.blame.designs import Design, Mixture, design
-from producer.blame.factors import Factor, factors, switched
+from producer.blame.factors import Factor, factors, start, switched
 from producer.data.targets import TASKS
 from shared.run import Run
 from shared.spec import Job
@@ -44,6 +44,17 @@ class Plan:
     pairs: Mapping[Mixture, PlannedPair]
     own_start: bool
 
+    @property
+    def ends(self) -> tuple[Run, Run]:
+        """The two runs as declared: the reference's and the other's."""
+        assert self.declared.other is not None  # noqa: S101  # as declared
+        return self.declared.reference, self.declared.other
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """That every run is trained with."""
+        return self.declared.reference.seeds
+
     def runs(self) -> list[Run]:
         """Every training once."""
         found: dict[str, Run] = {}
@@ -60,13 +71,9 @@ def plan(reference: Run, other: Run, *, seeds: Sequence[int], most_combined: int
     found = factors((reference.framework, reference.job), (other.framework, other.job))
     own_start = all(run.job.initial_weights.type == "framework" for run in (reference, other))
     if own_start and not found:
-        start = Factor(
-            path="initial_weights",
-            values={reference.framework: "its own default", other.framework: "its own default"},
-            edits=((("initial_weights",), {"type": "shared"}),),
-        )
+        own = start(reference.framework, other.framework)
         pairs = {frozenset[int](): declared, frozenset({0}): _alike(declared)}
-        return Plan(factors=(start,), design=design(1), declared=declared, pairs=pairs, own_start=False)
+        return Plan(factors=(own,), design=design(1), declared=declared, pairs=pairs, own_start=False)
     ends = _alike(declared) if own_start else declared
     plans = design(len(found), most_combined=most_combined)
     pairs = {mixture: _mixed(ends, found, mixture) for mixture in plans.mixtures}

@@ -1,14 +1,17 @@
 """What is known of a setting that differs: how much it weighs and what it does to a training.
 
-The general facts of the field, each with its formula; nothing is measured here.
+The general facts of the field, each with its formula; nothing is measured here. What needs no arithmetic
+stands in the tables of `producer.verdict.known`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from producer.resolve import SettingDifference
+from producer.verdict.known import cause, fix
 from producer.verdict.words import number, setting
 from shared.spec import Job
 from shared.spec.loss import is_by_row
@@ -18,34 +21,6 @@ _WEIGHT = (
     "execution", "device",
 )  # fmt: skip
 """Sections of a job from what changes a training most to what changes it least."""
-
-_EFFECTS = {
-    "data": "they do not train on the same data.",
-    "model": "they do not train the same model.",
-    "loss.type": "they do not minimise the same loss, and the losses cannot be held against each other.",
-    "loss.delta": "beyond delta the Huber loss grows linearly, so large errors pull differently.",
-    "loss.label_smoothing": "smoothed targets hold the outputs back from certainty and add to the loss.",
-    "loss.class_weights": "a class's weight multiplies its samples' part of the gradient.",
-    "optimizer.type": "they follow different update rules.",
-    "optimizer.schedule": "the learning rate takes another course.",
-    "optimizer.momentum": "with momentum m, steps that keep their direction grow to 1/(1 − m) times "
-    "their size.",
-    "optimizer.epsilon": "epsilon bounds the divisor of each step from below; it decides the size of steps "
-    "where gradients are small.",
-    "optimizer.weight_decay": "each step also shrinks the weights, by another amount.",
-    "optimizer.clip": "large gradients are cut, so steps that hit the limit have another size.",
-    "training.epochs": "one trains longer than the other.",
-    "training.batch_size": "they make another number of updates an epoch, each from other samples.",
-    "training.shuffle": "they do not see the samples in the same order.",
-    "training.drop_last": "one leaves out the last, smaller batch of each epoch.",
-    "training.early_stopping": "they may stop at different epochs.",
-    "initial_weights": "they do not start from the same weights.",
-    "precision": "float32 keeps about 7 digits of a number, float64 about 16.",
-    "predict": "they are not asked for the same predictions.",
-    "metrics": "they are not measured alike; the training itself is the same.",
-    "execution": "this changes rounding at most, not what is computed.",
-    "device": "this changes rounding at most, not what is computed.",
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,13 +50,39 @@ def statement(difference: SettingDifference) -> str:
 
 def effect(difference: SettingDifference, *, jobs: Mapping[str, Job], scale: Scale) -> str | None:
     """What the difference does, as the rest of a sentence; None where nothing general is known."""
-    if difference.path == "loss.reduction":
+    if difference.path == "loss.reduction" and set(difference.values.values()) == {"mean", "sum"}:
         return _reduction_effect(jobs, scale)
     if difference.path == "optimizer.learning_rate":
         return _learning_rate_effect(difference)
-    path = difference.path
-    known = max((key for key in _EFFECTS if path.startswith(key)), key=len, default=None)
-    return _EFFECTS[known] if known else None
+    known = _known(difference, jobs)
+    return f"{known}." if known else None
+
+
+def consequence(difference: SettingDifference, *, jobs: Mapping[str, Job], scale: Scale) -> str | None:
+    """The effect as a clause without an end, as short as it can be said."""
+    if difference.path == "loss.reduction" and set(difference.values.values()) == {"mean", "sum"}:
+        return _reduction_in_short(jobs, scale)
+    told = effect(difference, jobs=jobs, scale=scale)
+    return told.removesuffix(".") if told else None
+
+
+def fixes(difference: SettingDifference, *, jobs: Mapping[str, Job]) -> dict[str, str]:
+    """By framework, how its code is made to do as the other's; for two frameworks only."""
+    if len(difference.values) != 2:
+        return {}
+    names = list(difference.values)
+    wanted = {name: difference.values[other] for name, other in zip(names, reversed(names), strict=True)}
+    found = {name: fix(difference.path, value, jobs[name], name) for name, value in wanted.items()}
+    return {name: text for name, text in found.items() if text is not None}
+
+
+def _known(difference: SettingDifference, jobs: Mapping[str, Job]) -> str | None:
+    """The table's row, by the first of the jobs that has the setting."""
+    for framework in difference.values:
+        if framework in jobs:
+            with suppress(IndexError):  # a layer that this job does not have
+                return cause(difference.path, jobs[framework])
+    return None
 
 
 def _reduction_effect(jobs: Mapping[str, Job], scale: Scale) -> str:
@@ -101,6 +102,21 @@ def _reduction_effect(jobs: Mapping[str, Job], scale: Scale) -> str:
     if summing.optimizer.schedule is not None:
         return f"{told}, as if every learning rate were {number(elements)} times as high."
     return f"{told}, as if the learning rate were {number(summing.optimizer.learning_rate * elements)}."
+
+
+def _reduction_in_short(jobs: Mapping[str, Job], scale: Scale) -> str:
+    """`with 6 points a sum is a learning rate 6 times higher`."""
+    summing = next(job for job in jobs.values() if job.loss.reduction == "sum")
+    elements = _loss_elements(summing, scale)
+    if not elements:
+        return "a sum is a learning rate as many times higher as a batch has loss elements"
+    points = f"batches of {elements:,}" if summing.training.batch_size else f"{elements:,} points"
+    if summing.optimizer.type == "sgd":
+        return f"with {points} a sum is a learning rate {number(elements)} times higher"
+    return (
+        f"with {points} a sum makes gradients {number(elements)} times as large, most of which "
+        f"{summing.optimizer.type} divides out again"
+    )
 
 
 def _with_samples(job: Job, scale: Scale) -> str:

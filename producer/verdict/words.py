@@ -44,9 +44,9 @@ def setting(value: Any) -> str:
     return f"{text[: LONGEST_VALUE - 1]}…"
 
 
-def count(amount: int, noun: str) -> str:
-    """`1 seed`, `3 seeds`."""
-    return f"{amount:,} {noun}" if amount == 1 else f"{amount:,} {noun}s"
+def count(amount: int, noun: str, several: str | None = None) -> str:
+    """`1 seed`, `3 seeds`; `several` where the plural is not the noun with an s."""
+    return f"{amount:,} {noun}" if amount == 1 else f"{amount:,} {several or noun + 's'}"
 
 
 def _call(value: Mapping[str, Any]) -> str:

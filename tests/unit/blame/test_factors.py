@@ -85,6 +85,18 @@ def test_a_layers_settings_are_factors_of_their_own() -> None:
     ]  # fmt: skip
 
 
+def test_one_field_that_differs_alike_in_several_layers_is_one_factor() -> None:
+    layers = [{"type": "dense", "units": 3}, {"type": "layer_norm"}, {"type": "layer_norm"}, DENSE]
+    overrides = {f"model.layers.{place}.epsilon": 0.1 for place in (1, 2)}
+    by_framework, told = found(overrides, model={"layers": layers})
+
+    assert [factor.path for factor in told] == ["model.layers.1,2.epsilon"]
+    assert switched(by_framework["b"], told) == by_framework["a"]
+    assert paths(overrides | {"model.layers.2.epsilon": 0.2}, model={"layers": layers}) == [
+        "model.layers.1.epsilon", "model.layers.2.epsilon",
+    ]  # fmt: skip
+
+
 def test_kinds_of_clipping_that_exclude_each_other_move_together() -> None:
     sgd = {"type": "sgd", "learning_rate": 0.1, "clip_value": 1.0}
     changed = {"optimizer.clip_value": None, "optimizer.clip_norm": 2.0}

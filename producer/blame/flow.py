@@ -1,0 +1,167 @@
+"""Explaining on real services: submit what has to be trained, follow it, collect, explain.
+
+The experiment itself is an ordinary one; the mixtures are an experiment that belongs to it. What was
+trained before for the same experiment is not trained again.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+
+from producer.blame.explain import explain
+from producer.blame.measures import Trained
+from producer.blame.models import Explanation
+from producer.blame.plan import LEAST_SEEDS, identity, plan
+from producer.blame.tally import tally
+from producer.collect import collect
+from producer.follow import follow
+from producer.live import board
+from producer.report.console import progress_console
+from producer.session import Session
+from producer.submit import enqueue, new_id, queue_of, refuse_unserved
+from producer.verdict.judge import NO_WORD_ON_NUMBERS
+from shared.errors import UsageError
+from shared.records import ExperimentRecord, RunRecord
+from shared.run import Run
+from shared.spec.experiment import MAX_SEEDS, Experiment
+
+MIXTURES = "mixtures"
+"""What the mixtures are to the experiment they belong to; later ones have a number behind."""
+INTERRUPTED = 130
+
+
+def enough_seeds(seeds: Sequence[int]) -> tuple[int, ...]:
+    """The seeds and, where they are too few for an interval, the smallest others."""
+    unused = (seed for seed in range(MAX_SEEDS) if seed not in seeds)
+    return (*seeds, *(next(unused) for _ in range(LEAST_SEEDS - len(seeds))))
+
+
+def explain_experiment(  # noqa: PLR0913
+    session: Session,
+    record: ExperimentRecord,
+    *,
+    seeds: Sequence[int],
+    other: str | None,
+    most_combined: int,
+    queue_anyway: bool,
+    quiet: bool,
+) -> Explanation:
+    """Train what is missing and explain. Ctrl-C cancels every run and ends the command with 130."""
+    ends = _ends(session, record, other)
+    wanted = plan(*ends, seeds=seeds, most_combined=most_combined)
+    known = dict(_known(session, record, seeds))
+    missing = [run for run in wanted.runs() if identity(run) not in known]
+    mixtures = _submit(session, record, missing, queue_anyway=queue_anyway) if missing else None
+    _follow(session, [record, *([mixtures] if mixtures else [])], quiet=quiet)
+    trained = dict(_trained(session, record, seeds))
+    return explain(
+        wanted,
+        {identity(run): trained[identity(run)] for run in wanted.runs()},
+        session.blobs.get,
+        experiment_id=record.experiment_id,
+        name=record.experiment.name,
+    )
+
+
+def chosen_other(experiment: Experiment, asked: str | None) -> str:
+    """Whose difference from the reference is explained. Raises UsageError where there is no such other."""
+    reference, *others = experiment.frameworks
+    if not others:
+        raise UsageError(f"only {reference} trains {experiment.name}: there is nothing to explain")
+    if asked is not None and asked not in others:
+        raise UsageError(f"--framework is {asked!r}; it can be {' or '.join(others)}")
+    return asked or others[0]
+
+
+def _ends(session: Session, record: ExperimentRecord, other: str | None) -> tuple[Run, Run]:
+    """The reference's run and the other's."""
+    runs = {run.framework: run for run in map(session.ledger.run, record.run_ids)}
+    chosen = chosen_other(record.experiment, other)
+    return runs[record.experiment.frameworks[0]], runs[chosen]
+
+
+def _records(session: Session, record: ExperimentRecord) -> Iterator[ExperimentRecord]:
+    """The experiment and its mixtures, as they stand now."""
+    now = session.ledger.experiment(record.experiment_id) or record
+    yield now
+    for relation, experiment_id in now.related.items():
+        if relation.startswith(MIXTURES) and (found := session.ledger.experiment(experiment_id)):
+            yield found
+
+
+def _known(session: Session, record: ExperimentRecord, seeds: Sequence[int]) -> Iterator[tuple[str, str]]:
+    """Runs with all these seeds that are trained or being trained, by identity."""
+    for one in _records(session, record):
+        known = {state.run_id: state for state in session.ledger.records(one.run_ids)}
+        for run in map(session.ledger.run, one.run_ids):
+            if set(seeds) <= set(run.seeds) and _tells(known[run.run_id]):
+                yield identity(run), run.run_id
+
+
+def _tells(record: RunRecord) -> bool:
+    """Whether a run has, or will have, something to say: unless its surroundings ended it."""
+    return record.failure is None or record.failure.reason not in NO_WORD_ON_NUMBERS
+
+
+def _submit(
+    session: Session, record: ExperimentRecord, runs: Sequence[Run], *, queue_anyway: bool
+) -> ExperimentRecord:
+    """Put the mixtures on the queue, all at once."""
+    queues = [queue_of(run.framework, run.job) for run in runs]
+    if not queue_anyway:
+        workers = session.ledger.workers()
+        refuse_unserved({run.framework: queue for run, queue in zip(runs, queues, strict=True)}, workers)
+    experiment_id = new_id()
+    renamed = [run.model_copy(update={"run_id": new_id(), "experiment_id": experiment_id}) for run in runs]
+    mixtures = ExperimentRecord(
+        experiment_id=experiment_id,
+        submitted_s=session.ledger.now(),
+        experiment=record.experiment.model_copy(update={"seeds": runs[0].seeds}),
+        run_ids=tuple(run.run_id for run in renamed),
+    )
+    earlier = sum(1 for _ in _records(session, record)) - 1
+    relation = f"{MIXTURES} {earlier + 1}" if earlier else MIXTURES
+    belongs_to = (relation, record.experiment_id)
+    enqueue(mixtures, renamed, queues, ledger=session.ledger, app=session.app, belongs_to=belongs_to)
+    return mixtures
+
+
+def _follow(session: Session, records: Sequence[ExperimentRecord], *, quiet: bool) -> None:
+    """Show progress until every run is final; the experiment itself first, which is first in the queue."""
+    console = progress_console()
+    first, *rest = records
+    try:
+        with board(first.experiment.frameworks, console, quiet=quiet) as shown:
+            for update in follow(first, ledger=session.ledger, client=session.client):
+                shown.apply(update)
+        for record in rest:
+            with tally("mixtures", len(record.run_ids), console, quiet=quiet) as counted:
+                for update in follow(record, ledger=session.ledger, client=session.client):
+                    counted.apply(update)
+    except KeyboardInterrupt:
+        console.print(_cancelled(session, records))
+        sys.exit(INTERRUPTED)
+
+
+def _cancelled(session: Session, records: Sequence[ExperimentRecord]) -> str:
+    """Cancel what is not done, and say so."""
+    name = records[0].experiment_id
+    try:
+        for record in records:
+            for run_id in record.run_ids:
+                session.ledger.cancel(run_id)
+    except KeyboardInterrupt:
+        return f"interrupted again: runs of {name} may go on; likewise cancel {name} ends them"
+    return f"interrupted: the runs of {name} and its mixtures are cancelled"
+
+
+def _trained(
+    session: Session, record: ExperimentRecord, seeds: Sequence[int]
+) -> Iterator[tuple[str, Trained]]:
+    """Every run of all these seeds with its result, by identity; the latest last, so that it counts."""
+    for one in _records(session, record):
+        results = {result.run_id: result for result in collect(one, app=session.app, ledger=session.ledger)}
+        for run in map(session.ledger.run, one.run_ids):
+            if set(seeds) <= set(run.seeds):
+                yield identity(run), Trained.of(run, results[run.run_id])

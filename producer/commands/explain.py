@@ -1,0 +1,59 @@
+"""`likewise explain`: attribute a difference to the settings that cause it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+
+def command(
+    spec: Annotated[
+        str,
+        typer.Argument(help="A job file, - for standard input, a shipped example, or an experiment's id."),
+    ],
+    set_values: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="PATH=VALUE", help="Change a setting, such as training.epochs=100."),
+    ] = None,
+    seeds: Annotated[
+        str | None,
+        typer.Option(metavar="N", help="How many seeds, or which; the job's, but at least 5 if left out."),
+    ] = None,
+    combinations: Annotated[
+        int, typer.Option(metavar="N", min=1, max=8, help="Train every combination of up to N settings.")
+    ] = 4,
+    framework: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Which framework, where the job names more than two.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    queue_anyway: Annotated[
+        bool, typer.Option("--queue-anyway", help="Wait where no worker serves a framework.")
+    ] = False,
+) -> None:
+    """Say which settings make the frameworks differ, how much each does, and how to mend it.
+
+    Trains the job again with the differing settings switched to the first framework's, alone and
+    together. Ends with 0; 3 when a training of the job itself failed; 130 on Ctrl-C, which cancels
+    the trainings.
+
+    \b
+    Examples:
+      likewise explain article
+      likewise explain job.yaml --seeds 10
+      likewise explain last --json
+    """
+    from producer import explain_flow
+
+    status = explain_flow.run(
+        spec,
+        explain_flow.Options(
+            set_values=tuple(set_values or ()),
+            seeds=seeds,
+            combinations=combinations,
+            framework=framework,
+            as_json=as_json,
+            queue_anyway=queue_anyway,
+        ),
+    )
+    raise typer.Exit(status)

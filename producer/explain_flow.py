@@ -1,0 +1,88 @@
+"""The steps of `likewise explain`: from what the user named to the printed explanation."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from producer import experiment_flow as flow
+from producer.blame.flow import chosen_other, enough_seeds, explain_experiment
+from producer.jobfile import example_names
+from producer.lookup import LAST, find
+from producer.prepare import PreparedExperiment
+from producer.report.console import make_console
+from producer.report.explanation import render, to_json
+from producer.session import Session
+from shared.errors import UsageError
+from shared.records import ExperimentRecord
+
+_ID = re.compile(r"[0-9a-f]{4,20}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What the command was asked."""
+
+    set_values: tuple[str, ...] = ()
+    seeds: str | None = None
+    combinations: int
+    framework: str | None = None
+    as_json: bool = False
+    queue_anyway: bool = False
+
+
+def run(spec: str, options: Options) -> int:
+    """Explain what `spec` names; the status the command ends with."""
+    if _names_an_experiment(spec):
+        return _explain_known(spec, options)
+    prepared = _with_enough_seeds(flow.prepare_given(spec, options.set_values, options.seeds), options)
+    chosen_other(prepared.loaded.experiment, options.framework)
+    with flow.open_to_train(prepared, quiet=options.as_json) as session:
+        record = flow.submit_prepared(session, prepared, queue_anyway=options.queue_anyway, key=None)
+        return _explain(session, record, record.experiment.seed_list, options)
+
+
+def _explain_known(given: str, options: Options) -> int:
+    """An experiment that was submitted before: its data and what it trained are used again."""
+    if options.set_values:
+        raise UsageError("--set changes a job file; an experiment that was trained stays as it is")
+    with flow.open_for(quiet=options.as_json) as session:
+        record = find(session.ledger, given)
+    with flow.open_for(record.experiment.frameworks, quiet=options.as_json) as session:
+        seeds = enough_seeds(record.experiment.seed_list)
+        if options.seeds is not None:
+            seeds = flow.seed_list(options.seeds)
+        return _explain(session, record, seeds, options)
+
+
+def _explain(session: Session, record: ExperimentRecord, seeds: tuple[int, ...], options: Options) -> int:
+    explanation = explain_experiment(
+        session,
+        record,
+        seeds=seeds,
+        other=options.framework,
+        most_combined=options.combinations,
+        queue_anyway=options.queue_anyway,
+        quiet=options.as_json,
+    )
+    if options.as_json:
+        make_console().file.write(f"{to_json(explanation)}\n")
+    else:
+        render(explanation, make_console())
+    return flow.RUN_FAILED if explanation.measure is None else 0
+
+
+def _with_enough_seeds(prepared: PreparedExperiment, options: Options) -> PreparedExperiment:
+    """At least as many seeds as an interval needs, unless the user chose them."""
+    if options.seeds is not None:
+        return prepared
+    experiment = prepared.loaded.experiment
+    changed = experiment.model_copy(update={"seeds": enough_seeds(experiment.seed_list)})
+    return replace(prepared, loaded=replace(prepared.loaded, experiment=changed))
+
+
+def _names_an_experiment(spec: str) -> bool:
+    """Whether it is an id, or `last`, and no job file of that name is there."""
+    known = spec in example_names() or Path(spec).exists()
+    return not known and (spec == LAST or _ID.fullmatch(spec) is not None)

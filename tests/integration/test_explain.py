@@ -1,0 +1,169 @@
+"""`likewise explain` as a user types it, with a real Redis and real workers."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+ARTICLE = (
+    "loss.reduction (sum against mean) explains 100 % of the difference: with 6 points a sum is a learning "
+    "rate 6 times higher."
+)
+
+
+@pytest.fixture(scope="module")
+def environment(redis_server, tmp_path_factory):
+    return {
+        "PATH": os.environ["PATH"],
+        "HOME": str(tmp_path_factory.mktemp("home")),
+        "PYTHONPATH": str(ROOT),
+        "LIKEWISE_REDIS_URL": redis_server.url,
+    }
+
+
+@pytest.fixture(scope="module")
+def likewise(environment, session_worker):
+    """Runs a command to its end."""
+    session_worker("tensorflow")
+    session_worker("torch")
+
+    def run(*words):
+        return subprocess.run(
+            [sys.executable, "-m", "producer", *words], capture_output=True, text=True,
+            env=environment, timeout=180, check=False,
+        )  # fmt: skip
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def explained(likewise):
+    """The document of a job that is explained."""
+
+    def explain(*words):
+        answer = likewise("explain", *words, "--json")
+        assert answer.returncode == 0, answer.stderr
+        assert answer.stderr == ""
+        return json.loads(answer.stdout)
+
+    return explain
+
+
+def shares(document):
+    return {one["path"]: one["share"] for one in document["contributions"]}
+
+
+@pytest.fixture(scope="module")
+def article(explained):
+    return explained("article")
+
+
+def test_the_article_is_explained_by_its_sum_and_nothing_remains(article):
+    assert article["sentence"] == ARTICLE
+    assert shares(article) == {"loss.reduction": pytest.approx(1.0, abs=1e-3)}
+    assert abs(article["unexplained_share"]) < 1e-3
+    (one,) = article["contributions"]
+    assert (one["tensorflow"], one["torch"]) == ("mean", "sum")
+    assert one["interval"] == pytest.approx([1.0, 1.0], abs=1e-2)
+    assert len(article["seeds"]) == 5
+
+
+def test_what_was_trained_is_used_again_by_id(article, likewise, desk):
+    record = desk.ledger.experiment(article["experiment_id"])
+    mixtures = desk.ledger.experiment(record.related["mixtures"])
+    answer = likewise("explain", article["experiment_id"])
+
+    assert len(mixtures.run_ids) == 3
+    assert ARTICLE in answer.stdout
+    assert desk.ledger.experiment(article["experiment_id"]).related == record.related
+
+
+def test_an_experiment_with_one_seed_is_explained_with_more_on_its_own_data(likewise, explained, desk):
+    compared = json.loads(likewise("compare", "article", "--no-twin", "--json").stdout)
+    found = explained(compared["experiment_id"])
+
+    assert found["sentence"] == ARTICLE
+    record = desk.ledger.experiment(compared["experiment_id"])
+    runs = [desk.ledger.run(one) for one in desk.ledger.experiment(record.related["mixtures"]).run_ids]
+    assert {run.seeds for run in runs} == {(0, 1, 2, 3, 4)}
+    assert {run.dataset for run in runs} == {desk.ledger.run(record.run_ids[0]).dataset}
+
+
+def test_two_settings_that_interact_share_the_gap_and_nothing_remains(explained):
+    overrides = "overrides={torch: {optimizer.momentum: 0.6, optimizer.learning_rate: 0.005}}"
+    found = explained("matched", "--set", "training.epochs=60", "--set", overrides)
+
+    assert set(shares(found)) == {"optimizer.momentum", "optimizer.learning_rate"}
+    assert sum(shares(found).values()) == pytest.approx(1.0, abs=1e-3)
+    assert found["mixtures"] == 4
+
+
+def test_a_setting_that_does_nothing_here_gets_no_share(explained):
+    overrides = "overrides={torch: {loss.reduction: sum, training.drop_last: true}}"
+    found = explained("matched", "--set", "training.batch_size=6", "--set", overrides)
+
+    assert shares(found)["training.drop_last"] == pytest.approx(0.0, abs=1e-3)
+    assert shares(found)["loss.reduction"] == pytest.approx(1.0, abs=1e-3)
+
+
+def test_jobs_that_do_not_differ_leave_nothing_to_explain(explained):
+    found = explained("matched", "--seeds", "2")
+
+    assert found["sentence"].startswith("Nothing is left to explain: no setting differs")
+    assert found["contributions"] == []
+
+
+def test_a_training_that_diverges_is_explained_by_what_makes_it_train(explained):
+    overrides = "overrides={torch: {optimizer.learning_rate: 1000.0}}"
+    found = explained("matched", "--set", overrides)
+
+    assert found["measure"] == "divergence"
+    assert shares(found) == {"optimizer.learning_rate": 1.0}
+
+
+def test_what_cannot_be_explained_is_refused_in_a_sentence_before_anything_is_trained(
+    likewise, article, desk
+):
+    before = desk.ledger.experiments(limit=1)[0].experiment_id
+    alone = likewise("explain", "matched", "--set", "frameworks=[torch]")
+    changed = likewise("explain", article["experiment_id"], "--set", "training.epochs=3")
+    unknown = likewise("explain", "article", "--framework", "jax")
+
+    assert desk.ledger.experiments(limit=1)[0].experiment_id == before
+    assert (alone.returncode, changed.returncode, unknown.returncode) == (2, 2, 2)
+    assert "only torch trains matched" in alone.stderr
+    assert "--set changes a job file" in changed.stderr
+    assert "it can be torch" in unknown.stderr
+
+
+def test_ctrl_c_cancels_the_experiment_and_its_mixtures(environment, likewise, desk, until):  # noqa: ARG001
+    process = subprocess.Popen(
+        [sys.executable, "-m", "producer", "explain", "article", "--set", "training.epochs=1000000",
+         "--set", "execution=eager"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment,
+    )  # fmt: skip
+    assert process.stderr is not None
+    for line in process.stderr:
+        if "training" in line:
+            break
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=30)
+
+    assert process.returncode == 130
+    assert "and its mixtures are cancelled" in said
+    assert "Traceback" not in said
+    newest = desk.ledger.experiments(limit=1)[0]
+    mixtures = desk.ledger.experiment(newest.related["mixtures"])
+    until(
+        lambda: all(
+            run.state == "cancelled" for run in desk.ledger.records((*newest.run_ids, *mixtures.run_ids))
+        ),
+        within_s=5, what="all runs are cancelled",
+    )  # fmt: skip
