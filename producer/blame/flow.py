@@ -17,6 +17,7 @@ from producer.blame.tally import tally
 from producer.collect import collect
 from producer.follow import follow
 from producer.live import board
+from producer.merge import merged
 from producer.report.console import progress_console
 from producer.session import Session
 from producer.submit import enqueue, new_id, queue_of, refuse_unserved
@@ -50,7 +51,7 @@ def explain_experiment(  # noqa: PLR0913
     """Train what is missing and explain. Ctrl-C cancels every run and ends the command with 130."""
     ends = _ends(session, record, other)
     wanted = plan(*ends, seeds=seeds, most_combined=most_combined)
-    known = dict(_known(session, record, seeds))
+    known = set(_known(session, record, seeds))
     missing = [run for run in wanted.runs() if identity(run) not in known]
     mixtures = _submit(session, record, missing, queue_anyway=queue_anyway) if missing else None
     _follow(session, [record, *([mixtures] if mixtures else [])], quiet=quiet)
@@ -76,7 +77,9 @@ def chosen_other(experiment: Experiment, asked: str | None) -> str:
 
 def _ends(session: Session, record: ExperimentRecord, other: str | None) -> tuple[Run, Run]:
     """The reference's run and the other's."""
-    runs = {run.framework: run for run in map(session.ledger.run, record.run_ids)}
+    runs: dict[str, Run] = {}
+    for run in map(session.ledger.run, record.run_ids):
+        runs.setdefault(run.framework, run)
     chosen = chosen_other(record.experiment, other)
     return runs[record.experiment.frameworks[0]], runs[chosen]
 
@@ -90,13 +93,22 @@ def _records(session: Session, record: ExperimentRecord) -> Iterator[ExperimentR
             yield found
 
 
-def _known(session: Session, record: ExperimentRecord, seeds: Sequence[int]) -> Iterator[tuple[str, str]]:
-    """Runs with all these seeds that are trained or being trained, by identity."""
+def _known(session: Session, record: ExperimentRecord, seeds: Sequence[int]) -> Iterator[str]:
+    """Identities of the runs with all these seeds that are trained or being trained."""
     for one in _records(session, record):
-        known = {state.run_id: state for state in session.ledger.records(one.run_ids)}
-        for run in map(session.ledger.run, one.run_ids):
-            if set(seeds) <= set(run.seeds) and _tells(known[run.run_id]):
-                yield identity(run), run.run_id
+        states = {state.run_id: state for state in session.ledger.records(one.run_ids)}
+        for name, runs in _by_identity(session, one).items():
+            covered = {seed for run in runs if _tells(states[run.run_id]) for seed in run.seeds}
+            if covered.issuperset(seeds):
+                yield name
+
+
+def _by_identity(session: Session, record: ExperimentRecord) -> dict[str, list[Run]]:
+    """The record's runs; those that share one training's seeds among them together."""
+    found: dict[str, list[Run]] = {}
+    for run in map(session.ledger.run, record.run_ids):
+        found.setdefault(identity(run), []).append(run)
+    return found
 
 
 def _tells(record: RunRecord) -> bool:
@@ -162,6 +174,8 @@ def _trained(
     """Every run of all these seeds with its result, by identity; the latest last, so that it counts."""
     for one in _records(session, record):
         results = {result.run_id: result for result in collect(one, app=session.app, ledger=session.ledger)}
-        for run in map(session.ledger.run, one.run_ids):
-            if set(seeds) <= set(run.seeds):
-                yield identity(run), Trained.of(run, results[run.run_id])
+        for name, runs in _by_identity(session, one).items():
+            whole = runs[0].model_copy(update={"seeds": tuple(seed for run in runs for seed in run.seeds)})
+            if set(seeds) <= set(whole.seeds):
+                (result,) = merged([results[run.run_id] for run in runs]).values()
+                yield name, Trained.of(whole, result, session.blobs.get)

@@ -13,19 +13,31 @@ job that asks for predictions says what it is for.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from producer.verdict.gaps import Load
-from shared.arrays import ArrayRef
 from shared.losses import loss_value
-from shared.result import RunResult, SeedResult
+from shared.result import Failure, RunResult, SeedArrays, SeedResult
 from shared.run import Run, Samples
 from shared.spec import Loss
 
 DIVERGENCE, PREDICTIONS, OUTPUTS, LOSS = "divergence", "predictions", "outputs", "loss"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SeedValues:
+    """What a seed's training gave: arrays as in `shared.result.SeedResult`."""
+
+    failure: Failure | None = None
+    predictions: NDArray[Any] | None = None
+    outputs: NDArray[Any] | None = None
+    outputs_of: str | None = None
+    metrics: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,21 +45,59 @@ class Trained:
     """A run, and what came of its seeds."""
 
     run: Run
-    seeds: Mapping[int, SeedResult]
+    seeds: Mapping[int, SeedValues]
 
     @classmethod
-    def of(cls, run: Run, result: RunResult) -> Trained:
-        """A run that failed as a whole failed on each seed."""
-        seeds = {one.seed: one for one in result.seeds}
-        if result.failure is not None:
-            lost = SeedResult(seed=0, status="failed", failure=result.failure, epochs=0)
-            seeds = {seed: lost.model_copy(update={"seed": seed}) for seed in run.seeds} | seeds
-        return cls(run=run, seeds=seeds)
+    def of(cls, run: Run, result: RunResult, arrays: Load) -> Trained:
+        """From a result that lists its seeds or has them as arrays; what ended the run ended each seed."""
+        found = {} if result.failure is None else dict.fromkeys(run.seeds, SeedValues(failure=result.failure))
+        for one in result.seeds:
+            found[one.seed] = _listed(one, arrays)
+        for piece in result.arrays:
+            found.update(_rows(piece, arrays))
+        return cls(run=run, seeds=found)
 
     def samples(self, part: str) -> Samples | None:
         """One part of its data."""
         found: Samples | None = getattr(self.run.dataset, part)
         return found
+
+
+def _listed(one: SeedResult, arrays: Load) -> SeedValues:
+    return SeedValues(
+        failure=one.failure,
+        predictions=arrays(one.predictions) if one.predictions else None,
+        outputs=arrays(one.outputs) if one.outputs else None,
+        outputs_of=one.outputs_of,
+        metrics=one.metrics,
+    )
+
+
+def _rows(piece: SeedArrays, arrays: Load) -> Iterator[tuple[int, SeedValues]]:
+    failures = {one.seed: one for one in piece.failures}
+    predictions = arrays(piece.predictions) if piece.predictions else None
+    outputs = arrays(piece.outputs) if piece.outputs else None
+    metrics = {
+        part: {name: arrays(ref) for name, ref in named.items()} for part, named in piece.metrics.items()
+    }
+    for row, seed in enumerate(piece.seeds):
+        yield (
+            seed,
+            SeedValues(
+                failure=failures.get(seed),
+                predictions=None if predictions is None else predictions[row],
+                outputs=None if outputs is None else outputs[row],
+                outputs_of=piece.outputs_of,
+                metrics={
+                    part: {name: _finite(values[row]) for name, values in named.items()}
+                    for part, named in metrics.items()
+                },
+            ),
+        )
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
 
 
 Pair = tuple[Trained, Trained]
@@ -58,6 +108,7 @@ class Ruler:
     """Measures pairs of trainings by one framework's loss."""
 
     def __init__(self, loss: Loss, arrays: Load) -> None:
+        """`arrays` gives the targets."""
         self._loss = loss.model_copy(update={"reduction": "mean"})
         self._arrays = arrays
         self._losses: dict[tuple[str, int], float | None] = {}
@@ -81,11 +132,11 @@ class Ruler:
         if measure == DIVERGENCE:
             ends = [_diverged(one) for one in (mine, theirs)]
             return None if None in ends else float(ends[0] != ends[1])
-        if "failed" in (mine.status, theirs.status):
+        if mine.failure or theirs.failure:
             return None
         if measure == PREDICTIONS:
             asked = [one.run.dataset.predict for one in pair]
-            return self._apart(mine.predictions, theirs.predictions) if asked[0] == asked[1] else None
+            return _apart(mine.predictions, theirs.predictions) if asked[0] == asked[1] else None
         if measure == OUTPUTS:
             return self._outputs(pair, mine, theirs)
         if measure == LOSS:
@@ -97,21 +148,13 @@ class Ruler:
         """The largest absolute value of what the reference gives; None for measures that need none."""
         one = reference.seeds[seed]
         array = {PREDICTIONS: one.predictions, OUTPUTS: one.outputs}.get(measure)
-        return None if array is None else float(np.max(np.abs(self._arrays(array)), initial=0.0))
+        return None if array is None else float(np.max(np.abs(array), initial=0.0))
 
-    def _outputs(self, pair: Pair, mine: SeedResult, theirs: SeedResult) -> float | None:
+    def _outputs(self, pair: Pair, mine: SeedValues, theirs: SeedValues) -> float | None:
         part = mine.outputs_of
         if part is None or part != theirs.outputs_of or pair[0].samples(part) != pair[1].samples(part):
             return None
-        return self._apart(mine.outputs, theirs.outputs)
-
-    def _apart(self, mine: ArrayRef | None, theirs: ArrayRef | None) -> float | None:
-        if mine is None or theirs is None or mine.shape != theirs.shape:
-            return None
-        differences = self._arrays(theirs).astype(np.float64) - self._arrays(mine)
-        largest = float(np.max(np.abs(differences), initial=0.0))
-        # divided first, so that squares of large numbers stay finite
-        return largest * float(np.sqrt(np.mean(np.square(differences / largest)))) if largest else 0.0
+        return _apart(mine.outputs, theirs.outputs)
 
     def _loss_of(self, one: Trained, seed: int) -> float | None:
         key = (one.run.run_id, seed)
@@ -119,12 +162,12 @@ class Ruler:
             self._losses[key] = self._measured_loss(one, one.seeds[seed])
         return self._losses[key]
 
-    def _measured_loss(self, one: Trained, seed: SeedResult) -> float | None:
+    def _measured_loss(self, one: Trained, seed: SeedValues) -> float | None:
         samples = one.samples(seed.outputs_of) if seed.outputs_of else None
         if seed.outputs is None or samples is None:
             return None
         try:
-            value = loss_value(self._loss, self._arrays(seed.outputs), self._arrays(samples.y))
+            value = loss_value(self._loss, seed.outputs, self._arrays(samples.y))
         except (ValueError, IndexError):  # outputs that this loss cannot be taken of
             return None
         return value if np.isfinite(value) else None
@@ -137,11 +180,20 @@ def unit(measure: str) -> str:
     return "of the seeds" if measure == DIVERGENCE else "apart"
 
 
+def _apart(mine: NDArray[Any] | None, theirs: NDArray[Any] | None) -> float | None:
+    if mine is None or theirs is None or mine.shape != theirs.shape:
+        return None
+    differences = theirs.astype(np.float64) - mine
+    largest = float(np.max(np.abs(differences), initial=0.0))
+    # divided first, so that squares of large numbers stay finite
+    return largest * float(np.sqrt(np.mean(np.square(differences / largest)))) if largest else 0.0
+
+
 def _distance(mine: float | None, theirs: float | None) -> float | None:
     return None if mine is None or theirs is None else abs(theirs - mine)
 
 
-def _diverged(one: SeedResult) -> bool | None:
+def _diverged(one: SeedValues) -> bool | None:
     """Whether it diverged; None where it failed for another reason."""
     if one.failure is None:
         return False

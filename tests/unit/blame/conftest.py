@@ -98,7 +98,7 @@ class Bench:
                 run_id=named.run_id, experiment_id="experiment", framework=run.framework, seeds=tuple(seeds),
                 status="failed" if any(seed.failure for seed in seeds) else "succeeded",
             )  # fmt: skip
-            trained[identity(run)] = Trained.of(named, result)
+            trained[identity(run)] = Trained.of(named, result, self.store.get)
             self.trained.append(named)
         return explain(planned, trained, self.store.get, experiment_id="4f7a1c4f7a1c4f7a1c4f", name="line")
 
