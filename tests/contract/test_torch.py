@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -39,12 +40,74 @@ def test_a_compiler_that_fails_is_unsupported(
     assert kit.adapter.reason_of(caught.value) == "unsupported"
 
 
+@pytest.fixture
+def compilations() -> Any:
+    """How many graphs torch.compile has compiled so far."""
+    import torch._dynamo.utils
+
+    return lambda: torch._dynamo.utils.counters["stats"]["unique_graphs"]
+
+
+def test_another_learning_rate_seed_or_sample_count_compiles_nothing(kit: Any, compilations: Any) -> None:
+    layers = [{"type": "dense", "units": 2, "activation": "softsign"}]
+    before = compilations()
+    for count, (rate, beta) in enumerate([(0.001, 0.9), (0.003, 0.5)], start=1):
+        optimizer = {"type": "adam", "learning_rate": rate, "beta_1": beta}
+        training = {"epochs": count, "batch_size": 5, "drop_last": True}
+        jobs = [
+            kit.job(layers=layers, optimizer=optimizer, training=training, execution=execution)
+            for execution in ("compiled", "eager")
+        ]
+        x, y, weights = kit.problem(jobs[0], seed=count)
+        x, y = np.concatenate([x] * count), np.concatenate([y] * count)
+        fast, plain = (kit.adapter.build(job, input_shape=(3,), weights=weights, x=x, y=y) for job in jobs)
+        assert fast.compiles == (count == 1)
+        for first in (0, 300):  # more updates than a call of the program takes
+            block = kit.block(300, first_step=first, rate=rate)
+            np.testing.assert_allclose(fast.train(block), plain.train(block), rtol=1e-11)
+        assert not fast.compiles
+        for name, array in plain.weights().items():
+            np.testing.assert_allclose(fast.weights()[name], array, rtol=1e-11)
+    assert compilations() - before == 1
+
+
+def test_compiled_code_is_kept_in_a_folder_of_the_process(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from worker.adapters.torch_adapter.compiling import compiled
+
+    ended, other = tmp_path / "likewise-inductor-4194999-x", tmp_path / "likewise-other"
+    ended.mkdir()
+    other.mkdir()
+    monkeypatch.delenv("TORCHINDUCTOR_CACHE_DIR", raising=False)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    compiled(abs)
+    own = Path(os.environ["TORCHINDUCTOR_CACHE_DIR"])
+    monkeypatch.delenv("TORCHINDUCTOR_CACHE_DIR")
+    assert own.name.startswith(f"likewise-inductor-{os.getpid()}-")
+    assert set(tmp_path.iterdir()) == {own, other}
+
+
+def test_only_the_programs_used_last_are_kept(kit: Any) -> None:
+    from worker.adapters.torch_adapter.programs import Programs
+
+    programs = Programs(most=2)
+    trainer = kit.build(kit.job())
+    parts = {"network": trainer.network, "layout": trainer.layout, "samples": trainer.samples}
+    ask = lambda size: programs.program(kit.job(), batch_size=size, batch_bytes=8, **parts)  # noqa: E731
+    first, second = ask(1), ask(2)
+    assert ask(1) is first
+    ask(3)
+    assert ask(1) is first
+    assert ask(2) is not second
+
+
 def test_compiled_runs_do_not_use_up_the_process_s_compilations(kit: Any) -> None:
     import torch._dynamo
 
     # torch.compile gives up on code that it has compiled so often, however different the models
     with torch._dynamo.config.patch(recompile_limit=1):
-        for units in (1, 2, 3):
+        for units in (1, 2):
             layers = [{"type": "dense", "units": units}, {"type": "dense", "units": 2}]
             kit.build(kit.job(layers=layers, execution="compiled")).train(kit.block(1))
 

@@ -37,6 +37,7 @@ class TorchAdapter(FrameworkAdapter):
 
     def __init__(self) -> None:
         self._device = "cpu"
+        self._programs: Any = None
 
     def start(self, *, device: Literal["cpu", "cuda"], threads: int) -> None:
         """Import PyTorch, pick the device and pin what changes numbers."""
@@ -109,7 +110,13 @@ class TorchAdapter(FrameworkAdapter):
             job.model, input_shape=input_shape, dtype=dtype, device=self._device, initializers=False
         )
         network.load(weights)
-        return TorchTrainer(job, network=network, x=x, y=y, device=self._device)
+        if job.execution != "compiled":
+            return TorchTrainer(job, network=network, x=x, y=y, device=self._device)
+        from worker.adapters.torch_adapter.compiled_training import CompiledTrainer
+        from worker.adapters.torch_adapter.programs import Programs
+
+        self._programs = self._programs or Programs()
+        return CompiledTrainer(job, network=network, x=x, y=y, device=self._device, programs=self._programs)
 
     def build_ensemble(  # noqa: PLR0913 - as `build`, and the members' optimizers
         self,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sysconfig
+import tempfile
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -11,17 +13,17 @@ from typing import Any
 
 from worker.adapters.errors import UnsupportedError
 
+_CACHE = "likewise-inductor"
 _WAY_OUT = "install g++ and Python's headers on the worker's machine, or use execution: auto"
 
 
-def compiled(function: Callable[..., Any]) -> Any:
-    """The function, compiled anew for each batch size; raises UnsupportedError without a C++ compiler."""
+def check_compiler() -> None:
+    """Raise UnsupportedError where torch.compile lacks a C++ compiler or Python's headers."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # PyTorch's own, about its own modules
         import torch._inductor.compile_fx
-        import torch._inductor.config as inductor
 
-    candidates = [name for name in inductor.cpp.cxx if name]
+    candidates = [name for name in torch._inductor.config.cpp.cxx if name]
     if not any(shutil.which(name) for name in candidates):
         raise UnsupportedError(
             f"execution: compiled needs a C++ compiler; there is no {' or '.join(candidates)}: {_WAY_OUT}"
@@ -31,7 +33,35 @@ def compiled(function: Callable[..., Any]) -> Any:
         raise UnsupportedError(
             f"execution: compiled needs Python's headers, and {headers} is not there: {_WAY_OUT}"
         )
-    torch._dynamo.reset()  # what an earlier run compiled neither helps this one's clock nor counts as its own
-    inductor.deterministic = True
-    inductor.compile_threads = 1  # a pool of compiling processes would outlive the run
+
+
+def _keep_to_own_cache() -> None:
+    """Give this process a cache of compiled code of its own, and remove those of processes that ended.
+
+    PyTorch's default is one folder for all processes of a user, which another user may own.
+    """
+    if "TORCHINDUCTOR_CACHE_DIR" in os.environ:
+        return
+    temporary = Path(tempfile.gettempdir())
+    for folder in temporary.glob(f"{_CACHE}-*-*"):
+        if folder.stat().st_uid == os.getuid() and not _alive(int(folder.name.split("-")[2])):
+            shutil.rmtree(folder, ignore_errors=True)
+    os.environ["TORCHINDUCTOR_CACHE_DIR"] = tempfile.mkdtemp(prefix=f"{_CACHE}-{os.getpid()}-")
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def compiled(function: Callable[..., Any]) -> Any:
+    """The function, compiled at its first call."""
+    import torch._inductor.config
+
+    _keep_to_own_cache()
+    torch._inductor.config.deterministic = True
+    torch._inductor.config.compile_threads = 1  # a pool of compiling processes would outlive the run
     return torch.compile(function, dynamic=False, fullgraph=True)

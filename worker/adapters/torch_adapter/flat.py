@@ -55,3 +55,15 @@ class Layout:
     def shaped(self, flat: Tensor) -> list[Tensor]:
         """Each weight's view of flat (…, size)."""
         return [piece.shaped(flat) for piece in self.pieces]
+
+    def flat(self, values: Sequence[Tensor]) -> Tensor:
+        """Values of the pieces' shapes in one new tensor (size,), the gaps at 0."""
+        ends = [piece.begin for piece in self.pieces[1:]] + [self.size]
+        gaps = [end - piece.end for piece, end in zip(self.pieces, ends, strict=True)]
+        return torch.cat(
+            [
+                part
+                for value, gap in zip(values, gaps, strict=True)
+                for part in (value.reshape(-1), value.new_zeros(gap))
+            ]
+        )

@@ -1,8 +1,10 @@
-"""The Trainer: the leanest loop over a block's steps."""
+"""The Trainer: the leanest loop over a block's steps, for one training at a time.
+
+`worker.adapters.torch_adapter.compiled_training` has the loop as a compiled program.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -12,7 +14,6 @@ from numpy.typing import NDArray
 from shared.spec import Job
 from worker.adapters.base import Block, Floats, Trainer, Weights
 from worker.adapters.shapes import check_inputs, check_targets
-from worker.adapters.torch_adapter.compiling import compiled
 from worker.adapters.torch_adapter.flat import Layout
 from worker.adapters.torch_adapter.losses import loss_function
 from worker.adapters.torch_adapter.model import Network
@@ -23,7 +24,7 @@ Tensor = Any
 
 
 class TorchTrainer(Trainer):
-    """A job's network, optimizer state and training samples on one device.
+    """A job's network, optimizer state and training samples on one device, trained eagerly.
 
     Nothing is read back during a block: the losses stay on the device until its end.
     """
@@ -31,77 +32,75 @@ class TorchTrainer(Trainer):
     def __init__(self, job: Job, *, network: Network, x: Floats, y: NDArray[Any], device: str) -> None:
         check_inputs(network.input_shape, x)
         check_targets(network.output_shape, y)
+        self.execution = "eager"
+        self.network = network
+        self.dtype = getattr(torch, job.precision)
+        self.device = torch.device(device)
+        self.samples = tuple(self.on_device(values) for values in (x, y))
+        self.layout = Layout.of([tuple(p.shape) for p in network.parameters()], self.dtype)
+        self.flat = network.lay_out(self.layout)
+        self.slots = {
+            name: torch.full_like(self.flat, start) for name, start in slot_starts(job.optimizer).items()
+        }
+        self.fixed = {
+            name: torch.tensor(value, dtype=self.dtype, device=self.device)
+            for name, value in fixed_constants(job.optimizer).items()
+        }
         self._optimizer = job.optimizer
         self._structure = structure(job.optimizer)
-        self._dtype = getattr(torch, job.precision)
-        self._device = torch.device(device)
-        self._x = self._on_device(x)
-        self._y = self._on_device(y)
-        self._network = network
-        self._parameters = list(network.parameters())
-        self._layout = Layout.of([tuple(p.shape) for p in self._parameters], self._dtype)
-        self._flat = network.lay_out(self._layout)
-        self._gradient = torch.zeros_like(self._flat)
-        self._gradients = self._layout.shaped(self._gradient)
-        self._slots = {
-            name: torch.full_like(self._flat, start) for name, start in slot_starts(job.optimizer).items()
-        }
-        self._fixed = {name: self._scalar(value) for name, value in fixed_constants(job.optimizer).items()}
         self._loss = loss_function(job.loss)
-        self.compiles = job.execution == "compiled"
-        self.execution = "compiled (torch.compile)" if self.compiles else "eager"
-        self._forward: Any = compiled(self._batch_loss) if self.compiles else self._batch_loss
 
-    def _on_device(self, array: NDArray[Any]) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(array)).to(self._device)
+    @property
+    def compiles(self) -> bool:  # type: ignore[override]
+        """Never, while it is eager."""
+        return False
 
-    def _scalar(self, value: float) -> Tensor:
-        return torch.tensor(value, dtype=self._dtype, device=self._device)
+    def on_device(self, array: NDArray[Any]) -> Tensor:
+        """A copy, or the same memory on the CPU."""
+        return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
 
-    def _batch_loss(self, x: Tensor, y: Tensor, masks: Mapping[str, Tensor]) -> Tensor:
-        return self._loss(self._network(x, masks), y)
-
-    def train(self, block: Block) -> NDArray[np.float64]:
-        """Run the block's updates (see `Trainer.train`)."""
+    def changing(self, block: Block) -> dict[str, Tensor]:
+        """The optimizer's constants of each update: (n,)."""
         constants = update_constants(
             self._optimizer, learning_rates=block.learning_rates, first_step=block.first_step
         )
-        changing = {
-            name: self._on_device(values).to(self._dtype).unbind() for name, values in constants.items()
-        }
-        masks = {path: self._on_device(mask).unbind() for path, mask in block.masks.items()}
+        return {name: self.on_device(values).to(self.dtype) for name, values in constants.items()}
+
+    def train(self, block: Block) -> NDArray[np.float64]:
+        """Run the block's updates (see `Trainer.train`)."""
+        changing = {name: values.unbind() for name, values in self.changing(block).items()}
+        masks = {path: self.on_device(mask).unbind() for path, mask in block.masks.items()}
+        parameters = list(self.network.parameters())
+        gradient = torch.zeros_like(self.flat)
+        pieces = self.layout.shaped(gradient)
         losses = []
-        for i, rows in enumerate(self._on_device(block.indices).unbind()):
-            loss = self._forward(
-                self._x.index_select(0, rows),
-                self._y.index_select(0, rows),
-                {path: steps[i] for path, steps in masks.items()},
-            )
-            if self._parameters:
-                gradients = torch.autograd.grad(loss, self._parameters)
-                torch._foreach_copy_(self._gradients, gradients)
+        for i, rows in enumerate(self.on_device(block.indices).unbind()):
+            x, *targets = (values.index_select(0, rows) for values in self.samples)
+            loss = self._loss(self.network(x, {path: steps[i] for path, steps in masks.items()}), *targets)
+            if parameters:
+                torch._foreach_copy_(pieces, torch.autograd.grad(loss, parameters))
                 update(
                     self._structure,
-                    weights=self._flat,
-                    gradient=self._gradient,
-                    slots=self._slots,
-                    constants=self._fixed | {name: steps[i] for name, steps in changing.items()},
-                    pieces=self._layout.pieces,
+                    weights=self.flat,
+                    gradient=gradient,
+                    slots=self.slots,
+                    constants=self.fixed | {name: steps[i] for name, steps in changing.items()},
+                    pieces=self.layout.pieces,
                 )
             losses.append(loss.detach())
         return torch.stack(losses).to("cpu", torch.float64).numpy()  # type: ignore[no-any-return]
 
     def outputs(self, x: Floats) -> Floats:
         """The model's outputs in inference mode."""
-        check_inputs(self._network.input_shape, x)
+        check_inputs(self.network.input_shape, x)
         with torch.inference_mode():
-            result: Floats = self._network(self._on_device(x)).cpu().numpy()
+            result: Floats = self.network(self.on_device(x)).cpu().numpy()
         return result
 
     def weights(self) -> Weights:
         """A copy of the current weights."""
-        return self._network.weights()
+        return self.network.weights()
 
     def load_weights(self, weights: Weights) -> None:
         """Replace the weights."""
-        self._network.load(weights)
+        self.network.load(weights)

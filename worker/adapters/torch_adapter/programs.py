@@ -1,0 +1,51 @@
+"""The programs that a warm worker keeps, by the structure of the jobs that they serve."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Any
+
+from shared.spec import Job
+from worker.adapters.torch_adapter.flat import Layout
+from worker.adapters.torch_adapter.model import Network
+from worker.adapters.torch_adapter.program import Program
+from worker.constants import structure
+
+Tensor = Any
+
+MOST_PROGRAMS = 16
+_VALUES = {"name", "data", "training", "initial_weights", "metrics", "predict", "optimizer", "execution"}
+"""The parts of a job that a program does not depend on; what is added to a job later is structure."""
+
+
+class Programs:
+    """The programs used last. Jobs that differ in numbers, seeds, samples or epochs share them."""
+
+    def __init__(self, most: int = MOST_PROGRAMS) -> None:
+        self._most = most
+        self._kept: OrderedDict[tuple[Any, ...], Program] = OrderedDict()
+
+    def program(  # noqa: PLR0913 - all that a program depends on
+        self,
+        job: Job,
+        *,
+        network: Network,
+        layout: Layout,
+        batch_size: int,
+        samples: Sequence[Tensor],
+        batch_bytes: int,
+    ) -> Program:
+        """The program for batches of this size from samples like these, new or kept."""
+        key = (
+            job.model_dump_json(exclude=_VALUES),
+            structure(job.optimizer).model_dump_json(),
+            batch_size,
+            *((values.dtype, tuple(values.shape[1:])) for values in samples),
+        )
+        if key not in self._kept:
+            self._kept[key] = Program(job, network=network, layout=layout, batch_bytes=batch_bytes)
+        self._kept.move_to_end(key)
+        if len(self._kept) > self._most:
+            self._kept.popitem(last=False)
+        return self._kept[key]
