@@ -21,6 +21,7 @@ from shared.spec.optimizer import (
     Optimizer,
     RmsProp,
     Sgd,
+    is_decoupled,
 )
 
 
@@ -51,9 +52,18 @@ def update_constants(
         adam, adamw, adamax               step_size         η/(1 − β₁ᵗ)
         nadam                             moment_size       η·μₜ₊₁/(1 − Πₜ₊₁)
                                           gradient_size     η·(1 − μₜ)/(1 − Πₜ)
-        adam, adamw, nadam                root_correction   √(1 − β₂ᵗ)
-        adamw                             decay             η·λ
+        adam, adamw, nadam                root_correction   √(1 − β₂ᵗ); with `hat` the others are times it
+        where decoupled                   decay             η·λ
     """
+    constants = _step_constants(optimizer, learning_rates, first_step)
+    if is_decoupled(optimizer):
+        constants["decay"] = learning_rates * optimizer.weight_decay
+    return constants
+
+
+def _step_constants(
+    optimizer: Optimizer, learning_rates: NDArray[np.float64], first_step: int
+) -> dict[str, NDArray[np.float64]]:
     if isinstance(optimizer, Sgd | RmsProp | Adagrad | Adadelta):
         return {"learning_rate": learning_rates}
     t = np.arange(first_step + 1, first_step + len(learning_rates) + 1)
@@ -66,11 +76,12 @@ def update_constants(
         }
     else:
         constants = {"step_size": learning_rates / (1.0 - integer_power(optimizer.beta_1, t))}
-    if not isinstance(optimizer, Adamax):
-        constants["root_correction"] = np.sqrt(1.0 - integer_power(optimizer.beta_2, t))
-    if isinstance(optimizer, AdamW):
-        constants["decay"] = learning_rates * optimizer.weight_decay
-    return constants
+    if isinstance(optimizer, Adamax):
+        return constants
+    root_correction = np.sqrt(1.0 - integer_power(optimizer.beta_2, t))
+    if optimizer.epsilon_placement == "hat":
+        return {name: values * root_correction for name, values in constants.items()}
+    return constants | {"root_correction": root_correction}
 
 
 def _warming_momentum(
@@ -110,11 +121,13 @@ def fixed_constants(optimizer: Optimizer) -> dict[str, float]:
     rmsprop, adadelta           one_minus_rho
     rmsprop                     rho
     all but sgd                 epsilon
-    all but adamw               weight_decay λ, of the L2 penalty's gradient
-    whichever clips             clip_value, clip_norm, global_clip_norm
+    where coupled               weight_decay λ, of the L2 penalty's gradient
+    whichever clips             clip_value, clip_norm, global_clip_norm; by a norm also clip_epsilon
     """
     bounds = {name: getattr(optimizer, name) for name in ("clip_value", "clip_norm", "global_clip_norm")}
     constants: dict[str, float] = {name: bound for name, bound in bounds.items() if bound is not None}
+    if "clip_norm" in constants or "global_clip_norm" in constants:
+        constants["clip_epsilon"] = optimizer.clip_epsilon
     if isinstance(optimizer, Sgd | RmsProp):
         constants["momentum"] = optimizer.momentum
     if isinstance(optimizer, Adam | AdamW | Adamax | Nadam):
@@ -129,7 +142,7 @@ def fixed_constants(optimizer: Optimizer) -> dict[str, float]:
         constants["rho"] = optimizer.rho
     if not isinstance(optimizer, Sgd):
         constants["epsilon"] = optimizer.epsilon
-    if not isinstance(optimizer, AdamW):
+    if not is_decoupled(optimizer):
         constants["weight_decay"] = optimizer.weight_decay
     return constants
 
@@ -138,7 +151,8 @@ def slot_starts(optimizer: Optimizer) -> dict[str, float]:
     """The state kept for each weight, by the letter its formula gives it, and the value it starts at."""
     match optimizer:
         case Sgd():
-            letters = "v" if optimizer.momentum > 0 else ""
+            letter = "v" if optimizer.momentum_convention == "velocity" else "b"
+            letters = letter * (optimizer.momentum > 0)
         case Adam() | AdamW():
             letters = "mvh" if optimizer.amsgrad else "mv"
         case Adamax():
@@ -146,7 +160,8 @@ def slot_starts(optimizer: Optimizer) -> dict[str, float]:
         case Nadam():
             letters = "mv"
         case RmsProp():
-            letters = "v" + "a" * optimizer.centered + "b" * (optimizer.momentum > 0)
+            letter = "s" if optimizer.momentum_convention == "velocity" else "b"
+            letters = "v" + "a" * optimizer.centered + letter * (optimizer.momentum > 0)
         case Adagrad():
             return {"v": optimizer.initial_accumulator_value}
         case Adadelta():

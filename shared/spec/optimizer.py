@@ -7,20 +7,26 @@ square brackets is one constant, as `worker.constants` names it.
 
     sgd      w ← w − η·g; with momentum μ: v ← μ·v − η·g, w ← w + v
              nesterov: v ← μ·v − η·g, w ← w + (μ·v − η·g)         (Sutskever et al. 2013)
+             buffer: b ← μ·b + g, w ← w − η·b; with nesterov w ← w − η·(g + μ·b)
     adam     m ← m + [1−β₁]·(g − m), v ← v + [1−β₂]·(g·g − v)
              w ← w − ([η/(1−β₁ᵗ)]·m) / (√v/[√(1−β₂ᵗ)] + ε)        (Kingma & Ba 2015, algorithm 1)
              amsgrad: h ← max(h, v) stands for v in w's update    (Reddi et al. 2018)
-    adamw    w ← w − [η·λ]·w, then adam without decay             (Loshchilov & Hutter 2019)
+             hat: w ← w − ([η·√(1−β₂ᵗ)/(1−β₁ᵗ)]·m) / (√v + ε)     (the same paper, end of section 2)
+    adamw    adam, its weight decay decoupled                     (Loshchilov & Hutter 2019)
     adamax   m as in adam, u ← max(β₂·u, |g|)                     (Kingma & Ba 2015, algorithm 2,
              w ← w − ([η/(1−β₁ᵗ)]·m) / (u + ε)                    with ε against a u of 0)
+             inside: u ← max(β₂·u, |g| + ε), w ← w − ([η/(1−β₁ᵗ)]·m) / u
     nadam    m and v as in adam, μₜ = β₁·(1 − ½·0.96^(t·ψ))       (Dozat 2016, with β₁ in m,
              w ← w − ([η·μₜ₊₁/(1−Πₜ₊₁)]·m + [η·(1−μₜ)/(1−Πₜ)]·g)  as both Keras and PyTorch)
                      / (√v/[√(1−β₂ᵗ)] + ε), where Πₜ = μ₁·…·μₜ
+             hat: both constants times √(1−β₂ᵗ), and √v + ε
     rmsprop  v ← v + [1−ρ]·(g·g − v), u = g/(√v + ε)              (Tieleman & Hinton 2012)
              w ← w − η·u; with momentum μ: b ← μ·b + u, w ← w − η·b
+             velocity: s ← μ·s + η·u, w ← w − s; inside: u = g/√(v + ε)
              centered: d = g − a, a ← a + [1−ρ]·d,                (Graves 2013, with ε
              v ← ρ·(v + [1−ρ]·(d·d))                              outside the root)
     adagrad  v ← v + g·g from v = a₀, w ← w − η·(g/(√v + ε))      (Duchi et al. 2011, with a₀)
+             inside: w ← w − η·(g/√(v + ε))
     adadelta v ← v + [1−ρ]·(g·g − v), u = (√(d + ε)/√(v + ε))·g   (Zeiler 2012, who has η = 1)
              d ← d + [1−ρ]·(u·u − d), w ← w − η·u
 
@@ -29,10 +35,15 @@ taking that difference: it would lose its digits, and fall below 0, where gradie
 The maximum of amsgrad is of v before its correction, as in Keras and PyTorch. Each state starts at 0
 where nothing else is said. `momentum_decay` is ψ, `initial_accumulator_value` a₀.
 
-`weight_decay` λ is the L2 penalty's gradient, g ← g + λ·w after clipping, for all but adamw, where
-it is decoupled. It applies to every trainable weight. Clipping, at most one kind:
-`clip_value` c: each element to [−c, c]; `clip_norm` c: each tensor times min(1, c/‖g‖);
-`global_clip_norm` c: all tensors times min(1, c/‖all g‖).
+Where Keras and PyTorch differ, a field says which formula. `epsilon_placement`: Keras has `hat` in adam,
+`outside` in nadam and adamax, `inside` in rmsprop and adagrad; PyTorch `outside`, but `inside` in adamax.
+`momentum_convention`: Keras has the `velocity`, which keeps the learning rates of its past, PyTorch the
+`buffer`, which does not: they are the same while the rate is constant, and part under a schedule.
+
+`weight_decay` λ applies to every trainable weight. `coupled`, as in PyTorch but for adamw, it is the L2
+penalty's gradient, g ← g + λ·w after clipping. `decoupled`, as in Keras, it is w ← w − [η·λ]·w before the
+update. Clipping, at most one kind: `clip_value` c: each element to [−c, c]; `clip_norm` c: each tensor times
+min(1, c/(‖g‖ + δ)); `global_clip_norm` c: all tensors times min(1, c/(‖all g‖ + δ)). `clip_epsilon` is δ.
 """
 
 from __future__ import annotations
@@ -49,9 +60,13 @@ from shared.spec.schedule import Schedule
 class _Optimizer(Frozen):
     learning_rate: Positive
     weight_decay: NonNegative = 0.0
+    weight_decay_kind: Literal["coupled", "decoupled"] = "coupled"
+    """Into the gradient (PyTorch), or off the weights themselves (Keras, and adamw everywhere)."""
     clip_value: Positive | None = None
     clip_norm: Positive | None = None
     global_clip_norm: Positive | None = None
+    clip_epsilon: NonNegative = 0.0
+    """Added to the norm that is clipped by: PyTorch has 1e-6, Keras 0."""
     schedule: Schedule | None = None
 
     @model_validator(mode="after")
@@ -69,6 +84,8 @@ class Sgd(_Optimizer):
     learning_rate: Positive = 0.01
     momentum: Fraction = 0.0
     nesterov: bool = False
+    momentum_convention: Literal["velocity", "buffer"] = "velocity"
+    """Whether momentum gathers steps, learning rate and all (Keras), or gradients (PyTorch)."""
 
     @model_validator(mode="after")
     def _nesterov_needs_momentum(self) -> Sgd:
@@ -78,26 +95,32 @@ class Sgd(_Optimizer):
 
 
 class Adam(_Optimizer):
-    """Adam; epsilon stands outside the bias-corrected root."""
+    """Adam; epsilon stands outside the bias-corrected root, or with `hat` outside the root as it is."""
 
     type: Literal["adam"]
     learning_rate: Positive = 0.001
     beta_1: Fraction = 0.9
     beta_2: Fraction = 0.999
     epsilon: Positive = 1e-7
+    epsilon_placement: Literal["outside", "hat"] = "outside"
+    """Added to the root after its correction (PyTorch), or before, as ε̂ (Keras)."""
     amsgrad: bool = False
     """Divide by the largest second moment so far."""
 
 
 class AdamW(_Optimizer):
-    """Adam with decoupled weight decay."""
+    """Adam with decoupled weight decay, which is larger by default."""
 
     type: Literal["adamw"]
     learning_rate: Positive = 0.001
     weight_decay: NonNegative = 0.004
+    weight_decay_kind: Literal["coupled", "decoupled"] = "decoupled"
+    """Into the gradient, or off the weights themselves (Keras and PyTorch)."""
     beta_1: Fraction = 0.9
     beta_2: Fraction = 0.999
     epsilon: Positive = 1e-7
+    epsilon_placement: Literal["outside", "hat"] = "outside"
+    """Added to the root after its correction (PyTorch), or before, as ε̂ (Keras)."""
     amsgrad: bool = False
     """Divide by the largest second moment so far."""
 
@@ -110,6 +133,8 @@ class Adamax(_Optimizer):
     beta_1: Fraction = 0.9
     beta_2: Fraction = 0.999
     epsilon: Positive = 1e-7
+    epsilon_placement: Literal["outside", "inside"] = "outside"
+    """Added to the maximum (Keras), or to |g| within it (PyTorch)."""
 
 
 class Nadam(_Optimizer):
@@ -120,29 +145,37 @@ class Nadam(_Optimizer):
     beta_1: Fraction = 0.9
     beta_2: Fraction = 0.999
     epsilon: Positive = 1e-7
+    epsilon_placement: Literal["outside", "hat"] = "outside"
+    """Added to the root after its correction (Keras and PyTorch), or before, as ε̂."""
     momentum_decay: NonNegative = 0.004
     """How fast the momentum warms up. Dozat's and PyTorch's value; Keras has 1."""
 
 
 class RmsProp(_Optimizer):
-    """RMSprop; epsilon stands outside the root."""
+    """RMSprop; epsilon stands outside the root, or inside."""
 
     type: Literal["rmsprop"]
     learning_rate: Positive = 0.001
     rho: Fraction = 0.9
     momentum: Fraction = 0.0
+    momentum_convention: Literal["velocity", "buffer"] = "buffer"
+    """Whether momentum gathers steps, learning rate and all (Keras), or quotients (PyTorch)."""
     epsilon: Positive = 1e-7
+    epsilon_placement: Literal["outside", "inside"] = "outside"
+    """Added to the root (PyTorch), or under it (Keras)."""
     centered: bool = False
     """Divide by the gradient's deviation from its mean instead of its size."""
 
 
 class Adagrad(_Optimizer):
-    """Adagrad; epsilon stands outside the root."""
+    """Adagrad; epsilon stands outside the root, or inside."""
 
     type: Literal["adagrad"]
     learning_rate: Positive = 0.001
     initial_accumulator_value: NonNegative = 0.1
     epsilon: Positive = 1e-7
+    epsilon_placement: Literal["outside", "inside"] = "outside"
+    """Added to the root (PyTorch), or under it (Keras)."""
 
 
 class Adadelta(_Optimizer):
@@ -161,14 +194,20 @@ Optimizer = Annotated[
 ]
 
 
+def is_decoupled(optimizer: Optimizer) -> bool:
+    """Whether weight decay goes off the weights themselves, by the constant `decay`."""
+    return optimizer.weight_decay_kind == "decoupled"
+
+
 def structure(optimizer: Optimizer) -> tuple[tuple[str, str | float | None], ...]:
     """What one program is built from: everything but the numbers that it takes as values.
 
     Optimizers of one structure can train side by side in one program. Their schedules may differ, since
     a program takes learning rates; clipping limits may not.
     """
-    decays = "decoupled" if isinstance(optimizer, AdamW) else str(optimizer.weight_decay > 0)
+    decays = "decoupled" if is_decoupled(optimizer) else str(optimizer.weight_decay > 0)
+    words = ((name, getattr(optimizer, name, None)) for name in ("epsilon_placement", "momentum_convention"))
     switches = ((name, str(getattr(optimizer, name, False))) for name in ("nesterov", "amsgrad", "centered"))
     limits = ((name, getattr(optimizer, name)) for name in ("clip_value", "clip_norm", "global_clip_norm"))
     momentum = str(getattr(optimizer, "momentum", 0.0) > 0)
-    return (("type", optimizer.type), ("momentum", momentum), ("decays", decays), *switches, *limits)
+    return (("type", optimizer.type), ("momentum", momentum), ("decays", decays), *switches, *words, *limits)

@@ -5,6 +5,7 @@ The suite runs in a worker's environment and tests the adapters whose framework 
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import json
 import math
@@ -15,7 +16,7 @@ import numpy as np
 import pytest
 
 from shared.losses import loss_value
-from shared.spec import Job
+from shared.spec import Job, Optimizer
 from shared.spec.activations import Activation, Elu, LeakyRelu
 from shared.spec.model import ActivationLayer, Dense, Dropout, Flatten, Model
 from worker.adapters import adapter_names, load_adapter
@@ -95,6 +96,10 @@ class Kit:
     def reference(self, job: Job) -> Reference:
         """The NumPy model of a job."""
         return Reference(job)
+
+    def formula(self, optimizer: Optimizer) -> NumPyOptimizer:
+        """The NumPy formula of an optimizer, at its start."""
+        return NumPyOptimizer(optimizer)
 
 
 def random_weights(job: Job, shape: tuple[int, ...], draw: np.random.Generator) -> Weights:
@@ -193,3 +198,94 @@ class Reference:
                     sides.append(self.loss({**weights, name: moved}, x, y, masks))
                 result[name][place] = (sides[0] - sides[1]) / 2e-6
         return result
+
+
+@dataclasses.dataclass
+class NumPyOptimizer:
+    """The formulas of `shared.spec.optimizer`, written out again."""
+
+    spec: Any
+    state: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
+
+    def clipped(self, gradients: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        o = self.spec
+        norms = {name: np.linalg.norm(g) for name, g in gradients.items()}
+        whole = np.sqrt(sum(norm**2 for norm in norms.values()))
+        if o.clip_value:
+            return {name: np.clip(g, -o.clip_value, o.clip_value) for name, g in gradients.items()}
+        if o.clip_norm:
+            return {
+                name: g * min(1, o.clip_norm / (norms[name] + o.clip_epsilon))
+                for name, g in gradients.items()
+            }
+        if o.global_clip_norm:
+            factor = min(1, o.global_clip_norm / (whole + o.clip_epsilon))
+            return {name: g * factor for name, g in gradients.items()}
+        return gradients
+
+    def update(
+        self, weights: dict[str, np.ndarray], gradients: dict[str, np.ndarray], *, t: int, rate: float
+    ) -> None:
+        o = self.spec
+        for name, clipped in self.clipped(gradients).items():
+            w, g = weights[name], clipped
+            if o.weight_decay_kind == "decoupled":
+                w = w - rate * o.weight_decay * w
+            else:
+                g = g + o.weight_decay * w
+            weights[name] = w - self.step(name, g, t=t, rate=rate)
+
+    def step(  # noqa: PLR0911 -- one return a formula
+        self, name: str, g: np.ndarray, *, t: int, rate: float
+    ) -> np.ndarray:
+        o = self.spec
+        inside = getattr(o, "epsilon_placement", "") == "inside"
+        if o.type == "sgd" and o.momentum_convention == "buffer":
+            b = self.keep(f"b {name}", lambda b: o.momentum * b + g, g)
+            return rate * (g + o.momentum * b if o.nesterov else b)
+        if o.type == "sgd":
+            v = self.keep(f"v {name}", lambda v: o.momentum * v - rate * g, g)
+            return rate * g - o.momentum * v if o.nesterov else -v
+        if o.type == "rmsprop":
+            wide = g.astype(np.longdouble)  # the difference below loses digits
+            v = self.keep(f"v {name}", lambda v: v + (1 - o.rho) * (wide * wide - v), wide)
+            if o.centered:
+                v = v - self.keep(f"a {name}", lambda a: a + (1 - o.rho) * (wide - a), wide) ** 2
+            v = np.maximum(v.astype(np.float64), 0)
+            u = g / (np.sqrt(v + o.epsilon) if inside else np.sqrt(v) + o.epsilon)
+            if o.momentum_convention == "velocity":
+                return self.keep(f"s {name}", lambda s: o.momentum * s + rate * u, g)
+            return rate * self.keep(f"b {name}", lambda b: o.momentum * b + u, g)
+        if o.type == "adagrad":
+            v = self.keep(f"v {name}", lambda v: v + g * g, g, start=o.initial_accumulator_value)
+            return rate * g / (np.sqrt(v + o.epsilon) if inside else np.sqrt(v) + o.epsilon)
+        if o.type == "adadelta":
+            v = self.keep(f"v {name}", lambda v: v + (1 - o.rho) * (g * g - v), g)
+            d = self.state.get(f"d {name}", 0.0)
+            u = np.sqrt((d + o.epsilon) / (v + o.epsilon)) * g
+            self.keep(f"d {name}", lambda d: d + (1 - o.rho) * (u * u - d), g)
+            return rate * u
+        return self.adam_step(name, g, t=t, rate=rate)
+
+    def adam_step(self, name: str, g: np.ndarray, *, t: int, rate: float) -> np.ndarray:
+        o = self.spec
+        m = self.keep(f"m {name}", lambda m: m + (1 - o.beta_1) * (g - m), g)
+        if o.type == "adamax":
+            within = o.epsilon if o.epsilon_placement == "inside" else 0.0
+            u = self.keep(f"u {name}", lambda u: np.maximum(o.beta_2 * u, np.abs(g) + within), g)
+            return rate / (1 - o.beta_1**t) * m / (u + o.epsilon - within)
+        v = self.keep(f"v {name}", lambda v: v + (1 - o.beta_2) * (g * g - v), g)
+        # a hatted epsilon stands where the correction has not been divided out yet
+        corrected = np.sqrt(1 - o.beta_2**t)
+        epsilon = o.epsilon / corrected if o.epsilon_placement == "hat" else o.epsilon
+        if o.type == "nadam":
+            mu = o.beta_1 * (1 - 0.5 * 0.96 ** (np.arange(1, t + 2) * o.momentum_decay))
+            step = mu[t] * m / (1 - mu.prod()) + (1 - mu[t - 1]) * g / (1 - mu[:t].prod())
+            return rate * step / (np.sqrt(v) / corrected + epsilon)
+        if o.amsgrad:
+            v = self.keep(f"h {name}", lambda h: np.maximum(h, v), g)
+        return rate / (1 - o.beta_1**t) * m / (np.sqrt(v) / corrected + epsilon)
+
+    def keep(self, slot: str, change: Any, like: np.ndarray, *, start: float = 0.0) -> np.ndarray:
+        self.state[slot] = change(self.state.get(slot, np.full_like(like, start)))
+        return self.state[slot]

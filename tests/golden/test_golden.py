@@ -57,6 +57,7 @@ def test_the_defaults_of_version_1_are_what_they_were() -> None:
         "type": "adam", "learning_rate": 0.001, "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-7,
         "weight_decay": 0.0, "clip_value": None, "clip_norm": None, "global_clip_norm": None,
         "schedule": None, "amsgrad": False,
+        "epsilon_placement": "outside", "weight_decay_kind": "coupled", "clip_epsilon": 0.0,
     }  # fmt: skip
     assert experiment.training.model_dump() == {
         "epochs": 1, "batch_size": None, "shuffle": False, "drop_last": False, "early_stopping": None,

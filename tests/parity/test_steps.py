@@ -83,6 +83,25 @@ MORE_OPTIMIZERS: dict[str, dict[str, Any]] = {
     "adadelta": {"type": "adadelta"},
 }  # fmt: skip
 """Through the same clipping and decay as those above, so that one case for both will do."""
+CONVENTIONS: dict[str, dict[str, Any]] = {
+    "momentum buffer": {
+        "type": "sgd", "learning_rate": 0.02, "momentum": 0.9, "momentum_convention": "buffer",
+    },
+    "nesterov buffer": {
+        "type": "sgd", "learning_rate": 0.02, "momentum": 0.9, "nesterov": True,
+        "momentum_convention": "buffer",
+    },
+    "adam hat": {"type": "adam", "learning_rate": 0.002, "epsilon_placement": "hat"},
+    "adam decoupled": {"type": "adam", "learning_rate": 0.002, "weight_decay_kind": "decoupled"},
+    "adamw coupled": {"type": "adamw", "learning_rate": 0.002, "weight_decay_kind": "coupled"},
+    "adamax inside": {"type": "adamax", "learning_rate": 0.002, "epsilon_placement": "inside"},
+    "nadam hat": {"type": "nadam", "learning_rate": 0.002, "epsilon_placement": "hat"},
+    "rmsprop inside": {"type": "rmsprop", "learning_rate": 0.002, "epsilon_placement": "inside"},
+    "rmsprop velocity": {
+        "type": "rmsprop", "learning_rate": 0.001, "momentum": 0.9, "momentum_convention": "velocity",
+    },
+    "adagrad inside": {"type": "adagrad", "learning_rate": 0.02, "epsilon_placement": "inside"},
+}  # fmt: skip
 CLIPPINGS: dict[str, dict[str, float]] = {
     "unclipped": {},
     "clip_value": {"clip_value": 0.02},
@@ -151,6 +170,18 @@ CHANGES: dict[str, dict[str, Any]] = (
             "optimizer": optimizer | {"global_clip_norm": 0.2, "weight_decay": 0.03, "schedule": SCHEDULE}
         }
         for name, optimizer in MORE_OPTIMIZERS.items()
+    }
+    | {
+        f"optimizer convention {name}": {
+            "optimizer": {
+                "clip_norm": 0.1,
+                "clip_epsilon": 1e-3,
+                "weight_decay": 0.03,
+                "schedule": SCHEDULE,
+            }
+            | optimizer
+        }
+        for name, optimizer in CONVENTIONS.items()
     }
     | {
         f"schedule {name}": {"optimizer": optimizer | {"schedule": SCHEDULE}}

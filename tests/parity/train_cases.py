@@ -200,7 +200,7 @@ def plant(fault: str, framework: str) -> None:
             optimizers._follow(slots["d"], u * u, c["one_minus_rho"])
             w.sub_(u * c["learning_rate"])
 
-        def _adamax(w: Any, g: Any, slots: Any, c: Any) -> None:
+        def _adamax(w: Any, g: Any, slots: Any, c: Any, **_: Any) -> None:
             m = optimizers._follow(slots["m"], g, c["one_minus_beta_1"])
             u = slots["u"].mul_(c["beta_2"])
             u.copy_(u.maximum(g.abs() + c["epsilon"]))

@@ -53,6 +53,16 @@ MISTAKES = [
     ("loss=msee", 'loss = "msee": unknown loss (did you mean mse?)'),
     ("loss=5", "loss = 5: expected a word, or a mapping with a type (for example `loss: mse`)"),
     ("loss.reduction=summ", 'loss.reduction = "summ": expected mean, sum or sum_of_means'),
+    (
+        "optimizer.momentum_convention=torch",
+        'optimizer.momentum_convention = "torch": expected velocity or buffer',
+    ),
+    ("optimizer.weight_decay_kind=l2", 'optimizer.weight_decay_kind = "l2": expected coupled or decoupled'),
+    (
+        "optimizer={type: adam, epsilon_placement: inside}",
+        'optimizer.epsilon_placement = "inside": expected outside or hat',
+    ),
+    ("optimizer.clip_epsilon=-1", "optimizer.clip_epsilon = -1: must be 0 or more"),
     ("loss.weighting=sum", 'loss.weighting = "sum": expected by_count or by_weights'),
     ("loss.targets=flat", 'loss.targets = "flat": expected aligned or broadcast'),
     ("loss={type: categorical_crossentropy, ignore_index: none}", 'loss.ignore_index = "none": expected a whole number, not text'),

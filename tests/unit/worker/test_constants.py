@@ -127,8 +127,44 @@ def test_without_its_numbers_an_optimizer_is_its_formula() -> None:
     nesterov = optimizer(type="sgd", learning_rate=0.3, momentum=0.9, nesterov=True, clip_norm=2.0)
     other = optimizer(type="sgd", learning_rate=0.1, momentum=0.5, nesterov=True, clip_norm=7.0)
     assert structure(nesterov) == structure(other)
-    for change in ({"nesterov": False}, {"momentum": 0.0}, {"clip_norm": None}, {"weight_decay": 0.1}):
+    for change in (
+        {"nesterov": False},
+        {"momentum": 0.0},
+        {"clip_norm": None},
+        {"weight_decay": 0.1},
+        {"momentum_convention": "buffer"},
+        {"weight_decay_kind": "decoupled"},
+    ):
         assert structure(other.model_copy(update=change)) != structure(other)
+
+
+@pytest.mark.parametrize("kind", ["adam", "adamw", "nadam"])
+def test_a_hatted_epsilon_takes_the_root_s_correction_into_the_step(kind: str) -> None:
+    outside = update_constants(optimizer(type=kind), learning_rates=RATES, first_step=4)
+    hat = update_constants(optimizer(type=kind, epsilon_placement="hat"), learning_rates=RATES, first_step=4)
+    correction = outside.pop("root_correction")
+    assert "root_correction" not in hat
+    for name, values in outside.items():
+        expected = values if name == "decay" else values * correction
+        assert hat[name].tolist() == expected.tolist()
+
+
+def test_a_decoupled_decay_follows_the_rate_and_a_coupled_one_does_not() -> None:
+    for kind in ("sgd", "adam", "adadelta"):
+        decoupled = optimizer(type=kind, weight_decay=0.01, weight_decay_kind="decoupled")
+        constants = update_constants(decoupled, learning_rates=RATES, first_step=0)
+        assert constants["decay"].tolist() == (RATES * 0.01).tolist()
+        assert "weight_decay" not in fixed_constants(decoupled)
+    coupled = optimizer(type="adamw", weight_decay=0.01, weight_decay_kind="coupled")
+    assert "decay" not in update_constants(coupled, learning_rates=RATES, first_step=0)
+    assert fixed_constants(coupled)["weight_decay"] == 0.01
+
+
+def test_each_momentum_convention_has_a_slot_of_its_own() -> None:
+    for kind, velocity, buffer in (("sgd", "v", "b"), ("rmsprop", "vs", "vb")):
+        for word, letters in (("velocity", velocity), ("buffer", buffer)):
+            momentum = optimizer(type=kind, momentum=0.5, momentum_convention=word)
+            assert "".join(slot_starts(momentum)) == letters
 
 
 def test_the_bound_of_the_clipping_is_a_constant() -> None:

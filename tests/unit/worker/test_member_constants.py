@@ -47,6 +47,8 @@ def test_optimizers_that_differ_in_numbers_are_of_one_structure(pair: tuple[Opti
         Sgd(type="sgd", momentum=0.5),
         Sgd(type="sgd", weight_decay=0.1),
         Sgd(type="sgd", clip_norm=1.0),
+        Sgd(type="sgd", momentum_convention="buffer"),
+        Sgd(type="sgd", weight_decay_kind="decoupled"),
     ],
 )
 def test_another_kind_state_decay_or_clipping_is_another_structure(other: Optimizer) -> None:

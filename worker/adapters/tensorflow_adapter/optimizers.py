@@ -22,6 +22,7 @@ from shared.spec.optimizer import (
     Optimizer,
     RmsProp,
     Sgd,
+    is_decoupled,
 )
 
 Tensor = Any
@@ -54,7 +55,7 @@ def update(
 def _update_one(  # noqa: PLR0911 -- one return a formula
     optimizer: Optimizer, w: Tensor, g: Tensor, slots: Slots, c: Constants
 ) -> Updated:
-    if isinstance(optimizer, AdamW):
+    if is_decoupled(optimizer):
         w = w - c["decay"] * w
     elif optimizer.weight_decay > 0:
         g = g + c["weight_decay"] * w
@@ -64,18 +65,21 @@ def _update_one(  # noqa: PLR0911 -- one return a formula
         case Adam() | AdamW():
             return _adam(w, g, slots, c)
         case Adamax():
-            return _adamax(w, g, slots, c)
+            return _adamax(w, g, slots, c, inside=optimizer.epsilon_placement == "inside")
         case Nadam():
             return _nadam(w, g, slots, c)
         case RmsProp():
-            return _rmsprop(w, g, slots, c)
+            return _rmsprop(w, g, slots, c, inside=optimizer.epsilon_placement == "inside")
         case Adagrad():
-            return _adagrad(w, g, slots, c)
+            return _adagrad(w, g, slots, c, inside=optimizer.epsilon_placement == "inside")
         case Adadelta():
             return _adadelta(w, g, slots, c)
 
 
 def _sgd(w: Tensor, g: Tensor, slots: Slots, c: Constants, *, nesterov: bool) -> Updated:
+    if "b" in slots:
+        b = c["momentum"] * slots["b"] + g
+        return w - c["learning_rate"] * (g + c["momentum"] * b if nesterov else b), {"b": b}
     step = c["learning_rate"] * g
     if "v" not in slots:
         return w - step, {}
@@ -89,23 +93,24 @@ def _adam(w: Tensor, g: Tensor, slots: Slots, c: Constants) -> Updated:
     after = {"m": m, "v": v}
     if "h" in slots:
         v = after["h"] = tf.maximum(slots["h"], v)
-    return w - c["step_size"] * m / (tf.sqrt(v) / c["root_correction"] + c["epsilon"]), after
+    return w - c["step_size"] * m / (_corrected_root(v, c) + c["epsilon"]), after
 
 
-def _adamax(w: Tensor, g: Tensor, slots: Slots, c: Constants) -> Updated:
+def _adamax(w: Tensor, g: Tensor, slots: Slots, c: Constants, *, inside: bool) -> Updated:
     m = _follow(slots["m"], g, c["one_minus_beta_1"])
-    u = tf.maximum(c["beta_2"] * slots["u"], tf.abs(g))
-    return w - c["step_size"] * m / (u + c["epsilon"]), {"m": m, "u": u}
+    size = tf.abs(g) + c["epsilon"] if inside else tf.abs(g)
+    u = tf.maximum(c["beta_2"] * slots["u"], size)
+    return w - c["step_size"] * m / (u if inside else u + c["epsilon"]), {"m": m, "u": u}
 
 
 def _nadam(w: Tensor, g: Tensor, slots: Slots, c: Constants) -> Updated:
     m = _follow(slots["m"], g, c["one_minus_beta_1"])
     v = _follow(slots["v"], g * g, c["one_minus_beta_2"])
     step = c["moment_size"] * m + c["gradient_size"] * g
-    return w - step / (tf.sqrt(v) / c["root_correction"] + c["epsilon"]), {"m": m, "v": v}
+    return w - step / (_corrected_root(v, c) + c["epsilon"]), {"m": m, "v": v}
 
 
-def _rmsprop(w: Tensor, g: Tensor, slots: Slots, c: Constants) -> Updated:
+def _rmsprop(w: Tensor, g: Tensor, slots: Slots, c: Constants, *, inside: bool) -> Updated:
     after = {}
     if "a" in slots:
         d = g - slots["a"]
@@ -113,15 +118,18 @@ def _rmsprop(w: Tensor, g: Tensor, slots: Slots, c: Constants) -> Updated:
         v = after["v"] = c["rho"] * (slots["v"] + c["one_minus_rho"] * (d * d))
     else:
         v = after["v"] = _follow(slots["v"], g * g, c["one_minus_rho"])
-    u = g / (tf.sqrt(v) + c["epsilon"])
+    u = g / _root(v, c, inside=inside)
+    if "s" in slots:
+        after["s"] = c["momentum"] * slots["s"] + c["learning_rate"] * u
+        return w - after["s"], after
     if "b" in slots:
         u = after["b"] = c["momentum"] * slots["b"] + u
     return w - c["learning_rate"] * u, after
 
 
-def _adagrad(w: Tensor, g: Tensor, slots: Slots, c: Constants) -> Updated:
+def _adagrad(w: Tensor, g: Tensor, slots: Slots, c: Constants, *, inside: bool) -> Updated:
     v = slots["v"] + g * g
-    return w - c["learning_rate"] * (g / (tf.sqrt(v) + c["epsilon"])), {"v": v}
+    return w - c["learning_rate"] * (g / _root(v, c, inside=inside)), {"v": v}
 
 
 def _adadelta(w: Tensor, g: Tensor, slots: Slots, c: Constants) -> Updated:
@@ -129,6 +137,16 @@ def _adadelta(w: Tensor, g: Tensor, slots: Slots, c: Constants) -> Updated:
     u = tf.sqrt(slots["d"] + c["epsilon"]) / tf.sqrt(v + c["epsilon"]) * g
     d = _follow(slots["d"], u * u, c["one_minus_rho"])
     return w - c["learning_rate"] * u, {"v": v, "d": d}
+
+
+def _corrected_root(v: Tensor, c: Constants) -> Tensor:
+    """√v/[√(1 − β₂ᵗ)]; √v where the correction is in the other constants."""
+    return tf.sqrt(v) / c["root_correction"] if "root_correction" in c else tf.sqrt(v)
+
+
+def _root(v: Tensor, c: Constants, *, inside: bool) -> Tensor:
+    """√(v + ε), or √v + ε."""
+    return tf.sqrt(v + c["epsilon"]) if inside else tf.sqrt(v) + c["epsilon"]
 
 
 def _follow(slot: Tensor, value: Tensor, share: Tensor) -> Tensor:
@@ -144,13 +162,13 @@ def clip(optimizer: Optimizer, gradients: Sequence[Tensor], constants: Constants
     squares = (tf.reduce_sum(g * g) for g in gradients)
     if optimizer.clip_norm is not None:
         bound = constants["clip_norm"]
-        return [g * _factor(bound, square) for g, square in zip(gradients, squares, strict=True)]
+        return [g * _factor(bound, square, constants) for g, square in zip(gradients, squares, strict=True)]
     if optimizer.global_clip_norm is not None and gradients:
-        factor = _factor(constants["global_clip_norm"], tf.add_n(list(squares)))
+        factor = _factor(constants["global_clip_norm"], tf.add_n(list(squares)), constants)
         return [g * factor for g in gradients]
     return list(gradients)
 
 
-def _factor(bound: Tensor, square: Tensor) -> Tensor:
-    """min(1, bound/√square); a gradient of zeros stays."""
-    return tf.minimum(tf.constant(1.0, square.dtype), bound / tf.sqrt(square))
+def _factor(bound: Tensor, square: Tensor, constants: Constants) -> Tensor:
+    """min(1, bound/(√square + δ)); a gradient of zeros stays."""
+    return tf.minimum(tf.constant(1.0, square.dtype), bound / (tf.sqrt(square) + constants["clip_epsilon"]))

@@ -28,6 +28,7 @@ from shared.spec.optimizer import (
     Optimizer,
     RmsProp,
     Sgd,
+    is_decoupled,
 )
 from worker.adapters.torch_adapter.flat import Piece
 
@@ -52,7 +53,7 @@ def update(  # noqa: PLR0913 -- a step's whole state, once
     """
     w, c = weights, constants
     g = clip(optimizer, gradient, c, pieces)
-    if isinstance(optimizer, AdamW):
+    if is_decoupled(optimizer):
         w.sub_(w * c["decay"])
     elif optimizer.weight_decay > 0:
         g = g + w * c["weight_decay"]
@@ -62,18 +63,22 @@ def update(  # noqa: PLR0913 -- a step's whole state, once
         case Adam() | AdamW():
             _adam(w, g, slots, c)
         case Adamax():
-            _adamax(w, g, slots, c)
+            _adamax(w, g, slots, c, inside=optimizer.epsilon_placement == "inside")
         case Nadam():
             _nadam(w, g, slots, c)
         case RmsProp():
-            _rmsprop(w, g, slots, c)
+            _rmsprop(w, g, slots, c, inside=optimizer.epsilon_placement == "inside")
         case Adagrad():
-            _adagrad(w, g, slots, c)
+            _adagrad(w, g, slots, c, inside=optimizer.epsilon_placement == "inside")
         case Adadelta():
             _adadelta(w, g, slots, c)
 
 
 def _sgd(w: Tensor, g: Tensor, slots: Slots, c: Constants, *, nesterov: bool) -> None:
+    if "b" in slots:
+        b = slots["b"].mul_(c["momentum"]).add_(g)
+        w.sub_((g + b * c["momentum"] if nesterov else b) * c["learning_rate"])
+        return
     step = g * c["learning_rate"]
     if "v" not in slots:
         w.sub_(step)
@@ -87,39 +92,42 @@ def _adam(w: Tensor, g: Tensor, slots: Slots, c: Constants) -> None:
     v = _follow(slots["v"], g * g, c["one_minus_beta_2"])
     if "h" in slots:
         v = torch.maximum(slots["h"], v, out=slots["h"])
-    w.sub_((m * c["step_size"]).div_(v.sqrt().div_(c["root_correction"]).add_(c["epsilon"])))
+    w.sub_((m * c["step_size"]).div_(_corrected_root(v, c).add_(c["epsilon"])))
 
 
-def _adamax(w: Tensor, g: Tensor, slots: Slots, c: Constants) -> None:
+def _adamax(w: Tensor, g: Tensor, slots: Slots, c: Constants, *, inside: bool) -> None:
     m = _follow(slots["m"], g, c["one_minus_beta_1"])
     u = slots["u"].mul_(c["beta_2"])
-    torch.maximum(u, g.abs(), out=u)
-    w.sub_((m * c["step_size"]).div_(u + c["epsilon"]))
+    torch.maximum(u, g.abs().add_(c["epsilon"]) if inside else g.abs(), out=u)
+    w.sub_((m * c["step_size"]).div_(u if inside else u + c["epsilon"]))
 
 
 def _nadam(w: Tensor, g: Tensor, slots: Slots, c: Constants) -> None:
     m = _follow(slots["m"], g, c["one_minus_beta_1"])
     v = _follow(slots["v"], g * g, c["one_minus_beta_2"])
     step = (m * c["moment_size"]).add_(g * c["gradient_size"])
-    w.sub_(step.div_(v.sqrt().div_(c["root_correction"]).add_(c["epsilon"])))
+    w.sub_(step.div_(_corrected_root(v, c).add_(c["epsilon"])))
 
 
-def _rmsprop(w: Tensor, g: Tensor, slots: Slots, c: Constants) -> None:
+def _rmsprop(w: Tensor, g: Tensor, slots: Slots, c: Constants, *, inside: bool) -> None:
     if "a" in slots:
         d = g - slots["a"]
         slots["a"].add_(d * c["one_minus_rho"])
         v = slots["v"].add_((d * d).mul_(c["one_minus_rho"])).mul_(c["rho"])
     else:
         v = _follow(slots["v"], g * g, c["one_minus_rho"])
-    u = g / v.sqrt().add_(c["epsilon"])
+    u = g / _root(v, c, inside=inside)
+    if "s" in slots:
+        w.sub_(slots["s"].mul_(c["momentum"]).add_(u.mul_(c["learning_rate"])))
+        return
     if "b" in slots:
         u = slots["b"].mul_(c["momentum"]).add_(u)
     w.sub_(u * c["learning_rate"])
 
 
-def _adagrad(w: Tensor, g: Tensor, slots: Slots, c: Constants) -> None:
+def _adagrad(w: Tensor, g: Tensor, slots: Slots, c: Constants, *, inside: bool) -> None:
     v = slots["v"].add_(g * g)
-    w.sub_((g / v.sqrt().add_(c["epsilon"])).mul_(c["learning_rate"]))
+    w.sub_((g / _root(v, c, inside=inside)).mul_(c["learning_rate"]))
 
 
 def _adadelta(w: Tensor, g: Tensor, slots: Slots, c: Constants) -> None:
@@ -127,6 +135,16 @@ def _adadelta(w: Tensor, g: Tensor, slots: Slots, c: Constants) -> None:
     u = (slots["d"] + c["epsilon"]).sqrt_().div_((v + c["epsilon"]).sqrt_()).mul_(g)
     _follow(slots["d"], u * u, c["one_minus_rho"])
     w.sub_(u * c["learning_rate"])
+
+
+def _corrected_root(v: Tensor, c: Constants) -> Tensor:
+    """√v/[√(1 − β₂ᵗ)]; √v where the correction is in the other constants."""
+    return v.sqrt().div_(c["root_correction"]) if "root_correction" in c else v.sqrt()
+
+
+def _root(v: Tensor, c: Constants, *, inside: bool) -> Tensor:
+    """√(v + ε), or √v + ε."""
+    return (v + c["epsilon"]).sqrt_() if inside else v.sqrt().add_(c["epsilon"])
 
 
 def _follow(slot: Tensor, value: Tensor, share: Tensor) -> Tensor:
@@ -143,13 +161,13 @@ def clip(optimizer: Optimizer, gradient: Tensor, constants: Constants, pieces: S
         clipped = gradient.clone()
         for piece in pieces:
             own = piece.of(clipped)
-            own.mul_(_factor(constants["clip_norm"], _square(own)))
+            own.mul_(_factor(constants["clip_norm"], _square(own), constants))
         return clipped
     if optimizer.global_clip_norm is not None and pieces:
         square = torch.cat([_square(piece.of(gradient)) for piece in pieces], dim=-1).sum(
             dim=-1, keepdim=True
         )
-        return gradient * _factor(constants["global_clip_norm"], square)
+        return gradient * _factor(constants["global_clip_norm"], square, constants)
     return gradient
 
 
@@ -158,6 +176,6 @@ def _square(values: Tensor) -> Tensor:
     return (values * values).sum(dim=-1, keepdim=True)
 
 
-def _factor(bound: Tensor, square: Tensor) -> Tensor:
-    """min(1, bound/√square); a gradient of zeros stays."""
-    return (bound / square.sqrt()).clamp(max=1.0)
+def _factor(bound: Tensor, square: Tensor, constants: Constants) -> Tensor:
+    """min(1, bound/(√square + δ)); a gradient of zeros stays."""
+    return (bound / square.sqrt().add_(constants["clip_epsilon"])).clamp(max=1.0)
