@@ -20,7 +20,7 @@ NOTE = "<!-- Written by docs/make_reference.py from the models; change those. --
 
 LAYERS = [
     "Dense", "Flatten", "Reshape", "Dropout", "ActivationLayer",
-    "Conv1D", "Conv2D",
+    "Conv1D", "Conv2D", "DepthwiseConv2D", "Conv2DTranspose",
     "MaxPooling1D", "MaxPooling2D", "AveragePooling1D", "AveragePooling2D",
     "GlobalAveragePooling", "GlobalMaxPooling",
     "LayerNorm", "BatchNorm",

@@ -10,7 +10,7 @@ from producer.prepare import PreparedExperiment
 from producer.resolve import SettingDifference, setting_differences
 from shared.shapes import parameter_count
 from shared.spec import Job
-from shared.spec.layers.convolution import Conv1D, Conv2D
+from shared.spec.layers.convolution import Conv1D, Conv2D, Conv2DTranspose
 from shared.spec.model import ActivationLayer, Dense, Dropout
 
 
@@ -92,7 +92,7 @@ def _layer(layer: Any) -> str:
     match layer:
         case Dense():
             return f"dense {layer.units}" + _activation(layer)
-        case Conv1D() | Conv2D():
+        case Conv1D() | Conv2D() | Conv2DTranspose():
             return f"{layer.type} {layer.filters}" + _activation(layer)
         case Dropout():
             return f"dropout {layer.rate:g}"

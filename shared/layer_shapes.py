@@ -11,7 +11,14 @@ from math import prod
 from shared.spec.initializers import Initializer, Ones, Zeros
 from shared.spec.layers import Layer
 from shared.spec.layers.basic import ActivationLayer, Dense, Dropout, Flatten, Reshape
-from shared.spec.layers.convolution import Conv1D, Conv2D, Padding, pair
+from shared.spec.layers.convolution import (
+    Conv1D,
+    Conv2D,
+    Conv2DTranspose,
+    DepthwiseConv2D,
+    Padding,
+    pair,
+)
 from shared.spec.layers.merging import Add, Concatenate
 from shared.spec.layers.normalization import BatchNorm, LayerNorm
 from shared.spec.layers.pooling import (
@@ -69,6 +76,16 @@ def output_shape(layer: Layer, shape: Shape, *others: Shape) -> Shape:  # noqa: 
                 *_grid(shape, pair(layer.kernel_size), pair(layer.strides), layer.padding),
                 layer.filters,
             )
+        case DepthwiseConv2D():
+            _need_axes(shape, "height, width, channels")
+            return (
+                *_grid(shape, pair(layer.kernel_size), pair(layer.strides), layer.padding),
+                shape[-1] * layer.depth_multiplier,
+            )
+        case Conv2DTranspose():
+            _need_axes(shape, "height, width, channels")
+            sizes = zip(shape, pair(layer.kernel_size), pair(layer.strides), strict=False)
+            return (*(transposed_size(*axis, layer.padding) for axis in sizes), layer.filters)
         case MaxPooling1D() | AveragePooling1D():
             _need_axes(shape, "length, channels")
             size = _windows(shape[0], layer.pool_size, layer.strides or layer.pool_size, layer.padding)
@@ -111,11 +128,15 @@ def tensors(layer: Layer, shape: Shape) -> tuple[Tensor, ...]:  # noqa: PLR0911 
     """A layer's weights for an input of this shape. New layer types get their case here."""
     match layer:
         case Dense(units=units):
-            return _kernel_and_bias(layer, (shape[-1], units))
+            return _kernel_and_bias(layer, (shape[-1], units), units)
         case Conv1D(kernel_size=size, filters=filters):
-            return _kernel_and_bias(layer, (size, shape[-1], filters))
+            return _kernel_and_bias(layer, (size, shape[-1], filters), filters)
         case Conv2D(kernel_size=size, filters=filters):
-            return _kernel_and_bias(layer, (*pair(size), shape[-1], filters))
+            return _kernel_and_bias(layer, (*pair(size), shape[-1], filters), filters)
+        case DepthwiseConv2D(kernel_size=size, depth_multiplier=times):
+            return _kernel_and_bias(layer, (*pair(size), shape[-1], times), shape[-1] * times)
+        case Conv2DTranspose(kernel_size=size, filters=filters):
+            return _kernel_and_bias(layer, (*pair(size), filters, shape[-1]), filters)
         case LayerNorm() | BatchNorm():
             return _statistics(layer, shape[-1])
         case Embedding(input_dim=rows, output_dim=columns):
@@ -139,14 +160,16 @@ def tensors(layer: Layer, shape: Shape) -> tuple[Tensor, ...]:  # noqa: PLR0911 
             return ()
 
 
-def _kernel_and_bias(layer: Dense | Conv1D | Conv2D, shape: Shape) -> tuple[Tensor, ...]:
+def _kernel_and_bias(
+    layer: Dense | Conv1D | Conv2D | DepthwiseConv2D | Conv2DTranspose, shape: Shape, outputs: int
+) -> tuple[Tensor, ...]:
     """The fans are the kernel's last two axes, each times the size of its window."""
     fan_in, fan_out = (prod(shape[:-2]) * size for size in shape[-2:])
     kernel = Tensor(
         name="kernel", shape=shape, initializer=layer.kernel_initializer, fan_in=fan_in, fan_out=fan_out
     )
     bias = Tensor(
-        name="bias", shape=shape[-1:], initializer=layer.bias_initializer, fan_in=fan_in, fan_out=fan_out
+        name="bias", shape=(outputs,), initializer=layer.bias_initializer, fan_in=fan_in, fan_out=fan_out
     )
     return (kernel, bias) if layer.use_bias else (kernel,)
 
@@ -229,6 +252,11 @@ def _windows(size: int, window: int, stride: int, padding: Padding) -> int:
             f"has a window of {window} over {size} values; use padding: same or a smaller window"
         )
     return (size - window) // stride + 1
+
+
+def transposed_size(size: int, window: int, stride: int, padding: str) -> int:
+    """The outputs of an axis of a transposed convolution."""
+    return size * stride + (max(window - stride, 0) if padding == "valid" else 0)
 
 
 def _reshaped(shape: Shape, target: Shape) -> Shape:

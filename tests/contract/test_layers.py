@@ -65,6 +65,28 @@ def convolution(layer: Any, w: Weights, x: np.ndarray) -> np.ndarray:
     return result + w.get("bias", 0)
 
 
+def depthwise(layer: Any, w: Weights, x: np.ndarray) -> np.ndarray:
+    result = np.empty((len(x), *output_shape(layer, x.shape[1:])))
+    for place, inside, kernel in windows(layer, "kernel_size", x):
+        each = np.einsum("bhwc,hwcm->bcm", x[inside], w["kernel"][kernel])
+        result[(slice(None), *place)] = each.reshape(len(x), -1)
+    return result + w.get("bias", 0)
+
+
+def transposed(layer: Any, w: Weights, x: np.ndarray) -> np.ndarray:
+    sizes, strides = pair(layer.kernel_size), pair(layer.strides)
+    height, width, filters = output_shape(layer, x.shape[1:])
+    begin = [
+        max(k - s, 0) // 2 if layer.padding == "same" else 0 for k, s in zip(sizes, strides, strict=True)
+    ]
+    result = np.zeros((len(x), begin[0] + height + sizes[0], begin[1] + width + sizes[1], filters))
+    for i, j in itertools.product(*map(range, x.shape[1:3])):
+        rows, columns = (slice(at * s, at * s + k) for at, s, k in zip((i, j), strides, sizes, strict=True))
+        result[:, rows, columns] += np.einsum("bc,hwfc->bhwf", x[:, i, j], w["kernel"])
+    cut = result[:, begin[0] : begin[0] + height, begin[1] : begin[1] + width]
+    return cut + w.get("bias", 0)
+
+
 def pooling(layer: Any, _: Weights, x: np.ndarray) -> np.ndarray:
     result = np.empty((len(x), *output_shape(layer, x.shape[1:])))
     axes = middle_axes(x)
@@ -156,6 +178,8 @@ FORMULAS: dict[str, Callable[[Any, Weights, np.ndarray], np.ndarray]] = {
     "reshape": reshape,
     "conv1d": convolution,
     "conv2d": convolution,
+    "depthwise_conv2d": depthwise,
+    "conv2d_transpose": transposed,
     "max_pooling1d": pooling,
     "max_pooling2d": pooling,
     "average_pooling1d": pooling,
@@ -226,6 +250,41 @@ CASES: dict[str, tuple[tuple[int, ...], list[Any]]] = {
     "conv2d symmetric, even kernel": (
         IMAGE,
         windowed("conv2d", filters=2, kernel_size=[2, 4], strides=[1, 2], padding="symmetric"),
+    ),
+    "depthwise_conv2d": (IMAGE, windowed("depthwise_conv2d", kernel_size=3)),
+    "depthwise_conv2d, two a channel": (
+        IMAGE,
+        windowed(
+            "depthwise_conv2d",
+            kernel_size=[3, 2],
+            depth_multiplier=2,
+            strides=2,
+            padding="same",
+            use_bias=False,
+        ),
+    ),
+    "depthwise_conv2d symmetric": (
+        IMAGE,
+        windowed("depthwise_conv2d", kernel_size=3, strides=2, padding="symmetric", depth_multiplier=3),
+    ),
+    "conv2d_transpose": (IMAGE, windowed("conv2d_transpose", filters=3, kernel_size=3)),
+    "conv2d_transpose, strides beyond the kernel": (
+        IMAGE,
+        windowed("conv2d_transpose", filters=3, kernel_size=2, strides=[3, 1]),
+    ),
+    "conv2d_transpose same": (
+        IMAGE,
+        windowed("conv2d_transpose", filters=3, kernel_size=3, strides=2, padding="same"),
+    ),
+    "conv2d_transpose same, even kernel": (
+        IMAGE,
+        windowed(
+            "conv2d_transpose", filters=2, kernel_size=[4, 5], strides=[2, 1], padding="same", use_bias=False
+        ),
+    ),
+    "conv2d_transpose same, strides beyond the kernel": (
+        IMAGE,
+        windowed("conv2d_transpose", filters=2, kernel_size=1, strides=2, padding="same"),
     ),
     "conv1d symmetric": (SEQUENCE, windowed("conv1d", filters=3, kernel_size=5, padding="symmetric")),
     "conv1d": (SEQUENCE, windowed("conv1d", filters=3, kernel_size=3, strides=2)),
@@ -377,6 +436,8 @@ def test_a_layer_and_its_gradients_follow_the_formula(name: str, kit: Any) -> No
     "name",
     [
         "conv2d same, strides 2",
+        "depthwise_conv2d symmetric",
+        "conv2d_transpose same",
         "average_pooling2d same",
         "average_pooling2d symmetric",
         "flatten, channels first",
@@ -398,6 +459,18 @@ def test_the_check_sees_padding_shared_evenly(monkeypatch: pytest.MonkeyPatch, k
     monkeypatch.setitem(module, "padding_before", lambda padding, size, window, stride: (window - 1) // 2)  # noqa: ARG005
     with pytest.raises(AssertionError, match="Not equal"):
         check_layer(kit, "conv2d same, strides 2")
+
+
+def test_the_check_sees_a_transposed_convolution_cut_as_pytorch_s_padding_does(
+    monkeypatch: pytest.MonkeyPatch, kit: Any
+) -> None:
+    def shifted(layer: Any, w: Weights, x: np.ndarray) -> np.ndarray:
+        whole = transposed(layer.model_copy(update={"padding": "valid"}), w, x)
+        return whole[:, 1:, 1:]
+
+    monkeypatch.setitem(FORMULAS, "conv2d_transpose", shifted)
+    with pytest.raises(AssertionError, match="Not equal"):
+        check_layer(kit, "conv2d_transpose same")
 
 
 def test_the_check_sees_gates_in_another_order(monkeypatch: pytest.MonkeyPatch, kit: Any) -> None:

@@ -89,6 +89,20 @@ CONVENTIONS = [
     HEAD,
 ]  # fmt: skip
 """What a port to PyTorch writes where the shared conventions are Keras's."""
+SEPARABLE = [
+    {"type": "depthwise_conv2d", "kernel_size": 3, "depth_multiplier": 2, "padding": "same", "strides": 2},
+    {"type": "conv2d", "filters": 3, "kernel_size": 1, "activation": "gelu"},
+    {
+        "type": "conv2d_transpose", "filters": 2, "kernel_size": 3, "strides": 2, "padding": "same",
+        "name": "back",
+    },
+    {"type": "add", "inputs": ["input", "back"]},
+    {"type": "conv2d_transpose", "filters": 2, "kernel_size": 2, "strides": 3, "activation": "tanh"},
+    {"type": "average_pooling2d", "pool_size": 6},
+    {"type": "flatten"},
+    HEAD,
+]  # fmt: skip
+"""Convolutions apart and turned round, back to the image's own size."""
 RESET_BEFORE = [
     {"type": "gru", "units": 5, "return_sequences": True, "reset_after": False, "use_bias": False},
     {"type": "bidirectional", "layer": {"type": "gru", "units": 4, "reset_after": False}},
@@ -132,6 +146,7 @@ MODELS: dict[str, tuple[float, dict[str, Any]]] = {
     "gru clipped": (5e-7, {"layers": GRU, "input_shape": [6, 3], "optimizer": CLIPPED}),
     "simple_rnn": (5e-7, {"layers": RNN, "input_shape": [6, 3], "optimizer": MOMENTUM}),
     "conventions": (1e-5, {"layers": CONVENTIONS, "input_shape": [8, 8, 2], "optimizer": MOMENTUM}),
+    "other convolutions": (1e-5, {"layers": SEPARABLE, "input_shape": [8, 8, 2], "optimizer": MOMENTUM}),
     "gru, reset before": (5e-7, {"layers": RESET_BEFORE, "input_shape": [6, 3]}),
     "residual": (1e-5, {"layers": RESIDUAL, "input_shape": [6, 6, 2], "optimizer": MOMENTUM}),
     "embedding": (5e-7, TEXTS | {"optimizer": MOMENTUM}),
@@ -170,6 +185,10 @@ FAULTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "another branch added": (
         {"layers": RESIDUAL, "input_shape": [6, 6, 2]},
         {"layers": with_change(RESIDUAL, 4, inputs=["inner", "inner"]), "input_shape": [6, 6, 2]},
+    ),
+    "symmetric padding of each channel for same": (
+        {"layers": SEPARABLE, "input_shape": [8, 8, 2]},
+        {"layers": with_change(SEPARABLE, 0, padding="symmetric"), "input_shape": [8, 8, 2]},
     ),
     "same for symmetric padding": (
         {"layers": CONVENTIONS, "input_shape": [8, 8, 2]},

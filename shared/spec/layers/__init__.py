@@ -8,7 +8,7 @@ from pydantic import Field
 
 from shared.spec.fields import Word
 from shared.spec.layers.basic import ActivationLayer, Dense, Dropout, Flatten, Reshape
-from shared.spec.layers.convolution import Conv1D, Conv2D
+from shared.spec.layers.convolution import Conv1D, Conv2D, Conv2DTranspose, DepthwiseConv2D
 from shared.spec.layers.merging import Add, Concatenate
 from shared.spec.layers.normalization import BatchNorm, LayerNorm
 from shared.spec.layers.pooling import (
@@ -29,6 +29,8 @@ Layer = Annotated[
     | ActivationLayer
     | Conv1D
     | Conv2D
+    | DepthwiseConv2D
+    | Conv2DTranspose
     | MaxPooling1D
     | MaxPooling2D
     | AveragePooling1D

@@ -31,13 +31,17 @@ def pair(value: int | tuple[int, ...]) -> tuple[int, int]:
     return (value, value) if isinstance(value, int) else (value[0], value[1])
 
 
-class _Convolution(BaseLayer):
-    padding: Padding = "valid"
-    """Where windows may stand: inside, or so that none of the input is left out."""
+class _Kernel(BaseLayer):
     activation: Activation = LINEAR
     use_bias: bool = True
     kernel_initializer: Initializer = FanScaled(type="glorot_uniform")
     bias_initializer: Initializer = Zeros(type="zeros")
+
+
+class _Convolution(_Kernel):
+    padding: Padding = "valid"
+    """Where windows may stand: `valid` inside; `same` for ⌈size/stride⌉ outputs, with the smaller half of
+    the zeros before; `symmetric` with ⌊kernel/2⌋ before and after, PyTorch's padding=1 for a kernel of 3."""
 
 
 class Conv1D(_Convolution):
@@ -62,3 +66,33 @@ class Conv2D(_Convolution):
     filters: Count
     kernel_size: Pair
     strides: Pair = 1
+
+
+class DepthwiseConv2D(_Convolution):
+    """activation(x * kernel + bias), each channel by itself: kernel (height, width, channels, multiplier).
+
+    Its output has channels·multiplier channels, those of the first channel first, and bias as many. Its fans
+    are height·width·channels and height·width·multiplier, as Keras counts them.
+    """
+
+    type: Literal["depthwise_conv2d"]
+    kernel_size: Pair
+    strides: Count = 1
+    """For both axes: TensorFlow knows no two."""
+    depth_multiplier: Count = 1
+
+
+class Conv2DTranspose(_Kernel):
+    """The gradient of a conv2d by its input: kernel (height, width, filters, channels), bias (filters,).
+
+    Each input adds its channels' kernels to the outputs from its place times the stride on. Its fans are
+    height·width·filters and height·width·channels, as Keras counts them.
+    """
+
+    type: Literal["conv2d_transpose"]
+    filters: Count
+    kernel_size: Pair
+    strides: Pair = 1
+    padding: Literal["valid", "same"] = "valid"
+    """`valid` gives (size − 1)·stride + max(kernel, stride) outputs, `same` size·stride: of the former, those
+    from ⌊max(kernel − stride, 0)/2⌋ on. PyTorch's padding=1, output_padding=1 takes others."""

@@ -65,6 +65,19 @@ def test_an_output_of_several_axes_is_refused_with_the_way_out() -> None:
             (8, 7, 2),
             (4, 4, 4),
         ),
+        ({"type": "depthwise_conv2d", "kernel_size": 3, "depth_multiplier": 3}, (8, 7, 2), (6, 5, 6)),
+        ({"type": "conv2d_transpose", "filters": 4, "kernel_size": 3, "strides": 2}, (5, 5, 2), (11, 11, 4)),
+        (
+            {
+                "type": "conv2d_transpose",
+                "filters": 4,
+                "kernel_size": [1, 3],
+                "strides": 2,
+                "padding": "same",
+            },
+            (5, 6, 2),
+            (10, 12, 4),
+        ),
         ({"type": "max_pooling2d"}, (8, 7, 2), (4, 3, 2)),
         ({"type": "average_pooling1d", "pool_size": 3, "strides": 1, "padding": "same"}, (8, 2), (8, 2)),
         ({"type": "global_max_pooling"}, (8, 7, 2), (2,)),
@@ -124,6 +137,17 @@ def test_fans_of_a_convolution_count_its_window() -> None:
     assert kernel.tensor.shape == (2, 3, 5, 4)
     for place in (kernel, bias):
         assert (place.tensor.fan_in, place.tensor.fan_out) == (30, 24)
+
+
+def test_fans_of_the_other_convolutions_are_keras_s() -> None:
+    for layer, shape, fans in (
+        ({"type": "depthwise_conv2d", "kernel_size": 3, "depth_multiplier": 2}, (3, 3, 5, 2), (45, 18)),
+        ({"type": "conv2d_transpose", "filters": 4, "kernel_size": [2, 3]}, (2, 3, 4, 5), (24, 30)),
+    ):
+        kernel, bias = model_weights(model_of(layer), (8, 7, 5))
+        assert kernel.tensor.shape == shape
+        assert (kernel.tensor.fan_in, kernel.tensor.fan_out) == fans
+        assert bias.tensor.shape == ((10,) if layer["type"] == "depthwise_conv2d" else (4,))
 
 
 def named(name: str, *, units: int = 3, **fields: Any) -> dict[str, Any]:

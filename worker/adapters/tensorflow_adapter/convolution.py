@@ -9,12 +9,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from shared.spec.layers.convolution import Conv1D, Conv2D, pair
+from shared.spec.layers.convolution import Conv1D, Conv2D, Conv2DTranspose, DepthwiseConv2D, Padding, pair
 from shared.spec.layers.pooling import AveragePooling1D, AveragePooling2D, MaxPooling1D, MaxPooling2D
 from worker.adapters.shapes import window_padding
 
 Tensor = Any
 Shape = tuple[int, ...]
+Convolution = Conv1D | Conv2D | DepthwiseConv2D | Conv2DTranspose
 Pooling = MaxPooling1D | MaxPooling2D | AveragePooling1D | AveragePooling2D
 
 _POOLS = {
@@ -25,19 +26,30 @@ _POOLS = {
 }
 
 
-def convolution(layer: Conv1D | Conv2D, shape: Shape, **options: Any) -> Any:
-    """A conv1d or conv2d for an input of this shape."""
-    make = keras.layers.Conv1D if isinstance(layer, Conv1D) else keras.layers.Conv2D
-    native = layer.padding != "symmetric"
-    built = make(
-        layer.filters,
-        layer.kernel_size,
-        strides=layer.strides,
-        padding=layer.padding if native else "valid",
-        data_format="channels_last",
-        **options,
-    )
-    return built if native else Padded(built, _padding(layer, layer.kernel_size, layer.strides, shape))
+_CONVOLUTIONS = {
+    Conv1D: keras.layers.Conv1D,
+    Conv2D: keras.layers.Conv2D,
+    Conv2DTranspose: keras.layers.Conv2DTranspose,
+}
+
+
+def convolution(layer: Convolution, shape: Shape, *, initializers: bool, **options: Any) -> Any:
+    """A convolution for an input of this shape; `initializers` as in `layers.keras_layer`."""
+    options |= {
+        "kernel_size": layer.kernel_size,
+        "strides": layer.strides,
+        "padding": "valid" if layer.padding == "symmetric" else layer.padding,
+        "data_format": "channels_last",
+    }
+    if isinstance(layer, DepthwiseConv2D):
+        zeros = {} if initializers else {"depthwise_initializer": "zeros"}
+        built = keras.layers.DepthwiseConv2D(depth_multiplier=layer.depth_multiplier, **zeros, **options)
+    else:
+        zeros = {} if initializers else {"kernel_initializer": "zeros"}
+        built = _CONVOLUTIONS[type(layer)](filters=layer.filters, **zeros, **options)
+    if layer.padding != "symmetric":
+        return built
+    return Padded(built, _padding(layer.padding, layer.kernel_size, layer.strides, shape))
 
 
 def pooling(layer: Pooling, shape: Shape, *, precision: str) -> Any:
@@ -55,7 +67,7 @@ def pooling(layer: Pooling, shape: Shape, *, precision: str) -> Any:
     if native:
         return built
     strides = layer.strides or layer.pool_size
-    padding = _padding(layer, layer.pool_size, strides, shape)
+    padding = _padding(layer.padding, layer.pool_size, strides, shape)
     if not average:
         return Padded(built, padding, value=-np.inf)
     padded = Padded(built, padding)
@@ -108,9 +120,9 @@ def channels_first(x: Tensor) -> Tensor:
 
 
 def _padding(
-    layer: Conv1D | Conv2D | Pooling, window: int | Shape, strides: int | Shape, shape: Shape
+    kind: Padding, window: int | Shape, strides: int | Shape, shape: Shape
 ) -> tuple[tuple[int, int], ...]:
-    return window_padding(layer.padding, shape[:-1], _axes(window, shape), _axes(strides, shape))
+    return window_padding(kind, shape[:-1], _axes(window, shape), _axes(strides, shape))
 
 
 def _axes(value: int | Shape, shape: Shape) -> Shape:

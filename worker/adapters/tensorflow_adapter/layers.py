@@ -8,7 +8,7 @@ import keras
 
 from shared.spec.layers import Layer
 from shared.spec.layers.basic import ActivationLayer, Dense, Dropout, Flatten, Reshape
-from shared.spec.layers.convolution import Conv1D, Conv2D
+from shared.spec.layers.convolution import Conv1D, Conv2D, Conv2DTranspose, DepthwiseConv2D
 from shared.spec.layers.merging import Add, Concatenate
 from shared.spec.layers.normalization import BatchNorm, LayerNorm
 from shared.spec.layers.pooling import (
@@ -21,7 +21,7 @@ from shared.spec.layers.pooling import (
 )
 from shared.spec.layers.recurrent import Bidirectional, Embedding, Gru, Lstm, SimpleRnn
 from worker.adapters.tensorflow_adapter.activations import PLAIN, activation_function
-from worker.adapters.tensorflow_adapter.convolution import channels_first, convolution, pooling
+from worker.adapters.tensorflow_adapter.convolution import Convolution, channels_first, convolution, pooling
 from worker.adapters.tensorflow_adapter.normalization import UnbiasedBatchNormalization
 
 _BATCH_NORMS = {"biased": keras.layers.BatchNormalization, "unbiased": UnbiasedBatchNormalization}
@@ -54,8 +54,9 @@ def keras_layer(  # noqa: PLR0911, PLR0912 -- one a layer type
             return keras.layers.Activation(activation_function(layer.activation), dtype=precision)
         case Dropout():
             return None
-        case Conv1D() | Conv2D():
-            return convolution(layer, shape, **_affine(layer), **zeros, dtype=precision)
+        case Conv1D() | Conv2D() | DepthwiseConv2D() | Conv2DTranspose():
+            options = _affine(layer) | {"dtype": precision}
+            return convolution(layer, shape, initializers=initializers, **options)
         case MaxPooling1D() | MaxPooling2D() | AveragePooling1D() | AveragePooling2D():
             return pooling(layer, shape, precision=precision)
         case GlobalAveragePooling() | GlobalMaxPooling():
@@ -99,6 +100,6 @@ def _recurrent(layer: SimpleRnn | Lstm | Gru, precision: str, *, initializers: b
             return keras.layers.GRU(reset_after=layer.reset_after, **common)
 
 
-def _affine(layer: Dense | Conv1D | Conv2D) -> dict[str, Any]:
+def _affine(layer: Dense | Convolution) -> dict[str, Any]:
     activation = activation_function(layer.activation) if layer.activation.type != "linear" else None
     return {"activation": activation, "use_bias": layer.use_bias}

@@ -12,11 +12,12 @@ import torch
 import torch.nn.functional as F  # noqa: N812 -- PyTorch's own name for it
 from torch import nn
 
-from shared.spec.layers.convolution import Conv1D, Conv2D, pair
+from shared.layer_shapes import transposed_size
+from shared.spec.layers.convolution import Conv1D, Conv2D, Conv2DTranspose, DepthwiseConv2D, pair
 from shared.spec.layers.pooling import AveragePooling1D, AveragePooling2D, MaxPooling1D, MaxPooling2D
 from worker.adapters.shapes import window_padding
 from worker.adapters.torch_adapter.activations import activation_function
-from worker.adapters.torch_adapter.stored import affine_stored, maker
+from worker.adapters.torch_adapter.stored import Stored, affine_stored, maker
 
 Tensor = Any
 Pooling = MaxPooling1D | MaxPooling2D | AveragePooling1D | AveragePooling2D
@@ -47,6 +48,74 @@ class Convolution(nn.Module):  # type: ignore[misc]
         if any(self._padding):
             x = F.pad(x, self._padding)
         return self._activation(self.convolution(x).movedim(1, -1))
+
+
+class DepthwiseConvolution(nn.Module):  # type: ignore[misc]
+    """A depthwise_conv2d: a Conv2d with a group for each channel."""
+
+    def __init__(
+        self, layer: DepthwiseConv2D, shape: tuple[int, ...], *, initializers: bool, **where: Any
+    ) -> None:
+        super().__init__()
+        window, strides, channels = pair(layer.kernel_size), pair(layer.strides), shape[-1]
+        make = maker(nn.Conv2d, initializers=initializers)
+        self.convolution = make(
+            channels,
+            channels * layer.depth_multiplier,
+            window,
+            stride=strides,
+            groups=channels,
+            bias=layer.use_bias,
+            **where,
+        )
+        self._padding = _last_first(window_padding(layer.padding, shape[:-1], window, strides))
+        self._activation = activation_function(layer.activation)
+        # Keras's (…, channels, multiplier) is PyTorch's (channels·multiplier, 1, …)
+        kernel = Stored(
+            parameter=self.convolution.weight,
+            to_torch=lambda values: values.permute(2, 3, 0, 1).flatten(0, 1).unsqueeze(1),
+            to_keras=lambda values: values.squeeze(1).unflatten(0, (channels, -1)).permute(2, 3, 0, 1),
+        )
+        self.stored = affine_stored(self.convolution) | {"kernel": kernel}
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The activated convolution of x (b, height, width, channels)."""
+        x = x.movedim(-1, 1)
+        if any(self._padding):
+            x = F.pad(x, self._padding)
+        return self._activation(self.convolution(x).movedim(1, -1))
+
+
+class TransposedConvolution(nn.Module):  # type: ignore[misc]
+    """A conv2d_transpose: the outputs that the spec names, cut from PyTorch's without padding."""
+
+    def __init__(
+        self, layer: Conv2DTranspose, shape: tuple[int, ...], *, initializers: bool, **where: Any
+    ) -> None:
+        super().__init__()
+        window, self._strides = pair(layer.kernel_size), pair(layer.strides)
+        make = maker(nn.ConvTranspose2d, initializers=initializers)
+        self.convolution = make(
+            shape[-1], layer.filters, window, stride=self._strides, bias=layer.use_bias, **where
+        )
+        cuts = []
+        for size, width, stride in zip(shape, window, self._strides, strict=False):
+            before = max(width - stride, 0) // 2 if layer.padding == "same" else 0
+            whole = (size - 1) * stride + width
+            cuts.append((-before, before + transposed_size(size, width, stride, layer.padding) - whole))
+        self._cuts = _last_first(tuple(cuts))
+        self._activation = activation_function(layer.activation)
+        # Keras's (…, filters, channels) is PyTorch's (channels, filters, …)
+        self.stored = affine_stored(self.convolution, 3, 2, 0, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The activated transposed convolution of x (b, height, width, channels)."""
+        weight, bias = self.convolution.weight, self.convolution.bias
+        x = F.conv_transpose2d(x.movedim(-1, 1), weight, stride=self._strides)
+        if any(self._cuts):  # what is negative is cut off; where a stride leaves gaps, the last one is added
+            x = F.pad(x, self._cuts)
+        x = x.movedim(1, -1)
+        return self._activation(x if bias is None else x + bias)
 
 
 class Pool(nn.Module):  # type: ignore[misc]

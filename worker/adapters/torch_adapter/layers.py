@@ -11,7 +11,7 @@ from torch import nn
 from shared.layer_shapes import output_shape
 from shared.spec.layers import Layer
 from shared.spec.layers.basic import ActivationLayer, Dense, Dropout, Flatten, Reshape
-from shared.spec.layers.convolution import Conv1D, Conv2D
+from shared.spec.layers.convolution import Conv1D, Conv2D, Conv2DTranspose, DepthwiseConv2D
 from shared.spec.layers.merging import Add, Concatenate
 from shared.spec.layers.normalization import BatchNorm, LayerNorm
 from shared.spec.layers.pooling import (
@@ -24,7 +24,14 @@ from shared.spec.layers.pooling import (
 )
 from shared.spec.layers.recurrent import Bidirectional, Embedding, Gru, Lstm, SimpleRnn
 from worker.adapters.torch_adapter.activations import activation_function
-from worker.adapters.torch_adapter.convolution import Convolution, GlobalAverage, GlobalMax, Pool
+from worker.adapters.torch_adapter.convolution import (
+    Convolution,
+    DepthwiseConvolution,
+    GlobalAverage,
+    GlobalMax,
+    Pool,
+    TransposedConvolution,
+)
 from worker.adapters.torch_adapter.normalization import BatchNormalization, LayerNormalization
 from worker.adapters.torch_adapter.recurrent import Recurrent
 from worker.adapters.torch_adapter.stored import affine_stored, maker, stored
@@ -54,6 +61,10 @@ def torch_layer(  # noqa: PLR0911, PLR0912 -- one a layer type
             return nn.Identity()
         case Conv1D() | Conv2D():
             return Convolution(layer, shape, initializers=initializers, **where)
+        case DepthwiseConv2D():
+            return DepthwiseConvolution(layer, shape, initializers=initializers, **where)
+        case Conv2DTranspose():
+            return TransposedConvolution(layer, shape, initializers=initializers, **where)
         case MaxPooling1D() | MaxPooling2D() | AveragePooling1D() | AveragePooling2D():
             return Pool(layer, shape)
         case GlobalAveragePooling():
