@@ -8,6 +8,7 @@ from pathlib import Path
 
 from producer import experiment_flow as flow
 from producer.blame.flow import chosen_other, enough_seeds, explain_experiment
+from producer.blame.models import Explanation
 from producer.jobfile import example_names
 from producer.lookup import LAST, find
 from producer.prepare import PreparedExperiment
@@ -29,11 +30,13 @@ class Options:
     combinations: int
     framework: str | None = None
     as_json: bool = False
+    page: Path | None = None
     queue_anyway: bool = False
 
 
 def run(spec: str, options: Options) -> int:
     """Explain what `spec` names; the status the command ends with."""
+    flow.check_page_path(options.page)
     if _names_an_experiment(spec):
         return _explain_known(spec, options)
     prepared = _with_enough_seeds(flow.prepare_given(spec, options.set_values, options.seeds), options)
@@ -66,11 +69,23 @@ def _explain(session: Session, record: ExperimentRecord, seeds: tuple[int, ...],
         queue_anyway=options.queue_anyway,
         quiet=options.as_json,
     )
+    if options.page is not None:
+        _write_page(explanation, options.page)
     if options.as_json:
         make_console().file.write(f"{to_json(explanation)}\n")
     else:
         render(explanation, make_console())
     return flow.RUN_FAILED if explanation.measure is None else 0
+
+
+def _write_page(explanation: Explanation, path: Path) -> None:
+    """Raises UsageError where the file cannot be written."""
+    from producer.report.explanation_page import to_html
+
+    try:
+        path.write_text(to_html(explanation), encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror}") from None
 
 
 def _with_enough_seeds(prepared: PreparedExperiment, options: Options) -> PreparedExperiment:

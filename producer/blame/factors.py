@@ -149,7 +149,10 @@ def _mappings(path: Path, mine: Any, theirs: Any, names: tuple[str, str]) -> Ite
     shared = [key for key in mine if key in theirs]
     if other_type:
         types = [value.get("type") for value in (mine, theirs)]
-        if path[0] not in _LOOSE or len(path) > 1:
+        if len(path) > 3 or (len(path) > 1 and path[0] in _LOOSE):
+            yield _factor(path, [mine, theirs], names, [(path, mine)])
+            return
+        if path[0] not in _LOOSE:
             yield _factor((*path, "type"), types, names, [(path, mine)])
             return
         shared.remove("type")

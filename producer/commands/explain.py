@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -27,6 +28,9 @@ def command(
         str | None, typer.Option(metavar="NAME", help="Which framework, where the job names more than two.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    report: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Also write a page with a picture.")
+    ] = None,
     queue_anyway: Annotated[
         bool, typer.Option("--queue-anyway", help="Wait where no worker serves a framework.")
     ] = False,
@@ -40,7 +44,7 @@ def command(
     \b
     Examples:
       likewise explain article
-      likewise explain job.yaml --seeds 10
+      likewise explain job.yaml --seeds 10 --report why.html
       likewise explain last --json
     """
     from producer import explain_flow
@@ -53,6 +57,7 @@ def command(
             combinations=combinations,
             framework=framework,
             as_json=as_json,
+            page=report,
             queue_anyway=queue_anyway,
         ),
     )

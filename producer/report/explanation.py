@@ -57,8 +57,8 @@ def _parts(explanation: Explanation, console: Console) -> Iterator[RenderableTyp
         yield _folded(Text(printable(f"note: {note}"), style="dim"), console)
     if explanation.notes:
         yield ""
-    again = f"likewise show {explanation.experiment_id[:8]}"
-    yield Text(f"{explanation.experiment_id}  ·  the comparison: {again}", style="dim", overflow="fold")
+    page = f"likewise explain {explanation.experiment_id[:8]} --report {explanation.name}.html"
+    yield Text(f"{explanation.experiment_id}  ·  as a page: {page}", style="dim", overflow="fold")
 
 
 def _headline(explanation: Explanation) -> Text:

@@ -33,6 +33,8 @@ def fix(path: str, value: Any, job: Job, framework: str) -> str | None:
     table = _table(f"fixes/{framework}.toml")
     known = table.get("fixes", {})
     found = next((known[key] for key in keys(path, job) if key in known), None)
+    if isinstance(value, Mapping):
+        value = value.get("type")
     if isinstance(found, Mapping):
         found = found.get(str(value).lower())
     if found is None:

@@ -1,0 +1,99 @@
+"""The explanation as text at two widths and in a pipe, and as a page.
+
+After a change that is meant, APPROVE=1 writes the golden texts anew; read the diff.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from producer.report.console import make_console
+from producer.report.explanation import render
+from producer.report.explanation_page import lines, to_html
+
+GOLDEN = Path(__file__).with_name("golden")
+NASTY = "<script>alert(1)</script>"
+
+
+@pytest.fixture
+def explanations(bench):
+    """By name."""
+    return {
+        "article": lambda: bench.explain(bench.plan({"loss.reduction": "sum"}, initial_weights="framework")),
+        "three": lambda: bench.explain(
+            bench.plan({"loss.reduction": "sum", "optimizer.momentum": 0.3, "training.epochs": 50})
+        ),
+        "diverging": lambda: bench.explain(bench.plan({"optimizer.learning_rate": 0.5})),
+        "alike": lambda: bench.explain(bench.plan({"training.shuffle": True})),
+    }
+
+
+def terminal(explanation, width):
+    stream = io.StringIO()
+    console = Console(
+        file=stream, width=width, force_terminal=True, highlight=False, markup=False, legacy_windows=False,
+        color_system=None,
+    )  # fmt: skip
+    render(explanation, console)
+    return "".join(f"{line.rstrip()}\n" for line in stream.getvalue().splitlines())
+
+
+@pytest.mark.parametrize("width", [80, 200])
+@pytest.mark.parametrize("name", ["article", "three", "diverging", "alike"])
+def test_the_text_is_as_it_was_approved(explanations, name, width):
+    text = terminal(explanations[name](), width)
+    golden = GOLDEN / f"{name}-{width}.txt"
+    if os.environ.get("APPROVE"):
+        golden.parent.mkdir(exist_ok=True)
+        golden.write_text(text, encoding="utf-8")
+
+    assert text == golden.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("width", [60, 80, 200])
+def test_no_line_is_wider_than_the_terminal(explanations, width):
+    assert all(len(line) <= width for line in terminal(explanations["three"](), width).splitlines())
+
+
+def test_a_pipe_gets_whole_lines_and_no_escape_codes(explanations):
+    stream = io.StringIO()
+    explanation = explanations["article"]()
+    render(explanation, make_console(stream))
+
+    assert explanation.sentence in stream.getvalue().splitlines()
+    assert "\x1b" not in stream.getvalue()
+
+
+def test_the_page_has_the_sentence_every_setting_and_no_script(explanations):
+    explanation = explanations["three"]()
+    page = to_html(explanation)
+
+    assert explanation.sentence in page
+    assert "loss.<wbr>reduction" in page
+    assert "<script" not in page
+    assert "default-src &#39;none&#39;" in page
+    assert "nn.MSELoss(reduction=&#39;mean&#39;)" in page
+
+
+def test_what_users_write_is_escaped_on_the_page(explanations):
+    explanation = explanations["article"]()
+    (one,) = explanation.contributions
+    nasty = one.model_copy(update={"path": NASTY, "values": {"tensorflow": NASTY, "torch": NASTY}})
+    page = to_html(explanation.model_copy(update={"name": NASTY, "contributions": (nasty,)}))
+
+    assert "<script>" not in page
+
+
+def test_bars_stand_on_one_scale_from_their_common_zero(explanations):
+    explanation = explanations["three"]()
+    first = explanation.contributions[0].model_copy(update={"share": 1.25, "interval": (1.0, 1.5)})
+    last = explanation.contributions[1].model_copy(update={"share": -0.5, "interval": None})
+    told = lines(explanation.model_copy(update={"contributions": (first, last)}))
+
+    assert (told[0].bar.left, told[0].bar.width, told[0].bar.whisker) == (25.0, 62.5, (75.0, 25.0))
+    assert (told[1].bar.left, told[1].bar.width, told[1].bar.zero) == (0.0, 25.0, 25.0)
