@@ -24,6 +24,7 @@ from producer.verdict.models import (
     Comparison,
     FrameworkRuns,
     SeedRun,
+    Traced,
 )
 from producer.verdict.pairs import all_gaps, pair_gaps
 from producer.verdict.reasons import reasons
@@ -50,14 +51,15 @@ def compare(  # noqa: PLR0913 - all evidence, once
     *,
     training_samples: int | None = None,
     twin: Comparison | None = None,
+    traced: Traced | None = None,
     full: bool = False,
 ) -> Comparison:
     """The verdict over an experiment's runs.
 
     `jobs` has each framework's resolved job, `arrays` gives the array of a reference, and
     `training_samples`, where known, lets a reason say how much larger a sum is than a mean. `twin` is the
-    comparison of the float64 twin. Of more than `MOST_LISTED_SEEDS` seeds only one is told with its
-    curves and arrays, unless `full`.
+    comparison of the float64 twin, `traced` what a traced replay told. Of more than `MOST_LISTED_SEEDS`
+    seeds only one is told with its curves and arrays, unless `full`.
     """
     experiment = record.experiment
     by_framework = merged(results)
@@ -99,9 +101,11 @@ def compare(  # noqa: PLR0913 - all evidence, once
             verdict,
             evidence,
             jobs=jobs,
+            traced=traced,
             scale=Scale(samples=training_samples, outputs=_outputs(results)),
         ),
         setting_differences=tuple(evidence.differences),
+        first_divergence=traced.divergence if traced else None,
         tolerance=tolerance,
         twin=evidence.twin,
         gaps=pairs,

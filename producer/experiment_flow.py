@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from producer import twin
+from producer import trace, twin
 from producer.collect import collect
 from producer.compare import compare
 from producer.follow import follow
@@ -25,6 +25,7 @@ from producer.report.json import to_json
 from producer.report.terminal import render
 from producer.session import Session, open_session
 from producer.submit import submit
+from producer.trace_flow import replay, traced_of
 from shared.errors import LikewiseError, NoWorkerError, UsageError
 from shared.run import Run
 from shared.settings import Settings
@@ -121,10 +122,11 @@ def cancel_runs(session: Session, record: ExperimentRecord) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """A comparison and the runs it came from, in the experiment's order."""
+    """A comparison, that of its float64 twin, and the runs it came from, in the experiment's order."""
 
     comparison: Comparison
     runs: tuple[Run, ...]
+    twin: Comparison | None = None
 
 
 def with_twin(
@@ -143,13 +145,33 @@ def with_twin(
     return outcome_of(session, session.ledger.experiment(record.experiment_id) or record, full=full)
 
 
+def with_trace(
+    session: Session, record: ExperimentRecord, outcome: Outcome, *, quiet: bool, full: bool = False
+) -> Outcome:
+    """The outcome with where the frameworks part; replays them traced where that tells more."""
+    if not trace.tells_more(outcome.comparison):
+        return outcome
+    say: Callable[[str], None] = _unsaid if quiet else progress_console().print
+    say("replaying step by step, to find where they part")
+    replay(
+        session,
+        record,
+        outcome.runs,
+        comparison=outcome.comparison,
+        twin=outcome.twin,
+        follow=lambda replayed: follow_to_end(session, replayed, quiet=quiet, cancel=True),
+    )
+    return outcome_of(session, session.ledger.experiment(record.experiment_id) or record, full=full)
+
+
 def outcome_of(session: Session, record: ExperimentRecord, *, full: bool = False) -> Outcome:
-    """Collect what is finished, of the float64 twin too, and compare it.
+    """Collect what is finished, of the float64 twin and the replays too, and compare it.
 
     Of many seeds only one is told with its curves and arrays, unless `full`.
     """
     twin_id = record.related.get("twin")
     other = session.ledger.experiment(twin_id) if twin_id else None
+    twin_comparison = outcome_of(session, other).comparison if other else None
     runs = tuple(session.ledger.run(run_id) for run_id in record.run_ids)
     results = collect(record, app=session.app, ledger=session.ledger)
     comparison = compare(
@@ -158,10 +180,11 @@ def outcome_of(session: Session, record: ExperimentRecord, *, full: bool = False
         results,
         session.blobs.get,
         training_samples=runs[0].dataset.train.x.shape[0],
-        twin=outcome_of(session, other).comparison if other else None,
+        twin=twin_comparison,
+        traced=traced_of(session, record),
         full=full,
     )
-    return Outcome(comparison=comparison, runs=runs)
+    return Outcome(comparison=comparison, runs=runs, twin=twin_comparison)
 
 
 def finish(

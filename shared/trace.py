@@ -48,16 +48,21 @@ class Refeed(Frozen):
 
 
 class TraceRequest(Frozen):
-    """How much of a replay is laid open. The run has one seed."""
+    """How much of a replay is laid open. The run has one seed.
+
+    The first update is laid open whatever is asked: it tells how large losses and gradients begin.
+    """
 
     skip: int = Field(default=0, ge=0)
-    """Updates that are trained as ever before the first that is laid open."""
+    """Updates that are trained as ever before those that are laid open."""
     steps: int = Field(ge=1)
     """At most so many are laid open …"""
     seconds: float = Field(gt=0)
     """… and none after so many seconds."""
     keep_start: bool = False
-    """Whether the weights before the first of them are wanted whole."""
+    """Whether the run's own initial weights are wanted whole."""
+    start: dict[str, ArrayRef] | None = None
+    """Initial weights to train from instead of the run's own, such as another framework's."""
     keep: bool = False
     """Whether the tensors of the last of them are wanted whole, too."""
     refeed: Refeed | None = None
@@ -75,16 +80,17 @@ class Place(Frozen):
 class Trace(Frozen):
     """What a replay laid open. Tensors too large to be worth a transfer are not kept."""
 
-    skip: int
-    steps: int
-    """Updates laid open."""
+    steps: Many[int]
+    """Which updates were laid open, in order."""
     finished: bool
     """Whether the training ended with the last of them."""
     ended_by: str | None = None
     """Why the training could not go on, such as a loss that is no number."""
-    start_names: Many[str]
-    start: ArrayRef
-    """Fingerprints of the weights before the first: float64 (weights, NUMBERS)."""
+    given_start: bool = False
+    """Whether it trained from the request's initial weights."""
+    weight_names: Many[str]
+    starts: ArrayRef
+    """Fingerprints of its own initial weights and of those after the skip: float64 (2, weights, NUMBERS)."""
     places: Many[Place]
     """The tensors of a step."""
     table: ArrayRef
@@ -96,7 +102,7 @@ class Trace(Frozen):
     evaluations: ArrayRef | None = None
     """Fingerprints: float64 (evaluated, NUMBERS)."""
     start_weights: dict[str, ArrayRef] = Field(default_factory=dict)
-    """By name, the weights before the first update laid open; for `keep`, before the last one."""
+    """By name: the initial weights for `keep_start`, those before the last update laid open for `keep`."""
     kept: dict[str, dict[str, ArrayRef]] = Field(default_factory=dict)
     """By stage, by tensor: those of the last update laid open."""
     refed: dict[str, ArrayRef] = Field(default_factory=dict)

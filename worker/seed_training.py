@@ -100,6 +100,10 @@ class SeedTraining:
         """A copy of the weights as they are."""
         return self._trainer.weights()
 
+    def load_weights(self, weights: Weights) -> None:
+        """Go on from these weights; all else stays."""
+        self._trainer.load_weights(weights)
+
     def next_update(self) -> Block:
         """The update that comes next, as a block of its own; nothing is trained."""
         step = self._record.step

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from shared.arrays import ArrayRef
 from shared.spec import Job
 from shared.trace import Place, Refeed, Stage, Trace, TraceRequest
-from worker.adapters.base import Block, FrameworkAdapter, Observed, Weights
+from worker.adapters.base import Block, FrameworkAdapter, Observed, Observer, Weights
 from worker.failures import TrainingError, loading, typed
 from worker.fingerprints import Fingerprinter
 from worker.samples import Load, RunData
@@ -48,58 +48,88 @@ class Tracer:
         self._job, self._data, self._adapter, self._training = job, data, adapter, training
         self._load, self._store, self._tick = load, store, tick
         self._take = Fingerprinter().take
+        self._steps: list[int] = []
         self._rows: list[NDArray[np.float64]] = []
         self._rates: list[float] = []
         self._places: tuple[Place, ...] = ()
         self._evaluated: list[tuple[Place, NDArray[Any]]] = []
         self._ended_by: str | None = None
+        self._before: Weights = {}
+        self._block: Block | None = None
+        self._tensors: Tensors = {}
+        """The last update laid open: the weights before it, itself, and what it computed."""
 
     def run(self) -> Trace:
         """Replay. Raises TrainingError for whatever but a divergence, which ends the trace."""
         training, request = self._training, self._request
-        try:
-            while training.step < request.skip and not training.finished:
-                self._tick()
-                with typed(self._adapter):
-                    training.advance(most=request.skip - training.step)
-        except TrainingError as error:
-            self._diverged(error)
-        start = before = training.weights()
         with typed(self._adapter):
             observer = self._adapter.observer(self._job, input_shape=self._data.input_shape)
-        tensors: Tensors = {}
-        block: Block | None = None
+        start = training.weights()
+        if request.start is not None:
+            with loading("the initial weights of the replay"):
+                given = {name: self._load(ref) for name, ref in request.start.items()}
+            with typed(self._adapter):
+                training.load_weights(
+                    {name: array.astype(self._job.precision) for name, array in given.items()}
+                )
+        if request.skip:
+            self._lay_open(observer)
+            self._skip()
+        resumed = training.weights()
         begin = time.perf_counter()
         while self._goes_on(begin):
             self._tick()
-            before = training.weights()
-            block = training.next_update()
-            with typed(self._adapter):
-                x, y, masks = self._batch(block)
-                tensors = _tensors(block, x, y, observer.observe(before, x, y, masks=masks))
-                try:
-                    training.advance(most=1)
-                except TrainingError as error:
-                    self._diverged(error)
-                else:
-                    self._evaluate()
-                tensors["update"] = dict(training.weights())
-            self._add(tensors, float(block.learning_rates[0]))
+            self._lay_open(observer)
         refed = {}
-        if request.refeed is not None and block is not None:
+        if request.refeed is not None and self._block is not None:
             with loading("the tensors that layers are fed with again"):
-                weights, inputs = self._shared_step(request.refeed, before)
+                weights, inputs = self._shared_step(request.refeed, self._before)
             with typed(self._adapter):
-                refed = observer.refed(weights, inputs, masks=self._batch(block)[2])
-        return self._trace(start, before, tensors, refed)
+                refed = observer.refed(weights, inputs, masks=self._batch(self._block)[2])
+        return self._trace(start, resumed, refed)
+
+    def _skip(self) -> None:
+        """Train, as ever, up to the first update that is asked for."""
+        training = self._training
+        try:
+            while training.step < self._request.skip and not training.finished:
+                self._tick()
+                with typed(self._adapter):
+                    training.advance(most=self._request.skip - training.step)
+        except TrainingError as error:
+            self._diverged(error)
+
+    def _lay_open(self, observer: Observer) -> None:
+        """Observe the next update, then train it."""
+        training = self._training
+        self._before = training.weights()
+        self._block = block = training.next_update()
+        with typed(self._adapter):
+            x, y, masks = self._batch(block)
+            self._tensors = _tensors(block, x, y, observer.observe(self._before, x, y, masks=masks))
+            try:
+                training.advance(most=1)
+            except TrainingError as error:
+                self._diverged(error)
+            self._tensors["update"] = dict(training.weights())
+            if self._ended_by is None:  # after the weights were read: the end may put the best ones back
+                self._evaluate()
+        tensors = self._tensors
+        self._places = tuple(
+            Place(stage=stage, tensor=name) for stage, named in tensors.items() for name in named
+        )
+        self._rows.append(np.stack([self._take(one) for named in tensors.values() for one in named.values()]))
+        self._steps.append(block.first_step + 1)
+        self._rates.append(float(block.learning_rates[0]))
 
     def _goes_on(self, begin: float) -> bool:
         request = self._request
+        asked = sum(step > request.skip for step in self._steps)
         return (
             self._ended_by is None
             and not self._training.finished
-            and len(self._rows) < request.steps
-            and (not self._rows or time.perf_counter() - begin < request.seconds)
+            and asked < request.steps
+            and (not asked or time.perf_counter() - begin < request.seconds)
         )
 
     def _batch(self, block: Block) -> tuple[NDArray[Any], NDArray[Any], dict[str, NDArray[Any]]]:
@@ -139,13 +169,6 @@ class Tracer:
             raise error
         self._ended_by = str(error)
 
-    def _add(self, tensors: Tensors, rate: float) -> None:
-        self._places = tuple(
-            Place(stage=stage, tensor=name) for stage, named in tensors.items() for name in named
-        )
-        self._rows.append(np.stack([self._take(one) for named in tensors.values() for one in named.values()]))
-        self._rates.append(rate)
-
     def _shared_step(
         self, refeed: Refeed, own: Weights
     ) -> tuple[Weights, dict[str, list[NDArray[np.floating[Any]]]]]:
@@ -162,20 +185,20 @@ class Tracer:
         }
         return {**own, **fitting}, inputs
 
-    def _trace(self, start: Weights, before: Weights, tensors: Tensors, refed: Weights) -> Trace:
-        request = self._request
-        step = self._training.step
-        last = [(place, array) for place, array in self._evaluated if place.step == step]
+    def _trace(self, start: Weights, resumed: Weights, refed: Weights) -> Trace:
+        request, tensors = self._request, self._tensors
+        last = [(place, array) for place, array in self._evaluated if place.step == self._training.step]
         if last:
             tensors = {**tensors, "evaluation": {place.tensor: array for place, array in last}}
-        weights = before if request.keep else start if request.keep_start else {}
+        weights = self._before if request.keep else start if request.keep_start else {}
+        starts = [_stacked([self._take(array) for array in one.values()]) for one in (start, resumed)]
         return Trace(
-            skip=request.skip,
-            steps=len(self._rows),
+            steps=tuple(self._steps),
             finished=self._training.finished,
             ended_by=self._ended_by,
-            start_names=tuple(start),
-            start=self._store(_stacked([self._take(array) for array in start.values()])),
+            given_start=request.start is not None,
+            weight_names=tuple(start),
+            starts=self._store(np.stack(starts)),
             places=self._places,
             table=self._store(np.stack(self._rows) if self._rows else np.zeros((0, 0, 0))),
             learning_rates=tuple(self._rates),

@@ -28,6 +28,9 @@ def command(
     no_twin: Annotated[
         bool, typer.Option("--no-twin", help="Do not train again in float64 to tell rounding from meaning.")
     ] = False,
+    no_trace: Annotated[
+        bool, typer.Option("--no-trace", help="Do not replay step by step to find where they part.")
+    ] = False,
     queue_anyway: Annotated[
         bool, typer.Option("--queue-anyway", help="Wait where no worker serves a framework.")
     ] = False,
@@ -57,5 +60,7 @@ def command(
         outcome = flow.outcome_of(session, record, full=full)
         if not no_twin:
             outcome = flow.with_twin(session, record, outcome, quiet=as_json, full=full)
+        if not no_trace:
+            outcome = flow.with_trace(session, record, outcome, quiet=as_json, full=full)
         comparison = flow.finish(session, outcome, as_json=as_json, page=report, full=full)
     raise typer.Exit(flow.exit_status(comparison, check=check))

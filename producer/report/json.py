@@ -33,7 +33,9 @@ def to_document(comparison: Comparison, *, full: bool = False) -> dict[str, Any]
             {"path": one.path, **{name: one.values.get(name) for name in comparison.frameworks}}
             for one in comparison.setting_differences
         ],
-        "first_divergence": comparison.first_divergence,
+        "first_divergence": None
+        if comparison.first_divergence is None
+        else comparison.first_divergence.model_dump(mode="json"),
         "tolerance": comparison.tolerance.model_dump(mode="json"),
         "twin": None if comparison.twin is None else _twin(comparison.twin),
         "gaps": [_pair(one.model_dump(mode="json")) for one in comparison.gaps],

@@ -15,6 +15,7 @@ from shared.frozen import Frozen
 from shared.result import Environment, Failure, Hashes, Timings
 from shared.spec.experiment import Experiment, Framework, Job
 from shared.spec.fields import Many
+from shared.trace import Stage
 
 COMPARISON_SCHEMA_VERSION: Literal[1] = 1
 
@@ -192,6 +193,49 @@ class Equivalence(Frozen):
     """Seeds that would decide with a probability of 80 %; null beyond what an experiment may have."""
 
 
+class FirstDivergence(Frozen):
+    """Where two frameworks part first, found by replaying both and laying their steps open.
+
+    Stages and tensors are those of `shared.trace`: initial weights that differ stand under `forward` with
+    step 0, other batches and another order under `data`.
+    """
+
+    seed: int
+    step: int
+    """Updates count from 1; 0 is before the first."""
+    stage: Stage
+    tensor: str
+    """By layer path (`layers.2`), weight name (`layers.2.kernel`) or what it is (`loss`, `x`, `outputs`)."""
+    relative_difference: float | None
+    """The largest, relative to the reference's largest value there; null where they cannot be compared."""
+    reference: Framework
+    other: Framework
+    values: dict[Framework, float | None] = Field(default_factory=dict)
+    """Both values where the difference is largest; empty where they cannot be compared."""
+    index: Many[int] = ()
+    """Where in the tensor that is; of layers' outputs, x and y the first index is the sample in the batch."""
+    problem: str | None = None
+    """Why the two cannot be compared, such as other shapes."""
+    precision: str
+    """In which the replay was trained."""
+    given_start: bool = False
+    """Whether the replay gave the reference's initial weights to both, since they do not start alike."""
+    layers_fed_alike: Many[str] = ()
+    """Layers that were given the reference's weights and inputs of that step …"""
+    layers_apart: Many[str] = ()
+    """… and those of them that differ all the same, so each by itself."""
+    learning_rates: dict[Framework, float] = Field(default_factory=dict)
+    """Of that update."""
+    sentence: str
+
+
+class Traced(Frozen):
+    """What the replay told: where they part, or why that is not known."""
+
+    divergence: FirstDivergence | None = None
+    note: str | None = None
+
+
 class Comparison(Frozen):
     """The verdict over the runs of an experiment."""
 
@@ -203,8 +247,8 @@ class Comparison(Frozen):
     reasons: Many[str]
     """Plain sentences, the most important first."""
     setting_differences: Many[SettingDifference]
-    first_divergence: None = None
-    """Seed, step, stage and tensor where the frameworks part; null until they are traced."""
+    first_divergence: FirstDivergence | None = None
+    """Where the frameworks part; null where they do not, or were not traced."""
     tolerance: Tolerance
     twin: Twin | None = None
     """What decides in float32; null where it was not trained."""

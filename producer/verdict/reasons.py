@@ -12,7 +12,7 @@ from producer.resolve import SettingDifference
 from producer.verdict import numbers
 from producer.verdict.judge import Evidence, failed_on_the_job
 from producer.verdict.knowledge import Scale, effect, statement, weight_of
-from producer.verdict.models import FrameworkRuns, Gap, PairGaps, SeedGaps, Verdict
+from producer.verdict.models import FrameworkRuns, Gap, PairGaps, SeedGaps, Traced, Verdict
 from producer.verdict.twin import worst_of
 from producer.verdict.words import both, count, gap, number
 from shared.result import Failure
@@ -36,7 +36,12 @@ _FAILED = {
 
 
 def reasons(
-    verdict: Verdict, evidence: Evidence, *, jobs: Mapping[str, Job], scale: Scale
+    verdict: Verdict,
+    evidence: Evidence,
+    *,
+    jobs: Mapping[str, Job],
+    scale: Scale,
+    traced: Traced | None = None,
 ) -> tuple[str, ...]:
     """The sentences, the most important first; never empty."""
     if len(evidence.runs) < 2:
@@ -44,6 +49,7 @@ def reasons(
     told = [
         *_failures(evidence.runs),
         *_differing_settings(verdict, evidence.differences, jobs=jobs, scale=scale),
+        *_traced(traced),
         *_start(evidence, jobs),
         *_batches(evidence),
         *_epochs(evidence.seed_gaps),
@@ -60,6 +66,14 @@ def reasons(
     if verdict == "differ" and not evidence.differences and (evidence.outside or evidence.twin):
         told.extend(_undeclared(evidence))
     return tuple(told) or ("No training has finished, so there is nothing to compare.",)
+
+
+def _traced(traced: Traced | None) -> list[str]:
+    """Where they part, or why that is not known."""
+    if traced is None:
+        return []
+    found = traced.divergence.sentence if traced.divergence else traced.note
+    return [found] if found else []
 
 
 def _failures(runs: Sequence[FrameworkRuns]) -> list[str]:

@@ -86,6 +86,9 @@ def test_the_article_differs_and_the_cause_is_named(likewise):
     assert document["verdict"] == "differ"
     assert "as if the learning rate were 0.06." in document["reasons"][0]
     assert {"path": "loss.reduction", "tensorflow": "mean", "torch": "sum"} in document["setting_differences"]
+    there = document["first_divergence"]
+    assert (there["seed"], there["step"], there["stage"], there["tensor"]) == (0, 1, "loss", "loss")
+    assert there["relative_difference"] == pytest.approx(5)
     assert answer.stderr == ""
 
 

@@ -1,0 +1,206 @@
+"""The traced replay: which seed and which updates are laid open, and the runs that do it.
+
+Both frameworks first keep fingerprints of the steps where they may part. Then the reference hands over the
+whole tensors of the step where they do, and the other computes that step from them as well as from
+its own: at most two extra runs a framework.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from producer.submit import enqueue, new_id
+from producer.verdict.models import Comparison
+from shared.arrays import ArrayRef
+from shared.records import ExperimentRecord
+from shared.shapes import ShapeError, layer_shapes, model_weights
+from shared.spec import Job
+from shared.trace import Refeed, Trace, TraceRequest
+
+if TYPE_CHECKING:
+    import celery
+
+    from shared.ledger import Ledger
+    from shared.run import Run
+
+RELATIONS = ("fingerprints", "fingerprints of the others", "tensors", "tensors of the other")
+"""What the experiments of a trace are to the one that was traced, in the order they are trained."""
+
+MOST_STEPS = 2_000
+"""Updates that are laid open, at most …"""
+MOST_S = 20.0
+"""… and for how long. A step laid open costs a few milliseconds more than its training."""
+BUDGET_S = 120.0
+"""A replay that would first train for longer than this, to come near, begins at the first update instead."""
+_SHOWS = 0.01
+"""Of the tolerance: losses that differ by more show that something has parted, well before it matters."""
+
+
+def tells_more(comparison: Comparison) -> bool:
+    """Whether a replay can add to what is known: the numbers differ, and each framework trained a seed."""
+    return (
+        comparison.verdict == "differ"
+        and comparison.first_divergence is None
+        and len(comparison.runs) > 1
+        and parting_seed(comparison, None) is not None
+    )
+
+
+def parting_seed(comparison: Comparison, twin: Comparison | None) -> int | None:
+    """The first seed that parts, in the float64 twin where it was trained."""
+    for one in (twin, comparison):
+        if one is None:
+            continue
+        apart = {gaps.seed for gaps in one.seed_gaps if not gaps.within_tolerance} | _broken(one)
+        if apart:
+            return next(seed for seed in one.experiment.seed_list if seed in apart)
+    return None
+
+
+def _broken(comparison: Comparison) -> set[int]:
+    """Seeds that fail by what was asked of them in one framework, and not in another."""
+    found = set()
+    for same_seed in zip(*(run.seeds for run in comparison.runs), strict=True):
+        failures = [seed.failure.reason for seed in same_seed if seed.failure]
+        trained = any(seed.status == "succeeded" for seed in same_seed)
+        if trained and failures and set(failures) == {"diverged"}:
+            found.add(same_seed[0].seed)
+    return found
+
+
+def same_start(comparison: Comparison, seed: int) -> bool:
+    """Whether every framework started this seed from the same weights."""
+    known = [one.same_initial_weights for one in comparison.seed_gaps if one.seed == seed]
+    if known:
+        return False not in known
+    hashes = [one.hashes for run in comparison.runs for one in run.seeds if one.seed == seed]
+    return len({one.initial_weights for one in hashes if one is not None}) <= 1
+
+
+def traced_job(job: Job, jobs: Mapping[str, Job]) -> Job:
+    """A job as it is replayed: in float64 where all are declared in float32, so that rounding is out."""
+    if {one.precision for one in jobs.values()} == {"float32"}:
+        return job.model_copy(update={"precision": "float64"})
+    return job
+
+
+def updates_to_skip(comparison: Comparison, runs: Sequence[Run], seed: int) -> int:
+    """How many updates may be trained as ever: those before the epoch whose losses show that they parted.
+
+    One epoch earlier, since what an update changes shows in the loss of the next. `comparison` is the twin's
+    where there is one.
+    """
+    losses = [one.losses for run in comparison.runs for one in run.seeds if one.seed == seed]
+    each = {steps_per_epoch(run) for run in runs}
+    if len(losses) < len(comparison.runs) or len(each) > 1 or not same_start(comparison, seed):
+        return 0
+    epochs = min(len(one) for one in losses)
+    if not epochs:
+        return 0
+    table = np.array([one[:epochs] for one in losses])
+    scale = abs(table[0, 0]) or float(np.max(np.abs(table))) or 1.0
+    apart = np.max(np.abs(table - table[0]), axis=0) > _SHOWS * comparison.tolerance.relative * scale
+    first = int(np.argmax(apart)) if apart.any() else epochs
+    skip = max(0, first - 1) * each.pop()
+    trained_s = max((run.total_train_s or 0.0) / max(1, len(run.seeds)) for run in comparison.runs)
+    return skip if trained_s * first / epochs <= BUDGET_S else 0
+
+
+def steps_per_epoch(run: Run) -> int:
+    """Updates of one epoch."""
+    samples: int = run.dataset.train.x.shape[0]
+    batch = run.job.training.batch_size or samples
+    return max(1, samples // batch if run.job.training.drop_last else -(-samples // batch))
+
+
+def fits(weights: Mapping[str, ArrayRef], run: Run) -> bool:
+    """Whether another framework's weights are those of this run's model, by name and shape."""
+    try:
+        own = model_weights(run.job.model, run.dataset.train.x.shape[1:])
+    except ShapeError:
+        return False
+    return {place.name: place.tensor.shape for place in own} == {
+        name: ref.shape for name, ref in weights.items()
+    }
+
+
+def refeed(reference: Trace, runs: tuple[Run, Run]) -> Refeed:
+    """The reference's step for the other to compute: layers of one path, inputs and shapes of all kinds."""
+    mine, theirs = (run.job.model for run in runs)
+    tensors = [_weight_shapes(run) for run in runs]
+    shapes = [layer_shapes(run.job.model, run.dataset.train.x.shape[1:]) for run in runs]
+    there = {theirs.layer_path(index): index for index in range(len(theirs.layers))}
+    outputs = reference.kept.get("forward", {})
+    values: list[ArrayRef | None] = [reference.kept.get("data", {}).get("x")]
+    values += [outputs.get(mine.layer_path(index)) for index in range(len(mine.layers))]
+    inputs = {}
+    for index in range(len(mine.layers)):
+        path = mine.layer_path(index)
+        at = there.get(path)
+        if at is None or mine.sources(index) != theirs.sources(at) or shapes[0][index] != shapes[1][at]:
+            continue
+        if tensors[0].get(index) != tensors[1].get(at):
+            continue
+        fed = tuple(ref for place in mine.sources(index) if (ref := values[place]) is not None)
+        if len(fed) == len(mine.sources(index)):
+            inputs[path] = fed
+    return Refeed(weights=reference.start_weights, inputs=inputs)
+
+
+def _weight_shapes(run: Run) -> dict[int, list[tuple[str, tuple[int, ...]]]]:
+    """The weights of each layer, by its index."""
+    found: dict[int, list[tuple[str, tuple[int, ...]]]] = {}
+    for place in model_weights(run.job.model, run.dataset.train.x.shape[1:]):
+        found.setdefault(place.layer, []).append((place.tensor.name, place.tensor.shape))
+    return found
+
+
+def submit_replays(  # noqa: PLR0913 - a submission
+    relation: str,
+    record: ExperimentRecord,
+    requests: Mapping[str, TraceRequest],
+    *,
+    runs: Sequence[Run],
+    seed: int,
+    ledger: Ledger,
+    app: celery.Celery,
+) -> ExperimentRecord:
+    """Put a replay on the queue for each framework in `requests`, on the data that is stored already.
+
+    A framework may have several runs, with some of the seeds each.
+    """
+    places = dict(zip([run.run_id for run in runs], ledger.records(record.run_ids), strict=True))
+    jobs = {run.framework: run.job for run in runs}
+    experiment_id = new_id()
+    replays = [
+        run.model_copy(
+            update={
+                "run_id": new_id(),
+                "experiment_id": experiment_id,
+                "job": traced_job(run.job, jobs),
+                "seeds": (seed,),
+                "trace": requests[run.framework],
+            }
+        )
+        for run in runs
+        if run.framework in requests and seed in run.seeds
+    ]
+    experiment = record.experiment.model_copy(
+        update={
+            "frameworks": tuple(run.framework for run in replays),
+            "seeds": (seed,),
+            "overrides": {name: one for name, one in record.experiment.overrides.items() if name in requests},
+        }
+    )
+    replayed = ExperimentRecord(
+        experiment_id=experiment_id,
+        submitted_s=ledger.now(),
+        experiment=experiment,
+        run_ids=tuple(run.run_id for run in replays),
+    )
+    queues = [places[run.run_id].queue for run in runs if run.framework in requests and seed in run.seeds]
+    enqueue(replayed, replays, queues, ledger=ledger, app=app, belongs_to=(relation, record.experiment_id))
+    return replayed

@@ -1,0 +1,161 @@
+"""The steps of a traced replay: submit, follow, read what was told.
+
+`producer.trace` says what is replayed, `producer.verdict.divergence` what it means.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from producer import trace
+from producer.collect import collect
+from producer.verdict.divergence import Replays, traced
+from producer.verdict.first_divergence import STAGES, Parting, first_parting
+from producer.verdict.models import Comparison, Traced
+from producer.verdict.tolerance import tolerance_for
+from shared.trace import Trace, TraceRequest
+
+if TYPE_CHECKING:
+    from producer.session import Session
+    from shared.arrays import ArrayRef
+    from shared.records import ExperimentRecord
+    from shared.run import Run
+
+Follow = Callable[["ExperimentRecord"], None]
+"""Shows an experiment's progress until it is done."""
+
+
+@dataclass(kw_only=True)
+class _Told:
+    """What the replays of an experiment told so far, by framework."""
+
+    steps: dict[str, Trace] = field(default_factory=dict)
+    kept: dict[str, Trace] = field(default_factory=dict)
+    runs: dict[str, Run] = field(default_factory=dict)
+    """The replays themselves."""
+
+
+def replay(  # noqa: PLR0913 - all that it goes by, once
+    session: Session,
+    record: ExperimentRecord,
+    runs: Sequence[Run],
+    *,
+    comparison: Comparison,
+    twin: Comparison | None,
+    follow: Follow,
+) -> None:
+    """Find where the frameworks part by replaying the first seed that does; the ledger keeps what is told.
+
+    Ends early, and in silence, where a replay fails: the comparison stands without it.
+    """
+    seed = trace.parting_seed(comparison, twin)
+    if seed is None:
+        return
+    told = _Told()
+
+    def submit(relation: str, requests: Mapping[str, TraceRequest]) -> None:
+        submitted = trace.submit_replays(
+            relation,
+            record,
+            requests,
+            runs=runs,
+            seed=seed,
+            ledger=session.ledger,
+            app=session.app,
+        )
+        follow(submitted)
+        _read(session, submitted, told)
+
+    reference, *others = record.experiment.frameworks
+    skip = trace.updates_to_skip(twin or comparison, runs, seed)
+    asked = TraceRequest(skip=skip, steps=trace.MOST_STEPS, seconds=trace.MOST_S)
+    start: dict[str, ArrayRef] | None = None
+    if trace.same_start(comparison, seed):
+        submit(trace.RELATIONS[0], dict.fromkeys(record.experiment.frameworks, asked))
+    else:
+        asked = asked.model_copy(update={"keep_start": True})
+        submit(trace.RELATIONS[0], {reference: asked})
+        if reference not in told.steps:
+            return
+        weights = told.steps[reference].start_weights
+        start = weights if all(trace.fits(weights, run) for run in runs) else None
+        submit(trace.RELATIONS[1], dict.fromkeys(others, asked.model_copy(update={"start": start})))
+    found = _earliest(session, told, reference)
+    if found is None:
+        return
+    other, parting = found
+    if parting.problem is not None and parting.step > 0:  # whole tensors would say no more
+        return
+    step = TraceRequest(skip=max(0, parting.step - 1), steps=1, seconds=trace.MOST_S, keep=True)
+    submit(trace.RELATIONS[2], {reference: step})
+    if reference not in told.kept:
+        return
+    fed = trace.refeed(told.kept[reference], (told.runs[reference], told.runs[other]))
+    submit(trace.RELATIONS[3], {other: step.model_copy(update={"refeed": fed, "start": start})})
+
+
+def traced_of(session: Session, record: ExperimentRecord) -> Traced | None:
+    """What the replays of an experiment tell; None where there were none, or one of them failed."""
+    told = _Told()
+    for relation in trace.RELATIONS:
+        related = record.related.get(relation)
+        replayed = session.ledger.experiment(related) if related else None
+        if replayed is not None:
+            _read(session, replayed, told)
+    reference = record.experiment.frameworks[0]
+    if reference not in told.steps or len(told.steps) < 2:
+        return None
+    found = _earliest(session, told, reference)
+    others = [name for name in told.steps if name != reference]
+    other = found[0] if found else others[0]
+    jobs = {name: run.job for name, run in told.runs.items()}
+    replays = Replays(
+        seed=told.runs[reference].seeds[0],
+        reference=reference,
+        other=other,
+        steps=told.steps,
+        kept=told.kept,
+        precision=told.runs[reference].job.precision,
+    )
+    return traced(
+        replays,
+        jobs=jobs,
+        arrays=session.blobs.get,
+        tolerance=_tolerance(told),
+        alike=tolerance_for({job.precision for job in jobs.values()}).relative,
+    )
+
+
+def _read(session: Session, replayed: ExperimentRecord, told: _Told) -> None:
+    """Add an experiment's traces to what was told."""
+    for result in collect(replayed, app=session.app, ledger=session.ledger):
+        run = session.ledger.run(result.run_id)
+        if result.trace is None or run.trace is None:
+            continue
+        (told.kept if run.trace.keep else told.steps)[run.framework] = result.trace
+        told.runs.setdefault(run.framework, run)
+
+
+def _earliest(session: Session, told: _Told, reference: str) -> tuple[str, Parting] | None:
+    """The framework that parts first from the reference, and where."""
+    found = []
+    for other, steps in told.steps.items():
+        if other != reference:
+            parting = first_parting(
+                told.steps[reference],
+                steps,
+                names=(reference, other),
+                arrays=session.blobs.get,
+                tolerance=_tolerance(told),
+            )
+            if parting is not None:
+                found.append((other, parting))
+    return min(found, key=lambda one: (one[1].step, STAGES.index(one[1].stage)), default=None)
+
+
+def _tolerance(told: _Told) -> float:
+    """That of float64: a replay in float32 is one that was declared in another precision than the other."""
+    precisions = {run.job.precision for run in told.runs.values()}
+    return tolerance_for(["float64"] if len(precisions) > 1 else precisions).relative

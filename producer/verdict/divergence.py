@@ -1,0 +1,225 @@
+"""From two replays to the first divergence, with both values and in words. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from producer.verdict.first_divergence import Parting, first_parting, largest_gap, layers_apart
+from producer.verdict.gaps import Load
+from producer.verdict.models import FirstDivergence, Traced
+from producer.verdict.words import both, count, gap, number
+from shared.arrays import ArrayRef
+from shared.spec import Job
+from shared.spec.experiment import Precision
+from shared.trace import Trace
+
+
+@dataclass(frozen=True, kw_only=True)
+class Replays:
+    """One seed replayed in two frameworks, and the step where they part once more with whole tensors."""
+
+    seed: int
+    reference: str
+    other: str
+    steps: Mapping[str, Trace]
+    """By framework: fingerprints."""
+    kept: Mapping[str, Trace]
+    """By framework: whole tensors; empty where they were not taken."""
+    precision: Precision
+
+
+def traced(
+    replays: Replays, *, jobs: Mapping[str, Job], arrays: Load, tolerance: float, alike: float
+) -> Traced:
+    """What the replays tell. `jobs` gives layers their kinds; layers fed alike agree within `alike`."""
+    names = replays.reference, replays.other
+    traces = replays.steps[names[0]], replays.steps[names[1]]
+    parting = first_parting(*traces, names=names, arrays=arrays, tolerance=tolerance)
+    if parting is None:
+        return Traced(note=_found_nothing(traces))
+    found = _measured(replays, parting, arrays=arrays, alike=alike)
+    sentence = _sentence(found, jobs=jobs)
+    return Traced(divergence=found.model_copy(update={"sentence": sentence}))
+
+
+def _measured(replays: Replays, parting: Parting, *, arrays: Load, alike: float) -> FirstDivergence:
+    names = replays.reference, replays.other
+    refs = {name: _tensor(replays, name, parting) for name in names}
+    divergence = FirstDivergence(
+        seed=replays.seed,
+        step=parting.step,
+        stage=parting.stage,
+        tensor=parting.tensor,
+        relative_difference=None,
+        reference=names[0],
+        other=names[1],
+        problem=parting.problem,
+        precision=replays.precision,
+        given_start=replays.steps[names[1]].given_start,
+        learning_rates=_learning_rates(replays, parting),
+        sentence="",
+    )
+    changes: dict[str, object] = {}
+    a, b = refs.get(names[0]), refs.get(names[1])
+    if a is not None and b is not None:
+        if a.shape != b.shape:
+            changes["problem"] = f"its shape is {_shape(a)} in {names[0]} and {_shape(b)} in {names[1]}"
+        elif all(a.shape):
+            largest = largest_gap(arrays(a), arrays(b))
+            changes |= {
+                "relative_difference": largest.relative,
+                "index": largest.index,
+                "values": dict(zip(names, largest.values, strict=True)),
+            }
+    other = replays.kept.get(names[1])
+    if other is not None and names[0] in replays.kept:
+        outputs = replays.kept[names[0]].kept.get("forward", {})
+        changes["layers_fed_alike"] = tuple(other.refed)
+        changes["layers_apart"] = tuple(layers_apart(outputs, other.refed, arrays=arrays, tolerance=alike))
+    return divergence.model_copy(update=changes)
+
+
+def _tensor(replays: Replays, name: str, parting: Parting) -> ArrayRef | None:
+    if parting.step == 0:
+        return replays.steps[name].start_weights.get(parting.tensor)
+    if name not in replays.kept:
+        return None
+    return replays.kept[name].kept.get(parting.stage, {}).get(parting.tensor)
+
+
+def _learning_rates(replays: Replays, parting: Parting) -> dict[str, float]:
+    return {
+        name: trace.learning_rates[trace.steps.index(parting.step)]
+        for name, trace in replays.steps.items()
+        if parting.step in trace.steps
+    }
+
+
+def _found_nothing(traces: tuple[Trace, Trace]) -> str:
+    laid_open = f"A replay that laid {count(len(traces[0].steps), 'update')} open"
+    if all(trace.finished for trace in traces):
+        return f"{laid_open}, to the end of the training, found no tensor that differs."
+    return (
+        f"{laid_open}, the last of them update {traces[0].steps[-1]:,}, found no tensor that differs: "
+        "they part later than it went."
+    )
+
+
+def _sentence(found: FirstDivergence, *, jobs: Mapping[str, Job]) -> str:
+    what = _what(found, jobs)
+    told = f"{_where(found)}{_equal_so_far(found)}{what}{_values(found)}.{_rates(found)}{_alone(found)}"
+    if found.given_start and found.step:
+        told += f" They do not start alike, so both were given {found.reference}'s initial weights for this."
+    elif found.given_start:
+        told += " That is all: from the same weights they train alike."
+    return told
+
+
+def _where(found: FirstDivergence) -> str:
+    if found.step == 0:
+        return f"They part before the first update (seed {found.seed}): "
+    after = {
+        "data": "in the data",
+        "forward": "in the forward pass",
+        "loss": "in the loss",
+        "backward": "in the backward pass",
+        "update": "in the update",
+        "evaluation": "after it, in inference mode",
+    }[found.stage]
+    return f"They first part at update {found.step:,} (seed {found.seed}), {after}: "
+
+
+def _equal_so_far(found: FirstDivergence) -> str:
+    return {
+        "data": "",
+        "forward": "" if found.step == 0 else "the batch is the same, ",
+        "loss": "the model's outputs are equal, ",
+        "backward": "outputs and loss are equal, ",
+        "update": "outputs, loss and gradients are equal, ",
+        "evaluation": "the training is equal, ",
+    }[found.stage]
+
+
+def _what(found: FirstDivergence, jobs: Mapping[str, Job]) -> str:
+    kinds = dict.fromkeys(_kind(job, found.tensor) for job in jobs.values())
+    named = {
+        "data": {"indices": "the batch's samples", "x": "the inputs x", "y": "the targets y"}.get(
+            found.tensor
+        ),
+        "forward": f"the output of {found.tensor} ({' or '.join(kind for kind in kinds if kind)})",
+        "loss": "the loss",
+        "backward": f"the gradient of {found.tensor}",
+    }
+    if found.step == 0:
+        return f"the initial {found.tensor}"
+    return named.get(found.stage) or found.tensor.replace("_", " ")
+
+
+def _kind(job: Job, path: str) -> str | None:
+    for index, layer in enumerate(job.model.layers):
+        if job.model.layer_path(index) == path:
+            return layer.type
+    return None
+
+
+def _values(found: FirstDivergence) -> str:
+    if found.problem:
+        return f" cannot be compared: {found.problem}"
+    if not found.values:
+        return " differs"
+    verb = "are" if found.stage == "data" or found.tensor in ("outputs", "predictions") else "is"
+    if found.stage == "update":
+        verb = "becomes"
+    digits = _digits(list(found.values.values()))
+    values = both([f"{_told(value, digits)} in {name}" for name, value in found.values.items()])
+    place = f", {_place(found)}" if found.index and found.tensor != "loss" else ""
+    difference = found.relative_difference
+    size = f" (relative difference {gap(difference)})" if found.tensor != "indices" else ""
+    return f" {verb} {values}{place}{size}"
+
+
+def _place(found: FirstDivergence) -> str:
+    """`at [2, 7]`, or the sample where the first axis counts samples."""
+    if (found.stage in ("data", "forward") and found.step > 0) or found.tensor in ("outputs", "predictions"):
+        row, *rest = (place + 1 for place in found.index)
+        return f"in row {row}" + (f", column {rest[0]}" if len(rest) == 1 else f" at {rest}" if rest else "")
+    return f"at {list(found.index)}"
+
+
+def _digits(values: list[float | None]) -> int:
+    """As many significant digits as tell the values apart, and three more."""
+    for digits in range(3, 15):
+        if len({_told(value, digits) for value in values}) > 1:
+            return min(digits + 2, 17)
+    return 17
+
+
+def _told(value: float | None, digits: int) -> str:
+    return "no number" if value is None else f"{value:.{digits}g}"
+
+
+def _rates(found: FirstDivergence) -> str:
+    if found.stage != "update" or len(set(found.learning_rates.values())) < 2:
+        return ""
+    rates = [f"{number(rate)} in {name}" for name, rate in found.learning_rates.items()]
+    return f" The learning rate of this update is {both(rates)}."
+
+
+def _alone(found: FirstDivergence) -> str:
+    """What the layers do that are fed alike."""
+    if not found.layers_fed_alike:
+        return ""
+    others = [path for path in found.layers_apart if path != found.tensor]
+    if others:
+        too = "too" if found.tensor in found.layers_apart else "all the same"
+        verb = "differs" if len(others) == 1 else "differ"
+        return f" Fed with the same weights and inputs, {both(others)} {verb}, {too}."
+    if found.stage in ("forward", "data"):
+        others_than = "every other layer" if found.tensor in found.layers_apart else "every layer"
+        return f" Fed with the same weights and inputs, {others_than} gives the same."
+    return ""
+
+
+def _shape(ref: ArrayRef) -> str:
+    return "×".join(map(str, ref.shape)) or "scalar"

@@ -1,0 +1,222 @@
+"""Where two traced replays part: the first step, stage and tensor. Pure.
+
+`first_parting` reads fingerprints alone: two tensors part where their fingerprints lie further apart than
+the tolerance, relative to the reference's largest value. Losses and gradients shrink as training goes on
+while their rounding does not, so theirs is the largest value since the first update. An update is small
+beside its weight: it parts, too, where the two changes differ by CHANGE of their size, above what rounding
+can do to the weight.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from producer.verdict.gaps import Load
+from shared.trace import LARGEST, PROJECTIONS, SIZE, Place, Stage, Trace
+
+CHANGE = 1e-6
+"""Of a change's size; two changes that only rounding tells apart lie nearer …"""
+ROUNDING = 1e-11
+"""… or apart by no more than this of the weight: float64 rounds at 1e-16 of it, a thousand steps at 1e-13."""
+
+STAGES: tuple[Stage, ...] = ("data", "forward", "loss", "backward", "update", "evaluation")
+_SHRINKING = ("loss", "backward")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parting:
+    """The first tensor in which two replays differ. Step 0 is before the first update."""
+
+    step: int
+    stage: Stage
+    tensor: str
+    problem: str | None = None
+    """Why the two cannot be held against each other, where they cannot."""
+
+
+Row = NDArray[np.float64]
+Rows = dict[tuple[Stage, str], Row]
+
+
+def first_parting(
+    reference: Trace, other: Trace, *, names: tuple[str, str], arrays: Load, tolerance: float
+) -> Parting | None:
+    """The first difference of two replays of one seed; None where there is none in what was laid open.
+
+    Where the other was given the reference's initial weights, what they compute is looked at first, and the
+    difference of their own initial weights only where that is all.
+    """
+    one, two = _Told(reference, arrays), _Told(other, arrays)
+    found = _first(one.starts[0], two.starts[0], names, tolerance=tolerance)
+    start = Parting(step=0, stage="forward", tensor=found[0][1], problem=found[1]) if found else None
+    if start is not None and not other.given_start:
+        return start
+    weights = one.starts[0], (one if other.given_start else two).starts[0]
+    largest: dict[tuple[Stage, str], float] = {}
+    for place, step in enumerate(_common(reference.steps, other.steps)):
+        if place and step > reference.steps[place - 1] + 1:  # updates were skipped
+            weights = one.starts[1], two.starts[1]
+            if found := _first(*weights, names, tolerance=tolerance):
+                return Parting(step=step - 1, stage="update", tensor=found[0][1], problem=found[1])
+        mine, theirs = one.rows[place], two.rows[place]
+        for key, row in mine.items():
+            largest[key] = max(largest.get(key, 0.0), float(row[LARGEST]))
+        scales = {key: value for key, value in largest.items() if key[0] in _SHRINKING}
+        if found := _first(mine, theirs, names, tolerance=tolerance, scales=scales, before=weights):
+            return Parting(step=step, stage=found[0][0], tensor=found[0][1], problem=found[1])
+        measured = _shared(one.evaluated(step), two.evaluated(step))
+        if found := _first(*measured, names, tolerance=tolerance):
+            return Parting(step=step, stage="evaluation", tensor=found[0][1], problem=found[1])
+        weights = _weights(mine), _weights(theirs)
+    return _unequal_length(reference, other, names) or start
+
+
+class _Told:
+    """A trace's fingerprints by stage and tensor."""
+
+    def __init__(self, trace: Trace, arrays: Load) -> None:
+        self._trace = trace
+        keys = [_key(place) for place in trace.places]
+        self.rows: list[Rows] = [dict(zip(keys, row, strict=True)) for row in arrays(trace.table)]
+        names: list[tuple[Stage, str]] = [("update", name) for name in trace.weight_names]
+        self.starts: list[Rows] = [dict(zip(names, rows, strict=True)) for rows in arrays(trace.starts)]
+        self._evaluations = arrays(trace.evaluations) if trace.evaluations else np.zeros((0, 0))
+
+    def evaluated(self, step: int) -> Rows:
+        """What was taken in inference mode after an update."""
+        return {
+            _key(place): row
+            for place, row in zip(self._trace.evaluated, self._evaluations, strict=True)
+            if place.step == step
+        }
+
+
+def _key(place: Place) -> tuple[Stage, str]:
+    return place.stage, place.tensor
+
+
+def _common(one: Sequence[int], two: Sequence[int]) -> Iterator[int]:
+    """The steps both laid open, as far as they are the same."""
+    for mine, theirs in zip(one, two, strict=False):
+        if mine != theirs:
+            return
+        yield mine
+
+
+def _shared(one: Rows, two: Rows) -> tuple[Rows, Rows]:
+    """What both were measured by: a metric that only one declares says nothing."""
+    return {key: one[key] for key in one if key in two}, {key: two[key] for key in two if key in one}
+
+
+def _weights(rows: Rows) -> Rows:
+    return {key: row for key, row in rows.items() if key[0] == "update"}
+
+
+def _first(  # noqa: PLR0913 - two sides, and what they are measured by
+    mine: Rows,
+    theirs: Rows,
+    names: tuple[str, str],
+    *,
+    tolerance: float,
+    scales: Mapping[tuple[Stage, str], float] | None = None,
+    before: tuple[Rows, Rows] = ({}, {}),
+) -> tuple[tuple[Stage, str], str | None] | None:
+    """The first tensor that differs and why it cannot be compared, if so; stage by stage, in order."""
+    for stage in STAGES:
+        keys = dict.fromkeys(key for rows in (mine, theirs) for key in rows if key[0] == stage)
+        for key in keys:
+            if key not in mine or key not in theirs:
+                return key, f"only {names[0] if key in mine else names[1]} has it"
+            a, b = mine[key], theirs[key]
+            if a[SIZE] != b[SIZE]:
+                return key, f"they are {a[SIZE]:,.0f} in {names[0]} and {b[SIZE]:,.0f} in {names[1]}"
+            if _apart(a, b, tolerance=tolerance, scale=(scales or {}).get(key, 0.0)):
+                return key, None
+            if (
+                key in before[0]
+                and key in before[1]
+                and _changed_apart((before[0][key], before[1][key]), (a, b))
+            ):
+                return key, None
+    return None
+
+
+def _apart(a: Row, b: Row, *, tolerance: float, scale: float) -> bool:
+    if np.array_equal(a, b, equal_nan=True):
+        return False
+    if not (np.isfinite(a).all() and np.isfinite(b).all()):
+        return True
+    return bool(_distance(a, b) > tolerance * (max(a[LARGEST], scale) or b[LARGEST]))
+
+
+def _changed_apart(before: tuple[Row, Row], after: tuple[Row, Row]) -> bool:
+    """Whether a weight's two changes differ, although beside the weight it is little."""
+    changes = [_sums(now) - _sums(then) for then, now in zip(before, after, strict=True)]
+    distance = float(np.max(np.abs(changes[0] - changes[1])))
+    size = float(np.max(np.abs(changes[0]))) or float(np.max(np.abs(changes[1])))
+    return bool(distance > CHANGE * size and distance > ROUNDING * after[0][LARGEST])
+
+
+def _distance(a: Row, b: Row) -> float:
+    return float(np.max(np.abs(_sums(a) - _sums(b))))
+
+
+def _sums(row: Row) -> Row:
+    sums: Row = row[:PROJECTIONS]
+    return sums
+
+
+def _unequal_length(reference: Trace, other: Trace, names: tuple[str, str]) -> Parting | None:
+    """One training ended where the other goes on."""
+    if not reference.steps or not other.steps:
+        return None
+    for mine, theirs, name in ((reference, other, names[0]), (other, reference, names[1])):
+        last = mine.steps[-1]
+        goes_on = theirs.steps[-1] > last or not (theirs.finished or theirs.ended_by)
+        if (mine.finished or mine.ended_by) and theirs.steps[-1] >= last and goes_on:
+            why = mine.ended_by or f"{name} has finished, and the other trains on"
+            return Parting(step=last + 1, stage="data", tensor="indices", problem=why)
+    return None
+
+
+def layers_apart(
+    reference: Mapping[str, Any], refed: Mapping[str, Any], *, arrays: Load, tolerance: float
+) -> list[str]:
+    """The layers that differ by themselves: their outputs for the same weights and inputs lie apart."""
+    found = []
+    for path, ref in refed.items():
+        if path in reference:
+            a, b = arrays(reference[path]), arrays(ref)
+            if a.shape != b.shape or largest_gap(a, b).relative > tolerance:
+                found.append(path)
+    return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class Largest:
+    """Where two tensors of one shape lie furthest apart."""
+
+    relative: float
+    index: tuple[int, ...]
+    values: tuple[float, float]
+
+
+def largest_gap(a: NDArray[Any], b: NDArray[Any]) -> Largest:
+    """The largest |a − b|, relative to the largest |a| (|b| where a is zero). The arrays are not empty."""
+    a, b = a.astype(np.float64), b.astype(np.float64)
+    with np.errstate(all="ignore"):
+        apart = np.where(a == b, 0.0, np.abs(a - b))
+    apart = np.nan_to_num(apart, nan=np.inf)
+    index = tuple(int(place) for place in np.unravel_index(int(np.argmax(apart)), apart.shape))
+    scale = _finite_largest(a) or _finite_largest(b)
+    relative = float(apart[index]) / scale if scale else float(apart[index] > 0)
+    return Largest(relative=relative, index=index, values=(float(a[index]), float(b[index])))
+
+
+def _finite_largest(array: NDArray[Any]) -> float:
+    return float(np.max(np.abs(array[np.isfinite(array)]), initial=0.0))

@@ -1,0 +1,280 @@
+"""The first step, stage and tensor in which two replays part: planted differences, rounding, odd shapes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from producer.verdict.divergence import Replays, traced
+from producer.verdict.first_divergence import first_parting, largest_gap
+from producer.verdict.tolerance import tolerance_for
+from shared.arrays import decode_array, encode_array
+from shared.spec import Job
+from shared.trace import PROJECTIONS, Place, Trace
+
+NAMES = ("tensorflow", "torch")
+TOLERANCE = tolerance_for(["float64"]).relative
+FACTORS = np.random.default_rng(0).uniform(-1, 1, (PROJECTIONS, 64))
+STORED: dict[str, bytes] = {}
+JOB = Job.model_validate(
+    {
+        "data": {"type": "inline", "x": [0.0], "y": [0.0]},
+        "model": {"layers": [{"type": "dense", "units": 2}, {"type": "activation", "activation": "relu"}]},
+        "loss": "mse",
+        "optimizer": {"type": "sgd", "learning_rate": 0.1},
+        "training": {"epochs": 1},
+    }
+)
+
+
+def store(array):
+    ref, data = encode_array(np.asarray(array, dtype=np.float64))
+    STORED[ref.sha256] = data
+    return ref
+
+
+def load(ref):
+    return decode_array(ref, STORED[ref.sha256])
+
+
+def fingerprint(array):
+    flat = np.asarray(array, dtype=np.float64).reshape(-1)
+    return np.concatenate([FACTORS[:, : flat.size] @ flat, [np.max(np.abs(flat), initial=0.0), flat.size]])
+
+
+class Training:
+    """Plain descent on a line as one framework would trace it; `change` alters a tensor of a step."""
+
+    def __init__(self, change=None, *, steps=6, rate=0.1, start=(1.0, -2.0), finished=False):
+        self.kept, self.rates = [], []
+        weights = np.array(start)
+        self.first = weights
+        x = np.random.default_rng(1).normal(size=(4, 2))
+        for step in range(1, steps + 1):
+            outputs = x @ weights
+            gradient = 2 * x.T @ outputs / 4
+            tensors = {
+                ("data", "x"): x,
+                ("forward", "layers.0"): outputs,
+                ("forward", "layers.1"): np.maximum(outputs, 0),
+                ("loss", "loss"): np.array([np.mean(outputs**2)]),
+                ("backward", "layers.0.kernel"): gradient,
+            }
+            weights = weights - rate * gradient
+            tensors["update", "layers.0.kernel"] = weights
+            for key, by in (change or {}).get(step, {}).items():
+                tensors[key] = by(tensors[key])
+            weights = tensors["update", "layers.0.kernel"]
+            self.kept.append(tensors)
+            self.rates.append(rate)
+        self.finished = finished
+
+    def trace(self, *, skip=0, keep=None, start_of=None, **more):
+        shown = [step for step in range(1, len(self.kept) + 1) if step == 1 or step > skip]
+        rows = [[fingerprint(one) for one in self.kept[step - 1].values()] for step in shown]
+        resumed = self.kept[skip - 1]["update", "layers.0.kernel"] if skip else self.first
+        whole = {}
+        for (stage, name), array in (self.kept[keep - 1] if keep else {}).items():
+            whole.setdefault(stage, {})[name] = store(array)
+        return Trace(
+            steps=tuple(shown),
+            finished=self.finished,
+            weight_names=("layers.0.kernel",),
+            starts=store([[fingerprint(self.first)], [fingerprint(resumed)]]),
+            given_start=start_of is not None,
+            places=tuple(Place(stage=stage, tensor=name) for stage, name in self.kept[0]),
+            table=store(rows),
+            learning_rates=tuple(self.rates[step - 1] for step in shown),
+            start_weights={"layers.0.kernel": store(self.first)},
+            kept=whole,
+            **more,
+        )
+
+
+def parting(one, two, **more):
+    found = first_parting(one.trace(**more), two.trace(**more), names=NAMES, arrays=load, tolerance=TOLERANCE)
+    return found and (found.step, found.stage, found.tensor)
+
+
+def planted(step, stage, tensor, by):
+    return Training({step: {(stage, tensor): by}})
+
+
+def off(amount):
+    return lambda array: array + amount
+
+
+@pytest.mark.parametrize("step", [1, 4])
+@pytest.mark.parametrize(
+    ("stage", "tensor"),
+    [
+        ("data", "x"),
+        ("forward", "layers.0"),
+        ("forward", "layers.1"),
+        ("loss", "loss"),
+        ("backward", "layers.0.kernel"),
+        ("update", "layers.0.kernel"),
+    ],
+)
+def test_a_planted_difference_is_named_by_step_stage_and_tensor(step, stage, tensor):
+    assert parting(Training(), planted(step, stage, tensor, off(1e-6))) == (step, stage, tensor)
+    assert parting(planted(step, stage, tensor, off(1e-6)), Training()) == (step, stage, tensor)
+
+
+def test_rounding_is_no_difference_and_the_same_numbers_are_none():
+    assert parting(Training(), Training()) is None
+    noise = {
+        step: {key: lambda array: array * (1 + 4e-16) for key in Training().kept[0]} for step in range(1, 7)
+    }
+    assert parting(Training(), Training(noise)) is None
+
+
+def test_the_rounding_of_a_loss_that_vanishes_is_no_difference():
+    """Near the end a loss of 1e-30 differs in every digit; it began at 1."""
+    shrinking = {6: {("loss", "loss"): lambda _: np.array([1e-30])}}
+    other = {6: {("loss", "loss"): lambda _: np.array([3e-30])}}
+    assert parting(Training(shrinking), Training(other)) is None
+    assert parting(Training(shrinking), Training(other), skip=4) is None
+    # twin: judged by its own size it would be one
+    assert parting(Training({1: shrinking[6]}), Training({1: other[6]})) == (1, "loss", "loss")
+
+
+def test_an_update_that_is_small_beside_its_weight_is_judged_by_its_own_size():
+    """As of a learning rate of 1e-7: the change differs in the sixth digit, the weight in the thirteenth."""
+    start = (1.0, -2.0)
+    one, two = (Training(rate=rate, start=start, steps=1) for rate in (1e-5, 1.00001e-5))
+    gap = largest_gap(one.kept[0]["update", "layers.0.kernel"], two.kept[0]["update", "layers.0.kernel"])
+    assert gap.relative < TOLERANCE
+    assert parting(one, two) == (1, "update", "layers.0.kernel")
+
+
+def test_other_initial_weights_stand_before_the_first_update():
+    assert parting(Training(), Training(start=(1.0, -2.5))) == (0, "forward", "layers.0.kernel")
+
+
+def test_where_the_start_was_given_the_computing_is_looked_at_first():
+    def found(change):
+        other = Training(change).trace(start_of="the reference")
+        own = store([[fingerprint([5.0, 5.0])], [fingerprint([1.0, -2.0])]])
+        other = other.model_copy(update={"starts": own})
+        return first_parting(Training().trace(), other, names=NAMES, arrays=load, tolerance=TOLERANCE)
+
+    assert (found(None).step, found(None).stage) == (0, "forward")
+    assert found({2: {("loss", "loss"): off(1.0)}}).step == 2
+
+
+def test_a_difference_before_the_steps_laid_open_is_said_to_be_before():
+    late = planted(3, "update", "layers.0.kernel", off(1e-3))
+    assert parting(Training(), late, skip=4) == (4, "update", "layers.0.kernel")
+
+
+def test_a_training_that_ends_before_the_other_parts_in_the_data():
+    done, longer = Training(steps=4, finished=True), Training(steps=6, finished=True)
+    found = first_parting(done.trace(), longer.trace(), names=NAMES, arrays=load, tolerance=TOLERANCE)
+    assert (found.step, found.stage, found.tensor) == (5, "data", "indices")
+    assert found.problem == "tensorflow has finished, and the other trains on"
+    assert parting(done, Training(steps=4, finished=True)) is None
+
+
+def test_other_structures_are_compared_as_far_as_they_go():
+    wider = planted(1, "forward", "layers.0", lambda array: np.tile(array, 2))
+    found = first_parting(Training().trace(), wider.trace(), names=NAMES, arrays=load, tolerance=TOLERANCE)
+    assert (found.stage, found.tensor) == ("forward", "layers.0")
+    assert found.problem == "they are 4 in tensorflow and 8 in torch"
+    fewer = Training()
+    for tensors in fewer.kept:
+        del tensors["forward", "layers.1"]
+    found = first_parting(Training().trace(), fewer.trace(), names=NAMES, arrays=load, tolerance=TOLERANCE)
+    assert (found.tensor, found.problem) == ("layers.1", "only tensorflow has it")
+
+
+def test_evaluation_is_compared_after_the_update_it_follows():
+    def with_outputs(by, names=("outputs",)):
+        return Training().trace(
+            evaluated=tuple(Place(stage="evaluation", tensor=name, step=6) for name in names),
+            evaluations=store([fingerprint([1.0, 2.0 + by]) for _ in names]),
+        )
+
+    def found(one, two):
+        return first_parting(one, two, names=NAMES, arrays=load, tolerance=TOLERANCE)
+
+    assert found(with_outputs(0.0), with_outputs(0.0)) is None
+    there = found(with_outputs(0.0), with_outputs(1e-3))
+    assert (there.step, there.stage, there.tensor) == (6, "evaluation", "outputs")
+    assert found(with_outputs(0.0), with_outputs(0.0, names=("outputs", "test.mae"))) is None
+
+
+def whole(one, two, step, refed=None):
+    given = {"layers.0": refed} if refed is not None else {}
+    kept = {
+        NAMES[0]: one.trace(keep=step),
+        NAMES[1]: two.trace(keep=step, refed={path: store(array) for path, array in given.items()}),
+    }
+    replays = Replays(
+        seed=3,
+        reference=NAMES[0],
+        other=NAMES[1],
+        steps={NAMES[0]: one.trace(), NAMES[1]: two.trace()},
+        kept=kept,
+        precision="float64",
+    )
+    jobs = dict.fromkeys(NAMES, JOB)
+    return traced(replays, jobs=jobs, arrays=load, tolerance=TOLERANCE, alike=TOLERANCE)
+
+
+def test_both_values_stand_where_the_difference_is_largest():
+    def off_in_one_place(array):
+        changed = array.copy()
+        changed[2] += 0.5
+        return changed
+
+    one, two = Training(), planted(2, "forward", "layers.0", off_in_one_place)
+    found = whole(one, two, 2, refed=one.kept[1]["forward", "layers.0"]).divergence
+    outputs = one.kept[1]["forward", "layers.0"]
+
+    assert (found.seed, found.step, found.stage, found.tensor, found.index) == (
+        3,
+        2,
+        "forward",
+        "layers.0",
+        (2,),
+    )
+    assert found.values == {"tensorflow": outputs[2], "torch": outputs[2] + 0.5}
+    assert found.relative_difference == pytest.approx(0.5 / np.abs(outputs).max())
+    assert (found.layers_fed_alike, found.layers_apart) == (("layers.0",), ())
+    assert found.sentence.startswith(
+        "They first part at update 2 (seed 3), in the forward pass: the batch is the same, "
+        "the output of layers.0 (dense) is "
+    )
+    assert "in row 3 (relative difference" in found.sentence
+
+
+def test_a_layer_that_differs_when_fed_alike_is_named_beside_the_first():
+    one, two = Training(), planted(1, "data", "x", off(1.0))
+    found = whole(one, two, 1, refed=one.kept[0]["forward", "layers.0"] + 0.1).divergence
+    assert (found.stage, found.layers_apart) == ("data", ("layers.0",))
+    assert "Fed with the same weights and inputs, layers.0 differs, all the same." in found.sentence
+
+
+def test_another_learning_rate_is_named_with_the_update():
+    found = whole(Training(rate=0.1), Training(rate=0.2), 1).divergence
+    assert found.stage == "update"
+    assert "layers.0.kernel becomes " in found.sentence
+    assert "The learning rate of this update is 0.1 in tensorflow and 0.2 in torch." in found.sentence
+
+
+def test_nothing_found_is_said_with_how_far_the_replay_went():
+    assert whole(Training(), Training(), 1).note.startswith(
+        "A replay that laid 6 updates open, the last of them"
+    )
+    done = whole(Training(finished=True), Training(finished=True), 1)
+    assert done.divergence is None
+    assert "to the end of the training, found no tensor that differs" in done.note
+
+
+def test_infinite_and_missing_numbers_are_differences_and_no_errors():
+    nan = np.array([1.0, np.nan, 3.0])
+    assert largest_gap(nan, np.array([1.0, 2.0, 3.0])).index == (1,)
+    endless = planted(2, "loss", "loss", lambda _: np.array([np.inf]))
+    assert parting(Training(), endless) == (2, "loss", "loss")
+    assert parting(endless, planted(2, "loss", "loss", lambda _: np.array([np.inf]))) is None
