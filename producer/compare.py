@@ -26,6 +26,7 @@ from producer.verdict.models import (
     SeedRun,
     Traced,
 )
+from producer.verdict.over_seeds import tests_over_seeds
 from producer.verdict.pairs import all_gaps, pair_gaps
 from producer.verdict.reasons import reasons
 from producer.verdict.seed_table import SeedTable, untrained
@@ -90,6 +91,9 @@ def compare(  # noqa: PLR0913 - all evidence, once
         runs=runs,
         precisions=precisions,
         twin=None if twin is None else twin_of(pairs, twin),
+        tests=tests_over_seeds(
+            runs, gaps, margin=experiment.margin, rounding=tolerance.relative, same_loss=_same_loss(jobs)
+        ),
     )
     verdict = judge(evidence)
     return Comparison(
@@ -108,12 +112,17 @@ def compare(  # noqa: PLR0913 - all evidence, once
         first_divergence=traced.divergence if traced else None,
         tolerance=tolerance,
         twin=evidence.twin,
+        equivalence=tuple(evidence.tests),
         gaps=pairs,
         seed_gaps=tuple(gaps),
         runs=tuple(runs),
         experiment=experiment,
         jobs=dict(jobs),
     )
+
+
+def _same_loss(jobs: Mapping[str, Job]) -> bool:
+    return len({job.loss.model_dump_json() for job in jobs.values()}) == 1
 
 
 def _framework_runs(

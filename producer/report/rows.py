@@ -8,7 +8,7 @@ from typing import Any
 
 from producer.resolve import leaves
 from producer.verdict import numbers
-from producer.verdict.models import Comparison, FrameworkRuns, Gap, SeedRun, Spread
+from producer.verdict.models import Comparison, Equivalence, FrameworkRuns, Gap, SeedRun, Spread, Verdict
 from producer.verdict.spread import quantile
 from producer.verdict.twin import worst_of
 from producer.verdict.words import gap, setting
@@ -184,6 +184,46 @@ def _twin(comparison: Comparison) -> Iterator[GapRow]:
             where=f"{worst.measure}, {_where(worst, None)}".rstrip(", "),
             within=comparison.twin.equal,
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TestRow:
+    """One test over seeds."""
+
+    other: str
+    measure: str
+    difference: str
+    interval: str
+    margin: str
+    effect: str
+    verdict: Verdict
+    needs: str
+    """Seeds that would decide, where it is open."""
+
+
+def tests(comparison: Comparison) -> list[TestRow]:
+    """The tests over seeds, where there are several."""
+    return [
+        TestRow(
+            other=one.other,
+            measure=one.measure,
+            difference=f"{one.difference:+.2g}",
+            interval=f"{one.interval[0]:+.2g} to {one.interval[1]:+.2g}",
+            margin=f"±{one.margin:.2g}",
+            effect=numbers.MISSING if one.effect_size is None else f"{one.effect_size:+.2f}",
+            verdict=one.verdict,
+            needs=f"{one.seeds_to_decide:,} seeds"
+            if one.verdict == "inconclusive" and one.seeds_to_decide
+            else "",
+        )
+        for one in comparison.equivalence
+    ]
+
+
+def _needed(test: Equivalence) -> str:
+    if test.verdict != "inconclusive" or test.seeds_to_decide is None:
+        return ""
+    return f"{test.seeds_to_decide:,} seeds"
 
 
 def _told(rows: list[Row]) -> list[Row]:

@@ -22,6 +22,7 @@ _LOOK: dict[Verdict, tuple[str, str]] = {
     "differ": ("✘", "red"),
     "inconclusive": ("?", "yellow"),
 }
+_TESTED: dict[Verdict, str] = {"agree": "equivalent", "differ": "different", "inconclusive": "open"}
 _SAID: dict[Verdict, str] = {
     "agree": "{names} agree",
     "differ": "{names} differ",
@@ -45,6 +46,9 @@ def _parts(comparison: Comparison, console: Console) -> Iterator[RenderableType]
     yield ""
     if any(pair.largest for pair in comparison.gaps):
         yield _gaps(comparison)
+        yield ""
+    if comparison.equivalence:
+        yield _tests(comparison)
         yield ""
     if settings := rows.differing_settings(comparison):
         yield _side_by_side(comparison, "settings that differ", settings)
@@ -93,6 +97,23 @@ def _curve(run: FrameworkRuns) -> Sequence[float]:
     if run.curves is not None:
         return run.curves.median
     return next((seed.losses for seed in run.seeds if seed.losses), ())
+
+
+def _tests(comparison: Comparison) -> RenderableType:
+    """Over seeds: differences of means with their intervals against the margins."""
+    table = plain_table()
+    table.add_column(f"over {comparison.equivalence[0].seeds} seeds", style="dim", no_wrap=True)
+    table.add_column("difference", justify="right", no_wrap=True)
+    table.add_column("90 % interval", no_wrap=True)
+    table.add_column("margin", no_wrap=True)
+    table.add_column("")
+    several = len(comparison.gaps) > 1
+    for line in rows.tests(comparison):
+        label = f"{line.other} {line.measure}" if several else line.measure
+        said = Text(_TESTED[line.verdict], style=_LOOK[line.verdict][1])
+        said.append(f", needs {line.needs}" if line.needs else "", style="dim")
+        table.add_row(label, line.difference, line.interval, line.margin, said)
+    return table
 
 
 def _gaps(comparison: Comparison) -> RenderableType:

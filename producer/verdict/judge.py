@@ -6,7 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from producer.resolve import SettingDifference
-from producer.verdict.models import FrameworkRuns, PairGaps, SeedGaps, SeedRun, Tolerance, Twin, Verdict
+from producer.verdict.equivalence import verdict_over
+from producer.verdict.models import (
+    Equivalence,
+    FrameworkRuns,
+    PairGaps,
+    SeedGaps,
+    SeedRun,
+    Tolerance,
+    Twin,
+    Verdict,
+)
 from shared.result import Reason
 from shared.spec.experiment import Precision
 
@@ -27,6 +37,8 @@ class Evidence:
     runs: Sequence[FrameworkRuns]
     precisions: frozenset[Precision]
     twin: Twin | None = None
+    tests: Sequence[Equivalence] = ()
+    """Over seeds, where there are several."""
 
     @property
     def other_start(self) -> list[SeedGaps]:
@@ -47,21 +59,42 @@ class Evidence:
 def judge(evidence: Evidence) -> Verdict:
     """The verdict.
 
-    Where a float64 twin was trained, it decides. Without one, `agree`: every seed finished everywhere,
-    within the tolerance. `differ`: the numbers differ and something declared does too, or the precision
-    leaves no room for rounding; or one framework's training fails on the job itself where another's
-    does not. `inconclusive`: anything else.
+    One framework's training fails on the job itself where another's does not: `differ`. A margin was
+    declared: the tests over seeds decide whether the results are the same, whatever computes them. Else
+    the float64 twin, where there is one, decides whether the frameworks compute the same. Without a twin,
+    seeds that did not start alike, or that float32 took apart, are again for the tests to decide, if there
+    are several. What is left: `agree`, if every seed finished everywhere within the tolerance; `differ`,
+    if the numbers differ and something declared does too, or the precision leaves no room for rounding;
+    `inconclusive`.
     """
     if _fails_alone(evidence.runs):
         return "differ"
+    if decided_over_seeds(evidence):
+        verdict = verdict_over(evidence.tests)
+        return "inconclusive" if verdict == "agree" and not _complete(evidence) else verdict
     if evidence.twin is not None:
         return "agree" if evidence.twin.equal else "differ"
     if evidence.outside and (_declared(evidence) or evidence.precisions == {"float64"}):
         return "differ"
-    complete = all(seed.status == "succeeded" for run in evidence.runs for seed in run.seeds)
-    if evidence.outside or not complete or len(evidence.runs) < 2:
+    if evidence.outside or not _complete(evidence) or len(evidence.runs) < 2:
         return "inconclusive"
     return "agree"
+
+
+def decided_over_seeds(evidence: Evidence) -> bool:
+    """Whether the tests over seeds are what the verdict rests on."""
+    if any(test.margin_declared for test in evidence.tests):
+        return True
+    by_seed = evidence.precisions == {"float64"} and not _other_surroundings(evidence)
+    return bool(evidence.tests and evidence.outside and evidence.twin is None and not by_seed)
+
+
+def _complete(evidence: Evidence) -> bool:
+    return all(seed.status == "succeeded" for run in evidence.runs for seed in run.seeds)
+
+
+def _other_surroundings(evidence: Evidence) -> bool:
+    return bool(evidence.other_start or evidence.other_batches)
 
 
 def failed_on_the_job(seed: SeedRun) -> bool:
@@ -70,7 +103,7 @@ def failed_on_the_job(seed: SeedRun) -> bool:
 
 
 def _declared(evidence: Evidence) -> bool:
-    return bool(evidence.differences or evidence.other_start or evidence.other_batches)
+    return bool(evidence.differences) or _other_surroundings(evidence)
 
 
 def _fails_alone(runs: Sequence[FrameworkRuns]) -> bool:

@@ -252,6 +252,8 @@ class Comparison(Frozen):
     tolerance: Tolerance
     twin: Twin | None = None
     """What decides in float32; null where it was not trained."""
+    equivalence: Many[Equivalence] = ()
+    """Over seeds, where there are several."""
     gaps: Many[PairGaps]
     seed_gaps: Many[SeedGaps]
     runs: Many[FrameworkRuns]

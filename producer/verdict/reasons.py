@@ -6,13 +6,14 @@ numbers. Every sentence stands alone.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from producer.resolve import SettingDifference
 from producer.verdict import numbers
-from producer.verdict.judge import Evidence, failed_on_the_job
+from producer.verdict.judge import Evidence, decided_over_seeds, failed_on_the_job
 from producer.verdict.knowledge import Scale, effect, statement, weight_of
 from producer.verdict.models import FrameworkRuns, Gap, PairGaps, SeedGaps, Traced, Verdict
+from producer.verdict.over_seeds import sentences
 from producer.verdict.twin import worst_of
 from producer.verdict.words import both, count, gap, number
 from shared.result import Failure
@@ -57,8 +58,9 @@ def reasons(
         *_predicted(evidence, jobs),
         *(_numbers(pair, evidence) for pair in evidence.pairs),
         *_twin(evidence),
+        *_over_seeds(evidence),
     ]
-    if verdict == "inconclusive" and evidence.outside:
+    if verdict == "inconclusive" and evidence.outside and not evidence.tests:
         told.append(
             "Nothing that was declared differs, so this may be float32 rounding that training has "
             "amplified: run it again with --set precision=float64 to decide."
@@ -74,6 +76,12 @@ def _traced(traced: Traced | None) -> list[str]:
         return []
     found = traced.divergence.sentence if traced.divergence else traced.note
     return [found] if found else []
+
+
+def _over_seeds(evidence: Evidence) -> Iterator[str]:
+    """What the tests say, where they decide, or where a real difference may matter or not."""
+    if decided_over_seeds(evidence) or (evidence.twin is not None and not evidence.twin.equal):
+        yield from sentences(evidence.tests)
 
 
 def _failures(runs: Sequence[FrameworkRuns]) -> list[str]:

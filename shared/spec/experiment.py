@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from shared.frozen import Frozen
 from shared.spec.data import Data
-from shared.spec.fields import Many, Table
+from shared.spec.fields import Many, Positive, Table
 from shared.spec.loss import Loss
 from shared.spec.metrics import MetricName
 from shared.spec.model import Model
@@ -70,6 +70,10 @@ class Experiment(Job):
     defaults: Literal["shared", "native"] = "shared"
     """What stands for settings that are left out: `shared`, the ones of this page, in every framework;
     `native`, each framework's own defaults and conventions, as a naive port would have them."""
+    margin: Positive | None = None
+    """How far the frameworks' means over seeds may lie apart and count as the same results, relative to the
+    mean of the first framework, such as 0.01. Null asks whether they compute the same, and derives a margin
+    from the spread over seeds where that cannot be answered seed by seed."""
     overrides: dict[Framework, dict[str, Any]] = Field(default_factory=dict)
     """By framework: dotted paths and the values that replace the job's there."""
 

@@ -109,3 +109,45 @@ def test_over_measures_one_difference_decides_and_agreement_needs_all() -> None:
     assert verdict_over([same, same]) == "agree"
     assert verdict_over([same, open_]) == "inconclusive"
     assert verdict_over([same, open_, other]) == "differ"
+
+
+def framework_start(samples: Any, *, margin: float | None = None, nudge: float = 0.0, seeds: int = 6) -> Any:
+    """Each framework from a start of its own, so that no seed can be held against itself."""
+    declared = samples.experiment(seeds=seeds, margin=margin, initial_weights={"type": "framework"})
+    return samples.compared(
+        declared,
+        samples.result("tensorflow", [samples.train(seed=seed, epochs=40) for seed in range(seeds)]),
+        samples.result(
+            "torch", [samples.train(seed=seed, epochs=40, kernel=0.3, nudge=nudge) for seed in range(seeds)]
+        ),
+    )
+
+
+def test_seeds_that_did_not_start_alike_are_judged_by_the_tests(samples: Any) -> None:
+    comparison = framework_start(samples)
+    assert comparison.equivalence
+    assert not comparison.equivalence[0].paired
+    assert comparison.verdict == verdict_over(comparison.equivalence) == "inconclusive"
+    assert "seeds would decide" in " ".join(comparison.reasons)
+
+
+def test_a_declared_margin_asks_for_the_results_not_for_the_bits(samples: Any) -> None:
+    assert framework_start(samples, margin=5.0).verdict == "agree"
+    assert framework_start(samples, margin=0.01, nudge=9.0).verdict == "differ"
+
+
+def test_a_seed_without_a_result_leaves_an_agreement_open(samples: Any) -> None:
+    declared = samples.experiment(seeds=3, margin=0.1)
+    seeds = [samples.train(seed=seed) for seed in range(3)]
+    lost = samples.failed_seed().model_copy(update={"seed": 2})
+    told = [[*seeds[:2], lost], [*seeds[:2], lost]]
+    comparison = samples.compared(
+        declared, *(samples.result(name, of) for name, of in zip(declared.frameworks, told, strict=True))
+    )
+    assert comparison.verdict == "inconclusive"
+
+
+def test_two_that_compute_the_same_are_not_asked_about_their_seeds(samples: Any) -> None:
+    comparison = samples.matched(seeds=4)
+    assert comparison.verdict == "agree"
+    assert not any("Over 4 seeds" in reason for reason in comparison.reasons)

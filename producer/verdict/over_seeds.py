@@ -1,0 +1,117 @@
+"""Which numbers are tested over seeds, and what the tests say in words. The tests are in `equivalence`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from producer.verdict.equivalence import Sample, equivalence
+from producer.verdict.models import Equivalence, FrameworkRuns, SeedGaps, SeedRun
+from producer.verdict.words import both, number
+
+Floats = NDArray[np.float64]
+
+
+def tests_over_seeds(
+    runs: Sequence[FrameworkRuns],
+    seed_gaps: Sequence[SeedGaps],
+    *,
+    margin: float | None,
+    rounding: float,
+    same_loss: bool,
+) -> tuple[Equivalence, ...]:
+    """Every other framework against the first, in the final loss, each metric and the predictions.
+
+    Of metrics, those of the part that tells most about the model. The loss is left out unless it is the
+    `same_loss` in both. Seeds that started alike are pairs. Empty with fewer than two seeds.
+    """
+    reference, *others = runs
+    found = []
+    for other in others:
+        gaps = [one for one in seed_gaps if one.other == other.framework]
+        paired = bool(gaps) and all(one.same_initial_weights for one in gaps)
+        for sample in _samples(reference.seeds, other.seeds, same_loss=same_loss):
+            test = equivalence(
+                sample,
+                frameworks=(reference.framework, other.framework),
+                paired=paired,
+                margin=margin,
+                rounding=rounding,
+            )
+            if test is not None:
+                found.append(test)
+    return tuple(found)
+
+
+def sentences(tests: Sequence[Equivalence]) -> Iterator[str]:
+    """One for each other framework and answer: what is the same, what differs, what needs more seeds."""
+    for other in dict.fromkeys(test.other for test in tests):
+        mine = [test for test in tests if test.other == other]
+        over = f"Over {mine[0].seeds} seeds"
+        if differing := [test for test in mine if test.verdict == "differ"]:
+            yield f"{over} {_told(differing[0])}, which is outside the margin of ±{_margin(differing[0])}."
+        if still_open := [test for test in mine if test.verdict == "inconclusive"]:
+            worst = max(still_open, key=lambda test: test.seeds_to_decide or np.inf)
+            enough = (
+                f"about {worst.seeds_to_decide:,} seeds would decide"
+                if worst.seeds_to_decide
+                else "no number of seeds that can be asked for would be likely to decide"
+            )
+            yield (
+                f"{over} {_told(worst)}, neither clearly inside nor clearly outside the margin of "
+                f"±{_margin(worst)}; {enough}."
+            )
+        if not differing and not still_open:
+            names = both([test.measure for test in mine])
+            yield (
+                f"{over} {mine[0].reference} and {other} give equivalent results in {names}: each 90 % "
+                f"interval of the difference lies within its margin ({_margin_words(mine[0])})."
+            )
+
+
+def _told(test: Equivalence) -> str:
+    low, high = test.interval
+    which = f"the {test.measure} of {test.other} is on average"
+    size = f"{number(abs(test.difference))} {'higher' if test.difference >= 0 else 'lower'}"
+    return f"{which} {size} than that of {test.reference} (90 % interval {number(low)} to {number(high)})"
+
+
+def _margin(test: Equivalence) -> str:
+    return f"{number(test.margin)} ({_margin_words(test)})"
+
+
+def _margin_words(test: Equivalence) -> str:
+    if test.margin_declared:
+        return "as the job declares it"
+    return f"half a standard deviation of {test.reference} over seeds"
+
+
+def _samples(mine: Sequence[SeedRun], theirs: Sequence[SeedRun], *, same_loss: bool) -> Iterator[Sample]:
+    columns = [_columns(seeds, same_loss=same_loss) for seeds in (mine, theirs)]
+    for measure, values in columns[0].items():
+        other = columns[1].get(measure)
+        if other is not None and other.shape == values.shape:
+            yield Sample(measure=measure, reference=values, other=other)
+
+
+def _columns(seeds: Sequence[SeedRun], *, same_loss: bool) -> dict[str, Floats]:
+    """By measure (seeds, values), with NaN for what a seed has not."""
+    found: dict[str, Floats] = {}
+    if same_loss:
+        found["final loss"] = _column([one.final_loss for one in seeds])
+    part = next((one.outputs_of for one in seeds if one.outputs_of), None)
+    if part:
+        for name in dict.fromkeys(name for one in seeds for name in one.metrics.get(part, {})):
+            found[f"{part} {name}"] = _column([one.metrics.get(part, {}).get(name) for one in seeds])
+    listed = [one.predictions if isinstance(one.predictions, list) else None for one in seeds]
+    first = next((np.array(values, np.float64) for values in listed if values), None)
+    if first is not None:
+        rows = [np.full(first.size, np.nan) if one is None else np.ravel(one).astype(float) for one in listed]
+        found["predictions"] = np.stack(rows)
+    return {measure: values for measure, values in found.items() if np.isfinite(values).any()}
+
+
+def _column(values: Sequence[float | None]) -> Floats:
+    return np.array([np.nan if value is None else value for value in values], np.float64)[:, None]
