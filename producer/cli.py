@@ -24,6 +24,7 @@ from producer.commands import (
     schema,
     show,
     submit,
+    sweep,
     up,
     validate,
     version,
@@ -49,6 +50,7 @@ _COMPARE, _QUEUE, _STACK, _WRITE = "Compare", "Without waiting", "Workers and st
 app.command("compare", rich_help_panel=_COMPARE)(compare.command)
 app.command("explain", rich_help_panel=_COMPARE)(explain.command)
 app.command("bench", rich_help_panel=_COMPARE)(bench.command)
+app.command("sweep", rich_help_panel=_COMPARE)(sweep.command)
 app.command("show", rich_help_panel=_COMPARE)(show.command)
 app.command("report", rich_help_panel=_COMPARE)(report.command)
 app.command("submit", rich_help_panel=_QUEUE)(submit.command)

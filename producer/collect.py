@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from shared.errors import RedisError, ResultError
+from shared.errors import ResultError
 from shared.ledger import ExperimentRecord, Ledger, RunRecord
 from shared.result import Failure, RunResult
 
@@ -21,11 +21,13 @@ def collect(record: ExperimentRecord, *, app: celery.Celery, ledger: Ledger) -> 
     A run that ended without a result (cancelled in the queue, given up) becomes a failed RunResult.
     Raises ResultError for a result of another schema version, a damaged one, or one that is gone.
     """
-    return [_result(run, app) for run in ledger.records(record.run_ids) if run.final]
+    final = [run for run in ledger.records(record.run_ids) if run.final]
+    payloads = ledger.payloads([run.run_id for run in final])
+    return [_result(run, payload, app) for run, payload in zip(final, payloads, strict=True)]
 
 
-def _result(run: RunRecord, app: celery.Celery) -> RunResult:
-    meta = _stored(run, app)
+def _result(run: RunRecord, payload: bytes | None, app: celery.Celery) -> RunResult:
+    meta = _decoded(run, payload, app)
     if meta.get("status") != "SUCCESS":
         if run.failure is None:
             raise ResultError(
@@ -41,13 +43,11 @@ def _result(run: RunRecord, app: celery.Celery) -> RunResult:
     return result
 
 
-def _stored(run: RunRecord, app: celery.Celery) -> dict[str, Any]:
-    from redis.exceptions import RedisError as RedisFailure
-
+def _decoded(run: RunRecord, payload: bytes | None, app: celery.Celery) -> dict[str, Any]:
+    if payload is None:
+        return {}
     try:
-        meta: dict[str, Any] = app.backend.get_task_meta(run.run_id)
-    except RedisFailure as error:
-        raise RedisError(f"Redis went away while results were read: {error}") from None
+        meta: dict[str, Any] = app.backend.decode_result(payload)
     except Exception as error:  # whatever decoding a damaged value raises
         raise _unreadable(run, error) from None
     return meta

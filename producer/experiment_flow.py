@@ -23,6 +23,7 @@ from producer.prepare import PreparedExperiment, prepare_experiment
 from producer.report.console import make_console, progress_console
 from producer.report.json import to_json
 from producer.report.terminal import render
+from producer.runs import one_a_framework
 from producer.session import Session, open_session
 from producer.submit import submit
 from producer.trace_flow import replay, traced_of
@@ -41,11 +42,18 @@ RUN_FAILED = 3
 
 def prepare_given(spec: str, set_values: Sequence[str], seeds: str | None) -> PreparedExperiment:
     """Read a job file with its `--set` and `--seeds`, resolve it and load its data."""
-    values = [*set_values, *([f"seeds={_seeds(seeds)}"] if seeds is not None else [])]
-    prepared = prepare_experiment(read_experiment(spec, values))
+    loaded = read_experiment(spec, with_seeds(set_values, seeds))
+    if loaded.experiment.grid:
+        raise UsageError(f"{loaded.source} has a grid of settings; likewise sweep trains it")
+    prepared = prepare_experiment(loaded)
     for sentence in prepared.advice:
         progress_console().print(f"note: {sentence}")
     return prepared
+
+
+def with_seeds(set_values: Sequence[str], seeds: str | None) -> list[str]:
+    """The settings of `--set` and of `--seeds`. Raises UsageError."""
+    return [*set_values, *([f"seeds={_seeds(seeds)}"] if seeds is not None else [])]
 
 
 def open_for(frameworks: Sequence[str] = (), *, quiet: bool = False) -> Session:
@@ -122,7 +130,10 @@ def cancel_runs(session: Session, record: ExperimentRecord) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """A comparison, that of its float64 twin, and the runs it came from, in the experiment's order."""
+    """A comparison, that of its float64 twin, and each framework's run, in the experiment's order.
+
+    A run has all of its framework's seeds, however they were spread over workers.
+    """
 
     comparison: Comparison
     runs: tuple[Run, ...]
@@ -172,7 +183,7 @@ def outcome_of(session: Session, record: ExperimentRecord, *, full: bool = False
     twin_id = record.related.get("twin")
     other = session.ledger.experiment(twin_id) if twin_id else None
     twin_comparison = outcome_of(session, other).comparison if other else None
-    runs = tuple(session.ledger.run(run_id) for run_id in record.run_ids)
+    runs = one_a_framework(session.ledger.runs(record.run_ids))
     results = collect(record, app=session.app, ledger=session.ledger)
     comparison = compare(
         record,

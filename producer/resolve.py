@@ -20,7 +20,7 @@ from shared.errors import JobFileError, Problem
 from shared.spec import Experiment, Job
 from shared.spec.metrics import fitting_metrics
 
-COMMON = ("schema_version", "name", "seeds", "frameworks", "overrides", "defaults", "margin")
+COMMON = ("schema_version", "name", "seeds", "frameworks", "overrides", "defaults", "margin", "grid")
 """Fields that are the same for every framework."""
 
 
@@ -62,7 +62,7 @@ def resolve_with_origins(experiment: Experiment, *, source: str = "job file") ->
     """As `resolve`, with where each setting came from."""
     # Only what was written: an override of a `type` then takes the new type's own defaults along.
     written = experiment.model_dump(
-        mode="json", exclude={"frameworks", "seeds", "overrides", "defaults", "margin"}, exclude_unset=True
+        mode="json", exclude=set(Experiment.model_fields) - set(Job.model_fields), exclude_unset=True
     )
     without_overrides = Job.model_validate(written)
     resolved: dict[str, Resolved] = {}

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from kombu.exceptions import OperationalError
 
+from producer.runs import RunMaker, new_id, queue_of
 from shared.celery_app import send_wakeups
 from shared.errors import NoWorkerError, RedisError, UsageError
 from shared.ledger import ExperimentRecord, Ledger, WorkerPresence
-from shared.names import train_queue
-from shared.run import Dataset, Run, Samples
+from shared.run import Run
+
+__all__ = ["enqueue", "new_id", "queue_of", "refuse_unserved", "submit", "submit_runs"]
 
 if TYPE_CHECKING:
     import celery
 
-    from producer.data import Arrays, PreparedData, PreparedRun
+    from producer.data import PreparedRun
     from shared.blobs import BlobStore
-    from shared.spec import Experiment, Job
+    from shared.spec import Experiment
 
 
 def submit(  # noqa: PLR0913
@@ -39,37 +40,35 @@ def submit(  # noqa: PLR0913
     gives the experiment it was first used for; UsageError if that was another job. Once the records
     are written the submission stands: a message that cannot be sent is sent later by a worker.
     """
-    queues = {framework: queue_of(framework, one.job) for framework, one in prepared.items()}
+    workers = ledger.workers()
     if not queue_anyway:
-        refuse_unserved(queues, ledger.workers())
-
+        refuse_unserved({name: queue_of(name, one.job) for name, one in prepared.items()}, workers)
     experiment_id = new_id()
-    datasets: dict[int, Dataset] = {}  # frameworks that share their data share the arrays, too
-    runs = []
-    for framework, one in prepared.items():
-        if id(one.data) not in datasets:
-            datasets[id(one.data)] = _store(one.data, blobs)
-        weights = one.data.given_weights
-        runs.append(
-            Run(
-                run_id=new_id(),
-                experiment_id=experiment_id,
-                framework=framework,
-                job=one.job,
-                seeds=experiment.seed_list,
-                dataset=datasets[id(one.data)],
-                given_weights=None
-                if weights is None
-                else {name: blobs.put(array) for name, array in weights.items()},
-            )
-        )
+    maker = RunMaker(experiment_id, blobs=blobs, workers=workers)
+    runs = [
+        run for framework, one in prepared.items() for run in maker.runs(framework, one, experiment.seed_list)
+    ]
+    return submit_runs(experiment_id, experiment, runs, ledger=ledger, app=app, key=key)
+
+
+def submit_runs(  # noqa: PLR0913
+    experiment_id: str,
+    experiment: Experiment,
+    runs: Sequence[Run],
+    *,
+    ledger: Ledger,
+    app: celery.Celery,
+    key: str | None = None,
+) -> ExperimentRecord:
+    """Write an experiment with its runs and wake the workers. Raises as `submit` does for a `key`."""
     record = ExperimentRecord(
         experiment_id=experiment_id,
         submitted_s=ledger.now(),
         experiment=experiment,
         run_ids=tuple(run.run_id for run in runs),
     )
-    stored = enqueue(record, runs, [queues[run.framework] for run in runs], ledger=ledger, app=app, key=key)
+    queues = [queue_of(run.framework, run.job) for run in runs]
+    stored = enqueue(record, runs, queues, ledger=ledger, app=app, key=key)
     if stored == experiment_id:
         return record
     known = _known(ledger, stored)
@@ -100,11 +99,6 @@ def enqueue(  # noqa: PLR0913
     return stored
 
 
-def queue_of(framework: str, job: Job) -> str:
-    """Where a job's runs wait: any worker of the framework, or one with the device asked for."""
-    return train_queue(framework, "any" if job.device == "auto" else job.device)
-
-
 def refuse_unserved(queues: Mapping[str, str], workers: Sequence[WorkerPresence]) -> None:
     """Raise NoWorkerError if some queue has no live worker."""
     served = {queue for worker in workers for queue in worker.queues}
@@ -119,28 +113,6 @@ def refuse_unserved(queues: Mapping[str, str], workers: Sequence[WorkerPresence]
     raise NoWorkerError(
         f"no live worker serves {' or '.join(missing)}; live workers: {live or 'none'}. "
         "Start one, or submit with --queue-anyway to wait for it"
-    )
-
-
-def new_id() -> str:
-    """An id nobody else draws: 80 random bits."""
-    return secrets.token_hex(10)
-
-
-def _store(data: PreparedData, blobs: BlobStore) -> Dataset:
-    def samples(part: Arrays) -> Samples:
-        return Samples(x=blobs.put(part.x), y=blobs.put(part.y))
-
-    return Dataset(
-        task=data.task,
-        train=samples(data.train),
-        validation=None if data.validation is None else samples(data.validation),
-        test=None if data.test is None else samples(data.test),
-        predict=None if data.predict is None else blobs.put(data.predict),
-        classes=data.classes,
-        class_names=data.class_names,
-        feature_names=data.feature_names,
-        target_names=data.target_names,
     )
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from producer.submit import enqueue, new_id
+from producer.runs import new_id, queue_of
+from producer.submit import enqueue
 from producer.verdict.models import Comparison
 from shared.records import ExperimentRecord
 from shared.run import Run
@@ -70,7 +71,7 @@ def submit_twin(
         experiment=twin_experiment(record.experiment),
         run_ids=tuple(run.run_id for run in twins),
     )
-    queues = [known.queue for known in ledger.records(record.run_ids)]
+    queues = [queue_of(run.framework, run.job) for run in twins]
     enqueue(twin, twins, queues, ledger=ledger, app=app, belongs_to=("twin", record.experiment_id))
     return twin
 

@@ -7,7 +7,7 @@ a worker may do is in `shared.tenure`.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
 import redis
@@ -36,6 +36,9 @@ __all__ = [
     "WorkerPresence",
     "WorkerState",
 ]
+
+IDS_A_TRIP = 500
+RESULTS_A_TRIP = 50
 
 _FIELDS = (
     "run_id", "experiment_id", "framework", "queue", "state", "attempt", "fence", "worker",
@@ -119,13 +122,25 @@ class Ledger:
 
         Raises UsageError for an unknown id, ResultError for one of another schema version.
         """
-        document = cast("bytes | None", self.client.hget(names.run_key(run_id), "run"))
-        if document is None:
-            raise UsageError(f"there is no run {run_id}; `likewise list` shows the experiments")
-        try:
-            return Run.model_validate_json(document)
-        except ValidationError as error:
-            raise ResultError(f"run {run_id} cannot be read: {_first(error)}") from None
+        (run,) = self.runs([run_id])
+        return run
+
+    def runs(self, run_ids: Sequence[str]) -> list[Run]:
+        """As `run`, of many in few round trips."""
+        found: list[Run] = []
+        for batch in batches(run_ids):
+            with self.client.pipeline(transaction=False) as pipe:
+                for run_id in batch:
+                    pipe.hget(names.run_key(run_id), "run")
+                documents = pipe.execute()
+            found += [_run(run_id, document) for run_id, document in zip(batch, documents, strict=True)]
+        return found
+
+    def payloads(self, run_ids: Sequence[str]) -> Iterator[bytes | None]:
+        """The results as Celery's backend stores them, fetched a group at a time; None where one is gone."""
+        for begin in range(0, len(run_ids), RESULTS_A_TRIP):
+            keys = [names.result_key(run_id) for run_id in run_ids[begin : begin + RESULTS_A_TRIP]]
+            yield from cast("list[bytes | None]", self.client.mget(keys))
 
     def cancel(self, run_id: str) -> RunState:
         """Cancel a queued run at once, ask a leased one to stop; returns the state it is in now.
@@ -186,10 +201,28 @@ class Ledger:
             return list(pipe.execute())
 
     def _hashes(self, keys: Sequence[str], fields: Sequence[str]) -> list[dict[str, bytes | None]]:
-        with self.client.pipeline(transaction=False) as pipe:
-            for key in keys:
-                pipe.hmget(key, list(fields))
-            return [dict(zip(fields, values, strict=True)) for values in pipe.execute()]
+        found: list[dict[str, bytes | None]] = []
+        for batch in batches(keys):
+            with self.client.pipeline(transaction=False) as pipe:
+                for key in batch:
+                    pipe.hmget(key, list(fields))
+                found += [dict(zip(fields, values, strict=True)) for values in pipe.execute()]
+        return found
+
+
+def batches(ids: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Ids in groups that one round trip carries, so that no answer is large however many there are."""
+    for begin in range(0, len(ids), IDS_A_TRIP):
+        yield ids[begin : begin + IDS_A_TRIP]
+
+
+def _run(run_id: str, document: bytes | None) -> Run:
+    if document is None:
+        raise UsageError(f"there is no run {run_id}; `likewise list` shows the experiments")
+    try:
+        return Run.model_validate_json(document)
+    except ValidationError as error:
+        raise ResultError(f"run {run_id} cannot be read: {_first(error)}") from None
 
 
 def _record(values: dict[str, bytes | None]) -> RunRecord:

@@ -59,6 +59,8 @@ class Run(Frozen):
     optimizers: Many[Optimizer] | None = Field(default=None, min_length=1)
     """The points of a sweep that this run trains, each with every seed, all of one
     `shared.spec.optimizer.structure`; null trains with the job's own."""
+    points: Many[int] | None = None
+    """Their numbers in the experiment's grid, counted from 0."""
     given_weights: dict[str, ArrayRef] | None = None
     """The arrays of `initial_weights` of type values or npz, float64; null for shared and framework."""
     timed: bool = False

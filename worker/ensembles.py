@@ -1,8 +1,8 @@
-"""Whether a run's members train together, and how many at once.
+"""How many members of a run train together.
 
-They do where a run has at least two and nothing forbids it (`obstacle`), in groups whose memory stays
-below MOST_BYTES. An adapter may still refuse a job; then its members train one after another, and the
-result says why.
+They do where a run has at least two and nothing forbids it (`shared.together.obstacle`), in groups whose
+memory stays below MOST_BYTES. An adapter may still refuse a job; then its members train one after
+another, and the result says why.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import numpy as np
 
 from shared.shapes import layer_shapes, model_weights
 from shared.spec import Job
-from shared.spec.schedule import ReduceOnPlateauSchedule
 from worker.batches import Plan
 from worker.constants import slot_starts
 from worker.members import Member
@@ -26,17 +25,6 @@ _COPIES_OF_WEIGHTS = 4
 """Beside the optimizer's state: the weights, their gradients and what an update works with."""
 _COPIES_OF_ACTIVATIONS = 3
 """Forwards, backwards and what the operations work with."""
-
-
-def obstacle(job: Job) -> str | None:
-    """Why members of this job cannot train together, as the end of a sentence; None where they can."""
-    if job.execution != "auto":
-        return f"execution is {job.execution}, and only auto leaves room for another program"
-    if job.training.early_stopping is not None:
-        return "early stopping ends each seed at an epoch of its own"
-    if isinstance(job.optimizer.schedule, ReduceOnPlateauSchedule):
-        return "reduce_on_plateau lowers each seed's learning rate at an epoch of its own"
-    return None
 
 
 def groups_of(members: Sequence[Member], *, data: RunData) -> list[Sequence[Member]]:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from shared.run import Run
+from shared.together import obstacle
 from shared.trace import Trace, TraceRequest
 from worker import ensembles, memory
 from worker.adapters.base import FrameworkAdapter
@@ -98,7 +99,7 @@ class RunTrainer:
         """Groups to be trained together, or all in turn."""
         if len(members) == 1:
             return [members]
-        if reason := ensembles.obstacle(self._run.job):
+        if reason := obstacle(self._run.job):
             self._train_one_by_one(reason)
             return [members]
         groups = ensembles.groups_of(members, data=self._data)

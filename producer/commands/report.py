@@ -36,6 +36,11 @@ def command(
             raise UsageError(
                 f"{record.experiment_id} is still running; first likewise watch {record.experiment_id}"
             )
+        if record.experiment.grid:
+            raise UsageError(
+                f"{record.experiment_id} is a sweep, which has a table and no page: "
+                f"likewise show {record.experiment_id}"
+            )
         path = output or Path(f"{record.experiment.name}.html")
         flow.write_page(session, flow.outcome_of(session, record), path)
     if as_json:

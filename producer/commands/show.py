@@ -38,6 +38,7 @@ def command(
     from producer.lookup import find
     from producer.report import resolved as settings
     from producer.report import status
+    from producer.sweep.flow import print_sweep, swept
 
     if resolved and names_a_job(experiment):
         settings.show(read_experiment(experiment).experiment, as_json=as_json)
@@ -49,8 +50,10 @@ def command(
             settings.show(record.experiment, jobs, as_json=as_json)
             return
         runs = session.ledger.records(record.run_ids)
-        if all(run.final for run in runs):
+        if not all(run.final for run in runs):
+            status.print_state(record, runs, now_s=session.ledger.now(), as_json=as_json)
+        elif record.experiment.grid:
+            print_sweep(swept(session, record), as_json=as_json)
+        else:
             outcome = flow.outcome_of(session, record, full=full)
             flow.finish(session, outcome, as_json=as_json, full=full)
-        else:
-            status.print_state(record, runs, now_s=session.ledger.now(), as_json=as_json)

@@ -36,8 +36,10 @@ def command(
     prepared = flow.prepare_given(spec, set_values or (), seeds)
     with flow.open_to_train(prepared, quiet=as_json) as session:
         record = flow.submit_prepared(session, prepared, queue_anyway=queue_anyway, key=key)
+        placed = session.ledger.records(record.run_ids)
     if as_json:
-        runs = dict(zip(record.experiment.frameworks, record.run_ids, strict=True))
+        first = {run.framework: run.run_id for run in reversed(placed)}
+        runs = {framework: first[framework] for framework in record.experiment.frameworks}
         document = {"experiment_id": record.experiment_id, "name": record.experiment.name, "runs": runs}
         make_console().file.write(f"{json.dumps(document, indent=2)}\n")
         return

@@ -21,9 +21,14 @@ def command(
     """
     from producer import experiment_flow as flow
     from producer.lookup import find
+    from producer.sweep.flow import print_sweep, swept
 
     with flow.open_for(quiet=as_json) as session:
         record = find(session.ledger, experiment)
         flow.follow_to_end(session, record, quiet=as_json, cancel=False)
+        if record.experiment.grid:
+            table = swept(session, record)
+            print_sweep(table, as_json=as_json)
+            raise typer.Exit(flow.RUN_FAILED if table.failed else 0)
         comparison = flow.finish(session, flow.outcome_of(session, record), as_json=as_json)
     raise typer.Exit(flow.exit_status(comparison, check=False))

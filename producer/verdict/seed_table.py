@@ -66,12 +66,13 @@ class SeedTable:
 
     @cached_property
     def final_losses(self) -> Float64:
-        """The last finite epoch's loss: (seeds,)."""
-        last = np.maximum(self.epochs - 1, 0)[:, None]
-        if not self.losses.shape[1]:
-            return np.full(len(self.seeds), np.nan)
-        values = np.take_along_axis(self.losses, last, axis=1)[:, 0]
-        return np.where(self.epochs > 0, values, np.nan)
+        """The last finished epoch's loss: (seeds,)."""
+        return self._last(self.losses)
+
+    @cached_property
+    def final_validation_losses(self) -> Float64:
+        """As `final_losses`, on the validation samples."""
+        return self._last(self.validation_losses)
 
     @cached_property
     def metrics(self) -> dict[str, dict[str, Float64]]:
@@ -192,6 +193,13 @@ class SeedTable:
                 )
             )
         return tuple(told)
+
+    def _last(self, curves: Float64) -> Float64:
+        if not curves.shape[1]:
+            return np.full(len(self.seeds), np.nan)
+        last = np.maximum(np.isfinite(curves).sum(axis=1) - 1, 0)
+        values: Float64 = np.take_along_axis(curves, last[:, None], axis=1)[:, 0]
+        return values
 
     def _column(self, refs: Sequence[ArrayRef | None], *, missing: float = np.nan) -> NDArray[Any]:
         """One row a seed; `missing` where a piece has none."""

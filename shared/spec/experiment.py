@@ -76,6 +76,9 @@ class Experiment(Job):
     from the spread over seeds where that cannot be answered seed by seed."""
     overrides: dict[Framework, dict[str, Any]] = Field(default_factory=dict)
     """By framework: dotted paths and the values that replace the job's there."""
+    grid: dict[str, Annotated[Many[Any], Field(min_length=1)]] = Field(default_factory=dict)
+    """What `likewise sweep` varies: dotted paths, each with the values it takes; every combination is
+    trained. `--grid` adds to it."""
 
     @model_validator(mode="after")
     def _frameworks_fit(self) -> Experiment:

@@ -1,0 +1,53 @@
+"""`likewise sweep`: many settings, many seeds, every framework."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+
+def command(
+    spec: Annotated[str, typer.Argument(help="A job file, - for standard input, or a shipped example.")],
+    grid: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--grid",
+            metavar="PATH=A,B,C",
+            help="A setting and the values it takes; several make every combination.",
+        ),
+    ] = None,
+    set_values: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="PATH=VALUE", help="Change a setting, such as training.epochs=100."),
+    ] = None,
+    seeds: Annotated[
+        str | None, typer.Option(metavar="N", help="How many seeds, or which: 5, or 0,1,7.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    queue_anyway: Annotated[
+        bool, typer.Option("--queue-anyway", help="Wait where no worker serves a framework.")
+    ] = False,
+) -> None:
+    """Train the job at every point of a grid, with many seeds, and print one table.
+
+    A line a point: the best, the median and the spread over seeds of each framework, and whether they
+    agree there; the best point first. Ends with 3 when a training failed for another reason than that it
+    diverged; 130 on Ctrl-C, which cancels the trainings.
+
+    \b
+    Examples:
+      likewise sweep matched --grid optimizer.learning_rate=0.01,0.03,0.1 --seeds 1000
+      likewise sweep digits --grid optimizer.learning_rate=0.001,0.01 --grid training.batch_size=32,128
+    """
+    from producer import experiment_flow as flow
+    from producer.sweep.flow import print_sweep, swept
+    from producer.sweep.place import prepare_sweep, submit_sweep
+
+    sweep = prepare_sweep(spec, flow.with_seeds(set_values or (), seeds), grid or ())
+    with flow.open_to_train(sweep.first, quiet=as_json) as session:
+        record = submit_sweep(session, sweep, queue_anyway=queue_anyway)
+        flow.follow_to_end(session, record, quiet=as_json, cancel=True)
+        table = swept(session, record)
+    print_sweep(table, as_json=as_json)
+    raise typer.Exit(flow.RUN_FAILED if table.failed else 0)

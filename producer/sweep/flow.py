@@ -1,0 +1,29 @@
+"""The last steps of a sweep: collect its runs and print the table."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from producer.collect import collect
+from producer.report import sweep as report
+from producer.report.console import make_console
+from producer.sweep.table import Sweep, sweep_of
+
+if TYPE_CHECKING:
+    from producer.session import Session
+    from shared.records import ExperimentRecord
+
+
+def swept(session: Session, record: ExperimentRecord) -> Sweep:
+    """The table of a finished sweep."""
+    runs = session.ledger.runs(record.run_ids)
+    results = collect(record, app=session.app, ledger=session.ledger)
+    return sweep_of(record, runs, results, session.blobs.get)
+
+
+def print_sweep(sweep: Sweep, *, as_json: bool) -> None:
+    """The table, on standard output."""
+    if as_json:
+        make_console().file.write(f"{report.to_json(sweep)}\n")
+    else:
+        report.render(sweep, make_console())

@@ -1,0 +1,86 @@
+"""A sweep's runs: points that differ only in numbers of the optimizer are one run, else one each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from producer.jobfile import LoadedExperiment, read_experiment
+from producer.prepare import PreparedExperiment, prepare_experiment
+from producer.runs import RunMaker, new_id, queue_of
+from producer.submit import refuse_unserved, submit_runs
+from producer.sweep.points import check_grid, experiment_at, grid_of, points_of
+from shared.run import Run
+from shared.spec import Job
+from shared.spec.optimizer import structure
+from shared.together import obstacle
+
+if TYPE_CHECKING:
+    from producer.session import Session
+    from shared.records import ExperimentRecord
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreparedSweep:
+    """The whole experiment with its grid, and each point ready to train."""
+
+    loaded: LoadedExperiment
+    points: tuple[PreparedExperiment, ...]
+
+    @property
+    def first(self) -> PreparedExperiment:
+        """Any point: what all have in common, such as the frameworks, stands in each."""
+        return self.points[0]
+
+
+def prepare_sweep(spec: str, set_values: Sequence[str], grid: Sequence[str]) -> PreparedSweep:
+    """Read a job file, lay the grid over it and check every point, before anything is run.
+
+    Raises JobFileError, UsageError or DataError for the first point that does not fit.
+    """
+    loaded = read_experiment(spec, set_values)
+    laid = {**loaded.experiment.grid, **{path: tuple(values) for path, values in grid_of(grid).items()}}
+    experiment = loaded.experiment.model_copy(update={"grid": laid})
+    loaded = replace(loaded, experiment=experiment)
+    check_grid(experiment, loaded.source)
+    return PreparedSweep(
+        loaded=loaded,
+        points=tuple(
+            prepare_experiment(replace(loaded, experiment=experiment_at(experiment, settings)))
+            for settings in points_of(experiment)
+        ),
+    )
+
+
+def submit_sweep(session: Session, sweep: PreparedSweep, *, queue_anyway: bool) -> ExperimentRecord:
+    """Put the runs of all points on the queue, as one experiment. Raises NoWorkerError."""
+    experiment = sweep.loaded.experiment
+    workers = session.ledger.workers()
+    if not queue_anyway:
+        queues = {name: queue_of(name, run.job) for one in sweep.points for name, run in one.runs.items()}
+        refuse_unserved(queues, workers)
+    experiment_id = new_id()
+    maker = RunMaker(experiment_id, blobs=session.blobs, workers=workers)
+    runs: list[Run] = []
+    for framework in experiment.frameworks:
+        for points in groups_of([one.runs[framework].job for one in sweep.points]):
+            together = [sweep.points[point].runs[framework] for point in points]
+            runs += maker.runs(
+                framework,
+                together[0],
+                experiment.seed_list,
+                optimizers=[one.job.optimizer for one in together],
+                points=points,
+            )
+    return submit_runs(experiment_id, experiment, runs, ledger=session.ledger, app=session.app)
+
+
+def groups_of(jobs: Sequence[Job]) -> list[list[int]]:
+    """The places of the jobs that one program can train together, in order."""
+    groups: dict[object, list[int]] = {}
+    for place, job in enumerate(jobs):
+        apart = place if obstacle(job) else None
+        rest = job.model_dump_json(exclude={"optimizer"})
+        groups.setdefault((apart, structure(job.optimizer), rest), []).append(place)
+    return list(groups.values())

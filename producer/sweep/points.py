@@ -1,0 +1,84 @@
+"""The points of a grid: every combination of its values, each an experiment of its own. Pure."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+from collections.abc import Sequence
+from math import prod
+from typing import Any
+
+from producer import jobtext, paths
+from producer.display import printable, short
+from producer.jobfile import validate
+from producer.resolve import COMMON, resolve
+from shared.errors import JobFileError, Problem, UsageError
+from shared.spec import Experiment
+
+MOST_POINTS = 1_000
+
+Settings = dict[str, Any]
+"""By path, the values of one point."""
+
+
+def grid_of(given: Sequence[str]) -> dict[str, list[Any]]:
+    """What each `path=a,b,c` of `--grid` says. Raises UsageError."""
+    grid: dict[str, list[Any]] = {}
+    for one in given:
+        path, equals, text = one.partition("=")
+        path = path.strip()
+        if not equals or not path or not text.strip():
+            raise UsageError(
+                f"--grid {printable(one)}: expected path=value,value, such as "
+                "--grid optimizer.learning_rate=0.01,0.1"
+            )
+        if path in grid:
+            raise UsageError(f"--grid names {printable(path)} twice; put all its values into one")
+        try:
+            grid[path] = jobtext.read_yaml(f"[{text}]")
+        except jobtext.TextError as error:
+            raise UsageError(f"--grid {printable(one)}: the values {error.message}") from None
+    return grid
+
+
+def points_of(experiment: Experiment) -> list[Settings]:
+    """Every combination of the grid's values, the last path's values changing quickest."""
+    paths_, values = list(experiment.grid), experiment.grid.values()
+    return [dict(zip(paths_, combination, strict=True)) for combination in itertools.product(*values)]
+
+
+def check_grid(experiment: Experiment, source: str) -> None:
+    """Raise UsageError or JobFileError with the first thing wrong with the grid, at any of its points."""
+    if not experiment.grid:
+        raise UsageError(
+            "there is nothing to sweep over; give --grid path=value,value, such as "
+            "--grid optimizer.learning_rate=0.01,0.1"
+        )
+    for path, values in experiment.grid.items():
+        if path.split(".", 1)[0] in COMMON:
+            raise UsageError(f"--grid {printable(path)}: it is the same at every point and cannot be varied")
+        for place, value in enumerate(values):
+            if value in values[:place]:
+                raise UsageError(f"--grid {printable(path)} names {short(value)} twice")
+    count = prod(len(values) for values in experiment.grid.values())
+    if count > MOST_POINTS:
+        raise UsageError(f"the grid has {count:,} points; at most {MOST_POINTS:,} are trained at once")
+    for settings in points_of(experiment):
+        resolve(experiment_at(experiment, settings, source=source), source=_named(source, settings))
+
+
+def experiment_at(experiment: Experiment, settings: Settings, *, source: str = "job file") -> Experiment:
+    """The experiment at one point. Raises JobFileError for a path or value that does not fit."""
+    document = experiment.model_dump(mode="json", exclude={"grid"}, exclude_unset=True)
+    for path, value in settings.items():
+        try:
+            paths.assign(document, path, copy.deepcopy(value))
+        except paths.PathError as error:
+            problem = Problem(path=printable(path), message=printable(error.message), hint=error.hint)
+            raise JobFileError(_named(source, {path: value}), [problem]) from None
+    return validate(document, _named(source, settings))
+
+
+def _named(source: str, settings: Settings) -> str:
+    grid = " ".join(f"--grid {printable(path)}={short(value)}" for path, value in settings.items())
+    return f"{source} with {grid}"

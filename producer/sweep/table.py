@@ -1,0 +1,192 @@
+"""What each framework gave at each point of a sweep, and whether they agree there. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from producer.compare import compare
+from producer.sweep.points import Settings, experiment_at, points_of
+from producer.verdict.gaps import Load
+from producer.verdict.models import Comparison, Verdict
+from producer.verdict.seed_table import SeedTable
+from shared.frozen import Frozen
+from shared.records import ExperimentRecord
+from shared.result import Failure, RunResult
+from shared.run import Run
+from shared.spec import Job
+from shared.spec.fields import Many
+
+SWEEP_SCHEMA_VERSION: Literal[1] = 1
+
+Measure = Literal["validation loss", "final loss"]
+
+
+class Seeds(Frozen):
+    """One framework at one point. Numbers are null where no seed succeeded."""
+
+    succeeded: int
+    seeds: int
+    best: float | None = None
+    median: float | None = None
+    low: float | None = None
+    """Of the middle nine tenths of the seeds, the smallest, and the largest:"""
+    high: float | None = None
+    metrics: dict[str, dict[str, float]] = Field(default_factory=dict)
+    """By part, by metric: the median."""
+    failure: Failure | None = None
+    """The first, where a seed failed."""
+
+
+class Point(Frozen):
+    """One combination of the grid's values."""
+
+    settings: dict[str, Any]
+    verdict: Verdict
+    reason: str
+    """The first sentence of the verdict's."""
+    gap: float | None
+    """The largest relative gap between frameworks in any measure but the losses."""
+    frameworks: dict[str, Seeds]
+
+
+class Sweep(Frozen):
+    """Every point, the best first."""
+
+    schema_version: Literal[1] = SWEEP_SCHEMA_VERSION
+    experiment_id: str
+    name: str
+    seeds: int
+    measure: Measure
+    """Of which best, median, low and high are: the last epoch's."""
+    ordered: bool
+    """Whether points stand by the reference's median; not where the grid changes the loss itself."""
+    frameworks: Many[str]
+    grid: dict[str, Many[Any]]
+    points: Many[Point]
+
+    @property
+    def failed(self) -> bool:
+        """Whether a training has no result for another reason than that it diverged."""
+        failures = (seeds.failure for point in self.points for seeds in point.frameworks.values())
+        return any(failure is not None and failure.reason != "diverged" for failure in failures)
+
+
+def sweep_of(
+    record: ExperimentRecord, runs: Sequence[Run], results: Sequence[RunResult], arrays: Load
+) -> Sweep:
+    """The table of a sweep's finished runs."""
+    experiment = record.experiment
+    by_id = {run.run_id: run for run in runs}
+    measure: Measure = "validation loss" if any(run.dataset.validation for run in runs) else "final loss"
+    points = []
+    for number, settings in enumerate(points_of(experiment)):
+        found = [part for result in results for part in _of_point(result, by_id[result.run_id], number)]
+        comparison = compare(
+            record.model_copy(update={"experiment": experiment_at(experiment, settings)}),
+            _jobs(runs, number),
+            found,
+            arrays,
+        )
+        points.append(_point(settings, comparison, found, measure=measure, arrays=arrays))
+    ordered = not any(path.split(".")[0] == "loss" for path in experiment.grid)
+    reference = experiment.frameworks[0]
+    if ordered:
+        points.sort(key=lambda point: _order(point.frameworks[reference]))
+    return Sweep(
+        experiment_id=record.experiment_id,
+        name=experiment.name,
+        seeds=len(experiment.seed_list),
+        measure=measure,
+        ordered=ordered,
+        frameworks=experiment.frameworks,
+        grid=experiment.grid,
+        points=tuple(points),
+    )
+
+
+def _of_point(result: RunResult, run: Run, number: int) -> Iterator[RunResult]:
+    """A run's result at one point, as if the run had trained that alone; nothing where it does not."""
+    points = run.points or ()
+    if number not in points:
+        return
+    place = points.index(number)
+    pieces = tuple(piece for piece in result.arrays if piece.point == place)
+    failures = [failure for piece in pieces for failure in piece.failures]
+    whole = result.failure if result.failure and result.failure.reason != "diverged" else None
+    failure = next(iter(failures), whole)
+    yield result.model_copy(
+        update={"arrays": pieces, "failure": failure, "status": "failed" if failure else "succeeded"}
+    )
+
+
+def _jobs(runs: Sequence[Run], number: int) -> Mapping[str, Job]:
+    jobs = {}
+    for run in runs:
+        if run.points and number in run.points and run.optimizers:
+            optimizer = run.optimizers[run.points.index(number)]
+            jobs[run.framework] = run.job.model_copy(update={"optimizer": optimizer})
+    return jobs
+
+
+def _point(
+    settings: Settings,
+    comparison: Comparison,
+    results: Sequence[RunResult],
+    *,
+    measure: Measure,
+    arrays: Load,
+) -> Point:
+    gaps = [gap.relative for pair in comparison.gaps for gap in pair.largest if gap.measure != "losses"]
+    known = [gap for gap in gaps if gap is not None]
+    return Point(
+        settings=settings,
+        verdict=comparison.verdict,
+        reason=comparison.reasons[0],
+        gap=max(known) if known and len(known) == len(gaps) else None,
+        frameworks={
+            framework: _seeds(
+                comparison, [result for result in results if result.framework == framework], measure, arrays
+            )
+            for framework in comparison.frameworks
+        },
+    )
+
+
+def _seeds(comparison: Comparison, results: Sequence[RunResult], measure: Measure, arrays: Load) -> Seeds:
+    seeds = comparison.experiment.seed_list
+    pieces = [piece for result in results for piece in result.arrays]
+    failure = next((result.failure for result in results if result.failure), None)
+    if not pieces:
+        return Seeds(succeeded=0, seeds=len(seeds), failure=failure)
+    table = SeedTable(pieces, seeds, failure=failure, arrays=arrays)
+    last = table.final_losses if measure == "final loss" else table.final_validation_losses
+    values = last[table.succeeded]
+    if not len(values):
+        return Seeds(succeeded=0, seeds=len(seeds), failure=failure)
+    low, median, high = np.quantile(values, (0.05, 0.5, 0.95)).tolist()
+    return Seeds(
+        succeeded=len(values),
+        seeds=len(seeds),
+        best=float(values.min()),
+        median=median,
+        low=low,
+        high=high,
+        metrics={part: _medians(named) for part, named in table.metrics.items()},
+        failure=failure,
+    )
+
+
+def _medians(named: Mapping[str, NDArray[np.float64]]) -> dict[str, float]:
+    """Of the seeds that have the metric; without those that none has."""
+    known = {name: values[np.isfinite(values)] for name, values in named.items()}
+    return {name: float(np.median(values)) for name, values in known.items() if len(values)}
+
+
+def _order(seeds: Seeds) -> float:
+    return math.inf if seeds.median is None else seeds.median

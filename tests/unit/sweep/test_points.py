@@ -1,0 +1,98 @@
+"""A grid of settings: its points, and what is refused before anything is run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from producer.jobfile import read_experiment
+from producer.runs import one_a_framework, parts_of
+from producer.sweep.place import groups_of, prepare_sweep
+from producer.sweep.points import check_grid, grid_of, points_of
+from shared.errors import LikewiseError
+
+
+def test_values_are_those_of_the_job_file_s_own_spelling() -> None:
+    grid = grid_of(["optimizer.learning_rate=1e-3,0.1", "training.batch_size=null,8", "loss=mse,mae"])
+    assert grid == {
+        "optimizer.learning_rate": [0.001, 0.1],
+        "training.batch_size": [None, 8],
+        "loss": ["mse", "mae"],
+    }
+
+
+def test_points_are_every_combination_in_order() -> None:
+    sweep = prepare_sweep("matched", [], ["optimizer.learning_rate=0.01,0.1", "training.epochs=5,6"])
+    assert points_of(sweep.loaded.experiment) == [
+        {"optimizer.learning_rate": rate, "training.epochs": epochs}
+        for rate in (0.01, 0.1)
+        for epochs in (5, 6)
+    ]
+    jobs = [one.runs["torch"].job for one in sweep.points]
+    assert [(job.optimizer.learning_rate, job.training.epochs) for job in jobs] == [
+        (0.01, 5), (0.01, 6), (0.1, 5), (0.1, 6)
+    ]  # fmt: skip
+
+
+def jobs_of(*grid: str, set_values: tuple[str, ...] = ()) -> Any:
+    sweep = prepare_sweep("matched", list(set_values), list(grid))
+    return [one.runs["torch"].job for one in sweep.points]
+
+
+@pytest.mark.parametrize(
+    ("grid", "groups"),
+    [
+        (["optimizer.learning_rate=0.01,0.1,0.2"], [[0, 1, 2]]),
+        (["optimizer.learning_rate=0.01,0.1", "training.epochs=5,6"], [[0, 2], [1, 3]]),
+        (["optimizer=sgd,adam"], [[0], [1]]),
+        (["optimizer.momentum=0.0,0.5,0.9"], [[0], [1, 2]]),
+        (["model.layers.0.units=1,1"], None),
+    ],
+)
+def test_points_that_differ_in_numbers_of_the_optimizer_are_one_program(
+    grid: list[str], groups: list[list[int]] | None
+) -> None:
+    if groups is None:
+        with pytest.raises(LikewiseError, match="names 1 twice"):
+            jobs_of(*grid)
+        return
+    assert groups_of(jobs_of(*grid)) == groups
+
+
+def test_points_that_cannot_train_together_are_runs_of_their_own() -> None:
+    jobs = jobs_of("optimizer.learning_rate=0.01,0.1", set_values=("execution=eager",))
+    assert groups_of(jobs) == [[0], [1]]
+
+
+@pytest.mark.parametrize(
+    ("grid", "words"),
+    [
+        ([], "nothing to sweep over"),
+        (["optimizer.learning_rate"], "expected path=value"),
+        (["optimizer.learning_rate="], "expected path=value"),
+        (["optimizer.learning_rat=0.1"], "did you mean learning_rate"),
+        (["optimizer.learning_rate=0.1,fast"], "expected a number"),
+        (["optimizer.learning_rate=0.1,-1"], "learning_rate"),
+        (["seeds=1,2"], "same at every point"),
+        (["training.epochs=1,2", "training.epochs=3"], "twice"),
+        (["model.layers.0.units=1,2"], "model"),
+        (["training.epochs=" + ",".join(map(str, range(1, 1200)))], "1,199 points"),
+    ],
+)
+def test_a_wrong_grid_is_refused_with_one_message_before_anything_is_run(grid: list[str], words: str) -> None:
+    with pytest.raises(LikewiseError, match=words) as caught:
+        prepare_sweep("matched", [], grid)
+    assert caught.value.exit_status == 2
+
+
+def test_a_job_file_may_declare_the_grid() -> None:
+    experiment = read_experiment("matched", ["grid={optimizer.learning_rate: [0.01, 0.1]}"]).experiment
+    check_grid(experiment, "matched")
+    assert [point["optimizer.learning_rate"] for point in points_of(experiment)] == [0.01, 0.1]
+
+
+def test_seeds_are_cut_into_even_parts_and_put_together_again() -> None:
+    parts = parts_of(tuple(range(11)), most=3)
+    assert parts == [(0, 1, 2, 3), (4, 5, 6, 7), (8, 9, 10)]
+    assert one_a_framework([]) == ()

@@ -1,0 +1,237 @@
+"""Many seeds as arrays say the same as the same seeds listed one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from producer.compare import compare
+from producer.merge import merged
+from producer.report.figures import losses
+from producer.report.json import to_document
+from producer.verdict.models import Comparison
+from shared.arrays import ArrayRef, encode_array
+from shared.records import ExperimentRecord
+from shared.result import Failure, Hashes, RunResult, SeedArrays, SeedResult, Timings
+from shared.spec import Experiment
+
+SEEDS, EPOCHS = 12, 6
+DIVERGED = Failure(reason="diverged", message="The loss became NaN", seed=4, epoch=3, step=3)
+
+
+class Store:
+    """Arrays by content, in memory."""
+
+    def __init__(self) -> None:
+        self.arrays: dict[str, NDArray[Any]] = {}
+
+    def put(self, array: NDArray[Any]) -> ArrayRef:
+        ref, _ = encode_array(np.asarray(array))
+        self.arrays[ref.sha256 + str(ref.shape)] = np.asarray(array)
+        return ref
+
+    def get(self, ref: ArrayRef) -> NDArray[Any]:
+        return self.arrays[ref.sha256 + str(ref.shape)]
+
+
+class Numbers:
+    """What a framework's seeds came to; seed 4 fails after 2 epochs where `fails`."""
+
+    def __init__(self, noise: float, *, fails: bool = False, trained: int = EPOCHS) -> None:
+        draw = np.random.default_rng(1)
+        self.losses = draw.uniform(1, 2, (SEEDS, 1)) * 0.5 ** np.arange(trained) * (1 + noise)
+        self.outputs = (draw.normal(size=(SEEDS, 5, 1)) * (1 + noise)).astype(np.float32)
+        self.predictions = (draw.normal(size=(SEEDS, 1, 1)) * (1 + noise)).astype(np.float32)
+        self.kernel = (draw.normal(size=(SEEDS, 3, 1)) * (1 + noise)).astype(np.float32)
+        self.r2 = draw.uniform(0, 1, SEEDS)
+        self.fails = fails
+        self.epochs = np.full(SEEDS, trained)
+        if fails:
+            self.epochs[4] = 2
+
+    def listed(self, store: Store) -> tuple[SeedResult, ...]:
+        return tuple(self._seed(seed, store) for seed in range(SEEDS))
+
+    def _seed(self, seed: int, store: Store) -> SeedResult:
+        failed = self.fails and seed == 4
+        curve = tuple(self.losses[seed, : self.epochs[seed]].tolist())
+        more: dict[str, Any] = {} if failed else {
+            "metrics": {"train": {"r2": float(self.r2[seed])}},
+            "predictions": store.put(self.predictions[seed]),
+            "outputs": store.put(self.outputs[seed]),
+            "outputs_of": "train",
+            "weights": {"layers.0.kernel": store.put(self.kernel[seed])},
+        }  # fmt: skip
+        return SeedResult(
+            seed=seed,
+            status="failed" if failed else "succeeded",
+            failure=DIVERGED if failed else None,
+            epochs=len(curve),
+            losses=curve,
+            final_loss=curve[-1],
+            hashes=Hashes(initial_weights="ab" * 32, batches="cd" * 32),
+            timings=Timings(queue_s=0.5, build_s=0.1, compile_s=0.0, train_s=0.2, predict_s=0.1),
+            **more,
+        )
+
+    def stacked(self, store: Store, begin: int = 0, end: int = SEEDS) -> SeedArrays:
+        def rows(array: NDArray[Any]) -> ArrayRef:
+            array = array.astype(array.dtype if array.dtype.kind == "f" else float)
+            if self.fails:
+                array[4] = np.nan
+            return store.put(array[begin:end])
+
+        curves = np.where(np.arange(self.losses.shape[1]) < self.epochs[:, None], self.losses, np.nan)
+        hashes = np.frombuffer(bytes.fromhex("ab" * 32 + "cd" * 32), ">i8").astype(np.int64)
+        seconds = np.array([0.5, 0.1, 0.0, 0.2, 0.1])
+        return SeedArrays(
+            seeds=tuple(range(begin, end)),
+            failures=(DIVERGED,) if self.fails and begin <= 4 < end else (),
+            epochs=store.put(self.epochs[begin:end].astype(np.int64)),
+            losses=store.put(curves[begin:end]),
+            stopped_early=store.put(np.zeros(end - begin, np.int64)),
+            metrics={"train": {"r2": rows(self.r2)}},
+            predictions=rows(self.predictions),
+            outputs=rows(self.outputs),
+            outputs_of="train",
+            weights={"layers.0.kernel": rows(self.kernel)},
+            hashes=store.put(np.broadcast_to(hashes.reshape(2, 4), (end - begin, 2, 4)).copy()),
+            timings=store.put(np.broadcast_to(seconds, (end - begin, 5)).copy()),
+        )
+
+
+def result(framework: str, *, failed: bool, **seeds: Any) -> RunResult:
+    return RunResult(
+        run_id=f"run-{framework}",
+        experiment_id="exp-00000001",
+        framework=framework,
+        status="failed" if failed else "succeeded",
+        failure=DIVERGED if failed else None,
+        **seeds,
+    )
+
+
+def experiment() -> Experiment:
+    return Experiment.model_validate(
+        {
+            "data": {"type": "inline", "x": [0.0], "y": [0.0]},
+            "model": {"layers": [{"type": "dense", "units": 1}]},
+            "loss": "mse",
+            "optimizer": "sgd",
+            "training": {"epochs": EPOCHS},
+            "seeds": SEEDS,
+        }
+    )
+
+
+def compared(store: Store, *results: RunResult, full: bool = False) -> Comparison:
+    from producer.resolve import resolve
+
+    declared = experiment()
+    record = ExperimentRecord(
+        experiment_id="exp-00000001", submitted_s=0.0, experiment=declared, run_ids=("a", "b")
+    )
+    return compare(record, resolve(declared), results, store.get, full=full)
+
+
+Both = Callable[[Numbers, Numbers], tuple[Comparison, Comparison]]
+
+
+@pytest.fixture
+def both() -> Both:
+    """The comparison of two frameworks' numbers, listed and as arrays."""
+
+    def make(mine: Numbers, theirs: Numbers) -> tuple[Comparison, Comparison]:
+        store = Store()
+        names = {"tensorflow": mine, "torch": theirs}
+        listed = [result(n, failed=one.fails, seeds=one.listed(store)) for n, one in names.items()]
+        stacked = [result(n, failed=one.fails, arrays=(one.stacked(store),)) for n, one in names.items()]
+        return compared(store, *listed), compared(store, *stacked, full=True)
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("mine", "theirs"),
+    [
+        (Numbers(0.0), Numbers(0.0)),
+        (Numbers(0.0), Numbers(1e-6)),
+        (Numbers(0.0), Numbers(0.1)),
+        (Numbers(0.0, fails=True), Numbers(1e-6)),
+        (Numbers(0.0, fails=True), Numbers(0.1, fails=True)),
+        (Numbers(0.0), Numbers(0.0, trained=4)),
+    ],
+    ids=["equal", "rounding", "apart", "one fails", "both fail", "stopped sooner"],
+)
+def test_arrays_give_the_comparison_of_the_listed_seeds(mine: Numbers, theirs: Numbers, both: Both) -> None:
+    listed, stacked = both(mine, theirs)
+    assert stacked.verdict == listed.verdict
+    assert stacked.reasons == listed.reasons
+    assert stacked.seed_gaps == listed.seed_gaps
+    assert stacked.gaps == listed.gaps
+    for one, other in zip(stacked.runs, listed.runs, strict=True):
+        assert one.seeds == other.seeds
+        assert one.final_loss == other.final_loss
+        assert one.metrics == other.metrics
+        assert one.total_train_s == pytest.approx(other.total_train_s)
+
+
+def test_pieces_of_several_runs_are_one_table_in_the_experiment_s_order() -> None:
+    store, numbers = Store(), Numbers(0.0, fails=True)
+    whole = result("torch", failed=True, arrays=(numbers.stacked(store),))
+    parts = [
+        result("torch", failed=False, arrays=(numbers.stacked(store, 6, 12),)),
+        result("torch", failed=True, arrays=(numbers.stacked(store, 0, 3), numbers.stacked(store, 3, 6))),
+    ]
+    assert merged(parts)["torch"].failure == DIVERGED
+    runs = compared(store, *parts, full=True).runs[1].seeds
+    assert runs == compared(store, whole, full=True).runs[1].seeds
+
+
+def test_seeds_that_no_run_returned_are_missing() -> None:
+    store = Store()
+    part = result("torch", failed=False, arrays=(Numbers(0.0).stacked(store, 0, 5),))
+    runs = compared(store, part).runs[1]
+    assert [seed.status for seed in runs.seeds] == ["succeeded"] * 5 + ["missing"] * 7
+    assert runs.curves is not None
+    assert runs.curves.seeds == 5
+
+
+def test_many_seeds_are_told_by_their_last_values_and_quantiles_unless_full(both: Both) -> None:
+    _, comparison = both(Numbers(0.0), Numbers(1e-6))
+    document = to_document(comparison)
+    (seed, *_) = document["runs"]["torch"]
+    assert "losses" not in seed
+    assert seed["final_loss"] is not None
+    curves = document["summary"]["torch"]["curves"]
+    assert len(curves["losses"]) == len(curves["quantiles"]) == 5
+    assert len(curves["losses"][0]) == EPOCHS
+    assert document["seed_gaps"] == []
+    full = to_document(comparison, full=True)
+    assert len(full["runs"]["torch"][7]["losses"]) == EPOCHS
+    assert len(full["seed_gaps"]) == SEEDS
+
+
+def test_without_full_one_seed_keeps_its_curve_for_the_pictures() -> None:
+    store = Store()
+    runs = [
+        result(name, failed=False, arrays=(Numbers(0.0).stacked(store),)) for name in ("tensorflow", "torch")
+    ]
+    seeds = compared(store, *runs).runs[0].seeds
+    assert [bool(seed.losses) for seed in seeds] == [True] + [False] * (SEEDS - 1)
+    assert seeds[5].predictions is not None, "few enough to be told"
+
+
+def test_the_page_draws_bands_for_many_seeds(both: Both) -> None:
+    _, comparison = both(Numbers(0.0), Numbers(1e-6))
+    figure = losses(comparison)
+    assert figure is not None
+    bands = [trace for trace in figure["data"] if trace["meta"].get("band")]
+    assert len(bands) == 2 * 2
+    assert len(figure["data"]) == len(bands) + 2
+    median = np.median(Numbers(0.0).losses, axis=0)
+    np.testing.assert_allclose(figure["data"][2]["y"], median)
