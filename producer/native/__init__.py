@@ -39,7 +39,7 @@ class NativeDefault(Frozen):
     """Fields beside this one that must have these values, or be on (not 0, null, false or `valid`) where
     `true` stands: without weight decay its kind says nothing. `behind: windows` is a layer whose input has
     come from convolution or pooling, where a framework's order of axes shows. `sample_weights` are the
-    data's."""
+    data's, and `clipped_by_norm` is an optimizer's clip_norm or global_clip_norm."""
 
     def applies(self, beside: Mapping[str, Any]) -> bool:
         """Whether the setting means anything beside these."""
@@ -95,13 +95,16 @@ def fill(document: dict[str, Any], framework: str) -> dict[str, NativeDefault]:
 
 def _parts(document: Any) -> Iterator[tuple[str, str, dict[str, Any], dict[str, Any]]]:
     """Each mapping that may have rows: its path, kind, surroundings and itself; outer ones first."""
-    weights = document["data"].get("sample_weights")
     behind = _behind_windows(document["model"]["layers"])
+    optimizer = document["optimizer"]
+    around = {
+        "sample_weights": document["data"].get("sample_weights"),
+        "clipped_by_norm": optimizer.get("clip_norm") or optimizer.get("global_clip_norm"),
+    }
     for path, kind, mapping in _mappings(document, "", ""):
         place = path.split(".")
         layer = kind == "layer" and place[:2] == ["model", "layers"]
-        around = {"behind": "windows" if layer and behind[int(place[2])] else None, "sample_weights": weights}
-        yield path, kind, around, mapping
+        yield path, kind, around | {"behind": "windows" if layer and behind[int(place[2])] else None}, mapping
 
 
 def _mappings(value: Any, path: str, kind: str) -> Iterator[tuple[str, str, dict[str, Any]]]:

@@ -45,21 +45,6 @@ def is_cut(place: str, value: Any) -> None:
     assert (abs(drawn).max() < 2.01 * drawn.std() / 0.8796) == value
 
 
-def nadam_decay(_: str, value: Any) -> None:
-    """Three updates against the formula of the job file's nadam."""
-    weight = keras.Variable(np.zeros(1))
-    optimizer = keras.optimizers.Nadam(learning_rate=0.1, epsilon=1e-7)
-    w, m, v, product = 0.0, 0.0, 0.0, 1.0
-    for t, g in enumerate([1.0, -0.5, 0.25], start=1):
-        optimizer.apply([keras.ops.convert_to_tensor([g], dtype="float32")], [weight])
-        mu, following = (0.9 * (1 - 0.5 * 0.96 ** (i * value)) for i in (t, t + 1))
-        product *= mu
-        m, v = m + 0.1 * (g - m), v + 0.001 * (g * g - v)
-        step = following * m / (1 - product * following) + (1 - mu) * g / (1 - product)
-        w -= 0.1 * step / (np.sqrt(v / (1 - 0.999**t)) + 1e-7)
-    assert abs(float(weight.numpy()[0]) - w) < 1e-5
-
-
 def asked_each_update(_: str, value: Any) -> None:
     """The rates of two updates of one optimizer."""
     optimizer = keras.optimizers.SGD(keras.optimizers.schedules.ExponentialDecay(1.0, 1, 0.5))
@@ -180,7 +165,6 @@ CHECKS = {
     "loss.*_crossentropy.weighting": class_weighting,
     "training.*": fit_sizes,
     "initializer.*_normal.truncated": is_cut,
-    "optimizer.nadam.momentum_decay": nadam_decay,
     "schedule.*.per": asked_each_update,
     "schedule.piecewise.boundary": boundary,
     "schedule.reduce_on_plateau.patience_rule": patience_rule,
