@@ -80,7 +80,9 @@ class Lane:
             return "stopping"
         if not states - {"queued"}:
             return "waiting" if self.notice else "queued"
-        return "starting" if self.event is None else "training"
+        if self.event is None:
+            return "starting"
+        return "compiling" if self.event.compiling else "training"
 
     @property
     def share(self) -> float:

@@ -38,6 +38,8 @@ class ProgressEvent(Frozen):
     loss: float | None = None
     """The last finished epoch's loss; null before the first, or when it is not finite."""
     validation_loss: float | None = None
+    compiling: bool = False
+    """Whether a program is compiled first, which can take half a minute without another event."""
     samples_per_s: float | None = None
     """Training rate since the event before; null for the first."""
 

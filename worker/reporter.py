@@ -24,6 +24,7 @@ class Standing:
     loss: float | None
     validation_loss: float | None
     finished: bool
+    compiling: bool = False
 
 
 class Reporter:
@@ -37,11 +38,15 @@ class Reporter:
         self._samples_since = 0
 
     def tick(self, standing: Standing, *, samples: int) -> None:
-        """After a block of `samples`. The run's first and last are told."""
+        """After a block of `samples`. The run's first and last are told, and what is to be compiled."""
         now = time.perf_counter()
         self._samples_since += samples
         last = standing.finished and standing.position + standing.together > self._members
-        if self._told_at is not None and now - self._told_at < _LEAST_GAP_S and not last:
+        if (
+            self._told_at is not None
+            and now - self._told_at < _LEAST_GAP_S
+            and not (last or standing.compiling)
+        ):
             return
         elapsed = now - self._told_at if self._told_at is not None else 0.0
         self._send(
@@ -56,6 +61,7 @@ class Reporter:
                 epochs=standing.epochs,
                 loss=standing.loss,
                 validation_loss=standing.validation_loss,
+                compiling=standing.compiling,
                 samples_per_s=self._samples_since / elapsed if elapsed > 0 else None,
             )
         )

@@ -213,11 +213,13 @@ class RunTrainer:
         while not training.finished:
             self._look_for_stop()
             done = training.samples_done
+            if training.compiles_next:
+                self._tell(training, position=position, samples=0, compiling=True)
             with typed(self._adapter):
                 training.advance()
             self._tell(training, position=position, samples=training.samples_done - done)
 
-    def _tell(self, training: SeedTraining, *, position: int, samples: int) -> None:
+    def _tell(self, training: SeedTraining, *, position: int, samples: int, compiling: bool = False) -> None:
         standing = Standing(
             position=position,
             together=1,
@@ -226,6 +228,7 @@ class RunTrainer:
             loss=training.losses[-1] if training.losses else None,
             validation_loss=training.validation_losses[-1] if training.validation_losses else None,
             finished=training.finished,
+            compiling=compiling,
         )
         self._reporter.tick(standing, samples=samples)
 

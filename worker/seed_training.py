@@ -104,6 +104,12 @@ class SeedTraining:
         """Go on from these weights; all else stays."""
         self._trainer.load_weights(weights)
 
+    @property
+    def compiles_next(self) -> bool:
+        """Whether the next block has to be compiled first."""
+        size = self.plan.batch_size_at(self._record.step)
+        return self._trainer.compiles and size not in self._compiled_sizes
+
     def next_update(self) -> Block:
         """The update that comes next, as a block of its own; nothing is trained."""
         step = self._record.step
@@ -122,7 +128,7 @@ class SeedTraining:
             stop_at_epochs=self._looks_at_each_epoch,
         )
         block = self._block(part)
-        compiles = self._trainer.compiles and part.batch_size not in self._compiled_sizes
+        compiles = self.compiles_next
         with self.stopwatch.measure("compile_s" if compiles else "train_s"):
             losses = self._trainer.train(block)
         self._compiled_sizes.add(part.batch_size)

@@ -22,10 +22,10 @@ def changed(state="queued", **more):
     return Changed(position="0", record=record)
 
 
-def progressed(epoch, *, at_s, position=1, seeds=1, loss=0.5):
+def progressed(epoch, *, at_s, position=1, seeds=1, loss=0.5, compiling=False):
     event = ProgressEvent(
         run_id="run-torch-0001", framework="torch", seed=0, position=position, seeds=seeds, epoch=epoch,
-        epochs=100, loss=loss, samples_per_s=1234.5,
+        epochs=100, loss=loss, samples_per_s=1234.5, compiling=compiling,
     )  # fmt: skip
     return Progressed(position=f"{int(at_s * 1000)}-0", event=event)
 
@@ -48,7 +48,8 @@ def lane(*updates):
         ([changed()], "queued"),
         ([changed(), noticed()], "waiting"),
         ([changed(), noticed(), changed("leased")], "starting"),
-        ([changed("leased"), progressed(1, at_s=1)], "training"),
+        ([changed("leased"), progressed(0, at_s=1, compiling=True)], "compiling"),
+        ([changed("leased"), progressed(0, at_s=1, compiling=True), progressed(1, at_s=9)], "training"),
         ([changed("leased", cancel_requested=True)], "stopping"),
         ([changed("leased"), progressed(100, at_s=1), changed("succeeded")], "done"),
         ([changed("failed")], "failed"),

@@ -644,6 +644,14 @@ def test_the_first_and_the_last_of_many_short_seeds_are_told(lab: Any, job_of: J
     assert len(lab.events) < 50
 
 
+def test_compiling_is_told_before_it_begins_and_once(lab: Any, job_of: Jobs) -> None:
+    lab.adapter = type(lab.adapter)(compiles=True)
+    lab.train(lab.run(job_of(), train=samples(20)))
+    told = [event.compiling for event in lab.events]
+    assert told[:2] == [False, True]
+    assert sum(told) == 1
+
+
 def test_results_hold_no_number_that_json_lacks(lab: Any, job_of: Jobs) -> None:
     """Constant targets leave r2 undefined, a diverged seed has losses up to infinity: still plain JSON."""
     job = job_of(optimizer={"type": "sgd", "learning_rate": 1e30})

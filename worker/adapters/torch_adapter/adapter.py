@@ -102,6 +102,7 @@ class TorchAdapter(FrameworkAdapter):
         """A Trainer with everything on the device."""
         import torch
 
+        from worker.adapters.torch_adapter.execution import compiles
         from worker.adapters.torch_adapter.model import Network
         from worker.adapters.torch_adapter.training import TorchTrainer
 
@@ -110,7 +111,7 @@ class TorchAdapter(FrameworkAdapter):
             job.model, input_shape=input_shape, dtype=dtype, device=self._device, initializers=False
         )
         network.load(weights)
-        if job.execution != "compiled":
+        if not compiles(job, samples=len(x), device=self._device):
             return TorchTrainer(job, network=network, x=x, y=y, device=self._device)
         from worker.adapters.torch_adapter.compiled_training import CompiledTrainer
         from worker.adapters.torch_adapter.programs import Programs

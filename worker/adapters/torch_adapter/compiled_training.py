@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from shared.shapes import layer_shapes
 from shared.spec import Job
 from worker.adapters.base import Block, Floats
-from worker.adapters.torch_adapter.compiling import check_compiler
 from worker.adapters.torch_adapter.model import Network
 from worker.adapters.torch_adapter.program import Given, Program
 from worker.adapters.torch_adapter.programs import Programs
@@ -35,8 +34,6 @@ class CompiledTrainer(TorchTrainer):
         device: str,
         programs: Programs,
     ) -> None:
-        """Raises UnsupportedError where nothing can be compiled."""
-        check_compiler()
         super().__init__(job, network=network, x=x, y=y, device=device)
         self.execution = "compiled (torch.compile)"
         self._job = job
