@@ -1,0 +1,150 @@
+"""The tables of causes and fixes name real settings, and every setting has its cause."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+
+from producer.resolve import SettingDifference, resolve
+from producer.verdict import known
+from producer.verdict.knowledge import Scale, consequence, fixes
+from shared.spec import Experiment, Job
+from shared.spec.activations import Activation
+from shared.spec.layers import Layer
+from shared.spec.loss import Loss
+from shared.spec.optimizer import Optimizer
+from shared.spec.schedule import Schedule
+from shared.spec.training import Training
+
+TABLES = Path(known.__file__).parent
+NOT_SETTINGS = {"type", "name", "inputs", "layer"}
+SHAPE = {
+    "units", "filters", "kernel_size", "strides", "pool_size", "target_shape", "input_dim", "output_dim",
+    "return_sequences", "depth_multiplier", "num_heads", "key_dim", "value_dim", "axis", "output_padding",
+    "groups", "dilation_rate",
+}  # fmt: skip
+"""What the layer computes, not how: that it differs says enough."""
+
+
+def members(union: Any) -> list[Any]:
+    """The models of a discriminated union."""
+    return list(get_args(get_args(union)[0]))
+
+
+def fields(union: Any) -> dict[str, set[str]]:
+    """By type, the settings."""
+    return {
+        get_args(model.model_fields["type"].annotation)[0]: set(model.model_fields) - NOT_SETTINGS
+        for model in members(union)
+    }
+
+
+def settings() -> dict[str, tuple[str, ...]]:
+    """Every setting as `<kind>.<type>.<field>`, with the keys that may explain it by itself."""
+    found: dict[str, tuple[str, ...]] = {}
+    for kind, prefix, union in (
+        ("layer", "layer", Layer), ("optimizer", "optimizer", Optimizer), ("loss", "loss", Loss),
+    ):  # fmt: skip
+        for type_, names in fields(union).items():
+            for name in names - (SHAPE if kind == "layer" else set()):
+                found[f"{kind}.{type_}.{name}"] = (f"{type_}.{name}", f"{prefix}.{name}")
+    for type_, names in fields(Schedule).items():
+        for name in names:
+            found[f"schedule.{type_}.{name}"] = (
+                f"{type_}.{name}",
+                f"optimizer.schedule.{name}",
+                "optimizer.schedule",
+            )
+    for name in Training.model_fields:
+        found[f"training.{name}"] = (f"training.{name}",)
+    for name in Job.model_fields:
+        if name not in ("schema_version", "name", "loss", "optimizer", "training"):
+            found[name] = (name,)
+    return found
+
+
+CAUSES = tomllib.loads((TABLES / "causes.toml").read_text())
+
+
+@pytest.mark.parametrize("setting", sorted(settings()))
+def test_every_setting_has_a_cause_of_its_own(setting: str) -> None:
+    wanted = settings()[setting]
+    clip = ("optimizer.clip",) if "clip_" in setting else ()
+    assert any(key in CAUSES for key in (*wanted, *clip)), f"causes.toml has no row for {' or '.join(wanted)}"
+
+
+def real_keys() -> set[str]:
+    """Every key that a lookup could ever ask for."""
+    asked = {key for keys in settings().values() for key in keys}
+    asked |= {f"{kind}.{name}" for kind, names in fields(Layer).items() for name in names}
+    asked |= {f"layer.{name}" for names in fields(Layer).values() for name in names}
+    asked |= {f"layer.activation.{name}" for model in members(Activation) for name in model.model_fields}
+    asked |= {f"data.{name}" for name in ("standardize", "split", "split.seed", "sample_weights")}
+    return asked | {
+        "model", "model.layers", "layer.type", "loss.type", "optimizer.type", "optimizer.clip",
+        "initial_weights.seed",
+    }  # fmt: skip
+
+
+def test_no_cause_and_no_fix_is_for_a_setting_that_there_is_not() -> None:
+    tables = [CAUSES, *(tomllib.loads(path.read_text())["fixes"] for path in TABLES.glob("fixes/*.toml"))]
+    assert len(tables) > 2
+    assert sorted({key for table in tables for key in table} - real_keys()) == []
+
+
+def jobs(**changes: Any) -> dict[str, Job]:
+    document = {
+        "data": {"type": "synthetic", "kind": "linear", "features": 4},
+        "model": {
+            "layers": [
+                {"type": "reshape", "target_shape": [4, 1]},
+                {"type": "conv1d", "filters": 2, "kernel_size": 2, "activation": {"type": "leaky_relu"}},
+                {"type": "batch_norm"},
+                {"type": "flatten"},
+                {"type": "dense", "units": 1},
+            ]
+        },
+        "loss": "mse",
+        "optimizer": {"type": "adam"},
+        "training": {"epochs": 2},
+        **changes,
+    }
+    return resolve(Experiment.model_validate(document))
+
+
+FIXES = [
+    ("loss.reduction", "mean", "sum", "nn.MSELoss(reduction='mean')"),
+    ("optimizer.epsilon", 1e-7, 1e-8, "torch.optim.Adam(eps=1e-07)"),
+    ("model.layers.2.momentum", 0.99, 0.9, "nn.BatchNorm2d(…, momentum=0.01), which is 1 minus Keras's"),
+    ("model.layers.2.epsilon", 1e-3, 1e-5, "nn.BatchNorm2d(…, eps=0.001)"),
+    ("optimizer.type", "sgd", "adam", "torch.optim.SGD(…)"),
+    ("training.batch_size", 32, 1, "DataLoader(…, batch_size=32); PyTorch's default is 1"),
+    ("model.layers.1.activation.negative_slope", 0.3, 0.01, "nn.LeakyReLU(0.3)"),
+]
+
+
+@pytest.mark.parametrize(("path", "mine", "theirs", "fix"), FIXES)
+def test_a_fix_says_how_the_other_framework_gets_the_references_value(path, mine, theirs, fix) -> None:
+    difference = SettingDifference(path=path, values={"tensorflow": mine, "torch": theirs})
+
+    assert fixes(difference, jobs=jobs())["torch"] == fix
+    assert "keras" in fixes(difference, jobs=jobs())["tensorflow"] or path.startswith("training")
+
+
+def test_a_setting_that_nothing_is_known_of_has_no_fix_and_an_unknown_framework_neither() -> None:
+    values = {"tensorflow": 1, "jax": 2}
+    difference = SettingDifference(path="optimizer.learning_rate", values=values)
+
+    assert list(fixes(difference, jobs={**jobs(), "jax": jobs()["torch"]})) == ["tensorflow"]
+
+
+def test_a_sum_under_adam_is_not_told_as_a_learning_rate() -> None:
+    declared = jobs(overrides={"torch": {"loss.reduction": "sum"}}, training={"epochs": 2, "batch_size": 8})
+    difference = SettingDifference(path="loss.reduction", values={"tensorflow": "mean", "torch": "sum"})
+
+    assert consequence(difference, jobs=declared, scale=Scale(samples=100, outputs=1)) == (
+        "with batches of 8 a sum makes gradients 8 times as large, most of which adam divides out again"
+    )
