@@ -28,6 +28,7 @@ class Evidence:
     pairs: Mapping[Mixture, Pair]
     declared: Pair
     ruler: Ruler
+    arrays: Load
 
     @property
     def ends(self) -> Pair:
@@ -118,6 +119,7 @@ def evidence(plan: Plan, trained: Mapping[str, Trained], arrays: Load) -> Eviden
         pairs={mixture: pair_of(one) for mixture, one in plan.pairs.items() if one.other is not None},
         declared=pair_of(plan.declared),
         ruler=Ruler(plan.declared.reference.job.loss, arrays),
+        arrays=arrays,
     )
 
 

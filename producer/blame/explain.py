@@ -12,6 +12,7 @@ from producer.blame.models import Contribution, Explanation, MeasureShares
 from producer.blame.plan import Plan
 from producer.verdict.gaps import Load
 from producer.verdict.knowledge import Scale, consequence, fixes
+from producer.verdict.signatures import relation
 from producer.verdict.tolerance import tolerance_for
 
 
@@ -79,9 +80,23 @@ def _contribution(
         share=share,
         interval=interval,
         problem=problem,
-        cause=consequence(factor.difference, jobs=jobs, scale=scale_of(found)),
+        cause=_given_weights(found, factor)
+        or consequence(factor.difference, jobs=jobs, scale=scale_of(found)),
         fixes=fixes(factor.difference, jobs=jobs),
     )
+
+
+def _given_weights(found: Evidence, factor: Factor) -> str | None:
+    """What the other's given weights are to the reference's, where a usual mistake made them so."""
+    mine, theirs = (run.given_weights for run in found.plan.ends)
+    if not factor.path.startswith("initial_weights") or mine is None or theirs is None:
+        return None
+    reference, other = (run.framework for run in found.plan.ends)
+    for name in mine:
+        if name in theirs and mine[name] != theirs[name]:
+            known = relation(found.arrays(mine[name]), found.arrays(theirs[name]))
+            return f"{name} of {other} is {reference}'s {known}" if known else None
+    return None
 
 
 def scale_of(found: Evidence) -> Scale:

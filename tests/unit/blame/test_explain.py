@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
+from producer.blame.plan import plan
 from producer.report.explanation import to_document
 
 SUM = {"loss.reduction": "sum"}
+SEEDS = (0, 1)
 TWO = {"loss.reduction": "sum", "optimizer.learning_rate": 0.002}
 
 
@@ -210,3 +213,24 @@ def test_what_is_the_same_training_is_trained_once(bench):
 
     assert len(bench.trained) == 1 + 4
     assert len({run.job.model_dump_json() + run.framework for run in bench.trained}) == 5
+
+
+def test_given_weights_that_are_the_others_in_another_order_are_recognised(bench):
+    kernel = [[1.0, 2.0, 3.0]]
+    layers = [{"type": "dense", "units": 3}, {"type": "dense", "units": 1}]
+    start = {"type": "values", "weights": {"layers.0.kernel": kernel}}
+    planned = bench.plan({}, model={"layers": layers}, initial_weights=start)
+    mine, theirs = planned.ends
+    given = [{"layers.0.kernel": bench.store.put(np.array(rows))} for rows in (kernel, [[2.0, 1.0, 3.0]])]
+    weights = {"type": "values", "weights": {"layers.0.kernel": [[2.0, 1.0, 3.0]]}}
+    other = theirs.job.model_validate(theirs.job.model_dump(mode="json") | {"initial_weights": weights})
+    ends = (
+        mine.model_copy(update={"given_weights": given[0]}),
+        theirs.model_copy(update={"given_weights": given[1], "job": other}),
+    )
+    (one,) = bench.explain(plan(*ends, seeds=SEEDS, most_combined=4)).contributions
+
+    assert one.path == "initial_weights.weights.layers.0.kernel"
+    assert one.cause.startswith(
+        "layers.0.kernel of torch is tensorflow's with its 3 gates in the order 2, 1, 3"
+    )
