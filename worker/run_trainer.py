@@ -199,6 +199,7 @@ class RunTrainer:
                 training = SeedTraining(member.job, data=self._data, adapter=self._adapter, seed=member.seed)
             self.execution = training.execution
             self._train_seed(training, position=position)
+            self.execution = training.execution  # a compiler may have refused the model
             with typed(self._adapter):
                 outcome = training.conclude()
         except TrainingError as error:

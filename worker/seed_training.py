@@ -44,7 +44,6 @@ class SeedTraining:
             self._trainer = adapter.build(
                 job, input_shape=data.input_shape, weights=weights, x=data.train.x, y=data.train.y
             )
-        self.execution = self._trainer.execution
 
         dropouts = dropouts_of(job, data)
         self._feed = Feed(job, plan=self.plan, dropouts=dropouts, seed=seed)
@@ -60,6 +59,11 @@ class SeedTraining:
         self._plateaus = 0
         self._best: Weights | None = None
         self.stopped_early = False
+
+    @property
+    def execution(self) -> str:
+        """How the framework executes it; known for certain after the first block."""
+        return self._trainer.execution
 
     @property
     def losses(self) -> list[float]:

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from shared.shapes import model_weights
+
 SMALL = [{"type": "dense", "units": 4, "activation": "tanh"}, {"type": "dense", "units": 2}]
 LAYERS = [{"type": "flatten"}, {"type": "dense", "units": 50}, {"type": "dense", "units": 20}]
 
@@ -61,6 +63,126 @@ def test_other_numbers_seeds_and_samples_are_not_traced_anew(kit: Any) -> None:
 )
 def test_another_structure_is_another_program(kit: Any, changes: dict[str, Any]) -> None:
     assert kit.build(kit.job(**changes))._program is not kit.build(kit.job())._program
+
+
+FUSED: dict[str, tuple[tuple[int, ...], list[dict[str, Any]], dict[str, Any]]] = {
+    "adam": ((3,), [], {"type": "adam", "learning_rate": 0.002}),
+    "clipped nadam": ((3,), [], {"type": "nadam", "learning_rate": 0.002, "clip_norm": 0.01}),
+    "centered rmsprop": ((3,), [], {"type": "rmsprop", "learning_rate": 0.002, "centered": True}),
+    "batch_norm": ((3,), [{"type": "batch_norm"}], {"type": "sgd", "momentum": 0.9}),
+    "lstm": ((4, 3), [{"type": "lstm", "units": 5}], {"type": "adamw", "learning_rate": 0.002}),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "precision", "first", "fifty"),
+    [*((name, "float64", 1e-12, 1e-10) for name in FUSED), ("adam", "float32", 5e-7, 5e-7)],
+)
+def test_xla_gives_the_same_numbers_up_to_rounding(
+    kit: Any, name: str, precision: str, first: float, fifty: float
+) -> None:
+    input_shape, layers, optimizer = FUSED[name]
+    plain, fused = (
+        Trained(kit, input_shape, [*layers, *SMALL], optimizer, precision=precision, execution=execution)
+        for execution in ("auto", "compiled")
+    )
+    assert plain.trainer.execution == "compiled (tf.function)"
+    assert fused.trainer.execution == "compiled (XLA)"
+    assert gap(plain.after_first, fused.after_first) <= first
+    assert gap(plain.after_fifty, fused.after_fifty) <= fifty
+
+
+def test_the_check_of_xla_sees_a_wrong_number(kit: Any) -> None:
+    one, other = (
+        Trained(
+            kit, (3,), SMALL, {"type": "adam", "epsilon": epsilon}, precision="float64", execution=execution
+        )
+        for epsilon, execution in ((1e-7, "auto"), (1e-8, "compiled"))
+    )
+    assert gap(one.after_first, other.after_first) > 1e-12
+
+
+class Trained:
+    """A training of 50 steps, in blocks."""
+
+    def __init__(
+        self, kit: Any, input_shape: tuple[int, ...], layers: Any, optimizer: Any, **more: Any
+    ) -> None:
+        job = kit.job(layers=layers, optimizer=optimizer, **more)
+        draw = np.random.default_rng(1)
+        x = draw.standard_normal((12, *input_shape)).astype(job.precision)
+        y = draw.standard_normal((12, 2)).astype(job.precision)
+        weights = {
+            place.name: (0.5 + 0.5 * draw.random(place.tensor.shape)).astype(job.precision)
+            for place in model_weights(job.model, input_shape)
+        }
+        self.trainer = kit.adapter.build(job, input_shape=input_shape, weights=weights, x=x, y=y)
+        self.trainer.train(kit.block(1, rate=0.002))
+        self.after_first = self.trainer.weights()
+        self.trainer.train(kit.block(49, first_step=1, rate=0.002))
+        self.after_fifty = self.trainer.weights()
+
+
+def gap(one: Any, other: Any) -> float:
+    """The largest, relative to the largest number of its tensor."""
+    return max(float(np.abs(one[name] - other[name]).max() / np.abs(one[name]).max()) for name in one)
+
+
+def test_xla_compiles_once_for_every_block_and_for_other_numbers_and_seeds(kit: Any) -> None:
+    adam = {"type": "adam", "learning_rate": 0.01}
+    layers = [{"type": "dense", "units": 2, "name": "once"}]
+    changes = {"layers": layers, "execution": "compiled", "training": {"epochs": 1, "batch_size": 6}}
+    first = kit.build(kit.job(**changes, optimizer=adam))
+    assert first.compiles
+    for step, steps in enumerate((1, 8, 3)):
+        first.train(kit.block(steps, batch=6, first_step=step))
+        assert not first.compiles
+    again = kit.build(kit.job(**changes, optimizer=adam | {"beta_1": 0.5}), seed=1)
+    assert not again.compiles
+    again.train(kit.block(3, batch=6))
+    assert again._program is first._program
+    assert first._program._fused.experimental_get_tracing_count() == 1
+
+
+def test_a_block_longer_than_one_call_of_xla_is_cut(kit: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from worker.adapters.tensorflow_adapter import xla
+
+    monkeypatch.setattr(xla, "MOST_STEPS", 4)
+    jobs = [
+        kit.job(layers=[{"type": "dense", "units": 2, "name": "cut"}], execution=e)
+        for e in ("auto", "compiled")
+    ]
+    losses = [kit.build(job).train(kit.block(11)) for job in jobs]
+    np.testing.assert_allclose(losses[1], losses[0], rtol=1e-13)
+
+
+@pytest.mark.parametrize(
+    ("layer", "why"),
+    [
+        ({"type": "conv1d", "filters": 2, "kernel_size": 2}, "XLA's convolutions"),
+        ({"type": "activation", "activation": "softsign"}, "XLA cannot compile"),
+    ],
+)
+def test_what_xla_is_no_good_at_runs_as_the_graph_and_says_so(
+    kit: Any, monkeypatch: pytest.MonkeyPatch, layer: dict[str, Any], why: str
+) -> None:
+    import tensorflow as tf
+
+    from worker.adapters.tensorflow_adapter import activations
+
+    def through_strings(x: Any) -> Any:
+        return x + tf.cast(tf.strings.length(tf.strings.as_string(x)), x.dtype)
+
+    if layer["type"] == "activation":
+        monkeypatch.setitem(activations.PLAIN, "softsign", through_strings)
+    model = [layer, {"type": "flatten"}, {"type": "dense", "units": 2}]
+    losses = []
+    for execution in ("auto", "compiled"):
+        trained = Trained(kit, (4, 3), model, {"type": "sgd"}, execution=execution)
+        losses.append(trained.after_fifty)
+    assert trained.trainer.execution.startswith(f"compiled (tf.function; {why}")
+    assert not trained.trainer.compiles
+    assert gap(*losses) == 0
 
 
 def test_only_the_programs_used_last_are_kept(kit: Any) -> None:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from shared.result import Reason
 from shared.spec import Job, Optimizer
+from shared.spec.layers.recurrent import Bidirectional, Gru, Lstm, SimpleRnn
 from worker.adapters.base import (
     Description,
     EnsembleTrainer,
@@ -95,7 +96,6 @@ class TensorFlowAdapter(FrameworkAdapter):
                 "determinism": "inherent" if self._device == "/CPU:0" else "on",
                 "tf32": on[tf.config.experimental.tensor_float_32_execution_enabled()],
                 "onednn": on[_ENVIRONMENT["TF_ENABLE_ONEDNN_OPTS"] == "1"],
-                "xla": "off",
                 "graph_optimizer": "off",
             },
         )
@@ -142,6 +142,8 @@ class TensorFlowAdapter(FrameworkAdapter):
 
         if job.execution == "eager":
             raise UnsupportedError("many seeds at once are one compiled program, and execution is eager")
+        if any(isinstance(layer, SimpleRnn | Lstm | Gru | Bidirectional) for layer in job.model.layers):
+            raise UnsupportedError("recurrent layers train no faster in TensorFlow for many seeds at once")
         check_inputs(input_shape, x)
         with tf.device(self._device):
             program = self._programs.ensemble(job, input_shape=input_shape, y=y)

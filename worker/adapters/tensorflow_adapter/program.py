@@ -68,7 +68,8 @@ class Program:
         self.network = Network(
             job.model, input_shape=input_shape, precision=job.precision, initializers=False
         )
-        self.compiled = job.execution != "eager"
+        self.execution = "eager"
+        """As `Trainer.execution`."""
         self._optimizer = structure(job.optimizer)
         self.dropped = [
             job.model.layer_path(index)
@@ -80,10 +81,19 @@ class Program:
         self._precision = job.precision
         self.block: Any = self._steps
         self.outputs: Any = self._outputs
-        if self.compiled:
+        if job.execution != "eager":
             self._compile(job, targets)
 
+    def prepared(self, samples: Samples) -> Samples:
+        """The samples as `block` takes them."""
+        return samples
+
+    def ready(self, batch_size: int, samples: Samples) -> bool:  # noqa: ARG002 -- all sizes are one program
+        """Whether `block` needs no compiling for batches of this size from these samples."""
+        return self.execution == "eager" or self.block.experimental_get_tracing_count() > 0
+
     def _compile(self, job: Job, targets: tf.TensorSpec) -> None:
+        self.execution = "compiled (tf.function)"
         self.block = self._compiled_loop(job, targets, indices_rank=2)
         self.outputs = tf.function(
             self._outputs,
@@ -185,13 +195,18 @@ class Program:
 
     def _loop(self, state: State, samples: Samples, steps: Steps) -> tuple[State, Tensor]:
         """The block as a loop in the graph."""
-        count = tf.shape(steps.indices)[-2]
+        return self._counted_loop(tf.shape(steps.indices)[-2], state, samples, steps)
+
+    def _counted_loop(
+        self, count: Tensor, state: State, samples: Samples, steps: Steps
+    ) -> tuple[State, Tensor]:
+        """The first `count` steps of a block; the losses of the others are 0."""
 
         def body(i: Tensor, state: State, losses: Any) -> tuple[Tensor, State, Any]:
             state, loss = self._step_at(i, state, samples, steps)
             return i + 1, state, losses.write(i, loss)
 
-        losses = tf.TensorArray(self._precision, size=count, element_shape=self.axes)
+        losses = tf.TensorArray(self._precision, size=tf.shape(steps.indices)[-2], element_shape=self.axes)
         _, state, losses = tf.while_loop(
             lambda i, *_: i < count, body, (tf.constant(0), state, losses), parallel_iterations=1
         )

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from shared.spec import Job
 from worker.adapters.tensorflow_adapter.ensemble import EnsembleProgram
 from worker.adapters.tensorflow_adapter.program import Program
+from worker.adapters.tensorflow_adapter.xla import XlaProgram
 from worker.constants import structure
 
 AnyProgram = TypeVar("AnyProgram", bound=Program)
@@ -30,7 +31,8 @@ class Programs:
 
     def program(self, job: Job, *, input_shape: tuple[int, ...], y: NDArray[Any]) -> Program:
         """The program for a job on samples of this shape and targets like y (n, …), new or kept."""
-        return self._kept_or_new(Program, job, input_shape, y)
+        kind = XlaProgram if job.execution == "compiled" else Program
+        return self._kept_or_new(kind, job, input_shape, y)
 
     def ensemble(self, job: Job, *, input_shape: tuple[int, ...], y: NDArray[Any]) -> EnsembleProgram:
         """The same for many trainings of the job at once."""

@@ -10,6 +10,7 @@ from shared.spec import Job
 from worker.adapters.base import Block, Floats, Trainer, Weights
 from worker.adapters.shapes import check_inputs
 from worker.adapters.tensorflow_adapter.program import Program, Samples, State, Steps
+from worker.batches import Plan
 from worker.constants import fixed_constants, slot_starts, update_constants
 
 
@@ -20,11 +21,12 @@ class TensorFlowTrainer(Trainer):
         self, job: Job, *, program: Program, weights: Weights, samples: Samples, device: str
     ) -> None:
         self._job = job
+        plan = Plan.of(job.training, len(samples.x))
+        self._batch_sizes = {plan.batch_size if plan.full else 0, plan.remainder} - {0}
         self._program = program
         self._device = device
-        self.execution = "compiled (tf.function)" if program.compiled else "eager"
         with tf.device(device):
-            self._samples = Samples(*map(tf.constant, samples))
+            self._samples = program.prepared(Samples(*map(tf.constant, samples)))
             self._state = program.start(weights, slot_starts(job.optimizer))
             self._fixed = {
                 name: tf.constant(value, job.precision)
@@ -32,9 +34,14 @@ class TensorFlowTrainer(Trainer):
             }
 
     @property
+    def execution(self) -> str:  # type: ignore[override]
+        """What the program does; XLA may turn out not to compile it."""
+        return self._program.execution
+
+    @property
     def compiles(self) -> bool:  # type: ignore[override]
-        """Whether the next block traces the program, which no training has done before."""
-        return self._program.compiled and self._program.block.experimental_get_tracing_count() == 0
+        """Whether some batch size of this training has no compiled program yet."""
+        return not all(self._program.ready(size, self._samples) for size in self._batch_sizes)
 
     def train(self, block: Block) -> NDArray[np.float64]:
         """Run the block's updates (see `Trainer.train`)."""
