@@ -24,7 +24,7 @@ LAYERS = [
     "MaxPooling1D", "MaxPooling2D", "AveragePooling1D", "AveragePooling2D",
     "GlobalAveragePooling", "GlobalMaxPooling",
     "LayerNorm", "BatchNorm",
-    "Embedding", "SimpleRnn", "Lstm", "Gru", "Bidirectional",
+    "Embedding", "SimpleRnn", "Lstm", "Gru", "Bidirectional", "MultiHeadAttention",
     "Add", "Concatenate",
 ]  # fmt: skip
 

@@ -10,6 +10,7 @@ from math import prod
 
 from shared.spec.initializers import Initializer, Ones, Zeros
 from shared.spec.layers import Layer
+from shared.spec.layers.attention import MultiHeadAttention
 from shared.spec.layers.basic import ActivationLayer, Dense, Dropout, Flatten, Reshape
 from shared.spec.layers.convolution import (
     Conv1D,
@@ -106,6 +107,12 @@ def output_shape(layer: Layer, shape: Shape, *others: Shape) -> Shape:  # noqa: 
         case Bidirectional(layer=inner):
             _need_axes(shape, "steps, features")
             return (shape[0], 2 * inner.units) if inner.return_sequences else (2 * inner.units,)
+        case MultiHeadAttention():
+            for each in (shape, *others):
+                _need_axes(each, "steps, features")
+            if len({each[0] for each in others}) > 1:
+                raise ShapeError(f"needs a value and a key of one length, and gets {_list(*others)}")
+            return shape
         case Add():
             if any(other != shape for other in others):
                 raise ShapeError(f"adds outputs of one shape, and gets {_list(shape, *others)}")
@@ -124,8 +131,8 @@ def output_shape(layer: Layer, shape: Shape, *others: Shape) -> Shape:  # noqa: 
             return shape[-1:]
 
 
-def tensors(layer: Layer, shape: Shape) -> tuple[Tensor, ...]:  # noqa: PLR0911 -- one a layer type
-    """A layer's weights for an input of this shape. New layer types get their case here."""
+def tensors(layer: Layer, shape: Shape, *others: Shape) -> tuple[Tensor, ...]:  # noqa: PLR0911 -- one a layer type
+    """A layer's weights for inputs of these shapes. New layer types get their case here."""
     match layer:
         case Dense(units=units):
             return _kernel_and_bias(layer, (shape[-1], units), units)
@@ -150,6 +157,8 @@ def tensors(layer: Layer, shape: Shape) -> tuple[Tensor, ...]:  # noqa: PLR0911 
             return (table,)
         case SimpleRnn() | Lstm() | Gru():
             return _recurrent(layer, shape[-1])
+        case MultiHeadAttention():
+            return _attention(layer, shape, *others)
         case Bidirectional():
             return tuple(
                 replace(tensor, name=f"{direction}.{tensor.name}")
@@ -193,6 +202,28 @@ def _statistics(layer: LayerNorm | BatchNorm, features: int) -> tuple[Tensor, ..
         weight("moving_mean", Zeros(type="zeros"), trainable=False),
         weight("moving_variance", Ones(type="ones"), trainable=False),
     )
+
+
+def _attention(layer: MultiHeadAttention, query: Shape, *others: Shape) -> tuple[Tensor, ...]:
+    value, key = (others[0], others[-1]) if others else (query, query)
+    heads, depth = layer.num_heads, layer.value_dim or layer.key_dim
+    parts = (
+        ("query", (query[-1], heads, layer.key_dim), 1),
+        ("key", (key[-1], heads, layer.key_dim), 1),
+        ("value", (value[-1], heads, depth), 1),
+        ("attention_output", (heads, depth, query[-1]), 2),
+    )
+
+    def weight(name: str, shape: Shape, initializer: Initializer, fans: Shape) -> Tensor:
+        return Tensor(name=name, shape=shape, initializer=initializer, fan_in=fans[0], fan_out=fans[1])
+
+    found: list[Tensor] = []
+    for name, shape, inputs in parts:
+        fans = (prod(shape[:inputs]), prod(shape[inputs:]))
+        found.append(weight(f"{name}.kernel", shape, layer.kernel_initializer, fans))
+        if layer.use_bias:
+            found.append(weight(f"{name}.bias", shape[inputs:], layer.bias_initializer, fans))
+    return tuple(found)
 
 
 def _recurrent(layer: SimpleRnn | Lstm | Gru, features: int) -> tuple[Tensor, ...]:

@@ -16,6 +16,7 @@ __all__ = [
     "ShapeError",
     "Tensor",
     "Weight",
+    "input_shapes",
     "layer_shapes",
     "model_weights",
     "output_units",
@@ -38,16 +39,29 @@ def layer_shapes(model: Model, input_shape: Shape) -> tuple[Shape, ...]:
 
     Raises ShapeError at the first layer that cannot take its input.
     """
-    inputs: list[Shape] = []
+    return tuple(
+        shapes[0] for shapes in (*input_shapes(model, input_shape), (_outputs(model, input_shape)[-1],))
+    )
+
+
+def input_shapes(model: Model, input_shape: Shape) -> tuple[tuple[Shape, ...], ...]:
+    """The shapes of all inputs of each layer. Raises ShapeError."""
+    outputs = _outputs(model, input_shape)
+    return tuple(
+        tuple(outputs[place] for place in model.sources(index)) for index in range(len(model.layers))
+    )
+
+
+def _outputs(model: Model, input_shape: Shape) -> list[Shape]:
+    """The model's input and each layer's output."""
     outputs = [input_shape]
     for index, layer in enumerate(model.layers):
         first, *others = (outputs[place] for place in model.sources(index))
-        inputs.append(first)
         try:
             outputs.append(output_shape(layer, first, *others))
         except ShapeError as error:
             raise ShapeError(f"{model.layer_path(index)} ({layer.type}) {error}") from None
-    return (*inputs, outputs[-1])
+    return outputs
 
 
 def output_units(model: Model, input_shape: Shape) -> int:
@@ -63,11 +77,11 @@ def output_units(model: Model, input_shape: Shape) -> int:
 
 def model_weights(model: Model, input_shape: Shape) -> tuple[Weight, ...]:
     """Every weight of the model, in order. Raises ShapeError."""
-    shapes = layer_shapes(model, input_shape)
+    shapes = input_shapes(model, input_shape)
     return tuple(
         Weight(name=f"{model.layer_path(index)}.{tensor.name}", layer=index, item=item, tensor=tensor)
         for index, layer in enumerate(model.layers)
-        for item, tensor in enumerate(tensors(layer, shapes[index]))
+        for item, tensor in enumerate(tensors(layer, *shapes[index]))
     )
 
 

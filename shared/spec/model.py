@@ -20,6 +20,7 @@ from shared.spec.initializers import (
     Zeros,
 )
 from shared.spec.layers import Layer
+from shared.spec.layers.attention import MultiHeadAttention
 from shared.spec.layers.basic import ActivationLayer, Dense, Dropout, Flatten
 from shared.spec.layers.merging import Add, Concatenate
 
@@ -73,11 +74,8 @@ class Model(Frozen):
                     raise ValueError(f"{path} takes {name!r}, and no layer has this name")
                 if name != "input" and places[name] >= index:
                     raise ValueError(f"{path} takes {name!r}, which does not come before it")
-            if (
-                not isinstance(layer, Add | Concatenate)
-                and layer.inputs is not None
-                and len(layer.inputs) != 1
-            ):
+            takes_several = isinstance(layer, Add | Concatenate | MultiHeadAttention)
+            if not takes_several and layer.inputs is not None and len(layer.inputs) != 1:
                 raise ValueError(f"{path} ({layer.type}) takes one input; put add or concatenate before it")
             taken.update(self.sources(index))
         unused = [index for index in range(len(self.layers) - 1) if index + 1 not in taken]

@@ -103,6 +103,21 @@ SEPARABLE = [
     HEAD,
 ]  # fmt: skip
 """Convolutions apart and turned round, back to the image's own size."""
+ATTENTION = [
+    {"type": "dense", "units": 6, "name": "wide"},
+    {"type": "multi_head_attention", "num_heads": 2, "key_dim": 5, "value_dim": 3, "name": "self"},
+    {"type": "add", "inputs": ["wide", "self"]},
+    {"type": "layer_norm", "name": "normed"},
+    {
+        "type": "multi_head_attention", "num_heads": 2, "key_dim": 3, "use_causal_mask": True,
+        "inputs": ["normed", "input"], "name": "cross",
+    },
+    {"type": "add", "inputs": ["normed", "cross"]},
+    {"type": "layer_norm"},
+    {"type": "global_average_pooling"},
+    HEAD,
+]  # fmt: skip
+"""A small transformer's residual blocks; 1/√5 and 1/√3 are not the same through float32."""
 RESET_BEFORE = [
     {"type": "gru", "units": 5, "return_sequences": True, "reset_after": False, "use_bias": False},
     {"type": "bidirectional", "layer": {"type": "gru", "units": 4, "reset_after": False}},
@@ -147,6 +162,7 @@ MODELS: dict[str, tuple[float, dict[str, Any]]] = {
     "simple_rnn": (5e-7, {"layers": RNN, "input_shape": [6, 3], "optimizer": MOMENTUM}),
     "conventions": (1e-5, {"layers": CONVENTIONS, "input_shape": [8, 8, 2], "optimizer": MOMENTUM}),
     "other convolutions": (1e-5, {"layers": SEPARABLE, "input_shape": [8, 8, 2], "optimizer": MOMENTUM}),
+    "attention": (5e-7, {"layers": ATTENTION, "input_shape": [6, 4], "optimizer": MOMENTUM}),
     "gru, reset before": (5e-7, {"layers": RESET_BEFORE, "input_shape": [6, 3]}),
     "residual": (1e-5, {"layers": RESIDUAL, "input_shape": [6, 6, 2], "optimizer": MOMENTUM}),
     "embedding": (5e-7, TEXTS | {"optimizer": MOMENTUM}),
@@ -189,6 +205,10 @@ FAULTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "symmetric padding of each channel for same": (
         {"layers": SEPARABLE, "input_shape": [8, 8, 2]},
         {"layers": with_change(SEPARABLE, 0, padding="symmetric"), "input_shape": [8, 8, 2]},
+    ),
+    "every step for the steps so far": (
+        {"layers": ATTENTION, "input_shape": [6, 4]},
+        {"layers": with_change(ATTENTION, 4, use_causal_mask=False), "input_shape": [6, 4]},
     ),
     "same for symmetric padding": (
         {"layers": CONVENTIONS, "input_shape": [8, 8, 2]},

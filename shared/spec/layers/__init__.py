@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from shared.spec.fields import Word
+from shared.spec.layers.attention import MultiHeadAttention
 from shared.spec.layers.basic import ActivationLayer, Dense, Dropout, Flatten, Reshape
 from shared.spec.layers.convolution import Conv1D, Conv2D, Conv2DTranspose, DepthwiseConv2D
 from shared.spec.layers.merging import Add, Concatenate
@@ -44,6 +45,7 @@ Layer = Annotated[
     | Lstm
     | Gru
     | Bidirectional
+    | MultiHeadAttention
     | Add
     | Concatenate,
     Field(discriminator="type"),

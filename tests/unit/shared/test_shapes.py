@@ -109,6 +109,7 @@ def test_each_layer_s_output_has_its_shape(
         ({"type": "reshape", "target_shape": [5, 3]}, (8, 2), "do not fill"),
         ({"type": "lstm", "units": 4}, (6,), "steps, features"),
         ({"type": "layer_norm"}, (), "an axis of features"),
+        ({"type": "multi_head_attention", "num_heads": 2, "key_dim": 3}, (6,), "steps, features"),
     ],
 )
 def test_an_input_that_does_not_fit_is_refused_in_words(
@@ -185,6 +186,27 @@ def test_a_graph_s_shapes_are_those_of_each_layer_s_first_input() -> None:
 def test_a_graph_that_cannot_be_followed_is_refused_in_words(layers: list[Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         model_of(*layers)
+
+
+def test_attention_s_weights_are_keras_s_and_value_and_key_have_one_length() -> None:
+    layer = {"type": "multi_head_attention", "num_heads": 2, "key_dim": 3, "value_dim": 4, "name": "at"}
+    model = model_of(named("wide", units=5), layer | {"inputs": ["wide", "input"]})
+    places = {place.name: place.tensor for place in model_weights(model, (6, 2))}
+    assert {name: (tensor.shape, tensor.fan_in, tensor.fan_out) for name, tensor in places.items()} == {
+        "wide.kernel": ((2, 5), 2, 5),
+        "wide.bias": ((5,), 2, 5),
+        "at.query.kernel": ((5, 2, 3), 5, 6),
+        "at.query.bias": ((2, 3), 5, 6),
+        "at.key.kernel": ((2, 2, 3), 2, 6),
+        "at.key.bias": ((2, 3), 2, 6),
+        "at.value.kernel": ((2, 2, 4), 2, 8),
+        "at.value.bias": ((2, 4), 2, 8),
+        "at.attention_output.kernel": ((2, 4, 5), 8, 5),
+        "at.attention_output.bias": ((5,), 8, 5),
+    }
+    short = {"type": "max_pooling1d", "name": "short", "inputs": ["input"]}
+    with pytest.raises(ShapeError, match=r"at .*one length.*\(6, 2\), \(3, 2\)"):
+        layer_shapes(model_of(short, layer | {"inputs": ["input", "input", "short"]}), (6, 2))
 
 
 @pytest.mark.parametrize("kind", ["add", "concatenate"])

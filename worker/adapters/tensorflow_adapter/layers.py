@@ -7,6 +7,7 @@ from typing import Any
 import keras
 
 from shared.spec.layers import Layer
+from shared.spec.layers.attention import MultiHeadAttention
 from shared.spec.layers.basic import ActivationLayer, Dense, Dropout, Flatten, Reshape
 from shared.spec.layers.convolution import Conv1D, Conv2D, Conv2DTranspose, DepthwiseConv2D
 from shared.spec.layers.merging import Add, Concatenate
@@ -21,6 +22,7 @@ from shared.spec.layers.pooling import (
 )
 from shared.spec.layers.recurrent import Bidirectional, Embedding, Gru, Lstm, SimpleRnn
 from worker.adapters.tensorflow_adapter.activations import PLAIN, activation_function
+from worker.adapters.tensorflow_adapter.attention import Attention
 from worker.adapters.tensorflow_adapter.convolution import Convolution, channels_first, convolution, pooling
 from worker.adapters.tensorflow_adapter.normalization import UnbiasedBatchNormalization
 
@@ -34,9 +36,9 @@ _GLOBAL_POOLS = {
 
 
 def keras_layer(  # noqa: PLR0911, PLR0912 -- one a layer type
-    layer: Layer, shape: tuple[int, ...], *, precision: str, initializers: bool
+    layer: Layer, shape: tuple[int, ...], *_others: tuple[int, ...], precision: str, initializers: bool
 ) -> Any:
-    """The Keras layer for an input of this shape, not yet built; None for dropout, whose masks are given.
+    """The Keras layer for inputs of these shapes, not yet built; None for dropout, whose masks are given.
 
     `initializers` is whether the weights start at Keras's own defaults; else they are to be assigned.
     """
@@ -75,6 +77,8 @@ def keras_layer(  # noqa: PLR0911, PLR0912 -- one a layer type
         case Bidirectional():
             inner = _recurrent(layer.layer, precision, initializers=initializers)
             return keras.layers.Bidirectional(inner, merge_mode="concat", dtype=precision)
+        case MultiHeadAttention():
+            return Attention(layer, precision=precision, initializers=initializers)
         case Add():
             return keras.layers.Add(dtype=precision)
         case Concatenate():

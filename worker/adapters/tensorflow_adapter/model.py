@@ -10,7 +10,7 @@ import keras
 import tensorflow as tf
 
 from shared.layer_shapes import tensors
-from shared.shapes import layer_shapes
+from shared.shapes import input_shapes, layer_shapes
 from shared.spec.layers.normalization import BatchNorm
 from shared.spec.model import Model
 from worker.adapters.base import Weights
@@ -31,14 +31,14 @@ class Network:
         self._variables: dict[str, Any] = {}
         self.trainable: list[str] = []
         """The names of the weights that the optimizer sees."""
-        shapes = layer_shapes(model, input_shape)
+        shapes = input_shapes(model, input_shape)
         self.sources = [model.sources(index) for index in range(len(model.layers))]
         for index, layer in enumerate(model.layers):
-            path, shape = model.layer_path(index), shapes[index]
-            built = keras_layer(layer, shape, precision=precision, initializers=initializers)
-            weights = tensors(layer, shape)
+            path = model.layer_path(index)
+            built = keras_layer(layer, *shapes[index], precision=precision, initializers=initializers)
+            weights = tensors(layer, *shapes[index])
             if weights:
-                built.build((None, *shape))
+                built.build(*((None, *shape) for shape in shapes[index]))
                 for tensor, variable in zip(weights, built.weights, strict=True):
                     name = f"{path}.{tensor.name}"
                     self._variables[name] = variable
@@ -46,7 +46,7 @@ class Network:
                         self.trainable.append(name)
             self._layers.append((path, layer, built))
         self.input_shape = input_shape
-        self.output_shape = shapes[-1]
+        self.output_shape = layer_shapes(model, input_shape)[-1]
 
     def __call__(
         self, weights: Mapping[str, Tensor], x: Tensor, masks: Mapping[str, Tensor] | None = None

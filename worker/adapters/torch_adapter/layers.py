@@ -10,6 +10,7 @@ from torch import nn
 
 from shared.layer_shapes import output_shape
 from shared.spec.layers import Layer
+from shared.spec.layers.attention import MultiHeadAttention
 from shared.spec.layers.basic import ActivationLayer, Dense, Dropout, Flatten, Reshape
 from shared.spec.layers.convolution import Conv1D, Conv2D, Conv2DTranspose, DepthwiseConv2D
 from shared.spec.layers.merging import Add, Concatenate
@@ -24,6 +25,7 @@ from shared.spec.layers.pooling import (
 )
 from shared.spec.layers.recurrent import Bidirectional, Embedding, Gru, Lstm, SimpleRnn
 from worker.adapters.torch_adapter.activations import activation_function
+from worker.adapters.torch_adapter.attention import Attention
 from worker.adapters.torch_adapter.convolution import (
     Convolution,
     DepthwiseConvolution,
@@ -40,9 +42,9 @@ Tensor = Any
 
 
 def torch_layer(  # noqa: PLR0911, PLR0912 -- one a layer type
-    layer: Layer, shape: tuple[int, ...], *, initializers: bool, **where: Any
+    layer: Layer, shape: tuple[int, ...], *others: tuple[int, ...], initializers: bool, **where: Any
 ) -> Any:
-    """The module for an input of this shape; `where` has its device and dtype.
+    """The module for inputs of these shapes; `where` has its device and dtype.
 
     `initializers` is whether the weights start at torch.nn's own defaults; else they are to be loaded.
     """
@@ -79,6 +81,8 @@ def torch_layer(  # noqa: PLR0911, PLR0912 -- one a layer type
             return EmbeddingModule(layer, initializers=initializers, **where)
         case SimpleRnn() | Lstm() | Gru() | Bidirectional():
             return Recurrent(layer, shape, initializers=initializers, **where)
+        case MultiHeadAttention():
+            return Attention(layer, shape, *others, initializers=initializers, **where)
         case Add():
             return Sum()
         case Concatenate():

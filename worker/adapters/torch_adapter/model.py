@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from shared.shapes import layer_shapes
+from shared.shapes import input_shapes, layer_shapes
 from shared.spec.layers.basic import Dropout
 from shared.spec.model import Model
 from worker.adapters.base import Weights
@@ -34,11 +34,11 @@ class Network(nn.Module):  # type: ignore[misc]
         self._dropped: dict[int, str] = {}
         self.stored: dict[str, Stored] = {}
         modules: list[Any] = []
-        shapes = layer_shapes(model, input_shape)
+        shapes = input_shapes(model, input_shape)
         self.sources = [model.sources(index) for index in range(len(model.layers))]
         for index, layer in enumerate(model.layers):
-            path, shape = model.layer_path(index), shapes[index]
-            module = torch_layer(layer, shape, initializers=initializers, dtype=dtype, device=device)
+            path = model.layer_path(index)
+            module = torch_layer(layer, *shapes[index], initializers=initializers, dtype=dtype, device=device)
             for name, place in getattr(module, "stored", {}).items():
                 self.stored[f"{path}.{name}"] = place
             if isinstance(layer, Dropout) and layer.rate > 0:
@@ -46,7 +46,7 @@ class Network(nn.Module):  # type: ignore[misc]
             modules.append(module)
         self.layers = nn.ModuleList(modules)
         self.input_shape = input_shape
-        self.output_shape = shapes[-1]
+        self.output_shape = layer_shapes(model, input_shape)[-1]
 
     def forward(self, x: Tensor, masks: Mapping[str, Tensor] | None = None) -> Tensor:
         """The outputs for x (b, *input_shape); in training with a mask for each dropout layer."""
