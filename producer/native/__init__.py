@@ -35,6 +35,8 @@ class NativeDefault(Frozen):
     """The value from the source's argument, where they are not the same, as a Python expression."""
     fact: str | None = None
     """What the source means, where it does not speak for itself."""
+    scaled_by: str | None = None
+    """A field beside this one that multiplies an initializer's scale; 1 where that is left out."""
     when: dict[str, JsonValue] = Field(default_factory=dict)
     """Fields beside this one that must have these values, or be on (not 0, null, false or `valid`) where
     `true` stands: without weight decay its kind says nothing. `behind: windows` is a layer whose input has
@@ -47,6 +49,13 @@ class NativeDefault(Frozen):
             beside.get(field) not in (None, 0, "valid") if wanted is True else beside.get(field) == wanted
             for field, wanted in self.when.items()
         )
+
+    def given(self, beside: Mapping[str, Any]) -> Any:
+        """The value beside these."""
+        value = copy.deepcopy(self.value)
+        if self.scaled_by is not None and isinstance(value, dict):
+            value["scale"] = value["scale"] * beside.get(self.scaled_by, 1)
+        return value
 
 
 Table = Mapping[str, Mapping[str, NativeDefault]]
@@ -88,7 +97,7 @@ def fill(document: dict[str, Any], framework: str) -> dict[str, NativeDefault]:
         for field, row in _in_order(table.get(_section(kind, mapping), {})):
             unused = field.endswith("_initializer") and not drawn
             if field not in mapping and row.applies(around | mapping) and not unused:
-                mapping[field] = copy.deepcopy(row.value)
+                mapping[field] = row.given(mapping)
                 filled[f"{path}.{field}"] = row
     return filled
 

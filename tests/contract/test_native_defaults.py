@@ -240,6 +240,8 @@ SIZES: dict[str, tuple[tuple[int, ...], dict[str, Any]]] = {
     "dense": ((60,), {"units": 90}),
     "conv1d": ((9, 12), {"filters": 40, "kernel_size": 5}),
     "conv2d": ((5, 6, 12), {"filters": 30, "kernel_size": [2, 3]}),
+    "depthwise_conv2d": ((5, 6, 40), {"kernel_size": [2, 3], "depth_multiplier": 3}),
+    "conv2d_transpose": ((5, 6, 12), {"filters": 30, "kernel_size": [2, 3]}),
     "layer_norm": ((7,), {}),
     "batch_norm": ((7,), {}),
     "embedding": ((3,), {"input_dim": 200, "output_dim": 30}),
@@ -257,7 +259,7 @@ def compare_draws(kit: Any, framework: str, place: str, row: NativeDefault) -> N
     """The framework's own initial weights against those of the row, by their distributions."""
     _, kind, field = place.split(".")
     shape, settings = SIZES[kind]
-    layer = {"type": kind, "name": "it", **settings, field: row.value}
+    layer = {"type": kind, "name": "it", **settings, field: row.given(settings)}
     if kind == "lstm" and framework_of_forget_bias(framework):
         layer["unit_forget_bias"] = True
     job = native_job(framework, model={"layers": [layer]})

@@ -78,6 +78,8 @@ def has_no_activation(place: str, value: Any) -> None:
         "dense": (torch.nn.Linear(3, 50), (1, 3)),
         "conv1d": (torch.nn.Conv1d(3, 50, 1), (1, 3, 1)),
         "conv2d": (torch.nn.Conv2d(3, 50, 1), (1, 3, 1, 1)),
+        "depthwise_conv2d": (torch.nn.Conv2d(50, 50, 1, groups=50), (1, 50, 1, 1)),
+        "conv2d_transpose": (torch.nn.ConvTranspose2d(3, 50, 1), (1, 3, 1, 1)),
     }[kind]
     x = torch.ones(shape)
     affine = torch.allclose(layer(3 * x) - layer(x), 2 * (layer(x) - layer(0 * x)), atol=1e-5)
@@ -180,7 +182,7 @@ CHECKS = {
     "schedule.reduce_on_plateau.patience_rule": patience_rule,
     "schedule.reduce_on_plateau.min_delta_kind": min_delta_kind,
     "layer.dense.activation": has_no_activation,
-    "layer.conv*.activation": has_no_activation,
+    "layer.*conv*.activation": has_no_activation,
     "layer.lstm.unit_forget_bias": forget_bias,
     "layer.batch_norm.moving_variance": moving_variance,
     "layer.flatten.order": flatten_order,

@@ -92,6 +92,35 @@ def test_a_setting_that_says_nothing_beside_the_others_is_not_filled(read: Read)
     assert not any("bias_initializer" in one.path for one in differences)
 
 
+def test_a_scale_counts_what_stands_beside_it(read: Read) -> None:
+    layers = "model.layers=[{type: depthwise_conv2d, kernel_size: 2, depth_multiplier: 3}]"
+    torch = resolve(read("defaults=native", layers).experiment)["torch"]
+
+    assert torch.model.layers[0].model_dump()["kernel_initializer"]["scale"] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("layers", "order"),
+    [
+        ("{type: conv1d, filters: 2, kernel_size: 1}, batch_norm, flatten", "channels_first"),
+        ("{type: conv1d, filters: 2, kernel_size: 1}, {type: dense, units: 2}, flatten", "channels_last"),
+        ("{type: embedding, input_dim: 9, output_dim: 2}, flatten", "channels_last"),
+        (
+            "{type: conv1d, filters: 2, kernel_size: 1, name: a}, "
+            "{type: reshape, target_shape: [2, -1], name: b}, {type: add, inputs: [b, a]}, flatten",
+            "channels_first",
+        ),
+    ],
+)
+def test_flatten_follows_pytorchs_axes_behind_a_convolution_alone(
+    read: Read, layers: str, order: str
+) -> None:
+    jobs = resolve(read("defaults=native", f"model.layers=[{layers}]").experiment)
+
+    assert jobs["torch"].model.layers[-1].model_dump()["order"] == order
+    assert jobs["tensorflow"].model.layers[-1].model_dump()["order"] == "channels_last"
+
+
 def test_each_setting_knows_where_it_came_from(read: Read) -> None:
     changes = ["defaults=native", "overrides={torch: {optimizer.momentum: 0.9}}"]
     torch = resolve_with_origins(read(*changes).experiment)["torch"]
@@ -165,6 +194,8 @@ REQUIRED: dict[str, dict[str, Any]] = {
     "layer.dense": {"units": 1},
     "layer.conv1d": {"filters": 1, "kernel_size": 1},
     "layer.conv2d": {"filters": 1, "kernel_size": 1},
+    "layer.depthwise_conv2d": {"kernel_size": 1},
+    "layer.conv2d_transpose": {"filters": 1, "kernel_size": 1},
     "layer.embedding": {"input_dim": 1, "output_dim": 1},
     "layer.simple_rnn": {"units": 1},
     "layer.lstm": {"units": 1},
