@@ -144,6 +144,12 @@ def test_xla_compiles_once_for_every_block_and_for_other_numbers_and_seeds(kit: 
     assert first._program._fused.experimental_get_tracing_count() == 1
 
 
+@pytest.mark.parametrize(("epochs", "execution"), [(24_999, "tf.function"), (25_000, "XLA")])
+def test_only_very_many_updates_take_xla_of_themselves(kit: Any, epochs: int, execution: str) -> None:
+    trainer = kit.build(kit.job(training={"epochs": epochs, "batch_size": 6}))
+    assert trainer.execution == f"compiled ({execution})"
+
+
 def test_a_block_longer_than_one_call_of_xla_is_cut(kit: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     from worker.adapters.tensorflow_adapter import xla
 
@@ -190,7 +196,7 @@ def test_only_the_programs_used_last_are_kept(kit: Any) -> None:
 
     programs = Programs(most=2)
     jobs = [kit.job(layers=[{"type": "dense", "units": units}]) for units in (1, 2, 3)]
-    ask = lambda job: programs.program(job, input_shape=(3,), y=np.zeros((1, 1)))  # noqa: E731
+    ask = lambda job: programs.program(job, input_shape=(3,), samples=1, y=np.zeros((1, 1)))  # noqa: E731
     first, second = ask(jobs[0]), ask(jobs[1])
     assert ask(jobs[0]) is first
     ask(jobs[2])

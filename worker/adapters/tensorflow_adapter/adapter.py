@@ -117,7 +117,7 @@ class TensorFlowAdapter(FrameworkAdapter):
 
         check_inputs(input_shape, x)
         with tf.device(self._device):
-            program = self._programs.program(job, input_shape=input_shape, y=y)
+            program = self._programs.program(job, input_shape=input_shape, samples=len(x), y=y)
         check_targets(program.network.output_shape, y)
         program.network.check(weights)
         return TensorFlowTrainer(

@@ -12,12 +12,15 @@ from shared.spec import Job
 from worker.adapters.tensorflow_adapter.ensemble import EnsembleProgram
 from worker.adapters.tensorflow_adapter.program import Program
 from worker.adapters.tensorflow_adapter.xla import XlaProgram
+from worker.batches import Plan
 from worker.constants import structure
 
 AnyProgram = TypeVar("AnyProgram", bound=Program)
 
 MOST_PROGRAMS = 16
 """Each holds its graph and, once, zeros in the place of the weights."""
+FUSED_FROM_UPDATES = 50_000
+"""From here on `auto` is XLA on the CPU: about ten times as many as repay its compiling (decision 0018)."""
 _VALUES = {"name", "data", "training", "initial_weights", "metrics", "predict", "optimizer"}
 """The parts of a job that a program does not depend on; what is added to a job later is structure."""
 
@@ -29,10 +32,12 @@ class Programs:
         self._most = most
         self._kept: OrderedDict[tuple[Any, ...], Any] = OrderedDict()
 
-    def program(self, job: Job, *, input_shape: tuple[int, ...], y: NDArray[Any]) -> Program:
-        """The program for a job on samples of this shape and targets like y (n, …), new or kept."""
-        kind = XlaProgram if job.execution == "compiled" else Program
-        return self._kept_or_new(kind, job, input_shape, y)
+    def program(self, job: Job, *, input_shape: tuple[int, ...], samples: int, y: NDArray[Any]) -> Program:
+        """The program for a job on `samples` samples of this shape and targets like y (n, …), new or kept."""
+        updates = Plan.of(job.training, samples).steps
+        many = updates >= FUSED_FROM_UPDATES and not tf.config.get_visible_devices("GPU")
+        fused = job.execution == "compiled" or (job.execution == "auto" and many)
+        return self._kept_or_new(XlaProgram if fused else Program, job, input_shape, y)
 
     def ensemble(self, job: Job, *, input_shape: tuple[int, ...], y: NDArray[Any]) -> EnsembleProgram:
         """The same for many trainings of the job at once."""
