@@ -26,6 +26,7 @@ from producer.verdict.models import (
     SeedRun,
     Traced,
 )
+from producer.verdict.noise import noise_floor, raised
 from producer.verdict.over_seeds import tests_over_seeds
 from producer.verdict.pairs import all_gaps, pair_gaps
 from producer.verdict.reasons import reasons
@@ -52,6 +53,7 @@ def compare(  # noqa: PLR0913 - all evidence, once
     *,
     training_samples: int | None = None,
     twin: Comparison | None = None,
+    again: Sequence[RunResult] = (),
     traced: Traced | None = None,
     full: bool = False,
 ) -> Comparison:
@@ -59,8 +61,8 @@ def compare(  # noqa: PLR0913 - all evidence, once
 
     `jobs` has each framework's resolved job, `arrays` gives the array of a reference, and
     `training_samples`, where known, lets a reason say how much larger a sum is than a mean. `twin` is the
-    comparison of the float64 twin, `traced` what a traced replay told. Of more than `MOST_LISTED_SEEDS`
-    seeds only one is told with its curves and arrays, unless `full`.
+    comparison of the float64 twin, `again` has the results of the rerun, `traced` what a traced replay
+    told. Of more than `MOST_LISTED_SEEDS` seeds only one is told with its curves and arrays, unless `full`.
     """
     experiment = record.experiment
     by_framework = merged(results)
@@ -77,7 +79,8 @@ def compare(  # noqa: PLR0913 - all evidence, once
         for framework in experiment.frameworks
     ]
     precisions = frozenset(job.precision for job in jobs.values())
-    tolerance = tolerance_for(precisions)
+    floor = noise_floor(by_framework, merged(again), arrays=arrays)
+    tolerance = raised(tolerance_for(precisions), floor)
     gaps = all_gaps(experiment.frameworks, by_framework, tables, tolerance=tolerance, arrays=arrays)
     pairs = tuple(
         pair_gaps(experiment.frameworks[0], other, [one for one in gaps if one.other == other])
@@ -94,6 +97,7 @@ def compare(  # noqa: PLR0913 - all evidence, once
         tests=tests_over_seeds(
             runs, gaps, margin=experiment.margin, rounding=tolerance.relative, same_loss=_same_loss(jobs)
         ),
+        noise_floor=floor,
     )
     verdict = judge(evidence)
     return Comparison(
@@ -113,6 +117,7 @@ def compare(  # noqa: PLR0913 - all evidence, once
         tolerance=tolerance,
         twin=evidence.twin,
         equivalence=tuple(evidence.tests),
+        noise_floor=floor,
         gaps=pairs,
         seed_gaps=tuple(gaps),
         runs=tuple(runs),

@@ -34,6 +34,7 @@ from shared.settings import Settings
 if TYPE_CHECKING:
     from producer.verdict.models import Comparison
     from shared.ledger import ExperimentRecord
+    from shared.result import RunResult
 
 INTERRUPTED = 130
 NOT_IN_AGREEMENT = 1
@@ -140,19 +141,44 @@ class Outcome:
     twin: Comparison | None = None
 
 
-def with_twin(
-    session: Session, record: ExperimentRecord, outcome: Outcome, *, quiet: bool, full: bool = False
+def with_twin(  # noqa: PLR0913 - what is trained, and how it is told
+    session: Session,
+    record: ExperimentRecord,
+    outcome: Outcome,
+    *,
+    quiet: bool,
+    full: bool = False,
+    rerun: bool = False,
 ) -> Outcome:
-    """The outcome with what the float64 twin says; trains it where that tells more."""
-    if outcome.comparison.twin is not None or not twin.tells_more(outcome.comparison):
-        return outcome
+    """The outcome with what the float64 twin says and, with `rerun`, each framework's own rerun.
+
+    Both are trained where they tell more, at once.
+    """
     say: Callable[[str], None] = _unsaid if quiet else progress_console().print
-    if (seconds := twin.cost_s(outcome.comparison)) > twin.BUDGET_S:
-        say(f"the float64 twin is left out: it would train for about {seconds:,.0f} s more")
+    seconds, left_s = twin.cost_s(outcome.comparison), twin.BUDGET_S
+    submitted = []
+    if outcome.comparison.twin is None and twin.tells_more(outcome.comparison):
+        if seconds > left_s:
+            say(f"the float64 twin is left out: it would train for about {seconds:,.0f} s more")
+        else:
+            say("once more in float64, to tell rounding from a real difference")
+            submitted.append(twin.submit_twin(record, outcome.runs, ledger=session.ledger, app=session.app))
+            left_s -= seconds
+    if rerun and not outcome.comparison.noise_floor and twin.rerun_tells_more(outcome.comparison):
+        if seconds > left_s:
+            say(f"the rerun is left out: it would train for about {seconds:,.0f} s more")
+        else:
+            say("once more as it was, to see how far a framework's own numbers move")
+            submitted.append(twin.submit_rerun(record, outcome.runs, ledger=session.ledger, app=session.app))
+    if not submitted:
         return outcome
-    say("once more in float64, to tell rounding from a real difference")
-    other = twin.submit_twin(record, outcome.runs, ledger=session.ledger, app=session.app)
-    follow_to_end(session, other, quiet=quiet, cancel=True)
+    try:
+        for other in submitted:
+            follow_to_end(session, other, quiet=quiet, cancel=True)
+    except SystemExit:  # Ctrl-C ended one; the others are of no use now
+        for other in submitted:
+            cancel_runs(session, other)
+        raise
     return outcome_of(session, session.ledger.experiment(record.experiment_id) or record, full=full)
 
 
@@ -192,10 +218,17 @@ def outcome_of(session: Session, record: ExperimentRecord, *, full: bool = False
         session.blobs.get,
         training_samples=runs[0].dataset.train.x.shape[0],
         twin=twin_comparison,
+        again=_results(session, record.related.get("rerun")),
         traced=traced_of(session, record),
         full=full,
     )
     return Outcome(comparison=comparison, runs=runs, twin=twin_comparison)
+
+
+def _results(session: Session, experiment_id: str | None) -> list[RunResult]:
+    """What is finished of an experiment that belongs to another; nothing where there is none."""
+    record = session.ledger.experiment(experiment_id) if experiment_id else None
+    return collect(record, app=session.app, ledger=session.ledger) if record else []
 
 
 def finish(

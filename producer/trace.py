@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from producer.submit import enqueue, new_id
+from producer.submit import enqueue, new_id, queue_of
 from producer.verdict.models import Comparison
 from shared.arrays import ArrayRef
 from shared.records import ExperimentRecord
@@ -172,7 +172,6 @@ def submit_replays(  # noqa: PLR0913 - a submission
 
     A framework may have several runs, with some of the seeds each.
     """
-    places = dict(zip([run.run_id for run in runs], ledger.records(record.run_ids), strict=True))
     jobs = {run.framework: run.job for run in runs}
     experiment_id = new_id()
     replays = [
@@ -201,6 +200,6 @@ def submit_replays(  # noqa: PLR0913 - a submission
         experiment=experiment,
         run_ids=tuple(run.run_id for run in replays),
     )
-    queues = [places[run.run_id].queue for run in runs if run.framework in requests and seed in run.seeds]
+    queues = [queue_of(run.framework, run.job) for run in replays]
     enqueue(replayed, replays, queues, ledger=ledger, app=app, belongs_to=(relation, record.experiment_id))
     return replayed

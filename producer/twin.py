@@ -1,7 +1,8 @@
-"""The float64 twin: the same trainings again in double precision, from the same start.
+"""The float64 twin and the rerun: the same trainings again, in double precision and as they were.
 
 A difference of meaning stays as large in float64; rounding shrinks by about 1e9. So the twin tells a
 float32 gap that training has amplified from a real one, and finds a real one that hides in rounding.
+The rerun tells how far a framework's own numbers move from training to training.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 MOST_SEEDS = 3
 """Seeds of the twin; the meaning of a job does not depend on the seed."""
 BUDGET_S = 120.0
-"""A twin that would train longer than this is left out. Float64 costs about what float32 does on a CPU."""
+"""What would train longer than this is left out. Float64 costs about what float32 does on a CPU."""
 
 
 def tells_more(comparison: Comparison) -> bool:
@@ -44,36 +45,69 @@ def tells_more(comparison: Comparison) -> bool:
 
 
 def cost_s(comparison: Comparison) -> float:
-    """About how long the twin trains, by the slowest framework's float32 training."""
+    """About how long a twin or a rerun trains, by the slowest framework's training."""
     seeds = len(comparison.experiment.seed_list)
     return max((run.total_train_s or 0.0) / seeds * min(seeds, MOST_SEEDS) for run in comparison.runs)
+
+
+def rerun_tells_more(comparison: Comparison) -> bool:
+    """Whether training once more as it was can add to what is known.
+
+    It tells how far a framework's own numbers move, which matters where two frameworks' numbers differ.
+    Not of many seeds, whose results are arrays.
+    """
+    return (
+        len(comparison.runs) > 1
+        and not comparison.failed
+        and not all(one.identical for one in comparison.seed_gaps)
+        and not any(run.curves for run in comparison.runs)
+    )
 
 
 def submit_twin(
     record: ExperimentRecord, runs: Sequence[Run], *, ledger: Ledger, app: celery.Celery
 ) -> ExperimentRecord:
     """Put the twin of a finished experiment on the queue, on the data that is stored already."""
-    twin_id = new_id()
-    twins = [
+    in_float64 = [
+        run.model_copy(update={"job": run.job.model_copy(update={"precision": "float64"})}) for run in runs
+    ]
+    return _submit("twin", record, in_float64, twin_experiment(record.experiment), ledger=ledger, app=app)
+
+
+def submit_rerun(
+    record: ExperimentRecord, runs: Sequence[Run], *, ledger: Ledger, app: celery.Celery
+) -> ExperimentRecord:
+    """Put the first seeds of a finished experiment on the queue again, as they are."""
+    seeds = record.experiment.seed_list[:MOST_SEEDS]
+    experiment = record.experiment.model_copy(update={"seeds": seeds})
+    return _submit("rerun", record, runs, experiment, ledger=ledger, app=app)
+
+
+def _submit(  # noqa: PLR0913 - a submission
+    relation: str,
+    record: ExperimentRecord,
+    runs: Sequence[Run],
+    experiment: Experiment,
+    *,
+    ledger: Ledger,
+    app: celery.Celery,
+) -> ExperimentRecord:
+    experiment_id = new_id()
+    again = [
         run.model_copy(
-            update={
-                "run_id": new_id(),
-                "experiment_id": twin_id,
-                "job": run.job.model_copy(update={"precision": "float64"}),
-                "seeds": run.seeds[:MOST_SEEDS],
-            }
+            update={"run_id": new_id(), "experiment_id": experiment_id, "seeds": run.seeds[:MOST_SEEDS]}
         )
         for run in runs
     ]
-    twin = ExperimentRecord(
-        experiment_id=twin_id,
+    submitted = ExperimentRecord(
+        experiment_id=experiment_id,
         submitted_s=ledger.now(),
-        experiment=twin_experiment(record.experiment),
-        run_ids=tuple(run.run_id for run in twins),
+        experiment=experiment,
+        run_ids=tuple(run.run_id for run in again),
     )
-    queues = [queue_of(run.framework, run.job) for run in twins]
-    enqueue(twin, twins, queues, ledger=ledger, app=app, belongs_to=("twin", record.experiment_id))
-    return twin
+    queues = [queue_of(run.framework, run.job) for run in again]
+    enqueue(submitted, again, queues, ledger=ledger, app=app, belongs_to=(relation, record.experiment_id))
+    return submitted
 
 
 def twin_experiment(experiment: Experiment) -> Experiment:

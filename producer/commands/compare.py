@@ -26,7 +26,8 @@ def command(
         Path | None, typer.Option(metavar="FILE", help="Also write a page with pictures.")
     ] = None,
     no_twin: Annotated[
-        bool, typer.Option("--no-twin", help="Do not train again in float64 to tell rounding from meaning.")
+        bool,
+        typer.Option("--no-twin", help="Do not train again, in float64 and as it was, to know the rounding."),
     ] = False,
     no_trace: Annotated[
         bool, typer.Option("--no-trace", help="Do not replay step by step to find where they part.")
@@ -59,7 +60,7 @@ def command(
         flow.follow_to_end(session, record, quiet=as_json, cancel=True)
         outcome = flow.outcome_of(session, record, full=full)
         if not no_twin:
-            outcome = flow.with_twin(session, record, outcome, quiet=as_json, full=full)
+            outcome = flow.with_twin(session, record, outcome, quiet=as_json, full=full, rerun=True)
         if not no_trace:
             outcome = flow.with_trace(session, record, outcome, quiet=as_json, full=full)
         comparison = flow.finish(session, outcome, as_json=as_json, page=report, full=full)

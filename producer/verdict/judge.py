@@ -10,6 +10,7 @@ from producer.verdict.equivalence import verdict_over
 from producer.verdict.models import (
     Equivalence,
     FrameworkRuns,
+    OwnRerun,
     PairGaps,
     SeedGaps,
     SeedRun,
@@ -39,6 +40,7 @@ class Evidence:
     twin: Twin | None = None
     tests: Sequence[Equivalence] = ()
     """Over seeds, where there are several."""
+    noise_floor: Sequence[OwnRerun] = ()
 
     @property
     def other_start(self) -> list[SeedGaps]:

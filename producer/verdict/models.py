@@ -193,6 +193,17 @@ class Equivalence(Frozen):
     """Seeds that would decide with a probability of 80 %; null beyond what an experiment may have."""
 
 
+class OwnRerun(Frozen):
+    """One framework's training against the same training once more: its noise floor."""
+
+    framework: Framework
+    seeds: int
+    identical: bool
+    """Whether all that it returned was the same bits, the losses too."""
+    largest: Many[Gap]
+    """By measure, the largest gap of any seed."""
+
+
 class FirstDivergence(Frozen):
     """Where two frameworks part first, found by replaying both and laying their steps open.
 
@@ -254,6 +265,8 @@ class Comparison(Frozen):
     """What decides in float32; null where it was not trained."""
     equivalence: Many[Equivalence] = ()
     """Over seeds, where there are several."""
+    noise_floor: Many[OwnRerun] = ()
+    """What each framework's own numbers move by; empty where nothing was trained again."""
     gaps: Many[PairGaps]
     seed_gaps: Many[SeedGaps]
     runs: Many[FrameworkRuns]

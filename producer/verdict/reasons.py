@@ -13,6 +13,7 @@ from producer.verdict import numbers
 from producer.verdict.judge import Evidence, decided_over_seeds, failed_on_the_job
 from producer.verdict.knowledge import Scale, effect, statement, weight_of
 from producer.verdict.models import FrameworkRuns, Gap, PairGaps, SeedGaps, Traced, Verdict
+from producer.verdict.noise import own_gap
 from producer.verdict.over_seeds import sentences
 from producer.verdict.twin import worst_of
 from producer.verdict.words import both, count, gap, number
@@ -59,6 +60,7 @@ def reasons(
         *(_numbers(pair, evidence) for pair in evidence.pairs),
         *_twin(evidence),
         *_over_seeds(evidence),
+        *_noise(evidence),
     ]
     if verdict == "inconclusive" and evidence.outside and not evidence.tests:
         told.append(
@@ -261,6 +263,21 @@ def _twin(evidence: Evidence) -> list[str]:
                 f"In float64 {pair.reference} and {pair.other} part by {gap(worst.relative)}, in the "
                 f"{worst.measure}: this is a real difference, not rounding."
             )
+    return told
+
+
+def _noise(evidence: Evidence) -> list[str]:
+    """What each framework's own rerun says."""
+    steady = [one.framework for one in evidence.noise_floor if one.identical]
+    told = [
+        f"Trained once more, {one.framework} moves by {gap(own_gap(one))} itself: a gap below that is no "
+        "evidence of a difference."
+        for one in evidence.noise_floor
+        if not one.identical
+    ]
+    if steady:
+        each = "each " if len(steady) > 1 else ""
+        told.append(f"Trained once more, {both(steady)} {each}gave the same bits.")
     return told
 
 

@@ -89,6 +89,10 @@ def test_the_article_differs_and_the_cause_is_named(likewise):
     there = document["first_divergence"]
     assert (there["seed"], there["step"], there["stage"], there["tensor"]) == (0, 1, "loss", "loss")
     assert there["relative_difference"] == pytest.approx(5)
+    assert [(one["framework"], one["identical"]) for one in document["noise_floor"]] == [
+        ("tensorflow", True),
+        ("torch", True),
+    ]
     assert answer.stderr == ""
 
 
