@@ -12,6 +12,7 @@ from shared.errors import JobFileError, Problem
 from shared.run import Task
 from shared.shapes import Shape, layer_shapes, model_weights, parameter_count
 from shared.spec import Job
+from shared.spec.data import is_weighted
 from shared.spec.layers.basic import Reshape
 from shared.spec.layers.recurrent import Embedding
 from shared.spec.loss import CategoricalCrossentropy, is_broadcast, takes_logits
@@ -203,6 +204,13 @@ def _broadcasting(job: Job, data: PreparedData) -> Iterator[Problem]:
             f"{'is' if outputs == 1 else 'are'} {outputs} output{_s(outputs)} and {columns} "
             f"column{_s(columns)}",
             hint="targets: aligned",
+        )
+    elif is_weighted(job.data):
+        yield Problem(
+            path="loss.targets",
+            value='"broadcast"',
+            message="sets each output against every target, so that no sample has a loss of its own to weigh",
+            hint="leave data.sample_weights out, or targets: aligned",
         )
     elif largest > MAX_BROADCAST:
         yield Problem(

@@ -116,7 +116,8 @@ def new_id() -> str:
 
 def _stored(data: PreparedData, blobs: BlobStore) -> Dataset:
     def samples(part: Arrays) -> Samples:
-        return Samples(x=blobs.put(part.x), y=blobs.put(part.y))
+        weights = None if part.weights is None else blobs.put(part.weights)
+        return Samples(x=blobs.put(part.x), y=blobs.put(part.y), weights=weights)
 
     return Dataset(
         task=data.task,

@@ -34,11 +34,23 @@ def loss_value(
     loss: Loss, outputs: Floats, targets: NDArray[Any], sample_weights: Floats | None = None
 ) -> float:
     """The reduced loss; `sample_weights` (n,). It may be NaN or infinite; the caller judges it."""
+    return float(loss_values(loss, outputs[None], targets, sample_weights)[0])
+
+
+def loss_values(
+    loss: Loss, outputs: Floats, targets: NDArray[Any], sample_weights: Floats | None = None
+) -> NDArray[np.float64]:
+    """As `loss_value`, of several members' outputs (members, n, targets) for the same targets: (members,)."""
+    if is_broadcast(loss) and len(outputs) > 1:
+        return np.array([loss_value(loss, own, targets, sample_weights) for own in outputs])
+    members, samples = outputs.shape[:2]
+    each = np.broadcast_to(targets, (members, *targets.shape)).reshape(members * samples, *targets.shape[1:])
     with np.errstate(over="ignore", invalid="ignore", under="ignore"):
-        elements = loss_elements(loss, outputs, targets)
+        elements = loss_elements(loss, outputs.reshape(members * samples, *outputs.shape[2:]), each)
+        elements = elements.reshape(members, samples, *elements.shape[1:])
         weights = element_weights(loss, targets, sample_weights)
-        counted = None if weights is None else np.broadcast_to(weights, elements.shape)
-        return _reduced(loss, elements, counted, _counted(loss, targets))
+        whole = None if weights is None else np.broadcast_to(weights, elements.shape[1:])
+        return _reduced(loss, elements, whole, _counted(loss, targets))
 
 
 def element_weights(
@@ -70,21 +82,22 @@ def _reduced(
     elements: NDArray[np.float64],
     weights: NDArray[np.float64] | None,
     counted: NDArray[np.bool_] | None,
-) -> float:
+) -> NDArray[np.float64]:
+    """(members, n) or (members, n, targets) elements → (members,)."""
+    number = float(elements[0].size)
     if weights is not None:
         elements = elements * weights
-    number = float(elements.size)
     if counted is not None:
         elements = np.where(counted, elements, 0.0)
         number = float(counted.sum())
-    if loss.reduction == "sum_of_means" and elements.ndim > 1:
-        return float(elements.mean(axis=-1).sum())
-    total = float(elements.sum())
+    if loss.reduction == "sum_of_means" and elements.ndim > 2:
+        elements = elements.mean(axis=-1)
+    totals: NDArray[np.float64] = elements.reshape(len(elements), -1).sum(axis=1)
     if loss.reduction != "mean":
-        return total
+        return totals
     if loss.weighting == "by_weights" and weights is not None:
         number = float((weights if counted is None else np.where(counted, weights, 0.0)).sum())
-    return total / number if number > 0 else total
+    return totals / number if number > 0 else totals
 
 
 def loss_elements(  # noqa: PLR0911 -- one return a formula

@@ -23,6 +23,8 @@ class Samples(Frozen):
 
     x: ArrayRef
     y: ArrayRef
+    weights: ArrayRef | None = None
+    """float64 (n,), where the data have sample weights."""
 
 
 class Dataset(Frozen):

@@ -53,7 +53,7 @@ class EnsembleTraining:
                 input_shape=data.input_shape,
                 weights=_stacked([starts[member.seed] for member in members]),
                 x=data.train.x,
-                y=data.train.y,
+                y=data.train.targets,
             )
         self.execution = f"{self._trainer.execution}, {len(members):,} at once"
 

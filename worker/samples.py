@@ -14,6 +14,7 @@ from shared.result import Reason
 from shared.run import Run, Samples
 from shared.shapes import output_units
 from shared.spec import Job
+from shared.spec.data import is_weighted
 from shared.spec.loss import CategoricalCrossentropy, is_broadcast
 from shared.spec.schedule import ReduceOnPlateauSchedule
 from worker.adapters.base import Floats
@@ -25,10 +26,20 @@ Load = Callable[[ArrayRef], NDArray[Any]]
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """Samples of one part of the data: x (n, *features); y as an adapter takes it (see `build`)."""
+    """Samples of one part of the data: x (n, *features); y (n, targets), or class numbers (n,)."""
 
     x: Floats
     y: NDArray[Any]
+    weights: Floats | None = None
+    """The samples' own (n,), where the data have some."""
+
+    @property
+    def targets(self) -> NDArray[Any]:
+        """y as an adapter takes it, the weights in a last column (see `FrameworkAdapter.build`)."""
+        if self.weights is None:
+            return self.y
+        columns = self.y.reshape(len(self.y), -1).astype(self.weights.dtype)
+        return np.concatenate([columns, self.weights[:, None]], axis=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +87,12 @@ def load_run(run: Run, load: Load) -> RunData:
 def _load_part(name: str, samples: Samples, job: Job, load: Load) -> Part:
     with loading(f"the {name} samples"):
         x, y = load(samples.x), load(samples.y)
-        return Part(x=_cast(x, job, f"x of {name}"), y=_targets(y, job, f"y of {name}"))
+        weights = None if samples.weights is None else load(samples.weights)
+        return Part(
+            x=_cast(x, job, f"x of {name}"),
+            y=_targets(y, job, f"y of {name}"),
+            weights=None if weights is None else _cast(weights, job, f"the sample weights of {name}"),
+        )
 
 
 def _targets(y: NDArray[Any], job: Job, what: str) -> NDArray[Any]:
@@ -146,6 +162,10 @@ def check_fit(data: RunData, job: Job) -> None:
 def _check_part(name: str, part: Part, job: Job, units: int) -> None:
     if len(part.x) != len(part.y):
         raise _bad(f"{name} has {len(part.x)} samples and {len(part.y)} targets")
+    if (part.weights is not None) != is_weighted(job.data) or (
+        part.weights is not None and part.weights.shape != (len(part.x),)
+    ):
+        raise _bad(f"{name} has {len(part.x)} samples, and other sample weights than the job declares")
     if part.y.ndim == 2 and part.y.shape[1] != units:
         raise _bad(
             f"The model gives {_count(units, 'output')} a sample, but {name} has "

@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.losses import loss_elements
+from shared.losses import loss_values
 from shared.spec import Job
 from shared.spec.metrics import fitting_metrics
 from worker.adapters.base import Floats, Weights
@@ -113,15 +113,7 @@ class SeedRecord:
 
 def validation_losses(job: Job, outputs: Floats, part: Part) -> NDArray[np.float64]:
     """Of the outputs of several members, (members, n, outputs), on the same samples: (members,)."""
-    members, rows = outputs.shape[:2]
-    targets = np.broadcast_to(part.y, (members, *part.y.shape)).reshape(members * rows, *part.y.shape[1:])
-    with np.errstate(over="ignore", invalid="ignore", under="ignore"):
-        elements = loss_elements(job.loss, outputs.reshape(members * rows, -1), targets)
-        by_member = elements.reshape(members, -1)
-        values: NDArray[np.float64] = (
-            by_member.sum(axis=1) if job.loss.reduction == "sum" else by_member.mean(axis=1)
-        )
-    return values
+    return loss_values(job.loss, outputs, part.y, part.weights)
 
 
 def _outputs_of(parts: Mapping[str, Part]) -> OutputsOf:

@@ -42,7 +42,7 @@ class SeedTraining:
             weights = initial_weights(job, data=data, adapter=adapter, seed=seed)
             self._initial_hash = hash_arrays(weights)
             self._trainer = adapter.build(
-                job, input_shape=data.input_shape, weights=weights, x=data.train.x, y=data.train.y
+                job, input_shape=data.input_shape, weights=weights, x=data.train.x, y=data.train.targets
             )
 
         dropouts = dropouts_of(job, data)

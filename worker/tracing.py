@@ -136,7 +136,7 @@ class Tracer:
         """x, y and masks of a block's only step."""
         rows = block.indices[0]
         train = self._data.train
-        return train.x[rows], train.y[rows], {path: mask[0] for path, mask in block.masks.items()}
+        return train.x[rows], train.targets[rows], {path: mask[0] for path, mask in block.masks.items()}
 
     def _evaluate(self) -> None:
         """What the step's end brought: a validation loss; at the end of the training all that is measured."""

@@ -121,26 +121,29 @@ def _header_and_rows(stream: TextIO, place: str) -> tuple[list[str], Iterator[tu
 
 def _load(data: CsvData, stream: TextIO, place: str, task: Task) -> Loaded:
     header, rows, delimiter = _header_and_rows(stream, place)
-    features, targets = choose_columns(header, data.target, data.features, place)
+    features, targets = choose_columns(header, data, place)
     x = _Numbers(features, [header.index(name) for name in features])
     y_positions = [header.index(name) for name in targets]
     y = _Numbers(targets, y_positions)
+    weighed = [] if data.sample_weights is None else [data.sample_weights]
+    w = _Numbers(weighed, [header.index(name) for name in weighed])
     labels: list[list[str]] = []
     lines = array("q")
     for line, row in rows:
         if len(row) != len(header):
             raise DataError(_ragged(row, header, place, line))
         x.take(row, line)
+        w.take(row, line)
         if task == "regression":
             y.take(row, line)
         else:
             labels.append([sys.intern(row[position].strip()) for position in y_positions])
         lines.append(line)
-        if len(x.wrong) + len(y.wrong) >= _SHOWN:
+        if len(x.wrong) + len(y.wrong) + len(w.wrong) >= _SHOWN:
             break
         if 8 * len(x.values) > MAX_BYTES:
             raise DataError(f"{place}: holds more than {size(MAX_BYTES)} of numbers")
-    if wrong := x.wrong + y.wrong:
+    if wrong := x.wrong + y.wrong + w.wrong:
         raise DataError(_several(place, wrong, delimiter, targets))
     if not lines:
         raise DataError(f"{place}: has a header and no rows")
@@ -152,6 +155,8 @@ def _load(data: CsvData, stream: TextIO, place: str, task: Task) -> Loaded:
     )
     return Loaded(
         x=x.table(lines, place),
+        weights=w.table(lines, place)[:, 0] if weighed else None,
+        weights_place=f"{place}, column {printable(''.join(weighed))}",
         y=values,
         x_place=place,
         y_place=targets_place,

@@ -15,7 +15,12 @@ def load(data: InlineData) -> Loaded:
     x, y = table(data.x), table(data.y)
     if len(x) != len(y):
         raise DataError(f"data: x has {rows(x)} and y has {rows(y)}; each sample needs both")
-    return Loaded(x=x, y=y, x_place="data.x", y_place="data.y")
+    weights = None if data.sample_weights is None else np.array(data.sample_weights, dtype=np.float64)
+    if weights is not None and len(weights) != len(x):
+        raise DataError(f"data.sample_weights: has {len(weights)} numbers, and there are {rows(x)} of x")
+    return Loaded(
+        x=x, y=y, weights=weights, weights_place="data.sample_weights", x_place="data.x", y_place="data.y"
+    )
 
 
 def table(values: tuple[float, ...] | tuple[tuple[float, ...], ...]) -> Floats:

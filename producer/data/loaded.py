@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from producer.data.prepared import Floats
 from producer.display import did_you_mean, nearest, printable, short
 from shared.errors import DataError
+from shared.spec.data import CsvData, ParquetData
 
 MAX_BYTES = 2 * 2**30
 """Of a data file, and of its numbers as float64 in memory."""
@@ -24,6 +25,9 @@ class Loaded:
 
     x: Floats
     y: Floats
+    weights: Floats | None = None
+    """The samples' weights (n,), where they have some."""
+    weights_place: str = ""
     x_place: str
     """What to call x and y in messages: `data.x`, or a file's name."""
     y_place: str
@@ -86,14 +90,17 @@ def size(count: int) -> str:
 
 
 def choose_columns(
-    columns: Sequence[str], target: str | Sequence[str], features: Sequence[str] | None, place: str
+    columns: Sequence[str], data: CsvData | ParquetData, place: str
 ) -> tuple[list[str], list[str]]:
     """The feature and target columns, in order; raises DataError for names that are not there."""
+    target, features, weights = data.target, data.features, data.sample_weights
     targets = [target] if isinstance(target, str) else list(target)
     if not targets:
         raise DataError("data.target: names no column")
-    chosen = [c for c in columns if c not in targets] if features is None else list(features)
-    for field, names in (("data.target", targets), ("data.features", chosen)):
+    others = [*targets, weights]
+    chosen = [c for c in columns if c not in others] if features is None else list(features)
+    fields = {"data.target": targets, "data.features": chosen}
+    for field, names in {**fields, "data.sample_weights": [] if weights is None else [weights]}.items():
         _each_once(field, names)
         for name in names:
             if name not in columns:
@@ -103,6 +110,12 @@ def choose_columns(
     both = [name for name in chosen if name in targets]
     if both:
         raise DataError(f"data.features {short(both[0])}: is a target too; the model would see the answer")
+    for field, names in fields.items():
+        if weights in names:
+            raise DataError(
+                f"data.sample_weights {short(str(weights))}: is one of {field} too; "
+                "weights are neither feature nor target"
+            )
     if not chosen:
         raise DataError(f"data.features: {place} has no column besides the target")
     return chosen, targets

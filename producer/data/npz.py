@@ -22,8 +22,12 @@ def load(data: NpzData, base: Path) -> Loaded:
     """The arrays x (samples, ...) and y (samples,) or (samples, targets); raises DataError."""
     file = find_file(data.path, base)
     place = printable(file.name)
-    arrays = read_arrays(file, [data.x, data.y], fields={data.x: "data.x", data.y: "data.y"})
+    fields = {data.x: "data.x", data.y: "data.y"}
+    if data.sample_weights is not None:
+        fields[data.sample_weights] = "data.sample_weights"
+    arrays = read_arrays(file, list(fields), fields=fields)
     x, y = arrays[data.x], arrays[data.y]
+    weights = None if data.sample_weights is None else arrays[data.sample_weights]
     x_place, y_place = f"{place}, array {printable(data.x)}", f"{place}, array {printable(data.y)}"
     if x.ndim == 0 or y.ndim == 0:
         raise DataError(
@@ -33,7 +37,14 @@ def load(data: NpzData, base: Path) -> Loaded:
         raise DataError(f"{place}: x has {len(x):,} samples and y has {len(y):,}; each sample needs both")
     if y.ndim > 2:
         raise DataError(f"{y_place}: has the shape {y.shape}; targets are (samples,) or (samples, targets)")
+    if weights is not None and weights.shape != (len(x),):
+        raise DataError(
+            f"{place}: data.sample_weights, array {printable(str(data.sample_weights))}, has the shape "
+            f"{weights.shape}; weights are one a sample, ({len(x)},)"
+        )
     return Loaded(
+        weights=weights,
+        weights_place=f"{place}, array {printable(str(data.sample_weights))}",
         x=x.reshape(-1, 1) if x.ndim == 1 else x,
         y=y.reshape(-1, 1) if y.ndim == 1 else y,
         x_place=x_place,

@@ -33,12 +33,15 @@ def load(data: ParquetData, base: Path, *, task: Task) -> Loaded:
         with pq.ParquetFile(file) as source:
             columns = list(source.schema_arrow.names)
             refuse_duplicates(columns, place)
-            features, targets = choose_columns(columns, data.target, data.features, place)
+            features, targets = choose_columns(columns, data, place)
+            weighed = [] if data.sample_weights is None else [data.sample_weights]
             rows = source.metadata.num_rows
             if rows == 0:
                 raise DataError(f"{place}: has no rows")
             check_size(rows, len(features) + len(targets), place)
-            table = source.read(columns=list(dict.fromkeys([*features, *targets])), use_threads=False)
+            table = source.read(
+                columns=list(dict.fromkeys([*features, *targets, *weighed])), use_threads=False
+            )
     except (pa.ArrowException, OSError, ValueError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DataError(f"{place}: is not a readable Parquet file: {printable(reason)}") from None
@@ -47,6 +50,8 @@ def load(data: ParquetData, base: Path, *, task: Task) -> Loaded:
     return Loaded(
         x=np.stack([_numbers(table, name, place) for name in features], axis=1),
         y=y,
+        weights=_numbers(table, weighed[0], place) if weighed else None,
+        weights_place=f"{place}, column {printable(''.join(weighed))}",
         x_place=place,
         y_place=y_place,
         feature_names=tuple(features),

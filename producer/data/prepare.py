@@ -19,7 +19,7 @@ from producer.data.draws import Purpose, permutation
 from producer.data.given_weights import given_weights
 from producer.data.loaded import Loaded
 from producer.data.prepared import Arrays, Floats, PreparedData
-from producer.data.targets import TASKS, check_finite, targets
+from producer.data.targets import TASKS, check_finite, sample_weights, targets
 from shared.errors import DataError
 from shared.run import Task
 from shared.spec import Data, Job
@@ -38,8 +38,11 @@ def prepare(job: Job, base: Path) -> PreparedData:
         raise DataError(f"{loaded.x_place}: has the shape {x.shape}; a sample needs at least one feature")
     ignored = _ignore_index(job)
     y = targets(loaded, task, ignore_index=ignored)
+    weights = sample_weights(loaded)
     check_finite(x, loaded, job.precision)
     train, validation, test = split(len(x), job.data.split)
+    if weights is not None and not weights[train].any():
+        raise DataError(f"{loaded.weights_place}: is 0 for every training sample; there is nothing to learn")
     given = _predict_rows(job, x.shape[1:], loaded)
     predict = given
     if job.data.standardize:
@@ -48,9 +51,9 @@ def prepare(job: Job, base: Path) -> PreparedData:
         predict = None if given is None else (given - mean) / scale
     return PreparedData(
         task=task,
-        train=_part(x, y, train),
-        validation=_part(x, y, validation) if len(validation) else None,
-        test=_part(x, y, test) if len(test) else None,
+        train=_part(x, y, weights, train),
+        validation=_part(x, y, weights, validation) if len(validation) else None,
+        test=_part(x, y, weights, test) if len(test) else None,
         predict=None if predict is None else _kept(predict),
         predict_given=None if given is None else _kept(given),
         classes=_class_count(y, loaded, ignored) if task == "multiclass" else None,
@@ -173,8 +176,9 @@ def _class_count(y: NDArray[Any], loaded: Loaded, ignored: int | None) -> int:
     return max(int(known.max()) + 1, len(loaded.class_names), one_hot)
 
 
-def _part(x: Floats, y: NDArray[Any], indices: NDArray[np.int64]) -> Arrays:
-    return Arrays(x=_kept(x[indices]), y=_kept(y[indices]))
+def _part(x: Floats, y: NDArray[Any], weights: Floats | None, indices: NDArray[np.int64]) -> Arrays:
+    own = None if weights is None else _kept(weights[indices])
+    return Arrays(x=_kept(x[indices]), y=_kept(y[indices]), weights=own)
 
 
 def _kept(array: NDArray[Any]) -> NDArray[Any]:

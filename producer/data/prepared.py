@@ -21,6 +21,8 @@ class Arrays:
 
     x: Floats
     y: NDArray[Any]
+    weights: Floats | None
+    """The samples' weights (n,), where the data have some."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -67,6 +67,20 @@ def check_finite(x: Floats, loaded: Loaded, precision: Precision) -> None:
             raise DataError(f"{place}: {_where(loaded, index, names)}: {value:g} {what}{hint}")
 
 
+def sample_weights(loaded: Loaded) -> Floats | None:
+    """The samples' weights, 0 or more each; raises DataError naming the first that is not."""
+    if loaded.weights is None:
+        return None
+    wrong = np.flatnonzero(~(np.isfinite(loaded.weights) & (loaded.weights >= 0)))
+    if len(wrong):
+        first = int(wrong[0])
+        raise DataError(
+            f"{loaded.weights_place}: {loaded.row(first)} is {loaded.weights[first]:g}; "
+            "sample weights are numbers of 0 or more"
+        )
+    return loaded.weights
+
+
 def _refuse_non_finite(y: Floats, loaded: Loaded) -> None:
     bad = np.argwhere(~np.isfinite(y))
     if len(bad):

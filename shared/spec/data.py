@@ -38,6 +38,8 @@ class InlineData(_Source):
     type: Literal["inline"]
     x: Table
     y: Table
+    sample_weights: Annotated[Many[NonNegative], Field(min_length=1)] | None = None
+    """One a sample, 0 or more; it multiplies the sample's loss (see `loss.weighting`)."""
 
 
 class CsvData(_Source):
@@ -47,7 +49,9 @@ class CsvData(_Source):
     path: str = Field(min_length=1)
     target: str | Many[str]
     features: Many[str] | None = None
-    """Columns to train on; null takes every column that is not a target."""
+    """Columns to train on; null takes every column that is neither a target nor the weights."""
+    sample_weights: str | None = None
+    """Column of weights of 0 or more, which multiply the samples' losses (see `loss.weighting`)."""
 
 
 class ParquetData(_Source):
@@ -57,6 +61,8 @@ class ParquetData(_Source):
     path: str = Field(min_length=1)
     target: str | Many[str]
     features: Many[str] | None = None
+    sample_weights: str | None = None
+    """Column of weights of 0 or more, which multiply the samples' losses (see `loss.weighting`)."""
 
 
 class NpzData(_Source):
@@ -66,6 +72,8 @@ class NpzData(_Source):
     path: str = Field(min_length=1)
     x: str = "x"
     y: str = "y"
+    sample_weights: str | None = None
+    """Array (samples,) of weights of 0 or more, which multiply the samples' losses."""
 
 
 class BuiltinData(_Source):
@@ -97,3 +105,8 @@ Data = Annotated[
     Field(discriminator="type"),
     Word,
 ]
+
+
+def is_weighted(data: Data) -> bool:
+    """Whether the samples have weights of their own."""
+    return getattr(data, "sample_weights", None) is not None

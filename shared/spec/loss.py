@@ -127,7 +127,7 @@ class CategoricalCrossentropy(_Loss):
     label_smoothing: Fraction = 0.0
     class_weights: Many[NonNegative] | None = Field(default=None, min_length=1)
     """Of the classes from 0, one each."""
-    ignore_index: int | None = Field(default=None, ge=-(2**31), lt=2**31)
+    ignore_index: int | None = Field(default=None, ge=-(2**24), le=2**24)
     """Class number of targets that count for nothing; metrics leave them out, too. PyTorch's own is −100."""
 
 

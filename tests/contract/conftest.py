@@ -18,6 +18,7 @@ import pytest
 from shared.losses import loss_value
 from shared.spec import Job, Optimizer
 from shared.spec.activations import Activation, Elu, LeakyRelu
+from shared.spec.data import is_weighted
 from shared.spec.model import ActivationLayer, Dense, Dropout, Flatten, Model
 from worker.adapters import adapter_names, load_adapter
 from worker.adapters.base import Block, FrameworkAdapter, Trainer
@@ -183,7 +184,13 @@ class Reference:
 
     def loss(self, weights: Weights, x: np.ndarray, y: np.ndarray, masks: Any = None) -> float:
         """The loss of one batch."""
-        return loss_value(self._job.loss, self.outputs(weights, x, masks), y)
+        outputs = self.outputs(weights, x, masks)
+        if not is_weighted(self._job.data):
+            return loss_value(self._job.loss, outputs, y)
+        targets = y[:, :-1]
+        if self._job.loss.type == "categorical_crossentropy":
+            targets = targets[:, 0].astype(np.int64)
+        return loss_value(self._job.loss, outputs, targets, y[:, -1])
 
     def gradients(self, weights: Weights, x: np.ndarray, y: np.ndarray, masks: Any = None) -> Weights:
         """By central differences, good to about 1e-9."""

@@ -7,6 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from worker.samples import Part
+
+WEIGHTED = {"type": "inline", "x": [0.0], "y": [0.0], "sample_weights": [1.0]}
 CLASSES = np.array([0, 2, 1, -100, 2, 0, -100, 1, 1, 0, 2, 2])
 """Two of the twelve samples are ignored, where the loss ignores −100."""
 
@@ -60,6 +63,45 @@ def test_a_batch_of_ignored_targets_changes_nothing(kit: Any) -> None:
     trainer = kit.adapter.build(job, input_shape=(3,), weights=weights, x=x, y=np.full(12, -1))
     assert trainer.train(kit.block(1)).tolist() == [0.0]
     assert all((array == weights[name]).all() for name, array in trainer.weights().items())
+
+
+def weighted(y: np.ndarray) -> np.ndarray:
+    """Targets with a weight a sample, one of them 0."""
+    weights = np.random.default_rng(2).uniform(0.0, 3.0, 12)
+    weights[3] = 0.0
+    return Part(x=np.zeros((12, 3)), y=y, weights=weights).targets
+
+
+@pytest.mark.parametrize("weighting", ["by_count", "by_weights"])
+@pytest.mark.parametrize("reduction", ["mean", "sum", "sum_of_means"])
+@pytest.mark.parametrize("loss", ["mse", "mae", "huber", "cosine_similarity", "binary_crossentropy"])
+def test_a_sample_s_weight_multiplies_its_loss(loss: str, reduction: str, weighting: str, kit: Any) -> None:
+    job = kit.job(data=WEIGHTED, loss={"type": loss, "reduction": reduction, "weighting": weighting})
+    check(kit, job, weighted(kit.problem(job)[1]))
+
+
+@pytest.mark.parametrize("name", CONVENTIONS)
+def test_a_sample_s_weight_joins_that_of_its_class(name: str, kit: Any) -> None:
+    options = CONVENTIONS[name]
+    activation = "linear" if options.get("from_logits", True) else "softmax"
+    job = kit.job(
+        data=WEIGHTED,
+        layers=[{"type": "dense", "units": 3, "activation": activation}],
+        loss={"type": "categorical_crossentropy"} | options,
+    )
+    y = CLASSES if options.get("ignore_index") == -100 else np.abs(CLASSES) % 3
+    check(kit, job, weighted(y))
+
+
+def test_weights_of_1_change_nothing(kit: Any) -> None:
+    job, plain = kit.job(data=WEIGHTED), kit.job()
+    x, y, weights = kit.problem(plain)
+    ones = Part(x=x, y=y, weights=np.ones(12)).targets
+    with_ones, without = (
+        kit.adapter.build(j, input_shape=(3,), weights=weights, x=x, y=t)
+        for j, t in ((job, ones), (plain, y))
+    )
+    assert with_ones.train(kit.block(3)) == pytest.approx(without.train(kit.block(3)), rel=1e-14)
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.2])

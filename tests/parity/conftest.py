@@ -32,7 +32,7 @@ def make_case() -> Callable[..., Case]:
     def make_case(name: str, **changes: Any) -> Case:
         hidden = {"type": "dense", "units": 6, "activation": changes.pop("activation", "tanh")}
         job = {
-            "data": {"type": "inline", "x": [0.0], "y": [0.0]},
+            "data": changes.pop("data", {"type": "inline", "x": [0.0], "y": [0.0]}),
             "model": {"layers": changes.pop("layers", [hidden, {"type": "dense", "units": 3}])},
             "loss": changes.pop("loss", "mse"),
             "optimizer": changes.pop("optimizer", {"type": "sgd", "learning_rate": 0.05}),

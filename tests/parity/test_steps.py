@@ -39,6 +39,7 @@ PROBABLE = [
 ]
 LIKELY = [*PROBABLE[:1], {"type": "dense", "units": 3, "activation": "sigmoid"}]
 SINGLE = [*PROBABLE[:1], {"type": "dense", "units": 1}]
+WEIGHTED = {"type": "inline", "x": [0.0], "y": [0.0], "sample_weights": [1.0]}
 LOSS_CONVENTIONS: dict[str, dict[str, Any]] = {
     "weighted by weights": {
         "loss": {
@@ -56,6 +57,15 @@ LOSS_CONVENTIONS: dict[str, dict[str, Any]] = {
         "loss": {"type": "binary_crossentropy", "from_logits": False},
         "task": "binary",
         "layers": LIKELY,
+    },
+    "sample weights": {"data": WEIGHTED, "loss": {"type": "mse"}},
+    "sample weights by weights": {
+        "data": WEIGHTED, "loss": {"type": "mae", "weighting": "by_weights", "reduction": "mean"},
+    },
+    "sample and class weights": {
+        "data": WEIGHTED,
+        "loss": {"type": "categorical_crossentropy", "class_weights": [0.5, 3.0, 1.5]},
+        "task": "multiclass",
     },
     "broadcast": {"loss": {"type": "mse", "targets": "broadcast"}, "layers": SINGLE, "outputs": 1},
 }  # fmt: skip

@@ -19,10 +19,12 @@ from shared.arrays import decode_array, encode_array
 from shared.run import Run
 from shared.shapes import layer_shapes
 from shared.spec import Job
+from shared.spec.data import is_weighted
 from worker.adapters import load_adapter
 from worker.adapters.base import Block, FrameworkAdapter
 from worker.masks import MaskSource, dropout_layers
 from worker.runner import train_run
+from worker.samples import Part
 from worker.schedules import learning_rates
 
 
@@ -71,6 +73,9 @@ def by_hand(case: dict[str, Any], adapter: FrameworkAdapter) -> dict[str, np.nda
     x = x.astype(job.precision)
     y = y if y.dtype == np.int64 else y.astype(job.precision)
     weights = start_weights(case, job)
+    if is_weighted(job.data):
+        own = np.random.default_rng(6).uniform(0.0, 3.0, len(x)).astype(job.precision)
+        y = Part(x=x, y=y, weights=own).targets
     trainer = adapter.build(job, input_shape=shape, weights=weights, x=x, y=y)
     dropouts = dropout_layers(job.model, layer_shapes(job.model, shape))
     masks = MaskSource(dropouts, seed=case.get("mask_seed", 3), precision=job.precision)

@@ -205,7 +205,9 @@ class FrameworkAdapter(ABC):
         """A Trainer that starts from `weights`, with the training samples on the device.
 
         x (n, *input_shape) is in the run's precision. y is in the run's precision (n, targets), or
-        int64 (n,) of class numbers for categorical_crossentropy.
+        int64 (n,) of class numbers for categorical_crossentropy. Where the job's data have sample weights,
+        they are a last column of it: y is then (n, targets + 1), or (n, 2) for class numbers, in the run's
+        precision, and a batch is two arrays all the same.
         """
 
     def build_ensemble(  # noqa: PLR0913 - as `build`, and the members' optimizers

@@ -8,7 +8,10 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from shared.spec import Job
+from shared.spec.data import is_weighted
 from shared.spec.layers.convolution import Padding
+from shared.spec.loss import CategoricalCrossentropy
 from worker.adapters.base import Weights
 from worker.adapters.errors import BadShapeError
 
@@ -39,8 +42,12 @@ def check_inputs(input_shape: Shape, x: NDArray[Any]) -> None:
         raise BadShapeError(f"the model takes samples of shape {input_shape}, but these have {x.shape[1:]}")
 
 
-def check_targets(output_shape: Shape, y: NDArray[Any]) -> None:
+def check_targets(job: Job, output_shape: Shape, y: NDArray[Any]) -> None:
     """Refuse targets that would be broadcast against the outputs; class numbers (n,) fit (n, classes)."""
+    if is_weighted(job.data):
+        y = y[:, :-1]
+        if isinstance(job.loss, CategoricalCrossentropy):
+            y = y[:, 0]
     fits = len(output_shape) == 1 if y.ndim == 1 else output_shape == y.shape[1:]
     if not fits:
         raise BadShapeError(

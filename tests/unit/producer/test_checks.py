@@ -77,6 +77,10 @@ MISFITS: list[tuple[dict[str, Any], str]] = [
         'loss.targets = "broadcast": is a mistake that can only be made with one output and one target column, and here are 2 outputs and 2 columns (targets: aligned)',
     ),
     (
+        {"data": inline([1, 2], [1, 2], sample_weights=[1, 2]), "loss": {"type": "mse", "targets": "broadcast"}},
+        'loss.targets = "broadcast": sets each output against every target, so that no sample has a loss of its own to weigh (leave data.sample_weights out, or targets: aligned)',
+    ),
+    (
         {"data": {"type": "synthetic", "kind": "linear", "samples": 5001}, "loss": {"type": "mae", "targets": "broadcast"}},
         'loss.targets = "broadcast": sets each of 5,001 samples against each other, and at most 5,000 fit (a smaller training.batch_size, and fewer validation samples)',
     ),

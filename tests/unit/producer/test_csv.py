@@ -54,6 +54,39 @@ def test_features_are_all_other_columns_and_targets_may_be_several(prepare: Prep
     assert data.train.y.tolist() == [[4, 2]]
 
 
+def test_a_column_of_sample_weights_is_neither_feature_nor_target(prepare: Prepare, tmp_path: Path) -> None:
+    section = csv(tmp_path, "a,w,y\n1,0.5,3\n4,2,6\n", sample_weights="w")
+    data = prepare(data=section).runs["torch"].data
+
+    assert data.feature_names == ("a",)
+    assert data.train.weights.tolist() == [0.5, 2.0]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a,w,y\n1,-2,3\n", "a.csv, column w: line 2 is -2; sample weights are numbers of 0 or more"),
+        ("a,w,y\n1,,3\n", "a.csv: line 2, column w: a value is missing; fill the gap or remove the row"),
+        ("a,y\n1,3\n", 'data.sample_weights "w": a.csv has no such column (one of a, y)'),
+    ],
+)
+def test_sample_weights_that_are_none_are_refused(
+    prepare: Prepare, refusal: Refusal, tmp_path: Path, text: str, expected: str
+) -> None:
+    assert refusal(prepare, data=csv(tmp_path, text, sample_weights="w")) == expected
+
+
+@pytest.mark.parametrize("fields", [{"features": ["a", "w"]}, {"target": "w"}])
+def test_a_column_of_weights_is_for_nothing_else(
+    prepare: Prepare, refusal: Refusal, tmp_path: Path, fields: dict[str, Any]
+) -> None:
+    message = refusal(prepare, data=csv(tmp_path, "a,w,y\n1,2,3\n", sample_weights="w", **fields))
+    (field,) = fields
+    assert message == (
+        f'data.sample_weights "w": is one of data.{field} too; weights are neither feature nor target'
+    )
+
+
 def test_text_labels_become_class_numbers_in_sorted_order(prepare: Prepare, tmp_path: Path) -> None:
     section = csv(tmp_path, "a,y\n1,dog\n2,cat\n3,cow\n4,cat\n")
     data = prepare(data=section, loss="categorical_crossentropy", model=dense(3)).runs["torch"].data

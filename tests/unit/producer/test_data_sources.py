@@ -90,6 +90,25 @@ def test_a_damaged_archive_is_refused(prepare: Prepare, refusal: Refusal, tmp_pa
     assert refusal(prepare, data={"type": "npz", "path": "a.npz"}).startswith("a.npz: is not a readable .npz")
 
 
+def test_an_array_and_a_column_hold_sample_weights(
+    prepare: Prepare, refusal: Refusal, tmp_path: Path
+) -> None:
+    np.savez(tmp_path / "a.npz", x=np.zeros(3), y=np.zeros(3), w=[1, 2, 3], short=[1, 2])
+    archive = {"type": "npz", "path": "a.npz"}
+    pq.write_table(pa.table({"a": [1, 2], "w": [3, 4], "y": [1, 2]}), tmp_path / "a.parquet")
+    table = {"type": "parquet", "path": "a.parquet", "target": "y", "sample_weights": "w"}
+    from_archive, from_table = (
+        prepare(data=section).runs["torch"].data for section in (archive | {"sample_weights": "w"}, table)
+    )
+
+    assert from_archive.train.weights.tolist() == [1, 2, 3]
+    assert from_table.train.weights.tolist() == [3, 4]
+    assert from_table.feature_names == ("a",)
+    assert refusal(prepare, data=archive | {"sample_weights": "short"}) == (
+        "a.npz: data.sample_weights, array short, has the shape (2,); weights are one a sample, (3,)"
+    )
+
+
 def test_parquet_columns_of_all_kinds_of_numbers_are_read(prepare: Prepare, tmp_path: Path) -> None:
     table = pa.table({
         "a": pa.array([1, 2], pa.int8()), "b": pa.array([True, False]), "c": pa.array([0.5, 1.5], pa.float32()),

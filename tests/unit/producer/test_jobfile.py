@@ -63,6 +63,7 @@ MISTAKES = [
         'optimizer.epsilon_placement = "inside": expected outside or hat',
     ),
     ("optimizer.clip_epsilon=-1", "optimizer.clip_epsilon = -1: must be 0 or more"),
+    ("data.sample_weights=[1, -1]", "data.sample_weights.1 = -1: must be 0 or more"),
     ("loss.weighting=sum", 'loss.weighting = "sum": expected by_count or by_weights'),
     ("loss.targets=flat", 'loss.targets = "flat": expected aligned or broadcast'),
     ("loss={type: categorical_crossentropy, ignore_index: none}", 'loss.ignore_index = "none": expected a whole number, not text'),

@@ -88,6 +88,17 @@ def test_arrays_cannot_be_written_to(prepare: Prepare) -> None:
         prepare().runs["torch"].data.train.x[0, 0] = 5.0
 
 
+def test_sample_weights_go_with_their_samples_and_are_never_standardised(prepare: Prepare) -> None:
+    section = inline(
+        [1, 2, 3, 4], [5, 6, 7, 8], sample_weights=[0.0, 1.0, 2.0, 3.0], split={"test": 0.5}, standardize=True
+    )
+    data = prepare(data=section).runs["torch"].data
+
+    for part in (data.train, data.test):
+        assert part.weights.tolist() == (part.y[:, 0] - 5).tolist()
+    assert prepare().runs["torch"].data.train.weights is None
+
+
 def test_an_ignored_class_number_is_no_class(prepare: Prepare) -> None:
     model = {"layers": [{"type": "dense", "units": 2}]}
     loss = {"type": "categorical_crossentropy", "ignore_index": 255}
@@ -146,6 +157,14 @@ def test_one_hot_rows_become_class_numbers(prepare: Prepare) -> None:
                 "loss": {"type": "categorical_crossentropy", "ignore_index": -1},
             },
             "data.y: every target is loss.ignore_index, -1; there is nothing to learn",
+        ),
+        (
+            {"data": inline([1, 2], [1, 2], sample_weights=[0, 0])},
+            "data.sample_weights: is 0 for every training sample; there is nothing to learn",
+        ),
+        (
+            {"data": inline([1, 2], [1, 2], sample_weights=[1])},
+            "data.sample_weights: has 1 numbers, and there are 2 rows of x",
         ),
         (
             {"overrides": {"torch": {"data.y.0": 1e300}}},

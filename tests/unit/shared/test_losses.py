@@ -10,7 +10,7 @@ import pytest
 from pydantic import TypeAdapter
 from sklearn.metrics import log_loss, mean_absolute_error, mean_poisson_deviance, mean_squared_error
 
-from shared.losses import loss_elements, loss_value
+from shared.losses import loss_elements, loss_value, loss_values
 from shared.spec import Loss
 
 LOSS: TypeAdapter[Loss] = TypeAdapter(Loss)
@@ -167,6 +167,25 @@ def test_ignored_targets_are_left_out_of_the_sum_and_of_the_count() -> None:
         expected = loss_value(plain, outputs[kept], classes[kept], w[kept])
         assert loss_value(ignoring, outputs, ignored, w) == pytest.approx(expected, rel=1e-14)
         assert loss_value(ignoring, outputs, np.full(20, -100), w) == 0.0
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"type": "mse"},
+        {"type": "mae", "reduction": "sum_of_means"},
+        {"type": "mse", "targets": "broadcast"},
+        {"type": "categorical_crossentropy", "ignore_index": 1, "class_weights": (1.0, 2.0, 3.0)},
+        {"type": "binary_crossentropy", "class_weights": (1.0, 2.0), "weighting": "by_weights"},
+    ],
+)
+def test_many_members_losses_are_each_member_s(options: dict[str, Any]) -> None:
+    columns = 1 if "targets" in options else 3
+    outputs, targets = NUMBERS.normal(size=(4, 20, columns)), NUMBERS.integers(0, 2, size=(20, columns))
+    known = targets[:, 0] if options["type"] == "categorical_crossentropy" else targets.astype(float)
+    w = None if "targets" in options else NUMBERS.uniform(0, 3, size=20)
+    found = loss_values(loss(**options), outputs, known, w)
+    assert found.tolist() == [loss_value(loss(**options), own, known, w) for own in outputs]
 
 
 def test_broadcast_targets_meet_every_output() -> None:

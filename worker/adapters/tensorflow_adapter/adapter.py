@@ -118,7 +118,7 @@ class TensorFlowAdapter(FrameworkAdapter):
         check_inputs(input_shape, x)
         with tf.device(self._device):
             program = self._programs.program(job, input_shape=input_shape, samples=len(x), y=y)
-        check_targets(program.network.output_shape, y)
+        check_targets(job, program.network.output_shape, y)
         program.network.check(weights)
         return TensorFlowTrainer(
             job, program=program, weights=weights, samples=Samples(x, y), device=self._device
@@ -147,7 +147,7 @@ class TensorFlowAdapter(FrameworkAdapter):
         check_inputs(input_shape, x)
         with tf.device(self._device):
             program = self._programs.ensemble(job, input_shape=input_shape, y=y)
-            check_targets(program.network.output_shape, y)
+            check_targets(job, program.network.output_shape, y)
             program.check_members(weights, members=len(optimizers))
             program.trace(job)
         return TensorFlowEnsemble(

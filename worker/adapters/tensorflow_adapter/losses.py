@@ -8,6 +8,8 @@ from typing import Any
 
 import tensorflow as tf
 
+from shared.spec import Job
+from shared.spec.data import is_weighted
 from shared.spec.loss import (
     PROBABILITY_MARGIN,
     BinaryCrossentropy,
@@ -25,13 +27,19 @@ from shared.spec.loss import (
 )
 
 Tensor = Any
-LossFunction = Callable[..., Tensor]
+LossFunction = Callable[[Tensor, Tensor], Tensor]
 
 
-def loss_function(loss: Loss) -> LossFunction:
-    """(outputs, targets, sample weights (b,) if any) → the batch's loss, a scalar in the outputs' dtype."""
+def loss_function(job: Job) -> LossFunction:
+    """(outputs, y as in `FrameworkAdapter.build`) → the batch's loss, a scalar in the outputs' dtype."""
+    loss, weighted = job.loss, is_weighted(job.data)
 
-    def value(outputs: Tensor, targets: Tensor, sample_weights: Tensor | None = None) -> Tensor:
+    def value(outputs: Tensor, targets: Tensor) -> Tensor:
+        sample_weights = None
+        if weighted:
+            targets, sample_weights = targets[:, :-1], targets[:, -1]
+            if isinstance(loss, CategoricalCrossentropy):
+                targets = tf.cast(targets[:, 0], tf.int64)
         counted = _counted(loss, targets)
         if counted is not None:
             targets = tf.where(counted, targets, tf.zeros_like(targets))

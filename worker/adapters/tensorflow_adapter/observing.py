@@ -26,7 +26,7 @@ class TensorFlowObserver(Observer):
                 job.model, input_shape=input_shape, precision=job.precision, initializers=False
             )
         self._paths = [job.model.layer_path(index) for index in range(len(job.model.layers))]
-        self._loss = loss_function(job.loss)
+        self._loss = loss_function(job)
 
     def observe(
         self, weights: Weights, x: Floats, y: NDArray[Any], *, masks: Mapping[str, Floats]

@@ -77,7 +77,7 @@ class Program:
             if isinstance(layer, Dropout) and layer.rate > 0
         ]
         """The paths of the layers that are given masks."""
-        self._loss = loss_function(job.loss)
+        self._loss = loss_function(job)
         self._precision = job.precision
         self.block: Any = self._steps
         self.outputs: Any = self._outputs

@@ -43,7 +43,7 @@ class TorchEnsemble(EnsembleTrainer):
         y: NDArray[Any],
     ) -> None:
         check_inputs(network.input_shape, x)
-        check_targets(network.output_shape, y)
+        check_targets(job, network.output_shape, y)
         if any(isinstance(layer, Recurrent) for layer in network.layers):
             raise UnsupportedError("PyTorch's fused recurrent layers cannot be vectorised over seeds")
         self.members = len(optimizers)
@@ -54,7 +54,7 @@ class TorchEnsemble(EnsembleTrainer):
         self._dtype = getattr(torch, job.precision)
         self._device = network.device
         self._network = network
-        self._loss = loss_function(job.loss)
+        self._loss = loss_function(job)
         self._x, self._y = self._on_device(x), self._on_device(y)
 
         parameters = dict(network.named_parameters())

@@ -10,6 +10,8 @@ from typing import Any
 import torch
 import torch.nn.functional as F  # noqa: N812 -- PyTorch's own name for it
 
+from shared.spec import Job
+from shared.spec.data import is_weighted
 from shared.spec.loss import (
     PROBABILITY_MARGIN,
     BinaryCrossentropy,
@@ -27,16 +29,22 @@ from shared.spec.loss import (
 )
 
 Tensor = Any
-LossFunction = Callable[..., Tensor]
+LossFunction = Callable[[Tensor, Tensor], Tensor]
 
 
-def loss_function(loss: Loss) -> LossFunction:
-    """(outputs, targets, sample weights (b,) if any) → the batch's loss, a scalar in the outputs' dtype."""
-    whole = _whole(loss)
+def loss_function(job: Job) -> LossFunction:
+    """(outputs, y as in `FrameworkAdapter.build`) → the batch's loss, a scalar in the outputs' dtype."""
+    loss, weighted = job.loss, is_weighted(job.data)
+    whole = None if weighted else _whole(loss)
+    if whole is not None:
+        return whole
 
-    def value(outputs: Tensor, targets: Tensor, sample_weights: Tensor | None = None) -> Tensor:
-        if whole is not None and sample_weights is None:
-            return whole(outputs, targets)
+    def value(outputs: Tensor, targets: Tensor) -> Tensor:
+        sample_weights = None
+        if weighted:
+            targets, sample_weights = targets[:, :-1], targets[:, -1]
+            if isinstance(loss, CategoricalCrossentropy):
+                targets = targets[:, 0].long()
         counted = _counted(loss, targets)
         if counted is not None:
             targets = torch.where(counted, targets, torch.zeros_like(targets))
@@ -47,7 +55,7 @@ def loss_function(loss: Loss) -> LossFunction:
     return value
 
 
-def _whole(loss: Loss) -> Callable[[Tensor, Tensor], Tensor] | None:
+def _whole(loss: Loss) -> LossFunction | None:
     """PyTorch's own function where it is the whole loss, reduction and all."""
     if loss.reduction == "sum_of_means" or is_broadcast(loss):
         return None

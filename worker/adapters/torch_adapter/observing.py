@@ -27,7 +27,7 @@ class TorchObserver(Observer):
             job.model, input_shape=input_shape, dtype=dtype, device=device, initializers=False
         )
         self._paths = [job.model.layer_path(index) for index in range(len(job.model.layers))]
-        self._loss = loss_function(job.loss)
+        self._loss = loss_function(job)
 
     def observe(
         self, weights: Weights, x: Floats, y: NDArray[Any], *, masks: Mapping[str, Floats]

@@ -40,7 +40,7 @@ def pure_step(
     job: Job, *, network: Network, layout: Layout
 ) -> Callable[[State, Given, Constants], tuple[State, Tensor]]:
     """One update without side effects: (state, given, fixed constants) → (state after, loss before)."""
-    loss_of = loss_function(job.loss)
+    loss_of = loss_function(job)
     optimizer = structure(job.optimizer)
     names = [name for name, _ in network.named_parameters()]
 

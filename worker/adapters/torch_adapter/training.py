@@ -31,7 +31,7 @@ class TorchTrainer(Trainer):
 
     def __init__(self, job: Job, *, network: Network, x: Floats, y: NDArray[Any], device: str) -> None:
         check_inputs(network.input_shape, x)
-        check_targets(network.output_shape, y)
+        check_targets(job, network.output_shape, y)
         self.execution = "eager"
         self.network = network
         self.dtype = getattr(torch, job.precision)
@@ -48,7 +48,7 @@ class TorchTrainer(Trainer):
         }
         self._optimizer = job.optimizer
         self._structure = structure(job.optimizer)
-        self._loss = loss_function(job.loss)
+        self._loss = loss_function(job)
 
     @property
     def compiles(self) -> bool:  # type: ignore[override]
