@@ -199,6 +199,9 @@ def is_decoupled(optimizer: Optimizer) -> bool:
     return optimizer.weight_decay_kind == "decoupled"
 
 
+_CLIPPING = ("clip_value", "clip_norm", "global_clip_norm", "clip_epsilon")
+
+
 def structure(optimizer: Optimizer) -> tuple[tuple[str, str | float | None], ...]:
     """What one program is built from: everything but the numbers that it takes as values.
 
@@ -208,6 +211,6 @@ def structure(optimizer: Optimizer) -> tuple[tuple[str, str | float | None], ...
     decays = "decoupled" if is_decoupled(optimizer) else str(optimizer.weight_decay > 0)
     words = ((name, getattr(optimizer, name, None)) for name in ("epsilon_placement", "momentum_convention"))
     switches = ((name, str(getattr(optimizer, name, False))) for name in ("nesterov", "amsgrad", "centered"))
-    limits = ((name, getattr(optimizer, name)) for name in ("clip_value", "clip_norm", "global_clip_norm"))
+    limits = ((name, getattr(optimizer, name)) for name in _CLIPPING)
     momentum = str(getattr(optimizer, "momentum", 0.0) > 0)
     return (("type", optimizer.type), ("momentum", momentum), ("decays", decays), *switches, *words, *limits)
