@@ -222,6 +222,8 @@ def outcome_of(session: Session, record: ExperimentRecord, *, full: bool = False
         traced=traced_of(session, record),
         full=full,
     )
+    if len(results) == len(record.run_ids):
+        session.ledger.keep_verdict(record.experiment_id, comparison.verdict)
     return Outcome(comparison=comparison, runs=runs, twin=twin_comparison)
 
 
@@ -279,7 +281,12 @@ def exit_status(comparison: Comparison, *, check: bool) -> int:
 
 
 def verdict_word(session: Session, record: ExperimentRecord) -> str | None:
-    """The verdict of a finished experiment, or None where its results cannot be read any more."""
+    """The verdict of a finished experiment, as it was kept or, for the first time, made.
+
+    None of a sweep, which has one for each point, or where the results cannot be read any more.
+    """
+    if record.verdict is not None or record.experiment.grid:
+        return record.verdict
     with suppress(LikewiseError):
         return outcome_of(session, record).comparison.verdict
     return None

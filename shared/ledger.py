@@ -57,6 +57,7 @@ class Ledger:
         self.retention_s = int(retention_s)
         self._add = client.register_script(scripts.ADD)
         self._cancel = client.register_script(scripts.CANCEL)
+        self._keep_verdict = client.register_script(scripts.KEEP_VERDICT)
 
     def add(
         self,
@@ -93,6 +94,10 @@ class Ledger:
         Raises ResultError for one of another schema version.
         """
         return _experiment(experiment_id, self._whole_hashes([names.experiment_key(experiment_id)])[0])
+
+    def keep_verdict(self, experiment_id: str, verdict: str) -> None:
+        """Note what the comparison of an experiment's finished runs said, for lists."""
+        self._keep_verdict(keys=[names.experiment_key(experiment_id)], args=[verdict])
 
     def experiments(self, limit: int = 100) -> list[ExperimentRecord]:
         """The newest experiments, newest first; those of another schema version are left out."""
@@ -260,6 +265,7 @@ def _experiment(experiment_id: str, values: dict[bytes, bytes]) -> ExperimentRec
         experiment=experiment,
         run_ids=tuple(json.loads(run_ids)),
         related=_related(values),
+        verdict=_text(values[b"verdict"]) if b"verdict" in values else None,
     )
 
 

@@ -261,3 +261,10 @@ redis.call('ZADD', KEYS[1], now, run_id)
 return 1
 """
 )
+
+KEEP_VERDICT = """
+-- Note the verdict of a finished experiment, if the experiment is still there.
+-- KEYS: experiment.  ARGV: verdict.
+if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
+return redis.call('HSET', KEYS[1], 'verdict', ARGV[1])
+"""

@@ -1,0 +1,165 @@
+"""Many seeds and sweeps with the real workers: the numbers of each seed trained alone, in arrays."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from producer.collect import collect
+from producer.runs import RunMaker, new_id
+from producer.submit import submit_runs
+from producer.verdict.seed_table import SeedTable
+
+ROOT = Path(__file__).resolve().parents[2]
+FRAMEWORKS = ("tensorflow", "torch")
+SEEDS = 25
+JOB = {"execution": "auto", "precision": "float64", "frameworks": FRAMEWORKS, "epochs": 60}
+LAST = 24
+
+
+@pytest.fixture(scope="module", autouse=True)
+def workers(session_worker):
+    """A worker of each framework, warm."""
+    for framework in FRAMEWORKS:
+        session_worker(framework)
+
+
+def ended(desk, record, until):
+    until(
+        lambda: all(run.final for run in desk.ledger.records(record.run_ids)),
+        within_s=120,
+        what="every run is final",
+    )
+    return collect(record, app=desk.app, ledger=desk.ledger)
+
+
+def table(desk, results, framework, seeds):
+    parts = [piece for result in results if result.framework == framework for piece in result.arrays]
+    return SeedTable(parts, seeds, failure=None, arrays=desk.blobs.get)
+
+
+def test_each_of_many_seeds_gives_what_it_gives_alone(desk, until):
+    together = ended(desk, desk.submit(seeds=SEEDS, **JOB), until)
+    alone = {
+        (result.framework, result.seeds[0].seed): result.seeds[0]
+        for seed in (0, LAST)
+        for result in ended(desk, desk.submit(seeds=[seed], **JOB), until)
+    }
+    for result in together:
+        assert result.status == "succeeded"
+        assert result.seeds == ()
+        assert result.environment.execution.startswith("vectorised"), result.notes
+        seeds = table(desk, together, result.framework, range(SEEDS))
+        for seed in (0, LAST):
+            one = alone[result.framework, seed]
+            np.testing.assert_allclose(seeds.losses[seed], one.losses, rtol=1e-12)
+            for name, ref in one.weights.items():
+                found, wanted = seeds.weights()[name][seed], desk.blobs.get(ref)
+                np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-12 * np.abs(wanted).max())
+            assert seeds.hashes[seed].astype(">i8").tobytes().hex() == (
+                one.hashes.initial_weights + one.hashes.batches
+            )
+        assert not np.array_equal(seeds.losses[0], seeds.losses[1])
+
+
+def test_a_seed_that_diverges_fails_alone_in_both(desk, until):
+    """Point 1 of this sweep diverges, and trains in one program with those that do not."""
+    rates = [0.01, 4.0, 0.05]
+    changes = JOB | {"epochs": 400, "grid": {"optimizer.learning_rate": rates}}
+    experiment = desk.experiment(seeds=3, **changes)
+    prepared = desk.prepared(experiment)
+    maker = RunMaker(experiment_id := new_id(), blobs=desk.blobs)
+    runs = [
+        run
+        for framework, one in prepared.items()
+        for run in maker.runs(
+            framework,
+            one,
+            (0, 1, 2),
+            optimizers=[one.job.optimizer.model_copy(update={"learning_rate": rate}) for rate in rates],
+            points=range(3),
+        )
+    ]
+    record = submit_runs(experiment_id, experiment, runs, ledger=desk.ledger, app=desk.app)
+    for result in ended(desk, record, until):
+        assert (result.status, result.failure.reason) == ("failed", "diverged")
+        assert [len(piece.failures) for piece in result.arrays] == [0, 3, 0]
+        assert np.isfinite(desk.blobs.get(result.arrays[2].outputs)).all()
+
+
+def test_seeds_are_spread_over_the_workers_that_are_free(
+    desk, session_worker, start_worker, redis_server, until
+):
+    session_worker("torch")
+    start_worker("torch", redis_server.url).wait_until("idle", desk.ledger)
+    record = desk.submit(frameworks=("torch",), seeds=SEEDS, epochs=1_500, execution="eager")
+    results = ended(desk, record, until)
+    assert len(results) == 2
+    assert len({result.worker for result in results}) == 2
+    seeds = table(desk, results, "torch", range(SEEDS))
+    assert seeds.succeeded.all()
+    (alone,) = ended(desk, desk.submit(frameworks=("torch",), seeds=[LAST], epochs=1_500), until)
+    np.testing.assert_array_equal(seeds.losses[LAST], alone.seeds[0].losses)
+
+
+@pytest.fixture(scope="module")
+def likewise(redis_server, tmp_path_factory):
+    """Runs a command to its end."""
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(tmp_path_factory.mktemp("home")),
+        "PYTHONPATH": str(ROOT),
+        "LIKEWISE_REDIS_URL": redis_server.url,
+    }
+
+    def run(*words):
+        return subprocess.run(
+            [sys.executable, "-m", "producer.cli", *words], capture_output=True, text=True,
+            env=environment, timeout=120, check=False,
+        )  # fmt: skip
+
+    return run
+
+
+def test_a_sweep_is_one_table_of_both_frameworks(likewise):
+    answer = likewise(
+        "sweep", "matched", "--grid", "optimizer.learning_rate=0.01,0.05", "--grid", "training.epochs=20,40",
+        "--seeds", "3", "--json",
+    )  # fmt: skip
+    assert answer.returncode == 0, answer.stderr
+    sweep = json.loads(answer.stdout)
+    assert len(sweep["points"]) == 4
+    assert sweep["points"][0]["settings"] == {"optimizer.learning_rate": 0.05, "training.epochs": 40}
+    medians = [point["frameworks"]["tensorflow"]["median"] for point in sweep["points"]]
+    assert medians == sorted(medians)
+    for point in sweep["points"]:
+        assert point["verdict"] == "agree"
+        assert [point["frameworks"][name]["succeeded"] for name in FRAMEWORKS] == [3, 3]
+
+    again = likewise("show", sweep["experiment_id"], "--json")
+    assert json.loads(again.stdout) == sweep
+    text = likewise("show", sweep["experiment_id"]).stdout
+    assert "4 points, tensorflow and torch, 3 seeds each" in text
+    assert likewise("report", sweep["experiment_id"]).returncode == 2
+
+
+def test_many_seeds_are_compared_and_shown_in_full_where_asked(likewise):
+    answer = likewise(
+        "compare", "matched", "--seeds", "12", "--no-twin", "--json", "--set", "training.epochs=30"
+    )
+    assert answer.returncode == 0, answer.stderr
+    short = json.loads(answer.stdout)
+    assert short["verdict"] == "agree"
+    assert "losses" not in short["runs"]["torch"][3]
+    assert len(short["summary"]["torch"]["curves"]["epochs"]) == 30
+    listed = json.loads(likewise("list", "--limit", "1", "--json").stdout)
+    assert listed[0]["verdict"] == "agree"
+    full = json.loads(likewise("show", short["experiment_id"], "--json", "--full").stdout)
+    assert len(full["runs"]["torch"][3]["losses"]) == 30
+    assert full["runs"]["torch"][3]["final_loss"] == short["runs"]["torch"][3]["final_loss"]
