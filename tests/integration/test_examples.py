@@ -38,7 +38,7 @@ def compare(redis_server, session_worker, tmp_path_factory):
     return run
 
 
-@pytest.mark.parametrize("name", sorted(set(example_names()) - {"article", "digits"}))
+@pytest.mark.parametrize("name", sorted(set(example_names()) - {"article", "digits", "naive_port"}))
 def test_an_example_gives_the_same_in_every_framework(compare, name):
     document = compare(name)
 
@@ -59,3 +59,15 @@ def test_the_article_is_not_like_for_like(compare):
 
     assert document["verdict"] == "differ"
     assert [one["path"] for one in document["setting_differences"]] == ["loss.reduction"]
+
+
+def test_a_naive_port_parts_by_its_frameworks_defaults_and_by_nothing_else(compare):
+    native = compare("naive_port", "--no-twin")
+    shared = compare("naive_port", "--set", "defaults=shared")
+
+    assert native["verdict"] == "differ"
+    assert {one["path"] for one in native["setting_differences"]} >= {
+        "optimizer.learning_rate", "optimizer.rho", "optimizer.epsilon", "optimizer.epsilon_placement",
+        "model.layers.0.kernel_initializer",
+    }  # fmt: skip
+    assert (shared["verdict"], shared["setting_differences"]) == ("agree", [])
