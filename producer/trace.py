@@ -45,19 +45,22 @@ def tells_more(comparison: Comparison) -> bool:
         comparison.verdict == "differ"
         and comparison.first_divergence is None
         and len(comparison.runs) > 1
-        and parting_seed(comparison, None) is not None
+        and bool(comparison.seed_gaps or _broken(comparison))
     )
 
 
 def parting_seed(comparison: Comparison, twin: Comparison | None) -> int | None:
-    """The first seed that parts, in the float64 twin where it was trained."""
+    """The first seed that parts, in the float64 twin where it was trained; else the first with other bits.
+
+    A difference that is declared may stay within what rounding could do.
+    """
     for one in (twin, comparison):
         if one is None:
             continue
         apart = {gaps.seed for gaps in one.seed_gaps if not gaps.within_tolerance} | _broken(one)
         if apart:
             return next(seed for seed in one.experiment.seed_list if seed in apart)
-    return None
+    return next((gaps.seed for gaps in comparison.seed_gaps if not gaps.identical), None)
 
 
 def _broken(comparison: Comparison) -> set[int]:

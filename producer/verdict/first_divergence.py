@@ -2,9 +2,10 @@
 
 `first_parting` reads fingerprints alone: two tensors part where their fingerprints lie further apart than
 the tolerance, relative to the reference's largest value. Losses and gradients shrink as training goes on
-while their rounding does not, so theirs is the largest value since the first update. An update is small
-beside its weight: it parts, too, where the two changes differ by CHANGE of their size, above what rounding
-can do to the weight.
+while their rounding does not, so theirs is the largest value since the first update. A gradient that is
+nothing but rounding beside the others' (of a bias before a batch normalization) is measured by VANISHING
+of the largest of all. An update is small beside its weight: it parts, too, where the two changes differ by
+CHANGE of their size, above what rounding can do to the largest weight.
 """
 
 from __future__ import annotations
@@ -19,10 +20,13 @@ from numpy.typing import NDArray
 from producer.verdict.gaps import Load
 from shared.trace import LARGEST, PROJECTIONS, SIZE, Place, Stage, Trace
 
-CHANGE = 1e-6
+CHANGE = 1e-8
 """Of a change's size; two changes that only rounding tells apart lie nearer …"""
-ROUNDING = 1e-11
-"""… or apart by no more than this of the weight: float64 rounds at 1e-16 of it, a thousand steps at 1e-13."""
+ROUNDING = 1e-12
+"""… or apart by no more than this of the largest weight: float64 rounds at 1e-16 of it, a thousand steps at
+1e-13."""
+VANISHING = 1e-4
+"""Of the largest gradient: what is smaller may consist of the rounding of larger terms that cancel."""
 
 STAGES: tuple[Stage, ...] = ("data", "forward", "loss", "backward", "update", "evaluation")
 _SHRINKING = ("loss", "backward")
@@ -66,7 +70,7 @@ def first_parting(
         mine, theirs = one.rows[place], two.rows[place]
         for key, row in mine.items():
             largest[key] = max(largest.get(key, 0.0), float(row[LARGEST]))
-        scales = {key: value for key, value in largest.items() if key[0] in _SHRINKING}
+        scales = _scales(mine, largest)
         if found := _first(mine, theirs, names, tolerance=tolerance, scales=scales, before=weights):
             return Parting(step=step, stage=found[0][0], tensor=found[0][1], problem=found[1])
         measured = _shared(one.evaluated(step), two.evaluated(step))
@@ -74,6 +78,23 @@ def first_parting(
             return Parting(step=step, stage="evaluation", tensor=found[0][1], problem=found[1])
         weights = _weights(mine), _weights(theirs)
     return _unequal_length(reference, other, names) or start
+
+
+def _scales(mine: Rows, largest: Mapping[tuple[Stage, str], float]) -> dict[tuple[Stage, str], float]:
+    """What a difference is measured by where the tensor itself is smaller."""
+    gradient = max((value for key, value in largest.items() if key[0] == "backward"), default=0.0)
+    weight = _largest_weight(mine)
+    scales = {key: value for key, value in largest.items() if key[0] in _SHRINKING}
+    for key in mine:
+        if key[0] == "backward":
+            scales[key] = max(scales[key], VANISHING * gradient)
+        elif key[0] == "update":
+            scales[key] = VANISHING * weight
+    return scales
+
+
+def _largest_weight(rows: Rows) -> float:
+    return max((float(row[LARGEST]) for key, row in rows.items() if key[0] == "update"), default=0.0)
 
 
 class _Told:
@@ -140,7 +161,7 @@ def _first(  # noqa: PLR0913 - two sides, and what they are measured by
             if (
                 key in before[0]
                 and key in before[1]
-                and _changed_apart((before[0][key], before[1][key]), (a, b))
+                and _changed_apart((before[0][key], before[1][key]), (a, b), weight=_largest_weight(mine))
             ):
                 return key, None
     return None
@@ -154,12 +175,12 @@ def _apart(a: Row, b: Row, *, tolerance: float, scale: float) -> bool:
     return bool(_distance(a, b) > tolerance * (max(a[LARGEST], scale) or b[LARGEST]))
 
 
-def _changed_apart(before: tuple[Row, Row], after: tuple[Row, Row]) -> bool:
-    """Whether a weight's two changes differ, although beside the weight it is little."""
+def _changed_apart(before: tuple[Row, Row], after: tuple[Row, Row], *, weight: float) -> bool:
+    """Whether a weight's two changes differ, although beside the largest `weight` it is little."""
     changes = [_sums(now) - _sums(then) for then, now in zip(before, after, strict=True)]
     distance = float(np.max(np.abs(changes[0] - changes[1])))
     size = float(np.max(np.abs(changes[0]))) or float(np.max(np.abs(changes[1])))
-    return bool(distance > CHANGE * size and distance > ROUNDING * after[0][LARGEST])
+    return bool(distance > CHANGE * size and distance > ROUNDING * weight)
 
 
 def _distance(a: Row, b: Row) -> float:

@@ -63,7 +63,8 @@ def judge(evidence: Evidence) -> Verdict:
 
     One framework's training fails on the job itself where another's does not: `differ`. A margin was
     declared: the tests over seeds decide whether the results are the same, whatever computes them. Else
-    the float64 twin, where there is one, decides whether the frameworks compute the same. Without a twin,
+    the float64 twin, where there is one, decides whether the frameworks compute the same; in different
+    precisions they do not. Without a twin,
     seeds that did not start alike, or that float32 took apart, are again for the tests to decide, if there
     are several. What is left: `agree`, if every seed finished everywhere within the tolerance; `differ`,
     if the numbers differ and something declared does too, or the precision leaves no room for rounding;
@@ -76,7 +77,8 @@ def judge(evidence: Evidence) -> Verdict:
         return "inconclusive" if verdict == "agree" and not _complete(evidence) else verdict
     if evidence.twin is not None:
         return "agree" if evidence.twin.equal else "differ"
-    if evidence.outside and (_declared(evidence) or evidence.precisions == {"float64"}):
+    declared = evidence.outside and (_declared(evidence) or evidence.precisions == {"float64"})
+    if declared or (len(evidence.precisions) > 1 and not all(gaps.identical for gaps in evidence.seed_gaps)):
         return "differ"
     if evidence.outside or not _complete(evidence) or len(evidence.runs) < 2:
         return "inconclusive"
