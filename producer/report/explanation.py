@@ -18,7 +18,7 @@ from producer.verdict import numbers
 from producer.verdict.words import count, gap, setting
 
 _BAR = 20
-_ROOM_FOR_BARS = 100
+_ROOM_FOR_BARS = 110
 _MOST_SETTINGS = 4
 _TEXT_WIDTH = 96
 _MOST_MEASURES = 8

@@ -113,6 +113,18 @@ def test_a_setting_that_does_nothing_here_gets_no_share(explained):
     assert shares(found)["loss.reduction"] == pytest.approx(1.0, abs=1e-3)
 
 
+def test_native_defaults_are_ranked_by_what_they_do_to_this_job(explained):
+    """Epsilon is the famous difference; on this job the initial weights are what matters."""
+    found = explained("diabetes", "--set", "defaults=native", "--set", "training.epochs=5", "--seeds", "3")
+    told = shares(found)
+
+    assert found["contributions"][0]["path"].endswith("kernel_initializer")
+    assert abs(told["optimizer.epsilon"]) < 0.02
+    assert sum(told.values()) + found["unexplained_share"] == pytest.approx(1.0)
+    assert found["unexplained_share"] < 0.01
+    assert "nn.init.xavier_uniform_" in found["contributions"][0]["fixes"]["torch"]
+
+
 def test_jobs_that_do_not_differ_leave_nothing_to_explain(explained):
     found = explained("matched", "--seeds", "2")
 
