@@ -13,7 +13,6 @@ from shared.run import Task
 from shared.shapes import Shape, layer_shapes, model_weights, parameter_count
 from shared.spec import Job
 from shared.spec.data import is_weighted
-from shared.spec.layers.basic import Reshape
 from shared.spec.layers.recurrent import Embedding
 from shared.spec.loss import CategoricalCrossentropy, is_broadcast, takes_logits
 from shared.spec.metrics import fitting_metrics
@@ -109,27 +108,24 @@ def _outputs(job: Job, data: PreparedData) -> Iterator[Problem]:
 
 
 def _indices(job: Job, data: PreparedData) -> Iterator[Problem]:
-    """An embedding at the start takes the data's own numbers; one in mid-model cannot be checked here."""
-    first = next(
-        (i for i, layer in enumerate(job.model.layers) if not isinstance(layer, Flatten | Reshape)), 0
-    )
-    layer = job.model.layers[first]
-    if not isinstance(layer, Embedding):
-        return
+    """Of an embedding that takes the data's own numbers; what a layer computes is seen in training."""
     parts = {"train": data.train, "validation": data.validation, "test": data.test}
     arrays = {name: part.x for name, part in parts.items() if part is not None}
     if data.predict is not None:
         arrays["predict"] = data.predict
-    for name, x in arrays.items():
-        wrong = x[(x != np.floor(x)) | (x < 0) | (x >= layer.input_dim)]
-        if wrong.size:
-            yield Problem(
-                path=f"model.layers.{first}.input_dim",
-                value=str(layer.input_dim),
-                message=f"{name} has {wrong.flat[0]:g} among its inputs, and an embedding takes whole "
-                f"numbers from 0 to {layer.input_dim - 1}",
-                hint="indices are not standardised; input_dim is the largest index and 1",
-            )
+    for index, layer in enumerate(job.model.layers):
+        if not isinstance(layer, Embedding) or not job.model.takes_the_data(index):
+            continue
+        for name, x in arrays.items():
+            wrong = x[(x != np.floor(x)) | (x < 0) | (x >= layer.input_dim)]
+            if wrong.size:
+                yield Problem(
+                    path=f"model.layers.{index}.input_dim",
+                    value=str(layer.input_dim),
+                    message=f"{name} has {wrong.flat[0]:g} among its inputs, and an embedding takes whole "
+                    f"numbers from 0 to {layer.input_dim - 1}",
+                    hint="indices are not standardised; input_dim is the largest index and 1",
+                )
 
 
 def _wanted_outputs(job: Job, data: PreparedData) -> tuple[int, str]:

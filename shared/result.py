@@ -20,6 +20,7 @@ Reason = Literal[
     "diverged",         # the loss, an output or a weight became NaN or infinite
     "out_of_memory",    # the host's or the device's memory ran out
     "bad_shape",        # arrays that do not fit together, as the framework says it
+    "bad_index",        # an embedding got a number that is no row of its table
     "bad_weights",      # given initial weights that do not fit the model
     "unsupported",      # this framework, version or device cannot do what the job asks
     "data_damaged",     # an array is gone from the blob store or is not what its hash says

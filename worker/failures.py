@@ -19,6 +19,7 @@ _LONGEST_MESSAGE = 1_000
 _SENTENCES: dict[Reason, str] = {
     "out_of_memory": "Memory ran out; make training.batch_size or the model smaller",
     "bad_shape": "Arrays do not fit together",
+    "bad_index": "An embedding got a number that is no row of its table: rows run from 0 to input_dim - 1",
     "unsupported": "This worker cannot do what the job asks",
     "internal": "A fault in Likewise or its worker, please report it",
 }

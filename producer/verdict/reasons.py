@@ -26,6 +26,7 @@ MOST_SETTINGS = 3
 _FAILED = {
     "diverged": "diverged",
     "out_of_memory": "ran out of memory",
+    "bad_index": "failed on a number that is no row of an embedding",
     "bad_shape": "failed on arrays that do not fit together",
     "bad_weights": "could not use the given initial weights",
     "unsupported": "cannot do what the job asks",

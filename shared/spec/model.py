@@ -21,8 +21,9 @@ from shared.spec.initializers import (
 )
 from shared.spec.layers import Layer
 from shared.spec.layers.attention import MultiHeadAttention
-from shared.spec.layers.basic import ActivationLayer, Dense, Dropout, Flatten
+from shared.spec.layers.basic import ActivationLayer, Dense, Dropout, Flatten, Reshape
 from shared.spec.layers.merging import Add, Concatenate
+from shared.spec.layers.recurrent import Embedding
 
 __all__ = [
     "Activation",
@@ -83,6 +84,22 @@ class Model(Frozen):
             raise ValueError(f"nothing takes the output of {self.layer_path(unused[0])}")
         return self
 
+    @model_validator(mode="after")
+    def _gradients_reach_every_weight(self) -> Model:
+        reached = {len(self.layers) - 1}
+        for index in range(len(self.layers) - 1, -1, -1):
+            if index in reached and not isinstance(self.layers[index], Embedding):
+                reached.update(place - 1 for place in self.sources(index))
+        for index, layer in enumerate(self.layers):
+            fields = type(layer).model_fields
+            learns = "layer" in fields or any(name.endswith("_initializer") for name in fields)
+            if learns and index not in reached:
+                raise ValueError(
+                    f"{self.layer_path(index)} ({layer.type}) cannot learn: its output only goes to an "
+                    "embedding, which takes whole numbers and passes no gradient"
+                )
+        return self
+
     def sources(self, index: int) -> tuple[int, ...]:
         """Where a layer's inputs come from: 0 is the model's input, i + 1 the output of layer i."""
         names = self.layers[index].inputs
@@ -90,6 +107,13 @@ class Model(Frozen):
             return (index,)
         places = {layer.name: place + 1 for place, layer in enumerate(self.layers[:index])}
         return tuple(0 if name == "input" else places[name] for name in names)
+
+    def takes_the_data(self, index: int) -> bool:
+        """Whether a layer's first input is the data's own numbers, at most in another shape."""
+        source = self.sources(index)[0]
+        if source == 0:
+            return True
+        return isinstance(self.layers[source - 1], Flatten | Reshape) and self.takes_the_data(source - 1)
 
     def layer_path(self, index: int) -> str:
         """The prefix of a layer's weights: its name, or `layers.<index>`."""

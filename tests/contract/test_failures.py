@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 
 from shared.result import Reason
+from shared.shapes import model_weights
 from worker.adapters.base import FrameworkAdapter
 from worker.adapters.errors import UnsupportedError
 
@@ -56,6 +58,29 @@ def test_inputs_that_do_not_fit_are_a_bad_shape(kit: Any) -> None:
     with pytest.raises(Exception) as caught:  # noqa: PT011
         trainer.train(kit.block(1, masks={"drop": np.ones((1, 5, 1))}))
     assert kit.adapter.reason_of(caught.value) == "bad_shape"
+
+
+@pytest.mark.parametrize("execution", ["auto", "eager"])
+def test_a_computed_number_that_is_no_row_of_an_embedding_is_a_bad_index(execution: str, kit: Any) -> None:
+    layers = [
+        {"type": "activation", "activation": "relu"},
+        {"type": "embedding", "input_dim": 5, "output_dim": 2},
+        {"type": "flatten"},
+        {"type": "dense", "units": 2},
+    ]
+    job = kit.job(layers=layers, execution=execution)
+    draw = np.random.default_rng(2)
+    weights = {p.name: draw.standard_normal(p.tensor.shape) for p in model_weights(job.model, (3,))}
+    for number, fits in ((4.0, True), (-1.0, True), (5.0, False)):
+        x = np.full((12, 3), number)
+        trainer = kit.adapter.build(job, input_shape=(3,), weights=weights, x=x, y=np.zeros((12, 2)))
+        for work in (partial(trainer.train, kit.block(1)), partial(trainer.outputs, x)):
+            if fits:
+                work()
+                continue
+            with pytest.raises(Exception) as caught:  # noqa: PT011
+                work()
+            assert kit.adapter.reason_of(caught.value) == "bad_index"
 
 
 def test_more_memory_than_there_is_is_out_of_memory(kit: Any) -> None:

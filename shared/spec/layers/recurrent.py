@@ -25,7 +25,8 @@ from shared.spec.layers.base import BaseLayer
 class Embedding(BaseLayer):
     """A row of embeddings (input_dim, output_dim) for each number, which is a row's index from 0.
 
-    The fans are input_dim and output_dim.
+    A number is cut to a whole one towards 0; one that is no row ends the training, and no gradient passes
+    through. The fans are input_dim and output_dim.
     """
 
     type: Literal["embedding"]

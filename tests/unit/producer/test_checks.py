@@ -61,6 +61,10 @@ MISFITS: list[tuple[dict[str, Any], str]] = [
         "model.layers.0.input_dim = 3: train has 3 among its inputs, and an embedding takes whole numbers from 0 to 2 (indices are not standardised; input_dim is the largest index and 1)",
     ),
     (
+        {"data": inline([[0, 1], [2, 3]], [0, 1]), "model": model({"type": "embedding", "input_dim": 4, "output_dim": 2, "name": "wide"}, {"type": "embedding", "input_dim": 3, "output_dim": 2, "inputs": ["input"], "name": "rows"}, {"type": "add", "inputs": ["wide", "rows"]}, "flatten", dense(1))},
+        "model.layers.1.input_dim = 3: train has 3 among its inputs, and an embedding takes whole numbers from 0 to 2 (indices are not standardised; input_dim is the largest index and 1)",
+    ),
+    (
         {"loss": "cosine_similarity"},
         'loss.type = "cosine_similarity": compares whole rows of targets, and there is one target column (mse for a single target)',
     ),

@@ -151,6 +151,9 @@ def test_fans_of_the_other_convolutions_are_keras_s() -> None:
         assert bias.tensor.shape == ((10,) if layer["type"] == "depthwise_conv2d" else (4,))
 
 
+EMBEDDING = {"type": "embedding", "input_dim": 3, "output_dim": 2, "name": "rows"}
+
+
 def named(name: str, *, units: int = 3, **fields: Any) -> dict[str, Any]:
     return {"type": "dense", "units": units, "name": name, **fields}
 
@@ -178,6 +181,10 @@ def test_a_graph_s_shapes_are_those_of_each_layer_s_first_input() -> None:
         ([named("a"), named("b", inputs=["a", "input"])], r"b \(dense\) takes one input"),
         ([named("a", inputs=[])], r"a \(dense\) takes one input"),
         (
+            [named("a"), {"type": "activation", "activation": "relu"}, EMBEDDING, named("b")],
+            r"a \(dense\) cannot learn",
+        ),
+        (
             [{"type": "bidirectional", "layer": {"type": "gru", "units": 1, "name": "a"}}],
             "not to the one inside",
         ),
@@ -186,6 +193,16 @@ def test_a_graph_s_shapes_are_those_of_each_layer_s_first_input() -> None:
 def test_a_graph_that_cannot_be_followed_is_refused_in_words(layers: list[Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         model_of(*layers)
+
+
+def test_a_layer_that_an_embedding_is_not_alone_to_take_can_learn() -> None:
+    model = model_of(
+        named("a", units=2),
+        EMBEDDING,
+        {"type": "flatten", "name": "flat"},
+        {"type": "concatenate", "inputs": ["a", "flat"]},
+    )
+    assert layer_shapes(model, (2,))[-1] == (6,)
 
 
 def test_attention_s_weights_are_keras_s_and_value_and_key_have_one_length() -> None:

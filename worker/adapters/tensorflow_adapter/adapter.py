@@ -31,6 +31,7 @@ _ENVIRONMENT = {
     "TF_CPP_MIN_LOG_LEVEL": "3",  # a worker's stderr is for what a person must act on
     "TF_ENABLE_ONEDNN_OPTS": "0",  # matrix products are as fast without, and it speaks up at import
 }
+_INDEX_WORDS = ("is not in [0,", "does not index into")
 _SHAPE_WORDS = ("shape", "dimension", "rank", "matrix size-incompatible", "incompatible with the layer")
 
 
@@ -172,6 +173,8 @@ class TensorFlowAdapter(FrameworkAdapter):
                 return "bad_shape"
             case UnsupportedError() | NotImplementedError() | tf.errors.UnimplementedError():
                 return "unsupported"
+            case tf.errors.InvalidArgumentError() if any(word in message for word in _INDEX_WORDS):
+                return "bad_index"
             case ValueError() | tf.errors.InvalidArgumentError() if any(
                 word in message for word in _SHAPE_WORDS
             ):

@@ -25,6 +25,7 @@ from worker.adapters.errors import BadShapeError, UnsupportedError
 from worker.adapters.warm import warm_up
 
 _CUBLAS_WORKSPACE = ":4096:8"  # without a fixed workspace cuBLAS is not deterministic
+_INDEX_WORDS = ("index out of range", "index out of bounds")
 _SHAPE_WORDS = ("shape", "size", "dimension")
 _COMPILER = ("torch._dynamo", "torch._inductor")
 _MEMORY_WORDS = ("out of memory", "not enough memory", "can't allocate memory")
@@ -164,6 +165,8 @@ class TorchAdapter(FrameworkAdapter):
             return "unsupported"
         if isinstance(error, BadShapeError):
             return "bad_shape"
+        if isinstance(error, RuntimeError | IndexError) and any(words in message for words in _INDEX_WORDS):
+            return "bad_index"
         if isinstance(error, RuntimeError | ValueError | IndexError):
             return "bad_shape" if any(word in message for word in _SHAPE_WORDS) else None
         return None
