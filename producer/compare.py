@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from producer.merge import merged
 from producer.resolve import setting_differences
 from producer.verdict.gaps import Load
+from producer.verdict.growth import growth
 from producer.verdict.judge import Evidence, judge
 from producer.verdict.knowledge import Scale
 from producer.verdict.models import (
@@ -117,6 +118,7 @@ def compare(  # noqa: PLR0913 - all evidence, once
         tolerance=tolerance,
         twin=evidence.twin,
         equivalence=tuple(evidence.tests),
+        growth=growth(runs, twin),
         noise_floor=floor,
         gaps=pairs,
         seed_gaps=tuple(gaps),

@@ -70,6 +70,33 @@ def losses(comparison: Comparison) -> Figure | None:
     }
 
 
+def growth(comparison: Comparison) -> Figure | None:
+    """The gap in the loss over epochs, declared and in the float64 twin; None where nothing grows."""
+    traces: list[Figure] = []
+    for one in comparison.growth:
+        series = comparison.frameworks.index(one.other)
+        declared = comparison.jobs[one.other].precision
+        for name, values, dash in ((declared, one.declared, "solid"), ("float64 twin", one.twin, "2px,5px")):
+            if not any(values):
+                continue
+            label = name if len(comparison.growth) == 1 else f"{one.other}, {name}"
+            traces.append(
+                {"type": "scatter", "mode": "lines" if len(values) > 1 else "markers", "name": label,
+                 "meta": {"series": series}, "x": list(one.epochs), "y": [value or None for value in values],
+                 "line": {"width": 2.5, "dash": dash},
+                 "hovertemplate": f"{label}<br>epoch %{{x}}: %{{y:.2g}}<extra></extra>"}
+            )  # fmt: skip
+    if not traces:
+        return None
+    return {
+        "data": traces,
+        "layout": {
+            "xaxis": {"title": {"text": "epoch"}},
+            "yaxis": {"title": {"text": "gap in the loss, of the first loss"}, "type": "log"},
+        },
+    }
+
+
 def fitted_lines(truth: Truth, frameworks: Sequence[str]) -> Figure:
     """The known points and each framework's fitted function through them, out to what it predicts."""
     x, y = truth.x.reshape(-1), truth.y.reshape(-1)

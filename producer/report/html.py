@@ -70,7 +70,10 @@ def _job_file(comparison: Comparison) -> dict[str, Any]:
 
 
 def _figures(comparison: Comparison, truth: Truth | None) -> dict[str, figures.Figure]:
-    found: dict[str, figures.Figure | None] = {"losses": figures.losses(comparison)}
+    found: dict[str, figures.Figure | None] = {
+        "losses": figures.losses(comparison),
+        "growth": figures.growth(comparison),
+    }
     if truth is not None and truth.is_line:
         found["fit"] = figures.fitted_lines(truth, comparison.frameworks)
     elif truth is not None and truth.task == "regression":

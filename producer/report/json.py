@@ -39,6 +39,7 @@ def to_document(comparison: Comparison, *, full: bool = False) -> dict[str, Any]
         "tolerance": comparison.tolerance.model_dump(mode="json"),
         "twin": None if comparison.twin is None else _twin(comparison.twin),
         "equivalence": [one.model_dump(mode="json") for one in comparison.equivalence],
+        "growth": [one.model_dump(mode="json") for one in comparison.growth],
         "noise_floor": [one.model_dump(mode="json") for one in comparison.noise_floor],
         "gaps": [_pair(one.model_dump(mode="json")) for one in comparison.gaps],
         "seed_gaps": [] if short else [one.model_dump(mode="json") for one in comparison.seed_gaps],

@@ -25,9 +25,9 @@
   }
 
   // Powers of ten alone where they are enough; no powers for numbers that are short without.
-  function ticks(given) {
+  function ticks(given, data) {
     if (given.type !== "log") return { exponentformat: "power", minexponent: 6, separatethousands: true };
-    const values = figures.losses.data.flatMap((trace) => trace.y).filter((value) => value > 0);
+    const values = data.flatMap((trace) => trace.y).filter((value) => value > 0);
     const decades = values.reduce(
       ([low, high], value) => [Math.min(low, Math.log10(value)), Math.max(high, Math.log10(value))],
       [Infinity, -Infinity],
@@ -36,7 +36,7 @@
     return { exponentformat: "power", ...(few ? { dtick: 1 } : {}) };
   }
 
-  function axis(given) {
+  function axis(given, data) {
     return {
       ...given,
       automargin: true,
@@ -45,16 +45,16 @@
       tickcolor: colour("line"),
       zeroline: false,
       title: { ...given.title, standoff: 10, font: { color: colour("quiet") } },
-      ...ticks(given),
+      ...ticks(given, data),
       nticks: narrow.matches ? 5 : 8,
       minor: { showgrid: false },
     };
   }
 
-  function layout(given) {
+  function layout(given, data) {
     return {
-      xaxis: axis(given.xaxis),
-      yaxis: axis(given.yaxis),
+      xaxis: axis(given.xaxis, data),
+      yaxis: axis(given.yaxis, data),
       paper_bgcolor: "rgba(0,0,0,0)",
       plot_bgcolor: "rgba(0,0,0,0)",
       font: { color: colour("ink"), family: getComputedStyle(document.body).fontFamily, size: 13 },
@@ -69,7 +69,7 @@
     const drawn = Object.entries(figures).map(([name, figure]) => {
       const place = document.getElementById(name);
       for (const note of place.querySelectorAll("noscript")) note.remove();
-      return Plotly.react(place, figure.data.map(coloured), layout(figure.layout), config);
+      return Plotly.react(place, figure.data.map(coloured), layout(figure.layout, figure.data), config);
     });
     return Promise.all(drawn);
   }

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from producer.resolve import leaves
 from producer.verdict import numbers
-from producer.verdict.models import Comparison, Equivalence, FrameworkRuns, Gap, SeedRun, Spread, Verdict
+from producer.verdict.first_divergence import STAGES
+from producer.verdict.models import (
+    Comparison,
+    Equivalence,
+    FirstDivergence,
+    FrameworkRuns,
+    Gap,
+    SeedRun,
+    Spread,
+    Verdict,
+)
 from producer.verdict.spread import quantile
 from producer.verdict.twin import worst_of
 from producer.verdict.words import gap, setting
@@ -321,3 +331,36 @@ def _spread(spread: Spread | None, several: bool) -> str:
     if several:
         return numbers.over_seeds(spread)
     return numbers.short(spread.mean if spread else None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageMark:
+    """One stage of the step where the frameworks part: `equal`, `parts`, or `later`, which says nothing."""
+
+    stage: str
+    state: Literal["equal", "parts", "later"]
+
+
+def stages(found: FirstDivergence) -> list[StageMark]:
+    """The stages of that step in their order."""
+    place = STAGES.index(found.stage)
+    states: list[Literal["equal", "parts", "later"]] = [
+        "parts" if at == place else "equal" if at < place and found.step > 0 else "later"
+        for at in range(len(STAGES))
+    ]
+    shown = len(STAGES) if found.stage == "evaluation" else len(STAGES) - 1
+    return [StageMark(stage=stage, state=state) for stage, state in zip(STAGES, states, strict=True)][:shown]
+
+
+def divergence(comparison: Comparison, found: FirstDivergence) -> list[Row]:
+    """The two values, and the learning rates where an update parts."""
+    told = [Row(label=found.tensor, cells=_cells(comparison, found.values), differs=True)]
+    if found.stage == "update":
+        rates = _cells(comparison, found.learning_rates)
+        told.append(Row(label="learning rate", cells=rates, differs=len(set(rates)) > 1))
+    return _told(told)
+
+
+def _cells(comparison: Comparison, values: Mapping[str, float | None]) -> tuple[str, ...]:
+    known = (values.get(name) for name in comparison.frameworks)
+    return tuple(numbers.MISSING if value is None else f"{value:.10g}" for value in known)

@@ -14,8 +14,8 @@ from producer.display import printable
 from producer.report import rows
 from producer.report.console import bullet, plain_table, write
 from producer.report.sparkline import sparkline
-from producer.verdict.models import Comparison, FrameworkRuns, Verdict
-from producer.verdict.words import both, count, number
+from producer.verdict.models import Comparison, FirstDivergence, FrameworkRuns, Verdict
+from producer.verdict.words import both, count, gap, number
 
 _LOOK: dict[Verdict, tuple[str, str]] = {
     "agree": ("✔", "green"),
@@ -42,10 +42,16 @@ def _parts(comparison: Comparison, console: Console) -> Iterator[RenderableType]
     for reason in comparison.reasons:
         yield bullet(reason, console)
     yield ""
+    if comparison.first_divergence:
+        yield from _divergence(comparison, comparison.first_divergence)
+        yield ""
     yield _side_by_side(comparison, "results", rows.results(comparison), curves=console.is_terminal)
     yield ""
     if any(pair.largest for pair in comparison.gaps):
         yield _gaps(comparison)
+        yield ""
+    if comparison.growth and console.is_terminal:
+        yield _growth(comparison)
         yield ""
     if comparison.equivalence:
         yield _tests(comparison)
@@ -97,6 +103,33 @@ def _curve(run: FrameworkRuns) -> Sequence[float]:
     if run.curves is not None:
         return run.curves.median
     return next((seed.losses for seed in run.seeds if seed.losses), ())
+
+
+_MARKS = {"equal": ("=", "green"), "parts": ("≠", "bold red"), "later": ("·", "dim")}
+
+
+def _divergence(comparison: Comparison, found: FirstDivergence) -> Iterator[RenderableType]:
+    """The stages of the step where they part, and both values."""
+    strip = Text(f"update {found.step:,} of seed {found.seed}:", style="dim")
+    for mark in rows.stages(found):
+        sign, style = _MARKS[mark.state]
+        strip.append(f"  {mark.stage} {sign}", style=style)
+    yield strip
+    if values := rows.divergence(comparison, found):
+        yield _side_by_side(comparison, "where they part", values)
+
+
+def _growth(comparison: Comparison) -> RenderableType:
+    """The gap in the loss over epochs, declared and in the twin."""
+    table = plain_table()
+    for name in ("gap in the loss by epoch", "first", "last", ""):
+        table.add_column(name, style="dim" if name.startswith("gap") else "", no_wrap=True)
+    for one in comparison.growth:
+        whose = f"{one.other}, " if len(comparison.growth) > 1 else ""
+        declared = comparison.jobs[one.other].precision
+        for name, values in ((declared, one.declared), ("float64 twin", one.twin)):
+            table.add_row(f"{whose}{name}", gap(values[0]), gap(values[-1]), sparkline(values, _SPARKS))
+    return table
 
 
 def _tests(comparison: Comparison) -> RenderableType:

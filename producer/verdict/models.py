@@ -204,6 +204,19 @@ class OwnRerun(Frozen):
     """By measure, the largest gap of any seed."""
 
 
+class Growth(Frozen):
+    """One seed's gap in the loss by epoch: rounding grows, and is about 1e9 times smaller in float64."""
+
+    other: Framework
+    seed: int
+    epochs: Many[int]
+    """From 1; of very many, evenly chosen ones."""
+    declared: Many[float]
+    """|difference| relative to the reference's first loss, in the declared precision …"""
+    twin: Many[float]
+    """… and in the float64 twin."""
+
+
 class FirstDivergence(Frozen):
     """Where two frameworks part first, found by replaying both and laying their steps open.
 
@@ -265,6 +278,8 @@ class Comparison(Frozen):
     """What decides in float32; null where it was not trained."""
     equivalence: Many[Equivalence] = ()
     """Over seeds, where there are several."""
+    growth: Many[Growth] = ()
+    """How the gap in the loss grows, beside the twin's; empty where there is no twin."""
     noise_floor: Many[OwnRerun] = ()
     """What each framework's own numbers move by; empty where nothing was trained again."""
     gaps: Many[PairGaps]

@@ -1,0 +1,125 @@
+"""The first divergence and the growth of the gap, on the page, in a terminal and in the document."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.console import Console
+
+from producer.compare import compare
+from producer.report import figures, rows
+from producer.report.html import to_html
+from producer.report.json import to_document
+from producer.report.terminal import render
+from producer.resolve import resolve
+from producer.verdict.first_divergence import STAGES
+from producer.verdict.models import FirstDivergence, Traced
+
+
+def divergence(**changes):
+    fields = {
+        "seed": 0,
+        "step": 1,
+        "stage": "loss",
+        "tensor": "loss",
+        "relative_difference": 5.0,
+        "reference": "tensorflow",
+        "other": "torch",
+        "values": {"tensorflow": 47.25, "torch": 283.5},
+        "precision": "float64",
+        "sentence": "They first part at update 1 (seed 0), in the loss.",
+    }
+    return FirstDivergence(**(fields | changes))
+
+
+def parted(samples, found):
+    declared = samples.experiment(overrides={"torch": {"loss.reduction": "sum"}})
+    results = [
+        samples.result("tensorflow", [samples.train()]),
+        samples.result("torch", [samples.train(reduction="sum")]),
+    ]
+    traced = Traced(divergence=found)
+    return compare(samples.record(declared), resolve(declared), results, samples.STORE.get, traced=traced)
+
+
+def grown(samples):
+    def compared(precision, twin=None):
+        job = samples.experiment(precision=precision)
+        one, two = (samples.train(dtype=precision) for _ in "ab")
+        off = 1e-6 if precision == "float32" else 1e-15
+        two = two.model_copy(
+            update={"losses": tuple(loss * (1 + off * place) for place, loss in enumerate(two.losses))}
+        )
+        two = two.model_copy(update={"weights": samples.train(dtype=precision, nudge=1e-7).weights})
+        results = [samples.result("tensorflow", [one]), samples.result("torch", [two])]
+        return compare(samples.record(job), resolve(job), results, samples.STORE.get, twin=twin)
+
+    return compared("float32", compared("float64"))
+
+
+def printed(comparison, *, terminal):
+    shown = io.StringIO()
+    render(comparison, Console(width=100, force_terminal=terminal, color_system=None, file=shown))
+    return shown.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("changes", "equal", "parts"),
+    [
+        ({}, ["data", "forward"], "loss"),
+        ({"stage": "evaluation", "tensor": "outputs"}, list(STAGES[:-1]), "evaluation"),
+        ({"step": 0, "stage": "forward"}, [], "forward"),
+    ],
+)
+def test_the_stages_are_marked_up_to_where_they_part(changes, equal, parts):
+    marks = rows.stages(divergence(**changes))
+    assert [mark.stage for mark in marks if mark.state == "equal"] == equal
+    assert [mark.stage for mark in marks if mark.state == "parts"] == [parts]
+    assert ("evaluation" in [mark.stage for mark in marks]) == (parts == "evaluation")
+
+
+def test_the_terminal_shows_stages_and_both_values(samples):
+    said = printed(parted(samples, divergence()), terminal=False)
+    assert "update 1 of seed 0:  data =  forward =  loss ≠  backward ·  update ·" in said
+    assert "where they part   tensorflow   torch" in said
+    assert "They first part at update 1 (seed 0), in the loss." in said
+
+
+def test_learning_rates_stand_beside_an_update(samples):
+    found = divergence(
+        stage="update", tensor="layers.0.kernel", learning_rates={"tensorflow": 0.1, "torch": 0.2}
+    )
+    labels = [row.label for row in rows.divergence(parted(samples, found), found)]
+    assert labels == ["layers.0.kernel", "learning rate"]
+
+
+def test_the_page_and_the_document_have_it(samples):
+    found = parted(samples, divergence(tensor="<b>loss"))
+    page, document = to_html(found), to_document(found)
+    assert '<li class="parts">loss' in page
+    assert "&lt;b&gt;loss" in page
+    assert document["first_divergence"]["step"] == 1
+    assert document["first_divergence"]["values"] == {"tensorflow": 47.25, "torch": 283.5}
+    assert "Where they part first" not in to_html(samples.article())
+
+
+def test_how_the_gap_grows_is_shown_beside_the_twin(samples):
+    found = grown(samples)
+    (growth,) = found.growth
+
+    assert (growth.other, growth.seed, len(growth.epochs)) == ("torch", 0, 500)
+    assert growth.declared[0] == 0
+    first, later = (found.runs[0].seeds[0].losses[place] for place in (0, 100))
+    assert growth.declared[100] == pytest.approx(1e-4 * later / first, rel=1e-2)
+    assert max(growth.twin) < 1e-7 * max(growth.declared)
+    assert [trace["name"] for trace in figures.growth(found)["data"]] == ["float32", "float64 twin"]
+    assert 'id="growth"' in to_html(found)
+    assert "gap in the loss by epoch" in printed(found, terminal=True)
+    assert "gap in the loss by epoch" not in printed(found, terminal=False)
+    assert to_document(found)["growth"][0]["epochs"][-1] == 500
+
+
+def test_nothing_grows_without_a_twin(samples):
+    assert samples.article().growth == ()
+    assert figures.growth(samples.article()) is None
