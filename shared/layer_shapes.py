@@ -208,19 +208,19 @@ def _attention(layer: MultiHeadAttention, query: Shape, *others: Shape) -> tuple
     value, key = (others[0], others[-1]) if others else (query, query)
     heads, depth = layer.num_heads, layer.value_dim or layer.key_dim
     parts = (
-        ("query", (query[-1], heads, layer.key_dim), 1),
-        ("key", (key[-1], heads, layer.key_dim), 1),
-        ("value", (value[-1], heads, depth), 1),
-        ("attention_output", (heads, depth, query[-1]), 2),
+        ("query", (query[-1], heads, layer.key_dim), 1, None),
+        ("key", (key[-1], heads, layer.key_dim), 1, None),
+        ("value", (value[-1], heads, depth), 1, None),
+        ("attention_output", (heads, depth, query[-1]), 2, layer.output_initializer),
     )
 
     def weight(name: str, shape: Shape, initializer: Initializer, fans: Shape) -> Tensor:
         return Tensor(name=name, shape=shape, initializer=initializer, fan_in=fans[0], fan_out=fans[1])
 
     found: list[Tensor] = []
-    for name, shape, inputs in parts:
+    for name, shape, inputs, own in parts:
         fans = (prod(shape[:inputs]), prod(shape[inputs:]))
-        found.append(weight(f"{name}.kernel", shape, layer.kernel_initializer, fans))
+        found.append(weight(f"{name}.kernel", shape, own or layer.kernel_initializer, fans))
         if layer.use_bias:
             found.append(weight(f"{name}.bias", shape[inputs:], layer.bias_initializer, fans))
     return tuple(found)

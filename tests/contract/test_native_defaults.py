@@ -245,13 +245,19 @@ SIZES: dict[str, tuple[tuple[int, ...], dict[str, Any]]] = {
     "layer_norm": ((7,), {}),
     "batch_norm": ((7,), {}),
     "embedding": ((3,), {"input_dim": 200, "output_dim": 30}),
+    "multi_head_attention": ((4, 24), {"num_heads": 3, "key_dim": 8}),
     "simple_rnn": ((3, 30), {"units": 60}),
     "lstm": ((3, 20), {"units": 40}),
     "gru": ((3, 20), {"units": 40}),
 }
 """A sample's shape and a layer's required settings."""
 
-TENSORS = {"recurrent_initializer": "recurrent_kernel"}
+TENSORS = {
+    "recurrent_initializer": "recurrent_kernel",
+    "output_initializer": "attention_output.kernel",
+    "multi_head_attention.kernel_initializer": "query.kernel",
+    "multi_head_attention.bias_initializer": "query.bias",
+}
 """The tensor that an initializer draws, where it has another name."""
 
 
@@ -263,7 +269,8 @@ def compare_draws(kit: Any, framework: str, place: str, row: NativeDefault) -> N
     if kind == "lstm" and framework_of_forget_bias(framework):
         layer["unit_forget_bias"] = True
     job = native_job(framework, model={"layers": [layer]})
-    name = f"it.{TENSORS.get(field, field.removesuffix('_initializer'))}"
+    own_name = TENSORS.get(field, field.removesuffix("_initializer"))
+    name = f"it.{TENSORS.get(f'{kind}.{field}', own_name)}"
     own, ours = [], []
     for seed in range(20):
         own.append(kit.adapter.default_weights(job, input_shape=shape, seed=seed)[name])

@@ -34,6 +34,8 @@ class MultiHeadAttention(BaseLayer):
     use_causal_mask: bool = False
     """Whether a step of query sees only the steps of key up to its own."""
     kernel_initializer: Initializer = FanScaled(type="glorot_uniform")
+    output_initializer: Initializer | None = None
+    """Of attention_output's kernel; null is kernel_initializer. PyTorch draws it by another rule."""
     bias_initializer: Initializer = Zeros(type="zeros")
     inputs: Many[str] | None = Field(default=None, min_length=1, max_length=3)
     """Names of query, value and key, in this order; without a third, key is value; one alone is all three.

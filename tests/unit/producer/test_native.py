@@ -196,6 +196,7 @@ REQUIRED: dict[str, dict[str, Any]] = {
     "layer.conv2d": {"filters": 1, "kernel_size": 1},
     "layer.depthwise_conv2d": {"kernel_size": 1},
     "layer.conv2d_transpose": {"filters": 1, "kernel_size": 1},
+    "layer.multi_head_attention": {"num_heads": 1, "key_dim": 1},
     "layer.embedding": {"input_dim": 1, "output_dim": 1},
     "layer.simple_rnn": {"units": 1},
     "layer.lstm": {"units": 1},
