@@ -26,6 +26,10 @@ class Samples(Frozen):
     weights: ArrayRef | None = None
     """float64 (n,), where the data have sample weights."""
 
+    def same_rows(self, other: Samples | None) -> bool:
+        """Whether these are the same samples and targets, whatever they weigh."""
+        return other is not None and (self.x, self.y) == (other.x, other.y)
+
 
 class Dataset(Frozen):
     """The data after loading, splitting and standardising, done once by the producer in NumPy.

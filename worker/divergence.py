@@ -14,7 +14,7 @@ def diverged(what: str, *, job: Job, step: int, steps_per_epoch: int) -> Trainin
         remedy = f"try a tenth of it, optimizer.learning_rate: {rate / 10:g} instead of {rate:g}"
     else:
         remedy = "lower optimizer.learning_rate or the rates of its schedule"
-    if job.loss.reduction == "sum":
+    if job.loss.reduction != "mean":
         remedy += (
             ", or loss.reduction: mean; a sum's gradient grows with every sample of the batch, "
             "which acts like a higher learning rate"

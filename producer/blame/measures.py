@@ -152,7 +152,10 @@ class Ruler:
 
     def _outputs(self, pair: Pair, mine: SeedValues, theirs: SeedValues) -> float | None:
         part = mine.outputs_of
-        if part is None or part != theirs.outputs_of or pair[0].samples(part) != pair[1].samples(part):
+        if part is None or part != theirs.outputs_of:
+            return None
+        samples = pair[0].samples(part)
+        if samples is None or not samples.same_rows(pair[1].samples(part)):
             return None
         return _apart(mine.outputs, theirs.outputs)
 

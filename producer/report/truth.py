@@ -67,9 +67,11 @@ def truth_of(runs: Sequence[Run], comparison: Comparison, arrays: Load) -> Truth
         return None
     part = next(iter(there.values())).outputs_of or "train"
     samples = getattr(reference, part)
-    same = {run.framework for run in runs if getattr(run.dataset, part) == samples}
+    if samples is None:
+        return None
+    same = {run.framework for run in runs if samples.same_rows(getattr(run.dataset, part))}
     shown = {name: run for name, run in there.items() if name in same and run.outputs_of == part}
-    if samples is None or not shown:
+    if not shown:
         return None
     counted = _counted(runs[0].job.loss, arrays(samples.y))
     alike = reference.predict is not None and all(

@@ -22,6 +22,7 @@ from shared.spec.data import is_weighted
 from shared.spec.model import ActivationLayer, Dense, Dropout, Flatten, Model
 from worker.adapters import adapter_names, load_adapter
 from worker.adapters.base import Block, FrameworkAdapter, Trainer
+from worker.samples import Part
 
 Weights = dict[str, np.ndarray]
 Problem = tuple[np.ndarray, np.ndarray, Weights]
@@ -63,7 +64,7 @@ class Kit:
         return Job.model_validate_json(json.dumps(document | changes))
 
     def problem(self, job: Job, *, input_shape: tuple[int, ...] = (3,), seed: int = 0) -> Problem:
-        """(x, y, weights) for a job, random: x (12, *input_shape), two targets or classes."""
+        """(x, y, weights) for a job, random, y as in `build`: 12 samples, two targets or classes."""
         draw = np.random.default_rng(seed)
         x = draw.standard_normal((12, *input_shape)).astype(job.precision)
         match job.loss.type:
@@ -78,6 +79,8 @@ class Kit:
                 y[:2] = [[1, 0], [0, 1]]
             case _:
                 y = draw.standard_normal((12, 2)).astype(job.precision)
+        if is_weighted(job.data):
+            y = Part(x=x, y=y, weights=draw.uniform(0.0, 3.0, 12).astype(job.precision)).targets
         return x, y, random_weights(job, input_shape, draw)
 
     def build(self, job: Job, **changes: Any) -> Trainer:

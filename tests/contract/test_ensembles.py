@@ -31,9 +31,15 @@ OPTIMIZERS: dict[str, list[dict[str, Any]]] = {
     "adagrad": [{"initial_accumulator_value": a} for a in (0.1, 0.2, 0.3)],
     "adadelta": [{"rho": r} for r in (0.5, 0.8, 0.9)],
     "l2": [{"type": "sgd", "weight_decay": d} for d in (0.1, 0.2, 0.3)],
+    "decoupled": [
+        {"type": "sgd", "weight_decay": d, "weight_decay_kind": "decoupled"} for d in (0.1, 0.2, 0.3)
+    ],
+    "buffer": [{"type": "sgd", "momentum": m, "momentum_convention": "buffer"} for m in (0.1, 0.5, 0.9)],
+    "hat": [{"type": "adam", "epsilon": e, "epsilon_placement": "hat"} for e in (1e-7, 1e-3, 1e-2)],
+    "inside": [{"type": "adagrad", "epsilon": e, "epsilon_placement": "inside"} for e in (1e-7, 1e-3, 1e-2)],
     "clip_value": [{"type": "sgd", "clip_value": 0.05}] * MEMBERS,
     "clip_norm": [{"type": "adam", "clip_norm": 0.05}] * MEMBERS,
-    "global_clip_norm": [{"type": "sgd", "global_clip_norm": 0.05}] * MEMBERS,
+    "global_clip_norm": [{"type": "sgd", "global_clip_norm": 0.05, "clip_epsilon": 1e-3}] * MEMBERS,
 }
 
 
@@ -143,6 +149,28 @@ def test_members_with_optimizers_of_their_own_train_as_alone(name: str, kit: Any
 )  # fmt: skip
 def test_members_follow_every_loss_as_alone(loss: Any, kit: Any) -> None:
     jobs = [kit.job(loss=loss)] * MEMBERS
+    check_members(trial_of(kit, jobs), block_of(jobs))
+
+
+CONVENTIONS: dict[str, tuple[str, dict[str, Any]]] = {
+    "by weights": ("linear", {"class_weights": [0.5, 3.0], "weighting": "by_weights"}),
+    "ignored": ("linear", {"ignore_index": 0, "reduction": "sum"}),
+    "probabilities": ("softmax", {"from_logits": False, "label_smoothing": 0.1}),
+}
+
+
+@pytest.mark.parametrize("name", CONVENTIONS)
+def test_members_follow_a_loss_s_conventions_as_alone(name: str, kit: Any) -> None:
+    activation, options = CONVENTIONS[name]
+    layers = [{"type": "dense", "units": 2, "activation": activation}]
+    jobs = [kit.job(layers=layers, loss={"type": "categorical_crossentropy"} | options)] * MEMBERS
+    check_members(trial_of(kit, jobs), block_of(jobs))
+
+
+@pytest.mark.parametrize("loss", ["mse", "categorical_crossentropy"])
+def test_members_weigh_their_samples_as_alone(loss: str, kit: Any) -> None:
+    weighted = {"type": "inline", "x": [0.0], "y": [0.0], "sample_weights": [1.0]}
+    jobs = [kit.job(data=weighted, loss=loss)] * MEMBERS
     check_members(trial_of(kit, jobs), block_of(jobs))
 
 
