@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from producer.checks import advice, check
 from producer.data import PreparedRun, prepare_all
 from producer.jobfile import LoadedExperiment
+from producer.native import native_table
 from producer.resolve import resolve
+from producer.verdict.words import both
+from shared.spec import Experiment
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,4 +33,15 @@ def prepare_experiment(loaded: LoadedExperiment) -> PreparedExperiment:
     data = prepare_all(jobs, loaded.base)
     runs = {framework: PreparedRun(job=job, data=data[framework]) for framework, job in jobs.items()}
     check(runs, source=loaded.source)
-    return PreparedExperiment(loaded=loaded, runs=runs, advice=advice(runs))
+    said = (*_without_a_table(loaded.experiment), *advice(runs))
+    return PreparedExperiment(loaded=loaded, runs=runs, advice=said)
+
+
+def _without_a_table(experiment: Experiment) -> list[str]:
+    """Once, which frameworks `defaults: native` leaves at the shared defaults."""
+    names = [name for name in experiment.frameworks if not native_table(name)]
+    if experiment.defaults != "native" or not names:
+        return []
+    return [
+        f"no table of defaults is known for {both(names)}: what is left out there has the shared defaults"
+    ]

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from producer.jobfile import LoadedExperiment, example_names, read_experiment
-from producer.native import native_table
+from producer.native import Table, native_table
 from producer.prepare import prepare_experiment
 from producer.resolve import resolve, resolve_with_origins, setting_differences
-from shared.spec import Experiment
+from shared.spec import Experiment, Layer, Loss, Optimizer, Schedule
+from shared.spec.initializers import Initializer
 
 Read = Callable[..., LoadedExperiment]
 FRAMEWORKS = ["tensorflow", "torch"]
@@ -54,6 +55,14 @@ def test_a_framework_without_a_table_keeps_the_shared_defaults(read: Read) -> No
 
     assert job == resolve(read("frameworks=[jax]").experiment)["jax"]
     assert native_table("jax") == {}
+
+
+def test_that_a_framework_has_no_table_is_said_once(read: Read) -> None:
+    prepared = prepare_experiment(read("defaults=native", "training.batch_size=2", "frameworks=[jax, mxnet]"))
+
+    assert prepared.advice == (
+        "no table of defaults is known for jax and mxnet: what is left out there has the shared defaults",
+    )
 
 
 def test_initializers_are_declared_distributions_and_differ_as_a_whole(read: Read) -> None:
@@ -182,6 +191,57 @@ def test_both_tables_cover_the_same_layers_and_optimizers() -> None:
         for framework in FRAMEWORKS
     )
     assert one == other
+
+
+NO_DEFAULT = {
+    "name", "inputs", "seed",                                # ours alone; seeds are luck
+    "return_sequences", "value_dim", "use_causal_mask",      # asked for by each framework in its own way
+    "class_weights", "clip_value", "clip_norm", "global_clip_norm", "schedule", "warmup", "offset",
+    "loss.kl_divergence.weighting", "loss.cosine_similarity.weighting", "schedule.reduce_on_plateau.per",
+    "layer.average_pooling1d.pool_size", "layer.average_pooling2d.pool_size",
+}  # fmt: skip
+"""Settings that no framework has a default of its own for; what is left out is off, or the same."""
+
+UNIONS = {
+    "layer": Layer,
+    "loss": Loss,
+    "optimizer": Optimizer,
+    "schedule": Schedule,
+    "initializer": Initializer,
+}
+
+
+def settings_with_a_default() -> Iterator[tuple[str, str]]:
+    """Each section and field that may be left out."""
+    for kind, union in UNIONS.items():
+        for model in get_args(get_args(union)[0]):
+            for word in get_args(model.model_fields["type"].annotation):
+                yield from (
+                    (f"{kind}.{word}", name)
+                    for name, field in model.model_fields.items()
+                    if not field.is_required()
+                )
+
+
+def without_rows(tables: Sequence[Table]) -> list[str]:
+    """Settings that may be left out and of which no table says what then happens."""
+    return [
+        f"{section}.{field}"
+        for section, field in settings_with_a_default()
+        if not {field, f"{section}.{field}"} & NO_DEFAULT
+        and not any(field in table.get(section, {}) for table in tables)
+    ]
+
+
+def test_every_setting_that_may_be_left_out_has_a_row_or_is_known_to_need_none() -> None:
+    assert without_rows([native_table(framework) for framework in FRAMEWORKS]) == []
+
+
+def test_a_setting_without_a_row_is_found() -> None:
+    table = {section: dict(rows) for section, rows in native_table("torch").items()}
+    del table["layer.batch_norm"]["momentum"]
+
+    assert "layer.batch_norm.momentum" in without_rows([table])
 
 
 REQUIRED: dict[str, dict[str, Any]] = {
