@@ -169,7 +169,7 @@ MODELS: dict[str, tuple[float, dict[str, Any]]] = {
     "embedding with Adam": (5e-7, TEXTS | {"optimizer": ADAM}),
     "convolutions with Adam": (1e-5, {"layers": DEEP, "input_shape": [8, 7, 2], "optimizer": ADAM}),
 }
-"""Name, float32's bar, and the case."""
+"""Name, float32's bar, and the case. Why Adam's convolutions have no tanh, `test_small_numbers` shows."""
 
 
 def with_change(layers: list[dict[str, Any]], index: int, **change: Any) -> list[dict[str, Any]]:
