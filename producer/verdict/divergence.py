@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from producer.verdict.first_divergence import Parting, first_parting, largest_gap, layers_apart
 from producer.verdict.gaps import Load
 from producer.verdict.models import FirstDivergence, Traced
+from producer.verdict.signatures import relation
 from producer.verdict.words import both, count, gap, number
 from shared.arrays import ArrayRef
 from shared.spec import Job
@@ -71,6 +72,7 @@ def _measured(replays: Replays, parting: Parting, *, arrays: Load, alike: float)
                 "relative_difference": largest.relative,
                 "index": largest.index,
                 "values": dict(zip(names, largest.values, strict=True)),
+                "relation": relation(arrays(a), arrays(b)),
             }
     other = replays.kept.get(names[1])
     if other is not None and names[0] in replays.kept:
@@ -108,7 +110,8 @@ def _found_nothing(traces: tuple[Trace, Trace]) -> str:
 
 def _sentence(found: FirstDivergence, *, jobs: Mapping[str, Job]) -> str:
     what = _what(found, jobs)
-    told = f"{_where(found)}{_equal_so_far(found)}{what}{_values(found)}.{_rates(found)}{_alone(found)}"
+    told = f"{_where(found)}{_equal_so_far(found)}{what}{_values(found)}."
+    told += f"{_related(found)}{_rates(found)}{_alone(found)}"
     if found.given_start and found.step:
         told += f" They do not start alike, so both were given {found.reference}'s initial weights for this."
     elif found.given_start:
@@ -197,6 +200,13 @@ def _digits(values: list[float | None]) -> int:
 
 def _told(value: float | None, digits: int) -> str:
     return "no number" if value is None else f"{value:.{digits}g}"
+
+
+def _related(found: FirstDivergence) -> str:
+    """The mark of a usual mistake, where the whole tensors bear one."""
+    if found.relation is None:
+        return ""
+    return f" All of it is {found.reference}'s, {found.relation}."
 
 
 def _rates(found: FirstDivergence) -> str:

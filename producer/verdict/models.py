@@ -240,6 +240,9 @@ class FirstDivergence(Frozen):
     """Where in the tensor that is; of layers' outputs, x and y the first index is the sample in the batch."""
     problem: str | None = None
     """Why the two cannot be compared, such as other shapes."""
+    relation: str | None = None
+    """What the other's tensor is to the reference's, where a usual mistake made all of it so:
+    `transposed: …`, `times 6`."""
     precision: str
     """In which the replay was trained."""
     given_start: bool = False

@@ -249,6 +249,18 @@ def test_both_values_stand_where_the_difference_is_largest():
     assert "in row 3 (relative difference" in found.sentence
 
 
+def test_a_gradient_that_is_all_of_it_six_times_the_others_is_told_so():
+    found = whole(
+        Training(), planted(1, "backward", "layers.0.kernel", lambda array: 6 * array), 1
+    ).divergence
+
+    assert found.relation == "times 6"
+    assert " All of it is tensorflow's, times 6." in found.sentence
+    assert (
+        whole(Training(), planted(1, "backward", "layers.0.kernel", off(0.1)), 1).divergence.relation is None
+    )
+
+
 def test_a_layer_that_differs_when_fed_alike_is_named_beside_the_first():
     one, two = Training(), planted(1, "data", "x", off(1.0))
     found = whole(one, two, 1, refed=one.kept[0]["forward", "layers.0"] + 0.1).divergence
