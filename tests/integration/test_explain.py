@@ -115,7 +115,8 @@ def test_a_setting_that_does_nothing_here_gets_no_share(explained):
 
 def test_native_defaults_are_ranked_by_what_they_do_to_this_job(explained):
     """Epsilon is the famous difference; on this job the initial weights are what matters."""
-    found = explained("diabetes", "--set", "defaults=native", "--set", "training.epochs=5", "--seeds", "3")
+    words = ("--set", "training.epochs=5", "--seeds", "3", "--combinations", "2")
+    found = explained("diabetes", "--set", "defaults=native", *words)
     told = shares(found)
 
     assert found["contributions"][0]["path"].endswith("kernel_initializer")
