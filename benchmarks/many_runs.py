@@ -63,7 +63,7 @@ def main() -> None:
 
 
 def _tell(**row: float) -> None:
-    print(json.dumps(row))  # noqa: T201
+    print(json.dumps(row))
 
 
 def _peak_mib() -> int:

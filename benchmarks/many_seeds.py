@@ -56,7 +56,7 @@ def main() -> None:
         "ratio": round(theirs_s / ours_s, 1),
         "final_loss_gap": max(abs(losses[name] - loss) / loss for name, (_, loss) in theirs.items()),
     }
-    print(json.dumps(document, indent=2))  # noqa: T201
+    print(json.dumps(document, indent=2))
 
 
 def _ours(redis_url: str, frameworks: list[str], seeds: int) -> float:

@@ -1,0 +1,156 @@
+"""Keras programs as people write them against the same jobs in Likewise, on this machine, now.
+
+    PYTHONPATH=. python benchmarks/tensorflow_speed.py [repetitions]
+
+Run in the TensorFlow environment. Each line has the medians and their ratio; what was trained must be
+equal, else it says so and leaves with 1. Ours are whole trainings by the worker's own loop (blocks, epoch
+losses, early-stopping checks and progress as in a run), with the queue left out. `first` compiles, `warm`
+is another seed in the same process.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from shared.shapes import model_weights
+from shared.spec import Job
+from worker.adapters import load_adapter
+from worker.adapters.base import FrameworkAdapter
+from worker.samples import Part, RunData
+from worker.seed_training import SeedTraining
+
+HERE = Path(__file__).parent
+EPOCHS_OF_FIT = 4
+"""One that warms up and three that are timed, in `tensorflow_idiomatic.py`."""
+LAYERS: dict[str, list[dict[str, Any]]] = {
+    "mlp": [{"type": "dense", "units": 128, "activation": "relu"}, {"type": "dense", "units": 10}],
+    "conv": [
+        {"type": "conv2d", "filters": 16, "kernel_size": 3, "activation": "relu"},
+        {"type": "max_pooling2d", "pool_size": 2},
+        {"type": "flatten"},
+        {"type": "dense", "units": 10},
+    ],
+}
+SHAPES = {"mlp": (64,), "conv": (8, 8, 1)}
+SAMPLES = 1797
+
+
+def main(repetitions: int = 3) -> int:
+    """Print a line for each comparison; 1 where the results differ."""
+    adapter = load_adapter("tensorflow")
+    adapter.start(device="cpu", threads=1)
+    equal = article(adapter, repetitions)
+    for network in LAYERS:
+        equal &= against_fit(adapter, network, repetitions)
+    return 0 if equal else 1
+
+
+def article(adapter: FrameworkAdapter, repetitions: int) -> bool:
+    """500 epochs of y = 2x − 1."""
+    x = np.arange(-1.0, 5.0, dtype=np.float32).reshape(-1, 1)
+    given = {"layers.0.kernel": [[0.37]], "layers.0.bias": [0.0]}
+    job = job_of(
+        model={"layers": [{"type": "dense", "units": 1}]},
+        loss="mse",
+        optimizer={"type": "sgd", "learning_rate": 0.01},
+        training={"epochs": 500},
+    )
+    data = RunData(
+        parts={"train": Part(x=x, y=2 * x - 1)},
+        predict=np.array([[10.0]], np.float32),
+        given_weights={name: np.array(value, np.float32) for name, value in given.items()},
+    )
+    theirs, firsts, warms, gap = [], [], [], 0.0
+    for _ in range(repetitions):
+        seconds, prediction = measured("tensorflow_newcomer.py")
+        theirs.append(seconds)
+        adapter.start(device="cpu", threads=1)  # forgets its programs
+        for kind in (firsts, warms):
+            begin = time.perf_counter()
+            training = trained(adapter, job, data)
+            predictions = training.conclude().predictions
+            kind.append(time.perf_counter() - begin)
+        gap = max(gap, float(np.abs(predictions - prediction).max()))
+    line("article, first", median(theirs), median(firsts))
+    line("article, warm", median(theirs), median(warms))
+    return same("article's prediction at 10", gap, 1e-4)
+
+
+def against_fit(adapter: FrameworkAdapter, network: str, repetitions: int) -> bool:
+    """Epochs of a small network on 1,797 samples, batch 32, Adam."""
+    job = job_of(
+        model={"layers": LAYERS[network]},
+        loss="categorical_crossentropy",
+        optimizer="adam",
+        training={"epochs": EPOCHS_OF_FIT, "batch_size": 32, "shuffle": False},
+    )
+    draw = np.random.default_rng(0)
+    x = draw.standard_normal((SAMPLES, *SHAPES[network])).astype(np.float32)
+    y = x.reshape(SAMPLES, -1)[:, :10].argmax(axis=1).astype(np.int64)
+    weights = {
+        place.name: (0.1 * draw.standard_normal(place.tensor.shape)).astype(np.float32)
+        for place in model_weights(job.model, SHAPES[network])
+    }
+    data = RunData(parts={"train": Part(x=x, y=y)}, predict=None, given_weights=weights)
+    theirs, ours, gap = [], [], 0.0
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "data.npz"
+        np.savez(file, x=x, y=y, **{f"w{i}": array for i, array in enumerate(weights.values())})
+        trained(adapter, job, data)
+        for _ in range(repetitions):
+            seconds, loss = measured("tensorflow_idiomatic.py", network, str(file))
+            theirs.append(seconds)
+            begin = time.perf_counter()
+            training = trained(adapter, job, data)
+            ours.append((time.perf_counter() - begin) / EPOCHS_OF_FIT)
+            gap = max(gap, abs(training.losses[-1] - loss) / loss)
+    line(f"{network}, an epoch", median(theirs), median(ours))
+    return same(f"{network}'s loss", gap, 1e-3)
+
+
+def job_of(**parts: Any) -> Job:
+    """A job that starts from given weights; its data comes apart."""
+    document = {"data": {"type": "inline", "x": [0.0], "y": [0.0]}, "precision": "float32"}
+    given = {"type": "values", "weights": {"layers.0.kernel": [[0.0]]}}
+    return Job.model_validate_json(json.dumps(document | {"initial_weights": given} | parts))
+
+
+def trained(adapter: FrameworkAdapter, job: Job, data: RunData) -> SeedTraining:
+    """The training as a worker runs it, finished."""
+    training = SeedTraining(job, data=data, adapter=adapter, seed=0)
+    while not training.finished:
+        training.advance()
+    return training
+
+
+def measured(program: str, *arguments: str) -> tuple[float, float]:
+    """The two numbers that a program of this folder prints, in a process of its own."""
+    done = subprocess.run(
+        [sys.executable, HERE / program, *arguments], capture_output=True, text=True, check=True
+    )
+    seconds, value = done.stdout.split()
+    return float(seconds), float(value)
+
+
+def line(name: str, theirs: float, ours: float) -> None:
+    """One comparison: medians and ratio."""
+    print(f"{name:18} fit {theirs:9.4f} s   likewise {ours:9.4f} s   {theirs / ours:7.1f} times as fast")
+
+
+def same(what: str, gap: float, bar: float) -> bool:
+    """Whether the results are equal; says so."""
+    print(f"{'':18} {what} differs by at most {gap:.1e} (bar {bar:.0e})")
+    return gap <= bar
+
+
+if __name__ == "__main__":
+    sys.exit(main(*map(int, sys.argv[1:])))
