@@ -87,14 +87,14 @@ def test_another_learning_rate_seed_or_sample_count_compiles_nothing(kit: Any, c
 def test_compiled_code_is_kept_in_a_folder_of_the_process(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    from worker.adapters.torch_adapter.compiling import compiled
+    from worker.adapters.torch_adapter.compiling import check_compiler
 
     ended, other = tmp_path / "likewise-inductor-4194999-x", tmp_path / "likewise-other"
     ended.mkdir()
     other.mkdir()
     monkeypatch.delenv("TORCHINDUCTOR_CACHE_DIR", raising=False)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    compiled(abs)
+    check_compiler()
     own = Path(os.environ["TORCHINDUCTOR_CACHE_DIR"])
     monkeypatch.delenv("TORCHINDUCTOR_CACHE_DIR")
     assert own.name.startswith(f"likewise-inductor-{os.getpid()}-")

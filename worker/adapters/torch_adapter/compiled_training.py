@@ -39,6 +39,7 @@ class CompiledTrainer(TorchTrainer):
         self._job = job
         self._programs = programs
         self._plan = Plan.of(job.training, len(x))
+        self._programs_of: dict[int, Program] = {}
         self._tables: dict[tuple[int, str], Tensor] = {}
 
     @property
@@ -72,6 +73,11 @@ class CompiledTrainer(TorchTrainer):
         return torch.cat(losses).to("cpu", torch.float64).numpy()  # type: ignore[no-any-return]
 
     def _program(self, batch_size: int) -> Program:
+        if batch_size not in self._programs_of:
+            self._programs_of[batch_size] = self._find_program(batch_size)
+        return self._programs_of[batch_size]
+
+    def _find_program(self, batch_size: int) -> Program:
         dropouts = dropout_layers(self._job.model, layer_shapes(self._job.model, self.network.input_shape))
         sample_bytes = sum(values[0].nbytes for values in self.samples)
         sample_bytes += bytes_per_sample(dropouts, self._job.precision)

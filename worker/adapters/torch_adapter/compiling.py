@@ -19,6 +19,7 @@ _WAY_OUT = "install g++ and Python's headers on the worker's machine, or use exe
 
 def check_compiler() -> None:
     """Raise UnsupportedError where torch.compile lacks a C++ compiler or Python's headers."""
+    _keep_to_own_cache()  # before PyTorch settles for its default
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # PyTorch's own, about its own modules
         import torch._inductor.compile_fx
@@ -58,10 +59,10 @@ def _alive(pid: int) -> bool:
 
 
 def compiled(function: Callable[..., Any]) -> Any:
-    """The function, compiled at its first call."""
+    """The function, compiled at its first call; after `check_compiler`."""
     import torch._inductor.config
 
-    _keep_to_own_cache()
+    torch._inductor.config.size_asserts = False  # a fifth of a small update's time
     torch._inductor.config.deterministic = True
     torch._inductor.config.compile_threads = 1  # a pool of compiling processes would outlive the run
     return torch.compile(function, dynamic=False, fullgraph=True)
