@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from producer.submit import enqueue, new_id, queue_of
 from producer.verdict.models import Comparison
@@ -35,6 +36,8 @@ MOST_S = 20.0
 """… and for how long. A step laid open costs a few milliseconds more than its training."""
 BUDGET_S = 120.0
 """A replay that would first train for longer than this, to come near, begins at the first update instead."""
+OTHER_START_S = 6.0
+"""As MOST_S, where the frameworks do not start alike: the losses then tell nothing of when they part."""
 _SHOWS = 0.01
 """Of the tolerance: losses that differ by more show that something has parted, well before it matters."""
 
@@ -90,26 +93,36 @@ def traced_job(job: Job, jobs: Mapping[str, Job]) -> Job:
     return job
 
 
-def updates_to_skip(comparison: Comparison, runs: Sequence[Run], seed: int) -> int:
-    """How many updates may be trained as ever: those before the epoch whose losses show that they parted.
+def updates_to_open(comparison: Comparison, runs: Sequence[Run], seed: int) -> tuple[int, int]:
+    """How many updates may be trained as ever, and how many to lay open after them.
 
-    One epoch earlier, since what an update changes shows in the loss of the next. `comparison` is the twin's
-    where there is one.
+    The losses tell: the epoch in which they part by the tolerance is the last that matters, and an epoch
+    before they show anything the first, since what an update changes shows in the loss of the next.
+    `comparison` is the twin's where there is one; without float64 losses nothing bounds the end.
     """
     losses = [one.losses for run in comparison.runs for one in run.seeds if one.seed == seed]
     each = {steps_per_epoch(run) for run in runs}
-    if len(losses) < len(comparison.runs) or len(each) > 1 or not same_start(comparison, seed):
-        return 0
-    epochs = min(len(one) for one in losses)
-    if not epochs:
-        return 0
+    epochs = min((len(one) for one in losses), default=0)
+    alike = len(losses) == len(comparison.runs) and len(each) == 1 and same_start(comparison, seed)
+    if not epochs or not alike:
+        return 0, MOST_STEPS
     table = np.array([one[:epochs] for one in losses])
     scale = abs(table[0, 0]) or float(np.max(np.abs(table))) or 1.0
-    apart = np.max(np.abs(table - table[0]), axis=0) > _SHOWS * comparison.tolerance.relative * scale
-    first = int(np.argmax(apart)) if apart.any() else epochs
-    skip = max(0, first - 1) * each.pop()
+    apart = np.max(np.abs(table - table[0]), axis=0) / scale
+    tolerance = comparison.tolerance.relative
+    shown, parted = _first_above(apart, _SHOWS * tolerance), _first_above(apart, tolerance)
     trained_s = max((run.total_train_s or 0.0) / max(1, len(run.seeds)) for run in comparison.runs)
-    return skip if trained_s * first / epochs <= BUDGET_S else 0
+    skipped = max(0, shown - 1) if trained_s * shown / epochs <= BUDGET_S else 0
+    steps = each.pop()
+    in_float64 = {job.precision for job in comparison.jobs.values()} == {"float64"}
+    most = (min(parted, epochs - 1) + 1 - skipped) * steps + 1 if in_float64 else MOST_STEPS
+    return skipped * steps, min(most, MOST_STEPS)
+
+
+def _first_above(values: NDArray[np.float64], bound: float) -> int:
+    """The first place above the bound, or their number where there is none."""
+    above = values > bound
+    return int(np.argmax(above)) if above.any() else len(values)
 
 
 def steps_per_epoch(run: Run) -> int:

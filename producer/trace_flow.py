@@ -69,13 +69,13 @@ def replay(  # noqa: PLR0913 - all that it goes by, once
         _read(session, submitted, told)
 
     reference, *others = record.experiment.frameworks
-    skip = trace.updates_to_skip(twin or comparison, runs, seed)
-    asked = TraceRequest(skip=skip, steps=trace.MOST_STEPS, seconds=trace.MOST_S)
+    skip, steps = trace.updates_to_open(twin or comparison, runs, seed)
+    asked = TraceRequest(skip=skip, steps=steps, seconds=trace.MOST_S)
     start: dict[str, ArrayRef] | None = None
     if trace.same_start(comparison, seed):
         submit(trace.RELATIONS[0], dict.fromkeys(record.experiment.frameworks, asked))
     else:
-        asked = asked.model_copy(update={"keep_start": True})
+        asked = asked.model_copy(update={"keep_start": True, "seconds": trace.OTHER_START_S})
         submit(trace.RELATIONS[0], {reference: asked})
         if reference not in told.steps:
             return

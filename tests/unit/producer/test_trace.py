@@ -1,0 +1,72 @@
+"""Which updates a replay lays open: from where the losses show something, to where they have parted."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace as Given
+
+import numpy as np
+import pytest
+
+from producer.trace import MOST_STEPS, updates_to_open
+
+PER_EPOCH = 4
+
+
+def compared(other, *, precision="float64", epochs=10, same_start=True, train_s=1.0):
+    """Two frameworks' losses of ten epochs; `other` changes the second's."""
+    losses = np.linspace(2.0, 1.0, epochs)
+    runs = [
+        Given(
+            seeds=[Given(seed=0, losses=tuple(one), hashes=None)],
+            total_train_s=train_s,
+        )
+        for one in (losses, other(losses.copy()))
+    ]
+    return Given(
+        runs=runs,
+        tolerance=Given(relative=1e-9),
+        jobs={"a": Given(precision=precision)},
+        seed_gaps=[Given(seed=0, same_initial_weights=same_start)],
+    )
+
+
+def runs(batch_size=5):
+    job = Given(training=Given(batch_size=batch_size, drop_last=False))
+    return [Given(job=job, dataset=Given(train=Given(x=Given(shape=(20, 3)))))] * 2
+
+
+def from_epoch(epoch, by):
+    def change(losses):
+        losses[epoch:] += by
+        return losses
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("other", "skip", "steps"),
+    [
+        (from_epoch(0, 1e-3), 0, PER_EPOCH + 1),
+        (from_epoch(1, 1e-3), 0, 2 * PER_EPOCH + 1),
+        (from_epoch(6, 1e-3), 5 * PER_EPOCH, 2 * PER_EPOCH + 1),
+        # nothing shows: the last epoch, and what is measured after it
+        (from_epoch(0, 0.0), 9 * PER_EPOCH, PER_EPOCH + 1),
+        # what is no more than rounding so far may begin the replay, never end it
+        (lambda losses: from_epoch(6, 1e-3)(from_epoch(3, 1e-10)(losses)), 2 * PER_EPOCH, 5 * PER_EPOCH + 1),
+    ],
+)
+def test_the_losses_say_from_where_to_where(other, skip, steps):
+    assert updates_to_open(compared(other), runs(), 0) == (skip, steps)
+
+
+def test_nothing_is_bounded_by_losses_that_say_nothing():
+    late = from_epoch(6, 1e-3)
+    assert updates_to_open(compared(late, same_start=False), runs(), 0) == (0, MOST_STEPS)
+    assert updates_to_open(compared(late), [*runs(5)[:1], *runs(10)[:1]], 0) == (0, MOST_STEPS)
+    assert updates_to_open(compared(lambda _: np.zeros(0)), runs(), 0) == (0, MOST_STEPS)
+    assert updates_to_open(compared(late, precision="float32"), runs(), 0) == (5 * PER_EPOCH, MOST_STEPS)
+
+
+def test_a_long_way_there_is_not_gone():
+    skip, steps = updates_to_open(compared(from_epoch(6, 1e-3), train_s=10_000.0), runs(), 0)
+    assert (skip, steps) == (0, 7 * PER_EPOCH + 1)
