@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from shared.errors import LikewiseError
 from shared.frozen import Frozen
-from shared.names import worker_key
+from shared.workers import presences
 
 if TYPE_CHECKING:
     from producer.session import Session
@@ -254,7 +254,7 @@ def _clock(session: Session) -> Finding:
 
 def _workers(session: Session, settings: Settings) -> Iterator[Finding]:
     live = session.ledger.workers()
-    announced = sum(1 for _ in session.client.scan_iter(worker_key("*"), count=1_000))
+    announced = len(presences(session.client))
     for worker in live:
         versions = ", ".join(f"{name} {version}" for name, version in worker.versions.items())
         yield Finding(

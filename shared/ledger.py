@@ -13,7 +13,7 @@ from typing import Any, cast
 import redis
 from pydantic import ValidationError
 
-from shared import names, scripts
+from shared import names, scripts, workers
 from shared.errors import ResultError, UsageError
 from shared.records import (
     FINAL,
@@ -183,13 +183,10 @@ class Ledger:
 
     def workers(self) -> list[WorkerPresence]:
         """The live workers, by framework and id; one that speaks another schema is left out."""
-        keys = list(self.client.scan_iter(names.worker_key("*"), count=1_000))
-        documents = cast("list[bytes | None]", self.client.mget(keys)) if keys else []
         found = []
-        for document in documents:
+        for document in workers.presences(self.client):
             try:
-                if document is not None:
-                    found.append(WorkerPresence.model_validate_json(document))
+                found.append(WorkerPresence.model_validate_json(document))
             except ValidationError:
                 continue
         return sorted(found, key=lambda worker: (worker.framework, worker.worker_id))

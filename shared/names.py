@@ -45,6 +45,10 @@ def progress_key(experiment_id: str) -> str:
     return f"{PREFIX}progress:{experiment_id}"
 
 
+WORKERS = PREFIX + "workers"
+"""Set: ids of the workers that have announced themselves, live or lately gone."""
+
+
 def worker_key(worker_id: str) -> str:
     """String with a time to live: a live worker's presence document."""
     return f"{PREFIX}worker:{worker_id}"

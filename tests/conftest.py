@@ -243,7 +243,7 @@ class Desk:
         x = np.arange(-1.0, 5.0)[:, None]
         data = PreparedData(
             task="regression",
-            train=Arrays(x=x, y=2 * x - 1),
+            train=Arrays(x=x, y=2 * x - 1, weights=None),
             validation=None,
             test=None,
             predict=np.array([[10.0]]),

@@ -13,14 +13,14 @@ import threading
 import time
 from contextlib import suppress
 from types import TracebackType
-from typing import cast
 
 import redis
 from pydantic import ValidationError
 
 from shared.errors import RedisError
-from shared.names import child_key, host_key, worker_key
+from shared.names import child_key, host_key
 from shared.records import WorkerPresence
+from shared.workers import presences
 
 log = logging.getLogger(__name__)
 
@@ -76,11 +76,9 @@ class HostLease:
                     return
 
     def _others_train(self) -> bool:
-        keys = list(self._client.scan_iter(worker_key("*"), count=1_000))
-        documents = cast("list[bytes | None]", self._client.mget(keys)) if keys else []
-        for document in documents:
+        for document in presences(self._client):
             with suppress(ValidationError):
-                other = WorkerPresence.model_validate_json(document or b"")
+                other = WorkerPresence.model_validate_json(document)
                 beside_us = other.host == self._host and other.worker_id != self._worker_id
                 if beside_us and self._client.hget(child_key(other.worker_id), "run_id"):
                     return True

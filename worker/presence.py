@@ -19,9 +19,9 @@ from contextlib import suppress
 import celery
 from kombu.exceptions import OperationalError
 
+from shared import workers
 from shared.celery_app import send_wakeups
 from shared.errors import RedisError
-from shared.names import worker_key
 from shared.records import WorkerPresence, WorkerState
 from shared.settings import Settings
 from shared.tenure import ChildView, Tenure, WhyLetGo
@@ -77,7 +77,7 @@ class Keeper:
         self._end.set()
         self._thread.join(timeout=5)
         with suppress(RedisError):
-            self._tenure.client.delete(worker_key(self._tenure.worker_id))
+            workers.withdraw(self._tenure.client, self._tenure.worker_id)
 
     def _beat_for_ever(self) -> None:
         while not self._end.wait(BEAT_S):
@@ -128,7 +128,9 @@ class Keeper:
             started_s=self._started_s,
             seen_s=child.now_s,
         )
-        self._tenure.client.set(worker_key(self._tenure.worker_id), presence.model_dump_json(), ex=PRESENCE_S)
+        workers.announce(
+            self._tenure.client, self._tenure.worker_id, presence.model_dump_json(), lives_s=PRESENCE_S
+        )
         if self._settings.heartbeat_file is not None:
             self._settings.heartbeat_file.touch()
 

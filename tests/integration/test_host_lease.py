@@ -6,9 +6,10 @@ import threading
 
 import pytest
 
-from shared.names import child_key, host_key, worker_key
+from shared.names import child_key, host_key
 from shared.records import WorkerPresence
 from shared.tenure import Claim, Refused, Tenure
+from shared.workers import announce, withdraw
 from worker.host_lease import HostLease
 
 HOST = "lease-test-host"
@@ -40,12 +41,13 @@ def worker(desk):
             worker_id=name, framework="nobody", device="cpu", queues=("train.nobody.any",), host=host,
             pid=1, versions={}, threads=1, state="idle", started_s=0, seen_s=0,
         )  # fmt: skip
-        desk.client.set(worker_key(name), presence.model_dump_json(), ex=60)
+        announce(desk.client, name, presence.model_dump_json(), lives_s=60)
         return Tenure(desk.client, worker_id=name, host=host, lease_s=60)
 
     yield of
     for name in ("one", "other", "far"):
-        desk.client.delete(worker_key(name), child_key(name))
+        withdraw(desk.client, name)
+        desk.client.delete(child_key(name))
 
 
 def lease(desk, name: str) -> HostLease:

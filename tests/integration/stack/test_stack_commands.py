@@ -108,9 +108,9 @@ def test_doctor_refuses_a_redis_that_forgets(home, start_redis):
 
 def test_doctor_sees_workers_of_another_version(home, start_redis):
     from shared.connection import connect
-    from shared.names import worker_key
+    from shared.workers import announce
 
     server = start_redis()
-    connect(server.url).set(worker_key("from-the-future"), '{"schema_version": 99}')
+    announce(connect(server.url), "from-the-future", '{"schema_version": 99}', lives_s=60)
     _, stdout, _ = home.answer("doctor", "--json", LIKEWISE_REDIS_URL=server.url)
     assert "1 speak another version of Likewise" in stdout
