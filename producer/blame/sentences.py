@@ -63,7 +63,7 @@ def notes(found: Evidence, main: Parted | None) -> tuple[str, ...]:
 
 
 def _ranking(main: Parted, named: Sequence[Contribution]) -> str:
-    """What explains most, what else does, what is left; the cause where one setting is nearly all."""
+    """What explains most, what else does, what is left; the cause where one setting is all."""
     what = "whether the training diverges" if main.measure == measures.DIVERGENCE else "the difference"
     first, *rest = named
     assert first.share is not None  # noqa: S101  # by the choice of `named`
@@ -80,7 +80,7 @@ def _ranking(main: Parted, named: Sequence[Contribution]) -> str:
     left = main.unexplained
     if left is not None and left.value >= WORTH_A_WORD:
         told = f"{told}; {percent(left.value)} stays unexplained"
-    alone = first.share >= NEARLY_ALL and first.cause is not None
+    alone = not rest and first.share >= NEARLY_ALL and first.cause is not None
     return f"{told}: {first.cause}." if alone else f"{told}."
 
 

@@ -56,6 +56,7 @@ def test_two_settings_share_the_gap_and_add_up(bench):
     assert shares(found)["loss.reduction"] > shares(found)["optimizer.momentum"] > 0
     assert found.sentence.startswith("loss.reduction (sum against mean) explains ")
     assert ", optimizer.momentum (0.3 against 0.0) " in found.sentence
+    assert ": with 6 points" not in found.sentence  # it would read as the cause of the last one named
 
 
 def test_two_settings_that_nearly_cancel_are_told_together_and_not_as_hundreds_of_per_cent(bench):
