@@ -20,7 +20,7 @@ from shared.trace import Place, Refeed, Stage, Trace, TraceRequest
 from worker.adapters.base import Block, FrameworkAdapter, Observed, Observer, Weights
 from worker.failures import TrainingError, loading, typed
 from worker.fingerprints import Fingerprinter
-from worker.samples import Load, RunData
+from worker.samples import Load, Part, RunData
 from worker.seed_training import SeedTraining
 
 MOST_KEPT_BYTES = 2**24
@@ -85,7 +85,7 @@ class Tracer:
             with loading("the tensors that layers are fed with again"):
                 weights, inputs = self._shared_step(request.refeed, self._before)
             with typed(self._adapter):
-                refed = observer.refed(weights, inputs, masks=self._batch(self._block)[2])
+                refed = observer.refed(weights, inputs, masks=self._batch(self._block)[1])
         return self._trace(start, resumed, refed)
 
     def _skip(self) -> None:
@@ -105,8 +105,9 @@ class Tracer:
         self._before = training.weights()
         self._block = block = training.next_update()
         with typed(self._adapter):
-            x, y, masks = self._batch(block)
-            self._tensors = _tensors(block, x, y, observer.observe(self._before, x, y, masks=masks))
+            batch, masks = self._batch(block)
+            seen = observer.observe(self._before, batch.x, batch.targets, masks=masks)
+            self._tensors = _tensors(block, batch, seen)
             try:
                 training.advance(most=1)
             except TrainingError as error:
@@ -132,11 +133,12 @@ class Tracer:
             and (not asked or time.perf_counter() - begin < request.seconds)
         )
 
-    def _batch(self, block: Block) -> tuple[NDArray[Any], NDArray[Any], dict[str, NDArray[Any]]]:
-        """x, y and masks of a block's only step."""
-        rows = block.indices[0]
-        train = self._data.train
-        return train.x[rows], train.targets[rows], {path: mask[0] for path, mask in block.masks.items()}
+    def _batch(self, block: Block) -> tuple[Part, dict[str, NDArray[Any]]]:
+        """The samples and masks of a block's only step."""
+        rows, train = block.indices[0], self._data.train
+        weights = None if train.weights is None else train.weights[rows]
+        batch = Part(x=train.x[rows], y=train.y[rows], weights=weights)
+        return batch, {path: mask[0] for path, mask in block.masks.items()}
 
     def _evaluate(self) -> None:
         """What the step's end brought: a validation loss; at the end of the training all that is measured."""
@@ -213,10 +215,16 @@ class Tracer:
         return {name: self._store(array) for name, array in arrays.items() if array.nbytes <= MOST_KEPT_BYTES}
 
 
-def _tensors(block: Block, x: NDArray[Any], y: NDArray[Any], seen: Observed) -> Tensors:
+def _tensors(block: Block, batch: Part, seen: Observed) -> Tensors:
     """A step's tensors by stage, each stage in the order of its computing."""
     return {
-        "data": {"indices": block.indices[0], "x": x, "y": y},
+        "data": {
+            "indices": block.indices[0],
+            "x": batch.x,
+            "y": batch.y,
+            # samples without weights count alike, which is what a framework with weights is held against
+            "sample_weights": np.ones(len(batch.x)) if batch.weights is None else batch.weights,
+        },
         "forward": dict(seen.layers),
         "loss": {"loss": np.array([seen.loss])},
         "backward": dict(reversed(seen.gradients.items())),

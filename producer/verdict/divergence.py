@@ -147,9 +147,12 @@ def _equal_so_far(found: FirstDivergence) -> str:
 def _what(found: FirstDivergence, jobs: Mapping[str, Job]) -> str:
     kinds = dict.fromkeys(_kind(job, found.tensor) for job in jobs.values())
     named = {
-        "data": {"indices": "the batch's samples", "x": "the inputs x", "y": "the targets y"}.get(
-            found.tensor
-        ),
+        "data": {
+            "indices": "the batch's samples",
+            "x": "the inputs x",
+            "y": "the targets y",
+            "sample_weights": "the sample weights",
+        }.get(found.tensor),
         "forward": f"the output of {found.tensor} ({' or '.join(kind for kind in kinds if kind)})",
         "loss": "the loss",
         "backward": f"the gradient of {found.tensor}",

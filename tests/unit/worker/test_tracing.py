@@ -44,7 +44,7 @@ def test_every_tensor_of_every_step_has_a_fingerprint(lab, traced):
 
     assert (trace.steps, trace.finished, trace.ended_by) == (tuple(range(1, 16)), True, None)
     assert [(place.stage, place.tensor) for place in trace.places] == [
-        *(("data", name) for name in ("indices", "x", "y")),
+        *(("data", name) for name in ("indices", "x", "y", "sample_weights")),
         *(("forward", name) for name in ("drop", "layers.1")),
         ("loss", "loss"),
         *(("backward", name) for name in ("layers.1.bias", "layers.1.kernel")),
