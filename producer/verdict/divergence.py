@@ -159,7 +159,9 @@ def _what(found: FirstDivergence, jobs: Mapping[str, Job]) -> str:
     }
     if found.step == 0:
         return f"the initial {found.tensor}"
-    return named.get(found.stage) or found.tensor.replace("_", " ")
+    if found.stage == "evaluation":
+        return found.tensor.replace("_", " ")
+    return named.get(found.stage) or found.tensor
 
 
 def _kind(job: Job, path: str) -> str | None:

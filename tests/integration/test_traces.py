@@ -87,6 +87,7 @@ def test_one_setting_that_differs_is_found_at_its_step_stage_and_tensor(
     assert found.verdict == "differ"
     assert (there.seed, there.step, there.stage, there.tensor) == (0, step, stage, tensor)
     assert there.sentence in found.reasons
+    assert stage == "data" or tensor in there.sentence
     if there.problem is None:
         assert there.relative_difference > 1e-9
         assert len(set(there.values.values())) == 2
