@@ -144,7 +144,9 @@ class TensorFlowAdapter(FrameworkAdapter):
         if job.execution == "eager":
             raise UnsupportedError("many seeds at once are one compiled program, and execution is eager")
         if any(isinstance(layer, SimpleRnn | Lstm | Gru | Bidirectional) for layer in job.model.layers):
-            raise UnsupportedError("recurrent layers train no faster in TensorFlow for many seeds at once")
+            raise UnsupportedError(
+                "TensorFlow takes longer to trace recurrent layers for many seeds than it saves"
+            )
         check_inputs(input_shape, x)
         with tf.device(self._device):
             program = self._programs.ensemble(job, input_shape=input_shape, y=y)
