@@ -90,7 +90,7 @@ def _theirs(redis_url: str, framework: str, python: str, *, sample: int) -> tupl
     with tempfile.TemporaryDirectory() as folder:
         worker = subprocess.Popen(
             [python, "-m", "celery", "-A", f"plain_tasks_{framework}", "worker", "--pool=solo", "-Q", queue,
-             "-n", f"{queue}@%h", "--loglevel=ERROR", "--quiet"],
+             "-n", f"{queue}@%h", "--loglevel=ERROR"],
             env=_environment(redis_url) | {"PYTHONPATH": str(HERE)},
             cwd=folder,
             stdout=subprocess.DEVNULL,
