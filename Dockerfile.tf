@@ -19,6 +19,8 @@ RUN cd worker/adapters/tensorflow_adapter \
 
 COPY shared/ shared/
 COPY worker/*.py worker/
+COPY worker/service/ worker/service/
+COPY worker/training/ worker/training/
 COPY worker/adapters/*.py worker/adapters/
 COPY worker/adapters/tensorflow_adapter/ worker/adapters/tensorflow_adapter/
 # A checkout made under a strict umask is readable all the same, and under a loose one not writable.

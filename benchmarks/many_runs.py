@@ -15,9 +15,9 @@ import time
 
 from producer.data import prepare_all
 from producer.data.prepared import PreparedRun
-from producer.jobfile import read_experiment
-from producer.resolve import resolve
-from producer.submit import submit
+from producer.job.jobfile import read_experiment
+from producer.job.resolve import resolve
+from producer.queue.submit import submit
 from shared.blobs import BlobStore
 from shared.celery_app import make_app
 from shared.connection import connect

@@ -13,7 +13,7 @@ import torch
 from pytorch_side import Weights, compare, first_weights, make_job, ours, start
 from torch.utils.data import DataLoader, TensorDataset
 
-from worker.batches import Plan, SampleOrder
+from worker.training.batches import Plan, SampleOrder
 
 BATCH = 32
 _DRAW = np.random.default_rng(0)

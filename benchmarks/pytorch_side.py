@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 
 from shared.spec import Job
 from worker.adapters import load_adapter
-from worker.initial_weights import draw_weights
-from worker.samples import Part, RunData
-from worker.seed_training import SeedTraining
+from worker.training.initial_weights import draw_weights
+from worker.training.samples import Part, RunData
+from worker.training.seed_training import SeedTraining
 
 Weights = Mapping[str, NDArray[Any]]
 Program = Callable[[], Weights]

@@ -25,8 +25,8 @@ from shared.shapes import model_weights
 from shared.spec import Job
 from worker.adapters import load_adapter
 from worker.adapters.base import FrameworkAdapter
-from worker.samples import Part, RunData
-from worker.seed_training import SeedTraining
+from worker.training.samples import Part, RunData
+from worker.training.seed_training import SeedTraining
 
 HERE = Path(__file__).parent
 EPOCHS_OF_FIT = 4

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from producer.merge import merged
-from producer.resolve import setting_differences
+from producer.job.resolve import setting_differences
+from producer.queue.merge import merged
 from producer.verdict.gaps import Load
 from producer.verdict.growth import growth
 from producer.verdict.judge import Evidence, judge

@@ -14,18 +14,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from producer import trace, twin
-from producer.collect import collect
 from producer.compare import compare
-from producer.follow import follow
-from producer.jobfile import read_experiment
+from producer.job.jobfile import read_experiment
+from producer.job.prepare import PreparedExperiment, prepare_experiment
 from producer.live import board
-from producer.prepare import PreparedExperiment, prepare_experiment
+from producer.queue.collect import collect
+from producer.queue.follow import follow
+from producer.queue.runs import one_a_framework
+from producer.queue.submit import submit
 from producer.report.console import make_console, progress_console
 from producer.report.json import to_json
 from producer.report.terminal import render
-from producer.runs import one_a_framework
 from producer.session import Session, open_session
-from producer.submit import submit
 from producer.trace_flow import replay, traced_of
 from shared.errors import LikewiseError, NoWorkerError, UsageError
 from shared.run import Run

@@ -9,9 +9,9 @@ from pathlib import Path
 from producer import experiment_flow as flow
 from producer.blame.flow import chosen_other, enough_seeds, explain_experiment
 from producer.blame.models import Explanation
-from producer.jobfile import example_names
-from producer.lookup import LAST, find
-from producer.prepare import PreparedExperiment
+from producer.job.jobfile import example_names
+from producer.job.prepare import PreparedExperiment
+from producer.queue.lookup import LAST, find
 from producer.report.console import make_console
 from producer.report.explanation import render, to_json
 from producer.session import Session

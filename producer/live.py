@@ -1,6 +1,6 @@
 """Progress while trainings run: a live board on a terminal, a line every few seconds elsewhere.
 
-Takes the updates of `producer.follow` and shows them on standard error; knows nothing of Redis.
+Takes the updates of `producer.queue.follow` and shows them on standard error; knows nothing of Redis.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from producer.display import printable
-from producer.follow import Changed, Noticed, Progressed, Update
+from producer.queue.follow import Changed, Noticed, Progressed, Update
 from producer.report.sparkline import sparkline
 from producer.verdict import numbers
 from shared.progress import ProgressEvent

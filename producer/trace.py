@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from producer.submit import enqueue, new_id, queue_of
+from producer.queue.submit import enqueue, new_id, queue_of
 from producer.verdict.models import Comparison
 from shared.arrays import ArrayRef
 from shared.records import ExperimentRecord

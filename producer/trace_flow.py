@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from producer import trace
-from producer.collect import collect
+from producer.queue.collect import collect
 from producer.verdict.divergence import Replays, traced
 from producer.verdict.first_divergence import STAGES, Parting, first_parting
 from producer.verdict.models import Comparison, Traced

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from producer.runs import new_id, queue_of
-from producer.submit import enqueue
+from producer.queue.runs import new_id, queue_of
+from producer.queue.submit import enqueue
 from producer.verdict.models import Comparison
 from shared.records import ExperimentRecord
 from shared.run import Run

@@ -34,7 +34,7 @@ class Refused:
     """Why a run could not be claimed.
 
     `unknown`, `leased` by a live worker, its final state; `host_taken` while another worker has the host
-    to itself, `host_needed` where the run is timed and this worker has not (see `worker.host_lease`).
+    to itself, `host_needed` where the run is timed and this worker has not (see `worker.service.host_lease`).
     """
 
     state: str

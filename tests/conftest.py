@@ -238,7 +238,7 @@ class Desk:
         import numpy as np
 
         from producer.data import Arrays, PreparedData, PreparedRun
-        from producer.resolve import resolve
+        from producer.job.resolve import resolve
 
         x = np.arange(-1.0, 5.0)[:, None]
         data = PreparedData(
@@ -257,7 +257,7 @@ class Desk:
         return {name: PreparedRun(job=job, data=data) for name, job in resolve(experiment).items()}
 
     def submit(self, *, queue_anyway: bool = False, key: str | None = None, **changes: Any) -> Any:
-        from producer.submit import submit
+        from producer.queue.submit import submit
 
         experiment = self.experiment(**changes)
         return submit(
@@ -284,7 +284,7 @@ class Desk:
 
     def result(self, record: Any) -> Any:
         """The result of its only run."""
-        from producer.collect import collect
+        from producer.queue.collect import collect
 
         (result,) = collect(record, app=self.app, ledger=self.ledger)
         return result

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from producer.bench.conclude import conclude
 from producer.bench.models import Bench, Phase, Timed, Variant
 from producer.bench.protocol import Enough, alternate
-from producer.collect import collect
-from producer.follow import Changed, Noticed, follow
-from producer.submit import enqueue, new_id, queue_of
+from producer.queue.collect import collect
+from producer.queue.follow import Changed, Noticed, follow
+from producer.queue.submit import enqueue, new_id, queue_of
 from shared.errors import LikewiseError, RunFailedError
 from shared.records import ExperimentRecord
 from shared.result import RunResult

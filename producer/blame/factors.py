@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from producer.resolve import SettingDifference
+from producer.job.resolve import SettingDifference
 from producer.verdict.knowledge import weight_of
 from shared.spec import Job
 

@@ -14,13 +14,13 @@ from producer.blame.measures import Trained
 from producer.blame.models import Explanation
 from producer.blame.plan import LEAST_SEEDS, identity, plan
 from producer.blame.tally import tally
-from producer.collect import collect
-from producer.follow import follow
 from producer.live import board
-from producer.merge import merged
+from producer.queue.collect import collect
+from producer.queue.follow import follow
+from producer.queue.merge import merged
+from producer.queue.submit import enqueue, new_id, queue_of, refuse_unserved
 from producer.report.console import progress_console
 from producer.session import Session
-from producer.submit import enqueue, new_id, queue_of, refuse_unserved
 from producer.verdict.judge import NO_WORD_ON_NUMBERS
 from shared.errors import UsageError
 from shared.records import ExperimentRecord, RunRecord

@@ -13,8 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from producer.display import printable
-from producer.follow import Changed, Noticed, Update
 from producer.live import LINE_EVERY_S, Board, Silent
+from producer.queue.follow import Changed, Noticed, Update
 from shared.records import RunRecord
 
 

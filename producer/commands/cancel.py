@@ -20,7 +20,7 @@ def command(
     import json
 
     from producer import experiment_flow as flow
-    from producer.lookup import find
+    from producer.queue.lookup import find
     from producer.report.console import make_console
 
     with flow.open_for(quiet=as_json) as session:

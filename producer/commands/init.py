@@ -27,7 +27,7 @@ def command(
     Example: likewise init houses.yaml --csv houses.csv --target price
     """
     from producer.commands._printing import print_json
-    from producer.new_file import write_new
+    from producer.job.new_file import write_new
 
     written = write_new(file, example=from_example, csv=csv, target=target, force=force)
     if as_json:

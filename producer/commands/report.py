@@ -25,7 +25,7 @@ def command(
     import json
 
     from producer import experiment_flow as flow
-    from producer.lookup import find
+    from producer.queue.lookup import find
     from producer.report.console import make_console
     from shared.errors import UsageError
 

@@ -15,6 +15,6 @@ def command(
     Example: likewise schema > likewise.schema.json
     """
     from producer.commands._printing import print_json
-    from producer.editor_schema import editor_schema
+    from producer.job.editor_schema import editor_schema
 
     print_json(editor_schema())

@@ -34,8 +34,8 @@ def command(
       likewise show digits --resolved
     """
     from producer import experiment_flow as flow
-    from producer.jobfile import names_a_job, read_experiment
-    from producer.lookup import find
+    from producer.job.jobfile import names_a_job, read_experiment
+    from producer.queue.lookup import find
     from producer.report import resolved as settings
     from producer.report import status
     from producer.sweep.flow import print_sweep, swept

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from producer.prepare import PreparedExperiment
+    from producer.job.prepare import PreparedExperiment
 
 
 def command(
@@ -32,10 +32,10 @@ def command(
       likewise validate digits --set defaults=native --resolved
     """
     from producer.commands._printing import print_json
-    from producer.jobfile import read_experiment
-    from producer.prepare import prepare_experiment
+    from producer.job.jobfile import read_experiment
+    from producer.job.prepare import prepare_experiment
+    from producer.job.summary import document_of, lines_of
     from producer.report import resolved as settings
-    from producer.summary import document_of, lines_of
     from shared.errors import DataError, JobFileError
 
     try:

@@ -20,7 +20,7 @@ def command(
     Example: likewise watch last
     """
     from producer import experiment_flow as flow
-    from producer.lookup import find
+    from producer.queue.lookup import find
     from producer.sweep.flow import print_sweep, swept
 
     with flow.open_for(quiet=as_json) as session:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from producer.resolve import leaves
+from producer.job.resolve import leaves
 from producer.verdict import numbers
 from producer.verdict.first_divergence import STAGES
 from producer.verdict.models import (

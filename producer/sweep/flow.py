@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from producer.collect import collect
+from producer.queue.collect import collect
 from producer.report import sweep as report
 from producer.report.console import make_console
 from producer.sweep.table import Sweep, sweep_of

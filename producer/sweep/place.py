@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from producer.jobfile import LoadedExperiment, read_experiment
-from producer.prepare import PreparedExperiment, prepare_experiment
-from producer.runs import RunMaker, new_id, queue_of
-from producer.submit import refuse_unserved, submit_runs
+from producer.job.jobfile import LoadedExperiment, read_experiment
+from producer.job.prepare import PreparedExperiment, prepare_experiment
+from producer.queue.runs import RunMaker, new_id, queue_of
+from producer.queue.submit import refuse_unserved, submit_runs
 from producer.sweep.points import check_grid, experiment_at, grid_of, points_of
 from shared.run import Run
 from shared.spec import Job

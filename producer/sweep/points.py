@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from math import prod
 from typing import Any
 
-from producer import jobtext, paths
 from producer.display import printable, short
-from producer.jobfile import validate
-from producer.resolve import COMMON, resolve
+from producer.job import jobtext, paths
+from producer.job.jobfile import validate
+from producer.job.resolve import COMMON, resolve
 from shared.errors import JobFileError, Problem, UsageError
 from shared.spec import Experiment
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from producer.resolve import SettingDifference
+from producer.job.resolve import SettingDifference
 from producer.verdict.equivalence import verdict_over
 from producer.verdict.models import (
     Equivalence,

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
-from producer.resolve import SettingDifference
+from producer.job.resolve import SettingDifference
 from producer.verdict.known import cause, fix
 from producer.verdict.words import number, setting
 from shared.spec import Job

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from producer.resolve import SettingDifference
+from producer.job.resolve import SettingDifference
 from shared.arrays import ArrayRef
 from shared.frozen import Frozen
 from shared.result import Environment, Failure, Hashes, Timings

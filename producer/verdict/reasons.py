@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from producer.resolve import SettingDifference
+from producer.job.resolve import SettingDifference
 from producer.verdict import numbers
 from producer.verdict.judge import Evidence, decided_over_seeds, failed_on_the_job
 from producer.verdict.knowledge import Scale, effect, statement, weight_of

@@ -1,4 +1,4 @@
-"""The metrics, and which of them fit a loss. `worker.metrics` computes them."""
+"""The metrics, and which of them fit a loss. `worker.training.metrics` computes them."""
 
 from __future__ import annotations
 

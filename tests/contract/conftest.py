@@ -22,7 +22,7 @@ from shared.spec.data import is_weighted
 from shared.spec.model import ActivationLayer, Dense, Dropout, Flatten, Model
 from worker.adapters import adapter_names, load_adapter
 from worker.adapters.base import Block, FrameworkAdapter, Trainer
-from worker.samples import Part
+from worker.training.samples import Part
 
 Weights = dict[str, np.ndarray]
 Problem = tuple[np.ndarray, np.ndarray, Weights]

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from worker.samples import Part
+from worker.training.samples import Part
 
 WEIGHTED = {"type": "inline", "x": [0.0], "y": [0.0], "sample_weights": [1.0]}
 CLASSES = np.array([0, 2, 1, -100, 2, 0, -100, 1, 1, 0, 2, 2])

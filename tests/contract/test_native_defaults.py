@@ -24,11 +24,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from producer.native import NativeDefault, native_table
-from producer.resolve import resolve
+from producer.job.native import NativeDefault, native_table
+from producer.job.resolve import resolve
 from shared.spec import Experiment, Job
 from worker.adapters import adapter_names
-from worker.initial_weights import draw_weights
+from worker.training.initial_weights import draw_weights
 
 HERE = Path(__file__).parent
 SIGNATURE = re.compile(r"([\w.]+)\((\w+)=(.*)\)")

@@ -152,7 +152,7 @@ def test_a_damaged_array_is_a_typed_failure(desk, torch_worker):
 
 @pytest.mark.parametrize("name", sorted(CORPUS))
 def test_the_check_sees_each_of_them(name):
-    from worker.quarantine import NotOursError, run_id_of
+    from worker.service.quarantine import NotOursError, run_id_of
 
     message = CORPUS[name]
     with pytest.raises(NotOursError):
@@ -160,7 +160,7 @@ def test_the_check_sees_each_of_them(name):
 
 
 def test_the_check_lets_ours_pass():
-    from worker.quarantine import envelope_for, run_id_of
+    from worker.service.quarantine import envelope_for, run_id_of
 
     assert run_id_of(json.dumps(envelope()).encode()) == RUN_ID
     assert run_id_of(envelope_for(RUN_ID, QUEUE)) == RUN_ID

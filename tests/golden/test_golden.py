@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from producer.jobfile import read_experiment
-from producer.resolve import resolve
+from producer.job.jobfile import read_experiment
+from producer.job.resolve import resolve
 from shared.result import RunResult
 from shared.run import Run
 from shared.spec import Experiment

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from producer.jobfile import example_names
+from producer.job.jobfile import example_names
 
 ROOT = Path(__file__).resolve().parents[2]
 

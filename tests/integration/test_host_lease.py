@@ -10,7 +10,7 @@ from shared.names import child_key, host_key
 from shared.records import WorkerPresence
 from shared.tenure import Claim, Refused, Tenure
 from shared.workers import announce, withdraw
-from worker.host_lease import HostLease
+from worker.service.host_lease import HostLease
 
 HOST = "lease-test-host"
 
@@ -18,7 +18,7 @@ HOST = "lease-test-host"
 @pytest.fixture
 def runs(desk):
     """An ordinary and a timed run that no real worker will take."""
-    from producer.submit import enqueue, new_id
+    from producer.queue.submit import enqueue, new_id
 
     record = desk.submit(frameworks=("nobody",), queue_anyway=True)
     ordinary = desk.ledger.run(record.run_ids[0])
@@ -117,8 +117,8 @@ def test_of_two_timed_runs_one_waits_for_the_other(desk, worker):
 
 
 def test_a_dead_holder_loses_the_host(desk, monkeypatch):
-    monkeypatch.setattr("worker.host_lease.LIFETIME_MS", 300)
-    monkeypatch.setattr("worker.host_lease.RENEW_S", 60.0)
+    monkeypatch.setattr("worker.service.host_lease.LIFETIME_MS", 300)
+    monkeypatch.setattr("worker.service.host_lease.RENEW_S", 60.0)
     dead = lease(desk, "one")
     dead.__enter__()
     try:
@@ -137,7 +137,7 @@ def test_a_dead_holder_loses_the_host(desk, monkeypatch):
 
 
 def test_a_real_worker_trains_a_timed_run_and_says_what_disturbed_it(desk, torch_worker):
-    from producer.submit import enqueue, new_id
+    from producer.queue.submit import enqueue, new_id
 
     first = desk.submit()
     desk.wait(first, "succeeded", within_s=20)

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from producer.collect import collect
-from producer.runs import RunMaker, new_id
-from producer.submit import submit_runs
+from producer.queue.collect import collect
+from producer.queue.runs import RunMaker, new_id
+from producer.queue.submit import submit_runs
 from producer.verdict.seed_table import SeedTable
 
 ROOT = Path(__file__).resolve().parents[2]

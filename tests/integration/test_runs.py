@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from producer.collect import collect
-from producer.follow import Changed, Progressed, follow
+from producer.queue.collect import collect
+from producer.queue.follow import Changed, Progressed, follow
 from shared.errors import NoWorkerError, ResultError, UsageError
 from shared.names import child_key, result_key
 
@@ -27,7 +27,7 @@ def test_a_run_is_trained_by_a_worker_of_its_framework(desk, session_worker, fra
     assert result.run_id == record.run_ids[0]
     assert len(result.seeds[0].losses) == 20
     assert result.environment.framework == framework
-    assert result.worker == worker.presence(desk.ledger).worker_id
+    assert result.worker == worker.service.presence(desk.ledger).worker_id
     assert desk.run(record).attempt == 1
 
 
@@ -172,7 +172,7 @@ def test_a_result_that_cannot_be_read_is_told(desk, stored, said):
 
 def test_runs_are_sent_quickly(desk):
     """At least 300 a second from one producer, records and messages."""
-    from producer.submit import enqueue, new_id
+    from producer.queue.submit import enqueue, new_id
 
     template = desk.submit(frameworks=("jax",), queue_anyway=True)
     run = desk.ledger.run(template.run_ids[0])

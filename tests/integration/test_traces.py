@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from producer import experiment_flow as flow
-from producer.jobfile import read_experiment
-from producer.prepare import prepare_experiment
+from producer.job.jobfile import read_experiment
+from producer.job.prepare import prepare_experiment
 
 JOB: dict[str, Any] = {
     "schema_version": 1,

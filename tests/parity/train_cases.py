@@ -22,10 +22,10 @@ from shared.spec import Job
 from shared.spec.data import is_weighted
 from worker.adapters import load_adapter
 from worker.adapters.base import Block, FrameworkAdapter
-from worker.masks import MaskSource, dropout_layers
-from worker.runner import train_run
-from worker.samples import Part
-from worker.schedules import learning_rates
+from worker.training.masks import MaskSource, dropout_layers
+from worker.training.runner import train_run
+from worker.training.samples import Part
+from worker.training.schedules import learning_rates
 
 
 def samples(case: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:

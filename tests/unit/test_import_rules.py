@@ -130,7 +130,7 @@ def test_imports_run_one_way_and_only_adapters_import_a_framework() -> None:
         ("shared/sneaky.py", "import torch"),
         ("shared/sneaky.py", "from producer import cli"),
         ("producer/sneaky.py", "def late():\n    from tensorflow import keras"),
-        ("producer/sneaky.py", "import importlib\nimportlib.import_module('worker.app')"),
+        ("producer/sneaky.py", "import importlib\nimportlib.import_module('worker.service.app')"),
         ("worker/sneaky.py", "import torch.nn"),
         ("worker/sneaky.py", "import producer.cli"),
         ("worker/adapters/sneaky.py", "import torch"),

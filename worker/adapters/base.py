@@ -1,6 +1,6 @@
 """The contract of a framework adapter: arithmetic only.
 
-The runner (`worker.runner`) owns data, batches, masks, schedules, clocks, progress, metrics and
+The runner (`worker.training.runner`) owns data, batches, masks, schedules, clocks, progress, metrics and
 cancellation, all in NumPy; an adapter turns a job into the framework's own model, loss and update
 rule and runs blocks of steps. Every adapter folder `<name>_adapter/` has the same files:
 
@@ -223,8 +223,8 @@ class FrameworkAdapter(ABC):
         """An EnsembleTrainer of one member for each of `optimizers`, which stand for the job's own.
 
         They are all of one `shared.spec.optimizer.structure`; their numbers come stacked from
-        `worker.member_constants`. `weights` are (members, *shape); x and y are as in `build`, the same
-        for every member. Raises UnsupportedError, with a plain reason, for a job that this framework
+        `worker.training.member_constants`. `weights` are (members, *shape); x and y are as in `build`,
+        the same for every member. Raises UnsupportedError, with a plain reason, for a job that this framework
         cannot vectorise; its members are then trained one after another.
         """
         raise UnsupportedError(f"{self.name} trains one seed after another")

@@ -16,7 +16,7 @@ from producer.blame.explain import explain
 from producer.blame.measures import Trained
 from producer.blame.models import Explanation
 from producer.blame.plan import Plan, identity, plan
-from producer.resolve import resolve
+from producer.job.resolve import resolve
 from shared.arrays import ArrayRef, decode_array, encode_array
 from shared.result import Failure, RunResult, SeedResult
 from shared.run import Dataset, Run, Samples

@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from producer.blame.factors import Factor, factors, switched
-from producer.resolve import resolve
+from producer.job.resolve import resolve
 from shared.spec import Experiment, Job
 
 DENSE = {"type": "dense", "units": 1}

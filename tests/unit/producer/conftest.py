@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from producer.jobfile import LoadedExperiment, read_experiment, validate
-from producer.prepare import PreparedExperiment, prepare_experiment
+from producer.job.jobfile import LoadedExperiment, read_experiment, validate
+from producer.job.prepare import PreparedExperiment, prepare_experiment
 from shared.errors import LikewiseError
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from producer.prepare import PreparedExperiment
+from producer.job.prepare import PreparedExperiment
 
 Prepare = Callable[..., PreparedExperiment]
 Refusal = Callable[..., str]

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from producer.prepare import PreparedExperiment
+from producer.job.prepare import PreparedExperiment
 
 Prepare = Callable[..., PreparedExperiment]
 Refusal = Callable[..., str]
@@ -227,7 +227,7 @@ def test_data_that_cannot_be_had_is_refused(
 
 def test_scikit_learn_and_pyarrow_are_loaded_only_when_their_data_is_asked_for() -> None:
     code = (
-        "import sys; from producer.jobfile import read_experiment; from producer.prepare import prepare_experiment;"
+        "import sys; from producer.job.jobfile import read_experiment; from producer.job.prepare import prepare_experiment;"
         "prepare_experiment(read_experiment('houses')); print(sorted({'sklearn', 'pyarrow'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -8,11 +8,11 @@ from typing import Any
 import jsonschema
 import pytest
 
-from producer import jobtext
-from producer.editor_schema import editor_schema
-from producer.jobfile import example_names, example_path, read_experiment
-from producer.prepare import prepare_experiment
-from producer.starter import starter
+from producer.job import jobtext
+from producer.job.editor_schema import editor_schema
+from producer.job.jobfile import example_names, example_path, read_experiment
+from producer.job.prepare import prepare_experiment
+from producer.job.starter import starter
 
 SCHEMA = editor_schema()
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)

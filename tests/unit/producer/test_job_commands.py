@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from producer.jobfile import example_path, read_experiment
-from producer.prepare import prepare_experiment
+from producer.job.jobfile import example_path, read_experiment
+from producer.job.prepare import prepare_experiment
 
 Likewise = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -199,4 +200,4 @@ def test_each_command_explains_itself_with_an_example(likewise: Likewise, comman
     done = likewise(command, "--help")
 
     assert done.returncode == 0
-    assert f"Example: likewise {command}" in done.stdout
+    assert re.search(rf"Examples?:\s+likewise {command}", done.stdout)

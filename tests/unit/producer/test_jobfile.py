@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from producer.jobfile import LoadedExperiment, example_names, read_experiment
+from producer.job.jobfile import LoadedExperiment, example_names, read_experiment
 from shared.errors import JobFileError, UsageError
 
 Read = Callable[..., LoadedExperiment]

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from producer import jobtext
+from producer.job import jobtext
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from producer import jobtext
-from producer.jobfile import example_names, example_path, read_experiment
-from producer.prepare import prepare_experiment
+from producer.job import jobtext
+from producer.job.jobfile import example_names, example_path, read_experiment
+from producer.job.prepare import prepare_experiment
 from shared.errors import LikewiseError
 
 GOLDEN = Path(__file__).resolve().parents[2] / "golden"

@@ -9,10 +9,10 @@ from typing import Any, get_args
 
 import pytest
 
-from producer.jobfile import LoadedExperiment, example_names, read_experiment
-from producer.native import Table, native_table
-from producer.prepare import prepare_experiment
-from producer.resolve import resolve, resolve_with_origins, setting_differences
+from producer.job.jobfile import LoadedExperiment, example_names, read_experiment
+from producer.job.native import Table, native_table
+from producer.job.prepare import prepare_experiment
+from producer.job.resolve import resolve, resolve_with_origins, setting_differences
 from shared.spec import Experiment, Layer, Loss, Optimizer, Schedule
 from shared.spec.initializers import Initializer
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from producer.data.prepare import split
-from producer.prepare import PreparedExperiment
+from producer.job.prepare import PreparedExperiment
 from shared.spec.data import Split
 
 Prepare = Callable[..., PreparedExperiment]

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from producer.jobfile import LoadedExperiment, read_experiment
-from producer.resolve import resolve, setting_differences
+from producer.job.jobfile import LoadedExperiment, read_experiment
+from producer.job.resolve import resolve, setting_differences
 from shared.errors import JobFileError
 
 Read = Callable[..., LoadedExperiment]

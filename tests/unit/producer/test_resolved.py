@@ -16,11 +16,11 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from producer.jobfile import LoadedExperiment
-from producer.origins import Setting, settings_of
+from producer.job.jobfile import LoadedExperiment
+from producer.job.origins import Setting, settings_of
+from producer.job.resolve import resolve, resolve_with_origins
 from producer.report.console import make_console
 from producer.report.resolved import document_of, render
-from producer.resolve import resolve, resolve_with_origins
 from shared.spec import Experiment
 
 Read = Callable[..., LoadedExperiment]

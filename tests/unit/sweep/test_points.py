@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from producer.jobfile import read_experiment
-from producer.runs import one_a_framework, parts_of
+from producer.job.jobfile import read_experiment
+from producer.queue.runs import one_a_framework, parts_of
 from producer.sweep.place import groups_of, prepare_sweep
 from producer.sweep.points import check_grid, grid_of, points_of
 from shared.errors import LikewiseError

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from producer.compare import compare
-from producer.resolve import resolve
+from producer.job.resolve import resolve
 from producer.verdict.models import Comparison
 from shared.arrays import ArrayRef, decode_array, encode_array
 from shared.records import ExperimentRecord

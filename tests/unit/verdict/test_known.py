@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 import pytest
 
-from producer.resolve import SettingDifference, resolve
+from producer.job.resolve import SettingDifference, resolve
 from producer.verdict import known
 from producer.verdict.knowledge import Scale, consequence, fixes
 from shared.spec import Experiment, Job

@@ -7,8 +7,8 @@ import io
 import pytest
 from rich.console import Console
 
-from producer.follow import Changed, Noticed, Progressed
 from producer.live import Lane, Lines, Screen, board
+from producer.queue.follow import Changed, Noticed, Progressed
 from producer.report.console import make_console
 from shared.progress import ProgressEvent
 from shared.records import RunRecord

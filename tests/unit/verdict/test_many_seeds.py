@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from producer.compare import compare
-from producer.merge import merged
+from producer.queue.merge import merged
 from producer.report.figures import losses
 from producer.report.json import to_document
 from producer.verdict.models import Comparison
@@ -129,7 +129,7 @@ def experiment() -> Experiment:
 
 
 def compared(store: Store, *results: RunResult, full: bool = False) -> Comparison:
-    from producer.resolve import resolve
+    from producer.job.resolve import resolve
 
     declared = experiment()
     record = ExperimentRecord(

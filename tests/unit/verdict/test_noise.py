@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from producer import twin
 from producer.compare import compare
+from producer.job.resolve import resolve
 from producer.report.json import to_document
-from producer.resolve import resolve
 
 
 def compared(samples, *, apart, moved):

@@ -6,9 +6,9 @@ import pytest
 
 from producer import twin
 from producer.compare import compare
+from producer.job.resolve import resolve
 from producer.report.json import to_document
 from producer.report.terminal import render
-from producer.resolve import resolve
 
 
 def with_twin(samples, *, gap32, gap64, **declared):

@@ -8,11 +8,11 @@ import pytest
 from rich.console import Console
 
 from producer.compare import compare
+from producer.job.resolve import resolve
 from producer.report import figures, rows
 from producer.report.html import to_html
 from producer.report.json import to_document
 from producer.report.terminal import render
-from producer.resolve import resolve
 from producer.verdict.first_divergence import STAGES
 from producer.verdict.models import FirstDivergence, Traced
 

@@ -35,8 +35,8 @@ from worker.adapters.base import (
     Weights,
 )
 from worker.adapters.errors import UnsupportedError
-from worker.constants import update_constants
-from worker.runner import train_run
+from worker.training.constants import update_constants
+from worker.training.runner import train_run
 
 
 class NotLinearError(Exception):

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.spec import Training
-from worker.batches import BatchHash, Plan, SampleOrder
-from worker.pacing import cut
+from worker.training.batches import BatchHash, Plan, SampleOrder
+from worker.training.pacing import cut
 
 
 @st.composite

@@ -11,8 +11,8 @@ import pytest
 from shared.result import RunResult, SeedArrays, SeedResult
 from shared.spec import Job
 from shared.spec.optimizer import Sgd
-from worker import ensembles, packing
-from worker.samples import load_run
+from worker.training import ensembles, packing
+from worker.training.samples import load_run
 
 Jobs = Callable[..., Job]
 

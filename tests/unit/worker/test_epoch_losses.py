@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from shared.spec import EarlyStopping, Training
 from shared.spec.schedule import ReduceOnPlateauSchedule
-from worker.batches import Plan
-from worker.early_stopping import Patience
-from worker.epoch_losses import EpochLosses
+from worker.training.batches import Plan
+from worker.training.early_stopping import Patience
+from worker.training.epoch_losses import EpochLosses
 
 
 def plan(samples: int = 5, size: int = 2) -> Plan:

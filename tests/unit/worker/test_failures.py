@@ -9,8 +9,8 @@ import pytest
 from shared.errors import DataError, RedisError
 from shared.spec import Job
 from worker.adapters.base import FrameworkAdapter
-from worker.divergence import diverged
-from worker.failures import TrainingError, loading, typed
+from worker.training.divergence import diverged
+from worker.training.failures import TrainingError, loading, typed
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ import pytest
 
 from shared.arrays import hash_arrays
 from shared.spec import Job
-from worker.failures import TrainingError
-from worker.initial_weights import check_weights, draw_weights, model_weights
+from worker.training.failures import TrainingError
+from worker.training.initial_weights import check_weights, draw_weights, model_weights
 
 Jobs = Callable[..., Job]
 

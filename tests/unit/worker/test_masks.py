@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from shared.shapes import layer_shapes
 from shared.spec import Job
 from shared.spec.experiment import Precision
-from worker.masks import DropoutLayer, MaskSource, bytes_per_sample, dropout_layers, mask_keys
+from worker.training.masks import DropoutLayer, MaskSource, bytes_per_sample, dropout_layers, mask_keys
 
 
 def layer(rate: float = 0.25, *, index: int = 1, shape: tuple[int, ...] = (3, 5)) -> DropoutLayer:

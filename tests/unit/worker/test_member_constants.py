@@ -6,8 +6,12 @@ import numpy as np
 import pytest
 
 from shared.spec.optimizer import Adadelta, Adagrad, Adam, AdamW, Nadam, Optimizer, RmsProp, Sgd, structure
-from worker.constants import fixed_constants, slot_starts, update_constants
-from worker.member_constants import member_fixed_constants, member_slot_starts, member_update_constants
+from worker.training.constants import fixed_constants, slot_starts, update_constants
+from worker.training.member_constants import (
+    member_fixed_constants,
+    member_slot_starts,
+    member_update_constants,
+)
 
 PAIRS: list[tuple[Optimizer, Optimizer]] = [
     (Sgd(type="sgd", momentum=0.5), Sgd(type="sgd", momentum=0.9, learning_rate=1.0)),

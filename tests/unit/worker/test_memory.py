@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from worker import memory
+from worker.training import memory
 
 SIZE = 200 * 1024 * 1024
 

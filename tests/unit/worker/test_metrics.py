@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 
 from shared.spec import Loss
 from shared.spec.metrics import CLASSIFICATION, REGRESSION, fitting_metrics
-from worker.metrics import compute_metrics
+from worker.training.metrics import compute_metrics
 
 LOSS: TypeAdapter[Loss] = TypeAdapter(Loss)
 NUMBERS = np.random.default_rng(1)

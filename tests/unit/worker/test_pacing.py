@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.spec import Training
-from worker.batches import Plan
-from worker.pacing import MOST_BYTES, TARGET_S, Pace, cut
+from worker.training.batches import Plan
+from worker.training.pacing import MOST_BYTES, TARGET_S, Pace, cut
 
 
 def plan(samples: int, size: int | None, epochs: int = 3) -> Plan:

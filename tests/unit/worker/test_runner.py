@@ -19,10 +19,10 @@ from shared.errors import LikewiseError, RedisError
 from shared.result import RunResult, SeedResult
 from shared.run import Run
 from shared.spec import Job
-from worker import memory, pacing
 from worker.adapters.base import Block, FrameworkAdapter
-from worker.masks import DropoutLayer, MaskSource
-from worker.metrics import compute_metrics
+from worker.training import memory, pacing
+from worker.training.masks import DropoutLayer, MaskSource
+from worker.training.metrics import compute_metrics
 
 Jobs = Callable[..., Job]
 ARTICLE = ([[-1.0], [0.0], [1.0], [2.0], [3.0], [4.0]], [[-3.0], [-1.0], [1.0], [3.0], [5.0], [7.0]])

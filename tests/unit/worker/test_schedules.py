@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from shared.spec import Optimizer
-from worker.schedules import learning_rates
+from worker.training.schedules import learning_rates
 
 RATE = 0.3
 STEPS_PER_EPOCH = 7

@@ -15,7 +15,11 @@ from worker.adapters.base import EnsembleBlock, EnsembleTrainer, Floats, Weights
 from worker.adapters.errors import UnsupportedError
 from worker.adapters.shapes import check_inputs, check_weights
 from worker.adapters.tensorflow_adapter.program import Program, Samples, State, Steps
-from worker.member_constants import member_fixed_constants, member_slot_starts, member_update_constants
+from worker.training.member_constants import (
+    member_fixed_constants,
+    member_slot_starts,
+    member_update_constants,
+)
 
 Tensor = Any
 

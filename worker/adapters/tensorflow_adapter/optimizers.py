@@ -42,7 +42,7 @@ def update(
 ) -> tuple[list[Tensor], list[dict[str, Tensor]]]:
     """The trainable weights and their slots after one update.
 
-    `constants` has the scalars of `worker.constants`, those of this update and the fixed ones.
+    `constants` has the scalars of `worker.training.constants`, those of this update and the fixed ones.
     """
     clipped = clip(optimizer, gradients, constants)
     updated = [

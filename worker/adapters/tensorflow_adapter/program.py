@@ -18,7 +18,7 @@ from worker.adapters.base import Weights
 from worker.adapters.tensorflow_adapter.losses import loss_function
 from worker.adapters.tensorflow_adapter.model import Network
 from worker.adapters.tensorflow_adapter.optimizers import update
-from worker.constants import fixed_constants, slot_starts, structure, update_constants
+from worker.training.constants import fixed_constants, slot_starts, structure, update_constants
 
 Tensor = Any
 
@@ -45,9 +45,9 @@ class Steps(NamedTuple):
     indices: Tensor
     """(n, b): which samples each batch holds."""
     fixed: dict[str, Tensor]
-    """The scalars of `worker.constants.fixed_constants`, by name."""
+    """The scalars of `worker.training.constants.fixed_constants`, by name."""
     changing: dict[str, Tensor]
-    """Those of `worker.constants.update_constants`: (n,)."""
+    """Those of `worker.training.constants.update_constants`: (n,)."""
     masks: dict[str, Tensor]
     """The factors of each dropout layer by its path: (n, b, *layer input)."""
 
@@ -139,7 +139,7 @@ class Program:
         )
 
     def start(self, weights: Weights, starts: Mapping[str, Any]) -> State:
-        """The state before the first step; `starts` are the slots' (see `worker.constants.slot_starts`)."""
+        """The state before the first step; `starts` are the slots' (`worker.training.constants`)."""
         return State(
             weights={name: tf.constant(array) for name, array in weights.items()},
             slots=[

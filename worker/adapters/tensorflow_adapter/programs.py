@@ -12,8 +12,8 @@ from shared.spec import Job
 from worker.adapters.tensorflow_adapter.ensemble import EnsembleProgram
 from worker.adapters.tensorflow_adapter.program import Program
 from worker.adapters.tensorflow_adapter.xla import XlaProgram
-from worker.batches import Plan
-from worker.constants import structure
+from worker.training.batches import Plan
+from worker.training.constants import structure
 
 AnyProgram = TypeVar("AnyProgram", bound=Program)
 

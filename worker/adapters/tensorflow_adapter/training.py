@@ -10,8 +10,8 @@ from shared.spec import Job
 from worker.adapters.base import Block, Floats, Trainer, Weights
 from worker.adapters.shapes import check_inputs
 from worker.adapters.tensorflow_adapter.program import Program, Samples, State, Steps
-from worker.batches import Plan
-from worker.constants import fixed_constants, slot_starts, update_constants
+from worker.training.batches import Plan
+from worker.training.constants import fixed_constants, slot_starts, update_constants
 
 
 class TensorFlowTrainer(Trainer):

@@ -15,8 +15,8 @@ from worker.adapters.torch_adapter.model import Network
 from worker.adapters.torch_adapter.program import Given, Program
 from worker.adapters.torch_adapter.programs import Programs
 from worker.adapters.torch_adapter.training import TorchTrainer
-from worker.batches import Plan
-from worker.masks import bytes_per_sample, dropout_layers
+from worker.training.batches import Plan
+from worker.training.masks import bytes_per_sample, dropout_layers
 
 Tensor = Any
 

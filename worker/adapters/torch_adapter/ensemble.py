@@ -23,8 +23,12 @@ from worker.adapters.torch_adapter.losses import loss_function
 from worker.adapters.torch_adapter.model import Network
 from worker.adapters.torch_adapter.optimizers import update
 from worker.adapters.torch_adapter.recurrent import Recurrent
-from worker.constants import structure
-from worker.member_constants import member_fixed_constants, member_slot_starts, member_update_constants
+from worker.training.constants import structure
+from worker.training.member_constants import (
+    member_fixed_constants,
+    member_slot_starts,
+    member_update_constants,
+)
 
 Tensor = Any
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from shared.spec import Job
 from worker.adapters.errors import UnsupportedError
 from worker.adapters.torch_adapter.compiling import check_compiler
-from worker.batches import Plan
+from worker.training.batches import Plan
 
 COMPILED_FROM_STEPS = 100_000
 """A compiled update takes about 0.1 ms less than an eager one, and compiling about 10 s."""

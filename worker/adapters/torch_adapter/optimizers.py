@@ -48,8 +48,8 @@ def update(  # noqa: PLR0913 -- a step's whole state, once
 ) -> None:
     """Change the weights and the slots in place by one update; the gradient is left alone.
 
-    `constants` has the scalars of `worker.constants`, those of this update and the fixed ones; `pieces`
-    are the single weights, which clipping tells apart.
+    `constants` has the scalars of `worker.training.constants`, those of this update and the fixed ones;
+    `pieces` are the single weights, which clipping tells apart.
     """
     w, c = weights, constants
     g = clip(optimizer, gradient, c, pieces)

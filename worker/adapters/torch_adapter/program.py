@@ -22,7 +22,7 @@ from worker.adapters.torch_adapter.flat import Layout
 from worker.adapters.torch_adapter.losses import loss_function
 from worker.adapters.torch_adapter.model import Network
 from worker.adapters.torch_adapter.optimizers import update
-from worker.constants import structure
+from worker.training.constants import structure
 
 Tensor = Any
 State = dict[str, Any]

@@ -10,7 +10,7 @@ from shared.spec import Job
 from worker.adapters.torch_adapter.flat import Layout
 from worker.adapters.torch_adapter.model import Network
 from worker.adapters.torch_adapter.program import Program
-from worker.constants import structure
+from worker.training.constants import structure
 
 Tensor = Any
 

@@ -18,7 +18,7 @@ from worker.adapters.torch_adapter.flat import Layout
 from worker.adapters.torch_adapter.losses import loss_function
 from worker.adapters.torch_adapter.model import Network
 from worker.adapters.torch_adapter.optimizers import update
-from worker.constants import fixed_constants, slot_starts, structure, update_constants
+from worker.training.constants import fixed_constants, slot_starts, structure, update_constants
 
 Tensor = Any
 

@@ -1,0 +1,154 @@
+"""What one framework makes of an experiment: its job with the overrides applied and nothing left open.
+
+Pure: no files, network or data but the tables of `producer.job.native`, which ship with the tool.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from producer.display import printable, short
+from producer.job import paths
+from producer.job.native import NativeDefault, fill
+from producer.job.problems import problems
+from shared.errors import JobFileError, Problem
+from shared.spec import Experiment, Job
+from shared.spec.metrics import fitting_metrics
+
+COMMON = ("schema_version", "name", "seeds", "frameworks", "overrides", "defaults", "margin", "grid")
+"""Fields that are the same for every framework."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SettingDifference:
+    """A setting with another value in some framework; a framework without the setting has None."""
+
+    path: str
+    values: Mapping[str, Any]
+    """By framework, JSON values."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resolved:
+    """One framework's job and where its settings came from; the rest are the shared defaults."""
+
+    job: Job
+    written: frozenset[str]
+    """Paths of the plain values that the job file (or `--set`) has."""
+    overridden: frozenset[str]
+    """Paths of those that an override has; they may be written as well."""
+    native: Mapping[str, NativeDefault]
+    """What the framework's own default filled in, by path; a mapping stands for all in it."""
+
+
+def resolve(experiment: Experiment, *, source: str = "job file") -> dict[str, Job]:
+    """Each framework's job, in the order of `frameworks`, with metrics and all else explicit.
+
+    What was written always wins. What was left out has the shared default, or with `defaults: native`
+    the framework's own. A field counts as written where `model_fields_set` has it, so an experiment must
+    not be rebuilt from a dump that has the defaults in it.
+
+    Raises JobFileError for overrides that do not fit, as `overrides.<framework>.<path>`.
+    """
+    return {name: one.job for name, one in resolve_with_origins(experiment, source=source).items()}
+
+
+def resolve_with_origins(experiment: Experiment, *, source: str = "job file") -> dict[str, Resolved]:
+    """As `resolve`, with where each setting came from."""
+    # Only what was written: an override of a `type` then takes the new type's own defaults along.
+    written = experiment.model_dump(
+        mode="json", exclude=set(Experiment.model_fields) - set(Job.model_fields), exclude_unset=True
+    )
+    without_overrides = Job.model_validate(written)
+    resolved: dict[str, Resolved] = {}
+    found: list[Problem] = []
+    for framework in experiment.frameworks:
+        prefix = f"overrides.{framework}."
+        document, changed, wrong = _overridden(written, experiment.overrides.get(framework, {}), prefix)
+        if wrong:
+            found += wrong
+            continue
+        native: dict[str, NativeDefault] = {}
+        try:
+            job = Job.model_validate(document) if changed else without_overrides
+            given = job.model_dump(mode="json", exclude_unset=True)
+            if experiment.defaults == "native":
+                document, prefix = copy.deepcopy(given), f"defaults.{framework}."
+                native = fill(document, framework)
+                job = Job.model_validate(document)
+        except ValidationError as error:
+            found += problems(error, Job, document, prefix=prefix)
+            continue
+        resolved[framework] = Resolved(
+            job=_explicit(job),
+            written=frozenset(path for path, _ in leaves(written)),
+            overridden=frozenset(path for path, _ in leaves(given) if is_in(path, changed)),
+            native=native,
+        )
+    if found:
+        raise JobFileError(source, found)
+    return resolved
+
+
+def is_in(path: str, places: Iterable[str]) -> bool:
+    """Whether a path is one of the places, or lies in one."""
+    return any(path == place or path.startswith(f"{place}.") for place in places)
+
+
+def _overridden(
+    written: dict[str, Any], overrides: Mapping[str, Any], prefix: str
+) -> tuple[dict[str, Any], set[str], list[Problem]]:
+    """The written values with the overrides in them, where those went, and what is wrong with them."""
+    document = copy.deepcopy(written)
+    changed: set[str] = set()
+    wrong: list[Problem] = []
+    # a mapping as a whole before its parts
+    for path, value in sorted(overrides.items()):
+        shown = f"{prefix}{printable(path)}"
+        field = path.split(".", 1)[0]
+        if field in COMMON:
+            message = f"{field} is the same for every framework and cannot be overridden"
+            wrong.append(Problem(path=shown, value=short(value), message=message))
+            continue
+        try:
+            changed.add(paths.assign(document, path, copy.deepcopy(value)))
+        except paths.PathError as error:
+            wrong.append(Problem(path=shown, value=short(value), message=error.message, hint=error.hint))
+    return document, changed, wrong
+
+
+def _explicit(job: Job) -> Job:
+    return job if job.metrics is not None else job.model_copy(update={"metrics": fitting_metrics(job.loss)})
+
+
+def setting_differences(jobs: Mapping[str, Job]) -> list[SettingDifference]:
+    """The leaf settings that are not the same in every framework, sorted by path."""
+    settings = {framework: dict(leaves(job.model_dump(mode="json"))) for framework, job in jobs.items()}
+    every_path = sorted({path for values in settings.values() for path in values})
+    differences = (
+        SettingDifference(path=path, values={f: values.get(path) for f, values in settings.items()})
+        for path in every_path
+    )
+    return [d for d in differences if len({repr(value) for value in d.values.values()}) > 1]
+
+
+def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted paths of the plain values; a list is one value unless it holds mappings.
+
+    An initializer is one value too, as a word where it has only a type: its parts mean nothing alone.
+    """
+    if path.endswith("_initializer"):
+        yield path, value["type"] if isinstance(value, dict) and list(value) == ["type"] else value
+    elif isinstance(value, dict) and value:
+        for key, item in value.items():
+            yield from leaves(item, f"{path}.{key}" if path else key)
+    elif isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
+        for index, item in enumerate(value):
+            yield from leaves(item, f"{path}.{index}")
+    else:
+        yield path, value

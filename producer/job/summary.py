@@ -1,0 +1,133 @@
+"""What a prepared experiment would train, in a few lines or as a document."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from producer.data import PreparedData
+from producer.display import printable, short
+from producer.job.prepare import PreparedExperiment
+from producer.job.resolve import SettingDifference, setting_differences
+from shared.shapes import parameter_count
+from shared.spec import Job
+from shared.spec.layers.convolution import Conv1D, Conv2D, Conv2DTranspose
+from shared.spec.model import ActivationLayer, Dense, Dropout
+
+
+def lines_of(prepared: PreparedExperiment) -> list[str]:
+    """For a reader: data, model, training, frameworks, what differs, advice."""
+    experiment = prepared.loaded.experiment
+    first = next(iter(prepared.runs.values()))
+    seeds = len(experiment.seed_list)
+    return [
+        f"{prepared.loaded.source} is a valid job, {experiment.name!r}",
+        f"  data        {_data(first.job, first.data)}",
+        f"  model       {_model(first.job, first.data)}",
+        f"  training    {_training(first.job, first.data)}",
+        f"  frameworks  {', '.join(prepared.runs)}; {seeds} seed{_s(seeds)} each",
+        *_differences(setting_differences({f: run.job for f, run in prepared.runs.items()}), first.job),
+        *(f"  advice      {sentence}" for sentence in prepared.advice),
+    ]
+
+
+def document_of(prepared: PreparedExperiment) -> dict[str, Any]:
+    """The same for a program."""
+    experiment = prepared.loaded.experiment
+    differences = setting_differences({f: run.job for f, run in prepared.runs.items()})
+    return {
+        "valid": True,
+        "source": prepared.loaded.source,
+        "name": experiment.name,
+        "seeds": list(experiment.seed_list),
+        "runs": {f: _run_document(run.job, run.data) for f, run in prepared.runs.items()},
+        "setting_differences": [{"path": d.path, **d.values} for d in differences],
+        "advice": list(prepared.advice),
+        "problems": [],
+    }
+
+
+def _run_document(job: Job, data: PreparedData) -> dict[str, Any]:
+    return {
+        "task": data.task,
+        "input_shape": list(data.input_shape),
+        "classes": data.classes,
+        "class_names": list(data.class_names),
+        "samples": {
+            "train": len(data.train.x),
+            "validation": len(data.validation.x) if data.validation else 0,
+            "test": len(data.test.x) if data.test else 0,
+            "predict": 0 if data.predict is None else len(data.predict),
+        },
+        "parameters": parameter_count(job.model, data.input_shape),
+        "job": job.model_dump(mode="json", exclude={"data", "predict", "initial_weights"}),
+    }
+
+
+def _data(job: Job, data: PreparedData) -> str:
+    held = [
+        f"{len(part.x)} {name}"
+        for name, part in (("validation", data.validation), ("test", data.test))
+        if part is not None
+    ]
+    samples = f"{len(data.train.x)} training sample{_s(len(data.train.x))}"
+    shape = data.input_shape
+    width = (
+        f"{shape[0]} feature{_s(shape[0])}" if len(shape) == 1 else " x ".join(map(str, shape)) + " values"
+    )
+    goal = f"{data.classes} classes" if data.classes else data.task
+    return (
+        f"{job.data.type}: {', '.join([samples, *held])}; {width}"
+        f"{', standardised' if job.data.standardize else ''}; {goal}"
+    )
+
+
+def _model(job: Job, data: PreparedData) -> str:
+    names = [_layer(layer) for layer in job.model.layers]
+    shown = names if len(names) <= 8 else [*names[:4], "…", *names[-3:]]
+    count = parameter_count(job.model, data.input_shape)
+    return f"{' > '.join(shown)}: {count:,} parameter{_s(count)}"
+
+
+def _layer(layer: Any) -> str:
+    match layer:
+        case Dense():
+            return f"dense {layer.units}" + _activation(layer)
+        case Conv1D() | Conv2D() | Conv2DTranspose():
+            return f"{layer.type} {layer.filters}" + _activation(layer)
+        case Dropout():
+            return f"dropout {layer.rate:g}"
+        case ActivationLayer():
+            return str(layer.activation.type)
+        case _:
+            return str(layer.type)
+
+
+def _activation(layer: Any) -> str:
+    return f" {layer.activation.type}" if layer.activation.type != "linear" else ""
+
+
+def _training(job: Job, data: PreparedData) -> str:
+    size = job.training.batch_size
+    batches = "the whole set at once" if size is None else f"batches of {size}"
+    epochs = job.training.epochs
+    samples = len(data.train.x)
+    steps = 1 if size is None else samples // size if job.training.drop_last else -(-samples // size)
+    return (
+        f"{job.loss.type} ({job.loss.reduction}), {job.optimizer.type} at {job.optimizer.learning_rate:g}; "
+        f"{epochs:,} epoch{_s(epochs)} of {steps:,} step{_s(steps)}, {batches}"
+    )
+
+
+def _differences(differences: list[SettingDifference], job: Job) -> list[str]:
+    if not differences:
+        own = job.initial_weights.type == "framework"
+        but = ", but each draws its own initial weights" if own else ": like for like"
+        return [f"  differs     nothing; every setting is the same in every framework{but}"]
+    return [
+        f"  differs     {printable(d.path)}: {', '.join(f'{f} {short(v)}' for f, v in d.values.items())}"
+        for d in differences
+    ]
+
+
+def _s(count: int) -> str:
+    return "" if count == 1 else "s"

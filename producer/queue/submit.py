@@ -1,0 +1,123 @@
+"""Puts an experiment's runs on the ledger and wakes the workers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from kombu.exceptions import OperationalError
+
+from producer.queue.runs import RunMaker, new_id, queue_of
+from shared.celery_app import send_wakeups
+from shared.errors import NoWorkerError, RedisError, UsageError
+from shared.ledger import ExperimentRecord, Ledger, WorkerPresence
+from shared.run import Run
+
+__all__ = ["enqueue", "new_id", "queue_of", "refuse_unserved", "submit", "submit_runs"]
+
+if TYPE_CHECKING:
+    import celery
+
+    from producer.data import PreparedRun
+    from shared.blobs import BlobStore
+    from shared.spec import Experiment
+
+
+def submit(  # noqa: PLR0913
+    experiment: Experiment,
+    prepared: Mapping[str, PreparedRun],
+    *,
+    ledger: Ledger,
+    blobs: BlobStore,
+    app: celery.Celery,
+    queue_anyway: bool = False,
+    key: str | None = None,
+) -> ExperimentRecord:
+    """Store the arrays, write the records, then send one message a run.
+
+    Raises NoWorkerError (with the live workers) unless `queue_anyway`. The same idempotency `key`
+    gives the experiment it was first used for; UsageError if that was another job. Once the records
+    are written the submission stands: a message that cannot be sent is sent later by a worker.
+    """
+    workers = ledger.workers()
+    if not queue_anyway:
+        refuse_unserved({name: queue_of(name, one.job) for name, one in prepared.items()}, workers)
+    experiment_id = new_id()
+    maker = RunMaker(experiment_id, blobs=blobs, workers=workers)
+    runs = [
+        run for framework, one in prepared.items() for run in maker.runs(framework, one, experiment.seed_list)
+    ]
+    return submit_runs(experiment_id, experiment, runs, ledger=ledger, app=app, key=key)
+
+
+def submit_runs(  # noqa: PLR0913
+    experiment_id: str,
+    experiment: Experiment,
+    runs: Sequence[Run],
+    *,
+    ledger: Ledger,
+    app: celery.Celery,
+    key: str | None = None,
+) -> ExperimentRecord:
+    """Write an experiment with its runs and wake the workers. Raises as `submit` does for a `key`."""
+    record = ExperimentRecord(
+        experiment_id=experiment_id,
+        submitted_s=ledger.now(),
+        experiment=experiment,
+        run_ids=tuple(run.run_id for run in runs),
+    )
+    queues = [queue_of(run.framework, run.job) for run in runs]
+    stored = enqueue(record, runs, queues, ledger=ledger, app=app, key=key)
+    if stored == experiment_id:
+        return record
+    known = _known(ledger, stored)
+    if known.experiment != experiment:
+        raise UsageError(
+            f"--key {key} was used before for another job, {known.experiment.name} ({stored}); "
+            "give this one a key of its own"
+        )
+    return known
+
+
+def enqueue(  # noqa: PLR0913
+    record: ExperimentRecord,
+    runs: Sequence[Run],
+    queues: Sequence[str],
+    *,
+    ledger: Ledger,
+    app: celery.Celery,
+    key: str | None = None,
+    belongs_to: tuple[str, str] | None = None,
+) -> str:
+    """Write the records in one step, then send the messages; the id of the experiment that is stored."""
+    stored = ledger.add(record, runs, queues, key=key, belongs_to=belongs_to)
+    if stored == record.experiment_id:
+        # Redis may go away just now; the records are written, and a worker sends what messages are missing.
+        with suppress(OperationalError):
+            send_wakeups(app, zip((run.run_id for run in runs), queues, strict=True))
+    return stored
+
+
+def refuse_unserved(queues: Mapping[str, str], workers: Sequence[WorkerPresence]) -> None:
+    """Raise NoWorkerError if some queue has no live worker."""
+    served = {queue for worker in workers for queue in worker.queues}
+    missing = [
+        framework if queue.endswith(".any") else f"{framework} on {queue.rpartition('.')[2]}"
+        for framework, queue in queues.items()
+        if queue not in served
+    ]
+    if not missing:
+        return
+    live = ", ".join(f"{worker.framework} on {worker.device} ({worker.host})" for worker in workers)
+    raise NoWorkerError(
+        f"no live worker serves {' or '.join(missing)}; live workers: {live or 'none'}. "
+        "Start one, or submit with --queue-anyway to wait for it"
+    )
+
+
+def _known(ledger: Ledger, experiment_id: str) -> ExperimentRecord:
+    record = ledger.experiment(experiment_id)
+    if record is None:
+        raise RedisError(f"experiment {experiment_id} was deleted while it was looked up; submit it again")
+    return record

@@ -1,0 +1,152 @@
+"""The worker process: checks what it needs, then runs Celery's worker around one spawned child.
+
+The parent imports no framework. It consumes messages (`quarantine`), keeps the lease of the run its child
+holds (`presence`) and puts lost runs back (`reconciler`); the child trains (`tasks`). Exit status: 0
+stopped, 2 bad settings, 4 something it needs is missing.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import socket
+import sys
+import threading
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import celery
+import redis
+from celery import signals
+from celery.platforms import SecurityWarning
+from celery.worker import state as celery_state
+
+from shared.celery_app import make_app, queue
+from shared.connection import connect, redis_url
+from shared.errors import LikewiseError, RedisError, ServiceError, UsageError
+from shared.names import train_queue
+from shared.settings import Settings
+from shared.tenure import Tenure
+from worker.adapters import adapter_names
+from worker.service.presence import Keeper
+from worker.service.quarantine import guarded_transport
+from worker.service.reconciler import Reconciler
+from worker.service.tasks import LOG_FORMAT, child_app, register
+
+SECONDS_A_DAY = 86_400
+
+
+class WorkerApp(celery.Celery):  # type: ignore[misc]
+    """The parent's application; pickled for the child, it becomes the child's own, made from scratch."""
+
+    worker_id: str
+
+    def __reduce__(self) -> tuple[Callable[[str], celery.Celery], tuple[str]]:
+        return child_app, (self.worker_id,)
+
+
+def main() -> None:
+    """Run until stopped."""
+    logging.basicConfig(format=LOG_FORMAT)
+    # Celery warns root of pickled messages; we accept JSON alone, and of that only a run id.
+    warnings.simplefilter("ignore", SecurityWarning)
+    try:
+        sys.exit(serve(Settings.from_environment()))
+    except LikewiseError as error:
+        print(f"likewise worker: {error}", file=sys.stderr)  # noqa: T201
+        sys.exit(error.exit_status)
+
+
+def serve(settings: Settings) -> int:
+    """Serve the queues of one framework on one device; returns Celery's exit status.
+
+    Raises UsageError or ServiceError when something needed is missing.
+    """
+    url = redis_url(settings)
+    if url is None:
+        raise UsageError("LIKEWISE_REDIS_URL is not set; a worker needs the Redis of its producers")
+    if settings.framework is None or settings.framework not in adapter_names():
+        given = "not set" if settings.framework is None else repr(settings.framework)
+        raise UsageError(
+            f"LIKEWISE_FRAMEWORK is {given}; there are adapters for {', '.join(adapter_names())}"
+        )
+    client = connect(url)
+    if not settings.allow_volatile_redis:
+        refuse_volatile(client)
+
+    queues = tuple(train_queue(settings.framework, device) for device in (settings.device, "any"))
+    host = settings.host_id or socket.gethostname()
+    worker_id = f"{settings.framework}-{settings.device}-{host}-{secrets.token_hex(3)}"
+    tenure = Tenure(client, worker_id=worker_id, host=host, lease_s=settings.lease_s)
+    ready = threading.Event()
+    app = _worker_app(settings, url, worker_id, queues, guarded_transport(client, may_consume=ready.is_set))
+    failures: list[str] = []
+
+    def give_up(reason: str) -> None:
+        failures.append(reason)
+        celery_state.should_stop = ServiceError.exit_status
+
+    keeper = Keeper(
+        settings=settings, tenure=tenure, app=app, queues=queues, host=host, ready=ready, give_up=give_up
+    )
+    reconciler = Reconciler(tenure=tenure, app=app, queues=queues)
+
+    def when_stopping(**_: Any) -> None:
+        reconciler.stop()
+        keeper.drain()
+
+    signals.worker_shutting_down.connect(when_stopping, weak=False)
+    signals.worker_ready.connect(lambda **_: reconciler.start(), weak=False)
+    keeper.start()
+    try:
+        worker = app.Worker(
+            hostname=f"likewise@{worker_id}",
+            loglevel="WARNING",
+            quiet=True,
+            without_gossip=True,
+            without_mingle=True,
+            without_heartbeat=True,
+        )
+        # SIGTERM and Ctrl-C alike: hand the run back and stop.
+        worker.start()
+    finally:
+        reconciler.stop()
+        keeper.stop()
+    if failures:
+        raise ServiceError(failures[0])
+    return int(worker.exitcode or 0)
+
+
+def refuse_volatile(client: redis.Redis) -> None:
+    """Raise RedisError for a Redis that would lose runs: one that evicts keys or keeps nothing on disk."""
+    advice = "or accept the loss with LIKEWISE_ALLOW_VOLATILE_REDIS=true"
+    memory: dict[str, Any] = client.info("memory")
+    policy = memory.get("maxmemory_policy")
+    if int(memory.get("maxmemory", 0)) > 0 and policy != "noeviction":
+        raise RedisError(
+            f"Redis evicts keys when full (maxmemory-policy {policy}), so runs and results could vanish; "
+            f"set maxmemory-policy noeviction, {advice}"
+        )
+    if int(client.info("persistence").get("aof_enabled", 0)):
+        return
+    try:
+        saves = client.config_get("save").get("save", "")
+    except (redis.ResponseError, RedisError):  # CONFIG may be forbidden; what cannot be seen is not refused
+        return
+    if not saves:
+        raise RedisError(
+            "Redis keeps nothing on disk, so a restart would lose every run; set appendonly yes, " + advice
+        )
+
+
+def _worker_app(
+    settings: Settings, url: str, worker_id: str, queues: tuple[str, ...], transport: type
+) -> celery.Celery:
+    app = make_app(url, retention_s=settings.retention_days * SECONDS_A_DAY, app_class=WorkerApp)
+    app.worker_id = worker_id
+    app.conf.broker_transport = transport
+    app.conf.task_queues = [queue(name) for name in queues]
+    app.conf.task_default_queue = queues[0]
+    register(app)
+    return app

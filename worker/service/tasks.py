@@ -1,0 +1,231 @@
+"""The child: loads its one framework, then trains what it can claim.
+
+A message only names a run. Everything else comes from the ledger, and everything goes back there: the
+task itself returns nothing (see `shared.celery_app`).
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import socket
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, TypeVar
+
+import celery
+import redis
+from celery import signals
+from pydantic import ValidationError
+
+from shared.blobs import BlobStore
+from shared.celery_app import encode_result, make_app
+from shared.connection import connect, redis_url
+from shared.errors import RedisError, UsageError
+from shared.names import TRAIN_TASK
+from shared.records import RunState
+from shared.result import Failure, RunResult
+from shared.run import Run
+from shared.settings import Settings
+from shared.tenure import Claim, Refused, Tenure
+from worker.adapters import load_adapter
+from worker.adapters.base import FrameworkAdapter
+from worker.service.conditions import conditions, moment
+from worker.service.host_lease import HostLease, wait_until_free
+from worker.service.line import Line
+from worker.service.quarantine import bury
+from worker.training.runner import train_run
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+SECONDS_A_DAY = 86_400
+LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+RETRY_LEAST_S, RETRY_MOST_S = 0.1, 2.0
+
+
+class TrainTask(celery.Task):  # type: ignore[misc]
+    """The only task. In the child it is prepared once and then holds what every run needs."""
+
+    name = TRAIN_TASK
+    ignore_result = True
+    bench: Bench | None = None
+
+    def run(self, run_id: str) -> None:
+        """Train one run, if it can be claimed."""
+        if self.bench is not None:
+            self.bench.train(run_id)
+
+
+class Bench:
+    """One child's started framework and its connections."""
+
+    def __init__(
+        self, settings: Settings, *, worker_id: str, app: celery.Celery, client: redis.Redis
+    ) -> None:
+        retention_s = settings.retention_days * SECONDS_A_DAY
+        self._settings = settings
+        self._app = app
+        self._client = client
+        self._host = settings.host_id or socket.gethostname()
+        self._tenure = Tenure(client, worker_id=worker_id, host=self._host, lease_s=settings.lease_s)
+        self._blobs = BlobStore(
+            client,
+            url=settings.blob_url,
+            redis_limit_bytes=settings.blob_redis_limit_mb * 2**20,
+            retention_s=retention_s,
+            cache_dir=settings.cache_dir or Path(tempfile.gettempdir()) / f"likewise-cache-{os.getuid()}",
+        )
+        self._adapter: FrameworkAdapter | None = None
+        self._import_s: float | None = None
+
+    def start(self) -> None:
+        """Load the framework and say in Redis that it is ready, or why it is not."""
+        versions, failed = None, None
+        try:
+            adapter = load_adapter(str(self._settings.framework))
+            begin = time.perf_counter()
+            adapter.start(device=self._settings.device, threads=self._settings.threads)
+            self._import_s = time.perf_counter() - begin
+            versions = json.dumps(adapter.describe().versions)
+            self._adapter = adapter
+        except Exception as error:  # whatever a framework's import raises; the parent tells it and stops
+            log.exception("the framework cannot be started")
+            failed = f"{self._settings.framework} cannot be started here: {error or type(error).__name__}"
+        patiently(lambda: self._tenure.announce_child(pid=os.getpid(), versions=versions, failed=failed))
+
+    def train(self, run_id: str) -> None:
+        """Claim a run, train it, finish it."""
+        if self._adapter is None:
+            return
+        with ExitStack() as held:
+            try:
+                claim = self._claim(run_id, held)
+            except RedisError as error:  # the record still says queued, so another message will be sent
+                log.warning("run %s cannot be claimed now: %s", run_id, error)
+                return
+            if isinstance(claim, Refused):
+                self._drop(run_id, claim)
+                return
+            self._finish(claim, self._result(claim, self._adapter))
+
+    def _claim(self, run_id: str, held: ExitStack) -> Claim | Refused:
+        """Take the run; before, wait for the host where a timed run has it or this one needs it."""
+        while True:
+            claim = self._tenure.claim(run_id, pid=os.getpid())
+            match claim:
+                case Refused(state="host_taken"):
+                    wait_until_free(self._client, self._host)
+                case Refused(state="host_needed"):
+                    held.enter_context(
+                        HostLease(self._client, host=self._host, worker_id=self._tenure.worker_id)
+                    )
+                case _:
+                    return claim
+
+    def _finish(self, claim: Claim, result: RunResult) -> None:
+        run_id = claim.run_id
+        state: RunState = "succeeded" if result.status == "succeeded" else "failed"
+        if result.failure is not None and result.failure.reason == "cancelled":
+            state = "cancelled"
+        payload = encode_result(self._app, run_id, result.model_dump(mode="json"))
+        stored = patiently(
+            lambda: self._tenure.finish(
+                run_id, fence=claim.fence, state=state, failure=result.failure, payload=payload
+            )
+        )
+        if not stored:
+            log.warning("run %s was no longer ours when it ended; its result is dropped", run_id)
+
+    def _result(self, claim: Claim, adapter: FrameworkAdapter) -> RunResult:
+        try:
+            run = Run.model_validate_json(claim.document)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            path = ".".join(map(str, first["loc"]))
+            return self._failed(
+                claim, Failure(reason="invalid", message=f"the run cannot be read: {path}: {first['msg']}")
+            )
+        try:
+            begin = moment()
+            with Line(self._client, claim) as line:
+                result = train_run(
+                    run,
+                    adapter=adapter,
+                    load=lambda ref: patiently(lambda: self._blobs.get(ref)),
+                    on_progress=line.send,
+                    stop_requested=line.stop_requested,
+                    store=lambda array: patiently(lambda: self._blobs.put(array)),
+                    queue_s=max(0.0, claim.claimed_s - claim.submitted_s),
+                    worker=self._tenure.worker_id,
+                    attempt=claim.attempt,
+                    host=self._host,
+                    image=self._settings.image,
+                    threads=self._settings.threads,
+                    import_s=self._import_s,
+                )
+            return result.model_copy(update={"conditions": conditions(begin)}) if run.timed else result
+        except Exception as error:
+            log.exception("run %s failed in a way the runner does not know", claim.run_id)
+            return self._failed(
+                claim, Failure(reason="internal", message=f"{type(error).__name__}: {error}"[:1_000])
+            )
+
+    def _failed(self, claim: Claim, failure: Failure) -> RunResult:
+        return RunResult(
+            run_id=claim.run_id,
+            experiment_id=claim.experiment_id,
+            framework=claim.framework,
+            status="failed",
+            failure=failure,
+            worker=self._tenure.worker_id,
+            attempt=claim.attempt,
+        )
+
+    def _drop(self, run_id: str, refused: Refused) -> None:
+        """A duplicate is normal; a run that nobody has written down is a message that is not ours."""
+        log.info("a message for run %s is dropped: the run is %s", run_id, refused.state)
+        if refused.state == "unknown":
+            bury(self._client, queue="", raw=run_id.encode(), reason="there is no such run")
+
+
+def patiently(action: Callable[[], T]) -> T:
+    """Do it again for as long as Redis is away or full: nothing trained is thrown away."""
+    wait_s = RETRY_LEAST_S
+    while True:
+        try:
+            return action()
+        except RedisError as error:
+            log.warning("%s; trying again", error)
+            time.sleep(wait_s)
+            wait_s = min(2 * wait_s, RETRY_MOST_S)
+
+
+def register(app: celery.Celery) -> TrainTask:
+    """Make the task known to an application, as both the parent and the child need it."""
+    task: TrainTask = app.register_task(TrainTask())
+    return task
+
+
+def child_app(worker_id: str) -> celery.Celery:
+    """The application of a spawned child, made from the environment like its parent's."""
+    logging.basicConfig(format=LOG_FORMAT)
+    settings = Settings.from_environment()
+    url = redis_url(settings)
+    if url is None:
+        raise UsageError("LIKEWISE_REDIS_URL is not set")
+    app = make_app(url, retention_s=settings.retention_days * SECONDS_A_DAY)
+    task = register(app)
+
+    def prepare(**_: Any) -> None:
+        client = patiently(lambda: connect(url))
+        task.bench = Bench(settings, worker_id=worker_id, app=app, client=client)
+        task.bench.start()
+
+    signals.worker_process_init.connect(prepare, weak=False)
+    return app

@@ -1,0 +1,50 @@
+"""How many members of a run train together.
+
+They do where a run has at least two and nothing forbids it (`shared.together.obstacle`), in groups whose
+memory stays below MOST_BYTES. An adapter may still refuse a job; then its members train one after
+another, and the result says why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import ceil, prod
+
+import numpy as np
+
+from shared.shapes import layer_shapes, model_weights
+from shared.spec import Job
+from worker.training.batches import Plan
+from worker.training.constants import slot_starts
+from worker.training.members import Member
+from worker.training.samples import RunData
+
+MOST_BYTES = 256 * 2**20
+"""Of the members of one group: weights, state, gradients, activations, results. An estimate."""
+_COPIES_OF_WEIGHTS = 4
+"""Beside the optimizer's state: the weights, their gradients and what an update works with."""
+_COPIES_OF_ACTIVATIONS = 3
+"""Forwards, backwards and what the operations work with."""
+
+
+def groups_of(members: Sequence[Member], *, data: RunData) -> list[Sequence[Member]]:
+    """The members in groups of one size that fit memory; the last may be smaller."""
+    fitting = max(1, MOST_BYTES // bytes_of_member(members[0].job, data=data))
+    size = ceil(len(members) / ceil(len(members) / fitting))
+    return [members[begin : begin + size] for begin in range(0, len(members), size)]
+
+
+def bytes_of_member(job: Job, *, data: RunData) -> int:
+    """About what one member takes while it trains and until its results are stored."""
+    weights = sum(prod(place.tensor.shape) for place in model_weights(job.model, data.input_shape))
+    activations = sum(map(prod, layer_shapes(job.model, data.input_shape)))
+    plan = Plan.of(job.training, len(data.train.x))
+    rows = sum(len(part.x) for part in data.parts.values())
+    rows += 0 if data.predict is None else len(data.predict)
+    outputs = prod(layer_shapes(job.model, data.input_shape)[-1])
+    numbers = (
+        weights * (_COPIES_OF_WEIGHTS + len(slot_starts(job.optimizer)))
+        + plan.largest_batch * activations * _COPIES_OF_ACTIVATIONS
+        + 2 * rows * outputs
+    )
+    return numbers * np.dtype(job.precision).itemsize + plan.epochs * 2 * np.dtype(np.float64).itemsize

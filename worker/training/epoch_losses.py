@@ -1,0 +1,56 @@
+"""From the losses of batches to the losses of epochs, as `shared.result.SeedResult` defines them."""
+
+from __future__ import annotations
+
+from math import fsum, inf
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.spec.loss import Reduction
+from worker.training.batches import Plan
+
+
+class EpochLosses:
+    """Collects finite batch losses in order. The sums are exact, so cutting cannot change them.
+
+    `per_sample` weights means by their batch's size and adds sums; `per_batch` is the mean of the batches.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        reduction: Reduction,
+        epoch_loss: Literal["per_sample", "per_batch"] = "per_sample",
+    ) -> None:
+        self._plan = plan
+        self._by_size = epoch_loss == "per_sample" and reduction == "mean"
+        self._divisor = 1.0
+        if self._by_size:
+            self._divisor = float(plan.samples_per_epoch)
+        elif epoch_loss == "per_batch":
+            self._divisor = float(plan.steps_per_epoch)
+        self._running: list[float] = []
+        self.finished: list[float] = []
+        """One number a finished epoch; infinite where finite batch losses overflow in the sum."""
+
+    def add(self, losses: NDArray[np.float64], batch_size: int) -> None:
+        """The losses of consecutive batches of one size."""
+        with np.errstate(over="ignore"):
+            weighted = losses * float(batch_size) if self._by_size else losses
+        steps = self._plan.steps_per_epoch
+        if steps == 1:
+            self.finished += (weighted / self._divisor).tolist()
+            return
+        running = self._running + weighted.tolist()
+        whole = len(running) - len(running) % steps
+        self.finished += [_sum(running[i : i + steps]) / self._divisor for i in range(0, whole, steps)]
+        self._running = running[whole:]
+
+
+def _sum(numbers: list[float]) -> float:
+    try:
+        return fsum(numbers)
+    except OverflowError:
+        return inf

@@ -1,0 +1,69 @@
+"""What one seed is fed: its initial weights, its batches and masks block by block, and their proof."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.shapes import layer_shapes
+from shared.spec import Job
+from shared.spec.weights import FrameworkWeights, GivenWeights, NpzWeights, SharedWeights
+from worker.adapters.base import Floats, FrameworkAdapter, Weights
+from worker.training.batches import BatchHash, Plan, SampleOrder
+from worker.training.initial_weights import check_weights, draw_weights
+from worker.training.masks import DropoutLayer, MaskSource, bytes_per_sample, dropout_layers, mask_keys
+from worker.training.pacing import Cut
+from worker.training.samples import RunData
+
+_INT64_BYTES = 8
+
+
+class Feed:
+    """The batches and masks of one seed. Blocks may be asked for in any order; `count` keeps to theirs."""
+
+    def __init__(self, job: Job, *, plan: Plan, dropouts: tuple[DropoutLayer, ...], seed: int) -> None:
+        declared = job.training.shuffle_seed
+        order_seed = seed if declared is None else declared
+        self._order = SampleOrder(plan, shuffle=job.training.shuffle, seed=order_seed)
+        self._masks = MaskSource(dropouts, seed=seed, precision=job.precision)
+        self._batch_hash = BatchHash(plan, mask_keys=mask_keys(dropouts, seed))
+
+    def indices(self, part: Cut) -> NDArray[np.int64]:
+        """Which training samples each batch holds: (n, b)."""
+        return self._order.indices(part.first_step, part.steps)
+
+    def masks(self, part: Cut) -> dict[str, Floats]:
+        """The dropout masks by layer path: (n, b, *layer input)."""
+        return self._masks.block(first_step=part.first_step, steps=part.steps, batch_size=part.batch_size)
+
+    def count(self, indices: NDArray[np.int64]) -> None:
+        """Batches that were trained on: (n, b)."""
+        self._batch_hash.add(indices)
+
+    def batches_hash(self, *further: NDArray[np.int64]) -> str:
+        """Of what the masks are drawn from and the batches counted so far, and of `further` ones."""
+        return self._batch_hash.hexdigest(*further)
+
+
+def dropouts_of(job: Job, data: RunData) -> tuple[DropoutLayer, ...]:
+    """The dropout layers of a job's model."""
+    return dropout_layers(job.model, layer_shapes(job.model, data.input_shape))
+
+
+def sample_bytes(job: Job, dropouts: tuple[DropoutLayer, ...]) -> int:
+    """What one sample of one step takes in a block."""
+    return _INT64_BYTES + bytes_per_sample(dropouts, job.precision)
+
+
+def initial_weights(job: Job, *, data: RunData, adapter: FrameworkAdapter, seed: int) -> Weights:
+    """Where one seed starts. Raises TrainingError (`bad_weights`)."""
+    shape = data.input_shape
+    match job.initial_weights:
+        case SharedWeights(seed=declared):
+            drawn_from = seed if declared is None else declared
+            return draw_weights(job.model, shape, seed=drawn_from, precision=job.precision)
+        case FrameworkWeights():
+            own = adapter.default_weights(job, input_shape=shape, seed=seed)
+            return check_weights(own, job.model, shape, precision=job.precision)
+        case GivenWeights() | NpzWeights():
+            return check_weights(data.given_weights, job.model, shape, precision=job.precision)

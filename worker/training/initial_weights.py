@@ -1,0 +1,143 @@
+"""Where training starts: drawing a model's weights, or checking given ones.
+
+A drawn tensor is addressed by (seed, layer index, tensor index), so adding a layer at the end
+changes nothing before it. Names and layouts are those of `worker.adapters.base`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import prod, sqrt
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.shapes import Shape, Tensor, Weight, model_weights
+from shared.spec import Model
+from shared.spec.experiment import Precision
+from shared.spec.model import (
+    Constant,
+    FanScaled,
+    FanScaledNormal,
+    Normal,
+    Ones,
+    Orthogonal,
+    Uniform,
+    VarianceScaling,
+    Zeros,
+)
+from worker.adapters.base import Weights
+from worker.training.draws import Draws, Purpose
+from worker.training.failures import TrainingError
+
+_CUT_AT_TWO = 0.8796256610342398
+"""The standard deviation of N(0, 1) between ±2: √(1 − 4·φ(2)/(2·Φ(2) − 1))."""
+
+
+def draw_weights(model: Model, input_shape: Shape, *, seed: int, precision: Precision) -> Weights:
+    """Draw every weight in float64 by its declared initializer, then round to the precision."""
+    draws = Draws(seed, Purpose.WEIGHTS)
+    return {place.name: _draw(place, draws).astype(precision) for place in model_weights(model, input_shape)}
+
+
+def check_weights(
+    given: Mapping[str, NDArray[Any]], model: Model, input_shape: Shape, *, precision: Precision
+) -> Weights:
+    """Given arrays in the run's precision and the model's order.
+
+    Raises TrainingError (`bad_weights`) listing what is expected.
+    """
+    expected = {place.name: place.tensor.shape for place in model_weights(model, input_shape)}
+    problems = [f"{name} is missing" for name in expected if name not in given]
+    problems += [f"{name} is not a weight of this model" for name in given if name not in expected]
+    for name, shape in expected.items():
+        if name in given and given[name].shape != shape:
+            problems.append(f"{name} has the shape {_words(given[name].shape)}, not {_words(shape)}")
+        elif name in given and not np.isfinite(given[name]).all():
+            problems.append(f"{name} holds NaN or infinite numbers")
+    if problems:
+        wanted = ", ".join(f"{name} {_words(shape)}" for name, shape in expected.items()) or "no weights"
+        raise TrainingError(
+            "bad_weights",
+            f"The initial weights do not fit the model: {'; '.join(problems)}. Expected: {wanted}",
+        )
+    return {name: np.ascontiguousarray(given[name], dtype=precision) for name in expected}
+
+
+def _draw(place: Weight, draws: Draws) -> NDArray[np.float64]:
+    tensor = place.tensor
+    count = prod(tensor.shape)
+    address = {"index": place.layer, "item": place.item}
+    match tensor.initializer:
+        case Zeros():
+            flat = np.zeros(count)
+        case Ones():
+            flat = np.ones(count)
+        case Constant(value=value):
+            flat = np.full(count, value)
+        case Uniform(minval=low, maxval=high):
+            flat = low + (high - low) * draws.uniforms(count, **address)
+        case Normal(mean=mean, stddev=stddev):
+            flat = mean + stddev * draws.normals(count, **address)
+        case FanScaled(type=kind):
+            flat = _centred("uniform", sqrt(_variance(kind, tensor)), count, draws, address)
+        case FanScaledNormal(type=kind, truncated=truncated):
+            shape = "truncated_normal" if truncated else "untruncated_normal"
+            flat = _centred(shape, sqrt(_variance(kind, tensor)), count, draws, address)
+        case VarianceScaling(scale=scale, mode=mode, distribution=shape):
+            fans = {"fan_in": tensor.fan_in, "fan_out": tensor.fan_out}
+            n = fans.get(mode, (tensor.fan_in + tensor.fan_out) / 2.0)
+            flat = _centred(shape, sqrt(scale / n), count, draws, address)
+        case Orthogonal(gain=gain):
+            flat = gain * _orthogonal(draws.normals(count, **address).reshape(_matrix(tensor.shape)))
+    if tensor.ones is not None:
+        flat[tensor.ones] = 1.0
+    return flat.reshape(tensor.shape)
+
+
+def _centred(
+    shape: str, deviation: float, count: int, draws: Draws, address: Mapping[str, int]
+) -> NDArray[np.float64]:
+    """Numbers of mean 0 and this standard deviation; shapes as in VarianceScaling's `distribution`."""
+    match shape:
+        case "uniform":
+            return deviation * sqrt(3.0) * (2.0 * draws.uniforms(count, **address) - 1.0)
+        case "triangular":
+            pairs = draws.uniforms(2 * count, **address).reshape(count, 2)
+            return deviation * sqrt(6.0) * (pairs[:, 0] + pairs[:, 1] - 1.0)
+        case "truncated_normal":
+            return deviation / _CUT_AT_TWO * draws.normals(count, **address, limit=2.0)
+        case _:
+            return deviation * draws.normals(count, **address)
+
+
+def _variance(kind: str, tensor: Tensor) -> float:
+    scheme = kind.split("_", maxsplit=1)[0]
+    if scheme == "glorot":
+        return 2.0 / (tensor.fan_in + tensor.fan_out)
+    return {"he": 2.0, "lecun": 1.0}[scheme] / tensor.fan_in
+
+
+def _matrix(shape: Shape) -> tuple[int, int]:
+    """A tensor as a matrix: all axes but the last are its rows; a vector is one row."""
+    return (prod(shape[:-1]), shape[-1])
+
+
+def _orthogonal(drawn: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Orthonormal rows, or columns where there are fewer of them, by Gram and Schmidt, each twice.
+
+    A library's QR would be quicker, but its last bits depend on the processor.
+    """
+    wide = drawn if drawn.shape[0] <= drawn.shape[1] else drawn.T
+    rows = np.array(wide)
+    for row in range(len(rows)):
+        for _ in range(2):
+            overlaps = (rows[:row] * rows[row]).sum(axis=1)
+            rows[row] -= (overlaps[:, None] * rows[:row]).sum(axis=0)
+        rows[row] /= np.sqrt((rows[row] * rows[row]).sum())
+    return rows if wide is drawn else rows.T
+
+
+def _words(shape: Shape) -> str:
+    return f"({', '.join(map(str, shape))})"

@@ -1,0 +1,60 @@
+"""How long a block of steps is: what the plan allows, and what keeps the worker answerable.
+
+Between two blocks the worker reports progress and looks for a cancellation; so a block should last
+about TARGET_S, whatever a step costs. The cutting never changes a number: every array of a block is
+addressed by its steps.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from worker.training.batches import Plan
+
+TARGET_S = 0.25
+MOST_BYTES = 32 * 1024 * 1024
+"""Of a block's indices and masks; a single step may need more."""
+_FASTEST_GROWTH = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cut:
+    """Consecutive steps on batches of one size."""
+
+    first_step: int
+    steps: int
+    batch_size: int
+
+
+def cut(plan: Plan, step: int, *, wanted: int, stop_at_epochs: bool) -> Cut:
+    """The next block from `step`, of at most `wanted` steps.
+
+    A partial batch is a block of its own. Only where there is none, and nothing needs a look at each
+    epoch's end, does a block go on into the next epochs.
+    """
+    within = step % plan.steps_per_epoch
+    if within >= plan.full:
+        available = 1
+    elif plan.remainder or stop_at_epochs:
+        available = plan.full - within
+    else:
+        available = plan.steps - step
+    return Cut(first_step=step, steps=min(wanted, available), batch_size=plan.batch_size_at(step))
+
+
+class Pace:
+    """How many steps the next block should take, learnt from those before."""
+
+    def __init__(self, *, bytes_per_step: int) -> None:
+        self._most = max(1, MOST_BYTES // max(1, bytes_per_step))
+        self._wanted = 1
+
+    @property
+    def wanted(self) -> int:
+        """Steps of the next block."""
+        return self._wanted
+
+    def learn(self, steps: int, seconds: float) -> None:
+        """A block of `steps` took `seconds`, nothing compiled. Growth is gradual: the first are slow."""
+        fitting = int(TARGET_S * steps / seconds) if seconds > 0 else self._most
+        self._wanted = max(1, min(fitting, self._wanted * _FASTEST_GROWTH, self._most))

@@ -1,0 +1,268 @@
+"""Trains the members of a run: together in groups where they can be, else one after another.
+
+Owns cancellation, progress and measurement around each training, and says in `notes` what it could
+not train together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from shared.run import Run
+from shared.together import obstacle
+from shared.trace import Trace, TraceRequest
+from worker.adapters.base import FrameworkAdapter
+from worker.adapters.errors import UnsupportedError
+from worker.training import ensembles, memory
+from worker.training.ensemble_training import EnsembleTraining
+from worker.training.failures import TrainingError, typed
+from worker.training.members import Member, Trained
+from worker.training.packing import Store
+from worker.training.reporter import Reporter, Standing
+from worker.training.samples import Load, RunData
+from worker.training.seed_record import Outcome
+from worker.training.seed_training import SeedTraining
+from worker.training.tracing import Tracer
+
+StopRequested = Callable[[], bool]
+
+
+class RunTrainer:
+    """What the members of a run share, and how they were trained."""
+
+    def __init__(  # noqa: PLR0913 - what a training needs of the runner
+        self,
+        *,
+        run: Run,
+        data: RunData,
+        adapter: FrameworkAdapter,
+        reporter: Reporter,
+        stop_requested: StopRequested,
+        queue_s: float | None,
+    ) -> None:
+        self._run = run
+        self._data = data
+        self._adapter = adapter
+        self._reporter = reporter
+        self._stop_requested = stop_requested
+        self._queue_s = queue_s
+        self.execution: str | None = None
+        """How the framework executed it, where it came so far."""
+        self.notes: list[str] = []
+        self._one_by_one = False
+
+    def train(self, members: Sequence[Member]) -> Iterator[Trained]:
+        """Each member's training in order; none after one that failed, unless it diverged."""
+        position = 1
+        for group in self._groups(members):
+            ended = False
+            trainings = self._in_turn if len(group) == 1 or self._one_by_one else self._together
+            for trained in trainings(group, position):
+                yield trained
+                ended |= _ends_the_run(trained)
+            if ended:
+                return
+            position += len(group)
+
+    def trace(self, request: TraceRequest, *, load: Load, store: Store) -> Trace:
+        """The replay of the first seed. Raises TrainingError."""
+        self._look_for_stop()
+        with typed(self._adapter):
+            training = SeedTraining(
+                self._run.job, data=self._data, adapter=self._adapter, seed=self._run.seeds[0]
+            )
+        self.execution = training.execution
+        told = 0
+
+        def tick() -> None:
+            nonlocal told
+            self._look_for_stop()
+            self._tell(training, position=1, samples=training.samples_done - told)
+            told = training.samples_done
+
+        tracer = Tracer(
+            request,
+            job=self._run.job,
+            data=self._data,
+            adapter=self._adapter,
+            training=training,
+            load=load,
+            store=store,
+            tick=tick,
+        )
+        return tracer.run()
+
+    def _groups(self, members: Sequence[Member]) -> Sequence[Sequence[Member]]:
+        """Groups to be trained together, or all in turn."""
+        if len(members) == 1:
+            return [members]
+        if reason := obstacle(self._run.job):
+            self._train_one_by_one(reason)
+            return [members]
+        groups = ensembles.groups_of(members, data=self._data)
+        if len(groups) == len(members):
+            self._train_one_by_one("two of them at once would take too much memory")
+        return groups
+
+    def _together(self, group: Sequence[Member], position: int) -> Iterator[Trained]:
+        """A group as an ensemble, or one by one where the adapter or the memory cannot."""
+        self._reset_peaks()
+        ensemble: EnsembleTraining | None = None
+        outcomes: Sequence[Outcome | None] = [None] * len(group)
+        ended: TrainingError | None = None
+        try:
+            self._look_for_stop()
+            with typed(self._adapter, passing=UnsupportedError):
+                ensemble = EnsembleTraining(group, data=self._data, adapter=self._adapter)
+            self.execution = ensemble.execution
+            self._train_ensemble(ensemble, position=position, together=len(group))
+            with typed(self._adapter):
+                outcomes = ensemble.conclude()
+        except UnsupportedError as error:
+            self._train_one_by_one(str(error))
+        except TrainingError as error:
+            if error.reason == "out_of_memory":
+                self._train_one_by_one(f"memory ran out for {len(group)} at once")
+            ended = error
+        if self._one_by_one:
+            yield from self._in_turn(group, position)
+        elif ensemble is None:
+            yield Trained(member=group[0], failure=ended.failure(group[0].seed) if ended else None)
+        else:
+            yield from self._members_of(ensemble, group, outcomes=outcomes, ended=ended)
+
+    def _members_of(
+        self,
+        ensemble: EnsembleTraining,
+        group: Sequence[Member],
+        *,
+        outcomes: Sequence[Outcome | None],
+        ended: TrainingError | None,
+    ) -> Iterator[Trained]:
+        """What each member came to; `ended` is what ended all that had not diverged before."""
+        peaks = (memory.peak_bytes(), self._adapter.device_peak_bytes())
+        for place, member in enumerate(group):
+            error = ensemble.failures.get(place) or ended
+            yield Trained(
+                member=member,
+                outcome=outcomes[place],
+                failure=error.failure(member.seed) if error else None,
+                losses=_finite(ensemble.losses(place)),
+                validation_losses=ensemble.validation_losses(place),
+                hashes=ensemble.hashes(place),
+                timings=ensemble.stopwatch.timings(self._queue_s, members=len(group)),
+                peak_bytes=peaks[0],
+                device_peak_bytes=peaks[1],
+            )
+
+    def _train_ensemble(self, ensemble: EnsembleTraining, *, position: int, together: int) -> None:
+        def tell(samples: int) -> None:
+            self._reporter.tick(
+                Standing(
+                    position=position,
+                    together=together,
+                    epoch=ensemble.epochs_done,
+                    epochs=ensemble.plan.epochs,
+                    loss=ensemble.last_loss,
+                    validation_loss=ensemble.last_validation_loss,
+                    finished=ensemble.finished,
+                ),
+                samples=samples,
+            )
+
+        tell(0)
+        while not ensemble.finished:
+            self._look_for_stop()
+            done = ensemble.samples_done
+            with typed(self._adapter, passing=UnsupportedError):
+                ensemble.advance()
+            tell(ensemble.samples_done - done)
+
+    def _in_turn(self, group: Sequence[Member], position: int) -> Iterator[Trained]:
+        """Members one after another."""
+        for place, member in enumerate(group):
+            trained = self._alone(member, position + place)
+            yield trained
+            if _ends_the_run(trained):
+                return
+
+    def _alone(self, member: Member, position: int) -> Trained:
+        """One member's training."""
+        self._reset_peaks()
+        training: SeedTraining | None = None
+        try:
+            self._look_for_stop()
+            with typed(self._adapter):
+                training = SeedTraining(member.job, data=self._data, adapter=self._adapter, seed=member.seed)
+            self.execution = training.execution
+            self._train_seed(training, position=position)
+            self.execution = training.execution  # a compiler may have refused the model
+            with typed(self._adapter):
+                outcome = training.conclude()
+        except TrainingError as error:
+            failure = error.failure(member.seed)
+            if training is None:
+                return Trained(member=member, failure=failure)
+            return self._trained(member, training, failure=failure)
+        return self._trained(member, training, outcome=outcome)
+
+    def _train_seed(self, training: SeedTraining, *, position: int) -> None:
+        self._tell(training, position=position, samples=0)
+        while not training.finished:
+            self._look_for_stop()
+            done = training.samples_done
+            if training.compiles_next:
+                self._tell(training, position=position, samples=0, compiling=True)
+            with typed(self._adapter):
+                training.advance()
+            self._tell(training, position=position, samples=training.samples_done - done)
+
+    def _tell(self, training: SeedTraining, *, position: int, samples: int, compiling: bool = False) -> None:
+        standing = Standing(
+            position=position,
+            together=1,
+            epoch=training.epochs_done,
+            epochs=training.plan.epochs,
+            loss=training.losses[-1] if training.losses else None,
+            validation_loss=training.validation_losses[-1] if training.validation_losses else None,
+            finished=training.finished,
+            compiling=compiling,
+        )
+        self._reporter.tick(standing, samples=samples)
+
+    def _trained(self, member: Member, training: SeedTraining, **result: Any) -> Trained:
+        return Trained(
+            member=member,
+            losses=_finite(training.losses),
+            validation_losses=training.validation_losses,
+            stopped_early=training.stopped_early,
+            hashes=training.hashes,
+            timings=training.stopwatch.timings(self._queue_s),
+            peak_bytes=memory.peak_bytes(),
+            device_peak_bytes=self._adapter.device_peak_bytes(),
+            **result,
+        )
+
+    def _reset_peaks(self) -> None:
+        memory.reset_peak()
+        self._adapter.reset_device_peak()
+
+    def _look_for_stop(self) -> None:
+        if self._stop_requested():
+            raise TrainingError("cancelled", "Cancelled while it ran")
+
+    def _train_one_by_one(self, reason: str) -> None:
+        self._one_by_one = True
+        self.notes.append(f"The seeds were trained one after another: {reason}.")
+
+
+def _ends_the_run(trained: Trained) -> bool:
+    """Whether what failed would meet the next member too."""
+    return trained.failure is not None and trained.failure.reason != "diverged"
+
+
+def _finite(losses: list[float]) -> list[float]:
+    return [loss for loss in losses if np.isfinite(loss)]

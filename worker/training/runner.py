@@ -1,0 +1,135 @@
+"""Trains a run and returns its typed result.
+
+Owns the data, what failed, and the record of what ran; the trainings are `run_trainer`'s. The
+framework stands behind `FrameworkAdapter`, the queue behind the callbacks.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from shared.progress import ProgressEvent
+from shared.result import Environment, Failure, RunResult
+from shared.run import Run
+from shared.trace import Trace
+from worker.adapters.base import FrameworkAdapter
+from worker.training.failures import TrainingError, typed
+from worker.training.members import members_of
+from worker.training.packing import Store, packer_for
+from worker.training.reporter import Reporter
+from worker.training.run_trainer import RunTrainer, StopRequested
+from worker.training.samples import Load, check_fit, load_run
+
+
+def train_run(  # noqa: PLR0913 - all that surrounds a training, once
+    run: Run,
+    *,
+    adapter: FrameworkAdapter,
+    load: Load,
+    on_progress: Callable[[ProgressEvent], None],
+    stop_requested: StopRequested,
+    store: Store,
+    queue_s: float | None,
+    worker: str,
+    attempt: int,
+    host: str,
+    image: str | None,
+    threads: int,
+    import_s: float | None = None,
+) -> RunResult:
+    """Train every member, or replay the first seed where the run asks for a trace. The adapter is started.
+
+    Never raises for what a job can cause: that is a failure in the result. A seed that diverges fails
+    alone; any other failure would meet the next seed too and ends the run. What the callbacks raise
+    passes, save for `load` finding an array gone or damaged.
+    """
+    packer = packer_for(run, store)
+    failures: list[Failure] = []
+    trainer: RunTrainer | None = None
+    trace: Trace | None = None
+    try:
+        _check_framework(run, adapter)
+        data = load_run(run, load)
+        with typed(adapter):
+            check_fit(data, run.job)
+        trainer = RunTrainer(
+            run=run,
+            data=data,
+            adapter=adapter,
+            reporter=Reporter(run, on_progress),
+            stop_requested=stop_requested,
+            queue_s=queue_s,
+        )
+        if run.trace is not None:
+            trace = trainer.trace(run.trace, load=load, store=store)
+        for trained in () if run.trace else trainer.train(members_of(run)):
+            packer.add(trained)
+            if trained.failure:
+                failures.append(trained.failure)
+        packer.flush()
+    except TrainingError as error:
+        failures = [error.failure()]
+    failure = _first_failure(failures)
+    execution = trainer.execution if trainer and trainer.execution else run.job.execution
+    return RunResult(
+        run_id=run.run_id,
+        experiment_id=run.experiment_id,
+        framework=run.framework,
+        status="failed" if failure else "succeeded",
+        failure=failure,
+        seeds=tuple(packer.seeds),
+        arrays=tuple(packer.arrays),
+        trace=trace,
+        notes=tuple(trainer.notes) if trainer else (),
+        environment=_environment(
+            adapter, execution=execution, threads=threads, host=host, image=image, import_s=import_s
+        ),
+        worker=worker,
+        attempt=attempt,
+    )
+
+
+def _check_framework(run: Run, adapter: FrameworkAdapter) -> None:
+    if run.framework != adapter.name:
+        raise TrainingError(
+            "invalid",
+            f"The run is for {run.framework}, but this worker trains with {adapter.name}",
+        )
+
+
+def _first_failure(failures: Sequence[Failure]) -> Failure | None:
+    """The failure that ended the run, else the first seed's that diverged."""
+    ended = [failure for failure in failures if failure.reason != "diverged"]
+    return next(iter([*ended, *failures]), None)
+
+
+def _environment(  # noqa: PLR0913 - all that was recorded, once
+    adapter: FrameworkAdapter,
+    *,
+    execution: str,
+    threads: int,
+    host: str,
+    image: str | None,
+    import_s: float | None,
+) -> Environment:
+    description = adapter.describe()
+    return Environment(
+        framework=adapter.name,
+        framework_version=description.framework_version,
+        versions={
+            "python": platform.python_version(),
+            "numpy": np.__version__,
+            **description.versions,
+        },
+        device=description.device,
+        threads=threads,
+        execution=execution,
+        flags=description.flags,
+        platform=platform.platform(),
+        host=host,
+        image=image,
+        import_s=import_s,
+    )

@@ -1,0 +1,196 @@
+"""The run's data in memory: fetched by content, cast to the run's precision, checked against the model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.arrays import ArrayRef
+from shared.result import Reason
+from shared.run import Run, Samples
+from shared.shapes import output_units
+from shared.spec import Job
+from shared.spec.data import is_weighted
+from shared.spec.loss import CategoricalCrossentropy, is_broadcast
+from shared.spec.schedule import ReduceOnPlateauSchedule
+from worker.adapters.base import Floats
+from worker.training.batches import Plan
+from worker.training.failures import TrainingError, loading
+
+Load = Callable[[ArrayRef], NDArray[Any]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """Samples of one part of the data: x (n, *features); y (n, targets), or class numbers (n,)."""
+
+    x: Floats
+    y: NDArray[Any]
+    weights: Floats | None = None
+    """The samples' own (n,), where the data have some."""
+
+    @property
+    def targets(self) -> NDArray[Any]:
+        """y as an adapter takes it, the weights in a last column (see `FrameworkAdapter.build`)."""
+        if self.weights is None:
+            return self.y
+        columns = self.y.reshape(len(self.y), -1).astype(self.weights.dtype)
+        return np.concatenate([columns, self.weights[:, None]], axis=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunData:
+    """Everything a run trains on and is measured on, in the run's precision."""
+
+    parts: dict[str, Part]
+    """`train`, and `validation` and `test` where there are any."""
+    predict: Floats | None
+    given_weights: dict[str, NDArray[Any]] = field(default_factory=dict)
+
+    @property
+    def train(self) -> Part:
+        """The samples trained on."""
+        return self.parts["train"]
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """The shape of one sample."""
+        return self.train.x.shape[1:]
+
+
+def load_run(run: Run, load: Load) -> RunData:
+    """Fetch a run's arrays.
+
+    Raises TrainingError: `data_damaged`, `out_of_memory`, or `unsupported` for numbers too large for
+    the run's precision.
+    """
+    dataset, job = run.dataset, run.job
+    found = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}
+    parts = {
+        name: _load_part(name, samples, job, load) for name, samples in found.items() if samples is not None
+    }
+    predict = None
+    if dataset.predict is not None:
+        with loading("the rows of predict"):
+            predict = _cast(load(dataset.predict), job, "predict")
+    given = {}
+    for name, ref in (run.given_weights or {}).items():
+        with loading(f"the initial weights {name}"):
+            given[name] = load(ref)
+    return RunData(parts=parts, predict=predict, given_weights=given)
+
+
+def _load_part(name: str, samples: Samples, job: Job, load: Load) -> Part:
+    with loading(f"the {name} samples"):
+        x, y = load(samples.x), load(samples.y)
+        weights = None if samples.weights is None else load(samples.weights)
+        return Part(
+            x=_cast(x, job, f"x of {name}"),
+            y=_targets(y, job, f"y of {name}"),
+            weights=None if weights is None else _cast(weights, job, f"the sample weights of {name}"),
+        )
+
+
+def _targets(y: NDArray[Any], job: Job, what: str) -> NDArray[Any]:
+    """Class numbers (n,) for categorical_crossentropy, else (n, targets) in the run's precision."""
+    if not isinstance(job.loss, CategoricalCrossentropy):
+        return _cast(y.reshape(len(y), -1), job, what)
+    if y.ndim == 2 and y.shape[1] > 1:
+        return np.asarray(y.argmax(axis=1), dtype=np.int64)
+    return np.asarray(y.reshape(-1), dtype=np.int64)
+
+
+def _cast(array: NDArray[Any], job: Job, what: str) -> Floats:
+    with np.errstate(over="ignore"):
+        cast: Floats = array.astype(job.precision)
+    if not np.isfinite(cast).all():
+        raise TrainingError(
+            "unsupported",
+            f"{what} holds numbers that {job.precision} cannot hold; "
+            "scale the data (data.standardize: true), or set precision: float64",
+        )
+    return cast
+
+
+def check_fit(data: RunData, job: Job) -> None:
+    """Raise TrainingError (`bad_shape`) where the data do not fit the model or its training."""
+    units = output_units(job.model, data.input_shape)
+    rows = {name: part.x for name, part in data.parts.items()}
+    if data.predict is not None:
+        rows["predict"] = data.predict
+    for name, x in rows.items():
+        if x.shape[1:] != data.input_shape:
+            raise _bad(f"A row of {name} has the shape {x.shape[1:]}, a training sample {data.input_shape}")
+    for name, part in data.parts.items():
+        _check_part(name, part, job, units)
+    if is_broadcast(job.loss) and units != 1:
+        raise _bad(f"loss.targets: broadcast is for one output, and the model gives {units}")
+    if isinstance(job.loss, CategoricalCrossentropy) and job.loss.class_weights is not None:
+        given = len(job.loss.class_weights)
+        if given != units:
+            raise _bad(
+                f"loss.class_weights has {_count(given, 'weight')} and the model {_count(units, 'class')}"
+            )
+    if Plan.of(job.training, len(data.train.x)).steps == 0:
+        raise _bad(
+            f"There is nothing to train on: {_count(len(data.train.x), 'training sample')}, batches of "
+            f"{job.training.batch_size} and drop_last: {str(job.training.drop_last).lower()}; "
+            "make training.batch_size smaller"
+        )
+    stopping = job.training.early_stopping
+    if stopping and stopping.monitor == "validation_loss" and "validation" not in data.parts:
+        raise _bad(
+            "training.early_stopping watches the validation_loss, but no samples are held out for it; "
+            "set data.split.validation, or monitor: loss"
+        )
+    schedule = job.optimizer.schedule
+    if (
+        isinstance(schedule, ReduceOnPlateauSchedule)
+        and schedule.monitor == "validation_loss"
+        and "validation" not in data.parts
+    ):
+        raise _bad(
+            "optimizer.schedule watches the validation_loss, but no samples are held out for it; "
+            "set data.split.validation, or monitor: loss"
+        )
+
+
+def _check_part(name: str, part: Part, job: Job, units: int) -> None:
+    if len(part.x) != len(part.y):
+        raise _bad(f"{name} has {len(part.x)} samples and {len(part.y)} targets")
+    if (part.weights is not None) != is_weighted(job.data) or (
+        part.weights is not None and part.weights.shape != (len(part.x),)
+    ):
+        raise _bad(f"{name} has {len(part.x)} samples, and other sample weights than the job declares")
+    if part.y.ndim == 2 and part.y.shape[1] != units:
+        raise _bad(
+            f"The model gives {_count(units, 'output')} a sample, but {name} has "
+            f"{_count(part.y.shape[1], 'target')}; set the last layer's units to {part.y.shape[1]}"
+        )
+    classes = _known_classes(part.y, job)
+    if len(classes) and not 0 <= classes.min() <= classes.max() < units:
+        raise _bad(
+            f"The model gives {_count(units, 'output')} a sample, so classes run from 0 to {units - 1}, "
+            f"but {name} has the classes {classes.min()} to {classes.max()}"
+        )
+
+
+def _known_classes(y: NDArray[Any], job: Job) -> NDArray[Any]:
+    """The class numbers that count; empty where targets are none."""
+    if not isinstance(job.loss, CategoricalCrossentropy):
+        return y[:0]
+    return y if job.loss.ignore_index is None else y[y != job.loss.ignore_index]
+
+
+def _bad(message: str) -> TrainingError:
+    reason: Reason = "bad_shape"
+    return TrainingError(reason, message)
+
+
+def _count(number: int, noun: str) -> str:
+    plural = "es" if noun.endswith("s") else "s"
+    return f"{number} {noun}{'' if number == 1 else plural}"

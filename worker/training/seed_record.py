@@ -1,0 +1,127 @@
+"""What one seed's training has given so far, and whether it is still a training.
+
+Knows nothing of trainers or clocks: it is handed numbers and judges them, for a seed that trains
+alone and for a member of an ensemble alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.losses import loss_values
+from shared.spec import Job
+from shared.spec.metrics import fitting_metrics
+from worker.adapters.base import Floats, Weights
+from worker.training.batches import Plan
+from worker.training.divergence import diverged
+from worker.training.epoch_losses import EpochLosses
+from worker.training.failures import TrainingError
+from worker.training.metrics import compute_metrics
+from worker.training.samples import Part
+
+OutputsOf = Literal["train", "validation", "test"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What a finished training leaves."""
+
+    metrics: dict[str, dict[str, float | None]]
+    outputs: Floats
+    outputs_of: OutputsOf
+    predictions: Floats | None
+    weights: Weights
+
+
+class SeedRecord:
+    """The losses of one seed, and the judgement of all its numbers.
+
+    Each method that takes numbers raises TrainingError (`diverged`) where one is not finite.
+    """
+
+    def __init__(self, job: Job, plan: Plan) -> None:
+        self._job = job
+        self._plan = plan
+        self._epoch_losses = EpochLosses(plan, job.loss.reduction, job.training.epoch_loss)
+        self.step = 0
+        """Updates done, without the one that diverged."""
+        self.validation_losses: list[float] = []
+
+    @property
+    def losses(self) -> list[float]:
+        """One number a finished epoch."""
+        return self._epoch_losses.finished
+
+    def take(self, losses: NDArray[np.float64], batch_size: int) -> None:
+        """Count the losses (n,) of consecutive batches in, up to the first that is not finite."""
+        finite = np.isfinite(losses)
+        good = len(losses) if finite.all() else int(finite.argmin())
+        known = len(self.losses)
+        self._epoch_losses.add(losses[:good], batch_size)
+        self.step += good
+        for epoch, loss in enumerate(self.losses[known:], start=known + 1):
+            if not np.isfinite(loss):
+                raise self._diverged(
+                    "sum of its batches' losses became infinite", step=epoch * self._plan.steps_per_epoch
+                )
+        if good < len(losses):
+            raise self._diverged(f"loss became {_shown(losses[good])}", step=self.step + 1)
+
+    def take_validation_loss(self, value: float) -> None:
+        """The loss on the validation samples after an epoch."""
+        if not np.isfinite(value):
+            raise self._diverged(f"validation loss became {_shown(value)}", step=self.step)
+        self.validation_losses.append(value)
+
+    def conclude(
+        self,
+        *,
+        parts: Mapping[str, Part],
+        outputs: Mapping[str, Floats],
+        predictions: Floats | None,
+        weights: Weights,
+    ) -> Outcome:
+        """The trained model, measured; `outputs` has those of each part of the data."""
+        self._check_finite("weight", weights)
+        self._check_finite("output on", {**outputs, "predict": predictions})
+        names = self._job.metrics if self._job.metrics is not None else fitting_metrics(self._job.loss)
+        outputs_of = _outputs_of(parts)
+        return Outcome(
+            metrics={
+                name: compute_metrics(names, loss=self._job.loss, outputs=outputs[name], targets=part.y)
+                for name, part in parts.items()
+            },
+            outputs=outputs[outputs_of],
+            outputs_of=outputs_of,
+            predictions=predictions,
+            weights=weights,
+        )
+
+    def _check_finite(self, what: str, arrays: Mapping[str, Floats | None]) -> None:
+        for name, array in arrays.items():
+            if array is not None and not np.isfinite(array).all():
+                raise self._diverged(f"{what} {name} became NaN or infinite", step=self.step)
+
+    def _diverged(self, what: str, *, step: int) -> TrainingError:
+        return diverged(what, job=self._job, step=step, steps_per_epoch=self._plan.steps_per_epoch)
+
+
+def validation_losses(job: Job, outputs: Floats, part: Part) -> NDArray[np.float64]:
+    """Of the outputs of several members, (members, n, outputs), on the same samples: (members,)."""
+    return loss_values(job.loss, outputs, part.y, part.weights)
+
+
+def _outputs_of(parts: Mapping[str, Part]) -> OutputsOf:
+    """The part that tells most about the model: held out from training as far as there is any."""
+    if "test" in parts:
+        return "test"
+    return "validation" if "validation" in parts else "train"
+
+
+def _shown(value: float) -> str:
+    return "NaN" if np.isnan(value) else "infinite"

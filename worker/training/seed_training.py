@@ -1,0 +1,212 @@
+"""One seed's training: cuts it into blocks, hands them to a trainer and lets its record judge the numbers.
+
+Knows nothing of queues, blobs or progress; `worker.training.runner` calls `advance` until `finished`, then
+`conclude`. Every number depends on the job, the data and the seed alone, never on how steps fell
+into blocks.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Literal
+
+import numpy as np
+
+from shared.arrays import hash_arrays
+from shared.result import Hashes
+from shared.spec import Job
+from shared.spec.schedule import ReduceOnPlateauSchedule
+from worker.adapters.base import Block, Floats, FrameworkAdapter, Weights
+from worker.training.batches import Plan
+from worker.training.early_stopping import Patience
+from worker.training.feed import Feed, dropouts_of, initial_weights, sample_bytes
+from worker.training.pacing import Cut, Pace, cut
+from worker.training.samples import RunData
+from worker.training.schedules import learning_rates
+from worker.training.seed_record import Outcome, SeedRecord, validation_losses
+from worker.training.stopwatch import Stopwatch
+
+_ROWS_AT_ONCE = 4_096
+"""Outputs of larger sets are taken in chunks, so that memory stays bounded."""
+
+
+class SeedTraining:
+    """A trainer with its data, from the first step to the last."""
+
+    def __init__(self, job: Job, *, data: RunData, adapter: FrameworkAdapter, seed: int) -> None:
+        self._job = job
+        self._data = data
+        self.plan = Plan.of(job.training, len(data.train.x))
+        self.stopwatch = Stopwatch()
+        with self.stopwatch.measure("build_s"):
+            weights = initial_weights(job, data=data, adapter=adapter, seed=seed)
+            self._initial_hash = hash_arrays(weights)
+            self._trainer = adapter.build(
+                job, input_shape=data.input_shape, weights=weights, x=data.train.x, y=data.train.targets
+            )
+
+        dropouts = dropouts_of(job, data)
+        self._feed = Feed(job, plan=self.plan, dropouts=dropouts, seed=seed)
+        self._pace = Pace(bytes_per_step=self.plan.largest_batch * sample_bytes(job, dropouts))
+        self._compiled_sizes: set[int] = set()
+        self._record = SeedRecord(job, self.plan)
+
+        rule = job.training.early_stopping
+        self._patience = Patience(rule) if rule else None
+        schedule = job.optimizer.schedule
+        self._reducing = schedule if isinstance(schedule, ReduceOnPlateauSchedule) else None
+        self._plateau = Patience(self._reducing) if self._reducing else None
+        self._plateaus = 0
+        self._best: Weights | None = None
+        self.stopped_early = False
+
+    @property
+    def execution(self) -> str:
+        """How the framework executes it; known for certain after the first block."""
+        return self._trainer.execution
+
+    @property
+    def losses(self) -> list[float]:
+        """One number a finished epoch."""
+        return self._record.losses
+
+    @property
+    def validation_losses(self) -> list[float]:
+        """One number a finished epoch, where samples are held out for validation."""
+        return self._record.validation_losses
+
+    @property
+    def epochs_done(self) -> int:
+        """Finished epochs."""
+        return self._record.step // self.plan.steps_per_epoch
+
+    @property
+    def samples_done(self) -> int:
+        """Samples trained on, each counted once an epoch."""
+        return self.plan.samples_before(self._record.step)
+
+    @property
+    def finished(self) -> bool:
+        """Whether all steps are done or patience has run out."""
+        return self.stopped_early or self._record.step == self.plan.steps
+
+    @property
+    def hashes(self) -> Hashes:
+        """Of the initial weights, and of the batches so far."""
+        return Hashes(initial_weights=self._initial_hash, batches=self._feed.batches_hash())
+
+    @property
+    def step(self) -> int:
+        """Updates done."""
+        return self._record.step
+
+    def weights(self) -> Weights:
+        """A copy of the weights as they are."""
+        return self._trainer.weights()
+
+    def load_weights(self, weights: Weights) -> None:
+        """Go on from these weights; all else stays."""
+        self._trainer.load_weights(weights)
+
+    @property
+    def compiles_next(self) -> bool:
+        """Whether the next block has to be compiled first."""
+        size = self.plan.batch_size_at(self._record.step)
+        return self._trainer.compiles and size not in self._compiled_sizes
+
+    def next_update(self) -> Block:
+        """The update that comes next, as a block of its own; nothing is trained."""
+        step = self._record.step
+        return self._block(Cut(first_step=step, steps=1, batch_size=self.plan.batch_size_at(step)))
+
+    def advance(self, *, most: int | None = None) -> None:
+        """Train one block, of `most` updates at most.
+
+        Raises TrainingError (`diverged`), or whatever the framework raises.
+        """
+        begin = time.perf_counter()
+        part = cut(
+            self.plan,
+            self._record.step,
+            wanted=self._pace.wanted if most is None else min(most, self._pace.wanted),
+            stop_at_epochs=self._looks_at_each_epoch,
+        )
+        block = self._block(part)
+        compiles = self.compiles_next
+        with self.stopwatch.measure("compile_s" if compiles else "train_s"):
+            losses = self._trainer.train(block)
+        self._compiled_sizes.add(part.batch_size)
+        try:
+            self._record.take(losses, part.batch_size)
+        finally:  # the batch that diverged was trained on, too
+            self._feed.count(block.indices[: self._record.step - part.first_step + 1])
+        if part.batch_size == self.plan.largest_batch and not compiles:
+            self._pace.learn(part.steps, time.perf_counter() - begin)
+        if self._looks_at_each_epoch and self._record.step % self.plan.steps_per_epoch == 0:
+            self._end_epoch()
+
+    def conclude(self) -> Outcome:
+        """Metrics, outputs, predictions and weights of the finished training.
+
+        Raises TrainingError (`diverged`) where an output or a weight is not finite.
+        """
+        if self._best is not None:
+            self._trainer.load_weights(self._best)
+        with self.stopwatch.measure("predict_s"):
+            outputs = {name: self._outputs(part.x) for name, part in self._data.parts.items()}
+            predictions = None if self._data.predict is None else self._outputs(self._data.predict)
+        return self._record.conclude(
+            parts=self._data.parts,
+            outputs=outputs,
+            predictions=predictions,
+            weights=self._trainer.weights(),
+        )
+
+    @property
+    def _looks_at_each_epoch(self) -> bool:
+        watches = self._patience is not None or self._plateau is not None
+        return watches or "validation" in self._data.parts
+
+    def _block(self, part: Cut) -> Block:
+        return Block(
+            indices=self._feed.indices(part),
+            learning_rates=learning_rates(
+                self._job.optimizer,
+                first_step=part.first_step,
+                steps=part.steps,
+                steps_per_epoch=self.plan.steps_per_epoch,
+                plateaus=self._plateaus,
+            ),
+            first_step=part.first_step,
+            masks=self._feed.masks(part),
+        )
+
+    def _end_epoch(self) -> None:
+        """Validation loss, a lower rate after a plateau, and early stopping."""
+        if "validation" in self._data.parts:
+            held_out = self._data.parts["validation"]
+            with self.stopwatch.measure("predict_s"):
+                outputs = self._outputs(held_out.x)
+            (loss,) = validation_losses(self._job, outputs[None], held_out)
+            self._record.take_validation_loss(float(loss))
+        if self._plateau is not None and self._reducing is not None:
+            self._plateau.improved(self._watched(self._reducing.monitor))
+            if self._plateau.exhausted:
+                self._plateaus += 1
+                self._plateau.begin_anew()
+        rule = self._job.training.early_stopping
+        if self._patience is None or rule is None:
+            return
+        if self._patience.improved(self._watched(rule.monitor)) and rule.restore_best_weights:
+            self._best = self._trainer.weights()
+        self.stopped_early = self._patience.exhausted and self._record.step < self.plan.steps
+
+    def _watched(self, monitor: Literal["loss", "validation_loss"]) -> float:
+        return (self.losses if monitor == "loss" else self.validation_losses)[-1]
+
+    def _outputs(self, x: Floats) -> Floats:
+        chunks = [
+            self._trainer.outputs(x[begin : begin + _ROWS_AT_ONCE])
+            for begin in range(0, max(len(x), 1), _ROWS_AT_ONCE)
+        ]
+        return np.concatenate(chunks)

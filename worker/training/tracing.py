@@ -1,0 +1,235 @@
+"""The traced replay of one seed: trains it again and lays updates open (see `shared.trace`).
+
+A step is observed before it is trained: the adapter's Observer computes it from the weights as they are,
+then the trainer does the update itself, by the code that every training runs. So nothing here is part of
+a normal training.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.arrays import ArrayRef
+from shared.spec import Job
+from shared.trace import Place, Refeed, Stage, Trace, TraceRequest
+from worker.adapters.base import Block, FrameworkAdapter, Observed, Observer, Weights
+from worker.training.failures import TrainingError, loading, typed
+from worker.training.fingerprints import Fingerprinter
+from worker.training.samples import Load, Part, RunData
+from worker.training.seed_training import SeedTraining
+
+MOST_KEPT_BYTES = 2**24
+"""A larger tensor is not returned whole: it would say no more about where two frameworks part."""
+
+Tensors = dict[Stage, dict[str, NDArray[Any]]]
+
+
+class Tracer:
+    """One replay. `tick` is called between steps; what it raises ends the replay."""
+
+    def __init__(  # noqa: PLR0913 - a training, and where its traces go
+        self,
+        request: TraceRequest,
+        *,
+        job: Job,
+        data: RunData,
+        adapter: FrameworkAdapter,
+        training: SeedTraining,
+        load: Load,
+        store: Callable[[NDArray[Any]], ArrayRef],
+        tick: Callable[[], None],
+    ) -> None:
+        self._request = request
+        self._job, self._data, self._adapter, self._training = job, data, adapter, training
+        self._load, self._store, self._tick = load, store, tick
+        self._take = Fingerprinter().take
+        self._steps: list[int] = []
+        self._rows: list[NDArray[np.float64]] = []
+        self._rates: list[float] = []
+        self._places: tuple[Place, ...] = ()
+        self._evaluated: list[tuple[Place, NDArray[Any]]] = []
+        self._ended_by: str | None = None
+        self._before: Weights = {}
+        self._block: Block | None = None
+        self._tensors: Tensors = {}
+        """The last update laid open: the weights before it, itself, and what it computed."""
+
+    def run(self) -> Trace:
+        """Replay. Raises TrainingError for whatever but a divergence, which ends the trace."""
+        training, request = self._training, self._request
+        with typed(self._adapter):
+            observer = self._adapter.observer(self._job, input_shape=self._data.input_shape)
+        start = training.weights()
+        if request.start is not None:
+            with loading("the initial weights of the replay"):
+                given = {name: self._load(ref) for name, ref in request.start.items()}
+            with typed(self._adapter):
+                training.load_weights(
+                    {name: array.astype(self._job.precision) for name, array in given.items()}
+                )
+        if request.skip:
+            self._lay_open(observer)
+            self._skip()
+        resumed = training.weights()
+        begin = time.perf_counter()
+        while self._goes_on(begin):
+            self._tick()
+            self._lay_open(observer)
+        refed = {}
+        if request.refeed is not None and self._block is not None:
+            with loading("the tensors that layers are fed with again"):
+                weights, inputs = self._shared_step(request.refeed, self._before)
+            with typed(self._adapter):
+                refed = observer.refed(weights, inputs, masks=self._batch(self._block)[1])
+        return self._trace(start, resumed, refed)
+
+    def _skip(self) -> None:
+        """Train, as ever, up to the first update that is asked for."""
+        training = self._training
+        try:
+            while training.step < self._request.skip and not training.finished:
+                self._tick()
+                with typed(self._adapter):
+                    training.advance(most=self._request.skip - training.step)
+        except TrainingError as error:
+            self._diverged(error)
+
+    def _lay_open(self, observer: Observer) -> None:
+        """Observe the next update, then train it."""
+        training = self._training
+        self._before = training.weights()
+        self._block = block = training.next_update()
+        with typed(self._adapter):
+            batch, masks = self._batch(block)
+            seen = observer.observe(self._before, batch.x, batch.targets, masks=masks)
+            self._tensors = _tensors(block, batch, seen)
+            try:
+                training.advance(most=1)
+            except TrainingError as error:
+                self._diverged(error)
+            self._tensors["update"] = dict(training.weights())
+            if self._ended_by is None:  # after the weights were read: the end may put the best ones back
+                self._evaluate()
+        tensors = self._tensors
+        self._places = tuple(
+            Place(stage=stage, tensor=name) for stage, named in tensors.items() for name in named
+        )
+        self._rows.append(np.stack([self._take(one) for named in tensors.values() for one in named.values()]))
+        self._steps.append(block.first_step + 1)
+        self._rates.append(float(block.learning_rates[0]))
+
+    def _goes_on(self, begin: float) -> bool:
+        request = self._request
+        asked = sum(step > request.skip for step in self._steps)
+        return (
+            self._ended_by is None
+            and not self._training.finished
+            and asked < request.steps
+            and (not asked or time.perf_counter() - begin < request.seconds)
+        )
+
+    def _batch(self, block: Block) -> tuple[Part, dict[str, NDArray[Any]]]:
+        """The samples and masks of a block's only step."""
+        rows, train = block.indices[0], self._data.train
+        weights = None if train.weights is None else train.weights[rows]
+        batch = Part(x=train.x[rows], y=train.y[rows], weights=weights)
+        return batch, {path: mask[0] for path, mask in block.masks.items()}
+
+    def _evaluate(self) -> None:
+        """What the step's end brought: a validation loss; at the end of the training all that is measured."""
+        training = self._training
+        found: dict[str, Any] = {}
+        if training.validation_losses and training.step % training.plan.steps_per_epoch == 0:
+            found["validation_loss"] = training.validation_losses[-1]
+        if training.finished:
+            try:
+                outcome = training.conclude()
+            except TrainingError as error:
+                self._diverged(error)
+            else:
+                found["outputs"] = outcome.outputs
+                found |= {} if outcome.predictions is None else {"predictions": outcome.predictions}
+                found |= {
+                    f"{part}.{name}": value
+                    for part, metrics in outcome.metrics.items()
+                    for name, value in metrics.items()
+                    if value is not None
+                }
+        step = training.step
+        self._evaluated += [
+            (Place(stage="evaluation", tensor=name, step=step), np.asarray(value))
+            for name, value in found.items()
+        ]
+
+    def _diverged(self, error: TrainingError) -> None:
+        if error.reason != "diverged":
+            raise error
+        self._ended_by = str(error)
+
+    def _shared_step(
+        self, refeed: Refeed, own: Weights
+    ) -> tuple[Weights, dict[str, list[NDArray[np.floating[Any]]]]]:
+        """The other framework's weights and layer inputs, in this run's precision."""
+        precision = self._job.precision
+        given = {name: self._load(ref) for name, ref in refeed.weights.items()}
+        fitting = {
+            name: array.astype(precision)
+            for name, array in given.items()
+            if name in own and own[name].shape == array.shape
+        }
+        inputs = {
+            path: [self._load(ref).astype(precision) for ref in refs] for path, refs in refeed.inputs.items()
+        }
+        return {**own, **fitting}, inputs
+
+    def _trace(self, start: Weights, resumed: Weights, refed: Weights) -> Trace:
+        request, tensors = self._request, self._tensors
+        last = [(place, array) for place, array in self._evaluated if place.step == self._training.step]
+        if last:
+            tensors = {**tensors, "evaluation": {place.tensor: array for place, array in last}}
+        weights = self._before if request.keep else start if request.keep_start else {}
+        starts = [_stacked([self._take(array) for array in one.values()]) for one in (start, resumed)]
+        return Trace(
+            steps=tuple(self._steps),
+            finished=self._training.finished,
+            ended_by=self._ended_by,
+            given_start=request.start is not None,
+            weight_names=tuple(start),
+            starts=self._store(np.stack(starts)),
+            places=self._places,
+            table=self._store(np.stack(self._rows) if self._rows else np.zeros((0, 0, 0))),
+            learning_rates=tuple(self._rates),
+            evaluated=tuple(place for place, _ in self._evaluated),
+            evaluations=self._store(_stacked([self._take(array) for _, array in self._evaluated])),
+            start_weights=self._kept(weights),
+            kept={stage: self._kept(named) for stage, named in tensors.items()} if request.keep else {},
+            refed=self._kept(refed),
+        )
+
+    def _kept(self, arrays: dict[str, NDArray[Any]]) -> dict[str, ArrayRef]:
+        return {name: self._store(array) for name, array in arrays.items() if array.nbytes <= MOST_KEPT_BYTES}
+
+
+def _tensors(block: Block, batch: Part, seen: Observed) -> Tensors:
+    """A step's tensors by stage, each stage in the order of its computing."""
+    return {
+        "data": {
+            "indices": block.indices[0],
+            "x": batch.x,
+            "y": batch.y,
+            # samples without weights count alike, which is what a framework with weights is held against
+            "sample_weights": np.ones(len(batch.x)) if batch.weights is None else batch.weights,
+        },
+        "forward": dict(seen.layers),
+        "loss": {"loss": np.array([seen.loss])},
+        "backward": dict(reversed(seen.gradients.items())),
+    }
+
+
+def _stacked(rows: list[NDArray[np.float64]]) -> NDArray[np.float64]:
+    return np.stack(rows) if rows else np.zeros((0, 0))
