@@ -107,7 +107,7 @@ def test_changed_code_restarts_the_workers(served_home, tmp_path):
 
     first = up()
     assert up() == first
-    with (checkout / "worker" / "runner.py").open("a") as stream:
+    with (checkout / "worker" / "training" / "runner.py").open("a") as stream:
         stream.write("\n# changed\n")
     assert up() != first
 

@@ -292,6 +292,6 @@ def read_experiment_of(section: str, row: dict[str, Any]) -> None:
 
 def test_the_tables_ship_with_the_package() -> None:
     root = Path(__file__).resolve().parents[3]
-    files = {path.stem for path in (root / "producer/native").glob("*.toml")}
+    files = {path.stem for path in (root / "producer/job/native").glob("*.toml")}
 
     assert files == set(FRAMEWORKS)
