@@ -10,7 +10,7 @@ from rich.text import Text
 
 from producer.display import printable
 from producer.report.console import plain_table, write
-from producer.sweep.table import Seeds, Sweep
+from producer.sweep.table import Point, Seeds, Sweep
 from producer.verdict import numbers
 from producer.verdict.words import both, count, gap, setting
 
@@ -28,26 +28,31 @@ def to_document(sweep: Sweep) -> dict[str, Any]:
 
 
 def render(sweep: Sweep, console: Console) -> None:
-    """Print the table: a line a point, the best first."""
+    """Print the table: a line a point with its verdict, the best first; below it a line a framework."""
     points = count(len(sweep.points), "point")
     headline = Text()
     headline.append(printable(sweep.name), style="bold")
     headline.append(f"  {points}, {both(sweep.frameworks)}, {count(sweep.seeds, 'seed')} each", style="dim")
-    table = plain_table(*(printable(path) for path in sweep.grid))
-    for framework in sweep.frameworks:
-        for column in ("best", "median", "5-95 %"):
-            table.add_column(f"{framework} {column}", justify="right", overflow="fold")
-    table.add_column("verdict")
-    table.add_column("gap", justify="right")
+    table = plain_table("")
+    for column in ("best", "median"):
+        table.add_column(column, justify="right", no_wrap=True)
+    table.add_column("5 to 95 %", no_wrap=True)
     for point in sweep.points:
-        cells = [printable(setting(value)) for value in point.settings.values()]
-        for framework in sweep.frameworks:
-            cells += _cells(point.frameworks[framework])
         verdict = Text(point.verdict, style=_COLOURS[point.verdict])
-        table.add_row(*cells, verdict, gap(point.gap))
+        if point.gap is not None:
+            verdict.append(f", gap {gap(point.gap)}", style="dim")
+        table.add_row(Text(_settings(point), style="bold"), "", "", verdict)
+        for framework in sweep.frameworks:
+            table.add_row(Text(f"  {framework}", style="dim"), *_cells(point.frameworks[framework]))
     order = f"by {sweep.frameworks[0]}'s median" if sweep.ordered else "in the grid's order"
     foot = f"{sweep.experiment_id}  ·  {sweep.measure} of the last epoch, over seeds, {order}"
     write(console, headline, "", table, "", Text(foot, style="dim", overflow="fold"))
+
+
+def _settings(point: Point) -> str:
+    """`learning_rate 0.1, momentum 0.9`."""
+    told = [f"{path.removeprefix('optimizer.')} {setting(value)}" for path, value in point.settings.items()]
+    return printable(", ".join(told))
 
 
 def _cells(seeds: Seeds) -> list[str]:
@@ -55,7 +60,7 @@ def _cells(seeds: Seeds) -> list[str]:
     if seeds.median is None or seeds.best is None or seeds.low is None or seeds.high is None:
         failed = seeds.failure.reason.replace("_", " ") if seeds.failure else "missing"
         return [failed, numbers.MISSING, numbers.MISSING]
-    spread = f"{numbers.short(seeds.low)} to {numbers.short(seeds.high)}"
+    spread = f"{seeds.low:.3g} to {seeds.high:.3g}"
     if seeds.succeeded < seeds.seeds:
         spread += f" ({seeds.seeds - seeds.succeeded} failed)"
-    return [numbers.short(seeds.best), numbers.short(seeds.median), spread]
+    return [f"{seeds.best:.3g}", f"{seeds.median:.3g}", spread]
