@@ -3,6 +3,7 @@
 # make test     every check there is
 # make lint     the quick ones: format, lint, types
 # make parity   measure anew how well the frameworks agree, and how surely faults are found: docs/parity.md
+# make bench    measure anew how fast it is, beside the usual programs: docs/benchmarks.md
 # make clean    remove what these made inside the checkout
 #
 # Another Python: make demo PYTHON=/path/to/python3.12
@@ -12,7 +13,7 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-builtin-rules
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help demo setup test lint contract suite parity clean python
+.PHONY: help demo setup test lint contract suite parity bench clean python
 
 # The frameworks have no wheels yet for the newest Python, so 3.11 to 3.13 are tried first.
 PYTHON ?= $(shell for range in '(3, 11) <= v <= (3, 13)' 'v >= (3, 11)'; do \
@@ -62,6 +63,9 @@ parity: $(VENV)/installed-dev $(INTERPRETERS)
 	. $(INTERPRETERS); LIKEWISE_RECORDS=$(CURDIR)/$(RECORDS) LIKEWISE_CLEAN_JOBS=200 \
 	$(VENV)/bin/python -m pytest tests/parity tests/planted
 	$(VENV)/bin/python docs/make_parity.py $(RECORDS)
+
+bench: $(VENV)/installed-dev $(INTERPRETERS)
+	. $(INTERPRETERS); $(VENV)/bin/python docs/make_benchmarks.py
 
 clean:
 	if [ -x $(VENV)/bin/likewise ]; then $(VENV)/bin/likewise down || true; fi

@@ -2,10 +2,10 @@
 
     PYTHONPATH=. python benchmarks/tensorflow_speed.py [repetitions]
 
-Run in the TensorFlow environment. Each line has the medians and their ratio; what was trained must be
-equal, else it says so and leaves with 1. Ours are whole trainings by the worker's own loop (blocks, epoch
-losses, early-stopping checks and progress as in a run), with the queue left out. `first` compiles, `warm`
-is another seed in the same process.
+Run in the TensorFlow environment. Prints a JSON document a benchmark, with the medians and their ratios to
+Keras's; what was trained must be equal, else it leaves with 1. Ours are whole trainings by the worker's own
+loop (blocks, epoch losses, early-stopping checks and progress as in a run), with the queue left out. `first`
+compiles, `warm` is another seed in the same process.
 """
 
 from __future__ import annotations
@@ -40,12 +40,13 @@ LAYERS: dict[str, list[dict[str, Any]]] = {
         {"type": "dense", "units": 10},
     ],
 }
+NAMES = {"mlp": "An MLP", "conv": "A small conv net"}
 SHAPES = {"mlp": (64,), "conv": (8, 8, 1)}
 SAMPLES = 1797
 
 
 def main(repetitions: int = 3) -> int:
-    """Print a line for each comparison; 1 where the results differ."""
+    """Print a document for each comparison; 1 where the results differ."""
     adapter = load_adapter("tensorflow")
     adapter.start(device="cpu", threads=1)
     equal = article(adapter, repetitions)
@@ -80,9 +81,8 @@ def article(adapter: FrameworkAdapter, repetitions: int) -> bool:
             predictions = training.conclude().predictions
             kind.append(time.perf_counter() - begin)
         gap = max(gap, float(np.abs(predictions - prediction).max()))
-    line("article, first", median(theirs), median(firsts))
-    line("article, warm", median(theirs), median(warms))
-    return same("article's prediction at 10", gap, 1e-4)
+    ours = {"ours, first (compiles)": firsts, "ours, warm": warms}
+    return told("The article in TensorFlow, 500 epochs", theirs, ours, gap=gap, bar=1e-4)
 
 
 def against_fit(adapter: FrameworkAdapter, network: str, repetitions: int) -> bool:
@@ -113,8 +113,8 @@ def against_fit(adapter: FrameworkAdapter, network: str, repetitions: int) -> bo
             training = trained(adapter, job, data)
             ours.append((time.perf_counter() - begin) / EPOCHS_OF_FIT)
             gap = max(gap, abs(training.losses[-1] - loss) / loss)
-    line(f"{network}, an epoch", median(theirs), median(ours))
-    return same(f"{network}'s loss", gap, 1e-3)
+    name = f"{NAMES[network]} in TensorFlow, an epoch of {SAMPLES:,} samples"
+    return told(name, theirs, {"ours, warm": ours}, gap=gap, bar=1e-3)
 
 
 def job_of(**parts: Any) -> Job:
@@ -141,14 +141,25 @@ def measured(program: str, *arguments: str) -> tuple[float, float]:
     return float(seconds), float(value)
 
 
-def line(name: str, theirs: float, ours: float) -> None:
-    """One comparison: medians and ratio."""
-    print(f"{name:18} fit {theirs:9.4f} s   likewise {ours:9.4f} s   {theirs / ours:7.1f} times as fast")
+def told(name: str, theirs: list[float], ours: dict[str, list[float]], *, gap: float, bar: float) -> bool:
+    """Print a benchmark's document; whether the results are equal."""
+    import keras
+    import tensorflow as tf
 
-
-def same(what: str, gap: float, bar: float) -> bool:
-    """Whether the results are equal; says so."""
-    print(f"{'':18} {what} differs by at most {gap:.1e} (bar {bar:.0e})")
+    samples = {"Keras fit": theirs, **ours}
+    rows = [
+        {
+            "program": program,
+            "median_s": median(seconds),
+            "times_faster": median(theirs) / median(seconds),
+            "gap": 0.0 if program == "Keras fit" else gap,
+            "samples_s": seconds,
+        }
+        for program, seconds in samples.items()
+    ]
+    versions = {"tensorflow": tf.__version__, "keras": keras.__version__}
+    document = {"benchmark": name, "rows": rows, "equal_results": gap <= bar, "versions": versions}
+    print(json.dumps(document), flush=True)
     return gap <= bar
 
 
