@@ -71,7 +71,7 @@ def main() -> None:
 def run(python: str, program: str, *options: str) -> list[Document]:
     """What a benchmark prints, while its progress goes to the terminal."""
     print(f"== {program}", file=sys.stderr, flush=True)  # noqa: T201
-    done = subprocess.run(
+    done = subprocess.run(  # noqa: S603 - our own programs
         [python, ROOT / "benchmarks" / program, *options],
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,
