@@ -47,12 +47,14 @@ lint: $(VENV)/installed-dev
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
 
-# One suite, every adapter, each inside its own environment.
+# One suite, every adapter, each inside its own environment, all at once.
 contract: $(TOOLS)/installed $(INTERPRETERS)
-	. $(INTERPRETERS); for framework in $(FRAMEWORKS); do \
-	variable=LIKEWISE_TEST_PYTHON_$$(tr a-z A-Z <<<"$$framework"); \
-	echo "== contract: $$framework"; \
-	PYTHONPATH=.:$(TOOLS) "$${!variable}" -m pytest -p no:cacheprovider tests/contract; done
+	$(MAKE) --no-print-directory --jobs --output-sync=target $(FRAMEWORKS:%=contract-%)
+
+contract-%:
+	@echo "== contract: $*"
+	@. $(INTERPRETERS); variable=LIKEWISE_TEST_PYTHON_$$(tr a-z A-Z <<<"$*"); \
+	PYTHONPATH=.:$(TOOLS) "$${!variable}" -m pytest -p no:cacheprovider tests/contract
 
 suite: $(VENV)/installed-dev $(INTERPRETERS)
 	. $(INTERPRETERS); $(VENV)/bin/python -m pytest tests --ignore=tests/contract
