@@ -10,7 +10,7 @@ from producer.data.prepared import PreparedData, PreparedRun
 from producer.display import did_you_mean, printable
 from shared.errors import JobFileError, Problem
 from shared.run import Task
-from shared.shapes import Shape, layer_shapes, model_weights, parameter_count
+from shared.shapes import Shape, ShapeError, layer_shapes, model_weights, parameter_count
 from shared.spec import Job
 from shared.spec.data import is_weighted
 from shared.spec.layers.recurrent import Embedding
@@ -67,6 +67,11 @@ def _merged(found: Mapping[str, list[Problem]]) -> list[Problem]:
 
 
 def _problems(run: PreparedRun) -> Iterator[Problem]:
+    try:
+        layer_shapes(run.job.model, run.data.input_shape)
+    except ShapeError as error:  # no other rule can be asked of a model without shapes
+        yield Problem(path="model", message=str(error))
+        return
     rules: tuple[Callable[[Job, PreparedData], Iterator[Problem]], ...] = (
         _outputs,
         _indices,

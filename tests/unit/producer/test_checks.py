@@ -29,6 +29,10 @@ def inline(x: list[Any], y: list[Any], **fields: Any) -> dict[str, Any]:
 
 MISFITS: list[tuple[dict[str, Any], str]] = [
     (
+        {"model": model({"type": "conv1d", "filters": 2, "kernel_size": 3}, dense(1))},
+        "model: layers.0 (conv1d) gets samples of shape (1,), but needs the axes (length, channels); put a reshape layer before it",
+    ),
+    (
         {"model": model(dense(3))},
         "model.layers.0.units = 3: the model's last layer gives 3 outputs, and mse needs one a target column: there is 1 (units: 1)",
     ),
