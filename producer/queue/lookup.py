@@ -37,5 +37,6 @@ def find(ledger: Ledger, given: str) -> ExperimentRecord:
     known = [record.experiment_id for record in recent]
     near = difflib.get_close_matches(given[:100], known, n=1, cutoff=0.5)
     named = [record.experiment_id for record in recent if record.experiment.name == given]
-    hint = f"the newest of that name is {named[0]}" if named else f"did you mean {(near or known)[0]}?"
-    raise UsageError(f"there is no experiment {shown!r}; {hint} (likewise list shows them)")
+    hint = f"the newest of that name is {named[0]} " if named else f"did you mean {near[0]}? " if near else ""
+    listed = "(likewise list shows them)" if hint else "likewise list shows those there are"
+    raise UsageError(f"there is no experiment {shown!r}; {hint}{listed}")
