@@ -19,7 +19,7 @@ from producer.queue.merge import merged
 from producer.verdict.gaps import Load
 from producer.verdict.growth import growth
 from producer.verdict.judge import Evidence, judge
-from producer.verdict.knowledge import Scale
+from producer.verdict.knowledge import Scale, weight_of
 from producer.verdict.models import (
     ArrayValue,
     Comparison,
@@ -88,7 +88,7 @@ def compare(  # noqa: PLR0913 - all evidence, once
         for other in experiment.frameworks[1:]
     )
     evidence = Evidence(
-        differences=setting_differences(jobs),
+        differences=sorted(setting_differences(jobs), key=weight_of),
         seed_gaps=gaps,
         pairs=pairs,
         tolerance=tolerance,

@@ -6,9 +6,10 @@ stands in the tables of `producer.verdict.known`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 
 from producer.job.resolve import SettingDifference
 from producer.verdict.known import cause, fix
@@ -17,10 +18,17 @@ from shared.spec import Job
 from shared.spec.loss import is_by_row
 
 _WEIGHT = (
-    "data", "model", "loss", "optimizer", "training", "initial_weights", "precision", "predict", "metrics",
-    "execution", "device",
+    "data", "model", "loss.type", "loss.targets", "loss.from_logits", "loss.reduction", "loss",
+    "optimizer.type", "optimizer.learning_rate", "optimizer.schedule", "optimizer", "training",
+    "initial_weights", "model.*_initializer", "model.*.momentum", "model.*.moving_variance",
+    "model.*.epsilon", "optimizer.epsilon", "optimizer.epsilon_placement", "optimizer.clip_epsilon",
+    "loss.ignore_index", "precision", "training.epoch_loss", "predict", "metrics", "execution", "device",
 )  # fmt: skip
-"""Sections of a job from what changes a training most to what changes it least."""
+"""Settings from what changes a training most to what changes it least; the longest that fits counts.
+
+What is learnt comes first, then how it is learnt, then where it starts, then constants that keep a divisor
+from 0, then what leaves the training as it is.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,8 +43,32 @@ class Scale:
 
 def weight_of(difference: SettingDifference) -> tuple[int, str]:
     """A sort key: what changes a training most comes first."""
-    section = difference.path.partition(".")[0]
-    return (_WEIGHT.index(section) if section in _WEIGHT else len(_WEIGHT), difference.path)
+    fitting = [known for known in _WEIGHT if _is_under(difference.path, known)]
+    return (_WEIGHT.index(max(fitting, key=len)) if fitting else len(_WEIGHT), difference.path)
+
+
+def _is_under(path: str, known: str) -> bool:
+    return fnmatchcase(path, known) or fnmatchcase(path, f"{known}.*")
+
+
+def conventions(differences: Iterable[SettingDifference]) -> list[list[SettingDifference]]:
+    """The differences in groups: one field that differs alike in several layers is one convention."""
+    groups: dict[str, list[SettingDifference]] = {}
+    for difference in differences:
+        parts = difference.path.split(".")
+        in_layer = parts[:2] == ["model", "layers"] and len(parts) > 3
+        key = f"{parts[3:]} {difference.values}" if in_layer else difference.path
+        groups.setdefault(key, []).append(difference)
+    return list(groups.values())
+
+
+def together(group: Sequence[SettingDifference]) -> SettingDifference:
+    """One difference for a group of `conventions`: `model.layers.0,2.epsilon`."""
+    parts = [difference.path.split(".") for difference in group]
+    if len(group) == 1:
+        return group[0]
+    path = ".".join(["model.layers", ",".join(part[2] for part in parts), *parts[0][3:]])
+    return SettingDifference(path=path, values=group[0].values)
 
 
 def statement(difference: SettingDifference) -> str:

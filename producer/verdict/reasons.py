@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from producer.job.resolve import SettingDifference
 from producer.verdict import numbers
 from producer.verdict.judge import Evidence, decided_over_seeds, failed_on_the_job
-from producer.verdict.knowledge import Scale, effect, statement, weight_of
+from producer.verdict.knowledge import Scale, conventions, effect, statement, together
 from producer.verdict.models import FrameworkRuns, Gap, PairGaps, SeedGaps, Traced, Verdict
 from producer.verdict.noise import own_gap
 from producer.verdict.over_seeds import sentences
@@ -21,7 +21,7 @@ from shared.result import Failure
 from shared.spec import Job
 
 MOST_SETTINGS = 3
-"""Differing settings that get a sentence each; the rest are named together."""
+"""Differing conventions that get a sentence each; the rest are named together."""
 
 _FAILED = {
     "diverged": "diverged",
@@ -119,13 +119,14 @@ def _sentence(message: str) -> str:
 def _differing_settings(
     verdict: Verdict, differences: Sequence[SettingDifference], *, jobs: Mapping[str, Job], scale: Scale
 ) -> list[str]:
-    main = _without_consequences(sorted(differences, key=weight_of))
+    main = conventions(_without_consequences(differences))[:MOST_SETTINGS]
     told = []
-    for place, difference in enumerate(main[:MOST_SETTINGS]):
+    for place, group in enumerate(main):
+        difference = together(group)
         what = effect(difference, jobs=jobs, scale=scale)
         sentence = f"{statement(difference)}; {what}" if what else f"{statement(difference)}."
         told.append(f"{'This is not like for like: ' if place == 0 else ''}{sentence}")
-    if rest := len(differences) - len(told):
+    if rest := len(differences) - sum(map(len, main)):
         verb = "differs" if rest == 1 else "differ"
         told.append(f"{count(rest, 'more setting')} {verb}; the table of settings has them all.")
     if told and verdict == "agree":

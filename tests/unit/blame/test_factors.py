@@ -81,7 +81,7 @@ def test_a_layers_settings_are_factors_of_their_own() -> None:
     overrides = {"model.layers.2.epsilon": 1e-5, "model.layers.2.momentum": 0.9}
 
     assert paths(overrides, model={"layers": CONVOLUTIONS}) == [
-        "model.layers.2.epsilon", "model.layers.2.momentum",
+        "model.layers.2.momentum", "model.layers.2.epsilon",
     ]  # fmt: skip
 
 

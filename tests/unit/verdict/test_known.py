@@ -10,7 +10,7 @@ import pytest
 
 from producer.job.resolve import SettingDifference, resolve
 from producer.verdict import known
-from producer.verdict.knowledge import Scale, consequence, fixes
+from producer.verdict.knowledge import Scale, consequence, conventions, fixes, together, weight_of
 from shared.spec import Experiment, Job
 from shared.spec.activations import Activation
 from shared.spec.layers import Layer
@@ -148,3 +148,44 @@ def test_a_sum_under_adam_is_not_told_as_a_learning_rate() -> None:
     assert consequence(difference, jobs=declared, scale=Scale(samples=100, outputs=1)) == (
         "with batches of 8 a sum makes gradients 8 times as large, most of which adam divides out again"
     )
+
+
+@pytest.mark.parametrize(
+    ("heavier", "lighter"),
+    [
+        ("loss.from_logits", "model.layers.0.kernel_initializer"),
+        ("optimizer.learning_rate", "model.layers.0.bias_initializer"),
+        ("model.layers.0.units", "loss.reduction"),
+        ("loss.reduction", "optimizer.learning_rate"),
+        ("model.layers.0.embeddings_initializer", "optimizer.epsilon_placement"),
+        ("optimizer.rho", "optimizer.epsilon"),
+        ("optimizer.epsilon", "loss.ignore_index"),
+        ("optimizer.schedule.warmup", "execution"),
+    ],
+)
+def test_what_changes_a_training_most_comes_first(heavier: str, lighter: str) -> None:
+    paths = [SettingDifference(path=path, values={}) for path in (lighter, heavier)]
+
+    assert [one.path for one in sorted(paths, key=weight_of)] == [heavier, lighter]
+
+
+def test_a_field_that_differs_alike_in_several_layers_is_told_once() -> None:
+    values = {"tensorflow": "zeros", "torch": "ones"}
+    alike = [
+        SettingDifference(path=f"model.layers.{place}.bias_initializer", values=values) for place in (0, 2)
+    ]
+    other = SettingDifference(path="model.layers.3.bias_initializer", values={**values, "torch": "zeros"})
+
+    groups = conventions([*alike, other])
+
+    assert [together(group).path for group in groups] == [
+        "model.layers.0,2.bias_initializer", "model.layers.3.bias_initializer",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("optimizer", ["rmsprop", "adagrad", "adamax", "nadam"])
+def test_no_fix_of_an_optimizer_speaks_of_the_formula_of_adam(optimizer: str) -> None:
+    """Only adam corrects its root by 1 - beta_2^t in a way that eps can make up for."""
+    keras = tomllib.loads((TABLES / "fixes" / "tensorflow.toml").read_text())["fixes"]
+
+    assert "beta_2^t" not in " ".join(keras[f"{optimizer}.epsilon_placement"].values())
