@@ -20,6 +20,7 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from producer.report import confusion, figures, rows
+from producer.report.mending import mendings
 from producer.report.status import as_yaml
 from producer.report.truth import Truth
 from producer.verdict.models import Comparison
@@ -48,6 +49,7 @@ def to_html(comparison: Comparison, truth: Truth | None = None) -> str:
         submitted=datetime.fromtimestamp(comparison.submitted_s, tz=UTC).strftime("%-d %B %Y, %H:%M UTC"),
         tolerance=number(comparison.tolerance.relative),
         rows=rows,
+        mendings=mendings(comparison),
         truth=truth,
         confusions=_confusions(comparison, truth),
         disagreements=confusion.disagreements(truth) if _shows_classes(truth) and truth else 0,

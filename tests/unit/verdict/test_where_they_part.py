@@ -97,6 +97,8 @@ def test_learning_rates_stand_beside_an_update(samples):
 def test_the_page_and_the_document_have_it(samples):
     found = parted(samples, divergence(tensor="<b>loss"))
     page, document = to_html(found), to_document(found)
+    assert found.first_divergence is not None
+    assert page.count(found.first_divergence.sentence) == 1
     assert '<li class="parts">loss' in page
     assert "&lt;b&gt;loss" in page
     assert document["first_divergence"]["step"] == 1
