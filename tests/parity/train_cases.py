@@ -21,7 +21,8 @@ from shared.shapes import layer_shapes
 from shared.spec import Job
 from shared.spec.data import is_weighted
 from worker.adapters import load_adapter
-from worker.adapters.base import Block, FrameworkAdapter
+from worker.adapters.base import Block, EnsembleBlock, EnsembleTrainer, FrameworkAdapter
+from worker.adapters.errors import UnsupportedError
 from worker.training.masks import MaskSource, dropout_layers
 from worker.training.runner import train_run
 from worker.training.samples import Part
@@ -76,14 +77,17 @@ def by_hand(case: dict[str, Any], adapter: FrameworkAdapter) -> dict[str, np.nda
     if is_weighted(job.data):
         own = np.random.default_rng(6).uniform(0.0, 3.0, len(x)).astype(job.precision)
         y = Part(x=x, y=y, weights=own).targets
-    trainer = adapter.build(job, input_shape=shape, weights=weights, x=x, y=y)
+    try:
+        trainer = build(case, adapter, job, weights=weights, x=x, y=y)
+    except UnsupportedError as error:
+        return {"refused": np.array(str(error))}
     dropouts = dropout_layers(job.model, layer_shapes(job.model, shape))
     masks = MaskSource(dropouts, seed=case.get("mask_seed", 3), precision=job.precision)
     order = np.random.default_rng(5)
     out = {f"start/{name}": array for name, array in trainer.weights().items()}
     losses = []
     done = 0
-    for steps, batch in ((1, 7), (3, 8), (case["steps"] - 4, 8)):
+    for steps, batch in ((1, case.get("first_batch", 7)), (3, 8), (case["steps"] - 4, 8)):
         rates = learning_rates(job.optimizer, first_step=done, steps=steps, steps_per_epoch=5)
         block = Block(
             indices=np.stack([order.permutation(len(x))[:batch] for _ in range(steps)]),
@@ -98,7 +102,63 @@ def by_hand(case: dict[str, Any], adapter: FrameworkAdapter) -> dict[str, np.nda
         if done == 1:
             out |= {f"first/{name}": array for name, array in trainer.weights().items()}
     out |= {f"end/{name}": array for name, array in trainer.weights().items()}
-    return {**out, "losses": np.concatenate(losses), "outputs": trainer.outputs(x)}
+    return {
+        **out,
+        "losses": np.concatenate(losses),
+        "outputs": trainer.outputs(x),
+        "execution": np.array(trainer.execution),
+    }
+
+
+def build(
+    case: dict[str, Any],
+    adapter: FrameworkAdapter,
+    job: Job,
+    *,
+    weights: dict[str, np.ndarray],
+    x: np.ndarray,
+    y: np.ndarray,
+) -> Any:
+    """A Trainer of the case, or one that shows a member of an ensemble. Raises UnsupportedError."""
+    if not case.get("together"):
+        return adapter.build(job, input_shape=x.shape[1:], weights=weights, x=x, y=y)
+    slower = job.optimizer.model_copy(update={"learning_rate": job.optimizer.learning_rate / 2})
+    ensemble = adapter.build_ensemble(
+        job,
+        optimizers=[slower, job.optimizer],
+        input_shape=x.shape[1:],
+        weights={name: np.stack([array, array]) for name, array in weights.items()},
+        x=x,
+        y=y,
+    )
+    return OneOfTwo(ensemble, member=case.get("member", 1))
+
+
+class OneOfTwo:
+    """An ensemble of two as a Trainer of one of them; the other trains at half the learning rate."""
+
+    def __init__(self, ensemble: EnsembleTrainer, *, member: int) -> None:
+        self._ensemble = ensemble
+        self._member = member
+        self.execution = ensemble.execution
+
+    def train(self, block: Block) -> np.ndarray:
+        """Both members' updates on batches and masks of their own, here the same; the member's losses."""
+        both = EnsembleBlock(
+            indices=np.stack([block.indices, block.indices]),
+            learning_rates=np.stack([block.learning_rates / 2, block.learning_rates]),
+            first_step=block.first_step,
+            masks={path: np.stack([mask, mask]) for path, mask in block.masks.items()},
+        )
+        return self._ensemble.train(both)[self._member]
+
+    def outputs(self, x: np.ndarray) -> np.ndarray:
+        """The member's."""
+        return self._ensemble.outputs(x)[self._member]
+
+    def weights(self) -> dict[str, np.ndarray]:
+        """The member's."""
+        return {name: array[self._member] for name, array in self._ensemble.weights().items()}
 
 
 def first_gradients(

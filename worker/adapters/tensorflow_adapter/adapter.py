@@ -66,7 +66,9 @@ class TensorFlowAdapter(FrameworkAdapter):
             self._device_name = details.get("device_name", "cuda")
         else:
             tf.config.set_visible_devices([], "GPU")
-        tf.get_logger().setLevel("ERROR")  # it takes a worker's many jobs for one function traced too often
+        # it takes a worker's many jobs for one function traced too often, and what cannot be vectorised for
+        # an error to be told twice; whatever matters comes as an exception
+        tf.get_logger().setLevel("CRITICAL")
         tf.config.threading.set_intra_op_parallelism_threads(threads)
         tf.config.threading.set_inter_op_parallelism_threads(1)
         tf.config.experimental.enable_tensor_float_32_execution(False)
