@@ -6,7 +6,6 @@ prints it alike: the result on standard output, progress on standard error.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from producer.compare import compare
 from producer.job.jobfile import read_experiment
 from producer.job.prepare import PreparedExperiment, prepare_experiment
 from producer.live import board
+from producer.queue.cancel import still_wanted
 from producer.queue.collect import collect
 from producer.queue.follow import follow
 from producer.queue.runs import one_a_framework
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from shared.ledger import ExperimentRecord
     from shared.result import RunResult
 
-INTERRUPTED = 130
 NOT_IN_AGREEMENT = 1
 RUN_FAILED = 3
 
@@ -95,38 +94,11 @@ def submit_prepared(
     )
 
 
-def follow_to_end(session: Session, record: ExperimentRecord, *, quiet: bool, cancel: bool) -> None:
-    """Show progress until every run is final.
-
-    Ctrl-C ends the command with status 130 and one line; with `cancel` the runs are cancelled before,
-    and another Ctrl-C leaves at once.
-    """
-    console = progress_console()
-    try:
-        with board(record.experiment.frameworks, console, quiet=quiet) as shown:
-            for update in follow(record, ledger=session.ledger, client=session.client):
-                shown.apply(update)
-    except KeyboardInterrupt:
-        console.print(_left(session, record, cancel=cancel))
-        sys.exit(INTERRUPTED)
-
-
-def _left(session: Session, record: ExperimentRecord, *, cancel: bool) -> str:
-    """Cancel if asked, and say in one line what becomes of the runs."""
-    name = record.experiment_id
-    if not cancel:
-        return f"{name} goes on; likewise cancel {name} ends it"
-    try:
-        cancel_runs(session, record)
-    except KeyboardInterrupt:
-        return f"interrupted again: runs of {name} may go on; likewise cancel {name} ends them"
-    return f"interrupted: the runs of {name} are cancelled"
-
-
-def cancel_runs(session: Session, record: ExperimentRecord) -> None:
-    """Cancel every run that is not final."""
-    for run_id in record.run_ids:
-        session.ledger.cancel(run_id)
+def follow_to_end(session: Session, record: ExperimentRecord, *, quiet: bool) -> None:
+    """Show progress until every run is final."""
+    with board(record.experiment.frameworks, progress_console(), quiet=quiet) as shown:
+        for update in follow(record, ledger=session.ledger, client=session.client):
+            shown.apply(update)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,14 +144,9 @@ def with_twin(  # noqa: PLR0913 - what is trained, and how it is told
             submitted.append(twin.submit_rerun(record, outcome.runs, ledger=session.ledger, app=session.app))
     if not submitted:
         return outcome
-    try:
-        for other in submitted:
-            follow_to_end(session, other, quiet=quiet, cancel=True)
-    except SystemExit:  # Ctrl-C ended one; the others are of no use now
-        for other in submitted:
-            cancel_runs(session, other)
-        raise
-    return outcome_of(session, session.ledger.experiment(record.experiment_id) or record, full=full)
+    for other in submitted:
+        follow_to_end(session, other, quiet=quiet)
+    return outcome_of(session, still_wanted(record, ledger=session.ledger), full=full)
 
 
 def with_trace(
@@ -196,9 +163,9 @@ def with_trace(
         outcome.runs,
         comparison=outcome.comparison,
         twin=outcome.twin,
-        follow=lambda replayed: follow_to_end(session, replayed, quiet=quiet, cancel=True),
+        follow=lambda replayed: follow_to_end(session, replayed, quiet=quiet),
     )
-    return outcome_of(session, session.ledger.experiment(record.experiment_id) or record, full=full)
+    return outcome_of(session, still_wanted(record, ledger=session.ledger), full=full)
 
 
 def outcome_of(session: Session, record: ExperimentRecord, *, full: bool = False) -> Outcome:

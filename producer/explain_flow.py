@@ -9,6 +9,7 @@ from pathlib import Path
 from producer import experiment_flow as flow
 from producer.blame.flow import chosen_other, enough_seeds, explain_experiment
 from producer.blame.models import Explanation
+from producer.interruption import cancelling
 from producer.job.jobfile import example_names
 from producer.job.prepare import PreparedExperiment
 from producer.queue.lookup import LAST, find
@@ -53,6 +54,7 @@ def _explain_known(given: str, options: Options) -> int:
     with flow.open_for(quiet=options.as_json) as session:
         record = find(session.ledger, given)
     with flow.open_for(record.experiment.frameworks, quiet=options.as_json) as session:
+        session.ledger.allow_more(record.experiment_id)  # whoever names it anew wants more of it
         seeds = enough_seeds(record.experiment.seed_list)
         if options.seeds is not None:
             seeds = flow.seed_list(options.seeds)
@@ -60,15 +62,16 @@ def _explain_known(given: str, options: Options) -> int:
 
 
 def _explain(session: Session, record: ExperimentRecord, seeds: tuple[int, ...], options: Options) -> int:
-    explanation = explain_experiment(
-        session,
-        record,
-        seeds=seeds,
-        other=options.framework,
-        most_combined=options.combinations,
-        queue_anyway=options.queue_anyway,
-        quiet=options.as_json,
-    )
+    with cancelling(session, record):
+        explanation = explain_experiment(
+            session,
+            record,
+            seeds=seeds,
+            other=options.framework,
+            most_combined=options.combinations,
+            queue_anyway=options.queue_anyway,
+            quiet=options.as_json,
+        )
     if options.page is not None:
         _write_page(explanation, options.page)
     if options.as_json:

@@ -6,6 +6,7 @@ LikewiseError
 ├── DataError             2   data that cannot be trained on, by file, row and column
 ├── ResultError           3   a stored result that cannot be read (another schema version, damaged)
 ├── RunFailedError        3   a training failed where its result was needed
+├── CancelledError        3   more was to be trained for an experiment that was cancelled meanwhile
 └── ServiceError          4   something the work needs is not there
     ├── RedisError            no Redis, a refusing Redis, a wrong password
     ├── NoWorkerError         no live worker serves a framework or device
@@ -88,6 +89,12 @@ class ResultError(LikewiseError):
 
 class RunFailedError(LikewiseError):
     """A training failed where its result was needed."""
+
+    exit_status = 3
+
+
+class CancelledError(LikewiseError):
+    """More was to be trained for an experiment that was cancelled meanwhile."""
 
     exit_status = 3
 

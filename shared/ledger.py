@@ -7,14 +7,14 @@ a worker may do is in `shared.tenure`.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, cast
 
 import redis
 from pydantic import ValidationError
 
 from shared import names, scripts, workers
-from shared.errors import ResultError, UsageError
+from shared.errors import CancelledError, ResultError, UsageError
 from shared.records import (
     FINAL,
     ExperimentRecord,
@@ -57,6 +57,7 @@ class Ledger:
         self.retention_s = int(retention_s)
         self._add = client.register_script(scripts.ADD)
         self._cancel = client.register_script(scripts.CANCEL)
+        self._refuse_more = client.register_script(scripts.REFUSE_MORE)
         self._keep_verdict = client.register_script(scripts.KEEP_VERDICT)
 
     def add(
@@ -71,9 +72,9 @@ class Ledger:
         """Write an experiment and its runs as queued, in one step; the server's clock dates them.
 
         With `belongs_to`, what it is for and another experiment's id, it is not listed, but stands in
-        the `related` of that experiment's record. With an idempotency `key` that was used before,
-        nothing is written. Returns the id of the experiment that is stored: the given one, or the one
-        the key stands for.
+        the `related` of that experiment's record. Raises CancelledError if that one was cancelled.
+        With an idempotency `key` that was used before, nothing is written. Returns the id of the
+        experiment that is stored: the given one, or the one the key stands for.
         """
         arguments: list[Any] = [
             record.experiment_id,
@@ -86,7 +87,12 @@ class Ledger:
         for run, queue in zip(runs, queues, strict=True):
             arguments += [run.run_id, run.framework, queue, run.model_dump_json(), int(run.timed)]
         keys = [names.experiment_key(record.experiment_id), names.submission_key(key or "")]
-        return _text(self._add(keys=keys, args=arguments))
+        stored = _text(self._add(keys=keys, args=arguments))
+        if not stored and belongs_to:
+            raise CancelledError(
+                f"experiment {belongs_to[1]} was cancelled or deleted; no more of it is trained"
+            )
+        return stored
 
     def experiment(self, experiment_id: str) -> ExperimentRecord | None:
         """The experiment, or None where there is none (or no longer).
@@ -99,8 +105,14 @@ class Ledger:
         """Note what the comparison of an experiment's finished runs said, for lists."""
         self._keep_verdict(keys=[names.experiment_key(experiment_id)], args=[verdict])
 
-    def experiments(self, limit: int = 100) -> list[ExperimentRecord]:
-        """The newest experiments, newest first; those of another schema version are left out."""
+    def experiments(
+        self, limit: int = 100, *, unreadable: Callable[[ResultError], None] = lambda _: None
+    ) -> list[ExperimentRecord]:
+        """The newest experiments, newest first.
+
+        Those of another schema version are left out; `unreadable` is told of each that is not older
+        than all that are returned.
+        """
         ids = [_text(one) for one in cast("list[bytes]", self.client.zrevrange(names.EXPERIMENTS, 0, -1))]
         found: list[ExperimentRecord] = []
         while ids and len(found) < limit:
@@ -109,7 +121,8 @@ class Ledger:
             for experiment_id, values in zip(batch, fields, strict=True):
                 try:
                     record = _experiment(experiment_id, values)
-                except ResultError:
+                except ResultError as error:
+                    unreadable(error)
                     continue
                 if record is None:  # its retention has ended
                     self.client.zrem(names.EXPERIMENTS, experiment_id)
@@ -156,6 +169,14 @@ class Ledger:
         if not state:
             raise UsageError(f"there is no run {run_id}; `likewise list` shows the experiments")
         return cast(RunState, state)
+
+    def refuse_more(self, experiment_id: str) -> None:
+        """Note that an experiment was cancelled: nothing more may be added that belongs to it."""
+        self._refuse_more(keys=[names.experiment_key(experiment_id)])
+
+    def allow_more(self, experiment_id: str) -> None:
+        """Forget that an experiment was cancelled."""
+        self.client.hdel(names.experiment_key(experiment_id), "cancelled")
 
     def delete(self, experiment_id: str) -> None:
         """Remove an experiment and those that belong to it, their runs, results and progress.
@@ -262,6 +283,7 @@ def _experiment(experiment_id: str, values: dict[bytes, bytes]) -> ExperimentRec
         experiment=experiment,
         run_ids=tuple(json.loads(run_ids)),
         related=_related(values),
+        cancelled=b"cancelled" in values,
         verdict=_text(values[b"verdict"]) if b"verdict" in values else None,
     )
 

@@ -53,6 +53,8 @@ class ExperimentRecord(Frozen):
     run_ids: Many[str]
     related: dict[str, str] = Field(default_factory=dict)
     """Ids of the experiments that belong to it, by what they are for: `twin`, `rerun`, `fingerprints` …"""
+    cancelled: bool = False
+    """Whether it was cancelled: nothing more may be trained that belongs to it."""
     verdict: str | None = None
     """What the comparison said when it was last made, once every run was final."""
 

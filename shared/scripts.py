@@ -97,8 +97,12 @@ ADD = (
 -- One that belongs to another, such as its float64 twin, is not listed, but found through it.
 -- KEYS: experiment, submission.  ARGV: id, document, run ids, retention, keyed (0 or 1), what it is to the
 -- experiment it belongs to and that one's id (or nothing twice), then for each run: id, framework, queue,
--- document, whether it is timed (0 or 1).
+-- document, whether it is timed (0 or 1). Nothing is written, and nothing returned, where the experiment
+-- that it belongs to was cancelled or deleted.
 local id, document, run_ids, retention, keyed, relation, parent = unpack(ARGV, 1, 7)
+local parent_key = '{names.experiment_key("")}' .. parent
+local gone = parent ~= '' and redis.call('EXISTS', parent_key) == 0
+if gone or redis.call('HEXISTS', parent_key, 'cancelled') == 1 then return '' end
 if keyed == '1' then
   local known = redis.call('GET', KEYS[2])
   if known and redis.call('EXISTS', '{names.experiment_key("")}' .. known) == 1 then return known end
@@ -109,7 +113,7 @@ redis.call('EXPIRE', KEYS[1], retention)
 if parent == '' then
   redis.call('ZADD', '{names.EXPERIMENTS}', now, id)
 else
-  redis.call('HSET', '{names.experiment_key("")}' .. parent, '{names.RELATED}' .. relation, id)
+  redis.call('HSET', parent_key, '{names.RELATED}' .. relation, id)
 end
 redis.call('SET', '{names.ACTIVITY}', now)
 for i = 8, #ARGV, 5 do
@@ -194,6 +198,13 @@ if record.state == 'leased' then redis.call('HSET', KEYS[1], 'cancel_requested',
 return record.state
 """
 )
+
+REFUSE_MORE = """
+-- Note that an experiment was cancelled, if it is still there: nothing more may be added that belongs to it.
+-- KEYS: experiment.
+if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
+return redis.call('HSET', KEYS[1], 'cancelled', 1)
+"""
 
 LET_GO = (
     _PRELUDE

@@ -12,7 +12,7 @@ from producer.bench.protocol import Enough, alternate
 from producer.queue.collect import collect
 from producer.queue.follow import Changed, Noticed, follow
 from producer.queue.submit import enqueue, new_id, queue_of
-from shared.errors import LikewiseError, RunFailedError
+from shared.errors import CancelledError, LikewiseError, RunFailedError
 from shared.records import ExperimentRecord
 from shared.result import RunResult
 from shared.run import Run
@@ -76,20 +76,18 @@ class _Timing:
         self._told = told
 
     def time_one(self, variant: Variant) -> Timed:
-        """One timed run, from submission to result. Raises RunFailedError."""
+        """One timed run, from submission to result. Raises RunFailedError, and CancelledError."""
         self._told.timing(variant)
         run, record = self._submit(variant)
         ledger = self._session.ledger
-        try:
-            for update in follow(record, ledger=ledger, client=self._session.client):
-                if isinstance(update, Noticed):
-                    self._told.notice(update.text)
-                elif isinstance(update, Changed) and update.record.state == "leased":
-                    self._told.training(variant)
-        except KeyboardInterrupt:
-            ledger.cancel(run.run_id)
-            raise
+        for update in follow(record, ledger=ledger, client=self._session.client):
+            if isinstance(update, Noticed):
+                self._told.notice(update.text)
+            elif isinstance(update, Changed) and update.record.state == "leased":
+                self._told.training(variant)
         (result,) = collect(record, app=self._session.app, ledger=ledger)
+        if result.failure and result.failure.reason == "cancelled":
+            raise CancelledError(f"the bench of {self._parent} was cancelled")
         ledger.delete(record.experiment_id)
         return timed_of(variant, run, result)
 

@@ -6,7 +6,6 @@ trained before for the same experiment is not trained again.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Sequence
 
 from producer.blame.explain import explain
@@ -15,6 +14,7 @@ from producer.blame.models import Explanation
 from producer.blame.plan import LEAST_SEEDS, identity, plan
 from producer.blame.tally import tally
 from producer.live import board
+from producer.queue.cancel import still_wanted
 from producer.queue.collect import collect
 from producer.queue.follow import follow
 from producer.queue.merge import merged
@@ -29,7 +29,6 @@ from shared.spec.experiment import MAX_SEEDS, Experiment
 
 MIXTURES = "mixtures"
 """What the mixtures are to the experiment they belong to; later ones have a number behind."""
-INTERRUPTED = 130
 
 
 def enough_seeds(seeds: Sequence[int]) -> tuple[int, ...]:
@@ -48,13 +47,14 @@ def explain_experiment(  # noqa: PLR0913
     queue_anyway: bool,
     quiet: bool,
 ) -> Explanation:
-    """Train what is missing and explain. Ctrl-C cancels every run and ends the command with 130."""
+    """Train what is missing and explain. Raises CancelledError where it is cancelled meanwhile."""
     ends = _ends(session, record, other)
     wanted = plan(*ends, seeds=seeds, most_combined=most_combined)
     known = set(_known(session, record, seeds))
     missing = [run for run in wanted.runs() if identity(run) not in known]
     mixtures = _submit(session, record, missing, queue_anyway=queue_anyway) if missing else None
     _follow(session, [record, *([mixtures] if mixtures else [])], quiet=quiet)
+    still_wanted(record, ledger=session.ledger)
     trained = dict(_trained(session, record, seeds))
     return explain(
         wanted,
@@ -143,29 +143,13 @@ def _follow(session: Session, records: Sequence[ExperimentRecord], *, quiet: boo
     """Show progress until every run is final; the experiment itself first, which is first in the queue."""
     console = progress_console()
     first, *rest = records
-    try:
-        with board(first.experiment.frameworks, console, quiet=quiet) as shown:
-            for update in follow(first, ledger=session.ledger, client=session.client):
-                shown.apply(update)
-        for record in rest:
-            with tally("mixtures", len(record.run_ids), console, quiet=quiet) as counted:
-                for update in follow(record, ledger=session.ledger, client=session.client):
-                    counted.apply(update)
-    except KeyboardInterrupt:
-        console.print(_cancelled(session, records))
-        sys.exit(INTERRUPTED)
-
-
-def _cancelled(session: Session, records: Sequence[ExperimentRecord]) -> str:
-    """Cancel what is not done, and say so."""
-    name = records[0].experiment_id
-    try:
-        for record in records:
-            for run_id in record.run_ids:
-                session.ledger.cancel(run_id)
-    except KeyboardInterrupt:
-        return f"interrupted again: runs of {name} may go on; likewise cancel {name} ends them"
-    return f"interrupted: the runs of {name} and its mixtures are cancelled"
+    with board(first.experiment.frameworks, console, quiet=quiet) as shown:
+        for update in follow(first, ledger=session.ledger, client=session.client):
+            shown.apply(update)
+    for record in rest:
+        with tally("mixtures", len(record.run_ids), console, quiet=quiet) as counted:
+            for update in follow(record, ledger=session.ledger, client=session.client):
+                counted.apply(update)
 
 
 def _trained(

@@ -50,13 +50,13 @@ def command(
       likewise bench digits --variant auto --budget 120
       likewise bench job.yaml --json > bench.json
     """
-    import sys
     import time
 
     from producer import experiment_flow as flow
     from producer.bench.flow import bench
     from producer.bench.progress import telling
     from producer.bench.protocol import EXECUTIONS, Enough
+    from producer.interruption import cancelling
     from producer.report.bench import render, to_json
     from producer.report.console import make_console, progress_console
 
@@ -64,21 +64,20 @@ def command(
     ways = tuple(one for one in EXECUTIONS if not variant or one in variant)
     with flow.open_to_train(prepared, quiet=as_json) as session:
         record = flow.submit_prepared(session, prepared, queue_anyway=False, key=None)
-        flow.follow_to_end(session, record, quiet=as_json, cancel=True)
-        outcome = flow.outcome_of(session, record)
-        if not no_twin:
-            outcome = flow.with_twin(session, record, outcome, quiet=as_json)
-        if outcome.comparison.failed:
-            flow.print_comparison(outcome.comparison, as_json=as_json)
-            raise typer.Exit(flow.RUN_FAILED)
-        begin = time.monotonic()
-        enough = Enough(precision=precision / 100, budget_s=budget, spent_s=lambda: time.monotonic() - begin)
-        try:
+        with cancelling(session, record):
+            flow.follow_to_end(session, record, quiet=as_json)
+            outcome = flow.outcome_of(session, record)
+            if not no_twin:
+                outcome = flow.with_twin(session, record, outcome, quiet=as_json)
+            if outcome.comparison.failed:
+                flow.print_comparison(outcome.comparison, as_json=as_json)
+                raise typer.Exit(flow.RUN_FAILED)
+            begin = time.monotonic()
+            enough = Enough(
+                precision=precision / 100, budget_s=budget, spent_s=lambda: time.monotonic() - begin
+            )
             with telling(progress_console(), quiet=as_json) as told:
                 found = bench(session, outcome, executions=ways, enough=enough, told=told)
-        except KeyboardInterrupt:
-            progress_console().print("interrupted: the timed run is cancelled")
-            sys.exit(flow.INTERRUPTED)
     if as_json:
         make_console().file.write(f"{to_json(found)}\n")
     else:

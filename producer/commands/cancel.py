@@ -6,6 +6,9 @@ from typing import Annotated
 
 import typer
 
+_ENDS = ("succeeded", "failed", "cancelled", "queued", "leased")
+_SAID = {"leased": "is stopping", "cancelled": "cancelled", "queued": "is stopping"}
+
 
 def command(
     experiment: Annotated[
@@ -13,24 +16,31 @@ def command(
     ],
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """Stop an experiment: queued runs at once, running ones within two seconds.
+    """Stop an experiment and all that belongs to it: queued runs at once, running ones within two seconds.
+
+    A command that is training for it ends, too.
 
     Example: likewise cancel last
     """
     import json
 
     from producer import experiment_flow as flow
+    from producer.queue.cancel import cancel
     from producer.queue.lookup import find
     from producer.report.console import make_console
 
     with flow.open_for(quiet=as_json) as session:
         record = find(session.ledger, experiment)
-        states = {run_id: session.ledger.cancel(run_id) for run_id in record.run_ids}
-    runs = dict(zip(record.experiment.frameworks, states.values(), strict=True))
+        runs = cancel(record.experiment_id, ledger=session.ledger)
+    own = [run for run in runs if run.experiment_id == record.experiment_id]
+    # of a framework's several runs the one that ends last is told
+    states = {run.framework: run.state for run in sorted(own, key=lambda run: _ENDS.index(run.state))}
+    related = [run.state for run in runs if run.experiment_id != record.experiment_id]
     if as_json:
-        document = {"experiment_id": record.experiment_id, "runs": runs}
+        document = {"experiment_id": record.experiment_id, "runs": states, "related_runs": related}
         make_console().file.write(f"{json.dumps(document, indent=2)}\n")
         return
-    said = {"leased": "is stopping", "cancelled": "cancelled", "queued": "is stopping"}
-    told = ", ".join(f"{name} {said.get(state, f'had already {state}')}" for name, state in runs.items())
-    make_console().print(f"{record.experiment_id}: {told}")
+    told = [f"{framework} {_SAID.get(state, f'had already {state}')}" for framework, state in states.items()]
+    ended = sum(state in _SAID for state in related)
+    more = f"; {ended} more that belong to it stop, too" if ended else ""
+    make_console().print(f"{record.experiment_id}: {', '.join(told)}{more}")

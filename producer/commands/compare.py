@@ -52,16 +52,18 @@ def command(
       likewise compare job.yaml --check --json > comparison.json
     """
     from producer import experiment_flow as flow
+    from producer.interruption import cancelling
 
     flow.check_page_path(report)
     prepared = flow.prepare_given(spec, set_values or (), seeds)
     with flow.open_to_train(prepared, quiet=as_json) as session:
         record = flow.submit_prepared(session, prepared, queue_anyway=queue_anyway, key=key)
-        flow.follow_to_end(session, record, quiet=as_json, cancel=True)
-        outcome = flow.outcome_of(session, record, full=full)
-        if not no_twin:
-            outcome = flow.with_twin(session, record, outcome, quiet=as_json, full=full, rerun=True)
-        if not no_trace:
-            outcome = flow.with_trace(session, record, outcome, quiet=as_json, full=full)
+        with cancelling(session, record):
+            flow.follow_to_end(session, record, quiet=as_json)
+            outcome = flow.outcome_of(session, record, full=full)
+            if not no_twin:
+                outcome = flow.with_twin(session, record, outcome, quiet=as_json, full=full, rerun=True)
+            if not no_trace:
+                outcome = flow.with_trace(session, record, outcome, quiet=as_json, full=full)
         comparison = flow.finish(session, outcome, as_json=as_json, page=report, full=full)
     raise typer.Exit(flow.exit_status(comparison, check=check))

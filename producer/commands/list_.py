@@ -17,12 +17,15 @@ def command(
     """
     from producer import experiment_flow as flow
     from producer.report import listing
+    from shared.errors import ResultError
 
     with flow.open_for(quiet=as_json) as session:
-        records = session.ledger.experiments(limit=limit)
+        unreadable: list[ResultError] = []
+        records = session.ledger.experiments(limit=limit, unreadable=unreadable.append)
         entries = []
         for record in records:
             state = listing.state_of(session.ledger.records(record.run_ids))
             verdict = flow.verdict_word(session, record) if state == "finished" else None
             entries.append(listing.Entry(record=record, state=state, verdict=verdict))
+        listing.tell_unreadable(unreadable)
         listing.print_list(entries, now_s=session.ledger.now(), as_json=as_json)

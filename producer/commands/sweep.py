@@ -41,13 +41,15 @@ def command(
       likewise sweep digits --grid optimizer.learning_rate=0.001,0.01 --grid training.batch_size=32,128
     """
     from producer import experiment_flow as flow
+    from producer.interruption import cancelling
     from producer.sweep.flow import print_sweep, swept
     from producer.sweep.place import prepare_sweep, submit_sweep
 
     sweep = prepare_sweep(spec, flow.with_seeds(set_values or (), seeds), grid or ())
     with flow.open_to_train(sweep.first, quiet=as_json) as session:
         record = submit_sweep(session, sweep, queue_anyway=queue_anyway)
-        flow.follow_to_end(session, record, quiet=as_json, cancel=True)
+        with cancelling(session, record):
+            flow.follow_to_end(session, record, quiet=as_json)
         table = swept(session, record)
     print_sweep(table, as_json=as_json)
     raise typer.Exit(flow.RUN_FAILED if table.failed else 0)

@@ -20,12 +20,14 @@ def command(
     Example: likewise watch last
     """
     from producer import experiment_flow as flow
+    from producer.interruption import leaving
     from producer.queue.lookup import find
     from producer.sweep.flow import print_sweep, swept
 
     with flow.open_for(quiet=as_json) as session:
         record = find(session.ledger, experiment)
-        flow.follow_to_end(session, record, quiet=as_json, cancel=False)
+        with leaving(record):
+            flow.follow_to_end(session, record, quiet=as_json)
         if record.experiment.grid:
             table = swept(session, record)
             print_sweep(table, as_json=as_json)

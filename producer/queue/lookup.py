@@ -6,7 +6,7 @@ import difflib
 from typing import TYPE_CHECKING
 
 from producer.display import printable
-from shared.errors import UsageError
+from shared.errors import ResultError, UsageError
 
 if TYPE_CHECKING:
     from shared.ledger import ExperimentRecord, Ledger
@@ -18,10 +18,17 @@ _SHOWN = 5
 
 
 def find(ledger: Ledger, given: str) -> ExperimentRecord:
-    """The experiment meant. Raises UsageError for none or several, with the nearest ids."""
+    """The experiment meant.
+
+    Raises UsageError for none or several, with the nearest ids; ResultError for one that this version
+    cannot read, the last one too, which would else be another than the user means.
+    """
     if given != LAST and (exact := ledger.experiment(given)) is not None:
         return exact
-    recent = ledger.experiments(limit=SEARCHED)
+    unreadable: list[ResultError] = []
+    recent = ledger.experiments(limit=1 if given == LAST else SEARCHED, unreadable=unreadable.append)
+    if unreadable and (given == LAST or not recent):
+        raise unreadable[0]
     if not recent:
         raise UsageError("there are no experiments yet; start one: likewise compare article")
     if given == LAST:

@@ -9,8 +9,10 @@ from datetime import UTC, datetime
 
 from rich.text import Text
 
-from producer.report.console import make_console, plain_table, write
+from producer.display import printable
+from producer.report.console import make_console, plain_table, progress_console, write
 from producer.verdict import numbers
+from shared.errors import ResultError
 from shared.records import ExperimentRecord, RunRecord
 
 _COLOURS = {"agree": "green", "differ": "red", "inconclusive": "yellow"}
@@ -49,6 +51,15 @@ def print_list(entries: Sequence[Entry], *, now_s: float, as_json: bool) -> None
             entry.record.experiment_id, entry.record.experiment.name, f"{age} ago", entry.state, verdict
         )
     write(console, table)
+
+
+def tell_unreadable(errors: Sequence[ResultError]) -> None:
+    """A line on standard error, where experiments are left out because this version cannot read them."""
+    if errors:
+        many = f"{len(errors)} experiments are" if len(errors) > 1 else "1 experiment is"
+        progress_console().print(
+            printable(f"note: {many} left out that this version cannot read; {errors[0]}")
+        )
 
 
 def _document(entry: Entry) -> dict[str, object]:

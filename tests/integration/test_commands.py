@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from shared.names import experiment_key
+
 ROOT = Path(__file__).resolve().parents[2]
 LONG = ("--set", "training.epochs=1000000", "--set", "execution=eager")
 
@@ -189,6 +191,24 @@ def test_submit_prints_the_id_alone_and_how_to_follow_it(likewise):
     assert likewise("watch", "last").returncode == 0
 
 
+def test_an_experiment_of_another_version_is_told_and_never_silently_left_out(likewise, desk):
+    last = desk.submit()
+    key = experiment_key(last.experiment_id)
+    document = desk.client.hget(key, "experiment")
+    desk.client.hset(key, "experiment", document.replace(b"{", b'{"of_later": 1, ', 1))
+    try:
+        listed, shown = likewise("list", "--json"), likewise("show", "last")
+    finally:
+        desk.client.hset(key, "experiment", document)
+
+    assert last.experiment_id not in listed.stdout
+    (told,) = listed.stderr.splitlines()
+    assert told.startswith("note: 1 experiment is left out that this version cannot read; ")
+    assert f"{last.experiment_id} cannot be read: of_later" in told
+    assert shown.returncode == 3
+    assert f"{last.experiment_id} cannot be read" in shown.stderr
+
+
 def test_the_same_key_is_not_run_twice(likewise):
     first, second = (likewise("submit", "matched", "--key", "nightly-7").stdout for _ in range(2))
 
@@ -258,6 +278,58 @@ def test_a_second_ctrl_c_leaves_at_once_and_without_a_traceback(start, likewise)
     assert process.returncode in (130, -signal.SIGINT)
     assert time.monotonic() - began < 3
     assert "Traceback" not in said
+
+
+A_WHILE = ("--set", "training.epochs=1500", "--set", "execution=eager",
+           "--set", "overrides={torch: {optimizer.learning_rate: 0.011}}")  # fmt: skip
+"""Trains for some seconds and differs, so that a twin, a rerun and replays follow."""
+
+
+ENDED = {"succeeded", "cancelled"}
+
+
+def related(desk):
+    """The states of the runs that belong to the newest experiment."""
+    ids = newest(desk).related.values()
+    return [run.state for one in ids for run in desk.ledger.records(desk.ledger.experiment(one).run_ids)]
+
+
+def test_ctrl_c_cancels_the_twin_and_the_rerun_too(start, desk, until):
+    process = start("compare", "matched", *A_WHILE)
+    heard(process, "once more as it was")
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=30)
+
+    assert process.returncode == 130
+    assert said.splitlines()[-1].endswith("are cancelled")
+    until(lambda: set(related(desk)) <= ENDED, within_s=5, what="all have ended")
+    assert "cancelled" in related(desk)
+
+
+def test_a_command_ends_when_its_experiment_is_cancelled_from_elsewhere(start, likewise, desk):
+    process = start("compare", "matched", *A_WHILE)
+    heard(process, "once more as it was")
+    answer = likewise("cancel", "last", "--json")
+    _, said = process.communicate(timeout=30)
+
+    assert json.loads(answer.stdout)["runs"] == {"tensorflow": "succeeded", "torch": "succeeded"}
+    assert process.returncode == 3
+    assert "was cancelled" in said.splitlines()[-1]
+    assert "cancelled" in related(desk)
+    assert set(related(desk)) <= ENDED
+    assert "fingerprints" not in newest(desk).related
+    assert likewise("show", "last").stdout.startswith("✘ differ")
+
+
+def test_a_bench_ends_when_its_experiment_is_cancelled_from_elsewhere(start, likewise, desk):
+    process = start("bench", "matched", "--variant", "eager", "--budget", "600", "--no-twin")
+    heard(process, "round")
+    assert likewise("cancel", "last").returncode == 0
+    _, said = process.communicate(timeout=30)
+
+    assert process.returncode == 3
+    assert "was cancelled" in said.splitlines()[-1]
+    assert newest(desk).cancelled
 
 
 def test_ctrl_c_while_watching_leaves_the_runs_alone(start, likewise, desk):

@@ -45,7 +45,7 @@ def parted(desk, session_worker, tmp_path):
         path.write_text(json.dumps(JOB | changes | {"overrides": {"torch": overrides}}))
         prepared = prepare_experiment(read_experiment(str(path), ()))
         record = flow.submit_prepared(desk, prepared, queue_anyway=False, key=None)
-        flow.follow_to_end(desk, record, quiet=True, cancel=True)
+        flow.follow_to_end(desk, record, quiet=True)
         outcome = flow.outcome_of(desk, record)
         return flow.with_trace(desk, record, outcome, quiet=True).comparison
 
