@@ -13,6 +13,7 @@ from shared.errors import LikewiseError, ServiceError
 from shared.result import Failure, Reason
 from shared.shapes import ShapeError
 from worker.adapters.base import FrameworkAdapter
+from worker.adapters.errors import UnsupportedError
 
 _LONGEST_MESSAGE = 1_000
 
@@ -53,6 +54,8 @@ def typed(adapter: FrameworkAdapter, *, passing: type[Exception] = TrainingError
         raise
     except ShapeError as error:
         raise TrainingError("bad_shape", str(error)) from error
+    except UnsupportedError as error:
+        raise TrainingError("unsupported", str(error)) from error
     except MemoryError as error:
         raise TrainingError("out_of_memory", _message("out_of_memory", error)) from error
     except Exception as error:

@@ -9,6 +9,7 @@ import pytest
 from shared.errors import DataError, RedisError
 from shared.spec import Job
 from worker.adapters.base import FrameworkAdapter
+from worker.adapters.errors import UnsupportedError
 from worker.training.divergence import diverged
 from worker.training.failures import TrainingError, loading, typed
 
@@ -31,6 +32,12 @@ def test_the_adapter_types_its_own_exceptions(
         raise device_memory_error
     assert caught.value.reason == "out_of_memory"
     assert "DeviceMemoryError" in str(caught.value)
+
+
+def test_what_an_adapter_cannot_do_is_told_in_its_own_words(adapter: FrameworkAdapter) -> None:
+    with pytest.raises(TrainingError, match=r"^needs a compiler; install one$") as caught, typed(adapter):
+        raise UnsupportedError("needs a compiler; install one")
+    assert caught.value.reason == "unsupported"
 
 
 def test_an_unknown_exception_is_internal_and_says_its_first_and_last_line(

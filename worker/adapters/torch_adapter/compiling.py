@@ -14,7 +14,10 @@ from typing import Any
 from worker.adapters.errors import UnsupportedError
 
 _CACHE = "likewise-inductor"
-_WAY_OUT = "install g++ and Python's headers on the worker's machine, or use execution: auto"
+_WAY_OUT = (
+    "install g++ and Python's headers on the worker's machine (with containers: "
+    "TORCH_PACKAGES=g++ docker compose build worker-torch), or use execution: auto"
+)
 
 
 def check_compiler() -> None:
@@ -27,12 +30,12 @@ def check_compiler() -> None:
     candidates = [name for name in torch._inductor.config.cpp.cxx if name]
     if not any(shutil.which(name) for name in candidates):
         raise UnsupportedError(
-            f"execution: compiled needs a C++ compiler; there is no {' or '.join(candidates)}: {_WAY_OUT}"
+            f"execution: compiled needs a C++ compiler; there is no {' or '.join(candidates)}; {_WAY_OUT}"
         )
     headers = Path(sysconfig.get_path("include"), "Python.h")
     if not headers.exists():
         raise UnsupportedError(
-            f"execution: compiled needs Python's headers, and {headers} is not there: {_WAY_OUT}"
+            f"execution: compiled needs Python's headers, and {headers} is not there; {_WAY_OUT}"
         )
 
 
