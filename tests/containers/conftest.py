@@ -65,6 +65,11 @@ class Compose:
         run = ("run", "--rm", "-T", "--no-deps", "producer")  # -T: a test has no terminal
         return self(*run, *arguments, check=check, cwd=cwd, timeout=timeout)
 
+    def python(self, code: str, *, timeout: float = 240) -> Done:
+        """Python code in a producer's container, among the containers that run."""
+        run = ("run", "--rm", "-T", "--no-deps", "--entrypoint", "python", "producer")
+        return self(*run, "-c", code, timeout=timeout)
+
     def containers(self, service: str) -> list[str]:
         """The ids of a service's running containers."""
         return self("ps", "-q", service).stdout.split()
@@ -89,7 +94,7 @@ def engine() -> Engine:
         if os.environ.get("CI") == "true":
             pytest.fail(f"no container engine: {reason}", pytrace=False)
         pytest.skip(f"no container engine: {reason}")
-    environment = {**os.environ, "LIKEWISE_HOST_ID": ""}  # so that a worker's host is its container
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("LIKEWISE_")}
     buildx = subprocess.run(["docker", "buildx", "version"], capture_output=True, timeout=60, check=False)
     if buildx.returncode:
         environment |= {"DOCKER_BUILDKIT": "0", "COMPOSE_BAKE": "false"}  # only the classic builder is there

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from .conftest import Compose, Engine
+from .conftest import ROOT, Compose, Engine
 
 pytestmark = pytest.mark.timeout(1300)  # the first test builds the images
 
@@ -108,6 +108,13 @@ def test_a_job_file_finds_its_data_and_leaves_its_report_as_the_owner_of_the_fol
     assert page.stat().st_uid == owner
 
 
+def test_explain_puts_the_articles_whole_gap_down_to_its_reduction(started: Compose) -> None:
+    document = json.loads(started.likewise("explain", "article", "--json").stdout)
+    (found,) = document["contributions"]
+    assert found["path"] == "loss.reduction"
+    assert found["share"] == pytest.approx(1, abs=0.01)
+
+
 def test_a_gpu_job_without_a_gpu_worker_is_refused_with_the_workers_there_are(started: Compose) -> None:
     done = started.likewise("compare", "matched", "--set", "device=cuda", check=False)
     assert done.returncode == 4
@@ -166,8 +173,9 @@ def test_three_torch_workers_share_the_runs_and_a_killed_containers_run_is_taken
         return busy if len(busy) == 3 else None
 
     victim, *_ = poll("three workers are busy", three_busy, within_s=30)
-    engine("kill", victim["host"])
-    assert victim["host"] not in [container[:12] for container in started.containers("worker-torch")]
+    _, _, container, _ = victim["worker_id"].split("-")
+    engine("kill", container)
+    assert container not in [one[:12] for one in started.containers("worker-torch")]
 
     for experiment in ids:
         started.likewise("watch", experiment, check=False)
@@ -178,6 +186,19 @@ def test_three_torch_workers_share_the_runs_and_a_killed_containers_run_is_taken
     assert [summary["failure"] for summary in summaries] == [None] * 3
     assert sorted(summary["attempt"] for summary in summaries) == [1, 1, 2]
     assert victim["worker_id"] not in [summary["worker"] for summary in summaries]
+
+
+def test_bench_times_each_run_alone_on_the_host_that_the_containers_share(started: Compose) -> None:
+    seen = json.loads(started.python((ROOT / "tests/containers/watch_host.py").read_text()).stdout)
+    assert seen["timed"] > 0
+    assert seen["waited"] > 0, "nothing wanted to train beside a timed run, so nothing was shown"
+    assert seen["beside"] == 0
+    bench = seen["bench"]
+    assert {place["framework"] for place in bench["ranking"]} == {"tensorflow", "torch"}
+    assert {one["host"] for one in bench["environments"].values()} == {"compose"}
+    (told,) = [line for line in bench["warnings"] if line.startswith("torch compiled")]
+    assert told.startswith("torch compiled cannot be timed: execution: compiled needs a C++ compiler")
+    assert "TORCH_PACKAGES=g++" in told
 
 
 def test_the_gpu_file_asks_for_the_gpu_variant_and_its_devices(engine: Engine) -> None:

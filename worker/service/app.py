@@ -76,8 +76,9 @@ def serve(settings: Settings) -> int:
         refuse_volatile(client)
 
     queues = tuple(train_queue(settings.framework, device) for device in (settings.device, "any"))
-    host = settings.host_id or socket.gethostname()
-    worker_id = f"{settings.framework}-{settings.device}-{host}-{secrets.token_hex(3)}"
+    machine = socket.gethostname()  # a container's own, by which its engine knows it
+    host = settings.host_id or machine
+    worker_id = f"{settings.framework}-{settings.device}-{machine}-{secrets.token_hex(3)}"
     tenure = Tenure(client, worker_id=worker_id, host=host, lease_s=settings.lease_s)
     ready = threading.Event()
     app = _worker_app(settings, url, worker_id, queues, guarded_transport(client, may_consume=ready.is_set))

@@ -1,0 +1,66 @@
+"""Run in a producer's container: a bench and a sweep at once, and who trained beside whom meanwhile.
+
+Prints one JSON document: `bench`, the bench's own; `timed`, how often a timed run was seen in training;
+`waited`, how often ordinary runs were queued then; `beside`, how often another run was in training then.
+Every look is one atomic step in Redis.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections import Counter
+
+from shared.connection import connect, redis_url
+from shared.names import WORKERS, child_key, queued_key, run_key, train_queue, worker_key
+from shared.settings import Settings
+
+LOOK = f"""
+local timed, other = 0, 0
+for _, worker in ipairs(redis.call('SMEMBERS', '{WORKERS}')) do
+  local run = redis.call('HGET', '{child_key("")}' .. worker, 'run_id')
+  if run and redis.call('EXISTS', '{worker_key("")}' .. worker) == 1 then  -- the dead leave theirs
+    if redis.call('HGET', '{run_key("")}' .. run, 'timed') == '1' then timed = timed + 1
+    else other = other + 1 end
+  end
+end
+return {{timed, other, redis.call('ZCARD', '{queued_key(train_queue("torch", "any"))}')}}
+"""
+BENCH = "bench matched --variant auto --variant compiled --budget 8 --precision 0.1 --no-twin --json"
+SWEEP = "sweep matched --grid training.batch_size=1,2,3,4,5,6 --set execution=eager --set frameworks=[torch]"
+LOOK_S = 0.002
+
+
+def likewise(words: str) -> subprocess.Popen[str]:
+    """The command, begun."""
+    return subprocess.Popen(
+        ["likewise", *words.split()], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+
+
+def main() -> None:
+    """Look until both have ended; the sweep begins with the first timed run."""
+    url = redis_url(Settings.from_environment())
+    assert url
+    look = connect(url).register_script(LOOK)
+    seen: Counter[str] = Counter()
+    bench, sweep = likewise(BENCH), None
+    while bench.poll() is None or sweep is None or sweep.poll() is None:
+        timed, other, queued = look()  # type: ignore[misc]
+        if timed:
+            sweep = sweep or likewise(SWEEP)
+            seen["timed"] += 1
+            seen["waited"] += queued > 0
+            seen["beside"] += timed + other > 1
+        elif bench.poll() is not None and sweep is None:
+            break
+        time.sleep(LOOK_S)
+    said = bench.communicate()[0]
+    json.dump(
+        {**dict.fromkeys(("timed", "waited", "beside"), 0), **seen, "bench": json.loads(said)}, sys.stdout
+    )
+
+
+main()
