@@ -74,7 +74,7 @@ def article(adapter: FrameworkAdapter, repetitions: int) -> bool:
     for _ in range(repetitions):
         seconds, prediction = measured("tensorflow_newcomer.py")
         theirs.append(seconds)
-        adapter.start(device="cpu", threads=1)  # forgets its programs
+        adapter.forget_programs()
         for kind in (firsts, warms):
             begin = time.perf_counter()
             training = trained(adapter, job, data)

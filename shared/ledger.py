@@ -85,7 +85,7 @@ class Ledger:
             *(belongs_to or ("", "")),
         ]
         for run, queue in zip(runs, queues, strict=True):
-            arguments += [run.run_id, run.framework, queue, run.model_dump_json(), int(run.timed)]
+            arguments += [run.run_id, run.framework, queue, run.model_dump_json(), int(run.timed is not None)]
         keys = [names.experiment_key(record.experiment_id), names.submission_key(key or "")]
         stored = _text(self._add(keys=keys, args=arguments))
         if not stored and belongs_to:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from shared.arrays import ArrayRef
 from shared.frozen import Frozen
@@ -15,6 +15,8 @@ from shared.trace import TraceRequest
 
 RUN_SCHEMA_VERSION: Literal[1] = 1
 
+Timed = Literal["cold", "warm"]
+"""Cold, the worker first forgets the programs that it compiled before; warm, it uses them."""
 Task = Literal["regression", "binary", "multiclass"]
 
 
@@ -69,7 +71,13 @@ class Run(Frozen):
     """Their numbers in the experiment's grid, counted from 0."""
     given_weights: dict[str, ArrayRef] | None = None
     """The arrays of `initial_weights` of type values or npz, float64; null for shared and framework."""
-    timed: bool = False
+    timed: Timed | None = None
     """Measured: the worker first gets its machine to itself and records what disturbed it."""
     trace: TraceRequest | None = None
     """A replay of the first seed that is laid open, instead of a training."""
+
+    @field_validator("timed", mode="before")
+    @classmethod
+    def _was_a_bool(cls, value: object) -> object:
+        """Older documents say whether it is timed; the worker was warm."""
+        return ("warm" if value else None) if isinstance(value, bool) else value

@@ -16,6 +16,7 @@ from shared.errors import CancelledError, LikewiseError, RunFailedError
 from shared.records import ExperimentRecord
 from shared.result import RunResult
 from shared.run import Run
+from shared.run import Timed as Kind
 
 if TYPE_CHECKING:
     from producer.bench.progress import Told
@@ -46,7 +47,11 @@ def bench(
 def _warm_up(
     timing: _Timing, executions: Sequence[Execution], *, told: Told
 ) -> tuple[dict[Variant, Timed], list[str]]:
-    """Each variant's first run; and a sentence for each that fails, or that runs as an earlier one does."""
+    """Each variant's first run; and a sentence for each that fails, or that runs as an earlier one does.
+
+    A framework's first forgets all programs, so that what each variant compiles is measured even where
+    the comparison, or an earlier bench, compiled it before; what they compile is then kept.
+    """
     first: dict[Variant, Timed] = {}
     missing: list[str] = []
     for framework in timing.runs:
@@ -55,7 +60,7 @@ def _warm_up(
             variant = Variant(framework=framework, execution=execution)
             told.warming(variant)
             try:
-                timed = timing.time_one(variant)
+                timed = timing.time_one(variant, kind="warm" if ran else "cold")
             except RunFailedError as error:
                 missing.append(f"{variant.label} cannot be timed: {error}")
                 continue
@@ -75,10 +80,10 @@ class _Timing:
         self._parent = parent
         self._told = told
 
-    def time_one(self, variant: Variant) -> Timed:
+    def time_one(self, variant: Variant, *, kind: Kind = "warm") -> Timed:
         """One timed run, from submission to result. Raises RunFailedError, and CancelledError."""
         self._told.timing(variant)
-        run, record = self._submit(variant)
+        run, record = self._submit(variant, kind)
         ledger = self._session.ledger
         for update in follow(record, ledger=ledger, client=self._session.client):
             if isinstance(update, Noticed):
@@ -91,7 +96,7 @@ class _Timing:
         ledger.delete(record.experiment_id)
         return timed_of(variant, run, result)
 
-    def _submit(self, variant: Variant) -> tuple[Run, ExperimentRecord]:
+    def _submit(self, variant: Variant, kind: Kind) -> tuple[Run, ExperimentRecord]:
         base, experiment_id = self.runs[variant.framework], new_id()
         job = base.job.model_copy(update={"execution": variant.execution})
         run = base.model_copy(
@@ -100,7 +105,7 @@ class _Timing:
                 "experiment_id": experiment_id,
                 "job": job,
                 "seeds": base.seeds[:1],
-                "timed": True,
+                "timed": kind,
             }
         )
         parent = self._session.ledger.experiment(self._parent)

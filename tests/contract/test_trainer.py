@@ -142,6 +142,19 @@ def test_a_loss_that_overflows_is_returned_and_not_raised(kit: Any) -> None:
     assert not np.isfinite(losses).all()
 
 
+def test_after_forgetting_programs_a_training_compiles_again_to_the_same_numbers(kit: Any) -> None:
+    job = kit.job(training={"epochs": 1, "batch_size": 5, "drop_last": True}, execution="compiled")
+    before = kit.build(job)
+    losses = before.train(kit.block(3))
+    assert not kit.build(job).compiles
+    kit.adapter.forget_programs()
+    after = kit.build(job)
+    assert after.compiles
+    np.testing.assert_array_equal(after.train(kit.block(3)), losses)
+    assert not after.compiles
+    before.train(kit.block(3, first_step=3))  # it goes on
+
+
 @pytest.mark.parametrize("execution", ["auto", "eager", "compiled"])
 def test_every_execution_gives_the_same_numbers_and_says_what_it_is(execution: str, kit: Any) -> None:
     trainer = kit.build(kit.job(layers=LAYERS, optimizer=ADAM, execution=execution))

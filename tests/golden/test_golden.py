@@ -81,6 +81,13 @@ def test_a_document_of_version_1_loads_with_every_value(name: str, model: type[B
     assert contains(loaded, json.loads(text))
 
 
+@pytest.mark.parametrize(("before", "now"), [(False, None), (True, "warm")])
+def test_a_run_that_says_true_or_false_of_being_timed_still_loads(before: bool, now: str | None) -> None:
+    document = json.loads((HERE / "run.v1.json").read_text(encoding="utf-8")) | {"timed": before}
+
+    assert Run.model_validate_json(json.dumps(document)).timed == now
+
+
 @pytest.mark.parametrize(("name", "model"), [("result.v1.json", RunResult), ("run.v1.json", Run)])
 def test_a_field_that_the_model_lost_would_be_noticed(name: str, model: type[BaseModel]) -> None:
     document = json.loads((HERE / name).read_text(encoding="utf-8")) | {"gone": 1}

@@ -23,7 +23,7 @@ def runs(desk):
     record = desk.submit(frameworks=("nobody",), queue_anyway=True)
     ordinary = desk.ledger.run(record.run_ids[0])
     experiment_id = new_id()
-    timed = ordinary.model_copy(update={"run_id": new_id(), "experiment_id": experiment_id, "timed": True})
+    timed = ordinary.model_copy(update={"run_id": new_id(), "experiment_id": experiment_id, "timed": "cold"})
     of_timed = record.model_copy(update={"experiment_id": experiment_id, "run_ids": (timed.run_id,)})
     enqueue(of_timed, [timed], ["train.nobody.any"], ledger=desk.ledger, app=desk.app)
     yield ordinary.run_id, timed.run_id
@@ -143,7 +143,7 @@ def test_a_real_worker_trains_a_timed_run_and_says_what_disturbed_it(desk, torch
     desk.wait(first, "succeeded", within_s=20)
     run = desk.ledger.run(first.run_ids[0])
     experiment_id = new_id()
-    timed = run.model_copy(update={"run_id": new_id(), "experiment_id": experiment_id, "timed": True})
+    timed = run.model_copy(update={"run_id": new_id(), "experiment_id": experiment_id, "timed": "cold"})
     record = first.model_copy(update={"experiment_id": experiment_id, "run_ids": (timed.run_id,)})
     enqueue(record, [timed], ["train.torch.any"], ledger=desk.ledger, app=desk.app)
     desk.wait(record, "succeeded", within_s=20)

@@ -238,6 +238,13 @@ class FrameworkAdapter(ABC):
         """The typed reason of an exception the framework raised, or None where it is not known."""
 
     @abstractmethod
+    def forget_programs(self) -> None:
+        """Forget all that was compiled: the next training pays for its compiling, as in a new process.
+
+        A Trainer that exists goes on. Nothing is forgotten of what `start` warmed up.
+        """
+
+    @abstractmethod
     def reset_device_peak(self) -> None:
         """Forget the device's memory peak; nothing on the CPU."""
 

@@ -169,7 +169,11 @@ class Bench:
                     threads=self._settings.threads,
                     import_s=self._import_s,
                 )
-            return result.model_copy(update={"conditions": conditions(begin)}) if run.timed else result
+            return (
+                result.model_copy(update={"conditions": conditions(begin)})
+                if run.timed is not None
+                else result
+            )
         except Exception as error:
             log.exception("run %s failed in a way the runner does not know", claim.run_id)
             return self._failed(

@@ -55,6 +55,8 @@ def train_run(  # noqa: PLR0913 - all that surrounds a training, once
         data = load_run(run, load)
         with typed(adapter):
             check_fit(data, run.job)
+            if run.timed == "cold":
+                adapter.forget_programs()
         trainer = RunTrainer(
             run=run,
             data=data,

@@ -202,6 +202,10 @@ class NumpyAdapter(FrameworkAdapter):
         self.vectorises = vectorises
         self.built: list[NumpyTrainer] = []
         self.ensembles: list[NumpyEnsemble] = []
+        self.forgotten = 0
+
+    def forget_programs(self) -> None:
+        self.forgotten += 1
 
     def start(self, *, device: Literal["cpu", "cuda"], threads: int) -> None:
         if device != "cpu" or threads != 1:

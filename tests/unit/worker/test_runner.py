@@ -157,6 +157,15 @@ def test_times_are_split_by_phase_and_the_compiling_calls_are_apart(
     assert min(compiled.compile_s, compiled.train_s) > 0.0
 
 
+@pytest.mark.parametrize(("timed", "forgotten"), [(None, 0), ("warm", 0), ("cold", 1)])
+def test_a_run_timed_cold_forgets_the_programs_first(
+    lab: Any, job_of: Jobs, compiling_adapter: Any, timed: str | None, forgotten: int
+) -> None:
+    run = lab.run(job_of(), train=samples(20)).model_copy(update={"timed": timed})
+    lab.train(run, adapter=compiling_adapter)
+    assert compiling_adapter.forgotten == forgotten
+
+
 def test_the_peak_of_memory_is_recorded(lab: Any, job_of: Jobs) -> None:
     seed = only(lab.train(lab.run(job_of(), train=samples(20))))
     assert seed.peak_bytes > 10 * 1024 * 1024

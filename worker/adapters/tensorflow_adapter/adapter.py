@@ -185,6 +185,12 @@ class TensorFlowAdapter(FrameworkAdapter):
                 return "bad_shape"
         return None
 
+    def forget_programs(self) -> None:
+        """Begin with no programs."""
+        from worker.adapters.tensorflow_adapter.programs import Programs
+
+        self._programs = Programs()
+
     def reset_device_peak(self) -> None:
         """Forget the GPU's memory peak."""
         if self._device != "/CPU:0":

@@ -171,6 +171,14 @@ class TorchAdapter(FrameworkAdapter):
             return "bad_shape" if any(word in message for word in _SHAPE_WORDS) else None
         return None
 
+    def forget_programs(self) -> None:
+        """Drop the programs, and what torch.compile keeps of them in memory and on disk."""
+        if self._programs is not None:
+            from worker.adapters.torch_adapter.compiling import forget_compiled_code
+
+            self._programs = None
+            forget_compiled_code()
+
     def reset_device_peak(self) -> None:
         """Forget the GPU's memory peak."""
         if self._device != "cpu":

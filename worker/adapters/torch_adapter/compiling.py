@@ -53,6 +53,18 @@ def _keep_to_own_cache() -> None:
     os.environ["TORCHINDUCTOR_CACHE_DIR"] = tempfile.mkdtemp(prefix=f"{_CACHE}-{os.getpid()}-")
 
 
+def forget_compiled_code() -> None:
+    """Empty torch.compile's caches in memory and begin a new one on disk, unless the folder is another's."""
+    import torch._inductor.utils
+
+    torch._inductor.utils.clear_caches()
+    folder = Path(os.environ.get("TORCHINDUCTOR_CACHE_DIR", ""))
+    if folder.name.startswith(f"{_CACHE}-{os.getpid()}-"):
+        del os.environ["TORCHINDUCTOR_CACHE_DIR"]
+        shutil.rmtree(folder, ignore_errors=True)
+        _keep_to_own_cache()
+
+
 def _alive(pid: int) -> bool:
     try:
         os.kill(pid, 0)
