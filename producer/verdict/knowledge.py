@@ -20,8 +20,9 @@ from shared.spec.loss import is_by_row
 _WEIGHT = (
     "data", "model", "loss.type", "loss.targets", "loss.from_logits", "loss.reduction", "loss",
     "optimizer.type", "optimizer.learning_rate", "optimizer.schedule", "optimizer", "training",
-    "initial_weights", "model.*_initializer", "model.*.momentum", "model.*.moving_variance",
-    "model.*.epsilon", "optimizer.epsilon", "optimizer.epsilon_placement", "optimizer.clip_epsilon",
+    "initial_weights", "model.*_initializer", "model.*.bias_initializer",
+    "model.*.momentum", "model.*.moving_variance", "model.*.epsilon",
+    "optimizer.epsilon", "optimizer.epsilon_placement", "optimizer.clip_epsilon",
     "loss.ignore_index", "precision", "training.epoch_loss", "predict", "metrics", "execution", "device",
 )  # fmt: skip
 """Settings from what changes a training most to what changes it least; the longest that fits counts.

@@ -158,6 +158,7 @@ def test_a_sum_under_adam_is_not_told_as_a_learning_rate() -> None:
         ("model.layers.0.units", "loss.reduction"),
         ("loss.reduction", "optimizer.learning_rate"),
         ("model.layers.0.embeddings_initializer", "optimizer.epsilon_placement"),
+        ("model.layers.1.kernel_initializer", "model.layers.0.bias_initializer"),
         ("optimizer.rho", "optimizer.epsilon"),
         ("optimizer.epsilon", "loss.ignore_index"),
         ("optimizer.schedule.warmup", "execution"),
