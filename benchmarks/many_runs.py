@@ -3,7 +3,7 @@
     python benchmarks/many_runs.py --redis URL [--runs 10000]
 
 Submits small experiments of one run each to an empty Redis without workers, then reads all their records
-and payloads as `collect` does. Prints what each thousand added.
+and payloads as `collect` does. Prints one JSON document, with what each thousand added.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from shared.ledger import Ledger
 
 
 def main() -> None:
-    """Print one line of JSON a thousand runs."""
+    """Print one JSON document, with an entry a thousand runs."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--redis", required=True)
     parser.add_argument("--runs", type=int, default=10_000)
@@ -39,31 +39,34 @@ def main() -> None:
     data = prepare_all(jobs, loaded.base)
     prepared = {name: PreparedRun(job=job, data=data[name]) for name, job in jobs.items()}
     run_ids: list[str] = []
+    thousands: list[dict[str, float]] = []
     before = client.info("memory")["used_memory"]
     for first in range(0, given.runs, 1_000):
         begin = time.perf_counter()
-        for _ in range(min(1_000, given.runs - first)):
+        many = min(1_000, given.runs - first)
+        for _ in range(many):
             record = submit(
                 loaded.experiment, prepared, ledger=ledger, blobs=blobs, app=app, queue_anyway=True
             )
             run_ids += record.run_ids
         seconds = time.perf_counter() - begin
         used = client.info("memory")["used_memory"] - before
-        _tell(
-            runs=len(run_ids),
-            seconds_a_run=round(seconds / 1_000, 5),
-            redis_bytes_a_run=round(used / len(run_ids)),
-            producer_peak_mib=_peak_mib(),
-        )
+        thousands.append({
+            "runs": len(run_ids),
+            "seconds_a_run": round(seconds / many, 5),
+            "redis_bytes_a_run": round(used / len(run_ids)),
+            "producer_peak_mib": _peak_mib(),
+        })  # fmt: skip
     begin = time.perf_counter()
     found = sum(not record.final for record in ledger.records(run_ids))
     missing = sum(payload is None for payload in ledger.payloads(run_ids))
-    _tell(read=found, without_result=missing, seconds=round(time.perf_counter() - begin, 3),
-          producer_peak_mib=_peak_mib())  # fmt: skip
-
-
-def _tell(**row: float) -> None:
-    print(json.dumps(row))
+    read = {
+        "records": found,
+        "without_result": missing,
+        "seconds": round(time.perf_counter() - begin, 3),
+        "producer_peak_mib": _peak_mib(),
+    }
+    print(json.dumps({"submitted": thousands, "read": read}, indent=2))
 
 
 def _peak_mib() -> int:

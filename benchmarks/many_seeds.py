@@ -33,7 +33,7 @@ def main() -> None:
     parser.add_argument("--python-tensorflow", required=True)
     parser.add_argument("--python-torch", required=True)
     parser.add_argument("--seeds", type=int, default=1000)
-    parser.add_argument("--sample", type=int, default=3, help="seeds a framework of theirs that are timed")
+    parser.add_argument("--sample", type=int, default=4, help="seeds a framework of theirs that are timed")
     parser.add_argument("--frameworks", default="tensorflow,torch")
     parser.add_argument("--repeats", type=int, default=3)
     given = parser.parse_args()
@@ -49,6 +49,7 @@ def main() -> None:
         "frameworks": frameworks,
         "ours_s": round(ours_s, 3),
         "ours_samples_s": [round(seconds, 3) for seconds in ours],
+        "plain_seeds_sampled": given.sample,
         "plain_celery_s": round(theirs_s, 1),
         "plain_seed_samples_s": {
             name: [round(one, 3) for one in seconds] for name, (seconds, _) in theirs.items()
