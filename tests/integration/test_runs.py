@@ -27,7 +27,7 @@ def test_a_run_is_trained_by_a_worker_of_its_framework(desk, session_worker, fra
     assert result.run_id == record.run_ids[0]
     assert len(result.seeds[0].losses) == 20
     assert result.environment.framework == framework
-    assert result.worker == worker.service.presence(desk.ledger).worker_id
+    assert result.worker == worker.presence(desk.ledger).worker_id
     assert desk.run(record).attempt == 1
 
 

@@ -59,7 +59,7 @@ def test_a_framework_that_cannot_be_started_ends_the_worker(start_worker, redis_
         pytest.skip("there is a GPU here")
     assert status == 4
     assert "likewise worker: torch cannot be started here" in said
-    assert worker.service.presence(desk.ledger) is None
+    assert worker.presence(desk.ledger) is None
 
 
 def test_a_starting_worker_takes_no_runs(start_worker, start_redis, desk_at):
