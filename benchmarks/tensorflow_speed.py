@@ -164,4 +164,4 @@ def told(name: str, theirs: list[float], ours: dict[str, list[float]], *, gap: f
 
 
 if __name__ == "__main__":
-    sys.exit(main(*map(int, sys.argv[1:])))
+    sys.exit(main(*(int(word) for word in sys.argv[1:] if word.isdigit())))

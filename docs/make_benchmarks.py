@@ -28,7 +28,7 @@ TRAINING = {
     "tensorflow": ["tensorflow_speed.py"],
     "torch": ["pytorch_article.py", "pytorch_networks.py"],
 }
-SERVICE = ["service.py", "many_seeds.py", "many_runs.py"]
+SERVICE = ["service.py"]
 TARGETS = {
     ("article in TensorFlow", "first"): 50,
     ("article in TensorFlow", "warm"): 500,
