@@ -2,6 +2,8 @@
 
 It is a real adapter, not a stand-in with answers prepared: it computes outputs, losses and gradients.
 That the runner trains with it shows that the runner needs nothing of a framework.
+
+Long, because an adapter is one piece: its trainer, its ensemble and its observer share the arithmetic.
 """
 
 from __future__ import annotations
