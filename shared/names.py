@@ -87,6 +87,11 @@ def child_key(worker_id: str) -> str:
     return f"{PREFIX}child:{worker_id}"
 
 
+def checkpoint_key(run_id: str, fence: int | str, sha256: str, chunk: int | str) -> str:
+    """String: one chunk of a run's checkpoint, which the claim with this fence wrote."""
+    return f"{PREFIX}checkpoint:{run_id}:{fence}:{sha256}:{chunk}"
+
+
 def host_key(host: str) -> str:
     """String with a short time to live: the worker that has a machine to itself for a timed run."""
     return f"{PREFIX}host:{host}"

@@ -1,7 +1,8 @@
 """The ledger's transitions as Lua: each is one atomic step that refuses what no longer fits.
 
 A run's record is a hash. Besides the fields of `RunRecord` it holds `run` (the document), `deaths`
-(workers that died with it), `pid` (the child that holds it), `lease_until`, and `retention_s`.
+(workers that died with it since its last checkpoint), `pid` (the child that holds it), `lease_until`,
+`retention_s`, and `checkpoints` (`shared.checkpoint_store.CheckpointRef` as JSON, newest first).
 Two sorted sets find runs by state: `queued:<queue>` and `leased`. All times are the server's.
 """
 
@@ -12,6 +13,9 @@ from shared.progress import STREAM_LENGTH
 
 MAX_DEATHS = 3
 """A run whose workers died this often is given up: it is the likely cause."""
+
+KEPT_CHECKPOINTS = 2
+"""Of a run: the newest, and the one before in case that is damaged."""
 
 _PRELUDE = f"""
 local clock = redis.call('TIME')
@@ -46,6 +50,18 @@ local function free_child(record)
   if redis.call('HGET', key, 'run_id') == record.run_id then redis.call('HDEL', key, 'run_id', 'fence') end
 end
 
+-- The keys of one checkpoint's chunks.
+local function chunks_of(record, one)
+  local keys = {{}}
+  local begin = '{names.PREFIX}checkpoint:' .. record.run_id .. ':' .. one.fence .. ':' .. one.sha256 .. ':'
+  for chunk = 0, one.chunks - 1 do keys[#keys + 1] = begin .. chunk end
+  return keys
+end
+
+local function checkpoints_of(record)
+  return record.checkpoints == '' and {{}} or cjson.decode(record.checkpoints)
+end
+
 -- Make a state final. The retention counts from here.
 local function settle(key, record, state, failure)
   redis.call('HSET', key, 'state', state, 'finished_s', now, 'failure', failure)
@@ -53,6 +69,8 @@ local function settle(key, record, state, failure)
   redis.call('ZREM', LEASED, record.run_id)
   redis.call('EXPIRE', key, record.retention_s)
   redis.call('EXPIRE', '{names.experiment_key("")}' .. record.experiment_id, record.retention_s)
+  for _, one in ipairs(checkpoints_of(record)) do redis.call('UNLINK', unpack(chunks_of(record, one))) end
+  redis.call('HDEL', key, 'checkpoints')
   free_child(record)
   announce(record)
 end
@@ -87,7 +105,7 @@ end
 
 _RECORD = (
     "'run_id', 'experiment_id', 'queue', 'state', 'fence', 'worker', 'pid', 'deaths', "
-    "'lease_until', 'cancel_requested', 'retention_s', 'timed'"
+    "'lease_until', 'cancel_requested', 'retention_s', 'timed', 'checkpoints'"
 )
 
 ADD = (
@@ -159,10 +177,37 @@ if record.state == 'queued' then
 elseif record.state ~= 'leased' then
   return {{record.state}}
 end
-local claim = read(KEYS[1], 'fence', 'attempt', 'submitted_s', 'claimed_s', 'run', 'framework')
+local claim = read(KEYS[1], 'fence', 'attempt', 'submitted_s', 'claimed_s', 'run', 'framework', 'checkpoints')
 redis.call('HSET', child_key(worker), 'run_id', record.run_id, 'fence', claim.fence)
 return {{'claimed', claim.fence, claim.attempt, claim.submitted_s, claim.claimed_s, claim.run,
-  record.experiment_id, claim.framework}}
+  record.experiment_id, claim.framework, claim.checkpoints}}
+"""
+)
+
+KEEP_CHECKPOINT = (
+    _PRELUDE
+    + f"""
+-- Name a checkpoint whose chunks are stored in the run's record, if the fence is still the run's and all
+-- of it is there; let go of the oldest. It is a step forward, so the deaths of before count no more.
+-- KEYS: run.  ARGV: fence, the checkpoint as JSON.
+local fence, document = unpack(ARGV)
+local record = read(KEYS[1], {_RECORD})
+if record.fence ~= fence or (record.state ~= 'leased' and record.state ~= 'queued') then return 0 end
+local new = cjson.decode(document)
+for _, key in ipairs(chunks_of(record, new)) do
+  if redis.call('EXPIRE', key, record.retention_s) == 0 then return 0 end
+end
+local kept = {{new}}
+for _, old in ipairs(checkpoints_of(record)) do
+  if old.sha256 == new.sha256 and old.fence == new.fence then return 1 end
+  if #kept < {KEPT_CHECKPOINTS} then
+    kept[#kept + 1] = old
+  else
+    redis.call('UNLINK', unpack(chunks_of(record, old)))
+  end
+end
+redis.call('HSET', KEYS[1], 'checkpoints', cjson.encode(kept), 'deaths', 0)
+return 1
 """
 )
 

@@ -46,6 +46,9 @@ class Settings(Frozen):
     """Of a worker: CPU threads of the framework."""
     lease_s: float = Field(default=10, ge=1)
     """Of a worker: how long a run stays its own without a word."""
+    checkpoint_s: float = Field(default=30, ge=0)
+    """Of a worker: after so many seconds a run's state is kept, and again each time, so that another worker
+    can go on from there; 0 keeps none."""
     cache_dir: Path | None = None
     """Of a worker: where arrays are cached; unset, a folder under the temporary directory."""
     host_id: str | None = None

@@ -8,6 +8,7 @@ from typing import Any, Literal, cast
 import redis
 
 from shared import names, scripts
+from shared.checkpoint_store import CheckpointRef, read_refs
 from shared.records import RunState
 from shared.result import Failure
 
@@ -27,6 +28,8 @@ class Claim:
     claimed_s: float
     document: bytes
     """The Run as JSON, not validated."""
+    checkpoints: tuple[CheckpointRef, ...] = ()
+    """What earlier attempts left, newest first."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +85,10 @@ class Tenure:
             pipe.expire(self._child, 600)
             pipe.execute()
 
+    def hurry_child(self) -> None:
+        """Let the child know that its worker stops, so that it keeps what it has."""
+        self.client.hset(self._child, "stopping", "1")
+
     def forget_child(self) -> None:
         """The child is dead; the next one announces itself."""
         self.client.delete(self._child)
@@ -97,7 +104,7 @@ class Tenure:
         )
         if answer[0] != b"claimed":
             return Refused(state=answer[0].decode())
-        _, fence, attempt, submitted_s, claimed_s, document, experiment_id, framework = answer
+        _, fence, attempt, submitted_s, claimed_s, document, experiment_id, framework, checkpoints = answer
         return Claim(
             run_id=run_id,
             experiment_id=experiment_id.decode(),
@@ -107,6 +114,7 @@ class Tenure:
             submitted_s=float(submitted_s),
             claimed_s=float(claimed_s),
             document=document,
+            checkpoints=read_refs(checkpoints),
         )
 
     def finish(

@@ -35,6 +35,7 @@ from numpy.typing import NDArray
 from shared.result import Reason
 from shared.spec import Job, Optimizer
 from worker.adapters.errors import UnsupportedError
+from worker.training.state import State
 
 Floats = NDArray[np.floating[Any]]
 Weights = dict[str, Floats]
@@ -113,6 +114,18 @@ class Trainer(ABC):
     @abstractmethod
     def load_weights(self, weights: Weights) -> None:
         """Replace the weights (all of them); the optimizer's state stays."""
+
+    @abstractmethod
+    def state(self) -> State:
+        """A copy of all that the blocks so far have left: weights, statistics, the optimizer's state.
+
+        Names and layouts are the adapter's own. A new Trainer of the same job, data and adapter that loads
+        it trains the next block to the same bits.
+        """
+
+    @abstractmethod
+    def load_state(self, state: State) -> None:
+        """Go on from what `state` gave; nothing that was trained before remains."""
 
 
 class EnsembleTrainer(ABC):

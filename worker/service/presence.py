@@ -96,6 +96,8 @@ class Keeper:
         if child.failed is not None:
             self._give_up(child.failed)
         draining = self._drain_from is not None
+        if draining and child.run_id is not None:
+            self._tenure.hurry_child()
         if child.ready and not draining:
             self._ready.set()
         else:

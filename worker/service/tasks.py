@@ -12,10 +12,9 @@ import os
 import socket
 import tempfile
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import celery
 import redis
@@ -24,6 +23,7 @@ from pydantic import ValidationError
 
 from shared.blobs import BlobStore
 from shared.celery_app import encode_result, make_app
+from shared.checkpoint_store import CheckpointStore
 from shared.connection import connect, redis_url
 from shared.errors import RedisError, UsageError
 from shared.names import TRAIN_TASK
@@ -34,19 +34,18 @@ from shared.settings import Settings
 from shared.tenure import Claim, Refused, Tenure
 from worker.adapters import load_adapter
 from worker.adapters.base import FrameworkAdapter
+from worker.service.checkpoints import RedisShelf
 from worker.service.conditions import conditions, moment
 from worker.service.host_lease import HostLease, wait_until_free
 from worker.service.line import Line
+from worker.service.patience import patiently
 from worker.service.quarantine import bury
 from worker.training.runner import train_run
 
 log = logging.getLogger(__name__)
 
-T = TypeVar("T")
-
 SECONDS_A_DAY = 86_400
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
-RETRY_LEAST_S, RETRY_MOST_S = 0.1, 2.0
 
 
 class TrainTask(celery.Task):  # type: ignore[misc]
@@ -81,6 +80,7 @@ class Bench:
             retention_s=retention_s,
             cache_dir=settings.cache_dir or Path(tempfile.gettempdir()) / f"likewise-cache-{os.getuid()}",
         )
+        self._checkpoints = CheckpointStore(client)
         self._adapter: FrameworkAdapter | None = None
         self._import_s: float | None = None
 
@@ -153,7 +153,10 @@ class Bench:
             )
         try:
             begin = moment()
-            with Line(self._client, claim) as line:
+            with (
+                Line(self._client, claim, worker_id=self._tenure.worker_id) as line,
+                closing(self._shelf(claim, line)) as shelf,
+            ):
                 result = train_run(
                     run,
                     adapter=adapter,
@@ -168,6 +171,8 @@ class Bench:
                     image=self._settings.image,
                     threads=self._settings.threads,
                     import_s=self._import_s,
+                    shelf=shelf if run.timed is None and run.trace is None else None,
+                    checkpoint_s=self._settings.checkpoint_s,
                 )
             return (
                 result.model_copy(update={"conditions": conditions(begin)})
@@ -179,6 +184,14 @@ class Bench:
             return self._failed(
                 claim, Failure(reason="internal", message=f"{type(error).__name__}: {error}"[:1_000])
             )
+
+    def _shelf(self, claim: Claim, line: Line) -> RedisShelf:
+        return RedisShelf(
+            self._checkpoints,
+            claim,
+            most_bytes=self._settings.blob_redis_limit_mb * 2**20,
+            wanted=line.worker_stopping,
+        )
 
     def _failed(self, claim: Claim, failure: Failure) -> RunResult:
         return RunResult(
@@ -196,18 +209,6 @@ class Bench:
         log.info("a message for run %s is dropped: the run is %s", run_id, refused.state)
         if refused.state == "unknown":
             bury(self._client, queue="", raw=run_id.encode(), reason="there is no such run")
-
-
-def patiently(action: Callable[[], T]) -> T:
-    """Do it again for as long as Redis is away or full: nothing trained is thrown away."""
-    wait_s = RETRY_LEAST_S
-    while True:
-        try:
-            return action()
-        except RedisError as error:
-            log.warning("%s; trying again", error)
-            time.sleep(wait_s)
-            wait_s = min(2 * wait_s, RETRY_MOST_S)
 
 
 def register(app: celery.Celery) -> TrainTask:

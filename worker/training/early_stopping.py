@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from math import inf
 
+import numpy as np
+
 from shared.spec import EarlyStopping
 from shared.spec.schedule import ReduceOnPlateauSchedule
+from worker.training.state import State
 
 
 class Patience:
@@ -44,3 +47,11 @@ class Patience:
     def begin_anew(self) -> None:
         """Wait as long again; the best stays the best."""
         self._waited = 0
+
+    def state(self) -> State:
+        """The best so far, and how long it has waited."""
+        return {"best": np.array(self._best), "waited": np.array(self._waited)}
+
+    def load_state(self, state: State) -> None:
+        """Go on from there."""
+        self._best, self._waited = float(state["best"]), int(state["waited"])

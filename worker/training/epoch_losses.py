@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from shared.spec.loss import Reduction
 from worker.training.batches import Plan
+from worker.training.state import State
 
 
 class EpochLosses:
@@ -47,6 +48,14 @@ class EpochLosses:
         whole = len(running) - len(running) % steps
         self.finished += [_sum(running[i : i + steps]) / self._divisor for i in range(0, whole, steps)]
         self._running = running[whole:]
+
+    def state(self) -> State:
+        """The finished epochs, and the batches of the one in hand."""
+        return {"finished": np.array(self.finished), "running": np.array(self._running)}
+
+    def load_state(self, state: State) -> None:
+        """Go on from there."""
+        self.finished, self._running = state["finished"].tolist(), state["running"].tolist()
 
 
 def _sum(numbers: list[float]) -> float:

@@ -46,7 +46,8 @@ class Pace:
     """How many steps the next block should take, learnt from those before."""
 
     def __init__(self, *, bytes_per_step: int) -> None:
-        self._most = max(1, MOST_BYTES // max(1, bytes_per_step))
+        self.most = max(1, MOST_BYTES // max(1, bytes_per_step))
+        """Steps of which the arrays fit into a block."""
         self._wanted = 1
 
     @property
@@ -56,5 +57,5 @@ class Pace:
 
     def learn(self, steps: int, seconds: float) -> None:
         """A block of `steps` took `seconds`, nothing compiled. Growth is gradual: the first are slow."""
-        fitting = int(TARGET_S * steps / seconds) if seconds > 0 else self._most
-        self._wanted = max(1, min(fitting, self._wanted * _FASTEST_GROWTH, self._most))
+        fitting = int(TARGET_S * steps / seconds) if seconds > 0 else self.most
+        self._wanted = max(1, min(fitting, self._wanted * _FASTEST_GROWTH, self.most))

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.arrays import ArrayRef
-from shared.result import MOST_LISTED_SEEDS, Hashes, SeedArrays, SeedResult, Timings
+from shared.result import MOST_LISTED_SEEDS, Failure, Hashes, SeedArrays, SeedResult, Timings
 from shared.run import Run
 from worker.training.members import Trained
 from worker.training.seed_record import Outcome
@@ -35,6 +35,17 @@ class Packer:
         self._waiting: list[Trained] = []
         self.seeds: list[SeedResult] = []
         self.arrays: list[SeedArrays] = []
+
+    def take_up(self, seeds: Sequence[SeedResult], arrays: Sequence[SeedArrays]) -> None:
+        """What an earlier attempt at the run stored."""
+        self.seeds[:0] = seeds
+        self.arrays[:0] = arrays
+
+    @property
+    def failures(self) -> list[Failure]:
+        """Of all that were stored, in order."""
+        listed = [seed.failure for seed in self.seeds if seed.failure]
+        return listed + [failure for group in self.arrays for failure in group.failures]
 
     def add(self, trained: Trained) -> None:
         """The next training in the order of the run's members."""

@@ -1,7 +1,7 @@
 """Trains the members of a run: together in groups where they can be, else one after another.
 
-Owns cancellation, progress and measurement around each training, and says in `notes` what it could
-not train together.
+Owns cancellation, progress, checkpoints and measurement around each training, and says in `notes` what
+it could not train together.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from shared.trace import Trace, TraceRequest
 from worker.adapters.base import FrameworkAdapter
 from worker.adapters.errors import UnsupportedError
 from worker.training import ensembles, memory
+from worker.training.checkpoints import Checkpoint, Checkpoints
 from worker.training.ensemble_training import EnsembleTraining
 from worker.training.failures import TrainingError, typed
 from worker.training.members import Member, Trained
@@ -25,6 +26,7 @@ from worker.training.reporter import Reporter, Standing
 from worker.training.samples import Load, RunData
 from worker.training.seed_record import Outcome
 from worker.training.seed_training import SeedTraining
+from worker.training.state import State
 from worker.training.tracing import Tracer
 
 StopRequested = Callable[[], bool]
@@ -42,6 +44,7 @@ class RunTrainer:
         reporter: Reporter,
         stop_requested: StopRequested,
         queue_s: float | None,
+        checkpoints: Checkpoints | None,
     ) -> None:
         self._run = run
         self._data = data
@@ -49,18 +52,29 @@ class RunTrainer:
         self._reporter = reporter
         self._stop_requested = stop_requested
         self._queue_s = queue_s
+        self._checkpoints = checkpoints
         self.execution: str | None = None
         """How the framework executed it, where it came so far."""
         self.notes: list[str] = []
         self._one_by_one = False
+        self._resumed: State = {}
+        self._advanced = False
 
-    def train(self, members: Sequence[Member]) -> Iterator[Trained]:
-        """Each member's training in order; none after one that failed, unless it diverged."""
+    def train(self, members: Sequence[Member], *, after: Checkpoint | None = None) -> Iterator[Trained]:
+        """Each member's training in order; none after one that failed, unless it diverged.
+
+        With a checkpoint, of those that were not finished in it, the first from where it stood.
+        """
+        finished = 0
+        if after is not None:
+            finished, self._resumed = after.so_far.finished, after.training
+            self._one_by_one, self.notes = after.so_far.one_by_one, list(after.so_far.notes)
         position = 1
         for group in self._groups(members):
             ended = False
+            done = min(len(group), max(0, finished + 1 - position))
             trainings = self._in_turn if len(group) == 1 or self._one_by_one else self._together
-            for trained in trainings(group, position):
+            for trained in trainings(group[done:], position + done) if done < len(group) else ():
                 yield trained
                 ended |= _ends_the_run(trained)
             if ended:
@@ -110,6 +124,7 @@ class RunTrainer:
     def _together(self, group: Sequence[Member], position: int) -> Iterator[Trained]:
         """A group as an ensemble, or one by one where the adapter or the memory cannot."""
         self._reset_peaks()
+        self._keep_checkpoint(position)
         ensemble: EnsembleTraining | None = None
         outcomes: Sequence[Outcome | None] = [None] * len(group)
         ended: TrainingError | None = None
@@ -179,6 +194,7 @@ class RunTrainer:
             done = ensemble.samples_done
             with typed(self._adapter, passing=UnsupportedError):
                 ensemble.advance()
+            self._advanced = True
             tell(ensemble.samples_done - done)
 
     def _in_turn(self, group: Sequence[Member], position: int) -> Iterator[Trained]:
@@ -192,11 +208,15 @@ class RunTrainer:
     def _alone(self, member: Member, position: int) -> Trained:
         """One member's training."""
         self._reset_peaks()
+        self._keep_checkpoint(position)
         training: SeedTraining | None = None
         try:
             self._look_for_stop()
             with typed(self._adapter):
                 training = SeedTraining(member.job, data=self._data, adapter=self._adapter, seed=member.seed)
+                if self._resumed:
+                    training.load_state(self._resumed)
+                    self._resumed = {}
             self.execution = training.execution
             self._train_seed(training, position=position)
             self.execution = training.execution  # a compiler may have refused the model
@@ -218,7 +238,22 @@ class RunTrainer:
                 self._tell(training, position=position, samples=0, compiling=True)
             with typed(self._adapter):
                 training.advance()
+            self._advanced = True
             self._tell(training, position=position, samples=training.samples_done - done)
+            if not training.finished:
+                self._keep_checkpoint(position, training)
+
+    def _keep_checkpoint(self, position: int, training: SeedTraining | None = None) -> None:
+        """If it is time for one: of the members before `position`, and of the training in hand.
+
+        Only after an update, so that each is a step forward from the one that this attempt began with.
+        """
+        if self._checkpoints is not None and self._advanced and self._checkpoints.due:
+            with typed(self._adapter):
+                state = training.state() if training else {}
+            self._checkpoints.take(
+                finished=position - 1, training=state, notes=self.notes, one_by_one=self._one_by_one
+            )
 
     def _tell(self, training: SeedTraining, *, position: int, samples: int, compiling: bool = False) -> None:
         standing = Standing(

@@ -6,8 +6,10 @@ framework stands behind `FrameworkAdapter`, the queue behind the callbacks.
 
 from __future__ import annotations
 
+import json
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
 
 import numpy as np
 
@@ -16,6 +18,7 @@ from shared.result import Environment, Failure, RunResult
 from shared.run import Run
 from shared.trace import Trace
 from worker.adapters.base import FrameworkAdapter
+from worker.training.checkpoints import Checkpoint, Checkpoints, Shelf
 from worker.training.failures import TrainingError, typed
 from worker.training.members import members_of
 from worker.training.packing import Store, packer_for
@@ -39,15 +42,24 @@ def train_run(  # noqa: PLR0913 - all that surrounds a training, once
     image: str | None,
     threads: int,
     import_s: float | None = None,
+    shelf: Shelf | None = None,
+    checkpoint_s: float = 0.0,
 ) -> RunResult:
     """Train every member, or replay the first seed where the run asks for a trace. The adapter is started.
 
+    A run whose checkpoint lies on the `shelf` goes on from it, and every `checkpoint_s` another is taken.
     Never raises for what a job can cause: that is a failure in the result. A seed that diverges fails
     alone; any other failure would meet the next seed too and ends the run. What the callbacks raise
     passes, save for `load` finding an array gone or damaged.
     """
     packer = packer_for(run, store)
-    failures: list[Failure] = []
+    checkpoints = (
+        Checkpoints(shelf, packer=packer, every_s=checkpoint_s, made_by=_made_by(adapter, threads=threads))
+        if shelf
+        else None
+    )
+    ended: Failure | None = None
+    notes: list[str] = []
     trainer: RunTrainer | None = None
     trace: Trace | None = None
     try:
@@ -64,17 +76,24 @@ def train_run(  # noqa: PLR0913 - all that surrounds a training, once
             reporter=Reporter(run, on_progress),
             stop_requested=stop_requested,
             queue_s=queue_s,
+            checkpoints=checkpoints,
         )
         if run.trace is not None:
             trace = trainer.trace(run.trace, load=load, store=store)
-        for trained in () if run.trace else trainer.train(members_of(run)):
-            packer.add(trained)
-            if trained.failure:
-                failures.append(trained.failure)
-        packer.flush()
+        else:
+            members = members_of(run)
+            checkpoint, wrong = checkpoints.resume() if checkpoints else (None, None)
+            notes += _told(checkpoint, wrong, attempt=attempt, members=len(members))
+            for trained in trainer.train(members, after=checkpoint):
+                packer.add(trained)
+            packer.flush()
     except TrainingError as error:
-        failures = [error.failure()]
-    failure = _first_failure(failures)
+        ended = error.failure()
+    failure = ended or _first_failure(packer.failures)
+    if trainer is not None:
+        notes += trainer.notes
+    if checkpoints is not None and checkpoints.trouble:
+        notes.append(checkpoints.trouble)
     execution = trainer.execution if trainer and trainer.execution else run.job.execution
     return RunResult(
         run_id=run.run_id,
@@ -85,7 +104,7 @@ def train_run(  # noqa: PLR0913 - all that surrounds a training, once
         seeds=tuple(packer.seeds),
         arrays=tuple(packer.arrays),
         trace=trace,
-        notes=tuple(trainer.notes) if trainer else (),
+        notes=tuple(dict.fromkeys(notes)),
         environment=_environment(
             adapter, execution=execution, threads=threads, host=host, image=image, import_s=import_s
         ),
@@ -100,6 +119,22 @@ def _check_framework(run: Run, adapter: FrameworkAdapter) -> None:
             "invalid",
             f"The run is for {run.framework}, but this worker trains with {adapter.name}",
         )
+
+
+def _told(checkpoint: Checkpoint | None, wrong: str | None, *, attempt: int, members: int) -> Iterator[str]:
+    """How the run goes on, in sentences."""
+    if wrong:
+        yield wrong
+    if checkpoint is not None:
+        seeds = f"{checkpoint.so_far.finished:,} of {members:,} seeds and " if members > 1 else ""
+        yield f"Attempt {attempt} went on from a checkpoint, after {seeds}{checkpoint.updates:,} updates."
+
+
+def _made_by(adapter: FrameworkAdapter, *, threads: int) -> str:
+    """What a training's bits depend on beside the run, as far as a worker knows it."""
+    return json.dumps(
+        {**asdict(adapter.describe()), "numpy": np.__version__, "threads": threads}, sort_keys=True
+    )
 
 
 def _first_failure(failures: Sequence[Failure]) -> Failure | None:

@@ -23,6 +23,7 @@ from worker.training.epoch_losses import EpochLosses
 from worker.training.failures import TrainingError
 from worker.training.metrics import compute_metrics
 from worker.training.samples import Part
+from worker.training.state import State, joined, part_of
 
 OutputsOf = Literal["train", "validation", "test"]
 
@@ -56,6 +57,17 @@ class SeedRecord:
     def losses(self) -> list[float]:
         """One number a finished epoch."""
         return self._epoch_losses.finished
+
+    def state(self) -> State:
+        """The updates done and all losses."""
+        counts = {"step": np.array(self.step), "validation_losses": np.array(self.validation_losses)}
+        return {**counts, **joined(epochs=self._epoch_losses.state())}
+
+    def load_state(self, state: State) -> None:
+        """Go on from there."""
+        self.step = int(state["step"])
+        self.validation_losses = state["validation_losses"].tolist()
+        self._epoch_losses.load_state(part_of(state, "epochs"))
 
     def take(self, losses: NDArray[np.float64], batch_size: int) -> None:
         """Count the losses (n,) of consecutive batches in, up to the first that is not finite."""

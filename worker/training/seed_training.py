@@ -24,6 +24,7 @@ from worker.training.pacing import Cut, Pace, cut
 from worker.training.samples import RunData
 from worker.training.schedules import learning_rates
 from worker.training.seed_record import Outcome, SeedRecord, validation_losses
+from worker.training.state import State, joined, part_of
 from worker.training.stopwatch import Stopwatch
 
 _ROWS_AT_ONCE = 4_096
@@ -161,6 +162,41 @@ class SeedTraining:
             predictions=predictions,
             weights=self._trainer.weights(),
         )
+
+    def state(self) -> State:
+        """All that another training of the same job, data and seed needs to go on from here bit for bit."""
+        return {
+            "plateaus": np.array(self._plateaus),
+            **joined(
+                trainer=self._trainer.state(),
+                record=self._record.state(),
+                stopwatch=self.stopwatch.state(),
+                patience=self._patience.state() if self._patience else {},
+                plateau=self._plateau.state() if self._plateau else {},
+                best=self._best or {},
+            ),
+        }
+
+    def load_state(self, state: State) -> None:
+        """Go on from there; called before anything was trained.
+
+        The batches' hash is counted again from the plan, so it proves the batches of the whole training.
+        """
+        self._trainer.load_state(part_of(state, "trainer"))
+        self._record.load_state(part_of(state, "record"))
+        self.stopwatch.load_state(part_of(state, "stopwatch"))
+        if self._patience:
+            self._patience.load_state(part_of(state, "patience"))
+        if self._plateau:
+            self._plateau.load_state(part_of(state, "plateau"))
+        self._plateaus = int(state["plateaus"])
+        self._best = dict(part_of(state, "best")) or None
+        step = 0
+        while step < self._record.step:
+            wanted = min(self._pace.most, self._record.step - step)
+            part = cut(self.plan, step, wanted=wanted, stop_at_epochs=False)
+            self._feed.count(self._feed.indices(part))
+            step += part.steps
 
     @property
     def _looks_at_each_epoch(self) -> bool:

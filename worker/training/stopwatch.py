@@ -7,7 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal
 
+import numpy as np
+
 from shared.result import Timings
+from worker.training.state import State
 
 Phase = Literal["build_s", "compile_s", "train_s", "predict_s"]
 
@@ -34,3 +37,12 @@ class Stopwatch:
         """The phases so far; each of several members has an equal share of them."""
         shares = {phase: seconds / members for phase, seconds in self._seconds.items()}
         return Timings(queue_s=queue_s, **shares)
+
+    def state(self) -> State:
+        """The phases so far."""
+        return {phase: np.array(seconds) for phase, seconds in self._seconds.items()}
+
+    def load_state(self, state: State) -> None:
+        """Add what an earlier attempt spent on what it left: it was needed to come here."""
+        for phase in self._seconds:
+            self._seconds[phase] += float(state[phase])

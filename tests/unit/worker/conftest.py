@@ -39,6 +39,7 @@ from worker.adapters.base import (
 from worker.adapters.errors import UnsupportedError
 from worker.training.constants import update_constants
 from worker.training.runner import train_run
+from worker.training.state import State
 
 
 class NotLinearError(Exception):
@@ -105,6 +106,12 @@ class NumpyTrainer(Trainer):
 
     def load_weights(self, weights: Weights) -> None:
         self._weights = {name: array.copy() for name, array in weights.items()}
+
+    def state(self) -> State:
+        return self.weights()
+
+    def load_state(self, state: State) -> None:
+        self.load_weights(dict(state))
 
 
 class NumpyObserver(Observer):

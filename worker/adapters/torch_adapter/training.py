@@ -19,6 +19,7 @@ from worker.adapters.torch_adapter.losses import loss_function
 from worker.adapters.torch_adapter.model import Network
 from worker.adapters.torch_adapter.optimizers import update
 from worker.training.constants import fixed_constants, slot_starts, structure, update_constants
+from worker.training.state import State
 
 Tensor = Any
 
@@ -104,3 +105,20 @@ class TorchTrainer(Trainer):
     def load_weights(self, weights: Weights) -> None:
         """Replace the weights."""
         self.network.load(weights)
+
+    def state(self) -> State:
+        """A copy of what training has changed (see `Trainer.state`)."""
+        return {name: tensor.cpu().numpy().copy() for name, tensor in self._changed().items()}
+
+    def load_state(self, state: State) -> None:
+        """Put it into the tensors that programs may already know."""
+        for name, tensor in self._changed().items():
+            tensor.copy_(torch.tensor(state[name]))
+
+    def _changed(self) -> dict[str, Tensor]:
+        """The tensors that a step changes: all parameters in one, slots like it, buffers of layers."""
+        return {
+            "weights": self.flat,
+            **{f"slots.{name}": slot for name, slot in self.slots.items()},
+            **{f"buffers.{name}": buffer for name, buffer in self.network.named_buffers()},
+        }

@@ -1,0 +1,120 @@
+"""Checkpoints in Redis: two are kept, under the fence, checked on reading, gone with the run's end."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from shared.checkpoint_store import BRIEF_S, CheckpointStore, newest, read_refs
+from shared.names import run_key
+from shared.tenure import Claim, Tenure
+
+QUEUE = "train.nobody.any"
+LARGE = bytes(range(256)) * 2**14  # four chunks
+
+
+@pytest.fixture
+def tenure(desk):
+    return Tenure(desk.client, worker_id="w", host="w", lease_s=60.0)
+
+
+@pytest.fixture
+def claim(desk, tenure):
+    """Of a run that no other worker will take."""
+    record = desk.submit(frameworks=("nobody",), queue_anyway=True)
+    yield tenure.claim(record.run_ids[0], pid=1)
+    if not desk.run(record).final:
+        desk.ledger.cancel(record.run_ids[0])
+        tenure.let_go(record.run_ids[0], why="returned", fence=desk.run(record).fence)
+    desk.client.delete(QUEUE)
+
+
+@pytest.fixture
+def store(desk):
+    return CheckpointStore(desk.client)
+
+
+def refs(desk: Any, claim: Claim) -> Any:
+    return read_refs(desk.client.hget(run_key(claim.run_id), "checkpoints"))
+
+
+def chunks(desk: Any, claim: Claim) -> int:
+    return len(desk.client.keys(f"likewise:checkpoint:{claim.run_id}:*"))
+
+
+def again(tenure: Tenure, claim: Claim) -> Claim:
+    """The same run taken by the next child."""
+    taken = tenure.claim(claim.run_id, pid=2)
+    assert isinstance(taken, Claim)
+    return taken
+
+
+def test_the_next_claim_finds_the_newest_two_and_no_chunk_of_others_is_left(desk, claim, tenure, store):
+    for data in (b"first", LARGE, b"third"):
+        assert store.put(claim.run_id, data, fence=claim.fence)
+    found = again(tenure, claim).checkpoints
+    assert [store.get(claim.run_id, ref) for ref in found] == [b"third", LARGE]
+    assert chunks(desk, claim) == 1 + 4
+
+
+def test_a_checkpoint_of_a_lost_claim_is_refused_and_expires(desk, claim, tenure, store):
+    new = again(tenure, claim)
+    assert store.put(new.run_id, b"new", fence=new.fence)
+    assert not store.put(claim.run_id, b"old", fence=claim.fence)
+    (ref,) = refs(desk, new)
+    assert store.get(new.run_id, ref) == b"new"
+    lives = sorted(desk.client.ttl(key) for key in desk.client.keys(f"likewise:checkpoint:{claim.run_id}:*"))
+    assert lives[0] <= BRIEF_S < lives[1]
+
+
+def test_the_same_bytes_kept_twice_are_kept_once(desk, claim, store):
+    for _ in range(3):
+        assert store.put(claim.run_id, b"same", fence=claim.fence)
+    assert len(refs(desk, claim)) == 1
+    assert chunks(desk, claim) == 1
+
+
+@pytest.mark.parametrize("state", ["succeeded", "failed", "cancelled"])
+def test_no_chunk_outlives_the_run(state, desk, claim, tenure, store):
+    store.put(claim.run_id, LARGE, fence=claim.fence)
+    assert tenure.finish(claim.run_id, fence=claim.fence, state=state, failure=None, payload="{}")
+    assert chunks(desk, claim) == 0
+    assert not store.put(claim.run_id, LARGE, fence=claim.fence)
+
+
+def test_a_damaged_one_is_seen_and_the_one_before_is_used(desk, claim, store):
+    store.put(claim.run_id, b"before", fence=claim.fence)
+    store.put(claim.run_id, LARGE, fence=claim.fence)
+    found = refs(desk, claim)
+    assert newest(store, claim.run_id, found) == (LARGE, None)
+    desk.client.setrange(found[0].keys(claim.run_id)[2], 7, b"!")
+    assert newest(store, claim.run_id, found) == (b"before", "The last checkpoint is damaged.")
+    desk.client.delete(found[0].keys(claim.run_id)[0])
+    assert newest(store, claim.run_id, found) == (b"before", "The last checkpoint is gone.")
+    desk.client.delete(*found[1].keys(claim.run_id))
+    assert newest(store, claim.run_id, found) == (None, "The last checkpoint is gone.")
+
+
+def test_one_whose_chunks_are_not_all_there_is_not_named(desk, claim, store, monkeypatch):
+    store.put(claim.run_id, b"whole", fence=claim.fence)
+    name = store._refer
+
+    def after_a_loss(**given: Any) -> Any:
+        desk.client.delete(*(key for key in desk.client.keys("*:2") if claim.run_id.encode() in key))
+        return name(**given)
+
+    monkeypatch.setattr(store, "_refer", after_a_loss)
+    assert not store.put(claim.run_id, LARGE, fence=claim.fence)
+    assert newest(store, claim.run_id, refs(desk, claim)) == (b"whole", None)
+
+
+def test_a_run_that_comes_further_each_time_is_not_given_up(desk, claim, tenure, store):
+    for attempt in range(5):
+        store.put(claim.run_id, b"further %d" % attempt, fence=claim.fence)
+        assert tenure.let_go(claim.run_id, why="died", fence=claim.fence)[0] == "queued"
+        claim = again(tenure, claim)
+    assert tenure.let_go(claim.run_id, why="died", fence=claim.fence)[0] == "queued"
+    claim = again(tenure, claim)
+    assert tenure.let_go(claim.run_id, why="died", fence=claim.fence)[0] == "failed"
+    assert chunks(desk, claim) == 0

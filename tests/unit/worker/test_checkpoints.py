@@ -1,0 +1,291 @@
+"""A run that dies after a checkpoint and is taken again ends with the numbers of one that was left alone."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from shared.result import RunResult
+from shared.spec import Job
+from worker.training import checkpoints, ensembles, pacing
+from worker.training.checkpoints import Checkpoint
+from worker.training.samples import load_run
+
+Jobs = Callable[..., Job]
+ALWAYS = 1e-9
+"""Seconds between two checkpoints: one after each block."""
+
+
+class Death(BaseException):
+    """Of the process, as far as a training can tell."""
+
+
+@dataclasses.dataclass
+class Shelf:
+    """Keeps the bytes; with `dies_at` the worker dies once so many are kept."""
+
+    dies_at: int | None = None
+    kept: list[bytes] = dataclasses.field(default_factory=list)
+    wrong: str | None = None
+    busy: bool = False
+    wanted: bool = False
+    trouble: str | None = None
+
+    def last(self) -> tuple[bytes | None, str | None]:
+        return (self.kept[-1] if self.kept else None), self.wrong
+
+    def keep(self, checkpoint: Checkpoint) -> None:
+        self.kept.append(checkpoint.encoded())
+        if len(self.kept) == self.dies_at:
+            raise Death
+
+
+@pytest.fixture(autouse=True)
+def _short_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that there are many, however fast the machine is."""
+    monkeypatch.setattr(pacing, "MOST_BYTES", 100)
+
+
+def samples(count: int, seed: int) -> tuple[Any, Any]:
+    numbers = np.random.default_rng(seed)
+    x = numbers.normal(size=(count, 3))
+    return x, x @ [[1.0], [-2.0], [3.0]] + 0.1 * numbers.normal(size=(count, 1))
+
+
+JOBS: dict[str, dict[str, Any]] = {
+    "shuffled, with a smaller last batch": {
+        "training": {"epochs": 6, "batch_size": 8, "shuffle": True},
+        "optimizer": {
+            "type": "sgd",
+            "learning_rate": 0.05,
+            "schedule": {"type": "step", "step_size": 7, "gamma": 0.5},
+        },
+    },
+    "early stopping that goes back to the best": {
+        "training": {
+            "epochs": 40,
+            "batch_size": 6,
+            "shuffle": True,
+            "early_stopping": {
+                "monitor": "validation_loss",
+                "patience": 3,
+                "min_delta": 0.0001,
+                "restore_best_weights": True,
+            },
+        },
+        "optimizer": {"type": "sgd", "learning_rate": 0.2},
+    },
+    "a rate that falls on plateaus": {
+        "training": {"epochs": 20, "batch_size": 6},
+        "optimizer": {
+            "type": "sgd",
+            "learning_rate": 0.3,
+            "schedule": {
+                "type": "reduce_on_plateau",
+                "factor": 0.5,
+                "patience": 2,
+                "monitor": "loss",
+                "min_delta": 0.0,
+            },
+        },
+    },
+    "dropout, one order for all epochs": {
+        "model": {
+            "layers": [{"type": "dropout", "rate": 0.5, "name": "drop"}, {"type": "dense", "units": 1}]
+        },
+        "training": {"epochs": 6, "batch_size": 6, "shuffle": "once", "epoch_loss": "per_batch"},
+    },
+}
+
+
+def run_of(lab: Any, job: Job, **more: Any) -> Any:
+    return lab.run(job, train=samples(30, 1), validation=samples(12, 2), predict=samples(2, 3)[0], **more)
+
+
+def numbers(result: RunResult) -> Any:
+    """What must be the same, wherever it was trained."""
+    document = json.loads(result.model_dump_json())
+    for seed in document["seeds"]:
+        del seed["timings"], seed["peak_bytes"]
+    return {name: document[name] for name in ("status", "failure", "seeds")}
+
+
+def interrupted(lab: Any, run: Any, *, at: int, **more: Any) -> RunResult:
+    """The result of a run whose first worker dies at its `at`th checkpoint."""
+    shelf = Shelf(dies_at=at)
+    with pytest.raises(Death):
+        lab.train(run, shelf=shelf, checkpoint_s=ALWAYS, **more)
+    result: RunResult = lab.train(run, shelf=dataclasses.replace(shelf, dies_at=None), **more)
+    return result
+
+
+@pytest.mark.parametrize("at", [1, 5, 11])
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+@pytest.mark.parametrize("name", JOBS)
+def test_a_resumed_run_has_the_numbers_of_one_that_was_left_alone(
+    name: str, precision: str, at: int, lab: Any, job_of: Jobs
+) -> None:
+    run = run_of(lab, job_of(precision=precision, **JOBS[name]), seeds=(4,))
+    whole = lab.train(run)
+    result = interrupted(lab, run, at=at)
+    assert numbers(result) == numbers(whole)
+    (note,) = result.notes
+    assert note.startswith("Attempt 1 went on from a checkpoint, after ")
+    assert " 0 updates" not in note
+
+
+def test_of_several_seeds_those_that_were_done_are_not_trained_again(lab: Any, job_of: Jobs) -> None:
+    run = run_of(lab, job_of(**JOBS["early stopping that goes back to the best"]), seeds=(1, 2, 3))
+    whole = lab.train(run)
+    shelf = Shelf(dies_at=30)
+    with pytest.raises(Death):
+        lab.train(run, shelf=shelf, checkpoint_s=ALWAYS)
+    lab.adapter.built.clear()
+    result = lab.train(run, shelf=dataclasses.replace(shelf, dies_at=None))
+    done = Checkpoint.decoded(shelf.kept[29]).so_far.finished
+    assert done > 0
+    assert len(lab.adapter.built) == 3 - done
+    assert numbers(result) == numbers(whole)
+    assert f"after {done} of 3 seeds" in " ".join(result.notes)
+
+
+def test_many_seeds_and_points_go_on_after_the_groups_that_were_done(
+    lab: Any, job_of: Jobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = run_of(
+        lab, job_of(training={"epochs": 3, "batch_size": 6, "shuffle": True}), seeds=tuple(range(12))
+    )
+    a_member = ensembles.bytes_of_member(run.job, data=load_run(run, lab.load))
+    monkeypatch.setattr(ensembles, "MOST_BYTES", 5 * a_member)
+    whole, result = lab.train(run), interrupted(lab, run, at=2)
+
+    def table(result: RunResult, field: str) -> bytes:
+        return b"".join(lab.load(getattr(group, field)).tobytes() for group in result.arrays)
+
+    assert sum(len(group.seeds) for group in result.arrays) == 12
+    for field in ("losses", "epochs", "outputs", "hashes"):
+        assert table(result, field) == table(whole, field)
+    assert "of 12 seeds" in result.notes[0]
+
+
+def test_a_seed_that_had_diverged_fails_the_resumed_run_too(lab: Any, job_of: Jobs) -> None:
+    job = job_of(training={"epochs": 4, "batch_size": 6}, execution="eager")
+    points = [job.optimizer.model_copy(update={"learning_rate": rate}) for rate in (1e30, 0.05)]
+    run = run_of(lab, job, seeds=(1, 2), optimizers=points)
+    whole, result = lab.train(run), interrupted(lab, run, at=3)
+    assert whole.failure is not None
+    assert result.failure == whole.failure
+    assert [failure for group in result.arrays for failure in group.failures] == [
+        failure for group in whole.arrays for failure in group.failures
+    ]
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        "plateaus",
+        "record.step",
+        "record.epochs.running",
+        "plateau.waited",
+        "plateau.best",
+        "trainer.layers.0.kernel",
+    ],
+)
+def test_every_part_of_a_checkpoint_counts(part: str, lab: Any, job_of: Jobs) -> None:
+    """The planted fault: one part left as it was at the start is seen in the numbers."""
+    run = run_of(lab, job_of(**JOBS["a rate that falls on plateaus"]), seeds=(4,))
+    shelf = Shelf()
+    whole = lab.train(run, shelf=shelf, checkpoint_s=ALWAYS)
+    start = Checkpoint.decoded(shelf.kept[0]).training
+    for data in shelf.kept[1:]:
+        good = Checkpoint.decoded(data)
+        bad = dataclasses.replace(good, training={**good.training, part: start[part]})
+        if good.training[part].tobytes() != start[part].tobytes() and numbers(
+            lab.train(run, shelf=Shelf(kept=[bad.encoded()]))
+        ) != numbers(whole):
+            return
+    pytest.fail(f"{part} makes no difference")
+
+
+def test_the_batches_of_a_resumed_run_are_proven_from_the_first_on(lab: Any, job_of: Jobs) -> None:
+    run = run_of(lab, job_of(**JOBS["shuffled, with a smaller last batch"]), seeds=(4,))
+    whole, result = lab.train(run), interrupted(lab, run, at=4)
+    assert result.seeds[0].hashes == whole.seeds[0].hashes
+
+
+def test_times_add_up_over_attempts(lab: Any, job_of: Jobs) -> None:
+    run = run_of(lab, job_of(**JOBS["shuffled, with a smaller last batch"]), seeds=(4,))
+    shelf = Shelf(dies_at=5)
+    with pytest.raises(Death):
+        lab.train(run, shelf=shelf, checkpoint_s=ALWAYS)
+    before = Checkpoint.decoded(shelf.kept[-1])
+    slow = dataclasses.replace(before, training={**before.training, "stopwatch.train_s": np.array(1_000.0)})
+    result = lab.train(run, shelf=Shelf(kept=[slow.encoded()]))
+    assert 1_000 < result.seeds[0].timings.train_s < 1_100
+
+
+def test_a_checkpoint_of_other_versions_is_left_aside(
+    lab: Any, job_of: Jobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = run_of(lab, job_of(**JOBS["shuffled, with a smaller last batch"]), seeds=(4,))
+    shelf = Shelf()
+    whole = lab.train(run, shelf=shelf, checkpoint_s=ALWAYS)
+    with monkeypatch.context() as patch:
+        patch.setattr(np, "__version__", "0.0")
+        result = lab.train(run, shelf=shelf)
+    assert numbers(result) == numbers(whole)
+    assert result.notes == (
+        "Its checkpoint was made with other versions, threads or on another device. "
+        "It started from the beginning.",
+    )
+
+
+@pytest.mark.parametrize("data", [b"", b"PK nothing", b"\x93NUMPY"])
+def test_bytes_that_are_no_checkpoint_start_the_run_again(data: bytes, lab: Any, job_of: Jobs) -> None:
+    run = run_of(lab, job_of(), seeds=(4,))
+    result = lab.train(run, shelf=Shelf(kept=[data]))
+    assert result.status == "succeeded"
+    assert "It started from the beginning." in result.notes[0]
+
+
+def test_what_could_not_be_kept_is_told_and_the_run_succeeds(lab: Any, job_of: Jobs) -> None:
+    result = lab.train(run_of(lab, job_of()), shelf=Shelf(trouble="Redis is full"))
+    assert result.status == "succeeded"
+    assert result.notes == ("A checkpoint could not be kept: Redis is full.",)
+
+
+def test_a_short_run_takes_none_and_zero_seconds_mean_none(lab: Any, job_of: Jobs) -> None:
+    run = run_of(lab, job_of(training={"epochs": 20, "batch_size": 6}))
+    for every_s in (60.0, 0.0):
+        shelf = Shelf(wanted=every_s == 0.0)
+        lab.train(run, shelf=shelf, checkpoint_s=every_s)
+        assert shelf.kept == []
+
+
+def test_a_worker_that_is_told_to_stop_takes_one_at_once_and_only_one(lab: Any, job_of: Jobs) -> None:
+    shelf = Shelf(wanted=True)
+    lab.train(run_of(lab, job_of(training={"epochs": 20, "batch_size": 6})), shelf=shelf, checkpoint_s=60.0)
+    assert len(shelf.kept) == 1
+
+
+def test_none_is_taken_while_one_is_still_being_stored(lab: Any, job_of: Jobs) -> None:
+    shelf = Shelf(busy=True)
+    lab.train(run_of(lab, job_of()), shelf=shelf, checkpoint_s=ALWAYS)
+    assert shelf.kept == []
+
+
+def test_a_checkpoint_s_bytes_hold_every_bit() -> None:
+    odd = np.array([0.1, -0.0, np.inf, 5e-324])
+    training = {"record.step": np.array(3), "a.b": odd, "c": odd.astype(np.float32)}
+    so_far = checkpoints.SoFar(made_by="x", finished=2, notes=("é",))
+    before = Checkpoint(so_far=so_far, training=training)
+    after = Checkpoint.decoded(before.encoded())
+    assert after.so_far == so_far
+    assert after.updates == 3
+    for name, array in training.items():
+        assert (after.training[name].dtype, after.training[name].tobytes()) == (array.dtype, array.tobytes())

@@ -1,0 +1,157 @@
+"""A run's checkpoint: what another worker needs to go on where this one stops, and when one is taken.
+
+Members that are done are in it as results, whose arrays lie in the blob store already; of the member in
+hand, the state of its training. Knows nothing of Redis: a `Shelf` keeps the bytes.
+"""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+from zipfile import BadZipFile
+
+import numpy as np
+from pydantic import ValidationError
+
+from shared.frozen import Frozen
+from shared.result import SeedArrays, SeedResult
+from shared.spec.fields import Many
+from worker.training.packing import Packer
+from worker.training.state import State, joined, part_of
+
+
+class SoFar(Frozen):
+    """What a run has come to, but for the training in hand."""
+
+    schema_version: Literal[1] = 1
+    made_by: str
+    """Versions, device, threads: a checkpoint is only taken up where they are the same."""
+    finished: int
+    """Members that are done: the results in `seeds` or `arrays`."""
+    seeds: Many[SeedResult] = ()
+    arrays: Many[SeedArrays] = ()
+    notes: Many[str] = ()
+    one_by_one: bool = False
+    """Whether the members turned out to train one after another."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """How far a run has come."""
+
+    so_far: SoFar
+    training: State
+    """Of the next member, as `SeedTraining.state` gives it; empty where it has not begun."""
+
+    @property
+    def updates(self) -> int:
+        """Those of the next member that are done."""
+        return int(self.training["record.step"]) if self.training else 0
+
+    def encoded(self) -> bytes:
+        """As bytes: arrays in NumPy's npz, without pickle, bit for bit."""
+        head = np.frombuffer(self.so_far.model_dump_json().encode(), np.uint8)
+        file = io.BytesIO()
+        np.savez(file, allow_pickle=False, **{"head": head, **joined(training=self.training)})
+        return file.getvalue()
+
+    @classmethod
+    def decoded(cls, data: bytes) -> Checkpoint:
+        """From such bytes. Raises ValueError for others, and for those of another version."""
+        try:
+            with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+                found = dict(arrays)
+            so_far = SoFar.model_validate_json(found.pop("head").tobytes())
+        except ValidationError as error:
+            raise ValueError(error.errors(include_url=False)[0]["msg"]) from None
+        except (EOFError, KeyError, TypeError, BadZipFile) as error:
+            raise ValueError(f"{type(error).__name__}: {error}") from None
+        return cls(so_far=so_far, training=part_of(found, "training"))
+
+
+class Shelf(Protocol):
+    """Where the checkpoints of one run lie."""
+
+    def last(self) -> tuple[bytes | None, str | None]:
+        """The bytes of the newest that is whole, and what is wrong with newer ones, as a sentence."""
+
+    def keep(self, checkpoint: Checkpoint) -> None:
+        """Store it soon, without holding up the training; it takes the place of older ones."""
+
+    @property
+    def busy(self) -> bool:
+        """Whether one is still being stored."""
+
+    @property
+    def wanted(self) -> bool:
+        """Whether the worker is about to stop, so that one is wanted now."""
+
+    @property
+    def trouble(self) -> str | None:
+        """Why one could not be stored, as the end of a sentence."""
+
+
+class Checkpoints:
+    """Takes them at most every so many seconds of a run, none of a shorter one; with 0, none at all."""
+
+    def __init__(self, shelf: Shelf, *, packer: Packer, every_s: float, made_by: str) -> None:
+        """`packer` has the results of the members that are done."""
+        self._shelf = shelf
+        self._packer = packer
+        self._every_s = every_s
+        self._made_by = made_by
+        self._taken_s = time.monotonic()
+        self._wish_met = False
+
+    @property
+    def due(self) -> bool:
+        """Whether it is time for one. Asked between two blocks."""
+        if self._every_s == 0 or self._shelf.busy:
+            return False
+        wish = self._shelf.wanted and not self._wish_met
+        return wish or time.monotonic() - self._taken_s >= self._every_s
+
+    def take(self, *, finished: int, training: State, notes: Sequence[str], one_by_one: bool) -> None:
+        """Take one; the fields are those of `SoFar` and `Checkpoint`."""
+        self._wish_met = self._shelf.wanted
+        self._packer.flush()
+        so_far = SoFar(
+            made_by=self._made_by,
+            finished=finished,
+            seeds=tuple(self._packer.seeds),
+            arrays=tuple(self._packer.arrays),
+            notes=tuple(notes),
+            one_by_one=one_by_one,
+        )
+        self._shelf.keep(Checkpoint(so_far=so_far, training=training))
+        self._taken_s = time.monotonic()
+
+    @property
+    def trouble(self) -> str | None:
+        """Why one could not be kept, as a sentence."""
+        return f"A checkpoint could not be kept: {self._shelf.trouble}." if self._shelf.trouble else None
+
+    def resume(self) -> tuple[Checkpoint | None, str | None]:
+        """The checkpoint to go on from, its results taken up; and a sentence where one is of no use."""
+        checkpoint, wrong = self._found()
+        if checkpoint is not None:
+            self._packer.take_up(checkpoint.so_far.seeds, checkpoint.so_far.arrays)
+        return checkpoint, wrong
+
+    def _found(self) -> tuple[Checkpoint | None, str | None]:
+        data, wrong = self._shelf.last()
+        if data is None:
+            return None, f"{wrong} It started from the beginning." if wrong else None
+        try:
+            checkpoint = Checkpoint.decoded(data)
+        except ValueError as error:
+            return None, f"Its checkpoint cannot be read ({error}). It started from the beginning."
+        if checkpoint.so_far.made_by != self._made_by:
+            return None, (
+                "Its checkpoint was made with other versions, threads or on another device. "
+                "It started from the beginning."
+            )
+        return checkpoint, wrong
