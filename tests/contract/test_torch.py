@@ -41,16 +41,16 @@ def test_a_compiler_that_fails_is_unsupported(
 
 
 def test_auto_compiles_trainings_of_very_many_steps(kit: Any) -> None:
-    for epochs, execution in ((33_333, "eager"), (33_334, "compiled (torch.compile)")):
+    for epochs, execution in ((33_333, "replayed (a recorded update)"), (33_334, "compiled (torch.compile)")):
         job = kit.job(training={"epochs": epochs, "batch_size": 5}, execution="auto")  # 3 steps an epoch
         assert kit.build(job).execution == execution
 
 
-def test_auto_is_eager_where_nothing_can_be_compiled(
+def test_auto_replays_where_nothing_can_be_compiled(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kit: Any
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert kit.build(kit.job(training={"epochs": 200_000})).execution == "eager"
+    assert kit.build(kit.job(training={"epochs": 200_000})).execution == "replayed (a recorded update)"
 
 
 @pytest.fixture

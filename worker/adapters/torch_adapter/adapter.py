@@ -103,8 +103,9 @@ class TorchAdapter(FrameworkAdapter):
         """A Trainer with everything on the device."""
         import torch
 
-        from worker.adapters.torch_adapter.execution import compiles
+        from worker.adapters.torch_adapter.execution import execution
         from worker.adapters.torch_adapter.model import Network
+        from worker.adapters.torch_adapter.replayed_training import ReplayedTrainer
         from worker.adapters.torch_adapter.training import TorchTrainer
 
         dtype = getattr(torch, job.precision)
@@ -112,13 +113,17 @@ class TorchAdapter(FrameworkAdapter):
             job.model, input_shape=input_shape, dtype=dtype, device=self._device, initializers=False
         )
         network.load(weights)
-        if not compiles(job, samples=len(x), device=self._device):
-            return TorchTrainer(job, network=network, x=x, y=y, device=self._device)
+        given: Any = {"network": network, "x": x, "y": y, "device": self._device}
+        match execution(job, samples=len(x), device=self._device):
+            case "eager":
+                return TorchTrainer(job, **given)
+            case "replayed":
+                return ReplayedTrainer(job, **given)
         from worker.adapters.torch_adapter.compiled_training import CompiledTrainer
         from worker.adapters.torch_adapter.programs import Programs
 
         self._programs = self._programs or Programs()
-        return CompiledTrainer(job, network=network, x=x, y=y, device=self._device, programs=self._programs)
+        return CompiledTrainer(job, **given, programs=self._programs)
 
     def build_ensemble(  # noqa: PLR0913 - as `build`, and the members' optimizers
         self,

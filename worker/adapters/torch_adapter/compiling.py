@@ -78,6 +78,7 @@ def compiled(function: Callable[..., Any]) -> Any:
     import torch._inductor.config
 
     torch._inductor.config.size_asserts = False  # a fifth of a small update's time
+    torch._inductor.config.cpp_wrapper = True  # or Python would run the loop, and call each kernel
     torch._inductor.config.deterministic = True
     torch._inductor.config.compile_threads = 1  # a pool of compiling processes would outlive the run
     return torch.compile(function, dynamic=False, fullgraph=True)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -50,6 +51,11 @@ class TorchTrainer(Trainer):
         self._optimizer = job.optimizer
         self._structure = structure(job.optimizer)
         self._loss = loss_function(job)
+        self._parameters = list(network.parameters())
+        self._gradient = torch.zeros_like(self.flat)
+        self._gradients = self.layout.shaped(self._gradient)
+        self._changing: tuple[str, ...] = ()
+        self._masks: tuple[str, ...] = ()
 
     @property
     def compiles(self) -> bool:  # type: ignore[override]
@@ -69,27 +75,34 @@ class TorchTrainer(Trainer):
 
     def train(self, block: Block) -> NDArray[np.float64]:
         """Run the block's updates (see `Trainer.train`)."""
-        changing = {name: values.unbind() for name, values in self.changing(block).items()}
-        masks = {path: self.on_device(mask).unbind() for path, mask in block.masks.items()}
-        parameters = list(self.network.parameters())
-        gradient = torch.zeros_like(self.flat)
-        pieces = self.layout.shaped(gradient)
-        losses = []
-        for i, rows in enumerate(self.on_device(block.indices).unbind()):
-            x, *targets = (values.index_select(0, rows) for values in self.samples)
-            loss = self._loss(self.network(x, {path: steps[i] for path, steps in masks.items()}), *targets)
-            if parameters:
-                torch._foreach_copy_(pieces, torch.autograd.grad(loss, parameters))
-                update(
-                    self._structure,
-                    weights=self.flat,
-                    gradient=gradient,
-                    slots=self.slots,
-                    constants=self.fixed | {name: steps[i] for name, steps in changing.items()},
-                    pieces=self.layout.pieces,
-                )
-            losses.append(loss.detach())
-        return torch.stack(losses).to("cpu", torch.float64).numpy()  # type: ignore[no-any-return]
+        return losses_of([self.update(*inputs) for inputs in self.inputs(block)])
+
+    def inputs(self, block: Block) -> Iterator[tuple[Tensor, ...]]:
+        """What each update gets: its rows (b,), the optimizer's constants, the masks, each by name."""
+        changing, masks = self.changing(block), block.masks
+        self._changing, self._masks = tuple(changing), tuple(masks)
+        columns = [self.on_device(block.indices), *changing.values(), *map(self.on_device, masks.values())]
+        return zip(*(column.unbind() for column in columns), strict=True)
+
+    def update(self, rows: Tensor, *given: Tensor) -> Tensor:
+        """One update in place, of what `inputs` gave; the loss before it, on the device."""
+        changing = dict(zip(self._changing, given, strict=False))
+        masks = dict(zip(self._masks, given[len(changing) :], strict=True))
+        x, *targets = (values.index_select(0, rows) for values in self.samples)
+        with torch.enable_grad():
+            loss = self._loss(self.network(x, masks), *targets)
+            gradients = torch.autograd.grad(loss, self._parameters) if self._parameters else ()
+        if gradients:
+            torch._foreach_copy_(self._gradients, gradients)
+            update(
+                self._structure,
+                weights=self.flat,
+                gradient=self._gradient,
+                slots=self.slots,
+                constants=self.fixed | changing,
+                pieces=self.layout.pieces,
+            )
+        return loss.detach()
 
     def outputs(self, x: Floats) -> Floats:
         """The model's outputs in inference mode."""
@@ -122,3 +135,8 @@ class TorchTrainer(Trainer):
             **{f"slots.{name}": slot for name, slot in self.slots.items()},
             **{f"buffers.{name}": buffer for name, buffer in self.network.named_buffers()},
         }
+
+
+def losses_of(losses: Sequence[Tensor]) -> NDArray[np.float64]:
+    """The losses of a block, read back at once: float64 (n,)."""
+    return torch.stack(list(losses)).to("cpu", torch.float64).numpy()  # type: ignore[no-any-return]
