@@ -42,8 +42,10 @@ class Settings(Frozen):
     """Of a worker: the one it trains with."""
     device: Literal["cpu", "cuda"] = "cpu"
     """Of a worker: the one it serves."""
-    threads: int = Field(default=1, ge=1)
-    """Of a worker: CPU threads of the framework."""
+    threads: int | None = Field(default=None, ge=1)
+    """Of a worker: the most CPU threads that a training takes, once it is large enough; unset, half of the
+    cores, since a comparison trains two frameworks at once. Several workers of a framework on one host
+    share these cores: give each its part."""
     lease_s: float = Field(default=10, ge=1)
     """Of a worker: how long a run stays its own without a word."""
     checkpoint_s: float = Field(default=30, ge=0)

@@ -198,9 +198,16 @@ class FrameworkAdapter(ABC):
 
     @abstractmethod
     def start(self, *, device: Literal["cpu", "cuda"], threads: int) -> None:
-        """Import the framework, pick the device, fix threads, determinism and precision flags, warm up.
+        """Import the framework, pick the device, pin what changes numbers, set the most threads, warm up.
 
         Raises RuntimeError with a plain reason when the device cannot be had.
+        """
+
+    @abstractmethod
+    def use_threads(self, threads: int) -> int:
+        """Train with so many CPU threads from now on, at most those of `start`; returns how many it will be.
+
+        A framework that cannot change them keeps those of `start`.
         """
 
     @abstractmethod

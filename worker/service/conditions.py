@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shared.result import Conditions
+from worker.service.cores import cores
 
 _CGROUP = Path("/sys/fs/cgroup/cpu.stat")
 _CPUS = Path("/sys/devices/system/cpu")
@@ -46,7 +47,7 @@ def conditions(before: Moment) -> Conditions:
         wall_s=now.at_s - before.at_s,
         cpu_s=now.cpu_s - before.cpu_s,
         load=os.getloadavg()[0],
-        cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        cores=cores(),
         throttled_s=throttled,
         interruptions=now.interruptions - before.interruptions,
         governor=_governor(),

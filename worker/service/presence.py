@@ -25,6 +25,7 @@ from shared.errors import RedisError
 from shared.records import WorkerPresence, WorkerState
 from shared.settings import Settings
 from shared.tenure import ChildView, Tenure, WhyLetGo
+from worker.service.cores import half_of_the_cores
 
 log = logging.getLogger(__name__)
 
@@ -123,7 +124,7 @@ class Keeper:
             host=self._host,
             pid=os.getpid(),
             versions=json.loads(child.versions) if child.versions else {},
-            threads=self._settings.threads,
+            threads=self._settings.threads or half_of_the_cores(),
             image=self._settings.image,
             state=state,
             run_id=child.run_id,

@@ -36,6 +36,7 @@ from worker.adapters import load_adapter
 from worker.adapters.base import FrameworkAdapter
 from worker.service.checkpoints import RedisShelf
 from worker.service.conditions import conditions, moment
+from worker.service.cores import half_of_the_cores
 from worker.service.host_lease import HostLease, wait_until_free
 from worker.service.line import Line
 from worker.service.patience import patiently
@@ -72,6 +73,7 @@ class Bench:
         self._app = app
         self._client = client
         self._host = settings.host_id or socket.gethostname()
+        self._threads = settings.threads or half_of_the_cores()
         self._tenure = Tenure(client, worker_id=worker_id, host=self._host, lease_s=settings.lease_s)
         self._blobs = BlobStore(
             client,
@@ -90,7 +92,7 @@ class Bench:
         try:
             adapter = load_adapter(str(self._settings.framework))
             begin = time.perf_counter()
-            adapter.start(device=self._settings.device, threads=self._settings.threads)
+            adapter.start(device=self._settings.device, threads=self._threads)
             self._import_s = time.perf_counter() - begin
             versions = json.dumps(adapter.describe().versions)
             self._adapter = adapter
@@ -169,7 +171,7 @@ class Bench:
                     attempt=claim.attempt,
                     host=self._host,
                     image=self._settings.image,
-                    threads=self._settings.threads,
+                    threads=self._threads,
                     import_s=self._import_s,
                     shelf=shelf if run.timed is None and run.trace is None else None,
                     checkpoint_s=self._settings.checkpoint_s,

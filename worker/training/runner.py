@@ -16,6 +16,7 @@ import numpy as np
 from shared.progress import ProgressEvent
 from shared.result import Environment, Failure, RunResult
 from shared.run import Run
+from shared.together import obstacle
 from shared.trace import Trace
 from worker.adapters.base import FrameworkAdapter
 from worker.training.checkpoints import Checkpoint, Checkpoints, Shelf
@@ -24,7 +25,8 @@ from worker.training.members import members_of
 from worker.training.packing import Store, packer_for
 from worker.training.reporter import Reporter
 from worker.training.run_trainer import RunTrainer, StopRequested
-from worker.training.samples import Load, check_fit, load_run
+from worker.training.samples import Load, RunData, check_fit, load_run
+from worker.training.threads import threads_of
 
 
 def train_run(  # noqa: PLR0913 - all that surrounds a training, once
@@ -47,10 +49,10 @@ def train_run(  # noqa: PLR0913 - all that surrounds a training, once
 ) -> RunResult:
     """Train every member, or replay the first seed where the run asks for a trace. The adapter is started.
 
-    A run whose checkpoint lies on the `shelf` goes on from it, and every `checkpoint_s` another is taken.
-    Never raises for what a job can cause: that is a failure in the result. A seed that diverges fails
-    alone; any other failure would meet the next seed too and ends the run. What the callbacks raise
-    passes, save for `load` finding an array gone or damaged.
+    `threads` is the most that a training may take. A run whose checkpoint lies on the `shelf` goes on from
+    it, and every `checkpoint_s` another is taken. Never raises for what a job can cause: that is a
+    failure in the result. A seed that diverges fails alone; any other failure would meet the next seed
+    too and ends the run. What the callbacks raise passes, save for `load` finding an array gone or damaged.
     """
     packer = packer_for(run, store)
     checkpoints = (
@@ -67,6 +69,7 @@ def train_run(  # noqa: PLR0913 - all that surrounds a training, once
         data = load_run(run, load)
         with typed(adapter):
             check_fit(data, run.job)
+            threads = adapter.use_threads(_threads(run, data, most=threads))
             if run.timed == "cold":
                 adapter.forget_programs()
         trainer = RunTrainer(
@@ -119,6 +122,13 @@ def _check_framework(run: Run, adapter: FrameworkAdapter) -> None:
             "invalid",
             f"The run is for {run.framework}, but this worker trains with {adapter.name}",
         )
+
+
+def _threads(run: Run, data: RunData, *, most: int) -> int:
+    members = 1 if obstacle(run.job) else len(members_of(run))
+    return threads_of(
+        run.job, samples=len(data.train.x), input_shape=data.input_shape, members=members, most=most
+    )
 
 
 def _told(checkpoint: Checkpoint | None, wrong: str | None, *, attempt: int, members: int) -> Iterator[str]:

@@ -212,6 +212,7 @@ class NumpyAdapter(FrameworkAdapter):
         self.built: list[NumpyTrainer] = []
         self.ensembles: list[NumpyEnsemble] = []
         self.forgotten = 0
+        self.threads = 1
 
     def forget_programs(self) -> None:
         self.forgotten += 1
@@ -219,6 +220,10 @@ class NumpyAdapter(FrameworkAdapter):
     def start(self, *, device: Literal["cpu", "cuda"], threads: int) -> None:
         if device != "cpu" or threads != 1:
             raise RuntimeError("NumPy trains on one thread of the CPU")
+
+    def use_threads(self, threads: int) -> int:
+        self.threads = threads
+        return threads
 
     def describe(self) -> Description:
         return Description(
@@ -343,16 +348,15 @@ class Lab:
         }
         return Run.model_validate_json(json.dumps(document))
 
-    def train(
-        self, run: Run, *, adapter: FrameworkAdapter | None = None, **callbacks: Callable[..., Any]
-    ) -> RunResult:
-        """`callbacks` replace load, store, on_progress or stop_requested."""
+    def train(self, run: Run, *, adapter: FrameworkAdapter | None = None, **replaced: Any) -> RunResult:
+        """`replaced` is given instead of load, store, on_progress, stop_requested or threads."""
         given: dict[str, Any] = {
             "load": self.load,
             "store": self.store,
             "on_progress": self.events.append,
             "stop_requested": _never,
-            **callbacks,
+            "threads": 1,
+            **replaced,
         }
         result = train_run(
             run,
@@ -362,7 +366,6 @@ class Lab:
             attempt=1,
             host="host-1",
             image=None,
-            threads=1,
             **given,
         )
         assert RunResult.model_validate_json(result.model_dump_json()) == result

@@ -133,6 +133,15 @@ def test_outputs_of_large_sets_are_taken_in_chunks(lab: Any, job_of: Jobs) -> No
     assert lab.load(seed.predictions) == pytest.approx(rows.astype(np.float32) @ kernel + bias, abs=1e-5)
 
 
+def test_a_large_training_takes_the_worker_s_threads_and_a_small_one_takes_one(
+    lab: Any, job_of: Jobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = lab.run(job_of(), train=samples(20))
+    assert lab.train(run, threads=4).environment.threads == lab.adapter.threads == 1
+    monkeypatch.setattr("worker.training.threads.SHARED_FROM", 20)
+    assert lab.train(run, threads=4).environment.threads == lab.adapter.threads == 4
+
+
 def test_what_ran_is_recorded(lab: Any, job_of: Jobs) -> None:
     result = lab.train(lab.run(job_of(), train=samples(20)))
     assert (result.worker, result.attempt) == ("worker-1", 1)

@@ -42,6 +42,7 @@ class TensorFlowAdapter(FrameworkAdapter):
 
     def __init__(self) -> None:
         self._device = "/CPU:0"
+        self._threads = 1
         self._device_name = "cpu"
         self._programs: Any = None
 
@@ -69,6 +70,7 @@ class TensorFlowAdapter(FrameworkAdapter):
         # it takes a worker's many jobs for one function traced too often, and what cannot be vectorised for
         # an error to be told twice; whatever matters comes as an exception
         tf.get_logger().setLevel("CRITICAL")
+        self._threads = threads
         tf.config.threading.set_intra_op_parallelism_threads(threads)
         tf.config.threading.set_inter_op_parallelism_threads(1)
         tf.config.experimental.enable_tensor_float_32_execution(False)
@@ -79,6 +81,10 @@ class TensorFlowAdapter(FrameworkAdapter):
 
         self._programs = Programs()
         warm_up(self)
+
+    def use_threads(self, threads: int) -> int:  # noqa: ARG002 - each operation takes what suits its size
+        """The pool's, which is made once."""
+        return self._threads
 
     def describe(self) -> Description:
         """Versions, device and flags."""

@@ -63,6 +63,13 @@ class TorchAdapter(FrameworkAdapter):
         torch.backends.nnpack.set_flags(False)
         warm_up(self)
 
+    def use_threads(self, threads: int) -> int:
+        """Those of OpenMP."""
+        import torch
+
+        torch.set_num_threads(threads)
+        return threads
+
     def describe(self) -> Description:
         """Versions, device and flags."""
         import torch

@@ -6,6 +6,8 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any
 
+import torch
+
 from shared.spec import Job
 from worker.adapters.torch_adapter.flat import Layout
 from worker.adapters.torch_adapter.model import Network
@@ -41,6 +43,7 @@ class Programs:
             job.model_dump_json(exclude=_VALUES),
             structure(job.optimizer).model_dump_json(),
             batch_size,
+            torch.get_num_threads(),  # compiled into the loops
             *((values.dtype, tuple(values.shape[1:])) for values in samples),
         )
         if key not in self._kept:
