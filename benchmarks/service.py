@@ -1,4 +1,4 @@
-"""What the service itself costs: round trip, the command's start, a second replica, observation.
+"""What the service itself costs: round trip, the command's start, a second replica.
 
     python benchmarks/service.py --python-tensorflow PY --python-torch PY [--repeats 15]
 
@@ -8,8 +8,6 @@ round_trip    submit to result less the training itself, against a plain Celery 
               Redis with the same settings of pool and prefetch; and the time to submit one of many
 command       `likewise compare matched` on warm workers against the bare import of what it needs
 replicas      independent jobs by two workers against one
-observation   a training that is followed against one that nobody follows: the worker reports progress in
-              both, from a thread of its own, which cannot be switched off; there are no checkpoints yet
 
 Both sides of a ratio are measured in turns, so that a drift of the machine falls on both.
 """
@@ -72,7 +70,6 @@ def main() -> None:
         document = {
             "load_before": os.getloadavg()[0],
             "round_trip": round_trip(desk, given.python_torch, repeats=given.repeats),
-            "observation": observation(desk, repeats=given.repeats),
         }
         one_s = finish_all(desk, given.jobs)
         with worker("torch", given.python_torch, desk):
@@ -148,29 +145,6 @@ def no_op_s(plain: celery.Celery) -> float:
     begin = time.perf_counter()
     plain.send_task("nothing", queue="plain").get(timeout=60)
     return time.perf_counter() - begin
-
-
-def observation(desk: Desk, *, repeats: int) -> dict[str, float | str]:
-    """Seconds of training as the worker's own clock has them, followed and with nobody there."""
-
-    def train_s(record: ExperimentRecord) -> float:
-        (result,) = collect(record, app=desk.app, ledger=desk.ledger)
-        return timings_of(result).train_s
-
-    def followed() -> float:
-        record = desk.submit(*LONG)
-        desk.result(record)
-        return train_s(record)
-
-    def alone() -> float:
-        record = desk.submit(*LONG)
-        (run_id,) = record.run_ids
-        desk.app.AsyncResult(run_id).get(timeout=60)  # one message at the end, none before
-        return train_s(record)
-
-    on, off = in_turns(followed, alone, repeats=repeats)
-    return {"followed_s": on, "alone_s": off, "ratio": on / off,
-            "note": "the worker reports in both and is read in one; no checkpoints yet"}  # fmt: skip
 
 
 def finish_all(desk: Desk, jobs: int) -> float:

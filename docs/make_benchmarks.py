@@ -29,6 +29,7 @@ TRAINING = {
     "torch": ["pytorch_article.py", "pytorch_networks.py"],
 }
 SERVICE = ["service.py"]
+OBSERVED = "observation.py"
 TARGETS = {
     ("article in TensorFlow", "first"): 50,
     ("article in TensorFlow", "warm"): 500,
@@ -54,6 +55,11 @@ def main() -> None:
         {"benchmark": "The service", **document}
         for program in SERVICE
         for document in run(sys.executable, program, *pythons)
+    ]
+    service += [
+        {"benchmark": f"Progress and checkpoints in {document['framework']}", **document}
+        for name in TRAINING
+        for document in run(interpreter(name), OBSERVED, "--framework", name)
     ]
     write(training, service)
 

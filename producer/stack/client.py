@@ -144,6 +144,7 @@ def _variables(settings: Settings) -> dict[str, str]:
         "allow_volatile_redis",
         "blob_redis_limit_mb",
         "blob_url",
+        "checkpoint_s",
         "device",
         "lease_s",
         "retention_days",

@@ -79,10 +79,12 @@ def test_a_new_trainer_with_the_state_of_another_goes_on_to_the_same_bits(
 
 
 @pytest.mark.parametrize(
-    ("execution", "precision"), [("eager", "float32"), ("eager", "float64"), ("compiled", "float32")]
+    ("execution", "precision"),
+    [("eager", "float32"), ("eager", "float64"), ("auto", "float32"), ("compiled", "float32")],
 )
 def test_every_execution_goes_on_to_the_same_bits(execution: str, precision: str, kit: Any) -> None:
     changes = {"optimizer": OPTIMIZERS["adam"], "precision": precision, "execution": execution}
+    changes["training"] = {"epochs": 50}  # enough for `auto` to take another way than eager's
     before, after = blocks(kit, precision)
     whole, resumed = trainer_of(kit, **changes), trainer_of(kit, **changes)
     whole.train(before)

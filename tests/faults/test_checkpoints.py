@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import re
 import signal
+from contextlib import suppress
 from typing import Any
 
 import pytest
 
 from shared.checkpoint_store import CheckpointRef, read_refs
+from shared.errors import RedisError
 from shared.names import run_key
 
 JOB: dict[str, Any] = {
@@ -58,7 +60,7 @@ def checkpointed(start_redis: Any, tmp_path_factory: Any) -> Any:
     """A producer at a Redis of its own, with a worker that checkpoints often; and an uninterrupted run."""
     from tests.conftest import Desk, WorkerProcess
 
-    own = start_redis()
+    own = start_redis(policy="noeviction")
     desk = Desk(own.url)
     worker = WorkerProcess(
         "torch", own.url, tmp_path_factory.mktemp("checkpointed"), LIKEWISE_CHECKPOINT_S="0.2"
@@ -112,6 +114,26 @@ def test_a_run_without_a_whole_checkpoint_starts_again_and_says_so(checkpointed,
     result = desk.result(record)
     assert "The last checkpoint is damaged. It started from the beginning." in result.notes
     assert resumed_after(result) == 0
+    assert numbers(result) == expected
+
+
+def test_a_full_redis_costs_the_checkpoints_and_not_the_run(checkpointed, until):
+    desk, worker, expected = checkpointed
+    record = begun(desk, until)
+    used = desk.client.info("memory")
+    room = int(used["maxmemory"] - used["used_memory"])
+    for name in range(room // 2**20 + 2):  # each larger than what is left at the end
+        with suppress(RedisError):
+            desk.client.set(f"junk:{name}", b"0" * 2**20)
+    for name in range(400):
+        with suppress(RedisError):
+            desk.client.set(f"junk:small:{name}", b"0" * 2**12)
+    until(lambda: "could not be kept" in worker.log.read_text(), within_s=20, what="a checkpoint fails")
+    desk.client.delete(*desk.client.keys("junk:*"))
+    desk.wait(record, "succeeded", within_s=60)
+    result = desk.result(record)
+    assert result.attempt == 1
+    assert any("A checkpoint could not be kept: Redis at" in note for note in result.notes)
     assert numbers(result) == expected
 
 

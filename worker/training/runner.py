@@ -55,11 +55,7 @@ def train_run(  # noqa: PLR0913 - all that surrounds a training, once
     too and ends the run. What the callbacks raise passes, save for `load` finding an array gone or damaged.
     """
     packer = packer_for(run, store)
-    checkpoints = (
-        Checkpoints(shelf, packer=packer, every_s=checkpoint_s, made_by=_made_by(adapter, threads=threads))
-        if shelf
-        else None
-    )
+    checkpoints: Checkpoints | None = None
     ended: Failure | None = None
     notes: list[str] = []
     trainer: RunTrainer | None = None
@@ -72,6 +68,9 @@ def train_run(  # noqa: PLR0913 - all that surrounds a training, once
             threads = adapter.use_threads(_threads(run, data, most=threads))
             if run.timed == "cold":
                 adapter.forget_programs()
+        if shelf is not None:
+            made_by = _made_by(adapter, threads=threads)
+            checkpoints = Checkpoints(shelf, packer=packer, every_s=checkpoint_s, made_by=made_by)
         trainer = RunTrainer(
             run=run,
             data=data,

@@ -1,0 +1,236 @@
+"""What it costs to be observed: progress, cancellation and checkpoints on, against all of them off.
+
+    python benchmarks/observation.py --framework torch [--repeats 4]       # in that framework's environment
+
+Trains the same job in turns, in one process, with a redis-server of its own. On is what a worker does: its
+line to Redis tells progress and looks for a wish to cancel, and its shelf keeps checkpoints, here twice a
+second, sixty times as often as by default. Off is the same runner with nobody there. Both look up between
+blocks of a quarter second. Prints a JSON document of medians: `ratio` is held to 1.05 at most; `cpu_ratio` is
+the same of CPU time, which other programs disturb less.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import secrets
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+
+import numpy as np
+import redis
+from numpy.typing import NDArray
+
+from shared.blobs import BlobStore
+from shared.checkpoint_store import CheckpointStore
+from shared.connection import connect
+from shared.errors import RedisError
+from shared.ledger import Ledger
+from shared.names import progress_key
+from shared.records import ExperimentRecord
+from shared.result import RunResult
+from shared.run import Dataset, Run, Samples
+from shared.spec import Experiment, Job
+from shared.tenure import Claim, Tenure
+from worker.adapters import adapter_names, load_adapter
+from worker.adapters.base import FrameworkAdapter
+from worker.service.checkpoints import RedisShelf
+from worker.service.line import Line
+from worker.training.checkpoints import Checkpoint
+from worker.training.runner import train_run
+
+TARGET = 1.05
+CHECKPOINT_S = 0.5
+TRAINING_S = 2.0
+"""Of one training, about."""
+JOB = {
+    "data": {"type": "builtin", "name": "digits"},
+    "model": {
+        "layers": [{"type": "dense", "units": 128, "activation": "relu"}, {"type": "dense", "units": 10}]
+    },
+    "loss": {"type": "categorical_crossentropy", "from_logits": True},
+    "optimizer": {"type": "adam", "learning_rate": 0.001},
+    "metrics": [],
+}
+SAMPLES, FEATURES, CLASSES, BATCH_SIZE = 1_797, 64, 10, 32
+"""As in the digits data set; what the numbers are makes no difference to the time."""
+
+
+class CountingShelf(RedisShelf):
+    """Says how many were kept."""
+
+    count = 0
+
+    def keep(self, checkpoint: Checkpoint) -> None:
+        self.count += 1
+        super().keep(checkpoint)
+
+
+class Side:
+    """A worker's child without its parent."""
+
+    def __init__(self, client: redis.Redis, adapter: FrameworkAdapter) -> None:
+        self._client = client
+        self._adapter = adapter
+        self._ledger = Ledger(client, retention_s=3600)
+        self._blobs = BlobStore(client, url=None, redis_limit_bytes=2**26, retention_s=3600)
+        self._tenure = Tenure(client, worker_id="side", host="side", lease_s=600)
+        self.checkpoints: list[int] = []
+        self.events: list[int] = []
+
+    def run(self, *, epochs: int) -> Run:
+        """The job on random samples."""
+        draw = np.random.default_rng(0)
+        samples = Samples(
+            x=self._blobs.put(draw.random((SAMPLES, FEATURES))),
+            y=self._blobs.put(draw.integers(0, CLASSES, SAMPLES)),
+        )
+        training = {"epochs": epochs, "batch_size": BATCH_SIZE, "shuffle": True}
+        return Run(
+            run_id=secrets.token_hex(8),
+            experiment_id=secrets.token_hex(8),
+            framework=self._adapter.name,
+            job=Job.model_validate_json(json.dumps({**JOB, "training": training})),
+            seeds=(0,),
+            dataset=Dataset(task="multiclass", train=samples, classes=CLASSES),
+        )
+
+    def alone(self, run: Run) -> NDArray[np.float64]:
+        """What a run takes that nobody watches."""
+        begin = now()
+        _checked(self._train(run))
+        return now() - begin
+
+    def observed(self, run: Run) -> NDArray[np.float64]:
+        """What a run takes as a worker trains it."""
+        claim = self._claim(run)
+        begin = now()
+        with Line(self._client, claim, worker_id="side") as line:
+            shelf = CountingShelf(
+                CheckpointStore(self._client), claim, most_bytes=2**26, wanted=line.worker_stopping
+            )
+            with closing(shelf):
+                result = self._train(run, line=line, shelf=shelf)
+        taken = now() - begin
+        _checked(result)
+        self.checkpoints.append(shelf.count)
+        self.events.append(self._client.xlen(progress_key(run.experiment_id)))
+        return taken
+
+    def _claim(self, run: Run) -> Claim:
+        experiment = Experiment.model_validate_json(
+            json.dumps({**JOB, "training": {"epochs": 1}, "frameworks": [run.framework]})
+        )
+        record = ExperimentRecord(
+            experiment_id=run.experiment_id, submitted_s=0.0, experiment=experiment, run_ids=(run.run_id,)
+        )
+        self._ledger.add(record, [run], ["nobody"])
+        claim = self._tenure.claim(run.run_id, pid=1)
+        if not isinstance(claim, Claim):
+            raise TypeError(f"not claimed: {claim.state}")
+        return claim
+
+    def _train(self, run: Run, *, line: Line | None = None, shelf: RedisShelf | None = None) -> RunResult:
+        return train_run(
+            run,
+            adapter=self._adapter,
+            load=self._blobs.get,
+            on_progress=line.send if line else lambda _: None,
+            stop_requested=line.stop_requested if line else lambda: False,
+            store=self._blobs.put,
+            queue_s=None,
+            worker="side",
+            attempt=1,
+            host="side",
+            image=None,
+            threads=1,
+            shelf=shelf,
+            checkpoint_s=CHECKPOINT_S,
+        )
+
+
+def now() -> NDArray[np.float64]:
+    """Seconds of the clock, and of the process's CPU time in all threads."""
+    return np.array([time.perf_counter(), time.process_time()])
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--framework", required=True, choices=adapter_names())
+    parser.add_argument("--repeats", type=int, default=4)
+    given = parser.parse_args()
+    adapter = load_adapter(given.framework)
+    adapter.start(device="cpu", threads=1)
+    with private_redis() as client:
+        side = Side(client, adapter)
+        side.alone(side.run(epochs=10))  # compiles
+        epochs = max(10, int(10 * TRAINING_S / side.alone(side.run(epochs=10))[0]))
+        on, off = [], []
+        for turn in range(given.repeats):
+            for measured, train in ((on, side.observed), (off, side.alone))[:: 1 if turn % 2 else -1]:
+                measured.append(train(side.run(epochs=epochs)))
+    (on_s, on_cpu_s), (off_s, off_cpu_s) = np.median(on, axis=0), np.median(off, axis=0)
+    print(
+        json.dumps(
+            {
+                "framework": given.framework,
+                "epochs": epochs,
+                "on_s": on_s,
+                "off_s": off_s,
+                "ratio": on_s / off_s,
+                "cpu_ratio": on_cpu_s / off_cpu_s,
+                "target": f"at most {TARGET}",
+                "met": "yes" if on_s / off_s <= TARGET else "no",
+                "checkpoints_a_training": statistics.median(side.checkpoints),
+                "events_a_training": statistics.median(side.events),
+            }
+        )
+    )
+
+
+def _checked(result: RunResult) -> None:
+    if result.status != "succeeded" or any("could not" in note for note in result.notes):
+        raise ValueError(f"{result.failure} {result.notes}")
+
+
+@contextmanager
+def private_redis() -> Iterator[redis.Redis]:
+    """A client of a redis-server with a password and an append-only file."""
+    program = shutil.which("redis-server")
+    if program is None:
+        sys.exit("there is no redis-server on PATH")
+    with tempfile.TemporaryDirectory() as folder, socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port, password = probe.getsockname()[1], secrets.token_hex(8)
+        probe.close()
+        words = ["--port", str(port), "--bind", "127.0.0.1", "--requirepass", password, "--appendonly", "yes",
+                 "--save", "", "--dir", folder]  # fmt: skip
+        server = subprocess.Popen([program, *words], stdout=subprocess.DEVNULL)
+        try:
+            yield _reached(f"redis://:{password}@127.0.0.1:{port}/0")
+        finally:
+            server.terminate()
+            server.wait(timeout=30)
+
+
+def _reached(url: str) -> redis.Redis:
+    end = time.monotonic() + 20
+    while True:
+        try:
+            return connect(url)
+        except RedisError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.05)
+
+
+if __name__ == "__main__":
+    main()
