@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from shared.field_docs import documented_schema
 from shared.settings import Settings
 from shared.spec import Experiment, activations, loss, optimizer
 
@@ -93,7 +94,7 @@ PARTS: list[tuple[str, list[str], Any]] = [
 
 def job_file() -> str:
     """The reference of job files, in Markdown."""
-    schema = Experiment.model_json_schema()
+    schema = documented_schema(Experiment)
     definitions = schema["$defs"]
     told = {name for _, names, _ in PARTS for name in names}
     if told != set(definitions):
@@ -124,7 +125,7 @@ def settings() -> str:
     """The reference of environment variables, in Markdown."""
     rows = [
         f"| `LIKEWISE_{name.upper()}` | {_default(field, 'unset')} | {_cell(field.get('description', ''))} |"
-        for name, field in Settings.model_json_schema()["properties"].items()
+        for name, field in documented_schema(Settings)["properties"].items()
     ]
     head = [
         "# Settings",

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from producer.experiment_flow import say
 from producer.queue.cancel import cancel
-from producer.report.console import progress_console
 
 if TYPE_CHECKING:
     from producer.session import Session
@@ -23,7 +23,7 @@ def cancelling(session: Session, record: ExperimentRecord) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        progress_console().print(_cancelled(session, record))
+        say(_cancelled(session, record))
         sys.exit(INTERRUPTED)
 
 
@@ -34,7 +34,7 @@ def leaving(record: ExperimentRecord) -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         name = record.experiment_id
-        progress_console().print(f"{name} goes on; likewise cancel {name} ends it")
+        say(f"{name} goes on; likewise cancel {name} ends it")
         sys.exit(INTERRUPTED)
 
 

@@ -53,6 +53,7 @@ def command(
     import time
 
     from producer import experiment_flow as flow
+    from producer import outcome_flow as outcomes
     from producer.bench.flow import bench
     from producer.bench.progress import telling
     from producer.bench.protocol import EXECUTIONS, Enough
@@ -66,11 +67,11 @@ def command(
         record = flow.submit_prepared(session, prepared, queue_anyway=False, key=None)
         with cancelling(session, record):
             flow.follow_to_end(session, record, quiet=as_json)
-            outcome = flow.outcome_of(session, record)
+            outcome = outcomes.outcome_of(session, record)
             if not no_twin:
-                outcome = flow.with_twin(session, record, outcome, quiet=as_json)
+                outcome = outcomes.with_twin(session, record, outcome, quiet=as_json)
             if outcome.comparison.failed:
-                flow.print_comparison(outcome.comparison, as_json=as_json)
+                outcomes.print_comparison(outcome.comparison, as_json=as_json)
                 raise typer.Exit(flow.RUN_FAILED)
             begin = time.monotonic()
             enough = Enough(

@@ -59,11 +59,13 @@ def command(
     with flow.open_to_train(prepared, quiet=as_json) as session:
         record = flow.submit_prepared(session, prepared, queue_anyway=queue_anyway, key=key)
         with cancelling(session, record):
+            from producer import outcome_flow as outcomes  # while the runs train
+
             flow.follow_to_end(session, record, quiet=as_json)
-            outcome = flow.outcome_of(session, record, full=full)
+            outcome = outcomes.outcome_of(session, record, full=full)
             if not no_twin:
-                outcome = flow.with_twin(session, record, outcome, quiet=as_json, full=full, rerun=True)
+                outcome = outcomes.with_twin(session, record, outcome, quiet=as_json, full=full, rerun=True)
             if not no_trace:
-                outcome = flow.with_trace(session, record, outcome, quiet=as_json, full=full)
-        comparison = flow.finish(session, outcome, as_json=as_json, page=report, full=full)
-    raise typer.Exit(flow.exit_status(comparison, check=check))
+                outcome = outcomes.with_trace(session, record, outcome, quiet=as_json, full=full)
+        comparison = outcomes.finish(session, outcome, as_json=as_json, page=report, full=full)
+    raise typer.Exit(outcomes.exit_status(comparison, check=check))

@@ -16,6 +16,7 @@ def command(
     Example: likewise list --limit 5
     """
     from producer import experiment_flow as flow
+    from producer import outcome_flow as outcomes
     from producer.report import listing
     from shared.errors import ResultError
 
@@ -25,7 +26,7 @@ def command(
         entries = []
         for record in records:
             state = listing.state_of(session.ledger.records(record.run_ids))
-            verdict = flow.verdict_word(session, record) if state == "finished" else None
+            verdict = outcomes.verdict_word(session, record) if state == "finished" else None
             entries.append(listing.Entry(record=record, state=state, verdict=verdict))
         listing.tell_unreadable(unreadable)
         listing.print_list(entries, now_s=session.ledger.now(), as_json=as_json)

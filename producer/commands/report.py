@@ -25,6 +25,7 @@ def command(
     import json
 
     from producer import experiment_flow as flow
+    from producer import outcome_flow as outcomes
     from producer.queue.lookup import find
     from producer.report.console import make_console
     from shared.errors import UsageError
@@ -42,7 +43,7 @@ def command(
                 f"likewise show {record.experiment_id}"
             )
         path = output or Path(f"{record.experiment.name}.html")
-        flow.write_page(session, flow.outcome_of(session, record), path)
+        outcomes.write_page(session, outcomes.outcome_of(session, record), path)
     if as_json:
         document = {"experiment_id": record.experiment_id, "file": str(path)}
         make_console().file.write(f"{json.dumps(document, indent=2)}\n")

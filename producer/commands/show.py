@@ -34,6 +34,7 @@ def command(
       likewise show digits --resolved
     """
     from producer import experiment_flow as flow
+    from producer import outcome_flow as outcomes
     from producer.job.jobfile import names_a_job, read_experiment
     from producer.queue.lookup import find
     from producer.report import resolved as settings
@@ -55,5 +56,5 @@ def command(
         elif record.experiment.grid:
             print_sweep(swept(session, record), as_json=as_json)
         else:
-            outcome = flow.outcome_of(session, record, full=full)
-            flow.finish(session, outcome, as_json=as_json, full=full)
+            outcome = outcomes.outcome_of(session, record, full=full)
+            outcomes.finish(session, outcome, as_json=as_json, full=full)

@@ -20,6 +20,7 @@ def command(
     Example: likewise watch last
     """
     from producer import experiment_flow as flow
+    from producer import outcome_flow as outcomes
     from producer.interruption import leaving
     from producer.queue.lookup import find
     from producer.sweep.flow import print_sweep, swept
@@ -32,5 +33,5 @@ def command(
             table = swept(session, record)
             print_sweep(table, as_json=as_json)
             raise typer.Exit(flow.RUN_FAILED if table.failed else 0)
-        comparison = flow.finish(session, flow.outcome_of(session, record), as_json=as_json)
-    raise typer.Exit(flow.exit_status(comparison, check=False))
+        comparison = outcomes.finish(session, outcomes.outcome_of(session, record), as_json=as_json)
+    raise typer.Exit(outcomes.exit_status(comparison, check=False))

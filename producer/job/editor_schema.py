@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from shared.field_docs import documented_schema
 from shared.spec import Experiment
 
 
 def editor_schema() -> dict[str, Any]:
     """A JSON Schema of draft 2020-12; fields carry their docstrings as descriptions."""
-    schema = Experiment.model_json_schema()
+    schema = documented_schema(Experiment)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         **schema,

@@ -31,7 +31,7 @@ class Job(Frozen):
     """One training, fully resolved for one framework: nothing is left to a framework's default."""
 
     schema_version: Literal[1] = SCHEMA_VERSION
-    name: str = Field(default="job", pattern=r"^[\w.-]{1,100}$")
+    name: str = Field(default="job", pattern=r"^[\w.-]+$", max_length=100)
     """A word for lists and reports."""
     data: Data
     """Where the samples come from."""

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from producer import experiment_flow as flow
+from producer import outcome_flow as outcomes
 from producer.job.jobfile import read_experiment
 from producer.job.prepare import prepare_experiment
 
@@ -46,8 +47,8 @@ def parted(desk, session_worker, tmp_path):
         prepared = prepare_experiment(read_experiment(str(path), ()))
         record = flow.submit_prepared(desk, prepared, queue_anyway=False, key=None)
         flow.follow_to_end(desk, record, quiet=True)
-        outcome = flow.outcome_of(desk, record)
-        return flow.with_trace(desk, record, outcome, quiet=True).comparison
+        outcome = outcomes.outcome_of(desk, record)
+        return outcomes.with_trace(desk, record, outcome, quiet=True).comparison
 
     return compare
 
@@ -111,7 +112,7 @@ def test_the_first_seed_that_parts_is_replayed(parted, desk):
     assert found.first_divergence.seed == 5
 
     record = desk.ledger.experiment(found.experiment_id)
-    assert flow.outcome_of(desk, record).comparison.first_divergence == found.first_divergence
+    assert outcomes.outcome_of(desk, record).comparison.first_divergence == found.first_divergence
     related = list(record.related.values())
     assert len(related) == 3
     desk.ledger.delete(found.experiment_id)
