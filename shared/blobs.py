@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
 from uuid import uuid4
@@ -18,6 +18,8 @@ from shared.names import blob_key
 CHUNK_BYTES = 2**20
 """Small enough that no command holds up Redis for others."""
 CHUNKS_A_TRIP = 16
+SMALL_BYTES = 16 * 2**10
+SMALL_A_TRIP = 256
 
 
 class BlobError(LikewiseError):
@@ -40,7 +42,7 @@ class BlobStore:
     ) -> None:
         self._client = client
         self._url = url
-        self._redis_limit_bytes = redis_limit_bytes
+        self.redis_limit_bytes = redis_limit_bytes
         self._retention_s = int(retention_s)
         self._cache = BlobCache(cache_dir) if cache_dir is not None else None
 
@@ -49,8 +51,26 @@ class BlobStore:
 
         Raises DataError for an array above the limit where no URL is set or it cannot be written to.
         """
-        ref, data = encode_array(array)
-        if ref.nbytes > self._redis_limit_bytes:
+        batch = self.batch()
+        ref = batch.put(array)
+        batch.flush()
+        return ref
+
+    def batch(self) -> BlobBatch:
+        """For many arrays: small ones are stored in few round trips."""
+        return BlobBatch(self)
+
+    def put_small(self, blobs: Mapping[ArrayRef, bytes]) -> None:
+        """Write arrays of one chunk, also where they are there: that costs no more than asking."""
+        if blobs:
+            with self._client.pipeline(transaction=False) as pipe:
+                for ref, data in blobs.items():
+                    pipe.set(blob_key(ref.sha256, 0), data, ex=self._retention_s)
+                pipe.execute()
+
+    def put_large(self, ref: ArrayRef, data: bytes) -> None:
+        """Store what is not there yet. Raises DataError."""
+        if ref.nbytes > self.redis_limit_bytes:
             self._put_behind_url(ref, data)
         elif not self._renew(ref):
             for trip in _trips(ref):
@@ -59,7 +79,6 @@ class BlobStore:
                         part = data[chunk * CHUNK_BYTES : (chunk + 1) * CHUNK_BYTES]
                         pipe.set(blob_key(ref.sha256, chunk), part, ex=self._retention_s)
                     pipe.execute()
-        return ref
 
     def get(self, ref: ArrayRef) -> NDArray[Any]:
         """The array. Raises BlobError when it is gone or damaged."""
@@ -101,7 +120,7 @@ class BlobStore:
         if self._url is None:
             raise DataError(
                 f"an array of {ref.nbytes / 2**20:.0f} MB is too large for Redis (the limit is "
-                f"{self._redis_limit_bytes / 2**20:.0f} MB, LIKEWISE_BLOB_REDIS_LIMIT_MB); set "
+                f"{self.redis_limit_bytes / 2**20:.0f} MB, LIKEWISE_BLOB_REDIS_LIMIT_MB); set "
                 "LIKEWISE_BLOB_URL, here and for the workers, to a folder or object store that "
                 "both reach, such as file:///mnt/data or s3://bucket/likewise"
             )
@@ -125,6 +144,33 @@ class BlobStore:
             )
         data: bytes = _behind_url(self._url, ref, lambda store, path: store.cat_file(path), BlobError)
         return data
+
+
+class BlobBatch:
+    """Arrays on their way to a store: none but the large is there before `flush`.
+
+    What failed with a RedisError may be done again.
+    """
+
+    def __init__(self, store: BlobStore) -> None:
+        self._store = store
+        self._waiting: dict[ArrayRef, bytes] = {}
+
+    def put(self, array: NDArray[Any]) -> ArrayRef:
+        """Take an array, as `BlobStore.put`."""
+        ref, data = encode_array(array)
+        if ref.nbytes > min(SMALL_BYTES, self._store.redis_limit_bytes):
+            self._store.put_large(ref, data)
+            return ref
+        if len(self._waiting) >= SMALL_A_TRIP:
+            self.flush()
+        self._waiting[ref] = data
+        return ref
+
+    def flush(self) -> None:
+        """Store what waits."""
+        self._store.put_small(self._waiting)
+        self._waiting = {}
 
 
 def _behind_url(

@@ -154,11 +154,20 @@ class Ledger:
             found += [_run(run_id, document) for run_id, document in zip(batch, documents, strict=True)]
         return found
 
-    def payloads(self, run_ids: Sequence[str]) -> Iterator[bytes | None]:
-        """The results as Celery's backend stores them, fetched a group at a time; None where one is gone."""
+    def records_with_payloads(self, run_ids: Sequence[str]) -> Iterator[tuple[RunRecord, bytes | None]]:
+        """As `records`, each with its result as Celery's backend stores it; None where there is none.
+
+        Fetched a group at a time, so that no answer is large however many there are.
+        """
         for begin in range(0, len(run_ids), RESULTS_A_TRIP):
-            keys = [names.result_key(run_id) for run_id in run_ids[begin : begin + RESULTS_A_TRIP]]
-            yield from cast("list[bytes | None]", self.client.mget(keys))
+            with self.client.pipeline(transaction=False) as pipe:
+                for run_id in run_ids[begin : begin + RESULTS_A_TRIP]:
+                    pipe.hmget(names.run_key(run_id), list(_FIELDS))
+                    pipe.get(names.result_key(run_id))
+                answers = pipe.execute()
+            for values, payload in zip(answers[::2], answers[1::2], strict=True):
+                if values[0]:
+                    yield _record(dict(zip(_FIELDS, values, strict=True))), payload
 
     def cancel(self, run_id: str) -> RunState:
         """Cancel a queued run at once, ask a leased one to stop; returns the state it is in now.
@@ -204,13 +213,18 @@ class Ledger:
 
     def workers(self) -> list[WorkerPresence]:
         """The live workers, by framework and id; one that speaks another schema is left out."""
+        return self.census()[0]
+
+    def census(self) -> tuple[list[WorkerPresence], float]:
+        """The live workers, as `workers`, and the server's time in seconds, as `now`."""
+        clock, *documents = workers.census(self.client)
         found = []
-        for document in workers.presences(self.client):
+        for document in documents:
             try:
                 found.append(WorkerPresence.model_validate_json(document))
             except ValidationError:
                 continue
-        return sorted(found, key=lambda worker: (worker.framework, worker.worker_id))
+        return sorted(found, key=lambda worker: (worker.framework, worker.worker_id)), int(clock) / 1e6
 
     def now(self) -> float:
         """The server's time in seconds."""

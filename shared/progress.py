@@ -1,7 +1,8 @@
 """Progress of running trainings: one capped Redis Stream an experiment.
 
-Workers append events; the ledger's scripts append the id of each run whose record changes, so that
-one blocking read is enough to follow an experiment.
+Workers append events; the ledger's scripts append the id and the new state of each run whose record
+changes, so that one blocking read is enough to follow an experiment. A run's final state comes after all
+its events.
 """
 
 from __future__ import annotations
@@ -56,6 +57,8 @@ class Entry:
     position: str
     event: ProgressEvent | None = None
     changed_run_id: str | None = None
+    state: str | None = None
+    """What that run became; None in streams that an older version has written."""
 
 
 def append(pipe: redis.client.Pipeline, experiment_id: str, event: ProgressEvent) -> None:
@@ -88,4 +91,5 @@ def end(client: redis.Redis, experiment_id: str) -> str:
 def _entry(position: bytes, fields: dict[bytes, bytes]) -> Entry:
     if b"event" in fields:
         return Entry(position=position.decode(), event=ProgressEvent.model_validate_json(fields[b"event"]))
-    return Entry(position=position.decode(), changed_run_id=fields[b"run"].decode())
+    state = fields[b"state"].decode() if b"state" in fields else None
+    return Entry(position=position.decode(), changed_run_id=fields[b"run"].decode(), state=state)

@@ -36,10 +36,10 @@ end
 
 local function later(seconds) return string.format('%.6f', tonumber(now) + seconds) end
 
--- Tell those who follow the experiment.
-local function announce(record)
+-- Tell those who follow the experiment what a run is now.
+local function announce(record, state)
   local key = progress_key(record.experiment_id)
-  redis.call('XADD', key, 'MAXLEN', '~', {STREAM_LENGTH}, '*', 'run', record.run_id)
+  redis.call('XADD', key, 'MAXLEN', '~', {STREAM_LENGTH}, '*', 'run', record.run_id, 'state', state)
   redis.call('EXPIRE', key, record.retention_s)
 end
 
@@ -72,7 +72,7 @@ local function settle(key, record, state, failure)
   for _, one in ipairs(checkpoints_of(record)) do redis.call('UNLINK', unpack(chunks_of(record, one))) end
   redis.call('HDEL', key, 'checkpoints')
   free_child(record)
-  announce(record)
+  announce(record, state)
 end
 
 local CANCELLED = cjson.encode({{reason = 'cancelled', message = 'cancelled'}})
@@ -98,7 +98,7 @@ local function let_go(key, record, died)
   redis.call('ZREM', LEASED, record.run_id)
   redis.call('ZADD', queued_key(record.queue), now, record.run_id)
   redis.call('HSET', key, 'state', 'queued', 'worker', '')
-  announce(record)
+  announce(record, 'queued')
   return 'queued'
 end
 """
@@ -173,7 +173,7 @@ if record.state == 'queued' then
     'lease_until', later(lease_s))
   redis.call('ZREM', queued_key(record.queue), record.run_id)
   redis.call('ZADD', LEASED, later(lease_s), record.run_id)
-  announce(record)
+  announce(record, 'leased')
 elseif record.state ~= 'leased' then
   return {{record.state}}
 end
@@ -216,11 +216,16 @@ FINISH = (
     + f"""
 -- Make a run final and hand its result to Celery's result backend, in one step, if the fence is still
 -- the run's. A run that was put back but that nobody has claimed since may still be finished.
--- KEYS: run, result.  ARGV: fence, state, failure, result as the backend stores it.
-local fence, state, failure, payload = unpack(ARGV)
+-- KEYS: run, result.  ARGV: fence, state, failure, result as the backend stores it, then the progress that
+-- is still to be told.
+local fence, state, failure, payload = unpack(ARGV, 1, 4)
 local record = read(KEYS[1], {_RECORD})
 if record.fence ~= fence then return 0 end
 if record.state ~= 'leased' and record.state ~= 'queued' then return record.state == state and 1 or 0 end
+local stream = progress_key(record.experiment_id)
+for i = 5, #ARGV do
+  redis.call('XADD', stream, 'MAXLEN', '~', {STREAM_LENGTH}, '*', 'event', ARGV[i])
+end
 redis.call('SET', KEYS[2], payload, 'EX', record.retention_s)
 redis.call('PUBLISH', KEYS[2], payload)
 settle(KEYS[1], record, state, failure)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
@@ -9,6 +10,7 @@ import redis
 
 from shared import names, scripts
 from shared.checkpoint_store import CheckpointRef, read_refs
+from shared.progress import ProgressEvent
 from shared.records import RunState
 from shared.result import Failure
 
@@ -117,12 +119,23 @@ class Tenure:
             checkpoints=read_refs(checkpoints),
         )
 
-    def finish(
-        self, run_id: str, *, fence: int, state: RunState, failure: Failure | None, payload: bytes | str
+    def finish(  # noqa: PLR0913 - all that ends a run, in one step
+        self,
+        run_id: str,
+        *,
+        fence: int,
+        state: RunState,
+        failure: Failure | None,
+        payload: bytes | str,
+        untold: Sequence[ProgressEvent] = (),
     ) -> bool:
-        """Make the run final with its result, as Celery's backend stores it; False if it is ours no more."""
+        """Make the run final with its result, as Celery's backend stores it; False if it is ours no more.
+
+        The progress that is `untold` is told before.
+        """
         keys = [names.run_key(run_id), names.result_key(run_id)]
-        arguments = [fence, state, failure.model_dump_json() if failure else "", payload]
+        events = [event.model_dump_json() for event in untold]
+        arguments = [fence, state, failure.model_dump_json() if failure else "", payload, *events]
         return bool(self._finish(keys=keys, args=arguments))
 
     def let_go(self, run_id: str, *, why: WhyLetGo, fence: int = 0) -> tuple[RunState | None, str]:

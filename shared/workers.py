@@ -31,11 +31,20 @@ def withdraw(client: redis.Redis, worker_id: str) -> None:
 
 def presences(client: redis.Redis) -> list[bytes]:
     """The documents of the live workers. Those that are gone are forgotten; a beat brings one back."""
-    ids = [one.decode() for one in cast("set[bytes]", client.smembers(WORKERS))]
-    if not ids:
-        return []
-    documents = cast("list[bytes | None]", client.mget([worker_key(one) for one in ids]))
-    gone = [one for one, document in zip(ids, documents, strict=True) if document is None]
-    if gone:
-        client.srem(WORKERS, *gone)
-    return [document for document in documents if document is not None]
+    return census(client)[1:]
+
+
+def census(client: redis.Redis) -> list[bytes]:
+    """The server's time in microseconds, then as `presences`."""
+    return cast("list[bytes]", client.eval(_CENSUS, 0))
+
+
+_CENSUS = f"""
+local clock = redis.call('TIME')
+local found = {{clock[1] .. string.format('%06d', clock[2])}}
+for _, id in ipairs(redis.call('SMEMBERS', '{WORKERS}')) do
+  local document = redis.call('GET', '{worker_key("")}' .. id)
+  if document then table.insert(found, document) else redis.call('SREM', '{WORKERS}', id) end
+end
+return found
+"""

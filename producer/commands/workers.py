@@ -23,11 +23,12 @@ def command(
 
     session = open_running(Settings.from_environment())
     if session is None:
-        workers, now = [], 0.0
+        workers: list[WorkerPresence] = []
+        now = 0.0
         say("no Redis is configured and no local stack runs; `likewise up` starts one")
     else:
         with session:
-            workers, now = session.ledger.workers(), session.ledger.now()
+            workers, now = session.ledger.census()
         if not workers:
             start = (
                 "`likewise up` starts local ones"

@@ -21,9 +21,8 @@ def collect(record: ExperimentRecord, *, app: celery.Celery, ledger: Ledger) -> 
     A run that ended without a result (cancelled in the queue, given up) becomes a failed RunResult.
     Raises ResultError for a result of another schema version, a damaged one, or one that is gone.
     """
-    final = [run for run in ledger.records(record.run_ids) if run.final]
-    payloads = ledger.payloads([run.run_id for run in final])
-    return [_result(run, payload, app) for run, payload in zip(final, payloads, strict=True)]
+    found = ledger.records_with_payloads(record.run_ids)
+    return [_result(run, payload, app) for run, payload in found if run.final]
 
 
 def _result(run: RunRecord, payload: bytes | None, app: celery.Celery) -> RunResult:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from shared import progress
 from shared.errors import RedisError
-from shared.ledger import ExperimentRecord, Ledger, RunRecord
+from shared.ledger import FINAL, ExperimentRecord, Ledger, RunRecord
 from shared.progress import ProgressEvent
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ def follow(
     watch = _Watch(record, ledger)
     position = progress.end(client, record.experiment_id) if after == "$" else after
     yield from watch.look(position)
+    unended = set(record.run_ids)  # in the stream, as far as it was read
     heard = time.monotonic()
     while True:
         try:
@@ -71,10 +73,15 @@ def follow(
                 position = entry.position
                 if entry.event is not None:
                     yield Progressed(position=position, event=entry.event)
-            if watch.done and not entries:
-                return
-            if watch.due or any(entry.changed_run_id for entry in entries):
+                elif entry.changed_run_id and entry.state in FINAL:
+                    unended.discard(entry.changed_run_id)
+            changed = {entry.changed_run_id for entry in entries if entry.changed_run_id}
+            if watch.due:
                 yield from watch.look(position)
+            elif changed:
+                yield from watch.look(position, changed)
+            if watch.done and not (entries and unended):
+                return
         except RedisError:
             if time.monotonic() - heard > PATIENCE_S:
                 raise
@@ -87,35 +94,43 @@ class _Watch:
     """The records as last seen, and what has been said of waits."""
 
     def __init__(self, record: ExperimentRecord, ledger: Ledger) -> None:
-        self._run_ids = record.run_ids
+        self._open = list(record.run_ids)
         self._ledger = ledger
         self._seen: dict[str, RunRecord] = {}
         self._said: dict[str, str] = {}
-        self._looked = 0.0
-        self.done = False
+        self._looked = self._spoke = time.monotonic()
+
+    @property
+    def done(self) -> bool:
+        """Whether every run is final, or deleted."""
+        return not self._open
 
     @property
     def due(self) -> bool:
         """Whether it is time to look, even if the stream said nothing."""
         return not self.done and time.monotonic() - self._looked >= LOOK_EVERY_S
 
-    def look(self, position: str) -> Iterator[Update]:
-        """Records that changed, and a word on each wait that has none yet."""
-        self._looked = time.monotonic()
-        records = self._ledger.records(self._run_ids)
-        self.done = all(record.final for record in records)
+    def look(self, position: str, changed: AbstractSet[str] | None = None) -> Iterator[Update]:
+        """Records that changed, of the open runs named or of all, and now and then a word on each wait."""
+        asked = [run_id for run_id in self._open if changed is None or run_id in changed]
+        records = self._ledger.records(asked)
+        closed = set(asked) - {record.run_id for record in records if not record.final}
+        self._open = [run_id for run_id in self._open if run_id not in closed]
         for record in records:
             if self._seen.get(record.run_id) != record:
                 self._seen[record.run_id] = record
                 yield Changed(position=position, record=record)
-        if not self.done:
-            yield from self._words(records, position)
+        now = time.monotonic()
+        if changed is None:
+            self._looked = now
+        if self._open and now - self._spoke >= LOOK_EVERY_S:
+            self._spoke = now
+            yield from self._words([self._seen[run_id] for run_id in self._open], position)
 
     def _words(self, records: list[RunRecord], position: str) -> Iterator[Noticed]:
-        workers = self._ledger.workers()
+        workers, now_s = self._ledger.census()
         served = {queue for worker in workers for queue in worker.queues}
         alive = {worker.worker_id for worker in workers}
-        now_s = self._ledger.now()
         for record in records:
             word = _word(record, served, alive, now_s)
             if word is not None and self._said.get(record.run_id) != word:

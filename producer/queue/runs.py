@@ -12,7 +12,7 @@ from shared.together import obstacle
 
 if TYPE_CHECKING:
     from producer.data import Arrays, PreparedData, PreparedRun
-    from shared.blobs import BlobStore
+    from shared.blobs import BlobBatch, BlobStore
     from shared.records import WorkerPresence
     from shared.spec import Job
     from shared.spec.optimizer import Optimizer
@@ -46,19 +46,21 @@ class RunMaker:
     ) -> list[Run]:
         """One run, or one for each free worker where the seeds are worth it."""
         weights = prepared.data.given_weights
+        batch = self._blobs.batch()
         whole = Run(
             run_id=new_id(),
             experiment_id=self._experiment_id,
             framework=framework,
             job=prepared.job,
             seeds=tuple(seeds),
-            dataset=self._dataset(prepared.data),
+            dataset=self._dataset(prepared.data, batch),
             optimizers=None if optimizers is None else tuple(optimizers),
             points=None if points is None else tuple(points),
             given_weights=None
             if weights is None
-            else {name: self._blobs.put(array) for name, array in weights.items()},
+            else {name: batch.put(array) for name, array in weights.items()},
         )
+        batch.flush()
         queue = queue_of(framework, whole.job)
         free = sum(worker.state == "idle" and queue in worker.queues for worker in self._workers)
         parts = parts_of(whole.seeds, most=parts_worth(whole, free=free))
@@ -67,12 +69,9 @@ class RunMaker:
             for part in parts
         ]
 
-    def _dataset(self, data: PreparedData) -> Dataset:
+    def _dataset(self, data: PreparedData, blobs: BlobBatch) -> Dataset:
         if id(data) not in self._datasets:
-            self._datasets[id(data)] = (
-                data,
-                _stored(data, self._blobs),
-            )  # held, so that its id stays its own
+            self._datasets[id(data)] = (data, _stored(data, blobs))  # held, so that its id stays its own
         return self._datasets[id(data)][1]
 
 
@@ -114,7 +113,7 @@ def new_id() -> str:
     return secrets.token_hex(10)
 
 
-def _stored(data: PreparedData, blobs: BlobStore) -> Dataset:
+def _stored(data: PreparedData, blobs: BlobBatch) -> Dataset:
     def samples(part: Arrays) -> Samples:
         weights = None if part.weights is None else blobs.put(part.weights)
         return Samples(x=blobs.put(part.x), y=blobs.put(part.y), weights=weights)

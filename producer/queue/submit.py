@@ -40,7 +40,7 @@ def submit(  # noqa: PLR0913
     gives the experiment it was first used for; UsageError if that was another job. Once the records
     are written the submission stands: a message that cannot be sent is sent later by a worker.
     """
-    workers = ledger.workers()
+    workers, now_s = ledger.census()
     if not queue_anyway:
         refuse_unserved({name: queue_of(name, one.job) for name, one in prepared.items()}, workers)
     experiment_id = new_id()
@@ -48,7 +48,7 @@ def submit(  # noqa: PLR0913
     runs = [
         run for framework, one in prepared.items() for run in maker.runs(framework, one, experiment.seed_list)
     ]
-    return submit_runs(experiment_id, experiment, runs, ledger=ledger, app=app, key=key)
+    return submit_runs(experiment_id, experiment, runs, ledger=ledger, app=app, key=key, now_s=now_s)
 
 
 def submit_runs(  # noqa: PLR0913
@@ -58,12 +58,16 @@ def submit_runs(  # noqa: PLR0913
     *,
     ledger: Ledger,
     app: celery.Celery,
+    now_s: float,
     key: str | None = None,
 ) -> ExperimentRecord:
-    """Write an experiment with its runs and wake the workers. Raises as `submit` does for a `key`."""
+    """Write an experiment with its runs and wake the workers; `now_s` is the server's time.
+
+    Raises as `submit` does for a `key`.
+    """
     record = ExperimentRecord(
         experiment_id=experiment_id,
-        submitted_s=ledger.now(),
+        submitted_s=now_s,
         experiment=experiment,
         run_ids=tuple(run.run_id for run in runs),
     )

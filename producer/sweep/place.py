@@ -56,7 +56,7 @@ def prepare_sweep(spec: str, set_values: Sequence[str], grid: Sequence[str]) -> 
 def submit_sweep(session: Session, sweep: PreparedSweep, *, queue_anyway: bool) -> ExperimentRecord:
     """Put the runs of all points on the queue, as one experiment. Raises NoWorkerError."""
     experiment = sweep.loaded.experiment
-    workers = session.ledger.workers()
+    workers, now_s = session.ledger.census()
     if not queue_anyway:
         queues = {name: queue_of(name, run.job) for one in sweep.points for name, run in one.runs.items()}
         refuse_unserved(queues, workers)
@@ -73,7 +73,7 @@ def submit_sweep(session: Session, sweep: PreparedSweep, *, queue_anyway: bool) 
                 optimizers=[one.job.optimizer for one in together],
                 points=points,
             )
-    return submit_runs(experiment_id, experiment, runs, ledger=session.ledger, app=session.app)
+    return submit_runs(experiment_id, experiment, runs, ledger=session.ledger, app=session.app, now_s=now_s)
 
 
 def groups_of(jobs: Sequence[Job]) -> list[list[int]]:

@@ -86,7 +86,9 @@ def test_a_seed_that_diverges_fails_alone_in_both(desk, until):
             points=range(3),
         )
     ]
-    record = submit_runs(experiment_id, experiment, runs, ledger=desk.ledger, app=desk.app)
+    record = submit_runs(
+        experiment_id, experiment, runs, ledger=desk.ledger, app=desk.app, now_s=desk.ledger.now()
+    )
     for result in ended(desk, record, until):
         assert (result.status, result.failure.reason) == ("failed", "diverged")
         assert [len(piece.failures) for piece in result.arrays] == [0, 3, 0]

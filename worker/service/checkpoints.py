@@ -25,12 +25,14 @@ class RedisShelf:
         *,
         most_bytes: int,
         wanted: Callable[[], bool],
+        before: Callable[[], None],
     ) -> None:
-        """`wanted` is whether the worker is told to stop."""
+        """`wanted` is whether the worker is told to stop; `before` stores the arrays that one refers to."""
         self._store = store
         self._claim = claim
         self._most_bytes = most_bytes
         self._wanted = wanted
+        self._before = before
         self._writer: threading.Thread | None = None
         self._trouble: str | None = None
 
@@ -55,6 +57,7 @@ class RedisShelf:
 
     def keep(self, checkpoint: Checkpoint) -> None:
         """Store it from a thread."""
+        self._before()
         self._writer = threading.Thread(target=self._write, args=[checkpoint], name="checkpoint", daemon=True)
         self._writer.start()
 

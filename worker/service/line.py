@@ -8,9 +8,10 @@ is away.
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
-from contextlib import suppress
-from types import TracebackType
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import cast
 
 import redis
@@ -28,17 +29,35 @@ KEPT_EVENTS = 200
 
 
 class Line:
-    """Open while a claimed run is trained."""
+    """One child's, open while it trains a claimed run."""
 
-    def __init__(self, client: redis.Redis, claim: Claim, *, worker_id: str) -> None:
+    def __init__(self, client: redis.Redis, *, worker_id: str) -> None:
         self._client = client
-        self._claim = claim
         self._child = child_key(worker_id)
+        self._claim: Claim | None = None
         self._events: deque[ProgressEvent] = deque(maxlen=KEPT_EVENTS)
-        self._hang_up = threading.Event()
         self._stop = threading.Event()
         self._stopping = threading.Event()
+        self._talking = threading.Lock()
         self._thread = threading.Thread(target=self._talk, name="line", daemon=True)
+
+    def start(self) -> None:
+        """Once, before the first run: a thread for each would cost a short run a tenth of its time."""
+        self._thread.start()
+
+    @contextmanager
+    def open(self, claim: Claim) -> Iterator[None]:
+        """Talk of this run until the end of the block."""
+        with self._talking:
+            self._events.clear()
+            self._stop.clear()
+            self._stopping.clear()
+            self._claim = claim
+        try:
+            yield
+        finally:
+            with self._talking:
+                self._claim = None
 
     def send(self, event: ProgressEvent) -> None:
         """Tell an event soon."""
@@ -52,31 +71,24 @@ class Line:
         """Whether the worker is about to stop and to hand the run back."""
         return self._stopping.is_set()
 
-    def __enter__(self) -> Line:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Hang up; what was still to be told is told before the run becomes final."""
-        self._hang_up.set()
-        self._thread.join()
+    @property
+    def untold(self) -> list[ProgressEvent]:
+        """What was still to be told when the line was closed."""
+        return list(self._events)
 
     def _talk(self) -> None:
         while True:
-            last = self._hang_up.wait(EVERY_S)
-            with suppress(RedisError):  # heard again next time; meanwhile the parent keeps the lease
-                self._exchange()
-            if last:
-                return
+            time.sleep(EVERY_S)
+            with self._talking, suppress(RedisError):  # heard again next time; the parent keeps the lease
+                if self._claim is not None:
+                    self._exchange(self._claim)
 
-    def _exchange(self) -> None:
+    def _exchange(self, claim: Claim) -> None:
         events = list(self._events)
-        with self._client.pipeline(transaction=False) as pipe:
+        with self._client.pipeline() as pipe:  # a transaction wakes those who follow only once
             for event in events:
-                progress.append(pipe, self._claim.experiment_id, event)
-            pipe.hmget(run_key(self._claim.run_id), ["state", "fence", "cancel_requested"])
+                progress.append(pipe, claim.experiment_id, event)
+            pipe.hmget(run_key(claim.run_id), ["state", "fence", "cancel_requested"])
             pipe.hget(self._child, "stopping")
             answer = pipe.execute()
         for _ in events:
@@ -84,6 +96,6 @@ class Line:
         state, fence, cancel = cast("tuple[bytes | None, bytes | None, bytes | None]", answer[-2])
         if answer[-1] is not None:
             self._stopping.set()
-        lost = state is None or state.decode() in FINAL or fence != str(self._claim.fence).encode()
+        lost = state is None or state.decode() in FINAL or fence != str(claim.fence).encode()
         if lost or cancel == b"1":
             self._stop.set()

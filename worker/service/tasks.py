@@ -21,12 +21,13 @@ import redis
 from celery import signals
 from pydantic import ValidationError
 
-from shared.blobs import BlobStore
+from shared.blobs import BlobBatch, BlobStore
 from shared.celery_app import encode_result, make_app
 from shared.checkpoint_store import CheckpointStore
 from shared.connection import connect, redis_url
 from shared.errors import RedisError, UsageError
 from shared.names import TRAIN_TASK
+from shared.progress import ProgressEvent
 from shared.records import RunState
 from shared.result import Failure, RunResult
 from shared.run import Run
@@ -83,6 +84,7 @@ class Bench:
             cache_dir=settings.cache_dir or Path(tempfile.gettempdir()) / f"likewise-cache-{os.getuid()}",
         )
         self._checkpoints = CheckpointStore(client)
+        self._line = Line(client, worker_id=worker_id)
         self._adapter: FrameworkAdapter | None = None
         self._import_s: float | None = None
 
@@ -95,6 +97,9 @@ class Bench:
             adapter.start(device=self._settings.device, threads=self._threads)
             self._import_s = time.perf_counter() - begin
             versions = json.dumps(adapter.describe().versions)
+            for model in (Run, RunResult, ProgressEvent):
+                model.model_rebuild()  # now, not in the first run
+            self._line.start()
             self._adapter = adapter
         except Exception as error:  # whatever a framework's import raises; the parent tells it and stops
             log.exception("the framework cannot be started")
@@ -114,7 +119,9 @@ class Bench:
             if isinstance(claim, Refused):
                 self._drop(run_id, claim)
                 return
-            self._finish(claim, self._result(claim, self._adapter))
+            with self._line.open(claim):
+                result = self._result(claim, self._adapter)
+            self._finish(claim, result)
 
     def _claim(self, run_id: str, held: ExitStack) -> Claim | Refused:
         """Take the run; before, wait for the host where a timed run has it or this one needs it."""
@@ -138,13 +145,19 @@ class Bench:
         payload = encode_result(self._app, run_id, result.model_dump(mode="json"))
         stored = patiently(
             lambda: self._tenure.finish(
-                run_id, fence=claim.fence, state=state, failure=result.failure, payload=payload
+                run_id,
+                fence=claim.fence,
+                state=state,
+                failure=result.failure,
+                payload=payload,
+                untold=self._line.untold,
             )
         )
         if not stored:
             log.warning("run %s was no longer ours when it ended; its result is dropped", run_id)
 
     def _result(self, claim: Claim, adapter: FrameworkAdapter) -> RunResult:
+        """What the run came to, with its arrays stored."""
         try:
             run = Run.model_validate_json(claim.document)
         except ValidationError as error:
@@ -155,17 +168,15 @@ class Bench:
             )
         try:
             begin = moment()
-            with (
-                Line(self._client, claim, worker_id=self._tenure.worker_id) as line,
-                closing(self._shelf(claim, line)) as shelf,
-            ):
+            arrays = self._blobs.batch()
+            with closing(self._shelf(claim, arrays)) as shelf:
                 result = train_run(
                     run,
                     adapter=adapter,
                     load=lambda ref: patiently(lambda: self._blobs.get(ref)),
-                    on_progress=line.send,
-                    stop_requested=line.stop_requested,
-                    store=lambda array: patiently(lambda: self._blobs.put(array)),
+                    on_progress=self._line.send,
+                    stop_requested=self._line.stop_requested,
+                    store=lambda array: patiently(lambda: arrays.put(array)),
                     queue_s=max(0.0, claim.claimed_s - claim.submitted_s),
                     worker=self._tenure.worker_id,
                     attempt=claim.attempt,
@@ -176,23 +187,22 @@ class Bench:
                     shelf=shelf if run.timed is None and run.trace is None else None,
                     checkpoint_s=self._settings.checkpoint_s,
                 )
-            return (
-                result.model_copy(update={"conditions": conditions(begin)})
-                if run.timed is not None
-                else result
-            )
+            measured = conditions(begin) if run.timed is not None else None
+            patiently(arrays.flush)
+            return result if measured is None else result.model_copy(update={"conditions": measured})
         except Exception as error:
             log.exception("run %s failed in a way the runner does not know", claim.run_id)
             return self._failed(
                 claim, Failure(reason="internal", message=f"{type(error).__name__}: {error}"[:1_000])
             )
 
-    def _shelf(self, claim: Claim, line: Line) -> RedisShelf:
+    def _shelf(self, claim: Claim, arrays: BlobBatch) -> RedisShelf:
         return RedisShelf(
             self._checkpoints,
             claim,
             most_bytes=self._settings.blob_redis_limit_mb * 2**20,
-            wanted=line.worker_stopping,
+            wanted=self._line.worker_stopping,
+            before=lambda: patiently(arrays.flush),
         )
 
     def _failed(self, claim: Claim, failure: Failure) -> RunResult:
