@@ -114,3 +114,16 @@ def test_a_url_that_cannot_be_written_is_named(desk, tmp_path):
     url = (tmp_path / "file" / "below").as_uri()
     with pytest.raises(DataError, match="LIKEWISE_BLOB_URL"):
         store(desk, url=url, redis_limit_bytes=100).put(np.arange(1000.0))
+
+
+def test_small_arrays_of_a_batch_are_stored_together_and_large_ones_at_once(desk):
+    batch = store(desk).batch()
+    small = [batch.put(np.full(3, float(value))) for value in range(10)]
+    large = batch.put(np.arange(5_000.0))
+    assert not any(desk.client.exists(blob_key(ref.sha256, 0)) for ref in small)
+    np.testing.assert_array_equal(store(desk).get(large), np.arange(5_000.0))
+    before = desk.client.info("stats")["total_reads_processed"]
+    batch.flush()
+    assert desk.client.info("stats")["total_reads_processed"] - before < 5
+    for value, ref in enumerate(small):
+        np.testing.assert_array_equal(store(desk).get(ref), np.full(3, float(value)))
