@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from worker.adapters.base import Block, Trainer
+from worker.adapters.base import Block, EnsembleBlock, EnsembleTrainer, Trainer
 
 LAYERS = [
     {"type": "dense", "units": 4, "activation": "tanh"},
@@ -121,3 +121,47 @@ def test_every_part_of_a_state_counts(kit: Any) -> None:
         resumed.load_state({**state, name: start[name]})
         assert not goes_on_alike(whole, resumed, after, x), name
     assert len(moved) > 2
+
+
+def ensemble_of(kit: Any, precision: str) -> EnsembleTrainer:
+    """Three members with optimizers of their own."""
+    job = kit.job(layers=LAYERS, precision=precision, optimizer={"type": "adam"})
+    x, y, _ = kit.problem(job)
+    shape = x.shape[1:]
+    members = [kit.adapter.default_weights(job, input_shape=shape, seed=seed) for seed in range(3)]
+    ensemble: EnsembleTrainer = kit.adapter.build_ensemble(
+        job,
+        optimizers=[job.optimizer.model_copy(update={"beta_1": beta}) for beta in (0.5, 0.8, 0.9)],
+        input_shape=shape,
+        weights={name: np.stack([member[name] for member in members]) for name in members[0]},
+        x=x,
+        y=y,
+    )
+    return ensemble
+
+
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+def test_a_new_ensemble_with_the_state_of_another_goes_on_to_the_same_bits(precision: str, kit: Any) -> None:
+    before, after = (
+        EnsembleBlock(
+            indices=block.indices,
+            learning_rates=np.stack([block.learning_rates] * 3),
+            first_step=block.first_step,
+            masks={path: np.stack([mask] * 3) for path, mask in block.masks.items()},
+        )
+        for block in blocks(kit, precision)
+    )
+    x, *_ = kit.problem(kit.job(precision=precision))
+    whole, resumed, bare = (ensemble_of(kit, precision) for _ in range(3))
+    whole.train(before)
+    state = whole.state()
+    resumed.load_state(state)
+    start = bare.state()
+    slot = next(name for name in state if "slots" in name)
+    bare.load_state({**state, slot: start[slot]})
+    losses = whole.train(after)
+    assert resumed.train(after).tobytes() == losses.tobytes()
+    assert resumed.outputs(x).tobytes() == whole.outputs(x).tobytes()
+    for name, array in whole.state().items():
+        assert resumed.state()[name].tobytes() == array.tobytes()
+    assert bare.train(after).tobytes() != losses.tobytes(), "the planted fault: one slot from the start"

@@ -92,6 +92,21 @@ def test_a_run_whose_child_is_killed_goes_on_from_its_checkpoint_to_the_same_bit
     assert desk.client.keys("likewise:checkpoint:*") == []
 
 
+def test_seeds_that_train_together_go_on_together(checkpointed, until):
+    desk, worker, _ = checkpointed
+    job = {**JOB, "seeds": 12, "execution": "auto", "training": {**JOB["training"], "epochs": 1_500}}
+    whole = desk.submit(**job)
+    desk.wait(whole, "succeeded", within_s=60)
+    record = desk.submit(**job)
+    until(lambda: kept(desk, record), within_s=30, what="a checkpoint")
+    os.kill(worker.child_pid(desk.ledger), signal.SIGKILL)
+    desk.wait(record, "succeeded", within_s=60)
+    result, expected = desk.result(record).arrays[0], desk.result(whole).arrays[0]
+    assert "after 0 of 12 seeds and" in desk.result(record).notes[0]
+    for field in ("losses", "weights", "predictions", "outputs", "hashes"):
+        assert getattr(result, field) == getattr(expected, field)
+
+
 def test_a_damaged_checkpoint_is_seen_and_the_one_before_is_used(checkpointed, until):
     desk, worker, expected = checkpointed
     record = begun(desk, until, checkpoints=2)

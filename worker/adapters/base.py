@@ -153,6 +153,14 @@ class EnsembleTrainer(ABC):
     def weights(self) -> Weights:
         """A copy of the current weights in canonical names and layouts, each (members, *shape)."""
 
+    @abstractmethod
+    def state(self) -> State:
+        """As `Trainer.state`, of all members."""
+
+    @abstractmethod
+    def load_state(self, state: State) -> None:
+        """As `Trainer.load_state`, of an ensemble of the same members."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Observed:

@@ -44,12 +44,13 @@ class Checkpoint:
 
     so_far: SoFar
     training: State
-    """Of the next member, as `SeedTraining.state` gives it; empty where it has not begun."""
+    """Of the next member, or of the next members together, as `SeedTraining.state` or
+    `EnsembleTraining.state` gives it; empty where it has not begun."""
 
     @property
     def updates(self) -> int:
-        """Those of the next member that are done."""
-        return int(self.training["record.step"]) if self.training else 0
+        """Those of the next member that are done, or of each of the next ones."""
+        return self.training["step"].item() if self.training else 0
 
     def encoded(self) -> bytes:
         """As bytes: arrays in NumPy's npz, without pickle, bit for bit."""

@@ -24,6 +24,15 @@ from worker.training.pacing import Cut, Pace, cut
 from worker.training.samples import RunData
 from worker.training.schedules import learning_rates
 from worker.training.seed_record import Outcome, SeedRecord, validation_losses
+from worker.training.state import (
+    State,
+    document,
+    joined,
+    part_of,
+    read_document,
+    stacked,
+    unstacked,
+)
 from worker.training.stopwatch import Stopwatch
 
 _ROWS_AT_ONCE = 65_536
@@ -150,6 +159,39 @@ class EnsembleTraining:
             except TrainingError as error:
                 self._fail(member, error)
         return outcomes
+
+    def state(self) -> State:
+        """All that another training of the same members needs to go on from here bit for bit."""
+        errors = {
+            member: [error.reason, str(error), error.epoch, error.step]
+            for member, error in self.failures.items()
+        }
+        return {
+            "step": np.array(self._step),
+            "failures": document(errors),
+            "batches_until_failure": document(self._batches_until_failure),
+            **joined(
+                trainer=self._trainer.state(),
+                records=stacked([record.state() for record in self._records]),
+                stopwatch=self.stopwatch.state(),
+            ),
+        }
+
+    def load_state(self, state: State) -> None:
+        """Go on from there; called before anything was trained. The batches' hashes are counted again."""
+        self._trainer.load_state(part_of(state, "trainer"))
+        self.stopwatch.load_state(part_of(state, "stopwatch"))
+        for record, own in zip(self._records, unstacked(part_of(state, "records")), strict=True):
+            record.load_state(own)
+        self._step = state["step"].item()
+        self.failures = {
+            int(member): TrainingError(reason, message, epoch=epoch, step=step)
+            for member, (reason, message, epoch, step) in read_document(state["failures"]).items()
+        }
+        batches = read_document(state["batches_until_failure"])
+        self._batches_until_failure = {int(member): sha256 for member, sha256 in batches.items()}
+        for feed in dict.fromkeys(self._feeds.values()):
+            feed.count_first(self._step, at_once=self._pace.most)
 
     def _training(self) -> list[SeedRecord]:
         return [record for member, record in enumerate(self._records) if member not in self.failures]

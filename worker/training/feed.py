@@ -12,7 +12,7 @@ from worker.adapters.base import Floats, FrameworkAdapter, Weights
 from worker.training.batches import BatchHash, Plan, SampleOrder
 from worker.training.initial_weights import check_weights, draw_weights
 from worker.training.masks import DropoutLayer, MaskSource, bytes_per_sample, dropout_layers, mask_keys
-from worker.training.pacing import Cut
+from worker.training.pacing import Cut, cut
 from worker.training.samples import RunData
 
 _INT64_BYTES = 8
@@ -24,6 +24,7 @@ class Feed:
     def __init__(self, job: Job, *, plan: Plan, dropouts: tuple[DropoutLayer, ...], seed: int) -> None:
         declared = job.training.shuffle_seed
         order_seed = seed if declared is None else declared
+        self._plan = plan
         self._order = SampleOrder(plan, shuffle=job.training.shuffle, seed=order_seed)
         self._masks = MaskSource(dropouts, seed=seed, precision=job.precision)
         self._batch_hash = BatchHash(plan, mask_keys=mask_keys(dropouts, seed))
@@ -39,6 +40,14 @@ class Feed:
     def count(self, indices: NDArray[np.int64]) -> None:
         """Batches that were trained on: (n, b)."""
         self._batch_hash.add(indices)
+
+    def count_first(self, steps: int, *, at_once: int) -> None:
+        """The first batches of the training, which were trained on by another attempt."""
+        step = 0
+        while step < steps:
+            part = cut(self._plan, step, wanted=min(at_once, steps - step), stop_at_epochs=False)
+            self.count(self.indices(part))
+            step += part.steps
 
     def batches_hash(self, *further: NDArray[np.int64]) -> str:
         """Of what the masks are drawn from and the batches counted so far, and of `further` ones."""

@@ -125,6 +125,7 @@ class RunTrainer:
         """A group as an ensemble, or one by one where the adapter or the memory cannot."""
         self._reset_peaks()
         self._keep_checkpoint(position)
+        resumed = self._take_resumed()
         ensemble: EnsembleTraining | None = None
         outcomes: Sequence[Outcome | None] = [None] * len(group)
         ended: TrainingError | None = None
@@ -132,6 +133,8 @@ class RunTrainer:
             self._look_for_stop()
             with typed(self._adapter, passing=UnsupportedError):
                 ensemble = EnsembleTraining(group, data=self._data, adapter=self._adapter)
+                if resumed:
+                    ensemble.load_state(resumed)
             self.execution = ensemble.execution
             self._train_ensemble(ensemble, position=position, together=len(group))
             with typed(self._adapter):
@@ -196,6 +199,8 @@ class RunTrainer:
                 ensemble.advance()
             self._advanced = True
             tell(ensemble.samples_done - done)
+            if not ensemble.finished:
+                self._keep_checkpoint(position, ensemble)
 
     def _in_turn(self, group: Sequence[Member], position: int) -> Iterator[Trained]:
         """Members one after another."""
@@ -209,14 +214,14 @@ class RunTrainer:
         """One member's training."""
         self._reset_peaks()
         self._keep_checkpoint(position)
+        resumed = self._take_resumed()
         training: SeedTraining | None = None
         try:
             self._look_for_stop()
             with typed(self._adapter):
                 training = SeedTraining(member.job, data=self._data, adapter=self._adapter, seed=member.seed)
-                if self._resumed:
-                    training.load_state(self._resumed)
-                    self._resumed = {}
+                if resumed:
+                    training.load_state(resumed)
             self.execution = training.execution
             self._train_seed(training, position=position)
             self.execution = training.execution  # a compiler may have refused the model
@@ -243,7 +248,14 @@ class RunTrainer:
             if not training.finished:
                 self._keep_checkpoint(position, training)
 
-    def _keep_checkpoint(self, position: int, training: SeedTraining | None = None) -> None:
+    def _take_resumed(self) -> State:
+        """Where the next training goes on from, once."""
+        resumed, self._resumed = self._resumed, {}
+        return resumed
+
+    def _keep_checkpoint(
+        self, position: int, training: SeedTraining | EnsembleTraining | None = None
+    ) -> None:
         """If it is time for one: of the members before `position`, and of the training in hand.
 
         Only after an update, so that each is a step forward from the one that this attempt began with.

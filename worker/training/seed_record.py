@@ -65,7 +65,7 @@ class SeedRecord:
 
     def load_state(self, state: State) -> None:
         """Go on from there."""
-        self.step = int(state["step"])
+        self.step = state["step"].item()
         self.validation_losses = state["validation_losses"].tolist()
         self._epoch_losses.load_state(part_of(state, "epochs"))
 

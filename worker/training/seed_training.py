@@ -166,6 +166,7 @@ class SeedTraining:
     def state(self) -> State:
         """All that another training of the same job, data and seed needs to go on from here bit for bit."""
         return {
+            "step": np.array(self.step),
             "plateaus": np.array(self._plateaus),
             **joined(
                 trainer=self._trainer.state(),
@@ -191,12 +192,7 @@ class SeedTraining:
             self._plateau.load_state(part_of(state, "plateau"))
         self._plateaus = int(state["plateaus"])
         self._best = dict(part_of(state, "best")) or None
-        step = 0
-        while step < self._record.step:
-            wanted = min(self._pace.most, self._record.step - step)
-            part = cut(self.plan, step, wanted=wanted, stop_at_epochs=False)
-            self._feed.count(self._feed.indices(part))
-            step += part.steps
+        self._feed.count_first(self._record.step, at_once=self._pace.most)
 
     @property
     def _looks_at_each_epoch(self) -> bool:

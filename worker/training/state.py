@@ -6,9 +6,11 @@ had come there by itself. What follows from the job and the number of updates is
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 State = Mapping[str, NDArray[Any]]
@@ -23,3 +25,38 @@ def part_of(state: State, part: str) -> State:
     """What `joined` put under that name."""
     begin = f"{part}."
     return {name.removeprefix(begin): array for name, array in state.items() if name.startswith(begin)}
+
+
+def stacked(states: Sequence[State]) -> State:
+    """States of equal names, of numbers or rows of numbers, as one: few arrays however many states."""
+    return {
+        f"{name}.{kind}": array
+        for name in states[0]
+        for rows in [[np.atleast_1d(state[name]) for state in states]]
+        for kind, array in (
+            ("lengths", np.array([len(row) for row in rows], np.int64)),
+            ("values", np.concatenate(rows)),
+        )
+    }
+
+
+def unstacked(state: State) -> list[State]:
+    """What `stacked` was given; a number comes back as a row of one."""
+    rows = {
+        name.removesuffix(".lengths"): np.split(
+            state[f"{name.removesuffix('.lengths')}.values"], np.cumsum(lengths)[:-1]
+        )
+        for name, lengths in state.items()
+        if name.endswith(".lengths")
+    }
+    return [dict(zip(rows, each, strict=True)) for each in zip(*rows.values(), strict=True)]
+
+
+def document(value: Any) -> NDArray[np.uint8]:
+    """A JSON value as an array of its bytes."""
+    return np.frombuffer(json.dumps(value).encode(), np.uint8)
+
+
+def read_document(array: NDArray[Any]) -> Any:
+    """What `document` was given."""
+    return json.loads(array.tobytes())

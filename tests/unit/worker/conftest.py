@@ -197,6 +197,13 @@ class NumpyEnsemble(EnsembleTrainer):
         members = [trainer.weights() for trainer in self._trainers]
         return {name: np.stack([member[name] for member in members]) for name in members[0]}
 
+    def state(self) -> State:
+        return self.weights()
+
+    def load_state(self, state: State) -> None:
+        for member, trainer in enumerate(self._trainers):
+            trainer.load_weights({name: array[member] for name, array in state.items()})
+
 
 class NumpyAdapter(FrameworkAdapter):
     """See the module. `compiles` only declares that a first call compiles.

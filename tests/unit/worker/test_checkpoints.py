@@ -154,35 +154,44 @@ def test_of_several_seeds_those_that_were_done_are_not_trained_again(lab: Any, j
     assert f"after {done} of 3 seeds" in " ".join(result.notes)
 
 
-def test_many_seeds_and_points_go_on_after_the_groups_that_were_done(
-    lab: Any, job_of: Jobs, monkeypatch: pytest.MonkeyPatch
+def tables(lab: Any, result: RunResult) -> Any:
+    """The same of a result in arrays, wherever a seed's group ends."""
+    fields = ("losses", "validation_losses", "epochs", "outputs", "hashes")
+    refs = [[getattr(group, field) for group in result.arrays] for field in fields]
+    arrays = [b"".join(lab.load(ref).tobytes() for ref in column if ref) for column in refs]
+    seeds = [(group.point, seed) for group in result.arrays for seed in group.seeds]
+    failures = [failure for group in result.arrays for failure in group.failures]
+    return result.status, result.failure, seeds, failures, arrays
+
+
+@pytest.mark.parametrize("at", [1, 5, 8])
+def test_seeds_that_train_together_go_on_together(
+    at: int, lab: Any, job_of: Jobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(pacing, "MOST_BYTES", 1_000)
     run = run_of(
         lab, job_of(training={"epochs": 3, "batch_size": 6, "shuffle": True}), seeds=tuple(range(12))
     )
     a_member = ensembles.bytes_of_member(run.job, data=load_run(run, lab.load))
     monkeypatch.setattr(ensembles, "MOST_BYTES", 5 * a_member)
-    whole, result = lab.train(run), interrupted(lab, run, at=2)
-
-    def table(result: RunResult, field: str) -> bytes:
-        return b"".join(lab.load(getattr(group, field)).tobytes() for group in result.arrays)
-
-    assert sum(len(group.seeds) for group in result.arrays) == 12
-    for field in ("losses", "epochs", "outputs", "hashes"):
-        assert table(result, field) == table(whole, field)
-    assert "of 12 seeds" in result.notes[0]
+    whole, result = lab.train(run), interrupted(lab, run, at=at)
+    assert len(whole.arrays[0].seeds) == 12
+    assert tables(lab, result) == tables(lab, whole)
+    assert "of 12 seeds and" in result.notes[0]
+    assert (" 0 updates" in result.notes[0]) == (at == 8), "the eighth falls between two groups"
 
 
-def test_a_seed_that_had_diverged_fails_the_resumed_run_too(lab: Any, job_of: Jobs) -> None:
-    job = job_of(training={"epochs": 4, "batch_size": 6}, execution="eager")
+@pytest.mark.parametrize("execution", ["auto", "eager"])
+@pytest.mark.parametrize("at", [1, 3])
+def test_a_seed_that_had_diverged_fails_the_resumed_run_too(
+    execution: str, at: int, lab: Any, job_of: Jobs
+) -> None:
+    job = job_of(training={"epochs": 4, "batch_size": 6}, execution=execution)
     points = [job.optimizer.model_copy(update={"learning_rate": rate}) for rate in (1e30, 0.05)]
     run = run_of(lab, job, seeds=(1, 2), optimizers=points)
-    whole, result = lab.train(run), interrupted(lab, run, at=3)
+    whole, result = lab.train(run), interrupted(lab, run, at=at)
     assert whole.failure is not None
-    assert result.failure == whole.failure
-    assert [failure for group in result.arrays for failure in group.failures] == [
-        failure for group in whole.arrays for failure in group.failures
-    ]
+    assert tables(lab, result) == tables(lab, whole)
 
 
 @pytest.mark.parametrize(
@@ -281,7 +290,7 @@ def test_none_is_taken_while_one_is_still_being_stored(lab: Any, job_of: Jobs) -
 
 def test_a_checkpoint_s_bytes_hold_every_bit() -> None:
     odd = np.array([0.1, -0.0, np.inf, 5e-324])
-    training = {"record.step": np.array(3), "a.b": odd, "c": odd.astype(np.float32)}
+    training = {"step": np.array(3), "a.b": odd, "c": odd.astype(np.float32)}
     so_far = checkpoints.SoFar(made_by="x", finished=2, notes=("é",))
     before = Checkpoint(so_far=so_far, training=training)
     after = Checkpoint.decoded(before.encoded())

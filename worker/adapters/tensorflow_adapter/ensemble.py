@@ -14,7 +14,8 @@ from shared.spec import Job, Optimizer
 from worker.adapters.base import EnsembleBlock, EnsembleTrainer, Floats, Weights
 from worker.adapters.errors import UnsupportedError
 from worker.adapters.shapes import check_inputs, check_weights
-from worker.adapters.tensorflow_adapter.program import Program, Samples, State, Steps
+from worker.adapters.tensorflow_adapter.program import Program, Samples, State, Steps, copied, put_back
+from worker.training import state as kept
 from worker.training.member_constants import (
     member_fixed_constants,
     member_slot_starts,
@@ -144,3 +145,12 @@ class TensorFlowEnsemble(EnsembleTrainer):
     def weights(self) -> Weights:
         """A copy of the current weights."""
         return {name: tensor.numpy() for name, tensor in self._state.weights.items()}
+
+    def state(self) -> kept.State:
+        """A copy of what training has changed (see `Trainer.state`)."""
+        return copied(self._state)
+
+    def load_state(self, state: kept.State) -> None:
+        """Go on from it."""
+        with tf.device(self._device):
+            self._state = put_back(self._state, state)

@@ -18,6 +18,7 @@ from worker.adapters.base import Weights
 from worker.adapters.tensorflow_adapter.losses import loss_function
 from worker.adapters.tensorflow_adapter.model import Network
 from worker.adapters.tensorflow_adapter.optimizers import update
+from worker.training import state as kept
 from worker.training.constants import fixed_constants, slot_starts, structure, update_constants
 
 Tensor = Any
@@ -217,3 +218,28 @@ def _filled(weight: Any, start: Any) -> Tensor:
     """A slot of its weight's shape: (*shape) of a number, or (members, *shape) of (members,) numbers."""
     own = np.asarray(start).reshape(np.shape(start) + (1,) * (weight.ndim - np.ndim(start)))
     return tf.constant(np.full(weight.shape, own, weight.dtype))
+
+
+def copied(state: State) -> kept.State:
+    """The state's values as arrays, each under a name of its own."""
+    return {name: tensor.numpy().copy() for name, tensor in _named(state).items()}
+
+
+def put_back(state: State, arrays: kept.State) -> State:
+    """A state with the names of this one and values that `copied` gave."""
+    given = {name: tf.constant(arrays[name]) for name in _named(state)}
+    return State(
+        weights={name: given[f"weights.{name}"] for name in state.weights},
+        slots=[
+            {letter: given[f"slots.{place}.{letter}"] for letter in own}
+            for place, own in enumerate(state.slots)
+        ],
+    )
+
+
+def _named(state: State) -> dict[str, Tensor]:
+    return {f"weights.{name}": tensor for name, tensor in state.weights.items()} | {
+        f"slots.{place}.{letter}": slot
+        for place, own in enumerate(state.slots)
+        for letter, slot in own.items()
+    }

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
@@ -11,7 +9,7 @@ from numpy.typing import NDArray
 from shared.spec import Job
 from worker.adapters.base import Block, Floats, Trainer, Weights
 from worker.adapters.shapes import check_inputs
-from worker.adapters.tensorflow_adapter.program import Program, Samples, State, Steps
+from worker.adapters.tensorflow_adapter.program import Program, Samples, State, Steps, copied, put_back
 from worker.training import state as kept
 from worker.training.batches import Plan
 from worker.training.constants import fixed_constants, slot_starts, update_constants
@@ -83,25 +81,9 @@ class TensorFlowTrainer(Trainer):
 
     def state(self) -> kept.State:
         """A copy of what training has changed (see `Trainer.state`)."""
-        return {name: tensor.numpy().copy() for name, tensor in _named(self._state).items()}
+        return copied(self._state)
 
     def load_state(self, state: kept.State) -> None:
         """Go on from it."""
         with tf.device(self._device):
-            given = {name: tf.constant(state[name]) for name in _named(self._state)}
-        self._state = State(
-            weights={name: given[f"weights.{name}"] for name in self._state.weights},
-            slots=[
-                {letter: given[f"slots.{place}.{letter}"] for letter in own}
-                for place, own in enumerate(self._state.slots)
-            ],
-        )
-
-
-def _named(state: State) -> dict[str, Any]:
-    """Its tensors, each under a name of its own."""
-    return {f"weights.{name}": tensor for name, tensor in state.weights.items()} | {
-        f"slots.{place}.{letter}": slot
-        for place, own in enumerate(state.slots)
-        for letter, slot in own.items()
-    }
+            self._state = put_back(self._state, state)

@@ -23,12 +23,14 @@ from worker.adapters.torch_adapter.losses import loss_function
 from worker.adapters.torch_adapter.model import Network
 from worker.adapters.torch_adapter.optimizers import update
 from worker.adapters.torch_adapter.recurrent import Recurrent
+from worker.adapters.torch_adapter.state import copied, named, put_back
 from worker.training.constants import structure
 from worker.training.member_constants import (
     member_fixed_constants,
     member_slot_starts,
     member_update_constants,
 )
+from worker.training.state import State
 
 Tensor = Any
 
@@ -167,3 +169,14 @@ class TorchEnsemble(EnsembleTrainer):
             name: torch.vmap(place.to_keras)(values).contiguous().cpu().numpy().copy()
             for name, (values, place) in self._places().items()
         }
+
+    def state(self) -> State:
+        """A copy of what training has changed (see `Trainer.state`)."""
+        return copied(self._changed())
+
+    def load_state(self, state: State) -> None:
+        """Go on from it."""
+        put_back(self._changed(), state)
+
+    def _changed(self) -> dict[str, Tensor]:
+        return named(weights=self._flat, slots=self._slots, buffers=self._buffers.items())

@@ -19,6 +19,7 @@ from worker.adapters.torch_adapter.flat import Layout
 from worker.adapters.torch_adapter.losses import loss_function
 from worker.adapters.torch_adapter.model import Network
 from worker.adapters.torch_adapter.optimizers import update
+from worker.adapters.torch_adapter.state import copied, named, put_back
 from worker.training.constants import fixed_constants, slot_starts, structure, update_constants
 from worker.training.state import State
 
@@ -121,20 +122,14 @@ class TorchTrainer(Trainer):
 
     def state(self) -> State:
         """A copy of what training has changed (see `Trainer.state`)."""
-        return {name: tensor.cpu().numpy().copy() for name, tensor in self._changed().items()}
+        return copied(self._changed())
 
     def load_state(self, state: State) -> None:
-        """Put it into the tensors that programs may already know."""
-        for name, tensor in self._changed().items():
-            tensor.copy_(torch.tensor(state[name]))
+        """Go on from it."""
+        put_back(self._changed(), state)
 
     def _changed(self) -> dict[str, Tensor]:
-        """The tensors that a step changes: all parameters in one, slots like it, buffers of layers."""
-        return {
-            "weights": self.flat,
-            **{f"slots.{name}": slot for name, slot in self.slots.items()},
-            **{f"buffers.{name}": buffer for name, buffer in self.network.named_buffers()},
-        }
+        return named(weights=self.flat, slots=self.slots, buffers=self.network.named_buffers())
 
 
 def losses_of(losses: Sequence[Tensor]) -> NDArray[np.float64]:

@@ -1,0 +1,35 @@
+"""The tensors that training changes, by name, and their way to arrays and back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import torch
+
+from worker.training.state import State
+
+Tensor = Any
+
+
+def named(
+    *, weights: Tensor, slots: Mapping[str, Tensor], buffers: Iterable[tuple[str, Tensor]]
+) -> dict[str, Tensor]:
+    """All parameters in one, the optimizer's slots, the layers' buffers."""
+    return {
+        "weights": weights,
+        **{f"slots.{name}": slot for name, slot in slots.items()},
+        **{f"buffers.{name}": buffer for name, buffer in buffers},
+    }
+
+
+def copied(tensors: Mapping[str, Tensor]) -> State:
+    """Their values as arrays."""
+    return {name: tensor.detach().cpu().numpy().copy() for name, tensor in tensors.items()}
+
+
+def put_back(tensors: Mapping[str, Tensor], state: State) -> None:
+    """Values that `copied` gave, into the same tensors, since recorded and compiled programs know them."""
+    with torch.no_grad():
+        for name, tensor in tensors.items():
+            tensor.copy_(torch.tensor(state[name]))
