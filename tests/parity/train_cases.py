@@ -125,17 +125,21 @@ def build(
     slower = job.optimizer.model_copy(update={"learning_rate": job.optimizer.learning_rate / 2})
     ensemble = adapter.build_ensemble(
         job,
-        optimizers=[slower, job.optimizer],
+        optimizers=[slower, *[job.optimizer] * (MEMBERS - 1)],
         input_shape=x.shape[1:],
-        weights={name: np.stack([array, array]) for name, array in weights.items()},
+        weights={name: np.stack([array] * MEMBERS) for name, array in weights.items()},
         x=x,
         y=y,
     )
-    return OneOfTwo(ensemble, member=case.get("member", 1))
+    return OneOfMany(ensemble, member=case.get("member", 1))
 
 
-class OneOfTwo:
-    """An ensemble of two as a Trainer of one of them; the other trains at half the learning rate."""
+MEMBERS = 12
+"""Of an ensemble: enough for every adapter's rule of what pays."""
+
+
+class OneOfMany:
+    """An ensemble as a Trainer of one of its members; the first trains at half the learning rate."""
 
     def __init__(self, ensemble: EnsembleTrainer, *, member: int) -> None:
         self._ensemble = ensemble
@@ -143,14 +147,16 @@ class OneOfTwo:
         self.execution = ensemble.execution
 
     def train(self, block: Block) -> np.ndarray:
-        """Both members' updates on batches and masks of their own, here the same; the member's losses."""
-        both = EnsembleBlock(
-            indices=np.stack([block.indices, block.indices]),
-            learning_rates=np.stack([block.learning_rates / 2, block.learning_rates]),
+        """All members' updates on batches and masks of their own, here the same; the member's losses."""
+        rates = np.stack([block.learning_rates] * MEMBERS)
+        rates[0] /= 2
+        all_members = EnsembleBlock(
+            indices=np.stack([block.indices] * MEMBERS),
+            learning_rates=rates,
             first_step=block.first_step,
-            masks={path: np.stack([mask, mask]) for path, mask in block.masks.items()},
+            masks={path: np.stack([mask] * MEMBERS) for path, mask in block.masks.items()},
         )
-        return self._ensemble.train(both)[self._member]
+        return self._ensemble.train(all_members)[self._member]
 
     def outputs(self, x: np.ndarray) -> np.ndarray:
         """The member's."""

@@ -25,6 +25,8 @@ _COPIES_OF_WEIGHTS = 4
 """Beside the optimizer's state: the weights, their gradients and what an update works with."""
 _COPIES_OF_ACTIVATIONS = 3
 """Forwards, backwards and what the operations work with."""
+_NUMBERS_OF_A_GATE = 2
+"""For each unit at each step: what goes into the gate's function and what comes out."""
 
 
 def groups_of(members: Sequence[Member], *, data: RunData) -> list[Sequence[Member]]:
@@ -38,6 +40,7 @@ def bytes_of_member(job: Job, *, data: RunData) -> int:
     """About what one member takes while it trains and until its results are stored."""
     weights = sum(prod(place.tensor.shape) for place in model_weights(job.model, data.input_shape))
     activations = sum(map(prod, layer_shapes(job.model, data.input_shape)))
+    activations += _within_cells(job, data)
     plan = Plan.of(job.training, len(data.train.x))
     rows = sum(len(part.x) for part in data.parts.values())
     rows += 0 if data.predict is None else len(data.predict)
@@ -48,3 +51,14 @@ def bytes_of_member(job: Job, *, data: RunData) -> int:
         + 2 * rows * outputs
     )
     return numbers * np.dtype(job.precision).itemsize + plan.epochs * 2 * np.dtype(np.float64).itemsize
+
+
+def _within_cells(job: Job, data: RunData) -> int:
+    """Of a sample, what recurrent layers hold of all their steps beside their outputs."""
+    shapes = layer_shapes(job.model, data.input_shape)
+    gates = [
+        (place.layer, place.tensor.shape[-1])
+        for place in model_weights(job.model, data.input_shape)
+        if place.name.endswith("recurrent_kernel")
+    ]
+    return sum(_NUMBERS_OF_A_GATE * shapes[layer][0] * width for layer, width in gates)

@@ -169,6 +169,18 @@ def test_members_are_grouped_by_what_fits_memory(
     assert lab.events[-1].share == 1.0
 
 
+def test_recurrent_layers_are_counted_with_all_their_steps(lab: Any, job_of: Jobs) -> None:
+    sizes = {}
+    for steps in (5, 50):
+        layers = [{"type": "lstm", "units": 8}, {"type": "dense", "units": 1}]
+        job = job_of(model={"layers": layers}, training={"epochs": 1, "batch_size": 4})
+        x = np.zeros((4, steps, 3))
+        data = load_run(lab.run(job, train=(x, np.zeros((4, 1))), seeds=(1, 2)), lab.load)
+        sizes[steps] = ensembles.bytes_of_member(job, data=data)
+    # at each step 4 samples have 3 inputs and the inputs and outputs of 4 gates of 8, three times over
+    assert sizes[50] - sizes[5] == 45 * 4 * (3 + 2 * 32) * 3 * 4
+
+
 # Many seeds travel as arrays
 
 

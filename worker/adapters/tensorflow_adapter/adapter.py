@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from shared.result import Reason
 from shared.spec import Job, Optimizer
-from shared.spec.layers.recurrent import Bidirectional, Gru, Lstm, SimpleRnn
 from worker.adapters.base import (
     Description,
     EnsembleTrainer,
@@ -146,20 +145,22 @@ class TensorFlowAdapter(FrameworkAdapter):
         """The members side by side under tf.vectorized_map."""
         import tensorflow as tf
 
-        from worker.adapters.tensorflow_adapter.ensemble import TensorFlowEnsemble
+        from worker.adapters.tensorflow_adapter.ensemble import TensorFlowEnsemble, obstacle
         from worker.adapters.tensorflow_adapter.program import Samples
 
         if job.execution == "eager":
             raise UnsupportedError("many seeds at once are one compiled program, and execution is eager")
-        if any(isinstance(layer, SimpleRnn | Lstm | Gru | Bidirectional) for layer in job.model.layers):
-            raise UnsupportedError(
-                "TensorFlow takes longer to trace recurrent layers for many seeds than it saves"
-            )
+        members = len(optimizers)
+        reason = obstacle(
+            job, input_shape=input_shape, samples=len(x), members=members, cpu=self._device == "/CPU:0"
+        )
+        if reason:
+            raise UnsupportedError(reason)
         check_inputs(input_shape, x)
         with tf.device(self._device):
             program = self._programs.ensemble(job, input_shape=input_shape, y=y)
             check_targets(job, program.network.output_shape, y)
-            program.check_members(weights, members=len(optimizers))
+            program.check_members(weights, members=members)
             program.trace(job)
         return TensorFlowEnsemble(
             optimizers, program=program, weights=weights, samples=Samples(x, y), device=self._device

@@ -1,4 +1,9 @@
-"""Many trainings as one program: the pure step of `program`, vectorised over the members."""
+"""Many trainings as one program: the pure step of `program`, vectorised over the members.
+
+tf.vectorized_map turns each operation into one on all members. What it knows no such operation for, as a
+convolution with kernels of each member's own, becomes a loop over the members in the graph: no quicker than
+one after another by itself, but it spares the rest of the step, which for a small network is most of it.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +20,9 @@ from worker.adapters.base import EnsembleBlock, EnsembleTrainer, Floats, Weights
 from worker.adapters.errors import UnsupportedError
 from worker.adapters.shapes import check_inputs, check_weights
 from worker.adapters.tensorflow_adapter.program import Program, Samples, State, Steps, copied, put_back
+from worker.adapters.together import convolutions_obstacle, recurrent_cells
 from worker.training import state as kept
+from worker.training.batches import Plan
 from worker.training.member_constants import (
     member_fixed_constants,
     member_slot_starts,
@@ -23,6 +30,30 @@ from worker.training.member_constants import (
 )
 
 Tensor = Any
+
+MOST_RECURRENT_STEPS = 64
+"""Of all recurrent layers together; written out, each takes 0.1 s to trace."""
+RECURRENT_FROM_UPDATES = 2_000
+"""Of all members together: twice as many as repay the tracing."""
+
+
+def obstacle(job: Job, *, input_shape: tuple[int, ...], samples: int, members: int, cpu: bool) -> str | None:
+    """Why members of this job train better one after another, as the end of a sentence."""
+    steps = sum(steps for _, steps in recurrent_cells(job, input_shape))
+    if steps > MOST_RECURRENT_STEPS:
+        return (
+            f"for many at once TensorFlow traces recurrent layers of up to {MOST_RECURRENT_STEPS} steps, "
+            f"and these have {steps}"
+        )
+    updates = members * Plan.of(job.training, samples).steps
+    if steps and updates < RECURRENT_FROM_UPDATES:
+        return (
+            "TensorFlow takes longer to trace recurrent layers for many seeds than it saves in "
+            f"{updates:,} updates; from {RECURRENT_FROM_UPDATES:,} on it pays"
+        )
+    if not cpu:
+        return None
+    return convolutions_obstacle(job, input_shape=input_shape, samples=samples, members=members)
 
 
 class EnsembleProgram(Program):
@@ -35,6 +66,7 @@ class EnsembleProgram(Program):
     axes = (None,)
 
     def _compile(self, job: Job, targets: tf.TensorSpec) -> None:
+        self.network.written_out = True
         super()._compile(job, targets)
         self._with_own_batches = self._compiled_loop(job, targets, indices_rank=3)
 
@@ -75,12 +107,9 @@ class EnsembleProgram(Program):
 
 
 def _vectorised(function: Callable[[Any], Any], members: Any) -> Any:
-    """The function of each member, all at once.
-
-    Raises UnsupportedError for an operation that TensorFlow can only repeat member by member.
-    """
+    """The function of each member, all at once. Raises UnsupportedError for what TensorFlow cannot."""
     try:
-        return tf.vectorized_map(function, members, fallback_to_while_loop=False)
+        return tf.vectorized_map(function, members, fallback_to_while_loop=True)
     except (ValueError, NotImplementedError) as error:
         raise UnsupportedError(_reason(str(error))) from error
 

@@ -12,10 +12,12 @@ import tensorflow as tf
 from shared.layer_shapes import tensors
 from shared.shapes import input_shapes, layer_shapes
 from shared.spec.layers.normalization import BatchNorm
+from shared.spec.layers.recurrent import Bidirectional, Gru, Lstm, SimpleRnn
 from shared.spec.model import Model
 from worker.adapters.base import Weights
 from worker.adapters.shapes import check_weights
 from worker.adapters.tensorflow_adapter.layers import keras_layer
+from worker.adapters.tensorflow_adapter.recurrent import step_by_step
 
 Tensor = Any
 
@@ -45,6 +47,8 @@ class Network:
                     if tensor.trainable:
                         self.trainable.append(name)
             self._layers.append((path, layer, built))
+        self.written_out = False
+        """Whether recurrent layers go step by step, as tf.vectorized_map needs them."""
         self.input_shape = input_shape
         self.output_shape = layer_shapes(model, input_shape)[-1]
 
@@ -80,6 +84,8 @@ class Network:
             return built(x, training=masks is not None)
         if len(inputs) > 1:
             return built(list(inputs))
+        if self.written_out and isinstance(layer, SimpleRnn | Lstm | Gru | Bidirectional):
+            return step_by_step(layer, [weight.value for weight in built.weights], x)
         if built is not None:
             return built(x)
         if masks is not None and layer.rate > 0:

@@ -145,9 +145,18 @@ class TorchAdapter(FrameworkAdapter):
         """The members side by side under torch.vmap."""
         import torch
 
-        from worker.adapters.torch_adapter.ensemble import TorchEnsemble
+        from worker.adapters.torch_adapter.ensemble import TorchEnsemble, obstacle
         from worker.adapters.torch_adapter.model import Network
 
+        reason = obstacle(
+            job,
+            input_shape=input_shape,
+            samples=len(x),
+            members=len(optimizers),
+            cpu=self._device == "cpu",
+        )
+        if reason:
+            raise UnsupportedError(reason)
         network = Network(
             job.model,
             input_shape=input_shape,

@@ -1,7 +1,9 @@
-"""Recurrent layers on PyTorch's fused functions; the parameters lie as in Keras.
+"""Recurrent layers on PyTorch's fused functions, or written out; the parameters lie as in Keras.
 
 PyTorch has two biases for each gate where Keras's lstm and simple_rnn have one, and the gru's gates in
 another order. Parameters in Keras's layout make a step change, and clip, what the spec calls one weight.
+The fused functions cannot be vectorised over members, and there is none for a gru whose state is reset
+before the product: the cells then go step by step, by the formulas of `shared.spec.layers.recurrent`.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from torch import nn
 
 from shared.layer_shapes import tensors
 from shared.spec.layers.recurrent import Bidirectional, Gru, Lstm, SimpleRnn
+from worker.adapters.torch_adapter.activations import PLAIN
 from worker.adapters.torch_adapter.stored import stored
 
 Tensor = Any
@@ -31,6 +34,8 @@ class Recurrent(nn.Module):  # type: ignore[misc]
         **where: Any,
     ) -> None:
         super().__init__()
+        self.written_out = False
+        """Whether the cells go step by step, as torch.vmap needs them."""
         self._both = isinstance(layer, Bidirectional)
         self._cell = layer.layer if isinstance(layer, Bidirectional) else layer
         self.stored = {}
@@ -42,8 +47,8 @@ class Recurrent(nn.Module):  # type: ignore[misc]
 
     def forward(self, x: Tensor) -> Tensor:
         """(b, steps, features) → (b, steps, units) or (b, units), units twice in both directions."""
-        if isinstance(self._cell, Gru) and not self._cell.reset_after:
-            return self._reset_before(x)
+        if self.written_out or (isinstance(self._cell, Gru) and not self._cell.reset_after):
+            return self._step_by_step(x)
         directions = 2 if self._both else 1
         start = x.new_zeros(directions, len(x), self._cell.units)
         prefixes = ("forward_", "backward_") if self._both else ("",)
@@ -59,32 +64,46 @@ class Recurrent(nn.Module):  # type: ignore[misc]
                 sequence, last = run(x, start, flat, *options)
         return sequence if self._cell.return_sequences else torch.cat(last.unbind(), dim=-1)
 
-    def _reset_before(self, x: Tensor) -> Tensor:
-        """A gru whose state is reset before the product, of which PyTorch has no function."""
+    def _step_by_step(self, x: Tensor) -> Tensor:
+        """As `forward`, in operations that torch.vmap knows."""
         ways = (
-            [self._steps("forward_", x), self._steps("backward_", x.flip(1))]
+            [self._states("forward_", x), self._states("backward_", x.flip(1))]
             if self._both
-            else [self._steps("", x)]
+            else [self._states("", x)]
         )
         if not self._cell.return_sequences:
-            return torch.cat([steps[-1] for steps in ways], dim=-1)
-        sequences = [torch.stack(steps, dim=1) for steps in ways]
+            return torch.cat([states[-1] for states in ways], dim=-1)
+        sequences = [torch.stack(states, dim=1) for states in ways]
         return torch.cat((sequences[0], *(sequence.flip(1) for sequence in sequences[1:])), dim=-1)
 
-    def _steps(self, prefix: str, x: Tensor) -> list[Tensor]:
+    def _states(self, prefix: str, x: Tensor) -> list[Tensor]:
         """h after each step of one direction: (b, units)."""
         kernel, recurrent = (getattr(self, prefix + name) for name in ("kernel", "recurrent_kernel"))
-        sums = x @ kernel + getattr(self, f"{prefix}bias") if self._cell.use_bias else x @ kernel
-        gates, candidate = recurrent.split((2 * self._cell.units, self._cell.units), dim=-1)
-        h = x.new_zeros(len(x), self._cell.units)
+        before, within = self._biases(prefix)
+        sums = x @ kernel if before is None else x @ kernel + before
+        h = c = x.new_zeros(len(x), self._cell.units)
         states = []
         for now in sums.unbind(1):
-            z, r, n = now.chunk(3, dim=-1)
-            from_state = (h @ gates).chunk(2, dim=-1)
-            z, r = torch.sigmoid(z + from_state[0]), torch.sigmoid(r + from_state[1])
-            h = z * h + (1.0 - z) * torch.tanh(n + (r * h) @ candidate)
+            match self._cell:
+                case Lstm():
+                    i, f, g, o = (now + h @ recurrent).chunk(4, dim=-1)
+                    c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
+                    h = torch.sigmoid(o) * torch.tanh(c)
+                case Gru(reset_after=True):
+                    h = _reset_after(now, h, h @ recurrent if within is None else h @ recurrent + within)
+                case Gru():
+                    h = _reset_before(now, h, recurrent)
+                case SimpleRnn(activation=activation):
+                    h = PLAIN[activation](now + h @ recurrent)
             states.append(h)
         return states
+
+    def _biases(self, prefix: str) -> tuple[Tensor | None, Tensor | None]:
+        """What is added to the input's product, and in a gru that resets after it to the state's."""
+        if not self._cell.use_bias:
+            return None, None
+        bias = getattr(self, f"{prefix}bias")
+        return (bias[0], bias[1]) if bias.ndim == 2 else (bias, None)
 
     def _flat(self, prefix: str, x: Tensor) -> list[Tensor]:
         """One direction's weights as PyTorch wants them."""
@@ -111,6 +130,23 @@ class Recurrent(nn.Module):  # type: ignore[misc]
             two = isinstance(self._cell, Gru) and self._cell.reset_after
             values["bias"] = swap(both if two else both.sum(dim=0))
         return {name: tensor.detach().contiguous() for name, tensor in values.items()}
+
+
+def _reset_after(now: Tensor, h: Tensor, own: Tensor) -> Tensor:
+    """A gru's state after h; `now` has the input's part of z, r and the candidate, `own` the state's."""
+    of_input, of_state = now.chunk(3, dim=-1), own.chunk(3, dim=-1)
+    z, r = (torch.sigmoid(of_input[gate] + of_state[gate]) for gate in (0, 1))
+    return z * h + (1.0 - z) * torch.tanh(of_input[2] + r * of_state[2])
+
+
+def _reset_before(now: Tensor, h: Tensor, recurrent: Tensor) -> Tensor:
+    """The same, the state reset before the product with the candidate's part of its kernel."""
+    units = h.shape[-1]
+    gates, candidate = recurrent.split((2 * units, units), dim=-1)
+    z, r, n = now.chunk(3, dim=-1)
+    of_state = (h @ gates).chunk(2, dim=-1)
+    z, r = torch.sigmoid(z + of_state[0]), torch.sigmoid(r + of_state[1])
+    return z * h + (1.0 - z) * torch.tanh(n + (r * h) @ candidate)
 
 
 def _same(values: Tensor) -> Tensor:
