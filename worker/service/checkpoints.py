@@ -57,7 +57,11 @@ class RedisShelf:
 
     def keep(self, checkpoint: Checkpoint) -> None:
         """Store it from a thread."""
-        self._before()
+        try:
+            self._before()
+        except LikewiseError as error:
+            self._tell(str(error))
+            return
         self._writer = threading.Thread(target=self._write, args=[checkpoint], name="checkpoint", daemon=True)
         self._writer.start()
 

@@ -202,7 +202,7 @@ class Bench:
             claim,
             most_bytes=self._settings.blob_redis_limit_mb * 2**20,
             wanted=self._line.worker_stopping,
-            before=lambda: patiently(arrays.flush),
+            before=arrays.flush,
         )
 
     def _failed(self, claim: Claim, failure: Failure) -> RunResult:

@@ -1,0 +1,88 @@
+"""A seed's training in each framework, left in the middle and gone on with by another, to the same bits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from worker.training import pacing
+from worker.training.checkpoints import Checkpoint, SoFar
+from worker.training.samples import Part, RunData
+from worker.training.seed_training import SeedTraining
+
+LAYERS = [
+    {"type": "dense", "units": 6, "activation": "tanh"},
+    {"type": "batch_norm"},
+    {"type": "dropout", "rate": 0.3},
+    {"type": "dense", "units": 2},
+]
+JOBS: dict[str, dict[str, Any]] = {
+    "early stopping": {
+        "training": {
+            "epochs": 60,
+            "batch_size": 5,
+            "shuffle": True,
+            "early_stopping": {
+                "monitor": "validation_loss",
+                "patience": 4,
+                "min_delta": 0.0,
+                "restore_best_weights": True,
+            },
+        },
+        "optimizer": {"type": "adam", "learning_rate": 0.05, "global_clip_norm": 1.0},
+    },
+    "plateaus": {
+        "training": {"epochs": 20, "batch_size": 6, "shuffle": "once"},
+        "optimizer": {
+            "type": "sgd",
+            "learning_rate": 0.3,
+            "momentum": 0.9,
+            "schedule": {
+                "type": "reduce_on_plateau",
+                "factor": 0.5,
+                "patience": 1,
+                "min_delta": 0.0,
+                "monitor": "validation_loss",
+            },
+        },
+    },
+}
+
+
+def training_of(kit: Any, name: str, precision: str) -> SeedTraining:
+    """A new one."""
+    job = kit.job(layers=LAYERS, precision=precision, **JOBS[name])
+    x, y, _ = kit.problem(job)
+    held_out, targets, _ = kit.problem(job, seed=1)
+    parts = {"train": Part(x=x, y=y), "validation": Part(x=held_out, y=targets)}
+    return SeedTraining(job, data=RunData(parts=parts, predict=None), adapter=kit.adapter, seed=7)
+
+
+def numbers(training: SeedTraining) -> Any:
+    """What it comes to."""
+    while not training.finished:
+        training.advance()
+    outcome = training.conclude()
+    weights = {name: array.tobytes() for name, array in outcome.weights.items()}
+    curves = training.losses, training.validation_losses
+    return weights, curves, outcome.metrics, training.hashes, training.step, training.stopped_early
+
+
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+@pytest.mark.parametrize("name", JOBS)
+def test_a_training_goes_on_from_bytes_to_the_same_bits(
+    name: str, precision: str, kit: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pacing, "MOST_BYTES", 400)  # a few updates a block
+    expected = numbers(training_of(kit, name, precision))
+    begun = training_of(kit, name, precision)
+    left = []
+    while not begun.finished:
+        begun.advance()
+        left.append(Checkpoint(so_far=SoFar(made_by="", finished=0), training=begun.state()).encoded())
+    for place in np.linspace(0, len(left) - 2, 4).astype(int):
+        resumed = training_of(kit, name, precision)
+        resumed.load_state(Checkpoint.decoded(left[place]).training)
+        assert numbers(resumed) == expected
