@@ -168,12 +168,12 @@ class TensorFlowEnsemble(EnsembleTrainer):
         """The members' outputs in inference mode."""
         check_inputs(self._program.network.input_shape, x)
         with tf.device(self._device):
-            result: Floats = self._program.outputs(self._state.weights, tf.constant(x)).numpy()
+            result: Floats = self._program.outputs(self._program.weights(self._state), tf.constant(x)).numpy()
         return result
 
     def weights(self) -> Weights:
         """A copy of the current weights."""
-        return {name: tensor.numpy() for name, tensor in self._state.weights.items()}
+        return {name: tensor.numpy() for name, tensor in self._program.weights(self._state).items()}
 
     def state(self) -> kept.State:
         """A copy of what training has changed (see `Trainer.state`)."""

@@ -29,32 +29,17 @@ Tensor = Any
 Constants = Mapping[str, Tensor]
 Slots = Mapping[str, Tensor]
 Updated = tuple[Tensor, dict[str, Tensor]]
-"""A weight and its slots after an update."""
+"""Weights and their slots after an update."""
 
 
-def update(
-    optimizer: Optimizer,
-    *,
-    weights: Sequence[Tensor],
-    gradients: Sequence[Tensor],
-    slots: Sequence[Slots],
-    constants: Constants,
-) -> tuple[list[Tensor], list[dict[str, Tensor]]]:
-    """The trainable weights and their slots after one update.
+def update(  # noqa: PLR0911 -- one return a formula
+    optimizer: Optimizer, *, weights: Tensor, gradient: Tensor, slots: Slots, constants: Constants
+) -> Updated:
+    """The weights (values,) and the slots like them after one update, from a gradient that is clipped.
 
     `constants` has the scalars of `worker.training.constants`, those of this update and the fixed ones.
     """
-    clipped = clip(optimizer, gradients, constants)
-    updated = [
-        _update_one(optimizer, w, g, own, constants)
-        for w, g, own in zip(weights, clipped, slots, strict=True)
-    ]
-    return [w for w, _ in updated], [own for _, own in updated]
-
-
-def _update_one(  # noqa: PLR0911 -- one return a formula
-    optimizer: Optimizer, w: Tensor, g: Tensor, slots: Slots, c: Constants
-) -> Updated:
+    w, g, c = weights, gradient, constants
     if is_decoupled(optimizer):
         w = w - c["decay"] * w
     elif optimizer.weight_decay > 0:

@@ -6,7 +6,8 @@ arguments, so that a compiled program serves every seed, data set and learning r
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,7 +18,7 @@ from shared.spec.model import Dropout
 from worker.adapters.base import Weights
 from worker.adapters.tensorflow_adapter.losses import loss_function
 from worker.adapters.tensorflow_adapter.model import Network
-from worker.adapters.tensorflow_adapter.optimizers import update
+from worker.adapters.tensorflow_adapter.optimizers import clip, update
 from worker.training import state as kept
 from worker.training.constants import fixed_constants, slot_starts, structure, update_constants
 
@@ -25,12 +26,18 @@ Tensor = Any
 
 
 class State(NamedTuple):
-    """What a step changes."""
+    """What a step changes.
 
-    weights: dict[str, Tensor]
-    """All of the network's, by canonical name."""
-    slots: list[dict[str, Tensor]]
-    """The optimizer's, for each trainable weight, by the letter of its formula."""
+    The trainable weights lie side by side in one tensor, and so does each slot: a formula then is one
+    operation for all of them, and the graph's loop hands on few tensors, each of which costs time a step.
+    """
+
+    trained: Tensor
+    """(values,): the trainable weights, each flattened, one after another."""
+    moved: dict[str, Tensor]
+    """The other weights, by canonical name: statistics that layers move."""
+    slots: dict[str, Tensor]
+    """The optimizer's, by the letter of its formula: (values,)."""
 
 
 class Samples(NamedTuple):
@@ -71,6 +78,9 @@ class Program:
         )
         self.execution = "eager"
         """As `Trainer.execution`."""
+        shapes = self.network.shapes
+        self._shapes = [shapes[name] for name in self.network.trainable]
+        self._sizes = [prod(shape) for shape in self._shapes]
         self._optimizer = structure(job.optimizer)
         self.dropped = [
             job.model.layer_path(index)
@@ -98,7 +108,7 @@ class Program:
         self.block = self._compiled_loop(job, targets, indices_rank=2)
         self.outputs = tf.function(
             self._outputs,
-            input_signature=[self._state_spec(job).weights, self._inputs_spec(job)],
+            input_signature=[self._weights_spec(job), self._inputs_spec(job)],
             autograph=False,
         )
 
@@ -116,17 +126,19 @@ class Program:
     def _inputs_spec(self, job: Job) -> tf.TensorSpec:
         return tf.TensorSpec([None, *self.network.input_shape], job.precision)
 
+    def _weights_spec(self, job: Job) -> dict[str, tf.TensorSpec]:
+        return {
+            name: tf.TensorSpec([*self.axes, *shape], job.precision)
+            for name, shape in self.network.shapes.items()
+        }
+
     def _state_spec(self, job: Job) -> State:
-        shapes, floats = self.network.shapes, job.precision
+        values = tf.TensorSpec([*self.axes, sum(self._sizes)], job.precision)
+        specs = self._weights_spec(job)
         return State(
-            weights={name: tf.TensorSpec([*self.axes, *shape], floats) for name, shape in shapes.items()},
-            slots=[
-                {
-                    letter: tf.TensorSpec([*self.axes, *shapes[name]], floats)
-                    for letter in slot_starts(job.optimizer)
-                }
-                for name in self.network.trainable
-            ],
+            trained=values,
+            moved={name: spec for name, spec in specs.items() if name not in self.network.trainable},
+            slots=dict.fromkeys(slot_starts(job.optimizer), values),
         )
 
     def _steps_spec(self, job: Job, indices_rank: int) -> Steps:
@@ -141,13 +153,37 @@ class Program:
 
     def start(self, weights: Weights, starts: Mapping[str, Any]) -> State:
         """The state before the first step; `starts` are the slots' (`worker.training.constants`)."""
+        trained = self._side_by_side([weights[name] for name in self.network.trainable])
         return State(
-            weights={name: tf.constant(array) for name, array in weights.items()},
-            slots=[
-                {letter: _filled(weights[name], start) for letter, start in starts.items()}
-                for name in self.network.trainable
-            ],
+            trained=trained,
+            moved={
+                name: tf.constant(array)
+                for name, array in weights.items()
+                if name not in self.network.trainable
+            },
+            slots={letter: _filled(trained, start) for letter, start in starts.items()},
         )
+
+    def weights(self, state: State) -> dict[str, Tensor]:
+        """All of the network's, by canonical name, in its order."""
+        weights = state.moved | dict(zip(self.network.trainable, self._apart(state.trained), strict=True))
+        return {name: weights[name] for name in self.network.shapes}
+
+    def _apart(self, values: Tensor) -> list[Tensor]:
+        """Values (…, size) as the trainable weights: each (…, *shape)."""
+        parts = tf.split(values, self._sizes, axis=-1) if self._sizes else []
+        before = values.shape[:-1]
+        return [tf.reshape(part, [*before, *shape]) for part, shape in zip(parts, self._shapes, strict=True)]
+
+    def _side_by_side(self, weights: Sequence[Any]) -> Tensor:
+        """What `_apart` takes apart."""
+        if not weights:
+            return tf.zeros([*self.axes, 0], self._precision)
+        flat = [
+            tf.reshape(array, [*array.shape[: len(self.axes)], size])
+            for array, size in zip(weights, self._sizes, strict=True)
+        ]
+        return tf.concat(flat, axis=-1)
 
     def step(
         self,
@@ -158,18 +194,26 @@ class Program:
         masks: Mapping[str, Tensor],
     ) -> tuple[State, Tensor]:
         """One update: the state after it, and the batch's loss before it."""
-        trained = [state.weights[name] for name in self.network.trainable]
+        weights = self.weights(state)
+        trained = [weights[name] for name in self.network.trainable]
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(trained)
-            outputs, moved = self.network(state.weights, batch.x, masks)
+            outputs, after = self.network(weights, batch.x, masks)
             loss = self._loss(outputs, batch.y)
+        moved = {name: after[name] for name in state.moved}
+        if not trained:
+            return State(state.trained, moved, state.slots), loss
         # an embedding's gradient comes as the rows it touched
         gradients = [tf.convert_to_tensor(g) for g in tape.gradient(loss, trained)]
-        updated, slots = update(
-            self._optimizer, weights=trained, gradients=gradients, slots=state.slots, constants=constants
+        clipped = clip(self._optimizer, gradients, constants)
+        values, slots = update(
+            self._optimizer,
+            weights=state.trained,
+            gradient=tf.concat([tf.reshape(g, [-1]) for g in clipped], axis=0),
+            slots=state.slots,
+            constants=constants,
         )
-        weights = moved | dict(zip(self.network.trainable, updated, strict=True))
-        return State(weights, slots), loss
+        return State(values, moved, slots), loss
 
     def _outputs(self, weights: Mapping[str, Tensor], x: Tensor) -> Tensor:
         """In inference mode: x (m, *features) → (m, outputs)."""
@@ -214,10 +258,10 @@ class Program:
         return state, losses.stack()
 
 
-def _filled(weight: Any, start: Any) -> Tensor:
-    """A slot of its weight's shape: (*shape) of a number, or (members, *shape) of (members,) numbers."""
-    own = np.asarray(start).reshape(np.shape(start) + (1,) * (weight.ndim - np.ndim(start)))
-    return tf.constant(np.full(weight.shape, own, weight.dtype))
+def _filled(values: Tensor, start: Any) -> Tensor:
+    """A slot like the values: (size,) of a number, or (members, size) of (members,) numbers."""
+    own = np.reshape(start, (*np.shape(start), 1))
+    return tf.constant(np.full(values.shape, own, values.dtype.as_numpy_dtype))
 
 
 def copied(state: State) -> kept.State:
@@ -229,17 +273,15 @@ def put_back(state: State, arrays: kept.State) -> State:
     """A state with the names of this one and values that `copied` gave."""
     given = {name: tf.constant(arrays[name]) for name in _named(state)}
     return State(
-        weights={name: given[f"weights.{name}"] for name in state.weights},
-        slots=[
-            {letter: given[f"slots.{place}.{letter}"] for letter in own}
-            for place, own in enumerate(state.slots)
-        ],
+        trained=given["trained"],
+        moved={name: given[f"moved.{name}"] for name in state.moved},
+        slots={letter: given[f"slots.{letter}"] for letter in state.slots},
     )
 
 
 def _named(state: State) -> dict[str, Tensor]:
-    return {f"weights.{name}": tensor for name, tensor in state.weights.items()} | {
-        f"slots.{place}.{letter}": slot
-        for place, own in enumerate(state.slots)
-        for letter, slot in own.items()
+    return {
+        "trained": state.trained,
+        **{f"moved.{name}": tensor for name, tensor in state.moved.items()},
+        **{f"slots.{letter}": slot for letter, slot in state.slots.items()},
     }

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from shared.spec import Job
 from worker.adapters.base import Block, Floats, Trainer, Weights
 from worker.adapters.shapes import check_inputs
-from worker.adapters.tensorflow_adapter.program import Program, Samples, State, Steps, copied, put_back
+from worker.adapters.tensorflow_adapter.program import Program, Samples, Steps, copied, put_back
 from worker.training import state as kept
 from worker.training.batches import Plan
 from worker.training.constants import fixed_constants, slot_starts, update_constants
@@ -65,19 +65,19 @@ class TensorFlowTrainer(Trainer):
         """The model's outputs in inference mode."""
         check_inputs(self._program.network.input_shape, x)
         with tf.device(self._device):
-            result: Floats = self._program.outputs(self._state.weights, tf.constant(x)).numpy()
+            result: Floats = self._program.outputs(self._program.weights(self._state), tf.constant(x)).numpy()
         return result
 
     def weights(self) -> Weights:
         """A copy of the current weights."""
-        return {name: tensor.numpy() for name, tensor in self._state.weights.items()}
+        return {name: tensor.numpy() for name, tensor in self._program.weights(self._state).items()}
 
     def load_weights(self, weights: Weights) -> None:
         """Replace the weights."""
         self._program.network.check(weights)
         with tf.device(self._device):
-            given = {name: tf.constant(weights[name]) for name in self._state.weights}
-        self._state = State(given, self._state.slots)
+            given = self._program.start(weights, {})
+        self._state = given._replace(slots=self._state.slots)
 
     def state(self) -> kept.State:
         """A copy of what training has changed (see `Trainer.state`)."""

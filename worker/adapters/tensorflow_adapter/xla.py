@@ -32,7 +32,7 @@ class XlaProgram(Program):
         self.execution = "compiled (XLA)"
         self._graph = self.block
         self._fused = tf.function(self._counted_loop, jit_compile=True, autograph=False)
-        self._sizes: set[tuple[int, int]] = set()
+        self._compiled_sizes: set[tuple[int, int]] = set()
         self.block = self._through_xla
         convolves = any(isinstance(layer, Conv1D | Conv2D) for layer in job.model.layers)
         if convolves and not tf.config.get_visible_devices("GPU"):
@@ -51,7 +51,7 @@ class XlaProgram(Program):
         """Whether batches of this size need no compiling."""
         if self.block is self._graph:
             return super().ready(batch_size, samples)
-        return (batch_size, len(samples.x)) in self._sizes
+        return (batch_size, len(samples.x)) in self._compiled_sizes
 
     def _through_xla(self, state: State, samples: Samples, steps: Steps) -> tuple[State, Tensor]:
         count, batch_size = steps.indices.shape
@@ -62,12 +62,12 @@ class XlaProgram(Program):
             try:
                 state, some = self._fused(tf.constant(len(part.indices)), state, samples, _full(part, most))
             except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError) as error:
-                if (batch_size, len(samples.x)) in self._sizes or "compil" not in str(error):
+                if (batch_size, len(samples.x)) in self._compiled_sizes or "compil" not in str(error):
                     raise
                 self._leave_xla("XLA cannot compile this model")
                 return self.block(state, samples, steps)  # type: ignore[no-any-return]
             losses.append(some[: len(part.indices)])
-        self._sizes.add((batch_size, len(samples.x)))
+        self._compiled_sizes.add((batch_size, len(samples.x)))
         return state, tf.concat(losses, axis=0)
 
 
