@@ -18,12 +18,12 @@ from shared.result import Hashes
 from worker.adapters.base import EnsembleBlock, Floats, FrameworkAdapter, Weights
 from worker.training.batches import Plan
 from worker.training.failures import TrainingError
-from worker.training.feed import Feed, dropouts_of, initial_weights, sample_bytes
+from worker.training.feed import Feed, dropouts_of, sample_bytes, starts
 from worker.training.members import Member
 from worker.training.pacing import Cut, Pace, cut
 from worker.training.samples import RunData
 from worker.training.schedules import learning_rates
-from worker.training.seed_record import Outcome, SeedRecord, validation_losses
+from worker.training.seed_record import Outcome, SeedRecord, measured, validation_losses
 from worker.training.state import (
     State,
     document,
@@ -51,16 +51,14 @@ class EnsembleTraining:
         self.plan = Plan.of(job.training, len(data.train.x))
         self.stopwatch = Stopwatch()
         with self.stopwatch.measure("build_s"):
-            starts = {
-                seed: initial_weights(job, data=data, adapter=adapter, seed=seed)
-                for seed in dict.fromkeys(member.seed for member in members)
-            }
-            self._initial_hashes = {seed: hash_arrays(weights) for seed, weights in starts.items()}
+            seeds = [member.seed for member in members]
+            begin = starts(job, data=data, adapter=adapter, seeds=seeds)
+            self._initial_hashes = {seed: hash_arrays(weights) for seed, weights in begin.items()}
             self._trainer = adapter.build_ensemble(
                 job,
                 optimizers=[member.job.optimizer for member in members],
                 input_shape=data.input_shape,
-                weights=_stacked([starts[member.seed] for member in members]),
+                weights=_stacked([begin[seed] for seed in seeds]),
                 x=data.train.x,
                 y=data.train.targets,
             )
@@ -70,7 +68,7 @@ class EnsembleTraining:
         self._by_seed = job.training.shuffle or bool(dropouts)
         shared = None if self._by_seed else Feed(job, plan=self.plan, dropouts=(), seed=members[0].seed)
         self._feeds = {
-            seed: shared or Feed(job, plan=self.plan, dropouts=dropouts, seed=seed) for seed in starts
+            seed: shared or Feed(job, plan=self.plan, dropouts=dropouts, seed=seed) for seed in begin
         }
         copies = len(members) if self._by_seed else 1
         step_bytes = copies * self.plan.largest_batch * sample_bytes(job, dropouts)
@@ -145,6 +143,7 @@ class EnsembleTraining:
             outputs = {name: self._outputs(part.x) for name, part in self._data.parts.items()}
             predictions = None if self._data.predict is None else self._outputs(self._data.predict)
         weights = self._trainer.weights()
+        metrics = measured(self._job, self._data.parts, outputs)
         outcomes: list[Outcome | None] = [None] * len(self._members)
         for member, record in enumerate(self._records):
             if member in self.failures:
@@ -152,6 +151,7 @@ class EnsembleTraining:
             try:
                 outcomes[member] = record.conclude(
                     parts=self._data.parts,
+                    metrics=metrics[member],
                     outputs={name: array[member] for name, array in outputs.items()},
                     predictions=None if predictions is None else predictions[member],
                     weights={name: array[member] for name, array in weights.items()},

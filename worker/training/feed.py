@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -10,7 +12,7 @@ from shared.spec import Job
 from shared.spec.weights import FrameworkWeights, GivenWeights, NpzWeights, SharedWeights
 from worker.adapters.base import Floats, FrameworkAdapter, Weights
 from worker.training.batches import BatchHash, Plan, SampleOrder
-from worker.training.initial_weights import check_weights, draw_weights
+from worker.training.initial_weights import check_weights, draw_starts, draw_weights
 from worker.training.masks import DropoutLayer, MaskSource, bytes_per_sample, dropout_layers, mask_keys
 from worker.training.pacing import Cut, cut
 from worker.training.samples import RunData
@@ -66,13 +68,30 @@ def sample_bytes(job: Job, dropouts: tuple[DropoutLayer, ...]) -> int:
 
 def initial_weights(job: Job, *, data: RunData, adapter: FrameworkAdapter, seed: int) -> Weights:
     """Where one seed starts. Raises TrainingError (`bad_weights`)."""
-    shape = data.input_shape
+    return starts(job, data=data, adapter=adapter, seeds=[seed])[seed]
+
+
+def starts(job: Job, *, data: RunData, adapter: FrameworkAdapter, seeds: Iterable[int]) -> dict[int, Weights]:
+    """Where each seed starts. Raises TrainingError (`bad_weights`)."""
+    shape, precision = data.input_shape, job.precision
+    seeds = list(dict.fromkeys(seeds))
     match job.initial_weights:
         case SharedWeights(seed=declared):
-            drawn_from = seed if declared is None else declared
-            return draw_weights(job.model, shape, seed=drawn_from, precision=job.precision)
+            if declared is not None:
+                drawn = draw_weights(job.model, shape, seed=declared, precision=precision)
+                return dict.fromkeys(seeds, drawn)
+            own = draw_starts(job.model, shape, seeds=seeds, precision=precision)
+            return dict(zip(seeds, own, strict=True))
         case FrameworkWeights():
-            own = adapter.default_weights(job, input_shape=shape, seed=seed)
-            return check_weights(own, job.model, shape, precision=job.precision)
+            return {
+                seed: check_weights(
+                    adapter.default_weights(job, input_shape=shape, seed=seed),
+                    job.model,
+                    shape,
+                    precision=precision,
+                )
+                for seed in seeds
+            }
         case GivenWeights() | NpzWeights():
-            return check_weights(data.given_weights, job.model, shape, precision=job.precision)
+            given = check_weights(data.given_weights, job.model, shape, precision=precision)
+            return dict.fromkeys(seeds, given)

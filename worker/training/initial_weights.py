@@ -6,7 +6,7 @@ changes nothing before it. Names and layouts are those of `worker.adapters.base`
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from math import prod, sqrt
 from typing import Any
 
@@ -37,8 +37,19 @@ _CUT_AT_TWO = 0.8796256610342398
 
 def draw_weights(model: Model, input_shape: Shape, *, seed: int, precision: Precision) -> Weights:
     """Draw every weight in float64 by its declared initializer, then round to the precision."""
-    draws = Draws(seed, Purpose.WEIGHTS)
-    return {place.name: _draw(place, draws).astype(precision) for place in model_weights(model, input_shape)}
+    (weights,) = draw_starts(model, input_shape, seeds=[seed], precision=precision)
+    return weights
+
+
+def draw_starts(
+    model: Model, input_shape: Shape, *, seeds: Iterable[int], precision: Precision
+) -> Iterator[Weights]:
+    """The weights of each seed in turn, as `draw_weights` has them; what all share is worked out once."""
+    places = model_weights(model, input_shape)
+    draws = Draws(0, Purpose.WEIGHTS)
+    for seed in seeds:
+        draws.turn_to(seed)
+        yield {place.name: _draw(place, draws).astype(precision) for place in places}
 
 
 def check_weights(

@@ -16,6 +16,7 @@ Keras's `metrics`; samples whose target is `loss.ignore_index` are left out.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -28,26 +29,47 @@ from shared.spec.metrics import MetricName
 Float64 = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
+_NUMBERS_AT_ONCE = 2**20
+"""Outputs whose metrics are taken together, so that memory stays bounded."""
+
 
 def compute_metrics(
     names: Sequence[MetricName], *, loss: Loss, outputs: NDArray[Any], targets: NDArray[Any]
 ) -> dict[str, float | None]:
     """Each named metric; None for one that does not fit the loss or is undefined on these samples."""
-    if len(outputs) == 0:
-        return dict.fromkeys(names)
-    o = outputs.astype(np.float64)
+    (found,) = member_metrics(names, loss=loss, outputs=outputs[None], targets=targets)
+    return found
+
+
+def member_metrics(
+    names: Sequence[MetricName], *, loss: Loss, outputs: NDArray[Any], targets: NDArray[Any]
+) -> list[dict[str, float | None]]:
+    """As `compute_metrics`, of the outputs of many members on the same samples: (members, n, targets)."""
+    at_once = max(1, _NUMBERS_AT_ONCE // max(1, outputs[0].size))
+    found: list[dict[str, float | None]] = []
+    for begin in range(0, len(outputs), at_once):
+        some = outputs[begin : begin + at_once].astype(np.float64)
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            found += _of_members(names, loss, some, targets)
+    return found
+
+
+def _of_members(
+    names: Sequence[MetricName], loss: Loss, o: Float64, targets: NDArray[Any]
+) -> list[dict[str, float | None]]:
+    if o.shape[1] == 0:
+        return [dict.fromkeys(names) for _ in o]
     if isinstance(loss, CategoricalCrossentropy):
-        counted = np.full(len(o), True) if loss.ignore_index is None else targets != loss.ignore_index
+        counted = np.full(o.shape[1], True) if loss.ignore_index is None else targets != loss.ignore_index
         if not counted.any():
-            return dict.fromkeys(names)
+            return [dict.fromkeys(names) for _ in o]
         table = _MULTICLASS if loss.from_logits else _MULTICLASS | {"auc": _auc_of_probabilities}
-        o, classes = o[counted], targets[counted].astype(np.int64)
-        return {name: _finite(table, name, o, classes) for name in names}
+        classes = targets[counted].astype(np.int64)
+        return [_each(table, names, one[counted], classes) for one in o]
     if isinstance(loss, BinaryCrossentropy):
-        scores = o if loss.from_logits else o - 0.5
-        return {name: _finite(_BINARY, name, scores, targets.astype(np.int64)) for name in names}
-    t = targets.astype(np.float64)
-    return {name: _finite(_REGRESSION, name, _on_the_targets_scale(loss, o), t) for name in names}
+        scores, classes = o if loss.from_logits else o - 0.5, targets.astype(np.int64)
+        return [_each(_BINARY, names, one, classes) for one in scores]
+    return _regression(names, _on_the_targets_scale(loss, o), targets.astype(np.float64))
 
 
 def _on_the_targets_scale(loss: Loss, o: Float64) -> Float64:
@@ -67,19 +89,32 @@ def _probabilities(o: Float64) -> Float64:
     return probabilities
 
 
-def _mae(o: Float64, t: Float64) -> float:
-    return float(np.abs(o - t).mean())
+def _regression(names: Sequence[MetricName], o: Float64, t: Float64) -> list[dict[str, float | None]]:
+    """Of all members at once; o is (members, n, targets)."""
+    known = {name: _REGRESSION[name](o, t).tolist() for name in names if name in _REGRESSION}
+    return [
+        {name: _if_finite(known[name][member]) if name in known else None for name in names}
+        for member in range(len(o))
+    ]
 
 
-def _rmse(o: Float64, t: Float64) -> float:
-    return float(np.sqrt(((o - t) ** 2).mean()))
+def _mae(o: Float64, t: Float64) -> Float64:
+    means: Float64 = np.abs(o - t).reshape(len(o), -1).mean(axis=1)
+    return means
 
 
-def _r2(o: Float64, t: Float64) -> float | None:
-    spread = ((t - t.mean(axis=0)) ** 2).sum(axis=0)
+def _rmse(o: Float64, t: Float64) -> Float64:
+    roots: Float64 = np.sqrt(((o - t) ** 2).reshape(len(o), -1).mean(axis=1))
+    return roots
+
+
+def _r2(o: Float64, t: Float64) -> Float64:
+    """NaN where a target is constant."""
     if (t == t[0]).all(axis=0).any():
-        return None
-    return float((1.0 - ((t - o) ** 2).sum(axis=0) / spread).mean())
+        return np.full(len(o), np.nan)
+    spread = ((t - t.mean(axis=0)) ** 2).sum(axis=0)
+    explained: Float64 = (1.0 - ((t - o) ** 2).sum(axis=1) / spread).mean(axis=-1)
+    return explained
 
 
 def _binary_accuracy(o: Float64, t: Integers) -> float:
@@ -135,7 +170,7 @@ def _mean(values: Sequence[float | None]) -> float | None:
     return sum(known) / len(known) if known and len(known) == len(values) else None
 
 
-_REGRESSION: dict[str, Callable[..., float | None]] = {"mae": _mae, "rmse": _rmse, "r2": _r2}
+_REGRESSION: dict[str, Callable[[Float64, Float64], Float64]] = {"mae": _mae, "rmse": _rmse, "r2": _r2}
 _BINARY: dict[str, Callable[..., float | None]] = {
     "accuracy": _binary_accuracy,
     "f1": _binary_f1,
@@ -148,11 +183,14 @@ _MULTICLASS: dict[str, Callable[..., float | None]] = {
 }
 
 
-def _finite(
-    table: dict[str, Callable[..., float | None]], name: str, outputs: Float64, targets: NDArray[Any]
-) -> float | None:
-    if name not in table:
-        return None
-    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        value = table[name](outputs, targets)
-    return value if value is not None and np.isfinite(value) else None
+def _each(
+    table: dict[str, Callable[..., float | None]],
+    names: Sequence[MetricName],
+    outputs: NDArray[Any],
+    targets: NDArray[Any],
+) -> dict[str, float | None]:
+    return {name: _if_finite(table[name](outputs, targets)) if name in table else None for name in names}
+
+
+def _if_finite(value: float | None) -> float | None:
+    return value if value is not None and isfinite(value) else None

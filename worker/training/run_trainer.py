@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-import numpy as np
-
 from shared.run import Run
 from shared.together import obstacle
 from shared.trace import Trace, TraceRequest
@@ -24,7 +22,7 @@ from worker.training.members import Member, Trained
 from worker.training.packing import Store
 from worker.training.reporter import Reporter, Standing
 from worker.training.samples import Load, RunData
-from worker.training.seed_record import Outcome
+from worker.training.seed_record import Outcome, finite_count
 from worker.training.seed_training import SeedTraining
 from worker.training.state import State
 from worker.training.tracing import Tracer
@@ -312,4 +310,4 @@ def _ends_the_run(trained: Trained) -> bool:
 
 
 def _finite(losses: list[float]) -> list[float]:
-    return [loss for loss in losses if np.isfinite(loss)]
+    return losses[: finite_count(losses)]

@@ -6,8 +6,9 @@ alone and for a member of an ensemble alike.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from typing import Literal
 
 import numpy as np
@@ -21,10 +22,12 @@ from worker.training.batches import Plan
 from worker.training.divergence import diverged
 from worker.training.epoch_losses import EpochLosses
 from worker.training.failures import TrainingError
-from worker.training.metrics import compute_metrics
+from worker.training.metrics import member_metrics
 from worker.training.samples import Part
 from worker.training.state import State, joined, part_of
 
+Metrics = dict[str, dict[str, float | None]]
+"""By part of the data, by name."""
 OutputsOf = Literal["train", "validation", "test"]
 
 
@@ -32,7 +35,7 @@ OutputsOf = Literal["train", "validation", "test"]
 class Outcome:
     """What a finished training leaves."""
 
-    metrics: dict[str, dict[str, float | None]]
+    metrics: Metrics
     outputs: Floats
     outputs_of: OutputsOf
     predictions: Floats | None
@@ -76,11 +79,11 @@ class SeedRecord:
         known = len(self.losses)
         self._epoch_losses.add(losses[:good], batch_size)
         self.step += good
-        for epoch, loss in enumerate(self.losses[known:], start=known + 1):
-            if not np.isfinite(loss):
-                raise self._diverged(
-                    "sum of its batches' losses became infinite", step=epoch * self._plan.steps_per_epoch
-                )
+        epoch = known + finite_count(self.losses[known:])
+        if epoch < len(self.losses):
+            raise self._diverged(
+                "sum of its batches' losses became infinite", step=(epoch + 1) * self._plan.steps_per_epoch
+            )
         if good < len(losses):
             raise self._diverged(f"loss became {_shown(losses[good])}", step=self.step + 1)
 
@@ -97,17 +100,14 @@ class SeedRecord:
         outputs: Mapping[str, Floats],
         predictions: Floats | None,
         weights: Weights,
+        metrics: Metrics,
     ) -> Outcome:
-        """The trained model, measured; `outputs` has those of each part of the data."""
+        """The trained model, as `measured`; `outputs` has those of each part of the data."""
         self._check_finite("weight", weights)
         self._check_finite("output on", {**outputs, "predict": predictions})
-        names = self._job.metrics if self._job.metrics is not None else fitting_metrics(self._job.loss)
         outputs_of = _outputs_of(parts)
         return Outcome(
-            metrics={
-                name: compute_metrics(names, loss=self._job.loss, outputs=outputs[name], targets=part.y)
-                for name, part in parts.items()
-            },
+            metrics=metrics,
             outputs=outputs[outputs_of],
             outputs_of=outputs_of,
             predictions=predictions,
@@ -121,6 +121,24 @@ class SeedRecord:
 
     def _diverged(self, what: str, *, step: int) -> TrainingError:
         return diverged(what, job=self._job, step=step, steps_per_epoch=self._plan.steps_per_epoch)
+
+
+def measured(job: Job, parts: Mapping[str, Part], outputs: Mapping[str, Floats]) -> list[Metrics]:
+    """The metrics of several members from their outputs of each part, (members, n, outputs)."""
+    names = job.metrics if job.metrics is not None else fitting_metrics(job.loss)
+    tables = {
+        name: member_metrics(names, loss=job.loss, outputs=outputs[name], targets=part.y)
+        for name, part in parts.items()
+    }
+    members = len(next(iter(outputs.values())))
+    return [{name: table[member] for name, table in tables.items()} for member in range(members)]
+
+
+def finite_count(losses: Sequence[float]) -> int:
+    """How many losses stand before the first that is not finite."""
+    if all(map(isfinite, losses)):  # many times as quick as a look at each
+        return len(losses)
+    return next(place for place, loss in enumerate(losses) if not isfinite(loss))
 
 
 def validation_losses(job: Job, outputs: Floats, part: Part) -> NDArray[np.float64]:

@@ -23,7 +23,7 @@ from worker.training.feed import Feed, dropouts_of, initial_weights, sample_byte
 from worker.training.pacing import Cut, Pace, cut
 from worker.training.samples import RunData
 from worker.training.schedules import learning_rates
-from worker.training.seed_record import Outcome, SeedRecord, validation_losses
+from worker.training.seed_record import Outcome, SeedRecord, measured, validation_losses
 from worker.training.state import State, joined, part_of
 from worker.training.stopwatch import Stopwatch
 
@@ -156,8 +156,12 @@ class SeedTraining:
         with self.stopwatch.measure("predict_s"):
             outputs = {name: self._outputs(part.x) for name, part in self._data.parts.items()}
             predictions = None if self._data.predict is None else self._outputs(self._data.predict)
+        (metrics,) = measured(
+            self._job, self._data.parts, {name: array[None] for name, array in outputs.items()}
+        )
         return self._record.conclude(
             parts=self._data.parts,
+            metrics=metrics,
             outputs=outputs,
             predictions=predictions,
             weights=self._trainer.weights(),

@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 
 from shared.spec import Loss
 from shared.spec.metrics import CLASSIFICATION, REGRESSION, fitting_metrics
-from worker.training.metrics import compute_metrics
+from worker.training.metrics import compute_metrics, member_metrics
 
 LOSS: TypeAdapter[Loss] = TypeAdapter(Loss)
 NUMBERS = np.random.default_rng(1)
@@ -52,6 +52,27 @@ def test_regression_metrics_are_those_of_scikit_learn(columns: int) -> None:
         sk.root_mean_squared_error(targets.ravel(), outputs.ravel()), rel=1e-13
     )
     assert found["r2"] == pytest.approx(sk.r2_score(targets, outputs), rel=1e-12)
+
+
+@pytest.mark.parametrize("loss", [MSE, BINARY, CATEGORICAL])
+@pytest.mark.parametrize("shape", [(6, 1), (1, 1), (300, 1), (300, 3)])
+def test_a_member_s_metrics_are_those_it_has_alone_to_the_last_bit(
+    loss: Loss, shape: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.training.metrics._NUMBERS_AT_ONCE", 2 * shape[0] * shape[1])
+    outputs = NUMBERS.normal(size=(5, *shape)).astype(np.float32)
+    outputs[3] = np.nan
+    match loss.type:
+        case "mse":
+            targets = NUMBERS.normal(size=shape)
+        case "binary_crossentropy":
+            targets = NUMBERS.integers(0, 2, shape)
+        case _:
+            targets = NUMBERS.integers(0, shape[1], shape[0])
+    names = fitting_metrics(loss)
+    alone = [compute_metrics(names, loss=loss, outputs=one, targets=targets) for one in outputs]
+    assert member_metrics(names, loss=loss, outputs=outputs, targets=targets) == alone
+    assert alone[0] != alone[1] or shape == (1, 1) or loss is CATEGORICAL
 
 
 LOGITS = st.sampled_from([-2.0, -0.5, -0.0, 0.0, 0.5, 0.5, 2.0])
