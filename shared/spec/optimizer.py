@@ -199,18 +199,18 @@ def is_decoupled(optimizer: Optimizer) -> bool:
     return optimizer.weight_decay_kind == "decoupled"
 
 
-_CLIPPING = ("clip_value", "clip_norm", "global_clip_norm", "clip_epsilon")
+def structure(optimizer: Optimizer) -> Optimizer:
+    """The optimizer's formula without its numbers: each is ½, the schedule left out.
 
-
-def structure(optimizer: Optimizer) -> tuple[tuple[str, str | float | None], ...]:
-    """What one program is built from: everything but the numbers that it takes as values.
-
-    Optimizers of one structure can train side by side in one program. Their schedules may differ, since
-    a program takes learning rates; clipping limits may not.
+    Two optimizers of one structure are one program that is given other constants, and can train side by
+    side in it. 0 stays where it changes the formula: no momentum keeps no state, and no coupled decay adds
+    nothing to the gradient. Whoever builds a program from the structure alone, and took a number from here
+    by mistake, would take ½, which the contract suite sees.
     """
-    decays = "decoupled" if is_decoupled(optimizer) else str(optimizer.weight_decay > 0)
-    words = ((name, getattr(optimizer, name, None)) for name in ("epsilon_placement", "momentum_convention"))
-    switches = ((name, str(getattr(optimizer, name, False))) for name in ("nesterov", "amsgrad", "centered"))
-    limits = ((name, getattr(optimizer, name)) for name in _CLIPPING)
-    momentum = str(getattr(optimizer, "momentum", 0.0) > 0)
-    return (("type", optimizer.type), ("momentum", momentum), ("decays", decays), *switches, *words, *limits)
+    zeros = {"momentum"} if is_decoupled(optimizer) else {"momentum", "weight_decay"}
+    numbers = {
+        name: 0.0 if value == 0 and name in zeros else 0.5
+        for name, value in optimizer
+        if isinstance(value, float | int) and not isinstance(value, bool)
+    }
+    return optimizer.model_copy(update={**numbers, "schedule": None})

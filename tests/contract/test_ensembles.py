@@ -10,6 +10,7 @@ import pytest
 
 from shared.shapes import model_weights
 from shared.spec import Job
+from shared.spec.optimizer import structure
 from worker.adapters.base import Block, EnsembleBlock, EnsembleTrainer
 from worker.adapters.errors import UnsupportedError
 
@@ -37,9 +38,16 @@ OPTIMIZERS: dict[str, list[dict[str, Any]]] = {
     "buffer": [{"type": "sgd", "momentum": m, "momentum_convention": "buffer"} for m in (0.1, 0.5, 0.9)],
     "hat": [{"type": "adam", "epsilon": e, "epsilon_placement": "hat"} for e in (1e-7, 1e-3, 1e-2)],
     "inside": [{"type": "adagrad", "epsilon": e, "epsilon_placement": "inside"} for e in (1e-7, 1e-3, 1e-2)],
-    "clip_value": [{"type": "sgd", "clip_value": 0.05}] * MEMBERS,
-    "clip_norm": [{"type": "adam", "clip_norm": 0.05}] * MEMBERS,
-    "global_clip_norm": [{"type": "sgd", "global_clip_norm": 0.05, "clip_epsilon": 1e-3}] * MEMBERS,
+    "clip_value": [{"type": "sgd", "clip_value": c} for c in (0.01, 0.05, 0.2)],
+    "clip_norm": [{"type": "adam", "clip_norm": c} for c in (0.02, 0.1, 0.5)],
+    "global_clip_norm": [
+        {"type": "sgd", "global_clip_norm": c, "clip_epsilon": e}
+        for c, e in ((0.02, 0.0), (0.1, 1e-3), (9.0, 0.1))
+    ],
+    "every number": [
+        {"type": "adamw", "beta_1": b, "beta_2": 1 - e, "epsilon": e, "weight_decay": d, "learning_rate": e}
+        for b, e, d in ((0.0, 1e-3, 0.0), (0.5, 1e-2, 0.1), (0.9, 0.1, 0.2))
+    ],
 }
 
 
@@ -139,6 +147,7 @@ def near(found: np.ndarray, wanted: np.ndarray, tolerance: float) -> None:
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_members_with_optimizers_of_their_own_train_as_alone(name: str, kit: Any) -> None:
     jobs = [kit.job(layers=LAYERS, optimizer={"type": name} | one) for one in OPTIMIZERS[name]]
+    assert len({structure(job.optimizer) for job in jobs}) == 1, "what a sweep puts into one program"
     check_members(trial_of(kit, jobs), block_of(jobs, masked=True))
 
 

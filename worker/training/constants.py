@@ -25,21 +25,6 @@ from shared.spec.optimizer import (
 )
 
 
-def structure(optimizer: Optimizer) -> Optimizer:
-    """The optimizer's formula without its numbers: each number above 0 is ½, the schedule left out.
-
-    Two optimizers of one structure are one program that is given other constants. An adapter builds its
-    program from the structure alone: a number that it took from here by mistake would be ½, which the
-    contract suite sees.
-    """
-    numbers = {
-        name: 0.5 if value > 0 else 0.0
-        for name, value in optimizer
-        if isinstance(value, float | int) and not isinstance(value, bool)
-    }
-    return optimizer.model_copy(update={**numbers, "schedule": None})
-
-
 def update_constants(
     optimizer: Optimizer, *, learning_rates: NDArray[np.float64], first_step: int
 ) -> dict[str, NDArray[np.float64]]:

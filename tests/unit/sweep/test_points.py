@@ -47,6 +47,13 @@ def jobs_of(*grid: str, set_values: tuple[str, ...] = ()) -> Any:
         (["optimizer.learning_rate=0.01,0.1", "training.epochs=5,6"], [[0, 2], [1, 3]]),
         (["optimizer=sgd,adam"], [[0], [1]]),
         (["optimizer.momentum=0.0,0.5,0.9"], [[0], [1, 2]]),
+        (["optimizer.clip_norm=0.5,1,null"], [[0, 1], [2]]),
+        (
+            ["optimizer.weight_decay=0,0.1,0.2", "optimizer.weight_decay_kind=coupled,decoupled"],
+            [[0], [1, 3, 5], [2, 4]],
+        ),
+        (["optimizer.schedule={type: step, step_size: 2},{type: cosine, decay_steps: 9},null"], [[0, 1, 2]]),
+        (["loss=mse,mae"], [[0], [1]]),
         (["model.layers.0.units=1,1"], None),
     ],
 )

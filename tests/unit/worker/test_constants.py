@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from shared.spec import Optimizer
-from worker.training.constants import fixed_constants, integer_power, slot_starts, structure, update_constants
+from shared.spec.optimizer import structure
+from worker.training.constants import fixed_constants, integer_power, slot_starts, update_constants
 
 OPTIMIZER: TypeAdapter[Optimizer] = TypeAdapter(Optimizer)
 RATES = np.array([0.1, 0.2, 0.3])

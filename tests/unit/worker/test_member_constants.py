@@ -15,6 +15,7 @@ from worker.training.member_constants import (
 
 PAIRS: list[tuple[Optimizer, Optimizer]] = [
     (Sgd(type="sgd", momentum=0.5), Sgd(type="sgd", momentum=0.9, learning_rate=1.0)),
+    (Sgd(type="sgd", clip_norm=0.5), Sgd(type="sgd", clip_norm=2.0, clip_epsilon=1e-6)),
     (Adam(type="adam"), Adam(type="adam", beta_1=0.5, epsilon=1e-3)),
     (AdamW(type="adamw"), AdamW(type="adamw", weight_decay=0.0)),
     (Nadam(type="nadam"), Nadam(type="nadam", momentum_decay=1.0)),
@@ -24,7 +25,7 @@ PAIRS: list[tuple[Optimizer, Optimizer]] = [
 ]
 
 
-@pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: pair[0].type)
+@pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: f"{pair[0].type} {pair[0].clip_norm}")
 @pytest.mark.parametrize("same", [True, False])
 def test_each_row_is_what_the_member_has_alone(pair: tuple[Optimizer, Optimizer], same: bool) -> None:
     members = (pair[0], pair[0]) if same else pair
@@ -39,7 +40,7 @@ def test_each_row_is_what_the_member_has_alone(pair: tuple[Optimizer, Optimizer]
         assert {n: v[row] for n, v in member_slot_starts(members).items()} == slot_starts(optimizer)
 
 
-@pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: pair[0].type)
+@pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: f"{pair[0].type} {pair[0].clip_norm}")
 def test_optimizers_that_differ_in_numbers_are_of_one_structure(pair: tuple[Optimizer, Optimizer]) -> None:
     assert structure(pair[0]) == structure(pair[1])
 

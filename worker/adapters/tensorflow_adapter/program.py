@@ -15,12 +15,13 @@ import tensorflow as tf
 
 from shared.spec import Job
 from shared.spec.model import Dropout
+from shared.spec.optimizer import structure
 from worker.adapters.base import Weights
 from worker.adapters.tensorflow_adapter.losses import loss_function
 from worker.adapters.tensorflow_adapter.model import Network
 from worker.adapters.tensorflow_adapter.optimizers import clip, update
 from worker.training import state as kept
-from worker.training.constants import fixed_constants, slot_starts, structure, update_constants
+from worker.training.constants import fixed_constants, slot_starts, update_constants
 
 Tensor = Any
 

@@ -9,11 +9,11 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from shared.spec import Job
+from shared.spec.optimizer import structure
 from worker.adapters.tensorflow_adapter.ensemble import EnsembleProgram
 from worker.adapters.tensorflow_adapter.program import Program
 from worker.adapters.tensorflow_adapter.xla import XlaProgram
 from worker.training.batches import Plan
-from worker.training.constants import structure
 
 AnyProgram = TypeVar("AnyProgram", bound=Program)
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from shared.spec import Job, Optimizer
 from shared.spec.layers.recurrent import Lstm
+from shared.spec.optimizer import structure
 from worker.adapters.base import EnsembleBlock, EnsembleTrainer, Floats, Weights
 from worker.adapters.shapes import check_inputs, check_targets, check_weights
 from worker.adapters.together import convolutions_obstacle, largest_batch, recurrent_cells
@@ -25,7 +26,6 @@ from worker.adapters.torch_adapter.model import Network
 from worker.adapters.torch_adapter.optimizers import update
 from worker.adapters.torch_adapter.recurrent import Recurrent
 from worker.adapters.torch_adapter.state import copied, named, put_back
-from worker.training.constants import structure
 from worker.training.member_constants import (
     member_fixed_constants,
     member_slot_starts,

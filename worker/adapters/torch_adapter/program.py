@@ -17,12 +17,12 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils import _pytree as pytree
 
 from shared.spec import Job
+from shared.spec.optimizer import structure
 from worker.adapters.torch_adapter.compiling import compiled
 from worker.adapters.torch_adapter.flat import Layout
 from worker.adapters.torch_adapter.losses import loss_function
 from worker.adapters.torch_adapter.model import Network
 from worker.adapters.torch_adapter.optimizers import update
-from worker.training.constants import structure
 
 Tensor = Any
 State = dict[str, Any]

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from shared.spec import Job
+from shared.spec.optimizer import structure
 from worker.adapters.base import Block, Floats, Trainer, Weights
 from worker.adapters.shapes import check_inputs, check_targets
 from worker.adapters.torch_adapter.flat import Layout
@@ -20,7 +21,7 @@ from worker.adapters.torch_adapter.losses import loss_function
 from worker.adapters.torch_adapter.model import Network
 from worker.adapters.torch_adapter.optimizers import update
 from worker.adapters.torch_adapter.state import copied, named, put_back
-from worker.training.constants import fixed_constants, slot_starts, structure, update_constants
+from worker.training.constants import fixed_constants, slot_starts, update_constants
 from worker.training.state import State
 
 Tensor = Any
