@@ -84,6 +84,23 @@ def test_another_learning_rate_seed_or_sample_count_compiles_nothing(kit: Any, c
     assert compilations() - before == 1
 
 
+def test_what_was_forgotten_is_compiled_again_and_not_found_in_a_cache(kit: Any) -> None:
+    from torch._dynamo.utils import counters
+
+    job = kit.job(layers=[{"type": "dense", "units": 2, "activation": "selu"}], execution="compiled")
+    for _ in range(2):
+        kit.adapter.forget_programs()
+        counters.clear()
+        trainer = kit.build(job)
+        assert trainer.compiles
+        trainer.train(kit.block(2))
+        found = {name: count for of in counters.values() for name, count in of.items() if "cache_hit" in name}
+        assert counters["stats"]["unique_graphs"] == 1
+        assert not any(found.values()), found
+    kit.build(job).train(kit.block(2))
+    assert counters["stats"]["unique_graphs"] == 1  # a program that is kept
+
+
 def test_compiled_code_is_kept_in_a_folder_of_the_process(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

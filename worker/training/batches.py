@@ -100,6 +100,9 @@ class SampleOrder:
         """The samples of `steps` consecutive batches, which must all have one size b: (steps, b)."""
         plan = self._plan
         size = plan.batch_size_at(first_step)
+        if not self._shuffle or self._once:
+            within = np.arange(first_step, first_step + steps) % plan.steps_per_epoch
+            return self.epoch(0)[(within * plan.batch_size)[:, None] + np.arange(size)]
         parts = []
         step, end = first_step, first_step + steps
         while step < end:
