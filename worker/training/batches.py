@@ -102,7 +102,8 @@ class SampleOrder:
         size = plan.batch_size_at(first_step)
         if not self._shuffle or self._once:
             within = np.arange(first_step, first_step + steps) % plan.steps_per_epoch
-            return self.epoch(0)[(within * plan.batch_size)[:, None] + np.arange(size)]
+            places = (within * plan.batch_size)[:, None] + np.arange(size)
+            return np.take(self.epoch(0), places)
         parts = []
         step, end = first_step, first_step + steps
         while step < end:
