@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -170,9 +171,11 @@ class Keeper:
 
 
 def _alive(pid: int) -> bool:
-    """Whether our child is alive; a dead one is gone as soon as Celery's pool has reaped it."""
+    """Whether our child is alive. Celery's pool may take seconds to reap a dead one, which Linux tells."""
     try:
+        if sys.platform == "linux":
+            return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
         os.kill(pid, 0)
-    except ProcessLookupError:
+    except (ChildProcessError, ProcessLookupError):
         return False
     return True
