@@ -7,7 +7,8 @@ are seen where they coincide.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -92,9 +93,19 @@ def growth(comparison: Comparison) -> Figure | None:
         "data": traces,
         "layout": {
             "xaxis": {"title": {"text": "epoch"}},
-            "yaxis": {"title": {"text": "gap in the loss, of the first loss"}, "type": "log"},
+            "yaxis": {
+                "title": {"text": "gap in the loss, of the first loss"},
+                "type": "log",
+                "range": _decades(value for trace in traces for value in trace["y"] if value),
+            },
         },
     }
+
+
+def _decades(values: Iterable[float]) -> list[int]:
+    """The whole powers of ten around positive values, which are where a logarithmic axis has its ticks."""
+    exponents = [math.log10(value) for value in values]
+    return [math.floor(min(exponents)), math.floor(max(exponents)) + 1]
 
 
 def fitted_lines(truth: Truth, frameworks: Sequence[str]) -> Figure:

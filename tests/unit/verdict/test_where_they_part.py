@@ -116,6 +116,10 @@ def test_how_the_gap_grows_is_shown_beside_the_twin(samples):
     assert growth.declared[100] == pytest.approx(1e-4 * later / first, rel=1e-2)
     assert max(growth.twin) < 1e-7 * max(growth.declared)
     assert [trace["name"] for trace in figures.growth(found)["data"]] == ["float32", "float64 twin"]
+    values = [value for trace in figures.growth(found)["data"] for value in trace["y"] if value]
+    low, high = figures.growth(found)["layout"]["yaxis"]["range"]
+    assert 10**low <= min(values) < 10 ** (low + 1)
+    assert 10 ** (high - 1) <= max(values) < 10**high
     assert 'id="growth"' in to_html(found)
     assert "gap in the loss by epoch" in printed(found, terminal=True)
     assert "gap in the loss by epoch" not in printed(found, terminal=False)
