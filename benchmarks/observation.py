@@ -41,7 +41,7 @@ from shared.spec import Experiment, Job
 from shared.tenure import Claim, Tenure
 from worker.adapters import adapter_names, load_adapter
 from worker.adapters.base import FrameworkAdapter
-from worker.service.checkpoints import RedisShelf
+from worker.service.checkpoints import RunShelf
 from worker.service.line import Line
 from worker.training.checkpoints import Checkpoint
 from worker.training.runner import train_run
@@ -63,7 +63,7 @@ SAMPLES, FEATURES, CLASSES, BATCH_SIZE = 1_797, 64, 10, 32
 """As in the digits data set; what the numbers are makes no difference to the time."""
 
 
-class CountingShelf(RedisShelf):
+class CountingShelf(RunShelf):
     """Says how many were kept."""
 
     count = 0
@@ -115,9 +115,8 @@ class Side:
         claim = self._claim(run)
         begin = now()
         shelf = CountingShelf(
-            CheckpointStore(self._client),
+            CheckpointStore(self._client, url=None, redis_limit_bytes=2**26),
             claim,
-            most_bytes=2**26,
             wanted=self._line.worker_stopping,
             before=lambda: None,
         )
@@ -142,7 +141,7 @@ class Side:
             raise TypeError(f"not claimed: {claim.state}")
         return claim
 
-    def _train(self, run: Run, *, line: Line | None = None, shelf: RedisShelf | None = None) -> RunResult:
+    def _train(self, run: Run, *, line: Line | None = None, shelf: RunShelf | None = None) -> RunResult:
         return train_run(
             run,
             adapter=self._adapter,

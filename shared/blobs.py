@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
-from uuid import uuid4
 
 import redis
 from numpy.typing import NDArray
@@ -14,6 +13,7 @@ from shared.arrays import ArrayRef, decode_array, encode_array
 from shared.blob_cache import BlobCache
 from shared.errors import DataError, LikewiseError
 from shared.names import blob_key
+from shared.remote_files import RemoteFiles
 
 CHUNK_BYTES = 2**20
 """Small enough that no command holds up Redis for others."""
@@ -125,16 +125,7 @@ class BlobStore:
                 "both reach, such as file:///mnt/data or s3://bucket/likewise"
             )
 
-        def write(store: Any, path: str) -> None:
-            folder, _, name = path.rpartition("/")
-            store.makedirs(folder, exist_ok=True)
-            if store.exists(path) and store.size(path) == len(data):
-                return
-            written = f"{folder}/.new-{name}-{uuid4().hex}"  # never a half-written file under its name
-            store.pipe_file(written, data)
-            store.mv(written, path)
-
-        _behind_url(self._url, ref, write, DataError)
+        RemoteFiles(self._url, error=DataError).write(_path(ref), data)
 
     def _fetch_behind_url(self, ref: ArrayRef) -> bytes:
         if self._url is None:
@@ -142,8 +133,7 @@ class BlobStore:
                 f"array {ref.sha256[:12]} is gone from Redis: its retention has ended, or it lies behind a "
                 "LIKEWISE_BLOB_URL that is not set here"
             )
-        data: bytes = _behind_url(self._url, ref, lambda store, path: store.cat_file(path), BlobError)
-        return data
+        return RemoteFiles(self._url, error=BlobError).read(_path(ref))
 
 
 class BlobBatch:
@@ -173,19 +163,9 @@ class BlobBatch:
         self._waiting = {}
 
 
-def _behind_url(
-    url: str, ref: ArrayRef, use: Callable[[Any, str], Any], error_class: type[LikewiseError]
-) -> Any:
-    """Use the file system behind the URL and the blob's path on it."""
-    import fsspec
-
-    try:
-        store, root = fsspec.core.url_to_fs(url)
-        return use(store, f"{root.rstrip('/')}/{ref.sha256[:2]}/{ref.sha256}")
-    except Exception as error:  # each file system has errors of its own
-        raise error_class(
-            f"LIKEWISE_BLOB_URL {url} cannot serve array {ref.sha256[:12]}: {type(error).__name__}: {error}"
-        ) from None
+def _path(ref: ArrayRef) -> str:
+    """Where an array lies behind the URL."""
+    return f"{ref.sha256[:2]}/{ref.sha256}"
 
 
 def _chunks(ref: ArrayRef) -> int:

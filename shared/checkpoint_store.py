@@ -1,9 +1,10 @@
-"""Checkpoints of runs in Redis: blob first, then the reference under the fence.
+"""Checkpoints of runs, large ones behind the blob URL: blob first, then the reference under the fence.
 
 A checkpoint's bytes lie in chunks under keys of its run alone, so that letting go of one never takes
 an array from a result. The record of a run names the last `KEPT` of them, newest first; those before are
 deleted in the step that adds one, and all of them in the step that makes the run final. Chunks that no
-record names, since their worker died or lost the run meanwhile, expire after BRIEF_S.
+record names, since their worker died or lost the run meanwhile, expire after BRIEF_S. Behind the URL the
+worker deletes what no record names: when it adds a checkpoint there, and when it has finished the run.
 """
 
 from __future__ import annotations
@@ -17,8 +18,10 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from shared import scripts
 from shared.blobs import CHUNK_BYTES, CHUNKS_A_TRIP, BlobError
+from shared.errors import DataError
 from shared.frozen import Frozen
 from shared.names import checkpoint_key, run_key
+from shared.remote_files import RemoteFiles
 
 KEPT = scripts.KEPT_CHECKPOINTS
 BRIEF_S = 600
@@ -31,6 +34,12 @@ class CheckpointRef(Frozen):
     """Of the claim that wrote it."""
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     chunks: int
+    """In Redis; 0 for one behind the URL."""
+
+    @property
+    def name(self) -> str:
+        """The file's name behind the URL."""
+        return f"{self.fence}-{self.sha256}"
 
     def keys(self, run_id: str) -> list[str]:
         """Where its chunks lie, in order."""
@@ -49,36 +58,85 @@ def read_refs(document: bytes | None) -> tuple[CheckpointRef, ...]:
 
 
 class CheckpointStore:
-    """Methods raise RedisError."""
+    """Methods raise RedisError, and DataError for a checkpoint that has no place."""
 
-    def __init__(self, client: redis.Redis) -> None:
+    def __init__(self, client: redis.Redis, *, url: str | None, redis_limit_bytes: int) -> None:
         self._client = client
+        self._files = RemoteFiles(url, error=DataError) if url else None
+        self._redis_limit_bytes = redis_limit_bytes
+        self._with_files: set[str] = set()
         self._refer = client.register_script(scripts.KEEP_CHECKPOINT)
 
     def put(self, run_id: str, data: bytes, *, fence: int) -> bool:
         """Store a run's newest checkpoint; False if the run is no longer ours."""
-        parts = [data[begin : begin + CHUNK_BYTES] for begin in range(0, max(len(data), 1), CHUNK_BYTES)]
-        ref = CheckpointRef(fence=fence, sha256=hashlib.sha256(data).hexdigest(), chunks=len(parts))
-        stored = list(zip(ref.keys(run_id), parts, strict=True))
-        for begin in range(0, len(stored), CHUNKS_A_TRIP):
-            with self._client.pipeline(transaction=False) as pipe:
-                for key, part in stored[begin : begin + CHUNKS_A_TRIP]:
-                    pipe.set(key, part, ex=BRIEF_S)
-                pipe.execute()
-        return bool(self._refer(keys=[run_key(run_id)], args=[fence, ref.model_dump_json()]))
+        sha256 = hashlib.sha256(data).hexdigest()
+        if len(data) <= self._redis_limit_bytes:
+            ref = CheckpointRef(fence=fence, sha256=sha256, chunks=max(1, -(-len(data) // CHUNK_BYTES)))
+            self._put_in_redis(ref.keys(run_id), data)
+            return self._name_it(run_id, ref)
+        if self._files is None:
+            raise DataError(
+                f"it has {len(data) / 2**20:.0f} MB, and Redis takes up to "
+                f"{self._redis_limit_bytes / 2**20:.0f} MB (LIKEWISE_BLOB_REDIS_LIMIT_MB); set "
+                "LIKEWISE_BLOB_URL to a place that all workers reach"
+            )
+        ref = CheckpointRef(fence=fence, sha256=sha256, chunks=0)
+        self._with_files.add(run_id)
+        self._files.write(f"{_folder(run_id)}/{ref.name}", data)
+        ours = self._name_it(run_id, ref)
+        if ours:
+            self._tidy(run_id)
+        return ours
 
     def get(self, run_id: str, ref: CheckpointRef) -> bytes:
         """The bytes. Raises BlobError when they are gone or damaged."""
-        keys, parts = ref.keys(run_id), []
-        for begin in range(0, len(keys), CHUNKS_A_TRIP):
-            parts += cast("list[bytes | None]", self._client.mget(keys[begin : begin + CHUNKS_A_TRIP]))
-        found = [part for part in parts if part is not None]
-        if len(found) < ref.chunks:
-            raise BlobError("gone")
-        data = b"".join(found)
+        data = self._from_redis(ref.keys(run_id)) if ref.chunks else self._from_files(run_id, ref)
         if hashlib.sha256(data).hexdigest() != ref.sha256:
             raise BlobError("damaged")
         return data
+
+    def forget(self, run_id: str) -> None:
+        """Delete what lies behind the URL for a run that is final, as far as this store has met it."""
+        if run_id in self._with_files:
+            self._tidy(run_id)
+            self._with_files.remove(run_id)
+
+    def _put_in_redis(self, keys: Sequence[str], data: bytes) -> None:
+        for begin in range(0, len(keys), CHUNKS_A_TRIP):
+            with self._client.pipeline(transaction=False) as pipe:
+                for chunk, key in enumerate(keys[begin : begin + CHUNKS_A_TRIP], start=begin):
+                    pipe.set(key, data[chunk * CHUNK_BYTES : (chunk + 1) * CHUNK_BYTES], ex=BRIEF_S)
+                pipe.execute()
+
+    def _name_it(self, run_id: str, ref: CheckpointRef) -> bool:
+        return bool(self._refer(keys=[run_key(run_id)], args=[ref.fence, ref.model_dump_json()]))
+
+    def _tidy(self, run_id: str) -> None:
+        refs = read_refs(cast("bytes | None", self._client.hget(run_key(run_id), "checkpoints")))
+        if self._files is not None:
+            self._files.keep_only(_folder(run_id), {ref.name for ref in refs})
+
+    def _from_redis(self, keys: Sequence[str]) -> bytes:
+        parts: list[bytes | None] = []
+        for begin in range(0, len(keys), CHUNKS_A_TRIP):
+            parts += cast("list[bytes | None]", self._client.mget(keys[begin : begin + CHUNKS_A_TRIP]))
+        found = [part for part in parts if part is not None]
+        if len(found) < len(keys):
+            raise BlobError("gone")
+        return b"".join(found)
+
+    def _from_files(self, run_id: str, ref: CheckpointRef) -> bytes:
+        if self._files is None:
+            raise BlobError("behind a LIKEWISE_BLOB_URL that is not set here")
+        self._with_files.add(run_id)
+        try:
+            return self._files.read(f"{_folder(run_id)}/{ref.name}")
+        except DataError as error:
+            raise BlobError(f"gone: {error}") from None
+
+
+def _folder(run_id: str) -> str:
+    return f"checkpoints/{run_id}"
 
 
 def newest(

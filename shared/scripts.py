@@ -62,6 +62,11 @@ local function checkpoints_of(record)
   return record.checkpoints == '' and {{}} or cjson.decode(record.checkpoints)
 end
 
+local function delete_chunks(record, one)
+  local keys = chunks_of(record, one)
+  if #keys > 0 then redis.call('UNLINK', unpack(keys)) end
+end
+
 -- Make a state final. The retention counts from here.
 local function settle(key, record, state, failure)
   redis.call('HSET', key, 'state', state, 'finished_s', now, 'failure', failure)
@@ -69,7 +74,7 @@ local function settle(key, record, state, failure)
   redis.call('ZREM', LEASED, record.run_id)
   redis.call('EXPIRE', key, record.retention_s)
   redis.call('EXPIRE', '{names.experiment_key("")}' .. record.experiment_id, record.retention_s)
-  for _, one in ipairs(checkpoints_of(record)) do redis.call('UNLINK', unpack(chunks_of(record, one))) end
+  for _, one in ipairs(checkpoints_of(record)) do delete_chunks(record, one) end
   redis.call('HDEL', key, 'checkpoints')
   free_child(record)
   announce(record, state)
@@ -203,7 +208,7 @@ for _, old in ipairs(checkpoints_of(record)) do
   if #kept < {KEPT_CHECKPOINTS} then
     kept[#kept + 1] = old
   else
-    redis.call('UNLINK', unpack(chunks_of(record, old)))
+    delete_chunks(record, old)
   end
 end
 redis.call('HSET', KEYS[1], 'checkpoints', cjson.encode(kept), 'deaths', 0)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from shared.checkpoint_store import BRIEF_S, CheckpointStore, newest, read_refs
+from shared.errors import DataError
 from shared.names import run_key
 from shared.tenure import Claim, Tenure
 
@@ -32,7 +33,7 @@ def claim(desk, tenure):
 
 @pytest.fixture
 def store(desk):
-    return CheckpointStore(desk.client)
+    return CheckpointStore(desk.client, url=None, redis_limit_bytes=len(LARGE))
 
 
 def refs(desk: Any, claim: Claim) -> Any:
@@ -118,3 +119,29 @@ def test_a_run_that_comes_further_each_time_is_not_given_up(desk, claim, tenure,
     claim = again(tenure, claim)
     assert tenure.let_go(claim.run_id, why="died", fence=claim.fence)[0] == "failed"
     assert chunks(desk, claim) == 0
+
+
+def test_one_that_is_too_large_for_redis_lies_behind_the_url(desk, claim, tenure, tmp_path):
+    far = CheckpointStore(desk.client, url=tmp_path.as_uri(), redis_limit_bytes=100)
+    folder = tmp_path / "checkpoints" / claim.run_id
+    for data in (b"small", LARGE + b"1", LARGE + b"2", LARGE + b"3"):
+        assert far.put(claim.run_id, data, fence=claim.fence)
+    found = refs(desk, claim)
+    assert [far.get(claim.run_id, ref) for ref in found] == [LARGE + b"3", LARGE + b"2"]
+    assert {path.name for path in folder.iterdir()} == {ref.name for ref in found}
+    assert chunks(desk, claim) == 0
+
+    (folder / found[0].name).write_bytes(LARGE + b"4")
+    assert newest(far, claim.run_id, found) == (LARGE + b"2", "The last checkpoint is damaged.")
+    near = CheckpointStore(desk.client, url=None, redis_limit_bytes=100)
+    assert "LIKEWISE_BLOB_URL that is not set" in newest(near, claim.run_id, found)[1]
+    assert tenure.finish(claim.run_id, fence=claim.fence, state="succeeded", failure=None, payload="{}")
+    far.forget(claim.run_id)
+    assert not folder.exists()
+
+
+def test_one_that_has_no_place_is_refused_with_what_to_do(claim, desk):
+    near = CheckpointStore(desk.client, url=None, redis_limit_bytes=2**20)
+    with pytest.raises(DataError, match=r"it has 4 MB.*up to 1 MB.*LIKEWISE_BLOB_URL"):
+        near.put(claim.run_id, LARGE, fence=claim.fence)
+    assert refs(desk, claim) == ()

@@ -1,4 +1,4 @@
-"""The shelf of a claimed run: its checkpoints in Redis, written by a thread so that training goes on."""
+"""The shelf of a claimed run: its checkpoints, written by a thread so that training goes on."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from worker.training.checkpoints import Checkpoint
 log = logging.getLogger(__name__)
 
 
-class RedisShelf:
+class RunShelf:
     """See `worker.training.checkpoints.Shelf`. A checkpoint that cannot be stored is told, not raised."""
 
     def __init__(
@@ -23,14 +23,12 @@ class RedisShelf:
         store: CheckpointStore,
         claim: Claim,
         *,
-        most_bytes: int,
         wanted: Callable[[], bool],
         before: Callable[[], None],
     ) -> None:
         """`wanted` is whether the worker is told to stop; `before` stores the arrays that one refers to."""
         self._store = store
         self._claim = claim
-        self._most_bytes = most_bytes
         self._wanted = wanted
         self._before = before
         self._writer: threading.Thread | None = None
@@ -72,13 +70,7 @@ class RedisShelf:
 
     def _write(self, checkpoint: Checkpoint) -> None:
         try:
-            data = checkpoint.encoded()
-            if len(data) > self._most_bytes:
-                self._tell(
-                    f"it has {len(data) / 2**20:.0f} MB, and LIKEWISE_BLOB_REDIS_LIMIT_MB is "
-                    f"{self._most_bytes / 2**20:.0f}"
-                )
-            elif not self._store.put(self._claim.run_id, data, fence=self._claim.fence):
+            if not self._store.put(self._claim.run_id, checkpoint.encoded(), fence=self._claim.fence):
                 log.warning("run %s is no longer ours; its checkpoint is dropped", self._claim.run_id)
         except LikewiseError as error:
             self._tell(str(error))

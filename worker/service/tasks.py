@@ -12,7 +12,7 @@ import os
 import socket
 import tempfile
 import time
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from shared.blobs import BlobBatch, BlobStore
 from shared.celery_app import encode_result, make_app
 from shared.checkpoint_store import CheckpointStore
 from shared.connection import connect, redis_url
-from shared.errors import RedisError, UsageError
+from shared.errors import LikewiseError, RedisError, UsageError
 from shared.names import TRAIN_TASK
 from shared.progress import ProgressEvent
 from shared.records import RunState
@@ -35,7 +35,7 @@ from shared.settings import Settings
 from shared.tenure import Claim, Refused, Tenure
 from worker.adapters import load_adapter
 from worker.adapters.base import FrameworkAdapter
-from worker.service.checkpoints import RedisShelf
+from worker.service.checkpoints import RunShelf
 from worker.service.conditions import conditions, moment
 from worker.service.cores import half_of_the_cores
 from worker.service.host_lease import HostLease, wait_until_free
@@ -83,7 +83,9 @@ class Bench:
             retention_s=retention_s,
             cache_dir=settings.cache_dir or Path(tempfile.gettempdir()) / f"likewise-cache-{os.getuid()}",
         )
-        self._checkpoints = CheckpointStore(client)
+        self._checkpoints = CheckpointStore(
+            client, url=settings.blob_url, redis_limit_bytes=settings.blob_redis_limit_mb * 2**20
+        )
         self._line = Line(client, worker_id=worker_id)
         self._adapter: FrameworkAdapter | None = None
         self._import_s: float | None = None
@@ -155,6 +157,8 @@ class Bench:
         )
         if not stored:
             log.warning("run %s was no longer ours when it ended; its result is dropped", run_id)
+        with suppress(LikewiseError):  # what is left behind the blob URL then is only a waste of room
+            self._checkpoints.forget(run_id)
 
     def _result(self, claim: Claim, adapter: FrameworkAdapter) -> RunResult:
         """What the run came to, with its arrays stored."""
@@ -196,11 +200,10 @@ class Bench:
                 claim, Failure(reason="internal", message=f"{type(error).__name__}: {error}"[:1_000])
             )
 
-    def _shelf(self, claim: Claim, arrays: BlobBatch) -> RedisShelf:
-        return RedisShelf(
+    def _shelf(self, claim: Claim, arrays: BlobBatch) -> RunShelf:
+        return RunShelf(
             self._checkpoints,
             claim,
-            most_bytes=self._settings.blob_redis_limit_mb * 2**20,
             wanted=self._line.worker_stopping,
             before=arrays.flush,
         )
