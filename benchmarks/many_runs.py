@@ -1,76 +1,108 @@
-"""Ten thousand runs submitted at once: memory of the producer, Redis use a run, seconds a run.
+"""Ten thousand runs submitted at once: memory of the producer, Redis use a run, seconds to submit and collect.
 
-    python benchmarks/many_runs.py --redis URL [--runs 10000]
+    python benchmarks/many_runs.py --python-torch PY [--runs 10000] [--workers 2]
 
-Submits small experiments of one run each to an empty Redis without workers, then reads all their records
-and payloads as `collect` does. Prints one JSON document, with what each thousand added.
+Starts a private redis-server, submits one experiment of so many runs of one epoch each, starts warm workers
+and collects as they train. Prints a JSON document. Memory is that of the producer's process; what a run needs
+in Redis is its record and its document while it is queued, and its result and progress besides at the end.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import resource
 import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
 
-from producer.data import prepare_all
-from producer.data.prepared import PreparedRun
-from producer.job.jobfile import read_experiment
-from producer.job.resolve import resolve
-from producer.queue.submit import submit
-from shared.blobs import BlobStore
-from shared.celery_app import make_app
-from shared.connection import connect
-from shared.ledger import Ledger
+from stack import Desk, Prepared, document, private_redis, worker
+
+from producer.queue.collect import results
+from producer.queue.follow import follow
+from producer.queue.runs import RunMaker, new_id
+from producer.queue.submit import submit_runs
 
 
 def main() -> None:
-    """Print one JSON document, with an entry a thousand runs."""
+    """Print one JSON document."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--redis", required=True)
+    parser.add_argument("--python-tensorflow")  # given to every benchmark of the service
+    parser.add_argument("--python-torch", required=True)
     parser.add_argument("--runs", type=int, default=10_000)
+    parser.add_argument("--workers", type=int, default=2)
     given = parser.parse_args()
-    client = connect(given.redis)
-    ledger = Ledger(client, retention_s=3600)
-    app = make_app(given.redis, retention_s=3600)
-    blobs = BlobStore(client, url=None, redis_limit_bytes=2**20, retention_s=3600)
-    loaded = read_experiment("matched", ["frameworks=[torch]"])
-    jobs = resolve(loaded.experiment)
-    data = prepare_all(jobs, loaded.base)
-    prepared = {name: PreparedRun(job=job, data=data[name]) for name, job in jobs.items()}
-    run_ids: list[str] = []
-    thousands: list[dict[str, float]] = []
-    before = client.info("memory")["used_memory"]
-    for first in range(0, given.runs, 1_000):
-        begin = time.perf_counter()
-        many = min(1_000, given.runs - first)
-        for _ in range(many):
-            record = submit(
-                loaded.experiment, prepared, ledger=ledger, blobs=blobs, app=app, queue_anyway=True
-            )
-            run_ids += record.run_ids
-        seconds = time.perf_counter() - begin
-        used = client.info("memory")["used_memory"] - before
-        thousands.append({
-            "runs": len(run_ids),
-            "seconds_a_run": round(seconds / many, 5),
-            "redis_bytes_a_run": round(used / len(run_ids)),
-            "producer_peak_mib": _peak_mib(),
-        })  # fmt: skip
+    with private_redis() as url, ExitStack() as stack:
+        desk = Desk(url)
+        print(json.dumps(measure(desk, given, stack)))
+
+
+def measure(desk: Desk, given: argparse.Namespace, stack: ExitStack) -> dict[str, Any]:
+    """Submit, train, collect."""
+    job = Prepared("frameworks=[torch]", "training.epochs=1")
+    desk.ledger.workers()  # connects
+    redis_before, producer_before = redis_bytes(desk), resident_bytes()
     begin = time.perf_counter()
-    found = sum(not record.final for record in ledger.records(run_ids))
-    missing = sum(payload is None for payload in ledger.payloads(run_ids))
-    read = {
-        "records": found,
-        "without_result": missing,
-        "seconds": round(time.perf_counter() - begin, 3),
-        "producer_peak_mib": _peak_mib(),
-    }
-    print(json.dumps({"submitted": thousands, "read": read}, indent=2))
+    experiment_id = new_id()
+    (first,) = RunMaker(experiment_id, blobs=desk.blobs).runs("torch", job.runs["torch"], (0,))
+    runs = [first.model_copy(update={"run_id": new_id()}) for _ in range(given.runs)]
+    record = submit_runs(
+        experiment_id, job.experiment, runs, ledger=desk.ledger, app=desk.app, now_s=desk.ledger.now()
+    )
+    submit_s = time.perf_counter() - begin
+    redis_queued, producer_queued = redis_bytes(desk), resident_bytes()
+    del runs
+    for _ in range(given.workers):
+        stack.enter_context(worker("torch", given.python_torch, desk))
+    waiting = desk.client.llen("train.torch.any")
+    begin = time.perf_counter()
+    updates = sum(1 for _ in follow(record, ledger=desk.ledger, client=desk.client))
+    train_s = time.perf_counter() - begin
+    producer_followed = resident_bytes()
+    begin = time.perf_counter()
+    succeeded = sum(
+        result.status == "succeeded" for result in results(record, app=desk.app, ledger=desk.ledger)
+    )
+    collect_s = time.perf_counter() - begin
+    if succeeded != given.runs:
+        raise SystemExit(f"{given.runs - succeeded} of {given.runs} runs did not succeed")
+    return document(
+        f"{given.runs:,} runs submitted at once",
+        rows={
+            "submitted in_s": submit_s,
+            "submitted a second": given.runs / submit_s,
+            f"trained by {given.workers} workers in_s": train_s,
+            "trained a second": waiting / train_s,
+            "collected in_s": collect_s,
+            "collected a second": given.runs / collect_s,
+            "updates followed": str(updates),
+            "producer's memory before, MiB": mib(producer_before),
+            "producer's memory with all submitted, MiB": mib(producer_queued),
+            "producer's memory with all followed, MiB": mib(producer_followed),
+            "producer's memory with all collected, MiB": mib(resident_bytes()),
+            "Redis bytes a queued run": str(round((redis_queued - redis_before) / given.runs)),
+            "Redis bytes a finished run, result included": str(
+                round((redis_bytes(desk) - redis_before) / given.runs)
+            ),
+            "subscriptions left": str(len(desk.client.pubsub_channels())),
+        },
+        bound="What a worker needs for a run of one epoch bounds the training. A finished run stays in Redis for the "
+        "retention (LIKEWISE_RETENTION_DAYS), or until likewise delete.",
+    )
 
 
-def _peak_mib() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+def mib(size: int) -> str:
+    return f"{size / 2**20:.0f}"
+
+
+def redis_bytes(desk: Desk) -> int:
+    return int(desk.client.info("memory")["used_memory"])
+
+
+def resident_bytes() -> int:
+    """Of this process, now."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * 4096
 
 
 if __name__ == "__main__":

@@ -38,6 +38,8 @@ __all__ = [
 ]
 
 IDS_A_TRIP = 500
+RUNS_AT_ONCE = 200
+"""That are written in one step; of more, the documents are stored before, in groups."""
 RESULTS_A_TRIP = 50
 
 _FIELDS = (
@@ -84,8 +86,10 @@ class Ledger:
             0 if key is None else 1,
             *(belongs_to or ("", "")),
         ]
-        for run, queue in zip(runs, queues, strict=True):
-            arguments += [run.run_id, run.framework, queue, run.model_dump_json(), int(run.timed is not None)]
+        self._store_documents(runs[RUNS_AT_ONCE:])
+        for place, (run, queue) in enumerate(zip(runs, queues, strict=True)):
+            document = run.model_dump_json() if place < RUNS_AT_ONCE else ""
+            arguments += [run.run_id, run.framework, queue, document, int(run.timed is not None)]
         keys = [names.experiment_key(record.experiment_id), names.submission_key(key or "")]
         stored = _text(self._add(keys=keys, args=arguments))
         if not stored and belongs_to:
@@ -93,6 +97,15 @@ class Ledger:
                 f"experiment {belongs_to[1]} was cancelled or deleted; no more of it is trained"
             )
         return stored
+
+    def _store_documents(self, runs: Sequence[Run]) -> None:
+        """Of runs that are about to be added. Without a state they are no runs yet, and expire in silence."""
+        for begin in range(0, len(runs), RUNS_AT_ONCE):
+            with self.client.pipeline(transaction=False) as pipe:
+                for run in runs[begin : begin + RUNS_AT_ONCE]:
+                    pipe.hset(names.run_key(run.run_id), "run", run.model_dump_json())
+                    pipe.expire(names.run_key(run.run_id), self.retention_s)
+                pipe.execute()
 
     def experiment(self, experiment_id: str) -> ExperimentRecord | None:
         """The experiment, or None where there is none (or no longer).

@@ -120,8 +120,8 @@ ADD = (
 -- One that belongs to another, such as its float64 twin, is not listed, but found through it.
 -- KEYS: experiment, submission.  ARGV: id, document, run ids, retention, keyed (0 or 1), what it is to the
 -- experiment it belongs to and that one's id (or nothing twice), then for each run: id, framework, queue,
--- document, whether it is timed (0 or 1). Nothing is written, and nothing returned, where the experiment
--- that it belongs to was cancelled or deleted.
+-- document (nothing where it is stored already), whether it is timed (0 or 1). Nothing is written, and nothing
+-- returned, where the experiment that it belongs to was cancelled or deleted.
 local id, document, run_ids, retention, keyed, relation, parent = unpack(ARGV, 1, 7)
 local parent_key = '{names.experiment_key("")}' .. parent
 local gone = parent ~= '' and redis.call('EXISTS', parent_key) == 0
@@ -143,8 +143,9 @@ for i = 8, #ARGV, 5 do
   local run_id, framework, queue, run, timed = unpack(ARGV, i, i + 4)
   local key = run_key(run_id)
   redis.call('HSET', key, 'run_id', run_id, 'experiment_id', id, 'framework', framework, 'queue', queue,
-    'run', run, 'state', 'queued', 'attempt', 0, 'fence', 0, 'deaths', 0, 'submitted_s', now,
+    'state', 'queued', 'attempt', 0, 'fence', 0, 'deaths', 0, 'submitted_s', now,
     'cancel_requested', 0, 'retention_s', retention, 'timed', timed)
+  if run ~= '' then redis.call('HSET', key, 'run', run) end
   redis.call('EXPIRE', key, retention)
   redis.call('ZADD', queued_key(queue), now, run_id)
 end

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
@@ -21,8 +22,14 @@ def collect(record: ExperimentRecord, *, app: celery.Celery, ledger: Ledger) -> 
     A run that ended without a result (cancelled in the queue, given up) becomes a failed RunResult.
     Raises ResultError for a result of another schema version, a damaged one, or one that is gone.
     """
-    found = ledger.records_with_payloads(record.run_ids)
-    return [_result(run, payload, app) for run, payload in found if run.final]
+    return list(results(record, app=app, ledger=ledger))
+
+
+def results(record: ExperimentRecord, *, app: celery.Celery, ledger: Ledger) -> Iterator[RunResult]:
+    """As `collect`, a group at a time, for experiments of more runs than memory should hold."""
+    for run, payload in ledger.records_with_payloads(record.run_ids):
+        if run.final:
+            yield _result(run, payload, app)
 
 
 def _result(run: RunRecord, payload: bytes | None, app: celery.Celery) -> RunResult:

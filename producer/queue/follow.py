@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 
 from shared import progress
 from shared.errors import RedisError
-from shared.ledger import FINAL, ExperimentRecord, Ledger, RunRecord
+from shared.ledger import FINAL, IDS_A_TRIP, ExperimentRecord, Ledger, RunRecord
 from shared.progress import ProgressEvent
 
 if TYPE_CHECKING:
     import redis
 
 LOOK_EVERY_S = 1.0
-"""How often records and workers are looked at where the stream says nothing."""
+"""How often records and workers are looked at where the stream says nothing; more seldom where they are many."""
 SILENCE_S = 3.0
 """A queued run without a worker for this long is worth a word."""
 PATIENCE_S = 20.0
@@ -108,7 +108,8 @@ class _Watch:
     @property
     def due(self) -> bool:
         """Whether it is time to look, even if the stream said nothing."""
-        return not self.done and time.monotonic() - self._looked >= LOOK_EVERY_S
+        trips = -(-len(self._open) // IDS_A_TRIP)
+        return not self.done and time.monotonic() - self._looked >= LOOK_EVERY_S * trips
 
     def look(self, position: str, changed: AbstractSet[str] | None = None) -> Iterator[Update]:
         """Records that changed, of the open runs named or of all, and now and then a word on each wait."""

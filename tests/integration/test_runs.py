@@ -187,6 +187,7 @@ def test_runs_are_sent_quickly(desk):
     assert desk.client.llen("train.jax.bulk") == 600
     assert len(desk.ledger.records(record.run_ids)) == 600
     assert took_s < 2.0
+    assert desk.ledger.run(runs[-1].run_id) == runs[-1]
     for one in runs:
         desk.ledger.cancel(one.run_id)
     desk.client.delete("train.jax.bulk")

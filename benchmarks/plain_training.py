@@ -1,0 +1,56 @@
+"""The ceiling of `service.py`'s replicas: the same trainings in a plain process, without a service.
+
+    python benchmarks/plain_training.py FRAMEWORK EPOCHS JOBS
+
+Says `ready` when the framework is warm, waits for a line, trains and says `done`.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import numpy as np
+
+from shared.spec import Job
+from worker.adapters import load_adapter
+from worker.training.samples import Part, RunData
+from worker.training.seed_training import SeedTraining
+
+
+def main() -> None:
+    """Train the article's job so many times."""
+    framework, epochs, jobs = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+    adapter = load_adapter(framework)
+    adapter.start(device="cpu", threads=1)
+    x = np.arange(-1.0, 5.0, dtype=np.float32).reshape(-1, 1)
+    data = RunData(parts={"train": Part(x=x, y=2 * x - 1)}, predict=None, given_weights=None)
+
+    def train(epochs: int) -> None:
+        job = Job.model_validate_json(
+            json.dumps(
+                {
+                    "data": {"type": "inline", "x": [0.0], "y": [0.0]},
+                    "model": {"layers": [{"type": "dense", "units": 1}]},
+                    "loss": "mse",
+                    "optimizer": {"type": "sgd", "learning_rate": 0.01},
+                    "training": {"epochs": epochs},
+                    "execution": "eager",
+                }
+            )  # fmt: skip
+        )
+        training = SeedTraining(job, data=data, adapter=adapter, seed=0)
+        while not training.finished:
+            training.advance()
+        training.conclude()
+
+    train(10)
+    print("ready", flush=True)
+    sys.stdin.readline()
+    for _ in range(jobs):
+        train(epochs)
+    print("done", flush=True)
+
+
+if __name__ == "__main__":
+    main()

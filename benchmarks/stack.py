@@ -1,0 +1,202 @@
+"""What the benchmarks of the service stand on: a Redis of their own with a password, workers, a producer."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import celery
+
+from producer.data import prepare_all
+from producer.data.prepared import PreparedRun
+from producer.job.jobfile import read_experiment
+from producer.job.resolve import resolve
+from producer.queue.collect import collect
+from producer.queue.follow import follow
+from producer.queue.submit import submit
+from shared.blobs import BlobStore
+from shared.celery_app import make_app
+from shared.connection import connect
+from shared.errors import RedisError
+from shared.ledger import Ledger
+from shared.records import ExperimentRecord
+from shared.result import RunResult, Timings
+from shared.spec import Experiment
+
+HERE = Path(__file__).resolve().parent
+READY_S = 120.0
+RETENTION_S = 3600
+
+
+class Prepared:
+    """A job of the shipped examples with changes, read and ready to be submitted."""
+
+    def __init__(self, *changes: str, example: str = "matched") -> None:
+        loaded = read_experiment(example, list(changes))
+        jobs = resolve(loaded.experiment)
+        data = prepare_all(jobs, loaded.base)
+        self.experiment: Experiment = loaded.experiment
+        self.runs = {name: PreparedRun(job=job, data=data[name]) for name, job in jobs.items()}
+
+
+class Desk:
+    """A producer's connections to the private Redis."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.client = connect(url)
+        self.ledger = Ledger(self.client, retention_s=RETENTION_S)
+        self.app = make_app(url, retention_s=RETENTION_S)
+        self.blobs = BlobStore(self.client, url=None, redis_limit_bytes=2**20, retention_s=RETENTION_S)
+
+    def submit(self, job: Prepared) -> ExperimentRecord:
+        """Put its runs on the queue."""
+        return submit(job.experiment, job.runs, ledger=self.ledger, blobs=self.blobs, app=self.app)
+
+    def result(self, record: ExperimentRecord) -> RunResult:
+        """Follow the only run to its end and collect it. Raises ValueError for one that failed."""
+        for _ in follow(record, ledger=self.ledger, client=self.client):
+            pass
+        (result,) = collect(record, app=self.app, ledger=self.ledger)
+        if result.failure is not None:
+            raise ValueError(result.failure.message)
+        return result
+
+    def environment(self) -> dict[str, str]:
+        """For a command that is to use this Redis."""
+        return clean() | {"LIKEWISE_REDIS_URL": self.url, "PYTHONPATH": str(HERE.parent)}
+
+
+def timings_of(result: RunResult) -> Timings:
+    """Of its only seed. Raises ValueError where it has none."""
+    timings = result.seeds[0].timings
+    if timings is None:
+        raise ValueError("a run without timings")
+    return timings
+
+
+@contextmanager
+def private_redis() -> Iterator[str]:
+    """A redis-server with a password and an append-only file; its URL."""
+    program = shutil.which("redis-server")
+    if program is None:
+        sys.exit("there is no redis-server on PATH")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    password = secrets.token_hex(8)
+    with tempfile.TemporaryDirectory() as folder:
+        words = ["--port", str(port), "--bind", "127.0.0.1", "--requirepass", password, "--appendonly", "yes",
+                 "--save", "", "--dir", folder]  # fmt: skip
+        with process([program, *words], {}):
+            url = f"redis://:{password}@127.0.0.1:{port}/0"
+            until(lambda: _reachable(url))
+            yield url
+
+
+def _reachable(url: str) -> bool:
+    try:
+        connect(url).close()
+    except RedisError:
+        return False
+    return True
+
+
+@contextmanager
+def worker(framework: str, python: str, desk: Desk) -> Iterator[None]:
+    """One more worker of ours, warm."""
+    before = len(desk.ledger.workers())
+    settings = {
+        "LIKEWISE_REDIS_URL": desk.url,
+        "LIKEWISE_FRAMEWORK": framework,
+        "PYTHONPATH": str(HERE.parent),
+    }
+    with process([python, "-m", "worker"], settings):
+        until(lambda: sum(one.state == "idle" for one in desk.ledger.workers()) > before)
+        yield
+
+
+@contextmanager
+def warm_workers(pythons: dict[str, str], desk: Desk) -> Iterator[None]:
+    """One a framework."""
+    with ExitStack() as stack:
+        for framework, python in pythons.items():
+            stack.enter_context(worker(framework, python, desk))
+        yield
+
+
+@contextmanager
+def process(words: Sequence[str], settings: dict[str, str]) -> Iterator[None]:
+    """A process that ends with the block."""
+    started = subprocess.Popen(
+        words, env=clean() | settings, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        yield
+    finally:
+        started.terminate()
+        started.wait(timeout=60)
+
+
+def clean() -> dict[str, str]:
+    """The environment without settings of ours."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("LIKEWISE_")}
+
+
+def plain_app(url: str) -> celery.Celery:
+    """Celery as it comes, on the same Redis."""
+    return celery.Celery("plain", broker=url, backend=url)
+
+
+def until(reached: Callable[[], bool]) -> None:
+    """Raises TimeoutError."""
+    end = time.monotonic() + READY_S
+    while not reached():
+        if time.monotonic() > end:
+            raise TimeoutError(f"not ready within {READY_S:.0f} s")
+        time.sleep(0.05)
+
+
+def in_turns(*sides: Callable[[], float], repeats: int) -> list[float]:
+    """The medians of several, measured one right after the other, the first turn to warm up."""
+    turns = [[side() for side in sides] for _ in range(repeats + 1)][1:]
+    return [statistics.median(values) for values in zip(*turns, strict=True)]
+
+
+def seconds(action: Callable[[], Any]) -> float:
+    """That it takes."""
+    begin = time.perf_counter()
+    action()
+    return time.perf_counter() - begin
+
+
+def document(  # noqa: PLR0913 - what a benchmark has to say
+    name: str,
+    *,
+    rows: dict[str, float | str],
+    ratio: float | None = None,
+    at_least: float | None = None,
+    at_most: float | None = None,
+    bound: str = "",
+) -> dict[str, Any]:
+    """What `docs/make_benchmarks.py` reads: rows of numbers (in seconds where their name ends with `_s`), the
+    ratio and its target, and what bounds it."""
+    return {
+        "benchmark": name,
+        "rows": {key: float(f"{one:.4g}") if isinstance(one, float) else one for key, one in rows.items()},
+        "ratio": None if ratio is None else float(f"{ratio:.3g}"),
+        "at_least": at_least,
+        "at_most": at_most,
+        "bound": bound,
+    }
