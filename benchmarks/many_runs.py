@@ -1,4 +1,4 @@
-"""Ten thousand runs submitted at once: memory of the producer, Redis use a run, seconds to submit and collect.
+"""Ten thousand runs submitted at once: the producer's memory, Redis use a run, seconds to submit and collect.
 
     python benchmarks/many_runs.py --python-torch PY [--runs 10000] [--workers 2]
 
@@ -86,8 +86,8 @@ def measure(desk: Desk, given: argparse.Namespace, stack: ExitStack) -> dict[str
             ),
             "subscriptions left": str(len(desk.client.pubsub_channels())),
         },
-        bound="What a worker needs for a run of one epoch bounds the training. A finished run stays in Redis for the "
-        "retention (LIKEWISE_RETENTION_DAYS), or until likewise delete.",
+        bound="What a worker needs for a run of one epoch bounds the training. A finished run stays in Redis "
+        "for the retention (LIKEWISE_RETENTION_DAYS), or until likewise delete.",
     )
 
 

@@ -1,122 +1,104 @@
 """A thousand seeds in both frameworks with the verdict, against plain Celery with a task a seed.
 
-    python benchmarks/many_seeds.py --redis URL --python-tensorflow PY --python-torch PY [--seeds 1000]
+    python benchmarks/many_seeds.py --python-tensorflow PY --python-torch PY [--seeds 1000] [--sample 3]
 
-Ours: `likewise compare matched --seeds N`, measured as a user runs it, imports included, on warm workers
-of the same Redis. Theirs: the same training written plainly (a Keras `fit`, a PyTorch loop), one Celery
-task a seed, one warm worker process a framework, both at once; what takes longer decides. Of theirs
-`--sample` seeds a framework are timed, one after another and alone, and scaled up, since a thousand take
-minutes in PyTorch and hours in Keras. `--frameworks torch` compares PyTorch alone.
-Prints medians and their ratio, and how far the final losses of one seed lie apart.
+Ours: `likewise compare matched --seeds N --no-twin`, the whole command with its imports, on warm workers of a
+private Redis. Theirs: the same training written plainly (a Keras `fit`, a PyTorch loop), one Celery task a
+seed, one warm worker process a framework, both at once; what takes longer decides. Of theirs a sample of the
+seeds is timed, one after another and each framework alone, and scaled up, since a thousand take minutes in
+PyTorch and hours in Keras. Prints a JSON document for both frameworks and one for PyTorch alone.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
-HERE = Path(__file__).resolve().parent
+from stack import HERE, Desk, document, plain_app, private_redis, process, seconds, warm_workers
+
+START = "{type: values, weights: {layers.0.kernel: [[0.37]], layers.0.bias: [0.0]}}"
+"""Which the plain programs have."""
 
 
 def main() -> None:
-    """Time both and print the ratio as JSON."""
+    """Time both and print a document for each set of frameworks."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--redis", required=True, help="an empty Redis with warm workers of ours")
     parser.add_argument("--python-tensorflow", required=True)
     parser.add_argument("--python-torch", required=True)
     parser.add_argument("--seeds", type=int, default=1000)
-    parser.add_argument("--sample", type=int, default=4, help="seeds a framework of theirs that are timed")
-    parser.add_argument("--frameworks", default="tensorflow,torch")
+    parser.add_argument("--sample", type=int, default=3, help="seeds a framework of theirs that are timed")
     parser.add_argument("--repeats", type=int, default=3)
     given = parser.parse_args()
-    frameworks = given.frameworks.split(",")
-    ours = [_ours(given.redis, frameworks, given.seeds) for _ in range(given.repeats + 1)][1:]  # one warms up
-    ours_s = statistics.median(ours)
-    losses = _final_losses(given.redis, frameworks)
     pythons = {"tensorflow": given.python_tensorflow, "torch": given.python_torch}
-    theirs = {name: _theirs(given.redis, name, pythons[name], sample=given.sample) for name in frameworks}
-    theirs_s = max(statistics.median(seconds) for seconds, _ in theirs.values()) * given.seeds
-    document = {
-        "seeds": given.seeds,
-        "frameworks": frameworks,
-        "ours_s": round(ours_s, 3),
-        "ours_samples_s": [round(seconds, 3) for seconds in ours],
-        "plain_seeds_sampled": given.sample,
-        "plain_celery_s": round(theirs_s, 1),
-        "plain_seed_samples_s": {
-            name: [round(one, 3) for one in seconds] for name, (seconds, _) in theirs.items()
+    with private_redis() as url:
+        desk = Desk(url)
+        theirs = {name: plain(desk, name, python, sample=given.sample) for name, python in pythons.items()}
+        with warm_workers(pythons, desk):
+            for frameworks in (list(pythons), ["torch"]):
+                print(json.dumps(against(desk, frameworks, theirs, given)), flush=True)
+
+
+def against(
+    desk: Desk,
+    frameworks: Sequence[str],
+    theirs: dict[str, tuple[list[float], float]],
+    given: argparse.Namespace,
+) -> dict[str, Any]:
+    """One comparison; the first of ours warms up."""
+    ours = [
+        seconds(lambda: compare(desk, frameworks, "--seeds", str(given.seeds)))
+        for _ in range(given.repeats + 1)
+    ][1:]
+    ours_s = statistics.median(ours)
+    a_seed = {name: statistics.median(theirs[name][0]) for name in frameworks}
+    theirs_s = max(a_seed.values()) * given.seeds
+    told = compare(desk, frameworks, "--set", f"initial_weights={START}")["runs"]
+    gaps = [abs(told[name][0]["final_loss"] / theirs[name][1] - 1) for name in frameworks]
+    return document(
+        f"{given.seeds:,} seeds in {' and '.join(frameworks)} with the verdict",
+        rows={
+            "the command_s": ours_s,
+            **{f"plain Celery, one seed in {name}_s": value for name, value in a_seed.items()},
+            f"plain Celery, {given.seeds:,} seeds, scaled up from {given.sample}_s": theirs_s,
+            "largest gap between the final losses of one seed": f"{max(gaps):.1e}",
         },
-        "ratio": round(theirs_s / ours_s, 1),
-        "final_loss_gap": max(abs(losses[name] - loss) / loss for name, (_, loss) in theirs.items()),
-    }
-    print(json.dumps(document, indent=2))
+        ratio=theirs_s / ours_s,
+        at_least=50.0 if len(frameworks) > 1 else None,
+        bound="Keras's fit makes this ratio; beside it stands PyTorch alone." if len(frameworks) > 1 else "",
+    )
 
 
-def _ours(redis_url: str, frameworks: list[str], seeds: int) -> float:
-    """Seconds of the whole command."""
-    begin = time.perf_counter()
-    _compare(redis_url, frameworks, "--seeds", str(seeds))
-    return time.perf_counter() - begin
-
-
-def _final_losses(redis_url: str, frameworks: list[str]) -> dict[str, float]:
-    """From the start that the plain programs have: kernel 0.37, bias 0."""
-    start = "{type: values, weights: {layers.0.kernel: [[0.37]], layers.0.bias: [0.0]}}"
-    runs = _compare(redis_url, frameworks, "--set", f"initial_weights={start}")["runs"]
-    return {name: runs[name][0]["final_loss"] for name in frameworks}
-
-
-def _compare(redis_url: str, frameworks: list[str], *words: str) -> dict[str, Any]:
-    command = [sys.executable, "-m", "producer.cli", "compare", "matched", "--no-twin", "--json", "--set",
+def compare(desk: Desk, frameworks: Sequence[str], *words: str) -> dict[str, Any]:
+    """What the command prints."""
+    command = [sys.executable, "-m", "producer", "compare", "matched", "--no-twin", "--json", "--set",
                f"frameworks=[{','.join(frameworks)}]", *words]  # fmt: skip
-    told = subprocess.run(command, env=_environment(redis_url), check=True, capture_output=True)
+    told = subprocess.run(command, env=desk.environment(), check=True, capture_output=True)
     document: dict[str, Any] = json.loads(told.stdout)
     return document
 
 
-def _theirs(redis_url: str, framework: str, python: str, *, sample: int) -> tuple[list[float], float]:
+def plain(desk: Desk, framework: str, python: str, *, sample: int) -> tuple[list[float], float]:
     """Seconds of each sampled task from sending to its result, and its final loss."""
-    import celery
-
-    app = celery.Celery("plain", broker=redis_url, backend=redis_url)
+    app = plain_app(desk.url)
     queue = f"plain-{framework}"
-    with tempfile.TemporaryDirectory() as folder:
-        worker = subprocess.Popen(
-            [python, "-m", "celery", "-A", f"plain_tasks_{framework}", "worker", "--pool=solo", "-Q", queue,
-             "-n", f"{queue}@%h", "--loglevel=ERROR"],
-            env=_environment(redis_url) | {"PYTHONPATH": str(HERE)},
-            cwd=folder,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )  # fmt: skip
-        try:
-            loss = app.send_task("train", args=[0], queue=queue).get(timeout=300)
-            seconds = []
-            for seed in range(sample):
-                begin = time.perf_counter()
-                app.send_task("train", args=[seed], queue=queue).get(timeout=300)
-                seconds.append(time.perf_counter() - begin)
-        finally:
-            worker.terminate()
-            worker.wait(timeout=30)
-    return seconds, float(loss)
+    words = ["-m", "celery", "-A", f"plain_tasks_{framework}", "worker", "--pool=solo", "-Q", queue,
+             "-n", f"{queue}@%h", "--loglevel=ERROR"]  # fmt: skip
 
+    def train(seed: int) -> float:
+        return float(app.send_task("train", args=[seed], queue=queue).get(timeout=300))
 
-def _environment(redis_url: str) -> dict[str, str]:
-    return {
-        **{name: value for name, value in os.environ.items() if not name.startswith("LIKEWISE_")},
-        "LIKEWISE_REDIS_URL": redis_url,
-        "PLAIN_REDIS": redis_url,
-        "PYTHONPATH": str(HERE.parent),
-    }
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        process([python, *words], {"PLAIN_REDIS": desk.url, "PYTHONPATH": str(HERE), "TMPDIR": folder}),
+    ):
+        loss = train(0)
+        return [seconds(lambda seed=seed: train(seed)) for seed in range(sample)], loss  # type: ignore[misc]
 
 
 if __name__ == "__main__":

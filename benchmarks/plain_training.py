@@ -17,6 +17,14 @@ from worker.adapters import load_adapter
 from worker.training.samples import Part, RunData
 from worker.training.seed_training import SeedTraining
 
+JOB = {
+    "data": {"type": "inline", "x": [0.0], "y": [0.0]},
+    "model": {"layers": [{"type": "dense", "units": 1}]},
+    "loss": "mse",
+    "optimizer": {"type": "sgd", "learning_rate": 0.01},
+    "execution": "eager",
+}
+
 
 def main() -> None:
     """Train the article's job so many times."""
@@ -27,18 +35,7 @@ def main() -> None:
     data = RunData(parts={"train": Part(x=x, y=2 * x - 1)}, predict=None, given_weights=None)
 
     def train(epochs: int) -> None:
-        job = Job.model_validate_json(
-            json.dumps(
-                {
-                    "data": {"type": "inline", "x": [0.0], "y": [0.0]},
-                    "model": {"layers": [{"type": "dense", "units": 1}]},
-                    "loss": "mse",
-                    "optimizer": {"type": "sgd", "learning_rate": 0.01},
-                    "training": {"epochs": epochs},
-                    "execution": "eager",
-                }
-            )  # fmt: skip
-        )
+        job = Job.model_validate_json(json.dumps(JOB | {"training": {"epochs": epochs}}))
         training = SeedTraining(job, data=data, adapter=adapter, seed=0)
         while not training.finished:
             training.advance()

@@ -45,6 +45,12 @@ class Outcome:
     twin: Comparison | None = None
 
 
+def get_ready(record: ExperimentRecord) -> None:
+    """Import what the verdict will need beyond this module; while the runs train, it costs nobody time."""
+    if len(record.experiment.seed_list) > 1:
+        import scipy.special  # noqa: F401
+
+
 def with_twin(  # noqa: PLR0913 - what is trained, and how it is told
     session: Session,
     record: ExperimentRecord,

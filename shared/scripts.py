@@ -120,8 +120,8 @@ ADD = (
 -- One that belongs to another, such as its float64 twin, is not listed, but found through it.
 -- KEYS: experiment, submission.  ARGV: id, document, run ids, retention, keyed (0 or 1), what it is to the
 -- experiment it belongs to and that one's id (or nothing twice), then for each run: id, framework, queue,
--- document (nothing where it is stored already), whether it is timed (0 or 1). Nothing is written, and nothing
--- returned, where the experiment that it belongs to was cancelled or deleted.
+-- document (nothing where it is stored already), whether it is timed (0 or 1). Nothing is written, and
+-- nothing returned, where the experiment that it belongs to was cancelled or deleted.
 local id, document, run_ids, retention, keyed, relation, parent = unpack(ARGV, 1, 7)
 local parent_key = '{names.experiment_key("")}' .. parent
 local gone = parent ~= '' and redis.call('EXISTS', parent_key) == 0

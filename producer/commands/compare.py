@@ -61,6 +61,7 @@ def command(
         with cancelling(session, record):
             from producer import outcome_flow as outcomes  # while the runs train
 
+            outcomes.get_ready(record)
             flow.follow_to_end(session, record, quiet=as_json)
             outcome = outcomes.outcome_of(session, record, full=full)
             if not no_twin:

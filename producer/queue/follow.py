@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import redis
 
 LOOK_EVERY_S = 1.0
-"""How often records and workers are looked at where the stream says nothing; more seldom where they are many."""
+"""How often records and workers are looked at where the stream says nothing; of many more seldom."""
 SILENCE_S = 3.0
 """A queued run without a worker for this long is worth a word."""
 PATIENCE_S = 20.0
