@@ -3,7 +3,7 @@
 # make test     every check there is
 # make lint     the quick ones: format, lint, types
 # make parity   measure anew how well the frameworks agree, and how surely faults are found: docs/parity.md
-# make bench    measure anew how fast it is, beside the usual programs: docs/benchmarks.md
+# make bench    measure anew how fast it is, beside the usual programs: docs/benchmarks.md; ONLY=service for a part
 # make clean    remove what these made inside the checkout
 #
 # Another Python: make demo PYTHON=/path/to/python3.12
@@ -67,7 +67,7 @@ parity: $(VENV)/installed-dev $(INTERPRETERS)
 	$(VENV)/bin/python docs/make_parity.py $(RECORDS)
 
 bench: $(VENV)/installed-dev $(INTERPRETERS)
-	. $(INTERPRETERS); $(VENV)/bin/python docs/make_benchmarks.py
+	. $(INTERPRETERS); $(VENV)/bin/python docs/make_benchmarks.py $(if $(ONLY),--only $(ONLY))
 
 clean:
 	if [ -x $(VENV)/bin/likewise ]; then $(VENV)/bin/likewise down || true; fi

@@ -1,13 +1,16 @@
-"""Runs every benchmark and writes docs/benchmarks.md: `make bench`.
+"""Runs the benchmarks and writes docs/benchmarks.md: `make bench`.
 
-    python docs/make_benchmarks.py
+    python docs/make_benchmarks.py [--only PART ...]
 
 Each program of benchmarks/ prints JSON documents, one a line or one in all; those that train need the
-interpreters of the frameworks' environments, as the tests do (LIKEWISE_TEST_PYTHON_<FRAMEWORK>).
+interpreters of the frameworks' environments, as the tests do (LIKEWISE_TEST_PYTHON_<FRAMEWORK>). What they
+printed is kept in docs/benchmarks.json, each part with its date: the page is written from that, so that a
+part can be measured again without the rest. Quiet machines measure best: nothing else should run.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import platform
@@ -28,8 +31,10 @@ TRAINING = {
     "tensorflow": ["tensorflow_speed.py"],
     "torch": ["pytorch_article.py", "pytorch_networks.py"],
 }
-SERVICE = ["service.py"]
+SERVICE = {"service": "service.py", "seeds": "many_seeds.py", "runs": "many_runs.py"}
 OBSERVED = "observation.py"
+PARTS = ("training", *SERVICE, "observation")
+STORED = HERE / "benchmarks.json"
 TARGETS = {
     ("article in TensorFlow", "first"): 50,
     ("article in TensorFlow", "warm"): 500,
@@ -43,43 +48,70 @@ TARGETS = {
 
 
 def main() -> None:
-    """Measure and write."""
-    training = [
-        document
-        for framework, programs in TRAINING.items()
-        for program in programs
-        for document in run(interpreter(framework), program, "--json")
-    ]
+    """Measure the parts asked for, store, and write the page."""
+    parser = argparse.ArgumentParser(description="Run the benchmarks and write docs/benchmarks.md.")
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, metavar="PART",
+                        help=f"measure these alone: {', '.join(PARTS)}")  # fmt: skip
+    parser.add_argument("--write", action="store_true", help="measure nothing, write the page anew")
+    given = parser.parse_args()
+    stored: dict[str, Document] = json.loads(STORED.read_text()) if STORED.exists() else {}
+    for part in () if given.write else given.only:
+        stored[part] = {"date": datetime.now(UTC).date().isoformat(), "documents": measured(part)}
+        STORED.write_text(json.dumps(stored, indent=1) + "\n")  # at once: a later part may fail
+    write(stored)
+
+
+def measured(part: str) -> list[Document]:
+    """What the programs of a part print."""
+    if part == "training":
+        return [
+            document
+            for framework, programs in TRAINING.items()
+            for program in programs
+            for document in run(interpreter(framework), program, "--json")
+        ]
+    if part == "observation":
+        return [
+            observed(document)
+            for name in TRAINING
+            for document in run(interpreter(name), OBSERVED, "--framework", name)
+        ]
     pythons = [word for name in TRAINING for word in (f"--python-{name}", interpreter(name))]
-    service = [
-        {"benchmark": "The service", **document}
-        for program in SERVICE
-        for document in run(sys.executable, program, *pythons)
-    ]
-    service += [
-        {"benchmark": f"Progress and checkpoints in {document['framework']}", **document}
-        for name in TRAINING
-        for document in run(interpreter(name), OBSERVED, "--framework", name)
-    ]
-    write(training, service)
+    return run(sys.executable, SERVICE[part], *pythons)
 
 
-def write(training: Sequence[Document], service: Sequence[Document]) -> None:
-    """The page, from the documents."""
+def observed(printed: Document) -> Document:
+    """What `observation.py` prints, as the other benchmarks of the service say it."""
+    rows = {
+        name: value for name, value in printed.items() if name not in {"framework", "ratio", "target", "met"}
+    }
+    return {
+        "benchmark": f"Progress and checkpoints on against off, {printed['framework']}",
+        "rows": rows,
+        "ratio": printed["ratio"],
+        "at_least": None,
+        "at_most": 1.05,
+        "bound": "",
+    }
+
+
+def write(stored: dict[str, Document]) -> None:
+    """The page, from the documents of all parts."""
     pages = Environment(  # noqa: S701 - Markdown, from our own measurements
         loader=FileSystemLoader(HERE), undefined=StrictUndefined, keep_trailing_newline=True
     )
     page = pages.get_template("benchmarks.md.j2").render(
-        date=datetime.now(UTC).date().isoformat(),
+        dates=", ".join(f"{part} {stored[part]['date']}" for part in PARTS if part in stored),
         machine=machine(),
-        training=training,
-        service=service,
+        training=stored.get("training", {"documents": []})["documents"],
+        service=[one for part in PARTS[1:] if part in stored for one in stored[part]["documents"]],
         seconds=seconds,
-        ratio=lambda value: f"{value:.1f}" if value < 100 else f"{value:,.0f}",
+        ratio=ratio,
         target=lambda one, row: f"≥ {wanted}" if (wanted := target(one, row)) else "",
         met=met,
+        verdict=verdict,
+        row=row_of,
         versions=lambda one: ", ".join(f"{name} {value}" for name, value in one["versions"].items()),
-        shown=lambda value: f"{value:.4g}" if isinstance(value, float) else value,
     )
     (HERE / "benchmarks.md").write_text(page)
 
@@ -133,9 +165,36 @@ def met(one: Document, row: Document) -> str:
     return "met" if reached >= 1 else f"missed: {100 * reached:.0f} % of it"
 
 
+def verdict(one: Document) -> str:
+    """A ratio beside its target, and by how much that was missed."""
+    value, least, most = one["ratio"], one["at_least"], one["at_most"]
+    if value is None:
+        return ""
+    if least is None and most is None:
+        return f"**{ratio(value)} times**"
+    if most is not None:
+        target, missed = f"at most {most:g} times", value / most - 1
+    else:
+        target, missed = f"at least {least:g} times", 1 - value / least
+    reached = "met" if missed <= 0 else f"missed by {100 * missed:.0f} %"
+    return f"**{ratio(value)} times**; target {target}: **{reached}**"
+
+
+def row_of(name: str, value: float | str) -> tuple[str, str]:
+    """A name without its unit, and the value with it."""
+    if name.endswith("_s") and not isinstance(value, str):
+        return name.removesuffix("_s").replace("_", " "), seconds(value)
+    return name.replace("_", " "), value if isinstance(value, str) else f"{value:,.4g}"
+
+
+def ratio(value: float) -> str:
+    """`1.87`, `12.3`, `14,700`."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
 def seconds(value: float) -> str:
     """`12.3 ms`, `1.24 s`."""
-    return f"{1000 * value:.3g} ms" if value < 1 else f"{value:.3g} s"
+    return f"{1000 * value:.3g} ms" if value < 1 else f"{value:.3g} s" if value < 1000 else f"{value:,.0f} s"
 
 
 def machine() -> str:
