@@ -16,7 +16,8 @@ from shared.trace import TraceRequest
 RUN_SCHEMA_VERSION: Literal[1] = 1
 
 Timed = Literal["cold", "warm"]
-"""Cold, the worker first forgets the programs that it compiled before; warm, it uses them."""
+"""Cold, the worker first forgets the programs that it compiled before; warm, it has compiled what it needs
+before the clock starts."""
 Task = Literal["regression", "binary", "multiclass"]
 
 

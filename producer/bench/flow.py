@@ -49,8 +49,9 @@ def _warm_up(
 ) -> tuple[dict[Variant, Timed], list[str]]:
     """Each variant's first run; and a sentence for each that fails, or that runs as an earlier one does.
 
-    A framework's first forgets all programs, so that what each variant compiles is measured even where
-    the comparison, or an earlier bench, compiled it before; what they compile is then kept.
+    It forgets all programs, so that what the variant compiles is measured even where the comparison, an
+    earlier variant or an earlier bench compiled it before. A worker that is warm no more, or was not the one
+    that took the first run, compiles before its next timed run.
     """
     first: dict[Variant, Timed] = {}
     missing: list[str] = []
@@ -60,7 +61,7 @@ def _warm_up(
             variant = Variant(framework=framework, execution=execution)
             told.warming(variant)
             try:
-                timed = timing.time_one(variant, kind="warm" if ran else "cold")
+                timed = timing.time_one(variant, kind="cold")
             except RunFailedError as error:
                 missing.append(f"{variant.label} cannot be timed: {error}")
                 continue

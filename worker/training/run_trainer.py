@@ -79,6 +79,17 @@ class RunTrainer:
                 return
             position += len(group)
 
+    def warm_up(self, member: Member) -> None:
+        """Compile what the member will need and this worker has not compiled. Raises TrainingError."""
+        with typed(self._adapter):
+            training = SeedTraining(member.job, data=self._data, adapter=self._adapter, seed=member.seed)
+            if not training.compiles:
+                return
+            while training.compiles and not training.finished:
+                self._look_for_stop()
+                training.advance(most=1)
+            training.conclude()
+
     def trace(self, request: TraceRequest, *, load: Load, store: Store) -> Trace:
         """The replay of the first seed. Raises TrainingError."""
         self._look_for_stop()

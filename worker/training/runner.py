@@ -84,6 +84,8 @@ def train_run(  # noqa: PLR0913 - all that surrounds a training, once
             trace = trainer.trace(run.trace, load=load, store=store)
         else:
             members = members_of(run)
+            if run.timed == "warm":
+                trainer.warm_up(members[0])
             checkpoint, wrong = checkpoints.resume() if checkpoints else (None, None)
             notes += _told(checkpoint, wrong, attempt=attempt, members=len(members))
             for trained in trainer.train(members, after=checkpoint):

@@ -110,6 +110,11 @@ class SeedTraining:
         self._trainer.load_weights(weights)
 
     @property
+    def compiles(self) -> bool:
+        """Whether something is left to be compiled first."""
+        return self._trainer.compiles
+
+    @property
     def compiles_next(self) -> bool:
         """Whether the next block has to be compiled first."""
         size = self.plan.batch_size_at(self._record.step)

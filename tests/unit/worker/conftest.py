@@ -55,20 +55,28 @@ class NumpyTrainer(Trainer):
 
     execution = "numpy"
 
-    def __init__(self, job: Job, *, weights: Weights, x: Floats, y: NDArray[Any], compiles: bool) -> None:
+    def __init__(
+        self, job: Job, *, weights: Weights, x: Floats, y: NDArray[Any], programs: set[str] | None
+    ) -> None:
         *before, dense = job.model.layers
         if not isinstance(dense, Dense) or dense.activation.type != "linear" or job.loss.type != "mse":
             raise NotLinearError("only a linear model with mse")
         if not all(isinstance(layer, Dropout | Flatten) for layer in before):
             raise NotLinearError("only one dense layer")
-        self.compiles = compiles
+        self._programs = programs
         self._optimizer = job.optimizer
         self._mean = job.loss.reduction == "mean"
         self._path = job.model.layer_path(len(before))
         self._weights = {name: array.copy() for name, array in weights.items()}
         self._x, self._y = x.reshape(len(x), -1), y
 
+    @property
+    def compiles(self) -> bool:  # type: ignore[override]
+        return self._programs is not None and not self._programs
+
     def train(self, block: Block) -> NDArray[np.float64]:
+        if self._programs is not None:
+            self._programs.add("step")
         constants = update_constants(
             self._optimizer, learning_rates=block.learning_rates, first_step=block.first_step
         )
@@ -214,7 +222,7 @@ class NumpyAdapter(FrameworkAdapter):
     name = "numpy"
 
     def __init__(self, *, compiles: bool = False, vectorises: bool = True) -> None:
-        self._compiles = compiles
+        self.programs: set[str] | None = set() if compiles else None
         self.vectorises = vectorises
         self.built: list[NumpyTrainer] = []
         self.ensembles: list[NumpyEnsemble] = []
@@ -223,6 +231,8 @@ class NumpyAdapter(FrameworkAdapter):
 
     def forget_programs(self) -> None:
         self.forgotten += 1
+        if self.programs:
+            self.programs.clear()
 
     def start(self, *, device: Literal["cpu", "cuda"], threads: int) -> None:
         if device != "cpu" or threads != 1:
@@ -253,7 +263,7 @@ class NumpyAdapter(FrameworkAdapter):
         self, job: Job, *, input_shape: tuple[int, ...], weights: Weights, x: Floats, y: NDArray[Any]
     ) -> Trainer:
         assert x.shape[1:] == input_shape
-        trainer = NumpyTrainer(job, weights=weights, x=x, y=y, compiles=self._compiles)
+        trainer = NumpyTrainer(job, weights=weights, x=x, y=y, programs=self.programs)
         self.built.append(trainer)
         return trainer
 
@@ -279,11 +289,11 @@ class NumpyAdapter(FrameworkAdapter):
                 weights={name: array[member] for name, array in weights.items()},
                 x=x,
                 y=y,
-                compiles=self._compiles,
+                programs=self.programs,
             )
             for member, optimizer in enumerate(optimizers)
         ]
-        self.ensembles.append(NumpyEnsemble(trainers, compiles=self._compiles))
+        self.ensembles.append(NumpyEnsemble(trainers, compiles=self.programs is not None))
         return self.ensembles[-1]
 
     def reason_of(self, error: BaseException) -> Reason | None:

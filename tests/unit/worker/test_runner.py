@@ -175,6 +175,16 @@ def test_a_run_timed_cold_forgets_the_programs_first(
     assert compiling_adapter.forgotten == forgotten
 
 
+@pytest.mark.parametrize(("timed", "compiled"), [(None, True), ("warm", False), ("cold", True)])
+def test_a_run_timed_warm_compiles_before_it_is_measured(
+    lab: Any, job_of: Jobs, compiling_adapter: Any, timed: str | None, compiled: bool
+) -> None:
+    run = lab.run(job_of(training={"epochs": 3}), train=samples(20)).model_copy(update={"timed": timed})
+    seed = only(lab.train(run, adapter=compiling_adapter))
+    assert (seed.timings.compile_s > 0) == compiled
+    assert seed.epochs == 3
+
+
 def test_the_peak_of_memory_is_recorded(lab: Any, job_of: Jobs) -> None:
     seed = only(lab.train(lab.run(job_of(), train=samples(20))))
     assert seed.peak_bytes > 10 * 1024 * 1024
