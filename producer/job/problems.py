@@ -197,7 +197,8 @@ def _words(found: _Found) -> tuple[str, str | None]:
     elif kind == "missing":
         message, hint = "is missing", example or f"{_article(found.kind)} needs it"
     elif kind == "extra_forbidden":
-        message, hint = f"unknown field of {found.kind}", did_you_mean(found.path[-1], found.fields)
+        message, hint = f"unknown field of {found.kind}", _elsewhere(found.path)
+        hint = hint or did_you_mean(found.path[-1], found.fields)
     elif kind == "union_tag_invalid":
         message, hint = f"unknown {_kind(found.path)}", did_you_mean(str(context["tag"]), found.tags)
         if found.path == ("data",) and context["tag"] in BUILTIN_NAMES:
@@ -215,6 +216,18 @@ def _words(found: _Found) -> tuple[str, str | None]:
     elif kind == "table":
         message = error["msg"]
     return printable(message), hint
+
+
+def _elsewhere(path: tuple[str, ...]) -> str | None:
+    """Which other part has a field of this very name: `training.learning_rate` is the optimizer's."""
+    name = path[-1]
+    places = [
+        f"{section}.{name}"
+        for section, field in Experiment.model_fields.items()
+        if section != path[0]
+        and any(_is_model(option) and name in option.model_fields for option in _options(field.annotation))
+    ]
+    return f"did you mean {_either(places)}?" if 0 < len(places) < 3 else None
 
 
 def _wrong_type(found: _Found, expected: str) -> str:
