@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from shared.shapes import model_weights
+from worker.adapters.base import EnsembleBlock
 
 LONG = {"epochs": 10, "batch_size": 5}
 """30 updates of the kit's 12 samples: enough for `auto` to record one."""
@@ -133,6 +134,43 @@ def test_every_optimizer_is_replayed(optimizer: dict[str, Any], kit: Any) -> Non
 def test_every_loss_is_replayed(loss: Any, kit: Any) -> None:
     activation = "softmax" if loss == "kl_divergence" else "linear"
     check(kit, *both(kit, loss=loss, layers=[HEAD | {"activation": activation}]))
+
+
+MEMBERS = 12
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("own_batches", [False, True])
+def test_members_that_train_together_are_replayed(name: str, own_batches: bool, kit: Any) -> None:
+    shape, layers = NETWORKS[name]
+    ensembles = []
+    for epochs in (1, 100):  # the first too few to be recorded
+        job = kit.job(layers=layers, optimizer="adam", training={"epochs": epochs})
+        x, y, _ = kit.problem(job, input_shape=shape)
+        draw = np.random.default_rng(7)
+        weights = {
+            place.name: draw.uniform(0.1, 0.9, (MEMBERS, *place.tensor.shape))
+            for place in model_weights(job.model, shape)
+        }
+        optimizers = [job.optimizer] * MEMBERS
+        ensembles.append(
+            kit.adapter.build_ensemble(
+                job, optimizers=optimizers, input_shape=shape, weights=weights, x=x, y=y
+            )
+        )
+    plain, fast = ensembles
+    assert (plain._replays, fast._replays) == (False, True)
+    for first, steps, batch in ((0, 6, 5), (6, 1, 2), (7, 5, 5), (12, 3, 2)):
+        axes = (MEMBERS, steps, batch) if own_batches else (steps, batch)
+        block = EnsembleBlock(
+            indices=np.random.default_rng(first).integers(0, 12, axes),
+            learning_rates=np.full((MEMBERS, steps), 0.1 / (1 + first)),
+            first_step=first,
+        )
+        assert fast.train(block).tobytes() == plain.train(block).tobytes()
+    for tensor, array in plain.weights().items():
+        assert fast.weights()[tensor].tobytes() == array.tobytes(), tensor
+    assert all(update != fast._update for update in fast._updates.values()), "all were recorded"
 
 
 def test_each_update_has_masks_of_its_own(kit: Any) -> None:

@@ -7,7 +7,7 @@ a first axis.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,12 +20,15 @@ from shared.spec.optimizer import structure
 from worker.adapters.base import EnsembleBlock, EnsembleTrainer, Floats, Weights
 from worker.adapters.shapes import check_inputs, check_targets, check_weights
 from worker.adapters.together import convolutions_obstacle, largest_batch, recurrent_cells
+from worker.adapters.torch_adapter.execution import REPLAYED_FROM_STEPS
 from worker.adapters.torch_adapter.flat import Layout
 from worker.adapters.torch_adapter.losses import loss_function
 from worker.adapters.torch_adapter.model import Network
 from worker.adapters.torch_adapter.optimizers import update
 from worker.adapters.torch_adapter.recurrent import Recurrent
+from worker.adapters.torch_adapter.replay import recorded
 from worker.adapters.torch_adapter.state import copied, named, put_back
+from worker.training.batches import Plan
 from worker.training.member_constants import (
     member_fixed_constants,
     member_slot_starts,
@@ -83,6 +86,12 @@ class TorchEnsemble(EnsembleTrainer):
         self.execution = "vectorised (torch.vmap)"
         self.compiles = False
         self._optimizers = optimizers
+        steps = Plan.of(job.training, len(x)).steps
+        self._replays = network.device == "cpu" and steps >= REPLAYED_FROM_STEPS
+        self._updates: dict[int, Callable[..., Tensor]] = {}
+        """By batch size; a block of another kind of indices is another ensemble's."""
+        self._changing: tuple[str, ...] = ()
+        self._masks: tuple[str, ...] = ()
         self._structure = structure(optimizers[0])
         self._dtype = getattr(torch, job.precision)
         self._device = network.device
@@ -137,32 +146,56 @@ class TorchEnsemble(EnsembleTrainer):
 
     def train(self, block: EnsembleBlock) -> NDArray[np.float64]:
         """Run the block's updates (see `EnsembleTrainer.train`)."""
+        inputs = self._inputs(block)
+        size = block.indices.shape[-1]
+        losses = []
+        if size not in self._updates:
+            first = next(inputs)
+            if self._replays:
+                loss, replayed = recorded(self._update, first)
+            else:
+                loss, replayed = self._update(*first), None
+            self._updates[size] = replayed or self._update
+            losses.append(loss)
+        with torch.no_grad():
+            update_ = self._updates[size]
+            losses += [update_(*given) for given in inputs]
+        return torch.stack(losses, dim=1).to("cpu", torch.float64).numpy()  # type: ignore[no-any-return]
+
+    def _inputs(self, block: EnsembleBlock) -> Iterator[tuple[Tensor, ...]]:
+        """What each update gets: its rows (b,) or (members, b), the optimizer's constants, the masks."""
         constants = member_update_constants(
             self._optimizers, learning_rates=block.learning_rates, first_step=block.first_step
         )
-        changing = {name: self._column(values.T).unbind() for name, values in constants.items()}
-        masks = {path: self._on_device(mask).unbind(1) for path, mask in block.masks.items()}
-        shared = block.indices.ndim == 2
-        losses = []
-        for i, rows in enumerate(self._on_device(block.indices).unbind(0 if shared else 1)):
-            loss = self._losses(rows, {path: steps[i] for path, steps in masks.items()}, shared=shared)
-            if self._parameters:
-                gradients = torch.autograd.grad(loss.sum(), tuple(self._parameters.values()))
-                torch._foreach_copy_(self._gradients, gradients)
-                update(
-                    self._structure,
-                    weights=self._flat,
-                    gradient=self._gradient,
-                    slots=self._slots,
-                    constants=self._fixed | {name: steps[i] for name, steps in changing.items()},
-                    pieces=self._layout.pieces,
-                )
-            losses.append(loss.detach())
-        return torch.stack(losses, dim=1).to("cpu", torch.float64).numpy()  # type: ignore[no-any-return]
+        self._changing, self._masks = tuple(constants), tuple(block.masks)
+        rows = self._on_device(block.indices).unbind(0 if block.indices.ndim == 2 else 1)
+        changing = [self._column(values.T).unbind() for values in constants.values()]
+        masks = [self._on_device(mask).unbind(1) for mask in block.masks.values()]
+        return zip(rows, *changing, *masks, strict=True)
 
-    def _losses(self, rows: Tensor, masks: Mapping[str, Tensor], *, shared: bool) -> Tensor:
+    def _update(self, rows: Tensor, *given: Tensor) -> Tensor:
+        """One update of every member in place, of what `_inputs` gave; the losses before it (members,)."""
+        changing = dict(zip(self._changing, given, strict=False))
+        masks = dict(zip(self._masks, given[len(changing) :], strict=True))
+        with torch.enable_grad():
+            losses = self._losses(rows, masks)
+            parameters = tuple(self._parameters.values())
+            gradients = torch.autograd.grad(losses.sum(), parameters) if parameters else ()
+        if gradients:
+            torch._foreach_copy_(self._gradients, gradients)
+            update(
+                self._structure,
+                weights=self._flat,
+                gradient=self._gradient,
+                slots=self._slots,
+                constants=self._fixed | changing,
+                pieces=self._layout.pieces,
+            )
+        return losses.detach()
+
+    def _losses(self, rows: Tensor, masks: Mapping[str, Tensor]) -> Tensor:
         """Each member's loss on its batch: (members,)."""
-        batched = None if shared else 0
+        batched = None if rows.ndim == 1 else 0
         x, y = (values[rows] for values in (self._x, self._y))
         in_dims = (0, 0, batched, batched, 0)
         return torch.vmap(self._member_loss, in_dims)(self._parameters, self._buffers, x, y, masks)

@@ -95,6 +95,18 @@ def replay(calls: Sequence[Call], *, inputs: Sequence[Tensor], result: Tensor) -
     return writer.function(result)
 
 
+def recorded(
+    update: Callable[..., Tensor], inputs: Sequence[Tensor]
+) -> tuple[Tensor, Callable[..., Tensor] | None]:
+    """Run an update once: its result, and its replay, or None where it cannot be replayed."""
+    with Recorder() as recorder:
+        result = update(*inputs)
+    try:
+        return result, replay(recorder.calls, inputs=inputs, result=result)
+    except NotReplayableError:
+        return result, None
+
+
 class _Writer:
     """Writes calls as the lines of a Python function; it keeps every recorded tensor alive meanwhile."""
 

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from worker.adapters.base import Block
-from worker.adapters.torch_adapter.replay import NotReplayableError, Recorder, replay
+from worker.adapters.torch_adapter.replay import recorded
 from worker.adapters.torch_adapter.training import TorchTrainer, losses_of
 
 Tensor = Any
@@ -36,10 +36,8 @@ class ReplayedTrainer(TorchTrainer):
 
     def _recorded(self, size: int, inputs: tuple[Tensor, ...]) -> Tensor:
         """One plain update's loss, the update being recorded for all that follow."""
-        with Recorder() as recorder:
-            loss = self.update(*inputs)
-        try:
-            self._updates[size] = replay(recorder.calls, inputs=inputs, result=loss)
-        except NotReplayableError:
-            self._updates[size], self.execution = self.update, "eager"
+        loss, replayed = recorded(self.update, inputs)
+        if replayed is None:
+            self.execution = "eager"
+        self._updates[size] = replayed or self.update
         return loss
