@@ -50,10 +50,13 @@ class Hashes(Frozen):
 
 
 class Timings(Frozen):
-    """Seconds by the worker's monotonic clock; the device is synchronised before each reading."""
+    """Seconds by the worker's monotonic clock; the device is synchronised before each reading.
+
+    Of a run that went on from a checkpoint: with what earlier attempts spent to come there.
+    """
 
     queue_s: float | None = None
-    """From submission to claim, by the server's clock."""
+    """From submission to the first claim, by the server's clock."""
     build_s: float
     """Model, weights, data on the device."""
     compile_s: float

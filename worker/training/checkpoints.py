@@ -34,6 +34,8 @@ class SoFar(Frozen):
     seeds: Many[SeedResult] = ()
     arrays: Many[SeedArrays] = ()
     notes: Many[str] = ()
+    queue_s: float | None = None
+    """How long the run waited for its first attempt; for a later one it did not wait but train."""
     one_by_one: bool = False
     """Whether the members turned out to train one after another."""
 
@@ -115,7 +117,15 @@ class Checkpoints:
         wish = self._shelf.wanted and not self._wish_met
         return wish or time.monotonic() - self._taken_s >= self._every_s
 
-    def take(self, *, finished: int, training: State, notes: Sequence[str], one_by_one: bool) -> None:
+    def take(
+        self,
+        *,
+        finished: int,
+        training: State,
+        notes: Sequence[str],
+        queue_s: float | None,
+        one_by_one: bool,
+    ) -> None:
         """Take one; the fields are those of `SoFar` and `Checkpoint`."""
         self._wish_met = self._shelf.wanted
         self._packer.flush()
@@ -125,6 +135,7 @@ class Checkpoints:
             seeds=tuple(self._packer.seeds),
             arrays=tuple(self._packer.arrays),
             notes=tuple(notes),
+            queue_s=queue_s,
             one_by_one=one_by_one,
         )
         self._shelf.keep(Checkpoint(so_far=so_far, training=training))

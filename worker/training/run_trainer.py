@@ -67,6 +67,7 @@ class RunTrainer:
         if after is not None:
             finished, self._resumed = after.so_far.finished, after.training
             self._one_by_one, self.notes = after.so_far.one_by_one, list(after.so_far.notes)
+            self._queue_s = after.so_far.queue_s
         position = 1
         for group in self._groups(members):
             ended = False
@@ -273,7 +274,11 @@ class RunTrainer:
             with typed(self._adapter):
                 state = training.state() if training else {}
             self._checkpoints.take(
-                finished=position - 1, training=state, notes=self.notes, one_by_one=self._one_by_one
+                finished=position - 1,
+                training=state,
+                notes=self.notes,
+                queue_s=self._queue_s,
+                one_by_one=self._one_by_one,
             )
 
     def _tell(self, training: SeedTraining, *, position: int, samples: int, compiling: bool = False) -> None:

@@ -372,13 +372,13 @@ class Lab:
             "store": self.store,
             "on_progress": self.events.append,
             "stop_requested": _never,
+            "queue_s": 0.5,
             "threads": 1,
             **replaced,
         }
         result = train_run(
             run,
             adapter=adapter or self.adapter,
-            queue_s=0.5,
             worker="worker-1",
             attempt=1,
             host="host-1",

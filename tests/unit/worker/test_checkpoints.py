@@ -234,7 +234,8 @@ def test_times_add_up_over_attempts(lab: Any, job_of: Jobs) -> None:
         lab.train(run, shelf=shelf, checkpoint_s=ALWAYS)
     before = Checkpoint.decoded(shelf.kept[-1])
     slow = dataclasses.replace(before, training={**before.training, "stopwatch.train_s": np.array(1_000.0)})
-    result = lab.train(run, shelf=Shelf(kept=[slow.encoded()]))
+    result = lab.train(run, shelf=Shelf(kept=[slow.encoded()]), queue_s=99.0)
+    assert result.seeds[0].timings.queue_s == 0.5, "until the first attempt"
     assert 1_000 < result.seeds[0].timings.train_s < 1_100
 
 
