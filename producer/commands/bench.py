@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from producer.commands.options import AsJson, SetValues, Spec
+
 
 class Way(StrEnum):
     """The ways of executing, as the job file names them."""
@@ -17,11 +19,8 @@ class Way(StrEnum):
 
 
 def command(
-    spec: Annotated[str, typer.Argument(help="A job file, - for standard input, or a shipped example.")],
-    set_values: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="PATH=VALUE", help="Change a setting, such as training.epochs=100."),
-    ] = None,
+    spec: Spec,
+    set_values: SetValues = None,
     variant: Annotated[
         list[Way] | None,
         typer.Option("--variant", help="A way of executing to time; give it again for more. All, if none."),
@@ -33,7 +32,7 @@ def command(
         float,
         typer.Option(min=0.1, max=100, metavar="PERCENT", help="Stop when medians are known so well."),
     ] = 2,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    as_json: AsJson = False,
     no_twin: Annotated[
         bool, typer.Option("--no-twin", help="Do not train again in float64 to tell rounding from meaning.")
     ] = False,

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from producer.commands.options import AsJson
+
 _ENDS = ("succeeded", "failed", "cancelled", "queued", "leased")
 _SAID = {"leased": "is stopping", "cancelled": "cancelled", "queued": "is stopping"}
 
@@ -14,7 +16,7 @@ def command(
     experiment: Annotated[
         str, typer.Argument(metavar="ID", help="An experiment's id, its beginning, or last.")
     ],
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Stop an experiment and all that belongs to it: queued runs at once, running ones within two seconds.
 

@@ -7,20 +7,15 @@ from typing import Annotated
 
 import typer
 
+from producer.commands.options import AsJson, Full, Key, QueueAnyway, Seeds, SetValues, Spec
+
 
 def command(
-    spec: Annotated[str, typer.Argument(help="A job file, - for standard input, or a shipped example.")],
-    set_values: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="PATH=VALUE", help="Change a setting, such as training.epochs=100."),
-    ] = None,
-    seeds: Annotated[
-        str | None, typer.Option(metavar="N", help="How many seeds, or which: 5, or 0,1,7.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
-    full: Annotated[
-        bool, typer.Option("--full", help="With --json: every curve and array of every seed, however many.")
-    ] = False,
+    spec: Spec,
+    set_values: SetValues = None,
+    seeds: Seeds = None,
+    as_json: AsJson = False,
+    full: Full = False,
     check: Annotated[bool, typer.Option("--check", help="End with status 1 unless they agree.")] = False,
     report: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Also write a page with pictures.")
@@ -32,12 +27,8 @@ def command(
     no_trace: Annotated[
         bool, typer.Option("--no-trace", help="Do not replay step by step to find where they part.")
     ] = False,
-    queue_anyway: Annotated[
-        bool, typer.Option("--queue-anyway", help="Wait where no worker serves a framework.")
-    ] = False,
-    key: Annotated[
-        str | None, typer.Option(help="A name for this submission; the same name is not run twice.")
-    ] = None,
+    queue_anyway: QueueAnyway = False,
+    key: Key = None,
 ) -> None:
     """Train the job in every framework, side by side, and say whether they agree and why not.
 

@@ -6,12 +6,14 @@ from typing import Annotated
 
 import typer
 
+from producer.commands.options import AsJson
+
 
 def command(
     experiment: Annotated[
         str, typer.Argument(metavar="ID", help="An experiment's id, its beginning, or last.")
     ],
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Remove a finished experiment, its results and its progress for good.
 

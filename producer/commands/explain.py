@@ -7,16 +7,15 @@ from typing import Annotated
 
 import typer
 
+from producer.commands.options import AsJson, QueueAnyway, SetValues
+
 
 def command(
     spec: Annotated[
         str,
         typer.Argument(help="A job file, - for standard input, a shipped example, or an experiment's id."),
     ],
-    set_values: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="PATH=VALUE", help="Change a setting, such as training.epochs=100."),
-    ] = None,
+    set_values: SetValues = None,
     seeds: Annotated[
         str | None,
         typer.Option(metavar="N", help="How many seeds, or which; the job's, but at least 5 if left out."),
@@ -27,13 +26,11 @@ def command(
     framework: Annotated[
         str | None, typer.Option(metavar="NAME", help="Which framework, where the job names more than two.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    as_json: AsJson = False,
     report: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Also write a page with a picture.")
     ] = None,
-    queue_anyway: Annotated[
-        bool, typer.Option("--queue-anyway", help="Wait where no worker serves a framework.")
-    ] = False,
+    queue_anyway: QueueAnyway = False,
 ) -> None:
     """Say which settings make the frameworks differ, how much each does, and how to mend it.
 

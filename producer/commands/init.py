@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from producer.commands.options import AsJson
+
 
 def command(
     file: Annotated[Path, typer.Argument(help="The job file to write.")] = Path("job.yaml"),
@@ -20,7 +22,7 @@ def command(
         str | None, typer.Option(metavar="COLUMN", help="With --csv: the column to predict.")
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Write over a file that is there.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Write a commented job file: a starter, a copy of an example, or one for a CSV file.
 

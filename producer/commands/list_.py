@@ -6,10 +6,12 @@ from typing import Annotated
 
 import typer
 
+from producer.commands.options import AsJson
+
 
 def command(
     limit: Annotated[int, typer.Option(min=1, max=1000, help="How many, the newest first.")] = 20,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """List the recent experiments: id, name, when, where they stand and what the verdict is.
 

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from producer.commands.options import AsJson
+
 
 def command(
     experiment: Annotated[
@@ -16,7 +18,7 @@ def command(
         Path | None,
         typer.Option("--output", "-o", metavar="FILE", help="Where to write; <name>.html when left out."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Write a finished comparison as one HTML file with pictures, which needs no network.
 

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from producer.commands.options import AsJson, Full, Resolved
+
 
 def command(
     experiment: Annotated[
@@ -14,16 +16,9 @@ def command(
             metavar="ID", help="An experiment's id, its beginning, or last; with --resolved a job file too."
         ),
     ] = "last",
-    resolved: Annotated[
-        bool,
-        typer.Option(
-            "--resolved", help="Show every setting in each framework, and where its value came from."
-        ),
-    ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
-    full: Annotated[
-        bool, typer.Option("--full", help="With --json: every curve and array of every seed, however many.")
-    ] = False,
+    resolved: Resolved = False,
+    as_json: AsJson = False,
+    full: Full = False,
 ) -> None:
     """Print a finished comparison again, or where an experiment stands.
 

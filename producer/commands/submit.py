@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
+from producer.commands.options import AsJson, Key, QueueAnyway, Seeds, SetValues, Spec
 
 
 def command(
-    spec: Annotated[str, typer.Argument(help="A job file, - for standard input, or a shipped example.")],
-    set_values: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="PATH=VALUE", help="Change a setting, such as training.epochs=100."),
-    ] = None,
-    seeds: Annotated[
-        str | None, typer.Option(metavar="N", help="How many seeds, or which: 5, or 0,1,7.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
-    queue_anyway: Annotated[
-        bool, typer.Option("--queue-anyway", help="Wait where no worker serves a framework.")
-    ] = False,
-    key: Annotated[
-        str | None, typer.Option(help="A name for this submission; the same name is not run twice.")
-    ] = None,
+    spec: Spec,
+    set_values: SetValues = None,
+    seeds: Seeds = None,
+    as_json: AsJson = False,
+    queue_anyway: QueueAnyway = False,
+    key: Key = None,
 ) -> None:
     """Put the experiment on the queue, print its id and do not wait.
 

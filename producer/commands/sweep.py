@@ -6,9 +6,11 @@ from typing import Annotated
 
 import typer
 
+from producer.commands.options import AsJson, QueueAnyway, Seeds, SetValues, Spec
+
 
 def command(
-    spec: Annotated[str, typer.Argument(help="A job file, - for standard input, or a shipped example.")],
+    spec: Spec,
     grid: Annotated[
         list[str] | None,
         typer.Option(
@@ -17,17 +19,10 @@ def command(
             help="A setting and the values it takes; several make every combination.",
         ),
     ] = None,
-    set_values: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="PATH=VALUE", help="Change a setting, such as training.epochs=100."),
-    ] = None,
-    seeds: Annotated[
-        str | None, typer.Option(metavar="N", help="How many seeds, or which: 5, or 0,1,7.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
-    queue_anyway: Annotated[
-        bool, typer.Option("--queue-anyway", help="Wait where no worker serves a framework.")
-    ] = False,
+    set_values: SetValues = None,
+    seeds: Seeds = None,
+    as_json: AsJson = False,
+    queue_anyway: QueueAnyway = False,
 ) -> None:
     """Train the job at every point of a grid, with many seeds, and print one table.
 

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from producer.commands.options import AsJson
+
 
 def command(
     frameworks: Annotated[
@@ -14,7 +16,7 @@ def command(
     only_environments: Annotated[
         bool, typer.Option("--only-environments", help="Make the environments and start nothing.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Start the local stack: a private Redis and one worker for each framework.
 

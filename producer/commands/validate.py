@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
+
+from producer.commands.options import AsJson, Resolved, SetValues, Spec
 
 if TYPE_CHECKING:
     from producer.job.prepare import PreparedExperiment
 
 
 def command(
-    spec: Annotated[str, typer.Argument(help="A job file, - for standard input, or a shipped example.")],
-    set_values: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="PATH=VALUE", help="Change a setting, such as training.epochs=100."),
-    ] = None,
-    resolved: Annotated[
-        bool,
-        typer.Option(
-            "--resolved", help="Show every setting in each framework, and where its value came from."
-        ),
-    ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    spec: Spec,
+    set_values: SetValues = None,
+    resolved: Resolved = False,
+    as_json: AsJson = False,
 ) -> None:
     """Check a job file and its data, and say what it would train. Nothing is trained.
 

@@ -6,12 +6,14 @@ from typing import Annotated
 
 import typer
 
+from producer.commands.options import AsJson
+
 
 def command(
     experiment: Annotated[
         str, typer.Argument(metavar="ID", help="An experiment's id, its beginning, or last.")
     ] = "last",
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Follow an experiment that was submitted before, from any terminal, and show the verdict.
 

@@ -1,0 +1,24 @@
+"""The options that several commands have, once: the same word, help and type in each."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+Spec = Annotated[str, typer.Argument(help="A job file, - for standard input, or a shipped example.")]
+SetValues = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="PATH=VALUE", help="Change a setting, such as training.epochs=100."),
+]
+Seeds = Annotated[str | None, typer.Option(metavar="N", help="How many seeds, or which: 5, or 0,1,7.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+Full = Annotated[
+    bool, typer.Option("--full", help="With --json: every curve and array of every seed, however many.")
+]
+QueueAnyway = Annotated[bool, typer.Option("--queue-anyway", help="Wait where no worker serves a framework.")]
+Key = Annotated[str | None, typer.Option(help="A name for this submission; the same name is not run twice.")]
+Resolved = Annotated[
+    bool,
+    typer.Option("--resolved", help="Show every setting in each framework, and where its value came from."),
+]
