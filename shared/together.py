@@ -1,12 +1,31 @@
-"""Which trainings can run side by side in one program, by the job alone.
+"""Which trainings run side by side in one program, by the job alone.
 
 A framework may still refuse a job; the worker finds that out, trains one after another and says so.
+It can vectorise more than it gains by: where its kernels for one training are quick already, and a step's
+work is large against what its operations cost to start, one after another is as quick or quicker. Rules
+that hold for every framework stand here, with what was measured; decision 0021 has the measurements.
 """
 
 from __future__ import annotations
 
+from math import prod
+
+from shared.layer_shapes import output_shape
+from shared.shapes import input_shapes
 from shared.spec import Job
+from shared.spec.layers.convolution import Conv1D, Conv2D, Conv2DTranspose, DepthwiseConv2D
+from shared.spec.layers.recurrent import Bidirectional, Gru, Lstm, SimpleRnn
 from shared.spec.schedule import ReduceOnPlateauSchedule
+
+Shape = tuple[int, ...]
+Cell = SimpleRnn | Lstm | Gru
+Convolution = Conv1D | Conv2D | Conv2DTranspose | DepthwiseConv2D
+
+MOST_CONVOLVED = 50_000
+"""Numbers that one member's convolutions may give in a step: with up to 44,000 sixteen members take 0.4 to
+1.0 of the time that they take in turn, from 106,000 on 0.9 to 1.7."""
+FEWEST_CONVOLVED = 8
+"""Members: four take 0.65 to 1.15 of the time, two 1.0 to 1.5."""
 
 
 def obstacle(job: Job) -> str | None:
@@ -18,3 +37,39 @@ def obstacle(job: Job) -> str | None:
     if isinstance(job.optimizer.schedule, ReduceOnPlateauSchedule):
         return "reduce_on_plateau lowers each seed's learning rate at an epoch of its own"
     return None
+
+
+def convolutions_obstacle(job: Job, *, input_shape: Shape, samples: int, members: int) -> str | None:
+    """Why convolutions are quicker one member after another; None where they are not."""
+    shapes = input_shapes(job.model, input_shape)
+    outputs = [
+        prod(output_shape(layer, *shapes[index]))
+        for index, layer in enumerate(job.model.layers)
+        if isinstance(layer, Convolution)
+    ]
+    numbers = sum(outputs) * largest_batch(job, samples)
+    if numbers > MOST_CONVOLVED:
+        return (
+            "convolutions are quicker so on a CPU where they give more than "
+            f"{MOST_CONVOLVED:,} numbers a step, and these give {numbers:,}"
+        )
+    if outputs and members < FEWEST_CONVOLVED:
+        return f"convolutions are quicker so on a CPU for fewer than {FEWEST_CONVOLVED} at once"
+    return None
+
+
+def recurrent_cells(job: Job, input_shape: Shape) -> list[tuple[Cell, int]]:
+    """Each direction of each recurrent layer, with the number of its steps."""
+    shapes = input_shapes(job.model, input_shape)
+    cells: list[tuple[Cell, int]] = []
+    for index, layer in enumerate(job.model.layers):
+        if isinstance(layer, Bidirectional):
+            cells += [(layer.layer, shapes[index][0][0])] * 2
+        elif isinstance(layer, Cell):
+            cells.append((layer, shapes[index][0][0]))
+    return cells
+
+
+def largest_batch(job: Job, samples: int) -> int:
+    """Samples of the largest batch."""
+    return min(job.training.batch_size or samples, samples)

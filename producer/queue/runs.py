@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from shared.names import train_queue
 from shared.run import Dataset, Run, Samples
-from shared.together import obstacle
+from shared.together import convolutions_obstacle, obstacle
 
 if TYPE_CHECKING:
     from producer.data import Arrays, PreparedData, PreparedRun
@@ -77,9 +77,17 @@ class RunMaker:
 
 def parts_worth(run: Run, *, free: int) -> int:
     """Into how many parts a run's seeds are worth cutting for so many free workers."""
-    least = LEAST_TOGETHER if obstacle(run.job) is None else LEAST_IN_TURN
+    least = LEAST_TOGETHER if _together(run) else LEAST_IN_TURN
     members = len(run.seeds) * len(run.optimizers or (None,))
     return max(1, min(free, members // least, len(run.seeds)))
+
+
+def _together(run: Run) -> bool:
+    """Whether the seeds train as one program, as far as can be told before a framework has seen the job."""
+    samples, *shape = run.dataset.train.x.shape
+    members = len(run.seeds) * len(run.optimizers or (None,))
+    slow = convolutions_obstacle(run.job, input_shape=tuple(shape), samples=samples, members=members)
+    return obstacle(run.job) is None and (slow is None or run.job.device == "cuda")
 
 
 def parts_of(seeds: tuple[int, ...], *, most: int) -> list[tuple[int, ...]]:

@@ -16,11 +16,11 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from shared.spec import Job, Optimizer
+from shared.together import convolutions_obstacle, recurrent_cells
 from worker.adapters.base import EnsembleBlock, EnsembleTrainer, Floats, Weights
 from worker.adapters.errors import UnsupportedError
 from worker.adapters.shapes import check_inputs, check_weights
 from worker.adapters.tensorflow_adapter.program import Program, Samples, State, Steps, copied, put_back
-from worker.adapters.together import convolutions_obstacle, recurrent_cells
 from worker.training import state as kept
 from worker.training.batches import Plan
 from worker.training.member_constants import (

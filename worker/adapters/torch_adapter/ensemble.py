@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from shared.spec import Job, Optimizer
 from shared.spec.layers.recurrent import Lstm
 from shared.spec.optimizer import structure
+from shared.together import convolutions_obstacle, largest_batch, recurrent_cells
 from worker.adapters.base import EnsembleBlock, EnsembleTrainer, Floats, Weights
 from worker.adapters.shapes import check_inputs, check_targets, check_weights
-from worker.adapters.together import convolutions_obstacle, largest_batch, recurrent_cells
 from worker.adapters.torch_adapter.execution import REPLAYED_FROM_STEPS
 from worker.adapters.torch_adapter.flat import Layout
 from worker.adapters.torch_adapter.losses import loss_function
