@@ -56,7 +56,7 @@ class Timings(Frozen):
     """
 
     queue_s: float | None = None
-    """From submission to the first claim, by the server's clock."""
+    """From submission to claim, by the server's clock; of a run that was resumed, to the first claim."""
     build_s: float
     """Model, weights, data on the device."""
     compile_s: float
