@@ -20,7 +20,7 @@ from shared import scripts
 from shared.blobs import CHUNK_BYTES, CHUNKS_A_TRIP, BlobError
 from shared.errors import DataError
 from shared.frozen import Frozen
-from shared.names import checkpoint_key, run_key
+from shared.names import CHECKPOINT_CHUNK, run_key
 from shared.remote_files import RemoteFiles
 
 KEPT = scripts.KEPT_CHECKPOINTS
@@ -43,7 +43,7 @@ class CheckpointRef(Frozen):
 
     def keys(self, run_id: str) -> list[str]:
         """Where its chunks lie, in order."""
-        return [checkpoint_key(run_id, self.fence, self.sha256, chunk) for chunk in range(self.chunks)]
+        return [CHECKPOINT_CHUNK % (run_id, self.fence, self.sha256, chunk) for chunk in range(self.chunks)]
 
 
 _REFS = TypeAdapter(tuple[CheckpointRef, ...])

@@ -87,9 +87,9 @@ def child_key(worker_id: str) -> str:
     return f"{PREFIX}child:{worker_id}"
 
 
-def checkpoint_key(run_id: str, fence: int | str, sha256: str, chunk: int | str) -> str:
-    """String: one chunk of a run's checkpoint, which the claim with this fence wrote."""
-    return f"{PREFIX}checkpoint:{run_id}:{fence}:{sha256}:{chunk}"
+CHECKPOINT_CHUNK = PREFIX + "checkpoint:%s:%d:%s:%d"
+"""String: one chunk of a run's checkpoint, by run id, fence of the claim that wrote it, SHA-256 of the whole,
+and number; to be filled in by Python and by Lua."""
 
 
 def host_key(host: str) -> str:

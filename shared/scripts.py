@@ -53,8 +53,9 @@ end
 -- The keys of one checkpoint's chunks.
 local function chunks_of(record, one)
   local keys = {{}}
-  local begin = '{names.PREFIX}checkpoint:' .. record.run_id .. ':' .. one.fence .. ':' .. one.sha256 .. ':'
-  for chunk = 0, one.chunks - 1 do keys[#keys + 1] = begin .. chunk end
+  for chunk = 0, one.chunks - 1 do
+    keys[chunk + 1] = string.format('{names.CHECKPOINT_CHUNK}', record.run_id, one.fence, one.sha256, chunk)
+  end
   return keys
 end
 
