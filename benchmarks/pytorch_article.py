@@ -51,7 +51,7 @@ if __name__ == "__main__":
         {
             f"newcomer's loop, {default} threads (the default)": lambda: newcomer(default),
             "newcomer's loop, 1 thread": lambda: newcomer(1),
-            "ours, eager (what auto takes)": lambda: renamed("auto"),
+            "ours, replayed (what auto takes)": lambda: renamed("auto"),
             "ours, compiled, warm": lambda: renamed("compiled"),
         },
         rounds=9,
