@@ -44,10 +44,17 @@ def measure(desk: Desk, given: argparse.Namespace, stack: ExitStack) -> dict[str
     redis_before, producer_before = redis_bytes(desk), resident_bytes()
     begin = time.perf_counter()
     experiment_id = new_id()
-    (first,) = RunMaker(experiment_id, blobs=desk.blobs).runs("torch", job.runs["torch"], (0,))
+    maker = RunMaker(experiment_id, blobs=desk.blobs)
+    (first,) = maker.runs("torch", job.runs["torch"], (0,))
     runs = [first.model_copy(update={"run_id": new_id()}) for _ in range(given.runs)]
     record = submit_runs(
-        experiment_id, job.experiment, runs, ledger=desk.ledger, app=desk.app, now_s=desk.ledger.now()
+        experiment_id,
+        job.experiment,
+        runs,
+        maker.arrays,
+        ledger=desk.ledger,
+        app=desk.app,
+        now_s=desk.ledger.now(),
     )
     submit_s = time.perf_counter() - begin
     redis_queued, producer_queued = redis_bytes(desk), resident_bytes()

@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import redis
 from numpy.typing import NDArray
+from redis.client import Pipeline
 
 from shared.arrays import ArrayRef, decode_array, encode_array
 from shared.blob_cache import BlobCache
@@ -45,6 +46,7 @@ class BlobStore:
         self.redis_limit_bytes = redis_limit_bytes
         self._retention_s = int(retention_s)
         self._cache = BlobCache(cache_dir) if cache_dir is not None else None
+        self._recent: dict[str, bytes] = {}
 
     def put(self, array: NDArray[Any]) -> ArrayRef:
         """Store an array and return its reference; storing it again only renews its time to live.
@@ -64,9 +66,13 @@ class BlobStore:
         """Write arrays of one chunk, also where they are there: that costs no more than asking."""
         if blobs:
             with self._client.pipeline(transaction=False) as pipe:
-                for ref, data in blobs.items():
-                    pipe.set(blob_key(ref.sha256, 0), data, ex=self._retention_s)
+                self.add_small(pipe, blobs)
                 pipe.execute()
+
+    def add_small(self, pipe: Pipeline, blobs: Mapping[ArrayRef, bytes]) -> None:
+        """As `put_small`, with what else the pipeline sends."""
+        for ref, data in blobs.items():
+            pipe.set(blob_key(ref.sha256, 0), data, ex=self._retention_s)
 
     def put_large(self, ref: ArrayRef, data: bytes) -> None:
         """Store what is not there yet. Raises DataError."""
@@ -82,9 +88,13 @@ class BlobStore:
 
     def get(self, ref: ArrayRef) -> NDArray[Any]:
         """The array. Raises BlobError when it is gone or damaged."""
+        if ref.sha256 in self._recent:
+            return decode_array(ref, self._recent[ref.sha256])
         if self._cache is not None and (cached := self._cache.get(ref.sha256)) is not None:
             try:
-                return decode_array(ref, cached)
+                array = decode_array(ref, cached)
+                self._remember(ref, cached)
+                return array
             except ValueError:  # a damaged file: fetch it again
                 self._cache.drop(ref.sha256)
         data = self._fetch(ref)
@@ -96,7 +106,15 @@ class BlobStore:
             ) from None
         if self._cache is not None:
             self._cache.put(ref.sha256, data)
+            self._remember(ref, data)
         return array
+
+    def _remember(self, ref: ArrayRef, data: bytes) -> None:
+        """Small arrays also in memory: runs that share a data set come one after another."""
+        if len(data) <= SMALL_BYTES:
+            if len(self._recent) >= SMALL_A_TRIP:
+                self._recent.clear()
+            self._recent[ref.sha256] = data
 
     def _renew(self, ref: ArrayRef) -> bool:
         """Whether every chunk is there; those that are live on."""
@@ -156,6 +174,10 @@ class BlobBatch:
             self.flush()
         self._waiting[ref] = data
         return ref
+
+    def add_to(self, pipe: Pipeline) -> None:
+        """Store what waits with what else the pipeline sends; for the end of the batch."""
+        self._store.add_small(pipe, self._waiting)
 
     def flush(self) -> None:
         """Store what waits."""

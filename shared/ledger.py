@@ -26,6 +26,7 @@ from shared.records import (
 from shared.result import Failure
 from shared.run import Run
 from shared.spec.experiment import Experiment
+from shared.transaction import Before, run_script
 
 __all__ = [
     "FINAL",
@@ -62,7 +63,7 @@ class Ledger:
         self._refuse_more = client.register_script(scripts.REFUSE_MORE)
         self._keep_verdict = client.register_script(scripts.KEEP_VERDICT)
 
-    def add(
+    def add(  # noqa: PLR0913 - a submission
         self,
         record: ExperimentRecord,
         runs: Sequence[Run],
@@ -70,11 +71,13 @@ class Ledger:
         *,
         key: str | None = None,
         belongs_to: tuple[str, str] | None = None,
+        before: Before | None = None,
     ) -> str:
         """Write an experiment and its runs as queued, in one step; the server's clock dates them.
 
         With `belongs_to`, what it is for and another experiment's id, it is not listed, but stands in
         the `related` of that experiment's record. Raises CancelledError if that one was cancelled.
+        What `before` adds to the transaction, such as the data's arrays, is written before it.
         With an idempotency `key` that was used before, nothing is written. Returns the id of the
         experiment that is stored: the given one, or the one the key stands for.
         """
@@ -91,7 +94,7 @@ class Ledger:
             document = run.model_dump_json() if place < RUNS_AT_ONCE else ""
             arguments += [run.run_id, run.framework, queue, document, int(run.timed is not None)]
         keys = [names.experiment_key(record.experiment_id), names.submission_key(key or "")]
-        stored = _text(self._add(keys=keys, args=arguments))
+        stored = _text(run_script(self.client, self._add, keys=keys, args=arguments, before=before))
         if not stored and belongs_to:
             raise CancelledError(
                 f"experiment {belongs_to[1]} was cancelled or deleted; no more of it is trained"

@@ -13,6 +13,7 @@ from shared.checkpoint_store import CheckpointRef, read_refs
 from shared.progress import ProgressEvent
 from shared.records import RunState
 from shared.result import Failure
+from shared.transaction import Before, run_script
 
 WhyLetGo = Literal["died", "expired", "returned"]
 
@@ -128,15 +129,17 @@ class Tenure:
         failure: Failure | None,
         payload: bytes | str,
         untold: Sequence[ProgressEvent] = (),
+        before: Before | None = None,
     ) -> bool:
         """Make the run final with its result, as Celery's backend stores it; False if it is ours no more.
 
-        The progress that is `untold` is told before.
+        The progress that is `untold` is told before. What `before` adds to the transaction, such as the
+        arrays that the result refers to, is written before it, or nothing is.
         """
         keys = [names.run_key(run_id), names.result_key(run_id)]
         events = [event.model_dump_json() for event in untold]
         arguments = [fence, state, failure.model_dump_json() if failure else "", payload, *events]
-        return bool(self._finish(keys=keys, args=arguments))
+        return bool(run_script(self.client, self._finish, keys=keys, args=arguments, before=before))
 
     def let_go(self, run_id: str, *, why: WhyLetGo, fence: int = 0) -> tuple[RunState | None, str]:
         """End a lease without a result; the new state (None if nothing was changed) and the run's queue."""

@@ -31,7 +31,8 @@ class RunMaker:
     ) -> None:
         """`workers` are those alive now; the idle ones share a framework's seeds."""
         self._experiment_id = experiment_id
-        self._blobs = blobs
+        self.arrays = blobs.batch()
+        """To be stored with the runs, or before them."""
         self._workers = workers
         self._datasets: dict[int, tuple[PreparedData, Dataset]] = {}
 
@@ -46,21 +47,19 @@ class RunMaker:
     ) -> list[Run]:
         """One run, or one for each free worker where the seeds are worth it."""
         weights = prepared.data.given_weights
-        batch = self._blobs.batch()
         whole = Run(
             run_id=new_id(),
             experiment_id=self._experiment_id,
             framework=framework,
             job=prepared.job,
             seeds=tuple(seeds),
-            dataset=self._dataset(prepared.data, batch),
+            dataset=self._dataset(prepared.data),
             optimizers=None if optimizers is None else tuple(optimizers),
             points=None if points is None else tuple(points),
             given_weights=None
             if weights is None
-            else {name: batch.put(array) for name, array in weights.items()},
+            else {name: self.arrays.put(array) for name, array in weights.items()},
         )
-        batch.flush()
         queue = queue_of(framework, whole.job)
         free = sum(worker.state == "idle" and queue in worker.queues for worker in self._workers)
         parts = parts_of(whole.seeds, most=parts_worth(whole, free=free))
@@ -69,9 +68,12 @@ class RunMaker:
             for part in parts
         ]
 
-    def _dataset(self, data: PreparedData, blobs: BlobBatch) -> Dataset:
+    def _dataset(self, data: PreparedData) -> Dataset:
         if id(data) not in self._datasets:
-            self._datasets[id(data)] = (data, _stored(data, blobs))  # held, so that its id stays its own
+            self._datasets[id(data)] = (
+                data,
+                _stored(data, self.arrays),
+            )  # held, so that its id stays its own
         return self._datasets[id(data)][1]
 
 

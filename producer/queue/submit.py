@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     import celery
 
     from producer.data import PreparedRun
-    from shared.blobs import BlobStore
+    from shared.blobs import BlobBatch, BlobStore
     from shared.spec import Experiment
+    from shared.transaction import Before
 
 
 def submit(  # noqa: PLR0913
@@ -48,20 +49,23 @@ def submit(  # noqa: PLR0913
     runs = [
         run for framework, one in prepared.items() for run in maker.runs(framework, one, experiment.seed_list)
     ]
-    return submit_runs(experiment_id, experiment, runs, ledger=ledger, app=app, key=key, now_s=now_s)
+    return submit_runs(
+        experiment_id, experiment, runs, maker.arrays, ledger=ledger, app=app, key=key, now_s=now_s
+    )
 
 
 def submit_runs(  # noqa: PLR0913
     experiment_id: str,
     experiment: Experiment,
     runs: Sequence[Run],
+    arrays: BlobBatch,
     *,
     ledger: Ledger,
     app: celery.Celery,
     now_s: float,
     key: str | None = None,
 ) -> ExperimentRecord:
-    """Write an experiment with its runs and wake the workers; `now_s` is the server's time.
+    """Write an experiment with its runs and their arrays, and wake the workers; `now_s` is the server's time.
 
     Raises as `submit` does for a `key`.
     """
@@ -72,7 +76,7 @@ def submit_runs(  # noqa: PLR0913
         run_ids=tuple(run.run_id for run in runs),
     )
     queues = [queue_of(run.framework, run.job) for run in runs]
-    stored = enqueue(record, runs, queues, ledger=ledger, app=app, key=key)
+    stored = enqueue(record, runs, queues, ledger=ledger, app=app, key=key, before=arrays.add_to)
     if stored == experiment_id:
         return record
     known = _known(ledger, stored)
@@ -93,9 +97,10 @@ def enqueue(  # noqa: PLR0913
     app: celery.Celery,
     key: str | None = None,
     belongs_to: tuple[str, str] | None = None,
+    before: Before | None = None,
 ) -> str:
     """Write the records in one step, then send the messages; the id of the experiment that is stored."""
-    stored = ledger.add(record, runs, queues, key=key, belongs_to=belongs_to)
+    stored = ledger.add(record, runs, queues, key=key, belongs_to=belongs_to, before=before)
     if stored == record.experiment_id:
         # Redis may go away just now; the records are written, and a worker sends what messages are missing.
         with suppress(OperationalError):

@@ -73,7 +73,9 @@ def submit_sweep(session: Session, sweep: PreparedSweep, *, queue_anyway: bool) 
                 optimizers=[one.job.optimizer for one in together],
                 points=points,
             )
-    return submit_runs(experiment_id, experiment, runs, ledger=session.ledger, app=session.app, now_s=now_s)
+    return submit_runs(
+        experiment_id, experiment, runs, maker.arrays, ledger=session.ledger, app=session.app, now_s=now_s
+    )
 
 
 def groups_of(jobs: Sequence[Job]) -> list[list[int]]:

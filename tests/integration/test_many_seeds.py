@@ -87,7 +87,13 @@ def test_a_seed_that_diverges_fails_alone_in_both(desk, until):
         )
     ]
     record = submit_runs(
-        experiment_id, experiment, runs, ledger=desk.ledger, app=desk.app, now_s=desk.ledger.now()
+        experiment_id,
+        experiment,
+        runs,
+        maker.arrays,
+        ledger=desk.ledger,
+        app=desk.app,
+        now_s=desk.ledger.now(),
     )
     for result in ended(desk, record, until):
         assert (result.status, result.failure.reason) == ("failed", "diverged")

@@ -121,9 +121,10 @@ class Bench:
             if isinstance(claim, Refused):
                 self._drop(run_id, claim)
                 return
+            arrays = self._blobs.batch()
             with self._line.open(claim):
-                result = self._result(claim, self._adapter)
-            self._finish(claim, result)
+                result = self._result(claim, self._adapter, arrays)
+            self._finish(claim, result, arrays)
 
     def _claim(self, run_id: str, held: ExitStack) -> Claim | Refused:
         """Take the run; before, wait for the host where a timed run has it or this one needs it."""
@@ -139,7 +140,7 @@ class Bench:
                 case _:
                     return claim
 
-    def _finish(self, claim: Claim, result: RunResult) -> None:
+    def _finish(self, claim: Claim, result: RunResult, arrays: BlobBatch) -> None:
         run_id = claim.run_id
         state: RunState = "succeeded" if result.status == "succeeded" else "failed"
         if result.failure is not None and result.failure.reason == "cancelled":
@@ -153,6 +154,7 @@ class Bench:
                 failure=result.failure,
                 payload=payload,
                 untold=self._line.untold,
+                before=arrays.add_to,
             )
         )
         if not stored:
@@ -160,8 +162,8 @@ class Bench:
         with suppress(LikewiseError):  # what is left behind the blob URL then is only a waste of room
             self._checkpoints.forget(run_id)
 
-    def _result(self, claim: Claim, adapter: FrameworkAdapter) -> RunResult:
-        """What the run came to, with its arrays stored."""
+    def _result(self, claim: Claim, adapter: FrameworkAdapter, arrays: BlobBatch) -> RunResult:
+        """What the run came to; small arrays of it still wait in the batch."""
         try:
             run = Run.model_validate_json(claim.document)
         except ValidationError as error:
@@ -171,8 +173,7 @@ class Bench:
                 claim, Failure(reason="invalid", message=f"the run cannot be read: {path}: {first['msg']}")
             )
         try:
-            begin = moment()
-            arrays = self._blobs.batch()
+            begin = moment() if run.timed is not None else None
             with closing(self._shelf(claim, arrays)) as shelf:
                 result = train_run(
                     run,
@@ -191,9 +192,9 @@ class Bench:
                     shelf=shelf if run.timed is None and run.trace is None else None,
                     checkpoint_s=self._settings.checkpoint_s,
                 )
-            measured = conditions(begin) if run.timed is not None else None
-            patiently(arrays.flush)
-            return result if measured is None else result.model_copy(update={"conditions": measured})
+            if begin is None:
+                return result
+            return result.model_copy(update={"conditions": conditions(begin)})
         except Exception as error:
             log.exception("run %s failed in a way the runner does not know", claim.run_id)
             return self._failed(
