@@ -62,13 +62,14 @@ def test_the_cache_serves_without_redis_and_a_flipped_bit_in_it_is_fetched_again
     cached = store(desk, cache_dir=tmp_path)
     cached.get(ref)
     desk.client.delete(blob_key(ref.sha256, 0))
-    np.testing.assert_array_equal(cached.get(ref), array)
+    np.testing.assert_array_equal(cached.get(ref), array)  # from memory
+    np.testing.assert_array_equal(store(desk, cache_dir=tmp_path).get(ref), array)  # from disk
     store(desk).put(array)
     file = tmp_path / ref.sha256
     data = bytearray(file.read_bytes())
     data[0] ^= 1
     file.write_bytes(bytes(data))
-    np.testing.assert_array_equal(cached.get(ref), array)
+    np.testing.assert_array_equal(store(desk, cache_dir=tmp_path).get(ref), array)
     assert file.read_bytes() == encode_array(array)[1]
 
 
