@@ -26,6 +26,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import celery
+import numpy as np
 from stack import (
     HERE,
     READY_S,
@@ -123,26 +124,30 @@ def replicas(desk: Desk, python: str, *, jobs: int) -> dict[str, Any]:
     def finish_all() -> float:
         return seconds(lambda: [desk.result(record) for record in [desk.submit(job) for _ in range(jobs)]])
 
+    halves = [jobs // 2, jobs - jobs // 2]
     one = [finish_all()]
     alone = [plain_s(python, epochs, [jobs])]
     with worker("torch", python, desk):
         for record in [desk.submit(short) for _ in range(20)]:
             desk.result(record)
         both = [finish_all()]
-        together = [plain_s(python, epochs, [jobs // 2, jobs - jobs // 2])]
+        together = [plain_s(python, epochs, halves)]
         both.append(finish_all())
-        together.append(plain_s(python, epochs, [jobs // 2, jobs - jobs // 2]))
+        together.append(plain_s(python, epochs, halves))
     one.append(finish_all())
     alone.append(plain_s(python, epochs, [jobs]))
-    ratio, ceiling = sum(one) / sum(both), sum(alone) / sum(together)
+    ratio = sum(one) / sum(both)
+    (alone_s, alone_cpu_s), (together_s, together_cpu_s) = np.sum(alone, axis=0), np.sum(together, axis=0)
+    ceiling = alone_s / together_s
     return document(
         "Two replicas against one, independent jobs",
         rows={
             f"one worker, {jobs} jobs_s": sum(one) / 2,
             f"two workers, {jobs} jobs_s": sum(both) / 2,
-            f"one plain process, {jobs} trainings_s": sum(alone) / 2,
-            f"two plain processes, {jobs} trainings_s": sum(together) / 2,
+            f"one plain process, {jobs} trainings_s": alone_s / 2,
+            f"two plain processes, {jobs} trainings_s": together_s / 2,
             "times as fast, two plain processes": ceiling,
+            "CPU time of a training side by side, of that alone": together_cpu_s / alone_cpu_s,
         },
         ratio=ratio,
         at_least=1.7,
@@ -151,15 +156,14 @@ def replicas(desk: Desk, python: str, *, jobs: int) -> dict[str, Any]:
     )
 
 
-def plain_s(python: str, epochs: int, shares: Sequence[int]) -> float:
-    """Seconds in which processes that train side by side are done with their shares of the jobs."""
+def plain_s(python: str, epochs: int, shares: Sequence[int]) -> tuple[float, float]:
+    """Seconds in which processes that train side by side do their shares of the jobs, and of CPU time."""
     with train_plainly(python, epochs, shares) as started:
         begin = time.perf_counter()
         for one in started:
             print("go", file=one.stdin, flush=True)
-        for one in started:
-            said(one, "done")
-        return time.perf_counter() - begin
+        cpu_s = sum(float(said(one)) for one in started)
+        return time.perf_counter() - begin, cpu_s
 
 
 @contextmanager
@@ -177,7 +181,7 @@ def train_plainly(python: str, epochs: int, shares: Sequence[int]) -> Iterator[l
     ]
     try:
         for one in started:
-            said(one, "ready")
+            said(one)
         yield started
     finally:
         for one in started:
@@ -185,10 +189,12 @@ def train_plainly(python: str, epochs: int, shares: Sequence[int]) -> Iterator[l
             one.communicate()
 
 
-def said(one: subprocess.Popen[str], word: str) -> None:
-    """Wait for it. Raises RuntimeError."""
-    if one.stdout is None or one.stdout.readline().strip() != word:
-        raise RuntimeError(f"plain_training.py did not say {word}")
+def said(one: subprocess.Popen[str]) -> str:
+    """Its next line. Raises RuntimeError where it ended."""
+    line = one.stdout.readline().strip() if one.stdout else ""
+    if not line:
+        raise RuntimeError("plain_training.py ended early")
+    return line
 
 
 def command(desk: Desk, *, repeats: int) -> dict[str, Any]:
