@@ -17,6 +17,7 @@ from shared.arrays import hash_arrays
 from shared.result import Hashes
 from worker.adapters.base import EnsembleBlock, Floats, FrameworkAdapter, Weights
 from worker.training.batches import Plan
+from worker.training.ensembles import activations_of
 from worker.training.failures import TrainingError
 from worker.training.feed import Feed, dropouts_of, sample_bytes, starts
 from worker.training.members import Member
@@ -35,8 +36,9 @@ from worker.training.state import (
 )
 from worker.training.stopwatch import Stopwatch
 
-_ROWS_AT_ONCE = 65_536
-"""Of all members together; outputs of more are taken in chunks, so that memory stays bounded."""
+_BYTES_AT_ONCE = 32 * 2**20
+"""Of what samples come to in all members' layers: outputs of more are taken in chunks, which also keeps them
+near the processor."""
 
 
 class EnsembleTraining:
@@ -254,7 +256,8 @@ class EnsembleTraining:
 
     def _outputs(self, x: Floats) -> Floats:
         """Of every member: (members, m, outputs)."""
-        rows = max(1, _ROWS_AT_ONCE // len(self._members))
+        row_bytes = activations_of(self._job, data=self._data) * np.dtype(self._job.precision).itemsize
+        rows = max(1, _BYTES_AT_ONCE // (len(self._members) * row_bytes))
         chunks = [self._trainer.outputs(x[at : at + rows]) for at in range(0, max(len(x), 1), rows)]
         return np.concatenate(chunks, axis=1)
 

@@ -39,18 +39,21 @@ def groups_of(members: Sequence[Member], *, data: RunData) -> list[Sequence[Memb
 def bytes_of_member(job: Job, *, data: RunData) -> int:
     """About what one member takes while it trains and until its results are stored."""
     weights = sum(prod(place.tensor.shape) for place in model_weights(job.model, data.input_shape))
-    activations = sum(map(prod, layer_shapes(job.model, data.input_shape)))
-    activations += _within_cells(job, data)
     plan = Plan.of(job.training, len(data.train.x))
     rows = sum(len(part.x) for part in data.parts.values())
     rows += 0 if data.predict is None else len(data.predict)
     outputs = prod(layer_shapes(job.model, data.input_shape)[-1])
     numbers = (
         weights * (_COPIES_OF_WEIGHTS + len(slot_starts(job.optimizer)))
-        + plan.largest_batch * activations * _COPIES_OF_ACTIVATIONS
+        + plan.largest_batch * activations_of(job, data=data) * _COPIES_OF_ACTIVATIONS
         + 2 * rows * outputs
     )
     return numbers * np.dtype(job.precision).itemsize + plan.epochs * 2 * np.dtype(np.float64).itemsize
+
+
+def activations_of(job: Job, *, data: RunData) -> int:
+    """Numbers that one sample comes to on its way through one member's layers."""
+    return sum(map(prod, layer_shapes(job.model, data.input_shape))) + _within_cells(job, data)
 
 
 def _within_cells(job: Job, data: RunData) -> int:

@@ -11,7 +11,7 @@ import pytest
 from shared.result import RunResult, SeedArrays, SeedResult
 from shared.spec import Job
 from shared.spec.optimizer import Sgd
-from worker.training import ensembles, packing
+from worker.training import ensemble_training, ensembles, packing
 from worker.training.samples import load_run
 
 Jobs = Callable[..., Job]
@@ -167,6 +167,32 @@ def test_members_are_grouped_by_what_fits_memory(
     assert len(lab.adapter.built) == 1, "the last is alone"
     assert len(result.seeds) == 7
     assert lab.events[-1].share == 1.0
+
+
+def test_outputs_are_taken_of_as_many_samples_at_once_as_fit_memory(
+    lab: Any, job_of: Jobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = lab.run(job_of(training={"epochs": 2}), **PARTS, seeds=(1, 2))
+    whole = lab.train(run)
+    # a sample is 3 inputs and an output of float32 in each of 2 members; 3 samples fit
+    monkeypatch.setattr(ensemble_training, "_BYTES_AT_ONCE", 3 * 2 * (3 + 1) * 4)
+    taken: list[int] = []
+    build = lab.adapter.build_ensemble
+
+    def counting(*given: Any, **named: Any) -> Any:
+        ensemble = build(*given, **named)
+        outputs = ensemble.outputs
+        ensemble.outputs = lambda x: taken.append(len(x)) or outputs(x)
+        return ensemble
+
+    monkeypatch.setattr(lab.adapter, "build_ensemble", counting)
+    in_parts = lab.train(run)
+    assert max(taken) == 3
+    for found, wanted in zip(in_parts.seeds, whole.seeds, strict=True):
+        assert found.weights == wanted.weights
+        # a product of other sizes may round otherwise
+        np.testing.assert_allclose(lab.load(found.outputs), lab.load(wanted.outputs), rtol=1e-6)
+        assert found.metrics["train"] == pytest.approx(wanted.metrics["train"], rel=1e-6)
 
 
 def test_recurrent_layers_are_counted_with_all_their_steps(lab: Any, job_of: Jobs) -> None:
