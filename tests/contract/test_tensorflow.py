@@ -221,3 +221,22 @@ def test_default_weights_are_what_a_keras_user_gets(kit: Any) -> None:
     model = keras.Sequential([keras.Input((4, 10)), layers.Flatten(), layers.Dense(50), layers.Dense(20)])
     for mine, theirs in zip(weights.values(), model.get_weights(), strict=True):
         np.testing.assert_array_equal(mine, theirs)
+
+
+@pytest.mark.parametrize(
+    ("steps", "epochs", "reason"),
+    [
+        (32, 200, None),
+        (32, 199, "in 1,990 updates; from 2,000 on it pays"),
+        (33, 200, "of up to 64 steps, and these have 66"),
+    ],
+)
+def test_recurrent_layers_train_together_where_tracing_is_repaid(
+    steps: int, epochs: int, reason: str | None, kit: Any
+) -> None:
+    from worker.adapters.tensorflow_adapter.ensemble import obstacle
+
+    both_ways = {"type": "bidirectional", "layer": {"type": "gru", "units": 3}}
+    job = kit.job(layers=[both_ways, {"type": "dense", "units": 2}], training={"epochs": epochs})
+    found = obstacle(job, input_shape=(steps, 3), samples=12, members=10, cpu=True)
+    assert (found is None) if reason is None else (found is not None and reason in found)
