@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from shared.errors import ResultError, UsageError
+from shared.errors import RedisError, ResultError, UsageError
 from shared.names import experiment_key, queued_key, result_key, run_key
 from shared.result import Failure
 from shared.tenure import Claim, Refused, Tenure
@@ -200,3 +200,34 @@ def test_what_belongs_to_an_experiment_is_found_through_it_and_deleted_with_it(d
 def test_a_record_of_before_names_its_twin_alone(desk, queued):
     desk.client.hset(experiment_key(queued.experiment_id), "twin", "an-old-twin")
     assert desk.ledger.experiment(queued.experiment_id).related == {"twin": "an-old-twin"}
+
+
+def test_a_result_and_its_arrays_are_written_together_or_not_at_all(queued, worker, desk):
+    """Where Redis is full nothing is; where it has forgotten the scripts, as after a restart, all is."""
+    (run_id,) = queued.run_ids
+    holder = worker("w")
+    claim = holder.claim(run_id, pid=1)
+
+    def finish() -> bool:
+        return holder.finish(
+            run_id,
+            fence=claim.fence,
+            state="succeeded",
+            failure=None,
+            payload="{}",
+            before=lambda pipe: pipe.set("an-array", b"1"),
+        )
+
+    limit = desk.client.config_get("maxmemory")["maxmemory"]
+    try:
+        desk.client.config_set("maxmemory", 1_000_000)
+        with pytest.raises(RedisError, match="full"):
+            finish()
+    finally:
+        desk.client.config_set("maxmemory", limit)
+    assert not desk.client.exists("an-array")
+    assert desk.run(queued).state == "leased"
+    desk.client.script_flush()
+    assert finish()
+    assert desk.client.getdel("an-array") == b"1"
+    assert desk.run(queued).state == "succeeded"
