@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
@@ -84,12 +85,21 @@ def sweep_of(
     experiment = record.experiment
     by_id = {run.run_id: run for run in runs}
     measure: Measure = "validation loss" if any(run.dataset.validation for run in runs) else "final loss"
+    runs_at, results_at = defaultdict[int, list[Run]](list), defaultdict[int, list[RunResult]](list)
+    for run in runs:
+        for number in run.points or ():
+            runs_at[number].append(run)
+    for result in results:
+        for number in by_id[result.run_id].points or ():
+            results_at[number].append(result)
     points = []
     for number, settings in enumerate(points_of(experiment)):
-        found = [part for result in results for part in _of_point(result, by_id[result.run_id], number)]
+        found = [
+            part for result in results_at[number] for part in _of_point(result, by_id[result.run_id], number)
+        ]
         comparison = compare(
             record.model_copy(update={"experiment": experiment_at(experiment, settings)}),
-            _jobs(runs, number),
+            _jobs(runs_at[number], number),
             found,
             arrays,
         )
