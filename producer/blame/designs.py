@@ -12,8 +12,6 @@ from typing import Literal
 
 MOST_COMBINED = 4
 """Up to so many factors every combination is trained: 16 mixtures for 4."""
-LIMIT = 8
-"""256 mixtures; above it the average over all orders of switching takes too long, too."""
 
 Mixture = frozenset[int]
 

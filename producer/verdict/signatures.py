@@ -43,20 +43,6 @@ def ratio(mine: Array, theirs: Array) -> float | None:
     return factor if factor and _same(factor * mine, theirs) else None
 
 
-def gradient_cause(mine: Array, theirs: Array, *, samples: int, outputs: int) -> str | None:
-    """What a ratio of first gradients says of the loss, where it is a number of elements."""
-    factor = ratio(mine, theirs)
-    if factor is None or samples < 2:
-        return None
-    size = factor if factor >= 1 else 1 / factor
-    larger = "theirs" if factor >= 1 else "the reference's"
-    for elements, what in ((samples, "samples of the batch"), (samples * outputs, "elements of the batch"),
-                           (outputs, "outputs of a sample")):  # fmt: skip
-        if elements > 1 and abs(size - elements) <= TOLERANCE * elements:
-            return f"{larger} are {number(elements)} times as large, the number of {what}: a sum and a mean"
-    return None
-
-
 def _made_of(mine: Array) -> Iterator[tuple[str, Array]]:
     """Arrays that mistakes make of one, each with its words."""
     if mine.ndim == 2:
