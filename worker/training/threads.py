@@ -15,7 +15,7 @@ from shared.spec import Job, Model
 from shared.spec.layers.recurrent import Bidirectional, Embedding, Gru, Lstm, SimpleRnn
 from worker.training.batches import Plan
 
-SHARED_FROM = 20_000_000
+SHARED_FROM = 10_000_000
 """Multiply-adds of an update's forward pass from which more than one thread is quicker."""
 
 
