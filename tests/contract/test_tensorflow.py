@@ -24,7 +24,7 @@ def test_a_job_is_traced_once_whatever_the_blocks_lengths_and_batches(kit: Any) 
     trainer = kit.build(kit.job())
     for first_step, (steps, batch) in enumerate([(1, 5), (8, 5), (3, 5), (1, 2), (4, 12)]):
         trainer.train(kit.block(steps, batch=batch, first_step=first_step))
-    assert trainer._program.block.experimental_get_tracing_count() == 1
+    assert trainer._program.block.traces == 1
     assert not trainer.compiles
 
 
@@ -46,8 +46,8 @@ def test_other_numbers_seeds_and_samples_are_not_traced_anew(kit: Any) -> None:
         trainer.train(kit.block(3))
         assert (trainer.outputs(x[:12]) != outputs).any()
         assert trainer._program is first._program
-    assert first._program.block.experimental_get_tracing_count() == 1
-    assert first._program.outputs.experimental_get_tracing_count() == 1
+    assert first._program.block.traces == 1
+    assert first._program.outputs.traces == 1
 
 
 @pytest.mark.parametrize(

@@ -82,7 +82,7 @@ class EnsembleProgram(Program):
     def trace(self, job: Job) -> None:
         """Trace the block that the job will use. Raises UnsupportedError for what cannot be vectorised."""
         own_batches = job.training.shuffle or bool(self.dropped)
-        self.compiled_for(3 if own_batches else 2).get_concrete_function()
+        self.compiled_for(3 if own_batches else 2).trace()
 
     def _step_at(self, i: Tensor, state: State, samples: Samples, steps: Steps) -> tuple[State, Tensor]:
         """Step i of every member: their states, and their losses (members,)."""

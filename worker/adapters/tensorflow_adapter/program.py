@@ -20,6 +20,7 @@ from worker.adapters.base import Weights
 from worker.adapters.tensorflow_adapter.losses import loss_function
 from worker.adapters.tensorflow_adapter.model import Network
 from worker.adapters.tensorflow_adapter.optimizers import clip, update
+from worker.adapters.tensorflow_adapter.traced import Traced
 from worker.training import state as kept
 from worker.training.constants import fixed_constants, slot_starts, update_constants
 
@@ -102,27 +103,16 @@ class Program:
 
     def ready(self, batch_size: int, samples: Samples) -> bool:  # noqa: ARG002 -- all sizes are one program
         """Whether `block` needs no compiling for batches of this size from these samples."""
-        return self.execution == "eager" or self.block.experimental_get_tracing_count() > 0
+        return self.execution == "eager" or self.block.traces > 0
 
     def _compile(self, job: Job, targets: tf.TensorSpec) -> None:
         self.execution = "compiled (tf.function)"
         self.block = self._compiled_loop(job, targets, indices_rank=2)
-        self.outputs = tf.function(
-            self._outputs,
-            input_signature=[self._weights_spec(job), self._inputs_spec(job)],
-            autograph=False,
-        )
+        self.outputs = Traced(self._outputs, [self._weights_spec(job), self._inputs_spec(job)])
 
-    def _compiled_loop(self, job: Job, targets: tf.TensorSpec, *, indices_rank: int) -> Any:
-        return tf.function(
-            self._loop,
-            input_signature=[
-                self._state_spec(job),
-                Samples(self._inputs_spec(job), targets),
-                self._steps_spec(job, indices_rank),
-            ],
-            autograph=False,
-        )
+    def _compiled_loop(self, job: Job, targets: tf.TensorSpec, *, indices_rank: int) -> Traced:
+        samples = Samples(self._inputs_spec(job), targets)
+        return Traced(self._loop, [self._state_spec(job), samples, self._steps_spec(job, indices_rank)])
 
     def _inputs_spec(self, job: Job) -> tf.TensorSpec:
         return tf.TensorSpec([None, *self.network.input_shape], job.precision)
