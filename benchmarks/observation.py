@@ -3,7 +3,7 @@
     python benchmarks/observation.py --framework torch [--repeats 9]       # in that framework's environment
 
 Trains the same job in turns, in one process, with a redis-server of its own. On is what a worker does: its
-line to Redis tells progress and looks for a wish to cancel, and its shelf keeps checkpoints, here a hundred
+line to Redis tells progress and looks for a wish to cancel, and its shelf keeps checkpoints, here thirty
 times as often as by default. Off is the same runner with nobody there; both look up between blocks of at
 most a quarter second. Prints a JSON document: `ratio` is the median over the turns of on to off, at most 1.05
 is wanted; `cpu_ratio` is that of CPU time, which other programs disturb less.
@@ -47,8 +47,8 @@ from worker.training.checkpoints import Checkpoint
 from worker.training.runner import train_run
 
 TARGET = 1.05
-CHECKPOINT_S = 0.3
-TRAINING_S = 1.0
+CHECKPOINT_S = 1.0
+TRAINING_S = 3.0
 """Of one training, about."""
 JOB = {
     "data": {"type": "builtin", "name": "digits"},
