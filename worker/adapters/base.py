@@ -56,6 +56,15 @@ class Block:
     first_step: int
     masks: Mapping[str, Floats] = field(default_factory=dict)
 
+    def part(self, begin: int, end: int) -> Block:
+        """The updates from `begin` to before `end`, counted in this block."""
+        return Block(
+            indices=self.indices[begin:end],
+            learning_rates=self.learning_rates[begin:end],
+            first_step=self.first_step + begin,
+            masks={path: mask[begin:end] for path, mask in self.masks.items()},
+        )
+
 
 @dataclass(frozen=True, kw_only=True)
 class EnsembleBlock:

@@ -18,6 +18,8 @@ class Patience:
         self._enough = rule.patience
         self._min_delta = rule.min_delta
         self._relative = False
+        self.restores = isinstance(rule, EarlyStopping) and rule.restore_best_weights
+        """Whether the weights after the best epoch are wanted back."""
         if isinstance(rule, ReduceOnPlateauSchedule):
             self._enough += rule.patience_rule == "exceeded"
             self._relative = rule.min_delta_kind == "relative"

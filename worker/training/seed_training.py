@@ -11,6 +11,7 @@ import time
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from shared.arrays import hash_arrays
 from shared.result import Hashes
@@ -19,11 +20,12 @@ from shared.spec.schedule import ReduceOnPlateauSchedule
 from worker.adapters.base import Block, Floats, FrameworkAdapter, Weights
 from worker.training.batches import Plan
 from worker.training.early_stopping import Patience
+from worker.training.failures import TrainingError
 from worker.training.feed import Feed, dropouts_of, initial_weights, sample_bytes
 from worker.training.pacing import Cut, Pace, cut
 from worker.training.samples import RunData
 from worker.training.schedules import learning_rates
-from worker.training.seed_record import Outcome, SeedRecord, measured, validation_losses
+from worker.training.seed_record import Outcome, SeedRecord, finite_count, measured, validation_losses
 from worker.training.state import State, joined, part_of
 from worker.training.stopwatch import Stopwatch
 
@@ -59,6 +61,8 @@ class SeedTraining:
         self._plateau = Patience(self._reducing) if self._reducing else None
         self._plateaus = 0
         self._best: Weights | None = None
+        self._way_to_best: tuple[State, Block] | None = None
+        """From which state, and by which updates, the best weights come, where they have not been kept."""
         self.stopped_early = False
 
     @property
@@ -135,20 +139,27 @@ class SeedTraining:
             self.plan,
             self._record.step,
             wanted=self._pace.wanted if most is None else min(most, self._pace.wanted),
-            stop_at_epochs=self._looks_at_each_epoch,
+            stop_at_epochs=self._looks_at_each_epoch and not self._looks_back,
         )
         block = self._block(part)
+        ends = self._ends_within(part) if self._looks_back else range(0)
+        before = self._trainer.state() if ends else {}
         compiles = self.compiles_next
         with self.stopwatch.measure("compile_s" if compiles else "train_s"):
             losses = self._trainer.train(block)
         self._compiled_sizes.add(part.batch_size)
         try:
-            self._record.take(losses, part.batch_size)
-        finally:  # the batch that diverged was trained on, too
+            if ends and self._patience:
+                self._take_epochs(losses, block, self._patience, ends=ends, before=before)
+            else:
+                self._record.take(losses, part.batch_size)
+        except TrainingError:  # the batch that diverged was trained on, too
             self._feed.count(block.indices[: self._record.step - part.first_step + 1])
+            raise
+        self._feed.count(block.indices[: self._record.step - part.first_step])
         if part.batch_size == self.plan.largest_batch and not compiles:
             self._pace.learn(part.steps, time.perf_counter() - begin)
-        if self._looks_at_each_epoch and self._record.step % self.plan.steps_per_epoch == 0:
+        if self._looks_at_each_epoch and not ends and self._record.step % self.plan.steps_per_epoch == 0:
             self._end_epoch()
 
     def conclude(self) -> Outcome:
@@ -156,8 +167,9 @@ class SeedTraining:
 
         Raises TrainingError (`diverged`) where an output or a weight is not finite.
         """
-        if self._best is not None:
-            self._trainer.load_weights(self._best)
+        best = self._best_weights()
+        if best is not None:
+            self._trainer.load_weights(best)
         with self.stopwatch.measure("predict_s"):
             outputs = {name: self._outputs(part.x) for name, part in self._data.parts.items()}
             predictions = None if self._data.predict is None else self._outputs(self._data.predict)
@@ -183,7 +195,7 @@ class SeedTraining:
                 stopwatch=self.stopwatch.state(),
                 patience=self._patience.state() if self._patience else {},
                 plateau=self._plateau.state() if self._plateau else {},
-                best=self._best or {},
+                best=self._best_weights() or {},
             ),
         }
 
@@ -207,6 +219,73 @@ class SeedTraining:
     def _looks_at_each_epoch(self) -> bool:
         watches = self._patience is not None or self._plateau is not None
         return watches or "validation" in self._data.parts
+
+    @property
+    def _looks_back(self) -> bool:
+        """Whether epochs may be trained before they are looked at: nothing but their own loss stops them."""
+        rule = self._job.training.early_stopping
+        loss_alone = rule is not None and rule.monitor == "loss" and self._plateau is None
+        return loss_alone and "validation" not in self._data.parts
+
+    def _ends_within(self, part: Cut) -> range:
+        """After how many of a block's steps an epoch ends; none where the only one is the block's own end."""
+        per_epoch = self.plan.steps_per_epoch
+        ends = range(per_epoch - part.first_step % per_epoch, part.steps + 1, per_epoch)
+        return range(0) if ends in {range(0), range(part.steps, part.steps + 1)} else ends
+
+    def _take_epochs(
+        self, losses: NDArray[np.float64], block: Block, patience: Patience, *, ends: range, before: State
+    ) -> None:
+        """Count a block of epochs as if each had been looked at before the next was trained.
+
+        `before` is the trainer's state before the block: where patience ran out within it, the trainer goes
+        back and trains so far again.
+        """
+        steps, size = block.indices.shape
+        finite = finite_count(losses.tolist())
+        sure = max((end for end in ends if end <= finite), default=0)
+        record, known = self._record.state(), len(self.losses)
+        self._record.take(losses[:sure], size)
+        best, done = None, steps
+        for end, loss in zip(ends, self.losses[known:], strict=False):
+            if patience.improved(loss) and patience.restores:
+                best = end
+            if patience.exhausted:
+                done = end
+                break
+        if patience.exhausted and done < sure:
+            self._record.load_state(record)
+            self._record.take(losses[:done], size)
+        elif not patience.exhausted:
+            self._record.take(losses[sure:], size)
+        self.stopped_early = patience.exhausted and self._record.step < self.plan.steps
+        self._go_back(block, best=best, done=done, before=before)
+
+    def _go_back(self, block: Block, *, best: int | None, done: int, before: State) -> None:
+        """Leave the trainer where `done` steps of the block lead, and know the weights after `best`."""
+        if best is not None:
+            self._best, self._way_to_best = None, (before, block.part(0, best))
+        if done < len(block.indices):
+            self._trainer.load_state(before)
+            with self.stopwatch.measure("train_s"):
+                self._trainer.train(block.part(0, done))
+        if best == done:
+            self._keep_as_best()
+
+    def _keep_as_best(self) -> None:
+        self._best, self._way_to_best = self._trainer.weights(), None
+
+    def _best_weights(self) -> Weights | None:
+        """Those after the best epoch, where they are wanted back; trained again where they were passed by."""
+        if self._way_to_best is not None:
+            begin, way = self._way_to_best
+            now = self._trainer.state()
+            self._trainer.load_state(begin)
+            with self.stopwatch.measure("train_s"):
+                self._trainer.train(way)
+            self._keep_as_best()
+            self._trainer.load_state(now)
+        return self._best
 
     def _block(self, part: Cut) -> Block:
         return Block(
@@ -238,8 +317,8 @@ class SeedTraining:
         rule = self._job.training.early_stopping
         if self._patience is None or rule is None:
             return
-        if self._patience.improved(self._watched(rule.monitor)) and rule.restore_best_weights:
-            self._best = self._trainer.weights()
+        if self._patience.improved(self._watched(rule.monitor)) and self._patience.restores:
+            self._keep_as_best()
         self.stopped_early = self._patience.exhausted and self._record.step < self.plan.steps
 
     def _watched(self, monitor: Literal["loss", "validation_loss"]) -> float:

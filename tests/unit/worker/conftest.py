@@ -64,6 +64,7 @@ class NumpyTrainer(Trainer):
         if not all(isinstance(layer, Dropout | Flatten) for layer in before):
             raise NotLinearError("only one dense layer")
         self._programs = programs
+        self.blocks = 0
         self._optimizer = job.optimizer
         self._mean = job.loss.reduction == "mean"
         self._path = job.model.layer_path(len(before))
@@ -75,6 +76,7 @@ class NumpyTrainer(Trainer):
         return self._programs is not None and not self._programs
 
     def train(self, block: Block) -> NDArray[np.float64]:
+        self.blocks += 1
         if self._programs is not None:
             self._programs.add("step")
         constants = update_constants(

@@ -23,6 +23,7 @@ from worker.adapters.base import Block, FrameworkAdapter
 from worker.training import memory, pacing
 from worker.training.masks import DropoutLayer, MaskSource
 from worker.training.metrics import compute_metrics
+from worker.training.seed_training import SeedTraining
 
 Jobs = Callable[..., Job]
 ARTICLE = ([[-1.0], [0.0], [1.0], [2.0], [3.0], [4.0]], [[-3.0], [-1.0], [1.0], [3.0], [5.0], [7.0]])
@@ -391,11 +392,65 @@ def test_the_training_loss_can_be_watched_without_validation(lab: Any, job_of: J
     assert seed.validation_losses == ()
 
 
-def test_a_loss_that_falls_to_the_end_stops_nothing(lab: Any, job_of: Jobs) -> None:
-    training = {"epochs": 10, "early_stopping": {"monitor": "loss", "patience": 1}}
+BACK: dict[str, dict[str, Any]] = {
+    "one step an epoch": {},
+    "five steps an epoch": {"batch_size": 8, "shuffle": True},
+    "the last weights": {"restore_best_weights": False},
+    "impatient": {"patience": 1},
+    "at the end": {"patience": 49},
+    "hard to please": {"min_delta": 0.05},
+}
+
+
+def looked_back(lab: Any, job_of: Jobs, name: str) -> tuple[Any, ...]:
+    """All that early stopping decides, of a training that watches its own loss."""
+    rule = {key: value for key, value in BACK[name].items() if key not in {"batch_size", "shuffle"}}
+    job = stopping(job_of, monitor="loss", **rule)
+    order = {key: value for key, value in BACK[name].items() if key not in rule}
+    job = job.model_copy(update={"training": job.training.model_copy(update=order)})
+    seed = only(lab.train(lab.run(job, train=samples(40))))
+    kernel = lab.load(seed.weights["layers.0.kernel"]).tobytes()
+    return seed.epochs, seed.stopped_early, seed.losses, seed.hashes, kernel, seed.metrics
+
+
+@pytest.mark.parametrize("name", BACK)
+def test_epochs_looked_back_on_stop_where_a_look_at_each_would_have(
+    lab: Any, job_of: Jobs, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    back = looked_back(lab, job_of, name)
+    monkeypatch.setattr(SeedTraining, "_looks_back", False)
+    assert looked_back(lab, job_of, name) == back
+
+
+@pytest.mark.parametrize("name", ["one step an epoch", "the last weights"])
+def test_the_check_sees_a_training_that_does_not_go_back(
+    lab: Any, job_of: Jobs, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(SeedTraining, "_go_back", lambda *_, **__: None)
+    gone = looked_back(lab, job_of, name)
+    monkeypatch.setattr(SeedTraining, "_looks_back", False)
+    assert looked_back(lab, job_of, name) != gone
+
+
+def test_a_loss_that_diverges_after_patience_ran_out_does_not_fail(lab: Any, job_of: Jobs) -> None:
+    schedule = {"type": "piecewise", "per": "epoch", "boundaries": [3], "values": [0.1, 30.0]}
+    job = job_of(
+        optimizer={"type": "sgd", "learning_rate": 0.1, "schedule": schedule},
+        training={"epochs": 50, "early_stopping": {"monitor": "loss", "patience": 1}},
+    )
+    seed = only(lab.train(lab.run(job, train=samples(40))))
+    assert seed.stopped_early
+    assert seed.epochs == 5
+
+
+def test_a_loss_that_falls_to_the_end_stops_nothing_and_short_epochs_are_trained_many_at_once(
+    lab: Any, job_of: Jobs
+) -> None:
+    training = {"epochs": 1_000, "early_stopping": {"monitor": "loss", "patience": 1_000}}
     seed = only(lab.train(lab.run(job_of(training=training), train=samples(40))))
     assert not seed.stopped_early
-    assert seed.epochs == 10
+    assert seed.epochs == 1_000
+    assert lab.adapter.built[-1].blocks < 50, "short epochs are trained many at once"
 
 
 def reducing(job_of: Jobs, schedule: dict[str, Any]) -> Job:
