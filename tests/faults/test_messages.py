@@ -129,20 +129,22 @@ def test_a_run_of_another_schema_version_is_invalid(desk):
     assert "schema_version" in desk.result(record).failure.message
 
 
-def test_a_damaged_array_is_a_typed_failure(desk, torch_worker):
+@pytest.mark.usefixtures("torch_worker")
+def test_a_damaged_array_is_a_typed_failure(desk):
     import numpy as np
 
     from shared.arrays import encode_array
-    from shared.names import blob_key
+    from shared.names import blob_key, run_key
 
     blocker = desk.submit(epochs=1_000_000)
     desk.wait(blocker, "leased", within_s=20)
-    record = desk.submit(predict=[123.0])
-    ref = desk.ledger.run(record.run_ids[0]).dataset.train.x
-    other = encode_array(np.arange(6.0)[:, None])[1]
-    desk.client.set(blob_key(ref.sha256, 0), other)
-    for entry in torch_worker.log.parent.glob(f"cache/{ref.sha256}"):
-        entry.write_bytes(b"flipped")
+    record = desk.submit()
+    key = run_key(record.run_ids[0])
+    document = json.loads(desk.client.hget(key, "run"))
+    ref, _ = encode_array(np.arange(6.0)[:, None] + 0.5)  # no run had it, so it is in no cache
+    document["dataset"]["train"]["x"] = ref.model_dump(mode="json")
+    desk.client.hset(key, "run", json.dumps(document))
+    desk.client.set(blob_key(ref.sha256, 0), encode_array(np.arange(6.0)[:, None])[1])
     desk.ledger.cancel(blocker.run_ids[0])
     ended = desk.wait(record, "failed", within_s=20)
     assert ended.failure.reason == "data_damaged"
