@@ -15,7 +15,7 @@ from worker.training.batches import Plan
 COMPILED_FROM_STEPS = 100_000
 """A compiled update takes 35 to 75 microseconds less than a replayed one, and compiling 5 to 10 s."""
 REPLAYED_FROM_STEPS = 30
-"""A replayed update takes about 0.1 ms less than an eager one, and recording 2 to 3 ms."""
+"""A replayed update takes about 0.1 ms less than an eager one, and recording 1 to 2.5 ms."""
 
 Execution = Literal["eager", "replayed", "compiled"]
 
