@@ -7,7 +7,7 @@ a first axis.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,7 +26,7 @@ from worker.adapters.torch_adapter.losses import loss_function
 from worker.adapters.torch_adapter.model import Network
 from worker.adapters.torch_adapter.optimizers import update
 from worker.adapters.torch_adapter.recurrent import Recurrent
-from worker.adapters.torch_adapter.replay import recorded
+from worker.adapters.torch_adapter.replay import ReplayedUpdate, each
 from worker.adapters.torch_adapter.state import copied, named, put_back
 from worker.training.batches import Plan
 from worker.training.member_constants import (
@@ -88,7 +88,7 @@ class TorchEnsemble(EnsembleTrainer):
         self._optimizers = optimizers
         steps = Plan.of(job.training, len(x)).steps
         self._replays = network.device == "cpu" and steps >= REPLAYED_FROM_STEPS
-        self._updates: dict[int, Callable[..., Tensor]] = {}
+        self._updates: dict[int, ReplayedUpdate] = {}
         """By batch size; a block of another kind of indices is another ensemble's."""
         self._changing: tuple[str, ...] = ()
         self._masks: tuple[str, ...] = ()
@@ -146,35 +146,27 @@ class TorchEnsemble(EnsembleTrainer):
 
     def train(self, block: EnsembleBlock) -> NDArray[np.float64]:
         """Run the block's updates (see `EnsembleTrainer.train`)."""
-        inputs = self._inputs(block)
-        size = block.indices.shape[-1]
-        losses = []
-        if size not in self._updates:
-            first = next(inputs)
-            if self._replays:
-                loss, replayed = recorded(self._update, first)
-            else:
-                loss, replayed = self._update(*first), None
-            self._updates[size] = replayed or self._update
-            losses.append(loss)
-        with torch.no_grad():
-            update_ = self._updates[size]
-            losses += [update_(*given) for given in inputs]
-        return torch.stack(losses, dim=1).to("cpu", torch.float64).numpy()  # type: ignore[no-any-return]
+        columns, size = self._columns(block), block.indices.shape[-1]
+        if self._replays:
+            update_ = self._updates.setdefault(size, ReplayedUpdate(self._update))
+            losses = update_(columns)
+        else:
+            losses = each(self._update, columns)
+        return losses.T.to("cpu", torch.float64).numpy()  # type: ignore[no-any-return]
 
-    def _inputs(self, block: EnsembleBlock) -> Iterator[tuple[Tensor, ...]]:
+    def _columns(self, block: EnsembleBlock) -> list[Tensor]:
         """What each update gets: its rows (b,) or (members, b), the optimizer's constants, the masks."""
         constants = member_update_constants(
             self._optimizers, learning_rates=block.learning_rates, first_step=block.first_step
         )
         self._changing, self._masks = tuple(constants), tuple(block.masks)
-        rows = self._on_device(block.indices).unbind(0 if block.indices.ndim == 2 else 1)
-        changing = [self._column(values.T).unbind() for values in constants.values()]
-        masks = [self._on_device(mask).unbind(1) for mask in block.masks.values()]
-        return zip(rows, *changing, *masks, strict=True)
+        rows = self._on_device(block.indices)
+        changing = [self._column(values.T) for values in constants.values()]
+        masks = [self._on_device(mask).movedim(1, 0) for mask in block.masks.values()]
+        return [rows if rows.ndim == 2 else rows.movedim(1, 0), *changing, *masks]
 
     def _update(self, rows: Tensor, *given: Tensor) -> Tensor:
-        """One update of every member in place, of what `_inputs` gave; the losses before it (members,)."""
+        """One update of every member in place, of one row of each column; the losses before it (members,)."""
         changing = dict(zip(self._changing, given, strict=False))
         masks = dict(zip(self._masks, given[len(changing) :], strict=True))
         with torch.enable_grad():

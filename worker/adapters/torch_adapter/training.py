@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,6 +19,7 @@ from worker.adapters.torch_adapter.flat import Layout
 from worker.adapters.torch_adapter.losses import loss_function
 from worker.adapters.torch_adapter.model import Network
 from worker.adapters.torch_adapter.optimizers import update
+from worker.adapters.torch_adapter.replay import each
 from worker.adapters.torch_adapter.state import copied, named, put_back
 from worker.training.constants import fixed_constants, slot_starts, update_constants
 from worker.training.state import State
@@ -77,17 +77,20 @@ class TorchTrainer(Trainer):
 
     def train(self, block: Block) -> NDArray[np.float64]:
         """Run the block's updates (see `Trainer.train`)."""
-        return losses_of([self.update(*inputs) for inputs in self.inputs(block)])
-
-    def inputs(self, block: Block) -> Iterator[tuple[Tensor, ...]]:
-        """What each update gets: its rows (b,), the optimizer's constants, the masks, each by name."""
         changing, masks = self.changing(block), block.masks
         self._changing, self._masks = tuple(changing), tuple(masks)
         columns = [self.on_device(block.indices), *changing.values(), *map(self.on_device, masks.values())]
-        return zip(*(column.unbind() for column in columns), strict=True)
+        return self.run(columns).to("cpu", torch.float64).numpy()  # type: ignore[no-any-return]
+
+    def run(self, columns: list[Tensor]) -> Tensor:
+        """The losses (n,) of the updates that get the columns' rows.
+
+        The columns are sample indices (n, b), the optimizer's constants, each (n,), and masks, by name.
+        """
+        return each(self.update, columns)
 
     def update(self, rows: Tensor, *given: Tensor) -> Tensor:
-        """One update in place, of what `inputs` gave; the loss before it, on the device."""
+        """One update in place, of one row of each column; the loss before it, on the device."""
         changing = dict(zip(self._changing, given, strict=False))
         masks = dict(zip(self._masks, given[len(changing) :], strict=True))
         x, *targets = (values.index_select(0, rows) for values in self.samples)
@@ -131,8 +134,3 @@ class TorchTrainer(Trainer):
 
     def _changed(self) -> dict[str, Tensor]:
         return named(weights=self.flat, slots=self.slots, buffers=self.network.named_buffers())
-
-
-def losses_of(losses: Sequence[Tensor]) -> NDArray[np.float64]:
-    """The losses of a block, read back at once: float64 (n,)."""
-    return torch.stack(list(losses)).to("cpu", torch.float64).numpy()  # type: ignore[no-any-return]

@@ -1,0 +1,240 @@
+"""Recorded operations written as a loop in a graph, which PyTorch's interpreter runs without Python.
+
+The graph is run as it is written: the interpreter's own optimisations, which give other bits, stay off.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+Tensor = Any
+Value = Any
+"""Of the graph: what a tensor, number or list is called in it."""
+
+_aten = torch.ops.aten
+_NOT_REPLAYABLE = {
+    _aten._local_scalar_dense.default: "reads a value back",
+    _aten.mkldnn_rnn_layer.default: "looks whether autograd is on",
+}
+_SHAPES_ALONE = {
+    _aten.ones_like.default,
+    _aten.zeros_like.default,
+    _aten.new_zeros.default,
+    _aten.new_ones.default,
+}
+"""What these give depends on shapes alone, which stay."""
+_MEMORY_FORMATS = {
+    torch.contiguous_format: 0,
+    torch.preserve_format: 1,
+    torch.channels_last: 2,
+    torch.channels_last_3d: 3,
+}
+"""Their numbers in the interpreter (c10/core/MemoryFormat.h)."""
+
+
+class NotReplayableError(Exception):
+    """The update did what a replay could not repeat; it says what."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One operation as it ran."""
+
+    operation: Any
+    arguments: tuple[Any, ...]
+    options: dict[str, Any]
+    result: Any
+
+    @property
+    def given(self) -> list[tuple[Any, Any]]:
+        """Each argument of the operation's schema, and the value that it had."""
+        declared = self.operation._schema.arguments
+        values = list(self.arguments)
+        values += [self.options.get(each.name, each.default_value) for each in declared[len(values) :]]
+        return list(zip(declared, values, strict=True))
+
+    @property
+    def changed(self) -> list[Tensor]:
+        """The tensors that it changes in place."""
+        return [tensor for each, value in self.given if each.is_write for tensor in _tensors(value)]
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """Any number of updates in one call; between calls nothing but what the updates change in place is kept."""
+
+    loop: Any
+    staying: tuple[Tensor, ...]
+
+    def __call__(self, columns: Sequence[Tensor]) -> Tensor:
+        """What n updates give (n, ...); `columns` hold what took the place of each input: (n, ...)."""
+        with torch.inference_mode(), torch.jit.optimized_execution(False):
+            return self.loop(len(columns[0]), *columns, *self.staying)
+
+
+def replay_of(calls: Sequence[Call], *, inputs: Sequence[Tensor], result: Tensor) -> Replay:
+    """The calls as a function of what takes the place of `inputs`, returning what takes that of `result`.
+
+    Raises NotReplayableError.
+    """
+    writer = _Writer(calls, inputs)
+    for call in calls:
+        writer.write(call)
+    return writer.replay(result)
+
+
+class _Writer:
+    """Writes calls into the body of a loop. The caller keeps every recorded tensor alive meanwhile."""
+
+    def __init__(self, calls: Sequence[Call], inputs: Sequence[Tensor]) -> None:
+        self._graph = torch._C.Graph()
+        self._constants: dict[tuple[type, str], Value] = {}
+        count = self._input(torch._C.IntType.get())
+        columns = [self._input() for _ in inputs]
+
+        self._loop = self._graph.create("prim::Loop", 0)
+        self._graph.insertNode(self._loop)
+        self._graph.setInsertPoint(self._loop)
+        self._loop.addInput(count)
+        self._loop.addInput(self._constant(True))
+        body = self._loop.addBlock()
+        step = body.addInputToBlock().setType(torch._C.IntType.get())
+        body.registerOutput(self._constant(True))
+        self._end = body.returnNode()
+
+        tensors = torch._C.ListType(torch._C.TensorType.get())
+        rows = [self._before("aten::unbind", [column, self._constant(0)], tensors) for column in columns]
+        self._results = self._before("prim::ListConstruct", [], tensors)
+        self._values = {
+            id(tensor): self._node("aten::__getitem__", [row, step], [torch._C.TensorType.get()])[0]
+            for tensor, row in zip(inputs, rows, strict=True)
+        }
+        """What each recorded tensor is called."""
+        self._passing = set(self._values)
+        """The tensors that are others in each update."""
+        self._passing_memory = {_memory(tensor) for tensor in inputs}
+        self._changed_memory = {_memory(tensor) for call in calls for tensor in call.changed}
+        self._seen: dict[Any, Value] = {}
+        """Passing tensors by what they show: a second view of the same numbers is the first."""
+        self._staying: list[Tensor] = []
+
+    def write(self, call: Call) -> None:
+        """One call: a node, or nothing where its result is the same in each update."""
+        results = _tensors(call.result)
+        if call.operation in _NOT_REPLAYABLE:
+            raise NotReplayableError(f"{call.operation} {_NOT_REPLAYABLE[call.operation]}")
+        given = _tensors([*call.arguments, *call.options.values()])
+        if call.operation.is_view and not self._passing & set(map(id, given)):
+            return  # of memory that stays: the recorded view itself serves
+        if call.operation in _SHAPES_ALONE and not self._changed_memory & set(map(_memory, results)):
+            return
+        if call.operation.is_view and all(_sight(tensor) in self._seen for tensor in results):
+            self._name(results, [self._seen[_sight(tensor)] for tensor in results])
+            return
+        schema = call.operation._schema
+        arguments = [self._argument(value, each.type) for each, value in call.given]
+        outputs = self._node(schema.name, arguments, [each.type for each in schema.returns])
+        self._check_found(call, outputs)
+        changed = set(map(id, call.changed))
+        if not changed:
+            self._name_all(call.result, outputs)
+        elif any(id(tensor) not in changed for tensor in results):
+            raise NotReplayableError(f"{call.operation} changes one tensor and makes another")
+
+    def _check_found(self, call: Call, outputs: Sequence[Value]) -> None:
+        """The interpreter goes by names and kinds: make sure that it finds the recorded operation."""
+        expected = str(call.operation._schema)
+        if any(each.type.kind() == "TensorType" and type(value) in {int, float} for each, value in call.given):
+            # a number stands for a tensor: the interpreter takes the operation's form for numbers
+            expected = expected.replace(".Tensor(", ".Scalar(")
+        found = outputs[0].node().schema() if outputs else expected
+        if found.partition("(")[0] != expected.partition("(")[0]:
+            raise NotReplayableError(f"the interpreter finds {found} where {expected} was recorded")
+
+    def replay(self, result: Tensor) -> Replay:
+        """All that was written."""
+        self._node("aten::append", [self._results, self._tensor(result)], [self._results.type()])
+        stacked = self._graph.create("aten::stack", [self._results, self._constant(0)], 1)
+        self._graph.registerOutput(stacked.insertAfter(self._loop).output())
+        torch._C._jit_pass_dce(self._graph)
+        loop = torch._C._create_function_from_graph("updates", self._graph)
+        return Replay(loop, tuple(self._staying))
+
+    def _name_all(self, result: Any, outputs: Sequence[Value]) -> None:
+        """Remember what an operation's result is called, part by part."""
+        parts = list(result) if isinstance(result, tuple | list) else [result]
+        if isinstance(result, list) and len(outputs) == 1:
+            kinds = [torch._C.TensorType.get() for _ in parts]
+            outputs = self._node("prim::ListUnpack", outputs, kinds)
+        made = [(part, out) for part, out in zip(parts, outputs, strict=True) if isinstance(part, torch.Tensor)]
+        self._name([part for part, _ in made], [out for _, out in made])
+
+    def _name(self, tensors: Sequence[Tensor], values: Sequence[Value]) -> None:
+        for tensor, value in zip(tensors, values, strict=True):
+            self._values[id(tensor)] = self._seen[_sight(tensor)] = value
+            self._passing.add(id(tensor))
+            self._passing_memory.add(_memory(tensor))
+
+    def _argument(self, value: Any, kind: Any) -> Value:
+        """An argument's value as one of the graph, of the kind that the operation asks for."""
+        if isinstance(value, torch.Tensor):
+            return self._tensor(value)
+        if kind.kind() == "OptionalType" and value is not None:
+            kind = kind.getElementType()
+        if isinstance(value, tuple | list):
+            parts = [self._argument(part, kind.getElementType()) for part in value]
+            return self._node("prim::ListConstruct", parts, [kind])[0]
+        if isinstance(value, torch.memory_format):
+            value = _MEMORY_FORMATS[value]
+        return self._constant(float(value) if kind.kind() == "FloatType" else value)
+
+    def _tensor(self, tensor: Tensor) -> Value:
+        """What a tensor is called; one that no call made stays from update to update."""
+        if id(tensor) not in self._values:
+            if _memory(tensor) in self._passing_memory:
+                raise NotReplayableError("a tensor came from another by a way that the recorder does not see")
+            self._values[id(tensor)] = self._input()
+            self._staying.append(tensor)
+        return self._values[id(tensor)]
+
+    def _input(self, kind: Any = None) -> Value:
+        return self._graph.addInput().setType(kind or torch._C.TensorType.get())
+
+    def _constant(self, value: Any) -> Value:
+        key = (type(value), str(value))
+        if key not in self._constants:
+            self._constants[key] = self._graph.insertConstant(value)
+        return self._constants[key]
+
+    def _before(self, name: str, arguments: Sequence[Value], kind: Any) -> Value:
+        """One operation before the loop."""
+        return self._graph.create(name, arguments, 1).insertBefore(self._loop).output().setType(kind)
+
+    def _node(self, name: str, arguments: Sequence[Value], kinds: Sequence[Any]) -> list[Value]:
+        """One operation at the end of the loop's body."""
+        node = self._graph.create(name, list(arguments), len(kinds)).insertBefore(self._end)
+        outputs = list(node.outputs())
+        for output, kind in zip(outputs, kinds, strict=True):
+            output.setType(kind)
+        return outputs
+
+
+def _tensors(values: Any) -> list[Tensor]:
+    """The tensors among an operation's arguments or results, which may be lists."""
+    if isinstance(values, tuple | list):
+        return [tensor for value in values for tensor in _tensors(value)]
+    return [values] if isinstance(values, torch.Tensor) else []
+
+
+def _memory(tensor: Tensor) -> int:
+    """Which memory it shows: equal for a tensor and its views."""
+    return int(tensor.untyped_storage().data_ptr())
+
+
+def _sight(tensor: Tensor) -> tuple[Any, ...]:
+    """Which numbers it shows, and as what."""
+    return _memory(tensor), tensor.storage_offset(), tensor.shape, tensor.stride(), tensor.dtype
