@@ -45,7 +45,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[misc]
 
 
 class ReplayedUpdate:
-    """An update for many steps: recorded in the first, replayed in the others; run plainly if it cannot be."""
+    """An update for many steps: recorded in the first, replayed in the others, or run plainly."""
 
     def __init__(self, update: Callable[..., Tensor]) -> None:
         self.plain = False

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import torch
@@ -16,6 +17,10 @@ Value = Any
 """Of the graph: what a tensor, number or list is called in it."""
 
 _aten = torch.ops.aten
+_TENSOR = torch._C.TensorType.get()
+_INTEGER = torch._C.IntType.get()
+_FLOAT = torch._C.FloatType.get()
+_TENSORS = torch._C.ListType(_TENSOR)
 _NOT_REPLAYABLE = {
     _aten._local_scalar_dense.default: "reads a value back",
     _aten.mkldnn_rnn_layer.default: "looks whether autograd is on",
@@ -41,6 +46,38 @@ class NotReplayableError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Argument:
+    """One argument that an operation declares; `kind` is its type, without the option of None."""
+
+    name: str
+    kind: Any
+    default: Any
+    changed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What an operation takes and gives; read once, since reading takes longer than running it."""
+
+    name: str
+    overload: str
+    arguments: tuple[Argument, ...]
+    results: tuple[Any, ...]
+
+    @classmethod
+    @cache
+    def of(cls, operation: Any) -> Form:
+        """The form of an ATen operation."""
+        schema = operation._schema
+        arguments = tuple(
+            Argument(each.name, _needed(each.type), each.default_value, each.is_write)
+            for each in schema.arguments
+        )
+        overload = ".".join(filter(None, (schema.name, schema.overload_name)))
+        return cls(schema.name, overload, arguments, tuple(each.type for each in schema.returns))
+
+
+@dataclass(frozen=True, slots=True)
 class Call:
     """One operation as it ran."""
 
@@ -50,22 +87,22 @@ class Call:
     result: Any
 
     @property
-    def given(self) -> list[tuple[Any, Any]]:
-        """Each argument of the operation's schema, and the value that it had."""
-        declared = self.operation._schema.arguments
+    def given(self) -> list[tuple[Argument, Any]]:
+        """Each declared argument and the value that it had."""
+        declared = Form.of(self.operation).arguments
         values = list(self.arguments)
-        values += [self.options.get(each.name, each.default_value) for each in declared[len(values) :]]
+        values += [self.options.get(each.name, each.default) for each in declared[len(values) :]]
         return list(zip(declared, values, strict=True))
 
     @property
     def changed(self) -> list[Tensor]:
         """The tensors that it changes in place."""
-        return [tensor for each, value in self.given if each.is_write for tensor in _tensors(value)]
+        return [tensor for each, value in self.given if each.changed for tensor in _tensors(value)]
 
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """Any number of updates in one call; between calls nothing but what the updates change in place is kept."""
+    """The recorded update any number of times in one call; it changes what the update changes."""
 
     loop: Any
     staying: tuple[Tensor, ...]
@@ -93,7 +130,7 @@ class _Writer:
     def __init__(self, calls: Sequence[Call], inputs: Sequence[Tensor]) -> None:
         self._graph = torch._C.Graph()
         self._constants: dict[tuple[type, str], Value] = {}
-        count = self._input(torch._C.IntType.get())
+        count = self._input(_INTEGER)
         columns = [self._input() for _ in inputs]
 
         self._loop = self._graph.create("prim::Loop", 0)
@@ -102,15 +139,14 @@ class _Writer:
         self._loop.addInput(count)
         self._loop.addInput(self._constant(True))
         body = self._loop.addBlock()
-        step = body.addInputToBlock().setType(torch._C.IntType.get())
+        step = body.addInputToBlock().setType(_INTEGER)
         body.registerOutput(self._constant(True))
         self._end = body.returnNode()
 
-        tensors = torch._C.ListType(torch._C.TensorType.get())
-        rows = [self._before("aten::unbind", [column, self._constant(0)], tensors) for column in columns]
-        self._results = self._before("prim::ListConstruct", [], tensors)
+        rows = [self._before("aten::unbind", [column, self._constant(0)], _TENSORS) for column in columns]
+        self._results = self._before("prim::ListConstruct", [], _TENSORS)
         self._values = {
-            id(tensor): self._node("aten::__getitem__", [row, step], [torch._C.TensorType.get()])[0]
+            id(tensor): self._node("aten::__getitem__", [row, step], [_TENSOR]).output()
             for tensor, row in zip(inputs, rows, strict=True)
         }
         """What each recorded tensor is called."""
@@ -135,29 +171,29 @@ class _Writer:
         if call.operation.is_view and all(_sight(tensor) in self._seen for tensor in results):
             self._name(results, [self._seen[_sight(tensor)] for tensor in results])
             return
-        schema = call.operation._schema
-        arguments = [self._argument(value, each.type) for each, value in call.given]
-        outputs = self._node(schema.name, arguments, [each.type for each in schema.returns])
-        self._check_found(call, outputs)
+        form = Form.of(call.operation)
+        arguments = [self._argument(value, each.kind) for each, value in call.given]
+        node = self._node(form.name, arguments, form.results)
+        self._check_found(call, node)
         changed = set(map(id, call.changed))
         if not changed:
-            self._name_all(call.result, outputs)
+            self._name_all(call.result, list(node.outputs()))
         elif any(id(tensor) not in changed for tensor in results):
             raise NotReplayableError(f"{call.operation} changes one tensor and makes another")
 
-    def _check_found(self, call: Call, outputs: Sequence[Value]) -> None:
+    def _check_found(self, call: Call, node: Any) -> None:
         """The interpreter goes by names and kinds: make sure that it finds the recorded operation."""
-        expected = str(call.operation._schema)
-        if any(each.type.kind() == "TensorType" and type(value) in {int, float} for each, value in call.given):
+        recorded = Form.of(call.operation).overload
+        if any(each.kind == _TENSOR and isinstance(value, int | float) for each, value in call.given):
             # a number stands for a tensor: the interpreter takes the operation's form for numbers
-            expected = expected.replace(".Tensor(", ".Scalar(")
-        found = outputs[0].node().schema() if outputs else expected
-        if found.partition("(")[0] != expected.partition("(")[0]:
-            raise NotReplayableError(f"the interpreter finds {found} where {expected} was recorded")
+            recorded = recorded.replace(".Tensor", ".Scalar")
+        found = node.schema().partition("(")[0]
+        if found != recorded:
+            raise NotReplayableError(f"the interpreter finds {found or 'nothing'} for {recorded}")
 
     def replay(self, result: Tensor) -> Replay:
         """All that was written."""
-        self._node("aten::append", [self._results, self._tensor(result)], [self._results.type()])
+        self._node("aten::append", [self._results, self._tensor(result)], [_TENSORS])
         stacked = self._graph.create("aten::stack", [self._results, self._constant(0)], 1)
         self._graph.registerOutput(stacked.insertAfter(self._loop).output())
         torch._C._jit_pass_dce(self._graph)
@@ -168,9 +204,10 @@ class _Writer:
         """Remember what an operation's result is called, part by part."""
         parts = list(result) if isinstance(result, tuple | list) else [result]
         if isinstance(result, list) and len(outputs) == 1:
-            kinds = [torch._C.TensorType.get() for _ in parts]
-            outputs = self._node("prim::ListUnpack", outputs, kinds)
-        made = [(part, out) for part, out in zip(parts, outputs, strict=True) if isinstance(part, torch.Tensor)]
+            outputs = list(self._node("prim::ListUnpack", outputs, [_TENSOR] * len(parts)).outputs())
+        made = [
+            (part, out) for part, out in zip(parts, outputs, strict=True) if isinstance(part, torch.Tensor)
+        ]
         self._name([part for part, _ in made], [out for _, out in made])
 
     def _name(self, tensors: Sequence[Tensor], values: Sequence[Value]) -> None:
@@ -183,14 +220,13 @@ class _Writer:
         """An argument's value as one of the graph, of the kind that the operation asks for."""
         if isinstance(value, torch.Tensor):
             return self._tensor(value)
-        if kind.kind() == "OptionalType" and value is not None:
-            kind = kind.getElementType()
         if isinstance(value, tuple | list):
-            parts = [self._argument(part, kind.getElementType()) for part in value]
-            return self._node("prim::ListConstruct", parts, [kind])[0]
+            part_kind = _needed(kind.getElementType())
+            parts = [self._argument(part, part_kind) for part in value]
+            return self._node("prim::ListConstruct", parts, [kind]).output()
         if isinstance(value, torch.memory_format):
             value = _MEMORY_FORMATS[value]
-        return self._constant(float(value) if kind.kind() == "FloatType" else value)
+        return self._constant(float(value) if kind == _FLOAT and value is not None else value)
 
     def _tensor(self, tensor: Tensor) -> Value:
         """What a tensor is called; one that no call made stays from update to update."""
@@ -201,8 +237,8 @@ class _Writer:
             self._staying.append(tensor)
         return self._values[id(tensor)]
 
-    def _input(self, kind: Any = None) -> Value:
-        return self._graph.addInput().setType(kind or torch._C.TensorType.get())
+    def _input(self, kind: Any = _TENSOR) -> Value:
+        return self._graph.addInput().setType(kind)
 
     def _constant(self, value: Any) -> Value:
         key = (type(value), str(value))
@@ -214,13 +250,17 @@ class _Writer:
         """One operation before the loop."""
         return self._graph.create(name, arguments, 1).insertBefore(self._loop).output().setType(kind)
 
-    def _node(self, name: str, arguments: Sequence[Value], kinds: Sequence[Any]) -> list[Value]:
+    def _node(self, name: str, arguments: Sequence[Value], kinds: Sequence[Any]) -> Any:
         """One operation at the end of the loop's body."""
         node = self._graph.create(name, list(arguments), len(kinds)).insertBefore(self._end)
-        outputs = list(node.outputs())
-        for output, kind in zip(outputs, kinds, strict=True):
+        for output, kind in zip(node.outputs(), kinds, strict=True):
             output.setType(kind)
-        return outputs
+        return node
+
+
+def _needed(kind: Any) -> Any:
+    """A type without the option of None."""
+    return kind.getElementType() if kind.kind() == "OptionalType" else kind
 
 
 def _tensors(values: Any) -> list[Tensor]:

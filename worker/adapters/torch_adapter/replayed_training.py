@@ -1,7 +1,8 @@
-"""The Trainer that records one update for each batch size and replays it (see `replay`)."""
+"""The Trainer that records one update of each kind and replays it (see `replay`)."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from worker.adapters.torch_adapter.replay import ReplayedUpdate
@@ -16,13 +17,14 @@ class ReplayedTrainer(TorchTrainer):
     def __init__(self, *args: Any, **parts: Any) -> None:
         super().__init__(*args, **parts)
         self.execution = "replayed (a recorded update)"
-        self._updates: dict[int, ReplayedUpdate] = {}
+        self._updates: dict[Any, ReplayedUpdate] = {}
+        """By what is updated on and the batch size."""
 
-    def run(self, columns: list[Tensor]) -> Tensor:
-        """The updates whose inputs are the columns' rows (see `TorchTrainer.run`)."""
-        size = len(columns[0][0])
-        update = self._updates.setdefault(size, ReplayedUpdate(self.update))
-        losses = update(columns)
-        if update.plain:
+    def run(self, update: Callable[..., Tensor], columns: Sequence[Tensor]) -> Tensor:
+        """The losses (n,) of n updates (see `TorchTrainer.run`)."""
+        kind = update, columns[0].shape[1:]
+        replayed = self._updates.setdefault(kind, ReplayedUpdate(update))
+        losses = replayed(columns)
+        if replayed.plain:
             self.execution = "eager"
         return losses

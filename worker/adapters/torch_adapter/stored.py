@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cache
 from typing import Any
 
 import torch
@@ -48,6 +48,12 @@ def affine_stored(module: Any, *axes: int) -> dict[str, Stored]:
     return {"kernel": stored(module.weight, *axes), **bias}
 
 
-def maker(module: type[nn.Module], *, initializers: bool) -> Callable[..., Any]:
+def maker(module: Any, *, initializers: bool) -> Callable[..., Any]:
     """The module's constructor, leaving the weights as they lie where `initializers` is false."""
-    return module if initializers else partial(nn.utils.skip_init, module)
+    return module if initializers else _bare(module)
+
+
+@cache
+def _bare(module: Any) -> Callable[..., Any]:
+    """The module without initializers. `torch.nn.utils.skip_init` takes 0.6 ms a layer for the same."""
+    return type("Bare", (module,), {"reset_parameters": lambda _: None})

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -56,6 +57,7 @@ class TorchTrainer(Trainer):
         self._parameters = list(network.parameters())
         self._gradient = torch.zeros_like(self.flat)
         self._gradients = self.layout.shaped(self._gradient)
+        self._all_samples: Sequence[Tensor] = ()
         self._changing: tuple[str, ...] = ()
         self._masks: tuple[str, ...] = ()
 
@@ -79,21 +81,44 @@ class TorchTrainer(Trainer):
         """Run the block's updates (see `Trainer.train`)."""
         changing, masks = self.changing(block), block.masks
         self._changing, self._masks = tuple(changing), tuple(masks)
-        columns = [self.on_device(block.indices), *changing.values(), *map(self.on_device, masks.values())]
-        return self.run(columns).to("cpu", torch.float64).numpy()  # type: ignore[no-any-return]
+        given = [*changing.values(), *map(self.on_device, masks.values())]
+        if self._takes_all(block):
+            losses = self.run(self.update_on_all, given)
+        else:
+            losses = self.run(self.update, [self.on_device(block.indices), *given])
+        return losses.to("cpu", torch.float64).numpy()  # type: ignore[no-any-return]
 
-    def run(self, columns: list[Tensor]) -> Tensor:
-        """The losses (n,) of the updates that get the columns' rows.
-
-        The columns are sample indices (n, b), the optimizer's constants, each (n,), and masks, by name.
-        """
-        return each(self.update, columns)
+    def run(self, update: Callable[..., Tensor], columns: Sequence[Tensor]) -> Tensor:
+        """The losses (n,) of n updates, each given its row of every column (n, ...)."""
+        return each(update, columns)
 
     def update(self, rows: Tensor, *given: Tensor) -> Tensor:
-        """One update in place, of one row of each column; the loss before it, on the device."""
+        """One update in place on the samples of these rows (b,); the loss before it, on the device.
+
+        Given are the optimizer's constants of this update and the masks, in the order of the block's.
+        """
+        return self._update([values.index_select(0, rows) for values in self.samples], given)
+
+    def update_on_all(self, *given: Tensor) -> Tensor:
+        """One update on all samples as they lie, which need not be gathered then."""
+        return self._update(self._all_samples, given)
+
+    def _takes_all(self, block: Block) -> bool:
+        """Whether each update gets all samples in order; if so, `_all_samples` is there.
+
+        It is a copy that begins where kernels like memory to begin, as gathered batches do: elsewhere, and
+        NumPy's memory may lie anywhere, some sum in another order.
+        """
+        samples, size = len(self.samples[0]), block.indices.shape[1]
+        takes_all = size == samples and bool((block.indices == np.arange(samples)).all())
+        if takes_all and not self._all_samples:
+            self._all_samples = [values.clone() for values in self.samples]
+        return takes_all
+
+    def _update(self, batch: Sequence[Tensor], given: Sequence[Tensor]) -> Tensor:
         changing = dict(zip(self._changing, given, strict=False))
         masks = dict(zip(self._masks, given[len(changing) :], strict=True))
-        x, *targets = (values.index_select(0, rows) for values in self.samples)
+        x, *targets = batch
         with torch.enable_grad():
             loss = self._loss(self.network(x, masks), *targets)
             gradients = torch.autograd.grad(loss, self._parameters) if self._parameters else ()
