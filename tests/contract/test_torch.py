@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from shared.shapes import model_weights
+
 
 @pytest.fixture(autouse=True)
 def _only_torch(framework: str) -> None:
@@ -40,17 +42,19 @@ def test_a_compiler_that_fails_is_unsupported(
     assert kit.adapter.reason_of(caught.value) == "unsupported"
 
 
-def test_auto_compiles_trainings_of_very_many_steps(kit: Any) -> None:
-    for epochs, execution in ((33_333, "replayed (a recorded update)"), (33_334, "compiled (torch.compile)")):
-        job = kit.job(training={"epochs": epochs, "batch_size": 5}, execution="auto")  # 3 steps an epoch
-        assert kit.build(job).execution == execution
-
-
-def test_auto_replays_where_nothing_can_be_compiled(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kit: Any
-) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
-    assert kit.build(kit.job(training={"epochs": 200_000})).execution == "replayed (a recorded update)"
+def test_a_compiled_lstm_of_float32_trains_as_an_eager_one(kit: Any) -> None:
+    layers, shape, losses = [{"type": "lstm", "units": 2}, {"type": "dense", "units": 2}], (4, 3), []
+    for execution in ("eager", "compiled"):
+        job = kit.job(layers=layers, execution=execution, precision="float32")
+        draw = np.random.default_rng(0)
+        weights = {
+            place.name: draw.standard_normal(place.tensor.shape).astype("float32")
+            for place in model_weights(job.model, shape)
+        }
+        x, y, _ = kit.problem(job, input_shape=shape)
+        trainer = kit.adapter.build(job, input_shape=shape, weights=weights, x=x, y=y)
+        losses.append(trainer.train(kit.block(6)))
+    np.testing.assert_allclose(losses[1], losses[0], rtol=1e-5)
 
 
 @pytest.fixture

@@ -7,7 +7,8 @@ shapes is compiled in. All numbers are arguments: weights, the optimizer's const
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from types import FunctionType
 from typing import Any
 
@@ -108,10 +109,22 @@ class Program:
             after, loss = self._step(*pytree.tree_unflatten(tensors, form))
             return (*pytree.tree_leaves(after), loss)
 
-        graph = make_fx(update_of_tensors)(*values)
+        # oneDNN's whole lstm of float32 cannot be compiled; PyTorch's own operations can
+        with _onednn_off():
+            graph = make_fx(update_of_tensors)(*values)
         graph.graph.eliminate_dead_code()
         graph.recompile()
         return graph
+
+
+@contextmanager
+def _onednn_off() -> Iterator[None]:
+    """`torch.backends.mkldnn.flags` sets more than this, and warns of it."""
+    before, torch.backends.mkldnn.enabled = torch.backends.mkldnn.enabled, False
+    try:
+        yield
+    finally:
+        torch.backends.mkldnn.enabled = before
 
 
 def _loop(graph: Any, *, most: int) -> Callable[..., tuple[Tensor, Sequence[Tensor]]]:

@@ -8,7 +8,6 @@ from functools import cache
 from typing import Any
 
 import torch
-from torch import nn
 
 Tensor = Any
 
