@@ -24,7 +24,7 @@ def test_a_job_is_traced_once_whatever_the_blocks_lengths_and_batches(kit: Any) 
     trainer = kit.build(kit.job())
     for first_step, (steps, batch) in enumerate([(1, 5), (8, 5), (3, 5), (1, 2), (4, 12)]):
         trainer.train(kit.block(steps, batch=batch, first_step=first_step))
-    assert trainer._program.block.traces == 1
+    assert trainer._program._loop.traces == 1
     assert not trainer.compiles
 
 
@@ -46,7 +46,7 @@ def test_other_numbers_seeds_and_samples_are_not_traced_anew(kit: Any) -> None:
         trainer.train(kit.block(3))
         assert (trainer.outputs(x[:12]) != outputs).any()
         assert trainer._program is first._program
-    assert first._program.block.traces == 1
+    assert first._program._loop.traces == 1
     assert first._program.outputs.traces == 1
 
 
@@ -90,6 +90,18 @@ def test_xla_gives_the_same_numbers_up_to_rounding(
     assert fused.trainer.execution == "compiled (XLA)"
     assert gap(plain.after_first, fused.after_first) <= first
     assert gap(plain.after_fifty, fused.after_fifty) <= fifty
+
+
+def test_marks_of_xla_stand_between_its_calls(kit: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("worker.adapters.tensorflow_adapter.xla.MOST_STEPS", 2)
+    trainer = kit.build(kit.job(layers=SMALL, execution="compiled"))
+    block = kit.block(7)
+    losses, marks = trainer.train_marked(block, every=3)
+    after = trainer.weights()
+    assert marks.every == 4
+    trainer.restore(marks.at(1))
+    assert trainer.train(block.part(4, 7)).tobytes() == losses[4:].tobytes()
+    assert gap(trainer.weights(), after) == 0.0
 
 
 def test_the_check_of_xla_sees_a_wrong_number(kit: Any) -> None:

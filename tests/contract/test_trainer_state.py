@@ -94,6 +94,51 @@ def test_every_execution_goes_on_to_the_same_bits(execution: str, precision: str
     assert goes_on_alike(whole, resumed, after, x)
 
 
+@pytest.mark.parametrize("every", [1, 3, STEPS])
+@pytest.mark.parametrize(
+    ("execution", "precision"),
+    [("eager", "float64"), ("auto", "float32"), ("compiled", "float32")],
+)
+def test_every_mark_of_a_block_leads_to_the_same_bits(
+    execution: str, precision: str, every: int, kit: Any
+) -> None:
+    changes = {"optimizer": OPTIMIZERS["adam"], "precision": precision, "execution": execution}
+    changes["training"] = {"epochs": 50}  # enough for `auto` to take another way than eager's
+    first, second = blocks(kit, precision)
+    whole, marked = trainer_of(kit, **changes), trainer_of(kit, **changes)
+    whole.train(first)
+    marked.train(first)
+    losses, marks = marked.train_marked(second, every=every)
+    expected = whole.train(second)
+    assert losses.tobytes() == expected.tobytes()
+    ends = [bits(whole), bits(marked)]
+    for mark in range(-(-len(second.indices) // marks.every)):
+        marked.restore(marks.at(mark))
+        begin = mark * marks.every
+        assert marked.train(second.part(begin, len(second.indices))).tobytes() == losses[begin:].tobytes()
+        ends.append(bits(marked))
+    assert len(set(ends)) == 1
+
+
+def bits(trainer: Trainer) -> bytes:
+    """All that training has changed."""
+    return b"".join(array.tobytes() for array in trainer.state().values())
+
+
+def test_a_snapshot_stays_while_training_goes_on(kit: Any) -> None:
+    first, second = blocks(kit, "float64")
+    trainer = trainer_of(kit, optimizer=OPTIMIZERS["adam"])
+    trainer.train(first)
+    snapshot, before = trainer.snapshot(), bits(trainer)
+    after = []
+    for _ in range(2):
+        trainer.train(second)
+        after.append(bits(trainer))
+        trainer.restore(snapshot)
+        assert bits(trainer) == before
+    assert after[0] == after[1] != before
+
+
 def test_a_state_is_a_copy(kit: Any) -> None:
     before, after = blocks(kit, "float64")
     trainer = trainer_of(kit, optimizer=OPTIMIZERS["adam"])

@@ -25,7 +25,7 @@ loss is 0.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
@@ -39,6 +39,8 @@ from worker.training.state import State
 
 Floats = NDArray[np.floating[Any]]
 Weights = dict[str, Floats]
+Snapshot = Any
+"""Where a training stands, in a form of its Trainer's own."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +66,15 @@ class Block:
             first_step=self.first_step + begin,
             masks={path: mask[begin:end] for path, mask in self.masks.items()},
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Marks:
+    """Where a training stood within a block: before it, and after each `every` of its updates."""
+
+    every: int
+    at: Callable[[int], Snapshot]
+    """The snapshot of a mark, counted from 0, before the block; there is none at the block's end."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,6 +146,22 @@ class Trainer(ABC):
     @abstractmethod
     def load_state(self, state: State) -> None:
         """Go on from what `state` gave; nothing that was trained before remains."""
+
+    def snapshot(self) -> Snapshot:
+        """The same as `state`, for this Trainer alone, so that nothing need leave the device."""
+        return self.state()
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Go on from what `snapshot` gave, as often as wanted."""
+        self.load_state(snapshot)
+
+    def train_marked(self, block: Block, *, every: int) -> tuple[NDArray[np.float64], Marks]:
+        """`train`, with snapshots on the way; of more updates than `every` where that suits the program."""
+        snapshots, losses = [], []
+        for begin in range(0, len(block.indices), every):
+            snapshots.append(self.snapshot())
+            losses.append(self.train(block.part(begin, begin + every)))
+        return np.concatenate(losses), Marks(every=every, at=snapshots.__getitem__)
 
 
 class EnsembleTrainer(ABC):

@@ -21,6 +21,7 @@ from worker.adapters.base import EnsembleBlock, EnsembleTrainer, Floats, Weights
 from worker.adapters.errors import UnsupportedError
 from worker.adapters.shapes import check_inputs, check_weights
 from worker.adapters.tensorflow_adapter.program import Program, Samples, State, Steps, copied, put_back
+from worker.adapters.tensorflow_adapter.traced import Traced
 from worker.training import state as kept
 from worker.training.batches import Plan
 from worker.training.member_constants import (
@@ -68,11 +69,17 @@ class EnsembleProgram(Program):
     def _compile(self, job: Job, targets: tf.TensorSpec) -> None:
         self.network.written_out = True
         super()._compile(job, targets)
-        self._with_own_batches = self._compiled_loop(job, targets, indices_rank=3)
+        self._blocks = {
+            rank: Traced(self._whole_loop, self._block_spec(job, targets, indices_rank=rank))
+            for rank in (2, 3)
+        }
 
-    def compiled_for(self, indices_rank: int) -> Any:
+    def compiled_for(self, indices_rank: int) -> Traced:
         """The compiled block for indices (n, b) or (members, n, b)."""
-        return self.block if indices_rank == 2 else self._with_own_batches
+        return self._blocks[indices_rank]
+
+    def _whole_loop(self, state: State, samples: Samples, steps: Steps) -> tuple[State, Tensor]:
+        return self._counted_loop(tf.shape(steps.indices)[-2], state, samples, steps)
 
     def check_members(self, weights: Weights, *, members: int) -> None:
         """Raise BadShapeError where the weights are not those of so many members."""

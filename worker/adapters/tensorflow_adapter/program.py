@@ -6,7 +6,7 @@ arguments, so that a compiled program serves every seed, data set and learning r
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import prod
 from typing import Any, NamedTuple
 
@@ -16,7 +16,7 @@ import tensorflow as tf
 from shared.spec import Job
 from shared.spec.model import Dropout
 from shared.spec.optimizer import structure
-from worker.adapters.base import Weights
+from worker.adapters.base import Marks, Weights
 from worker.adapters.tensorflow_adapter.losses import loss_function
 from worker.adapters.tensorflow_adapter.model import Network
 from worker.adapters.tensorflow_adapter.optimizers import clip, update
@@ -66,8 +66,8 @@ class Program:
     """A job's structure for samples of one shape.
 
     Compiled, a block is one call: a while loop in the graph that gathers each batch from the samples on
-    the device. Its signature leaves the number of samples and both sizes of a block open, so that it is
-    traced once.
+    the device, within another from mark to mark. Its signature leaves the number of samples and all sizes
+    of a block open, so that it is traced once.
     """
 
     axes: tuple[None, ...] = ()
@@ -92,7 +92,8 @@ class Program:
         """The paths of the layers that are given masks."""
         self._loss = loss_function(job)
         self._precision = job.precision
-        self.block: Any = self._steps
+        self.block: Callable[[State, Samples, Steps, int], tuple[State, Tensor, Marks]] = self._steps
+        """The state after a block that is marked after each so many updates, and each batch's loss (n,)."""
         self.outputs: Any = self._outputs
         if job.execution != "eager":
             self._compile(job, targets)
@@ -103,16 +104,18 @@ class Program:
 
     def ready(self, batch_size: int, samples: Samples) -> bool:  # noqa: ARG002 -- all sizes are one program
         """Whether `block` needs no compiling for batches of this size from these samples."""
-        return self.execution == "eager" or self.block.traces > 0
+        return self.execution == "eager" or self._loop.traces > 0
 
     def _compile(self, job: Job, targets: tf.TensorSpec) -> None:
         self.execution = "compiled (tf.function)"
-        self.block = self._compiled_loop(job, targets, indices_rank=2)
+        every = tf.TensorSpec([], tf.int32)
+        self._loop = Traced(self._marked_loop, [*self._block_spec(job, targets, indices_rank=2), every])
+        self.block = self._through_graph
         self.outputs = Traced(self._outputs, [self._weights_spec(job), self._inputs_spec(job)])
 
-    def _compiled_loop(self, job: Job, targets: tf.TensorSpec, *, indices_rank: int) -> Traced:
+    def _block_spec(self, job: Job, targets: tf.TensorSpec, *, indices_rank: int) -> list[Any]:
         samples = Samples(self._inputs_spec(job), targets)
-        return Traced(self._loop, [self._state_spec(job), samples, self._steps_spec(job, indices_rank)])
+        return [self._state_spec(job), samples, self._steps_spec(job, indices_rank)]
 
     def _inputs_spec(self, job: Job) -> tf.TensorSpec:
         return tf.TensorSpec([None, *self.network.input_shape], job.precision)
@@ -221,32 +224,80 @@ class Program:
             masks={path: tf.gather(mask, i) for path, mask in steps.masks.items()},
         )
 
-    def _steps(self, state: State, samples: Samples, steps: Steps) -> tuple[State, Tensor]:
-        """The block step by step: the state after it, and each batch's loss (n,)."""
-        losses = []
+    def _steps(self, state: State, samples: Samples, steps: Steps, every: int) -> tuple[State, Tensor, Marks]:
+        """The block step by step."""
+        losses, passed = [], []
         for i in range(len(steps.indices)):
+            if i % every == 0:
+                passed.append(state)
             state, loss = self._step_at(i, state, samples, steps)
             losses.append(loss)
-        return state, tf.stack(losses)
+        return state, tf.stack(losses), Marks(every=every, at=passed.__getitem__)
 
-    def _loop(self, state: State, samples: Samples, steps: Steps) -> tuple[State, Tensor]:
-        """The block as a loop in the graph."""
-        return self._counted_loop(tf.shape(steps.indices)[-2], state, samples, steps)
+    def _through_graph(
+        self, state: State, samples: Samples, steps: Steps, every: int
+    ) -> tuple[State, Tensor, Marks]:
+        """The block in one call."""
+        after, losses, passed = self._loop(state, samples, steps, tf.constant(every))
+
+        def at(mark: int) -> State:
+            return tf.nest.map_structure(lambda states: states[mark - 1], passed) if mark else state
+
+        return after, losses, Marks(every=every, at=at)
+
+    def _marked_loop(
+        self, state: State, samples: Samples, steps: Steps, every: Tensor
+    ) -> tuple[State, Tensor, State]:
+        """The block as a loop in the graph; also the states at its marks but the first: (marks − 1, …)."""
+        count = tf.shape(steps.indices)[-2]
+        marks = (count + every - 1) // every
+
+        def body(mark: Tensor, state: State, losses: Any, passed: Any) -> tuple[Tensor, State, Any, Any]:
+            passed = tf.nest.map_structure(lambda array, part: array.write(mark, part), passed, state)
+            begin = mark * every
+            state, losses = self._stretch(
+                begin, tf.minimum(begin + every, count), state, losses, samples=samples, steps=steps
+            )
+            return mark + 1, state, losses, passed
+
+        passed = tf.nest.map_structure(
+            lambda part: tf.TensorArray(part.dtype, size=marks, element_shape=part.shape), state
+        )
+        _, state, losses, passed = tf.while_loop(
+            lambda mark, *_: mark < marks,
+            body,
+            (tf.constant(0), state, self._no_losses(steps), passed),
+            parallel_iterations=1,
+        )
+        # gathering copies: a block without a mark within costs no copy of its weights
+        later = tf.range(1, marks)
+        return state, losses.stack(), tf.nest.map_structure(lambda array: array.gather(later), passed)
 
     def _counted_loop(
         self, count: Tensor, state: State, samples: Samples, steps: Steps
     ) -> tuple[State, Tensor]:
-        """The first `count` steps of a block; the losses of the others are 0."""
+        """The first `count` steps of a block as a loop; the losses of the others are 0."""
+        state, losses = self._stretch(
+            tf.constant(0), count, state, self._no_losses(steps), samples=samples, steps=steps
+        )
+        return state, losses.stack()
+
+    def _stretch(  # noqa: PLR0913 - a loop's bounds and what it hands on
+        self, begin: Tensor, end: Tensor, state: State, losses: Any, *, samples: Samples, steps: Steps
+    ) -> tuple[State, Any]:
+        """The steps of a block from `begin` to before `end`; their losses written to the array."""
 
         def body(i: Tensor, state: State, losses: Any) -> tuple[Tensor, State, Any]:
             state, loss = self._step_at(i, state, samples, steps)
             return i + 1, state, losses.write(i, loss)
 
-        losses = tf.TensorArray(self._precision, size=tf.shape(steps.indices)[-2], element_shape=self.axes)
         _, state, losses = tf.while_loop(
-            lambda i, *_: i < count, body, (tf.constant(0), state, losses), parallel_iterations=1
+            lambda i, *_: i < end, body, (begin, state, losses), parallel_iterations=1
         )
-        return state, losses.stack()
+        return state, losses
+
+    def _no_losses(self, steps: Steps) -> Any:
+        return tf.TensorArray(self._precision, size=tf.shape(steps.indices)[-2], element_shape=self.axes)
 
 
 def _filled(values: Tensor, start: Any) -> Tensor:

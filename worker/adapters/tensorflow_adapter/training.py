@@ -7,9 +7,9 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from shared.spec import Job
-from worker.adapters.base import Block, Floats, Trainer, Weights
+from worker.adapters.base import Block, Floats, Marks, Trainer, Weights
 from worker.adapters.shapes import check_inputs
-from worker.adapters.tensorflow_adapter.program import Program, Samples, Steps, copied, put_back
+from worker.adapters.tensorflow_adapter.program import Program, Samples, State, Steps, copied, put_back
 from worker.training import state as kept
 from worker.training.batches import Plan
 from worker.training.constants import fixed_constants, slot_starts, update_constants
@@ -46,6 +46,10 @@ class TensorFlowTrainer(Trainer):
 
     def train(self, block: Block) -> NDArray[np.float64]:
         """Run the block's updates (see `Trainer.train`)."""
+        return self.train_marked(block, every=len(block.indices))[0]
+
+    def train_marked(self, block: Block, *, every: int) -> tuple[NDArray[np.float64], Marks]:
+        """Run the block's updates, with snapshots on the way."""
         changing = update_constants(
             self._job.optimizer, learning_rates=block.learning_rates, first_step=block.first_step
         )
@@ -58,8 +62,8 @@ class TensorFlowTrainer(Trainer):
                 },
                 masks={path: tf.constant(mask) for path, mask in block.masks.items()},
             )
-            self._state, losses = self._program.block(self._state, self._samples, steps)
-        return np.asarray(losses.numpy(), np.float64)
+            self._state, losses, marks = self._program.block(self._state, self._samples, steps, every)
+        return np.asarray(losses.numpy(), np.float64), marks
 
     def outputs(self, x: Floats) -> Floats:
         """The model's outputs in inference mode."""
@@ -87,3 +91,11 @@ class TensorFlowTrainer(Trainer):
         """Go on from it."""
         with tf.device(self._device):
             self._state = put_back(self._state, state)
+
+    def snapshot(self) -> State:
+        """The state itself: no tensor of it ever changes."""
+        return self._state
+
+    def restore(self, snapshot: State) -> None:
+        """Go on from it."""
+        self._state = snapshot

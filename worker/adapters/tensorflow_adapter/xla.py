@@ -7,6 +7,7 @@ real ones is ever gathered: a program serves any block, and data sets of about o
 
 from __future__ import annotations
 
+from math import ceil
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ import tensorflow as tf
 
 from shared.spec import Job
 from shared.spec.layers.convolution import Conv1D, Conv2D
+from worker.adapters.base import Marks
 from worker.adapters.tensorflow_adapter.program import Program, Samples, State, Steps
 
 Tensor = Any
@@ -53,11 +55,17 @@ class XlaProgram(Program):
             return super().ready(batch_size, samples)
         return (batch_size, len(samples.x)) in self._compiled_sizes
 
-    def _through_xla(self, state: State, samples: Samples, steps: Steps) -> tuple[State, Tensor]:
+    def _through_xla(
+        self, state: State, samples: Samples, steps: Steps, every: int
+    ) -> tuple[State, Tensor, Marks]:
+        """The block in calls of equal size; a mark stands between two of them."""
         count, batch_size = steps.indices.shape
         most = _steps_at_once(steps)
-        losses = []
+        apart = most * ceil(every / most)
+        start, losses, passed = state, [], []
         for begin in range(0, count, most):
+            if begin % apart == 0:
+                passed.append(state)
             part = _cut(steps, begin, min(begin + most, count))
             try:
                 state, some = self._fused(tf.constant(len(part.indices)), state, samples, _full(part, most))
@@ -65,10 +73,10 @@ class XlaProgram(Program):
                 if (batch_size, len(samples.x)) in self._compiled_sizes or "compil" not in str(error):
                     raise
                 self._leave_xla("XLA cannot compile this model")
-                return self.block(state, samples, steps)  # type: ignore[no-any-return]
+                return self.block(start, samples, steps, every)
             losses.append(some[: len(part.indices)])
         self._compiled_sizes.add((batch_size, len(samples.x)))
-        return state, tf.concat(losses, axis=0)
+        return state, tf.concat(losses, axis=0), Marks(every=apart, at=passed.__getitem__)
 
 
 def _steps_at_once(steps: Steps) -> int:

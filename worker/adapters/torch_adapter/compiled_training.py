@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from shared.shapes import layer_shapes
 from shared.spec import Job
-from worker.adapters.base import Block, Floats
+from worker.adapters.base import Block, Floats, Marks, Trainer
 from worker.adapters.torch_adapter.model import Network
 from worker.adapters.torch_adapter.program import Given, Program
 from worker.adapters.torch_adapter.programs import Programs
@@ -71,6 +71,10 @@ class CompiledTrainer(TorchTrainer):
                 program.run(state, self._tabled(given, size, program.most), self.fixed, steps=len(rows))
             )
         return torch.cat(losses).to("cpu", torch.float64).numpy()  # type: ignore[no-any-return]
+
+    def train_marked(self, block: Block, *, every: int) -> tuple[NDArray[np.float64], Marks]:
+        """Run the block's updates, from mark to mark by themselves."""
+        return Trainer.train_marked(self, block, every=every)
 
     def _program(self, batch_size: int) -> Program:
         if batch_size not in self._programs_of:

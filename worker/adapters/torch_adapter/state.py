@@ -28,8 +28,14 @@ def copied(tensors: Mapping[str, Tensor]) -> State:
     return {name: tensor.detach().cpu().numpy().copy() for name, tensor in tensors.items()}
 
 
-def put_back(tensors: Mapping[str, Tensor], state: State) -> None:
-    """Values that `copied` gave, into the same tensors, since recorded and compiled programs know them."""
+def cloned(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Their values as tensors of their own, where they are."""
+    return {name: tensor.detach().clone() for name, tensor in tensors.items()}
+
+
+def put_back(tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> None:
+    """What `copied` or `cloned` gave, into the same tensors: recorded and compiled programs know them."""
     with torch.no_grad():
         for name, tensor in tensors.items():
-            tensor.copy_(torch.tensor(state[name]))
+            value = values[name]
+            tensor.copy_(value if torch.is_tensor(value) else torch.tensor(value))

@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 
 from shared.spec import Job
 from shared.spec.optimizer import structure
-from worker.adapters.base import Block, Floats, Trainer, Weights
+from worker.adapters.base import Block, Floats, Marks, Trainer, Weights
 from worker.adapters.shapes import check_inputs, check_targets
 from worker.adapters.torch_adapter.flat import Layout
 from worker.adapters.torch_adapter.losses import loss_function
 from worker.adapters.torch_adapter.model import Network
 from worker.adapters.torch_adapter.optimizers import update
 from worker.adapters.torch_adapter.replay import each
-from worker.adapters.torch_adapter.state import copied, named, put_back
+from worker.adapters.torch_adapter.state import cloned, copied, named, put_back
 from worker.training.constants import fixed_constants, slot_starts, update_constants
 from worker.training.state import State
 
@@ -79,14 +79,25 @@ class TorchTrainer(Trainer):
 
     def train(self, block: Block) -> NDArray[np.float64]:
         """Run the block's updates (see `Trainer.train`)."""
+        return read_back([self.run(*self._prepared(block))])
+
+    def train_marked(self, block: Block, *, every: int) -> tuple[NDArray[np.float64], Marks]:
+        """Run the block's updates, with snapshots on the way."""
+        update, columns = self._prepared(block)
+        snapshots, losses = [], []
+        for begin in range(0, len(block.indices), every):
+            snapshots.append(self.snapshot())
+            losses.append(self.run(update, [column[begin : begin + every] for column in columns]))
+        return read_back(losses), Marks(every=every, at=snapshots.__getitem__)
+
+    def _prepared(self, block: Block) -> tuple[Callable[..., Tensor], list[Tensor]]:
+        """Which update it takes, and what each is given, in columns."""
         changing, masks = self.changing(block), block.masks
         self._changing, self._masks = tuple(changing), tuple(masks)
         given = [*changing.values(), *map(self.on_device, masks.values())]
         if self._takes_all(block):
-            losses = self.run(self.update_on_all, given)
-        else:
-            losses = self.run(self.update, [self.on_device(block.indices), *given])
-        return losses.to("cpu", torch.float64).numpy()  # type: ignore[no-any-return]
+            return self.update_on_all, given
+        return self.update, [self.on_device(block.indices), *given]
 
     def run(self, update: Callable[..., Tensor], columns: Sequence[Tensor]) -> Tensor:
         """The losses (n,) of n updates, each given its row of every column (n, ...)."""
@@ -157,5 +168,18 @@ class TorchTrainer(Trainer):
         """Go on from it."""
         put_back(self._changed(), state)
 
+    def snapshot(self) -> dict[str, Tensor]:
+        """The same on the device."""
+        return cloned(self._changed())
+
+    def restore(self, snapshot: dict[str, Tensor]) -> None:
+        """Go on from it."""
+        put_back(self._changed(), snapshot)
+
     def _changed(self) -> dict[str, Tensor]:
         return named(weights=self.flat, slots=self.slots, buffers=self.network.named_buffers())
+
+
+def read_back(losses: Sequence[Tensor]) -> NDArray[np.float64]:
+    """Losses of consecutive updates, at once: float64 (n,)."""
+    return torch.cat(list(losses)).to("cpu", torch.float64).numpy()  # type: ignore[no-any-return]
