@@ -33,6 +33,20 @@ JOBS: dict[str, dict[str, Any]] = {
         },
         "optimizer": {"type": "adam", "learning_rate": 0.05, "global_clip_norm": 1.0},
     },
+    "early stopping by its own loss": {
+        "training": {
+            "epochs": 60,
+            "batch_size": 4,
+            "shuffle": True,
+            "early_stopping": {
+                "monitor": "loss",
+                "patience": 4,
+                "min_delta": 0.0,
+                "restore_best_weights": True,
+            },
+        },
+        "optimizer": {"type": "adam", "learning_rate": 0.05},
+    },
     "plateaus": {
         "training": {"epochs": 20, "batch_size": 6, "shuffle": "once"},
         "optimizer": {
@@ -57,6 +71,8 @@ def training_of(kit: Any, name: str, precision: str) -> SeedTraining:
     x, y, _ = kit.problem(job)
     held_out, targets, _ = kit.problem(job, seed=1)
     parts = {"train": Part(x=x, y=y), "validation": Part(x=held_out, y=targets)}
+    if job.training.early_stopping and job.training.early_stopping.monitor == "loss":
+        del parts["validation"]  # nothing else to look at: epochs are judged after they were trained
     return SeedTraining(job, data=RunData(parts=parts, predict=None), adapter=kit.adapter, seed=7)
 
 
@@ -68,6 +84,17 @@ def numbers(training: SeedTraining) -> Any:
     weights = {name: array.tobytes() for name, array in outcome.weights.items()}
     curves = training.losses, training.validation_losses
     return weights, curves, outcome.metrics, training.hashes, training.step, training.stopped_early
+
+
+def test_epochs_that_were_trained_before_they_were_judged_stop_at_the_same_bits(
+    kit: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "early stopping by its own loss"
+    judged_later = training_of(kit, name, "float32")
+    found = numbers(judged_later)
+    assert judged_later.stopped_early
+    monkeypatch.setattr(SeedTraining, "_looks_back", False)
+    assert numbers(training_of(kit, name, "float32")) == found
 
 
 @pytest.mark.parametrize("precision", ["float32", "float64"])

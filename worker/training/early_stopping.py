@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import inf
 
 import numpy as np
@@ -16,30 +17,46 @@ class Patience:
 
     def __init__(self, rule: EarlyStopping | ReduceOnPlateauSchedule) -> None:
         self._enough = rule.patience
-        self._min_delta = rule.min_delta
-        self._relative = False
+        self._factor, self._fall = 1.0, rule.min_delta
         self.restores = isinstance(rule, EarlyStopping) and rule.restore_best_weights
         """Whether the weights after the best epoch are wanted back."""
         if isinstance(rule, ReduceOnPlateauSchedule):
             self._enough += rule.patience_rule == "exceeded"
-            self._relative = rule.min_delta_kind == "relative"
+            if rule.min_delta_kind == "relative":
+                self._factor, self._fall = 1.0 - rule.min_delta, 0.0
         self._best = inf
         self._waited = 0
 
-    def improved(self, value: float) -> bool:
-        """Take an epoch's value; True when it is the best so far."""
-        if value < self._to_beat():
-            self._best = value
-            self._waited = 0
-            return True
-        self._waited += 1
-        return False
+    def take(self, values: Sequence[float]) -> tuple[int | None, int]:
+        """Take epochs' values until patience runs out: the place of the best so far, and how many it took.
 
-    def _to_beat(self) -> float:
+        The place is None where none of them is better than those before.
+        """
+        place, taken = None, 0
+        best, waited, to_beat = self._best, self._waited, self._to_beat(self._best)
+        for taken, value in enumerate(values, start=1):
+            if value < to_beat:
+                best, waited, to_beat = value, 0, self._to_beat(value)
+                place = taken - 1
+            else:
+                waited += 1
+                if waited >= self._enough:
+                    break
+        self._best, self._waited = best, waited
+        return place, taken
+
+    def improved(self, value: float) -> bool:
+        """Take one epoch's value; True when it is the best so far."""
+        return self.take([value])[0] is not None
+
+    def _to_beat(self, best: float) -> float:
         """The first value always does, since it meets infinity."""
-        if self._relative and self._best < inf:
-            return self._best * (1.0 - self._min_delta)
-        return self._best - self._min_delta
+        return best * self._factor - self._fall if best < inf else inf
+
+    @property
+    def left(self) -> int:
+        """After how many epochs without an improvement it runs out."""
+        return self._enough - self._waited
 
     @property
     def exhausted(self) -> bool:

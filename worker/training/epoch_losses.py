@@ -38,16 +38,24 @@ class EpochLosses:
 
     def add(self, losses: NDArray[np.float64], batch_size: int) -> None:
         """The losses of consecutive batches of one size."""
+        finished, self._running = self._with(losses, batch_size)
+        self.finished += finished.tolist()
+
+    def finishing(self, losses: NDArray[np.float64], batch_size: int) -> NDArray[np.float64]:
+        """The epochs that these losses would finish; nothing is added."""
+        return self._with(losses, batch_size)[0]
+
+    def _with(self, losses: NDArray[np.float64], batch_size: int) -> tuple[NDArray[np.float64], list[float]]:
+        """The epochs that finish, and the batches of the one in hand."""
         with np.errstate(over="ignore"):
             weighted = losses * float(batch_size) if self._by_size else losses
         steps = self._plan.steps_per_epoch
         if steps == 1:
-            self.finished += (weighted / self._divisor).tolist()
-            return
+            return weighted / self._divisor, []
         running = self._running + weighted.tolist()
         whole = len(running) - len(running) % steps
-        self.finished += [_sum(running[i : i + steps]) / self._divisor for i in range(0, whole, steps)]
-        self._running = running[whole:]
+        finished = [_sum(running[i : i + steps]) / self._divisor for i in range(0, whole, steps)]
+        return np.array(finished), running[whole:]
 
     def state(self) -> State:
         """The finished epochs, and the batches of the one in hand."""

@@ -74,8 +74,7 @@ class SeedRecord:
 
     def take(self, losses: NDArray[np.float64], batch_size: int) -> None:
         """Count the losses (n,) of consecutive batches in, up to the first that is not finite."""
-        finite = np.isfinite(losses)
-        good = len(losses) if finite.all() else int(finite.argmin())
+        good = _finite_first(losses)
         known = len(self.losses)
         self._epoch_losses.add(losses[:good], batch_size)
         self.step += good
@@ -86,6 +85,11 @@ class SeedRecord:
             )
         if good < len(losses):
             raise self._diverged(f"loss became {_shown(losses[good])}", step=self.step + 1)
+
+    def finishing(self, losses: NDArray[np.float64], batch_size: int) -> list[float]:
+        """The epochs that these losses would finish, before any that is not finite; nothing is counted."""
+        epochs = self._epoch_losses.finishing(losses[: _finite_first(losses)], batch_size)
+        return epochs[: _finite_first(epochs)].tolist()  # type: ignore[no-any-return]
 
     def take_validation_loss(self, value: float) -> None:
         """The loss on the validation samples after an epoch."""
@@ -139,6 +143,12 @@ def finite_count(losses: Sequence[float]) -> int:
     if all(map(isfinite, losses)):  # many times as quick as a look at each
         return len(losses)
     return next(place for place, loss in enumerate(losses) if not isfinite(loss))
+
+
+def _finite_first(values: NDArray[np.float64]) -> int:
+    """The same of an array."""
+    finite = np.isfinite(values)
+    return len(values) if finite.all() else int(finite.argmin())
 
 
 def validation_losses(job: Job, outputs: Floats, part: Part) -> NDArray[np.float64]:

@@ -8,6 +8,7 @@ into blocks.
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -17,20 +18,29 @@ from shared.arrays import hash_arrays
 from shared.result import Hashes
 from shared.spec import Job
 from shared.spec.schedule import ReduceOnPlateauSchedule
-from worker.adapters.base import Block, Floats, FrameworkAdapter, Weights
+from worker.adapters.base import Block, Floats, FrameworkAdapter, Marks, Snapshot, Weights
 from worker.training.batches import Plan
+from worker.training.constants import slot_starts
 from worker.training.early_stopping import Patience
 from worker.training.failures import TrainingError
 from worker.training.feed import Feed, dropouts_of, initial_weights, sample_bytes
 from worker.training.pacing import Cut, Pace, cut
 from worker.training.samples import RunData
 from worker.training.schedules import learning_rates
-from worker.training.seed_record import Outcome, SeedRecord, finite_count, measured, validation_losses
+from worker.training.seed_record import Outcome, SeedRecord, measured, validation_losses
 from worker.training.state import State, joined, part_of
 from worker.training.stopwatch import Stopwatch
 
 _ROWS_AT_ONCE = 4_096
 """Outputs of larger sets are taken in chunks, so that memory stays bounded."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Way:
+    """Back to where a training stood: to a snapshot, and from there by these updates, if any."""
+
+    begin: Snapshot
+    updates: Block | None = None
 
 
 class SeedTraining:
@@ -60,9 +70,10 @@ class SeedTraining:
         self._reducing = schedule if isinstance(schedule, ReduceOnPlateauSchedule) else None
         self._plateau = Patience(self._reducing) if self._reducing else None
         self._plateaus = 0
-        self._best: Weights | None = None
-        self._way_to_best: tuple[State, Block] | None = None
-        """From which state, and by which updates, the best weights come, where they have not been kept."""
+        self._state_bytes = sum(array.nbytes for array in weights.values())
+        self._state_bytes *= 1 + len(slot_starts(job.optimizer))
+        self._best: Way | None = None
+        """To the best epoch's end, where its weights are wanted back."""
         self.stopped_early = False
 
     @property
@@ -138,19 +149,17 @@ class SeedTraining:
         part = cut(
             self.plan,
             self._record.step,
-            wanted=self._pace.wanted if most is None else min(most, self._pace.wanted),
+            wanted=self._wanted if most is None else min(most, self._wanted),
             stop_at_epochs=self._looks_at_each_epoch and not self._looks_back,
         )
         block = self._block(part)
-        ends = self._ends_within(part) if self._looks_back else range(0)
-        before = self._trainer.state() if ends else {}
         compiles = self.compiles_next
         with self.stopwatch.measure("compile_s" if compiles else "train_s"):
-            losses = self._trainer.train(block)
+            losses, marks = self._train(block)
         self._compiled_sizes.add(part.batch_size)
         try:
-            if ends and self._patience:
-                self._take_epochs(losses, block, self._patience, ends=ends, before=before)
+            if self._looks_back and self._patience:
+                self._take_epochs(losses, block, marks, self._patience)
             else:
                 self._record.take(losses, part.batch_size)
         except TrainingError:  # the batch that diverged was trained on, too
@@ -159,7 +168,11 @@ class SeedTraining:
         self._feed.count(block.indices[: self._record.step - part.first_step])
         if part.batch_size == self.plan.largest_batch and not compiles:
             self._pace.learn(part.steps, time.perf_counter() - begin)
-        if self._looks_at_each_epoch and not ends and self._record.step % self.plan.steps_per_epoch == 0:
+        if (
+            self._looks_at_each_epoch
+            and not self._looks_back
+            and self._record.step % self.plan.steps_per_epoch == 0
+        ):
             self._end_epoch()
 
     def conclude(self) -> Outcome:
@@ -167,9 +180,8 @@ class SeedTraining:
 
         Raises TrainingError (`diverged`) where an output or a weight is not finite.
         """
-        best = self._best_weights()
-        if best is not None:
-            self._trainer.load_weights(best)
+        if self._best is not None:
+            self._go(self._best)
         with self.stopwatch.measure("predict_s"):
             outputs = {name: self._outputs(part.x) for name, part in self._data.parts.items()}
             predictions = None if self._data.predict is None else self._outputs(self._data.predict)
@@ -195,7 +207,7 @@ class SeedTraining:
                 stopwatch=self.stopwatch.state(),
                 patience=self._patience.state() if self._patience else {},
                 plateau=self._plateau.state() if self._plateau else {},
-                best=self._best_weights() or {},
+                best=self._best_weights(),
             ),
         }
 
@@ -204,6 +216,10 @@ class SeedTraining:
 
         The batches' hash is counted again from the plan, so it proves the batches of the whole training.
         """
+        best = dict(part_of(state, "best"))
+        if best:
+            self._trainer.load_weights(best)
+            self._best = Way(begin=self._trainer.snapshot())
         self._trainer.load_state(part_of(state, "trainer"))
         self._record.load_state(part_of(state, "record"))
         self.stopwatch.load_state(part_of(state, "stopwatch"))
@@ -212,7 +228,6 @@ class SeedTraining:
         if self._plateau:
             self._plateau.load_state(part_of(state, "plateau"))
         self._plateaus = int(state["plateaus"])
-        self._best = dict(part_of(state, "best")) or None
         self._feed.count_first(self._record.step, at_once=self._pace.most)
 
     @property
@@ -227,65 +242,73 @@ class SeedTraining:
         loss_alone = rule is not None and rule.monitor == "loss" and self._plateau is None
         return loss_alone and "validation" not in self._data.parts
 
-    def _ends_within(self, part: Cut) -> range:
-        """After how many of a block's steps an epoch ends; none where the only one is the block's own end."""
+    @property
+    def _wanted(self) -> int:
+        """Updates of the next block: not far beyond the first epoch in which patience may run out."""
+        if not self._looks_back or self._patience is None:
+            return self._pace.wanted
         per_epoch = self.plan.steps_per_epoch
-        ends = range(per_epoch - part.first_step % per_epoch, part.steps + 1, per_epoch)
-        return range(0) if ends in {range(0), range(part.steps, part.steps + 1)} else ends
+        patient = self._patience.left * per_epoch - self._record.step % per_epoch
+        look = self._pace.until_look(trained_s=self.stopwatch.seconds("train_s"))
+        return min(self._pace.wanted, max(patient, look))
+
+    def _ends_within(self, block: Block) -> range:
+        """After how many of a block's updates an epoch ends."""
+        per_epoch = self.plan.steps_per_epoch
+        return range(per_epoch - block.first_step % per_epoch, len(block.indices) + 1, per_epoch)
+
+    def _train(self, block: Block) -> tuple[NDArray[np.float64], Marks | None]:
+        """With marks where an epoch ends within, to which it may be wanted back."""
+        steps = len(block.indices)
+        if not self._looks_back or min(self._ends_within(block), default=steps) == steps:
+            return self._trainer.train(block), None
+        every = self._pace.until_mark(
+            trained_s=self.stopwatch.seconds("train_s"), steps=steps, state_bytes=self._state_bytes
+        )
+        return self._trainer.train_marked(block, every=every)
 
     def _take_epochs(
-        self, losses: NDArray[np.float64], block: Block, patience: Patience, *, ends: range, before: State
+        self, losses: NDArray[np.float64], block: Block, marks: Marks | None, patience: Patience
     ) -> None:
         """Count a block of epochs as if each had been looked at before the next was trained.
 
-        `before` is the trainer's state before the block: where patience ran out within it, the trainer goes
-        back and trains so far again.
+        Where patience ran out within it, the trainer goes back.
         """
         steps, size = block.indices.shape
-        finite = finite_count(losses.tolist())
-        sure = max((end for end in ends if end <= finite), default=0)
-        record, known = self._record.state(), len(self.losses)
-        self._record.take(losses[:sure], size)
-        best, done = None, steps
-        for end, loss in zip(ends, self.losses[known:], strict=False):
-            if patience.improved(loss) and patience.restores:
-                best = end
-            if patience.exhausted:
-                done = end
-                break
-        if patience.exhausted and done < sure:
-            self._record.load_state(record)
-            self._record.take(losses[:done], size)
-        elif not patience.exhausted:
-            self._record.take(losses[sure:], size)
+        ends = self._ends_within(block)
+        best, taken = patience.take(self._record.finishing(losses, size))
+        done = ends[taken - 1] if patience.exhausted else steps
+        self._record.take(losses[:done], size)
         self.stopped_early = patience.exhausted and self._record.step < self.plan.steps
-        self._go_back(block, best=best, done=done, before=before)
+        if best is not None and patience.restores:
+            self._best = self._way(block, ends[best], marks)
+        if done < steps:
+            self._go(self._way(block, done, marks))
 
-    def _go_back(self, block: Block, *, best: int | None, done: int, before: State) -> None:
-        """Leave the trainer where `done` steps of the block lead, and know the weights after `best`."""
-        if best is not None:
-            self._best, self._way_to_best = None, (before, block.part(0, best))
-        if done < len(block.indices):
-            self._trainer.load_state(before)
+    def _way(self, block: Block, done: int, marks: Marks | None) -> Way:
+        """To where `done` updates of the block that was just trained had led."""
+        if marks is None or done == len(block.indices):
+            return Way(begin=self._trainer.snapshot())
+        mark, further = divmod(done, marks.every)
+        updates = block.part(done - further, done) if further else None
+        return Way(begin=marks.at(mark), updates=updates)
+
+    def _go(self, way: Way) -> None:
+        self._trainer.restore(way.begin)
+        if way.updates is not None:
             with self.stopwatch.measure("train_s"):
-                self._trainer.train(block.part(0, done))
-        if best == done:
-            self._keep_as_best()
+                self._trainer.train(way.updates)
 
-    def _keep_as_best(self) -> None:
-        self._best, self._way_to_best = self._trainer.weights(), None
-
-    def _best_weights(self) -> Weights | None:
-        """Those after the best epoch, where they are wanted back; trained again where they were passed by."""
-        if self._way_to_best is not None:
-            begin, way = self._way_to_best
-            now = self._trainer.state()
-            self._trainer.load_state(begin)
-            with self.stopwatch.measure("train_s"):
-                self._trainer.train(way)
-            self._keep_as_best()
-            self._trainer.load_state(now)
-        return self._best
+    def _best_weights(self) -> Weights:
+        """Those after the best epoch, where they are wanted back; none otherwise."""
+        if self._best is None:
+            return {}
+        now = self._trainer.snapshot()
+        self._go(self._best)
+        self._best = Way(begin=self._trainer.snapshot())
+        weights = self._trainer.weights()
+        self._trainer.restore(now)
+        return weights
 
     def _block(self, part: Cut) -> Block:
         return Block(
@@ -318,7 +341,7 @@ class SeedTraining:
         if self._patience is None or rule is None:
             return
         if self._patience.improved(self._watched(rule.monitor)) and self._patience.restores:
-            self._keep_as_best()
+            self._best = Way(begin=self._trainer.snapshot())
         self.stopped_early = self._patience.exhausted and self._record.step < self.plan.steps
 
     def _watched(self, monitor: Literal["loss", "validation_loss"]) -> float:

@@ -33,6 +33,10 @@ class Stopwatch:
         yield
         self._seconds[phase] += time.perf_counter() - begin
 
+    def seconds(self, phase: Phase) -> float:
+        """Those of one phase so far."""
+        return self._seconds[phase]
+
     def timings(self, queue_s: float | None, *, members: int = 1) -> Timings:
         """The phases so far; each of several members has an equal share of them."""
         shares = {phase: seconds / members for phase, seconds in self._seconds.items()}

@@ -65,6 +65,7 @@ class NumpyTrainer(Trainer):
             raise NotLinearError("only one dense layer")
         self._programs = programs
         self.blocks = 0
+        self.updates = 0
         self._optimizer = job.optimizer
         self._mean = job.loss.reduction == "mean"
         self._path = job.model.layer_path(len(before))
@@ -77,6 +78,7 @@ class NumpyTrainer(Trainer):
 
     def train(self, block: Block) -> NDArray[np.float64]:
         self.blocks += 1
+        self.updates += len(block.indices)
         if self._programs is not None:
             self._programs.add("step")
         constants = update_constants(

@@ -83,6 +83,27 @@ def test_a_fall_by_min_delta_or_less_is_no_improvement() -> None:
     assert [patience.improved(value) for value in [3.0, 2.5, 2.4]] == [True, False, True]
 
 
+@given(st.lists(st.integers(0, 9), max_size=30), st.integers(1, 4), st.integers(0, 2), st.integers(0, 30))
+def test_patience_takes_many_epochs_as_it_takes_each(
+    values: list[int], enough: int, delta: int, at: int
+) -> None:
+    rule = EarlyStopping(monitor="loss", patience=enough, min_delta=float(delta))
+    one_by_one, at_once = Patience(rule), Patience(rule)
+    story: list[bool] = []
+    for value in values:
+        if one_by_one.exhausted:
+            break
+        story.append(one_by_one.improved(value))
+    best, taken = at_once.take(values[:at])
+    if not at_once.exhausted:
+        later, more = at_once.take(values[at:])
+        best, taken = best if later is None else taken + later, taken + more
+    assert taken == len(story)
+    assert best == max((place for place, improved in enumerate(story) if improved), default=None)
+    assert at_once.state() == one_by_one.state()
+    assert at_once.left == one_by_one.left
+
+
 def plateau(**fields: Any) -> Patience:
     return Patience(ReduceOnPlateauSchedule(type="reduce_on_plateau", monitor="loss", **fields))
 

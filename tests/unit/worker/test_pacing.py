@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from shared.spec import Training
 from worker.training.batches import Plan
-from worker.training.pacing import MOST_BYTES, TARGET_S, Pace, cut
+from worker.training.pacing import LOOK_S, MARKS_BYTES, MARKS_S, MOST_BYTES, SHARE, TARGET_S, Pace, cut
 
 
 def plan(samples: int, size: int | None, epochs: int = 3) -> Plan:
@@ -67,3 +67,27 @@ def test_a_block_stays_within_its_memory_but_has_at_least_one_step() -> None:
     huge = Pace(bytes_per_step=10 * MOST_BYTES)
     huge.learn(1, 1e-9)
     assert huge.wanted == 1
+
+
+def test_looks_and_marks_keep_to_a_share_of_what_was_trained() -> None:
+    pace = Pace(bytes_per_step=1)
+    pace.learn(1_000, 0.1)
+    assert pace.until_look(trained_s=0.0) == LOOK_S / 1e-4
+    assert pace.until_mark(trained_s=0.0, steps=1_000, state_bytes=1) == MARKS_S / 1e-4
+    long_s = 64.0
+    assert pace.until_look(trained_s=long_s) == SHARE * long_s / 1e-4
+    assert pace.until_mark(trained_s=long_s, steps=1_000, state_bytes=1) == SHARE * long_s / 1e-4
+
+
+def test_the_copies_at_the_marks_of_a_block_are_bounded() -> None:
+    pace = Pace(bytes_per_step=1)
+    pace.learn(1_000, 0.1)
+    state_bytes = MARKS_BYTES // 4
+    assert pace.until_mark(trained_s=0.0, steps=1_000, state_bytes=state_bytes) == 250
+    assert pace.until_mark(trained_s=0.0, steps=1_000, state_bytes=2 * MARKS_BYTES) > 1_000
+
+
+def test_before_anything_was_timed_each_update_is_looked_at() -> None:
+    pace = Pace(bytes_per_step=1)
+    assert pace.until_look(trained_s=0.0) == 1
+    assert pace.until_mark(trained_s=0.0, steps=1, state_bytes=1) == 1

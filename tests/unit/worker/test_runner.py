@@ -426,10 +426,35 @@ def test_epochs_looked_back_on_stop_where_a_look_at_each_would_have(
 def test_the_check_sees_a_training_that_does_not_go_back(
     lab: Any, job_of: Jobs, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    monkeypatch.setattr(SeedTraining, "_go_back", lambda *_, **__: None)
+    monkeypatch.setattr(SeedTraining, "_go", lambda *_, **__: None)
     gone = looked_back(lab, job_of, name)
     monkeypatch.setattr(SeedTraining, "_looks_back", False)
     assert looked_back(lab, job_of, name) != gone
+
+
+@pytest.mark.parametrize("patience", [3, 200])
+@pytest.mark.parametrize("restore", [True, False])
+def test_what_is_trained_in_vain_or_twice_is_what_lies_between_looks_and_marks(
+    lab: Any, job_of: Jobs, monkeypatch: pytest.MonkeyPatch, patience: int, restore: bool
+) -> None:
+    for between in ("LOOK_S", "MARKS_S", "SHARE"):
+        monkeypatch.setattr(pacing, between, 0.0)
+    job = stopping(job_of, monitor="loss", patience=patience, restore_best_weights=restore)
+    longer = job.training.model_copy(update={"epochs": 3_000})
+    seed = only(lab.train(lab.run(job.model_copy(update={"training": longer}), train=samples(40))))
+    assert seed.stopped_early
+    assert lab.adapter.built[-1].updates == seed.epochs
+
+
+def test_no_block_ends_far_beyond_where_patience_may_run_out(
+    lab: Any, job_of: Jobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The planted fault: looks far apart train on after patience has run out."""
+    monkeypatch.setattr(pacing, "LOOK_S", 1.0)
+    job = stopping(job_of, monitor="loss", patience=3)
+    longer = job.training.model_copy(update={"epochs": 3_000})
+    seed = only(lab.train(lab.run(job.model_copy(update={"training": longer}), train=samples(40))))
+    assert lab.adapter.built[-1].updates > seed.epochs
 
 
 def test_a_loss_that_diverges_after_patience_ran_out_does_not_fail(lab: Any, job_of: Jobs) -> None:
