@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from shared.shapes import layer_shapes
@@ -14,7 +13,7 @@ from worker.adapters.base import Block, Floats, Marks, Trainer
 from worker.adapters.torch_adapter.model import Network
 from worker.adapters.torch_adapter.program import Given, Program
 from worker.adapters.torch_adapter.programs import Programs
-from worker.adapters.torch_adapter.training import TorchTrainer
+from worker.adapters.torch_adapter.training import TorchTrainer, read_back
 from worker.training.batches import Plan
 from worker.training.masks import bytes_per_sample, dropout_layers
 
@@ -70,7 +69,7 @@ class CompiledTrainer(TorchTrainer):
             losses.append(
                 program.run(state, self._tabled(given, size, program.most), self.fixed, steps=len(rows))
             )
-        return torch.cat(losses).to("cpu", torch.float64).numpy()  # type: ignore[no-any-return]
+        return read_back(losses)
 
     def train_marked(self, block: Block, *, every: int) -> tuple[NDArray[np.float64], Marks]:
         """Run the block's updates, from mark to mark by themselves."""
