@@ -8,7 +8,6 @@ addressed by its steps.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import ceil, inf
 
 from worker.training.batches import Plan
 
@@ -16,15 +15,13 @@ TARGET_S = 0.25
 MOST_BYTES = 32 * 1024 * 1024
 """Of a block's indices and masks; a single step may need more."""
 _FASTEST_GROWTH = 8
-LOOK_S = 0.008
-MARKS_S = 0.004
 SHARE = 1 / 64
-"""Where early stopping looks at epochs after they were trained: from look to look, where patience may run
-out between, and from mark to mark within a block. As long as this, or as this share of all that was trained
-before, so that neither what is trained in vain nor looks and marks cost much: a look costs 0.15 to 0.3 ms,
-a mark 0.02 to 0.1 ms, for a small model."""
-MARKS_BYTES = 16 * 1024 * 1024
-"""Of the copies at a block's marks: about 5 ms."""
+"""Of the time trained so far, which early stopping may train in vain until it looks at the epochs, or again
+from a mark. Looks and marks in turn take about that share of the time at most, by what they cost:"""
+LOOK_S = 125e-6
+"""A block of its own costs 0.1 to 0.4 ms more than the same updates in a longer one."""
+MARK_S, MARK_BYTE_S = 40e-6, 0.5e-9
+"""A mark costs that, and for each byte of the state that is copied."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +56,7 @@ class Pace:
         self.most = max(1, MOST_BYTES // max(1, bytes_per_step))
         """Steps of which the arrays fit into a block."""
         self._wanted = 1
-        self._step_s = inf
+        self._step_s = 0.0
 
     @property
     def wanted(self) -> int:
@@ -68,17 +65,20 @@ class Pace:
 
     def learn(self, steps: int, seconds: float) -> None:
         """A block of `steps` took `seconds`, nothing compiled. Growth is gradual: the first are slow."""
-        self._step_s = seconds / steps
+        if steps > 1:  # the very first update is slow
+            self._step_s = seconds / steps
         fitting = int(TARGET_S * steps / seconds) if seconds > 0 else self.most
         self._wanted = max(1, min(fitting, self._wanted * _FASTEST_GROWTH, self.most))
 
     def until_look(self, *, trained_s: float) -> int:
         """Updates from look to look after `trained_s` seconds of training, where patience may run out."""
-        return self._lasting(max(LOOK_S, SHARE * trained_s))
+        return self._worth(LOOK_S, trained_s)
 
-    def until_mark(self, *, trained_s: float, steps: int, state_bytes: int) -> int:
-        """Updates from mark to mark in a block of `steps`."""
-        return max(self._lasting(max(MARKS_S, SHARE * trained_s)), ceil(steps * state_bytes / MARKS_BYTES))
+    def until_mark(self, *, trained_s: float, state_bytes: int) -> int:
+        """Updates from mark to mark within a block."""
+        return self._worth(MARK_S + MARK_BYTE_S * state_bytes, trained_s)
 
-    def _lasting(self, seconds: float) -> int:
+    def _worth(self, cost_s: float, trained_s: float) -> int:
+        """After how many updates to spend that; while no block was timed, not before the next block ends."""
+        seconds = max(cost_s / SHARE, trained_s * SHARE)
         return max(1, int(min(seconds / self._step_s, self.most))) if self._step_s > 0 else self.most

@@ -263,7 +263,7 @@ class SeedTraining:
         if not self._looks_back or min(self._ends_within(block), default=steps) == steps:
             return self._trainer.train(block), None
         every = self._pace.until_mark(
-            trained_s=self.stopwatch.seconds("train_s"), steps=steps, state_bytes=self._state_bytes
+            trained_s=self.stopwatch.seconds("train_s"), state_bytes=self._state_bytes
         )
         return self._trainer.train_marked(block, every=every)
 

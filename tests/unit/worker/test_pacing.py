@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from shared.spec import Training
 from worker.training.batches import Plan
-from worker.training.pacing import LOOK_S, MARKS_BYTES, MARKS_S, MOST_BYTES, SHARE, TARGET_S, Pace, cut
+from worker.training.pacing import LOOK_S, MARK_BYTE_S, MARK_S, MOST_BYTES, SHARE, TARGET_S, Pace, cut
 
 
 def plan(samples: int, size: int | None, epochs: int = 3) -> Plan:
@@ -69,25 +69,25 @@ def test_a_block_stays_within_its_memory_but_has_at_least_one_step() -> None:
     assert huge.wanted == 1
 
 
-def test_looks_and_marks_keep_to_a_share_of_what_was_trained() -> None:
+def test_looks_and_marks_are_as_dear_as_what_they_save() -> None:
     pace = Pace(bytes_per_step=1)
-    pace.learn(1_000, 0.1)
-    assert pace.until_look(trained_s=0.0) == LOOK_S / 1e-4
-    assert pace.until_mark(trained_s=0.0, steps=1_000, state_bytes=1) == MARKS_S / 1e-4
-    long_s = 64.0
-    assert pace.until_look(trained_s=long_s) == SHARE * long_s / 1e-4
-    assert pace.until_mark(trained_s=long_s, steps=1_000, state_bytes=1) == SHARE * long_s / 1e-4
+    pace.learn(10_000, 1.0)
+    assert pace.until_look(trained_s=0.0) == int(LOOK_S / SHARE / 1e-4)
+    assert pace.until_mark(trained_s=0.0, state_bytes=0) == int(MARK_S / SHARE / 1e-4)
+    later_s = 64.0
+    assert pace.until_look(trained_s=later_s) == later_s * SHARE / 1e-4
+    assert pace.until_mark(trained_s=later_s, state_bytes=0) == later_s * SHARE / 1e-4
 
 
-def test_the_copies_at_the_marks_of_a_block_are_bounded() -> None:
+def test_marks_of_large_weights_stand_far_apart() -> None:
     pace = Pace(bytes_per_step=1)
-    pace.learn(1_000, 0.1)
-    state_bytes = MARKS_BYTES // 4
-    assert pace.until_mark(trained_s=0.0, steps=1_000, state_bytes=state_bytes) == 250
-    assert pace.until_mark(trained_s=0.0, steps=1_000, state_bytes=2 * MARKS_BYTES) > 1_000
+    pace.learn(10_000, 1.0)
+    megabyte_s = 2**20 * MARK_BYTE_S
+    apart_s = 1e-4 * pace.until_mark(trained_s=0.0, state_bytes=100 * 2**20)
+    assert 100 * megabyte_s <= apart_s * SHARE <= 101 * megabyte_s
 
 
-def test_before_anything_was_timed_each_update_is_looked_at() -> None:
+def test_a_first_update_alone_sets_no_marks() -> None:
     pace = Pace(bytes_per_step=1)
-    assert pace.until_look(trained_s=0.0) == 1
-    assert pace.until_mark(trained_s=0.0, steps=1, state_bytes=1) == 1
+    pace.learn(1, 10.0)
+    assert pace.until_mark(trained_s=10.0, state_bytes=0) == pace.most

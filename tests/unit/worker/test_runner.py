@@ -437,8 +437,8 @@ def test_the_check_sees_a_training_that_does_not_go_back(
 def test_what_is_trained_in_vain_or_twice_is_what_lies_between_looks_and_marks(
     lab: Any, job_of: Jobs, monkeypatch: pytest.MonkeyPatch, patience: int, restore: bool
 ) -> None:
-    for between in ("LOOK_S", "MARKS_S", "SHARE"):
-        monkeypatch.setattr(pacing, between, 0.0)
+    monkeypatch.setattr(pacing.Pace, "until_look", lambda *_, **__: 1)
+    monkeypatch.setattr(pacing.Pace, "until_mark", lambda *_, **__: 1)
     job = stopping(job_of, monitor="loss", patience=patience, restore_best_weights=restore)
     longer = job.training.model_copy(update={"epochs": 3_000})
     seed = only(lab.train(lab.run(job.model_copy(update={"training": longer}), train=samples(40))))

@@ -241,7 +241,9 @@ class Program:
         after, losses, passed = self._loop(state, samples, steps, tf.constant(every))
 
         def at(mark: int) -> State:
-            return tf.nest.map_structure(lambda states: states[mark - 1], passed) if mark else state
+            return (
+                tf.nest.map_structure(lambda states: tf.gather(states, mark - 1), passed) if mark else state
+            )
 
         return after, losses, Marks(every=every, at=at)
 
