@@ -185,6 +185,7 @@ def main() -> None:
     print(
         json.dumps(
             {
+                "what": "Progress and checkpoints on against off",
                 "framework": given.framework,
                 "epochs": epochs,
                 "on_s": np.median(on, axis=0)[0],

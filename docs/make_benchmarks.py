@@ -32,7 +32,7 @@ TRAINING = {
     "torch": ["pytorch_article.py", "pytorch_networks.py"],
 }
 SERVICE = {"service": "service.py", "seeds": "many_seeds.py", "runs": "many_runs.py"}
-OBSERVED = "observation.py"
+OBSERVED = ("observation.py", "early_stopping.py")
 PARTS = ("training", *SERVICE, "observation")
 STORED = HERE / "benchmarks.json"
 TARGETS = {
@@ -84,20 +84,20 @@ def measured(part: str) -> list[Document]:
     if part == "observation":
         return [
             observed(document)
+            for program in OBSERVED
             for name in TRAINING
-            for document in run(interpreter(name), OBSERVED, "--framework", name)
+            for document in run(interpreter(name), program, "--framework", name)
         ]
     pythons = [word for name in TRAINING for word in (f"--python-{name}", interpreter(name))]
     return run(sys.executable, SERVICE[part], *pythons)
 
 
 def observed(printed: Document) -> Document:
-    """What `observation.py` prints, as the other benchmarks of the service say it."""
-    rows = {
-        name: value for name, value in printed.items() if name not in {"framework", "ratio", "target", "met"}
-    }
+    """What `observation.py` and `early_stopping.py` print, as the other benchmarks of the service say it."""
+    told = {"what", "framework", "ratio", "target", "met"}
+    rows = {name: value for name, value in printed.items() if name not in told}
     return {
-        "benchmark": f"Progress and checkpoints on against off, {printed['framework']}",
+        "benchmark": f"{printed['what']}, {printed['framework']}",
         "rows": rows,
         "ratio": printed["ratio"],
         "at_least": None,

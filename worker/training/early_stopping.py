@@ -36,7 +36,7 @@ class Patience:
         best, waited, to_beat = self._best, self._waited, self._to_beat(self._best)
         for taken, value in enumerate(values, start=1):
             if value < to_beat:
-                best, waited, to_beat = value, 0, self._to_beat(value)
+                best, waited, to_beat = value, 0, value * self._factor - self._fall
                 place = taken - 1
             else:
                 waited += 1
