@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 from zipfile import BadZipFile
@@ -100,8 +100,8 @@ class Shelf(Protocol):
 class Checkpoints:
     """Takes them at most every so many seconds of a run, none of a shorter one; with 0, none at all."""
 
-    def __init__(self, shelf: Shelf, *, packer: Packer, every_s: float, made_by: str) -> None:
-        """`packer` has the results of the members that are done."""
+    def __init__(self, shelf: Shelf, *, packer: Packer, every_s: float, made_by: Callable[[], str]) -> None:
+        """`packer` has the results of the members that are done; `made_by` is asked where there is one."""
         self._shelf = shelf
         self._packer = packer
         self._every_s = every_s
@@ -130,7 +130,7 @@ class Checkpoints:
         self._wish_met = self._shelf.wanted
         self._packer.flush()
         so_far = SoFar(
-            made_by=self._made_by,
+            made_by=self._made_by(),
             finished=finished,
             seeds=tuple(self._packer.seeds),
             arrays=tuple(self._packer.arrays),
@@ -161,7 +161,7 @@ class Checkpoints:
             checkpoint = Checkpoint.decoded(data)
         except ValueError as error:
             return None, f"Its checkpoint cannot be read ({error}). It started from the beginning."
-        if checkpoint.so_far.made_by != self._made_by:
+        if checkpoint.so_far.made_by != self._made_by():
             return None, (
                 "Its checkpoint was made with other versions, threads or on another device. "
                 "It started from the beginning."

@@ -10,6 +10,7 @@ import json
 import platform
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
+from functools import partial
 
 import numpy as np
 
@@ -69,8 +70,12 @@ def train_run(  # noqa: PLR0913 - all that surrounds a training, once
             if run.timed == "cold":
                 adapter.forget_programs()
         if shelf is not None:
-            made_by = _made_by(adapter, threads=threads)
-            checkpoints = Checkpoints(shelf, packer=packer, every_s=checkpoint_s, made_by=made_by)
+            checkpoints = Checkpoints(
+                shelf,
+                packer=packer,
+                every_s=checkpoint_s,
+                made_by=partial(_made_by, adapter, threads=threads),
+            )
         trainer = RunTrainer(
             run=run,
             data=data,
