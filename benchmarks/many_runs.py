@@ -67,9 +67,7 @@ def measure(desk: Desk, given: argparse.Namespace, stack: ExitStack) -> dict[str
     train_s = time.perf_counter() - begin
     producer_followed = resident_bytes()
     begin = time.perf_counter()
-    succeeded = sum(
-        result.status == "succeeded" for result in results(record, app=desk.app, ledger=desk.ledger)
-    )
+    succeeded = sum(result.status == "succeeded" for result in results(record, ledger=desk.ledger))
     collect_s = time.perf_counter() - begin
     if succeeded != given.runs:
         raise SystemExit(f"{given.runs - succeeded} of {given.runs} runs did not succeed")

@@ -68,7 +68,7 @@ class Desk:
         """Follow the only run to its end and collect it. Raises ValueError for one that failed."""
         for _ in follow(record, ledger=self.ledger, client=self.client):
             pass
-        (result,) = collect(record, app=self.app, ledger=self.ledger)
+        (result,) = collect(record, ledger=self.ledger)
         if result.failure is not None:
             raise ValueError(result.failure.message)
         return result

@@ -115,7 +115,7 @@ def outcome_of(session: Session, record: ExperimentRecord, *, full: bool = False
     other = session.ledger.experiment(twin_id) if twin_id else None
     twin_comparison = outcome_of(session, other).comparison if other else None
     runs = one_a_framework(session.ledger.runs(record.run_ids))
-    results = collect(record, app=session.app, ledger=session.ledger)
+    results = collect(record, ledger=session.ledger)
     comparison = compare(
         record,
         {run.framework: run.job for run in runs},
@@ -135,7 +135,7 @@ def outcome_of(session: Session, record: ExperimentRecord, *, full: bool = False
 def _results(session: Session, experiment_id: str | None) -> list[RunResult]:
     """What is finished of an experiment that belongs to another; nothing where there is none."""
     record = session.ledger.experiment(experiment_id) if experiment_id else None
-    return collect(record, app=session.app, ledger=session.ledger) if record else []
+    return collect(record, ledger=session.ledger) if record else []
 
 
 def finish(

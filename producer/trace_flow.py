@@ -130,7 +130,7 @@ def traced_of(session: Session, record: ExperimentRecord) -> Traced | None:
 
 def _read(session: Session, replayed: ExperimentRecord, told: _Told) -> None:
     """Add an experiment's traces to what was told."""
-    for result in collect(replayed, app=session.app, ledger=session.ledger):
+    for result in collect(replayed, ledger=session.ledger):
         run = session.ledger.run(result.run_id)
         if result.trace is None or run.trace is None:
             continue

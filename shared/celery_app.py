@@ -12,7 +12,6 @@ The ledger decides what runs; Celery carries wake-ups and keeps a worker's proce
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from typing import Any
 
 import celery
@@ -86,18 +85,3 @@ def send_wakeups(app: celery.Celery, runs: Iterable[tuple[str, str]]) -> None:
                 ignore_result=True,
                 producer=producer,
             )
-
-
-def encode_result(app: celery.Celery, run_id: str, result: dict[str, Any]) -> str:
-    """A result as Celery's Redis backend would store it for a task that succeeded."""
-    payload: str = app.backend.encode(
-        {
-            "status": "SUCCESS",
-            "result": result,
-            "traceback": None,
-            "children": [],
-            "date_done": datetime.now(UTC).isoformat(),
-            "task_id": run_id,
-        }
-    )
-    return payload

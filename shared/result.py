@@ -202,3 +202,16 @@ class RunResult(Frozen):
     """Of a timed run."""
     worker: str | None = None
     attempt: int = 1
+
+
+class StoredResult(Frozen):
+    """A result as Celery's Redis backend stores it for a task that succeeded, in the same JSON."""
+
+    status: Literal["SUCCESS"] = "SUCCESS"
+    result: RunResult
+    traceback: None = None
+    children: Many[str] = ()
+    date_done: str | None = None
+    """ISO 8601, UTC."""
+    task_id: str | None = None
+    """The run's id."""

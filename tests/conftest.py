@@ -286,7 +286,7 @@ class Desk:
         """The result of its only run."""
         from producer.queue.collect import collect
 
-        (result,) = collect(record, app=self.app, ledger=self.ledger)
+        (result,) = collect(record, ledger=self.ledger)
         return result
 
 

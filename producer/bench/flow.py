@@ -91,7 +91,7 @@ class _Timing:
                 self._told.notice(update.text)
             elif isinstance(update, Changed) and update.record.state == "leased":
                 self._told.training(variant)
-        (result,) = collect(record, app=self._session.app, ledger=ledger)
+        (result,) = collect(record, ledger=ledger)
         if result.failure and result.failure.reason == "cancelled":
             raise CancelledError(f"the bench of {self._parent} was cancelled")
         ledger.delete(record.experiment_id)

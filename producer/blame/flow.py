@@ -157,7 +157,7 @@ def _trained(
 ) -> Iterator[tuple[str, Trained]]:
     """Every run of all these seeds with its result, by identity; the latest last, so that it counts."""
     for one in _records(session, record):
-        results = {result.run_id: result for result in collect(one, app=session.app, ledger=session.ledger)}
+        results = {result.run_id: result for result in collect(one, ledger=session.ledger)}
         for name, runs in _by_identity(session, one).items():
             whole = runs[0].model_copy(update={"seeds": tuple(seed for run in runs for seed in run.seeds)})
             if set(seeds) <= set(whole.seeds):

@@ -2,69 +2,51 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
 from shared.errors import ResultError
 from shared.ledger import ExperimentRecord, Ledger, RunRecord
-from shared.result import Failure, RunResult
-
-if TYPE_CHECKING:
-    import celery
+from shared.result import Failure, RunResult, StoredResult
 
 
-def collect(record: ExperimentRecord, *, app: celery.Celery, ledger: Ledger) -> list[RunResult]:
+def collect(record: ExperimentRecord, *, ledger: Ledger) -> list[RunResult]:
     """The results of the runs that are final, in the experiment's order.
 
     A run that ended without a result (cancelled in the queue, given up) becomes a failed RunResult.
     Raises ResultError for a result of another schema version, a damaged one, or one that is gone.
     """
-    return list(results(record, app=app, ledger=ledger))
+    return list(results(record, ledger=ledger))
 
 
-def results(record: ExperimentRecord, *, app: celery.Celery, ledger: Ledger) -> Iterator[RunResult]:
+def results(record: ExperimentRecord, *, ledger: Ledger) -> Iterator[RunResult]:
     """As `collect`, a group at a time, for experiments of more runs than memory should hold."""
     for run, payload in ledger.records_with_payloads(record.run_ids):
         if run.final:
-            yield _result(run, payload, app)
+            yield _result(run, payload)
 
 
-def _result(run: RunRecord, payload: bytes | None, app: celery.Celery) -> RunResult:
-    meta = _decoded(run, payload, app)
-    if meta.get("status") != "SUCCESS":
+def _result(run: RunRecord, payload: bytes | None) -> RunResult:
+    if payload is None:
         if run.failure is None:
             raise ResultError(
                 f"the result of the {run.framework} run {run.run_id} is gone from Redis; train it again"
             )
         return _without_result(run, run.failure)
     try:
-        result = RunResult.model_validate_json(json.dumps(meta["result"]))
-    except (KeyError, TypeError, ValueError) as error:
+        result = StoredResult.model_validate_json(payload).result
+    except ValidationError as error:
         raise _unreadable(run, error) from None
     if result.run_id != run.run_id:
         raise ResultError(f"the result stored for run {run.run_id} is that of run {result.run_id}")
     return result
 
 
-def _decoded(run: RunRecord, payload: bytes | None, app: celery.Celery) -> dict[str, Any]:
-    if payload is None:
-        return {}
-    try:
-        meta: dict[str, Any] = app.backend.decode_result(payload)
-    except Exception as error:  # whatever decoding a damaged value raises
-        raise _unreadable(run, error) from None
-    return meta
-
-
-def _unreadable(run: RunRecord, error: Exception) -> ResultError:
-    what = str(error)
-    if isinstance(error, ValidationError):
-        first = error.errors(include_url=False)[0]
-        value = f" = {first['input']!r}" if isinstance(first["input"], int | float | str) else ""
-        what = f"{'.'.join(map(str, first['loc'])) or 'document'}{value[:60]}: {first['msg'].lower()}"
+def _unreadable(run: RunRecord, error: ValidationError) -> ResultError:
+    first = error.errors(include_url=False)[0]
+    value = f" = {first['input']!r}" if isinstance(first["input"], int | float | str) else ""
+    what = f"{'.'.join(map(str, first['loc'])) or 'document'}{value[:60]}: {first['msg'].lower()}"
     return ResultError(
         f"the result of the {run.framework} run {run.run_id} cannot be read: {what} "
         "(it is damaged, or another version of Likewise wrote it); train it again"

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def swept(session: Session, record: ExperimentRecord) -> Sweep:
     """The table of a finished sweep."""
     runs = session.ledger.runs(record.run_ids)
-    results = collect(record, app=session.app, ledger=session.ledger)
+    results = collect(record, ledger=session.ledger)
     return sweep_of(record, runs, results, session.blobs.get)
 
 

@@ -36,7 +36,7 @@ def ended(desk, record, until):
         within_s=120,
         what="every run is final",
     )
-    return collect(record, app=desk.app, ledger=desk.ledger)
+    return collect(record, ledger=desk.ledger)
 
 
 def table(desk, results, framework, seeds):

@@ -167,7 +167,7 @@ def test_a_result_that_cannot_be_read_is_told(desk, stored, said):
         result_key(record.run_ids[0])
     )
     with pytest.raises(ResultError, match=said):
-        collect(record, app=desk.app, ledger=desk.ledger)
+        collect(record, ledger=desk.ledger)
 
 
 def test_runs_are_sent_quickly(desk):

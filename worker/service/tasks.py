@@ -13,6 +13,7 @@ import socket
 import tempfile
 import time
 from contextlib import ExitStack, closing, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +23,14 @@ from celery import signals
 from pydantic import ValidationError
 
 from shared.blobs import BlobBatch, BlobStore
-from shared.celery_app import encode_result, make_app
+from shared.celery_app import make_app
 from shared.checkpoint_store import CheckpointStore
 from shared.connection import connect, redis_url
 from shared.errors import LikewiseError, RedisError, UsageError
 from shared.names import TRAIN_TASK
 from shared.progress import ProgressEvent
 from shared.records import RunState
-from shared.result import Failure, RunResult
+from shared.result import Failure, RunResult, StoredResult
 from shared.run import Run
 from shared.settings import Settings
 from shared.tenure import Claim, Refused, Tenure
@@ -66,12 +67,9 @@ class TrainTask(celery.Task):  # type: ignore[misc]
 class Bench:
     """One child's started framework and its connections."""
 
-    def __init__(
-        self, settings: Settings, *, worker_id: str, app: celery.Celery, client: redis.Redis
-    ) -> None:
+    def __init__(self, settings: Settings, *, worker_id: str, client: redis.Redis) -> None:
         retention_s = settings.retention_days * SECONDS_A_DAY
         self._settings = settings
-        self._app = app
         self._client = client
         self._host = settings.host_id or socket.gethostname()
         self._threads = settings.threads or half_of_the_cores()
@@ -99,7 +97,7 @@ class Bench:
             adapter.start(device=self._settings.device, threads=self._threads)
             self._import_s = time.perf_counter() - begin
             versions = json.dumps(adapter.describe().versions)
-            for model in (Run, RunResult, ProgressEvent):
+            for model in (Run, StoredResult, ProgressEvent):
                 model.model_rebuild()  # now, not in the first run
             self._line.start()
             self._adapter = adapter
@@ -145,7 +143,8 @@ class Bench:
         state: RunState = "succeeded" if result.status == "succeeded" else "failed"
         if result.failure is not None and result.failure.reason == "cancelled":
             state = "cancelled"
-        payload = encode_result(self._app, run_id, result.model_dump(mode="json"))
+        now = datetime.now(UTC).isoformat()
+        payload = StoredResult(result=result, date_done=now, task_id=run_id).model_dump_json()
         stored = patiently(
             lambda: self._tenure.finish(
                 run_id,
@@ -245,7 +244,7 @@ def child_app(worker_id: str) -> celery.Celery:
 
     def prepare(**_: Any) -> None:
         client = patiently(lambda: connect(url))
-        task.bench = Bench(settings, worker_id=worker_id, app=app, client=client)
+        task.bench = Bench(settings, worker_id=worker_id, client=client)
         task.bench.start()
 
     signals.worker_process_init.connect(prepare, weak=False)
