@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -207,6 +208,24 @@ def test_an_update_that_goes_by_the_recorder_is_not_replayed(
     plain, fast = both(kit)
     loss = fast._loss
     monkeypatch.setattr(fast, "_loss", lambda outputs, y: loss(outputs, torch.from_numpy(y.numpy())))
+    block = kit.block(6)
+    assert fast.train(block).tobytes() == plain.train(block).tobytes()
+    assert fast.execution == "eager"
+
+
+def test_an_operation_that_the_interpreter_takes_for_another_is_not_replayed(
+    kit: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from worker.adapters.torch_adapter.replay_graph import Form
+
+    form_of = Form.of
+
+    def mistaken(operation: Any) -> Form:
+        form = form_of(operation)
+        return replace(form, overload="aten::mul.out") if form.overload == "aten::mul.Tensor" else form
+
+    monkeypatch.setattr(Form, "of", mistaken)
+    plain, fast = both(kit)
     block = kit.block(6)
     assert fast.train(block).tobytes() == plain.train(block).tobytes()
     assert fast.execution == "eager"
