@@ -39,7 +39,9 @@ def obstacle(job: Job) -> str | None:
     return None
 
 
-def convolutions_obstacle(job: Job, *, input_shape: Shape, samples: int, members: int) -> str | None:
+def convolutions_obstacle(
+    job: Job, *, input_shape: Shape, samples: int, members: int, most: int = MOST_CONVOLVED
+) -> str | None:
     """Why convolutions are quicker one member after another; None where they are not."""
     shapes = input_shapes(job.model, input_shape)
     outputs = [
@@ -48,10 +50,10 @@ def convolutions_obstacle(job: Job, *, input_shape: Shape, samples: int, members
         if isinstance(layer, Convolution)
     ]
     numbers = sum(outputs) * largest_batch(job, samples)
-    if numbers > MOST_CONVOLVED:
+    if numbers > most:
         return (
             "convolutions are quicker so on a CPU where they give more than "
-            f"{MOST_CONVOLVED:,} numbers a step, and these give {numbers:,}"
+            f"{most:,} numbers a step, and these give {numbers:,}"
         )
     if outputs and members < FEWEST_CONVOLVED:
         return f"convolutions are quicker so on a CPU for fewer than {FEWEST_CONVOLVED} at once"
