@@ -43,10 +43,8 @@ MOST_CONVOLVED = 25_000
 """Numbers that one member's convolutions may give in a step: with up to 18,000 eight or sixteen members take
 0.3 to 0.9 of the time that they take in turn, with 33,000 0.95 to 1.15."""
 MOST_FUSED = 20_000
-"""Numbers that one member's lstm may give in a step: with up to 16,000 sixteen members take 0.5 to 0.7 of
-the time that they take in turn, with 29,000 as long, with 57,000 1.2 to 1.8 of it."""
-FEWEST_FUSED = 12
-"""Members of an lstm: eight take 1.05 to 1.35 of the time."""
+"""Numbers that one member's lstm may give in a step: with up to 16,000 two members take 0.5 to 0.95 of the
+time that they take in turn, sixteen 0.15 to 0.7; with 33,000 1.0 to 1.15, with 57,000 1.1 to 1.25."""
 
 
 def obstacle(job: Job, *, input_shape: tuple[int, ...], samples: int, members: int, cpu: bool) -> str | None:
@@ -62,8 +60,6 @@ def obstacle(job: Job, *, input_shape: tuple[int, ...], samples: int, members: i
                 f"PyTorch's own lstm is quicker so on a CPU where it gives more than {MOST_FUSED:,} numbers "
                 f"a step, and here it gives {numbers:,}"
             )
-        if members < FEWEST_FUSED:
-            return f"PyTorch's own lstm is quicker so on a CPU for fewer than {FEWEST_FUSED} at once"
     return convolutions_obstacle(
         job, input_shape=input_shape, samples=samples, members=members, most=MOST_CONVOLVED
     )
