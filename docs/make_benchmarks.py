@@ -91,7 +91,7 @@ def measured(part: str) -> list[Document]:
 
 def observed(printed: Document) -> Document:
     """What `observation.py` and `early_stopping.py` print, as the other benchmarks of the service say it."""
-    told = {"what", "framework", "ratio", "target", "met"}
+    told = {"what", "framework", "ratio", "target", "met", "bound"}
     rows = {name: value for name, value in printed.items() if name not in told}
     return {
         "benchmark": f"{printed['what']}, {printed['framework']}",
@@ -99,7 +99,7 @@ def observed(printed: Document) -> Document:
         "ratio": printed["ratio"],
         "at_least": None,
         "at_most": 1.05,
-        "bound": "",
+        "bound": printed.get("bound", ""),
     }
 
 
@@ -204,7 +204,10 @@ def row_of(name: str, value: float | str) -> tuple[str, str]:
     """A name without its unit, and the value with it."""
     if name.endswith("_s") and not isinstance(value, str):
         return name.removesuffix("_s").replace("_", " "), seconds(value)
-    return name.replace("_", " "), value if isinstance(value, str) else f"{value:,.4g}"
+    name = name.replace("_", " ")
+    if isinstance(value, str):
+        return name, value
+    return name, f"{value:,.0f}" if value >= 1000 else f"{value:.4g}"
 
 
 def ratio(value: float) -> str:
@@ -214,7 +217,13 @@ def ratio(value: float) -> str:
 
 def seconds(value: float) -> str:
     """`12.3 ms`, `1.24 s`."""
-    return f"{1000 * value:.3g} ms" if value < 1 else f"{value:.3g} s" if value < 1000 else f"{value:,.0f} s"
+    return (
+        f"{1000 * value:.3g} ms"
+        if value < 0.9995
+        else f"{value:.3g} s"
+        if value < 1000
+        else f"{value:,.0f} s"
+    )
 
 
 def machine() -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 import torch
@@ -77,7 +77,7 @@ class Form:
         return cls(schema.name, overload, arguments, tuple(each.type for each in schema.returns))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Call:
     """One operation as it ran."""
 
@@ -86,7 +86,7 @@ class Call:
     options: dict[str, Any]
     result: Any
 
-    @property
+    @cached_property
     def given(self) -> list[tuple[Argument, Any]]:
         """Each declared argument and the value that it had."""
         declared = Form.of(self.operation).arguments
@@ -94,7 +94,7 @@ class Call:
         values += [self.options.get(each.name, each.default) for each in declared[len(values) :]]
         return list(zip(declared, values, strict=True))
 
-    @property
+    @cached_property
     def changed(self) -> list[Tensor]:
         """The tensors that it changes in place."""
         return [tensor for each, value in self.given if each.changed for tensor in _tensors(value)]
