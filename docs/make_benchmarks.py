@@ -217,13 +217,9 @@ def ratio(value: float) -> str:
 
 def seconds(value: float) -> str:
     """`12.3 ms`, `1.24 s`."""
-    return (
-        f"{1000 * value:.3g} ms"
-        if value < 0.9995
-        else f"{value:.3g} s"
-        if value < 1000
-        else f"{value:,.0f} s"
-    )
+    if value < 0.9995:
+        return f"{1000 * value:.3g} ms"
+    return f"{value:.3g} s" if value < 1000 else f"{value:,.0f} s"
 
 
 def machine() -> str:
