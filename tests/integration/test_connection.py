@@ -14,15 +14,27 @@ from shared.errors import RedisError, UsageError
 from shared.settings import Settings
 
 
-def refused(url: str) -> str:
-    begin = time.perf_counter()
-    with pytest.raises(RedisError) as caught:
-        connect(url)
-    assert time.perf_counter() - begin < 2
-    return str(caught.value)
+@pytest.fixture
+def refused(promptly):
+    """What `connect` says of an address it refuses, within two seconds."""
+
+    def refused(url: str) -> str:
+        said: list[str] = []
+
+        def took_s() -> float:
+            begin = time.perf_counter()
+            with pytest.raises(RedisError) as caught:
+                connect(url)
+            said.append(str(caught.value))
+            return time.perf_counter() - begin
+
+        promptly(took_s, within_s=2.0)
+        return said[-1]
+
+    return refused
 
 
-def test_nobody_listening_is_told_with_the_address_and_the_way_out():
+def test_nobody_listening_is_told_with_the_address_and_the_way_out(refused):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -32,7 +44,7 @@ def test_nobody_listening_is_told_with_the_address_and_the_way_out():
     assert "secret-word" not in said
 
 
-def test_a_host_that_swallows_packets_is_given_up_within_two_seconds():
+def test_a_host_that_swallows_packets_is_given_up_within_two_seconds(refused):
     with socket.socket() as full:
         full.bind(("127.0.0.1", 0))
         full.listen(0)
@@ -46,61 +58,68 @@ def test_a_host_that_swallows_packets_is_given_up_within_two_seconds():
             filler.close()
 
 
-def test_a_host_that_accepts_and_says_nothing_is_given_up():
+def test_a_host_that_accepts_and_says_nothing_is_given_up(refused):
     with socket.socket() as mute:
         mute.bind(("127.0.0.1", 0))
         mute.listen(8)
         assert "does not answer" in refused(f"redis://:pw@127.0.0.1:{mute.getsockname()[1]}/0")
 
 
-def test_another_kind_of_server_is_told_apart():
+def test_another_kind_of_server_is_told_apart(refused):
     with socket.create_server(("127.0.0.1", 0)) as web:
 
         def answer_as_a_web_server() -> None:
-            caller, _ = web.accept()
-            with caller:
-                caller.recv(4096)
-                caller.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+            while True:
+                caller, _ = web.accept()
+                with caller:
+                    caller.recv(4096)
+                    caller.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
 
-        answering = Thread(target=answer_as_a_web_server)
-        answering.start()
+        Thread(target=answer_as_a_web_server, daemon=True).start()
         assert "is no Redis" in refused(f"redis://:pw@127.0.0.1:{web.getsockname()[1]}/0")
-        answering.join()
 
 
-def test_a_wrong_password_is_told_apart(redis_server):
+def test_a_wrong_password_is_told_apart(redis_server, refused):
     said = refused(redis_server.url.replace(redis_server.password, "wrong-word"))
     assert "password" in said
     assert "wrong-word" not in said
 
 
-def test_an_address_that_is_none_is_told():
+def test_an_address_that_is_none_is_told(refused):
     assert "redis://" in refused("redis.example.org")
 
 
-def test_a_client_that_loses_its_redis_raises_our_error_within_two_seconds(start_redis):
+def test_a_client_that_loses_its_redis_raises_our_error_within_two_seconds(start_redis, promptly):
     own = start_redis()
     client = connect(own.url)
     own.kill()
-    begin = time.perf_counter()
-    with pytest.raises(RedisError, match="cannot be reached"):
-        client.get("x")
-    with pytest.raises(RedisError, match="cannot be reached"), client.pipeline() as pipe:
-        pipe.get("x").execute()
-    assert time.perf_counter() - begin < 4
+
+    def took_s():
+        begin = time.perf_counter()
+        with pytest.raises(RedisError, match="cannot be reached"):
+            client.get("x")
+        with pytest.raises(RedisError, match="cannot be reached"), client.pipeline() as pipe:
+            pipe.get("x").execute()
+        return time.perf_counter() - begin
+
+    promptly(took_s, within_s=4.0)
     own.start()
     assert client.get("x") is None
     client.close()
 
 
-def test_a_submission_to_a_dead_redis_fails_within_two_seconds(start_redis, desk_at):
+def test_a_submission_to_a_dead_redis_fails_within_two_seconds(start_redis, desk_at, promptly):
     own = start_redis()
     desk = desk_at(own.url)
     own.kill()
-    begin = time.perf_counter()
-    with pytest.raises(RedisError):
-        desk.submit()
-    assert time.perf_counter() - begin < 2
+
+    def took_s():
+        begin = time.perf_counter()
+        with pytest.raises(RedisError):
+            desk.submit()
+        return time.perf_counter() - begin
+
+    promptly(took_s, within_s=2.0)
     own.start()
 
 

@@ -52,12 +52,16 @@ def test_a_follower_that_joins_midway_sees_progress_and_the_end(desk):
 
 
 @pytest.mark.usefixtures("torch_worker")
-def test_the_end_is_noticed_at_once(desk):
-    record = desk.submit(epochs=10_000)
-    for update in follow(record, ledger=desk.ledger, client=desk.client):
-        seen_s = desk.ledger.now()
-        if isinstance(update, Changed) and update.record.final:
-            assert seen_s - update.record.finished_s < 0.25
+def test_the_end_is_noticed_at_once(desk, promptly):
+    def late_s():
+        record = desk.submit(epochs=2_000)
+        for update in follow(record, ledger=desk.ledger, client=desk.client):
+            seen_s = desk.ledger.now()
+            if isinstance(update, Changed) and update.record.final:
+                return seen_s - update.record.finished_s
+        raise AssertionError("no end was told")
+
+    promptly(late_s, within_s=0.25)
 
 
 def test_the_parent_imports_no_framework_and_the_child_only_its_own(desk, torch_worker):
@@ -170,27 +174,33 @@ def test_a_result_that_cannot_be_read_is_told(desk, stored, said):
         collect(record, ledger=desk.ledger)
 
 
-def test_runs_are_sent_quickly(desk):
+def test_runs_are_sent_quickly(desk, promptly):
     """At least 300 a second from one producer, records and messages."""
     from producer.queue.submit import enqueue, new_id
 
     template = desk.submit(frameworks=("jax",), queue_anyway=True)
     run = desk.ledger.run(template.run_ids[0])
-    experiment_id = new_id()
-    runs = [run.model_copy(update={"run_id": new_id(), "experiment_id": experiment_id}) for _ in range(600)]
-    record = template.model_copy(
-        update={"experiment_id": experiment_id, "run_ids": tuple(one.run_id for one in runs)}
-    )
-    begin = time.perf_counter()
-    enqueue(record, runs, ["train.jax.bulk"] * 600, ledger=desk.ledger, app=desk.app)
-    took_s = time.perf_counter() - begin
-    assert desk.client.llen("train.jax.bulk") == 600
-    assert len(desk.ledger.records(record.run_ids)) == 600
-    assert took_s < 2.0
-    assert desk.ledger.run(runs[-1].run_id) == runs[-1]
-    for one in runs:
-        desk.ledger.cancel(one.run_id)
-    desk.client.delete("train.jax.bulk")
+
+    def took_s():
+        experiment_id = new_id()
+        runs = [
+            run.model_copy(update={"run_id": new_id(), "experiment_id": experiment_id}) for _ in range(600)
+        ]
+        record = template.model_copy(
+            update={"experiment_id": experiment_id, "run_ids": tuple(one.run_id for one in runs)}
+        )
+        begin = time.perf_counter()
+        enqueue(record, runs, ["train.jax.bulk"] * 600, ledger=desk.ledger, app=desk.app)
+        took_s = time.perf_counter() - begin
+        assert desk.client.llen("train.jax.bulk") == 600
+        assert len(desk.ledger.records(record.run_ids)) == 600
+        assert desk.ledger.run(runs[-1].run_id) == runs[-1]
+        for one in runs:
+            desk.ledger.cancel(one.run_id)
+        desk.client.delete("train.jax.bulk")
+        return took_s
+
+    promptly(took_s, within_s=2.0)
 
 
 @pytest.mark.usefixtures("torch_worker")
