@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from threading import Thread
 
@@ -45,17 +46,15 @@ def test_nobody_listening_is_told_with_the_address_and_the_way_out(refused):
 
 
 def test_a_host_that_swallows_packets_is_given_up_within_two_seconds(refused):
-    with socket.socket() as full:
+    with ExitStack() as sockets:
+        full, *fillers = (sockets.enter_context(socket.socket()) for _ in range(5))
         full.bind(("127.0.0.1", 0))
         full.listen(0)
         port = full.getsockname()[1]
-        fillers = [socket.socket() for _ in range(4)]
         for filler in fillers:
             filler.setblocking(False)
             filler.connect_ex(("127.0.0.1", port))
         refused(f"redis://:pw@127.0.0.1:{port}/0")
-        for filler in fillers:
-            filler.close()
 
 
 def test_a_host_that_accepts_and_says_nothing_is_given_up(refused):
