@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
 from producer.display import printable
-from producer.report.console import plain_table, write
+from producer.report.console import bullet, write
 from producer.sweep.table import Point, Seeds, Sweep
 from producer.verdict import numbers
 from producer.verdict.words import both, count, gap, setting
 
 _COLOURS = {"agree": "green", "differ": "red", "inconclusive": "yellow"}
+_GAP = "   "
+"""Between columns."""
 
 
 def to_json(sweep: Sweep) -> str:
@@ -33,20 +37,70 @@ def render(sweep: Sweep, console: Console) -> None:
     headline = Text()
     headline.append(printable(sweep.name), style="bold")
     headline.append(f"  {points}, {both(sweep.frameworks)}, {count(sweep.seeds, 'seed')} each", style="dim")
-    table = plain_table("")
-    for column in ("best", "median"):
-        table.add_column(column, justify="right", no_wrap=True)
-    table.add_column("5 to 95 %", no_wrap=True)
-    for point in sweep.points:
-        verdict = Text(point.verdict, style=_COLOURS[point.verdict])
-        if point.gap is not None:
-            verdict.append(f", gap {gap(point.gap)}", style="dim")
-        table.add_row(Text(_settings(point), style="bold"), "", "", verdict)
-        for framework in sweep.frameworks:
-            table.add_row(Text(f"  {framework}", style="dim"), *_cells(point.frameworks[framework]))
     order = f"by {sweep.frameworks[0]}'s median" if sweep.ordered else "in the grid's order"
     foot = f"{sweep.experiment_id}  ·  {sweep.measure} of the last epoch, over seeds, {order}"
-    write(console, headline, "", table, "", Text(foot, style="dim", overflow="fold"))
+    write(console, headline, "", *_table(sweep, console), "")
+    if told := list(_notes(sweep)):
+        write(console, *(bullet(note, console) for note in told), "")
+    write(console, Text(foot, style="dim", overflow="fold"))
+
+
+def _table(sweep: Sweep, console: Console) -> Iterator[Text]:
+    """Settings stand beside the columns where the terminal has room for that, else above their lines."""
+    titles = ("best", "median", "5 to 95 %")
+    lines = {(place, name): _cells(point.frameworks[name]) for place, point in enumerate(sweep.points)
+             for name in sweep.frameworks}  # fmt: skip
+    best, median, spread = (
+        max(len(title), *(len(cells[column]) for cells in lines.values()))
+        for column, title in enumerate(titles)
+    )
+    names = max(cell_len(f"  {name}") for name in sweep.frameworks)
+    beside = max(names, *(cell_len(_settings(point)) for point in sweep.points))
+    last = max(spread, *(len(_verdict(point)) for point in sweep.points))
+    first = beside if beside + best + median + last + 3 * len(_GAP) <= console.width else names
+
+    def line(label: str, cells: Sequence[str], style: str) -> Text:
+        text = Text(_padded(label, first), style=style)
+        return text.append(f"{_GAP}{cells[0]:>{best}}{_GAP}{cells[1]:>{median}}{_GAP}{cells[2]}")
+
+    yield line("", titles, "bold")
+    before = first + best + median + 2 * len(_GAP)
+    for place, point in enumerate(sweep.points):
+        heading, verdict = Text(_padded(_settings(point), before), style="bold"), _verdict(point)
+        if heading.cell_len + len(_GAP) + len(verdict) > console.width:
+            yield heading
+            heading = Text(" " * before)
+        yield heading.append(_GAP).append_text(verdict)
+        for name in sweep.frameworks:
+            yield line(f"  {name}", lines[place, name], "dim")
+
+
+def _padded(text: str, width: int) -> str:
+    return text + " " * (width - cell_len(text))
+
+
+def _verdict(point: Point) -> Text:
+    """`agree over seeds, gap 2.3e-05`."""
+    verdict = Text(point.verdict, style=_COLOURS[point.verdict])
+    verdict.append(" over seeds" if point.over_seeds else "")
+    if point.gap is not None:
+        verdict.append(f", gap {gap(point.gap)}", style="not bold dim")
+    return verdict
+
+
+def _notes(sweep: Sweep) -> Iterator[str]:
+    """What the verdicts rest on where the numbers alone do not say it, and what the workers said."""
+    if any(point.over_seeds for point in sweep.points):
+        yield (
+            "agree over seeds: single seeds part by more than the tolerance, and only the tests over seeds "
+            "find the results equivalent. likewise compare at that point trains in float64 as well."
+        )
+    if any(point.verdict == "inconclusive" and point.gap is not None for point in sweep.points):
+        yield (
+            "inconclusive: this gap may be rounding that training has amplified. likewise compare at that "
+            "point, with --set, trains in float64 as well, and says."
+        )
+    yield from (f"{framework}: {note}" for framework, notes in sweep.notes.items() for note in notes)
 
 
 def _settings(point: Point) -> str:

@@ -51,6 +51,8 @@ class Point(Frozen):
     verdict: Verdict
     reason: str
     """The first sentence of the verdict's."""
+    over_seeds: bool = False
+    """Whether they agree by the tests over seeds alone: single seeds part by more than the tolerance."""
     gap: float | None
     """The largest relative gap between frameworks in any measure but the losses."""
     frameworks: dict[str, Seeds]
@@ -70,6 +72,8 @@ class Sweep(Frozen):
     frameworks: Many[str]
     grid: dict[str, Many[Any]]
     points: Many[Point]
+    notes: dict[str, Many[str]] = Field(default_factory=dict)
+    """By framework, what its workers said of how they trained: why seeds were trained one by one."""
 
     @property
     def failed(self) -> bool:
@@ -117,7 +121,15 @@ def sweep_of(
         frameworks=experiment.frameworks,
         grid=experiment.grid,
         points=tuple(points),
+        notes=_notes(by_id, results),
     )
+
+
+def _notes(runs: Mapping[str, Run], results: Sequence[RunResult]) -> dict[str, tuple[str, ...]]:
+    told = defaultdict[str, dict[str, None]](dict)
+    for result in results:
+        told[runs[result.run_id].framework].update(dict.fromkeys(result.notes))
+    return {framework: tuple(notes) for framework, notes in told.items() if notes}
 
 
 def _of_point(result: RunResult, run: Run, number: int) -> Iterator[RunResult]:
@@ -158,6 +170,8 @@ def _point(
         settings=settings,
         verdict=comparison.verdict,
         reason=comparison.reasons[0],
+        over_seeds=comparison.verdict == "agree"
+        and any(pair.seeds_within_tolerance < pair.seeds for pair in comparison.gaps),
         gap=max(known) if known and len(known) == len(gaps) else None,
         frameworks={
             framework: _seeds(

@@ -157,6 +157,19 @@ def test_a_sweep_is_one_table_of_both_frameworks(likewise):
     assert likewise("report", sweep["experiment_id"]).returncode == 2
 
 
+def test_a_sweep_tells_what_its_verdicts_rest_on_and_what_its_workers_said(likewise):
+    answer = likewise(
+        "sweep", "matched", "--grid", "training.epochs=20,40", "--seeds", "3", "--set", "execution=eager",
+        "--set", "overrides.torch.optimizer.learning_rate=0.01001", "--json",
+    )  # fmt: skip
+    assert answer.returncode == 0, answer.stderr
+    sweep = json.loads(answer.stdout)
+    assert all(point["verdict"] == "agree" and point["over_seeds"] for point in sweep["points"])
+    for framework in FRAMEWORKS:
+        (note,) = sweep["notes"][framework]
+        assert "one after another: execution is eager" in note
+
+
 def test_many_seeds_are_compared_and_shown_in_full_where_asked(likewise):
     answer = likewise(
         "compare", "matched", "--seeds", "12", "--no-twin", "--json", "--set", "training.epochs=30"

@@ -1,0 +1,64 @@
+"""The table of a sweep in a terminal."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import pytest
+
+from producer.report.console import make_console
+from producer.report.sweep import render
+from producer.sweep.table import Point, Seeds, Sweep
+
+SEEDS = Seeds(succeeded=5, seeds=5, best=0.321, median=0.331, low=0.322, high=0.337)
+LONG = {"optimizer.learning_rate": 0.03, "model.layers.0.units": 8, "training.epochs": 5}
+
+
+def point(settings: dict[str, Any], **changes: Any) -> Point:
+    told = {"verdict": "agree", "reason": "", "gap": 1.7e-7} | changes
+    return Point(settings=settings, frameworks={"tensorflow": SEEDS, "torch": SEEDS}, **told)
+
+
+def text(*points: Point, width: int = 80, **changes: Any) -> str:
+    sweep = Sweep(
+        experiment_id="9cc3c1e83971c500805f", name="houses", seeds=5, measure="final loss", ordered=True,
+        frameworks=("tensorflow", "torch"), grid={}, points=points, **changes,
+    )  # fmt: skip
+    stream = io.StringIO()
+    render(sweep, make_console(stream, width=width))
+    return stream.getvalue()
+
+
+def test_few_settings_stand_beside_the_columns() -> None:
+    assert text(point({"optimizer.learning_rate": 0.03})).splitlines()[2:6] == [
+        "                      best   median   5 to 95 %",
+        "learning_rate 0.03                    agree, gap 1.7e-07",
+        "  tensorflow         0.321    0.331   0.322 to 0.337",
+        "  torch              0.321    0.331   0.322 to 0.337",
+    ]
+
+
+@pytest.mark.parametrize("width", [60, 80])
+def test_settings_too_long_for_the_terminal_are_not_folded_into_a_column(width: int) -> None:
+    lines = text(point(LONG), width=width).splitlines()
+    assert max(map(len, lines)) <= width
+    assert lines[2].startswith("                best   median")
+    assert "  tensorflow   0.321    0.331   0.322 to 0.337" in lines
+    if width == 80:
+        assert lines[3] == "learning_rate 0.03, model.layers.0.units 8, training.epochs 5"
+        assert lines[4].strip() == "agree, gap 1.7e-07"
+
+
+def test_an_agreement_that_rests_on_the_tests_over_seeds_says_so() -> None:
+    told = text(point(LONG, over_seeds=True, gap=2.1), width=1000)
+    assert "agree over seeds, gap 2.1" in told
+    assert "only the tests over seeds find the results equivalent" in told
+    assert "over seeds find" not in text(point(LONG))
+
+
+def test_what_is_inconclusive_and_what_the_workers_said_is_explained() -> None:
+    told = text(point(LONG, verdict="inconclusive"), width=1000, notes={"torch": ("One after another.",)})
+    assert "may be rounding that training has amplified" in told
+    assert "- torch: One after another." in told
+    assert "amplified" not in text(point(LONG, verdict="inconclusive", gap=None)), "both diverged"
