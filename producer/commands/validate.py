@@ -34,6 +34,10 @@ def command(
 
     try:
         prepared: PreparedExperiment = prepare_experiment(read_experiment(spec, set_values or ()))
+        if prepared.loaded.experiment.grid:
+            from producer.sweep.place import prepare_sweep
+
+            prepare_sweep(spec, set_values or (), ())
     except (JobFileError, DataError) as error:
         if not as_json:
             raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 from producer.data import PreparedData
@@ -9,7 +10,7 @@ from producer.display import printable, short
 from producer.job.prepare import PreparedExperiment
 from producer.job.resolve import SettingDifference, setting_differences
 from shared.shapes import parameter_count
-from shared.spec import Job
+from shared.spec import Experiment, Job
 from shared.spec.layers.convolution import Conv1D, Conv2D, Conv2DTranspose
 from shared.spec.model import ActivationLayer, Dense, Dropout
 
@@ -25,6 +26,7 @@ def lines_of(prepared: PreparedExperiment) -> list[str]:
         f"  model       {_model(first.job, first.data)}",
         f"  training    {_training(first.job, first.data)}",
         f"  frameworks  {', '.join(prepared.runs)}; {seeds} seed{_s(seeds)} each",
+        *_grid(experiment),
         *_differences(setting_differences({f: run.job for f, run in prepared.runs.items()}), first.job),
         *(f"  advice      {sentence}" for sentence in prepared.advice),
     ]
@@ -39,6 +41,7 @@ def document_of(prepared: PreparedExperiment) -> dict[str, Any]:
         "source": prepared.loaded.source,
         "name": experiment.name,
         "seeds": list(experiment.seed_list),
+        "grid": {path: list(values) for path, values in experiment.grid.items()},
         "runs": {f: _run_document(run.job, run.data) for f, run in prepared.runs.items()},
         "setting_differences": [{"path": d.path, **d.values} for d in differences],
         "advice": list(prepared.advice),
@@ -116,6 +119,16 @@ def _training(job: Job, data: PreparedData) -> str:
         f"{job.loss.type} ({job.loss.reduction}), {job.optimizer.type} at {job.optimizer.learning_rate:g}; "
         f"{epochs:,} epoch{_s(epochs)} of {steps:,} step{_s(steps)}, {batches}"
     )
+
+
+def _grid(experiment: Experiment) -> list[str]:
+    if not experiment.grid:
+        return []
+    count = prod(len(values) for values in experiment.grid.values())
+    varied = "; ".join(
+        f"{printable(path)} {', '.join(map(short, values))}" for path, values in experiment.grid.items()
+    )
+    return [f"  grid        {count:,} point{_s(count)} for likewise sweep: {varied}"]
 
 
 def _differences(differences: list[SettingDifference], job: Job) -> list[str]:

@@ -36,8 +36,11 @@ def grid_of(given: Sequence[str]) -> dict[str, list[Any]]:
             raise UsageError(f"--grid names {printable(path)} twice; put all its values into one")
         try:
             grid[path] = jobtext.read_yaml(f"[{text}]")
-        except jobtext.TextError as error:
-            raise UsageError(f"--grid {printable(one)}: the values {error.message}") from None
+        except jobtext.TextError:
+            raise UsageError(
+                f"--grid {printable(one)}: {printable(text)} is no list of values; separate them by single "
+                "commas, such as 0.01,0.1, and close every bracket and quote"
+            ) from None
     return grid
 
 

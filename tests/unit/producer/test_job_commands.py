@@ -46,6 +46,20 @@ def test_validate_prints_one_document_for_a_program(likewise: Likewise) -> None:
     }
 
 
+def test_validate_tells_and_checks_the_grid_too(likewise: Likewise) -> None:
+    grid = "grid={optimizer.learning_rate: [0.01, 0.1], training.epochs: [5, 6, 7]}"
+    done = likewise("validate", "matched", "--set", grid)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (
+        "  grid        6 points for likewise sweep: optimizer.learning_rate 0.01, 0.1; "
+        "training.epochs 5, 6, 7"
+    ) in done.stdout.splitlines()
+
+    wrong = likewise("validate", "matched", "--json", "--set", "grid={optimizer.learning_rat: [0.1]}")
+    assert (wrong.returncode, json.loads(wrong.stdout)["valid"]) == (2, False)
+    assert "did you mean learning_rate" in wrong.stdout
+
+
 def test_validate_prints_problems_as_a_document_too(likewise: Likewise) -> None:
     done = likewise("validate", "article", "--json", "--set", "training.epochs=0")
     document = json.loads(done.stdout)

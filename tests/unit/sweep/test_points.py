@@ -78,6 +78,11 @@ def test_points_that_cannot_train_together_are_runs_of_their_own() -> None:
         ([], "nothing to sweep over"),
         (["optimizer.learning_rate"], "expected path=value"),
         (["optimizer.learning_rate="], "expected path=value"),
+        (
+            ["optimizer.learning_rate=0.1,,0.2"],
+            "0.1,,0.2 is no list of values; separate them by single commas",
+        ),
+        (["optimizer.learning_rate=[0.1"], "is no list of values"),
         (["optimizer.learning_rat=0.1"], "did you mean learning_rate"),
         (["optimizer.learning_rate=0.1,fast"], "expected a number"),
         (["optimizer.learning_rate=0.1,-1"], "learning_rate"),
