@@ -3,7 +3,7 @@
 Knows files and scikit-learn; knows nothing of Redis, frameworks or the terminal.
 """
 
-from producer.data.prepare import prepare, prepare_all
+from producer.data.prepare import Done, prepare, prepare_all
 from producer.data.prepared import Arrays, PreparedData, PreparedRun
 
-__all__ = ["Arrays", "PreparedData", "PreparedRun", "prepare", "prepare_all"]
+__all__ = ["Arrays", "Done", "PreparedData", "PreparedRun", "prepare", "prepare_all"]

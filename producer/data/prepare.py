@@ -64,19 +64,26 @@ def prepare(job: Job, base: Path) -> PreparedData:
     )
 
 
-def prepare_all(jobs: Mapping[str, Job], base: Path) -> dict[str, PreparedData]:
-    """Each framework's data; jobs that declare the same share one preparation and its arrays."""
-    done: list[tuple[Job, PreparedData]] = []
-    prepared = {}
+Done = list[tuple[Job, PreparedData]]
+
+
+def prepare_all(jobs: Mapping[str, Job], base: Path, *, done: Done | None = None) -> dict[str, PreparedData]:
+    """Each framework's data; jobs that declare the same share one preparation and its arrays.
+
+    `done` holds earlier jobs of the same `base` with theirs, and is added to.
+    """
+    done = [] if done is None else done
+    prepared: dict[str, PreparedData] = {}
     for framework, job in jobs.items():
         shared = next((data for other, data in done if _same_data(job, other)), None)
         try:
             data = prepare(job, base) if shared is None else shared
         except DataError as error:
-            if not done:
+            if not prepared:
                 raise
             raise DataError(f"{framework}, by its overrides: {error}") from None
-        done.append((job, data))
+        if shared is None:
+            done.append((job, data))
         prepared[framework] = data
     return prepared
 

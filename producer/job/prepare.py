@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from producer.data import PreparedRun, prepare_all
+from producer.data import Done, PreparedRun, prepare_all
 from producer.job.checks import advice, check
 from producer.job.jobfile import LoadedExperiment
 from producer.job.native import native_table
@@ -24,13 +24,15 @@ class PreparedExperiment:
     """Sentences about settings that are allowed but seldom meant."""
 
 
-def prepare_experiment(loaded: LoadedExperiment) -> PreparedExperiment:
+def prepare_experiment(loaded: LoadedExperiment, *, done: Done | None = None) -> PreparedExperiment:
     """Resolve, load the data and check that all of it fits together.
+
+    `done` keeps what was loaded, for further points of a sweep.
 
     Raises JobFileError with every problem found, or DataError.
     """
     jobs = resolve(loaded.experiment, source=loaded.source)
-    data = prepare_all(jobs, loaded.base)
+    data = prepare_all(jobs, loaded.base, done=done)
     runs = {framework: PreparedRun(job=job, data=data[framework]) for framework, job in jobs.items()}
     check(runs, source=loaded.source)
     said = (*_without_a_table(loaded.experiment), *advice(runs))

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from producer.data import Done
 from producer.job.jobfile import LoadedExperiment, read_experiment
 from producer.job.prepare import PreparedExperiment, prepare_experiment
 from producer.queue.runs import RunMaker, new_id, queue_of
@@ -44,10 +45,11 @@ def prepare_sweep(spec: str, set_values: Sequence[str], grid: Sequence[str]) -> 
     experiment = loaded.experiment.model_copy(update={"grid": laid})
     loaded = replace(loaded, experiment=experiment)
     check_grid(experiment, loaded.source)
+    done: Done = []
     return PreparedSweep(
         loaded=loaded,
         points=tuple(
-            prepare_experiment(replace(loaded, experiment=experiment_at(experiment, settings)))
+            prepare_experiment(replace(loaded, experiment=experiment_at(experiment, settings)), done=done)
             for settings in points_of(experiment)
         ),
     )

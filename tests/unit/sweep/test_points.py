@@ -40,6 +40,13 @@ def jobs_of(*grid: str, set_values: tuple[str, ...] = ()) -> Any:
     return [one.runs["torch"].job for one in sweep.points]
 
 
+def test_points_of_the_same_data_share_one_loading_of_it() -> None:
+    sweep = prepare_sweep("digits", [], ["training.epochs=5,6,7", "precision=float32,float64"])
+    data = [run.data for one in sweep.points for run in one.runs.values()]
+    assert len(data) == 12
+    assert len({id(one) for one in data}) == 2, "one a precision"
+
+
 @pytest.mark.parametrize(
     ("grid", "groups"),
     [
