@@ -45,6 +45,6 @@ def command(
         record = submit_sweep(session, sweep, queue_anyway=queue_anyway)
         with cancelling(session, record):
             flow.follow_to_end(session, record, quiet=as_json)
-        table = swept(session, record)
+        table = swept(session, record, quiet=as_json)
     print_sweep(table, as_json=as_json)
     raise typer.Exit(flow.RUN_FAILED if table.failed else 0)

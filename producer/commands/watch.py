@@ -32,7 +32,7 @@ def command(
         with leaving(record):
             flow.follow_to_end(session, record, quiet=as_json)
         if record.experiment.grid:
-            table = swept(session, record)
+            table = swept(session, record, quiet=as_json)
             print_sweep(table, as_json=as_json)
             raise typer.Exit(flow.RUN_FAILED if table.failed else 0)
         comparison = outcomes.finish(session, outcomes.outcome_of(session, record), as_json=as_json)

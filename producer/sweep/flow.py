@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import TYPE_CHECKING
 
+from producer.experiment_flow import say
 from producer.queue.collect import collect
 from producer.report import sweep as report
 from producer.report.console import make_console
@@ -14,8 +16,15 @@ if TYPE_CHECKING:
     from shared.records import ExperimentRecord
 
 
-def swept(session: Session, record: ExperimentRecord) -> Sweep:
+MANY_POINTS = 100
+"""To compare the frameworks at more takes longer than a second or two, and is worth a word."""
+
+
+def swept(session: Session, record: ExperimentRecord, *, quiet: bool) -> Sweep:
     """The table of a finished sweep."""
+    points = prod(len(values) for values in record.experiment.grid.values())
+    if points > MANY_POINTS:
+        say(f"comparing the frameworks at {points:,} points", only_to_a_terminal=quiet)
     runs = session.ledger.runs(record.run_ids)
     results = collect(record, ledger=session.ledger)
     return sweep_of(record, runs, results, session.blobs.get)
