@@ -170,6 +170,15 @@ def test_a_sweep_tells_what_its_verdicts_rest_on_and_what_its_workers_said(likew
         assert "one after another: execution is eager" in note
 
 
+def test_a_sweep_of_many_points_has_a_word_on_the_wait_for_its_table(likewise):
+    rates = ",".join(f"{place / 1e4}" for place in range(1, 102))
+    answer = likewise(
+        "sweep", "matched", "--set", "training.epochs=5", "--grid", f"optimizer.learning_rate={rates}"
+    )
+    assert answer.returncode == 0, answer.stderr
+    assert answer.stderr.splitlines()[-1] == "comparing the frameworks at 101 points"
+
+
 def test_many_seeds_are_compared_and_shown_in_full_where_asked(likewise):
     answer = likewise(
         "compare", "matched", "--seeds", "12", "--no-twin", "--json", "--set", "training.epochs=30"
