@@ -37,6 +37,14 @@ NETWORKS: dict[str, tuple[tuple[int, ...], list[Any]]] = {
             HEAD,
         ],
     ),
+    "shapes changed in place": (
+        (4, 3),
+        [
+            {"type": "bidirectional", "layer": {"type": "simple_rnn", "units": 2, "return_sequences": True}},
+            {"type": "simple_rnn", "units": 3},
+            HEAD,
+        ],
+    ),
     "attention": (
         (4, 4),
         [
@@ -206,25 +214,30 @@ def test_an_update_that_goes_by_the_recorder_is_not_replayed(
     import torch
 
     plain, fast = both(kit)
-    loss = fast._loss
-    monkeypatch.setattr(fast, "_loss", lambda outputs, y: loss(outputs, torch.from_numpy(y.numpy())))
+    update = fast._update
+    monkeypatch.setattr(
+        fast,
+        "_update",
+        lambda batch, given: update(batch, [torch.from_numpy(each.numpy()) for each in given]),
+    )
     block = kit.block(6)
     assert fast.train(block).tobytes() == plain.train(block).tobytes()
     assert fast.execution == "eager"
 
 
+@pytest.mark.parametrize("way", ["of", "into_memory"])
 def test_an_operation_that_the_interpreter_takes_for_another_is_not_replayed(
-    kit: Any, monkeypatch: pytest.MonkeyPatch
+    kit: Any, monkeypatch: pytest.MonkeyPatch, way: str
 ) -> None:
     from worker.adapters.torch_adapter.replay_graph import Form
 
-    form_of = Form.of
+    right = getattr(Form, way)
 
-    def mistaken(operation: Any) -> Form:
-        form = form_of(operation)
-        return replace(form, overload="aten::mul.out") if form.overload == "aten::mul.Tensor" else form
+    def mistaken(operation: Any) -> Form | None:
+        form = right(operation)
+        return form and replace(form, overload="aten::another")
 
-    monkeypatch.setattr(Form, "of", mistaken)
+    monkeypatch.setattr(Form, way, mistaken)
     plain, fast = both(kit)
     block = kit.block(6)
     assert fast.train(block).tobytes() == plain.train(block).tobytes()

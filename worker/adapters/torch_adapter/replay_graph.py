@@ -32,6 +32,9 @@ _SHAPES_ALONE = {
     _aten.new_ones.default,
 }
 """What these give depends on shapes alone, which stay."""
+REUSED_BYTES = 2**16
+"""Results up to this size are written where the recording has them: nothing is allocated, and their views
+are there already. Larger ones would cost more by leaving the cache than they save (docs/decisions/0024)."""
 _MEMORY_FORMATS = {
     torch.contiguous_format: 0,
     torch.preserve_format: 1,
@@ -73,8 +76,21 @@ class Form:
             Argument(each.name, _needed(each.type), each.default_value, each.is_write)
             for each in schema.arguments
         )
-        overload = ".".join(filter(None, (schema.name, schema.overload_name)))
-        return cls(schema.name, overload, arguments, tuple(each.type for each in schema.returns))
+        return cls(schema.name, _overload(schema), arguments, tuple(each.type for each in schema.returns))
+
+    @classmethod
+    @cache
+    def into_memory(cls, operation: Any) -> Form | None:
+        """The form that writes the same results into memory it is given, where the kernels have it."""
+        wanted = [(each.name, str(each.type)) for each in operation._schema.arguments]
+        packet = operation.overloadpacket
+        for other in (getattr(packet, name) for name in packet.overloads()):
+            schema = other._schema
+            given = [(each.name, str(each.type)) for each in schema.arguments if not each.is_out]
+            writes = len(given) < len(schema.arguments) and given == wanted
+            if writes and torch._C._dispatch_has_kernel_for_dispatch_key(_overload(schema), "CPU"):
+                return cls.of(other)
+        return None
 
 
 @dataclass(frozen=True)
@@ -93,6 +109,23 @@ class Call:
         values = list(self.arguments)
         values += [self.options.get(each.name, each.default) for each in declared[len(values) :]]
         return list(zip(declared, values, strict=True))
+
+    @cached_property
+    def tensors(self) -> list[Tensor]:
+        """Those among its arguments."""
+        return _tensors([*self.arguments, *self.options.values()])
+
+    @cached_property
+    def is_view(self) -> bool:
+        """Whether its results show memory that it was given; some operations do not say so."""
+        memory = set(map(_memory, self.tensors))
+        shown = [_memory(tensor) in memory for tensor in _tensors(self.result)]
+        return bool(self.operation.is_view or (not self.changed and shown and all(shown)))
+
+    @cached_property
+    def has_number_for_tensor(self) -> bool:
+        """Whether a number was given where a tensor is declared."""
+        return any(each.kind == _TENSOR and isinstance(value, int | float) for each, value in self.given)
 
     @cached_property
     def changed(self) -> list[Tensor]:
@@ -118,7 +151,7 @@ def replay_of(calls: Sequence[Call], *, inputs: Sequence[Tensor], result: Tensor
 
     Raises NotReplayableError.
     """
-    writer = _Writer(calls, inputs)
+    writer = _Writer(calls, inputs, result)
     for call in calls:
         writer.write(call)
     return writer.replay(result)
@@ -127,7 +160,7 @@ def replay_of(calls: Sequence[Call], *, inputs: Sequence[Tensor], result: Tensor
 class _Writer:
     """Writes calls into the body of a loop. The caller keeps every recorded tensor alive meanwhile."""
 
-    def __init__(self, calls: Sequence[Call], inputs: Sequence[Tensor]) -> None:
+    def __init__(self, calls: Sequence[Call], inputs: Sequence[Tensor], result: Tensor) -> None:
         self._graph = torch._C.Graph()
         self._constants: dict[tuple[type, str], Value] = {}
         count = self._input(_INTEGER)
@@ -153,39 +186,55 @@ class _Writer:
         self._passing = set(self._values)
         """The tensors that are others in each update."""
         self._passing_memory = {_memory(tensor) for tensor in inputs}
+        turned = [call for call in calls if torch.Tag.inplace_view in call.operation.tags]
+        self._fresh_memory = {_memory(tensor) for call in turned for tensor in call.changed}
+        """Of which each update needs its own: what it returns, and what it gives another shape in place."""
+        self._fresh_memory.add(_memory(result))
         self._changed_memory = {_memory(tensor) for call in calls for tensor in call.changed}
         self._seen: dict[Any, Value] = {}
         """Passing tensors by what they show: a second view of the same numbers is the first."""
         self._staying: list[Tensor] = []
 
     def write(self, call: Call) -> None:
-        """One call: a node, or nothing where its result is the same in each update."""
+        """One call: a node, or nothing where its result is there already."""
         results = _tensors(call.result)
         if call.operation in _NOT_REPLAYABLE:
             raise NotReplayableError(f"{call.operation} {_NOT_REPLAYABLE[call.operation]}")
-        given = _tensors([*call.arguments, *call.options.values()])
-        if call.operation.is_view and not self._passing & set(map(id, given)):
-            return  # of memory that stays: the recorded view itself serves
+        if call.is_view and not self._passing & set(map(id, call.tensors)):
+            return  # of memory that stays: the recorded view serves
         if call.operation in _SHAPES_ALONE and not self._changed_memory & set(map(_memory, results)):
             return
-        if call.operation.is_view and all(_sight(tensor) in self._seen for tensor in results):
+        if call.is_view and all(_sight(tensor) in self._seen for tensor in results):
             self._name(results, [self._seen[_sight(tensor)] for tensor in results])
             return
-        form = Form.of(call.operation)
-        arguments = [self._argument(value, each.kind) for each, value in call.given]
-        node = self._node(form.name, arguments, form.results)
-        self._check_found(call, node)
+        into = self._form_into_memory(call, results)
+        if into is not None:
+            self._run(call, into, [self._tensor(tensor) for tensor in results])
+            return
+        outputs = self._run(call, Form.of(call.operation))
         changed = set(map(id, call.changed))
         if not changed:
-            self._name_all(call.result, list(node.outputs()))
+            self._name_all(call.result, outputs)
         elif any(id(tensor) not in changed for tensor in results):
             raise NotReplayableError(f"{call.operation} changes one tensor and makes another")
 
-    def _check_found(self, call: Call, node: Any) -> None:
+    def _form_into_memory(self, call: Call, results: Sequence[Tensor]) -> Form | None:
+        """The form by which a call writes its results where the recording has them, if that serves."""
+        if any(_memory(each) in self._fresh_memory or each.nbytes > REUSED_BYTES for each in results):
+            return None
+        return None if call.has_number_for_tensor else Form.into_memory(call.operation)
+
+    def _run(self, call: Call, form: Form, memory: Sequence[Value] = ()) -> list[Value]:
+        """A node that runs the call in this form."""
+        arguments = [self._argument(value, each.kind) for each, value in call.given]
+        node = self._node(form.name, [*arguments, *memory], form.results)
+        self._check_found(call, form, node)
+        return list(node.outputs())
+
+    def _check_found(self, call: Call, form: Form, node: Any) -> None:
         """The interpreter goes by names and kinds: make sure that it finds the recorded operation."""
-        recorded = Form.of(call.operation).overload
-        if any(each.kind == _TENSOR and isinstance(value, int | float) for each, value in call.given):
-            # a number stands for a tensor: the interpreter takes the operation's form for numbers
+        recorded = form.overload
+        if call.has_number_for_tensor:  # the interpreter takes the operation's form for numbers
             recorded = recorded.replace(".Tensor", ".Scalar")
         found = node.schema().partition("(")[0]
         if found != recorded:
@@ -256,6 +305,11 @@ class _Writer:
         for output, kind in zip(node.outputs(), kinds, strict=True):
             output.setType(kind)
         return node
+
+
+def _overload(schema: Any) -> str:
+    """An operation's full name."""
+    return ".".join(filter(None, (schema.name, schema.overload_name)))
 
 
 def _needed(kind: Any) -> Any:
