@@ -41,7 +41,7 @@ def command(
 
     Each timed run has its host to itself: other workers of the host wait. The frameworks take turns in
     a random order and back, so that a drift of the machine falls on all alike. Who computes something
-    else is not ranked.
+    else is not ranked. One seed is trained, whatever the job asks for.
 
     \b
     Examples:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from rich.console import Console, RenderableType
+from rich.measure import Measurement
+from rich.table import Table
 from rich.text import Text
 
 from producer.bench.conclude import PHASES
 from producer.bench.models import Bench, Phase, Place, Row
 from producer.display import printable
-from producer.report.console import bullet, plain_table, write
+from producer.report.console import PIPE_WIDTH, bullet, plain_table, write
 from producer.verdict import numbers
 from producer.verdict.words import both, count, number
+from shared.spec.experiment import Execution, Framework
 
 _SAID: dict[Phase, str] = {
     "queue": "in the queue",
@@ -46,7 +49,7 @@ def _parts(bench: Bench, console: Console) -> Iterator[RenderableType]:
     if bench.ranking:
         yield _ranking(bench.ranking)
         yield ""
-    yield _phases(bench)
+    yield from _phases(bench, console)
     if bench.warnings:
         yield ""
         yield Text("warnings", style="bold yellow")
@@ -97,7 +100,7 @@ def _name(place: Place) -> str:
 def _ranking(ranking: tuple[Place, ...]) -> RenderableType:
     table = plain_table("whole warm run")
     table.add_column("median", justify="right", no_wrap=True)
-    table.add_column("times the fastest", no_wrap=True)
+    table.add_column("times the fastest, turn by turn", no_wrap=True)
     for place in ranking:
         interval = place.ratio_interval
         between = "" if interval is None else f"  ({number(interval[0])} to {number(interval[1])})"
@@ -106,8 +109,20 @@ def _ranking(ranking: tuple[Place, ...]) -> RenderableType:
     return table
 
 
-def _phases(bench: Bench) -> RenderableType:
+def _phases(bench: Bench, console: Console) -> Iterator[RenderableType]:
+    """One table, or one a framework where the terminal has no room for all side by side."""
     variants = list(dict.fromkeys((row.framework, row.variant) for row in bench.rows))
+    table = _phases_of(bench, variants)
+    if Measurement.get(console, console.options.update(width=PIPE_WIDTH), table).maximum <= console.width:
+        yield table
+        return
+    for place, framework in enumerate(dict.fromkeys(framework for framework, _ in variants)):
+        if place:
+            yield ""
+        yield _phases_of(bench, [variant for variant in variants if variant[0] == framework])
+
+
+def _phases_of(bench: Bench, variants: Sequence[tuple[Framework, Execution]]) -> Table:
     cells = {(row.framework, row.variant, row.phase): _cell(row) for row in bench.rows}
     table = plain_table()
     table.add_column("median of", style="dim", no_wrap=True)

@@ -10,9 +10,9 @@ LONGEST_VALUE = 60
 
 
 def number(value: float) -> str:
-    """Up to three digits: 0.06, 6, 3.5e-08, 1,200."""
-    if value == int(value) and abs(value) < 1e6:
-        return f"{int(value):,}"
+    """Up to three digits: 0.06, 6, 3.5e-08, and whole numbers to a million: 1,204."""
+    if abs(value) < 1e6 and (value == int(value) or abs(value) >= 1000):
+        return f"{value:,.0f}"
     return f"{value:.3g}"
 
 

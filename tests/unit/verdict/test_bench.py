@@ -12,6 +12,7 @@ from producer.bench.conclude import conclude
 from producer.bench.models import Bench, Timed, Variant
 from producer.report.bench import render, sentences, to_json
 from producer.report.console import make_console
+from producer.verdict.words import number
 from shared.result import Conditions, Environment
 
 TF, TORCH = (Variant(framework=name, execution="auto") for name in ("tensorflow", "torch"))
@@ -96,6 +97,38 @@ def test_it_reads_well_at_any_width(samples: ModuleType, width: int) -> None:
     assert max(map(len, text.splitlines())) <= width
     assert "whole warm run" in text
     assert "times the fastest" in text
+
+
+def test_six_variants_are_not_folded_at_80_columns(samples: ModuleType) -> None:
+    runs = {
+        variant: [timed(variant, 0.1 + place / 1000)] * 6
+        for place, variant in enumerate(
+            Variant(framework=framework, execution=execution)
+            for framework in ("tensorflow", "torch")
+            for execution in ("eager", "compiled", "auto")
+        )
+    }
+    bench = conclude(
+        samples.matched(),
+        first={variant: of[0] for variant, of in runs.items()},
+        timed=runs,
+        missing=(),
+        precision=0.02,
+    )
+    titles = {}
+    for width in (80, 1000):
+        stream = io.StringIO()
+        render(bench, make_console(stream, width=width))
+        lines = [line.split() for line in stream.getvalue().splitlines()]
+        titles[width] = [line for line in lines if line[:2] == ["median", "of"]]
+    assert titles[80] == [["median", "of", "eager", "compiled", "auto"]] * 2, "one table a framework"
+    assert titles[1000] == [["median", "of", *["eager", "compiled", "auto"] * 2]]
+
+
+def test_a_median_that_is_hardly_known_is_told_in_whole_percent(samples: ModuleType) -> None:
+    told = " ".join(benched(samples.matched(), noise=0.99).warnings)
+    assert "e+" not in told
+    assert number(3779.4) == "3,779"
 
 
 def test_the_document_keeps_every_sample(samples: ModuleType) -> None:
