@@ -222,9 +222,7 @@ def tests(comparison: Comparison) -> list[TestRow]:
             margin=f"±{one.margin:.2g}",
             effect=numbers.MISSING if one.effect_size is None else f"{one.effect_size:+.2f}",
             verdict=one.verdict,
-            needs=f"{one.seeds_to_decide:,} seeds"
-            if one.verdict == "inconclusive" and one.seeds_to_decide
-            else "",
+            needs=_needed(one),
         )
         for one in comparison.equivalence
     ]
@@ -233,7 +231,7 @@ def tests(comparison: Comparison) -> list[TestRow]:
 def _needed(test: Equivalence) -> str:
     if test.verdict != "inconclusive" or test.seeds_to_decide is None:
         return ""
-    return f"{test.seeds_to_decide:,} seeds"
+    return f"{test.seeds_to_decide:,}"
 
 
 def _told(rows: list[Row]) -> list[Row]:

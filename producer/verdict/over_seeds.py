@@ -55,7 +55,7 @@ def sentences(tests: Sequence[Equivalence]) -> Iterator[str]:
         if still_open := [test for test in mine if test.verdict == "inconclusive"]:
             worst = max(still_open, key=lambda test: test.seeds_to_decide or np.inf)
             enough = (
-                f"about {worst.seeds_to_decide:,} seeds would decide"
+                f"about {worst.seeds_to_decide:,} seeds would decide, should mean and spread stay as they are"
                 if worst.seeds_to_decide
                 else "no number of seeds that can be asked for would be likely to decide"
             )
@@ -75,7 +75,11 @@ def _told(test: Equivalence) -> str:
     low, high = test.interval
     which = f"the {test.measure} of {test.other} is on average"
     size = f"{number(abs(test.difference))} {'higher' if test.difference >= 0 else 'lower'}"
-    return f"{which} {size} than that of {test.reference} (90 % interval {number(low)} to {number(high)})"
+    effect = "" if test.effect_size is None else f", effect size {test.effect_size:+.2g}"
+    return (
+        f"{which} {size} than that of {test.reference} "
+        f"(90 % interval {number(low)} to {number(high)}{effect})"
+    )
 
 
 def _margin(test: Equivalence) -> str:

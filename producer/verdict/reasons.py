@@ -51,7 +51,7 @@ def reasons(
         return (f"Only {evidence.runs[0].framework} was asked for, so there is nothing to compare it with.",)
     told = [
         *_failures(evidence.runs),
-        *_differing_settings(verdict, evidence.differences, jobs=jobs, scale=scale),
+        *_differing_settings(verdict, evidence, jobs=jobs, scale=scale),
         *_traced(traced),
         *_start(evidence, jobs),
         *_batches(evidence),
@@ -117,8 +117,9 @@ def _sentence(message: str) -> str:
 
 
 def _differing_settings(
-    verdict: Verdict, differences: Sequence[SettingDifference], *, jobs: Mapping[str, Job], scale: Scale
+    verdict: Verdict, evidence: Evidence, *, jobs: Mapping[str, Job], scale: Scale
 ) -> list[str]:
+    differences = evidence.differences
     main = conventions(_without_consequences(differences))[:MOST_SETTINGS]
     told = []
     for place, group in enumerate(main):
@@ -130,7 +131,8 @@ def _differing_settings(
         verb = "differs" if rest == 1 else "differ"
         told.append(f"{count(rest, 'more setting')} {verb}; the table of settings has them all.")
     if told and verdict == "agree":
-        told.append("The numbers agree all the same.")
+        over_seeds = evidence.outside and decided_over_seeds(evidence)
+        told.append(f"{'Over seeds, the results' if over_seeds else 'The numbers'} agree all the same.")
     return told
 
 
@@ -185,15 +187,17 @@ def _predicted(evidence: Evidence, jobs: Mapping[str, Job]) -> list[str]:
     asked = next(iter(jobs.values())).predict
     if not asked or not evidence.outside or _differs_in(evidence, "predict"):
         return []
-    told = {}
-    for run in evidence.runs:
-        first = next((one.predictions for one in run.seeds if isinstance(one.predictions, list)), None)
-        if first:
-            told[run.framework] = numbers.row(first[0])
-    if len(set(told.values())) < 2:
-        return []
-    values = both([f"{framework} predicts {value}" for framework, value in told.items()])
-    return [f"At {numbers.given(asked[0])}, {values}."]
+    frameworks = [run.framework for run in evidence.runs]
+    for seeds in zip(*(run.seeds for run in evidence.runs), strict=True):
+        if not all(isinstance(one.predictions, list) and one.predictions for one in seeds):
+            continue
+        told = [numbers.row(one.predictions[0]) for one in seeds if isinstance(one.predictions, list)]
+        if len(set(told)) < 2:
+            return []
+        values = both([f"{name} predicts {value}" for name, value in zip(frameworks, told, strict=True)])
+        which = f" (seed {seeds[0].seed})" if len(evidence.runs[0].seeds) > 1 else ""
+        return [f"At {numbers.given(asked[0])}, {values}{which}."]
+    return []
 
 
 def _numbers(pair: PairGaps, evidence: Evidence) -> str:

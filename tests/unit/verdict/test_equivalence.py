@@ -131,6 +131,38 @@ def test_seeds_that_did_not_start_alike_are_judged_by_the_tests(samples: Any) ->
     assert "seeds would decide" in " ".join(comparison.reasons)
 
 
+def test_the_sentence_over_seeds_tells_the_effect_and_what_the_number_of_seeds_supposes(samples: Any) -> None:
+    told = " ".join(framework_start(samples).reasons)
+    assert ", effect size " in told
+    assert "seeds would decide, should mean and spread stay as they are" in told
+
+
+def test_settings_that_differ_within_a_declared_margin_agree_over_seeds_not_in_every_number(
+    samples: Any,
+) -> None:
+    declared = samples.experiment(
+        seeds=3, margin=0.5, overrides={"torch": {"optimizer.learning_rate": 0.0101}}
+    )
+    comparison = samples.compared(
+        declared,
+        samples.result("tensorflow", [samples.train(seed=seed) for seed in range(3)]),
+        samples.result("torch", [samples.train(seed=seed, nudge=1e-4) for seed in range(3)]),
+    )
+    assert comparison.verdict == "agree"
+    assert "Over seeds, the results agree all the same." in comparison.reasons
+
+
+def test_predictions_are_told_of_one_seed_that_all_have(samples: Any) -> None:
+    declared = samples.experiment(seeds=3, initial_weights={"type": "framework"})
+    mine = [samples.train(seed=seed) for seed in range(3)]
+    theirs = [samples.failed_seed(), *(samples.train(seed=seed, nudge=0.1) for seed in (1, 2))]
+    comparison = samples.compared(
+        declared, samples.result("tensorflow", mine), samples.result("torch", theirs)
+    )
+    (told,) = [reason for reason in comparison.reasons if reason.startswith("At 10, ")]
+    assert told.endswith("(seed 1).")
+
+
 def test_a_declared_margin_asks_for_the_results_not_for_the_bits(samples: Any) -> None:
     assert framework_start(samples, margin=5.0).verdict == "agree"
     assert framework_start(samples, margin=0.01, nudge=9.0).verdict == "differ"
