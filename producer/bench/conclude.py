@@ -107,11 +107,13 @@ def _place(variant: Variant, mine: Sequence[float], fastest: Sequence[float]) ->
 
 
 def _withheld(comparison: Comparison, timed: Mapping[Variant, Sequence[Timed]]) -> str | None:
+    if len(comparison.frameworks) < 2:
+        return f"only {comparison.frameworks[0]} was asked for"
     if comparison.verdict != "agree":
-        return (
-            "the frameworks do not compute the same, so a faster one may simply do less: "
-            f"{comparison.reasons[0]}"
+        known = (
+            "the frameworks do not" if comparison.verdict == "differ" else "it is open whether the frameworks"
         )
+        return f"{known} compute the same, and a faster one may simply do less: {comparison.reasons[0]}"
     if len({variant.framework for variant in timed}) < 2:
         return "fewer than two frameworks could be timed"
     environments = [one.environment for runs in timed.values() for one in runs]

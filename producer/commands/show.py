@@ -42,7 +42,8 @@ def command(
     with flow.open_for(quiet=as_json) as session:
         record = find(session.ledger, experiment)
         if resolved:
-            jobs = {run.framework: run.job for run in map(session.ledger.run, record.run_ids)}
+            runs_of = map(session.ledger.run, record.run_ids)
+            jobs = None if record.experiment.grid else {run.framework: run.job for run in runs_of}
             settings.show(record.experiment, jobs, as_json=as_json)
             return
         runs = session.ledger.records(record.run_ids)

@@ -68,7 +68,8 @@ def _headline(bench: Bench) -> Text:
 def sentences(bench: Bench) -> tuple[str, ...]:
     """What the bench says, in words."""
     if bench.ranking_withheld_because is not None or not bench.ranking:
-        return (f"No winner is named: {bench.ranking_withheld_because or 'nothing could be timed'}",)
+        why = bench.ranking_withheld_because or "nothing could be timed"
+        return (f"No winner is named: {why.removesuffix('.')}.",)
     fastest, *others = bench.ranking
     tied = [_name(one) for one in others if not one.slower]
     told = [f"{_name(fastest)} takes {numbers.seconds(fastest.median_s)} for a whole warm run"]

@@ -73,7 +73,8 @@ def _parts(experiment: Experiment, settings: Sequence[Setting]) -> Iterator[Rend
     headline = Text(printable(experiment.name), style="bold")
     said = f"{both(frameworks)}, {experiment.defaults} defaults; {count(len(settings), 'setting')}, "
     verb = "differs" if differing == 1 else "differ"
-    headline.append(f"  {said}{differing or 'none'} {verb}", style="not bold dim")
+    varied = f"; likewise sweep varies {both(list(experiment.grid))}" if experiment.grid else ""
+    headline.append(f"  {said}{differing or 'none'} {verb}{printable(varied)}", style="not bold dim")
     yield headline
     yield ""
     yield _table(settings, frameworks)

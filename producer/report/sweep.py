@@ -80,7 +80,9 @@ def _padded(text: str, width: int) -> str:
 
 
 def _verdict(point: Point) -> Text:
-    """`agree over seeds, gap 2.3e-05`."""
+    """`agree over seeds, gap 2.3e-05`; nothing of one framework alone."""
+    if len(point.frameworks) < 2:
+        return Text()
     verdict = Text(point.verdict, style=_COLOURS[point.verdict])
     verdict.append(" over seeds" if point.over_seeds else "")
     if point.gap is not None:
@@ -93,12 +95,12 @@ def _notes(sweep: Sweep) -> Iterator[str]:
     if any(point.over_seeds for point in sweep.points):
         yield (
             "agree over seeds: single seeds part by more than the tolerance, and only the tests over seeds "
-            "find the results equivalent. likewise compare at that point trains in float64 as well."
+            "find the results equivalent."
         )
     if any(point.verdict == "inconclusive" and point.gap is not None for point in sweep.points):
         yield (
-            "inconclusive: this gap may be rounding that training has amplified. likewise compare at that "
-            "point, with --set, trains in float64 as well, and says."
+            "inconclusive: this gap is above the tolerance, and a sweep's runs do not decide whether it is "
+            "rounding. likewise compare at that point, with --set, says more."
         )
     yield from (f"{framework}: {note}" for framework, notes in sweep.notes.items() for note in notes)
 

@@ -53,6 +53,13 @@ def settings(experiment: Experiment) -> list[Setting]:
     return [found[path] for path in SHOWN]
 
 
+def test_settings_that_a_sweep_varies_are_named(read: Read) -> None:
+    declared = read("grid={training.epochs: [5, 6]}").experiment
+    settings = settings_of(resolve_with_origins(declared))
+    told = text_of(declared, settings, make_console(io.StringIO()))
+    assert "; likewise sweep varies training.epochs" in told.splitlines()[0]
+
+
 def text_of(experiment: Experiment, settings: list[Setting], console: Console) -> str:
     render(experiment, settings, console)
     written = console.file

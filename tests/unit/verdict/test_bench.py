@@ -66,6 +66,23 @@ def test_who_computes_something_else_is_not(samples: ModuleType) -> None:
     assert bench.rows
 
 
+def test_why_no_winner_is_named_claims_no_more_than_is_known(samples: ModuleType) -> None:
+    matched = samples.matched()
+    undecided = matched.model_copy(update={"verdict": "inconclusive"})
+    because = str(benched(undecided).ranking_withheld_because)
+    assert because.startswith("it is open whether the frameworks compute the same")
+
+    alone = undecided.model_copy(update={"runs": matched.runs[1:]})
+    bench = conclude(
+        alone,
+        first={TORCH: timed(TORCH, 0.1)},
+        timed={TORCH: [timed(TORCH, 0.1)] * 6},
+        missing=(),
+        precision=1,
+    )
+    assert sentences(bench) == ("No winner is named: only torch was asked for.",)
+
+
 def test_runs_of_two_hosts_are_not_ranked(samples: ModuleType) -> None:
     bench = benched(samples.matched(), host="zeus")
     assert bench.ranking is None
