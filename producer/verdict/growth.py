@@ -12,6 +12,18 @@ from producer.verdict.models import Comparison, FrameworkRuns, Growth
 MOST_EPOCHS = 500
 """Told; of more, evenly chosen ones."""
 
+EQUAL = 1e-12
+"""Losses so near in float64 are equal but for rounding; beyond REAL it is no rounding of single updates."""
+REAL = 1e-9
+
+
+def from_rounding(found: Sequence[Growth]) -> bool:
+    """Whether float64's losses were equal at first and parted little by little, as rounding that grows does.
+
+    A difference of meaning jumps from equality to its size when it begins to act.
+    """
+    return any(one.twin[0] <= EQUAL and any(EQUAL < gap <= REAL for gap in one.twin) for one in found)
+
 
 def growth(runs: Sequence[FrameworkRuns], twin: Comparison | None) -> tuple[Growth, ...]:
     """Of each framework against the reference, over the first seed that has losses everywhere."""

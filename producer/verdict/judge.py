@@ -38,6 +38,8 @@ class Evidence:
     runs: Sequence[FrameworkRuns]
     precisions: frozenset[Precision]
     twin: Twin | None = None
+    twin_grew_from_rounding: bool = False
+    """Whether the twin's losses were equal at first and parted little by little."""
     tests: Sequence[Equivalence] = ()
     """Over seeds, where there are several."""
     noise_floor: Sequence[OwnRerun] = ()

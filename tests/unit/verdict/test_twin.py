@@ -43,6 +43,27 @@ def test_a_difference_that_hides_in_float32_is_found(samples):
     assert "Please report it." in found.reasons[-1]
 
 
+@pytest.mark.parametrize(
+    ("apart", "accused"),
+    [(lambda epoch: 1e-15 * 10 ** (epoch / 50), False), (lambda epoch: 0.0 if epoch < 90 else 1e-4, True)],
+)
+def test_a_training_that_amplifies_rounding_in_float64_too_accuses_nobody(samples, apart, accused):
+    """A gap that grows from rounding is not told as a fault; one that jumps to its size is."""
+
+    def compared(precision, twin=None):
+        job = samples.experiment(precision=precision)
+        mine, theirs = samples.train(dtype=precision), samples.train(dtype=precision, nudge=1e-2)
+        parted = tuple(loss + mine.losses[0] * apart(epoch) for epoch, loss in enumerate(theirs.losses))
+        theirs = theirs.model_copy(update={"losses": parted})
+        results = [samples.result("tensorflow", [mine]), samples.result("torch", [theirs])]
+        return compare(samples.record(job), resolve(job), results, samples.STORE.get, twin=twin)
+
+    told = " ".join(compared("float32", twin=compared("float64")).reasons)
+    assert ("this is a real difference, not rounding" in told) is accused
+    assert ("float64 leaves no room for rounding" in told) is accused
+    assert ("most likely this training amplifies rounding without bound" in told) is not accused
+
+
 @pytest.mark.parametrize(("gap64", "verdict"), [(5e-10, "agree"), (5e-8, "differ")])
 def test_what_shrinks_as_rounding_does_is_rounding(samples, gap64, verdict):
     assert with_twin(samples, gap32=1e-3, gap64=gap64).verdict == verdict
