@@ -217,9 +217,9 @@ def tests(comparison: Comparison) -> list[TestRow]:
         TestRow(
             other=one.other,
             measure=one.measure,
-            difference=f"{one.difference:+.2g}",
-            interval=f"{one.interval[0]:+.2g} to {one.interval[1]:+.2g}",
-            margin=f"±{one.margin:.2g}",
+            difference=numbers.rounded(one.difference, 2, sign="+"),
+            interval=" to ".join(numbers.rounded(end, 2, sign="+") for end in one.interval),
+            margin=f"±{numbers.rounded(one.margin, 2)}",
             effect=numbers.MISSING if one.effect_size is None else f"{one.effect_size:+.2f}",
             verdict=one.verdict,
             needs=_needed(one),

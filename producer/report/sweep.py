@@ -116,7 +116,7 @@ def _cells(seeds: Seeds) -> list[str]:
     if seeds.median is None or seeds.best is None or seeds.low is None or seeds.high is None:
         failed = seeds.failure.reason.replace("_", " ") if seeds.failure else "missing"
         return [failed, numbers.MISSING, numbers.MISSING]
-    spread = f"{seeds.low:.3g} to {seeds.high:.3g}"
+    spread = f"{numbers.rounded(seeds.low, 3)} to {numbers.rounded(seeds.high, 3)}"
     if seeds.succeeded < seeds.seeds:
         spread += f" ({seeds.seeds - seeds.succeeded} failed)"
-    return [f"{seeds.best:.3g}", f"{seeds.median:.3g}", spread]
+    return [numbers.rounded(seeds.best, 3), numbers.rounded(seeds.median, 3), spread]

@@ -135,7 +135,7 @@ def _growth(comparison: Comparison) -> RenderableType:
 def _tests(comparison: Comparison) -> RenderableType:
     """Over seeds: differences of means with their intervals against the margins."""
     table = plain_table()
-    table.add_column(f"over {comparison.equivalence[0].seeds} seeds", style="dim", no_wrap=True)
+    table.add_column(f"over {comparison.equivalence[0].seeds:,} seeds", style="dim", no_wrap=True)
     table.add_column("difference", justify="right", no_wrap=True)
     table.add_column("90 % interval", no_wrap=True)
     table.add_column("margin", no_wrap=True)
@@ -162,6 +162,6 @@ def _gaps(comparison: Comparison) -> RenderableType:
         table.add_row(label, line.text, verdict, printable(line.where))
     for pair in comparison.gaps:
         if pair.seeds > 1:
-            alike = f"{pair.seeds_within_tolerance} of {pair.seeds}"
+            alike = f"{pair.seeds_within_tolerance:,} of {pair.seeds:,}"
             table.add_row(f"{pair.other} seeds within" if several else "seeds within", alike, "", "")
     return table

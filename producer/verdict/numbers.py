@@ -15,6 +15,13 @@ def short(value: float | None) -> str:
     return MISSING if value is None else f"{value:.6g}"
 
 
+def rounded(value: float, digits: int, *, sign: str = "") -> str:
+    """`0.0031`, `1.8e-05`; from 10**digits to a million whole: `22,720`. With `sign="+"` always a sign."""
+    if 10**digits <= abs(value) < 1e6:
+        return f"{value:{sign},.0f}"
+    return f"{value:{sign}.{digits}g}"
+
+
 def complete(value: float | None) -> str:
     """Every digit that tells the number from its neighbours: predictions."""
     return MISSING if value is None else repr(value)
@@ -54,7 +61,7 @@ def over_seeds(spread: Spread | None) -> str:
         return MISSING
     if spread.count == 1 or spread.deviation is None:
         return short(spread.mean)
-    return f"{spread.mean:.4g} ± {spread.deviation:.2g}"
+    return f"{rounded(spread.mean, 4)} ± {rounded(spread.deviation, 2)}"
 
 
 def row(values: Any) -> str:

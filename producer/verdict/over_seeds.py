@@ -49,7 +49,7 @@ def sentences(tests: Sequence[Equivalence]) -> Iterator[str]:
     """One for each other framework and answer: what is the same, what differs, what needs more seeds."""
     for other in dict.fromkeys(test.other for test in tests):
         mine = [test for test in tests if test.other == other]
-        over = f"Over {mine[0].seeds} seeds"
+        over = f"Over {mine[0].seeds:,} seeds"
         if differing := [test for test in mine if test.verdict == "differ"]:
             yield f"{over} {_told(differing[0])}, which is outside the margin of ±{_margin(differing[0])}."
         if still_open := [test for test in mine if test.verdict == "inconclusive"]:

@@ -221,7 +221,7 @@ def _numbers(pair: PairGaps, evidence: Evidence) -> str:
         return f"Every gap between {names} is within the tolerance of {number(tolerance.relative)}: {largest}"
     seeds = ""
     if pair.seeds > 1:
-        seeds = f" on {pair.seeds - pair.seeds_within_tolerance} of {pair.seeds} seeds"
+        seeds = f" on {pair.seeds - pair.seeds_within_tolerance:,} of {pair.seeds:,} seeds"
     return f"Gaps between {names} are above the tolerance of {number(tolerance.relative)}{seeds}: {largest}"
 
 

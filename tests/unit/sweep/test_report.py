@@ -70,3 +70,10 @@ def test_what_is_inconclusive_and_what_the_workers_said_is_explained() -> None:
     assert "do not decide whether it is rounding" in told
     assert "- torch: One after another." in told
     assert "rounding" not in text(point(LONG, verdict="inconclusive", gap=None)), "both diverged"
+
+
+def test_large_losses_are_whole_numbers() -> None:
+    large = SEEDS.model_copy(update={"median": 7306.6, "high": 22720.0})
+    told = text(Point(settings=LONG, verdict="agree", reason="", gap=0.0, frameworks={"torch": large}),
+                width=1000, frameworks=("torch",))  # fmt: skip
+    assert "0.321    7,307   0.322 to 22,720" in told
