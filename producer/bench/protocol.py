@@ -32,8 +32,9 @@ class Enough:
     precision: float
     """Half of every variant's interval, relative to its median."""
     budget_s: float
+    """For timing; warming up is not counted."""
     spent_s: Callable[[], float]
-    """Seconds since the bench began."""
+    """Seconds since any moment."""
 
 
 def order_of(variants: Sequence[Variant], *, draw: random.Random) -> list[Variant]:
@@ -62,8 +63,8 @@ def alternate(
             found[variant].append(time_one(variant))
         width = widest(found)
         said(done, width)
-        now = enough.spent_s()
-        next_ends_s = now + (now - begin) / done
+        timed_s = enough.spent_s() - begin
+        next_ends_s = timed_s + timed_s / done
         if done >= LEAST_ROUNDS and (width <= enough.precision or next_ends_s > enough.budget_s):
             break
     return found

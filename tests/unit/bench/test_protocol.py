@@ -70,6 +70,14 @@ def test_a_noisy_machine_is_timed_until_the_budget_is_spent_and_no_further() -> 
     assert 80 < machine.now <= 100
 
 
+def test_warming_up_takes_nothing_from_the_budget() -> None:
+    noise = random.Random(3)
+    machine = Bench(lambda *_: noise.uniform(0.5, 1.5))
+    machine.now = 90.0
+    machine.run(budget_s=100, precision=0.0001)
+    assert 170 < machine.now <= 190
+
+
 def test_a_drift_of_the_machine_does_not_make_one_variant_faster() -> None:
     machine = Bench(lambda _, now: 1.0 + now / 100)
     found = machine.run(budget_s=60, precision=0)
