@@ -32,7 +32,7 @@ from producer.verdict.over_seeds import tests_over_seeds
 from producer.verdict.pairs import all_gaps, pair_gaps
 from producer.verdict.reasons import reasons
 from producer.verdict.seed_table import SeedTable, untrained
-from producer.verdict.spread import metric_spreads, spread
+from producer.verdict.spread import final_losses, metric_spreads, spread
 from producer.verdict.tolerance import tolerance_for
 from producer.verdict.twin import twin_of
 from shared.arrays import ArrayRef
@@ -153,7 +153,7 @@ def _framework_runs(
         attempt=result.attempt if result else None,
         notes=result.notes if result else (),
         seeds=told,
-        final_loss=spread(one.final_loss for one in told),
+        final_loss=spread(final_losses(told)),
         metrics=metric_spreads(told),
         train_s=spread(train_s),
         total_train_s=math.fsum(train_s) if train_s else None,
@@ -175,7 +175,7 @@ def _many_seeds(
         notes=result.notes,
         seeds=told,
         curves=table.curves(),
-        final_loss=spread(one.final_loss for one in told),
+        final_loss=spread(final_losses(told)),
         metrics=metric_spreads(told),
         train_s=spread(train_s),
         total_train_s=math.fsum(train_s) if train_s else None,

@@ -19,7 +19,7 @@ from producer.verdict.models import (
     Spread,
     Verdict,
 )
-from producer.verdict.spread import quantile
+from producer.verdict.spread import final_losses, quantile
 from producer.verdict.twin import worst_of
 from producer.verdict.words import gap, setting
 
@@ -270,7 +270,7 @@ def _quantiles(comparison: Comparison) -> Iterator[Row]:
     for label, share in (("median", 0.5), ("5 %", 0.05), ("95 %", 0.95)):
 
         def text(run: FrameworkRuns, share: float = share) -> str:
-            known = sorted(seed.final_loss for seed in run.seeds if seed.final_loss is not None)
+            known = sorted(final_losses(run.seeds))
             return numbers.short(quantile(known, share) if known else None)
 
         yield _by_framework(comparison, f"final loss, {label}", text)

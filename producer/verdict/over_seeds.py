@@ -104,7 +104,8 @@ def _columns(seeds: Sequence[SeedRun], *, same_loss: bool) -> dict[str, Floats]:
     """By measure (seeds, values), with NaN for what a seed has not."""
     found: dict[str, Floats] = {}
     if same_loss:
-        found["final loss"] = _column([one.final_loss for one in seeds])
+        ended = [one.final_loss if one.status == "succeeded" else None for one in seeds]
+        found["final loss"] = _column(ended)
     part = next((one.outputs_of for one in seeds if one.outputs_of), None)
     if part:
         for name in dict.fromkeys(name for one in seeds for name in one.metrics.get(part, {})):

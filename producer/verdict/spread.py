@@ -20,6 +20,15 @@ def spread(values: Iterable[float | None]) -> Spread | None:
     return Spread(count=len(known), mean=mean, deviation=deviation, smallest=low, largest=high)
 
 
+def final_losses(seeds: Sequence[SeedRun]) -> list[float]:
+    """Of the seeds that succeeded; where none did, the last that is known of each.
+
+    One that diverged or was stopped has a last loss, too, which says nothing of where it would have ended.
+    """
+    ended = [seed for seed in seeds if seed.status == "succeeded"] or seeds
+    return [seed.final_loss for seed in ended if seed.final_loss is not None]
+
+
 def quantile(ordered: Sequence[float], share: float) -> float:
     """Of numbers in order, between the two nearest as NumPy's default has it; at least one."""
     place = share * (len(ordered) - 1)

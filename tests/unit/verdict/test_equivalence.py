@@ -179,6 +179,28 @@ def test_a_seed_without_a_result_leaves_an_agreement_open(samples: Any) -> None:
     assert comparison.verdict == "inconclusive"
 
 
+def test_the_last_loss_of_a_seed_that_did_not_end_is_left_out(samples: Any) -> None:
+    """Cancelled or diverged in both at different epochs: what it had by then is no result."""
+    declared = samples.experiment(seeds=4, margin=0.1)
+    seeds = [samples.train(seed=seed) for seed in range(3)]
+    stopped = [
+        samples.failed_seed(seed=3).model_copy(update={"final_loss": loss, "losses": (loss,)})
+        for loss in (4e31, 2.0)
+    ]
+    comparison = samples.compared(
+        declared,
+        *(
+            samples.result(name, [*seeds, one])
+            for name, one in zip(declared.frameworks, stopped, strict=True)
+        ),
+    )
+    (test,) = [one for one in comparison.equivalence if one.measure == "final loss"]
+    assert (test.seeds, test.difference) == (3, 0)
+    for run in comparison.runs:
+        assert run.final_loss.count == 3
+        assert run.final_loss.largest < 1
+
+
 def test_two_that_compute_the_same_are_not_asked_about_their_seeds(samples: Any) -> None:
     comparison = samples.matched(seeds=4)
     assert comparison.verdict == "agree"
