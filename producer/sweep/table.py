@@ -68,7 +68,7 @@ class Sweep(Frozen):
     measure: Measure
     """Of which best, median, low and high are: the last epoch's."""
     ordered: bool
-    """Whether points stand by the reference's median; not where the grid changes the loss itself."""
+    """Whether points stand by the reference's median, most seeds failed last; not where the grid changes the loss itself."""
     frameworks: Many[str]
     grid: dict[str, Many[Any]]
     points: Many[Point]
@@ -111,7 +111,7 @@ def sweep_of(
     ordered = not any(path.split(".")[0] == "loss" for path in experiment.grid)
     reference = experiment.frameworks[0]
     if ordered:
-        points.sort(key=lambda point: _order(point.frameworks[reference]))
+        points.sort(key=lambda point: order_of(point.frameworks[reference]))
     return Sweep(
         experiment_id=record.experiment_id,
         name=experiment.name,
@@ -212,5 +212,10 @@ def _medians(named: Mapping[str, NDArray[np.float64]]) -> dict[str, float]:
     return {name: float(np.median(values)) for name, values in known.items() if len(values)}
 
 
-def _order(seeds: Seeds) -> float:
-    return math.inf if seeds.median is None else seeds.median
+def order_of(seeds: Seeds) -> tuple[bool, float]:
+    """What points are sorted by: the median, but after all others where most seeds failed.
+
+    The few that are left there are no fair sample.
+    """
+    mostly_failed = 2 * seeds.succeeded < seeds.seeds
+    return mostly_failed, math.inf if seeds.median is None else seeds.median

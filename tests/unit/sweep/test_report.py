@@ -9,7 +9,7 @@ import pytest
 
 from producer.report.console import make_console
 from producer.report.sweep import render
-from producer.sweep.table import Point, Seeds, Sweep
+from producer.sweep.table import Point, Seeds, Sweep, order_of
 
 SEEDS = Seeds(succeeded=5, seeds=5, best=0.321, median=0.331, low=0.322, high=0.337)
 LONG = {"optimizer.learning_rate": 0.03, "model.layers.0.units": 8, "training.epochs": 5}
@@ -77,3 +77,10 @@ def test_large_losses_are_whole_numbers() -> None:
     told = text(Point(settings=LONG, verdict="agree", reason="", gap=0.0, frameworks={"torch": large}),
                 width=1000, frameworks=("torch",))  # fmt: skip
     assert "0.321    7,307   0.322 to 22,720" in told
+
+
+def test_a_point_where_most_seeds_failed_is_not_the_best_for_what_is_left() -> None:
+    left = SEEDS.model_copy(update={"succeeded": 2, "median": 0.001})
+    none = Seeds(succeeded=0, seeds=5)
+    worse = SEEDS.model_copy(update={"succeeded": 3, "median": 0.5})
+    assert sorted([none, left, worse, SEEDS], key=order_of) == [SEEDS, worse, left, none]
