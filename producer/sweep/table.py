@@ -68,7 +68,7 @@ class Sweep(Frozen):
     measure: Measure
     """Of which best, median, low and high are: the last epoch's."""
     ordered: bool
-    """Whether points stand by the reference's median, most seeds failed last; not where the grid changes the loss itself."""
+    """Whether points stand by the reference's median; not where the grid changes the loss itself."""
     frameworks: Many[str]
     grid: dict[str, Many[Any]]
     points: Many[Point]
