@@ -92,6 +92,9 @@ def _verdict(point: Point) -> Text:
 
 def _notes(sweep: Sweep) -> Iterator[str]:
     """What the verdicts rest on where the numbers alone do not say it, and what the workers said."""
+    if why := list(dict.fromkeys(point.reason for point in sweep.points if point.verdict == "differ")):
+        more = f" ({count(len(why) - 1, 'other reason')} elsewhere: --json has each)" if len(why) > 1 else ""
+        yield f"differ: {why[0]}{more}"
     if any(point.over_seeds for point in sweep.points):
         yield (
             "agree over seeds: single seeds part by more than the tolerance, and only the tests over seeds "

@@ -58,6 +58,14 @@ def test_an_agreement_that_rests_on_the_tests_over_seeds_says_so() -> None:
     assert "over seeds find" not in text(point(LONG))
 
 
+def test_why_they_differ_is_told_once() -> None:
+    points = [point(LONG, verdict="differ", reason="The sum.")] * 3
+    told = text(*points, width=1000)
+    assert told.count("- differ: The sum.") == 1
+    told = text(*points, point(LONG, verdict="differ", reason="torch diverged."), width=1000)
+    assert "- differ: The sum. (1 other reason elsewhere: --json has each)" in told
+
+
 def test_one_framework_alone_has_no_verdict() -> None:
     alone = Point(settings=LONG, verdict="inconclusive", reason="", gap=None, frameworks={"torch": SEEDS})
     told = text(alone, width=1000, frameworks=("torch",))
