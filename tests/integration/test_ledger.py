@@ -106,9 +106,9 @@ def test_an_expired_lease_is_claimed_by_another(queued, worker, until):
 
 
 def test_a_beat_keeps_the_lease(desk, queued, worker):
-    tenure = worker("w", lease_s=0.5)
+    tenure = worker("w", lease_s=2.0)
     claim = tenure.claim(queued.run_ids[0], pid=1)
-    end = desk.ledger.now() + 1.2
+    end = desk.ledger.now() + 3.0
     while desk.ledger.now() < end:
         assert tenure.look_after().run_id == claim.run_id
         assert isinstance(worker("other").claim(claim.run_id, pid=1), Refused)

@@ -21,10 +21,6 @@ _TENSOR = torch._C.TensorType.get()
 _INTEGER = torch._C.IntType.get()
 _FLOAT = torch._C.FloatType.get()
 _TENSORS = torch._C.ListType(_TENSOR)
-_NOT_REPLAYABLE = {
-    _aten._local_scalar_dense.default: "reads a value back",
-    _aten.mkldnn_rnn_layer.default: "looks whether autograd is on",
-}
 _SHAPES_ALONE = {
     _aten.ones_like.default,
     _aten.zeros_like.default,
@@ -142,7 +138,8 @@ class Replay:
 
     def __call__(self, columns: Sequence[Tensor]) -> Tensor:
         """What n updates give (n, ...); `columns` hold what took the place of each input: (n, ...)."""
-        with torch.inference_mode(), torch.jit.optimized_execution(False):
+        # oneDNN's lstm keeps what its gradient needs only where gradients are enabled
+        with torch.inference_mode(), torch.enable_grad(), torch.jit.optimized_execution(False):
             return self.loop(len(columns[0]), *columns, *self.staying)
 
 
@@ -198,8 +195,8 @@ class _Writer:
     def write(self, call: Call) -> None:
         """One call: a node, or nothing where its result is there already."""
         results = _tensors(call.result)
-        if call.operation in _NOT_REPLAYABLE:
-            raise NotReplayableError(f"{call.operation} {_NOT_REPLAYABLE[call.operation]}")
+        if call.operation is _aten._local_scalar_dense.default:
+            raise NotReplayableError("a value is read back")
         if call.is_view and not self._passing & set(map(id, call.tensors)):
             return  # of memory that stays: the recorded view serves
         if call.operation in _SHAPES_ALONE and not self._changed_memory & set(map(_memory, results)):
