@@ -47,8 +47,8 @@ TARGETS = {
 """How many times as fast as the usual program, by parts of the benchmark's and the program's name."""
 BOUNDS = {
     ("article in PyTorch", "replayed"): (
-        "Of a replayed update ten operations are left, of about a microsecond each; "
-        "recording it takes one to two milliseconds of a training that lasts ten."
+        "Of a replayed update eight operations are left, of about a microsecond each; "
+        "recording it takes one to two milliseconds of a training that lasts eight."
     ),
     ("MLP 64-128-10", "replayed"): "Of a replayed update the kernels are left.",
 }

@@ -180,7 +180,7 @@ def test_weights_lie_in_one_tensor_each_as_aligned_as_by_itself() -> None:
     ("units", "precision", "reason"),
     [
         (8, "float32", None),
-        (200, "float32", "more than 20,000 numbers a step, and here it gives 24,000"),
+        (200, "float32", "more than 10,000 numbers a step, and here it gives 24,000"),
         (200, "float64", None),
     ],
 )

@@ -42,9 +42,9 @@ Tensor = Any
 MOST_CONVOLVED = 25_000
 """Numbers that one member's convolutions may give in a step: with up to 18,000 eight or sixteen members take
 0.3 to 0.9 of the time that they take in turn, with 33,000 0.95 to 1.15."""
-MOST_FUSED = 20_000
-"""Numbers that one member's lstm may give in a step: with up to 16,000 two members take 0.5 to 0.95 of the
-time that they take in turn, sixteen 0.15 to 0.7; with 33,000 1.0 to 1.15, with 57,000 1.1 to 1.25."""
+MOST_FUSED = 10_000
+"""Numbers that one member's lstm may give in a step: with up to 8,000 two members take 0.55 to 0.95 of the
+time that they take in turn, sixteen 0.25 to 0.9; with 16,000 1.15 to 1.5, with 33,000 1.5 to 2."""
 
 
 def obstacle(job: Job, *, input_shape: tuple[int, ...], samples: int, members: int, cpu: bool) -> str | None:
