@@ -27,13 +27,15 @@ def command(
     """Train the job at every point of a grid, with many seeds, and print one table.
 
     A line a point: the best, the median and the spread over seeds of each framework, and whether they
-    agree there; the best point first. Ends with 3 when a training failed for another reason than that it
-    diverged; 130 on Ctrl-C, which cancels the trainings.
+    agree there; the best point first. A path under overrides.FRAMEWORK varies a setting of that framework
+    alone, and the table shows at which value they agree. Ends with 3 when a training failed for another
+    reason than that it diverged; 130 on Ctrl-C, which cancels the trainings.
 
     \b
     Examples:
       likewise sweep matched --grid optimizer.learning_rate=0.01,0.03,0.1 --seeds 1000
       likewise sweep digits --grid optimizer.learning_rate=0.001,0.01 --grid training.batch_size=32,128
+      likewise sweep job.yaml --grid overrides.torch.optimizer.learning_rate=0.001,0.002,0.005
     """
     from producer import experiment_flow as flow
     from producer.interruption import cancelling

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from producer.display import printable
 from producer.report.console import bullet, write
+from producer.sweep.points import framework_of
 from producer.sweep.table import Point, Seeds, Sweep
 from producer.verdict import numbers
 from producer.verdict.words import both, count, gap, setting
@@ -109,9 +110,14 @@ def _notes(sweep: Sweep) -> Iterator[str]:
 
 
 def _settings(point: Point) -> str:
-    """`learning_rate 0.1, momentum 0.9`."""
-    told = [f"{path.removeprefix('optimizer.')} {setting(value)}" for path, value in point.settings.items()]
-    return printable(", ".join(told))
+    """`learning_rate 0.1, torch's momentum 0.9`."""
+    return printable(", ".join(f"{_name(path)} {setting(value)}" for path, value in point.settings.items()))
+
+
+def _name(path: str) -> str:
+    framework, rest = framework_of(path)
+    rest = rest.removeprefix("optimizer.")
+    return rest if framework is None else f"{framework}'s {rest}"
 
 
 def _cells(seeds: Seeds) -> list[str]:

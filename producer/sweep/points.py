@@ -58,8 +58,7 @@ def check_grid(experiment: Experiment, source: str) -> None:
             "--grid optimizer.learning_rate=0.01,0.1"
         )
     for path, values in experiment.grid.items():
-        if path.split(".", 1)[0] in COMMON:
-            raise UsageError(f"--grid {printable(path)}: it is the same at every point and cannot be varied")
+        _refuse_what_cannot_vary(path)
         for place, value in enumerate(values):
             if value in values[:place]:
                 raise UsageError(f"--grid {printable(path)} names {short(value)} twice")
@@ -68,6 +67,14 @@ def check_grid(experiment: Experiment, source: str) -> None:
         raise UsageError(f"the grid has {count:,} points; at most {MOST_POINTS:,} are trained at once")
     for settings in points_of(experiment):
         resolve(experiment_at(experiment, settings, source=source), source=_named(source, settings))
+
+
+def framework_of(path: str) -> tuple[str | None, str]:
+    """The framework whose setting alone a grid's path varies, None for everyone's, and the setting's path."""
+    if not path.startswith("overrides."):
+        return None, path
+    _, framework, setting = path.split(".", 2)
+    return framework, setting
 
 
 def experiment_at(experiment: Experiment, settings: Settings, *, source: str = "job file") -> Experiment:
@@ -80,6 +87,17 @@ def experiment_at(experiment: Experiment, settings: Settings, *, source: str = "
             problem = Problem(path=printable(path), message=printable(error.message), hint=error.hint)
             raise JobFileError(_named(source, {path: value}), [problem]) from None
     return validate(document, _named(source, settings))
+
+
+def _refuse_what_cannot_vary(path: str) -> None:
+    field, *below = path.split(".")
+    if field == "overrides" and len(below) < 2:
+        raise UsageError(
+            f"--grid {printable(path)}: name one setting of one framework, such as "
+            "--grid overrides.torch.optimizer.learning_rate=0.01,0.1"
+        )
+    if field in COMMON and field != "overrides":
+        raise UsageError(f"--grid {printable(path)}: it is the same at every point and cannot be varied")
 
 
 def _named(source: str, settings: Settings) -> str:

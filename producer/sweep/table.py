@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from producer.compare import compare
-from producer.sweep.points import Settings, experiment_at, points_of
+from producer.sweep.points import Settings, experiment_at, framework_of, points_of
 from producer.verdict.gaps import Load
 from producer.verdict.models import Comparison, Verdict
 from producer.verdict.seed_table import SeedTable
@@ -20,7 +20,7 @@ from shared.frozen import Frozen
 from shared.records import ExperimentRecord
 from shared.result import Failure, RunResult
 from shared.run import Run
-from shared.spec import Job
+from shared.spec import Experiment, Job
 from shared.spec.fields import Many
 
 SWEEP_SCHEMA_VERSION: Literal[1] = 1
@@ -68,7 +68,8 @@ class Sweep(Frozen):
     measure: Measure
     """Of which best, median, low and high are: the last epoch's."""
     ordered: bool
-    """Whether points stand by the reference's median; not where the grid changes the loss itself."""
+    """Whether points stand by the reference's median; not where the grid changes the loss itself, or no
+    setting of the reference."""
     frameworks: Many[str]
     grid: dict[str, Many[Any]]
     points: Many[Point]
@@ -108,10 +109,9 @@ def sweep_of(
             arrays,
         )
         points.append(_point(settings, comparison, found, measure=measure, arrays=arrays))
-    ordered = not any(path.split(".")[0] == "loss" for path in experiment.grid)
-    reference = experiment.frameworks[0]
+    ordered = is_ordered(experiment)
     if ordered:
-        points.sort(key=lambda point: order_of(point.frameworks[reference]))
+        points.sort(key=lambda point: order_of(point.frameworks[experiment.frameworks[0]]))
     return Sweep(
         experiment_id=record.experiment_id,
         name=experiment.name,
@@ -210,6 +210,16 @@ def _medians(named: Mapping[str, NDArray[np.float64]]) -> dict[str, float]:
     """Of the seeds that have the metric; without those that none has."""
     known = {name: values[np.isfinite(values)] for name, values in named.items()}
     return {name: float(np.median(values)) for name, values in known.items() if len(values)}
+
+
+def is_ordered(experiment: Experiment) -> bool:
+    """Whether the reference's median tells good points from bad ones."""
+    varied = [
+        setting
+        for framework, setting in map(framework_of, experiment.grid)
+        if framework in (None, experiment.frameworks[0])
+    ]
+    return bool(varied) and not any(setting.split(".")[0] == "loss" for setting in varied)
 
 
 def order_of(seeds: Seeds) -> tuple[bool, float]:

@@ -78,7 +78,7 @@ class Experiment(Job):
     """By framework: dotted paths and the values that replace the job's there."""
     grid: dict[str, Annotated[Many[Any], Field(min_length=1)]] = Field(default_factory=dict)
     """What `likewise sweep` varies: dotted paths, each with the values it takes; every combination is
-    trained. `--grid` adds to it."""
+    trained. `overrides.torch.…` varies a setting of one framework alone. `--grid` adds to it."""
 
     @model_validator(mode="after")
     def _frameworks_fit(self) -> Experiment:

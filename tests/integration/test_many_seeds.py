@@ -157,6 +157,16 @@ def test_a_sweep_is_one_table_of_both_frameworks(likewise):
     assert likewise("report", sweep["experiment_id"]).returncode == 2
 
 
+def test_a_sweep_over_one_framework_s_setting_shows_where_they_agree(likewise):
+    grid = "overrides.torch.optimizer.learning_rate=0.02,0.01,0.011"
+    answer = likewise("sweep", "matched", "--set", "training.epochs=20", "--grid", grid, "--json")
+    assert answer.returncode == 0, answer.stderr
+    sweep = json.loads(answer.stdout)
+    assert [point["verdict"] for point in sweep["points"]] == ["differ", "agree", "differ"], "as in the grid"
+    assert len({point["frameworks"]["tensorflow"]["median"] for point in sweep["points"]}) == 1
+    assert "torch's learning_rate 0.011" in likewise("show", sweep["experiment_id"]).stdout
+
+
 def test_a_sweep_tells_what_its_verdicts_rest_on_and_what_its_workers_said(likewise):
     answer = likewise(
         "sweep", "matched", "--grid", "training.epochs=20,40", "--seeds", "3", "--set", "execution=eager",

@@ -10,6 +10,7 @@ from producer.job.jobfile import read_experiment
 from producer.queue.runs import one_a_framework, parts_of
 from producer.sweep.place import groups_of, prepare_sweep
 from producer.sweep.points import check_grid, grid_of, points_of
+from producer.sweep.table import is_ordered
 from shared.errors import LikewiseError
 
 
@@ -33,6 +34,32 @@ def test_points_are_every_combination_in_order() -> None:
     assert [(job.optimizer.learning_rate, job.training.epochs) for job in jobs] == [
         (0.01, 5), (0.01, 6), (0.1, 5), (0.1, 6)
     ]  # fmt: skip
+
+
+def test_a_path_under_overrides_varies_one_framework_alone() -> None:
+    grid = "overrides.torch.optimizer.learning_rate=0.02,0.03"
+    sweep = prepare_sweep("matched", ["overrides.torch.loss.reduction=sum"], [grid])
+    jobs = [one.runs[name].job for name in ("torch", "tensorflow") for one in sweep.points]
+    assert [job.optimizer.learning_rate for job in jobs] == [0.02, 0.03, 0.01, 0.01]
+    assert [job.loss.reduction for job in jobs] == ["sum", "sum", "mean", "mean"]
+    assert groups_of(jobs[:2]) == groups_of(jobs[2:]) == [[0, 1]]
+
+
+@pytest.mark.parametrize(
+    ("grid", "ordered"),
+    [
+        (["training.epochs=1,2"], True),
+        (["loss.reduction=sum,mean"], False),
+        (["overrides.torch.optimizer.momentum=0.1,0.2"], False),
+        (["overrides.tensorflow.optimizer.momentum=0.1,0.2"], True),
+        (["overrides.tensorflow.loss.reduction=sum,mean"], False),
+        (["overrides.torch.loss.reduction=sum,mean", "training.epochs=1,2"], True),
+    ],
+)
+def test_points_are_ordered_where_the_reference_s_median_tells_them_apart(
+    grid: list[str], ordered: bool
+) -> None:
+    assert is_ordered(prepare_sweep("matched", [], grid).loaded.experiment) is ordered
 
 
 def jobs_of(*grid: str, set_values: tuple[str, ...] = ()) -> Any:
@@ -94,6 +121,12 @@ def test_points_that_cannot_train_together_are_runs_of_their_own() -> None:
         (["optimizer.learning_rate=0.1,fast"], "expected a number"),
         (["optimizer.learning_rate=0.1,-1"], "learning_rate"),
         (["seeds=1,2"], "same at every point"),
+        (["overrides={},{torch: {}}"], "overrides: name one setting of one framework"),
+        (["overrides.torch={}"], "overrides.torch: name one setting of one framework"),
+        (["overrides.torch.seeds=1,2"], "seeds is the same for every framework"),
+        (["overrides.jax.optimizer.learning_rate=0.1"], "overrides.jax: is for a framework that is not in"),
+        (["overrides.torch.optimizer.learning_rat=0.1"], "did you mean learning_rate"),
+        (["overrides.torch.optimizer.learning_rate=0.1,fast"], "torch.optimizer.learning_rate = .fast.: exp"),
         (["training.epochs=1,2", "training.epochs=3"], "twice"),
         (["model.layers.0.units=1,2"], "model"),
         (["training.epochs=" + ",".join(map(str, range(1, 1200)))], "1,199 points"),

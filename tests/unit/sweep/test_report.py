@@ -40,6 +40,11 @@ def test_few_settings_stand_beside_the_columns() -> None:
     ]
 
 
+def test_a_setting_of_one_framework_alone_is_told_as_its_own() -> None:
+    told = text(point({"overrides.torch.optimizer.learning_rate": 0.03, "training.epochs": 5}), width=1000)
+    assert "torch's learning_rate 0.03, training.epochs 5" in told
+
+
 @pytest.mark.parametrize("width", [60, 80])
 def test_settings_too_long_for_the_terminal_are_not_folded_into_a_column(width: int) -> None:
     lines = text(point(LONG), width=width).splitlines()
