@@ -32,6 +32,7 @@ from producer.commands import (
     workers,
 )
 from producer.help import GroupedCommands
+from producer.output import guarded_output
 from shared.errors import LikewiseError
 
 app = typer.Typer(
@@ -71,7 +72,8 @@ app.command("version", rich_help_panel=_WRITE)(version.command)
 def main() -> None:
     """The console script: run the command, print an error as its message, exit with its status."""
     try:
-        app()
+        with guarded_output():
+            app()
     except LikewiseError as error:
         print(f"likewise: {error}", file=sys.stderr)  # noqa: T201
         sys.exit(error.exit_status)

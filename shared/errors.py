@@ -10,7 +10,8 @@ LikewiseError
 └── ServiceError          4   something the work needs is not there
     ├── RedisError            no Redis, a refusing Redis, a wrong password
     ├── NoWorkerError         no live worker serves a framework or device
-    └── StackError            the local stack could not be made or started
+    ├── StackError            the local stack could not be made or started
+    └── OutputError           standard output takes no more, as on a full disk
 
 An error's text is one message for the user: what, which value, and the next step. Errors know
 nothing of terminals; `producer.cli` prints them and turns them into exit statuses.
@@ -115,3 +116,7 @@ class NoWorkerError(ServiceError):
 
 class StackError(ServiceError):
     """The local stack could not be made or started."""
+
+
+class OutputError(ServiceError):
+    """Standard output takes no more: the room that the answer needs is what is not there."""
