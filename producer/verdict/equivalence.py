@@ -26,8 +26,10 @@ ALPHA = 0.05
 POWER = 0.8
 """With which `seeds_to_decide` would decide."""
 DERIVED_MARGIN = 0.5
-"""A margin that is not declared, in standard deviations of the reference over seeds: what Cohen (1988)
-calls a medium effect. Less than the next seed would change."""
+"""A margin that is not declared, in spreads of the reference over seeds: what Cohen (1988) calls a medium
+effect. Less than the next seed would change."""
+MEDIAN_DEVIATION, QUARTILE_DEVIATION = 1.4826, 0.8693
+"""Normal standard deviations in the median and in the third quartile of distances from the median."""
 LEAST_SEEDS = 2
 
 Floats = NDArray[np.float64]
@@ -66,15 +68,17 @@ def equivalence(
 
     `frameworks` names the reference and the other. `margin` is relative to the reference's mean; None
     derives it from the reference's spread over seeds. A margin is never
-    below `rounding`, relative to the reference's largest value.
+    below `rounding`, relative to the reference's largest value in the median seed.
     """
     mine, theirs = _complete(sample, paired=paired)
     if min(len(mine), len(theirs)) < LEAST_SEEDS:
         return None
     found = _paired(mine, theirs) if paired else _welch(mine, theirs)
-    margins = _margins(mine, margin=margin, rounding=rounding)
+    margins = _margins(mine, margin=margin, rounding=rounding, seeds=np.array(len(mine)))
     half = _quantile(1 - ALPHA, found.freedom) * found.error
     worst = int(np.argmax((np.abs(found.mean) + half) / margins))
+    counts = np.unique(np.geomspace(LEAST_SEEDS, MAX_SEEDS, 400).astype(int))
+    by_count = _margins(mine, margin=margin, rounding=rounding, seeds=counts[:, None])
     return Equivalence(
         measure=sample.measure,
         reference=frameworks[0],
@@ -87,7 +91,7 @@ def equivalence(
         margin_declared=margin is not None,
         effect_size=_effect_size(mine[:, worst], theirs[:, worst]),
         verdict=_verdict(found, margins),
-        seeds_to_decide=_seeds_to_decide(found, margins, worst),
+        seeds_to_decide=_seeds_to_decide(found, counts, by_count[..., worst], worst),
     )
 
 
@@ -137,14 +141,34 @@ def _welch(mine: Floats, theirs: Floats) -> _Difference:
     )
 
 
-def _margins(reference: Floats, *, margin: float | None, rounding: float) -> Floats:
+def _margins(reference: Floats, *, margin: float | None, rounding: float, seeds: NDArray[np.int64]) -> Floats:
+    """The margin of each value (…, k), were its spread seen over so many `seeds` (…)."""
     if margin is not None:
         wanted = margin * np.abs(reference.mean(axis=0))
     else:
-        wanted = DERIVED_MARGIN * reference.std(axis=0, ddof=1)
-    largest = float(np.abs(reference).max()) or 1.0
-    smallest: Floats = np.maximum(wanted, rounding * largest)
+        wanted = DERIVED_MARGIN * _spread(reference, seeds=seeds)
+    largest = np.abs(reference).max(axis=1)
+    size = float(np.median(largest)) or float(largest.max()) or 1.0
+    smallest: Floats = np.maximum(wanted, rounding * size)
     return smallest
+
+
+def _spread(values: Floats, *, seeds: NDArray[np.int64]) -> Floats:
+    """The standard deviation over seeds that the data vouch for, and no outlier: (…, k).
+
+    It is the lower limit of confidence 1 − ALPHA, so that a margin drawn from few seeds is rarely above
+    that of many; or the median distance from the median, scaled to a normal deviation, where that is
+    smaller. Where half of the seeds give the very same value (an accuracy over few samples does), the
+    third quartile of the distances stands for their median.
+    """
+    from scipy.special import chdtri
+
+    freedom = seeds - 1
+    vouched = values.std(axis=0, ddof=1) * np.sqrt(freedom / chdtri(freedom, ALPHA))
+    half, most = np.quantile(np.abs(values - np.median(values, axis=0)), (0.5, 0.75), axis=0)
+    typical = np.where(half > 0, MEDIAN_DEVIATION * half, QUARTILE_DEVIATION * most)
+    spread: Floats = np.minimum(vouched, typical)
+    return spread
 
 
 def _verdict(found: _Difference, margins: Floats) -> Verdict:
@@ -156,19 +180,21 @@ def _verdict(found: _Difference, margins: Floats) -> Verdict:
     return "differ" if (np.abs(found.mean) - strict > margins).any() else "inconclusive"
 
 
-def _seeds_to_decide(found: _Difference, margins: Floats, worst: int) -> int | None:
-    """How many seeds would decide with POWER, were the mean and the spread what they seem.
+def _seeds_to_decide(
+    found: _Difference, counts: NDArray[np.int64], margins: Floats, worst: int
+) -> int | None:
+    """Which of the `counts` of seeds would decide with POWER, were the mean and the spread what they seem.
 
-    From n ≥ ((t(1 − ALPHA) + t(power))·deviation / |margin − |mean||)²; against a mean within the margin
-    the power is shared by both tests (Chow, Shao & Wang 2008). None beyond MAX_SEEDS.
+    From n ≥ ((t(1 − ALPHA) + t(power))·deviation / |margin − |mean||)², with the margin that n seeds
+    would have; against a mean within the margin the power is shared by both tests (Chow, Shao & Wang
+    2008). None beyond MAX_SEEDS.
     """
     mean, deviation = abs(float(found.mean[worst])), float(found.deviation[worst])
-    room = abs(float(margins[worst]) - mean)
-    power = 1 - (1 - POWER) / 2 if mean < margins[worst] else POWER
-    counts = np.unique(np.geomspace(LEAST_SEEDS, MAX_SEEDS, 400).astype(int))
-    freedom = counts - 1.0
+    power = np.where(mean < margins, 1 - (1 - POWER) / 2, POWER)
+    freedom: Floats = counts - np.float64(1)
     reach = (_quantile(1 - ALPHA, freedom) + _quantile(power, freedom)) * deviation / np.sqrt(counts)
-    enough = counts[reach <= room] if room else counts[:0]
+    room = np.abs(margins - mean)
+    enough = counts[(room > 0) & (reach <= room)]
     return int(enough[0]) if len(enough) else None
 
 
@@ -178,7 +204,7 @@ def _effect_size(mine: Floats, theirs: Floats) -> float | None:
     return float((theirs.mean() - mine.mean()) / pooled) if pooled > 0 else None
 
 
-def _quantile(probability: float, freedom: Floats) -> Floats:
+def _quantile(probability: float | Floats, freedom: Floats) -> Floats:
     """Student's t."""
     from scipy.special import stdtrit
 

@@ -185,7 +185,7 @@ class Equivalence(Frozen):
     margin: float
     """What the difference may be, either way, and count as the same."""
     margin_declared: bool
-    """Else it is half a standard deviation of the reference over seeds."""
+    """Else it is half the spread of the reference over seeds, of which no outlier makes more."""
     effect_size: float | None
     """Cohen's d; null where the seeds all give the same."""
     verdict: Verdict

@@ -89,7 +89,7 @@ def _margin(test: Equivalence) -> str:
 def _margin_words(test: Equivalence) -> str:
     if test.margin_declared:
         return "as the job declares it"
-    return f"half a standard deviation of {test.reference} over seeds"
+    return f"half the spread of {test.reference} over seeds"
 
 
 def _samples(mine: Sequence[SeedRun], theirs: Sequence[SeedRun], *, same_loss: bool) -> Iterator[Sample]:

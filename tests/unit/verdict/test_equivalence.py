@@ -103,6 +103,35 @@ def test_a_difference_as_large_as_the_margin_is_taken_for_the_same_in_at_most_on
     assert wrong <= 400 * 0.05 + 3 * np.sqrt(400 * 0.05 * 0.95)
 
 
+@pytest.mark.parametrize("seeds", [2, 3, 5, 10, 30, 100])
+def test_a_difference_of_half_a_deviation_agrees_by_a_derived_margin_in_at_most_one_case_of_twenty(
+    seeds: int,
+) -> None:
+    """In pairs without noise of their own, a margin estimated too wide is all that can go wrong."""
+    wrong = sum(judged(one, one + 0.5).verdict == "agree" for one in draws(seeds, (600, seeds)))
+    assert wrong <= 600 * 0.05 + 3 * np.sqrt(600 * 0.05 * 0.95)
+
+
+@pytest.mark.parametrize("seeds", [3, 5, 10, 30])
+def test_an_outlier_does_not_make_values_agree_that_are_far_apart(seeds: int) -> None:
+    reference = 27 + draws(1, seeds)
+    reference[0] = 7300
+    other = reference + 27 + 0.1 * draws(2, seeds)
+    assert judged(reference, other).verdict == "differ"
+    assert judged(reference, reference + 0.001 * draws(2, seeds)).verdict == "agree"
+
+
+def test_a_seed_that_almost_diverged_does_not_make_the_rounding_of_the_others() -> None:
+    reference = np.array([27.0, 28.0, 29.0, 1e30])
+    assert judged(reference, reference + 60, rounding=1e-5).verdict == "differ"
+
+
+def test_of_seeds_that_mostly_give_one_value_the_odd_one_does_not_make_the_margin() -> None:
+    stuck, few = np.array([0.1] + 9 * [1.0]), np.array(2 * [28.0] + 6 * [29] + 2 * [30]) / 30
+    assert judged(stuck, stuck - 0.03).verdict == "differ"
+    assert judged(few, few).margin == pytest.approx(0.5 * few.std(ddof=1) * np.sqrt(9 / 16.919), rel=1e-3)
+
+
 def test_over_measures_one_difference_decides_and_agreement_needs_all() -> None:
     same, other = judged([1.0, 2.0, 3.0], [1.0, 2.0, 3.0]), judged([1.0, 1.1, 1.2], [9.0, 9.1, 9.2])
     open_ = judged(draws(1, 4), draws(2, 4), paired=False)
