@@ -1,4 +1,4 @@
-"""The group of commands: its list in `likewise --help`, and Ctrl-C in the middle of one.
+"""The group of commands: its list in `likewise --help`, Ctrl-C in the middle of one, and wrong options.
 
 Plain text: typer's dressed help imports Rich, which would double the time of an answer.
 """
@@ -8,21 +8,37 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+import typer
 from typer.core import TyperGroup
 
 INTERRUPTED = 130
 OTHER = "Commands"
 _WHOLE = 1_000
 """Longer than any first sentence, so that none is cut; lines are folded to the terminal."""
+_WRONG = {
+    "float_parsing": "expected a number",
+    "int_parsing": "expected a whole number",
+    "int_from_float": "expected a whole number",
+    "finite_number": "expected a finite number",
+    "greater_than_equal": "expected {ge:g} or more",
+    "less_than_equal": "expected at most {le:g}",
+}
+"""What would be right, by pydantic's name for what is wrong with an option's value."""
 
 
 class GroupedCommands(TyperGroup):
     """A group whose commands stand under the panels they were given, each with its whole first sentence."""
 
     def invoke(self, ctx: Any) -> Any:
-        """Say that the command was interrupted; typer would end the process without a word."""
+        """Say that the command was interrupted, where typer would end the process without a word.
+
+        Of a wrong option, say the value and what would be right, where typer has pydantic's words.
+        """
         try:
             return super().invoke(ctx)
+        except typer.BadParameter as error:
+            error.message = _in_our_words(error)
+            raise
         except KeyboardInterrupt:
             sys.stderr.write("likewise: interrupted\n")
             sys.exit(INTERRUPTED)
@@ -38,3 +54,14 @@ class GroupedCommands(TyperGroup):
         for panel, rows in panels.items():
             with formatter.section(panel):
                 formatter.write_dl(rows)
+
+
+def _in_our_words(error: typer.BadParameter) -> str:
+    """The message for the first wrong value; an older typer's own, which names it."""
+    list_errors = getattr(error.__cause__, "errors", None)
+    if list_errors is None:
+        return error.message
+    wrong = list_errors()[0]
+    if wrong["type"] in _WRONG:
+        return f"{wrong['input']!r}: {_WRONG[wrong['type']].format(**wrong.get('ctx', {}))}"
+    return str(wrong["msg"]).removeprefix("Value error, ")

@@ -107,3 +107,24 @@ def test_every_option_of_each_command_is_explained(name):
                 "   "
             )
             assert explained, line
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("bench", "matched", "--variant", "foo"), "'foo' is not one of 'eager', 'compiled', 'auto'."),
+        (("bench", "matched", "--precision", "0"), "'0': expected 0.1 or more"),
+        (("bench", "matched", "--precision", "101"), "'101': expected at most 100"),
+        (("bench", "matched", "--budget", "x"), "'x': expected a number"),
+        (("list", "--limit", "1.5"), "'1.5': expected a whole number"),
+    ],
+)
+def test_a_wrong_option_is_told_with_its_value_and_what_would_be_right(words, told, monkeypatch, capsys):
+    from producer.cli import main
+
+    monkeypatch.setattr(sys, "argv", ["likewise", *words])
+    with pytest.raises(SystemExit) as ended:
+        main()
+
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.endswith(f"Error: Invalid value for '{words[-2]}': {told}\n")
