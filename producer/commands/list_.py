@@ -15,6 +15,8 @@ def command(
 ) -> None:
     """List the recent experiments: id, name, when, where they stand and what the verdict is.
 
+    A sweep has a verdict for each of its points, which likewise show prints.
+
     Example: likewise list --limit 5
     """
     from producer import experiment_flow as flow

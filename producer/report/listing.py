@@ -20,11 +20,16 @@ _COLOURS = {"agree": "green", "differ": "red", "inconclusive": "yellow"}
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """One experiment; `verdict` is None while it runs, or where its results are gone."""
+    """One experiment; `verdict` is None while it runs, of a sweep, or where its results are gone."""
 
     record: ExperimentRecord
     state: str
     verdict: str | None
+
+    @property
+    def kind(self) -> str:
+        """What was asked for: a sweep has a verdict for each of its points."""
+        return "sweep" if self.record.experiment.grid else "comparison"
 
 
 def state_of(runs: Sequence[RunRecord]) -> str:
@@ -46,7 +51,8 @@ def print_list(entries: Sequence[Entry], *, now_s: float, as_json: bool) -> None
     table = plain_table("id", "name", "when", "state", "verdict")
     for entry in entries:
         age = numbers.seconds(float(max(round(now_s - entry.record.submitted_s), 0)))
-        verdict = Text(entry.verdict or numbers.MISSING, style=_COLOURS.get(entry.verdict or "", ""))
+        word = "sweep" if entry.kind == "sweep" else entry.verdict or numbers.MISSING
+        verdict = Text(word, style=_COLOURS.get(word, ""))
         table.add_row(
             entry.record.experiment_id, entry.record.experiment.name, f"{age} ago", entry.state, verdict
         )
@@ -66,6 +72,7 @@ def _document(entry: Entry) -> dict[str, object]:
     return {
         "experiment_id": entry.record.experiment_id,
         "name": entry.record.experiment.name,
+        "kind": entry.kind,
         "submitted_s": entry.record.submitted_s,
         "submitted": datetime.fromtimestamp(entry.record.submitted_s, tz=UTC).isoformat(),
         "frameworks": list(entry.record.experiment.frameworks),
