@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -67,7 +68,10 @@ def _table(sweep: Sweep, console: Console) -> Iterator[Text]:
     yield line("", titles, "bold")
     before = first + best + median + 2 * len(_GAP)
     for place, point in enumerate(sweep.points):
-        heading, verdict = Text(_padded(_settings(point), before), style="bold"), _verdict(point)
+        heading, verdict = (
+            Text(_padded(_settings(point), before), style="bold"),
+            _verdict(point, room=console.width - before - len(_GAP)),
+        )
         if heading.cell_len + len(_GAP) + len(verdict) > console.width:
             yield heading
             heading = Text(" " * before)
@@ -80,14 +84,16 @@ def _padded(text: str, width: int) -> str:
     return text + " " * (width - cell_len(text))
 
 
-def _verdict(point: Point) -> Text:
-    """`agree over seeds, gap 2.3e-05`; nothing of one framework alone."""
+def _verdict(point: Point, *, room: float = math.inf) -> Text:
+    """`differ, gap 2.3e-05 in the losses`, the last words where there is room; nothing of one framework."""
     if len(point.frameworks) < 2:
         return Text()
     verdict = Text(point.verdict, style=_COLOURS[point.verdict])
     verdict.append(" over seeds" if point.over_seeds else "")
     if point.gap is not None:
         verdict.append(f", gap {gap(point.gap)}", style="not bold dim")
+        of = " in the losses" if point.gap_in == "losses" else ""
+        verdict.append(of if len(verdict) + len(of) <= room else "", style="not bold dim")
     return verdict
 
 

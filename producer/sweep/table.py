@@ -14,7 +14,8 @@ from pydantic import Field
 from producer.compare import compare
 from producer.sweep.points import Settings, experiment_at, framework_of, points_of
 from producer.verdict.gaps import Load
-from producer.verdict.models import Comparison, Verdict
+from producer.verdict.models import Comparison, Gap, Verdict
+from producer.verdict.models import Measure as GapMeasure
 from producer.verdict.seed_table import SeedTable
 from shared.frozen import Frozen
 from shared.records import ExperimentRecord
@@ -54,7 +55,10 @@ class Point(Frozen):
     over_seeds: bool = False
     """Whether they agree by the tests over seeds alone: single seeds part by more than the tolerance."""
     gap: float | None
-    """The largest relative gap between frameworks in any measure but the losses."""
+    """The largest relative gap between frameworks in any measure but the losses; in these where they alone
+    are above the tolerance. Null where no gap is, and the verdict is not `agree`: something else decided."""
+    gap_in: GapMeasure | None = None
+    """What `gap` is of."""
     frameworks: dict[str, Seeds]
 
 
@@ -164,15 +168,15 @@ def _point(
     measure: Measure,
     arrays: Load,
 ) -> Point:
-    gaps = [gap.relative for pair in comparison.gaps for gap in pair.largest if gap.measure != "losses"]
-    known = [gap for gap in gaps if gap is not None]
+    gap = decisive_gap(comparison)
     return Point(
         settings=settings,
         verdict=comparison.verdict,
         reason=comparison.reasons[0],
         over_seeds=comparison.verdict == "agree"
         and any(pair.seeds_within_tolerance < pair.seeds for pair in comparison.gaps),
-        gap=max(known) if known and len(known) == len(gaps) else None,
+        gap=gap.relative if gap else None,
+        gap_in=gap.measure if gap else None,
         frameworks={
             framework: _seeds(
                 comparison, [result for result in results if result.framework == framework], measure, arrays
@@ -180,6 +184,27 @@ def _point(
             for framework in comparison.frameworks
         },
     )
+
+
+def decisive_gap(comparison: Comparison) -> Gap | None:
+    """The gap that stands beside the verdict, so that none within the tolerance does beside a `differ`.
+
+    Losses count where nothing else is above the tolerance: a small one's gap may be all rounding, and two
+    functions' losses lie apart by what they are.
+    """
+    gaps = [gap for pair in comparison.gaps for gap in pair.largest]
+    but_losses = [gap for gap in gaps if gap.measure != "losses"]
+    if not but_losses or any(gap.relative is None for gap in but_losses):
+        return None
+    above = [gap for gap in gaps if gap.relative and gap.relative > comparison.tolerance.relative]
+    outside = [gap for gap in above if gap.measure != "losses"] or above
+    if comparison.verdict != "agree" or outside:
+        return max(outside, key=_size, default=None)
+    return max(but_losses, key=_size)
+
+
+def _size(gap: Gap) -> float:
+    return gap.relative or 0.0
 
 
 def _seeds(comparison: Comparison, results: Sequence[RunResult], measure: Measure, arrays: Load) -> Seeds:

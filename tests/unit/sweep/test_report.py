@@ -63,6 +63,14 @@ def test_an_agreement_that_rests_on_the_tests_over_seeds_says_so() -> None:
     assert "over seeds find" not in text(point(LONG))
 
 
+def test_a_gap_that_only_the_losses_have_says_so_where_there_is_room() -> None:
+    told = {"verdict": "differ", "gap": 0.069, "gap_in": "losses"}
+    assert "differ, gap 0.069 in the losses" in text(point(LONG, **told))
+    narrow = text(point(LONG, **told), width=60).splitlines()
+    assert any(line.endswith(" differ, gap 0.069") for line in narrow)
+    assert "losses" not in text(point(LONG, verdict="differ", gap=0.069, gap_in="outputs"))
+
+
 def test_why_they_differ_is_told_once() -> None:
     points = [point(LONG, verdict="differ", reason="The sum.")] * 3
     told = text(*points, width=1000)
