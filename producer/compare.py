@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from producer.job.resolve import setting_differences
 from producer.queue.merge import merged
 from producer.verdict.gaps import Load
-from producer.verdict.growth import from_rounding, growth
+from producer.verdict.growth import epochs_before_rounding_took_over, growth
 from producer.verdict.judge import Evidence, judge
 from producer.verdict.knowledge import Scale, weight_of
 from producer.verdict.models import (
@@ -87,7 +87,7 @@ def compare(  # noqa: PLR0913 - all evidence, once
         pair_gaps(experiment.frameworks[0], other, [one for one in gaps if one.other == other])
         for other in experiment.frameworks[1:]
     )
-    grown = growth(runs, twin)
+    in_float64 = twin.runs if twin else runs if precisions == {"float64"} else ()
     evidence = Evidence(
         differences=sorted(setting_differences(jobs), key=weight_of),
         seed_gaps=gaps,
@@ -96,7 +96,7 @@ def compare(  # noqa: PLR0913 - all evidence, once
         runs=runs,
         precisions=precisions,
         twin=None if twin is None else twin_of(pairs, twin),
-        twin_grew_from_rounding=from_rounding(grown),
+        equal_epochs=epochs_before_rounding_took_over(in_float64) if in_float64 else None,
         tests=tests_over_seeds(
             runs, gaps, margin=experiment.margin, rounding=tolerance.relative, same_loss=_same_loss(jobs)
         ),
@@ -120,7 +120,7 @@ def compare(  # noqa: PLR0913 - all evidence, once
         tolerance=tolerance,
         twin=evidence.twin,
         equivalence=tuple(evidence.tests),
-        growth=grown,
+        growth=growth(runs, twin),
         noise_floor=floor,
         gaps=pairs,
         seed_gaps=tuple(gaps),

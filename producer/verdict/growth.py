@@ -13,16 +13,33 @@ MOST_EPOCHS = 500
 """Told; of more, evenly chosen ones."""
 
 EQUAL = 1e-12
-"""Losses so near in float64 are equal but for rounding; beyond REAL it is no rounding of single updates."""
+"""Losses so near in float64 are equal but for rounding …"""
 REAL = 1e-9
+"""… and beyond this they are not, unless training has amplified it …"""
+AMPLIFIED = 1e3
+"""… so many times more than if every epoch had added as much as the first: by growth upon growth."""
 
 
-def from_rounding(found: Sequence[Growth]) -> bool:
-    """Whether float64's losses were equal at first and parted little by little, as rounding that grows does.
+def epochs_before_rounding_took_over(runs: Sequence[FrameworkRuns]) -> int | None:
+    """In how many first epochs float64's losses were equal, where rounding alone may have parted them later.
 
-    A difference of meaning jumps from equality to its size when it begins to act.
+    None where some losses part in another way, or none part. A difference of meaning jumps from equality
+    to its size when it begins to act, or adds up from update to update. Rounding that training amplifies
+    passes every size between, and ends far above what adding up could give.
     """
-    return any(one.twin[0] <= EQUAL and any(EQUAL < gap <= REAL for gap in one.twin) for one in found)
+    reference, *others = (run.framework for run in runs)
+    equal_for = []
+    for other in others:
+        for seed in (one.seed for one in runs[0].seeds):
+            gaps = _gaps(_losses(runs, seed, (reference, other)))
+            if not len(gaps) or gaps.max() <= REAL:
+                continue
+            added_up = len(gaps) * max(gaps[:2].max(), np.finfo(np.float64).eps)
+            between = np.any((gaps > EQUAL) & (gaps <= REAL))
+            if gaps[:2].max() > EQUAL or not between or gaps.max() < AMPLIFIED * added_up:
+                return None
+            equal_for.append(int(np.argmax(gaps > EQUAL)))
+    return min(equal_for, default=None)
 
 
 def growth(runs: Sequence[FrameworkRuns], twin: Comparison | None) -> tuple[Growth, ...]:
@@ -33,12 +50,12 @@ def growth(runs: Sequence[FrameworkRuns], twin: Comparison | None) -> tuple[Grow
     found = []
     for other in others:
         for seed in (one.seed for one in twin.runs[0].seeds):
-            told = [_losses(of, seed, (reference, other)) for of in (runs, twin.runs)]
-            epochs = min((len(losses) for pair in told for losses in pair), default=0)
+            told = [_gaps(_losses(of, seed, (reference, other))) for of in (runs, twin.runs)]
+            epochs = min(map(len, told))
             if not epochs:
                 continue
             places = np.unique(np.linspace(0, epochs - 1, min(epochs, MOST_EPOCHS)).astype(int))
-            declared, in_float64 = (_gaps(pair, epochs)[places].tolist() for pair in told)
+            declared, in_float64 = (gaps[places].tolist() for gaps in told)
             found.append(
                 Growth(
                     other=other,
@@ -57,8 +74,11 @@ def _losses(runs: Sequence[FrameworkRuns], seed: int, frameworks: tuple[str, str
     return [next((one.losses for one in named[name].seeds if one.seed == seed), ()) for name in frameworks]
 
 
-def _gaps(pair: Sequence[Sequence[float]], epochs: int) -> NDArray[np.float64]:
-    """|a − b| of each epoch, relative to the reference's first loss."""
+def _gaps(pair: Sequence[Sequence[float]]) -> NDArray[np.float64]:
+    """|a − b| of each epoch that both have, relative to the reference's first loss."""
+    epochs = min(map(len, pair))
+    if not epochs:
+        return np.empty(0)
     one, two = (np.array(losses[:epochs]) for losses in pair)
     with np.errstate(all="ignore"):
         scale = abs(one[0]) or np.max(np.abs(one)) or 1.0

@@ -38,8 +38,8 @@ class Evidence:
     runs: Sequence[FrameworkRuns]
     precisions: frozenset[Precision]
     twin: Twin | None = None
-    twin_grew_from_rounding: bool = False
-    """Whether the twin's losses were equal at first and parted little by little."""
+    equal_epochs: int | None = None
+    """In how many first epochs float64's losses were equal, where rounding may have parted them later."""
     tests: Sequence[Equivalence] = ()
     """Over seeds, where there are several."""
     noise_floor: Sequence[OwnRerun] = ()
@@ -59,6 +59,16 @@ class Evidence:
         """Seeds with a gap above the tolerance."""
         return [gaps for gaps in self.seed_gaps if not gaps.within_tolerance]
 
+    @property
+    def float64_tells(self) -> bool:
+        """Whether a gap in float64 is a real one: not where rounding alone may have grown to it."""
+        return self.equal_epochs is None or bool(self.differences or self.other_start or self.other_batches)
+
+    @property
+    def deciding_twin(self) -> Twin | None:
+        """The twin, where it decides."""
+        return self.twin if self.twin and (self.twin.equal or self.float64_tells) else None
+
 
 def judge(evidence: Evidence) -> Verdict:
     """The verdict.
@@ -66,10 +76,10 @@ def judge(evidence: Evidence) -> Verdict:
     One framework's training fails on the job itself where another's does not: `differ`. A margin was
     declared: the tests over seeds decide whether the results are the same, whatever computes them. Else
     the float64 twin, where there is one, decides whether the frameworks compute the same; in different
-    precisions they do not. Without a twin,
-    seeds that did not start alike, or that float32 took apart, are again for the tests to decide, if there
-    are several. What is left: `agree`, if every seed finished everywhere within the tolerance; `differ`,
-    if the numbers differ and something declared does too, or the precision leaves no room for rounding;
+    precisions they do not. Without a twin, or where training amplified even float64's rounding, seeds that
+    did not start alike, or that rounding took apart, are again for the tests to decide, if there are
+    several. What is left: `agree`, if every seed finished everywhere within the tolerance; `differ`, if the
+    numbers differ and something declared does too, or the precision leaves no room for rounding;
     `inconclusive`.
     """
     if _fails_alone(evidence.runs):
@@ -77,9 +87,10 @@ def judge(evidence: Evidence) -> Verdict:
     if decided_over_seeds(evidence):
         verdict = verdict_over(evidence.tests)
         return "inconclusive" if verdict == "agree" and not _complete(evidence) else verdict
-    if evidence.twin is not None:
-        return "agree" if evidence.twin.equal else "differ"
-    declared = evidence.outside and (_declared(evidence) or evidence.precisions == {"float64"})
+    if evidence.deciding_twin is not None:
+        return "agree" if evidence.deciding_twin.equal else "differ"
+    exact = evidence.precisions == {"float64"} and evidence.float64_tells
+    declared = evidence.outside and (_declared(evidence) or exact)
     if declared or (len(evidence.precisions) > 1 and not all(gaps.identical for gaps in evidence.seed_gaps)):
         return "differ"
     if evidence.outside or not _complete(evidence) or len(evidence.runs) < 2:
@@ -91,8 +102,9 @@ def decided_over_seeds(evidence: Evidence) -> bool:
     """Whether the tests over seeds are what the verdict rests on."""
     if any(test.margin_declared for test in evidence.tests):
         return True
-    by_seed = evidence.precisions == {"float64"} and not _other_surroundings(evidence)
-    return bool(evidence.tests and evidence.outside and evidence.twin is None and not by_seed)
+    exact = evidence.precisions == {"float64"} and evidence.float64_tells
+    by_seed = exact and not _other_surroundings(evidence)
+    return bool(evidence.tests and evidence.outside and evidence.deciding_twin is None and not by_seed)
 
 
 def _complete(evidence: Evidence) -> bool:

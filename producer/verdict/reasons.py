@@ -63,7 +63,14 @@ def reasons(
         *_over_seeds(evidence),
         *_noise(evidence),
     ]
-    if verdict == "inconclusive" and evidence.outside and not evidence.tests:
+    if not evidence.float64_tells and verdict != "agree":
+        told.append(
+            f"Nothing that was declared differs, and in float64 the losses are equal for "
+            f"{count(evidence.equal_epochs or 0, 'epoch')} and part little by little after that: this "
+            "training amplifies rounding without bound, so that its end cannot show whether the frameworks "
+            "compute the same. With a lower learning rate or fewer epochs it can."
+        )
+    elif verdict == "inconclusive" and evidence.outside and not evidence.tests:
         told.append(
             "Nothing that was declared differs, so this may be float32 rounding that training has "
             "amplified: run it again with --set precision=float64 to decide."
@@ -265,7 +272,7 @@ def _twin(evidence: Evidence) -> list[str]:
         if evidence.twin.equal:
             told.append(f"In float64 they agree to {gap(worst.relative)}: what is left is rounding.")
         else:
-            real = "" if _grown(evidence) else ": this is a real difference, not rounding"
+            real = ": this is a real difference, not rounding" if evidence.float64_tells else ""
             told.append(
                 f"In float64 {pair.reference} and {pair.other} part by {gap(worst.relative)}, in the "
                 f"{worst.measure}{real}."
@@ -291,23 +298,10 @@ def _noise(evidence: Evidence) -> list[str]:
 def _undeclared(evidence: Evidence) -> list[str]:
     if evidence.other_start or evidence.other_batches:
         return []
-    if _grown(evidence):
-        return [
-            "Nothing that was declared differs, and in float64 the losses are equal at first and part little "
-            "by little: most likely this training amplifies rounding without bound. If they part with a "
-            "lower learning rate or fewer epochs, too, the frameworks compute something different: please "
-            "report it."
-        ]
     return [
         "Nothing that was declared differs, and float64 leaves no room for rounding: the frameworks "
         "compute something different. Please report it."
     ]
-
-
-def _grown(evidence: Evidence) -> bool:
-    """Whether a gap in float64, too, looks like rounding, in trainings that are declared alike."""
-    alike = not (evidence.differences or evidence.other_start or evidence.other_batches)
-    return alike and evidence.twin_grew_from_rounding
 
 
 def _differs_in(evidence: Evidence, *sections: str) -> bool:
