@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -18,6 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from producer.display import printable
+from producer.queue.collect import Diverged
 from producer.queue.follow import Changed, Noticed, Progressed, Update
 from producer.report.sparkline import sparkline
 from producer.verdict import numbers
@@ -28,8 +30,7 @@ KEPT_LOSSES = 400
 """A lane's losses are thinned out above this: the line of bars shows fewer anyway."""
 LINE_EVERY_S = 3.0
 
-_COLOURS = {"done": "green", "failed": "red", "cancelled": "yellow", "waiting": "yellow"}
-_FINAL = {"succeeded": "done", "failed": "failed", "cancelled": "cancelled"}
+_COLOURS = {"done": "green", "diverged": "red", "failed": "red", "cancelled": "yellow", "waiting": "yellow"}
 
 
 class Board(Protocol):
@@ -49,6 +50,10 @@ class Lane:
     """The latest of any run."""
     shares: dict[str, float] = field(default_factory=dict)
     """How much of each run is done, from 0 to 1."""
+    diverged: dict[str, Diverged] = field(default_factory=dict)
+    """Of the runs that failed by that alone."""
+    members: dict[str, int] = field(default_factory=dict)
+    """How many trainings each run is, as far as it is known."""
     notice: str | None = None
     losses: list[float] = field(default_factory=list)
     began_ms: int | None = None
@@ -65,6 +70,9 @@ class Lane:
             if held is not None and update.record.attempt != held.attempt:
                 self._start_again(held.run_id)
             self.records[update.record.run_id] = update.record
+            if update.diverged is not None:
+                self.diverged[update.record.run_id] = update.diverged
+                self.members[update.record.run_id] = update.diverged.trained
             self.notice = None
         else:
             self._progress(update)
@@ -75,7 +83,7 @@ class Lane:
         records = self.records.values()
         states = {record.state for record in records}
         if records and all(record.final for record in records):
-            return next(_FINAL[state] for state in ("failed", "cancelled", "succeeded") if state in states)
+            return self._end(states)
         if any(record.cancel_requested for record in records):
             return "stopping"
         if not states - {"queued"}:
@@ -85,12 +93,21 @@ class Lane:
         return "compiling" if self.event.compiling else "training"
 
     @property
+    def some_diverged(self) -> str | None:
+        """`2 of 6 diverged`, where others ended well; how many there were only if that is known."""
+        number = sum(one.diverged for one in self.diverged.values())
+        if not number or self.state != "done":
+            return None
+        known = self.members.keys() >= self.records.keys()
+        return f"{number:,} of {sum(self.members.values()):,} diverged" if known else f"{number:,} diverged"
+
+    @property
     def share(self) -> float:
         """Of all epochs of all seeds, from 0 to 1."""
         if not self.records:
             return sum(self.shares.values())
         done = (
-            1.0 if record.state == "succeeded" else self.shares.get(run_id, 0.0)
+            1.0 if record.state == "succeeded" or run_id in self.diverged else self.shares.get(run_id, 0.0)
             for run_id, record in self.records.items()
         )
         return sum(done) / len(self.records)
@@ -103,8 +120,18 @@ class Lane:
         elapsed = (self.latest_ms - self.began_ms) / 1000
         return elapsed * (1 - self.share) / (self.share - self.began_at) if elapsed > 0 else None
 
+    def _end(self, states: AbstractSet[str]) -> str:
+        failed = {run_id for run_id, record in self.records.items() if record.state == "failed"}
+        if failed - self.diverged.keys():
+            return "failed"
+        if "cancelled" in states:
+            return "cancelled"
+        none_ended_well = all(one.diverged == one.trained for one in self.diverged.values())
+        return "diverged" if failed == self.records.keys() and none_ended_well else "done"
+
     def _progress(self, update: Progressed) -> None:
         event, at_ms = update.event, _milliseconds(update.position)
+        self.members[event.run_id] = event.seeds
         if event.share < self.shares.get(event.run_id, 0.0):
             self._start_again(event.run_id)
         self.shares[event.run_id] = event.share
@@ -145,6 +172,8 @@ class Lines:
         lane = self._lanes[framework_of(update)]
         lane.apply(update)
         state = f"{lane.state}: {lane.notice}" if lane.notice else lane.state
+        if some := lane.some_diverged:
+            state += f", {some}"
         due = time.monotonic() - self._told_s[lane.framework] >= LINE_EVERY_S
         if state != self._told[lane.framework] or (due and isinstance(update, Progressed)):
             self._told[lane.framework], self._told_s[lane.framework] = state, time.monotonic()
@@ -196,7 +225,8 @@ def _lane_rows(lane: Lane) -> Iterator[RenderableType]:
         bar = ProgressBar(total=1.0, completed=lane.share, width=20)
     top.add_row(Text(lane.framework, style="bold"), Text(lane.state, style=colour), bar, _place(lane))
     yield top
-    below = lane.notice or "  ".join(_told(lane, epochs=False))
+    told = [lane.some_diverged, *_told(lane, epochs=False)]
+    below = lane.notice or "  ".join(word for word in told if word)
     yield Text(f"  {printable(below)}", style="yellow" if lane.notice else "dim", overflow="fold")
 
 

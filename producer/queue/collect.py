@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 
 from pydantic import ValidationError
 
 from shared.errors import ResultError
 from shared.ledger import ExperimentRecord, Ledger, RunRecord
 from shared.result import Failure, RunResult, StoredResult
+
+
+@dataclass(frozen=True, kw_only=True)
+class Diverged:
+    """How many of a run's trainings diverged."""
+
+    diverged: int
+    trained: int
 
 
 def collect(record: ExperimentRecord, *, ledger: Ledger) -> list[RunResult]:
@@ -25,6 +35,21 @@ def results(record: ExperimentRecord, *, ledger: Ledger) -> Iterator[RunResult]:
     for run, payload in ledger.records_with_payloads(record.run_ids):
         if run.final:
             yield _result(run, payload)
+
+
+def count_diverged(records: Sequence[RunRecord], *, ledger: Ledger) -> dict[str, Diverged]:
+    """By id, the runs that failed by divergence alone; without those whose results cannot be read."""
+    ids = [run.run_id for run in records if run.failure is not None and run.failure.reason == "diverged"]
+    found = {}
+    for run, payload in ledger.records_with_payloads(ids):
+        with suppress(ResultError):
+            result = _result(run, payload)
+            diverged = sum(seed.failure is not None for seed in result.seeds)
+            diverged += sum(len(piece.failures) for piece in result.arrays)
+            trained = len(result.seeds) + sum(len(piece.seeds) for piece in result.arrays)
+            if trained:
+                found[run.run_id] = Diverged(diverged=diverged, trained=trained)
+    return found
 
 
 def _result(run: RunRecord, payload: bytes | None) -> RunResult:

@@ -8,6 +8,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from producer.queue.collect import Diverged, count_diverged
 from shared import progress
 from shared.errors import RedisError
 from shared.ledger import FINAL, IDS_A_TRIP, ExperimentRecord, Ledger, RunRecord
@@ -38,6 +39,8 @@ class Changed:
 
     position: str
     record: RunRecord
+    diverged: Diverged | None = None
+    """Of a run that failed by nothing else."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,12 +118,13 @@ class _Watch:
         """Records that changed, of the open runs named or of all, and now and then a word on each wait."""
         asked = [run_id for run_id in self._open if changed is None or run_id in changed]
         records = self._ledger.records(asked)
+        diverged = count_diverged(records, ledger=self._ledger)
         closed = set(asked) - {record.run_id for record in records if not record.final}
         self._open = [run_id for run_id in self._open if run_id not in closed]
         for record in records:
             if self._seen.get(record.run_id) != record:
                 self._seen[record.run_id] = record
-                yield Changed(position=position, record=record)
+                yield Changed(position=position, record=record, diverged=diverged.get(record.run_id))
         now = time.monotonic()
         if changed is None:
             self._looked = now

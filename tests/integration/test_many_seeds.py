@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from producer.queue.collect import collect
+from producer.queue.collect import Diverged, collect
+from producer.queue.follow import Changed, follow
 from producer.queue.runs import RunMaker, new_id
 from producer.queue.submit import submit_runs
 from producer.verdict.seed_table import SeedTable
@@ -99,6 +100,9 @@ def test_a_seed_that_diverges_fails_alone_in_both(desk, until):
         assert (result.status, result.failure.reason) == ("failed", "diverged")
         assert [len(piece.failures) for piece in result.arrays] == [0, 3, 0]
         assert np.isfinite(desk.blobs.get(result.arrays[2].outputs)).all()
+    followed = list(follow(record, ledger=desk.ledger, client=desk.client))
+    told = [one.diverged for one in followed if isinstance(one, Changed)]
+    assert told == [Diverged(diverged=3, trained=9)] * 2
 
 
 def test_seeds_are_spread_over_the_workers_that_are_free(

@@ -8,18 +8,23 @@ import pytest
 from rich.console import Console
 
 from producer.live import Lane, Lines, Screen, board
+from producer.queue.collect import Diverged
 from producer.queue.follow import Changed, Noticed, Progressed
 from producer.report.console import make_console
 from shared.progress import ProgressEvent
 from shared.records import RunRecord
 
 
-def changed(state="queued", **more):
+def changed(state="queued", *, run_id="run-torch-0001", diverged=None, **more):
     record = RunRecord(
-        run_id="run-torch-0001", experiment_id="experiment", framework="torch", queue="train.torch.any",
+        run_id=run_id, experiment_id="experiment", framework="torch", queue="train.torch.any",
         state=state, submitted_s=0.0, **({"attempt": 0, "fence": 0} | more),
     )  # fmt: skip
-    return Changed(position="0", record=record)
+    return Changed(position="0", record=record, diverged=diverged)
+
+
+def diverged(number, of, **more):
+    return changed("failed", diverged=Diverged(diverged=number, trained=of), **more)
 
 
 def progressed(epoch, *, at_s, position=1, seeds=1, loss=0.5, compiling=False):
@@ -53,6 +58,11 @@ def lane(*updates):
         ([changed("leased", cancel_requested=True)], "stopping"),
         ([changed("leased"), progressed(100, at_s=1), changed("succeeded")], "done"),
         ([changed("failed")], "failed"),
+        ([diverged(1, of=1)], "diverged"),
+        ([diverged(3, of=6)], "done"),
+        ([diverged(6, of=6), changed("succeeded", run_id="other")], "done"),
+        ([diverged(6, of=6), changed("failed", run_id="other")], "failed"),
+        ([diverged(6, of=6), changed("cancelled", run_id="other")], "cancelled"),
         ([changed("cancelled")], "cancelled"),
     ],
 )
@@ -105,6 +115,38 @@ def test_lines_tell_each_state_once():
         "torch: training, epoch 1/100, loss 0.5, 1,234 samples/s",
         "torch: done",
     ]
+
+
+@pytest.mark.parametrize(
+    ("updates", "line"),
+    [
+        ([changed("leased"), diverged(2, of=6)], "torch: done, 2 of 6 diverged"),
+        ([changed("leased"), diverged(6, of=6)], "torch: diverged"),
+        ([changed("succeeded", run_id="other"), diverged(2, of=6)], "torch: done, 2 diverged"),
+        (
+            [diverged(2, of=6, run_id="other"), progressed(100, at_s=1, seeds=3), changed("succeeded")],
+            "torch: done, 2 of 9 diverged",
+        ),
+    ],
+)
+def test_lines_tell_how_many_diverged_where_others_ended_well(updates, line):
+    stream = io.StringIO()
+    lines = Lines(["torch"], make_console(stream))
+    for update in updates:
+        lines.apply(update)
+
+    assert stream.getvalue().splitlines()[-1] == line
+
+
+def test_the_screen_tells_how_many_diverged():
+    screen = Screen(["torch"])
+    for update in [changed("leased"), progressed(100, at_s=0, seeds=6), diverged(2, of=6)]:
+        screen.apply(update)
+    console = Console(file=io.StringIO(), width=80, force_terminal=True, color_system=None)
+    console.print(screen)
+
+    assert "torch         done" in console.file.getvalue()
+    assert "  2 of 6 diverged  loss 0.5" in console.file.getvalue()
 
 
 def test_lines_tell_what_is_waited_for():
