@@ -3,8 +3,9 @@
 Finding no significant difference proves nothing: with few seeds nothing is ever significant. So the
 question is turned round (Schuirmann 1987): the frameworks agree only where the data refute that their
 means lie a margin or more apart. At the level ALPHA that is so when the interval of confidence
-1 − 2·ALPHA for the difference of means lies within ±margin; they differ when it lies wholly outside;
-else more seeds are needed, and how many is worked out from the spread seen so far.
+1 − 2·ALPHA for the difference of means lies within ±margin. They differ when one of confidence
+1 − ALPHA lies wholly outside, widened to hold for all that is tested at once; else more seeds are needed,
+and how many is worked out from the spread seen so far.
 
 Seeds that start alike in both frameworks are pairs: what the seed does to both cancels in their
 difference. Else the two groups are compared by Welch's test.
@@ -22,7 +23,7 @@ from producer.verdict.models import Equivalence, Verdict
 from shared.spec.experiment import MAX_SEEDS
 
 ALPHA = 0.05
-"""Of each one-sided test."""
+"""How often, at most, different results are called the same, or the same ones different in anything."""
 POWER = 0.8
 """With which `seeds_to_decide` would decide."""
 DERIVED_MARGIN = 0.5
@@ -45,6 +46,8 @@ class Sample:
     measure: str
     reference: Floats
     other: Floats
+    measures: int = 1
+    """How many are tested at once, of which one that differs decides."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +79,7 @@ def equivalence(
     found = _paired(mine, theirs) if paired else _welch(mine, theirs)
     margins = _margins(mine, margin=margin, rounding=rounding, seeds=np.array(len(mine)))
     half = _quantile(1 - ALPHA, found.freedom) * found.error
+    level = ALPHA / 2 / (sample.measures * len(margins))
     worst = int(np.argmax((np.abs(found.mean) + half) / margins))
     counts = np.unique(np.geomspace(LEAST_SEEDS, MAX_SEEDS, 400).astype(int))
     by_count = _margins(mine, margin=margin, rounding=rounding, seeds=counts[:, None])
@@ -90,8 +94,8 @@ def equivalence(
         margin=float(margins[worst]),
         margin_declared=margin is not None,
         effect_size=_effect_size(mine[:, worst], theirs[:, worst]),
-        verdict=_verdict(found, margins),
-        seeds_to_decide=_seeds_to_decide(found, counts, by_count[..., worst], worst),
+        verdict=_verdict(found, margins, level=level),
+        seeds_to_decide=_seeds_to_decide(found, counts, by_count[..., worst], worst, level=level),
     )
 
 
@@ -171,28 +175,29 @@ def _spread(values: Floats, *, seeds: NDArray[np.int64]) -> Floats:
     return spread
 
 
-def _verdict(found: _Difference, margins: Floats) -> Verdict:
-    """Agree: each value within its margin. Differ: one outside, at ALPHA over all values (Bonferroni)."""
+def _verdict(found: _Difference, margins: Floats, *, level: float) -> Verdict:
+    """Agree: each value within its margin, at ALPHA. Differ: one outside, on either side, at `level`."""
     within = np.abs(found.mean) + _quantile(1 - ALPHA, found.freedom) * found.error < margins
     if within.all():
         return "agree"
-    strict = _quantile(1 - ALPHA / len(margins), found.freedom) * found.error
+    strict = _quantile(1 - level, found.freedom) * found.error
     return "differ" if (np.abs(found.mean) - strict > margins).any() else "inconclusive"
 
 
 def _seeds_to_decide(
-    found: _Difference, counts: NDArray[np.int64], margins: Floats, worst: int
+    found: _Difference, counts: NDArray[np.int64], margins: Floats, worst: int, *, level: float
 ) -> int | None:
     """Which of the `counts` of seeds would decide with POWER, were the mean and the spread what they seem.
 
-    From n ≥ ((t(1 − ALPHA) + t(power))·deviation / |margin − |mean||)², with the margin that n seeds
-    would have; against a mean within the margin the power is shared by both tests (Chow, Shao & Wang
-    2008). None beyond MAX_SEEDS.
+    From n ≥ ((t(1 − α) + t(power))·deviation / |margin − |mean||)², with the margin that n seeds would
+    have. Against a mean within it α is ALPHA, and the power is shared by both tests (Chow, Shao & Wang
+    2008); against one beyond it α is `level`. None beyond MAX_SEEDS.
     """
     mean, deviation = abs(float(found.mean[worst])), float(found.deviation[worst])
-    power = np.where(mean < margins, 1 - (1 - POWER) / 2, POWER)
+    within = mean < margins
+    power, alpha = np.where(within, 1 - (1 - POWER) / 2, POWER), np.where(within, ALPHA, level)
     freedom: Floats = counts - np.float64(1)
-    reach = (_quantile(1 - ALPHA, freedom) + _quantile(power, freedom)) * deviation / np.sqrt(counts)
+    reach = (_quantile(1 - alpha, freedom) + _quantile(power, freedom)) * deviation / np.sqrt(counts)
     room = np.abs(margins - mean)
     enough = counts[(room > 0) & (reach <= room)]
     return int(enough[0]) if len(enough) else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,14 +29,18 @@ def tests_over_seeds(
     `same_loss` in both. Seeds that started alike are pairs. Empty with fewer than two seeds.
     """
     reference, *others = runs
+    samples = {
+        other.framework: list(_samples(reference.seeds, other.seeds, same_loss=same_loss)) for other in others
+    }
+    measures = sum(map(len, samples.values()))
     found = []
-    for other in others:
-        gaps = [one for one in seed_gaps if one.other == other.framework]
+    for other, measured in samples.items():
+        gaps = [one for one in seed_gaps if one.other == other]
         paired = bool(gaps) and all(one.same_initial_weights for one in gaps)
-        for sample in _samples(reference.seeds, other.seeds, same_loss=same_loss):
+        for sample in measured:
             test = equivalence(
-                sample,
-                frameworks=(reference.framework, other.framework),
+                replace(sample, measures=measures),
+                frameworks=(reference.framework, other),
                 paired=paired,
                 margin=margin,
                 rounding=rounding,

@@ -11,12 +11,12 @@ from producer.verdict.equivalence import Sample, equivalence, verdict_over
 from producer.verdict.models import Equivalence
 
 
-def judged(reference: Any, other: Any, **options: Any) -> Equivalence:
+def judged(reference: Any, other: Any, *, measures: int = 1, **options: Any) -> Equivalence:
     mine, theirs = (np.asarray(values, np.float64) for values in (reference, other))
     if mine.ndim == 1:
         mine, theirs = mine[:, None], theirs[:, None]
     found = equivalence(
-        Sample(measure="final loss", reference=mine, other=theirs),
+        Sample(measure="final loss", reference=mine, other=theirs, measures=measures),
         frameworks=("tensorflow", "torch"),
         **({"paired": True, "margin": None, "rounding": 1e-9} | options),
     )
@@ -24,7 +24,7 @@ def judged(reference: Any, other: Any, **options: Any) -> Equivalence:
     return found
 
 
-def draws(seed: int, shape: Any) -> np.ndarray:
+def draws(seed: Any, shape: Any) -> np.ndarray:
     return np.random.default_rng(seed).standard_normal(shape)
 
 
@@ -122,7 +122,7 @@ def test_an_outlier_does_not_make_values_agree_that_are_far_apart(seeds: int) ->
 
 
 def test_a_seed_that_almost_diverged_does_not_make_the_rounding_of_the_others() -> None:
-    reference = np.array([27.0, 28.0, 29.0, 1e30])
+    reference = np.array([*range(27, 37), 1e30])
     assert judged(reference, reference + 60, rounding=1e-5).verdict == "differ"
 
 
@@ -130,6 +130,41 @@ def test_of_seeds_that_mostly_give_one_value_the_odd_one_does_not_make_the_margi
     stuck, few = np.array([0.1] + 9 * [1.0]), np.array(2 * [28.0] + 6 * [29] + 2 * [30]) / 30
     assert judged(stuck, stuck - 0.03).verdict == "differ"
     assert judged(few, few).margin == pytest.approx(0.5 * few.std(ddof=1) * np.sqrt(9 / 16.919), rel=1e-3)
+
+
+@pytest.mark.parametrize("seeds", [2, 5])
+@pytest.mark.parametrize("apart", [0.0, 0.1])
+def test_of_five_measures_at_their_margins_one_is_called_different_in_at_most_one_case_of_twenty(
+    seeds: int, apart: float
+) -> None:
+    wrong, cases = 0, 200
+    for i in range(cases):
+        measured = []
+        for measure in range(5):
+            reference = 10 + draws((seeds, i, measure), seeds)
+            other = reference + apart + draws((seeds, i, measure, 1), seeds)
+            margin = (apart or 1e-9) / abs(reference.mean())
+            measured.append(judged(reference, other, margin=margin, measures=5))
+        wrong += verdict_over(measured) == "differ"
+    assert wrong <= cases * 0.05 + 3 * np.sqrt(cases * 0.05 * 0.95)
+
+
+def test_all_measures_of_a_comparison_are_tested_as_one_family(samples: Any) -> None:
+    """On its own, this difference would be outside the margin."""
+    declared = samples.experiment(seeds=5, margin=1e-4)
+    mine = [samples.train(seed=seed) for seed in range(5)]
+    theirs = [
+        one.model_copy(update={"final_loss": one.final_loss * (1 + 0.002 + 0.0005 * draws(seed, ()))})
+        for seed, one in enumerate(mine)
+    ]
+    comparison = samples.compared(
+        declared, samples.result("tensorflow", mine), samples.result("torch", theirs)
+    )
+    ended = [[one.final_loss for one in seeds] for seeds in (mine, theirs)]
+    (test,) = [one for one in comparison.equivalence if one.measure == "final loss"]
+    together = len(comparison.equivalence)
+    assert together == 4
+    assert test == judged(*ended, margin=1e-4, rounding=1e-5, measures=together)
 
 
 def test_over_measures_one_difference_decides_and_agreement_needs_all() -> None:
