@@ -80,7 +80,10 @@ def equivalence(
     margins = _margins(mine, margin=margin, rounding=rounding, seeds=np.array(len(mine)))
     half = _quantile(1 - ALPHA, found.freedom) * found.error
     level = ALPHA / 2 / (sample.measures * len(margins))
-    worst = int(np.argmax((np.abs(found.mean) + half) / margins))
+    strict = _quantile(1 - level, found.freedom) * found.error
+    verdict = _verdict(found, margins, half=half, strict=strict)
+    reach = -strict if verdict == "differ" else half
+    worst = int(np.argmax((np.abs(found.mean) + reach) / margins))
     counts = np.unique(np.geomspace(LEAST_SEEDS, MAX_SEEDS, 400).astype(int))
     by_count = _margins(mine, margin=margin, rounding=rounding, seeds=counts[:, None])
     return Equivalence(
@@ -94,7 +97,7 @@ def equivalence(
         margin=float(margins[worst]),
         margin_declared=margin is not None,
         effect_size=_effect_size(mine[:, worst], theirs[:, worst]),
-        verdict=_verdict(found, margins, level=level),
+        verdict=verdict,
         seeds_to_decide=_seeds_to_decide(found, counts, by_count[..., worst], worst, level=level),
     )
 
@@ -175,12 +178,10 @@ def _spread(values: Floats, *, seeds: NDArray[np.int64]) -> Floats:
     return spread
 
 
-def _verdict(found: _Difference, margins: Floats, *, level: float) -> Verdict:
-    """Agree: each value within its margin, at ALPHA. Differ: one outside, on either side, at `level`."""
-    within = np.abs(found.mean) + _quantile(1 - ALPHA, found.freedom) * found.error < margins
-    if within.all():
+def _verdict(found: _Difference, margins: Floats, *, half: Floats, strict: Floats) -> Verdict:
+    """Agree: each value within its margin by `half` an interval. Differ: one outside by a `strict` one."""
+    if (np.abs(found.mean) + half < margins).all():
         return "agree"
-    strict = _quantile(1 - level, found.freedom) * found.error
     return "differ" if (np.abs(found.mean) - strict > margins).any() else "inconclusive"
 
 

@@ -168,7 +168,8 @@ class Twin(Frozen):
 class Equivalence(Frozen):
     """Over seeds, in one measure: two one-sided tests of the other framework against the reference.
 
-    Of a measure with several values, the numbers are of the one with the least room to its margin.
+    Of a measure with several values, the numbers are of the one furthest outside its margin where they
+    differ, else of the one with the least room to it.
     """
 
     measure: str

@@ -85,6 +85,14 @@ def test_one_value_out_of_many_is_enough_to_differ_and_is_the_one_that_is_shown(
     assert found.difference == pytest.approx(1.5)
 
 
+def test_the_value_that_differs_is_shown_not_a_noisier_one_that_is_open() -> None:
+    reference = draws(1, (10, 2))
+    other = reference + np.array([1.5, 0.0]) + np.array([0.01, 10.0]) * draws(2, (10, 2))
+    found = judged(reference, other)
+    assert found.verdict == "differ"
+    assert found.interval == pytest.approx((1.5, 1.5), abs=0.02)
+
+
 def test_seeds_without_a_result_are_left_out_in_pairs() -> None:
     reference, other = np.arange(6.0), np.arange(6.0)
     other[2] = np.nan
