@@ -163,18 +163,18 @@ def _margins(reference: Floats, *, margin: float | None, rounding: float, seeds:
 def _spread(values: Floats, *, seeds: NDArray[np.int64]) -> Floats:
     """The standard deviation over seeds that the data vouch for, and no outlier: (…, k).
 
-    It is the lower limit of confidence 1 − ALPHA, so that a margin drawn from few seeds is rarely above
-    that of many; or the median distance from the median, scaled to a normal deviation, where that is
-    smaller. Where half of the seeds give the very same value (an accuracy over few samples does), the
-    third quartile of the distances stands for their median.
+    Or the median distance from the median, scaled to a normal deviation, where that is smaller; of either
+    the lower limit of confidence 1 − ALPHA, were it of normal data, so that a margin drawn from few seeds
+    is rarely above that of many. Where half of the seeds give the very same value (an accuracy over few
+    samples does), the third quartile of the distances stands for their median.
     """
     from scipy.special import chdtri
 
     freedom = seeds - 1
-    vouched = values.std(axis=0, ddof=1) * np.sqrt(freedom / chdtri(freedom, ALPHA))
     half, most = np.quantile(np.abs(values - np.median(values, axis=0)), (0.5, 0.75), axis=0)
     typical = np.where(half > 0, MEDIAN_DEVIATION * half, QUARTILE_DEVIATION * most)
-    spread: Floats = np.minimum(vouched, typical)
+    smaller = np.minimum(values.std(axis=0, ddof=1), typical)
+    spread: Floats = smaller * np.sqrt(freedom / chdtri(freedom, ALPHA))
     return spread
 
 

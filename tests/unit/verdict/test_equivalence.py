@@ -129,13 +129,19 @@ def test_an_outlier_does_not_make_values_agree_that_are_far_apart(seeds: int) ->
     assert judged(reference, reference + 0.001 * draws(2, seeds)).verdict == "agree"
 
 
+def test_three_seeds_far_from_each_other_do_not_vouch_for_a_wide_margin() -> None:
+    """Predictions of a job at a learning rate of 1000: one seed of three is far apart."""
+    reference, other = [-312.188, -3213.577, 116.078], [-312.202, -3213.577, 284.282]
+    assert judged(reference, other).verdict == "inconclusive"
+
+
 def test_a_seed_that_almost_diverged_does_not_make_the_rounding_of_the_others() -> None:
     reference = np.array([*range(27, 37), 1e30])
     assert judged(reference, reference + 60, rounding=1e-5).verdict == "differ"
 
 
 def test_of_seeds_that_mostly_give_one_value_the_odd_one_does_not_make_the_margin() -> None:
-    stuck, few = np.array([0.1] + 9 * [1.0]), np.array(2 * [28.0] + 6 * [29] + 2 * [30]) / 30
+    stuck, few = np.array([0.1] + 9 * [1.0]), np.array(2 * [28.0] + 6 * [29] + 2 * [30]) / 30  # accuracies
     assert judged(stuck, stuck - 0.03).verdict == "differ"
     assert judged(few, few).margin == pytest.approx(0.5 * few.std(ddof=1) * np.sqrt(9 / 16.919), rel=1e-3)
 
