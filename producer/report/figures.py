@@ -25,6 +25,8 @@ MOST_POINTS = 1_500
 MOST_SEEDS = 8
 """Whose curves are drawn."""
 MOST_MARKS = 2_000
+MOST_MARKED_EPOCHS = 60
+"""Each with a mark on the line of its gap, so that one between two epochs without a gap is seen."""
 _DASHES = ("solid", "10px,8px", "2px,5px", "14px,5px,2px,5px")
 _MARKS = ("circle", "circle-open", "x-thin-open", "diamond-open", "square-open")
 
@@ -82,9 +84,10 @@ def growth(comparison: Comparison) -> Figure | None:
                 continue
             label = name if len(comparison.growth) == 1 else f"{one.other}, {name}"
             traces.append(
-                {"type": "scatter", "mode": "lines" if len(values) > 1 else "markers", "name": label,
-                 "meta": {"series": series}, "x": list(one.epochs), "y": [value or None for value in values],
-                 "line": {"width": 2.5, "dash": dash},
+                {"type": "scatter", "mode": "lines+markers" if len(values) <= MOST_MARKED_EPOCHS else "lines",
+                 "name": label, "meta": {"series": series}, "x": list(one.epochs),
+                 "y": [value or None for value in values],
+                 "line": {"width": 2.5, "dash": dash}, "marker": {"size": 6},
                  "hovertemplate": f"{label}<br>epoch %{{x}}: %{{y:.2g}}<extra></extra>"}
             )  # fmt: skip
     if not traces:

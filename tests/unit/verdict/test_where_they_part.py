@@ -14,7 +14,7 @@ from producer.report.html import to_html
 from producer.report.json import to_document
 from producer.report.terminal import render
 from producer.verdict.first_divergence import STAGES
-from producer.verdict.models import FirstDivergence, Traced
+from producer.verdict.models import FirstDivergence, Growth, Traced
 
 
 def divergence(**changes):
@@ -124,6 +124,18 @@ def test_how_the_gap_grows_is_shown_beside_the_twin(samples):
     assert "gap in the loss by epoch" in printed(found, terminal=True)
     assert "gap in the loss by epoch" not in printed(found, terminal=False)
     assert to_document(found)["growth"][0]["epochs"][-1] == 500
+
+
+def test_an_epoch_between_two_without_a_gap_has_a_mark(samples):
+    found = grown(samples)
+    lone = Growth(other="torch", seed=3, epochs=(1, 2, 3), declared=(0.0, 1e-8, 0.0), twin=(0.0, 0.0, 0.0))
+    found = found.model_copy(update={"growth": (lone,)})
+
+    (trace,) = figures.growth(found)["data"]
+
+    assert trace["y"] == [None, 1e-8, None]
+    assert "markers" in trace["mode"]
+    assert "Of seed 3. An epoch without a value had equal losses" in to_html(found)
 
 
 def test_nothing_grows_without_a_twin(samples):
