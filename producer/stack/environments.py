@@ -19,7 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from producer.stack.code import ADAPTER_SUFFIX, ADAPTERS, known_frameworks
-from producer.stack.installation import Installation, install
+from producer.stack.installation import Installation
+from producer.stack.parallel_install import install
 from producer.stack.paths import Paths, write_private
 from producer.stack.processes import INSTALLER, mark, sweep
 from shared.errors import StackError, UsageError

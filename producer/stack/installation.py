@@ -1,8 +1,8 @@
 """Making one virtual environment: the steps, one process at a time, and what they say on the way.
 
-`install` drives several at once from one thread (`processes.spawn` needs that), reading their output
-as it comes. pip's `--progress-bar raw` gives the bytes of the file it fetches; the packages that it
-announces, compared with those already on disk, give the rest. Totals that nobody knows are not shown.
+pip's `--progress-bar raw` gives the bytes of the file it fetches; the packages that it announces, compared
+with those already on disk, give the rest. Totals that nobody knows are not shown. `parallel_install` drives
+several at once.
 """
 
 from __future__ import annotations
@@ -10,12 +10,11 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
-import selectors
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,7 +26,6 @@ from shared.errors import StackError
 LEAST_PIP = "pip>=24.1"
 """The first with `--progress-bar raw`; the one that Python brings may be older."""
 
-TICK_S = 0.1
 WEIGH_S = 1.0
 
 Command = Sequence[str | Path]
@@ -204,56 +202,6 @@ class Installation:
 
     def _remove_temporary(self) -> None:
         shutil.rmtree(self.folder.with_name(f"{self.folder.name}.tmp"), ignore_errors=True)
-
-
-def install(
-    installations: Sequence[Installation],
-    *,
-    on_finished: Callable[[Installation], None],
-    say: Callable[[str], None],
-) -> None:
-    """Run all installations at once to their ends, showing where each stands.
-
-    Raises StackError on the first that fails; then, and on an interrupt, every one that is not finished is
-    stopped and removed.
-    """
-    from producer.stack.progress import shown
-
-    running = list(installations)
-    try:
-        with selectors.DefaultSelector() as selector, shown(installations, say=say) as show:
-            for installation in installations:
-                installation.start()
-                show(installation)
-                _watch(selector, installation)
-            last_look = 0.0
-            while running:
-                for key, _ in selector.select(TICK_S):
-                    installation = key.data
-                    if installation.read():
-                        continue
-                    selector.unregister(key.fileobj)
-                    if installation.advance():
-                        _watch(selector, installation)
-                        show(installation)
-                    else:
-                        on_finished(installation)
-                        running.remove(installation)
-                        show(installation)
-                if time.monotonic() - last_look >= TICK_S:
-                    for installation in running:
-                        installation.look()
-                        show(installation)
-                    last_look = time.monotonic()
-    except BaseException:
-        for installation in running:
-            installation.stop()
-        raise
-
-
-def _watch(selector: selectors.BaseSelector, installation: Installation) -> None:
-    assert installation.process is not None and installation.process.stdout is not None  # noqa: S101, PT018
-    selector.register(installation.process.stdout, selectors.EVENT_READ, installation)
 
 
 def _package(file: str) -> str:

@@ -5,10 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from producer.stack.installation import Installation
+from producer.stack.installation import Installation
 
 BAR_WIDTH = 16
 MEGABYTE = 1e6
