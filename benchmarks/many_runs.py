@@ -91,8 +91,8 @@ def measure(desk: Desk, given: argparse.Namespace, stack: ExitStack) -> dict[str
             ),
             "subscriptions left": str(len(desk.client.pubsub_channels())),
         },
-        bound="What a worker needs for a run of one epoch bounds the training. A finished run stays in Redis "
-        "for the retention (LIKEWISE_RETENTION_DAYS), or until likewise delete.",
+        bound="Each run trains one epoch, so what a worker does around a training takes nearly all of the "
+        "time. A finished run stays in Redis for LIKEWISE_RETENTION_DAYS, or until `likewise delete`.",
     )
 
 

@@ -70,7 +70,9 @@ def against(
         },
         ratio=theirs_s / ours_s,
         at_least=50.0,
-        bound="Keras's fit makes this ratio; beside it stands PyTorch alone." if len(frameworks) > 1 else "",
+        bound="Nearly all of it is Keras's `fit`; the next table has PyTorch alone."
+        if len(frameworks) > 1
+        else "",
     )
 
 

@@ -110,8 +110,8 @@ def round_trip(desk: Desk, python: str, *, repeats: int) -> dict[str, Any]:
         },
         ratio=ours_s / plain_s,
         at_most=2.0,
-        bound="Ours writes a record before the message, claims it and stores arrays: three steps in Redis, "
-        "each answered before the next, that Celery has not.",
+        bound="A run takes three steps in Redis more than a Celery task, each answered before the next: its "
+        "record is written before the message is sent, a worker claims it, and its arrays are stored.",
     )
 
 
@@ -152,7 +152,7 @@ def replicas(desk: Desk, python: str, *, jobs: int) -> dict[str, Any]:
         ratio=ratio,
         at_least=1.7,
         bound=f"Two plain processes without a service are {ceiling:.2f} times as fast as one on this "
-        f"machine: of that the service reaches {100 * ratio / ceiling:.0f} %.",
+        f"machine; the service reaches {100 * ratio / ceiling:.0f} % of that.",
     )
 
 
@@ -220,8 +220,8 @@ def command(desk: Desk, *, repeats: int) -> dict[str, Any]:
         },
         ratio=ours_s / import_s,
         at_most=3.0,
-        bound="It imports Celery's application, which the bare `import celery` leaves for later, Rich and "
-        "its own hundred models; the runs train meanwhile.",
+        bound="Beyond those imports the command loads Celery's application, Rich and its own hundred "
+        "pydantic models, while the runs train.",
     )
 
 

@@ -99,7 +99,7 @@ def observed(printed: Document) -> Document:
         "ratio": printed["ratio"],
         "at_least": None,
         "at_most": 1.05,
-        "bound": printed.get("bound", ""),
+        "bound": printed["bound"] if printed.get("met") == "no" else "",
     }
 
 
@@ -108,11 +108,14 @@ def write(stored: dict[str, Document]) -> None:
     pages = Environment(  # noqa: S701 - Markdown, from our own measurements
         loader=FileSystemLoader(HERE), undefined=StrictUndefined, keep_trailing_newline=True
     )
+    training = stored.get("training", {"documents": []})["documents"]
+    service = [one for part in PARTS[1:] if part in stored for one in stored[part]["documents"]]
     page = pages.get_template("benchmarks.md.j2").render(
         dates=", ".join(f"{part} {stored[part]['date']}" for part in PARTS if part in stored),
         machine=machine(),
-        training=stored.get("training", {"documents": []})["documents"],
-        service=[one for part in PARTS[1:] if part in stored for one in stored[part]["documents"]],
+        targets=targets(training, service),
+        training=training,
+        service=service,
         seconds=seconds,
         ratio=ratio,
         target=lambda one, row: f"≥ {wanted}" if (wanted := target(one, row)) else "",
@@ -174,6 +177,28 @@ def met(one: Document, row: Document) -> str:
     return "met" if reached >= 1 else f"missed: {100 * reached:.0f} % of it"
 
 
+def targets(training: Sequence[Document], service: Sequence[Document]) -> list[tuple[str, str, str, str]]:
+    """Of everything that has a target: what it is, the ratio measured, the target, and whether it was met."""
+    found = [
+        (f"{one['benchmark']}: {row['program']}", f"{ratio(row['times_faster'])} × as fast", f"≥ {wanted}",
+         met(one, row))
+        for one in training
+        for row in one["rows"]
+        if (wanted := target(one, row)) is not None
+    ]  # fmt: skip
+    for one in service:
+        if one["ratio"] is None:
+            continue
+        if one["at_most"] is not None:
+            kind, wanted = "as long", f"≤ {one['at_most']:g}"
+        elif one["at_least"] is not None:
+            kind, wanted = "as fast", f"≥ {one['at_least']:g}"
+        else:
+            continue
+        found.append((one["benchmark"], f"{ratio(one['ratio'])} × {kind}", wanted, reached(one)))
+    return found
+
+
 def bounds(one: Document) -> str:
     """What bounds those that miss their targets, as a paragraph or nothing."""
     missed = [row["program"] for row in one["rows"] if met(one, row).startswith("missed")]
@@ -192,12 +217,15 @@ def verdict(one: Document) -> str:
         return ""
     if least is None and most is None:
         return f"**{ratio(value)} times**"
-    if most is not None:
-        target, missed = f"at most {most:g} times", value / most - 1
-    else:
-        target, missed = f"at least {least:g} times", 1 - value / least
-    reached = "met" if missed <= 0 else f"missed by {100 * missed:.0f} %"
-    return f"**{ratio(value)} times**; target {target}: **{reached}**"
+    wanted = f"at most {most:g} times" if most is not None else f"at least {least:g} times"
+    return f"**{ratio(value)} times**; target {wanted}: **{reached(one)}**"
+
+
+def reached(one: Document) -> str:
+    """Whether a ratio's target was met, and by how much it was missed."""
+    value, least, most = one["ratio"], one["at_least"], one["at_most"]
+    missed = value / most - 1 if most is not None else 1 - value / least
+    return "met" if missed <= 0 else f"missed by {100 * missed:.0f} %"
 
 
 def row_of(name: str, value: float | str) -> tuple[str, str]:

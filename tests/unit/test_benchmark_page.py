@@ -66,3 +66,19 @@ def test_a_part_that_is_measured_again_leaves_the_others(
     assert "seeds 2020-01-01" in page
     assert "| ours | 250 ms |" in page
     assert json.loads(maker.STORED.read_text())["seeds"] == old
+
+
+def test_everything_with_a_target_stands_at_the_top(maker: ModuleType) -> None:
+    trained = {
+        "benchmark": "The article in PyTorch",
+        "rows": [
+            {"program": "newcomer's loop", "times_faster": 1.0},
+            {"program": "ours, replayed", "times_faster": 6.0},
+        ],
+    }
+    untold = told(benchmark="No target", at_most=None)
+
+    assert maker.targets([trained], [told(), untold, told(ratio=None)]) == [
+        ("The article in PyTorch: ours, replayed", "6.00 × as fast", "≥ 8", "missed: 75 % of it"),
+        ("A thing", "2.50 × as long", "≤ 2", "missed by 25 %"),
+    ]
