@@ -8,6 +8,7 @@ a first axis.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,9 +23,9 @@ from worker.adapters.base import EnsembleBlock, EnsembleTrainer, Floats, Weights
 from worker.adapters.shapes import check_inputs, check_targets, check_weights
 from worker.adapters.torch_adapter.execution import REPLAYED_FROM_STEPS
 from worker.adapters.torch_adapter.flat import Layout
+from worker.adapters.torch_adapter.flat_update import FlatUpdate
 from worker.adapters.torch_adapter.losses import loss_function
 from worker.adapters.torch_adapter.model import Network
-from worker.adapters.torch_adapter.optimizers import update
 from worker.adapters.torch_adapter.recurrent import Recurrent
 from worker.adapters.torch_adapter.replay import ReplayedUpdate, each
 from worker.adapters.torch_adapter.state import copied, named, put_back
@@ -91,9 +92,6 @@ class TorchEnsemble(EnsembleTrainer):
         self._replays = network.device == "cpu" and steps >= REPLAYED_FROM_STEPS
         self._updates: dict[int, ReplayedUpdate] = {}
         """By batch size; a block of another kind of indices is another ensemble's."""
-        self._changing: tuple[str, ...] = ()
-        self._masks: tuple[str, ...] = ()
-        self._structure = structure(optimizers[0])
         self._dtype = getattr(torch, job.precision)
         self._device = network.device
         self._network = network
@@ -101,23 +99,27 @@ class TorchEnsemble(EnsembleTrainer):
         self._x, self._y = self._on_device(x), self._on_device(y)
 
         parameters = dict(network.named_parameters())
-        self._layout = Layout.of([tuple(p.shape) for p in parameters.values()], self._dtype)
-        self._flat = self._zeros(self._layout.size)
-        pieces = self._layout.shaped(self._flat)
+        layout = Layout.of([tuple(p.shape) for p in parameters.values()], self._dtype)
+        self._flat = self._zeros(layout.size)
+        pieces = layout.shaped(self._flat)
         self._parameters = {
             name: piece.detach().requires_grad_() for name, piece in zip(parameters, pieces, strict=True)
         }
         self._buffers = {name: self._zeros(*buffer.shape) for name, buffer in network.named_buffers()}
         self._load(weights)
 
-        self._gradient = torch.zeros_like(self._flat)
-        self._gradients = self._layout.shaped(self._gradient)
         starts = member_slot_starts(optimizers)
         self._slots = {
             name: self._column(start).expand_as(self._flat).clone() for name, start in starts.items()
         }
         fixed = member_fixed_constants(optimizers)
-        self._fixed = {name: self._column(values) for name, values in fixed.items()}
+        self._flat_update = FlatUpdate(
+            structure(optimizers[0]),
+            layout=layout,
+            weights=self._flat,
+            slots=self._slots,
+            fixed={name: self._column(values) for name, values in fixed.items()},
+        )
 
     def _zeros(self, *shape: int) -> Tensor:
         return torch.zeros(self.members, *shape, dtype=self._dtype, device=self._device)
@@ -160,7 +162,7 @@ class TorchEnsemble(EnsembleTrainer):
         constants = member_update_constants(
             self._optimizers, learning_rates=block.learning_rates, first_step=block.first_step
         )
-        self._changing, self._masks = tuple(constants), tuple(block.masks)
+        self._flat_update.expect(constants=constants, masks=block.masks)
         rows = self._on_device(block.indices)
         changing = [self._column(values.T) for values in constants.values()]
         masks = [self._on_device(mask).movedim(1, 0) for mask in block.masks.values()]
@@ -168,23 +170,7 @@ class TorchEnsemble(EnsembleTrainer):
 
     def _update(self, rows: Tensor, *given: Tensor) -> Tensor:
         """One update of every member in place, of one row of each column; the losses before it (members,)."""
-        changing = dict(zip(self._changing, given, strict=False))
-        masks = dict(zip(self._masks, given[len(changing) :], strict=True))
-        with torch.enable_grad():
-            losses = self._losses(rows, masks)
-            parameters = tuple(self._parameters.values())
-            gradients = torch.autograd.grad(losses.sum(), parameters) if parameters else ()
-        if gradients:
-            torch._foreach_copy_(self._gradients, gradients)
-            update(
-                self._structure,
-                weights=self._flat,
-                gradient=self._gradient,
-                slots=self._slots,
-                constants=self._fixed | changing,
-                pieces=self._layout.pieces,
-            )
-        return losses.detach()
+        return self._flat_update.run(partial(self._losses, rows), tuple(self._parameters.values()), given)
 
     def _losses(self, rows: Tensor, masks: Mapping[str, Tensor]) -> Tensor:
         """Each member's loss on its batch: (members,)."""

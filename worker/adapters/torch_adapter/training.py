@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,9 +17,9 @@ from shared.spec.optimizer import structure
 from worker.adapters.base import Block, Floats, Marks, Trainer, Weights
 from worker.adapters.shapes import check_inputs, check_targets
 from worker.adapters.torch_adapter.flat import Layout
+from worker.adapters.torch_adapter.flat_update import FlatUpdate
 from worker.adapters.torch_adapter.losses import loss_function
 from worker.adapters.torch_adapter.model import Network
-from worker.adapters.torch_adapter.optimizers import update
 from worker.adapters.torch_adapter.replay import each
 from worker.adapters.torch_adapter.state import cloned, copied, named, put_back
 from worker.training.constants import fixed_constants, slot_starts, update_constants
@@ -52,14 +52,16 @@ class TorchTrainer(Trainer):
             for name, value in fixed_constants(job.optimizer).items()
         }
         self._optimizer = job.optimizer
-        self._structure = structure(job.optimizer)
         self._loss = loss_function(job)
         self._parameters = list(network.parameters())
-        self._gradient = torch.zeros_like(self.flat)
-        self._gradients = self.layout.shaped(self._gradient)
+        self._flat_update = FlatUpdate(
+            structure(job.optimizer),
+            layout=self.layout,
+            weights=self.flat,
+            slots=self.slots,
+            fixed=self.fixed,
+        )
         self._all_samples: Sequence[Tensor] = ()
-        self._changing: tuple[str, ...] = ()
-        self._masks: tuple[str, ...] = ()
 
     @property
     def compiles(self) -> bool:  # type: ignore[override]
@@ -93,7 +95,7 @@ class TorchTrainer(Trainer):
     def _prepared(self, block: Block) -> tuple[Callable[..., Tensor], list[Tensor]]:
         """Which update it takes, and what each is given, in columns."""
         changing, masks = self.changing(block), block.masks
-        self._changing, self._masks = tuple(changing), tuple(masks)
+        self._flat_update.expect(constants=changing, masks=masks)
         given = [*changing.values(), *map(self.on_device, masks.values())]
         if self._takes_all(block):
             return self.update_on_all, given
@@ -106,7 +108,7 @@ class TorchTrainer(Trainer):
     def update(self, rows: Tensor, *given: Tensor) -> Tensor:
         """One update in place on the samples of these rows (b,); the loss before it, on the device.
 
-        Given are the optimizer's constants of this update and the masks, in the order of the block's.
+        `given` is as in `FlatUpdate`.
         """
         return self._update([values.index_select(0, rows) for values in self.samples], given)
 
@@ -127,23 +129,12 @@ class TorchTrainer(Trainer):
         return takes_all
 
     def _update(self, batch: Sequence[Tensor], given: Sequence[Tensor]) -> Tensor:
-        changing = dict(zip(self._changing, given, strict=False))
-        masks = dict(zip(self._masks, given[len(changing) :], strict=True))
         x, *targets = batch
-        with torch.enable_grad():
-            loss = self._loss(self.network(x, masks), *targets)
-            gradients = torch.autograd.grad(loss, self._parameters) if self._parameters else ()
-        if gradients:
-            torch._foreach_copy_(self._gradients, gradients)
-            update(
-                self._structure,
-                weights=self.flat,
-                gradient=self._gradient,
-                slots=self.slots,
-                constants=self.fixed | changing,
-                pieces=self.layout.pieces,
-            )
-        return loss.detach()
+
+        def loss(masks: Mapping[str, Tensor]) -> Tensor:
+            return self._loss(self.network(x, masks), *targets)
+
+        return self._flat_update.run(loss, self._parameters, given)
 
     def outputs(self, x: Floats) -> Floats:
         """The model's outputs in inference mode."""
