@@ -14,6 +14,8 @@ rule and runs blocks of steps. Every adapter folder `<name>_adapter/` has the sa
     observing.py    the Observer: one step laid open, layer by layer
     ensemble.py     the EnsembleTrainer: many trainings as one program, where the framework can
 
+and others that only its framework needs.
+
 Nothing outside an adapter's folder names its framework, and only these folders import one.
 
 Weight names and layouts are Keras's, as `shared.shapes.model_weights` lists them: `<layer path>.kernel`,
@@ -70,11 +72,11 @@ class Block:
 
 @dataclass(frozen=True, kw_only=True)
 class Marks:
-    """Where a training stood within a block: before it, and after each `every` of its updates."""
+    """Snapshots taken on the way through a block: one before it, then one after every `every` updates."""
 
     every: int
     at: Callable[[int], Snapshot]
-    """The snapshot of a mark, counted from 0, before the block; there is none at the block's end."""
+    """Gives a snapshot by its number. Number 0 is before the block; the block's end has none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,26 +139,30 @@ class Trainer(ABC):
 
     @abstractmethod
     def state(self) -> State:
-        """A copy of all that the blocks so far have left: weights, statistics, the optimizer's state.
+        """A copy of everything that training has changed: weights, moving statistics, the optimizer's state.
 
-        Names and layouts are the adapter's own. A new Trainer of the same job, data and adapter that loads
-        it trains the next block to the same bits.
+        Names and layouts are the adapter's own. Another Trainer of the same job, data and adapter that loads
+        this state trains the next block to the same bits.
         """
 
     @abstractmethod
     def load_state(self, state: State) -> None:
-        """Go on from what `state` gave; nothing that was trained before remains."""
+        """Go on from what `state` gave, as if nothing else had been trained."""
 
     def snapshot(self) -> Snapshot:
-        """The same as `state`, for this Trainer alone, so that nothing need leave the device."""
+        """The same as `state`, but only for this Trainer to restore, so that it may stay on the device."""
         return self.state()
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Go on from what `snapshot` gave, as often as wanted."""
+        """Go on from what `snapshot` gave. The same snapshot may be restored many times."""
         self.load_state(snapshot)
 
     def train_marked(self, block: Block, *, every: int) -> tuple[NDArray[np.float64], Marks]:
-        """`train`, with snapshots on the way; of more updates than `every` where that suits the program."""
+        """`train`, with snapshots about every `every` updates.
+
+        The Marks that come back say how many updates there are between two snapshots: `every`, or more where
+        that suits the program.
+        """
         snapshots, losses = [], []
         for begin in range(0, len(block.indices), every):
             snapshots.append(self.snapshot())
@@ -168,8 +174,9 @@ class EnsembleTrainer(ABC):
     """Members that differ in weights, batches, masks and the optimizer's numbers, trained as one program.
 
     Each member's numbers are those of a `Trainer` with its optimizer, its weights and its share of the
-    blocks, up to rounding (in float64 1e-12 of the largest). Members never touch each other: one whose
-    numbers became NaN or infinite trains on so, and nothing is raised for it. All else is as in `Trainer`.
+    blocks, up to rounding (in float64 1e-12 of the largest). Members never affect each other: one whose
+    numbers become NaN or infinite keeps training with them, and nothing is raised. All else is as in
+    `Trainer`.
     """
 
     members: int
@@ -179,11 +186,14 @@ class EnsembleTrainer(ABC):
 
     @abstractmethod
     def train(self, block: EnsembleBlock) -> NDArray[np.float64]:
-        """Run the block's updates; each batch's loss before its update, float64 (members, n)."""
+        """Run the block's updates; return each batch's loss before its update, float64 (members, n)."""
 
     @abstractmethod
     def outputs(self, x: Floats) -> Floats:
-        """In inference mode, of the same samples for all: (m, *features) → (members, m, outputs)."""
+        """Every member's outputs for the same samples x (m, *features), in inference mode.
+
+        Returns (members, m, outputs).
+        """
 
     @abstractmethod
     def weights(self) -> Weights:
@@ -210,18 +220,18 @@ class Observed:
 
 
 class Observer(ABC):
-    """A job's step laid open: what `Trainer.train` computes from given weights, one layer at a time.
+    """Shows one training step from the inside: what `Trainer.train` computes, one layer at a time.
 
     Nothing is compiled, nothing is kept from call to call, and no weight changes. `weights` are all of the
-    model's, as `Trainer.weights` gives them; x, y and each mask (b, *layer input) are one batch's, as in
-    `FrameworkAdapter.build` and `Block`.
+    model's, as `Trainer.weights` gives them; x and y are one batch, as in `FrameworkAdapter.build`, with its
+    dropout masks by layer path, each (b, *layer input).
     """
 
     @abstractmethod
     def observe(
         self, weights: Weights, x: Floats, y: NDArray[Any], *, masks: Mapping[str, Floats]
     ) -> Observed:
-        """Outputs, loss and gradients: of an eager Trainer's step, bit for bit its loss."""
+        """Outputs, loss and gradients of one step. The loss has the bits that an eager Trainer gives."""
 
     @abstractmethod
     def refed(
@@ -231,7 +241,11 @@ class Observer(ABC):
         *,
         masks: Mapping[str, Floats],
     ) -> dict[str, Floats]:
-        """Each layer's output in training mode for inputs of its own, by layer path; those named alone."""
+        """Compute single layers again, each from inputs that are given to it.
+
+        `inputs` has, by layer path, the arrays (b, *shape) of the layer's inputs. Returns the outputs of
+        those layers in training mode, by layer path.
+        """
 
 
 class FrameworkAdapter(ABC):
@@ -242,16 +256,17 @@ class FrameworkAdapter(ABC):
 
     @abstractmethod
     def start(self, *, device: Literal["cpu", "cuda"], threads: int) -> None:
-        """Import the framework, pick the device, pin what changes numbers, set the most threads, warm up.
+        """Import the framework, pick the device, pin what changes numbers, and warm up.
 
-        Raises RuntimeError with a plain reason when the device cannot be had.
+        `threads` is the most that `use_threads` will ask for later. Raises RuntimeError with a plain reason
+        when the device cannot be had.
         """
 
     @abstractmethod
     def use_threads(self, threads: int) -> int:
-        """Train with so many CPU threads from now on, at most those of `start`; returns how many it will be.
+        """Train with this many CPU threads from now on; return how many it will really be.
 
-        A framework that cannot change them keeps those of `start`.
+        A framework that cannot change the number keeps that of `start`.
         """
 
     @abstractmethod
@@ -270,8 +285,8 @@ class FrameworkAdapter(ABC):
 
         x (n, *input_shape) is in the run's precision. y is in the run's precision (n, targets), or
         int64 (n,) of class numbers for categorical_crossentropy. Where the job's data have sample weights,
-        they are a last column of it: y is then (n, targets + 1), or (n, 2) for class numbers, in the run's
-        precision, and a batch is two arrays all the same.
+        y has them as a last column, so that a batch is always two arrays: y is then (n, targets + 1), or
+        (n, 2) for class numbers, in the run's precision.
         """
 
     def build_ensemble(  # noqa: PLR0913 - as `build`, and the members' optimizers
@@ -284,12 +299,12 @@ class FrameworkAdapter(ABC):
         x: Floats,
         y: NDArray[Any],
     ) -> EnsembleTrainer:
-        """An EnsembleTrainer of one member for each of `optimizers`, which stand for the job's own.
+        """An EnsembleTrainer with one member for each of `optimizers`, which replace the job's own.
 
-        They are all of one `shared.spec.optimizer.structure`; their numbers come stacked from
-        `worker.training.member_constants`. `weights` are (members, *shape); x and y are as in `build`,
-        the same for every member. Raises UnsupportedError, with a plain reason, for a job that this framework
-        cannot vectorise; its members are then trained one after another.
+        All optimizers have the same `shared.spec.optimizer.structure`; `worker.training.member_constants`
+        stacks their numbers. `weights` are (members, *shape); x and y are as in `build`, the same for every
+        member. Raises UnsupportedError, with a plain reason, for a job that this framework cannot vectorise;
+        its members are then trained one after another.
         """
         raise UnsupportedError(f"{self.name} trains one seed after another")
 
@@ -299,13 +314,13 @@ class FrameworkAdapter(ABC):
 
     @abstractmethod
     def reason_of(self, error: BaseException) -> Reason | None:
-        """The typed reason of an exception the framework raised, or None where it is not known."""
+        """The typed reason of an exception that the framework raised; None for an unknown one."""
 
     @abstractmethod
     def forget_programs(self) -> None:
-        """Forget all that was compiled: the next training pays for its compiling, as in a new process.
+        """Forget all compiled programs: the next training compiles its own, as in a new process.
 
-        A Trainer that exists goes on. Nothing is forgotten of what `start` warmed up.
+        Trainers that exist are not affected, and what `start` warmed up stays warm.
         """
 
     @abstractmethod
