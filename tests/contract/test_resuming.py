@@ -93,7 +93,7 @@ def test_epochs_that_were_trained_before_they_were_judged_stop_at_the_same_bits(
     judged_later = training_of(kit, name, "float32")
     found = numbers(judged_later)
     assert judged_later.stopped_early
-    monkeypatch.setattr(SeedTraining, "_looks_back", False)
+    monkeypatch.setattr(SeedTraining, "_in_hindsight", False)
     assert numbers(training_of(kit, name, "float32")) == found
 
 

@@ -16,12 +16,13 @@ MOST_BYTES = 32 * 1024 * 1024
 """Of a block's indices and masks; a single step may need more."""
 _FASTEST_GROWTH = 8
 SHARE = 1 / 64
-"""Of the time trained so far, which early stopping may train in vain until it looks at the epochs, or again
-from a mark. Looks and marks in turn take about that share of the time at most, by what they cost:"""
+"""How much of the time trained so far early stopping in hindsight may waste: by training on after patience
+has run out, until it looks at the epochs, and by repeating updates from a mark. Looks and marks themselves
+take about this share of the time at most, by what they cost:"""
 LOOK_S = 125e-6
-"""A block of its own costs 0.1 to 0.4 ms more than the same updates in a longer one."""
+"""What a look costs: a block of its own takes 0.1 to 0.4 ms more than the same updates in a longer one."""
 MARK_S, MARK_BYTE_S = 40e-6, 0.5e-9
-"""A mark costs that, and for each byte of the state that is copied."""
+"""What a mark costs, and what each byte of the state that it copies adds."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,11 +51,11 @@ def cut(plan: Plan, step: int, *, wanted: int, stop_at_epochs: bool) -> Cut:
 
 
 class Pace:
-    """How many steps the next block should take, learnt from those before."""
+    """How many steps the next block should take, learnt from how long earlier blocks took."""
 
     def __init__(self, *, bytes_per_step: int) -> None:
         self.most = max(1, MOST_BYTES // max(1, bytes_per_step))
-        """Steps of which the arrays fit into a block."""
+        """The most steps whose indices and masks fit into a block."""
         self._wanted = 1
         self._step_s = 0.0
 
@@ -64,21 +65,24 @@ class Pace:
         return self._wanted
 
     def learn(self, steps: int, seconds: float) -> None:
-        """A block of `steps` took `seconds`, nothing compiled. Growth is gradual: the first are slow."""
+        """Note that a block of `steps` took `seconds`, without compiling.
+
+        Blocks grow gradually, since the first updates are slow.
+        """
         if steps > 1:  # the very first update is slow
             self._step_s = seconds / steps
         fitting = int(TARGET_S * steps / seconds) if seconds > 0 else self.most
         self._wanted = max(1, min(fitting, self._wanted * _FASTEST_GROWTH, self.most))
 
     def until_look(self, *, trained_s: float) -> int:
-        """Updates from look to look after `trained_s` seconds of training, where patience may run out."""
+        """Updates between two looks at the epochs, after `trained_s` seconds of training."""
         return self._worth(LOOK_S, trained_s)
 
     def until_mark(self, *, trained_s: float, state_bytes: int) -> int:
-        """Updates from mark to mark within a block."""
+        """Updates between two marks of a block, after `trained_s` seconds of training."""
         return self._worth(MARK_S + MARK_BYTE_S * state_bytes, trained_s)
 
     def _worth(self, cost_s: float, trained_s: float) -> int:
-        """After how many updates to spend that; while no block was timed, not before the next block ends."""
+        """After how many updates `cost_s` is worth spending: a block's, while no block was timed."""
         seconds = max(cost_s / SHARE, trained_s * SHARE)
         return max(1, int(min(seconds / self._step_s, self.most))) if self._step_s > 0 else self.most

@@ -1,8 +1,13 @@
 """One seed's training: cuts it into blocks, hands them to a trainer and lets its record judge the numbers.
 
-Knows nothing of queues, blobs or progress; `worker.training.runner` calls `advance` until `finished`, then
-`conclude`. Every number depends on the job, the data and the seed alone, never on how steps fell
-into blocks.
+Knows nothing of queues, blobs or progress; `worker.training.run_trainer` calls `advance` until `finished`,
+then `conclude`. Every number depends on the job, the data and the seed alone, never on how steps fall into
+blocks.
+
+What is decided at the end of an epoch (a validation loss, early stopping, a lower learning rate) usually ends
+the block there. Early stopping on the training loss alone is decided in hindsight instead: a block may run
+over many short epochs, and where patience turns out to have run out on the way, the trainer is rewound to
+the end of that epoch.
 """
 
 from __future__ import annotations
@@ -36,10 +41,10 @@ _ROWS_AT_ONCE = 4_096
 
 
 @dataclass(frozen=True, kw_only=True)
-class Way:
-    """Back to where a training stood: to a snapshot, and from there by these updates, if any."""
+class Rewind:
+    """How to return to an earlier state of a training: restore a snapshot, then repeat updates, if any."""
 
-    begin: Snapshot
+    snapshot: Snapshot
     updates: Block | None = None
 
 
@@ -72,8 +77,8 @@ class SeedTraining:
         self._plateaus = 0
         self._state_bytes = sum(array.nbytes for array in weights.values())
         self._state_bytes *= 1 + len(slot_starts(job.optimizer))
-        self._best: Way | None = None
-        """To the best epoch's end, where its weights are wanted back."""
+        self._best: Rewind | None = None
+        """To the end of the best epoch, where the job wants its weights back."""
         self.stopped_early = False
 
     @property
@@ -126,7 +131,7 @@ class SeedTraining:
 
     @property
     def compiles(self) -> bool:
-        """Whether something is left to be compiled first."""
+        """Whether some program of this training is not compiled yet."""
         return self._trainer.compiles
 
     @property
@@ -150,7 +155,7 @@ class SeedTraining:
             self.plan,
             self._record.step,
             wanted=self._wanted if most is None else min(most, self._wanted),
-            stop_at_epochs=self._looks_at_each_epoch and not self._looks_back,
+            stop_at_epochs=self._decides_at_epochs and not self._in_hindsight,
         )
         block = self._block(part)
         compiles = self.compiles_next
@@ -158,8 +163,8 @@ class SeedTraining:
             losses, marks = self._train(block)
         self._compiled_sizes.add(part.batch_size)
         try:
-            if self._looks_back and self._patience:
-                self._take_epochs(losses, block, marks, self._patience)
+            if self._in_hindsight and self._patience:
+                self._take_in_hindsight(losses, block, marks, self._patience)
             else:
                 self._record.take(losses, part.batch_size)
         except TrainingError:  # the batch that diverged was trained on, too
@@ -168,11 +173,8 @@ class SeedTraining:
         self._feed.count(block.indices[: self._record.step - part.first_step])
         if part.batch_size == self.plan.largest_batch and not compiles:
             self._pace.learn(part.steps, time.perf_counter() - begin)
-        if (
-            self._looks_at_each_epoch
-            and not self._looks_back
-            and self._record.step % self.plan.steps_per_epoch == 0
-        ):
+        epoch_ended = self._record.step % self.plan.steps_per_epoch == 0
+        if epoch_ended and self._decides_at_epochs and not self._in_hindsight:
             self._end_epoch()
 
     def conclude(self) -> Outcome:
@@ -181,7 +183,7 @@ class SeedTraining:
         Raises TrainingError (`diverged`) where an output or a weight is not finite.
         """
         if self._best is not None:
-            self._go(self._best)
+            self._rewind(self._best)
         with self.stopwatch.measure("predict_s"):
             outputs = {name: self._outputs(part.x) for name, part in self._data.parts.items()}
             predictions = None if self._data.predict is None else self._outputs(self._data.predict)
@@ -197,7 +199,10 @@ class SeedTraining:
         )
 
     def state(self) -> State:
-        """All that another training of the same job, data and seed needs to go on from here bit for bit."""
+        """Everything that another training of the same job, data and seed needs to go on from here.
+
+        It goes on to the same bits.
+        """
         return {
             "step": np.array(self.step),
             "plateaus": np.array(self._plateaus),
@@ -212,14 +217,14 @@ class SeedTraining:
         }
 
     def load_state(self, state: State) -> None:
-        """Go on from there; called before anything was trained.
+        """Go on from what `state` gave; called before anything is trained.
 
-        The batches' hash is counted again from the plan, so it proves the batches of the whole training.
+        The hash of the batches is computed again from the plan, so it covers the whole training.
         """
         best = dict(part_of(state, "best"))
         if best:
             self._trainer.load_weights(best)
-            self._best = Way(begin=self._trainer.snapshot())
+            self._best = Rewind(snapshot=self._trainer.snapshot())
         self._trainer.load_state(part_of(state, "trainer"))
         self._record.load_state(part_of(state, "record"))
         self.stopwatch.load_state(part_of(state, "stopwatch"))
@@ -231,48 +236,53 @@ class SeedTraining:
         self._feed.count_first(self._record.step, at_once=self._pace.most)
 
     @property
-    def _looks_at_each_epoch(self) -> bool:
+    def _decides_at_epochs(self) -> bool:
+        """Whether something is decided or measured at the end of every epoch."""
         watches = self._patience is not None or self._plateau is not None
         return watches or "validation" in self._data.parts
 
     @property
-    def _looks_back(self) -> bool:
-        """Whether epochs may be trained before they are looked at: nothing but their own loss stops them."""
+    def _in_hindsight(self) -> bool:
+        """Whether epochs may be trained before early stopping judges them.
+
+        It may where nothing but the training's own loss decides; a validation loss must be measured with
+        the weights of its epoch, and a lower learning rate acts on the next.
+        """
         rule = self._job.training.early_stopping
         loss_alone = rule is not None and rule.monitor == "loss" and self._plateau is None
         return loss_alone and "validation" not in self._data.parts
 
     @property
     def _wanted(self) -> int:
-        """Updates of the next block: not far beyond the first epoch in which patience may run out."""
-        if not self._looks_back or self._patience is None:
+        """Updates of the next block; in hindsight not far beyond where patience may first run out."""
+        if not self._in_hindsight or self._patience is None:
             return self._pace.wanted
         per_epoch = self.plan.steps_per_epoch
-        patient = self._patience.left * per_epoch - self._record.step % per_epoch
-        look = self._pace.until_look(trained_s=self.stopwatch.seconds("train_s"))
-        return min(self._pace.wanted, max(patient, look))
+        until_patience_ends = self._patience.left * per_epoch - self._record.step % per_epoch
+        until_look = self._pace.until_look(trained_s=self.stopwatch.seconds("train_s"))
+        return min(self._pace.wanted, max(until_patience_ends, until_look))
 
     def _ends_within(self, block: Block) -> range:
-        """After how many of a block's updates an epoch ends."""
+        """The numbers of updates of a block after which an epoch ends."""
         per_epoch = self.plan.steps_per_epoch
         return range(per_epoch - block.first_step % per_epoch, len(block.indices) + 1, per_epoch)
 
     def _train(self, block: Block) -> tuple[NDArray[np.float64], Marks | None]:
-        """With marks where an epoch ends within, to which it may be wanted back."""
+        """Train the block; with marks where it may have to be rewound to the end of an epoch within it."""
         steps = len(block.indices)
-        if not self._looks_back or min(self._ends_within(block), default=steps) == steps:
+        if not self._in_hindsight or min(self._ends_within(block), default=steps) == steps:
             return self._trainer.train(block), None
         every = self._pace.until_mark(
             trained_s=self.stopwatch.seconds("train_s"), state_bytes=self._state_bytes
         )
         return self._trainer.train_marked(block, every=every)
 
-    def _take_epochs(
+    def _take_in_hindsight(
         self, losses: NDArray[np.float64], block: Block, marks: Marks | None, patience: Patience
     ) -> None:
-        """Count a block of epochs as if each had been looked at before the next was trained.
+        """Count a block of epochs as if each had been judged before the next was trained.
 
-        Where patience ran out within it, the trainer goes back.
+        Where patience ran out within the block, the trainer is rewound to that epoch's end.
         """
         steps, size = block.indices.shape
         ends = self._ends_within(block)
@@ -281,31 +291,31 @@ class SeedTraining:
         self._record.take(losses[:done], size)
         self.stopped_early = patience.exhausted and self._record.step < self.plan.steps
         if best is not None and patience.restores:
-            self._best = self._way(block, ends[best], marks)
+            self._best = self._rewind_to(ends[best], block, marks)
         if done < steps:
-            self._go(self._way(block, done, marks))
+            self._rewind(self._rewind_to(done, block, marks))
 
-    def _way(self, block: Block, done: int, marks: Marks | None) -> Way:
-        """To where `done` updates of the block that was just trained had led."""
+    def _rewind_to(self, done: int, block: Block, marks: Marks | None) -> Rewind:
+        """To where the training stood after `done` updates of the block that was just trained."""
         if marks is None or done == len(block.indices):
-            return Way(begin=self._trainer.snapshot())
+            return Rewind(snapshot=self._trainer.snapshot())
         mark, further = divmod(done, marks.every)
         updates = block.part(done - further, done) if further else None
-        return Way(begin=marks.at(mark), updates=updates)
+        return Rewind(snapshot=marks.at(mark), updates=updates)
 
-    def _go(self, way: Way) -> None:
-        self._trainer.restore(way.begin)
-        if way.updates is not None:
+    def _rewind(self, to: Rewind) -> None:
+        self._trainer.restore(to.snapshot)
+        if to.updates is not None:
             with self.stopwatch.measure("train_s"):
-                self._trainer.train(way.updates)
+                self._trainer.train(to.updates)
 
     def _best_weights(self) -> Weights:
-        """Those after the best epoch, where they are wanted back; none otherwise."""
+        """The weights after the best epoch, where the job wants them back; else none."""
         if self._best is None:
             return {}
         now = self._trainer.snapshot()
-        self._go(self._best)
-        self._best = Way(begin=self._trainer.snapshot())
+        self._rewind(self._best)
+        self._best = Rewind(snapshot=self._trainer.snapshot())
         weights = self._trainer.weights()
         self._trainer.restore(now)
         return weights
@@ -325,7 +335,7 @@ class SeedTraining:
         )
 
     def _end_epoch(self) -> None:
-        """Validation loss, a lower rate after a plateau, and early stopping."""
+        """Measure the validation loss, then decide on a lower learning rate and on early stopping."""
         if "validation" in self._data.parts:
             held_out = self._data.parts["validation"]
             with self.stopwatch.measure("predict_s"):
@@ -341,7 +351,7 @@ class SeedTraining:
         if self._patience is None or rule is None:
             return
         if self._patience.improved(self._watched(rule.monitor)) and self._patience.restores:
-            self._best = Way(begin=self._trainer.snapshot())
+            self._best = Rewind(snapshot=self._trainer.snapshot())
         self.stopped_early = self._patience.exhausted and self._record.step < self.plan.steps
 
     def _watched(self, monitor: Literal["loss", "validation_loss"]) -> float:

@@ -418,7 +418,7 @@ def test_epochs_looked_back_on_stop_where_a_look_at_each_would_have(
     lab: Any, job_of: Jobs, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     back = looked_back(lab, job_of, name)
-    monkeypatch.setattr(SeedTraining, "_looks_back", False)
+    monkeypatch.setattr(SeedTraining, "_in_hindsight", False)
     assert looked_back(lab, job_of, name) == back
 
 
@@ -426,9 +426,9 @@ def test_epochs_looked_back_on_stop_where_a_look_at_each_would_have(
 def test_the_check_sees_a_training_that_does_not_go_back(
     lab: Any, job_of: Jobs, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    monkeypatch.setattr(SeedTraining, "_go", lambda *_, **__: None)
+    monkeypatch.setattr(SeedTraining, "_rewind", lambda *_, **__: None)
     gone = looked_back(lab, job_of, name)
-    monkeypatch.setattr(SeedTraining, "_looks_back", False)
+    monkeypatch.setattr(SeedTraining, "_in_hindsight", False)
     assert looked_back(lab, job_of, name) != gone
 
 
