@@ -1,7 +1,7 @@
-"""Trains the members of a run: together in groups where they can be, else one after another.
+"""Trains the members of a run: many together in one program where that works, else one after another.
 
-Owns cancellation, progress, checkpoints and measurement around each training, and says in `notes` what
-it could not train together.
+Looks after cancellation, progress, checkpoints and memory peaks around each training, and says in `notes`
+why members were not trained together. Members count from 1 in `position`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ StopRequested = Callable[[], bool]
 
 
 class RunTrainer:
-    """What the members of a run share, and how they were trained."""
+    """Trains one run; afterwards `execution` and `notes` say how."""
 
     def __init__(  # noqa: PLR0913 - what a training needs of the runner
         self,
@@ -52,16 +52,20 @@ class RunTrainer:
         self._queue_s = queue_s
         self._checkpoints = checkpoints
         self.execution: str | None = None
-        """How the framework executed it, where it came so far."""
+        """How the framework executed the trainings; None before the first is built."""
         self.notes: list[str] = []
         self._one_by_one = False
+        """Whether the members turned out not to train together."""
         self._resumed: State = {}
+        """The state that the first training goes on from."""
         self._advanced = False
+        """Whether this attempt has trained anything yet."""
 
     def train(self, members: Sequence[Member], *, after: Checkpoint | None = None) -> Iterator[Trained]:
-        """Each member's training in order; none after one that failed, unless it diverged.
+        """Each member's training in order. Ends after one that failed, unless it merely diverged.
 
-        With a checkpoint, of those that were not finished in it, the first from where it stood.
+        With a checkpoint, members that were finished in it are left out, and the first of the others goes on
+        from the state in it.
         """
         finished = 0
         if after is not None:
@@ -71,9 +75,10 @@ class RunTrainer:
         position = 1
         for group in self._groups(members):
             ended = False
-            done = min(len(group), max(0, finished + 1 - position))
-            trainings = self._in_turn if len(group) == 1 or self._one_by_one else self._together
-            for trained in trainings(group[done:], position + done) if done < len(group) else ():
+            done = min(len(group), max(0, finished + 1 - position))  # finished before, of this group
+            in_turn = len(group) == 1 or self._one_by_one
+            train_group = self._train_in_turn if in_turn else self._train_together
+            for trained in train_group(group[done:], position + done) if done < len(group) else ():
                 yield trained
                 ended |= _ends_the_run(trained)
             if ended:
@@ -81,19 +86,22 @@ class RunTrainer:
             position += len(group)
 
     def warm_up(self, member: Member) -> None:
-        """Compile what the member will need and this worker has not compiled. Raises TrainingError."""
+        """Compile the programs that the member needs, in a training that is thrown away.
+
+        Raises TrainingError.
+        """
         with typed(self._adapter):
             training = SeedTraining(member.job, data=self._data, adapter=self._adapter, seed=member.seed)
             if not training.compiles:
                 return
             while training.compiles and not training.finished:
-                self._look_for_stop()
+                self._stop_if_asked()
                 training.advance(most=1)
             training.conclude()
 
     def trace(self, request: TraceRequest, *, load: Load, store: Store) -> Trace:
-        """The replay of the first seed. Raises TrainingError."""
-        self._look_for_stop()
+        """Replay the first seed and lay its updates open. Raises TrainingError."""
+        self._stop_if_asked()
         with typed(self._adapter):
             training = SeedTraining(
                 self._run.job, data=self._data, adapter=self._adapter, seed=self._run.seeds[0]
@@ -103,8 +111,8 @@ class RunTrainer:
 
         def tick() -> None:
             nonlocal told
-            self._look_for_stop()
-            self._tell(training, position=1, samples=training.samples_done - told)
+            self._stop_if_asked()
+            self._report(training, position=1, samples=training.samples_done - told)
             told = training.samples_done
 
         tracer = Tracer(
@@ -120,19 +128,19 @@ class RunTrainer:
         return tracer.run()
 
     def _groups(self, members: Sequence[Member]) -> Sequence[Sequence[Member]]:
-        """Groups to be trained together, or all in turn."""
+        """The groups of members to be trained together, or one group of all to be trained in turn."""
         if len(members) == 1:
             return [members]
         if reason := obstacle(self._run.job):
-            self._train_one_by_one(reason)
+            self._give_up_together(reason)
             return [members]
         groups = ensembles.groups_of(members, data=self._data)
         if len(groups) == len(members):
-            self._train_one_by_one("two of them at once would take too much memory")
+            self._give_up_together("two of them at once would take too much memory")
         return groups
 
-    def _together(self, group: Sequence[Member], position: int) -> Iterator[Trained]:
-        """A group as an ensemble, or one by one where the adapter or the memory cannot."""
+    def _train_together(self, group: Sequence[Member], position: int) -> Iterator[Trained]:
+        """Train a group as an ensemble, or in turn where the adapter cannot or memory does not suffice."""
         self._reset_peaks()
         self._keep_checkpoint(position)
         resumed = self._take_resumed()
@@ -140,7 +148,7 @@ class RunTrainer:
         outcomes: Sequence[Outcome | None] = [None] * len(group)
         ended: TrainingError | None = None
         try:
-            self._look_for_stop()
+            self._stop_if_asked()
             with typed(self._adapter, passing=UnsupportedError):
                 ensemble = EnsembleTraining(group, data=self._data, adapter=self._adapter)
                 if resumed:
@@ -150,19 +158,19 @@ class RunTrainer:
             with typed(self._adapter):
                 outcomes = ensemble.conclude()
         except UnsupportedError as error:
-            self._train_one_by_one(str(error))
+            self._give_up_together(str(error))
         except TrainingError as error:
             if error.reason == "out_of_memory":
-                self._train_one_by_one(f"memory ran out for {len(group)} at once")
+                self._give_up_together(f"memory ran out for {len(group)} at once")
             ended = error
         if self._one_by_one:
-            yield from self._in_turn(group, position)
+            yield from self._train_in_turn(group, position)
         elif ensemble is None:
             yield Trained(member=group[0], failure=ended.failure(group[0].seed) if ended else None)
         else:
-            yield from self._members_of(ensemble, group, outcomes=outcomes, ended=ended)
+            yield from self._trained_members(ensemble, group, outcomes=outcomes, ended=ended)
 
-    def _members_of(
+    def _trained_members(
         self,
         ensemble: EnsembleTraining,
         group: Sequence[Member],
@@ -170,7 +178,7 @@ class RunTrainer:
         outcomes: Sequence[Outcome | None],
         ended: TrainingError | None,
     ) -> Iterator[Trained]:
-        """What each member came to; `ended` is what ended all that had not diverged before."""
+        """What each member came to. `ended` is what stopped all members that had not diverged before."""
         peaks = (memory.peak_bytes(), self._adapter.device_peak_bytes())
         for place, member in enumerate(group):
             error = ensemble.failures.get(place) or ended
@@ -187,7 +195,7 @@ class RunTrainer:
             )
 
     def _train_ensemble(self, ensemble: EnsembleTraining, *, position: int, together: int) -> None:
-        def tell(samples: int) -> None:
+        def report(samples: int) -> None:
             self._reporter.tick(
                 Standing(
                     position=position,
@@ -201,33 +209,32 @@ class RunTrainer:
                 samples=samples,
             )
 
-        tell(0)
+        report(0)
         while not ensemble.finished:
-            self._look_for_stop()
+            self._stop_if_asked()
             done = ensemble.samples_done
             with typed(self._adapter, passing=UnsupportedError):
                 ensemble.advance()
             self._advanced = True
-            tell(ensemble.samples_done - done)
+            report(ensemble.samples_done - done)
             if not ensemble.finished:
                 self._keep_checkpoint(position, ensemble)
 
-    def _in_turn(self, group: Sequence[Member], position: int) -> Iterator[Trained]:
-        """Members one after another."""
+    def _train_in_turn(self, group: Sequence[Member], position: int) -> Iterator[Trained]:
+        """Train the members one after another."""
         for place, member in enumerate(group):
-            trained = self._alone(member, position + place)
+            trained = self._train_alone(member, position + place)
             yield trained
             if _ends_the_run(trained):
                 return
 
-    def _alone(self, member: Member, position: int) -> Trained:
-        """One member's training."""
+    def _train_alone(self, member: Member, position: int) -> Trained:
         self._reset_peaks()
         self._keep_checkpoint(position)
         resumed = self._take_resumed()
         training: SeedTraining | None = None
         try:
-            self._look_for_stop()
+            self._stop_if_asked()
             with typed(self._adapter):
                 training = SeedTraining(member.job, data=self._data, adapter=self._adapter, seed=member.seed)
                 if resumed:
@@ -241,34 +248,35 @@ class RunTrainer:
             failure = error.failure(member.seed)
             if training is None:
                 return Trained(member=member, failure=failure)
-            return self._trained(member, training, failure=failure)
-        return self._trained(member, training, outcome=outcome)
+            return self._trained_seed(member, training, failure=failure)
+        return self._trained_seed(member, training, outcome=outcome)
 
     def _train_seed(self, training: SeedTraining, *, position: int) -> None:
-        self._tell(training, position=position, samples=0)
+        self._report(training, position=position, samples=0)
         while not training.finished:
-            self._look_for_stop()
+            self._stop_if_asked()
             done = training.samples_done
             if training.compiles_next:
-                self._tell(training, position=position, samples=0, compiling=True)
+                self._report(training, position=position, samples=0, compiling=True)
             with typed(self._adapter):
                 training.advance()
             self._advanced = True
-            self._tell(training, position=position, samples=training.samples_done - done)
+            self._report(training, position=position, samples=training.samples_done - done)
             if not training.finished:
                 self._keep_checkpoint(position, training)
 
     def _take_resumed(self) -> State:
-        """Where the next training goes on from, once."""
+        """The state that the next training goes on from; empty from the second call on."""
         resumed, self._resumed = self._resumed, {}
         return resumed
 
     def _keep_checkpoint(
         self, position: int, training: SeedTraining | EnsembleTraining | None = None
     ) -> None:
-        """If it is time for one: of the members before `position`, and of the training in hand.
+        """Take a checkpoint, if it is time for one.
 
-        Only after an update, so that each is a step forward from the one that this attempt began with.
+        It has the members before `position` as finished, and the state of the training in hand, if any. None
+        is taken before this attempt's first update, so that each is a step forward from the last attempt's.
         """
         if self._checkpoints is not None and self._advanced and self._checkpoints.due:
             with typed(self._adapter):
@@ -281,7 +289,9 @@ class RunTrainer:
                 one_by_one=self._one_by_one,
             )
 
-    def _tell(self, training: SeedTraining, *, position: int, samples: int, compiling: bool = False) -> None:
+    def _report(
+        self, training: SeedTraining, *, position: int, samples: int, compiling: bool = False
+    ) -> None:
         standing = Standing(
             position=position,
             together=1,
@@ -294,7 +304,7 @@ class RunTrainer:
         )
         self._reporter.tick(standing, samples=samples)
 
-    def _trained(self, member: Member, training: SeedTraining, **result: Any) -> Trained:
+    def _trained_seed(self, member: Member, training: SeedTraining, **result: Any) -> Trained:
         return Trained(
             member=member,
             losses=_finite(training.losses),
@@ -311,17 +321,18 @@ class RunTrainer:
         memory.reset_peak()
         self._adapter.reset_device_peak()
 
-    def _look_for_stop(self) -> None:
+    def _stop_if_asked(self) -> None:
         if self._stop_requested():
             raise TrainingError("cancelled", "Cancelled while it ran")
 
-    def _train_one_by_one(self, reason: str) -> None:
+    def _give_up_together(self, reason: str) -> None:
+        """From here on train the members in turn, and note why."""
         self._one_by_one = True
         self.notes.append(f"The seeds were trained one after another: {reason}.")
 
 
 def _ends_the_run(trained: Trained) -> bool:
-    """Whether what failed would meet the next member too."""
+    """Whether it failed by something that would meet the next member as well."""
     return trained.failure is not None and trained.failure.reason != "diverged"
 
 

@@ -1,7 +1,7 @@
-"""Trains a run and returns its typed result.
+"""Trains a run and returns its typed result: the way into `worker.training`.
 
-Owns the data, what failed, and the record of what ran; the trainings are `run_trainer`'s. The
-framework stands behind `FrameworkAdapter`, the queue behind the callbacks.
+Loads the data, decides on threads, collects results and failures, and records what ran; `run_trainer` does
+the trainings. The framework stands behind `FrameworkAdapter`, the queue behind the callbacks.
 """
 
 from __future__ import annotations
@@ -48,12 +48,14 @@ def train_run(  # noqa: PLR0913 - all that surrounds a training, once
     shelf: Shelf | None = None,
     checkpoint_s: float = 0.0,
 ) -> RunResult:
-    """Train every member, or replay the first seed where the run asks for a trace. The adapter is started.
+    """Train every member of the run, or replay its first seed where it asks for a trace.
 
-    `threads` is the most that a training may take. A run whose checkpoint lies on the `shelf` goes on from
-    it, and every `checkpoint_s` another is taken. Never raises for what a job can cause: that is a
-    failure in the result. A seed that diverges fails alone; any other failure would meet the next seed
-    too and ends the run. What the callbacks raise passes, save for `load` finding an array gone or damaged.
+    The adapter has been started; `threads` is the most that a training may take. Where a checkpoint of the
+    run lies on the `shelf`, training goes on from it; every `checkpoint_s` seconds another is taken.
+
+    Never raises for what a job can cause: that becomes a failure in the result. A seed that diverges fails
+    alone; any other failure would meet the next seed as well, so it ends the run. Exceptions of the callbacks
+    pass, except where `load` finds an array gone or damaged.
     """
     packer = packer_for(run, store)
     checkpoints: Checkpoints | None = None
@@ -91,8 +93,8 @@ def train_run(  # noqa: PLR0913 - all that surrounds a training, once
             members = members_of(run)
             if run.timed == "warm":
                 trainer.warm_up(members[0])
-            checkpoint, wrong = checkpoints.resume() if checkpoints else (None, None)
-            notes += _told(checkpoint, wrong, attempt=attempt, members=len(members))
+            checkpoint, problem = checkpoints.resume() if checkpoints else (None, None)
+            notes += _resumption_notes(checkpoint, problem, attempt=attempt, members=len(members))
             for trained in trainer.train(members, after=checkpoint):
                 packer.add(trained)
             packer.flush()
@@ -137,24 +139,26 @@ def _threads(run: Run, data: RunData, *, most: int) -> int:
     )
 
 
-def _told(checkpoint: Checkpoint | None, wrong: str | None, *, attempt: int, members: int) -> Iterator[str]:
-    """How the run goes on, in sentences."""
-    if wrong:
-        yield wrong
+def _resumption_notes(
+    checkpoint: Checkpoint | None, problem: str | None, *, attempt: int, members: int
+) -> Iterator[str]:
+    """Sentences on what was wrong with a checkpoint, and on where training goes on."""
+    if problem:
+        yield problem
     if checkpoint is not None:
         seeds = f"{checkpoint.so_far.finished:,} of {members:,} seeds and " if members > 1 else ""
         yield f"Attempt {attempt} went on from a checkpoint, after {seeds}{checkpoint.updates:,} updates."
 
 
 def _made_by(adapter: FrameworkAdapter, *, threads: int) -> str:
-    """What a training's bits depend on beside the run, as far as a worker knows it."""
+    """What a training's bits depend on besides the run, as far as a worker knows it, as JSON."""
     return json.dumps(
         {**asdict(adapter.describe()), "numpy": np.__version__, "threads": threads}, sort_keys=True
     )
 
 
 def _first_failure(failures: Sequence[Failure]) -> Failure | None:
-    """The failure that ended the run, else the first seed's that diverged."""
+    """The failure that ended the run, else that of the first seed that diverged."""
     ended = [failure for failure in failures if failure.reason != "diverged"]
     return next(iter([*ended, *failures]), None)
 
