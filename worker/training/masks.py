@@ -12,17 +12,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from shared.spec import Model
 from shared.spec.experiment import Precision
 from shared.spec.model import Dropout
+from worker.adapters.base import Floats
 from worker.training.draws import Draws, Purpose
-
-Floats = NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True, kw_only=True)

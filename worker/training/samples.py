@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.arrays import ArrayRef
-from shared.result import Reason
 from shared.run import Run, Samples
 from shared.shapes import output_units
 from shared.spec import Job
@@ -141,22 +140,17 @@ def check_fit(data: RunData, job: Job) -> None:
             f"{job.training.batch_size} and drop_last: {str(job.training.drop_last).lower()}; "
             "make training.batch_size smaller"
         )
-    stopping = job.training.early_stopping
-    if stopping and stopping.monitor == "validation_loss" and "validation" not in data.parts:
-        raise _bad(
-            "training.early_stopping watches the validation_loss, but no samples are held out for it; "
-            "set data.split.validation, or monitor: loss"
-        )
     schedule = job.optimizer.schedule
-    if (
-        isinstance(schedule, ReduceOnPlateauSchedule)
-        and schedule.monitor == "validation_loss"
-        and "validation" not in data.parts
-    ):
-        raise _bad(
-            "optimizer.schedule watches the validation_loss, but no samples are held out for it; "
-            "set data.split.validation, or monitor: loss"
-        )
+    watching = {
+        "training.early_stopping": job.training.early_stopping,
+        "optimizer.schedule": schedule if isinstance(schedule, ReduceOnPlateauSchedule) else None,
+    }
+    for path, rule in watching.items():
+        if rule is not None and rule.monitor == "validation_loss" and "validation" not in data.parts:
+            raise _bad(
+                f"{path} watches the validation_loss, but no samples are held out for it; "
+                "set data.split.validation, or monitor: loss"
+            )
 
 
 def _check_part(name: str, part: Part, job: Job, units: int) -> None:
@@ -180,15 +174,14 @@ def _check_part(name: str, part: Part, job: Job, units: int) -> None:
 
 
 def _known_classes(y: NDArray[Any], job: Job) -> NDArray[Any]:
-    """The class numbers that count; empty where targets are none."""
+    """The class numbers that count in the loss; empty where the targets are not class numbers."""
     if not isinstance(job.loss, CategoricalCrossentropy):
         return y[:0]
     return y if job.loss.ignore_index is None else y[y != job.loss.ignore_index]
 
 
 def _bad(message: str) -> TrainingError:
-    reason: Reason = "bad_shape"
-    return TrainingError(reason, message)
+    return TrainingError("bad_shape", message)
 
 
 def _count(number: int, noun: str) -> str:
