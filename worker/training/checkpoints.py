@@ -1,7 +1,7 @@
 """A run's checkpoint: what another worker needs to go on where this one stops, and when one is taken.
 
-Members that are done are in it as results, whose arrays lie in the blob store already; of the member in
-hand, the state of its training. Knows nothing of Redis: a `Shelf` keeps the bytes.
+It has the results of the members that are done, whose arrays lie in the blob store already, and the state of
+the training in hand. Knows nothing of Redis: a `Shelf` keeps the bytes.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ from worker.training.state import State, joined, part_of
 
 
 class SoFar(Frozen):
-    """What a run has come to, but for the training in hand."""
+    """What a run has come to, except for the training in hand."""
 
     schema_version: Literal[1] = 1
     made_by: str
     """Versions, device, threads: a checkpoint is only taken up where they are the same."""
     finished: int
-    """Members that are done: the results in `seeds` or `arrays`."""
+    """How many members are done; their results are in `seeds` or `arrays`."""
     seeds: Many[SeedResult] = ()
     arrays: Many[SeedArrays] = ()
     notes: Many[str] = ()
     queue_s: float | None = None
-    """How long the run waited for its first attempt; for a later one it did not wait but train."""
+    """How long the run waited for its first attempt; later attempts keep this number."""
     one_by_one: bool = False
     """Whether the members turned out to train one after another."""
 
@@ -51,7 +51,7 @@ class Checkpoint:
 
     @property
     def updates(self) -> int:
-        """Those of the next member that are done, or of each of the next ones."""
+        """Updates that the training in hand has done; of an ensemble, each member has done so many."""
         return self.training["step"].item() if self.training else 0
 
     def encoded(self) -> bytes:
@@ -63,7 +63,7 @@ class Checkpoint:
 
     @classmethod
     def decoded(cls, data: bytes) -> Checkpoint:
-        """From such bytes. Raises ValueError for others, and for those of another version."""
+        """The checkpoint of `encoded` bytes. Raises ValueError for other bytes, or another version's."""
         try:
             with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
                 found = dict(arrays)
@@ -79,7 +79,7 @@ class Shelf(Protocol):
     """Where the checkpoints of one run lie."""
 
     def last(self) -> tuple[bytes | None, str | None]:
-        """The bytes of the newest that is whole, and what is wrong with newer ones, as a sentence."""
+        """The bytes of the newest undamaged one, and what is wrong with newer ones, as a sentence."""
 
     def keep(self, checkpoint: Checkpoint) -> None:
         """Store it soon, without holding up the training; it takes the place of older ones."""
@@ -98,10 +98,10 @@ class Shelf(Protocol):
 
 
 class Checkpoints:
-    """Takes them at most every so many seconds of a run, none of a shorter one; with 0, none at all."""
+    """Takes a run's checkpoints, at most one every `every_s` seconds; with 0, none at all."""
 
     def __init__(self, shelf: Shelf, *, packer: Packer, every_s: float, made_by: Callable[[], str]) -> None:
-        """`packer` has the results of the members that are done; `made_by` is asked where there is one."""
+        """`packer` has the results of the members that are done; `made_by` says what `SoFar.made_by` is."""
         self._shelf = shelf
         self._packer = packer
         self._every_s = every_s
@@ -147,7 +147,10 @@ class Checkpoints:
         return f"A checkpoint could not be kept: {self._shelf.trouble}." if self._shelf.trouble else None
 
     def resume(self) -> tuple[Checkpoint | None, str | None]:
-        """The checkpoint to go on from, its results taken up; and a sentence where one is of no use."""
+        """The checkpoint to go on from, if any, and a sentence where a newer one, or all, are of no use.
+
+        The packer takes over the results in it.
+        """
         checkpoint, wrong = self._found()
         if checkpoint is not None:
             self._packer.take_up(checkpoint.so_far.seeds, checkpoint.so_far.arrays)

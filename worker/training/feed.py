@@ -1,4 +1,4 @@
-"""What one seed is fed: its initial weights, its batches and masks block by block, and their proof."""
+"""What one seed is trained on: initial weights, batches and masks block by block, and their hash."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ _INT64_BYTES = 8
 
 
 class Feed:
-    """The batches and masks of one seed. Blocks may be asked for in any order; `count` keeps to theirs."""
+    """The batches and masks of one seed.
+
+    Blocks may be asked for in any order, but must be counted into the hash in the order of training.
+    """
 
     def __init__(self, job: Job, *, plan: Plan, dropouts: tuple[DropoutLayer, ...], seed: int) -> None:
         declared = job.training.shuffle_seed
@@ -40,11 +43,14 @@ class Feed:
         return self._masks.block(first_step=part.first_step, steps=part.steps, batch_size=part.batch_size)
 
     def count(self, indices: NDArray[np.int64]) -> None:
-        """Batches that were trained on: (n, b)."""
+        """Add batches that were trained on to the hash: (n, b)."""
         self._batch_hash.add(indices)
 
     def count_first(self, steps: int, *, at_once: int) -> None:
-        """The first batches of the training, which were trained on by another attempt."""
+        """Add the batches of the first `steps` updates, which an earlier attempt trained on, to the hash.
+
+        `at_once` is how many of them are drawn at a time.
+        """
         step = 0
         while step < steps:
             part = cut(self._plan, step, wanted=min(at_once, steps - step), stop_at_epochs=False)
@@ -52,7 +58,7 @@ class Feed:
             step += part.steps
 
     def batches_hash(self, *further: NDArray[np.int64]) -> str:
-        """Of what the masks are drawn from and the batches counted so far, and of `further` ones."""
+        """SHA-256 of what the masks are drawn from, the batches counted so far, and `further` ones."""
         return self._batch_hash.hexdigest(*further)
 
 
@@ -62,17 +68,17 @@ def dropouts_of(job: Job, data: RunData) -> tuple[DropoutLayer, ...]:
 
 
 def sample_bytes(job: Job, dropouts: tuple[DropoutLayer, ...]) -> int:
-    """What one sample of one step takes in a block."""
+    """How many bytes one sample of one step takes in a block: its index and its masks."""
     return _INT64_BYTES + bytes_per_sample(dropouts, job.precision)
 
 
 def initial_weights(job: Job, *, data: RunData, adapter: FrameworkAdapter, seed: int) -> Weights:
-    """Where one seed starts. Raises TrainingError (`bad_weights`)."""
+    """The weights that one seed starts from. Raises TrainingError (`bad_weights`)."""
     return starts(job, data=data, adapter=adapter, seeds=[seed])[seed]
 
 
 def starts(job: Job, *, data: RunData, adapter: FrameworkAdapter, seeds: Iterable[int]) -> dict[int, Weights]:
-    """Where each seed starts. Raises TrainingError (`bad_weights`)."""
+    """The weights that each seed starts from, by seed. Raises TrainingError (`bad_weights`)."""
     shape, precision = data.input_shape, job.precision
     seeds = list(dict.fromkeys(seeds))
     match job.initial_weights:

@@ -1,4 +1,4 @@
-"""Trainings as they are stored: one by one, or many as arrays with the seed along axis 0."""
+"""How trainings are stored in a result: one by one, or many as arrays with the seed along axis 0."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MOST_BYTES = 32 * 2**20
 
 
 def packer_for(run: Run, store: Store) -> Packer:
-    """Lists few seeds, and makes arrays of more and of a sweep's points."""
+    """A packer that lists the trainings of few seeds, and makes arrays of many or of a sweep's points."""
     many = len(run.seeds) > MOST_LISTED_SEEDS or run.optimizers is not None
     return Packer(store, many=many)
 
@@ -37,7 +37,7 @@ class Packer:
         self.arrays: list[SeedArrays] = []
 
     def take_up(self, seeds: Sequence[SeedResult], arrays: Sequence[SeedArrays]) -> None:
-        """What an earlier attempt at the run stored."""
+        """Put what an earlier attempt at the run stored before everything else."""
         self.seeds[:0] = seeds
         self.arrays[:0] = arrays
 
@@ -66,7 +66,7 @@ class Packer:
 
 
 def seed_result(trained: Trained, store: Store) -> SeedResult:
-    """One training, its arrays stored. Of a failed one its weights are left out: they may be anything."""
+    """One training, its arrays stored. A failed one has no weights and outputs: they could be anything."""
     outcome = trained.outcome
     return SeedResult(
         seed=trained.member.seed,
@@ -90,7 +90,7 @@ def seed_result(trained: Trained, store: Store) -> SeedResult:
 
 
 def seed_arrays(group: Sequence[Trained], store: Store) -> SeedArrays:
-    """Trainings of one point, stored together."""
+    """Trainings of one point of a sweep, stored together."""
     outcomes = [trained.outcome for trained in group]
     known = next((outcome for outcome in outcomes if outcome is not None), None)
     epochs = [len(trained.losses) for trained in group]
@@ -162,7 +162,7 @@ def _padded(curves: Sequence[Sequence[float]]) -> NDArray[np.float64]:
 
 
 def _numbers(hashes: Hashes | None) -> NDArray[np.int64]:
-    """Zeros where a training failed before it had any."""
+    """As in `SeedArrays.hashes`, int64 (2, 4); zeros where a training failed before it had hashes."""
     if hashes is None:
         return np.zeros((2, 4), np.int64)
     digests = bytes.fromhex(hashes.initial_weights + hashes.batches)
@@ -176,7 +176,7 @@ def _seconds(timings: Timings | None) -> NDArray[np.float64]:
 
 
 def _largest_bytes(trained: Trained) -> int:
-    """Of its arrays, the largest."""
+    """The size of the largest of its arrays."""
     curve = 8 * len(trained.losses)
     if trained.outcome is None:
         return curve

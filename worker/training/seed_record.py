@@ -1,7 +1,7 @@
-"""What one seed's training has given so far, and whether it is still a training.
+"""What one seed's training has given so far: it keeps the losses and finds divergence.
 
-Knows nothing of trainers or clocks: it is handed numbers and judges them, for a seed that trains
-alone and for a member of an ensemble alike.
+Knows nothing of trainers or clocks: it is handed numbers and judges them, alike for a seed that trains alone
+and for a member of an ensemble.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class SeedRecord:
         self._epoch_losses.load_state(part_of(state, "epochs"))
 
     def take(self, losses: NDArray[np.float64], batch_size: int) -> None:
-        """Count the losses (n,) of consecutive batches in, up to the first that is not finite."""
+        """Add the losses (n,) of consecutive batches, up to the first that is not finite."""
         good = _finite_first(losses)
         known = len(self.losses)
         self._epoch_losses.add(losses[:good], batch_size)
@@ -87,7 +87,10 @@ class SeedRecord:
             raise self._diverged(f"loss became {_shown(losses[good])}", step=self.step + 1)
 
     def finishing(self, losses: NDArray[np.float64], batch_size: int) -> list[float]:
-        """The epochs that these losses would finish, before any that is not finite; nothing is counted."""
+        """The losses of the epochs that these batches would finish, up to the first that is not finite.
+
+        Nothing is added.
+        """
         epochs = self._epoch_losses.finishing(losses[: _finite_first(losses)], batch_size)
         return epochs[: _finite_first(epochs)].tolist()  # type: ignore[no-any-return]
 
@@ -106,7 +109,10 @@ class SeedRecord:
         weights: Weights,
         metrics: Metrics,
     ) -> Outcome:
-        """The trained model, as `measured`; `outputs` has those of each part of the data."""
+        """The trained model's numbers, checked; `outputs` has those of each part of the data.
+
+        `metrics` are what `measured` made of them.
+        """
         self._check_finite("weight", weights)
         self._check_finite("output on", {**outputs, "predict": predictions})
         outputs_of = _outputs_of(parts)
@@ -146,18 +152,18 @@ def finite_count(losses: Sequence[float]) -> int:
 
 
 def _finite_first(values: NDArray[np.float64]) -> int:
-    """The same of an array."""
+    """As `finite_count`, of an array."""
     finite = np.isfinite(values)
     return len(values) if finite.all() else int(finite.argmin())
 
 
 def validation_losses(job: Job, outputs: Floats, part: Part) -> NDArray[np.float64]:
-    """Of the outputs of several members, (members, n, outputs), on the same samples: (members,)."""
+    """The losses (members,) of several members' outputs (members, n, outputs) on the same samples."""
     return loss_values(job.loss, outputs, part.y, part.weights)
 
 
 def _outputs_of(parts: Mapping[str, Part]) -> OutputsOf:
-    """The part that tells most about the model: held out from training as far as there is any."""
+    """The part that tells most about the model: one held out from training, where there is any."""
     if "test" in parts:
         return "test"
     return "validation" if "validation" in parts else "train"

@@ -54,10 +54,10 @@ class Tracer:
         self._places: tuple[Place, ...] = ()
         self._evaluated: list[tuple[Place, NDArray[Any]]] = []
         self._ended_by: str | None = None
+        # the last update laid open: the weights before it, the update itself, and what it computed
         self._before: Weights = {}
         self._block: Block | None = None
         self._tensors: Tensors = {}
-        """The last update laid open: the weights before it, itself, and what it computed."""
 
     def run(self) -> Trace:
         """Replay. Raises TrainingError for whatever but a divergence, which ends the trace."""
