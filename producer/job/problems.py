@@ -179,6 +179,7 @@ def _problem(found: _Found, prefix: str) -> Problem:
             value = None
             path = _named_in(message, path, found)
             message = message.removeprefix(".".join(path) + " ")
+            hint = _framework_meant(path, found.value)
         case "extra_forbidden" if isinstance(found.value, dict | list):
             value = None
     shown = ".".join(printable(part) for part in path)
@@ -258,6 +259,15 @@ def _named_in(message: str, path: tuple[str, ...], found: _Found) -> tuple[str, 
     head = first.split(".", 1)[0]
     known = isinstance(found.value, dict) and head in found.value
     return (*path, first) if known else path
+
+
+def _framework_meant(path: tuple[str, ...], document: Any) -> str | None:
+    """For overrides of a framework that is none: the one whose name is like it."""
+    field, _, framework = path[-1].partition(".") if path else ("", "", "")
+    if field != "overrides" or not framework:
+        return None
+    match = nearest(framework, map(str, document.get("frameworks") or FRAMEWORKS))
+    return None if match is None else f"did you mean {printable(match)}?"
 
 
 def _kind(path: Sequence[str]) -> str:

@@ -107,6 +107,7 @@ MISTAKES = [
     ("overrides.torch.loss.reducton=sum", 'overrides.torch.loss.reducton = "sum": unknown field of mse loss (did you mean reduction?)'),
     ("overrides.torch.seeds=2", "overrides.torch.seeds = 2: seeds is the same for every framework and cannot be overridden"),
     ("overrides.keras.loss=mae", "overrides.keras: is for a framework that is not in frameworks (tensorflow, torch)"),
+    ("overrides.tourch.loss=mae", "overrides.tourch: is for a framework that is not in frameworks (tensorflow, torch) (did you mean torch?)"),
     ("model.layers.ou.units=2", 'model.layers.ou.units: model.layers has no item named "ou" (did you mean out?)'),
     ("model.layers.7.units=2", "model.layers.7.units: model.layers has no item 7 (its items are 0 to 0)"),
 ]  # fmt: skip

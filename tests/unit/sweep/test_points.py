@@ -125,6 +125,7 @@ def test_points_that_cannot_train_together_are_runs_of_their_own() -> None:
         (["overrides.torch={}"], "overrides.torch: name one setting of one framework"),
         (["overrides.torch.seeds=1,2"], "seeds is the same for every framework"),
         (["overrides.jax.optimizer.learning_rate=0.1"], "overrides.jax: is for a framework that is not in"),
+        (["overrides.tourch.optimizer.learning_rate=0.1"], r"torch\) \(did you mean torch\?\)"),
         (["overrides.torch.optimizer.learning_rat=0.1"], "did you mean learning_rate"),
         (["overrides.torch.optimizer.learning_rate=0.1,fast"], "torch.optimizer.learning_rate = .fast.: exp"),
         (["training.epochs=1,2", "training.epochs=3"], "twice"),
