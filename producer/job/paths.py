@@ -25,29 +25,51 @@ class PathError(ValueError):
 def assign(document: Any, path: str, value: Any) -> str:
     """Put the value where the path leads, in place; mappings on the way are made where they lack.
 
-    A word on the way stands for a mapping with that type. Returns the path with every item of a list by
-    its index. Raises PathError.
+    A word on the way stands for a mapping with that type. An override replaces those of the same setting,
+    however they name it, and of its parts. Returns the path with every item of a list by its index. Raises
+    PathError.
     """
     parts = path.split(".")
     if not all(parts):
         raise PathError("is not a path", "words and numbers with single dots, such as training.epochs")
     here = document
     keys: list[str] = []
-    for depth, part in enumerate(parts[:-1]):
+    for depth, part in enumerate(parts):
         if _is_open(parts[:depth]) and isinstance(here, dict):
             rest = ".".join(parts[depth:])
+            for other in [key for key in here if is_in(by_index(document, key), by_index(document, rest))]:
+                del here[other]
             here[rest] = value
             return ".".join([*keys, rest])
         key = _key(here, part, parts[:depth])
         keys.append(str(key))
+        if depth == len(parts) - 1:
+            here[key] = value
+            break
         below = here.get(key) if isinstance(here, dict) else here[key]
         if below is None or isinstance(below, str):
             below = {} if below is None else {"type": below}
             here[key] = below
         here = below
-    last = _key(here, parts[-1], parts[:-1])
-    here[last] = value
-    return ".".join([*keys, str(last)])
+    return ".".join(keys)
+
+
+def by_index(document: Any, path: str) -> str:
+    """The path with every item of a list by its index, as far as it leads anywhere."""
+    here, keys = document, []
+    for part in path.split("."):
+        key = str(_names(here).get(part, part)) if isinstance(here, list) else part
+        keys.append(key)
+        if isinstance(here, list):
+            here = here[int(key)] if _is_index(key) and int(key) < len(here) else None
+        else:
+            here = here.get(key) if isinstance(here, dict) else None
+    return ".".join(keys)
+
+
+def is_in(path: str, place: str) -> bool:
+    """Whether a path is the place, or lies in it."""
+    return path == place or path.startswith(f"{place}.")
 
 
 def _is_open(parts: list[str]) -> bool:
@@ -61,10 +83,10 @@ def _key(here: Any, part: str, above: list[str]) -> Any:
         return part
     if not isinstance(here, list):
         raise PathError(f"{where} is {short(here)}, which has nothing named {short(part)}")
-    names = {item["name"]: i for i, item in enumerate(here) if isinstance(item, dict) and _named(item)}
+    names = _names(here)
     if part in names:
         return names[part]
-    if part.isascii() and part.isdigit() and len(part) < 10:
+    if _is_index(part):
         if int(part) < len(here):
             return int(part)
         last = f"0 to {len(here) - 1}" if here else "none"
@@ -74,5 +96,11 @@ def _key(here: Any, part: str, above: list[str]) -> Any:
     raise PathError(f"{where} is a list, and {short(part)} is no index", "items count from 0")
 
 
-def _named(item: dict[str, Any]) -> bool:
-    return isinstance(item.get("name"), str)
+def _names(items: list[Any]) -> dict[str, int]:
+    """Where the items that have a name stand."""
+    named = (item.get("name") if isinstance(item, dict) else None for item in items)
+    return {name: index for index, name in enumerate(named) if isinstance(name, str)}
+
+
+def _is_index(part: str) -> bool:
+    return part.isascii() and part.isdigit() and len(part) < 10

@@ -97,7 +97,7 @@ def resolve_with_origins(experiment: Experiment, *, source: str = "job file") ->
 
 def is_in(path: str, places: Iterable[str]) -> bool:
     """Whether a path is one of the places, or lies in one."""
-    return any(path == place or path.startswith(f"{place}.") for place in places)
+    return any(paths.is_in(path, place) for place in places)
 
 
 def _overridden(
@@ -107,9 +107,14 @@ def _overridden(
     document = copy.deepcopy(written)
     changed: set[str] = set()
     wrong: list[Problem] = []
+    named: dict[str, str] = {}
     # a mapping as a whole before its parts
-    for path, value in sorted(overrides.items()):
-        shown = f"{prefix}{printable(path)}"
+    for setting, path in sorted((paths.by_index(written, path), path) for path in overrides):
+        value, shown = overrides[path], f"{prefix}{printable(path)}"
+        if (other := named.setdefault(setting, path)) != path:
+            message = f"is the setting that {printable(other)} names, too, with {short(overrides[other])}"
+            wrong.append(Problem(path=shown, value=short(value), message=message, hint="keep one of them"))
+            continue
         field = path.split(".", 1)[0]
         if field in COMMON:
             message = f"{field} is the same for every framework and cannot be overridden"

@@ -57,8 +57,15 @@ def check_grid(experiment: Experiment, source: str) -> None:
             "there is nothing to sweep over; give --grid path=value,value, such as "
             "--grid optimizer.learning_rate=0.01,0.1"
         )
+    document = experiment.model_dump(mode="json", exclude={"grid"}, exclude_unset=True)
+    named: dict[tuple[str, str], str] = {}
     for path, values in experiment.grid.items():
         _refuse_what_cannot_vary(path)
+        if (other := named.setdefault(_setting_named(document, path), path)) != path:
+            raise UsageError(
+                f"--grid {printable(path)} is the setting that {printable(other)} names, too; put all its "
+                "values into one"
+            )
         for place, value in enumerate(values):
             if value in values[:place]:
                 raise UsageError(f"--grid {printable(path)} names {short(value)} twice")
@@ -87,6 +94,12 @@ def experiment_at(experiment: Experiment, settings: Settings, *, source: str = "
             problem = Problem(path=printable(path), message=printable(error.message), hint=error.hint)
             raise JobFileError(_named(source, {path: value}), [problem]) from None
     return validate(document, _named(source, settings))
+
+
+def _setting_named(document: dict[str, Any], path: str) -> tuple[str, str]:
+    """The same for every path that names a setting, by a layer's name or its index."""
+    framework, setting = framework_of(path)
+    return framework or "", paths.by_index(document, setting)
 
 
 def _refuse_what_cannot_vary(path: str) -> None:

@@ -104,3 +104,32 @@ def test_layers_are_compared_one_by_one_and_lists_of_numbers_as_a_whole(read: Re
 
     assert [d.path for d in differences] == ["data.x", "model.layers.0.activation.type"]
     assert differences[0].values["torch"] == [9.0, 2.0, 3.0, 4.0]
+
+
+def test_a_layers_setting_is_one_by_its_name_and_by_its_index(read: Read) -> None:
+    by_name, by_index = "overrides.torch.model.layers.out.use_bias", "overrides.torch.model.layers.0.use_bias"
+    experiment = read(f"{by_name}=false", f"{by_index}=true").experiment
+    assert experiment.overrides == {"torch": {"model.layers.0.use_bias": True}}, "the later one counts"
+
+    whole = read("overrides.torch.optimizer.learning_rate=0.5", "overrides.torch.optimizer=adam").experiment
+    assert whole.overrides == {"torch": {"optimizer": "adam"}}, "and takes what stood in it along"
+
+
+def test_a_layers_setting_given_by_its_name_and_by_its_index_is_refused(read: Read) -> None:
+    with pytest.raises(JobFileError) as caught:
+        read("overrides={torch: {model.layers.out.use_bias: false, model.layers.0.use_bias: true}}")
+
+    assert str(caught.value).endswith(
+        "overrides.torch.model.layers.out.use_bias = false: is the setting that model.layers.0.use_bias "
+        "names, too, with true (keep one of them)"
+    )
+
+
+def test_a_whole_layer_is_overridden_before_a_part_of_it_however_it_is_named(read: Read) -> None:
+    whole = "model.layers.out: {type: dense, name: out, units: 1, activation: tanh}"
+    experiment = read(f"overrides={{torch: {{model.layers.0.use_bias: false, {whole}}}}}").experiment
+    job = resolve(experiment)["torch"]
+
+    assert job.model.layers[0].model_dump(include={"use_bias", "activation"}) == {
+        "use_bias": False, "activation": {"type": "tanh"}
+    }  # fmt: skip

@@ -45,6 +45,12 @@ def test_a_path_under_overrides_varies_one_framework_alone() -> None:
     assert groups_of(jobs[:2]) == groups_of(jobs[2:]) == [[0, 1]]
 
 
+def test_a_path_that_names_a_layer_varies_what_a_job_overrides_by_its_index() -> None:
+    settings = ["model.layers.0.name=out", "overrides.torch.model.layers.0.use_bias=true"]
+    sweep = prepare_sweep("matched", settings, ["overrides.torch.model.layers.out.use_bias=false"])
+    assert sweep.first.runs["torch"].job.model.layers[0].model_dump()["use_bias"] is False
+
+
 @pytest.mark.parametrize(
     ("grid", "ordered"),
     [
@@ -129,13 +135,17 @@ def test_points_that_cannot_train_together_are_runs_of_their_own() -> None:
         (["overrides.torch.optimizer.learning_rat=0.1"], "did you mean learning_rate"),
         (["overrides.torch.optimizer.learning_rate=0.1,fast"], "torch.optimizer.learning_rate = .fast.: exp"),
         (["training.epochs=1,2", "training.epochs=3"], "twice"),
+        (
+            ["model.layers.out.use_bias=true,false", "model.layers.0.use_bias=true"],
+            "--grid model.layers.0.use_bias is the setting that model.layers.out.use_bias names, too; put",
+        ),
         (["model.layers.0.units=1,2"], "model"),
         (["training.epochs=" + ",".join(map(str, range(1, 1200)))], "1,199 points"),
     ],
 )
 def test_a_wrong_grid_is_refused_with_one_message_before_anything_is_run(grid: list[str], words: str) -> None:
     with pytest.raises(LikewiseError, match=words) as caught:
-        prepare_sweep("matched", [], grid)
+        prepare_sweep("matched", ["model.layers.0.name=out"], grid)
     assert caught.value.exit_status == 2
 
 
