@@ -87,7 +87,8 @@ def framework_of(path: str) -> tuple[str | None, str]:
 def experiment_at(experiment: Experiment, settings: Settings, *, source: str = "job file") -> Experiment:
     """The experiment at one point. Raises JobFileError for a path or value that does not fit."""
     document = experiment.model_dump(mode="json", exclude={"grid"}, exclude_unset=True)
-    for path, value in settings.items():
+    # a mapping as a whole before its parts
+    for path, value in sorted(settings.items(), key=lambda setting: _setting_named(document, setting[0])):
         try:
             paths.assign(document, path, copy.deepcopy(value))
         except paths.PathError as error:

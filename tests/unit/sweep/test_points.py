@@ -45,6 +45,15 @@ def test_a_path_under_overrides_varies_one_framework_alone() -> None:
     assert groups_of(jobs[:2]) == groups_of(jobs[2:]) == [[0, 1]]
 
 
+@pytest.mark.parametrize("before", ["", "overrides.torch."])
+def test_a_whole_mapping_is_set_before_a_part_of_it_in_any_order_of_the_grid(before: str) -> None:
+    grid = [f"{before}optimizer.learning_rate=0.02,0.03", f"{before}optimizer=sgd,adam"]
+    for given in (grid, grid[::-1]):
+        jobs = [one.runs["torch"].job for one in prepare_sweep("matched", [], given).points]
+        found = {(job.optimizer.type, job.optimizer.learning_rate) for job in jobs}
+        assert found == {("sgd", 0.02), ("sgd", 0.03), ("adam", 0.02), ("adam", 0.03)}
+
+
 def test_a_path_that_names_a_layer_varies_what_a_job_overrides_by_its_index() -> None:
     settings = ["model.layers.0.name=out", "overrides.torch.model.layers.0.use_bias=true"]
     sweep = prepare_sweep("matched", settings, ["overrides.torch.model.layers.out.use_bias=false"])
