@@ -219,19 +219,19 @@ def test_an_update_that_goes_by_the_recorder_is_not_replayed(
     assert fast.execution == "eager"
 
 
-@pytest.mark.parametrize("way", ["of", "into_memory"])
+@pytest.mark.parametrize("way", ["of", "out_variant"])
 def test_an_operation_that_the_interpreter_takes_for_another_is_not_replayed(
     kit: Any, monkeypatch: pytest.MonkeyPatch, way: str
 ) -> None:
-    from worker.adapters.torch_adapter.replay_graph import Form
+    from worker.adapters.torch_adapter.replay_graph import Schema
 
-    right = getattr(Form, way)
+    right = getattr(Schema, way)
 
-    def mistaken(operation: Any) -> Form | None:
-        form = right(operation)
-        return form and replace(form, overload="aten::another")
+    def mistaken(operation: Any) -> Schema | None:
+        schema = right(operation)
+        return schema and replace(schema, overload="aten::another")
 
-    monkeypatch.setattr(Form, way, mistaken)
+    monkeypatch.setattr(Schema, way, mistaken)
     plain, fast = both(kit)
     block = kit.block(6)
     assert fast.train(block).tobytes() == plain.train(block).tobytes()

@@ -1,5 +1,20 @@
 """Recorded operations written as a loop in a graph, which PyTorch's interpreter runs without Python.
 
+The graph that comes out would be in Python:
+
+    def updates(count, column_1, column_2, …, staying_1, staying_2, …):
+        rows_1, rows_2, … = column_1.unbind(0), column_2.unbind(0), …
+        results = []
+        for step in range(count):
+            input_1, input_2, … = rows_1[step], rows_2[step], …
+            …                        # the recorded operations, one node each
+            results.append(result)
+        return torch.stack(results, 0)
+
+A tensor of the recording either varies, because it is an input or was computed from one, or stays the same
+in every update: weights, optimizer state, samples and what depends on shapes alone. Varying tensors become
+values of the loop's body; staying ones are handed in from outside, as they are in memory.
+
 The graph is run as it is written: the interpreter's own optimisations, which give other bits, stay off.
 """
 
@@ -14,7 +29,7 @@ import torch
 
 Tensor = Any
 Value = Any
-"""Of the graph: what a tensor, number or list is called in it."""
+"""A value of the graph: what a tensor, number or list is called in it."""
 
 _aten = torch.ops.aten
 _TENSOR = torch._C.TensorType.get()
@@ -27,57 +42,62 @@ _SHAPES_ALONE = {
     _aten.new_zeros.default,
     _aten.new_ones.default,
 }
-"""What these give depends on shapes alone, which stay."""
+"""Operations whose results depend on shapes alone, which stay the same."""
 REUSED_BYTES = 2**16
-"""Results up to this size are written where the recording has them: nothing is allocated, and their views
-are there already. Larger ones would cost more by leaving the cache than they save (docs/decisions/0024)."""
+"""Results up to this size are written to the memory that they had in the recording: nothing is allocated,
+and their views exist already. Larger ones lose more in the cache than that saves (docs/decisions/0024)."""
 _MEMORY_FORMATS = {
     torch.contiguous_format: 0,
     torch.preserve_format: 1,
     torch.channels_last: 2,
     torch.channels_last_3d: 3,
 }
-"""Their numbers in the interpreter (c10/core/MemoryFormat.h)."""
+"""The interpreter's numbers for them (c10/core/MemoryFormat.h)."""
 
 
 class NotReplayableError(Exception):
-    """The update did what a replay could not repeat; it says what."""
+    """The update did something that a replay cannot repeat; the message says what."""
 
 
 @dataclass(frozen=True, slots=True)
 class Argument:
-    """One argument that an operation declares; `kind` is its type, without the option of None."""
+    """One argument that an operation declares."""
 
     name: str
     kind: Any
+    """Its type; for an optional argument, the type without None."""
     default: Any
     changed: bool
+    """Whether the operation writes to it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
+class Schema:
     """What an operation takes and gives; read once, since reading takes longer than running it."""
 
     name: str
+    """Such as `aten::add`, by which a graph names it."""
     overload: str
+    """The name with the overload's: `aten::add.Tensor`."""
     arguments: tuple[Argument, ...]
     results: tuple[Any, ...]
+    """The types of the results."""
 
     @classmethod
     @cache
-    def of(cls, operation: Any) -> Form:
-        """The form of an ATen operation."""
+    def of(cls, operation: Any) -> Schema:
+        """The schema of an ATen operation."""
         schema = operation._schema
         arguments = tuple(
-            Argument(each.name, _needed(each.type), each.default_value, each.is_write)
+            Argument(each.name, _not_optional(each.type), each.default_value, each.is_write)
             for each in schema.arguments
         )
         return cls(schema.name, _overload(schema), arguments, tuple(each.type for each in schema.returns))
 
     @classmethod
     @cache
-    def into_memory(cls, operation: Any) -> Form | None:
-        """The form that writes the same results into memory it is given, where the kernels have it."""
+    def out_variant(cls, operation: Any) -> Schema | None:
+        """The overload that writes the same results to tensors it is given, where CPU kernels have one."""
         wanted = [(each.name, str(each.type)) for each in operation._schema.arguments]
         packet = operation.overloadpacket
         for other in (getattr(packet, name) for name in packet.overloads()):
@@ -91,7 +111,7 @@ class Form:
 
 @dataclass(frozen=True)
 class Call:
-    """One operation as it ran."""
+    """One recorded operation: what it was given and what it returned."""
 
     operation: Any
     arguments: tuple[Any, ...]
@@ -100,20 +120,20 @@ class Call:
 
     @cached_property
     def given(self) -> list[tuple[Argument, Any]]:
-        """Each declared argument and the value that it had."""
-        declared = Form.of(self.operation).arguments
+        """Each declared argument with the value that it had."""
+        declared = Schema.of(self.operation).arguments
         values = list(self.arguments)
         values += [self.options.get(each.name, each.default) for each in declared[len(values) :]]
         return list(zip(declared, values, strict=True))
 
     @cached_property
     def tensors(self) -> list[Tensor]:
-        """Those among its arguments."""
+        """The tensors among its arguments."""
         return _tensors([*self.arguments, *self.options.values()])
 
     @cached_property
     def is_view(self) -> bool:
-        """Whether its results show memory that it was given; some operations do not say so."""
+        """Whether its results share memory with its arguments; some operations do not declare it."""
         memory = set(map(_memory, self.tensors))
         shown = [_memory(tensor) in memory for tensor in _tensors(self.result)]
         return bool(self.operation.is_view or (not self.changed and shown and all(shown)))
@@ -131,20 +151,22 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """The recorded update any number of times in one call; it changes what the update changes."""
+    """Runs the recorded update any number of times in one call; it changes what the update changes."""
 
     loop: Any
+    """The graph's function."""
     staying: tuple[Tensor, ...]
+    """What it is handed besides the columns."""
 
     def __call__(self, columns: Sequence[Tensor]) -> Tensor:
-        """What n updates give (n, ...); `columns` hold what took the place of each input: (n, ...)."""
+        """The results (n, ...) of n updates. Update i gets row i of every column (n, ...) as its inputs."""
         # oneDNN's lstm keeps what its gradient needs only where gradients are enabled
         with torch.inference_mode(), torch.enable_grad(), torch.jit.optimized_execution(False):
             return self.loop(len(columns[0]), *columns, *self.staying)
 
 
 def replay_of(calls: Sequence[Call], *, inputs: Sequence[Tensor], result: Tensor) -> Replay:
-    """The calls as a function of what takes the place of `inputs`, returning what takes that of `result`.
+    """The replay of an update that made these calls, in order, to get from `inputs` to `result`.
 
     Raises NotReplayableError.
     """
@@ -155,7 +177,8 @@ def replay_of(calls: Sequence[Call], *, inputs: Sequence[Tensor], result: Tensor
 
 
 class _Writer:
-    """Writes calls into the body of a loop. The caller keeps every recorded tensor alive meanwhile."""
+    """Writes calls into the body of the loop. Tensors are told apart by `id` and by their memory, so the
+    caller keeps every recorded tensor alive meanwhile."""
 
     def __init__(self, calls: Sequence[Call], inputs: Sequence[Tensor], result: Tensor) -> None:
         self._graph = torch._C.Graph()
@@ -173,73 +196,78 @@ class _Writer:
         body.registerOutput(self._constant(True))
         self._end = body.returnNode()
 
-        rows = [self._before("aten::unbind", [column, self._constant(0)], _TENSORS) for column in columns]
-        self._results = self._before("prim::ListConstruct", [], _TENSORS)
+        rows = [
+            self._before_loop("aten::unbind", [column, self._constant(0)], _TENSORS) for column in columns
+        ]
+        self._results = self._before_loop("prim::ListConstruct", [], _TENSORS)
         self._values = {
-            id(tensor): self._node("aten::__getitem__", [row, step], [_TENSOR]).output()
+            id(tensor): self._in_loop("aten::__getitem__", [row, step], [_TENSOR]).output()
             for tensor, row in zip(inputs, rows, strict=True)
         }
-        """What each recorded tensor is called."""
-        self._passing = set(self._values)
-        """The tensors that are others in each update."""
-        self._passing_memory = {_memory(tensor) for tensor in inputs}
-        turned = [call for call in calls if torch.Tag.inplace_view in call.operation.tags]
-        self._fresh_memory = {_memory(tensor) for call in turned for tensor in call.changed}
-        """Of which each update needs its own: what it returns, and what it gives another shape in place."""
+        """What each recorded tensor is called, by its id."""
+        self._varying = set(self._values)
+        """The ids of the tensors that vary from update to update."""
+        self._varying_memory = {_memory(tensor) for tensor in inputs}
+        reshaping = [call for call in calls if torch.Tag.inplace_view in call.operation.tags]
+        self._fresh_memory = {_memory(tensor) for call in reshaping for tensor in call.changed}
+        """Memory that each update must allocate anew: of its result, and of what it reshapes in place."""
         self._fresh_memory.add(_memory(result))
         self._changed_memory = {_memory(tensor) for call in calls for tensor in call.changed}
         self._seen: dict[Any, Value] = {}
-        """Passing tensors by what they show: a second view of the same numbers is the first."""
+        """Varying tensors by what they show: a second view of the same numbers is the first one again."""
         self._staying: list[Tensor] = []
 
     def write(self, call: Call) -> None:
-        """One call: a node, or nothing where its result is there already."""
+        """Write one call as a node, or as nothing where its result exists already."""
         results = _tensors(call.result)
         if call.operation is _aten._local_scalar_dense.default:
             raise NotReplayableError("a value is read back")
-        if call.is_view and not self._passing & set(map(id, call.tensors)):
-            return  # of memory that stays: the recorded view serves
+        if call.is_view and not self._varying & set(map(id, call.tensors)):
+            return  # a view of memory that stays: the recorded one serves
         if call.operation in _SHAPES_ALONE and not self._changed_memory & set(map(_memory, results)):
             return
-        if call.is_view and all(_sight(tensor) in self._seen for tensor in results):
-            self._name(results, [self._seen[_sight(tensor)] for tensor in results])
+        if call.is_view and all(_shown(tensor) in self._seen for tensor in results):
+            self._name(results, [self._seen[_shown(tensor)] for tensor in results])
             return
-        into = self._form_into_memory(call, results)
-        if into is not None:
-            self._run(call, into, [self._tensor(tensor) for tensor in results])
+        out_variant = self._reusing_memory(call, results)
+        if out_variant is not None:
+            self._run(call, out_variant, [self._tensor(tensor) for tensor in results])
             return
-        outputs = self._run(call, Form.of(call.operation))
+        outputs = self._run(call, Schema.of(call.operation))
         changed = set(map(id, call.changed))
         if not changed:
             self._name_all(call.result, outputs)
         elif any(id(tensor) not in changed for tensor in results):
             raise NotReplayableError(f"{call.operation} changes one tensor and makes another")
 
-    def _form_into_memory(self, call: Call, results: Sequence[Tensor]) -> Form | None:
-        """The form by which a call writes its results where the recording has them, if that serves."""
+    def _reusing_memory(self, call: Call, results: Sequence[Tensor]) -> Schema | None:
+        """The variant of a call that writes its results to the memory they had in the recording.
+
+        None where there is none, or where that memory must not or need not be used again.
+        """
         if any(_memory(each) in self._fresh_memory or each.nbytes > REUSED_BYTES for each in results):
             return None
-        return None if call.has_number_for_tensor else Form.into_memory(call.operation)
+        return None if call.has_number_for_tensor else Schema.out_variant(call.operation)
 
-    def _run(self, call: Call, form: Form, memory: Sequence[Value] = ()) -> list[Value]:
-        """A node that runs the call in this form."""
+    def _run(self, call: Call, schema: Schema, out: Sequence[Value] = ()) -> list[Value]:
+        """Write a node that runs the call by this schema; `out` are the tensors that it writes to."""
         arguments = [self._argument(value, each.kind) for each, value in call.given]
-        node = self._node(form.name, [*arguments, *memory], form.results)
-        self._check_found(call, form, node)
+        node = self._in_loop(schema.name, [*arguments, *out], schema.results)
+        self._check_found(call, schema, node)
         return list(node.outputs())
 
-    def _check_found(self, call: Call, form: Form, node: Any) -> None:
-        """The interpreter goes by names and kinds: make sure that it finds the recorded operation."""
-        recorded = form.overload
-        if call.has_number_for_tensor:  # the interpreter takes the operation's form for numbers
+    def _check_found(self, call: Call, schema: Schema, node: Any) -> None:
+        """The interpreter looks operations up by name and types: make sure that it finds the recorded one."""
+        recorded = schema.overload
+        if call.has_number_for_tensor:  # the interpreter takes the operation's overload for numbers
             recorded = recorded.replace(".Tensor", ".Scalar")
         found = node.schema().partition("(")[0]
         if found != recorded:
             raise NotReplayableError(f"the interpreter finds {found or 'nothing'} for {recorded}")
 
     def replay(self, result: Tensor) -> Replay:
-        """All that was written."""
-        self._node("aten::append", [self._results, self._tensor(result)], [_TENSORS])
+        """Close the loop and make a function of the graph."""
+        self._in_loop("aten::append", [self._results, self._tensor(result)], [_TENSORS])
         stacked = self._graph.create("aten::stack", [self._results, self._constant(0)], 1)
         self._graph.registerOutput(stacked.insertAfter(self._loop).output())
         torch._C._jit_pass_dce(self._graph)
@@ -247,37 +275,38 @@ class _Writer:
         return Replay(loop, tuple(self._staying))
 
     def _name_all(self, result: Any, outputs: Sequence[Value]) -> None:
-        """Remember what an operation's result is called, part by part."""
+        """Name an operation's result, part by part where it is a tuple or a list."""
         parts = list(result) if isinstance(result, tuple | list) else [result]
         if isinstance(result, list) and len(outputs) == 1:
-            outputs = list(self._node("prim::ListUnpack", outputs, [_TENSOR] * len(parts)).outputs())
+            outputs = list(self._in_loop("prim::ListUnpack", outputs, [_TENSOR] * len(parts)).outputs())
         made = [
             (part, out) for part, out in zip(parts, outputs, strict=True) if isinstance(part, torch.Tensor)
         ]
         self._name([part for part, _ in made], [out for _, out in made])
 
     def _name(self, tensors: Sequence[Tensor], values: Sequence[Value]) -> None:
+        """Remember that these varying tensors have these values in the graph."""
         for tensor, value in zip(tensors, values, strict=True):
-            self._values[id(tensor)] = self._seen[_sight(tensor)] = value
-            self._passing.add(id(tensor))
-            self._passing_memory.add(_memory(tensor))
+            self._values[id(tensor)] = self._seen[_shown(tensor)] = value
+            self._varying.add(id(tensor))
+            self._varying_memory.add(_memory(tensor))
 
     def _argument(self, value: Any, kind: Any) -> Value:
-        """An argument's value as one of the graph, of the kind that the operation asks for."""
+        """An argument as a value of the graph, of the type that the operation declares."""
         if isinstance(value, torch.Tensor):
             return self._tensor(value)
         if isinstance(value, tuple | list):
-            part_kind = _needed(kind.getElementType())
+            part_kind = _not_optional(kind.getElementType())
             parts = [self._argument(part, part_kind) for part in value]
-            return self._node("prim::ListConstruct", parts, [kind]).output()
+            return self._in_loop("prim::ListConstruct", parts, [kind]).output()
         if isinstance(value, torch.memory_format):
             value = _MEMORY_FORMATS[value]
         return self._constant(float(value) if kind == _FLOAT and value is not None else value)
 
     def _tensor(self, tensor: Tensor) -> Value:
-        """What a tensor is called; one that no call made stays from update to update."""
+        """What a tensor is called. One that no call made and that is no input must be one that stays."""
         if id(tensor) not in self._values:
-            if _memory(tensor) in self._passing_memory:
+            if _memory(tensor) in self._varying_memory:
                 raise NotReplayableError("a tensor came from another by a way that the recorder does not see")
             self._values[id(tensor)] = self._input()
             self._staying.append(tensor)
@@ -292,12 +321,12 @@ class _Writer:
             self._constants[key] = self._graph.insertConstant(value)
         return self._constants[key]
 
-    def _before(self, name: str, arguments: Sequence[Value], kind: Any) -> Value:
-        """One operation before the loop."""
+    def _before_loop(self, name: str, arguments: Sequence[Value], kind: Any) -> Value:
+        """Write one operation before the loop."""
         return self._graph.create(name, arguments, 1).insertBefore(self._loop).output().setType(kind)
 
-    def _node(self, name: str, arguments: Sequence[Value], kinds: Sequence[Any]) -> Any:
-        """One operation at the end of the loop's body."""
+    def _in_loop(self, name: str, arguments: Sequence[Value], kinds: Sequence[Any]) -> Any:
+        """Write one operation at the end of the loop's body."""
         node = self._graph.create(name, list(arguments), len(kinds)).insertBefore(self._end)
         for output, kind in zip(node.outputs(), kinds, strict=True):
             output.setType(kind)
@@ -305,12 +334,12 @@ class _Writer:
 
 
 def _overload(schema: Any) -> str:
-    """An operation's full name."""
+    """The full name of an operation: `aten::add.Tensor`."""
     return ".".join(filter(None, (schema.name, schema.overload_name)))
 
 
-def _needed(kind: Any) -> Any:
-    """A type without the option of None."""
+def _not_optional(kind: Any) -> Any:
+    """The type that an optional type has when it is not None."""
     return kind.getElementType() if kind.kind() == "OptionalType" else kind
 
 
@@ -322,10 +351,10 @@ def _tensors(values: Any) -> list[Tensor]:
 
 
 def _memory(tensor: Tensor) -> int:
-    """Which memory it shows: equal for a tensor and its views."""
+    """Which memory the tensor lies in: equal for a tensor and its views."""
     return int(tensor.untyped_storage().data_ptr())
 
 
-def _sight(tensor: Tensor) -> tuple[Any, ...]:
-    """Which numbers it shows, and as what."""
+def _shown(tensor: Tensor) -> tuple[Any, ...]:
+    """Which numbers of its memory the tensor shows, in which shape and dtype."""
     return _memory(tensor), tensor.storage_offset(), tensor.shape, tensor.stride(), tensor.dtype
