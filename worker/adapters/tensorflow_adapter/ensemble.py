@@ -1,8 +1,8 @@
 """Many trainings as one program: the pure step of `program`, vectorised over the members.
 
-tf.vectorized_map turns each operation into one on all members. What it knows no such operation for, as a
-convolution with kernels of each member's own, becomes a loop over the members in the graph: no quicker than
-one after another by itself, but it spares the rest of the step, which for a small network is most of it.
+tf.vectorized_map turns each operation into one on all members. An operation that cannot be, such as a
+convolution with kernels of each member's own, becomes a loop over the members in the graph. That loop is no
+quicker than one member after another, but the rest of the step is, which is most of it in a small network.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ from worker.training.member_constants import (
 Tensor = Any
 
 MOST_RECURRENT_STEPS = 64
-"""Of all recurrent layers together; written out, each takes 0.1 s to trace."""
+"""The most steps of all recurrent layers together; written out, each takes 0.1 s to trace."""
 RECURRENT_FROM_UPDATES = 2_000
-"""Of all members together: twice as many as repay the tracing."""
+"""From so many updates of all members together: twice as many as repay the tracing."""
 
 
 def obstacle(job: Job, *, input_shape: tuple[int, ...], samples: int, members: int, cpu: bool) -> str | None:
@@ -60,8 +60,8 @@ def obstacle(job: Job, *, input_shape: tuple[int, ...], samples: int, members: i
 class EnsembleProgram(Program):
     """A `Program` whose state, constants and masks have the members as their first axis.
 
-    The samples are the same for all. So are the batches where `Steps.indices` is (n, b); where they are
-    not, it is (members, n, b), and the step is another graph.
+    The samples are the same for all members. Their batches are the same where `Steps.indices` is (n, b), and
+    each member's own where it is (members, n, b); these are two graphs.
     """
 
     axes = (None,)
@@ -114,7 +114,7 @@ class EnsembleProgram(Program):
 
 
 def _vectorised(function: Callable[[Any], Any], members: Any) -> Any:
-    """The function of each member, all at once. Raises UnsupportedError for what TensorFlow cannot."""
+    """The function of every member at once. Raises UnsupportedError where TensorFlow cannot vectorise it."""
     try:
         return tf.vectorized_map(function, members, fallback_to_while_loop=True)
     except (ValueError, NotImplementedError) as error:
@@ -187,6 +187,6 @@ class TensorFlowEnsemble(EnsembleTrainer):
         return copied(self._state)
 
     def load_state(self, state: kept.State) -> None:
-        """Go on from it."""
+        """Go on from what `state` gave."""
         with tf.device(self._device):
             self._state = put_back(self._state, state)

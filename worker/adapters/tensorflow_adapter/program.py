@@ -1,7 +1,15 @@
-"""One job structure as functions of values: a step, a block of steps, the outputs.
+"""A job's structure as pure functions: a step, a block of steps, the outputs.
 
 Nothing here holds weights, optimizer state, samples or a number of the optimizer: all of them are
 arguments, so that a compiled program serves every seed, data set and learning rate.
+
+    step           one update of one batch
+    _step_at       update i of a block: gathers its batch, constants and masks, then `step`
+    _stretch       updates i … j of a block, as a while loop in the graph
+    _marked_loop   a whole block as one graph: a stretch after another, with the state kept between them
+    _steps         the same block in Python, for eager execution
+
+`block` is what a Trainer calls: `_steps`, `_through_graph` (which calls `_marked_loop`), or XLA's in `xla`.
 """
 
 from __future__ import annotations
@@ -30,27 +38,28 @@ Tensor = Any
 class State(NamedTuple):
     """What a step changes.
 
-    The trainable weights lie side by side in one tensor, and so does each slot: a formula then is one
-    operation for all of them, and the graph's loop hands on few tensors, each of which costs time a step.
+    The trainable weights lie side by side in one tensor, and so does each slot: each operation of the
+    optimizer's formula then updates all of them, and the graph's loop passes on few tensors, each of which
+    takes time in every step.
     """
 
     trained: Tensor
-    """(values,): the trainable weights, each flattened, one after another."""
+    """(values,): the trainable weights, each flattened, one after another in `Network.trainable`'s order."""
     moved: dict[str, Tensor]
     """The other weights, by canonical name: statistics that layers move."""
     slots: dict[str, Tensor]
-    """The optimizer's, by the letter of its formula: (values,)."""
+    """The optimizer's state, by the letter that its formula gives it: (values,)."""
 
 
 class Samples(NamedTuple):
-    """The training samples, or a batch of them."""
+    """The training samples, or a batch of them; x and y as in `FrameworkAdapter.build`."""
 
     x: Tensor
     y: Tensor
 
 
 class Steps(NamedTuple):
-    """What a block of n steps takes, beside the state and the samples."""
+    """What a block of n steps takes besides the state and the samples."""
 
     indices: Tensor
     """(n, b): which samples each batch holds."""
@@ -65,16 +74,15 @@ class Steps(NamedTuple):
 class Program:
     """A job's structure for samples of one shape.
 
-    Compiled, a block is one call: a while loop in the graph that gathers each batch from the samples on
-    the device, within another from mark to mark. Its signature leaves the number of samples and all sizes
-    of a block open, so that it is traced once.
+    Compiled, a block is one call of a graph. Its signature leaves the number of samples and all sizes of a
+    block open, so that it is traced once.
     """
 
     axes: tuple[None, ...] = ()
-    """What stands before the shape of each weight, slot and constant: nothing, for one training."""
+    """The axes before those of each weight, slot and constant: none for one training."""
 
     def __init__(self, job: Job, *, input_shape: tuple[int, ...], targets: tf.TensorSpec) -> None:
-        """`targets` is the training targets' dtype and shape, of any number of samples."""
+        """`targets` has the dtype and the shape of the training targets, for any number of samples."""
         self.network = Network(
             job.model, input_shape=input_shape, precision=job.precision, initializers=False
         )
@@ -93,17 +101,17 @@ class Program:
         self._loss = loss_function(job)
         self._precision = job.precision
         self.block: Callable[[State, Samples, Steps, int], tuple[State, Tensor, Marks]] = self._steps
-        """The state after a block that is marked after each so many updates, and each batch's loss (n,)."""
+        """Trains a block with a mark after every so many updates: the state after it, the losses, the marks."""
         self.outputs: Any = self._outputs
         if job.execution != "eager":
             self._compile(job, targets)
 
     def prepared(self, samples: Samples) -> Samples:
-        """The samples as `block` takes them."""
+        """The samples in the form that `block` takes."""
         return samples
 
     def ready(self, batch_size: int, samples: Samples) -> bool:  # noqa: ARG002 -- all sizes are one program
-        """Whether `block` needs no compiling for batches of this size from these samples."""
+        """Whether `block` is compiled for batches of this size from these samples."""
         return self.execution == "eager" or self._loop.traces > 0
 
     def _compile(self, job: Job, targets: tf.TensorSpec) -> None:
@@ -146,7 +154,7 @@ class Program:
         )
 
     def start(self, weights: Weights, starts: Mapping[str, Any]) -> State:
-        """The state before the first step; `starts` are the slots' (`worker.training.constants`)."""
+        """The state before the first step. `starts` has each slot's first value, by its letter."""
         trained = self._side_by_side([weights[name] for name in self.network.trainable])
         return State(
             trained=trained,
@@ -159,18 +167,18 @@ class Program:
         )
 
     def weights(self, state: State) -> dict[str, Tensor]:
-        """All of the network's, by canonical name, in its order."""
+        """All weights of the network, by canonical name, in its order."""
         weights = state.moved | dict(zip(self.network.trainable, self._apart(state.trained), strict=True))
         return {name: weights[name] for name in self.network.shapes}
 
     def _apart(self, values: Tensor) -> list[Tensor]:
-        """Values (…, size) as the trainable weights: each (…, *shape)."""
+        """The trainable weights, each (…, *shape), that lie side by side in values (…, size)."""
         parts = tf.split(values, self._sizes, axis=-1) if self._sizes else []
         before = values.shape[:-1]
         return [tf.reshape(part, [*before, *shape]) for part, shape in zip(parts, self._shapes, strict=True)]
 
     def _side_by_side(self, weights: Sequence[Any]) -> Tensor:
-        """What `_apart` takes apart."""
+        """The trainable weights in one tensor: the reverse of `_apart`."""
         if not weights:
             return tf.zeros([*self.axes, 0], self._precision)
         flat = [
@@ -214,7 +222,7 @@ class Program:
         return self.network(weights, x)[0]
 
     def _step_at(self, i: Tensor, state: State, samples: Samples, steps: Steps) -> tuple[State, Tensor]:
-        """Step i of a block."""
+        """Step i of a block: the state after it, and its loss."""
         rows = tf.gather(steps.indices, i)
         changing = {name: tf.gather(values, i) for name, values in steps.changing.items()}
         return self.step(
@@ -225,7 +233,7 @@ class Program:
         )
 
     def _steps(self, state: State, samples: Samples, steps: Steps, every: int) -> tuple[State, Tensor, Marks]:
-        """The block step by step."""
+        """Train the block step by step."""
         losses, passed = [], []
         for i in range(len(steps.indices)):
             if i % every == 0:
@@ -237,7 +245,7 @@ class Program:
     def _through_graph(
         self, state: State, samples: Samples, steps: Steps, every: int
     ) -> tuple[State, Tensor, Marks]:
-        """The block in one call."""
+        """Train the block in one call of the graph."""
         after, losses, passed = self._loop(state, samples, steps, tf.constant(every))
 
         def at(mark: int) -> State:
@@ -250,7 +258,11 @@ class Program:
     def _marked_loop(
         self, state: State, samples: Samples, steps: Steps, every: Tensor
     ) -> tuple[State, Tensor, State]:
-        """The block as a loop in the graph; also the states at its marks but the first: (marks − 1, …)."""
+        """The block as a loop in the graph: the state after it, the losses, and the states at its marks.
+
+        The last have the marks as their first axis, without the first one, which is the state before the
+        block: (marks − 1, …).
+        """
         count = tf.shape(steps.indices)[-2]
         marks = (count + every - 1) // every
 
@@ -271,14 +283,14 @@ class Program:
             (tf.constant(0), state, self._no_losses(steps), passed),
             parallel_iterations=1,
         )
-        # gathering copies: a block without a mark within costs no copy of its weights
+        # gathering copies, so the states are not gathered where no mark lies within the block
         later = tf.range(1, marks)
         return state, losses.stack(), tf.nest.map_structure(lambda array: array.gather(later), passed)
 
     def _counted_loop(
         self, count: Tensor, state: State, samples: Samples, steps: Steps
     ) -> tuple[State, Tensor]:
-        """The first `count` steps of a block as a loop; the losses of the others are 0."""
+        """The first `count` steps of a block as a loop: the state after them, and losses, 0 for the others."""
         state, losses = self._stretch(
             tf.constant(0), count, state, self._no_losses(steps), samples=samples, steps=steps
         )
@@ -287,7 +299,7 @@ class Program:
     def _stretch(  # noqa: PLR0913 - a loop's bounds and what it hands on
         self, begin: Tensor, end: Tensor, state: State, losses: Any, *, samples: Samples, steps: Steps
     ) -> tuple[State, Any]:
-        """The steps of a block from `begin` to before `end`; their losses written to the array."""
+        """Steps `begin` to `end` − 1 of a block; their losses are written to the array `losses`."""
 
         def body(i: Tensor, state: State, losses: Any) -> tuple[Tensor, State, Any]:
             state, loss = self._step_at(i, state, samples, steps)
@@ -303,18 +315,18 @@ class Program:
 
 
 def _filled(values: Tensor, start: Any) -> Tensor:
-    """A slot like the values: (size,) of a number, or (members, size) of (members,) numbers."""
+    """A slot of the values' shape: (size,) from one number, or (members, size) from numbers (members,)."""
     own = np.reshape(start, (*np.shape(start), 1))
     return tf.constant(np.full(values.shape, own, values.dtype.as_numpy_dtype))
 
 
 def copied(state: State) -> kept.State:
-    """The state's values as arrays, each under a name of its own."""
+    """A copy of the state as arrays, by name."""
     return {name: tensor.numpy().copy() for name, tensor in _named(state).items()}
 
 
 def put_back(state: State, arrays: kept.State) -> State:
-    """A state with the names of this one and values that `copied` gave."""
+    """A state like this one with the values that `copied` gave."""
     given = {name: tf.constant(arrays[name]) for name in _named(state)}
     return State(
         trained=given["trained"],

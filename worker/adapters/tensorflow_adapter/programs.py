@@ -18,11 +18,11 @@ from worker.training.batches import Plan
 AnyProgram = TypeVar("AnyProgram", bound=Program)
 
 MOST_PROGRAMS = 16
-"""Each holds its graph and, once, zeros in the place of the weights."""
+"""Each holds its graph and one set of zeros in the place of the weights."""
 FUSED_FROM_UPDATES = 50_000
-"""From here on `auto` is XLA on the CPU: three times as many as repay its compiling (decision 0018)."""
+"""From so many updates on `auto` is XLA on the CPU: three times as many as repay it (decision 0018)."""
 _VALUES = {"name", "data", "training", "initial_weights", "metrics", "predict", "optimizer"}
-"""The parts of a job that a program does not depend on; what is added to a job later is structure."""
+"""The parts of a job that a program does not depend on. It depends on all others, and on future ones."""
 
 
 class Programs:

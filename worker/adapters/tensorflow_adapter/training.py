@@ -36,7 +36,7 @@ class TensorFlowTrainer(Trainer):
 
     @property
     def execution(self) -> str:  # type: ignore[override]
-        """What the program does; XLA may turn out not to compile it."""
+        """How the program runs; it may turn out in the first block that XLA cannot compile it."""
         return self._program.execution
 
     @property
@@ -49,7 +49,7 @@ class TensorFlowTrainer(Trainer):
         return self.train_marked(block, every=len(block.indices))[0]
 
     def train_marked(self, block: Block, *, every: int) -> tuple[NDArray[np.float64], Marks]:
-        """Run the block's updates, with snapshots on the way."""
+        """Run the block's updates, with snapshots on the way (see `Trainer.train_marked`)."""
         changing = update_constants(
             self._job.optimizer, learning_rates=block.learning_rates, first_step=block.first_step
         )
@@ -88,14 +88,14 @@ class TensorFlowTrainer(Trainer):
         return copied(self._state)
 
     def load_state(self, state: kept.State) -> None:
-        """Go on from it."""
+        """Go on from what `state` gave."""
         with tf.device(self._device):
             self._state = put_back(self._state, state)
 
     def snapshot(self) -> State:
-        """The state itself: no tensor of it ever changes."""
+        """The state itself, since none of its tensors ever changes."""
         return self._state
 
     def restore(self, snapshot: State) -> None:
-        """Go on from it."""
+        """Go on from what `snapshot` gave."""
         self._state = snapshot

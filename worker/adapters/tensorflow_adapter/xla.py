@@ -1,8 +1,8 @@
 """A program through XLA, which fuses operations: faster than the graph as written, equal up to rounding.
 
-XLA compiles for sizes, not for shapes with open ends. So the block is padded to a fixed number of steps,
-of which the loop runs as many as there are, and the samples to a power of two, of which none but the
-real ones is ever gathered: a program serves any block, and data sets of about one size.
+XLA compiles for fixed sizes. So a block is padded to a fixed number of steps, of which the loop runs only the
+real ones, and the samples are padded to a power of two, of which only the real ones are ever gathered. One
+program then serves blocks of any length, and data sets of about one size.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from worker.adapters.tensorflow_adapter.program import Program, Samples, State, 
 Tensor = Any
 
 MOST_STEPS = 1024
-"""Of one call. Padding costs a copy, calls cost 0.2 ms."""
+"""The most steps of one call. Padding costs a copy, calls cost 0.2 ms."""
 MOST_BYTES = 4 * 2**20
-"""Of the indices and masks of one call, unless a single step takes more."""
+"""The most bytes of indices and masks in one call, unless a single step takes more."""
 
 
 class XlaProgram(Program):
-    """See the module. What XLA cannot compile, or is slower at, runs as the graph; `execution` says so."""
+    """See the module. What XLA cannot compile, or runs slower, runs as the graph; `execution` says so."""
 
     def _compile(self, job: Job, targets: tf.TensorSpec) -> None:
         super()._compile(job, targets)
@@ -45,7 +45,7 @@ class XlaProgram(Program):
         self.execution = f"compiled (tf.function; {why})"
 
     def prepared(self, samples: Samples) -> Samples:
-        """The samples with zeros after them, up to a power of two."""
+        """The samples, padded with zeros to a power of two."""
         count = len(samples.x)
         return Samples(*(_padded(array, _power_of_two(count)) for array in samples))
 
@@ -58,7 +58,7 @@ class XlaProgram(Program):
     def _through_xla(
         self, state: State, samples: Samples, steps: Steps, every: int
     ) -> tuple[State, Tensor, Marks]:
-        """The block in calls of equal size; a mark stands between two of them."""
+        """Train the block in calls of equal size; marks stand between two calls."""
         count, batch_size = steps.indices.shape
         most = _steps_at_once(steps)
         apart = most * ceil(every / most)
@@ -80,7 +80,7 @@ class XlaProgram(Program):
 
 
 def _steps_at_once(steps: Steps) -> int:
-    """A power of two, the same for all blocks on batches of one size."""
+    """The steps of one call: a power of two, the same for all blocks with batches of one size."""
     count = len(steps.indices)
     taken = [steps.indices, *steps.masks.values()]
     step_bytes: int = sum(int(np.prod(array.shape)) * array.dtype.size for array in taken) // count
@@ -97,7 +97,7 @@ def _full(steps: Steps, count: int) -> Steps:
 
 
 def _each(steps: Steps, change: Any) -> Steps:
-    """The change of every array that has the steps as its first axis."""
+    """Apply the change to every array that has the steps as its first axis."""
     return Steps(
         indices=change(steps.indices),
         fixed=steps.fixed,
@@ -107,11 +107,11 @@ def _each(steps: Steps, change: Any) -> Steps:
 
 
 def _padded(array: Tensor, count: int) -> Tensor:
-    """Zeros after the array's rows, up to `count` rows."""
+    """The array with zeros after its rows, up to `count` rows."""
     missing = count - len(array)
     return tf.pad(array, [[0, missing], *[[0, 0]] * (len(array.shape) - 1)]) if missing else array
 
 
 def _power_of_two(count: int) -> int:
-    """The smallest that is not below the count."""
+    """The smallest power of two that is not below the count."""
     return 1 << max(0, count - 1).bit_length()

@@ -21,7 +21,7 @@ Tensor = Any
 
 
 class CompiledTrainer(TorchTrainer):
-    """Hands its state and each block, in portions, to a program for the block's batch size."""
+    """Hands its state, and each block in portions, to the program for the block's batch size."""
 
     def __init__(  # noqa: PLR0913 - as `TorchTrainer`, and where the programs are
         self,
@@ -72,7 +72,7 @@ class CompiledTrainer(TorchTrainer):
         return read_back(losses)
 
     def train_marked(self, block: Block, *, every: int) -> tuple[NDArray[np.float64], Marks]:
-        """Run the block's updates, from mark to mark by themselves."""
+        """Run the block's updates, in a call of its own from each mark to the next."""
         return Trainer.train_marked(self, block, every=every)
 
     def _program(self, batch_size: int) -> Program:
@@ -94,7 +94,7 @@ class CompiledTrainer(TorchTrainer):
         )
 
     def _tabled(self, given: dict[str, dict[str, Tensor]], size: int, most: int) -> Given:
-        """The same in tensors that have room for `most` updates, whatever lies behind."""
+        """What is given, in tensors with room for `most` updates; beyond those given they hold anything."""
         return {
             kind: {name: self._table(f"{kind}.{name}", size, values, most) for name, values in parts.items()}
             for kind, parts in given.items()

@@ -1,8 +1,6 @@
 """The EnsembleTrainer: the forward pass of all members under torch.vmap, their updates side by side.
 
-The members' losses are summed before the backward pass: members share no weight, so each weight's
-gradient is that of its own member's loss. The optimizer's formulas go by element and take the members as
-a first axis.
+The optimizer's formulas go by element and take the members as a first axis (see `flat_update`).
 """
 
 from __future__ import annotations
@@ -39,13 +37,13 @@ from worker.training.state import State
 
 Tensor = Any
 
-
 MOST_CONVOLVED = 25_000
-"""Numbers that one member's convolutions may give in a step: with up to 18,000 eight or sixteen members take
-0.3 to 0.9 of the time that they take in turn, with 33,000 0.95 to 1.15."""
+"""The most numbers that one member's convolutions may output in a step. With up to 18,000, eight or sixteen
+members take 0.3 to 0.9 of the time that they take in turn; with 33,000, 0.95 to 1.15."""
 MOST_FUSED = 10_000
-"""Numbers that one member's lstm may give in a step: with up to 8,000 two members take 0.55 to 0.95 of the
-time that they take in turn, sixteen 0.25 to 0.9; with 16,000 1.15 to 1.5, with 33,000 1.5 to 2."""
+"""The most numbers that one member's lstm may output in a step. With up to 8,000, two members take 0.55 to
+0.95 of the time that they take in turn and sixteen 0.25 to 0.9; with 16,000, 1.15 to 1.5; with 33,000,
+1.5 to 2."""
 
 
 def obstacle(job: Job, *, input_shape: tuple[int, ...], samples: int, members: int, cpu: bool) -> str | None:
@@ -91,7 +89,7 @@ class TorchEnsemble(EnsembleTrainer):
         steps = Plan.of(job.training, len(x)).steps
         self._replays = network.device == "cpu" and steps >= REPLAYED_FROM_STEPS
         self._updates: dict[int, ReplayedUpdate] = {}
-        """By batch size; a block of another kind of indices is another ensemble's."""
+        """By batch size. Whether indices are (n, b) or (members, n, b) is the same for all blocks."""
         self._dtype = getattr(torch, job.precision)
         self._device = network.device
         self._network = network
@@ -128,11 +126,11 @@ class TorchEnsemble(EnsembleTrainer):
         return torch.from_numpy(np.ascontiguousarray(array)).to(self._device)
 
     def _column(self, values: NDArray[np.float64]) -> Tensor:
-        """One number a member, to go over all its weights: (…, members, 1)."""
+        """One number for each member, in a shape that broadcasts over its weights: (…, members, 1)."""
         return torch.tensor(values, dtype=self._dtype, device=self._device).unsqueeze(-1)
 
     def _places(self) -> dict[str, tuple[Tensor, Any]]:
-        """Where each weight's values are, for all members, and how it lies there."""
+        """By weight name, the tensor with all members' values and how the weight is stored in it."""
         own = {id(tensor): name for name, tensor in self._network.named_parameters()}
         own |= {id(tensor): name for name, tensor in self._network.named_buffers()}
         stacked = self._parameters | self._buffers
@@ -158,7 +156,11 @@ class TorchEnsemble(EnsembleTrainer):
         return losses.T.to("cpu", torch.float64).numpy()  # type: ignore[no-any-return]
 
     def _columns(self, block: EnsembleBlock) -> list[Tensor]:
-        """What each update gets: its rows (b,) or (members, b), the optimizer's constants, the masks."""
+        """The inputs of each update, a column (n, ...) for each.
+
+        An update gets the indices of its samples, (b,) or (members, b), the optimizer's constants, each
+        (members, 1), and the masks, each (members, b, *layer input).
+        """
         constants = member_update_constants(
             self._optimizers, learning_rates=block.learning_rates, first_step=block.first_step
         )
@@ -169,7 +171,7 @@ class TorchEnsemble(EnsembleTrainer):
         return [rows if rows.ndim == 2 else rows.movedim(1, 0), *changing, *masks]
 
     def _update(self, rows: Tensor, *given: Tensor) -> Tensor:
-        """One update of every member in place, of one row of each column; the losses before it (members,)."""
+        """One update of every member in place, from a row of each column; the losses before it (members,)."""
         return self._flat_update.run(partial(self._losses, rows), tuple(self._parameters.values()), given)
 
     def _losses(self, rows: Tensor, masks: Mapping[str, Tensor]) -> Tensor:
@@ -214,7 +216,7 @@ class TorchEnsemble(EnsembleTrainer):
         return copied(self._changed())
 
     def load_state(self, state: State) -> None:
-        """Go on from it."""
+        """Go on from what `state` gave."""
         put_back(self._changed(), state)
 
     def _changed(self) -> dict[str, Tensor]:

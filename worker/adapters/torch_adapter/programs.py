@@ -18,7 +18,7 @@ Tensor = Any
 
 MOST_PROGRAMS = 16
 _VALUES = {"name", "data", "training", "initial_weights", "metrics", "predict", "optimizer", "execution"}
-"""The parts of a job that a program does not depend on; what is added to a job later is structure."""
+"""The parts of a job that a program does not depend on. It depends on all others, and on future ones."""
 
 
 class Programs:

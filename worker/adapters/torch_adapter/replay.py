@@ -25,7 +25,7 @@ Tensor = Any
 
 
 class Recorder(TorchDispatchMode):  # type: ignore[misc]
-    """While it is entered: every operation, in order."""
+    """Records every operation while it is entered, in order."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -40,21 +40,24 @@ class Recorder(TorchDispatchMode):  # type: ignore[misc]
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
-        """No need to keep the compiler out, which would first have to be loaded: a second."""
+        """PyTorch asks whether to keep its compiler out; True would first load it, which takes a second."""
         return False
 
 
 class ReplayedUpdate:
-    """An update for many steps: recorded in the first, replayed in the others, or run plainly."""
+    """An update for many steps: recorded in the first, replayed in the others, or run plainly.
+
+    Calling it with columns, of which each update gets a row as its inputs, runs the updates.
+    """
 
     def __init__(self, update: Callable[..., Tensor]) -> None:
         self.plain = False
-        """Whether it turned out not to be replayable."""
+        """Whether it turned out that it cannot be replayed."""
         self._update = update
         self._replay: Replay | None = None
 
     def __call__(self, columns: Sequence[Tensor]) -> Tensor:
-        """What n updates gave (n, ...), from what each gets: the rows of columns (n, ...)."""
+        """Run n updates on the rows of the columns (n, ...); their results (n, ...)."""
         results = []
         if not (self.plain or self._replay):
             results.append(self._recorded([column[0] for column in columns]).unsqueeze(0))
@@ -64,7 +67,7 @@ class ReplayedUpdate:
         return torch.cat(results)
 
     def _recorded(self, inputs: Sequence[Tensor]) -> Tensor:
-        """One update's result, the update being recorded for all that follow."""
+        """Run one update and record it for all that follow; its result."""
         with Recorder() as recorder:
             result = self._update(*inputs)
         try:
@@ -78,5 +81,5 @@ class ReplayedUpdate:
 
 
 def each(update: Callable[..., Tensor], columns: Sequence[Tensor]) -> Tensor:
-    """What the update gives for each row of the columns: (n, ...)."""
+    """Run the update on each row of the columns (n, ...); the results (n, ...)."""
     return torch.stack([update(*inputs) for inputs in zip(*(c.unbind() for c in columns), strict=True)])

@@ -1,4 +1,4 @@
-"""The tensors that training changes, by name, and their way to arrays and back."""
+"""The tensors that training changes, by name, as arrays or copies, and back."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Tensor = Any
 def named(
     *, weights: Tensor, slots: Mapping[str, Tensor], buffers: Iterable[tuple[str, Tensor]]
 ) -> dict[str, Tensor]:
-    """All parameters in one, the optimizer's slots, the layers' buffers."""
+    """All that training changes: the parameters in one tensor, the optimizer's slots, the layers' buffers."""
     return {
         "weights": weights,
         **{f"slots.{name}": slot for name, slot in slots.items()},
@@ -29,12 +29,12 @@ def copied(tensors: Mapping[str, Tensor]) -> State:
 
 
 def cloned(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Their values as tensors of their own, where they are."""
+    """Copies of them, on the same device."""
     return {name: tensor.detach().clone() for name, tensor in tensors.items()}
 
 
 def put_back(tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> None:
-    """What `copied` or `cloned` gave, into the same tensors: recorded and compiled programs know them."""
+    """Write what `copied` or `cloned` gave into the same tensors: recorded and compiled programs use them."""
     with torch.no_grad():
         for name, tensor in tensors.items():
             value = values[name]

@@ -1,4 +1,4 @@
-"""How a weight lies in a torch.nn module, and where its values go to and come from."""
+"""How a weight is stored in a torch.nn module, and the ways to and from Keras's layout."""
 
 from __future__ import annotations
 

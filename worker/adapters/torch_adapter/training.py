@@ -69,11 +69,11 @@ class TorchTrainer(Trainer):
         return False
 
     def on_device(self, array: NDArray[Any]) -> Tensor:
-        """A copy, or the same memory on the CPU."""
+        """The array as a tensor: a copy, or the same memory on the CPU."""
         return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
 
     def changing(self, block: Block) -> dict[str, Tensor]:
-        """The optimizer's constants of each update: (n,)."""
+        """The optimizer's constants that change from update to update, by name: (n,)."""
         constants = update_constants(
             self._optimizer, learning_rates=block.learning_rates, first_step=block.first_step
         )
@@ -84,7 +84,7 @@ class TorchTrainer(Trainer):
         return read_back([self.run(*self._prepared(block))])
 
     def train_marked(self, block: Block, *, every: int) -> tuple[NDArray[np.float64], Marks]:
-        """Run the block's updates, with snapshots on the way."""
+        """Run the block's updates, with snapshots on the way (see `Trainer.train_marked`)."""
         update, columns = self._prepared(block)
         snapshots, losses = [], []
         for begin in range(0, len(block.indices), every):
@@ -93,7 +93,7 @@ class TorchTrainer(Trainer):
         return read_back(losses), Marks(every=every, at=snapshots.__getitem__)
 
     def _prepared(self, block: Block) -> tuple[Callable[..., Tensor], list[Tensor]]:
-        """Which update it takes, and what each is given, in columns."""
+        """The update function for a block, and its inputs: a column (n, ...) for each, a row an update."""
         changing, masks = self.changing(block), block.masks
         self._flat_update.expect(constants=changing, masks=masks)
         given = [*changing.values(), *map(self.on_device, masks.values())]
@@ -102,7 +102,7 @@ class TorchTrainer(Trainer):
         return self.update, [self.on_device(block.indices), *given]
 
     def run(self, update: Callable[..., Tensor], columns: Sequence[Tensor]) -> Tensor:
-        """The losses (n,) of n updates, each given its row of every column (n, ...)."""
+        """Run n updates, each on its row of every column (n, ...); their losses (n,)."""
         return each(update, columns)
 
     def update(self, rows: Tensor, *given: Tensor) -> Tensor:
@@ -113,14 +113,14 @@ class TorchTrainer(Trainer):
         return self._update([values.index_select(0, rows) for values in self.samples], given)
 
     def update_on_all(self, *given: Tensor) -> Tensor:
-        """One update on all samples as they lie, which need not be gathered then."""
+        """One update on all samples in their own order, which need not be gathered."""
         return self._update(self._all_samples, given)
 
     def _takes_all(self, block: Block) -> bool:
-        """Whether each update gets all samples in order; if so, `_all_samples` is there.
+        """Whether each update gets all samples in their own order; if so, `_all_samples` has been made.
 
-        It is a copy that begins where kernels like memory to begin, as gathered batches do: elsewhere, and
-        NumPy's memory may lie anywhere, some sum in another order.
+        That is a copy whose memory PyTorch aligns, as it does that of gathered batches. The samples
+        themselves may lie in NumPy's memory, with any alignment, and some kernels then sum in another order.
         """
         samples, size = len(self.samples[0]), block.indices.shape[1]
         takes_all = size == samples and bool((block.indices == np.arange(samples)).all())
@@ -156,15 +156,15 @@ class TorchTrainer(Trainer):
         return copied(self._changed())
 
     def load_state(self, state: State) -> None:
-        """Go on from it."""
+        """Go on from what `state` gave."""
         put_back(self._changed(), state)
 
     def snapshot(self) -> dict[str, Tensor]:
-        """The same on the device."""
+        """As `state`, on the device."""
         return cloned(self._changed())
 
     def restore(self, snapshot: dict[str, Tensor]) -> None:
-        """Go on from it."""
+        """Go on from what `snapshot` gave."""
         put_back(self._changed(), snapshot)
 
     def _changed(self) -> dict[str, Tensor]:
@@ -172,5 +172,5 @@ class TorchTrainer(Trainer):
 
 
 def read_back(losses: Sequence[Tensor]) -> NDArray[np.float64]:
-    """Losses of consecutive updates, at once: float64 (n,)."""
+    """Parts of the losses of consecutive updates, read from the device in one go: float64 (n,)."""
     return torch.cat(list(losses)).to("cpu", torch.float64).numpy()  # type: ignore[no-any-return]
