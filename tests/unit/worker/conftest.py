@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from shared.arrays import ArrayRef, encode_array
 from shared.progress import ProgressEvent
-from shared.result import Reason, RunResult
+from shared.result import Reason, RunResult, SeedResult
 from shared.run import Run
 from shared.spec import Job, Optimizer
 from shared.spec.model import Dense, Dropout, Flatten
@@ -325,6 +325,19 @@ class Lab:
     adapter: NumpyAdapter
     blobs: dict[str, NDArray[Any]] = field(default_factory=dict)
     events: list[ProgressEvent] = field(default_factory=list)
+
+    @staticmethod
+    def samples(count: int, seed: int = 0) -> tuple[Any, Any]:
+        """x (count, 3) and y = x·[1, −2, 3] + noise, (count, 1)."""
+        numbers = np.random.default_rng(seed)
+        x = numbers.normal(size=(count, 3))
+        return x, x @ [[1.0], [-2.0], [3.0]] + 0.1 * numbers.normal(size=(count, 1))
+
+    @staticmethod
+    def only(result: RunResult) -> SeedResult:
+        """The result of a run's single seed."""
+        (seed,) = result.seeds
+        return seed
 
     def store(self, array: NDArray[Any]) -> ArrayRef:
         ref, _ = encode_array(array)

@@ -51,12 +51,6 @@ def _short_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pacing, "MOST_BYTES", 100)
 
 
-def samples(count: int, seed: int) -> tuple[Any, Any]:
-    numbers = np.random.default_rng(seed)
-    x = numbers.normal(size=(count, 3))
-    return x, x @ [[1.0], [-2.0], [3.0]] + 0.1 * numbers.normal(size=(count, 1))
-
-
 JOBS: dict[str, dict[str, Any]] = {
     "shuffled, with a smaller last batch": {
         "training": {"epochs": 6, "batch_size": 8, "shuffle": True},
@@ -104,7 +98,9 @@ JOBS: dict[str, dict[str, Any]] = {
 
 
 def run_of(lab: Any, job: Job, **more: Any) -> Any:
-    return lab.run(job, train=samples(30, 1), validation=samples(12, 2), predict=samples(2, 3)[0], **more)
+    return lab.run(
+        job, train=lab.samples(30, 1), validation=lab.samples(12, 2), predict=lab.samples(2, 3)[0], **more
+    )
 
 
 def numbers(result: RunResult) -> Any:

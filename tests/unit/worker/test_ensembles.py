@@ -35,13 +35,8 @@ JOBS: dict[str, dict[str, Any]] = {
 }
 
 
-def samples(count: int, seed: int = 0) -> tuple[Any, Any]:
-    numbers = np.random.default_rng(seed)
-    x = numbers.normal(size=(count, 3))
-    return x, x @ [[1.0], [-2.0], [3.0]] + 0.1 * numbers.normal(size=(count, 1))
-
-
-PARTS = {"train": samples(20), "validation": samples(7, 1), "test": samples(5, 2)}
+def parts(lab: Any) -> dict[str, Any]:
+    return {"train": lab.samples(20), "validation": lab.samples(7, 1), "test": lab.samples(5, 2)}
 
 
 def both(lab: Any, job: Job, **run: Any) -> tuple[RunResult, RunResult]:
@@ -53,11 +48,6 @@ def both(lab: Any, job: Job, **run: Any) -> tuple[RunResult, RunResult]:
     return together, lab.train(given)
 
 
-def only(result: RunResult) -> SeedResult:
-    (seed,) = result.seeds
-    return seed
-
-
 def without_clocks(seed: SeedResult) -> dict[str, Any]:
     return seed.model_dump(exclude={"timings", "peak_bytes"})
 
@@ -65,7 +55,7 @@ def without_clocks(seed: SeedResult) -> dict[str, Any]:
 @pytest.mark.parametrize("name", JOBS)
 def test_seeds_trained_together_give_what_each_gives_alone(name: str, lab: Any, job_of: Jobs) -> None:
     job = job_of(**JOBS[name])
-    together, alone = both(lab, job, **PARTS, predict=[[1.0, 2.0, 3.0]], seeds=(3, 1, 4, 15))
+    together, alone = both(lab, job, **parts(lab), predict=[[1.0, 2.0, 3.0]], seeds=(3, 1, 4, 15))
     assert lab.adapter.ensembles[0].members == 4
     assert [without_clocks(seed) for seed in together.seeds] == [without_clocks(seed) for seed in alone.seeds]
     assert together.environment.execution == "vectorised (numpy), 4 at once"
@@ -74,9 +64,9 @@ def test_seeds_trained_together_give_what_each_gives_alone(name: str, lab: Any, 
 
 
 def test_members_without_anything_of_their_own_share_their_batches(lab: Any, job_of: Jobs) -> None:
-    lab.train(lab.run(job_of(), train=samples(20), seeds=(1, 2)))
+    lab.train(lab.run(job_of(), train=lab.samples(20), seeds=(1, 2)))
     assert {block.indices.ndim for block in lab.adapter.ensembles[0].blocks} == {2}
-    lab.train(lab.run(job_of(training={"epochs": 2, "shuffle": True}), train=samples(20), seeds=(1, 2)))
+    lab.train(lab.run(job_of(training={"epochs": 2, "shuffle": True}), train=lab.samples(20), seeds=(1, 2)))
     assert {block.indices.shape[0] for block in lab.adapter.ensembles[1].blocks} == {2}
 
 
@@ -96,7 +86,7 @@ def test_a_member_that_diverges_fails_alone_and_at_its_own_step(
         return {name: array * (1e21 if seed == 2 else 1) for name, array in weights.items()}
 
     lab.adapter.default_weights = sometimes_far
-    together, alone = both(lab, job, train=samples(20), seeds=(1, 2, 3))
+    together, alone = both(lab, job, train=lab.samples(20), seeds=(1, 2, 3))
     assert [seed.status for seed in together.seeds] == ["succeeded", "failed", "succeeded"]
     assert (together.failure.reason, together.failure.seed) == ("diverged", 2)
     assert [without_clocks(seed) for seed in together.seeds] == [without_clocks(seed) for seed in alone.seeds]
@@ -109,7 +99,7 @@ def test_a_validation_loss_that_diverges_fails_its_member_alone(lab: Any, job_of
     lab.adapter.default_weights = lambda job, *, seed, **more: {
         name: array * (1e10 if seed == 2 else 1) for name, array in own(job, seed=seed, **more).items()
     }
-    together, alone = both(lab, job, train=samples(20), validation=far, seeds=(1, 2))
+    together, alone = both(lab, job, train=lab.samples(20), validation=far, seeds=(1, 2))
     assert [seed.failure and seed.failure.message for seed in together.seeds] == [
         seed.failure and seed.failure.message for seed in alone.seeds
     ]
@@ -119,7 +109,7 @@ def test_a_validation_loss_that_diverges_fails_its_member_alone(lab: Any, job_of
 
 def test_an_ensemble_ends_when_no_member_is_left(lab: Any, job_of: Jobs) -> None:
     job = job_of(optimizer={"type": "sgd", "learning_rate": 1e30}, training={"epochs": 1_000_000})
-    result = lab.train(lab.run(job, train=samples(20), seeds=(1, 2)))
+    result = lab.train(lab.run(job, train=lab.samples(20), seeds=(1, 2)))
     assert [seed.failure.reason for seed in result.seeds] == ["diverged", "diverged"]
 
 
@@ -137,7 +127,7 @@ def test_an_ensemble_ends_when_no_member_is_left(lab: Any, job_of: Jobs) -> None
 def test_what_cannot_be_trained_together_is_trained_in_turn_and_says_so(
     changes: dict[str, Any], words: str, lab: Any, job_of: Jobs
 ) -> None:
-    result = lab.train(lab.run(job_of(**changes), train=samples(20), seeds=(1, 2)))
+    result = lab.train(lab.run(job_of(**changes), train=lab.samples(20), seeds=(1, 2)))
     assert result.status == "succeeded"
     assert lab.adapter.ensembles == []
     (note,) = result.notes
@@ -151,7 +141,7 @@ def test_memory_that_runs_out_together_is_tried_one_by_one(
         raise device_memory_error("no room")
 
     lab.adapter.build_ensemble = full
-    result = lab.train(lab.run(job_of(), train=samples(20), seeds=(1, 2)))
+    result = lab.train(lab.run(job_of(), train=lab.samples(20), seeds=(1, 2)))
     assert result.status == "succeeded"
     assert "memory ran out for 2 at once" in result.notes[0]
 
@@ -159,7 +149,7 @@ def test_memory_that_runs_out_together_is_tried_one_by_one(
 def test_members_are_grouped_by_what_fits_memory(
     lab: Any, job_of: Jobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = lab.run(job_of(training={"epochs": 2}), train=samples(20), seeds=tuple(range(7)))
+    run = lab.run(job_of(training={"epochs": 2}), train=lab.samples(20), seeds=tuple(range(7)))
     data = load_run(run, lab.load)
     monkeypatch.setattr(ensembles, "MOST_BYTES", 3 * ensembles.bytes_of_member(run.job, data=data))
     result = lab.train(run)
@@ -172,7 +162,7 @@ def test_members_are_grouped_by_what_fits_memory(
 def test_outputs_are_taken_of_as_many_samples_at_once_as_fit_memory(
     lab: Any, job_of: Jobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = lab.run(job_of(training={"epochs": 2}), **PARTS, seeds=(1, 2))
+    run = lab.run(job_of(training={"epochs": 2}), **parts(lab), seeds=(1, 2))
     whole = lab.train(run)
     # a sample is 3 inputs and an output of float32 in each of 2 members; 3 samples fit
     monkeypatch.setattr(ensemble_training, "_BYTES_AT_ONCE", 3 * 2 * (3 + 1) * 4)
@@ -229,13 +219,13 @@ def test_above_ten_seeds_results_are_arrays_of_the_same_numbers(
     job = job_of(training={"epochs": 4, "batch_size": 8, "shuffle": True})
     lab.adapter.vectorises = vectorises
     seeds = tuple(range(20, 32))
-    result = lab.train(lab.run(job, **PARTS, seeds=seeds))
+    result = lab.train(lab.run(job, **parts(lab), seeds=seeds))
     assert result.seeds == ()
     (arrays,) = result.arrays
     assert arrays.seeds == seeds
     found = arrays_of(lab, arrays)
     for place in (0, 7, 11):
-        (alone,) = lab.train(lab.run(job, **PARTS, seeds=(seeds[place],))).seeds
+        (alone,) = lab.train(lab.run(job, **parts(lab), seeds=(seeds[place],))).seeds
         assert found["losses"][place].tolist() == list(alone.losses)
         assert found["validation_losses"][place].tolist() == list(alone.validation_losses)
         assert found["epochs"][place] == 4
@@ -254,7 +244,7 @@ def test_a_failed_seed_is_nan_in_the_arrays_but_for_the_epochs_it_finished(lab: 
         name: array * (np.float32(1e38) if seed == 2 else 1)
         for name, array in own(job, seed=seed, **more).items()
     }
-    result = lab.train(lab.run(job, train=samples(20), seeds=tuple(range(11))))
+    result = lab.train(lab.run(job, train=lab.samples(20), seeds=tuple(range(11))))
     (arrays,) = result.arrays
     assert [failure.seed for failure in arrays.failures] == [2]
     losses = lab.load(arrays.losses)
@@ -269,7 +259,7 @@ def test_arrays_are_stored_as_they_come_to_their_size(
     lab: Any, job_of: Jobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(packing, "MOST_BYTES", 20 * 4 * 5)
-    result = lab.train(lab.run(job_of(), train=samples(20), seeds=tuple(range(14))))
+    result = lab.train(lab.run(job_of(), train=lab.samples(20), seeds=tuple(range(14))))
     assert [len(arrays.seeds) for arrays in result.arrays] == [6, 6, 2]
 
 
@@ -277,13 +267,13 @@ def test_each_point_of_a_sweep_has_arrays_of_its_own(lab: Any, job_of: Jobs) -> 
     """One of the points diverges, after several epochs and in the midst of a block."""
     job = job_of(training={"epochs": 60, "batch_size": 8, "shuffle": True})
     points = [Sgd(type="sgd", learning_rate=rate) for rate in (0.01, 3.0, 0.1)]
-    result = lab.train(lab.run(job, **PARTS, seeds=(5, 6), optimizers=points))
+    result = lab.train(lab.run(job, **parts(lab), seeds=(5, 6), optimizers=points))
     assert lab.adapter.ensembles[0].members == 6
     assert [(one.point, one.seeds) for one in result.arrays] == [(0, (5, 6)), (1, (5, 6)), (2, (5, 6))]
     assert [len(arrays.failures) for arrays in result.arrays] == [0, 2, 0]
     for place, optimizer in enumerate(points):
         moved = job.model_copy(update={"optimizer": optimizer})
-        alone = only(lab.train(lab.run(moved, **PARTS, seeds=(6,))))
+        alone = lab.only(lab.train(lab.run(moved, **parts(lab), seeds=(6,))))
         arrays = result.arrays[place]
         assert alone.epochs > 3
         assert lab.load(arrays.epochs)[1] == alone.epochs
