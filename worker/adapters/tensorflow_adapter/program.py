@@ -101,7 +101,7 @@ class Program:
         self._loss = loss_function(job)
         self._precision = job.precision
         self.block: Callable[[State, Samples, Steps, int], tuple[State, Tensor, Marks]] = self._steps
-        """Trains a block with a mark after every so many updates: the state after it, the losses, the marks."""
+        """Trains a block, marked after every so many updates: the state after it, the losses, the marks."""
         self.outputs: Any = self._outputs
         if job.execution != "eager":
             self._compile(job, targets)
@@ -290,7 +290,7 @@ class Program:
     def _counted_loop(
         self, count: Tensor, state: State, samples: Samples, steps: Steps
     ) -> tuple[State, Tensor]:
-        """The first `count` steps of a block as a loop: the state after them, and losses, 0 for the others."""
+        """The first `count` steps of a block as a loop: the state after them, and the losses."""
         state, losses = self._stretch(
             tf.constant(0), count, state, self._no_losses(steps), samples=samples, steps=steps
         )
