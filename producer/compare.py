@@ -1,49 +1,42 @@
 """Results in, Comparison out. Pure: no files, network, clock or terminal.
 
-The first framework of the experiment is the reference. What the words mean is in
-`producer.verdict.judge`, how gaps are measured in `producer.verdict.gaps`, and the tolerance with its
-reason in `producer.verdict.tolerance`.
+The first framework of the experiment is the reference. `compare` gathers the evidence from `producer.verdict`
+in this order:
+
+    framework_runs   what each framework returned
+    noise, tolerance how large a gap may be and still be rounding
+    pairs, gaps      how far each seed's numbers lie from the reference's
+    twin, growth     what the same trainings in float64 say
+    over_seeds       tests of equivalence over the seeds
+    judge            one word from all of this
+    reasons          the word in sentences
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING
 
 from producer.job.resolve import setting_differences
 from producer.queue.merge import merged
+from producer.verdict.framework_runs import framework_runs
 from producer.verdict.gaps import Load
 from producer.verdict.growth import epochs_before_rounding_took_over, growth
 from producer.verdict.judge import Evidence, judge
 from producer.verdict.knowledge import Scale, weight_of
-from producer.verdict.models import (
-    ArrayValue,
-    Comparison,
-    FrameworkRuns,
-    SeedRun,
-    Traced,
-)
+from producer.verdict.models import Comparison, Traced
 from producer.verdict.noise import noise_floor, raised
 from producer.verdict.over_seeds import tests_over_seeds
 from producer.verdict.pairs import all_gaps, pair_gaps
 from producer.verdict.reasons import reasons
-from producer.verdict.seed_table import SeedTable, untrained
-from producer.verdict.spread import final_losses, metric_spreads, spread
+from producer.verdict.seed_table import SeedTable
 from producer.verdict.tolerance import tolerance_for
 from producer.verdict.twin import twin_of
-from shared.arrays import ArrayRef
-from shared.result import RunResult, SeedResult
+from shared.result import RunResult
 from shared.spec import Job
 
 if TYPE_CHECKING:
     from shared.ledger import ExperimentRecord
-
-MAX_LISTED = 10_000
-"""Arrays up to this many elements are listed in the Comparison; larger ones stay references."""
 
 
 def compare(  # noqa: PLR0913 - all evidence, once
@@ -60,10 +53,10 @@ def compare(  # noqa: PLR0913 - all evidence, once
 ) -> Comparison:
     """The verdict over an experiment's runs.
 
-    `jobs` has each framework's resolved job, `arrays` gives the array of a reference, and
-    `training_samples`, where known, lets a reason say how much larger a sum is than a mean. `twin` is the
-    comparison of the float64 twin, `again` has the results of the rerun, `traced` what a traced replay
-    told. Of more than `MOST_LISTED_SEEDS` seeds only one is told with its curves and arrays, unless `full`.
+    `jobs` has each framework's resolved job. `arrays` gives the array of a reference. `training_samples`,
+    where known, lets a reason say how much larger a sum is than a mean. `twin` is the comparison of the
+    float64 twin, `again` has the results of the rerun, and `traced` is what a traced replay found. Of more
+    than `MOST_LISTED_SEEDS` seeds only one is listed with its curves and arrays, unless `full`.
     """
     experiment = record.experiment
     by_framework = merged(results)
@@ -72,13 +65,7 @@ def compare(  # noqa: PLR0913 - all evidence, once
         for framework, result in by_framework.items()
         if result.arrays
     }
-    listed = range(len(experiment.seed_list)) if full else _example(tables)
-    runs = [
-        _many_seeds(framework, by_framework[framework], tables[framework], listed=listed)
-        if framework in tables
-        else _framework_runs(framework, by_framework.get(framework), experiment.seed_list, arrays=arrays)
-        for framework in experiment.frameworks
-    ]
+    runs = framework_runs(experiment, by_framework, tables, arrays=arrays, full=full)
     precisions = frozenset(job.precision for job in jobs.values())
     floor = noise_floor(by_framework, merged(again), arrays=arrays)
     tolerance = raised(tolerance_for(precisions), floor)
@@ -134,98 +121,8 @@ def _same_loss(jobs: Mapping[str, Job]) -> bool:
     return len({job.loss.model_dump_json() for job in jobs.values()}) == 1
 
 
-def _framework_runs(
-    framework: str, result: RunResult | None, seeds: Sequence[int], *, arrays: Load
-) -> FrameworkRuns:
-    trained = {one.seed: one for one in result.seeds} if result else {}
-    whole = result.failure if result else None
-    told = tuple(
-        _seed_run(trained[seed], arrays=arrays) if seed in trained else untrained(seed, whole)
-        for seed in seeds
-    )
-    train_s = [one.timings.train_s + one.timings.compile_s for one in told if one.timings]
-    return FrameworkRuns(
-        framework=framework,
-        run_id=result.run_id if result else None,
-        failure=whole,
-        environment=result.environment if result else None,
-        worker=result.worker if result else None,
-        attempt=result.attempt if result else None,
-        notes=result.notes if result else (),
-        seeds=told,
-        final_loss=spread(final_losses(told)),
-        metrics=metric_spreads(told),
-        train_s=spread(train_s),
-        total_train_s=math.fsum(train_s) if train_s else None,
-    )
-
-
-def _many_seeds(
-    framework: str, result: RunResult, table: SeedTable, *, listed: Sequence[int]
-) -> FrameworkRuns:
-    told = table.runs(listed=listed)
-    train_s = table.train_s[np.isfinite(table.train_s)].tolist()
-    return FrameworkRuns(
-        framework=framework,
-        run_id=result.run_id,
-        failure=result.failure,
-        environment=result.environment,
-        worker=result.worker,
-        attempt=result.attempt,
-        notes=result.notes,
-        seeds=told,
-        curves=table.curves(),
-        final_loss=spread(final_losses(told)),
-        metrics=metric_spreads(told),
-        train_s=spread(train_s),
-        total_train_s=math.fsum(train_s) if train_s else None,
-    )
-
-
-def _example(tables: Mapping[str, SeedTable]) -> Sequence[int]:
-    """The place of the first seed that succeeded in every framework, or else in one."""
-    succeeded = [table.succeeded for table in tables.values()]
-    if not succeeded:
-        return ()
-    everywhere, somewhere = np.all(succeeded, axis=0), np.any(succeeded, axis=0)
-    found = np.flatnonzero(everywhere) if everywhere.any() else np.flatnonzero(somewhere)
-    return [int(place) for place in found[:1]]
-
-
-def _seed_run(result: SeedResult, *, arrays: Load) -> SeedRun:
-    same = ("failure", "epochs", "losses", "validation_losses", "final_loss", "stopped_early", "metrics",
-            "outputs_of", "hashes", "timings", "peak_bytes", "device_peak_bytes")  # fmt: skip
-    return SeedRun(
-        seed=result.seed,
-        status=result.status,
-        predictions=_listed(result.predictions, arrays),
-        outputs=_listed(result.outputs, arrays),
-        weights={name: _listed(ref, arrays) for name, ref in result.weights.items()},
-        **{name: getattr(result, name) for name in same},
-    )
-
-
-def _listed(ref: ArrayRef | None, arrays: Load) -> Any:
-    if ref is None:
-        return None
-    if math.prod(ref.shape) > MAX_LISTED:
-        return ref
-    return _finite(arrays(ref))
-
-
-def _finite(array: NDArray[Any]) -> ArrayValue:
-    """Nested lists, with None for what is not finite: JSON has no NaN."""
-    if np.isfinite(array).all():
-        listed: ArrayValue = array.tolist()
-        return listed
-    plain = array.astype(object)
-    plain[~np.isfinite(array)] = None
-    gapped: ArrayValue = plain.tolist()
-    return gapped
-
-
 def _outputs(results: Sequence[RunResult]) -> int | None:
-    """Outputs a sample, as the results have them."""
+    """How many outputs a sample has, by the results; None where no result has any."""
     refs = [
         *(one.outputs for result in results for one in result.seeds),
         *(one.outputs for result in results for one in result.arrays),

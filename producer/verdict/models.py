@@ -22,7 +22,7 @@ COMPARISON_SCHEMA_VERSION: Literal[1] = 1
 Verdict = Literal["agree", "differ", "inconclusive"]
 Measure = Literal["losses", "predictions", "outputs", "weights"]
 ArrayValue = list[Any] | ArrayRef
-"""Nested lists up to `producer.compare.MAX_LISTED` elements, else the reference."""
+"""Nested lists up to `producer.verdict.framework_runs.MAX_LISTED` elements, else the reference."""
 
 
 class Tolerance(Frozen):

@@ -1,7 +1,7 @@
 """Many seeds of one framework as columns: row i of every array is seed i, in the order asked for.
 
-Built from the arrays that the framework's runs left, in whatever pieces; nothing is listed but what
-is asked of it. A seed without a result is a row of NaN.
+Built from the arrays that the framework's runs returned, in whatever pieces. A seed without a result is a row
+of NaN.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from shared.result import Failure, Hashes, SeedArrays, Timings
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 MOST_EPOCHS = 1_500
-"""Of quantile curves; of more, evenly chosen ones."""
+"""The most epochs of a quantile curve; of more, evenly chosen ones."""
 MOST_PREDICTED = 10
-"""Numbers of a seed's predictions that are told beside its last loss."""
+"""Predictions of up to so many numbers are listed for every seed; larger ones only where a seed is listed."""
 
 Float64 = NDArray[np.float64]
 
@@ -33,7 +33,7 @@ class SeedTable:
     def __init__(
         self, pieces: Sequence[SeedArrays], seeds: Sequence[int], *, failure: Failure | None, arrays: Load
     ) -> None:
-        """`failure` is what every seed without a result ended by, where it is known."""
+        """`failure` is why seeds without a result have none, where that is known."""
         self.seeds = tuple(seeds)
         self._pieces = pieces
         self._load = arrays
@@ -101,12 +101,6 @@ class SeedTable:
         """(seeds, 2, 4): initial weights, batches; zeros where a seed has none."""
         return self._column([piece.hashes for piece in self._pieces], missing=0)
 
-    @cached_property
-    def train_s(self) -> Float64:
-        """Training and compiling: (seeds,)."""
-        names = list(Timings.model_fields)
-        return self.timings[:, names.index("train_s")] + self.timings[:, names.index("compile_s")]
-
     def outputs(self) -> NDArray[Any] | None:
         """(seeds, n, outputs), loaded anew each time: they may be large."""
         return self._stacked([piece.outputs for piece in self._pieces])
@@ -137,7 +131,7 @@ class SeedTable:
         )
 
     def runs(self, *, listed: Sequence[int]) -> tuple[SeedRun, ...]:
-        """Each seed's last values; the seeds at the places `listed` with their curves and arrays as well."""
+        """Each seed's last values, and for the seeds at the places `listed` their curves and arrays as well."""
         rows = zip(
             self.seeds,
             self._places.tolist(),
