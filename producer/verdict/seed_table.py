@@ -131,7 +131,7 @@ class SeedTable:
         )
 
     def runs(self, *, listed: Sequence[int]) -> tuple[SeedRun, ...]:
-        """Each seed's last values, and for the seeds at the places `listed` their curves and arrays as well."""
+        """Each seed's last values; for the seeds at the places `listed` their curves and arrays as well."""
         rows = zip(
             self.seeds,
             self._places.tolist(),
