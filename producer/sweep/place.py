@@ -1,4 +1,7 @@
-"""A sweep's runs: points that differ only in numbers of the optimizer are one run, else one each."""
+"""A sweep's runs: points that differ only in numbers of the optimizer are one run, else one each.
+
+Points at which a framework's job is the same are trained once.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from producer.job.jobfile import LoadedExperiment, read_experiment
 from producer.job.prepare import PreparedExperiment, prepare_experiment
 from producer.queue.runs import RunMaker, new_id, queue_of
 from producer.queue.submit import refuse_unserved, submit_runs
-from producer.sweep.points import check_grid, experiment_at, grid_of, points_of
+from producer.sweep.points import check_grid, experiment_at, grid_of, points_of, trained_at
 from shared.run import Run
 from shared.spec import Job
 from shared.spec.optimizer import structure
@@ -65,8 +68,10 @@ def submit_sweep(session: Session, sweep: PreparedSweep, *, queue_anyway: bool) 
     experiment_id = new_id()
     maker = RunMaker(experiment_id, blobs=session.blobs, workers=workers)
     runs: list[Run] = []
-    for framework in experiment.frameworks:
-        for points in groups_of([one.runs[framework].job for one in sweep.points]):
+    for framework, firsts in trained_at(experiment).items():
+        trained = sorted(set(firsts))
+        for places in groups_of([sweep.points[point].runs[framework].job for point in trained]):
+            points = [trained[place] for place in places]
             together = [sweep.points[point].runs[framework] for point in points]
             runs += maker.runs(
                 framework,

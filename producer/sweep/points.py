@@ -50,6 +50,24 @@ def points_of(experiment: Experiment) -> list[Settings]:
     return [dict(zip(paths_, combination, strict=True)) for combination in itertools.product(*values)]
 
 
+def trained_at(experiment: Experiment) -> dict[str, list[int]]:
+    """By framework, for each point the first one of the same job, which is trained once for all of them.
+
+    What varies another framework alone leaves a framework's job as it is.
+    """
+    points = points_of(experiment)
+    return {name: _first_alike([_settings_of(name, one) for one in points]) for name in experiment.frameworks}
+
+
+def _settings_of(framework: str, settings: Settings) -> Settings:
+    return {path: value for path, value in settings.items() if framework_of(path)[0] in (None, framework)}
+
+
+def _first_alike(settings: Sequence[Settings]) -> list[int]:
+    first: dict[str, int] = {}
+    return [first.setdefault(repr(one), number) for number, one in enumerate(settings)]
+
+
 def check_grid(experiment: Experiment, source: str) -> None:
     """Raise UsageError or JobFileError with the first thing wrong with the grid, at any of its points."""
     if not experiment.grid:

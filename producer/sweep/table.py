@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from producer.compare import compare
-from producer.sweep.points import Settings, experiment_at, framework_of, points_of
+from producer.sweep.points import Settings, experiment_at, framework_of, points_of, trained_at
 from producer.verdict.gaps import Load
 from producer.verdict.models import Comparison, Gap, Verdict
 from producer.verdict.models import Measure as GapMeasure
@@ -27,6 +27,8 @@ from shared.spec.fields import Many
 SWEEP_SCHEMA_VERSION: Literal[1] = 1
 
 Measure = Literal["validation loss", "final loss"]
+Place = tuple[str, int]
+"""A framework, and the number of a point at which it was trained."""
 
 
 class Seeds(Frozen):
@@ -94,21 +96,26 @@ def sweep_of(
     experiment = record.experiment
     by_id = {run.run_id: run for run in runs}
     measure: Measure = "validation loss" if any(run.dataset.validation for run in runs) else "final loss"
-    runs_at, results_at = defaultdict[int, list[Run]](list), defaultdict[int, list[RunResult]](list)
+    firsts = trained_at(experiment)
+    runs_at, results_at = defaultdict[Place, list[Run]](list), defaultdict[Place, list[RunResult]](list)
     for run in runs:
         for number in run.points or ():
-            runs_at[number].append(run)
+            runs_at[run.framework, number].append(run)
     for result in results:
         for number in by_id[result.run_id].points or ():
-            results_at[number].append(result)
+            results_at[result.framework, number].append(result)
     points = []
     for number, settings in enumerate(points_of(experiment)):
+        places: list[Place] = [(framework, firsts[framework][number]) for framework in experiment.frameworks]
         found = [
-            part for result in results_at[number] for part in _of_point(result, by_id[result.run_id], number)
+            part
+            for place in places
+            for result in results_at[place]
+            for part in _of_point(result, by_id[result.run_id], place[1])
         ]
         comparison = compare(
             record.model_copy(update={"experiment": experiment_at(experiment, settings)}),
-            _jobs(runs_at[number], number),
+            dict(job for place in places for job in _jobs(runs_at[place], place[1])),
             found,
             arrays,
         )
@@ -151,13 +158,12 @@ def _of_point(result: RunResult, run: Run, number: int) -> Iterator[RunResult]:
     )
 
 
-def _jobs(runs: Sequence[Run], number: int) -> Mapping[str, Job]:
-    jobs = {}
+def _jobs(runs: Sequence[Run], number: int) -> Iterator[tuple[str, Job]]:
+    """Each run's framework with the job that it trained at a point."""
     for run in runs:
         if run.points and number in run.points and run.optimizers:
             optimizer = run.optimizers[run.points.index(number)]
-            jobs[run.framework] = run.job.model_copy(update={"optimizer": optimizer})
-    return jobs
+            yield run.framework, run.job.model_copy(update={"optimizer": optimizer})
 
 
 def _point(

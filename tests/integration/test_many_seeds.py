@@ -161,7 +161,7 @@ def test_a_sweep_is_one_table_of_both_frameworks(likewise):
     assert likewise("report", sweep["experiment_id"]).returncode == 2
 
 
-def test_a_sweep_over_one_framework_s_setting_shows_where_they_agree(likewise):
+def test_a_sweep_over_one_framework_s_setting_shows_where_they_agree(likewise, desk):
     grid = "overrides.torch.optimizer.learning_rate=0.02,0.01,0.011"
     answer = likewise("sweep", "matched", "--set", "training.epochs=20", "--grid", grid, "--json")
     assert answer.returncode == 0, answer.stderr
@@ -169,6 +169,10 @@ def test_a_sweep_over_one_framework_s_setting_shows_where_they_agree(likewise):
     assert [point["verdict"] for point in sweep["points"]] == ["differ", "agree", "differ"], "as in the grid"
     assert len({point["frameworks"]["tensorflow"]["median"] for point in sweep["points"]}) == 1
     assert "torch's learning_rate 0.011" in likewise("show", sweep["experiment_id"]).stdout
+
+    runs = desk.ledger.runs(desk.ledger.experiment(sweep["experiment_id"]).run_ids)
+    trained = {run.framework: [optimizer.learning_rate for optimizer in run.optimizers] for run in runs}
+    assert trained == {"tensorflow": [0.01], "torch": [0.02, 0.01, 0.011]}, "the same job once"
 
 
 def test_a_sweep_tells_what_its_verdicts_rest_on_and_what_its_workers_said(likewise):

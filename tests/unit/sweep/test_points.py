@@ -9,7 +9,7 @@ import pytest
 from producer.job.jobfile import read_experiment
 from producer.queue.runs import one_a_framework, parts_of
 from producer.sweep.place import groups_of, prepare_sweep
-from producer.sweep.points import check_grid, grid_of, points_of
+from producer.sweep.points import check_grid, grid_of, points_of, trained_at
 from producer.sweep.table import is_ordered
 from shared.errors import LikewiseError
 
@@ -43,6 +43,12 @@ def test_a_path_under_overrides_varies_one_framework_alone() -> None:
     assert [job.optimizer.learning_rate for job in jobs] == [0.02, 0.03, 0.01, 0.01]
     assert [job.loss.reduction for job in jobs] == ["sum", "sum", "mean", "mean"]
     assert groups_of(jobs[:2]) == groups_of(jobs[2:]) == [[0, 1]]
+
+
+def test_a_framework_trains_the_same_job_once() -> None:
+    grid = ["overrides.torch.optimizer.momentum=0.1,0.2,0.3", "training.epochs=5,6"]
+    experiment = prepare_sweep("matched", [], grid).loaded.experiment
+    assert trained_at(experiment) == {"tensorflow": [0, 1, 0, 1, 0, 1], "torch": [0, 1, 2, 3, 4, 5]}
 
 
 @pytest.mark.parametrize("before", ["", "overrides.torch."])
