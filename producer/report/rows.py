@@ -15,7 +15,6 @@ from producer.verdict.models import (
     FirstDivergence,
     FrameworkRuns,
     Gap,
-    SeedRun,
     Spread,
     Verdict,
 )
@@ -290,24 +289,31 @@ def _epochs(comparison: Comparison) -> Iterator[Row]:
         yield row
 
 
-def _first_good(run: FrameworkRuns) -> SeedRun | None:
-    return next((seed for seed in run.seeds if seed.status == "succeeded"), None)
+def _first_predicted(comparison: Comparison) -> int | None:
+    """The place of the first seed with predictions in every framework, or else in one."""
+    listed = [[isinstance(seed.predictions, list) for seed in run.seeds] for run in comparison.runs]
+    for enough in (all, any):
+        for place, frameworks in enumerate(zip(*listed, strict=True)):
+            if enough(frameworks):
+                return place
+    return None
 
 
 def _predictions(comparison: Comparison) -> Iterator[Row]:
     asked = comparison.experiment.predict or ()
-    seeds = len(comparison.experiment.seed_list)
-    first = {run.framework: _first_good(run) for run in comparison.runs}
+    seeds = comparison.experiment.seed_list
+    first = _first_predicted(comparison)
+    if first is None:
+        return
+    of_seed = f", seed {seeds[first]}" if len(seeds) > 1 else ""
     for place, row in enumerate(asked[:MOST_PREDICTIONS]):
 
         def text(run: FrameworkRuns, place: int = place) -> str:
-            seed = first[run.framework]
-            listed = seed.predictions if seed else None
+            listed = run.seeds[first].predictions
             if not isinstance(listed, list) or place >= len(listed):
                 return numbers.MISSING
             return numbers.row(listed[place])
 
-        of_seed = f", seed {comparison.experiment.seed_list[0]}" if seeds > 1 else ""
         yield _by_framework(comparison, f"prediction at {numbers.given(row)}{of_seed}", text)
     if (rest := len(asked) - MOST_PREDICTIONS) > 0:
         yield Row(label=f"{rest} more predictions", cells=("in --json",) * len(comparison.runs))

@@ -87,3 +87,16 @@ def test_control_characters_of_a_message_do_not_reach_the_terminal(samples):
 
     assert "\x1b" not in text
     assert "\a" not in text
+
+
+def test_predictions_are_told_of_a_seed_that_both_frameworks_finished(samples):
+    trained = [samples.train(seed=seed) for seed in range(3)]
+    comparison = samples.compared(
+        samples.experiment(seeds=3),
+        samples.result("tensorflow", [samples.failed_seed(0), *trained[1:]]),
+        samples.result("torch", [trained[0], samples.failed_seed(1), trained[2]]),
+    )
+    predicted = f"{comparison.runs[0].seeds[2].predictions[0][0]}"
+
+    (line,) = [line for line in piped(comparison).splitlines() if line.startswith("prediction at")]
+    assert line.split() == ["prediction", "at", "10,", "seed", "2", predicted, predicted]
