@@ -26,7 +26,7 @@ from producer.verdict.judge import Evidence, judge
 from producer.verdict.knowledge import Scale, weight_of
 from producer.verdict.models import Comparison, Traced
 from producer.verdict.noise import noise_floor, raised
-from producer.verdict.over_seeds import tests_over_seeds
+from producer.verdict.over_seeds import predictions_by_seed, tests_over_seeds
 from producer.verdict.pairs import all_gaps, pair_gaps
 from producer.verdict.reasons import reasons
 from producer.verdict.seed_table import SeedTable
@@ -85,7 +85,12 @@ def compare(  # noqa: PLR0913 - all evidence, once
         twin=None if twin is None else twin_of(pairs, twin),
         equal_epochs=epochs_before_rounding_took_over(in_float64) if in_float64 else None,
         tests=tests_over_seeds(
-            runs, gaps, margin=experiment.margin, rounding=tolerance.relative, same_loss=_same_loss(jobs)
+            runs,
+            gaps,
+            predictions=predictions_by_seed(by_framework, tables, experiment.seed_list, arrays=arrays),
+            margin=experiment.margin,
+            rounding=tolerance.relative,
+            same_loss=_same_loss(jobs),
         ),
         noise_floor=floor,
     )

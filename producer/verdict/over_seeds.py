@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from producer.verdict.equivalence import Sample, equivalence
+from producer.verdict.gaps import Load
 from producer.verdict.models import Equivalence, FrameworkRuns, SeedGaps, SeedRun
+from producer.verdict.seed_table import SeedTable
 from producer.verdict.words import both, number
+from shared.result import RunResult
 
 Floats = NDArray[np.float64]
 
 
-def tests_over_seeds(
+def tests_over_seeds(  # noqa: PLR0913 - all that is tested, and how
     runs: Sequence[FrameworkRuns],
     seed_gaps: Sequence[SeedGaps],
     *,
+    predictions: Mapping[str, Floats],
     margin: float | None,
     rounding: float,
     same_loss: bool,
@@ -26,11 +30,16 @@ def tests_over_seeds(
     """Every other framework against the first, in the final loss, each metric and the predictions.
 
     Of metrics, those of the part that tells most about the model. The loss is left out unless it is the
-    `same_loss` in both. Seeds that started alike are pairs. Empty with fewer than two seeds.
+    `same_loss` in both. `predictions` are by framework (seeds, values), with NaN for what a seed has not.
+    Seeds that started alike are pairs. Empty with fewer than two seeds.
     """
+    columns = {run.framework: _columns(run.seeds, same_loss=same_loss) for run in runs}
+    for framework, values in predictions.items():
+        columns[framework]["predictions"] = values
     reference, *others = runs
     samples = {
-        other.framework: list(_samples(reference.seeds, other.seeds, same_loss=same_loss)) for other in others
+        other.framework: list(_samples(columns[reference.framework], columns[other.framework]))
+        for other in others
     }
     measures = sum(map(len, samples.values()))
     found = []
@@ -48,6 +57,24 @@ def tests_over_seeds(
             if test is not None:
                 found.append(test)
     return tuple(found)
+
+
+def predictions_by_seed(
+    results: Mapping[str, RunResult], tables: Mapping[str, SeedTable], seeds: Sequence[int], *, arrays: Load
+) -> dict[str, Floats]:
+    """By framework (seeds, values), with NaN for a seed that has none; empty where no rows were asked for."""
+    found: dict[str, Floats] = {}
+    for framework, result in results.items():
+        if framework in tables:
+            stacked = tables[framework].predictions
+        else:
+            refs = {one.seed: one.predictions for one in result.seeds}
+            known = {seed: arrays(ref) for seed, ref in refs.items() if ref is not None}
+            nothing = np.full(next((one.shape for one in known.values()), ()), np.nan)
+            stacked = np.stack([known.get(seed, nothing) for seed in seeds]) if known else None
+        if stacked is not None:
+            found[framework] = stacked.reshape(len(seeds), -1).astype(np.float64)
+    return found
 
 
 def sentences(tests: Sequence[Equivalence]) -> Iterator[str]:
@@ -97,11 +124,12 @@ def _margin_words(test: Equivalence) -> str:
     return f"half the spread of {test.reference} over seeds"
 
 
-def _samples(mine: Sequence[SeedRun], theirs: Sequence[SeedRun], *, same_loss: bool) -> Iterator[Sample]:
-    columns = [_columns(seeds, same_loss=same_loss) for seeds in (mine, theirs)]
-    for measure, values in columns[0].items():
-        other = columns[1].get(measure)
-        if other is not None and other.shape == values.shape:
+def _samples(mine: Mapping[str, Floats], theirs: Mapping[str, Floats]) -> Iterator[Sample]:
+    for measure, values in mine.items():
+        other = theirs.get(measure)
+        if other is None or other.shape != values.shape:
+            continue
+        if np.isfinite(values).any() and np.isfinite(other).any():
             yield Sample(measure=measure, reference=values, other=other)
 
 
@@ -115,12 +143,7 @@ def _columns(seeds: Sequence[SeedRun], *, same_loss: bool) -> dict[str, Floats]:
     if part:
         for name in dict.fromkeys(name for one in seeds for name in one.metrics.get(part, {})):
             found[f"{part} {name}"] = _column([one.metrics.get(part, {}).get(name) for one in seeds])
-    listed = [one.predictions if isinstance(one.predictions, list) else None for one in seeds]
-    first = next((np.array(values, np.float64) for values in listed if values), None)
-    if first is not None:
-        rows = [np.full(first.size, np.nan) if one is None else np.ravel(one).astype(float) for one in listed]
-        found["predictions"] = np.stack(rows)
-    return {measure: values for measure, values in found.items() if np.isfinite(values).any()}
+    return found
 
 
 def _column(values: Sequence[float | None]) -> Floats:

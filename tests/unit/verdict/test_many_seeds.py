@@ -173,6 +173,7 @@ def test_arrays_give_the_comparison_of_the_listed_seeds(mine: Numbers, theirs: N
     assert stacked.reasons == listed.reasons
     assert stacked.seed_gaps == listed.seed_gaps
     assert stacked.gaps == listed.gaps
+    assert stacked.equivalence == listed.equivalence
     for one, other in zip(stacked.runs, listed.runs, strict=True):
         assert one.seeds == other.seeds
         assert one.final_loss == other.final_loss
@@ -224,6 +225,15 @@ def test_without_full_one_seed_keeps_its_curve_for_the_pictures() -> None:
     seeds = compared(store, *runs).runs[0].seeds
     assert [bool(seed.losses) for seed in seeds] == [True] + [False] * (SEEDS - 1)
     assert seeds[5].predictions is not None, "few enough to be told"
+
+
+def test_predictions_of_many_seeds_are_tested_however_many_rows_were_asked_for() -> None:
+    store, numbers = Store(), Numbers(0.0)
+    numbers.predictions = np.random.default_rng(2).normal(size=(SEEDS, 20, 1)).astype(np.float32)
+    runs = [result(name, failed=False, arrays=(numbers.stacked(store),)) for name in ("tensorflow", "torch")]
+    comparison = compared(store, *runs)
+    assert [test.measure for test in comparison.equivalence] == ["final loss", "train r2", "predictions"]
+    assert comparison.equivalence == compared(store, *runs, full=True).equivalence
 
 
 def test_the_page_draws_bands_for_many_seeds(both: Both) -> None:
