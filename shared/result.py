@@ -191,7 +191,7 @@ class RunResult(Frozen):
     failure: Failure | None = None
     """The whole run's failure, or the first failed seed's."""
     seeds: Many[SeedResult] = ()
-    """Up to `MOST_LISTED_SEEDS`; the results of more are in `arrays`."""
+    """Up to `MOST_LISTED_SEEDS` that are all of their framework's; the results of more are in `arrays`."""
     arrays: Many[SeedArrays] = ()
     notes: Many[str] = ()
     """Sentences on how the seeds were trained, such as why one after another."""

@@ -65,6 +65,8 @@ class Run(Frozen):
     job: Job
     seeds: Many[Seed] = Field(min_length=1)
     dataset: Dataset
+    as_arrays: bool = False
+    """Whether it is a part of a framework's many seeds: then its results are arrays, however few it has."""
     optimizers: Many[Optimizer] | None = Field(default=None, min_length=1)
     """The points of a sweep that this run trains, each with every seed, all of one
     `shared.spec.optimizer.structure`; null trains with the job's own."""

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from shared.names import train_queue
+from shared.result import MOST_LISTED_SEEDS
 from shared.run import Dataset, Run, Samples
 from shared.together import convolutions_obstacle, obstacle
 
@@ -63,10 +64,10 @@ class RunMaker:
         queue = queue_of(framework, whole.job)
         free = sum(worker.state == "idle" and queue in worker.queues for worker in self._workers)
         parts = parts_of(whole.seeds, most=parts_worth(whole, free=free))
-        return [
-            whole if len(parts) == 1 else whole.model_copy(update={"run_id": new_id(), "seeds": part})
-            for part in parts
-        ]
+        if len(parts) == 1:
+            return [whole]
+        changes = {"as_arrays": len(seeds) > MOST_LISTED_SEEDS}
+        return [whole.model_copy(update={"run_id": new_id(), "seeds": part, **changes}) for part in parts]
 
     def _dataset(self, data: PreparedData) -> Dataset:
         if id(data) not in self._datasets:
@@ -109,7 +110,7 @@ def one_a_framework(runs: Sequence[Run]) -> tuple[Run, ...]:
     for run in runs:
         held = whole.get(run.framework)
         seeds = run.seeds if held is None else (*held.seeds, *run.seeds)
-        whole[run.framework] = (held or run).model_copy(update={"seeds": seeds})
+        whole[run.framework] = (held or run).model_copy(update={"seeds": seeds, "as_arrays": False})
     return tuple(whole.values())
 
 

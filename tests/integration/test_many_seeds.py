@@ -119,6 +119,15 @@ def test_seeds_are_spread_over_the_workers_that_are_free(
     (alone,) = ended(desk, desk.submit(frameworks=("torch",), seeds=[LAST], epochs=1_500), until)
     np.testing.assert_array_equal(seeds.losses[LAST], alone.seeds[0].losses)
 
+    until(
+        lambda: [one.state for one in desk.ledger.workers() if one.framework == "torch"] == ["idle"] * 2,
+        within_s=30,
+        what="both workers are idle",
+    )
+    few = ended(desk, desk.submit(frameworks=("torch",), seeds=12, epochs=1_500, execution="eager"), until)
+    assert [len(result.arrays) for result in few] == [1, 1], "parts of many are arrays, however small"
+    assert table(desk, few, "torch", range(12)).succeeded.all()
+
 
 @pytest.fixture(scope="module")
 def likewise(redis_server, tmp_path_factory):

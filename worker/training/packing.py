@@ -22,7 +22,7 @@ MOST_BYTES = 32 * 2**20
 
 def packer_for(run: Run, store: Store) -> Packer:
     """A packer that lists the trainings of few seeds, and makes arrays of many or of a sweep's points."""
-    many = len(run.seeds) > MOST_LISTED_SEEDS or run.optimizers is not None
+    many = run.as_arrays or len(run.seeds) > MOST_LISTED_SEEDS or run.optimizers is not None
     return Packer(store, many=many)
 
 
