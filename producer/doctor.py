@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from shared.errors import LikewiseError
 from shared.frozen import Frozen
+from shared.settings import misspelt
 from shared.workers import presences
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ def _examine(settings: Settings) -> Iterator[Finding]:
     from producer.session import open_running
 
     yield _python()
+    yield from _settings()
     local = settings.redis_url is None
     if local:
         yield from _local(settings)
@@ -90,6 +92,12 @@ def _python() -> Finding:
             mend="on Debian and Ubuntu: apt install python3-venv",
         )
     return Finding(link="Python", state="ok", found=found)
+
+
+def _settings() -> Iterator[Finding]:
+    for given, meant in misspelt().items():
+        found = f"{given} is set, and there is no such setting"
+        yield Finding(link="settings", state="note", found=found, mend=f"if {meant} is meant, call it so")
 
 
 def _local(settings: Settings) -> Iterator[Finding]:

@@ -8,7 +8,8 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from types import UnionType
+from typing import Any, Literal, get_args, get_origin
 
 from pydantic import Field, ValidationError
 
@@ -29,24 +30,24 @@ class Settings(Frozen):
     """An fsspec URL for arrays above `blob_redis_limit_mb`, such as file:///data or s3://bucket."""
     blob_redis_limit_mb: int = Field(default=64, ge=1)
     """Arrays up to this many megabytes are kept in Redis."""
-    retention_days: float = Field(default=30, gt=0)
+    retention_days: float = Field(default=30, ge=0.001, le=36_500)
     """How long results and arrays are kept."""
     home: Path | None = None
     """Where the local stack keeps its state; unset, the platform's user directories."""
     environments: Path | None = None
     """A folder with a ready virtual environment for each framework, `<framework>/bin/python`, that the
     local stack is to use; unset, it makes its own."""
-    idle_minutes: float = Field(default=15, gt=0)
+    idle_minutes: float = Field(default=15, gt=0, le=525_600)
     """The local stack stops after this long without work."""
     framework: str | None = None
     """Of a worker: the one it trains with."""
     device: Literal["cpu", "cuda"] = "cpu"
     """Of a worker: the one it serves."""
-    threads: int | None = Field(default=None, ge=1)
+    threads: int | None = Field(default=None, ge=1, le=1_024)
     """Of a worker: the most CPU threads that a training takes, once it is large enough; unset, half of the
     cores, since a comparison trains two frameworks at once. Several workers of a framework on one host
     share these cores: give each its part."""
-    lease_s: float = Field(default=10, ge=1)
+    lease_s: float = Field(default=10, ge=1, le=3_600)
     """Of a worker: how long a run stays its own without a word."""
     checkpoint_s: float = Field(default=30, ge=0)
     """Of a worker: after so many seconds a run's state is kept, and again each time, so that another worker
@@ -64,18 +65,58 @@ class Settings(Frozen):
     def from_environment(cls, environ: Mapping[str, str] | None = None) -> Settings:
         """Read LIKEWISE_* variables; an empty one counts as unset.
 
-        Raises UsageError naming the variable and its value.
+        Raises UsageError naming each variable that is wrong, its value, and what would be right.
         """
         environ = os.environ if environ is None else environ
-        given = {
-            name: environ[f"LIKEWISE_{name.upper()}"]
-            for name in cls.model_fields
-            if environ.get(f"LIKEWISE_{name.upper()}")
-        }
+        given = {name: environ[variable(name)] for name in cls.model_fields if environ.get(variable(name))}
         try:
             return cls.model_validate_strings(given)
         except ValidationError as error:
-            first = error.errors()[0]
-            name = f"LIKEWISE_{str(first['loc'][0]).upper()}"
-            shown = "…" if "password" in name.lower() else repr(first["input"])
-            raise UsageError(f"{name} is {shown}: {first['msg'].lower()}") from None
+            wrong = dict.fromkeys(str(one["loc"][0]) for one in error.errors())
+            raise UsageError("\n".join(_wrong(name, given[name]) for name in wrong)) from None
+
+
+def variable(name: str) -> str:
+    """The environment variable of a field."""
+    return f"LIKEWISE_{name.upper()}"
+
+
+def _wrong(name: str, given: str) -> str:
+    shown = "…" if "password" in name else repr(given)
+    return f"{variable(name)} is {shown}; it takes {_right(name)}"
+
+
+def _right(name: str) -> str:
+    """What a field takes, in words: `a whole number from 1 to 1,024`."""
+    field = Settings.model_fields[name]
+    kind = field.annotation
+    if isinstance(kind, UnionType):  # ... | None: unset
+        kind = next(one for one in get_args(kind) if one is not type(None))
+    if get_origin(kind) is Literal:
+        return " or ".join(map(str, get_args(kind)))
+    if kind is bool:
+        return "true or false"
+    if kind not in (int, float):
+        return "text"
+    return ("a whole number" if kind is int else "a number") + _bounds(field.metadata)
+
+
+def _bounds(metadata: list[Any]) -> str:
+    found = {
+        name: getattr(one, name) for one in metadata for name in ("ge", "gt", "le") if hasattr(one, name)
+    }
+    if "le" not in found:
+        return f", {found['ge']:,} or more"
+    least = f"from {found['ge']:,} to" if "ge" in found else f"above {found['gt']:,}, up to"
+    return f" {least} {found['le']:,}"
+
+
+def misspelt(environ: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Variables that are set and are no setting, each with the setting whose name is almost the same."""
+    from difflib import get_close_matches
+
+    environ = os.environ if environ is None else environ
+    known = [variable(name) for name in Settings.model_fields]
+    unknown = [name for name in environ if name.startswith(variable("")) and name not in known]
+    near = {name: get_close_matches(name, known, n=1, cutoff=0.9) for name in unknown}
+    return {name: meant[0] for name, meant in near.items() if meant}

@@ -50,6 +50,13 @@ def test_a_setting_that_means_nothing_is_named(start_worker, redis_server):
     assert "LIKEWISE_LEASE_S" in said
 
 
+def test_a_heartbeat_file_that_cannot_be_written_is_refused(start_worker, redis_server, tmp_path):
+    file = tmp_path / "absent" / "heartbeat"
+    status, said = ended(start_worker("torch", redis_server.url, LIKEWISE_HEARTBEAT_FILE=str(file)))
+    assert status == 2
+    assert f"LIKEWISE_HEARTBEAT_FILE is '{file}'" in said
+
+
 def test_a_framework_that_cannot_be_started_ends_the_worker(start_worker, redis_server, desk):
     """There is no GPU here: the child finds out, the parent says so."""
     worker = start_worker("torch", redis_server.url, LIKEWISE_DEVICE="cuda")

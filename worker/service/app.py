@@ -8,6 +8,7 @@ stopped, 2 bad settings, 4 something it needs is missing.
 from __future__ import annotations
 
 import logging
+import os
 import secrets
 import socket
 import sys
@@ -70,6 +71,12 @@ def serve(settings: Settings) -> int:
         given = "not set" if settings.framework is None else repr(settings.framework)
         raise UsageError(
             f"LIKEWISE_FRAMEWORK is {given}; there are adapters for {', '.join(adapter_names())}"
+        )
+    heartbeat = settings.heartbeat_file
+    if heartbeat is not None and not os.access(heartbeat.parent, os.W_OK):
+        raise UsageError(
+            f"LIKEWISE_HEARTBEAT_FILE is {str(heartbeat)!r}; it takes a file in a folder that is there and "
+            "that the worker may write to"
         )
     client = connect(url)
     if not settings.allow_volatile_redis:

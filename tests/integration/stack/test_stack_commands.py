@@ -51,6 +51,12 @@ def test_up_serves_workers_lists_doctor_approves_and_down_ends(served_home):
     assert served_home.processes() == []
 
 
+def test_doctor_points_out_a_misspelt_setting(home):
+    _, stdout, _ = home.answer("doctor", "--json", LIKEWISE_THREAD="2")
+    found = [one["found"] for one in json.loads(stdout)["checks"] if one["link"] == "settings"]
+    assert found == ["LIKEWISE_THREAD is set, and there is no such setting"]
+
+
 def test_doctor_sees_a_worker_that_keeps_dying(served_home, until):
     served_home.up("torch")
     log = served_home.paths.log("worker-torch")
