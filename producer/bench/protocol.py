@@ -7,6 +7,7 @@ then once more in the reverse order (ABBA): a drift that is linear over the roun
 
 from __future__ import annotations
 
+import itertools
 import math
 import random
 from collections.abc import Callable, Mapping, Sequence
@@ -20,7 +21,6 @@ EXECUTIONS: tuple[Execution, ...] = ("eager", "compiled", "auto")
 """What is timed where nothing is chosen; `auto` last: it is often what one of the others runs."""
 LEAST_ROUNDS = 3
 """Six samples a variant: fewer have no interval of 95 %."""
-MOST_ROUNDS = 50
 
 Samples = dict[Variant, list[Timed]]
 
@@ -58,7 +58,7 @@ def alternate(
     draw = random.Random(0)  # noqa: S311 - an order of work, not a secret
     found: Samples = {variant: [] for variant in variants}
     begin = enough.spent_s()
-    for done in range(1, MOST_ROUNDS + 1):
+    for done in itertools.count(1):
         for variant in order_of(variants, draw=draw):
             found[variant].append(time_one(variant))
         width = widest(found)

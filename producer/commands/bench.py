@@ -9,6 +9,8 @@ import typer
 
 from producer.commands.options import AsJson, SetValues, Spec
 
+A_WEEK_S = 604_800
+
 
 class Way(StrEnum):
     """The ways of executing, as the job file names them."""
@@ -26,7 +28,10 @@ def command(
         typer.Option("--variant", help="A way of executing to time; give it again for more. All, if none."),
     ] = None,
     budget: Annotated[
-        float, typer.Option(min=0, metavar="SECONDS", help="About how long to time, once all is warm.")
+        float,
+        typer.Option(
+            min=0, max=A_WEEK_S, metavar="SECONDS", help="About how long to time, once all is warm."
+        ),
     ] = 60,
     precision: Annotated[
         float,

@@ -10,7 +10,7 @@ import pytest
 
 from producer.bench.models import Timed, Variant
 from producer.bench.protocol import LEAST_ROUNDS, Enough, alternate, order_of
-from producer.bench.statistics import median_interval, outliers, paired_ratio
+from producer.bench.statistics import MANY, median_interval, outliers, paired_ratio
 from shared.result import Environment
 
 ONE, OTHER = (Variant(framework=name, execution="auto") for name in ("tensorflow", "torch"))
@@ -70,6 +70,13 @@ def test_a_noisy_machine_is_timed_until_the_budget_is_spent_and_no_further() -> 
     assert 80 < machine.now <= 100
 
 
+def test_short_runs_are_repeated_for_as_long_as_long_ones() -> None:
+    noise = random.Random(3)
+    machine = Bench(lambda *_: noise.uniform(0.005, 0.015))
+    machine.run(budget_s=10, precision=0.0001)
+    assert 9.9 < machine.now <= 10
+
+
 def test_warming_up_takes_nothing_from_the_budget() -> None:
     noise = random.Random(3)
     machine = Bench(lambda *_: noise.uniform(0.5, 1.5))
@@ -96,6 +103,12 @@ def test_the_interval_holds_the_median_as_often_as_it_says() -> None:
         assert interval is not None
         held += interval[0] <= np.log(2) <= interval[1]
     assert 0.94 <= held / 1000 <= 0.995
+
+
+def test_the_interval_of_many_samples_continues_that_of_few() -> None:
+    few, many = (median_interval([float(i) for i in range(n)]) for n in (MANY, MANY + 2))
+    assert few == (468, 531)
+    assert many == (468, 533), "no narrower, and by one place at most wider"
 
 
 def test_five_samples_have_no_interval_and_six_have_their_extremes() -> None:
