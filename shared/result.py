@@ -96,7 +96,11 @@ class SeedResult(Frozen):
     hashes: Hashes | None = None
     timings: Timings | None = None
     peak_bytes: int | None = None
-    """Peak resident memory of the worker's process since this training began."""
+    """Peak resident memory of the worker's process since this training began; of its whole life where
+    `grown_bytes` is null."""
+    grown_bytes: int | None = None
+    """How far that peak rose above what the process held when this training began; null where the system
+    cannot forget a peak."""
     device_peak_bytes: int | None = None
     """Peak memory of the accelerator since this training began; null on the CPU."""
 

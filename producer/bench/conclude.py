@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from producer.bench.models import Bench, Peak, Phase, Place, Row, Throughput, Timed, Variant
 from producer.bench.statistics import median_interval, outliers, paired_ratio, relative_width
@@ -37,10 +37,10 @@ def conclude(
         verdict=comparison.verdict,
         rows=tuple(row for variant in timed for row in _rows(variant, first[variant], timed[variant])),
         throughput=tuple(_throughputs(timed)),
-        peak_bytes=tuple(_peak(variant, [first[variant], *runs]) for variant, runs in timed.items()),
+        peak_bytes=tuple(_peak(variant, first[variant], runs) for variant, runs in timed.items()),
         ranking=places,
         ranking_withheld_because=withheld,
-        warnings=(*missing, *_warnings(timed, precision=precision)),
+        warnings=(*missing, *_warnings(first, timed, precision=precision)),
         rounds=max((len(runs) // 2 for runs in timed.values()), default=0),
         environments={variant.label: one.environment for variant, one in first.items()},
     )
@@ -73,12 +73,16 @@ def _throughputs(timed: Mapping[Variant, Sequence[Timed]]) -> Iterator[Throughpu
             )
 
 
-def _peak(variant: Variant, runs: Sequence[Timed]) -> Peak:
+def _peak(variant: Variant, first: Timed, runs: Sequence[Timed]) -> Peak:
+    def largest(samples: Iterable[int | None]) -> int | None:
+        return max((one for one in samples if one is not None), default=None)
+
     return Peak(
         framework=variant.framework,
         variant=variant.execution,
-        process_bytes=max((one.peak_bytes for one in runs if one.peak_bytes), default=None),
-        device_bytes=max((one.device_peak_bytes for one in runs if one.device_peak_bytes), default=None),
+        process_bytes=largest(one.peak_bytes for one in (first, *runs)),
+        grown_bytes=first.grown_bytes,
+        device_bytes=largest(one.device_peak_bytes for one in (first, *runs)),
     )
 
 
@@ -126,13 +130,22 @@ def _withheld(comparison: Comparison, timed: Mapping[Variant, Sequence[Timed]]) 
     return None
 
 
-def _warnings(timed: Mapping[Variant, Sequence[Timed]], *, precision: float) -> Iterator[str]:
+def _warnings(
+    first: Mapping[Variant, Timed], timed: Mapping[Variant, Sequence[Timed]], *, precision: float
+) -> Iterator[str]:
     threads = {variant.label: runs[0].environment.threads for variant, runs in timed.items() if runs}
     if len(set(threads.values())) > 1:
         told = both([f"{label} {used}" for label, used in threads.items()])
         yield f"they do not use the same number of threads: {told}"
     for variant, runs in timed.items():
         yield from _noise(variant, [one.phases["run"] for one in runs], precision=precision)
+    if whole_life := [
+        variant.label for variant, one in first.items() if one.peak_bytes and one.grown_bytes is None
+    ]:
+        yield (
+            f"the peak memory of {both(whole_life)} is that of the worker's whole life: its system does not "
+            "let a process forget its peak (/proc/self/clear_refs)"
+        )
     found = [one.conditions for runs in timed.values() for one in runs if one.conditions]
     if not found:
         return

@@ -155,6 +155,7 @@ def timed_of(variant: Variant, run: Run, result: RunResult) -> Timed:
         phases=phases,
         samples_per_s=samples / timings.train_s if timings.train_s else None,
         peak_bytes=seed.peak_bytes,
+        grown_bytes=seed.grown_bytes,
         device_peak_bytes=seed.device_peak_bytes,
         environment=result.environment,
         conditions=result.conditions,

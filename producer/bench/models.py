@@ -35,6 +35,7 @@ class Timed(Frozen):
     phases: dict[Phase, float]
     samples_per_s: float | None
     peak_bytes: int | None
+    grown_bytes: int | None
     device_peak_bytes: int | None
     environment: Environment
     conditions: Conditions | None
@@ -68,11 +69,15 @@ class Throughput(Frozen):
 
 
 class Peak(Frozen):
-    """The largest memory of any timed run."""
+    """The largest memory of any timed run, the first included."""
 
     framework: Framework
     variant: Execution
     process_bytes: int | None
+    """Of the warm worker's process: its framework and all it keeps, too."""
+    grown_bytes: int | None
+    """How far the first run, with all that it compiles, rose above what the process held before. Later ones
+    find much of it in place. Null where the system cannot forget a peak."""
     device_bytes: int | None
 
 

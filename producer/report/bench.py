@@ -29,6 +29,12 @@ _SAID: dict[Phase, str] = {
     "run": "whole warm run",
 }
 
+_MEMORY = (
+    ("peak memory", "process_bytes"),
+    ("of it, first run", "grown_bytes"),
+    ("peak on the device", "device_bytes"),
+)
+
 
 def to_json(bench: Bench) -> str:
     """The document as text."""
@@ -136,7 +142,7 @@ def _phases_of(bench: Bench, variants: Sequence[tuple[Framework, Execution]]) ->
     rates = {(one.framework, one.variant): f"{one.samples_per_s:,.0f}" for one in bench.throughput}
     table.add_row("samples a second", *(rates.get(variant, numbers.MISSING) for variant in variants))
     peaks = {(one.framework, one.variant): one for one in bench.peak_bytes}
-    for label, field in (("peak memory", "process_bytes"), ("peak on the device", "device_bytes")):
+    for label, field in _MEMORY:
         line = [numbers.size(getattr(peaks.get(variant), field, None)) for variant in variants]
         if set(line) != {numbers.MISSING}:
             table.add_row(label, *line)

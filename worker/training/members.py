@@ -33,6 +33,7 @@ class Trained:
     hashes: Hashes | None = None
     timings: Timings | None = None
     peak_bytes: int | None = None
+    grown_bytes: int | None = None
     device_peak_bytes: int | None = None
 
 

@@ -85,6 +85,7 @@ def seed_result(trained: Trained, store: Store) -> SeedResult:
         hashes=trained.hashes,
         timings=trained.timings,
         peak_bytes=trained.peak_bytes,
+        grown_bytes=trained.grown_bytes,
         device_peak_bytes=trained.device_peak_bytes,
     )
 

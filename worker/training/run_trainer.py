@@ -60,6 +60,8 @@ class RunTrainer:
         """The state that the first training goes on from."""
         self._advanced = False
         """Whether this attempt has trained anything yet."""
+        self._held_bytes: int | None = None
+        """By the process when the training in hand began."""
 
     def train(self, members: Sequence[Member], *, after: Checkpoint | None = None) -> Iterator[Trained]:
         """Each member's training in order. Ends after one that failed, unless it merely diverged.
@@ -179,7 +181,8 @@ class RunTrainer:
         ended: TrainingError | None,
     ) -> Iterator[Trained]:
         """What each member came to. `ended` is what stopped all members that had not diverged before."""
-        peaks = (memory.peak_bytes(), self._adapter.device_peak_bytes())
+        peak_bytes, grown_bytes = memory.peak_bytes(), memory.grown_bytes(self._held_bytes)
+        device_peak_bytes = self._adapter.device_peak_bytes()
         for place, member in enumerate(group):
             error = ensemble.failures.get(place) or ended
             yield Trained(
@@ -190,8 +193,9 @@ class RunTrainer:
                 validation_losses=ensemble.validation_losses(place),
                 hashes=ensemble.hashes(place),
                 timings=ensemble.stopwatch.timings(self._queue_s, members=len(group)),
-                peak_bytes=peaks[0],
-                device_peak_bytes=peaks[1],
+                peak_bytes=peak_bytes,
+                grown_bytes=grown_bytes,
+                device_peak_bytes=device_peak_bytes,
             )
 
     def _train_ensemble(self, ensemble: EnsembleTraining, *, position: int, together: int) -> None:
@@ -313,12 +317,13 @@ class RunTrainer:
             hashes=training.hashes,
             timings=training.stopwatch.timings(self._queue_s),
             peak_bytes=memory.peak_bytes(),
+            grown_bytes=memory.grown_bytes(self._held_bytes),
             device_peak_bytes=self._adapter.device_peak_bytes(),
             **result,
         )
 
     def _reset_peaks(self) -> None:
-        memory.reset_peak()
+        self._held_bytes = memory.reset_peak()
         self._adapter.reset_device_peak()
 
     def _stop_if_asked(self) -> None:

@@ -20,6 +20,7 @@ from shared.run import Run
 from shared.together import obstacle
 from shared.trace import Trace
 from worker.adapters.base import FrameworkAdapter
+from worker.training import memory
 from worker.training.checkpoints import Checkpoint, Checkpoints, Shelf
 from worker.training.failures import TrainingError, typed
 from worker.training.members import members_of
@@ -71,6 +72,7 @@ def train_run(  # noqa: PLR0913 - all that surrounds a training, once
             threads = adapter.use_threads(_threads(run, data, most=threads))
             if run.timed == "cold":
                 adapter.forget_programs()
+                memory.give_back()
         if shelf is not None:
             checkpoints = Checkpoints(
                 shelf,

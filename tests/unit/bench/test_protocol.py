@@ -22,7 +22,7 @@ def timed(variant: Variant, run_s: float) -> Timed:
         execution="eager", flags={}, platform="here", host="here",
     )  # fmt: skip
     return Timed(
-        variant=variant, phases={"run": run_s}, samples_per_s=None, peak_bytes=None,
+        variant=variant, phases={"run": run_s}, samples_per_s=None, peak_bytes=None, grown_bytes=None,
         device_peak_bytes=None, environment=environment, conditions=None,
     )  # fmt: skip
 

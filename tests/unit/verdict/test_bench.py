@@ -29,6 +29,7 @@ def timed(variant: Variant, run_s: float, *, conditions: Conditions = QUIET, **c
         phases={"build": 0.01, "compile": 0.5, "train": run_s - 0.01, "step": run_s / 500, "run": run_s},
         samples_per_s=3000 / run_s,
         peak_bytes=300 * 2**20,
+        grown_bytes=20 * 2**20,
         device_peak_bytes=None,
         environment=Environment(**(recorded | changes)),
         conditions=conditions,
@@ -104,6 +105,23 @@ def test_noise_and_a_busy_host_are_warned_of(samples: ModuleType) -> None:
     assert "held the workers back" in told
     assert "governor powersave" in told
     assert not benched(samples.matched()).warnings
+
+
+def test_the_memory_of_the_first_run_is_told_beside_the_process_s(samples: ModuleType) -> None:
+    first, later = timed(TORCH, 0.1), timed(TORCH, 0.1).model_copy(update={"grown_bytes": 0})
+    found = [
+        conclude(
+            samples.matched(),
+            first={TORCH: one},
+            timed={TORCH: [later] * 6},
+            missing=(),
+            precision=1,
+        )
+        for one in (first, first.model_copy(update={"grown_bytes": None}))
+    ]
+    assert [bench.peak_bytes[0].grown_bytes for bench in found] == [20 * 2**20, None]
+    assert not found[0].warnings
+    assert "the peak memory of torch auto is that of the worker's whole life" in found[1].warnings[0]
 
 
 @pytest.mark.parametrize("width", [80, 200])
