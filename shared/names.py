@@ -26,6 +26,11 @@ def train_queue(framework: str, device: str) -> str:
     return f"train.{framework}.{device}"
 
 
+def host_queue(framework: str, device: str, host: str) -> str:
+    """The queue of runs that only that host's workers may train: timed ones, which are to be compared."""
+    return f"{train_queue(framework, device)}@{host}"
+
+
 def experiment_key(experiment_id: str) -> str:
     """Hash: the experiment's document, its run ids, its submission time, and what belongs to it."""
     return f"{PREFIX}experiment:{experiment_id}"

@@ -42,6 +42,7 @@ def conclude(
         ranking_withheld_because=withheld,
         warnings=(*missing, *_warnings(first, timed, precision=precision)),
         rounds=max((len(runs) // 2 for runs in timed.values()), default=0),
+        hosts=tuple(sorted({one.environment.host for runs in timed.values() for one in runs})),
         environments={variant.label: one.environment for variant, one in first.items()},
     )
 

@@ -11,7 +11,7 @@ from producer.bench.models import Bench, Phase, Timed, Variant
 from producer.bench.protocol import Enough, alternate
 from producer.queue.collect import collect
 from producer.queue.follow import Changed, Noticed, follow
-from producer.queue.submit import enqueue, new_id, queue_of
+from producer.queue.submit import enqueue, new_id
 from shared.errors import CancelledError, LikewiseError, RunFailedError
 from shared.records import ExperimentRecord
 from shared.result import RunResult
@@ -19,6 +19,7 @@ from shared.run import Run
 from shared.run import Timed as Kind
 
 if TYPE_CHECKING:
+    from producer.bench.place import Place
     from producer.bench.progress import Told
     from producer.outcome_flow import Outcome
     from producer.session import Session
@@ -28,17 +29,18 @@ TIMED = "timed"
 """What a timed run is to the experiment it measures; each replaces the one before."""
 
 
-def bench(
+def bench(  # noqa: PLR0913
     session: Session,
     outcome: Outcome,
     *,
     executions: Sequence[Execution],
     enough: Enough,
+    places: Mapping[str, Place],
     told: Told,
 ) -> Bench:
     """Warm every variant up, then time them in turns. `outcome` says whether the values agree."""
     runs = {run.framework: run for run in outcome.runs}
-    timing = _Timing(session, runs, parent=outcome.comparison.experiment_id, told=told)
+    timing = _Timing(session, runs, places=places, parent=outcome.comparison.experiment_id, told=told)
     first, missing = _warm_up(timing, executions, told=told)
     timed = alternate(list(first), timing.time_one, enough=enough, said=told.round) if first else {}
     return conclude(outcome.comparison, first=first, timed=timed, missing=missing, precision=enough.precision)
@@ -75,8 +77,17 @@ def _warm_up(
 class _Timing:
     """Puts one timed run after another on the queue."""
 
-    def __init__(self, session: Session, runs: Mapping[str, Run], *, parent: str, told: Told) -> None:
+    def __init__(
+        self,
+        session: Session,
+        runs: Mapping[str, Run],
+        *,
+        places: Mapping[str, Place],
+        parent: str,
+        told: Told,
+    ) -> None:
         self.runs = runs
+        self._places = places
         self._session = session
         self._parent = parent
         self._told = told
@@ -123,7 +134,7 @@ class _Timing:
         enqueue(
             record,
             [run],
-            [queue_of(variant.framework, job)],
+            [self._places[variant.framework].queue],
             ledger=self._session.ledger,
             app=self._session.app,
             belongs_to=(TIMED, self._parent),

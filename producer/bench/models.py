@@ -110,5 +110,7 @@ class Bench(Frozen):
     warnings: Many[str]
     rounds: int
     """Of the alternation: each times every variant twice, in one order and back."""
+    hosts: Many[str]
+    """On which the timed runs were, as their workers are declared."""
     environments: dict[str, Environment]
     """By variant, such as `torch compiled`."""

@@ -37,6 +37,13 @@ def command(
         float,
         typer.Option(min=0.1, max=100, metavar="PERCENT", help="Stop when medians are known so well."),
     ] = 2,
+    host: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Time on this host of `likewise workers`; on any that has every framework, if none.",
+        ),
+    ] = None,
     as_json: AsJson = False,
     no_twin: Annotated[
         bool, typer.Option("--no-twin", help="Do not train again in float64 to tell rounding from meaning.")
@@ -44,9 +51,10 @@ def command(
 ) -> None:
     """Time the job in every framework, in turns on an otherwise idle host, and rank them if they agree.
 
-    Each timed run has its host to itself: other workers of the host wait. The frameworks take turns in
-    a random order and back, so that a drift of the machine falls on all alike. Who computes something
-    else is not ranked. One seed is trained, whatever the job asks for.
+    All timed runs go to one host that has every framework, and each has it to itself: other workers of
+    the host wait. The frameworks take turns in a random order and back, so that a drift of the machine
+    falls on all alike. Who computes something else is not ranked. One seed is trained, whatever the job
+    asks for.
 
     \b
     Examples:
@@ -59,6 +67,7 @@ def command(
     from producer import experiment_flow as flow
     from producer import outcome_flow as outcomes
     from producer.bench.flow import bench
+    from producer.bench.place import places_for
     from producer.bench.progress import telling
     from producer.bench.protocol import EXECUTIONS, Enough
     from producer.interruption import cancelling
@@ -68,6 +77,11 @@ def command(
     prepared = flow.prepare_given(spec, set_values or (), "1")
     ways = tuple(one for one in EXECUTIONS if not variant or one in variant)
     with flow.open_to_train(prepared, quiet=as_json) as session:
+        devices = {name: run.job.device for name, run in prepared.runs.items()}
+        places = places_for(devices, session.ledger.workers(), host=host)
+        if len({place.host for place in places.values()}) > 1:
+            where = ", ".join(f"{name} is timed on {place.host}" for name, place in places.items())
+            flow.say(f"note: no host has a worker of every framework, so no winner will be named: {where}")
         record = flow.submit_prepared(session, prepared, queue_anyway=False, key=None)
         with cancelling(session, record):
             flow.follow_to_end(session, record, quiet=as_json)
@@ -82,7 +96,7 @@ def command(
                 precision=precision / 100, budget_s=budget, spent_s=lambda: time.monotonic() - begin
             )
             with telling(progress_console(), quiet=as_json) as told:
-                found = bench(session, outcome, executions=ways, enough=enough, told=told)
+                found = bench(session, outcome, executions=ways, enough=enough, places=places, told=told)
     if as_json:
         make_console().file.write(f"{to_json(found)}\n")
     else:

@@ -73,7 +73,7 @@ def _print_table(workers: list[WorkerPresence], now: float) -> None:
             worker.framework,
             worker.versions.get(worker.framework, "–"),
             worker.device,
-            ", ".join(queue.rsplit(".", maxsplit=1)[-1] for queue in worker.queues),
+            ", ".join(queue.rsplit(".", maxsplit=1)[-1] for queue in worker.queues if "@" not in queue),
             worker.state,
             worker.run_id or "–",
             worker.host,

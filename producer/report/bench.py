@@ -48,6 +48,8 @@ def render(bench: Bench, console: Console) -> None:
 
 def _parts(bench: Bench, console: Console) -> Iterator[RenderableType]:
     yield _headline(bench)
+    for place in _where(bench):
+        yield Text(place, style="dim")
     yield ""
     for sentence in sentences(bench):
         yield bullet(sentence, console)
@@ -69,6 +71,17 @@ def _headline(bench: Bench) -> Text:
     headline.append(f"  {printable(bench.name)}", style="bold")
     headline.append(f"  {both(frameworks)}, {count(2 * bench.rounds, 'timed run')} a variant", style="dim")
     return headline
+
+
+def _where(bench: Bench) -> Iterator[str]:
+    """`on atlas: tensorflow 2.21.0 (cpu, 1 thread), torch 2.13.0 (cpu, 1 thread)`, a line a host."""
+    hosts: dict[str, dict[str, None]] = {}
+    for one in bench.environments.values():
+        threads = count(one.threads, "thread")
+        told = f"{one.framework} {one.framework_version} ({one.device}, {threads})"
+        hosts.setdefault(one.host, {})[told] = None
+    for host, there in hosts.items():
+        yield f"on {printable(host)}: {printable(', '.join(there))}"
 
 
 def sentences(bench: Bench) -> tuple[str, ...]:

@@ -336,6 +336,22 @@ def test_a_bench_ends_when_its_experiment_is_cancelled_from_elsewhere(start, lik
     assert newest(desk).cancelled
 
 
+def test_a_bench_keeps_to_one_host(likewise, start_worker, redis_server, desk):
+    """Of two workers, any would take an ordinary run."""
+    for host in ("atlas", "zeus"):
+        start_worker("torch", redis_server.url, LIKEWISE_HOST_ID=host).wait_until("idle", desk.ledger)
+    alone = ("bench", "matched", "--set", "frameworks=[torch]", "--variant", "auto", "--budget", "0")
+    answer = likewise(*alone, "--host", "zeus", "--json")
+    assert answer.returncode == 0, answer.stderr
+    document = json.loads(answer.stdout)
+    assert document["hosts"] == ["zeus"]
+    assert document["rounds"] == 3
+
+    answer = likewise("bench", "matched", "--host", "zeus")
+    assert answer.returncode == 4
+    assert "host zeus has no worker for tensorflow; it has torch on cpu" in answer.stderr
+
+
 def test_ctrl_c_while_watching_leaves_the_runs_alone(start, likewise, desk):
     experiment_id = json.loads(likewise("submit", "matched", *LONG, "--json").stdout)["experiment_id"]
     process = start("watch", experiment_id)

@@ -85,7 +85,7 @@ def test_the_child_is_reused(desk, torch_worker):
 def test_a_worker_says_who_it_is(desk, torch_worker):
     presence = torch_worker.presence(desk.ledger)
     assert presence.framework == "torch"
-    assert presence.queues == ("train.torch.cpu", "train.torch.any")
+    assert presence.queues == ("train.torch.cpu", "train.torch.any", f"train.torch.cpu@{presence.host}")
     assert "torch" in presence.versions
     assert presence.state == "idle"
 

@@ -26,7 +26,7 @@ from celery.worker import state as celery_state
 from shared.celery_app import make_app, queue
 from shared.connection import connect, redis_url
 from shared.errors import LikewiseError, RedisError, ServiceError, UsageError
-from shared.names import train_queue
+from shared.names import host_queue, train_queue
 from shared.settings import Settings
 from shared.tenure import Tenure
 from worker.adapters import adapter_names
@@ -82,9 +82,13 @@ def serve(settings: Settings) -> int:
     if not settings.allow_volatile_redis:
         refuse_volatile(client)
 
-    queues = tuple(train_queue(settings.framework, device) for device in (settings.device, "any"))
     machine = socket.gethostname()  # a container's own, by which its engine knows it
     host = settings.host_id or machine
+    queues = (
+        train_queue(settings.framework, settings.device),
+        train_queue(settings.framework, "any"),
+        host_queue(settings.framework, settings.device, host),
+    )
     worker_id = f"{settings.framework}-{settings.device}-{machine}-{secrets.token_hex(3)}"
     tenure = Tenure(client, worker_id=worker_id, host=host, lease_s=settings.lease_s)
     ready = threading.Event()

@@ -40,7 +40,7 @@ def test_up_serves_workers_lists_doctor_approves_and_down_ends(served_home):
     status, stdout, _ = served_home.answer("workers", "--json")
     (worker,) = json.loads(stdout)["workers"]
     assert (worker["framework"], worker["device"], worker["state"]) == ("torch", "cpu", "idle")
-    assert worker["queues"] == ["train.torch.cpu", "train.torch.any"]
+    assert worker["queues"][:2] == ["train.torch.cpu", "train.torch.any"]
     assert "torch" in served_home.answer("workers")[1]
     status, stdout, _ = served_home.answer("doctor", "--json")
     document = json.loads(stdout)
