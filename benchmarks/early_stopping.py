@@ -10,15 +10,14 @@ minibatches. Prints a JSON document a job: `ratio` is the median over the turns 
 
 from __future__ import annotations
 
-import argparse
 import json
 import time
 from typing import Any
 
 import numpy as np
+from adapter_side import started_adapter
 
 from shared.spec import Job
-from worker.adapters import adapter_names, load_adapter
 from worker.adapters.base import FrameworkAdapter
 from worker.training.samples import Part, RunData
 from worker.training.seed_training import SeedTraining
@@ -106,14 +105,9 @@ def measured(name: str, adapter: FrameworkAdapter, *, repeats: int) -> dict[str,
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--framework", required=True, choices=adapter_names())
-    parser.add_argument("--repeats", type=int, default=15)
-    given = parser.parse_args()
-    adapter = load_adapter(given.framework)
-    adapter.start(device="cpu", threads=1)
+    adapter, repeats = started_adapter(__doc__, repeats=15)
     for name in JOBS:
-        print(json.dumps(measured(name, adapter, repeats=given.repeats)))
+        print(json.dumps(measured(name, adapter, repeats=repeats)))
 
 
 if __name__ == "__main__":

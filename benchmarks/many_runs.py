@@ -16,7 +16,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from stack import Desk, Prepared, document, private_redis, worker
+from processes import private_redis
+from stack import Desk, Prepared, document, worker
 
 from producer.queue.collect import results
 from producer.queue.follow import follow

@@ -20,7 +20,8 @@ import tempfile
 from collections.abc import Sequence
 from typing import Any
 
-from stack import HERE, Desk, document, plain_app, private_redis, process, seconds, warm_workers
+from processes import private_redis, process
+from stack import HERE, Desk, document, plain_app, seconds, warm_workers
 
 START = "{type: values, weights: {layers.0.kernel: [[0.37]], layers.0.bias: [0.0]}}"
 """Which the plain programs have."""

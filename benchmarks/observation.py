@@ -11,27 +11,21 @@ is wanted; `cpu_ratio` is that of CPU time, which other programs disturb less.
 
 from __future__ import annotations
 
-import argparse
 import json
 import secrets
-import shutil
-import socket
 import statistics
-import subprocess
-import sys
-import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 
 import numpy as np
 import redis
+from adapter_side import started_adapter
 from numpy.typing import NDArray
+from processes import private_redis
 
 from shared.blobs import BlobStore
 from shared.checkpoint_store import CheckpointStore
 from shared.connection import connect
-from shared.errors import RedisError
 from shared.ledger import Ledger
 from shared.names import progress_key
 from shared.records import ExperimentRecord
@@ -39,7 +33,6 @@ from shared.result import RunResult
 from shared.run import Dataset, Run, Samples
 from shared.spec import Experiment, Job
 from shared.tenure import Claim, Tenure
-from worker.adapters import adapter_names, load_adapter
 from worker.adapters.base import FrameworkAdapter
 from worker.service.checkpoints import RunShelf
 from worker.service.line import Line
@@ -167,18 +160,13 @@ def now() -> NDArray[np.float64]:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--framework", required=True, choices=adapter_names())
-    parser.add_argument("--repeats", type=int, default=9)
-    given = parser.parse_args()
-    adapter = load_adapter(given.framework)
-    adapter.start(device="cpu", threads=1)
-    with private_redis() as client:
+    adapter, repeats = started_adapter(__doc__, repeats=9)
+    with private_redis() as url, connect(url) as client:
         side = Side(client, adapter)
         side.alone(side.run(epochs=10))  # compiles
         epochs = max(10, int(10 * TRAINING_S / side.alone(side.run(epochs=10))[0]))
         on, off = [], []
-        for turn in range(given.repeats):
+        for turn in range(repeats):
             for measured, train in ((on, side.observed), (off, side.alone))[:: 1 if turn % 2 else -1]:
                 measured.append(train(side.run(epochs=epochs)))
     ratio, cpu_ratio = np.median(np.array(on) / np.array(off), axis=0)
@@ -186,7 +174,7 @@ def main() -> None:
         json.dumps(
             {
                 "what": "Progress and checkpoints on against off",
-                "framework": given.framework,
+                "framework": adapter.name,
                 "epochs": epochs,
                 "on_s": np.median(on, axis=0)[0],
                 "off_s": np.median(off, axis=0)[0],
@@ -204,37 +192,6 @@ def main() -> None:
 def _checked(result: RunResult) -> None:
     if result.status != "succeeded" or any("could not" in note for note in result.notes):
         raise ValueError(f"{result.failure} {result.notes}")
-
-
-@contextmanager
-def private_redis() -> Iterator[redis.Redis]:
-    """A client of a redis-server with a password and an append-only file."""
-    program = shutil.which("redis-server")
-    if program is None:
-        sys.exit("there is no redis-server on PATH")
-    with tempfile.TemporaryDirectory() as folder, socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port, password = probe.getsockname()[1], secrets.token_hex(8)
-        probe.close()
-        words = ["--port", str(port), "--bind", "127.0.0.1", "--requirepass", password, "--appendonly", "yes",
-                 "--save", "", "--dir", folder]  # fmt: skip
-        server = subprocess.Popen([program, *words], stdout=subprocess.DEVNULL)
-        try:
-            yield _reached(f"redis://:{password}@127.0.0.1:{port}/0")
-        finally:
-            server.terminate()
-            server.wait(timeout=30)
-
-
-def _reached(url: str) -> redis.Redis:
-    end = time.monotonic() + 20
-    while True:
-        try:
-            return connect(url)
-        except RedisError:
-            if time.monotonic() > end:
-                raise
-            time.sleep(0.05)
 
 
 if __name__ == "__main__":

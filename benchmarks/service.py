@@ -27,17 +27,14 @@ from typing import Any
 
 import celery
 import numpy as np
+from processes import READY_S, clean, private_redis, process
 from stack import (
     HERE,
-    READY_S,
     Desk,
     Prepared,
-    clean,
     document,
     in_turns,
     plain_app,
-    private_redis,
-    process,
     seconds,
     timings_of,
     warm_workers,

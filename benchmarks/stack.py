@@ -1,22 +1,16 @@
-"""What the benchmarks of the service stand on: a Redis of their own with a password, workers, a producer."""
+"""What the benchmarks of the service stand on: workers and a producer, on a Redis of their own."""
 
 from __future__ import annotations
 
-import os
-import secrets
-import shutil
-import socket
 import statistics
-import subprocess
-import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import celery
+from processes import clean, process, until
 
 from producer.data import prepare_all
 from producer.data.prepared import PreparedRun
@@ -28,14 +22,12 @@ from producer.queue.submit import submit
 from shared.blobs import BlobStore
 from shared.celery_app import make_app
 from shared.connection import connect
-from shared.errors import RedisError
 from shared.ledger import Ledger
 from shared.records import ExperimentRecord
 from shared.result import RunResult, Timings
 from shared.spec import Experiment
 
 HERE = Path(__file__).resolve().parent
-READY_S = 120.0
 RETENTION_S = 3600
 
 
@@ -79,7 +71,7 @@ class Desk:
 
 
 def timings_of(result: RunResult) -> Timings:
-    """Of its only seed. Raises ValueError where it has none."""
+    """The timings of a run's only seed. Raises ValueError where it has none."""
     timings = result.seeds[0].timings
     if timings is None:
         raise ValueError("a run without timings")
@@ -87,35 +79,8 @@ def timings_of(result: RunResult) -> Timings:
 
 
 @contextmanager
-def private_redis() -> Iterator[str]:
-    """A redis-server with a password and an append-only file; its URL."""
-    program = shutil.which("redis-server")
-    if program is None:
-        sys.exit("there is no redis-server on PATH")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    password = secrets.token_hex(8)
-    with tempfile.TemporaryDirectory() as folder:
-        words = ["--port", str(port), "--bind", "127.0.0.1", "--requirepass", password, "--appendonly", "yes",
-                 "--save", "", "--dir", folder]  # fmt: skip
-        with process([program, *words], {}):
-            url = f"redis://:{password}@127.0.0.1:{port}/0"
-            until(lambda: _reachable(url))
-            yield url
-
-
-def _reachable(url: str) -> bool:
-    try:
-        connect(url).close()
-    except RedisError:
-        return False
-    return True
-
-
-@contextmanager
 def worker(framework: str, python: str, desk: Desk) -> Iterator[None]:
-    """One more worker of ours, warm."""
+    """One more warm worker of ours."""
     before = len(desk.ledger.workers())
     settings = {
         "LIKEWISE_REDIS_URL": desk.url,
@@ -129,43 +94,16 @@ def worker(framework: str, python: str, desk: Desk) -> Iterator[None]:
 
 @contextmanager
 def warm_workers(pythons: dict[str, str], desk: Desk) -> Iterator[None]:
-    """One a framework."""
+    """A warm worker for each framework."""
     with ExitStack() as stack:
         for framework, python in pythons.items():
             stack.enter_context(worker(framework, python, desk))
         yield
 
 
-@contextmanager
-def process(words: Sequence[str], settings: dict[str, str]) -> Iterator[None]:
-    """A process that ends with the block."""
-    started = subprocess.Popen(
-        words, env=clean() | settings, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    try:
-        yield
-    finally:
-        started.terminate()
-        started.wait(timeout=60)
-
-
-def clean() -> dict[str, str]:
-    """The environment without settings of ours."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("LIKEWISE_")}
-
-
 def plain_app(url: str) -> celery.Celery:
     """Celery as it comes, on the same Redis."""
     return celery.Celery("plain", broker=url, backend=url)
-
-
-def until(reached: Callable[[], bool]) -> None:
-    """Raises TimeoutError."""
-    end = time.monotonic() + READY_S
-    while not reached():
-        if time.monotonic() > end:
-            raise TimeoutError(f"not ready within {READY_S:.0f} s")
-        time.sleep(0.05)
 
 
 def in_turns(*sides: Callable[[], float], repeats: int) -> list[float]:
@@ -175,7 +113,7 @@ def in_turns(*sides: Callable[[], float], repeats: int) -> list[float]:
 
 
 def seconds(action: Callable[[], Any]) -> float:
-    """That it takes."""
+    """How long the action takes."""
     begin = time.perf_counter()
     action()
     return time.perf_counter() - begin
