@@ -1,7 +1,9 @@
-"""The ledger: each run's record in Redis, the only truth about it. Messages are wake-ups.
+"""The ledger: a record in Redis for each run, which alone says where the run stands.
 
-Every transition is one of the scripts of `shared.scripts`. The producer's view stands here; what only
-a worker may do is in `shared.tenure`.
+A message on the queue only wakes a worker up; the record decides what is done. Every transition of a record
+is one of the Lua scripts in `shared.scripts`. This module is the producer's view of the ledger; what only a
+worker may do is in `shared.tenure`. Many records are read in pipelines, a group in each round trip, so that
+no answer of Redis gets large.
 """
 
 from __future__ import annotations
@@ -39,9 +41,11 @@ __all__ = [
 ]
 
 IDS_A_TRIP = 500
+"""Records that are read in one round trip."""
 RUNS_AT_ONCE = 200
-"""That are written in one step; of more, the documents are stored before, in groups."""
+"""Runs whose documents are written in the step that adds them; those of further runs are stored before it."""
 RESULTS_A_TRIP = 50
+"""Results that are read in one round trip."""
 
 _FIELDS = (
     "run_id", "experiment_id", "framework", "queue", "state", "attempt", "fence", "worker",
@@ -50,7 +54,7 @@ _FIELDS = (
 
 
 class Ledger:
-    """The records as every process may see them. Safe to use from several threads.
+    """The records, as every process may read and change them. Safe to use from several threads.
 
     Each method raises RedisError when Redis cannot serve it.
     """
@@ -75,11 +79,13 @@ class Ledger:
     ) -> str:
         """Write an experiment and its runs as queued, in one step; the server's clock dates them.
 
-        With `belongs_to`, what it is for and another experiment's id, it is not listed, but stands in
-        the `related` of that experiment's record. Raises CancelledError if that one was cancelled.
-        What `before` adds to the transaction, such as the data's arrays, is written before it.
-        With an idempotency `key` that was used before, nothing is written. Returns the id of the
-        experiment that is stored: the given one, or the one the key stands for.
+        `belongs_to` is a relation, such as `twin`, and the id of another experiment: this one is then not
+        listed by itself, but found in the `related` of the other's record. Raises CancelledError if the
+        other was cancelled. What `before` adds to the transaction, such as the data's arrays, is written
+        first.
+
+        With an idempotency `key` that was used before, nothing is written. Returns the id of the experiment
+        that is stored: the given one, or the one that the key stands for.
         """
         arguments: list[Any] = [
             record.experiment_id,
@@ -102,7 +108,10 @@ class Ledger:
         return stored
 
     def _store_documents(self, runs: Sequence[Run]) -> None:
-        """Of runs that are about to be added. Without a state they are no runs yet, and expire in silence."""
+        """Store the documents of runs that are about to be added.
+
+        Such records have no state yet, so nobody takes them for runs; if they are never added, they expire.
+        """
         for begin in range(0, len(runs), RUNS_AT_ONCE):
             with self.client.pipeline(transaction=False) as pipe:
                 for run in runs[begin : begin + RUNS_AT_ONCE]:
@@ -111,14 +120,14 @@ class Ledger:
                 pipe.execute()
 
     def experiment(self, experiment_id: str) -> ExperimentRecord | None:
-        """The experiment, or None where there is none (or no longer).
+        """The experiment, or None where there is none or it has expired.
 
         Raises ResultError for one of another schema version.
         """
         return _experiment(experiment_id, self._whole_hashes([names.experiment_key(experiment_id)])[0])
 
     def keep_verdict(self, experiment_id: str, verdict: str) -> None:
-        """Note what the comparison of an experiment's finished runs said, for lists."""
+        """Note the verdict of an experiment whose runs are finished, to be shown in lists."""
         self._keep_verdict(keys=[names.experiment_key(experiment_id)], args=[verdict])
 
     def experiments(
@@ -126,8 +135,8 @@ class Ledger:
     ) -> list[ExperimentRecord]:
         """The newest experiments, newest first.
 
-        Those of another schema version are left out; `unreadable` is told of each that is not older
-        than all that are returned.
+        Experiments of another schema version are left out; `unreadable` is called for each of them that is
+        met on the way to `limit`.
         """
         ids = [_text(one) for one in cast("list[bytes]", self.client.zrevrange(names.EXPERIMENTS, 0, -1))]
         found: list[ExperimentRecord] = []
@@ -160,7 +169,7 @@ class Ledger:
         return run
 
     def runs(self, run_ids: Sequence[str]) -> list[Run]:
-        """As `run`, of many in few round trips."""
+        """As `run`, for many runs."""
         found: list[Run] = []
         for batch in batches(run_ids):
             with self.client.pipeline(transaction=False) as pipe:
@@ -171,10 +180,7 @@ class Ledger:
         return found
 
     def records_with_payloads(self, run_ids: Sequence[str]) -> Iterator[tuple[RunRecord, bytes | None]]:
-        """As `records`, each with its result as Celery's backend stores it; None where there is none.
-
-        Fetched a group at a time, so that no answer is large however many there are.
-        """
+        """As `records`, each with its result as Celery's backend stores it; None where there is none."""
         for begin in range(0, len(run_ids), RESULTS_A_TRIP):
             with self.client.pipeline(transaction=False) as pipe:
                 for run_id in run_ids[begin : begin + RESULTS_A_TRIP]:
@@ -186,7 +192,7 @@ class Ledger:
                     yield _record(dict(zip(_FIELDS, values, strict=True))), payload
 
     def cancel(self, run_id: str) -> RunState:
-        """Cancel a queued run at once, ask a leased one to stop; returns the state it is in now.
+        """Cancel a queued run at once, or ask a leased one to stop; returns the state it is in now.
 
         Raises UsageError for an unknown id.
         """
@@ -196,7 +202,7 @@ class Ledger:
         return cast(RunState, state)
 
     def refuse_more(self, experiment_id: str) -> None:
-        """Note that an experiment was cancelled: nothing more may be added that belongs to it."""
+        """Note that an experiment was cancelled, so that nothing more is added that belongs to it."""
         self._refuse_more(keys=[names.experiment_key(experiment_id)])
 
     def allow_more(self, experiment_id: str) -> None:
@@ -228,11 +234,11 @@ class Ledger:
             pipe.execute()
 
     def workers(self) -> list[WorkerPresence]:
-        """The live workers, by framework and id; one that speaks another schema is left out."""
+        """The live workers, sorted by framework and id; those of another schema version are left out."""
         return self.census()[0]
 
     def census(self) -> tuple[list[WorkerPresence], float]:
-        """The live workers, as `workers`, and the server's time in seconds, as `now`."""
+        """The live workers and, from the same look, the server's time in seconds."""
         clock, *documents = workers.census(self.client)
         found = []
         for document in documents:
@@ -264,7 +270,7 @@ class Ledger:
 
 
 def batches(ids: Sequence[str]) -> Iterator[Sequence[str]]:
-    """Ids in groups that one round trip carries, so that no answer is large however many there are."""
+    """The ids in groups, one for each round trip."""
     for begin in range(0, len(ids), IDS_A_TRIP):
         yield ids[begin : begin + IDS_A_TRIP]
 
@@ -319,7 +325,10 @@ def _experiment(experiment_id: str, values: dict[bytes, bytes]) -> ExperimentRec
 
 
 def _related(values: dict[bytes, bytes]) -> dict[str, str]:
-    """What belongs to it; `twin` is how records of before 23 November 2026 name their only one."""
+    """Ids of the experiments that belong to it, by relation.
+
+    Records written before 23 November 2026 have at most one, in the field `twin`.
+    """
     fields = {_text(name): _text(value) for name, value in values.items()}
     old = {"twin": fields["twin"]} if "twin" in fields else {}
     return old | {
@@ -330,7 +339,7 @@ def _related(values: dict[bytes, bytes]) -> dict[str, str]:
 
 
 def _first(error: ValidationError) -> str:
-    """The first problem, with a hint that another version wrote the document."""
+    """The first problem, with a hint that another version may have written the document."""
     first = error.errors(include_url=False)[0]
     path = ".".join(map(str, first["loc"])) or "document"
     return f"{path}: {first['msg']} (was it written by another version of Likewise?)"

@@ -1,9 +1,17 @@
 """The ledger's transitions as Lua: each is one atomic step that refuses what no longer fits.
 
+    queued ──CLAIM──> leased ──FINISH──> succeeded | failed | cancelled
+       │                │
+       │                └─LET_GO──> queued, or cancelled where that was asked for, or failed after MAX_DEATHS
+       └─CANCEL──> cancelled            (CANCEL only marks a leased run; its worker then stops)
+
+Each claim raises the run's fence; a worker that comes with an older fence has lost the run and changes
+nothing.
+
 A run's record is a hash. Besides the fields of `RunRecord` it holds `run` (the document), `deaths`
 (workers that died with it since its last checkpoint), `pid` (the child that holds it), `lease_until`,
 `retention_s`, and `checkpoints` (`shared.checkpoint_store.CheckpointRef` as JSON, newest first).
-Two sorted sets find runs by state: `queued:<queue>` and `leased`. All times are the server's.
+Two sorted sets find runs by state: `queued:<queue>` and `leased`. All times are the server's, in seconds.
 """
 
 from __future__ import annotations
@@ -12,10 +20,10 @@ from shared import names
 from shared.progress import STREAM_LENGTH
 
 MAX_DEATHS = 3
-"""A run whose workers died this often is given up: it is the likely cause."""
+"""A run is given up once so many workers have died with it: it is the likely cause."""
 
 KEPT_CHECKPOINTS = 2
-"""Of a run: the newest, and the one before in case that is damaged."""
+"""Checkpoints of a run that are kept: the newest, and the one before in case the newest is damaged."""
 
 _PRELUDE = f"""
 local clock = redis.call('TIME')
@@ -83,9 +91,9 @@ end
 
 local CANCELLED = cjson.encode({{reason = 'cancelled', message = 'cancelled'}})
 
--- End a lease without a result: cancelled if that was asked for, given up after too many deaths, else
--- queued again. Returns the new state. The child's claim stays noted, so that a worker which was only
--- out of hearing can take the run back (see LOOK_AFTER).
+-- End a lease without a result: the run is cancelled if that was asked for, given up after too many deaths,
+-- and else queued again. Returns the new state. The child's hash keeps the run and its fence, so that a
+-- worker that was only unreachable for a while can take the run back (see LOOK_AFTER).
 local function let_go(key, record, died)
   local deaths = tonumber(record.deaths)
   if died then deaths = redis.call('HINCRBY', key, 'deaths', 1) end
@@ -117,12 +125,12 @@ _RECORD = (
 ADD = (
     _PRELUDE
     + f"""
--- Write an experiment and its queued runs, or find the one that the idempotency key stands for.
--- One that belongs to another, such as its float64 twin, is not listed, but found through it.
--- KEYS: experiment, submission.  ARGV: id, document, run ids, retention, keyed (0 or 1), what it is to the
--- experiment it belongs to and that one's id (or nothing twice), then for each run: id, framework, queue,
--- document (nothing where it is stored already), whether it is timed (0 or 1). Nothing is written, and
--- nothing returned, where the experiment that it belongs to was cancelled or deleted.
+-- Write an experiment and its queued runs, or find the experiment that the idempotency key stands for. An
+-- experiment that belongs to another, such as its float64 twin, is not listed, but found through the other;
+-- where the other was cancelled or deleted, nothing is written and the empty string returned.
+-- KEYS: experiment, submission.  ARGV: id, document, run ids, retention, whether there is a key (0 or 1), the
+-- relation to the other experiment and its id (or '' twice), then for each run: id, framework, queue,
+-- document ('' where it is stored already), whether it is timed (0 or 1).
 local id, document, run_ids, retention, keyed, relation, parent = unpack(ARGV, 1, 7)
 local parent_key = '{names.experiment_key("")}' .. parent
 local gone = parent ~= '' and redis.call('EXISTS', parent_key) == 0
@@ -157,9 +165,10 @@ return id
 CLAIM = (
     _PRELUDE
     + f"""
--- Take a queued run, or one whose holder is known to be dead. A claim repeated by the child that holds
--- the run gives the same answer, so a reply lost on the way does no harm. While a worker has the host to
--- itself, no other there may claim anything, and a timed run needs such a worker.
+-- Take a queued run, or a leased one whose holder is known to be dead. A claim repeated by the child that
+-- holds the run gives the same answer, so that a reply lost on the way does no harm. While one worker has a
+-- host to itself, no other worker of the host may claim anything; a timed run can only be claimed by such a
+-- worker.
 -- KEYS: run, host.  ARGV: worker, pid of its child, lease in seconds.
 local worker, pid, lease_s = unpack(ARGV)
 local record = read(KEYS[1], {_RECORD})
@@ -194,8 +203,8 @@ return {{'claimed', claim.fence, claim.attempt, claim.submitted_s, claim.claimed
 KEEP_CHECKPOINT = (
     _PRELUDE
     + f"""
--- Name a checkpoint whose chunks are stored in the run's record, if the fence is still the run's and all
--- of it is there; let go of the oldest. It is a step forward, so the deaths of before count no more.
+-- Note a stored checkpoint in the run's record, if the fence is still the run's and all chunks are there, and
+-- drop the oldest one. The run has made progress, so earlier deaths are counted no more.
 -- KEYS: run.  ARGV: fence, the checkpoint as JSON.
 local fence, document = unpack(ARGV)
 local record = read(KEYS[1], {_RECORD})
@@ -221,10 +230,10 @@ return 1
 FINISH = (
     _PRELUDE
     + f"""
--- Make a run final and hand its result to Celery's result backend, in one step, if the fence is still
--- the run's. A run that was put back but that nobody has claimed since may still be finished.
--- KEYS: run, result.  ARGV: fence, state, failure, result as the backend stores it, then the progress that
--- is still to be told.
+-- Make a run final and hand its result to Celery's result backend, in one step, if the fence is still the
+-- run's. A run that was put back into the queue, and that nobody has claimed since, may still be finished.
+-- KEYS: run, result.  ARGV: fence, state, failure, result as the backend stores it, then the progress events
+-- that were not sent yet.
 local fence, state, failure, payload = unpack(ARGV, 1, 4)
 local record = read(KEYS[1], {_RECORD})
 if record.fence ~= fence then return 0 end
@@ -266,9 +275,10 @@ return redis.call('HSET', KEYS[1], 'cancelled', 1)
 LET_GO = (
     _PRELUDE
     + f"""
--- End a lease from outside the training: `died` (its child is dead), `expired` (its worker has not been
--- heard of), `returned` (handed back by a worker that stops; not a death).
--- KEYS: run.  ARGV: run id, why, fence (of no account for `expired`).
+-- End a lease from outside the training. Why: `died` (its child is dead), `expired` (its worker has not been
+-- heard of), `returned` (handed back by a worker that stops, which is not a death).
+-- Returns the state, the queue, and whether anything was changed (0 or 1).
+-- KEYS: run.  ARGV: run id, why, fence (ignored for `expired`).
 local run_id, why, fence = unpack(ARGV)
 local record = read(KEYS[1], {_RECORD})
 if record.state ~= 'leased' then
@@ -287,8 +297,9 @@ return {{let_go(KEYS[1], record, why ~= 'returned'), record.queue, 1}}
 LOOK_AFTER = (
     _PRELUDE
     + f"""
--- A worker's beat: renew the lease of the run its child holds, and say how the child is. A run that was
--- put back while this worker could not be heard, and that nobody has claimed, is taken back.
+-- A worker's beat: renew the lease of the run that its child holds, and return how the child is. A run that
+-- was put back into the queue while this worker was unreachable, and that nobody has claimed since, is taken
+-- back.
 -- KEYS: child.  ARGV: worker, lease in seconds.
 local worker, lease_s = unpack(ARGV)
 local child = read(KEYS[1], 'pid', 'ready', 'failed', 'versions', 'run_id', 'fence')
@@ -316,7 +327,7 @@ return {{child.pid, child.ready, child.failed, child.versions, child.run_id, chi
 WAKE = (
     _PRELUDE
     + """
--- Note that a message is about to be sent for a queued run, if nobody else has noted it meanwhile.
+-- Note that a message is about to be sent for a queued run; 0 if somebody else has done so meanwhile.
 -- KEYS: queued set.  ARGV: run id, the time it had when it was looked at.
 local run_id, seen = unpack(ARGV)
 local since = redis.call('ZSCORE', KEYS[1], run_id)
