@@ -13,7 +13,8 @@ import torch
 from pytorch_side import Weights, compare, first_weights, make_job, ours, start
 from torch.utils.data import DataLoader, TensorDataset
 
-from worker.training.batches import Plan, SampleOrder
+from shared.batch_plan import BatchPlan
+from worker.training.batches import SampleOrder
 
 BATCH = 32
 EPOCHS = {"MLP 64-128-10": 4, "Conv net 8 x 8 x 16": 1}
@@ -60,7 +61,7 @@ def idiomatic(model: Any, x: Any, weights: dict[str, Any], job: Any, threads: in
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             parameter.copy_(torch.from_numpy(np.ascontiguousarray(weights[name])))
-    orders = SampleOrder(Plan.of(job.training, len(x)), shuffle=True, seed=0)
+    orders = SampleOrder(BatchPlan.of(job.training, len(x)), shuffle=True, seed=0)
     criterion = torch.nn.CrossEntropyLoss()
     optimizer = torch.optim.Adam(model.parameters(), lr=0.001, eps=1e-7)
     dataset = TensorDataset(torch.from_numpy(x), torch.from_numpy(Y))

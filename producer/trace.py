@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from producer.queue.submit import enqueue, new_id, queue_of
 from producer.verdict.models import Comparison
 from shared.arrays import ArrayRef
+from shared.batch_plan import BatchPlan
 from shared.records import ExperimentRecord
 from shared.shapes import ShapeError, layer_shapes, model_weights
 from shared.spec import Job
@@ -101,7 +102,7 @@ def updates_to_open(comparison: Comparison, runs: Sequence[Run], seed: int) -> t
     `comparison` is the twin's where there is one; without float64 losses nothing bounds the end.
     """
     losses = [one.losses for run in comparison.runs for one in run.seeds if one.seed == seed]
-    each = {steps_per_epoch(run) for run in runs}
+    each = {BatchPlan.of(run.job.training, run.dataset.train.x.shape[0]).steps_per_epoch for run in runs}
     epochs = min((len(one) for one in losses), default=0)
     alike = len(losses) == len(comparison.runs) and len(each) == 1 and same_start(comparison, seed)
     if not epochs or not alike:
@@ -123,13 +124,6 @@ def _first_above(values: NDArray[np.float64], bound: float) -> int:
     """The first place above the bound, or their number where there is none."""
     above = values > bound
     return int(np.argmax(above)) if above.any() else len(values)
-
-
-def steps_per_epoch(run: Run) -> int:
-    """Updates of one epoch."""
-    samples: int = run.dataset.train.x.shape[0]
-    batch = run.job.training.batch_size or samples
-    return max(1, samples // batch if run.job.training.drop_last else -(-samples // batch))
 
 
 def fits(weights: Mapping[str, ArrayRef], run: Run) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from math import prod
 
+from shared.batch_plan import BatchPlan
 from shared.layer_shapes import output_shape
 from shared.shapes import input_shapes
 from shared.spec import Job
@@ -49,7 +50,7 @@ def convolutions_obstacle(
         for index, layer in enumerate(job.model.layers)
         if isinstance(layer, Convolution)
     ]
-    numbers = sum(outputs) * largest_batch(job, samples)
+    numbers = sum(outputs) * BatchPlan.of(job.training, samples).largest_batch
     if numbers > most:
         return (
             "convolutions are quicker so on a CPU where they give more than "
@@ -70,8 +71,3 @@ def recurrent_cells(job: Job, input_shape: Shape) -> list[tuple[Cell, int]]:
         elif isinstance(layer, Cell):
             cells.append((layer, shapes[index][0][0]))
     return cells
-
-
-def largest_batch(job: Job, samples: int) -> int:
-    """Samples of the largest batch."""
-    return min(job.training.batch_size or samples, samples)

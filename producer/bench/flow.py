@@ -12,6 +12,7 @@ from producer.bench.protocol import Enough, alternate
 from producer.queue.collect import collect
 from producer.queue.follow import Changed, Noticed, follow
 from producer.queue.submit import enqueue, new_id
+from shared.batch_plan import BatchPlan
 from shared.errors import CancelledError, LikewiseError, RunFailedError
 from shared.records import ExperimentRecord
 from shared.result import RunResult
@@ -147,7 +148,9 @@ def timed_of(variant: Variant, run: Run, result: RunResult) -> Timed:
     seed = next(iter(result.seeds), None)
     if result.failure or seed is None or seed.timings is None or result.environment is None:
         raise RunFailedError(result.failure.message if result.failure else "it returned no timings")
-    timings, steps = seed.timings, seed.epochs * _steps_per_epoch(run)
+    samples = run.dataset.train.x.shape[0]
+    timings = seed.timings
+    steps = seed.epochs * BatchPlan.of(run.job.training, samples).steps_per_epoch
     phases: dict[Phase, float] = {
         "build": timings.build_s,
         "compile": timings.compile_s,
@@ -160,20 +163,13 @@ def timed_of(variant: Variant, run: Run, result: RunResult) -> Timed:
         phases["queue"] = timings.queue_s
     if result.environment.import_s is not None:
         phases["import"] = result.environment.import_s
-    samples = seed.epochs * run.dataset.train.x.shape[0]
     return Timed(
         variant=variant,
         phases=phases,
-        samples_per_s=samples / timings.train_s if timings.train_s else None,
+        samples_per_s=seed.epochs * samples / timings.train_s if timings.train_s else None,
         peak_bytes=seed.peak_bytes,
         grown_bytes=seed.grown_bytes,
         device_peak_bytes=seed.device_peak_bytes,
         environment=result.environment,
         conditions=result.conditions,
     )
-
-
-def _steps_per_epoch(run: Run) -> int:
-    samples, training = run.dataset.train.x.shape[0], run.job.training
-    full, rest = divmod(samples, training.batch_size or samples)
-    return full + (rest > 0 and not training.drop_last)

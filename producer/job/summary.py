@@ -9,6 +9,7 @@ from producer.data import PreparedData
 from producer.display import printable, short
 from producer.job.prepare import PreparedExperiment
 from producer.job.resolve import SettingDifference, setting_differences
+from shared.batch_plan import BatchPlan
 from shared.shapes import parameter_count
 from shared.spec import Experiment, Job
 from shared.spec.layers.convolution import Conv1D, Conv2D, Conv2DTranspose
@@ -113,8 +114,7 @@ def _training(job: Job, data: PreparedData) -> str:
     size = job.training.batch_size
     batches = "the whole set at once" if size is None else f"batches of {size}"
     epochs = job.training.epochs
-    samples = len(data.train.x)
-    steps = 1 if size is None else samples // size if job.training.drop_last else -(-samples // size)
+    steps = BatchPlan.of(job.training, len(data.train.x)).steps_per_epoch
     return (
         f"{job.loss.type} ({job.loss.reduction}), {job.optimizer.type} at {job.optimizer.learning_rate:g}; "
         f"{epochs:,} epoch{_s(epochs)} of {steps:,} step{_s(steps)}, {batches}"

@@ -1,84 +1,26 @@
-"""Which samples each update sees: the plan of an epoch, the order of the samples, and its proof.
+"""Which samples each update sees: the order of the samples in each epoch, and the hash that proves it.
 
-Steps count updates from 0 through the whole training. An epoch has `full` batches of `batch_size`
-and, unless it is dropped, one of `remainder` samples. The order of an epoch is the sorting
-permutation of one random word a sample (ties keep their order), addressed by (seed, epoch), or by
-(seed, 0) in every epoch where it is drawn once.
+How an epoch falls into batches is in `shared.batch_plan`. The order of an epoch is the sorting permutation of
+one random word a sample (ties keep their order), addressed by (seed, epoch), or by (seed, 0) in every epoch
+where it is drawn once.
 """
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.spec import Training
+from shared.batch_plan import BatchPlan
 from worker.training.draws import Draws, Purpose
-
-
-@dataclass(frozen=True, kw_only=True)
-class Plan:
-    """How the samples of an epoch fall into batches."""
-
-    samples: int
-    batch_size: int
-    full: int
-    remainder: int
-    """Samples of the partial last batch; 0 where there is none."""
-    epochs: int
-
-    @classmethod
-    def of(cls, training: Training, samples: int) -> Plan:
-        """The plan of a training on `samples` samples. It may have no step at all: see `steps`."""
-        batch_size = training.batch_size or samples
-        full, remainder = divmod(samples, batch_size)
-        if training.drop_last:
-            remainder = 0
-        return cls(
-            samples=samples,
-            batch_size=batch_size,
-            full=full,
-            remainder=remainder,
-            epochs=training.epochs,
-        )
-
-    @property
-    def steps_per_epoch(self) -> int:
-        """Updates of one epoch."""
-        return self.full + (self.remainder > 0)
-
-    @property
-    def samples_per_epoch(self) -> int:
-        """Samples trained on in one epoch."""
-        return self.full * self.batch_size + self.remainder
-
-    @property
-    def steps(self) -> int:
-        """Updates of the whole training."""
-        return self.epochs * self.steps_per_epoch
-
-    @property
-    def largest_batch(self) -> int:
-        """Samples of the largest batch."""
-        return self.batch_size if self.full else self.remainder
-
-    def samples_before(self, step: int) -> int:
-        """Samples trained on in the first `step` updates."""
-        epochs, within = divmod(step, self.steps_per_epoch)
-        return epochs * self.samples_per_epoch + within * self.batch_size
-
-    def batch_size_at(self, step: int) -> int:
-        """Samples of one step's batch."""
-        return self.batch_size if step % self.steps_per_epoch < self.full else self.remainder
 
 
 class SampleOrder:
     """The indices of any stretch of steps."""
 
-    def __init__(self, plan: Plan, *, shuffle: Literal[False, True, "once"], seed: int) -> None:
+    def __init__(self, plan: BatchPlan, *, shuffle: Literal[False, True, "once"], seed: int) -> None:
         self._plan = plan
         self._shuffle = bool(shuffle)
         self._once = shuffle == "once"
@@ -121,7 +63,7 @@ class BatchHash:
     masks are drawn from: (seed, layer index, rate) of each dropout layer.
     """
 
-    def __init__(self, plan: Plan, *, mask_keys: tuple[tuple[int, int, float], ...] = ()) -> None:
+    def __init__(self, plan: BatchPlan, *, mask_keys: tuple[tuple[int, int, float], ...] = ()) -> None:
         head = f"samples {plan.samples}, batch size {plan.batch_size}, remainder {plan.remainder}"
         self._digest = hashlib.sha256(f"{head}, masks {mask_keys!r}:".encode())
 

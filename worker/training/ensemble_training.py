@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.arrays import hash_arrays
+from shared.batch_plan import BatchPlan
 from shared.result import Hashes
 from worker.adapters.base import EnsembleBlock, Floats, FrameworkAdapter, Weights
-from worker.training.batches import Plan
 from worker.training.ensembles import activations_of
 from worker.training.failures import TrainingError
 from worker.training.feed import Feed, dropouts_of, sample_bytes, starts
@@ -50,7 +50,7 @@ class EnsembleTraining:
         self._data = data
         job = members[0].job
         self._job = job
-        self.plan = Plan.of(job.training, len(data.train.x))
+        self.plan = BatchPlan.of(job.training, len(data.train.x))
         self.stopwatch = Stopwatch()
         with self.stopwatch.measure("build_s"):
             seeds = [member.seed for member in members]

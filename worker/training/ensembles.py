@@ -12,9 +12,9 @@ from math import ceil, prod
 
 import numpy as np
 
+from shared.batch_plan import BatchPlan
 from shared.shapes import layer_shapes, model_weights
 from shared.spec import Job
-from worker.training.batches import Plan
 from worker.training.constants import slot_starts
 from worker.training.members import Member
 from worker.training.samples import RunData
@@ -39,7 +39,7 @@ def groups_of(members: Sequence[Member], *, data: RunData) -> list[Sequence[Memb
 def bytes_of_member(job: Job, *, data: RunData) -> int:
     """About what one member takes while it trains and until its results are stored."""
     weights = sum(prod(place.tensor.shape) for place in model_weights(job.model, data.input_shape))
-    plan = Plan.of(job.training, len(data.train.x))
+    plan = BatchPlan.of(job.training, len(data.train.x))
     rows = sum(len(part.x) for part in data.parts.values())
     rows += 0 if data.predict is None else len(data.predict)
     outputs = prod(layer_shapes(job.model, data.input_shape)[-1])

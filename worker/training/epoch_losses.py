@@ -8,8 +8,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.batch_plan import BatchPlan
 from shared.spec.loss import Reduction
-from worker.training.batches import Plan
 from worker.training.state import State
 
 
@@ -21,7 +21,7 @@ class EpochLosses:
 
     def __init__(
         self,
-        plan: Plan,
+        plan: BatchPlan,
         reduction: Reduction,
         epoch_loss: Literal["per_sample", "per_batch"] = "per_sample",
     ) -> None:

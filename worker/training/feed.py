@@ -7,11 +7,12 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.batch_plan import BatchPlan
 from shared.shapes import layer_shapes
 from shared.spec import Job
 from shared.spec.weights import FrameworkWeights, GivenWeights, NpzWeights, SharedWeights
 from worker.adapters.base import Floats, FrameworkAdapter, Weights
-from worker.training.batches import BatchHash, Plan, SampleOrder
+from worker.training.batches import BatchHash, SampleOrder
 from worker.training.initial_weights import check_weights, draw_starts, draw_weights
 from worker.training.masks import DropoutLayer, MaskSource, bytes_per_sample, dropout_layers, mask_keys
 from worker.training.pacing import Cut, cut
@@ -26,7 +27,7 @@ class Feed:
     Blocks may be asked for in any order, but must be counted into the hash in the order of training.
     """
 
-    def __init__(self, job: Job, *, plan: Plan, dropouts: tuple[DropoutLayer, ...], seed: int) -> None:
+    def __init__(self, job: Job, *, plan: BatchPlan, dropouts: tuple[DropoutLayer, ...], seed: int) -> None:
         declared = job.training.shuffle_seed
         order_seed = seed if declared is None else declared
         self._plan = plan

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from worker.training.batches import Plan
+from shared.batch_plan import BatchPlan
 
 TARGET_S = 0.25
 MOST_BYTES = 32 * 1024 * 1024
@@ -34,7 +34,7 @@ class Cut:
     batch_size: int
 
 
-def cut(plan: Plan, step: int, *, wanted: int, stop_at_epochs: bool) -> Cut:
+def cut(plan: BatchPlan, step: int, *, wanted: int, stop_at_epochs: bool) -> Cut:
     """The next block from `step`, of at most `wanted` steps.
 
     A partial batch is a block of its own. Only where there is none, and nothing needs a look at each

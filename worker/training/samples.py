@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.arrays import ArrayRef
+from shared.batch_plan import BatchPlan
 from shared.run import Run, Samples
 from shared.shapes import output_units
 from shared.spec import Job
@@ -17,7 +18,6 @@ from shared.spec.data import is_weighted
 from shared.spec.loss import CategoricalCrossentropy, is_broadcast
 from shared.spec.schedule import ReduceOnPlateauSchedule
 from worker.adapters.base import Floats
-from worker.training.batches import Plan
 from worker.training.failures import TrainingError, loading
 
 Load = Callable[[ArrayRef], NDArray[Any]]
@@ -134,7 +134,7 @@ def check_fit(data: RunData, job: Job) -> None:
             raise _bad(
                 f"loss.class_weights has {_count(given, 'weight')} and the model {_count(units, 'class')}"
             )
-    if Plan.of(job.training, len(data.train.x)).steps == 0:
+    if BatchPlan.of(job.training, len(data.train.x)).steps == 0:
         raise _bad(
             f"There is nothing to train on: {_count(len(data.train.x), 'training sample')}, batches of "
             f"{job.training.batch_size} and drop_last: {str(job.training.drop_last).lower()}; "

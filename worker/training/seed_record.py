@@ -14,11 +14,11 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.batch_plan import BatchPlan
 from shared.losses import loss_values
 from shared.spec import Job
 from shared.spec.metrics import fitting_metrics
 from worker.adapters.base import Floats, Weights
-from worker.training.batches import Plan
 from worker.training.divergence import diverged
 from worker.training.epoch_losses import EpochLosses
 from worker.training.failures import TrainingError
@@ -48,7 +48,7 @@ class SeedRecord:
     Each method that takes numbers raises TrainingError (`diverged`) where one is not finite.
     """
 
-    def __init__(self, job: Job, plan: Plan) -> None:
+    def __init__(self, job: Job, plan: BatchPlan) -> None:
         self._job = job
         self._plan = plan
         self._epoch_losses = EpochLosses(plan, job.loss.reduction, job.training.epoch_loss)

@@ -20,11 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.arrays import hash_arrays
+from shared.batch_plan import BatchPlan
 from shared.result import Hashes
 from shared.spec import Job
 from shared.spec.schedule import ReduceOnPlateauSchedule
 from worker.adapters.base import Block, Floats, FrameworkAdapter, Marks, Snapshot, Weights
-from worker.training.batches import Plan
 from worker.training.constants import slot_starts
 from worker.training.early_stopping import Patience
 from worker.training.failures import TrainingError
@@ -54,7 +54,7 @@ class SeedTraining:
     def __init__(self, job: Job, *, data: RunData, adapter: FrameworkAdapter, seed: int) -> None:
         self._job = job
         self._data = data
-        self.plan = Plan.of(job.training, len(data.train.x))
+        self.plan = BatchPlan.of(job.training, len(data.train.x))
         self.stopwatch = Stopwatch()
         with self.stopwatch.measure("build_s"):
             weights = initial_weights(job, data=data, adapter=adapter, seed=seed)

@@ -9,11 +9,11 @@ from __future__ import annotations
 from math import prod
 from typing import Any
 
+from shared.batch_plan import BatchPlan
 from shared.layer_shapes import output_shape
 from shared.shapes import input_shapes, model_weights
 from shared.spec import Job, Model
 from shared.spec.layers.recurrent import Bidirectional, Embedding, Gru, Lstm, SimpleRnn
-from worker.training.batches import Plan
 
 SHARED_FROM = 10_000_000
 """Multiply-adds of an update's forward pass from which more than one thread is quicker."""
@@ -21,7 +21,7 @@ SHARED_FROM = 10_000_000
 
 def threads_of(job: Job, *, samples: int, input_shape: tuple[int, ...], members: int, most: int) -> int:
     """Of a training of so many members at once, on a worker that may use up to `most`."""
-    batch = Plan.of(job.training, samples).largest_batch
+    batch = BatchPlan.of(job.training, samples).largest_batch
     work = members * batch * multiply_adds(job.model, input_shape)
     return most if work >= SHARED_FROM else 1
 

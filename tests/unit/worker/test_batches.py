@@ -1,4 +1,4 @@
-"""Batches: the plan of an epoch, the order of the samples and the hash that proves it."""
+"""Batches: the order of the samples and the hash that proves it."""
 
 from __future__ import annotations
 
@@ -7,53 +7,28 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.batch_plan import BatchPlan
 from shared.spec import Training
-from worker.training.batches import BatchHash, Plan, SampleOrder
+from worker.training.batches import BatchHash, SampleOrder
 from worker.training.pacing import cut
 
 
 @st.composite
-def plans(draw: st.DrawFn) -> Plan:
+def plans(draw: st.DrawFn) -> BatchPlan:
     samples = draw(st.integers(1, 40))
     size = draw(st.none() | st.integers(1, samples))
     training = Training(epochs=draw(st.integers(1, 6)), batch_size=size, drop_last=draw(st.booleans()))
-    return Plan.of(training, samples)
-
-
-def test_a_partial_last_batch_is_kept() -> None:
-    plan = Plan.of(Training(epochs=2, batch_size=4), 10)
-    assert [plan.batch_size_at(step) for step in range(plan.steps)] == [4, 4, 2, 4, 4, 2]
-    assert plan.samples_per_epoch == 10
-
-
-def test_a_partial_last_batch_is_dropped_on_request() -> None:
-    plan = Plan.of(Training(epochs=2, batch_size=4, drop_last=True), 10)
-    assert [plan.batch_size_at(step) for step in range(plan.steps)] == [4, 4, 4, 4]
-    assert plan.samples_per_epoch == 8
-
-
-def test_without_a_batch_size_an_epoch_is_one_step_on_the_whole_set() -> None:
-    plan = Plan.of(Training(epochs=3), 6)
-    assert (plan.steps, plan.steps_per_epoch, plan.batch_size_at(0)) == (3, 1, 6)
-
-
-def test_a_batch_size_above_the_samples_is_one_partial_batch() -> None:
-    plan = Plan.of(Training(epochs=3, batch_size=100), 6)
-    assert (plan.steps, plan.largest_batch, plan.batch_size_at(2)) == (3, 6, 6)
-
-
-def test_dropping_the_only_batch_leaves_no_step() -> None:
-    assert Plan.of(Training(epochs=3, batch_size=100, drop_last=True), 6).steps == 0
+    return BatchPlan.of(training, samples)
 
 
 def test_without_shuffling_the_samples_come_in_their_own_order() -> None:
-    plan = Plan.of(Training(epochs=2, batch_size=2), 4)
+    plan = BatchPlan.of(Training(epochs=2, batch_size=2), 4)
     order = SampleOrder(plan, shuffle=False, seed=9)
     assert order.indices(0, 4).tolist() == [[0, 1], [2, 3], [0, 1], [2, 3]]
 
 
 def test_an_order_drawn_once_is_the_first_of_those_drawn_anew() -> None:
-    plan = Plan.of(Training(epochs=3), 20)
+    plan = BatchPlan.of(Training(epochs=3), 20)
     anew, once = SampleOrder(plan, shuffle=True, seed=3), SampleOrder(plan, shuffle="once", seed=3)
     for epoch in (0, 2, 1):
         assert once.epoch(epoch).tolist() == anew.epoch(0).tolist()
@@ -62,19 +37,19 @@ def test_an_order_drawn_once_is_the_first_of_those_drawn_anew() -> None:
 
 def test_shuffled_orders_never_change() -> None:
     """Results stop being comparable with older ones when this fails: say so in the changelog."""
-    order = SampleOrder(Plan.of(Training(epochs=2), 8), shuffle=True, seed=3)
+    order = SampleOrder(BatchPlan.of(Training(epochs=2), 8), shuffle=True, seed=3)
     assert order.indices(0, 2).tolist() == [[7, 3, 5, 6, 4, 0, 2, 1], [0, 2, 6, 7, 5, 3, 4, 1]]
 
 
 def test_every_place_is_equally_likely_for_a_sample() -> None:
-    order = SampleOrder(Plan.of(Training(epochs=1), 5), shuffle=True, seed=1)
+    order = SampleOrder(BatchPlan.of(Training(epochs=1), 5), shuffle=True, seed=1)
     places = np.array([order.epoch(epoch) for epoch in range(4_000)])
     counts = np.array([np.bincount(places[:, place], minlength=5) for place in range(5)])
     assert ((counts - 800) ** 2 / 800).sum() < 39.3  # χ² of 16 degrees, 0.1 %
 
 
 @given(plans(), st.integers(0, 2**63 - 1))
-def test_each_epoch_sees_each_sample_once_in_an_order_of_its_own(plan: Plan, seed: int) -> None:
+def test_each_epoch_sees_each_sample_once_in_an_order_of_its_own(plan: BatchPlan, seed: int) -> None:
     order = SampleOrder(plan, shuffle=True, seed=seed)
     for epoch in range(plan.epochs):
         assert sorted(order.epoch(epoch)) == list(range(plan.samples))
@@ -84,7 +59,7 @@ def test_each_epoch_sees_each_sample_once_in_an_order_of_its_own(plan: Plan, see
 
 @given(plans(), st.booleans(), st.booleans(), st.data())
 def test_cutting_into_blocks_changes_neither_the_batches_nor_their_hash(
-    plan: Plan, shuffle: bool, stop_at_epochs: bool, data: st.DataObject
+    plan: BatchPlan, shuffle: bool, stop_at_epochs: bool, data: st.DataObject
 ) -> None:
     def pieces(wanted: st.SearchStrategy[int]) -> tuple[list[list[int]], str]:
         order, proof = SampleOrder(plan, shuffle=shuffle, seed=5), BatchHash(plan)
@@ -119,7 +94,7 @@ def test_other_batches_have_another_hash(
     other: tuple[Training, bool, tuple[tuple[int, int, float], ...]],
 ) -> None:
     def proof(training: Training, shuffle: bool, masks: tuple[tuple[int, int, float], ...]) -> str:
-        plan = Plan.of(training, 12)
+        plan = BatchPlan.of(training, 12)
         batch_hash = BatchHash(plan, mask_keys=masks)
         batch_hash.add(SampleOrder(plan, shuffle=shuffle, seed=0).indices(0, plan.full))
         return batch_hash.hexdigest()

@@ -11,15 +11,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.batch_plan import BatchPlan
 from shared.spec import EarlyStopping, Training
 from shared.spec.schedule import ReduceOnPlateauSchedule
-from worker.training.batches import Plan
 from worker.training.early_stopping import Patience
 from worker.training.epoch_losses import EpochLosses
 
 
-def plan(samples: int = 5, size: int = 2) -> Plan:
-    return Plan.of(Training(epochs=10, batch_size=size), samples)
+def plan(samples: int = 5, size: int = 2) -> BatchPlan:
+    return BatchPlan.of(Training(epochs=10, batch_size=size), samples)
 
 
 def test_mean_weights_batches_by_their_size() -> None:

@@ -5,16 +5,16 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.batch_plan import BatchPlan
 from shared.spec import Training
-from worker.training.batches import Plan
 from worker.training.pacing import LOOK_S, MARK_BYTE_S, MARK_S, MOST_BYTES, SHARE, TARGET_S, Pace, cut
 
 
-def plan(samples: int, size: int | None, epochs: int = 3) -> Plan:
-    return Plan.of(Training(epochs=epochs, batch_size=size), samples)
+def plan(samples: int, size: int | None, epochs: int = 3) -> BatchPlan:
+    return BatchPlan.of(Training(epochs=epochs, batch_size=size), samples)
 
 
-def sizes(of: Plan, *, wanted: int, stop_at_epochs: bool = False) -> list[tuple[int, int]]:
+def sizes(of: BatchPlan, *, wanted: int, stop_at_epochs: bool = False) -> list[tuple[int, int]]:
     step, found = 0, []
     while step < of.steps:
         part = cut(of, step, wanted=wanted, stop_at_epochs=stop_at_epochs)

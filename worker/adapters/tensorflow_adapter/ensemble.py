@@ -15,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from shared.batch_plan import BatchPlan
 from shared.spec import Job, Optimizer
 from shared.together import convolutions_obstacle, recurrent_cells
 from worker.adapters.base import EnsembleBlock, EnsembleTrainer, Floats, Weights
@@ -23,7 +24,6 @@ from worker.adapters.shapes import check_inputs, check_weights
 from worker.adapters.tensorflow_adapter.program import Program, Samples, State, Steps, copied, put_back
 from worker.adapters.tensorflow_adapter.traced import Traced
 from worker.training import state as kept
-from worker.training.batches import Plan
 from worker.training.member_constants import (
     member_fixed_constants,
     member_slot_starts,
@@ -46,7 +46,7 @@ def obstacle(job: Job, *, input_shape: tuple[int, ...], samples: int, members: i
             f"for many at once TensorFlow traces recurrent layers of up to {MOST_RECURRENT_STEPS} steps, "
             f"and these have {steps}"
         )
-    updates = members * Plan.of(job.training, samples).steps
+    updates = members * BatchPlan.of(job.training, samples).steps
     if steps and updates < RECURRENT_FROM_UPDATES:
         return (
             "TensorFlow takes longer to trace recurrent layers for many seeds than it saves in "

@@ -8,12 +8,12 @@ from typing import Any, TypeVar
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from shared.batch_plan import BatchPlan
 from shared.spec import Job
 from shared.spec.optimizer import structure
 from worker.adapters.tensorflow_adapter.ensemble import EnsembleProgram
 from worker.adapters.tensorflow_adapter.program import Program
 from worker.adapters.tensorflow_adapter.xla import XlaProgram
-from worker.training.batches import Plan
 
 AnyProgram = TypeVar("AnyProgram", bound=Program)
 
@@ -34,7 +34,7 @@ class Programs:
 
     def program(self, job: Job, *, input_shape: tuple[int, ...], samples: int, y: NDArray[Any]) -> Program:
         """The program for a job on `samples` samples of this shape and targets like y (n, …), new or kept."""
-        updates = Plan.of(job.training, samples).steps
+        updates = BatchPlan.of(job.training, samples).steps
         many = updates >= FUSED_FROM_UPDATES and not tf.config.get_visible_devices("GPU")
         fused = job.execution == "compiled" or (job.execution == "auto" and many)
         return self._kept_or_new(XlaProgram if fused else Program, job, input_shape, y)

@@ -6,12 +6,12 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from shared.batch_plan import BatchPlan
 from shared.spec import Job
 from worker.adapters.base import Block, Floats, Marks, Trainer, Weights
 from worker.adapters.shapes import check_inputs
 from worker.adapters.tensorflow_adapter.program import Program, Samples, State, Steps, copied, put_back
 from worker.training import state as kept
-from worker.training.batches import Plan
 from worker.training.constants import fixed_constants, slot_starts, update_constants
 
 
@@ -22,7 +22,7 @@ class TensorFlowTrainer(Trainer):
         self, job: Job, *, program: Program, weights: Weights, samples: Samples, device: str
     ) -> None:
         self._job = job
-        plan = Plan.of(job.training, len(samples.x))
+        plan = BatchPlan.of(job.training, len(samples.x))
         self._batch_sizes = {plan.batch_size if plan.full else 0, plan.remainder} - {0}
         self._program = program
         self._device = device

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.batch_plan import BatchPlan
 from shared.shapes import layer_shapes
 from shared.spec import Job
 from worker.adapters.base import Block, Floats, Marks, Trainer
@@ -14,7 +15,6 @@ from worker.adapters.torch_adapter.model import Network
 from worker.adapters.torch_adapter.program import Given, Program
 from worker.adapters.torch_adapter.programs import Programs
 from worker.adapters.torch_adapter.training import TorchTrainer, read_back
-from worker.training.batches import Plan
 from worker.training.masks import bytes_per_sample, dropout_layers
 
 Tensor = Any
@@ -37,7 +37,7 @@ class CompiledTrainer(TorchTrainer):
         self.execution = "compiled (torch.compile)"
         self._job = job
         self._programs = programs
-        self._plan = Plan.of(job.training, len(x))
+        self._plan = BatchPlan.of(job.training, len(x))
         self._programs_of: dict[int, Program] = {}
         self._tables: dict[tuple[int, str], Tensor] = {}
 

@@ -13,10 +13,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from shared.batch_plan import BatchPlan
 from shared.spec import Job, Optimizer
 from shared.spec.layers.recurrent import Lstm
 from shared.spec.optimizer import structure
-from shared.together import convolutions_obstacle, largest_batch, recurrent_cells
+from shared.together import convolutions_obstacle, recurrent_cells
 from worker.adapters.base import EnsembleBlock, EnsembleTrainer, Floats, Weights
 from worker.adapters.shapes import check_inputs, check_targets, check_weights
 from worker.adapters.torch_adapter.execution import REPLAYED_FROM_STEPS
@@ -27,7 +28,6 @@ from worker.adapters.torch_adapter.model import Network
 from worker.adapters.torch_adapter.recurrent import Recurrent
 from worker.adapters.torch_adapter.replay import ReplayedUpdate, each
 from worker.adapters.torch_adapter.state import copied, named, put_back
-from worker.training.batches import Plan
 from worker.training.member_constants import (
     member_fixed_constants,
     member_slot_starts,
@@ -53,7 +53,8 @@ def obstacle(job: Job, *, input_shape: tuple[int, ...], samples: int, members: i
     cells = recurrent_cells(job, input_shape)
     # in float32 oneDNN has a whole lstm in one operation; the other cells PyTorch starts step by step
     if job.precision == "float32" and any(isinstance(cell, Lstm) for cell, _ in cells):
-        numbers = sum(steps * cell.units for cell, steps in cells) * largest_batch(job, samples)
+        numbers = sum(steps * cell.units for cell, steps in cells)
+        numbers *= BatchPlan.of(job.training, samples).largest_batch
         if numbers > MOST_FUSED:
             return (
                 f"PyTorch's own lstm is quicker so on a CPU where it gives more than {MOST_FUSED:,} numbers "
@@ -86,7 +87,7 @@ class TorchEnsemble(EnsembleTrainer):
         self.execution = "vectorised (torch.vmap)"
         self.compiles = False
         self._optimizers = optimizers
-        steps = Plan.of(job.training, len(x)).steps
+        steps = BatchPlan.of(job.training, len(x)).steps
         self._replays = network.device == "cpu" and steps >= REPLAYED_FROM_STEPS
         self._updates: dict[int, ReplayedUpdate] = {}
         """By batch size. Whether indices are (n, b) or (members, n, b) is the same for all blocks."""
