@@ -99,20 +99,51 @@ def _verdict(point: Point, *, room: float = math.inf) -> Text:
 
 def _notes(sweep: Sweep) -> Iterator[str]:
     """What the verdicts rest on where the numbers alone do not say it, and what the workers said."""
-    if why := list(dict.fromkeys(point.reason for point in sweep.points if point.verdict == "differ")):
-        more = f" ({count(len(why) - 1, 'other reason')} elsewhere: --json has each)" if len(why) > 1 else ""
-        yield f"differ: {why[0]}{more}"
+    yield from _reasons("", [point for point in sweep.points if _failed(point)])
+    yield from _reasons("differ: ", [point for point in sweep.points if point.verdict == "differ"])
     if any(point.over_seeds for point in sweep.points):
         yield (
             "agree over seeds: single seeds part by more than the tolerance, and only the tests over seeds "
             "find the results equivalent."
         )
-    if any(point.verdict == "inconclusive" and point.gap is not None for point in sweep.points):
+    still_open = [point for point in sweep.points if point.open_over_seeds]
+    if still_open:
+        yield f"inconclusive: {_needed(sweep.seeds, [point.seeds_to_decide for point in still_open])}"
+    if any(_gap_is_open(point) for point in sweep.points):
         yield (
             "inconclusive: this gap is above the tolerance, and a sweep's runs do not decide whether it is "
             "rounding. likewise compare at that point, with --set, says more."
         )
     yield from (f"{framework}: {note}" for framework, notes in sweep.notes.items() for note in notes)
+
+
+def _reasons(before: str, points: Sequence[Point]) -> Iterator[str]:
+    """The first point's reason, and how many others there are."""
+    why = list(dict.fromkeys(point.reason for point in points))
+    if why:
+        more = f" ({count(len(why) - 1, 'other reason')} elsewhere: --json has each)" if len(why) > 1 else ""
+        yield f"{before}{why[0]}{more}"
+
+
+def _failed(point: Point) -> bool:
+    """Whether a training ended by something else than that it diverged, which the table says by itself."""
+    failures = (seeds.failure for seeds in point.frameworks.values())
+    return any(failure is not None and failure.reason != "diverged" for failure in failures)
+
+
+def _gap_is_open(point: Point) -> bool:
+    return point.verdict == "inconclusive" and point.gap is not None and not point.open_over_seeds
+
+
+def _needed(seeds: int, needed: Sequence[int | None]) -> str:
+    """What would decide points that the tests over seeds leave open."""
+    known = [number for number in needed if number is not None]
+    tests = f"the tests over {seeds:,} seeds are open"
+    if not known:
+        return f"{tests}, and no number of seeds that can be asked for would be likely to decide."
+    enough = f"{min(known):,}" if len(set(known)) == 1 else f"{min(known):,} to {max(known):,}"
+    each = "" if len(needed) == 1 else ", by the point: --json has each"
+    return f"{tests}; about {enough} seeds would decide, should mean and spread stay as they are{each}."
 
 
 def _settings(point: Point) -> str:

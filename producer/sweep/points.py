@@ -68,6 +68,23 @@ def _first_alike(settings: Sequence[Settings]) -> list[int]:
     return [first.setdefault(repr(one), number) for number, one in enumerate(settings)]
 
 
+def held_by_overrides(experiment: Experiment) -> dict[str, dict[str, str]]:
+    """By framework, the grid's paths that do not reach it, each with the override that holds there."""
+    document = experiment.model_dump(mode="json", exclude={"grid"}, exclude_unset=True)
+    everyones = [path for path in experiment.grid if framework_of(path)[0] is None]
+    varied = {_setting_named(document, path) for path in experiment.grid}
+    return {
+        framework: {
+            path: override
+            for path in everyones
+            for override in overrides
+            if paths.is_in(paths.by_index(document, path), paths.by_index(document, override))
+            and (framework, paths.by_index(document, override)) not in varied
+        }
+        for framework, overrides in experiment.overrides.items()
+    }
+
+
 def check_grid(experiment: Experiment, source: str) -> None:
     """Raise UsageError or JobFileError with the first thing wrong with the grid, at any of its points."""
     if not experiment.grid:
@@ -87,6 +104,13 @@ def check_grid(experiment: Experiment, source: str) -> None:
         for place, value in enumerate(values):
             if value in values[:place]:
                 raise UsageError(f"--grid {printable(path)} names {short(value)} twice")
+    held = held_by_overrides(experiment)
+    for path in experiment.grid:
+        if all(path in held.get(framework, {}) for framework in experiment.frameworks):
+            raise UsageError(
+                f"--grid {printable(path)} varies nothing: the job overrides it for every framework; vary "
+                f"that, with --grid overrides.{experiment.frameworks[0]}.{printable(path)}=value,value"
+            )
     count = prod(len(values) for values in experiment.grid.values())
     if count > MOST_POINTS:
         raise UsageError(f"the grid has {count:,} points; at most {MOST_POINTS:,} are trained at once")

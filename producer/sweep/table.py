@@ -12,7 +12,14 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from producer.compare import compare
-from producer.sweep.points import Settings, experiment_at, framework_of, points_of, trained_at
+from producer.sweep.points import (
+    Settings,
+    experiment_at,
+    framework_of,
+    held_by_overrides,
+    points_of,
+    trained_at,
+)
 from producer.verdict.gaps import Load
 from producer.verdict.models import Comparison, Gap, Verdict
 from producer.verdict.models import Measure as GapMeasure
@@ -56,6 +63,10 @@ class Point(Frozen):
     """The first sentence of the verdict's."""
     over_seeds: bool = False
     """Whether they agree by the tests over seeds alone: single seeds part by more than the tolerance."""
+    open_over_seeds: bool = False
+    """Whether they are inconclusive because the tests over seeds are …"""
+    seeds_to_decide: int | None = None
+    """… and then how many seeds would decide; null where no number that can be asked for is likely to."""
     gap: float | None
     """The largest relative gap between frameworks in any measure but the losses; in these where they alone
     are above the tolerance. Null where no gap is, and the verdict is not `agree`: something else decided."""
@@ -80,7 +91,8 @@ class Sweep(Frozen):
     grid: dict[str, Many[Any]]
     points: Many[Point]
     notes: dict[str, Many[str]] = Field(default_factory=dict)
-    """By framework, what its workers said of how they trained: why seeds were trained one by one."""
+    """By framework, what its workers said of how they trained, such as why seeds were trained one by one, and
+    which paths of the grid an override keeps from it."""
 
     @property
     def failed(self) -> bool:
@@ -132,12 +144,20 @@ def sweep_of(
         frameworks=experiment.frameworks,
         grid=experiment.grid,
         points=tuple(points),
-        notes=_notes(by_id, results),
+        notes=_notes(experiment, by_id, results),
     )
 
 
-def _notes(runs: Mapping[str, Run], results: Sequence[RunResult]) -> dict[str, tuple[str, ...]]:
+def _notes(
+    experiment: Experiment, runs: Mapping[str, Run], results: Sequence[RunResult]
+) -> dict[str, tuple[str, ...]]:
     told = defaultdict[str, dict[str, None]](dict)
+    for framework, held in held_by_overrides(experiment).items():
+        for path, override in held.items():
+            note = (
+                f"The grid's {path} does not reach it: overrides.{framework}.{override} holds at every point."
+            )
+            told[framework][note] = None
     for result in results:
         told[runs[result.run_id].framework].update(dict.fromkeys(result.notes))
     return {framework: tuple(notes) for framework, notes in told.items() if notes}
@@ -175,12 +195,16 @@ def _point(
     arrays: Load,
 ) -> Point:
     gap = decisive_gap(comparison)
+    still_open = [test for test in comparison.equivalence if test.verdict == "inconclusive"]
+    needed = [test.seeds_to_decide for test in still_open if test.seeds_to_decide is not None]
     return Point(
         settings=settings,
         verdict=comparison.verdict,
         reason=comparison.reasons[0],
         over_seeds=comparison.verdict == "agree"
         and any(pair.seeds_within_tolerance < pair.seeds for pair in comparison.gaps),
+        open_over_seeds=comparison.verdict == "inconclusive" and bool(still_open),
+        seeds_to_decide=max(needed, default=None) if len(needed) == len(still_open) else None,
         gap=gap.relative if gap else None,
         gap_in=gap.measure if gap else None,
         frameworks={

@@ -197,6 +197,23 @@ def test_a_sweep_tells_what_its_verdicts_rest_on_and_what_its_workers_said(likew
         assert "one after another: execution is eager" in note
 
 
+def test_a_sweep_says_what_its_grid_does_not_reach_and_how_many_seeds_would_decide(likewise):
+    answer = likewise(
+        "sweep", "matched", "--grid", "optimizer.learning_rate=0.02,0.01", "--seeds", "2", "--json",
+        "--set", "overrides.torch.optimizer.learning_rate=0.01", "--set", "training.epochs=20",
+    )  # fmt: skip
+    assert answer.returncode == 0, answer.stderr
+    sweep = json.loads(answer.stdout)
+    assert sweep["notes"]["torch"] == [
+        "The grid's optimizer.learning_rate does not reach it: overrides.torch.optimizer.learning_rate holds "
+        "at every point."
+    ]
+    told = {point["settings"]["optimizer.learning_rate"]: point for point in sweep["points"]}
+    assert (told[0.02]["verdict"], told[0.02]["open_over_seeds"]) == ("inconclusive", True)
+    assert told[0.02]["seeds_to_decide"] > 2
+    assert (told[0.01]["verdict"], told[0.01]["open_over_seeds"]) == ("agree", False)
+
+
 def test_a_sweep_of_many_points_has_a_word_on_the_wait_for_its_table(likewise):
     rates = ",".join(f"{place / 1e4}" for place in range(1, 102))
     answer = likewise(

@@ -9,7 +9,7 @@ import pytest
 from producer.job.jobfile import read_experiment
 from producer.queue.runs import one_a_framework, parts_of
 from producer.sweep.place import groups_of, prepare_sweep
-from producer.sweep.points import check_grid, grid_of, points_of, trained_at
+from producer.sweep.points import check_grid, grid_of, held_by_overrides, points_of, trained_at
 from producer.sweep.table import is_ordered
 from shared.errors import LikewiseError
 
@@ -49,6 +49,18 @@ def test_a_framework_trains_the_same_job_once() -> None:
     grid = ["overrides.torch.optimizer.momentum=0.1,0.2,0.3", "training.epochs=5,6"]
     experiment = prepare_sweep("matched", [], grid).loaded.experiment
     assert trained_at(experiment) == {"tensorflow": [0, 1, 0, 1, 0, 1], "torch": [0, 1, 2, 3, 4, 5]}
+
+
+def test_a_path_that_an_override_keeps_from_a_framework_is_known() -> None:
+    def held(*grid: str) -> dict[str, dict[str, str]]:
+        settings = ["model.layers.0.name=out", "overrides.torch={model.layers.out.units: 1, optimizer: sgd}"]
+        return held_by_overrides(prepare_sweep("matched", settings, grid).loaded.experiment)
+
+    assert held("optimizer.learning_rate=0.1,0.2") == {"torch": {"optimizer.learning_rate": "optimizer"}}
+    assert held("model.layers.0.units=1") == {"torch": {"model.layers.0.units": "model.layers.out.units"}}
+    assert held("model.layers.0.use_bias=true,false") == {"torch": {}}
+    varied = held("model.layers.0.units=1", "overrides.torch.model.layers.0.units=1")
+    assert varied == {"torch": {}}, "each axis is somebody's"
 
 
 @pytest.mark.parametrize("before", ["", "overrides.torch."])
@@ -162,6 +174,13 @@ def test_a_wrong_grid_is_refused_with_one_message_before_anything_is_run(grid: l
     with pytest.raises(LikewiseError, match=words) as caught:
         prepare_sweep("matched", ["model.layers.0.name=out"], grid)
     assert caught.value.exit_status == 2
+
+
+def test_a_grid_that_every_frameworks_override_hides_is_refused() -> None:
+    settings = [f"overrides.{name}.training.epochs=5" for name in ("tensorflow", "torch")]
+    words = r"--grid training.epochs varies nothing.*--grid overrides.tensorflow.training.epochs=value,value"
+    with pytest.raises(LikewiseError, match=words):
+        prepare_sweep("matched", settings, ["training.epochs=5,6"])
 
 
 def test_a_job_file_may_declare_the_grid() -> None:

@@ -10,6 +10,7 @@ import pytest
 from producer.report.console import make_console
 from producer.report.sweep import render
 from producer.sweep.table import Point, Seeds, Sweep, order_of
+from shared.result import Failure
 
 SEEDS = Seeds(succeeded=5, seeds=5, best=0.321, median=0.331, low=0.322, high=0.337)
 LONG = {"optimizer.learning_rate": 0.03, "model.layers.0.units": 8, "training.epochs": 5}
@@ -91,6 +92,34 @@ def test_what_is_inconclusive_and_what_the_workers_said_is_explained() -> None:
     assert "do not decide whether it is rounding" in told
     assert "- torch: One after another." in told
     assert "rounding" not in text(point(LONG, verdict="inconclusive", gap=None)), "both diverged"
+
+
+@pytest.mark.parametrize(
+    ("needed", "words"),
+    [
+        ([20], "about 20 seeds would decide, should mean and spread stay as they are."),
+        (
+            [20, 7, None],
+            "about 7 to 20 seeds would decide, should mean and spread stay as they are, by the point",
+        ),
+        ([None], "and no number of seeds that can be asked for would be likely to decide."),
+    ],
+)
+def test_tests_that_are_open_say_how_many_seeds_would_decide(needed: list[int | None], words: str) -> None:
+    told = {"verdict": "inconclusive", "gap": 0.5, "open_over_seeds": True}
+    text_ = text(*(point(LONG, seeds_to_decide=one, **told) for one in needed), width=1000)
+    assert "- inconclusive: the tests over 5 seeds are open" in text_
+    assert words in text_
+    assert "whether it is rounding" not in text_
+
+
+def test_why_a_training_failed_is_told_unless_it_diverged() -> None:
+    for reason, told in (("out_of_memory", True), ("diverged", False)):
+        failure = Failure.model_validate({"reason": reason, "message": "so much"})
+        failed = Seeds(succeeded=0, seeds=5, failure=failure)
+        one = point(LONG, verdict="inconclusive", gap=None, reason="torch ended: so much.")
+        one = one.model_copy(update={"frameworks": {"tensorflow": failed, "torch": failed}})
+        assert ("- torch ended: so much." in text(one, width=1000)) is told
 
 
 def test_large_losses_are_whole_numbers() -> None:
