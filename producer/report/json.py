@@ -71,6 +71,7 @@ def _summary(run: FrameworkRuns) -> dict[str, Any]:
             "failure",
             "worker",
             "attempt",
+            "environment",
             "final_loss",
             "metrics",
             "train_s",

@@ -16,7 +16,7 @@ from producer.report.json import to_document
 from producer.verdict.models import Comparison
 from shared.arrays import ArrayRef, encode_array
 from shared.records import ExperimentRecord
-from shared.result import Failure, Hashes, RunResult, SeedArrays, SeedResult, Timings
+from shared.result import Environment, Failure, Hashes, RunResult, SeedArrays, SeedResult, Timings
 from shared.spec import Experiment
 
 SEEDS, EPOCHS = 12, 6
@@ -36,6 +36,12 @@ class Store:
 
     def get(self, ref: ArrayRef) -> NDArray[Any]:
         return self.arrays[ref.sha256 + str(ref.shape)]
+
+
+ENVIRONMENT = Environment(
+    framework="torch", framework_version="2.13.0", versions={}, device="cpu", threads=1,
+    execution="vectorised", flags={}, platform="Linux", host="atlas",
+)  # fmt: skip
 
 
 class Numbers:
@@ -111,6 +117,7 @@ def result(framework: str, *, failed: bool, **seeds: Any) -> RunResult:
         framework=framework,
         status="failed" if failed else "succeeded",
         failure=DIVERGED if failed else None,
+        environment=ENVIRONMENT,
         **seeds,
     )
 
@@ -208,6 +215,7 @@ def test_many_seeds_are_told_by_their_last_values_and_quantiles_unless_full(both
     (seed, *_) = document["runs"]["torch"]
     assert "losses" not in seed
     assert seed["final_loss"] is not None
+    assert document["summary"]["torch"]["environment"] == ENVIRONMENT.model_dump(mode="json")
     curves = document["summary"]["torch"]["curves"]
     assert len(curves["losses"]) == len(curves["quantiles"]) == 5
     assert len(curves["losses"][0]) == EPOCHS
