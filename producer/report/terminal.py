@@ -29,6 +29,8 @@ _SAID: dict[Verdict, str] = {
     "inconclusive": "inconclusive: {names} cannot be told apart or alike",
 }
 _SPARKS = 16
+_WIDE = 100
+"""Columns from which the tests over seeds have room for the effect sizes."""
 
 
 def render(comparison: Comparison, console: Console) -> None:
@@ -54,7 +56,7 @@ def _parts(comparison: Comparison, console: Console) -> Iterator[RenderableType]
         yield _growth(comparison)
         yield ""
     if comparison.equivalence:
-        yield _tests(comparison)
+        yield _tests(comparison, wide=console.width >= _WIDE)
         yield ""
     if settings := rows.differing_settings(comparison):
         yield _side_by_side(comparison, "settings that differ", settings)
@@ -132,11 +134,13 @@ def _growth(comparison: Comparison) -> RenderableType:
     return table
 
 
-def _tests(comparison: Comparison) -> RenderableType:
-    """Over seeds: differences of means with their intervals against the margins."""
+def _tests(comparison: Comparison, *, wide: bool) -> RenderableType:
+    """Over seeds: differences of means with their intervals against the margins; effect sizes if `wide`."""
     table = plain_table()
     table.add_column(f"over {comparison.equivalence[0].seeds:,} seeds", style="dim", no_wrap=True)
     table.add_column("difference", justify="right", no_wrap=True)
+    if wide:
+        table.add_column("effect size", justify="right", no_wrap=True)
     table.add_column("90 % interval", no_wrap=True)
     table.add_column("margin", no_wrap=True)
     table.add_column("")
@@ -145,7 +149,8 @@ def _tests(comparison: Comparison) -> RenderableType:
         label = f"{line.other} {line.measure}" if several else line.measure
         said = Text(_TESTED[line.verdict], style=_LOOK[line.verdict][1])
         said.append(f", needs {line.needs}" if line.needs else "", style="dim")
-        table.add_row(label, line.difference, line.interval, line.margin, said)
+        effect = [line.effect] if wide else []
+        table.add_row(label, line.difference, *effect, line.interval, line.margin, said)
     return table
 
 
