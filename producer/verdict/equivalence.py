@@ -46,6 +46,8 @@ class Sample:
     measure: str
     reference: Floats
     other: Floats
+    places: Sequence[str] = ()
+    """What each of several values is of."""
     measures: int = 1
     """How many are tested at once, of which one that differs decides."""
 
@@ -88,6 +90,7 @@ def equivalence(
     by_count = _margins(mine, margin=margin, rounding=rounding, seeds=counts[:, None])
     return Equivalence(
         measure=sample.measure,
+        where=sample.places[worst] if sample.places else None,
         reference=frameworks[0],
         other=frameworks[1],
         seeds=found.seeds,

@@ -174,6 +174,8 @@ class Equivalence(Frozen):
 
     measure: str
     """`final loss`, `test accuracy`, `predictions`."""
+    where: str | None = None
+    """Of several predictions the one that the numbers are of: `row 2`, or `row 2, output 1` of several."""
     reference: Framework
     other: Framework
     seeds: int

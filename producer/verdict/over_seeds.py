@@ -30,12 +30,12 @@ def tests_over_seeds(  # noqa: PLR0913 - all that is tested, and how
     """Every other framework against the first, in the final loss, each metric and the predictions.
 
     Of metrics, those of the part that tells most about the model. The loss is left out unless it is the
-    `same_loss` in both. `predictions` are by framework (seeds, values), with NaN for what a seed has not.
-    Seeds that started alike are pairs. Empty with fewer than two seeds.
+    `same_loss` in both. `predictions` are by framework (seeds, rows, outputs), with NaN for what a seed
+    has not. Seeds that started alike are pairs. Empty with fewer than two seeds.
     """
     columns = {run.framework: _columns(run.seeds, same_loss=same_loss) for run in runs}
     for framework, values in predictions.items():
-        columns[framework]["predictions"] = values
+        columns[framework]["predictions"] = values.reshape(len(values), -1)
     reference, *others = runs
     samples = {
         other.framework: list(_samples(columns[reference.framework], columns[other.framework]))
@@ -48,7 +48,7 @@ def tests_over_seeds(  # noqa: PLR0913 - all that is tested, and how
         paired = bool(gaps) and all(one.same_initial_weights for one in gaps)
         for sample in measured:
             test = equivalence(
-                replace(sample, measures=measures),
+                replace(sample, places=_places(sample, predictions), measures=measures),
                 frameworks=(reference.framework, other),
                 paired=paired,
                 margin=margin,
@@ -62,7 +62,7 @@ def tests_over_seeds(  # noqa: PLR0913 - all that is tested, and how
 def predictions_by_seed(
     results: Mapping[str, RunResult], tables: Mapping[str, SeedTable], seeds: Sequence[int], *, arrays: Load
 ) -> dict[str, Floats]:
-    """By framework (seeds, values), with NaN for a seed that has none; empty where no rows were asked for."""
+    """By framework (seeds, rows, outputs), NaN for a seed without; empty where no rows were asked for."""
     found: dict[str, Floats] = {}
     for framework, result in results.items():
         if framework in tables:
@@ -73,7 +73,7 @@ def predictions_by_seed(
             nothing = np.full(next((one.shape for one in known.values()), ()), np.nan)
             stacked = np.stack([known.get(seed, nothing) for seed in seeds]) if known else None
         if stacked is not None:
-            found[framework] = stacked.reshape(len(seeds), -1).astype(np.float64)
+            found[framework] = stacked.astype(np.float64)
     return found
 
 
@@ -105,7 +105,9 @@ def sentences(tests: Sequence[Equivalence]) -> Iterator[str]:
 
 def _told(test: Equivalence) -> str:
     low, high = test.interval
-    which = f"the {test.measure} of {test.other} is on average"
+    measure = "prediction" if test.measure == "predictions" else test.measure
+    measure += f" in {test.where}" if test.where else ""
+    which = f"the {measure} of {test.other} is on average"
     size = f"{number(abs(test.difference))} {'higher' if test.difference >= 0 else 'lower'}"
     effect = "" if test.effect_size is None else f", effect size {test.effect_size:+.2g}"
     return (
@@ -131,6 +133,15 @@ def _samples(mine: Mapping[str, Floats], theirs: Mapping[str, Floats]) -> Iterat
             continue
         if np.isfinite(values).any() and np.isfinite(other).any():
             yield Sample(measure=measure, reference=values, other=other)
+
+
+def _places(sample: Sample, predictions: Mapping[str, Floats]) -> list[str]:
+    """What each of several predictions is of; nothing for one, or for another measure."""
+    if sample.measure != "predictions" or sample.reference.shape[1] < 2:
+        return []
+    _, rows, outputs = next(values.shape for values in predictions.values())
+    of = [""] if outputs == 1 else [f", output {output + 1}" for output in range(outputs)]
+    return [f"row {row + 1}{output}" for row in range(rows) for output in of]
 
 
 def _columns(seeds: Sequence[SeedRun], *, same_loss: bool) -> dict[str, Floats]:

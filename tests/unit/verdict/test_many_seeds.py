@@ -244,6 +244,18 @@ def test_predictions_of_many_seeds_are_tested_however_many_rows_were_asked_for()
     assert comparison.equivalence == compared(store, *runs, full=True).equivalence
 
 
+def test_of_several_predictions_the_one_that_decides_is_named() -> None:
+    store, mine, theirs = Store(), Numbers(0.0), Numbers(0.0)
+    mine.predictions = np.random.default_rng(2).normal(size=(SEEDS, 4, 3)).astype(np.float32)
+    theirs.predictions = mine.predictions.copy()
+    theirs.predictions[:, 2, 1] += 5
+    numbers = {"tensorflow": mine, "torch": theirs}
+    runs = [result(name, failed=False, arrays=(one.stacked(store),)) for name, one in numbers.items()]
+    comparison = compared(store, *runs)
+    assert comparison.equivalence[-1].where == "row 3, output 2"
+    assert any("the prediction in row 3, output 2 of torch is" in one for one in comparison.reasons)
+
+
 def test_the_page_draws_bands_for_many_seeds(both: Both) -> None:
     _, comparison = both(Numbers(0.0), Numbers(1e-6))
     figure = losses(comparison)
