@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import pytest
@@ -10,6 +11,8 @@ from shared.checkpoint_store import BRIEF_S, CheckpointStore, newest, read_refs
 from shared.errors import DataError
 from shared.names import run_key
 from shared.tenure import Claim, Tenure
+from worker.service.checkpoints import RunShelf
+from worker.training.checkpoints import Checkpoint, SoFar
 
 QUEUE = "train.nobody.any"
 LARGE = bytes(range(256)) * 2**14  # four chunks
@@ -145,3 +148,19 @@ def test_one_that_has_no_place_is_refused_with_what_to_do(claim, desk):
     with pytest.raises(DataError, match=r"it has 4 MB.*up to 1 MB.*LIKEWISE_BLOB_URL"):
         near.put(claim.run_id, LARGE, fence=claim.fence)
     assert refs(desk, claim) == ()
+
+
+def test_a_host_without_a_thread_to_spare_costs_the_checkpoint_and_not_the_run(desk, claim, store):
+    shelf = RunShelf(store, claim, wanted=lambda: False, before=lambda: None)
+    checkpoint = Checkpoint(so_far=SoFar(made_by="here", finished=0), training={})
+    usual = threading.stack_size(1 << 46)  # more than the machine can address, so that none starts
+    try:
+        shelf.keep(checkpoint)
+    finally:
+        threading.stack_size(usual)
+    assert shelf.trouble == "can't start new thread"
+    shelf.close()
+
+    shelf.keep(checkpoint)
+    shelf.close()
+    assert len(refs(desk, claim)) == 1, "the next one is kept"

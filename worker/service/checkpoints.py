@@ -60,8 +60,13 @@ class RunShelf:
         except LikewiseError as error:
             self._tell(str(error))
             return
-        self._writer = threading.Thread(target=self._write, args=[checkpoint], name="checkpoint", daemon=True)
-        self._writer.start()
+        writer = threading.Thread(target=self._write, args=[checkpoint], name="checkpoint", daemon=True)
+        try:
+            writer.start()
+        except RuntimeError as error:  # the host has no thread left
+            self._tell(str(error))
+            return
+        self._writer = writer
 
     def close(self) -> None:
         """Wait for the one that is being stored."""
