@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from producer.queue.submit import enqueue, new_id, queue_of
+from producer.queue.submit import submit_related
 from producer.verdict.models import Comparison
 from shared.arrays import ArrayRef
 from shared.batch_plan import BatchPlan
@@ -183,12 +183,9 @@ def submit_replays(  # noqa: PLR0913 - a submission
     A framework may have several runs, with some of the seeds each.
     """
     jobs = {run.framework: run.job for run in runs}
-    experiment_id = new_id()
     replays = [
         run.model_copy(
             update={
-                "run_id": new_id(),
-                "experiment_id": experiment_id,
                 "job": traced_job(run.job, jobs),
                 "seeds": (seed,),
                 "trace": requests[run.framework],
@@ -204,12 +201,4 @@ def submit_replays(  # noqa: PLR0913 - a submission
             "overrides": {name: one for name, one in record.experiment.overrides.items() if name in requests},
         }
     )
-    replayed = ExperimentRecord(
-        experiment_id=experiment_id,
-        submitted_s=ledger.now(),
-        experiment=experiment,
-        run_ids=tuple(run.run_id for run in replays),
-    )
-    queues = [queue_of(run.framework, run.job) for run in replays]
-    enqueue(replayed, replays, queues, ledger=ledger, app=app, belongs_to=(relation, record.experiment_id))
-    return replayed
+    return submit_related(relation, record, experiment, replays, ledger=ledger, app=app)

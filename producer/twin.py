@@ -10,8 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from producer.queue.runs import new_id, queue_of
-from producer.queue.submit import enqueue
+from producer.queue.submit import submit_related
 from producer.verdict.models import Comparison
 from shared.records import ExperimentRecord
 from shared.run import Run
@@ -71,7 +70,8 @@ def submit_twin(
     in_float64 = [
         run.model_copy(update={"job": run.job.model_copy(update={"precision": "float64"})}) for run in runs
     ]
-    return _submit("twin", record, in_float64, twin_experiment(record.experiment), ledger=ledger, app=app)
+    experiment = twin_experiment(record.experiment)
+    return submit_related("twin", record, experiment, _first_seeds(in_float64), ledger=ledger, app=app)
 
 
 def submit_rerun(
@@ -80,34 +80,11 @@ def submit_rerun(
     """Put the first seeds of a finished experiment on the queue again, as they are."""
     seeds = record.experiment.seed_list[:MOST_SEEDS]
     experiment = record.experiment.model_copy(update={"seeds": seeds})
-    return _submit("rerun", record, runs, experiment, ledger=ledger, app=app)
+    return submit_related("rerun", record, experiment, _first_seeds(runs), ledger=ledger, app=app)
 
 
-def _submit(  # noqa: PLR0913 - a submission
-    relation: str,
-    record: ExperimentRecord,
-    runs: Sequence[Run],
-    experiment: Experiment,
-    *,
-    ledger: Ledger,
-    app: celery.Celery,
-) -> ExperimentRecord:
-    experiment_id = new_id()
-    again = [
-        run.model_copy(
-            update={"run_id": new_id(), "experiment_id": experiment_id, "seeds": run.seeds[:MOST_SEEDS]}
-        )
-        for run in runs
-    ]
-    submitted = ExperimentRecord(
-        experiment_id=experiment_id,
-        submitted_s=ledger.now(),
-        experiment=experiment,
-        run_ids=tuple(run.run_id for run in again),
-    )
-    queues = [queue_of(run.framework, run.job) for run in again]
-    enqueue(submitted, again, queues, ledger=ledger, app=app, belongs_to=(relation, record.experiment_id))
-    return submitted
+def _first_seeds(runs: Sequence[Run]) -> list[Run]:
+    return [run.model_copy(update={"seeds": run.seeds[:MOST_SEEDS]}) for run in runs]
 
 
 def twin_experiment(experiment: Experiment) -> Experiment:

@@ -18,7 +18,7 @@ from producer.queue.cancel import still_wanted
 from producer.queue.collect import collect
 from producer.queue.follow import follow
 from producer.queue.merge import merged
-from producer.queue.submit import enqueue, new_id, queue_of, refuse_unserved
+from producer.queue.submit import queue_of, refuse_unserved, submit_related
 from producer.report.console import progress_console
 from producer.session import Session
 from producer.verdict.judge import NO_WORD_ON_NUMBERS
@@ -120,23 +120,13 @@ def _submit(
     session: Session, record: ExperimentRecord, runs: Sequence[Run], *, queue_anyway: bool
 ) -> ExperimentRecord:
     """Put the mixtures on the queue, all at once."""
-    queues = [queue_of(run.framework, run.job) for run in runs]
     if not queue_anyway:
-        workers = session.ledger.workers()
-        refuse_unserved({run.framework: queue for run, queue in zip(runs, queues, strict=True)}, workers)
-    experiment_id = new_id()
-    renamed = [run.model_copy(update={"run_id": new_id(), "experiment_id": experiment_id}) for run in runs]
-    mixtures = ExperimentRecord(
-        experiment_id=experiment_id,
-        submitted_s=session.ledger.now(),
-        experiment=record.experiment.model_copy(update={"seeds": runs[0].seeds}),
-        run_ids=tuple(run.run_id for run in renamed),
-    )
+        queues = {run.framework: queue_of(run.framework, run.job) for run in runs}
+        refuse_unserved(queues, session.ledger.workers())
+    experiment = record.experiment.model_copy(update={"seeds": runs[0].seeds})
     earlier = sum(1 for _ in _records(session, record)) - 1
     relation = f"{MIXTURES} {earlier + 1}" if earlier else MIXTURES
-    belongs_to = (relation, record.experiment_id)
-    enqueue(mixtures, renamed, queues, ledger=session.ledger, app=session.app, belongs_to=belongs_to)
-    return mixtures
+    return submit_related(relation, record, experiment, runs, ledger=session.ledger, app=session.app)
 
 
 def _follow(session: Session, records: Sequence[ExperimentRecord], *, quiet: bool) -> None:

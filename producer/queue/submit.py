@@ -14,7 +14,7 @@ from shared.errors import NoWorkerError, RedisError, UsageError
 from shared.ledger import ExperimentRecord, Ledger, WorkerPresence
 from shared.run import Run
 
-__all__ = ["enqueue", "new_id", "queue_of", "refuse_unserved", "submit", "submit_runs"]
+__all__ = ["enqueue", "new_id", "queue_of", "refuse_unserved", "submit", "submit_related", "submit_runs"]
 
 if TYPE_CHECKING:
     import celery
@@ -86,6 +86,33 @@ def submit_runs(  # noqa: PLR0913
             "give this one a key of its own"
         )
     return known
+
+
+def submit_related(  # noqa: PLR0913
+    relation: str,
+    parent: ExperimentRecord,
+    experiment: Experiment,
+    runs: Sequence[Run],
+    *,
+    ledger: Ledger,
+    app: celery.Celery,
+) -> ExperimentRecord:
+    """Put further trainings for an experiment on the queue: `runs` under ids of their own, as `experiment`.
+
+    Their data are stored already. The new experiment is found in the `related` of the parent's record, under
+    `relation`. Raises CancelledError if the parent was cancelled.
+    """
+    experiment_id = new_id()
+    own = [run.model_copy(update={"run_id": new_id(), "experiment_id": experiment_id}) for run in runs]
+    record = ExperimentRecord(
+        experiment_id=experiment_id,
+        submitted_s=ledger.now(),
+        experiment=experiment,
+        run_ids=tuple(run.run_id for run in own),
+    )
+    queues = [queue_of(run.framework, run.job) for run in own]
+    enqueue(record, own, queues, ledger=ledger, app=app, belongs_to=(relation, parent.experiment_id))
+    return record
 
 
 def enqueue(  # noqa: PLR0913
