@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from producer.job.resolve import SettingDifference
-from producer.verdict.knowledge import weight_of
+from producer.verdict.knowledge import convention, together, weight_of
 from shared.spec import Job
 
 Path = tuple[str | int, ...]
@@ -24,8 +24,6 @@ _WHOLE = ("data", "initial_weights")
 """Sections that move as one: their arrays belong together."""
 _LOOSE = ("optimizer", "loss")
 """Sections whose types share fields that mean the same: these move by themselves when the type changes."""
-
-
 _EXCLUSIVE = ("clip_value", "clip_norm", "global_clip_norm")
 """Of these an optimizer has at most one, so that they move together where several differ."""
 
@@ -98,28 +96,14 @@ def _conventions(found: Sequence[Factor]) -> list[Factor]:
     """With one factor for a field that differs alike in several layers: `model.layers.0,2.epsilon`."""
     groups: dict[str, list[Factor]] = {}
     for factor in found:
-        groups.setdefault(_convention(factor), []).append(factor)
+        groups.setdefault(convention(factor.difference), []).append(factor)
     return [_together(group) for group in groups.values()]
 
 
-def _convention(factor: Factor) -> str:
-    """What is equal for the same difference in another layer."""
-    parts = factor.path.split(".")
-    if parts[:2] != ["model", "layers"] or len(parts) < 4:
-        return factor.path
-    return f"{parts[3:]} {factor.values}"
-
-
 def _together(group: Sequence[Factor]) -> Factor:
-    if len(group) == 1:
-        return group[0]
-    parts = [factor.path.split(".") for factor in group]
-    places = ",".join(part[2] for part in parts)
-    return Factor(
-        path=".".join(["model.layers", places, *parts[0][3:]]),
-        values=group[0].values,
-        edits=tuple(edit for factor in group for edit in factor.edits),
-    )
+    shown = together([factor.difference for factor in group])
+    edits = tuple(edit for factor in group for edit in factor.edits)
+    return Factor(path=shown.path, values=shown.values, edits=edits)
 
 
 def _section(section: str, mine: Any, theirs: Any, names: tuple[str, str]) -> Iterator[Factor]:

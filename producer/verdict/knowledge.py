@@ -56,11 +56,15 @@ def conventions(differences: Iterable[SettingDifference]) -> list[list[SettingDi
     """The differences in groups: one field that differs alike in several layers is one convention."""
     groups: dict[str, list[SettingDifference]] = {}
     for difference in differences:
-        parts = difference.path.split(".")
-        in_layer = parts[:2] == ["model", "layers"] and len(parts) > 3
-        key = f"{parts[3:]} {difference.values}" if in_layer else difference.path
-        groups.setdefault(key, []).append(difference)
+        groups.setdefault(convention(difference), []).append(difference)
     return list(groups.values())
+
+
+def convention(difference: SettingDifference) -> str:
+    """A key that is equal for the same field that differs in the same way in another layer."""
+    parts = difference.path.split(".")
+    in_layer = parts[:2] == ["model", "layers"] and len(parts) > 3
+    return f"{parts[3:]} {difference.values}" if in_layer else difference.path
 
 
 def together(group: Sequence[SettingDifference]) -> SettingDifference:
