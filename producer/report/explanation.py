@@ -13,14 +13,13 @@ from rich.text import Text
 from producer.blame.models import Contribution, Explanation, Interval
 from producer.blame.sentences import percent
 from producer.display import printable
-from producer.report.console import plain_table, write
+from producer.report.console import TEXT_WIDTH, plain_table, write
 from producer.verdict import numbers
 from producer.verdict.words import count, gap, setting
 
 _BAR = 20
 _ROOM_FOR_BARS = 110
 _MOST_SETTINGS = 4
-_TEXT_WIDTH = 96
 _MOST_MEASURES = 8
 
 
@@ -74,7 +73,7 @@ def _folded(text: Text, console: Console) -> RenderableType:
     if not console.is_terminal:
         return text
     grid = Table.grid()
-    grid.add_column(max_width=min(console.width, _TEXT_WIDTH))
+    grid.add_column(max_width=min(console.width, TEXT_WIDTH))
     grid.add_row(text)
     return grid
 
@@ -142,7 +141,7 @@ def _indented(text: Text, console: Console) -> RenderableType:
         return Text.assemble("   ", text)
     grid = Table.grid(padding=(0, 1))
     grid.add_column(width=2)
-    grid.add_column(max_width=min(console.width - 4, _TEXT_WIDTH))
+    grid.add_column(max_width=min(console.width - 4, TEXT_WIDTH))
     grid.add_row("", text)
     return grid
 

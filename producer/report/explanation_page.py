@@ -7,13 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import resources
 
-from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup, escape
 
 from producer.blame.models import Explanation, Interval
 from producer.blame.sentences import percent
+from producer.report.templates import file_text, template
 from producer.verdict import numbers
 from producer.verdict.words import count, gap, setting
 
@@ -47,12 +46,7 @@ class Line:
 
 def to_html(explanation: Explanation) -> str:
     """The page."""
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters["breakable"] = _breakable
-    template = environment.from_string(_file("explanation.html.j2"))
-    return template.render(
+    return template("explanation.html.j2", breakable=_breakable).render(
         explanation=explanation,
         lines=lines(explanation),
         seeds=count(len(explanation.seeds), "seed"),
@@ -64,7 +58,7 @@ def to_html(explanation: Explanation) -> str:
             for one in explanation.measures
         ],
         policy=POLICY,
-        css=Markup(_file("page.css")),  # noqa: S704  # our own file
+        css=Markup(file_text("page.css")),  # noqa: S704  # our own file
     )  # fmt: skip
 
 
@@ -137,7 +131,3 @@ def _breakable(path: str) -> Markup:
     """The path, escaped, that a narrow column may fold at its dots and underscores."""
     text = str(escape(path))
     return Markup(text.replace(".", ".<wbr>").replace("_", "_<wbr>"))  # noqa: S704  # escaped above
-
-
-def _file(name: str) -> str:
-    return resources.files("producer.report").joinpath(name).read_text(encoding="utf-8")

@@ -11,17 +11,16 @@ import base64
 import hashlib
 import json
 from datetime import UTC, datetime
-from importlib import resources
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from producer.report import confusion, figures, rows
 from producer.report.mending import mendings
 from producer.report.status import as_yaml
+from producer.report.templates import file_text, template
 from producer.report.truth import Truth
 from producer.verdict.models import Comparison
 from producer.verdict.words import both, count, number
@@ -36,12 +35,8 @@ _TITLES = {
 def to_html(comparison: Comparison, truth: Truth | None = None) -> str:
     """The page; without `truth` it has no picture of predictions."""
     drawn = _figures(comparison, truth)
-    scripts = [_script(get_plotlyjs()), _script(_file("page.js"))]
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    template = environment.from_string(_file("page.html.j2"))
-    return template.render(
+    scripts = [_script(get_plotlyjs()), _script(file_text("page.js"))]
+    return template("page.html.j2").render(
         comparison=comparison,
         frameworks=comparison.frameworks,
         title=_TITLES[comparison.verdict].format(names=both(comparison.frameworks)),
@@ -57,7 +52,7 @@ def to_html(comparison: Comparison, truth: Truth | None = None) -> str:
         figures_json=_embedded(drawn),
         job_file=as_yaml(_job_file(comparison)),
         version=_version(),
-        css=Markup(_file("page.css")),  # noqa: S704  # our own file
+        css=Markup(file_text("page.css")),  # noqa: S704  # our own file
         scripts=[script for script, _ in scripts],
         policy=_policy([digest for _, digest in scripts]),
     )
@@ -116,10 +111,6 @@ def _embedded(document: Any) -> Markup:
     text = json.dumps(document, allow_nan=False, separators=(",", ":"))
     safe = text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
     return Markup(safe)  # noqa: S704  # no character of it means anything to HTML
-
-
-def _file(name: str) -> str:
-    return resources.files("producer.report").joinpath(name).read_text(encoding="utf-8")
 
 
 def _version() -> str:
