@@ -92,6 +92,35 @@ def test_xla_gives_the_same_numbers_up_to_rounding(
     assert gap(plain.after_fifty, fused.after_fifty) <= fifty
 
 
+RECURRENT: dict[str, tuple[dict[str, Any], ...]] = {
+    "lstm": ({"type": "lstm", "units": 5},),
+    "two layers": ({"type": "gru", "units": 5, "return_sequences": True}, {"type": "simple_rnn", "units": 3}),
+    "both directions": (
+        {"type": "bidirectional", "layer": {"type": "gru", "units": 3, "reset_after": False}},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", RECURRENT)
+def test_unrolled_layers_give_the_same_numbers_up_to_rounding(kit: Any, name: str) -> None:
+    looped, unrolled = (
+        Trained(kit, (6, 3), [*RECURRENT[name], *SMALL], {"type": "adam"}, precision="float64",
+                training={"epochs": epochs})
+        for epochs in (1_999, 2_000)
+    )  # fmt: skip
+    assert looped.trainer.execution == "compiled (tf.function)"
+    assert unrolled.trainer.execution == "compiled (tf.function, recurrent layers unrolled)"
+    assert gap(looped.after_first, unrolled.after_first) <= 1e-12
+    assert gap(looped.after_fifty, unrolled.after_fifty) <= 1e-10
+
+
+@pytest.mark.parametrize(("steps", "unrolled"), [(64, True), (65, False)])
+def test_long_sequences_stay_loops(kit: Any, steps: int, unrolled: bool) -> None:
+    layers = [{"type": "simple_rnn", "units": 2}, *SMALL]
+    trained = Trained(kit, (steps, 3), layers, {"type": "sgd"}, training={"epochs": 2_000})
+    assert ("unrolled" in trained.trainer.execution) == unrolled
+
+
 def test_marks_of_xla_stand_between_its_calls(kit: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("worker.adapters.tensorflow_adapter.xla.MOST_STEPS", 2)
     trainer = kit.build(kit.job(layers=SMALL, execution="compiled"))

@@ -26,9 +26,18 @@ class Network:
     """The model's layers, applied one after another to weights that are given: it keeps none itself."""
 
     def __init__(
-        self, model: Model, *, input_shape: tuple[int, ...], precision: str, initializers: bool
+        self,
+        model: Model,
+        *,
+        input_shape: tuple[int, ...],
+        precision: str,
+        initializers: bool,
+        unrolled: bool = False,
     ) -> None:
-        """Build every layer; `initializers` is whether `initial` are Keras's own, else they are zeros."""
+        """Build every layer; `initializers` is whether `initial` are Keras's own, else they are zeros.
+
+        `unrolled` is whether a graph has each time step of a recurrent layer, instead of a loop over them.
+        """
         self._layers: list[tuple[str, Any, Any]] = []
         self._variables: dict[str, Any] = {}
         self.trainable: list[str] = []
@@ -37,7 +46,9 @@ class Network:
         self.sources = [model.sources(index) for index in range(len(model.layers))]
         for index, layer in enumerate(model.layers):
             path = model.layer_path(index)
-            built = keras_layer(layer, *shapes[index], precision=precision, initializers=initializers)
+            built = keras_layer(
+                layer, *shapes[index], precision=precision, initializers=initializers, unrolled=unrolled
+            )
             weights = tensors(layer, *shapes[index])
             if weights:
                 built.build(*((None, *shape) for shape in shapes[index]))
