@@ -109,7 +109,7 @@ def test_unrolled_layers_give_the_same_numbers_up_to_rounding(kit: Any, name: st
         for epochs in (1_999, 2_000)
     )  # fmt: skip
     assert looped.trainer.execution == "compiled (tf.function)"
-    assert unrolled.trainer.execution == "compiled (tf.function, recurrent layers unrolled)"
+    assert unrolled.trainer.execution == "compiled (tf.function, unrolled)"
     assert gap(looped.after_first, unrolled.after_first) <= 1e-12
     assert gap(looped.after_fifty, unrolled.after_fifty) <= 1e-10
 

@@ -125,7 +125,7 @@ class Program:
         return self.execution == "eager" or self._loop.traces > 0
 
     def _compile(self, job: Job, targets: tf.TensorSpec) -> None:
-        unrolled = ", recurrent layers unrolled" if self._unrolled else ""
+        unrolled = ", unrolled" if self._unrolled else ""
         self.execution = f"compiled (tf.function{unrolled})"
         every = tf.TensorSpec([], tf.int32)
         self._loop = Traced(self._marked_loop, [*self._block_spec(job, targets, indices_rank=2), every])
