@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -16,31 +15,6 @@ from shared.names import experiment_key
 
 ROOT = Path(__file__).resolve().parents[2]
 LONG = ("--set", "training.epochs=1000000", "--set", "execution=eager")
-
-
-@pytest.fixture(scope="module")
-def environment(redis_server, tmp_path_factory):
-    return {
-        "PATH": os.environ["PATH"],
-        "HOME": str(tmp_path_factory.mktemp("home")),
-        "PYTHONPATH": str(ROOT),
-        "LIKEWISE_REDIS_URL": redis_server.url,
-    }
-
-
-@pytest.fixture(scope="module")
-def likewise(environment, session_worker):
-    """Runs a command to its end."""
-    session_worker("tensorflow")
-    session_worker("torch")
-
-    def run(*words, stdin=None):
-        return subprocess.run(
-            [sys.executable, "-m", "producer.cli", *words], input=stdin, capture_output=True, text=True,
-            env=environment, timeout=120, check=False,
-        )  # fmt: skip
-
-    return run
 
 
 @pytest.fixture

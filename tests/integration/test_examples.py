@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -16,22 +13,11 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
-def compare(redis_server, session_worker, tmp_path_factory):
+def compare(likewise):
     """The document of one comparison."""
-    session_worker("tensorflow")
-    session_worker("torch")
-    environment = {
-        "PATH": os.environ["PATH"],
-        "HOME": str(tmp_path_factory.mktemp("home")),
-        "PYTHONPATH": str(ROOT),
-        "LIKEWISE_REDIS_URL": redis_server.url,
-    }
 
     def run(*words):
-        answer = subprocess.run(
-            [sys.executable, "-m", "producer", "compare", *words, "--json"],
-            capture_output=True, text=True, env=environment, timeout=180, check=False,
-        )  # fmt: skip
+        answer = likewise("compare", *words, "--json")
         assert answer.returncode == 0, answer.stderr
         return json.loads(answer.stdout)
 

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -127,25 +124,6 @@ def test_seeds_are_spread_over_the_workers_that_are_free(
     few = ended(desk, desk.submit(frameworks=("torch",), seeds=12, epochs=1_500, execution="eager"), until)
     assert [len(result.arrays) for result in few] == [1, 1], "parts of many are arrays, however small"
     assert table(desk, few, "torch", range(12)).succeeded.all()
-
-
-@pytest.fixture(scope="module")
-def likewise(redis_server, tmp_path_factory):
-    """Runs a command to its end."""
-    environment = {
-        "PATH": os.environ["PATH"],
-        "HOME": str(tmp_path_factory.mktemp("home")),
-        "PYTHONPATH": str(ROOT),
-        "LIKEWISE_REDIS_URL": redis_server.url,
-    }
-
-    def run(*words):
-        return subprocess.run(
-            [sys.executable, "-m", "producer.cli", *words], capture_output=True, text=True,
-            env=environment, timeout=120, check=False,
-        )  # fmt: skip
-
-    return run
 
 
 def test_a_sweep_is_one_table_of_both_frameworks(likewise):
