@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from shared.ledger import Ledger
     from shared.settings import Settings
 
-SECONDS_A_DAY = 86_400
-
 
 class Session:
     """The services of one command. `local` tells whether they are the local stack's."""
@@ -32,7 +30,7 @@ class Session:
         self.redis_url = redis_url
         self.client = client
         self.local = local
-        self.retention_s = settings.retention_days * SECONDS_A_DAY
+        self.retention_s = settings.retention_s
 
     @cached_property
     def app(self) -> celery.Celery:
@@ -56,7 +54,7 @@ class Session:
         return BlobStore(
             self.client,
             url=self.settings.blob_url,
-            redis_limit_bytes=self.settings.blob_redis_limit_mb * 2**20,
+            redis_limit_bytes=self.settings.blob_redis_limit_bytes,
             retention_s=self.retention_s,
             cache_dir=self.settings.cache_dir,
         )

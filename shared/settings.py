@@ -61,6 +61,16 @@ class Settings(Frozen):
     heartbeat_file: Path | None = None
     """Of a worker: a file touched with each announcement in Redis, for a container's health check."""
 
+    @property
+    def retention_s(self) -> float:
+        """`retention_days` in seconds."""
+        return self.retention_days * 86_400
+
+    @property
+    def blob_redis_limit_bytes(self) -> int:
+        """`blob_redis_limit_mb` in bytes."""
+        return self.blob_redis_limit_mb * 2**20
+
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] | None = None) -> Settings:
         """Read LIKEWISE_* variables; an empty one counts as unset.

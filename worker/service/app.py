@@ -35,8 +35,6 @@ from worker.service.quarantine import guarded_transport
 from worker.service.reconciler import Reconciler
 from worker.service.tasks import LOG_FORMAT, child_app, register
 
-SECONDS_A_DAY = 86_400
-
 
 class WorkerApp(celery.Celery):  # type: ignore[misc]
     """The parent's application; pickled for the child, it becomes the child's own, made from scratch."""
@@ -155,7 +153,7 @@ def refuse_volatile(client: redis.Redis) -> None:
 def _worker_app(
     settings: Settings, url: str, worker_id: str, queues: tuple[str, ...], transport: type
 ) -> celery.Celery:
-    app = make_app(url, retention_s=settings.retention_days * SECONDS_A_DAY, app_class=WorkerApp)
+    app = make_app(url, retention_s=settings.retention_s, app_class=WorkerApp)
     app.worker_id = worker_id
     app.conf.broker_transport = transport
     app.conf.task_queues = [queue(name) for name in queues]

@@ -47,7 +47,6 @@ from worker.training.runner import train_run
 
 log = logging.getLogger(__name__)
 
-SECONDS_A_DAY = 86_400
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
@@ -68,7 +67,6 @@ class Bench:
     """One child's started framework and its connections."""
 
     def __init__(self, settings: Settings, *, worker_id: str, client: redis.Redis) -> None:
-        retention_s = settings.retention_days * SECONDS_A_DAY
         self._settings = settings
         self._client = client
         self._host = settings.host_id or socket.gethostname()
@@ -77,12 +75,12 @@ class Bench:
         self._blobs = BlobStore(
             client,
             url=settings.blob_url,
-            redis_limit_bytes=settings.blob_redis_limit_mb * 2**20,
-            retention_s=retention_s,
+            redis_limit_bytes=settings.blob_redis_limit_bytes,
+            retention_s=settings.retention_s,
             cache_dir=settings.cache_dir or Path(tempfile.gettempdir()) / f"likewise-cache-{os.getuid()}",
         )
         self._checkpoints = CheckpointStore(
-            client, url=settings.blob_url, redis_limit_bytes=settings.blob_redis_limit_mb * 2**20
+            client, url=settings.blob_url, redis_limit_bytes=settings.blob_redis_limit_bytes
         )
         self._line = Line(client, worker_id=worker_id)
         self._adapter: FrameworkAdapter | None = None
@@ -239,7 +237,7 @@ def child_app(worker_id: str) -> celery.Celery:
     url = redis_url(settings)
     if url is None:
         raise UsageError("LIKEWISE_REDIS_URL is not set")
-    app = make_app(url, retention_s=settings.retention_days * SECONDS_A_DAY)
+    app = make_app(url, retention_s=settings.retention_s)
     task = register(app)
 
     def prepare(**_: Any) -> None:
