@@ -50,7 +50,7 @@ def command(
         if not all(run.final for run in runs):
             status.print_state(record, runs, now_s=session.ledger.now(), as_json=as_json)
         elif record.experiment.grid:
-            print_sweep(swept(session, record, quiet=as_json), as_json=as_json)
+            print_sweep(swept(session, record, quiet=as_json, full=full and as_json), as_json=as_json)
         else:
             outcome = outcomes.outcome_of(session, record, full=full)
             outcomes.finish(session, outcome, as_json=as_json, full=full)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from producer.commands.options import AsJson, QueueAnyway, Seeds, SetValues, Spec
+from producer.commands.options import AsJson, Full, QueueAnyway, Seeds, SetValues, Spec
 
 
 def command(
@@ -22,6 +22,7 @@ def command(
     set_values: SetValues = None,
     seeds: Seeds = None,
     as_json: AsJson = False,
+    full: Full = False,
     queue_anyway: QueueAnyway = False,
 ) -> None:
     """Train the job at every point of a grid, with many seeds, and print one table.
@@ -47,6 +48,6 @@ def command(
         record = submit_sweep(session, sweep, queue_anyway=queue_anyway)
         with cancelling(session, record):
             flow.follow_to_end(session, record, quiet=as_json)
-        table = swept(session, record, quiet=as_json)
+        table = swept(session, record, quiet=as_json, full=full and as_json)
     print_sweep(table, as_json=as_json)
     raise typer.Exit(flow.RUN_FAILED if table.failed else 0)

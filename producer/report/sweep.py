@@ -29,8 +29,13 @@ def to_json(sweep: Sweep) -> str:
 
 
 def to_document(sweep: Sweep) -> dict[str, Any]:
-    """Plain dicts, lists, strings and finite numbers."""
-    return sweep.model_dump(mode="json")
+    """Plain dicts, lists, strings and finite numbers; all that came back only where the sweep has it."""
+    dumped = sweep.model_dump(mode="json")
+    for point in dumped["points"]:
+        for seeds in point["frameworks"].values():
+            if seeds["run"] is None:
+                del seeds["run"]
+    return dumped
 
 
 def render(sweep: Sweep, console: Console) -> None:

@@ -20,14 +20,14 @@ MANY_POINTS = 100
 """To compare the frameworks at more takes longer than a second or two, and is worth a word."""
 
 
-def swept(session: Session, record: ExperimentRecord, *, quiet: bool) -> Sweep:
-    """The table of a finished sweep."""
+def swept(session: Session, record: ExperimentRecord, *, quiet: bool, full: bool = False) -> Sweep:
+    """The table of a finished sweep; `full` has every curve and array of every seed in it."""
     points = prod(len(values) for values in record.experiment.grid.values())
     if points > MANY_POINTS:
         say(f"comparing the frameworks at {points:,} points", only_to_a_terminal=quiet)
     runs = session.ledger.runs(record.run_ids)
     results = collect(record, ledger=session.ledger)
-    return sweep_of(record, runs, results, session.blobs.get)
+    return sweep_of(record, runs, results, session.blobs.get, full=full)
 
 
 def print_sweep(sweep: Sweep, *, as_json: bool) -> None:

@@ -21,7 +21,7 @@ from producer.sweep.points import (
     trained_at,
 )
 from producer.verdict.gaps import Load
-from producer.verdict.models import Comparison, Gap, Verdict
+from producer.verdict.models import Comparison, FrameworkRuns, Gap, Verdict
 from producer.verdict.models import Measure as GapMeasure
 from producer.verdict.seed_table import SeedTable
 from shared.frozen import Frozen
@@ -48,10 +48,14 @@ class Seeds(Frozen):
     low: float | None = None
     """Of the middle nine tenths of the seeds, the smallest, and the largest:"""
     high: float | None = None
+    values: Many[float | None] = ()
+    """Each seed's, in the order of `Sweep.seed_list`; null where it failed."""
     metrics: dict[str, dict[str, float]] = Field(default_factory=dict)
     """By part, by metric: the median."""
     failure: Failure | None = None
     """The first, where a seed failed."""
+    run: FrameworkRuns | None = None
+    """All that came back, if asked for: each seed with its curves and arrays, quantile curves, what ran."""
 
 
 class Point(Frozen):
@@ -82,8 +86,9 @@ class Sweep(Frozen):
     experiment_id: str
     name: str
     seeds: int
+    seed_list: Many[int]
     measure: Measure
-    """Of which best, median, low and high are: the last epoch's."""
+    """Of which values, best, median, low and high are: the last epoch's."""
     ordered: bool
     """Whether points stand by the reference's median; not where the grid changes the loss itself, or no
     setting of the reference."""
@@ -102,9 +107,14 @@ class Sweep(Frozen):
 
 
 def sweep_of(
-    record: ExperimentRecord, runs: Sequence[Run], results: Sequence[RunResult], arrays: Load
+    record: ExperimentRecord,
+    runs: Sequence[Run],
+    results: Sequence[RunResult],
+    arrays: Load,
+    *,
+    full: bool = False,
 ) -> Sweep:
-    """The table of a sweep's finished runs."""
+    """The table of a sweep's finished runs; `full` has every curve and array of every seed in it."""
     experiment = record.experiment
     by_id = {run.run_id: run for run in runs}
     measure: Measure = "validation loss" if any(run.dataset.validation for run in runs) else "final loss"
@@ -130,8 +140,10 @@ def sweep_of(
             dict(job for place in places for job in _jobs(runs_at[place], place[1])),
             found,
             arrays,
+            full=full,
         )
-        points.append(_point(settings, comparison, found, measure=measure, arrays=arrays))
+        point = _point(settings, comparison, found, measure=measure, arrays=arrays)
+        points.append(_with_runs(point, comparison) if full else point)
     ordered = is_ordered(experiment)
     if ordered:
         points.sort(key=lambda point: order_of(point.frameworks[experiment.frameworks[0]]))
@@ -139,6 +151,7 @@ def sweep_of(
         experiment_id=record.experiment_id,
         name=experiment.name,
         seeds=len(experiment.seed_list),
+        seed_list=experiment.seed_list,
         measure=measure,
         ordered=ordered,
         frameworks=experiment.frameworks,
@@ -216,6 +229,14 @@ def _point(
     )
 
 
+def _with_runs(point: Point, comparison: Comparison) -> Point:
+    whole = {
+        run.framework: point.frameworks[run.framework].model_copy(update={"run": run})
+        for run in comparison.runs
+    }
+    return point.model_copy(update={"frameworks": whole})
+
+
 def decisive_gap(comparison: Comparison) -> Gap | None:
     """The gap that stands beside the verdict, so that none within the tolerance does beside a `differ`.
 
@@ -241,13 +262,15 @@ def _seeds(comparison: Comparison, results: Sequence[RunResult], measure: Measur
     seeds = comparison.experiment.seed_list
     pieces = [piece for result in results for piece in result.arrays]
     failure = next((result.failure for result in results if result.failure), None)
+    nothing = Seeds(succeeded=0, seeds=len(seeds), values=(None,) * len(seeds), failure=failure)
     if not pieces:
-        return Seeds(succeeded=0, seeds=len(seeds), failure=failure)
+        return nothing
     table = SeedTable(pieces, seeds, failure=failure, arrays=arrays)
     last = table.final_losses if measure == "final loss" else table.final_validation_losses
     values = last[table.succeeded]
+    listed = zip(last.tolist(), table.succeeded.tolist(), strict=True)
     if not len(values):
-        return Seeds(succeeded=0, seeds=len(seeds), failure=failure)
+        return nothing
     low, median, high = np.quantile(values, (0.05, 0.5, 0.95)).tolist()
     return Seeds(
         succeeded=len(values),
@@ -256,6 +279,7 @@ def _seeds(comparison: Comparison, results: Sequence[RunResult], measure: Measur
         median=median,
         low=low,
         high=high,
+        values=tuple(value if succeeded else None for value, succeeded in listed),
         metrics={part: _medians(named) for part, named in table.metrics.items()},
         failure=failure,
     )

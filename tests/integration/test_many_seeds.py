@@ -141,8 +141,17 @@ def test_a_sweep_is_one_table_of_both_frameworks(likewise):
         assert point["verdict"] == "agree"
         assert [point["frameworks"][name]["succeeded"] for name in FRAMEWORKS] == [3, 3]
 
+        for seeds in point["frameworks"].values():
+            assert len(seeds["values"]) == 3
+            assert (min(seeds["values"]), np.median(seeds["values"])) == (seeds["best"], seeds["median"])
+
     again = likewise("show", sweep["experiment_id"], "--json")
     assert json.loads(again.stdout) == sweep
+    full = json.loads(likewise("show", sweep["experiment_id"], "--json", "--full").stdout)
+    run = full["points"][0]["frameworks"]["torch"].pop("run")
+    assert [seed["losses"][-1] for seed in run["seeds"]] == full["points"][0]["frameworks"]["torch"]["values"]
+    assert run["environment"]["framework"] == "torch"
+    assert full["points"][0]["frameworks"]["torch"] == sweep["points"][0]["frameworks"]["torch"]
     text = likewise("show", sweep["experiment_id"]).stdout
     assert "4 points, tensorflow and torch, 3 seeds each" in text
     assert likewise("report", sweep["experiment_id"]).returncode == 2
@@ -177,7 +186,7 @@ def test_a_sweep_tells_what_its_verdicts_rest_on_and_what_its_workers_said(likew
 
 def test_a_sweep_says_what_its_grid_does_not_reach_and_how_many_seeds_would_decide(likewise):
     answer = likewise(
-        "sweep", "matched", "--grid", "optimizer.learning_rate=0.02,0.01", "--seeds", "2", "--json",
+        "sweep", "matched", "--grid", "optimizer.learning_rate=0.02,0.01,1.3", "--seeds", "2", "--json",
         "--set", "overrides.torch.optimizer.learning_rate=0.01", "--set", "training.epochs=20",
     )  # fmt: skip
     assert answer.returncode == 0, answer.stderr
@@ -190,6 +199,10 @@ def test_a_sweep_says_what_its_grid_does_not_reach_and_how_many_seeds_would_deci
     assert (told[0.02]["verdict"], told[0.02]["open_over_seeds"]) == ("inconclusive", True)
     assert told[0.02]["seeds_to_decide"] > 2
     assert (told[0.01]["verdict"], told[0.01]["open_over_seeds"]) == ("agree", False)
+    assert told[1.3]["verdict"] == "differ"
+    values = {name: seeds["values"] for name, seeds in told[1.3]["frameworks"].items()}
+    assert values["tensorflow"] == [None, None], "each diverged"
+    assert None not in values["torch"]
 
 
 def test_a_sweep_of_many_points_has_a_word_on_the_wait_for_its_table(likewise):

@@ -24,8 +24,8 @@ def point(settings: dict[str, Any], **changes: Any) -> Point:
 def text(*points: Point, width: int = 80, **changes: Any) -> str:
     told = {"frameworks": ("tensorflow", "torch")} | changes
     sweep = Sweep(
-        experiment_id="9cc3c1e83971c500805f", name="houses", seeds=5, measure="final loss", ordered=True,
-        grid={}, points=points, **told,
+        experiment_id="9cc3c1e83971c500805f", name="houses", seeds=5, seed_list=range(5), ordered=True,
+        measure="final loss", grid={}, points=points, **told,
     )  # fmt: skip
     stream = io.StringIO()
     render(sweep, make_console(stream, width=width))
