@@ -119,8 +119,10 @@ def seed_list(given: str) -> tuple[int, ...]:
 
 
 def _seeds(given: str) -> str:
-    """`5` or `0,1,7` as the job file has them. Raises UsageError."""
-    words = [word.strip() for word in given.split(",")]
+    """`5` or `0,1,7` as the job file has them; `7,` is a list of one. Raises UsageError."""
+    words = [word.strip() for word in given.removesuffix(",").split(",")]
     if not all(word.isascii() and word.isdigit() for word in words):
-        raise UsageError(f"--seeds is {given!r}: give a count, such as 5, or a list, such as 0,1,7")
+        raise UsageError(
+            f"--seeds is {given!r}: give a count, such as 5, or a list, such as 0,1,7; 7, is seed 7 alone"
+        )
     return words[0] if "," not in given else f"[{', '.join(words)}]"

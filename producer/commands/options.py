@@ -11,7 +11,12 @@ SetValues = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="PATH=VALUE", help="Change a setting, such as training.epochs=100."),
 ]
-Seeds = Annotated[str | None, typer.Option(metavar="N", help="How many seeds, or which: 5, or 0,1,7.")]
+Seeds = Annotated[
+    str | None,
+    typer.Option(
+        metavar="N", help="How many seeds, or which: 5, or 0,1,7; 7, with its comma is seed 7 alone."
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 Full = Annotated[
     bool, typer.Option("--full", help="With --json: every curve and array of every seed, however many.")
