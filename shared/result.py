@@ -171,6 +171,11 @@ class Conditions(Frozen):
     wall_s: float
     cpu_s: float
     """Of the worker's process, all threads."""
+    others_cpu_s: float | None = None
+    """CPU time that all other processes of the machine took meanwhile, in ticks of about 10 ms, so that it
+    may fall below 0; null where nobody counts."""
+    stolen_s: float | None = None
+    """CPU time that a hypervisor gave to other machines meanwhile."""
     load: float
     """The host's load average over the last minute, this run included."""
     cores: int

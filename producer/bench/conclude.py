@@ -1,4 +1,4 @@
-"""From timed runs to the Bench: rows, ranking, warnings. Pure."""
+"""From timed runs to the Bench: rows, ranking. Pure."""
 
 from __future__ import annotations
 
@@ -6,15 +6,14 @@ import statistics
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from producer.bench.models import Bench, Peak, Phase, Place, Row, Throughput, Timed, Variant
-from producer.bench.statistics import median_interval, outliers, paired_ratio, relative_width
+from producer.bench.statistics import median_interval, outliers, paired_ratio
+from producer.bench.warnings import warnings
 from producer.verdict.models import Comparison
-from producer.verdict.words import both, count, number
+from producer.verdict.words import both
 
 PHASES: tuple[Phase, ...] = ("queue", "import", "build", "compile", "step", "train", "inference", "run")
 _ONCE: frozenset[Phase] = frozenset({"import", "compile"})
 """Phases that a warm worker does not go through again: taken from the first run."""
-MOST_LOAD = 0.25
-"""Load beyond the bench's own one core, as a part of the cores, from which others disturb."""
 
 
 def conclude(
@@ -40,7 +39,7 @@ def conclude(
         peak_bytes=tuple(_peak(variant, first[variant], runs) for variant, runs in timed.items()),
         ranking=places,
         ranking_withheld_because=withheld,
-        warnings=(*missing, *_warnings(first, timed, precision=precision)),
+        warnings=(*missing, *warnings(first, timed, precision=precision)),
         rounds=max((len(runs) // 2 for runs in timed.values()), default=0),
         hosts=tuple(sorted({one.environment.host for runs in timed.values() for one in runs})),
         environments={variant.label: one.environment for variant, one in first.items()},
@@ -129,53 +128,3 @@ def _withheld(comparison: Comparison, timed: Mapping[Variant, Sequence[Timed]]) 
         if len(values) > 1:
             return f"they ran on different {what}: {both(sorted(values))}"
     return None
-
-
-def _warnings(
-    first: Mapping[Variant, Timed], timed: Mapping[Variant, Sequence[Timed]], *, precision: float
-) -> Iterator[str]:
-    threads = {variant.label: runs[0].environment.threads for variant, runs in timed.items() if runs}
-    if len(set(threads.values())) > 1:
-        told = both([f"{label} {used}" for label, used in threads.items()])
-        yield f"they do not use the same number of threads: {told}"
-    for variant, runs in timed.items():
-        yield from _noise(variant, [one.phases["run"] for one in runs], precision=precision)
-    if whole_life := [
-        variant.label for variant, one in first.items() if one.peak_bytes and one.grown_bytes is None
-    ]:
-        yield (
-            f"the peak memory of {both(whole_life)} is that of the worker's whole life: its system does not "
-            "let a process forget its peak (/proc/self/clear_refs)"
-        )
-    found = [one.conditions for runs in timed.values() for one in runs if one.conditions]
-    if not found:
-        return
-    load, cores = statistics.median(one.load for one in found), found[0].cores
-    if load - 1 > MOST_LOAD * cores:
-        yield (
-            f"the host was busy with other work: a load of {load:.1f} on {count(cores, 'core')}; "
-            "stop what else runs there, and measure again"
-        )
-    throttled = sum(one.throttled_s or 0.0 for one in found)
-    if throttled > 0.01 * sum(one.wall_s for one in found):
-        yield (
-            f"a CPU quota held the workers back for {throttled:.1f} s; give their containers whole cores "
-            "(cpus: in docker-compose.yml)"
-        )
-    governors = {one.governor for one in found} - {None, "performance"}
-    if governors:
-        yield (
-            f"the CPUs' clock rate follows the load (governor {both(sorted(map(str, governors)))}); "
-            "the governor performance keeps it steady"
-        )
-
-
-def _noise(variant: Variant, seconds: Sequence[float], *, precision: float) -> Iterator[str]:
-    width = relative_width(seconds)
-    if width > precision:
-        yield (
-            f"{variant.label}: the median is known to ±{number(100 * width)} % only, wanted was "
-            f"±{number(100 * precision)} %; give it more time with --budget"
-        )
-    if far := outliers(seconds):
-        yield f"{variant.label}: {far} of {len(seconds)} runs took far longer or shorter than the others"

@@ -159,7 +159,7 @@ def timed_of(variant: Variant, run: Run, result: RunResult) -> Timed:
         "inference": timings.predict_s,
         "run": timings.build_s + timings.compile_s + timings.train_s + timings.predict_s,
     }
-    if timings.queue_s is not None:
+    if timings.queue_s is not None and result.attempt == 1:  # else it holds the lost attempts
         phases["queue"] = timings.queue_s
     if result.environment.import_s is not None:
         phases["import"] = result.environment.import_s
@@ -172,4 +172,5 @@ def timed_of(variant: Variant, run: Run, result: RunResult) -> Timed:
         device_peak_bytes=seed.device_peak_bytes,
         environment=result.environment,
         conditions=result.conditions,
+        attempt=result.attempt,
     )

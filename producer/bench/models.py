@@ -39,6 +39,8 @@ class Timed(Frozen):
     device_peak_bytes: int | None
     environment: Environment
     conditions: Conditions | None
+    attempt: int = 1
+    """Above 1, a worker died or stopped with it, and it was begun again."""
 
 
 class Row(Frozen):

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.status import Status
 
 from producer.bench.models import Variant
-from producer.verdict.words import number
+from producer.verdict.words import plus_minus
 
 
 class Told:
@@ -36,7 +36,7 @@ class Told:
 
     def round(self, done: int, width: float) -> None:
         """A round is done; `width` is half the widest interval by its median."""
-        known = "" if math.isinf(width) else f", medians known to ±{number(100 * width)} %"
+        known = "" if math.isinf(width) else f", medians known to {plus_minus(width)}"
         self._so_far = f"{done} round{'s' * (done > 1)} done{known}"
         self._line(self._so_far)
 

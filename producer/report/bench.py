@@ -15,7 +15,7 @@ from producer.bench.models import Bench, Phase, Place, Row
 from producer.display import printable
 from producer.report.console import PIPE_WIDTH, bullet, plain_table, write
 from producer.verdict import numbers
-from producer.verdict.words import both, count, number
+from producer.verdict.words import both, count, number, plus_minus
 from shared.spec.experiment import Execution, Framework
 
 _SAID: dict[Phase, str] = {
@@ -168,4 +168,4 @@ def _cell(row: Row) -> str:
     if row.interval_s is None or not row.median_s:
         return told
     low, high = row.interval_s
-    return f"{told} ±{100 * (high - low) / 2 / row.median_s:.0f} %"
+    return f"{told} {plus_minus((high - low) / 2 / row.median_s)}"

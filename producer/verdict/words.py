@@ -30,6 +30,12 @@ def both(words: Sequence[str]) -> str:
     return f"{', '.join(words[:-1])} and {words[-1]}"
 
 
+def plus_minus(relative: float) -> str:
+    """Half an interval by its middle: `±2.5 %`, `±17 %`, `±>100 %`."""
+    percent = 100 * relative
+    return "±>100 %" if percent > 100 else f"±{percent:.{0 if percent >= 10 else 1}f} %"
+
+
 def setting(value: Any) -> str:
     """A setting's value in short: words bare, an initializer as a call, the rest as JSON, long lists cut."""
     if value is None:

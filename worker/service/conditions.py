@@ -14,6 +14,7 @@ from worker.service.cores import cores
 
 _CGROUP = Path("/sys/fs/cgroup/cpu.stat")
 _CPUS = Path("/sys/devices/system/cpu")
+_STAT = Path("/proc/stat")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +24,7 @@ class Moment:
     at_s: float
     cpu_s: float
     throttled_s: float | None
+    host_cpu_s: tuple[float, float] | None
     interruptions: int
 
 
@@ -33,6 +35,7 @@ def moment() -> Moment:
         at_s=time.perf_counter(),
         cpu_s=used.ru_utime + used.ru_stime,
         throttled_s=_throttled_s(),
+        host_cpu_s=host_cpu_s(),
         interruptions=used.ru_nivcsw,
     )
 
@@ -43,9 +46,18 @@ def conditions(before: Moment) -> Conditions:
     throttled = None
     if now.throttled_s is not None and before.throttled_s is not None:
         throttled = now.throttled_s - before.throttled_s
+    cpu_s = now.cpu_s - before.cpu_s
+    others = stolen = None
+    if now.host_cpu_s is not None and before.host_cpu_s is not None:
+        busy, stolen = (
+            after - at_first for after, at_first in zip(now.host_cpu_s, before.host_cpu_s, strict=True)
+        )
+        others = busy - cpu_s
     return Conditions(
         wall_s=now.at_s - before.at_s,
-        cpu_s=now.cpu_s - before.cpu_s,
+        cpu_s=cpu_s,
+        others_cpu_s=others,
+        stolen_s=stolen,
         load=os.getloadavg()[0],
         cores=cores(),
         throttled_s=throttled,
@@ -61,6 +73,19 @@ def _throttled_s() -> float | None:
             name, _, value = line.partition(" ")
             if name == "throttled_usec":
                 return int(value) / 1e6
+    return None
+
+
+def host_cpu_s() -> tuple[float, float] | None:
+    """CPU seconds of all processes of the machine since it started, and those that a hypervisor took from it.
+
+    Counted in ticks of about 10 ms; None where there is no /proc/stat.
+    """
+    with suppress(OSError, ValueError):
+        fields = _STAT.read_text().split("\n", 1)[0].split()[1:]
+        user, nice, system, _, _, irq, softirq, steal = map(int, fields[:8])
+        tick_s = 1 / os.sysconf("SC_CLK_TCK")
+        return (user + nice + system + irq + softirq) * tick_s, steal * tick_s
     return None
 
 
