@@ -111,6 +111,8 @@ def _place(variant: Variant, mine: Sequence[float], fastest: Sequence[float]) ->
 
 
 def _withheld(comparison: Comparison, timed: Mapping[Variant, Sequence[Timed]]) -> str | None:
+    if comparison.failed:
+        return f"a training failed, so nothing was timed: {comparison.reasons[0]}"
     if len(comparison.frameworks) < 2:
         return f"only {comparison.frameworks[0]} was asked for"
     if comparison.verdict != "agree":

@@ -66,6 +66,7 @@ def command(
 
     from producer import experiment_flow as flow
     from producer import outcome_flow as outcomes
+    from producer.bench.conclude import conclude
     from producer.bench.flow import bench
     from producer.bench.place import places_for
     from producer.bench.progress import telling
@@ -89,7 +90,11 @@ def command(
             if not no_twin:
                 outcome = outcomes.with_twin(session, record, outcome, quiet=as_json)
             if outcome.comparison.failed:
-                outcomes.print_comparison(outcome.comparison, as_json=as_json)
+                if as_json:
+                    nothing = conclude(outcome.comparison, first={}, timed={}, missing=(), precision=1)
+                    make_console().file.write(f"{to_json(nothing)}\n")
+                else:
+                    outcomes.print_comparison(outcome.comparison, as_json=False)
                 raise typer.Exit(flow.RUN_FAILED)
             begin = time.monotonic()
             enough = Enough(
@@ -101,3 +106,5 @@ def command(
         make_console().file.write(f"{to_json(found)}\n")
     else:
         render(found, make_console())
+    if not found.rows:
+        raise typer.Exit(flow.RUN_FAILED)

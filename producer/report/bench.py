@@ -57,7 +57,8 @@ def _parts(bench: Bench, console: Console) -> Iterator[RenderableType]:
     if bench.ranking:
         yield _ranking(bench.ranking)
         yield ""
-    yield from _phases(bench, console)
+    if bench.rows:
+        yield from _phases(bench, console)
     if bench.warnings:
         yield ""
         yield Text("warnings", style="bold yellow")
@@ -69,7 +70,8 @@ def _headline(bench: Bench) -> Text:
     frameworks = tuple(dict.fromkeys(row.framework for row in bench.rows))
     headline = Text("bench", style="bold")
     headline.append(f"  {printable(bench.name)}", style="bold")
-    headline.append(f"  {both(frameworks)}, {count(2 * bench.rounds, 'timed run')} a variant", style="dim")
+    timed = f"{both(frameworks)}, {count(2 * bench.rounds, 'timed run')} a variant"
+    headline.append(f"  {timed if frameworks else 'nothing could be timed'}", style="dim")
     return headline
 
 

@@ -310,6 +310,16 @@ def test_a_bench_ends_when_its_experiment_is_cancelled_from_elsewhere(start, lik
     assert newest(desk).cancelled
 
 
+def test_a_bench_of_a_job_that_diverges_times_nothing_and_says_why_in_its_own_document(likewise):
+    answer = likewise(
+        "bench", "diabetes", "--set", "optimizer=sgd", "--set", "optimizer.learning_rate=1e6", "--json"
+    )
+    document = json.loads(answer.stdout)
+    assert answer.returncode == 3, answer.stderr
+    assert (document["rows"], document["ranking"]) == ([], None)
+    assert "diverged" in document["ranking_withheld_because"]
+
+
 def test_a_bench_keeps_to_one_host(likewise, start_worker, redis_server, desk):
     """Of two workers, any would take an ordinary run."""
     for host in ("atlas", "zeus"):

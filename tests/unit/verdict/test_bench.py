@@ -145,6 +145,16 @@ def conclude_with(samples: ModuleType, conditions: Conditions) -> tuple[str, ...
     ).warnings
 
 
+def test_where_nothing_could_be_timed_it_says_why_and_shows_no_table(samples: ModuleType) -> None:
+    missing = ["torch auto cannot be timed: there is no compiler"]
+    bench = conclude(samples.matched(), first={}, timed={}, missing=missing, precision=1)
+    stream = io.StringIO()
+    render(bench, make_console(stream, width=80))
+    assert stream.getvalue().splitlines()[0] == "bench  matched  nothing could be timed"
+    assert missing[0] in stream.getvalue()
+    assert "median of" not in stream.getvalue()
+
+
 def test_the_memory_of_the_first_run_is_told_beside_the_process_s(samples: ModuleType) -> None:
     first, later = timed(TORCH, 0.1), timed(TORCH, 0.1).model_copy(update={"grown_bytes": 0})
     found = [
