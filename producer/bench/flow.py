@@ -10,7 +10,7 @@ from producer.bench.conclude import conclude
 from producer.bench.models import Bench, Phase, Timed, Variant
 from producer.bench.protocol import Enough, alternate
 from producer.queue.collect import collect
-from producer.queue.follow import Changed, Noticed, follow
+from producer.queue.follow import Noticed, Progressed, follow
 from producer.queue.submit import enqueue, new_id
 from shared.batch_plan import BatchPlan
 from shared.errors import CancelledError, LikewiseError, RunFailedError
@@ -101,7 +101,7 @@ class _Timing:
         for update in follow(record, ledger=ledger, client=self._session.client):
             if isinstance(update, Noticed):
                 self._told.notice(update.text)
-            elif isinstance(update, Changed) and update.record.state == "leased":
+            elif isinstance(update, Progressed) or update.record.state == "leased":
                 self._told.training(variant)
         (result,) = collect(record, ledger=ledger)
         if result.failure and result.failure.reason == "cancelled":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -11,6 +12,9 @@ from rich.status import Status
 
 from producer.bench.models import Variant
 from producer.verdict.words import plus_minus
+
+LINE_EVERY_S = 15.0
+"""Elsewhere than on a terminal: within a round, which may take long."""
 
 
 class Told:
@@ -21,6 +25,7 @@ class Told:
         self._status = status
         self._quiet = quiet
         self._so_far = "warming up"
+        self._said_s = time.monotonic()
 
     def warming(self, variant: Variant) -> None:
         """The first run of a variant begins, the one that compiles."""
@@ -28,11 +33,11 @@ class Told:
 
     def timing(self, variant: Variant) -> None:
         """A run is submitted; it begins when its host is free."""
-        self._show(f"{self._so_far}: waiting for the host, to time {variant.label}")
+        self._step(f"{self._so_far}: waiting for the host, to time {variant.label}")
 
     def training(self, variant: Variant) -> None:
-        """A run has its host to itself."""
-        self._show(f"{self._so_far}: timing {variant.label}")
+        """A run has its host to itself, and goes on."""
+        self._step(f"{self._so_far}: timing {variant.label}")
 
     def round(self, done: int, width: float) -> None:
         """A round is done; `width` is half the widest interval by its median."""
@@ -44,11 +49,18 @@ class Told:
         """A word on a wait."""
         self._console.print(text)
 
+    def _step(self, text: str) -> None:
+        if self._status is None and time.monotonic() - self._said_s > LINE_EVERY_S:
+            self._line(text)
+        else:
+            self._show(text)
+
     def _show(self, text: str) -> None:
         if self._status is not None:
             self._status.update(text)
 
     def _line(self, text: str) -> None:
+        self._said_s = time.monotonic()
         self._show(text)
         if self._status is None and not self._quiet:
             self._console.print(text)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from producer.queue.collect import Diverged, count_diverged
+from producer.queue.waits import why_waiting
 from shared import progress
 from shared.errors import RedisError
 from shared.ledger import FINAL, IDS_A_TRIP, ExperimentRecord, Ledger, RunRecord
@@ -45,7 +46,7 @@ class Changed:
 
 @dataclass(frozen=True, kw_only=True)
 class Noticed:
-    """A word on a wait: no live worker serves the run's queue, or its worker has gone silent."""
+    """A word on a wait: nobody serves the run's queue, all who do are held up, or its worker is silent."""
 
     position: str
     run_id: str
@@ -136,16 +137,24 @@ class _Watch:
         workers, now_s = self._ledger.census()
         served = {queue for worker in workers for queue in worker.queues}
         alive = {worker.worker_id for worker in workers}
+        asked = {record.queue for record in records if record.state == "leased"}  # those are worked for us
         for record in records:
             word = _word(record, served, alive, now_s)
+            if word is None and record.queue not in asked and _waits(record, now_s):
+                asked.add(record.queue)  # one word a queue
+                word = why_waiting(record.queue, workers, ledger=self._ledger)
             if word is not None and self._said.get(record.run_id) != word:
                 yield Noticed(position=position, run_id=record.run_id, framework=record.framework, text=word)
             if word is not None or not record.final:
                 self._said[record.run_id] = word or ""
 
 
+def _waits(record: RunRecord, now_s: float) -> bool:
+    return record.state == "queued" and now_s - record.submitted_s > SILENCE_S
+
+
 def _word(record: RunRecord, served: set[str], alive: set[str], now_s: float) -> str | None:
-    if record.state == "queued" and record.queue not in served and now_s - record.submitted_s > SILENCE_S:
+    if record.queue not in served and _waits(record, now_s):
         return f"no live worker serves {record.queue}; `likewise workers` shows those there are"
     if record.state == "leased" and record.worker not in alive:
         return (

@@ -1,0 +1,95 @@
+"""A command that waits for a worker says for whom."""
+
+from __future__ import annotations
+
+import pytest
+
+from producer.queue import follow as following
+from producer.queue.follow import Noticed, follow
+from producer.queue.waits import why_waiting
+from shared.names import child_key, host_key
+from shared.records import WorkerPresence
+from shared.tenure import Claim, Tenure
+from shared.workers import announce, withdraw
+
+QUEUE = "train.nobody.any"
+HOST = "waits-test-host"
+
+
+@pytest.fixture
+def present(desk):
+    """Workers of one host, present in Redis as real ones are."""
+    names = []
+
+    def of(name: str, *, run_id: str | None = None) -> Tenure:
+        names.append(name)
+        presence = WorkerPresence(
+            worker_id=name, framework="nobody", device="cpu", queues=(QUEUE,), host=HOST, pid=1, versions={},
+            threads=1, state="busy" if run_id else "idle", run_id=run_id, started_s=0, seen_s=0,
+        )  # fmt: skip
+        announce(desk.client, name, presence.model_dump_json(), lives_s=60)
+        return Tenure(desk.client, worker_id=name, host=HOST, lease_s=60)
+
+    yield of
+    for name in names:
+        withdraw(desk.client, name)
+        desk.client.delete(child_key(name))
+    desk.client.delete(host_key(HOST), QUEUE)
+
+
+@pytest.fixture
+def runs(desk):
+    """Of two experiments; the first is submitted first."""
+    records = [desk.submit(frameworks=("nobody",), queue_anyway=True) for _ in range(2)]
+    yield records
+    for record in records:
+        for run_id in record.run_ids:
+            desk.ledger.cancel(run_id)
+
+
+@pytest.fixture
+def word(desk, monkeypatch):
+    """What is said to one who follows the experiment."""
+    monkeypatch.setattr(following, "SILENCE_S", 0.0)
+    monkeypatch.setattr(following, "LOOK_EVERY_S", 0.1)
+
+    def of(record) -> str:
+        for update in follow(record, ledger=desk.ledger, client=desk.client):
+            if isinstance(update, Noticed):
+                return update.text
+        raise AssertionError("it ended without a word")
+
+    return of
+
+
+def test_a_busy_worker_is_named_by_what_it_trains(present, runs, word):
+    first, second = runs
+    (run_id,) = first.run_ids
+    assert isinstance(present("one").claim(run_id, pid=1), Claim)
+    present("one", run_id=run_id)
+    assert word(second) == f"its worker is busy with experiment {first.experiment_id}"
+    present("other", run_id=run_id)
+    assert word(second) == f"its 2 workers are busy with experiment {first.experiment_id}"
+
+
+def test_a_host_that_is_held_for_a_timed_run_is_named_with_its_holder(desk, present, runs, word):
+    present("one")
+    present("timing")
+    desk.client.set(host_key(HOST), "timing")
+    assert word(runs[1]) == f"host {HOST} is held for a timed run of timing"
+
+
+def test_a_holder_that_waits_itself_says_for_whom(desk, present, runs, word):
+    present("timing")
+    present("one", run_id=runs[0].run_ids[0])
+    desk.client.set(host_key(HOST), "timing")
+    held = f"host {HOST} is held for a timed run of timing, which waits until one is done"
+    assert word(runs[1]) == held
+
+
+def test_while_a_worker_is_free_nothing_is_said(desk, present, runs):
+    present("one", run_id=runs[0].run_ids[0])
+    workers = desk.ledger.workers()
+    assert why_waiting(QUEUE, workers, ledger=desk.ledger) is not None
+    present("other")
+    assert why_waiting(QUEUE, desk.ledger.workers(), ledger=desk.ledger) is None

@@ -1,0 +1,40 @@
+"""What a bench says while it runs."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+
+from producer.bench import progress
+from producer.bench.models import Variant
+from producer.bench.progress import telling
+from producer.report.console import make_console
+
+TORCH = Variant(framework="torch", execution="eager")
+
+
+@pytest.mark.parametrize(("patience_s", "lines"), [(0.0, 5), (60.0, 2)])
+def test_a_long_round_is_not_silent_and_a_short_one_not_chatty(
+    monkeypatch: pytest.MonkeyPatch, patience_s: float, lines: int
+) -> None:
+    monkeypatch.setattr(progress, "LINE_EVERY_S", patience_s)
+    stream = io.StringIO()
+    with telling(make_console(stream, width=80), quiet=False) as told:
+        told.warming(TORCH)
+        told.timing(TORCH)
+        told.training(TORCH)
+        told.training(TORCH)
+        told.round(1, 0.2)
+    said = stream.getvalue().splitlines()
+    assert len(said) == lines
+    assert said[-1] == "1 round done, medians known to ±20 %"
+
+
+def test_what_is_piped_as_json_is_not_told_of_steps() -> None:
+    stream = io.StringIO()
+    with telling(make_console(stream, width=80), quiet=True) as told:
+        told.warming(TORCH)
+        told.round(1, 0.2)
+        told.notice("no live worker")
+    assert stream.getvalue() == "no live worker\n"
