@@ -1,4 +1,4 @@
-"""From two replays to the first divergence, with both values and in words. Pure."""
+"""From two replays to the first divergence: where, both values, and a sentence. Pure."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from shared.trace import Trace
 
 @dataclass(frozen=True, kw_only=True)
 class Replays:
-    """One seed replayed in two frameworks, and the step where they part once more with whole tensors."""
+    """One seed replayed in two frameworks; and once more, with whole tensors, the step where they part."""
 
     seed: int
     reference: str
@@ -33,7 +33,10 @@ class Replays:
 def traced(
     replays: Replays, *, jobs: Mapping[str, Job], arrays: Load, tolerance: float, alike: float
 ) -> Traced:
-    """What the replays tell. `jobs` gives layers their kinds; layers fed alike agree within `alike`."""
+    """What the replays show. `jobs` says of which kind a layer is.
+
+    `tolerance` is that of fingerprints. Layers that were fed the same count as equal within `alike`.
+    """
     names = replays.reference, replays.other
     traces = replays.steps[names[0]], replays.steps[names[1]]
     parting = first_parting(*traces, names=names, arrays=arrays, tolerance=tolerance)
@@ -188,7 +191,7 @@ def _values(found: FirstDivergence) -> str:
 
 
 def _place(found: FirstDivergence) -> str:
-    """`at [2, 7]`, or the sample where the first axis counts samples."""
+    """`at [2, 7]`, or `in row 3, column 8` where the first axis counts samples."""
     if (found.stage in ("data", "forward") and found.step > 0) or found.tensor in ("outputs", "predictions"):
         row, *rest = (place + 1 for place in found.index)
         return f"in row {row}" + (f", column {rest[0]}" if len(rest) == 1 else f" at {rest}" if rest else "")
@@ -208,7 +211,7 @@ def _told(value: float | None, digits: int) -> str:
 
 
 def _related(found: FirstDivergence) -> str:
-    """The mark of a usual mistake, where the whole tensors bear one."""
+    """A usual porting mistake that the whole tensors show, if any."""
     if found.relation is None:
         return ""
     return f" All of it is {found.reference}'s, {found.relation}."
@@ -222,7 +225,7 @@ def _rates(found: FirstDivergence) -> str:
 
 
 def _alone(found: FirstDivergence) -> str:
-    """What the layers do that are fed alike."""
+    """What layers give that were fed the same weights and inputs in both frameworks."""
     if not found.layers_fed_alike:
         return ""
     others = [path for path in found.layers_apart if path != found.tensor]

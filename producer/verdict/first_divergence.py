@@ -1,11 +1,16 @@
 """Where two traced replays part: the first step, stage and tensor. Pure.
 
-`first_parting` reads fingerprints alone: two tensors part where their fingerprints lie further apart than
-the tolerance, relative to the reference's largest value. Losses and gradients shrink as training goes on
-while their rounding does not, so theirs is the largest value since the first update. A gradient that is
-nothing but rounding beside the others' (of a bias before a batch normalization) is measured by VANISHING
-of the largest of all. An update is small beside its weight: it parts, too, where the two changes differ by
-CHANGE of their size, above what rounding can do to the largest weight.
+`first_parting` reads fingerprints alone. Two tensors part where their fingerprints differ by more than the
+tolerance times a scale. That is the reference tensor's largest value, but at least
+
+    loss, backward   the largest value since the first update: losses and gradients shrink as training goes
+                     on, while their rounding does not
+    backward         VANISHING times the largest gradient: a gradient may be nothing but rounding, as that
+                     of a bias before a batch normalization
+    update           VANISHING times the largest weight
+
+A change is small beside its weight, so weights part, too, where their changes in the update differ by more
+than CHANGE of the change's size and ROUNDING of the largest weight.
 """
 
 from __future__ import annotations
@@ -21,12 +26,11 @@ from producer.verdict.gaps import Load
 from shared.trace import LARGEST, PROJECTIONS, SIZE, Place, Stage, Trace
 
 CHANGE = 1e-8
-"""Of a change's size; two changes that only rounding tells apart lie nearer …"""
+"""Part of a change's size by which two changes may differ through rounding alone."""
 ROUNDING = 1e-12
-"""… or apart by no more than this of the largest weight: float64 rounds at 1e-16 of it, a thousand steps at
-1e-13."""
+"""Part of the largest weight by which they may: float64 rounds at 1e-16 of it, a thousand steps at 1e-13."""
 VANISHING = 1e-4
-"""Of the largest gradient: what is smaller may consist of the rounding of larger terms that cancel."""
+"""Part of the largest gradient below which a gradient may consist of the rounding of terms that cancel."""
 
 STAGES: tuple[Stage, ...] = ("data", "forward", "loss", "backward", "update", "evaluation")
 _SHRINKING = ("loss", "backward")
@@ -40,7 +44,7 @@ class Parting:
     stage: Stage
     tensor: str
     problem: str | None = None
-    """Why the two cannot be held against each other, where they cannot."""
+    """Why the two tensors cannot be compared, where they cannot."""
 
 
 Row = NDArray[np.float64]
@@ -50,12 +54,12 @@ Rows = dict[tuple[Stage, str], Row]
 def first_parting(
     reference: Trace, other: Trace, *, names: tuple[str, str], arrays: Load, tolerance: float
 ) -> Parting | None:
-    """The first difference of two replays of one seed; None where there is none in what was laid open.
+    """The first difference between two replays of one seed; None where the updates laid open have none.
 
-    Where the other was given the reference's initial weights, what they compute is looked at first, and the
-    difference of their own initial weights only where that is all.
+    Where the other replay was given the reference's initial weights, a difference between their own initial
+    weights is only reported if nothing that they compute differs.
     """
-    one, two = _Told(reference, arrays), _Told(other, arrays)
+    one, two = _Fingerprints(reference, arrays), _Fingerprints(other, arrays)
     found = _first(one.starts[0], two.starts[0], names, tolerance=tolerance)
     start = Parting(step=0, stage="forward", tensor=found[0][1], problem=found[1]) if found else None
     if start is not None and not other.given_start:
@@ -81,7 +85,7 @@ def first_parting(
 
 
 def _scales(mine: Rows, largest: Mapping[tuple[Stage, str], float]) -> dict[tuple[Stage, str], float]:
-    """What a difference is measured by where the tensor itself is smaller."""
+    """The least scale of each tensor's difference (see the module)."""
     gradient = max((value for key, value in largest.items() if key[0] == "backward"), default=0.0)
     weight = _largest_weight(mine)
     scales = {key: value for key, value in largest.items() if key[0] in _SHRINKING}
@@ -97,8 +101,8 @@ def _largest_weight(rows: Rows) -> float:
     return max((float(row[LARGEST]) for key, row in rows.items() if key[0] == "update"), default=0.0)
 
 
-class _Told:
-    """A trace's fingerprints by stage and tensor."""
+class _Fingerprints:
+    """A trace's fingerprints, by stage and tensor."""
 
     def __init__(self, trace: Trace, arrays: Load) -> None:
         self._trace = trace
@@ -122,7 +126,7 @@ def _key(place: Place) -> tuple[Stage, str]:
 
 
 def _common(one: Sequence[int], two: Sequence[int]) -> Iterator[int]:
-    """The steps both laid open, as far as they are the same."""
+    """The steps that both laid open, up to the first that is not the same."""
     for mine, theirs in zip(one, two, strict=False):
         if mine != theirs:
             return
@@ -130,7 +134,7 @@ def _common(one: Sequence[int], two: Sequence[int]) -> Iterator[int]:
 
 
 def _shared(one: Rows, two: Rows) -> tuple[Rows, Rows]:
-    """What both were measured by: a metric that only one declares says nothing."""
+    """The rows that both have: a metric that only one job declares says nothing."""
     return {key: one[key] for key in one if key in two}, {key: two[key] for key in two if key in one}
 
 
@@ -147,7 +151,7 @@ def _first(  # noqa: PLR0913 - two sides, and what they are measured by
     scales: Mapping[tuple[Stage, str], float] | None = None,
     before: tuple[Rows, Rows] = ({}, {}),
 ) -> tuple[tuple[Stage, str], str | None] | None:
-    """The first tensor that differs and why it cannot be compared, if so; stage by stage, in order."""
+    """The first tensor that differs, in the order of the stages, with the reason if it cannot be compared."""
     for stage in STAGES:
         keys = dict.fromkeys(key for rows in (mine, theirs) for key in rows if key[0] == stage)
         for key in keys:
@@ -176,7 +180,7 @@ def _apart(a: Row, b: Row, *, tolerance: float, scale: float) -> bool:
 
 
 def _changed_apart(before: tuple[Row, Row], after: tuple[Row, Row], *, weight: float) -> bool:
-    """Whether a weight's two changes differ, although beside the largest `weight` it is little."""
+    """Whether the changes of a weight in two updates differ by more than rounding (see the module)."""
     changes = [_sums(now) - _sums(then) for then, now in zip(before, after, strict=True)]
     distance = float(np.max(np.abs(changes[0] - changes[1])))
     size = float(np.max(np.abs(changes[0]))) or float(np.max(np.abs(changes[1])))
@@ -193,7 +197,7 @@ def _sums(row: Row) -> Row:
 
 
 def _unequal_length(reference: Trace, other: Trace, names: tuple[str, str]) -> Parting | None:
-    """One training ended where the other goes on."""
+    """Where one training ended and the other goes on; None where neither did."""
     if not reference.steps or not other.steps:
         return None
     for mine, theirs, name in ((reference, other, names[0]), (other, reference, names[1])):
@@ -208,7 +212,7 @@ def _unequal_length(reference: Trace, other: Trace, names: tuple[str, str]) -> P
 def layers_apart(
     reference: Mapping[str, Any], refed: Mapping[str, Any], *, arrays: Load, tolerance: float
 ) -> list[str]:
-    """The layers that differ by themselves: their outputs for the same weights and inputs lie apart."""
+    """The layers that differ by themselves: for the same weights and inputs they give different outputs."""
     found = []
     for path, ref in refed.items():
         if path in reference:

@@ -10,22 +10,23 @@ from numpy.typing import NDArray
 from producer.verdict.models import Comparison, FrameworkRuns, Growth
 
 MOST_EPOCHS = 500
-"""Told; of more, evenly chosen ones."""
+"""The most epochs that are listed; of more, evenly chosen ones."""
 
 EQUAL = 1e-12
-"""Losses so near in float64 are equal but for rounding …"""
+"""Float64 losses that differ by no more are equal but for rounding."""
 REAL = 1e-9
-"""… and beyond this they are not, unless training has amplified it …"""
+"""Float64 losses that differ by more are really different, unless training has amplified rounding."""
 AMPLIFIED = 1e3
-"""… so many times more than if every epoch had added as much as the first: by growth upon growth."""
+"""Rounding counts as amplified where the gap ends so many times above what adding up could give: as much in
+every epoch as in the first."""
 
 
 def epochs_before_rounding_took_over(runs: Sequence[FrameworkRuns]) -> int | None:
-    """In how many first epochs float64's losses were equal, where rounding alone may have parted them later.
+    """For how many first epochs float64's losses were equal, where only rounding may have parted them later.
 
-    None where some losses part in another way, or none part. A difference of meaning jumps from equality
-    to its size when it begins to act, or adds up from update to update. Rounding that training amplifies
-    passes every size between, and ends far above what adding up could give.
+    None where no losses part, or some part in another way. A real difference jumps from equality to its size
+    when it begins to act, or adds up from update to update. Rounding that training amplifies passes through
+    every size in between, and ends far above what adding up could give.
     """
     reference, *others = (run.framework for run in runs)
     equal_for = []
@@ -43,7 +44,7 @@ def epochs_before_rounding_took_over(runs: Sequence[FrameworkRuns]) -> int | Non
 
 
 def growth(runs: Sequence[FrameworkRuns], twin: Comparison | None) -> tuple[Growth, ...]:
-    """Of each framework against the reference, over the first seed that has losses everywhere."""
+    """The growth of each framework's gap on the first seed with losses everywhere; none without a twin."""
     if twin is None:
         return ()
     reference, *others = (run.framework for run in runs)

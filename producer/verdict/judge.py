@@ -1,4 +1,4 @@
-"""From gaps, failures and declared differences to one of three words."""
+"""The verdict, one of three words, from gaps, failures and declared differences. Pure."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from shared.spec.experiment import Precision
 NO_WORD_ON_NUMBERS: frozenset[Reason] = frozenset(
     {"out_of_memory", "data_damaged", "cancelled", "worker_lost", "invalid", "internal"}
 )
-"""Failures that come from the surroundings: they leave open what the training would have given."""
+"""Failures that the surroundings caused: they leave open what the training would have given."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
-    """All that the verdict rests on."""
+    """Everything that the verdict rests on."""
 
     differences: Sequence[SettingDifference]
     seed_gaps: Sequence[SeedGaps]
@@ -39,7 +39,7 @@ class Evidence:
     precisions: frozenset[Precision]
     twin: Twin | None = None
     equal_epochs: int | None = None
-    """In how many first epochs float64's losses were equal, where rounding may have parted them later."""
+    """For how many first epochs float64's losses were equal, where rounding may have parted them later."""
     tests: Sequence[Equivalence] = ()
     """Over seeds, where there are several."""
     noise_floor: Sequence[OwnRerun] = ()
@@ -61,7 +61,7 @@ class Evidence:
 
     @property
     def float64_tells(self) -> bool:
-        """Whether a gap in float64 is a real one: not where rounding alone may have grown to it."""
+        """Whether a gap in float64 must be real, since rounding alone cannot have grown to it."""
         return self.equal_epochs is None or bool(self.differences or self.other_start or self.other_batches)
 
     @property
@@ -71,16 +71,17 @@ class Evidence:
 
 
 def judge(evidence: Evidence) -> Verdict:
-    """The verdict.
+    """The verdict, by the first of these rules that applies.
 
-    One framework's training fails on the job itself where another's does not: `differ`. A margin was
-    declared: the tests over seeds decide whether the results are the same, whatever computes them. Else
-    the float64 twin, where there is one, decides whether the frameworks compute the same; in different
-    precisions they do not. Without a twin, or where training amplified even float64's rounding, seeds that
-    did not start alike, or that rounding took apart, are again for the tests to decide, if there are
-    several. What is left: `agree`, if every seed finished everywhere within the tolerance; `differ`, if the
-    numbers differ and something declared does too, or the precision leaves no room for rounding;
-    `inconclusive`.
+    1. One framework's training fails on the job itself and another's does not: `differ`.
+    2. The job declares a margin: the tests over seeds decide whether the results are the same, whatever
+       computes them. They also decide where a gap is above the tolerance and no float64 twin decides, unless
+       the runs themselves are in float64 from the same start, where rounding cannot have grown that far.
+    3. There is a float64 twin that decides: `agree` or `differ`, as it says.
+    4. The numbers differ, and so does something that was declared, or the precision leaves no room for
+       rounding: `differ`. So do trainings in different precisions, unless they end with the same bits.
+    5. Every seed finished everywhere within the tolerance: `agree`.
+    6. Else `inconclusive`.
     """
     if _fails_alone(evidence.runs):
         return "differ"
@@ -99,7 +100,7 @@ def judge(evidence: Evidence) -> Verdict:
 
 
 def decided_over_seeds(evidence: Evidence) -> bool:
-    """Whether the tests over seeds are what the verdict rests on."""
+    """Whether the verdict rests on the tests over seeds."""
     if any(test.margin_declared for test in evidence.tests):
         return True
     exact = evidence.precisions == {"float64"} and evidence.float64_tells
