@@ -1,7 +1,7 @@
 """The steps of a command from finished trainings on: collect and compare, train once more, show.
 
-What a command prints goes through here, so that every command prints it alike: the result on standard
-output, words on the way on standard error.
+Every command prints through this module, so that all print alike: the result on standard output, messages on
+the way on standard error.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Outcome:
 
 
 def get_ready(record: ExperimentRecord) -> None:
-    """Import what the verdict will need beyond this module; while the runs train, it costs nobody time."""
+    """Import what else the verdict will need, while the runs train and it costs no time."""
     if len(record.experiment.seed_list) > 1:
         import scipy.special  # noqa: F401
 
@@ -62,7 +62,7 @@ def with_twin(  # noqa: PLR0913 - what is trained, and how it is told
 ) -> Outcome:
     """The outcome with what the float64 twin says and, with `rerun`, each framework's own rerun.
 
-    Both are trained where they tell more, at once.
+    Each is trained where it can add something; both train at the same time.
     """
     tell = _unsaid if quiet else say
     seconds, left_s = twin.cost_s(outcome.comparison), twin.BUDGET_S
@@ -90,7 +90,7 @@ def with_twin(  # noqa: PLR0913 - what is trained, and how it is told
 def with_trace(
     session: Session, record: ExperimentRecord, outcome: Outcome, *, quiet: bool, full: bool = False
 ) -> Outcome:
-    """The outcome with where the frameworks part; replays them traced where that tells more."""
+    """The outcome with where the frameworks part, found by a traced replay where that can add something."""
     if not trace.tells_more(outcome.comparison):
         return outcome
     tell = _unsaid if quiet else say
@@ -107,9 +107,9 @@ def with_trace(
 
 
 def outcome_of(session: Session, record: ExperimentRecord, *, full: bool = False) -> Outcome:
-    """Collect what is finished, of the float64 twin and the replays too, and compare it.
+    """Collect what is finished, also of the float64 twin, the rerun and the replays, and compare it.
 
-    Of many seeds only one is told with its curves and arrays, unless `full`.
+    Of many seeds only one is listed with its curves and arrays, unless `full`.
     """
     twin_id = record.related.get("twin")
     other = session.ledger.experiment(twin_id) if twin_id else None
@@ -133,7 +133,7 @@ def outcome_of(session: Session, record: ExperimentRecord, *, full: bool = False
 
 
 def _results(session: Session, experiment_id: str | None) -> list[RunResult]:
-    """What is finished of an experiment that belongs to another; nothing where there is none."""
+    """The finished results of an experiment that belongs to another; none without an id."""
     record = session.ledger.experiment(experiment_id) if experiment_id else None
     return collect(record, ledger=session.ledger) if record else []
 
@@ -141,7 +141,7 @@ def _results(session: Session, experiment_id: str | None) -> list[RunResult]:
 def finish(
     session: Session, outcome: Outcome, *, as_json: bool, page: Path | None = None, full: bool = False
 ) -> Comparison:
-    """Write the page where one is wanted, print."""
+    """Write the page, where one is wanted, and print the comparison."""
     if page is not None:
         write_page(session, outcome, page)
     print_comparison(outcome.comparison, as_json=as_json, full=full)
@@ -169,16 +169,16 @@ def write_page(session: Session, outcome: Outcome, path: Path) -> None:
 
 
 def exit_status(comparison: Comparison, *, check: bool) -> int:
-    """What the command ends with."""
+    """The exit status of the command."""
     if comparison.failed:
         return RUN_FAILED
     return NOT_IN_AGREEMENT if check and comparison.verdict != "agree" else 0
 
 
 def verdict_word(session: Session, record: ExperimentRecord) -> str | None:
-    """The verdict of a finished experiment, as it was kept or, for the first time, made.
+    """The verdict of a finished experiment: the one that was kept, or else made now.
 
-    None of a sweep, which has one for each point, or where the results cannot be read any more.
+    None for a sweep, which has a verdict for each point, and where the results cannot be read any more.
     """
     if record.verdict is not None or record.experiment.grid:
         return record.verdict

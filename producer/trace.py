@@ -1,8 +1,8 @@
 """The traced replay: which seed and which updates are laid open, and the runs that do it.
 
-Both frameworks first keep fingerprints of the steps where they may part. Then the reference hands over the
-whole tensors of the step where they do, and the other computes that step from them as well as from
-its own: at most two extra runs a framework.
+First every framework keeps fingerprints of the updates in which they may part. Then the reference returns the
+whole tensors of the update in which they do, and the other framework computes that update both from its own
+tensors and from those: at most two extra runs for each framework.
 """
 
 from __future__ import annotations
@@ -29,18 +29,20 @@ if TYPE_CHECKING:
     from shared.run import Run
 
 RELATIONS = ("fingerprints", "fingerprints of the others", "tensors", "tensors of the other")
-"""What the experiments of a trace are to the one that was traced, in the order they are trained."""
+"""The relations of a trace's experiments to the one that is traced, in the order they are trained."""
 
 MOST_STEPS = 2_000
-"""Updates that are laid open, at most …"""
+"""The most updates that are laid open."""
 MOST_S = 20.0
-"""… and for how long. A step laid open costs a few milliseconds more than its training."""
+"""The most seconds for that. An update laid open costs a few milliseconds more than training it."""
 BUDGET_S = 120.0
-"""A replay that would first train for longer than this, to come near, begins at the first update instead."""
+"""A replay that would have to train for longer than this to reach the updates in question begins at the first
+update instead."""
 OTHER_START_S = 6.0
-"""As MOST_S, where the frameworks do not start alike: the losses then tell nothing of when they part."""
+"""As MOST_S, where the frameworks do not start alike: the losses then do not show when they part."""
 _SHOWS = 0.01
-"""Of the tolerance: losses that differ by more show that something has parted, well before it matters."""
+"""Losses that differ by more than this part of the tolerance show that something has parted, well before it
+matters."""
 
 
 def tells_more(comparison: Comparison) -> bool:
@@ -54,9 +56,9 @@ def tells_more(comparison: Comparison) -> bool:
 
 
 def parting_seed(comparison: Comparison, twin: Comparison | None) -> int | None:
-    """The first seed that parts, in the float64 twin where it was trained; else the first with other bits.
+    """The first seed whose gap is above the tolerance: in the float64 twin, else in the comparison itself.
 
-    A difference that is declared may stay within what rounding could do.
+    Without any, the first seed with different bits: a declared difference may be as small as rounding.
     """
     for one in (twin, comparison):
         if one is None:
@@ -68,7 +70,7 @@ def parting_seed(comparison: Comparison, twin: Comparison | None) -> int | None:
 
 
 def _broken(comparison: Comparison) -> set[int]:
-    """Seeds that fail by what was asked of them in one framework, and not in another."""
+    """Seeds that diverged in one framework and trained to the end in another."""
     found = set()
     for same_seed in zip(*(run.seeds for run in comparison.runs), strict=True):
         failures = [seed.failure.reason for seed in same_seed if seed.failure]
@@ -88,18 +90,18 @@ def same_start(comparison: Comparison, seed: int) -> bool:
 
 
 def traced_job(job: Job, jobs: Mapping[str, Job]) -> Job:
-    """A job as it is replayed: in float64 where all are declared in float32, so that rounding is out."""
+    """A job as it is replayed: in float64 where all are declared in float32, to keep rounding out."""
     if {one.precision for one in jobs.values()} == {"float32"}:
         return job.model_copy(update={"precision": "float64"})
     return job
 
 
 def updates_to_open(comparison: Comparison, runs: Sequence[Run], seed: int) -> tuple[int, int]:
-    """How many updates may be trained as ever, and how many to lay open after them.
+    """How many updates to train normally first, and how many to lay open after them.
 
-    The losses tell: the epoch in which they part by the tolerance is the last that matters, and an epoch
-    before they show anything the first, since what an update changes shows in the loss of the next.
-    `comparison` is the twin's where there is one; without float64 losses nothing bounds the end.
+    The losses say which: the last epoch that matters is the one in which they part by the tolerance, and the
+    first is one epoch before they show any difference, since what an update changes shows in the next loss.
+    `comparison` is the twin's where there is one; without float64 losses the end is not bounded.
     """
     losses = [one.losses for run in comparison.runs for one in run.seeds if one.seed == seed]
     each = {BatchPlan.of(run.job.training, run.dataset.train.x.shape[0]).steps_per_epoch for run in runs}
@@ -121,7 +123,7 @@ def updates_to_open(comparison: Comparison, runs: Sequence[Run], seed: int) -> t
 
 
 def _first_above(values: NDArray[np.float64], bound: float) -> int:
-    """The first place above the bound, or their number where there is none."""
+    """The first place with a value above the bound, or the number of values where there is none."""
     above = values > bound
     return int(np.argmax(above)) if above.any() else len(values)
 
@@ -138,7 +140,10 @@ def fits(weights: Mapping[str, ArrayRef], run: Run) -> bool:
 
 
 def refeed(reference: Trace, runs: tuple[Run, Run]) -> Refeed:
-    """The reference's step for the other to compute: layers of one path, inputs and shapes of all kinds."""
+    """The reference's update for the other framework to compute.
+
+    It has the layers that both models have under the same path, with the same inputs and shapes.
+    """
     mine, theirs = (run.job.model for run in runs)
     tensors = [_weight_shapes(run) for run in runs]
     shapes = [layer_shapes(run.job.model, run.dataset.train.x.shape[1:]) for run in runs]

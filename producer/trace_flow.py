@@ -1,6 +1,6 @@
-"""The steps of a traced replay: submit, follow, read what was told.
+"""The steps of a traced replay: submit, follow, read the traces.
 
-`producer.trace` says what is replayed, `producer.verdict.divergence` what it means.
+`producer.trace` decides what is replayed, `producer.verdict.divergence` what the traces mean.
 """
 
 from __future__ import annotations
@@ -28,13 +28,15 @@ Follow = Callable[["ExperimentRecord"], None]
 
 
 @dataclass(kw_only=True)
-class _Told:
-    """What the replays of an experiment told so far, by framework."""
+class _Traces:
+    """The traces that the replays of an experiment returned so far, by framework."""
 
     steps: dict[str, Trace] = field(default_factory=dict)
+    """With fingerprints of many updates."""
     kept: dict[str, Trace] = field(default_factory=dict)
+    """With whole tensors of one update."""
     runs: dict[str, Run] = field(default_factory=dict)
-    """The replays themselves."""
+    """The replays' runs."""
 
 
 def replay(  # noqa: PLR0913 - all that it goes by, once
@@ -46,14 +48,14 @@ def replay(  # noqa: PLR0913 - all that it goes by, once
     twin: Comparison | None,
     follow: Follow,
 ) -> None:
-    """Find where the frameworks part by replaying the first seed that does; the ledger keeps what is told.
+    """Replay the first seed that parts, to find where; the ledger keeps the traces for `traced_of`.
 
-    Ends early, and in silence, where a replay fails: the comparison stands without it.
+    Ends early and without a message where a replay fails: the comparison stands without it.
     """
     seed = trace.parting_seed(comparison, twin)
     if seed is None:
         return
-    told = _Told()
+    traces = _Traces()
 
     def submit(relation: str, requests: Mapping[str, TraceRequest]) -> None:
         submitted = trace.submit_replays(
@@ -66,7 +68,7 @@ def replay(  # noqa: PLR0913 - all that it goes by, once
             app=session.app,
         )
         follow(submitted)
-        _read(session, submitted, told)
+        _read(session, submitted, traces)
 
     reference, *others = record.experiment.frameworks
     skip, steps = trace.updates_to_open(twin or comparison, runs, seed)
@@ -77,12 +79,12 @@ def replay(  # noqa: PLR0913 - all that it goes by, once
     else:
         asked = asked.model_copy(update={"keep_start": True, "seconds": trace.OTHER_START_S})
         submit(trace.RELATIONS[0], {reference: asked})
-        if reference not in told.steps:
+        if reference not in traces.steps:
             return
-        weights = told.steps[reference].start_weights
+        weights = traces.steps[reference].start_weights
         start = weights if all(trace.fits(weights, run) for run in runs) else None
         submit(trace.RELATIONS[1], dict.fromkeys(others, asked.model_copy(update={"start": start})))
-    found = _earliest(session, told, reference)
+    found = _earliest(session, traces, reference)
     if found is None:
         return
     other, parting = found
@@ -90,72 +92,76 @@ def replay(  # noqa: PLR0913 - all that it goes by, once
         return
     step = TraceRequest(skip=max(0, parting.step - 1), steps=1, seconds=trace.MOST_S, keep=True)
     submit(trace.RELATIONS[2], {reference: step})
-    if reference not in told.kept:
+    if reference not in traces.kept:
         return
-    fed = trace.refeed(told.kept[reference], (told.runs[reference], told.runs[other]))
+    fed = trace.refeed(traces.kept[reference], (traces.runs[reference], traces.runs[other]))
     submit(trace.RELATIONS[3], {other: step.model_copy(update={"refeed": fed, "start": start})})
 
 
 def traced_of(session: Session, record: ExperimentRecord) -> Traced | None:
-    """What the replays of an experiment tell; None where there were none, or one of them failed."""
-    told = _Told()
+    """What the replays of an experiment show; None where there were none, or one of them failed."""
+    traces = _Traces()
     for relation in trace.RELATIONS:
         related = record.related.get(relation)
         replayed = session.ledger.experiment(related) if related else None
         if replayed is not None:
-            _read(session, replayed, told)
+            _read(session, replayed, traces)
     reference = record.experiment.frameworks[0]
-    if reference not in told.steps or len(told.steps) < 2:
+    if reference not in traces.steps or len(traces.steps) < 2:
         return None
-    found = _earliest(session, told, reference)
-    others = [name for name in told.steps if name != reference]
+    found = _earliest(session, traces, reference)
+    others = [name for name in traces.steps if name != reference]
     other = found[0] if found else others[0]
-    jobs = {name: run.job for name, run in told.runs.items()}
+    jobs = {name: run.job for name, run in traces.runs.items()}
     replays = Replays(
-        seed=told.runs[reference].seeds[0],
+        seed=traces.runs[reference].seeds[0],
         reference=reference,
         other=other,
-        steps=told.steps,
-        kept=told.kept,
-        precision=told.runs[reference].job.precision,
+        steps=traces.steps,
+        kept=traces.kept,
+        precision=traces.runs[reference].job.precision,
     )
     return traced(
         replays,
         jobs=jobs,
         arrays=session.blobs.get,
-        tolerance=_tolerance(told),
+        tolerance=_tolerance(traces),
         alike=tolerance_for({job.precision for job in jobs.values()}).relative,
     )
 
 
-def _read(session: Session, replayed: ExperimentRecord, told: _Told) -> None:
-    """Add an experiment's traces to what was told."""
+def _read(session: Session, replayed: ExperimentRecord, traces: _Traces) -> None:
+    """Add the traces of an experiment's finished runs to those that are known."""
     for result in collect(replayed, ledger=session.ledger):
         run = session.ledger.run(result.run_id)
         if result.trace is None or run.trace is None:
             continue
-        (told.kept if run.trace.keep else told.steps)[run.framework] = result.trace
-        told.runs.setdefault(run.framework, run)
+        (traces.kept if run.trace.keep else traces.steps)[run.framework] = result.trace
+        traces.runs.setdefault(run.framework, run)
 
 
-def _earliest(session: Session, told: _Told, reference: str) -> tuple[str, Parting] | None:
+def _earliest(session: Session, traces: _Traces, reference: str) -> tuple[str, Parting] | None:
     """The framework that parts first from the reference, and where."""
     found = []
-    for other, steps in told.steps.items():
+    for other, steps in traces.steps.items():
         if other != reference:
             parting = first_parting(
-                told.steps[reference],
+                traces.steps[reference],
                 steps,
                 names=(reference, other),
                 arrays=session.blobs.get,
-                tolerance=_tolerance(told),
+                tolerance=_tolerance(traces),
             )
             if parting is not None:
                 found.append((other, parting))
     return min(found, key=lambda one: (one[1].step, STAGES.index(one[1].stage)), default=None)
 
 
-def _tolerance(told: _Told) -> float:
-    """That of float64: a replay in float32 is one that was declared in another precision than the other."""
-    precisions = {run.job.precision for run in told.runs.values()}
+def _tolerance(traces: _Traces) -> float:
+    """The tolerance of fingerprints.
+
+    Replays are in float64, except where the frameworks were declared in different precisions; what differs
+    between precisions is wanted then, so that float64's tolerance serves there, too.
+    """
+    precisions = {run.job.precision for run in traces.runs.values()}
     return tolerance_for(["float64"] if len(precisions) > 1 else precisions).relative

@@ -22,16 +22,16 @@ if TYPE_CHECKING:
     from shared.ledger import Ledger
 
 MOST_SEEDS = 3
-"""Seeds of the twin; the meaning of a job does not depend on the seed."""
+"""The most seeds of a twin or a rerun; what a job means does not depend on the seed."""
 BUDGET_S = 120.0
-"""What would train longer than this is left out. Float64 costs about what float32 does on a CPU."""
+"""A twin or rerun that would train for longer is left out. On a CPU float64 takes about what float32 does."""
 
 
 def tells_more(comparison: Comparison) -> bool:
-    """Whether float64 can add to what is known.
+    """Whether training in float64 can add to what is known.
 
-    Not where the job is not in float32 throughout, a training has failed, the frameworks ended with the
-    same bits, or they did not start from the same weights.
+    It can where every job is in float32 and no training failed, unless the frameworks ended with the same
+    bits or did not start from the same weights.
     """
     float32 = {job.precision for job in comparison.jobs.values()} == {"float32"}
     comparable = len(comparison.runs) > 1 and not comparison.failed
@@ -44,16 +44,16 @@ def tells_more(comparison: Comparison) -> bool:
 
 
 def cost_s(comparison: Comparison) -> float:
-    """About how long a twin or a rerun trains, by the slowest framework's training."""
+    """About how long a twin or a rerun takes, estimated from the slowest framework's trainings."""
     seeds = len(comparison.experiment.seed_list)
     return max((run.total_train_s or 0.0) / seeds * min(seeds, MOST_SEEDS) for run in comparison.runs)
 
 
 def rerun_tells_more(comparison: Comparison) -> bool:
-    """Whether training once more as it was can add to what is known.
+    """Whether training the same once more can add to what is known.
 
-    It tells how far a framework's own numbers move, which matters where two frameworks' numbers differ.
-    Not of many seeds, whose results are arrays.
+    That shows how far a framework's own numbers move, which matters where two frameworks' numbers differ. It
+    is not done for many seeds, whose results are arrays.
     """
     return (
         len(comparison.runs) > 1
