@@ -1,6 +1,6 @@
-"""The Celery application both sides use: JSON only, explicit queues, results kept for the retention.
+"""The Celery application of both sides: JSON only, explicit queues, results kept for the retention.
 
-The ledger decides what runs; Celery carries wake-ups and keeps a worker's process pool. Hence:
+The ledger decides what runs; Celery only carries wake-ups and keeps a worker's process pool. Hence:
 
 - Messages are not acknowledged late and have no visibility timeout (`ack_emulation` off): a message
   that dies with a worker is sent again by the reconciler, and none is ever delivered twice by the clock.

@@ -1,10 +1,11 @@
-"""Checkpoints of runs, large ones behind the blob URL: blob first, then the reference under the fence.
+"""Checkpoints of runs: in Redis, large ones behind the blob URL.
 
-A checkpoint's bytes lie in chunks under keys of its run alone, so that letting go of one never takes
-an array from a result. The record of a run names the last `KEPT` of them, newest first; those before are
-deleted in the step that adds one, and all of them in the step that makes the run final. Chunks that no
-record names, since their worker died or lost the run meanwhile, expire after BRIEF_S. Behind the URL the
-worker deletes what no record names: when it adds a checkpoint there, and when it has finished the run.
+The bytes are stored first; then the run's record names them, if the worker's fence is still the run's. The
+record names the last `KEPT` checkpoints, newest first. Older ones are deleted in the step that adds a
+checkpoint, and all of them in the step that makes the run final. In Redis the bytes lie in chunks under keys
+of the run alone, so that deleting them never takes an array from a result; chunks that no record names,
+because their worker died or lost the run, expire after BRIEF_S. Behind the URL the worker deletes what no
+record names, when it adds a checkpoint there and when it has finished the run.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ _REFS = TypeAdapter(tuple[CheckpointRef, ...])
 
 
 def read_refs(document: bytes | None) -> tuple[CheckpointRef, ...]:
-    """Those that a run's record names, newest first; none where it cannot be read."""
+    """The checkpoints that a run's record names, newest first; none where that cannot be read."""
     try:
         return _REFS.validate_json(document) if document else ()
     except ValidationError:
@@ -58,7 +59,7 @@ def read_refs(document: bytes | None) -> tuple[CheckpointRef, ...]:
 
 
 class CheckpointStore:
-    """Methods raise RedisError, and DataError for a checkpoint that has no place."""
+    """Stores checkpoints and fetches them. Methods raise RedisError, and DataError where one does not fit."""
 
     def __init__(self, client: redis.Redis, *, url: str | None, redis_limit_bytes: int) -> None:
         self._client = client
@@ -68,7 +69,7 @@ class CheckpointStore:
         self._refer = client.register_script(scripts.KEEP_CHECKPOINT)
 
     def put(self, run_id: str, data: bytes, *, fence: int) -> bool:
-        """Store a run's newest checkpoint; False if the run is no longer ours."""
+        """Store a run's newest checkpoint; False if the run is no longer this worker's."""
         sha256 = hashlib.sha256(data).hexdigest()
         if len(data) <= self._redis_limit_bytes:
             ref = CheckpointRef(fence=fence, sha256=sha256, chunks=max(1, -(-len(data) // CHUNK_BYTES)))
@@ -96,7 +97,7 @@ class CheckpointStore:
         return data
 
     def forget(self, run_id: str) -> None:
-        """Delete what lies behind the URL for a run that is final, as far as this store has met it."""
+        """Delete what this store has put or read behind the URL for a run that is final."""
         if run_id in self._with_files:
             self._tidy(run_id)
             self._with_files.remove(run_id)
@@ -142,7 +143,7 @@ def _folder(run_id: str) -> str:
 def newest(
     store: CheckpointStore, run_id: str, refs: Sequence[CheckpointRef]
 ) -> tuple[bytes | None, str | None]:
-    """The bytes of the newest that is whole, and what is wrong with newer ones, as a sentence."""
+    """The bytes of the newest undamaged checkpoint, and what is wrong with newer ones, as a sentence."""
     wrong: list[str] = []
     for ref in refs:
         try:

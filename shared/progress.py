@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import redis
 
 STREAM_LENGTH = 5_000
-"""Entries kept an experiment, about; older ones are dropped."""
+"""About how many entries of an experiment are kept; older ones are dropped."""
 
 
 class ProgressEvent(Frozen):
@@ -62,7 +62,7 @@ class Entry:
 
 
 def append(pipe: redis.client.Pipeline, experiment_id: str, event: ProgressEvent) -> None:
-    """Add an event to what the pipeline sends. The stream's time to live is the ledger's affair."""
+    """Add an event to what the pipeline sends. The ledger's scripts set the stream's time to live."""
     pipe.xadd(
         progress_key(experiment_id),
         {"event": event.model_dump_json()},

@@ -37,18 +37,17 @@ class Claim:
 
 @dataclass(frozen=True, kw_only=True)
 class Refused:
-    """Why a run could not be claimed.
-
-    `unknown`, `leased` by a live worker, its final state; `host_taken` while another worker has the host
-    to itself, `host_needed` where the run is timed and this worker has not (see `worker.service.host_lease`).
-    """
+    """Why a run could not be claimed."""
 
     state: str
+    """`unknown`; `leased` by a live worker; a final state; `host_taken`, since another worker has the host to
+    itself; `host_needed`, since the run is timed and this worker does not have the host to itself yet (see
+    `worker.service.host_lease`)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ChildView:
-    """How a worker's child is, as it wrote it down itself, and the run it holds."""
+    """How a worker's child is, by its own word in Redis, and the run that it holds."""
 
     pid: int | None
     ready: bool
@@ -77,7 +76,7 @@ class Tenure:
         self._wake = client.register_script(scripts.WAKE)
 
     def announce_child(self, *, pid: int, versions: str | None, failed: str | None) -> None:
-        """The child says that its framework is ready, or why it is not."""
+        """For the child: say that its framework is ready, or why it cannot be."""
         ready = "" if failed else "1"
         with self.client.pipeline() as pipe:
             pipe.delete(self._child)
@@ -89,15 +88,15 @@ class Tenure:
             pipe.execute()
 
     def hurry_child(self) -> None:
-        """Let the child know that its worker stops, so that it keeps what it has."""
+        """Let the child know that its worker is about to stop, so that it takes a checkpoint."""
         self.client.hset(self._child, "stopping", "1")
 
     def forget_child(self) -> None:
-        """The child is dead; the next one announces itself."""
+        """Remove what Redis has of a child that is dead; the next one announces itself."""
         self.client.delete(self._child)
 
     def claim(self, run_id: str, *, pid: int) -> Claim | Refused:
-        """Take the run if it is free; attempt and fence are then raised."""
+        """Take the run if it is free, which raises its attempt and its fence."""
         answer = cast(
             "list[bytes]",
             self._claim(
@@ -131,10 +130,10 @@ class Tenure:
         untold: Sequence[ProgressEvent] = (),
         before: Before | None = None,
     ) -> bool:
-        """Make the run final with its result, as Celery's backend stores it; False if it is ours no more.
+        """Make the run final with its result, as Celery's backend stores it; False if it is no longer ours.
 
-        The progress that is `untold` is told before. What `before` adds to the transaction, such as the
-        arrays that the result refers to, is written before it, or nothing is.
+        The events in `untold`, which were not sent yet, are sent first. What `before` adds to the
+        transaction, such as the arrays that the result refers to, is written in the same step.
         """
         keys = [names.run_key(run_id), names.result_key(run_id)]
         events = [event.model_dump_json() for event in untold]
@@ -142,7 +141,7 @@ class Tenure:
         return bool(run_script(self.client, self._finish, keys=keys, args=arguments, before=before))
 
     def let_go(self, run_id: str, *, why: WhyLetGo, fence: int = 0) -> tuple[RunState | None, str]:
-        """End a lease without a result; the new state (None if nothing was changed) and the run's queue."""
+        """End a lease without a result: the run's new state (None: nothing was changed) and its queue."""
         state, queue, changed = cast(
             "tuple[bytes, bytes, int]",
             self._let_go(keys=[names.run_key(run_id)], args=[run_id, why, fence]),
@@ -150,7 +149,7 @@ class Tenure:
         return (cast(RunState, state.decode()) if changed else None), queue.decode()
 
     def look_after(self) -> ChildView:
-        """Renew the lease of the run the child holds, and see how both are."""
+        """Renew the lease of the run that the child holds; returns how both are."""
         answer: list[Any] = cast(
             "list[Any]", self._look_after(keys=[self._child], args=[self.worker_id, self.lease_s])
         )
@@ -167,12 +166,15 @@ class Tenure:
         )
 
     def expired(self, *, now_s: float) -> list[str]:
-        """Runs whose lease has ended."""
+        """The ids of runs whose lease has ended, up to 100."""
         found = cast("list[bytes]", self.client.zrangebyscore(names.LEASED, "-inf", now_s, start=0, num=100))
         return [one.decode() for one in found]
 
     def waiting(self, queue: str, *, before_s: float) -> list[tuple[str, float]]:
-        """Runs queued there for which no message was sent since a moment, with that of the last one."""
+        """Up to 100 runs queued there for which no message was sent since `before_s`.
+
+        Each comes with the time of its last message.
+        """
         found = cast(
             "list[tuple[bytes, float]]",
             self.client.zrangebyscore(
@@ -182,5 +184,5 @@ class Tenure:
         return [(run_id.decode(), since) for run_id, since in found]
 
     def wake(self, queue: str, run_id: str, *, since_s: float) -> bool:
-        """Note that a message is about to be sent for a waiting run; False if somebody else has."""
+        """Note that a message is about to be sent for a waiting run; False if somebody else has done so."""
         return bool(self._wake(keys=[names.queued_key(queue)], args=[run_id, repr(since_s)]))

@@ -1,9 +1,9 @@
-"""Which trainings run side by side in one program, by the job alone.
+"""Which trainings run side by side in one program, as far as the job alone decides it.
 
-A framework may still refuse a job; the worker finds that out, trains one after another and says so.
-It can vectorise more than it gains by: where its kernels for one training are quick already, and a step's
-work is large against what its operations cost to start, one after another is as quick or quicker. Rules
-that hold for every framework stand here, with what was measured; decision 0021 has the measurements.
+A framework may still refuse a job; the worker then trains one member after another and says so. Not
+everything that can be vectorised gains by it: where a framework's kernels for one training are quick already,
+and a step has much work for each operation it starts, one member after another is as quick or quicker. The
+rules that hold for every framework are here; decision 0021 has the measurements.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ Cell = SimpleRnn | Lstm | Gru
 Convolution = Conv1D | Conv2D | Conv2DTranspose | DepthwiseConv2D
 
 MOST_CONVOLVED = 50_000
-"""Numbers that one member's convolutions may give in a step: with up to 44,000 sixteen members take 0.4 to
-1.0 of the time that they take in turn, from 106,000 on 0.9 to 1.7."""
+"""The most numbers that one member's convolutions may output in a step. With up to 44,000, sixteen members
+take 0.4 to 1.0 of the time that they take in turn; from 106,000 on, 0.9 to 1.7."""
 FEWEST_CONVOLVED = 8
-"""Members: four take 0.65 to 1.15 of the time, two 1.0 to 1.5."""
+"""The fewest members with convolutions: four take 0.65 to 1.15 of the time in turn, two 1.0 to 1.5."""
 
 
 def obstacle(job: Job) -> str | None:
@@ -43,7 +43,7 @@ def obstacle(job: Job) -> str | None:
 def convolutions_obstacle(
     job: Job, *, input_shape: Shape, samples: int, members: int, most: int = MOST_CONVOLVED
 ) -> str | None:
-    """Why convolutions are quicker one member after another; None where they are not."""
+    """Why a job's convolutions are quicker one member after another, as the end of a sentence; else None."""
     shapes = input_shapes(job.model, input_shape)
     outputs = [
         prod(output_shape(layer, *shapes[index]))
@@ -62,7 +62,7 @@ def convolutions_obstacle(
 
 
 def recurrent_cells(job: Job, input_shape: Shape) -> list[tuple[Cell, int]]:
-    """Each direction of each recurrent layer, with the number of its steps."""
+    """The cells of the recurrent layers, one for each direction, each with the number of its steps."""
     shapes = input_shapes(job.model, input_shape)
     cells: list[tuple[Cell, int]] = []
     for index, layer in enumerate(job.model.layers):

@@ -1,6 +1,7 @@
 """A real Redis and real workers for the tests that need them; imported by every suite, so it imports late.
 
-A missing redis-server or framework environment skips on a laptop and fails where CI=true.
+A missing redis-server or framework environment skips on a laptop and fails where CI=true. Long, because every
+suite uses the same server, worker and desk, and test modules cannot import one another.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from worker.training.state import State
 
 
 class Patience:
-    """Counts epochs without an improvement; an improvement is a fall by more than `min_delta`."""
+    """Counts epochs without an improvement; an improvement is a fall of the loss by more than `min_delta`."""
 
     def __init__(self, rule: EarlyStopping | ReduceOnPlateauSchedule) -> None:
         self._enough = rule.patience
@@ -28,9 +28,10 @@ class Patience:
         self._waited = 0
 
     def take(self, values: Sequence[float]) -> tuple[int | None, int]:
-        """Take epochs' values until patience runs out: the place of the best so far, and how many it took.
+        """Take the values of consecutive epochs until patience runs out.
 
-        The place is None where none of them is better than those before.
+        Returns the place of the best of them, or None if none is better than all before, and how many were
+        taken.
         """
         place, taken = None, 0
         best, waited, to_beat = self._best, self._waited, self._to_beat(self._best)
@@ -50,12 +51,12 @@ class Patience:
         return self.take([value])[0] is not None
 
     def _to_beat(self, best: float) -> float:
-        """The first value always does, since it meets infinity."""
+        """What a value must be below to improve on `best`; infinity while there is none."""
         return best * self._factor - self._fall if best < inf else inf
 
     @property
     def left(self) -> int:
-        """After how many epochs without an improvement it runs out."""
+        """After how many more epochs without an improvement patience runs out."""
         return self._enough - self._waited
 
     @property
@@ -64,7 +65,7 @@ class Patience:
         return self._waited >= self._enough
 
     def begin_anew(self) -> None:
-        """Wait as long again; the best stays the best."""
+        """Count the epochs from 0 again; the best value stays."""
         self._waited = 0
 
     def state(self) -> State:

@@ -37,8 +37,8 @@ from worker.training.state import (
 from worker.training.stopwatch import Stopwatch
 
 _BYTES_AT_ONCE = 32 * 2**20
-"""Of what samples come to in all members' layers: outputs of more are taken in chunks, which also keeps them
-near the processor."""
+"""The most bytes that samples take in all members' layers when outputs are computed: larger sets are taken in
+chunks, which also keeps them in the processor's cache."""
 
 
 class EnsembleTraining:
@@ -79,12 +79,12 @@ class EnsembleTraining:
         self._step = 0
         self._records = [SeedRecord(member.job, self.plan) for member in members]
         self.failures: dict[int, TrainingError] = {}
-        """By member, of those that diverged."""
+        """Why members diverged, by member."""
         self._batches_until_failure: dict[int, str] = {}
 
     @property
     def epochs_done(self) -> int:
-        """Finished epochs, of the members that still train."""
+        """Epochs that the members which still train have finished."""
         return self._step // self.plan.steps_per_epoch
 
     @property
@@ -116,7 +116,7 @@ class EnsembleTraining:
         return self._records[member].validation_losses
 
     def hashes(self, member: int) -> Hashes:
-        """Of the member's initial weights, and of the batches it was trained on."""
+        """The hashes of the member's initial weights, and of the batches it was trained on."""
         seed = self._members[member].seed
         batches = self._batches_until_failure.get(member) or self._feeds[seed].batches_hash()
         return Hashes(initial_weights=self._initial_hashes[seed], batches=batches)
@@ -140,7 +140,7 @@ class EnsembleTraining:
             self._take_validation()
 
     def conclude(self) -> list[Outcome | None]:
-        """What each member leaves; None for those in `failures`, which the last look may add to."""
+        """What each member came to; None for those in `failures`, which may get more members here."""
         with self.stopwatch.measure("predict_s"):
             outputs = {name: self._outputs(part.x) for name, part in self._data.parts.items()}
             predictions = None if self._data.predict is None else self._outputs(self._data.predict)
@@ -163,7 +163,7 @@ class EnsembleTraining:
         return outcomes
 
     def state(self) -> State:
-        """All that another training of the same members needs to go on from here bit for bit."""
+        """Everything that another training of the same members needs to go on from here, to the same bits."""
         errors = {
             member: [error.reason, str(error), error.epoch, error.step]
             for member, error in self.failures.items()
@@ -180,7 +180,10 @@ class EnsembleTraining:
         }
 
     def load_state(self, state: State) -> None:
-        """Go on from there; called before anything was trained. The batches' hashes are counted again."""
+        """Go on from what `state` gave; called before anything is trained.
+
+        The hashes of the batches are computed again, so they cover the whole training.
+        """
         self._trainer.load_state(part_of(state, "trainer"))
         self.stopwatch.load_state(part_of(state, "stopwatch"))
         for record, own in zip(self._records, unstacked(part_of(state, "records")), strict=True):
@@ -221,7 +224,7 @@ class EnsembleTraining:
         )
 
     def _take(self, losses: NDArray[np.float64], part: Cut, batches: dict[Feed, NDArray[np.int64]]) -> None:
-        """Count the block in for each member that still trains."""
+        """Add the block's losses to the members that still train, and count its batches per feed."""
         for member, record in enumerate(self._records):
             if member in self.failures:
                 continue
@@ -255,7 +258,7 @@ class EnsembleTraining:
         self.failures[member] = error
 
     def _outputs(self, x: Floats) -> Floats:
-        """Of every member: (members, m, outputs)."""
+        """Every member's outputs: (members, m, outputs)."""
         row_bytes = activations_of(self._job, data=self._data) * np.dtype(self._job.precision).itemsize
         rows = max(1, _BYTES_AT_ONCE // (len(self._members) * row_bytes))
         chunks = [self._trainer.outputs(x[at : at + rows]) for at in range(0, max(len(x), 1), rows)]

@@ -20,13 +20,13 @@ from worker.training.members import Member
 from worker.training.samples import RunData
 
 MOST_BYTES = 256 * 2**20
-"""Of the members of one group: weights, state, gradients, activations, results. An estimate."""
+"""The most memory of a group's members, estimated: weights, state, gradients, activations, results."""
 _COPIES_OF_WEIGHTS = 4
-"""Beside the optimizer's state: the weights, their gradients and what an update works with."""
+"""Besides the optimizer's state: the weights, their gradients and an update's intermediate results."""
 _COPIES_OF_ACTIVATIONS = 3
-"""Forwards, backwards and what the operations work with."""
+"""Of the forward pass, of the backward pass, and the operations' intermediate results."""
 _NUMBERS_OF_A_GATE = 2
-"""For each unit at each step: what goes into the gate's function and what comes out."""
+"""For each unit at each step: the input of the gate's function and its output."""
 
 
 def groups_of(members: Sequence[Member], *, data: RunData) -> list[Sequence[Member]]:
@@ -37,7 +37,7 @@ def groups_of(members: Sequence[Member], *, data: RunData) -> list[Sequence[Memb
 
 
 def bytes_of_member(job: Job, *, data: RunData) -> int:
-    """About what one member takes while it trains and until its results are stored."""
+    """About how much memory one member takes while it trains and until its results are stored."""
     weights = sum(prod(place.tensor.shape) for place in model_weights(job.model, data.input_shape))
     plan = BatchPlan.of(job.training, len(data.train.x))
     rows = sum(len(part.x) for part in data.parts.values())
@@ -52,12 +52,12 @@ def bytes_of_member(job: Job, *, data: RunData) -> int:
 
 
 def activations_of(job: Job, *, data: RunData) -> int:
-    """Numbers that one sample comes to on its way through one member's layers."""
+    """How many numbers one sample becomes on its way through one member's layers."""
     return sum(map(prod, layer_shapes(job.model, data.input_shape))) + _within_cells(job, data)
 
 
 def _within_cells(job: Job, data: RunData) -> int:
-    """Of a sample, what recurrent layers hold of all their steps beside their outputs."""
+    """How many numbers recurrent layers keep of a sample, over all steps, besides their outputs."""
     shapes = layer_shapes(job.model, data.input_shape)
     gates = [
         (place.layer, place.tensor.shape[-1])

@@ -14,7 +14,7 @@ from worker.training.state import State
 
 
 class EpochLosses:
-    """Collects finite batch losses in order. The sums are exact, so cutting cannot change them.
+    """Collects finite batch losses in order. Sums are exact, so they do not depend on how blocks are cut.
 
     `per_sample` weights means by their batch's size and adds sums; `per_batch` is the mean of the batches.
     """
@@ -42,11 +42,11 @@ class EpochLosses:
         self.finished += finished.tolist()
 
     def finishing(self, losses: NDArray[np.float64], batch_size: int) -> NDArray[np.float64]:
-        """The epochs that these losses would finish; nothing is added."""
+        """The losses of the epochs that these batches would finish; nothing is added."""
         return self._with(losses, batch_size)[0]
 
     def _with(self, losses: NDArray[np.float64], batch_size: int) -> tuple[NDArray[np.float64], list[float]]:
-        """The epochs that finish, and the batches of the one in hand."""
+        """The losses of the epochs that finish with these batches, and those of the unfinished one."""
         with np.errstate(over="ignore"):
             weighted = losses * float(batch_size) if self._by_size else losses
         steps = self._plan.steps_per_epoch
@@ -58,7 +58,7 @@ class EpochLosses:
         return np.array(finished), running[whole:]
 
     def state(self) -> State:
-        """The finished epochs, and the batches of the one in hand."""
+        """The losses of the finished epochs, and the batch losses of the unfinished one."""
         return {"finished": np.array(self.finished), "running": np.array(self._running)}
 
     def load_state(self, state: State) -> None:

@@ -1,7 +1,7 @@
-"""Why a training stopped: one exception with a typed reason, and how others become it.
+"""Why a training stopped: one exception with a typed reason, and how other exceptions become it.
 
-Only what a job can cause is typed here. An exception of a callback (Redis away, a lost lease) is none
-of the job's and passes.
+Only what a job can cause is typed here. An exception of a callback (Redis is away, a lease is lost) is not
+the job's fault and passes.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ class TrainingError(Exception):
 
 @contextmanager
 def typed(adapter: FrameworkAdapter, *, passing: type[Exception] = TrainingError) -> Iterator[None]:
-    """Turn whatever the work inside raises into TrainingError; `passing` passes.
+    """Turn whatever the work inside raises into TrainingError.
 
-    So do KeyboardInterrupt and SystemExit.
+    TrainingError itself, `passing`, KeyboardInterrupt and SystemExit pass unchanged.
     """
     try:
         yield
@@ -65,7 +65,7 @@ def typed(adapter: FrameworkAdapter, *, passing: type[Exception] = TrainingError
 
 @contextmanager
 def loading(what: str) -> Iterator[None]:
-    """Type the failure of loading an array; a blob store that cannot be reached is none of the job's."""
+    """Turn a failure to load an array into TrainingError, unless the blob store cannot be reached."""
     try:
         yield
     except ServiceError:
@@ -83,7 +83,7 @@ def _message(reason: Reason, error: BaseException) -> str:
 
 
 def _said(error: BaseException) -> str:
-    """The exception in one line: frameworks put what matters first or last, so both, shortened."""
+    """The exception in one line, shortened: frameworks say what matters in the first line or in the last."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     text = " … ".join(dict.fromkeys([lines[0], lines[-1]])) if lines else type(error).__name__
     if not isinstance(error, LikewiseError) and lines:

@@ -1,7 +1,7 @@
-"""What a training keeps between blocks, as a flat mapping of arrays: names joined by dots.
+"""The state of a training between blocks, as a flat mapping of arrays: names joined by dots.
 
-Whoever keeps something has `state()`, a copy of it, and `load_state()`, after which it goes on as if it
-had come there by itself. What follows from the job and the number of updates is not kept.
+Whatever has a state has `state()`, which returns a copy, and `load_state()`, after which it goes on as if it
+had come there by itself. What follows from the job and the number of updates is not part of the state.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def part_of(state: State, part: str) -> State:
 
 
 def stacked(states: Sequence[State]) -> State:
-    """States of equal names, of numbers or rows of numbers, as one: few arrays however many states."""
+    """Stack states of the same names, each of numbers or rows (n,), to one of few arrays."""
     return {
         f"{name}.{kind}": array
         for name in states[0]

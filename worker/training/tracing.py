@@ -1,8 +1,8 @@
 """The traced replay of one seed: trains it again and lays updates open (see `shared.trace`).
 
-A step is observed before it is trained: the adapter's Observer computes it from the weights as they are,
-then the trainer does the update itself, by the code that every training runs. So nothing here is part of
-a normal training.
+An update is observed before it is trained: the adapter's Observer computes it from the current weights, then
+the trainer does the update by the same code as in every training. So nothing here is part of a normal
+training.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from worker.training.samples import Load, Part, RunData
 from worker.training.seed_training import SeedTraining
 
 MOST_KEPT_BYTES = 2**24
-"""A larger tensor is not returned whole: it would say no more about where two frameworks part."""
+"""Larger tensors are not returned whole: they would not show better where two frameworks part."""
 
 Tensors = dict[Stage, dict[str, NDArray[Any]]]
 
@@ -89,7 +89,7 @@ class Tracer:
         return self._trace(start, resumed, refed)
 
     def _skip(self) -> None:
-        """Train, as ever, up to the first update that is asked for."""
+        """Train normally, up to the first update that is asked for."""
         training = self._training
         try:
             while training.step < self._request.skip and not training.finished:
@@ -141,7 +141,7 @@ class Tracer:
         return batch, {path: mask[0] for path, mask in block.masks.items()}
 
     def _evaluate(self) -> None:
-        """What the step's end brought: a validation loss; at the end of the training all that is measured."""
+        """Measure after the update: a validation loss, and after the last one all metrics and outputs."""
         training = self._training
         found: dict[str, Any] = {}
         if training.validation_losses and training.step % training.plan.steps_per_epoch == 0:
