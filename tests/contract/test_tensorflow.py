@@ -92,35 +92,6 @@ def test_xla_gives_the_same_numbers_up_to_rounding(
     assert gap(plain.after_fifty, fused.after_fifty) <= fifty
 
 
-RECURRENT: dict[str, tuple[dict[str, Any], ...]] = {
-    "lstm": ({"type": "lstm", "units": 5},),
-    "two layers": ({"type": "gru", "units": 5, "return_sequences": True}, {"type": "simple_rnn", "units": 3}),
-    "both directions": (
-        {"type": "bidirectional", "layer": {"type": "gru", "units": 3, "reset_after": False}},
-    ),
-}
-
-
-@pytest.mark.parametrize("name", RECURRENT)
-def test_unrolled_layers_give_the_same_numbers_up_to_rounding(kit: Any, name: str) -> None:
-    looped, unrolled = (
-        Trained(kit, (6, 3), [*RECURRENT[name], *SMALL], {"type": "adam"}, precision="float64",
-                training={"epochs": epochs})
-        for epochs in (1_999, 2_000)
-    )  # fmt: skip
-    assert looped.trainer.execution == "compiled (tf.function)"
-    assert unrolled.trainer.execution == "compiled (tf.function, unrolled)"
-    assert gap(looped.after_first, unrolled.after_first) <= 1e-12
-    assert gap(looped.after_fifty, unrolled.after_fifty) <= 1e-10
-
-
-@pytest.mark.parametrize(("steps", "unrolled"), [(64, True), (65, False)])
-def test_long_sequences_stay_loops(kit: Any, steps: int, unrolled: bool) -> None:
-    layers = [{"type": "simple_rnn", "units": 2}, *SMALL]
-    trained = Trained(kit, (steps, 3), layers, {"type": "sgd"}, training={"epochs": 2_000})
-    assert ("unrolled" in trained.trainer.execution) == unrolled
-
-
 def test_marks_of_xla_stand_between_its_calls(kit: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("worker.adapters.tensorflow_adapter.xla.MOST_STEPS", 2)
     trainer = kit.build(kit.job(layers=SMALL, execution="compiled"))
@@ -189,6 +160,13 @@ def test_xla_compiles_once_for_every_block_and_for_other_numbers_and_seeds(kit: 
 def test_only_very_many_updates_take_xla_of_themselves(kit: Any, epochs: int, execution: str) -> None:
     trainer = kit.build(kit.job(training={"epochs": epochs, "batch_size": 6}))
     assert trainer.execution == f"compiled ({execution})"
+
+
+@pytest.mark.parametrize(("epochs", "execution"), [(1_999, "tf.function"), (2_000, "XLA")])
+def test_recurrent_layers_take_xla_of_themselves_much_earlier(kit: Any, epochs: int, execution: str) -> None:
+    layers = [{"type": "bidirectional", "layer": {"type": "lstm", "units": 2}}, *SMALL]
+    trained = Trained(kit, (4, 3), layers, {"type": "sgd"}, training={"epochs": epochs})
+    assert trained.trainer.execution == f"compiled ({execution})"
 
 
 def test_a_block_longer_than_one_call_of_xla_is_cut(kit: Any, monkeypatch: pytest.MonkeyPatch) -> None:

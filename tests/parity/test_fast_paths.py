@@ -44,11 +44,9 @@ IN_FLOAT32 = ("adam", "convolution, batch norm")
 WAYS: dict[str, dict[str, Any]] = {
     "plain": {},
     "compiled": {"execution": "compiled"},
-    "of many epochs": {"training": {"epochs": 20_000}},
     "together": {"together": True, "training": {"epochs": 1_000, "shuffle": True}},
 }
-"""In many epochs TensorFlow unrolls recurrent layers. Shuffled, members have batches of their own; in many
-epochs all layers train together."""
+"""Shuffled, members have batches of their own; in many epochs all layers train together."""
 FAST = [(name, way) for name in MODELS for way in tuple(WAYS)[1:]]
 FAULTS: dict[str, dict[str, Any]] = {
     "the other member's learning rate": WAYS["together"] | {"member": 0},

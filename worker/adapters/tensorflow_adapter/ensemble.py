@@ -17,12 +17,11 @@ from numpy.typing import NDArray
 
 from shared.batch_plan import BatchPlan
 from shared.spec import Job, Optimizer
-from shared.together import convolutions_obstacle
+from shared.together import convolutions_obstacle, recurrent_cells
 from worker.adapters.base import EnsembleBlock, EnsembleTrainer, Floats, Weights
 from worker.adapters.errors import UnsupportedError
 from worker.adapters.shapes import check_inputs, check_weights
 from worker.adapters.tensorflow_adapter.program import Program, Samples, State, Steps, copied, put_back
-from worker.adapters.tensorflow_adapter.recurrent import MOST_STEPS, steps_of
 from worker.adapters.tensorflow_adapter.traced import Traced
 from worker.training import state as kept
 from worker.training.member_constants import (
@@ -33,16 +32,18 @@ from worker.training.member_constants import (
 
 Tensor = Any
 
+MOST_RECURRENT_STEPS = 64
+"""The most steps of all recurrent layers together; written out, each takes 0.1 s to trace."""
 RECURRENT_FROM_UPDATES = 2_000
 """From so many updates of all members together: twice as many as repay the tracing."""
 
 
 def obstacle(job: Job, *, input_shape: tuple[int, ...], samples: int, members: int, cpu: bool) -> str | None:
     """Why members of this job train better one after another, as the end of a sentence."""
-    steps = steps_of(job, input_shape)
-    if steps > MOST_STEPS:
+    steps = sum(steps for _, steps in recurrent_cells(job, input_shape))
+    if steps > MOST_RECURRENT_STEPS:
         return (
-            f"for many at once TensorFlow traces recurrent layers of up to {MOST_STEPS} steps, "
+            f"for many at once TensorFlow traces recurrent layers of up to {MOST_RECURRENT_STEPS} steps, "
             f"and these have {steps}"
         )
     updates = members * BatchPlan.of(job.training, samples).steps

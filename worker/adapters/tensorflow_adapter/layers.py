@@ -36,17 +36,11 @@ _GLOBAL_POOLS = {
 
 
 def keras_layer(  # noqa: PLR0911, PLR0912 -- one a layer type
-    layer: Layer,
-    shape: tuple[int, ...],
-    *_others: tuple[int, ...],
-    precision: str,
-    initializers: bool,
-    unrolled: bool = False,
+    layer: Layer, shape: tuple[int, ...], *_others: tuple[int, ...], precision: str, initializers: bool
 ) -> Any:
     """The Keras layer for inputs of these shapes, not yet built; None for dropout, whose masks are given.
 
     `initializers` is whether the weights start at Keras's own defaults; else they are to be assigned.
-    `unrolled` is whether a graph has each time step of a recurrent layer, instead of a loop over them.
     """
     zeros = {} if initializers else {"kernel_initializer": "zeros"}
     match layer:
@@ -79,9 +73,9 @@ def keras_layer(  # noqa: PLR0911, PLR0912 -- one a layer type
             given = {} if initializers else {"embeddings_initializer": "zeros"}
             return keras.layers.Embedding(layer.input_dim, layer.output_dim, **given, dtype=precision)
         case SimpleRnn() | Lstm() | Gru():
-            return _recurrent(layer, precision, initializers=initializers, unrolled=unrolled)
+            return _recurrent(layer, precision, initializers=initializers)
         case Bidirectional():
-            inner = _recurrent(layer.layer, precision, initializers=initializers, unrolled=unrolled)
+            inner = _recurrent(layer.layer, precision, initializers=initializers)
             return keras.layers.Bidirectional(inner, merge_mode="concat", dtype=precision)
         case MultiHeadAttention():
             return Attention(layer, precision=precision, initializers=initializers)
@@ -92,13 +86,12 @@ def keras_layer(  # noqa: PLR0911, PLR0912 -- one a layer type
     raise TypeError(f"no Keras layer for {layer.type}")
 
 
-def _recurrent(layer: SimpleRnn | Lstm | Gru, precision: str, *, initializers: bool, unrolled: bool) -> Any:
+def _recurrent(layer: SimpleRnn | Lstm | Gru, precision: str, *, initializers: bool) -> Any:
     zeros = {} if initializers else {"kernel_initializer": "zeros", "recurrent_initializer": "zeros"}
     common = {
         "units": layer.units,
         "use_bias": layer.use_bias,
         "return_sequences": layer.return_sequences,
-        "unroll": unrolled,
         "dtype": precision,
         **zeros,
     }

@@ -26,18 +26,9 @@ class Network:
     """The model's layers, applied one after another to weights that are given: it keeps none itself."""
 
     def __init__(
-        self,
-        model: Model,
-        *,
-        input_shape: tuple[int, ...],
-        precision: str,
-        initializers: bool,
-        unrolled: bool = False,
+        self, model: Model, *, input_shape: tuple[int, ...], precision: str, initializers: bool
     ) -> None:
-        """Build every layer; `initializers` is whether `initial` are Keras's own, else they are zeros.
-
-        `unrolled` is whether a graph has each time step of a recurrent layer, instead of a loop over them.
-        """
+        """Build every layer; `initializers` is whether `initial` are Keras's own, else they are zeros."""
         self._layers: list[tuple[str, Any, Any]] = []
         self._variables: dict[str, Any] = {}
         self.trainable: list[str] = []
@@ -46,9 +37,7 @@ class Network:
         self.sources = [model.sources(index) for index in range(len(model.layers))]
         for index, layer in enumerate(model.layers):
             path = model.layer_path(index)
-            built = keras_layer(
-                layer, *shapes[index], precision=precision, initializers=initializers, unrolled=unrolled
-            )
+            built = keras_layer(layer, *shapes[index], precision=precision, initializers=initializers)
             weights = tensors(layer, *shapes[index])
             if weights:
                 built.build(*((None, *shape) for shape in shapes[index]))

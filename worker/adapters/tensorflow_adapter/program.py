@@ -81,21 +81,11 @@ class Program:
     axes: tuple[None, ...] = ()
     """The axes before those of each weight, slot and constant: none for one training."""
 
-    def __init__(
-        self, job: Job, *, input_shape: tuple[int, ...], targets: tf.TensorSpec, unrolled: bool = False
-    ) -> None:
-        """`targets` has the dtype and the shape of the training targets, for any number of samples.
-
-        `unrolled` is as for `Network`.
-        """
+    def __init__(self, job: Job, *, input_shape: tuple[int, ...], targets: tf.TensorSpec) -> None:
+        """`targets` has the dtype and the shape of the training targets, for any number of samples."""
         self.network = Network(
-            job.model,
-            input_shape=input_shape,
-            precision=job.precision,
-            initializers=False,
-            unrolled=unrolled,
+            job.model, input_shape=input_shape, precision=job.precision, initializers=False
         )
-        self._unrolled = unrolled
         self.execution = "eager"
         """As `Trainer.execution`."""
         shapes = self.network.shapes
@@ -125,8 +115,7 @@ class Program:
         return self.execution == "eager" or self._loop.traces > 0
 
     def _compile(self, job: Job, targets: tf.TensorSpec) -> None:
-        unrolled = ", unrolled" if self._unrolled else ""
-        self.execution = f"compiled (tf.function{unrolled})"
+        self.execution = "compiled (tf.function)"
         every = tf.TensorSpec([], tf.int32)
         self._loop = Traced(self._marked_loop, [*self._block_spec(job, targets, indices_rank=2), every])
         self.block = self._through_graph

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from shared.batch_plan import BatchPlan
 from shared.spec import Job
 from shared.spec.optimizer import structure
+from shared.together import recurrent_cells
 from worker.adapters.tensorflow_adapter.ensemble import EnsembleProgram
 from worker.adapters.tensorflow_adapter.program import Program
-from worker.adapters.tensorflow_adapter.recurrent import MOST_STEPS, steps_of
 from worker.adapters.tensorflow_adapter.xla import XlaProgram
 
 AnyProgram = TypeVar("AnyProgram", bound=Program)
@@ -22,9 +22,9 @@ MOST_PROGRAMS = 16
 """Each holds its graph and one set of zeros in the place of the weights."""
 FUSED_FROM_UPDATES = 50_000
 """From so many updates on `auto` is XLA on the CPU: three times as many as repay it (decision 0018)."""
-UNROLLED_FROM_UPDATES = 2_000
-"""From so many updates on `auto` unrolls recurrent layers on the CPU: more than repay the tracing (decision
-0018)."""
+RECURRENT_FUSED_FROM_UPDATES = 2_000
+"""The same for models with recurrent layers, whose updates take XLA a quarter to an eighth of the time: more
+than repay it even for small ones."""
 _VALUES = {"name", "data", "training", "initial_weights", "metrics", "predict", "optimizer"}
 """The parts of a job that a program does not depend on. It depends on all others, and on future ones."""
 
@@ -39,29 +39,20 @@ class Programs:
     def program(self, job: Job, *, input_shape: tuple[int, ...], samples: int, y: NDArray[Any]) -> Program:
         """The program for a job on `samples` samples of this shape and targets like y (n, …), new or kept."""
         updates = BatchPlan.of(job.training, samples).steps
-        chosen = job.execution == "auto" and not tf.config.get_visible_devices("GPU")
-        if job.execution == "compiled" or (chosen and updates >= FUSED_FROM_UPDATES):
-            return self._kept_or_new(XlaProgram, job, input_shape, y)
-        few_steps = 0 < steps_of(job, input_shape) <= MOST_STEPS
-        unrolled = chosen and few_steps and updates >= UNROLLED_FROM_UPDATES
-        return self._kept_or_new(Program, job, input_shape, y, unrolled=unrolled)
+        enough = RECURRENT_FUSED_FROM_UPDATES if recurrent_cells(job, input_shape) else FUSED_FROM_UPDATES
+        many = updates >= enough and not tf.config.get_visible_devices("GPU")
+        fused = job.execution == "compiled" or (job.execution == "auto" and many)
+        return self._kept_or_new(XlaProgram if fused else Program, job, input_shape, y)
 
     def ensemble(self, job: Job, *, input_shape: tuple[int, ...], y: NDArray[Any]) -> EnsembleProgram:
         """The same for many trainings of the job at once."""
         return self._kept_or_new(EnsembleProgram, job, input_shape, y)
 
     def _kept_or_new(
-        self,
-        kind: type[AnyProgram],
-        job: Job,
-        input_shape: tuple[int, ...],
-        y: NDArray[Any],
-        *,
-        unrolled: bool = False,
+        self, kind: type[AnyProgram], job: Job, input_shape: tuple[int, ...], y: NDArray[Any]
     ) -> AnyProgram:
         key = (
             kind,
-            unrolled,
             job.model_dump_json(exclude=_VALUES),
             structure(job.optimizer).model_dump_json(),
             input_shape,
@@ -71,7 +62,7 @@ class Programs:
         program: AnyProgram | None = self._kept.pop(key, None)
         if program is None:
             targets = tf.TensorSpec([None, *y.shape[1:]], y.dtype)
-            program = kind(job, input_shape=input_shape, targets=targets, unrolled=unrolled)
+            program = kind(job, input_shape=input_shape, targets=targets)
         self._kept[key] = program
         if len(self._kept) > self._most:
             self._kept.popitem(last=False)

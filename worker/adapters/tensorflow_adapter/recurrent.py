@@ -12,22 +12,11 @@ from typing import Any
 
 import tensorflow as tf
 
-from shared.spec import Job
 from shared.spec.layers.recurrent import Bidirectional, Gru, Lstm, SimpleRnn
-from shared.together import recurrent_cells
 from worker.adapters.tensorflow_adapter.activations import PLAIN
 
 Tensor = Any
 Cell = SimpleRnn | Lstm | Gru
-
-MOST_STEPS = 64
-"""The most time steps of all recurrent layers together that a graph has one after another. Each takes about
-0.1 s to trace."""
-
-
-def steps_of(job: Job, input_shape: tuple[int, ...]) -> int:
-    """The time steps of all recurrent layers together; both directions of a layer count."""
-    return sum(steps for _, steps in recurrent_cells(job, input_shape))
 
 
 def step_by_step(layer: Cell | Bidirectional, weights: Sequence[Tensor], x: Tensor) -> Tensor:
