@@ -93,7 +93,9 @@ def follow_to_end(session: Session, record: ExperimentRecord, *, quiet: bool) ->
     from producer.queue.follow import follow
     from producer.report.console import progress_console
 
-    with board(record.experiment.frameworks, progress_console(), quiet=quiet) as shown:
+    with board(
+        record.experiment.frameworks, progress_console(), runs=len(record.run_ids), quiet=quiet
+    ) as shown:
         for update in follow(record, ledger=session.ledger, client=session.client):
             shown.apply(update)
 

@@ -67,7 +67,7 @@ class Lane:
             self.notice = update.text
         elif isinstance(update, Changed):
             held = self.records.get(update.record.run_id)
-            if held is not None and update.record.attempt != held.attempt:
+            if held is not None and update.record.attempt > held.attempt > 0:
                 self._start_again(held.run_id)
             self.records[update.record.run_id] = update.record
             if update.diverged is not None:
@@ -89,8 +89,14 @@ class Lane:
         if not states - {"queued"}:
             return "waiting" if self.notice else "queued"
         if self.event is None:
-            return "starting"
+            return "training" if self.runs_done else "starting"
         return "compiling" if self.event.compiling else "training"
+
+    @property
+    def runs_done(self) -> str | None:
+        """`12 of 400 runs done`, where there are several and they do not end together."""
+        done = sum(record.final for record in self.records.values())
+        return f"{done:,} of {len(self.records):,} runs done" if 0 < done < len(self.records) else None
 
     @property
     def some_diverged(self) -> str | None:
@@ -161,9 +167,10 @@ class Silent:
 class Lines:
     """Plain lines: each change of state at once, progress every few seconds."""
 
-    def __init__(self, frameworks: Sequence[str], console: Console) -> None:
+    def __init__(self, frameworks: Sequence[str], console: Console, *, runs: int = 0) -> None:
         self._lanes = {name: Lane(name) for name in frameworks}
         self._console = console
+        self._runs = runs
         self._told = dict.fromkeys(frameworks, "")
         self._told_s = dict.fromkeys(frameworks, 0.0)
 
@@ -171,6 +178,8 @@ class Lines:
         """Take in an update and print a line where there is something to say."""
         lane = self._lanes[framework_of(update)]
         lane.apply(update)
+        if sum(len(one.records) for one in self._lanes.values()) < self._runs:
+            return  # the first updates are one a run: until all are known, none can be said to be done
         state = f"{lane.state}: {lane.notice}" if lane.notice else lane.state
         if some := lane.some_diverged:
             state += f", {some}"
@@ -196,14 +205,16 @@ class Screen:
 
 
 @contextmanager
-def board(frameworks: Sequence[str], console: Console, *, quiet: bool = False) -> Iterator[Board]:
-    """The board that fits the console; `quiet` silences all but a terminal."""
+def board(
+    frameworks: Sequence[str], console: Console, *, runs: int = 0, quiet: bool = False
+) -> Iterator[Board]:
+    """The board that fits the console, for so many runs; `quiet` silences all but a terminal."""
     if console.is_terminal:
         screen = Screen(frameworks)
         with Live(screen, console=console, refresh_per_second=8, transient=True):
             yield screen
     else:
-        yield Silent() if quiet else Lines(frameworks, console)
+        yield Silent() if quiet else Lines(frameworks, console, runs=runs)
 
 
 def framework_of(update: Update) -> str:
@@ -252,9 +263,10 @@ def _seeds(lane: Lane) -> str:
 
 def _told(lane: Lane, *, epochs: bool = True) -> list[str]:
     event = lane.event
+    told = [lane.runs_done] if lane.runs_done else []
     if event is None:
-        return []
-    told = [_epochs(lane)] if epochs else []
+        return told
+    told += [_epochs(lane)] if epochs else []
     if event.loss is not None:
         told.append(f"loss {event.loss:.4g}")
     if event.validation_loss is not None:

@@ -142,7 +142,7 @@ class _Watch:
             word = _word(record, served, alive, now_s)
             if word is None and record.queue not in asked and _waits(record, now_s):
                 asked.add(record.queue)  # one word a queue
-                word = why_waiting(record.queue, workers, ledger=self._ledger)
+                word = why_waiting(record, workers, ledger=self._ledger)
             if word is not None and self._said.get(record.run_id) != word:
                 yield Noticed(position=position, run_id=record.run_id, framework=record.framework, text=word)
             if word is not None or not record.final:

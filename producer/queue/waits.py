@@ -9,11 +9,12 @@ from shared.names import host_key
 
 if TYPE_CHECKING:
     from shared.ledger import Ledger
-    from shared.records import WorkerPresence
+    from shared.records import RunRecord, WorkerPresence
 
 
-def why_waiting(queue: str, workers: Sequence[WorkerPresence], *, ledger: Ledger) -> str | None:
-    """In words; None where some worker is free to take it, or none serves the queue at all."""
+def why_waiting(record: RunRecord, workers: Sequence[WorkerPresence], *, ledger: Ledger) -> str | None:
+    """In words; None where a worker is free, or trains for the same experiment, or none serves the queue."""
+    queue = record.queue
     serving = [worker for worker in workers if queue in worker.queues]
     held = _held({worker.host for worker in serving}, ledger)
     if any(worker.state == "idle" and worker.host not in held for worker in serving):
@@ -26,6 +27,8 @@ def why_waiting(queue: str, workers: Sequence[WorkerPresence], *, ledger: Ledger
         return "its worker is starting" if serving else None
     runs = ledger.records([str(worker.run_id) for worker in busy])
     experiments = sorted({run.experiment_id for run in runs})
+    if record.experiment_id in experiments:
+        return None
     with_what = f"experiment {experiments[0]}" if len(experiments) == 1 else f"{len(experiments)} experiments"
     return f"its {'worker is' if len(busy) == 1 else f'{len(busy)} workers are'} busy with {with_what}"
 

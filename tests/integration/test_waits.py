@@ -87,9 +87,10 @@ def test_a_holder_that_waits_itself_says_for_whom(desk, present, runs, word):
     assert word(runs[1]) == held
 
 
-def test_while_a_worker_is_free_nothing_is_said(desk, present, runs):
-    present("one", run_id=runs[0].run_ids[0])
-    workers = desk.ledger.workers()
-    assert why_waiting(QUEUE, workers, ledger=desk.ledger) is not None
+def test_while_a_worker_is_free_or_trains_for_the_same_experiment_nothing_is_said(desk, present, runs):
+    first, second = (desk.ledger.records(record.run_ids)[0] for record in runs)
+    present("one", run_id=first.run_id)
+    assert why_waiting(second, desk.ledger.workers(), ledger=desk.ledger) is not None
+    assert why_waiting(first, desk.ledger.workers(), ledger=desk.ledger) is None
     present("other")
-    assert why_waiting(QUEUE, desk.ledger.workers(), ledger=desk.ledger) is None
+    assert why_waiting(second, desk.ledger.workers(), ledger=desk.ledger) is None

@@ -117,6 +117,31 @@ def test_lines_tell_each_state_once():
     ]
 
 
+def test_of_many_runs_it_is_told_how_many_are_done_and_not_each_start():
+    ids = [f"run-{number}" for number in range(4)]
+    one = lane(*(changed(run_id=run_id) for run_id in ids))
+    states = [one.state]
+    for run_id in ids:
+        one.apply(changed("leased", run_id=run_id, attempt=1, fence=1))
+        states.append(one.state)
+        one.apply(changed("succeeded", run_id=run_id, attempt=1, fence=1))
+        states.append(one.state)
+        if run_id == "run-1":
+            assert one.runs_done == "2 of 4 runs done"
+    assert states == ["queued", "starting", *["training"] * 6, "done"]
+    assert one.runs_done is None
+
+    stream = io.StringIO()
+    lines = Lines(["torch"], make_console(stream), runs=4)
+    for update in [changed_of("run-0", "succeeded"), *map(changed_of, ids[1:])]:
+        lines.apply(update)
+    assert stream.getvalue().splitlines() == ["torch: training, 1 of 4 runs done"]
+
+
+def changed_of(run_id, state="queued"):
+    return changed(state, run_id=run_id)
+
+
 @pytest.mark.parametrize(
     ("updates", "line"),
     [
