@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.names import experiment_key
+from shared.names import experiment_key, host_key
 
 ROOT = Path(__file__).resolve().parents[2]
 LONG = ("--set", "training.epochs=1000000", "--set", "execution=eager")
@@ -308,6 +308,20 @@ def test_a_bench_ends_when_its_experiment_is_cancelled_from_elsewhere(start, lik
     assert process.returncode == 3
     assert "was cancelled" in said.splitlines()[-1]
     assert newest(desk).cancelled
+
+
+def test_ctrl_c_ends_a_timed_run_and_lets_go_of_the_host(start, desk, until):
+    process = start("bench", "matched", *A_WHILE, "--variant", "eager", "--no-twin")
+    heard(process, "warming up")
+    held = until(lambda: desk.client.keys(host_key("*")), within_s=10, what="a timed run has the host")
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=30)
+
+    assert process.returncode == 130
+    assert said.splitlines()[-1].endswith("are cancelled")
+    until(lambda: not desk.client.exists(*held), within_s=5, what="the host is free")
+    timed = desk.ledger.experiment(newest(desk).related["timed"])
+    assert {run.state for run in desk.ledger.records(timed.run_ids)} == {"cancelled"}
 
 
 def test_a_bench_of_a_job_that_diverges_times_nothing_and_says_why_in_its_own_document(likewise):
