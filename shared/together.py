@@ -71,3 +71,9 @@ def recurrent_cells(job: Job, input_shape: Shape) -> list[tuple[Cell, int]]:
         elif isinstance(layer, Cell):
             cells.append((layer, shapes[index][0][0]))
     return cells
+
+
+def recurrent_numbers(job: Job, *, input_shape: Shape, samples: int) -> int:
+    """How many numbers the recurrent layers of one member output in an update, over all time steps."""
+    numbers = sum(steps * cell.units for cell, steps in recurrent_cells(job, input_shape))
+    return numbers * BatchPlan.of(job.training, samples).largest_batch

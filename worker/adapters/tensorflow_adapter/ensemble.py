@@ -17,12 +17,13 @@ from numpy.typing import NDArray
 
 from shared.batch_plan import BatchPlan
 from shared.spec import Job, Optimizer
-from shared.together import convolutions_obstacle, recurrent_cells
+from shared.together import convolutions_obstacle, recurrent_cells, recurrent_numbers
 from worker.adapters.base import EnsembleBlock, EnsembleTrainer, Floats, Weights
 from worker.adapters.errors import UnsupportedError
 from worker.adapters.shapes import check_inputs, check_weights
 from worker.adapters.tensorflow_adapter.program import Program, Samples, State, Steps, copied, put_back
 from worker.adapters.tensorflow_adapter.traced import Traced
+from worker.adapters.tensorflow_adapter.xla import repays
 from worker.training import state as kept
 from worker.training.member_constants import (
     member_fixed_constants,
@@ -34,6 +35,9 @@ Tensor = Any
 
 MOST_RECURRENT_STEPS = 64
 """The most steps of all recurrent layers together; written out, each takes 0.1 s to trace."""
+MOST_RECURRENT = 10_000
+"""The most numbers that one member's recurrent layers may output in a step, where each member has updates
+enough for XLA. With up to 8,000, members together take 0.2 to 1.1 of XLA's time; with 20,000, 0.5 to 2."""
 RECURRENT_FROM_UPDATES = 2_000
 """From so many updates of all members together: twice as many as repay the tracing."""
 
@@ -54,6 +58,12 @@ def obstacle(job: Job, *, input_shape: tuple[int, ...], samples: int, members: i
         )
     if not cpu:
         return None
+    numbers = recurrent_numbers(job, input_shape=input_shape, samples=samples)
+    if numbers > MOST_RECURRENT and repays(job, input_shape=input_shape, samples=samples):
+        return (
+            "XLA is quicker so on a CPU where recurrent layers give more than "
+            f"{MOST_RECURRENT:,} numbers a step, and these give {numbers:,}"
+        )
     return convolutions_obstacle(job, input_shape=input_shape, samples=samples, members=members)
 
 

@@ -8,23 +8,16 @@ from typing import Any, TypeVar
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from shared.batch_plan import BatchPlan
 from shared.spec import Job
 from shared.spec.optimizer import structure
-from shared.together import recurrent_cells
 from worker.adapters.tensorflow_adapter.ensemble import EnsembleProgram
 from worker.adapters.tensorflow_adapter.program import Program
-from worker.adapters.tensorflow_adapter.xla import XlaProgram
+from worker.adapters.tensorflow_adapter.xla import XlaProgram, repays
 
 AnyProgram = TypeVar("AnyProgram", bound=Program)
 
 MOST_PROGRAMS = 16
 """Each holds its graph and one set of zeros in the place of the weights."""
-FUSED_FROM_UPDATES = 50_000
-"""From so many updates on `auto` is XLA on the CPU: three times as many as repay it (decision 0018)."""
-RECURRENT_FUSED_FROM_UPDATES = 2_000
-"""The same for models with recurrent layers, whose updates take XLA a quarter to an eighth of the time: more
-than repay it even for small ones."""
 _VALUES = {"name", "data", "training", "initial_weights", "metrics", "predict", "optimizer"}
 """The parts of a job that a program does not depend on. It depends on all others, and on future ones."""
 
@@ -38,10 +31,10 @@ class Programs:
 
     def program(self, job: Job, *, input_shape: tuple[int, ...], samples: int, y: NDArray[Any]) -> Program:
         """The program for a job on `samples` samples of this shape and targets like y (n, …), new or kept."""
-        updates = BatchPlan.of(job.training, samples).steps
-        enough = RECURRENT_FUSED_FROM_UPDATES if recurrent_cells(job, input_shape) else FUSED_FROM_UPDATES
-        many = updates >= enough and not tf.config.get_visible_devices("GPU")
-        fused = job.execution == "compiled" or (job.execution == "auto" and many)
+        pays = repays(job, input_shape=input_shape, samples=samples) and not tf.config.get_visible_devices(
+            "GPU"
+        )
+        fused = job.execution == "compiled" or (job.execution == "auto" and pays)
         return self._kept_or_new(XlaProgram if fused else Program, job, input_shape, y)
 
     def ensemble(self, job: Job, *, input_shape: tuple[int, ...], y: NDArray[Any]) -> EnsembleProgram:

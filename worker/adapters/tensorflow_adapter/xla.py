@@ -13,17 +13,30 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from shared.batch_plan import BatchPlan
 from shared.spec import Job
 from shared.spec.layers.convolution import Conv1D, Conv2D
+from shared.together import recurrent_cells
 from worker.adapters.base import Marks
 from worker.adapters.tensorflow_adapter.program import Program, Samples, State, Steps
 
 Tensor = Any
 
+FROM_UPDATES = 50_000
+"""From so many updates on `auto` is XLA on the CPU: three times as many as repay it (decision 0018)."""
+RECURRENT_FROM_UPDATES = 2_000
+"""The same for models with recurrent layers, whose updates take XLA a quarter to an eighth of the time: more
+than repay it even for small ones."""
 MOST_STEPS = 1024
 """The most steps of one call. Padding costs a copy, calls cost 0.2 ms."""
 MOST_BYTES = 4 * 2**20
 """The most bytes of indices and masks in one call, unless a single step takes more."""
+
+
+def repays(job: Job, *, input_shape: tuple[int, ...], samples: int) -> bool:
+    """Whether a training of the job on so many samples has updates enough to repay the compiling on a CPU."""
+    enough = RECURRENT_FROM_UPDATES if recurrent_cells(job, input_shape) else FROM_UPDATES
+    return BatchPlan.of(job.training, samples).steps >= enough
 
 
 class XlaProgram(Program):

@@ -17,7 +17,7 @@ from shared.batch_plan import BatchPlan
 from shared.spec import Job, Optimizer
 from shared.spec.layers.recurrent import Lstm
 from shared.spec.optimizer import structure
-from shared.together import convolutions_obstacle, recurrent_cells
+from shared.together import convolutions_obstacle, recurrent_cells, recurrent_numbers
 from worker.adapters.base import EnsembleBlock, EnsembleTrainer, Floats, Weights
 from worker.adapters.shapes import check_inputs, check_targets, check_weights
 from worker.adapters.torch_adapter.execution import REPLAYED_FROM_STEPS
@@ -53,8 +53,7 @@ def obstacle(job: Job, *, input_shape: tuple[int, ...], samples: int, members: i
     cells = recurrent_cells(job, input_shape)
     # in float32 oneDNN has a whole lstm in one operation; the other cells PyTorch starts step by step
     if job.precision == "float32" and any(isinstance(cell, Lstm) for cell, _ in cells):
-        numbers = sum(steps * cell.units for cell, steps in cells)
-        numbers *= BatchPlan.of(job.training, samples).largest_batch
+        numbers = recurrent_numbers(job, input_shape=input_shape, samples=samples)
         if numbers > MOST_FUSED:
             return (
                 f"PyTorch's own lstm is quicker so on a CPU where it gives more than {MOST_FUSED:,} numbers "
