@@ -14,7 +14,7 @@ from producer.job.jobfile import LoadedExperiment, read_experiment
 from producer.job.prepare import PreparedExperiment, prepare_experiment
 from producer.queue.runs import RunMaker, new_id, queue_of
 from producer.queue.submit import refuse_unserved, submit_runs
-from producer.sweep.points import check_grid, experiment_at, grid_of, points_of, trained_at
+from producer.sweep.points import check_grid, experiment_at, grid_of, points_of, source_at, trained_at
 from shared.run import Run
 from shared.spec import Job
 from shared.spec.optimizer import structure
@@ -52,7 +52,14 @@ def prepare_sweep(spec: str, set_values: Sequence[str], grid: Sequence[str]) -> 
     return PreparedSweep(
         loaded=loaded,
         points=tuple(
-            prepare_experiment(replace(loaded, experiment=experiment_at(experiment, settings)), done=done)
+            prepare_experiment(
+                replace(
+                    loaded,
+                    experiment=experiment_at(experiment, settings),
+                    source=source_at(loaded.source, settings),
+                ),
+                done=done,
+            )
             for settings in points_of(experiment)
         ),
     )

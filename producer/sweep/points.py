@@ -115,7 +115,7 @@ def check_grid(experiment: Experiment, source: str) -> None:
     if count > MOST_POINTS:
         raise UsageError(f"the grid has {count:,} points; at most {MOST_POINTS:,} are trained at once")
     for settings in points_of(experiment):
-        resolve(experiment_at(experiment, settings, source=source), source=_named(source, settings))
+        resolve(experiment_at(experiment, settings, source=source), source=source_at(source, settings))
 
 
 def framework_of(path: str) -> tuple[str | None, str]:
@@ -135,8 +135,8 @@ def experiment_at(experiment: Experiment, settings: Settings, *, source: str = "
             paths.assign(document, path, copy.deepcopy(value))
         except paths.PathError as error:
             problem = Problem(path=printable(path), message=printable(error.message), hint=error.hint)
-            raise JobFileError(_named(source, {path: value}), [problem]) from None
-    return validate(document, _named(source, settings))
+            raise JobFileError(source_at(source, {path: value}), [problem]) from None
+    return validate(document, source_at(source, settings))
 
 
 def _setting_named(document: dict[str, Any], path: str) -> tuple[str, str]:
@@ -156,6 +156,7 @@ def _refuse_what_cannot_vary(path: str) -> None:
         raise UsageError(f"--grid {printable(path)}: it is the same at every point and cannot be varied")
 
 
-def _named(source: str, settings: Settings) -> str:
+def source_at(source: str, settings: Settings) -> str:
+    """What messages call the job at one point."""
     grid = " ".join(f"--grid {printable(path)}={short(value)}" for path, value in settings.items())
     return f"{source} with {grid}"

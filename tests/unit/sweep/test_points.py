@@ -166,7 +166,10 @@ def test_points_that_cannot_train_together_are_runs_of_their_own() -> None:
             ["model.layers.out.use_bias=true,false", "model.layers.0.use_bias=true"],
             "--grid model.layers.0.use_bias is the setting that model.layers.out.use_bias names, too; put",
         ),
-        (["model.layers.0.units=1,2"], "model"),
+        (
+            ["model.layers.0.units=1,2"],
+            "matched with --grid model.layers.0.units=2: model.layers.0.units = 2: ",
+        ),
         (["training.epochs=" + ",".join(map(str, range(1, 1200)))], "1,199 points"),
     ],
 )
