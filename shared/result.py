@@ -142,6 +142,17 @@ class SeedArrays(Frozen):
     """The largest of all seeds; so with `device_peak_bytes`."""
     device_peak_bytes: int | None = None
 
+    @property
+    def refs(self) -> list[ArrayRef]:
+        """Of every array."""
+        some = (self.validation_losses, self.predictions, self.outputs)
+        return [
+            *(self.epochs, self.losses, self.stopped_early, self.hashes, self.timings),
+            *(ref for named in self.metrics.values() for ref in named.values()),
+            *self.weights.values(),
+            *(ref for ref in some if ref is not None),
+        ]
+
 
 class Environment(Frozen):
     """What ran, recorded by the worker that ran it."""

@@ -27,6 +27,7 @@ def swept(session: Session, record: ExperimentRecord, *, quiet: bool, full: bool
         say(f"comparing the frameworks at {points:,} points", only_to_a_terminal=quiet)
     runs = session.ledger.runs(record.run_ids)
     results = collect(record, ledger=session.ledger)
+    session.blobs.fetch_ahead(ref for result in results for piece in result.arrays for ref in piece.refs)
     return sweep_of(record, runs, results, session.blobs.get, full=full)
 
 

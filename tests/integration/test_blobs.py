@@ -128,3 +128,22 @@ def test_small_arrays_of_a_batch_are_stored_together_and_large_ones_at_once(desk
     assert desk.client.info("stats")["total_reads_processed"] - before < 5
     for value, ref in enumerate(small):
         np.testing.assert_array_equal(store(desk).get(ref), np.full(3, float(value)))
+
+
+def test_small_arrays_are_fetched_ahead_in_few_round_trips_and_checked_when_asked_for(desk):
+    arrays = [np.full(4, float(value)) for value in range(20)]
+    refs = [store(desk).put(array) for array in arrays]
+    data = bytearray(desk.client.get(blob_key(refs[0].sha256, 0)))
+    data[3] ^= 1
+    desk.client.set(blob_key(refs[0].sha256, 0), bytes(data))
+    desk.client.delete(blob_key(refs[1].sha256, 0))
+
+    reader = store(desk)
+    before = desk.client.info("stats")["total_reads_processed"]
+    reader.fetch_ahead(refs)
+    for array, ref in zip(arrays[2:], refs[2:], strict=True):
+        np.testing.assert_array_equal(reader.get(ref), array)
+    assert desk.client.info("stats")["total_reads_processed"] - before < 5
+    for ref, problem in zip(refs, ("damaged", "gone"), strict=False):
+        with pytest.raises(BlobError, match=problem):
+            reader.get(ref)
