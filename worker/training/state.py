@@ -28,7 +28,7 @@ def part_of(state: State, part: str) -> State:
 
 
 def stacked(states: Sequence[State]) -> State:
-    """Stack states of the same names, each of numbers or rows (n,), to one of few arrays."""
+    """Stack states of the same names, each of numbers or rows (n,), into one state of few arrays."""
     return {
         f"{name}.{kind}": array
         for name in states[0]
