@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from producer.trace import MOST_STEPS, updates_to_open
+from shared.spec import Training
 
 PER_EPOCH = 4
 
@@ -31,7 +32,7 @@ def compared(other, *, precision="float64", epochs=10, same_start=True, train_s=
 
 
 def runs(batch_size=5):
-    job = Given(training=Given(batch_size=batch_size, drop_last=False))
+    job = Given(training=Training(epochs=10, batch_size=batch_size))
     return [Given(job=job, dataset=Given(train=Given(x=Given(shape=(20, 3)))))] * 2
 
 
