@@ -27,8 +27,9 @@ from shared.progress import ProgressEvent
 from shared.records import RunRecord
 
 KEPT_LOSSES = 400
-"""A lane's losses are thinned out above this: the line of bars shows fewer anyway."""
+"""The most losses kept for a lane; above it every second one is dropped, since the sparkline shows fewer."""
 LINE_EVERY_S = 3.0
+"""The least time between two lines about the progress of one framework."""
 
 _COLOURS = {"done": "green", "diverged": "red", "failed": "red", "cancelled": "yellow", "waiting": "yellow"}
 
@@ -42,24 +43,26 @@ class Board(Protocol):
 
 @dataclass
 class Lane:
-    """Where one framework stands: its run, or its runs where its seeds are spread over workers."""
+    """How far one framework is: its run, or its runs where its seeds are spread over workers."""
 
     framework: str
     records: dict[str, RunRecord] = field(default_factory=dict)
     event: ProgressEvent | None = None
-    """The latest of any run."""
+    """The latest event of any of the runs."""
     shares: dict[str, float] = field(default_factory=dict)
-    """How much of each run is done, from 0 to 1."""
+    """How much of each run is done, from 0 to 1, by run id."""
     diverged: dict[str, Diverged] = field(default_factory=dict)
-    """Of the runs that failed by that alone."""
+    """The runs that failed only because trainings diverged, by run id."""
     members: dict[str, int] = field(default_factory=dict)
-    """How many trainings each run is, as far as it is known."""
+    """How many trainings each run has, by run id, as far as it is known."""
     notice: str | None = None
     losses: list[float] = field(default_factory=list)
     began_ms: int | None = None
-    """Stream time of the first event of this attempt, and what was done by then."""
-    began_at: float = 0.0
+    """The stream's time of the first event of this attempt."""
+    began_share: float = 0.0
+    """How much was done by then, from 0 to 1."""
     latest_ms: int = 0
+    """The stream's time of the latest event."""
 
     def apply(self, update: Update) -> None:
         """Take in an update of this lane's run."""
@@ -79,7 +82,7 @@ class Lane:
 
     @property
     def state(self) -> str:
-        """One or two words."""
+        """What the runs are doing, in a word."""
         records = self.records.values()
         states = {record.state for record in records}
         if records and all(record.final for record in records):
@@ -100,7 +103,7 @@ class Lane:
 
     @property
     def some_diverged(self) -> str | None:
-        """`2 of 6 diverged`, where others ended well; how many there were only if that is known."""
+        """`2 of 6 diverged`, where the others ended well; `2 diverged` where their number is not known."""
         number = sum(one.diverged for one in self.diverged.values())
         if not number or self.state != "done":
             return None
@@ -109,7 +112,7 @@ class Lane:
 
     @property
     def share(self) -> float:
-        """Of all epochs of all seeds, from 0 to 1."""
+        """How much of all epochs of all seeds is done, from 0 to 1."""
         if not self.records:
             return sum(self.shares.values())
         done = (
@@ -120,11 +123,11 @@ class Lane:
 
     @property
     def left_s(self) -> float | None:
-        """Seconds to go at the speed so far, by the times of the events themselves."""
-        if self.began_ms is None or self.state != "training" or self.share <= self.began_at:
+        """Seconds to go at the speed so far, measured by the stream's times of the events."""
+        if self.began_ms is None or self.state != "training" or self.share <= self.began_share:
             return None
         elapsed = (self.latest_ms - self.began_ms) / 1000
-        return elapsed * (1 - self.share) / (self.share - self.began_at) if elapsed > 0 else None
+        return elapsed * (1 - self.share) / (self.share - self.began_share) if elapsed > 0 else None
 
     def _end(self, states: AbstractSet[str]) -> str:
         failed = {run_id for run_id, record in self.records.items() if record.state == "failed"}
@@ -142,7 +145,7 @@ class Lane:
             self._start_again(event.run_id)
         self.shares[event.run_id] = event.share
         if self.began_ms is None:
-            self.began_ms, self.began_at = at_ms, self.share
+            self.began_ms, self.began_share = at_ms, self.share
         if self.event is not None and event.position != self.event.position:
             self.losses.clear()
         self.event, self.latest_ms, self.notice = event, at_ms, None
@@ -171,8 +174,8 @@ class Lines:
         self._lanes = {name: Lane(name) for name in frameworks}
         self._console = console
         self._runs = runs
-        self._told = dict.fromkeys(frameworks, "")
-        self._told_s = dict.fromkeys(frameworks, 0.0)
+        self._printed = dict.fromkeys(frameworks, "")
+        self._printed_s = dict.fromkeys(frameworks, 0.0)
 
     def apply(self, update: Update) -> None:
         """Take in an update and print a line where there is something to say."""
@@ -183,10 +186,10 @@ class Lines:
         state = f"{lane.state}: {lane.notice}" if lane.notice else lane.state
         if some := lane.some_diverged:
             state += f", {some}"
-        due = time.monotonic() - self._told_s[lane.framework] >= LINE_EVERY_S
-        if state != self._told[lane.framework] or (due and isinstance(update, Progressed)):
-            self._told[lane.framework], self._told_s[lane.framework] = state, time.monotonic()
-            parts = [state, *_told(lane)] if lane.state == "training" else [state]
+        due = time.monotonic() - self._printed_s[lane.framework] >= LINE_EVERY_S
+        if state != self._printed[lane.framework] or (due and isinstance(update, Progressed)):
+            self._printed[lane.framework], self._printed_s[lane.framework] = state, time.monotonic()
+            parts = [state, *_figures(lane)] if lane.state == "training" else [state]
             self._console.print(f"{lane.framework}: {printable(', '.join(parts))}")
 
 
@@ -234,10 +237,15 @@ def _lane_rows(lane: Lane) -> Iterator[RenderableType]:
     bar: RenderableType = Text("")
     if lane.event is not None or lane.state == "done":
         bar = ProgressBar(total=1.0, completed=lane.share, width=20)
-    top.add_row(Text(lane.framework, style="bold"), Text(lane.state, style=colour), bar, _place(lane))
+    top.add_row(
+        Text(lane.framework, style="bold"),
+        Text(lane.state, style=colour),
+        bar,
+        f"{_epochs(lane)}{_seeds(lane)}",
+    )
     yield top
-    told = [lane.some_diverged, *_told(lane, epochs=False)]
-    below = lane.notice or "  ".join(word for word in told if word)
+    parts = [lane.some_diverged, *_figures(lane, epochs=False)]
+    below = lane.notice or "  ".join(part for part in parts if part)
     yield Text(f"  {printable(below)}", style="yellow" if lane.notice else "dim", overflow="fold")
 
 
@@ -245,10 +253,6 @@ def _epochs(lane: Lane) -> str:
     if lane.event is None:
         return ""
     return f"epoch {lane.event.epoch:,}/{lane.event.epochs:,}"
-
-
-def _place(lane: Lane) -> str:
-    return f"{_epochs(lane)}{_seeds(lane)}"
 
 
 def _seeds(lane: Lane) -> str:
@@ -261,25 +265,25 @@ def _seeds(lane: Lane) -> str:
     return f", {which}/{event.seeds:,}{runs}"
 
 
-def _told(lane: Lane, *, epochs: bool = True) -> list[str]:
+def _figures(lane: Lane, *, epochs: bool = True) -> list[str]:
     event = lane.event
-    told = [lane.runs_done] if lane.runs_done else []
+    parts = [lane.runs_done] if lane.runs_done else []
     if event is None:
-        return told
-    told += [_epochs(lane)] if epochs else []
+        return parts
+    parts += [_epochs(lane)] if epochs else []
     if event.loss is not None:
-        told.append(f"loss {event.loss:.4g}")
+        parts.append(f"loss {event.loss:.4g}")
     if event.validation_loss is not None:
-        told.append(f"validation {event.validation_loss:.4g}")
+        parts.append(f"validation {event.validation_loss:.4g}")
     if not epochs:
-        told.append(sparkline(lane.losses, 20))
+        parts.append(sparkline(lane.losses, 20))
     if event.samples_per_s and lane.state == "training":
-        told.append(f"{event.samples_per_s:,.0f} samples/s")
+        parts.append(f"{event.samples_per_s:,.0f} samples/s")
     if lane.left_s is not None:
-        told.append(f"{numbers.seconds(lane.left_s)} left")
+        parts.append(f"{numbers.seconds(lane.left_s)} left")
     if epochs:
-        told.append(_seeds(lane).removeprefix(", "))
-    return [part for part in told if part]
+        parts.append(_seeds(lane).removeprefix(", "))
+    return [part for part in parts if part]
 
 
 def _milliseconds(position: str) -> int:

@@ -1,4 +1,8 @@
-"""Follows an experiment from anywhere, from any moment, to its end."""
+"""Follow an experiment from any process, from any moment, to its end.
+
+The stream tells of progress and changes as they happen. The records are read, too, since the stream drops old
+entries and says nothing of a run that waits.
+"""
 
 from __future__ import annotations
 
@@ -19,11 +23,11 @@ if TYPE_CHECKING:
     import redis
 
 LOOK_EVERY_S = 1.0
-"""How often records and workers are looked at where the stream says nothing; of many more seldom."""
+"""Seconds between two readings of all records and workers; longer for more than `IDS_A_TRIP` open runs."""
 SILENCE_S = 3.0
-"""A queued run without a worker for this long is worth a word."""
+"""A run that was queued for longer than this is reported as waiting."""
 PATIENCE_S = 20.0
-"""How long Redis may be away."""
+"""How long Redis may be away before following ends with an error."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,17 +40,17 @@ class Progressed:
 
 @dataclass(frozen=True, kw_only=True)
 class Changed:
-    """A run's record as it is now; the first updates of a `follow` are one of these a run."""
+    """A run's record as it is now. `follow` begins with one of these for each run."""
 
     position: str
     record: RunRecord
     diverged: Diverged | None = None
-    """Of a run that failed by nothing else."""
+    """How many trainings diverged, for a run that failed only by that."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Noticed:
-    """A word on a wait: nobody serves the run's queue, all who do are held up, or its worker is silent."""
+    """Why a run waits: no worker serves its queue, all that do are held up, or its worker is silent."""
 
     position: str
     run_id: str
@@ -67,7 +71,7 @@ def follow(
     watch = _Watch(record, ledger)
     position = progress.end(client, record.experiment_id) if after == "$" else after
     yield from watch.look(position)
-    unended = set(record.run_ids)  # in the stream, as far as it was read
+    unended = set(record.run_ids)  # runs whose end was not yet read from the stream
     heard = time.monotonic()
     while True:
         try:
@@ -95,7 +99,7 @@ def follow(
 
 
 class _Watch:
-    """The records as last seen, and what has been said of waits."""
+    """The records as last seen, and what was last said of each wait."""
 
     def __init__(self, record: ExperimentRecord, ledger: Ledger) -> None:
         self._open = list(record.run_ids)
@@ -111,12 +115,15 @@ class _Watch:
 
     @property
     def due(self) -> bool:
-        """Whether it is time to look, even if the stream said nothing."""
+        """Whether it is time to read the records, even if the stream said nothing."""
         trips = -(-len(self._open) // IDS_A_TRIP)
         return not self.done and time.monotonic() - self._looked >= LOOK_EVERY_S * trips
 
     def look(self, position: str, changed: AbstractSet[str] | None = None) -> Iterator[Update]:
-        """Records that changed, of the open runs named or of all, and now and then a word on each wait."""
+        """Read the records of the open runs, or only of those in `changed`.
+
+        Yields those that are not as last seen, and at most once in LOOK_EVERY_S why runs wait.
+        """
         asked = [run_id for run_id in self._open if changed is None or run_id in changed]
         records = self._ledger.records(asked)
         diverged = count_diverged(records, ledger=self._ledger)
@@ -131,30 +138,31 @@ class _Watch:
             self._looked = now
         if self._open and now - self._spoke >= LOOK_EVERY_S:
             self._spoke = now
-            yield from self._words([self._seen[run_id] for run_id in self._open], position)
+            yield from self._waits([self._seen[run_id] for run_id in self._open], position)
 
-    def _words(self, records: list[RunRecord], position: str) -> Iterator[Noticed]:
+    def _waits(self, records: list[RunRecord], position: str) -> Iterator[Noticed]:
         workers, now_s = self._ledger.census()
         served = {queue for worker in workers for queue in worker.queues}
         alive = {worker.worker_id for worker in workers}
-        asked = {record.queue for record in records if record.state == "leased"}  # those are worked for us
+        # queues of which nothing is to be said: a worker of theirs is busy with a run of this experiment
+        asked = {record.queue for record in records if record.state == "leased"}
         for record in records:
-            word = _word(record, served, alive, now_s)
-            if word is None and record.queue not in asked and _waits(record, now_s):
-                asked.add(record.queue)  # one word a queue
-                word = why_waiting(record, workers, ledger=self._ledger)
-            if word is not None and self._said.get(record.run_id) != word:
-                yield Noticed(position=position, run_id=record.run_id, framework=record.framework, text=word)
-            if word is not None or not record.final:
-                self._said[record.run_id] = word or ""
+            why = _why(record, served, alive, now_s)
+            if why is None and record.queue not in asked and _waits_long(record, now_s):
+                asked.add(record.queue)  # one run of a queue is enough to say so
+                why = why_waiting(record, workers, ledger=self._ledger)
+            if why is not None and self._said.get(record.run_id) != why:
+                yield Noticed(position=position, run_id=record.run_id, framework=record.framework, text=why)
+            if why is not None or not record.final:
+                self._said[record.run_id] = why or ""
 
 
-def _waits(record: RunRecord, now_s: float) -> bool:
+def _waits_long(record: RunRecord, now_s: float) -> bool:
     return record.state == "queued" and now_s - record.submitted_s > SILENCE_S
 
 
-def _word(record: RunRecord, served: set[str], alive: set[str], now_s: float) -> str | None:
-    if record.queue not in served and _waits(record, now_s):
+def _why(record: RunRecord, served: set[str], alive: set[str], now_s: float) -> str | None:
+    if record.queue not in served and _waits_long(record, now_s):
         return f"no live worker serves {record.queue}; `likewise workers` shows those there are"
     if record.state == "leased" and record.worker not in alive:
         return (

@@ -1,4 +1,4 @@
-"""The tables of a Comparison as rows of text, which the terminal and the page only dress."""
+"""The tables of a Comparison as rows of text, which the terminal and the page only lay out."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _PARTS = ("test", "validation", "train")
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One line of a table: a label and a cell a framework; `differs` marks unequal cells."""
+    """One line of a table: a label and one cell for each framework; `differs` marks unequal cells."""
 
     label: str
     cells: tuple[str, ...]
@@ -38,7 +38,7 @@ class Row:
 def results(comparison: Comparison) -> list[Row]:
     """Final losses, predictions and metrics, side by side."""
     several = len(comparison.experiment.seed_list) > 1
-    return _told(
+    return _with_values(
         [
             *_states(comparison),
             _by_framework(comparison, "final loss", lambda run: _spread(run.final_loss, several)),
@@ -76,7 +76,7 @@ def times(comparison: Comparison) -> list[Row]:
         _by_framework(comparison, "predict", total("predict_s")),
         _by_framework(comparison, "peak memory", peak),
     ]
-    return _told(found)
+    return _with_values(found)
 
 
 def environment(comparison: Comparison) -> list[Row]:
@@ -88,7 +88,7 @@ def environment(comparison: Comparison) -> list[Row]:
     def threads(found: Any) -> str:
         return f"{found.device}, {found.threads} thread{'' if found.threads == 1 else 's'}"
 
-    return _told(
+    return _with_values(
         [
             _by_framework(comparison, "version", of(lambda found: found.framework_version)),
             _by_framework(comparison, "device", of(threads)),
@@ -123,7 +123,7 @@ def full_environment(comparison: Comparison) -> list[Row]:
             return getattr(run.environment, name, None) or numbers.MISSING
 
         rows.append(_by_framework(comparison, name, place))
-    return _told(rows)
+    return _with_values(rows)
 
 
 def differing_settings(comparison: Comparison) -> list[Row]:
@@ -181,7 +181,7 @@ def gaps(comparison: Comparison) -> list[GapRow]:
 
 
 def _twin(comparison: Comparison) -> Iterator[GapRow]:
-    """A row a pair; `within` is what the twin decides."""
+    """The float64 twin's largest gap, one row for each pair; `within`: whether the twin found all equal."""
     if comparison.twin is None:
         return
     for pair in comparison.twin.gaps:
@@ -207,7 +207,7 @@ class TestRow:
     effect: str
     verdict: Verdict
     needs: str
-    """Seeds that would decide, where it is open."""
+    """How many seeds would decide, where the verdict is inconclusive; else empty."""
 
 
 def tests(comparison: Comparison) -> list[TestRow]:
@@ -233,8 +233,8 @@ def _needed(test: Equivalence) -> str:
     return f"{test.seeds_to_decide:,}"
 
 
-def _told(rows: list[Row]) -> list[Row]:
-    """Without rows that say nothing of any framework."""
+def _with_values(rows: list[Row]) -> list[Row]:
+    """The rows that have a value for at least one framework."""
     return [row for row in rows if set(row.cells) != {numbers.MISSING}]
 
 
@@ -263,7 +263,7 @@ def _states(comparison: Comparison) -> Iterator[Row]:
 
 
 def _quantiles(comparison: Comparison) -> Iterator[Row]:
-    """Of the final losses of many seeds: where the middle and nine tenths of them lie."""
+    """The median and the 5 % and 95 % quantiles of the final losses of many seeds."""
     if all(run.curves is None for run in comparison.runs):
         return
     for label, share in (("median", 0.5), ("5 %", 0.05), ("95 %", 0.95)):
@@ -276,7 +276,7 @@ def _quantiles(comparison: Comparison) -> Iterator[Row]:
 
 
 def _epochs(comparison: Comparison) -> Iterator[Row]:
-    """Only where they trained for different times or stopped early: else the settings say it."""
+    """The epochs trained, only where they differ or a training stopped early: else the settings say it."""
 
     def text(run: FrameworkRuns) -> str:
         trained = sorted({seed.epochs for seed in run.seeds if seed.epochs is not None})
@@ -290,7 +290,7 @@ def _epochs(comparison: Comparison) -> Iterator[Row]:
 
 
 def _first_predicted(comparison: Comparison) -> int | None:
-    """The place of the first seed with predictions in every framework, or else in one."""
+    """The index of the first seed with predictions in every framework, or else in any."""
     listed = [[isinstance(seed.predictions, list) for seed in run.seeds] for run in comparison.runs]
     for enough in (all, any):
         for place, frameworks in enumerate(zip(*listed, strict=True)):
@@ -320,15 +320,13 @@ def _predictions(comparison: Comparison) -> Iterator[Row]:
 
 
 def _metrics(comparison: Comparison, several: bool) -> Iterator[Row]:
-    known = {(part, name) for run in comparison.runs for part in run.metrics for name in run.metrics[part]}
     for part in _PARTS:
         for name in dict.fromkeys(n for run in comparison.runs for n in run.metrics.get(part, {})):
-            if (part, name) in known:
 
-                def text(run: FrameworkRuns, part: str = part, name: str = name) -> str:
-                    return _spread(run.metrics.get(part, {}).get(name), several)
+            def text(run: FrameworkRuns, part: str = part, name: str = name) -> str:
+                return _spread(run.metrics.get(part, {}).get(name), several)
 
-                yield _by_framework(comparison, f"{part} {name}", text)
+            yield _by_framework(comparison, f"{part} {name}", text)
 
 
 def _spread(spread: Spread | None, several: bool) -> str:
@@ -346,7 +344,7 @@ class StageMark:
 
 
 def stages(found: FirstDivergence) -> list[StageMark]:
-    """The stages of that step in their order."""
+    """The stages of the step in which the frameworks part, in their order."""
     place = STAGES.index(found.stage)
     states: list[Literal["equal", "parts", "later"]] = [
         "parts" if at == place else "equal" if at < place and found.step > 0 else "later"
@@ -357,12 +355,12 @@ def stages(found: FirstDivergence) -> list[StageMark]:
 
 
 def divergence(comparison: Comparison, found: FirstDivergence) -> list[Row]:
-    """The two values, and the learning rates where an update parts."""
-    told = [Row(label=found.tensor, cells=_cells(comparison, found.values), differs=True)]
+    """The two values that part, and the learning rates where it is an update that parts."""
+    rows = [Row(label=found.tensor, cells=_cells(comparison, found.values), differs=True)]
     if found.stage == "update":
         rates = _cells(comparison, found.learning_rates)
-        told.append(Row(label="learning rate", cells=rates, differs=len(set(rates)) > 1))
-    return _told(told)
+        rows.append(Row(label="learning rate", cells=rates, differs=len(set(rates)) > 1))
+    return _with_values(rows)
 
 
 def _cells(comparison: Comparison, values: Mapping[str, float | None]) -> tuple[str, ...]:
