@@ -1,8 +1,8 @@
-"""The traced replay: which seed and which updates are laid open, and the runs that do it.
+"""The traced replay: which seed and which updates are observed tensor by tensor, and the runs that do it.
 
-First every framework keeps fingerprints of the updates in which they may part. Then the reference returns the
-whole tensors of the update in which they do, and the other framework computes that update both from its own
-tensors and from those: at most two extra runs for each framework.
+First every framework keeps fingerprints of the updates in which the frameworks may part. Then the reference
+returns the whole tensors of the update in which they do part, and the other framework computes that update
+twice: from its own tensors and from the reference's. These are at most two extra runs for each framework.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ RELATIONS = ("fingerprints", "fingerprints of the others", "tensors", "tensors o
 """The relations of a trace's experiments to the one that is traced, in the order they are trained."""
 
 MOST_STEPS = 2_000
-"""The most updates that are laid open."""
+"""The most updates that are observed."""
 MOST_S = 20.0
-"""The most seconds for that. An update laid open costs a few milliseconds more than training it."""
+"""The most seconds for that. To observe an update takes a few milliseconds more than to train it."""
 BUDGET_S = 120.0
 """A replay that would have to train for longer than this to reach the updates in question begins at the first
 update instead."""
@@ -90,18 +90,18 @@ def same_start(comparison: Comparison, seed: int) -> bool:
 
 
 def traced_job(job: Job, jobs: Mapping[str, Job]) -> Job:
-    """A job as it is replayed: in float64 where all are declared in float32, to keep rounding out."""
+    """The job to replay: in float64 where all are declared in float32, so that rounding plays no part."""
     if {one.precision for one in jobs.values()} == {"float32"}:
         return job.model_copy(update={"precision": "float64"})
     return job
 
 
-def updates_to_open(comparison: Comparison, runs: Sequence[Run], seed: int) -> tuple[int, int]:
-    """How many updates to train normally first, and how many to lay open after them.
+def updates_to_observe(comparison: Comparison, runs: Sequence[Run], seed: int) -> tuple[int, int]:
+    """How many updates to train normally first, and how many to observe after them.
 
-    The losses say which: the last epoch that matters is the one in which they part by the tolerance, and the
-    first is one epoch before they show any difference, since what an update changes shows in the next loss.
-    `comparison` is the twin's where there is one; without float64 losses the end is not bounded.
+    The losses say which. The last epoch observed is the one in which they part by the tolerance; the first is
+    one epoch before they show any difference, since what an update changes shows in the next loss.
+    `comparison` is the twin's where there is one. Without float64 losses only MOST_STEPS bounds the end.
     """
     losses = [one.losses for run in comparison.runs for one in run.seeds if one.seed == seed]
     each = {BatchPlan.of(run.job.training, run.dataset.train.x.shape[0]).steps_per_epoch for run in runs}

@@ -71,7 +71,7 @@ def replay(  # noqa: PLR0913 - all that it goes by, once
         _read(session, submitted, traces)
 
     reference, *others = record.experiment.frameworks
-    skip, steps = trace.updates_to_open(twin or comparison, runs, seed)
+    skip, steps = trace.updates_to_observe(twin or comparison, runs, seed)
     asked = TraceRequest(skip=skip, steps=steps, seconds=trace.MOST_S)
     start: dict[str, ArrayRef] | None = None
     if trace.same_start(comparison, seed):

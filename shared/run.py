@@ -77,7 +77,7 @@ class Run(Frozen):
     timed: Timed | None = None
     """Measured: the worker first gets its machine to itself and records what disturbed it."""
     trace: TraceRequest | None = None
-    """A replay of the first seed that is laid open, instead of a training."""
+    """Instead of a training: a replay of the first seed in which updates are observed."""
 
     @field_validator("timed", mode="before")
     @classmethod

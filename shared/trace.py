@@ -42,31 +42,31 @@ class Refeed(Frozen):
     """One step of another framework, for a replay to compute again from the same weights and inputs."""
 
     weights: dict[str, ArrayRef]
-    """Before the update, by name; where one is missing or has another shape, the replay keeps its own."""
+    """Weights before the update, by name. The run keeps its own if one is missing or has another shape."""
     inputs: dict[str, Many[ArrayRef]]
-    """By layer path, what the layers named are fed with: (b, *shape) each."""
+    """The inputs (b, *shape) of each layer to compute again, by layer path."""
 
 
 class TraceRequest(Frozen):
-    """How much of a replay is laid open. The run has one seed.
+    """Which updates of a replay are observed, and what is kept of them. The run has one seed.
 
-    The first update is laid open whatever is asked: it tells how large losses and gradients begin.
+    The first update is always observed: it shows how large losses and gradients are at the beginning.
     """
 
     skip: int = Field(default=0, ge=0)
-    """Updates that are trained as ever before those that are laid open."""
+    """How many updates are trained normally before those that are observed."""
     steps: int = Field(ge=1)
-    """At most so many are laid open …"""
+    """The most updates that are observed after the skipped ones."""
     seconds: float = Field(gt=0)
-    """… and none after so many seconds."""
+    """No further update is observed after so many seconds."""
     keep_start: bool = False
-    """Whether the run's own initial weights are wanted whole."""
+    """Whether to return the run's own initial weights as arrays."""
     start: dict[str, ArrayRef] | None = None
     """Initial weights to train from instead of the run's own, such as another framework's."""
     keep: bool = False
-    """Whether the tensors of the last of them are wanted whole, too."""
+    """Whether to return the tensors of the last observed update as arrays, too."""
     refeed: Refeed | None = None
-    """Fed to the layers after the last of them."""
+    """What to compute again after the last observed update."""
 
 
 class Place(Frozen):
@@ -78,12 +78,12 @@ class Place(Frozen):
 
 
 class Trace(Frozen):
-    """What a replay laid open. Tensors too large to be worth a transfer are not kept."""
+    """What a replay observed. Tensors too large to be worth a transfer are not kept."""
 
     steps: Many[int]
-    """Which updates were laid open, in order."""
+    """Which updates were observed, in order."""
     finished: bool
-    """Whether the training ended with the last of them."""
+    """Whether the training ended with the last observed update."""
     ended_by: str | None = None
     """Why the training could not go on, such as a loss that is no number."""
     given_start: bool = False
@@ -96,14 +96,14 @@ class Trace(Frozen):
     table: ArrayRef
     """Their fingerprints: float64 (steps, places, NUMBERS)."""
     learning_rates: Many[float]
-    """Of each update laid open."""
+    """The learning rate of each observed update."""
     evaluated: Many[Place] = ()
-    """What was taken in inference mode on the way."""
+    """The tensors that were computed in inference mode on the way."""
     evaluations: ArrayRef | None = None
-    """Fingerprints: float64 (evaluated, NUMBERS)."""
+    """Their fingerprints: float64 (evaluated, NUMBERS)."""
     start_weights: dict[str, ArrayRef] = Field(default_factory=dict)
-    """By name: the initial weights for `keep_start`, those before the last update laid open for `keep`."""
+    """By name: the initial weights for `keep_start`, those before the last observed update for `keep`."""
     kept: dict[str, dict[str, ArrayRef]] = Field(default_factory=dict)
-    """By stage, by tensor: those of the last update laid open."""
+    """The tensors of the last observed update, by stage and name."""
     refed: dict[str, ArrayRef] = Field(default_factory=dict)
     """Layers' outputs for the inputs of `refeed`, by layer path."""

@@ -54,7 +54,7 @@ Rows = dict[tuple[Stage, str], Row]
 def first_parting(
     reference: Trace, other: Trace, *, names: tuple[str, str], arrays: Load, tolerance: float
 ) -> Parting | None:
-    """The first difference between two replays of one seed; None where the updates laid open have none.
+    """The first difference between two replays of one seed; None where the observed updates have none.
 
     Where the other replay was given the reference's initial weights, a difference between their own initial
     weights is only reported if nothing that they compute differs.
@@ -126,7 +126,7 @@ def _key(place: Place) -> tuple[Stage, str]:
 
 
 def _common(one: Sequence[int], two: Sequence[int]) -> Iterator[int]:
-    """The steps that both laid open, up to the first that is not the same."""
+    """The steps that both observed, up to the first that is not the same."""
     for mine, theirs in zip(one, two, strict=False):
         if mine != theirs:
             return

@@ -1,4 +1,4 @@
-"""A step laid open is the step that is trained: same loss, same gradients, same weights."""
+"""A step that is observed is the step that is trained: same loss, same gradients, same weights."""
 
 from __future__ import annotations
 

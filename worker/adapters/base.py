@@ -11,7 +11,7 @@ rule and runs blocks of steps. Every adapter folder `<name>_adapter/` has the sa
     losses.py       the formulas of `shared.spec.loss`
     optimizers.py   the formulas of `shared.spec.optimizer`, one operation at a time
     training.py     the Trainer: the compiled or eager loop over a block
-    observing.py    the Observer: one step laid open, layer by layer
+    observing.py    the Observer: one step, computed layer by layer
     ensemble.py     the EnsembleTrainer: many trainings as one program, where the framework can
 
 and others that only its framework needs.

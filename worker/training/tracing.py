@@ -54,7 +54,7 @@ class Tracer:
         self._places: tuple[Place, ...] = ()
         self._evaluated: list[tuple[Place, NDArray[Any]]] = []
         self._ended_by: str | None = None
-        # the last update laid open: the weights before it, the update itself, and what it computed
+        # the last observed update: the weights before it, the update itself, and what it computed
         self._before: Weights = {}
         self._block: Block | None = None
         self._tensors: Tensors = {}

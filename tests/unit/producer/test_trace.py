@@ -1,4 +1,4 @@
-"""Which updates a replay lays open: from where the losses show something, to where they have parted."""
+"""Which updates a replay observes: from where the losses show something, to where they have parted."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from types import SimpleNamespace as Given
 import numpy as np
 import pytest
 
-from producer.trace import MOST_STEPS, updates_to_open
+from producer.trace import MOST_STEPS, updates_to_observe
 from shared.spec import Training
 
 PER_EPOCH = 4
@@ -57,17 +57,17 @@ def from_epoch(epoch, by):
     ],
 )
 def test_the_losses_say_from_where_to_where(other, skip, steps):
-    assert updates_to_open(compared(other), runs(), 0) == (skip, steps)
+    assert updates_to_observe(compared(other), runs(), 0) == (skip, steps)
 
 
 def test_nothing_is_bounded_by_losses_that_say_nothing():
     late = from_epoch(6, 1e-3)
-    assert updates_to_open(compared(late, same_start=False), runs(), 0) == (0, MOST_STEPS)
-    assert updates_to_open(compared(late), [*runs(5)[:1], *runs(10)[:1]], 0) == (0, MOST_STEPS)
-    assert updates_to_open(compared(lambda _: np.zeros(0)), runs(), 0) == (0, MOST_STEPS)
-    assert updates_to_open(compared(late, precision="float32"), runs(), 0) == (5 * PER_EPOCH, MOST_STEPS)
+    assert updates_to_observe(compared(late, same_start=False), runs(), 0) == (0, MOST_STEPS)
+    assert updates_to_observe(compared(late), [*runs(5)[:1], *runs(10)[:1]], 0) == (0, MOST_STEPS)
+    assert updates_to_observe(compared(lambda _: np.zeros(0)), runs(), 0) == (0, MOST_STEPS)
+    assert updates_to_observe(compared(late, precision="float32"), runs(), 0) == (5 * PER_EPOCH, MOST_STEPS)
 
 
 def test_a_long_way_there_is_not_gone():
-    skip, steps = updates_to_open(compared(from_epoch(6, 1e-3), train_s=10_000.0), runs(), 0)
+    skip, steps = updates_to_observe(compared(from_epoch(6, 1e-3), train_s=10_000.0), runs(), 0)
     assert (skip, steps) == (0, 7 * PER_EPOCH + 1)

@@ -1,4 +1,4 @@
-"""The Observer: one step laid open, on a network of its own that is given the weights each time."""
+"""The Observer: one step with all its tensors, on its own network, which gets the weights each time."""
 
 from __future__ import annotations
 
