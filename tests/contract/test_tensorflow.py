@@ -262,19 +262,20 @@ def test_recurrent_layers_train_together_where_tracing_is_repaid(
 
 
 @pytest.mark.parametrize(
-    ("units", "epochs", "reason"),
+    ("units", "members", "epochs", "reason"),
     [
-        (50, 2_000, None),
-        (100, 1_999, None),
-        (100, 2_000, "more than 10,000 numbers a step, and these give 12,000"),
+        (40, 10, 2_000, None),
+        (50, 9, 1_999, None),
+        (50, 10, 2_000, "more than 5,000 numbers a step, and these give 6,000"),
+        (40, 9, 2_000, "fewer than 10"),
     ],
 )
-def test_large_recurrent_layers_train_one_after_another_where_xla_is_quicker(
-    units: int, epochs: int, reason: str | None, kit: Any
+def test_recurrent_layers_train_one_after_another_where_xla_is_quicker(
+    units: int, members: int, epochs: int, reason: str | None, kit: Any
 ) -> None:
     from worker.adapters.tensorflow_adapter.ensemble import obstacle
 
     layers = [{"type": "lstm", "units": units}, {"type": "dense", "units": 2}]
     job = kit.job(layers=layers, training={"epochs": epochs})
-    found = obstacle(job, input_shape=(10, 3), samples=12, members=10, cpu=True)
+    found = obstacle(job, input_shape=(10, 3), samples=12, members=members, cpu=True)
     assert (found is None) if reason is None else (found is not None and reason in found)

@@ -35,9 +35,12 @@ Tensor = Any
 
 MOST_RECURRENT_STEPS = 64
 """The most steps of all recurrent layers together; written out, each takes 0.1 s to trace."""
-MOST_RECURRENT = 10_000
+MOST_RECURRENT = 5_000
 """The most numbers that one member's recurrent layers may output in a step, where each member has updates
-enough for XLA. With up to 8,000, members together take 0.2 to 1.1 of XLA's time; with 20,000, 0.5 to 2."""
+enough for XLA. With 2,000, ten members or more together take 0.2 to 1.1 of XLA's time; with 8,000, 0.7 to
+1.6; with 20,000, 0.5 to 2."""
+FEWEST_RECURRENT = 10
+"""Members in that case: five take 1.1 to 1.9 of XLA's time."""
 RECURRENT_FROM_UPDATES = 2_000
 """From so many updates of all members together: twice as many as repay the tracing."""
 
@@ -58,12 +61,15 @@ def obstacle(job: Job, *, input_shape: tuple[int, ...], samples: int, members: i
         )
     if not cpu:
         return None
-    numbers = recurrent_numbers(job, input_shape=input_shape, samples=samples)
-    if numbers > MOST_RECURRENT and repays(job, input_shape=input_shape, samples=samples):
-        return (
-            "XLA is quicker so on a CPU where recurrent layers give more than "
-            f"{MOST_RECURRENT:,} numbers a step, and these give {numbers:,}"
-        )
+    if steps and repays(job, input_shape=input_shape, samples=samples):
+        numbers = recurrent_numbers(job, input_shape=input_shape, samples=samples)
+        if numbers > MOST_RECURRENT:
+            return (
+                "XLA is quicker so on a CPU where recurrent layers give more than "
+                f"{MOST_RECURRENT:,} numbers a step, and these give {numbers:,}"
+            )
+        if members < FEWEST_RECURRENT:
+            return f"XLA is quicker so on a CPU for fewer than {FEWEST_RECURRENT} with recurrent layers"
     return convolutions_obstacle(job, input_shape=input_shape, samples=samples, members=members)
 
 
