@@ -47,6 +47,7 @@ def document_of(experiment: Experiment, settings: Sequence[Setting]) -> dict[str
         "name": experiment.name,
         "defaults": experiment.defaults,
         "frameworks": list(experiment.frameworks),
+        "grid": {path: list(values) for path, values in experiment.grid.items()},
         "settings": [
             {
                 "path": one.path,

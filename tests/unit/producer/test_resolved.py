@@ -58,6 +58,7 @@ def test_settings_that_a_sweep_varies_are_named(read: Read) -> None:
     settings = settings_of(resolve_with_origins(declared))
     told = text_of(declared, settings, make_console(io.StringIO()))
     assert "; likewise sweep varies training.epochs" in told.splitlines()[0]
+    assert document_of(declared, settings)["grid"] == {"training.epochs": [5, 6]}
 
 
 def text_of(experiment: Experiment, settings: list[Setting], console: Console) -> str:
