@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -39,3 +39,40 @@ def likewise(environment: dict[str, str], session_worker: Callable[[str], Any]) 
         )  # fmt: skip
 
     return run
+
+
+class Started(subprocess.Popen[str]):
+    """A command that runs on while it is watched."""
+
+    def heard(self, word: str) -> list[str]:
+        """Waits until the command says it on standard error; all it said by then."""
+        said: list[str] = []
+        assert self.stderr is not None
+        for line in self.stderr:
+            said.append(line)
+            if word in line:
+                return said
+        raise AssertionError(f"{word!r} was never said, only {said}")
+
+
+@pytest.fixture
+def start(environment: dict[str, str], likewise: Command) -> Iterator[Callable[..., Started]]:  # noqa: ARG001
+    """Starts a command that is ended with the test; the workers are there."""
+    started: list[Started] = []
+
+    def begin(*words: str) -> Started:
+        started.append(
+            Started(
+                [sys.executable, "-m", "producer.cli", *words],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                env=environment,
+            )
+        )
+        return started[-1]
+
+    yield begin
+    for process in started:
+        process.kill()
+        process.communicate()

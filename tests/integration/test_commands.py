@@ -11,43 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from shared.names import experiment_key, host_key
+from shared.names import experiment_key
 
 ROOT = Path(__file__).resolve().parents[2]
 LONG = ("--set", "training.epochs=1000000", "--set", "execution=eager")
-
-
-@pytest.fixture
-def start(environment, likewise):  # noqa: ARG001  # the workers must be there
-    """Starts a command that is ended with the test."""
-    started = []
-
-    def begin(*words):
-        started.append(
-            subprocess.Popen(
-                [sys.executable, "-m", "producer.cli", *words],
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
-                env=environment,
-            )
-        )
-        return started[-1]
-
-    yield begin
-    for process in started:
-        process.kill()
-        process.communicate()
-
-
-def heard(process, word):
-    """Waits until the command says it on standard error; all it said by then."""
-    said = []
-    for line in process.stderr:
-        said.append(line)
-        if word in line:
-            return said
-    raise AssertionError(f"{word!r} was never said, only {said}")
 
 
 def newest(desk):
@@ -227,7 +194,7 @@ def test_an_unknown_id_is_refused_with_the_nearest(likewise, desk):
 
 def test_ctrl_c_cancels_the_runs_and_says_so_in_one_line(start, desk, until):
     process = start("compare", "matched", *LONG)
-    heard(process, "training")
+    process.heard("training")
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=30)
 
@@ -243,7 +210,7 @@ def test_ctrl_c_cancels_the_runs_and_says_so_in_one_line(start, desk, until):
 def test_a_second_ctrl_c_leaves_at_once_and_without_a_traceback(start, likewise, promptly):
     def took_s():
         process = start("compare", "matched", *LONG)
-        heard(process, "training")
+        process.heard("training")
         process.send_signal(signal.SIGINT)
         process.send_signal(signal.SIGINT)
         began = time.monotonic()
@@ -274,7 +241,7 @@ def related(desk):
 
 def test_ctrl_c_cancels_the_twin_and_the_rerun_too(start, desk, until):
     process = start("compare", "matched", *A_WHILE)
-    heard(process, "once more as it was")
+    process.heard("once more as it was")
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=30)
 
@@ -286,7 +253,7 @@ def test_ctrl_c_cancels_the_twin_and_the_rerun_too(start, desk, until):
 
 def test_a_command_ends_when_its_experiment_is_cancelled_from_elsewhere(start, likewise, desk):
     process = start("compare", "matched", *A_WHILE)
-    heard(process, "once more as it was")
+    process.heard("once more as it was")
     answer = likewise("cancel", "last", "--json")
     _, said = process.communicate(timeout=30)
 
@@ -299,61 +266,10 @@ def test_a_command_ends_when_its_experiment_is_cancelled_from_elsewhere(start, l
     assert likewise("show", "last").stdout.startswith("✘ differ")
 
 
-def test_a_bench_ends_when_its_experiment_is_cancelled_from_elsewhere(start, likewise, desk):
-    process = start("bench", "matched", "--variant", "eager", "--budget", "600", "--no-twin")
-    heard(process, "round")
-    assert likewise("cancel", "last").returncode == 0
-    _, said = process.communicate(timeout=30)
-
-    assert process.returncode == 3
-    assert "was cancelled" in said.splitlines()[-1]
-    assert newest(desk).cancelled
-
-
-def test_ctrl_c_ends_a_timed_run_and_lets_go_of_the_host(start, desk, until):
-    process = start("bench", "matched", *A_WHILE, "--variant", "eager", "--no-twin")
-    heard(process, "warming up")
-    held = until(lambda: desk.client.keys(host_key("*")), within_s=10, what="a timed run has the host")
-    process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=30)
-
-    assert process.returncode == 130
-    assert said.splitlines()[-1].endswith("are cancelled")
-    until(lambda: not desk.client.exists(*held), within_s=5, what="the host is free")
-    timed = desk.ledger.experiment(newest(desk).related["timed"])
-    assert {run.state for run in desk.ledger.records(timed.run_ids)} == {"cancelled"}
-
-
-def test_a_bench_of_a_job_that_diverges_times_nothing_and_says_why_in_its_own_document(likewise):
-    answer = likewise(
-        "bench", "diabetes", "--set", "optimizer=sgd", "--set", "optimizer.learning_rate=1e6", "--json"
-    )
-    document = json.loads(answer.stdout)
-    assert answer.returncode == 3, answer.stderr
-    assert (document["rows"], document["ranking"]) == ([], None)
-    assert "diverged" in document["ranking_withheld_because"]
-
-
-def test_a_bench_keeps_to_one_host(likewise, start_worker, redis_server, desk):
-    """Of two workers, any would take an ordinary run."""
-    for host in ("atlas", "zeus"):
-        start_worker("torch", redis_server.url, LIKEWISE_HOST_ID=host).wait_until("idle", desk.ledger)
-    alone = ("bench", "matched", "--set", "frameworks=[torch]", "--variant", "auto", "--budget", "0")
-    answer = likewise(*alone, "--host", "zeus", "--json")
-    assert answer.returncode == 0, answer.stderr
-    document = json.loads(answer.stdout)
-    assert document["hosts"] == ["zeus"]
-    assert document["rounds"] == 3
-
-    answer = likewise("bench", "matched", "--host", "zeus")
-    assert answer.returncode == 4
-    assert "host zeus has no worker for tensorflow; it has torch on cpu" in answer.stderr
-
-
 def test_ctrl_c_while_watching_leaves_the_runs_alone(start, likewise, desk):
     experiment_id = json.loads(likewise("submit", "matched", *LONG, "--json").stdout)["experiment_id"]
     process = start("watch", experiment_id)
-    heard(process, "training")
+    process.heard("training")
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=30)
     state = json.loads(likewise("show", experiment_id, "--json").stdout)

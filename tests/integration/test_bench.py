@@ -1,0 +1,86 @@
+"""`likewise bench` as a user types it, with a real Redis and real workers."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+
+from shared.names import host_key
+
+A_SECOND_OR_TWO = ("--set", "training.epochs=1500", "--set", "execution=eager")
+
+
+def newest(desk):
+    return desk.ledger.experiments(limit=1)[0]
+
+
+def test_a_bench_ends_when_its_experiment_is_cancelled_from_elsewhere(start, likewise, desk):
+    process = start("bench", "matched", "--variant", "eager", "--budget", "600", "--no-twin")
+    process.heard("round")
+    assert likewise("cancel", "last").returncode == 0
+    _, said = process.communicate(timeout=30)
+
+    assert process.returncode == 3
+    assert "was cancelled" in said.splitlines()[-1]
+    assert newest(desk).cancelled
+
+
+def test_ctrl_c_ends_a_timed_run_and_lets_go_of_the_host(start, desk, until):
+    process = start("bench", "matched", *A_SECOND_OR_TWO, "--variant", "eager", "--no-twin")
+    process.heard("warming up")
+    held = until(lambda: desk.client.keys(host_key("*")), within_s=10, what="a timed run has the host")
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=30)
+
+    assert process.returncode == 130
+    assert said.splitlines()[-1].endswith("are cancelled")
+    until(lambda: not desk.client.exists(*held), within_s=5, what="the host is free")
+    timed = desk.ledger.experiment(newest(desk).related["timed"])
+    assert {run.state for run in desk.ledger.records(timed.run_ids)} == {"cancelled"}
+
+
+def test_a_bench_of_a_job_that_diverges_times_nothing_and_says_why_in_its_own_document(likewise):
+    answer = likewise(
+        "bench", "diabetes", "--set", "optimizer=sgd", "--set", "optimizer.learning_rate=1e6", "--json"
+    )
+    document = json.loads(answer.stdout)
+    assert answer.returncode == 3, answer.stderr
+    assert (document["rows"], document["ranking"]) == ([], None)
+    assert "diverged" in document["ranking_withheld_because"]
+
+
+def test_a_bench_outlives_a_worker_that_dies_and_says_so(start, start_worker, redis_server, desk, until):
+    worker = start_worker("torch", redis_server.url, LIKEWISE_HOST_ID="fragile").wait_until(
+        "idle", desk.ledger
+    )
+    process = start("bench", "matched", "--set", "frameworks=[torch]", "--set", "training.epochs=3000",
+                    "--variant", "eager", "--budget", "0", "--host", "fragile", "--json")  # fmt: skip
+    until(
+        lambda: desk.client.exists(host_key("fragile")) and worker.presence(desk.ledger).run_id,
+        within_s=30,
+        what="a timed run is in its hands",
+    )
+    os.kill(worker.child_pid(desk.ledger), signal.SIGKILL)
+    answer, said = process.communicate(timeout=60)
+
+    assert process.returncode == 0, said
+    document = json.loads(answer)
+    assert [len(row["samples"]) for row in document["rows"] if row["phase"] == "run"] == [6]
+    assert any(told.startswith("runs of torch eager were begun again") for told in document["warnings"])
+
+
+def test_a_bench_keeps_to_one_host(likewise, start_worker, redis_server, desk):
+    """Of two workers, any would take an ordinary run."""
+    for host in ("atlas", "zeus"):
+        start_worker("torch", redis_server.url, LIKEWISE_HOST_ID=host).wait_until("idle", desk.ledger)
+    alone = ("bench", "matched", "--set", "frameworks=[torch]", "--variant", "auto", "--budget", "0")
+    answer = likewise(*alone, "--host", "zeus", "--json")
+    assert answer.returncode == 0, answer.stderr
+    document = json.loads(answer.stdout)
+    assert document["hosts"] == ["zeus"]
+    assert document["rounds"] == 3
+
+    answer = likewise("bench", "matched", "--host", "zeus")
+    assert answer.returncode == 4
+    assert "host zeus has no worker for tensorflow; it has torch on cpu" in answer.stderr
