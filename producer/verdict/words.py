@@ -33,7 +33,7 @@ def both(words: Sequence[str]) -> str:
 def plus_minus(relative: float) -> str:
     """Half an interval by its middle: `±2.5 %`, `±17 %`, `±>100 %`."""
     percent = 100 * relative
-    return "±>100 %" if percent > 100 else f"±{percent:.{0 if percent >= 10 else 1}f} %"
+    return "±>100 %" if percent > 100 else f"±{percent:.0f} %" if percent >= 10 else f"±{percent:.2g} %"
 
 
 def setting(value: Any) -> str:
