@@ -40,7 +40,7 @@ def bitwise_equal(reference: SeedResult, other: SeedResult) -> bool:
 
 
 def loss_gaps(reference: Float64, other: Float64) -> list[Gap]:
-    """Of curves (seeds, epochs), over the epochs that both have; NaN is after a curve's end."""
+    """Each seed's gap in curves (seeds, epochs) over the epochs that both have; NaN after a curve's end."""
     epochs = min(reference.shape[1], other.shape[1])
     a, b = reference[:, :epochs], other[:, :epochs]
     known = ~(np.isnan(a) | np.isnan(b))
@@ -53,7 +53,7 @@ def loss_gaps(reference: Float64, other: Float64) -> list[Gap]:
 
 
 def array_gaps(measure: Measure, reference: NDArray[Any], other: NDArray[Any]) -> list[Gap]:
-    """Of arrays of one shape (seeds, rows, …)."""
+    """Each seed's gap in arrays of one shape (seeds, rows, …)."""
     seeds = len(reference)
     if not reference[0].size:
         return [Gap(measure=measure, relative=0.0, absolute=0.0)] * seeds
@@ -66,7 +66,10 @@ def array_gaps(measure: Measure, reference: NDArray[Any], other: NDArray[Any]) -
 
 
 def weight_gaps(reference: Mapping[str, NDArray[Any]], other: Mapping[str, NDArray[Any]]) -> list[Gap]:
-    """Of all weights together, by name (seeds, *shape); the scale is the largest of any weight."""
+    """Each seed's gap in all weights together, by name (seeds, *shape).
+
+    It is relative to the largest absolute value of any weight.
+    """
     names = list(reference)
     seeds = len(reference[names[0]])
     apart = np.stack(

@@ -26,17 +26,17 @@ ArrayValue = list[Any] | ArrayRef
 
 
 class Tolerance(Frozen):
-    """What a gap may be and still count as rounding, and why."""
+    """How large a gap may be to count as rounding, and why."""
 
     relative: float
     why: str
 
 
 class Gap(Frozen):
-    """How far one framework's numbers lie from the reference's, in one measure.
+    """How far one framework's numbers are from the reference's, in one measure.
 
-    Losses are relative to the reference's first epoch loss, the rest to the reference's largest
-    absolute value.
+    Gaps of losses are relative to the reference's first epoch loss, all others to the largest absolute
+    value of the reference.
     """
 
     measure: Measure
@@ -86,13 +86,13 @@ class PairGaps(Frozen):
     seeds_within_tolerance: int
     seeds_identical: int
     largest: Many[Gap]
-    """By measure, the largest gap of any seed."""
+    """For each measure, the largest gap of any seed."""
     largest_seeds: Many[int]
-    """The seeds of `largest`."""
+    """The seed of each gap in `largest`."""
 
 
 class SeedRun(Frozen):
-    """One seed in one framework. `missing`: no result is known, such as of a cancelled run."""
+    """One seed in one framework. `missing` means that there is no result, such as of a cancelled run."""
 
     seed: int
     status: Literal["succeeded", "failed", "missing"]
@@ -126,7 +126,7 @@ class Curves(Frozen):
 
     @property
     def median(self) -> tuple[float, ...]:
-        """The middle one of the loss curves."""
+        """The median of the losses, by epoch."""
         return self.losses[len(self.quantiles) // 2]
 
 
@@ -135,7 +135,7 @@ class FrameworkRuns(Frozen):
 
     framework: Framework
     run_id: str | None = None
-    """Of several, the first."""
+    """The run's id; that of the first run where there are several."""
     failure: Failure | None = None
     environment: Environment | None = None
     worker: str | None = None
@@ -144,13 +144,13 @@ class FrameworkRuns(Frozen):
     """Sentences on how the seeds were trained."""
     seeds: Many[SeedRun]
     curves: Curves | None = None
-    """Of seeds whose results are arrays; only some of `seeds` then have their own."""
+    """The curves of many seeds, whose results are arrays; only some of `seeds` then have their own."""
     final_loss: Spread | None = None
     metrics: dict[str, dict[str, Spread]] = Field(default_factory=dict)
-    """By part, by metric."""
+    """Metrics over seeds, by part of the data (`train`, `validation`, `test`) and name."""
     train_s: Spread | None = None
     total_train_s: float | None = None
-    """Of all seeds."""
+    """Seconds that all seeds trained, together."""
 
 
 class Twin(Frozen):
@@ -202,9 +202,9 @@ class OwnRerun(Frozen):
     framework: Framework
     seeds: int
     identical: bool
-    """Whether all that it returned was the same bits, the losses too."""
+    """Whether everything that both trainings returned, the losses too, is the same to the bit."""
     largest: Many[Gap]
-    """By measure, the largest gap of any seed."""
+    """For each measure, the largest gap of any seed."""
 
 
 class Growth(Frozen):
@@ -215,52 +215,52 @@ class Growth(Frozen):
     epochs: Many[int]
     """From 1; of very many, evenly chosen ones."""
     declared: Many[float]
-    """|difference| relative to the reference's first loss, in the declared precision …"""
+    """The absolute gap, relative to the reference's first loss, in the declared precision, by epoch."""
     twin: Many[float]
-    """… and in the float64 twin."""
+    """The same in the float64 twin."""
 
 
 class FirstDivergence(Frozen):
-    """Where two frameworks part first, found by replaying both and laying their steps open.
+    """Where two frameworks part first, found by replaying both and observing their updates.
 
-    Stages and tensors are those of `shared.trace`: initial weights that differ stand under `forward` with
-    step 0, other batches and another order under `data`.
+    Stages and tensors are those of `shared.trace`. Initial weights that differ are listed as stage `forward`
+    of step 0; other samples in a batch, or another order of them, as stage `data`.
     """
 
     seed: int
     step: int
-    """Updates count from 1; 0 is before the first."""
+    """The update, counted from 1; 0 is before the first."""
     stage: Stage
     tensor: str
-    """By layer path (`layers.2`), weight name (`layers.2.kernel`) or what it is (`loss`, `x`, `outputs`)."""
+    """A layer's path (`layers.2`), a weight's name (`layers.2.kernel`), or a word such as `loss` or `x`."""
     relative_difference: float | None
-    """The largest, relative to the reference's largest value there; null where they cannot be compared."""
+    """The largest difference, relative to the reference tensor's largest value; null if not comparable."""
     reference: Framework
     other: Framework
     values: dict[Framework, float | None] = Field(default_factory=dict)
-    """Both values where the difference is largest; empty where they cannot be compared."""
+    """Both values at the place of the largest difference; empty if they cannot be compared."""
     index: Many[int] = ()
-    """Where in the tensor that is; of layers' outputs, x and y the first index is the sample in the batch."""
+    """That place in the tensor. In layers' outputs, x and y the first index is the sample in the batch."""
     problem: str | None = None
     """Why the two cannot be compared, such as other shapes."""
     relation: str | None = None
-    """What the other's tensor is to the reference's, where a usual mistake made all of it so:
+    """How the other's whole tensor follows from the reference's, where a usual mistake explains it:
     `transposed: …`, `times 6`."""
     precision: str
-    """In which the replay was trained."""
+    """The precision of the replay."""
     given_start: bool = False
-    """Whether the replay gave the reference's initial weights to both, since they do not start alike."""
+    """Whether both were replayed from the reference's initial weights, since their own differ."""
     layers_fed_alike: Many[str] = ()
-    """Layers that were given the reference's weights and inputs of that step …"""
+    """Layers that the other computed again from the reference's weights and inputs of that step."""
     layers_apart: Many[str] = ()
-    """… and those of them that differ all the same, so each by itself."""
+    """Those of them whose outputs still differ: each of these layers differs by itself."""
     learning_rates: dict[Framework, float] = Field(default_factory=dict)
-    """Of that update."""
+    """The learning rates of that update."""
     sentence: str
 
 
 class Traced(Frozen):
-    """What the replay told: where they part, or why that is not known."""
+    """What the replay showed: where the frameworks part, or why that is not known."""
 
     divergence: FirstDivergence | None = None
     note: str | None = None
@@ -281,13 +281,13 @@ class Comparison(Frozen):
     """Where the frameworks part; null where they do not, or were not traced."""
     tolerance: Tolerance
     twin: Twin | None = None
-    """What decides in float32; null where it was not trained."""
+    """The float64 twin, which decides for float32 jobs; null where it was not trained."""
     equivalence: Many[Equivalence] = ()
-    """Over seeds, where there are several."""
+    """The tests over seeds; empty for a single one."""
     growth: Many[Growth] = ()
-    """How the gap in the loss grows, beside the twin's; empty where there is no twin."""
+    """How the gap in the loss grows over the epochs, and the twin's; empty where there is no twin."""
     noise_floor: Many[OwnRerun] = ()
-    """What each framework's own numbers move by; empty where nothing was trained again."""
+    """How far each framework is from its own rerun; empty where nothing was trained again."""
     gaps: Many[PairGaps]
     seed_gaps: Many[SeedGaps]
     runs: Many[FrameworkRuns]
@@ -297,7 +297,7 @@ class Comparison(Frozen):
 
     @property
     def frameworks(self) -> tuple[str, ...]:
-        """In the experiment's order, the reference first."""
+        """The frameworks in the experiment's order, the reference first."""
         return tuple(run.framework for run in self.runs)
 
     @property

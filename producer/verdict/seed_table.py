@@ -71,12 +71,12 @@ class SeedTable:
 
     @cached_property
     def final_validation_losses(self) -> Float64:
-        """As `final_losses`, on the validation samples."""
+        """The last finished epoch's validation loss: (seeds,)."""
         return self._last(self.validation_losses)
 
     @cached_property
     def metrics(self) -> dict[str, dict[str, Float64]]:
-        """By part, by metric: (seeds,)."""
+        """Each metric (seeds,), by part of the data and name."""
         known = next((piece.metrics for piece in self._pieces if piece.metrics), {})
         return {
             part: {
@@ -88,7 +88,7 @@ class SeedTable:
 
     @cached_property
     def predictions(self) -> NDArray[Any] | None:
-        """(seeds, n, outputs)."""
+        """The predictions for the rows asked for: (seeds, n, outputs)."""
         return self._stacked([piece.predictions for piece in self._pieces])
 
     @cached_property
@@ -98,15 +98,15 @@ class SeedTable:
 
     @cached_property
     def hashes(self) -> NDArray[np.int64]:
-        """(seeds, 2, 4): initial weights, batches; zeros where a seed has none."""
+        """The hashes of initial weights and of batches: (seeds, 2, 4); zeros where a seed has none."""
         return self._column([piece.hashes for piece in self._pieces], missing=0)
 
     def outputs(self) -> NDArray[Any] | None:
-        """(seeds, n, outputs), loaded anew each time: they may be large."""
+        """Outputs of the samples compared (seeds, n, outputs); loaded anew each time: they may be large."""
         return self._stacked([piece.outputs for piece in self._pieces])
 
     def weights(self) -> dict[str, NDArray[Any]]:
-        """By name (seeds, *shape), loaded anew each time."""
+        """The weights (seeds, *shape) by name, loaded anew each time."""
         columns = {
             name: self._stacked([piece.weights.get(name) for piece in self._pieces])
             for name in self.weight_names

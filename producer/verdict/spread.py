@@ -21,16 +21,16 @@ def spread(values: Iterable[float | None]) -> Spread | None:
 
 
 def final_losses(seeds: Sequence[SeedRun]) -> list[float]:
-    """Of the seeds that succeeded; where none did, the last that is known of each.
+    """The final losses of the seeds that succeeded; if none did, the last known loss of each seed.
 
-    One that diverged or was stopped has a last loss, too, which says nothing of where it would have ended.
+    A seed that diverged or was stopped has a last loss, too, which does not say where it would have ended.
     """
     ended = [seed for seed in seeds if seed.status == "succeeded"] or seeds
     return [seed.final_loss for seed in ended if seed.final_loss is not None]
 
 
 def quantile(ordered: Sequence[float], share: float) -> float:
-    """Of numbers in order, between the two nearest as NumPy's default has it; at least one."""
+    """A quantile of at least one number in ascending order, by linear interpolation as in NumPy."""
     place = share * (len(ordered) - 1)
     below = int(place)
     above = min(below + 1, len(ordered) - 1)
