@@ -54,6 +54,12 @@ class RemoteFiles:
 
         try:
             files, root = fsspec.core.url_to_fs(self._url)
+        except (ValueError, ImportError) as error:
+            raise self._error(
+                f"LIKEWISE_BLOB_URL is {self._url!r}: {error}; it takes a folder, such as file:///mnt/data, "
+                "or an object store, such as s3://bucket/likewise, with fsspec's package for it installed"
+            ) from None
+        try:
             return use(files, f"{root.rstrip('/')}/{path}")
         except Exception as error:  # each file system has errors of its own
             raise self._error(

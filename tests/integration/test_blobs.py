@@ -117,6 +117,13 @@ def test_a_url_that_cannot_be_written_is_named(desk, tmp_path):
         store(desk, url=url, redis_limit_bytes=100).put(np.arange(1000.0))
 
 
+def test_a_url_that_nobody_knows_is_told_with_what_it_takes(desk):
+    with pytest.raises(
+        DataError, match=r"LIKEWISE_BLOB_URL is 'foo://bar': .*foo; it takes a folder, such as"
+    ):
+        store(desk, url="foo://bar", redis_limit_bytes=100).put(np.arange(1000.0))
+
+
 def test_small_arrays_of_a_batch_are_stored_together_and_large_ones_at_once(desk):
     batch = store(desk).batch()
     small = [batch.put(np.full(3, float(value))) for value in range(10)]
