@@ -22,9 +22,8 @@ import pytest
 from hypothesis import settings
 
 # On a laptop each run draws new examples; CI draws the same ones, so that what lands is what was tested.
-settings.register_profile("ci", derandomize=True)
-if os.environ.get("CI") == "true":
-    settings.load_profile("ci")
+settings.register_profile("likewise", deadline=None, derandomize=os.environ.get("CI") == "true")
+settings.load_profile("likewise")
 
 ROOT = Path(__file__).resolve().parents[1]
 LEASE_S = 3.0
