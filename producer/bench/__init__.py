@@ -1,7 +1,7 @@
 """`likewise bench`: speed and memory under a protocol that favours nobody.
 
 models      what a bench found
-place       on which host the timed runs go
+site        on which host the timed runs go
 protocol    which variant is timed when, and when to stop
 statistics  medians, intervals, outliers, ratios
 conclude    from timed runs to the Bench: rows, ranking

@@ -20,8 +20,8 @@ from shared.run import Run
 from shared.run import Timed as Kind
 
 if TYPE_CHECKING:
-    from producer.bench.place import Place
     from producer.bench.progress import Told
+    from producer.bench.site import Site
     from producer.outcome_flow import Outcome
     from producer.session import Session
     from shared.spec.experiment import Execution
@@ -36,12 +36,12 @@ def bench(  # noqa: PLR0913
     *,
     executions: Sequence[Execution],
     enough: Enough,
-    places: Mapping[str, Place],
+    sites: Mapping[str, Site],
     told: Told,
 ) -> Bench:
     """Warm every variant up, then time them in turns. `outcome` says whether the values agree."""
     runs = {run.framework: run for run in outcome.runs}
-    timing = _Timing(session, runs, places=places, parent=outcome.comparison.experiment_id, told=told)
+    timing = _Timing(session, runs, sites=sites, parent=outcome.comparison.experiment_id, told=told)
     first, missing = _warm_up(timing, executions, told=told)
     timed = alternate(list(first), timing.time_one, enough=enough, said=told.round) if first else {}
     return conclude(outcome.comparison, first=first, timed=timed, missing=missing, precision=enough.precision)
@@ -83,12 +83,12 @@ class _Timing:
         session: Session,
         runs: Mapping[str, Run],
         *,
-        places: Mapping[str, Place],
+        sites: Mapping[str, Site],
         parent: str,
         told: Told,
     ) -> None:
         self.runs = runs
-        self._places = places
+        self._sites = sites
         self._session = session
         self._parent = parent
         self._told = told
@@ -135,7 +135,7 @@ class _Timing:
         enqueue(
             record,
             [run],
-            [self._places[variant.framework].queue],
+            [self._sites[variant.framework].queue],
             ledger=self._session.ledger,
             app=self._session.app,
             belongs_to=(TIMED, self._parent),

@@ -68,9 +68,9 @@ def command(
     from producer import outcome_flow as outcomes
     from producer.bench.conclude import conclude
     from producer.bench.flow import bench
-    from producer.bench.place import places_for
     from producer.bench.progress import telling
     from producer.bench.protocol import EXECUTIONS, Enough
+    from producer.bench.site import sites_for
     from producer.interruption import cancelling
     from producer.report.bench import render, to_json
     from producer.report.console import make_console, progress_console
@@ -79,9 +79,9 @@ def command(
     ways = tuple(one for one in EXECUTIONS if not variant or one in variant)
     with flow.open_to_train(prepared, quiet=as_json) as session:
         devices = {name: run.job.device for name, run in prepared.runs.items()}
-        places = places_for(devices, session.ledger.workers(), host=host)
-        if len({place.host for place in places.values()}) > 1:
-            where = ", ".join(f"{name} is timed on {place.host}" for name, place in places.items())
+        sites = sites_for(devices, session.ledger.workers(), host=host)
+        if len({site.host for site in sites.values()}) > 1:
+            where = ", ".join(f"{name} is timed on {site.host}" for name, site in sites.items())
             flow.say(f"note: no host has a worker of every framework, so no winner will be named: {where}")
         record = flow.submit_prepared(session, prepared, queue_anyway=False, key=None)
         with cancelling(session, record):
@@ -101,7 +101,7 @@ def command(
                 precision=precision / 100, budget_s=budget, spent_s=lambda: time.monotonic() - begin
             )
             with telling(progress_console(), quiet=as_json) as told:
-                found = bench(session, outcome, executions=ways, enough=enough, places=places, told=told)
+                found = bench(session, outcome, executions=ways, enough=enough, sites=sites, told=told)
     if as_json:
         make_console().file.write(f"{to_json(found)}\n")
     else:

@@ -20,7 +20,7 @@ DEVICES = ("cuda", "cpu")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place:
+class Site:
     """A framework's: the queue that only workers of that device on that host serve."""
 
     host: str
@@ -28,10 +28,10 @@ class Place:
     queue: str
 
 
-def places_for(
+def sites_for(
     devices: Mapping[str, Device], workers: Sequence[WorkerPresence], *, host: str | None = None
-) -> dict[str, Place]:
-    """A place for each framework, given the device of its job: all on one host where there is such a host.
+) -> dict[str, Site]:
+    """A site for each framework, given the device of its job: all on one host where there is such a host.
 
     Of several such hosts the one with the fewest busy workers, or the `host` asked for. Raises
     NoWorkerError where a framework has no worker, UsageError for a host without a live worker.
@@ -63,14 +63,14 @@ def places_for(
 
 def _on_one(
     host: str, devices: Mapping[str, Device], workers: Sequence[WorkerPresence]
-) -> dict[str, Place] | None:
-    """A place there for every framework, on the same device where that is left open; None if one has none."""
+) -> dict[str, Site] | None:
+    """A site there for every framework, on the same device where that is left open; None if one has none."""
     if _unserved(devices, workers):
         return None
     served = {name: _devices(name, device, workers) for name, device in devices.items()}
     common = [device for device in DEVICES if all(device in found for found in served.values())]
     return {
-        name: Place(host=host, device=device, queue=host_queue(name, device, host))
+        name: Site(host=host, device=device, queue=host_queue(name, device, host))
         for name, found in served.items()
         for device in [(common or found)[0]]
     }
@@ -85,5 +85,5 @@ def _devices(framework: str, wanted: Device, workers: Sequence[WorkerPresence]) 
     return [device for device in DEVICES if device in there and wanted in ("auto", device)]
 
 
-def _first(found: Iterable[dict[str, Place] | None]) -> dict[str, Place]:
+def _first(found: Iterable[dict[str, Site] | None]) -> dict[str, Site]:
     return next(one for one in found if one is not None)
