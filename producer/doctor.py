@@ -101,9 +101,9 @@ def _settings() -> Iterator[Finding]:
 
 
 def _local(settings: Settings) -> Iterator[Finding]:
-    from producer.stack import redis_server
-    from producer.stack.code import known_frameworks
-    from producer.stack.paths import stack_paths
+    from producer.local import redis_server
+    from producer.local.code import known_frameworks
+    from producer.local.paths import stack_paths
 
     paths = stack_paths(settings.home)
     frameworks = known_frameworks()
@@ -142,8 +142,8 @@ def _disk(home: Path, *, needed: float) -> Finding:
 
 def _environment(settings: Settings, framework: str) -> tuple[Finding, bool]:
     """The finding, and whether the environment is there."""
-    from producer.stack import environments
-    from producer.stack.paths import stack_paths
+    from producer.local import environments
+    from producer.local.paths import stack_paths
 
     link = f"{framework} environment"
     try:
@@ -290,9 +290,9 @@ def _workers(session: Session, settings: Settings) -> Iterator[Finding]:
 
 
 def _stack(settings: Settings, *, live: set[int]) -> Iterator[Finding]:
-    from producer.stack import client
-    from producer.stack.logs import last_line
-    from producer.stack.paths import stack_paths
+    from producer.local import client
+    from producer.local.logs import last_line
+    from producer.local.paths import stack_paths
 
     state = client.status(settings)
     if state is None:

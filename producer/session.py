@@ -81,7 +81,7 @@ def open_session(settings: Settings, *, frameworks: Sequence[str], say: Callable
     configured = redis_url(settings)
     if configured is not None:
         return Session(settings, redis_url=configured, client=connect(configured), local=False)
-    from producer.stack import client as stack
+    from producer.local import client as stack
 
     url = stack.ensure(settings, frameworks, say=say)
     try:
@@ -107,7 +107,7 @@ def open_running(settings: Settings) -> Session | None:
     configured = redis_url(settings)
     if configured is not None:
         return Session(settings, redis_url=configured, client=connect(configured), local=False)
-    from producer.stack import client as stack
+    from producer.local import client as stack
 
     state = stack.status(settings)
     if state is None:

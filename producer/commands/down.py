@@ -18,7 +18,7 @@ def command(
     Example: likewise down
     """
     from producer.commands._printing import print_json, say
-    from producer.stack import client
+    from producer.local import client
     from shared.settings import Settings
 
     ended = client.stop(Settings.from_environment(), say=say)

@@ -27,9 +27,9 @@ def command(
     Example: likewise up torch
     """
     from producer.commands._printing import print_json, say
+    from producer.local import client
+    from producer.local.code import known_frameworks
     from producer.session import open_session
-    from producer.stack import client
-    from producer.stack.code import known_frameworks
     from shared.errors import UsageError
     from shared.settings import Settings
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from producer.stack.installation import Installation
+from producer.local.installation import Installation
 
 BAR_WIDTH = 16
 MEGABYTE = 1e6

@@ -10,11 +10,11 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from producer.stack import guard as guarding
-from producer.stack.paths import Paths
-from producer.stack.processes import STACK, Guard, clean_environment, end_group, mark, spawn
-from producer.stack.redis_server import Address, find_server, new_address, write_config
-from producer.stack.state import Wanted, WorkerState
+from producer.local import guard as guarding
+from producer.local.paths import Paths
+from producer.local.processes import STACK, Guard, clean_environment, end_group, mark, spawn
+from producer.local.redis_server import Address, find_server, new_address, write_config
+from producer.local.state import Wanted, WorkerState
 from shared.connection import connect
 from shared.errors import RedisError
 from shared.names import ACTIVITY

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from producer.stack.paths import Paths
+from producer.local.paths import Paths
 from shared.frozen import Frozen
 
 

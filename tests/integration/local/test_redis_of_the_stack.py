@@ -15,12 +15,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from producer.stack import redis_server
+from producer.local import redis_server
 from shared.connection import connect
 from shared.errors import RedisError, StackError
 
 ENSURE = (
-    "import sys; from producer.stack import client; from shared.settings import Settings;"
+    "import sys; from producer.local import client; from shared.settings import Settings;"
     "print(client.ensure(Settings.from_environment(), sys.argv[1:], say=lambda line: None))"
 )
 
@@ -64,7 +64,7 @@ def test_many_commands_at_once_share_one_stack(home):
     commands = [home.python("-c", ENSURE) for _ in range(6)]
     answers = [command.communicate(timeout=60) for command in commands]
     assert len({stdout for stdout, _ in answers}) == 1, answers
-    supervisors = [line for line in home.processes() if "producer.stack.supervisor" in line]
+    supervisors = [line for line in home.processes() if "producer.local.supervisor" in line]
     assert len(supervisors) == 1
     assert len([line for line in home.processes() if "redis-server" in line]) == 1
 
@@ -140,7 +140,7 @@ def test_down_ends_every_process_and_keeps_the_data(home):
 
 def test_down_ends_a_supervisor_that_does_not_listen(home, monkeypatch):
     home.up()
-    monkeypatch.setattr("producer.stack.client.STOP_S", 0.5)
+    monkeypatch.setattr("producer.local.client.STOP_S", 0.5)
     os.kill(home.state.pid, signal.SIGSTOP)
     assert home.down()
     assert home.processes() == []
@@ -197,7 +197,7 @@ def test_a_redis_that_cannot_read_its_data_is_told_with_its_words_and_its_log(ho
     home.down()
     for file in (home.paths.redis / "appendonlydir").glob("*.aof"):
         file.write_bytes(b"*3\r\n$3\r\nNOT A COMMAND\r\n" * 3)
-    monkeypatch.setattr("producer.stack.client.START_S", 3)
+    monkeypatch.setattr("producer.local.client.START_S", 3)
     with pytest.raises(StackError, match=r"did not start .*logs are in"):
         home.up()
     assert home.processes() == []

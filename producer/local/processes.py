@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
-from producer.stack import guard
+from producer.local import guard
 
 MARK = "LIKEWISE_PART_OF"
 """Environment variable of every process of a stack: `<home>:<role>`."""

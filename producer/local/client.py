@@ -14,9 +14,9 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from producer.stack import code
-from producer.stack.paths import Paths, stack_paths, write_private
-from producer.stack.state import State, Wanted, is_held, read_state, read_wanted
+from producer.local import code
+from producer.local.paths import Paths, stack_paths, write_private
+from producer.local.state import State, Wanted, is_held, read_state, read_wanted
 from shared.errors import StackError
 from shared.settings import Settings
 
@@ -121,7 +121,7 @@ def _bring_up(paths: Paths, settings: Settings, frameworks: Sequence[str], *, sa
 
 
 def _interpreters(paths: Paths, settings: Settings, frameworks: Sequence[str], *, say: Say) -> dict[str, str]:
-    from producer.stack import environments
+    from producer.local import environments
 
     if settings.environments is None:
         needed = [environments.find(paths, name, device=settings.device) for name in frameworks]
@@ -130,7 +130,7 @@ def _interpreters(paths: Paths, settings: Settings, frameworks: Sequence[str], *
 
 
 def _interpreter(settings: Settings, framework: str) -> str:
-    from producer.stack import environments
+    from producer.local import environments
 
     if settings.environments is not None:
         return str(environments.ready_made(settings.environments.absolute(), framework))
@@ -187,9 +187,9 @@ def _running(paths: Paths) -> State | None:
 
 
 def _start(paths: Paths, settings: Settings) -> State:
-    from producer.stack.logs import OWN, last_line
-    from producer.stack.processes import clean_environment
-    from producer.stack.redis_server import find_server
+    from producer.local.logs import OWN, last_line
+    from producer.local.processes import clean_environment
+    from producer.local.redis_server import find_server
 
     find_server()  # tells here, in one line, that there is none
     paths.state.unlink(missing_ok=True)
@@ -198,7 +198,7 @@ def _start(paths: Paths, settings: Settings) -> State:
             [
                 sys.executable,
                 "-m",
-                "producer.stack.supervisor",
+                "producer.local.supervisor",
                 os.fspath(paths.home),
                 str(settings.idle_minutes),
             ],
@@ -270,7 +270,7 @@ def _refuse_rivals(wanted: Wanted, latest: Wanted | None) -> None:
 
 
 def _not_starting(paths: Paths, framework: str) -> StackError:
-    from producer.stack.logs import last_line
+    from producer.local.logs import last_line
 
     log = paths.log(f"worker-{framework}")
     return StackError(
@@ -287,7 +287,7 @@ def _tidy(paths: Paths, settings: Settings, frameworks: Sequence[str], state: St
     """Remove environments that older code needed and no worker runs from."""
     if settings.environments is not None:
         return
-    from producer.stack import environments
+    from producer.local import environments
 
     environments.remove_unused(
         paths,
@@ -298,7 +298,7 @@ def _tidy(paths: Paths, settings: Settings, frameworks: Sequence[str], state: St
 
 def _end(paths: Paths, say: Say) -> bool:
     """End the supervisor, by force where need be, and whatever is left; the caller holds the client lock."""
-    from producer.stack.processes import STACK, mark, sweep, wait_until
+    from producer.local.processes import STACK, mark, sweep, wait_until
 
     found = False
     if is_held(paths.supervisor_lock):

@@ -12,7 +12,7 @@ import shutil
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
-from producer.stack.paths import Paths
+from producer.local.paths import Paths
 
 CAP_BYTES = 5 * 2**20
 OWN = "supervisor"

@@ -18,11 +18,11 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from producer.stack.code import ADAPTER_SUFFIX, ADAPTERS, known_frameworks
-from producer.stack.installation import Installation
-from producer.stack.parallel_install import install
-from producer.stack.paths import Paths, write_private
-from producer.stack.processes import INSTALLER, mark, sweep
+from producer.local.code import ADAPTER_SUFFIX, ADAPTERS, known_frameworks
+from producer.local.installation import Installation
+from producer.local.parallel_install import install
+from producer.local.paths import Paths, write_private
+from producer.local.processes import INSTALLER, mark, sweep
 from shared.errors import StackError, UsageError
 from shared.frozen import Frozen
 

@@ -19,8 +19,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from producer.stack.failures import explain
-from producer.stack.processes import INSTALLER, clean_environment, kill_group, mark, spawn
+from producer.local.failures import explain
+from producer.local.processes import INSTALLER, clean_environment, kill_group, mark, spawn
 from shared.errors import StackError
 
 LEAST_PIP = "pip>=24.1"

@@ -2,10 +2,10 @@
 
 It restarts what dies, restarts workers whose code or settings have changed, stops when nothing has
 happened for a while, when it is told to (SIGTERM), and when its folder vanishes. Its children never
-outlive it (`producer.stack.processes`). One thread, one loop; it speaks with commands through
-`producer.stack.state`.
+outlive it (`producer.local.processes`). One thread, one loop; it speaks with commands through
+`producer.local.state`.
 
-Run as `python -m producer.stack.supervisor HOME IDLE_MINUTES`.
+Run as `python -m producer.local.supervisor HOME IDLE_MINUTES`.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ import sys
 import time
 from pathlib import Path
 
-from producer.stack.children import Child, RedisChild, WorkerChild
-from producer.stack.code import stack_fingerprint
-from producer.stack.logs import cap_logs, open_own_log
-from producer.stack.paths import Paths, write_private
-from producer.stack.processes import STACK, Guard, mark, sweep
-from producer.stack.state import State, Wanted, hold, read_wanted
+from producer.local.children import Child, RedisChild, WorkerChild
+from producer.local.code import stack_fingerprint
+from producer.local.logs import cap_logs, open_own_log
+from producer.local.paths import Paths, write_private
+from producer.local.processes import STACK, Guard, mark, sweep
+from producer.local.state import State, Wanted, hold, read_wanted
 from shared.errors import LikewiseError
 
 TICK_S = 0.1

@@ -18,16 +18,16 @@ from pathlib import Path
 import psutil
 import pytest
 
-from producer.stack import environments
-from producer.stack.paths import Paths
-from producer.stack.processes import INSTALLER, leftovers, mark
+from producer.local import environments
+from producer.local.paths import Paths
+from producer.local.processes import INSTALLER, leftovers, mark
 from shared.errors import StackError, UsageError
 
 ENSURE = """
 import sys
 from pathlib import Path
-from producer.stack import environments
-from producer.stack.paths import Paths
+from producer.local import environments
+from producer.local.paths import Paths
 paths, adapters = Paths(Path(sys.argv[1])), Path(sys.argv[2])
 wanted = environments.find(paths, "toy", adapters=adapters)
 environments.ensure([wanted], paths, say=lambda line: print(line, flush=True))

@@ -9,8 +9,8 @@ import selectors
 import time
 from collections.abc import Callable, Sequence
 
-from producer.stack.installation import Installation
-from producer.stack.progress import shown
+from producer.local.installation import Installation
+from producer.local.progress import shown
 
 TICK_S = 0.1
 

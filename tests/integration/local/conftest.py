@@ -12,10 +12,10 @@ from typing import Any
 import psutil
 import pytest
 
-from producer.stack import client
-from producer.stack.paths import Paths
-from producer.stack.processes import INSTALLER, STACK, leftovers, mark, sweep
-from producer.stack.state import State
+from producer.local import client
+from producer.local.paths import Paths
+from producer.local.processes import INSTALLER, STACK, leftovers, mark, sweep
+from producer.local.state import State
 from shared.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -37,7 +37,7 @@ def worker_fingerprint() -> str:
 
 def stack_fingerprint() -> str:
     """Changes when the code that the supervisor runs does."""
-    return _fingerprint([ROOT / "shared", ROOT / "producer" / "stack"])
+    return _fingerprint([ROOT / "shared", ROOT / "producer" / "local"])
 
 
 def link_worker_code(folder: Path) -> None:
