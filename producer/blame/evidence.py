@@ -9,12 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from producer.blame import measures
-from producer.blame.designs import Mixture
 from producer.blame.factors import Factor, start
-from producer.blame.intervals import Estimate, share
 from producer.blame.measures import Pair, Ruler, Trained
 from producer.blame.plan import Plan, PlannedPair, identity
-from producer.blame.shares import Parts, parts
+from producer.blame.shares import Estimate, Mixture, Parts, parts, share
 from producer.verdict.gaps import Load
 
 Floats = NDArray[np.float64]

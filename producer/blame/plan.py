@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 
 from pydantic import ValidationError
 
-from producer.blame.designs import Design, Mixture, design
 from producer.blame.factors import Factor, factors, start, switched
+from producer.blame.shares import Design, Mixture, design
 from producer.data.targets import TASKS
 from shared.run import Run
 from shared.spec import Job

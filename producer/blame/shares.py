@@ -1,27 +1,63 @@
-"""How much of a gap each factor accounts for: Shapley's value of the gap that switching closes. Pure.
+"""How much of a gap each setting that differs accounts for. Pure.
+
+`design` says which mixtures of the two jobs to train, `parts` what each factor closes of the gap by the gaps
+that the mixtures leave, and `share` turns a part into a share with its interval over seeds. A mixture is the
+set of factors, by their places, that have the reference's value.
 
 With v(S) the gap that is left when the factors of S have the reference's value, a factor i closes
-v(S) − v(S ∪ {i}) when it is switched after S. Its part is the mean of that over all orders in which the
-factors can be switched (Shapley 1953), so that the parts add up to v(nothing) − v(everything). Orders that
-pass through a mixture which could not be trained are left out; what is left still adds up (Faigle & Kern
-1992). Of many factors only the ends of the orders are known: the mean of switched first and switched last,
-its sum set right in proportion to the parts' sizes.
+v(S) − v(S ∪ {i}) when it is switched after S. Its part is Shapley's value (1953): the mean of that over all
+orders in which the factors can be switched, so that the parts add up to v(nothing) − v(everything). The
+orders are not walked. The step from S to S ∪ {i} counts as often as there are orders through it: the number
+of ways from nothing to S, times the number of ways from S ∪ {i} to everything. Ways that pass through a
+mixture which could not be trained do not count; what is left still adds up (Faigle & Kern 1992). Of many
+factors only the ends of the orders are trained: a part is then the mean of switched first and switched last,
+the sum set right in proportion to the parts' sizes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import permutations
-from math import factorial
+from itertools import combinations
+from math import factorial, sqrt
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from producer.blame.designs import Design, Mixture
+MOST_COMBINED = 4
+"""Up to so many factors every combination is trained: 16 mixtures for 4."""
+LEVEL = 0.95
+"""The confidence of an interval."""
 
+Mixture = frozenset[int]
 Floats = NDArray[np.float64]
 """One number a seed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Design:
+    """The mixtures to train, from nothing switched to everything switched."""
+
+    kind: Literal["combinations", "ends"]
+    factors: int
+    mixtures: tuple[Mixture, ...]
+
+
+def design(factors: int, *, most_combined: int = MOST_COMBINED) -> Design:
+    """Choose every combination of few factors; of more, each alone switched and each alone kept."""
+    if factors <= most_combined:
+        return Design(
+            kind="combinations", factors=factors, mixtures=tuple(_mixtures(factors, range(factors + 1)))
+        )
+    ends = (0, 1, factors - 1, factors)
+    return Design(kind="ends", factors=factors, mixtures=tuple(_mixtures(factors, ends)))
+
+
+def _mixtures(factors: int, sizes: Iterable[int]) -> Iterator[Mixture]:
+    """Yield the mixtures in which so many factors are switched, the sizes in their order."""
+    for size in sizes:
+        yield from map(frozenset, combinations(range(factors), size))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -37,25 +73,55 @@ class Parts:
 
 
 def parts(design: Design, gaps: Mapping[Mixture, Floats]) -> Parts | None:
-    """The parts of each factor; `gaps` has the mixtures that could be trained. None without a gap to part."""
+    """Compute the part of each factor.
+
+    Args:
+        design: The mixtures that were planned.
+        gaps: The gap, float64 (seeds,), of each mixture that could be trained.
+
+    Returns:
+        The parts, or None where the gap itself is not known.
+    """
     whole, left = gaps.get(frozenset()), gaps.get(frozenset(range(design.factors)))
     if whole is None:
         return None
     if design.kind == "ends":
         return Parts(whole=whole, closed=_by_ends(design.factors, gaps), left=left)
-    sums: list[Floats] = [np.zeros_like(whole) for _ in range(design.factors)]
-    orders = 0
-    for order in permutations(range(design.factors)):
-        passed = [gaps.get(frozenset(order[:place])) for place in range(design.factors + 1)]
-        known = [gap for gap in passed if gap is not None]
-        if len(known) < len(passed):
-            continue
-        orders += 1
-        for factor, before, after in zip(order, known, known[1:], strict=False):
-            sums[factor] += before - after
-    left_out = factorial(design.factors) - orders
-    closed = tuple(part / orders if orders else None for part in sums)
-    return Parts(whole=whole, closed=closed, left=left, orders_left_out=left_out)
+    factors = design.factors
+    before, after = _ways_from_nothing(factors, gaps), _ways_to_everything(factors, gaps)
+    orders = after[frozenset()]
+    closed = [np.zeros_like(whole) for _ in range(factors)]
+    for mixture in _mixtures(factors, range(factors)):
+        for factor in set(range(factors)) - mixture:
+            through = before[mixture] * after[mixture | {factor}]
+            if through:
+                closed[factor] += (gaps[mixture] - gaps[mixture | {factor}]) * (through / orders)
+    return Parts(
+        whole=whole,
+        closed=tuple(closed) if orders else (None,) * factors,
+        left=left,
+        orders_left_out=factorial(factors) - orders,
+    )
+
+
+def _ways_from_nothing(factors: int, known: Mapping[Mixture, Floats]) -> dict[Mixture, int]:
+    """Count the orders of switching that lead to each mixture through known ones alone."""
+    ways: dict[Mixture, int] = {}
+    for mixture in _mixtures(factors, range(factors + 1)):
+        came = sum(ways[mixture - {factor}] for factor in mixture) if mixture else 1
+        ways[mixture] = came if mixture in known else 0
+    return ways
+
+
+def _ways_to_everything(factors: int, known: Mapping[Mixture, Floats]) -> dict[Mixture, int]:
+    """Count the orders of switching that lead from each mixture to the end through known ones alone."""
+    everything = frozenset(range(factors))
+    ways: dict[Mixture, int] = {}
+    for mixture in _mixtures(factors, range(factors, -1, -1)):
+        rest = everything - mixture
+        goes = sum(ways[mixture | {factor}] for factor in rest) if rest else 1
+        ways[mixture] = goes if mixture in known else 0
+    return ways
 
 
 def _by_ends(factors: int, gaps: Mapping[Mixture, Floats]) -> tuple[Floats | None, ...]:
@@ -77,7 +143,7 @@ def _by_ends(factors: int, gaps: Mapping[Mixture, Floats]) -> tuple[Floats | Non
 def _adding_up(
     closed: list[Floats | None], whole: Floats | None, left: Floats | None
 ) -> tuple[Floats | None, ...]:
-    """The parts moved, each in proportion to its size, so that their sum is what is closed in all."""
+    """Move the parts, each in proportion to its size, so that their sum is what is closed in all."""
     known = [part for part in closed if part is not None]
     if whole is None or left is None or len(known) < len(closed):
         return tuple(closed)
@@ -88,3 +154,36 @@ def _adding_up(
         for part in known
     ]
     return tuple(part + missing * one for part, one in zip(known, weight, strict=True))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """A share and its interval; no interval where one seed leaves it unknown."""
+
+    value: float
+    interval: tuple[float, float] | None
+
+
+def share(part: Floats, whole: Floats) -> Estimate | None:
+    """Return mean(part) / mean(whole) over seeds with its 95 % interval, or None where the whole is 0.
+
+    The ratio estimator (Cochran 1977, Sampling Techniques, 6.4): residuals part − ratio·whole, Student's t
+    with one degree of freedom fewer than seeds. Seeds that all give the same leave an interval of width 0.
+    """
+    if not whole.any():
+        return None
+    ratio = float(part.mean() / whole.mean())
+    seeds = len(whole)
+    if seeds < 2:
+        return Estimate(value=ratio, interval=None)
+    residuals = part - ratio * whole
+    error = sqrt(float(np.square(residuals).sum()) / (seeds - 1) / seeds) / float(whole.mean())
+    reach = error * _t(seeds - 1)
+    return Estimate(value=ratio, interval=(ratio - reach, ratio + reach))
+
+
+def _t(freedom: int) -> float:
+    """Return the quantile of Student's distribution that leaves the level between minus and plus it."""
+    from scipy.special import stdtrit
+
+    return float(stdtrit(freedom, 0.5 + LEVEL / 2))

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise, permutations
 
 import numpy as np
 import pytest
 
-from producer.blame.designs import Design, design
-from producer.blame.intervals import share
-from producer.blame.shares import Parts, parts
+from producer.blame.shares import Design, Parts, design, parts, share
 
 Left = Callable[[frozenset[int]], float]
 
@@ -85,6 +84,35 @@ def test_a_share_that_was_planted_wrong_no_longer_adds_up() -> None:
 
     assert sum(closed) + found.left == pytest.approx(found.whole)
     assert sum([closed[0] * 1.5, closed[1]]) + found.left != pytest.approx(found.whole)
+
+
+@pytest.mark.parametrize("missing", [0, 1, 3])
+def test_counting_the_orders_gives_what_walking_them_gives(missing: int) -> None:
+    numbers = np.random.default_rng(missing)
+    plan = design(4)
+    without = [plan.mixtures[place] for place in numbers.choice(range(1, 15), missing, replace=False)]
+    gaps = {one: numbers.uniform(0, 5, size=2) for one in plan.mixtures if one not in without}
+
+    chains = [[frozenset(order[:place]) for place in range(5)] for order in permutations(range(4))]
+    orders = [chain for chain in chains if gaps.keys() >= set(chain)]
+    walked = np.zeros((4, 2))
+    for steps in orders:
+        for before, after in pairwise(steps):
+            (factor,) = after - before
+            walked[factor] += (gaps[before] - gaps[after]) / len(orders)
+    found = parts(plan, gaps)
+
+    assert found is not None
+    assert found.orders_left_out == 24 - len(orders)
+    np.testing.assert_allclose(np.array(found.closed), walked, rtol=1e-12, atol=1e-12)
+
+
+def test_eight_factors_are_256_subsets_and_no_longer_40320_orders() -> None:
+    plan = design(8, most_combined=8)
+    found = parts(plan, {one: np.array([8.0 - len(one)]) for one in plan.mixtures})
+
+    assert len(plan.mixtures) == 256
+    assert first_seed(found) == [1.0] * 8
 
 
 def test_orders_through_a_mixture_that_could_not_be_trained_are_left_out_and_the_rest_adds_up() -> None:
