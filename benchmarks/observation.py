@@ -23,16 +23,16 @@ from adapter_side import started_adapter
 from numpy.typing import NDArray
 from processes import private_redis
 
-from shared.blobs import BlobStore
-from shared.checkpoint_store import CheckpointStore
 from shared.connection import connect
-from shared.ledger import Ledger
+from shared.ledger.checkpoints import CheckpointStore
+from shared.ledger.leases import Claim, Tenure
+from shared.ledger.ledger import Ledger
+from shared.ledger.records import ExperimentRecord
 from shared.names import progress_key
-from shared.records import ExperimentRecord
 from shared.result import RunResult
 from shared.run import Dataset, Run, Samples
 from shared.spec import Experiment, Job
-from shared.tenure import Claim, Tenure
+from shared.store.blobs import BlobStore
 from worker.adapters.base import FrameworkAdapter
 from worker.service.checkpoints import RunShelf
 from worker.service.line import Line

@@ -19,13 +19,13 @@ from producer.job.resolve import resolve
 from producer.queue.collect import collect
 from producer.queue.follow import follow
 from producer.queue.submit import submit
-from shared.blobs import BlobStore
 from shared.celery_app import make_app
 from shared.connection import connect
-from shared.ledger import Ledger
-from shared.records import ExperimentRecord
+from shared.ledger.ledger import Ledger
+from shared.ledger.records import ExperimentRecord
 from shared.result import RunResult, Timings
 from shared.spec import Experiment
+from shared.store.blobs import BlobStore
 
 HERE = Path(__file__).resolve().parent
 RETENTION_S = 3600

@@ -36,7 +36,7 @@ from shared.result import RunResult
 from shared.spec import Job
 
 if TYPE_CHECKING:
-    from shared.ledger import ExperimentRecord
+    from shared.ledger.records import ExperimentRecord
 
 
 def compare(  # noqa: PLR0913 - all evidence, once

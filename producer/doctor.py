@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from shared.errors import LikewiseError
 from shared.frozen import Frozen
+from shared.ledger.presence import presences
 from shared.settings import misspelt
-from shared.workers import presences
 
 if TYPE_CHECKING:
     from producer.session import Session

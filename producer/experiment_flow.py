@@ -19,7 +19,7 @@ from shared.errors import NoWorkerError, UsageError
 from shared.settings import Settings
 
 if TYPE_CHECKING:
-    from shared.ledger import ExperimentRecord
+    from shared.ledger.records import ExperimentRecord
 
 RUN_FAILED = 3
 

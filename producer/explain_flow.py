@@ -17,7 +17,7 @@ from producer.report.console import make_console
 from producer.report.explanation import render, to_json
 from producer.session import Session
 from shared.errors import UsageError
-from shared.records import ExperimentRecord
+from shared.ledger.records import ExperimentRecord
 
 _ID = re.compile(r"[0-9a-f]{4,20}")
 

@@ -12,7 +12,7 @@ from producer.queue.cancel import cancel
 
 if TYPE_CHECKING:
     from producer.session import Session
-    from shared.records import ExperimentRecord
+    from shared.ledger.records import ExperimentRecord
 
 INTERRUPTED = 130
 

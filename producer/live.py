@@ -23,8 +23,8 @@ from producer.queue.collect import Diverged
 from producer.queue.follow import Changed, Noticed, Progressed, Update
 from producer.report.sparkline import sparkline
 from producer.verdict import numbers
-from shared.progress import ProgressEvent
-from shared.records import RunRecord
+from shared.ledger.progress import ProgressEvent
+from shared.ledger.records import RunRecord
 
 KEPT_LOSSES = 400
 """The most losses kept for a lane; above it every second one is dropped, since the sparkline shows fewer."""

@@ -27,7 +27,7 @@ from shared.run import Run
 
 if TYPE_CHECKING:
     from producer.verdict.models import Comparison
-    from shared.ledger import ExperimentRecord
+    from shared.ledger.records import ExperimentRecord
     from shared.result import RunResult
 
 NOT_IN_AGREEMENT = 1

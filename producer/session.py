@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     import celery
     import redis
 
-    from shared.blobs import BlobStore
-    from shared.ledger import Ledger
+    from shared.ledger.ledger import Ledger
     from shared.settings import Settings
+    from shared.store.blobs import BlobStore
 
 
 class Session:
@@ -42,14 +42,14 @@ class Session:
     @cached_property
     def ledger(self) -> Ledger:
         """The records of experiments and runs."""
-        from shared.ledger import Ledger
+        from shared.ledger.ledger import Ledger
 
         return Ledger(self.client, retention_s=self.retention_s)
 
     @cached_property
     def blobs(self) -> BlobStore:
         """The arrays, by content."""
-        from shared.blobs import BlobStore
+        from shared.store.blobs import BlobStore
 
         return BlobStore(
             self.client,

@@ -15,17 +15,17 @@ from numpy.typing import NDArray
 
 from producer.queue.submit import submit_related
 from producer.verdict.models import Comparison
-from shared.arrays import ArrayRef
 from shared.batch_plan import BatchPlan
-from shared.records import ExperimentRecord
+from shared.ledger.records import ExperimentRecord
 from shared.shapes import ShapeError, layer_shapes, model_weights
 from shared.spec import Job
+from shared.store.arrays import ArrayRef
 from shared.trace import Refeed, Trace, TraceRequest
 
 if TYPE_CHECKING:
     import celery
 
-    from shared.ledger import Ledger
+    from shared.ledger.ledger import Ledger
     from shared.run import Run
 
 RELATIONS = ("fingerprints", "fingerprints of the others", "tensors", "tensors of the other")

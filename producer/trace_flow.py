@@ -19,9 +19,9 @@ from shared.trace import Trace, TraceRequest
 
 if TYPE_CHECKING:
     from producer.session import Session
-    from shared.arrays import ArrayRef
-    from shared.records import ExperimentRecord
+    from shared.ledger.records import ExperimentRecord
     from shared.run import Run
+    from shared.store.arrays import ArrayRef
 
 Follow = Callable[["ExperimentRecord"], None]
 """Shows an experiment's progress until it is done."""

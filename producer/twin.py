@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 
 from producer.queue.submit import submit_related
 from producer.verdict.models import Comparison
-from shared.records import ExperimentRecord
+from shared.ledger.records import ExperimentRecord
 from shared.run import Run
 from shared.spec import Experiment
 
 if TYPE_CHECKING:
     import celery
 
-    from shared.ledger import Ledger
+    from shared.ledger.ledger import Ledger
 
 MOST_SEEDS = 3
 """The most seeds of a twin or a rerun; what a job means does not depend on the seed."""

@@ -41,7 +41,7 @@ RELATED = "related:"
 
 
 def run_key(run_id: str) -> str:
-    """Hash: the run's record (see `shared.ledger`)."""
+    """Hash: the run's record (see `shared.ledger.ledger`)."""
     return f"{PREFIX}run:{run_id}"
 
 

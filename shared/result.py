@@ -6,10 +6,10 @@ from typing import Literal
 
 from pydantic import Field
 
-from shared.arrays import ArrayRef
 from shared.frozen import Frozen
 from shared.spec.experiment import Framework
 from shared.spec.fields import Many
+from shared.store.arrays import ArrayRef
 from shared.trace import Trace
 
 RESULT_SCHEMA_VERSION: Literal[1] = 1

@@ -6,11 +6,11 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
-from shared.arrays import ArrayRef
 from shared.frozen import Frozen
 from shared.spec.experiment import Framework, Job, Seed
 from shared.spec.fields import Many
 from shared.spec.optimizer import Optimizer
+from shared.store.arrays import ArrayRef
 from shared.trace import TraceRequest
 
 RUN_SCHEMA_VERSION: Literal[1] = 1

@@ -25,9 +25,9 @@ from typing import Literal
 
 from pydantic import Field
 
-from shared.arrays import ArrayRef
 from shared.frozen import Frozen
 from shared.spec.fields import Many
+from shared.store.arrays import ArrayRef
 
 Stage = Literal["data", "forward", "loss", "backward", "update", "evaluation"]
 

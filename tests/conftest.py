@@ -208,10 +208,10 @@ class Desk:
     """A producer's seat at one Redis: submits small jobs and reads what became of them."""
 
     def __init__(self, url: str) -> None:
-        from shared.blobs import BlobStore
         from shared.celery_app import make_app
         from shared.connection import connect
-        from shared.ledger import Ledger
+        from shared.ledger.ledger import Ledger
+        from shared.store.blobs import BlobStore
 
         self.url = url
         self.client = connect(url)

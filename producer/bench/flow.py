@@ -14,7 +14,7 @@ from producer.queue.follow import Noticed, Progressed, follow
 from producer.queue.submit import enqueue, new_id
 from shared.batch_plan import BatchPlan
 from shared.errors import CancelledError, LikewiseError, RunFailedError
-from shared.records import ExperimentRecord
+from shared.ledger.records import ExperimentRecord
 from shared.result import RunResult
 from shared.run import Run
 from shared.run import Timed as Kind

@@ -12,7 +12,7 @@ from shared.errors import NoWorkerError, UsageError
 from shared.names import host_queue, train_queue
 
 if TYPE_CHECKING:
-    from shared.records import WorkerPresence
+    from shared.ledger.records import WorkerPresence
     from shared.spec.experiment import Device
 
 DEVICES = ("cuda", "cpu")

@@ -23,7 +23,7 @@ from producer.report.console import progress_console
 from producer.session import Session
 from producer.verdict.judge import NO_WORD_ON_NUMBERS
 from shared.errors import UsageError
-from shared.records import ExperimentRecord, RunRecord
+from shared.ledger.records import ExperimentRecord, RunRecord
 from shared.run import Run
 from shared.spec.experiment import MAX_SEEDS, Experiment
 

@@ -15,7 +15,7 @@ from rich.text import Text
 from producer.display import printable
 from producer.live import LINE_EVERY_S, Board, Silent
 from producer.queue.follow import Changed, Noticed, Update
-from shared.records import RunRecord
+from shared.ledger.records import RunRecord
 
 
 class Tally:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from producer.commands.options import AsJson
 
 if TYPE_CHECKING:
-    from shared.records import WorkerPresence
+    from shared.ledger.records import WorkerPresence
 
 
 def command(

@@ -22,7 +22,7 @@ from shared.names import ACTIVITY
 if TYPE_CHECKING:
     import redis
 
-    from shared.ledger import Ledger
+    from shared.ledger.ledger import Ledger
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 30.0
 """Between two starts of a child that keeps dying; doubled each time."""
@@ -172,7 +172,7 @@ class RedisChild(Child):
 
     def ledger(self) -> Ledger:
         """The records in it."""
-        from shared.ledger import Ledger
+        from shared.ledger.ledger import Ledger
 
         return Ledger(self._connected(), retention_s=NEVER_EXPIRES_S)
 

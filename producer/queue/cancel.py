@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from shared.errors import CancelledError, UsageError
 
 if TYPE_CHECKING:
-    from shared.ledger import ExperimentRecord, Ledger, RunRecord
+    from shared.ledger.ledger import Ledger
+    from shared.ledger.records import ExperimentRecord, RunRecord
 
 
 def cancel(experiment_id: str, *, ledger: Ledger) -> list[RunRecord]:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pydantic import ValidationError
 
 from shared.errors import ResultError
-from shared.ledger import ExperimentRecord, Ledger, RunRecord
+from shared.ledger.ledger import Ledger
+from shared.ledger.records import ExperimentRecord, RunRecord
 from shared.result import Failure, RunResult, StoredResult
 
 

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING
 
 from producer.queue.collect import Diverged, count_diverged
 from producer.queue.waits import why_waiting
-from shared import progress
 from shared.errors import RedisError
-from shared.ledger import FINAL, IDS_A_TRIP, ExperimentRecord, Ledger, RunRecord
-from shared.progress import ProgressEvent
+from shared.ledger import progress
+from shared.ledger.ledger import IDS_A_TRIP, Ledger
+from shared.ledger.progress import ProgressEvent
+from shared.ledger.records import FINAL, ExperimentRecord, RunRecord
 
 if TYPE_CHECKING:
     import redis

@@ -9,7 +9,8 @@ from producer.display import printable
 from shared.errors import ResultError, UsageError
 
 if TYPE_CHECKING:
-    from shared.ledger import ExperimentRecord, Ledger
+    from shared.ledger.ledger import Ledger
+    from shared.ledger.records import ExperimentRecord
 
 LAST = "last"
 SEARCHED = 1_000

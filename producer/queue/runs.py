@@ -13,10 +13,10 @@ from shared.together import convolutions_obstacle, obstacle
 
 if TYPE_CHECKING:
     from producer.data import Arrays, PreparedData, PreparedRun
-    from shared.blobs import BlobBatch, BlobStore
-    from shared.records import WorkerPresence
+    from shared.ledger.records import WorkerPresence
     from shared.spec import Job
     from shared.spec.optimizer import Optimizer
+    from shared.store.blobs import BlobBatch, BlobStore
 
 LEAST_TOGETHER = 100
 """Seeds of a part that trains as one program: fewer are not worth another worker's start."""

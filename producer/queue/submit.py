@@ -11,7 +11,8 @@ from kombu.exceptions import OperationalError
 from producer.queue.runs import RunMaker, new_id, queue_of
 from shared.celery_app import send_wakeups
 from shared.errors import NoWorkerError, RedisError, UsageError
-from shared.ledger import ExperimentRecord, Ledger, WorkerPresence
+from shared.ledger.ledger import Ledger
+from shared.ledger.records import ExperimentRecord, WorkerPresence
 from shared.run import Run
 
 __all__ = ["enqueue", "new_id", "queue_of", "refuse_unserved", "submit", "submit_related", "submit_runs"]
@@ -20,9 +21,9 @@ if TYPE_CHECKING:
     import celery
 
     from producer.data import PreparedRun
-    from shared.blobs import BlobBatch, BlobStore
+    from shared.ledger.transitions import Before
     from shared.spec import Experiment
-    from shared.transaction import Before
+    from shared.store.blobs import BlobBatch, BlobStore
 
 
 def submit(  # noqa: PLR0913

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, cast
 from shared.names import host_key
 
 if TYPE_CHECKING:
-    from shared.ledger import Ledger
-    from shared.records import RunRecord, WorkerPresence
+    from shared.ledger.ledger import Ledger
+    from shared.ledger.records import RunRecord, WorkerPresence
 
 
 def why_waiting(record: RunRecord, workers: Sequence[WorkerPresence], *, ledger: Ledger) -> str | None:

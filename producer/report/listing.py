@@ -13,7 +13,7 @@ from producer.display import printable
 from producer.report.console import make_console, plain_table, progress_console, write
 from producer.verdict import numbers
 from shared.errors import ResultError
-from shared.records import ExperimentRecord, RunRecord
+from shared.ledger.records import ExperimentRecord, RunRecord
 
 _COLOURS = {"agree": "green", "differ": "red", "inconclusive": "yellow"}
 

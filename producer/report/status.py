@@ -11,7 +11,7 @@ from rich.text import Text
 
 from producer.report.console import make_console, plain_table, write
 from producer.verdict import numbers
-from shared.records import ExperimentRecord, RunRecord
+from shared.ledger.records import ExperimentRecord, RunRecord
 
 
 def print_state(record: ExperimentRecord, runs: Sequence[RunRecord], *, now_s: float, as_json: bool) -> None:

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from producer.verdict.gaps import Load
 from producer.verdict.models import ArrayValue, Comparison
-from shared.arrays import ArrayRef
 from shared.run import Run, Task
 from shared.spec import Loss
 from shared.spec.loss import CategoricalCrossentropy, takes_logits
+from shared.store.arrays import ArrayRef
 
 Part = Literal["train", "validation", "test"]
 

@@ -13,7 +13,7 @@ from producer.sweep.table import Sweep, sweep_of
 
 if TYPE_CHECKING:
     from producer.session import Session
-    from shared.records import ExperimentRecord
+    from shared.ledger.records import ExperimentRecord
 
 
 MANY_POINTS = 100

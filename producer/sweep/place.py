@@ -22,7 +22,7 @@ from shared.together import obstacle
 
 if TYPE_CHECKING:
     from producer.session import Session
-    from shared.records import ExperimentRecord
+    from shared.ledger.records import ExperimentRecord
 
 
 @dataclass(frozen=True, kw_only=True)

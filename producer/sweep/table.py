@@ -25,7 +25,7 @@ from producer.verdict.models import Comparison, FrameworkRuns, Gap, Verdict
 from producer.verdict.models import Measure as GapMeasure
 from producer.verdict.seed_table import SeedTable
 from shared.frozen import Frozen
-from shared.records import ExperimentRecord
+from shared.ledger.records import ExperimentRecord
 from shared.result import Failure, RunResult
 from shared.run import Run
 from shared.spec import Experiment, Job

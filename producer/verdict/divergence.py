@@ -10,9 +10,9 @@ from producer.verdict.gaps import Load
 from producer.verdict.models import FirstDivergence, Traced
 from producer.verdict.signatures import relation
 from producer.verdict.words import both, count, gap, number
-from shared.arrays import ArrayRef
 from shared.spec import Job
 from shared.spec.experiment import Precision
+from shared.store.arrays import ArrayRef
 from shared.trace import Trace
 
 

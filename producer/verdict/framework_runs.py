@@ -16,9 +16,9 @@ from producer.verdict.gaps import Load
 from producer.verdict.models import ArrayValue, Curves, FrameworkRuns, SeedRun
 from producer.verdict.seed_table import SeedTable, untrained
 from producer.verdict.spread import final_losses, metric_spreads, spread
-from shared.arrays import ArrayRef
 from shared.result import RunResult, SeedResult
 from shared.spec import Experiment
+from shared.store.arrays import ArrayRef
 
 MAX_LISTED = 10_000
 """Arrays up to this many elements are listed in the Comparison; larger ones stay references."""

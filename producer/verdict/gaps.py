@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from producer.verdict.models import Gap, Measure
-from shared.arrays import ArrayRef
 from shared.result import SeedResult
+from shared.store.arrays import ArrayRef
 
 Load = Callable[[ArrayRef], NDArray[Any]]
 Float64 = NDArray[np.float64]

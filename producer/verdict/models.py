@@ -10,11 +10,11 @@ from typing import Any, Literal
 from pydantic import Field
 
 from producer.job.resolve import SettingDifference
-from shared.arrays import ArrayRef
 from shared.frozen import Frozen
 from shared.result import Environment, Failure, Hashes, Timings
 from shared.spec.experiment import Experiment, Framework, Job
 from shared.spec.fields import Many
+from shared.store.arrays import ArrayRef
 from shared.trace import Stage
 
 COMPARISON_SCHEMA_VERSION: Literal[1] = 1

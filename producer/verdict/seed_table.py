@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from producer.verdict.gaps import Load
 from producer.verdict.models import Curves, SeedRun
-from shared.arrays import ArrayRef
 from shared.result import Failure, Hashes, SeedArrays, Timings
+from shared.store.arrays import ArrayRef
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 MOST_EPOCHS = 1_500

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from shared.checkpoint_store import CheckpointRef, read_refs
+from shared.ledger.checkpoints import CheckpointRef, read_refs
 from shared.names import run_key
 
 JOB: dict[str, Any] = {

@@ -133,8 +133,8 @@ def test_a_run_of_another_schema_version_is_invalid(desk):
 def test_a_damaged_array_is_a_typed_failure(desk):
     import numpy as np
 
-    from shared.arrays import encode_array
     from shared.names import blob_key, run_key
+    from shared.store.arrays import encode_array
 
     blocker = desk.submit(epochs=1_000_000)
     desk.wait(blocker, "leased", within_s=20)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from shared.arrays import encode_array
-from shared.blob_cache import BlobCache
-from shared.blobs import BlobError, BlobStore
 from shared.errors import DataError
 from shared.names import blob_key
+from shared.store.arrays import encode_array
+from shared.store.blobs import BlobError, BlobStore
+from shared.store.cache import BlobCache
 
 
 def store(desk, **changes):

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from shared.checkpoint_store import BRIEF_S, CheckpointStore, newest, read_refs
 from shared.errors import DataError
+from shared.ledger.checkpoints import BRIEF_S, CheckpointStore, newest, read_refs
+from shared.ledger.leases import Claim, Tenure
 from shared.names import run_key
-from shared.tenure import Claim, Tenure
 from worker.service.checkpoints import RunShelf
 from worker.training.checkpoints import Checkpoint, SoFar
 

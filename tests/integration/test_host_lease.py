@@ -6,10 +6,10 @@ import threading
 
 import pytest
 
+from shared.ledger.leases import Claim, Refused, Tenure
+from shared.ledger.presence import announce, withdraw
+from shared.ledger.records import WorkerPresence
 from shared.names import child_key, host_key
-from shared.records import WorkerPresence
-from shared.tenure import Claim, Refused, Tenure
-from shared.workers import announce, withdraw
 from worker.service.host_lease import HostLease
 
 HOST = "lease-test-host"

@@ -7,9 +7,9 @@ import threading
 import pytest
 
 from shared.errors import RedisError, ResultError, UsageError
+from shared.ledger.leases import Claim, Refused, Tenure
 from shared.names import experiment_key, queued_key, result_key, run_key
 from shared.result import Failure
-from shared.tenure import Claim, Refused, Tenure
 
 QUEUE = "train.nobody.any"
 

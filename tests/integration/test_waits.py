@@ -7,10 +7,10 @@ import pytest
 from producer.queue import follow as following
 from producer.queue.follow import Noticed, follow
 from producer.queue.waits import why_waiting
+from shared.ledger.leases import Claim, Tenure
+from shared.ledger.presence import announce, withdraw
+from shared.ledger.records import WorkerPresence
 from shared.names import child_key, host_key
-from shared.records import WorkerPresence
-from shared.tenure import Claim, Tenure
-from shared.workers import announce, withdraw
 
 QUEUE = "train.nobody.any"
 HOST = "waits-test-host"

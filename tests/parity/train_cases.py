@@ -15,11 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from shared.arrays import decode_array, encode_array
 from shared.run import Run
 from shared.shapes import layer_shapes
 from shared.spec import Job
 from shared.spec.data import is_weighted
+from shared.store.arrays import decode_array, encode_array
 from worker.adapters import load_adapter
 from worker.adapters.base import Block, EnsembleBlock, EnsembleTrainer, FrameworkAdapter
 from worker.adapters.errors import UnsupportedError

@@ -26,9 +26,9 @@ from celery.worker import state as celery_state
 from shared.celery_app import make_app, queue
 from shared.connection import connect, redis_url
 from shared.errors import LikewiseError, RedisError, ServiceError, UsageError
+from shared.ledger.leases import Tenure
 from shared.names import host_queue, train_queue
 from shared.settings import Settings
-from shared.tenure import Tenure
 from worker.adapters import adapter_names
 from worker.service.presence import Keeper
 from worker.service.quarantine import guarded_transport

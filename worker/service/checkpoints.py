@@ -6,9 +6,9 @@ import logging
 import threading
 from collections.abc import Callable
 
-from shared.checkpoint_store import CheckpointStore, newest
 from shared.errors import LikewiseError
-from shared.tenure import Claim
+from shared.ledger.checkpoints import CheckpointStore, newest
+from shared.ledger.leases import Claim
 from worker.service.patience import patiently
 from worker.training.checkpoints import Checkpoint
 

@@ -2,8 +2,8 @@
 
 The host is the declared one (`Settings.host_id`), so that containers of one machine share it. The lease
 is a key in Redis with a short time to live, renewed by a thread; a worker that dies loses it soon.
-`shared.scripts.CLAIM` reads it, in the same step in which a run is claimed: whoever sets it first and
-then sees no other worker busy is alone for as long as it stays.
+`shared.ledger.transitions.CLAIM` reads it, in the same step in which a run is claimed: whoever sets it first
+and then sees no other worker busy is alone for as long as it stays.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ import redis
 from pydantic import ValidationError
 
 from shared.errors import RedisError
+from shared.ledger.presence import presences
+from shared.ledger.records import WorkerPresence
 from shared.names import child_key, host_key
-from shared.records import WorkerPresence
-from shared.workers import presences
 
 log = logging.getLogger(__name__)
 

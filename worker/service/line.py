@@ -16,12 +16,12 @@ from typing import cast
 
 import redis
 
-from shared import progress
 from shared.errors import RedisError
+from shared.ledger import progress
+from shared.ledger.leases import Claim
+from shared.ledger.progress import ProgressEvent
+from shared.ledger.records import FINAL
 from shared.names import child_key, run_key
-from shared.progress import ProgressEvent
-from shared.records import FINAL
-from shared.tenure import Claim
 
 EVERY_S = 0.15
 KEPT_EVENTS = 200

@@ -20,12 +20,12 @@ from contextlib import suppress
 import celery
 from kombu.exceptions import OperationalError
 
-from shared import workers
 from shared.celery_app import send_wakeups
 from shared.errors import RedisError
-from shared.records import WorkerPresence, WorkerState
+from shared.ledger import presence
+from shared.ledger.leases import ChildView, Tenure, WhyLetGo
+from shared.ledger.records import WorkerPresence, WorkerState
 from shared.settings import Settings
-from shared.tenure import ChildView, Tenure, WhyLetGo
 from worker.service.cores import half_of_the_cores
 
 log = logging.getLogger(__name__)
@@ -79,7 +79,7 @@ class Keeper:
         self._end.set()
         self._thread.join(timeout=5)
         with suppress(RedisError):
-            workers.withdraw(self._tenure.client, self._tenure.worker_id)
+            presence.withdraw(self._tenure.client, self._tenure.worker_id)
 
     def _beat_for_ever(self) -> None:
         while not self._end.wait(BEAT_S):
@@ -117,7 +117,7 @@ class Keeper:
         state: WorkerState = "starting"
         if child.ready:
             state = "idle" if child.run_id is None else "busy"
-        presence = WorkerPresence(
+        document = WorkerPresence(
             worker_id=self._tenure.worker_id,
             framework=str(self._settings.framework),
             device=self._settings.device,
@@ -132,8 +132,8 @@ class Keeper:
             started_s=self._started_s,
             seen_s=child.now_s,
         )
-        workers.announce(
-            self._tenure.client, self._tenure.worker_id, presence.model_dump_json(), lives_s=PRESENCE_S
+        presence.announce(
+            self._tenure.client, self._tenure.worker_id, document.model_dump_json(), lives_s=PRESENCE_S
         )
         if self._settings.heartbeat_file is not None:
             self._settings.heartbeat_file.touch()

@@ -20,7 +20,7 @@ from kombu.exceptions import OperationalError
 from shared import names
 from shared.celery_app import send_wakeups
 from shared.errors import RedisError
-from shared.tenure import Tenure
+from shared.ledger.leases import Tenure
 from worker.service.quarantine import NotOursError, run_id_of
 
 log = logging.getLogger(__name__)

@@ -22,18 +22,18 @@ import redis
 from celery import signals
 from pydantic import ValidationError
 
-from shared.blobs import BlobBatch, BlobStore
 from shared.celery_app import make_app
-from shared.checkpoint_store import CheckpointStore
 from shared.connection import connect, redis_url
 from shared.errors import LikewiseError, RedisError, UsageError
+from shared.ledger.checkpoints import CheckpointStore
+from shared.ledger.leases import Claim, Refused, Tenure
+from shared.ledger.progress import ProgressEvent
+from shared.ledger.records import RunState
 from shared.names import TRAIN_TASK
-from shared.progress import ProgressEvent
-from shared.records import RunState
 from shared.result import Failure, RunResult, StoredResult
 from shared.run import Run
 from shared.settings import Settings
-from shared.tenure import Claim, Refused, Tenure
+from shared.store.blobs import BlobBatch, BlobStore
 from worker.adapters import load_adapter
 from worker.adapters.base import FrameworkAdapter
 from worker.service.checkpoints import RunShelf

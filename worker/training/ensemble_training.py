@@ -13,9 +13,9 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.arrays import hash_arrays
 from shared.batch_plan import BatchPlan
 from shared.result import Hashes
+from shared.store.arrays import hash_arrays
 from worker.adapters.base import EnsembleBlock, Floats, FrameworkAdapter, Weights
 from worker.training.ensembles import activations_of
 from worker.training.failures import TrainingError

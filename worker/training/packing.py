@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.arrays import ArrayRef
 from shared.result import MOST_LISTED_SEEDS, Failure, Hashes, SeedArrays, SeedResult, Timings
 from shared.run import Run
+from shared.store.arrays import ArrayRef
 from worker.training.members import Trained
 from worker.training.seed_record import Outcome
 

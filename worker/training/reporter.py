@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from shared.progress import ProgressEvent
+from shared.ledger.progress import ProgressEvent
 from shared.run import Run
 
 _LEAST_GAP_S = 0.2

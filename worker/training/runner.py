@@ -14,7 +14,7 @@ from functools import partial
 
 import numpy as np
 
-from shared.progress import ProgressEvent
+from shared.ledger.progress import ProgressEvent
 from shared.result import Environment, Failure, RunResult
 from shared.run import Run
 from shared.together import obstacle

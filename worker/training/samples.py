@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.arrays import ArrayRef
 from shared.batch_plan import BatchPlan
 from shared.run import Run, Samples
 from shared.shapes import output_units
@@ -17,6 +16,7 @@ from shared.spec import Job
 from shared.spec.data import is_weighted
 from shared.spec.loss import CategoricalCrossentropy, is_broadcast
 from shared.spec.schedule import ReduceOnPlateauSchedule
+from shared.store.arrays import ArrayRef
 from worker.adapters.base import Floats
 from worker.training.failures import TrainingError, loading
 

@@ -19,11 +19,11 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.arrays import hash_arrays
 from shared.batch_plan import BatchPlan
 from shared.result import Hashes
 from shared.spec import Job
 from shared.spec.schedule import ReduceOnPlateauSchedule
+from shared.store.arrays import hash_arrays
 from worker.adapters.base import Block, Floats, FrameworkAdapter, Marks, Snapshot, Weights
 from worker.training.constants import slot_starts
 from worker.training.early_stopping import Patience

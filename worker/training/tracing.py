@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.arrays import ArrayRef
 from shared.spec import Job
+from shared.store.arrays import ArrayRef
 from shared.trace import Place, Refeed, Stage, Trace, TraceRequest
 from worker.adapters.base import Block, FrameworkAdapter, Observed, Observer, Weights
 from worker.training.failures import TrainingError, loading, typed

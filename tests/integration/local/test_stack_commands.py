@@ -114,7 +114,7 @@ def test_doctor_refuses_a_redis_that_forgets(home, start_redis):
 
 def test_doctor_sees_workers_of_another_version(home, start_redis):
     from shared.connection import connect
-    from shared.workers import announce
+    from shared.ledger.presence import announce
 
     server = start_redis()
     announce(connect(server.url), "from-the-future", '{"schema_version": 99}', lives_s=60)

@@ -14,7 +14,7 @@ import pytest
 
 from shared.connection import connect
 from shared.errors import StackError
-from shared.ledger import Ledger
+from shared.ledger.ledger import Ledger
 
 ROOT = Path(__file__).resolve().parents[3]
 LONG = 1_000_000

@@ -8,8 +8,8 @@ import pytest
 
 from producer.bench.site import sites_for
 from shared.errors import NoWorkerError, UsageError
+from shared.ledger.records import WorkerPresence
 from shared.names import host_queue
-from shared.records import WorkerPresence
 
 BOTH: dict[str, Any] = {"tensorflow": "auto", "torch": "auto"}
 

@@ -17,10 +17,10 @@ from producer.blame.measures import Trained
 from producer.blame.models import Explanation
 from producer.blame.plan import Plan, identity, plan
 from producer.job.resolve import resolve
-from shared.arrays import ArrayRef, decode_array, encode_array
 from shared.result import Failure, RunResult, SeedResult
 from shared.run import Dataset, Run, Samples
 from shared.spec import Experiment
+from shared.store.arrays import ArrayRef, decode_array, encode_array
 
 X = np.array([-1.0, 0, 1, 2, 3, 4])
 SEEDS = (0, 1, 2, 3, 4)

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from producer.job.jobfile import read_experiment
 from producer.report.listing import Entry, print_list
-from shared.records import ExperimentRecord
+from shared.ledger.records import ExperimentRecord
 
 
 def entry(*set_values: str, verdict: str | None = None) -> Entry:

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from producer.compare import compare
 from producer.job.resolve import resolve
 from producer.verdict.models import Comparison
-from shared.arrays import ArrayRef, decode_array, encode_array
-from shared.records import ExperimentRecord
+from shared.ledger.records import ExperimentRecord
 from shared.result import Environment, Failure, Hashes, RunResult, SeedResult, Timings
 from shared.run import Dataset, Run, Samples
 from shared.spec import Experiment
+from shared.store.arrays import ArrayRef, decode_array, encode_array
 
 X = np.array([-1.0, 0, 1, 2, 3, 4])
 EXPERIMENT_ID = "20261123-4f7a1c"

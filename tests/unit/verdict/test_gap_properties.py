@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from producer.report.sparkline import sparkline
 from producer.verdict.gaps import seed_gaps
 from producer.verdict.spread import spread
-from shared.arrays import decode_array, encode_array
 from shared.result import SeedResult
+from shared.store.arrays import decode_array, encode_array
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
 losses = st.lists(finite, min_size=1, max_size=20)

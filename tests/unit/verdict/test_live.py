@@ -11,8 +11,8 @@ from producer.live import Lane, Lines, Screen, board
 from producer.queue.collect import Diverged
 from producer.queue.follow import Changed, Noticed, Progressed
 from producer.report.console import make_console
-from shared.progress import ProgressEvent
-from shared.records import RunRecord
+from shared.ledger.progress import ProgressEvent
+from shared.ledger.records import RunRecord
 
 
 def changed(state="queued", *, run_id="run-torch-0001", diverged=None, **more):

@@ -14,10 +14,10 @@ from producer.queue.merge import merged
 from producer.report.figures import losses
 from producer.report.json import to_document
 from producer.verdict.models import Comparison
-from shared.arrays import ArrayRef, encode_array
-from shared.records import ExperimentRecord
+from shared.ledger.records import ExperimentRecord
 from shared.result import Environment, Failure, Hashes, RunResult, SeedArrays, SeedResult, Timings
 from shared.spec import Experiment
+from shared.store.arrays import ArrayRef, encode_array
 
 SEEDS, EPOCHS = 12, 6
 DIVERGED = Failure(reason="diverged", message="The loss became NaN", seed=4, epoch=3, step=3)

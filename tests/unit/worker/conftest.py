@@ -18,12 +18,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from shared.arrays import ArrayRef, encode_array
-from shared.progress import ProgressEvent
+from shared.ledger.progress import ProgressEvent
 from shared.result import Reason, RunResult, SeedResult
 from shared.run import Run
 from shared.spec import Job, Optimizer
 from shared.spec.model import Dense, Dropout, Flatten
+from shared.store.arrays import ArrayRef, encode_array
 from worker.adapters.base import (
     Block,
     Description,

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from shared.arrays import hash_arrays
 from shared.spec import Job
+from shared.store.arrays import hash_arrays
 from worker.training.failures import TrainingError
 from worker.training.initial_weights import check_weights, draw_weights, model_weights
 

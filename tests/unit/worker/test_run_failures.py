@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from shared.arrays import ArrayRef
 from shared.errors import LikewiseError
 from shared.spec import Job
+from shared.store.arrays import ArrayRef
 from worker.adapters.base import Block
 
 Jobs = Callable[..., Job]

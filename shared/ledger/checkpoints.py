@@ -17,14 +17,14 @@ from typing import cast
 import redis
 from pydantic import Field, TypeAdapter, ValidationError
 
-from shared import scripts
-from shared.blobs import CHUNK_BYTES, CHUNKS_A_TRIP, BlobError
 from shared.errors import DataError
 from shared.frozen import Frozen
+from shared.ledger import transitions
 from shared.names import CHECKPOINT_CHUNK, run_key
-from shared.remote_files import RemoteFiles
+from shared.store.blobs import CHUNK_BYTES, CHUNKS_A_TRIP, BlobError
+from shared.store.files import RemoteFiles
 
-KEPT = scripts.KEPT_CHECKPOINTS
+KEPT = transitions.KEPT_CHECKPOINTS
 BRIEF_S = 600
 
 
@@ -66,7 +66,7 @@ class CheckpointStore:
         self._files = RemoteFiles(url, error=DataError) if url else None
         self._redis_limit_bytes = redis_limit_bytes
         self._with_files: set[str] = set()
-        self._refer = client.register_script(scripts.KEEP_CHECKPOINT)
+        self._refer = client.register_script(transitions.KEEP_CHECKPOINT)
 
     def put(self, run_id: str, data: bytes, *, fence: int) -> bool:
         """Store a run's newest checkpoint; False if the run is no longer this worker's."""

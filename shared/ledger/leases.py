@@ -8,12 +8,13 @@ from typing import Any, Literal, cast
 
 import redis
 
-from shared import names, scripts
-from shared.checkpoint_store import CheckpointRef, read_refs
-from shared.progress import ProgressEvent
-from shared.records import RunState
+from shared import names
+from shared.ledger import transitions
+from shared.ledger.checkpoints import CheckpointRef, read_refs
+from shared.ledger.progress import ProgressEvent
+from shared.ledger.records import RunState
+from shared.ledger.transitions import Before, run_script
 from shared.result import Failure
-from shared.transaction import Before, run_script
 
 WhyLetGo = Literal["died", "expired", "returned"]
 
@@ -69,11 +70,11 @@ class Tenure:
         self.host = host
         self.lease_s = lease_s
         self._child = names.child_key(worker_id)
-        self._claim = client.register_script(scripts.CLAIM)
-        self._finish = client.register_script(scripts.FINISH)
-        self._let_go = client.register_script(scripts.LET_GO)
-        self._look_after = client.register_script(scripts.LOOK_AFTER)
-        self._wake = client.register_script(scripts.WAKE)
+        self._claim = client.register_script(transitions.CLAIM)
+        self._finish = client.register_script(transitions.FINISH)
+        self._let_go = client.register_script(transitions.LET_GO)
+        self._look_after = client.register_script(transitions.LOOK_AFTER)
+        self._wake = client.register_script(transitions.WAKE)
 
     def announce_child(self, *, pid: int, versions: str | None, failed: str | None) -> None:
         """For the child: say that its framework is ready, or why it cannot be."""

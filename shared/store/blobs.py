@@ -11,11 +11,11 @@ import redis
 from numpy.typing import NDArray
 from redis.client import Pipeline
 
-from shared.arrays import ArrayRef, decode_array, encode_array
-from shared.blob_cache import BlobCache
 from shared.errors import DataError, LikewiseError
 from shared.names import blob_key
-from shared.remote_files import RemoteFiles
+from shared.store.arrays import ArrayRef, decode_array, encode_array
+from shared.store.cache import BlobCache
+from shared.store.files import RemoteFiles
 
 CHUNK_BYTES = 2**20
 """Small enough that no command holds up Redis for others."""

@@ -10,14 +10,25 @@ nothing.
 
 A run's record is a hash. Besides the fields of `RunRecord` it holds `run` (the document), `deaths`
 (workers that died with it since its last checkpoint), `pid` (the child that holds it), `lease_until`,
-`retention_s`, and `checkpoints` (`shared.checkpoint_store.CheckpointRef` as JSON, newest first).
+`retention_s`, and `checkpoints` (`shared.ledger.checkpoints.CheckpointRef` as JSON, newest first).
 Two sorted sets find runs by state: `queued:<queue>` and `leased`. All times are the server's, in seconds.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import redis
+from redis.client import Pipeline
+from redis.commands.core import Script
+from redis.exceptions import NoScriptError
+
 from shared import names
-from shared.progress import STREAM_LENGTH
+from shared.ledger.progress import STREAM_LENGTH
+
+Before = Callable[[Pipeline], None]
+"""Adds commands to a pipeline."""
 
 MAX_DEATHS = 3
 """A run is given up once so many workers have died with it: it is the likely cause."""
@@ -347,3 +358,18 @@ KEEP_VERDICT = """
 if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
 return redis.call('HSET', KEYS[1], 'verdict', ARGV[1])
 """
+
+
+def run_script(
+    client: redis.Redis, script: Script, *, keys: Sequence[str], args: Sequence[Any], before: Before | None
+) -> Any:
+    """What the script answers. With what `before` adds, all is written or nothing is. Raises RedisError."""
+    if before is None:
+        return script(keys=list(keys), args=list(args))
+    with client.pipeline() as pipe:
+        before(pipe)
+        pipe.evalsha(script.sha, len(keys), *keys, *args)
+        try:
+            return pipe.execute()[-1]
+        except NoScriptError:  # once after each start of Redis; what comes before it is written
+            return script(keys=list(keys), args=list(args))

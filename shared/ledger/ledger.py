@@ -1,9 +1,9 @@
 """The ledger: a record in Redis for each run, which alone says where the run stands.
 
-A message on the queue only wakes a worker up; the record decides what is done. Every transition of a record
-is one of the Lua scripts in `shared.scripts`. This module is the producer's view of the ledger; what only a
-worker may do is in `shared.tenure`. Many records are read in pipelines, a group in each round trip, so that
-no answer of Redis gets large.
+A message on the queue only wakes a worker up; the record decides what is done. Every change of a record's
+state is one of the Lua scripts in `shared.ledger.transitions`. This module is the producer's view of the
+ledger; what only a worker may do is in `shared.ledger.leases`. Many records are read in pipelines, a group in
+each round trip, so that no answer of Redis gets large.
 """
 
 from __future__ import annotations
@@ -15,30 +15,14 @@ from typing import Any, cast
 import redis
 from pydantic import ValidationError
 
-from shared import names, scripts, workers
+from shared import names
 from shared.errors import CancelledError, ResultError, UsageError
-from shared.records import (
-    FINAL,
-    ExperimentRecord,
-    RunRecord,
-    RunState,
-    WorkerPresence,
-    WorkerState,
-)
+from shared.ledger import presence, transitions
+from shared.ledger.records import ExperimentRecord, RunRecord, RunState, WorkerPresence
+from shared.ledger.transitions import Before, run_script
 from shared.result import Failure
 from shared.run import Run
 from shared.spec.experiment import Experiment
-from shared.transaction import Before, run_script
-
-__all__ = [
-    "FINAL",
-    "ExperimentRecord",
-    "Ledger",
-    "RunRecord",
-    "RunState",
-    "WorkerPresence",
-    "WorkerState",
-]
 
 IDS_A_TRIP = 500
 """Records that are read in one round trip."""
@@ -62,10 +46,10 @@ class Ledger:
     def __init__(self, client: redis.Redis, *, retention_s: float) -> None:
         self.client = client
         self.retention_s = int(retention_s)
-        self._add = client.register_script(scripts.ADD)
-        self._cancel = client.register_script(scripts.CANCEL)
-        self._refuse_more = client.register_script(scripts.REFUSE_MORE)
-        self._keep_verdict = client.register_script(scripts.KEEP_VERDICT)
+        self._add = client.register_script(transitions.ADD)
+        self._cancel = client.register_script(transitions.CANCEL)
+        self._refuse_more = client.register_script(transitions.REFUSE_MORE)
+        self._keep_verdict = client.register_script(transitions.KEEP_VERDICT)
 
     def add(  # noqa: PLR0913 - a submission
         self,
@@ -239,7 +223,7 @@ class Ledger:
 
     def census(self) -> tuple[list[WorkerPresence], float]:
         """The live workers and, from the same look, the server's time in seconds."""
-        clock, *documents = workers.census(self.client)
+        clock, *documents = presence.census(self.client)
         found = []
         for document in documents:
             try:
