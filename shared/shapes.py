@@ -8,17 +8,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import prod
 
-from shared.layer_shapes import Shape, ShapeError, Tensor, output_shape, tensors
 from shared.spec import Model
+from shared.spec.layers.base import LayerWeight, Shape, ShapeError
 
 __all__ = [
     "Shape",
     "ShapeError",
-    "Tensor",
     "Weight",
     "input_shapes",
     "layer_shapes",
     "model_weights",
+    "multiply_adds",
     "output_units",
     "parameter_count",
 ]
@@ -31,7 +31,7 @@ class Weight:
     name: str
     layer: int
     item: int
-    tensor: Tensor
+    tensor: LayerWeight
 
 
 def layer_shapes(model: Model, input_shape: Shape) -> tuple[Shape, ...]:
@@ -56,9 +56,8 @@ def _outputs(model: Model, input_shape: Shape) -> list[Shape]:
     """The model's input and each layer's output."""
     outputs = [input_shape]
     for index, layer in enumerate(model.layers):
-        first, *others = (outputs[place] for place in model.sources(index))
         try:
-            outputs.append(output_shape(layer, first, *others))
+            outputs.append(layer.output_shape(*(outputs[place] for place in model.sources(index))))
         except ShapeError as error:
             raise ShapeError(f"{model.layer_path(index)} ({layer.type}) {error}") from None
     return outputs
@@ -81,8 +80,14 @@ def model_weights(model: Model, input_shape: Shape) -> tuple[Weight, ...]:
     return tuple(
         Weight(name=f"{model.layer_path(index)}.{tensor.name}", layer=index, item=item, tensor=tensor)
         for index, layer in enumerate(model.layers)
-        for item, tensor in enumerate(tensors(layer, *shapes[index]))
+        for item, tensor in enumerate(layer.weights(*shapes[index]))
     )
+
+
+def multiply_adds(model: Model, input_shape: Shape) -> int:
+    """One sample's products with the layers' kernels, on its way forward. Raises ShapeError."""
+    shapes = input_shapes(model, input_shape)
+    return sum(layer.multiply_adds(*shapes[index]) for index, layer in enumerate(model.layers))
 
 
 def parameter_count(model: Model, input_shape: Shape) -> int:

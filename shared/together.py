@@ -11,16 +11,12 @@ from __future__ import annotations
 from math import prod
 
 from shared.batch_plan import BatchPlan
-from shared.layer_shapes import output_shape
 from shared.shapes import input_shapes
 from shared.spec import Job
-from shared.spec.layers.convolution import Conv1D, Conv2D, Conv2DTranspose, DepthwiseConv2D
-from shared.spec.layers.recurrent import Bidirectional, Gru, Lstm, SimpleRnn
+from shared.spec.layers.base import Cell
 from shared.spec.schedule import ReduceOnPlateauSchedule
 
 Shape = tuple[int, ...]
-Cell = SimpleRnn | Lstm | Gru
-Convolution = Conv1D | Conv2D | Conv2DTranspose | DepthwiseConv2D
 
 MOST_CONVOLVED = 50_000
 """The most numbers that one member's convolutions may output in a step. With up to 44,000, sixteen members
@@ -46,9 +42,9 @@ def convolutions_obstacle(
     """Why a job's convolutions are quicker one member after another, as the end of a sentence; else None."""
     shapes = input_shapes(job.model, input_shape)
     outputs = [
-        prod(output_shape(layer, *shapes[index]))
+        prod(layer.output_shape(*shapes[index]))
         for index, layer in enumerate(job.model.layers)
-        if isinstance(layer, Convolution)
+        if layer.convolves
     ]
     numbers = sum(outputs) * BatchPlan.of(job.training, samples).largest_batch
     if numbers > most:
@@ -61,19 +57,13 @@ def convolutions_obstacle(
     return None
 
 
-def recurrent_cells(job: Job, input_shape: Shape) -> list[tuple[Cell, int]]:
-    """The cells of the recurrent layers, one for each direction, each with the number of its steps."""
+def recurrent_cells(job: Job, input_shape: Shape) -> list[Cell]:
+    """The cells of the recurrent layers, one for each direction."""
     shapes = input_shapes(job.model, input_shape)
-    cells: list[tuple[Cell, int]] = []
-    for index, layer in enumerate(job.model.layers):
-        if isinstance(layer, Bidirectional):
-            cells += [(layer.layer, shapes[index][0][0])] * 2
-        elif isinstance(layer, Cell):
-            cells.append((layer, shapes[index][0][0]))
-    return cells
+    return [cell for index, layer in enumerate(job.model.layers) for cell in layer.cells(*shapes[index])]
 
 
 def recurrent_numbers(job: Job, *, input_shape: Shape, samples: int) -> int:
     """How many numbers the recurrent layers of one member output in an update, over all time steps."""
-    numbers = sum(steps * cell.units for cell, steps in recurrent_cells(job, input_shape))
+    numbers = sum(cell.steps * cell.units for cell in recurrent_cells(job, input_shape))
     return numbers * BatchPlan.of(job.training, samples).largest_batch

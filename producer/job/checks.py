@@ -13,10 +13,8 @@ from shared.run import Task
 from shared.shapes import Shape, ShapeError, layer_shapes, model_weights, parameter_count
 from shared.spec import Job
 from shared.spec.data import is_weighted
-from shared.spec.layers.recurrent import Embedding
 from shared.spec.loss import CategoricalCrossentropy, is_broadcast, takes_logits
 from shared.spec.metrics import fitting_metrics
-from shared.spec.model import ActivationLayer, Dense, Dropout, Flatten
 from shared.spec.schedule import ReduceOnPlateauSchedule
 
 MAX_PARAMETERS = 250_000_000
@@ -91,8 +89,8 @@ def _problems(run: PreparedRun) -> Iterator[Problem]:
 
 def _outputs(job: Job, data: PreparedData) -> Iterator[Problem]:
     shape = layer_shapes(job.model, data.input_shape)[-1]
-    last = _last_dense(job)
     path = f"model.layers.{len(job.model.layers) - 1}"
+    field = _field_of_outputs(job)
     if len(shape) != 1:
         yield Problem(
             path=path,
@@ -104,10 +102,12 @@ def _outputs(job: Job, data: PreparedData) -> Iterator[Problem]:
     enough = data.task == "multiclass" and not _classes_are_known(data) and shape[0] > wanted
     if shape[0] != wanted and not enough:
         units = Problem(
-            path=path if last is None else f"model.layers.{last}.units",
+            path=field or path,
             value=str(shape[0]),
             message=f"the model's last layer gives {shape[0]} output{_s(shape[0])}, and {why}",
-            hint=f"units: {wanted}" if last is not None else f"end with {{type: dense, units: {wanted}}}",
+            hint=f"{field.rpartition('.')[2]}: {wanted}"
+            if field
+            else f"end with {{type: dense, units: {wanted}}}",
         )
         yield units
 
@@ -119,17 +119,18 @@ def _indices(job: Job, data: PreparedData) -> Iterator[Problem]:
     if data.predict is not None:
         arrays["predict"] = data.predict
     for index, layer in enumerate(job.model.layers):
-        if not isinstance(layer, Embedding) or not job.model.takes_the_data(index):
+        if layer.index_limit is None or not job.model.takes_the_data(index):
             continue
+        field, limit = layer.index_limit
         for name, x in arrays.items():
-            wrong = x[(x != np.floor(x)) | (x < 0) | (x >= layer.input_dim)]
+            wrong = x[(x != np.floor(x)) | (x < 0) | (x >= limit)]
             if wrong.size:
                 yield Problem(
-                    path=f"model.layers.{index}.input_dim",
-                    value=str(layer.input_dim),
-                    message=f"{name} has {wrong.flat[0]:g} among its inputs, and an embedding takes whole "
-                    f"numbers from 0 to {layer.input_dim - 1}",
-                    hint="indices are not standardised; input_dim is the largest index and 1",
+                    path=f"model.layers.{index}.{field}",
+                    value=str(limit),
+                    message=f"{name} has {wrong.flat[0]:g} among its inputs, and an {layer.kind} takes whole "
+                    f"numbers from 0 to {limit - 1}",
+                    hint=f"indices are not standardised; {field} is the largest index and 1",
                 )
 
 
@@ -226,13 +227,12 @@ def _classes_are_known(data: PreparedData) -> bool:
     return bool(data.class_names)
 
 
-def _last_dense(job: Job) -> int | None:
-    """The dense layer whose units are the model's outputs, where it has one."""
-    for index in reversed(range(len(job.model.layers))):
-        layer = job.model.layers[index]
-        if isinstance(layer, Dense):
-            return index
-        if not isinstance(layer, ActivationLayer | Dropout):
+def _field_of_outputs(job: Job) -> str | None:
+    """The path of the setting that says how many outputs the model has, where there is one."""
+    for index, layer in reversed(list(enumerate(job.model.layers))):
+        if layer.units_field is not None:
+            return f"model.layers.{index}.{layer.units_field}"
+        if not layer.works_on_elements:
             return None
     return None
 
@@ -327,10 +327,8 @@ def _weights(job: Job, data: PreparedData) -> Iterator[Problem]:
 
 def _advice(run: PreparedRun) -> Iterator[str]:
     job, data = run.job, run.data
-    last = next(
-        (layer for layer in reversed(job.model.layers) if not isinstance(layer, Dropout | Flatten)), None
-    )
-    activation = last.activation.type if isinstance(last, Dense | ActivationLayer) else "linear"
+    decided = (layer.last_activation for layer in reversed(job.model.layers))
+    activation = next((word for word in decided if word is not None), "linear")
     logits = takes_logits(job.loss)
     if data.task != "regression" and not logits and activation not in ("sigmoid", "softmax"):
         wanted = "sigmoid" if job.loss.type == "binary_crossentropy" else "softmax"

@@ -12,8 +12,6 @@ from producer.job.resolve import SettingDifference, setting_differences
 from shared.batch_plan import BatchPlan
 from shared.shapes import parameter_count
 from shared.spec import Experiment, Job
-from shared.spec.layers.convolution import Conv1D, Conv2D, Conv2DTranspose
-from shared.spec.model import ActivationLayer, Dense, Dropout
 
 
 def lines_of(prepared: PreparedExperiment) -> list[str]:
@@ -86,28 +84,10 @@ def _data(job: Job, data: PreparedData) -> str:
 
 
 def _model(job: Job, data: PreparedData) -> str:
-    names = [_layer(layer) for layer in job.model.layers]
+    names = [layer.summary for layer in job.model.layers]
     shown = names if len(names) <= 8 else [*names[:4], "…", *names[-3:]]
     count = parameter_count(job.model, data.input_shape)
     return f"{' > '.join(shown)}: {count:,} parameter{_s(count)}"
-
-
-def _layer(layer: Any) -> str:
-    match layer:
-        case Dense():
-            return f"dense {layer.units}" + _activation(layer)
-        case Conv1D() | Conv2D() | Conv2DTranspose():
-            return f"{layer.type} {layer.filters}" + _activation(layer)
-        case Dropout():
-            return f"dropout {layer.rate:g}"
-        case ActivationLayer():
-            return str(layer.activation.type)
-        case _:
-            return str(layer.type)
-
-
-def _activation(layer: Any) -> str:
-    return f" {layer.activation.type}" if layer.activation.type != "linear" else ""
 
 
 def _training(job: Job, data: PreparedData) -> str:

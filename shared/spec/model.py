@@ -20,10 +20,7 @@ from shared.spec.initializers import (
     Zeros,
 )
 from shared.spec.layers import Layer
-from shared.spec.layers.attention import MultiHeadAttention
-from shared.spec.layers.basic import ActivationLayer, Dense, Dropout, Flatten, Reshape
-from shared.spec.layers.merging import Add, Concatenate
-from shared.spec.layers.recurrent import Embedding
+from shared.spec.layers.basic import ActivationLayer, Dense, Dropout, Flatten
 
 __all__ = [
     "Activation",
@@ -75,8 +72,7 @@ class Model(Frozen):
                     raise ValueError(f"{path} takes {name!r}, and no layer has this name")
                 if name != "input" and places[name] >= index:
                     raise ValueError(f"{path} takes {name!r}, which does not come before it")
-            takes_several = isinstance(layer, Add | Concatenate | MultiHeadAttention)
-            if not takes_several and layer.inputs is not None and len(layer.inputs) != 1:
+            if not layer.takes_several and layer.inputs is not None and len(layer.inputs) != 1:
                 raise ValueError(f"{path} ({layer.type}) takes one input; put add or concatenate before it")
             taken.update(self.sources(index))
         unused = [index for index in range(len(self.layers) - 1) if index + 1 not in taken]
@@ -88,12 +84,10 @@ class Model(Frozen):
     def _gradients_reach_every_weight(self) -> Model:
         reached = {len(self.layers) - 1}
         for index in range(len(self.layers) - 1, -1, -1):
-            if index in reached and not isinstance(self.layers[index], Embedding):
+            if index in reached and self.layers[index].passes_gradient:
                 reached.update(place - 1 for place in self.sources(index))
         for index, layer in enumerate(self.layers):
-            fields = type(layer).model_fields
-            learns = "layer" in fields or any(name.endswith("_initializer") for name in fields)
-            if learns and index not in reached:
+            if layer.learns and index not in reached:
                 raise ValueError(
                     f"{self.layer_path(index)} ({layer.type}) cannot learn: its output only goes to an "
                     "embedding, which takes whole numbers and passes no gradient"
@@ -113,7 +107,7 @@ class Model(Frozen):
         source = self.sources(index)[0]
         if source == 0:
             return True
-        return isinstance(self.layers[source - 1], Flatten | Reshape) and self.takes_the_data(source - 1)
+        return self.layers[source - 1].keeps_numbers and self.takes_the_data(source - 1)
 
     def layer_path(self, index: int) -> str:
         """The prefix of a layer's weights: its name, or `layers.<index>`."""

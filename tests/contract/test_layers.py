@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from shared.layer_shapes import output_shape
 from shared.shapes import layer_shapes, model_weights, output_units
 from shared.spec import Job
 from shared.spec.activations import LINEAR
@@ -43,7 +42,7 @@ def padding_before(padding: str, size: int, window: int, stride: int) -> int:
 def windows(layer: Any, field: str, x: np.ndarray) -> Any:
     """Each output place with the input slices and kernel slices that meet there."""
     sizes, strides, shape = both(layer, field), both(layer, "strides"), x.shape[1:-1]
-    outputs = output_shape(layer, x.shape[1:])[:-1]
+    outputs = layer.output_shape(x.shape[1:])[:-1]
     for place in itertools.product(*map(range, outputs)):
         inside, kernel = [], []
         for axis, at in enumerate(place):
@@ -57,7 +56,7 @@ def windows(layer: Any, field: str, x: np.ndarray) -> Any:
 
 
 def convolution(layer: Any, w: Weights, x: np.ndarray) -> np.ndarray:
-    result = np.empty((len(x), *output_shape(layer, x.shape[1:])))
+    result = np.empty((len(x), *layer.output_shape(x.shape[1:])))
     for place, inside, kernel in windows(layer, "kernel_size", x):
         axes = x.ndim - 1
         result[(slice(None), *place)] = np.tensordot(
@@ -67,7 +66,7 @@ def convolution(layer: Any, w: Weights, x: np.ndarray) -> np.ndarray:
 
 
 def depthwise(layer: Any, w: Weights, x: np.ndarray) -> np.ndarray:
-    result = np.empty((len(x), *output_shape(layer, x.shape[1:])))
+    result = np.empty((len(x), *layer.output_shape(x.shape[1:])))
     for place, inside, kernel in windows(layer, "kernel_size", x):
         each = np.einsum("bhwc,hwcm->bcm", x[inside], w["kernel"][kernel])
         result[(slice(None), *place)] = each.reshape(len(x), -1)
@@ -76,7 +75,7 @@ def depthwise(layer: Any, w: Weights, x: np.ndarray) -> np.ndarray:
 
 def transposed(layer: Any, w: Weights, x: np.ndarray) -> np.ndarray:
     sizes, strides = pair(layer.kernel_size), pair(layer.strides)
-    height, width, filters = output_shape(layer, x.shape[1:])
+    height, width, filters = layer.output_shape(x.shape[1:])
     begin = [
         max(k - s, 0) // 2 if layer.padding == "same" else 0 for k, s in zip(sizes, strides, strict=True)
     ]
@@ -89,7 +88,7 @@ def transposed(layer: Any, w: Weights, x: np.ndarray) -> np.ndarray:
 
 
 def pooling(layer: Any, _: Weights, x: np.ndarray) -> np.ndarray:
-    result = np.empty((len(x), *output_shape(layer, x.shape[1:])))
+    result = np.empty((len(x), *layer.output_shape(x.shape[1:])))
     axes = middle_axes(x)
     for place, inside, _kernel in windows(layer, "pool_size", x):
         if layer.type.startswith("max"):

@@ -15,6 +15,7 @@ import numpy as np
 from shared.batch_plan import BatchPlan
 from shared.shapes import layer_shapes, model_weights
 from shared.spec import Job
+from shared.together import recurrent_cells
 from worker.training.constants import slot_starts
 from worker.training.members import Member
 from worker.training.samples import RunData
@@ -58,10 +59,5 @@ def activations_of(job: Job, *, data: RunData) -> int:
 
 def _within_cells(job: Job, data: RunData) -> int:
     """How many numbers recurrent layers keep of a sample, over all steps, besides their outputs."""
-    shapes = layer_shapes(job.model, data.input_shape)
-    gates = [
-        (place.layer, place.tensor.shape[-1])
-        for place in model_weights(job.model, data.input_shape)
-        if place.name.endswith("recurrent_kernel")
-    ]
-    return sum(_NUMBERS_OF_A_GATE * shapes[layer][0] * width for layer, width in gates)
+    cells = recurrent_cells(job, data.input_shape)
+    return sum(_NUMBERS_OF_A_GATE * cell.steps * cell.gates * cell.units for cell in cells)

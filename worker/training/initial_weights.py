@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.shapes import Shape, Tensor, Weight, model_weights
+from shared.shapes import Shape, Weight, model_weights
 from shared.spec import Model
 from shared.spec.experiment import Precision
+from shared.spec.layers.base import LayerWeight
 from shared.spec.model import (
     Constant,
     FanScaled,
@@ -123,7 +124,7 @@ def _centred(
             return deviation * draws.normals(count, **address)
 
 
-def _variance(kind: str, tensor: Tensor) -> float:
+def _variance(kind: str, tensor: LayerWeight) -> float:
     scheme = kind.split("_", maxsplit=1)[0]
     if scheme == "glorot":
         return 2.0 / (tensor.fan_in + tensor.fan_out)

@@ -17,7 +17,6 @@ import numpy as np
 
 from shared.spec import Model
 from shared.spec.experiment import Precision
-from shared.spec.model import Dropout
 from worker.adapters.base import Floats
 from worker.training.draws import Draws, Purpose
 
@@ -42,10 +41,14 @@ def dropout_layers(model: Model, shapes: Sequence[tuple[int, ...]]) -> tuple[Dro
     """The layers that drop something; `shapes` has the input shape of each layer, without the batch."""
     return tuple(
         DropoutLayer(
-            index=index, path=model.layer_path(index), rate=layer.rate, shape=shapes[index], seed=layer.seed
+            index=index,
+            path=model.layer_path(index),
+            rate=layer.drop_rate,
+            shape=shapes[index],
+            seed=layer.drop_seed,
         )
         for index, layer in enumerate(model.layers)
-        if isinstance(layer, Dropout) and layer.rate > 0
+        if layer.drop_rate > 0
     )
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from math import prod
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from shared.spec.fields import Count, Many
 from shared.spec.initializers import FanScaled, Initializer, Zeros
-from shared.spec.layers.base import BaseLayer
+from shared.spec.layers.base import BaseLayer, LayerWeight, Shape, ShapeError, listed, need_axes
 
 
 class MultiHeadAttention(BaseLayer):
@@ -23,6 +24,8 @@ class MultiHeadAttention(BaseLayer):
 
     The gradient of key.bias is 0, which softmax does not see: rounding alone, which Adam makes steps of.
     """
+
+    takes_several: ClassVar[bool] = True
 
     type: Literal["multi_head_attention"]
     num_heads: Count
@@ -40,3 +43,37 @@ class MultiHeadAttention(BaseLayer):
     inputs: Many[str] | None = Field(default=None, min_length=1, max_length=3)
     """Names of query, value and key, in this order; without a third, key is value; one alone is all three.
     Null is the layer before it, for all three."""
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        """As the query's; value and key have one length."""
+        query, *others = inputs
+        for each in inputs:
+            need_axes(each, "steps, features")
+        if len({each[0] for each in others}) > 1:
+            raise ShapeError(f"needs a value and a key of one length, and gets {listed(*others)}")
+        return query
+
+    def weights(self, *inputs: Shape) -> tuple[LayerWeight, ...]:
+        """A kernel, and a bias, of query, key, value and attention_output."""
+        query, *others = inputs
+        value, key = (others[0], others[-1]) if others else (query, query)
+        heads, depth = self.num_heads, self.value_dim or self.key_dim
+        parts = (
+            ("query", (query[-1], heads, self.key_dim), 1, None),
+            ("key", (key[-1], heads, self.key_dim), 1, None),
+            ("value", (value[-1], heads, depth), 1, None),
+            ("attention_output", (heads, depth, query[-1]), 2, self.output_initializer),
+        )
+
+        def weight(name: str, shape: Shape, initializer: Initializer, fans: Shape) -> LayerWeight:
+            return LayerWeight(
+                name=name, shape=shape, initializer=initializer, fan_in=fans[0], fan_out=fans[1]
+            )
+
+        found: list[LayerWeight] = []
+        for name, shape, taken, own in parts:
+            fans = (prod(shape[:taken]), prod(shape[taken:]))
+            found.append(weight(f"{name}.kernel", shape, own or self.kernel_initializer, fans))
+            if self.use_bias:
+                found.append(weight(f"{name}.bias", shape[taken:], self.bias_initializer, fans))
+        return tuple(found)

@@ -1,17 +1,168 @@
-"""What all layers share: a name, and where their input comes from."""
+"""What every kind of layer says of itself: its fields, and the rules that hold for them.
+
+A kind of layer is one class. Its fields are what a job file declares; its methods say what follows from them
+for inputs of given shapes: the output's shape, the weights, the cost. Whatever else asks about a layer asks
+here, or the program that is compiled from the layers (`shared.program`). Shapes are of one sample, without
+the batch, and the channels or features are the last axis.
+"""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+from typing import ClassVar
 
 from pydantic import Field
 
 from shared.frozen import Frozen
 from shared.spec.fields import Many
+from shared.spec.initializers import Initializer
+
+Shape = tuple[int, ...]
+
+
+class ShapeError(ValueError):
+    """A layer cannot take its input, or nothing can be compared with the output of a model."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerWeight:
+    """One weight of a layer. The fans scale its initializer; a bias has those of its layer's kernel."""
+
+    name: str
+    shape: Shape
+    initializer: Initializer
+    fan_in: int
+    fan_out: int
+    trainable: bool = True
+    """Whether gradients change it; a moving average changes by itself."""
+    ones: slice | None = None
+    """The part of a vector that starts at 1, whatever the initializer."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One direction of a recurrent layer: `kind` is its word in job files."""
+
+    kind: str
+    units: int
+    steps: int
+    gates: int
+    """How many functions of input and state a step works out for each unit."""
 
 
 class BaseLayer(Frozen):
     """A layer by itself."""
 
+    takes_several: ClassVar[bool] = False
+    """Whether the layer takes more than one input."""
+    passes_gradient: ClassVar[bool] = True
+    """Whether a gradient reaches what comes before the layer."""
+    keeps_numbers: ClassVar[bool] = False
+    """Whether the output holds the input's numbers as they are, at most in another shape."""
+    works_on_elements: ClassVar[bool] = False
+    """Whether the layer changes each element, or scales it, and leaves the shape as it is."""
+    convolves: ClassVar[bool] = False
+    """Whether the layer is a convolution, whose cost decides whether seeds share a program."""
+    units_field: ClassVar[str | None] = None
+    """The field that says how many features the output has, where it is one that a user would change."""
+
     name: str | None = Field(default=None, pattern=r"^[A-Za-z][A-Za-z0-9_]*$")
     """A handle for overrides and reports; weights are named by it, or by `layers.<index>`."""
     inputs: Many[str] | None = None
     """Whose output the layer takes, by name; `input` is the model's input. Null is the layer before it."""
+
+    @property
+    def kind(self) -> str:
+        """The layer's word in job files."""
+        return str(self.__dict__["type"])
+
+    @property
+    def learns(self) -> bool:
+        """Whether the layer has weights."""
+        return any(name.endswith("_initializer") for name in type(self).model_fields)
+
+    @property
+    def summary(self) -> str:
+        """The layer in a word or three, for a line that names every layer."""
+        return self.kind
+
+    @property
+    def last_activation(self) -> str | None:
+        """The activation that the output has passed; None where that is decided by the layer before."""
+        return "linear"
+
+    @property
+    def drop_rate(self) -> float:
+        """The part of the input's elements that training drops, by masks that are drawn for it."""
+        return 0.0
+
+    @property
+    def drop_seed(self) -> int | None:
+        """The seed of those masks, where the layer has one of its own."""
+        return None
+
+    @property
+    def index_limit(self) -> tuple[str, int] | None:
+        """Where the input has to be whole numbers from 0 on: the field that bounds them, and its value."""
+        return None
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        """Return the output's shape; raise ShapeError saying what the layer gets and would need."""
+        raise NotImplementedError
+
+    def weights(self, *inputs: Shape) -> tuple[LayerWeight, ...]:
+        """Return the layer's weights in the order in which they are drawn."""
+        return ()
+
+    def uses(self, *inputs: Shape) -> int:
+        """Return how often a sample meets each number of the layer's kernels on its way forward."""
+        return prod(self.output_shape(*inputs)[:-1])
+
+    def cells(self, *inputs: Shape) -> tuple[Cell, ...]:
+        """Return the recurrent cells, one for each direction."""
+        return ()
+
+    def multiply_adds(self, *inputs: Shape) -> int:
+        """Return one sample's products with the layer's kernels, on its way forward."""
+        kernels = [weight.shape for weight in self.weights(*inputs) if len(weight.shape) > 1]
+        return sum(map(prod, kernels)) * self.uses(*inputs) if kernels else 0
+
+
+def with_activation(summary: str, activation: str) -> str:
+    """Return the summary of a layer followed by its activation, unless that is linear."""
+    return summary if activation == "linear" else f"{summary} {activation}"
+
+
+def kernel_and_bias(
+    shape: Shape, outputs: int, *, initializers: tuple[Initializer, Initializer], use_bias: bool
+) -> tuple[LayerWeight, ...]:
+    """Return a kernel of this shape and its bias, of which `initializers` are.
+
+    The fans are the kernel's last two axes, each times the size of its window.
+    """
+    fan_in, fan_out = (prod(shape[:-2]) * size for size in shape[-2:])
+    kernel, bias = (
+        LayerWeight(name=name, shape=size, initializer=initializer, fan_in=fan_in, fan_out=fan_out)
+        for name, size, initializer in zip(("kernel", "bias"), (shape, (outputs,)), initializers, strict=True)
+    )
+    return (kernel, bias) if use_bias else (kernel,)
+
+
+def need_features(shape: Shape) -> None:
+    """Raise ShapeError where a sample is a single number."""
+    if not shape:
+        raise ShapeError("gets a single number a sample, but needs an axis of features")
+
+
+def need_axes(shape: Shape, axes: str) -> None:
+    """Raise ShapeError where a sample has another number of axes than the words name."""
+    if len(shape) != axes.count(",") + 1:
+        raise ShapeError(
+            f"gets samples of shape {shape}, but needs the axes ({axes}); put a reshape layer before it"
+        )
+
+
+def listed(*shapes: Shape) -> str:
+    """Return the shapes in a row, for a message."""
+    return ", ".join(map(str, shapes))

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from math import prod
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
 from shared.spec.activations import LINEAR, Activation
 from shared.spec.fields import Count, DataSeed, Fraction, Many
 from shared.spec.initializers import FanScaled, Initializer, Zeros
-from shared.spec.layers.base import BaseLayer
+from shared.spec.layers.base import (
+    BaseLayer,
+    LayerWeight,
+    Shape,
+    ShapeError,
+    kernel_and_bias,
+    need_features,
+    with_activation,
+)
 
 
 class Dense(BaseLayer):
     """activation(x·kernel + bias): kernel (inputs, units), bias (units,). Its fans are inputs and units."""
+
+    units_field: ClassVar[str | None] = "units"
 
     type: Literal["dense"]
     units: Count
@@ -22,14 +33,50 @@ class Dense(BaseLayer):
     kernel_initializer: Initializer = FanScaled(type="glorot_uniform")
     bias_initializer: Initializer = Zeros(type="zeros")
 
+    @property
+    def summary(self) -> str:
+        """`dense 3 relu`."""
+        return with_activation(f"dense {self.units}", self.activation.type)
+
+    @property
+    def last_activation(self) -> str | None:
+        """Its own."""
+        return self.activation.type
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        """The last axis becomes the units."""
+        (shape,) = inputs
+        need_features(shape)
+        return (*shape[:-1], self.units)
+
+    def weights(self, *inputs: Shape) -> tuple[LayerWeight, ...]:
+        """A kernel (inputs, units), and a bias (units,)."""
+        (shape,) = inputs
+        initializers = (self.kernel_initializer, self.bias_initializer)
+        return kernel_and_bias(
+            (shape[-1], self.units), self.units, initializers=initializers, use_bias=self.use_bias
+        )
+
 
 class Flatten(BaseLayer):
     """All axes but the batch's become one, the last fastest."""
+
+    keeps_numbers: ClassVar[bool] = True
 
     type: Literal["flatten"]
     order: Literal["channels_last", "channels_first"] = "channels_last"
     """Whether the channels, the last axis, go fastest, or first of all axes and so slowest: PyTorch's order
     behind a convolution, in which a dense layer meets its rows in other places."""
+
+    @property
+    def last_activation(self) -> str | None:
+        """That of the layer before."""
+        return None
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        """One axis."""
+        (shape,) = inputs
+        return (prod(shape),)
 
 
 class Dropout(BaseLayer):
@@ -38,21 +85,67 @@ class Dropout(BaseLayer):
     The masks come from NumPy, by (seed, layer, step), so every framework drops the same elements.
     """
 
+    works_on_elements: ClassVar[bool] = True
+
     type: Literal["dropout"]
     rate: Fraction
     seed: DataSeed | None = None
     """The masks' own seed; null is the run's."""
 
+    @property
+    def summary(self) -> str:
+        """`dropout 0.1`."""
+        return f"dropout {self.rate:g}"
+
+    @property
+    def last_activation(self) -> str | None:
+        """That of the layer before."""
+        return None
+
+    @property
+    def drop_rate(self) -> float:
+        """Its rate."""
+        return self.rate
+
+    @property
+    def drop_seed(self) -> int | None:
+        """Its own, if any."""
+        return self.seed
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        """As it was."""
+        (shape,) = inputs
+        return shape
+
 
 class ActivationLayer(BaseLayer):
     """An activation function by itself."""
 
+    works_on_elements: ClassVar[bool] = True
+
     type: Literal["activation"]
     activation: Activation
+
+    @property
+    def summary(self) -> str:
+        """The function's word."""
+        return self.activation.type
+
+    @property
+    def last_activation(self) -> str | None:
+        """Its own."""
+        return self.activation.type
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        """As it was."""
+        (shape,) = inputs
+        return shape
 
 
 class Reshape(BaseLayer):
     """The sample's numbers in another shape, last axis fastest."""
+
+    keeps_numbers: ClassVar[bool] = True
 
     type: Literal["reshape"]
     target_shape: Many[Annotated[int, Field(ge=-1)]] = Field(min_length=1, max_length=6)
@@ -66,3 +159,18 @@ class Reshape(BaseLayer):
         if sizes.count(-1) > 1:
             raise ValueError("only one size may be -1")
         return sizes
+
+    @property
+    def last_activation(self) -> str | None:
+        """That of the layer before."""
+        return None
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        """The target shape, with what is left for -1."""
+        (shape,) = inputs
+        known, whole = prod(size for size in self.target_shape if size != -1), prod(shape)
+        if whole != known and (-1 not in self.target_shape or whole % known):
+            raise ShapeError(
+                f"gets {whole} numbers a sample, of shape {shape}, which do not fill {self.target_shape}"
+            )
+        return tuple(whole // known if size == -1 else size for size in self.target_shape)

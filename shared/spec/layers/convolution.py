@@ -12,14 +12,22 @@ zeros:
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from shared.spec.activations import LINEAR, Activation
 from shared.spec.fields import Count, Many
 from shared.spec.initializers import FanScaled, Initializer, Zeros
-from shared.spec.layers.base import BaseLayer
+from shared.spec.layers.base import (
+    BaseLayer,
+    LayerWeight,
+    Shape,
+    ShapeError,
+    kernel_and_bias,
+    need_axes,
+    with_activation,
+)
 
 Pair = Count | Annotated[Many[Count], Field(min_length=2, max_length=2)]
 """(vertical, horizontal), or one number for both."""
@@ -31,17 +39,51 @@ def pair(value: int | tuple[int, ...]) -> tuple[int, int]:
     return (value, value) if isinstance(value, int) else (value[0], value[1])
 
 
+def windows(size: int, window: int, stride: int, padding: Padding) -> int:
+    """Return how many windows an axis has; raise ShapeError where not even one fits."""
+    if padding == "same":
+        return -(-size // stride)
+    if padding == "symmetric":
+        return (size + 2 * (window // 2) - window) // stride + 1
+    if window > size:
+        raise ShapeError(
+            f"has a window of {window} over {size} values; use padding: same or a smaller window"
+        )
+    return (size - window) // stride + 1
+
+
+def transposed_size(size: int, window: int, stride: int, padding: str) -> int:
+    """Return how many outputs an axis of a transposed convolution has."""
+    return size * stride + (max(window - stride, 0) if padding == "valid" else 0)
+
+
 class _Kernel(BaseLayer):
+    convolves: ClassVar[bool] = True
+
     activation: Activation = LINEAR
     use_bias: bool = True
     kernel_initializer: Initializer = FanScaled(type="glorot_uniform")
     bias_initializer: Initializer = Zeros(type="zeros")
+
+    @property
+    def last_activation(self) -> str | None:
+        """Its own."""
+        return self.activation.type
+
+    def _weights(self, shape: Shape, outputs: int) -> tuple[LayerWeight, ...]:
+        initializers = (self.kernel_initializer, self.bias_initializer)
+        return kernel_and_bias(shape, outputs, initializers=initializers, use_bias=self.use_bias)
 
 
 class _Convolution(_Kernel):
     padding: Padding = "valid"
     """Where windows may stand: `valid` inside; `same` for ⌈size/stride⌉ outputs, with the smaller half of
     the zeros before; `symmetric` with ⌊kernel/2⌋ before and after, PyTorch's padding=1 for a kernel of 3."""
+
+    def _grid(self, shape: Shape, window: int | Shape, strides: int | Shape) -> Shape:
+        need_axes(shape, "height, width, channels")
+        axes = zip(shape, pair(window), pair(strides), strict=False)
+        return tuple(windows(*axis, self.padding) for axis in axes)
 
 
 class Conv1D(_Convolution):
@@ -55,6 +97,22 @@ class Conv1D(_Convolution):
     kernel_size: Count
     strides: Count = 1
 
+    @property
+    def summary(self) -> str:
+        """`conv1d 8 relu`."""
+        return with_activation(f"{self.type} {self.filters}", self.activation.type)
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        """The windows, and the filters."""
+        (shape,) = inputs
+        need_axes(shape, "length, channels")
+        return (windows(shape[0], self.kernel_size, self.strides, self.padding), self.filters)
+
+    def weights(self, *inputs: Shape) -> tuple[LayerWeight, ...]:
+        """A kernel (size, channels, filters), and a bias (filters,)."""
+        (shape,) = inputs
+        return self._weights((self.kernel_size, shape[-1], self.filters), self.filters)
+
 
 class Conv2D(_Convolution):
     """activation(x * kernel + bias): kernel (height, width, channels, filters), bias (filters,).
@@ -66,6 +124,21 @@ class Conv2D(_Convolution):
     filters: Count
     kernel_size: Pair
     strides: Pair = 1
+
+    @property
+    def summary(self) -> str:
+        """`conv2d 8 relu`."""
+        return with_activation(f"{self.type} {self.filters}", self.activation.type)
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        """The windows of both axes, and the filters."""
+        (shape,) = inputs
+        return (*self._grid(shape, self.kernel_size, self.strides), self.filters)
+
+    def weights(self, *inputs: Shape) -> tuple[LayerWeight, ...]:
+        """A kernel (height, width, channels, filters), and a bias (filters,)."""
+        (shape,) = inputs
+        return self._weights((*pair(self.kernel_size), shape[-1], self.filters), self.filters)
 
 
 class DepthwiseConv2D(_Convolution):
@@ -80,6 +153,18 @@ class DepthwiseConv2D(_Convolution):
     strides: Count = 1
     """For both axes: TensorFlow knows no two."""
     depth_multiplier: Count = 1
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        """The windows of both axes, and depth_multiplier channels for each."""
+        (shape,) = inputs
+        grid = self._grid(shape, self.kernel_size, self.strides)
+        return (*grid, shape[-1] * self.depth_multiplier)
+
+    def weights(self, *inputs: Shape) -> tuple[LayerWeight, ...]:
+        """A kernel (height, width, channels, multiplier), and a bias (channels·multiplier,)."""
+        channels = inputs[0][-1]
+        kernel = (*pair(self.kernel_size), channels, self.depth_multiplier)
+        return self._weights(kernel, channels * self.depth_multiplier)
 
 
 class Conv2DTranspose(_Kernel):
@@ -96,3 +181,20 @@ class Conv2DTranspose(_Kernel):
     padding: Literal["valid", "same"] = "valid"
     """`valid` gives (size − 1)·stride + max(kernel, stride) outputs, `same` size·stride: of the former, those
     from ⌊max(kernel − stride, 0)/2⌋ on. PyTorch's padding=1, output_padding=1 takes others."""
+
+    @property
+    def summary(self) -> str:
+        """`conv2d_transpose 8 relu`."""
+        return with_activation(f"{self.type} {self.filters}", self.activation.type)
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        """Each axis times its stride and what hangs over, and the filters."""
+        (shape,) = inputs
+        need_axes(shape, "height, width, channels")
+        axes = zip(shape, pair(self.kernel_size), pair(self.strides), strict=False)
+        return (*(transposed_size(*axis, self.padding) for axis in axes), self.filters)
+
+    def weights(self, *inputs: Shape) -> tuple[LayerWeight, ...]:
+        """A kernel (height, width, filters, channels), and a bias (filters,)."""
+        (shape,) = inputs
+        return self._weights((*pair(self.kernel_size), self.filters, shape[-1]), self.filters)

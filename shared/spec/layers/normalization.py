@@ -6,7 +6,7 @@ from typing import Literal
 
 from shared.spec.fields import Fraction, Positive
 from shared.spec.initializers import Initializer, Ones, Zeros
-from shared.spec.layers.base import BaseLayer
+from shared.spec.layers.base import BaseLayer, LayerWeight, Shape, need_features
 
 
 class _Normalization(BaseLayer):
@@ -14,6 +14,20 @@ class _Normalization(BaseLayer):
     """Joins the variance under the root."""
     beta_initializer: Initializer = Zeros(type="zeros")
     gamma_initializer: Initializer = Ones(type="ones")
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        """As it was."""
+        (shape,) = inputs
+        need_features(shape)
+        return shape
+
+    def weights(self, *inputs: Shape) -> tuple[LayerWeight, ...]:
+        """Gamma and beta, one number a feature."""
+        features = inputs[0][-1]
+        return (
+            _weight("gamma", features, self.gamma_initializer),
+            _weight("beta", features, self.beta_initializer),
+        )
 
 
 class LayerNorm(_Normalization):
@@ -39,3 +53,23 @@ class BatchNorm(_Normalization):
     moving_variance: Literal["biased", "unbiased"] = "biased"
     """Which variance the moving one follows: Keras's, a sum over the channel's n values divided by n, or
     PyTorch's, divided by n − 1. A single value has the variance 0 in both."""
+
+    def weights(self, *inputs: Shape) -> tuple[LayerWeight, ...]:
+        """Gamma and beta, and the moving statistics, which no gradient changes."""
+        features = inputs[0][-1]
+        return (
+            *super().weights(*inputs),
+            _weight("moving_mean", features, Zeros(type="zeros"), trainable=False),
+            _weight("moving_variance", features, Ones(type="ones"), trainable=False),
+        )
+
+
+def _weight(name: str, features: int, initializer: Initializer, *, trainable: bool = True) -> LayerWeight:
+    return LayerWeight(
+        name=name,
+        shape=(features,),
+        initializer=initializer,
+        fan_in=features,
+        fan_out=features,
+        trainable=trainable,
+    )

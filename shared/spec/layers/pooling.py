@@ -10,12 +10,21 @@ from __future__ import annotations
 from typing import Literal
 
 from shared.spec.fields import Count
-from shared.spec.layers.base import BaseLayer
-from shared.spec.layers.convolution import Padding, Pair
+from shared.spec.layers.base import BaseLayer, Shape, ShapeError, need_axes
+from shared.spec.layers.convolution import Padding, Pair, pair, windows
 
 
 class _Pooling(BaseLayer):
     padding: Padding = "valid"
+
+    def _pooled_1d(self, shape: Shape, window: int, strides: int | None) -> Shape:
+        need_axes(shape, "length, channels")
+        return (windows(shape[0], window, strides or window, self.padding), shape[-1])
+
+    def _pooled_2d(self, shape: Shape, window: int | Shape, strides: int | Shape | None) -> Shape:
+        need_axes(shape, "height, width, channels")
+        axes = zip(shape, pair(window), pair(strides or window), strict=False)
+        return (*(windows(*axis, self.padding) for axis in axes), shape[-1])
 
 
 class MaxPooling1D(_Pooling):
@@ -26,6 +35,10 @@ class MaxPooling1D(_Pooling):
     strides: Count | None = None
     """The pool size where null."""
 
+    def output_shape(self, *inputs: Shape) -> Shape:
+        """The windows, and the channels."""
+        return self._pooled_1d(inputs[0], self.pool_size, self.strides)
+
 
 class MaxPooling2D(_Pooling):
     """The largest of each window."""
@@ -34,6 +47,10 @@ class MaxPooling2D(_Pooling):
     pool_size: Pair = 2
     strides: Pair | None = None
     """The pool size where null."""
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        """The windows, and the channels."""
+        return self._pooled_2d(inputs[0], self.pool_size, self.strides)
 
 
 class _AveragePooling(_Pooling):
@@ -49,6 +66,10 @@ class AveragePooling1D(_AveragePooling):
     strides: Count | None = None
     """The pool size where null."""
 
+    def output_shape(self, *inputs: Shape) -> Shape:
+        """The windows, and the channels."""
+        return self._pooled_1d(inputs[0], self.pool_size, self.strides)
+
 
 class AveragePooling2D(_AveragePooling):
     """The mean of each window."""
@@ -58,14 +79,27 @@ class AveragePooling2D(_AveragePooling):
     strides: Pair | None = None
     """The pool size where null."""
 
+    def output_shape(self, *inputs: Shape) -> Shape:
+        """The windows, and the channels."""
+        return self._pooled_2d(inputs[0], self.pool_size, self.strides)
 
-class GlobalAveragePooling(BaseLayer):
+
+class _GlobalPooling(BaseLayer):
+    def output_shape(self, *inputs: Shape) -> Shape:
+        """The channels."""
+        (shape,) = inputs
+        if len(shape) not in (2, 3):
+            raise ShapeError(f"gets samples of shape {shape}, but needs one or two axes before the channels")
+        return shape[-1:]
+
+
+class GlobalAveragePooling(_GlobalPooling):
     """The mean of each channel over its one or two other axes."""
 
     type: Literal["global_average_pooling"]
 
 
-class GlobalMaxPooling(BaseLayer):
+class GlobalMaxPooling(_GlobalPooling):
     """The largest of each channel over its one or two other axes."""
 
     type: Literal["global_max_pooling"]

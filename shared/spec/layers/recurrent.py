@@ -13,13 +13,14 @@ gates together; a bias has those of the kernel. An orthogonal recurrent_kernel i
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from dataclasses import replace
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
 from shared.spec.fields import Count
 from shared.spec.initializers import FanScaled, Initializer, Orthogonal, Uniform, Zeros
-from shared.spec.layers.base import BaseLayer
+from shared.spec.layers.base import BaseLayer, Cell, LayerWeight, Shape, need_axes
 
 
 class Embedding(BaseLayer):
@@ -29,14 +30,44 @@ class Embedding(BaseLayer):
     through. The fans are input_dim and output_dim.
     """
 
+    passes_gradient: ClassVar[bool] = False
+
     type: Literal["embedding"]
     input_dim: Count
     """How many different numbers there are: they run from 0 to input_dim − 1."""
     output_dim: Count
     embeddings_initializer: Initializer = Uniform(type="random_uniform")
 
+    @property
+    def index_limit(self) -> tuple[str, int] | None:
+        """Each number is a row's index."""
+        return ("input_dim", self.input_dim)
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        """A row for each number."""
+        (shape,) = inputs
+        return (*shape, self.output_dim)
+
+    def weights(self, *inputs: Shape) -> tuple[LayerWeight, ...]:
+        """The table (input_dim, output_dim)."""
+        table = LayerWeight(
+            name="embeddings",
+            shape=(self.input_dim, self.output_dim),
+            initializer=self.embeddings_initializer,
+            fan_in=self.input_dim,
+            fan_out=self.output_dim,
+        )
+        return (table,)
+
+    def uses(self, *inputs: Shape) -> int:
+        """Rows are looked up, not multiplied."""
+        return 0
+
 
 class _Recurrent(BaseLayer):
+    gates: ClassVar[int] = 1
+    """How many functions of input and state a step works out for each unit."""
+
     units: Count
     return_sequences: bool = False
     """Whether the output has h of every step, (steps, units), or of the last, (units,)."""
@@ -44,6 +75,50 @@ class _Recurrent(BaseLayer):
     kernel_initializer: Initializer = FanScaled(type="glorot_uniform")
     recurrent_initializer: Initializer = Orthogonal(type="orthogonal")
     bias_initializer: Initializer = Zeros(type="zeros")
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        """The units of every step, or of the last."""
+        (shape,) = inputs
+        need_axes(shape, "steps, features")
+        return (shape[0], self.units) if self.return_sequences else (self.units,)
+
+    def weights(self, *inputs: Shape) -> tuple[LayerWeight, ...]:
+        """Kernel (features, gates·units), recurrent_kernel (units, gates·units), and the bias."""
+        features, width = inputs[0][-1], self.gates * self.units
+        found = [
+            LayerWeight(name=name, shape=(rows, width), initializer=initializer, fan_in=rows, fan_out=width)
+            for name, rows, initializer in (
+                ("kernel", features, self.kernel_initializer),
+                ("recurrent_kernel", self.units, self.recurrent_initializer),
+            )
+        ]
+        if self.use_bias:
+            bias = LayerWeight(
+                name="bias",
+                shape=self._bias_shape,
+                initializer=self.bias_initializer,
+                fan_in=features,
+                fan_out=width,
+                ones=self._bias_ones,
+            )
+            found.append(bias)
+        return tuple(found)
+
+    @property
+    def _bias_shape(self) -> Shape:
+        return (self.gates * self.units,)
+
+    @property
+    def _bias_ones(self) -> slice | None:
+        return None
+
+    def uses(self, *inputs: Shape) -> int:
+        """Once a step."""
+        return inputs[0][0]
+
+    def cells(self, *inputs: Shape) -> tuple[Cell, ...]:
+        """One, from the first step to the last."""
+        return (Cell(kind=self.kind, units=self.units, steps=inputs[0][0], gates=self.gates),)
 
 
 class SimpleRnn(_Recurrent):
@@ -56,18 +131,31 @@ class SimpleRnn(_Recurrent):
 class Lstm(_Recurrent):
     """Hochreiter & Schmidhuber 1997 with a forget gate: kernels (…, 4·units), one bias (4·units,)."""
 
+    gates: ClassVar[int] = 4
+
     type: Literal["lstm"]
     unit_forget_bias: bool = True
     """Whether the forget gate's bias starts at 1 instead (Jozefowicz et al. 2015)."""
+
+    @property
+    def _bias_ones(self) -> slice | None:
+        return slice(self.units, 2 * self.units) if self.unit_forget_bias else None
 
 
 class Gru(_Recurrent):
     """Cho et al. 2014: kernels (…, 3·units), bias (2, 3·units), or (3·units,) without reset_after."""
 
+    gates: ClassVar[int] = 3
+
     type: Literal["gru"]
     reset_after: bool = True
     """Whether the reset gate multiplies the state's product with the recurrent kernel, as in PyTorch and
     cuDNN, or the state before it, as in the paper."""
+
+    @property
+    def _bias_shape(self) -> Shape:
+        width = self.gates * self.units
+        return (2, width) if self.reset_after else (width,)
 
 
 class Bidirectional(BaseLayer):
@@ -86,3 +174,29 @@ class Bidirectional(BaseLayer):
         if layer.name is not None or layer.inputs is not None:
             raise ValueError("name and inputs belong to the bidirectional layer, not to the one inside")
         return layer
+
+    @property
+    def learns(self) -> bool:
+        """Both directions have weights."""
+        return True
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        """As the layer's inside, with twice the units."""
+        *steps, units = self.layer.output_shape(*inputs)
+        return (*steps, 2 * units)
+
+    def weights(self, *inputs: Shape) -> tuple[LayerWeight, ...]:
+        """Those of the layer inside, forward and then backward."""
+        return tuple(
+            replace(weight, name=f"{direction}.{weight.name}")
+            for direction in ("forward", "backward")
+            for weight in self.layer.weights(*inputs)
+        )
+
+    def uses(self, *inputs: Shape) -> int:
+        """Once a step."""
+        return self.layer.uses(*inputs)
+
+    def cells(self, *inputs: Shape) -> tuple[Cell, ...]:
+        """One a direction."""
+        return self.layer.cells(*inputs) * 2

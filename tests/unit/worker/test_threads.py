@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
+from shared.shapes import multiply_adds
 from shared.spec import Job
 from worker.service import cores as counted
-from worker.training.threads import SHARED_FROM, multiply_adds, threads_of
+from worker.training.threads import SHARED_FROM, threads_of
 
 LSTM = {"type": "lstm", "units": 3}
 MODELS: dict[str, tuple[tuple[int, ...], list[Any], int]] = {

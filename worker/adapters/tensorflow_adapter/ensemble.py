@@ -47,7 +47,7 @@ RECURRENT_FROM_UPDATES = 2_000
 
 def obstacle(job: Job, *, input_shape: tuple[int, ...], samples: int, members: int, cpu: bool) -> str | None:
     """Why members of this job train better one after another, as the end of a sentence."""
-    steps = sum(steps for _, steps in recurrent_cells(job, input_shape))
+    steps = sum(cell.steps for cell in recurrent_cells(job, input_shape))
     if steps > MOST_RECURRENT_STEPS:
         return (
             f"for many at once TensorFlow traces recurrent layers of up to {MOST_RECURRENT_STEPS} steps, "

@@ -9,7 +9,6 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from shared.layer_shapes import tensors
 from shared.shapes import input_shapes, layer_shapes
 from shared.spec.layers.normalization import BatchNorm
 from shared.spec.layers.recurrent import Bidirectional, Gru, Lstm, SimpleRnn
@@ -38,7 +37,7 @@ class Network:
         for index, layer in enumerate(model.layers):
             path = model.layer_path(index)
             built = keras_layer(layer, *shapes[index], precision=precision, initializers=initializers)
-            weights = tensors(layer, *shapes[index])
+            weights = layer.weights(*shapes[index])
             if weights:
                 built.build(*((None, *shape) for shape in shapes[index]))
                 for tensor, variable in zip(weights, built.weights, strict=True):

@@ -22,7 +22,6 @@ import numpy as np
 import tensorflow as tf
 
 from shared.spec import Job
-from shared.spec.model import Dropout
 from shared.spec.optimizer import structure
 from worker.adapters.base import Marks, Weights
 from worker.adapters.tensorflow_adapter.losses import loss_function
@@ -93,9 +92,7 @@ class Program:
         self._sizes = [prod(shape) for shape in self._shapes]
         self._optimizer = structure(job.optimizer)
         self.dropped = [
-            job.model.layer_path(index)
-            for index, layer in enumerate(job.model.layers)
-            if isinstance(layer, Dropout) and layer.rate > 0
+            job.model.layer_path(index) for index, layer in enumerate(job.model.layers) if layer.drop_rate > 0
         ]
         """The paths of the layers that are given masks."""
         self._loss = loss_function(job)

@@ -12,7 +12,6 @@ from typing import Any
 import torch
 from torch import nn
 
-from shared.layer_shapes import tensors
 from shared.spec.layers.attention import MultiHeadAttention
 from worker.adapters.errors import UnsupportedError
 from worker.adapters.torch_adapter.stored import stored
@@ -30,7 +29,7 @@ class Attention(nn.Module):  # type: ignore[misc]
         self._scale = 1.0 / math.sqrt(layer.key_dim)
         start = _torch_s_own(layer, *shapes, **where) if initializers else {}
         self.stored = {}
-        for tensor in tensors(layer, *shapes):
+        for tensor in layer.weights(*shapes):
             parameter = nn.Parameter(start.get(tensor.name, torch.zeros(tensor.shape, **where)))
             self.register_parameter(tensor.name.replace(".", "_"), parameter)
             self.stored[tensor.name] = stored(parameter)

@@ -12,8 +12,14 @@ import torch
 import torch.nn.functional as F  # noqa: N812 -- PyTorch's own name for it
 from torch import nn
 
-from shared.layer_shapes import transposed_size
-from shared.spec.layers.convolution import Conv1D, Conv2D, Conv2DTranspose, DepthwiseConv2D, pair
+from shared.spec.layers.convolution import (
+    Conv1D,
+    Conv2D,
+    Conv2DTranspose,
+    DepthwiseConv2D,
+    pair,
+    transposed_size,
+)
 from shared.spec.layers.pooling import AveragePooling1D, AveragePooling2D, MaxPooling1D, MaxPooling2D
 from worker.adapters.shapes import window_padding
 from worker.adapters.torch_adapter.activations import activation_function

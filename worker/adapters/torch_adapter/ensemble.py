@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from shared.batch_plan import BatchPlan
 from shared.spec import Job, Optimizer
-from shared.spec.layers.recurrent import Lstm
 from shared.spec.optimizer import structure
 from shared.together import convolutions_obstacle, recurrent_cells, recurrent_numbers
 from worker.adapters.base import EnsembleBlock, EnsembleTrainer, Floats, Weights
@@ -52,7 +51,7 @@ def obstacle(job: Job, *, input_shape: tuple[int, ...], samples: int, members: i
         return None
     cells = recurrent_cells(job, input_shape)
     # in float32 oneDNN has a whole lstm in one operation; the other cells PyTorch starts step by step
-    if job.precision == "float32" and any(isinstance(cell, Lstm) for cell, _ in cells):
+    if job.precision == "float32" and any(cell.kind == "lstm" for cell in cells):
         numbers = recurrent_numbers(job, input_shape=input_shape, samples=samples)
         if numbers > MOST_FUSED:
             return (

@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from torch import nn
 
-from shared.layer_shapes import output_shape
 from shared.spec.layers import Layer
 from shared.spec.layers.attention import MultiHeadAttention
 from shared.spec.layers.basic import ActivationLayer, Dense, Dropout, Flatten, Reshape
@@ -160,7 +159,7 @@ class Reshaped(nn.Module):  # type: ignore[misc]
 
     def __init__(self, layer: Reshape, shape: tuple[int, ...]) -> None:
         super().__init__()
-        self._shape = output_shape(layer, shape)
+        self._shape = layer.output_shape(shape)
 
     def forward(self, x: Tensor) -> Tensor:
         """(b, …) → (b, *shape)."""

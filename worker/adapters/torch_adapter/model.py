@@ -9,7 +9,6 @@ import torch
 from torch import nn
 
 from shared.shapes import input_shapes, layer_shapes
-from shared.spec.layers.basic import Dropout
 from shared.spec.model import Model
 from worker.adapters.base import Weights
 from worker.adapters.errors import BadShapeError
@@ -41,7 +40,7 @@ class Network(nn.Module):  # type: ignore[misc]
             module = torch_layer(layer, *shapes[index], initializers=initializers, dtype=dtype, device=device)
             for name, place in getattr(module, "stored", {}).items():
                 self.stored[f"{path}.{name}"] = place
-            if isinstance(layer, Dropout) and layer.rate > 0:
+            if layer.drop_rate > 0:
                 self._dropped[index] = path
             modules.append(module)
         self.layers = nn.ModuleList(modules)

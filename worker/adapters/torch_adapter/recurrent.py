@@ -13,7 +13,6 @@ from typing import Any
 import torch
 from torch import nn
 
-from shared.layer_shapes import tensors
 from shared.spec.layers.recurrent import Bidirectional, Gru, Lstm, SimpleRnn
 from worker.adapters.torch_adapter.activations import PLAIN
 from worker.adapters.torch_adapter.stored import stored
@@ -121,7 +120,7 @@ class Recurrent(nn.Module):  # type: ignore[misc]
     def _values(self, shape: tuple[int, ...], initializers: bool, where: dict[str, Any]) -> dict[str, Tensor]:
         """One direction's: zeros, or what the torch.nn module starts with in Keras's layouts."""
         if not initializers:
-            return {weight.name: torch.zeros(weight.shape, **where) for weight in tensors(self._cell, shape)}
+            return {weight.name: torch.zeros(weight.shape, **where) for weight in self._cell.weights(shape)}
         module = _MODULES[self._cell.type](shape[-1], self._cell.units, bias=self._cell.use_bias, **where)
         swap = _swapped if isinstance(self._cell, Gru) else _same
         values = {"kernel": swap(module.weight_ih_l0.T), "recurrent_kernel": swap(module.weight_hh_l0.T)}
