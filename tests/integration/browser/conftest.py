@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -14,12 +13,6 @@ import pytest
 
 LONG_ENOUGH_S = 30
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "chrome")
-
-
-def unavailable(reason: str) -> NoReturn:
-    if os.environ.get("CI") == "true":
-        pytest.fail(reason)
-    pytest.skip(reason)
 
 
 @dataclass
@@ -80,7 +73,9 @@ def _scheme(dark: bool) -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+def browser(
+    unavailable: Callable[[str], NoReturn], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Browser]:
     try:
         from selenium import webdriver
         from selenium.webdriver.chrome.service import Service
