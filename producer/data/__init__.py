@@ -1,6 +1,6 @@
 """From a job's `data` section to NumPy arrays: one loader a module, then splitting and standardising.
 
-Knows files and scikit-learn; knows nothing of Redis, frameworks or the terminal.
+Knows files; knows nothing of Redis, frameworks or the terminal.
 """
 
 from producer.data.prepare import Done, prepare, prepare_all

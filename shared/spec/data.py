@@ -77,7 +77,7 @@ class NpzData(_Source):
 
 
 class BuiltinData(_Source):
-    """A data set that ships inside scikit-learn."""
+    """A data set that ships with Likewise: the one that scikit-learn has under this name."""
 
     type: Literal["builtin"]
     name: Literal["diabetes", "digits", "iris", "wine", "breast_cancer"]

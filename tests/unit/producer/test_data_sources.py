@@ -17,7 +17,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from producer.data import builtin
 from producer.job.prepare import PreparedExperiment
+from shared.spec.data import BuiltinData
 
 Prepare = Callable[..., PreparedExperiment]
 Refusal = Callable[..., str]
@@ -150,6 +152,21 @@ def test_a_damaged_parquet_file_is_refused(prepare: Prepare, refusal: Refusal, t
         assert message.startswith("a.parquet: is not a readable Parquet file")
 
 
+@pytest.mark.parametrize("name", ["breast_cancer", "diabetes", "digits", "iris", "wine"])
+def test_a_builtin_set_is_that_of_scikit_learn_bit_for_bit(name: str) -> None:
+    datasets = pytest.importorskip("sklearn.datasets")
+    theirs = getattr(datasets, f"load_{name}")()
+    ours = builtin.load(BuiltinData(type="builtin", name=name))
+
+    assert ours.x.dtype == ours.y.dtype == np.float64
+    assert ours.x.tobytes() == np.ascontiguousarray(theirs.data, dtype=np.float64).tobytes()
+    assert ours.y.tobytes() == np.asarray(theirs.target, dtype=np.float64).tobytes()
+    assert ours.x.shape == theirs.data.shape
+    assert ours.y.shape == (len(theirs.target), 1)
+    assert ours.feature_names == tuple(map(str, theirs.feature_names))
+    assert ours.class_names == tuple(map(str, getattr(theirs, "target_names", ())))
+
+
 @pytest.mark.parametrize(
     ("name", "loss", "units", "shape"),
     [
@@ -225,10 +242,10 @@ def test_data_that_cannot_be_had_is_refused(
     assert expected in refusal(prepare, data=section)
 
 
-def test_scikit_learn_and_pyarrow_are_loaded_only_when_their_data_is_asked_for() -> None:
+def test_pyarrow_is_loaded_only_when_its_data_is_asked_for() -> None:
     code = (
         "import sys; from producer.job.jobfile import read_experiment; from producer.job.prepare import prepare_experiment;"
-        "prepare_experiment(read_experiment('houses')); print(sorted({'sklearn', 'pyarrow'} & set(sys.modules)))"
+        "prepare_experiment(read_experiment('houses')); print(sorted({'pyarrow'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
