@@ -63,7 +63,7 @@ def start(environment: dict[str, str], likewise: Command) -> Iterator[Callable[.
     def begin(*words: str) -> Started:
         started.append(
             Started(
-                [sys.executable, "-m", "producer.cli", *words],
+                [sys.executable, "-m", "producer", *words],
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 text=True,

@@ -290,7 +290,7 @@ def test_ctrl_c_while_watching_leaves_the_runs_alone(start, likewise, desk):
 
 def test_a_redis_that_is_not_there_is_told_in_one_line(environment):
     answer = subprocess.run(
-        [sys.executable, "-m", "producer.cli", "list"], capture_output=True, text=True, check=False,
+        [sys.executable, "-m", "producer", "list"], capture_output=True, text=True, check=False,
         env=environment | {"LIKEWISE_REDIS_URL": "redis://:secret@127.0.0.1:1/0"}, timeout=60,
     )  # fmt: skip
 

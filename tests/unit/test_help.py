@@ -17,7 +17,7 @@ HEAVY = {
 LIST_MODULES = """
 import json, sys
 sys.argv = ["likewise", *sys.argv[1:]]
-from producer.cli import main
+from producer.cli.app import main
 try:
     main()
 except SystemExit:
@@ -33,7 +33,7 @@ def likewise(*words):
 
 
 def commands():
-    from producer.cli import app
+    from producer.cli.app import app
 
     return sorted(command.name for command in app.registered_commands)
 
@@ -67,7 +67,7 @@ def test_an_interrupt_in_the_middle_of_a_command_ends_with_a_word_and_130(monkey
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    from producer.cli import main
+    from producer.cli.app import main
 
     monkeypatch.setattr("producer.job.editor_schema.editor_schema", interrupted)
     monkeypatch.setattr(sys, "argv", ["likewise", "schema"])
@@ -120,7 +120,7 @@ def test_every_option_of_each_command_is_explained(name):
     ],
 )
 def test_a_wrong_option_is_told_with_its_value_and_what_would_be_right(words, told, monkeypatch, capsys):
-    from producer.cli import main
+    from producer.cli.app import main
 
     monkeypatch.setattr(sys, "argv", ["likewise", *words])
     with pytest.raises(SystemExit) as ended:

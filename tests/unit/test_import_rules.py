@@ -132,7 +132,7 @@ def test_imports_run_one_way_and_only_adapters_import_a_framework() -> None:
         ("producer/sneaky.py", "def late():\n    from tensorflow import keras"),
         ("producer/sneaky.py", "import importlib\nimportlib.import_module('worker.service.app')"),
         ("worker/sneaky.py", "import torch.nn"),
-        ("worker/sneaky.py", "import producer.cli"),
+        ("worker/sneaky.py", "import producer.cli.app"),
         ("worker/adapters/sneaky.py", "import torch"),
         ("worker/adapters/tensorflow_adapter/sneaky.py", "from ..torch_adapter import adapter"),
     ],

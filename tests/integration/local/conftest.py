@@ -59,7 +59,7 @@ class Home:
 
     def command(self, *arguments: str, **changes: str) -> subprocess.Popen[str]:
         """Start `likewise` with this home in another process."""
-        return self.python("-m", "producer.cli", *arguments, **changes)
+        return self.python("-m", "producer", *arguments, **changes)
 
     def python(self, *arguments: str, **changes: str) -> subprocess.Popen[str]:
         """Start a Python of the producer's with this home."""

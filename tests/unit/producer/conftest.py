@@ -79,7 +79,7 @@ def likewise(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
 
     def likewise(*arguments: str, given: str | None = None) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, "-m", "producer.cli", *arguments],
+            [sys.executable, "-m", "producer", *arguments],
             cwd=tmp_path,
             env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "100"},
             input=given,

@@ -1,8 +1,9 @@
-"""The options that several commands have, once: the same word, help and type in each."""
+"""The options that several commands have, once, and how a command answers in words and in JSON."""
 
 from __future__ import annotations
 
-from typing import Annotated
+import json
+from typing import Annotated, Any
 
 import typer
 
@@ -27,3 +28,13 @@ Resolved = Annotated[
     bool,
     typer.Option("--resolved", help="Show every setting in each framework, and where its value came from."),
 ]
+
+
+def say(line: str) -> None:
+    """One line on the way to the answer."""
+    typer.echo(line, err=True)
+
+
+def print_json(document: Any) -> None:
+    """The answer, as one JSON document."""
+    typer.echo(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False))

@@ -1,0 +1,121 @@
+"""`likewise`: the names of the commands, their list in `--help`, and errors as messages and exit statuses.
+
+Each command is a function of a module beside this one, which imports only typer and the standard library at
+its top, so that `--help` answers at once. The help is plain text: typer's
+dressed help imports Rich, which would double the time of an answer.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from producer.cli import compare, experiments, job_files, stack
+from producer.output import guarded_output
+from shared.errors import LikewiseError
+
+INTERRUPTED = 130
+OTHER = "Commands"
+_WHOLE = 1_000
+"""Longer than any first sentence, so that none is cut; lines are folded to the terminal."""
+_WRONG = {
+    "float_parsing": "expected a number",
+    "int_parsing": "expected a whole number",
+    "int_from_float": "expected a whole number",
+    "finite_number": "expected a finite number",
+    "greater_than_equal": "expected {ge:g} or more",
+    "less_than_equal": "expected at most {le:g}",
+}
+"""What would be right, by pydantic's name for what is wrong with an option's value."""
+
+
+class GroupedCommands(TyperGroup):
+    """A group whose commands stand under the panels they were given, each with its whole first sentence."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Say that the command was interrupted, where typer would end the process without a word.
+
+        Of a wrong option, say the value and what would be right, where typer has pydantic's words.
+        """
+        try:
+            return super().invoke(ctx)
+        except typer.BadParameter as error:
+            error.message = _in_our_words(error)
+            raise
+        except KeyboardInterrupt:
+            sys.stderr.write("likewise: interrupted\n")
+            sys.exit(INTERRUPTED)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write a section a panel, in the order in which the commands were added."""
+        panels: dict[str, list[tuple[str, str]]] = {}
+        for name in self.list_commands(ctx):
+            command = self.get_command(ctx, name)
+            if command is not None and not command.hidden:
+                panel = getattr(command, "rich_help_panel", None) or OTHER
+                panels.setdefault(str(panel), []).append((name, command.get_short_help_str(_WHOLE)))
+        for panel, rows in panels.items():
+            with formatter.section(panel):
+                formatter.write_dl(rows)
+
+
+def _in_our_words(error: typer.BadParameter) -> str:
+    """The message for the first wrong value; an older typer's own, which names it."""
+    list_errors = getattr(error.__cause__, "errors", None)
+    if list_errors is None:
+        return error.message
+    wrong = list_errors()[0]
+    if wrong["type"] in _WRONG:
+        return f"{wrong['input']!r}: {_WRONG[wrong['type']].format(**wrong.get('ctx', {}))}"
+    return str(wrong["msg"]).removeprefix("Value error, ")
+
+
+app = typer.Typer(
+    name="likewise",
+    cls=GroupedCommands,
+    rich_markup_mode=None,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Train one declared job in TensorFlow and in PyTorch, and learn whether they agree, by how "
+    "much, and why not.",
+)
+
+_COMPARE, _QUEUE, _STACK, _WRITE = "Compare", "Without waiting", "Workers and stack", "Job files"
+
+app.command("compare", rich_help_panel=_COMPARE)(compare.compare)
+app.command("explain", rich_help_panel=_COMPARE)(compare.explain)
+app.command("bench", rich_help_panel=_COMPARE)(compare.bench)
+app.command("sweep", rich_help_panel=_COMPARE)(compare.sweep)
+app.command("show", rich_help_panel=_COMPARE)(experiments.show)
+app.command("report", rich_help_panel=_COMPARE)(experiments.report)
+app.command("submit", rich_help_panel=_QUEUE)(experiments.submit)
+app.command("watch", rich_help_panel=_QUEUE)(experiments.watch)
+app.command("list", rich_help_panel=_QUEUE)(experiments.list_experiments)
+app.command("cancel", rich_help_panel=_QUEUE)(experiments.cancel)
+app.command("delete", rich_help_panel=_QUEUE)(experiments.delete)
+app.command("up", rich_help_panel=_STACK)(stack.up)
+app.command("down", rich_help_panel=_STACK)(stack.down)
+app.command("workers", rich_help_panel=_STACK)(stack.workers)
+app.command("doctor", rich_help_panel=_STACK)(stack.doctor)
+app.command("init", rich_help_panel=_WRITE)(job_files.init)
+app.command("validate", rich_help_panel=_WRITE)(job_files.validate)
+app.command("schema", rich_help_panel=_WRITE)(job_files.schema)
+app.command("version", rich_help_panel=_WRITE)(job_files.version)
+
+
+def main() -> None:
+    """The console script: run the command, print an error as its message, exit with its status."""
+    try:
+        with guarded_output():
+            app()
+    except LikewiseError as error:
+        print(f"likewise: {error}", file=sys.stderr)  # noqa: T201
+        sys.exit(error.exit_status)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,136 @@
+"""Commands on job files, and the version: init, validate, schema, version."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from producer.cli.options import AsJson, Resolved, SetValues, Spec, print_json
+
+if TYPE_CHECKING:
+    from producer.job.prepare import PreparedExperiment
+
+
+def init(
+    file: Annotated[Path, typer.Argument(help="The job file to write.")] = Path("job.yaml"),
+    from_example: Annotated[
+        str | None, typer.Option("--from", metavar="EXAMPLE", help="Copy a shipped example.")
+    ] = None,
+    csv: Annotated[
+        Path | None, typer.Option("--csv", metavar="FILE", help="Write a job for this CSV file.")
+    ] = None,
+    target: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="With --csv: the column to predict.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Write over a file that is there.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Write a commented job file: a starter, a copy of an example, or one for a CSV file.
+
+    Example: likewise init houses.yaml --csv houses.csv --target price
+    """
+    from producer.job.new_file import write_new
+
+    written = write_new(file, example=from_example, csv=csv, target=target, force=force)
+    if as_json:
+        print_json({"written": [str(path) for path in written]})
+        return
+    for path in written:
+        typer.echo(f"wrote {path}")
+    typer.echo(f"next: likewise validate {file}")
+
+
+def validate(
+    spec: Spec,
+    set_values: SetValues = None,
+    resolved: Resolved = False,
+    as_json: AsJson = False,
+) -> None:
+    """Check a job file and its data, and say what it would train. Nothing is trained.
+
+    \b
+    Examples:
+      likewise validate article --set training.epochs=10
+      likewise validate digits --set defaults=native --resolved
+    """
+    from producer.job.jobfile import read_experiment
+    from producer.job.prepare import prepare_experiment
+    from producer.job.summary import document_of, lines_of
+    from producer.report import resolved as settings
+    from shared.errors import DataError, JobFileError
+
+    try:
+        prepared: PreparedExperiment = prepare_experiment(read_experiment(spec, set_values or ()))
+        if prepared.loaded.experiment.grid:
+            from producer.sweep.place import prepare_sweep
+
+            prepare_sweep(spec, set_values or (), ())
+    except (JobFileError, DataError) as error:
+        if not as_json:
+            raise
+        print_json({"valid": False, "problems": _problems(error)})
+        raise typer.Exit(error.exit_status) from None
+    if resolved:
+        settings.show(prepared.loaded.experiment, as_json=as_json)
+    elif as_json:
+        print_json(document_of(prepared))
+    else:
+        typer.echo("\n".join(lines_of(prepared)))
+
+
+def _problems(error: Any) -> list[dict[str, Any]]:
+    from dataclasses import asdict
+
+    from shared.errors import JobFileError
+
+    if isinstance(error, JobFileError):
+        return [{"source": error.source, **asdict(problem)} for problem in error.problems]
+    return [{"source": None, "path": None, "message": str(error), "value": None, "hint": None}]
+
+
+def schema(
+    as_json: Annotated[bool, typer.Option("--json", help="The same: the schema is JSON.")] = False,  # noqa: ARG001
+) -> None:
+    """Print the JSON Schema of job files, by which an editor completes and checks them as you type.
+
+    Example: likewise schema > likewise.schema.json
+    """
+    from producer.job.editor_schema import editor_schema
+
+    print_json(editor_schema())
+
+
+def version(
+    as_json: AsJson = False,
+) -> None:
+    """Print the version of Likewise and of its documents.
+
+    Example: likewise version --json
+    """
+    import platform
+    from importlib.metadata import PackageNotFoundError, version
+
+    from shared.result import RESULT_SCHEMA_VERSION
+    from shared.spec.experiment import SCHEMA_VERSION
+
+    try:
+        number = version("likewise")
+    except PackageNotFoundError:  # run from a checkout that is not installed
+        number = "0+checkout"
+    python = platform.python_version()
+    if as_json:
+        print_json(
+            {
+                "version": number,
+                "job_file_schema_version": SCHEMA_VERSION,
+                "result_schema_version": RESULT_SCHEMA_VERSION,
+                "python": python,
+            }
+        )
+    else:
+        typer.echo(
+            f"likewise {number} (job files of version {SCHEMA_VERSION}, results of version "
+            f"{RESULT_SCHEMA_VERSION}; Python {python})"
+        )

@@ -1,1 +1,0 @@
-"""One module a command, each with a function `command`; heavy imports stay inside it."""
