@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from producer.data import builtin, csv_file, inline, npz, parquet, synthetic
-from producer.data.draws import Purpose, permutation
-from producer.data.given_weights import given_weights
+from producer.data import arrays, builtin, csv_file, parquet, synthetic
+from producer.data.arrays import given_weights
 from producer.data.loaded import Loaded
 from producer.data.prepared import Arrays, Floats, PreparedData
+from producer.data.synthetic import Purpose, permutation
 from producer.data.targets import TASKS, check_finite, sample_weights, targets
 from shared.errors import DataError
 from shared.run import Task
@@ -107,13 +107,13 @@ def load(data: Data, base: Path, *, task: Task) -> Loaded:
     """The samples as their source has them; raises DataError."""
     match data:
         case InlineData():
-            return inline.load(data)
+            return arrays.load_inline(data)
         case CsvData():
             return csv_file.load(data, base, task=task)
         case ParquetData():
             return parquet.load(data, base, task=task)
         case NpzData():
-            return npz.load(data, base)
+            return arrays.load_npz(data, base)
         case BuiltinData():
             return builtin.load(data)
         case _:
@@ -158,7 +158,7 @@ def _standard(train: Floats, loaded: Loaded) -> tuple[Floats, Floats]:
 def _predict_rows(job: Job, shape: tuple[int, ...], loaded: Loaded) -> Floats | None:
     if job.predict is None:
         return None
-    rows = inline.table(job.predict)
+    rows = arrays.table(job.predict)
     width = prod(shape)
     if rows.shape[1] != width:
         names = f" ({', '.join(loaded.feature_names[:8])})" if 0 < len(loaded.feature_names) <= 8 else ""

@@ -1,17 +1,41 @@
-"""Samples drawn from a seed by a Philox generator: the formulas of `shared.spec.data.SyntheticData`.
+"""The producer's random numbers: which samples are held out, and samples that are drawn from a seed.
 
-The draws come from `np.random.Generator`; the arrays' hashes travel with the run, so a NumPy that drew
-other numbers would show.
+Synthetic samples follow the formulas of `shared.spec.data.SyntheticData`. The draws come from
+`np.random.Generator`; the arrays' hashes travel with the run, so a NumPy that drew other numbers would show.
 """
 
 from __future__ import annotations
 
-import numpy as np
+from enum import IntEnum
 
-from producer.data.draws import Purpose, generator
+import numpy as np
+from numpy.typing import NDArray
+
 from producer.data.loaded import Loaded, check_size
 from producer.data.prepared import Floats
 from shared.spec.data import SyntheticData
+
+
+class Purpose(IntEnum):
+    """What a draw is for: the second word of the generator's key. The worker's are below 100."""
+
+    SPLIT = 101
+    SYNTHETIC = 102
+
+
+def generator(seed: int, purpose: Purpose) -> np.random.Generator:
+    """A Philox 4×64 generator (Salmon et al. 2011) with the key (seed, purpose)."""
+    return np.random.Generator(_philox(seed, purpose))
+
+
+def permutation(count: int, seed: int, purpose: Purpose) -> NDArray[np.int64]:
+    """The numbers below `count` in random order: sorted by raw words, which NumPy keeps stable (NEP 19)."""
+    return np.argsort(_philox(seed, purpose).random_raw(count), kind="stable").astype(np.int64)
+
+
+def _philox(seed: int, purpose: Purpose) -> np.random.Philox:
+    return np.random.Philox(key=np.array([seed, purpose], dtype=np.uint64))
+
 
 CENTRE_SPREAD = 4.0
 

@@ -1,10 +1,13 @@
-"""NumPy archives: samples, and initial weights. Nothing pickled is read."""
+"""Samples that are arrays already: in the job file or a NumPy archive; and given initial weights.
+
+Nothing pickled is read.
+"""
 
 from __future__ import annotations
 
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +18,36 @@ from producer.data.loaded import MAX_BYTES, Loaded, find_file, numbers, size
 from producer.data.prepared import Floats
 from producer.display import did_you_mean, printable, short
 from shared.errors import DataError
-from shared.spec.data import NpzData
+from shared.spec import InitialWeights
+from shared.spec.data import InlineData, NpzData
+from shared.spec.weights import GivenWeights, NpzWeights
 
 
-def load(data: NpzData, base: Path) -> Loaded:
+def load_inline(data: InlineData) -> Loaded:
+    """The samples; raises DataError where x and y do not pair up."""
+    x, y = table(data.x), table(data.y)
+    if len(x) != len(y):
+        raise DataError(f"data: x has {rows(x)} and y has {rows(y)}; each sample needs both")
+    weights = None if data.sample_weights is None else np.array(data.sample_weights, dtype=np.float64)
+    if weights is not None and len(weights) != len(x):
+        raise DataError(f"data.sample_weights: has {len(weights)} numbers, and there are {rows(x)} of x")
+    return Loaded(
+        x=x, y=y, weights=weights, weights_place="data.sample_weights", x_place="data.x", y_place="data.y"
+    )
+
+
+def table(values: tuple[float, ...] | tuple[tuple[float, ...], ...]) -> Floats:
+    """Rows as float64 (n, columns); a flat list is one column."""
+    array = np.array(values, dtype=np.float64)
+    return array.reshape(-1, 1) if array.ndim == 1 else array
+
+
+def rows(array: Floats) -> str:
+    """How many, in words."""
+    return f"{len(array)} row{'s' * (len(array) != 1)}"
+
+
+def load_npz(data: NpzData, base: Path) -> Loaded:
     """The arrays x (samples, ...) and y (samples,) or (samples, targets); raises DataError."""
     file = find_file(data.path, base)
     place = printable(file.name)
@@ -109,3 +138,20 @@ def _header(stream: Any) -> tuple[tuple[int, ...], np.dtype[Any]]:
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     shape, _, dtype = read(stream)
     return shape, dtype
+
+
+def given_weights(declared: InitialWeights, base: Path) -> Mapping[str, Floats] | None:
+    """Arrays by name, float64; None where weights are drawn. Raises DataError."""
+    if isinstance(declared, GivenWeights):
+        return {name: np.array(values, dtype=np.float64) for name, values in declared.weights.items()}
+    if not isinstance(declared, NpzWeights):
+        return None
+    try:
+        arrays = read_arrays(find_file(declared.path, base))
+    except DataError as error:
+        message = str(error).removeprefix(f"data.path {short(declared.path)}: ")
+        raise DataError(f"initial_weights.path {short(declared.path)}: {message}") from None
+    for name, array in arrays.items():
+        if not np.isfinite(array).all():
+            raise DataError(f"initial_weights: array {printable(name)} holds NaN or infinity")
+    return arrays
