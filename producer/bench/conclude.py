@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from producer.bench.models import Bench, Peak, Phase, Place, Row, Throughput, Timed, Variant
 from producer.bench.statistics import median_interval, outliers, paired_ratio
 from producer.bench.warnings import warnings
+from producer.display import both
 from producer.verdict.models import Comparison
-from producer.verdict.words import both
 
 PHASES: tuple[Phase, ...] = ("queue", "import", "build", "compile", "step", "train", "inference", "run")
 _ONCE: frozenset[Phase] = frozenset({"import", "compile"})

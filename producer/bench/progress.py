@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.status import Status
 
 from producer.bench.models import Variant
-from producer.verdict.words import plus_minus
+from producer.display import plus_minus
 
 LINE_EVERY_S = 15.0
 """Elsewhere than on a terminal: within a round, which may take long."""

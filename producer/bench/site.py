@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from producer.display import both
 from producer.queue.submit import refuse_unserved
-from producer.verdict.words import both
 from shared.errors import NoWorkerError, UsageError
 from shared.names import host_queue, train_queue
 

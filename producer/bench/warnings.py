@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from producer.bench.models import Timed, Variant
 from producer.bench.statistics import outliers, relative_width
-from producer.verdict.words import both, count, number, plus_minus
+from producer.display import both, count, number, plus_minus
 from shared.result import Conditions
 
 MOST_LOAD = 0.25

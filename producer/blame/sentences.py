@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from producer.blame import measures
 from producer.blame.evidence import Evidence, Parted
 from producer.blame.models import Contribution
-from producer.verdict.words import both, count, gap, setting
+from producer.display import both, count, gap, setting
 
 WORTH_A_WORD = 0.005
 """Shares below half a per cent are not named in the sentence; the table has them."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from producer.data import Done, PreparedRun, prepare_all
+from producer.display import both
 from producer.job.checks import advice, check
 from producer.job.jobfile import LoadedExperiment
 from producer.job.native import native_table
 from producer.job.resolve import resolve
-from producer.verdict.words import both
 from shared.spec import Experiment
 
 

@@ -12,10 +12,9 @@ from rich.text import Text
 
 from producer.bench.conclude import PHASES
 from producer.bench.models import Bench, Phase, Place, Row
-from producer.display import printable
+from producer.display import both, count, number, plus_minus, printable
 from producer.report.console import PIPE_WIDTH, bullet, plain_table, write
 from producer.verdict import numbers
-from producer.verdict.words import both, count, number, plus_minus
 from shared.spec.experiment import Execution, Framework
 
 _SAID: dict[Phase, str] = {

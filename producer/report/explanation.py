@@ -12,10 +12,9 @@ from rich.text import Text
 
 from producer.blame.models import Contribution, Explanation, Interval
 from producer.blame.sentences import percent
-from producer.display import printable
+from producer.display import count, gap, printable, setting
 from producer.report.console import TEXT_WIDTH, plain_table, write
 from producer.verdict import numbers
-from producer.verdict.words import count, gap, setting
 
 _BAR = 20
 _ROOM_FOR_BARS = 110

@@ -12,9 +12,9 @@ from markupsafe import Markup, escape
 
 from producer.blame.models import Explanation, Interval
 from producer.blame.sentences import percent
+from producer.display import count, gap, setting
 from producer.report.templates import file_text, template
 from producer.verdict import numbers
-from producer.verdict.words import count, gap, setting
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
 

@@ -17,13 +17,13 @@ from typing import Any
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
+from producer.display import both, count, number
 from producer.report import confusion, figures, rows
 from producer.report.mending import mendings
 from producer.report.status import as_yaml
 from producer.report.templates import file_text, template
 from producer.report.truth import Truth
 from producer.verdict.models import Comparison
-from producer.verdict.words import both, count, number
 
 _TITLES = {
     "agree": "{names} agree",

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from producer.display import gap, setting
 from producer.job.resolve import leaves
 from producer.verdict import numbers
 from producer.verdict.first_divergence import STAGES
@@ -20,7 +21,6 @@ from producer.verdict.models import (
 )
 from producer.verdict.spread import final_losses, quantile
 from producer.verdict.twin import worst_of
-from producer.verdict.words import gap, setting
 
 MOST_PREDICTIONS = 10
 _PARTS = ("test", "validation", "train")

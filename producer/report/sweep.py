@@ -11,12 +11,11 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
-from producer.display import printable
+from producer.display import both, count, gap, printable, setting
 from producer.report.console import bullet, write
 from producer.sweep.points import framework_of
 from producer.sweep.table import Point, Seeds, Sweep
 from producer.verdict import numbers
-from producer.verdict.words import both, count, gap, setting
 
 _COLOURS = {"agree": "green", "differ": "red", "inconclusive": "yellow"}
 _GAP = "   "

@@ -10,12 +10,11 @@ from collections.abc import Iterator, Sequence
 from rich.console import Console, RenderableType
 from rich.text import Text
 
-from producer.display import printable
+from producer.display import both, count, gap, number, printable
 from producer.report import rows
 from producer.report.console import bullet, plain_table, write
 from producer.report.sparkline import sparkline
 from producer.verdict.models import Comparison, FirstDivergence, FrameworkRuns, Verdict
-from producer.verdict.words import both, count, gap, number
 
 _LOOK: dict[Verdict, tuple[str, str]] = {
     "agree": ("✔", "green"),

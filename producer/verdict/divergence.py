@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from producer.display import both, count, gap, number
 from producer.verdict.first_divergence import Parting, first_parting, largest_gap, layers_apart
 from producer.verdict.gaps import Load
 from producer.verdict.models import FirstDivergence, Traced
 from producer.verdict.signatures import relation
-from producer.verdict.words import both, count, gap, number
 from shared.spec import Job
 from shared.spec.experiment import Precision
 from shared.store.arrays import ArrayRef

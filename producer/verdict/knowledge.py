@@ -11,9 +11,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
+from producer.display import number, setting
 from producer.job.resolve import SettingDifference
 from producer.verdict.known import cause, fix
-from producer.verdict.words import number, setting
 from shared.spec import Job
 from shared.spec.loss import is_by_row
 

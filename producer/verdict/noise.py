@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from producer.display import number
 from producer.verdict.gaps import Load, bitwise_equal, seed_gaps
 from producer.verdict.models import Gap, OwnRerun, Tolerance
-from producer.verdict.words import number
 from shared.result import RunResult
 
 

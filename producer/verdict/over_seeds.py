@@ -8,11 +8,11 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from producer.display import both, number
 from producer.verdict.equivalence import Sample, equivalence
 from producer.verdict.gaps import Load
 from producer.verdict.models import Equivalence, FrameworkRuns, SeedGaps, SeedRun
 from producer.verdict.seed_table import SeedTable
-from producer.verdict.words import both, number
 from shared.result import RunResult
 
 Floats = NDArray[np.float64]

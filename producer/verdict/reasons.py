@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from producer.display import both, count, gap, number
 from producer.job.resolve import SettingDifference
 from producer.verdict import numbers
 from producer.verdict.judge import Evidence, decided_over_seeds, failed_on_the_job
@@ -16,7 +17,6 @@ from producer.verdict.models import FrameworkRuns, Gap, PairGaps, SeedGaps, Trac
 from producer.verdict.noise import own_gap
 from producer.verdict.over_seeds import sentences
 from producer.verdict.twin import worst_of
-from producer.verdict.words import both, count, gap, number
 from shared.result import Failure
 from shared.spec import Job
 

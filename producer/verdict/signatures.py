@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from producer.verdict.words import number
+from producer.display import number
 
 Array = NDArray[Any]
 
