@@ -17,6 +17,7 @@ ROOT = Path(shared.__file__).resolve().parent.parent
 """The folder that holds `shared`, `worker` and `producer`: a checkout, or site-packages."""
 
 WORKER_PACKAGES = ("shared", "worker")
+CODE_SUFFIXES = (".py", ".lua")
 ADAPTERS = ROOT / "worker" / "adapters"
 ADAPTER_SUFFIX = "_adapter"
 
@@ -56,7 +57,7 @@ def link_worker_code(folder: Path) -> None:
 def _fingerprint(packages: Sequence[Path]) -> str:
     digest = hashlib.sha256()
     for package in packages:
-        for file in sorted(package.rglob("*.py")):
+        for file in sorted(file for file in package.rglob("*") if file.suffix in CODE_SUFFIXES):
             digest.update(str(file.relative_to(ROOT)).encode() + b"\0" + file.read_bytes() + b"\0")
     # Two checkouts with the same text are still two places to import from.
     digest.update(str(ROOT).encode())

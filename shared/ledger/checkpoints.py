@@ -1,7 +1,7 @@
 """Checkpoints of runs: in Redis, large ones behind the blob URL.
 
 The bytes are stored first; then the run's record names them, if the worker's fence is still the run's. The
-record names the last `KEPT` checkpoints, newest first. Older ones are deleted in the step that adds a
+record names the last KEPT_CHECKPOINTS, newest first. Older ones are deleted in the step that adds a
 checkpoint, and all of them in the step that makes the run final. In Redis the bytes lie in chunks under keys
 of the run alone, so that deleting them never takes an array from a result; chunks that no record names,
 because their worker died or lost the run, expire after BRIEF_S. Behind the URL the worker deletes what no
@@ -19,12 +19,11 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from shared.errors import DataError
 from shared.frozen import Frozen
-from shared.ledger import transitions
+from shared.ledger.transitions import script
 from shared.names import CHECKPOINT_CHUNK, run_key
 from shared.store.blobs import CHUNK_BYTES, CHUNKS_A_TRIP, BlobError
 from shared.store.files import RemoteFiles
 
-KEPT = transitions.KEPT_CHECKPOINTS
 BRIEF_S = 600
 
 
@@ -66,7 +65,7 @@ class CheckpointStore:
         self._files = RemoteFiles(url, error=DataError) if url else None
         self._redis_limit_bytes = redis_limit_bytes
         self._with_files: set[str] = set()
-        self._refer = client.register_script(transitions.KEEP_CHECKPOINT)
+        self._refer = script(client, "keep_checkpoint")
 
     def put(self, run_id: str, data: bytes, *, fence: int) -> bool:
         """Store a run's newest checkpoint; False if the run is no longer this worker's."""

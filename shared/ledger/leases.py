@@ -9,11 +9,10 @@ from typing import Any, Literal, cast
 import redis
 
 from shared import names
-from shared.ledger import transitions
 from shared.ledger.checkpoints import CheckpointRef, read_refs
 from shared.ledger.progress import ProgressEvent
 from shared.ledger.records import RunState
-from shared.ledger.transitions import Before, run_script
+from shared.ledger.transitions import CHILD_KEPT_S, Before, run_script, script
 from shared.result import Failure
 
 WhyLetGo = Literal["died", "expired", "returned"]
@@ -70,11 +69,11 @@ class Tenure:
         self.host = host
         self.lease_s = lease_s
         self._child = names.child_key(worker_id)
-        self._claim = client.register_script(transitions.CLAIM)
-        self._finish = client.register_script(transitions.FINISH)
-        self._let_go = client.register_script(transitions.LET_GO)
-        self._look_after = client.register_script(transitions.LOOK_AFTER)
-        self._wake = client.register_script(transitions.WAKE)
+        self._claim = script(client, "claim")
+        self._finish = script(client, "finish")
+        self._let_go = script(client, "let_go")
+        self._look_after = script(client, "look_after")
+        self._wake = script(client, "wake")
 
     def announce_child(self, *, pid: int, versions: str | None, failed: str | None) -> None:
         """For the child: say that its framework is ready, or why it cannot be."""
@@ -85,7 +84,7 @@ class Tenure:
                 self._child,
                 mapping={"pid": pid, "ready": ready, "failed": failed or "", "versions": versions or ""},
             )
-            pipe.expire(self._child, 600)
+            pipe.expire(self._child, CHILD_KEPT_S)
             pipe.execute()
 
     def hurry_child(self) -> None:

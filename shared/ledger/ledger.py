@@ -17,9 +17,9 @@ from pydantic import ValidationError
 
 from shared import names
 from shared.errors import CancelledError, ResultError, UsageError
-from shared.ledger import presence, transitions
+from shared.ledger import presence
 from shared.ledger.records import ExperimentRecord, RunRecord, RunState, WorkerPresence
-from shared.ledger.transitions import Before, run_script
+from shared.ledger.transitions import Before, run_script, script
 from shared.result import Failure
 from shared.run import Run
 from shared.spec.experiment import Experiment
@@ -46,10 +46,9 @@ class Ledger:
     def __init__(self, client: redis.Redis, *, retention_s: float) -> None:
         self.client = client
         self.retention_s = int(retention_s)
-        self._add = client.register_script(transitions.ADD)
-        self._cancel = client.register_script(transitions.CANCEL)
-        self._refuse_more = client.register_script(transitions.REFUSE_MORE)
-        self._keep_verdict = client.register_script(transitions.KEEP_VERDICT)
+        self._add = script(client, "add")
+        self._cancel = script(client, "cancel")
+        self._set_if_there = script(client, "set_if_there")
 
     def add(  # noqa: PLR0913 - a submission
         self,
@@ -112,7 +111,7 @@ class Ledger:
 
     def keep_verdict(self, experiment_id: str, verdict: str) -> None:
         """Note the verdict of an experiment whose runs are finished, to be shown in lists."""
-        self._keep_verdict(keys=[names.experiment_key(experiment_id)], args=[verdict])
+        self._set_if_there(keys=[names.experiment_key(experiment_id)], args=["verdict", verdict])
 
     def experiments(
         self, limit: int = 100, *, unreadable: Callable[[ResultError], None] = lambda _: None
@@ -187,7 +186,7 @@ class Ledger:
 
     def refuse_more(self, experiment_id: str) -> None:
         """Note that an experiment was cancelled, so that nothing more is added that belongs to it."""
-        self._refuse_more(keys=[names.experiment_key(experiment_id)])
+        self._set_if_there(keys=[names.experiment_key(experiment_id)], args=["cancelled", 1])
 
     def allow_more(self, experiment_id: str) -> None:
         """Forget that an experiment was cancelled."""

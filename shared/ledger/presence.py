@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
+from shared.ledger.transitions import script
 from shared.names import WORKERS, worker_key
 
 if TYPE_CHECKING:
@@ -36,15 +37,4 @@ def presences(client: redis.Redis) -> list[bytes]:
 
 def census(client: redis.Redis) -> list[bytes]:
     """The server's time in microseconds, then as `presences`."""
-    return cast("list[bytes]", client.eval(_CENSUS, 0))
-
-
-_CENSUS = f"""
-local clock = redis.call('TIME')
-local found = {{clock[1] .. string.format('%06d', clock[2])}}
-for _, id in ipairs(redis.call('SMEMBERS', '{WORKERS}')) do
-  local document = redis.call('GET', '{worker_key("")}' .. id)
-  if document then table.insert(found, document) else redis.call('SREM', '{WORKERS}', id) end
-end
-return found
-"""
+    return cast("list[bytes]", script(client, "census")())

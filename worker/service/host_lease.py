@@ -2,7 +2,7 @@
 
 The host is the declared one (`Settings.host_id`), so that containers of one machine share it. The lease
 is a key in Redis with a short time to live, renewed by a thread; a worker that dies loses it soon.
-`shared.ledger.transitions.CLAIM` reads it, in the same step in which a run is claimed: whoever sets it first
+`claim.lua` of the ledger reads it, in the same step in which a run is claimed: whoever sets it first
 and then sees no other worker busy is alone for as long as it stays.
 """
 

@@ -1,0 +1,46 @@
+-- Write an experiment and its queued runs, or find the experiment that an idempotency key stands for.
+--
+-- An experiment that belongs to another, such as its float64 twin, is not listed, but found through the other.
+--
+-- KEYS[1]   the experiment
+-- KEYS[2]   the submission, by its idempotency key
+-- ARGV[1]   the experiment's id
+-- ARGV[2]   the experiment as JSON
+-- ARGV[3]   the ids of its runs as JSON
+-- ARGV[4]   the retention in seconds
+-- ARGV[5]   1 where there is an idempotency key, else 0
+-- ARGV[6]   the relation to the experiment that this one belongs to, or ''
+-- ARGV[7]   that experiment's id, or ''
+-- ARGV[8…]  five for each run: its id, framework, queue, document ('' where it is stored already), and 1 where
+--           it is timed, else 0
+-- Returns the id of the stored experiment: ARGV[1], or that of the key; '' where the experiment
+-- that it belongs to was cancelled or deleted, and nothing is written.
+
+local id, document, run_ids, retention, keyed, relation, parent = unpack(ARGV, 1, 7)
+local parent_key = experiment_key(parent)
+local gone = parent ~= '' and redis.call('EXISTS', parent_key) == 0
+if gone or redis.call('HEXISTS', parent_key, 'cancelled') == 1 then return '' end
+if keyed == '1' then
+  local known = redis.call('GET', KEYS[2])
+  if known and redis.call('EXISTS', experiment_key(known)) == 1 then return known end
+  redis.call('SET', KEYS[2], id, 'EX', retention)
+end
+redis.call('HSET', KEYS[1], 'experiment', document, 'run_ids', run_ids, 'submitted_s', now)
+redis.call('EXPIRE', KEYS[1], retention)
+if parent == '' then
+  redis.call('ZADD', EXPERIMENTS, now, id)
+else
+  redis.call('HSET', parent_key, RELATED .. relation, id)
+end
+redis.call('SET', ACTIVITY, now)
+for i = 8, #ARGV, 5 do
+  local run_id, framework, queue, run, timed = unpack(ARGV, i, i + 4)
+  local key = run_key(run_id)
+  redis.call('HSET', key, 'run_id', run_id, 'experiment_id', id, 'framework', framework, 'queue', queue,
+    'state', 'queued', 'attempt', 0, 'fence', 0, 'deaths', 0, 'submitted_s', now,
+    'cancel_requested', 0, 'retention_s', retention, 'timed', timed)
+  if run ~= '' then redis.call('HSET', key, 'run', run) end
+  redis.call('EXPIRE', key, retention)
+  redis.call('ZADD', queued_key(queue), now, run_id)
+end
+return id

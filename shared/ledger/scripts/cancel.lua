@@ -1,0 +1,13 @@
+-- Cancel a queued run at once; ask the worker of a leased one to stop.
+--
+-- KEYS[1]  the run
+-- Returns the state that the run is in now, or '' where there is none.
+
+local record = read_record(KEYS[1])
+if record.state == 'queued' then
+  redis.call('HSET', KEYS[1], 'cancel_requested', 1)
+  settle(KEYS[1], record, 'cancelled', CANCELLED)
+  return 'cancelled'
+end
+if record.state == 'leased' then redis.call('HSET', KEYS[1], 'cancel_requested', 1) end
+return record.state

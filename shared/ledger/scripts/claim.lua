@@ -1,0 +1,41 @@
+-- Take a queued run, or a leased one whose holder is known to be dead.
+--
+-- A claim repeated by the child that holds the run gives the same answer, so that a reply lost on the way does
+-- no harm. While one worker has a host to itself, no other worker of the host may claim anything; a timed run
+-- can only be claimed by such a worker.
+--
+-- KEYS[1]  the run
+-- KEYS[2]  the host
+-- ARGV[1]  the worker
+-- ARGV[2]  the process id of its child
+-- ARGV[3]  the lease in seconds
+-- Returns {'claimed', fence, attempt, submitted_s, claimed_s, document, experiment id, framework, checkpoints};
+-- or {why not}: 'unknown', 'host_taken', 'host_needed', 'leased' (by a live worker), or a final state.
+
+local worker, pid, lease_s = unpack(ARGV)
+local record = read_record(KEYS[1])
+if record.state == '' then return {'unknown'} end
+local alone = redis.call('GET', KEYS[2])
+if alone and alone ~= worker then return {'host_taken'} end
+if record.timed == '1' and not alone and record.state == 'queued' then return {'host_needed'} end
+local mine = record.worker == worker
+if record.state == 'leased' and not (mine and record.pid == pid) then
+  local expired = tonumber(record.lease_until) < tonumber(now)
+  if not (mine or expired) then return {'leased'} end
+  record.state = let_go(KEYS[1], record, true)
+end
+if record.state == 'queued' then
+  redis.call('HINCRBY', KEYS[1], 'fence', 1)
+  redis.call('HINCRBY', KEYS[1], 'attempt', 1)
+  redis.call('HSET', KEYS[1], 'state', 'leased', 'worker', worker, 'pid', pid, 'claimed_s', now,
+    'lease_until', later(lease_s))
+  redis.call('ZREM', queued_key(record.queue), record.run_id)
+  redis.call('ZADD', LEASED, later(lease_s), record.run_id)
+  announce(record, 'leased')
+elseif record.state ~= 'leased' then
+  return {record.state}
+end
+local claim = read(KEYS[1], 'fence', 'attempt', 'submitted_s', 'claimed_s', 'run', 'framework', 'checkpoints')
+redis.call('HSET', child_key(worker), 'run_id', record.run_id, 'fence', claim.fence)
+return {'claimed', claim.fence, claim.attempt, claim.submitted_s, claim.claimed_s, claim.run,
+  record.experiment_id, claim.framework, claim.checkpoints}

@@ -1,0 +1,100 @@
+-- What the scripts share. `shared.ledger.transitions` puts the names of the keys and the limits, as locals in
+-- capitals, before this file, and one script after it. A run's record is described there.
+
+local clock = redis.call('TIME')
+-- The server's time in seconds, as text with six decimals.
+local now = string.format('%d.%06d', clock[1], clock[2])
+
+local function run_key(run_id) return RUN .. run_id end
+local function queued_key(queue) return QUEUED .. queue end
+local function child_key(worker) return CHILD .. worker end
+local function experiment_key(experiment_id) return EXPERIMENT .. experiment_id end
+
+-- Return some fields of a hash by name; an absent one is the empty string.
+local function read(key, ...)
+  local values = redis.call('HMGET', key, ...)
+  local fields = {}
+  for i, name in ipairs({...}) do fields[name] = values[i] or '' end
+  return fields
+end
+
+-- Return what the transitions need of a run's record.
+local function read_record(key)
+  return read(key, 'run_id', 'experiment_id', 'queue', 'state', 'fence', 'worker', 'pid', 'deaths',
+    'lease_until', 'cancel_requested', 'retention_s', 'timed', 'checkpoints')
+end
+
+local function later(seconds) return string.format('%.6f', tonumber(now) + seconds) end
+
+-- Append the run's new state to its experiment's progress.
+local function announce(record, state)
+  local key = PROGRESS .. record.experiment_id
+  redis.call('XADD', key, 'MAXLEN', '~', STREAM_LENGTH, '*', 'run', record.run_id, 'state', state)
+  redis.call('EXPIRE', key, record.retention_s)
+end
+
+-- Note that the child no longer holds the run (unless it holds another one by now).
+local function free_child(record)
+  if record.worker == '' then return end
+  local key = child_key(record.worker)
+  if redis.call('HGET', key, 'run_id') == record.run_id then redis.call('HDEL', key, 'run_id', 'fence') end
+end
+
+-- Return the keys of one checkpoint's chunks.
+local function chunks_of(record, checkpoint)
+  local keys = {}
+  for chunk = 0, checkpoint.chunks - 1 do
+    keys[chunk + 1] =
+      string.format(CHECKPOINT_CHUNK, record.run_id, checkpoint.fence, checkpoint.sha256, chunk)
+  end
+  return keys
+end
+
+local function checkpoints_of(record)
+  return record.checkpoints == '' and {} or cjson.decode(record.checkpoints)
+end
+
+local function delete_chunks(record, checkpoint)
+  local keys = chunks_of(record, checkpoint)
+  if #keys > 0 then redis.call('UNLINK', unpack(keys)) end
+end
+
+-- Make a state final. The retention counts from here.
+local function settle(key, record, state, failure)
+  redis.call('HSET', key, 'state', state, 'finished_s', now, 'failure', failure)
+  redis.call('ZREM', queued_key(record.queue), record.run_id)
+  redis.call('ZREM', LEASED, record.run_id)
+  redis.call('EXPIRE', key, record.retention_s)
+  redis.call('EXPIRE', experiment_key(record.experiment_id), record.retention_s)
+  for _, checkpoint in ipairs(checkpoints_of(record)) do delete_chunks(record, checkpoint) end
+  redis.call('HDEL', key, 'checkpoints')
+  free_child(record)
+  announce(record, state)
+end
+
+local CANCELLED = cjson.encode({reason = 'cancelled', message = 'cancelled'})
+
+-- End a lease without a result: the run is cancelled if that was asked for, given up after too many deaths,
+-- and else queued again. Return the new state. The child's hash keeps the run and its fence, so that a worker
+-- that was only unreachable for a while can take the run back (see look_after.lua).
+local function let_go(key, record, died)
+  local deaths = tonumber(record.deaths)
+  if died then deaths = redis.call('HINCRBY', key, 'deaths', 1) end
+  if record.cancel_requested == '1' then
+    settle(key, record, 'cancelled', CANCELLED)
+    return 'cancelled'
+  end
+  if deaths >= MAX_DEATHS then
+    settle(key, record, 'failed', cjson.encode({
+      reason = 'worker_lost',
+      message = string.format(
+        'given up: %d workers died while training it, the last one %s', deaths, record.worker)
+    }))
+    return 'failed'
+  end
+  redis.call('ZREM', LEASED, record.run_id)
+  redis.call('ZADD', queued_key(record.queue), now, record.run_id)
+  redis.call('HSET', key, 'state', 'queued', 'worker', '')
+  announce(record, 'queued')
+  return 'queued'
+end
