@@ -1,9 +1,9 @@
 """Results in, Comparison out. Pure: no files, network, clock or terminal.
 
-The first framework of the experiment is the reference. `compare` gathers the evidence from `producer.verdict`
+The first side of the experiment is the reference. `compare` gathers the evidence from `producer.verdict`
 in this order:
 
-    framework_runs   what each framework returned
+    side_runs   what each side returned
     noise, tolerance how large a gap may be and still be rounding
     pairs, gaps      how far each seed's numbers lie from the reference's
     twin, growth     what the same trainings in float64 say
@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING
 
 from producer.job.resolve import setting_differences
 from producer.queue.merge import merged
-from producer.verdict.framework_runs import framework_runs
 from producer.verdict.gaps import Load
 from producer.verdict.growth import epochs_before_rounding_took_over, growth
 from producer.verdict.judge import Evidence, judge
@@ -30,6 +29,7 @@ from producer.verdict.over_seeds import predictions_by_seed, tests_over_seeds
 from producer.verdict.pairs import all_gaps, pair_gaps
 from producer.verdict.reasons import reasons
 from producer.verdict.seed_table import SeedTable
+from producer.verdict.side_runs import side_runs
 from producer.verdict.tolerance import tolerance_for
 from producer.verdict.twin import twin_of
 from shared.result import RunResult
@@ -53,26 +53,26 @@ def compare(  # noqa: PLR0913 - all evidence, once
 ) -> Comparison:
     """The verdict over an experiment's runs.
 
-    `jobs` has each framework's resolved job. `arrays` gives the array of a reference. `training_samples`,
+    `jobs` has each side's resolved job. `arrays` gives the array of a reference. `training_samples`,
     where known, lets a reason say how much larger a sum is than a mean. `twin` is the comparison of the
     float64 twin, `again` has the results of the rerun, and `traced` is what a traced replay found. Of more
     than `MOST_LISTED_SEEDS` seeds only one is listed with its curves and arrays, unless `full`.
     """
     experiment = record.experiment
-    by_framework = merged(results)
+    by_side = merged(results)
     tables = {
-        framework: SeedTable(result.arrays, experiment.seed_list, failure=result.failure, arrays=arrays)
-        for framework, result in by_framework.items()
+        side: SeedTable(result.arrays, experiment.seed_list, failure=result.failure, arrays=arrays)
+        for side, result in by_side.items()
         if result.arrays
     }
-    runs = framework_runs(experiment, by_framework, tables, arrays=arrays, full=full)
+    runs = side_runs(experiment, by_side, tables, arrays=arrays, full=full)
     precisions = frozenset(job.precision for job in jobs.values())
-    floor = noise_floor(by_framework, merged(again), arrays=arrays)
+    floor = noise_floor(by_side, merged(again), arrays=arrays)
     tolerance = raised(tolerance_for(precisions), floor)
-    gaps = all_gaps(experiment.frameworks, by_framework, tables, tolerance=tolerance, arrays=arrays)
+    gaps = all_gaps(experiment.labels, by_side, tables, tolerance=tolerance, arrays=arrays)
     pairs = tuple(
-        pair_gaps(experiment.frameworks[0], other, [one for one in gaps if one.other == other])
-        for other in experiment.frameworks[1:]
+        pair_gaps(experiment.labels[0], other, [one for one in gaps if one.other == other])
+        for other in experiment.labels[1:]
     )
     in_float64 = twin.runs if twin else runs if precisions == {"float64"} else ()
     evidence = Evidence(
@@ -87,7 +87,7 @@ def compare(  # noqa: PLR0913 - all evidence, once
         tests=tests_over_seeds(
             runs,
             gaps,
-            predictions=predictions_by_seed(by_framework, tables, experiment.seed_list, arrays=arrays),
+            predictions=predictions_by_seed(by_side, tables, experiment.seed_list, arrays=arrays),
             margin=experiment.margin,
             rounding=tolerance.relative,
             same_loss=_same_loss(jobs),

@@ -63,13 +63,13 @@ def open_to_train(prepared: PreparedExperiment, *, quiet: bool) -> Session:
 
     Raises NoWorkerError for a GPU job on the local stack, before anything is started for it.
     """
-    on_gpu = [framework for framework, run in prepared.runs.items() if run.job.device == "cuda"]
+    on_gpu = [side for side, run in prepared.runs.items() if run.job.device == "cuda"]
     if on_gpu and Settings.from_environment().redis_url is None:
         raise NoWorkerError(
             f"device is cuda for {' and '.join(on_gpu)}, and the local stack trains on the CPU only; use "
             "device: auto, or set LIKEWISE_REDIS_URL to the Redis of workers on a GPU host"
         )
-    return open_for(tuple(prepared.runs), quiet=quiet)
+    return open_for(prepared.loaded.experiment.frameworks_needed, quiet=quiet)
 
 
 def submit_prepared(
@@ -93,9 +93,7 @@ def follow_to_end(session: Session, record: ExperimentRecord, *, quiet: bool) ->
     from producer.queue.follow import follow
     from producer.report.console import progress_console
 
-    with board(
-        record.experiment.frameworks, progress_console(), runs=len(record.run_ids), quiet=quiet
-    ) as shown:
+    with board(record.experiment.labels, progress_console(), runs=len(record.run_ids), quiet=quiet) as shown:
         for update in follow(record, ledger=session.ledger, client=session.client):
             shown.apply(update)
 

@@ -29,7 +29,8 @@ class Options:
     set_values: tuple[str, ...] = ()
     seeds: str | None = None
     combinations: int
-    framework: str | None = None
+    side: str | None = None
+    """Whose difference from the first side is explained."""
     as_json: bool = False
     page: Path | None = None
     queue_anyway: bool = False
@@ -41,7 +42,7 @@ def run(spec: str, options: Options) -> int:
     if _names_an_experiment(spec):
         return _explain_known(spec, options)
     prepared = _with_enough_seeds(flow.prepare_given(spec, options.set_values, options.seeds), options)
-    chosen_other(prepared.loaded.experiment, options.framework)
+    chosen_other(prepared.loaded.experiment, options.side)
     with flow.open_to_train(prepared, quiet=options.as_json) as session:
         record = flow.submit_prepared(session, prepared, queue_anyway=options.queue_anyway, key=None)
         return _explain(session, record, record.experiment.seed_list, options)
@@ -53,7 +54,7 @@ def _explain_known(given: str, options: Options) -> int:
         raise UsageError("--set changes a job file; an experiment that was trained stays as it is")
     with flow.open_for(quiet=options.as_json) as session:
         record = find(session.ledger, given)
-    with flow.open_for(record.experiment.frameworks, quiet=options.as_json) as session:
+    with flow.open_for(record.experiment.frameworks_needed, quiet=options.as_json) as session:
         session.ledger.allow_more(record.experiment_id)  # whoever names it anew wants more of it
         seeds = enough_seeds(record.experiment.seed_list)
         if options.seeds is not None:
@@ -67,7 +68,7 @@ def _explain(session: Session, record: ExperimentRecord, seeds: tuple[int, ...],
             session,
             record,
             seeds=seeds,
-            other=options.framework,
+            other=options.side,
             most_combined=options.combinations,
             queue_anyway=options.queue_anyway,
             quiet=options.as_json,

@@ -29,7 +29,7 @@ from shared.ledger.records import RunRecord
 KEPT_LOSSES = 400
 """The most losses kept for a lane; above it every second one is dropped, since the sparkline shows fewer."""
 LINE_EVERY_S = 3.0
-"""The least time between two lines about the progress of one framework."""
+"""The least time between two lines about the progress of one side."""
 
 _COLOURS = {"done": "green", "diverged": "red", "failed": "red", "cancelled": "yellow", "waiting": "yellow"}
 
@@ -43,9 +43,9 @@ class Board(Protocol):
 
 @dataclass
 class Lane:
-    """How far one framework is: its run, or its runs where its seeds are spread over workers."""
+    """How far one side is: its run, or its runs where its seeds are spread over workers."""
 
-    framework: str
+    side: str
     records: dict[str, RunRecord] = field(default_factory=dict)
     event: ProgressEvent | None = None
     """The latest event of any of the runs."""
@@ -170,61 +170,59 @@ class Silent:
 class Lines:
     """Plain lines: each change of state at once, progress every few seconds."""
 
-    def __init__(self, frameworks: Sequence[str], console: Console, *, runs: int = 0) -> None:
-        self._lanes = {name: Lane(name) for name in frameworks}
+    def __init__(self, sides: Sequence[str], console: Console, *, runs: int = 0) -> None:
+        self._lanes = {name: Lane(name) for name in sides}
         self._console = console
         self._runs = runs
-        self._printed = dict.fromkeys(frameworks, "")
-        self._printed_s = dict.fromkeys(frameworks, 0.0)
+        self._printed = dict.fromkeys(sides, "")
+        self._printed_s = dict.fromkeys(sides, 0.0)
 
     def apply(self, update: Update) -> None:
         """Take in an update and print a line where there is something to say."""
-        lane = self._lanes[framework_of(update)]
+        lane = self._lanes[side_of(update)]
         lane.apply(update)
         if sum(len(one.records) for one in self._lanes.values()) < self._runs:
             return  # the first updates are one a run: until all are known, none can be said to be done
         state = f"{lane.state}: {lane.notice}" if lane.notice else lane.state
         if some := lane.some_diverged:
             state += f", {some}"
-        due = time.monotonic() - self._printed_s[lane.framework] >= LINE_EVERY_S
-        if state != self._printed[lane.framework] or (due and isinstance(update, Progressed)):
-            self._printed[lane.framework], self._printed_s[lane.framework] = state, time.monotonic()
+        due = time.monotonic() - self._printed_s[lane.side] >= LINE_EVERY_S
+        if state != self._printed[lane.side] or (due and isinstance(update, Progressed)):
+            self._printed[lane.side], self._printed_s[lane.side] = state, time.monotonic()
             parts = [state, *_figures(lane)] if lane.state == "training" else [state]
-            self._console.print(f"{lane.framework}: {printable(', '.join(parts))}")
+            self._console.print(f"{lane.side}: {printable(', '.join(parts))}")
 
 
 class Screen:
     """All lanes side by side, redrawn as they change."""
 
-    def __init__(self, frameworks: Sequence[str]) -> None:
-        self._lanes = {name: Lane(name) for name in frameworks}
+    def __init__(self, sides: Sequence[str]) -> None:
+        self._lanes = {name: Lane(name) for name in sides}
 
     def apply(self, update: Update) -> None:
         """Take in an update; `Live` redraws by itself."""
-        self._lanes[framework_of(update)].apply(update)
+        self._lanes[side_of(update)].apply(update)
 
     def __rich__(self) -> RenderableType:
         return Group(*(part for lane in self._lanes.values() for part in _lane_rows(lane)))
 
 
 @contextmanager
-def board(
-    frameworks: Sequence[str], console: Console, *, runs: int = 0, quiet: bool = False
-) -> Iterator[Board]:
+def board(sides: Sequence[str], console: Console, *, runs: int = 0, quiet: bool = False) -> Iterator[Board]:
     """The board that fits the console, for so many runs; `quiet` silences all but a terminal."""
     if console.is_terminal:
-        screen = Screen(frameworks)
+        screen = Screen(sides)
         with Live(screen, console=console, refresh_per_second=8, transient=True):
             yield screen
     else:
-        yield Silent() if quiet else Lines(frameworks, console, runs=runs)
+        yield Silent() if quiet else Lines(sides, console, runs=runs)
 
 
-def framework_of(update: Update) -> str:
+def side_of(update: Update) -> str:
     """Whose update it is."""
     if isinstance(update, Changed):
-        return update.record.framework
-    return update.event.framework if isinstance(update, Progressed) else update.framework
+        return update.record.side
+    return update.event.side if isinstance(update, Progressed) else update.side
 
 
 def _lane_rows(lane: Lane) -> Iterator[RenderableType]:
@@ -238,7 +236,7 @@ def _lane_rows(lane: Lane) -> Iterator[RenderableType]:
     if lane.event is not None or lane.state == "done":
         bar = ProgressBar(total=1.0, completed=lane.share, width=20)
     top.add_row(
-        Text(lane.framework, style="bold"),
+        Text(lane.side, style="bold"),
         Text(lane.state, style=colour),
         bar,
         f"{_epochs(lane)}{_seeds(lane)}",

@@ -16,7 +16,7 @@ from producer.compare import compare
 from producer.experiment_flow import RUN_FAILED, follow_to_end, say
 from producer.queue.cancel import still_wanted
 from producer.queue.collect import collect
-from producer.queue.runs import one_a_framework
+from producer.queue.runs import one_a_side
 from producer.report.console import make_console
 from producer.report.json import to_json
 from producer.report.terminal import render
@@ -35,7 +35,7 @@ NOT_IN_AGREEMENT = 1
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """A comparison, that of its float64 twin, and each framework's run, in the experiment's order.
+    """A comparison, that of its float64 twin, and each side's run, in the experiment's order.
 
     A run has all of its framework's seeds, however they were spread over workers.
     """
@@ -60,7 +60,7 @@ def with_twin(  # noqa: PLR0913 - what is trained, and how it is told
     full: bool = False,
     rerun: bool = False,
 ) -> Outcome:
-    """The outcome with what the float64 twin says and, with `rerun`, each framework's own rerun.
+    """The outcome with what the float64 twin says and, with `rerun`, each side's own rerun.
 
     Each is trained where it can add something; both train at the same time.
     """
@@ -90,7 +90,7 @@ def with_twin(  # noqa: PLR0913 - what is trained, and how it is told
 def with_trace(
     session: Session, record: ExperimentRecord, outcome: Outcome, *, quiet: bool, full: bool = False
 ) -> Outcome:
-    """The outcome with where the frameworks part, found by a traced replay where that can add something."""
+    """The outcome with where the sides part, found by a traced replay where that can add something."""
     if not trace.tells_more(outcome.comparison):
         return outcome
     tell = _unsaid if quiet else say
@@ -114,11 +114,11 @@ def outcome_of(session: Session, record: ExperimentRecord, *, full: bool = False
     twin_id = record.related.get("twin")
     other = session.ledger.experiment(twin_id) if twin_id else None
     twin_comparison = outcome_of(session, other).comparison if other else None
-    runs = one_a_framework(session.ledger.runs(record.run_ids))
+    runs = one_a_side(session.ledger.runs(record.run_ids))
     results = collect(record, ledger=session.ledger)
     comparison = compare(
         record,
-        {run.framework: run.job for run in runs},
+        {run.side: run.job for run in runs},
         results,
         session.blobs.get,
         training_samples=runs[0].dataset.train.x.shape[0],

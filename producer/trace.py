@@ -1,8 +1,8 @@
 """The traced replay: which seed and which updates are observed tensor by tensor, and the runs that do it.
 
-First every framework keeps fingerprints of the updates in which the frameworks may part. Then the reference
-returns the whole tensors of the update in which they do part, and the other framework computes that update
-twice: from its own tensors and from the reference's. These are at most two extra runs for each framework.
+First every side keeps fingerprints of the updates in which the sides may part. Then the reference
+returns the whole tensors of the update in which they do part, and the other side computes that update
+twice: from its own tensors and from the reference's. These are at most two extra runs for each side.
 """
 
 from __future__ import annotations
@@ -39,14 +39,14 @@ BUDGET_S = 120.0
 """A replay that would have to train for longer than this to reach the updates in question begins at the first
 update instead."""
 OTHER_START_S = 6.0
-"""As MOST_S, where the frameworks do not start alike: the losses then do not show when they part."""
+"""As MOST_S, where the sides do not start alike: the losses then do not show when they part."""
 _SHOWS = 0.01
 """Losses that differ by more than this part of the tolerance show that something has parted, well before it
 matters."""
 
 
 def tells_more(comparison: Comparison) -> bool:
-    """Whether a replay can add to what is known: the numbers differ, and each framework trained a seed."""
+    """Whether a replay can add to what is known: the numbers differ, and each side trained a seed."""
     return (
         comparison.verdict == "differ"
         and comparison.first_divergence is None
@@ -70,7 +70,7 @@ def parting_seed(comparison: Comparison, twin: Comparison | None) -> int | None:
 
 
 def _broken(comparison: Comparison) -> set[int]:
-    """Seeds that diverged in one framework and trained to the end in another."""
+    """Seeds that diverged in one side and trained to the end in another."""
     found = set()
     for same_seed in zip(*(run.seeds for run in comparison.runs), strict=True):
         failures = [seed.failure.reason for seed in same_seed if seed.failure]
@@ -81,7 +81,7 @@ def _broken(comparison: Comparison) -> set[int]:
 
 
 def same_start(comparison: Comparison, seed: int) -> bool:
-    """Whether every framework started this seed from the same weights."""
+    """Whether every side started this seed from the same weights."""
     known = [one.same_initial_weights for one in comparison.seed_gaps if one.seed == seed]
     if known:
         return False not in known
@@ -129,7 +129,7 @@ def _first_above(values: NDArray[np.float64], bound: float) -> int:
 
 
 def fits(weights: Mapping[str, ArrayRef], run: Run) -> bool:
-    """Whether another framework's weights are those of this run's model, by name and shape."""
+    """Whether another side's weights are those of this run's model, by name and shape."""
     try:
         own = model_weights(run.job.model, run.dataset.train.x.shape[1:])
     except ShapeError:
@@ -140,7 +140,7 @@ def fits(weights: Mapping[str, ArrayRef], run: Run) -> bool:
 
 
 def refeed(reference: Trace, runs: tuple[Run, Run]) -> Refeed:
-    """The reference's update for the other framework to compute.
+    """The reference's update for the other side to compute.
 
     It has the layers that both models have under the same path, with the same inputs and shapes.
     """
@@ -183,27 +183,21 @@ def submit_replays(  # noqa: PLR0913 - a submission
     ledger: Ledger,
     app: celery.Celery,
 ) -> ExperimentRecord:
-    """Put a replay on the queue for each framework in `requests`, on the data that is stored already.
+    """Put a replay on the queue for each side in `requests`, on the data that is stored already.
 
-    A framework may have several runs, with some of the seeds each.
+    A side may have several runs, with some of the seeds each.
     """
-    jobs = {run.framework: run.job for run in runs}
+    jobs = {run.side: run.job for run in runs}
     replays = [
         run.model_copy(
             update={
                 "job": traced_job(run.job, jobs),
                 "seeds": (seed,),
-                "trace": requests[run.framework],
+                "trace": requests[run.side],
             }
         )
         for run in runs
-        if run.framework in requests and seed in run.seeds
+        if run.side in requests and seed in run.seeds
     ]
-    experiment = record.experiment.model_copy(
-        update={
-            "frameworks": tuple(run.framework for run in replays),
-            "seeds": (seed,),
-            "overrides": {name: one for name, one in record.experiment.overrides.items() if name in requests},
-        }
-    )
+    experiment = record.experiment.with_sides([run.side for run in replays], seeds=(seed,))
     return submit_related(relation, record, experiment, replays, ledger=ledger, app=app)

@@ -29,7 +29,7 @@ Follow = Callable[["ExperimentRecord"], None]
 
 @dataclass(kw_only=True)
 class _Traces:
-    """The traces that the replays of an experiment returned so far, by framework."""
+    """The traces that the replays of an experiment returned so far, by side."""
 
     steps: dict[str, Trace] = field(default_factory=dict)
     """With fingerprints of many updates."""
@@ -70,12 +70,12 @@ def replay(  # noqa: PLR0913 - all that it goes by, once
         follow(submitted)
         _read(session, submitted, traces)
 
-    reference, *others = record.experiment.frameworks
+    reference, *others = record.experiment.labels
     skip, steps = trace.updates_to_observe(twin or comparison, runs, seed)
     asked = TraceRequest(skip=skip, steps=steps, seconds=trace.MOST_S)
     start: dict[str, ArrayRef] | None = None
     if trace.same_start(comparison, seed):
-        submit(trace.RELATIONS[0], dict.fromkeys(record.experiment.frameworks, asked))
+        submit(trace.RELATIONS[0], dict.fromkeys(record.experiment.labels, asked))
     else:
         asked = asked.model_copy(update={"keep_start": True, "seconds": trace.OTHER_START_S})
         submit(trace.RELATIONS[0], {reference: asked})
@@ -106,7 +106,7 @@ def traced_of(session: Session, record: ExperimentRecord) -> Traced | None:
         replayed = session.ledger.experiment(related) if related else None
         if replayed is not None:
             _read(session, replayed, traces)
-    reference = record.experiment.frameworks[0]
+    reference = record.experiment.labels[0]
     if reference not in traces.steps or len(traces.steps) < 2:
         return None
     found = _earliest(session, traces, reference)
@@ -136,8 +136,8 @@ def _read(session: Session, replayed: ExperimentRecord, traces: _Traces) -> None
         run = session.ledger.run(result.run_id)
         if result.trace is None or run.trace is None:
             continue
-        (traces.kept if run.trace.keep else traces.steps)[run.framework] = result.trace
-        traces.runs.setdefault(run.framework, run)
+        (traces.kept if run.trace.keep else traces.steps)[run.side] = result.trace
+        traces.runs.setdefault(run.side, run)
 
 
 def _earliest(session: Session, traces: _Traces, reference: str) -> tuple[str, Parting] | None:
@@ -160,7 +160,7 @@ def _earliest(session: Session, traces: _Traces, reference: str) -> tuple[str, P
 def _tolerance(traces: _Traces) -> float:
     """The tolerance of fingerprints.
 
-    Replays are in float64, except where the frameworks were declared in different precisions; what differs
+    Replays are in float64, except where the sides were declared in different precisions; what differs
     between precisions is wanted then, so that float64's tolerance serves there, too.
     """
     precisions = {run.job.precision for run in traces.runs.values()}

@@ -2,7 +2,7 @@
 
 A difference of meaning stays as large in float64; rounding shrinks by about 1e9. So the twin tells a
 float32 gap that training has amplified from a real one, and finds a real one that hides in rounding.
-The rerun tells how far a framework's own numbers move from training to training.
+The rerun tells how far a side's own numbers move from training to training.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ BUDGET_S = 120.0
 def tells_more(comparison: Comparison) -> bool:
     """Whether training in float64 can add to what is known.
 
-    It can where every job is in float32 and no training failed, unless the frameworks ended with the same
+    It can where every job is in float32 and no training failed, unless the sides ended with the same
     bits or did not start from the same weights.
     """
     float32 = {job.precision for job in comparison.jobs.values()} == {"float32"}
@@ -52,7 +52,7 @@ def cost_s(comparison: Comparison) -> float:
 def rerun_tells_more(comparison: Comparison) -> bool:
     """Whether training the same once more can add to what is known.
 
-    That shows how far a framework's own numbers move, which matters where two frameworks' numbers differ. It
+    That shows how far a side's own numbers move, which matters where two sides' numbers differ. It
     is not done for many seeds, whose results are arrays.
     """
     return (
@@ -90,8 +90,8 @@ def _first_seeds(runs: Sequence[Run]) -> list[Run]:
 def twin_experiment(experiment: Experiment) -> Experiment:
     """The experiment in float64, with the first seeds."""
     overrides = {
-        framework: {path: value for path, value in changes.items() if path != "precision"}
-        for framework, changes in experiment.overrides.items()
+        side: {path: value for path, value in changes.items() if path != "precision"}
+        for side, changes in experiment.overrides.items()
     }
     seeds = experiment.seed_list[:MOST_SEEDS]
     return experiment.model_copy(update={"precision": "float64", "seeds": seeds, "overrides": overrides})

@@ -7,8 +7,8 @@ from typing import Literal
 from pydantic import Field
 
 from shared.frozen import Frozen
-from shared.spec.experiment import Framework
 from shared.spec.fields import Many
+from shared.spec.side import Framework, OfSide
 from shared.store.arrays import ArrayRef
 from shared.trace import Trace
 
@@ -199,19 +199,18 @@ class Conditions(Frozen):
     """The CPUs' frequency governor; null where it cannot be read, or they have several."""
 
 
-class RunResult(Frozen):
+class RunResult(OfSide):
     """The result of a run: one SeedResult a seed or their arrays, or a failure of the whole run."""
 
     schema_version: Literal[1] = RESULT_SCHEMA_VERSION
     run_id: str
     experiment_id: str
-    framework: Framework
     status: Literal["succeeded", "failed"]
     """`failed` if any seed failed."""
     failure: Failure | None = None
     """The whole run's failure, or the first failed seed's."""
     seeds: Many[SeedResult] = ()
-    """Up to `MOST_LISTED_SEEDS` that are all of their framework's; the results of more are in `arrays`."""
+    """Up to `MOST_LISTED_SEEDS` that are all of their side's; the results of more are in `arrays`."""
     arrays: Many[SeedArrays] = ()
     notes: Many[str] = ()
     """Sentences on how the seeds were trained, such as why one after another."""

@@ -1,4 +1,4 @@
-"""A Run: one framework, one resolved job, one or more seeds. What is queued, and all a worker needs."""
+"""A Run: one side, one resolved job, one or more seeds. What is queued, and all a worker needs."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from typing import Literal
 from pydantic import Field, field_validator
 
 from shared.frozen import Frozen
-from shared.spec.experiment import Framework, Job, Seed
+from shared.spec.experiment import Job, Seed
 from shared.spec.fields import Many
 from shared.spec.optimizer import Optimizer
+from shared.spec.side import OfSide
 from shared.store.arrays import ArrayRef
 from shared.trace import TraceRequest
 
@@ -55,18 +56,17 @@ class Dataset(Frozen):
     target_names: Many[str] = ()
 
 
-class Run(Frozen):
-    """The unit that is queued. `job` is resolved for `framework`; paths in it are never read by a worker."""
+class Run(OfSide):
+    """The unit that is queued. `job` is resolved for its side; paths in it are never read by a worker."""
 
     schema_version: Literal[1] = RUN_SCHEMA_VERSION
     run_id: str = Field(pattern=r"^[a-z0-9-]{8,64}$")
     experiment_id: str = Field(pattern=r"^[a-z0-9-]{8,64}$")
-    framework: Framework
     job: Job
     seeds: Many[Seed] = Field(min_length=1)
     dataset: Dataset
     as_arrays: bool = False
-    """Whether it is a part of a framework's many seeds: then its results are arrays, however few it has."""
+    """Whether it is a part of a side's many seeds: then its results are arrays, however few it has."""
     optimizers: Many[Optimizer] | None = Field(default=None, min_length=1)
     """The points of a sweep that this run trains, each with every seed, all of one
     `shared.spec.optimizer.structure`; null trains with the job's own."""

@@ -262,7 +262,11 @@ class Desk:
             target_names=("y",),
             given_weights=None,
         )
-        return {name: PreparedRun(job=job, data=data) for name, job in resolve(experiment).items()}
+        sides = {side.label: side for side in experiment.side_list}
+        return {
+            label: PreparedRun(side=sides[label], job=job, data=data)
+            for label, job in resolve(experiment).items()
+        }
 
     def submit(self, *, queue_anyway: bool = False, key: str | None = None, **changes: Any) -> Any:
         from producer.queue.submit import submit

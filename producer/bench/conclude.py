@@ -113,8 +113,8 @@ def _place(variant: Variant, mine: Sequence[float], fastest: Sequence[float]) ->
 def _withheld(comparison: Comparison, timed: Mapping[Variant, Sequence[Timed]]) -> str | None:
     if comparison.failed:
         return f"a training failed, so nothing was timed: {comparison.reasons[0]}"
-    if len(comparison.frameworks) < 2:
-        return f"only {comparison.frameworks[0]} was asked for"
+    if len(comparison.sides) < 2:
+        return f"only {comparison.sides[0]} was asked for"
     if comparison.verdict != "agree":
         known = (
             "the frameworks do not" if comparison.verdict == "differ" else "it is open whether the frameworks"

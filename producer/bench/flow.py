@@ -40,7 +40,7 @@ def bench(  # noqa: PLR0913
     told: Told,
 ) -> Bench:
     """Warm every variant up, then time them in turns. `outcome` says whether the values agree."""
-    runs = {run.framework: run for run in outcome.runs}
+    runs = {run.side: run for run in outcome.runs}
     timing = _Timing(session, runs, sites=sites, parent=outcome.comparison.experiment_id, told=told)
     first, missing = _warm_up(timing, executions, told=told)
     timed = alternate(list(first), timing.time_one, enough=enough, said=told.round) if first else {}
@@ -127,9 +127,7 @@ class _Timing:
         record = ExperimentRecord(
             experiment_id=experiment_id,
             submitted_s=time.time(),
-            experiment=parent.experiment.model_copy(
-                update={"frameworks": (variant.framework,), "seeds": base.seeds[:1], "overrides": {}}
-            ),
+            experiment=parent.experiment.with_sides([variant.framework], seeds=base.seeds[:1]),
             run_ids=(run.run_id,),
         )
         enqueue(

@@ -7,8 +7,9 @@ from typing import Literal
 from producer.verdict.models import Verdict
 from shared.frozen import Frozen
 from shared.result import Conditions, Environment
-from shared.spec.experiment import Execution, Framework
+from shared.spec.experiment import Execution
 from shared.spec.fields import Many
+from shared.spec.side import Framework
 
 BENCH_SCHEMA_VERSION: Literal[1] = 1
 

@@ -60,7 +60,7 @@ class Evidence:
         return {mixture: gap for mixture, gap in found.items() if gap is not None}
 
     def declared_gap(self, measure: str) -> Floats | None:
-        """That of the jobs as they were declared, with each framework's own start."""
+        """That of the jobs as they were declared, with each side's own start."""
         return self._of(measure, self.declared)
 
     def failures(self) -> dict[Mixture, str]:
@@ -124,7 +124,7 @@ def evidence(plan: Plan, trained: Mapping[str, Trained], arrays: Load) -> Eviden
 def parted(found: Evidence, measure: str) -> Parted | None:
     """The gap in one measure and its parts; None where the gap itself could not be measured.
 
-    Each framework's own start becomes a factor of its own where it widens the gap beyond chance.
+    Each side's own start becomes a factor of its own where it widens the gap beyond chance.
     """
     split = parts(found.plan.design, found.gaps(measure))
     if split is None:
@@ -133,7 +133,7 @@ def parted(found: Evidence, measure: str) -> Parted | None:
     own = found.declared_gap(measure) if found.plan.own_start else None
     if own is not None and _beyond_chance(own - split.whole):
         split = replace(split, whole=own, closed=(*split.closed, own - split.whole))
-        factors = (*factors, start(*(run.framework for run in found.plan.ends)))
+        factors = (*factors, start(*(run.side for run in found.plan.ends)))
     scales = [found.ruler.scale(measure, found.ends[0], seed) for seed in found.seeds(measure)]
     scale = max((one for one in scales if one), default=1.0)
     return Parted(measure=measure, factors=factors, parts=split, scale=scale)

@@ -31,8 +31,8 @@ def explain(
     return Explanation(
         experiment_id=experiment_id,
         name=name,
-        reference=reference.framework,
-        other=other.framework,
+        reference=reference.side,
+        other=other.side,
         seeds=found.seeds(main.measure) if main else plan.seeds,
         mixtures=len(plan.pairs),
         measure=main.measure if main else None,
@@ -73,7 +73,7 @@ def _contribution(
     share: float | None = None,
     interval: tuple[float, float] | None = None,
 ) -> Contribution:
-    jobs = {run.framework: run.job for run in found.plan.ends}
+    jobs = {run.side: run.job for run in found.plan.ends}
     return Contribution(
         path=factor.path,
         values=dict(factor.values),
@@ -82,7 +82,9 @@ def _contribution(
         problem=problem,
         cause=_given_weights(found, factor)
         or consequence(factor.difference, jobs=jobs, scale=scale_of(found)),
-        fixes=fixes(factor.difference, jobs=jobs),
+        fixes=fixes(
+            factor.difference, jobs=jobs, frameworks={run.side: run.framework for run in found.plan.ends}
+        ),
     )
 
 
@@ -91,7 +93,7 @@ def _given_weights(found: Evidence, factor: Factor) -> str | None:
     mine, theirs = (run.given_weights for run in found.plan.ends)
     if not factor.path.startswith("initial_weights") or mine is None or theirs is None:
         return None
-    reference, other = (run.framework for run in found.plan.ends)
+    reference, other = (run.side for run in found.plan.ends)
     for name in mine:
         if name in theirs and mine[name] != theirs[name]:
             known = relation(found.arrays(mine[name]), found.arrays(theirs[name]))

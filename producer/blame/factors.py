@@ -1,4 +1,4 @@
-"""What can be switched between two frameworks' jobs: the settings that differ, grouped as they must move.
+"""What can be switched between two sides' jobs: the settings that differ, grouped as they must move.
 
 A factor is one difference that a job can be freed of by itself. A changed `type` takes along the fields
 that only one of the two types has; a layer, the data and the initial weights move as a whole. One field that
@@ -39,7 +39,7 @@ ABSENT: Final = _Absent()
 class Factor:
     """A difference between the reference's job and another's.
 
-    `values` are for people, by framework; `edits` lead the other's job to the reference's values.
+    `values` are for people, by side; `edits` lead the other's job to the reference's values.
     """
 
     path: str
@@ -53,7 +53,7 @@ class Factor:
 
 
 def factors(reference: tuple[str, Job], other: tuple[str, Job]) -> tuple[Factor, ...]:
-    """The factors between two frameworks' jobs, what changes a training most first."""
+    """The factors between two sides' jobs, what changes a training most first."""
     names = (reference[0], other[0])
     mine, theirs = (job.model_dump(mode="json") for _, job in (reference, other))
     found = [
@@ -66,7 +66,7 @@ def factors(reference: tuple[str, Job], other: tuple[str, Job]) -> tuple[Factor,
 
 
 def start(reference: str, other: str) -> Factor:
-    """Each framework draws its own initial weights; switched, both start from the shared ones."""
+    """Each side draws its own initial weights; switched, both start from the shared ones."""
     return Factor(
         path="initial_weights",
         values={reference: "its own default", other: "its own default"},

@@ -67,7 +67,7 @@ def explain_experiment(  # noqa: PLR0913
 
 def chosen_other(experiment: Experiment, asked: str | None) -> str:
     """Whose difference from the reference is explained. Raises UsageError where there is no such other."""
-    reference, *others = experiment.frameworks
+    reference, *others = experiment.labels
     if not others:
         raise UsageError(f"only {reference} trains {experiment.name}: there is nothing to explain")
     if asked is not None and asked not in others:
@@ -79,9 +79,9 @@ def _ends(session: Session, record: ExperimentRecord, other: str | None) -> tupl
     """The reference's run and the other's."""
     runs: dict[str, Run] = {}
     for run in map(session.ledger.run, record.run_ids):
-        runs.setdefault(run.framework, run)
+        runs.setdefault(run.side, run)
     chosen = chosen_other(record.experiment, other)
-    return runs[record.experiment.frameworks[0]], runs[chosen]
+    return runs[record.experiment.labels[0]], runs[chosen]
 
 
 def _records(session: Session, record: ExperimentRecord) -> Iterator[ExperimentRecord]:
@@ -121,7 +121,7 @@ def _submit(
 ) -> ExperimentRecord:
     """Put the mixtures on the queue, all at once."""
     if not queue_anyway:
-        queues = {run.framework: queue_of(run.framework, run.job) for run in runs}
+        queues = {run.side: queue_of(run.framework, run.job) for run in runs}
         refuse_unserved(queues, session.ledger.workers())
     experiment = record.experiment.model_copy(update={"seeds": runs[0].seeds})
     earlier = sum(1 for _ in _records(session, record)) - 1
@@ -133,7 +133,7 @@ def _follow(session: Session, records: Sequence[ExperimentRecord], *, quiet: boo
     """Show progress until every run is final; the experiment itself first, which is first in the queue."""
     console = progress_console()
     first, *rest = records
-    with board(first.experiment.frameworks, console, quiet=quiet) as shown:
+    with board(first.experiment.labels, console, quiet=quiet) as shown:
         for update in follow(first, ledger=session.ledger, client=session.client):
             shown.apply(update)
     for record in rest:

@@ -105,7 +105,7 @@ Pair = tuple[Trained, Trained]
 
 
 class Ruler:
-    """Measures pairs of trainings by one framework's loss."""
+    """Measures pairs of trainings by one side's loss."""
 
     def __init__(self, loss: Loss, arrays: Load) -> None:
         """`arrays` gives the targets."""

@@ -7,8 +7,8 @@ from typing import Any, Literal
 from pydantic import Field
 
 from shared.frozen import Frozen
-from shared.spec.experiment import Framework
 from shared.spec.fields import Many
+from shared.spec.side import Label
 
 Interval = tuple[float, float]
 
@@ -17,8 +17,8 @@ class Contribution(Frozen):
     """One setting that differs, and its share of the difference."""
 
     path: str
-    values: dict[Framework, Any]
-    """The setting in the reference and in the other framework."""
+    values: dict[Label, Any]
+    """The setting in the reference and in the other side."""
     share: float | None
     """Of the gap; below 0 where switching it widens the gap. Null where it could not be measured."""
     interval: Interval | None = None
@@ -27,8 +27,8 @@ class Contribution(Frozen):
     """Why there is no share."""
     cause: str | None = None
     """What the difference does to a training."""
-    fixes: dict[Framework, str] = Field(default_factory=dict)
-    """How each framework's code is made to do as the other's, where it is known."""
+    fixes: dict[Label, str] = Field(default_factory=dict)
+    """How each side's code is made to do as the other's, where it is known."""
 
 
 class MeasureShares(Frozen):
@@ -45,13 +45,13 @@ class MeasureShares(Frozen):
 
 
 class Explanation(Frozen):
-    """What accounts for the difference between the reference framework and another."""
+    """What accounts for the difference between the reference side and another."""
 
     schema_version: Literal[1] = 1
     experiment_id: str
     name: str
-    reference: Framework
-    other: Framework
+    reference: Label
+    other: Label
     seeds: Many[int]
     mixtures: int
     """How many mixtures of the two jobs were trained, both ends included."""

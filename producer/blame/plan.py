@@ -1,7 +1,7 @@
 """The trainings that an explanation rests on: both jobs as declared, and the mixtures of the two. Pure.
 
-A mixture is trained in the other framework, from the reference's data, start and settings where they are
-switched. Where each framework draws its own initial weights, that is chance and no setting: all mixtures,
+A mixture is trained in the other side, from the reference's data, start and settings where they are
+switched. Where each side draws its own initial weights, that is chance and no setting: all mixtures,
 and the reference beside them, start from the same (`shared`) weights, and the gap as declared is told
 beside. Where nothing else differs, the start itself is what is switched.
 """
@@ -36,7 +36,7 @@ class PlannedPair:
 @dataclass(frozen=True, kw_only=True)
 class Plan:
     """What is trained and why. `declared` is the pair as the job says it; `own_start` whether it alone
-    starts from each framework's own weights."""
+    starts from each side's own weights."""
 
     factors: tuple[Factor, ...]
     design: Design
@@ -68,10 +68,10 @@ class Plan:
 def plan(reference: Run, other: Run, *, seeds: Sequence[int], most_combined: int) -> Plan:
     """What to train to explain the difference of two runs. The runs' ids are those of the given ones."""
     declared = PlannedPair(reference=_seeded(reference, seeds), other=_seeded(other, seeds))
-    found = factors((reference.framework, reference.job), (other.framework, other.job))
+    found = factors((reference.side, reference.job), (other.side, other.job))
     own_start = all(run.job.initial_weights.type == "framework" for run in (reference, other))
     if own_start and not found:
-        own = start(reference.framework, other.framework)
+        own = start(reference.side, other.side)
         pairs = {frozenset[int](): declared, frozenset({0}): _alike(declared)}
         return Plan(factors=(own,), design=design(1), declared=declared, pairs=pairs, own_start=False)
     ends = _alike(declared) if own_start else declared
@@ -84,7 +84,7 @@ def identity(run: Run) -> str:
     """Equal for runs that train the same: ids and the seeds' number aside."""
     weights = run.given_weights or {}
     given = sorted((name, ref.sha256) for name, ref in weights.items())
-    return f"{run.framework} {run.job.model_dump_json()} {run.dataset.model_dump_json()} {given}"
+    return f"{run.side} {run.job.model_dump_json()} {run.dataset.model_dump_json()} {given}"
 
 
 def _seeded(run: Run, seeds: Sequence[int]) -> Run:

@@ -21,7 +21,7 @@ def sentence(
     found: Evidence, main: Parted | None, contributions: Sequence[Contribution], *, tolerance: float
 ) -> str:
     """The answer."""
-    names = both([run.framework for run in found.plan.ends])
+    names = both([run.side for run in found.plan.ends])
     if main is None:
         return f"No seed gave numbers of both {names} that can be compared, so nothing is explained."
     if main.measure != measures.DIVERGENCE and main.gap <= tolerance:
@@ -110,7 +110,7 @@ def _nothing_found(contributions: Sequence[Contribution], main: Parted) -> str:
 
 
 def _start(found: Evidence, main: Parted | None) -> list[str]:
-    """What each framework's own start, which is chance, does to the gap."""
+    """What each side's own start, which is chance, does to the gap."""
     if main is None or not found.plan.own_start:
         return []
     alike = (

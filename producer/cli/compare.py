@@ -106,7 +106,7 @@ def explain(
             set_values=tuple(set_values or ()),
             seeds=seeds,
             combinations=combinations,
-            framework=framework,
+            side=framework,
             as_json=as_json,
             page=report,
             queue_anyway=queue_anyway,

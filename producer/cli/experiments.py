@@ -32,8 +32,8 @@ def submit(
         record = flow.submit_prepared(session, prepared, queue_anyway=queue_anyway, key=key)
         placed = session.ledger.records(record.run_ids)
     if as_json:
-        first = {run.framework: run.run_id for run in reversed(placed)}
-        runs = {framework: first[framework] for framework in record.experiment.frameworks}
+        first = {run.side: run.run_id for run in reversed(placed)}
+        runs = {label: first[label] for label in record.experiment.labels}
         document = {"experiment_id": record.experiment_id, "name": record.experiment.name, "runs": runs}
         make_console().file.write(f"{json.dumps(document, indent=2)}\n")
         return
@@ -107,7 +107,7 @@ def show(
         record = find(session.ledger, experiment)
         if resolved:
             runs_of = map(session.ledger.run, record.run_ids)
-            jobs = None if record.experiment.grid else {run.framework: run.job for run in runs_of}
+            jobs = None if record.experiment.grid else {run.side: run.job for run in runs_of}
             settings.show(record.experiment, jobs, as_json=as_json)
             return
         runs = session.ledger.records(record.run_ids)
@@ -218,14 +218,14 @@ def cancel(
         record = find(session.ledger, experiment)
         runs = cancel(record.experiment_id, ledger=session.ledger)
     own = [run for run in runs if run.experiment_id == record.experiment_id]
-    # of a framework's several runs the one that ends last is told
-    states = {run.framework: run.state for run in sorted(own, key=lambda run: _ENDS.index(run.state))}
+    # of a side's several runs the one that ends last is told
+    states = {run.side: run.state for run in sorted(own, key=lambda run: _ENDS.index(run.state))}
     related = [run.state for run in runs if run.experiment_id != record.experiment_id]
     if as_json:
         document = {"experiment_id": record.experiment_id, "runs": states, "related_runs": related}
         make_console().file.write(f"{json.dumps(document, indent=2)}\n")
         return
-    told = [f"{framework} {_SAID.get(state, f'had already {state}')}" for framework, state in states.items()]
+    told = [f"{label} {_SAID.get(state, f'had already {state}')}" for label, state in states.items()]
     ended = sum(state in _SAID for state in related)
     more = f"; {ended} more that belong to it stop, too" if ended else ""
     make_console().print(f"{record.experiment_id}: {', '.join(told)}{more}")

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from shared.run import Task
 from shared.spec import Job
+from shared.spec.side import Side
 
 Floats = NDArray[np.float64]
 
@@ -54,7 +55,8 @@ class PreparedData:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PreparedRun:
-    """One framework's resolved job with its data; all that `submit` needs for a run."""
+    """One side's resolved job with its data; all that `submit` needs for a run."""
 
+    side: Side
     job: Job
     data: PreparedData

@@ -19,7 +19,7 @@ class PreparedExperiment:
 
     loaded: LoadedExperiment
     runs: dict[str, PreparedRun]
-    """By framework, in the order of the job file."""
+    """By side, in the order of the job file."""
     advice: tuple[str, ...]
     """Sentences about settings that are allowed but seldom meant."""
 
@@ -33,7 +33,8 @@ def prepare_experiment(loaded: LoadedExperiment, *, done: Done | None = None) ->
     """
     jobs = resolve(loaded.experiment, source=loaded.source)
     data = prepare_all(jobs, loaded.base, done=done)
-    runs = {framework: PreparedRun(job=job, data=data[framework]) for framework, job in jobs.items()}
+    sides = {side.label: side for side in loaded.experiment.side_list}
+    runs = {label: PreparedRun(side=sides[label], job=job, data=data[label]) for label, job in jobs.items()}
     check(runs, source=loaded.source)
     said = (*_without_a_table(loaded.experiment), *advice(runs))
     return PreparedExperiment(loaded=loaded, runs=runs, advice=said)
@@ -41,7 +42,7 @@ def prepare_experiment(loaded: LoadedExperiment, *, done: Done | None = None) ->
 
 def _without_a_table(experiment: Experiment) -> list[str]:
     """Once, which frameworks `defaults: native` leaves at the shared defaults."""
-    names = [name for name in experiment.frameworks if not native_table(name)]
+    names = [name for name in experiment.frameworks_needed if not native_table(name)]
     if experiment.defaults != "native" or not names:
         return []
     return [

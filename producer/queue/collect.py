@@ -57,7 +57,7 @@ def _result(run: RunRecord, payload: bytes | None) -> RunResult:
     if payload is None:
         if run.failure is None:
             raise ResultError(
-                f"the result of the {run.framework} run {run.run_id} is gone from Redis; train it again"
+                f"the result of the {run.side} run {run.run_id} is gone from Redis; train it again"
             )
         return _without_result(run, run.failure)
     try:
@@ -74,7 +74,7 @@ def _unreadable(run: RunRecord, error: ValidationError) -> ResultError:
     value = f" = {first['input']!r}" if isinstance(first["input"], int | float | str) else ""
     what = f"{'.'.join(map(str, first['loc'])) or 'document'}{value[:60]}: {first['msg'].lower()}"
     return ResultError(
-        f"the result of the {run.framework} run {run.run_id} cannot be read: {what} "
+        f"the result of the {run.side} run {run.run_id} cannot be read: {what} "
         "(it is damaged, or another version of Likewise wrote it); train it again"
     )
 
@@ -84,6 +84,7 @@ def _without_result(run: RunRecord, failure: Failure) -> RunResult:
         run_id=run.run_id,
         experiment_id=run.experiment_id,
         framework=run.framework,
+        side=run.side,
         status="failed",
         failure=failure,
         worker=run.worker,

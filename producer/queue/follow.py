@@ -55,7 +55,7 @@ class Noticed:
 
     position: str
     run_id: str
-    framework: str
+    side: str
     text: str
 
 
@@ -153,7 +153,7 @@ class _Watch:
                 asked.add(record.queue)  # one run of a queue is enough to say so
                 why = why_waiting(record, workers, ledger=self._ledger)
             if why is not None and self._said.get(record.run_id) != why:
-                yield Noticed(position=position, run_id=record.run_id, framework=record.framework, text=why)
+                yield Noticed(position=position, run_id=record.run_id, side=record.side, text=why)
             if why is not None or not record.final:
                 self._said[record.run_id] = why or ""
 

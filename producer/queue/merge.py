@@ -1,4 +1,4 @@
-"""Results of several runs of one framework as if they were one. Pure."""
+"""Results of several runs of one side as if they were one. Pure."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from shared.result import RunResult
 
 
 def merged(results: Sequence[RunResult]) -> dict[str, RunResult]:
-    """One result a framework: seeds and arrays one after another, the rest of the first.
+    """One result a side: seeds and arrays one after another, the rest of the first.
 
     A failure, above all one that ended a run, is told before the success of other seeds.
     """
-    by_framework: dict[str, list[RunResult]] = {}
+    by_side: dict[str, list[RunResult]] = {}
     for result in results:
-        by_framework.setdefault(result.framework, []).append(result)
-    return {framework: _merged(parts) for framework, parts in by_framework.items()}
+        by_side.setdefault(result.side, []).append(result)
+    return {side: _merged(parts) for side, parts in by_side.items()}
 
 
 def _merged(parts: Sequence[RunResult]) -> RunResult:

@@ -1,4 +1,4 @@
-"""The runs of an experiment: a framework's seeds in as many parts as there are workers for them."""
+"""The runs of an experiment: a side's seeds in as many parts as there are workers for them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class RunMaker:
     def __init__(
         self, experiment_id: str, *, blobs: BlobStore, workers: Sequence[WorkerPresence] = ()
     ) -> None:
-        """`workers` are those alive now; the idle ones share a framework's seeds."""
+        """`workers` are those alive now; the idle ones share a side's seeds."""
         self._experiment_id = experiment_id
         self.arrays = blobs.batch()
         """To be stored with the runs, or before them."""
@@ -39,7 +39,6 @@ class RunMaker:
 
     def runs(
         self,
-        framework: str,
         prepared: PreparedRun,
         seeds: Sequence[int],
         *,
@@ -51,7 +50,8 @@ class RunMaker:
         whole = Run(
             run_id=new_id(),
             experiment_id=self._experiment_id,
-            framework=framework,
+            framework=prepared.side.framework,
+            side=prepared.side.label,
             job=prepared.job,
             seeds=tuple(seeds),
             dataset=self._dataset(prepared.data),
@@ -61,7 +61,7 @@ class RunMaker:
             if weights is None
             else {name: self.arrays.put(array) for name, array in weights.items()},
         )
-        queue = queue_of(framework, whole.job)
+        queue = queue_of(whole.framework, whole.job)
         free = sum(worker.state == "idle" and queue in worker.queues for worker in self._workers)
         parts = parts_of(whole.seeds, most=parts_worth(whole, free=free))
         if len(parts) == 1:
@@ -104,13 +104,13 @@ def parts_of(seeds: tuple[int, ...], *, most: int) -> list[tuple[int, ...]]:
     return parts
 
 
-def one_a_framework(runs: Sequence[Run]) -> tuple[Run, ...]:
-    """For each framework its first run, with the seeds of all its runs, as if they had not been cut."""
+def one_a_side(runs: Sequence[Run]) -> tuple[Run, ...]:
+    """For each side its first run, with the seeds of all its runs, as if they had not been cut."""
     whole: dict[str, Run] = {}
     for run in runs:
-        held = whole.get(run.framework)
+        held = whole.get(run.side)
         seeds = run.seeds if held is None else (*held.seeds, *run.seeds)
-        whole[run.framework] = (held or run).model_copy(update={"seeds": seeds, "as_arrays": False})
+        whole[run.side] = (held or run).model_copy(update={"seeds": seeds, "as_arrays": False})
     return tuple(whole.values())
 
 

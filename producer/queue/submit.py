@@ -44,12 +44,12 @@ def submit(  # noqa: PLR0913
     """
     workers, now_s = ledger.census()
     if not queue_anyway:
-        refuse_unserved({name: queue_of(name, one.job) for name, one in prepared.items()}, workers)
+        refuse_unserved(
+            {label: queue_of(one.side.framework, one.job) for label, one in prepared.items()}, workers
+        )
     experiment_id = new_id()
     maker = RunMaker(experiment_id, blobs=blobs, workers=workers)
-    runs = [
-        run for framework, one in prepared.items() for run in maker.runs(framework, one, experiment.seed_list)
-    ]
+    runs = [run for one in prepared.values() for run in maker.runs(one, experiment.seed_list)]
     return submit_runs(
         experiment_id, experiment, runs, maker.arrays, ledger=ledger, app=app, key=key, now_s=now_s
     )
@@ -140,8 +140,8 @@ def refuse_unserved(queues: Mapping[str, str], workers: Sequence[WorkerPresence]
     """Raise NoWorkerError if some queue has no live worker."""
     served = {queue for worker in workers for queue in worker.queues}
     missing = [
-        framework if queue.endswith(".any") else f"{framework} on {queue.rpartition('.')[2]}"
-        for framework, queue in queues.items()
+        side if queue.endswith(".any") else f"{side} on {queue.rpartition('.')[2]}"
+        for side, queue in queues.items()
         if queue not in served
     ]
     if not missing:

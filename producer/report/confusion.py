@@ -1,4 +1,4 @@
-"""Confusion matrices: how often each class was taken for each, by framework."""
+"""Confusion matrices: how often each class was taken for each, by side."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MOST_CLASSES = 20
 class Confusion:
     """`counts[true][predicted]`, and each row's shares."""
 
-    framework: str
+    side: str
     series: int
     classes: tuple[str, ...]
     counts: tuple[tuple[int, ...], ...]
@@ -27,12 +27,12 @@ class Confusion:
     total: int
 
 
-def confusions(truth: Truth, frameworks: Sequence[str]) -> list[Confusion]:
-    """One matrix a framework, in order."""
+def confusions(truth: Truth, sides: Sequence[str]) -> list[Confusion]:
+    """One matrix a side, in order."""
     known = truth.y.reshape(-1).astype(np.int64)
     classes = truth.classes or 2
     told = []
-    for series, name in enumerate(frameworks):
+    for series, name in enumerate(sides):
         if name not in truth.outputs:
             continue
         guessed = predicted_classes(truth.outputs[name], from_logits=truth.from_logits)
@@ -41,7 +41,7 @@ def confusions(truth: Truth, frameworks: Sequence[str]) -> list[Confusion]:
         shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
         told.append(
             Confusion(
-                framework=name,
+                side=name,
                 series=series,
                 classes=_names(truth, classes),
                 counts=tuple(tuple(map(int, row)) for row in counts),

@@ -28,7 +28,7 @@ def to_json(explanation: Explanation) -> str:
 
 
 def to_document(explanation: Explanation) -> dict[str, Any]:
-    """The document: each contribution has the frameworks' values under their names."""
+    """The document: each contribution has the sides' values under their names."""
     dumped = explanation.model_dump(mode="json")
     contributions = [one | one.pop("values") for one in dumped["contributions"]]
     return dumped | {"contributions": contributions}

@@ -32,12 +32,12 @@ _MARKS = ("circle", "circle-open", "x-thin-open", "diamond-open", "square-open")
 
 
 def losses(comparison: Comparison) -> Figure | None:
-    """Loss over epochs, of every framework; None where nothing was trained."""
+    """Loss over epochs, of every side; None where nothing was trained."""
     traces: list[Figure] = []
     seen: list[float] = []
     for series, run in enumerate(comparison.runs):
         if run.curves is not None:
-            traces += _bands(run.curves, series=series, name=run.framework)
+            traces += _bands(run.curves, series=series, name=run.side)
             seen.extend(value for row in run.curves.losses for value in row)
             continue
         drawn = [seed for seed in run.seeds if seed.losses][:MOST_SEEDS]
@@ -47,7 +47,7 @@ def losses(comparison: Comparison) -> Figure | None:
                 _curve(
                     seed.losses,
                     series=series,
-                    name=run.framework,
+                    name=run.side,
                     first=place == 0,
                     seed=seed.seed if len(run.seeds) > 1 else None,
                 )
@@ -55,7 +55,7 @@ def losses(comparison: Comparison) -> Figure | None:
         if drawn and drawn[0].validation_losses:
             seen.extend(drawn[0].validation_losses)
             trace = _curve(
-                drawn[0].validation_losses, series=series, name=f"{run.framework}, validation", first=True
+                drawn[0].validation_losses, series=series, name=f"{run.side}, validation", first=True
             )
             trace["opacity"] = 0.5
             traces.append(trace)
@@ -77,7 +77,7 @@ def growth(comparison: Comparison) -> Figure | None:
     """The gap in the loss over epochs, declared and in the float64 twin; None where nothing grows."""
     traces: list[Figure] = []
     for one in comparison.growth:
-        series = comparison.frameworks.index(one.other)
+        series = comparison.sides.index(one.other)
         declared = comparison.jobs[one.other].precision
         for name, values, dash in ((declared, one.declared, "solid"), ("float64 twin", one.twin, "2px,5px")):
             if not any(values):
@@ -111,15 +111,15 @@ def _decades(values: Iterable[float]) -> list[int]:
     return [math.floor(min(exponents)), math.floor(max(exponents)) + 1]
 
 
-def fitted_lines(truth: Truth, frameworks: Sequence[str]) -> Figure:
-    """The known points and each framework's fitted function through them, out to what it predicts."""
+def fitted_lines(truth: Truth, sides: Sequence[str]) -> Figure:
+    """The known points and each side's fitted function through them, out to what it predicts."""
     x, y = truth.x.reshape(-1), truth.y.reshape(-1)
     shown = _some(len(x))
     points: Figure = {"type": "scatter", "mode": "markers", "name": f"truth ({truth.part})",
               "meta": {"truth": True}, "marker": {"size": 8},
               "x": _plain(x[shown]), "y": _plain(y[shown])}  # fmt: skip
     traces = [points]
-    for series, name in enumerate(frameworks):
+    for series, name in enumerate(sides):
         if name not in truth.outputs:
             continue
         line_x, line_y = x, truth.outputs[name].reshape(-1)
@@ -151,7 +151,7 @@ def fitted_lines(truth: Truth, frameworks: Sequence[str]) -> Figure:
     }
 
 
-def predicted_against_true(truth: Truth, frameworks: Sequence[str]) -> Figure:
+def predicted_against_true(truth: Truth, sides: Sequence[str]) -> Figure:
     """One mark a sample: what was known across, what came out upwards; the diagonal is perfect."""
     y = truth.y.reshape(-1).astype(np.float64)
     shown = _some(len(y), MOST_MARKS)
@@ -160,7 +160,7 @@ def predicted_against_true(truth: Truth, frameworks: Sequence[str]) -> Figure:
         {"type": "scatter", "mode": "lines", "name": "perfect", "meta": {"truth": True}, "x": ends, "y": ends,
          "line": {"width": 1, "dash": "dot"}, "hoverinfo": "skip"}
     ]  # fmt: skip
-    for series, name in enumerate(frameworks):
+    for series, name in enumerate(sides):
         if name in truth.outputs and truth.outputs[name].size == y.size:
             out = truth.outputs[name].reshape(-1)
             traces.append(

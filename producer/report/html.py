@@ -38,8 +38,8 @@ def to_html(comparison: Comparison, truth: Truth | None = None) -> str:
     scripts = [_script(get_plotlyjs()), _script(file_text("page.js"))]
     return template("page.html.j2").render(
         comparison=comparison,
-        frameworks=comparison.frameworks,
-        title=_TITLES[comparison.verdict].format(names=both(comparison.frameworks)),
+        sides=comparison.sides,
+        title=_TITLES[comparison.verdict].format(names=both(comparison.sides)),
         seeds=count(len(comparison.experiment.seed_list), "seed"),
         submitted=datetime.fromtimestamp(comparison.submitted_s, tz=UTC).strftime("%-d %B %Y, %H:%M UTC"),
         tolerance=number(comparison.tolerance.relative),
@@ -72,16 +72,16 @@ def _figures(comparison: Comparison, truth: Truth | None) -> dict[str, figures.F
         "growth": figures.growth(comparison),
     }
     if truth is not None and truth.is_line:
-        found["fit"] = figures.fitted_lines(truth, comparison.frameworks)
+        found["fit"] = figures.fitted_lines(truth, comparison.sides)
     elif truth is not None and truth.task == "regression":
-        found["fit"] = figures.predicted_against_true(truth, comparison.frameworks)
+        found["fit"] = figures.predicted_against_true(truth, comparison.sides)
     return {name: figure for name, figure in found.items() if figure is not None}
 
 
 def _confusions(comparison: Comparison, truth: Truth | None) -> list[confusion.Confusion]:
     if truth is None or not _shows_classes(truth):
         return []
-    return confusion.confusions(truth, comparison.frameworks)
+    return confusion.confusions(truth, comparison.sides)
 
 
 def _shows_classes(truth: Truth | None) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from producer.verdict.models import Comparison, FrameworkRuns, SeedRun, Twin
+from producer.verdict.models import Comparison, SeedRun, SideRuns, Twin
 
 _CURVES_AND_ARRAYS = {"losses", "validation_losses", "outputs", "weights"}
 """What is left out of each of many seeds."""
@@ -28,9 +28,9 @@ def to_document(comparison: Comparison, *, full: bool = False) -> dict[str, Any]
         include={"schema_version", "experiment_id", "name", "submitted_s", "verdict", "reasons"},
     )
     return dumped | {
-        "frameworks": list(comparison.frameworks),
+        "frameworks": list(comparison.sides),
         "setting_differences": [
-            {"path": one.path, **{name: one.values.get(name) for name in comparison.frameworks}}
+            {"path": one.path, **{name: one.values.get(name) for name in comparison.sides}}
             for one in comparison.setting_differences
         ],
         "first_divergence": None
@@ -43,10 +43,8 @@ def to_document(comparison: Comparison, *, full: bool = False) -> dict[str, Any]
         "noise_floor": [one.model_dump(mode="json") for one in comparison.noise_floor],
         "gaps": [_pair(one.model_dump(mode="json")) for one in comparison.gaps],
         "seed_gaps": [] if short else [one.model_dump(mode="json") for one in comparison.seed_gaps],
-        "summary": {run.framework: _summary(run) for run in comparison.runs},
-        "runs": {
-            run.framework: [_seed(run, seed, short=short) for seed in run.seeds] for run in comparison.runs
-        },
+        "summary": {run.side: _summary(run) for run in comparison.runs},
+        "runs": {run.side: [_seed(run, seed, short=short) for seed in run.seeds] for run in comparison.runs},
         "jobs": {name: job.model_dump(mode="json") for name, job in comparison.jobs.items()},
     }
 
@@ -63,7 +61,7 @@ def _pair(pair: dict[str, Any]) -> dict[str, Any]:
     return pair
 
 
-def _summary(run: FrameworkRuns) -> dict[str, Any]:
+def _summary(run: SideRuns) -> dict[str, Any]:
     return run.model_dump(
         mode="json",
         include={
@@ -82,7 +80,7 @@ def _summary(run: FrameworkRuns) -> dict[str, Any]:
     )
 
 
-def _seed(run: FrameworkRuns, seed: SeedRun, *, short: bool) -> dict[str, Any]:
+def _seed(run: SideRuns, seed: SeedRun, *, short: bool) -> dict[str, Any]:
     environment = run.environment
     if short:
         return seed.model_dump(mode="json", exclude=_CURVES_AND_ARRAYS)

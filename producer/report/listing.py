@@ -75,7 +75,7 @@ def _document(entry: Entry) -> dict[str, object]:
         "kind": entry.kind,
         "submitted_s": entry.record.submitted_s,
         "submitted": datetime.fromtimestamp(entry.record.submitted_s, tz=UTC).isoformat(),
-        "frameworks": list(entry.record.experiment.frameworks),
+        "frameworks": list(entry.record.experiment.labels),
         "state": entry.state,
         "verdict": entry.verdict,
     }

@@ -1,4 +1,4 @@
-"""How the code of one framework is made to do as the other's, for each setting that differs."""
+"""How the code of one side is made to do as the other's, for each setting that differs."""
 
 from __future__ import annotations
 
@@ -10,21 +10,22 @@ from producer.verdict.models import Comparison
 
 @dataclass(frozen=True, kw_only=True)
 class Mending:
-    """A convention that differs, and by framework the code that ends the difference."""
+    """A convention that differs, and by side the code that ends the difference."""
 
     path: str
     fixes: tuple[tuple[str, str, str], ...]
-    """Framework, like which one, and the code; the reference's own comes last."""
+    """Side, like which one, and the code; the reference's own comes last."""
 
 
 def mendings(comparison: Comparison) -> list[Mending]:
-    """The conventions that somebody knows how to mend, in the order of the settings; for two frameworks."""
-    if len(comparison.frameworks) != 2:
+    """The conventions that somebody knows how to mend, in the order of the settings; for two sides."""
+    if len(comparison.sides) != 2:
         return []
-    reference, other = comparison.frameworks
+    reference, other = comparison.sides
+    frameworks = {run.side: run.framework for run in comparison.runs}
     told = []
     for group in conventions(comparison.setting_differences):
-        known = fixes(together(group), jobs=comparison.jobs)
+        known = fixes(together(group), jobs=comparison.jobs, frameworks=frameworks)
         code = [
             (name, like, known[name])
             for name, like in ((other, reference), (reference, other))

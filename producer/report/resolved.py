@@ -1,4 +1,4 @@
-"""Every setting, a column a framework, with where its values came from: a text and a document."""
+"""Every setting, a column a side, with where its values came from: a text and a document."""
 
 from __future__ import annotations
 
@@ -45,40 +45,40 @@ def document_of(experiment: Experiment, settings: Sequence[Setting]) -> dict[str
     return {
         "name": experiment.name,
         "defaults": experiment.defaults,
-        "frameworks": list(experiment.frameworks),
+        "frameworks": list(experiment.labels),
         "grid": {path: list(values) for path, values in experiment.grid.items()},
         "settings": [
             {
                 "path": one.path,
-                "differs": one.differs(experiment.frameworks),
-                **{name: _cell(one, name) for name in experiment.frameworks},
+                "differs": one.differs(experiment.labels),
+                **{name: _cell(one, name) for name in experiment.labels},
             }
             for one in settings
         ],
     }
 
 
-def _cell(one: Setting, framework: str) -> dict[str, Any] | None:
-    origin = one.origins.get(framework)
+def _cell(one: Setting, side: str) -> dict[str, Any] | None:
+    origin = one.origins.get(side)
     if origin is None:
         return None
     row = origin.native
     native = {} if row is None else {"source": row.source, "fact": row.fact}
-    return {"value": one.values[framework], "from": origin.kind, **native}
+    return {"value": one.values[side], "from": origin.kind, **native}
 
 
 def _parts(experiment: Experiment, settings: Sequence[Setting]) -> Iterator[RenderableType]:
-    frameworks = experiment.frameworks
-    differing = sum(one.differs(frameworks) for one in settings)
+    sides = experiment.labels
+    differing = sum(one.differs(sides) for one in settings)
     headline = Text(printable(experiment.name), style="bold")
-    said = f"{both(frameworks)}, {experiment.defaults} defaults; {count(len(settings), 'setting')}, "
+    said = f"{both(sides)}, {experiment.defaults} defaults; {count(len(settings), 'setting')}, "
     verb = "differs" if differing == 1 else "differ"
     varied = f"; likewise sweep varies {both(list(experiment.grid))}" if experiment.grid else ""
     headline.append(f"  {said}{differing or 'none'} {verb}{printable(varied)}", style="not bold dim")
     yield headline
     yield ""
-    yield _table(settings, frameworks)
-    if sources := _sources(settings, frameworks):
+    yield _table(settings, sides)
+    if sources := _sources(settings, sides):
         yield ""
         yield Text("where the native defaults stand", style="bold")
         for paths, rows in sources.items():
@@ -87,10 +87,10 @@ def _parts(experiment: Experiment, settings: Sequence[Setting]) -> Iterator[Rend
             yield Padding(_stated(dict(rows)), (0, 0, 0, 2))
 
 
-def _table(settings: Sequence[Setting], frameworks: Sequence[str]) -> Table:
+def _table(settings: Sequence[Setting], sides: Sequence[str]) -> Table:
     table = plain_table()
     table.add_column("setting", no_wrap=True)
-    for name in (*frameworks, "from"):
+    for name in (*sides, "from"):
         table.add_column(name, overflow="fold")
     parts: dict[str, list[Setting]] = {}
     for one in settings:
@@ -98,18 +98,18 @@ def _table(settings: Sequence[Setting], frameworks: Sequence[str]) -> Table:
     for part, inside in parts.items():
         table.add_row(Text(part, style="bold"))
         for one in inside:
-            table.add_row(*_cells(one, frameworks))
+            table.add_row(*_cells(one, sides))
     return table
 
 
-def _cells(one: Setting, frameworks: Sequence[str]) -> Iterator[Text]:
-    differs = one.differs(frameworks)
+def _cells(one: Setting, sides: Sequence[str]) -> Iterator[Text]:
+    differs = one.differs(sides)
     _, name = _placed(one.path)
     yield Text(f"{DIFFERS if differs else ' '} {printable(name)}", style="bold" if differs else "dim")
-    for framework in frameworks:
-        said = setting(one.values[framework]) if framework in one.values else ABSENT
+    for side in sides:
+        said = setting(one.values[side]) if side in one.values else ABSENT
         yield Text(printable(said), style="bold" if differs else "")
-    yield Text(_from(one, frameworks), style="dim")
+    yield Text(_from(one, sides), style="dim")
 
 
 def _placed(path: str) -> tuple[str, str]:
@@ -119,29 +119,29 @@ def _placed(path: str) -> tuple[str, str]:
     return ".".join(words[:depth]) or _TOP, ".".join(words[depth:])
 
 
-def _from(one: Setting, frameworks: Sequence[str]) -> str:
-    """`written`, or where the frameworks' values came from different places, each."""
-    kinds = {name: _said(one.origins[name]) for name in frameworks if name in one.origins}
+def _from(one: Setting, sides: Sequence[str]) -> str:
+    """`written`, or where the sides' values came from different places, each."""
+    kinds = {name: _said(one.origins[name]) for name in sides if name in one.origins}
     if len(set(kinds.values())) == 1:
         return next(iter(kinds.values()))
     return ", ".join(f"{name} {said}" for name, said in kinds.items())
 
 
 def _said(origin: Origin) -> str:
-    """A written initializer may have been completed by the framework's own default."""
+    """A written initializer may have been completed by the side's own default."""
     completed = origin.native is not None and origin.kind != "native"
     return f"{origin.kind} + native" if completed else origin.kind
 
 
 def _sources(
-    settings: Sequence[Setting], frameworks: Sequence[str]
+    settings: Sequence[Setting], sides: Sequence[str]
 ) -> dict[tuple[str, ...], tuple[tuple[str, NativeDefault], ...]]:
     """The rows behind the native values, by the settings that have them: equal layers share one entry."""
     by_rows: dict[str, tuple[list[str], tuple[tuple[str, NativeDefault], ...]]] = {}
     for one in settings:
         rows = tuple(
             (name, row)
-            for name in frameworks
+            for name in sides
             if name in one.origins and (row := one.origins[name].native) is not None
         )
         if rows:

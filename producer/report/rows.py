@@ -14,8 +14,8 @@ from producer.verdict.models import (
     Comparison,
     Equivalence,
     FirstDivergence,
-    FrameworkRuns,
     Gap,
+    SideRuns,
     Spread,
     Verdict,
 )
@@ -28,7 +28,7 @@ _PARTS = ("test", "validation", "train")
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One line of a table: a label and one cell for each framework; `differs` marks unequal cells."""
+    """One line of a table: a label and one cell for each side; `differs` marks unequal cells."""
 
     label: str
     cells: tuple[str, ...]
@@ -41,7 +41,7 @@ def results(comparison: Comparison) -> list[Row]:
     return _with_values(
         [
             *_states(comparison),
-            _by_framework(comparison, "final loss", lambda run: _spread(run.final_loss, several)),
+            _by_side(comparison, "final loss", lambda run: _spread(run.final_loss, several)),
             *_quantiles(comparison),
             *_epochs(comparison),
             *_predictions(comparison),
@@ -53,28 +53,28 @@ def results(comparison: Comparison) -> list[Row]:
 def times(comparison: Comparison) -> list[Row]:
     """Durations and memory, of all seeds of a run together."""
 
-    def total(name: str) -> Callable[[FrameworkRuns], str]:
-        def text(run: FrameworkRuns) -> str:
+    def total(name: str) -> Callable[[SideRuns], str]:
+        def text(run: SideRuns) -> str:
             known = [getattr(seed.timings, name) for seed in run.seeds if seed.timings is not None]
             known = [value for value in known if value is not None]
             return numbers.seconds(sum(known) if known else None)
 
         return text
 
-    def queued(run: FrameworkRuns) -> str:
+    def queued(run: SideRuns) -> str:
         known = (seed.timings.queue_s for seed in run.seeds if seed.timings is not None)
         return numbers.seconds(next(known, None))
 
-    def peak(run: FrameworkRuns) -> str:
+    def peak(run: SideRuns) -> str:
         return numbers.size(max((seed.peak_bytes for seed in run.seeds if seed.peak_bytes), default=None))
 
     found = [
-        _by_framework(comparison, "in the queue", queued),
-        _by_framework(comparison, "build", total("build_s")),
-        _by_framework(comparison, "compile", total("compile_s")),
-        _by_framework(comparison, "train", total("train_s")),
-        _by_framework(comparison, "predict", total("predict_s")),
-        _by_framework(comparison, "peak memory", peak),
+        _by_side(comparison, "in the queue", queued),
+        _by_side(comparison, "build", total("build_s")),
+        _by_side(comparison, "compile", total("compile_s")),
+        _by_side(comparison, "train", total("train_s")),
+        _by_side(comparison, "predict", total("predict_s")),
+        _by_side(comparison, "peak memory", peak),
     ]
     return _with_values(found)
 
@@ -82,7 +82,7 @@ def times(comparison: Comparison) -> list[Row]:
 def environment(comparison: Comparison) -> list[Row]:
     """What ran, as its workers recorded it."""
 
-    def of(pick: Callable[[Any], Any]) -> Callable[[FrameworkRuns], str]:
+    def of(pick: Callable[[Any], Any]) -> Callable[[SideRuns], str]:
         return lambda run: str(pick(run.environment)) if run.environment else numbers.MISSING
 
     def threads(found: Any) -> str:
@@ -90,9 +90,9 @@ def environment(comparison: Comparison) -> list[Row]:
 
     return _with_values(
         [
-            _by_framework(comparison, "version", of(lambda found: found.framework_version)),
-            _by_framework(comparison, "device", of(threads)),
-            _by_framework(comparison, "execution", of(lambda found: found.execution)),
+            _by_side(comparison, "version", of(lambda found: found.framework_version)),
+            _by_side(comparison, "device", of(threads)),
+            _by_side(comparison, "execution", of(lambda found: found.execution)),
         ]
     )
 
@@ -101,7 +101,7 @@ def notes(comparison: Comparison) -> Iterator[str]:
     """What the workers said of how they trained the seeds."""
     for run in comparison.runs:
         for note in run.notes:
-            yield f"{run.framework}: {note}"
+            yield f"{run.side}: {note}"
 
 
 def full_environment(comparison: Comparison) -> list[Row]:
@@ -113,16 +113,16 @@ def full_environment(comparison: Comparison) -> list[Row]:
             names.update(dict.fromkeys(getattr(run.environment, kind, {})))
         for name in names:
 
-            def text(run: FrameworkRuns, kind: str = kind, name: str = name) -> str:
+            def text(run: SideRuns, kind: str = kind, name: str = name) -> str:
                 return str(getattr(run.environment, kind, {}).get(name, numbers.MISSING))
 
-            rows.append(_by_framework(comparison, name, text))
+            rows.append(_by_side(comparison, name, text))
     for name in ("platform", "host", "image"):
 
-        def place(run: FrameworkRuns, name: str = name) -> str:
+        def place(run: SideRuns, name: str = name) -> str:
             return getattr(run.environment, name, None) or numbers.MISSING
 
-        rows.append(_by_framework(comparison, name, place))
+        rows.append(_by_side(comparison, name, place))
     return _with_values(rows)
 
 
@@ -131,7 +131,7 @@ def differing_settings(comparison: Comparison) -> list[Row]:
     return [
         Row(
             label=one.path,
-            cells=tuple(setting(one.values.get(name)) for name in comparison.frameworks),
+            cells=tuple(setting(one.values.get(name)) for name in comparison.sides),
             differs=True,
         )
         for one in comparison.setting_differences
@@ -140,13 +140,13 @@ def differing_settings(comparison: Comparison) -> list[Row]:
 
 def all_settings(comparison: Comparison) -> list[Row]:
     """Every setting of the resolved jobs, leaf by leaf, in the order of the job file."""
-    by_framework = {name: dict(leaves(job.model_dump(mode="json"))) for name, job in comparison.jobs.items()}
-    paths = dict.fromkeys(path for values in by_framework.values() for path in values)
+    by_side = {name: dict(leaves(job.model_dump(mode="json"))) for name, job in comparison.jobs.items()}
+    paths = dict.fromkeys(path for values in by_side.values() for path in values)
     rows = []
     for path in paths:
         cells = tuple(
-            setting(by_framework[name][path]) if path in by_framework.get(name, {}) else numbers.MISSING
-            for name in comparison.frameworks
+            setting(by_side[name][path]) if path in by_side.get(name, {}) else numbers.MISSING
+            for name in comparison.sides
         )
         rows.append(Row(label=path, cells=cells, differs=len(set(cells)) > 1))
     return rows
@@ -154,7 +154,7 @@ def all_settings(comparison: Comparison) -> list[Row]:
 
 @dataclass(frozen=True, kw_only=True)
 class GapRow:
-    """One measure's largest gap between the reference and another framework."""
+    """One measure's largest gap between the reference and another side."""
 
     other: str
     measure: str
@@ -234,7 +234,7 @@ def _needed(test: Equivalence) -> str:
 
 
 def _with_values(rows: list[Row]) -> list[Row]:
-    """The rows that have a value for at least one framework."""
+    """The rows that have a value for at least one side."""
     return [row for row in rows if set(row.cells) != {numbers.MISSING}]
 
 
@@ -243,7 +243,7 @@ def _where(one: Gap, seed: int | None) -> str:
     return ", ".join(part for part in parts if part)
 
 
-def _by_framework(comparison: Comparison, label: str, text: Callable[[FrameworkRuns], str]) -> Row:
+def _by_side(comparison: Comparison, label: str, text: Callable[[SideRuns], str]) -> Row:
     cells = tuple(text(run) for run in comparison.runs)
     return Row(label=label, cells=cells, differs=len(set(cells)) > 1)
 
@@ -252,14 +252,14 @@ def _states(comparison: Comparison) -> Iterator[Row]:
     if not comparison.failed:
         return
 
-    def text(run: FrameworkRuns) -> str:
+    def text(run: SideRuns) -> str:
         good = sum(seed.status == "succeeded" for seed in run.seeds)
         if len(run.seeds) > 1:
             return f"{good} of {len(run.seeds)} seeds"
         failure = run.seeds[0].failure
         return failure.reason.replace("_", " ") if failure else run.seeds[0].status
 
-    yield _by_framework(comparison, "state", text)
+    yield _by_side(comparison, "state", text)
 
 
 def _quantiles(comparison: Comparison) -> Iterator[Row]:
@@ -268,33 +268,33 @@ def _quantiles(comparison: Comparison) -> Iterator[Row]:
         return
     for label, share in (("median", 0.5), ("5 %", 0.05), ("95 %", 0.95)):
 
-        def text(run: FrameworkRuns, share: float = share) -> str:
+        def text(run: SideRuns, share: float = share) -> str:
             known = sorted(final_losses(run.seeds))
             return numbers.short(quantile(known, share) if known else None)
 
-        yield _by_framework(comparison, f"final loss, {label}", text)
+        yield _by_side(comparison, f"final loss, {label}", text)
 
 
 def _epochs(comparison: Comparison) -> Iterator[Row]:
     """The epochs trained, only where they differ or a training stopped early: else the settings say it."""
 
-    def text(run: FrameworkRuns) -> str:
+    def text(run: SideRuns) -> str:
         trained = sorted({seed.epochs for seed in run.seeds if seed.epochs is not None})
         if not trained:
             return numbers.MISSING
         return f"{trained[0]}" if len(trained) == 1 else f"{trained[0]} to {trained[-1]}"
 
-    row = _by_framework(comparison, "epochs trained", text)
+    row = _by_side(comparison, "epochs trained", text)
     if row.differs or any(seed.stopped_early for run in comparison.runs for seed in run.seeds):
         yield row
 
 
 def _first_predicted(comparison: Comparison) -> int | None:
-    """The index of the first seed with predictions in every framework, or else in any."""
+    """The index of the first seed with predictions in every side, or else in any."""
     listed = [[isinstance(seed.predictions, list) for seed in run.seeds] for run in comparison.runs]
     for enough in (all, any):
-        for place, frameworks in enumerate(zip(*listed, strict=True)):
-            if enough(frameworks):
+        for place, sides in enumerate(zip(*listed, strict=True)):
+            if enough(sides):
                 return place
     return None
 
@@ -308,13 +308,13 @@ def _predictions(comparison: Comparison) -> Iterator[Row]:
     of_seed = f", seed {seeds[first]}" if len(seeds) > 1 else ""
     for place, row in enumerate(asked[:MOST_PREDICTIONS]):
 
-        def text(run: FrameworkRuns, place: int = place) -> str:
+        def text(run: SideRuns, place: int = place) -> str:
             listed = run.seeds[first].predictions
             if not isinstance(listed, list) or place >= len(listed):
                 return numbers.MISSING
             return numbers.row(listed[place])
 
-        yield _by_framework(comparison, f"prediction at {numbers.given(row)}{of_seed}", text)
+        yield _by_side(comparison, f"prediction at {numbers.given(row)}{of_seed}", text)
     if (rest := len(asked) - MOST_PREDICTIONS) > 0:
         yield Row(label=f"{rest} more predictions", cells=("in --json",) * len(comparison.runs))
 
@@ -323,10 +323,10 @@ def _metrics(comparison: Comparison, several: bool) -> Iterator[Row]:
     for part in _PARTS:
         for name in dict.fromkeys(n for run in comparison.runs for n in run.metrics.get(part, {})):
 
-            def text(run: FrameworkRuns, part: str = part, name: str = name) -> str:
+            def text(run: SideRuns, part: str = part, name: str = name) -> str:
                 return _spread(run.metrics.get(part, {}).get(name), several)
 
-            yield _by_framework(comparison, f"{part} {name}", text)
+            yield _by_side(comparison, f"{part} {name}", text)
 
 
 def _spread(spread: Spread | None, several: bool) -> str:
@@ -337,14 +337,14 @@ def _spread(spread: Spread | None, several: bool) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class StageMark:
-    """One stage of the step where the frameworks part: `equal`, `parts`, or `later`, which says nothing."""
+    """One stage of the step where the sides part: `equal`, `parts`, or `later`, which says nothing."""
 
     stage: str
     state: Literal["equal", "parts", "later"]
 
 
 def stages(found: FirstDivergence) -> list[StageMark]:
-    """The stages of the step in which the frameworks part, in their order."""
+    """The stages of the step in which the sides part, in their order."""
     place = STAGES.index(found.stage)
     states: list[Literal["equal", "parts", "later"]] = [
         "parts" if at == place else "equal" if at < place and found.step > 0 else "later"
@@ -364,5 +364,5 @@ def divergence(comparison: Comparison, found: FirstDivergence) -> list[Row]:
 
 
 def _cells(comparison: Comparison, values: Mapping[str, float | None]) -> tuple[str, ...]:
-    known = (values.get(name) for name in comparison.frameworks)
+    known = (values.get(name) for name in comparison.sides)
     return tuple(numbers.MISSING if value is None else f"{value:.10g}" for value in known)

@@ -23,7 +23,7 @@ def print_state(record: ExperimentRecord, runs: Sequence[RunRecord], *, now_s: f
             "name": record.experiment.name,
             "submitted_s": record.submitted_s,
             "verdict": None,
-            "runs": {run.framework: run.model_dump(mode="json") for run in runs},
+            "runs": {run.side: run.model_dump(mode="json") for run in runs},
         }
         console.file.write(f"{json.dumps(document, indent=2)}\n")
         return
@@ -32,7 +32,7 @@ def print_state(record: ExperimentRecord, runs: Sequence[RunRecord], *, now_s: f
         since = run.finished_s or run.claimed_s or run.submitted_s
         state = {"leased": "training"}.get(run.state, run.state)
         age = numbers.seconds(max(now_s - since, 0.0))
-        table.add_row(run.framework, state, age, str(run.attempt), run.worker or numbers.MISSING)
+        table.add_row(run.side, state, age, str(run.attempt), run.worker or numbers.MISSING)
     write(
         console,
         Text(f"{record.experiment_id}  {record.experiment.name}, not finished", style="bold"),

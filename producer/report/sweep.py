@@ -13,7 +13,7 @@ from rich.text import Text
 
 from producer.display import both, count, gap, printable, setting
 from producer.report.console import bullet, write
-from producer.sweep.points import framework_of
+from producer.sweep.points import side_of
 from producer.sweep.table import Point, Seeds, Sweep
 from producer.verdict import numbers
 
@@ -38,7 +38,7 @@ def to_document(sweep: Sweep) -> dict[str, Any]:
 
 
 def render(sweep: Sweep, console: Console) -> None:
-    """Print the table: a line a point with its verdict, the best first; below it a line a framework."""
+    """Print the table: a line a point with its verdict, the best first; below it a line a side."""
     points = count(len(sweep.points), "point")
     headline = Text()
     headline.append(printable(sweep.name), style="bold")
@@ -89,7 +89,7 @@ def _padded(text: str, width: int) -> str:
 
 
 def _verdict(point: Point, *, room: float = math.inf) -> Text:
-    """`differ, gap 2.3e-05 in the losses`, the last words where there is room; nothing of one framework."""
+    """`differ, gap 2.3e-05 in the losses`, the last words where there is room; nothing of one side."""
     if len(point.frameworks) < 2:
         return Text()
     verdict = Text(point.verdict, style=_COLOURS[point.verdict])
@@ -118,7 +118,7 @@ def _notes(sweep: Sweep) -> Iterator[str]:
             "inconclusive: this gap is above the tolerance, and a sweep's runs do not decide whether it is "
             "rounding. likewise compare at that point, with --set, says more."
         )
-    yield from (f"{framework}: {note}" for framework, notes in sweep.notes.items() for note in notes)
+    yield from (f"{side}: {note}" for side, notes in sweep.notes.items() for note in notes)
 
 
 def _reasons(before: str, points: Sequence[Point]) -> Iterator[str]:
@@ -156,9 +156,9 @@ def _settings(point: Point) -> str:
 
 
 def _name(path: str) -> str:
-    framework, rest = framework_of(path)
+    side, rest = side_of(path)
     rest = rest.removeprefix("optimizer.")
-    return rest if framework is None else f"{framework}'s {rest}"
+    return rest if side is None else f"{side}'s {rest}"
 
 
 def _cells(seeds: Seeds) -> list[str]:

@@ -14,7 +14,7 @@ from producer.display import both, count, gap, number, printable
 from producer.report import rows
 from producer.report.console import bullet, plain_table, write
 from producer.report.sparkline import sparkline
-from producer.verdict.models import Comparison, FirstDivergence, FrameworkRuns, Verdict
+from producer.verdict.models import Comparison, FirstDivergence, SideRuns, Verdict
 
 _LOOK: dict[Verdict, tuple[str, str]] = {
     "agree": ("✔", "green"),
@@ -76,7 +76,7 @@ def _headline(comparison: Comparison) -> Text:
     headline = Text()
     headline.append(f"{mark} {comparison.verdict}", style=f"bold {colour}")
     headline.append(f"  {printable(comparison.name)}", style="bold")
-    headline.append(f"  {both(comparison.frameworks)}, {count(seeds, 'seed')}", style="dim")
+    headline.append(f"  {both(comparison.sides)}, {count(seeds, 'seed')}", style="dim")
     return headline
 
 
@@ -85,7 +85,7 @@ def _side_by_side(
 ) -> RenderableType:
     table = plain_table()
     table.add_column(title, style="dim", overflow="fold")
-    for name in comparison.frameworks:
+    for name in comparison.sides:
         table.add_column(name, overflow="fold")
     for line in lines:
         marked = "bold" if line.differs and title.startswith("settings") else ""
@@ -96,11 +96,11 @@ def _side_by_side(
 
 
 def _curves(comparison: Comparison) -> list[str]:
-    """Of the first seed each framework has, or the median of many."""
+    """Of the first seed each side has, or the median of many."""
     return [sparkline(_curve(run), _SPARKS) for run in comparison.runs]
 
 
-def _curve(run: FrameworkRuns) -> Sequence[float]:
+def _curve(run: SideRuns) -> Sequence[float]:
     if run.curves is not None:
         return run.curves.median
     return next((seed.losses for seed in run.seeds if seed.losses), ())
@@ -155,7 +155,7 @@ def _tests(comparison: Comparison, *, wide: bool) -> RenderableType:
 
 def _gaps(comparison: Comparison) -> RenderableType:
     table = plain_table()
-    table.add_column(f"gap from {comparison.frameworks[0]}", style="dim", overflow="fold")
+    table.add_column(f"gap from {comparison.sides[0]}", style="dim", overflow="fold")
     table.add_column("relative", justify="right", no_wrap=True)
     table.add_column(f"tolerance {number(comparison.tolerance.relative)}", no_wrap=True)
     table.add_column("largest at", style="dim", overflow="fold")

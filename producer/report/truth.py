@@ -1,4 +1,4 @@
-"""What was known (targets) and what each framework made of it (outputs), as arrays for the pictures."""
+"""What was known (targets) and what each side made of it (outputs), as arrays for the pictures."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Part = Literal["train", "validation", "test"]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Truth:
-    """The targets of one part of the data and every framework's outputs for it, of one seed.
+    """The targets of one part of the data and every side's outputs for it, of one seed.
 
     `x` is (n, *features), standardised where the job says so; `y` as in `shared.run.Dataset`;
     `outputs` (n, outputs); `predictions` the outputs for `predict` (m, *features).
@@ -57,7 +57,7 @@ def truth_of(runs: Sequence[Run], comparison: Comparison, arrays: Load) -> Truth
     reference = runs[0].dataset
     for place in range(len(comparison.experiment.seed_list)):
         there = {
-            run.framework: run.seeds[place]
+            run.side: run.seeds[place]
             for run in comparison.runs
             if run.seeds[place].status == "succeeded" and run.seeds[place].outputs is not None
         }
@@ -69,13 +69,13 @@ def truth_of(runs: Sequence[Run], comparison: Comparison, arrays: Load) -> Truth
     samples = getattr(reference, part)
     if samples is None:
         return None
-    same = {run.framework for run in runs if samples.same_rows(getattr(run.dataset, part))}
+    same = {run.side for run in runs if samples.same_rows(getattr(run.dataset, part))}
     shown = {name: run for name, run in there.items() if name in same and run.outputs_of == part}
     if not shown:
         return None
     counted = _counted(runs[0].job.loss, arrays(samples.y))
     alike = reference.predict is not None and all(
-        run.dataset.predict == reference.predict for run in runs if run.framework in shown
+        run.dataset.predict == reference.predict for run in runs if run.side in shown
     )
     return Truth(
         part=part,

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 MANY_POINTS = 100
-"""To compare the frameworks at more takes longer than a second or two, and is worth a word."""
+"""To compare the sides at more takes longer than a second or two, and is worth a word."""
 
 
 def swept(session: Session, record: ExperimentRecord, *, quiet: bool, full: bool = False) -> Sweep:

@@ -1,6 +1,6 @@
 """A sweep's runs: points that differ only in numbers of the optimizer are one run, else one each.
 
-Points at which a framework's job is the same are trained once.
+Points at which a side's job is the same are trained once.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class PreparedSweep:
 
     @property
     def first(self) -> PreparedExperiment:
-        """Any point: what all have in common, such as the frameworks, stands in each."""
+        """Any point: what all have in common, such as the sides, stands in each."""
         return self.points[0]
 
 
@@ -70,18 +70,21 @@ def submit_sweep(session: Session, sweep: PreparedSweep, *, queue_anyway: bool) 
     experiment = sweep.loaded.experiment
     workers, now_s = session.ledger.census()
     if not queue_anyway:
-        queues = {name: queue_of(name, run.job) for one in sweep.points for name, run in one.runs.items()}
+        queues = {
+            label: queue_of(run.side.framework, run.job)
+            for one in sweep.points
+            for label, run in one.runs.items()
+        }
         refuse_unserved(queues, workers)
     experiment_id = new_id()
     maker = RunMaker(experiment_id, blobs=session.blobs, workers=workers)
     runs: list[Run] = []
-    for framework, firsts in trained_at(experiment).items():
+    for side, firsts in trained_at(experiment).items():
         trained = sorted(set(firsts))
-        for places in groups_of([sweep.points[point].runs[framework].job for point in trained]):
+        for places in groups_of([sweep.points[point].runs[side].job for point in trained]):
             points = [trained[place] for place in places]
-            together = [sweep.points[point].runs[framework] for point in points]
+            together = [sweep.points[point].runs[side] for point in points]
             runs += maker.runs(
-                framework,
                 together[0],
                 experiment.seed_list,
                 optimizers=[one.job.optimizer for one in together],

@@ -51,16 +51,16 @@ def points_of(experiment: Experiment) -> list[Settings]:
 
 
 def trained_at(experiment: Experiment) -> dict[str, list[int]]:
-    """By framework, for each point the first one of the same job, which is trained once for all of them.
+    """By side, for each point the first one of the same job, which is trained once for all of them.
 
-    What varies another framework alone leaves a framework's job as it is.
+    What varies another side alone leaves a side's job as it is.
     """
     points = points_of(experiment)
-    return {name: _first_alike([_settings_of(name, one) for one in points]) for name in experiment.frameworks}
+    return {name: _first_alike([_settings_of(name, one) for one in points]) for name in experiment.labels}
 
 
-def _settings_of(framework: str, settings: Settings) -> Settings:
-    return {path: value for path, value in settings.items() if framework_of(path)[0] in (None, framework)}
+def _settings_of(side: str, settings: Settings) -> Settings:
+    return {path: value for path, value in settings.items() if side_of(path)[0] in (None, side)}
 
 
 def _first_alike(settings: Sequence[Settings]) -> list[int]:
@@ -69,19 +69,19 @@ def _first_alike(settings: Sequence[Settings]) -> list[int]:
 
 
 def held_by_overrides(experiment: Experiment) -> dict[str, dict[str, str]]:
-    """By framework, the grid's paths that do not reach it, each with the override that holds there."""
+    """By side, the grid's paths that do not reach it, each with the override that holds there."""
     document = experiment.model_dump(mode="json", exclude={"grid"}, exclude_unset=True)
-    everyones = [path for path in experiment.grid if framework_of(path)[0] is None]
+    everyones = [path for path in experiment.grid if side_of(path)[0] is None]
     varied = {_setting_named(document, path) for path in experiment.grid}
     return {
-        framework: {
+        side: {
             path: override
             for path in everyones
             for override in overrides
             if paths.is_in(paths.by_index(document, path), paths.by_index(document, override))
-            and (framework, paths.by_index(document, override)) not in varied
+            and (side, paths.by_index(document, override)) not in varied
         }
-        for framework, overrides in experiment.overrides.items()
+        for side, overrides in experiment.overrides.items()
     }
 
 
@@ -106,10 +106,10 @@ def check_grid(experiment: Experiment, source: str) -> None:
                 raise UsageError(f"--grid {printable(path)} names {short(value)} twice")
     held = held_by_overrides(experiment)
     for path in experiment.grid:
-        if all(path in held.get(framework, {}) for framework in experiment.frameworks):
+        if all(path in held.get(side, {}) for side in experiment.labels):
             raise UsageError(
                 f"--grid {printable(path)} varies nothing: the job overrides it for every framework; vary "
-                f"that, with --grid overrides.{experiment.frameworks[0]}.{printable(path)}=value,value"
+                f"that, with --grid overrides.{experiment.labels[0]}.{printable(path)}=value,value"
             )
     count = prod(len(values) for values in experiment.grid.values())
     if count > MOST_POINTS:
@@ -118,12 +118,12 @@ def check_grid(experiment: Experiment, source: str) -> None:
         resolve(experiment_at(experiment, settings, source=source), source=source_at(source, settings))
 
 
-def framework_of(path: str) -> tuple[str | None, str]:
+def side_of(path: str) -> tuple[str | None, str]:
     """The framework whose setting alone a grid's path varies, None for everyone's, and the setting's path."""
     if not path.startswith("overrides."):
         return None, path
-    _, framework, setting = path.split(".", 2)
-    return framework, setting
+    _, side, setting = path.split(".", 2)
+    return side, setting
 
 
 def experiment_at(experiment: Experiment, settings: Settings, *, source: str = "job file") -> Experiment:
@@ -141,8 +141,8 @@ def experiment_at(experiment: Experiment, settings: Settings, *, source: str = "
 
 def _setting_named(document: dict[str, Any], path: str) -> tuple[str, str]:
     """The same for every path that names a setting, by a layer's name or its index."""
-    framework, setting = framework_of(path)
-    return framework or "", paths.by_index(document, setting)
+    side, setting = side_of(path)
+    return side or "", paths.by_index(document, setting)
 
 
 def _refuse_what_cannot_vary(path: str) -> None:

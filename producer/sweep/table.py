@@ -1,4 +1,4 @@
-"""What each framework gave at each point of a sweep, and whether they agree there. Pure."""
+"""What each side gave at each point of a sweep, and whether they agree there. Pure."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from producer.compare import compare
 from producer.sweep.points import (
     Settings,
     experiment_at,
-    framework_of,
     held_by_overrides,
     points_of,
+    side_of,
     trained_at,
 )
 from producer.verdict.gaps import Load
-from producer.verdict.models import Comparison, FrameworkRuns, Gap, Verdict
+from producer.verdict.models import Comparison, Gap, SideRuns, Verdict
 from producer.verdict.models import Measure as GapMeasure
 from producer.verdict.seed_table import SeedTable
 from shared.frozen import Frozen
@@ -39,7 +39,7 @@ Place = tuple[str, int]
 
 
 class Seeds(Frozen):
-    """One framework at one point. Numbers are null where no seed succeeded."""
+    """One side at one point. Numbers are null where no seed succeeded."""
 
     succeeded: int
     seeds: int
@@ -54,7 +54,7 @@ class Seeds(Frozen):
     """By part, by metric: the median."""
     failure: Failure | None = None
     """The first, where a seed failed."""
-    run: FrameworkRuns | None = None
+    run: SideRuns | None = None
     """All that came back, if asked for: each seed with its curves and arrays, quantile curves, what ran."""
 
 
@@ -77,6 +77,7 @@ class Point(Frozen):
     gap_in: GapMeasure | None = None
     """What `gap` is of."""
     frameworks: dict[str, Seeds]
+    """By side."""
 
 
 class Sweep(Frozen):
@@ -93,10 +94,11 @@ class Sweep(Frozen):
     """Whether points stand by the reference's median; not where the grid changes the loss itself, or no
     setting of the reference."""
     frameworks: Many[str]
+    """The labels of the sides."""
     grid: dict[str, Many[Any]]
     points: Many[Point]
     notes: dict[str, Many[str]] = Field(default_factory=dict)
-    """By framework, what its workers said of how they trained, such as why seeds were trained one by one, and
+    """By side, what its workers said of how they trained, such as why seeds were trained one by one, and
     which paths of the grid an override keeps from it."""
 
     @property
@@ -122,13 +124,13 @@ def sweep_of(
     runs_at, results_at = defaultdict[Place, list[Run]](list), defaultdict[Place, list[RunResult]](list)
     for run in runs:
         for number in run.points or ():
-            runs_at[run.framework, number].append(run)
+            runs_at[run.side, number].append(run)
     for result in results:
         for number in by_id[result.run_id].points or ():
-            results_at[result.framework, number].append(result)
+            results_at[result.side, number].append(result)
     points = []
     for number, settings in enumerate(points_of(experiment)):
-        places: list[Place] = [(framework, firsts[framework][number]) for framework in experiment.frameworks]
+        places: list[Place] = [(side, firsts[side][number]) for side in experiment.labels]
         found = [
             part
             for place in places
@@ -146,7 +148,7 @@ def sweep_of(
         points.append(_with_runs(point, comparison) if full else point)
     ordered = is_ordered(experiment)
     if ordered:
-        points.sort(key=lambda point: order_of(point.frameworks[experiment.frameworks[0]]))
+        points.sort(key=lambda point: order_of(point.frameworks[experiment.labels[0]]))
     return Sweep(
         experiment_id=record.experiment_id,
         name=experiment.name,
@@ -154,7 +156,7 @@ def sweep_of(
         seed_list=experiment.seed_list,
         measure=measure,
         ordered=ordered,
-        frameworks=experiment.frameworks,
+        frameworks=experiment.labels,
         grid=experiment.grid,
         points=tuple(points),
         notes=_notes(experiment, by_id, results),
@@ -165,15 +167,13 @@ def _notes(
     experiment: Experiment, runs: Mapping[str, Run], results: Sequence[RunResult]
 ) -> dict[str, tuple[str, ...]]:
     told = defaultdict[str, dict[str, None]](dict)
-    for framework, held in held_by_overrides(experiment).items():
+    for side, held in held_by_overrides(experiment).items():
         for path, override in held.items():
-            note = (
-                f"The grid's {path} does not reach it: overrides.{framework}.{override} holds at every point."
-            )
-            told[framework][note] = None
+            note = f"The grid's {path} does not reach it: overrides.{side}.{override} holds at every point."
+            told[side][note] = None
     for result in results:
-        told[runs[result.run_id].framework].update(dict.fromkeys(result.notes))
-    return {framework: tuple(notes) for framework, notes in told.items() if notes}
+        told[runs[result.run_id].side].update(dict.fromkeys(result.notes))
+    return {side: tuple(notes) for side, notes in told.items() if notes}
 
 
 def _of_point(result: RunResult, run: Run, number: int) -> Iterator[RunResult]:
@@ -196,7 +196,7 @@ def _jobs(runs: Sequence[Run], number: int) -> Iterator[tuple[str, Job]]:
     for run in runs:
         if run.points and number in run.points and run.optimizers:
             optimizer = run.optimizers[run.points.index(number)]
-            yield run.framework, run.job.model_copy(update={"optimizer": optimizer})
+            yield run.side, run.job.model_copy(update={"optimizer": optimizer})
 
 
 def _point(
@@ -221,19 +221,14 @@ def _point(
         gap=gap.relative if gap else None,
         gap_in=gap.measure if gap else None,
         frameworks={
-            framework: _seeds(
-                comparison, [result for result in results if result.framework == framework], measure, arrays
-            )
-            for framework in comparison.frameworks
+            side: _seeds(comparison, [result for result in results if result.side == side], measure, arrays)
+            for side in comparison.sides
         },
     )
 
 
 def _with_runs(point: Point, comparison: Comparison) -> Point:
-    whole = {
-        run.framework: point.frameworks[run.framework].model_copy(update={"run": run})
-        for run in comparison.runs
-    }
+    whole = {run.side: point.frameworks[run.side].model_copy(update={"run": run}) for run in comparison.runs}
     return point.model_copy(update={"frameworks": whole})
 
 
@@ -294,9 +289,7 @@ def _medians(named: Mapping[str, NDArray[np.float64]]) -> dict[str, float]:
 def is_ordered(experiment: Experiment) -> bool:
     """Whether the reference's median tells good points from bad ones."""
     varied = [
-        setting
-        for framework, setting in map(framework_of, experiment.grid)
-        if framework in (None, experiment.frameworks[0])
+        setting for side, setting in map(side_of, experiment.grid) if side in (None, experiment.labels[0])
     ]
     return bool(varied) and not any(setting.split(".")[0] == "loss" for setting in varied)
 

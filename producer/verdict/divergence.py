@@ -18,15 +18,15 @@ from shared.trace import Trace
 
 @dataclass(frozen=True, kw_only=True)
 class Replays:
-    """One seed replayed in two frameworks; and once more, with whole tensors, the step where they part."""
+    """One seed replayed in two sides; and once more, with whole tensors, the step where they part."""
 
     seed: int
     reference: str
     other: str
     steps: Mapping[str, Trace]
-    """By framework: fingerprints."""
+    """By side: fingerprints."""
     kept: Mapping[str, Trace]
-    """By framework: whole tensors; empty where they were not taken."""
+    """By side: whole tensors; empty where they were not taken."""
     precision: Precision
 
 
@@ -225,7 +225,7 @@ def _rates(found: FirstDivergence) -> str:
 
 
 def _alone(found: FirstDivergence) -> str:
-    """What layers give that were fed the same weights and inputs in both frameworks."""
+    """What layers give that were fed the same weights and inputs in both sides."""
     if not found.layers_fed_alike:
         return ""
     others = [path for path in found.layers_apart if path != found.tensor]

@@ -1,13 +1,13 @@
-"""Whether two frameworks give the same over seeds: two one-sided t-tests against a margin. Pure.
+"""Whether two sides give the same over seeds: two one-sided t-tests against a margin. Pure.
 
 Finding no significant difference proves nothing: with few seeds nothing is ever significant. So the
-question is turned round (Schuirmann 1987): the frameworks agree only where the data refute that their
+question is turned round (Schuirmann 1987): the sides agree only where the data refute that their
 means lie a margin or more apart. At the level ALPHA that is so when the interval of confidence
 1 − 2·ALPHA for the difference of means lies within ±margin. They differ when one of confidence
 1 − ALPHA lies wholly outside, widened to hold for all that is tested at once; else more seeds are needed,
 and how many is worked out from the spread seen so far.
 
-Seeds that start alike in both frameworks are pairs: what the seed does to both cancels in their
+Seeds that start alike in both sides are pairs: what the seed does to both cancels in their
 difference. Else the two groups are compared by Welch's test.
 """
 
@@ -38,7 +38,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
-    """What two frameworks gave in one measure, each float64 (seeds, values); NaN where a seed has none.
+    """What two sides gave in one measure, each float64 (seeds, values); NaN where a seed has none.
 
     A measure of several values (predictions) is the same only where each of them is.
     """
@@ -67,7 +67,7 @@ class _Difference:
 
 
 def equivalence(
-    sample: Sample, *, frameworks: tuple[str, str], paired: bool, margin: float | None, rounding: float
+    sample: Sample, *, sides: tuple[str, str], paired: bool, margin: float | None, rounding: float
 ) -> Equivalence | None:
     """The test in one measure; None with fewer than two seeds.
 
@@ -91,8 +91,8 @@ def equivalence(
     return Equivalence(
         measure=sample.measure,
         where=sample.places[worst] if sample.places else None,
-        reference=frameworks[0],
-        other=frameworks[1],
+        reference=sides[0],
+        other=sides[1],
         seeds=found.seeds,
         paired=paired,
         difference=float(found.mean[worst]),

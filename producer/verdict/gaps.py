@@ -1,4 +1,4 @@
-"""How far two frameworks' numbers lie apart, seed by seed. Every gap is finite and never negative.
+"""How far two sides' numbers lie apart, seed by seed. Every gap is finite and never negative.
 
 A gap is relative to the reference's scale; where that is zero, to the other's, so that a gap is 0
 only for equal numbers. All is worked out for many seeds at once: axis 0 of every array is the seed.

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from producer.verdict.models import Comparison, FrameworkRuns, Growth
+from producer.verdict.models import Comparison, Growth, SideRuns
 
 MOST_EPOCHS = 500
 """The most epochs that are listed; of more, evenly chosen ones."""
@@ -21,14 +21,14 @@ AMPLIFIED = 1e3
 every epoch as in the first."""
 
 
-def epochs_before_rounding_took_over(runs: Sequence[FrameworkRuns]) -> int | None:
+def epochs_before_rounding_took_over(runs: Sequence[SideRuns]) -> int | None:
     """For how many first epochs float64's losses were equal, where only rounding may have parted them later.
 
     None where no losses part, or some part in another way. A real difference jumps from equality to its size
     when it begins to act, or adds up from update to update. Rounding that training amplifies passes through
     every size in between, and ends far above what adding up could give.
     """
-    reference, *others = (run.framework for run in runs)
+    reference, *others = (run.side for run in runs)
     equal_for = []
     for other in others:
         for seed in (one.seed for one in runs[0].seeds):
@@ -43,11 +43,11 @@ def epochs_before_rounding_took_over(runs: Sequence[FrameworkRuns]) -> int | Non
     return min(equal_for, default=None)
 
 
-def growth(runs: Sequence[FrameworkRuns], twin: Comparison | None) -> tuple[Growth, ...]:
-    """The growth of each framework's gap on the first seed with losses everywhere; none without a twin."""
+def growth(runs: Sequence[SideRuns], twin: Comparison | None) -> tuple[Growth, ...]:
+    """The growth of each side's gap on the first seed with losses everywhere; none without a twin."""
     if twin is None:
         return ()
-    reference, *others = (run.framework for run in runs)
+    reference, *others = (run.side for run in runs)
     found = []
     for other in others:
         for seed in (one.seed for one in twin.runs[0].seeds):
@@ -70,9 +70,9 @@ def growth(runs: Sequence[FrameworkRuns], twin: Comparison | None) -> tuple[Grow
     return tuple(found)
 
 
-def _losses(runs: Sequence[FrameworkRuns], seed: int, frameworks: tuple[str, str]) -> list[tuple[float, ...]]:
-    named = {run.framework: run for run in runs}
-    return [next((one.losses for one in named[name].seeds if one.seed == seed), ()) for name in frameworks]
+def _losses(runs: Sequence[SideRuns], seed: int, sides: tuple[str, str]) -> list[tuple[float, ...]]:
+    named = {run.side: run for run in runs}
+    return [next((one.losses for one in named[name].seeds if one.seed == seed), ()) for name in sides]
 
 
 def _gaps(pair: Sequence[Sequence[float]]) -> NDArray[np.float64]:

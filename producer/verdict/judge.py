@@ -9,11 +9,11 @@ from producer.job.resolve import SettingDifference
 from producer.verdict.equivalence import verdict_over
 from producer.verdict.models import (
     Equivalence,
-    FrameworkRuns,
     OwnRerun,
     PairGaps,
     SeedGaps,
     SeedRun,
+    SideRuns,
     Tolerance,
     Twin,
     Verdict,
@@ -35,7 +35,7 @@ class Evidence:
     seed_gaps: Sequence[SeedGaps]
     pairs: Sequence[PairGaps]
     tolerance: Tolerance
-    runs: Sequence[FrameworkRuns]
+    runs: Sequence[SideRuns]
     precisions: frozenset[Precision]
     twin: Twin | None = None
     equal_epochs: int | None = None
@@ -73,7 +73,7 @@ class Evidence:
 def judge(evidence: Evidence) -> Verdict:
     """The verdict, by the first of these rules that applies.
 
-    1. One framework's training fails on the job itself and another's does not: `differ`.
+    1. One side's training fails on the job itself and another's does not: `differ`.
     2. The job declares a margin: the tests over seeds decide whether the results are the same, whatever
        computes them. They also decide where a gap is above the tolerance and no float64 twin decides, unless
        the runs themselves are in float64 from the same start, where rounding cannot have grown that far.
@@ -125,7 +125,7 @@ def _declared(evidence: Evidence) -> bool:
     return bool(evidence.differences) or _other_surroundings(evidence)
 
 
-def _fails_alone(runs: Sequence[FrameworkRuns]) -> bool:
+def _fails_alone(runs: Sequence[SideRuns]) -> bool:
     for same_seed in zip(*(run.seeds for run in runs), strict=True):
         if any(failed_on_the_job(seed) for seed in same_seed) and any(
             seed.status == "succeeded" for seed in same_seed

@@ -79,8 +79,8 @@ def together(group: Sequence[SettingDifference]) -> SettingDifference:
 def statement(difference: SettingDifference) -> str:
     """`loss.reduction is mean in tensorflow and sum in torch`."""
     by_value: dict[str, list[str]] = {}
-    for framework, value in difference.values.items():
-        by_value.setdefault(setting(value), []).append(framework)
+    for side, value in difference.values.items():
+        by_value.setdefault(setting(value), []).append(side)
     told = [f"{value} in {' and '.join(names)}" for value, names in by_value.items()]
     return f"{difference.path} is {', '.join(told[:-1])} and {told[-1]}"
 
@@ -103,22 +103,29 @@ def consequence(difference: SettingDifference, *, jobs: Mapping[str, Job], scale
     return told.removesuffix(".") if told else None
 
 
-def fixes(difference: SettingDifference, *, jobs: Mapping[str, Job]) -> dict[str, str]:
-    """By framework, how its code is made to do as the other's; for two frameworks only."""
+def fixes(
+    difference: SettingDifference, *, jobs: Mapping[str, Job], frameworks: Mapping[str, str]
+) -> dict[str, str]:
+    """By side, how its code is made to do as the other's; for two sides only.
+
+    `frameworks` names the framework of each side.
+    """
     if len(difference.values) != 2:
         return {}
     names = list(difference.values)
     wanted = {name: difference.values[other] for name, other in zip(names, reversed(names), strict=True)}
-    found = {name: fix(difference.path, value, jobs[name], name) for name, value in wanted.items()}
+    found = {
+        name: fix(difference.path, value, jobs[name], frameworks[name]) for name, value in wanted.items()
+    }
     return {name: text for name, text in found.items() if text is not None}
 
 
 def _known(difference: SettingDifference, jobs: Mapping[str, Job]) -> str | None:
     """The table's row, by the first of the jobs that has the setting."""
-    for framework in difference.values:
-        if framework in jobs:
+    for side in difference.values:
+        if side in jobs:
             with suppress(IndexError):  # a layer that this job does not have
-                return cause(difference.path, jobs[framework])
+                return cause(difference.path, jobs[side])
     return None
 
 

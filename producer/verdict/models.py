@@ -1,6 +1,6 @@
 """The Comparison and its parts: everything a renderer may show, and nothing of how it looks.
 
-The first framework is the reference; every other is compared with it. Nothing enumerates frameworks.
+The first side is the reference; every other is compared with it. Nothing enumerates frameworks.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from pydantic import Field
 from producer.job.resolve import SettingDifference
 from shared.frozen import Frozen
 from shared.result import Environment, Failure, Hashes, Timings
-from shared.spec.experiment import Experiment, Framework, Job
+from shared.spec.experiment import Experiment, Job
 from shared.spec.fields import Many
+from shared.spec.side import Label, OfSide
 from shared.store.arrays import ArrayRef
 from shared.trace import Stage
 
@@ -22,7 +23,7 @@ COMPARISON_SCHEMA_VERSION: Literal[1] = 1
 Verdict = Literal["agree", "differ", "inconclusive"]
 Measure = Literal["losses", "predictions", "outputs", "weights"]
 ArrayValue = list[Any] | ArrayRef
-"""Nested lists up to `producer.verdict.framework_runs.MAX_LISTED` elements, else the reference."""
+"""Nested lists up to `producer.verdict.side_runs.MAX_LISTED` elements, else the reference."""
 
 
 class Tolerance(Frozen):
@@ -33,7 +34,7 @@ class Tolerance(Frozen):
 
 
 class Gap(Frozen):
-    """How far one framework's numbers are from the reference's, in one measure.
+    """How far one side's numbers are from the reference's, in one measure.
 
     Gaps of losses are relative to the reference's first epoch loss, all others to the largest absolute
     value of the reference.
@@ -50,11 +51,11 @@ class Gap(Frozen):
 
 
 class SeedGaps(Frozen):
-    """One seed: another framework against the reference."""
+    """One seed: another side against the reference."""
 
     seed: int
-    reference: Framework
-    other: Framework
+    reference: Label
+    other: Label
     gaps: Many[Gap]
     same_initial_weights: bool | None
     """Null where a hash is missing."""
@@ -77,10 +78,10 @@ class Spread(Frozen):
 
 
 class PairGaps(Frozen):
-    """Another framework against the reference, over all seeds that both trained."""
+    """Another side against the reference, over all seeds that both trained."""
 
-    reference: Framework
-    other: Framework
+    reference: Label
+    other: Label
     seeds: int
     """Seeds that both finished."""
     seeds_within_tolerance: int
@@ -92,7 +93,7 @@ class PairGaps(Frozen):
 
 
 class SeedRun(Frozen):
-    """One seed in one framework. `missing` means that there is no result, such as of a cancelled run."""
+    """One seed in one side. `missing` means that there is no result, such as of a cancelled run."""
 
     seed: int
     status: Literal["succeeded", "failed", "missing"]
@@ -130,10 +131,9 @@ class Curves(Frozen):
         return self.losses[len(self.quantiles) // 2]
 
 
-class FrameworkRuns(Frozen):
-    """What one framework returned, and what ran it."""
+class SideRuns(OfSide):
+    """What one side returned, and what ran it."""
 
-    framework: Framework
     run_id: str | None = None
     """The run's id; that of the first run where there are several."""
     failure: Failure | None = None
@@ -158,15 +158,15 @@ class Twin(Frozen):
 
     experiment_id: str
     seeds: int
-    """Seeds that every framework trained."""
+    """Seeds that every side trained."""
     tolerance: float
     gaps: Many[PairGaps]
     equal: bool
-    """Whether the frameworks compute the same, so that a float32 gap is rounding."""
+    """Whether the sides compute the same, so that a float32 gap is rounding."""
 
 
 class Equivalence(Frozen):
-    """Over seeds, in one measure: two one-sided tests of the other framework against the reference.
+    """Over seeds, in one measure: two one-sided tests of the other side against the reference.
 
     Of a measure with several values, the numbers are of the one furthest outside its margin where they
     differ, else of the one with the least room to it.
@@ -176,11 +176,11 @@ class Equivalence(Frozen):
     """`final loss`, `test accuracy`, `predictions`."""
     where: str | None = None
     """Of several predictions the one that the numbers are of: `row 2`, or `row 2, output 1` of several."""
-    reference: Framework
-    other: Framework
+    reference: Label
+    other: Label
     seeds: int
     paired: bool
-    """Whether both frameworks started each seed alike."""
+    """Whether both sides started each seed alike."""
     difference: float
     """Of the means, the other's less the reference's."""
     interval: tuple[float, float]
@@ -196,10 +196,9 @@ class Equivalence(Frozen):
     """Seeds that would decide with a probability of 80 %; null beyond what an experiment may have."""
 
 
-class OwnRerun(Frozen):
-    """One framework's training against the same training once more: its noise floor."""
+class OwnRerun(OfSide):
+    """One side's training against the same training once more: its noise floor."""
 
-    framework: Framework
     seeds: int
     identical: bool
     """Whether everything that both trainings returned, the losses too, is the same to the bit."""
@@ -210,7 +209,7 @@ class OwnRerun(Frozen):
 class Growth(Frozen):
     """One seed's gap in the loss by epoch: rounding grows, and is about 1e9 times smaller in float64."""
 
-    other: Framework
+    other: Label
     seed: int
     epochs: Many[int]
     """From 1; of very many, evenly chosen ones."""
@@ -221,7 +220,7 @@ class Growth(Frozen):
 
 
 class FirstDivergence(Frozen):
-    """Where two frameworks part first, found by replaying both and observing their updates.
+    """Where two sides part first, found by replaying both and observing their updates.
 
     Stages and tensors are those of `shared.trace`. Initial weights that differ are listed as stage `forward`
     of step 0; other samples in a batch, or another order of them, as stage `data`.
@@ -235,9 +234,9 @@ class FirstDivergence(Frozen):
     """A layer's path (`layers.2`), a weight's name (`layers.2.kernel`), or a word such as `loss` or `x`."""
     relative_difference: float | None
     """The largest difference, relative to the reference tensor's largest value; null if not comparable."""
-    reference: Framework
-    other: Framework
-    values: dict[Framework, float | None] = Field(default_factory=dict)
+    reference: Label
+    other: Label
+    values: dict[Label, float | None] = Field(default_factory=dict)
     """Both values at the place of the largest difference; empty if they cannot be compared."""
     index: Many[int] = ()
     """That place in the tensor. In layers' outputs, x and y the first index is the sample in the batch."""
@@ -254,13 +253,13 @@ class FirstDivergence(Frozen):
     """Layers that the other computed again from the reference's weights and inputs of that step."""
     layers_apart: Many[str] = ()
     """Those of them whose outputs still differ: each of these layers differs by itself."""
-    learning_rates: dict[Framework, float] = Field(default_factory=dict)
+    learning_rates: dict[Label, float] = Field(default_factory=dict)
     """The learning rates of that update."""
     sentence: str
 
 
 class Traced(Frozen):
-    """What the replay showed: where the frameworks part, or why that is not known."""
+    """What the replay showed: where the sides part, or why that is not known."""
 
     divergence: FirstDivergence | None = None
     note: str | None = None
@@ -278,7 +277,7 @@ class Comparison(Frozen):
     """Plain sentences, the most important first."""
     setting_differences: Many[SettingDifference]
     first_divergence: FirstDivergence | None = None
-    """Where the frameworks part; null where they do not, or were not traced."""
+    """Where the sides part; null where they do not, or were not traced."""
     tolerance: Tolerance
     twin: Twin | None = None
     """The float64 twin, which decides for float32 jobs; null where it was not trained."""
@@ -287,18 +286,18 @@ class Comparison(Frozen):
     growth: Many[Growth] = ()
     """How the gap in the loss grows over the epochs, and the twin's; empty where there is no twin."""
     noise_floor: Many[OwnRerun] = ()
-    """How far each framework is from its own rerun; empty where nothing was trained again."""
+    """How far each side is from its own rerun; empty where nothing was trained again."""
     gaps: Many[PairGaps]
     seed_gaps: Many[SeedGaps]
-    runs: Many[FrameworkRuns]
+    runs: Many[SideRuns]
     experiment: Experiment
-    jobs: dict[Framework, Job]
-    """Each framework's own resolved job."""
+    jobs: dict[Label, Job]
+    """Each side's own resolved job."""
 
     @property
-    def frameworks(self) -> tuple[str, ...]:
+    def sides(self) -> tuple[str, ...]:
         """The frameworks in the experiment's order, the reference first."""
-        return tuple(run.framework for run in self.runs)
+        return tuple(run.side for run in self.runs)
 
     @property
     def failed(self) -> bool:

@@ -1,4 +1,4 @@
-"""How far a framework's own numbers move when it trains the same once more: its noise floor. Pure."""
+"""How far a side's own numbers move when it trains the same once more: its noise floor. Pure."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from shared.result import RunResult
 def noise_floor(
     declared: Mapping[str, RunResult], again: Mapping[str, RunResult], *, arrays: Load
 ) -> tuple[OwnRerun, ...]:
-    """Each framework's rerun against its first training, over the seeds that both finished."""
+    """Each side's rerun against its first training, over the seeds that both finished."""
     found = []
-    for framework, rerun in again.items():
-        first = {one.seed: one for one in declared[framework].seeds if one.status == "succeeded"}
+    for side, rerun in again.items():
+        first = {one.seed: one for one in declared[side].seeds if one.status == "succeeded"}
         pairs = [
             (first[one.seed], one) for one in rerun.seeds if one.status == "succeeded" and one.seed in first
         ]
@@ -25,19 +25,25 @@ def noise_floor(
         gaps = [gap for one, two in pairs for gap in seed_gaps(one, two, arrays=arrays)]
         same = (bitwise_equal(one, two) and one.losses == two.losses for one, two in pairs)
         found.append(
-            OwnRerun(framework=framework, seeds=len(pairs), identical=all(same), largest=_largest(gaps))
+            OwnRerun(
+                framework=rerun.framework,
+                side=side,
+                seeds=len(pairs),
+                identical=all(same),
+                largest=_largest(gaps),
+            )
         )
     return tuple(found)
 
 
 def raised(tolerance: Tolerance, floor: Sequence[OwnRerun]) -> Tolerance:
-    """The tolerance, or what a framework's own numbers move by, where that is more."""
+    """The tolerance, or what a side's own numbers move by, where that is more."""
     moved = max(floor, key=own_gap, default=None)
     if moved is None or own_gap(moved) <= tolerance.relative:
         return tolerance
     return Tolerance(
         relative=own_gap(moved),
-        why=f"{moved.framework}'s own numbers moved by {number(own_gap(moved))} when it trained the same "
+        why=f"{moved.side}'s own numbers moved by {number(own_gap(moved))} when it trained the same "
         f"once more, so a smaller gap between the frameworks is no evidence. {tolerance.why}",
     )
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from producer.display import both, number
 from producer.verdict.equivalence import Sample, equivalence
 from producer.verdict.gaps import Load
-from producer.verdict.models import Equivalence, FrameworkRuns, SeedGaps, SeedRun
+from producer.verdict.models import Equivalence, SeedGaps, SeedRun, SideRuns
 from producer.verdict.seed_table import SeedTable
 from shared.result import RunResult
 
@@ -19,7 +19,7 @@ Floats = NDArray[np.float64]
 
 
 def tests_over_seeds(  # noqa: PLR0913 - all that is tested, and how
-    runs: Sequence[FrameworkRuns],
+    runs: Sequence[SideRuns],
     seed_gaps: Sequence[SeedGaps],
     *,
     predictions: Mapping[str, Floats],
@@ -27,20 +27,17 @@ def tests_over_seeds(  # noqa: PLR0913 - all that is tested, and how
     rounding: float,
     same_loss: bool,
 ) -> tuple[Equivalence, ...]:
-    """Every other framework against the first, in the final loss, each metric and the predictions.
+    """Every other side against the first, in the final loss, each metric and the predictions.
 
     Of metrics, those of the part that tells most about the model. The loss is left out unless it is the
-    `same_loss` in both. `predictions` are by framework (seeds, rows, outputs), with NaN for what a seed
+    `same_loss` in both. `predictions` are by side (seeds, rows, outputs), with NaN for what a seed
     has not. Seeds that started alike are pairs. Empty with fewer than two seeds.
     """
-    columns = {run.framework: _columns(run.seeds, same_loss=same_loss) for run in runs}
-    for framework, values in predictions.items():
-        columns[framework]["predictions"] = values.reshape(len(values), -1)
+    columns = {run.side: _columns(run.seeds, same_loss=same_loss) for run in runs}
+    for side, values in predictions.items():
+        columns[side]["predictions"] = values.reshape(len(values), -1)
     reference, *others = runs
-    samples = {
-        other.framework: list(_samples(columns[reference.framework], columns[other.framework]))
-        for other in others
-    }
+    samples = {other.side: list(_samples(columns[reference.side], columns[other.side])) for other in others}
     measures = sum(map(len, samples.values()))
     found = []
     for other, measured in samples.items():
@@ -49,7 +46,7 @@ def tests_over_seeds(  # noqa: PLR0913 - all that is tested, and how
         for sample in measured:
             test = equivalence(
                 replace(sample, places=_places(sample, predictions), measures=measures),
-                frameworks=(reference.framework, other),
+                sides=(reference.side, other),
                 paired=paired,
                 margin=margin,
                 rounding=rounding,
@@ -62,23 +59,23 @@ def tests_over_seeds(  # noqa: PLR0913 - all that is tested, and how
 def predictions_by_seed(
     results: Mapping[str, RunResult], tables: Mapping[str, SeedTable], seeds: Sequence[int], *, arrays: Load
 ) -> dict[str, Floats]:
-    """By framework (seeds, rows, outputs), NaN for a seed without; empty where no rows were asked for."""
+    """By side (seeds, rows, outputs), NaN for a seed without; empty where no rows were asked for."""
     found: dict[str, Floats] = {}
-    for framework, result in results.items():
-        if framework in tables:
-            stacked = tables[framework].predictions
+    for side, result in results.items():
+        if side in tables:
+            stacked = tables[side].predictions
         else:
             refs = {one.seed: one.predictions for one in result.seeds}
             known = {seed: arrays(ref) for seed, ref in refs.items() if ref is not None}
             nothing = np.full(next((one.shape for one in known.values()), ()), np.nan)
             stacked = np.stack([known.get(seed, nothing) for seed in seeds]) if known else None
         if stacked is not None:
-            found[framework] = stacked.astype(np.float64)
+            found[side] = stacked.astype(np.float64)
     return found
 
 
 def sentences(tests: Sequence[Equivalence]) -> Iterator[str]:
-    """One for each other framework and answer: what is the same, what differs, what needs more seeds."""
+    """One for each other side and answer: what is the same, what differs, what needs more seeds."""
     for other in dict.fromkeys(test.other for test in tests):
         mine = [test for test in tests if test.other == other]
         over = f"Over {mine[0].seeds:,} seeds"

@@ -1,4 +1,4 @@
-"""Another framework against the reference, seed by seed and over all seeds."""
+"""Another side against the reference, seed by seed and over all seeds."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ _Rows = tuple[list[Gap], NDArray[np.bool_]]
 
 
 def all_gaps(
-    frameworks: Sequence[str],
+    sides: Sequence[str],
     results: Mapping[str, RunResult],
     tables: Mapping[str, SeedTable],
     *,
     tolerance: Tolerance,
     arrays: Load,
 ) -> list[SeedGaps]:
-    """Of every seed that succeeded in the reference and in another framework.
+    """Of every seed that succeeded in the reference and in another side.
 
-    `tables` has the frameworks whose seeds are arrays.
+    `tables` has the sides whose seeds are arrays.
     """
-    reference, *others = frameworks
+    reference, *others = sides
     if reference in tables:
         return [
             gaps

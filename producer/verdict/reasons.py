@@ -13,7 +13,7 @@ from producer.job.resolve import SettingDifference
 from producer.verdict import numbers
 from producer.verdict.judge import Evidence, decided_over_seeds, failed_on_the_job
 from producer.verdict.knowledge import Scale, conventions, effect, statement, together
-from producer.verdict.models import FrameworkRuns, Gap, PairGaps, SeedGaps, Traced, Verdict
+from producer.verdict.models import Gap, PairGaps, SeedGaps, SideRuns, Traced, Verdict
 from producer.verdict.noise import own_gap
 from producer.verdict.over_seeds import sentences
 from producer.verdict.twin import worst_of
@@ -48,7 +48,7 @@ def reasons(
 ) -> tuple[str, ...]:
     """The sentences, the most important first; never empty."""
     if len(evidence.runs) < 2:
-        return (f"Only {evidence.runs[0].framework} was asked for, so there is nothing to compare it with.",)
+        return (f"Only {evidence.runs[0].side} was asked for, so there is nothing to compare it with.",)
     told = [
         *_failures(evidence.runs),
         *_differing_settings(verdict, evidence, jobs=jobs, scale=scale),
@@ -94,7 +94,7 @@ def _over_seeds(evidence: Evidence) -> Iterator[str]:
         yield from sentences(evidence.tests)
 
 
-def _failures(runs: Sequence[FrameworkRuns]) -> list[str]:
+def _failures(runs: Sequence[SideRuns]) -> list[str]:
     told = []
     for run in runs:
         failed = [seed for seed in run.seeds if seed.failure is not None]
@@ -103,11 +103,11 @@ def _failures(runs: Sequence[FrameworkRuns]) -> list[str]:
             assert first is not None  # noqa: S101  # by the line above
             share = "" if len(failed) == len(run.seeds) else f" on {len(failed)} of {len(run.seeds)} seeds"
             why = "." if first.reason == "cancelled" else f": {_sentence(first.message)}"
-            told.append(f"{run.framework} {_FAILED[first.reason]}{_place(first)}{share}{why}")
+            told.append(f"{run.side} {_FAILED[first.reason]}{_place(first)}{share}{why}")
         if missing := [seed for seed in run.seeds if seed.status == "missing"]:
-            told.append(f"{run.framework} has no result for {count(len(missing), 'seed')}.")
-    finished = [run.framework for run in runs if any(seed.status == "succeeded" for seed in run.seeds)]
-    broken = [run.framework for run in runs if any(failed_on_the_job(seed) for seed in run.seeds)]
+            told.append(f"{run.side} has no result for {count(len(missing), 'seed')}.")
+    finished = [run.side for run in runs if any(seed.status == "succeeded" for seed in run.seeds)]
+    broken = [run.side for run in runs if any(failed_on_the_job(seed) for seed in run.seeds)]
     if broken and set(finished) - set(broken):
         told.append(f"{both(sorted(set(finished) - set(broken), key=finished.index))} trained to the end.")
     return told
@@ -190,18 +190,18 @@ def _epochs(seed_gaps: Sequence[SeedGaps]) -> list[str]:
 
 
 def _predicted(evidence: Evidence, jobs: Mapping[str, Job]) -> list[str]:
-    """The first prediction in each framework, where the numbers differ and it does."""
+    """The first prediction in each side, where the numbers differ and it does."""
     asked = next(iter(jobs.values())).predict
     if not asked or not evidence.outside or _differs_in(evidence, "predict"):
         return []
-    frameworks = [run.framework for run in evidence.runs]
+    sides = [run.side for run in evidence.runs]
     for seeds in zip(*(run.seeds for run in evidence.runs), strict=True):
         if not all(isinstance(one.predictions, list) and one.predictions for one in seeds):
             continue
         told = [numbers.row(one.predictions[0]) for one in seeds if isinstance(one.predictions, list)]
         if len(set(told)) < 2:
             return []
-        values = both([f"{name} predicts {value}" for name, value in zip(frameworks, told, strict=True)])
+        values = both([f"{name} predicts {value}" for name, value in zip(sides, told, strict=True)])
         which = f" (seed {seeds[0].seed})" if len(evidence.runs[0].seeds) > 1 else ""
         return [f"At {numbers.given(asked[0])}, {values}{which}."]
     return []
@@ -281,10 +281,10 @@ def _twin(evidence: Evidence) -> list[str]:
 
 
 def _noise(evidence: Evidence) -> list[str]:
-    """What each framework's own rerun says."""
-    steady = [one.framework for one in evidence.noise_floor if one.identical]
+    """What each side's own rerun says."""
+    steady = [one.side for one in evidence.noise_floor if one.identical]
     told = [
-        f"Trained once more, {one.framework} moves by {gap(own_gap(one))} itself: a gap below that is no "
+        f"Trained once more, {one.side} moves by {gap(own_gap(one))} itself: a gap below that is no "
         "evidence of a difference."
         for one in evidence.noise_floor
         if not one.identical

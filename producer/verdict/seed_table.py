@@ -1,6 +1,6 @@
-"""Many seeds of one framework as columns: row i of every array is seed i, in the order asked for.
+"""Many seeds of one side as columns: row i of every array is seed i, in the order asked for.
 
-Built from the arrays that the framework's runs returned, in whatever pieces. A seed without a result is a row
+Built from the arrays that the side's runs returned, in whatever pieces. A seed without a result is a row
 of NaN.
 """
 
@@ -28,7 +28,7 @@ Float64 = NDArray[np.float64]
 
 
 class SeedTable:
-    """The seeds of one framework. Arrays are loaded when first used and kept where they are small."""
+    """The seeds of one side. Arrays are loaded when first used and kept where they are small."""
 
     def __init__(
         self, pieces: Sequence[SeedArrays], seeds: Sequence[int], *, failure: Failure | None, arrays: Load

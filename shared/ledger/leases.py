@@ -25,6 +25,7 @@ class Claim:
     run_id: str
     experiment_id: str
     framework: str
+    side: str
     fence: int
     attempt: int
     submitted_s: float
@@ -106,11 +107,14 @@ class Tenure:
         )
         if answer[0] != b"claimed":
             return Refused(state=answer[0].decode())
-        _, fence, attempt, submitted_s, claimed_s, document, experiment_id, framework, checkpoints = answer
+        _, fence, attempt, submitted_s, claimed_s, document, experiment_id, framework, side, checkpoints = (
+            answer
+        )
         return Claim(
             run_id=run_id,
             experiment_id=experiment_id.decode(),
             framework=framework.decode(),
+            side=(side or framework).decode(),
             fence=int(fence),
             attempt=int(attempt),
             submitted_s=float(submitted_s),

@@ -32,7 +32,7 @@ RESULTS_A_TRIP = 50
 """Results that are read in one round trip."""
 
 _FIELDS = (
-    "run_id", "experiment_id", "framework", "queue", "state", "attempt", "fence", "worker",
+    "run_id", "experiment_id", "framework", "side", "queue", "state", "attempt", "fence", "worker",
     "submitted_s", "claimed_s", "finished_s", "cancel_requested", "failure",
 )  # fmt: skip
 
@@ -81,7 +81,8 @@ class Ledger:
         self._store_documents(runs[RUNS_AT_ONCE:])
         for place, (run, queue) in enumerate(zip(runs, queues, strict=True)):
             document = run.model_dump_json() if place < RUNS_AT_ONCE else ""
-            arguments += [run.run_id, run.framework, queue, document, int(run.timed is not None)]
+            timed = int(run.timed is not None)
+            arguments += [run.run_id, run.framework, run.side, queue, document, timed]
         keys = [names.experiment_key(record.experiment_id), names.submission_key(key or "")]
         stored = _text(run_script(self.client, self._add, keys=keys, args=arguments, before=before))
         if not stored and belongs_to:
@@ -203,7 +204,7 @@ class Ledger:
         for run in self.records(record.run_ids):
             if not run.final:
                 raise UsageError(
-                    f"experiment {experiment_id} is not done: its {run.framework} run is {run.state}; "
+                    f"experiment {experiment_id} is not done: its {run.side} run is {run.state}; "
                     f"cancel it first: likewise cancel {experiment_id}"
                 )
         for related in record.related.values():
@@ -273,6 +274,7 @@ def _record(values: dict[str, bytes | None]) -> RunRecord:
         run_id=text["run_id"],
         experiment_id=text["experiment_id"],
         framework=text["framework"],
+        side=text.get("side", text["framework"]),
         queue=text["queue"],
         state=cast(RunState, text["state"]),
         attempt=int(text["attempt"]),

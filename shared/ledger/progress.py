@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-from shared.frozen import Frozen
 from shared.names import progress_key
+from shared.spec.side import OfSide
 
 if TYPE_CHECKING:
     import redis
@@ -21,14 +21,13 @@ STREAM_LENGTH = 5_000
 """About how many entries of an experiment are kept; older ones are dropped."""
 
 
-class ProgressEvent(Frozen):
+class ProgressEvent(OfSide):
     """Where one run stands. `epoch` counts finished epochs; `position` counts seeds from 1.
 
     Of seeds that train together it names the first, and gives the median of their losses.
     """
 
     run_id: str
-    framework: str
     seed: int
     position: int
     seeds: int

@@ -8,8 +8,9 @@ from pydantic import Field
 
 from shared.frozen import Frozen
 from shared.result import Failure
-from shared.spec.experiment import Experiment, Framework
+from shared.spec.experiment import Experiment
 from shared.spec.fields import Many
+from shared.spec.side import Framework, OfSide
 
 RunState = Literal["queued", "leased", "succeeded", "failed", "cancelled"]
 WorkerState = Literal["starting", "idle", "busy"]
@@ -18,12 +19,11 @@ FINAL: tuple[RunState, ...] = ("succeeded", "failed", "cancelled")
 """States that never change again."""
 
 
-class RunRecord(Frozen):
+class RunRecord(OfSide):
     """Where one run stands. All times are seconds by the Redis server's clock."""
 
     run_id: str
     experiment_id: str
-    framework: Framework
     queue: str
     state: RunState
     attempt: int

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
@@ -14,13 +15,13 @@ from shared.spec.loss import Loss
 from shared.spec.metrics import MetricName
 from shared.spec.model import Model
 from shared.spec.optimizer import Optimizer
+from shared.spec.side import Framework, Label, Side
 from shared.spec.training import Training
 from shared.spec.weights import InitialWeights, SharedWeights
 
 SCHEMA_VERSION: Literal[1] = 1
 MAX_SEEDS = 10_000
 
-Framework = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=40)]
 Precision = Literal["float32", "float64"]
 Execution = Literal["auto", "eager", "compiled"]
 Device = Literal["auto", "cpu", "cuda"]
@@ -99,3 +100,24 @@ class Experiment(Job):
     def seed_list(self) -> tuple[int, ...]:
         """The seeds to train with, in order."""
         return tuple(range(self.seeds)) if isinstance(self.seeds, int) else self.seeds
+
+    @property
+    def side_list(self) -> tuple[Side, ...]:
+        """The sides in order; the first is the one that the others are compared with."""
+        return tuple(Side(label=name, framework=name) for name in self.frameworks)
+
+    @property
+    def labels(self) -> tuple[Label, ...]:
+        """The labels of the sides, in order."""
+        return tuple(side.label for side in self.side_list)
+
+    @property
+    def frameworks_needed(self) -> tuple[Framework, ...]:
+        """Each framework that some side is of, once."""
+        return tuple(dict.fromkeys(side.framework for side in self.side_list))
+
+    def with_sides(self, labels: Iterable[Label], **changes: Any) -> Experiment:
+        """Return the experiment of these sides alone, with other changes."""
+        kept = [name for name in self.frameworks if name in set(labels)]
+        overrides = {name: one for name, one in self.overrides.items() if name in kept}
+        return self.model_copy(update={"frameworks": tuple(kept), "overrides": overrides, **changes})

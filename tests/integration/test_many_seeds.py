@@ -75,9 +75,8 @@ def test_a_seed_that_diverges_fails_alone_in_both(desk, until):
     maker = RunMaker(experiment_id := new_id(), blobs=desk.blobs)
     runs = [
         run
-        for framework, one in prepared.items()
+        for one in prepared.values()
         for run in maker.runs(
-            framework,
             one,
             (0, 1, 2),
             optimizers=[one.job.optimizer.model_copy(update={"learning_rate": rate}) for rate in rates],

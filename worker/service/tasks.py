@@ -211,6 +211,7 @@ class Bench:
             run_id=claim.run_id,
             experiment_id=claim.experiment_id,
             framework=claim.framework,
+            side=claim.side,
             status="failed",
             failure=failure,
             worker=self._tenure.worker_id,

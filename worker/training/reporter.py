@@ -53,6 +53,7 @@ class Reporter:
             ProgressEvent(
                 run_id=self._run.run_id,
                 framework=self._run.framework,
+                side=self._run.side,
                 seed=self._run.seeds[(standing.position - 1) % len(self._run.seeds)],
                 position=standing.position,
                 seeds=self._members,

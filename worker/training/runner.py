@@ -112,6 +112,7 @@ def train_run(  # noqa: PLR0913 - all that surrounds a training, once
         run_id=run.run_id,
         experiment_id=run.experiment_id,
         framework=run.framework,
+        side=run.side,
         status="failed" if failure else "succeeded",
         failure=failure,
         seeds=tuple(packer.seeds),

@@ -11,7 +11,7 @@
 -- ARGV[5]   1 where there is an idempotency key, else 0
 -- ARGV[6]   the relation to the experiment that this one belongs to, or ''
 -- ARGV[7]   that experiment's id, or ''
--- ARGV[8…]  five for each run: its id, framework, queue, document ('' where it is stored already), and 1 where
+-- ARGV[8…]  six for each run: its id, framework, side, queue, document ('' where it is stored already), and 1 where
 --           it is timed, else 0
 -- Returns the id of the stored experiment: ARGV[1], or that of the key; '' where the experiment
 -- that it belongs to was cancelled or deleted, and nothing is written.
@@ -33,10 +33,11 @@ else
   redis.call('HSET', parent_key, RELATED .. relation, id)
 end
 redis.call('SET', ACTIVITY, now)
-for i = 8, #ARGV, 5 do
-  local run_id, framework, queue, run, timed = unpack(ARGV, i, i + 4)
+for i = 8, #ARGV, 6 do
+  local run_id, framework, side, queue, run, timed = unpack(ARGV, i, i + 5)
   local key = run_key(run_id)
-  redis.call('HSET', key, 'run_id', run_id, 'experiment_id', id, 'framework', framework, 'queue', queue,
+  redis.call('HSET', key, 'run_id', run_id, 'experiment_id', id, 'framework', framework, 'side', side,
+    'queue', queue,
     'state', 'queued', 'attempt', 0, 'fence', 0, 'deaths', 0, 'submitted_s', now,
     'cancel_requested', 0, 'retention_s', retention, 'timed', timed)
   if run ~= '' then redis.call('HSET', key, 'run', run) end

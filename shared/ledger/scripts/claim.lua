@@ -9,7 +9,7 @@
 -- ARGV[1]  the worker
 -- ARGV[2]  the process id of its child
 -- ARGV[3]  the lease in seconds
--- Returns {'claimed', fence, attempt, submitted_s, claimed_s, document, experiment id, framework, checkpoints};
+-- Returns {'claimed', fence, attempt, submitted_s, claimed_s, document, experiment id, framework, side, checkpoints};
 -- or {why not}: 'unknown', 'host_taken', 'host_needed', 'leased' (by a live worker), or a final state.
 
 local worker, pid, lease_s = unpack(ARGV)
@@ -35,7 +35,8 @@ if record.state == 'queued' then
 elseif record.state ~= 'leased' then
   return {record.state}
 end
-local claim = read(KEYS[1], 'fence', 'attempt', 'submitted_s', 'claimed_s', 'run', 'framework', 'checkpoints')
+local claim = read(KEYS[1], 'fence', 'attempt', 'submitted_s', 'claimed_s', 'run', 'framework',
+  'side', 'checkpoints')
 redis.call('HSET', child_key(worker), 'run_id', record.run_id, 'fence', claim.fence)
 return {'claimed', claim.fence, claim.attempt, claim.submitted_s, claim.claimed_s, claim.run,
-  record.experiment_id, claim.framework, claim.checkpoints}
+  record.experiment_id, claim.framework, claim.side, claim.checkpoints}

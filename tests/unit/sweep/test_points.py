@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from producer.job.jobfile import read_experiment
-from producer.queue.runs import one_a_framework, parts_of
+from producer.queue.runs import one_a_side, parts_of
 from producer.sweep.place import groups_of, prepare_sweep
 from producer.sweep.points import check_grid, grid_of, held_by_overrides, points_of, trained_at
 from producer.sweep.table import is_ordered
@@ -195,4 +195,4 @@ def test_a_job_file_may_declare_the_grid() -> None:
 def test_seeds_are_cut_into_even_parts_and_put_together_again() -> None:
     parts = parts_of(tuple(range(11)), most=3)
     assert parts == [(0, 1, 2, 3), (4, 5, 6, 7), (8, 9, 10)]
-    assert one_a_framework([]) == ()
+    assert one_a_side([]) == ()

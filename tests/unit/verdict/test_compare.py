@@ -232,7 +232,7 @@ def test_any_number_of_frameworks_is_compared_with_the_first(samples):
         samples.result("torch", [samples.train(nudge=0.1)]),
     )
 
-    assert found.frameworks == names
+    assert found.sides == names
     assert [(one.reference, one.other) for one in found.gaps] == [("jax", "tensorflow"), ("jax", "torch")]
     assert found.verdict == "inconclusive"
 

@@ -17,7 +17,7 @@ def judged(reference: Any, other: Any, *, measures: int = 1, **options: Any) -> 
         mine, theirs = mine[:, None], theirs[:, None]
     found = equivalence(
         Sample(measure="final loss", reference=mine, other=theirs, measures=measures),
-        frameworks=("tensorflow", "torch"),
+        sides=("tensorflow", "torch"),
         **({"paired": True, "margin": None, "rounding": 1e-9} | options),
     )
     assert found is not None
@@ -35,7 +35,7 @@ def test_equal_numbers_agree_from_two_seeds_on() -> None:
 
 def test_one_seed_is_no_sample() -> None:
     sample = Sample(measure="final loss", reference=np.ones((1, 1)), other=np.ones((1, 1)))
-    assert equivalence(sample, frameworks=("a", "b"), paired=True, margin=None, rounding=1e-9) is None
+    assert equivalence(sample, sides=("a", "b"), paired=True, margin=None, rounding=1e-9) is None
 
 
 def test_few_noisy_seeds_without_a_significant_difference_are_inconclusive_not_the_same() -> None:

@@ -21,6 +21,7 @@ from shared.spec.training import Training
 
 TABLES = Path(known.__file__).parent
 NOT_SETTINGS = {"type", "name", "inputs", "layer"}
+FRAMEWORKS = {name: name for name in ("tensorflow", "torch", "jax")}
 SHAPE = {
     "units", "filters", "kernel_size", "strides", "pool_size", "target_shape", "input_dim", "output_dim",
     "return_sequences", "depth_multiplier", "num_heads", "key_dim", "value_dim", "axis", "output_padding",
@@ -130,15 +131,23 @@ FIXES = [
 def test_a_fix_says_how_the_other_framework_gets_the_references_value(path, mine, theirs, fix) -> None:
     difference = SettingDifference(path=path, values={"tensorflow": mine, "torch": theirs})
 
-    assert fixes(difference, jobs=jobs())["torch"] == fix
-    assert "keras" in fixes(difference, jobs=jobs())["tensorflow"] or path.startswith("training")
+    assert fixes(difference, jobs=jobs(), frameworks=FRAMEWORKS)["torch"] == fix
+    assert "keras" in fixes(difference, jobs=jobs(), frameworks=FRAMEWORKS)["tensorflow"] or path.startswith(
+        "training"
+    )
 
 
 def test_a_setting_that_nothing_is_known_of_has_no_fix_and_an_unknown_framework_neither() -> None:
     values = {"tensorflow": 1, "jax": 2}
     difference = SettingDifference(path="optimizer.learning_rate", values=values)
 
-    assert list(fixes(difference, jobs={**jobs(), "jax": jobs()["torch"]})) == ["tensorflow"]
+    assert list(
+        fixes(
+            difference,
+            jobs={**jobs(), "jax": jobs()["torch"]},
+            frameworks=FRAMEWORKS,
+        )
+    ) == ["tensorflow"]
 
 
 def test_a_sum_under_adam_is_not_told_as_a_learning_rate() -> None:

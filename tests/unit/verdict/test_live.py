@@ -36,7 +36,7 @@ def progressed(epoch, *, at_s, position=1, seeds=1, loss=0.5, compiling=False):
 
 
 def noticed():
-    return Noticed(position="0", run_id="run-torch-0001", framework="torch", text="no live worker serves it")
+    return Noticed(position="0", run_id="run-torch-0001", side="torch", text="no live worker serves it")
 
 
 def lane(*updates):
@@ -209,6 +209,6 @@ def test_the_board_fits_eighty_columns():
 def test_control_characters_of_a_notice_do_not_reach_the_terminal():
     stream = io.StringIO()
     lines = Lines(["torch"], make_console(stream))
-    lines.apply(Noticed(position="0", run_id="r", framework="torch", text="a\x1b[2Jb"))
+    lines.apply(Noticed(position="0", run_id="r", side="torch", text="a\x1b[2Jb"))
 
     assert "\x1b" not in stream.getvalue()

@@ -1,6 +1,6 @@
-"""What each framework returned, as the Comparison lists it. Pure.
+"""What each side returned, as the Comparison lists it. Pure.
 
-Few seeds come as results of their own, many as arrays (`SeedTable`); either way they end as `FrameworkRuns`.
+Few seeds come as results of their own, many as arrays (`SeedTable`); either way they end as `SideRuns`.
 """
 
 from __future__ import annotations
@@ -13,18 +13,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from producer.verdict.gaps import Load
-from producer.verdict.models import ArrayValue, Curves, FrameworkRuns, SeedRun
+from producer.verdict.models import ArrayValue, Curves, SeedRun, SideRuns
 from producer.verdict.seed_table import SeedTable, untrained
 from producer.verdict.spread import final_losses, metric_spreads, spread
 from shared.result import RunResult, SeedResult
 from shared.spec import Experiment
+from shared.spec.side import Side
 from shared.store.arrays import ArrayRef
 
 MAX_LISTED = 10_000
 """Arrays up to this many elements are listed in the Comparison; larger ones stay references."""
 
 _RUN_FIELDS = ("run_id", "failure", "environment", "worker", "attempt", "notes")
-"""The fields of `FrameworkRuns` that a result has under the same name."""
+"""The fields of `SideRuns` that a result has under the same name."""
 _SEED_FIELDS = (
     "seed", "status", "failure", "epochs", "losses", "validation_losses", "final_loss", "stopped_early",
     "metrics", "outputs_of", "hashes", "timings", "peak_bytes", "device_peak_bytes",
@@ -32,37 +33,38 @@ _SEED_FIELDS = (
 """The fields of `SeedRun` that a seed's result has under the same name."""
 
 
-def framework_runs(
+def side_runs(
     experiment: Experiment,
     results: Mapping[str, RunResult],
     tables: Mapping[str, SeedTable],
     *,
     arrays: Load,
     full: bool,
-) -> list[FrameworkRuns]:
-    """Each framework's runs, in the experiment's order.
+) -> list[SideRuns]:
+    """Each side's runs, in the experiment's order.
 
-    `tables` has the frameworks whose results are arrays. Of their seeds only one has its curves and arrays
+    `tables` has the sides whose results are arrays. Of their seeds only one has its curves and arrays
     listed, unless `full`.
     """
     seeds = experiment.seed_list
     listed = range(len(seeds)) if full else _example(tables)
     found = []
-    for framework in experiment.frameworks:
-        result, table = results.get(framework), tables.get(framework)
+    for side in experiment.side_list:
+        result, table = results.get(side.label), tables.get(side.label)
         if table is not None:
-            found.append(_runs(framework, result, table.runs(listed=listed), curves=table.curves()))
+            found.append(_runs(side, result, table.runs(listed=listed), curves=table.curves()))
         else:
-            found.append(_runs(framework, result, _seed_runs(result, seeds, arrays=arrays)))
+            found.append(_runs(side, result, _seed_runs(result, seeds, arrays=arrays)))
     return found
 
 
 def _runs(
-    framework: str, result: RunResult | None, seeds: tuple[SeedRun, ...], *, curves: Curves | None = None
-) -> FrameworkRuns:
+    side: Side, result: RunResult | None, seeds: tuple[SeedRun, ...], *, curves: Curves | None = None
+) -> SideRuns:
     train_s = [one.timings.train_s + one.timings.compile_s for one in seeds if one.timings]
-    return FrameworkRuns(
-        framework=framework,
+    return SideRuns(
+        framework=side.framework,
+        side=side.label,
         **({} if result is None else {name: getattr(result, name) for name in _RUN_FIELDS}),
         seeds=seeds,
         curves=curves,
@@ -74,7 +76,7 @@ def _runs(
 
 
 def _example(tables: Mapping[str, SeedTable]) -> Sequence[int]:
-    """The place of the first seed that succeeded in every framework, or else in one; empty without any."""
+    """The place of the first seed that succeeded in every side, or else in one; empty without any."""
     succeeded = [table.succeeded for table in tables.values()]
     if not succeeded:
         return ()
