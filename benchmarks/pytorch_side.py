@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from shared.program import compile_job
 from shared.spec import Job
 from worker.adapters import load_adapter
 from worker.training.initial_weights import draw_weights
@@ -59,7 +60,7 @@ def ours(job: Job, x: NDArray[Any], y: NDArray[Any], *, execution: str = "auto")
 
 def first_weights(job: Job, x: NDArray[Any]) -> dict[str, NDArray[Any]]:
     """The start that `ours` takes with seed 0."""
-    return draw_weights(job.model, x.shape[1:], seed=0, precision=job.precision)
+    return draw_weights(compile_job(job, x.shape[1:]), seed=0, precision=job.precision)
 
 
 def compare(name: str, programs: Mapping[str, Program], *, rounds: int, tolerance: float) -> None:

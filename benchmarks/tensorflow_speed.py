@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from shared.shapes import model_weights
+from shared.program import compile_job
 from shared.spec import Job
 from worker.adapters import load_adapter
 from worker.adapters.base import FrameworkAdapter
@@ -99,8 +99,8 @@ def against_fit(adapter: FrameworkAdapter, network: str, repetitions: int) -> bo
     x = draw.standard_normal((SAMPLES, *SHAPES[network])).astype(np.float32)
     y = x.reshape(SAMPLES, -1)[:, :10].argmax(axis=1).astype(np.int64)
     weights = {
-        place.name: (0.1 * draw.standard_normal(place.tensor.shape)).astype(np.float32)
-        for place in model_weights(job.model, SHAPES[network])
+        place.name: (0.1 * draw.standard_normal(place.shape)).astype(np.float32)
+        for place in compile_job(job, SHAPES[network]).weights
     }
     data = RunData(parts={"train": Part(x=x, y=y)}, predict=None, given_weights=weights)
     theirs, ours, gap = [], [], 0.0

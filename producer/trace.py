@@ -17,8 +17,9 @@ from producer.queue.submit import submit_related
 from producer.verdict.models import Comparison
 from shared.batch_plan import BatchPlan
 from shared.ledger.records import ExperimentRecord
-from shared.shapes import ShapeError, layer_shapes, model_weights
+from shared.program import ProgramSpec, compile_job
 from shared.spec import Job
+from shared.spec.layers.base import ShapeError
 from shared.store.arrays import ArrayRef
 from shared.trace import Refeed, Trace, TraceRequest
 
@@ -131,46 +132,39 @@ def _first_above(values: NDArray[np.float64], bound: float) -> int:
 def fits(weights: Mapping[str, ArrayRef], run: Run) -> bool:
     """Whether another side's weights are those of this run's model, by name and shape."""
     try:
-        own = model_weights(run.job.model, run.dataset.train.x.shape[1:])
+        own = _program(run).weight_shapes
     except ShapeError:
         return False
-    return {place.name: place.tensor.shape for place in own} == {
-        name: ref.shape for name, ref in weights.items()
-    }
+    return own == {name: ref.shape for name, ref in weights.items()}
 
 
 def refeed(reference: Trace, runs: tuple[Run, Run]) -> Refeed:
     """The reference's update for the other side to compute.
 
-    It has the layers that both models have under the same path, with the same inputs and shapes.
+    It has the stages that both programs have under the same path, with the same inputs and shapes.
     """
-    mine, theirs = (run.job.model for run in runs)
-    tensors = [_weight_shapes(run) for run in runs]
-    shapes = [layer_shapes(run.job.model, run.dataset.train.x.shape[1:]) for run in runs]
-    there = {theirs.layer_path(index): index for index in range(len(theirs.layers))}
+    mine, theirs = map(_program, runs)
+    there = {stage.path: stage for stage in theirs.stages}
     outputs = reference.kept.get("forward", {})
     values: list[ArrayRef | None] = [reference.kept.get("data", {}).get("x")]
-    values += [outputs.get(mine.layer_path(index)) for index in range(len(mine.layers))]
+    values += [outputs.get(stage.path) for stage in mine.stages]
     inputs = {}
-    for index in range(len(mine.layers)):
-        path = mine.layer_path(index)
-        at = there.get(path)
-        if at is None or mine.sources(index) != theirs.sources(at) or shapes[0][index] != shapes[1][at]:
+    for stage in mine.stages:
+        other = there.get(stage.path)
+        if other is None or stage.sources != other.sources or stage.inputs[0] != other.inputs[0]:
             continue
-        if tensors[0].get(index) != tensors[1].get(at):
+        own, others = ([(weight.own_name, weight.shape) for weight in one.weights] for one in (stage, other))
+        if own != others:
             continue
-        fed = tuple(ref for place in mine.sources(index) if (ref := values[place]) is not None)
-        if len(fed) == len(mine.sources(index)):
-            inputs[path] = fed
+        fed = tuple(ref for place in stage.sources if (ref := values[place]) is not None)
+        if len(fed) == len(stage.sources):
+            inputs[stage.path] = fed
     return Refeed(weights=reference.start_weights, inputs=inputs)
 
 
-def _weight_shapes(run: Run) -> dict[int, list[tuple[str, tuple[int, ...]]]]:
-    """The weights of each layer, by its index."""
-    found: dict[int, list[tuple[str, tuple[int, ...]]]] = {}
-    for place in model_weights(run.job.model, run.dataset.train.x.shape[1:]):
-        found.setdefault(place.layer, []).append((place.tensor.name, place.tensor.shape))
-    return found
+def _program(run: Run) -> ProgramSpec:
+    """What a run trains. Raises ShapeError."""
+    return compile_job(run.job, run.dataset.train.x.shape[1:])
 
 
 def submit_replays(  # noqa: PLR0913 - a submission

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.program import ProgramSpec, compile_job
 from shared.run import Task
 from shared.spec import Job
 from shared.spec.side import Side
@@ -60,3 +61,8 @@ class PreparedRun:
     side: Side
     job: Job
     data: PreparedData
+
+    @property
+    def program(self) -> ProgramSpec:
+        """What the job trains on these data. Raises ShapeError where a layer cannot take its input."""
+        return compile_job(self.job, self.data.input_shape)

@@ -10,9 +10,9 @@ from producer.data.prepared import PreparedData, PreparedRun
 from producer.display import did_you_mean, printable
 from shared.errors import JobFileError, Problem
 from shared.run import Task
-from shared.shapes import Shape, ShapeError, layer_shapes, model_weights, parameter_count
 from shared.spec import Job
 from shared.spec.data import is_weighted
+from shared.spec.layers.base import Shape, ShapeError
 from shared.spec.loss import CategoricalCrossentropy, is_broadcast, takes_logits
 from shared.spec.metrics import fitting_metrics
 from shared.spec.schedule import ReduceOnPlateauSchedule
@@ -66,11 +66,11 @@ def _merged(found: Mapping[str, list[Problem]]) -> list[Problem]:
 
 def _problems(run: PreparedRun) -> Iterator[Problem]:
     try:
-        layer_shapes(run.job.model, run.data.input_shape)
+        _ = run.program
     except ShapeError as error:  # no other rule can be asked of a model without shapes
         yield Problem(path="model", message=str(error))
         return
-    rules: tuple[Callable[[Job, PreparedData], Iterator[Problem]], ...] = (
+    rules: tuple[Callable[[PreparedRun], Iterator[Problem]], ...] = (
         _outputs,
         _indices,
         _targets,
@@ -84,22 +84,22 @@ def _problems(run: PreparedRun) -> Iterator[Problem]:
         _weights,
     )
     for rule in rules:
-        yield from rule(run.job, run.data)
+        yield from rule(run)
 
 
-def _outputs(job: Job, data: PreparedData) -> Iterator[Problem]:
-    shape = layer_shapes(job.model, data.input_shape)[-1]
-    path = f"model.layers.{len(job.model.layers) - 1}"
-    field = _field_of_outputs(job)
+def _outputs(run: PreparedRun) -> Iterator[Problem]:
+    shape = run.program.output_shape
+    path, field = f"model.layers.{len(run.program.stages) - 1}", run.program.outputs_setting
     if len(shape) != 1:
         yield Problem(
             path=path,
             message=f"the output of one sample has the shape {_by(shape)}, and one row of numbers is wanted",
-            hint=f"a sample of the data is {_by(data.input_shape)}; put `flatten` before the dense layers",
+            hint=f"a sample of the data is {_by(run.data.input_shape)}; "
+            "put `flatten` before the dense layers",
         )
         return
-    wanted, why = _wanted_outputs(job, data)
-    enough = data.task == "multiclass" and not _classes_are_known(data) and shape[0] > wanted
+    wanted, why = _wanted_outputs(run.job, run.data)
+    enough = run.data.task == "multiclass" and not _classes_are_known(run.data) and shape[0] > wanted
     if shape[0] != wanted and not enough:
         units = Problem(
             path=field or path,
@@ -112,24 +112,22 @@ def _outputs(job: Job, data: PreparedData) -> Iterator[Problem]:
         yield units
 
 
-def _indices(job: Job, data: PreparedData) -> Iterator[Problem]:
+def _indices(run: PreparedRun) -> Iterator[Problem]:
     """Of an embedding that takes the data's own numbers; what a layer computes is seen in training."""
-    parts = {"train": data.train, "validation": data.validation, "test": data.test}
+    parts = {"train": run.data.train, "validation": run.data.validation, "test": run.data.test}
     arrays = {name: part.x for name, part in parts.items() if part is not None}
-    if data.predict is not None:
-        arrays["predict"] = data.predict
-    for index, layer in enumerate(job.model.layers):
-        if layer.index_limit is None or not job.model.takes_the_data(index):
-            continue
-        field, limit = layer.index_limit
+    if run.data.predict is not None:
+        arrays["predict"] = run.data.predict
+    for rule in run.program.index_limits:
         for name, x in arrays.items():
-            wrong = x[(x != np.floor(x)) | (x < 0) | (x >= limit)]
+            wrong = x[(x != np.floor(x)) | (x < 0) | (x >= rule.limit)]
             if wrong.size:
+                field = rule.path.rpartition(".")[2]
                 yield Problem(
-                    path=f"model.layers.{index}.{field}",
-                    value=str(limit),
-                    message=f"{name} has {wrong.flat[0]:g} among its inputs, and an {layer.kind} takes whole "
-                    f"numbers from 0 to {limit - 1}",
+                    path=rule.path,
+                    value=str(rule.limit),
+                    message=f"{name} has {wrong.flat[0]:g} among its inputs, and an {rule.kind} takes whole "
+                    f"numbers from 0 to {rule.limit - 1}",
                     hint=f"indices are not standardised; {field} is the largest index and 1",
                 )
 
@@ -143,29 +141,29 @@ def _wanted_outputs(job: Job, data: PreparedData) -> tuple[int, str]:
     return columns, f"{loss} needs one a target column: there {'is' if columns == 1 else 'are'} {columns}"
 
 
-def _targets(job: Job, data: PreparedData) -> Iterator[Problem]:
+def _targets(run: PreparedRun) -> Iterator[Problem]:
     """Targets that the loss has no meaning for."""
-    columns = data.train.y.shape[1] if data.train.y.ndim == 2 else 1
-    if job.loss.type in ("kl_divergence", "cosine_similarity") and columns < 2:
+    columns = run.data.train.y.shape[1] if run.data.train.y.ndim == 2 else 1
+    if run.job.loss.type in ("kl_divergence", "cosine_similarity") and columns < 2:
         yield Problem(
             path="loss.type",
-            value=f'"{job.loss.type}"',
+            value=f'"{run.job.loss.type}"',
             message="compares whole rows of targets, and there is one target column",
             hint="mse for a single target",
         )
         return
-    every = [part.y for part in (data.train, data.validation, data.test) if part is not None]
-    if job.loss.type in ("poisson", "kl_divergence"):
+    every = [part.y for part in (run.data.train, run.data.validation, run.data.test) if part is not None]
+    if run.job.loss.type in ("poisson", "kl_divergence"):
         lowest = min(float(y.min()) for y in every)
         if lowest < 0:
             yield Problem(
                 path="loss.type",
-                value=f'"{job.loss.type}"',
+                value=f'"{run.job.loss.type}"',
                 message=f"takes targets of 0 or more, and there is {lowest:g}",
                 hint="mse takes any number",
             )
             return
-    if job.loss.type == "kl_divergence":
+    if run.job.loss.type == "kl_divergence":
         sums = np.concatenate([y.sum(axis=1) for y in every])
         furthest = float(sums[np.abs(sums - 1.0).argmax()])
         if abs(furthest - 1.0) > _PROBABILITY_SLACK:
@@ -178,10 +176,10 @@ def _targets(job: Job, data: PreparedData) -> Iterator[Problem]:
             )
 
 
-def _class_weights(job: Job, data: PreparedData) -> Iterator[Problem]:
-    if not isinstance(job.loss, CategoricalCrossentropy) or job.loss.class_weights is None:
+def _class_weights(run: PreparedRun) -> Iterator[Problem]:
+    if not isinstance(run.job.loss, CategoricalCrossentropy) or run.job.loss.class_weights is None:
         return
-    given, classes = len(job.loss.class_weights), layer_shapes(job.model, data.input_shape)[-1][-1]
+    given, classes = len(run.job.loss.class_weights), run.program.output_shape[-1]
     if given != classes:
         yield Problem(
             path="loss.class_weights",
@@ -190,13 +188,14 @@ def _class_weights(job: Job, data: PreparedData) -> Iterator[Problem]:
         )
 
 
-def _broadcasting(job: Job, data: PreparedData) -> Iterator[Problem]:
+def _broadcasting(run: PreparedRun) -> Iterator[Problem]:
     """Every output against every target of a batch: one of each a sample, and not too many of them."""
-    if not is_broadcast(job.loss):
+    if not is_broadcast(run.job.loss):
         return
-    outputs, columns = layer_shapes(job.model, data.input_shape)[-1][-1], data.train.y.shape[1]
+    outputs, columns = run.program.output_shape[-1], run.data.train.y.shape[1]
     largest = max(
-        job.training.batch_size or len(data.train.x), len(data.validation.x) if data.validation else 0
+        run.job.training.batch_size or len(run.data.train.x),
+        len(run.data.validation.x) if run.data.validation else 0,
     )
     if max(outputs, columns) > 1:
         yield Problem(
@@ -207,7 +206,7 @@ def _broadcasting(job: Job, data: PreparedData) -> Iterator[Problem]:
             f"column{_s(columns)}",
             hint="targets: aligned",
         )
-    elif is_weighted(job.data):
+    elif is_weighted(run.job.data):
         yield Problem(
             path="loss.targets",
             value='"broadcast"',
@@ -227,18 +226,8 @@ def _classes_are_known(data: PreparedData) -> bool:
     return bool(data.class_names)
 
 
-def _field_of_outputs(job: Job) -> str | None:
-    """The path of the setting that says how many outputs the model has, where there is one."""
-    for index, layer in reversed(list(enumerate(job.model.layers))):
-        if layer.units_field is not None:
-            return f"model.layers.{index}.{layer.units_field}"
-        if not layer.works_on_elements:
-            return None
-    return None
-
-
-def _parameters(job: Job, data: PreparedData) -> Iterator[Problem]:
-    count = parameter_count(job.model, data.input_shape)
+def _parameters(run: PreparedRun) -> Iterator[Problem]:
+    count = run.program.parameters
     if count > MAX_PARAMETERS:
         yield Problem(
             path="model.layers",
@@ -253,11 +242,12 @@ def _parameters(job: Job, data: PreparedData) -> Iterator[Problem]:
         )
 
 
-def _batches(job: Job, data: PreparedData) -> Iterator[Problem]:
+def _batches(run: PreparedRun) -> Iterator[Problem]:
     """Without its partial last batch a set that is smaller than a batch gives no update at all."""
-    size, samples = job.training.batch_size, len(data.train.x)
-    if size is not None and size > samples and job.training.drop_last:
-        held = " (the rest is held out)" if data.validation is not None or data.test is not None else ""
+    size, samples = run.job.training.batch_size, len(run.data.train.x)
+    if size is not None and size > samples and run.job.training.drop_last:
+        whole = run.data.validation is None and run.data.test is None
+        held = "" if whole else " (the rest is held out)"
         yield Problem(
             path="training.batch_size",
             value=str(size),
@@ -266,16 +256,16 @@ def _batches(job: Job, data: PreparedData) -> Iterator[Problem]:
         )
 
 
-def _early_stopping(job: Job, data: PreparedData) -> Iterator[Problem]:
-    stopping = job.training.early_stopping
-    if stopping is not None and stopping.monitor == "validation_loss" and data.validation is None:
+def _early_stopping(run: PreparedRun) -> Iterator[Problem]:
+    stopping = run.job.training.early_stopping
+    if stopping is not None and stopping.monitor == "validation_loss" and run.data.validation is None:
         yield _nothing_to_watch("training.early_stopping.monitor")
 
 
-def _plateau(job: Job, data: PreparedData) -> Iterator[Problem]:
-    schedule = job.optimizer.schedule
+def _plateau(run: PreparedRun) -> Iterator[Problem]:
+    schedule = run.job.optimizer.schedule
     watching = isinstance(schedule, ReduceOnPlateauSchedule) and schedule.monitor == "validation_loss"
-    if watching and data.validation is None:
+    if watching and run.data.validation is None:
         yield _nothing_to_watch("optimizer.schedule.monitor")
 
 
@@ -288,24 +278,24 @@ def _nothing_to_watch(path: str) -> Problem:
     )
 
 
-def _metrics(job: Job, data: PreparedData) -> Iterator[Problem]:
-    fitting = fitting_metrics(job.loss)
-    for index, name in enumerate(job.metrics or ()):
+def _metrics(run: PreparedRun) -> Iterator[Problem]:
+    fitting = fitting_metrics(run.job.loss)
+    for index, name in enumerate(run.job.metrics or ()):
         if name not in fitting:
             yield Problem(
                 path=f"metrics.{index}",
                 value=f'"{name}"',
-                message=f"does not fit {_TASK_NAMES[data.task]} ({job.loss.type})",
+                message=f"does not fit {_TASK_NAMES[run.data.task]} ({run.job.loss.type})",
                 hint=f"one of {', '.join(fitting)}",
             )
 
 
-def _weights(job: Job, data: PreparedData) -> Iterator[Problem]:
-    given = data.given_weights
+def _weights(run: PreparedRun) -> Iterator[Problem]:
+    given = run.data.given_weights
     if given is None:
         return
-    wanted = {w.name: w.tensor.shape for w in model_weights(job.model, data.input_shape)}
-    place = "initial_weights.weights" if job.initial_weights.type == "values" else "initial_weights.path"
+    wanted = run.program.weight_shapes
+    place = "initial_weights.weights" if run.job.initial_weights.type == "values" else "initial_weights.path"
     for name, array in given.items():
         path = f"{place}.{printable(name)}"
         if name not in wanted:
@@ -318,8 +308,8 @@ def _weights(job: Job, data: PreparedData) -> Iterator[Problem]:
                 message=f"has the shape {_by(array.shape)}, and the model's is {_by(wanted[name])}",
                 hint="a kernel is (inputs, units), a bias (units)",
             )
-        elif not (np.abs(array) <= np.finfo(job.precision).max).all():
-            yield Problem(path=path, message=f"holds a number too large for {job.precision}")
+        elif not (np.abs(array) <= np.finfo(run.job.precision).max).all():
+            yield Problem(path=path, message=f"holds a number too large for {run.job.precision}")
     for name, shape in wanted.items():
         if name not in given:
             yield Problem(path=f"{place}.{name}", message="is missing", hint=f"its shape is {_by(shape)}")
@@ -327,8 +317,7 @@ def _weights(job: Job, data: PreparedData) -> Iterator[Problem]:
 
 def _advice(run: PreparedRun) -> Iterator[str]:
     job, data = run.job, run.data
-    decided = (layer.last_activation for layer in reversed(job.model.layers))
-    activation = next((word for word in decided if word is not None), "linear")
+    activation = run.program.last_activation
     logits = takes_logits(job.loss)
     if data.task != "regression" and not logits and activation not in ("sigmoid", "softmax"):
         wanted = "sigmoid" if job.loss.type == "binary_crossentropy" else "softmax"
@@ -341,7 +330,7 @@ def _advice(run: PreparedRun) -> Iterator[str]:
             f"{job.loss.type} takes logits and applies its own {activation}, so the {activation} at the end "
             "of the model counts twice; remove it (activation: linear)"
         )
-    outputs = layer_shapes(job.model, data.input_shape)[-1]
+    outputs = run.program.output_shape
     if data.classes is not None and outputs != (data.classes,):
         yield (
             f"the model has {_by(outputs)} outputs and the targets only the classes 0 to {data.classes - 1}; "

@@ -10,7 +10,7 @@ from producer.display import printable, short
 from producer.job.prepare import PreparedExperiment
 from producer.job.resolve import SettingDifference, setting_differences
 from shared.batch_plan import BatchPlan
-from shared.shapes import parameter_count
+from shared.program import compile_job
 from shared.spec import Experiment, Job
 
 
@@ -60,7 +60,7 @@ def _run_document(job: Job, data: PreparedData) -> dict[str, Any]:
             "test": len(data.test.x) if data.test else 0,
             "predict": 0 if data.predict is None else len(data.predict),
         },
-        "parameters": parameter_count(job.model, data.input_shape),
+        "parameters": compile_job(job, data.input_shape).parameters,
         "job": job.model_dump(mode="json", exclude={"data", "predict", "initial_weights"}),
     }
 
@@ -84,9 +84,10 @@ def _data(job: Job, data: PreparedData) -> str:
 
 
 def _model(job: Job, data: PreparedData) -> str:
-    names = [layer.summary for layer in job.model.layers]
+    program = compile_job(job, data.input_shape)
+    names = [stage.summary for stage in program.stages]
     shown = names if len(names) <= 8 else [*names[:4], "…", *names[-3:]]
-    count = parameter_count(job.model, data.input_shape)
+    count = program.parameters
     return f"{' > '.join(shown)}: {count:,} parameter{_s(count)}"
 
 

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from shared.names import train_queue
+from shared.program import compile_job
+from shared.program.together import convolutions_obstacle, obstacle
 from shared.result import MOST_LISTED_SEEDS
 from shared.run import Dataset, Run, Samples
-from shared.together import convolutions_obstacle, obstacle
 
 if TYPE_CHECKING:
     from producer.data import Arrays, PreparedData, PreparedRun
@@ -89,7 +90,9 @@ def _together(run: Run) -> bool:
     """Whether the seeds train as one program, as far as can be told before a framework has seen the job."""
     samples, *shape = run.dataset.train.x.shape
     members = len(run.seeds) * len(run.optimizers or (None,))
-    slow = convolutions_obstacle(run.job, input_shape=tuple(shape), samples=samples, members=members)
+    slow = convolutions_obstacle(
+        run.job, compile_job(run.job, tuple(shape)), samples=samples, members=members
+    )
     return obstacle(run.job) is None and (slow is None or run.job.device == "cuda")
 
 

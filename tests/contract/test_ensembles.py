@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from shared.shapes import model_weights
+from shared.program import compile_job
 from shared.spec import Job
 from shared.spec.optimizer import structure
 from worker.adapters.base import Block, EnsembleBlock, EnsembleTrainer
@@ -84,10 +84,10 @@ class Trial:
 def fill(job: Job, weights: dict[str, np.ndarray], x: np.ndarray, seed: int) -> None:
     """Put in what the problem lacks: weights of other layers than dense ones, indices to embed."""
     draw = np.random.default_rng(seed)
-    for place in model_weights(job.model, x.shape[1:]):
-        values = 0.3 * np.abs(draw.standard_normal(place.tensor.shape)) + 0.1
+    for place in compile_job(job, x.shape[1:]).weights:
+        values = 0.3 * np.abs(draw.standard_normal(place.shape)) + 0.1
         weights.setdefault(place.name, values.astype(job.precision))
-        if weights[place.name].shape != place.tensor.shape:
+        if weights[place.name].shape != place.shape:
             weights[place.name] = values.astype(job.precision)
     if job.model.layers[0].type == "embedding":
         x[...] = np.abs(x * 10) // 1 % 4

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from shared.program import compile_job
 from shared.result import Reason
-from shared.shapes import model_weights
 from worker.adapters.base import FrameworkAdapter
 from worker.adapters.errors import UnsupportedError
 
@@ -70,7 +70,7 @@ def test_a_computed_number_that_is_no_row_of_an_embedding_is_a_bad_index(executi
     ]
     job = kit.job(layers=layers, execution=execution)
     draw = np.random.default_rng(2)
-    weights = {p.name: draw.standard_normal(p.tensor.shape) for p in model_weights(job.model, (3,))}
+    weights = {p.name: draw.standard_normal(p.shape) for p in compile_job(job, (3,)).weights}
     for number, fits in ((4.0, True), (-1.0, True), (5.0, False)):
         x = np.full((12, 3), number)
         trainer = kit.adapter.build(job, input_shape=(3,), weights=weights, x=x, y=np.zeros((12, 2)))

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from shared.shapes import layer_shapes, model_weights, output_units
+from shared.program import compile_job
 from shared.spec import Job
 from shared.spec.activations import LINEAR
 from shared.spec.layers.convolution import pair
@@ -460,9 +460,9 @@ def check_layer(kit: Any, name: str, **changes: Any) -> None:
     shape, layers = CASES[name]
     job = kit.job(layers=[*layers, {"type": "dense", "units": 2}], **changes)
     draw = np.random.default_rng(4)
-    assert output_units(job.model, shape) == 2
-    places = model_weights(job.model, shape)
-    weights = {place.name: draw.standard_normal(place.tensor.shape) for place in places}
+    assert compile_job(job, shape).output_units == 2
+    places = compile_job(job, shape).weights
+    weights = {place.name: draw.standard_normal(place.shape) for place in places}
     weights |= {name: array**2 + 0.1 for name, array in weights.items() if name.endswith("variance")}
     x, y = draw.standard_normal((6, *shape)), draw.standard_normal((6, 2))
     if name == "embedding":
@@ -474,7 +474,7 @@ def check_layer(kit: Any, name: str, **changes: Any) -> None:
     np.testing.assert_allclose(trainer.outputs(x), numpy_outputs(job, weights, x), rtol=1e-12, atol=1e-13)
 
     def loss(weights: Weights) -> float:
-        changing = {place.name: weights[place.name] for place in places if place.tensor.trainable}
+        changing = {place.name: weights[place.name] for place in places if place.trainable}
         return float(((numpy_outputs(job, changing, x[:4]) - y[:4]) ** 2).mean())
 
     first = Block(indices=np.arange(4)[None], learning_rates=np.ones(1), first_step=0)
@@ -482,7 +482,7 @@ def check_layer(kit: Any, name: str, **changes: Any) -> None:
     assert before == pytest.approx(loss(weights), rel=1e-12)
     after = trainer.weights()
     lost = 1e-8 + before * 1e-15 / 2e-5  # what a difference of losses loses to their rounding
-    for place in (place for place in places if place.tensor.trainable):
+    for place in (place for place in places if place.trainable):
         array = weights[place.name]
         direction = draw.standard_normal(array.shape)
         sides = [loss({**weights, place.name: array + step * direction}) for step in (1e-5, -1e-5)]
@@ -576,8 +576,8 @@ def moved(kit: Any, *, momentum: float, declared: str = "biased", followed: str 
     )
     draw = np.random.default_rng(6)
     x, y = draw.standard_normal((12, 3)) * 2 + 1, draw.standard_normal((12, 2))
-    places = model_weights(job.model, (3,))
-    weights = {place.name: draw.uniform(0.5, 2, place.tensor.shape) for place in places}
+    places = compile_job(job, (3,)).weights
+    weights = {place.name: draw.uniform(0.5, 2, place.shape) for place in places}
     trainer = kit.adapter.build(job, input_shape=(3,), weights=weights, x=x, y=y)
     block = kit.block(3)
     trainer.train(block)
@@ -614,7 +614,7 @@ def test_the_check_sees_the_other_moving_variance(declared: str, followed: str, 
 def test_batch_norm_takes_a_batch_of_one_sample(variance: str, kit: Any) -> None:
     job = kit.job(layers=[{"type": "batch_norm", "moving_variance": variance}, {"type": "dense", "units": 2}])
     x, y = np.random.default_rng(1).standard_normal((12, 3)), np.zeros((12, 2))
-    weights = {place.name: np.ones(place.tensor.shape) for place in model_weights(job.model, (3,))}
+    weights = {place.name: np.ones(place.shape) for place in compile_job(job, (3,)).weights}
     trainer = kit.adapter.build(job, input_shape=(3,), weights=weights, x=x, y=y)
     (loss,) = trainer.train(kit.block(1, batch=1))
     assert loss == pytest.approx(16.0, rel=1e-13)
@@ -639,6 +639,6 @@ def test_default_weights_of_every_layer_have_its_names_and_shapes(kit: Any) -> N
             continue
         job = kit.job(layers=[*layers, {"type": "dense", "units": 2}])
         drawn = kit.adapter.default_weights(job, input_shape=shape, seed=1)
-        shapes = {place.name: place.tensor.shape for place in model_weights(job.model, shape)}
+        shapes = {place.name: place.shape for place in compile_job(job, shape).weights}
         assert {name: array.shape for name, array in drawn.items()} == shapes
-        assert layer_shapes(job.model, shape)[-1] == (2,)
+        assert compile_job(job, shape).output_shape == (2,)

@@ -26,6 +26,7 @@ import pytest
 
 from producer.job.native import NativeDefault, native_table
 from producer.job.resolve import resolve
+from shared.program import compile_job
 from shared.spec import Experiment, Job
 from worker.adapters import adapter_names
 from worker.training.initial_weights import draw_weights
@@ -274,7 +275,7 @@ def compare_draws(kit: Any, framework: str, place: str, row: NativeDefault) -> N
     own, ours = [], []
     for seed in range(20):
         own.append(kit.adapter.default_weights(job, input_shape=shape, seed=seed)[name])
-        ours.append(draw_weights(job.model, shape, seed=seed, precision="float64")[name])
+        ours.append(draw_weights(compile_job(job, shape), seed=seed, precision="float64")[name])
     if isinstance(row.value, dict) and row.value["type"] == "orthogonal":
         gram = own[0] @ own[0].T
         assert np.allclose(gram, ours[0] @ ours[0].T, atol=1e-6), "one of them is not orthogonal"

@@ -102,15 +102,15 @@ def test_observing_leaves_nothing_behind(kit: Any) -> None:
     ids=lambda layer: str(layer["type"]),
 )
 def test_gradients_have_the_weights_names_and_layouts(kit: Any, layer: dict[str, Any]) -> None:
-    from shared.shapes import model_weights
+    from shared.program import compile_job
 
     embedding = layer["type"] == "embedding"
     shape = (4,) if embedding else (4, 3)
     more = [] if layer["type"] in ("lstm", "gru", "bidirectional") else [{"type": "flatten"}]
     job = kit.job(layers=[layer, *more, {"type": "dense", "units": 2}], execution="eager")
     draw = np.random.default_rng(1)
-    places = model_weights(job.model, shape)
-    weights = {place.name: draw.standard_normal(place.tensor.shape) for place in places}
+    places = compile_job(job, shape).weights
+    weights = {place.name: draw.standard_normal(place.shape) for place in places}
     x = draw.integers(0, 7, (5, 4)).astype(float) if embedding else draw.standard_normal((5, 4, 3))
     y = draw.standard_normal((5, 2))
     trainer = kit.adapter.build(job, input_shape=shape, weights=weights, x=x, y=y)

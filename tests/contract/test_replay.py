@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from shared.shapes import model_weights
+from shared.program import compile_job
 from worker.adapters.base import EnsembleBlock
 
 LONG = {"epochs": 10, "batch_size": 5}
@@ -102,8 +102,8 @@ def both(kit: Any, *, input_shape: tuple[int, ...] = (3,), **changes: Any) -> tu
         draw = np.random.default_rng(7)
         x, y, _ = kit.problem(job, input_shape=input_shape)
         weights = {
-            place.name: (draw.standard_normal(place.tensor.shape) ** 2 / 4 + 0.1).astype(job.precision)
-            for place in model_weights(job.model, input_shape)
+            place.name: (draw.standard_normal(place.shape) ** 2 / 4 + 0.1).astype(job.precision)
+            for place in compile_job(job, input_shape).weights
         }
         trainers.append(kit.adapter.build(job, input_shape=input_shape, weights=weights, x=x, y=y))
     plain, fast = trainers
@@ -152,8 +152,8 @@ def test_members_that_train_together_are_replayed(name: str, own_batches: bool, 
         x, y, _ = kit.problem(job, input_shape=shape)
         draw = np.random.default_rng(7)
         weights = {
-            place.name: draw.uniform(0.1, 0.9, (MEMBERS, *place.tensor.shape))
-            for place in model_weights(job.model, shape)
+            place.name: draw.uniform(0.1, 0.9, (MEMBERS, *place.shape))
+            for place in compile_job(job, shape).weights
         }
         optimizers = [job.optimizer] * MEMBERS
         ensembles.append(

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from shared.shapes import model_weights
+from shared.program import compile_job
 
 SMALL = [{"type": "dense", "units": 4, "activation": "tanh"}, {"type": "dense", "units": 2}]
 LAYERS = [{"type": "flatten"}, {"type": "dense", "units": 50}, {"type": "dense", "units": 20}]
@@ -125,8 +125,8 @@ class Trained:
         x = draw.standard_normal((12, *input_shape)).astype(job.precision)
         y = draw.standard_normal((12, 2)).astype(job.precision)
         weights = {
-            place.name: (0.5 + 0.5 * draw.random(place.tensor.shape)).astype(job.precision)
-            for place in model_weights(job.model, input_shape)
+            place.name: (0.5 + 0.5 * draw.random(place.shape)).astype(job.precision)
+            for place in compile_job(job, input_shape).weights
         }
         self.trainer = kit.adapter.build(job, input_shape=input_shape, weights=weights, x=x, y=y)
         self.trainer.train(kit.block(1, rate=0.002))
@@ -257,7 +257,7 @@ def test_recurrent_layers_train_together_where_tracing_is_repaid(
 
     both_ways = {"type": "bidirectional", "layer": {"type": "gru", "units": 3}}
     job = kit.job(layers=[both_ways, {"type": "dense", "units": 2}], training={"epochs": epochs})
-    found = obstacle(job, input_shape=(steps, 3), samples=12, members=10, cpu=True)
+    found = obstacle(job, compile_job(job, (steps, 3)), samples=12, members=10, cpu=True)
     assert (found is None) if reason is None else (found is not None and reason in found)
 
 
@@ -277,5 +277,5 @@ def test_recurrent_layers_train_one_after_another_where_xla_is_quicker(
 
     layers = [{"type": "lstm", "units": units}, {"type": "dense", "units": 2}]
     job = kit.job(layers=layers, training={"epochs": epochs})
-    found = obstacle(job, input_shape=(10, 3), samples=12, members=members, cpu=True)
+    found = obstacle(job, compile_job(job, (10, 3)), samples=12, members=members, cpu=True)
     assert (found is None) if reason is None else (found is not None and reason in found)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from shared.shapes import model_weights
+from shared.program import compile_job
 
 
 @pytest.fixture(autouse=True)
@@ -48,8 +48,8 @@ def test_a_compiled_lstm_of_float32_trains_as_an_eager_one(kit: Any) -> None:
         job = kit.job(layers=layers, execution=execution, precision="float32")
         draw = np.random.default_rng(0)
         weights = {
-            place.name: draw.standard_normal(place.tensor.shape).astype("float32")
-            for place in model_weights(job.model, shape)
+            place.name: draw.standard_normal(place.shape).astype("float32")
+            for place in compile_job(job, shape).weights
         }
         x, y, _ = kit.problem(job, input_shape=shape)
         trainer = kit.adapter.build(job, input_shape=shape, weights=weights, x=x, y=y)
@@ -191,6 +191,6 @@ def test_an_lstm_trains_together_where_that_is_quicker(
 
     layers = [{"type": "lstm", "units": units}, {"type": "dense", "units": 2}]
     job = kit.job(layers=layers, precision=precision)
-    found = obstacle(job, input_shape=(10, 3), samples=12, members=3, cpu=True)
+    found = obstacle(job, compile_job(job, (10, 3)), samples=12, members=3, cpu=True)
     assert (found is None) if reason is None else (found is not None and reason in found)
-    assert obstacle(job, input_shape=(10, 3), samples=12, members=3, cpu=False) is None
+    assert obstacle(job, compile_job(job, (10, 3)), samples=12, members=3, cpu=False) is None

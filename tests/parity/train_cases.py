@@ -15,15 +15,15 @@ from typing import Any
 
 import numpy as np
 
+from shared.program import compile_job
 from shared.run import Run
-from shared.shapes import layer_shapes
 from shared.spec import Job
 from shared.spec.data import is_weighted
 from shared.store.arrays import decode_array, encode_array
 from worker.adapters import load_adapter
 from worker.adapters.base import Block, EnsembleBlock, EnsembleTrainer, FrameworkAdapter
 from worker.adapters.errors import UnsupportedError
-from worker.training.masks import MaskSource, dropout_layers
+from worker.training.masks import MaskSource
 from worker.training.runner import train_run
 from worker.training.samples import Part
 from worker.training.schedules import learning_rates
@@ -53,12 +53,10 @@ def samples(case: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
 
 def start_weights(case: dict[str, Any], job: Job) -> dict[str, np.ndarray]:
     """Random kernels and biases, or zeros where the case asks for them."""
-    from shared.shapes import model_weights
-
     draw = np.random.default_rng(len(case.get("data_of", case["name"])))
     weights = {}
-    for place in model_weights(job.model, tuple(case["input_shape"])):
-        shape = place.tensor.shape
+    for place in compile_job(job, tuple(case["input_shape"])).weights:
+        shape = place.shape
         values = np.zeros(shape) if case.get("zeros") else draw.standard_normal(shape) / np.sqrt(shape[0])
         if place.name.endswith("moving_variance"):
             values = 1.0 + values**2
@@ -81,8 +79,7 @@ def by_hand(case: dict[str, Any], adapter: FrameworkAdapter) -> dict[str, np.nda
         trainer = build(case, adapter, job, weights=weights, x=x, y=y)
     except UnsupportedError as error:
         return {"refused": np.array(str(error))}
-    dropouts = dropout_layers(job.model, layer_shapes(job.model, shape))
-    masks = MaskSource(dropouts, seed=case.get("mask_seed", 3), precision=job.precision)
+    masks = MaskSource(compile_job(job, shape).masks, seed=case.get("mask_seed", 3), precision=job.precision)
     order = np.random.default_rng(5)
     out = {f"start/{name}": array for name, array in trainer.weights().items()}
     losses = []

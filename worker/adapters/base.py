@@ -18,8 +18,8 @@ and others that only its framework needs.
 
 Nothing outside an adapter's folder names its framework, and only these folders import one.
 
-Weight names and layouts are Keras's, as `shared.shapes.model_weights` lists them: `<layer path>.kernel`,
-`<layer path>.bias` and so on, with `Model.layer_path(index)` as the layer path. Samples have their
+Weight names and layouts are Keras's, as `shared.program` lists them: `<layer path>.kernel`,
+`<layer path>.bias` and so on, with the path of the `Stage` as the layer path. Samples have their
 channels last. An adapter converts where its framework differs. At exactly 0 the gradient of |x| in a
 loss is 0.
 """

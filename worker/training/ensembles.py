@@ -1,7 +1,7 @@
 """How many members of a run train together.
 
-They do where a run has at least two and nothing forbids it (`shared.together.obstacle`), in groups whose
-memory stays below MOST_BYTES. An adapter may still refuse a job; then its members train one after
+They do where a run has at least two and nothing forbids it (`shared.program.together.obstacle`), in groups
+whose memory stays below MOST_BYTES. An adapter may still refuse a job; then its members train one after
 another, and the result says why.
 """
 
@@ -13,9 +13,8 @@ from math import ceil, prod
 import numpy as np
 
 from shared.batch_plan import BatchPlan
-from shared.shapes import layer_shapes, model_weights
+from shared.program import compile_job
 from shared.spec import Job
-from shared.together import recurrent_cells
 from worker.training.constants import slot_starts
 from worker.training.members import Member
 from worker.training.samples import RunData
@@ -39,11 +38,12 @@ def groups_of(members: Sequence[Member], *, data: RunData) -> list[Sequence[Memb
 
 def bytes_of_member(job: Job, *, data: RunData) -> int:
     """About how much memory one member takes while it trains and until its results are stored."""
-    weights = sum(prod(place.tensor.shape) for place in model_weights(job.model, data.input_shape))
+    program = compile_job(job, data.input_shape)
+    weights = sum(weight.size for weight in program.weights)
     plan = BatchPlan.of(job.training, len(data.train.x))
     rows = sum(len(part.x) for part in data.parts.values())
     rows += 0 if data.predict is None else len(data.predict)
-    outputs = prod(layer_shapes(job.model, data.input_shape)[-1])
+    outputs = prod(program.output_shape)
     numbers = (
         weights * (_COPIES_OF_WEIGHTS + len(slot_starts(job.optimizer)))
         + plan.largest_batch * activations_of(job, data=data) * _COPIES_OF_ACTIVATIONS
@@ -53,11 +53,7 @@ def bytes_of_member(job: Job, *, data: RunData) -> int:
 
 
 def activations_of(job: Job, *, data: RunData) -> int:
-    """How many numbers one sample becomes on its way through one member's layers."""
-    return sum(map(prod, layer_shapes(job.model, data.input_shape))) + _within_cells(job, data)
-
-
-def _within_cells(job: Job, data: RunData) -> int:
-    """How many numbers recurrent layers keep of a sample, over all steps, besides their outputs."""
-    cells = recurrent_cells(job, data.input_shape)
-    return sum(_NUMBERS_OF_A_GATE * cell.steps * cell.gates * cell.units for cell in cells)
+    """How many numbers one sample becomes on its way through one member's stages, and within its cells."""
+    program = compile_job(job, data.input_shape)
+    gates = sum(cell.steps * cell.gates * cell.units for cell in program.cells)
+    return program.activations + _NUMBERS_OF_A_GATE * gates

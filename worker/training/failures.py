@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 from shared.errors import LikewiseError, ServiceError
 from shared.result import Failure, Reason
-from shared.shapes import ShapeError
+from shared.spec.layers.base import ShapeError
 from worker.adapters.base import FrameworkAdapter
 from worker.adapters.errors import UnsupportedError
 

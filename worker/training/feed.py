@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.batch_plan import BatchPlan
-from shared.shapes import layer_shapes
+from shared.program import Mask, compile_job
 from shared.spec import Job
 from shared.spec.weights import FrameworkWeights, GivenWeights, NpzWeights, SharedWeights
 from worker.adapters.base import Floats, FrameworkAdapter, Weights
 from worker.training.batches import BatchHash, SampleOrder
 from worker.training.initial_weights import check_weights, draw_starts, draw_weights
-from worker.training.masks import DropoutLayer, MaskSource, bytes_per_sample, dropout_layers, mask_keys
+from worker.training.masks import MaskSource, bytes_per_sample, mask_keys
 from worker.training.pacing import Cut, cut
 from worker.training.samples import RunData
 
@@ -27,7 +27,7 @@ class Feed:
     Blocks may be asked for in any order, but must be counted into the hash in the order of training.
     """
 
-    def __init__(self, job: Job, *, plan: BatchPlan, dropouts: tuple[DropoutLayer, ...], seed: int) -> None:
+    def __init__(self, job: Job, *, plan: BatchPlan, dropouts: tuple[Mask, ...], seed: int) -> None:
         declared = job.training.shuffle_seed
         order_seed = seed if declared is None else declared
         self._plan = plan
@@ -63,12 +63,12 @@ class Feed:
         return self._batch_hash.hexdigest(*further)
 
 
-def dropouts_of(job: Job, data: RunData) -> tuple[DropoutLayer, ...]:
-    """The dropout layers of a job's model."""
-    return dropout_layers(job.model, layer_shapes(job.model, data.input_shape))
+def dropouts_of(job: Job, data: RunData) -> tuple[Mask, ...]:
+    """The stages of a job's program that are given masks."""
+    return compile_job(job, data.input_shape).masks
 
 
-def sample_bytes(job: Job, dropouts: tuple[DropoutLayer, ...]) -> int:
+def sample_bytes(job: Job, dropouts: tuple[Mask, ...]) -> int:
     """How many bytes one sample of one step takes in a block: its index and its masks."""
     return _INT64_BYTES + bytes_per_sample(dropouts, job.precision)
 
@@ -80,25 +80,24 @@ def initial_weights(job: Job, *, data: RunData, adapter: FrameworkAdapter, seed:
 
 def starts(job: Job, *, data: RunData, adapter: FrameworkAdapter, seeds: Iterable[int]) -> dict[int, Weights]:
     """The weights that each seed starts from, by seed. Raises TrainingError (`bad_weights`)."""
-    shape, precision = data.input_shape, job.precision
+    program, precision = compile_job(job, data.input_shape), job.precision
     seeds = list(dict.fromkeys(seeds))
     match job.initial_weights:
         case SharedWeights(seed=declared):
             if declared is not None:
-                drawn = draw_weights(job.model, shape, seed=declared, precision=precision)
+                drawn = draw_weights(program, seed=declared, precision=precision)
                 return dict.fromkeys(seeds, drawn)
-            own = draw_starts(job.model, shape, seeds=seeds, precision=precision)
+            own = draw_starts(program, seeds=seeds, precision=precision)
             return dict(zip(seeds, own, strict=True))
         case FrameworkWeights():
             return {
                 seed: check_weights(
-                    adapter.default_weights(job, input_shape=shape, seed=seed),
-                    job.model,
-                    shape,
+                    adapter.default_weights(job, input_shape=data.input_shape, seed=seed),
+                    program,
                     precision=precision,
                 )
                 for seed in seeds
             }
         case GivenWeights() | NpzWeights():
-            given = check_weights(data.given_weights, job.model, shape, precision=precision)
+            given = check_weights(data.given_weights, program, precision=precision)
             return dict.fromkeys(seeds, given)

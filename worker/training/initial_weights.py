@@ -13,10 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.shapes import Shape, Weight, model_weights
-from shared.spec import Model
+from shared.program import ProgramSpec, Weight
 from shared.spec.experiment import Precision
-from shared.spec.layers.base import LayerWeight
+from shared.spec.layers.base import Shape
 from shared.spec.model import (
     Constant,
     FanScaled,
@@ -36,31 +35,28 @@ _CUT_AT_TWO = 0.8796256610342398
 """The standard deviation of N(0, 1) between ±2: √(1 − 4·φ(2)/(2·Φ(2) − 1))."""
 
 
-def draw_weights(model: Model, input_shape: Shape, *, seed: int, precision: Precision) -> Weights:
+def draw_weights(program: ProgramSpec, *, seed: int, precision: Precision) -> Weights:
     """Draw every weight in float64 by its declared initializer, then round to the precision."""
-    (weights,) = draw_starts(model, input_shape, seeds=[seed], precision=precision)
+    (weights,) = draw_starts(program, seeds=[seed], precision=precision)
     return weights
 
 
-def draw_starts(
-    model: Model, input_shape: Shape, *, seeds: Iterable[int], precision: Precision
-) -> Iterator[Weights]:
+def draw_starts(program: ProgramSpec, *, seeds: Iterable[int], precision: Precision) -> Iterator[Weights]:
     """The weights of each seed in turn, as `draw_weights` has them; what all share is worked out once."""
-    places = model_weights(model, input_shape)
     draws = Draws(0, Purpose.WEIGHTS)
     for seed in seeds:
         draws.turn_to(seed)
-        yield {place.name: _draw(place, draws).astype(precision) for place in places}
+        yield {place.name: _draw(place, draws).astype(precision) for place in program.weights}
 
 
 def check_weights(
-    given: Mapping[str, NDArray[Any]], model: Model, input_shape: Shape, *, precision: Precision
+    given: Mapping[str, NDArray[Any]], program: ProgramSpec, *, precision: Precision
 ) -> Weights:
-    """Given arrays in the run's precision and the model's order.
+    """Given arrays in the run's precision and the program's order.
 
     Raises TrainingError (`bad_weights`) listing what is expected.
     """
-    expected = {place.name: place.tensor.shape for place in model_weights(model, input_shape)}
+    expected = program.weight_shapes
     problems = [f"{name} is missing" for name in expected if name not in given]
     problems += [f"{name} is not a weight of this model" for name in given if name not in expected]
     for name, shape in expected.items():
@@ -77,11 +73,10 @@ def check_weights(
     return {name: np.ascontiguousarray(given[name], dtype=precision) for name in expected}
 
 
-def _draw(place: Weight, draws: Draws) -> NDArray[np.float64]:
-    tensor = place.tensor
-    count = prod(tensor.shape)
-    address = {"index": place.layer, "item": place.item}
-    match tensor.initializer:
+def _draw(weight: Weight, draws: Draws) -> NDArray[np.float64]:
+    count = weight.size
+    address = {"index": weight.stage, "item": weight.item}
+    match weight.initializer:
         case Zeros():
             flat = np.zeros(count)
         case Ones():
@@ -93,19 +88,19 @@ def _draw(place: Weight, draws: Draws) -> NDArray[np.float64]:
         case Normal(mean=mean, stddev=stddev):
             flat = mean + stddev * draws.normals(count, **address)
         case FanScaled(type=kind):
-            flat = _centred("uniform", sqrt(_variance(kind, tensor)), count, draws, address)
+            flat = _centred("uniform", sqrt(_variance(kind, weight)), count, draws, address)
         case FanScaledNormal(type=kind, truncated=truncated):
             shape = "truncated_normal" if truncated else "untruncated_normal"
-            flat = _centred(shape, sqrt(_variance(kind, tensor)), count, draws, address)
+            flat = _centred(shape, sqrt(_variance(kind, weight)), count, draws, address)
         case VarianceScaling(scale=scale, mode=mode, distribution=shape):
-            fans = {"fan_in": tensor.fan_in, "fan_out": tensor.fan_out}
-            n = fans.get(mode, (tensor.fan_in + tensor.fan_out) / 2.0)
+            fans = {"fan_in": weight.fan_in, "fan_out": weight.fan_out}
+            n = fans.get(mode, (weight.fan_in + weight.fan_out) / 2.0)
             flat = _centred(shape, sqrt(scale / n), count, draws, address)
         case Orthogonal(gain=gain):
-            flat = gain * _orthogonal(draws.normals(count, **address).reshape(_matrix(tensor.shape)))
-    if tensor.ones is not None:
-        flat[tensor.ones] = 1.0
-    return flat.reshape(tensor.shape)
+            flat = gain * _orthogonal(draws.normals(count, **address).reshape(_matrix(weight.shape)))
+    if weight.ones is not None:
+        flat[weight.ones] = 1.0
+    return flat.reshape(weight.shape)
 
 
 def _centred(
@@ -124,11 +119,11 @@ def _centred(
             return deviation * draws.normals(count, **address)
 
 
-def _variance(kind: str, tensor: LayerWeight) -> float:
+def _variance(kind: str, weight: Weight) -> float:
     scheme = kind.split("_", maxsplit=1)[0]
     if scheme == "glorot":
-        return 2.0 / (tensor.fan_in + tensor.fan_out)
-    return {"he": 2.0, "lecun": 1.0}[scheme] / tensor.fan_in
+        return 2.0 / (weight.fan_in + weight.fan_out)
+    return {"he": 2.0, "lecun": 1.0}[scheme] / weight.fan_in
 
 
 def _matrix(shape: Shape) -> tuple[int, int]:

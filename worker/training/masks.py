@@ -10,54 +10,22 @@ smaller batch has the first rows of a larger one's.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import prod
 
 import numpy as np
 
-from shared.spec import Model
+from shared.program import Mask
 from shared.spec.experiment import Precision
 from worker.adapters.base import Floats
 from worker.training.draws import Draws, Purpose
 
 
-@dataclass(frozen=True, kw_only=True)
-class DropoutLayer:
-    """A dropout layer and the shape of one sample at its input."""
-
-    index: int
-    path: str
-    rate: float
-    shape: tuple[int, ...]
-    seed: int | None = None
-    """The layer's own; None is the run's."""
-
-    def seed_in(self, run_seed: int) -> int:
-        """The seed of its masks."""
-        return run_seed if self.seed is None else self.seed
-
-
-def dropout_layers(model: Model, shapes: Sequence[tuple[int, ...]]) -> tuple[DropoutLayer, ...]:
-    """The layers that drop something; `shapes` has the input shape of each layer, without the batch."""
-    return tuple(
-        DropoutLayer(
-            index=index,
-            path=model.layer_path(index),
-            rate=layer.drop_rate,
-            shape=shapes[index],
-            seed=layer.drop_seed,
-        )
-        for index, layer in enumerate(model.layers)
-        if layer.drop_rate > 0
-    )
-
-
-def bytes_per_sample(layers: Sequence[DropoutLayer], precision: Precision) -> int:
+def bytes_per_sample(layers: Sequence[Mask], precision: Precision) -> int:
     """Size of the masks of one sample in one step."""
     return sum(prod(layer.shape) for layer in layers) * np.dtype(precision).itemsize
 
 
-def mask_keys(layers: Sequence[DropoutLayer], seed: int) -> tuple[tuple[int, int, float], ...]:
+def mask_keys(layers: Sequence[Mask], seed: int) -> tuple[tuple[int, int, float], ...]:
     """What the masks are drawn from: (seed, layer index, rate) of each layer."""
     return tuple((layer.seed_in(seed), layer.index, layer.rate) for layer in layers)
 
@@ -65,7 +33,7 @@ def mask_keys(layers: Sequence[DropoutLayer], seed: int) -> tuple[tuple[int, int
 class MaskSource:
     """The masks of one seed's training."""
 
-    def __init__(self, layers: Sequence[DropoutLayer], *, seed: int, precision: Precision) -> None:
+    def __init__(self, layers: Sequence[Mask], *, seed: int, precision: Precision) -> None:
         self._layers = layers
         self._precision = np.dtype(precision)
         self._draws = {layer.path: Draws(layer.seed_in(seed), Purpose.MASK) for layer in layers}
@@ -77,7 +45,7 @@ class MaskSource:
             for layer in self._layers
         }
 
-    def _factors(self, layer: DropoutLayer, steps: range, rows: int) -> Floats:
+    def _factors(self, layer: Mask, steps: range, rows: int) -> Floats:
         size = rows * prod(layer.shape)
         below = np.uint32(round(layer.rate * 2**32))
         kept = np.empty((len(steps), size), dtype=np.bool_)

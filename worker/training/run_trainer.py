@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from shared.program.together import obstacle
 from shared.run import Run
-from shared.together import obstacle
 from shared.trace import Trace, TraceRequest
 from worker.adapters.base import FrameworkAdapter
 from worker.adapters.errors import UnsupportedError

@@ -15,9 +15,9 @@ from functools import partial
 import numpy as np
 
 from shared.ledger.progress import ProgressEvent
+from shared.program.together import obstacle
 from shared.result import Environment, Failure, RunResult
 from shared.run import Run
-from shared.together import obstacle
 from shared.trace import Trace
 from worker.adapters.base import FrameworkAdapter
 from worker.training import memory

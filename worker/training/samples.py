@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.batch_plan import BatchPlan
+from shared.program import compile_job
 from shared.run import Run, Samples
-from shared.shapes import output_units
 from shared.spec import Job
 from shared.spec.data import is_weighted
 from shared.spec.loss import CategoricalCrossentropy, is_broadcast
@@ -117,7 +117,7 @@ def _cast(array: NDArray[Any], job: Job, what: str) -> Floats:
 
 def check_fit(data: RunData, job: Job) -> None:
     """Raise TrainingError (`bad_shape`) where the data do not fit the model or its training."""
-    units = output_units(job.model, data.input_shape)
+    units = compile_job(job, data.input_shape).output_units
     rows = {name: part.x for name, part in data.parts.items()}
     if data.predict is not None:
         rows["predict"] = data.predict

@@ -7,7 +7,7 @@ measurements are in docs/decisions, "Threads by size".
 from __future__ import annotations
 
 from shared.batch_plan import BatchPlan
-from shared.shapes import multiply_adds
+from shared.program import compile_job
 from shared.spec import Job
 
 SHARED_FROM = 10_000_000
@@ -17,5 +17,5 @@ SHARED_FROM = 10_000_000
 def threads_of(job: Job, *, samples: int, input_shape: tuple[int, ...], members: int, most: int) -> int:
     """Of a training of so many members at once, on a worker that may use up to `most`."""
     batch = BatchPlan.of(job.training, samples).largest_batch
-    work = members * batch * multiply_adds(job.model, input_shape)
+    work = members * batch * compile_job(job, input_shape).multiply_adds
     return most if work >= SHARED_FROM else 1

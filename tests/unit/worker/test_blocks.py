@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from shared.program import Mask
 from shared.result import SeedResult
 from shared.spec import Job
 from worker.adapters.base import Block
 from worker.training import pacing
-from worker.training.masks import DropoutLayer, MaskSource
+from worker.training.masks import MaskSource
 
 Jobs = Callable[..., Job]
 
@@ -96,7 +97,7 @@ def test_blocks_cover_all_steps_in_order_on_the_declared_batches(lab: Any, job_o
         step += count
     assert step == 6 * 4
     first = MaskSource(
-        [DropoutLayer(index=0, path="layers.0", rate=0.3, shape=(3,))], seed=0, precision="float32"
+        [Mask(index=0, path="layers.0", rate=0.3, shape=(3,))], seed=0, precision="float32"
     ).block(first_step=0, steps=1, batch_size=8)
     assert np.array_equal(blocks[0].masks["layers.0"], first["layers.0"])
     seen = np.concatenate([block.indices.ravel() for block in blocks]).reshape(6, 30)

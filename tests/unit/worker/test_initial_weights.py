@@ -9,18 +9,23 @@ from typing import Any
 import numpy as np
 import pytest
 
+from shared.program import ProgramSpec, compile_job, compile_model
 from shared.spec import Job
 from shared.store.arrays import hash_arrays
 from worker.training.failures import TrainingError
-from worker.training.initial_weights import check_weights, draw_weights, model_weights
+from worker.training.initial_weights import check_weights, draw_weights
 
 Jobs = Callable[..., Job]
+
+
+def program_of(job_of: Jobs, layers: Any, shape: tuple[int, ...]) -> ProgramSpec:
+    return compile_job(job_of(model={"layers": layers}), shape)
 
 
 def drawn(job_of: Jobs, initializer: Any, *, inputs: int, units: int, seed: int = 0) -> np.ndarray:
     layer = {"type": "dense", "units": units, "kernel_initializer": initializer}
     model = job_of(model={"layers": [layer]}).model
-    return draw_weights(model, (inputs,), seed=seed, precision="float64")["layers.0.kernel"]
+    return draw_weights(compile_model(model, (inputs,)), seed=seed, precision="float64")["layers.0.kernel"]
 
 
 def test_weights_are_named_by_layer_and_tensor_in_order(job_of: Jobs) -> None:
@@ -29,8 +34,8 @@ def test_weights_are_named_by_layer_and_tensor_in_order(job_of: Jobs) -> None:
         {"type": "dropout", "rate": 0.5},
         {"type": "dense", "units": 2, "use_bias": False},
     ]
-    places = model_weights(job_of(model={"layers": layers}).model, (3,))
-    assert [(place.name, place.tensor.shape) for place in places] == [
+    places = program_of(job_of, layers, (3,)).weights
+    assert [(place.name, place.shape) for place in places] == [
         ("hidden.kernel", (3, 4)),
         ("hidden.bias", (4,)),
         ("layers.2.kernel", (4, 2)),
@@ -41,7 +46,7 @@ def test_weights_are_named_by_layer_and_tensor_in_order(job_of: Jobs) -> None:
 def test_a_forget_gate_s_bias_starts_at_1_unless_asked_otherwise(job_of: Jobs, wanted: bool) -> None:
     layer = {"type": "lstm", "units": 2, "unit_forget_bias": wanted}
     both = [{"type": "bidirectional", "layer": layer}, {"type": "dense", "units": 1}]
-    weights = draw_weights(job_of(model={"layers": both}).model, (5, 3), seed=0, precision="float32")
+    weights = draw_weights(program_of(job_of, both, (5, 3)), seed=0, precision="float32")
     expected = [0, 0, 1, 1, 0, 0, 0, 0] if wanted else [0] * 8
     assert weights["layers.0.forward.bias"].tolist() == expected
     assert weights["layers.0.backward.bias"].tolist() == expected
@@ -55,7 +60,7 @@ def test_drawn_weights_never_change(job_of: Jobs) -> None:
         {"type": "dense", "units": 3, "kernel_initializer": "he_normal"},
         {"type": "dense", "units": 2, "kernel_initializer": "orthogonal"},
     ]
-    weights = draw_weights(job_of(model={"layers": layers}).model, (5,), seed=42, precision="float64")
+    weights = draw_weights(program_of(job_of, layers, (5,)), seed=42, precision="float64")
     assert hash_arrays(weights) == ("7e7cfe86afa4af145d43ca6ee1fa3c2b113022515e349dc15bfb305e8da8148e")
 
 
@@ -154,8 +159,8 @@ def test_orthogonal_rows_or_columns_are_orthonormal_times_the_gain(
 def test_another_seed_or_layer_has_other_weights(job_of: Jobs) -> None:
     layers = [{"type": "dense", "units": 3}, {"type": "dense", "units": 3}]
     model = job_of(model={"layers": layers}).model
-    one = draw_weights(model, (3,), seed=1, precision="float64")
-    two = draw_weights(model, (3,), seed=2, precision="float64")
+    one = draw_weights(compile_model(model, (3,)), seed=1, precision="float64")
+    two = draw_weights(compile_model(model, (3,)), seed=2, precision="float64")
     assert not np.array_equal(one["layers.0.kernel"], two["layers.0.kernel"])
     assert not np.array_equal(one["layers.0.kernel"], one["layers.1.kernel"])
 
@@ -163,21 +168,21 @@ def test_another_seed_or_layer_has_other_weights(job_of: Jobs) -> None:
 def test_each_tensor_of_a_layer_is_drawn_by_itself(job_of: Jobs) -> None:
     layer = {"type": "dense", "units": 9, "kernel_initializer": "random_normal"}
     layer["bias_initializer"] = "random_normal"
-    weights = draw_weights(job_of(model={"layers": [layer]}).model, (1,), seed=1, precision="float64")
+    weights = draw_weights(program_of(job_of, [layer], (1,)), seed=1, precision="float64")
     assert not np.isin(weights["layers.0.bias"], weights["layers.0.kernel"]).any()
 
 
 def test_a_layer_more_changes_nothing_before_it(job_of: Jobs) -> None:
     layers = [{"type": "dense", "units": 3}, {"type": "dense", "units": 1}]
-    short = draw_weights(job_of(model={"layers": layers[:1]}).model, (2,), seed=4, precision="float32")
-    long = draw_weights(job_of(model={"layers": layers}).model, (2,), seed=4, precision="float32")
+    short = draw_weights(program_of(job_of, layers[:1], (2,)), seed=4, precision="float32")
+    long = draw_weights(program_of(job_of, layers, (2,)), seed=4, precision="float32")
     assert np.array_equal(short["layers.0.kernel"], long["layers.0.kernel"])
 
 
 def test_float32_weights_are_the_float64_ones_rounded_once(job_of: Jobs) -> None:
     model = job_of(model={"layers": [{"type": "dense", "units": 30}]}).model
-    single = draw_weights(model, (20,), seed=4, precision="float32")
-    double = draw_weights(model, (20,), seed=4, precision="float64")
+    single = draw_weights(compile_model(model, (20,)), seed=4, precision="float32")
+    double = draw_weights(compile_model(model, (20,)), seed=4, precision="float64")
     for name, array in double.items():
         assert single[name].dtype == np.float32
         assert np.array_equal(single[name], array.astype(np.float32))
@@ -185,7 +190,7 @@ def test_float32_weights_are_the_float64_ones_rounded_once(job_of: Jobs) -> None
 
 def test_given_weights_come_back_in_the_models_order_and_precision(job_of: Jobs) -> None:
     given = {"layers.0.bias": np.array([0.1]), "layers.0.kernel": np.array([[0.37]])}
-    weights = check_weights(given, job_of().model, (1,), precision="float32")
+    weights = check_weights(given, compile_job(job_of(), (1,)), precision="float32")
     assert list(weights) == ["layers.0.kernel", "layers.0.bias"]
     assert weights["layers.0.kernel"].dtype == np.float32
     assert weights["layers.0.kernel"][0, 0] == np.float32(0.37)
@@ -215,6 +220,6 @@ def test_given_weights_that_do_not_fit_are_refused_with_what_is_expected(
 ) -> None:
     arrays = {name: np.array(values) for name, values in given.items()}
     with pytest.raises(TrainingError, match=problem) as caught:
-        check_weights(arrays, job_of().model, (1,), precision="float32")
+        check_weights(arrays, compile_job(job_of(), (1,)), precision="float32")
     assert caught.value.reason == "bad_weights"
     assert str(caught.value).endswith("Expected: layers.0.kernel (1, 1), layers.0.bias (1)")

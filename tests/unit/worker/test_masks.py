@@ -9,19 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.shapes import layer_shapes
+from shared.program import Mask, compile_model
 from shared.spec import Job
 from shared.spec.experiment import Precision
-from worker.training.masks import DropoutLayer, MaskSource, bytes_per_sample, dropout_layers, mask_keys
+from worker.training.masks import MaskSource, bytes_per_sample, mask_keys
 
 
-def layer(rate: float = 0.25, *, index: int = 1, shape: tuple[int, ...] = (3, 5)) -> DropoutLayer:
-    return DropoutLayer(index=index, path=f"layers.{index}", rate=rate, shape=shape)
+def layer(rate: float = 0.25, *, index: int = 1, shape: tuple[int, ...] = (3, 5)) -> Mask:
+    return Mask(index=index, path=f"layers.{index}", rate=rate, shape=shape)
 
 
-def masks_of(
-    source: DropoutLayer, *, seed: int = 0, first: int = 0, steps: int = 1, rows: int = 4
-) -> np.ndarray:
+def masks_of(source: Mask, *, seed: int = 0, first: int = 0, steps: int = 1, rows: int = 4) -> np.ndarray:
     return MaskSource([source], seed=seed, precision="float32").block(
         first_step=first, steps=steps, batch_size=rows
     )[source.path]
@@ -76,7 +74,7 @@ def test_other_seeds_steps_and_layers_drop_other_elements() -> None:
 
 
 def test_a_layer_s_own_seed_stands_for_the_run_s() -> None:
-    own = DropoutLayer(index=1, path="layers.1", rate=0.25, shape=(3, 5), seed=7)
+    own = Mask(index=1, path="layers.1", rate=0.25, shape=(3, 5), seed=7)
     assert np.array_equal(masks_of(own, seed=0, rows=50), masks_of(layer(), seed=7, rows=50))
     assert np.array_equal(masks_of(own, seed=0, rows=50), masks_of(own, seed=1, rows=50))
     assert mask_keys([own, layer(index=2)], 3) == ((7, 1, 0.25), (3, 2, 0.25))
@@ -93,7 +91,7 @@ def test_only_layers_that_drop_something_have_masks(job_of: Callable[..., Job]) 
             ]
         }
     ).model
-    layers = dropout_layers(model, layer_shapes(model, (3,)))
+    layers = compile_model(model, (3,)).masks
     assert [(found.path, found.index, found.shape, found.seed) for found in layers] == [
         ("first", 0, (3,), None),
         ("layers.3", 3, (4,), 6),

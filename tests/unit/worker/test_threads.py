@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from shared.shapes import multiply_adds
+from shared.program import compile_job
 from shared.spec import Job
 from worker.service import cores as counted
 from worker.training.threads import SHARED_FROM, threads_of
@@ -41,7 +41,7 @@ def job_of(layers: list[Any], **training: Any) -> Job:
 @pytest.mark.parametrize("name", MODELS)
 def test_a_sample_s_products_with_kernels_are_counted(name: str) -> None:
     shape, layers, expected = MODELS[name]
-    assert multiply_adds(job_of(layers).model, shape) == expected
+    assert compile_job(job_of(layers), shape).multiply_adds == expected
 
 
 def test_threads_are_shared_from_a_size_on_and_members_count_together() -> None:

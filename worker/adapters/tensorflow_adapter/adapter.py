@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.program import compile_job
 from shared.result import Reason
 from shared.spec import Job, Optimizer
 from worker.adapters.base import (
@@ -112,7 +113,7 @@ class TensorFlowAdapter(FrameworkAdapter):
         """Keras's default initial weights."""
         from worker.adapters.tensorflow_adapter.model import default_weights
 
-        return default_weights(job.model, input_shape=input_shape, precision=job.precision, seed=seed)
+        return default_weights(compile_job(job, input_shape), precision=job.precision, seed=seed)
 
     def build(
         self, job: Job, *, input_shape: tuple[int, ...], weights: Weights, x: Floats, y: NDArray[Any]
@@ -152,7 +153,11 @@ class TensorFlowAdapter(FrameworkAdapter):
             raise UnsupportedError("many seeds at once are one compiled program, and execution is eager")
         members = len(optimizers)
         reason = obstacle(
-            job, input_shape=input_shape, samples=len(x), members=members, cpu=self._device == "/CPU:0"
+            job,
+            compile_job(job, input_shape),
+            samples=len(x),
+            members=members,
+            cpu=self._device == "/CPU:0",
         )
         if reason:
             raise UnsupportedError(reason)

@@ -16,8 +16,9 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from shared.batch_plan import BatchPlan
+from shared.program import ProgramSpec
+from shared.program.together import convolutions_obstacle, recurrent_numbers
 from shared.spec import Job, Optimizer
-from shared.together import convolutions_obstacle, recurrent_cells, recurrent_numbers
 from worker.adapters.base import EnsembleBlock, EnsembleTrainer, Floats, Weights
 from worker.adapters.errors import UnsupportedError
 from worker.adapters.shapes import check_inputs, check_weights
@@ -45,9 +46,9 @@ RECURRENT_FROM_UPDATES = 2_000
 """From so many updates of all members together: twice as many as repay the tracing."""
 
 
-def obstacle(job: Job, *, input_shape: tuple[int, ...], samples: int, members: int, cpu: bool) -> str | None:
+def obstacle(job: Job, program: ProgramSpec, *, samples: int, members: int, cpu: bool) -> str | None:
     """Why members of this job train better one after another, as the end of a sentence."""
-    steps = sum(cell.steps for cell in recurrent_cells(job, input_shape))
+    steps = sum(cell.steps for cell in program.cells)
     if steps > MOST_RECURRENT_STEPS:
         return (
             f"for many at once TensorFlow traces recurrent layers of up to {MOST_RECURRENT_STEPS} steps, "
@@ -61,8 +62,8 @@ def obstacle(job: Job, *, input_shape: tuple[int, ...], samples: int, members: i
         )
     if not cpu:
         return None
-    if steps and repays(job, input_shape=input_shape, samples=samples):
-        numbers = recurrent_numbers(job, input_shape=input_shape, samples=samples)
+    if steps and repays(job, program, samples=samples):
+        numbers = recurrent_numbers(job, program, samples=samples)
         if numbers > MOST_RECURRENT:
             return (
                 "XLA is quicker so on a CPU where recurrent layers give more than "
@@ -70,7 +71,7 @@ def obstacle(job: Job, *, input_shape: tuple[int, ...], samples: int, members: i
             )
         if members < FEWEST_RECURRENT:
             return f"XLA is quicker so on a CPU for fewer than {FEWEST_RECURRENT} with recurrent layers"
-    return convolutions_obstacle(job, input_shape=input_shape, samples=samples, members=members)
+    return convolutions_obstacle(job, program, samples=samples, members=members)
 
 
 class EnsembleProgram(Program):

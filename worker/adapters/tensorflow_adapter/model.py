@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import keras
 import tensorflow as tf
 
-from shared.shapes import input_shapes, layer_shapes
-from shared.spec.layers.normalization import BatchNorm
-from shared.spec.layers.recurrent import Bidirectional, Gru, Lstm, SimpleRnn
-from shared.spec.model import Model
+from shared.program import ProgramSpec, Stage
+from shared.spec.layers.recurrent import Bidirectional
 from worker.adapters.base import Weights
 from worker.adapters.shapes import check_weights
 from worker.adapters.tensorflow_adapter.layers import keras_layer
-from worker.adapters.tensorflow_adapter.recurrent import step_by_step
+from worker.adapters.tensorflow_adapter.recurrent import Cell, step_by_step
 
 Tensor = Any
 
@@ -24,32 +22,25 @@ Tensor = Any
 class Network:
     """The model's layers, applied one after another to weights that are given: it keeps none itself."""
 
-    def __init__(
-        self, model: Model, *, input_shape: tuple[int, ...], precision: str, initializers: bool
-    ) -> None:
+    def __init__(self, program: ProgramSpec, *, precision: str, initializers: bool) -> None:
         """Build every layer; `initializers` is whether `initial` are Keras's own, else they are zeros."""
-        self._layers: list[tuple[str, Any, Any]] = []
+        self._layers: list[tuple[Stage, Any]] = []
         self._variables: dict[str, Any] = {}
-        self.trainable: list[str] = []
-        """The names of the weights that the optimizer sees."""
-        shapes = input_shapes(model, input_shape)
-        self.sources = [model.sources(index) for index in range(len(model.layers))]
-        for index, layer in enumerate(model.layers):
-            path = model.layer_path(index)
-            built = keras_layer(layer, *shapes[index], precision=precision, initializers=initializers)
-            weights = layer.weights(*shapes[index])
-            if weights:
-                built.build(*((None, *shape) for shape in shapes[index]))
-                for tensor, variable in zip(weights, built.weights, strict=True):
-                    name = f"{path}.{tensor.name}"
-                    self._variables[name] = variable
-                    if tensor.trainable:
-                        self.trainable.append(name)
-            self._layers.append((path, layer, built))
+        self.sources = [stage.sources for stage in program.stages]
+        self.paths = [stage.path for stage in program.stages]
+        for stage in program.stages:
+            built = keras_layer(stage, precision=precision, initializers=initializers)
+            if stage.weights:
+                built.build(*((None, *shape) for shape in stage.inputs))
+                for weight, variable in zip(stage.weights, built.weights, strict=True):
+                    self._variables[weight.name] = variable
+            self._layers.append((stage, built))
         self.written_out = False
         """Whether recurrent layers go step by step, as tf.vectorized_map needs them."""
-        self.input_shape = input_shape
-        self.output_shape = layer_shapes(model, input_shape)[-1]
+        self.program = program
+        self.input_shape, self.output_shape = program.input_shape, program.output_shape
+        self.trainable = program.trainable
+        """The names of the weights that the optimizer sees."""
 
     def __call__(
         self, weights: Mapping[str, Tensor], x: Tensor, masks: Mapping[str, Tensor] | None = None
@@ -77,18 +68,19 @@ class Network:
 
     def apply_layer(self, index: int, inputs: Sequence[Tensor], masks: Mapping[str, Tensor] | None) -> Tensor:
         """One layer's output for its inputs, with the weights `given`; `sources` names them, 0 being x."""
-        path, layer, built = self._layers[index]
+        stage, built = self._layers[index]
         x = inputs[0]
-        if isinstance(layer, BatchNorm):
+        if stage.kind == "batch_norm":
             return built(x, training=masks is not None)
         if len(inputs) > 1:
             return built(list(inputs))
-        if self.written_out and isinstance(layer, SimpleRnn | Lstm | Gru | Bidirectional):
-            return step_by_step(layer, [weight.value for weight in built.weights], x)
+        if self.written_out and stage.cells:
+            weights = [weight.value for weight in built.weights]
+            return step_by_step(cast("Cell | Bidirectional", stage.layer), weights, x)
         if built is not None:
             return built(x)
-        if masks is not None and layer.rate > 0:
-            return x * tf.ensure_shape(masks[path], x.shape)
+        if masks is not None and stage.mask is not None:
+            return x * tf.ensure_shape(masks[stage.path], x.shape)
         return x
 
     def initial(self) -> Weights:
@@ -105,7 +97,7 @@ class Network:
         check_weights(self.shapes, weights)
 
 
-def default_weights(model: Model, *, input_shape: tuple[int, ...], precision: str, seed: int) -> Weights:
+def default_weights(program: ProgramSpec, *, precision: str, seed: int) -> Weights:
     """What `keras.utils.set_random_seed(seed)` and Keras's default initializers give.
 
     Keras's initializers take their seeds from Python's generator, which is put back afterwards.
@@ -113,7 +105,7 @@ def default_weights(model: Model, *, input_shape: tuple[int, ...], precision: st
     state = random.getstate()
     random.seed(seed)
     try:
-        network = Network(model, input_shape=input_shape, precision=precision, initializers=True)
+        network = Network(program, precision=precision, initializers=True)
     finally:
         random.setstate(state)
     return network.initial()

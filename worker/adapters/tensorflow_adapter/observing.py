@@ -8,6 +8,7 @@ from typing import Any
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from shared.program import compile_job
 from shared.spec import Job
 from worker.adapters.base import Floats, Observed, Observer, Weights
 from worker.adapters.tensorflow_adapter.losses import loss_function
@@ -23,9 +24,8 @@ class TensorFlowObserver(Observer):
         self._device = device
         with tf.device(device):
             self._network = Network(
-                job.model, input_shape=input_shape, precision=job.precision, initializers=False
+                compile_job(job, input_shape), precision=job.precision, initializers=False
             )
-        self._paths = [job.model.layer_path(index) for index in range(len(job.model.layers))]
         self._loss = loss_function(job)
 
     def observe(
@@ -47,7 +47,9 @@ class TensorFlowObserver(Observer):
                 name: tf.convert_to_tensor(g).numpy() for name, g in tape.gradient(loss, trained).items()
             }
         return Observed(
-            layers={path: output.numpy() for path, output in zip(self._paths, outputs[1:], strict=True)},
+            layers={
+                path: output.numpy() for path, output in zip(self._network.paths, outputs[1:], strict=True)
+            },
             loss=float(loss),
             gradients=gradients,
         )
@@ -67,7 +69,7 @@ class TensorFlowObserver(Observer):
                 path: self._network.apply_layer(
                     index, [tf.constant(one) for one in inputs[path]], dropping
                 ).numpy()
-                for index, path in enumerate(self._paths)
+                for index, path in enumerate(self._network.paths)
                 if path in inputs
             }
 

@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from shared.program import compile_job
 from shared.spec import Job
 from shared.spec.optimizer import structure
 from worker.adapters.base import Marks, Weights
@@ -82,18 +83,14 @@ class Program:
 
     def __init__(self, job: Job, *, input_shape: tuple[int, ...], targets: tf.TensorSpec) -> None:
         """`targets` has the dtype and the shape of the training targets, for any number of samples."""
-        self.network = Network(
-            job.model, input_shape=input_shape, precision=job.precision, initializers=False
-        )
+        self.network = Network(compile_job(job, input_shape), precision=job.precision, initializers=False)
         self.execution = "eager"
         """As `Trainer.execution`."""
         shapes = self.network.shapes
         self._shapes = [shapes[name] for name in self.network.trainable]
         self._sizes = [prod(shape) for shape in self._shapes]
         self._optimizer = structure(job.optimizer)
-        self.dropped = [
-            job.model.layer_path(index) for index, layer in enumerate(job.model.layers) if layer.drop_rate > 0
-        ]
+        self.dropped = [mask.path for mask in self.network.program.masks]
         """The paths of the layers that are given masks."""
         self._loss = loss_function(job)
         self._precision = job.precision

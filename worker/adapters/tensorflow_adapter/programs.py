@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from shared.program import compile_job
 from shared.spec import Job
 from shared.spec.optimizer import structure
 from worker.adapters.tensorflow_adapter.ensemble import EnsembleProgram
@@ -31,9 +32,8 @@ class Programs:
 
     def program(self, job: Job, *, input_shape: tuple[int, ...], samples: int, y: NDArray[Any]) -> Program:
         """The program for a job on `samples` samples of this shape and targets like y (n, …), new or kept."""
-        pays = repays(job, input_shape=input_shape, samples=samples) and not tf.config.get_visible_devices(
-            "GPU"
-        )
+        pays = repays(job, compile_job(job, input_shape), samples=samples)
+        pays = pays and not tf.config.get_visible_devices("GPU")
         fused = job.execution == "compiled" or (job.execution == "auto" and pays)
         return self._kept_or_new(XlaProgram if fused else Program, job, input_shape, y)
 

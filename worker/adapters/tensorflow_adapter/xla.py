@@ -14,14 +14,15 @@ import numpy as np
 import tensorflow as tf
 
 from shared.batch_plan import BatchPlan
+from shared.program import ProgramSpec
 from shared.spec import Job
-from shared.spec.layers.convolution import Conv1D, Conv2D
-from shared.together import recurrent_cells
 from worker.adapters.base import Marks
 from worker.adapters.tensorflow_adapter.program import Program, Samples, State, Steps
 
 Tensor = Any
 
+_SLOW = {"conv1d", "conv2d"}
+"""Kinds of stages that XLA runs several times slower on the CPU."""
 FROM_UPDATES = 50_000
 """From so many updates on `auto` is XLA on the CPU: three times as many as repay it (decision 0018)."""
 RECURRENT_FROM_UPDATES = 2_000
@@ -33,9 +34,9 @@ MOST_BYTES = 4 * 2**20
 """The most bytes of indices and masks in one call, unless a single step takes more."""
 
 
-def repays(job: Job, *, input_shape: tuple[int, ...], samples: int) -> bool:
+def repays(job: Job, program: ProgramSpec, *, samples: int) -> bool:
     """Whether a training of the job on so many samples has updates enough to repay the compiling on a CPU."""
-    enough = RECURRENT_FROM_UPDATES if recurrent_cells(job, input_shape) else FROM_UPDATES
+    enough = RECURRENT_FROM_UPDATES if program.cells else FROM_UPDATES
     return BatchPlan.of(job.training, samples).steps >= enough
 
 
@@ -49,7 +50,7 @@ class XlaProgram(Program):
         self._fused = tf.function(self._counted_loop, jit_compile=True, autograph=False)
         self._compiled_sizes: set[tuple[int, int]] = set()
         self.block = self._through_xla
-        convolves = any(isinstance(layer, Conv1D | Conv2D) for layer in job.model.layers)
+        convolves = not _SLOW.isdisjoint(self.network.program.kinds())
         if convolves and not tf.config.get_visible_devices("GPU"):
             self._leave_xla("XLA's convolutions are several times slower on the CPU")
 

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.program import compile_job
 from shared.result import Reason
 from shared.spec import Job, Optimizer
 from worker.adapters.base import (
@@ -102,7 +103,7 @@ class TorchAdapter(FrameworkAdapter):
         from worker.adapters.torch_adapter.model import default_weights
 
         dtype = getattr(torch, job.precision)
-        return default_weights(job.model, input_shape=input_shape, dtype=dtype, seed=seed)
+        return default_weights(compile_job(job, input_shape), dtype=dtype, seed=seed)
 
     def build(
         self, job: Job, *, input_shape: tuple[int, ...], weights: Weights, x: Floats, y: NDArray[Any]
@@ -116,9 +117,8 @@ class TorchAdapter(FrameworkAdapter):
         from worker.adapters.torch_adapter.training import TorchTrainer
 
         dtype = getattr(torch, job.precision)
-        network = Network(
-            job.model, input_shape=input_shape, dtype=dtype, device=self._device, initializers=False
-        )
+        program = compile_job(job, input_shape)
+        network = Network(program, dtype=dtype, device=self._device, initializers=False)
         network.load(weights)
         given: Any = {"network": network, "x": x, "y": y, "device": self._device}
         match execution(job, samples=len(x), device=self._device):
@@ -148,9 +148,10 @@ class TorchAdapter(FrameworkAdapter):
         from worker.adapters.torch_adapter.ensemble import TorchEnsemble, obstacle
         from worker.adapters.torch_adapter.model import Network
 
+        program = compile_job(job, input_shape)
         reason = obstacle(
             job,
-            input_shape=input_shape,
+            program,
             samples=len(x),
             members=len(optimizers),
             cpu=self._device == "cpu",
@@ -158,8 +159,7 @@ class TorchAdapter(FrameworkAdapter):
         if reason:
             raise UnsupportedError(reason)
         network = Network(
-            job.model,
-            input_shape=input_shape,
+            program,
             dtype=getattr(torch, job.precision),
             device=self._device,
             initializers=False,

@@ -8,14 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.batch_plan import BatchPlan
-from shared.shapes import layer_shapes
 from shared.spec import Job
 from worker.adapters.base import Block, Floats, Marks, Trainer
 from worker.adapters.torch_adapter.model import Network
 from worker.adapters.torch_adapter.program import Given, Program
 from worker.adapters.torch_adapter.programs import Programs
 from worker.adapters.torch_adapter.training import TorchTrainer, read_back
-from worker.training.masks import bytes_per_sample, dropout_layers
+from worker.training.masks import bytes_per_sample
 
 Tensor = Any
 
@@ -81,9 +80,8 @@ class CompiledTrainer(TorchTrainer):
         return self._programs_of[batch_size]
 
     def _find_program(self, batch_size: int) -> Program:
-        dropouts = dropout_layers(self._job.model, layer_shapes(self._job.model, self.network.input_shape))
         sample_bytes = sum(values[0].nbytes for values in self.samples)
-        sample_bytes += bytes_per_sample(dropouts, self._job.precision)
+        sample_bytes += bytes_per_sample(self.network.program.masks, self._job.precision)
         return self._programs.program(
             self._job,
             network=self.network,

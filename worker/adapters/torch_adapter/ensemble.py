@@ -14,9 +14,10 @@ import torch
 from numpy.typing import NDArray
 
 from shared.batch_plan import BatchPlan
+from shared.program import ProgramSpec
+from shared.program.together import convolutions_obstacle, recurrent_numbers
 from shared.spec import Job, Optimizer
 from shared.spec.optimizer import structure
-from shared.together import convolutions_obstacle, recurrent_cells, recurrent_numbers
 from worker.adapters.base import EnsembleBlock, EnsembleTrainer, Floats, Weights
 from worker.adapters.shapes import check_inputs, check_targets, check_weights
 from worker.adapters.torch_adapter.execution import REPLAYED_FROM_STEPS
@@ -45,22 +46,19 @@ MOST_FUSED = 10_000
 1.5 to 2."""
 
 
-def obstacle(job: Job, *, input_shape: tuple[int, ...], samples: int, members: int, cpu: bool) -> str | None:
+def obstacle(job: Job, program: ProgramSpec, *, samples: int, members: int, cpu: bool) -> str | None:
     """Why members of this job train better one after another, as the end of a sentence."""
     if not cpu:
         return None
-    cells = recurrent_cells(job, input_shape)
     # in float32 oneDNN has a whole lstm in one operation; the other cells PyTorch starts step by step
-    if job.precision == "float32" and any(cell.kind == "lstm" for cell in cells):
-        numbers = recurrent_numbers(job, input_shape=input_shape, samples=samples)
+    if job.precision == "float32" and any(cell.kind == "lstm" for cell in program.cells):
+        numbers = recurrent_numbers(job, program, samples=samples)
         if numbers > MOST_FUSED:
             return (
                 f"PyTorch's own lstm is quicker so on a CPU where it gives more than {MOST_FUSED:,} numbers "
                 f"a step, and here it gives {numbers:,}"
             )
-    return convolutions_obstacle(
-        job, input_shape=input_shape, samples=samples, members=members, most=MOST_CONVOLVED
-    )
+    return convolutions_obstacle(job, program, samples=samples, members=members, most=MOST_CONVOLVED)
 
 
 class TorchEnsemble(EnsembleTrainer):

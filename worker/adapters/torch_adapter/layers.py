@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import reduce
 from typing import Any
 
 import torch
 from torch import nn
 
-from shared.spec.layers import Layer
-from shared.spec.layers.attention import MultiHeadAttention
-from shared.spec.layers.basic import ActivationLayer, Dense, Dropout, Flatten, Reshape
-from shared.spec.layers.convolution import Conv1D, Conv2D, Conv2DTranspose, DepthwiseConv2D
-from shared.spec.layers.merging import Add, Concatenate
-from shared.spec.layers.normalization import BatchNorm, LayerNorm
-from shared.spec.layers.pooling import (
-    AveragePooling1D,
-    AveragePooling2D,
-    GlobalAveragePooling,
-    GlobalMaxPooling,
-    MaxPooling1D,
-    MaxPooling2D,
-)
-from shared.spec.layers.recurrent import Bidirectional, Embedding, Gru, Lstm, SimpleRnn
+from shared.program import Stage
+from shared.spec.layers.basic import ActivationLayer, Dense, Reshape
+from shared.spec.layers.normalization import BatchNorm
+from shared.spec.layers.recurrent import Embedding
+from worker.adapters.errors import UnsupportedError
 from worker.adapters.torch_adapter.activations import activation_function
 from worker.adapters.torch_adapter.attention import Attention
 from worker.adapters.torch_adapter.convolution import (
@@ -40,53 +31,15 @@ from worker.adapters.torch_adapter.stored import affine_stored, maker, stored
 Tensor = Any
 
 
-def torch_layer(  # noqa: PLR0911, PLR0912 -- one a layer type
-    layer: Layer, shape: tuple[int, ...], *others: tuple[int, ...], initializers: bool, **where: Any
-) -> Any:
-    """The module for inputs of these shapes; `where` has its device and dtype.
+def torch_layer(stage: Stage, *, initializers: bool, **where: Any) -> Any:
+    """Return the module of a stage; `where` has its device and dtype.
 
     `initializers` is whether the weights start at torch.nn's own defaults; else they are to be loaded.
+    Raises UnsupportedError for a kind that has no line in the table.
     """
-    match layer:
-        case Dense():
-            return DenseModule(layer, shape, initializers=initializers, **where)
-        case Flatten(order="channels_last"):
-            return nn.Flatten()
-        case Flatten():
-            return ChannelsFirst()
-        case Reshape():
-            return Reshaped(layer, shape)
-        case ActivationLayer():
-            return Activation(layer)
-        case Dropout():
-            return nn.Identity()
-        case Conv1D() | Conv2D():
-            return Convolution(layer, shape, initializers=initializers, **where)
-        case DepthwiseConv2D():
-            return DepthwiseConvolution(layer, shape, initializers=initializers, **where)
-        case Conv2DTranspose():
-            return TransposedConvolution(layer, shape, initializers=initializers, **where)
-        case MaxPooling1D() | MaxPooling2D() | AveragePooling1D() | AveragePooling2D():
-            return Pool(layer, shape)
-        case GlobalAveragePooling():
-            return GlobalAverage()
-        case GlobalMaxPooling():
-            return GlobalMax()
-        case LayerNorm():
-            return LayerNormalization(layer, shape, initializers=initializers, **where)
-        case BatchNorm():
-            return BatchNormalization(layer, shape, **where)
-        case Embedding():
-            return EmbeddingModule(layer, initializers=initializers, **where)
-        case SimpleRnn() | Lstm() | Gru() | Bidirectional():
-            return Recurrent(layer, shape, initializers=initializers, **where)
-        case MultiHeadAttention():
-            return Attention(layer, shape, *others, initializers=initializers, **where)
-        case Add():
-            return Sum()
-        case Concatenate():
-            return Concatenation()
-    raise TypeError(f"no module for {layer.type}")
+    if stage.kind not in _MODULES:
+        raise UnsupportedError(f"PyTorch has no module for {stage.kind}")
+    return _MODULES[stage.kind](stage.layer, *stage.inputs, initializers=initializers, **where)
 
 
 class DenseModule(nn.Module):  # type: ignore[misc]
@@ -164,3 +117,39 @@ class Reshaped(nn.Module):  # type: ignore[misc]
     def forward(self, x: Tensor) -> Tensor:
         """(b, …) → (b, *shape)."""
         return x.reshape(len(x), *self._shape)
+
+
+def _batch_norm(layer: BatchNorm, shape: tuple[int, ...], **how: Any) -> Any:
+    """Every framework starts its statistics alike."""
+    del how["initializers"]
+    return BatchNormalization(layer, shape, **how)
+
+
+_MODULES: dict[str, Callable[..., Any]] = {
+    "dense": DenseModule,
+    "flatten": lambda layer, *_, **__: nn.Flatten() if layer.order == "channels_last" else ChannelsFirst(),
+    "reshape": lambda layer, shape, **_: Reshaped(layer, shape),
+    "activation": lambda layer, *_, **__: Activation(layer),
+    "dropout": lambda *_, **__: nn.Identity(),
+    "conv1d": Convolution,
+    "conv2d": Convolution,
+    "depthwise_conv2d": DepthwiseConvolution,
+    "conv2d_transpose": TransposedConvolution,
+    "max_pooling1d": lambda layer, shape, **_: Pool(layer, shape),
+    "max_pooling2d": lambda layer, shape, **_: Pool(layer, shape),
+    "average_pooling1d": lambda layer, shape, **_: Pool(layer, shape),
+    "average_pooling2d": lambda layer, shape, **_: Pool(layer, shape),
+    "global_average_pooling": lambda *_, **__: GlobalAverage(),
+    "global_max_pooling": lambda *_, **__: GlobalMax(),
+    "layer_norm": LayerNormalization,
+    "batch_norm": _batch_norm,
+    "embedding": lambda layer, _, **how: EmbeddingModule(layer, **how),
+    "simple_rnn": Recurrent,
+    "lstm": Recurrent,
+    "gru": Recurrent,
+    "bidirectional": Recurrent,
+    "multi_head_attention": Attention,
+    "add": lambda *_, **__: Sum(),
+    "concatenate": lambda *_, **__: Concatenation(),
+}
+"""The module of each kind, for inputs of these shapes; `torch_layer` has the other arguments."""

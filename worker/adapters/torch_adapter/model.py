@@ -8,8 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from shared.shapes import input_shapes, layer_shapes
-from shared.spec.model import Model
+from shared.program import ProgramSpec
 from worker.adapters.base import Weights
 from worker.adapters.errors import BadShapeError
 from worker.adapters.shapes import check_weights
@@ -24,28 +23,25 @@ Tensor = Any
 class Network(nn.Module):  # type: ignore[misc]
     """The model's layers, applied one after another."""
 
-    def __init__(
-        self, model: Model, *, input_shape: tuple[int, ...], dtype: Any, device: str, initializers: bool
-    ) -> None:
+    def __init__(self, program: ProgramSpec, *, dtype: Any, device: str, initializers: bool) -> None:
         """Build every layer; `initializers` false leaves the weights as they lie, to be loaded."""
         super().__init__()
         self._dtype, self.device = dtype, device
         self._dropped: dict[int, str] = {}
         self.stored: dict[str, Stored] = {}
         modules: list[Any] = []
-        shapes = input_shapes(model, input_shape)
-        self.sources = [model.sources(index) for index in range(len(model.layers))]
-        for index, layer in enumerate(model.layers):
-            path = model.layer_path(index)
-            module = torch_layer(layer, *shapes[index], initializers=initializers, dtype=dtype, device=device)
+        self.sources = [stage.sources for stage in program.stages]
+        self.paths = [stage.path for stage in program.stages]
+        for index, stage in enumerate(program.stages):
+            module = torch_layer(stage, initializers=initializers, dtype=dtype, device=device)
             for name, place in getattr(module, "stored", {}).items():
-                self.stored[f"{path}.{name}"] = place
-            if layer.drop_rate > 0:
-                self._dropped[index] = path
+                self.stored[f"{stage.path}.{name}"] = place
+            if stage.mask is not None:
+                self._dropped[index] = stage.path
             modules.append(module)
         self.layers = nn.ModuleList(modules)
-        self.input_shape = input_shape
-        self.output_shape = layer_shapes(model, input_shape)[-1]
+        self.program = program
+        self.input_shape, self.output_shape = program.input_shape, program.output_shape
 
     def forward(self, x: Tensor, masks: Mapping[str, Tensor] | None = None) -> Tensor:
         """The outputs for x (b, *input_shape); in training with a mask for each dropout layer."""
@@ -96,9 +92,9 @@ def _dropped(x: Tensor, mask: Tensor) -> Tensor:
     return x * mask
 
 
-def default_weights(model: Model, *, input_shape: tuple[int, ...], dtype: Any, seed: int) -> Weights:
+def default_weights(program: ProgramSpec, *, dtype: Any, seed: int) -> Weights:
     """What `torch.manual_seed(seed)` and torch.nn's initializers give; the generator is put back."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        network = Network(model, input_shape=input_shape, dtype=dtype, device="cpu", initializers=True)
+        network = Network(program, dtype=dtype, device="cpu", initializers=True)
     return network.weights()

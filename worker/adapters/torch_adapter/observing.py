@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from shared.program import compile_job
 from shared.spec import Job
 from worker.adapters.base import Floats, Observed, Observer, Weights
 from worker.adapters.torch_adapter.losses import loss_function
@@ -23,10 +24,7 @@ class TorchObserver(Observer):
     def __init__(self, job: Job, *, input_shape: tuple[int, ...], device: str) -> None:
         self._device = torch.device(device)
         dtype = getattr(torch, job.precision)
-        self._network = Network(
-            job.model, input_shape=input_shape, dtype=dtype, device=device, initializers=False
-        )
-        self._paths = [job.model.layer_path(index) for index in range(len(job.model.layers))]
+        self._network = Network(compile_job(job, input_shape), dtype=dtype, device=device, initializers=False)
         self._loss = loss_function(job)
 
     def observe(
@@ -43,7 +41,9 @@ class TorchObserver(Observer):
         parameters = list(self._network.parameters())
         gradients = torch.autograd.grad(loss, parameters) if parameters else ()
         return Observed(
-            layers={path: _array(output) for path, output in zip(self._paths, outputs[1:], strict=True)},
+            layers={
+                path: _array(output) for path, output in zip(self._network.paths, outputs[1:], strict=True)
+            },
             loss=float(loss.detach()),
             gradients=self._network.gradients(dict(zip(parameters, gradients, strict=True))),
         )
@@ -62,7 +62,7 @@ class TorchObserver(Observer):
             path: _array(
                 self._network.apply_layer(index, [self._on_device(one) for one in inputs[path]], dropping)
             )
-            for index, path in enumerate(self._paths)
+            for index, path in enumerate(self._network.paths)
             if path in inputs
         }
 

@@ -6,12 +6,18 @@ from typing import Any
 
 import pytest
 
-from shared.shapes import ShapeError, layer_shapes, model_weights, output_units, parameter_count
+from shared.program import ProgramSpec, compile_model
 from shared.spec import Model
+from shared.spec.layers.base import Shape, ShapeError
 
 
 def model_of(*layers: Any) -> Model:
     return Model.model_validate({"layers": list(layers)})
+
+
+def shapes_of(program: ProgramSpec) -> tuple[Shape, ...]:
+    """The shape at each stage's first input and, last, at the output."""
+    return (*(stage.inputs[0] for stage in program.stages), program.output_shape)
 
 
 STACK = model_of(
@@ -25,28 +31,28 @@ ONE_UNIT = model_of({"type": "dense", "units": 1, "name": "head"})
 
 
 def test_shapes_are_followed_to_the_output() -> None:
-    assert layer_shapes(STACK, (4, 3)) == ((4, 3), (4, 3), (4, 5), (20,), (20,), (2,))
-    assert output_units(STACK, (4, 3)) == 2
+    assert shapes_of(compile_model(STACK, (4, 3))) == ((4, 3), (4, 3), (4, 5), (20,), (20,), (2,))
+    assert compile_model(STACK, (4, 3)).output_units == 2
 
 
 def test_weights_have_the_names_and_layouts_of_keras() -> None:
-    shapes = {weight.name: weight.tensor.shape for weight in model_weights(STACK, (4, 3))}
+    shapes = {weight.name: weight.shape for weight in compile_model(STACK, (4, 3)).weights}
     assert shapes == {"first.kernel": (3, 5), "first.bias": (5,), "layers.4.kernel": (20, 2)}
-    assert parameter_count(STACK, (4, 3)) == 15 + 5 + 40
+    assert compile_model(STACK, (4, 3)).parameters == 15 + 5 + 40
 
 
 def test_a_dense_layer_works_on_the_last_axis() -> None:
-    assert layer_shapes(ONE_UNIT, (4, 3))[-1] == (4, 1)
+    assert shapes_of(compile_model(ONE_UNIT, (4, 3)))[-1] == (4, 1)
 
 
 def test_a_dense_layer_without_features_says_what_it_lacks() -> None:
     with pytest.raises(ShapeError, match=r"^head \(dense\) gets a single number"):
-        layer_shapes(ONE_UNIT, ())
+        shapes_of(compile_model(ONE_UNIT, ()))
 
 
 def test_an_output_of_several_axes_is_refused_with_the_way_out() -> None:
     with pytest.raises(ShapeError, match=r"the shape \(4, 1\).*flatten"):
-        output_units(ONE_UNIT, (4, 3))
+        _ = compile_model(ONE_UNIT, (4, 3)).output_units
 
 
 @pytest.mark.parametrize(
@@ -91,7 +97,7 @@ def test_an_output_of_several_axes_is_refused_with_the_way_out() -> None:
 def test_each_layer_s_output_has_its_shape(
     layer: dict[str, Any], shape: tuple[int, ...], output: tuple[int, ...]
 ) -> None:
-    assert layer_shapes(model_of(layer), shape)[-1] == output
+    assert shapes_of(compile_model(model_of(layer), shape))[-1] == output
 
 
 @pytest.mark.parametrize(
@@ -116,28 +122,28 @@ def test_an_input_that_does_not_fit_is_refused_in_words(
     layer: dict[str, Any], shape: tuple[int, ...], message: str
 ) -> None:
     with pytest.raises(ShapeError, match=message):
-        layer_shapes(model_of(layer), shape)
+        shapes_of(compile_model(model_of(layer), shape))
 
 
 def test_moving_statistics_are_weights_but_no_parameters() -> None:
     model = model_of({"type": "batch_norm", "name": "norm"})
-    places = {place.name: place.tensor.trainable for place in model_weights(model, (5,))}
+    places = {place.name: place.trainable for place in compile_model(model, (5,)).weights}
     assert places == {
         "norm.gamma": True,
         "norm.beta": True,
         "norm.moving_mean": False,
         "norm.moving_variance": False,
     }
-    assert parameter_count(model, (5,)) == 10
+    assert compile_model(model, (5,)).parameters == 10
 
 
 def test_fans_of_a_convolution_count_its_window() -> None:
-    (kernel, bias) = model_weights(
+    (kernel, bias) = compile_model(
         model_of({"type": "conv2d", "filters": 4, "kernel_size": [2, 3]}), (8, 7, 5)
-    )
-    assert kernel.tensor.shape == (2, 3, 5, 4)
+    ).weights
+    assert kernel.shape == (2, 3, 5, 4)
     for place in (kernel, bias):
-        assert (place.tensor.fan_in, place.tensor.fan_out) == (30, 24)
+        assert (place.fan_in, place.fan_out) == (30, 24)
 
 
 def test_fans_of_the_other_convolutions_are_keras_s() -> None:
@@ -145,10 +151,10 @@ def test_fans_of_the_other_convolutions_are_keras_s() -> None:
         ({"type": "depthwise_conv2d", "kernel_size": 3, "depth_multiplier": 2}, (3, 3, 5, 2), (45, 18)),
         ({"type": "conv2d_transpose", "filters": 4, "kernel_size": [2, 3]}, (2, 3, 4, 5), (24, 30)),
     ):
-        kernel, bias = model_weights(model_of(layer), (8, 7, 5))
-        assert kernel.tensor.shape == shape
-        assert (kernel.tensor.fan_in, kernel.tensor.fan_out) == fans
-        assert bias.tensor.shape == ((10,) if layer["type"] == "depthwise_conv2d" else (4,))
+        kernel, bias = compile_model(model_of(layer), (8, 7, 5)).weights
+        assert kernel.shape == shape
+        assert (kernel.fan_in, kernel.fan_out) == fans
+        assert bias.shape == ((10,) if layer["type"] == "depthwise_conv2d" else (4,))
 
 
 EMBEDDING = {"type": "embedding", "input_dim": 3, "output_dim": 2, "name": "rows"}
@@ -165,7 +171,7 @@ def test_a_graph_s_shapes_are_those_of_each_layer_s_first_input() -> None:
         {"type": "concatenate", "inputs": ["b", "a"], "name": "both"},
         {"type": "add", "inputs": ["both", "both"]},
     )
-    assert layer_shapes(model, (4,)) == ((4,), (4,), (2,), (5,), (5,))
+    assert shapes_of(compile_model(model, (4,))) == ((4,), (4,), (2,), (5,), (5,))
 
 
 @pytest.mark.parametrize(
@@ -202,13 +208,13 @@ def test_a_layer_that_an_embedding_is_not_alone_to_take_can_learn() -> None:
         {"type": "flatten", "name": "flat"},
         {"type": "concatenate", "inputs": ["a", "flat"]},
     )
-    assert layer_shapes(model, (2,))[-1] == (6,)
+    assert shapes_of(compile_model(model, (2,)))[-1] == (6,)
 
 
 def test_attention_s_weights_are_keras_s_and_value_and_key_have_one_length() -> None:
     layer = {"type": "multi_head_attention", "num_heads": 2, "key_dim": 3, "value_dim": 4, "name": "at"}
     model = model_of(named("wide", units=5), layer | {"inputs": ["wide", "input"]})
-    places = {place.name: place.tensor for place in model_weights(model, (6, 2))}
+    places = {place.name: place for place in compile_model(model, (6, 2)).weights}
     assert {name: (tensor.shape, tensor.fan_in, tensor.fan_out) for name, tensor in places.items()} == {
         "wide.kernel": ((2, 5), 2, 5),
         "wide.bias": ((5,), 2, 5),
@@ -223,11 +229,11 @@ def test_attention_s_weights_are_keras_s_and_value_and_key_have_one_length() -> 
     }
     short = {"type": "max_pooling1d", "name": "short", "inputs": ["input"]}
     with pytest.raises(ShapeError, match=r"at .*one length.*\(6, 2\), \(3, 2\)"):
-        layer_shapes(model_of(short, layer | {"inputs": ["input", "input", "short"]}), (6, 2))
+        shapes_of(compile_model(model_of(short, layer | {"inputs": ["input", "input", "short"]}), (6, 2)))
 
 
 @pytest.mark.parametrize("kind", ["add", "concatenate"])
 def test_what_is_merged_must_fit(kind: str) -> None:
     flat = {"type": "flatten", "name": "flat"}
     with pytest.raises(ShapeError, match=r"layers\.1 .* gets \(12,\), \(4, 3\)"):
-        layer_shapes(model_of(flat, {"type": kind, "inputs": ["flat", "input"]}), (4, 3))
+        shapes_of(compile_model(model_of(flat, {"type": kind, "inputs": ["flat", "input"]}), (4, 3)))

@@ -8,15 +8,10 @@ rules that hold for every framework are here; decision 0021 has the measurements
 
 from __future__ import annotations
 
-from math import prod
-
 from shared.batch_plan import BatchPlan
-from shared.shapes import input_shapes
+from shared.program.spec import ProgramSpec
 from shared.spec import Job
-from shared.spec.layers.base import Cell
 from shared.spec.schedule import ReduceOnPlateauSchedule
-
-Shape = tuple[int, ...]
 
 MOST_CONVOLVED = 50_000
 """The most numbers that one member's convolutions may output in a step. With up to 44,000, sixteen members
@@ -37,33 +32,21 @@ def obstacle(job: Job) -> str | None:
 
 
 def convolutions_obstacle(
-    job: Job, *, input_shape: Shape, samples: int, members: int, most: int = MOST_CONVOLVED
+    job: Job, program: ProgramSpec, *, samples: int, members: int, most: int = MOST_CONVOLVED
 ) -> str | None:
     """Why a job's convolutions are quicker one member after another, as the end of a sentence; else None."""
-    shapes = input_shapes(job.model, input_shape)
-    outputs = [
-        prod(layer.output_shape(*shapes[index]))
-        for index, layer in enumerate(job.model.layers)
-        if layer.convolves
-    ]
-    numbers = sum(outputs) * BatchPlan.of(job.training, samples).largest_batch
+    numbers = program.convolved * BatchPlan.of(job.training, samples).largest_batch
     if numbers > most:
         return (
             "convolutions are quicker so on a CPU where they give more than "
             f"{most:,} numbers a step, and these give {numbers:,}"
         )
-    if outputs and members < FEWEST_CONVOLVED:
+    if program.convolved and members < FEWEST_CONVOLVED:
         return f"convolutions are quicker so on a CPU for fewer than {FEWEST_CONVOLVED} at once"
     return None
 
 
-def recurrent_cells(job: Job, input_shape: Shape) -> list[Cell]:
-    """The cells of the recurrent layers, one for each direction."""
-    shapes = input_shapes(job.model, input_shape)
-    return [cell for index, layer in enumerate(job.model.layers) for cell in layer.cells(*shapes[index])]
-
-
-def recurrent_numbers(job: Job, *, input_shape: Shape, samples: int) -> int:
+def recurrent_numbers(job: Job, program: ProgramSpec, *, samples: int) -> int:
     """How many numbers the recurrent layers of one member output in an update, over all time steps."""
-    numbers = sum(cell.steps * cell.units for cell in recurrent_cells(job, input_shape))
+    numbers = sum(cell.steps * cell.units for cell in program.cells)
     return numbers * BatchPlan.of(job.training, samples).largest_batch

@@ -1,0 +1,6 @@
+"""What a side trains, compiled once from a job and the shape of its samples. No layer is asked again."""
+
+from shared.program.compiling import compile_job, compile_model
+from shared.program.spec import Mask, ProgramSpec, Stage, Weight
+
+__all__ = ["Mask", "ProgramSpec", "Stage", "Weight", "compile_job", "compile_model"]

@@ -1,0 +1,109 @@
+"""Compiles declared layers to a ProgramSpec: the one place besides the adapters that asks them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import lru_cache
+
+from shared.program.spec import IndexLimit, Mask, ProgramSpec, Stage, Target, Weight
+from shared.spec import Job, Model
+from shared.spec.layers import Layer
+from shared.spec.layers.base import Shape, ShapeError
+from shared.spec.loss import CategoricalCrossentropy
+
+
+def compile_job(job: Job, input_shape: Shape) -> ProgramSpec:
+    """Return what the job trains on samples of this shape.
+
+    Raises ShapeError at the first layer that cannot take its input. A model is compiled once in a process,
+    however often it is asked for.
+    """
+    target: Target = "classes" if isinstance(job.loss, CategoricalCrossentropy) else "columns"
+    return compile_model(job.model, tuple(input_shape), target)
+
+
+@lru_cache(maxsize=64)
+def compile_model(model: Model, input_shape: Shape, target: Target = "columns") -> ProgramSpec:
+    """Return the program of a model by itself. Raises ShapeError, as `compile_job`."""
+    return ProgramSpec(
+        input_shape=input_shape,
+        stages=_stages(model, input_shape),
+        target=target,
+        index_limits=tuple(_index_limits(model)),
+        outputs_setting=_outputs_setting(model),
+        last_activation=next(
+            (word for layer in reversed(model.layers) if (word := layer.last_activation) is not None),
+            "linear",
+        ),
+    )
+
+
+def _stages(model: Model, input_shape: Shape) -> tuple[Stage, ...]:
+    outputs = [input_shape]
+    stages = []
+    for index, layer in enumerate(model.layers):
+        sources = model.sources(index)
+        inputs = tuple(outputs[place] for place in sources)
+        path = model.layer_path(index)
+        try:
+            output = layer.output_shape(*inputs)
+        except ShapeError as error:
+            raise ShapeError(f"{path} ({layer.kind}) {error}") from None
+        outputs.append(output)
+        stages.append(
+            Stage(
+                path=path,
+                kind=layer.kind,
+                summary=layer.summary,
+                sources=sources,
+                inputs=inputs,
+                output=output,
+                weights=_weights(layer, inputs, index=index, path=path),
+                mask=_mask(layer, inputs[0], index=index, path=path),
+                cells=layer.cells(*inputs),
+                convolves=layer.convolves,
+                multiply_adds=layer.multiply_adds(*inputs),
+                layer=layer,
+            )
+        )
+    return tuple(stages)
+
+
+def _weights(layer: Layer, inputs: tuple[Shape, ...], *, index: int, path: str) -> tuple[Weight, ...]:
+    return tuple(
+        Weight(
+            name=f"{path}.{weight.name}",
+            own_name=weight.name,
+            stage=index,
+            item=item,
+            shape=weight.shape,
+            initializer=weight.initializer,
+            fan_in=weight.fan_in,
+            fan_out=weight.fan_out,
+            trainable=weight.trainable,
+            ones=weight.ones,
+        )
+        for item, weight in enumerate(layer.weights(*inputs))
+    )
+
+
+def _mask(layer: Layer, shape: Shape, *, index: int, path: str) -> Mask | None:
+    if layer.drop_rate == 0:
+        return None
+    return Mask(index=index, path=path, rate=layer.drop_rate, shape=shape, seed=layer.drop_seed)
+
+
+def _index_limits(model: Model) -> Iterator[IndexLimit]:
+    for index, layer in enumerate(model.layers):
+        if layer.index_limit is not None and model.takes_the_data(index):
+            field, limit = layer.index_limit
+            yield IndexLimit(path=f"model.layers.{index}.{field}", kind=layer.kind, limit=limit)
+
+
+def _outputs_setting(model: Model) -> str | None:
+    for index, layer in reversed(list(enumerate(model.layers))):
+        if layer.units_field is not None:
+            return f"model.layers.{index}.{layer.units_field}"
+        if not layer.works_on_elements:
+            return None
+    return None

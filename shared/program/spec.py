@@ -1,0 +1,178 @@
+"""A ProgramSpec: the inputs, stages, weights, masks, outputs and cost of what a side trains.
+
+It says nothing of how it was declared, so that whatever comes after it serves a program that was imported as
+well. Shapes are of one sample, without the batch. Names and layouts of weights are Keras's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from math import prod
+from typing import Literal
+
+from shared.spec.initializers import Initializer
+from shared.spec.layers import Layer
+from shared.spec.layers.base import Cell, Shape, ShapeError
+
+Target = Literal["columns", "classes"]
+"""What the loss compares the outputs with: `columns` is (n, outputs) in the run's precision, `classes` int64
+(n,), the number of each sample's class."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Weight:
+    """One weight: its stage and its place among the stage's weights address how it is drawn."""
+
+    name: str
+    """`<stage path>.<own name>`, such as `layers.0.kernel`."""
+    own_name: str
+    stage: int
+    item: int
+    shape: Shape
+    initializer: Initializer
+    fan_in: int
+    fan_out: int
+    trainable: bool
+    """Whether gradients change it. What is not trained is the program's state, such as a moving average."""
+    ones: slice | None
+    """The part of a vector that starts at 1, whatever the initializer."""
+
+    @property
+    def size(self) -> int:
+        """How many numbers it has."""
+        return prod(self.shape)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mask:
+    """A stage that training gives a mask for its input, whose shape this is."""
+
+    index: int
+    """The stage's, which addresses the draws."""
+    path: str
+    rate: float
+    shape: Shape
+    seed: int | None = None
+    """The stage's own; None is the run's."""
+
+    def seed_in(self, run_seed: int) -> int:
+        """Return the seed of its masks."""
+        return run_seed if self.seed is None else self.seed
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """One step from inputs to an output that can be looked at by its path."""
+
+    path: str
+    kind: str
+    summary: str
+    sources: tuple[int, ...]
+    """Where the inputs come from: 0 is the program's input, i + 1 the output of stage i."""
+    inputs: tuple[Shape, ...]
+    output: Shape
+    weights: tuple[Weight, ...]
+    mask: Mask | None
+    cells: tuple[Cell, ...]
+    """The recurrent cells, one for each direction."""
+    convolves: bool
+    multiply_adds: int
+    """One sample's products with the stage's kernels, on its way forward."""
+    layer: Layer
+    """What was declared, for the adapter's table of layers alone."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class IndexLimit:
+    """A stage takes the data's own numbers for whole numbers from 0 to below `limit`."""
+
+    path: str
+    """The setting that says so, in the job file."""
+    kind: str
+    limit: int
+
+
+@dataclass(frozen=True)
+class ProgramSpec:
+    """What a side trains."""
+
+    input_shape: Shape
+    stages: tuple[Stage, ...]
+    target: Target
+    index_limits: tuple[IndexLimit, ...]
+    outputs_setting: str | None
+    """The path of the setting that says how many outputs there are, where there is one."""
+    last_activation: str
+    """What the outputs passed last, such as `softmax`."""
+
+    @cached_property
+    def weights(self) -> tuple[Weight, ...]:
+        """Every weight, in order."""
+        return tuple(weight for stage in self.stages for weight in stage.weights)
+
+    @cached_property
+    def trainable(self) -> tuple[str, ...]:
+        """The names of the weights that the optimizer sees."""
+        return tuple(weight.name for weight in self.weights if weight.trainable)
+
+    @cached_property
+    def state(self) -> tuple[str, ...]:
+        """The names of the weights that training moves without a gradient."""
+        return tuple(weight.name for weight in self.weights if not weight.trainable)
+
+    @cached_property
+    def weight_shapes(self) -> dict[str, Shape]:
+        """The shape of each weight, by name."""
+        return {weight.name: weight.shape for weight in self.weights}
+
+    @cached_property
+    def masks(self) -> tuple[Mask, ...]:
+        """The stages that are given masks."""
+        return tuple(stage.mask for stage in self.stages if stage.mask is not None)
+
+    @property
+    def output_shape(self) -> Shape:
+        """The shape of one sample's output."""
+        return self.stages[-1].output
+
+    @property
+    def output_units(self) -> int:
+        """How many outputs a sample has. Raises ShapeError unless the program ends with one axis."""
+        shape = self.output_shape
+        if len(shape) != 1:
+            raise ShapeError(
+                f"The model's output for one sample has the shape {shape}, where one axis is wanted; "
+                "put a flatten layer before the last dense layer"
+            )
+        return shape[0]
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers training changes by gradients."""
+        return sum(weight.size for weight in self.weights if weight.trainable)
+
+    @property
+    def cells(self) -> tuple[Cell, ...]:
+        """All recurrent cells."""
+        return tuple(cell for stage in self.stages for cell in stage.cells)
+
+    @property
+    def multiply_adds(self) -> int:
+        """One sample's products with all kernels, on its way forward."""
+        return sum(stage.multiply_adds for stage in self.stages)
+
+    @property
+    def convolved(self) -> int:
+        """How many numbers one sample's convolutions give."""
+        return sum(prod(stage.output) for stage in self.stages if stage.convolves)
+
+    @property
+    def activations(self) -> int:
+        """How many numbers one sample becomes on its way: its input, and what every stage gives."""
+        return prod(self.input_shape) + sum(prod(stage.output) for stage in self.stages)
+
+    def kinds(self) -> Sequence[str]:
+        """Return the kind of every stage."""
+        return [stage.kind for stage in self.stages]
