@@ -13,8 +13,10 @@ import shutil
 import signal
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Generator, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -24,6 +26,11 @@ from hypothesis import settings
 # On a laptop each run draws new examples; CI draws the same ones, so that what lands is what was tested.
 settings.register_profile("likewise", deadline=None, derandomize=os.environ.get("CI") == "true")
 settings.load_profile("likewise")
+
+# A shell that starts a job in the background has it ignore SIGINT, and with it all that the job starts:
+# Ctrl-C would then end neither this session nor the commands that its tests start.
+if threading.current_thread() is threading.main_thread():  # pytest-xdist may run the tests in another
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).resolve().parents[1]
 LEASE_S = 3.0
@@ -282,6 +289,24 @@ class Desk:
             key=key,
         )
 
+    def cancel_all(self) -> None:
+        """Cancel every run that waits or trains, and refuse what a command that still runs would add."""
+        from shared import names
+
+        for record in self.ledger.experiments(limit=20):
+            if any(not run.final for run in self.ledger.records(record.run_ids)):
+                self.ledger.refuse_more(record.experiment_id)
+        queues = [key.decode() for key in self.client.scan_iter(names.queued_key("*"))]
+        for key in (*queues, names.LEASED):
+            for run_id in self.client.zrange(key, 0, -1):
+                self.ledger.cancel(run_id.decode())
+        if self.client.exists(names.LEASED):
+            # One whose worker is gone keeps its lease until it ends; the next worker looks after that.
+            with suppress(AssertionError):
+                eventually(
+                    lambda: not self.client.exists(names.LEASED), within_s=LEASE_S, what="no run is leased"
+                )
+
     def run(self, record: Any) -> Any:
         """The record of its only run."""
         return self.ledger.records(record.run_ids)[0]
@@ -388,11 +413,26 @@ def session_worker(
             workers[framework] = WorkerProcess(
                 framework, redis_server.url, tmp_path_factory.mktemp(framework)
             )
-        return workers[framework].wait_until("idle", desk.ledger)
+        found = workers[framework]
+        try:
+            return found.wait_until("idle", desk.ledger)
+        except AssertionError as error:  # every later test would wait as long, and in vain
+            presence = found.presence(desk.ledger)
+            log = found.log.read_text(errors="replace")[-5000:]
+            pytest.exit(f"{error}\nit says of itself: {presence}\n{found.log} ends:\n{log}", returncode=1)
 
     yield worker
     for one in workers.values():
         one.close()
+
+
+@pytest.fixture(autouse=True)
+def no_training_left(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Cancel what a test leaves in training on the session's workers: the next one finds them idle."""
+    desk = request.getfixturevalue("desk") if "desk" in request.fixturenames else None
+    yield
+    if desk is not None:
+        desk.cancel_all()
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -68,11 +69,13 @@ def start(environment: dict[str, str], likewise: Command) -> Iterator[Callable[.
                 stderr=subprocess.PIPE,
                 text=True,
                 env=environment,
+                process_group=0,
             )
         )
         return started[-1]
 
     yield begin
     for process in started:
-        process.kill()
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
         process.communicate()

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -130,16 +128,9 @@ def test_what_cannot_be_explained_is_refused_in_a_sentence_before_anything_is_tr
     assert "it can be torch" in unknown.stderr
 
 
-def test_ctrl_c_cancels_the_experiment_and_its_mixtures(environment, likewise, desk, until):  # noqa: ARG001
-    process = subprocess.Popen(
-        [sys.executable, "-m", "producer", "explain", "article", "--set", "training.epochs=1000000",
-         "--set", "execution=eager"],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment,
-    )  # fmt: skip
-    assert process.stderr is not None
-    for line in process.stderr:
-        if "training" in line:
-            break
+def test_ctrl_c_cancels_the_experiment_and_its_mixtures(start, desk, until):
+    process = start("explain", "article", "--set", "training.epochs=1000000", "--set", "execution=eager")
+    process.heard("training")
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=30)
 

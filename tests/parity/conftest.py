@@ -69,9 +69,11 @@ def train(unavailable: Callable[[str], NoReturn], tmp_path_factory: pytest.TempP
             framework: start(python, framework, folder / "cases.json", folder / f"{framework}.npz")
             for framework, python in pythons.items()
         }
-        return {
-            framework: finish(process, folder / f"{framework}.npz") for framework, process in running.items()
-        }
+        try:
+            return {name: finish(process, folder / f"{name}.npz") for name, process in running.items()}
+        finally:
+            for process in running.values():
+                process.kill()
 
     return train
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -29,6 +30,7 @@ class Home:
         self.paths = Paths(folder)
         self.environments = environments
         self.said: list[str] = []
+        self.started: list[subprocess.Popen[str]] = []
         self.settings = Settings(home=folder, environments=environments)
 
     def up(self, *frameworks: str, patiently: bool = False, **settings: Any) -> str:
@@ -70,14 +72,25 @@ class Home:
             **({"LIKEWISE_ENVIRONMENTS": str(self.environments)} if self.environments else {}),
             **changes,
         }
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, *arguments],
             env={name: value for name, value in environment.items() if value},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
             cwd=self.paths.home.parent,  # not the checkout, which Python would import from
+            process_group=0,
         )
+        self.started.append(process)
+        return process
+
+    def close(self) -> None:
+        """End every command that was started, and the stack."""
+        for process in self.started:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.communicate()
+        self.down()
 
     def answer(self, *arguments: str, **changes: str) -> tuple[int, str, str]:
         """Run `likewise` to its end: exit status, stdout, stderr."""
@@ -104,7 +117,7 @@ def make_home(tmp_path: Path) -> Iterator[Callable[..., Home]]:
 
     yield make
     for home in homes:
-        home.down()
+        home.close()
         sweep(mark(home.paths.home, STACK))
         for folder in home.paths.environments.glob("*/"):
             sweep(mark(folder, INSTALLER))

@@ -9,6 +9,7 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import threading
 import zipfile
 from collections.abc import Callable, Iterator
@@ -20,7 +21,7 @@ import pytest
 
 from producer.local import environments
 from producer.local.paths import Paths
-from producer.local.processes import INSTALLER, leftovers, mark
+from producer.local.processes import INSTALLER, leftovers, mark, sweep
 from shared.errors import StackError, UsageError
 
 ENSURE = """
@@ -112,6 +113,7 @@ class Toy:
         self.adapters = folder / "worker" / "adapters"
         self.index = index
         self.said: list[str] = []
+        self.started: list[subprocess.Popen[str]] = []
         (self.adapters / "toy_adapter").mkdir(parents=True)
         (self.adapters.parent / "constraints.txt").write_text("")
         self.require("toy")
@@ -131,15 +133,24 @@ class Toy:
 
     def command(self) -> subprocess.Popen[str]:
         """The same in another process."""
-        import sys
-
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-c", ENSURE, str(self.paths.home), str(self.adapters)],
             env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[3])},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            process_group=0,
         )
+        self.started.append(process)
+        return process
+
+    def close(self) -> None:
+        """End the commands that still run, and the pip of each."""
+        for process in self.started:
+            if process.poll() is None:
+                process.kill()
+                process.communicate()
+        sweep(mark(self.wanted.folder, INSTALLER))
 
     def pips(self) -> list[int]:
         return leftovers(mark(self.wanted.folder, INSTALLER))
@@ -153,10 +164,12 @@ def index(tmp_path: Path) -> Iterator[Index]:
 
 
 @pytest.fixture
-def toy(tmp_path: Path, index: Index, monkeypatch: pytest.MonkeyPatch) -> Toy:
+def toy(tmp_path: Path, index: Index, monkeypatch: pytest.MonkeyPatch) -> Iterator[Toy]:
     monkeypatch.setenv("PIP_NO_CACHE_DIR", "1")
     monkeypatch.setenv("PIP_RETRIES", "0")
-    return Toy(tmp_path, index)
+    toy = Toy(tmp_path, index)
+    yield toy
+    toy.close()
 
 
 @pytest.fixture
