@@ -2,7 +2,7 @@
 # make setup    every environment made, nothing run
 # make test     every check there is
 # make bare     the local stack's tests with nothing on PATH but Python, as on a bare machine
-# make lint     the quick ones: format, lint, types
+# make lint     the quick ones: format, lint, types, who imports whom
 # make parity   measure anew how well the frameworks agree, and how surely faults are found: docs/parity.md
 # make bench    measure anew how fast it is, beside the usual programs: docs/benchmarks.md; ONLY=service for a part
 # make clean    remove what these made inside the checkout
@@ -24,6 +24,7 @@ PYTHON ?= $(shell for range in '(3, 11) <= v <= (3, 13)' 'v >= (3, 11)'; do \
 VENV := .venv
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check --no-input
 CONSTRAINTS := worker/constraints.txt
+TEST_CONSTRAINTS := tests/constraints.txt
 PACKAGES := pyproject.toml $(CONSTRAINTS)
 
 # For the suites that run inside the workers' environments: these stay as they are shipped, and the
@@ -47,6 +48,7 @@ lint: $(VENV)/installed-dev
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
 
 # One suite, every adapter, each inside its own environment, all at once.
 contract: $(TOOLS)/installed $(INTERPRETERS)
@@ -79,7 +81,7 @@ bench: $(VENV)/installed-dev $(INTERPRETERS)
 
 clean:
 	if [ -x $(VENV)/bin/likewise ]; then $(VENV)/bin/likewise down || true; fi
-	rm -rf $(VENV) .venvs build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .venvs build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find producer shared worker tests -name __pycache__ -prune -exec rm -rf {} +
 
 python:
@@ -99,8 +101,8 @@ $(VENV)/installed: $(PACKAGES) | python
 	$(PIP) install -c $(CONSTRAINTS) -e .
 	@touch $@
 
-$(VENV)/installed-dev: $(PACKAGES) $(VENV)/installed
-	$(PIP) install -c $(CONSTRAINTS) -e '.[dev]'
+$(VENV)/installed-dev: $(PACKAGES) $(TEST_CONSTRAINTS) $(VENV)/installed
+	$(PIP) install -c $(CONSTRAINTS) -c $(TEST_CONSTRAINTS) -e '.[dev]'
 	@touch $@
 
 $(TOOLS)/installed: $(CONSTRAINTS) $(VENV)/installed

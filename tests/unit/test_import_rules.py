@@ -1,7 +1,8 @@
-"""Who may import whom, read from the source and seen again in a fresh process.
+"""Only `worker/adapters/<name>_adapter` imports a framework: read from the source, seen in a fresh process.
 
-producer/ → shared/ ← worker/, and only `worker/adapters/<name>_adapter` imports a framework. What
-counts as a framework is read from the adapters themselves, so a new one needs no change here.
+What counts as a framework is read from the adapters themselves, so a new one needs no change here. Which of
+our packages may import which, and that no circle is among them, import-linter holds (pyproject.toml, `make
+lint`), except for imports by a name in a string, which it does not see.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ print(json.dumps(watch.asked))
 
 
 def imported_names(path: Path, module: str) -> Iterator[str]:
-    """Dotted names a file imports, wherever in it, also through importlib with a literal name."""
+    """Dotted names a file imports, wherever in it, also by a name in a string."""
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
     for node in ast.walk(ast.parse(path.read_text(), filename=str(path))):
         if isinstance(node, ast.Import):
@@ -53,7 +54,13 @@ def imported_names(path: Path, module: str) -> Iterator[str]:
             start = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
             base = ".".join([*start, *filter(None, [node.module])])
             yield from (f"{base}.{alias.name}" for alias in node.names)
-        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith(("import_module", "__import__")):
+    yield from names_in_strings(path)
+
+
+def names_in_strings(path: Path) -> Iterator[str]:
+    """Dotted names that a file imports through importlib with a literal name."""
+    for node in ast.walk(ast.parse(path.read_text(), filename=str(path))):
+        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith(("import_module", "__import__")):
             yield from (a.value for a in node.args[:1] if isinstance(a, ast.Constant))
 
 
@@ -89,11 +96,15 @@ def breaches(root: Path) -> list[str]:
     for module, path in modules(root):
         own = adapter_of(module)
         refused = {name for framework, names in owned.items() if framework != own for name in names}
-        refused.update(NEVER[module.partition(".")[0]])
         found += [
             f"{module} imports {name}"
             for name in imported_names(path, module)
             if name.partition(".")[0] in refused or (own and adapter_of(name) not in (None, own))
+        ]
+        found += [
+            f"{module} imports {name}"
+            for name in names_in_strings(path)
+            if name.partition(".")[0] in NEVER[module.partition(".")[0]]
         ]
     return found
 
@@ -120,7 +131,7 @@ def test_each_adapter_imports_a_framework_of_its_own() -> None:
     assert not owned["tensorflow"] & owned["torch"]
 
 
-def test_imports_run_one_way_and_only_adapters_import_a_framework() -> None:
+def test_only_adapters_import_a_framework_and_no_string_names_a_package_beyond_reach() -> None:
     assert breaches(ROOT) == []
 
 
@@ -128,11 +139,10 @@ def test_imports_run_one_way_and_only_adapters_import_a_framework() -> None:
     ("file", "line"),
     [
         ("shared/sneaky.py", "import torch"),
-        ("shared/sneaky.py", "from producer import cli"),
         ("producer/sneaky.py", "def late():\n    from tensorflow import keras"),
         ("producer/sneaky.py", "import importlib\nimportlib.import_module('worker.service.app')"),
         ("worker/sneaky.py", "import torch.nn"),
-        ("worker/sneaky.py", "import producer.cli.app"),
+        ("worker/sneaky.py", "import importlib\nimportlib.import_module('producer.cli')"),
         ("worker/adapters/sneaky.py", "import torch"),
         ("worker/adapters/tensorflow_adapter/sneaky.py", "from ..torch_adapter import adapter"),
     ],
