@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from producer.experiment_flow import say
+from producer.experiments import say
 from producer.queue.cancel import cancel
 
 if TYPE_CHECKING:

@@ -1,20 +1,27 @@
 """The traced replay: which seed and which updates are observed tensor by tensor, and the runs that do it.
 
-First every side keeps fingerprints of the updates in which the sides may part. Then the reference
-returns the whole tensors of the update in which they do part, and the other side computes that update
-twice: from its own tensors and from the reference's. These are at most two extra runs for each side.
+The replays are a plan of `producer.experiments`. First every side keeps fingerprints of the updates in which
+the sides may part. Then the reference returns the whole tensors of the update in which they do part, and the
+other side computes that update twice: from its own tensors and from the reference's. These are at most two
+extra runs for each side.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from producer.queue.submit import submit_related
-from producer.verdict.models import Comparison
+from producer.queue.submit import FollowUp
+from producer.verdict.divergence import Replays, traced
+from producer.verdict.first_divergence import STAGES, Parting, first_parting
+from producer.verdict.gaps import Load
+from producer.verdict.models import Comparison, Traced
+from producer.verdict.tolerance import tolerance_for
 from shared.batch_plan import BatchPlan
 from shared.ledger.records import ExperimentRecord
 from shared.program import ProgramSpec, compile_job
@@ -24,10 +31,10 @@ from shared.store.arrays import ArrayRef
 from shared.trace import Refeed, Trace, TraceRequest
 
 if TYPE_CHECKING:
-    import celery
-
-    from shared.ledger.ledger import Ledger
+    from producer.experiments import Outcome, Plan
+    from shared.result import RunResult
     from shared.run import Run
+    from shared.spec import Experiment
 
 RELATIONS = ("fingerprints", "fingerprints of the others", "tensors", "tensors of the other")
 """The relations of a trace's experiments to the one that is traced, in the order they are trained."""
@@ -167,31 +174,135 @@ def _program(run: Run) -> ProgramSpec:
     return compile_job(run.job, run.dataset.train.x.shape[1:])
 
 
-def submit_replays(  # noqa: PLR0913 - a submission
-    relation: str,
+@dataclass(kw_only=True)
+class Traces:
+    """The traces that an experiment's replays returned so far, by side."""
+
+    steps: dict[str, Trace] = field(default_factory=dict)
+    """With fingerprints of many updates."""
+    kept: dict[str, Trace] = field(default_factory=dict)
+    """With whole tensors of one update."""
+    runs: dict[str, Run] = field(default_factory=dict)
+    """The replays' runs."""
+
+    def add(self, trained: Iterable[tuple[Run, RunResult]]) -> None:
+        """Take in finished replays; those without a trace failed and are left out."""
+        for run, result in trained:
+            if result.trace is not None and run.trace is not None:
+                (self.kept if run.trace.keep else self.steps)[run.side] = result.trace
+                self.runs.setdefault(run.side, run)
+
+    def earliest(self, reference: str, arrays: Load) -> tuple[str, Parting] | None:
+        """Return the side that parts first from the reference, and where."""
+        found = []
+        for other, steps in self.steps.items():
+            if other != reference:
+                parting = first_parting(
+                    self.steps[reference],
+                    steps,
+                    names=(reference, other),
+                    arrays=arrays,
+                    tolerance=self.tolerance,
+                )
+                if parting is not None:
+                    found.append((other, parting))
+        return min(found, key=lambda one: (one[1].step, STAGES.index(one[1].stage)), default=None)
+
+    @property
+    def tolerance(self) -> float:
+        """The tolerance of fingerprints.
+
+        Replays are in float64, except where the sides were declared in different precisions; what differs
+        between precisions is wanted then, so that float64's tolerance serves there, too.
+        """
+        precisions = {run.job.precision for run in self.runs.values()}
+        return tolerance_for(["float64"] if len(precisions) > 1 else precisions).relative
+
+
+def replays(outcome: Outcome, tell: Callable[[str], None]) -> Plan:
+    """Plan the replays of the first seed that parts, where they can add to what is known.
+
+    Ends early and without a message where a replay fails: the comparison stands without it.
+    """
+    comparison, runs = outcome.comparison, outcome.runs
+    seed = parting_seed(comparison, outcome.twin) if tells_more(comparison) else None
+    if seed is None:
+        return
+    tell("replaying step by step, to find where they part")
+    ask = partial(_replay, outcome.record, runs, seed)
+    traces = Traces()
+    reference, *others = outcome.record.experiment.labels
+    skip, steps = updates_to_observe(outcome.twin or comparison, runs, seed)
+    asked = TraceRequest(skip=skip, steps=steps, seconds=MOST_S)
+    start: dict[str, ArrayRef] | None = None
+    if same_start(comparison, seed):
+        traces.add((yield ask(RELATIONS[0], dict.fromkeys([reference, *others], asked)))[RELATIONS[0]])
+    else:
+        asked = asked.model_copy(update={"keep_start": True, "seconds": OTHER_START_S})
+        traces.add((yield ask(RELATIONS[0], {reference: asked}))[RELATIONS[0]])
+        if reference not in traces.steps:
+            return
+        weights = traces.steps[reference].start_weights
+        start = weights if all(fits(weights, run) for run in runs) else None
+        given = asked.model_copy(update={"start": start})
+        traces.add((yield ask(RELATIONS[1], dict.fromkeys(others, given)))[RELATIONS[1]])
+    found = traces.earliest(reference, outcome.arrays) if reference in traces.steps else None
+    if found is None:
+        return
+    other, parting = found
+    if parting.problem is not None and parting.step > 0:  # whole tensors would say no more
+        return
+    step = TraceRequest(skip=max(0, parting.step - 1), steps=1, seconds=MOST_S, keep=True)
+    traces.add((yield ask(RELATIONS[2], {reference: step}))[RELATIONS[2]])
+    if reference not in traces.kept:
+        return
+    fed = refeed(traces.kept[reference], (traces.runs[reference], traces.runs[other]))
+    yield ask(RELATIONS[3], {other: step.model_copy(update={"refeed": fed, "start": start})})
+
+
+def _replay(
     record: ExperimentRecord,
-    requests: Mapping[str, TraceRequest],
-    *,
     runs: Sequence[Run],
     seed: int,
-    ledger: Ledger,
-    app: celery.Celery,
-) -> ExperimentRecord:
-    """Put a replay on the queue for each side in `requests`, on the data that is stored already.
-
-    A side may have several runs, with some of the seeds each.
-    """
+    relation: str,
+    requests: Mapping[str, TraceRequest],
+) -> list[FollowUp]:
+    """Return a replay of one seed for each side in `requests`. A side may have several runs."""
     jobs = {run.side: run.job for run in runs}
-    replays = [
+    replayed = [
         run.model_copy(
-            update={
-                "job": traced_job(run.job, jobs),
-                "seeds": (seed,),
-                "trace": requests[run.side],
-            }
+            update={"job": traced_job(run.job, jobs), "seeds": (seed,), "trace": requests[run.side]}
         )
         for run in runs
         if run.side in requests and seed in run.seeds
     ]
-    experiment = record.experiment.with_sides([run.side for run in replays], seeds=(seed,))
-    return submit_related(relation, record, experiment, replays, ledger=ledger, app=app)
+    experiment = record.experiment.with_sides([run.side for run in replayed], seeds=(seed,))
+    return [FollowUp(relation=relation, experiment=experiment, runs=replayed)]
+
+
+def traced_of(
+    experiment: Experiment, trained: Iterable[tuple[Run, RunResult]], arrays: Load
+) -> Traced | None:
+    """Return what the replays of an experiment show; None where there were none, or one of them failed."""
+    traces = Traces()
+    traces.add(trained)
+    reference = experiment.labels[0]
+    if reference not in traces.steps or len(traces.steps) < 2:
+        return None
+    found = traces.earliest(reference, arrays)
+    others = [name for name in traces.steps if name != reference]
+    jobs = {name: run.job for name, run in traces.runs.items()}
+    return traced(
+        Replays(
+            seed=traces.runs[reference].seeds[0],
+            reference=reference,
+            other=found[0] if found else others[0],
+            steps=traces.steps,
+            kept=traces.kept,
+            precision=traces.runs[reference].job.precision,
+        ),
+        jobs=jobs,
+        arrays=arrays,
+        tolerance=traces.tolerance,
+        alike=tolerance_for({job.precision for job in jobs.values()}).relative,
+    )

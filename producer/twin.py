@@ -7,19 +7,17 @@ The rerun tells how far a side's own numbers move from training to training.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from producer.queue.submit import submit_related
+from producer.queue.submit import FollowUp
 from producer.verdict.models import Comparison
-from shared.ledger.records import ExperimentRecord
 from shared.run import Run
 from shared.spec import Experiment
 
 if TYPE_CHECKING:
-    import celery
-
-    from shared.ledger.ledger import Ledger
+    from producer.experiments import Outcome, Plan
 
 MOST_SEEDS = 3
 """The most seeds of a twin or a rerun; what a job means does not depend on the seed."""
@@ -36,7 +34,8 @@ def tells_more(comparison: Comparison) -> bool:
     float32 = {job.precision for job in comparison.jobs.values()} == {"float32"}
     comparable = len(comparison.runs) > 1 and not comparison.failed
     return (
-        float32
+        comparison.twin is None
+        and float32
         and comparable
         and not all(one.identical for one in comparison.seed_gaps)
         and not any(one.same_initial_weights is False for one in comparison.seed_gaps)
@@ -56,31 +55,77 @@ def rerun_tells_more(comparison: Comparison) -> bool:
     is not done for many seeds, whose results are arrays.
     """
     return (
-        len(comparison.runs) > 1
+        not comparison.noise_floor
+        and len(comparison.runs) > 1
         and not comparison.failed
         and not all(one.identical for one in comparison.seed_gaps)
         and not any(run.curves for run in comparison.runs)
     )
 
 
-def submit_twin(
-    record: ExperimentRecord, runs: Sequence[Run], *, ledger: Ledger, app: celery.Celery
-) -> ExperimentRecord:
-    """Put the twin of a finished experiment on the queue, on the data that is stored already."""
+def twin_of(experiment: Experiment, runs: Sequence[Run]) -> FollowUp:
+    """Return the experiment's first seeds in float64."""
     in_float64 = [
         run.model_copy(update={"job": run.job.model_copy(update={"precision": "float64"})}) for run in runs
     ]
-    experiment = twin_experiment(record.experiment)
-    return submit_related("twin", record, experiment, _first_seeds(in_float64), ledger=ledger, app=app)
+    return FollowUp(relation="twin", experiment=twin_experiment(experiment), runs=_first_seeds(in_float64))
 
 
-def submit_rerun(
-    record: ExperimentRecord, runs: Sequence[Run], *, ledger: Ledger, app: celery.Celery
-) -> ExperimentRecord:
-    """Put the first seeds of a finished experiment on the queue again, as they are."""
-    seeds = record.experiment.seed_list[:MOST_SEEDS]
-    experiment = record.experiment.model_copy(update={"seeds": seeds})
-    return submit_related("rerun", record, experiment, _first_seeds(runs), ledger=ledger, app=app)
+def rerun_of(experiment: Experiment, runs: Sequence[Run]) -> FollowUp:
+    """Return the experiment's first seeds as they are."""
+    again = experiment.model_copy(update={"seeds": experiment.seed_list[:MOST_SEEDS]})
+    return FollowUp(relation="rerun", experiment=again, runs=_first_seeds(runs))
+
+
+def twin_alone(outcome: Outcome, tell: Callable[[str], None]) -> Plan:
+    """Plan the float64 twin, where it can add something and does not train for too long."""
+    yield from _affordable(outcome, tell, [_TWIN])
+
+
+def twin_and_rerun(outcome: Outcome, tell: Callable[[str], None]) -> Plan:
+    """Plan the float64 twin and the rerun, each where it can add something; both train at the same time."""
+    yield from _affordable(outcome, tell, [_TWIN, _RERUN])
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Kind:
+    """One way of training the same once more."""
+
+    name: str
+    announcement: str
+    adds: Callable[[Comparison], bool]
+    follow_up: Callable[[Experiment, Sequence[Run]], FollowUp]
+
+
+_TWIN = _Kind(
+    name="the float64 twin",
+    announcement="once more in float64, to tell rounding from a real difference",
+    adds=tells_more,
+    follow_up=twin_of,
+)
+_RERUN = _Kind(
+    name="the rerun",
+    announcement="once more as it was, to see how far a side's own numbers move",
+    adds=rerun_tells_more,
+    follow_up=rerun_of,
+)
+
+
+def _affordable(outcome: Outcome, tell: Callable[[str], None], kinds: Sequence[_Kind]) -> Plan:
+    """Ask for those that can add something, as long as the budget lasts, and say which are left out."""
+    seconds, left_s = cost_s(outcome.comparison), BUDGET_S
+    wanted = []
+    for kind in kinds:
+        if not kind.adds(outcome.comparison):
+            continue
+        if seconds > left_s:
+            tell(f"{kind.name} is left out: it would train for about {seconds:,.0f} s more")
+            continue
+        tell(kind.announcement)
+        wanted.append(kind.follow_up(outcome.record.experiment, outcome.runs))
+        left_s -= seconds
+    if wanted:
+        yield wanted
 
 
 def _first_seeds(runs: Sequence[Run]) -> list[Run]:

@@ -22,7 +22,7 @@ from shared.run import Timed as Kind
 if TYPE_CHECKING:
     from producer.bench.progress import Told
     from producer.bench.site import Site
-    from producer.outcome_flow import Outcome
+    from producer.experiments import Outcome
     from producer.session import Session
     from shared.spec.experiment import Execution
 

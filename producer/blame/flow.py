@@ -18,7 +18,7 @@ from producer.queue.cancel import still_wanted
 from producer.queue.collect import collect
 from producer.queue.follow import follow
 from producer.queue.merge import merged
-from producer.queue.submit import queue_of, refuse_unserved, submit_related
+from producer.queue.submit import FollowUp, queue_of, refuse_unserved, submit_follow_up
 from producer.report.console import progress_console
 from producer.session import Session
 from producer.verdict.judge import NO_WORD_ON_NUMBERS
@@ -126,7 +126,8 @@ def _submit(
     experiment = record.experiment.model_copy(update={"seeds": runs[0].seeds})
     earlier = sum(1 for _ in _records(session, record)) - 1
     relation = f"{MIXTURES} {earlier + 1}" if earlier else MIXTURES
-    return submit_related(relation, record, experiment, runs, ledger=session.ledger, app=session.app)
+    wanted = FollowUp(relation=relation, experiment=experiment, runs=runs)
+    return submit_follow_up(record, wanted, ledger=session.ledger, app=session.app)
 
 
 def _follow(session: Session, records: Sequence[ExperimentRecord], *, quiet: bool) -> None:

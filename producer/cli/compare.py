@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from producer.cli.options import AsJson, Full, Key, QueueAnyway, Seeds, SetValues, Spec
+from producer.cli.options import AsJson, Full, Key, QueueAnyway, Seeds, SetValues, Spec, check_page_path
 
 
 def compare(
@@ -43,25 +43,30 @@ def compare(
       likewise compare digits --seeds 1000
       likewise compare job.yaml --check --json > comparison.json
     """
-    from producer import experiment_flow as flow
+    from producer import experiments
     from producer.interruption import cancelling
 
-    flow.check_page_path(report)
-    prepared = flow.prepare_given(spec, set_values or (), seeds)
-    with flow.open_to_train(prepared, quiet=as_json) as session:
-        record = flow.submit_prepared(session, prepared, queue_anyway=queue_anyway, key=key)
+    check_page_path(report)
+    prepared = experiments.prepare_given(spec, set_values or (), seeds)
+    with experiments.open_to_train(prepared, quiet=as_json) as session:
+        record = experiments.submit_prepared(session, prepared, queue_anyway=queue_anyway, key=key)
         with cancelling(session, record):
-            from producer import outcome_flow as outcomes  # while the runs train
+            experiments.get_ready(record)
+            from producer import trace, twin  # while the runs train
+            from producer.cli import printing
 
-            outcomes.get_ready(record)
-            flow.follow_to_end(session, record, quiet=as_json)
-            outcome = outcomes.outcome_of(session, record, full=full)
+            experiments.follow_to_end(session, record, quiet=as_json)
+            outcome = experiments.judge(session, record, full=full)
             if not no_twin:
-                outcome = outcomes.with_twin(session, record, outcome, quiet=as_json, full=full, rerun=True)
+                outcome = experiments.follow_up(
+                    session, outcome, twin.twin_and_rerun, quiet=as_json, full=full
+                )
             if not no_trace:
-                outcome = outcomes.with_trace(session, record, outcome, quiet=as_json, full=full)
-        comparison = outcomes.finish(session, outcome, as_json=as_json, page=report, full=full)
-    raise typer.Exit(outcomes.exit_status(comparison, check=check))
+                outcome = experiments.follow_up(session, outcome, trace.replays, quiet=as_json, full=full)
+        if report is not None:
+            printing.write_page(outcome, report)
+    printing.print_comparison(outcome.comparison, as_json=as_json, full=full)
+    raise typer.Exit(printing.exit_status(outcome.comparison, check=check))
 
 
 def explain(
@@ -98,11 +103,11 @@ def explain(
       likewise explain job.yaml --seeds 10 --report why.html
       likewise explain last --json
     """
-    from producer import explain_flow
+    from producer.cli import explanation
 
-    status = explain_flow.run(
+    status = explanation.run(
         spec,
-        explain_flow.Options(
+        explanation.Options(
             set_values=tuple(set_values or ()),
             seeds=seeds,
             combinations=combinations,
@@ -170,38 +175,40 @@ def bench(
     """
     import time
 
-    from producer import experiment_flow as flow
-    from producer import outcome_flow as outcomes
+    from producer import experiments, twin
     from producer.bench.conclude import conclude
     from producer.bench.flow import bench
     from producer.bench.progress import telling
     from producer.bench.protocol import EXECUTIONS, Enough
     from producer.bench.site import sites_for
+    from producer.cli import printing
     from producer.interruption import cancelling
     from producer.report.bench import render, to_json
     from producer.report.console import make_console, progress_console
 
-    prepared = flow.prepare_given(spec, set_values or (), "1")
+    prepared = experiments.prepare_given(spec, set_values or (), "1")
     ways = tuple(one for one in EXECUTIONS if not variant or one in variant)
-    with flow.open_to_train(prepared, quiet=as_json) as session:
+    with experiments.open_to_train(prepared, quiet=as_json) as session:
         devices = {name: run.job.device for name, run in prepared.runs.items()}
         sites = sites_for(devices, session.ledger.workers(), host=host)
         if len({site.host for site in sites.values()}) > 1:
             where = ", ".join(f"{name} is timed on {site.host}" for name, site in sites.items())
-            flow.say(f"note: no host has a worker of every framework, so no winner will be named: {where}")
-        record = flow.submit_prepared(session, prepared, queue_anyway=False, key=None)
+            experiments.say(
+                f"note: no host has a worker of every framework, so no winner will be named: {where}"
+            )
+        record = experiments.submit_prepared(session, prepared, queue_anyway=False, key=None)
         with cancelling(session, record):
-            flow.follow_to_end(session, record, quiet=as_json)
-            outcome = outcomes.outcome_of(session, record)
+            experiments.follow_to_end(session, record, quiet=as_json)
+            outcome = experiments.judge(session, record)
             if not no_twin:
-                outcome = outcomes.with_twin(session, record, outcome, quiet=as_json)
+                outcome = experiments.follow_up(session, outcome, twin.twin_alone, quiet=as_json)
             if outcome.comparison.failed:
                 if as_json:
                     nothing = conclude(outcome.comparison, first={}, timed={}, missing=(), precision=1)
                     make_console().file.write(f"{to_json(nothing)}\n")
                 else:
-                    outcomes.print_comparison(outcome.comparison, as_json=False)
-                raise typer.Exit(flow.RUN_FAILED)
+                    printing.print_comparison(outcome.comparison, as_json=False)
+                raise typer.Exit(experiments.RUN_FAILED)
             begin = time.monotonic()
             enough = Enough(
                 precision=precision / 100, budget_s=budget, spent_s=lambda: time.monotonic() - begin
@@ -213,7 +220,7 @@ def bench(
     else:
         render(found, make_console())
     if not found.rows:
-        raise typer.Exit(flow.RUN_FAILED)
+        raise typer.Exit(experiments.RUN_FAILED)
 
 
 def sweep(
@@ -245,16 +252,16 @@ def sweep(
       likewise sweep digits --grid optimizer.learning_rate=0.001,0.01 --grid training.batch_size=32,128
       likewise sweep job.yaml --grid overrides.torch.optimizer.learning_rate=0.001,0.002,0.005
     """
-    from producer import experiment_flow as flow
+    from producer import experiments
     from producer.interruption import cancelling
     from producer.sweep.flow import print_sweep, swept
     from producer.sweep.place import prepare_sweep, submit_sweep
 
-    sweep = prepare_sweep(spec, flow.with_seeds(set_values or (), seeds), grid or ())
-    with flow.open_to_train(sweep.first, quiet=as_json) as session:
+    sweep = prepare_sweep(spec, experiments.with_seeds(set_values or (), seeds), grid or ())
+    with experiments.open_to_train(sweep.first, quiet=as_json) as session:
         record = submit_sweep(session, sweep, queue_anyway=queue_anyway)
         with cancelling(session, record):
-            flow.follow_to_end(session, record, quiet=as_json)
+            experiments.follow_to_end(session, record, quiet=as_json)
         table = swept(session, record, quiet=as_json, full=full and as_json)
     print_sweep(table, as_json=as_json)
-    raise typer.Exit(flow.RUN_FAILED if table.failed else 0)
+    raise typer.Exit(experiments.RUN_FAILED if table.failed else 0)

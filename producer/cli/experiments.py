@@ -7,7 +7,17 @@ from typing import Annotated
 
 import typer
 
-from producer.cli.options import AsJson, Full, Key, QueueAnyway, Resolved, Seeds, SetValues, Spec
+from producer.cli.options import (
+    AsJson,
+    Full,
+    Key,
+    QueueAnyway,
+    Resolved,
+    Seeds,
+    SetValues,
+    Spec,
+    check_page_path,
+)
 
 
 def submit(
@@ -24,12 +34,12 @@ def submit(
     """
     import json
 
-    from producer import experiment_flow as flow
+    from producer import experiments
     from producer.report.console import make_console, progress_console
 
-    prepared = flow.prepare_given(spec, set_values or (), seeds)
-    with flow.open_to_train(prepared, quiet=as_json) as session:
-        record = flow.submit_prepared(session, prepared, queue_anyway=queue_anyway, key=key)
+    prepared = experiments.prepare_given(spec, set_values or (), seeds)
+    with experiments.open_to_train(prepared, quiet=as_json) as session:
+        record = experiments.submit_prepared(session, prepared, queue_anyway=queue_anyway, key=key)
         placed = session.ledger.records(record.run_ids)
     if as_json:
         first = {run.side: run.run_id for run in reversed(placed)}
@@ -55,22 +65,23 @@ def watch(
 
     Example: likewise watch last
     """
-    from producer import experiment_flow as flow
-    from producer import outcome_flow as outcomes
+    from producer import experiments
+    from producer.cli import printing
     from producer.interruption import leaving
     from producer.queue.lookup import find
     from producer.sweep.flow import print_sweep, swept
 
-    with flow.open_for(quiet=as_json) as session:
+    with experiments.open_for(quiet=as_json) as session:
         record = find(session.ledger, experiment)
         with leaving(record):
-            flow.follow_to_end(session, record, quiet=as_json)
+            experiments.follow_to_end(session, record, quiet=as_json)
         if record.experiment.grid:
             table = swept(session, record, quiet=as_json)
             print_sweep(table, as_json=as_json)
-            raise typer.Exit(flow.RUN_FAILED if table.failed else 0)
-        comparison = outcomes.finish(session, outcomes.outcome_of(session, record), as_json=as_json)
-    raise typer.Exit(outcomes.exit_status(comparison, check=False))
+            raise typer.Exit(experiments.RUN_FAILED if table.failed else 0)
+        comparison = experiments.judge(session, record).comparison
+    printing.print_comparison(comparison, as_json=as_json)
+    raise typer.Exit(printing.exit_status(comparison, check=False))
 
 
 def show(
@@ -92,8 +103,8 @@ def show(
       likewise show last --resolved
       likewise show digits --resolved
     """
-    from producer import experiment_flow as flow
-    from producer import outcome_flow as outcomes
+    from producer import experiments
+    from producer.cli import printing
     from producer.job.jobfile import names_a_job, read_experiment
     from producer.queue.lookup import find
     from producer.report import resolved as settings
@@ -103,7 +114,7 @@ def show(
     if resolved and names_a_job(experiment):
         settings.show(read_experiment(experiment).experiment, as_json=as_json)
         return
-    with flow.open_for(quiet=as_json) as session:
+    with experiments.open_for(quiet=as_json) as session:
         record = find(session.ledger, experiment)
         if resolved:
             runs_of = map(session.ledger.run, record.run_ids)
@@ -116,8 +127,8 @@ def show(
         elif record.experiment.grid:
             print_sweep(swept(session, record, quiet=as_json, full=full and as_json), as_json=as_json)
         else:
-            outcome = outcomes.outcome_of(session, record, full=full)
-            outcomes.finish(session, outcome, as_json=as_json, full=full)
+            outcome = experiments.judge(session, record, full=full)
+            printing.print_comparison(outcome.comparison, as_json=as_json, full=full)
 
 
 def report(
@@ -136,14 +147,14 @@ def report(
     """
     import json
 
-    from producer import experiment_flow as flow
-    from producer import outcome_flow as outcomes
+    from producer import experiments
+    from producer.cli import printing
     from producer.queue.lookup import find
     from producer.report.console import make_console
     from shared.errors import UsageError
 
-    flow.check_page_path(output)
-    with flow.open_for(quiet=as_json) as session:
+    check_page_path(output)
+    with experiments.open_for(quiet=as_json) as session:
         record = find(session.ledger, experiment)
         if not all(run.final for run in session.ledger.records(record.run_ids)):
             raise UsageError(
@@ -155,7 +166,7 @@ def report(
                 f"likewise show {record.experiment_id}"
             )
         path = output or Path(f"{record.experiment.name}.html")
-        outcomes.write_page(session, outcomes.outcome_of(session, record), path)
+        printing.write_page(experiments.judge(session, record), path)
     if as_json:
         document = {"experiment_id": record.experiment_id, "file": str(path)}
         make_console().file.write(f"{json.dumps(document, indent=2)}\n")
@@ -173,18 +184,17 @@ def list_experiments(
 
     Example: likewise list --limit 5
     """
-    from producer import experiment_flow as flow
-    from producer import outcome_flow as outcomes
+    from producer import experiments
     from producer.report import listing
     from shared.errors import ResultError
 
-    with flow.open_for(quiet=as_json) as session:
+    with experiments.open_for(quiet=as_json) as session:
         unreadable: list[ResultError] = []
         records = session.ledger.experiments(limit=limit, unreadable=unreadable.append)
         entries = []
         for record in records:
             state = listing.state_of(session.ledger.records(record.run_ids))
-            verdict = outcomes.verdict_word(session, record) if state == "finished" else None
+            verdict = experiments.verdict_word(session, record) if state == "finished" else None
             entries.append(listing.Entry(record=record, state=state, verdict=verdict))
         listing.tell_unreadable(unreadable)
         listing.print_list(entries, now_s=session.ledger.now(), as_json=as_json)
@@ -209,12 +219,12 @@ def cancel(
     """
     import json
 
-    from producer import experiment_flow as flow
+    from producer import experiments
     from producer.queue.cancel import cancel
     from producer.queue.lookup import find
     from producer.report.console import make_console
 
-    with flow.open_for(quiet=as_json) as session:
+    with experiments.open_for(quiet=as_json) as session:
         record = find(session.ledger, experiment)
         runs = cancel(record.experiment_id, ledger=session.ledger)
     own = [run for run in runs if run.experiment_id == record.experiment_id]
@@ -243,11 +253,11 @@ def delete(
     """
     import json
 
-    from producer import experiment_flow as flow
+    from producer import experiments
     from producer.queue.lookup import find
     from producer.report.console import make_console
 
-    with flow.open_for(quiet=as_json) as session:
+    with experiments.open_for(quiet=as_json) as session:
         record = find(session.ledger, experiment)
         session.ledger.delete(record.experiment_id)
     if as_json:

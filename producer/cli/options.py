@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+from shared.errors import UsageError
 
 Spec = Annotated[str, typer.Argument(help="A job file, - for standard input, or a shipped example.")]
 SetValues = Annotated[
@@ -38,3 +41,13 @@ def say(line: str) -> None:
 def print_json(document: Any) -> None:
     """The answer, as one JSON document."""
     typer.echo(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def check_page_path(path: Path | None) -> None:
+    """Refuse a page that could not be written, before anything is trained."""
+    if path is None:
+        return
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder; name a file, such as {path / 'report.html'}")
+    if not path.absolute().parent.is_dir():
+        raise UsageError(f"{path} cannot be written: there is no folder {path.absolute().parent}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kombu.exceptions import OperationalError
@@ -15,7 +16,16 @@ from shared.ledger.ledger import Ledger
 from shared.ledger.records import ExperimentRecord, WorkerPresence
 from shared.run import Run
 
-__all__ = ["enqueue", "new_id", "queue_of", "refuse_unserved", "submit", "submit_related", "submit_runs"]
+__all__ = [
+    "FollowUp",
+    "enqueue",
+    "new_id",
+    "queue_of",
+    "refuse_unserved",
+    "submit",
+    "submit_follow_up",
+    "submit_runs",
+]
 
 if TYPE_CHECKING:
     import celery
@@ -89,30 +99,32 @@ def submit_runs(  # noqa: PLR0913
     return known
 
 
-def submit_related(  # noqa: PLR0913
-    relation: str,
-    parent: ExperimentRecord,
-    experiment: Experiment,
-    runs: Sequence[Run],
-    *,
-    ledger: Ledger,
-    app: celery.Celery,
-) -> ExperimentRecord:
-    """Put further trainings for an experiment on the queue: `runs` under ids of their own, as `experiment`.
+@dataclass(frozen=True, kw_only=True)
+class FollowUp:
+    """Further trainings for an experiment, on data that are stored already."""
 
-    Their data are stored already. The new experiment is found in the `related` of the parent's record, under
-    `relation`. Raises CancelledError if the parent was cancelled.
-    """
+    relation: str
+    """What they are to the experiment: the name under which its record's `related` has them."""
+    experiment: Experiment
+    """What is trained, as an experiment of its own."""
+    runs: Sequence[Run]
+    """Its runs; each is queued under an id of its own."""
+
+
+def submit_follow_up(
+    parent: ExperimentRecord, wanted: FollowUp, *, ledger: Ledger, app: celery.Celery
+) -> ExperimentRecord:
+    """Put a follow-up of an experiment on the queue. Raises CancelledError if that was cancelled."""
     experiment_id = new_id()
-    own = [run.model_copy(update={"run_id": new_id(), "experiment_id": experiment_id}) for run in runs]
+    own = [run.model_copy(update={"run_id": new_id(), "experiment_id": experiment_id}) for run in wanted.runs]
     record = ExperimentRecord(
         experiment_id=experiment_id,
         submitted_s=ledger.now(),
-        experiment=experiment,
+        experiment=wanted.experiment,
         run_ids=tuple(run.run_id for run in own),
     )
     queues = [queue_of(run.framework, run.job) for run in own]
-    enqueue(record, own, queues, ledger=ledger, app=app, belongs_to=(relation, parent.experiment_id))
+    enqueue(record, own, queues, ledger=ledger, app=app, belongs_to=(wanted.relation, parent.experiment_id))
     return record
 
 

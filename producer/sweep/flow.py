@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import prod
 from typing import TYPE_CHECKING
 
-from producer.experiment_flow import say
+from producer.experiments import say
 from producer.queue.collect import collect
 from producer.report import sweep as report
 from producer.report.console import make_console

@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from producer import experiment_flow as flow
-from producer import outcome_flow as outcomes
+from producer import experiments, trace
 from producer.job.jobfile import read_experiment
 from producer.job.prepare import prepare_experiment
 
@@ -45,10 +44,10 @@ def parted(desk, session_worker, tmp_path):
         path = tmp_path / "job.json"
         path.write_text(json.dumps(JOB | changes | {"overrides": {"torch": overrides}}))
         prepared = prepare_experiment(read_experiment(str(path), ()))
-        record = flow.submit_prepared(desk, prepared, queue_anyway=False, key=None)
-        flow.follow_to_end(desk, record, quiet=True)
-        outcome = outcomes.outcome_of(desk, record)
-        return outcomes.with_trace(desk, record, outcome, quiet=True).comparison
+        record = experiments.submit_prepared(desk, prepared, queue_anyway=False, key=None)
+        experiments.follow_to_end(desk, record, quiet=True)
+        outcome = experiments.judge(desk, record)
+        return experiments.follow_up(desk, outcome, trace.replays, quiet=True).comparison
 
     return compare
 
@@ -112,7 +111,7 @@ def test_the_first_seed_that_parts_is_replayed(parted, desk):
     assert found.first_divergence.seed == 5
 
     record = desk.ledger.experiment(found.experiment_id)
-    assert outcomes.outcome_of(desk, record).comparison.first_divergence == found.first_divergence
+    assert experiments.judge(desk, record).comparison.first_divergence == found.first_divergence
     related = list(record.related.values())
     assert len(related) == 3
     desk.ledger.delete(found.experiment_id)

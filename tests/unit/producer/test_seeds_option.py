@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from producer.experiment_flow import seed_list, with_seeds
+from producer.experiments import seed_list, with_seeds
 from shared.errors import UsageError
 
 

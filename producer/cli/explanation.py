@@ -1,4 +1,4 @@
-"""The steps of `likewise explain`: from what the user named to the printed explanation."""
+"""What `likewise explain` does: from what the user named to the printed explanation."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from producer import experiment_flow as flow
+from producer import experiments
 from producer.blame.flow import chosen_other, enough_seeds, explain_experiment
 from producer.blame.models import Explanation
+from producer.cli.options import check_page_path
 from producer.interruption import cancelling
 from producer.job.jobfile import example_names
 from producer.job.prepare import PreparedExperiment
@@ -38,13 +39,13 @@ class Options:
 
 def run(spec: str, options: Options) -> int:
     """Explain what `spec` names; the status the command ends with."""
-    flow.check_page_path(options.page)
+    check_page_path(options.page)
     if _names_an_experiment(spec):
         return _explain_known(spec, options)
-    prepared = _with_enough_seeds(flow.prepare_given(spec, options.set_values, options.seeds), options)
+    prepared = _with_enough_seeds(experiments.prepare_given(spec, options.set_values, options.seeds), options)
     chosen_other(prepared.loaded.experiment, options.side)
-    with flow.open_to_train(prepared, quiet=options.as_json) as session:
-        record = flow.submit_prepared(session, prepared, queue_anyway=options.queue_anyway, key=None)
+    with experiments.open_to_train(prepared, quiet=options.as_json) as session:
+        record = experiments.submit_prepared(session, prepared, queue_anyway=options.queue_anyway, key=None)
         return _explain(session, record, record.experiment.seed_list, options)
 
 
@@ -52,13 +53,13 @@ def _explain_known(given: str, options: Options) -> int:
     """An experiment that was submitted before: its data and what it trained are used again."""
     if options.set_values:
         raise UsageError("--set changes a job file; an experiment that was trained stays as it is")
-    with flow.open_for(quiet=options.as_json) as session:
+    with experiments.open_for(quiet=options.as_json) as session:
         record = find(session.ledger, given)
-    with flow.open_for(record.experiment.frameworks_needed, quiet=options.as_json) as session:
+    with experiments.open_for(record.experiment.frameworks_needed, quiet=options.as_json) as session:
         session.ledger.allow_more(record.experiment_id)  # whoever names it anew wants more of it
         seeds = enough_seeds(record.experiment.seed_list)
         if options.seeds is not None:
-            seeds = flow.seed_list(options.seeds)
+            seeds = experiments.seed_list(options.seeds)
         return _explain(session, record, seeds, options)
 
 
@@ -79,7 +80,7 @@ def _explain(session: Session, record: ExperimentRecord, seeds: tuple[int, ...],
         make_console().file.write(f"{to_json(explanation)}\n")
     else:
         render(explanation, make_console())
-    return flow.RUN_FAILED if explanation.measure is None else 0
+    return experiments.RUN_FAILED if explanation.measure is None else 0
 
 
 def _write_page(explanation: Explanation, path: Path) -> None:

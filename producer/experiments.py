@@ -1,0 +1,274 @@
+"""One machine for every experiment: plan, submit, follow, judge, follow up.
+
+    prepare_given    the job file, its settings and its data, as runs that can be queued
+    open_to_train    the services for them
+    submit_prepared  the runs on the queue
+    follow_to_end    progress on standard error until every run is final
+    judge            what came of it: the comparison
+    follow_up        further trainings that the comparison asks for, and the comparison with them
+
+What to train further is declared as data: a `Plan` looks at an outcome and yields `FollowUp`s, gets what they
+returned, and may yield more. The float64 twin and the rerun (`producer.twin`) and the traced replay
+(`producer.trace`) are such plans; none of them knows the queue.
+
+What a verdict needs is imported when it is needed, or by `get_ready` while the runs train: importing it takes
+about as long as they do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from producer.job.jobfile import read_experiment
+from producer.job.prepare import PreparedExperiment, prepare_experiment
+from producer.queue.submit import FollowUp, submit, submit_follow_up
+from producer.session import Session, open_session
+from shared.errors import LikewiseError, NoWorkerError, UsageError
+from shared.settings import Settings
+
+if TYPE_CHECKING:
+    from producer.verdict.gaps import Load
+    from producer.verdict.models import Comparison
+    from shared.ledger.records import ExperimentRecord
+    from shared.result import RunResult
+    from shared.run import Run
+
+RUN_FAILED = 3
+"""The exit status of a command one of whose own runs failed."""
+
+Trained = Mapping[str, Sequence[tuple["Run", "RunResult"]]]
+"""The finished runs of follow-ups with their results, by relation."""
+Plan = Generator[Sequence[FollowUp], Trained, None]
+"""Yields what is to be trained together, is sent what that returned, and ends when nothing more is wanted."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """A comparison, that of its float64 twin, and each side's run, in the experiment's order.
+
+    A run has all of its side's seeds, however they were spread over workers.
+    """
+
+    record: ExperimentRecord
+    comparison: Comparison
+    runs: tuple[Run, ...]
+    arrays: Load
+    """Gives the array of a reference."""
+    twin: Comparison | None = None
+
+
+def prepare_given(spec: str, set_values: Sequence[str], seeds: str | None) -> PreparedExperiment:
+    """Read a job file with its `--set` and `--seeds`, resolve it and load its data."""
+    loaded = read_experiment(spec, with_seeds(set_values, seeds))
+    if loaded.experiment.grid:
+        raise UsageError(f"{loaded.source} has a grid of settings; likewise sweep trains it")
+    prepared = prepare_experiment(loaded)
+    for sentence in prepared.advice:
+        say(f"note: {sentence}")
+    return prepared
+
+
+def with_seeds(set_values: Sequence[str], seeds: str | None) -> list[str]:
+    """Return the settings of `--set` and of `--seeds`. Raises UsageError."""
+    return [*set_values, *([f"seeds={_seeds(seeds)}"] if seeds is not None else [])]
+
+
+def seed_list(given: str) -> tuple[int, ...]:
+    """Return the seeds that `--seeds` names: a count, or a list. Raises UsageError."""
+    text = _seeds(given)
+    listed = tuple(map(int, text.strip("[]").split(",")))
+    found = listed if text.startswith("[") else tuple(range(listed[0]))
+    if not found or len(set(found)) < len(found):
+        raise UsageError(f"--seeds is {given!r}: give one seed or more, each once")
+    return found
+
+
+def _seeds(given: str) -> str:
+    """Return `5` or `0,1,7` as the job file has them; `7,` is a list of one. Raises UsageError."""
+    words = [word.strip() for word in given.removesuffix(",").split(",")]
+    if not all(word.isascii() and word.isdigit() for word in words):
+        raise UsageError(
+            f"--seeds is {given!r}: give a count, such as 5, or a list, such as 0,1,7; 7, is seed 7 alone"
+        )
+    return words[0] if "," not in given else f"[{', '.join(words)}]"
+
+
+def open_for(frameworks: Sequence[str] = (), *, quiet: bool = False) -> Session:
+    """Open the services; what is waited for is told, with `quiet` on a terminal alone."""
+    return open_session(
+        Settings.from_environment(),
+        frameworks=frameworks,
+        say=partial(say, only_to_a_terminal=quiet),
+    )
+
+
+def say(line: str, *, only_to_a_terminal: bool = False) -> None:
+    """Say a word on the way, on standard error."""
+    from producer.report.console import progress_console
+
+    console = progress_console()
+    if console.is_terminal or not only_to_a_terminal:
+        console.print(line)
+
+
+def open_to_train(prepared: PreparedExperiment, *, quiet: bool) -> Session:
+    """Open the services for an experiment's runs.
+
+    Raises NoWorkerError for a GPU job on the local stack, before anything is started for it.
+    """
+    on_gpu = [side for side, run in prepared.runs.items() if run.job.device == "cuda"]
+    if on_gpu and Settings.from_environment().redis_url is None:
+        raise NoWorkerError(
+            f"device is cuda for {' and '.join(on_gpu)}, and the local stack trains on the CPU only; use "
+            "device: auto, or set LIKEWISE_REDIS_URL to the Redis of workers on a GPU host"
+        )
+    return open_for(prepared.loaded.experiment.frameworks_needed, quiet=quiet)
+
+
+def submit_prepared(
+    session: Session, prepared: PreparedExperiment, *, queue_anyway: bool, key: str | None
+) -> ExperimentRecord:
+    """Put the experiment's runs on the queue."""
+    return submit(
+        prepared.loaded.experiment,
+        prepared.runs,
+        ledger=session.ledger,
+        blobs=session.blobs,
+        app=session.app,
+        queue_anyway=queue_anyway,
+        key=key,
+    )
+
+
+def follow_to_end(session: Session, record: ExperimentRecord, *, quiet: bool) -> None:
+    """Show progress until every run is final."""
+    from producer.live import board
+    from producer.queue.follow import follow
+    from producer.report.console import progress_console
+
+    with board(record.experiment.labels, progress_console(), runs=len(record.run_ids), quiet=quiet) as shown:
+        for update in follow(record, ledger=session.ledger, client=session.client):
+            shown.apply(update)
+
+
+def get_ready(record: ExperimentRecord) -> None:
+    """Import what the verdict will need, while the runs train and it costs no time."""
+    import producer.compare
+    import producer.report.terminal
+    import producer.trace  # noqa: F401
+
+    if len(record.experiment.seed_list) > 1:
+        import scipy.special  # noqa: F401
+
+
+def judge(
+    session: Session, record: ExperimentRecord, *, full: bool = False, twin: Comparison | None = None
+) -> Outcome:
+    """Collect what is finished, also of the follow-ups, and compare it.
+
+    Of many seeds only one is listed with its curves and arrays, unless `full`. `twin` is the float64 twin's
+    comparison where it is known already.
+    """
+    from producer.compare import compare
+    from producer.queue.collect import collect
+    from producer.queue.runs import one_a_side
+    from producer.trace import traced_of
+
+    ledger = session.ledger
+    if twin is None and (other := _related(session, record, "twin")) is not None:
+        twin = judge(session, other).comparison
+    again = _related(session, record, "rerun")
+    runs = one_a_side(ledger.runs(record.run_ids))
+    results = collect(record, ledger=ledger)
+    comparison = compare(
+        record,
+        {run.side: run.job for run in runs},
+        results,
+        session.blobs.get,
+        training_samples=runs[0].dataset.train.x.shape[0],
+        twin=twin,
+        again=collect(again, ledger=ledger) if again else (),
+        traced=traced_of(record.experiment, _replays(session, record), session.blobs.get),
+        full=full,
+    )
+    if len(results) == len(record.run_ids):
+        ledger.keep_verdict(record.experiment_id, comparison.verdict)
+    return Outcome(record=record, comparison=comparison, runs=runs, arrays=session.blobs.get, twin=twin)
+
+
+def verdict_word(session: Session, record: ExperimentRecord) -> str | None:
+    """Return the verdict of a finished experiment: the one that was kept, or else one made now.
+
+    None for a sweep, which has a verdict for each point, and where the results cannot be read any more.
+    """
+    if record.verdict is not None or record.experiment.grid:
+        return record.verdict
+    with suppress(LikewiseError):
+        return judge(session, record).comparison.verdict
+    return None
+
+
+def follow_up(
+    session: Session,
+    outcome: Outcome,
+    plan: Callable[[Outcome, Callable[[str], None]], Plan],
+    *,
+    quiet: bool,
+    full: bool = False,
+) -> Outcome:
+    """Train what the plan asks for, as long as it asks, and return the outcome with what that says.
+
+    The plan gets the outcome and a way to say a line. What it yields together trains at the same time.
+    Raises CancelledError where the experiment is cancelled meanwhile.
+    """
+    from producer.queue.cancel import still_wanted
+
+    asking = plan(outcome, _unsaid if quiet else say)
+    wanted = next(asking, None)
+    if wanted is None:
+        return outcome
+    while wanted is not None:
+        submitted = {
+            one.relation: submit_follow_up(outcome.record, one, ledger=session.ledger, app=session.app)
+            for one in wanted
+        }
+        for record in submitted.values():
+            follow_to_end(session, record, quiet=quiet)
+        try:
+            wanted = asking.send(
+                {relation: trained_of(session, record) for relation, record in submitted.items()}
+            )
+        except StopIteration:
+            wanted = None
+    record = still_wanted(outcome.record, ledger=session.ledger)
+    return judge(session, record, full=full, twin=outcome.twin)
+
+
+def trained_of(session: Session, record: ExperimentRecord) -> list[tuple[Run, RunResult]]:
+    """Return the finished runs of an experiment with their results."""
+    from producer.queue.collect import collect
+
+    results = collect(record, ledger=session.ledger)
+    return [(session.ledger.run(result.run_id), result) for result in results]
+
+
+def _related(session: Session, record: ExperimentRecord, relation: str) -> ExperimentRecord | None:
+    """Return the experiment that belongs to another under a relation, where there is one."""
+    experiment_id = record.related.get(relation)
+    return session.ledger.experiment(experiment_id) if experiment_id else None
+
+
+def _replays(session: Session, record: ExperimentRecord) -> list[tuple[Run, RunResult]]:
+    """Return the finished replays of an experiment with their results, in the order they were trained."""
+    from producer.trace import RELATIONS
+
+    replayed = [_related(session, record, relation) for relation in RELATIONS]
+    return [one for other in replayed if other is not None for one in trained_of(session, other)]
+
+
+def _unsaid(_: str) -> None:
+    """Say nothing."""
