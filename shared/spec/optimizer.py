@@ -3,7 +3,7 @@
 g is the gradient after clipping, η the learning rate of this update, t counts updates from 1. Constants
 such as 1 − βᵗ are computed in float64 and rounded once to the run's precision. Every product, sum and
 quotient is an operation of its own (no fused multiply-add), in the order written; what stands in
-square brackets is one constant, as `worker.training.constants` names it.
+square brackets is one constant, as `worker.adapters.constants` names it.
 
     sgd      w ← w − η·g; with momentum μ: v ← μ·v − η·g, w ← w + v
              nesterov: v ← μ·v − η·g, w ← w + (μ·v − η·g)         (Sutskever et al. 2013)

@@ -23,7 +23,7 @@ from shared.store.arrays import decode_array, encode_array
 from worker.adapters import load_adapter
 from worker.adapters.base import Block, EnsembleBlock, EnsembleTrainer, FrameworkAdapter
 from worker.adapters.errors import UnsupportedError
-from worker.training.masks import MaskSource
+from worker.training.feed import MaskSource
 from worker.training.runner import train_run
 from worker.training.samples import Part
 from worker.training.schedules import learning_rates

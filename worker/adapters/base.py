@@ -1,6 +1,6 @@
 """The contract of a framework adapter: arithmetic only.
 
-The runner (`worker.training.runner`) owns data, batches, masks, schedules, clocks, progress, metrics and
+The runner (`worker.training`) owns data, batches, masks, schedules, clocks, progress, metrics and
 cancellation, all in NumPy; an adapter turns a job into the framework's own model, loss and update
 rule and runs blocks of steps. Every adapter folder `<name>_adapter/` has the same files:
 
@@ -37,10 +37,11 @@ from numpy.typing import NDArray
 from shared.result import Reason
 from shared.spec import Job, Optimizer
 from worker.adapters.errors import UnsupportedError
-from worker.training.state import State
 
 Floats = NDArray[np.floating[Any]]
 Weights = dict[str, Floats]
+State = Mapping[str, NDArray[Any]]
+"""A training's state between blocks, as a flat mapping of arrays: names joined by dots."""
 Snapshot = Any
 """Where a training stands, in a form of its Trainer's own."""
 
@@ -301,7 +302,7 @@ class FrameworkAdapter(ABC):
     ) -> EnsembleTrainer:
         """An EnsembleTrainer with one member for each of `optimizers`, which replace the job's own.
 
-        All optimizers have the same `shared.spec.optimizer.structure`; `worker.training.member_constants`
+        All optimizers have the same `shared.spec.optimizer.structure`; `worker.adapters.constants`
         stacks their numbers. `weights` are (members, *shape); x and y are as in `build`, the same for every
         member. Raises UnsupportedError, with a plain reason, for a job that this framework cannot vectorise;
         its members are then trained one after another.

@@ -1,15 +1,19 @@
 """Shapes that every adapter works out alike: checks before training, so that no framework broadcasts
-silently, and the padding of windows."""
+silently, the padding of windows, and the sizes of dropout masks."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from math import prod
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
+from shared.program import Mask
 from shared.spec import Job
 from shared.spec.data import is_weighted
+from shared.spec.experiment import Precision
 from shared.spec.layers.convolution import Padding
 from shared.spec.loss import CategoricalCrossentropy
 from worker.adapters.base import Weights
@@ -64,3 +68,8 @@ def check_weights(shapes: Mapping[str, Shape], weights: Weights) -> None:
             raise BadShapeError(f"the weights have {name}, which the model has not")
         if weights[name].shape != shapes[name]:
             raise BadShapeError(f"{name} has the shape {weights[name].shape}; the model needs {shapes[name]}")
+
+
+def bytes_per_sample(layers: Sequence[Mask], precision: Precision) -> int:
+    """Size of the masks of one sample in one step."""
+    return sum(prod(layer.shape) for layer in layers) * np.dtype(precision).itemsize

@@ -1,12 +1,16 @@
 """A run's training in NumPy: everything but the arithmetic, which is an adapter's, and the queue.
 
+A reader follows one job from top to bottom; no module imports one that stands above it.
+
 runner, run_trainer   a run from its arrays to its result, seed by seed or many seeds at once
-seed_training, ensemble_training, seed_record, tracing
-                      one trainer from its first step to its last, and what is kept of it
-samples, batches, draws, masks, initial_weights, schedules, constants
+checkpoints, packing  what another worker needs to go on, and the form of the results
+tracing               the replay that lays updates open
+seed_training, ensemble_training
+                      one trainer from its first step to its last
+members, seed_record  which trainings there are, and what each has come to
+feed, initial_weights, schedules, draws
                       what every framework is given alike
-metrics, epoch_losses, early_stopping, divergence
-                      what is made of what comes back
-pacing, reporter, stopwatch, memory, failures
-                      blocks, progress, clocks, typed failures
+samples, metrics      the data, and what is made of what comes back
+pacing, resources     blocks, clocks and progress; memory and threads
+state, failures       the state between blocks, and typed failures
 """

@@ -19,8 +19,9 @@ from pydantic import ValidationError
 from shared.frozen import Frozen
 from shared.result import SeedArrays, SeedResult
 from shared.spec.fields import Many
+from worker.adapters.base import State
 from worker.training.packing import Packer
-from worker.training.state import State, joined, part_of
+from worker.training.state import joined, part_of
 
 
 class SoFar(Frozen):

@@ -16,25 +16,16 @@ from numpy.typing import NDArray
 from shared.batch_plan import BatchPlan
 from shared.result import Hashes
 from shared.store.arrays import hash_arrays
-from worker.adapters.base import EnsembleBlock, Floats, FrameworkAdapter, Weights
-from worker.training.ensembles import activations_of
+from worker.adapters.base import EnsembleBlock, Floats, FrameworkAdapter, State, Weights
 from worker.training.failures import TrainingError
-from worker.training.feed import Feed, dropouts_of, sample_bytes, starts
-from worker.training.members import Member
-from worker.training.pacing import Cut, Pace, cut
+from worker.training.feed import Feed, dropouts_of, sample_bytes
+from worker.training.initial_weights import starts
+from worker.training.members import Member, activations_of
+from worker.training.pacing import Cut, Pace, Stopwatch, cut
 from worker.training.samples import RunData
 from worker.training.schedules import learning_rates
 from worker.training.seed_record import Outcome, SeedRecord, measured, validation_losses
-from worker.training.state import (
-    State,
-    document,
-    joined,
-    part_of,
-    read_document,
-    stacked,
-    unstacked,
-)
-from worker.training.stopwatch import Stopwatch
+from worker.training.state import document, joined, part_of, read_document, stacked, unstacked
 
 _BYTES_AT_ONCE = 32 * 2**20
 """The most bytes that samples take in all members' layers when outputs are computed: larger sets are taken in

@@ -1,8 +1,23 @@
-"""What one seed is trained on: initial weights, batches and masks block by block, and their hash."""
+"""What the trainings of one seed are fed with, block by block: batches, dropout masks, and their hash.
+
+Which samples each update sees: how an epoch falls into batches is in `shared.batch_plan`. The order of an
+epoch is the sorting permutation of one random word a sample (ties keep their order), addressed by (seed,
+epoch), or by (seed, 0) in every epoch where it is drawn once.
+
+Dropout masks are factors to multiply a layer's input by, the same in every framework. An element's factor
+comes from 32 random bits, addressed by (seed, layer index, step) and taken in the order of the array's
+elements: the lower half of a word, then its upper half. The seed is the layer's own where it has one, else
+the run's. The factor is 0 where the bits, read as a whole number, are below rate·2³², else 1/(1 − rate). So
+a step's mask is the same however the training is cut into blocks, and a smaller batch has the first rows of
+a larger one's.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import hashlib
+from collections.abc import Sequence
+from math import prod
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,13 +25,106 @@ from numpy.typing import NDArray
 from shared.batch_plan import BatchPlan
 from shared.program import Mask, compile_job
 from shared.spec import Job
-from shared.spec.weights import FrameworkWeights, GivenWeights, NpzWeights, SharedWeights
-from worker.adapters.base import Floats, FrameworkAdapter, Weights
-from worker.training.batches import BatchHash, SampleOrder
-from worker.training.initial_weights import check_weights, draw_starts, draw_weights
-from worker.training.masks import MaskSource, bytes_per_sample, mask_keys
+from shared.spec.experiment import Precision
+from worker.adapters.base import Floats
+from worker.adapters.shapes import bytes_per_sample
+from worker.training.draws import Draws, Purpose
 from worker.training.pacing import Cut, cut
 from worker.training.samples import RunData
+
+
+class SampleOrder:
+    """The indices of any stretch of steps."""
+
+    def __init__(self, plan: BatchPlan, *, shuffle: Literal[False, True, "once"], seed: int) -> None:
+        self._plan = plan
+        self._shuffle = bool(shuffle)
+        self._once = shuffle == "once"
+        self._draws = Draws(seed, Purpose.ORDER)
+        self._last = (-1, np.arange(plan.samples, dtype=np.int64))
+
+    def epoch(self, epoch: int) -> NDArray[np.int64]:
+        """The samples in the order of one epoch (from 0): (samples,)."""
+        if not self._shuffle:
+            return self._last[1]
+        if self._once:
+            epoch = 0
+        if self._last[0] != epoch:
+            words = self._draws.words(self._plan.samples, item=epoch)
+            self._last = (epoch, np.argsort(words, kind="stable").astype(np.int64))
+        return self._last[1]
+
+    def indices(self, first_step: int, steps: int) -> NDArray[np.int64]:
+        """The samples of `steps` consecutive batches, which must all have one size b: (steps, b)."""
+        plan = self._plan
+        size = plan.batch_size_at(first_step)
+        if not self._shuffle or self._once:
+            within = np.arange(first_step, first_step + steps) % plan.steps_per_epoch
+            places = (within * plan.batch_size)[:, None] + np.arange(size)
+            return np.take(self.epoch(0), places)
+        parts = []
+        step, end = first_step, first_step + steps
+        while step < end:
+            epoch, begin = divmod(step, plan.steps_per_epoch)
+            last = min(plan.steps_per_epoch, begin + end - step)
+            parts.append(self.epoch(epoch)[begin * plan.batch_size : last * plan.batch_size])
+            step += last - begin
+        return np.concatenate(parts).reshape(steps, size)
+
+
+class BatchHash:
+    """SHA-256 of the batches that were trained on, as they were handed over.
+
+    Over the plan, then the indices in order as little-endian int64. `mask_keys` adds what the dropout
+    masks are drawn from: (seed, layer index, rate) of each dropout layer.
+    """
+
+    def __init__(self, plan: BatchPlan, *, mask_keys: tuple[tuple[int, int, float], ...] = ()) -> None:
+        head = f"samples {plan.samples}, batch size {plan.batch_size}, remainder {plan.remainder}"
+        self._digest = hashlib.sha256(f"{head}, masks {mask_keys!r}:".encode())
+
+    def add(self, indices: NDArray[np.int64]) -> None:
+        """Batches trained on: (n, b)."""
+        self._digest.update(np.ascontiguousarray(indices, dtype="<i8").data)
+
+    def hexdigest(self, *further: NDArray[np.int64]) -> str:
+        """Of all batches so far, and of further ones that are not added."""
+        digest = self._digest.copy()
+        for indices in further:
+            digest.update(np.ascontiguousarray(indices, dtype="<i8").data)
+        return digest.hexdigest()
+
+
+def mask_keys(layers: Sequence[Mask], seed: int) -> tuple[tuple[int, int, float], ...]:
+    """What the masks are drawn from: (seed, layer index, rate) of each layer."""
+    return tuple((layer.seed_in(seed), layer.index, layer.rate) for layer in layers)
+
+
+class MaskSource:
+    """The masks of one seed's training."""
+
+    def __init__(self, layers: Sequence[Mask], *, seed: int, precision: Precision) -> None:
+        self._layers = layers
+        self._precision = np.dtype(precision)
+        self._draws = {layer.path: Draws(layer.seed_in(seed), Purpose.MASK) for layer in layers}
+
+    def block(self, *, first_step: int, steps: int, batch_size: int) -> dict[str, Floats]:
+        """Of consecutive steps, by layer path: (steps, batch_size, *shape)."""
+        return {
+            layer.path: self._factors(layer, range(first_step, first_step + steps), batch_size)
+            for layer in self._layers
+        }
+
+    def _factors(self, layer: Mask, steps: range, rows: int) -> Floats:
+        size = rows * prod(layer.shape)
+        below = np.uint32(round(layer.rate * 2**32))
+        kept = np.empty((len(steps), size), dtype=np.bool_)
+        for row, step in enumerate(steps):
+            words = self._draws[layer.path].words((size + 1) // 2, index=layer.index, item=step)
+            np.greater_equal(words.astype("<u8", copy=False).view("<u4")[:size], below, out=kept[row])
+        factors: Floats = kept * self._precision.type(1.0 / (1.0 - layer.rate))
+        return factors.reshape(len(steps), rows, *layer.shape)
+
 
 _INT64_BYTES = 8
 
@@ -71,33 +179,3 @@ def dropouts_of(job: Job, data: RunData) -> tuple[Mask, ...]:
 def sample_bytes(job: Job, dropouts: tuple[Mask, ...]) -> int:
     """How many bytes one sample of one step takes in a block: its index and its masks."""
     return _INT64_BYTES + bytes_per_sample(dropouts, job.precision)
-
-
-def initial_weights(job: Job, *, data: RunData, adapter: FrameworkAdapter, seed: int) -> Weights:
-    """The weights that one seed starts from. Raises TrainingError (`bad_weights`)."""
-    return starts(job, data=data, adapter=adapter, seeds=[seed])[seed]
-
-
-def starts(job: Job, *, data: RunData, adapter: FrameworkAdapter, seeds: Iterable[int]) -> dict[int, Weights]:
-    """The weights that each seed starts from, by seed. Raises TrainingError (`bad_weights`)."""
-    program, precision = compile_job(job, data.input_shape), job.precision
-    seeds = list(dict.fromkeys(seeds))
-    match job.initial_weights:
-        case SharedWeights(seed=declared):
-            if declared is not None:
-                drawn = draw_weights(program, seed=declared, precision=precision)
-                return dict.fromkeys(seeds, drawn)
-            own = draw_starts(program, seeds=seeds, precision=precision)
-            return dict(zip(seeds, own, strict=True))
-        case FrameworkWeights():
-            return {
-                seed: check_weights(
-                    adapter.default_weights(job, input_shape=data.input_shape, seed=seed),
-                    program,
-                    precision=precision,
-                )
-                for seed in seeds
-            }
-        case GivenWeights() | NpzWeights():
-            given = check_weights(data.given_weights, program, precision=precision)
-            return dict.fromkeys(seeds, given)

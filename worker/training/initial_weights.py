@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.program import ProgramSpec, Weight
+from shared.program import ProgramSpec, Weight, compile_job
+from shared.spec import Job
 from shared.spec.experiment import Precision
 from shared.spec.layers.base import Shape
 from shared.spec.model import (
@@ -27,12 +28,44 @@ from shared.spec.model import (
     VarianceScaling,
     Zeros,
 )
-from worker.adapters.base import Weights
+from shared.spec.weights import FrameworkWeights, GivenWeights, NpzWeights, SharedWeights
+from worker.adapters.base import FrameworkAdapter, Weights
 from worker.training.draws import Draws, Purpose
 from worker.training.failures import TrainingError
+from worker.training.samples import RunData
 
 _CUT_AT_TWO = 0.8796256610342398
 """The standard deviation of N(0, 1) between ±2: √(1 − 4·φ(2)/(2·Φ(2) − 1))."""
+
+
+def initial_weights(job: Job, *, data: RunData, adapter: FrameworkAdapter, seed: int) -> Weights:
+    """The weights that one seed starts from. Raises TrainingError (`bad_weights`)."""
+    return starts(job, data=data, adapter=adapter, seeds=[seed])[seed]
+
+
+def starts(job: Job, *, data: RunData, adapter: FrameworkAdapter, seeds: Iterable[int]) -> dict[int, Weights]:
+    """The weights that each seed starts from, by seed. Raises TrainingError (`bad_weights`)."""
+    program, precision = compile_job(job, data.input_shape), job.precision
+    seeds = list(dict.fromkeys(seeds))
+    match job.initial_weights:
+        case SharedWeights(seed=declared):
+            if declared is not None:
+                drawn = draw_weights(program, seed=declared, precision=precision)
+                return dict.fromkeys(seeds, drawn)
+            own = draw_starts(program, seeds=seeds, precision=precision)
+            return dict(zip(seeds, own, strict=True))
+        case FrameworkWeights():
+            return {
+                seed: check_weights(
+                    adapter.default_weights(job, input_shape=data.input_shape, seed=seed),
+                    program,
+                    precision=precision,
+                )
+                for seed in seeds
+            }
+        case GivenWeights() | NpzWeights():
+            given = check_weights(data.given_weights, program, precision=precision)
+            return dict.fromkeys(seeds, given)
 
 
 def draw_weights(program: ProgramSpec, *, seed: int, precision: Precision) -> Weights:

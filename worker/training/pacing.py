@@ -1,4 +1,4 @@
-"""How long a block of steps is: what the plan allows, and what keeps the worker answerable.
+"""How long a block of steps is, where a training's time goes, and how often its progress is told.
 
 Between two blocks the worker reports progress and looks for a cancellation; so a block should last
 about TARGET_S, whatever a step costs. The cutting never changes a number: every array of a block is
@@ -7,9 +7,19 @@ addressed by its steps.
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
 
 from shared.batch_plan import BatchPlan
+from shared.ledger.progress import ProgressEvent
+from shared.result import Timings
+from shared.run import Run
+from worker.adapters.base import State
 
 TARGET_S = 0.25
 MOST_BYTES = 32 * 1024 * 1024
@@ -86,3 +96,104 @@ class Pace:
         """After how many updates `cost_s` is worth spending: a block's, while no block was timed."""
         seconds = max(cost_s / SHARE, trained_s * SHARE)
         return max(1, int(min(seconds / self._step_s, self.most))) if self._step_s > 0 else self.most
+
+
+Phase = Literal["build_s", "compile_s", "train_s", "predict_s"]
+
+
+class Stopwatch:
+    """Adds up seconds by phase. Adapters return only when the device has finished."""
+
+    def __init__(self) -> None:
+        self._seconds: dict[Phase, float] = {
+            "build_s": 0.0,
+            "compile_s": 0.0,
+            "train_s": 0.0,
+            "predict_s": 0.0,
+        }
+
+    @contextmanager
+    def measure(self, phase: Phase) -> Iterator[None]:
+        """Time what is inside; what raises is not counted."""
+        begin = time.perf_counter()
+        yield
+        self._seconds[phase] += time.perf_counter() - begin
+
+    def seconds(self, phase: Phase) -> float:
+        """Those of one phase so far."""
+        return self._seconds[phase]
+
+    def timings(self, queue_s: float | None, *, members: int = 1) -> Timings:
+        """The phases so far; each of several members has an equal share of them."""
+        shares = {phase: seconds / members for phase, seconds in self._seconds.items()}
+        return Timings(queue_s=queue_s, **shares)
+
+    def state(self) -> State:
+        """The phases so far."""
+        return {phase: np.array(seconds) for phase, seconds in self._seconds.items()}
+
+    def load_state(self, state: State) -> None:
+        """Add what an earlier attempt spent on what it left: it was needed to come here."""
+        for phase in self._seconds:
+            self._seconds[phase] += float(state[phase])
+
+
+_LEAST_GAP_S = 0.2
+"""Blocks last about 0.25 s (`worker.training.pacing`), so that each is told, but many short ones are not."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """Where the members from `position` (from 1) on stand, `together` of them."""
+
+    position: int
+    together: int
+    epoch: int
+    epochs: int
+    loss: float | None
+    validation_loss: float | None
+    finished: bool
+    compiling: bool = False
+
+
+class Reporter:
+    """Sends progress events of one run."""
+
+    def __init__(self, run: Run, send: Callable[[ProgressEvent], None]) -> None:
+        self._run = run
+        self._members = len(run.seeds) * len(run.optimizers or (None,))
+        self._send = send
+        self._told_at: float | None = None
+        self._samples_since = 0
+
+    def tick(self, standing: Standing, *, samples: int) -> None:
+        """After a block of `samples`. The run's first and last are told, and what is to be compiled."""
+        now = time.perf_counter()
+        self._samples_since += samples
+        last = standing.finished and standing.position + standing.together > self._members
+        if (
+            self._told_at is not None
+            and now - self._told_at < _LEAST_GAP_S
+            and not (last or standing.compiling)
+        ):
+            return
+        elapsed = now - self._told_at if self._told_at is not None else 0.0
+        self._send(
+            ProgressEvent(
+                run_id=self._run.run_id,
+                framework=self._run.framework,
+                side=self._run.side,
+                seed=self._run.seeds[(standing.position - 1) % len(self._run.seeds)],
+                position=standing.position,
+                seeds=self._members,
+                together=standing.together,
+                epoch=standing.epoch,
+                epochs=standing.epochs,
+                loss=standing.loss,
+                validation_loss=standing.validation_loss,
+                compiling=standing.compiling,
+                samples_per_s=self._samples_since / elapsed if elapsed > 0 else None,
+            )
+        )
+        self._told_at = now
+        self._samples_since = 0

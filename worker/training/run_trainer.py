@@ -12,19 +12,18 @@ from typing import Any
 from shared.program.together import obstacle
 from shared.run import Run
 from shared.trace import Trace, TraceRequest
-from worker.adapters.base import FrameworkAdapter
+from worker.adapters.base import FrameworkAdapter, State
 from worker.adapters.errors import UnsupportedError
-from worker.training import ensembles, memory
+from worker.training import resources
 from worker.training.checkpoints import Checkpoint, Checkpoints
 from worker.training.ensemble_training import EnsembleTraining
 from worker.training.failures import TrainingError, typed
-from worker.training.members import Member, Trained
+from worker.training.members import Member, Trained, groups_of
+from worker.training.pacing import Reporter, Standing
 from worker.training.packing import Store
-from worker.training.reporter import Reporter, Standing
 from worker.training.samples import Load, RunData
 from worker.training.seed_record import Outcome, finite_count
 from worker.training.seed_training import SeedTraining
-from worker.training.state import State
 from worker.training.tracing import Tracer
 
 StopRequested = Callable[[], bool]
@@ -136,7 +135,7 @@ class RunTrainer:
         if reason := obstacle(self._run.job):
             self._give_up_together(reason)
             return [members]
-        groups = ensembles.groups_of(members, data=self._data)
+        groups = groups_of(members, data=self._data)
         if len(groups) == len(members):
             self._give_up_together("two of them at once would take too much memory")
         return groups
@@ -181,7 +180,7 @@ class RunTrainer:
         ended: TrainingError | None,
     ) -> Iterator[Trained]:
         """What each member came to. `ended` is what stopped all members that had not diverged before."""
-        peak_bytes, grown_bytes = memory.peak_bytes(), memory.grown_bytes(self._held_bytes)
+        peak_bytes, grown_bytes = resources.peak_bytes(), resources.grown_bytes(self._held_bytes)
         device_peak_bytes = self._adapter.device_peak_bytes()
         for place, member in enumerate(group):
             error = ensemble.failures.get(place) or ended
@@ -316,14 +315,14 @@ class RunTrainer:
             stopped_early=training.stopped_early,
             hashes=training.hashes,
             timings=training.stopwatch.timings(self._queue_s),
-            peak_bytes=memory.peak_bytes(),
-            grown_bytes=memory.grown_bytes(self._held_bytes),
+            peak_bytes=resources.peak_bytes(),
+            grown_bytes=resources.grown_bytes(self._held_bytes),
             device_peak_bytes=self._adapter.device_peak_bytes(),
             **result,
         )
 
     def _reset_peaks(self) -> None:
-        self._held_bytes = memory.reset_peak()
+        self._held_bytes = resources.reset_peak()
         self._adapter.reset_device_peak()
 
     def _stop_if_asked(self) -> None:

@@ -20,15 +20,15 @@ from shared.result import Environment, Failure, RunResult
 from shared.run import Run
 from shared.trace import Trace
 from worker.adapters.base import FrameworkAdapter
-from worker.training import memory
+from worker.training import resources
 from worker.training.checkpoints import Checkpoint, Checkpoints, Shelf
 from worker.training.failures import TrainingError, typed
 from worker.training.members import members_of
+from worker.training.pacing import Reporter
 from worker.training.packing import Store, packer_for
-from worker.training.reporter import Reporter
+from worker.training.resources import threads_of
 from worker.training.run_trainer import RunTrainer, StopRequested
 from worker.training.samples import Load, RunData, check_fit, load_run
-from worker.training.threads import threads_of
 
 
 def train_run(  # noqa: PLR0913 - all that surrounds a training, once
@@ -72,7 +72,7 @@ def train_run(  # noqa: PLR0913 - all that surrounds a training, once
             threads = adapter.use_threads(_threads(run, data, most=threads))
             if run.timed == "cold":
                 adapter.forget_programs()
-                memory.give_back()
+                resources.give_back()
         if shelf is not None:
             checkpoints = Checkpoints(
                 shelf,

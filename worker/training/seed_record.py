@@ -18,13 +18,11 @@ from shared.batch_plan import BatchPlan
 from shared.losses import loss_values
 from shared.spec import Job
 from shared.spec.metrics import fitting_metrics
-from worker.adapters.base import Floats, Weights
-from worker.training.divergence import diverged
-from worker.training.epoch_losses import EpochLosses
-from worker.training.failures import TrainingError
-from worker.training.metrics import member_metrics
+from worker.adapters.base import Floats, State, Weights
+from worker.training.failures import TrainingError, diverged
+from worker.training.metrics import EpochLosses, member_metrics
 from worker.training.samples import Part
-from worker.training.state import State, joined, part_of
+from worker.training.state import joined, part_of
 
 Metrics = dict[str, dict[str, float | None]]
 """By part of the data, by name."""

@@ -24,17 +24,16 @@ from shared.result import Hashes
 from shared.spec import Job
 from shared.spec.schedule import ReduceOnPlateauSchedule
 from shared.store.arrays import hash_arrays
-from worker.adapters.base import Block, Floats, FrameworkAdapter, Marks, Snapshot, Weights
-from worker.training.constants import slot_starts
-from worker.training.early_stopping import Patience
+from worker.adapters.base import Block, Floats, FrameworkAdapter, Marks, Snapshot, State, Weights
+from worker.adapters.constants import slot_starts
 from worker.training.failures import TrainingError
-from worker.training.feed import Feed, dropouts_of, initial_weights, sample_bytes
-from worker.training.pacing import Cut, Pace, cut
+from worker.training.feed import Feed, dropouts_of, sample_bytes
+from worker.training.initial_weights import initial_weights
+from worker.training.pacing import Cut, Pace, Stopwatch, cut
 from worker.training.samples import RunData
-from worker.training.schedules import learning_rates
+from worker.training.schedules import Patience, learning_rates
 from worker.training.seed_record import Outcome, SeedRecord, measured, validation_losses
-from worker.training.state import State, joined, part_of
-from worker.training.stopwatch import Stopwatch
+from worker.training.state import joined, part_of
 
 _ROWS_AT_ONCE = 4_096
 """Outputs of larger sets are taken in chunks, so that memory stays bounded."""

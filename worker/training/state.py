@@ -7,13 +7,13 @@ had come there by itself. What follows from the job and the number of updates is
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-State = Mapping[str, NDArray[Any]]
+from worker.adapters.base import State
 
 
 def joined(**parts: State) -> State:

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from shared.spec import Job
 from shared.store.arrays import ArrayRef
-from shared.trace import Place, Refeed, Stage, Trace, TraceRequest
+from shared.trace import NUMBERS, PROJECTIONS, Place, Refeed, Stage, Trace, TraceRequest
 from worker.adapters.base import Block, FrameworkAdapter, Observed, Observer, Weights
+from worker.training.draws import Draws, Purpose
 from worker.training.failures import TrainingError, loading, typed
-from worker.training.fingerprints import Fingerprinter
 from worker.training.samples import Load, Part, RunData
 from worker.training.seed_training import SeedTraining
 
@@ -233,3 +233,37 @@ def _tensors(block: Block, batch: Part, seen: Observed) -> Tensors:
 
 def _stacked(rows: list[NDArray[np.float64]]) -> NDArray[np.float64]:
     return np.stack(rows) if rows else np.zeros((0, 0))
+
+
+_PERIOD = 2**16
+"""Elements with factors of their own; longer tensors take each stretch of them times a factor."""
+
+
+class Fingerprinter:
+    """Takes fingerprints; holds the factors (2 MB)."""
+
+    def __init__(self) -> None:
+        self._draws = Draws(0, Purpose.FINGERPRINT)
+        self._factors = self._signed(_PERIOD, item=0)
+
+    def take(self, array: NDArray[Any] | float) -> NDArray[np.float64]:
+        """The fingerprint; NaN and infinities give numbers that are not finite."""
+        flat = np.asarray(array, dtype=np.float64).reshape(-1)
+        found = np.zeros(NUMBERS)
+        with np.errstate(all="ignore"):
+            if flat.size <= _PERIOD:
+                found[:PROJECTIONS] = self._factors[:, : flat.size] @ flat
+            else:
+                stretches = -(-flat.size // _PERIOD)
+                padded = np.zeros(stretches * _PERIOD)
+                padded[: flat.size] = flat
+                sums = self._factors @ padded.reshape(stretches, _PERIOD).T
+                found[:PROJECTIONS] = (sums * self._signed(stretches, item=1)).sum(axis=1)
+            largest = np.max(np.abs(flat), initial=0.0)
+        found[PROJECTIONS:] = (largest, flat.size)
+        return found
+
+    def _signed(self, count: int, *, item: int) -> NDArray[np.float64]:
+        """Factors (PROJECTIONS, count) from [−1, 1)."""
+        rows = [self._draws.uniforms(count, index=index, item=item) for index in range(PROJECTIONS)]
+        return 2.0 * np.stack(rows) - 1.0

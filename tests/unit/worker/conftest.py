@@ -33,13 +33,13 @@ from worker.adapters.base import (
     FrameworkAdapter,
     Observed,
     Observer,
+    State,
     Trainer,
     Weights,
 )
+from worker.adapters.constants import update_constants
 from worker.adapters.errors import UnsupportedError
-from worker.training.constants import update_constants
 from worker.training.runner import train_run
-from worker.training.state import State
 
 
 class NotLinearError(Exception):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from shared.batch_plan import BatchPlan
 from shared.spec import Training
-from worker.training.batches import BatchHash, SampleOrder
+from worker.training.feed import BatchHash, SampleOrder
 from worker.training.pacing import cut
 
 

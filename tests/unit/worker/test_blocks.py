@@ -13,7 +13,7 @@ from shared.result import SeedResult
 from shared.spec import Job
 from worker.adapters.base import Block
 from worker.training import pacing
-from worker.training.masks import MaskSource
+from worker.training.feed import MaskSource
 
 Jobs = Callable[..., Job]
 

@@ -12,7 +12,7 @@ import pytest
 
 from shared.result import RunResult
 from shared.spec import Job
-from worker.training import checkpoints, ensembles, pacing
+from worker.training import checkpoints, members, pacing
 from worker.training.checkpoints import Checkpoint
 from worker.training.samples import load_run
 
@@ -168,8 +168,8 @@ def test_seeds_that_train_together_go_on_together(
     run = run_of(
         lab, job_of(training={"epochs": 3, "batch_size": 6, "shuffle": True}), seeds=tuple(range(12))
     )
-    a_member = ensembles.bytes_of_member(run.job, data=load_run(run, lab.load))
-    monkeypatch.setattr(ensembles, "MOST_BYTES", 5 * a_member)
+    a_member = members.bytes_of_member(run.job, data=load_run(run, lab.load))
+    monkeypatch.setattr(members, "MOST_BYTES", 5 * a_member)
     whole, result = lab.train(run), interrupted(lab, run, at=at)
     assert len(whole.arrays[0].seeds) == 12
     assert tables(lab, result) == tables(lab, whole)

@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 
 from shared.spec import Optimizer
 from shared.spec.optimizer import structure
-from worker.training.constants import fixed_constants, integer_power, slot_starts, update_constants
+from worker.adapters.constants import fixed_constants, integer_power, slot_starts, update_constants
 
 OPTIMIZER: TypeAdapter[Optimizer] = TypeAdapter(Optimizer)
 RATES = np.array([0.1, 0.2, 0.3])

@@ -11,7 +11,7 @@ import pytest
 from shared.result import RunResult, SeedArrays, SeedResult
 from shared.spec import Job
 from shared.spec.optimizer import Sgd
-from worker.training import ensemble_training, ensembles, packing
+from worker.training import ensemble_training, members, packing
 from worker.training.samples import load_run
 
 Jobs = Callable[..., Job]
@@ -151,7 +151,7 @@ def test_members_are_grouped_by_what_fits_memory(
 ) -> None:
     run = lab.run(job_of(training={"epochs": 2}), train=lab.samples(20), seeds=tuple(range(7)))
     data = load_run(run, lab.load)
-    monkeypatch.setattr(ensembles, "MOST_BYTES", 3 * ensembles.bytes_of_member(run.job, data=data))
+    monkeypatch.setattr(members, "MOST_BYTES", 3 * members.bytes_of_member(run.job, data=data))
     result = lab.train(run)
     assert [ensemble.members for ensemble in lab.adapter.ensembles] == [3, 3]
     assert len(lab.adapter.built) == 1, "the last is alone"
@@ -192,7 +192,7 @@ def test_recurrent_layers_are_counted_with_all_their_steps(lab: Any, job_of: Job
         job = job_of(model={"layers": layers}, training={"epochs": 1, "batch_size": 4})
         x = np.zeros((4, steps, 3))
         data = load_run(lab.run(job, train=(x, np.zeros((4, 1))), seeds=(1, 2)), lab.load)
-        sizes[steps] = ensembles.bytes_of_member(job, data=data)
+        sizes[steps] = members.bytes_of_member(job, data=data)
     # at each step 4 samples have 3 inputs and the inputs and outputs of 4 gates of 8, three times over
     assert sizes[50] - sizes[5] == 45 * 4 * (3 + 2 * 32) * 3 * 4
 

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from shared.batch_plan import BatchPlan
 from shared.spec import EarlyStopping, Training
 from shared.spec.schedule import ReduceOnPlateauSchedule
-from worker.training.early_stopping import Patience
-from worker.training.epoch_losses import EpochLosses
+from worker.training.metrics import EpochLosses
+from worker.training.schedules import Patience
 
 
 def plan(samples: int = 5, size: int = 2) -> BatchPlan:

@@ -10,8 +10,7 @@ from shared.errors import DataError, RedisError
 from shared.spec import Job
 from worker.adapters.base import FrameworkAdapter
 from worker.adapters.errors import UnsupportedError
-from worker.training.divergence import diverged
-from worker.training.failures import TrainingError, loading, typed
+from worker.training.failures import TrainingError, diverged, loading, typed
 
 
 @pytest.fixture

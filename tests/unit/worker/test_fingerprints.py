@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.trace import LARGEST, NUMBERS, PROJECTIONS, SIZE
-from worker.training.fingerprints import Fingerprinter
+from worker.training.tracing import Fingerprinter
 
 TAKE = Fingerprinter().take
 LONG = 3 * 2**16 + 7

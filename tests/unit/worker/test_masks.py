@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from shared.program import Mask, compile_model
 from shared.spec import Job
 from shared.spec.experiment import Precision
-from worker.training.masks import MaskSource, bytes_per_sample, mask_keys
+from worker.adapters.shapes import bytes_per_sample
+from worker.training.feed import MaskSource, mask_keys
 
 
 def layer(rate: float = 0.25, *, index: int = 1, shape: tuple[int, ...] = (3, 5)) -> Mask:

@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 
 from shared.spec.optimizer import Adadelta, Adagrad, Adam, AdamW, Nadam, Optimizer, RmsProp, Sgd, structure
-from worker.training.constants import fixed_constants, slot_starts, update_constants
-from worker.training.member_constants import (
+from worker.adapters.constants import (
+    fixed_constants,
     member_fixed_constants,
     member_slot_starts,
     member_update_constants,
+    slot_starts,
+    update_constants,
 )
 
 PAIRS: list[tuple[Optimizer, Optimizer]] = [

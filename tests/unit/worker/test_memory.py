@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from worker.training import memory
+from worker.training import resources
 
 SIZE = 200 * 1024 * 1024
 
@@ -18,11 +18,11 @@ def touch() -> None:
 
 
 def test_the_peak_counts_memory_that_was_given_back() -> None:
-    memory.reset_peak()
-    before = memory.peak_bytes()
+    resources.reset_peak()
+    before = resources.peak_bytes()
     assert before is not None
     touch()
-    after = memory.peak_bytes()
+    after = resources.peak_bytes()
     assert after is not None
     assert after - before > 0.9 * SIZE
 
@@ -30,9 +30,9 @@ def test_the_peak_counts_memory_that_was_given_back() -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux forgets a peak")
 def test_what_a_training_needs_is_told_apart_from_what_the_process_holds() -> None:
     kept = np.ones(SIZE, dtype=np.uint8)
-    held = memory.reset_peak()
+    held = resources.reset_peak()
     touch()
-    grown = memory.grown_bytes(held)
+    grown = resources.grown_bytes(held)
     assert held is not None
     assert held > kept.nbytes
     assert grown is not None
@@ -42,10 +42,10 @@ def test_what_a_training_needs_is_told_apart_from_what_the_process_holds() -> No
 def test_where_a_peak_cannot_be_forgotten_nothing_is_said_of_its_growth(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(memory, "_CLEAR_REFS", tmp_path)
-    assert memory.reset_peak() is None
-    assert memory.grown_bytes(None) is None
-    assert memory.peak_bytes() is not None
+    monkeypatch.setattr(resources, "_CLEAR_REFS", tmp_path)
+    assert resources.reset_peak() is None
+    assert resources.grown_bytes(None) is None
+    assert resources.peak_bytes() is not None
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="glibc's allocator")
@@ -53,9 +53,9 @@ def test_what_is_free_is_given_back() -> None:
     pieces = [np.ones(10_000, np.uint8) for _ in range(10_000)]  # small ones, which the allocator keeps
     pinned = pieces[-1]
     del pieces
-    kept = memory.reset_peak()
-    memory.give_back()
-    left = memory.reset_peak()
+    kept = resources.reset_peak()
+    resources.give_back()
+    left = resources.reset_peak()
     assert pinned.size
     assert kept is not None
     assert left is not None
@@ -65,9 +65,9 @@ def test_what_is_free_is_given_back() -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux forgets a peak")
 def test_a_reset_forgets_the_peak() -> None:
     touch()
-    high = memory.peak_bytes()
-    memory.reset_peak()
-    low = memory.peak_bytes()
+    high = resources.peak_bytes()
+    resources.reset_peak()
+    low = resources.peak_bytes()
     assert high is not None
     assert low is not None
     assert low < high - 0.9 * SIZE

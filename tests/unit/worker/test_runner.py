@@ -12,7 +12,7 @@ import pytest
 
 from shared.spec import Job
 from worker.adapters.base import FrameworkAdapter
-from worker.training import memory
+from worker.training import resources
 from worker.training.metrics import compute_metrics
 
 Jobs = Callable[..., Job]
@@ -114,7 +114,7 @@ def test_a_large_training_takes_the_worker_s_threads_and_a_small_one_takes_one(
 ) -> None:
     run = lab.run(job_of(), train=lab.samples(20))
     assert lab.train(run, threads=4).environment.threads == lab.adapter.threads == 1
-    monkeypatch.setattr("worker.training.threads.SHARED_FROM", 20)
+    monkeypatch.setattr("worker.training.resources.SHARED_FROM", 20)
     assert lab.train(run, threads=4).environment.threads == lab.adapter.threads == 4
 
 
@@ -170,7 +170,7 @@ def test_the_peak_of_memory_is_recorded(lab: Any, job_of: Jobs) -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux forgets a peak")
 def test_the_peak_of_memory_is_that_of_this_training(lab: Any, job_of: Jobs) -> None:
     np.ones(200 * 1024 * 1024, dtype=np.uint8)
-    before = memory.peak_bytes()
+    before = resources.peak_bytes()
     seed = lab.only(lab.train(lab.run(job_of(), train=lab.samples(20))))
     assert before is not None
     assert seed.peak_bytes < before - 100 * 1024 * 1024

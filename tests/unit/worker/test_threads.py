@@ -12,7 +12,7 @@ import pytest
 from shared.program import compile_job
 from shared.spec import Job
 from worker.service import cores as counted
-from worker.training.threads import SHARED_FROM, threads_of
+from worker.training.resources import SHARED_FROM, threads_of
 
 LSTM = {"type": "lstm", "units": 3}
 MODELS: dict[str, tuple[tuple[int, ...], list[Any], int]] = {

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from shared.trace import NUMBERS, TraceRequest
-from worker.training.fingerprints import Fingerprinter
+from worker.training.tracing import Fingerprinter
 
 TAKE = Fingerprinter().take
 DROPPING = {"layers": [{"type": "dropout", "rate": 0.25, "name": "drop"}, {"type": "dense", "units": 1}]}

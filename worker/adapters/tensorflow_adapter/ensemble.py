@@ -19,18 +19,14 @@ from shared.batch_plan import BatchPlan
 from shared.program import ProgramSpec
 from shared.program.together import convolutions_obstacle, recurrent_numbers
 from shared.spec import Job, Optimizer
+from worker.adapters import base as kept
 from worker.adapters.base import EnsembleBlock, EnsembleTrainer, Floats, Weights
+from worker.adapters.constants import member_fixed_constants, member_slot_starts, member_update_constants
 from worker.adapters.errors import UnsupportedError
 from worker.adapters.shapes import check_inputs, check_weights
 from worker.adapters.tensorflow_adapter.program import Program, Samples, State, Steps, copied, put_back
 from worker.adapters.tensorflow_adapter.traced import Traced
 from worker.adapters.tensorflow_adapter.xla import repays
-from worker.training import state as kept
-from worker.training.member_constants import (
-    member_fixed_constants,
-    member_slot_starts,
-    member_update_constants,
-)
 
 Tensor = Any
 

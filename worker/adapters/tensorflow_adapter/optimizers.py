@@ -37,7 +37,7 @@ def update(  # noqa: PLR0911 -- one return a formula
 ) -> Updated:
     """The weights (values,) and the slots like them after one update, from a gradient that is clipped.
 
-    `constants` has the scalars of `worker.training.constants`, those of this update and the fixed ones.
+    `constants` has the scalars of `worker.adapters.constants`, those of this update and the fixed ones.
     """
     w, g, c = weights, gradient, constants
     if is_decoupled(optimizer):

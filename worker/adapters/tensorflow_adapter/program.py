@@ -24,13 +24,13 @@ import tensorflow as tf
 from shared.program import compile_job
 from shared.spec import Job
 from shared.spec.optimizer import structure
+from worker.adapters import base as kept
 from worker.adapters.base import Marks, Weights
+from worker.adapters.constants import fixed_constants, slot_starts, update_constants
 from worker.adapters.tensorflow_adapter.losses import loss_function
 from worker.adapters.tensorflow_adapter.model import Network
 from worker.adapters.tensorflow_adapter.optimizers import clip, update
 from worker.adapters.tensorflow_adapter.traced import Traced
-from worker.training import state as kept
-from worker.training.constants import fixed_constants, slot_starts, update_constants
 
 Tensor = Any
 
@@ -64,9 +64,9 @@ class Steps(NamedTuple):
     indices: Tensor
     """(n, b): which samples each batch holds."""
     fixed: dict[str, Tensor]
-    """The scalars of `worker.training.constants.fixed_constants`, by name."""
+    """The scalars of `worker.adapters.constants.fixed_constants`, by name."""
     changing: dict[str, Tensor]
-    """Those of `worker.training.constants.update_constants`: (n,)."""
+    """Those of `worker.adapters.constants.update_constants`: (n,)."""
     masks: dict[str, Tensor]
     """The factors of each dropout layer by its path: (n, b, *layer input)."""
 

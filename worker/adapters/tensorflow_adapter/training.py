@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 
 from shared.batch_plan import BatchPlan
 from shared.spec import Job
+from worker.adapters import base as kept
 from worker.adapters.base import Block, Floats, Marks, Trainer, Weights
+from worker.adapters.constants import fixed_constants, slot_starts, update_constants
 from worker.adapters.shapes import check_inputs
 from worker.adapters.tensorflow_adapter.program import Program, Samples, State, Steps, copied, put_back
-from worker.training import state as kept
-from worker.training.constants import fixed_constants, slot_starts, update_constants
 
 
 class TensorFlowTrainer(Trainer):

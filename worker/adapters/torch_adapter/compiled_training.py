@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from shared.batch_plan import BatchPlan
 from shared.spec import Job
 from worker.adapters.base import Block, Floats, Marks, Trainer
+from worker.adapters.shapes import bytes_per_sample
 from worker.adapters.torch_adapter.model import Network
 from worker.adapters.torch_adapter.program import Given, Program
 from worker.adapters.torch_adapter.programs import Programs
 from worker.adapters.torch_adapter.training import TorchTrainer, read_back
-from worker.training.masks import bytes_per_sample
 
 Tensor = Any
 

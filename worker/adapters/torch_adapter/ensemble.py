@@ -18,7 +18,8 @@ from shared.program import ProgramSpec
 from shared.program.together import convolutions_obstacle, recurrent_numbers
 from shared.spec import Job, Optimizer
 from shared.spec.optimizer import structure
-from worker.adapters.base import EnsembleBlock, EnsembleTrainer, Floats, Weights
+from worker.adapters.base import EnsembleBlock, EnsembleTrainer, Floats, State, Weights
+from worker.adapters.constants import member_fixed_constants, member_slot_starts, member_update_constants
 from worker.adapters.shapes import check_inputs, check_targets, check_weights
 from worker.adapters.torch_adapter.execution import REPLAYED_FROM_STEPS
 from worker.adapters.torch_adapter.flat import Layout
@@ -28,12 +29,6 @@ from worker.adapters.torch_adapter.model import Network
 from worker.adapters.torch_adapter.recurrent import Recurrent
 from worker.adapters.torch_adapter.replay import ReplayedUpdate, each
 from worker.adapters.torch_adapter.state import copied, named, put_back
-from worker.training.member_constants import (
-    member_fixed_constants,
-    member_slot_starts,
-    member_update_constants,
-)
-from worker.training.state import State
 
 Tensor = Any
 

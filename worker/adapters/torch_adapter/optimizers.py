@@ -48,7 +48,7 @@ def update(  # noqa: PLR0913 -- a step's whole state, once
 ) -> None:
     """Change the weights and the slots in place by one update; the gradient is left alone.
 
-    `constants` has the scalars of `worker.training.constants`, those of this update and the fixed ones;
+    `constants` has the scalars of `worker.adapters.constants`, those of this update and the fixed ones;
     `pieces` are the single weights, which clipping tells apart.
     """
     w, c = weights, constants

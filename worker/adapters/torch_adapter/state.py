@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from worker.training.state import State
+from worker.adapters.base import State
 
 Tensor = Any
 

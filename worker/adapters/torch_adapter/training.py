@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from shared.spec import Job
 from shared.spec.optimizer import structure
-from worker.adapters.base import Block, Floats, Marks, Trainer, Weights
+from worker.adapters.base import Block, Floats, Marks, State, Trainer, Weights
+from worker.adapters.constants import fixed_constants, slot_starts, update_constants
 from worker.adapters.shapes import check_inputs, check_targets
 from worker.adapters.torch_adapter.flat import Layout
 from worker.adapters.torch_adapter.flat_update import FlatUpdate
@@ -22,8 +23,6 @@ from worker.adapters.torch_adapter.losses import loss_function
 from worker.adapters.torch_adapter.model import Network
 from worker.adapters.torch_adapter.replay import each
 from worker.adapters.torch_adapter.state import cloned, copied, named, put_back
-from worker.training.constants import fixed_constants, slot_starts, update_constants
-from worker.training.state import State
 
 Tensor = Any
 

@@ -1,4 +1,9 @@
-"""The process's peak memory since a moment, as the operating system counts it, and by how much it grew."""
+"""What a training takes of the machine: the process's peak memory, and CPU threads.
+
+The peak is counted by the operating system, from a moment on. A training takes one thread until its updates
+are large enough to share out: threads that share a small operation wait for each other longer than they
+work. The bound and its measurements are in docs/decisions, "Threads by size".
+"""
 
 from __future__ import annotations
 
@@ -8,6 +13,10 @@ import resource
 import sys
 from contextlib import suppress
 from pathlib import Path
+
+from shared.batch_plan import BatchPlan
+from shared.program import compile_job
+from shared.spec import Job
 
 _CLEAR_REFS = Path("/proc/self/clear_refs")
 _STATUS = Path("/proc/self/status")
@@ -54,3 +63,14 @@ def peak_bytes() -> int | None:
 def _peak_of_the_process() -> int:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
+
+
+SHARED_FROM = 10_000_000
+"""Multiply-adds of an update's forward pass from which more than one thread is quicker."""
+
+
+def threads_of(job: Job, *, samples: int, input_shape: tuple[int, ...], members: int, most: int) -> int:
+    """Of a training of so many members at once, on a worker that may use up to `most`."""
+    batch = BatchPlan.of(job.training, samples).largest_batch
+    work = members * batch * compile_job(job, input_shape).multiply_adds
+    return most if work >= SHARED_FROM else 1
