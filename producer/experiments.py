@@ -227,15 +227,19 @@ def follow_up(
     """
     from producer.queue.cancel import still_wanted
 
-    asking = plan(outcome, _unsaid if quiet else say)
+    tell = _unsaid if quiet else say
+    asking = plan(outcome, tell)
     wanted = next(asking, None)
     if wanted is None:
         return outcome
     while wanted is not None:
-        submitted = {
-            one.relation: submit_follow_up(outcome.record, one, ledger=session.ledger, app=session.app)
-            for one in wanted
-        }
+        submitted = {}
+        for one in wanted:
+            submitted[one.relation] = submit_follow_up(
+                outcome.record, one, ledger=session.ledger, app=session.app
+            )
+            if one.announcement is not None:
+                tell(one.announcement)
         for record in submitted.values():
             follow_to_end(session, record, quiet=quiet)
         try:

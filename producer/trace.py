@@ -219,7 +219,7 @@ class Traces:
         return tolerance_for(["float64"] if len(precisions) > 1 else precisions).relative
 
 
-def replays(outcome: Outcome, tell: Callable[[str], None]) -> Plan:
+def replays(outcome: Outcome, _tell: Callable[[str], None]) -> Plan:
     """Plan the replays of the first seed that parts, where they can add to what is known.
 
     Ends early and without a message where a replay fails: the comparison stands without it.
@@ -228,7 +228,6 @@ def replays(outcome: Outcome, tell: Callable[[str], None]) -> Plan:
     seed = parting_seed(comparison, outcome.twin) if tells_more(comparison) else None
     if seed is None:
         return
-    tell("replaying step by step, to find where they part")
     ask = partial(_replay, outcome.record, runs, seed)
     traces = Traces()
     reference, *others = outcome.record.experiment.labels
@@ -277,7 +276,9 @@ def _replay(
         if run.side in requests and seed in run.seeds
     ]
     experiment = record.experiment.with_sides([run.side for run in replayed], seeds=(seed,))
-    return [FollowUp(relation=relation, experiment=experiment, runs=replayed)]
+    begins = relation == RELATIONS[0]
+    said = "replaying step by step, to find where they part" if begins else None
+    return [FollowUp(relation=relation, experiment=experiment, runs=replayed, announcement=said)]
 
 
 def traced_of(

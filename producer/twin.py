@@ -68,13 +68,23 @@ def twin_of(experiment: Experiment, runs: Sequence[Run]) -> FollowUp:
     in_float64 = [
         run.model_copy(update={"job": run.job.model_copy(update={"precision": "float64"})}) for run in runs
     ]
-    return FollowUp(relation="twin", experiment=twin_experiment(experiment), runs=_first_seeds(in_float64))
+    return FollowUp(
+        relation="twin",
+        experiment=twin_experiment(experiment),
+        runs=_first_seeds(in_float64),
+        announcement="once more in float64, to tell rounding from a real difference",
+    )
 
 
 def rerun_of(experiment: Experiment, runs: Sequence[Run]) -> FollowUp:
     """Return the experiment's first seeds as they are."""
     again = experiment.model_copy(update={"seeds": experiment.seed_list[:MOST_SEEDS]})
-    return FollowUp(relation="rerun", experiment=again, runs=_first_seeds(runs))
+    return FollowUp(
+        relation="rerun",
+        experiment=again,
+        runs=_first_seeds(runs),
+        announcement="once more as it was, to see how far a side's own numbers move",
+    )
 
 
 def twin_alone(outcome: Outcome, tell: Callable[[str], None]) -> Plan:
@@ -92,20 +102,17 @@ class _Kind:
     """One way of training the same once more."""
 
     name: str
-    announcement: str
     adds: Callable[[Comparison], bool]
     follow_up: Callable[[Experiment, Sequence[Run]], FollowUp]
 
 
 _TWIN = _Kind(
     name="the float64 twin",
-    announcement="once more in float64, to tell rounding from a real difference",
     adds=tells_more,
     follow_up=twin_of,
 )
 _RERUN = _Kind(
     name="the rerun",
-    announcement="once more as it was, to see how far a side's own numbers move",
     adds=rerun_tells_more,
     follow_up=rerun_of,
 )
@@ -121,7 +128,6 @@ def _affordable(outcome: Outcome, tell: Callable[[str], None], kinds: Sequence[_
         if seconds > left_s:
             tell(f"{kind.name} is left out: it would train for about {seconds:,.0f} s more")
             continue
-        tell(kind.announcement)
         wanted.append(kind.follow_up(outcome.record.experiment, outcome.runs))
         left_s -= seconds
     if wanted:

@@ -109,6 +109,8 @@ class FollowUp:
     """What is trained, as an experiment of its own."""
     runs: Sequence[Run]
     """Its runs; each is queued under an id of its own."""
+    announcement: str | None = None
+    """What is said of it once it is queued."""
 
 
 def submit_follow_up(
