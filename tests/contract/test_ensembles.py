@@ -93,13 +93,6 @@ def fill(job: Job, weights: dict[str, np.ndarray], x: np.ndarray, seed: int) -> 
         x[...] = np.abs(x * 10) // 1 % 4
 
 
-def trial_of(kit: Any, jobs: list[Job], **more: Any) -> Trial:
-    try:
-        return Trial(kit, jobs, **more)
-    except UnsupportedError as error:
-        pytest.skip(str(error))
-
-
 def block_of(jobs: list[Job], *, shared: bool = False, batch: int = 5, masked: bool = False) -> EnsembleBlock:
     draw = np.random.default_rng(8)
     shape = (STEPS,) if shared else (len(jobs), STEPS)
@@ -149,7 +142,7 @@ def near(found: np.ndarray, wanted: np.ndarray, tolerance: float) -> None:
 def test_members_with_optimizers_of_their_own_train_as_alone(name: str, kit: Any) -> None:
     jobs = [kit.job(layers=LAYERS, optimizer={"type": name} | one) for one in OPTIMIZERS[name]]
     assert len({structure(job.optimizer) for job in jobs}) == 1, "what a sweep puts into one program"
-    check_members(trial_of(kit, jobs), block_of(jobs, masked=True))
+    check_members(Trial(kit, jobs), block_of(jobs, masked=True))
 
 
 @pytest.mark.parametrize(
@@ -159,7 +152,7 @@ def test_members_with_optimizers_of_their_own_train_as_alone(name: str, kit: Any
 )  # fmt: skip
 def test_members_follow_every_loss_as_alone(loss: Any, kit: Any) -> None:
     jobs = [kit.job(loss=loss)] * MEMBERS
-    check_members(trial_of(kit, jobs), block_of(jobs))
+    check_members(Trial(kit, jobs), block_of(jobs))
 
 
 CONVENTIONS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -174,34 +167,34 @@ def test_members_follow_a_loss_s_conventions_as_alone(name: str, kit: Any) -> No
     activation, options = CONVENTIONS[name]
     layers = [{"type": "dense", "units": 2, "activation": activation}]
     jobs = [kit.job(layers=layers, loss={"type": "categorical_crossentropy"} | options)] * MEMBERS
-    check_members(trial_of(kit, jobs), block_of(jobs))
+    check_members(Trial(kit, jobs), block_of(jobs))
 
 
 @pytest.mark.parametrize("loss", ["mse", "categorical_crossentropy"])
 def test_members_weigh_their_samples_as_alone(loss: str, kit: Any) -> None:
     weighted = {"type": "inline", "x": [0.0], "y": [0.0], "sample_weights": [1.0]}
     jobs = [kit.job(data=weighted, loss=loss)] * MEMBERS
-    check_members(trial_of(kit, jobs), block_of(jobs))
+    check_members(Trial(kit, jobs), block_of(jobs))
 
 
 def test_members_may_share_their_batches(kit: Any) -> None:
     jobs = [kit.job()] * MEMBERS
-    check_members(trial_of(kit, jobs), block_of(jobs, shared=True, batch=12))
+    check_members(Trial(kit, jobs), block_of(jobs, shared=True, batch=12))
 
 
 def test_members_in_float32_train_as_alone_up_to_rounding(kit: Any) -> None:
     jobs = [kit.job(precision="float32", layers=LAYERS)] * MEMBERS
-    check_members(trial_of(kit, jobs), block_of(jobs, masked=True), tolerance=1e-5)
+    check_members(Trial(kit, jobs), block_of(jobs, masked=True), tolerance=1e-5)
 
 
 def test_one_member_is_an_ensemble_too(kit: Any) -> None:
     jobs = [kit.job()]
-    check_members(trial_of(kit, jobs), block_of(jobs))
+    check_members(Trial(kit, jobs), block_of(jobs))
 
 
 def test_a_member_that_diverges_leaves_the_others_as_they_are(kit: Any) -> None:
     jobs = [kit.job(optimizer={"type": "sgd", "learning_rate": r}) for r in (0.1, 1e200, 0.2)]
-    trial, block = trial_of(kit, jobs), block_of(jobs)
+    trial, block = Trial(kit, jobs), block_of(jobs)
     losses = trial.ensemble.train(block)
     assert not np.isfinite(losses[1]).all()
     for member in (0, 2):
@@ -210,7 +203,7 @@ def test_a_member_that_diverges_leaves_the_others_as_they_are(kit: Any) -> None:
 
 def test_an_ensemble_s_numbers_do_not_depend_on_how_steps_are_cut(kit: Any) -> None:
     jobs = [kit.job(optimizer={"type": "adam"})] * MEMBERS
-    whole, parts, block = trial_of(kit, jobs), trial_of(kit, jobs), block_of(jobs)
+    whole, parts, block = Trial(kit, jobs), Trial(kit, jobs), block_of(jobs)
     losses = whole.ensemble.train(block)
     pieces = [
         parts.ensemble.train(

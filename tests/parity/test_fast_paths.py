@@ -76,9 +76,15 @@ def trained(train: Callable[..., Any], make_case: Callable[..., Any]) -> Any:
     return train(cases)
 
 
+MAY_BE_REFUSED = ("needs a C++ compiler", "needs Python's headers")
+"""What a machine may lack; an adapter that begins to refuse anything else fails."""
+
+
 def compared(case: str, way: str, trained: Any, pairs: Callable[..., Any]) -> Iterator[Any]:
     """A way beside the plain one in each framework that has it, then beside each other framework's."""
     able = {name: arrays for name, arrays in trained.items() if f"{case}, {way}/refused" not in arrays}
+    refused = [str(arrays[f"{case}, {way}/refused"]) for name, arrays in trained.items() if name not in able]
+    assert not [reason for reason in refused if not any(words in reason for words in MAY_BE_REFUSED)], refused
     assert able, "no framework can train it so"
     for arrays in able.values():
         yield from pairs("fast", {"plain": as_fast(case, "plain", arrays), way: as_fast(case, way, arrays)})

@@ -26,9 +26,22 @@ print(json.dumps(sorted(sys.modules)), file=sys.stderr)
 """
 
 
-def likewise(*words):
+HELP_OF_EACH = """
+import contextlib, io, json, sys
+from producer.cli.app import main
+texts = {}
+for name in sys.argv[1:]:
+    sys.argv = ["likewise", name, "--help"]
+    with contextlib.redirect_stdout(io.StringIO()) as said, contextlib.suppress(SystemExit):
+        main()
+    texts[name] = said.getvalue()
+print(json.dumps({"help": texts, "modules": sorted(sys.modules)}))
+"""
+
+
+def likewise(*words, code=LIST_MODULES):
     return subprocess.run(
-        [sys.executable, "-c", LIST_MODULES, *words], capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-c", code, *words], capture_output=True, text=True, timeout=60, check=True
     )
 
 
@@ -87,26 +100,33 @@ def test_help_lists_every_command_under_its_heading():
     assert "..." not in text.partition("Compare:")[2]
 
 
-@pytest.mark.parametrize("name", commands())
-def test_the_help_of_each_command_has_an_example_and_imports_nothing_heavy(name):
-    answer = likewise(name, "--help")
+@pytest.fixture(scope="module")
+def help_of_each():
+    """By command, its help, all from one process; and what that process had imported by the end."""
+    answer = likewise(*commands(), code=HELP_OF_EACH)
+    said = json.loads(answer.stdout)
+    assert sorted(said["help"]) == commands()
+    return said
 
-    assert "Example" in answer.stdout
-    assert f"likewise {name}" in answer.stdout
+
+def test_the_help_of_each_command_has_an_example(help_of_each):
+    for name, text in help_of_each["help"].items():
+        assert "Example" in text, name
+        assert f"likewise {name}" in text
+
+
+def test_the_help_of_all_commands_imports_nothing_heavy(help_of_each):
     # Typer itself reads arguments with pydantic; what else a command needs, it imports when it runs.
-    assert not set(json.loads(answer.stderr)) & (HEAVY - {"pydantic"})
+    assert not set(help_of_each["modules"]) & (HEAVY - {"pydantic"})
 
 
-@pytest.mark.parametrize("name", commands())
-def test_every_option_of_each_command_is_explained(name):
-    lines = likewise(name, "--help").stdout.partition("Options:")[2].splitlines()
-
-    for place, line in enumerate(lines):
-        if line.startswith("  -"):
-            explained = len(line.split("  ")) > 2 or (lines[place + 1 : place + 2] or [""])[0].startswith(
-                "   "
-            )
-            assert explained, line
+def test_every_option_of_each_command_is_explained(help_of_each):
+    for name, text in help_of_each["help"].items():
+        lines = text.partition("Options:")[2].splitlines()
+        assert lines, name
+        for line, after in zip(lines, [*lines[1:], ""], strict=True):
+            if line.startswith("  -"):
+                assert len(line.split("  ")) > 2 or after.startswith("   "), (name, line)
 
 
 @pytest.mark.parametrize(

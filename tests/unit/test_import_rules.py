@@ -12,6 +12,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -44,10 +45,16 @@ print(json.dumps(watch.asked))
 """
 
 
+@cache
+def nodes(text: str) -> list[ast.AST]:
+    """Every node of a module's source."""
+    return list(ast.walk(ast.parse(text)))
+
+
 def imported_names(path: Path, module: str) -> Iterator[str]:
     """Dotted names a file imports, wherever in it, also by a name in a string."""
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
-    for node in ast.walk(ast.parse(path.read_text(), filename=str(path))):
+    for node in nodes(path.read_text()):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -59,7 +66,7 @@ def imported_names(path: Path, module: str) -> Iterator[str]:
 
 def names_in_strings(path: Path) -> Iterator[str]:
     """Dotted names that a file imports through importlib with a literal name."""
-    for node in ast.walk(ast.parse(path.read_text(), filename=str(path))):
+    for node in nodes(path.read_text()):
         if isinstance(node, ast.Call) and ast.unparse(node.func).endswith(("import_module", "__import__")):
             yield from (a.value for a in node.args[:1] if isinstance(a, ast.Constant))
 

@@ -70,11 +70,13 @@ def settings() -> dict[str, tuple[str, ...]]:
 CAUSES = tomllib.loads((TABLES / "causes.toml").read_text())
 
 
-@pytest.mark.parametrize("setting", sorted(settings()))
-def test_every_setting_has_a_cause_of_its_own(setting: str) -> None:
-    wanted = settings()[setting]
-    clip = ("optimizer.clip",) if "clip_" in setting else ()
-    assert any(key in CAUSES for key in (*wanted, *clip)), f"causes.toml has no row for {' or '.join(wanted)}"
+def test_every_setting_has_a_cause_of_its_own() -> None:
+    missing = {
+        setting: wanted
+        for setting, wanted in settings().items()
+        if not any(key in CAUSES for key in (*wanted, *(("optimizer.clip",) if "clip_" in setting else ())))
+    }
+    assert not missing, "causes.toml lacks a row for each of these"
 
 
 def real_keys() -> set[str]:
