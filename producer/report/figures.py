@@ -1,15 +1,16 @@
-"""The page's pictures as Plotly figures: data and axes. Colours are the page's to give.
+"""The page's pictures as plain data: series and axes. `page.js` draws them; colours are the page's to give.
 
-A trace's `meta.series` is its framework's place, by which the page colours it; `meta.truth` marks what
-was known. The reference is drawn solid and wide, the others dashed and thin on top of it, so that both
-are seen where they coincide.
+A series names the place of its side, by which the page colours it; one without a side shows what was
+known. The reference is drawn solid and wide, the others dashed and thin on top of it, so that both are
+seen where they coincide.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import Any
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,108 +19,146 @@ from producer.report.sparkline import is_logarithmic
 from producer.report.truth import Truth
 from producer.verdict.models import Comparison, Curves
 
-Figure = dict[str, Any]
-
 MOST_POINTS = 1_500
-"""Of a curve; above it, the lowest and highest of each stretch are kept."""
+"""The most points of a curve; above it, the lowest and highest of each stretch are kept."""
 MOST_SEEDS = 8
-"""Whose curves are drawn."""
+"""The most seeds whose curves are drawn."""
 MOST_MARKS = 2_000
 MOST_MARKED_EPOCHS = 60
 """Each with a mark on the line of its gap, so that one between two epochs without a gap is seen."""
-_DASHES = ("solid", "10px,8px", "2px,5px", "14px,5px,2px,5px")
-_MARKS = ("circle", "circle-open", "x-thin-open", "diamond-open", "square-open")
+
+Dash = tuple[int, ...]
+Symbol = Literal["circle", "ring", "cross", "diamond", "square"]
+_DASHES: tuple[Dash, ...] = ((), (10, 8), (2, 5), (14, 5, 2, 5))
+_DOTTED: Dash = (2, 5)
+_SYMBOLS: tuple[Symbol, ...] = ("circle", "ring", "cross", "diamond", "square")
+_FINE, _THIN, _WIDE = 1.0, 2.5, 5.0
+Values = list[float | None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Axis:
+    """An axis: what it measures, and its ends where the figure fixes them."""
+
+    label: str
+    log: bool = False
+    ends: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Series:
+    """A line, a set of points, or a band from `y` up to `high`.
+
+    Series of one `name` share an entry of the legend and are switched on and off together; `label` is
+    what a reader sees who points at it. `side` is the place of a side, None for what was known.
+    """
+
+    kind: Literal["line", "points", "band"]
+    name: str
+    label: str
+    side: int | None
+    x: Values
+    y: Values
+    high: Values = field(default_factory=list)
+    width: float = _THIN
+    dash: Dash = ()
+    symbol: Symbol | None = None
+    size: float = 6
+    opacity: float = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """A picture."""
+
+    x: Axis
+    y: Axis
+    series: list[Series]
+
+    def document(self) -> dict[str, Any]:
+        """Return the figure as plain dicts, lists, strings and finite numbers."""
+        return asdict(self)
+
+
+def figures_of(comparison: Comparison, truth: Truth | None) -> dict[str, Figure]:
+    """Return every picture that there is something to draw in, by the id of its place on the page."""
+    found = {"losses": losses(comparison), "growth": growth(comparison)}
+    if truth is not None and truth.is_line:
+        found["fit"] = fitted_lines(truth, comparison.sides)
+    elif truth is not None and truth.task == "regression":
+        found["fit"] = predicted_against_true(truth, comparison.sides)
+    return {name: figure for name, figure in found.items() if figure is not None}
 
 
 def losses(comparison: Comparison) -> Figure | None:
-    """Loss over epochs, of every side; None where nothing was trained."""
-    traces: list[Figure] = []
+    """Return the losses of every side over epochs; None where nothing was trained."""
+    drawn: list[Series] = []
     seen: list[float] = []
-    for series, run in enumerate(comparison.runs):
+    for side, run in enumerate(comparison.runs):
         if run.curves is not None:
-            traces += _bands(run.curves, series=series, name=run.side)
+            drawn += _bands(run.curves, side=side, name=run.side)
             seen.extend(value for row in run.curves.losses for value in row)
             continue
-        drawn = [seed for seed in run.seeds if seed.losses][:MOST_SEEDS]
-        for place, seed in enumerate(drawn):
+        seeds = [seed for seed in run.seeds if seed.losses][:MOST_SEEDS]
+        for seed in seeds:
+            label = run.side if len(run.seeds) == 1 else f"{run.side}, seed {seed.seed}"
             seen.extend(seed.losses)
-            traces.append(
-                _curve(
-                    seed.losses,
-                    series=series,
-                    name=run.side,
-                    first=place == 0,
-                    seed=seed.seed if len(run.seeds) > 1 else None,
-                )
-            )
-        if drawn and drawn[0].validation_losses:
-            seen.extend(drawn[0].validation_losses)
-            trace = _curve(
-                drawn[0].validation_losses, series=series, name=f"{run.side}, validation", first=True
-            )
-            trace["opacity"] = 0.5
-            traces.append(trace)
-    if not traces:
+            drawn.append(_curve(seed.losses, side=side, name=run.side, label=label))
+        if seeds and seeds[0].validation_losses:
+            name = f"{run.side}, validation"
+            seen.extend(seeds[0].validation_losses)
+            drawn.append(_curve(seeds[0].validation_losses, side=side, name=name, label=name, opacity=0.5))
+    if not drawn:
         return None
-    return {
-        "data": traces,
-        "layout": {
-            "xaxis": {"title": {"text": "epoch"}},
-            "yaxis": {
-                "title": {"text": "loss"},
-                "type": "log" if is_logarithmic(seen) else "linear",
-            },
-        },
-    }
+    return Figure(x=Axis(label="epoch"), y=Axis(label="loss", log=is_logarithmic(seen)), series=drawn)
 
 
 def growth(comparison: Comparison) -> Figure | None:
-    """The gap in the loss over epochs, declared and in the float64 twin; None where nothing grows."""
-    traces: list[Figure] = []
+    """Return the gaps in the loss over epochs, declared and in the float64 twin; None where nothing grows."""
+    drawn: list[Series] = []
     for one in comparison.growth:
-        series = comparison.sides.index(one.other)
+        side = comparison.sides.index(one.other)
         declared = comparison.jobs[one.other].precision
-        for name, values, dash in ((declared, one.declared, "solid"), ("float64 twin", one.twin, "2px,5px")):
+        dashes: tuple[tuple[str, Sequence[float | None], Dash], ...] = (
+            (declared, one.declared, ()),
+            ("float64 twin", one.twin, _DOTTED),
+        )
+        for kind, values, dash in dashes:
             if not any(values):
                 continue
-            label = name if len(comparison.growth) == 1 else f"{one.other}, {name}"
-            traces.append(
-                {"type": "scatter", "mode": "lines+markers" if len(values) <= MOST_MARKED_EPOCHS else "lines",
-                 "name": label, "meta": {"series": series}, "x": list(one.epochs),
-                 "y": [value or None for value in values],
-                 "line": {"width": 2.5, "dash": dash}, "marker": {"size": 6},
-                 "hovertemplate": f"{label}<br>epoch %{{x}}: %{{y:.2g}}<extra></extra>"}
-            )  # fmt: skip
-    if not traces:
+            name = kind if len(comparison.growth) == 1 else f"{one.other}, {kind}"
+            drawn.append(
+                Series(
+                    kind="line",
+                    name=name,
+                    label=name,
+                    side=side,
+                    x=list(one.epochs),
+                    y=[value or None for value in values],
+                    dash=dash,
+                    symbol="circle" if len(values) <= MOST_MARKED_EPOCHS else None,
+                )
+            )
+    if not drawn:
         return None
-    return {
-        "data": traces,
-        "layout": {
-            "xaxis": {"title": {"text": "epoch"}},
-            "yaxis": {
-                "title": {"text": "gap in the loss, of the first loss"},
-                "type": "log",
-                "range": _decades(value for trace in traces for value in trace["y"] if value),
-            },
-        },
-    }
-
-
-def _decades(values: Iterable[float]) -> list[int]:
-    """The whole powers of ten around positive values, which are where a logarithmic axis has its ticks."""
-    exponents = [math.log10(value) for value in values]
-    return [math.floor(min(exponents)), math.floor(max(exponents)) + 1]
+    ends = _decades(value for series in drawn for value in series.y if value)
+    return Figure(
+        x=Axis(label="epoch"),
+        y=Axis(label="gap in the loss, of the first loss", log=True, ends=ends),
+        series=drawn,
+    )
 
 
 def fitted_lines(truth: Truth, sides: Sequence[str]) -> Figure:
-    """The known points and each side's fitted function through them, out to what it predicts."""
+    """Return the known points and each side's fitted function through them, out to what it predicts."""
     x, y = truth.x.reshape(-1), truth.y.reshape(-1)
     shown = _some(len(x))
-    points: Figure = {"type": "scatter", "mode": "markers", "name": f"truth ({truth.part})",
-              "meta": {"truth": True}, "marker": {"size": 8},
-              "x": _plain(x[shown]), "y": _plain(y[shown])}  # fmt: skip
-    traces = [points]
-    for series, name in enumerate(sides):
+    known = f"truth ({truth.part})"
+    drawn = [
+        Series(kind="points", name=known, label=known, side=None, x=_plain(x[shown]), y=_plain(y[shown]),
+               symbol="circle", size=8)
+    ]  # fmt: skip
+    for side, name in enumerate(sides):
         if name not in truth.outputs:
             continue
         line_x, line_y = x, truth.outputs[name].reshape(-1)
@@ -128,112 +167,109 @@ def fitted_lines(truth: Truth, sides: Sequence[str]) -> Figure:
             line_x = np.concatenate([line_x, truth.predict.reshape(-1)])
             line_y = np.concatenate([line_y, asked.reshape(-1)])
         order = np.argsort(line_x, kind="stable")[_some(len(line_x))]
-        traces.append(
-            {"type": "scatter", "mode": "lines", "name": name, "meta": {"series": series},
-             "x": _plain(line_x[order]), "y": _plain(line_y[order]), "line": _stroke(series)}
+        drawn.append(
+            Series(kind="line", name=name, label=name, side=side, x=_plain(line_x[order]),
+                   y=_plain(line_y[order]), width=_width(side), dash=_dash(side))
         )  # fmt: skip
         if asked is not None and truth.predict is not None:
-            traces.append(
-                {"type": "scatter", "mode": "markers", "name": f"{name} predicts", "meta": {"series": series},
-                 "x": _plain(truth.predict.reshape(-1)), "y": _plain(asked.reshape(-1)),
-                 "marker": {"size": 11 + 3 * series, "symbol": _mark(series), "line": {"width": 2}},
-                 "showlegend": False}
+            drawn.append(
+                Series(kind="points", name=name, label=f"{name} predicts", side=side,
+                       x=_plain(truth.predict.reshape(-1)), y=_plain(asked.reshape(-1)),
+                       symbol=_symbol(side), size=11 + 3 * side)
             )  # fmt: skip
     feature = truth.feature_names[0] if truth.feature_names else "x"
     scaled = " (standardised)" if truth.standardized else ""
     target = truth.target_names[0] if truth.target_names else "y"
-    return {
-        "data": traces,
-        "layout": {
-            "xaxis": {"title": {"text": _escaped(feature + scaled)}},
-            "yaxis": {"title": {"text": _escaped(target)}},
-        },
-    }
+    return Figure(x=Axis(label=feature + scaled), y=Axis(label=target), series=drawn)
 
 
 def predicted_against_true(truth: Truth, sides: Sequence[str]) -> Figure:
-    """One mark a sample: what was known across, what came out upwards; the diagonal is perfect."""
+    """Return a mark a sample: what was known across, what came out upwards; the diagonal is perfect."""
     y = truth.y.reshape(-1).astype(np.float64)
     shown = _some(len(y), MOST_MARKS)
-    ends = [float(np.min(y)), float(np.max(y))]
-    traces: list[dict[str, Any]] = [
-        {"type": "scatter", "mode": "lines", "name": "perfect", "meta": {"truth": True}, "x": ends, "y": ends,
-         "line": {"width": 1, "dash": "dot"}, "hoverinfo": "skip"}
+    ends: Values = [float(np.min(y)), float(np.max(y))]
+    drawn = [
+        Series(kind="line", name="perfect", label="perfect", side=None, x=ends, y=ends, width=_FINE,
+               dash=_DOTTED)
     ]  # fmt: skip
-    for series, name in enumerate(sides):
+    for side, name in enumerate(sides):
         if name in truth.outputs and truth.outputs[name].size == y.size:
             out = truth.outputs[name].reshape(-1)
-            traces.append(
-                {"type": "scatter", "mode": "markers", "name": name, "meta": {"series": series},
-                 "x": _plain(y[shown]), "y": _plain(out[shown]),
-                 "marker": {"size": 5 + 4 * series, "symbol": _mark(series), "opacity": 0.7}}
+            drawn.append(
+                Series(kind="points", name=name, label=name, side=side, x=_plain(y[shown]),
+                       y=_plain(out[shown]), symbol=_symbol(side), size=5 + 4 * side, opacity=0.7)
             )  # fmt: skip
-    target = _escaped(truth.target_names[0] if len(truth.target_names) == 1 else "target")
-    return {
-        "data": traces,
-        "layout": {
-            "xaxis": {"title": {"text": f"true {target} ({truth.part})"}},
-            "yaxis": {"title": {"text": f"predicted {target}"}},
-        },
-    }
+    target = truth.target_names[0] if len(truth.target_names) == 1 else "target"
+    return Figure(
+        x=Axis(label=f"true {target} ({truth.part})"), y=Axis(label=f"predicted {target}"), series=drawn
+    )
 
 
-def _curve(
-    values: Sequence[float], *, series: int, name: str, first: bool, seed: int | None = None
-) -> dict[str, Any]:
+def _curve(values: Sequence[float], *, side: int, name: str, label: str, opacity: float = 1) -> Series:
     epochs, kept = _thinned(values)
-    label = name if seed is None else f"{name}, seed {seed}"
-    return {
-        "type": "scatter",
-        "mode": "lines" if len(values) > 1 else "markers",
-        "name": name,
-        "legendgroup": name,
-        "showlegend": first,
-        "meta": {"series": series},
-        "x": epochs,
-        "y": kept,
-        "line": _stroke(series),
-        "hovertemplate": f"{label}<br>epoch %{{x}}: %{{y:.6g}}<extra></extra>",
-    }
+    return Series(
+        kind="line",
+        name=name,
+        label=label,
+        side=side,
+        x=list(epochs),
+        y=list(kept),
+        width=_width(side),
+        dash=_dash(side),
+        symbol="circle" if len(values) == 1 else None,
+        opacity=opacity,
+    )
 
 
-def _bands(curves: Curves, *, series: int, name: str) -> list[Figure]:
-    """The median of many seeds over two bands: from quantile to quantile, the widest first."""
-    traces: list[Figure] = []
-    outer = len(curves.quantiles) // 2
-    for place in range(outer):
-        low, high = curves.losses[place], curves.losses[-1 - place]
-        share = round(100 * (curves.quantiles[-1 - place] - curves.quantiles[place]))
-        traces.append(
-            {
-                "type": "scatter",
-                "mode": "lines",
-                "name": f"{name}, {share} % of seeds",
-                "legendgroup": name,
-                "showlegend": False,
-                "meta": {"series": series, "band": True},
-                "x": [*curves.epochs, *reversed(curves.epochs)],
-                "y": [*high, *reversed(low)],
-                "fill": "toself",
-                "line": {"width": 0},
-                "hoverinfo": "skip",
-            }
-        )
+def _bands(curves: Curves, *, side: int, name: str) -> list[Series]:
+    """Return the median of many seeds over bands from quantile to quantile, the widest first."""
     label = f"{name}, median of {curves.seeds:,} seeds"
-    median = _curve(curves.median, series=series, name=label, first=True)
-    return [*traces, median | {"x": list(curves.epochs), "legendgroup": name}]
+    bands = [
+        Series(
+            kind="band",
+            name=label,
+            label=f"{name}, {round(100 * (curves.quantiles[-1 - place] - low))} % of seeds",
+            side=side,
+            x=list(curves.epochs),
+            y=list(curves.losses[place]),
+            high=list(curves.losses[-1 - place]),
+        )
+        for place, low in enumerate(curves.quantiles[: len(curves.quantiles) // 2])
+    ]
+    median = Series(
+        kind="line",
+        name=label,
+        label=label,
+        side=side,
+        x=list(curves.epochs),
+        y=list(curves.median),
+        width=_width(side),
+        dash=_dash(side),
+        symbol="circle" if len(curves.epochs) == 1 else None,
+    )
+    return [*bands, median]
 
 
-def _stroke(series: int) -> dict[str, Any]:
-    return {"dash": _DASHES[series % len(_DASHES)], "width": 5 if series == 0 else 2.5}
+def _width(side: int) -> float:
+    return _WIDE if side == 0 else _THIN
 
 
-def _mark(series: int) -> str:
-    return _MARKS[series % len(_MARKS)]
+def _dash(side: int) -> Dash:
+    return _DASHES[side % len(_DASHES)]
+
+
+def _symbol(side: int) -> Symbol:
+    return _SYMBOLS[side % len(_SYMBOLS)]
+
+
+def _decades(values: Iterable[float]) -> tuple[float, float]:
+    """Return the powers of ten around positive values, where a logarithmic axis has its ticks."""
+    exponents = [math.log10(value) for value in values]
+    return 10.0 ** math.floor(min(exponents)), 10.0 ** (math.floor(max(exponents)) + 1)
 
 
 def _thinned(values: Sequence[float]) -> tuple[list[int], list[float]]:
-    """Epochs from 1 and values; of many, each stretch's lowest and highest, and both ends."""
+    """Return epochs from 1 and values; of many, each stretch's lowest and highest, and both ends."""
     if len(values) <= MOST_POINTS:
         return list(range(1, len(values) + 1)), list(values)
     series = np.array(values)
@@ -246,14 +282,9 @@ def _thinned(values: Sequence[float]) -> tuple[list[int], list[float]]:
 
 
 def _some(amount: int, most: int = MOST_POINTS) -> NDArray[np.int64]:
-    """Evenly chosen places."""
+    """Return evenly chosen places of `amount`, at most `most` of them."""
     return np.unique(np.linspace(0, amount - 1, min(amount, most)).astype(np.int64))
 
 
-def _plain(values: NDArray[Any]) -> list[float | None]:
+def _plain(values: NDArray[Any]) -> Values:
     return [float(value) if np.isfinite(value) else None for value in values]
-
-
-def _escaped(text: str) -> str:
-    """Plotly reads a few HTML tags in its texts; a user's name must stay as written."""
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

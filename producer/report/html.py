@@ -1,8 +1,8 @@
 """The comparison as one self-contained HTML page: nothing is fetched, and only our own scripts run.
 
-`page.html.j2` has the structure, `page.css` the looks, `page.js` draws the figures with Plotly, whose
-script is put into the page. The page's policy names each script by its hash, so that nothing that
-came in with a name or a message could ever run.
+`page.html.j2` has the structure, `page.css` the looks. `page.js` draws the figures with Apache ECharts,
+whose script (`vendor/echarts`) is put into the page. The page's policy names each script by its hash, so
+that nothing that came in with a name or a message could ever run.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from markupsafe import Markup
-from plotly.offline import get_plotlyjs
 
 from producer.display import both, count, number
-from producer.report import confusion, figures, rows
+from producer.report import confusion, rows
+from producer.report.figures import figures_of
 from producer.report.mending import mendings
 from producer.report.status import as_yaml
 from producer.report.templates import file_text, template
@@ -34,8 +34,8 @@ _TITLES = {
 
 def to_html(comparison: Comparison, truth: Truth | None = None) -> str:
     """The page; without `truth` it has no picture of predictions."""
-    drawn = _figures(comparison, truth)
-    scripts = [_script(get_plotlyjs()), _script(file_text("page.js"))]
+    drawn = {name: figure.document() for name, figure in figures_of(comparison, truth).items()}
+    scripts = [_script(file_text("vendor/echarts/echarts.min.js")), _script(file_text("page.js"))]
     return template("page.html.j2").render(
         comparison=comparison,
         sides=comparison.sides,
@@ -66,18 +66,6 @@ def _job_file(comparison: Comparison) -> dict[str, Any]:
     )
 
 
-def _figures(comparison: Comparison, truth: Truth | None) -> dict[str, figures.Figure]:
-    found: dict[str, figures.Figure | None] = {
-        "losses": figures.losses(comparison),
-        "growth": figures.growth(comparison),
-    }
-    if truth is not None and truth.is_line:
-        found["fit"] = figures.fitted_lines(truth, comparison.sides)
-    elif truth is not None and truth.task == "regression":
-        found["fit"] = figures.predicted_against_true(truth, comparison.sides)
-    return {name: figure for name, figure in found.items() if figure is not None}
-
-
 def _confusions(comparison: Comparison, truth: Truth | None) -> list[confusion.Confusion]:
     if truth is None or not _shows_classes(truth):
         return []
@@ -96,7 +84,7 @@ def _shows_classes(truth: Truth | None) -> bool:
 def _script(text: str) -> tuple[Markup, str]:
     """A script to inline, and its hash as a policy names it."""
     digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
-    return Markup(text), f"'sha256-{digest}'"  # noqa: S704  # our own file, or Plotly's
+    return Markup(text), f"'sha256-{digest}'"  # noqa: S704  # our own file, or ECharts's
 
 
 def _policy(hashes: list[str]) -> str:

@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 HEAVY = {
-    "celery", "kombu", "redis", "numpy", "pydantic", "plotly", "sklearn", "pyarrow", "yaml", "jinja2", "rich",
+    "celery", "kombu", "redis", "numpy", "pydantic", "sklearn", "pyarrow", "yaml", "jinja2", "rich",
 }  # fmt: skip
 LIST_MODULES = """
 import json, sys

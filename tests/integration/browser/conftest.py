@@ -95,6 +95,7 @@ def browser(
         options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     started = webdriver.Chrome(options=options, service=Service(driver))
+    started.get("about:blank")  # a new window's own page asks for files of its own
     yield Browser(started)
     started.quit()
 

@@ -7,9 +7,14 @@ import re
 import numpy as np
 import pytest
 
-from producer.report.truth import Truth
+from producer.report.truth import Truth, truth_of
+from producer.verdict.models import Curves
 
-LINES = "document.querySelectorAll('#{} .scatterlayer path.js-line')"
+LINES = (
+    "[...document.querySelectorAll('#{} svg path[fill=none]')].filter(path =>"
+    " [2.5, 5].includes(Number(path.getAttribute('stroke-width'))))"
+)
+"""The curves of a figure, by their widths; the lines of the grid and of the axes are thinner."""
 COLOUR_OF_TORCH = f"getComputedStyle({LINES.format('losses')}[1]).stroke"
 WIDTH = "document.documentElement.scrollWidth"
 FETCHED = "http://127.0.0.1:9/x.png"
@@ -23,7 +28,13 @@ def test_the_figures_are_drawn_without_an_error_or_a_request(browser, write, sam
 
     assert browser.ask(LINES.format("losses") + ".length") == 2
     assert browser.ask(LINES.format("fit") + ".length") == 2
-    assert browser.ask("document.querySelectorAll('#fit .points path').length") >= 6
+    assert (
+        browser.ask(
+            "echarts.getInstanceByDom(document.getElementById('fit')).getOption().series"
+            ".filter(one => one.type === 'scatter').flatMap(one => one.data).length"
+        )
+        >= 6
+    )
     assert browser.errors() == []
     assert browser.requests() == [page.as_uri()]
     assert browser.ask(WIDTH) <= width
@@ -31,7 +42,7 @@ def test_the_figures_are_drawn_without_an_error_or_a_request(browser, write, sam
 
 def test_the_pages_policy_stops_a_request_and_a_script(browser, write, samples):
     planted = f'<img src="{FETCHED}"><script>document.title = "run"</script></body>'
-    browser.open(write(samples.article(), change=lambda text: text.replace("</body>", planted)))
+    browser.open(write(samples.article(), change=lambda text: at_the_end(text, planted)))
 
     assert sum("Content Security Policy" in error for error in browser.errors()) == 2
     assert browser.ask("document.title") != "run"
@@ -39,9 +50,7 @@ def test_the_pages_policy_stops_a_request_and_a_script(browser, write, samples):
 
 def test_a_request_would_be_seen(browser, write, samples):
     def unguarded(text):
-        return text.replace("Content-Security-Policy", "ignored").replace(
-            "</body>", f'<img src="{FETCHED}"></body>'
-        )
+        return at_the_end(text.replace("Content-Security-Policy", "ignored"), f'<img src="{FETCHED}"></body>')
 
     browser.open(write(samples.article(), change=unguarded))
 
@@ -50,7 +59,7 @@ def test_a_request_would_be_seen(browser, write, samples):
 
 def test_a_wide_element_would_be_seen(browser, write, samples):
     planted = '<div style="width: 900px">wide</div></body>'
-    page = write(samples.article(), change=lambda text: text.replace("</body>", planted))
+    page = write(samples.article(), change=lambda text: at_the_end(text, planted))
     browser.open(page, width=400)
 
     assert browser.ask(WIDTH) > 400
@@ -59,7 +68,7 @@ def test_a_wide_element_would_be_seen(browser, write, samples):
 def test_curves_that_coincide_are_told_apart_by_dashes_and_width(browser, write, samples):
     browser.open(write(samples.matched()))
     strokes = browser.ask(
-        f"[...{LINES.format('losses')}].map(path => getComputedStyle(path)).map(style =>"
+        f"{LINES.format('losses')}.map(path => getComputedStyle(path)).map(style =>"
         " [style.stroke, style.strokeDasharray, style.strokeWidth])"
     )
 
@@ -83,12 +92,12 @@ def test_the_figures_follow_the_colour_scheme(browser, write, samples):
 
 def test_the_loss_axis_changes_between_logarithmic_and_linear(browser, write, samples):
     browser.open(write(samples.article()))
-    kind = "document.getElementById('losses').layout.yaxis.type"
+    kind = "echarts.getInstanceByDom(document.getElementById('losses')).getOption().yAxis[0].type"
     assert browser.ask(kind) == "log"
 
     browser.driver.find_element("id", "logarithmic").click()
 
-    assert browser.ask(kind) == "linear"
+    assert browser.ask(kind) == "value"
     assert browser.errors() == []
 
 
@@ -137,12 +146,62 @@ def test_classes_are_shown_as_matrices_that_fit_a_phone(browser, write, samples)
     assert browser.errors() == []
 
 
+def test_an_entry_of_the_legend_hides_and_shows_its_curve(browser, write, samples):
+    browser.open(write(samples.article()))
+    entry = browser.driver.find_elements("css selector", "#losses-legend button")[1]
+    count = LINES.format("losses") + ".length"
+
+    entry.click()
+    assert (browser.ask(count), entry.get_attribute("aria-pressed")) == (1, "false")
+    entry.click()
+    assert (browser.ask(count), entry.get_attribute("aria-pressed")) == (2, "true")
+
+
+def test_the_curves_of_many_seeds_are_a_median_over_bands(browser, write, samples):
+    comparison = samples.matched()
+    curves = Curves(
+        seeds=100, quantiles=(0.05, 0.25, 0.5, 0.75, 0.95), epochs=(1, 2, 3),
+        losses=tuple((level, level / 2, level / 4) for level in (1.0, 2.0, 3.0, 4.0, 5.0)),
+    )  # fmt: skip
+    runs = tuple(run.model_copy(update={"curves": curves}) for run in comparison.runs)
+    browser.open(write(comparison.model_copy(update={"runs": runs})))
+    bands = "document.querySelectorAll(\"#losses svg path[fill-opacity='0.19']\").length"
+
+    assert browser.ask(LINES.format("losses") + ".length") == 2
+    assert browser.ask(bands) == 4
+    assert browser.errors() == []
+
+
+def test_the_names_of_a_users_columns_stay_text_in_what_is_pointed_at(browser, write, samples):
+    nasty = "<img src=x onerror=\"document.title='run'\">"
+    comparison = samples.article()
+    runs = tuple(
+        run.model_copy(update={"dataset": run.dataset.model_copy(update={"feature_names": (nasty,)})})
+        for run in samples.runs(comparison)
+    )
+    browser.open(write(comparison, truth_of(runs, comparison, samples.STORE.get)))
+    browser.driver.execute_script(
+        "echarts.getInstanceByDom(document.getElementById('fit'))"
+        ".dispatchAction({type: 'showTip', seriesIndex: 1, dataIndex: 2})"
+    )
+
+    assert nasty in browser.ask("document.getElementById('fit').textContent")
+    assert browser.ask("document.querySelectorAll('img').length") == 0
+    assert browser.ask("document.title") != "run"
+
+
 def test_the_page_can_be_printed(browser, write, samples):
     browser.open(write(samples.article()), dark=True)
 
     assert browser.print_to_pdf() > 20_000
     assert browser.ask("document.documentElement.classList.contains('printing')") is False
     assert browser.errors() == []
+
+
+def at_the_end(text: str, planted: str) -> str:
+    """The page with another end of its body; a script may have the same letters."""
+    before, _, after = text.rpartition("</body>")
+    return before + planted + after
 
 
 def contrast(one: str, other: str) -> float:

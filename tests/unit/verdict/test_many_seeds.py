@@ -260,8 +260,8 @@ def test_the_page_draws_bands_for_many_seeds(both: Both) -> None:
     _, comparison = both(Numbers(0.0), Numbers(1e-6))
     figure = losses(comparison)
     assert figure is not None
-    bands = [trace for trace in figure["data"] if trace["meta"].get("band")]
+    bands = [series for series in figure.series if series.kind == "band"]
     assert len(bands) == 2 * 2
-    assert len(figure["data"]) == len(bands) + 2
+    assert len(figure.series) == len(bands) + 2
     median = np.median(Numbers(0.0).losses, axis=0)
-    np.testing.assert_allclose(figure["data"][2]["y"], median)
+    np.testing.assert_allclose(figure.series[2].y, median)

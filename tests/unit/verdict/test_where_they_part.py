@@ -115,11 +115,12 @@ def test_how_the_gap_grows_is_shown_beside_the_twin(samples):
     first, later = (found.runs[0].seeds[0].losses[place] for place in (0, 100))
     assert growth.declared[100] == pytest.approx(1e-4 * later / first, rel=1e-2)
     assert max(growth.twin) < 1e-7 * max(growth.declared)
-    assert [trace["name"] for trace in figures.growth(found)["data"]] == ["float32", "float64 twin"]
-    values = [value for trace in figures.growth(found)["data"] for value in trace["y"] if value]
-    low, high = figures.growth(found)["layout"]["yaxis"]["range"]
-    assert 10**low <= min(values) < 10 ** (low + 1)
-    assert 10 ** (high - 1) <= max(values) < 10**high
+    figure = figures.growth(found)
+    assert [series.name for series in figure.series] == ["float32", "float64 twin"]
+    values = [value for series in figure.series for value in series.y if value]
+    low, high = figure.y.ends
+    assert low <= min(values) < 10 * low
+    assert high / 10 <= max(values) < high
     assert 'id="growth"' in to_html(found)
     assert "gap in the loss by epoch" in printed(found, terminal=True)
     assert "gap in the loss by epoch" not in printed(found, terminal=False)
@@ -131,10 +132,10 @@ def test_an_epoch_between_two_without_a_gap_has_a_mark(samples):
     lone = Growth(other="torch", seed=3, epochs=(1, 2, 3), declared=(0.0, 1e-8, 0.0), twin=(0.0, 0.0, 0.0))
     found = found.model_copy(update={"growth": (lone,)})
 
-    (trace,) = figures.growth(found)["data"]
+    (series,) = figures.growth(found).series
 
-    assert trace["y"] == [None, 1e-8, None]
-    assert "markers" in trace["mode"]
+    assert series.y == [None, 1e-8, None]
+    assert series.symbol == "circle"
     assert "Of seed 3. An epoch without a value had equal losses" in to_html(found)
 
 
