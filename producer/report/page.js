@@ -101,13 +101,17 @@
     const [low, high] = seen.reduce(
       ([least, most], value) => [Math.min(least, value), Math.max(most, value)], [Infinity, -Infinity],
     );
-    return [10 ** Math.floor(Math.log10(low)), 10 ** Math.ceil(Math.log10(high) + 1e-9)];
+    const [bottom, top] = [Math.floor(Math.log10(low)), Math.ceil(Math.log10(high) + 1e-9)];
+    const step = Math.ceil((top - bottom) / (narrow.matches ? 4 : 6));
+    const first = Math.floor(bottom / step) * step;
+    return { ends: [10 ** first, 10 ** (first + Math.ceil((top - first) / step) * step)], step };
   }
 
   function axis(figure, place) {
     const given = figure[place];
     const across = place === "x";
-    const ends = given.log && !given.ends ? decades(figure) : given.ends;
+    const powers = given.log ? decades(figure) : null;
+    const ends = powers ? powers.ends : given.ends;
     return {
       type: given.log ? "log" : "value",
       name: given.label,
@@ -117,6 +121,7 @@
       ...(ends ? { min: ends[0], max: ends[1] } : { scale: true }),
       ...(across && given.label === "epoch" ? { min: "dataMin", max: "dataMax" } : {}),
       splitNumber: narrow.matches ? 4 : 6,
+      ...(powers ? { interval: powers.step } : {}),
       axisLabel: { color: colour("ink"), hideOverlap: true, formatter: (value) => tick(value, given.log) },
       axisLine: { show: across, lineStyle: { color: colour("quiet") }, onZero: false },
       axisTick: { show: across, lineStyle: { color: colour("line") } },
@@ -250,6 +255,7 @@
     draw();
     for (const chart of Object.values(charts)) {
       chart.resize(printing ? PAPER : { width: "auto", height: "auto" });
+      chart.getZr().refreshImmediately(); // paper does not wait for the next frame
     }
   }
 
