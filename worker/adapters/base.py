@@ -182,7 +182,7 @@ class EnsembleTrainer(ABC):
 
     members: int
     execution: str
-    """As in `Trainer`, such as `vectorised (torch.func)`; it begins with `vectorised`."""
+    """What it is for a `Trainer`, such as `vectorised (torch.func)`; it begins with `vectorised`."""
     compiles: bool
 
     @abstractmethod
@@ -202,11 +202,11 @@ class EnsembleTrainer(ABC):
 
     @abstractmethod
     def state(self) -> State:
-        """As `Trainer.state`, of all members."""
+        """Return a copy of what training has changed in all members, as `Trainer.state` does."""
 
     @abstractmethod
     def load_state(self, state: State) -> None:
-        """As `Trainer.load_state`, of an ensemble of the same members."""
+        """Go on from what `state` of an ensemble of the same members gave."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -217,7 +217,7 @@ class Observed:
     """Each layer's output in training mode, by layer path: (b, *shape)."""
     loss: float
     gradients: Weights
-    """Of the trainable weights, before clipping and decay."""
+    """These are the gradients of the trainable weights, before clipping and decay."""
 
 
 class Observer(ABC):

@@ -85,7 +85,7 @@ def _warming_momentum(
 
 
 def _momentum(optimizer: Nadam, t: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Nadam's μₜ."""
+    """Return Nadam's μₜ at the counts t."""
     return optimizer.beta_1 * (1.0 - 0.5 * integer_power(0.96**optimizer.momentum_decay, t))
 
 
@@ -164,7 +164,7 @@ Constants = dict[str, NDArray[np.float64]]
 def member_update_constants(
     optimizers: Sequence[Optimizer], *, learning_rates: NDArray[np.float64], first_step: int
 ) -> Constants:
-    """As `update_constants`; `learning_rates` and each result are float64 (members, n)."""
+    """Return `update_constants` of every member; `learning_rates` and results are float64 (members, n)."""
     if all(optimizer == optimizers[0] for optimizer in optimizers[1:]) and _alike(learning_rates):
         constants = update_constants(optimizers[0], learning_rates=learning_rates[0], first_step=first_step)
         return {name: np.broadcast_to(values, learning_rates.shape) for name, values in constants.items()}
@@ -176,12 +176,12 @@ def member_update_constants(
 
 
 def member_fixed_constants(optimizers: Sequence[Optimizer]) -> Constants:
-    """As `fixed_constants`, each float64 (members,)."""
+    """Return `fixed_constants` of every member, each float64 (members,)."""
     return _stacked([fixed_constants(optimizer) for optimizer in optimizers])
 
 
 def member_slot_starts(optimizers: Sequence[Optimizer]) -> Constants:
-    """As `slot_starts`, each float64 (members,)."""
+    """Return `slot_starts` of every member, each float64 (members,)."""
     return _stacked([slot_starts(optimizer) for optimizer in optimizers])
 
 

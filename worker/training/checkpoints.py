@@ -47,7 +47,7 @@ class Checkpoint:
 
     so_far: SoFar
     training: State
-    """Of the next member, or of the next members together, as `SeedTraining.state` or
+    """This is the state of the next member, or of the next members together, as `SeedTraining.state` or
     `EnsembleTraining.state` gives it; empty where it has not begun."""
 
     @property
@@ -56,7 +56,7 @@ class Checkpoint:
         return self.training["step"].item() if self.training else 0
 
     def encoded(self) -> bytes:
-        """As bytes: arrays in NumPy's npz, without pickle, bit for bit."""
+        """Return the checkpoint as bytes: arrays in NumPy's npz, without pickle, bit for bit."""
         head = np.frombuffer(self.so_far.model_dump_json().encode(), np.uint8)
         file = io.BytesIO()
         np.savez(file, allow_pickle=False, **{"head": head, **joined(training=self.training)})

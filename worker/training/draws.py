@@ -54,13 +54,13 @@ class Draws:
         return self._next(count)
 
     def uniforms(self, count: int, *, index: int = 0, item: int = 0) -> NDArray[np.float64]:
-        """From [0, 1): the upper 53 bits of each word."""
+        """Draw numbers from [0, 1): each is the upper 53 bits of a word."""
         return _fractions(self.words(count, index=index, item=item))
 
     def normals(
         self, count: int, *, index: int = 0, item: int = 0, limit: float | None = None
     ) -> NDArray[np.float64]:
-        """From N(0, 1), by Marsaglia's polar method: two numbers from each pair inside the unit circle.
+        """Draw from N(0, 1), by Marsaglia's polar method: two numbers from each pair inside the unit circle.
 
         With a `limit` those beyond ±limit are passed over.
         """

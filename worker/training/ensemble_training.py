@@ -95,7 +95,7 @@ class EnsembleTraining:
 
     @property
     def last_validation_loss(self) -> float | None:
-        """As `last_loss`, on the validation samples."""
+        """Return what `last_loss` is, on the validation samples."""
         return _median(record.validation_losses for record in self._training())
 
     def losses(self, member: int) -> list[float]:

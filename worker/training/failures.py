@@ -39,7 +39,7 @@ class TrainingError(Exception):
         self.step = step
 
     def failure(self, seed: int | None = None) -> Failure:
-        """As it travels in a result."""
+        """Return the failure as it travels in a result."""
         return Failure(reason=self.reason, message=str(self), seed=seed, epoch=self.epoch, step=self.step)
 
 

@@ -88,7 +88,7 @@ class BatchHash:
         self._digest.update(np.ascontiguousarray(indices, dtype="<i8").data)
 
     def hexdigest(self, *further: NDArray[np.int64]) -> str:
-        """Of all batches so far, and of further ones that are not added."""
+        """Return the hash of all batches so far, and of further ones that are not added."""
         digest = self._digest.copy()
         for indices in further:
             digest.update(np.ascontiguousarray(indices, dtype="<i8").data)
@@ -109,7 +109,7 @@ class MaskSource:
         self._draws = {layer.path: Draws(layer.seed_in(seed), Purpose.MASK) for layer in layers}
 
     def block(self, *, first_step: int, steps: int, batch_size: int) -> dict[str, Floats]:
-        """Of consecutive steps, by layer path: (steps, batch_size, *shape)."""
+        """Draw the masks of consecutive steps, by layer path: (steps, batch_size, *shape)."""
         return {
             layer.path: self._factors(layer, range(first_step, first_step + steps), batch_size)
             for layer in self._layers

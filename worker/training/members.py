@@ -40,7 +40,7 @@ class Trained:
     outcome: Outcome | None = None
     failure: Failure | None = None
     losses: list[float] = field(default_factory=list)
-    """Of the finished epochs, all finite."""
+    """There is one loss for each finished epoch, and all are finite."""
     validation_losses: list[float] = field(default_factory=list)
     stopped_early: bool = False
     hashes: Hashes | None = None
@@ -64,9 +64,9 @@ MOST_BYTES = 256 * 2**20
 _COPIES_OF_WEIGHTS = 4
 """Besides the optimizer's state: the weights, their gradients and an update's intermediate results."""
 _COPIES_OF_ACTIVATIONS = 3
-"""Of the forward pass, of the backward pass, and the operations' intermediate results."""
+"""There is one of the forward pass, one of the backward pass, and the operations' intermediate results."""
 _NUMBERS_OF_A_GATE = 2
-"""For each unit at each step: the input of the gate's function and its output."""
+"""Each unit keeps two at each step: the input of the gate's function and its output."""
 
 
 def groups_of(members: Sequence[Member], *, data: RunData) -> list[Sequence[Member]]:

@@ -46,7 +46,7 @@ def compute_metrics(
 def member_metrics(
     names: Sequence[MetricName], *, loss: Loss, outputs: NDArray[Any], targets: NDArray[Any]
 ) -> list[dict[str, float | None]]:
-    """As `compute_metrics`, of the outputs of many members on the same samples: (members, n, targets)."""
+    """Compute the metrics of many members from their outputs on the same samples: (members, n, targets)."""
     at_once = max(1, _NUMBERS_AT_ONCE // max(1, outputs[0].size))
     found: list[dict[str, float | None]] = []
     for begin in range(0, len(outputs), at_once):
@@ -85,14 +85,14 @@ def _on_the_targets_scale(loss: Loss, o: Float64) -> Float64:
 
 
 def _probabilities(o: Float64) -> Float64:
-    """softmax(o)."""
+    """Return softmax(o)."""
     scaled = np.exp(o - o.max(axis=-1, keepdims=True))
     probabilities: Float64 = scaled / scaled.sum(axis=-1, keepdims=True)
     return probabilities
 
 
 def _regression(names: Sequence[MetricName], o: Float64, t: Float64) -> list[dict[str, float | None]]:
-    """Of all members at once; o is (members, n, targets)."""
+    """Compute the metrics of all members at once; o is (members, n, targets)."""
     known = {name: _REGRESSION[name](o, t).tolist() for name in names if name in _REGRESSION}
     return [
         {name: _if_finite(known[name][member]) if name in known else None for name in names}
@@ -155,7 +155,7 @@ def _f1(predicted: NDArray[np.bool_], true: NDArray[np.bool_]) -> float | None:
 
 
 def _auc(scores: Float64, positive: NDArray[np.bool_]) -> float | None:
-    """By the positives' rank sum (Mann & Whitney 1947); tied scores share their mean rank."""
+    """Compute it by the positives' rank sum (Mann & Whitney 1947); tied scores share their mean rank."""
     positives = int(positive.sum())
     negatives = len(positive) - positives
     if not positives or not negatives:

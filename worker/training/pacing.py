@@ -23,7 +23,7 @@ from worker.adapters.base import State
 
 TARGET_S = 0.25
 MOST_BYTES = 32 * 1024 * 1024
-"""Of a block's indices and masks; a single step may need more."""
+"""A block's indices and masks take no more than this, unless a single step needs more."""
 _FASTEST_GROWTH = 8
 SHARE = 1 / 64
 """How much of the time trained so far early stopping in hindsight may waste: by training on after patience
@@ -120,7 +120,7 @@ class Stopwatch:
         self._seconds[phase] += time.perf_counter() - begin
 
     def seconds(self, phase: Phase) -> float:
-        """Those of one phase so far."""
+        """Return the seconds of one phase so far."""
         return self._seconds[phase]
 
     def timings(self, queue_s: float | None, *, members: int = 1) -> Timings:

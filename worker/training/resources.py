@@ -70,7 +70,7 @@ SHARED_FROM = 10_000_000
 
 
 def threads_of(job: Job, *, samples: int, input_shape: tuple[int, ...], members: int, most: int) -> int:
-    """Of a training of so many members at once, on a worker that may use up to `most`."""
+    """Return how many threads a training of so many members takes, on a worker that may use `most`."""
     batch = BatchPlan.of(job.training, samples).largest_batch
     work = members * batch * compile_job(job, input_shape).multiply_adds
     return most if work >= SHARED_FROM else 1

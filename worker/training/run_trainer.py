@@ -60,7 +60,7 @@ class RunTrainer:
         self._advanced = False
         """Whether this attempt has trained anything yet."""
         self._held_bytes: int | None = None
-        """By the process when the training in hand began."""
+        """This is what the process held when the training in hand began."""
 
     def train(self, members: Sequence[Member], *, after: Checkpoint | None = None) -> Iterator[Trained]:
         """Each member's training in order. Ends after one that failed, unless it merely diverged.
@@ -330,7 +330,7 @@ class RunTrainer:
             raise TrainingError("cancelled", "Cancelled while it ran")
 
     def _give_up_together(self, reason: str) -> None:
-        """From here on train the members in turn, and note why."""
+        """Train the members in turn from here on, and note why."""
         self._one_by_one = True
         self.notes.append(f"The seeds were trained one after another: {reason}.")
 

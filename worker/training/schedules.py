@@ -42,7 +42,7 @@ _ByCount = (
 def learning_rates(
     optimizer: Optimizer, *, first_step: int, steps: int, steps_per_epoch: int, plateaus: int = 0
 ) -> NDArray[np.float64]:
-    """Of `steps` consecutive updates; `first_step` counts the updates before them: (steps,).
+    """Return the rates (steps,) of consecutive updates; `first_step` counts the updates before them.
 
     `plateaus` is how many the loss has come to before, for reduce_on_plateau alone.
     """
@@ -91,7 +91,7 @@ def _scheduled(  # noqa: PLR0911 -- one return a formula
 
 
 def _half_cosine(share: NDArray[np.float64]) -> NDArray[np.float64]:
-    """From 1 at 0 to 0 at 1."""
+    """Fall from 1 at 0 to 0 at 1."""
     falling: NDArray[np.float64] = 0.5 * (1.0 + np.cos(np.pi * share))
     return falling
 

@@ -25,7 +25,7 @@ from worker.training.samples import Part
 from worker.training.state import joined, part_of
 
 Metrics = dict[str, dict[str, float | None]]
-"""By part of the data, by name."""
+"""A metric is found by the part of the data, then by its name."""
 OutputsOf = Literal["train", "validation", "test"]
 
 
@@ -150,7 +150,7 @@ def finite_count(losses: Sequence[float]) -> int:
 
 
 def _finite_first(values: NDArray[np.float64]) -> int:
-    """As `finite_count`, of an array."""
+    """Return what `finite_count` is for an array."""
     finite = np.isfinite(values)
     return len(values) if finite.all() else int(finite.argmin())
 

@@ -77,7 +77,7 @@ class SeedTraining:
         self._state_bytes = sum(array.nbytes for array in weights.values())
         self._state_bytes *= 1 + len(slot_starts(job.optimizer))
         self._best: Rewind | None = None
-        """To the end of the best epoch, where the job wants its weights back."""
+        """This leads to the end of the best epoch, where the job wants its weights back."""
         self.stopped_early = False
 
     @property
@@ -97,7 +97,7 @@ class SeedTraining:
 
     @property
     def epochs_done(self) -> int:
-        """Finished epochs."""
+        """Return the number of finished epochs."""
         return self._record.step // self.plan.steps_per_epoch
 
     @property
@@ -112,12 +112,12 @@ class SeedTraining:
 
     @property
     def hashes(self) -> Hashes:
-        """Of the initial weights, and of the batches so far."""
+        """Return the hashes of the initial weights, and of the batches so far."""
         return Hashes(initial_weights=self._initial_hash, batches=self._feed.batches_hash())
 
     @property
     def step(self) -> int:
-        """Updates done."""
+        """Return the number of updates done."""
         return self._record.step
 
     def weights(self) -> Weights:
@@ -295,7 +295,7 @@ class SeedTraining:
             self._rewind(self._rewind_to(done, block, marks))
 
     def _rewind_to(self, done: int, block: Block, marks: Marks | None) -> Rewind:
-        """To where the training stood after `done` updates of the block that was just trained."""
+        """Return the way to where the training stood after `done` updates of the block just trained."""
         if marks is None or done == len(block.indices):
             return Rewind(snapshot=self._trainer.snapshot())
         mark, further = divmod(done, marks.every)

@@ -122,7 +122,7 @@ class EnsembleProgram(Program):
         return stepped
 
     def _outputs(self, weights: Mapping[str, Tensor], x: Tensor) -> Tensor:
-        """In inference mode: x (m, *features) → (members, m, outputs)."""
+        """Compute the outputs in inference mode: x (m, *features) → (members, m, outputs)."""
         return _vectorised(lambda own: self.network(own, x)[0], dict(weights))
 
 
@@ -142,7 +142,7 @@ def _reason(message: str) -> str:
 
 
 class TensorFlowEnsemble(EnsembleTrainer):
-    """See `worker.adapters.base`."""
+    """The state of all members on one device, and the program that trains them."""
 
     def __init__(
         self,

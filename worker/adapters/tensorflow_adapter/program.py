@@ -66,7 +66,7 @@ class Steps(NamedTuple):
     fixed: dict[str, Tensor]
     """The scalars of `worker.adapters.constants.fixed_constants`, by name."""
     changing: dict[str, Tensor]
-    """Those of `worker.adapters.constants.update_constants`: (n,)."""
+    """The values of `worker.adapters.constants.update_constants`, each (n,)."""
     masks: dict[str, Tensor]
     """The factors of each dropout layer by its path: (n, b, *layer input)."""
 
@@ -85,7 +85,7 @@ class Program:
         """`targets` has the dtype and the shape of the training targets, for any number of samples."""
         self.network = Network(compile_job(job, input_shape), precision=job.precision, initializers=False)
         self.execution = "eager"
-        """As `Trainer.execution`."""
+        """This is what `Trainer.execution` says."""
         shapes = self.network.shapes
         self._shapes = [shapes[name] for name in self.network.trainable]
         self._sizes = [prod(shape) for shape in self._shapes]
@@ -212,7 +212,7 @@ class Program:
         return State(values, moved, slots), loss
 
     def _outputs(self, weights: Mapping[str, Tensor], x: Tensor) -> Tensor:
-        """In inference mode: x (m, *features) → (m, outputs)."""
+        """Compute the outputs in inference mode: x (m, *features) → (m, outputs)."""
         return self.network(weights, x)[0]
 
     def _step_at(self, i: Tensor, state: State, samples: Samples, steps: Steps) -> tuple[State, Tensor]:

@@ -77,7 +77,7 @@ class TensorFlowTrainer(Trainer):
         return {name: tensor.numpy() for name, tensor in self._program.weights(self._state).items()}
 
     def load_weights(self, weights: Weights) -> None:
-        """Replace the weights."""
+        """Replace all weights by these."""
         self._program.network.check(weights)
         with tf.device(self._device):
             given = self._program.start(weights, {})

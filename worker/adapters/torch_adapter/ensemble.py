@@ -81,7 +81,7 @@ class TorchEnsemble(EnsembleTrainer):
         steps = BatchPlan.of(job.training, len(x)).steps
         self._replays = network.device == "cpu" and steps >= REPLAYED_FROM_STEPS
         self._updates: dict[int, ReplayedUpdate] = {}
-        """By batch size. Whether indices are (n, b) or (members, n, b) is the same for all blocks."""
+        """The key is the batch size; indices are (n, b) or (members, n, b), alike in all blocks."""
         self._dtype = getattr(torch, job.precision)
         self._device = network.device
         self._network = network
@@ -122,7 +122,7 @@ class TorchEnsemble(EnsembleTrainer):
         return torch.tensor(values, dtype=self._dtype, device=self._device).unsqueeze(-1)
 
     def _places(self) -> dict[str, tuple[Tensor, Any]]:
-        """By weight name, the tensor with all members' values and how the weight is stored in it."""
+        """Return, by weight name, the tensor with all members' values and how the weight is stored in it."""
         own = {id(tensor): name for name, tensor in self._network.named_parameters()}
         own |= {id(tensor): name for name, tensor in self._network.named_buffers()}
         stacked = self._parameters | self._buffers

@@ -18,7 +18,7 @@ class ReplayedTrainer(TorchTrainer):
         super().__init__(*args, **parts)
         self.execution = "replayed (a recorded update)"
         self._updates: dict[Any, ReplayedUpdate] = {}
-        """By the update function and the shape of its first input, and so by the batch size."""
+        """The key is the update function and the shape of its first input, and so by the batch size."""
 
     def run(self, update: Callable[..., Tensor], columns: Sequence[Tensor]) -> Tensor:
         """The losses (n,) of n updates (see `TorchTrainer.run`)."""

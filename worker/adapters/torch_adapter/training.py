@@ -147,7 +147,7 @@ class TorchTrainer(Trainer):
         return self.network.weights()
 
     def load_weights(self, weights: Weights) -> None:
-        """Replace the weights."""
+        """Replace all weights by these."""
         self.network.load(weights)
 
     def state(self) -> State:
@@ -159,7 +159,7 @@ class TorchTrainer(Trainer):
         put_back(self._changed(), state)
 
     def snapshot(self) -> dict[str, Tensor]:
-        """As `state`, on the device."""
+        """Return a copy of what training has changed, which stays on the device."""
         return cloned(self._changed())
 
     def restore(self, snapshot: dict[str, Tensor]) -> None:
