@@ -10,24 +10,16 @@ import inspect
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from shared.field_docs import documented_schema
 from shared.settings import Settings
-from shared.spec import Experiment, activations, loss, optimizer
+from shared.spec import Experiment, Layer, activations, loss, optimizer
 
 HERE = Path(__file__).parent
 NOTE = "<!-- Written by docs/make_reference.py from the models; change those. -->"
 
-LAYERS = [
-    "Dense", "Flatten", "Reshape", "Dropout", "ActivationLayer",
-    "Conv1D", "Conv2D", "DepthwiseConv2D", "Conv2DTranspose",
-    "MaxPooling1D", "MaxPooling2D", "AveragePooling1D", "AveragePooling2D",
-    "GlobalAveragePooling", "GlobalMaxPooling",
-    "LayerNorm", "BatchNorm",
-    "Embedding", "SimpleRnn", "Lstm", "Gru", "Bidirectional", "MultiHeadAttention",
-    "Add", "Concatenate",
-]  # fmt: skip
+LAYERS = [layer.__name__ for layer in get_args(get_args(Layer)[0])]
 
 # The parts of a job file in reading order: heading, definitions, and the module whose docstring has formulas.
 PARTS: list[tuple[str, list[str], Any]] = [

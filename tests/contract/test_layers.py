@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 
 from shared.program import compile_job
-from shared.spec import Job
+from shared.spec import Job, Layer
 from shared.spec.activations import LINEAR
 from shared.spec.layers.convolution import pair
 from shared.spec.layers.recurrent import Gru
@@ -176,6 +176,7 @@ FORMULAS: dict[str, Callable[[Any, Weights, np.ndarray], np.ndarray]] = {
     "dense": lambda _, w, x: x @ w["kernel"] + w.get("bias", 0),
     "flatten": flatten,
     "reshape": reshape,
+    "permute": lambda layer, _, x: x.transpose(0, *layer.dims),
     "conv1d": convolution,
     "conv2d": convolution,
     "depthwise_conv2d": depthwise,
@@ -448,6 +449,10 @@ CASES: dict[str, tuple[tuple[int, ...], list[Any]]] = {
             {"type": "flatten"},
         ],
     ),
+    "permute": (
+        IMAGE,
+        [{"type": "permute", "dims": [3, 1, 2]}, *windowed("conv2d", filters=2, kernel_size=2)],
+    ),
     "reshape": (
         (24,),
         [{"type": "reshape", "target_shape": [4, -1, 2]}, *windowed("conv2d", filters=2, kernel_size=2)],
@@ -488,6 +493,13 @@ def check_layer(kit: Any, name: str, **changes: Any) -> None:
         sides = [loss({**weights, place.name: array + step * direction}) for step in (1e-5, -1e-5)]
         slope = float((direction * (array - after[place.name])).sum())
         assert slope == pytest.approx((sides[0] - sides[1]) / 2e-5, rel=1e-6, abs=lost), place.name
+
+
+def test_every_kind_of_layer_has_a_case() -> None:
+    kinds = {get_args(layer.model_fields["type"].annotation)[0] for layer in get_args(get_args(Layer)[0])}
+    layers = [layer for _, layers in CASES.values() for layer in layers]
+    with_cases = {layer if isinstance(layer, str) else layer["type"] for layer in layers}
+    assert kinds - with_cases == {"activation", "dropout"}  # which test_gradients.py has
 
 
 @pytest.mark.parametrize("name", CASES)

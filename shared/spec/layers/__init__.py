@@ -8,7 +8,7 @@ from pydantic import Field
 
 from shared.spec.fields import Word
 from shared.spec.layers.attention import MultiHeadAttention
-from shared.spec.layers.basic import ActivationLayer, Dense, Dropout, Flatten, Reshape
+from shared.spec.layers.basic import ActivationLayer, Dense, Dropout, Flatten, Permute, Reshape
 from shared.spec.layers.convolution import Conv1D, Conv2D, Conv2DTranspose, DepthwiseConv2D
 from shared.spec.layers.merging import Add, Concatenate
 from shared.spec.layers.normalization import BatchNorm, LayerNorm
@@ -26,6 +26,7 @@ Layer = Annotated[
     Dense
     | Flatten
     | Reshape
+    | Permute
     | Dropout
     | ActivationLayer
     | Conv1D

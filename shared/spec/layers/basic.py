@@ -174,3 +174,33 @@ class Reshape(BaseLayer):
                 f"gets {whole} numbers a sample, of shape {shape}, which do not fill {self.target_shape}"
             )
         return tuple(whole // known if size == -1 else size for size in self.target_shape)
+
+
+class Permute(BaseLayer):
+    """The sample's axes in another order, such as (height, width, channels) as (channels, height, width)."""
+
+    keeps_numbers: ClassVar[bool] = True
+
+    type: Literal["permute"]
+    dims: Many[Count] = Field(min_length=1, max_length=6)
+    """Which axis of the input stands at each place of the output, counted from 1: [3, 1, 2]. PyTorch's
+    permute counts from 0, and the batch's axis too."""
+
+    @field_validator("dims")
+    @classmethod
+    def _names_each_axis_once(cls, dims: tuple[int, ...]) -> tuple[int, ...]:
+        if sorted(dims) != list(range(1, len(dims) + 1)):
+            raise ValueError(f"{list(dims)} does not name each axis from 1 to {len(dims)} once")
+        return dims
+
+    @property
+    def last_activation(self) -> str | None:
+        """That of the layer before."""
+        return None
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        """The axes in their new order."""
+        (shape,) = inputs
+        if len(shape) != len(self.dims):
+            raise ShapeError(f"gets samples of shape {shape}, but dims puts {len(self.dims)} axes in order")
+        return tuple(shape[axis - 1] for axis in self.dims)

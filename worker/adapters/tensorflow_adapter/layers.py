@@ -114,6 +114,7 @@ _LAYERS: dict[str, Callable[[Any, Shape, _Built], Any]] = {
     "dense": _dense,
     "flatten": _flatten,
     "reshape": lambda layer, _, built: keras.layers.Reshape(layer.target_shape, dtype=built.precision),
+    "permute": lambda layer, _, built: keras.layers.Permute(layer.dims, dtype=built.precision),
     "activation": lambda layer, _, built: keras.layers.Activation(
         activation_function(layer.activation), dtype=built.precision
     ),

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from shared.program import Stage
-from shared.spec.layers.basic import ActivationLayer, Dense, Reshape
+from shared.spec.layers.basic import ActivationLayer, Dense, Permute, Reshape
 from shared.spec.layers.normalization import BatchNorm
 from shared.spec.layers.recurrent import Embedding
 from worker.adapters.errors import UnsupportedError
@@ -119,6 +119,18 @@ class Reshaped(nn.Module):  # type: ignore[misc]
         return x.reshape(len(x), *self._shape)
 
 
+class Permuted(nn.Module):  # type: ignore[misc]
+    """The axes of each sample in another order."""
+
+    def __init__(self, layer: Permute) -> None:
+        super().__init__()
+        self._axes = (0, *layer.dims)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(b, *shape) → (b, *shape in another order), a view."""
+        return x.permute(self._axes)
+
+
 def _batch_norm(layer: BatchNorm, shape: tuple[int, ...], **how: Any) -> Any:
     """Every framework starts its statistics alike."""
     del how["initializers"]
@@ -129,6 +141,7 @@ _MODULES: dict[str, Callable[..., Any]] = {
     "dense": DenseModule,
     "flatten": lambda layer, *_, **__: nn.Flatten() if layer.order == "channels_last" else ChannelsFirst(),
     "reshape": lambda layer, shape, **_: Reshaped(layer, shape),
+    "permute": lambda layer, *_, **__: Permuted(layer),
     "activation": lambda layer, *_, **__: Activation(layer),
     "dropout": lambda *_, **__: nn.Identity(),
     "conv1d": Convolution,
