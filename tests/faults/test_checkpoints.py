@@ -23,9 +23,9 @@ JOB: dict[str, Any] = {
     "optimizer": {
         "type": "adam",
         "learning_rate": 0.001,
-        "schedule": {"type": "cosine", "decay_steps": 16_000},
+        "schedule": {"type": "cosine", "decay_steps": 40_000},
     },
-    "training": {"epochs": 8_000, "batch_size": 3, "shuffle": True},
+    "training": {"epochs": 20_000, "batch_size": 3, "shuffle": True},
 }
 """Trains for three seconds on a quick machine, so that one that stalls still finds it training."""
 
