@@ -80,6 +80,7 @@ PARTS: list[tuple[str, list[str], Any]] = [
         None,
     ),
     ("training", ["Training", "EarlyStopping"], None),
+    ("sides", ["SideSettings"], None),
     ("initial_weights", ["SharedWeights", "FrameworkWeights", "GivenWeights", "NpzWeights"], None),
 ]
 

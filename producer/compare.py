@@ -23,7 +23,7 @@ from producer.verdict.gaps import Load
 from producer.verdict.growth import epochs_before_rounding_took_over, growth
 from producer.verdict.judge import Evidence, judge
 from producer.verdict.knowledge import Scale, weight_of
-from producer.verdict.models import Comparison, Traced
+from producer.verdict.models import Comparison, SeedGaps, Traced
 from producer.verdict.noise import noise_floor, raised
 from producer.verdict.over_seeds import predictions_by_seed, tests_over_seeds
 from producer.verdict.pairs import all_gaps, pair_gaps
@@ -69,7 +69,9 @@ def compare(  # noqa: PLR0913 - all evidence, once
     precisions = frozenset(job.precision for job in jobs.values())
     floor = noise_floor(by_side, merged(again), arrays=arrays)
     tolerance = raised(tolerance_for(precisions), floor)
-    gaps = all_gaps(experiment.labels, by_side, tables, tolerance=tolerance, arrays=arrays)
+    gaps = _starts_known(
+        all_gaps(experiment.labels, by_side, tables, tolerance=tolerance, arrays=arrays), jobs
+    )
     pairs = tuple(
         pair_gaps(experiment.labels[0], other, [one for one in gaps if one.other == other])
         for other in experiment.labels[1:]
@@ -120,6 +122,18 @@ def compare(  # noqa: PLR0913 - all evidence, once
         experiment=experiment,
         jobs=dict(jobs),
     )
+
+
+def _starts_known(gaps: Sequence[SeedGaps], jobs: Mapping[str, Job]) -> list[SeedGaps]:
+    """The gaps without a word on the start where two precisions round the same weights to other numbers."""
+    return [
+        one
+        if one.reference not in jobs
+        or one.other not in jobs
+        or jobs[one.reference].precision == jobs[one.other].precision
+        else one.model_copy(update={"same_initial_weights": None})
+        for one in gaps
+    ]
 
 
 def _same_loss(jobs: Mapping[str, Job]) -> bool:

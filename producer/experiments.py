@@ -61,9 +61,11 @@ class Outcome:
     twin: Comparison | None = None
 
 
-def prepare_given(spec: str, set_values: Sequence[str], seeds: str | None) -> PreparedExperiment:
-    """Read a job file with its `--set` and `--seeds`, resolve it and load its data."""
-    loaded = read_experiment(spec, with_seeds(set_values, seeds))
+def prepare_given(
+    spec: str, set_values: Sequence[str], seeds: str | None, sides: str | None = None
+) -> PreparedExperiment:
+    """Read a job file with its `--set`, `--seeds` and `--sides`, resolve it and load its data."""
+    loaded = read_experiment(spec, with_seeds(set_values, seeds), sides)
     if loaded.experiment.grid:
         raise UsageError(f"{loaded.source} has a grid of settings; likewise sweep trains it")
     prepared = prepare_experiment(loaded)

@@ -28,10 +28,10 @@ BUDGET_S = 120.0
 def tells_more(comparison: Comparison) -> bool:
     """Whether training in float64 can add to what is known.
 
-    It can where every job is in float32 and no training failed, unless the sides ended with the same
+    It can where some job is in float32 and no training failed, unless the sides ended with the same
     bits or did not start from the same weights.
     """
-    float32 = {job.precision for job in comparison.jobs.values()} == {"float32"}
+    float32 = "float32" in {job.precision for job in comparison.jobs.values()}
     comparable = len(comparison.runs) > 1 and not comparison.failed
     return (
         comparison.twin is None
@@ -140,9 +140,4 @@ def _first_seeds(runs: Sequence[Run]) -> list[Run]:
 
 def twin_experiment(experiment: Experiment) -> Experiment:
     """The experiment in float64, with the first seeds."""
-    overrides = {
-        side: {path: value for path, value in changes.items() if path != "precision"}
-        for side, changes in experiment.overrides.items()
-    }
-    seeds = experiment.seed_list[:MOST_SEEDS]
-    return experiment.model_copy(update={"precision": "float64", "seeds": seeds, "overrides": overrides})
+    return experiment.in_precision("float64", seeds=experiment.seed_list[:MOST_SEEDS])

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from shared.frozen import Frozen
 from shared.spec.fields import Many
-from shared.spec.side import Framework, OfSide
+from shared.spec.side import Framework, Label, OfSide
 from shared.store.arrays import ArrayRef
 from shared.trace import Trace
 
@@ -205,6 +205,9 @@ class RunResult(OfSide):
     schema_version: Literal[1] = RESULT_SCHEMA_VERSION
     run_id: str
     experiment_id: str
+    framework: Framework
+    side: Label = ""
+    """The label of its side."""
     status: Literal["succeeded", "failed"]
     """`failed` if any seed failed."""
     failure: Failure | None = None

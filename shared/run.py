@@ -10,7 +10,7 @@ from shared.frozen import Frozen
 from shared.spec.experiment import Job, Seed
 from shared.spec.fields import Many
 from shared.spec.optimizer import Optimizer
-from shared.spec.side import OfSide
+from shared.spec.side import Framework, Label, OfSide
 from shared.store.arrays import ArrayRef
 from shared.trace import TraceRequest
 
@@ -62,6 +62,9 @@ class Run(OfSide):
     schema_version: Literal[1] = RUN_SCHEMA_VERSION
     run_id: str = Field(pattern=r"^[a-z0-9-]{8,64}$")
     experiment_id: str = Field(pattern=r"^[a-z0-9-]{8,64}$")
+    framework: Framework
+    side: Label = ""
+    """The label of its side."""
     job: Job
     seeds: Many[Seed] = Field(min_length=1)
     dataset: Dataset

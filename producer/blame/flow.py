@@ -71,7 +71,7 @@ def chosen_other(experiment: Experiment, asked: str | None) -> str:
     if not others:
         raise UsageError(f"only {reference} trains {experiment.name}: there is nothing to explain")
     if asked is not None and asked not in others:
-        raise UsageError(f"--framework is {asked!r}; it can be {' or '.join(others)}")
+        raise UsageError(f"--side is {asked!r}; it can be {' or '.join(others)}")
     return asked or others[0]
 
 

@@ -8,13 +8,25 @@ from typing import Annotated
 
 import typer
 
-from producer.cli.options import AsJson, Full, Key, QueueAnyway, Seeds, SetValues, Spec, check_page_path
+from producer.cli.options import (
+    AsJson,
+    Full,
+    Key,
+    QueueAnyway,
+    Seeds,
+    SetValues,
+    Sides,
+    Spec,
+    check_page_path,
+)
+from shared.errors import UsageError
 
 
 def compare(
     spec: Spec,
     set_values: SetValues = None,
     seeds: Seeds = None,
+    sides: Sides = None,
     as_json: AsJson = False,
     full: Full = False,
     check: Annotated[bool, typer.Option("--check", help="End with status 1 unless they agree.")] = False,
@@ -41,13 +53,14 @@ def compare(
       likewise compare article
       likewise compare job.yaml --set precision=float64 --seeds 5
       likewise compare digits --seeds 1000
+      likewise compare matched --sides torch:eager,torch:compiled,tensorflow
       likewise compare job.yaml --check --json > comparison.json
     """
     from producer import experiments
     from producer.interruption import cancelling
 
     check_page_path(report)
-    prepared = experiments.prepare_given(spec, set_values or (), seeds)
+    prepared = experiments.prepare_given(spec, set_values or (), seeds, sides)
     with experiments.open_to_train(prepared, quiet=as_json) as session:
         record = experiments.submit_prepared(session, prepared, queue_anyway=queue_anyway, key=key)
         with cancelling(session, record):
@@ -79,11 +92,15 @@ def explain(
         str | None,
         typer.Option(metavar="N", help="How many seeds, or which; the job's, but at least 5 if left out."),
     ] = None,
+    sides: Sides = None,
     combinations: Annotated[
         int, typer.Option(metavar="N", min=1, max=8, help="Train every combination of up to N settings.")
     ] = 4,
     framework: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Which framework, where the job names more than two.")
+        str | None,
+        typer.Option(
+            "--side", "--framework", metavar="NAME", help="Which side, where there are more than two."
+        ),
     ] = None,
     as_json: AsJson = False,
     report: Annotated[
@@ -110,6 +127,7 @@ def explain(
         explanation.Options(
             set_values=tuple(set_values or ()),
             seeds=seeds,
+            sides=sides,
             combinations=combinations,
             side=framework,
             as_json=as_json,
@@ -187,6 +205,8 @@ def bench(
     from producer.report.console import make_console, progress_console
 
     prepared = experiments.prepare_given(spec, set_values or (), "1")
+    if prepared.loaded.experiment.sides is not None:
+        raise UsageError("bench times the frameworks of a job; it cannot time `sides` yet")
     ways = tuple(one for one in EXECUTIONS if not variant or one in variant)
     with experiments.open_to_train(prepared, quiet=as_json) as session:
         devices = {name: run.job.device for name, run in prepared.runs.items()}
@@ -235,6 +255,7 @@ def sweep(
     ] = None,
     set_values: SetValues = None,
     seeds: Seeds = None,
+    sides: Sides = None,
     as_json: AsJson = False,
     full: Full = False,
     queue_anyway: QueueAnyway = False,
@@ -257,7 +278,7 @@ def sweep(
     from producer.sweep.flow import print_sweep, swept
     from producer.sweep.place import prepare_sweep, submit_sweep
 
-    sweep = prepare_sweep(spec, experiments.with_seeds(set_values or (), seeds), grid or ())
+    sweep = prepare_sweep(spec, experiments.with_seeds(set_values or (), seeds), grid or (), sides)
     with experiments.open_to_train(sweep.first, quiet=as_json) as session:
         record = submit_sweep(session, sweep, queue_anyway=queue_anyway)
         with cancelling(session, record):

@@ -15,15 +15,18 @@ from producer.cli.options import (
     Resolved,
     Seeds,
     SetValues,
+    Sides,
     Spec,
     check_page_path,
 )
+from shared.errors import UsageError
 
 
 def submit(
     spec: Spec,
     set_values: SetValues = None,
     seeds: Seeds = None,
+    sides: Sides = None,
     as_json: AsJson = False,
     queue_anyway: QueueAnyway = False,
     key: Key = None,
@@ -37,7 +40,7 @@ def submit(
     from producer import experiments
     from producer.report.console import make_console, progress_console
 
-    prepared = experiments.prepare_given(spec, set_values or (), seeds)
+    prepared = experiments.prepare_given(spec, set_values or (), seeds, sides)
     with experiments.open_to_train(prepared, quiet=as_json) as session:
         record = experiments.submit_prepared(session, prepared, queue_anyway=queue_anyway, key=key)
         placed = session.ledger.records(record.run_ids)
@@ -93,6 +96,7 @@ def show(
     ] = "last",
     resolved: Resolved = False,
     as_json: AsJson = False,
+    sides: Sides = None,
     full: Full = False,
 ) -> None:
     """Print a finished comparison again, or where an experiment stands.
@@ -112,8 +116,10 @@ def show(
     from producer.sweep.flow import print_sweep, swept
 
     if resolved and names_a_job(experiment):
-        settings.show(read_experiment(experiment).experiment, as_json=as_json)
+        settings.show(read_experiment(experiment, sides=sides).experiment, as_json=as_json)
         return
+    if sides is not None:
+        raise UsageError("--sides goes with --resolved and a job file; an experiment stays as it is")
     with experiments.open_for(quiet=as_json) as session:
         record = find(session.ledger, experiment)
         if resolved:

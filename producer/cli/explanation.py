@@ -29,6 +29,7 @@ class Options:
 
     set_values: tuple[str, ...] = ()
     seeds: str | None = None
+    sides: str | None = None
     combinations: int
     side: str | None = None
     """Whose difference from the first side is explained."""
@@ -42,7 +43,9 @@ def run(spec: str, options: Options) -> int:
     check_page_path(options.page)
     if _names_an_experiment(spec):
         return _explain_known(spec, options)
-    prepared = _with_enough_seeds(experiments.prepare_given(spec, options.set_values, options.seeds), options)
+    prepared = _with_enough_seeds(
+        experiments.prepare_given(spec, options.set_values, options.seeds, options.sides), options
+    )
     chosen_other(prepared.loaded.experiment, options.side)
     with experiments.open_to_train(prepared, quiet=options.as_json) as session:
         record = experiments.submit_prepared(session, prepared, queue_anyway=options.queue_anyway, key=None)
@@ -51,6 +54,8 @@ def run(spec: str, options: Options) -> int:
 
 def _explain_known(given: str, options: Options) -> int:
     """An experiment that was submitted before: its data and what it trained are used again."""
+    if options.sides is not None:
+        raise UsageError("--sides changes a job file; an experiment that was trained stays as it is")
     if options.set_values:
         raise UsageError("--set changes a job file; an experiment that was trained stays as it is")
     with experiments.open_for(quiet=options.as_json) as session:

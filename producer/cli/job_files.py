@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from producer.cli.options import AsJson, Resolved, SetValues, Spec, print_json
+from producer.cli.options import AsJson, Resolved, SetValues, Sides, Spec, print_json
 
 if TYPE_CHECKING:
     from producer.job.prepare import PreparedExperiment
@@ -45,6 +45,7 @@ def init(
 def validate(
     spec: Spec,
     set_values: SetValues = None,
+    sides: Sides = None,
     resolved: Resolved = False,
     as_json: AsJson = False,
 ) -> None:
@@ -62,11 +63,11 @@ def validate(
     from shared.errors import DataError, JobFileError
 
     try:
-        prepared: PreparedExperiment = prepare_experiment(read_experiment(spec, set_values or ()))
+        prepared: PreparedExperiment = prepare_experiment(read_experiment(spec, set_values or (), sides))
         if prepared.loaded.experiment.grid:
             from producer.sweep.place import prepare_sweep
 
-            prepare_sweep(spec, set_values or (), ())
+            prepare_sweep(spec, set_values or (), (), sides)
     except (JobFileError, DataError) as error:
         if not as_json:
             raise

@@ -21,6 +21,15 @@ Seeds = Annotated[
         metavar="N", help="How many seeds, or which: 5, or 0,1,7; 7, with its comma is seed 7 alone."
     ),
 ]
+Sides = Annotated[
+    str | None,
+    typer.Option(
+        "--sides",
+        metavar="A,B",
+        help="Who trains it, such as torch:eager,torch:compiled or torch/float64,torch/float32; each is "
+        "[LABEL=]FRAMEWORK[==VERSION][@DEVICE][:EXECUTION][/PRECISION].",
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 Full = Annotated[
     bool, typer.Option("--full", help="With --json: every curve and array of every seed, however many.")
@@ -29,7 +38,7 @@ QueueAnyway = Annotated[bool, typer.Option("--queue-anyway", help="Wait where no
 Key = Annotated[str | None, typer.Option(help="A name for this submission; the same name is not run twice.")]
 Resolved = Annotated[
     bool,
-    typer.Option("--resolved", help="Show every setting in each framework, and where its value came from."),
+    typer.Option("--resolved", help="Show every setting in each side, and where its value came from."),
 ]
 
 

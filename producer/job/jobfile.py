@@ -17,6 +17,7 @@ from pydantic import ValidationError
 
 from producer.display import nearest, printable, short
 from producer.job import jobtext, paths
+from producer.job import sides as declared
 from producer.job.problems import problems
 from producer.job.resolve import resolve
 from shared.errors import JobFileError, Problem, UsageError
@@ -37,8 +38,10 @@ class LoadedExperiment:
     """The folder that relative data paths start from: the job file's, or the current one."""
 
 
-def read_experiment(spec: str, set_values: Sequence[str] = ()) -> LoadedExperiment:
-    """Read `spec`, apply each `path=value` of `set_values` in order, and validate.
+def read_experiment(spec: str, set_values: Sequence[str] = (), sides: str | None = None) -> LoadedExperiment:
+    """Read `spec`, declare `sides`, apply each `path=value` of `set_values` in order, and validate.
+
+    `sides` is what `--sides` says.
 
     Raises JobFileError with every problem found, UsageError for a `path=value` that is none.
     """
@@ -58,6 +61,8 @@ def read_experiment(spec: str, set_values: Sequence[str] = ()) -> LoadedExperime
                 )
             ],
         )
+    if sides is not None:
+        declared.declare(document, sides)
     for assignment in set_values:
         _assign(document, assignment, source)
     experiment = validate(document, source)

@@ -73,6 +73,8 @@ def is_in(path: str, place: str) -> bool:
 
 
 def _is_open(parts: list[str]) -> bool:
+    if len(parts) == 3:
+        return (parts[0], parts[2]) == ("sides", "overrides")
     return len(parts) == 2 and (tuple(parts) in _OPEN or (parts[0], "*") in _OPEN)
 
 

@@ -75,6 +75,7 @@ _RULES = {
 
 _PATTERNS = {
     "name": "letters, digits, `_`, `-` and `.`, at most 100 of them; a layer's begins with a letter",
+    "sides": "lower-case words such as torch or new-torch",
     "frameworks": f"lower-case words such as {' or '.join(FRAMEWORKS)}",
     "overrides": f"lower-case words such as {' or '.join(FRAMEWORKS)}",
 }
@@ -266,7 +267,7 @@ def _framework_meant(path: tuple[str, ...], document: Any) -> str | None:
     field, _, framework = path[-1].partition(".") if path else ("", "", "")
     if field != "overrides" or not framework:
         return None
-    match = nearest(framework, map(str, document.get("frameworks") or FRAMEWORKS))
+    match = nearest(framework, map(str, document.get("sides") or document.get("frameworks") or FRAMEWORKS))
     return None if match is None else f"did you mean {printable(match)}?"
 
 

@@ -1,4 +1,4 @@
-"""What one framework makes of an experiment: its job with the overrides applied and nothing left open.
+"""What one side makes of an experiment: its job with the overrides applied and nothing left open.
 
 Pure: no files, network or data but the tables of `producer.job.native`, which ship with the tool.
 """
@@ -20,22 +20,22 @@ from shared.errors import JobFileError, Problem
 from shared.spec import Experiment, Job
 from shared.spec.metrics import fitting_metrics
 
-COMMON = ("schema_version", "name", "seeds", "frameworks", "overrides", "defaults", "margin", "grid")
+COMMON = ("schema_version", "name", "seeds", "frameworks", "sides", "overrides", "defaults", "margin", "grid")
 """Fields that are the same for every framework."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SettingDifference:
-    """A setting with another value in some framework; a framework without the setting has None."""
+    """A setting with another value in some side; a side without the setting has None."""
 
     path: str
     values: Mapping[str, Any]
-    """By framework, JSON values."""
+    """By side, JSON values."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Resolved:
-    """One framework's job and where its settings came from; the rest are the shared defaults."""
+    """One side's job and where its settings came from; the rest are the shared defaults."""
 
     job: Job
     written: frozenset[str]
@@ -47,13 +47,13 @@ class Resolved:
 
 
 def resolve(experiment: Experiment, *, source: str = "job file") -> dict[str, Job]:
-    """Each framework's job, in the order of `frameworks`, with metrics and all else explicit.
+    """Each side's job, in the experiment's order, with metrics and all else explicit.
 
     What was written always wins. What was left out has the shared default, or with `defaults: native`
     the framework's own. A field counts as written where `model_fields_set` has it, so an experiment must
     not be rebuilt from a dump that has the defaults in it.
 
-    Raises JobFileError for overrides that do not fit, as `overrides.<framework>.<path>`.
+    Raises JobFileError for overrides that do not fit, as `overrides.<label>.<path>`.
     """
     return {name: one.job for name, one in resolve_with_origins(experiment, source=source).items()}
 
@@ -67,9 +67,9 @@ def resolve_with_origins(experiment: Experiment, *, source: str = "job file") ->
     without_overrides = Job.model_validate(written)
     resolved: dict[str, Resolved] = {}
     found: list[Problem] = []
-    for framework in experiment.frameworks:
-        prefix = f"overrides.{framework}."
-        document, changed, wrong = _overridden(written, experiment.overrides.get(framework, {}), prefix)
+    for side in experiment.side_list:
+        prefix = f"overrides.{side.label}."
+        document, changed, wrong = _overridden(written, experiment.changes_of(side), prefix)
         if wrong:
             found += wrong
             continue
@@ -78,13 +78,13 @@ def resolve_with_origins(experiment: Experiment, *, source: str = "job file") ->
             job = Job.model_validate(document) if changed else without_overrides
             given = job.model_dump(mode="json", exclude_unset=True)
             if experiment.defaults == "native":
-                document, prefix = copy.deepcopy(given), f"defaults.{framework}."
-                native = fill(document, framework)
+                document, prefix = copy.deepcopy(given), f"defaults.{side.label}."
+                native = fill(document, side.framework)
                 job = Job.model_validate(document)
         except ValidationError as error:
             found += problems(error, Job, document, prefix=prefix)
             continue
-        resolved[framework] = Resolved(
+        resolved[side.label] = Resolved(
             job=_explicit(job),
             written=frozenset(path for path, _ in leaves(written)),
             overridden=frozenset(path for path, _ in leaves(given) if is_in(path, changed)),
@@ -132,8 +132,8 @@ def _explicit(job: Job) -> Job:
 
 
 def setting_differences(jobs: Mapping[str, Job]) -> list[SettingDifference]:
-    """The leaf settings that are not the same in every framework, sorted by path."""
-    settings = {framework: dict(leaves(job.model_dump(mode="json"))) for framework, job in jobs.items()}
+    """The leaf settings that are not the same in every side, sorted by path."""
+    settings = {side: dict(leaves(job.model_dump(mode="json"))) for side, job in jobs.items()}
     every_path = sorted({path for values in settings.values() for path in values})
     differences = (
         SettingDifference(path=path, values={f: values.get(path) for f, values in settings.items()})

@@ -38,12 +38,14 @@ class PreparedSweep:
         return self.points[0]
 
 
-def prepare_sweep(spec: str, set_values: Sequence[str], grid: Sequence[str]) -> PreparedSweep:
+def prepare_sweep(
+    spec: str, set_values: Sequence[str], grid: Sequence[str], sides: str | None = None
+) -> PreparedSweep:
     """Read a job file, lay the grid over it and check every point, before anything is run.
 
     Raises JobFileError, UsageError or DataError for the first point that does not fit.
     """
-    loaded = read_experiment(spec, set_values)
+    loaded = read_experiment(spec, set_values, sides)
     laid = {**loaded.experiment.grid, **{path: tuple(values) for path, values in grid_of(grid).items()}}
     experiment = loaded.experiment.model_copy(update={"grid": laid})
     loaded = replace(loaded, experiment=experiment)

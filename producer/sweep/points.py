@@ -14,6 +14,7 @@ from producer.job.jobfile import validate
 from producer.job.resolve import COMMON, resolve
 from shared.errors import JobFileError, Problem, UsageError
 from shared.spec import Experiment
+from shared.spec.side import Side
 
 MOST_POINTS = 1_000
 
@@ -56,11 +57,19 @@ def trained_at(experiment: Experiment) -> dict[str, list[int]]:
     What varies another side alone leaves a side's job as it is.
     """
     points = points_of(experiment)
-    return {name: _first_alike([_settings_of(name, one) for one in points]) for name in experiment.labels}
+    return {
+        side.label: _first_alike([_settings_of(side, one) for one in points]) for side in experiment.side_list
+    }
 
 
-def _settings_of(side: str, settings: Settings) -> Settings:
-    return {path: value for path, value in settings.items() if side_of(path)[0] in (None, side)}
+def _settings_of(side: Side, settings: Settings) -> Settings:
+    """The settings of a point that may reach the side."""
+    return {path: value for path, value in settings.items() if reaches(path, side)}
+
+
+def reaches(path: str, side: Side) -> bool:
+    """Whether a grid's path may vary a setting of the side: everyone's, its own or its framework's."""
+    return side_of(path)[0] in (None, side.label, side.framework)
 
 
 def _first_alike(settings: Sequence[Settings]) -> list[int]:
@@ -74,14 +83,17 @@ def held_by_overrides(experiment: Experiment) -> dict[str, dict[str, str]]:
     everyones = [path for path in experiment.grid if side_of(path)[0] is None]
     varied = {_setting_named(document, path) for path in experiment.grid}
     return {
-        side: {
+        side.label: {
             path: override
             for path in everyones
-            for override in overrides
+            for override in experiment.changes_of(side)
             if paths.is_in(paths.by_index(document, path), paths.by_index(document, override))
-            and (side, paths.by_index(document, override)) not in varied
+            and not any(
+                (name, paths.by_index(document, override)) in varied
+                for name in (side.label, *experiment.overridden_by(side))
+            )
         }
-        for side, overrides in experiment.overrides.items()
+        for side in experiment.side_list
     }
 
 

@@ -17,6 +17,7 @@ from producer.sweep.points import (
     experiment_at,
     held_by_overrides,
     points_of,
+    reaches,
     side_of,
     trained_at,
 )
@@ -288,9 +289,7 @@ def _medians(named: Mapping[str, NDArray[np.float64]]) -> dict[str, float]:
 
 def is_ordered(experiment: Experiment) -> bool:
     """Whether the reference's median tells good points from bad ones."""
-    varied = [
-        setting for side, setting in map(side_of, experiment.grid) if side in (None, experiment.labels[0])
-    ]
+    varied = [side_of(path)[1] for path in experiment.grid if reaches(path, experiment.side_list[0])]
     return bool(varied) and not any(setting.split(".")[0] == "loss" for setting in varied)
 
 

@@ -78,8 +78,9 @@ def judge(evidence: Evidence) -> Verdict:
        computes them. They also decide where a gap is above the tolerance and no float64 twin decides, unless
        the runs themselves are in float64 from the same start, where rounding cannot have grown that far.
     3. There is a float64 twin that decides: `agree` or `differ`, as it says.
-    4. The numbers differ, and so does something that was declared, or the precision leaves no room for
-       rounding: `differ`. So do trainings in different precisions, unless they end with the same bits.
+    4. The numbers differ, and so does something that was declared besides the precision, or the precision
+       leaves no room for rounding: `differ`. That a lower precision rounds more is no difference: where the
+       sides have different precisions, the twin trains all of them in float64 and decides.
     5. Every seed finished everywhere within the tolerance: `agree`.
     6. Else `inconclusive`.
     """
@@ -92,7 +93,7 @@ def judge(evidence: Evidence) -> Verdict:
         return "agree" if evidence.deciding_twin.equal else "differ"
     exact = evidence.precisions == {"float64"} and evidence.float64_tells
     declared = evidence.outside and (_declared(evidence) or exact)
-    if declared or (len(evidence.precisions) > 1 and not all(gaps.identical for gaps in evidence.seed_gaps)):
+    if declared:
         return "differ"
     if evidence.outside or not _complete(evidence) or len(evidence.runs) < 2:
         return "inconclusive"
@@ -122,7 +123,8 @@ def failed_on_the_job(seed: SeedRun) -> bool:
 
 
 def _declared(evidence: Evidence) -> bool:
-    return bool(evidence.differences) or _other_surroundings(evidence)
+    told = [one for one in evidence.differences if one.path != "precision"]
+    return bool(told) or _other_surroundings(evidence)
 
 
 def _fails_alone(runs: Sequence[SideRuns]) -> bool:

@@ -14,7 +14,7 @@ from shared.frozen import Frozen
 from shared.result import Environment, Failure, Hashes, Timings
 from shared.spec.experiment import Experiment, Job
 from shared.spec.fields import Many
-from shared.spec.side import Label, OfSide
+from shared.spec.side import Framework, Label, OfSide
 from shared.store.arrays import ArrayRef
 from shared.trace import Stage
 
@@ -134,6 +134,9 @@ class Curves(Frozen):
 class SideRuns(OfSide):
     """What one side returned, and what ran it."""
 
+    framework: Framework
+    side: Label = ""
+    """The label of its side."""
     run_id: str | None = None
     """The run's id; that of the first run where there are several."""
     failure: Failure | None = None
@@ -199,6 +202,9 @@ class Equivalence(Frozen):
 class OwnRerun(OfSide):
     """One side's training against the same training once more: its noise floor."""
 
+    framework: Framework
+    side: Label = ""
+    """The label of its side."""
     seeds: int
     identical: bool
     """Whether everything that both trainings returned, the losses too, is the same to the bit."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from shared.names import progress_key
-from shared.spec.side import OfSide
+from shared.spec.side import Framework, Label, OfSide
 
 if TYPE_CHECKING:
     import redis
@@ -28,6 +28,9 @@ class ProgressEvent(OfSide):
     """
 
     run_id: str
+    framework: Framework
+    side: Label = ""
+    """The label of its side."""
     seed: int
     position: int
     seeds: int

@@ -10,7 +10,7 @@ from shared.frozen import Frozen
 from shared.result import Failure
 from shared.spec.experiment import Experiment
 from shared.spec.fields import Many
-from shared.spec.side import Framework, OfSide
+from shared.spec.side import Framework, Label, OfSide
 
 RunState = Literal["queued", "leased", "succeeded", "failed", "cancelled"]
 WorkerState = Literal["starting", "idle", "busy"]
@@ -24,6 +24,9 @@ class RunRecord(OfSide):
 
     run_id: str
     experiment_id: str
+    framework: Framework
+    side: Label = ""
+    """The label of its side."""
     queue: str
     state: RunState
     attempt: int

@@ -15,7 +15,7 @@ from shared.spec.loss import Loss
 from shared.spec.metrics import MetricName
 from shared.spec.model import Model
 from shared.spec.optimizer import Optimizer
-from shared.spec.side import Framework, Label, Side
+from shared.spec.side import Framework, Label, Side, SideSettings
 from shared.spec.training import Training
 from shared.spec.weights import InitialWeights, SharedWeights
 
@@ -62,7 +62,10 @@ class Experiment(Job):
     """What the user declared: a job, the frameworks that train it, the seeds and the overrides."""
 
     frameworks: Many[Framework] = Field(default=("tensorflow", "torch"), min_length=1)
-    """Who trains it; the first is the one that the others are compared with."""
+    """Who trains it; the first is the one that the others are compared with. Short for `sides` that are
+    labelled so."""
+    sides: Annotated[dict[Label, SideSettings], Field(min_length=1)] | None = None
+    """By label, instead of `frameworks`: the sides that train it, which may be of one framework."""
     seeds: (
         Annotated[int, Field(ge=1, le=MAX_SEEDS)]
         | Annotated[Many[Seed], Field(min_length=1, max_length=MAX_SEEDS)]
@@ -75,21 +78,31 @@ class Experiment(Job):
     """How far the frameworks' means over seeds may lie apart and count as the same results, relative to the
     mean of the first framework, such as 0.01. Null asks whether they compute the same, and derives a margin
     from the spread over seeds where that cannot be answered seed by seed."""
-    overrides: dict[Framework, dict[str, Any]] = Field(default_factory=dict)
-    """By framework: dotted paths and the values that replace the job's there."""
+    overrides: dict[Label, dict[str, Any]] = Field(default_factory=dict)
+    """By side, or by framework for all its sides that have no entry of their own: dotted paths and the values
+    that replace the job's there."""
     grid: dict[str, Annotated[Many[Any], Field(min_length=1)]] = Field(default_factory=dict)
     """What `likewise sweep` varies: dotted paths, each with the values it takes; every combination is
-    trained. `overrides.torch.…` varies a setting of one framework alone. `--grid` adds to it."""
+    trained. `overrides.torch.…` varies a setting of one side alone. `--grid` adds to it."""
 
     @model_validator(mode="after")
-    def _frameworks_fit(self) -> Experiment:
+    def _sides_fit(self) -> Experiment:
+        if self.sides is not None and "frameworks" in self.model_fields_set:
+            raise ValueError("sides is given beside frameworks, which is short for it; keep one of them")
         if len(set(self.frameworks)) != len(self.frameworks):
-            raise ValueError(f"frameworks names one framework twice: {', '.join(self.frameworks)}")
-        for framework in self.overrides:
-            if framework not in self.frameworks:
+            raise ValueError(
+                f"frameworks names one framework twice: {', '.join(self.frameworks)}; "
+                "sides of one framework have labels of their own, in sides"
+            )
+        for label, side in (self.sides or {}).items():
+            if side.obstacle is not None:
+                raise ValueError(f"sides.{label}.{side.obstacle[0]} {side.obstacle[1]}")
+        names = {*self.labels, *self.frameworks_needed}
+        for name in self.overrides:
+            if name not in names:
+                where = "frameworks" if self.sides is None else "sides"
                 raise ValueError(
-                    f"overrides.{framework} is for a framework that is not in frameworks "
-                    f"({', '.join(self.frameworks)})"
+                    f"overrides.{name} is for a framework that is not in {where} ({', '.join(self.labels)})"
                 )
         seed, times = Counter(self.seed_list).most_common(1)[0]
         if times > 1:
@@ -104,7 +117,9 @@ class Experiment(Job):
     @property
     def side_list(self) -> tuple[Side, ...]:
         """The sides in order; the first is the one that the others are compared with."""
-        return tuple(Side(label=name, framework=name) for name in self.frameworks)
+        if self.sides is None:
+            return tuple(Side(label=name, framework=name) for name in self.frameworks)
+        return tuple(Side(label=label, **dict(side)) for label, side in self.sides.items())
 
     @property
     def labels(self) -> tuple[Label, ...]:
@@ -116,8 +131,44 @@ class Experiment(Job):
         """Each framework that some side is of, once."""
         return tuple(dict.fromkeys(side.framework for side in self.side_list))
 
+    def overridden_by(self, side: Side) -> tuple[str, ...]:
+        """The keys of `overrides` that reach a side: its label, or its framework without an own entry."""
+        own = side.label in self.overrides or side.overrides is not None
+        return (side.label if own else side.framework,)
+
+    def changes_of(self, side: Side) -> dict[str, Any]:
+        """What a side has instead of the job's settings, by path: its own settings and its overrides."""
+        reaching = (self.overrides.get(name, {}) for name in self.overridden_by(side))
+        overrides = {path: value for one in reaching for path, value in one.items()}
+        return {**side.settings, **(side.overrides or {}), **overrides}
+
     def with_sides(self, labels: Iterable[Label], **changes: Any) -> Experiment:
         """Return the experiment of these sides alone, with other changes."""
-        kept = [name for name in self.frameworks if name in set(labels)]
-        overrides = {name: one for name, one in self.overrides.items() if name in kept}
-        return self.model_copy(update={"frameworks": tuple(kept), "overrides": overrides, **changes})
+        wanted = set(labels)
+        kept = [side for side in self.side_list if side.label in wanted]
+        if self.sides is None:
+            changes["frameworks"] = tuple(side.label for side in kept)
+        else:
+            changes["sides"] = {side.label: self.sides[side.label] for side in kept}
+        names = {name for side in kept for name in (side.label, side.framework)}
+        overrides = {name: one for name, one in self.overrides.items() if name in names}
+        return self.model_copy(update={"overrides": overrides, **changes})
+
+    def in_precision(self, precision: Precision, **changes: Any) -> Experiment:
+        """Return the experiment with every side in this precision, and with other changes."""
+
+        def without(paths: dict[str, Any]) -> dict[str, Any]:
+            return {path: value for path, value in paths.items() if path != "precision"}
+
+        if self.sides is not None:
+            changes["sides"] = {
+                label: side.model_copy(
+                    update={
+                        "precision": None,
+                        "overrides": None if side.overrides is None else without(side.overrides),
+                    }
+                )
+                for label, side in self.sides.items()
+            }
+        overrides = {name: without(one) for name, one in self.overrides.items()}
+        return self.model_copy(update={"precision": precision, "overrides": overrides, **changes})

@@ -5,7 +5,7 @@ Its framework says which workers can train it, and nothing else.
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -14,20 +14,72 @@ from shared.frozen import Frozen
 Framework = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=40)]
 Label = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]*$", max_length=60)]
 
+SETTINGS = ("device", "execution", "precision")
+"""The fields of a side that are fields of its job."""
+_POSSIBLE = {
+    "device": ("auto", "cpu", "cuda"),
+    "execution": ("auto", "eager", "compiled"),
+    "precision": ("float32", "float64"),
+}
+"""What a side's settings can be today."""
+_LATER = {
+    "version": "a side trains in the version that its framework's worker has",
+    "environment": "a side trains in the environment that its framework's worker has",
+    "program": "every side trains the declared model",
+}
+"""What holds today for the fields that cannot be chosen yet."""
 
-class Side(Frozen):
+
+class SideSettings(Frozen):
+    """What one side has of its own. What is left out is as the job says."""
+
+    framework: Framework
+    """What trains it."""
+    version: str | None = None
+    """The framework's version. It cannot be chosen yet."""
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?|mps)$")] | None = None
+    """As the job's `device`: auto, cpu or cuda."""
+    execution: Literal["auto", "eager", "compiled", "stock"] | None = None
+    """As the job's `execution`: auto, eager or compiled."""
+    precision: Literal["float32", "float64", "bfloat16", "float16", "tf32"] | None = None
+    """As the job's `precision`: float32 or float64."""
+    environment: str | None = None
+    """A virtual environment of the user's own. It cannot be chosen yet."""
+    overrides: dict[str, Any] | None = None
+    """Dotted paths and the values that replace the job's there; those of `overrides` for the side's framework
+    then do not reach it."""
+    program: str | None = None
+    """A file with a program of the user's own. It cannot be chosen yet."""
+
+    @property
+    def obstacle(self) -> tuple[str, str] | None:
+        """A field whose value nothing can do yet, and what is possible instead."""
+        for field, why in _LATER.items():
+            if (value := getattr(self, field)) is not None:
+                return field, f"is {value!r}, and cannot be chosen yet: {why}"
+        for field, known in _POSSIBLE.items():
+            value = getattr(self, field)
+            if value is not None and value not in known:
+                return field, f"is {value!r}, which no worker can do yet: it can be {', '.join(known)}"
+        return None
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """The job's settings that this side has of its own, by path."""
+        return {name: value for name in SETTINGS if (value := getattr(self, name)) is not None}
+
+
+class Side(SideSettings):
     """One participant: its label is its identity in the queue, in results, in JSON and on pages."""
 
     label: Label
-    framework: Framework
 
 
 class OfSide(Frozen):
-    """The base of every document that belongs to one side."""
+    """The base of every document that belongs to one side: it has a `framework` and a `side`, its label.
 
-    framework: Framework
-    side: Label = ""
-    """The side's label; in older documents, which have none, the framework's name."""
+    In older documents, which have no label, it is the framework's name.
+    """
 
     @model_validator(mode="before")
     @classmethod

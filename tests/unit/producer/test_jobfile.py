@@ -91,7 +91,7 @@ MISTAKES = [
     ("seeds=0", "seeds = 0: must be 1 or more (a count such as 3, or a list such as [1, 2, 3])"),
     ("seeds=[1, -1]", "seeds.1 = -1: must be 0 or more"),
     ("seeds=[1, 1]", "seeds: names 1 twice"),
-    ("frameworks=[torch, torch]", "frameworks: names one framework twice: torch, torch"),
+    ("frameworks=[torch, torch]", "frameworks: names one framework twice: torch, torch; sides of one framework have labels of their own, in sides"),
     ("initial_weights=sharedd", 'initial_weights = "sharedd": unknown weights source (did you mean shared?)'),
     (
         "initial_weights={type: values, weights: {layers.0.kernel: [[a]]}}",

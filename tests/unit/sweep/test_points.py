@@ -54,7 +54,9 @@ def test_a_framework_trains_the_same_job_once() -> None:
 def test_a_path_that_an_override_keeps_from_a_framework_is_known() -> None:
     def held(*grid: str) -> dict[str, dict[str, str]]:
         settings = ["model.layers.0.name=out", "overrides.torch={model.layers.out.units: 1, optimizer: sgd}"]
-        return held_by_overrides(prepare_sweep("matched", settings, grid).loaded.experiment)
+        found = held_by_overrides(prepare_sweep("matched", settings, grid).loaded.experiment)
+        assert not found.pop("tensorflow")
+        return found
 
     assert held("optimizer.learning_rate=0.1,0.2") == {"torch": {"optimizer.learning_rate": "optimizer"}}
     assert held("model.layers.0.units=1") == {"torch": {"model.layers.0.units": "model.layers.out.units"}}

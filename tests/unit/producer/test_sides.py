@@ -1,0 +1,94 @@
+"""Sides: what `--sides` and `sides:` declare, what each of them trains, and what is refused."""
+
+from __future__ import annotations
+
+import pytest
+
+from producer.job.jobfile import read_experiment
+from producer.job.resolve import resolve
+from producer.job.sides import sides_of
+from producer.twin import twin_experiment
+from shared.errors import JobFileError, UsageError
+from shared.result import RunResult
+from shared.spec import Experiment
+
+JOB = {
+    "schema_version": 1,
+    "data": {"type": "inline", "x": [[0.0], [1.0]], "y": [0.0, 1.0]},
+    "model": {"layers": [{"type": "dense", "units": 1}]},
+    "loss": "mse",
+    "optimizer": "sgd",
+    "training": {"epochs": 1},
+}
+
+
+@pytest.mark.parametrize(
+    ("given", "label", "fields"),
+    [
+        ("torch", "torch", {"framework": "torch"}),
+        ("torch==2.13.0", "torch-2-13-0", {"framework": "torch", "version": "2.13.0"}),
+        ("torch@cuda:1", "torch-cuda-1", {"framework": "torch", "device": "cuda:1"}),
+        ("new=torch==2.13", "new", {"framework": "torch", "version": "2.13"}),
+        (
+            "torch@cpu:compiled/float64",
+            "torch-cpu-compiled-float64",
+            {"framework": "torch", "device": "cpu", "execution": "compiled", "precision": "float64"},
+        ),
+    ],
+)
+def test_a_word_of_sides_is_read_and_labelled(given, label, fields):
+    assert sides_of(given) == {label: fields}
+
+
+@pytest.mark.parametrize("given", ["torch,torch", "torch:eager,torch-eager=torch", "", "torch:", "a=,b"])
+def test_sides_that_are_none_or_have_one_label_are_refused(given):
+    with pytest.raises(UsageError, match="--sides"):
+        sides_of(given)
+
+
+def test_each_side_trains_with_its_own_settings():
+    experiment = read_experiment("article", sides="torch:eager,torch/float64,tensorflow").experiment
+    jobs = resolve(experiment)
+
+    assert list(jobs) == ["torch-eager", "torch-float64", "tensorflow"]
+    assert [job.execution for job in jobs.values()] == ["eager", "auto", "auto"]
+    assert [job.precision for job in jobs.values()] == ["float32", "float64", "float32"]
+
+
+def test_overrides_of_a_framework_reach_its_sides_without_an_entry_of_their_own():
+    sides = {
+        "old": {"framework": "torch"},
+        "new": {"framework": "torch"},
+        "keras": {"framework": "tensorflow"},
+    }
+    overrides = {"torch": {"loss.reduction": "sum"}, "new": {"training.epochs": 2}}
+    jobs = resolve(Experiment.model_validate({**JOB, "sides": sides, "overrides": overrides}))
+
+    assert [job.loss.reduction for job in jobs.values()] == ["sum", "mean", "mean"]
+    assert [job.training.epochs for job in jobs.values()] == [1, 2, 1]
+
+
+@pytest.mark.parametrize(
+    ("sides", "field"),
+    [
+        ("torch==2.12", "version"),
+        ("torch:stock", "execution"),
+        ("torch/bfloat16", "precision"),
+        ("torch@mps", "device"),
+    ],
+)
+def test_what_no_side_can_be_yet_is_refused_by_its_field(sides, field):
+    with pytest.raises(JobFileError, match=field):
+        read_experiment("matched", sides=sides)
+
+
+def test_the_twin_of_sides_in_unlike_precisions_is_in_float64():
+    experiment = read_experiment("matched", sides="torch/float64,torch/float32").experiment
+
+    assert {job.precision for job in resolve(twin_experiment(experiment)).values()} == {"float64"}
+
+
+def test_a_result_of_before_is_of_the_side_that_is_named_like_its_framework():
+    document = {"run_id": "r", "experiment_id": "e", "framework": "torch", "status": "succeeded"}
+
+    assert RunResult.model_validate(document).side == "torch"
