@@ -110,7 +110,7 @@ def open_for(frameworks: Sequence[str] = (), *, quiet: bool = False) -> Session:
 
 def say(line: str, *, only_to_a_terminal: bool = False) -> None:
     """Say a word on the way, on standard error."""
-    from producer.report.console import progress_console
+    from producer.console import progress_console
 
     console = progress_console()
     if console.is_terminal or not only_to_a_terminal:
@@ -148,9 +148,9 @@ def submit_prepared(
 
 def follow_to_end(session: Session, record: ExperimentRecord, *, quiet: bool) -> None:
     """Show progress until every run is final."""
+    from producer.console import progress_console
     from producer.live import board
     from producer.queue.follow import follow
-    from producer.report.console import progress_console
 
     with board(record.experiment.labels, progress_console(), runs=len(record.run_ids), quiet=quiet) as shown:
         for update in follow(record, ledger=session.ledger, client=session.client):

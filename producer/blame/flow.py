@@ -13,13 +13,13 @@ from producer.blame.measures import Trained
 from producer.blame.models import Explanation
 from producer.blame.plan import LEAST_SEEDS, identity, plan
 from producer.blame.tally import tally
+from producer.console import progress_console
 from producer.live import board
 from producer.queue.cancel import still_wanted
 from producer.queue.collect import collect
 from producer.queue.follow import follow
 from producer.queue.merge import merged
 from producer.queue.submit import FollowUp, queue_of, refuse_unserved, submit_follow_up
-from producer.report.console import progress_console
 from producer.session import Session
 from producer.verdict.judge import NO_WORD_ON_NUMBERS
 from shared.errors import UsageError

@@ -200,9 +200,9 @@ def bench(
     from producer.bench.protocol import EXECUTIONS, Enough
     from producer.bench.site import sites_for
     from producer.cli import printing
+    from producer.console import make_console, progress_console
     from producer.interruption import cancelling
     from producer.report.bench import render, to_json
-    from producer.report.console import make_console, progress_console
 
     prepared = experiments.prepare_given(spec, set_values or (), "1")
     if prepared.loaded.experiment.sides is not None:
@@ -275,7 +275,8 @@ def sweep(
     """
     from producer import experiments
     from producer.interruption import cancelling
-    from producer.sweep.flow import print_sweep, swept
+    from producer.report.sweep import print_sweep
+    from producer.sweep.flow import swept
     from producer.sweep.place import prepare_sweep, submit_sweep
 
     sweep = prepare_sweep(spec, experiments.with_seeds(set_values or (), seeds), grid or (), sides)

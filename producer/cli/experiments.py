@@ -38,7 +38,7 @@ def submit(
     import json
 
     from producer import experiments
-    from producer.report.console import make_console, progress_console
+    from producer.console import make_console, progress_console
 
     prepared = experiments.prepare_given(spec, set_values or (), seeds, sides)
     with experiments.open_to_train(prepared, quiet=as_json) as session:
@@ -72,7 +72,8 @@ def watch(
     from producer.cli import printing
     from producer.interruption import leaving
     from producer.queue.lookup import find
-    from producer.sweep.flow import print_sweep, swept
+    from producer.report.sweep import print_sweep
+    from producer.sweep.flow import swept
 
     with experiments.open_for(quiet=as_json) as session:
         record = find(session.ledger, experiment)
@@ -113,7 +114,8 @@ def show(
     from producer.queue.lookup import find
     from producer.report import resolved as settings
     from producer.report import status
-    from producer.sweep.flow import print_sweep, swept
+    from producer.report.sweep import print_sweep
+    from producer.sweep.flow import swept
 
     if resolved and names_a_job(experiment):
         settings.show(read_experiment(experiment, sides=sides).experiment, as_json=as_json)
@@ -155,8 +157,8 @@ def report(
 
     from producer import experiments
     from producer.cli import printing
+    from producer.console import make_console
     from producer.queue.lookup import find
-    from producer.report.console import make_console
     from shared.errors import UsageError
 
     check_page_path(output)
@@ -226,9 +228,9 @@ def cancel(
     import json
 
     from producer import experiments
+    from producer.console import make_console
     from producer.queue.cancel import cancel
     from producer.queue.lookup import find
-    from producer.report.console import make_console
 
     with experiments.open_for(quiet=as_json) as session:
         record = find(session.ledger, experiment)
@@ -260,8 +262,8 @@ def delete(
     import json
 
     from producer import experiments
+    from producer.console import make_console
     from producer.queue.lookup import find
-    from producer.report.console import make_console
 
     with experiments.open_for(quiet=as_json) as session:
         record = find(session.ledger, experiment)

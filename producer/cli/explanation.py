@@ -10,11 +10,11 @@ from producer import experiments
 from producer.blame.flow import chosen_other, enough_seeds, explain_experiment
 from producer.blame.models import Explanation
 from producer.cli.options import check_page_path
+from producer.console import make_console
 from producer.interruption import cancelling
 from producer.job.jobfile import example_names
 from producer.job.prepare import PreparedExperiment
 from producer.queue.lookup import LAST, find
-from producer.report.console import make_console
 from producer.report.explanation import render, to_json
 from producer.session import Session
 from shared.errors import UsageError

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from producer.console import make_console
 from producer.experiments import RUN_FAILED
-from producer.report.console import make_console
 from producer.report.json import to_json
 from producer.report.terminal import render
 from shared.errors import UsageError

@@ -12,8 +12,8 @@ from rich.text import Text
 
 from producer.bench.conclude import PHASES
 from producer.bench.models import Bench, Phase, Place, Row
+from producer.console import PIPE_WIDTH, bullet, plain_table, write
 from producer.display import both, count, number, plus_minus, printable
-from producer.report.console import PIPE_WIDTH, bullet, plain_table, write
 from producer.verdict import numbers
 from shared.spec.experiment import Execution
 from shared.spec.side import Framework

@@ -12,8 +12,8 @@ from rich.text import Text
 
 from producer.blame.models import Contribution, Explanation, Interval
 from producer.blame.sentences import percent
+from producer.console import TEXT_WIDTH, plain_table, write
 from producer.display import count, gap, printable, setting
-from producer.report.console import TEXT_WIDTH, plain_table, write
 from producer.verdict import numbers
 
 _BAR = 20

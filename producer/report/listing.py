@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 
 from rich.text import Text
 
+from producer.console import make_console, plain_table, progress_console, write
 from producer.display import printable
-from producer.report.console import make_console, plain_table, progress_console, write
 from producer.verdict import numbers
 from shared.errors import ResultError
 from shared.ledger.records import ExperimentRecord, RunRecord

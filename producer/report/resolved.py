@@ -11,11 +11,11 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from producer.console import make_console, plain_table, write
 from producer.display import both, count, printable, setting
 from producer.job.native import NativeDefault
 from producer.job.origins import Origin, Setting, settings_of
 from producer.job.resolve import resolve_with_origins
-from producer.report.console import make_console, plain_table, write
 from shared.spec import Experiment, Job
 
 DIFFERS = "≠"

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 from rich.text import Text
 
-from producer.report.console import make_console, plain_table, write
+from producer.console import make_console, plain_table, write
 from producer.verdict import numbers
 from shared.ledger.records import ExperimentRecord, RunRecord
 

@@ -11,8 +11,8 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
+from producer.console import bullet, make_console, write
 from producer.display import both, count, gap, printable, setting
-from producer.report.console import bullet, write
 from producer.sweep.points import side_of
 from producer.sweep.table import Point, Seeds, Sweep
 from producer.verdict import numbers
@@ -20,6 +20,15 @@ from producer.verdict import numbers
 _COLOURS = {"agree": "green", "differ": "red", "inconclusive": "yellow"}
 _GAP = "   "
 """Between columns."""
+
+
+def print_sweep(sweep: Sweep, *, as_json: bool) -> None:
+    """Print the table, or the document, on standard output."""
+    console = make_console()
+    if as_json:
+        console.file.write(f"{to_json(sweep)}\n")
+    else:
+        render(sweep, console)
 
 
 def to_json(sweep: Sweep) -> str:

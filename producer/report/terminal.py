@@ -10,9 +10,9 @@ from collections.abc import Iterator, Sequence
 from rich.console import Console, RenderableType
 from rich.text import Text
 
+from producer.console import bullet, plain_table, write
 from producer.display import both, count, gap, number, printable
 from producer.report import rows
-from producer.report.console import bullet, plain_table, write
 from producer.report.sparkline import sparkline
 from producer.verdict.models import Comparison, FirstDivergence, SideRuns, Verdict
 

@@ -1,4 +1,4 @@
-"""The last steps of a sweep: collect its runs and print the table."""
+"""The last step of a sweep: collect its runs, and compare the sides at every point."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 
 from producer.experiments import say
 from producer.queue.collect import collect
-from producer.report import sweep as report
-from producer.report.console import make_console
 from producer.sweep.table import Sweep, sweep_of
 
 if TYPE_CHECKING:
@@ -29,11 +27,3 @@ def swept(session: Session, record: ExperimentRecord, *, quiet: bool, full: bool
     results = collect(record, ledger=session.ledger)
     session.blobs.fetch_ahead(ref for result in results for piece in result.arrays for ref in piece.refs)
     return sweep_of(record, runs, results, session.blobs.get, full=full)
-
-
-def print_sweep(sweep: Sweep, *, as_json: bool) -> None:
-    """The table, on standard output."""
-    if as_json:
-        make_console().file.write(f"{report.to_json(sweep)}\n")
-    else:
-        report.render(sweep, make_console())

@@ -9,7 +9,7 @@ import pytest
 from producer.bench import progress
 from producer.bench.models import Variant
 from producer.bench.progress import telling
-from producer.report.console import make_console
+from producer.console import make_console
 
 TORCH = Variant(framework="torch", execution="eager")
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from producer.report.console import make_console
+from producer.console import make_console
 from producer.report.explanation import render
 from producer.report.explanation_page import lines, to_html
 

@@ -16,10 +16,10 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from producer.console import make_console
 from producer.job.jobfile import LoadedExperiment
 from producer.job.origins import Setting, settings_of
 from producer.job.resolve import resolve, resolve_with_origins
-from producer.report.console import make_console
 from producer.report.resolved import document_of, render
 from shared.spec import Experiment
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from producer.report.console import make_console
+from producer.console import make_console
 from producer.report.sweep import render
 from producer.sweep.table import Point, Seeds, Sweep, order_of
 from shared.result import Failure

@@ -10,9 +10,9 @@ import pytest
 
 from producer.bench.conclude import conclude
 from producer.bench.models import Bench, Timed, Variant
+from producer.console import make_console
 from producer.display import plus_minus
 from producer.report.bench import render, sentences, to_json
-from producer.report.console import make_console
 from shared.result import Conditions, Environment
 
 TF, TORCH = (Variant(framework=name, execution="auto") for name in ("tensorflow", "torch"))

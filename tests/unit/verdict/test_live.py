@@ -7,10 +7,10 @@ import io
 import pytest
 from rich.console import Console
 
+from producer.console import make_console
 from producer.live import Lane, Lines, Screen, board
 from producer.queue.collect import Diverged
 from producer.queue.follow import Changed, Noticed, Progressed
-from producer.report.console import make_console
 from shared.ledger.progress import ProgressEvent
 from shared.ledger.records import RunRecord
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from producer.report.console import make_console
+from producer.console import make_console
 from producer.report.terminal import render
 
 GOLDEN = Path(__file__).with_name("golden")

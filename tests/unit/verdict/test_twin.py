@@ -131,7 +131,7 @@ def test_a_twin_that_did_not_finish_decides_nothing(samples):
 
 
 def test_the_twin_is_in_the_document_and_in_the_table(samples, capsys):
-    from producer.report.console import make_console
+    from producer.console import make_console
 
     found = with_twin(samples, gap32=1e-3, gap64=1e-13)
     told = to_document(found)["twin"]
