@@ -3,7 +3,7 @@
     python benchmarks/observation.py --framework torch [--repeats 9]       # in that framework's environment
 
 Trains the same job in turns, in one process, with a redis-server of its own. On is what a worker does: its
-line to Redis tells progress and looks for a wish to cancel, and its shelf keeps checkpoints, here thirty
+link to Redis sends progress and looks for a wish to cancel, and its shelf keeps checkpoints, here thirty
 times as often as by default. Off is the same runner with nobody there; both look up between blocks of at
 most a quarter second. Prints a JSON document: `ratio` is the median over the turns of on to off, at most 1.05
 is wanted; `cpu_ratio` is that of CPU time, which other programs disturb less.
@@ -25,7 +25,7 @@ from processes import private_redis
 
 from shared.connection import connect
 from shared.ledger.checkpoints import CheckpointStore
-from shared.ledger.leases import Claim, Tenure
+from shared.ledger.leases import Claim, Leases
 from shared.ledger.ledger import Ledger
 from shared.ledger.records import ExperimentRecord
 from shared.names import progress_key
@@ -34,8 +34,7 @@ from shared.run import Dataset, Run, Samples
 from shared.spec import Experiment, Job
 from shared.store.blobs import BlobStore
 from worker.adapters.base import FrameworkAdapter
-from worker.service.checkpoints import RunShelf
-from worker.service.line import Line
+from worker.service.claimed_run import RunCheckpoints, RunLink
 from worker.training.checkpoints import Checkpoint
 from worker.training.runner import train_run
 
@@ -56,7 +55,7 @@ SAMPLES, FEATURES, CLASSES, BATCH_SIZE = 1_797, 64, 10, 32
 """As in the digits data set; what the numbers are makes no difference to the time."""
 
 
-class CountingShelf(RunShelf):
+class CountingShelf(RunCheckpoints):
     """Says how many were kept."""
 
     count = 0
@@ -74,9 +73,9 @@ class Side:
         self._adapter = adapter
         self._ledger = Ledger(client, retention_s=3600)
         self._blobs = BlobStore(client, url=None, redis_limit_bytes=2**26, retention_s=3600)
-        self._tenure = Tenure(client, worker_id="side", host="side", lease_s=600)
-        self._line = Line(client, worker_id="side")
-        self._line.start()
+        self._leases = Leases(client, worker_id="side", host="side", lease_s=600)
+        self._link = RunLink(client, worker_id="side")
+        self._link.start()
         self.checkpoints: list[int] = []
         self.events: list[int] = []
 
@@ -110,11 +109,11 @@ class Side:
         shelf = CountingShelf(
             CheckpointStore(self._client, url=None, redis_limit_bytes=2**26),
             claim,
-            wanted=self._line.worker_stopping,
+            wanted=self._link.worker_stopping,
             before=lambda: None,
         )
-        with self._line.open(claim), closing(shelf):
-            result = self._train(run, line=self._line, shelf=shelf)
+        with self._link.open(claim), closing(shelf):
+            result = self._train(run, link=self._link, shelf=shelf)
         taken = now() - begin
         _checked(result)
         self.checkpoints.append(shelf.count)
@@ -128,19 +127,21 @@ class Side:
         record = ExperimentRecord(
             experiment_id=run.experiment_id, submitted_s=0.0, experiment=experiment, run_ids=(run.run_id,)
         )
-        self._ledger.add(record, [run], ["nobody"])
-        claim = self._tenure.claim(run.run_id, pid=1)
+        self._ledger.add(record, [(run, "nobody")])
+        claim = self._leases.claim(run.run_id, pid=1)
         if not isinstance(claim, Claim):
             raise TypeError(f"not claimed: {claim.state}")
         return claim
 
-    def _train(self, run: Run, *, line: Line | None = None, shelf: RunShelf | None = None) -> RunResult:
+    def _train(
+        self, run: Run, *, link: RunLink | None = None, shelf: RunCheckpoints | None = None
+    ) -> RunResult:
         return train_run(
             run,
             adapter=self._adapter,
             load=self._blobs.get,
-            on_progress=line.send if line else lambda _: None,
-            stop_requested=line.stop_requested if line else lambda: False,
+            on_progress=link.send if link else lambda _: None,
+            stop_requested=link.stop_requested if link else lambda: False,
             store=self._blobs.put,
             queue_s=None,
             worker="side",

@@ -142,7 +142,9 @@ def enqueue(  # noqa: PLR0913
     before: Before | None = None,
 ) -> str:
     """Write the records in one step, then send the messages; the id of the experiment that is stored."""
-    stored = ledger.add(record, runs, queues, key=key, belongs_to=belongs_to, before=before)
+    stored = ledger.add(
+        record, list(zip(runs, queues, strict=True)), key=key, belongs_to=belongs_to, before=before
+    )
     if stored == record.experiment_id:
         # Redis may go away just now; the records are written, and a worker sends what messages are missing.
         with suppress(OperationalError):

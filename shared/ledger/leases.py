@@ -1,4 +1,4 @@
-"""A worker's side of the ledger: claiming runs, keeping them, finishing them, putting lost ones back."""
+"""What only a worker may do to a run: claim it, renew its lease, finish it, put a lost one back."""
 
 from __future__ import annotations
 
@@ -43,7 +43,21 @@ class Refused:
     state: str
     """`unknown`; `leased` by a live worker; a final state; `host_taken`, since another worker has the host to
     itself; `host_needed`, since the run is timed and this worker does not have the host to itself yet (see
-    `worker.service.host_lease`)."""
+    `worker.service.machine`)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunEnd:
+    """All that is written when a run becomes final."""
+
+    state: RunState
+    payload: bytes | str
+    """The result, as Celery's backend stores it."""
+    failure: Failure | None = None
+    unsent: Sequence[ProgressEvent] = ()
+    """Events that were not sent yet; they are sent first."""
+    before: Before | None = None
+    """Adds to the transaction what the result refers to, such as its arrays."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,8 +75,11 @@ class ChildView:
     now_s: float
 
 
-class Tenure:
-    """The transitions of one worker. Safe to use from several threads; each raises RedisError."""
+class Leases:
+    """The leases of one worker, and those that others have lost.
+
+    It may be used from several threads. Each method raises RedisError.
+    """
 
     def __init__(self, client: redis.Redis, *, worker_id: str, host: str, lease_s: float) -> None:
         self.client = client
@@ -123,26 +140,13 @@ class Tenure:
             checkpoints=read_refs(checkpoints),
         )
 
-    def finish(  # noqa: PLR0913 - all that ends a run, in one step
-        self,
-        run_id: str,
-        *,
-        fence: int,
-        state: RunState,
-        failure: Failure | None,
-        payload: bytes | str,
-        untold: Sequence[ProgressEvent] = (),
-        before: Before | None = None,
-    ) -> bool:
-        """Make the run final with its result, as Celery's backend stores it; False if it is no longer ours.
-
-        The events in `untold`, which were not sent yet, are sent first. What `before` adds to the
-        transaction, such as the arrays that the result refers to, is written in the same step.
-        """
+    def finish(self, run_id: str, *, fence: int, end: RunEnd) -> bool:
+        """Make the run final, with its result, in one step. Return whether it was still ours."""
         keys = [names.run_key(run_id), names.result_key(run_id)]
-        events = [event.model_dump_json() for event in untold]
-        arguments = [fence, state, failure.model_dump_json() if failure else "", payload, *events]
-        return bool(run_script(self.client, self._finish, keys=keys, args=arguments, before=before))
+        failure = end.failure.model_dump_json() if end.failure else ""
+        events = [event.model_dump_json() for event in end.unsent]
+        arguments = [fence, end.state, failure, end.payload, *events]
+        return bool(run_script(self.client, self._finish, keys=keys, args=arguments, before=end.before))
 
     def let_go(self, run_id: str, *, why: WhyLetGo, fence: int = 0) -> tuple[RunState | None, str]:
         """End a lease without a result: the run's new state (None: nothing was changed) and its queue."""

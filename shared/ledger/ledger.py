@@ -50,17 +50,16 @@ class Ledger:
         self._cancel = script(client, "cancel")
         self._set_if_there = script(client, "set_if_there")
 
-    def add(  # noqa: PLR0913 - a submission
+    def add(
         self,
         record: ExperimentRecord,
-        runs: Sequence[Run],
-        queues: Sequence[str],
+        runs: Sequence[tuple[Run, str]],
         *,
         key: str | None = None,
         belongs_to: tuple[str, str] | None = None,
         before: Before | None = None,
     ) -> str:
-        """Write an experiment and its runs as queued, in one step; the server's clock dates them.
+        """Write an experiment and its runs, each with its queue, in one step; the server's clock dates them.
 
         `belongs_to` is a relation, such as `twin`, and the id of another experiment: this one is then not
         listed by itself, but found in the `related` of the other's record. Raises CancelledError if the
@@ -78,8 +77,8 @@ class Ledger:
             0 if key is None else 1,
             *(belongs_to or ("", "")),
         ]
-        self._store_documents(runs[RUNS_AT_ONCE:])
-        for place, (run, queue) in enumerate(zip(runs, queues, strict=True)):
+        self._store_documents([run for run, _ in runs[RUNS_AT_ONCE:]])
+        for place, (run, queue) in enumerate(runs):
             document = run.model_dump_json() if place < RUNS_AT_ONCE else ""
             timed = int(run.timed is not None)
             arguments += [run.run_id, run.framework, run.side, queue, document, timed]

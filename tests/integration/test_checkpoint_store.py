@@ -9,9 +9,9 @@ import pytest
 
 from shared.errors import DataError
 from shared.ledger.checkpoints import BRIEF_S, CheckpointStore, newest, read_refs
-from shared.ledger.leases import Claim, Tenure
+from shared.ledger.leases import Claim, Leases, RunEnd
 from shared.names import run_key
-from worker.service.checkpoints import RunShelf
+from worker.service.claimed_run import RunCheckpoints
 from worker.training.checkpoints import Checkpoint, SoFar
 
 QUEUE = "train.nobody.any"
@@ -19,18 +19,18 @@ LARGE = bytes(range(256)) * 2**14  # four chunks
 
 
 @pytest.fixture
-def tenure(desk):
-    return Tenure(desk.client, worker_id="w", host="w", lease_s=60.0)
+def leases(desk):
+    return Leases(desk.client, worker_id="w", host="w", lease_s=60.0)
 
 
 @pytest.fixture
-def claim(desk, tenure):
+def claim(desk, leases):
     """Of a run that no other worker will take."""
     record = desk.submit(frameworks=("nobody",), queue_anyway=True)
-    yield tenure.claim(record.run_ids[0], pid=1)
+    yield leases.claim(record.run_ids[0], pid=1)
     if not desk.run(record).final:
         desk.ledger.cancel(record.run_ids[0])
-        tenure.let_go(record.run_ids[0], why="returned", fence=desk.run(record).fence)
+        leases.let_go(record.run_ids[0], why="returned", fence=desk.run(record).fence)
     desk.client.delete(QUEUE)
 
 
@@ -47,23 +47,23 @@ def chunks(desk: Any, claim: Claim) -> int:
     return len(desk.client.keys(f"likewise:checkpoint:{claim.run_id}:*"))
 
 
-def again(tenure: Tenure, claim: Claim) -> Claim:
+def again(leases: Leases, claim: Claim) -> Claim:
     """The same run taken by the next child."""
-    taken = tenure.claim(claim.run_id, pid=2)
+    taken = leases.claim(claim.run_id, pid=2)
     assert isinstance(taken, Claim)
     return taken
 
 
-def test_the_next_claim_finds_the_newest_two_and_no_chunk_of_others_is_left(desk, claim, tenure, store):
+def test_the_next_claim_finds_the_newest_two_and_no_chunk_of_others_is_left(desk, claim, leases, store):
     for data in (b"first", LARGE, b"third"):
         assert store.put(claim.run_id, data, fence=claim.fence)
-    found = again(tenure, claim).checkpoints
+    found = again(leases, claim).checkpoints
     assert [store.get(claim.run_id, ref) for ref in found] == [b"third", LARGE]
     assert chunks(desk, claim) == 1 + 4
 
 
-def test_a_checkpoint_of_a_lost_claim_is_refused_and_expires(desk, claim, tenure, store):
-    new = again(tenure, claim)
+def test_a_checkpoint_of_a_lost_claim_is_refused_and_expires(desk, claim, leases, store):
+    new = again(leases, claim)
     assert store.put(new.run_id, b"new", fence=new.fence)
     assert not store.put(claim.run_id, b"old", fence=claim.fence)
     (ref,) = refs(desk, new)
@@ -80,9 +80,9 @@ def test_the_same_bytes_kept_twice_are_kept_once(desk, claim, store):
 
 
 @pytest.mark.parametrize("state", ["succeeded", "failed", "cancelled"])
-def test_no_chunk_outlives_the_run(state, desk, claim, tenure, store):
+def test_no_chunk_outlives_the_run(state, desk, claim, leases, store):
     store.put(claim.run_id, LARGE, fence=claim.fence)
-    assert tenure.finish(claim.run_id, fence=claim.fence, state=state, failure=None, payload="{}")
+    assert leases.finish(claim.run_id, fence=claim.fence, end=RunEnd(state=state, payload="{}"))
     assert chunks(desk, claim) == 0
     assert not store.put(claim.run_id, LARGE, fence=claim.fence)
 
@@ -113,18 +113,18 @@ def test_one_whose_chunks_are_not_all_there_is_not_named(desk, claim, store, mon
     assert newest(store, claim.run_id, refs(desk, claim)) == (b"whole", None)
 
 
-def test_a_run_that_comes_further_each_time_is_not_given_up(desk, claim, tenure, store):
+def test_a_run_that_comes_further_each_time_is_not_given_up(desk, claim, leases, store):
     for attempt in range(5):
         store.put(claim.run_id, b"further %d" % attempt, fence=claim.fence)
-        assert tenure.let_go(claim.run_id, why="died", fence=claim.fence)[0] == "queued"
-        claim = again(tenure, claim)
-    assert tenure.let_go(claim.run_id, why="died", fence=claim.fence)[0] == "queued"
-    claim = again(tenure, claim)
-    assert tenure.let_go(claim.run_id, why="died", fence=claim.fence)[0] == "failed"
+        assert leases.let_go(claim.run_id, why="died", fence=claim.fence)[0] == "queued"
+        claim = again(leases, claim)
+    assert leases.let_go(claim.run_id, why="died", fence=claim.fence)[0] == "queued"
+    claim = again(leases, claim)
+    assert leases.let_go(claim.run_id, why="died", fence=claim.fence)[0] == "failed"
     assert chunks(desk, claim) == 0
 
 
-def test_one_that_is_too_large_for_redis_lies_behind_the_url(desk, claim, tenure, tmp_path):
+def test_one_that_is_too_large_for_redis_lies_behind_the_url(desk, claim, leases, tmp_path):
     far = CheckpointStore(desk.client, url=tmp_path.as_uri(), redis_limit_bytes=100)
     folder = tmp_path / "checkpoints" / claim.run_id
     for data in (b"small", LARGE + b"1", LARGE + b"2", LARGE + b"3"):
@@ -138,7 +138,7 @@ def test_one_that_is_too_large_for_redis_lies_behind_the_url(desk, claim, tenure
     assert newest(far, claim.run_id, found) == (LARGE + b"2", "The last checkpoint is damaged.")
     near = CheckpointStore(desk.client, url=None, redis_limit_bytes=100)
     assert "LIKEWISE_BLOB_URL that is not set" in newest(near, claim.run_id, found)[1]
-    assert tenure.finish(claim.run_id, fence=claim.fence, state="succeeded", failure=None, payload="{}")
+    assert leases.finish(claim.run_id, fence=claim.fence, end=RunEnd(state="succeeded", payload="{}"))
     far.forget(claim.run_id)
     assert not folder.exists()
 
@@ -151,7 +151,7 @@ def test_one_that_has_no_place_is_refused_with_what_to_do(claim, desk):
 
 
 def test_a_host_without_a_thread_to_spare_costs_the_checkpoint_and_not_the_run(desk, claim, store):
-    shelf = RunShelf(store, claim, wanted=lambda: False, before=lambda: None)
+    shelf = RunCheckpoints(store, claim, wanted=lambda: False, before=lambda: None)
     checkpoint = Checkpoint(so_far=SoFar(made_by="here", finished=0), training={})
     usual = threading.stack_size(1 << 46)  # more than the machine can address, so that none starts
     try:

@@ -6,11 +6,11 @@ import threading
 
 import pytest
 
-from shared.ledger.leases import Claim, Refused, Tenure
+from shared.ledger.leases import Claim, Leases, Refused, RunEnd
 from shared.ledger.presence import announce, withdraw
 from shared.ledger.records import WorkerPresence
 from shared.names import child_key, host_key
-from worker.service.host_lease import HostLease
+from worker.service.machine import HostLease
 
 HOST = "lease-test-host"
 
@@ -36,13 +36,13 @@ def runs(desk):
 def worker(desk):
     """Workers of one host, present in Redis as real ones are."""
 
-    def of(name: str, *, host: str = HOST) -> Tenure:
+    def of(name: str, *, host: str = HOST) -> Leases:
         presence = WorkerPresence(
             worker_id=name, framework="nobody", device="cpu", queues=("train.nobody.any",), host=host,
             pid=1, versions={}, threads=1, state="idle", started_s=0, seen_s=0,
         )  # fmt: skip
         announce(desk.client, name, presence.model_dump_json(), lives_s=60)
-        return Tenure(desk.client, worker_id=name, host=host, lease_s=60)
+        return Leases(desk.client, worker_id=name, host=host, lease_s=60)
 
     yield of
     for name in ("one", "other", "far"):
@@ -90,7 +90,7 @@ def test_the_lease_waits_until_a_run_in_hand_is_done(desk, runs, worker):
     thread = threading.Thread(target=measure)
     thread.start()
     assert not alone.wait(0.5)
-    other.finish(ordinary, fence=claim.fence, state="succeeded", failure=None, payload="{}")
+    other.finish(ordinary, fence=claim.fence, end=RunEnd(state="succeeded", payload="{}"))
     assert alone.wait(5)
     leave.set()
     thread.join(5)
@@ -117,8 +117,8 @@ def test_of_two_timed_runs_one_waits_for_the_other(desk, worker):
 
 
 def test_a_dead_holder_loses_the_host(desk, monkeypatch):
-    monkeypatch.setattr("worker.service.host_lease.LIFETIME_MS", 300)
-    monkeypatch.setattr("worker.service.host_lease.RENEW_S", 60.0)
+    monkeypatch.setattr("worker.service.machine.LIFETIME_S", 0.3)
+    monkeypatch.setattr("worker.service.machine.RENEW_S", 60.0)
     dead = lease(desk, "one")
     dead.__enter__()
     try:

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from shared.errors import RedisError, ResultError, UsageError
-from shared.ledger.leases import Claim, Refused, Tenure
+from shared.ledger.leases import Claim, Leases, Refused, RunEnd
 from shared.names import experiment_key, queued_key, result_key, run_key
 from shared.result import Failure
 
@@ -28,14 +28,14 @@ def queued(desk):
 def worker(desk):
     """The worker side, under any name."""
 
-    def of(name: str, *, lease_s: float = 60.0) -> Tenure:
-        return Tenure(desk.client, worker_id=name, host=name, lease_s=lease_s)
+    def of(name: str, *, lease_s: float = 60.0) -> Leases:
+        return Leases(desk.client, worker_id=name, host=name, lease_s=lease_s)
 
     return of
 
 
-def finish(tenure: Tenure, claim: Claim, payload: str = "{}") -> bool:
-    return tenure.finish(claim.run_id, fence=claim.fence, state="succeeded", failure=None, payload=payload)
+def finish(leases: Leases, claim: Claim, payload: str = "{}") -> bool:
+    return leases.finish(claim.run_id, fence=claim.fence, end=RunEnd(state="succeeded", payload=payload))
 
 
 def test_of_many_that_claim_at_once_one_gets_the_run(queued, worker):
@@ -81,9 +81,7 @@ def test_the_first_final_state_stays(desk, queued, worker):
     failed = worker("w").finish(
         claim.run_id,
         fence=claim.fence,
-        state="failed",
-        failure=Failure(reason="internal", message="x"),
-        payload="third",
+        end=RunEnd(state="failed", failure=Failure(reason="internal", message="x"), payload="third"),
     )
     assert not failed
     assert desk.client.get(result_key(claim.run_id)) == b"first"
@@ -106,41 +104,41 @@ def test_an_expired_lease_is_claimed_by_another(queued, worker, until):
 
 
 def test_a_beat_keeps_the_lease(desk, queued, worker):
-    tenure = worker("w", lease_s=2.0)
-    claim = tenure.claim(queued.run_ids[0], pid=1)
+    leases = worker("w", lease_s=2.0)
+    claim = leases.claim(queued.run_ids[0], pid=1)
     end = desk.ledger.now() + 3.0
     while desk.ledger.now() < end:
-        assert tenure.look_after().run_id == claim.run_id
+        assert leases.look_after().run_id == claim.run_id
         assert isinstance(worker("other").claim(claim.run_id, pid=1), Refused)
-    assert tenure.let_go(claim.run_id, why="expired") == (None, QUEUE)
+    assert leases.let_go(claim.run_id, why="expired") == (None, QUEUE)
 
 
 def test_a_run_put_back_but_not_claimed_is_taken_back_by_a_worker_that_is_heard_again(
     desk, queued, worker, until
 ):
-    tenure = worker("w", lease_s=0.05)
-    claim = tenure.claim(queued.run_ids[0], pid=1)
+    leases = worker("w", lease_s=0.05)
+    claim = leases.claim(queued.run_ids[0], pid=1)
     until(
         lambda: worker("other").let_go(claim.run_id, why="expired")[0] == "queued",
         within_s=2,
         what="the lease has ended",
     )
     assert desk.client.zscore(queued_key(QUEUE), claim.run_id)
-    assert tenure.look_after().run_id == claim.run_id
+    assert leases.look_after().run_id == claim.run_id
     assert desk.run(queued).state == "leased"
     assert desk.client.zscore(queued_key(QUEUE), claim.run_id) is None
-    assert finish(tenure, claim)
+    assert finish(leases, claim)
 
 
 def test_three_deaths_end_a_run_and_a_hand_back_is_none(desk, queued, worker):
     run_id = queued.run_ids[0]
-    tenure = worker("w")
+    leases = worker("w")
     for _ in range(4):
-        claim = tenure.claim(run_id, pid=1)
-        assert tenure.let_go(run_id, why="returned", fence=claim.fence)[0] == "queued"
+        claim = leases.claim(run_id, pid=1)
+        assert leases.let_go(run_id, why="returned", fence=claim.fence)[0] == "queued"
     for expected in ("queued", "queued", "failed"):
-        claim = tenure.claim(run_id, pid=1)
-        assert tenure.let_go(run_id, why="died", fence=claim.fence)[0] == expected
+        claim = leases.claim(run_id, pid=1)
+        assert leases.let_go(run_id, why="died", fence=claim.fence)[0] == expected
     assert desk.run(queued).failure.reason == "worker_lost"
 
 
@@ -187,7 +185,7 @@ def test_what_belongs_to_an_experiment_is_found_through_it_and_deleted_with_it(d
         run = desk.ledger.run(whole.run_ids[0])
         own = whole.model_copy(update={"experiment_id": f"{relation}-of-it", "run_ids": (f"run-{relation}",)})
         mine = run.model_copy(update={"experiment_id": own.experiment_id, "run_id": own.run_ids[0]})
-        desk.ledger.add(own, [mine], [QUEUE], belongs_to=(relation, parent))
+        desk.ledger.add(own, [(mine, QUEUE)], belongs_to=(relation, parent))
         desk.ledger.cancel(own.run_ids[0])
     desk.ledger.cancel(whole.run_ids[0])
 
@@ -212,10 +210,7 @@ def test_a_result_and_its_arrays_are_written_together_or_not_at_all(queued, work
         return holder.finish(
             run_id,
             fence=claim.fence,
-            state="succeeded",
-            failure=None,
-            payload="{}",
-            before=lambda pipe: pipe.set("an-array", b"1"),
+            end=RunEnd(state="succeeded", payload="{}", before=lambda pipe: pipe.set("an-array", b"1")),
         )
 
     limit = desk.client.config_get("maxmemory")["maxmemory"]

@@ -7,7 +7,7 @@ import pytest
 from producer.queue import follow as following
 from producer.queue.follow import Noticed, follow
 from producer.queue.waits import why_waiting
-from shared.ledger.leases import Claim, Tenure
+from shared.ledger.leases import Claim, Leases
 from shared.ledger.presence import announce, withdraw
 from shared.ledger.records import WorkerPresence
 from shared.names import child_key, host_key
@@ -21,14 +21,14 @@ def present(desk):
     """Workers of one host, present in Redis as real ones are."""
     names = []
 
-    def of(name: str, *, run_id: str | None = None) -> Tenure:
+    def of(name: str, *, run_id: str | None = None) -> Leases:
         names.append(name)
         presence = WorkerPresence(
             worker_id=name, framework="nobody", device="cpu", queues=(QUEUE,), host=HOST, pid=1, versions={},
             threads=1, state="busy" if run_id else "idle", run_id=run_id, started_s=0, seen_s=0,
         )  # fmt: skip
         announce(desk.client, name, presence.model_dump_json(), lives_s=60)
-        return Tenure(desk.client, worker_id=name, host=HOST, lease_s=60)
+        return Leases(desk.client, worker_id=name, host=HOST, lease_s=60)
 
     yield of
     for name in names:

@@ -26,7 +26,7 @@ from celery.worker import state as celery_state
 from shared.celery_app import make_app, queue
 from shared.connection import connect, redis_url
 from shared.errors import LikewiseError, RedisError, ServiceError, UsageError
-from shared.ledger.leases import Tenure
+from shared.ledger.leases import Leases
 from shared.names import host_queue, train_queue
 from shared.settings import Settings
 from worker.adapters import adapter_names
@@ -88,7 +88,7 @@ def serve(settings: Settings) -> int:
         host_queue(settings.framework, settings.device, host),
     )
     worker_id = f"{settings.framework}-{settings.device}-{machine}-{secrets.token_hex(3)}"
-    tenure = Tenure(client, worker_id=worker_id, host=host, lease_s=settings.lease_s)
+    leases = Leases(client, worker_id=worker_id, host=host, lease_s=settings.lease_s)
     ready = threading.Event()
     app = _worker_app(settings, url, worker_id, queues, guarded_transport(client, may_consume=ready.is_set))
     failures: list[str] = []
@@ -97,10 +97,8 @@ def serve(settings: Settings) -> int:
         failures.append(reason)
         celery_state.should_stop = ServiceError.exit_status
 
-    keeper = Keeper(
-        settings=settings, tenure=tenure, app=app, queues=queues, host=host, ready=ready, give_up=give_up
-    )
-    reconciler = Reconciler(tenure=tenure, app=app, queues=queues)
+    keeper = Keeper(settings=settings, leases=leases, app=app, ready=ready, give_up=give_up)
+    reconciler = Reconciler(leases=leases, app=app, queues=queues)
 
     def when_stopping(**_: Any) -> None:
         reconciler.stop()

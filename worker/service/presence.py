@@ -14,7 +14,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 
 import celery
@@ -23,10 +23,10 @@ from kombu.exceptions import OperationalError
 from shared.celery_app import send_wakeups
 from shared.errors import RedisError
 from shared.ledger import presence
-from shared.ledger.leases import ChildView, Tenure, WhyLetGo
+from shared.ledger.leases import ChildView, Leases, WhyLetGo
 from shared.ledger.records import WorkerPresence, WorkerState
 from shared.settings import Settings
-from worker.service.cores import half_of_the_cores
+from worker.service.machine import half_of_the_cores
 
 log = logging.getLogger(__name__)
 
@@ -42,22 +42,19 @@ DRAIN_GRACE_S = 2.0
 class Keeper:
     """Starts with the worker, ends after it."""
 
-    def __init__(  # noqa: PLR0913
+    def __init__(
         self,
         *,
         settings: Settings,
-        tenure: Tenure,
+        leases: Leases,
         app: celery.Celery,
-        queues: Sequence[str],
-        host: str,
         ready: threading.Event,
         give_up: Callable[[str], None],
     ) -> None:
         self._settings = settings
-        self._tenure = tenure
+        self._leases = leases
         self._app = app
-        self._queues = tuple(queues)
-        self._host = host
+        self._queues = tuple(queue.name for queue in app.conf.task_queues)
         self._ready = ready
         self._give_up = give_up
         self._started_s = 0.0
@@ -79,7 +76,7 @@ class Keeper:
         self._end.set()
         self._thread.join(timeout=5)
         with suppress(RedisError):
-            presence.withdraw(self._tenure.client, self._tenure.worker_id)
+            presence.withdraw(self._leases.client, self._leases.worker_id)
 
     def _beat_for_ever(self) -> None:
         while not self._end.wait(BEAT_S):
@@ -91,15 +88,15 @@ class Keeper:
                 log.exception("a beat failed")
 
     def _beat(self) -> None:
-        child = self._tenure.look_after()
+        child = self._leases.look_after()
         if child.pid is not None and not _alive(child.pid):
-            self._bury_child(child)
-            child = self._tenure.look_after()
+            self._child_died(child)
+            child = self._leases.look_after()
         if child.failed is not None:
             self._give_up(child.failed)
         draining = self._drain_from is not None
         if draining and child.run_id is not None:
-            self._tenure.hurry_child()
+            self._leases.hurry_child()
         if child.ready and not draining:
             self._ready.set()
         else:
@@ -109,7 +106,7 @@ class Keeper:
             self._watch_cancel(child)
         if self._drain_from is not None and time.monotonic() - self._drain_from > DRAIN_GRACE_S:
             self._end_lease(child, "returned")
-            self._tenure.forget_child()  # or the next beat would take the run back
+            self._leases.forget_child()  # or the next beat would take the run back
             self._kill(child)  # it may also wait for the host, with no run yet
 
     def _announce(self, child: ChildView) -> None:
@@ -118,11 +115,11 @@ class Keeper:
         if child.ready:
             state = "idle" if child.run_id is None else "busy"
         document = WorkerPresence(
-            worker_id=self._tenure.worker_id,
+            worker_id=self._leases.worker_id,
             framework=str(self._settings.framework),
             device=self._settings.device,
             queues=self._queues,
-            host=self._host,
+            host=self._leases.host,
             pid=os.getpid(),
             versions=json.loads(child.versions) if child.versions else {},
             threads=self._settings.threads or half_of_the_cores(),
@@ -133,7 +130,7 @@ class Keeper:
             seen_s=child.now_s,
         )
         presence.announce(
-            self._tenure.client, self._tenure.worker_id, document.model_dump_json(), lives_s=PRESENCE_S
+            self._leases.client, self._leases.worker_id, document.model_dump_json(), lives_s=PRESENCE_S
         )
         if self._settings.heartbeat_file is not None:
             self._settings.heartbeat_file.touch()
@@ -149,17 +146,17 @@ class Keeper:
             self._end_lease(child, "returned")  # the record's wish makes that `cancelled`
             self._kill(child)
 
-    def _bury_child(self, child: ChildView) -> None:
+    def _child_died(self, child: ChildView) -> None:
         self._ready.clear()
         if child.run_id is not None:
             log.warning("the child (pid %d) died while it trained run %s", child.pid, child.run_id)
             self._end_lease(child, "died")
-        self._tenure.forget_child()
+        self._leases.forget_child()
 
     def _end_lease(self, child: ChildView, why: WhyLetGo) -> None:
         if child.run_id is None:
             return
-        state, queue = self._tenure.let_go(child.run_id, why=why, fence=child.fence)
+        state, queue = self._leases.let_go(child.run_id, why=why, fence=child.fence)
         if state == "queued":
             with suppress(OperationalError):  # the reconciler sends it later
                 send_wakeups(self._app, [(child.run_id, queue)])

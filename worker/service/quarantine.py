@@ -109,7 +109,7 @@ def envelope_for(run_id: str, queue: str) -> bytes:
     ).encode()
 
 
-def bury(client: redis.Redis, *, queue: str, raw: bytes, reason: str) -> None:
+def set_aside(client: redis.Redis, *, queue: str, raw: bytes, reason: str) -> None:
     """Put a message into the dead letters, or at least into the log."""
     log.warning("a message on %s is not ours and was set aside: %s", queue, reason)
     try:
@@ -141,7 +141,7 @@ def guarded_transport(client: redis.Redis, *, may_consume: Callable[[], bool]) -
             try:
                 return [reply[0], envelope_for(run_id_of(reply[1]), queue)]
             except NotOursError as reason:
-                bury(client, queue=queue, raw=reply[1], reason=str(reason))
+                set_aside(client, queue=queue, raw=reply[1], reason=str(reason))
                 return None  # to kombu, as if the wait had ended without a message
 
     class Credit(virtual.QoS):

@@ -20,7 +20,7 @@ from kombu.exceptions import OperationalError
 from shared import names
 from shared.celery_app import send_wakeups
 from shared.errors import RedisError
-from shared.ledger.leases import Tenure
+from shared.ledger.leases import Leases
 from worker.service.quarantine import NotOursError, run_id_of
 
 log = logging.getLogger(__name__)
@@ -33,8 +33,8 @@ MESSAGE_GRACE_S = 5.0
 class Reconciler:
     """A thread of the parent."""
 
-    def __init__(self, *, tenure: Tenure, app: celery.Celery, queues: Sequence[str]) -> None:
-        self._tenure = tenure
+    def __init__(self, *, leases: Leases, app: celery.Celery, queues: Sequence[str]) -> None:
+        self._leases = leases
         self._app = app
         self._queues = tuple(queues)
         self._end = threading.Event()
@@ -57,13 +57,13 @@ class Reconciler:
                     self._look()
             except (RedisError, OperationalError) as error:
                 # Leases ended while nobody could renew them: their holders are given time to be heard.
-                judge_from = time.monotonic() + self._tenure.lease_s
+                judge_from = time.monotonic() + self._leases.lease_s
                 log.warning("cannot look for lost runs: %s", error)
             except Exception:
                 log.exception("looking for lost runs failed")
 
     def _look(self) -> None:
-        seconds, microseconds = self._tenure.client.time()
+        seconds, microseconds = self._leases.client.time()
         now_s = seconds + microseconds / 1e6
         back = self._expired(now_s) if self._may_look_at("leases") else []
         for queue in self._queues:
@@ -74,12 +74,12 @@ class Reconciler:
     def _may_look_at(self, subject: str) -> bool:
         """Whether nobody else has looked there just now."""
         lock = names.reconciler_key(subject)
-        return bool(self._tenure.client.set(lock, self._tenure.worker_id, nx=True, px=int(EVERY_S * 900)))
+        return bool(self._leases.client.set(lock, self._leases.worker_id, nx=True, px=int(EVERY_S * 900)))
 
     def _expired(self, now_s: float) -> list[tuple[str, str]]:
         back = []
-        for run_id in self._tenure.expired(now_s=now_s):
-            state, queue = self._tenure.let_go(run_id, why="expired")
+        for run_id in self._leases.expired(now_s=now_s):
+            state, queue = self._leases.let_go(run_id, why="expired")
             if state is not None:
                 log.warning("run %s: its worker was not heard of any more; it is %s now", run_id, state)
             if state == "queued":
@@ -90,15 +90,15 @@ class Reconciler:
         """Queued runs older than the oldest message of their queue: theirs has been taken and lost."""
         lost = []
         before_s = min(now_s - MESSAGE_GRACE_S, self._oldest_message_s(queue, now_s))
-        for run_id, since_s in self._tenure.waiting(queue, before_s=before_s):
-            if self._tenure.wake(queue, run_id, since_s=since_s):
+        for run_id, since_s in self._leases.waiting(queue, before_s=before_s):
+            if self._leases.wake(queue, run_id, since_s=since_s):
                 log.warning("run %s: its message is gone; another is sent", run_id)
                 lost.append((run_id, queue))
         return lost
 
     def _oldest_message_s(self, queue: str, now_s: float) -> float:
         """When the message that is next in line was sent; now, if there is none or it is nobody's."""
-        client = self._tenure.client
+        client = self._leases.client
         raw = cast("bytes | None", client.lindex(queue, -1))
         if raw is None:
             return now_s

@@ -26,7 +26,7 @@ from shared.celery_app import make_app
 from shared.connection import connect, redis_url
 from shared.errors import LikewiseError, RedisError, UsageError
 from shared.ledger.checkpoints import CheckpointStore
-from shared.ledger.leases import Claim, Refused, Tenure
+from shared.ledger.leases import Claim, Leases, Refused, RunEnd
 from shared.ledger.progress import ProgressEvent
 from shared.ledger.records import RunState
 from shared.names import TRAIN_TASK
@@ -36,13 +36,9 @@ from shared.settings import Settings
 from shared.store.blobs import BlobBatch, BlobStore
 from worker.adapters import load_adapter
 from worker.adapters.base import FrameworkAdapter
-from worker.service.checkpoints import RunShelf
-from worker.service.conditions import conditions, moment
-from worker.service.cores import half_of_the_cores
-from worker.service.host_lease import HostLease, wait_until_free
-from worker.service.line import Line
-from worker.service.patience import patiently
-from worker.service.quarantine import bury
+from worker.service.claimed_run import RunCheckpoints, RunLink, patiently
+from worker.service.machine import HostLease, conditions, half_of_the_cores, moment, wait_until_free
+from worker.service.quarantine import set_aside
 from worker.training.runner import train_run
 
 log = logging.getLogger(__name__)
@@ -55,15 +51,15 @@ class TrainTask(celery.Task):  # type: ignore[misc]
 
     name = TRAIN_TASK
     ignore_result = True
-    bench: Bench | None = None
+    child: Child | None = None
 
     def run(self, run_id: str) -> None:
         """Train one run, if it can be claimed."""
-        if self.bench is not None:
-            self.bench.train(run_id)
+        if self.child is not None:
+            self.child.train(run_id)
 
 
-class Bench:
+class Child:
     """One child's started framework and its connections."""
 
     def __init__(self, settings: Settings, *, worker_id: str, client: redis.Redis) -> None:
@@ -71,7 +67,7 @@ class Bench:
         self._client = client
         self._host = settings.host_id or socket.gethostname()
         self._threads = settings.threads or half_of_the_cores()
-        self._tenure = Tenure(client, worker_id=worker_id, host=self._host, lease_s=settings.lease_s)
+        self._leases = Leases(client, worker_id=worker_id, host=self._host, lease_s=settings.lease_s)
         self._blobs = BlobStore(
             client,
             url=settings.blob_url,
@@ -82,7 +78,7 @@ class Bench:
         self._checkpoints = CheckpointStore(
             client, url=settings.blob_url, redis_limit_bytes=settings.blob_redis_limit_bytes
         )
-        self._line = Line(client, worker_id=worker_id)
+        self._link = RunLink(client, worker_id=worker_id)
         self._adapter: FrameworkAdapter | None = None
         self._import_s: float | None = None
 
@@ -97,12 +93,12 @@ class Bench:
             versions = json.dumps(adapter.describe().versions)
             for model in (Run, StoredResult, ProgressEvent):
                 model.model_rebuild()  # now, not in the first run
-            self._line.start()
+            self._link.start()
             self._adapter = adapter
         except Exception as error:  # whatever a framework's import raises; the parent tells it and stops
             log.exception("the framework cannot be started")
             failed = f"{self._settings.framework} cannot be started here: {error or type(error).__name__}"
-        patiently(lambda: self._tenure.announce_child(pid=os.getpid(), versions=versions, failed=failed))
+        patiently(lambda: self._leases.announce_child(pid=os.getpid(), versions=versions, failed=failed))
 
     def train(self, run_id: str) -> None:
         """Claim a run, train it, finish it."""
@@ -118,20 +114,20 @@ class Bench:
                 self._drop(run_id, claim)
                 return
             arrays = self._blobs.batch()
-            with self._line.open(claim):
+            with self._link.open(claim):
                 result = self._result(claim, self._adapter, arrays)
             self._finish(claim, result, arrays)
 
     def _claim(self, run_id: str, held: ExitStack) -> Claim | Refused:
         """Take the run; before, wait for the host where a timed run has it or this one needs it."""
         while True:
-            claim = self._tenure.claim(run_id, pid=os.getpid())
+            claim = self._leases.claim(run_id, pid=os.getpid())
             match claim:
                 case Refused(state="host_taken"):
                     wait_until_free(self._client, self._host)
                 case Refused(state="host_needed"):
                     held.enter_context(
-                        HostLease(self._client, host=self._host, worker_id=self._tenure.worker_id)
+                        HostLease(self._client, host=self._host, worker_id=self._leases.worker_id)
                     )
                 case _:
                     return claim
@@ -144,14 +140,16 @@ class Bench:
         now = datetime.now(UTC).isoformat()
         payload = StoredResult(result=result, date_done=now, task_id=run_id).model_dump_json()
         stored = patiently(
-            lambda: self._tenure.finish(
+            lambda: self._leases.finish(
                 run_id,
                 fence=claim.fence,
-                state=state,
-                failure=result.failure,
-                payload=payload,
-                untold=self._line.untold,
-                before=arrays.add_to,
+                end=RunEnd(
+                    state=state,
+                    payload=payload,
+                    failure=result.failure,
+                    unsent=self._link.unsent,
+                    before=arrays.add_to,
+                ),
             )
         )
         if not stored:
@@ -176,11 +174,11 @@ class Bench:
                     run,
                     adapter=adapter,
                     load=lambda ref: patiently(lambda: self._blobs.get(ref)),
-                    on_progress=self._line.send,
-                    stop_requested=self._line.stop_requested,
+                    on_progress=self._link.send,
+                    stop_requested=self._link.stop_requested,
                     store=lambda array: patiently(lambda: arrays.put(array)),
                     queue_s=max(0.0, claim.claimed_s - claim.submitted_s),
-                    worker=self._tenure.worker_id,
+                    worker=self._leases.worker_id,
                     attempt=claim.attempt,
                     host=self._host,
                     image=self._settings.image,
@@ -198,11 +196,11 @@ class Bench:
                 claim, Failure(reason="internal", message=f"{type(error).__name__}: {error}"[:1_000])
             )
 
-    def _shelf(self, claim: Claim, arrays: BlobBatch) -> RunShelf:
-        return RunShelf(
+    def _shelf(self, claim: Claim, arrays: BlobBatch) -> RunCheckpoints:
+        return RunCheckpoints(
             self._checkpoints,
             claim,
-            wanted=self._line.worker_stopping,
+            wanted=self._link.worker_stopping,
             before=arrays.flush,
         )
 
@@ -214,7 +212,7 @@ class Bench:
             side=claim.side,
             status="failed",
             failure=failure,
-            worker=self._tenure.worker_id,
+            worker=self._leases.worker_id,
             attempt=claim.attempt,
         )
 
@@ -222,7 +220,7 @@ class Bench:
         """A duplicate is normal; a run that nobody has written down is a message that is not ours."""
         log.info("a message for run %s is dropped: the run is %s", run_id, refused.state)
         if refused.state == "unknown":
-            bury(self._client, queue="", raw=run_id.encode(), reason="there is no such run")
+            set_aside(self._client, queue="", raw=run_id.encode(), reason="there is no such run")
 
 
 def register(app: celery.Celery) -> TrainTask:
@@ -243,8 +241,8 @@ def child_app(worker_id: str) -> celery.Celery:
 
     def prepare(**_: Any) -> None:
         client = patiently(lambda: connect(url))
-        task.bench = Bench(settings, worker_id=worker_id, client=client)
-        task.bench.start()
+        task.child = Child(settings, worker_id=worker_id, client=client)
+        task.child.start()
 
     signals.worker_process_init.connect(prepare, weak=False)
     return app

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from worker.service.conditions import conditions, moment
+from worker.service.machine import conditions, moment
 
 BURN = "import time\nwhile time.process_time() < 0.5: pass"
 

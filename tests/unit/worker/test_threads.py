@@ -11,7 +11,7 @@ import pytest
 
 from shared.program import compile_job
 from shared.spec import Job
-from worker.service import cores as counted
+from worker.service import machine as counted
 from worker.training.resources import SHARED_FROM, threads_of
 
 LSTM = {"type": "lstm", "units": 3}
