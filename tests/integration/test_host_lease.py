@@ -136,7 +136,7 @@ def test_a_dead_holder_loses_the_host(desk, monkeypatch):
         dead.__exit__(None, None, None)
 
 
-def test_a_real_worker_trains_a_timed_run_and_says_what_disturbed_it(desk, torch_worker):
+def test_a_real_worker_trains_a_timed_run_and_says_what_disturbed_it(desk, torch_worker, until):
     from producer.queue.submit import enqueue, new_id
 
     first = desk.submit()
@@ -153,4 +153,4 @@ def test_a_real_worker_trains_a_timed_run_and_says_what_disturbed_it(desk, torch
     assert result.environment.import_s > 0
     assert desk.result(first).conditions is None
     host = torch_worker.presence(desk.ledger).host
-    assert not desk.client.exists(host_key(host))
+    until(lambda: not desk.client.exists(host_key(host)), within_s=2, what="the host is given back")
