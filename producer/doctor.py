@@ -18,6 +18,7 @@ from shared.ledger.presence import presences
 from shared.settings import misspelt
 
 if TYPE_CHECKING:
+    from producer.local.state import Environment
     from producer.session import Session
     from shared.settings import Settings
 
@@ -102,15 +103,15 @@ def _settings() -> Iterator[Finding]:
 
 def _local(settings: Settings) -> Iterator[Finding]:
     from producer.local import redis_server
-    from producer.local.code import known_frameworks
-    from producer.local.paths import stack_paths
+    from producer.local.client import defaults
+    from producer.local.environments import known_frameworks
+    from producer.local.home import stack_paths
 
     paths = stack_paths(settings.home)
-    frameworks = known_frameworks()
     missing = 0
     environments = []
-    for framework in frameworks:
-        finding, made = _environment(settings, framework)
+    for wanted in defaults(settings, known_frameworks()):
+        finding, made = _environment(settings, wanted)
         missing += not made
         environments.append(finding)
     yield _disk(paths.home, needed=missing * ENVIRONMENT_BYTES + SPARE_BYTES)
@@ -140,18 +141,18 @@ def _disk(home: Path, *, needed: float) -> Finding:
     return Finding(link="disk", state="ok", found=found)
 
 
-def _environment(settings: Settings, framework: str) -> tuple[Finding, bool]:
-    """The finding, and whether the environment is there."""
+def _environment(settings: Settings, wanted: Environment) -> tuple[Finding, bool]:
+    """Return the finding, and whether the environment is there."""
     from producer.local import environments
-    from producer.local.paths import stack_paths
+    from producer.local.home import stack_paths
 
-    link = f"{framework} environment"
+    link = f"{wanted} environment"
     try:
         if settings.environments is not None:
-            interpreter = environments.ready_made(settings.environments.absolute(), framework)
+            interpreter = environments.ready_made(settings.environments.absolute(), wanted)
             found = f"given: {interpreter}"
         else:
-            environment = environments.find(stack_paths(settings.home), framework, device=settings.device)
+            environment = environments.find(stack_paths(settings.home), wanted)
             made = environment.made()
             if made is None:
                 half = " (a half-made one is there, which will be made again)"
@@ -159,7 +160,8 @@ def _environment(settings: Settings, framework: str) -> tuple[Finding, bool]:
                     link=link,
                     state="note",
                     found="not made yet" + (half if environment.folder.exists() else ""),
-                    mend=f"made on first use, or now with `likewise up {framework} --only-environments`",
+                    mend="made on first use, or now with "
+                    f"`likewise up {wanted.framework} --only-environments`",
                 ), False
             interpreter = environment.interpreter
             found = f"{made.size_bytes / 1e9:.1f} GB in {environment.folder}"
@@ -291,8 +293,7 @@ def _workers(session: Session, settings: Settings) -> Iterator[Finding]:
 
 def _stack(settings: Settings, *, live: set[int]) -> Iterator[Finding]:
     from producer.local import client
-    from producer.local.logs import last_line
-    from producer.local.paths import stack_paths
+    from producer.local.home import last_line, stack_paths
 
     state = client.status(settings)
     if state is None:
@@ -305,9 +306,9 @@ def _stack(settings: Settings, *, live: set[int]) -> Iterator[Finding]:
     )
     for worker in state.workers.values():
         if worker.pid not in live:
-            log = paths.log(f"worker-{worker.framework}")
+            log = paths.log(f"worker-{worker.environment.name}")
             yield Finding(
-                link=f"{worker.framework} worker",
+                link=f"{worker.environment} worker",
                 state="wrong" if worker.starts > 1 else "note",
                 found=f"not there yet, started {worker.starts} times; last words: {last_line(log) or 'none'}",
                 mend=f"see {log}",

@@ -83,17 +83,18 @@ def open_session(settings: Settings, *, frameworks: Sequence[str], say: Callable
         return Session(settings, redis_url=configured, client=connect(configured), local=False)
     from producer.local import client as stack
 
-    url = stack.ensure(settings, frameworks, say=say)
+    environments = stack.defaults(settings, frameworks)
+    url = stack.ensure(settings, environments, say=say)
     try:
         redis_client = connect(url)
     except RedisError:
         # The stack was just ending, or its Redis is being restarted: ask for it anew.
-        url = stack.ensure(settings, frameworks, say=say, patiently=True)
+        url = stack.ensure(settings, environments, say=say, patiently=True)
         redis_client = connect(url)
     touch(redis_client)
     if not stack.is_up(settings):
         # It was idle and is ending (it withdraws its state, then looks at the activity once more).
-        url = stack.ensure(settings, frameworks, say=say, patiently=True)
+        url = stack.ensure(settings, environments, say=say, patiently=True)
         redis_client = connect(url)
         touch(redis_client)
     return Session(settings, redis_url=url, client=redis_client, local=True)

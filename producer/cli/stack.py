@@ -30,7 +30,7 @@ def up(
     Example: likewise up torch
     """
     from producer.local import client
-    from producer.local.code import known_frameworks
+    from producer.local.environments import known_frameworks
     from producer.session import open_session
     from shared.errors import UsageError
     from shared.settings import Settings
@@ -38,9 +38,9 @@ def up(
     settings = Settings.from_environment()
     wanted = frameworks or known_frameworks()
     if only_environments:
-        interpreters = client.prepare(settings, wanted, say=say)
+        interpreters = client.prepare(settings, client.defaults(settings, wanted), say=say)
         if as_json:
-            print_json({"interpreters": interpreters})
+            print_json({"interpreters": {made.framework: path for made, path in interpreters.items()}})
         else:
             typer.echo(f"environments ready: {', '.join(wanted)}")
         return
@@ -51,7 +51,7 @@ def up(
         )
     open_session(settings, frameworks=wanted, say=say).close()
     state = client.status(settings)
-    serving = sorted(state.workers) if state else []
+    serving = sorted({worker.environment.framework for worker in state.workers.values()}) if state else []
     if as_json:
         print_json({"workers": serving, "idle_minutes": settings.idle_minutes})
         return

@@ -10,11 +10,19 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from producer.local import guard as guarding
-from producer.local.paths import Paths
-from producer.local.processes import STACK, Guard, clean_environment, end_group, mark, spawn
+from producer.local.home import Paths
+from producer.local.processes import (
+    STACK,
+    Guard,
+    clean_environment,
+    end_group,
+    mark,
+    marked,
+    signal_group,
+    spawn,
+)
 from producer.local.redis_server import Address, find_server, new_address, write_config
-from producer.local.state import Wanted, WorkerState
+from producer.local.state import Wanted, WantedWorker, WorkerState
 from shared.connection import connect
 from shared.errors import RedisError
 from shared.names import ACTIVITY
@@ -63,7 +71,7 @@ class Child:
     def ask_to_end(self) -> None:
         """Ask it to end without waiting."""
         if self._process is not None:
-            guarding.send(self._process.pid, signal.SIGTERM)
+            signal_group(self._process.pid, signal.SIGTERM)
 
     def end(self) -> None:
         """End it and every process of its group."""
@@ -86,7 +94,7 @@ class Child:
         status = self._process.poll()
         if status is None:
             return True
-        guarding.send(self._process.pid, signal.SIGKILL)  # what it started dies with it
+        signal_group(self._process.pid, signal.SIGKILL)  # what it started dies with it
         self.guard.remove(self._process.pid)
         self._process = None
         self.exit_status = status
@@ -112,8 +120,7 @@ class Child:
             with self.paths.log(self.name).open("ab") as output:
                 self._process = spawn(
                     command,
-                    environment=environment,
-                    mark=mark(self.paths.home, STACK),
+                    environment=marked(environment, mark(self.paths.home, STACK)),
                     stdout=output,
                     cwd=cwd,
                     last_signal=self.last_signal,
@@ -202,29 +209,22 @@ class RedisChild(Child):
 
 
 class WorkerChild(Child):
-    """One framework's worker."""
+    """One environment's worker."""
 
     grace_s = WORKER_GRACE_S
 
-    def __init__(
-        self, paths: Paths, guard: Guard, *, framework: str, interpreter: str, wanted: Wanted
-    ) -> None:
+    def __init__(self, paths: Paths, guard: Guard, worker: WantedWorker, wanted: Wanted) -> None:
         super().__init__(paths, guard)
-        self.name = f"worker-{framework}"
-        self.framework = framework
-        self.interpreter = interpreter
+        self.name = f"worker-{worker.environment.name}"
+        self.worker = worker
         self.code = wanted.worker_code
         self.variables = wanted.variables
         self.ready = False
         self._address: Address | None = None
 
-    def serves(self, interpreter: str, wanted: Wanted) -> bool:
-        """Whether it is what is wanted."""
-        return (self.interpreter, self.code, self.variables) == (
-            interpreter,
-            wanted.worker_code,
-            wanted.variables,
-        )
+    def serves(self, worker: WantedWorker, wanted: Wanted) -> bool:
+        """Return whether it is what is wanted."""
+        return (self.worker, self.code, self.variables) == (worker, wanted.worker_code, wanted.variables)
 
     def keep_running(self, address: Address) -> None:
         """Start it where it does not run, and again where Redis has moved."""
@@ -237,24 +237,25 @@ class WorkerChild(Child):
         environment = {
             **clean_environment(),
             **self.variables,
-            "LIKEWISE_FRAMEWORK": self.framework,
+            "LIKEWISE_FRAMEWORK": self.worker.environment.framework,
+            "LIKEWISE_DEVICE": self.worker.environment.device,
             "LIKEWISE_REDIS_URL": address.url,
             "LIKEWISE_CACHE_DIR": str(self.paths.cache),
             "PYTHONPATH": str(self.paths.code),
             "PYTHONNOUSERSITE": "1",
             "PYTHONUNBUFFERED": "1",
         }
-        self.launch([self.interpreter, "-m", "worker"], environment=environment, cwd=self.paths.code)
+        self.launch([self.worker.interpreter, "-m", "worker"], environment=environment, cwd=self.paths.code)
 
     def is_coming(self) -> bool:
-        """Whether it has just been started and may yet get ready."""
+        """Return whether it has just been started and may yet get ready."""
         return self.pid is not None and not self.ready and time.monotonic() - self._began < COMING_S
 
     def state(self) -> WorkerState:
-        """For the state document."""
+        """Return what the state document says of it."""
         return WorkerState(
-            framework=self.framework,
-            interpreter=self.interpreter,
+            environment=self.worker.environment,
+            interpreter=self.worker.interpreter,
             pid=self.pid,
             ready=self.ready and self.pid is not None,
             starts=self.starts,

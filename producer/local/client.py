@@ -11,12 +11,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 
-from producer.local import code
-from producer.local.paths import Paths, stack_paths, write_private
-from producer.local.state import State, Wanted, is_held, read_state, read_wanted
+from producer.local import environments
+from producer.local.home import OWN_LOG, Paths, is_held, last_line, locked, stack_paths, write_private
+from producer.local.state import Environment, State, Wanted, WantedWorker, read_state, read_wanted
 from shared.errors import StackError
 from shared.settings import Settings
 
@@ -32,8 +32,13 @@ POLL_S = 0.02
 Say = Callable[[str], None]
 
 
-def ensure(settings: Settings, frameworks: Sequence[str], *, say: Say, patiently: bool = False) -> str:
-    """Have the stack up with a worker for each framework; returns its Redis's URL.
+def defaults(settings: Settings, frameworks: Sequence[str]) -> list[Environment]:
+    """Return the environments that serve these frameworks where nothing else is asked for."""
+    return [Environment(framework=framework, device=settings.device) for framework in frameworks]
+
+
+def ensure(settings: Settings, wanted: Sequence[Environment], *, say: Say, patiently: bool = False) -> str:
+    """Have the stack up with a worker for each environment; return its Redis's URL.
 
     `patiently` does not trust the state document but waits for the supervisor to confirm it. Raises
     StackError with the way out.
@@ -41,17 +46,17 @@ def ensure(settings: Settings, frameworks: Sequence[str], *, say: Say, patiently
     paths = stack_paths(settings.home)
     if not patiently:
         state = read_state(paths)
-        if state is not None and is_held(paths.supervisor_lock) and _serves(state, settings, frameworks):
+        if state is not None and is_held(paths.supervisor_lock) and _serves(state, settings, wanted):
             return state.redis_url
-    return _bring_up(paths, settings, frameworks, say=say)
+    return _bring_up(paths, settings, wanted, say=say)
 
 
-def prepare(settings: Settings, frameworks: Sequence[str], *, say: Say) -> dict[str, str]:
-    """Make the environments of the frameworks and start nothing; returns their interpreters."""
+def prepare(settings: Settings, wanted: Sequence[Environment], *, say: Say) -> dict[Environment, str]:
+    """Make the environments and start nothing; return their interpreters."""
     paths = stack_paths(settings.home)
-    interpreters = _interpreters(paths, settings, frameworks, say=say)
-    _tidy(paths, settings, frameworks, status(settings))
-    return interpreters
+    _make(paths, settings, wanted, say=say)
+    _tidy(paths, settings, wanted, status(settings))
+    return {environment: _interpreter(settings, environment) for environment in wanted}
 
 
 def status(settings: Settings) -> State | None:
@@ -74,78 +79,53 @@ def stop(settings: Settings, *, say: Say) -> bool:
         return _end(paths, say)
 
 
-def _serves(state: State, settings: Settings, frameworks: Sequence[str]) -> bool:
-    if state.own_code != code.stack_fingerprint():
+def _serves(state: State, settings: Settings, wanted: Sequence[Environment]) -> bool:
+    if state.own_code != environments.stack_fingerprint():
         return False
-    if not frameworks:
-        return True
-    interpreters = {framework: _interpreter(settings, framework) for framework in frameworks}
-    return _has(state, _wanted(settings, interpreters))
+    return not wanted or state.serves(_wanted(settings, wanted))
 
 
-def _has(state: State, wanted: Wanted) -> bool:
-    return (
-        state.worker_code == wanted.worker_code
-        and state.variables == wanted.variables
-        and state.idle_minutes == wanted.idle_minutes
-        and all(
-            (worker := state.workers.get(framework)) is not None
-            and worker.ready
-            and worker.interpreter == interpreter
-            for framework, interpreter in wanted.interpreters.items()
-        )
-    )
-
-
-def _bring_up(paths: Paths, settings: Settings, frameworks: Sequence[str], *, say: Say) -> str:
+def _bring_up(paths: Paths, settings: Settings, wanted: Sequence[Environment], *, say: Say) -> str:
     paths.make()
-    interpreters = _interpreters(paths, settings, frameworks, say=say)
+    _make(paths, settings, wanted, say=say)
     with _client_lock(paths, say):
         state = _running(paths)
-        if state is not None and state.own_code != code.stack_fingerprint():
+        if state is not None and state.own_code != environments.stack_fingerprint():
             say("restarting the local stack: its code has changed")
             _end(paths, say)
             state = None
-        code.link_worker_code(paths.code)
-        wanted = _wanted(settings, interpreters)
-        if frameworks:
-            _ask(paths, wanted)
+        environments.link_worker_code(paths.code)
+        asked = _wanted(settings, wanted)
+        if wanted:
+            _ask(paths, asked)
         if state is None:
             say("starting the local stack")
             state = _start(paths, settings)
-    if not frameworks:
+    if not wanted:
         return state.redis_url
-    state = _wait_for_workers(paths, wanted, say=say)
-    _tidy(paths, settings, frameworks, state)
+    state = _wait_for_workers(paths, asked, say=say)
+    _tidy(paths, settings, wanted, state)
     return state.redis_url
 
 
-def _interpreters(paths: Paths, settings: Settings, frameworks: Sequence[str], *, say: Say) -> dict[str, str]:
-    from producer.local import environments
-
+def _make(paths: Paths, settings: Settings, wanted: Sequence[Environment], *, say: Say) -> None:
     if settings.environments is None:
-        needed = [environments.find(paths, name, device=settings.device) for name in frameworks]
-        environments.ensure(needed, paths, say=say)
-    return {framework: _interpreter(settings, framework) for framework in frameworks}
+        environments.ensure([environments.find(paths, environment) for environment in wanted], paths, say=say)
 
 
-def _interpreter(settings: Settings, framework: str) -> str:
-    from producer.local import environments
-
+def _interpreter(settings: Settings, environment: Environment) -> str:
     if settings.environments is not None:
-        return str(environments.ready_made(settings.environments.absolute(), framework))
-    paths = stack_paths(settings.home)
-    return str(environments.find(paths, framework, device=settings.device).interpreter)
+        return str(environments.ready_made(settings.environments.absolute(), environment))
+    return str(environments.find(stack_paths(settings.home), environment).interpreter)
 
 
 def _variables(settings: Settings) -> dict[str, str]:
-    """The settings that a worker of the stack takes from the command that asked for it."""
+    """Return the settings that a worker of the stack takes from the command that asked for it."""
     passed = (
         "allow_volatile_redis",
         "blob_redis_limit_mb",
         "blob_url",
         "checkpoint_s",
-        "device",
         "lease_s",
         "retention_days",
         "threads",
@@ -156,10 +136,13 @@ def _variables(settings: Settings) -> dict[str, str]:
     }
 
 
-def _wanted(settings: Settings, interpreters: Mapping[str, str]) -> Wanted:
+def _wanted(settings: Settings, wanted: Sequence[Environment]) -> Wanted:
     return Wanted(
-        interpreters=dict(interpreters),
-        worker_code=code.worker_fingerprint(),
+        workers=tuple(
+            WantedWorker(environment=environment, interpreter=_interpreter(settings, environment))
+            for environment in wanted
+        ),
+        worker_code=environments.worker_fingerprint(),
         variables=_variables(settings),
         idle_minutes=settings.idle_minutes,
     )
@@ -168,8 +151,11 @@ def _wanted(settings: Settings, interpreters: Mapping[str, str]) -> Wanted:
 def _ask(paths: Paths, wanted: Wanted) -> None:
     """Add to what the stack is asked for; the caller holds the client lock."""
     before = read_wanted(paths) if is_held(paths.supervisor_lock) else None
-    interpreters = {**(before.interpreters if before else {}), **wanted.interpreters}
-    write_private(paths.wanted, wanted.model_copy(update={"interpreters": interpreters}).model_dump_json())
+    workers = {
+        worker.environment: worker for worker in (*(before.workers if before else ()), *wanted.workers)
+    }
+    every = wanted.model_copy(update={"workers": tuple(workers.values())})
+    write_private(paths.wanted, every.model_dump_json())
 
 
 def _running(paths: Paths) -> State | None:
@@ -187,13 +173,12 @@ def _running(paths: Paths) -> State | None:
 
 
 def _start(paths: Paths, settings: Settings) -> State:
-    from producer.local.logs import OWN, last_line
     from producer.local.processes import clean_environment
     from producer.local.redis_server import find_server
 
     find_server()  # tells here, in one line, that there is none
     paths.state.unlink(missing_ok=True)
-    with paths.log(f"{OWN}-output").open("wb") as output:
+    with paths.log(f"{OWN_LOG}-output").open("wb") as output:
         process = subprocess.Popen(  # noqa: S603
             [
                 sys.executable,
@@ -202,7 +187,7 @@ def _start(paths: Paths, settings: Settings) -> State:
                 os.fspath(paths.home),
                 str(settings.idle_minutes),
             ],
-            env={**clean_environment(), "PYTHONPATH": os.fspath(code.ROOT)},
+            env={**clean_environment(), "PYTHONPATH": os.fspath(environments.ROOT)},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -219,7 +204,7 @@ def _start(paths: Paths, settings: Settings) -> State:
         if process.poll() is not None or time.monotonic() > deadline:
             _end(paths, lambda _: None)
             process.wait()
-            said = last_line(paths.log("redis")) or last_line(paths.log(OWN))
+            said = last_line(paths.log("redis")) or last_line(paths.log(OWN_LOG))
             raise StackError(
                 f"the local stack did not start ({said or 'it said nothing'}); the logs are in {paths.logs}; "
                 "`likewise doctor` looks closer"
@@ -228,30 +213,33 @@ def _start(paths: Paths, settings: Settings) -> State:
 
 
 def _wait_for_workers(paths: Paths, wanted: Wanted, *, say: Say) -> State:
-    """Until the stack has what was asked for, which is not asked anew: code may change meanwhile."""
+    """Wait until the stack has what was asked for, which is not asked anew: code may change meanwhile."""
     deadline = time.monotonic() + READY_S
     told = False
     before: dict[str, int] = {}  # starts that were in vain before we asked
     while True:
         state = read_state(paths)
-        if state is not None and _has(state, wanted):
+        if state is not None and state.serves(wanted):
             return state
         _refuse_rivals(wanted, read_wanted(paths))
-        missing = [name for name in wanted.interpreters if state is None or not _is_ready(state, name)]
+        missing = [
+            worker.environment for worker in wanted.workers if state is None or not state.is_ready(worker)
+        ]
         if missing and not told:
-            say(f"starting the worker of {' and '.join(missing)}")
+            say(f"starting the worker of {' and '.join(map(str, missing))}")
             told = True
-        for name in missing:
-            starts = state.workers[name].starts if state and name in state.workers else 0
-            before[name] = min(starts, before.get(name, starts))
-            if starts - before[name] >= HOPELESS_STARTS:
-                raise _not_starting(paths, name)
+        for environment in missing:
+            worker = state.workers.get(environment.name) if state else None
+            starts = worker.starts if worker else 0
+            before[environment.name] = min(starts, before.get(environment.name, starts))
+            if starts - before[environment.name] >= HOPELESS_STARTS:
+                raise _not_starting(paths, environment)
         if not is_held(paths.supervisor_lock):
             raise StackError(
                 f"the local stack ended while its workers were starting; the logs are in {paths.logs}"
             )
         if time.monotonic() > deadline:
-            raise _not_starting(paths, missing[0] if missing else next(iter(wanted.interpreters)))
+            raise _not_starting(paths, missing[0] if missing else wanted.workers[0].environment)
         time.sleep(POLL_S)
 
 
@@ -269,29 +257,21 @@ def _refuse_rivals(wanted: Wanted, latest: Wanted | None) -> None:
         )
 
 
-def _not_starting(paths: Paths, framework: str) -> StackError:
-    from producer.local.logs import last_line
-
-    log = paths.log(f"worker-{framework}")
+def _not_starting(paths: Paths, environment: Environment) -> StackError:
+    log = paths.log(f"worker-{environment.name}")
     return StackError(
-        f"the {framework} worker does not start ({last_line(log) or 'it said nothing'}); "
+        f"the {environment} worker does not start ({last_line(log) or 'it said nothing'}); "
         f"its log is {log}; `likewise doctor` looks closer"
     )
 
 
-def _is_ready(state: State, framework: str) -> bool:
-    return framework in state.workers and state.workers[framework].ready
-
-
-def _tidy(paths: Paths, settings: Settings, frameworks: Sequence[str], state: State | None) -> None:
+def _tidy(paths: Paths, settings: Settings, wanted: Sequence[Environment], state: State | None) -> None:
     """Remove environments that older code needed and no worker runs from."""
     if settings.environments is not None:
         return
-    from producer.local import environments
-
     environments.remove_unused(
         paths,
-        needed=[environments.find(paths, name, device=settings.device) for name in frameworks],
+        needed=[environments.find(paths, environment) for environment in wanted],
         in_use=[worker.interpreter for worker in state.workers.values()] if state else [],
     )
 
@@ -315,17 +295,10 @@ def _end(paths: Paths, say: Say) -> bool:
     return found
 
 
-@contextmanager
-def _client_lock(paths: Paths, say: Say) -> Iterator[None]:
-    import filelock
-
-    lock = filelock.FileLock(paths.client_lock)
-    try:
-        lock.acquire(timeout=0.5)
-    except filelock.Timeout:
-        say("another likewise command is starting or stopping the local stack; waiting for it")
-        lock.acquire(poll_interval=POLL_S)
-    try:
-        yield
-    finally:
-        lock.release()
+def _client_lock(paths: Paths, say: Say) -> AbstractContextManager[None]:
+    return locked(
+        paths.client_lock,
+        on_wait=lambda: say(
+            "another likewise command is starting or stopping the local stack; waiting for it"
+        ),
+    )

@@ -1,30 +1,41 @@
-"""The frameworks' virtual environments: which are needed, where they lie, which are complete.
+"""What workers run in: the virtual environments of the frameworks, and a folder with the workers' code.
 
-An environment is keyed by everything that decides what is in it (requirement files, Python, machine),
+A virtual environment is keyed by everything that decides what is in it (requirement files, Python, machine),
 so a changed requirement makes a new one beside the old. It is complete once its marker, written last,
 is there; anything else in its place is a half-made one and is made again. (It cannot be made elsewhere
 and renamed: a virtual environment's scripts hold their own path.)
+
+The producer's site-packages must not reach the workers, so their PYTHONPATH is a folder of two links. The
+packages that they name are found by place and never imported.
 """
 
 from __future__ import annotations
 
 import hashlib
+import os
 import platform
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from producer.local.code import ADAPTER_SUFFIX, ADAPTERS, known_frameworks
-from producer.local.installation import Installation
-from producer.local.parallel_install import install
-from producer.local.paths import Paths, write_private
+import shared
+from producer.local.home import Paths, hold, locked, write_private
+from producer.local.installers import Packages, steps
 from producer.local.processes import INSTALLER, mark, sweep
+from producer.local.state import Environment
 from shared.errors import StackError, UsageError
 from shared.frozen import Frozen
+
+ROOT = Path(shared.__file__).resolve().parent.parent
+"""The folder that holds `shared`, `worker` and `producer`: a checkout, or site-packages."""
+WORKER_PACKAGES = ("shared", "worker")
+ADAPTERS = ROOT / "worker" / "adapters"
+ADAPTER_SUFFIX = "_adapter"
+CODE_SUFFIXES = (".py", ".lua")
 
 VARIANTS = {"cpu": "cpu", "cuda": "gpu"}
 """By device: the word in the requirement files' names."""
@@ -35,86 +46,103 @@ LAYOUT = 1
 
 
 class Made(Frozen):
-    """What a complete environment says of itself."""
+    """What a complete virtual environment says of itself."""
 
     framework: str
     device: str
+    version: str | None = None
+    requirements: tuple[str, ...] = ()
     made_s: float
     """Seconds since 1970."""
     took_s: float
     size_bytes: int
 
+    @property
+    def environment(self) -> Environment:
+        """Return what it was made for."""
+        return Environment(**self.model_dump(include=set(Environment.model_fields)))
+
 
 @dataclass(frozen=True, kw_only=True)
-class Environment:
-    """One framework's environment, made or not."""
+class VirtualEnvironment:
+    """An environment's place on this disk, made or not."""
 
-    framework: str
-    device: str
+    environment: Environment
     folder: Path
-    wheels: Path | None
-    """Requirements that come from an index of their own; installed first, without dependencies."""
-    requirements: Path
-    constraints: Path
+    packages: Packages
 
     @property
     def interpreter(self) -> Path:
-        """Its Python."""
+        """Return its Python."""
         return self.folder / "bin" / "python"
 
     @property
     def lock(self) -> Path:
-        """Held while it is made or removed."""
+        """Return the lock that is held while it is made or removed."""
         return self.folder.with_name(f"{self.folder.name}.lock")
 
     def made(self) -> Made | None:
-        """What it says of itself; None where it is not complete."""
-        try:
-            return Made.model_validate_json((self.folder / MARKER).read_bytes())
-        except (OSError, ValueError):
-            return None
+        """Return what it says of itself; None where it is not complete."""
+        return _made(self.folder)
 
 
-def find(paths: Paths, framework: str, *, device: str = "cpu", adapters: Path = ADAPTERS) -> Environment:
-    """The environment that this code needs for a framework. Raises UsageError for an unknown one."""
-    folder = adapters / f"{framework}{ADAPTER_SUFFIX}"
-    variant = VARIANTS[device]
+def _made(folder: Path) -> Made | None:
+    try:
+        return Made.model_validate_json((folder / MARKER).read_bytes())
+    except (OSError, ValueError):
+        return None
+
+
+def find(paths: Paths, environment: Environment, *, adapters: Path = ADAPTERS) -> VirtualEnvironment:
+    """Return the virtual environment that this code needs. Raises UsageError for an unknown framework."""
+    folder = adapters / f"{environment.framework}{ADAPTER_SUFFIX}"
+    variant = VARIANTS[environment.device]
     requirements = folder / f"requirements-{variant}.txt"
     if not requirements.exists():
         known = ", ".join(known_frameworks())
-        raise UsageError(f"no framework {framework!r} for device {device!r}; there are: {known}")
+        raise UsageError(
+            f"no framework {environment.framework!r} for device {environment.device!r}; there are: {known}"
+        )
+    if environment.version is not None:
+        raise UsageError(
+            f"an environment of {environment} cannot be made yet, only the version that the adapter is "
+            "tested with; LIKEWISE_ENVIRONMENTS names a folder of environments that you make yourself"
+        )
     wheels = folder / f"wheels-{variant}.txt"
-    constraints = adapters.parent / "constraints.txt"
-    files = [file for file in (wheels, *_with_included(requirements), constraints) if file.exists()]
-    digest = hashlib.sha256(
-        repr(
-            (LAYOUT, sys.version_info[:2], sys.implementation.cache_tag, sys.platform, platform.machine())
-        ).encode()
-    )
-    for file in files:
-        digest.update(file.read_bytes() + b"\0")
-    return Environment(
-        framework=framework,
-        device=device,
-        folder=paths.environments / f"{framework}-{device}-{digest.hexdigest()[:12]}",
-        wheels=wheels if wheels.exists() else None,
+    packages = Packages(
         requirements=requirements,
-        constraints=constraints,
+        constraints=adapters.parent / "constraints.txt",
+        wheels=wheels if wheels.exists() else None,
+        extra=environment.requirements,
+    )
+    python = (sys.version_info[:2], sys.implementation.cache_tag, sys.platform, platform.machine())
+    digest = hashlib.sha256(repr((LAYOUT, *python)).encode())
+    for file in packages.files:
+        digest.update(file.read_bytes() + b"\0")
+    for requirement in packages.extra:
+        digest.update(requirement.encode() + b"\0")
+    return VirtualEnvironment(
+        environment=environment,
+        folder=paths.environments / f"{environment.framework}-{environment.device}-{digest.hexdigest()[:12]}",
+        packages=packages,
     )
 
 
-def ready_made(folder: Path, framework: str) -> Path:
-    """The interpreter of an environment that someone else keeps. Raises StackError where it is missing."""
-    interpreter = folder / framework / "bin" / "python"
+def ready_made(folder: Path, environment: Environment) -> Path:
+    """Return the interpreter of an environment that someone else keeps.
+
+    Raises StackError where it is missing.
+    """
+    interpreter = folder / environment.name / "bin" / "python"
     if not interpreter.exists():
         raise StackError(
-            f"LIKEWISE_ENVIRONMENTS is {folder}, which has no {framework}/bin/python; make that environment, "
-            "or unset the variable to have one made"
+            f"LIKEWISE_ENVIRONMENTS is {folder}, which has no {environment.name}/bin/python; make that "
+            "environment, or unset the variable to have one made"
         )
     return interpreter
 
 
-def ensure(environments: Sequence[Environment], paths: Paths, *, say: Callable[[str], None]) -> None:
+def ensure(wanted: Sequence[VirtualEnvironment], paths: Paths, *, say: Callable[[str], None]) -> None:
     """Make those that are not complete, all at once, with visible progress.
 
     A second command that needs the same one waits for the first. Raises StackError with the way out.
@@ -122,110 +150,119 @@ def ensure(environments: Sequence[Environment], paths: Paths, *, say: Callable[[
     paths.make()
     with ExitStack() as held:
         missing = []
-        for environment in sorted(environments, key=lambda environment: environment.folder):
-            if environment.made():
+        for _, one in sorted({one.folder: one for one in wanted}.items()):
+            if one.made():
                 continue
-            held.enter_context(_locked(environment, say))
-            if not environment.made():  # another command may have finished it while we waited
-                missing.append(environment)
+            waiting = f"another likewise command is making the {one.environment} environment; waiting for it"
+            held.enter_context(locked(one.lock, on_wait=lambda said=waiting: say(said)))  # type: ignore[misc]
+            if not one.made():  # another command may have finished it while we waited
+                missing.append(one)
         if missing:
             _make(missing, paths, say)
 
 
-def remove_unused(paths: Paths, *, needed: Sequence[Environment], in_use: Sequence[str]) -> list[Path]:
-    """Remove environments that an older version of `needed` left behind; returns what went.
+def remove_unused(paths: Paths, *, needed: Sequence[VirtualEnvironment], in_use: Sequence[str]) -> list[Path]:
+    """Remove what an older version of `needed` left behind; return what went.
 
-    `in_use` are the interpreters of running workers, whose environments stay.
+    `in_use` are the interpreters of running workers, whose environments stay, and so do those that were made
+    for anything else.
     """
     removed = []
-    for environment in needed:
-        if not environment.made():
+    for one in needed:
+        if not one.made():
             continue
-        for folder in paths.environments.glob(f"{environment.framework}-{environment.device}-*"):
+        for folder in paths.environments.glob(f"{one.environment.framework}-{one.environment.device}-*"):
             used = any(Path(interpreter).is_relative_to(folder) for interpreter in in_use)
-            if folder == environment.folder or used or not folder.is_dir():
+            if folder == one.folder or used or not folder.is_dir():
+                continue
+            made = _made(folder)
+            if made is not None and made.environment != one.environment:
                 continue
             lock = folder.with_name(f"{folder.name}.lock")
-            with _try_lock(lock) as free:
-                if free:
-                    shutil.rmtree(folder, ignore_errors=True)
-                    lock.unlink(missing_ok=True)
-                    removed.append(folder)
+            handle = hold(lock)
+            if handle is None:
+                continue
+            try:
+                shutil.rmtree(folder, ignore_errors=True)
+                lock.unlink(missing_ok=True)
+            finally:
+                os.close(handle)
+            removed.append(folder)
     return removed
 
 
-def _make(missing: Sequence[Environment], paths: Paths, say: Callable[[str], None]) -> None:
-    names = " and ".join(environment.framework for environment in missing)
-    say(f"making the environment of {names}, once; pip's log is in {paths.logs}")
+def _make(missing: Sequence[VirtualEnvironment], paths: Paths, say: Callable[[str], None]) -> None:
+    from producer.local.installing import Installation, install
+
+    names = " and ".join(str(one.environment) for one in missing)
+    say(f"making the environment of {names}, once; the log is in {paths.logs}")
     began = time.monotonic()
+    by_name = {one.environment.name: one for one in missing}
     installations = []
-    for environment in missing:
-        if environment.folder.exists():
-            sweep(mark(environment.folder, INSTALLER))  # a pip that survived its command
-            shutil.rmtree(environment.folder)
+    for name, one in by_name.items():
+        if one.folder.exists():
+            sweep(mark(one.folder, INSTALLER))  # an installer that survived its command
+            shutil.rmtree(one.folder)
         installations.append(
             Installation(
-                name=environment.framework,
-                folder=environment.folder,
-                wheels=environment.wheels,
-                requirements=environment.requirements,
-                constraints=environment.constraints,
-                log=paths.log(f"environment-{environment.framework}"),
+                name=name,
+                folder=one.folder,
+                steps=steps(one.folder, one.packages),
+                log=paths.log(f"environment-{name}"),
             )
         )
-    by_name = {environment.framework: environment for environment in missing}
 
     def finish(installation: Installation) -> None:
-        environment = by_name[installation.name]
+        one = by_name[installation.name]
         marker = Made(
-            framework=environment.framework,
-            device=environment.device,
+            **one.environment.model_dump(),
             made_s=time.time(),
             took_s=round(time.monotonic() - began, 3),
             size_bytes=installation.size_bytes(),
         )
-        write_private(environment.folder / MARKER, marker.model_dump_json())
+        # Without what is as usual, so that an older Likewise can read it too.
+        write_private(one.folder / MARKER, marker.model_dump_json(exclude_defaults=True))
 
     install(installations, on_finished=finish, say=say)
 
 
-@contextmanager
-def _locked(environment: Environment, say: Callable[[str], None]) -> Iterator[None]:
-    import filelock
-
-    lock = filelock.FileLock(environment.lock)
-    try:
-        lock.acquire(blocking=False)
-    except filelock.Timeout:
-        say(f"another likewise command is making the {environment.framework} environment; waiting for it")
-        lock.acquire(poll_interval=0.2)
-    try:
-        yield
-    finally:
-        lock.release()
+def known_frameworks() -> list[str]:
+    """Return the frameworks: whatever folder `worker/adapters/<name>_adapter` exists for."""
+    return sorted(
+        folder.name.removesuffix(ADAPTER_SUFFIX)
+        for folder in ADAPTERS.glob(f"*{ADAPTER_SUFFIX}")
+        if folder.is_dir()
+    )
 
 
-@contextmanager
-def _try_lock(path: Path) -> Iterator[bool]:
-    import filelock
-
-    lock = filelock.FileLock(path)
-    try:
-        lock.acquire(blocking=False)
-    except filelock.Timeout:
-        yield False
-        return
-    try:
-        yield True
-    finally:
-        lock.release()
+def worker_fingerprint() -> str:
+    """Return a word that changes when the code that workers run does."""
+    return _fingerprint([ROOT / name for name in WORKER_PACKAGES])
 
 
-def _with_included(requirements: Path) -> list[Path]:
-    """A requirement file and those it includes with `-r`."""
-    included = [
-        (requirements.parent / line.split(maxsplit=1)[1].strip()).resolve()
-        for line in requirements.read_text().splitlines()
-        if line.startswith("-r ")
-    ]
-    return [requirements, *included]
+def stack_fingerprint() -> str:
+    """Return a word that changes when the code that the supervisor runs does."""
+    return _fingerprint([ROOT / "shared", ROOT / "producer" / "local"])
+
+
+def link_worker_code(folder: Path) -> None:
+    """Make `folder` hold links to the workers' packages, replacing those to another checkout."""
+    folder.mkdir(mode=0o700, exist_ok=True)
+    for name in WORKER_PACKAGES:
+        link, target = folder / name, ROOT / name
+        if link.is_symlink() and Path(os.readlink(link)) == target:
+            continue
+        fresh = folder / f".{name}.{os.getpid()}"
+        fresh.unlink(missing_ok=True)
+        fresh.symlink_to(target)
+        os.replace(fresh, link)
+
+
+def _fingerprint(packages: Sequence[Path]) -> str:
+    digest = hashlib.sha256()
+    for package in packages:
+        for file in sorted(file for file in package.rglob("*") if file.suffix in CODE_SUFFIXES):
+            digest.update(str(file.relative_to(ROOT)).encode() + b"\0" + file.read_bytes() + b"\0")
+    # Two checkouts with the same text are still two places to import from.
+    digest.update(str(ROOT).encode())
+    return digest.hexdigest()[:16]

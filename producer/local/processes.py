@@ -3,12 +3,17 @@
 Three nets, since each alone has a hole: the kernel ends a child when its parent dies (Linux, and the
 child alone); the guard ends its whole process group (unless it is killed too); and every process of
 a stack carries a mark in its environment, by which the next start or `likewise down` finds leftovers.
+
+The guard is a small process, this file run by itself (`python -I -S processes.py`; so the imports at its
+top are the standard library's). The supervisor tells it process groups on its standard input, one line
+each: `+<pgid> <seconds>` when a child starts and `-<pgid>` when it has ended. The end of that input means
+that the supervisor has died, however it died: each group left is asked to end, given its seconds, then
+killed. Workers have children of their own, which is why groups are ended and not processes.
 """
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import signal
 import subprocess
@@ -18,14 +23,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
-from producer.local import guard
-
 MARK = "LIKEWISE_PART_OF"
 """Environment variable of every process of a stack: `<home>:<role>`."""
 
 STACK, INSTALLER = "stack", "installer"
 
 _PR_SET_PDEATHSIG = 1
+_GUARD_STEP_S = 0.05
 
 
 class Guard:
@@ -61,7 +65,7 @@ class Guard:
 
     def _start(self) -> subprocess.Popen[bytes]:
         return subprocess.Popen(  # noqa: S603
-            [sys.executable, "-I", "-S", guard.__file__],
+            [sys.executable, "-I", "-S", __file__],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             start_new_session=True,
@@ -79,11 +83,10 @@ def _input(process: subprocess.Popen[bytes]) -> IO[bytes]:
     return process.stdin
 
 
-def spawn(  # noqa: PLR0913
+def spawn(
     command: Sequence[str | Path],
     *,
     environment: Mapping[str, str],
-    mark: str,
     stdout: int | IO[bytes],
     cwd: Path | None = None,
     last_signal: int = signal.SIGKILL,
@@ -94,7 +97,7 @@ def spawn(  # noqa: PLR0913
     """
     return subprocess.Popen(  # noqa: S603
         [os.fspath(part) for part in command],
-        env={**environment, MARK: mark},
+        env=dict(environment),
         stdin=subprocess.DEVNULL,
         stdout=stdout,
         stderr=subprocess.STDOUT,
@@ -108,6 +111,8 @@ def _die_with(parent: int, number: int) -> Callable[[], None] | None:
     """What a child does before it becomes its program; None where the kernel offers no such thing."""
     if sys.platform != "linux":
         return None
+    import ctypes
+
     libc = ctypes.CDLL(None)
 
     def prepare() -> None:
@@ -121,6 +126,11 @@ def _die_with(parent: int, number: int) -> Callable[[], None] | None:
 def mark(home: Path, role: str) -> str:
     """The mark of a process of this home."""
     return f"{home}:{role}"
+
+
+def marked(environment: Mapping[str, str], its_mark: str) -> dict[str, str]:
+    """Return the environment with a mark, as every process of a stack has it."""
+    return {**environment, MARK: its_mark}
 
 
 def clean_environment() -> dict[str, str]:
@@ -166,7 +176,7 @@ def sweep(its_mark: str) -> int:
 
 def end_group(process: subprocess.Popen[bytes], *, grace_s: float) -> int:
     """Ask a child's group to end, kill what is left after `grace_s`; returns the child's exit status."""
-    guard.send(process.pid, signal.SIGTERM)
+    signal_group(process.pid, signal.SIGTERM)
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(timeout=grace_s)
     return kill_group(process)
@@ -174,8 +184,17 @@ def end_group(process: subprocess.Popen[bytes], *, grace_s: float) -> int:
 
 def kill_group(process: subprocess.Popen[bytes]) -> int:
     """Kill a child's group; returns the child's exit status."""
-    guard.send(process.pid, signal.SIGKILL)
+    signal_group(process.pid, signal.SIGKILL)
     return process.wait()
+
+
+def signal_group(group: int, number: int) -> bool:
+    """Send a signal (0: none) to a process group; return whether any of it is left."""
+    try:
+        os.killpg(group, number)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True
 
 
 def wait_until(condition: Callable[[], bool], *, timeout_s: float, step_s: float = 0.02) -> bool:
@@ -186,3 +205,28 @@ def wait_until(condition: Callable[[], bool], *, timeout_s: float, step_s: float
             return False
         time.sleep(step_s)
     return True
+
+
+def keep_guard() -> None:
+    """Be the guard: note the groups until the supervisor is gone, then end them."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    groups: dict[int, float] = {}
+    for line in sys.stdin:
+        if line.startswith("+"):
+            group, seconds = line[1:].split()
+            groups[int(group)] = float(seconds)
+        elif line.startswith("-"):
+            groups.pop(int(line[1:]), None)
+    began = time.monotonic()
+    waiting = {group: seconds for group, seconds in groups.items() if signal_group(group, signal.SIGTERM)}
+    while waiting:
+        for group, seconds in list(waiting.items()):
+            over = time.monotonic() - began > seconds
+            if not signal_group(group, signal.SIGKILL if over else 0) or over:
+                del waiting[group]
+        time.sleep(_GUARD_STEP_S)
+
+
+if __name__ == "__main__":
+    keep_guard()

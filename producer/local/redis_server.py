@@ -18,7 +18,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from producer.local.paths import write_private
+from producer.local.home import write_private
 from shared.errors import StackError
 
 LEAST_VERSION = (6, 2)

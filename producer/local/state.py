@@ -1,4 +1,4 @@
-"""The two documents through which commands and supervisor speak, and the lock that tells who lives.
+"""What the stack is asked for and what it says of itself: environments, and the two documents.
 
 `state.json` is written by the supervisor alone, `wanted.json` by commands under the client lock.
 Both hold the whole truth each time, so that a lost or repeated look does no harm.
@@ -6,20 +6,55 @@ Both hold the whole truth each time, so that a lost or repeated look does no har
 
 from __future__ import annotations
 
-import fcntl
-import os
-from pathlib import Path
+import hashlib
 
 from pydantic import ValidationError
 
-from producer.local.paths import Paths
+from producer.local.home import Paths
 from shared.frozen import Frozen
 
 
-class WorkerState(Frozen):
-    """One framework's worker as the supervisor sees it."""
+class Environment(Frozen):
+    """A set of packages that a worker runs in. It is the key of what the stack makes and starts.
+
+    Two environments of one framework that differ in anything live side by side.
+    """
 
     framework: str
+    device: str = "cpu"
+    version: str | None = None
+    """Of the framework; None for the one that its adapter is tested with."""
+    requirements: tuple[str, ...] = ()
+    """Packages beyond the adapter's own, as a requirement file spells them."""
+
+    @property
+    def name(self) -> str:
+        """Return a word for file names and for JSON: the framework's name where nothing else is asked for."""
+        words = [self.framework]
+        if self.device != "cpu":
+            words.append(self.device)
+        if self.version is not None or self.requirements:
+            words.append(hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:8])
+        return "-".join(words)
+
+    def __str__(self) -> str:
+        version = f" {self.version}" if self.version else ""
+        device = f" on {self.device}" if self.device != "cpu" else ""
+        packages = f" with {', '.join(self.requirements)}" if self.requirements else ""
+        return f"{self.framework}{version}{device}{packages}"
+
+
+class WantedWorker(Frozen):
+    """A worker that the stack should be running."""
+
+    environment: Environment
+    interpreter: str
+
+
+class WorkerState(Frozen):
+    """One environment's worker as the supervisor sees it."""
+
+    environment: Environment
     interpreter: str
     pid: int | None = None
     """None while it is not running."""
@@ -47,20 +82,34 @@ class State(Frozen):
     variables: dict[str, str]
     """The workers' LIKEWISE_* settings."""
     workers: dict[str, WorkerState]
+    """By the environment's name."""
+
+    def serves(self, wanted: Wanted) -> bool:
+        """Return whether everything that is wanted runs and is ready."""
+        return (
+            self.worker_code == wanted.worker_code
+            and self.variables == wanted.variables
+            and self.idle_minutes == wanted.idle_minutes
+            and all(self.is_ready(worker) for worker in wanted.workers)
+        )
+
+    def is_ready(self, wanted: WantedWorker) -> bool:
+        """Return whether this worker is ready, in this environment and by this interpreter."""
+        worker = self.workers.get(wanted.environment.name)
+        return worker is not None and worker.ready and worker.interpreter == wanted.interpreter
 
 
 class Wanted(Frozen):
     """What the stack should be running."""
 
-    interpreters: dict[str, str]
-    """By framework."""
+    workers: tuple[WantedWorker, ...]
     worker_code: str
     variables: dict[str, str]
     idle_minutes: float
 
 
 def read_state(paths: Paths) -> State | None:
-    """The running stack's state; None where there is none or it is of another version."""
+    """Return the running stack's state; None where there is none or it is of another version."""
     try:
         return State.model_validate_json(paths.state.read_bytes())
     except (OSError, ValidationError):
@@ -68,37 +117,8 @@ def read_state(paths: Paths) -> State | None:
 
 
 def read_wanted(paths: Paths) -> Wanted | None:
-    """What was asked for last; None where nothing was, or by another version."""
+    """Return what was asked for last; None where nothing was, or by another version."""
     try:
         return Wanted.model_validate_json(paths.wanted.read_bytes())
     except (OSError, ValidationError):
         return None
-
-
-def is_held(lock: Path) -> bool:
-    """Whether a living process holds the lock. Asks for a shared one, so that askers do not collide."""
-    try:
-        handle = os.open(lock, os.O_RDWR)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(handle)
-    return False
-
-
-def hold(lock: Path) -> int | None:
-    """Take the lock for the rest of the process's life; None where another has it.
-
-    The kernel gives it back when the process ends, however it ends.
-    """
-    handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(handle)
-        return None
-    return handle

@@ -1,4 +1,4 @@
-"""The supervisor: one detached process that owns the private Redis and one worker a framework.
+"""The supervisor: one detached process that owns the private Redis and one worker an environment.
 
 It restarts what dies, restarts workers whose code or settings have changed, stops when nothing has
 happened for a while, when it is told to (SIGTERM), and when its folder vanishes. Its children never
@@ -20,11 +20,10 @@ import time
 from pathlib import Path
 
 from producer.local.children import Child, RedisChild, WorkerChild
-from producer.local.code import stack_fingerprint
-from producer.local.logs import cap_logs, open_own_log
-from producer.local.paths import Paths, write_private
+from producer.local.environments import stack_fingerprint
+from producer.local.home import Paths, cap_logs, hold, open_own_log, write_private
 from producer.local.processes import STACK, Guard, mark, sweep
-from producer.local.state import State, Wanted, hold, read_wanted
+from producer.local.state import State, Wanted, read_wanted
 from shared.errors import LikewiseError
 
 TICK_S = 0.1
@@ -130,17 +129,16 @@ class Supervisor:
         if self.wanted is None:
             return
         self.idle_minutes = self.wanted.idle_minutes
-        for framework, interpreter in self.wanted.interpreters.items():
-            worker = self.workers.get(framework)
-            if worker is not None and worker.serves(interpreter, self.wanted):
+        for wanted in self.wanted.workers:
+            name = wanted.environment.name
+            worker = self.workers.get(name)
+            if worker is not None and worker.serves(wanted, self.wanted):
                 worker.forgive()
                 continue
             if worker is not None:
-                log.info("restarting the %s worker: its code, settings or environment changed", framework)
+                log.info("restarting the %s worker: its code, settings or environment changed", name)
                 worker.end()
-            self.workers[framework] = WorkerChild(
-                self.paths, self.guard, framework=framework, interpreter=interpreter, wanted=self.wanted
-            )
+            self.workers[name] = WorkerChild(self.paths, self.guard, wanted, self.wanted)
 
     def _look_at_redis(self) -> None:
         try:

@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from producer.local import client
-from producer.local.paths import Paths
+from producer.local.home import Paths
 from producer.local.processes import INSTALLER, STACK, leftovers, mark, sweep
 from producer.local.state import State
 from shared.settings import Settings
@@ -36,7 +36,8 @@ class Home:
     def up(self, *frameworks: str, patiently: bool = False, **settings: Any) -> str:
         """As a command would; the Redis's URL."""
         self.settings = self.settings.model_copy(update=settings)
-        return client.ensure(self.settings, frameworks, say=self.said.append, patiently=patiently)
+        wanted = client.defaults(self.settings, frameworks)
+        return client.ensure(self.settings, wanted, say=self.said.append, patiently=patiently)
 
     def down(self) -> bool:
         return client.stop(self.settings, say=self.said.append)

@@ -1,4 +1,4 @@
-"""Environments made for real by pip, from an index of the tests' own: made once, recovered, told."""
+"""Environments made for real by uv and by pip from an index of the tests' own: once, recovered, told."""
 
 from __future__ import annotations
 
@@ -19,37 +19,42 @@ from pathlib import Path
 import psutil
 import pytest
 
-from producer.local import environments
-from producer.local.paths import Paths
+from producer.local import environments, installers, installing
+from producer.local.home import Paths
 from producer.local.processes import INSTALLER, leftovers, mark, sweep
+from producer.local.state import Environment
 from shared.errors import StackError, UsageError
 
 ENSURE = """
 import sys
 from pathlib import Path
 from producer.local import environments
-from producer.local.paths import Paths
+from producer.local.home import Paths
+from producer.local.state import Environment
 paths, adapters = Paths(Path(sys.argv[1])), Path(sys.argv[2])
-wanted = environments.find(paths, "toy", adapters=adapters)
+wanted = environments.find(paths, Environment(framework="toy"), adapters=adapters)
 environments.ensure([wanted], paths, say=lambda line: print(line, flush=True))
 """
 
 
 class Index:
-    """A package index that has one small package, and that can be made to keep pip waiting."""
+    """A package index that has one small package, and that can be made to keep who downloads it waiting."""
 
     def __init__(self, folder: Path) -> None:
         self.wheel = _toy_wheel(folder, "1.0")
         self.open = threading.Event()
         self.open.set()
         self.asked = threading.Event()
+        self.downloading = threading.Event()
         index = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 index.asked.set()
-                index.open.wait(timeout=60)
                 if self.path.endswith(".whl"):
+                    if self.command == "GET":
+                        index.downloading.set()
+                        index.open.wait(timeout=60)
                     self._answer("application/octet-stream", index.wheel.read_bytes())
                 elif "toy" in self.path:
                     name = index.wheel.name
@@ -57,15 +62,18 @@ class Index:
                 else:
                     self.send_error(404)
 
+            do_HEAD = do_GET  # noqa: N815
+
             def _answer(self, kind: str, body: bytes) -> None:
                 try:
                     self.send_response(200)
                     self.send_header("Content-Type", kind)
                     self.send_header("Content-Length", str(len(body)))
                     self.end_headers()
-                    self.wfile.write(body)
+                    if self.command == "GET":
+                        self.wfile.write(body)
                 except OSError:
-                    pass  # pip was killed while it waited
+                    pass  # the tool was killed while it waited
 
             def log_message(self, *_: object) -> None:
                 pass
@@ -85,11 +93,11 @@ class Index:
         self._server.server_close()
 
 
-def _toy_wheel(folder: Path, version: str) -> Path:
+def _toy_wheel(folder: Path, version: str, *, weight: int = 0) -> Path:
     path = folder / f"toy-{version}-py3-none-any.whl"
     info = f"toy-{version}.dist-info"
     files = {
-        "toy.py": f"VERSION = {version!r}\n",
+        "toy.py": f"VERSION = {version!r}\n" + "#" * weight,
         f"{info}/METADATA": f"Metadata-Version: 2.1\nName: toy\nVersion: {version}\n",
         f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
     }
@@ -124,10 +132,17 @@ class Toy:
         )
 
     @property
-    def wanted(self) -> environments.Environment:
-        return environments.find(self.paths, "toy", adapters=self.adapters)
+    def wanted(self) -> environments.VirtualEnvironment:
+        return self.find()
 
-    def ensure(self) -> environments.Environment:
+    def find(self, *requirements: str) -> environments.VirtualEnvironment:
+        wanted = Environment(framework="toy", requirements=requirements)
+        return environments.find(self.paths, wanted, adapters=self.adapters)
+
+    def tools(self) -> list[str]:
+        return [step.tool for step in installers.steps(self.wanted.folder, self.wanted.packages)]
+
+    def ensure(self) -> environments.VirtualEnvironment:
         environments.ensure([self.wanted], self.paths, say=self.said.append)
         return self.wanted
 
@@ -152,7 +167,7 @@ class Toy:
                 process.communicate()
         sweep(mark(self.wanted.folder, INSTALLER))
 
-    def pips(self) -> list[int]:
+    def installers(self) -> list[int]:
         return leftovers(mark(self.wanted.folder, INSTALLER))
 
 
@@ -163,22 +178,30 @@ def index(tmp_path: Path) -> Iterator[Index]:
     index.close()
 
 
+@pytest.fixture(params=["uv", "pip"])
+def tool(request: pytest.FixtureRequest) -> str:
+    """The tool that makes the environments of the test."""
+    return str(request.param)
+
+
 @pytest.fixture
-def toy(tmp_path: Path, index: Index, monkeypatch: pytest.MonkeyPatch) -> Iterator[Toy]:
+def toy(tmp_path: Path, index: Index, tool: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Toy]:
     monkeypatch.setenv("PIP_NO_CACHE_DIR", "1")
     monkeypatch.setenv("PIP_RETRIES", "0")
+    if tool == "pip":
+        monkeypatch.setenv("PIP_ONLY_BINARY", ":all:")  # which uv is not told
     toy = Toy(tmp_path, index)
     yield toy
     toy.close()
 
 
 @pytest.fixture
-def wait_for_pip(toy: Toy, until: Callable[..., object]) -> Callable[[], None]:
-    """Until pip has asked the index, which keeps it waiting."""
+def wait_for_download(toy: Toy, until: Callable[..., object]) -> Callable[[], None]:
+    """Until the tool has asked for the package, which keeps it waiting."""
 
     def wait() -> None:
-        assert toy.index.asked.wait(timeout=60)
-        until(toy.pips, within_s=10, what="pip is running")
+        assert toy.index.downloading.wait(timeout=60)
+        until(toy.installers, within_s=10, what="the tool is running")
 
     return wait
 
@@ -192,11 +215,10 @@ def test_an_environment_is_made_once_and_says_how_far_it_is(toy):
         check=True,
     )
     assert version.stdout == "1.0\n"
-    assert made.made().size_bytes > 1e6
+    assert made.made().size_bytes > 1e4
     assert [line for line in toy.said if line.startswith("toy: ")] == [
-        "toy: step 1 of 3, virtual environment",
-        "toy: step 2 of 3, pip",
-        "toy: step 3 of 3, packages",
+        "toy: step 1 of 2, virtual environment",
+        "toy: step 2 of 2, packages",
         "toy: ready",
     ]
     toy.said.clear()
@@ -214,10 +236,10 @@ def test_a_half_made_environment_is_made_again(toy):
     assert (half / "bin" / "python").is_symlink()
 
 
-def test_two_commands_at_once_make_it_once_and_the_second_says_that_it_waits(toy, wait_for_pip):
+def test_two_commands_at_once_make_it_once_and_the_second_says_that_it_waits(toy, wait_for_download):
     toy.index.open.clear()
     first = toy.command()
-    wait_for_pip()
+    wait_for_download()
     second = toy.command()
     assert "another likewise command is making the toy environment" in second.stdout.readline()
     toy.index.open.set()
@@ -227,43 +249,47 @@ def test_two_commands_at_once_make_it_once_and_the_second_says_that_it_waits(toy
     assert (second.returncode, rest, problems) == (0, "", "")
 
 
-def test_ctrl_c_leaves_no_pip_and_nothing_half_made_and_the_next_command_succeeds(toy, wait_for_pip):
+def test_ctrl_c_leaves_no_installer_and_nothing_half_made_and_the_next_command_succeeds(
+    toy, wait_for_download
+):
     toy.index.open.clear()
     command = toy.command()
-    wait_for_pip()
+    wait_for_download()
     command.send_signal(signal.SIGINT)
     _, problems = command.communicate(timeout=20)
     assert "KeyboardInterrupt" in problems
-    assert toy.pips() == []
+    assert toy.installers() == []
     assert not toy.wanted.folder.exists()
     toy.index.open.set()
     assert toy.ensure().made() is not None
 
 
-def test_a_killed_command_takes_its_pip_along_and_the_next_one_recovers(toy, wait_for_pip, until):
+def test_a_killed_command_takes_its_installer_along_and_the_next_one_recovers(toy, wait_for_download, until):
     toy.index.open.clear()
     command = toy.command()
-    wait_for_pip()
+    wait_for_download()
     command.kill()
     command.communicate(timeout=20)
-    until(lambda: not toy.pips(), within_s=10, what="pip is gone")
+    until(lambda: not toy.installers(), within_s=10, what="the installer is gone")
     assert toy.wanted.folder.exists()
     assert toy.wanted.made() is None
     toy.index.open.set()
     assert toy.ensure().made() is not None
 
 
-def test_a_killed_pip_is_told_in_one_line_with_its_log(toy, wait_for_pip):
+def test_a_killed_installer_is_told_in_one_line_with_its_log(toy, tool, wait_for_download):
     toy.index.open.clear()
 
     def kill() -> None:
-        wait_for_pip()
-        for pid in toy.pips():
+        wait_for_download()
+        for pid in toy.installers():
             psutil.Process(pid).kill()
 
     killer = threading.Thread(target=kill)
     killer.start()
-    with pytest.raises(StackError, match=r"toy environment: pip was ended by SIGKILL.*Log: \S+$") as caught:
+    with pytest.raises(
+        StackError, match=rf"toy environment: {tool} was ended by SIGKILL.*Log: \S+$"
+    ) as caught:
         toy.ensure()
     killer.join()
     assert "\n" not in str(caught.value)
@@ -286,7 +312,7 @@ def test_a_package_that_the_index_lacks_is_named(toy):
 
 def test_an_unknown_framework_is_refused_with_those_there_are(toy):
     with pytest.raises(UsageError, match=r"no framework 'cntk'.* there are: "):
-        environments.find(toy.paths, "cntk")
+        environments.find(toy.paths, Environment(framework="cntk"))
 
 
 def test_changed_requirements_make_a_new_environment_and_the_old_one_goes_once_unused(toy):
@@ -318,6 +344,7 @@ def test_a_full_disk_is_told_with_the_way_out(toy, tmp_path):
         pytest.skip(f"a small disk cannot be mounted here: {mount.stderr if mount else 'not root'}")
     try:
         toy.paths = Paths(small / "home")
+        toy.index.wheel = _toy_wheel(tmp_path, "1.0", weight=16_000_000)
         with pytest.raises(StackError, match=r"the disk is full .*LIKEWISE_HOME") as caught:
             toy.ensure()
         assert "\n" not in str(caught.value)
@@ -326,12 +353,12 @@ def test_a_full_disk_is_told_with_the_way_out(toy, tmp_path):
         subprocess.run(["umount", str(small)], check=True)
 
 
-def test_an_interrupt_ends_pip_before_it_goes_on(toy, wait_for_pip):
-    """In this process, which lives on: nothing but the interrupt's own handling can end pip."""
+def test_an_interrupt_ends_the_installer_before_it_goes_on(toy, wait_for_download):
+    """In this process, which lives on: nothing but the interrupt's own handling can end it."""
     toy.index.open.clear()
 
     def interrupt() -> None:
-        wait_for_pip()
+        wait_for_download()
         os.kill(os.getpid(), signal.SIGINT)
 
     interrupter = threading.Thread(target=interrupt)
@@ -339,5 +366,72 @@ def test_an_interrupt_ends_pip_before_it_goes_on(toy, wait_for_pip):
     with pytest.raises(KeyboardInterrupt):
         toy.ensure()
     interrupter.join()
-    assert toy.pips() == []
+    assert toy.installers() == []
     assert not toy.wanted.folder.exists()
+
+
+def test_each_tool_makes_what_is_its_own(toy, tool):
+    assert toy.tools() == ["uv", tool]
+
+
+def test_what_pip_is_told_by_its_settings_uv_does_too(toy, tmp_path, monkeypatch):
+    (toy.adapters / "toy_adapter" / "requirements-cpu.txt").write_text("toy\n")
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
+    monkeypatch.setenv("PIP_CONSTRAINT", str(tmp_path / "own.txt"))
+    (tmp_path / "own.txt").write_text("toy==1.0\n")
+    assert toy.ensure().made() is not None
+    assert not toy.index.asked.is_set()
+
+
+@pytest.mark.parametrize("tool", ["uv"], indirect=True)
+def test_where_an_index_is_silent_pip_goes_on_with_the_others(toy):
+    toy.require("--extra-index-url http://127.0.0.1:9/simple", "toy")
+    assert toy.tools() == ["uv", "pip"]
+    assert toy.ensure().made() is not None
+
+
+@pytest.mark.parametrize("tool", ["uv"], indirect=True)
+def test_where_uv_cannot_be_had_pip_makes_everything(toy, monkeypatch):
+    def missing() -> str:
+        raise FileNotFoundError("uv has no program for this machine")
+
+    monkeypatch.setattr("uv.find_uv_bin", missing)
+    assert toy.tools() == ["venv", "pip"]
+    assert toy.ensure().made() is not None
+
+
+def test_no_wait_is_without_a_word(toy, wait_for_download, until, monkeypatch):
+    monkeypatch.setattr(installing, "SPEAK_S", 0.3)
+    toy.index.open.clear()
+
+    def let_go() -> None:
+        wait_for_download()
+        until(
+            lambda: any("step 2 of 2: " in line for line in toy.said), within_s=20, what="it says where it is"
+        )
+        toy.index.open.set()
+
+    watcher = threading.Thread(target=let_go)
+    watcher.start()
+    toy.ensure()
+    watcher.join()
+    assert any(re.fullmatch(r"toy: step 2 of 2: .+, 0:\d\d", line) for line in toy.said), toy.said
+
+
+@pytest.mark.parametrize("tool", ["uv"], indirect=True)
+def test_two_environments_of_one_framework_live_side_by_side(toy):
+    usual, other = toy.ensure(), toy.find("toy<2")
+    environments.ensure([other, other], toy.paths, say=toy.said.append)
+    assert usual.folder != other.folder
+    assert other.made().environment == other.environment
+    assert environments.remove_unused(toy.paths, needed=[usual], in_use=[]) == []
+    assert environments.remove_unused(toy.paths, needed=[other], in_use=[]) == []
+    names = {usual.environment.name, other.environment.name, Environment(framework="toy", device="cuda").name}
+    assert len(names) == 3
+    assert usual.environment.name == "toy"
+
+
+def test_an_environment_of_another_version_is_refused_in_words(toy):
+    with pytest.raises(UsageError, match=r"toy 0\.9 cannot be made yet.*LIKEWISE_ENVIRONMENTS"):
+        environments.find(toy.paths, Environment(framework="toy", version="0.9"), adapters=toy.adapters)

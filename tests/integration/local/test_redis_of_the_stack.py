@@ -21,7 +21,8 @@ from shared.errors import RedisError, StackError
 
 ENSURE = (
     "import sys; from producer.local import client; from shared.settings import Settings;"
-    "print(client.ensure(Settings.from_environment(), sys.argv[1:], say=lambda line: None))"
+    "settings = Settings.from_environment(); wanted = client.defaults(settings, sys.argv[1:]);"
+    "print(client.ensure(settings, wanted, say=lambda line: None))"
 )
 
 
@@ -89,7 +90,7 @@ def test_a_killed_supervisor_leaves_no_process_and_the_next_command_starts_anew(
 def test_redis_does_not_outlive_a_supervisor_and_a_guard_killed_together(home, until):
     home.up()
     supervisor = psutil.Process(home.state.pid)
-    guard = next(child for child in supervisor.children() if "guard.py" in " ".join(child.cmdline()))
+    guard = next(child for child in supervisor.children() if "processes.py" in " ".join(child.cmdline()))
     guard.suspend()  # it cannot act, then it is killed as well
     supervisor.kill()
     guard.kill()
@@ -104,7 +105,7 @@ def test_a_killed_guard_is_replaced(home, until):
         found = []
         for child in supervisor.children():
             with suppress(psutil.NoSuchProcess):  # it may end while it is looked at
-                found += [child] if "guard.py" in " ".join(child.cmdline()) else []
+                found += [child] if "processes.py" in " ".join(child.cmdline()) else []
         return found
 
     (first,) = guards()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from producer.local import code
+from producer.local import environments
 from shared.ledger import transitions
 
 FOLDER = Path(transitions.__file__).parent / "scripts"
@@ -42,10 +42,10 @@ def test_a_script_knows_the_names_in_capitals_that_it_uses(name):
 
 
 def test_a_changed_script_changes_the_fingerprint_of_the_workers_code(tmp_path, monkeypatch):
-    monkeypatch.setattr(code, "ROOT", tmp_path)
+    monkeypatch.setattr(environments, "ROOT", tmp_path)
     script = tmp_path / "shared" / "ledger" / "scripts" / "claim.lua"
     script.parent.mkdir(parents=True)
     script.write_text("return 1")
-    before = code.worker_fingerprint()
+    before = environments.worker_fingerprint()
     script.write_text("return 2")
-    assert code.worker_fingerprint() != before
+    assert environments.worker_fingerprint() != before

@@ -1,0 +1,218 @@
+"""The local stack's folder: where everything lies, private files, logs, and the one kind of lock.
+
+Logs are a file a process, capped, each with the file before it. Children write to files opened for
+appending, which stay open for days; so a log that has grown too long is copied aside and emptied in place.
+
+Locks are the kernel's (`flock`): it gives them back when a process ends, however it ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from shared.errors import StackError
+
+CAP_BYTES = 5 * 2**20
+"""A log longer than this is shortened."""
+OWN_LOG = "supervisor"
+
+
+@dataclass(frozen=True)
+class Paths:
+    """Everything lies under `home`, which only its owner may enter."""
+
+    home: Path
+
+    @property
+    def stack(self) -> Path:
+        """State of the running stack."""
+        return self.home / "stack"
+
+    @property
+    def supervisor_lock(self) -> Path:
+        """Held by the supervisor for as long as it lives."""
+        return self.stack / "supervisor.lock"
+
+    @property
+    def supervisor_pid(self) -> Path:
+        """The pid of the lock's holder."""
+        return self.stack / "supervisor.pid"
+
+    @property
+    def client_lock(self) -> Path:
+        """Held by a command while it starts the stack or asks it for more."""
+        return self.stack / "client.lock"
+
+    @property
+    def state(self) -> Path:
+        """What the supervisor says of itself; without it the stack is not up."""
+        return self.stack / "state.json"
+
+    @property
+    def wanted(self) -> Path:
+        """What the commands ask of the supervisor."""
+        return self.stack / "wanted.json"
+
+    @property
+    def redis(self) -> Path:
+        """Redis's configuration and data: experiments outlive the stack."""
+        return self.home / "redis"
+
+    @property
+    def code(self) -> Path:
+        """The packages that workers import, and nothing else."""
+        return self.stack / "code"
+
+    @property
+    def cache(self) -> Path:
+        """The workers' cache of arrays."""
+        return self.home / "cache"
+
+    @property
+    def logs(self) -> Path:
+        """One log a process."""
+        return self.home / "logs"
+
+    @property
+    def environments(self) -> Path:
+        """The virtual environments that workers run in."""
+        return self.home / "environments"
+
+    def log(self, name: str) -> Path:
+        """The log of one process."""
+        return self.logs / f"{name}.log"
+
+    def make(self) -> None:
+        """Make the folders; raises StackError where that cannot be done."""
+        try:
+            for folder in (self.home, self.stack, self.redis, self.logs, self.cache, self.environments):
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if self.home.stat().st_mode & 0o077:
+                self.home.chmod(0o700)
+        except OSError as error:
+            raise StackError(
+                f"cannot make {error.filename or self.home} for the local stack: "
+                f"{(error.strerror or str(error)).lower()}; set LIKEWISE_HOME to a folder of yours"
+            ) from None
+
+
+def stack_paths(home: Path | None) -> Paths:
+    """The given home, else the user's state folder of this platform."""
+    if home is None:
+        import platformdirs
+
+        home = platformdirs.user_state_path("likewise")
+    return Paths(home.expanduser().absolute())
+
+
+def write_private(path: Path, text: str) -> None:
+    """Replace a file at once, readable by its owner only (mkstemp makes files 0600)."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w") as stream:
+            stream.write(text)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def open_own_log(paths: Paths) -> None:
+    """Send this process's log records to the supervisor's log."""
+    import logging
+    from logging.handlers import RotatingFileHandler
+
+    handler = RotatingFileHandler(paths.log(OWN_LOG), maxBytes=CAP_BYTES, backupCount=1)
+    logging.basicConfig(
+        level=logging.INFO, handlers=[handler], format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+
+
+def cap_logs(paths: Paths) -> None:
+    """Shorten every child's log that is too long, keeping the old text as `<name>.log.1`."""
+    for path in paths.logs.glob("*.log"):
+        with contextlib.suppress(OSError):
+            if path.name != f"{OWN_LOG}.log" and path.stat().st_size > CAP_BYTES:
+                shutil.copyfile(path, path.with_name(f"{path.name}.1"))
+                with path.open("r+b") as stream:
+                    stream.truncate(0)
+
+
+def last_line(path: Path) -> str:
+    """Return the last line that is not empty, or nothing."""
+    try:
+        with path.open("rb") as stream:
+            stream.seek(max(0, path.stat().st_size - 4096))
+            lines = stream.read().decode(errors="replace").splitlines()
+    except OSError:
+        return ""
+    return next((line.strip() for line in reversed(lines) if line.strip()), "")
+
+
+def is_held(lock: Path) -> bool:
+    """Return whether a living process holds the lock.
+
+    It asks for a shared lock, so that two processes that ask at once do not take each other for the holder.
+    """
+    try:
+        handle = os.open(lock, os.O_RDWR)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(handle)
+    return False
+
+
+def hold(lock: Path) -> int | None:
+    """Take the lock until the returned handle is closed or the process ends; None where another has it."""
+    handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        return None
+    if not _is_file(handle, lock):
+        os.close(handle)
+        return hold(lock)
+    return handle
+
+
+@contextmanager
+def locked(lock: Path, *, on_wait: Callable[[], None]) -> Iterator[None]:
+    """Hold the lock for the block; where another process has it, call `on_wait` and wait for it."""
+    handle = hold(lock)
+    if handle is None:
+        on_wait()
+    while handle is None:
+        waiting = os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(waiting, fcntl.LOCK_EX)
+            if _is_file(waiting, lock):
+                handle, waiting = waiting, -1
+        finally:
+            if waiting >= 0:
+                os.close(waiting)
+    try:
+        yield
+    finally:
+        os.close(handle)
+
+
+def _is_file(handle: int, path: Path) -> bool:
+    """Return whether the open file is still the one at `path`: who held it may have removed it."""
+    try:
+        return os.path.samestat(os.fstat(handle), path.stat())
+    except OSError:
+        return False
