@@ -83,9 +83,7 @@ def in_torch(weights: Weights, names: dict[str, str]) -> dict[str, Any]:
     return {names[name]: values.transpose(axes[values.ndim]) for name, values in weights.items()}
 
 
-def measure(  # noqa: PLR0913, PLR0917 - one model, both ways
-    title: str, layers: list[dict[str, Any]], make: Any, x: Any, x_torch: Any, names: Any
-) -> None:
+def measure(title: str, layers: list[dict[str, Any]], make: Any, x: Any, x_torch: Any, names: Any) -> None:
     """One model's table."""
     job = job_of(layers, EPOCHS[title])
     begin = in_torch(first_weights(job, x), names)

@@ -15,68 +15,78 @@ in this order:
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from producer.job.resolve import setting_differences
 from producer.queue.merge import merged
-from producer.verdict.gaps import Load
 from producer.verdict.growth import epochs_before_rounding_took_over, growth
 from producer.verdict.judge import Evidence, judge
 from producer.verdict.knowledge import Scale, weight_of
 from producer.verdict.models import Comparison, SeedGaps, Traced
 from producer.verdict.noise import noise_floor, raised
-from producer.verdict.over_seeds import predictions_by_seed, tests_over_seeds
+from producer.verdict.over_seeds import tests_over_seeds
 from producer.verdict.pairs import all_gaps, pair_gaps
 from producer.verdict.reasons import reasons
-from producer.verdict.seed_table import SeedTable
 from producer.verdict.side_runs import side_runs
 from producer.verdict.tolerance import tolerance_for
 from producer.verdict.twin import twin_of
 from shared.result import RunResult
-from shared.spec import Job
+from shared.seed_table import Load, SeedTable
+from shared.spec import Experiment, Job
 
 if TYPE_CHECKING:
     from shared.ledger.records import ExperimentRecord
 
 
-def compare(  # noqa: PLR0913 - all evidence, once
+@dataclass(frozen=True, kw_only=True)
+class Background:
+    """What is known of an experiment beside its own results."""
+
+    training_samples: int | None = None
+    """How many samples it trains on; lets a reason say how much larger a sum is than a mean."""
+    twin: Comparison | None = None
+    """The comparison of the float64 twin."""
+    twin_results: Sequence[RunResult] = ()
+    """The results that the twin's comparison is of."""
+    again: Sequence[RunResult] = ()
+    """The results of the rerun."""
+    traced: Traced | None = None
+    """What a traced replay found."""
+
+
+def compare(
     record: ExperimentRecord,
     jobs: Mapping[str, Job],
     results: Sequence[RunResult],
     arrays: Load,
     *,
-    training_samples: int | None = None,
-    twin: Comparison | None = None,
-    again: Sequence[RunResult] = (),
-    traced: Traced | None = None,
+    background: Background | None = None,
     full: bool = False,
 ) -> Comparison:
-    """The verdict over an experiment's runs.
+    """Return the verdict over an experiment's runs.
 
-    `jobs` has each side's resolved job. `arrays` gives the array of a reference. `training_samples`,
-    where known, lets a reason say how much larger a sum is than a mean. `twin` is the comparison of the
-    float64 twin, `again` has the results of the rerun, and `traced` is what a traced replay found. Of more
-    than `MOST_LISTED_SEEDS` seeds only one is listed with its curves and arrays, unless `full`.
+    `jobs` has each side's resolved job. `arrays` gives the array of a reference. Of many seeds only one
+    is listed with its curves and arrays, unless `full`.
     """
     experiment = record.experiment
-    by_side = merged(results)
-    tables = {
-        side: SeedTable(result.arrays, experiment.seed_list, failure=result.failure, arrays=arrays)
-        for side, result in by_side.items()
-        if result.arrays
-    }
-    runs = side_runs(experiment, by_side, tables, arrays=arrays, full=full)
+    known = background or Background()
+    tables = tables_of(experiment, results, arrays)
+    twin = known.twin
+    twin_tables = tables_of(twin.experiment, known.twin_results, arrays) if twin else {}
+    runs = side_runs(experiment, merged(results), tables, full=full)
     precisions = frozenset(job.precision for job in jobs.values())
-    floor = noise_floor(by_side, merged(again), arrays=arrays)
+    rerun = {
+        name: SeedTable.of(one, _trained(one), arrays=arrays) for name, one in merged(known.again).items()
+    }
+    floor = noise_floor(experiment.side_list, tables, rerun)
     tolerance = raised(tolerance_for(precisions), floor)
-    gaps = _starts_known(
-        all_gaps(experiment.labels, by_side, tables, tolerance=tolerance, arrays=arrays), jobs
-    )
+    gaps = _starts_known(all_gaps(tables, tolerance=tolerance), jobs)
     pairs = tuple(
         pair_gaps(experiment.labels[0], other, [one for one in gaps if one.other == other])
         for other in experiment.labels[1:]
     )
-    in_float64 = twin.runs if twin else runs if precisions == {"float64"} else ()
+    in_float64 = twin_tables or (tables if precisions == {"float64"} else {})
     evidence = Evidence(
         differences=sorted(setting_differences(jobs), key=weight_of),
         seed_gaps=gaps,
@@ -87,16 +97,12 @@ def compare(  # noqa: PLR0913 - all evidence, once
         twin=None if twin is None else twin_of(pairs, twin),
         equal_epochs=epochs_before_rounding_took_over(in_float64) if in_float64 else None,
         tests=tests_over_seeds(
-            runs,
-            gaps,
-            predictions=predictions_by_seed(by_side, tables, experiment.seed_list, arrays=arrays),
-            margin=experiment.margin,
-            rounding=tolerance.relative,
-            same_loss=_same_loss(jobs),
+            tables, margin=experiment.margin, rounding=tolerance.relative, same_loss=_same_loss(jobs)
         ),
         noise_floor=floor,
     )
     verdict = judge(evidence)
+    traced = known.traced
     return Comparison(
         experiment_id=record.experiment_id,
         name=experiment.name,
@@ -106,15 +112,15 @@ def compare(  # noqa: PLR0913 - all evidence, once
             verdict,
             evidence,
             jobs=jobs,
+            scale=Scale(samples=known.training_samples, outputs=_outputs(tables)),
             traced=traced,
-            scale=Scale(samples=training_samples, outputs=_outputs(results)),
         ),
         setting_differences=tuple(evidence.differences),
         first_divergence=traced.divergence if traced else None,
         tolerance=tolerance,
         twin=evidence.twin,
         equivalence=tuple(evidence.tests),
-        growth=growth(runs, twin),
+        growth=growth(tables, twin_tables),
         noise_floor=floor,
         gaps=pairs,
         seed_gaps=tuple(gaps),
@@ -136,14 +142,25 @@ def _starts_known(gaps: Sequence[SeedGaps], jobs: Mapping[str, Job]) -> list[See
     ]
 
 
+def tables_of(experiment: Experiment, results: Sequence[RunResult], arrays: Load) -> dict[str, SeedTable]:
+    """Return the seeds of each side, in the experiment's order; without results, a table of none."""
+    by_side = merged(results)
+    return {
+        name: SeedTable.of(by_side.get(name), experiment.seed_list, arrays=arrays)
+        for name in experiment.labels
+    }
+
+
+def _trained(result: RunResult) -> list[int]:
+    """Return the seeds that a result has."""
+    return [seed for piece in result.arrays for seed in piece.seeds]
+
+
 def _same_loss(jobs: Mapping[str, Job]) -> bool:
     return len({job.loss.model_dump_json() for job in jobs.values()}) == 1
 
 
-def _outputs(results: Sequence[RunResult]) -> int | None:
-    """How many outputs a sample has, by the results; None where no result has any."""
-    refs = [
-        *(one.outputs for result in results for one in result.seeds),
-        *(one.outputs for result in results for one in result.arrays),
-    ]
-    return next((ref.shape[-1] for ref in refs if ref is not None and len(ref.shape) > 1), None)
+def _outputs(tables: Mapping[str, SeedTable]) -> int | None:
+    """Return how many outputs a sample has, by the results; None where no result has any."""
+    shapes = (table.outputs_shape for table in tables.values())
+    return next((shape[-1] for shape in shapes if shape is not None and len(shape) > 1), None)

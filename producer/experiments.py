@@ -31,11 +31,11 @@ from shared.errors import LikewiseError, NoWorkerError, UsageError
 from shared.settings import Settings
 
 if TYPE_CHECKING:
-    from producer.verdict.gaps import Load
     from producer.verdict.models import Comparison
     from shared.ledger.records import ExperimentRecord
     from shared.result import RunResult
     from shared.run import Run
+    from shared.seed_table import Load
 
 RUN_FAILED = 3
 """The exit status of a command one of whose own runs failed."""
@@ -48,17 +48,16 @@ Plan = Generator[Sequence[FollowUp], Trained, None]
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """A comparison, that of its float64 twin, and each side's run, in the experiment's order.
-
-    A run has all of its side's seeds, however they were spread over workers.
-    """
+    """A comparison, what it is of, and the outcome of its float64 twin."""
 
     record: ExperimentRecord
     comparison: Comparison
     runs: tuple[Run, ...]
+    """Each side's run, in the experiment's order, with all of its seeds, however they were spread."""
+    results: tuple[RunResult, ...]
     arrays: Load
     """Gives the array of a reference."""
-    twin: Comparison | None = None
+    twin: Outcome | None = None
 
 
 def prepare_given(
@@ -168,38 +167,46 @@ def get_ready(record: ExperimentRecord) -> None:
 
 
 def judge(
-    session: Session, record: ExperimentRecord, *, full: bool = False, twin: Comparison | None = None
+    session: Session, record: ExperimentRecord, *, full: bool = False, twin: Outcome | None = None
 ) -> Outcome:
     """Collect what is finished, also of the follow-ups, and compare it.
 
     Of many seeds only one is listed with its curves and arrays, unless `full`. `twin` is the float64 twin's
-    comparison where it is known already.
+    outcome where it is known already.
     """
-    from producer.compare import compare
-    from producer.queue.collect import collect
+    from producer.compare import Background, compare
     from producer.queue.runs import one_a_side
     from producer.trace import traced_of
 
-    ledger = session.ledger
     if twin is None and (other := _related(session, record, "twin")) is not None:
-        twin = judge(session, other).comparison
+        twin = judge(session, other)
     again = _related(session, record, "rerun")
-    runs = one_a_side(ledger.runs(record.run_ids))
-    results = collect(record, ledger=ledger)
+    runs = one_a_side(session.ledger.runs(record.run_ids))
+    results = _results(session, record)
     comparison = compare(
         record,
         {run.side: run.job for run in runs},
         results,
         session.blobs.get,
-        training_samples=runs[0].dataset.train.x.shape[0],
-        twin=twin,
-        again=collect(again, ledger=ledger) if again else (),
-        traced=traced_of(record.experiment, _replays(session, record), session.blobs.get),
+        background=Background(
+            training_samples=runs[0].dataset.train.x.shape[0],
+            twin=twin.comparison if twin else None,
+            twin_results=twin.results if twin else (),
+            again=_results(session, again) if again else (),
+            traced=traced_of(record.experiment, _replays(session, record), session.blobs.get),
+        ),
         full=full,
     )
     if len(results) == len(record.run_ids):
-        ledger.keep_verdict(record.experiment_id, comparison.verdict)
-    return Outcome(record=record, comparison=comparison, runs=runs, arrays=session.blobs.get, twin=twin)
+        session.ledger.keep_verdict(record.experiment_id, comparison.verdict)
+    return Outcome(
+        record=record,
+        comparison=comparison,
+        runs=runs,
+        results=tuple(results),
+        arrays=session.blobs.get,
+        twin=twin,
+    )
 
 
 def verdict_word(session: Session, record: ExperimentRecord) -> str | None:
@@ -252,6 +259,15 @@ def follow_up(
             wanted = None
     record = still_wanted(outcome.record, ledger=session.ledger)
     return judge(session, record, full=full, twin=outcome.twin)
+
+
+def _results(session: Session, record: ExperimentRecord) -> list[RunResult]:
+    """Return the finished results of an experiment, their small arrays brought in few round trips."""
+    from producer.queue.collect import collect
+
+    results = collect(record, ledger=session.ledger)
+    session.blobs.fetch_ahead(ref for result in results for piece in result.arrays for ref in piece.refs)
+    return results
 
 
 def trained_of(session: Session, record: ExperimentRecord) -> list[tuple[Run, RunResult]]:

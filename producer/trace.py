@@ -19,12 +19,12 @@ from numpy.typing import NDArray
 from producer.queue.submit import FollowUp
 from producer.verdict.divergence import Replays, traced
 from producer.verdict.first_divergence import STAGES, Parting, first_parting
-from producer.verdict.gaps import Load
 from producer.verdict.models import Comparison, Traced
 from producer.verdict.tolerance import tolerance_for
 from shared.batch_plan import BatchPlan
 from shared.ledger.records import ExperimentRecord
 from shared.program import ProgramSpec, compile_job
+from shared.seed_table import Load
 from shared.spec import Job
 from shared.spec.layers.base import ShapeError
 from shared.store.arrays import ArrayRef
@@ -225,13 +225,14 @@ def replays(outcome: Outcome, _tell: Callable[[str], None]) -> Plan:
     Ends early and without a message where a replay fails: the comparison stands without it.
     """
     comparison, runs = outcome.comparison, outcome.runs
-    seed = parting_seed(comparison, outcome.twin) if tells_more(comparison) else None
+    twin = outcome.twin.comparison if outcome.twin else None
+    seed = parting_seed(comparison, twin) if tells_more(comparison) else None
     if seed is None:
         return
     ask = partial(_replay, outcome.record, runs, seed)
     traces = Traces()
     reference, *others = outcome.record.experiment.labels
-    skip, steps = updates_to_observe(outcome.twin or comparison, runs, seed)
+    skip, steps = updates_to_observe(twin or comparison, runs, seed)
     asked = TraceRequest(skip=skip, steps=steps, seconds=MOST_S)
     start: dict[str, ArrayRef] | None = None
     if same_start(comparison, seed):

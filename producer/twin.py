@@ -51,15 +51,13 @@ def cost_s(comparison: Comparison) -> float:
 def rerun_tells_more(comparison: Comparison) -> bool:
     """Whether training the same once more can add to what is known.
 
-    That shows how far a side's own numbers move, which matters where two sides' numbers differ. It
-    is not done for many seeds, whose results are arrays.
+    That shows how far a side's own numbers move, which matters where two sides' numbers differ.
     """
     return (
         not comparison.noise_floor
         and len(comparison.runs) > 1
         and not comparison.failed
         and not all(one.identical for one in comparison.seed_gaps)
-        and not any(run.curves for run in comparison.runs)
     )
 
 

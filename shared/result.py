@@ -1,20 +1,24 @@
-"""What a run returns. Missing is null, never 0 and never NaN; every duration is in seconds."""
+"""What a run returns: the numbers of its seeds as arrays, why it failed, what ran.
+
+Missing is null, or NaN in an array, never 0; every duration is in seconds. Results that older versions stored
+may list each seed by itself; they become arrays when they are read, in `shared.listed_seeds`.
+"""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field
+import numpy as np
+from pydantic import Field, model_validator
 
 from shared.frozen import Frozen
+from shared.listed_seeds import as_arrays
 from shared.spec.fields import Many
 from shared.spec.side import Framework, Label, OfSide
-from shared.store.arrays import ArrayRef
+from shared.store.arrays import AnyArray, ArrayRef, InlineArray
 from shared.trace import Trace
 
 RESULT_SCHEMA_VERSION: Literal[1] = 1
-MOST_LISTED_SEEDS = 10
-"""Of more seeds, curves and weights travel and are kept as arrays, not as JSON."""
 
 Reason = Literal[
     "diverged",         # the loss, an output or a weight became NaN or infinite
@@ -67,34 +71,9 @@ class Timings(Frozen):
     """Outputs on the held-out samples and on the rows to predict."""
 
 
-class SeedResult(Frozen):
-    """One seed's training.
+class Memory(Frozen):
+    """The memory of a training, in bytes."""
 
-    `losses` has one number an epoch: the loss's reduction over all samples of the epoch, each batch
-    evaluated before its own update (`mean`: batch losses weighted by batch size; a sum: their sum), or the
-    plain mean of the batches' losses where `training.epoch_loss` is per_batch.
-    """
-
-    seed: int
-    status: Literal["succeeded", "failed"]
-    failure: Failure | None = None
-    epochs: int
-    """Epochs trained."""
-    losses: Many[float] = ()
-    validation_losses: Many[float] = ()
-    final_loss: float | None = None
-    stopped_early: bool = False
-    metrics: dict[str, dict[str, float | None]] = Field(default_factory=dict)
-    """By part (`train`, `validation`, `test`), by metric; null where undefined."""
-    predictions: ArrayRef | None = None
-    """The model's outputs for the rows of `predict`: (n, outputs)."""
-    outputs: ArrayRef | None = None
-    """The model's outputs on the part named by `outputs_of`: (n, outputs)."""
-    outputs_of: Literal["train", "validation", "test"] | None = None
-    weights: dict[str, ArrayRef] = Field(default_factory=dict)
-    """Trained weights by name, in Keras's layouts, in the run's precision."""
-    hashes: Hashes | None = None
-    timings: Timings | None = None
     peak_bytes: int | None = None
     """Peak resident memory of the worker's process since this training began; of its whole life where
     `grown_bytes` is null."""
@@ -106,10 +85,10 @@ class SeedResult(Frozen):
 
 
 class SeedArrays(Frozen):
-    """The results of many seeds as arrays in the blob store: axis 0 is the seed, in the order of `seeds`.
+    """What the seeds of a run came to, as arrays: axis 0 is the seed, in the order of `seeds`.
 
-    What a `SeedResult` leaves null is NaN here; so is everything of a seed that failed, but for the
-    epochs it finished.
+    One seed has the same form as 10,000. What a seed has not is NaN; so is everything of a seed that failed,
+    but for the epochs that it finished. `shared.seed_table.SeedTable` reads them.
     """
 
     seeds: Many[int]
@@ -117,41 +96,60 @@ class SeedArrays(Frozen):
     """Which of `Run.optimizers` they were trained with."""
     failures: Many[Failure] = ()
     """Of the seeds that failed, each naming its own."""
-    epochs: ArrayRef
+    epochs: AnyArray
     """Epochs trained, int64 (seeds,)."""
-    losses: ArrayRef
-    """One number an epoch, float64 (seeds, epochs); NaN after a seed's last."""
-    validation_losses: ArrayRef | None = None
-    stopped_early: ArrayRef
+    losses: AnyArray
+    """One number an epoch, float64 (seeds, epochs); NaN after a seed's last.
+
+    It is the loss's reduction over all samples of the epoch, each batch evaluated before its own update
+    (`mean`: batch losses weighted by batch size; a sum: their sum), or the plain mean of the batches' losses
+    where `training.epoch_loss` is per_batch.
+    """
+    validation_losses: AnyArray | None = None
+    stopped_early: AnyArray
     """1 where patience ran out, int64 (seeds,)."""
-    metrics: dict[str, dict[str, ArrayRef]] = Field(default_factory=dict)
-    """By part, by metric, float64 (seeds,)."""
-    predictions: ArrayRef | None = None
-    """(seeds, n, outputs), in the run's precision."""
-    outputs: ArrayRef | None = None
-    """(seeds, n, outputs), on the part named by `outputs_of`."""
+    metrics: dict[str, dict[str, AnyArray]] = Field(default_factory=dict)
+    """By part (`train`, `validation`, `test`), by metric, float64 (seeds,); NaN where undefined."""
+    predictions: AnyArray | None = None
+    """The model's outputs for the rows of `predict`: (seeds, n, outputs), in the run's precision."""
+    outputs: AnyArray | None = None
+    """The model's outputs on the part named by `outputs_of`: (seeds, n, outputs)."""
     outputs_of: Literal["train", "validation", "test"] | None = None
-    weights: dict[str, ArrayRef] = Field(default_factory=dict)
-    """By name, (seeds, *shape)."""
-    hashes: ArrayRef
-    """The SHA-256 of `Hashes`, initial weights then batches, as big-endian numbers: int64 (seeds, 2, 4)."""
-    timings: ArrayRef
+    weights: dict[str, AnyArray] = Field(default_factory=dict)
+    """Trained weights by name, (seeds, *shape), in Keras's layouts, in the run's precision."""
+    hashes: AnyArray
+    """The SHA-256 of `Hashes`, initial weights then batches, as big-endian numbers: int64 (seeds, 2, 4);
+    zeros where a training failed before it had any."""
+    timings: AnyArray
     """Seconds by the fields of `Timings` in order, float64 (seeds, 5). Of seeds that were trained
     together each has an equal share."""
-    peak_bytes: int | None = None
-    """The largest of all seeds; so with `device_peak_bytes`."""
-    device_peak_bytes: int | None = None
+    memory: AnyArray | None = None
+    """Bytes by the fields of `Memory` in order, float64 (seeds, 3). Seeds that were trained together share
+    one peak. Null in older results that measured none."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _had_one_peak(cls, value: Any) -> Any:
+        """Read older documents, which say one peak for all of their seeds."""
+        if not isinstance(value, dict) or not {"peak_bytes", "device_peak_bytes"} & value.keys():
+            return value
+        document = dict(value)
+        peaks = [document.pop("peak_bytes", None), None, document.pop("device_peak_bytes", None)]
+        if any(peak is not None for peak in peaks):
+            rows = np.tile(np.array(peaks, np.float64), (len(document["seeds"]), 1))
+            document["memory"] = InlineArray.of(rows).model_dump()
+        return document
 
     @property
     def refs(self) -> list[ArrayRef]:
-        """Of every array."""
-        some = (self.validation_losses, self.predictions, self.outputs)
-        return [
-            *(self.epochs, self.losses, self.stopped_early, self.hashes, self.timings),
-            *(ref for named in self.metrics.values() for ref in named.values()),
+        """The references of the arrays that lie in the blob store."""
+        arrays = [
+            *(self.epochs, self.losses, self.validation_losses, self.stopped_early),
+            *(self.predictions, self.outputs, self.hashes, self.timings, self.memory),
+            *(array for named in self.metrics.values() for array in named.values()),
             *self.weights.values(),
-            *(ref for ref in some if ref is not None),
         ]
+        return [array for array in arrays if isinstance(array, ArrayRef)]
 
 
 class Environment(Frozen):
@@ -200,7 +198,7 @@ class Conditions(Frozen):
 
 
 class RunResult(OfSide):
-    """The result of a run: one SeedResult a seed or their arrays, or a failure of the whole run."""
+    """The result of a run: the arrays of its seeds, or a failure of the whole run."""
 
     schema_version: Literal[1] = RESULT_SCHEMA_VERSION
     run_id: str
@@ -212,9 +210,8 @@ class RunResult(OfSide):
     """`failed` if any seed failed."""
     failure: Failure | None = None
     """The whole run's failure, or the first failed seed's."""
-    seeds: Many[SeedResult] = ()
-    """Up to `MOST_LISTED_SEEDS` that are all of their side's; the results of more are in `arrays`."""
     arrays: Many[SeedArrays] = ()
+    """The seeds that ended, in pieces; those that a failure of the run kept from ending are in none."""
     notes: Many[str] = ()
     """Sentences on how the seeds were trained, such as why one after another."""
     trace: Trace | None = None
@@ -224,6 +221,12 @@ class RunResult(OfSide):
     """Of a timed run."""
     worker: str | None = None
     attempt: int = 1
+
+    @model_validator(mode="before")
+    @classmethod
+    def _listed_its_seeds(cls, value: Any) -> Any:
+        """Read older documents, which list the results of few seeds one by one."""
+        return as_arrays(value) if isinstance(value, dict) and "seeds" in value else value
 
 
 class StoredResult(Frozen):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from shared.frozen import Frozen
 from shared.spec.experiment import Job, Seed
@@ -68,8 +68,6 @@ class Run(OfSide):
     job: Job
     seeds: Many[Seed] = Field(min_length=1)
     dataset: Dataset
-    as_arrays: bool = False
-    """Whether it is a part of a side's many seeds: then its results are arrays, however few it has."""
     optimizers: Many[Optimizer] | None = Field(default=None, min_length=1)
     """The points of a sweep that this run trains, each with every seed, all of one
     `shared.spec.optimizer.structure`; null trains with the job's own."""
@@ -81,6 +79,14 @@ class Run(OfSide):
     """Measured: the worker first gets its machine to itself and records what disturbed it."""
     trace: TraceRequest | None = None
     """Instead of a training: a replay of the first seed in which updates are observed."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _said_how_results_travel(cls, value: Any) -> Any:
+        """Read older documents, which say whether the results are arrays; now they always are."""
+        if isinstance(value, dict) and "as_arrays" in value:
+            return {name: one for name, one in value.items() if name != "as_arrays"}
+        return value
 
     @field_validator("timed", mode="before")
     @classmethod

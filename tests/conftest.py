@@ -326,6 +326,12 @@ class Desk:
         (result,) = collect(record, ledger=self.ledger)
         return result
 
+    def table(self, record: Any) -> Any:
+        """The seeds of its only run."""
+        from shared.seed_table import SeedTable
+
+        return SeedTable.of(self.result(record), record.experiment.seed_list, arrays=self.blobs.get)
+
 
 @pytest.fixture(scope="session")
 def unavailable() -> Callable[[str], NoReturn]:

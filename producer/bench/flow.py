@@ -18,6 +18,7 @@ from shared.ledger.records import ExperimentRecord
 from shared.result import RunResult
 from shared.run import Run
 from shared.run import Timed as Kind
+from shared.seed_table import Load, SeedTable
 
 if TYPE_CHECKING:
     from producer.bench.progress import Told
@@ -30,7 +31,7 @@ TIMED = "timed"
 """What a timed run is to the experiment it measures; each replaces the one before."""
 
 
-def bench(  # noqa: PLR0913
+def bench(
     session: Session,
     outcome: Outcome,
     *,
@@ -107,7 +108,7 @@ class _Timing:
         if result.failure and result.failure.reason == "cancelled":
             raise CancelledError(f"the bench of {self._parent} was cancelled")
         ledger.delete(record.experiment_id)
-        return timed_of(variant, run, result)
+        return timed_of(variant, run, result, self._session.blobs.get)
 
     def _submit(self, variant: Variant, kind: Kind) -> tuple[Run, ExperimentRecord]:
         base, experiment_id = self.runs[variant.framework], new_id()
@@ -141,14 +142,17 @@ class _Timing:
         return run, record
 
 
-def timed_of(variant: Variant, run: Run, result: RunResult) -> Timed:
+def timed_of(variant: Variant, run: Run, result: RunResult, arrays: Load) -> Timed:
     """A run's result as one sample. Raises RunFailedError for one without timings."""
-    seed = next(iter(result.seeds), None)
-    if result.failure or seed is None or seed.timings is None or result.environment is None:
+    table = SeedTable.of(result, run.seeds[:1], arrays=arrays)
+    if result.failure or not table.succeeded[0] or result.environment is None:
         raise RunFailedError(result.failure.message if result.failure else "it returned no timings")
     samples = run.dataset.train.x.shape[0]
-    timings = seed.timings
-    steps = seed.epochs * BatchPlan.of(run.job.training, samples).steps_per_epoch
+    timings, memory = table.timings_of(0), table.memory_of(0)
+    if timings is None:
+        raise RunFailedError("it returned no timings")
+    epochs = int(table.epochs[0])
+    steps = epochs * BatchPlan.of(run.job.training, samples).steps_per_epoch
     phases: dict[Phase, float] = {
         "build": timings.build_s,
         "compile": timings.compile_s,
@@ -164,10 +168,10 @@ def timed_of(variant: Variant, run: Run, result: RunResult) -> Timed:
     return Timed(
         variant=variant,
         phases=phases,
-        samples_per_s=seed.epochs * samples / timings.train_s if timings.train_s else None,
-        peak_bytes=seed.peak_bytes,
-        grown_bytes=seed.grown_bytes,
-        device_peak_bytes=seed.device_peak_bytes,
+        samples_per_s=epochs * samples / timings.train_s if timings.train_s else None,
+        peak_bytes=memory.peak_bytes,
+        grown_bytes=memory.grown_bytes,
+        device_peak_bytes=memory.device_peak_bytes,
         environment=result.environment,
         conditions=result.conditions,
         attempt=result.attempt,

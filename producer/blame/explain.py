@@ -10,10 +10,10 @@ from producer.blame.factors import Factor
 from producer.blame.measures import Trained
 from producer.blame.models import Contribution, Explanation, MeasureShares
 from producer.blame.plan import Plan
-from producer.verdict.gaps import Load
 from producer.verdict.knowledge import Scale, consequence, fixes
 from producer.verdict.signatures import relation
 from producer.verdict.tolerance import tolerance_for
+from shared.seed_table import Load
 
 
 def explain(

@@ -13,17 +13,17 @@ job that asks for predictions says what it is for.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from producer.verdict.gaps import Load
 from shared.losses import loss_value
-from shared.result import Failure, RunResult, SeedArrays, SeedResult
+from shared.result import Failure, RunResult
 from shared.run import Run, Samples
+from shared.seed_table import Load, SeedTable
 from shared.spec import Loss
 
 DIVERGENCE, PREDICTIONS, OUTPUTS, LOSS = "divergence", "predictions", "outputs", "loss"
@@ -31,7 +31,7 @@ DIVERGENCE, PREDICTIONS, OUTPUTS, LOSS = "divergence", "predictions", "outputs",
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SeedValues:
-    """What a seed's training gave: arrays as in `shared.result.SeedResult`."""
+    """What a seed's training gave: rows of a `SeedTable`."""
 
     failure: Failure | None = None
     predictions: NDArray[Any] | None = None
@@ -49,51 +49,31 @@ class Trained:
 
     @classmethod
     def of(cls, run: Run, result: RunResult, arrays: Load) -> Trained:
-        """From a result that lists its seeds or has them as arrays; what ended the run ended each seed."""
-        found = {} if result.failure is None else dict.fromkeys(run.seeds, SeedValues(failure=result.failure))
-        for one in result.seeds:
-            found[one.seed] = _listed(one, arrays)
-        for piece in result.arrays:
-            found.update(_rows(piece, arrays))
-        return cls(run=run, seeds=found)
+        """Return it from a result; what ended the run ended each seed."""
+        table = SeedTable.of(result, run.seeds, arrays=arrays)
+        outputs, predictions = table.outputs(), table.predictions
+        return cls(
+            run=run,
+            seeds={
+                seed: SeedValues(
+                    failure=table.why_failed(row),
+                    predictions=None if predictions is None else predictions[row],
+                    outputs=None if outputs is None else outputs[row],
+                    outputs_of=table.outputs_of,
+                    metrics={
+                        part: {name: _finite(values[row]) for name, values in named.items()}
+                        for part, named in table.metrics.items()
+                    },
+                )
+                for row, seed in enumerate(table.seeds)
+                if table.returned[row] or table.failure is not None
+            },
+        )
 
     def samples(self, part: str) -> Samples | None:
         """One part of its data."""
         found: Samples | None = getattr(self.run.dataset, part)
         return found
-
-
-def _listed(one: SeedResult, arrays: Load) -> SeedValues:
-    return SeedValues(
-        failure=one.failure,
-        predictions=arrays(one.predictions) if one.predictions else None,
-        outputs=arrays(one.outputs) if one.outputs else None,
-        outputs_of=one.outputs_of,
-        metrics=one.metrics,
-    )
-
-
-def _rows(piece: SeedArrays, arrays: Load) -> Iterator[tuple[int, SeedValues]]:
-    failures = {one.seed: one for one in piece.failures}
-    predictions = arrays(piece.predictions) if piece.predictions else None
-    outputs = arrays(piece.outputs) if piece.outputs else None
-    metrics = {
-        part: {name: arrays(ref) for name, ref in named.items()} for part, named in piece.metrics.items()
-    }
-    for row, seed in enumerate(piece.seeds):
-        yield (
-            seed,
-            SeedValues(
-                failure=failures.get(seed),
-                predictions=None if predictions is None else predictions[row],
-                outputs=None if outputs is None else outputs[row],
-                outputs_of=piece.outputs_of,
-                metrics={
-                    part: {name: _finite(values[row]) for name, values in named.items()}
-                    for part, named in metrics.items()
-                },
-            ),
-        )
 
 
 def _finite(value: float) -> float | None:

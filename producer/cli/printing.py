@@ -28,10 +28,12 @@ def print_comparison(comparison: Comparison, *, as_json: bool, full: bool = Fals
 
 def write_page(outcome: Outcome, path: Path) -> None:
     """Write the page; raises UsageError where the file cannot be written."""
+    from producer.compare import tables_of
     from producer.report.html import to_html
     from producer.report.truth import truth_of
 
-    text = to_html(outcome.comparison, truth_of(outcome.runs, outcome.comparison, outcome.arrays))
+    tables = tables_of(outcome.record.experiment, outcome.results, outcome.arrays)
+    text = to_html(outcome.comparison, truth_of(outcome.runs, tables, outcome.arrays))
     try:
         path.write_text(text, encoding="utf-8")
     except OSError as error:

@@ -45,9 +45,8 @@ def count_diverged(records: Sequence[RunRecord], *, ledger: Ledger) -> dict[str,
     for run, payload in ledger.records_with_payloads(ids):
         with suppress(ResultError):
             result = _result(run, payload)
-            diverged = sum(seed.failure is not None for seed in result.seeds)
-            diverged += sum(len(piece.failures) for piece in result.arrays)
-            trained = len(result.seeds) + sum(len(piece.seeds) for piece in result.arrays)
+            diverged = sum(len(piece.failures) for piece in result.arrays)
+            trained = sum(len(piece.seeds) for piece in result.arrays)
             if trained:
                 found[run.run_id] = Diverged(diverged=diverged, trained=trained)
     return found

@@ -8,7 +8,7 @@ from shared.result import RunResult
 
 
 def merged(results: Sequence[RunResult]) -> dict[str, RunResult]:
-    """One result a side: seeds and arrays one after another, the rest of the first.
+    """Return one result a side: its pieces of arrays one after another, the rest of the first.
 
     A failure, above all one that ended a run, is told before the success of other seeds.
     """
@@ -28,7 +28,6 @@ def _merged(parts: Sequence[RunResult]) -> RunResult:
         update={
             "status": "failed" if failure else "succeeded",
             "failure": failure,
-            "seeds": tuple(seed for part in parts for seed in part.seeds),
             "arrays": tuple(arrays for part in parts for arrays in part.arrays),
             "notes": tuple(dict.fromkeys(note for part in parts for note in part.notes)),
             "environment": next((part.environment for part in parts if part.environment), None),

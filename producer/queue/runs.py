@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from shared.names import train_queue
 from shared.program import compile_job
 from shared.program.together import convolutions_obstacle, obstacle
-from shared.result import MOST_LISTED_SEEDS
 from shared.run import Dataset, Run, Samples
 
 if TYPE_CHECKING:
@@ -67,8 +66,7 @@ class RunMaker:
         parts = parts_of(whole.seeds, most=parts_worth(whole, free=free))
         if len(parts) == 1:
             return [whole]
-        changes = {"as_arrays": len(seeds) > MOST_LISTED_SEEDS}
-        return [whole.model_copy(update={"run_id": new_id(), "seeds": part, **changes}) for part in parts]
+        return [whole.model_copy(update={"run_id": new_id(), "seeds": part}) for part in parts]
 
     def _dataset(self, data: PreparedData) -> Dataset:
         if id(data) not in self._datasets:
@@ -113,7 +111,7 @@ def one_a_side(runs: Sequence[Run]) -> tuple[Run, ...]:
     for run in runs:
         held = whole.get(run.side)
         seeds = run.seeds if held is None else (*held.seeds, *run.seeds)
-        whole[run.side] = (held or run).model_copy(update={"seeds": seeds, "as_arrays": False})
+        whole[run.side] = (held or run).model_copy(update={"seeds": seeds})
     return tuple(whole.values())
 
 

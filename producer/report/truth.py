@@ -9,12 +9,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from producer.verdict.gaps import Load
-from producer.verdict.models import ArrayValue, Comparison
 from shared.run import Run, Task
+from shared.seed_table import Load, SeedTable
 from shared.spec import Loss
 from shared.spec.loss import CategoricalCrossentropy, takes_logits
-from shared.store.arrays import ArrayRef
 
 Part = Literal["train", "validation", "test"]
 
@@ -49,30 +47,28 @@ class Truth:
         return self.task == "regression" and self.x[0].size == 1 and self.y[0].size == 1
 
 
-def truth_of(runs: Sequence[Run], comparison: Comparison, arrays: Load) -> Truth | None:
-    """The truth of the first seed that has outputs everywhere it can; None where there is none to show.
+def truth_of(runs: Sequence[Run], tables: Mapping[str, SeedTable], arrays: Load) -> Truth | None:
+    """Return the truth of the first seed that has outputs; None where there is none to show.
 
     Frameworks that were given other data than the first are left out.
     """
     reference = runs[0].dataset
-    for place in range(len(comparison.experiment.seed_list)):
-        there = {
-            run.side: run.seeds[place]
-            for run in comparison.runs
-            if run.seeds[place].status == "succeeded" and run.seeds[place].outputs is not None
-        }
-        if there:
-            break
-    else:
+    finished = {name: table for name, table in tables.items() if table.outputs_of is not None}
+    places = np.flatnonzero(np.any([table.succeeded for table in finished.values()], axis=0))
+    if not len(places):
         return None
-    part = next(iter(there.values())).outputs_of or "train"
+    place = int(places[0])
+    there = {name: table for name, table in finished.items() if table.succeeded[place]}
+    part = next(table.outputs_of for table in there.values() if table.outputs_of)
     samples = getattr(reference, part)
     if samples is None:
         return None
     same = {run.side for run in runs if samples.same_rows(getattr(run.dataset, part))}
-    shown = {name: run for name, run in there.items() if name in same and run.outputs_of == part}
+    shown = {name: table for name, table in there.items() if name in same and table.outputs_of == part}
     if not shown:
         return None
+    outputs = {name: _row(table.outputs(), place) for name, table in shown.items()}
+    predictions = {name: _row(table.predictions, place) for name, table in shown.items()}
     counted = _counted(runs[0].job.loss, arrays(samples.y))
     alike = reference.predict is not None and all(
         run.dataset.predict == reference.predict for run in runs if run.side in shown
@@ -80,16 +76,12 @@ def truth_of(runs: Sequence[Run], comparison: Comparison, arrays: Load) -> Truth
     return Truth(
         part=part,
         task=reference.task,
-        seed=comparison.experiment.seed_list[place],
+        seed=tables[runs[0].side].seeds[place],
         x=arrays(samples.x)[counted],
         y=arrays(samples.y)[counted],
         predict=arrays(reference.predict) if alike and reference.predict else None,
-        outputs={name: _array(run.outputs, arrays)[counted] for name, run in shown.items()},
-        predictions={
-            name: _array(run.predictions, arrays)
-            for name, run in shown.items()
-            if alike and run.predictions is not None
-        },
+        outputs={name: values[counted] for name, values in outputs.items() if values is not None},
+        predictions={name: values for name, values in predictions.items() if alike and values is not None},
         classes=reference.classes,
         feature_names=reference.feature_names,
         target_names=reference.target_names,
@@ -108,5 +100,6 @@ def _counted(loss: Loss, y: NDArray[Any]) -> NDArray[np.bool_]:
     return counted
 
 
-def _array(value: ArrayValue | None, arrays: Load) -> NDArray[Any]:
-    return arrays(value) if isinstance(value, ArrayRef) else np.array(value, dtype=np.float64)
+def _row(table: NDArray[Any] | None, place: int) -> NDArray[np.float64] | None:
+    """Return one seed's numbers in float64."""
+    return None if table is None else table[place].astype(np.float64)

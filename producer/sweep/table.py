@@ -21,14 +21,13 @@ from producer.sweep.points import (
     side_of,
     trained_at,
 )
-from producer.verdict.gaps import Load
 from producer.verdict.models import Comparison, Gap, SideRuns, Verdict
 from producer.verdict.models import Measure as GapMeasure
-from producer.verdict.seed_table import SeedTable
 from shared.frozen import Frozen
 from shared.ledger.records import ExperimentRecord
 from shared.result import Failure, RunResult
 from shared.run import Run
+from shared.seed_table import Load, SeedTable
 from shared.spec import Experiment, Job
 from shared.spec.fields import Many
 

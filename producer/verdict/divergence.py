@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from producer.display import both, count, gap, number
 from producer.verdict.first_divergence import Parting, first_parting, largest_gap, layers_apart
-from producer.verdict.gaps import Load
 from producer.verdict.models import FirstDivergence, Traced
 from producer.verdict.signatures import relation
+from shared.seed_table import Load
 from shared.spec import Job
 from shared.spec.experiment import Precision
 from shared.store.arrays import ArrayRef

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from producer.verdict.gaps import Load
+from shared.seed_table import Load
 from shared.trace import LARGEST, PROJECTIONS, SIZE, Place, Stage, Trace
 
 CHANGE = 1e-8
@@ -142,7 +142,7 @@ def _weights(rows: Rows) -> Rows:
     return {key: row for key, row in rows.items() if key[0] == "update"}
 
 
-def _first(  # noqa: PLR0913 - two sides, and what they are measured by
+def _first(
     mine: Rows,
     theirs: Rows,
     names: tuple[str, str],

@@ -7,36 +7,15 @@ only for equal numbers. All is worked out for many seeds at once: axis 0 of ever
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from producer.verdict.models import Gap, Measure
-from shared.result import SeedResult
-from shared.store.arrays import ArrayRef
 
-Load = Callable[[ArrayRef], NDArray[Any]]
 Float64 = NDArray[np.float64]
-
-
-def seed_gaps(reference: SeedResult, other: SeedResult, *, arrays: Load) -> tuple[Gap, ...]:
-    """The gaps of two trainings of one seed; a measure that neither has is left out."""
-    found = (
-        _loss_gap(reference.losses, other.losses),
-        _array_gap("predictions", reference.predictions, other.predictions, arrays=arrays),
-        _outputs_gap(reference, other, arrays=arrays),
-        _weights_gap(reference.weights, other.weights, arrays=arrays),
-    )
-    return tuple(gap for gap in found if gap is not None)
-
-
-def bitwise_equal(reference: SeedResult, other: SeedResult) -> bool:
-    """Whether predictions, outputs and weights are the same bytes; false where there are none."""
-    mine = (reference.predictions, reference.outputs, reference.weights)
-    theirs = (other.predictions, other.outputs, other.weights)
-    return any(mine) and mine == theirs
 
 
 def loss_gaps(reference: Float64, other: Float64) -> list[Gap]:
@@ -58,6 +37,7 @@ def array_gaps(measure: Measure, reference: NDArray[Any], other: NDArray[Any]) -
     if not reference[0].size:
         return [Gap(measure=measure, relative=0.0, absolute=0.0)] * seeds
     apart = _distances(reference, other).reshape(seeds, -1)
+    apart[equal_bits(reference, other)] = 0.0  # also where both are NaN
     worst = np.argmax(apart, axis=1)
     values_a_row = apart.shape[1] // (reference.shape[1] if reference.ndim > 1 else 1)
     scale = _first_above_zero(_largest(reference), _largest(other))
@@ -86,7 +66,9 @@ def weight_gaps(reference: Mapping[str, NDArray[Any]], other: Mapping[str, NDArr
 
 
 def equal_bits(reference: NDArray[Any], other: NDArray[Any]) -> NDArray[np.bool_]:
-    """Whether each seed's numbers are the same bytes: (seeds,)."""
+    """Return whether each seed's numbers are the same bytes: (seeds,)."""
+    if reference.dtype != other.dtype:
+        return np.zeros(len(reference), np.bool_)
     same = np.ascontiguousarray(reference).view(np.uint8) == np.ascontiguousarray(other).view(np.uint8)
     equal: NDArray[np.bool_] = same.reshape(len(reference), -1).all(axis=1)
     return equal
@@ -100,57 +82,6 @@ def incomparable(measure: Measure, problem: str) -> Gap:
 def shape_problem(reference: Sequence[int], other: Sequence[int]) -> str:
     """That two shapes differ."""
     return f"shapes {_shape(reference)} and {_shape(other)}"
-
-
-def _loss_gap(reference: Sequence[float], other: Sequence[float]) -> Gap | None:
-    if not reference and not other:
-        return None
-    if not reference or not other:
-        return incomparable("losses", "one of them has none")
-    (gap,) = loss_gaps(np.array([reference]), np.array([other]))
-    return gap
-
-
-def _outputs_gap(reference: SeedResult, other: SeedResult, *, arrays: Load) -> Gap | None:
-    if reference.outputs and other.outputs and reference.outputs_of != other.outputs_of:
-        return incomparable(
-            "outputs", f"they are of the {reference.outputs_of} and of the {other.outputs_of} part"
-        )
-    return _array_gap("outputs", reference.outputs, other.outputs, arrays=arrays)
-
-
-def _array_gap(
-    measure: Measure, reference: ArrayRef | None, other: ArrayRef | None, *, arrays: Load
-) -> Gap | None:
-    if reference is None and other is None:
-        return None
-    if reference is None or other is None:
-        return incomparable(measure, "one of them has none")
-    if reference.shape != other.shape:
-        return incomparable(measure, shape_problem(reference.shape, other.shape))
-    if reference == other:
-        return Gap(measure=measure, relative=0.0, absolute=0.0)
-    (gap,) = array_gaps(measure, arrays(reference)[None], arrays(other)[None])
-    return gap
-
-
-def _weights_gap(
-    reference: Mapping[str, ArrayRef], other: Mapping[str, ArrayRef], *, arrays: Load
-) -> Gap | None:
-    if not reference and not other:
-        return None
-    problem = weights_problem(
-        {name: ref.shape for name, ref in reference.items()}, {name: ref.shape for name, ref in other.items()}
-    )
-    if problem:
-        return incomparable("weights", problem)
-    if all(ref == other[name] for name, ref in reference.items()):
-        return Gap(measure="weights", relative=0.0, absolute=0.0)
-    (gap,) = weight_gaps(
-        {name: arrays(ref)[None] for name, ref in reference.items()},
-        {name: arrays(other[name])[None] for name in reference},
-    )
-    return gap
 
 
 def weights_problem(reference: Mapping[str, Sequence[int]], other: Mapping[str, Sequence[int]]) -> str | None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 import numpy as np
-from numpy.typing import NDArray
 
-from producer.verdict.models import Comparison, Growth, SideRuns
+from producer.verdict.models import Growth
+from shared.seed_table import Float64, SeedTable
 
 MOST_EPOCHS = 500
 """The most epochs that are listed; of more, evenly chosen ones."""
@@ -21,67 +21,73 @@ AMPLIFIED = 1e3
 every epoch as in the first."""
 
 
-def epochs_before_rounding_took_over(runs: Sequence[SideRuns]) -> int | None:
-    """For how many first epochs float64's losses were equal, where only rounding may have parted them later.
+def epochs_before_rounding_took_over(tables: Mapping[str, SeedTable]) -> int | None:
+    """Return for how many first epochs float64's losses were equal, where only rounding parted them later.
 
     None where no losses part, or some part in another way. A real difference jumps from equality to its size
     when it begins to act, or adds up from update to update. Rounding that training amplifies passes through
     every size in between, and ends far above what adding up could give.
     """
-    reference, *others = (run.side for run in runs)
+    reference, *others = tables.values()
     equal_for = []
     for other in others:
-        for seed in (one.seed for one in runs[0].seeds):
-            gaps = _gaps(_losses(runs, seed, (reference, other)))
-            if not len(gaps) or gaps.max() <= REAL:
-                continue
-            added_up = len(gaps) * max(gaps[:2].max(), np.finfo(np.float64).eps)
-            between = np.any((gaps > EQUAL) & (gaps <= REAL))
-            if gaps[:2].max() > EQUAL or not between or gaps.max() < AMPLIFIED * added_up:
-                return None
-            equal_for.append(int(np.argmax(gaps > EQUAL)))
+        gaps = _gaps(reference.losses, other.losses)
+        gaps = gaps[np.nanmax(gaps, axis=1, initial=0.0) > REAL]
+        if not len(gaps):
+            continue
+        early, most = np.nanmax(gaps[:, :2], axis=1), np.nanmax(gaps, axis=1)
+        added_up = np.isfinite(gaps).sum(axis=1) * np.maximum(early, np.finfo(np.float64).eps)
+        between = np.any((gaps > EQUAL) & (gaps <= REAL), axis=1)
+        if np.any((early > EQUAL) | ~between | (most < AMPLIFIED * added_up)):
+            return None
+        equal_for.append(int(np.argmax(gaps > EQUAL, axis=1).min()))
     return min(equal_for, default=None)
 
 
-def growth(runs: Sequence[SideRuns], twin: Comparison | None) -> tuple[Growth, ...]:
-    """The growth of each side's gap on the first seed with losses everywhere; none without a twin."""
-    if twin is None:
+def growth(tables: Mapping[str, SeedTable], twin: Mapping[str, SeedTable]) -> tuple[Growth, ...]:
+    """Return the growth of each side's gap on the first seed with losses everywhere.
+
+    `twin` has the tables of the float64 twin, or nothing without one.
+    """
+    if not twin:
         return ()
-    reference, *others = (run.side for run in runs)
+    reference, *others = tables
+    seeds = twin[reference].seeds
     found = []
     for other in others:
-        for seed in (one.seed for one in twin.runs[0].seeds):
-            told = [_gaps(_losses(of, seed, (reference, other))) for of in (runs, twin.runs)]
-            epochs = min(map(len, told))
-            if not epochs:
-                continue
-            places = np.unique(np.linspace(0, epochs - 1, min(epochs, MOST_EPOCHS)).astype(int))
-            declared, in_float64 = (gaps[places].tolist() for gaps in told)
-            found.append(
-                Growth(
-                    other=other,
-                    seed=seed,
-                    epochs=tuple((places + 1).tolist()),
-                    declared=tuple(declared),
-                    twin=tuple(in_float64),
-                )
+        of_declared, of_twin = (
+            _gaps(of[reference].only(seeds).losses, of[other].only(seeds).losses) for of in (tables, twin)
+        )
+        epochs = min(of_declared.shape[1], of_twin.shape[1])
+        both = of_declared[:, :epochs] + of_twin[:, :epochs]
+        known = np.isfinite(both).sum(axis=1)
+        if not known.any():
+            continue
+        row = int(np.argmax(known > 0))
+        places = np.unique(np.linspace(0, known[row] - 1, min(known[row], MOST_EPOCHS)).astype(int))
+        found.append(
+            Growth(
+                other=other,
+                seed=seeds[row],
+                epochs=tuple((places + 1).tolist()),
+                declared=tuple(of_declared[row, places].tolist()),
+                twin=tuple(of_twin[row, places].tolist()),
             )
-            break
+        )
     return tuple(found)
 
 
-def _losses(runs: Sequence[SideRuns], seed: int, sides: tuple[str, str]) -> list[tuple[float, ...]]:
-    named = {run.side: run for run in runs}
-    return [next((one.losses for one in named[name].seeds if one.seed == seed), ()) for name in sides]
+def _gaps(mine: Float64, theirs: Float64) -> Float64:
+    """Return |a − b| of each seed and epoch (seeds, epochs), NaN where one has none.
 
-
-def _gaps(pair: Sequence[Sequence[float]]) -> NDArray[np.float64]:
-    """|a − b| of each epoch that both have, relative to the reference's first loss."""
-    epochs = min(map(len, pair))
-    if not epochs:
-        return np.empty(0)
-    one, two = (np.array(losses[:epochs]) for losses in pair)
+    It is relative to the reference's first loss, or where that is zero to its largest.
+    """
+    epochs = min(mine.shape[1], theirs.shape[1])
+    one, two = mine[:, :epochs], theirs[:, :epochs]
+    known = ~(np.isnan(one) | np.isnan(two))
+    sizes = np.where(known, np.abs(one), 0.0)
+    first = sizes[:, :1] if epochs else np.ones((len(sizes), 1))
+    scale = np.where(first > 0, first, sizes.max(axis=1, initial=0.0)[:, None])
     with np.errstate(all="ignore"):
-        scale = abs(one[0]) or np.max(np.abs(one)) or 1.0
-        apart: NDArray[np.float64] = np.abs(one - two) / scale
-    return np.nan_to_num(apart, nan=0.0, posinf=np.finfo(float).max)
+        apart = np.abs(one - two) / np.where(scale > 0, scale, 1.0)
+    return np.where(known, np.nan_to_num(apart, nan=0.0, posinf=np.finfo(float).max), np.nan)

@@ -4,33 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from producer.display import number
-from producer.verdict.gaps import Load, bitwise_equal, seed_gaps
 from producer.verdict.models import Gap, OwnRerun, Tolerance
-from shared.result import RunResult
+from producer.verdict.pairs import measured
+from shared.seed_table import SeedTable
+from shared.spec.side import Side
 
 
 def noise_floor(
-    declared: Mapping[str, RunResult], again: Mapping[str, RunResult], *, arrays: Load
+    sides: Sequence[Side], declared: Mapping[str, SeedTable], again: Mapping[str, SeedTable]
 ) -> tuple[OwnRerun, ...]:
-    """Each side's rerun against its first training, over the seeds that both finished."""
+    """Return each side's rerun against its first training, over the seeds that both finished."""
     found = []
-    for side, rerun in again.items():
-        first = {one.seed: one for one in declared[side].seeds if one.status == "succeeded"}
-        pairs = [
-            (first[one.seed], one) for one in rerun.seeds if one.status == "succeeded" and one.seed in first
-        ]
-        if not pairs:
+    for side in sides:
+        if side.label not in again:
             continue
-        gaps = [gap for one, two in pairs for gap in seed_gaps(one, two, arrays=arrays)]
-        same = (bitwise_equal(one, two) and one.losses == two.losses for one, two in pairs)
+        rerun = again[side.label]
+        first = declared[side.label].only(rerun.seeds)
+        moved = measured(first, rerun)
+        if not moved.gaps:
+            continue
+        before, after = (table.losses[moved.places] for table in (first, rerun))
         found.append(
             OwnRerun(
-                framework=rerun.framework,
-                side=side,
-                seeds=len(pairs),
-                identical=all(same),
-                largest=_largest(gaps),
+                framework=side.framework,
+                side=side.label,
+                seeds=len(moved.gaps),
+                identical=bool(moved.identical.all()) and np.array_equal(before, after, equal_nan=True),
+                largest=_largest([gap for gaps in moved.gaps for gap in gaps]),
             )
         )
     return tuple(found)

@@ -10,43 +10,34 @@ from numpy.typing import NDArray
 
 from producer.display import both, number
 from producer.verdict.equivalence import Sample, equivalence
-from producer.verdict.gaps import Load
-from producer.verdict.models import Equivalence, SeedGaps, SeedRun, SideRuns
-from producer.verdict.seed_table import SeedTable
-from shared.result import RunResult
+from producer.verdict.models import Equivalence
+from producer.verdict.pairs import same_hashes
+from shared.seed_table import SeedTable
 
 Floats = NDArray[np.float64]
 
 
-def tests_over_seeds(  # noqa: PLR0913 - all that is tested, and how
-    runs: Sequence[SideRuns],
-    seed_gaps: Sequence[SeedGaps],
-    *,
-    predictions: Mapping[str, Floats],
-    margin: float | None,
-    rounding: float,
-    same_loss: bool,
+def tests_over_seeds(
+    tables: Mapping[str, SeedTable], *, margin: float | None, rounding: float, same_loss: bool
 ) -> tuple[Equivalence, ...]:
-    """Every other side against the first, in the final loss, each metric and the predictions.
+    """Return the tests of every other side against the first, in the loss, metrics and predictions.
 
     Of metrics, those of the part that tells most about the model. The loss is left out unless it is the
-    `same_loss` in both. `predictions` are by side (seeds, rows, outputs), with NaN for what a seed
-    has not. Seeds that started alike are pairs. Empty with fewer than two seeds.
+    `same_loss` in both. Seeds that started alike are pairs. Empty with fewer than two seeds.
     """
-    columns = {run.side: _columns(run.seeds, same_loss=same_loss) for run in runs}
-    for side, values in predictions.items():
-        columns[side]["predictions"] = values.reshape(len(values), -1)
-    reference, *others = runs
-    samples = {other.side: list(_samples(columns[reference.side], columns[other.side])) for other in others}
+    columns = {side: _columns(table, same_loss=same_loss) for side, table in tables.items()}
+    reference, *others = tables
+    samples = {other: list(_samples(columns[reference], columns[other])) for other in others}
     measures = sum(map(len, samples.values()))
     found = []
-    for other, measured in samples.items():
-        gaps = [one for one in seed_gaps if one.other == other]
-        paired = bool(gaps) and all(one.same_initial_weights for one in gaps)
-        for sample in measured:
+    for other, sampled in samples.items():
+        finished = tables[reference].succeeded & tables[other].succeeded
+        starts = np.array(same_hashes(tables[reference], tables[other])[0], object)
+        paired = bool(finished.any()) and all(starts[finished])
+        for sample in sampled:
             test = equivalence(
-                replace(sample, places=_places(sample, predictions), measures=measures),
-                sides=(reference.side, other),
+                replace(sample, places=_places(sample, tables), measures=measures),
+                sides=(reference, other),
                 paired=paired,
                 margin=margin,
                 rounding=rounding,
@@ -54,24 +45,6 @@ def tests_over_seeds(  # noqa: PLR0913 - all that is tested, and how
             if test is not None:
                 found.append(test)
     return tuple(found)
-
-
-def predictions_by_seed(
-    results: Mapping[str, RunResult], tables: Mapping[str, SeedTable], seeds: Sequence[int], *, arrays: Load
-) -> dict[str, Floats]:
-    """By side (seeds, rows, outputs), NaN for a seed without; empty where no rows were asked for."""
-    found: dict[str, Floats] = {}
-    for side, result in results.items():
-        if side in tables:
-            stacked = tables[side].predictions
-        else:
-            refs = {one.seed: one.predictions for one in result.seeds}
-            known = {seed: arrays(ref) for seed, ref in refs.items() if ref is not None}
-            nothing = np.full(next((one.shape for one in known.values()), ()), np.nan)
-            stacked = np.stack([known.get(seed, nothing) for seed in seeds]) if known else None
-        if stacked is not None:
-            found[side] = stacked.astype(np.float64)
-    return found
 
 
 def sentences(tests: Sequence[Equivalence]) -> Iterator[str]:
@@ -132,27 +105,24 @@ def _samples(mine: Mapping[str, Floats], theirs: Mapping[str, Floats]) -> Iterat
             yield Sample(measure=measure, reference=values, other=other)
 
 
-def _places(sample: Sample, predictions: Mapping[str, Floats]) -> list[str]:
-    """What each of several predictions is of; nothing for one, or for another measure."""
+def _places(sample: Sample, tables: Mapping[str, SeedTable]) -> list[str]:
+    """Return what each of several predictions is of; nothing for one, or for another measure."""
     if sample.measure != "predictions" or sample.reference.shape[1] < 2:
         return []
-    _, rows, outputs = next(values.shape for values in predictions.values())
+    predicted = (table.predictions for table in tables.values())
+    _, rows, outputs = next(values.shape for values in predicted if values is not None)
     of = [""] if outputs == 1 else [f", output {output + 1}" for output in range(outputs)]
     return [f"row {row + 1}{output}" for row in range(rows) for output in of]
 
 
-def _columns(seeds: Sequence[SeedRun], *, same_loss: bool) -> dict[str, Floats]:
-    """By measure (seeds, values), with NaN for what a seed has not."""
+def _columns(table: SeedTable, *, same_loss: bool) -> dict[str, Floats]:
+    """Return by measure (seeds, values), with NaN for what a seed has not."""
     found: dict[str, Floats] = {}
     if same_loss:
-        ended = [one.final_loss if one.status == "succeeded" else None for one in seeds]
-        found["final loss"] = _column(ended)
-    part = next((one.outputs_of for one in seeds if one.outputs_of), None)
-    if part:
-        for name in dict.fromkeys(name for one in seeds for name in one.metrics.get(part, {})):
-            found[f"{part} {name}"] = _column([one.metrics.get(part, {}).get(name) for one in seeds])
+        found["final loss"] = np.where(table.succeeded, table.final_losses, np.nan)[:, None]
+    if table.outputs_of:
+        for name, values in table.metrics.get(table.outputs_of, {}).items():
+            found[f"{table.outputs_of} {name}"] = values[:, None]
+    if table.predictions is not None:
+        found["predictions"] = table.predictions.reshape(len(table.seeds), -1).astype(np.float64)
     return found
-
-
-def _column(values: Sequence[float | None]) -> Floats:
-    return np.array([np.nan if value is None else value for value in values], np.float64)[:, None]

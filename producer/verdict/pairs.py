@@ -4,82 +4,102 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from producer.verdict.gaps import (
-    Load,
     array_gaps,
-    bitwise_equal,
     equal_bits,
     incomparable,
     loss_gaps,
-    seed_gaps,
     shape_problem,
     weight_gaps,
     weights_problem,
 )
 from producer.verdict.models import Gap, Measure, PairGaps, SeedGaps, Tolerance
-from producer.verdict.seed_table import SeedTable
-from shared.result import RunResult, SeedResult
+from shared.seed_table import SeedTable
 
 _Rows = tuple[list[Gap], NDArray[np.bool_]]
 """A measure's gap of each seed, and whether the seed's numbers are the same bytes."""
 
 
-def all_gaps(
-    sides: Sequence[str],
-    results: Mapping[str, RunResult],
-    tables: Mapping[str, SeedTable],
-    *,
-    tolerance: Tolerance,
-    arrays: Load,
-) -> list[SeedGaps]:
-    """Of every seed that succeeded in the reference and in another side.
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Measured:
+    """Two tables of the same seeds against each other, over the seeds that both finished."""
 
-    `tables` has the sides whose seeds are arrays.
-    """
-    reference, *others = sides
-    if reference in tables:
-        return [
-            gaps
-            for other in others
-            if other in tables
-            for gaps in _table_gaps(
-                (reference, tables[reference]), (other, tables[other]), tolerance=tolerance
-            )
-        ]
-    finished = {
-        name: {one.seed: one for one in result.seeds if one.status == "succeeded"}
-        for name, result in results.items()
-    }
+    places: NDArray[np.int64]
+    """The rows of those seeds in both tables."""
+    gaps: list[tuple[Gap, ...]]
+    """The gaps of each of those seeds, a measure that neither has left out."""
+    identical: NDArray[np.bool_]
+    """Whether predictions, outputs and weights are the same bytes; false where there are none."""
+
+
+def measured(mine: SeedTable, theirs: SeedTable) -> Measured:
+    """Return how far apart two tables of the same seeds are; the first is the reference."""
+    both = mine.succeeded & theirs.succeeded
+    if not both.any():
+        return Measured(places=np.flatnonzero(both), gaps=[], identical=np.zeros(0, np.bool_))
+    arrays = [rows for rows in (
+        _arrays("predictions", mine, theirs, both),
+        _outputs(mine, theirs, both),
+        _weights(mine, theirs, both),
+    ) if rows is not None]  # fmt: skip
+    columns = [_losses(mine, theirs, both), *(gaps for gaps, _ in arrays)]
+    return Measured(
+        places=np.flatnonzero(both),
+        gaps=list(zip(*(column for column in columns if column), strict=True)),
+        identical=np.all([same for _, same in arrays], axis=0) if arrays else np.zeros(both.sum(), np.bool_),
+    )
+
+
+def same_hashes(mine: SeedTable, theirs: SeedTable) -> tuple[list[bool | None], list[bool | None]]:
+    """Return whether each seed had the same initial weights, and the same batches; None without hashes."""
+    known = mine.hashed & theirs.hashed
+    same = (mine.hashes == theirs.hashes).all(axis=2)
+    starts, batches = (
+        [bool(one) if there else None for one, there in zip(same[:, kind], known, strict=True)]
+        for kind in (0, 1)
+    )
+    return starts, batches
+
+
+def all_gaps(tables: Mapping[str, SeedTable], *, tolerance: Tolerance) -> list[SeedGaps]:
+    """Return the gaps of every seed that the first side and another finished."""
+    reference, *others = tables
     return [
-        _compare_seed((reference, mine), (other, finished[other][seed]), tolerance=tolerance, arrays=arrays)
+        gaps
         for other in others
-        for seed, mine in finished.get(reference, {}).items()
-        if seed in finished.get(other, {})
+        for gaps in _seed_gaps((reference, tables[reference]), (other, tables[other]), tolerance=tolerance)
     ]
 
 
-def _compare_seed(
-    reference: tuple[str, SeedResult], other: tuple[str, SeedResult], *, tolerance: Tolerance, arrays: Load
-) -> SeedGaps:
+def _seed_gaps(
+    reference: tuple[str, SeedTable], other: tuple[str, SeedTable], *, tolerance: Tolerance
+) -> list[SeedGaps]:
     mine, theirs = reference[1], other[1]
-    gaps = seed_gaps(mine, theirs, arrays=arrays)
-    hashes = mine.hashes and theirs.hashes and (mine.hashes, theirs.hashes)
-    return SeedGaps(
-        seed=mine.seed,
-        reference=reference[0],
-        other=other[0],
-        gaps=gaps,
-        same_initial_weights=hashes[0].initial_weights == hashes[1].initial_weights if hashes else None,
-        same_batches=hashes[0].batches == hashes[1].batches if hashes else None,
-        epochs=(mine.epochs, theirs.epochs),
-        within_tolerance=_small(gaps, tolerance) and mine.epochs == theirs.epochs,
-        identical=bitwise_equal(mine, theirs),
-    )
+    found = measured(mine, theirs)
+    starts, batches = same_hashes(mine, theirs)
+    told = []
+    for gaps, identical, place in zip(found.gaps, found.identical, found.places.tolist(), strict=True):
+        epochs = int(mine.epochs[place]), int(theirs.epochs[place])
+        told.append(
+            SeedGaps(
+                seed=mine.seeds[place],
+                reference=reference[0],
+                other=other[0],
+                gaps=gaps,
+                same_initial_weights=starts[place],
+                same_batches=batches[place],
+                epochs=epochs,
+                within_tolerance=_small(gaps, tolerance) and epochs[0] == epochs[1],
+                identical=bool(identical),
+            )
+        )
+    return told
 
 
 def pair_gaps(reference: str, other: str, seeds: Sequence[SeedGaps]) -> PairGaps:
@@ -105,83 +125,60 @@ def _size(gap: Gap) -> float:
     return math.inf if gap.relative is None else gap.relative
 
 
-def _table_gaps(
-    reference: tuple[str, SeedTable], other: tuple[str, SeedTable], *, tolerance: Tolerance
-) -> list[SeedGaps]:
-    """As `_compare_seed`, of all seeds at once."""
-    mine, theirs = reference[1], other[1]
-    both = mine.succeeded & theirs.succeeded
-    if not both.any():
+def _losses(mine: SeedTable, theirs: SeedTable, both: NDArray[np.bool_]) -> list[Gap]:
+    """Return each seed's gap in the losses; empty where neither has any."""
+    epochs = mine.losses.shape[1], theirs.losses.shape[1]
+    if not any(epochs):
         return []
-    losses = loss_gaps(mine.losses[both], theirs.losses[both])
-    measured = [
-        _arrays("predictions", mine.predictions, theirs.predictions, both),
-        _outputs(mine, theirs, both),
-        _weights(mine.weights(), theirs.weights(), both),
-    ]
-    known = [rows for rows in measured if rows is not None]
-    identical = np.all([same for _, same in known], axis=0) if known else np.zeros(both.sum(), bool)
-    hashes = mine.hashes[both], theirs.hashes[both]
-    same_hash = (hashes[0] == hashes[1]).all(axis=2)
-    told = []
-    places = np.flatnonzero(both).tolist()
-    for row, place in enumerate(places):
-        gaps = (losses[row], *(rows[row] for rows, _ in known))
-        epochs = int(mine.epochs[place]), int(theirs.epochs[place])
-        told.append(
-            SeedGaps(
-                seed=mine.seeds[place],
-                reference=reference[0],
-                other=other[0],
-                gaps=gaps,
-                same_initial_weights=bool(same_hash[row, 0]),
-                same_batches=bool(same_hash[row, 1]),
-                epochs=epochs,
-                within_tolerance=_small(gaps, tolerance) and epochs[0] == epochs[1],
-                identical=bool(identical[row]),
-            )
-        )
-    return told
-
-
-def _outputs(mine: SeedTable, theirs: SeedTable, both: NDArray[np.bool_]) -> _Rows | None:
-    if mine.outputs_of != theirs.outputs_of:
-        problem = f"they are of the {mine.outputs_of} and of the {theirs.outputs_of} part"
-        return _incomparable("outputs", problem, both)
-    return _arrays("outputs", mine.outputs(), theirs.outputs(), both)
+    if not all(epochs):
+        return _incomparable("losses", "one of them has none", both)[0]
+    return loss_gaps(mine.losses[both], theirs.losses[both])
 
 
 def _arrays(
-    measure: Measure, mine: NDArray[Any] | None, theirs: NDArray[Any] | None, both: NDArray[np.bool_]
+    measure: Literal["predictions", "outputs"], mine: SeedTable, theirs: SeedTable, both: NDArray[np.bool_]
 ) -> _Rows | None:
-    if mine is None and theirs is None:
+    if mine.has(measure) and mine.same_bytes(theirs, measure):
+        return _nothing(measure, both)
+    a, b = mine.array(measure), theirs.array(measure)
+    if a is None and b is None:
         return None
-    if mine is None or theirs is None:
+    if a is None or b is None:
         return _incomparable(measure, "one of them has none", both)
-    if mine.shape != theirs.shape:
-        return _incomparable(measure, shape_problem(mine.shape[1:], theirs.shape[1:]), both)
-    a, b = mine[both], theirs[both]
-    return array_gaps(measure, a, b), _same_bits(a, b)
+    if a.shape != b.shape:
+        return _incomparable(measure, shape_problem(a.shape[1:], b.shape[1:]), both)
+    return array_gaps(measure, a[both], b[both]), equal_bits(a[both], b[both])
 
 
-def _weights(
-    mine: Mapping[str, NDArray[Any]], theirs: Mapping[str, NDArray[Any]], both: NDArray[np.bool_]
-) -> _Rows | None:
-    if not mine and not theirs:
+def _outputs(mine: SeedTable, theirs: SeedTable, both: NDArray[np.bool_]) -> _Rows | None:
+    parts = mine.outputs_of, theirs.outputs_of
+    if None not in parts and parts[0] != parts[1]:
+        problem = f"they are of the {parts[0]} and of the {parts[1]} part"
+        return _incomparable("outputs", problem, both)
+    return _arrays("outputs", mine, theirs, both)
+
+
+def _weights(mine: SeedTable, theirs: SeedTable, both: NDArray[np.bool_]) -> _Rows | None:
+    if mine.has("weights") and mine.same_bytes(theirs, "weights"):
+        return _nothing("weights", both)
+    a, b = mine.weights(), theirs.weights()
+    if not a and not b:
         return None
     problem = weights_problem(
-        {name: array.shape[1:] for name, array in mine.items()},
-        {name: array.shape[1:] for name, array in theirs.items()},
+        {name: array.shape[1:] for name, array in a.items()},
+        {name: array.shape[1:] for name, array in b.items()},
     )
     if problem:
         return _incomparable("weights", problem, both)
-    a = {name: array[both] for name, array in mine.items()}
-    b = {name: theirs[name][both] for name in mine}
-    return weight_gaps(a, b), np.all([_same_bits(a[name], b[name]) for name in a], axis=0)
+    a = {name: array[both] for name, array in a.items()}
+    b = {name: b[name][both] for name in a}
+    return weight_gaps(a, b), np.all([equal_bits(a[name], b[name]) for name in a], axis=0)
 
 
-def _same_bits(a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.bool_]:
-    return equal_bits(a, b) if a.dtype == b.dtype else np.zeros(len(a), bool)
+def _nothing(measure: Measure, both: NDArray[np.bool_]) -> _Rows:
+    """Return that no seed's numbers differ at all."""
+    seeds = int(both.sum())
+    return [Gap(measure=measure, relative=0.0, absolute=0.0)] * seeds, np.ones(seeds, np.bool_)
 
 
 def _incomparable(measure: Measure, problem: str, both: NDArray[np.bool_]) -> _Rows:

@@ -37,16 +37,6 @@ def quantile(ordered: Sequence[float], share: float) -> float:
     return ordered[below] + (place - below) * (ordered[above] - ordered[below])
 
 
-def metric_spreads(seeds: Sequence[SeedRun]) -> dict[str, dict[str, Spread]]:
-    """Each metric's spread, by part."""
-    found: dict[str, dict[str, Spread]] = {}
-    for part in dict.fromkeys(part for seed in seeds for part in seed.metrics):
-        names = dict.fromkeys(name for seed in seeds for name in seed.metrics.get(part, {}))
-        spreads = {name: spread(seed.metrics.get(part, {}).get(name) for seed in seeds) for name in names}
-        found[part] = {name: one for name, one in spreads.items() if one is not None}
-    return found
-
-
 def _mean(values: Sequence[float]) -> float:
     """Their mean, even where their sum is beyond float64."""
     size = 2 * len(values)

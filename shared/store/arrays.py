@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import hashlib
 from collections.abc import Mapping
-from typing import Any, Literal, cast, get_args
+from typing import Any, Literal, Self, cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from shared.frozen import Frozen
 from shared.spec.fields import Many
 
 DType = Literal["float32", "float64", "int64"]
+INLINE_BYTES = 8 * 2**10
+"""The most bytes of an array that travels in its document: a curve of 1,000 epochs."""
 
 
 class ArrayRef(Frozen):
@@ -30,6 +34,41 @@ class ArrayRef(Frozen):
     def nbytes(self) -> int:
         """Size in bytes."""
         return int(np.prod(self.shape, dtype=np.int64)) * np.dtype(self.dtype).itemsize
+
+
+class InlineArray(Frozen):
+    """A small array that travels in its document, so that no round trip is spent on it."""
+
+    data: str
+    """Base64 of the bytes, which are little-endian, in C order."""
+    dtype: DType
+    shape: Many[int]
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Self:
+        try:
+            found = len(base64.b64decode(self.data, validate=True))
+        except binascii.Error as error:
+            raise ValueError(f"its base64 is damaged: {error}") from None
+        wanted = int(np.prod(self.shape, dtype=np.int64)) * np.dtype(self.dtype).itemsize
+        if found != wanted:
+            raise ValueError(f"{found} bytes where its shape needs {wanted}")
+        return self
+
+    @classmethod
+    def of(cls, array: NDArray[Any]) -> InlineArray:
+        """Return the inline form of an array of float32, float64 or int64; raise TypeError for another."""
+        data = base64.b64encode(_bytes_of(array)).decode()
+        return cls(data=data, dtype=cast(DType, array.dtype.name), shape=array.shape)
+
+    def array(self) -> NDArray[Any]:
+        """Return the array."""
+        flat = np.frombuffer(base64.b64decode(self.data), dtype=np.dtype(self.dtype).newbyteorder("<"))
+        return flat.astype(self.dtype).reshape(self.shape)
+
+
+AnyArray = InlineArray | ArrayRef
+"""An array in a result: small ones inline, others in the blob store."""
 
 
 def encode_array(array: NDArray[Any]) -> tuple[ArrayRef, bytes]:

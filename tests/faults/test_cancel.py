@@ -39,7 +39,7 @@ def test_a_running_run_stops_within_two_seconds_and_the_child_lives_on(desk, tor
         ended = desk.wait(record, "cancelled", within_s=10)
         result = desk.result(record)
         assert result.failure.reason == "cancelled"
-        assert 0 < len(result.seeds[0].losses) < 1_000_000
+        assert 0 < desk.table(record).epochs[0] < 1_000_000
         assert torch_worker.child_pid(desk.ledger) == child
         return ended.finished_s - asked_s
 

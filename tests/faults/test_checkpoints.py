@@ -36,8 +36,8 @@ def kept(desk: Any, record: Any) -> tuple[CheckpointRef, ...]:
 
 def numbers(result: Any) -> Any:
     """All that must not depend on where it was trained."""
-    (seed,) = result.seeds
-    return seed.losses, seed.weights, seed.predictions, seed.outputs, seed.metrics, seed.hashes, seed.epochs
+    fields = ("seeds", "losses", "weights", "predictions", "outputs", "metrics", "hashes", "epochs")
+    return [[getattr(piece, field) for field in fields] for piece in result.arrays]
 
 
 def resumed_after(result: Any) -> int:

@@ -6,14 +6,19 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 from pydantic import BaseModel, ValidationError
 
 from producer.job.jobfile import read_experiment
 from producer.job.resolve import resolve
 from shared.result import RunResult
 from shared.run import Run
+from shared.seed_table import SeedTable
 from shared.spec import Experiment
+from shared.store.arrays import ArrayRef
+from tests.listed import listed
 
 HERE = Path(__file__).parent
 
@@ -73,12 +78,49 @@ def test_the_defaults_of_version_1_are_what_they_were() -> None:
     )  # fmt: skip
 
 
-@pytest.mark.parametrize(("name", "model"), [("result.v1.json", RunResult), ("run.v1.json", Run)])
-def test_a_document_of_version_1_loads_with_every_value(name: str, model: type[BaseModel]) -> None:
-    text = (HERE / name).read_text(encoding="utf-8")
-    loaded = json.loads(model.model_validate_json(text).model_dump_json())
+def test_a_run_of_version_1_loads_with_every_value() -> None:
+    text = (HERE / "run.v1.json").read_text(encoding="utf-8")
+    loaded = json.loads(Run.model_validate_json(text).model_dump_json())
 
     assert contains(loaded, json.loads(text))
+
+
+def test_a_result_of_version_1_that_lists_its_seeds_loads_with_every_value() -> None:
+    document = json.loads((HERE / "result.v1.json").read_text(encoding="utf-8"))
+    result = RunResult.model_validate_json(json.dumps(document))
+    listed_before = document.pop("seeds")
+    whole = json.loads(result.model_dump_json())
+    held: dict[str, NDArray[Any]] = {}
+
+    def load(ref: ArrayRef) -> NDArray[Any]:
+        return held.setdefault(ref.sha256, np.full(ref.shape, 0.25, ref.dtype)).reshape(ref.shape)
+
+    def named(array: NDArray[Any]) -> ArrayRef:
+        """The golden file's one array, by the shape of each of its places."""
+        return ArrayRef(sha256=next(iter(held)), dtype=array.dtype.name, shape=array.shape)
+
+    found = [json.loads(seed.model_dump_json()) for seed in listed(result, load, named)]
+    assert contains(whole, document)
+    assert contains(found, listed_before)
+    assert [seed["final_loss"] for seed in found] == [0.5, 9e30]
+
+
+def test_a_listed_seed_that_no_version_wrote_is_refused() -> None:
+    document = json.loads((HERE / "result.v1.json").read_text(encoding="utf-8"))
+    document["seeds"][0]["colour"] = "red"
+    with pytest.raises(ValidationError, match="colour"):
+        RunResult.model_validate_json(json.dumps(document))
+
+
+def test_arrays_of_a_version_that_had_one_peak_for_all_their_seeds_still_load() -> None:
+    document = json.loads((HERE / "result.v1.json").read_text(encoding="utf-8"))
+    whole = json.loads(RunResult.model_validate_json(json.dumps(document)).model_dump_json())
+    del whole["arrays"][0]["memory"]
+    whole["arrays"][0] |= {"peak_bytes": 5, "device_peak_bytes": None}
+    result = RunResult.model_validate_json(json.dumps(whole))
+    table = SeedTable.of(result, (0, 1), arrays=lambda _: np.zeros(0))
+    assert (table.memory_of(0).peak_bytes, table.memory_of(0).device_peak_bytes) == (5, None)
+    assert table.memory_of(1).peak_bytes is None
 
 
 @pytest.mark.parametrize(("before", "now"), [(False, None), (True, "warm")])

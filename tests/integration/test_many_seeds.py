@@ -1,4 +1,4 @@
-"""Many seeds and sweeps with the real workers: the numbers of each seed trained alone, in arrays."""
+"""Many seeds and sweeps with the real workers: the numbers of each seed trained alone."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from producer.queue.collect import Diverged, collect
 from producer.queue.follow import Changed, follow
 from producer.queue.runs import RunMaker, new_id
 from producer.queue.submit import submit_runs
-from producer.verdict.seed_table import SeedTable
+from shared.seed_table import SeedTable
 
 ROOT = Path(__file__).resolve().parents[2]
 FRAMEWORKS = ("tensorflow", "torch")
@@ -45,24 +45,21 @@ def table(desk, results, framework, seeds):
 def test_each_of_many_seeds_gives_what_it_gives_alone(desk, until):
     together = ended(desk, desk.submit(seeds=SEEDS, **JOB), until)
     alone = {
-        (result.framework, result.seeds[0].seed): result.seeds[0]
+        (result.framework, seed): table(desk, [result], result.framework, [seed])
         for seed in (0, LAST)
         for result in ended(desk, desk.submit(seeds=[seed], **JOB), until)
     }
     for result in together:
         assert result.status == "succeeded"
-        assert result.seeds == ()
         assert result.environment.execution.startswith("vectorised"), result.notes
         seeds = table(desk, together, result.framework, range(SEEDS))
         for seed in (0, LAST):
             one = alone[result.framework, seed]
-            np.testing.assert_allclose(seeds.losses[seed], one.losses, rtol=1e-12)
-            for name, ref in one.weights.items():
-                found, wanted = seeds.weights()[name][seed], desk.blobs.get(ref)
+            np.testing.assert_allclose(seeds.losses[seed], one.losses[0], rtol=1e-12)
+            for name, (wanted,) in one.weights().items():
+                found = seeds.weights()[name][seed]
                 np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-12 * np.abs(wanted).max())
-            assert seeds.hashes[seed].astype(">i8").tobytes().hex() == (
-                one.hashes.initial_weights + one.hashes.batches
-            )
+            np.testing.assert_array_equal(seeds.hashes[seed], one.hashes[0])
         assert not np.array_equal(seeds.losses[0], seeds.losses[1])
 
 
@@ -112,8 +109,9 @@ def test_seeds_are_spread_over_the_workers_that_are_free(
     assert len({result.worker for result in results}) == 2
     seeds = table(desk, results, "torch", range(SEEDS))
     assert seeds.succeeded.all()
-    (alone,) = ended(desk, desk.submit(frameworks=("torch",), seeds=[LAST], epochs=1_500), until)
-    np.testing.assert_array_equal(seeds.losses[LAST], alone.seeds[0].losses)
+    alone = desk.submit(frameworks=("torch",), seeds=[LAST], epochs=1_500)
+    ended(desk, alone, until)
+    np.testing.assert_array_equal(seeds.losses[LAST], desk.table(alone).losses[0])
 
     until(
         lambda: [one.state for one in desk.ledger.workers() if one.framework == "torch"] == ["idle"] * 2,

@@ -17,6 +17,7 @@ import numpy as np
 
 from shared.program import compile_job
 from shared.run import Run
+from shared.seed_table import SeedTable
 from shared.spec import Job
 from shared.spec.data import is_weighted
 from shared.store.arrays import decode_array, encode_array
@@ -226,18 +227,19 @@ def through_runner(case: dict[str, Any], adapter: FrameworkAdapter) -> dict[str,
         threads=1,
     )
     assert result.failure is None, result.failure
-    (seed,) = result.seeds
-    out = {f"end/{name}": load(ref) for name, ref in seed.weights.items()}
-    hashes = [seed.hashes.initial_weights, seed.hashes.batches]
-    predictions = {"predictions": load(seed.predictions)} if seed.predictions else {}
-    validation = {"validation_losses": np.array(seed.validation_losses)} if held else {}
+    table = SeedTable.of(result, [0], arrays=load)
+    out = {f"end/{name}": array[0] for name, array in table.weights().items()}
+    predictions = {} if table.predictions is None else {"predictions": table.predictions[0]}
+    validation = {"validation_losses": table.validation_losses[0]} if held else {}
+    outputs = table.outputs()
+    assert outputs is not None
     return {
         **out,
         **predictions,
         **validation,
-        "losses": np.array(seed.losses),
-        "outputs": load(seed.outputs),
-        "hashes": np.array(hashes),
+        "losses": table.losses[0],
+        "outputs": outputs[0],
+        "hashes": np.array([one.tobytes().hex() for one in table.hashes[0].astype(">i8")]),
     }
 
 

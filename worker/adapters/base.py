@@ -290,7 +290,7 @@ class FrameworkAdapter(ABC):
         (n, 2) for class numbers, in the run's precision.
         """
 
-    def build_ensemble(  # noqa: PLR0913 - as `build`, and the members' optimizers
+    def build_ensemble(
         self,
         job: Job,
         *,

@@ -17,7 +17,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from shared.frozen import Frozen
-from shared.result import SeedArrays, SeedResult
+from shared.result import SeedArrays
 from shared.spec.fields import Many
 from worker.adapters.base import State
 from worker.training.packing import Packer
@@ -31,8 +31,7 @@ class SoFar(Frozen):
     made_by: str
     """Versions, device, threads: a checkpoint is only taken up where they are the same."""
     finished: int
-    """How many members are done; their results are in `seeds` or `arrays`."""
-    seeds: Many[SeedResult] = ()
+    """How many members are done; their results are in `arrays`."""
     arrays: Many[SeedArrays] = ()
     notes: Many[str] = ()
     queue_s: float | None = None
@@ -133,7 +132,6 @@ class Checkpoints:
         so_far = SoFar(
             made_by=self._made_by(),
             finished=finished,
-            seeds=tuple(self._packer.seeds),
             arrays=tuple(self._packer.arrays),
             notes=tuple(notes),
             queue_s=queue_s,
@@ -154,7 +152,7 @@ class Checkpoints:
         """
         checkpoint, wrong = self._found()
         if checkpoint is not None:
-            self._packer.take_up(checkpoint.so_far.seeds, checkpoint.so_far.arrays)
+            self._packer.take_up(checkpoint.so_far.arrays)
         return checkpoint, wrong
 
     def _found(self) -> tuple[Checkpoint | None, str | None]:

@@ -1,4 +1,4 @@
-"""How trainings are stored in a result: one by one, or many as arrays with the seed along axis 0."""
+"""How trainings are stored in a result: as arrays with the seed along axis 0, one seed as 10,000."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.result import MOST_LISTED_SEEDS, Failure, Hashes, SeedArrays, SeedResult, Timings
-from shared.run import Run
-from shared.store.arrays import ArrayRef
+from shared.result import Failure, Hashes, Memory, SeedArrays, Timings
+from shared.store.arrays import INLINE_BYTES, AnyArray, ArrayRef, InlineArray
 from worker.training.members import Trained
 from worker.training.seed_record import Outcome
 
@@ -20,38 +19,25 @@ MOST_BYTES = 32 * 2**20
 """Of one array: seeds are stored as soon as they come to this, so that memory stays bounded."""
 
 
-def packer_for(run: Run, store: Store) -> Packer:
-    """A packer that lists the trainings of few seeds, and makes arrays of many or of a sweep's points."""
-    many = run.as_arrays or len(run.seeds) > MOST_LISTED_SEEDS or run.optimizers is not None
-    return Packer(store, many=many)
-
-
 class Packer:
-    """Takes trainings as they end and stores them; `seeds` or `arrays` is what the result carries."""
+    """Takes trainings as they end and stores them; `arrays` is what the result carries."""
 
-    def __init__(self, store: Store, *, many: bool) -> None:
+    def __init__(self, store: Store) -> None:
         self._store = store
-        self._many = many
         self._waiting: list[Trained] = []
-        self.seeds: list[SeedResult] = []
         self.arrays: list[SeedArrays] = []
 
-    def take_up(self, seeds: Sequence[SeedResult], arrays: Sequence[SeedArrays]) -> None:
+    def take_up(self, arrays: Sequence[SeedArrays]) -> None:
         """Put what an earlier attempt at the run stored before everything else."""
-        self.seeds[:0] = seeds
         self.arrays[:0] = arrays
 
     @property
     def failures(self) -> list[Failure]:
-        """Of all that were stored, in order."""
-        listed = [seed.failure for seed in self.seeds if seed.failure]
-        return listed + [failure for group in self.arrays for failure in group.failures]
+        """The failures of all trainings that were stored, in order."""
+        return [failure for group in self.arrays for failure in group.failures]
 
     def add(self, trained: Trained) -> None:
-        """The next training in the order of the run's members."""
-        if not self._many:
-            self.seeds.append(seed_result(trained, self._store))
-            return
+        """Take the next training in the order of the run's members."""
         if self._waiting and self._waiting[0].member.point != trained.member.point:
             self.flush()
         self._waiting.append(trained)
@@ -65,79 +51,57 @@ class Packer:
             self._waiting = []
 
 
-def seed_result(trained: Trained, store: Store) -> SeedResult:
-    """One training, its arrays stored. A failed one has no weights and outputs: they could be anything."""
-    outcome = trained.outcome
-    return SeedResult(
-        seed=trained.member.seed,
-        status="failed" if trained.failure else "succeeded",
-        failure=trained.failure,
-        epochs=len(trained.losses),
-        losses=tuple(trained.losses),
-        validation_losses=tuple(trained.validation_losses),
-        final_loss=trained.losses[-1] if trained.losses else None,
-        stopped_early=trained.stopped_early,
-        metrics=outcome.metrics if outcome else {},
-        predictions=store(outcome.predictions) if outcome and outcome.predictions is not None else None,
-        outputs=store(outcome.outputs) if outcome else None,
-        outputs_of=outcome.outputs_of if outcome else None,
-        weights={name: store(array) for name, array in outcome.weights.items()} if outcome else {},
-        hashes=trained.hashes,
-        timings=trained.timings,
-        peak_bytes=trained.peak_bytes,
-        grown_bytes=trained.grown_bytes,
-        device_peak_bytes=trained.device_peak_bytes,
-    )
-
-
 def seed_arrays(group: Sequence[Trained], store: Store) -> SeedArrays:
-    """Trainings of one point of a sweep, stored together."""
-    outcomes = [trained.outcome for trained in group]
-    known = next((outcome for outcome in outcomes if outcome is not None), None)
-    epochs = [len(trained.losses) for trained in group]
+    """Return trainings of one point of a sweep, stored together.
+
+    A failed one has no weights and outputs: they could be anything.
+    """
     validated = any(trained.validation_losses for trained in group)
-
-    def stacked(array: NDArray[Any], pick: Callable[[Outcome], NDArray[Any] | None]) -> ArrayRef:
-        """Of every training an array like the given one; NaN where it failed."""
-        table = np.full((len(group), *array.shape), np.nan, array.dtype)
-        for row, outcome in enumerate(outcomes):
-            if outcome is not None:
-                table[row] = pick(outcome)
-        return store(table)
-
-    def of_metric(part: str, name: str) -> ArrayRef:
-        values = [outcome.metrics[part][name] if outcome else None for outcome in outcomes]
-        return store(np.array([np.nan if value is None else value for value in values]))
-
+    keep = _Keep(store)
     return SeedArrays(
         seeds=tuple(trained.member.seed for trained in group),
         point=group[0].member.point,
         failures=tuple(trained.failure for trained in group if trained.failure),
-        epochs=store(np.array(epochs, np.int64)),
-        losses=store(_padded([trained.losses for trained in group])),
-        validation_losses=store(_padded([trained.validation_losses for trained in group]))
+        epochs=keep(np.array([len(trained.losses) for trained in group], np.int64)),
+        losses=keep(_padded([trained.losses for trained in group])),
+        validation_losses=keep(_padded([trained.validation_losses for trained in group]))
         if validated
         else None,
-        stopped_early=store(np.array([trained.stopped_early for trained in group], np.int64)),
-        **_of_outcomes(known, stacked=stacked, of_metric=of_metric),
-        hashes=store(np.stack([_numbers(trained.hashes) for trained in group])),
-        timings=store(np.stack([_seconds(trained.timings) for trained in group])),
-        peak_bytes=max((t.peak_bytes for t in group if t.peak_bytes is not None), default=None),
-        device_peak_bytes=max(
-            (t.device_peak_bytes for t in group if t.device_peak_bytes is not None), default=None
-        ),
+        stopped_early=keep(np.array([trained.stopped_early for trained in group], np.int64)),
+        **_of_outcomes([trained.outcome for trained in group], keep),
+        hashes=keep(np.stack([_numbers(trained.hashes) for trained in group])),
+        timings=keep(np.stack([_values(trained.timings, Timings) for trained in group])),
+        memory=keep(np.stack([_values(trained, Memory) for trained in group])),
     )
 
 
-def _of_outcomes(
-    known: Outcome | None,
-    *,
-    stacked: Callable[[NDArray[Any], Callable[[Outcome], NDArray[Any] | None]], ArrayRef],
-    of_metric: Callable[[str, str], ArrayRef],
-) -> dict[str, Any]:
-    """What only trainings that succeeded have; `known` is one of them."""
+class _Keep:
+    """Keeps an array where it belongs: a small one in the document, another in the store."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def __call__(self, array: NDArray[Any]) -> AnyArray:
+        return InlineArray.of(array) if array.nbytes <= INLINE_BYTES else self._store(array)
+
+
+def _of_outcomes(outcomes: Sequence[Outcome | None], keep: _Keep) -> dict[str, Any]:
+    """Return the fields of `SeedArrays` that only trainings that succeeded have; NaN for the others."""
+    known = next((outcome for outcome in outcomes if outcome is not None), None)
     if known is None:
         return {}
+
+    def stacked(like: NDArray[Any], pick: Callable[[Outcome], NDArray[Any] | None]) -> AnyArray:
+        table = np.full((len(outcomes), *like.shape), np.nan, like.dtype)
+        for row, outcome in enumerate(outcomes):
+            if outcome is not None:
+                table[row] = pick(outcome)
+        return keep(table)
+
+    def of_metric(part: str, name: str) -> AnyArray:
+        values = [outcome.metrics[part][name] if outcome else None for outcome in outcomes]
+        return keep(np.array(values, np.float64))
+
     return {
         "metrics": {
             part: {name: of_metric(part, name) for name in metrics} for part, metrics in known.metrics.items()
@@ -170,10 +134,9 @@ def _numbers(hashes: Hashes | None) -> NDArray[np.int64]:
     return np.frombuffer(digests, ">i8").astype(np.int64).reshape(2, 4)
 
 
-def _seconds(timings: Timings | None) -> NDArray[np.float64]:
-    fields = Timings.model_fields
-    values = [getattr(timings, name, None) for name in fields]
-    return np.array([np.nan if value is None else value for value in values], np.float64)
+def _values(holder: object, fields: type[Timings | Memory]) -> NDArray[np.float64]:
+    """Return what `holder` has under the names of the fields; NaN where it has nothing."""
+    return np.array([getattr(holder, name, None) for name in fields.model_fields], np.float64)
 
 
 def _largest_bytes(trained: Trained) -> int:

@@ -25,7 +25,7 @@ from worker.training.checkpoints import Checkpoint, Checkpoints, Shelf
 from worker.training.failures import TrainingError, typed
 from worker.training.members import members_of
 from worker.training.pacing import Reporter
-from worker.training.packing import Store, packer_for
+from worker.training.packing import Packer, Store
 from worker.training.resources import threads_of
 from worker.training.run_trainer import RunTrainer, StopRequested
 from worker.training.samples import Load, RunData, check_fit, load_run
@@ -58,7 +58,7 @@ def train_run(  # noqa: PLR0913 - all that surrounds a training, once
     alone; any other failure would meet the next seed as well, so it ends the run. Exceptions of the callbacks
     pass, except where `load` finds an array gone or damaged.
     """
-    packer = packer_for(run, store)
+    packer = Packer(store)
     checkpoints: Checkpoints | None = None
     ended: Failure | None = None
     notes: list[str] = []
@@ -115,7 +115,6 @@ def train_run(  # noqa: PLR0913 - all that surrounds a training, once
         side=run.side,
         status="failed" if failure else "succeeded",
         failure=failure,
-        seeds=tuple(packer.seeds),
         arrays=tuple(packer.arrays),
         trace=trace,
         notes=tuple(dict.fromkeys(notes)),
@@ -166,7 +165,7 @@ def _first_failure(failures: Sequence[Failure]) -> Failure | None:
     return next(iter([*ended, *failures]), None)
 
 
-def _environment(  # noqa: PLR0913 - all that was recorded, once
+def _environment(
     adapter: FrameworkAdapter,
     *,
     execution: str,

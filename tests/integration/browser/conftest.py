@@ -124,7 +124,7 @@ def write(samples: Any, tmp_path: Path) -> Callable[..., Path]:
         from producer.report.html import to_html
         from producer.report.truth import truth_of
 
-        truth = truth or truth_of(samples.runs(comparison), comparison, samples.STORE.get)
+        truth = truth or truth_of(samples.runs(comparison), samples.tables(comparison), samples.STORE.get)
         page = tmp_path / "page.html"
         page.write_text(change(to_html(comparison, truth)), encoding="utf-8")
         return page

@@ -17,10 +17,11 @@ from producer.blame.measures import Trained
 from producer.blame.models import Explanation
 from producer.blame.plan import Plan, identity, plan
 from producer.job.resolve import resolve
-from shared.result import Failure, RunResult, SeedResult
+from shared.result import Failure, RunResult
 from shared.run import Dataset, Run, Samples
 from shared.spec import Experiment
 from shared.store.arrays import ArrayRef, decode_array, encode_array
+from tests.listed import Seed, packed
 
 X = np.array([-1.0, 0, 1, 2, 3, 4])
 SEEDS = (0, 1, 2, 3, 4)
@@ -87,7 +88,7 @@ class Bench:
         self,
         planned: Plan,
         *,
-        spoil: Callable[[Run, SeedResult], SeedResult] = lambda run, seed: seed,  # noqa: ARG005
+        spoil: Callable[[Run, Seed], Seed] = lambda run, seed: seed,  # noqa: ARG005
     ) -> Explanation:
         """Trains every run of the plan; `spoil` may change what came of a seed."""
         trained = {}
@@ -95,14 +96,15 @@ class Bench:
             named = run.model_copy(update={"run_id": f"run-{place:04d}"})
             seeds = [spoil(named, self._train(named, seed)) for seed in run.seeds]
             result = RunResult(
-                run_id=named.run_id, experiment_id="experiment", framework=run.framework, seeds=tuple(seeds),
+                run_id=named.run_id, experiment_id="experiment", framework=run.framework,
+                arrays=packed(seeds),
                 status="failed" if any(seed.failure for seed in seeds) else "succeeded",
             )  # fmt: skip
             trained[identity(run)] = Trained.of(named, result, self.store.get)
             self.trained.append(named)
         return explain(planned, trained, self.store.get, experiment_id="4f7a1c4f7a1c4f7a1c4f", name="line")
 
-    def _train(self, run: Run, seed: int) -> SeedResult:
+    def _train(self, run: Run, seed: int) -> Seed:
         job = run.job
         start = OWN[run.framework] if job.initial_weights.type == "framework" else 0.3
         w, b, velocity = start + seed / 8, 0.0, np.zeros(2)
@@ -118,9 +120,9 @@ class Bench:
                 failure = Failure(
                     reason="diverged", message="a weight became infinite", seed=seed, epoch=epoch + 1
                 )
-                return SeedResult(seed=seed, status="failed", failure=failure, epochs=epoch)
+                return Seed(seed=seed, status="failed", failure=failure, epochs=epoch)
         outputs = (w * X + b).reshape(-1, 1)
-        return SeedResult(
+        return Seed(
             seed=seed, status="succeeded", epochs=job.training.epochs, outputs=self.store.put(outputs),
             outputs_of="train", predictions=self.store.put(np.array([[w * 10 + b]])),
             metrics={"train": {"mae": float(np.abs(outputs[:, 0] - y).mean())}},

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from producer.blame.measures import Ruler, Trained
-from shared.result import Failure, RunResult, SeedArrays, SeedResult
+from shared.result import Failure, RunResult, SeedArrays
+from tests.listed import Seed, packed
 
 
 @pytest.fixture
@@ -14,13 +15,13 @@ def pair(bench):
     """Builds a pair of trainings from their outputs; the targets are the line's, −3 to 7."""
 
     def trained(run, outputs, **values):
-        seed = SeedResult(
+        seed = Seed(
             seed=0, status="succeeded", epochs=1, outputs=bench.store.put(np.reshape(outputs, (6, 1))),
             outputs_of="train", **values,
         )  # fmt: skip
         result = RunResult(
             run_id=run.run_id, experiment_id="experiment", framework=run.framework, status="succeeded",
-            seeds=(seed,),
+            arrays=packed([seed]),
         )  # fmt: skip
         return Trained.of(run, result, bench.store.get)
 
@@ -100,11 +101,11 @@ def test_many_seeds_as_arrays_are_read_as_listed_ones_are(bench):
     mine, _ = bench.ends({})
     outputs = np.arange(18.0).reshape(3, 6, 1)
     column = bench.store.put(np.array([0.5, np.nan, 2.5]))
-    whole = bench.store.put(np.array([1, 1, 1]))
+    whole, hashes = bench.store.put(np.array([1, 1, 1])), bench.store.put(np.ones((3, 2, 4), np.int64))
     piece = SeedArrays(
         seeds=(4, 5, 6), failures=(Failure(reason="diverged", message="NaN", seed=5),), epochs=whole,
         losses=bench.store.put(np.zeros((3, 1))), stopped_early=whole, metrics={"train": {"mae": column}},
-        outputs=bench.store.put(outputs), outputs_of="train", hashes=whole,
+        outputs=bench.store.put(outputs), outputs_of="train", hashes=hashes,
         timings=bench.store.put(np.zeros((3, 5))),
     )  # fmt: skip
     result = RunResult(

@@ -170,7 +170,7 @@ def test_init_copies_an_example_with_its_data(likewise: Likewise, tmp_path: Path
         ("id;a;y\nx;1;10\ny;2;20\n", "y", "mse", 1),
     ],
 )
-def test_init_writes_a_valid_job_for_a_csv_file(  # noqa: PLR0917 (pytest hands them over by name)
+def test_init_writes_a_valid_job_for_a_csv_file(
     likewise: Likewise, tmp_path: Path, text: str, target: str, loss: str, units: int
 ) -> None:
     (tmp_path / "my data.csv").write_text(text, encoding="utf-8")

@@ -151,7 +151,7 @@ def test_spoiled_text_ends_in_a_message(folder: Path, text: str, at: float, remo
     value=JUNK,
     as_override=st.booleans(),
 )
-def test_any_set_or_override_ends_in_a_message(  # noqa: PLR0917 (hypothesis hands them over by name)
+def test_any_set_or_override_ends_in_a_message(
     folder: Path, document: Any, index: int, tail: str, value: Any, as_override: bool
 ) -> None:
     every = places(document)

@@ -9,14 +9,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from producer.compare import compare
+from producer.compare import Background, compare
 from producer.job.resolve import resolve
-from producer.verdict.models import Comparison
+from producer.verdict.models import Comparison, SeedRun
 from shared.ledger.records import ExperimentRecord
-from shared.result import Environment, Failure, Hashes, RunResult, SeedResult, Timings
+from shared.result import Environment, Failure, Hashes, RunResult, Timings
 from shared.run import Dataset, Run, Samples
+from shared.seed_table import SeedTable
 from shared.spec import Experiment
 from shared.store.arrays import ArrayRef, decode_array, encode_array
+from tests.listed import Seed, packed
 
 X = np.array([-1.0, 0, 1, 2, 3, 4])
 EXPERIMENT_ID = "20261123-4f7a1c"
@@ -65,7 +67,7 @@ def record(declared: Experiment) -> ExperimentRecord:
 def train(
     *, seed: int = 0, reduction: str = "mean", kernel: float = 0.37, epochs: int = 500, nudge: float = 0.0,
     dtype: str = "float32",
-) -> SeedResult:  # fmt: skip
+) -> Seed:  # fmt: skip
     """One seed: plain gradient descent on the line; `nudge` is added to the trained kernel."""
     kind = np.dtype(dtype).type
     x, y = X.astype(dtype), (2 * X - 1).astype(dtype)
@@ -78,7 +80,7 @@ def train(
         w = w - kind(0.01) * 2 * factor * np.sum(apart * x)
         b = b - kind(0.01) * 2 * factor * np.sum(apart)
     w = w + kind(nudge)
-    return SeedResult(
+    return Seed(
         seed=seed,
         status="succeeded",
         epochs=epochs,
@@ -98,13 +100,13 @@ def train(
     )
 
 
-def failed_seed(seed: int = 0, reason: str = "diverged", epoch: int | None = 12) -> SeedResult:
+def failed_seed(seed: int = 0, reason: str = "diverged", epoch: int | None = 12) -> Seed:
     message = "the loss became NaN" if reason == "diverged" else "of the surroundings"
     failure = Failure.model_validate({"reason": reason, "message": message, "seed": seed, "epoch": epoch})
-    return SeedResult(seed=seed, status="failed", failure=failure, epochs=11, losses=(8.0, 1e30))
+    return Seed(seed=seed, status="failed", failure=failure, epochs=11, losses=(8.0, 1e30))
 
 
-def result(framework: str, seeds: Sequence[SeedResult], failure: Failure | None = None) -> RunResult:
+def result(framework: str, seeds: Sequence[Seed], failure: Failure | None = None) -> RunResult:
     version = {"tensorflow": "2.21.0", "torch": "2.13.0+cpu"}.get(framework, "1.0")
     failure = failure or next((one.failure for one in seeds if one.failure), None)
     return RunResult(
@@ -113,7 +115,7 @@ def result(framework: str, seeds: Sequence[SeedResult], failure: Failure | None 
         framework=framework,
         status="failed" if failure else "succeeded",
         failure=failure,
-        seeds=tuple(seeds),
+        arrays=packed(seeds),
         environment=Environment(
             framework=framework,
             framework_version=version,
@@ -130,7 +132,13 @@ def result(framework: str, seeds: Sequence[SeedResult], failure: Failure | None 
 
 
 def compared(declared: Experiment, *results: RunResult, samples: int | None = 6) -> Comparison:
-    return compare(record(declared), resolve(declared), results, STORE.get, training_samples=samples)
+    return compare(
+        record(declared),
+        resolve(declared),
+        results,
+        STORE.get,
+        background=Background(training_samples=samples),
+    )
 
 
 def article() -> Comparison:
@@ -175,6 +183,31 @@ def runs(comparison: Comparison) -> tuple[Run, ...]:
         )
         for framework, job in comparison.jobs.items()
     )
+
+
+def tables(comparison: Comparison) -> dict[str, SeedTable]:
+    """The tables that the comparison's lists were made from."""
+    seeds = comparison.experiment.seed_list
+    return {
+        run.side: SeedTable(
+            packed([_stored(one) for one in run.seeds if one.status != "missing"]),
+            seeds,
+            failure=None,
+            arrays=STORE.get,
+        )
+        for run in comparison.runs
+    }
+
+
+def _stored(one: SeedRun) -> Seed:
+    """A listed seed, its lists put into the store."""
+    listed = one.model_dump(exclude={"predictions", "outputs", "weights", "failure"})
+    arrays = {
+        name: STORE.put(np.array(values, np.float64))
+        for name in ("predictions", "outputs")
+        if (values := getattr(one, name)) is not None
+    }
+    return Seed(**listed, **arrays, failure=one.failure)
 
 
 def failed(message: str = "the loss became NaN") -> Comparison:

@@ -168,13 +168,15 @@ def test_all_measures_of_a_comparison_are_tested_as_one_family(samples: Any) -> 
     declared = samples.experiment(seeds=5, margin=1e-4)
     mine = [samples.train(seed=seed) for seed in range(5)]
     theirs = [
-        one.model_copy(update={"final_loss": one.final_loss * (1 + 0.002 + 0.0005 * draws(seed, ()))})
+        one.model_copy(
+            update={"losses": (*one.losses[:-1], one.final_loss * (1 + 0.002 + 0.0005 * draws(seed, ())))}
+        )
         for seed, one in enumerate(mine)
     ]
     comparison = samples.compared(
         declared, samples.result("tensorflow", mine), samples.result("torch", theirs)
     )
-    ended = [[one.final_loss for one in seeds] for seeds in (mine, theirs)]
+    ended = [[one.losses[-1] for one in seeds] for seeds in (mine, theirs)]
     (test,) = [one for one in comparison.equivalence if one.measure == "final loss"]
     together = len(comparison.equivalence)
     assert together == 4

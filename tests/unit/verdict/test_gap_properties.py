@@ -10,10 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from producer.report.sparkline import sparkline
-from producer.verdict.gaps import seed_gaps
+from producer.verdict.gaps import array_gaps, loss_gaps
 from producer.verdict.spread import spread
-from shared.result import SeedResult
-from shared.store.arrays import decode_array, encode_array
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
 losses = st.lists(finite, min_size=1, max_size=20)
@@ -21,16 +19,10 @@ arrays = st.lists(st.floats(), min_size=1, max_size=20)
 
 
 def gap_of(a, b, measure="predictions"):
-    held = {}
-
-    def result(values):
-        if measure == "losses":
-            return SeedResult(seed=0, status="succeeded", epochs=len(values), losses=tuple(values))
-        ref, data = encode_array(np.array(values))
-        held[ref.sha256] = data
-        return SeedResult(seed=0, status="succeeded", epochs=1, predictions=ref)
-
-    (gap,) = seed_gaps(result(a), result(b), arrays=lambda ref: decode_array(ref, held[ref.sha256]))
+    if measure == "losses":
+        (gap,) = loss_gaps(np.array([a]), np.array([b]))
+    else:
+        (gap,) = array_gaps(measure, np.array([a]), np.array([b]))
     return gap
 
 

@@ -21,7 +21,9 @@ NASTY = "</script><script>alert(1)</script><img src=x onerror=alert(2)>"
 
 
 def page(samples, comparison):
-    return to_html(comparison, truth_of(samples.runs(comparison), comparison, samples.STORE.get))
+    return to_html(
+        comparison, truth_of(samples.runs(comparison), samples.tables(comparison), samples.STORE.get)
+    )
 
 
 def data_of(text):
@@ -88,7 +90,7 @@ def test_a_column_named_like_a_tag_cannot_leave_the_figures(samples):
         run.model_copy(update={"dataset": run.dataset.model_copy(update={"feature_names": (NASTY,)})})
         for run in samples.runs(comparison)
     )
-    text = to_html(comparison, truth_of(runs, comparison, samples.STORE.get))
+    text = to_html(comparison, truth_of(runs, samples.tables(comparison), samples.STORE.get))
 
     embedded = re.search(r'id="figures">(.*?)</script>', text, re.S)[1]
     assert "<" not in embedded
@@ -192,7 +194,9 @@ def test_classes_are_shown_as_tables(samples):
 
 def test_a_page_without_any_result_still_tells_why(samples):
     comparison = samples.compared(samples.experiment())
-    text = to_html(comparison, truth_of(samples.runs(comparison), comparison, samples.STORE.get))
+    text = to_html(
+        comparison, truth_of(samples.runs(comparison), samples.tables(comparison), samples.STORE.get)
+    )
 
     assert "no verdict yet" in text
     assert "tensorflow has no result for 1 seed." in text

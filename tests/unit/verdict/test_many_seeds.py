@@ -1,4 +1,4 @@
-"""Many seeds as arrays say the same as the same seeds listed one by one."""
+"""Many seeds stored together say the same as the same seeds stored one by one."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from producer.report.figures import losses
 from producer.report.json import to_document
 from producer.verdict.models import Comparison
 from shared.ledger.records import ExperimentRecord
-from shared.result import Environment, Failure, Hashes, RunResult, SeedArrays, SeedResult, Timings
+from shared.result import Environment, Failure, Hashes, RunResult, SeedArrays, Timings
 from shared.spec import Experiment
 from shared.store.arrays import ArrayRef, encode_array
+from tests.listed import Seed, packed
 
 SEEDS, EPOCHS = 12, 6
 DIVERGED = Failure(reason="diverged", message="The loss became NaN", seed=4, epoch=3, step=3)
@@ -31,11 +32,11 @@ class Store:
 
     def put(self, array: NDArray[Any]) -> ArrayRef:
         ref, _ = encode_array(np.asarray(array))
-        self.arrays[ref.sha256 + str(ref.shape)] = np.asarray(array)
+        self.arrays[ref.sha256] = np.asarray(array)
         return ref
 
     def get(self, ref: ArrayRef) -> NDArray[Any]:
-        return self.arrays[ref.sha256 + str(ref.shape)]
+        return self.arrays[ref.sha256].astype(ref.dtype).reshape(ref.shape)
 
 
 ENVIRONMENT = Environment(
@@ -59,10 +60,10 @@ class Numbers:
         if fails:
             self.epochs[4] = 2
 
-    def listed(self, store: Store) -> tuple[SeedResult, ...]:
+    def listed(self, store: Store) -> tuple[Seed, ...]:
         return tuple(self._seed(seed, store) for seed in range(SEEDS))
 
-    def _seed(self, seed: int, store: Store) -> SeedResult:
+    def _seed(self, seed: int, store: Store) -> Seed:
         failed = self.fails and seed == 4
         curve = tuple(self.losses[seed, : self.epochs[seed]].tolist())
         more: dict[str, Any] = {} if failed else {
@@ -72,7 +73,7 @@ class Numbers:
             "outputs_of": "train",
             "weights": {"layers.0.kernel": store.put(self.kernel[seed])},
         }  # fmt: skip
-        return SeedResult(
+        return Seed(
             seed=seed,
             status="failed" if failed else "succeeded",
             failure=DIVERGED if failed else None,
@@ -155,9 +156,9 @@ def both() -> Both:
     def make(mine: Numbers, theirs: Numbers) -> tuple[Comparison, Comparison]:
         store = Store()
         names = {"tensorflow": mine, "torch": theirs}
-        listed = [result(n, failed=one.fails, seeds=one.listed(store)) for n, one in names.items()]
+        listed = [result(n, failed=one.fails, arrays=packed(one.listed(store))) for n, one in names.items()]
         stacked = [result(n, failed=one.fails, arrays=(one.stacked(store),)) for n, one in names.items()]
-        return compared(store, *listed), compared(store, *stacked, full=True)
+        return compared(store, *listed, full=True), compared(store, *stacked, full=True)
 
     return make
 

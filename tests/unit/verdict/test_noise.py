@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from producer import twin
-from producer.compare import compare
+from producer.compare import Background, compare
 from producer.job.resolve import resolve
 from producer.report.json import to_document
 
@@ -19,9 +19,8 @@ def compared(samples, *, apart, moved):
         samples.result("tensorflow", [samples.train(nudge=moved)]),
         samples.result("torch", [samples.train(nudge=apart)]),
     ]
-    return compare(
-        samples.record(declared), resolve(declared), results, samples.STORE.get, again=again
-    )  # fmt: skip
+    known = Background(again=again)
+    return compare(samples.record(declared), resolve(declared), results, samples.STORE.get, background=known)
 
 
 def test_reruns_with_the_same_bits_are_one_short_line(samples):
@@ -58,7 +57,13 @@ def test_what_did_not_finish_again_tells_nothing(samples):
     declared = samples.experiment()
     results = [samples.result(name, [samples.train()]) for name in declared.frameworks]
     again = [samples.result("tensorflow", [samples.failed_seed()])]
-    found = compare(samples.record(declared), resolve(declared), results, samples.STORE.get, again=again)
+    found = compare(
+        samples.record(declared),
+        resolve(declared),
+        results,
+        samples.STORE.get,
+        background=Background(again=again),
+    )
     assert found.noise_floor == ()
 
 

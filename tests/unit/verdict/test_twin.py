@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from producer import twin
-from producer.compare import compare
+from producer.compare import Background, compare
 from producer.job.resolve import resolve
 from producer.report.json import to_document
 from producer.report.terminal import render
@@ -14,15 +14,16 @@ from producer.report.terminal import render
 def with_twin(samples, *, gap32, gap64, **declared):
     """A comparison whose frameworks part by `gap32`, with a float64 twin that parts by `gap64`."""
 
-    def compared(precision, nudge, twin=None):
+    def compared(precision, nudge, known=None):
         job = samples.experiment(precision=precision, **declared)
         results = [
             samples.result("tensorflow", [samples.train(dtype=precision)]),
             samples.result("torch", [samples.train(dtype=precision, nudge=nudge)]),
         ]
-        return compare(samples.record(job), resolve(job), results, samples.STORE.get, twin=twin)
+        found = compare(samples.record(job), resolve(job), results, samples.STORE.get, background=known)
+        return found, Background(twin=found, twin_results=results)
 
-    return compared("float32", gap32, twin=compared("float64", gap64))
+    return compared("float32", gap32, compared("float64", gap64)[1])[0]
 
 
 def test_rounding_that_training_amplified_is_agreement(samples):
@@ -61,7 +62,7 @@ def added(epoch):
 def parted(samples, apart, *, precision="float32", seeds=1):
     """A comparison in which the losses part so in float64, and nothing that was declared differs."""
 
-    def compared(precision, twin=None):
+    def compared(precision, known=None):
         job = samples.experiment(precision=precision, seeds=seeds)
         mine, theirs = (
             [
@@ -73,11 +74,13 @@ def parted(samples, apart, *, precision="float32", seeds=1):
         for place, (one, other) in enumerate(zip(theirs, mine, strict=True)):
             size = other.losses[0] * (-1) ** other.seed
             losses = tuple(loss + size * apart(epoch) for epoch, loss in enumerate(other.losses))
+            losses = (*losses[:-1], other.losses[-1])  # they end alike
             theirs[place] = one.model_copy(update={"losses": losses})
         results = [samples.result("tensorflow", mine), samples.result("torch", theirs)]
-        return compare(samples.record(job), resolve(job), results, samples.STORE.get, twin=twin)
+        found = compare(samples.record(job), resolve(job), results, samples.STORE.get, background=known)
+        return found, Background(twin=found, twin_results=results)
 
-    return compared(precision, twin=compared("float64") if precision == "float32" else None)
+    return compared(precision, compared("float64")[1] if precision == "float32" else None)[0]
 
 
 @pytest.mark.parametrize("precision", ["float32", "float64"])
@@ -124,7 +127,9 @@ def test_a_twin_that_did_not_finish_decides_nothing(samples):
         samples.result("tensorflow", [samples.train()]),
         samples.result("torch", [samples.train(nudge=1e-3)]),
     ]
-    found = compare(samples.record(job), resolve(job), results, samples.STORE.get, twin=broken)
+    found = compare(
+        samples.record(job), resolve(job), results, samples.STORE.get, background=Background(twin=broken)
+    )
 
     assert found.twin is None
     assert found.verdict == "inconclusive"

@@ -7,7 +7,7 @@ import io
 import pytest
 from rich.console import Console
 
-from producer.compare import compare
+from producer.compare import Background, compare
 from producer.job.resolve import resolve
 from producer.report import figures, rows
 from producer.report.html import to_html
@@ -39,12 +39,12 @@ def parted(samples, found):
         samples.result("tensorflow", [samples.train()]),
         samples.result("torch", [samples.train(reduction="sum")]),
     ]
-    traced = Traced(divergence=found)
-    return compare(samples.record(declared), resolve(declared), results, samples.STORE.get, traced=traced)
+    known = Background(traced=Traced(divergence=found))
+    return compare(samples.record(declared), resolve(declared), results, samples.STORE.get, background=known)
 
 
 def grown(samples):
-    def compared(precision, twin=None):
+    def compared(precision, known=None):
         job = samples.experiment(precision=precision)
         one, two = (samples.train(dtype=precision) for _ in "ab")
         off = 1e-6 if precision == "float32" else 1e-15
@@ -53,9 +53,10 @@ def grown(samples):
         )
         two = two.model_copy(update={"weights": samples.train(dtype=precision, nudge=1e-7).weights})
         results = [samples.result("tensorflow", [one]), samples.result("torch", [two])]
-        return compare(samples.record(job), resolve(job), results, samples.STORE.get, twin=twin)
+        found = compare(samples.record(job), resolve(job), results, samples.STORE.get, background=known)
+        return found, Background(twin=found, twin_results=results)
 
-    return compared("float32", compared("float64"))
+    return compared("float32", compared("float64")[1])[0]
 
 
 def printed(comparison, *, terminal):

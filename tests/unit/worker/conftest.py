@@ -19,11 +19,12 @@ import pytest
 from numpy.typing import NDArray
 
 from shared.ledger.progress import ProgressEvent
-from shared.result import Reason, RunResult, SeedResult
+from shared.result import Reason, RunResult
 from shared.run import Run
 from shared.spec import Job, Optimizer
 from shared.spec.model import Dense, Dropout, Flatten
-from shared.store.arrays import ArrayRef, encode_array
+from shared.store.arrays import AnyArray, ArrayRef, InlineArray, encode_array
+from tests.listed import Seed, listed
 from worker.adapters.base import (
     Block,
     Description,
@@ -333,10 +334,13 @@ class Lab:
         x = numbers.normal(size=(count, 3))
         return x, x @ [[1.0], [-2.0], [3.0]] + 0.1 * numbers.normal(size=(count, 1))
 
-    @staticmethod
-    def only(result: RunResult) -> SeedResult:
+    def seeds(self, result: RunResult) -> tuple[Seed, ...]:
+        """The results of a run's seeds."""
+        return listed(result, self.load, self.store)
+
+    def only(self, result: RunResult) -> Seed:
         """The result of a run's single seed."""
-        (seed,) = result.seeds
+        (seed,) = self.seeds(result)
         return seed
 
     def store(self, array: NDArray[Any]) -> ArrayRef:
@@ -344,8 +348,11 @@ class Lab:
         self.blobs[ref.sha256] = array
         return ref
 
-    def load(self, ref: ArrayRef) -> NDArray[Any]:
-        return self.blobs[ref.sha256]
+    def load(self, ref: AnyArray) -> NDArray[Any]:
+        if isinstance(ref, InlineArray):
+            return ref.array()
+        data = self.blobs[ref.sha256].tobytes()
+        return np.frombuffer(data, ref.dtype).reshape(ref.shape).copy()
 
     def run(
         self,

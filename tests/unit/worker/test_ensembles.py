@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from shared.result import RunResult, SeedArrays, SeedResult
+from shared.result import RunResult, SeedArrays
 from shared.spec import Job
 from shared.spec.optimizer import Sgd
+from tests.listed import Seed
 from worker.training import ensemble_training, members, packing
 from worker.training.samples import load_run
 
@@ -48,7 +49,7 @@ def both(lab: Any, job: Job, **run: Any) -> tuple[RunResult, RunResult]:
     return together, lab.train(given)
 
 
-def without_clocks(seed: SeedResult) -> dict[str, Any]:
+def without_clocks(seed: Seed) -> dict[str, Any]:
     return seed.model_dump(exclude={"timings", "peak_bytes", "grown_bytes"})
 
 
@@ -57,7 +58,9 @@ def test_seeds_trained_together_give_what_each_gives_alone(name: str, lab: Any, 
     job = job_of(**JOBS[name])
     together, alone = both(lab, job, **parts(lab), predict=[[1.0, 2.0, 3.0]], seeds=(3, 1, 4, 15))
     assert lab.adapter.ensembles[0].members == 4
-    assert [without_clocks(seed) for seed in together.seeds] == [without_clocks(seed) for seed in alone.seeds]
+    assert [without_clocks(seed) for seed in lab.seeds(together)] == [
+        without_clocks(seed) for seed in lab.seeds(alone)
+    ]
     assert together.environment.execution == "vectorised (numpy), 4 at once"
     assert together.notes == ()
     assert alone.notes == ("The seeds were trained one after another: it is told not to.",)
@@ -87,9 +90,11 @@ def test_a_member_that_diverges_fails_alone_and_at_its_own_step(
 
     lab.adapter.default_weights = sometimes_far
     together, alone = both(lab, job, train=lab.samples(20), seeds=(1, 2, 3))
-    assert [seed.status for seed in together.seeds] == ["succeeded", "failed", "succeeded"]
+    assert [seed.status for seed in lab.seeds(together)] == ["succeeded", "failed", "succeeded"]
     assert (together.failure.reason, together.failure.seed) == ("diverged", 2)
-    assert [without_clocks(seed) for seed in together.seeds] == [without_clocks(seed) for seed in alone.seeds]
+    assert [without_clocks(seed) for seed in lab.seeds(together)] == [
+        without_clocks(seed) for seed in lab.seeds(alone)
+    ]
 
 
 def test_a_validation_loss_that_diverges_fails_its_member_alone(lab: Any, job_of: Jobs) -> None:
@@ -100,17 +105,17 @@ def test_a_validation_loss_that_diverges_fails_its_member_alone(lab: Any, job_of
         name: array * (1e10 if seed == 2 else 1) for name, array in own(job, seed=seed, **more).items()
     }
     together, alone = both(lab, job, train=lab.samples(20), validation=far, seeds=(1, 2))
-    assert [seed.failure and seed.failure.message for seed in together.seeds] == [
-        seed.failure and seed.failure.message for seed in alone.seeds
+    assert [seed.failure and seed.failure.message for seed in lab.seeds(together)] == [
+        seed.failure and seed.failure.message for seed in lab.seeds(alone)
     ]
-    assert any(seed.status == "failed" for seed in together.seeds)
-    assert [seed.hashes for seed in together.seeds] == [seed.hashes for seed in alone.seeds]
+    assert any(seed.status == "failed" for seed in lab.seeds(together))
+    assert [seed.hashes for seed in lab.seeds(together)] == [seed.hashes for seed in lab.seeds(alone)]
 
 
 def test_an_ensemble_ends_when_no_member_is_left(lab: Any, job_of: Jobs) -> None:
     job = job_of(optimizer={"type": "sgd", "learning_rate": 1e30}, training={"epochs": 1_000_000})
     result = lab.train(lab.run(job, train=lab.samples(20), seeds=(1, 2)))
-    assert [seed.failure.reason for seed in result.seeds] == ["diverged", "diverged"]
+    assert [seed.failure.reason for seed in lab.seeds(result)] == ["diverged", "diverged"]
 
 
 @pytest.mark.parametrize(
@@ -155,7 +160,7 @@ def test_members_are_grouped_by_what_fits_memory(
     result = lab.train(run)
     assert [ensemble.members for ensemble in lab.adapter.ensembles] == [3, 3]
     assert len(lab.adapter.built) == 1, "the last is alone"
-    assert len(result.seeds) == 7
+    assert len(lab.seeds(result)) == 7
     assert lab.events[-1].share == 1.0
 
 
@@ -178,7 +183,7 @@ def test_outputs_are_taken_of_as_many_samples_at_once_as_fit_memory(
     monkeypatch.setattr(lab.adapter, "build_ensemble", counting)
     in_parts = lab.train(run)
     assert max(taken) == 3
-    for found, wanted in zip(in_parts.seeds, whole.seeds, strict=True):
+    for found, wanted in zip(lab.seeds(in_parts), lab.seeds(whole), strict=True):
         assert found.weights == wanted.weights
         # a product of other sizes may round otherwise
         np.testing.assert_allclose(lab.load(found.outputs), lab.load(wanted.outputs), rtol=1e-6)
@@ -197,7 +202,7 @@ def test_recurrent_layers_are_counted_with_all_their_steps(lab: Any, job_of: Job
     assert sizes[50] - sizes[5] == 45 * 4 * (3 + 2 * 32) * 3 * 4
 
 
-# Many seeds travel as arrays
+# Seeds travel as arrays
 
 
 def arrays_of(lab: Any, arrays: SeedArrays) -> dict[str, Any]:
@@ -213,19 +218,18 @@ def arrays_of(lab: Any, arrays: SeedArrays) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("vectorises", [True, False])
-def test_above_ten_seeds_results_are_arrays_of_the_same_numbers(
+def test_seeds_stored_together_have_the_numbers_of_each_stored_alone(
     vectorises: bool, lab: Any, job_of: Jobs
 ) -> None:
     job = job_of(training={"epochs": 4, "batch_size": 8, "shuffle": True})
     lab.adapter.vectorises = vectorises
     seeds = tuple(range(20, 32))
     result = lab.train(lab.run(job, **parts(lab), seeds=seeds))
-    assert result.seeds == ()
     (arrays,) = result.arrays
     assert arrays.seeds == seeds
     found = arrays_of(lab, arrays)
     for place in (0, 7, 11):
-        (alone,) = lab.train(lab.run(job, **parts(lab), seeds=(seeds[place],))).seeds
+        alone = lab.only(lab.train(lab.run(job, **parts(lab), seeds=(seeds[place],))))
         assert found["losses"][place].tolist() == list(alone.losses)
         assert found["validation_losses"][place].tolist() == list(alone.validation_losses)
         assert found["epochs"][place] == 4

@@ -59,7 +59,7 @@ def test_other_seeds_go_on_when_one_diverges(lab: Any, job_of: Jobs) -> None:
 
     lab.adapter.build = sometimes
     result = lab.train(lab.run(job_of(), train=lab.samples(20), seeds=(1, 2, 3)))
-    assert [seed.status for seed in result.seeds] == ["succeeded", "failed", "succeeded"]
+    assert [seed.status for seed in lab.seeds(result)] == ["succeeded", "failed", "succeeded"]
     assert result.status == "failed"
     assert (result.failure.reason, result.failure.seed) == ("diverged", 2)
 
@@ -84,7 +84,7 @@ def test_what_the_adapter_cannot_do_ends_the_run_with_its_words(lab: Any, job_of
     result = lab.train(lab.run(job, train=lab.samples(20), seeds=(1, 2)))
     assert result.failure.reason == "unsupported"
     assert "only a linear model with mse" in result.failure.message
-    assert len(result.seeds) == 1, "the next seed would meet the same"
+    assert len(lab.seeds(result)) == 1, "the next seed would meet the same"
     assert result.environment is not None
 
 
@@ -150,7 +150,7 @@ def test_what_does_not_fit_fails_in_words(
     result = lab.train(lab.run(job_of(**fields), **parts))
     assert result.failure.reason == "bad_shape"
     assert words in result.failure.message
-    assert result.seeds == ()
+    assert lab.seeds(result) == ()
 
 
 def test_numbers_too_large_for_float32_are_refused_with_the_way_out(lab: Any, job_of: Jobs) -> None:

@@ -193,7 +193,7 @@ def test_results_hold_no_number_that_json_lacks(lab: Any, job_of: Jobs) -> None:
 def test_shared_weights_are_drawn_anew_for_each_seed_and_alike_in_each_run(lab: Any, job_of: Jobs) -> None:
     run = lab.run(job_of(), train=lab.samples(20), seeds=(3, 4))
     one, two = lab.train(run), lab.train(run)
-    hashes = [[seed.hashes.initial_weights for seed in result.seeds] for result in (one, two)]
+    hashes = [[seed.hashes.initial_weights for seed in lab.seeds(result)] for result in (one, two)]
     assert hashes[0] == hashes[1]
     assert hashes[0][0] != hashes[0][1]
 

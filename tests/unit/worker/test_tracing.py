@@ -53,7 +53,7 @@ def test_every_tensor_of_every_step_has_a_fingerprint(lab, traced):
     table = lab.load(trace.table)
     assert table.shape == (15, len(trace.places), NUMBERS)
     assert np.isfinite(table).all()
-    weights = trained.seeds[0].weights
+    weights = lab.only(trained).weights
     np.testing.assert_array_equal(
         column(lab, trace, "update", "layers.1.kernel")[-1], TAKE(lab.load(weights["layers.1.kernel"]))
     )
@@ -71,7 +71,7 @@ def test_what_is_measured_in_inference_mode_is_told_where_it_is_taken(lab, trace
     told = {(place.step, place.tensor): row for place, row in zip(
         trace.evaluated, lab.load(trace.evaluations), strict=True
     )}  # fmt: skip
-    seed = trained.seeds[0]
+    seed = lab.only(trained)
 
     assert [step for step, name in told if name == "validation_loss"] == [3, 6, 9, 12, 15]
     np.testing.assert_array_equal(told[6, "validation_loss"], TAKE(seed.validation_losses[1]))

@@ -133,7 +133,7 @@ class TensorFlowAdapter(FrameworkAdapter):
             job, program=program, weights=weights, samples=Samples(x, y), device=self._device
         )
 
-    def build_ensemble(  # noqa: PLR0913 - as `build`, and the members' optimizers
+    def build_ensemble(
         self,
         job: Job,
         *,

@@ -290,7 +290,7 @@ class Program:
         )
         return state, losses.stack()
 
-    def _stretch(  # noqa: PLR0913 - a loop's bounds and what it hands on
+    def _stretch(
         self, begin: Tensor, end: Tensor, state: State, losses: Any, *, samples: Samples, steps: Steps
     ) -> tuple[State, Any]:
         """Steps `begin` to `end` − 1 of a block; their losses are written to the array `losses`."""

@@ -132,7 +132,7 @@ class TorchAdapter(FrameworkAdapter):
         self._programs = self._programs or Programs()
         return CompiledTrainer(job, **given, programs=self._programs)
 
-    def build_ensemble(  # noqa: PLR0913 - as `build`, and the members' optimizers
+    def build_ensemble(
         self,
         job: Job,
         *,

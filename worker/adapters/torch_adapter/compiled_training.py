@@ -22,7 +22,7 @@ Tensor = Any
 class CompiledTrainer(TorchTrainer):
     """Hands its state, and each block in portions, to the program for the block's batch size."""
 
-    def __init__(  # noqa: PLR0913 - as `TorchTrainer`, and where the programs are
+    def __init__(
         self,
         job: Job,
         *,

@@ -59,7 +59,7 @@ def obstacle(job: Job, program: ProgramSpec, *, samples: int, members: int, cpu:
 class TorchEnsemble(EnsembleTrainer):
     """Weights, optimizer state and masks have the members as their first axis; samples are shared."""
 
-    def __init__(  # noqa: PLR0913 - as `FrameworkAdapter.build_ensemble`
+    def __init__(
         self,
         job: Job,
         optimizers: Sequence[Optimizer],

@@ -37,7 +37,7 @@ Constants = Mapping[str, Tensor]
 Slots = Mapping[str, Tensor]
 
 
-def update(  # noqa: PLR0913 -- a step's whole state, once
+def update(
     optimizer: Optimizer,
     *,
     weights: Tensor,

@@ -28,7 +28,7 @@ class Programs:
         self._most = most
         self._kept: OrderedDict[tuple[Any, ...], Program] = OrderedDict()
 
-    def program(  # noqa: PLR0913 - all that a program depends on
+    def program(
         self,
         job: Job,
         *,

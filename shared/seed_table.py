@@ -1,0 +1,229 @@
+"""The numbers of the seeds of one side as columns: row i of every array is seed i, in the order asked for.
+
+Built from the arrays that the side's runs returned, in whatever pieces; one seed has the same form as 10,000.
+A seed without a result is a row of NaN. Knows nothing of other sides, of verdicts or of how numbers are
+shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.result import Failure, Memory, RunResult, SeedArrays, Timings
+from shared.store.arrays import AnyArray, ArrayRef, InlineArray
+
+Float64 = NDArray[np.float64]
+Stored = Literal["predictions", "outputs", "weights"]
+"""What of a seed may be too large for its document."""
+Load = Callable[[ArrayRef], NDArray[Any]]
+"""Gives the array of a reference."""
+
+
+class SeedTable:
+    """The seeds of one side. Arrays are loaded when first used and kept where they are small."""
+
+    def __init__(
+        self, pieces: Sequence[SeedArrays], seeds: Sequence[int], *, failure: Failure | None, arrays: Load
+    ) -> None:
+        """Take the pieces apart; `failure` is why seeds without a result have none, where that is known."""
+        self.seeds = tuple(seeds)
+        self.failure = failure
+        self._pieces = pieces
+        self._load = arrays
+        places = {seed: place for place, seed in enumerate(seed for piece in pieces for seed in piece.seeds)}
+        self._places = np.array([places.get(seed, -1) for seed in seeds], np.int64)
+        self.failures = {one.seed: one for piece in pieces for one in piece.failures if one.seed is not None}
+        self.returned: NDArray[np.bool_] = self._places >= 0
+        """Whether a seed has a row in a result, though it may have failed: (seeds,)."""
+        self.succeeded: NDArray[np.bool_] = np.array(
+            [seed in places and seed not in self.failures for seed in seeds], np.bool_
+        )
+        known = next((piece for piece in pieces if piece.outputs is not None), None)
+        self.outputs_of: Literal["train", "validation", "test"] | None = known.outputs_of if known else None
+        self.weight_names = tuple(known.weights) if known else ()
+
+    @classmethod
+    def of(cls, result: RunResult | None, seeds: Sequence[int], *, arrays: Load) -> SeedTable:
+        """Return the table of one result's seeds; of no result, a table without any."""
+        if result is None:
+            return cls((), seeds, failure=None, arrays=arrays)
+        return cls(result.arrays, seeds, failure=result.failure, arrays=arrays)
+
+    def why_failed(self, row: int) -> Failure | None:
+        """Return why a seed has no numbers; None where it succeeded, or nothing is known."""
+        return self.failures.get(self.seeds[row]) if self.returned[row] else self.failure
+
+    @cached_property
+    def losses(self) -> Float64:
+        """The losses (seeds, epochs), NaN after a seed's last."""
+        return self._padded([piece.losses for piece in self._pieces])
+
+    @cached_property
+    def validation_losses(self) -> Float64:
+        """The validation losses (seeds, epochs); no epochs where nothing is held out."""
+        return self._padded([piece.validation_losses for piece in self._pieces])
+
+    @cached_property
+    def epochs(self) -> NDArray[np.int64]:
+        """The epochs trained: (seeds,); 0 without a result."""
+        return self._column([piece.epochs for piece in self._pieces], missing=0).astype(np.int64)
+
+    @cached_property
+    def stopped_early(self) -> NDArray[np.bool_]:
+        """Whether patience ran out: (seeds,)."""
+        return self._column([piece.stopped_early for piece in self._pieces], missing=0).astype(np.bool_)
+
+    @cached_property
+    def final_losses(self) -> Float64:
+        """The last finished epoch's loss: (seeds,)."""
+        return self._last(self.losses)
+
+    @cached_property
+    def final_validation_losses(self) -> Float64:
+        """The last finished epoch's validation loss: (seeds,)."""
+        return self._last(self.validation_losses)
+
+    @cached_property
+    def metrics(self) -> dict[str, dict[str, Float64]]:
+        """Each metric (seeds,), by part of the data and name; NaN where it is undefined."""
+        names: dict[str, dict[str, None]] = {}
+        for piece in self._pieces:
+            for part, named in piece.metrics.items():
+                names.setdefault(part, {}).update(dict.fromkeys(named))
+        return {
+            part: {
+                name: self._column([piece.metrics.get(part, {}).get(name) for piece in self._pieces])
+                for name in named
+            }
+            for part, named in names.items()
+        }
+
+    @cached_property
+    def predictions(self) -> NDArray[Any] | None:
+        """The predictions for the rows asked for: (seeds, n, outputs)."""
+        return self._stacked([piece.predictions for piece in self._pieces])
+
+    @cached_property
+    def timings(self) -> Float64:
+        """Seconds by the fields of `Timings`: (seeds, 5)."""
+        return self._column([piece.timings for piece in self._pieces], like=(5,))
+
+    @cached_property
+    def memory(self) -> Float64:
+        """Bytes by the fields of `Memory`: (seeds, 3)."""
+        return self._column([piece.memory for piece in self._pieces], like=(3,))
+
+    @cached_property
+    def hashes(self) -> NDArray[np.int64]:
+        """The hashes of initial weights and of batches: (seeds, 2, 4); zeros where a seed has none."""
+        refs = [piece.hashes for piece in self._pieces]
+        return self._column(refs, missing=0, like=(2, 4)).astype(np.int64)
+
+    @property
+    def outputs_shape(self) -> tuple[int, ...] | None:
+        """The shape of the outputs, known without loading them; None where no seed has any."""
+        return next((tuple(one.outputs.shape) for one in self._pieces if one.outputs is not None), None)
+
+    @property
+    def hashed(self) -> NDArray[np.bool_]:
+        """Whether a seed has hashes: (seeds,)."""
+        known: NDArray[np.bool_] = (self.hashes != 0).reshape(len(self.seeds), -1).any(axis=1)
+        return known
+
+    def timings_of(self, row: int) -> Timings | None:
+        """Return the timings of one seed; None where it was not timed."""
+        known = dict(zip(Timings.model_fields, _optional(self.timings[row]), strict=True))
+        return None if known["train_s"] is None else Timings.model_validate(known)
+
+    def memory_of(self, row: int) -> Memory:
+        """Return the memory of one seed."""
+        values = [None if value is None else int(value) for value in _optional(self.memory[row])]
+        return Memory.model_validate(dict(zip(Memory.model_fields, values, strict=True)))
+
+    def outputs(self) -> NDArray[Any] | None:
+        """Return the outputs of the samples compared (seeds, n, outputs), loaded anew: they may be large."""
+        return self._stacked([piece.outputs for piece in self._pieces])
+
+    def weights(self) -> dict[str, NDArray[Any]]:
+        """Return the weights (seeds, *shape) by name, loaded anew each time."""
+        columns = {
+            name: self._stacked([piece.weights.get(name) for piece in self._pieces])
+            for name in self.weight_names
+        }
+        return {name: column for name, column in columns.items() if column is not None}
+
+    def array(self, measure: Literal["predictions", "outputs"]) -> NDArray[Any] | None:
+        """Return the predictions or the outputs: (seeds, n, outputs)."""
+        return self.predictions if measure == "predictions" else self.outputs()
+
+    def has(self, measure: Stored) -> bool:
+        """Return whether any seed has arrays of the measure."""
+        return any(getattr(piece, measure) for piece in self._pieces)
+
+    def same_bytes(self, other: SeedTable, measure: Stored) -> bool:
+        """Return whether the arrays are known to be the same bytes, without loading them."""
+        same = self.seeds == other.seeds and np.array_equal(self._places, other._places)
+        return same and [(piece.seeds, getattr(piece, measure)) for piece in self._pieces] == [
+            (piece.seeds, getattr(piece, measure)) for piece in other._pieces
+        ]
+
+    def only(self, seeds: Sequence[int]) -> SeedTable:
+        """Return the table of some of the seeds."""
+        return SeedTable(self._pieces, seeds, failure=self.failure, arrays=self._load)
+
+    def _last(self, curves: Float64) -> Float64:
+        if not curves.shape[1]:
+            return np.full(len(self.seeds), np.nan)
+        last = np.maximum(np.isfinite(curves).sum(axis=1) - 1, 0)
+        values: Float64 = np.take_along_axis(curves, last[:, None], axis=1)[:, 0]
+        return values
+
+    def _array(self, array: AnyArray) -> NDArray[Any]:
+        return array.array() if isinstance(array, InlineArray) else self._load(array)
+
+    def _column(
+        self, arrays: Sequence[AnyArray | None], *, missing: float = np.nan, like: tuple[int, ...] = ()
+    ) -> NDArray[Any]:
+        """Return one row a seed, each of the shape `like`; `missing` where a piece has none."""
+        parts: list[NDArray[Any]] = [
+            np.full((len(piece.seeds), *like), missing) if array is None else self._array(array)
+            for piece, array in zip(self._pieces, arrays, strict=True)
+        ]
+        dtype = parts[0].dtype if parts else np.float64
+        return np.concatenate([*parts, np.full((1, *like), missing, dtype)])[self._places]
+
+    def _padded(self, arrays: Sequence[AnyArray | None]) -> Float64:
+        """Return the curves of pieces that may end at different epochs."""
+        curves = [None if array is None else self._array(array) for array in arrays]
+        longest = max((curve.shape[1] for curve in curves if curve is not None), default=0)
+        parts = []
+        for piece, curve in zip(self._pieces, curves, strict=True):
+            part = np.full((len(piece.seeds), longest), np.nan)
+            if curve is not None:
+                part[:, : curve.shape[1]] = curve
+            parts.append(part)
+        table = np.concatenate([*parts, np.full((1, longest), np.nan)])
+        return table[self._places]  # the last row is that of no result, at −1
+
+    def _stacked(self, arrays: Sequence[AnyArray | None]) -> NDArray[Any] | None:
+        known = next((array for array in arrays if array is not None), None)
+        if known is None:
+            return None
+        nothing = np.full((1, *known.shape[1:]), np.nan, known.dtype)
+        parts = [
+            np.broadcast_to(nothing, (len(piece.seeds), *known.shape[1:]))
+            if array is None
+            else self._array(array)
+            for piece, array in zip(self._pieces, arrays, strict=True)
+        ]
+        return np.concatenate([*parts, nothing])[self._places]
+
+
+def _optional(values: Float64) -> list[float | None]:
+    """Return the numbers with None for what is not finite."""
+    return [value if fine else None for value, fine in zip(values.tolist(), np.isfinite(values), strict=True)]
