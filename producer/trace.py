@@ -91,7 +91,7 @@ def _broken(comparison: Comparison) -> set[int]:
 def same_start(comparison: Comparison, seed: int) -> bool:
     """Whether every side started this seed from the same weights."""
     known = [one.same_initial_weights for one in comparison.seed_gaps if one.seed == seed]
-    if known:
+    if known and None not in known:
         return False not in known
     hashes = [one.hashes for run in comparison.runs for one in run.seeds if one.seed == seed]
     return len({one.initial_weights for one in hashes if one is not None}) <= 1

@@ -92,7 +92,7 @@ def test_a_seed_that_diverges_fails_alone_in_both(desk, until):
     for result in ended(desk, record, until):
         assert (result.status, result.failure.reason) == ("failed", "diverged")
         assert [len(piece.failures) for piece in result.arrays] == [0, 3, 0]
-        assert np.isfinite(desk.blobs.get(result.arrays[2].outputs)).all()
+        assert np.isfinite(result.arrays[2].outputs.array()).all()
     followed = list(follow(record, ledger=desk.ledger, client=desk.client))
     told = [one.diverged for one in followed if isinstance(one, Changed)]
     assert told == [Diverged(diverged=3, trained=9)] * 2
