@@ -92,7 +92,7 @@ def test_a_run_whose_child_is_killed_goes_on_from_its_checkpoint_to_the_same_bit
 
 def test_seeds_that_train_together_go_on_together(checkpointed, until):
     desk, worker, _ = checkpointed
-    job = {**JOB, "seeds": 12, "execution": "auto", "training": {**JOB["training"], "epochs": 1_500}}
+    job = {**JOB, "seeds": 12, "execution": "auto", "training": {**JOB["training"], "epochs": 8_000}}
     whole = desk.submit(**job)
     desk.wait(whole, "succeeded", within_s=60)
     record = desk.submit(**job)
