@@ -22,9 +22,10 @@ class Fault:
     changes: tuple[str, ...]
     """`--set` options: what the job has in common before the fault is planted."""
     setting: str
-    stage: str
-    tensor: str
-    step: int | str
+    stage: str | None
+    tensor: str | None
+    step: int | str | None
+    verdict: str
 
 
 def faults() -> list[Fault]:
@@ -45,4 +46,5 @@ def _fault(name: str, job: dict[str, Any], one: dict[str, Any]) -> Fault:
         stage=one["stage"],
         tensor=one["tensor"],
         step=one.get("step", 1),
+        verdict=one.get("verdict", "differ"),
     )
