@@ -10,8 +10,10 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter
+from typing import IO
 
 from shared.connection import connect, redis_url
 from shared.names import WORKERS, child_key, queued_key, run_key, train_queue, worker_key
@@ -33,11 +35,9 @@ SWEEP = "sweep matched --grid training.batch_size=1,2,3,4,5,6 --set execution=ea
 LOOK_S = 0.002
 
 
-def likewise(words: str) -> subprocess.Popen[str]:
-    """The command, begun."""
-    return subprocess.Popen(
-        ["likewise", *words.split()], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    )
+def likewise(words: str, said: IO[str] | int) -> subprocess.Popen[str]:
+    """The command, begun. It must not print into a pipe, which would stop it at 64 KiB that nobody reads."""
+    return subprocess.Popen(["likewise", *words.split()], stdout=said, stderr=subprocess.DEVNULL, text=True)
 
 
 def main() -> None:
@@ -46,21 +46,21 @@ def main() -> None:
     assert url
     look = connect(url).register_script(LOOK)
     seen: Counter[str] = Counter()
-    bench, sweep = likewise(BENCH), None
-    while bench.poll() is None or sweep is None or sweep.poll() is None:
-        timed, other, queued = look()  # type: ignore[misc]
-        if timed:
-            sweep = sweep or likewise(SWEEP)
-            seen["timed"] += 1
-            seen["waited"] += queued > 0
-            seen["beside"] += timed + other > 1
-        elif bench.poll() is not None and sweep is None:
-            break
-        time.sleep(LOOK_S)
-    said = bench.communicate()[0]
-    json.dump(
-        {**dict.fromkeys(("timed", "waited", "beside"), 0), **seen, "bench": json.loads(said)}, sys.stdout
-    )
+    with tempfile.TemporaryFile("w+") as said:
+        bench, sweep = likewise(BENCH, said), None
+        while bench.poll() is None or sweep is None or sweep.poll() is None:
+            timed, other, queued = look()  # type: ignore[misc]
+            if timed:
+                sweep = sweep or likewise(SWEEP, subprocess.DEVNULL)
+                seen["timed"] += 1
+                seen["waited"] += queued > 0
+                seen["beside"] += timed + other > 1
+            elif bench.poll() is not None and sweep is None:
+                break
+            time.sleep(LOOK_S)
+        said.seek(0)
+        found = {**dict.fromkeys(("timed", "waited", "beside"), 0), **seen, "bench": json.load(said)}
+    json.dump(found, sys.stdout)
 
 
 main()
