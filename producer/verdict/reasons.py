@@ -13,7 +13,7 @@ from producer.job.resolve import SettingDifference
 from producer.verdict import numbers
 from producer.verdict.judge import Evidence, decided_over_seeds, failed_on_the_job
 from producer.verdict.knowledge import Scale, conventions, effect, statement, together
-from producer.verdict.models import Gap, PairGaps, SeedGaps, SideRuns, Traced, Verdict
+from producer.verdict.models import Gap, OwnRerun, PairGaps, SeedGaps, SideRuns, Traced, Verdict
 from producer.verdict.noise import own_gap
 from producer.verdict.over_seeds import sentences
 from producer.verdict.twin import worst_of
@@ -281,18 +281,26 @@ def _twin(evidence: Evidence) -> list[str]:
 
 
 def _noise(evidence: Evidence) -> list[str]:
-    """What each side's own rerun says."""
-    steady = [one.side for one in evidence.noise_floor if one.identical]
+    """Return what each side's own rerun says, and of how many seeds, where it is not of all."""
+    steady = [one for one in evidence.noise_floor if one.identical]
     told = [
-        f"Trained once more, {one.side} moves by {gap(own_gap(one))} itself: a gap below that is no "
-        "evidence of a difference."
+        f"Trained once more{_sample(one, evidence)}, {one.side} moves by {gap(own_gap(one))} itself: a gap "
+        "below that is no evidence of a difference."
         for one in evidence.noise_floor
         if not one.identical
     ]
     if steady:
         each = "each " if len(steady) > 1 else ""
-        told.append(f"Trained once more, {both(steady)} {each}gave the same bits.")
+        fewest = min(steady, key=lambda one: one.seeds)
+        names = both([one.side for one in steady])
+        told.append(f"Trained once more{_sample(fewest, evidence)}, {names} {each}gave the same bits.")
     return told
+
+
+def _sample(rerun: OwnRerun, evidence: Evidence) -> str:
+    """Return how many of the seeds were trained again; nothing where all of them were."""
+    seeds = max(len(run.seeds) for run in evidence.runs)
+    return "" if rerun.seeds == seeds else f" on {rerun.seeds:,} of {seeds:,} seeds"
 
 
 def _undeclared(evidence: Evidence) -> list[str]:

@@ -211,6 +211,22 @@ def test_a_sweep_of_many_points_has_a_word_on_the_wait_for_its_table(likewise):
     assert answer.stderr.splitlines()[-1] == "comparing the frameworks at 101 points"
 
 
+def test_twelve_seeds_have_a_rerun_and_a_noise_floor(likewise, desk):
+    answer = likewise(
+        "compare", "article", "--seeds", "12", "--json", "--set", "training.epochs=30",
+        "--set", "initial_weights=shared",
+    )  # fmt: skip
+    assert answer.returncode == 0, answer.stderr
+    document = json.loads(answer.stdout)
+    assert [(one["side"], one["seeds"]) for one in document["noise_floor"]] == [
+        ("tensorflow", 3), ("torch", 3),
+    ]  # fmt: skip
+    assert any("once more on 3 of 12 seeds" in reason for reason in document["reasons"])
+    rerun = desk.ledger.experiment(document["experiment_id"]).related["rerun"]
+    runs = desk.ledger.runs(desk.ledger.experiment(rerun).run_ids)
+    assert {run.side: run.seeds for run in runs} == dict.fromkeys(FRAMEWORKS, (0, 1, 2))
+
+
 def test_many_seeds_are_compared_and_shown_in_full_where_asked(likewise):
     answer = likewise(
         "compare", "matched", "--seeds", "12", "--no-twin", "--json", "--set", "training.epochs=30"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from producer import twin
 from producer.compare import Background, compare
 from producer.job.resolve import resolve
@@ -51,6 +53,23 @@ def test_a_gap_below_a_frameworks_own_is_no_evidence(samples):
 def test_a_gap_above_a_frameworks_own_stays_one(samples):
     """The twin that must fail: the floor hides nothing larger than itself."""
     assert compared(samples, apart=1e-2, moved=1e-3).verdict == "inconclusive"
+
+
+@pytest.mark.parametrize("seeds", [3, 10, 11, 1_000])
+def test_a_rerun_of_some_of_the_seeds_says_of_how_many(samples, seeds):
+    declared = samples.experiment(seeds=seeds)
+    first = [samples.train(seed=seed, epochs=5) for seed in range(seeds)]
+    moved = [samples.train(seed=seed, epochs=5, nudge=1e-3) for seed in range(3)]
+    results = [samples.result(name, first) for name in declared.labels]
+    known = Background(
+        again=[samples.result("tensorflow", moved), samples.result("torch", first[:3])],
+    )
+    found = compare(samples.record(declared), resolve(declared), results, samples.STORE.get, background=known)
+
+    assert [(one.seeds, one.identical) for one in found.noise_floor] == [(3, False), (3, True)]
+    of = "" if seeds == 3 else f" on 3 of {seeds:,} seeds"
+    assert any(reason.startswith(f"Trained once more{of}, tensorflow moves by") for reason in found.reasons)
+    assert f"Trained once more{of}, torch gave the same bits." in found.reasons
 
 
 def test_what_did_not_finish_again_tells_nothing(samples):
