@@ -179,7 +179,7 @@ def test_the_names_of_a_users_columns_stay_text_in_what_is_pointed_at(browser, w
         run.model_copy(update={"dataset": run.dataset.model_copy(update={"feature_names": (nasty,)})})
         for run in samples.runs(comparison)
     )
-    browser.open(write(comparison, truth_of(runs, comparison, samples.STORE.get)))
+    browser.open(write(comparison, truth_of(runs, samples.tables(comparison), samples.STORE.get)))
     browser.driver.execute_script(
         "echarts.getInstanceByDom(document.getElementById('fit'))"
         ".dispatchAction({type: 'showTip', seriesIndex: 1, dataIndex: 2})"
