@@ -22,7 +22,6 @@ from pathlib import Path
 ANSWER_S = 4.0
 """How long an index may take to answer."""
 FULL_MB = 5
-PYPI = "https://pypi.org/simple"
 
 _FOR_UV = {
     "index-url": "UV_DEFAULT_INDEX",
@@ -214,7 +213,11 @@ def answer(requirements: Path, settings: Mapping[str, str]) -> bool:
 
 
 def _indexes(requirements: Path, settings: Mapping[str, str]) -> Iterator[str]:
-    default = settings.get("index-url") or os.environ.get("UV_DEFAULT_INDEX") or PYPI
+    """Yield the indexes that somebody named.
+
+    The one that both tools take unasked need not be asked first: where it is silent, pip gets no further.
+    """
+    default = settings.get("index-url") or os.environ.get("UV_DEFAULT_INDEX")
     for file in with_included(requirements):
         for option, url in re.findall(
             r"^\s*(-i|--index-url|--extra-index-url)[ =]+(\S+)", file.read_text(), re.MULTILINE
@@ -223,7 +226,8 @@ def _indexes(requirements: Path, settings: Mapping[str, str]) -> Iterator[str]:
                 yield url
             else:
                 default = url
-    yield default
+    if default:
+        yield default
     yield from settings.get("extra-index-url", "").split()
 
 

@@ -1,4 +1,7 @@
-"""Environments made for real by uv and by pip from an index of the tests' own: once, recovered, told."""
+"""Environments made for real by uv and by pip from an index of the tests' own: once, recovered, told.
+
+Long, because every test needs the index, the wheels and the folders that are made at its top.
+"""
 
 from __future__ import annotations
 
