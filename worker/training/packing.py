@@ -16,7 +16,7 @@ from worker.training.seed_record import Outcome
 Store = Callable[[NDArray[Any]], ArrayRef]
 
 MOST_BYTES = 32 * 2**20
-"""Of one array: seeds are stored as soon as they come to this, so that memory stays bounded."""
+"""The most bytes of one array: seeds are stored as soon as they come to this, so that memory stays bounded."""
 
 
 class Packer:
@@ -127,7 +127,7 @@ def _padded(curves: Sequence[Sequence[float]]) -> NDArray[np.float64]:
 
 
 def _numbers(hashes: Hashes | None) -> NDArray[np.int64]:
-    """As in `SeedArrays.hashes`, int64 (2, 4); zeros where a training failed before it had hashes."""
+    """Return the hashes as `SeedArrays.hashes` has them, int64 (2, 4), or zeros where a training has none."""
     if hashes is None:
         return np.zeros((2, 4), np.int64)
     digests = bytes.fromhex(hashes.initial_weights + hashes.batches)
