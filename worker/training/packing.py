@@ -16,7 +16,7 @@ from worker.training.seed_record import Outcome
 Store = Callable[[NDArray[Any]], ArrayRef]
 
 MOST_BYTES = 32 * 2**20
-"""The most bytes of one array: seeds are stored as soon as they come to this, so that memory stays bounded."""
+"""The most bytes of one array. Seeds are stored once they come to this, so that memory stays bounded."""
 
 
 class Packer:
