@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from adapter_side import started_adapter
 
-from shared.spec import Job
+from shared.job import Job
 from worker.adapters.base import FrameworkAdapter
 from worker.training.samples import Part, RunData
 from worker.training.seed_training import SeedTraining

@@ -24,14 +24,14 @@ from numpy.typing import NDArray
 from processes import private_redis
 
 from shared.connection import connect
+from shared.job import Experiment, Job
 from shared.ledger.checkpoints import CheckpointStore
 from shared.ledger.leases import Claim, Leases
 from shared.ledger.ledger import Ledger
 from shared.ledger.records import ExperimentRecord
 from shared.names import progress_key
-from shared.result import RunResult
+from shared.results.run_result import RunResult
 from shared.run import Dataset, Run, Samples
-from shared.spec import Experiment, Job
 from shared.store.blobs import BlobStore
 from worker.adapters.base import FrameworkAdapter
 from worker.service.claimed_run import RunCheckpoints, RunLink

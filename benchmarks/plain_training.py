@@ -13,7 +13,7 @@ import time
 
 import numpy as np
 
-from shared.spec import Job
+from shared.job import Job
 from worker.adapters import load_adapter
 from worker.training.samples import Part, RunData
 from worker.training.seed_training import SeedTraining

@@ -19,8 +19,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from shared.job import Job
 from shared.program import compile_job
-from shared.spec import Job
 from worker.adapters import load_adapter
 from worker.training.initial_weights import draw_weights
 from worker.training.samples import Part, RunData

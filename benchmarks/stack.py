@@ -21,11 +21,11 @@ from producer.queue.follow import follow
 from producer.queue.submit import submit
 from shared.celery_app import make_app
 from shared.connection import connect
+from shared.job import Experiment
 from shared.ledger.ledger import Ledger
 from shared.ledger.records import ExperimentRecord
-from shared.result import RunResult, Timings
-from shared.seed_table import SeedTable
-from shared.spec import Experiment
+from shared.results.run_result import RunResult, Timings
+from shared.results.seed_table import SeedTable
 from shared.store.arrays import ArrayRef
 from shared.store.blobs import BlobStore
 

@@ -21,8 +21,8 @@ from typing import Any
 
 import numpy as np
 
+from shared.job import Job
 from shared.program import compile_job
-from shared.spec import Job
 from worker.adapters import load_adapter
 from worker.adapters.base import FrameworkAdapter
 from worker.training.samples import Part, RunData

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, get_args
 
 from shared.field_docs import documented_schema
+from shared.job import Experiment, Layer, activations, loss, optimizer
 from shared.settings import Settings
-from shared.spec import Experiment, Layer, activations, loss, optimizer
 
 HERE = Path(__file__).parent
 NOTE = "<!-- Written by docs/make_reference.py from the models; change those. -->"

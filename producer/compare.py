@@ -31,9 +31,9 @@ from producer.verdict.reasons import reasons
 from producer.verdict.side_runs import side_runs
 from producer.verdict.tolerance import tolerance_for
 from producer.verdict.twin import twin_of
-from shared.result import RunResult
-from shared.seed_table import Load, SeedTable
-from shared.spec import Experiment, Job
+from shared.job import Experiment, Job
+from shared.results.run_result import RunResult
+from shared.results.seed_table import Load, SeedTable
 
 if TYPE_CHECKING:
     from shared.ledger.records import ExperimentRecord

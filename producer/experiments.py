@@ -33,9 +33,9 @@ from shared.settings import Settings
 if TYPE_CHECKING:
     from producer.verdict.models import Comparison
     from shared.ledger.records import ExperimentRecord
-    from shared.result import RunResult
+    from shared.results.run_result import RunResult
+    from shared.results.seed_table import Load
     from shared.run import Run
-    from shared.seed_table import Load
 
 RUN_FAILED = 3
 """The exit status of a command one of whose own runs failed."""

@@ -22,19 +22,19 @@ from producer.verdict.first_divergence import STAGES, Parting, first_parting
 from producer.verdict.models import Comparison, Traced
 from producer.verdict.tolerance import tolerance_for
 from shared.batch_plan import BatchPlan
+from shared.job import Job
+from shared.job.layers.base import ShapeError
 from shared.ledger.records import ExperimentRecord
 from shared.program import ProgramSpec, compile_job
-from shared.seed_table import Load
-from shared.spec import Job
-from shared.spec.layers.base import ShapeError
+from shared.results.seed_table import Load
+from shared.results.trace import Refeed, Trace, TraceRequest
 from shared.store.arrays import ArrayRef
-from shared.trace import Refeed, Trace, TraceRequest
 
 if TYPE_CHECKING:
     from producer.experiments import Outcome, Plan
-    from shared.result import RunResult
+    from shared.job import Experiment
+    from shared.results.run_result import RunResult
     from shared.run import Run
-    from shared.spec import Experiment
 
 RELATIONS = ("fingerprints", "fingerprints of the others", "tensors", "tensors of the other")
 """The relations of a trace's experiments to the one that is traced, in the order they are trained."""

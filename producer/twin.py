@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 from producer.queue.submit import FollowUp
 from producer.verdict.models import Comparison
+from shared.job import Experiment
 from shared.run import Run
-from shared.spec import Experiment
 
 if TYPE_CHECKING:
     from producer.experiments import Outcome, Plan

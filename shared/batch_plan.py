@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from shared.spec import Training
+from shared.job import Training
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""The formulas of `shared.spec.loss` in NumPy and float64: the reference that everyone measures with.
+"""The formulas of `shared.job.loss` in NumPy and float64: the reference that everyone measures with.
 
 Outputs are (n, targets). Targets are (n, targets), or class numbers (n,) for categorical_crossentropy.
 """
@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.spec import Loss
-from shared.spec.loss import (
+from shared.job import Loss
+from shared.job.loss import (
     PROBABILITY_MARGIN,
     BinaryCrossentropy,
     CategoricalCrossentropy,

@@ -7,12 +7,12 @@ from typing import Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from shared.frozen import Frozen
-from shared.spec.experiment import Job, Seed
-from shared.spec.fields import Many
-from shared.spec.optimizer import Optimizer
-from shared.spec.side import Framework, Label, OfSide
+from shared.job.experiment import Job, Seed
+from shared.job.fields import Many
+from shared.job.optimizer import Optimizer
+from shared.job.side import Framework, Label, OfSide
+from shared.results.trace import TraceRequest
 from shared.store.arrays import ArrayRef
-from shared.trace import TraceRequest
 
 RUN_SCHEMA_VERSION: Literal[1] = 1
 
@@ -70,7 +70,7 @@ class Run(OfSide):
     dataset: Dataset
     optimizers: Many[Optimizer] | None = Field(default=None, min_length=1)
     """The points of a sweep that this run trains, each with every seed, all of one
-    `shared.spec.optimizer.structure`; null trains with the job's own."""
+    `shared.job.optimizer.structure`; null trains with the job's own."""
     points: Many[int] | None = None
     """Their numbers in the experiment's grid, counted from 0."""
     given_weights: dict[str, ArrayRef] | None = None

@@ -233,7 +233,7 @@ class Desk:
     def experiment(
         self, *, frameworks: tuple[str, ...] = ("torch",), epochs: int = 20, **changes: Any
     ) -> Any:
-        from shared.spec import Experiment
+        from shared.job import Experiment
 
         document = {
             "data": {"type": "inline", "x": [-1, 0, 1, 2, 3, 4], "y": [-3, -1, 1, 3, 5, 7]},
@@ -328,7 +328,7 @@ class Desk:
 
     def table(self, record: Any) -> Any:
         """The seeds of its only run."""
-        from shared.seed_table import SeedTable
+        from shared.results.seed_table import SeedTable
 
         return SeedTable.of(self.result(record), record.experiment.seed_list, arrays=self.blobs.get)
 

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from shared.frozen import Frozen
-from shared.result import Failure, Hashes, Memory, RunResult, SeedArrays, Timings
-from shared.seed_table import Load, SeedTable
-from shared.spec.fields import Many
+from shared.job.fields import Many
+from shared.results.run_result import Failure, Hashes, Memory, RunResult, SeedArrays, Timings
+from shared.results.seed_table import Load, SeedTable
 from shared.store.arrays import ArrayRef, InlineArray
 
 

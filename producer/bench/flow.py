@@ -15,17 +15,17 @@ from producer.queue.submit import enqueue, new_id
 from shared.batch_plan import BatchPlan
 from shared.errors import CancelledError, LikewiseError, RunFailedError
 from shared.ledger.records import ExperimentRecord
-from shared.result import RunResult
+from shared.results.run_result import RunResult
+from shared.results.seed_table import Load, SeedTable
 from shared.run import Run
 from shared.run import Timed as Kind
-from shared.seed_table import Load, SeedTable
 
 if TYPE_CHECKING:
     from producer.bench.progress import Told
     from producer.bench.site import Site
     from producer.experiments import Outcome
     from producer.session import Session
-    from shared.spec.experiment import Execution
+    from shared.job.experiment import Execution
 
 TIMED = "timed"
 """What a timed run is to the experiment it measures; each replaces the one before."""

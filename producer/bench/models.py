@@ -6,10 +6,10 @@ from typing import Literal
 
 from producer.verdict.models import Verdict
 from shared.frozen import Frozen
-from shared.result import Conditions, Environment
-from shared.spec.experiment import Execution
-from shared.spec.fields import Many
-from shared.spec.side import Framework
+from shared.job.experiment import Execution
+from shared.job.fields import Many
+from shared.job.side import Framework
+from shared.results.run_result import Conditions, Environment
 
 BENCH_SCHEMA_VERSION: Literal[1] = 1
 

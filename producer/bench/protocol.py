@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from producer.bench.models import Timed, Variant
 from producer.bench.statistics import relative_width
-from shared.spec.experiment import Execution
+from shared.job.experiment import Execution
 
 EXECUTIONS: tuple[Execution, ...] = ("eager", "compiled", "auto")
 """What is timed where nothing is chosen; `auto` last: it is often what one of the others runs."""

@@ -12,8 +12,8 @@ from shared.errors import NoWorkerError, UsageError
 from shared.names import host_queue, train_queue
 
 if TYPE_CHECKING:
+    from shared.job.experiment import Device
     from shared.ledger.records import WorkerPresence
-    from shared.spec.experiment import Device
 
 DEVICES = ("cuda", "cpu")
 """The faster one first, for jobs whose device is auto."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from producer.bench.models import Timed, Variant
 from producer.bench.statistics import outliers, relative_width
 from producer.display import both, count, number, plus_minus
-from shared.result import Conditions
+from shared.results.run_result import Conditions
 
 MOST_LOAD = 0.25
 """Of the cores: what others may use of them before they disturb."""

@@ -13,7 +13,7 @@ from producer.blame.factors import Factor, start
 from producer.blame.measures import Pair, Ruler, Trained
 from producer.blame.plan import Plan, PlannedPair, identity
 from producer.blame.shares import Estimate, Mixture, Parts, parts, share
-from shared.seed_table import Load
+from shared.results.seed_table import Load
 
 Floats = NDArray[np.float64]
 

@@ -13,7 +13,7 @@ from producer.blame.plan import Plan
 from producer.verdict.knowledge import Scale, consequence, fixes
 from producer.verdict.signatures import relation
 from producer.verdict.tolerance import tolerance_for
-from shared.seed_table import Load
+from shared.results.seed_table import Load
 
 
 def explain(

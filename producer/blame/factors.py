@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from producer.job.resolve import SettingDifference
 from producer.verdict.knowledge import convention, together, weight_of
-from shared.spec import Job
+from shared.job import Job
 
 Path = tuple[str | int, ...]
 

@@ -23,9 +23,9 @@ from producer.queue.submit import FollowUp, queue_of, refuse_unserved, submit_fo
 from producer.session import Session
 from producer.verdict.judge import NO_WORD_ON_NUMBERS
 from shared.errors import UsageError
+from shared.job.experiment import MAX_SEEDS, Experiment
 from shared.ledger.records import ExperimentRecord, RunRecord
 from shared.run import Run
-from shared.spec.experiment import MAX_SEEDS, Experiment
 
 MIXTURES = "mixtures"
 """What the mixtures are to the experiment they belong to; later ones have a number behind."""

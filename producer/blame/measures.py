@@ -20,11 +20,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.job import Loss
 from shared.losses import loss_value
-from shared.result import Failure, RunResult
+from shared.results.run_result import Failure, RunResult
+from shared.results.seed_table import Load, SeedTable
 from shared.run import Run, Samples
-from shared.seed_table import Load, SeedTable
-from shared.spec import Loss
 
 DIVERGENCE, PREDICTIONS, OUTPUTS, LOSS = "divergence", "predictions", "outputs", "loss"
 

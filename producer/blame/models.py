@@ -7,8 +7,8 @@ from typing import Any, Literal
 from pydantic import Field
 
 from shared.frozen import Frozen
-from shared.spec.fields import Many
-from shared.spec.side import Label
+from shared.job.fields import Many
+from shared.job.side import Label
 
 Interval = tuple[float, float]
 

@@ -16,9 +16,9 @@ from pydantic import ValidationError
 from producer.blame.factors import Factor, factors, start, switched
 from producer.blame.shares import Design, Mixture, design
 from producer.data.targets import TASKS
+from shared.job import Job
+from shared.job.weights import SharedWeights
 from shared.run import Run
-from shared.spec import Job
-from shared.spec.weights import SharedWeights
 
 LEAST_SEEDS = 5
 """Fewer leave no interval worth the name."""

@@ -113,8 +113,8 @@ def version(
     import platform
     from importlib.metadata import PackageNotFoundError, version
 
-    from shared.result import RESULT_SCHEMA_VERSION
-    from shared.spec.experiment import SCHEMA_VERSION
+    from shared.job.experiment import SCHEMA_VERSION
+    from shared.results.run_result import RESULT_SCHEMA_VERSION
 
     try:
         number = version("likewise")

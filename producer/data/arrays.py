@@ -18,9 +18,9 @@ from producer.data.loaded import MAX_BYTES, Loaded, find_file, numbers, size
 from producer.data.prepared import Floats
 from producer.display import did_you_mean, printable, short
 from shared.errors import DataError
-from shared.spec import InitialWeights
-from shared.spec.data import InlineData, NpzData
-from shared.spec.weights import GivenWeights, NpzWeights
+from shared.job import InitialWeights
+from shared.job.data import InlineData, NpzData
+from shared.job.weights import GivenWeights, NpzWeights
 
 
 def load_inline(data: InlineData) -> Loaded:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from producer.data.loaded import Loaded
-from shared.spec.data import BuiltinData
+from shared.job.data import BuiltinData
 
 TABLES = Path(__file__).parent / "tables"
 

@@ -28,8 +28,8 @@ from producer.data.loaded import (
 )
 from producer.display import printable, short
 from shared.errors import DataError
+from shared.job.data import CsvData
 from shared.run import Task
-from shared.spec.data import CsvData
 
 _DELIMITERS = (",", ";", "\t", "|")
 _MISSING = frozenset(["", "na", "n/a", "nan", "null", "none", "?", "-", "."])

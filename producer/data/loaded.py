@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from producer.data.prepared import Floats
 from producer.display import did_you_mean, nearest, printable, short
 from shared.errors import DataError
-from shared.spec.data import CsvData, ParquetData
+from shared.job.data import CsvData, ParquetData
 
 MAX_BYTES = 2 * 2**30
 """Of a data file, and of its numbers as float64 in memory."""

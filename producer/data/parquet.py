@@ -18,8 +18,8 @@ from producer.data.loaded import (
 from producer.data.prepared import Floats
 from producer.display import printable
 from shared.errors import DataError
+from shared.job.data import ParquetData
 from shared.run import Task
-from shared.spec.data import ParquetData
 
 
 def load(data: ParquetData, base: Path, *, task: Task) -> Loaded:

@@ -21,10 +21,10 @@ from producer.data.prepared import Arrays, Floats, PreparedData
 from producer.data.synthetic import Purpose, permutation
 from producer.data.targets import TASKS, check_finite, sample_weights, targets
 from shared.errors import DataError
+from shared.job import Data, Job
+from shared.job.data import BuiltinData, CsvData, InlineData, NpzData, ParquetData, Split
+from shared.job.loss import CategoricalCrossentropy
 from shared.run import Task
-from shared.spec import Data, Job
-from shared.spec.data import BuiltinData, CsvData, InlineData, NpzData, ParquetData, Split
-from shared.spec.loss import CategoricalCrossentropy
 
 
 def prepare(job: Job, base: Path) -> PreparedData:

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.job import Job
+from shared.job.side import Side
 from shared.program import ProgramSpec, compile_job
 from shared.run import Task
-from shared.spec import Job
-from shared.spec.side import Side
 
 Floats = NDArray[np.float64]
 

@@ -1,6 +1,6 @@
 """The producer's random numbers: which samples are held out, and samples that are drawn from a seed.
 
-Synthetic samples follow the formulas of `shared.spec.data.SyntheticData`. The draws come from
+Synthetic samples follow the formulas of `shared.job.data.SyntheticData`. The draws come from
 `np.random.Generator`; the arrays' hashes travel with the run, so a NumPy that drew other numbers would show.
 """
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from producer.data.loaded import Loaded, check_size
 from producer.data.prepared import Floats
-from shared.spec.data import SyntheticData
+from shared.job.data import SyntheticData
 
 
 class Purpose(IntEnum):

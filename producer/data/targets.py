@@ -12,8 +12,8 @@ from producer.data.loaded import Loaded
 from producer.data.prepared import Floats
 from producer.display import printable
 from shared.errors import DataError
+from shared.job.experiment import Precision
 from shared.run import Task
-from shared.spec.experiment import Precision
 
 TASKS: Mapping[str, Task] = {
     "mse": "regression",

@@ -9,13 +9,13 @@ import numpy as np
 from producer.data.prepared import PreparedData, PreparedRun
 from producer.display import did_you_mean, printable
 from shared.errors import JobFileError, Problem
+from shared.job import Job
+from shared.job.data import is_weighted
+from shared.job.layers.base import Shape, ShapeError
+from shared.job.loss import CategoricalCrossentropy, is_broadcast, takes_logits
+from shared.job.metrics import fitting_metrics
+from shared.job.schedule import ReduceOnPlateauSchedule
 from shared.run import Task
-from shared.spec import Job
-from shared.spec.data import is_weighted
-from shared.spec.layers.base import Shape, ShapeError
-from shared.spec.loss import CategoricalCrossentropy, is_broadcast, takes_logits
-from shared.spec.metrics import fitting_metrics
-from shared.spec.schedule import ReduceOnPlateauSchedule
 
 MAX_PARAMETERS = 250_000_000
 """1 GB in float32; with Adam's moments and the gradients about four times as much."""

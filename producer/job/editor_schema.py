@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from shared.field_docs import documented_schema
-from shared.spec import Experiment
+from shared.job import Experiment
 
 
 def editor_schema() -> dict[str, Any]:

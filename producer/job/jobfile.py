@@ -21,8 +21,8 @@ from producer.job import sides as declared
 from producer.job.problems import problems
 from producer.job.resolve import resolve
 from shared.errors import JobFileError, Problem, UsageError
-from shared.spec import Experiment
-from shared.spec.experiment import SCHEMA_VERSION
+from shared.job import Experiment
+from shared.job.experiment import SCHEMA_VERSION
 
 SUFFIXES = (".yaml", ".yml", ".json")
 

@@ -18,7 +18,7 @@ from producer.data.csv_file import first_rows, is_missing, is_number
 from producer.display import did_you_mean, printable, short
 from producer.job.jobfile import SUFFIXES, example_names, example_path
 from shared.errors import UsageError
-from shared.spec import Experiment
+from shared.job import Experiment
 
 MAX_CLASSES = 20
 """Whole numbers from 0 are taken for classes up to this many; above, for measurements."""

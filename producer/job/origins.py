@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from producer.job.native import NativeDefault
 from producer.job.resolve import Resolved, is_in, leaves
-from shared.spec import Job
+from shared.job import Job
 
 Kind = Literal["written", "override", "shared", "native", "stored"]
 

@@ -10,7 +10,7 @@ from producer.job.checks import advice, check
 from producer.job.jobfile import LoadedExperiment
 from producer.job.native import native_table
 from producer.job.resolve import resolve
-from shared.spec import Experiment
+from shared.job import Experiment
 
 
 @dataclass(frozen=True, kw_only=True)

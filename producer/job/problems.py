@@ -18,8 +18,8 @@ from pydantic_core import ErrorDetails
 
 from producer.display import also_known, did_you_mean, nearest, printable, short
 from shared.errors import Problem
-from shared.spec import Experiment
-from shared.spec.data import BuiltinData
+from shared.job import Experiment
+from shared.job.data import BuiltinData
 
 _MISSING = object()
 FRAMEWORKS: tuple[str, ...] = Experiment.model_fields["frameworks"].default

@@ -17,8 +17,8 @@ from producer.job import paths
 from producer.job.native import NativeDefault, fill
 from producer.job.problems import problems
 from shared.errors import JobFileError, Problem
-from shared.spec import Experiment, Job
-from shared.spec.metrics import fitting_metrics
+from shared.job import Experiment, Job
+from shared.job.metrics import fitting_metrics
 
 COMMON = ("schema_version", "name", "seeds", "frameworks", "sides", "overrides", "defaults", "margin", "grid")
 """Fields that are the same for every framework."""

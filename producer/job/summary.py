@@ -10,8 +10,8 @@ from producer.display import printable, short
 from producer.job.prepare import PreparedExperiment
 from producer.job.resolve import SettingDifference, setting_differences
 from shared.batch_plan import BatchPlan
+from shared.job import Experiment, Job
 from shared.program import compile_job
-from shared.spec import Experiment, Job
 
 
 def lines_of(prepared: PreparedExperiment) -> list[str]:

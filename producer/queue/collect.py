@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from shared.errors import ResultError
 from shared.ledger.ledger import Ledger
 from shared.ledger.records import ExperimentRecord, RunRecord
-from shared.result import Failure, RunResult, StoredResult
+from shared.results.run_result import Failure, RunResult, StoredResult
 
 
 @dataclass(frozen=True, kw_only=True)

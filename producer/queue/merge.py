@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from shared.result import RunResult
+from shared.results.run_result import RunResult
 
 
 def merged(results: Sequence[RunResult]) -> dict[str, RunResult]:

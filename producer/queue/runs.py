@@ -13,9 +13,9 @@ from shared.run import Dataset, Run, Samples
 
 if TYPE_CHECKING:
     from producer.data import Arrays, PreparedData, PreparedRun
+    from shared.job import Job
+    from shared.job.optimizer import Optimizer
     from shared.ledger.records import WorkerPresence
-    from shared.spec import Job
-    from shared.spec.optimizer import Optimizer
     from shared.store.blobs import BlobBatch, BlobStore
 
 LEAST_TOGETHER = 100

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     import celery
 
     from producer.data import PreparedRun
+    from shared.job import Experiment
     from shared.ledger.transitions import Before
-    from shared.spec import Experiment
     from shared.store.blobs import BlobBatch, BlobStore
 
 

@@ -15,8 +15,8 @@ from producer.bench.models import Bench, Phase, Place, Row
 from producer.console import PIPE_WIDTH, bullet, plain_table, write
 from producer.display import both, count, number, plus_minus, printable
 from producer.verdict import numbers
-from shared.spec.experiment import Execution
-from shared.spec.side import Framework
+from shared.job.experiment import Execution
+from shared.job.side import Framework
 
 _SAID: dict[Phase, str] = {
     "queue": "in the queue",

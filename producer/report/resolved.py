@@ -16,7 +16,7 @@ from producer.display import both, count, printable, setting
 from producer.job.native import NativeDefault
 from producer.job.origins import Origin, Setting, settings_of
 from producer.job.resolve import resolve_with_origins
-from shared.spec import Experiment, Job
+from shared.job import Experiment, Job
 
 DIFFERS = "≠"
 ABSENT = "—"

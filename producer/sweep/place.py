@@ -15,10 +15,10 @@ from producer.job.prepare import PreparedExperiment, prepare_experiment
 from producer.queue.runs import RunMaker, new_id, queue_of
 from producer.queue.submit import refuse_unserved, submit_runs
 from producer.sweep.points import check_grid, experiment_at, grid_of, points_of, source_at, trained_at
+from shared.job import Job
+from shared.job.optimizer import structure
 from shared.program.together import obstacle
 from shared.run import Run
-from shared.spec import Job
-from shared.spec.optimizer import structure
 
 if TYPE_CHECKING:
     from producer.session import Session

@@ -13,8 +13,8 @@ from producer.job import jobtext, paths
 from producer.job.jobfile import validate
 from producer.job.resolve import COMMON, resolve
 from shared.errors import JobFileError, Problem, UsageError
-from shared.spec import Experiment
-from shared.spec.side import Side
+from shared.job import Experiment
+from shared.job.side import Side
 
 MOST_POINTS = 1_000
 

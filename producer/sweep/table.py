@@ -24,12 +24,12 @@ from producer.sweep.points import (
 from producer.verdict.models import Comparison, Gap, SideRuns, Verdict
 from producer.verdict.models import Measure as GapMeasure
 from shared.frozen import Frozen
+from shared.job import Experiment, Job
+from shared.job.fields import Many
 from shared.ledger.records import ExperimentRecord
-from shared.result import Failure, RunResult
+from shared.results.run_result import Failure, RunResult
+from shared.results.seed_table import Load, SeedTable
 from shared.run import Run
-from shared.seed_table import Load, SeedTable
-from shared.spec import Experiment, Job
-from shared.spec.fields import Many
 
 SWEEP_SCHEMA_VERSION: Literal[1] = 1
 

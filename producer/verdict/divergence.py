@@ -9,11 +9,11 @@ from producer.display import both, count, gap, number
 from producer.verdict.first_divergence import Parting, first_parting, largest_gap, layers_apart
 from producer.verdict.models import FirstDivergence, Traced
 from producer.verdict.signatures import relation
-from shared.seed_table import Load
-from shared.spec import Job
-from shared.spec.experiment import Precision
+from shared.job import Job
+from shared.job.experiment import Precision
+from shared.results.seed_table import Load
+from shared.results.trace import Trace
 from shared.store.arrays import ArrayRef
-from shared.trace import Trace
 
 
 @dataclass(frozen=True, kw_only=True)

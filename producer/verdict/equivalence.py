@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from producer.verdict.models import Equivalence, Verdict
-from shared.spec.experiment import MAX_SEEDS
+from shared.job.experiment import MAX_SEEDS
 
 ALPHA = 0.05
 """How often, at most, different results are called the same, or the same ones different in anything."""

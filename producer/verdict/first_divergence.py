@@ -22,8 +22,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.seed_table import Load
-from shared.trace import LARGEST, PROJECTIONS, SIZE, Place, Stage, Trace
+from shared.results.seed_table import Load
+from shared.results.trace import LARGEST, PROJECTIONS, SIZE, Place, Stage, Trace
 
 CHANGE = 1e-8
 """Part of a change's size by which two changes may differ through rounding alone."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from producer.verdict.models import Growth
-from shared.seed_table import Float64, SeedTable
+from shared.results.seed_table import Float64, SeedTable
 
 MOST_EPOCHS = 500
 """The most epochs that are listed; of more, evenly chosen ones."""

@@ -18,8 +18,8 @@ from producer.verdict.models import (
     Twin,
     Verdict,
 )
-from shared.result import Reason
-from shared.spec.experiment import Precision
+from shared.job.experiment import Precision
+from shared.results.run_result import Reason
 
 NO_WORD_ON_NUMBERS: frozenset[Reason] = frozenset(
     {"out_of_memory", "data_damaged", "cancelled", "worker_lost", "invalid", "internal"}

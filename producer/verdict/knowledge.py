@@ -14,8 +14,8 @@ from fnmatch import fnmatchcase
 from producer.display import number, setting
 from producer.job.resolve import SettingDifference
 from producer.verdict.known import cause, fix
-from shared.spec import Job
-from shared.spec.loss import is_by_row
+from shared.job import Job
+from shared.job.loss import is_by_row
 
 _WEIGHT = (
     "data", "model", "loss.type", "loss.targets", "loss.from_logits", "loss.reduction", "loss",

@@ -11,12 +11,12 @@ from pydantic import Field
 
 from producer.job.resolve import SettingDifference
 from shared.frozen import Frozen
-from shared.result import Environment, Failure, Hashes, Timings
-from shared.spec.experiment import Experiment, Job
-from shared.spec.fields import Many
-from shared.spec.side import Framework, Label, OfSide
+from shared.job.experiment import Experiment, Job
+from shared.job.fields import Many
+from shared.job.side import Framework, Label, OfSide
+from shared.results.run_result import Environment, Failure, Hashes, Timings
+from shared.results.trace import Stage
 from shared.store.arrays import ArrayRef
-from shared.trace import Stage
 
 COMPARISON_SCHEMA_VERSION: Literal[1] = 1
 
@@ -228,8 +228,8 @@ class Growth(Frozen):
 class FirstDivergence(Frozen):
     """Where two sides part first, found by replaying both and observing their updates.
 
-    Stages and tensors are those of `shared.trace`. Initial weights that differ are listed as stage `forward`
-    of step 0; other samples in a batch, or another order of them, as stage `data`.
+    Stages and tensors are those of `shared.results.trace`. Initial weights that differ are listed as stage
+    `forward` of step 0; other samples in a batch, or another order of them, as stage `data`.
     """
 
     seed: int

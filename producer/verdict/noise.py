@@ -9,8 +9,8 @@ import numpy as np
 from producer.display import number
 from producer.verdict.models import Gap, OwnRerun, Tolerance
 from producer.verdict.pairs import measured
-from shared.seed_table import SeedTable
-from shared.spec.side import Side
+from shared.job.side import Side
+from shared.results.seed_table import SeedTable
 
 
 def noise_floor(

@@ -12,7 +12,7 @@ from producer.display import both, number
 from producer.verdict.equivalence import Sample, equivalence
 from producer.verdict.models import Equivalence
 from producer.verdict.pairs import same_hashes
-from shared.seed_table import SeedTable
+from shared.results.seed_table import SeedTable
 
 Floats = NDArray[np.float64]
 

@@ -20,7 +20,7 @@ from producer.verdict.gaps import (
     weights_problem,
 )
 from producer.verdict.models import Gap, Measure, PairGaps, SeedGaps, Tolerance
-from shared.seed_table import SeedTable
+from shared.results.seed_table import SeedTable
 
 _Rows = tuple[list[Gap], NDArray[np.bool_]]
 """A measure's gap of each seed, and whether the seed's numbers are the same bytes."""

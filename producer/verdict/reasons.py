@@ -17,8 +17,8 @@ from producer.verdict.models import Gap, OwnRerun, PairGaps, SeedGaps, SideRuns,
 from producer.verdict.noise import own_gap
 from producer.verdict.over_seeds import sentences
 from producer.verdict.twin import worst_of
-from shared.result import Failure
-from shared.spec import Job
+from shared.job import Job
+from shared.results.run_result import Failure
 
 MOST_SETTINGS = 3
 """Differing conventions that get a sentence each; the rest are named together."""

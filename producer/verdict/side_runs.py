@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from producer.verdict.models import ArrayValue, Curves, SeedRun, SideRuns, Spread
 from producer.verdict.spread import spread
-from shared.result import Hashes, RunResult, Timings
-from shared.seed_table import Float64, SeedTable
-from shared.spec import Experiment
+from shared.job import Experiment
+from shared.results.run_result import Hashes, RunResult, Timings
+from shared.results.seed_table import Float64, SeedTable
 from shared.store.arrays import encode_array
 
 MOST_LISTED_SEEDS = 10

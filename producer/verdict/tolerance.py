@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from producer.verdict.models import Tolerance
-from shared.spec.experiment import Precision
+from shared.job.experiment import Precision
 
 _BY_PRECISION: dict[Precision, Tolerance] = {
     "float32": Tolerance(

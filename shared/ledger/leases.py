@@ -13,7 +13,7 @@ from shared.ledger.checkpoints import CheckpointRef, read_refs
 from shared.ledger.progress import ProgressEvent
 from shared.ledger.records import RunState
 from shared.ledger.transitions import CHILD_KEPT_S, Before, run_script, script
-from shared.result import Failure
+from shared.results.run_result import Failure
 
 WhyLetGo = Literal["died", "expired", "returned"]
 

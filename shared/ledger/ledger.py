@@ -17,12 +17,12 @@ from pydantic import ValidationError
 
 from shared import names
 from shared.errors import CancelledError, ResultError, UsageError
+from shared.job.experiment import Experiment
 from shared.ledger import presence
 from shared.ledger.records import ExperimentRecord, RunRecord, RunState, WorkerPresence
 from shared.ledger.transitions import Before, run_script, script
-from shared.result import Failure
+from shared.results.run_result import Failure
 from shared.run import Run
-from shared.spec.experiment import Experiment
 
 IDS_A_TRIP = 500
 """Records that are read in one round trip."""

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
+from shared.job.side import Framework, Label, OfSide
 from shared.names import progress_key
-from shared.spec.side import Framework, Label, OfSide
 
 if TYPE_CHECKING:
     import redis

@@ -7,10 +7,10 @@ from typing import Literal
 from pydantic import Field
 
 from shared.frozen import Frozen
-from shared.result import Failure
-from shared.spec.experiment import Experiment
-from shared.spec.fields import Many
-from shared.spec.side import Framework, Label, OfSide
+from shared.job.experiment import Experiment
+from shared.job.fields import Many
+from shared.job.side import Framework, Label, OfSide
+from shared.results.run_result import Failure
 
 RunState = Literal["queued", "leased", "succeeded", "failed", "cancelled"]
 WorkerState = Literal["starting", "idle", "busy"]

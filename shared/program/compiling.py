@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import lru_cache
 
+from shared.job import Job, Model
+from shared.job.layers import Layer
+from shared.job.layers.base import Shape, ShapeError
+from shared.job.loss import CategoricalCrossentropy
 from shared.program.spec import IndexLimit, Mask, ProgramSpec, Stage, Target, Weight
-from shared.spec import Job, Model
-from shared.spec.layers import Layer
-from shared.spec.layers.base import Shape, ShapeError
-from shared.spec.loss import CategoricalCrossentropy
 
 
 def compile_job(job: Job, input_shape: Shape) -> ProgramSpec:

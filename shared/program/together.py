@@ -9,9 +9,9 @@ rules that hold for every framework are here; decision 0021 has the measurements
 from __future__ import annotations
 
 from shared.batch_plan import BatchPlan
+from shared.job import Job
+from shared.job.schedule import ReduceOnPlateauSchedule
 from shared.program.spec import ProgramSpec
-from shared.spec import Job
-from shared.spec.schedule import ReduceOnPlateauSchedule
 
 MOST_CONVOLVED = 50_000
 """The most numbers that one member's convolutions may output in a step. With up to 44,000, sixteen members

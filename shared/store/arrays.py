@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from shared.frozen import Frozen
-from shared.spec.fields import Many
+from shared.job.fields import Many
 
 DType = Literal["float32", "float64", "int64"]
 INLINE_BYTES = 8 * 2**10

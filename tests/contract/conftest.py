@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from shared.job import Job, Optimizer
+from shared.job.activations import Activation, Elu, LeakyRelu
+from shared.job.data import is_weighted
+from shared.job.model import ActivationLayer, Dense, Dropout, Flatten, Model
 from shared.losses import loss_value
-from shared.spec import Job, Optimizer
-from shared.spec.activations import Activation, Elu, LeakyRelu
-from shared.spec.data import is_weighted
-from shared.spec.model import ActivationLayer, Dense, Dropout, Flatten, Model
 from worker.adapters import adapter_names, load_adapter
 from worker.adapters.base import Block, FrameworkAdapter, Trainer
 from worker.training.samples import Part
@@ -212,7 +212,7 @@ class Reference:
 
 @dataclasses.dataclass
 class NumPyOptimizer:
-    """The formulas of `shared.spec.optimizer`, written out again."""
+    """The formulas of `shared.job.optimizer`, written out again."""
 
     spec: Any
     state: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from shared.job import Job
+from shared.job.optimizer import structure
 from shared.program import compile_job
-from shared.spec import Job
-from shared.spec.optimizer import structure
 from worker.adapters.base import Block, EnsembleBlock, EnsembleTrainer
 from worker.adapters.errors import UnsupportedError
 

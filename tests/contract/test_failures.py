@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from shared.program import compile_job
-from shared.result import Reason
+from shared.results.run_result import Reason
 from worker.adapters.base import FrameworkAdapter
 from worker.adapters.errors import UnsupportedError
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from shared.spec import Job
+from shared.job import Job
 from worker.adapters.base import Block, Trainer
 
 ACTIVATIONS = (

@@ -1,6 +1,6 @@
 """Every layer's outputs, and its weights' gradients, are those of its formula, by loops in NumPy.
 
-The formulas here are written from `shared.spec.layers` alone, as plainly as they go. Longer than 400
+The formulas here are written from `shared.job.layers` alone, as plainly as they go. Longer than 400
 lines: a formula a layer.
 """
 
@@ -13,11 +13,11 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 
+from shared.job import Job, Layer
+from shared.job.activations import LINEAR
+from shared.job.layers.convolution import pair
+from shared.job.layers.recurrent import Gru
 from shared.program import compile_job
-from shared.spec import Job, Layer
-from shared.spec.activations import LINEAR
-from shared.spec.layers.convolution import pair
-from shared.spec.layers.recurrent import Gru
 from worker.adapters.base import Block
 from worker.adapters.errors import UnsupportedError
 

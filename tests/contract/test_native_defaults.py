@@ -26,8 +26,8 @@ import pytest
 
 from producer.job.native import NativeDefault, native_table
 from producer.job.resolve import resolve
+from shared.job import Experiment, Job
 from shared.program import compile_job
-from shared.spec import Experiment, Job
 from worker.adapters import adapter_names
 from worker.training.initial_weights import draw_weights
 

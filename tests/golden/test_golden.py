@@ -13,10 +13,10 @@ from pydantic import BaseModel, ValidationError
 
 from producer.job.jobfile import read_experiment
 from producer.job.resolve import resolve
-from shared.result import RunResult
+from shared.job import Experiment
+from shared.results.run_result import RunResult
+from shared.results.seed_table import SeedTable
 from shared.run import Run
-from shared.seed_table import SeedTable
-from shared.spec import Experiment
 from shared.store.arrays import ArrayRef
 from tests.listed import listed
 

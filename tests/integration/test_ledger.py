@@ -9,7 +9,7 @@ import pytest
 from shared.errors import RedisError, ResultError, UsageError
 from shared.ledger.leases import Claim, Leases, Refused, RunEnd
 from shared.names import experiment_key, queued_key, result_key, run_key
-from shared.result import Failure
+from shared.results.run_result import Failure
 
 QUEUE = "train.nobody.any"
 

@@ -12,7 +12,7 @@ from producer.queue.collect import Diverged, collect
 from producer.queue.follow import Changed, follow
 from producer.queue.runs import RunMaker, new_id
 from producer.queue.submit import submit_runs
-from shared.seed_table import SeedTable
+from shared.results.seed_table import SeedTable
 
 ROOT = Path(__file__).resolve().parents[2]
 FRAMEWORKS = ("tensorflow", "torch")

@@ -15,11 +15,11 @@ from typing import Any
 
 import numpy as np
 
+from shared.job import Job
+from shared.job.data import is_weighted
 from shared.program import compile_job
+from shared.results.seed_table import SeedTable
 from shared.run import Run
-from shared.seed_table import SeedTable
-from shared.spec import Job
-from shared.spec.data import is_weighted
 from shared.store.arrays import decode_array, encode_array
 from worker.adapters import load_adapter
 from worker.adapters.base import Block, EnsembleBlock, EnsembleTrainer, FrameworkAdapter

@@ -21,7 +21,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = ("shared", "producer", "worker", "pyproject.toml", "README.md", "LICENSE")
-MAY_NAME_FRAMEWORKS = {Path("shared/spec/experiment.py")}
+MAY_NAME_FRAMEWORKS = {Path("shared/job/experiment.py")}
 """The job file's default for `frameworks` stands there."""
 
 

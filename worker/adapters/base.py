@@ -7,9 +7,9 @@ rule and runs blocks of steps. Every adapter folder `<name>_adapter/` has the sa
     adapter.py      the FrameworkAdapter, exported as `ADAPTER`; devices, versions, flags, errors
     model.py        the layers one after another; the weights' names
     layers.py       each layer as the framework's own, and how its weights lie there
-    activations.py  the formulas of `shared.spec.activations`
-    losses.py       the formulas of `shared.spec.loss`
-    optimizers.py   the formulas of `shared.spec.optimizer`, one operation at a time
+    activations.py  the formulas of `shared.job.activations`
+    losses.py       the formulas of `shared.job.loss`
+    optimizers.py   the formulas of `shared.job.optimizer`, one operation at a time
     training.py     the Trainer: the compiled or eager loop over a block
     observing.py    the Observer: one step, computed layer by layer
     ensemble.py     the EnsembleTrainer: many trainings as one program, where the framework can
@@ -34,8 +34,8 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.result import Reason
-from shared.spec import Job, Optimizer
+from shared.job import Job, Optimizer
+from shared.results.run_result import Reason
 from worker.adapters.errors import UnsupportedError
 
 Floats = NDArray[np.floating[Any]]
@@ -96,7 +96,7 @@ class EnsembleBlock:
 
 @dataclass(frozen=True, kw_only=True)
 class Description:
-    """What an adapter says of its process, for `shared.result.Environment`."""
+    """What an adapter says of its process, for `shared.results.run_result.Environment`."""
 
     framework_version: str
     versions: dict[str, str]
@@ -302,7 +302,7 @@ class FrameworkAdapter(ABC):
     ) -> EnsembleTrainer:
         """An EnsembleTrainer with one member for each of `optimizers`, which replace the job's own.
 
-        All optimizers have the same `shared.spec.optimizer.structure`; `worker.adapters.constants`
+        All optimizers have the same `shared.job.optimizer.structure`; `worker.adapters.constants`
         stacks their numbers. `weights` are (members, *shape); x and y are as in `build`, the same for every
         member. Raises UnsupportedError, with a plain reason, for a job that this framework cannot vectorise;
         its members are then trained one after another.

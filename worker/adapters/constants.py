@@ -1,10 +1,10 @@
 """The optimizers' constants in float64, worked out once so that every framework takes the same numbers.
 
 Adapters round each once to the run's precision and use them in the order of operations that
-`shared.spec.optimizer` gives; nothing here knows of weights or gradients.
+`shared.job.optimizer` gives; nothing here knows of weights or gradients.
 
 The constants of many members are stacked, member by member: what a vectorised program takes as values.
-Their optimizers are of one `shared.spec.optimizer.structure`, so that all have the same names.
+Their optimizers are of one `shared.job.optimizer.structure`, so that all have the same names.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from math import ceil, log
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.spec.optimizer import (
+from shared.job.optimizer import (
     Adadelta,
     Adagrad,
     Adam,

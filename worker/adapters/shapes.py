@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.job import Job
+from shared.job.data import is_weighted
+from shared.job.experiment import Precision
+from shared.job.layers.convolution import Padding
+from shared.job.loss import CategoricalCrossentropy
 from shared.program import Mask
-from shared.spec import Job
-from shared.spec.data import is_weighted
-from shared.spec.experiment import Precision
-from shared.spec.layers.convolution import Padding
-from shared.spec.loss import CategoricalCrossentropy
 from worker.adapters.base import Weights
 from worker.adapters.errors import BadShapeError
 
@@ -25,7 +25,7 @@ Shape = tuple[int, ...]
 def window_padding(
     kind: Padding, sizes: Shape, windows: Shape, strides: Shape
 ) -> tuple[tuple[int, int], ...]:
-    """What stands before and after each axis, by the rules of `shared.spec.layers.convolution`."""
+    """What stands before and after each axis, by the rules of `shared.job.layers.convolution`."""
     return tuple(_padding(kind, *axis) for axis in zip(sizes, windows, strides, strict=True))
 
 

@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 
-from shared.spec import Job
+from shared.job import Job
 from worker.adapters.base import Block, FrameworkAdapter
 
 _TOY = {

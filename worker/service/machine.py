@@ -28,7 +28,7 @@ from shared.errors import RedisError
 from shared.ledger.presence import presences
 from shared.ledger.records import WorkerPresence
 from shared.names import child_key, host_key
-from shared.result import Conditions
+from shared.results.run_result import Conditions
 
 log = logging.getLogger(__name__)
 

@@ -30,7 +30,7 @@ from shared.ledger.leases import Claim, Leases, Refused, RunEnd
 from shared.ledger.progress import ProgressEvent
 from shared.ledger.records import RunState
 from shared.names import TRAIN_TASK
-from shared.result import Failure, RunResult, StoredResult
+from shared.results.run_result import Failure, RunResult, StoredResult
 from shared.run import Run
 from shared.settings import Settings
 from shared.store.blobs import BlobBatch, BlobStore

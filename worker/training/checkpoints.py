@@ -17,8 +17,8 @@ import numpy as np
 from pydantic import ValidationError
 
 from shared.frozen import Frozen
-from shared.result import SeedArrays
-from shared.spec.fields import Many
+from shared.job.fields import Many
+from shared.results.run_result import SeedArrays
 from worker.adapters.base import State
 from worker.training.packing import Packer
 from worker.training.state import joined, part_of

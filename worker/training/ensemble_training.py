@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.batch_plan import BatchPlan
-from shared.result import Hashes
+from shared.results.run_result import Hashes
 from shared.store.arrays import hash_arrays
 from worker.adapters.base import EnsembleBlock, Floats, FrameworkAdapter, State, Weights
 from worker.training.failures import TrainingError

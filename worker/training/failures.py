@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from shared.errors import LikewiseError, ServiceError
-from shared.result import Failure, Reason
-from shared.spec import Job
-from shared.spec.layers.base import ShapeError
+from shared.job import Job
+from shared.job.layers.base import ShapeError
+from shared.results.run_result import Failure, Reason
 from worker.adapters.base import FrameworkAdapter
 from worker.adapters.errors import UnsupportedError
 

@@ -23,9 +23,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.batch_plan import BatchPlan
+from shared.job import Job
+from shared.job.experiment import Precision
 from shared.program import Mask, compile_job
-from shared.spec import Job
-from shared.spec.experiment import Precision
 from worker.adapters.base import Floats
 from worker.adapters.shapes import bytes_per_sample
 from worker.training.draws import Draws, Purpose

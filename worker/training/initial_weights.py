@@ -13,11 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.program import ProgramSpec, Weight, compile_job
-from shared.spec import Job
-from shared.spec.experiment import Precision
-from shared.spec.layers.base import Shape
-from shared.spec.model import (
+from shared.job import Job
+from shared.job.experiment import Precision
+from shared.job.layers.base import Shape
+from shared.job.model import (
     Constant,
     FanScaled,
     FanScaledNormal,
@@ -28,7 +27,8 @@ from shared.spec.model import (
     VarianceScaling,
     Zeros,
 )
-from shared.spec.weights import FrameworkWeights, GivenWeights, NpzWeights, SharedWeights
+from shared.job.weights import FrameworkWeights, GivenWeights, NpzWeights, SharedWeights
+from shared.program import ProgramSpec, Weight, compile_job
 from worker.adapters.base import FrameworkAdapter, Weights
 from worker.training.draws import Draws, Purpose
 from worker.training.failures import TrainingError

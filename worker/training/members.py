@@ -14,10 +14,10 @@ from math import ceil, prod
 import numpy as np
 
 from shared.batch_plan import BatchPlan
+from shared.job import Job
 from shared.program import compile_job
-from shared.result import Failure, Hashes, Timings
+from shared.results.run_result import Failure, Hashes, Timings
 from shared.run import Run
-from shared.spec import Job
 from worker.adapters.constants import slot_starts
 from worker.training.samples import RunData
 from worker.training.seed_record import Outcome

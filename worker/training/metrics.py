@@ -23,9 +23,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.batch_plan import BatchPlan
-from shared.spec import Loss
-from shared.spec.loss import BinaryCrossentropy, CategoricalCrossentropy, KlDivergence, Poisson, Reduction
-from shared.spec.metrics import MetricName
+from shared.job import Loss
+from shared.job.loss import BinaryCrossentropy, CategoricalCrossentropy, KlDivergence, Poisson, Reduction
+from shared.job.metrics import MetricName
 from worker.adapters.base import State
 
 Float64 = NDArray[np.float64]

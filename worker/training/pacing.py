@@ -17,7 +17,7 @@ import numpy as np
 
 from shared.batch_plan import BatchPlan
 from shared.ledger.progress import ProgressEvent
-from shared.result import Timings
+from shared.results.run_result import Timings
 from shared.run import Run
 from worker.adapters.base import State
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.result import Failure, Hashes, Memory, SeedArrays, Timings
+from shared.results.run_result import Failure, Hashes, Memory, SeedArrays, Timings
 from shared.store.arrays import INLINE_BYTES, AnyArray, ArrayRef, InlineArray
 from worker.training.members import Trained
 from worker.training.seed_record import Outcome

@@ -15,8 +15,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from shared.batch_plan import BatchPlan
+from shared.job import Job
 from shared.program import compile_job
-from shared.spec import Job
 
 _CLEAR_REFS = Path("/proc/self/clear_refs")
 _STATUS = Path("/proc/self/status")

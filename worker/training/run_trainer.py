@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from shared.program.together import obstacle
+from shared.results.trace import Trace, TraceRequest
 from shared.run import Run
-from shared.trace import Trace, TraceRequest
 from worker.adapters.base import FrameworkAdapter, State
 from worker.adapters.errors import UnsupportedError
 from worker.training import resources

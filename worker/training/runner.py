@@ -16,9 +16,9 @@ import numpy as np
 
 from shared.ledger.progress import ProgressEvent
 from shared.program.together import obstacle
-from shared.result import Environment, Failure, RunResult
+from shared.results.run_result import Environment, Failure, RunResult
+from shared.results.trace import Trace
 from shared.run import Run
-from shared.trace import Trace
 from worker.adapters.base import FrameworkAdapter
 from worker.training import resources
 from worker.training.checkpoints import Checkpoint, Checkpoints, Shelf

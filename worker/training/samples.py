@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.batch_plan import BatchPlan
+from shared.job import Job
+from shared.job.data import is_weighted
+from shared.job.loss import CategoricalCrossentropy, is_broadcast
+from shared.job.schedule import ReduceOnPlateauSchedule
 from shared.program import compile_job
 from shared.run import Run, Samples
-from shared.spec import Job
-from shared.spec.data import is_weighted
-from shared.spec.loss import CategoricalCrossentropy, is_broadcast
-from shared.spec.schedule import ReduceOnPlateauSchedule
 from shared.store.arrays import ArrayRef
 from worker.adapters.base import Floats
 from worker.training.failures import TrainingError, loading

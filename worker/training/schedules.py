@@ -1,6 +1,6 @@
 """The learning rate of every update, and when a watched loss has stopped falling.
 
-Learning rates are worked out in float64, by the formulas of `shared.spec.schedule`. Early stopping and
+Learning rates are worked out in float64, by the formulas of `shared.job.schedule`. Early stopping and
 reduce_on_plateau watch a loss with the same patience.
 """
 
@@ -13,8 +13,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.spec import EarlyStopping, Optimizer
-from shared.spec.schedule import (
+from shared.job import EarlyStopping, Optimizer
+from shared.job.schedule import (
     ConstantSchedule,
     CosineRestartsSchedule,
     CosineSchedule,

@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.batch_plan import BatchPlan
+from shared.job import Job
+from shared.job.metrics import fitting_metrics
 from shared.losses import loss_values
-from shared.spec import Job
-from shared.spec.metrics import fitting_metrics
 from worker.adapters.base import Floats, State, Weights
 from worker.training.failures import TrainingError, diverged
 from worker.training.metrics import EpochLosses, member_metrics

@@ -20,9 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.batch_plan import BatchPlan
-from shared.result import Hashes
-from shared.spec import Job
-from shared.spec.schedule import ReduceOnPlateauSchedule
+from shared.job import Job
+from shared.job.schedule import ReduceOnPlateauSchedule
+from shared.results.run_result import Hashes
 from shared.store.arrays import hash_arrays
 from worker.adapters.base import Block, Floats, FrameworkAdapter, Marks, Snapshot, State, Weights
 from worker.adapters.constants import slot_starts

@@ -13,7 +13,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from shared.spec import Job
+from shared.job import Job
 
 _KINDS = ("optimizer", "loss")
 """Sections whose fields go by the type's own name, too."""

@@ -11,7 +11,7 @@ import pytest
 from producer.bench.models import Timed, Variant
 from producer.bench.protocol import LEAST_ROUNDS, Enough, alternate, order_of
 from producer.bench.statistics import MANY, median_interval, outliers, paired_ratio
-from shared.result import Environment
+from shared.results.run_result import Environment
 
 ONE, OTHER = (Variant(framework=name, execution="auto") for name in ("tensorflow", "torch"))
 

@@ -17,9 +17,9 @@ from producer.blame.measures import Trained
 from producer.blame.models import Explanation
 from producer.blame.plan import Plan, identity, plan
 from producer.job.resolve import resolve
-from shared.result import Failure, RunResult
+from shared.job import Experiment
+from shared.results.run_result import Failure, RunResult
 from shared.run import Dataset, Run, Samples
-from shared.spec import Experiment
 from shared.store.arrays import ArrayRef, decode_array, encode_array
 from tests.listed import Seed, packed
 

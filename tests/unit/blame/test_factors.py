@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from producer.blame.factors import Factor, factors, switched
 from producer.job.resolve import resolve
-from shared.spec import Experiment, Job
+from shared.job import Experiment, Job
 
 DENSE = {"type": "dense", "units": 1}
 CONVOLUTIONS = [

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from producer.blame.measures import Ruler, Trained
-from shared.result import Failure, RunResult, SeedArrays
+from shared.results.run_result import Failure, RunResult, SeedArrays
 from tests.listed import Seed, packed
 
 

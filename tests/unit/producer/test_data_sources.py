@@ -19,7 +19,7 @@ import pytest
 
 from producer.data import builtin
 from producer.job.prepare import PreparedExperiment
-from shared.spec.data import BuiltinData
+from shared.job.data import BuiltinData
 
 Prepare = Callable[..., PreparedExperiment]
 Refusal = Callable[..., str]

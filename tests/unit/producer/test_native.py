@@ -13,8 +13,8 @@ from producer.job.jobfile import LoadedExperiment, example_names, read_experimen
 from producer.job.native import Table, native_table
 from producer.job.prepare import prepare_experiment
 from producer.job.resolve import resolve, resolve_with_origins, setting_differences
-from shared.spec import Experiment, Layer, Loss, Optimizer, Schedule
-from shared.spec.initializers import Initializer
+from shared.job import Experiment, Layer, Loss, Optimizer, Schedule
+from shared.job.initializers import Initializer
 
 Read = Callable[..., LoadedExperiment]
 FRAMEWORKS = ["tensorflow", "torch"]

@@ -11,7 +11,7 @@ import pytest
 
 from producer.data.prepare import split
 from producer.job.prepare import PreparedExperiment
-from shared.spec.data import Split
+from shared.job.data import Split
 
 Prepare = Callable[..., PreparedExperiment]
 Refusal = Callable[..., str]

@@ -21,7 +21,7 @@ from producer.job.jobfile import LoadedExperiment
 from producer.job.origins import Setting, settings_of
 from producer.job.resolve import resolve, resolve_with_origins
 from producer.report.resolved import document_of, render
-from shared.spec import Experiment
+from shared.job import Experiment
 
 Read = Callable[..., LoadedExperiment]
 Likewise = Callable[..., subprocess.CompletedProcess[str]]

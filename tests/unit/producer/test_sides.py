@@ -9,8 +9,8 @@ from producer.job.resolve import resolve
 from producer.job.sides import sides_of
 from producer.twin import twin_experiment
 from shared.errors import JobFileError, UsageError
-from shared.result import RunResult
-from shared.spec import Experiment
+from shared.job import Experiment
+from shared.results.run_result import RunResult
 
 JOB = {
     "schema_version": 1,

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from producer.trace import MOST_STEPS, updates_to_observe
-from shared.spec import Training
+from shared.job import Training
 
 PER_EPOCH = 4
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from shared.batch_plan import BatchPlan
-from shared.spec import Training
+from shared.job import Training
 
 
 def test_a_partial_last_batch_is_kept() -> None:

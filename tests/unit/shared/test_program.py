@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from shared.job import Model
+from shared.job.layers.base import Shape, ShapeError
 from shared.program import ProgramSpec, compile_model
-from shared.spec import Model
-from shared.spec.layers.base import Shape, ShapeError
 
 
 def model_of(*layers: Any) -> Model:

@@ -10,7 +10,7 @@ import pytest
 from producer.console import make_console
 from producer.report.sweep import render
 from producer.sweep.table import Point, Seeds, Sweep, order_of
-from shared.result import Failure
+from shared.results.run_result import Failure
 
 SEEDS = Seeds(succeeded=5, seeds=5, best=0.321, median=0.331, low=0.322, high=0.337)
 LONG = {"optimizer.learning_rate": 0.03, "model.layers.0.units": 8, "training.epochs": 5}

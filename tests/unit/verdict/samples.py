@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from producer.compare import Background, compare
 from producer.job.resolve import resolve
 from producer.verdict.models import Comparison, SeedRun
+from shared.job import Experiment
 from shared.ledger.records import ExperimentRecord
-from shared.result import Environment, Failure, Hashes, RunResult, Timings
+from shared.results.run_result import Environment, Failure, Hashes, RunResult, Timings
+from shared.results.seed_table import SeedTable
 from shared.run import Dataset, Run, Samples
-from shared.seed_table import SeedTable
-from shared.spec import Experiment
 from shared.store.arrays import ArrayRef, decode_array, encode_array
 from tests.listed import Seed, packed
 

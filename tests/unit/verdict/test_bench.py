@@ -13,7 +13,7 @@ from producer.bench.models import Bench, Timed, Variant
 from producer.console import make_console
 from producer.display import plus_minus
 from producer.report.bench import render, sentences, to_json
-from shared.result import Conditions, Environment
+from shared.results.run_result import Conditions, Environment
 
 TF, TORCH = (Variant(framework=name, execution="auto") for name in ("tensorflow", "torch"))
 QUIET = Conditions(wall_s=1, cpu_s=1, load=1.0, cores=8, throttled_s=0.0, interruptions=0, governor=None)

@@ -8,9 +8,9 @@ import pytest
 from producer.verdict.divergence import Replays, traced
 from producer.verdict.first_divergence import first_parting, largest_gap
 from producer.verdict.tolerance import tolerance_for
-from shared.spec import Job
+from shared.job import Job
+from shared.results.trace import PROJECTIONS, Place, Trace
 from shared.store.arrays import decode_array, encode_array
-from shared.trace import PROJECTIONS, Place, Trace
 
 NAMES = ("tensorflow", "torch")
 TOLERANCE = tolerance_for(["float64"]).relative

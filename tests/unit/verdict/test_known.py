@@ -11,13 +11,13 @@ import pytest
 from producer.job.resolve import SettingDifference, resolve
 from producer.verdict import known
 from producer.verdict.knowledge import Scale, consequence, conventions, fixes, together, weight_of
-from shared.spec import Experiment, Job
-from shared.spec.activations import Activation
-from shared.spec.layers import Layer
-from shared.spec.loss import Loss
-from shared.spec.optimizer import Optimizer
-from shared.spec.schedule import Schedule
-from shared.spec.training import Training
+from shared.job import Experiment, Job
+from shared.job.activations import Activation
+from shared.job.layers import Layer
+from shared.job.loss import Loss
+from shared.job.optimizer import Optimizer
+from shared.job.schedule import Schedule
+from shared.job.training import Training
 
 TABLES = Path(known.__file__).parent
 NOT_SETTINGS = {"type", "name", "inputs", "layer"}

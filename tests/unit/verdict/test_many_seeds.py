@@ -14,9 +14,9 @@ from producer.queue.merge import merged
 from producer.report.figures import losses
 from producer.report.json import to_document
 from producer.verdict.models import Comparison
+from shared.job import Experiment
 from shared.ledger.records import ExperimentRecord
-from shared.result import Environment, Failure, Hashes, RunResult, SeedArrays, Timings
-from shared.spec import Experiment
+from shared.results.run_result import Environment, Failure, Hashes, RunResult, SeedArrays, Timings
 from shared.store.arrays import ArrayRef, encode_array
 from tests.listed import Seed, packed
 

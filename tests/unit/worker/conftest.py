@@ -18,11 +18,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from shared.job import Job, Optimizer
+from shared.job.model import Dense, Dropout, Flatten
 from shared.ledger.progress import ProgressEvent
-from shared.result import Reason, RunResult
+from shared.results.run_result import Reason, RunResult
 from shared.run import Run
-from shared.spec import Job, Optimizer
-from shared.spec.model import Dense, Dropout, Flatten
 from shared.store.arrays import AnyArray, ArrayRef, InlineArray, encode_array
 from tests.listed import Seed, listed
 from worker.adapters.base import (

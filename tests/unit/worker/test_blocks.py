@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from shared.job import Job
 from shared.program import Mask
-from shared.spec import Job
 from tests.listed import Seed
 from worker.adapters.base import Block
 from worker.training import pacing

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from shared.result import RunResult
-from shared.spec import Job
+from shared.job import Job
+from shared.results.run_result import RunResult
 from worker.training import checkpoints, members, pacing
 from worker.training.checkpoints import Checkpoint
 from worker.training.samples import load_run

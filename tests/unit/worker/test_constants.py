@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from shared.spec import Optimizer
-from shared.spec.optimizer import structure
+from shared.job import Optimizer
+from shared.job.optimizer import structure
 from worker.adapters.constants import fixed_constants, integer_power, slot_starts, update_constants
 
 OPTIMIZER: TypeAdapter[Optimizer] = TypeAdapter(Optimizer)

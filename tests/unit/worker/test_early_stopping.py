@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from shared.spec import Job
+from shared.job import Job
 from worker.training import pacing
 from worker.training.seed_training import SeedTraining
 

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from shared.result import RunResult, SeedArrays
-from shared.spec import Job
-from shared.spec.optimizer import Sgd
+from shared.job import Job
+from shared.job.optimizer import Sgd
+from shared.results.run_result import RunResult, SeedArrays
 from tests.listed import Seed
 from worker.training import ensemble_training, members, packing
 from worker.training.samples import load_run

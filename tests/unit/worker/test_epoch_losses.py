@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.batch_plan import BatchPlan
-from shared.spec import EarlyStopping, Training
-from shared.spec.schedule import ReduceOnPlateauSchedule
+from shared.job import EarlyStopping, Training
+from shared.job.schedule import ReduceOnPlateauSchedule
 from worker.training.metrics import EpochLosses
 from worker.training.schedules import Patience
 

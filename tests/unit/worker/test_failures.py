@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from shared.errors import DataError, RedisError
-from shared.spec import Job
+from shared.job import Job
 from worker.adapters.base import FrameworkAdapter
 from worker.adapters.errors import UnsupportedError
 from worker.training.failures import TrainingError, diverged, loading, typed

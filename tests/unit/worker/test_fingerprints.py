@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.trace import LARGEST, NUMBERS, PROJECTIONS, SIZE
+from shared.results.trace import LARGEST, NUMBERS, PROJECTIONS, SIZE
 from worker.training.tracing import Fingerprinter
 
 TAKE = Fingerprinter().take

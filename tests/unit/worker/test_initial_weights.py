@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from shared.job import Job
 from shared.program import ProgramSpec, compile_job, compile_model
-from shared.spec import Job
 from shared.store.arrays import hash_arrays
 from worker.training.failures import TrainingError
 from worker.training.initial_weights import check_weights, draw_weights

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.job import Job
+from shared.job.experiment import Precision
 from shared.program import Mask, compile_model
-from shared.spec import Job
-from shared.spec.experiment import Precision
 from worker.adapters.shapes import bytes_per_sample
 from worker.training.feed import MaskSource, mask_keys
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from shared.spec.optimizer import Adadelta, Adagrad, Adam, AdamW, Nadam, Optimizer, RmsProp, Sgd, structure
+from shared.job.optimizer import Adadelta, Adagrad, Adam, AdamW, Nadam, Optimizer, RmsProp, Sgd, structure
 from worker.adapters.constants import (
     fixed_constants,
     member_fixed_constants,

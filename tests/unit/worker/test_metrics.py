@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from pydantic import TypeAdapter
 
-from shared.spec import Loss
-from shared.spec.metrics import CLASSIFICATION, REGRESSION, fitting_metrics
+from shared.job import Loss
+from shared.job.metrics import CLASSIFICATION, REGRESSION, fitting_metrics
 from worker.training.metrics import compute_metrics, member_metrics
 
 LOSS: TypeAdapter[Loss] = TypeAdapter(Loss)

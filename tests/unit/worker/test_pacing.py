@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.batch_plan import BatchPlan
-from shared.spec import Training
+from shared.job import Training
 from worker.training.pacing import LOOK_S, MARK_BYTE_S, MARK_S, MOST_BYTES, SHARE, TARGET_S, Pace, cut
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from shared.errors import LikewiseError
-from shared.spec import Job
+from shared.job import Job
 from shared.store.arrays import ArrayRef
 from worker.adapters.base import Block
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from shared.errors import RedisError
+from shared.job import Job
 from shared.run import Run
-from shared.spec import Job
 
 Jobs = Callable[..., Job]
 

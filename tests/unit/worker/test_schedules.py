@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from shared.spec import Optimizer
+from shared.job import Optimizer
 from worker.training.schedules import learning_rates
 
 RATE = 0.3

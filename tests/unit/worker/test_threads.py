@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from shared.job import Job
 from shared.program import compile_job
-from shared.spec import Job
 from worker.service import machine as counted
 from worker.training.resources import SHARED_FROM, threads_of
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from shared.trace import NUMBERS, TraceRequest
+from shared.results.trace import NUMBERS, TraceRequest
 from worker.training.tracing import Fingerprinter
 
 TAKE = Fingerprinter().take

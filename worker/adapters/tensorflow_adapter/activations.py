@@ -1,4 +1,4 @@
-"""The activation functions of `shared.spec.activations` in TensorFlow operations.
+"""The activation functions of `shared.job.activations` in TensorFlow operations.
 
 Those whose constants TensorFlow would pass through float32 (leaky ReLU's slope, GELU's √2), or whose
 exp(x) − 1 loses digits near 0 (ELU, SELU), are written out.
@@ -13,7 +13,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from shared.spec.activations import Activation, Elu, LeakyRelu
+from shared.job.activations import Activation, Elu, LeakyRelu
 
 Tensor = Any
 

@@ -16,9 +16,9 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from shared.batch_plan import BatchPlan
+from shared.job import Job, Optimizer
 from shared.program import ProgramSpec
 from shared.program.together import convolutions_obstacle, recurrent_numbers
-from shared.spec import Job, Optimizer
 from worker.adapters import base as kept
 from worker.adapters.base import EnsembleBlock, EnsembleTrainer, Floats, Weights
 from worker.adapters.constants import member_fixed_constants, member_slot_starts, member_update_constants

@@ -8,9 +8,9 @@ from typing import Any
 
 import keras
 
+from shared.job.layers.basic import Dense
+from shared.job.layers.recurrent import Gru, Lstm, SimpleRnn
 from shared.program import Stage
-from shared.spec.layers.basic import Dense
-from shared.spec.layers.recurrent import Gru, Lstm, SimpleRnn
 from worker.adapters.errors import UnsupportedError
 from worker.adapters.tensorflow_adapter.activations import PLAIN, activation_function
 from worker.adapters.tensorflow_adapter.attention import Attention

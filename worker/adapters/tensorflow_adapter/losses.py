@@ -1,4 +1,4 @@
-"""The formulas of `shared.spec.loss` in TensorFlow operations."""
+"""The formulas of `shared.job.loss` in TensorFlow operations."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 
 import tensorflow as tf
 
-from shared.spec import Job
-from shared.spec.data import is_weighted
-from shared.spec.loss import (
+from shared.job import Job
+from shared.job.data import is_weighted
+from shared.job.loss import (
     PROBABILITY_MARGIN,
     BinaryCrossentropy,
     CategoricalCrossentropy,

@@ -9,8 +9,8 @@ from typing import Any, cast
 import keras
 import tensorflow as tf
 
+from shared.job.layers.recurrent import Bidirectional
 from shared.program import ProgramSpec, Stage
-from shared.spec.layers.recurrent import Bidirectional
 from worker.adapters.base import Weights
 from worker.adapters.shapes import check_weights
 from worker.adapters.tensorflow_adapter.layers import keras_layer

@@ -8,8 +8,8 @@ from typing import Any
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from shared.job import Job
 from shared.program import compile_job
-from shared.spec import Job
 from worker.adapters.base import Floats, Observed, Observer, Weights
 from worker.adapters.tensorflow_adapter.losses import loss_function
 from worker.adapters.tensorflow_adapter.model import Network

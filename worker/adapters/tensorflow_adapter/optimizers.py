@@ -1,4 +1,4 @@
-"""The formulas of `shared.spec.optimizer` as pure functions, one TensorFlow operation at a time.
+"""The formulas of `shared.job.optimizer` as pure functions, one TensorFlow operation at a time.
 
 Numbers never come from the optimizer itself, only its formula does: every constant arrives as a tensor
 of the run's precision (TensorFlow would take a Python number through float32), so that one compiled
@@ -12,7 +12,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from shared.spec.optimizer import (
+from shared.job.optimizer import (
     Adadelta,
     Adagrad,
     Adam,

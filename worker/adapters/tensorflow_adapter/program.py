@@ -21,9 +21,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from shared.job import Job
+from shared.job.optimizer import structure
 from shared.program import compile_job
-from shared.spec import Job
-from shared.spec.optimizer import structure
 from worker.adapters import base as kept
 from worker.adapters.base import Marks, Weights
 from worker.adapters.constants import fixed_constants, slot_starts, update_constants

@@ -8,9 +8,9 @@ from typing import Any, TypeVar
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from shared.job import Job
+from shared.job.optimizer import structure
 from shared.program import compile_job
-from shared.spec import Job
-from shared.spec.optimizer import structure
 from worker.adapters.tensorflow_adapter.ensemble import EnsembleProgram
 from worker.adapters.tensorflow_adapter.program import Program
 from worker.adapters.tensorflow_adapter.xla import XlaProgram, repays

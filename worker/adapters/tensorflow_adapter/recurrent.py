@@ -2,7 +2,7 @@
 
 Keras loops over the steps in a while loop of its own, which tf.vectorized_map takes 5 to 10 s to trace and
 runs no quicker; with the steps one after another in the graph it takes a tenth of that. The formulas are
-those of `shared.spec.layers.recurrent`.
+those of `shared.job.layers.recurrent`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from shared.spec.layers.recurrent import Bidirectional, Gru, Lstm, SimpleRnn
+from shared.job.layers.recurrent import Bidirectional, Gru, Lstm, SimpleRnn
 from worker.adapters.tensorflow_adapter.activations import PLAIN
 
 Tensor = Any

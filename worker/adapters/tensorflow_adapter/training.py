@@ -7,7 +7,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from shared.batch_plan import BatchPlan
-from shared.spec import Job
+from shared.job import Job
 from worker.adapters import base as kept
 from worker.adapters.base import Block, Floats, Marks, Trainer, Weights
 from worker.adapters.constants import fixed_constants, slot_starts, update_constants

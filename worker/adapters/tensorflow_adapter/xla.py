@@ -14,8 +14,8 @@ import numpy as np
 import tensorflow as tf
 
 from shared.batch_plan import BatchPlan
+from shared.job import Job
 from shared.program import ProgramSpec
-from shared.spec import Job
 from worker.adapters.base import Marks
 from worker.adapters.tensorflow_adapter.program import Program, Samples, State, Steps
 

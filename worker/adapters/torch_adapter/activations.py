@@ -1,4 +1,4 @@
-"""The activation functions of `shared.spec.activations` in PyTorch."""
+"""The activation functions of `shared.job.activations` in PyTorch."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F  # noqa: N812 -- PyTorch's own name for it
 
-from shared.spec.activations import Activation, Elu, LeakyRelu
+from shared.job.activations import Activation, Elu, LeakyRelu
 
 Tensor = Any
 

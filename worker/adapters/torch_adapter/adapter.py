@@ -10,9 +10,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.job import Job, Optimizer
 from shared.program import compile_job
-from shared.result import Reason
-from shared.spec import Job, Optimizer
+from shared.results.run_result import Reason
 from worker.adapters.base import (
     Description,
     EnsembleTrainer,

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 -- PyTorch's own name for it
 from torch import nn
 
-from shared.spec.layers.convolution import (
+from shared.job.layers.convolution import (
     Conv1D,
     Conv2D,
     Conv2DTranspose,
@@ -20,7 +20,7 @@ from shared.spec.layers.convolution import (
     pair,
     transposed_size,
 )
-from shared.spec.layers.pooling import AveragePooling1D, AveragePooling2D, MaxPooling1D, MaxPooling2D
+from shared.job.layers.pooling import AveragePooling1D, AveragePooling2D, MaxPooling1D, MaxPooling2D
 from worker.adapters.shapes import window_padding
 from worker.adapters.torch_adapter.activations import activation_function
 from worker.adapters.torch_adapter.stored import Stored, affine_stored, maker

@@ -14,10 +14,10 @@ import torch
 from numpy.typing import NDArray
 
 from shared.batch_plan import BatchPlan
+from shared.job import Job, Optimizer
+from shared.job.optimizer import structure
 from shared.program import ProgramSpec
 from shared.program.together import convolutions_obstacle, recurrent_numbers
-from shared.spec import Job, Optimizer
-from shared.spec.optimizer import structure
 from worker.adapters.base import EnsembleBlock, EnsembleTrainer, Floats, State, Weights
 from worker.adapters.constants import member_fixed_constants, member_slot_starts, member_update_constants
 from worker.adapters.shapes import check_inputs, check_targets, check_weights

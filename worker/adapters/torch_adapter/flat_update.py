@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from shared.spec import Optimizer
+from shared.job import Optimizer
 from worker.adapters.torch_adapter.flat import Layout
 from worker.adapters.torch_adapter.optimizers import update
 

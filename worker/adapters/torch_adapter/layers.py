@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import nn
 
+from shared.job.layers.basic import ActivationLayer, Dense, Permute, Reshape
+from shared.job.layers.normalization import BatchNorm
+from shared.job.layers.recurrent import Embedding
 from shared.program import Stage
-from shared.spec.layers.basic import ActivationLayer, Dense, Permute, Reshape
-from shared.spec.layers.normalization import BatchNorm
-from shared.spec.layers.recurrent import Embedding
 from worker.adapters.errors import UnsupportedError
 from worker.adapters.torch_adapter.activations import activation_function
 from worker.adapters.torch_adapter.attention import Attention

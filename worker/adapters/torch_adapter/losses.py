@@ -1,4 +1,4 @@
-"""The formulas of `shared.spec.loss` in PyTorch operations."""
+"""The formulas of `shared.job.loss` in PyTorch operations."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Any
 import torch
 import torch.nn.functional as F  # noqa: N812 -- PyTorch's own name for it
 
-from shared.spec import Job
-from shared.spec.data import is_weighted
-from shared.spec.loss import (
+from shared.job import Job
+from shared.job.data import is_weighted
+from shared.job.loss import (
     PROBABILITY_MARGIN,
     BinaryCrossentropy,
     CategoricalCrossentropy,

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from shared.job import Job
 from shared.program import compile_job
-from shared.spec import Job
 from worker.adapters.base import Floats, Observed, Observer, Weights
 from worker.adapters.torch_adapter.losses import loss_function
 from worker.adapters.torch_adapter.model import Network

@@ -1,4 +1,4 @@
-"""The formulas of `shared.spec.optimizer`, one PyTorch operation at a time.
+"""The formulas of `shared.job.optimizer`, one PyTorch operation at a time.
 
 All trainable values lie side by side in one tensor (…, values), as `flat` has it, and so do their
 gradients and each slot: the formulas go by element, so one set of operations updates all weights, and
@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 
-from shared.spec.optimizer import (
+from shared.job.optimizer import (
     Adadelta,
     Adagrad,
     Adam,

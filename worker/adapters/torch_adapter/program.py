@@ -17,8 +17,8 @@ from torch._higher_order_ops.while_loop import while_loop
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils import _pytree as pytree
 
-from shared.spec import Job
-from shared.spec.optimizer import structure
+from shared.job import Job
+from shared.job.optimizer import structure
 from worker.adapters.torch_adapter.compiling import compiled
 from worker.adapters.torch_adapter.flat import Layout
 from worker.adapters.torch_adapter.losses import loss_function

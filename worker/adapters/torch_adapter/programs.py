@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 
-from shared.spec import Job
-from shared.spec.optimizer import structure
+from shared.job import Job
+from shared.job.optimizer import structure
 from worker.adapters.torch_adapter.flat import Layout
 from worker.adapters.torch_adapter.model import Network
 from worker.adapters.torch_adapter.program import Program

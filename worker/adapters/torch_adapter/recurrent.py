@@ -3,7 +3,7 @@
 PyTorch has two biases for each gate where Keras's lstm and simple_rnn have one, and the gru's gates in
 another order. Parameters in Keras's layout make a step change, and clip, what the spec calls one weight.
 The fused functions cannot be vectorised over members, and there is none for a gru whose state is reset
-before the product: the cells then go step by step, by the formulas of `shared.spec.layers.recurrent`.
+before the product: the cells then go step by step, by the formulas of `shared.job.layers.recurrent`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from shared.spec.layers.recurrent import Bidirectional, Gru, Lstm, SimpleRnn
+from shared.job.layers.recurrent import Bidirectional, Gru, Lstm, SimpleRnn
 from worker.adapters.torch_adapter.activations import PLAIN
 from worker.adapters.torch_adapter.stored import stored
 

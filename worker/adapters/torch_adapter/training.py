@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from shared.spec import Job
-from shared.spec.optimizer import structure
+from shared.job import Job
+from shared.job.optimizer import structure
 from worker.adapters.base import Block, Floats, Marks, State, Trainer, Weights
 from worker.adapters.constants import fixed_constants, slot_starts, update_constants
 from worker.adapters.shapes import check_inputs, check_targets

@@ -44,7 +44,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from shared.frozen import Frozen
-from shared.spec.fields import Fraction, Many, NonNegative, Positive, Word
+from shared.job.fields import Fraction, Many, NonNegative, Positive, Word
 
 Reduction = Literal["mean", "sum", "sum_of_means"]
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from shared.frozen import Frozen
-from shared.spec.fields import Positive, Word
+from shared.job.fields import Positive, Word
 
 
 class _Distribution(Frozen):

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from shared.frozen import Frozen
-from shared.spec.fields import Count, DataSeed, NonNegative
+from shared.job.fields import Count, DataSeed, NonNegative
 
 
 class EarlyStopping(Frozen):

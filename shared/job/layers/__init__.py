@@ -6,13 +6,13 @@ from typing import Annotated
 
 from pydantic import Field
 
-from shared.spec.fields import Word
-from shared.spec.layers.attention import MultiHeadAttention
-from shared.spec.layers.basic import ActivationLayer, Dense, Dropout, Flatten, Permute, Reshape
-from shared.spec.layers.convolution import Conv1D, Conv2D, Conv2DTranspose, DepthwiseConv2D
-from shared.spec.layers.merging import Add, Concatenate
-from shared.spec.layers.normalization import BatchNorm, LayerNorm
-from shared.spec.layers.pooling import (
+from shared.job.fields import Word
+from shared.job.layers.attention import MultiHeadAttention
+from shared.job.layers.basic import ActivationLayer, Dense, Dropout, Flatten, Permute, Reshape
+from shared.job.layers.convolution import Conv1D, Conv2D, Conv2DTranspose, DepthwiseConv2D
+from shared.job.layers.merging import Add, Concatenate
+from shared.job.layers.normalization import BatchNorm, LayerNorm
+from shared.job.layers.pooling import (
     AveragePooling1D,
     AveragePooling2D,
     GlobalAveragePooling,
@@ -20,7 +20,7 @@ from shared.spec.layers.pooling import (
     MaxPooling1D,
     MaxPooling2D,
 )
-from shared.spec.layers.recurrent import Bidirectional, Embedding, Gru, Lstm, SimpleRnn
+from shared.job.layers.recurrent import Bidirectional, Embedding, Gru, Lstm, SimpleRnn
 
 Layer = Annotated[
     Dense

@@ -15,8 +15,8 @@ from typing import ClassVar
 from pydantic import Field
 
 from shared.frozen import Frozen
-from shared.spec.fields import Many
-from shared.spec.initializers import Initializer
+from shared.job.fields import Many
+from shared.job.initializers import Initializer
 
 Shape = tuple[int, ...]
 

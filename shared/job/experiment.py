@@ -9,15 +9,15 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from shared.frozen import Frozen
-from shared.spec.data import Data
-from shared.spec.fields import Many, Positive, Table
-from shared.spec.loss import Loss
-from shared.spec.metrics import MetricName
-from shared.spec.model import Model
-from shared.spec.optimizer import Optimizer
-from shared.spec.side import Framework, Label, Side, SideSettings
-from shared.spec.training import Training
-from shared.spec.weights import InitialWeights, SharedWeights
+from shared.job.data import Data
+from shared.job.fields import Many, Positive, Table
+from shared.job.loss import Loss
+from shared.job.metrics import MetricName
+from shared.job.model import Model
+from shared.job.optimizer import Optimizer
+from shared.job.side import Framework, Label, Side, SideSettings
+from shared.job.training import Training
+from shared.job.weights import InitialWeights, SharedWeights
 
 SCHEMA_VERSION: Literal[1] = 1
 MAX_SEEDS = 10_000

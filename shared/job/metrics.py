@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from shared.spec.loss import BinaryCrossentropy, CategoricalCrossentropy, Loss
+from shared.job.loss import BinaryCrossentropy, CategoricalCrossentropy, Loss
 
 MetricName = Literal["mae", "rmse", "r2", "accuracy", "f1", "auc"]
 

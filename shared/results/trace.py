@@ -26,7 +26,7 @@ from typing import Literal
 from pydantic import Field
 
 from shared.frozen import Frozen
-from shared.spec.fields import Many
+from shared.job.fields import Many
 from shared.store.arrays import ArrayRef
 
 Stage = Literal["data", "forward", "loss", "backward", "update", "evaluation"]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from shared.spec.fields import Fraction, Positive
-from shared.spec.initializers import Initializer, Ones, Zeros
-from shared.spec.layers.base import BaseLayer, LayerWeight, Shape, need_features
+from shared.job.fields import Fraction, Positive
+from shared.job.initializers import Initializer, Ones, Zeros
+from shared.job.layers.base import BaseLayer, LayerWeight, Shape, need_features
 
 
 class _Normalization(BaseLayer):

@@ -53,8 +53,8 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from shared.frozen import Frozen
-from shared.spec.fields import Fraction, NonNegative, Positive, Word
-from shared.spec.schedule import Schedule
+from shared.job.fields import Fraction, NonNegative, Positive, Word
+from shared.job.schedule import Schedule
 
 
 class _Optimizer(Frozen):

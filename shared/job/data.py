@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from shared.frozen import Frozen
-from shared.spec.fields import Count, DataSeed, Fraction, Many, NonNegative, Table, Word
+from shared.job.fields import Count, DataSeed, Fraction, Many, NonNegative, Table, Word
 
 
 class Split(Frozen):

@@ -16,7 +16,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from shared.frozen import Frozen
-from shared.spec.fields import NonNegative, Positive, Word
+from shared.job.fields import NonNegative, Positive, Word
 
 
 class PlainActivation(Frozen):

@@ -16,10 +16,10 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from shared.spec.activations import LINEAR, Activation
-from shared.spec.fields import Count, Many
-from shared.spec.initializers import FanScaled, Initializer, Zeros
-from shared.spec.layers.base import (
+from shared.job.activations import LINEAR, Activation
+from shared.job.fields import Count, Many
+from shared.job.initializers import FanScaled, Initializer, Zeros
+from shared.job.layers.base import (
     BaseLayer,
     LayerWeight,
     Shape,

@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from shared.frozen import Frozen
-from shared.spec.fields import Count, Many, NonNegative, Positive, Word
+from shared.job.fields import Count, Many, NonNegative, Positive, Word
 
 
 class _Schedule(Frozen):

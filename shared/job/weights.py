@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from shared.frozen import Frozen
-from shared.spec.fields import DataSeed, Numbers, Word
+from shared.job.fields import DataSeed, Numbers, Word
 
 
 class SharedWeights(Frozen):

@@ -1,7 +1,7 @@
 """What a run returns: the numbers of its seeds as arrays, why it failed, what ran.
 
 Missing is null, or NaN in an array, never 0; every duration is in seconds. Results that older versions stored
-may list each seed by itself; they become arrays when they are read, in `shared.listed_seeds`.
+may list each seed by itself; they become arrays when they are read, in `shared.results.listed_seeds`.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from shared.frozen import Frozen
-from shared.listed_seeds import as_arrays
-from shared.spec.fields import Many
-from shared.spec.side import Framework, Label, OfSide
+from shared.job.fields import Many
+from shared.job.side import Framework, Label, OfSide
+from shared.results.listed_seeds import as_arrays
+from shared.results.trace import Trace
 from shared.store.arrays import AnyArray, ArrayRef, InlineArray
-from shared.trace import Trace
 
 RESULT_SCHEMA_VERSION: Literal[1] = 1
 
@@ -88,7 +88,7 @@ class SeedArrays(Frozen):
     """What the seeds of a run came to, as arrays: axis 0 is the seed, in the order of `seeds`.
 
     One seed has the same form as 10,000. What a seed has not is NaN; so is everything of a seed that failed,
-    but for the epochs that it finished. `shared.seed_table.SeedTable` reads them.
+    but for the epochs that it finished. `shared.results.seed_table.SeedTable` reads them.
     """
 
     seeds: Many[int]

@@ -1,13 +1,13 @@
-"""A model: layers in order. Each layer's meaning is in `shared.spec.layers`."""
+"""A model: layers in order. Each layer's meaning is in `shared.job.layers`."""
 
 from __future__ import annotations
 
 from pydantic import Field, model_validator
 
 from shared.frozen import Frozen
-from shared.spec.activations import Activation
-from shared.spec.fields import Many
-from shared.spec.initializers import (
+from shared.job.activations import Activation
+from shared.job.fields import Many
+from shared.job.initializers import (
     Constant,
     FanScaled,
     FanScaledNormal,
@@ -19,8 +19,8 @@ from shared.spec.initializers import (
     VarianceScaling,
     Zeros,
 )
-from shared.spec.layers import Layer
-from shared.spec.layers.basic import ActivationLayer, Dense, Dropout, Flatten
+from shared.job.layers import Layer
+from shared.job.layers.basic import ActivationLayer, Dense, Dropout, Flatten
 
 __all__ = [
     "Activation",

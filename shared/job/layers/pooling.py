@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from shared.spec.fields import Count
-from shared.spec.layers.base import BaseLayer, Shape, ShapeError, need_axes
-from shared.spec.layers.convolution import Padding, Pair, pair, windows
+from shared.job.fields import Count
+from shared.job.layers.base import BaseLayer, Shape, ShapeError, need_axes
+from shared.job.layers.convolution import Padding, Pair, pair, windows
 
 
 class _Pooling(BaseLayer):

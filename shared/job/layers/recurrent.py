@@ -18,9 +18,9 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
-from shared.spec.fields import Count
-from shared.spec.initializers import FanScaled, Initializer, Orthogonal, Uniform, Zeros
-from shared.spec.layers.base import BaseLayer, Cell, LayerWeight, Shape, need_axes
+from shared.job.fields import Count
+from shared.job.initializers import FanScaled, Initializer, Orthogonal, Uniform, Zeros
+from shared.job.layers.base import BaseLayer, Cell, LayerWeight, Shape, need_axes
 
 
 class Embedding(BaseLayer):

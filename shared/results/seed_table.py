@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.result import Failure, Memory, RunResult, SeedArrays, Timings
+from shared.results.run_result import Failure, Memory, RunResult, SeedArrays, Timings
 from shared.store.arrays import AnyArray, ArrayRef, InlineArray
 
 Float64 = NDArray[np.float64]

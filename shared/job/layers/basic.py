@@ -7,10 +7,10 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
-from shared.spec.activations import LINEAR, Activation
-from shared.spec.fields import Count, DataSeed, Fraction, Many
-from shared.spec.initializers import FanScaled, Initializer, Zeros
-from shared.spec.layers.base import (
+from shared.job.activations import LINEAR, Activation
+from shared.job.fields import Count, DataSeed, Fraction, Many
+from shared.job.initializers import FanScaled, Initializer, Zeros
+from shared.job.layers.base import (
     BaseLayer,
     LayerWeight,
     Shape,

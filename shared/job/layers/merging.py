@@ -6,8 +6,8 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from shared.spec.fields import Many
-from shared.spec.layers.base import BaseLayer, Shape, ShapeError, listed
+from shared.job.fields import Many
+from shared.job.layers.base import BaseLayer, Shape, ShapeError, listed
 
 
 class _Merging(BaseLayer):

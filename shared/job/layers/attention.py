@@ -7,9 +7,9 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from shared.spec.fields import Count, Many
-from shared.spec.initializers import FanScaled, Initializer, Zeros
-from shared.spec.layers.base import BaseLayer, LayerWeight, Shape, ShapeError, listed, need_axes
+from shared.job.fields import Count, Many
+from shared.job.initializers import FanScaled, Initializer, Zeros
+from shared.job.layers.base import BaseLayer, LayerWeight, Shape, ShapeError, listed, need_axes
 
 
 class MultiHeadAttention(BaseLayer):
