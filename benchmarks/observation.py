@@ -36,7 +36,8 @@ from shared.store.blobs import BlobStore
 from worker.adapters.base import FrameworkAdapter
 from worker.service.claimed_run import RunCheckpoints, RunLink
 from worker.training.checkpoints import Checkpoint
-from worker.training.runner import train_run
+from worker.training.run_trainer import Services
+from worker.training.runner import Attempt, train_run
 
 TARGET = 1.05
 CHECKPOINT_S = 1.0
@@ -139,18 +140,15 @@ class Side:
         return train_run(
             run,
             adapter=self._adapter,
-            load=self._blobs.get,
-            on_progress=link.send if link else lambda _: None,
-            stop_requested=link.stop_requested if link else lambda: False,
-            store=self._blobs.put,
-            queue_s=None,
-            worker="side",
-            attempt=1,
-            host="side",
-            image=None,
-            threads=1,
-            shelf=shelf,
-            checkpoint_s=CHECKPOINT_S,
+            attempt=Attempt(worker="side", host="side", threads=1),
+            services=Services(
+                load=self._blobs.get,
+                store=self._blobs.put,
+                report=link.send if link else lambda _: None,
+                stop_requested=link.stop_requested if link else lambda: False,
+                shelf=shelf,
+                checkpoint_s=CHECKPOINT_S,
+            ),
         )
 
 

@@ -25,7 +25,8 @@ from worker.adapters import load_adapter
 from worker.adapters.base import Block, EnsembleBlock, EnsembleTrainer, FrameworkAdapter
 from worker.adapters.errors import UnsupportedError
 from worker.training.feed import MaskSource
-from worker.training.runner import train_run
+from worker.training.run_trainer import Services
+from worker.training.runner import Attempt, train_run
 from worker.training.samples import Part
 from worker.training.schedules import learning_rates
 
@@ -215,16 +216,8 @@ def through_runner(case: dict[str, Any], adapter: FrameworkAdapter) -> dict[str,
     result = train_run(
         Run.model_validate_json(json.dumps(document)),
         adapter=adapter,
-        load=load,
-        on_progress=lambda _: None,
-        stop_requested=lambda: False,
-        store=store,
-        queue_s=None,
-        worker="parity",
-        attempt=1,
-        host="here",
-        image=None,
-        threads=1,
+        attempt=Attempt(worker="parity", host="here", threads=1),
+        services=Services(load=load, store=store, report=lambda _: None, stop_requested=lambda: False),
     )
     assert result.failure is None, result.failure
     table = SeedTable.of(result, [0], arrays=load)

@@ -39,7 +39,8 @@ from worker.adapters.base import FrameworkAdapter
 from worker.service.claimed_run import RunCheckpoints, RunLink, patiently
 from worker.service.machine import HostLease, conditions, half_of_the_cores, moment, wait_until_free
 from worker.service.quarantine import set_aside
-from worker.training.runner import train_run
+from worker.training.run_trainer import Services
+from worker.training.runner import Attempt, train_run
 
 log = logging.getLogger(__name__)
 
@@ -170,23 +171,15 @@ class Child:
         try:
             begin = moment() if run.timed is not None else None
             with closing(self._shelf(claim, arrays)) as shelf:
-                result = train_run(
-                    run,
-                    adapter=adapter,
+                services = Services(
                     load=lambda ref: patiently(lambda: self._blobs.get(ref)),
-                    on_progress=self._link.send,
-                    stop_requested=self._link.stop_requested,
                     store=lambda array: patiently(lambda: arrays.put(array)),
-                    queue_s=max(0.0, claim.claimed_s - claim.submitted_s),
-                    worker=self._leases.worker_id,
-                    attempt=claim.attempt,
-                    host=self._host,
-                    image=self._settings.image,
-                    threads=self._threads,
-                    import_s=self._import_s,
+                    report=self._link.send,
+                    stop_requested=self._link.stop_requested,
                     shelf=shelf if run.timed is None and run.trace is None else None,
                     checkpoint_s=self._settings.checkpoint_s,
                 )
+                result = train_run(run, adapter=adapter, attempt=self._attempt(claim), services=services)
             if begin is None:
                 return result
             return result.model_copy(update={"conditions": conditions(begin)})
@@ -195,6 +188,17 @@ class Child:
             return self._failed(
                 claim, Failure(reason="internal", message=f"{type(error).__name__}: {error}"[:1_000])
             )
+
+    def _attempt(self, claim: Claim) -> Attempt:
+        return Attempt(
+            worker=self._leases.worker_id,
+            host=self._host,
+            image=self._settings.image,
+            number=claim.attempt,
+            threads=self._threads,
+            queue_s=max(0.0, claim.claimed_s - claim.submitted_s),
+            import_s=self._import_s,
+        )
 
     def _shelf(self, claim: Claim, arrays: BlobBatch) -> RunCheckpoints:
         return RunCheckpoints(

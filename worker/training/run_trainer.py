@@ -7,15 +7,17 @@ why members were not trained together. Members count from 1 in `position`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+from shared.ledger.progress import ProgressEvent
 from shared.program.together import obstacle
 from shared.results.trace import Trace, TraceRequest
 from shared.run import Run
 from worker.adapters.base import FrameworkAdapter, State
 from worker.adapters.errors import UnsupportedError
 from worker.training import resources
-from worker.training.checkpoints import Checkpoint, Checkpoints
+from worker.training.checkpoints import Checkpoint, Checkpoints, Shelf
 from worker.training.ensemble_training import EnsembleTraining
 from worker.training.failures import TrainingError, typed
 from worker.training.members import Member, Trained, groups_of
@@ -26,28 +28,41 @@ from worker.training.seed_record import Outcome, finite_count
 from worker.training.seed_training import SeedTraining
 from worker.training.tracing import Tracer
 
-StopRequested = Callable[[], bool]
+
+@dataclass(frozen=True, kw_only=True)
+class Services:
+    """What a worker does for the run that it trains. What these functions raise passes through a training."""
+
+    load: Load
+    """Fetches an array of the run's."""
+    store: Store
+    """Stores an array of the result's."""
+    report: Callable[[ProgressEvent], None]
+    stop_requested: Callable[[], bool]
+    shelf: Shelf | None = None
+    """Keeps the run's checkpoints, where it is to have any."""
+    checkpoint_s: float = 0.0
+    """Seconds between two checkpoints; 0 takes none."""
 
 
 class RunTrainer:
     """Trains one run; afterwards `execution` and `notes` say how."""
 
-    def __init__(  # noqa: PLR0913 - what a training needs of the runner
+    def __init__(
         self,
-        *,
         run: Run,
         data: RunData,
         adapter: FrameworkAdapter,
-        reporter: Reporter,
-        stop_requested: StopRequested,
-        queue_s: float | None,
+        *,
+        services: Services,
         checkpoints: Checkpoints | None,
+        queue_s: float | None,
     ) -> None:
         self._run = run
         self._data = data
         self._adapter = adapter
-        self._reporter = reporter
-        self._stop_requested = stop_requested
+        self._services = services
+        self._reporter = Reporter(run, services.report)
         self._queue_s = queue_s
         self._checkpoints = checkpoints
         self.execution: str | None = None
@@ -100,7 +115,7 @@ class RunTrainer:
                 training.advance(most=1)
             training.conclude()
 
-    def trace(self, request: TraceRequest, *, load: Load, store: Store) -> Trace:
+    def trace(self, request: TraceRequest) -> Trace:
         """Replay the first seed and lay its updates open. Raises TrainingError."""
         self._stop_if_asked()
         with typed(self._adapter):
@@ -118,12 +133,10 @@ class RunTrainer:
 
         tracer = Tracer(
             request,
-            job=self._run.job,
-            data=self._data,
+            training,
             adapter=self._adapter,
-            training=training,
-            load=load,
-            store=store,
+            load=self._services.load,
+            store=self._services.store,
             tick=tick,
         )
         return tracer.run()
@@ -326,7 +339,7 @@ class RunTrainer:
         self._adapter.reset_device_peak()
 
     def _stop_if_asked(self) -> None:
-        if self._stop_requested():
+        if self._services.stop_requested():
             raise TrainingError("cancelled", "Cancelled while it ran")
 
     def _give_up_together(self, reason: str) -> None:

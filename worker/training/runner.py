@@ -1,64 +1,61 @@
 """Trains a run and returns its typed result: the way into `worker.training`.
 
 Loads the data, decides on threads, collects results and failures, and records what ran; `run_trainer` does
-the trainings. The framework stands behind `FrameworkAdapter`, the queue behind the callbacks.
+the trainings. The framework stands behind `FrameworkAdapter`, the queue behind `Services`.
 """
 
 from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from functools import partial
 
 import numpy as np
 
-from shared.ledger.progress import ProgressEvent
 from shared.program.together import obstacle
 from shared.results.run_result import Environment, Failure, RunResult
 from shared.results.trace import Trace
 from shared.run import Run
 from worker.adapters.base import FrameworkAdapter
 from worker.training import resources
-from worker.training.checkpoints import Checkpoint, Checkpoints, Shelf
+from worker.training.checkpoints import Checkpoint, Checkpoints
 from worker.training.failures import TrainingError, typed
 from worker.training.members import members_of
-from worker.training.pacing import Reporter
-from worker.training.packing import Packer, Store
+from worker.training.packing import Packer
 from worker.training.resources import threads_of
-from worker.training.run_trainer import RunTrainer, StopRequested
-from worker.training.samples import Load, RunData, check_fit, load_run
+from worker.training.run_trainer import RunTrainer, Services
+from worker.training.samples import RunData, check_fit, load_run
 
 
-def train_run(  # noqa: PLR0913 - all that surrounds a training, once
-    run: Run,
-    *,
-    adapter: FrameworkAdapter,
-    load: Load,
-    on_progress: Callable[[ProgressEvent], None],
-    stop_requested: StopRequested,
-    store: Store,
-    queue_s: float | None,
-    worker: str,
-    attempt: int,
-    host: str,
-    image: str | None,
-    threads: int,
-    import_s: float | None = None,
-    shelf: Shelf | None = None,
-    checkpoint_s: float = 0.0,
-) -> RunResult:
+@dataclass(frozen=True, kw_only=True)
+class Attempt:
+    """Who trains a run, where, and in which attempt."""
+
+    worker: str
+    host: str
+    image: str | None = None
+    number: int = 1
+    threads: int
+    """The most threads that a training may take."""
+    queue_s: float | None = None
+    """How long the run waited before it was claimed."""
+    import_s: float | None = None
+    """How long the framework took to start."""
+
+
+def train_run(run: Run, *, adapter: FrameworkAdapter, attempt: Attempt, services: Services) -> RunResult:
     """Train every member of the run, or replay its first seed where it asks for a trace.
 
-    The adapter has been started; `threads` is the most that a training may take. Where a checkpoint of the
-    run lies on the `shelf`, training goes on from it; every `checkpoint_s` seconds another is taken.
+    The adapter has been started. Where a checkpoint of the run lies on the shelf, training goes on from it.
 
     Never raises for what a job can cause: that becomes a failure in the result. A seed that diverges fails
-    alone; any other failure would meet the next seed as well, so it ends the run. Exceptions of the callbacks
+    alone; any other failure would meet the next seed as well, so it ends the run. Exceptions of the services
     pass, except where `load` finds an array gone or damaged.
     """
-    packer = Packer(store)
+    packer = Packer(services.store)
+    threads = attempt.threads
     checkpoints: Checkpoints | None = None
     ended: Failure | None = None
     notes: list[str] = []
@@ -66,37 +63,31 @@ def train_run(  # noqa: PLR0913 - all that surrounds a training, once
     trace: Trace | None = None
     try:
         _check_framework(run, adapter)
-        data = load_run(run, load)
+        data = load_run(run, services.load)
         with typed(adapter):
             check_fit(data, run.job)
             threads = adapter.use_threads(_threads(run, data, most=threads))
             if run.timed == "cold":
                 adapter.forget_programs()
                 resources.give_back()
-        if shelf is not None:
+        if services.shelf is not None:
             checkpoints = Checkpoints(
-                shelf,
+                services.shelf,
                 packer=packer,
-                every_s=checkpoint_s,
+                every_s=services.checkpoint_s,
                 made_by=partial(_made_by, adapter, threads=threads),
             )
         trainer = RunTrainer(
-            run=run,
-            data=data,
-            adapter=adapter,
-            reporter=Reporter(run, on_progress),
-            stop_requested=stop_requested,
-            queue_s=queue_s,
-            checkpoints=checkpoints,
+            run, data, adapter, services=services, checkpoints=checkpoints, queue_s=attempt.queue_s
         )
         if run.trace is not None:
-            trace = trainer.trace(run.trace, load=load, store=store)
+            trace = trainer.trace(run.trace)
         else:
             members = members_of(run)
             if run.timed == "warm":
                 trainer.warm_up(members[0])
             checkpoint, problem = checkpoints.resume() if checkpoints else (None, None)
-            notes += _resumption_notes(checkpoint, problem, attempt=attempt, members=len(members))
+            notes += _resumption_notes(checkpoint, problem, attempt=attempt.number, members=len(members))
             for trained in trainer.train(members, after=checkpoint):
                 packer.add(trained)
             packer.flush()
@@ -118,11 +109,9 @@ def train_run(  # noqa: PLR0913 - all that surrounds a training, once
         arrays=tuple(packer.arrays),
         trace=trace,
         notes=tuple(dict.fromkeys(notes)),
-        environment=_environment(
-            adapter, execution=execution, threads=threads, host=host, image=image, import_s=import_s
-        ),
-        worker=worker,
-        attempt=attempt,
+        environment=_environment(adapter, attempt, execution=execution, threads=threads),
+        worker=attempt.worker,
+        attempt=attempt.number,
     )
 
 
@@ -165,15 +154,7 @@ def _first_failure(failures: Sequence[Failure]) -> Failure | None:
     return next(iter([*ended, *failures]), None)
 
 
-def _environment(
-    adapter: FrameworkAdapter,
-    *,
-    execution: str,
-    threads: int,
-    host: str,
-    image: str | None,
-    import_s: float | None,
-) -> Environment:
+def _environment(adapter: FrameworkAdapter, attempt: Attempt, *, execution: str, threads: int) -> Environment:
     description = adapter.describe()
     return Environment(
         framework=adapter.name,
@@ -188,7 +169,7 @@ def _environment(
         execution=execution,
         flags=description.flags,
         platform=platform.platform(),
-        host=host,
-        image=image,
-        import_s=import_s,
+        host=attempt.host,
+        image=attempt.image,
+        import_s=attempt.import_s,
     )

@@ -51,8 +51,8 @@ class SeedTraining:
     """A trainer with its data, from the first step to the last."""
 
     def __init__(self, job: Job, *, data: RunData, adapter: FrameworkAdapter, seed: int) -> None:
-        self._job = job
-        self._data = data
+        self.job = job
+        self.data = data
         self.plan = BatchPlan.of(job.training, len(data.train.x))
         self.stopwatch = Stopwatch()
         with self.stopwatch.measure("build_s"):
@@ -184,13 +184,13 @@ class SeedTraining:
         if self._best is not None:
             self._rewind(self._best)
         with self.stopwatch.measure("predict_s"):
-            outputs = {name: self._outputs(part.x) for name, part in self._data.parts.items()}
-            predictions = None if self._data.predict is None else self._outputs(self._data.predict)
+            outputs = {name: self._outputs(part.x) for name, part in self.data.parts.items()}
+            predictions = None if self.data.predict is None else self._outputs(self.data.predict)
         (metrics,) = measured(
-            self._job, self._data.parts, {name: array[None] for name, array in outputs.items()}
+            self.job, self.data.parts, {name: array[None] for name, array in outputs.items()}
         )
         return self._record.conclude(
-            parts=self._data.parts,
+            parts=self.data.parts,
             metrics=metrics,
             outputs=outputs,
             predictions=predictions,
@@ -238,7 +238,7 @@ class SeedTraining:
     def _decides_at_epochs(self) -> bool:
         """Whether something is decided or measured at the end of every epoch."""
         watches = self._patience is not None or self._plateau is not None
-        return watches or "validation" in self._data.parts
+        return watches or "validation" in self.data.parts
 
     @property
     def _in_hindsight(self) -> bool:
@@ -247,9 +247,9 @@ class SeedTraining:
         It may where nothing but the training's own loss decides; a validation loss must be measured with
         the weights of its epoch, and a lower learning rate acts on the next.
         """
-        rule = self._job.training.early_stopping
+        rule = self.job.training.early_stopping
         loss_alone = rule is not None and rule.monitor == "loss" and self._plateau is None
-        return loss_alone and "validation" not in self._data.parts
+        return loss_alone and "validation" not in self.data.parts
 
     @property
     def _wanted(self) -> int:
@@ -323,7 +323,7 @@ class SeedTraining:
         return Block(
             indices=self._feed.indices(part),
             learning_rates=learning_rates(
-                self._job.optimizer,
+                self.job.optimizer,
                 first_step=part.first_step,
                 steps=part.steps,
                 steps_per_epoch=self.plan.steps_per_epoch,
@@ -335,18 +335,18 @@ class SeedTraining:
 
     def _end_epoch(self) -> None:
         """Measure the validation loss, then decide on a lower learning rate and on early stopping."""
-        if "validation" in self._data.parts:
-            held_out = self._data.parts["validation"]
+        if "validation" in self.data.parts:
+            held_out = self.data.parts["validation"]
             with self.stopwatch.measure("predict_s"):
                 outputs = self._outputs(held_out.x)
-            (loss,) = validation_losses(self._job, outputs[None], held_out)
+            (loss,) = validation_losses(self.job, outputs[None], held_out)
             self._record.take_validation_loss(float(loss))
         if self._plateau is not None and self._reducing is not None:
             self._plateau.improved(self._watched(self._reducing.monitor))
             if self._plateau.exhausted:
                 self._plateaus += 1
                 self._plateau.begin_anew()
-        rule = self._job.training.early_stopping
+        rule = self.job.training.early_stopping
         if self._patience is None or rule is None:
             return
         if self._patience.improved(self._watched(rule.monitor)) and self._patience.restores:

@@ -14,13 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.job import Job
 from shared.results.trace import NUMBERS, PROJECTIONS, Place, Refeed, Stage, Trace, TraceRequest
 from shared.store.arrays import ArrayRef
 from worker.adapters.base import Block, FrameworkAdapter, Observed, Observer, Weights
 from worker.training.draws import Draws, Purpose
 from worker.training.failures import TrainingError, loading, typed
-from worker.training.samples import Load, Part, RunData
+from worker.training.samples import Load, Part
 from worker.training.seed_training import SeedTraining
 
 MOST_KEPT_BYTES = 2**24
@@ -32,20 +31,19 @@ Tensors = dict[Stage, dict[str, NDArray[Any]]]
 class Tracer:
     """One replay. `tick` is called between steps; what it raises ends the replay."""
 
-    def __init__(  # noqa: PLR0913 - a training, and where its traces go
+    def __init__(
         self,
         request: TraceRequest,
-        *,
-        job: Job,
-        data: RunData,
-        adapter: FrameworkAdapter,
         training: SeedTraining,
+        *,
+        adapter: FrameworkAdapter,
         load: Load,
         store: Callable[[NDArray[Any]], ArrayRef],
         tick: Callable[[], None],
     ) -> None:
         self._request = request
-        self._job, self._data, self._adapter, self._training = job, data, adapter, training
+        self._training, self._adapter = training, adapter
+        self._job, self._data = training.job, training.data
         self._load, self._store, self._tick = load, store, tick
         self._take = Fingerprinter().take
         self._steps: list[int] = []

@@ -40,7 +40,8 @@ from worker.adapters.base import (
 )
 from worker.adapters.constants import update_constants
 from worker.adapters.errors import UnsupportedError
-from worker.training.runner import train_run
+from worker.training.run_trainer import Services
+from worker.training.runner import Attempt, train_run
 
 
 class NotLinearError(Exception):
@@ -390,24 +391,20 @@ class Lab:
         return Run.model_validate_json(json.dumps(document))
 
     def train(self, run: Run, *, adapter: FrameworkAdapter | None = None, **replaced: Any) -> RunResult:
-        """`replaced` is given instead of load, store, on_progress, stop_requested or threads."""
-        given: dict[str, Any] = {
+        """Fields of an attempt or of its services may be replaced."""
+        attempt = {name: replaced.pop(name) for name in ("threads", "queue_s") if name in replaced}
+        services: dict[str, Any] = {
             "load": self.load,
             "store": self.store,
-            "on_progress": self.events.append,
+            "report": self.events.append,
             "stop_requested": _never,
-            "queue_s": 0.5,
-            "threads": 1,
             **replaced,
         }
         result = train_run(
             run,
             adapter=adapter or self.adapter,
-            worker="worker-1",
-            attempt=1,
-            host="host-1",
-            image=None,
-            **given,
+            attempt=Attempt(worker="worker-1", host="host-1", **{"threads": 1, "queue_s": 0.5, **attempt}),
+            services=Services(**services),
         )
         assert RunResult.model_validate_json(result.model_dump_json()) == result
         return result

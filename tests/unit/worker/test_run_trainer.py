@@ -15,7 +15,7 @@ from shared.run import Run
 Jobs = Callable[..., Job]
 
 
-@pytest.mark.parametrize("callback", ["load", "store", "on_progress", "stop_requested"])
+@pytest.mark.parametrize("callback", ["load", "store", "report", "stop_requested"])
 def test_a_store_that_is_away_is_the_queues_affair(lab: Any, job_of: Jobs, callback: str) -> None:
     def away(*_: Any) -> Any:
         raise RedisError("no Redis at localhost:6379")
@@ -49,7 +49,7 @@ def test_a_cancelled_run_ends_soon_and_says_how_far_it_came(lab: Any, job_of: Jo
         if event.epoch > 0 and event.samples_per_s:
             cancel.set()
 
-    result = lab.train(long_run(lab, job_of), on_progress=on_progress, stop_requested=cancel.is_set)
+    result = lab.train(long_run(lab, job_of), report=on_progress, stop_requested=cancel.is_set)
     assert result.failure.reason == "cancelled"
     assert result.failure.seed == 1
     for seed in lab.seeds(result):
