@@ -3,12 +3,12 @@
 The first side of the experiment is the reference. `compare` gathers the evidence from `producer.verdict`
 in this order:
 
-    side_runs   what each side returned
-    noise, tolerance how large a gap may be and still be rounding
-    pairs, gaps      how far each seed's numbers lie from the reference's
-    twin, growth     what the same trainings in float64 say
-    over_seeds       tests of equivalence over the seeds
+    side_runs        what each side returned
+    gaps             how far each seed's numbers lie from the reference's
+    rounding         how large a gap may be and still be rounding: tolerance, noise floor, float64 twin
+    equivalence      tests over the seeds
     judge            one word from all of this
+    knowledge        what is known of each setting that differs
     reasons          the word in sentences
 """
 
@@ -20,17 +20,21 @@ from typing import TYPE_CHECKING
 
 from producer.job.resolve import setting_differences
 from producer.queue.merge import merged
-from producer.verdict.growth import epochs_before_rounding_took_over, growth
+from producer.verdict.equivalence import tests_over_seeds
+from producer.verdict.gaps import all_gaps, pair_gaps
 from producer.verdict.judge import Evidence, judge
 from producer.verdict.knowledge import Scale, weight_of
 from producer.verdict.models import Comparison, SeedGaps, Traced
-from producer.verdict.noise import noise_floor, raised
-from producer.verdict.over_seeds import tests_over_seeds
-from producer.verdict.pairs import all_gaps, pair_gaps
 from producer.verdict.reasons import reasons
+from producer.verdict.rounding import (
+    epochs_before_rounding_took_over,
+    growth,
+    noise_floor,
+    raised,
+    tolerance_for,
+    twin_of,
+)
 from producer.verdict.side_runs import side_runs
-from producer.verdict.tolerance import tolerance_for
-from producer.verdict.twin import twin_of
 from shared.job import Experiment, Job
 from shared.results.run_result import RunResult
 from shared.results.seed_table import Load, SeedTable

@@ -17,10 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from producer.queue.submit import FollowUp
-from producer.verdict.divergence import Replays, traced
-from producer.verdict.first_divergence import STAGES, Parting, first_parting
+from producer.verdict.first_divergence import Replays, traced
 from producer.verdict.models import Comparison, Traced
-from producer.verdict.tolerance import tolerance_for
+from producer.verdict.parting import STAGES, Parting, first_parting
+from producer.verdict.rounding import tolerance_for
 from shared.batch_plan import BatchPlan
 from shared.job import Job
 from shared.job.layers.base import ShapeError

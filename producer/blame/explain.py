@@ -11,8 +11,8 @@ from producer.blame.measures import Trained
 from producer.blame.models import Contribution, Explanation, MeasureShares
 from producer.blame.plan import Plan
 from producer.verdict.knowledge import Scale, consequence, fixes
-from producer.verdict.signatures import relation
-from producer.verdict.tolerance import tolerance_for
+from producer.verdict.parting import relation
+from producer.verdict.rounding import tolerance_for
 from shared.results.seed_table import Load
 
 

@@ -9,7 +9,6 @@ from typing import Any, Literal
 from producer.display import gap, setting
 from producer.job.resolve import leaves
 from producer.verdict import numbers
-from producer.verdict.first_divergence import STAGES
 from producer.verdict.models import (
     Comparison,
     Equivalence,
@@ -19,8 +18,9 @@ from producer.verdict.models import (
     Spread,
     Verdict,
 )
-from producer.verdict.spread import final_losses, quantile
-from producer.verdict.twin import worst_of
+from producer.verdict.parting import STAGES
+from producer.verdict.rounding import worst_of
+from producer.verdict.side_runs import final_losses, quantile
 
 MOST_PREDICTIONS = 10
 _PARTS = ("test", "validation", "train")

@@ -1,247 +1,245 @@
-"""Where two traced replays part: the first step, stage and tensor. Pure.
+"""From two replays to the first divergence: where, both values, and a sentence. Pure.
 
-`first_parting` reads fingerprints alone. Two tensors part where their fingerprints differ by more than the
-tolerance times a scale. That is the reference tensor's largest value, but at least
-
-    loss, backward   the largest value since the first update: losses and gradients shrink as training goes
-                     on, while their rounding does not
-    backward         VANISHING times the largest gradient: a gradient may be nothing but rounding, as that
-                     of a bias before a batch normalization
-    update           VANISHING times the largest weight
-
-A change is small beside its weight, so weights part, too, where their changes in the update differ by more
-than CHANGE of the change's size and ROUNDING of the largest weight.
+Which tensor it is `producer.verdict.parting` finds from fingerprints.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from producer.display import both, count, gap, number
+from producer.verdict.models import FirstDivergence, Traced
+from producer.verdict.parting import Parting, first_parting, largest_gap, layers_apart, relation
+from shared.job import Job
+from shared.job.experiment import Precision
 from shared.results.seed_table import Load
-from shared.results.trace import LARGEST, PROJECTIONS, SIZE, Place, Stage, Trace
-
-CHANGE = 1e-8
-"""Part of a change's size by which two changes may differ through rounding alone."""
-ROUNDING = 1e-12
-"""Part of the largest weight by which they may: float64 rounds at 1e-16 of it, a thousand steps at 1e-13."""
-VANISHING = 1e-4
-"""Part of the largest gradient below which a gradient may consist of the rounding of terms that cancel."""
-
-STAGES: tuple[Stage, ...] = ("data", "forward", "loss", "backward", "update", "evaluation")
-_SHRINKING = ("loss", "backward")
+from shared.results.trace import Trace
+from shared.store.arrays import ArrayRef
 
 
 @dataclass(frozen=True, kw_only=True)
-class Parting:
-    """The first tensor in which two replays differ. Step 0 is before the first update."""
+class Replays:
+    """One seed replayed in two sides; and once more, with whole tensors, the step where they part."""
 
-    step: int
-    stage: Stage
-    tensor: str
-    problem: str | None = None
-    """Why the two tensors cannot be compared, where they cannot."""
+    seed: int
+    reference: str
+    other: str
+    steps: Mapping[str, Trace]
+    """By side: fingerprints."""
+    kept: Mapping[str, Trace]
+    """By side: whole tensors; empty where they were not taken."""
+    precision: Precision
 
 
-Row = NDArray[np.float64]
-Rows = dict[tuple[Stage, str], Row]
+def traced(
+    replays: Replays, *, jobs: Mapping[str, Job], arrays: Load, tolerance: float, alike: float
+) -> Traced:
+    """What the replays show. `jobs` says of which kind a layer is.
 
-
-def first_parting(
-    reference: Trace, other: Trace, *, names: tuple[str, str], arrays: Load, tolerance: float
-) -> Parting | None:
-    """The first difference between two replays of one seed; None where the observed updates have none.
-
-    Where the other replay was given the reference's initial weights, a difference between their own initial
-    weights is only reported if nothing that they compute differs.
+    `tolerance` is that of fingerprints. Layers that were fed the same count as equal within `alike`.
     """
-    one, two = _Fingerprints(reference, arrays), _Fingerprints(other, arrays)
-    found = _first(one.starts[0], two.starts[0], names, tolerance=tolerance)
-    start = Parting(step=0, stage="forward", tensor=found[0][1], problem=found[1]) if found else None
-    if start is not None and not other.given_start:
-        return start
-    weights = one.starts[0], (one if other.given_start else two).starts[0]
-    largest: dict[tuple[Stage, str], float] = {}
-    for place, step in enumerate(_common(reference.steps, other.steps)):
-        if place and step > reference.steps[place - 1] + 1:  # updates were skipped
-            weights = one.starts[1], two.starts[1]
-            if found := _first(*weights, names, tolerance=tolerance):
-                return Parting(step=step - 1, stage="update", tensor=found[0][1], problem=found[1])
-        mine, theirs = one.rows[place], two.rows[place]
-        for key, row in mine.items():
-            largest[key] = max(largest.get(key, 0.0), float(row[LARGEST]))
-        scales = _scales(mine, largest)
-        if found := _first(mine, theirs, names, tolerance=tolerance, scales=scales, before=weights):
-            return Parting(step=step, stage=found[0][0], tensor=found[0][1], problem=found[1])
-        measured = _shared(one.evaluated(step), two.evaluated(step))
-        if found := _first(*measured, names, tolerance=tolerance):
-            return Parting(step=step, stage="evaluation", tensor=found[0][1], problem=found[1])
-        weights = _weights(mine), _weights(theirs)
-    return _unequal_length(reference, other, names) or start
+    names = replays.reference, replays.other
+    traces = replays.steps[names[0]], replays.steps[names[1]]
+    parting = first_parting(*traces, names=names, arrays=arrays, tolerance=tolerance)
+    if parting is None:
+        return Traced(note=_found_nothing(traces))
+    found = _measured(replays, parting, arrays=arrays, alike=alike)
+    sentence = _sentence(found, jobs=jobs)
+    return Traced(divergence=found.model_copy(update={"sentence": sentence}))
 
 
-def _scales(mine: Rows, largest: Mapping[tuple[Stage, str], float]) -> dict[tuple[Stage, str], float]:
-    """The least scale of each tensor's difference (see the module)."""
-    gradient = max((value for key, value in largest.items() if key[0] == "backward"), default=0.0)
-    weight = _largest_weight(mine)
-    scales = {key: value for key, value in largest.items() if key[0] in _SHRINKING}
-    for key in mine:
-        if key[0] == "backward":
-            scales[key] = max(scales[key], VANISHING * gradient)
-        elif key[0] == "update":
-            scales[key] = VANISHING * weight
-    return scales
+def _measured(replays: Replays, parting: Parting, *, arrays: Load, alike: float) -> FirstDivergence:
+    names = replays.reference, replays.other
+    refs = {name: _tensor(replays, name, parting) for name in names}
+    divergence = FirstDivergence(
+        seed=replays.seed,
+        step=parting.step,
+        stage=parting.stage,
+        tensor=parting.tensor,
+        relative_difference=None,
+        reference=names[0],
+        other=names[1],
+        problem=parting.problem,
+        precision=replays.precision,
+        given_start=replays.steps[names[1]].given_start,
+        learning_rates=_learning_rates(replays, parting),
+        sentence="",
+    )
+    changes: dict[str, object] = {}
+    a, b = refs.get(names[0]), refs.get(names[1])
+    if a is not None and b is not None:
+        if a.shape != b.shape:
+            changes["problem"] = f"its shape is {_shape(a)} in {names[0]} and {_shape(b)} in {names[1]}"
+        elif all(a.shape):
+            largest = largest_gap(arrays(a), arrays(b))
+            changes |= {
+                "relative_difference": largest.relative,
+                "index": largest.index,
+                "values": dict(zip(names, largest.values, strict=True)),
+                "relation": relation(arrays(a), arrays(b)),
+            }
+    other = replays.kept.get(names[1])
+    if other is not None and names[0] in replays.kept:
+        outputs = replays.kept[names[0]].kept.get("forward", {})
+        changes["layers_fed_alike"] = tuple(other.refed)
+        changes["layers_apart"] = tuple(layers_apart(outputs, other.refed, arrays=arrays, tolerance=alike))
+    return divergence.model_copy(update=changes)
 
 
-def _largest_weight(rows: Rows) -> float:
-    return max((float(row[LARGEST]) for key, row in rows.items() if key[0] == "update"), default=0.0)
-
-
-class _Fingerprints:
-    """A trace's fingerprints, by stage and tensor."""
-
-    def __init__(self, trace: Trace, arrays: Load) -> None:
-        self._trace = trace
-        keys = [_key(place) for place in trace.places]
-        self.rows: list[Rows] = [dict(zip(keys, row, strict=True)) for row in arrays(trace.table)]
-        names: list[tuple[Stage, str]] = [("update", name) for name in trace.weight_names]
-        self.starts: list[Rows] = [dict(zip(names, rows, strict=True)) for rows in arrays(trace.starts)]
-        self._evaluations = arrays(trace.evaluations) if trace.evaluations else np.zeros((0, 0))
-
-    def evaluated(self, step: int) -> Rows:
-        """What was taken in inference mode after an update."""
-        return {
-            _key(place): row
-            for place, row in zip(self._trace.evaluated, self._evaluations, strict=True)
-            if place.step == step
-        }
-
-
-def _key(place: Place) -> tuple[Stage, str]:
-    return place.stage, place.tensor
-
-
-def _common(one: Sequence[int], two: Sequence[int]) -> Iterator[int]:
-    """The steps that both observed, up to the first that is not the same."""
-    for mine, theirs in zip(one, two, strict=False):
-        if mine != theirs:
-            return
-        yield mine
-
-
-def _shared(one: Rows, two: Rows) -> tuple[Rows, Rows]:
-    """The rows that both have: a metric that only one job declares says nothing."""
-    return {key: one[key] for key in one if key in two}, {key: two[key] for key in two if key in one}
-
-
-def _weights(rows: Rows) -> Rows:
-    return {key: row for key, row in rows.items() if key[0] == "update"}
-
-
-def _first(
-    mine: Rows,
-    theirs: Rows,
-    names: tuple[str, str],
-    *,
-    tolerance: float,
-    scales: Mapping[tuple[Stage, str], float] | None = None,
-    before: tuple[Rows, Rows] = ({}, {}),
-) -> tuple[tuple[Stage, str], str | None] | None:
-    """The first tensor that differs, in the order of the stages, with the reason if it cannot be compared."""
-    for stage in STAGES:
-        keys = dict.fromkeys(key for rows in (mine, theirs) for key in rows if key[0] == stage)
-        for key in keys:
-            if key not in mine or key not in theirs:
-                return key, f"only {names[0] if key in mine else names[1]} has it"
-            a, b = mine[key], theirs[key]
-            if a[SIZE] != b[SIZE]:
-                return key, f"they are {a[SIZE]:,.0f} in {names[0]} and {b[SIZE]:,.0f} in {names[1]}"
-            if _apart(a, b, tolerance=tolerance, scale=(scales or {}).get(key, 0.0)):
-                return key, None
-            if (
-                key in before[0]
-                and key in before[1]
-                and _changed_apart((before[0][key], before[1][key]), (a, b), weight=_largest_weight(mine))
-            ):
-                return key, None
-    return None
-
-
-def _apart(a: Row, b: Row, *, tolerance: float, scale: float) -> bool:
-    if np.array_equal(a, b, equal_nan=True):
-        return False
-    if not (np.isfinite(a).all() and np.isfinite(b).all()):
-        return True
-    return bool(_distance(a, b) > tolerance * (max(a[LARGEST], scale) or b[LARGEST]))
-
-
-def _changed_apart(before: tuple[Row, Row], after: tuple[Row, Row], *, weight: float) -> bool:
-    """Whether the changes of a weight in two updates differ by more than rounding (see the module)."""
-    changes = [_sums(now) - _sums(then) for then, now in zip(before, after, strict=True)]
-    distance = float(np.max(np.abs(changes[0] - changes[1])))
-    size = float(np.max(np.abs(changes[0]))) or float(np.max(np.abs(changes[1])))
-    return bool(distance > CHANGE * size and distance > ROUNDING * weight)
-
-
-def _distance(a: Row, b: Row) -> float:
-    return float(np.max(np.abs(_sums(a) - _sums(b))))
-
-
-def _sums(row: Row) -> Row:
-    sums: Row = row[:PROJECTIONS]
-    return sums
-
-
-def _unequal_length(reference: Trace, other: Trace, names: tuple[str, str]) -> Parting | None:
-    """Where one training ended and the other goes on; None where neither did."""
-    if not reference.steps or not other.steps:
+def _tensor(replays: Replays, name: str, parting: Parting) -> ArrayRef | None:
+    if parting.step == 0:
+        return replays.steps[name].start_weights.get(parting.tensor)
+    if name not in replays.kept:
         return None
-    for mine, theirs, name in ((reference, other, names[0]), (other, reference, names[1])):
-        last = mine.steps[-1]
-        goes_on = theirs.steps[-1] > last or not (theirs.finished or theirs.ended_by)
-        if (mine.finished or mine.ended_by) and theirs.steps[-1] >= last and goes_on:
-            why = mine.ended_by or f"{name} has finished, and the other trains on"
-            return Parting(step=last + 1, stage="data", tensor="indices", problem=why)
+    return replays.kept[name].kept.get(parting.stage, {}).get(parting.tensor)
+
+
+def _learning_rates(replays: Replays, parting: Parting) -> dict[str, float]:
+    return {
+        name: trace.learning_rates[trace.steps.index(parting.step)]
+        for name, trace in replays.steps.items()
+        if parting.step in trace.steps
+    }
+
+
+def _found_nothing(traces: tuple[Trace, Trace]) -> str:
+    laid_open = f"A replay that laid {count(len(traces[0].steps), 'update')} open"
+    if all(trace.finished for trace in traces):
+        return f"{laid_open}, to the end of the training, found no tensor that differs."
+    return (
+        f"{laid_open}, the last of them update {traces[0].steps[-1]:,}, found no tensor that differs: "
+        "they part later than it went."
+    )
+
+
+def _sentence(found: FirstDivergence, *, jobs: Mapping[str, Job]) -> str:
+    what = _what(found, jobs)
+    told = f"{_where(found)}{_equal_so_far(found)}{what}{_values(found)}."
+    told += f"{_related(found)}{_rates(found)}{_alone(found)}"
+    if found.given_start and found.step:
+        told += f" They do not start alike, so both were given {found.reference}'s initial weights for this."
+    elif found.given_start:
+        told += " That is all: from the same weights they train alike."
+    return told
+
+
+def _where(found: FirstDivergence) -> str:
+    if found.step == 0:
+        return f"They part before the first update (seed {found.seed}): "
+    after = {
+        "data": "in the data",
+        "forward": "in the forward pass",
+        "loss": "in the loss",
+        "backward": "in the backward pass",
+        "update": "in the update",
+        "evaluation": "after it, in inference mode",
+    }[found.stage]
+    return f"They first part at update {found.step:,} (seed {found.seed}), {after}: "
+
+
+def _equal_so_far(found: FirstDivergence) -> str:
+    return {
+        "data": "",
+        "forward": "" if found.step == 0 else "the batch is the same, ",
+        "loss": "the model's outputs are equal, ",
+        "backward": "outputs and loss are equal, ",
+        "update": "outputs, loss and gradients are equal, ",
+        "evaluation": "the training is equal, ",
+    }[found.stage]
+
+
+def _what(found: FirstDivergence, jobs: Mapping[str, Job]) -> str:
+    kinds = dict.fromkeys(_kind(job, found.tensor) for job in jobs.values())
+    named = {
+        "data": {
+            "indices": "the batch's samples",
+            "x": "the inputs x",
+            "y": "the targets y",
+            "sample_weights": "the sample weights",
+        }.get(found.tensor),
+        "forward": f"the output of {found.tensor} ({' or '.join(kind for kind in kinds if kind)})",
+        "loss": "the loss",
+        "backward": f"the gradient of {found.tensor}",
+    }
+    if found.step == 0:
+        return f"the initial {found.tensor}"
+    if found.stage == "evaluation":
+        return found.tensor.replace("_", " ")
+    return named.get(found.stage) or found.tensor
+
+
+def _kind(job: Job, path: str) -> str | None:
+    for index, layer in enumerate(job.model.layers):
+        if job.model.layer_path(index) == path:
+            return layer.type
     return None
 
 
-def layers_apart(
-    reference: Mapping[str, Any], refed: Mapping[str, Any], *, arrays: Load, tolerance: float
-) -> list[str]:
-    """The layers that differ by themselves: for the same weights and inputs they give different outputs."""
-    found = []
-    for path, ref in refed.items():
-        if path in reference:
-            a, b = arrays(reference[path]), arrays(ref)
-            if a.shape != b.shape or largest_gap(a, b).relative > tolerance:
-                found.append(path)
-    return found
+def _values(found: FirstDivergence) -> str:
+    if found.problem:
+        return f" cannot be compared: {found.problem}"
+    if not found.values:
+        return " differs"
+    verb = "are" if found.stage == "data" or found.tensor in ("outputs", "predictions") else "is"
+    if found.stage == "update":
+        verb = "becomes"
+    digits = _digits(list(found.values.values()))
+    values = both([f"{_told(value, digits)} in {name}" for name, value in found.values.items()])
+    place = f", {_place(found)}" if found.index and found.tensor != "loss" else ""
+    difference = found.relative_difference
+    size = f" (relative difference {gap(difference)})" if found.tensor != "indices" else ""
+    return f" {verb} {values}{place}{size}"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Largest:
-    """Where two tensors of one shape lie furthest apart."""
-
-    relative: float
-    index: tuple[int, ...]
-    values: tuple[float, float]
-
-
-def largest_gap(a: NDArray[Any], b: NDArray[Any]) -> Largest:
-    """The largest |a − b|, relative to the largest |a| (|b| where a is zero). The arrays are not empty."""
-    a, b = a.astype(np.float64), b.astype(np.float64)
-    with np.errstate(all="ignore"):
-        apart = np.where(a == b, 0.0, np.abs(a - b))
-    apart = np.nan_to_num(apart, nan=np.inf)
-    index = tuple(int(place) for place in np.unravel_index(int(np.argmax(apart)), apart.shape))
-    scale = _finite_largest(a) or _finite_largest(b)
-    relative = float(apart[index]) / scale if scale else float(apart[index] > 0)
-    return Largest(relative=relative, index=index, values=(float(a[index]), float(b[index])))
+def _place(found: FirstDivergence) -> str:
+    """`at [2, 7]`, or `in row 3, column 8` where the first axis counts samples."""
+    if (found.stage in ("data", "forward") and found.step > 0) or found.tensor in ("outputs", "predictions"):
+        row, *rest = (place + 1 for place in found.index)
+        return f"in row {row}" + (f", column {rest[0]}" if len(rest) == 1 else f" at {rest}" if rest else "")
+    return f"at {list(found.index)}"
 
 
-def _finite_largest(array: NDArray[Any]) -> float:
-    return float(np.max(np.abs(array[np.isfinite(array)]), initial=0.0))
+def _digits(values: list[float | None]) -> int:
+    """As many significant digits as tell the values apart, and three more."""
+    for digits in range(3, 15):
+        if len({_told(value, digits) for value in values}) > 1:
+            return min(digits + 2, 17)
+    return 17
+
+
+def _told(value: float | None, digits: int) -> str:
+    return "no number" if value is None else f"{value:.{digits}g}"
+
+
+def _related(found: FirstDivergence) -> str:
+    """A usual porting mistake that the whole tensors show, if any."""
+    if found.relation is None:
+        return ""
+    return f" All of it is {found.reference}'s, {found.relation}."
+
+
+def _rates(found: FirstDivergence) -> str:
+    if found.stage != "update" or len(set(found.learning_rates.values())) < 2:
+        return ""
+    rates = [f"{number(rate)} in {name}" for name, rate in found.learning_rates.items()]
+    return f" The learning rate of this update is {both(rates)}."
+
+
+def _alone(found: FirstDivergence) -> str:
+    """What layers give that were fed the same weights and inputs in both sides."""
+    if not found.layers_fed_alike:
+        return ""
+    others = [path for path in found.layers_apart if path != found.tensor]
+    if others:
+        too = "too" if found.tensor in found.layers_apart else "all the same"
+        verb = "differs" if len(others) == 1 else "differ"
+        return f" Fed with the same weights and inputs, {both(others)} {verb}, {too}."
+    if found.stage in ("forward", "data"):
+        others_than = "every other layer" if found.tensor in found.layers_apart else "every layer"
+        return f" Fed with the same weights and inputs, {others_than} gives the same."
+    return ""
+
+
+def _shape(ref: ArrayRef) -> str:
+    return "×".join(map(str, ref.shape)) or "scalar"

@@ -1,19 +1,25 @@
 """What is known of a setting that differs: how much it weighs and what it does to a training.
 
 The general facts of the field, each with its formula; nothing is measured here. What needs no arithmetic
-stands in the tables of `producer.verdict.known`.
+stands in the tables of the folder `known`: `causes.toml`, and how a framework's code is mended,
+`fixes/<framework>.toml`. A setting is looked up by the most telling key that has a row: its kind and field
+(`batch_norm.epsilon`), any layer's field (`layer.epsilon`), its path, and then the paths above it. A
+framework without a file has no fixes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import cache
+from importlib.resources import files
+from typing import Any
 
 from producer.display import number, setting
 from producer.job.resolve import SettingDifference
-from producer.verdict.known import cause, fix
 from shared.job import Job
 from shared.job.loss import is_by_row
 
@@ -37,9 +43,9 @@ class Scale:
     """What the sizes of sums depend on; None where it is not known."""
 
     samples: int | None
-    """Training samples."""
+    """How many samples are trained on."""
     outputs: int | None
-    """Loss elements a sample."""
+    """How many loss elements a sample has."""
 
 
 def weight_of(difference: SettingDifference) -> tuple[int, str]:
@@ -106,7 +112,7 @@ def consequence(difference: SettingDifference, *, jobs: Mapping[str, Job], scale
 def fixes(
     difference: SettingDifference, *, jobs: Mapping[str, Job], frameworks: Mapping[str, str]
 ) -> dict[str, str]:
-    """By side, how its code is made to do as the other's; for two sides only.
+    """Return by side how its code is made to do as the other's; for two sides only.
 
     `frameworks` names the framework of each side.
     """
@@ -185,3 +191,85 @@ def _learning_rate_effect(difference: SettingDifference) -> str | None:
     if len(rates) < 2:
         return None
     return f"the larger one makes every step {number(max(rates) / min(rates))} times as large."
+
+
+_KINDS = ("optimizer", "loss")
+"""Sections whose fields go by the type's own name, too."""
+
+
+def cause(path: str, job: Job) -> str | None:
+    """What a difference in this setting does to a training, as the rest of a sentence."""
+    table = _table("causes.toml")
+    return next((table[key] for key in keys(path, job) if key in table), None)
+
+
+def fix(path: str, value: Any, job: Job, framework: str) -> str | None:
+    """How the framework's code is made to have this value; None where that is not known.
+
+    `job` is the framework's own: it says which loss, optimizer and layer there are.
+    """
+    table = _table(f"fixes/{framework}.toml")
+    known = table.get("fixes", {})
+    found = next((known[key] for key in keys(path, job) if key in known), None)
+    if isinstance(value, Mapping):
+        value = value.get("type")
+    if isinstance(found, Mapping):
+        found = found.get(str(value).lower())
+    if found is None:
+        return None
+    if path.endswith(".type") and path.startswith("optimizer"):
+        return _filled(found, value, {"optimizer": table["names"]["optimizer"].get(value)})
+    return _filled(found, value, _names(table["names"], path, job))
+
+
+def keys(path: str, job: Job) -> Iterator[str]:
+    """The keys a setting may stand under, the most telling first."""
+    parts = path.split(".")
+    if parts[:2] == ["model", "layers"] and len(parts) > 3:
+        kind, field = _layer(parts, job)
+        for end in range(len(field), 0, -1):
+            yield f"{kind}.{'.'.join(field[:end])}"
+            yield f"layer.{'.'.join(field[:end])}"
+        yield "model"
+        return
+    if parts[0] in _KINDS and len(parts) > 1:
+        yield f"{getattr(job, parts[0]).type}.{'.'.join(parts[1:])}"
+    if parts[:2] == ["optimizer", "schedule"] and len(parts) > 2 and job.optimizer.schedule is not None:
+        yield f"{job.optimizer.schedule.type}.{'.'.join(parts[2:])}"
+    for end in range(len(parts), 0, -1):
+        yield ".".join(parts[:end])
+
+
+def _layer(parts: list[str], job: Job) -> tuple[str, list[str]]:
+    """A layer's type and the field's path in it; of several layers (`0,2`) the first's."""
+    layer: Any = job.model.layers[int(parts[2].split(",")[0])]
+    field = parts[3:]
+    if field[0] == "layer" and hasattr(layer, "layer"):
+        return str(layer.layer.type), field[1:] or ["type"]
+    return str(layer.type), field
+
+
+def _names(names: Mapping[str, Mapping[str, str]], path: str, job: Job) -> dict[str, str | None]:
+    """What the framework calls the job's loss, optimizer and the path's layer."""
+    parts = path.split(".")
+    kinds: dict[str, str] = {"loss": job.loss.type, "optimizer": job.optimizer.type}
+    if parts[:2] == ["model", "layers"] and len(parts) > 3:
+        kinds["layer"] = _layer(parts, job)[0]
+    return {name: names.get(name, {}).get(kind) for name, kind in kinds.items()}
+
+
+def _filled(text: str, value: Any, names: Mapping[str, str | None]) -> str | None:
+    """The text with the value and the names in it; None where it needs a name that there is not."""
+    fields: dict[str, Any] = {"value": value, **{name: known for name, known in names.items() if known}}
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        fields["complement"] = f"{1 - value:.12g}"
+    try:
+        return text.format_map(fields)
+    except KeyError:
+        return None
+
+
+@cache
+def _table(name: str) -> Mapping[str, Any]:
+    file = files("producer.verdict").joinpath("known", *name.split("/"))
+    return tomllib.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}

@@ -11,12 +11,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from producer.display import both, count, gap, number
 from producer.job.resolve import SettingDifference
 from producer.verdict import numbers
+from producer.verdict.equivalence import sentences
 from producer.verdict.judge import Evidence, decided_over_seeds, failed_on_the_job
 from producer.verdict.knowledge import Scale, conventions, effect, statement, together
 from producer.verdict.models import Gap, OwnRerun, PairGaps, SeedGaps, SideRuns, Traced, Verdict
-from producer.verdict.noise import own_gap
-from producer.verdict.over_seeds import sentences
-from producer.verdict.twin import worst_of
+from producer.verdict.rounding import own_gap, worst_of
 from shared.job import Job
 from shared.results.run_result import Failure
 

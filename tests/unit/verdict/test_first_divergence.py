@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from producer.verdict.divergence import Replays, traced
-from producer.verdict.first_divergence import first_parting, largest_gap
-from producer.verdict.tolerance import tolerance_for
+from producer.verdict.first_divergence import Replays, traced
+from producer.verdict.parting import first_parting, largest_gap
+from producer.verdict.rounding import tolerance_for
 from shared.job import Job
 from shared.results.trace import PROJECTIONS, Place, Trace
 from shared.store.arrays import decode_array, encode_array

@@ -13,8 +13,8 @@ from producer.report import figures, rows
 from producer.report.html import to_html
 from producer.report.json import to_document
 from producer.report.terminal import render
-from producer.verdict.first_divergence import STAGES
 from producer.verdict.models import FirstDivergence, Growth, Traced
+from producer.verdict.parting import STAGES
 
 
 def divergence(**changes):

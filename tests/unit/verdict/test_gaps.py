@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from producer.report.sparkline import sparkline
 from producer.verdict.gaps import array_gaps, loss_gaps
-from producer.verdict.spread import spread
+from producer.verdict.side_runs import spread
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
 losses = st.lists(finite, min_size=1, max_size=20)

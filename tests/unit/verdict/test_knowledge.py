@@ -9,7 +9,7 @@ from typing import Any, get_args
 import pytest
 
 from producer.job.resolve import SettingDifference, resolve
-from producer.verdict import known
+from producer.verdict import knowledge
 from producer.verdict.knowledge import Scale, consequence, conventions, fixes, together, weight_of
 from shared.job import Experiment, Job
 from shared.job.activations import Activation
@@ -19,7 +19,7 @@ from shared.job.optimizer import Optimizer
 from shared.job.schedule import Schedule
 from shared.job.training import Training
 
-TABLES = Path(known.__file__).parent
+TABLES = Path(knowledge.__file__).parent / "known"
 NOT_SETTINGS = {"type", "name", "inputs", "layer"}
 FRAMEWORKS = {name: name for name in ("tensorflow", "torch", "jax")}
 SHAPE = {
