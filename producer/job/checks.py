@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
 from producer.data.prepared import PreparedData, PreparedRun
 from producer.display import did_you_mean, printable
 from shared.errors import JobFileError, Problem
-from shared.job import Job
-from shared.job.data import is_weighted
-from shared.job.layers.base import Shape, ShapeError
-from shared.job.loss import CategoricalCrossentropy, is_broadcast, takes_logits
+from shared.job.layers.base import ShapeError
+from shared.job.loss import takes_logits
 from shared.job.metrics import fitting_metrics
-from shared.job.schedule import ReduceOnPlateauSchedule
+from shared.program.fit import Amounts, by, misfits, weight_misfits
 from shared.run import Task
 
 MAX_PARAMETERS = 250_000_000
 """1 GB in float32; with Adam's moments and the gradients about four times as much."""
-
-MAX_BROADCAST = 5_000
-"""Samples of a batch, or of the validation, whose square is still a modest array."""
 
 _PROBABILITY_SLACK = 1e-5
 """How far from 1 a row of probabilities may sum: files hold them in float32."""
@@ -70,46 +65,20 @@ def _problems(run: PreparedRun) -> Iterator[Problem]:
     except ShapeError as error:  # no other rule can be asked of a model without shapes
         yield Problem(path="model", message=str(error))
         return
-    rules: tuple[Callable[[PreparedRun], Iterator[Problem]], ...] = (
-        _outputs,
-        _indices,
-        _targets,
-        _class_weights,
-        _broadcasting,
-        _parameters,
-        _batches,
-        _early_stopping,
-        _plateau,
-        _metrics,
-        _weights,
-    )
-    for rule in rules:
+    yield from misfits(run.job, run.program, _amounts(run.data))
+    for rule in (_indices, _targets, _parameters, _metrics, _weights):
         yield from rule(run)
 
 
-def _outputs(run: PreparedRun) -> Iterator[Problem]:
-    shape = run.program.output_shape
-    path, field = f"model.layers.{len(run.program.stages) - 1}", run.program.outputs_setting
-    if len(shape) != 1:
-        yield Problem(
-            path=path,
-            message=f"the output of one sample has the shape {_by(shape)}, and one row of numbers is wanted",
-            hint=f"a sample of the data is {_by(run.data.input_shape)}; "
-            "put `flatten` before the dense layers",
-        )
-        return
-    wanted, why = _wanted_outputs(run.job, run.data)
-    enough = run.data.task == "multiclass" and not _classes_are_known(run.data) and shape[0] > wanted
-    if shape[0] != wanted and not enough:
-        units = Problem(
-            path=field or path,
-            value=str(shape[0]),
-            message=f"the model's last layer gives {shape[0]} output{_s(shape[0])}, and {why}",
-            hint=f"{field.rpartition('.')[2]}: {wanted}"
-            if field
-            else f"end with {{type: dense, units: {wanted}}}",
-        )
-        yield units
+def _amounts(data: PreparedData) -> Amounts:
+    return Amounts(
+        train=len(data.train.x),
+        validation=len(data.validation.x) if data.validation else 0,
+        test=len(data.test.x) if data.test else 0,
+        columns=None if data.task == "multiclass" else data.train.y.shape[1],
+        classes=data.classes,
+        class_names=tuple(map(printable, data.class_names)),
+    )
 
 
 def _indices(run: PreparedRun) -> Iterator[Problem]:
@@ -130,15 +99,6 @@ def _indices(run: PreparedRun) -> Iterator[Problem]:
                     f"numbers from 0 to {rule.limit - 1}",
                     hint=f"indices are not standardised; {field} is the largest index and 1",
                 )
-
-
-def _wanted_outputs(job: Job, data: PreparedData) -> tuple[int, str]:
-    loss = job.loss.type
-    if data.classes is not None:
-        named = f" ({_few(data.class_names)})" if data.class_names else f" (0 to {data.classes - 1})"
-        return data.classes, f"{loss} needs one a class: the targets have {data.classes}{named}"
-    columns = data.train.y.shape[1]
-    return columns, f"{loss} needs one a target column: there {'is' if columns == 1 else 'are'} {columns}"
 
 
 def _targets(run: PreparedRun) -> Iterator[Problem]:
@@ -176,56 +136,6 @@ def _targets(run: PreparedRun) -> Iterator[Problem]:
             )
 
 
-def _class_weights(run: PreparedRun) -> Iterator[Problem]:
-    if not isinstance(run.job.loss, CategoricalCrossentropy) or run.job.loss.class_weights is None:
-        return
-    given, classes = len(run.job.loss.class_weights), run.program.output_shape[-1]
-    if given != classes:
-        yield Problem(
-            path="loss.class_weights",
-            message=f"has {given} weight{_s(given)}, and the model gives {classes} output{_s(classes)}",
-            hint="one weight a class",
-        )
-
-
-def _broadcasting(run: PreparedRun) -> Iterator[Problem]:
-    """Every output against every target of a batch: one of each a sample, and not too many of them."""
-    if not is_broadcast(run.job.loss):
-        return
-    outputs, columns = run.program.output_shape[-1], run.data.train.y.shape[1]
-    largest = max(
-        run.job.training.batch_size or len(run.data.train.x),
-        len(run.data.validation.x) if run.data.validation else 0,
-    )
-    if max(outputs, columns) > 1:
-        yield Problem(
-            path="loss.targets",
-            value='"broadcast"',
-            message="is a mistake that can only be made with one output and one target column, and here "
-            f"{'is' if outputs == 1 else 'are'} {outputs} output{_s(outputs)} and {columns} "
-            f"column{_s(columns)}",
-            hint="targets: aligned",
-        )
-    elif is_weighted(run.job.data):
-        yield Problem(
-            path="loss.targets",
-            value='"broadcast"',
-            message="sets each output against every target, so that no sample has a loss of its own to weigh",
-            hint="leave data.sample_weights out, or targets: aligned",
-        )
-    elif largest > MAX_BROADCAST:
-        yield Problem(
-            path="loss.targets",
-            value='"broadcast"',
-            message=f"sets each of {largest:,} samples against each other, and at most {MAX_BROADCAST:,} fit",
-            hint="a smaller training.batch_size, and fewer validation samples",
-        )
-
-
-def _classes_are_known(data: PreparedData) -> bool:
-    return bool(data.class_names)
-
-
 def _parameters(run: PreparedRun) -> Iterator[Problem]:
     count = run.program.parameters
     if count > MAX_PARAMETERS:
@@ -240,42 +150,6 @@ def _parameters(run: PreparedRun) -> Iterator[Problem]:
             message="nothing in the model can be trained",
             hint="add a dense layer, such as {type: dense, units: 1}",
         )
-
-
-def _batches(run: PreparedRun) -> Iterator[Problem]:
-    """Without its partial last batch a set that is smaller than a batch gives no update at all."""
-    size, samples = run.job.training.batch_size, len(run.data.train.x)
-    if size is not None and size > samples and run.job.training.drop_last:
-        whole = run.data.validation is None and run.data.test is None
-        held = "" if whole else " (the rest is held out)"
-        yield Problem(
-            path="training.batch_size",
-            value=str(size),
-            message=f"is larger than the {samples} training sample{_s(samples)}{held}, and drop_last is true",
-            hint=f"at most {samples}, or null for the whole set",
-        )
-
-
-def _early_stopping(run: PreparedRun) -> Iterator[Problem]:
-    stopping = run.job.training.early_stopping
-    if stopping is not None and stopping.monitor == "validation_loss" and run.data.validation is None:
-        yield _nothing_to_watch("training.early_stopping.monitor")
-
-
-def _plateau(run: PreparedRun) -> Iterator[Problem]:
-    schedule = run.job.optimizer.schedule
-    watching = isinstance(schedule, ReduceOnPlateauSchedule) and schedule.monitor == "validation_loss"
-    if watching and run.data.validation is None:
-        yield _nothing_to_watch("optimizer.schedule.monitor")
-
-
-def _nothing_to_watch(path: str) -> Problem:
-    return Problem(
-        path=path,
-        value='"validation_loss"',
-        message="there are no validation samples to watch",
-        hint="add data.split.validation, such as 0.1, or use monitor: loss",
-    )
 
 
 def _metrics(run: PreparedRun) -> Iterator[Problem]:
@@ -294,25 +168,15 @@ def _weights(run: PreparedRun) -> Iterator[Problem]:
     given = run.data.given_weights
     if given is None:
         return
-    wanted = run.program.weight_shapes
     place = "initial_weights.weights" if run.job.initial_weights.type == "values" else "initial_weights.path"
-    for name, array in given.items():
-        path = f"{place}.{printable(name)}"
-        if name not in wanted:
-            yield Problem(
-                path=path, message="the model has no such weight", hint=did_you_mean(name, list(wanted))
-            )
-        elif array.shape != wanted[name]:
-            yield Problem(
-                path=path,
-                message=f"has the shape {_by(array.shape)}, and the model's is {_by(wanted[name])}",
-                hint="a kernel is (inputs, units), a bias (units)",
-            )
-        elif not (np.abs(array) <= np.finfo(run.job.precision).max).all():
-            yield Problem(path=path, message=f"holds a number too large for {run.job.precision}")
-    for name, shape in wanted.items():
-        if name not in given:
-            yield Problem(path=f"{place}.{name}", message="is missing", hint=f"its shape is {_by(shape)}")
+    wanted = run.program.weight_shapes
+    for found in weight_misfits(given, run.program, run.job.precision):
+        unknown = found.path not in wanted
+        yield Problem(
+            path=f"{place}.{printable(found.path)}",
+            message=found.message,
+            hint=did_you_mean(found.path, list(wanted)) if unknown else found.hint,
+        )
 
 
 def _advice(run: PreparedRun) -> Iterator[str]:
@@ -333,7 +197,7 @@ def _advice(run: PreparedRun) -> Iterator[str]:
     outputs = run.program.output_shape
     if data.classes is not None and outputs != (data.classes,):
         yield (
-            f"the model has {_by(outputs)} outputs and the targets only the classes 0 to {data.classes - 1}; "
+            f"the model has {by(outputs)} outputs and the targets only the classes 0 to {data.classes - 1}; "
             f"units: {data.classes} would do"
         )
     size, samples = job.training.batch_size, len(data.train.x)
@@ -342,14 +206,6 @@ def _advice(run: PreparedRun) -> Iterator[str]:
             f"training.batch_size {size} is larger than the {samples} training sample{_s(samples)}, so every "
             "step takes the whole set"
         )
-
-
-def _by(shape: Shape) -> str:
-    return " x ".join(map(str, shape)) if shape else "a single number"
-
-
-def _few(names: tuple[str, ...]) -> str:
-    return ", ".join(printable(name) for name in names[:6]) + (", …" if len(names) > 6 else "")
 
 
 def _s(count: int) -> str:

@@ -14,7 +14,7 @@ from typing import Literal
 
 from shared.job.initializers import Initializer
 from shared.job.layers import Layer
-from shared.job.layers.base import Cell, Shape, ShapeError
+from shared.job.layers.base import Cell, Shape
 
 Target = Literal["columns", "classes"]
 """What the loss compares the outputs with: `columns` is (n, outputs) in the run's precision, `classes` int64
@@ -136,17 +136,6 @@ class ProgramSpec:
     def output_shape(self) -> Shape:
         """The shape of one sample's output."""
         return self.stages[-1].output
-
-    @property
-    def output_units(self) -> int:
-        """How many outputs a sample has. Raises ShapeError unless the program ends with one axis."""
-        shape = self.output_shape
-        if len(shape) != 1:
-            raise ShapeError(
-                f"The model's output for one sample has the shape {shape}, where one axis is wanted; "
-                "put a flatten layer before the last dense layer"
-            )
-        return shape[0]
 
     @property
     def parameters(self) -> int:

@@ -465,7 +465,7 @@ def check_layer(kit: Any, name: str, **changes: Any) -> None:
     shape, layers = CASES[name]
     job = kit.job(layers=[*layers, {"type": "dense", "units": 2}], **changes)
     draw = np.random.default_rng(4)
-    assert compile_job(job, shape).output_units == 2
+    assert compile_job(job, shape).output_shape == (2,)
     places = compile_job(job, shape).weights
     weights = {place.name: draw.standard_normal(place.shape) for place in places}
     weights |= {name: array**2 + 0.1 for name, array in weights.items() if name.endswith("variance")}

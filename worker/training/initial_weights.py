@@ -29,6 +29,7 @@ from shared.job.model import (
 )
 from shared.job.weights import FrameworkWeights, GivenWeights, NpzWeights, SharedWeights
 from shared.program import ProgramSpec, Weight, compile_job
+from shared.program.fit import by, weight_misfits
 from worker.adapters.base import FrameworkAdapter, Weights
 from worker.training.draws import Draws, Purpose
 from worker.training.failures import TrainingError
@@ -90,18 +91,11 @@ def check_weights(
     Raises TrainingError (`bad_weights`) listing what is expected.
     """
     expected = program.weight_shapes
-    problems = [f"{name} is missing" for name in expected if name not in given]
-    problems += [f"{name} is not a weight of this model" for name in given if name not in expected]
-    for name, shape in expected.items():
-        if name in given and given[name].shape != shape:
-            problems.append(f"{name} has the shape {_words(given[name].shape)}, not {_words(shape)}")
-        elif name in given and not np.isfinite(given[name]).all():
-            problems.append(f"{name} holds NaN or infinite numbers")
-    if problems:
-        wanted = ", ".join(f"{name} {_words(shape)}" for name, shape in expected.items()) or "no weights"
+    if problems := list(weight_misfits(given, program, precision)):
+        wanted = ", ".join(f"{name} ({by(shape)})" for name, shape in expected.items()) or "no weights"
+        told = "; ".join(map(str, problems))
         raise TrainingError(
-            "bad_weights",
-            f"The initial weights do not fit the model: {'; '.join(problems)}. Expected: {wanted}",
+            "bad_weights", f"The initial weights do not fit the model: {told}. Expected: {wanted}"
         )
     return {name: np.ascontiguousarray(given[name], dtype=precision) for name in expected}
 
@@ -177,7 +171,3 @@ def _orthogonal(drawn: NDArray[np.float64]) -> NDArray[np.float64]:
             rows[row] -= (overlaps[:, None] * rows[:row]).sum(axis=0)
         rows[row] /= np.sqrt((rows[row] * rows[row]).sum())
     return rows if wide is drawn else rows.T
-
-
-def _words(shape: Shape) -> str:
-    return f"({', '.join(map(str, shape))})"

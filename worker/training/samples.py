@@ -9,12 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.batch_plan import BatchPlan
 from shared.job import Job
 from shared.job.data import is_weighted
-from shared.job.loss import CategoricalCrossentropy, is_broadcast
-from shared.job.schedule import ReduceOnPlateauSchedule
+from shared.job.loss import CategoricalCrossentropy
 from shared.program import compile_job
+from shared.program.fit import Amounts, misfits
 from shared.run import Run, Samples
 from shared.store.arrays import ArrayRef
 from worker.adapters.base import Floats
@@ -117,7 +116,6 @@ def _cast(array: NDArray[Any], job: Job, what: str) -> Floats:
 
 def check_fit(data: RunData, job: Job) -> None:
     """Raise TrainingError (`bad_shape`) where the data do not fit the model or its training."""
-    units = compile_job(job, data.input_shape).output_units
     rows = {name: part.x for name, part in data.parts.items()}
     if data.predict is not None:
         rows["predict"] = data.predict
@@ -125,65 +123,39 @@ def check_fit(data: RunData, job: Job) -> None:
         if x.shape[1:] != data.input_shape:
             raise _bad(f"A row of {name} has the shape {x.shape[1:]}, a training sample {data.input_shape}")
     for name, part in data.parts.items():
-        _check_part(name, part, job, units)
-    if is_broadcast(job.loss) and units != 1:
-        raise _bad(f"loss.targets: broadcast is for one output, and the model gives {units}")
-    if isinstance(job.loss, CategoricalCrossentropy) and job.loss.class_weights is not None:
-        given = len(job.loss.class_weights)
-        if given != units:
-            raise _bad(
-                f"loss.class_weights has {_count(given, 'weight')} and the model {_count(units, 'class')}"
-            )
-    if BatchPlan.of(job.training, len(data.train.x)).steps == 0:
-        raise _bad(
-            f"There is nothing to train on: {_count(len(data.train.x), 'training sample')}, batches of "
-            f"{job.training.batch_size} and drop_last: {str(job.training.drop_last).lower()}; "
-            "make training.batch_size smaller"
-        )
-    schedule = job.optimizer.schedule
-    watching = {
-        "training.early_stopping": job.training.early_stopping,
-        "optimizer.schedule": schedule if isinstance(schedule, ReduceOnPlateauSchedule) else None,
-    }
-    for path, rule in watching.items():
-        if rule is not None and rule.monitor == "validation_loss" and "validation" not in data.parts:
-            raise _bad(
-                f"{path} watches the validation_loss, but no samples are held out for it; "
-                "set data.split.validation, or monitor: loss"
-            )
+        _check_part(name, part, job)
+    problems = misfits(job, compile_job(job, data.input_shape), _amounts(data, job))
+    if first := next(problems, None):
+        raise _bad(str(first))
 
 
-def _check_part(name: str, part: Part, job: Job, units: int) -> None:
+def _check_part(name: str, part: Part, job: Job) -> None:
     if len(part.x) != len(part.y):
         raise _bad(f"{name} has {len(part.x)} samples and {len(part.y)} targets")
     if (part.weights is not None) != is_weighted(job.data) or (
         part.weights is not None and part.weights.shape != (len(part.x),)
     ):
         raise _bad(f"{name} has {len(part.x)} samples, and other sample weights than the job declares")
-    if part.y.ndim == 2 and part.y.shape[1] != units:
-        raise _bad(
-            f"The model gives {_count(units, 'output')} a sample, but {name} has "
-            f"{_count(part.y.shape[1], 'target')}; set the last layer's units to {part.y.shape[1]}"
-        )
-    classes = _known_classes(part.y, job)
-    if len(classes) and not 0 <= classes.min() <= classes.max() < units:
-        raise _bad(
-            f"The model gives {_count(units, 'output')} a sample, so classes run from 0 to {units - 1}, "
-            f"but {name} has the classes {classes.min()} to {classes.max()}"
-        )
 
 
-def _known_classes(y: NDArray[Any], job: Job) -> NDArray[Any]:
-    """The class numbers that count in the loss; empty where the targets are not class numbers."""
+def _amounts(data: RunData, job: Job) -> Amounts:
+    train, validation, test = (_length(data, name) for name in ("train", "validation", "test"))
     if not isinstance(job.loss, CategoricalCrossentropy):
-        return y[:0]
-    return y if job.loss.ignore_index is None else y[y != job.loss.ignore_index]
+        widths = {part.y.shape[1] for part in data.parts.values()}
+        if len(widths) > 1:
+            raise _bad(f"The parts of the data have {' and '.join(map(str, sorted(widths)))} target columns")
+        return Amounts(train=train, validation=validation, test=test, columns=widths.pop())
+    every = np.concatenate([part.y for part in data.parts.values()])
+    known = every if job.loss.ignore_index is None else every[every != job.loss.ignore_index]
+    if len(known) and known.min() < 0:
+        raise _bad(f"Classes are numbered from 0, and there is a target {known.min()}")
+    classes = int(known.max()) + 1 if len(known) else None
+    return Amounts(train=train, validation=validation, test=test, classes=classes)
+
+
+def _length(data: RunData, name: str) -> int:
+    return len(data.parts[name].x) if name in data.parts else 0
 
 
 def _bad(message: str) -> TrainingError:
     return TrainingError("bad_shape", message)
-
-
-def _count(number: int, noun: str) -> str:
-    plural = "es" if noun.endswith("s") else "s"
-    return f"{number} {noun}{'' if number == 1 else plural}"

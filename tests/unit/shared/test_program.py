@@ -32,7 +32,6 @@ ONE_UNIT = model_of({"type": "dense", "units": 1, "name": "head"})
 
 def test_shapes_are_followed_to_the_output() -> None:
     assert shapes_of(compile_model(STACK, (4, 3))) == ((4, 3), (4, 3), (4, 5), (20,), (20,), (2,))
-    assert compile_model(STACK, (4, 3)).output_units == 2
 
 
 def test_weights_have_the_names_and_layouts_of_keras() -> None:
@@ -48,11 +47,6 @@ def test_a_dense_layer_works_on_the_last_axis() -> None:
 def test_a_dense_layer_without_features_says_what_it_lacks() -> None:
     with pytest.raises(ShapeError, match=r"^head \(dense\) gets a single number"):
         shapes_of(compile_model(ONE_UNIT, ()))
-
-
-def test_an_output_of_several_axes_is_refused_with_the_way_out() -> None:
-    with pytest.raises(ShapeError, match=r"the shape \(4, 1\).*flatten"):
-        _ = compile_model(ONE_UNIT, (4, 3)).output_units
 
 
 @pytest.mark.parametrize(

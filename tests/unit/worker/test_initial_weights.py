@@ -196,30 +196,12 @@ def test_given_weights_come_back_in_the_models_order_and_precision(job_of: Jobs)
     assert weights["layers.0.kernel"][0, 0] == np.float32(0.37)
 
 
-@pytest.mark.parametrize(
-    ("given", "problem"),
-    [
-        ({}, "layers.0.kernel is missing; layers.0.bias is missing"),
-        ({"layers.0.kernel": [[1.0]]}, "layers.0.bias is missing"),
-        (
-            {"layers.0.kernel": [[1.0]], "layers.0.bias": [0.0], "layers.1.bias": [0.0]},
-            "layers.1.bias is not a weight of this model",
-        ),
-        (
-            {"layers.0.kernel": [1.0], "layers.0.bias": [0.0]},
-            r"layers.0.kernel has the shape \(1\), not \(1, 1\)",
-        ),
-        (
-            {"layers.0.kernel": [[math.nan]], "layers.0.bias": [0.0]},
-            "layers.0.kernel holds NaN or infinite numbers",
-        ),
-    ],
-)
-def test_given_weights_that_do_not_fit_are_refused_with_what_is_expected(
-    job_of: Jobs, given: dict[str, Any], problem: str
-) -> None:
-    arrays = {name: np.array(values) for name, values in given.items()}
-    with pytest.raises(TrainingError, match=problem) as caught:
-        check_weights(arrays, compile_job(job_of(), (1,)), precision="float32")
+def test_given_weights_that_do_not_fit_are_refused_with_what_is_expected(job_of: Jobs) -> None:
+    given = {"layers.0.kernel": np.array([[math.nan]])}
+    with pytest.raises(TrainingError) as caught:
+        check_weights(given, compile_job(job_of(), (1,)), precision="float32")
     assert caught.value.reason == "bad_weights"
-    assert str(caught.value).endswith("Expected: layers.0.kernel (1, 1), layers.0.bias (1)")
+    assert str(caught.value) == (
+        "The initial weights do not fit the model: layers.0.kernel: holds NaN or infinite numbers; "
+        "layers.0.bias: is missing (its shape is 1). Expected: layers.0.kernel (1 x 1), layers.0.bias (1)"
+    )

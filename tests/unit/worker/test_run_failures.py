@@ -119,7 +119,11 @@ def test_a_run_for_another_framework_is_invalid(lab: Any, job_of: Jobs) -> None:
 @pytest.mark.parametrize(
     ("fields", "parts", "words"),
     [
-        ({}, {"train": (np.ones((4, 3)), np.ones((4, 2)))}, "1 output a sample, but train has 2 targets"),
+        (
+            {},
+            {"train": (np.ones((4, 3)), np.ones((4, 2)))},
+            "mse needs one a target column: there are 2",
+        ),
         ({}, {"train": (np.ones((4, 3)), np.ones((5, 1)))}, "train has 4 samples and 5 targets"),
         (
             {},
@@ -129,17 +133,17 @@ def test_a_run_for_another_framework_is_invalid(lab: Any, job_of: Jobs) -> None:
         (
             {"loss": "categorical_crossentropy"},
             {"train": (np.ones((2, 3)), np.array([0, 1]))},
-            "classes run from 0 to 0",
+            "the targets have 2 (0 to 1)",
         ),
         (
             {"training": {"epochs": 1, "batch_size": 9, "drop_last": True}},
             {"train": (np.ones((5, 3)), np.ones((5, 1)))},
-            "make training.batch_size smaller",
+            "is larger than the 5 training samples",
         ),
         (
             {"training": {"epochs": 1, "early_stopping": {}}},
             {"train": (np.ones((5, 3)), np.ones((5, 1)))},
-            "set data.split.validation",
+            "add data.split.validation",
         ),
         ({}, {"train": (np.ones((4, 3, 2)), np.ones((4, 1)))}, "flatten"),
     ],

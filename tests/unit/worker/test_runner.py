@@ -209,4 +209,4 @@ def test_given_weights_that_do_not_fit_fail_before_training(lab: Any, job_of: Jo
     run = lab.run(job_of(initial_weights=GIVEN), train=lab.samples(20), given=LINE)
     result = lab.train(run)
     assert result.failure.reason == "bad_weights"
-    assert "layers.0.kernel has the shape (1, 1), not (3, 1)" in result.failure.message
+    assert "layers.0.kernel: has the shape 1 x 1, and the model's is 3 x 1" in result.failure.message

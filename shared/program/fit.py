@@ -1,0 +1,183 @@
+"""Holds the rules on what fits: a job against the program that it trains and against its samples.
+
+The producer tells a user about every misfit before anything is queued; a worker asks the same rules again of
+the arrays that it was given. The rules know amounts and shapes, and no arrays but given weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.batch_plan import BatchPlan
+from shared.errors import Problem
+from shared.job import Job
+from shared.job.data import is_weighted
+from shared.job.experiment import Precision
+from shared.job.layers.base import Shape
+from shared.job.loss import CategoricalCrossentropy, is_broadcast
+from shared.job.schedule import ReduceOnPlateauSchedule
+from shared.program.spec import ProgramSpec
+
+MAX_BROADCAST = 5_000
+"""The most samples of a batch, or of the validation, whose square is still a modest array."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Amounts:
+    """How much of everything there is in the samples."""
+
+    train: int
+    """The number of training samples."""
+    validation: int = 0
+    test: int = 0
+    columns: int | None = None
+    """The number of target columns; None where the targets are classes."""
+    classes: int | None = None
+    """The number of classes that the targets need; None where the targets are numbers, or none counts."""
+    class_names: tuple[str, ...] = ()
+    """The names of the classes, where the data have them: there are then no others."""
+
+
+def misfits(job: Job, program: ProgramSpec, amounts: Amounts) -> Iterator[Problem]:
+    """Yield every setting that does not fit the samples, or the program's outputs."""
+    yield from _outputs(job, program, amounts)
+    if len(program.output_shape) == 1:
+        yield from _class_weights(job, program)
+        yield from _broadcasting(job, program, amounts)
+    yield from _batches(job, amounts)
+    yield from _watched(job, amounts)
+
+
+def weight_misfits(
+    given: Mapping[str, NDArray[Any]], program: ProgramSpec, precision: Precision
+) -> Iterator[Problem]:
+    """Yield each given weight that the program has no place for, and each that it misses, by its name."""
+    wanted = program.weight_shapes
+    for name, array in given.items():
+        if name not in wanted:
+            yield Problem(path=name, message="the model has no such weight")
+        elif array.shape != wanted[name]:
+            yield Problem(
+                path=name,
+                message=f"has the shape {by(array.shape)}, and the model's is {by(wanted[name])}",
+                hint="a kernel is (inputs, units), a bias (units)",
+            )
+        elif not np.isfinite(array).all():
+            yield Problem(path=name, message="holds NaN or infinite numbers")
+        elif (np.abs(array) > np.finfo(precision).max).any():
+            yield Problem(path=name, message=f"holds a number too large for {precision}")
+    for name, shape in wanted.items():
+        if name not in given:
+            yield Problem(path=name, message="is missing", hint=f"its shape is {by(shape)}")
+
+
+def by(shape: Shape) -> str:
+    """Return a shape in words, such as `8 x 8`."""
+    return " x ".join(map(str, shape)) if shape else "a single number"
+
+
+def _outputs(job: Job, program: ProgramSpec, amounts: Amounts) -> Iterator[Problem]:
+    shape = program.output_shape
+    path, field = f"model.layers.{len(program.stages) - 1}", program.outputs_setting
+    if len(shape) != 1:
+        yield Problem(
+            path=path,
+            message=f"the output of one sample has the shape {by(shape)}, and one row of numbers is wanted",
+            hint=f"a sample of the data is {by(program.input_shape)}; put `flatten` before the dense layers",
+        )
+        return
+    if amounts.classes is not None:
+        wanted, spare = amounts.classes, not amounts.class_names
+        names = _few(amounts.class_names) or f"0 to {wanted - 1}"
+        why = f"{job.loss.type} needs one a class: the targets have {wanted} ({names})"
+    elif amounts.columns is not None:
+        wanted, spare = amounts.columns, False
+        why = f"{job.loss.type} needs one a target column: there {'is' if wanted == 1 else 'are'} {wanted}"
+    else:
+        return
+    if shape[0] != wanted and not (spare and shape[0] > wanted):
+        yield Problem(
+            path=field or path,
+            value=str(shape[0]),
+            message=f"the model's last layer gives {_count(shape[0], 'output')}, and {why}",
+            hint=f"{field.rpartition('.')[2]}: {wanted}"
+            if field
+            else f"end with {{type: dense, units: {wanted}}}",
+        )
+
+
+def _class_weights(job: Job, program: ProgramSpec) -> Iterator[Problem]:
+    if not isinstance(job.loss, CategoricalCrossentropy) or job.loss.class_weights is None:
+        return
+    given, outputs = len(job.loss.class_weights), program.output_shape[0]
+    if given != outputs:
+        yield Problem(
+            path="loss.class_weights",
+            message=f"has {_count(given, 'weight')}, and the model gives {_count(outputs, 'output')}",
+            hint="one weight a class",
+        )
+
+
+def _broadcasting(job: Job, program: ProgramSpec, amounts: Amounts) -> Iterator[Problem]:
+    """Ask for one output and one target a sample, and for not too many samples to pair."""
+    if not is_broadcast(job.loss) or amounts.columns is None:
+        return
+    outputs, columns = program.output_shape[0], amounts.columns
+    largest = max(job.training.batch_size or amounts.train, amounts.validation)
+    if max(outputs, columns) > 1:
+        message = (
+            "is a mistake that can only be made with one output and one target column, and here "
+            f"{'is' if outputs == 1 else 'are'} {_count(outputs, 'output')} and {_count(columns, 'column')}"
+        )
+        hint = "targets: aligned"
+    elif is_weighted(job.data):
+        message = "sets each output against every target, so that no sample has a loss of its own to weigh"
+        hint = "leave data.sample_weights out, or targets: aligned"
+    elif largest > MAX_BROADCAST:
+        message = f"sets each of {largest:,} samples against each other, and at most {MAX_BROADCAST:,} fit"
+        hint = "a smaller training.batch_size, and fewer validation samples"
+    else:
+        return
+    yield Problem(path="loss.targets", value='"broadcast"', message=message, hint=hint)
+
+
+def _batches(job: Job, amounts: Amounts) -> Iterator[Problem]:
+    """Refuse a set smaller than a batch where the partial batch, and so every update, is left out."""
+    if BatchPlan.of(job.training, amounts.train).steps == 0:
+        held = " (the rest is held out)" if amounts.validation or amounts.test else ""
+        samples = _count(amounts.train, "training sample")
+        yield Problem(
+            path="training.batch_size",
+            value=str(job.training.batch_size),
+            message=f"is larger than the {samples}{held}, and drop_last is true",
+            hint=f"at most {amounts.train}, or null for the whole set",
+        )
+
+
+def _watched(job: Job, amounts: Amounts) -> Iterator[Problem]:
+    schedule = job.optimizer.schedule
+    watchers = {
+        "optimizer.schedule": schedule if isinstance(schedule, ReduceOnPlateauSchedule) else None,
+        "training.early_stopping": job.training.early_stopping,
+    }
+    for path, watcher in watchers.items():
+        if watcher is not None and watcher.monitor == "validation_loss" and not amounts.validation:
+            yield Problem(
+                path=f"{path}.monitor",
+                value='"validation_loss"',
+                message="there are no validation samples to watch",
+                hint="add data.split.validation, such as 0.1, or use monitor: loss",
+            )
+
+
+def _few(names: tuple[str, ...]) -> str:
+    return ", ".join(names[:6]) + (", …" if len(names) > 6 else "")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
