@@ -1,21 +1,32 @@
-"""What can be switched between two sides' jobs: the settings that differ, grouped as they must move.
+"""What differs between two sides' jobs, and the trainings that tell how much each difference weighs. Pure.
 
 A factor is one difference that a job can be freed of by itself. A changed `type` takes along the fields
 that only one of the two types has; a layer, the data and the initial weights move as a whole. One field that
 differs in the same way in several layers is one convention, and one factor. Settings that do not change
 the training (metrics, predict) and the device, which has to be there, are no factors.
+
+A mixture is trained in the other side, from the reference's data, start and settings where they are
+switched. Where each side draws its own initial weights, that is chance and no setting: all mixtures,
+and the reference beside them, start from the same (`shared`) weights, and the gap as declared is told
+beside. Where nothing else differs, the start itself is what is switched.
 """
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from pydantic import ValidationError
+
+from producer.blame.shares import Design, Mixture, design
+from producer.data.targets import TASKS
 from producer.job.resolve import SettingDifference
 from producer.verdict.knowledge import convention, together, weight_of
 from shared.job import Job
+from shared.job.weights import SharedWeights
+from shared.run import Run
 
 Path = tuple[str | int, ...]
 
@@ -25,7 +36,7 @@ _WHOLE = ("data", "initial_weights")
 _LOOSE = ("optimizer", "loss")
 """Sections whose types share fields that mean the same: these move by themselves when the type changes."""
 _EXCLUSIVE = ("clip_value", "clip_norm", "global_clip_norm")
-"""Of these an optimizer has at most one, so that they move together where several differ."""
+"""An optimizer has at most one of these, so that they move together where several differ."""
 
 
 class _Absent:
@@ -48,12 +59,12 @@ class Factor:
 
     @property
     def difference(self) -> SettingDifference:
-        """As `producer.verdict.knowledge` takes it."""
+        """The factor as `producer.verdict.knowledge` takes it."""
         return SettingDifference(path=self.path, values=self.values)
 
 
 def factors(reference: tuple[str, Job], other: tuple[str, Job]) -> tuple[Factor, ...]:
-    """The factors between two sides' jobs, what changes a training most first."""
+    """Return the factors between two sides' jobs, what changes a training most first."""
     names = (reference[0], other[0])
     mine, theirs = (job.model_dump(mode="json") for _, job in (reference, other))
     found = [
@@ -66,7 +77,7 @@ def factors(reference: tuple[str, Job], other: tuple[str, Job]) -> tuple[Factor,
 
 
 def start(reference: str, other: str) -> Factor:
-    """Each side draws its own initial weights; switched, both start from the shared ones."""
+    """Return the factor of each side's own initial weights; switched, both start from the shared ones."""
     return Factor(
         path="initial_weights",
         values={reference: "its own default", other: "its own default"},
@@ -75,7 +86,7 @@ def start(reference: str, other: str) -> Factor:
 
 
 def switched(job: Job, chosen: Sequence[Factor]) -> Job:
-    """The job with the reference's values for the chosen factors.
+    """Return the job with the reference's values for the chosen factors.
 
     Raises pydantic's ValidationError where the mixture is no job.
     """
@@ -93,7 +104,10 @@ def switched(job: Job, chosen: Sequence[Factor]) -> Job:
 
 
 def _conventions(found: Sequence[Factor]) -> list[Factor]:
-    """With one factor for a field that differs alike in several layers: `model.layers.0,2.epsilon`."""
+    """Return the factors, with one for a field that differs alike in several layers.
+
+    Its path is such as `model.layers.0,2.epsilon`.
+    """
     groups: dict[str, list[Factor]] = {}
     for factor in found:
         groups.setdefault(convention(factor.difference), []).append(factor)
@@ -153,7 +167,7 @@ def _mappings(path: Path, mine: Any, theirs: Any, names: tuple[str, str]) -> Ite
 
 
 def _whole(section: str, mine: Any, theirs: Any, names: tuple[str, str]) -> Factor:
-    """One factor for a section, named by the one field that differs, where it is one."""
+    """Return one factor for a section, named by the one field that differs where it is one."""
     leaves = [
         (path, one, another) for path, one, another in _leaves((section,), mine, theirs) if one != another
     ]
@@ -181,7 +195,7 @@ def _factor(
 
 
 def _told(value: Any) -> Any:
-    """A list of layers by its types; else the value."""
+    """Return a list of layers by its types, and any other value as it is."""
     return [layer["type"] for layer in value] if _layers(value) else value
 
 
@@ -195,3 +209,110 @@ def _layers(value: Any) -> bool:
 
 def _dotted(path: Path) -> str:
     return ".".join(map(str, path))
+
+
+LEAST_SEEDS = 5
+"""The fewest seeds that leave an interval worth the name."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedPair:
+    """The runs whose gap is wanted; `problem` says why the other's cannot be trained."""
+
+    reference: Run
+    other: Run | None
+    problem: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What is trained and why."""
+
+    factors: tuple[Factor, ...]
+    design: Design
+    declared: PlannedPair
+    """The pair as the job says it."""
+    pairs: Mapping[Mixture, PlannedPair]
+    own_start: bool
+    """Whether the declared pair alone starts from each side's own weights."""
+
+    @property
+    def ends(self) -> tuple[Run, Run]:
+        """The two runs as declared: the reference's and the other's."""
+        assert self.declared.other is not None  # noqa: S101  # as declared
+        return self.declared.reference, self.declared.other
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """The seeds that every run is trained with."""
+        return self.declared.reference.seeds
+
+    def runs(self) -> list[Run]:
+        """Return every training once."""
+        found: dict[str, Run] = {}
+        for pair in (self.declared, *self.pairs.values()):
+            for run in (pair.reference, pair.other):
+                if run is not None:
+                    found.setdefault(identity(run), run)
+        return list(found.values())
+
+
+def plan(reference: Run, other: Run, *, seeds: Sequence[int], most_combined: int) -> Plan:
+    """Return what to train to explain the difference of two runs. The runs keep the given ones' ids."""
+    declared = PlannedPair(reference=_seeded(reference, seeds), other=_seeded(other, seeds))
+    found = factors((reference.side, reference.job), (other.side, other.job))
+    own_start = all(run.job.initial_weights.type == "framework" for run in (reference, other))
+    if own_start and not found:
+        own = start(reference.side, other.side)
+        pairs = {frozenset[int](): declared, frozenset({0}): _alike(declared)}
+        return Plan(factors=(own,), design=design(1), declared=declared, pairs=pairs, own_start=False)
+    ends = _alike(declared) if own_start else declared
+    plans = design(len(found), most_combined=most_combined)
+    pairs = {mixture: _mixed(ends, found, mixture) for mixture in plans.mixtures}
+    return Plan(factors=found, design=plans, declared=declared, pairs=pairs, own_start=own_start)
+
+
+def identity(run: Run) -> str:
+    """Return a text that is equal for runs that train the same, whatever their ids and their seeds."""
+    weights = run.given_weights or {}
+    given = sorted((name, ref.sha256) for name, ref in weights.items())
+    return f"{run.side} {run.job.model_dump_json()} {run.dataset.model_dump_json()} {given}"
+
+
+def _seeded(run: Run, seeds: Sequence[int]) -> Run:
+    return run.model_copy(update={"seeds": tuple(seeds)})
+
+
+def _alike(pair: PlannedPair) -> PlannedPair:
+    """Return both runs with weights that are drawn once and given to both."""
+
+    def alike(run: Run) -> Run:
+        job = run.job.model_copy(update={"initial_weights": SharedWeights(type="shared")})
+        return run.model_copy(update={"job": job, "given_weights": None})
+
+    assert pair.other is not None  # noqa: S101  # as declared
+    return replace(pair, reference=alike(pair.reference), other=alike(pair.other))
+
+
+def _mixed(ends: PlannedPair, found: Sequence[Factor], mixture: Mixture) -> PlannedPair:
+    """Return the pair with the mixture's factors switched in the other's run."""
+    reference, other = ends.reference, ends.other
+    assert other is not None  # noqa: S101  # as declared
+    chosen = [found[place] for place in sorted(mixture)]
+    try:
+        job = switched(other.job, chosen)
+    except ValidationError as error:
+        message = error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
+        return PlannedPair(reference=reference, other=None, problem=message)
+    source = next((run for run in (other, reference) if _fits(run, job)), None)
+    if source is None:
+        problem = f"the data are not prepared for {job.loss.type}"
+        return PlannedPair(reference=reference, other=None, problem=problem)
+    weights = reference if job.initial_weights == reference.job.initial_weights else other
+    changes = {"job": job, "dataset": source.dataset, "given_weights": weights.given_weights}
+    return PlannedPair(reference=reference, other=other.model_copy(update=changes))
+
+
+def _fits(run: Run, job: Job) -> bool:
+    """Return whether a run's stored data are those of a job."""
+    return run.job.data == job.data and run.dataset.task == TASKS[job.loss.type]

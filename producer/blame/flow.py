@@ -1,4 +1,4 @@
-"""Explaining on real services: submit what has to be trained, follow it, collect, explain.
+"""Explaining on real services: what has to be trained is submitted, followed and explained.
 
 The experiment itself is an ordinary one; the mixtures are an experiment that belongs to it. What was
 trained before for the same experiment is not trained again.
@@ -7,17 +7,14 @@ trained before for the same experiment is not trained again.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
-from producer.blame.explain import explain
-from producer.blame.measures import Trained
-from producer.blame.models import Explanation
-from producer.blame.plan import LEAST_SEEDS, identity, plan
-from producer.blame.tally import tally
-from producer.console import progress_console
-from producer.live import board
+from producer.blame.evidence import Trained
+from producer.blame.explanation import Explanation, explain
+from producer.blame.factors import LEAST_SEEDS, Plan, identity, plan
+from producer.experiments import follow_to_end
 from producer.queue.cancel import still_wanted
 from producer.queue.collect import collect
-from producer.queue.follow import follow
 from producer.queue.merge import merged
 from producer.queue.submit import FollowUp, queue_of, refuse_unserved, submit_follow_up
 from producer.session import Session
@@ -31,61 +28,71 @@ MIXTURES = "mixtures"
 """What the mixtures are to the experiment they belong to; later ones have a number behind."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """What is to be explained: the difference of each of `others` from the first side."""
+
+    others: Sequence[str]
+    seeds: Sequence[int]
+    most_combined: int
+    """Up to so many settings every combination is trained."""
+
+
 def enough_seeds(seeds: Sequence[int]) -> tuple[int, ...]:
-    """The seeds and, where they are too few for an interval, the smallest others."""
+    """Return the seeds and, where they are too few for an interval, the smallest others."""
     unused = (seed for seed in range(MAX_SEEDS) if seed not in seeds)
     return (*seeds, *(next(unused) for _ in range(LEAST_SEEDS - len(seeds))))
 
 
-def explain_experiment(  # noqa: PLR0913
-    session: Session,
-    record: ExperimentRecord,
-    *,
-    seeds: Sequence[int],
-    other: str | None,
-    most_combined: int,
-    queue_anyway: bool,
-    quiet: bool,
-) -> Explanation:
-    """Train what is missing and explain. Raises CancelledError where it is cancelled meanwhile."""
-    ends = _ends(session, record, other)
-    wanted = plan(*ends, seeds=seeds, most_combined=most_combined)
-    known = set(_known(session, record, seeds))
-    missing = [run for run in wanted.runs() if identity(run) not in known]
-    mixtures = _submit(session, record, missing, queue_anyway=queue_anyway) if missing else None
-    _follow(session, [record, *([mixtures] if mixtures else [])], quiet=quiet)
-    still_wanted(record, ledger=session.ledger)
-    trained = dict(_trained(session, record, seeds))
-    return explain(
-        wanted,
-        {identity(run): trained[identity(run)] for run in wanted.runs()},
-        session.blobs.get,
-        experiment_id=record.experiment_id,
-        name=record.experiment.name,
-    )
+def others_of(experiment: Experiment, asked: str | None) -> tuple[str, ...]:
+    """Return the sides whose difference from the first is explained: the one asked for, or every other.
 
-
-def chosen_other(experiment: Experiment, asked: str | None) -> str:
-    """Whose difference from the reference is explained. Raises UsageError where there is no such other."""
+    Raises UsageError where there is no such other.
+    """
     reference, *others = experiment.labels
     if not others:
         raise UsageError(f"only {reference} trains {experiment.name}: there is nothing to explain")
     if asked is not None and asked not in others:
         raise UsageError(f"--side is {asked!r}; it can be {' or '.join(others)}")
-    return asked or others[0]
+    return tuple(others) if asked is None else (asked,)
 
 
-def _ends(session: Session, record: ExperimentRecord, other: str | None) -> tuple[Run, Run]:
-    """The reference's run and the other's."""
+def explain_experiment(
+    session: Session, record: ExperimentRecord, question: Question, *, queue_anyway: bool, quiet: bool
+) -> list[Explanation]:
+    """Train what is missing and return an explanation for each other side, in the question's order.
+
+    Raises CancelledError where it is cancelled meanwhile.
+    """
+    plans = list(_plans(session, record, question))
+    known = set(_known(session, record, question.seeds))
+    runs = {identity(run): run for one in plans for run in one.runs()}
+    missing = [run for name, run in runs.items() if name not in known]
+    mixtures = _submit(session, record, missing, queue_anyway=queue_anyway) if missing else None
+    for one in (record, *([mixtures] if mixtures else [])):
+        follow_to_end(session, one, quiet=quiet)
+    still_wanted(record, ledger=session.ledger)
+    trained = dict(_trained(session, record, question.seeds))
+    return [
+        explain(
+            one, trained, session.blobs.get, experiment_id=record.experiment_id, name=record.experiment.name
+        )
+        for one in plans
+    ]
+
+
+def _plans(session: Session, record: ExperimentRecord, question: Question) -> Iterator[Plan]:
+    """Yield what is to be trained for each other side."""
     runs: dict[str, Run] = {}
     for run in map(session.ledger.run, record.run_ids):
         runs.setdefault(run.side, run)
-    chosen = chosen_other(record.experiment, other)
-    return runs[record.experiment.labels[0]], runs[chosen]
+    reference = runs[record.experiment.labels[0]]
+    for other in question.others:
+        yield plan(reference, runs[other], seeds=question.seeds, most_combined=question.most_combined)
 
 
 def _records(session: Session, record: ExperimentRecord) -> Iterator[ExperimentRecord]:
-    """The experiment and its mixtures, as they stand now."""
+    """Yield the experiment and its mixtures, as they stand now."""
     now = session.ledger.experiment(record.experiment_id) or record
     yield now
     for relation, experiment_id in now.related.items():
@@ -94,7 +101,7 @@ def _records(session: Session, record: ExperimentRecord) -> Iterator[ExperimentR
 
 
 def _known(session: Session, record: ExperimentRecord, seeds: Sequence[int]) -> Iterator[str]:
-    """Identities of the runs with all these seeds that are trained or being trained."""
+    """Yield the identities of the runs with all these seeds that are trained or being trained."""
     for one in _records(session, record):
         states = {state.run_id: state for state in session.ledger.records(one.run_ids)}
         for name, runs in _by_identity(session, one).items():
@@ -104,7 +111,7 @@ def _known(session: Session, record: ExperimentRecord, seeds: Sequence[int]) -> 
 
 
 def _by_identity(session: Session, record: ExperimentRecord) -> dict[str, list[Run]]:
-    """The record's runs; those that share one training's seeds among them together."""
+    """Return the record's runs; those that share one training's seeds among them together."""
     found: dict[str, list[Run]] = {}
     for run in map(session.ledger.run, record.run_ids):
         found.setdefault(identity(run), []).append(run)
@@ -112,7 +119,7 @@ def _by_identity(session: Session, record: ExperimentRecord) -> dict[str, list[R
 
 
 def _tells(record: RunRecord) -> bool:
-    """Whether a run has, or will have, something to say: unless its surroundings ended it."""
+    """Return whether a run has, or will have, something to say: unless its surroundings ended it."""
     return record.failure is None or record.failure.reason not in NO_WORD_ON_NUMBERS
 
 
@@ -123,34 +130,24 @@ def _submit(
     if not queue_anyway:
         queues = {run.side: queue_of(run.framework, run.job) for run in runs}
         refuse_unserved(queues, session.ledger.workers())
-    experiment = record.experiment.model_copy(update={"seeds": runs[0].seeds})
+    experiment = record.experiment.with_sides([run.side for run in runs], seeds=runs[0].seeds)
     earlier = sum(1 for _ in _records(session, record)) - 1
     relation = f"{MIXTURES} {earlier + 1}" if earlier else MIXTURES
     wanted = FollowUp(relation=relation, experiment=experiment, runs=runs)
     return submit_follow_up(record, wanted, ledger=session.ledger, app=session.app)
 
 
-def _follow(session: Session, records: Sequence[ExperimentRecord], *, quiet: bool) -> None:
-    """Show progress until every run is final; the experiment itself first, which is first in the queue."""
-    console = progress_console()
-    first, *rest = records
-    with board(first.experiment.labels, console, quiet=quiet) as shown:
-        for update in follow(first, ledger=session.ledger, client=session.client):
-            shown.apply(update)
-    for record in rest:
-        with tally("mixtures", len(record.run_ids), console, quiet=quiet) as counted:
-            for update in follow(record, ledger=session.ledger, client=session.client):
-                counted.apply(update)
-
-
 def _trained(
     session: Session, record: ExperimentRecord, seeds: Sequence[int]
 ) -> Iterator[tuple[str, Trained]]:
-    """Every run of all these seeds with its result, by identity; the latest last, so that it counts."""
+    """Yield every run of all these seeds with its result, by identity; the latest last, so that it counts."""
     for one in _records(session, record):
         results = {result.run_id: result for result in collect(one, ledger=session.ledger)}
         for name, runs in _by_identity(session, one).items():
-            whole = runs[0].model_copy(update={"seeds": tuple(seed for run in runs for seed in run.seeds)})
-            if set(seeds) <= set(whole.seeds):
+            if set(seeds) <= {seed for run in runs for seed in run.seeds}:
                 (result,) = merged([results[run.run_id] for run in runs]).values()
-                yield name, Trained.of(whole, result, session.blobs.get)
+                yield name, Trained.of(_with(runs[0], seeds), result, session.blobs.get)
+
+
+def _with(run: Run, seeds: Sequence[int]) -> Run:
+    return run.model_copy(update={"seeds": tuple(seeds)})

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from producer import experiments
-from producer.blame.flow import chosen_other, enough_seeds, explain_experiment
-from producer.blame.models import Explanation
+from producer.blame.explanation import Explanation
+from producer.blame.flow import Question, enough_seeds, explain_experiment, others_of
 from producer.cli.options import check_page_path
 from producer.console import make_console
 from producer.interruption import cancelling
@@ -46,7 +46,7 @@ def run(spec: str, options: Options) -> int:
     prepared = _with_enough_seeds(
         experiments.prepare_given(spec, options.set_values, options.seeds, options.sides), options
     )
-    chosen_other(prepared.loaded.experiment, options.side)
+    others_of(prepared.loaded.experiment, options.side)
     with experiments.open_to_train(prepared, quiet=options.as_json) as session:
         record = experiments.submit_prepared(session, prepared, queue_anyway=options.queue_anyway, key=None)
         return _explain(session, record, record.experiment.seed_list, options)
@@ -70,14 +70,13 @@ def _explain_known(given: str, options: Options) -> int:
 
 def _explain(session: Session, record: ExperimentRecord, seeds: tuple[int, ...], options: Options) -> int:
     with cancelling(session, record):
-        explanation = explain_experiment(
-            session,
-            record,
+        question = Question(
+            others=others_of(record.experiment, options.side)[:1],
             seeds=seeds,
-            other=options.side,
             most_combined=options.combinations,
-            queue_anyway=options.queue_anyway,
-            quiet=options.as_json,
+        )
+        (explanation,) = explain_experiment(
+            session, record, question, queue_anyway=options.queue_anyway, quiet=options.as_json
         )
     if options.page is not None:
         _write_page(explanation, options.page)

@@ -10,8 +10,7 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from producer.blame.models import Contribution, Explanation, Interval
-from producer.blame.sentences import percent
+from producer.blame.explanation import Contribution, Explanation, Interval, percent
 from producer.console import TEXT_WIDTH, plain_table, write
 from producer.display import count, gap, printable, setting
 from producer.verdict import numbers

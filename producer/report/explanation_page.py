@@ -10,8 +10,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
-from producer.blame.models import Explanation, Interval
-from producer.blame.sentences import percent
+from producer.blame.explanation import Explanation, Interval, percent
 from producer.display import count, gap, setting
 from producer.report.templates import file_text, template
 from producer.verdict import numbers

@@ -12,10 +12,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from producer.blame.explain import explain
-from producer.blame.measures import Trained
-from producer.blame.models import Explanation
-from producer.blame.plan import Plan, identity, plan
+from producer.blame.evidence import Trained
+from producer.blame.explanation import Explanation, explain
+from producer.blame.factors import Plan, identity, plan
 from producer.job.resolve import resolve
 from shared.job import Experiment
 from shared.results.run_result import Failure, RunResult

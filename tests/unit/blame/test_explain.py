@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from producer.blame.plan import plan
+from producer.blame.factors import plan
 from producer.report.explanation import to_document
 
 SUM = {"loss.reduction": "sum"}
@@ -136,7 +136,7 @@ def test_own_starts_are_chance_and_the_mixtures_start_alike(bench):
     assert planned.own_start
     assert len(planned.runs()) == 5
     found = bench.explain(planned)
-    assert any(note.startswith("Each framework draws its own initial weights") for note in found.notes)
+    assert any(note.startswith("Each side draws its own initial weights") for note in found.notes)
     assert sum(shares(found).values()) + found.unexplained_share == pytest.approx(1.0)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from producer.blame.measures import Ruler, Trained
+from producer.blame.evidence import Ruler, Trained
 from shared.results.run_result import Failure, RunResult, SeedArrays
 from tests.listed import Seed, packed
 
@@ -42,37 +42,37 @@ def ruler(bench, pair):
 def test_outputs_are_apart_by_the_root_mean_square(bench, pair):
     two = pair(np.zeros(6), [3.0, 0, 0, 0, 0, 3.0])
 
-    assert ruler(bench, two).gap("outputs", two, 0) == pytest.approx(np.sqrt(3))
-    assert ruler(bench, two).gap("outputs", (two[0], two[0]), 0) == 0.0
+    assert ruler(bench, two).gap("outputs", two)[0] == pytest.approx(np.sqrt(3))
+    assert ruler(bench, two).gap("outputs", (two[0], two[0]))[0] == 0.0
 
 
 def test_outputs_near_the_end_of_the_range_do_not_overflow(bench, pair):
     two = pair(np.zeros(6), np.full(6, 1e300))
 
-    assert ruler(bench, two).gap("outputs", two, 0) == pytest.approx(1e300)
+    assert ruler(bench, two).gap("outputs", two)[0] == pytest.approx(1e300)
 
 
 def test_the_loss_is_the_references_averaged_for_both(bench, pair):
     two = pair(TRUTH, TRUTH + 2.0, overrides={"loss": {"type": "mae", "reduction": "sum"}})
 
-    assert ruler(bench, two).gap("loss", two, 0) == pytest.approx(4.0)
+    assert ruler(bench, two).gap("loss", two)[0] == pytest.approx(4.0)
 
 
 def test_metrics_are_those_of_the_part_that_both_know(bench, pair):
     two = pair(TRUTH, TRUTH)
 
-    assert ruler(bench, two).measures(two, 0) == ["outputs", "loss"]
-    assert ruler(bench, two).gap("train mae", two, 0) is None
+    assert ruler(bench, two).measures(two) == ["outputs", "loss"]
+    assert np.isnan(ruler(bench, two).gap("train mae", two)).all()
 
 
 def test_outputs_for_other_samples_are_not_held_against_each_other(bench, pair):
     mine, theirs = pair(TRUTH, TRUTH)
     other = theirs.run.dataset.train.model_copy(update={"x": bench.store.put(np.ones((6, 1)))})
     dataset = theirs.run.dataset.model_copy(update={"train": other})
-    moved = Trained(run=theirs.run.model_copy(update={"dataset": dataset}), seeds=theirs.seeds)
+    moved = Trained(run=theirs.run.model_copy(update={"dataset": dataset}), table=theirs.table)
 
-    assert ruler(bench, (mine, moved)).gap("outputs", (mine, moved), 0) is None
-    assert ruler(bench, (mine, moved)).gap("loss", (mine, moved), 0) == 0.0
+    assert np.isnan(ruler(bench, (mine, moved)).gap("outputs", (mine, moved))).all()
+    assert ruler(bench, (mine, moved)).gap("loss", (mine, moved))[0] == 0.0
 
 
 def test_divergence_is_told_from_failures_that_say_nothing(bench, pair):
@@ -90,11 +90,11 @@ def test_divergence_is_told_from_failures_that_say_nothing(bench, pair):
         return Trained.of(theirs.run, result, bench.store.get)
 
     rule = ruler(bench, (mine, theirs))
-    assert rule.gap("divergence", (mine, theirs), 0) == 0.0
-    assert rule.gap("divergence", (mine, ended("diverged")), 0) == 1.0
-    assert rule.gap("divergence", (ended("diverged"), ended("diverged")), 0) == 0.0
-    assert rule.gap("divergence", (mine, ended("worker_lost")), 0) is None
-    assert rule.gap("outputs", (mine, ended("diverged")), 0) is None
+    assert rule.gap("divergence", (mine, theirs))[0] == 0.0
+    assert rule.gap("divergence", (mine, ended("diverged")))[0] == 1.0
+    assert rule.gap("divergence", (ended("diverged"), ended("diverged")))[0] == 0.0
+    assert np.isnan(rule.gap("divergence", (mine, ended("worker_lost")))[0])
+    assert np.isnan(rule.gap("outputs", (mine, ended("diverged")))[0])
 
 
 def test_many_seeds_as_arrays_are_read_as_listed_ones_are(bench):
@@ -112,8 +112,8 @@ def test_many_seeds_as_arrays_are_read_as_listed_ones_are(bench):
         run_id="run-0", experiment_id="experiment", framework="tensorflow", status="failed", arrays=(piece,),
         failure=Failure(reason="diverged", message="NaN", seed=5),
     )  # fmt: skip
-    found = Trained.of(mine.model_copy(update={"seeds": (4, 5, 6)}), result, bench.store.get).seeds
+    found = Trained.of(mine.model_copy(update={"seeds": (4, 5, 6)}), result, bench.store.get)
 
-    assert [seed for seed, one in found.items() if one.failure] == [5]
-    np.testing.assert_array_equal(found[6].outputs, outputs[2])
-    assert found[4].metrics == {"train": {"mae": 0.5}}
+    np.testing.assert_array_equal(found.diverged, [0.0, 1.0, 0.0])
+    np.testing.assert_array_equal(found.outputs, outputs)
+    np.testing.assert_array_equal(ruler(bench, (found,)).gap("train mae", (found, found)), [0.0, np.nan, 0.0])

@@ -1,0 +1,355 @@
+"""The Explanation: from trained mixtures to shares, causes, fixes, one sentence and notes. Pure.
+
+Which side is which framework it does not ask; fixes alone are of a framework's code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from pydantic import Field
+
+from producer.blame.evidence import DIVERGENCE, Evidence, Parted, Trained, evidence, parted, unit
+from producer.blame.factors import Factor, Plan
+from producer.display import both, count, gap, setting
+from producer.verdict.knowledge import Scale, consequence, fixes
+from producer.verdict.parting import relation
+from producer.verdict.rounding import tolerance_for
+from shared.frozen import Frozen
+from shared.job.fields import Many
+from shared.job.side import Label
+from shared.results.seed_table import Load
+
+Interval = tuple[float, float]
+
+
+class Contribution(Frozen):
+    """One setting that differs, and its share of the difference."""
+
+    path: str
+    values: dict[Label, Any]
+    """The setting in the reference and in the other side."""
+    share: float | None
+    """Its share of the gap, below 0 where switching it widens that; null where it could not be measured."""
+    interval: Interval | None = None
+    """Where the share lies with 95 % confidence, over seeds; null for one seed."""
+    problem: str | None = None
+    """Why there is no share."""
+    cause: str | None = None
+    """What the difference does to a training."""
+    fixes: dict[Label, str] = Field(default_factory=dict)
+    """How each side's code is made to do as the other's, where it is known."""
+
+
+class MeasureShares(Frozen):
+    """The gap in one measure and its shares, by setting."""
+
+    measure: str
+    gap: float
+    """The mean over seeds."""
+    unit: str
+    """What the gap is in, such as `of the largest value`."""
+    shares: dict[str, float | None]
+    """Each setting's share, by path."""
+    unexplained_share: float | None
+
+
+class Explanation(Frozen):
+    """What accounts for the difference between the reference side and another."""
+
+    schema_version: Literal[1] = 1
+    experiment_id: str
+    name: str
+    reference: Label
+    other: Label
+    seeds: Many[int]
+    mixtures: int
+    """How many mixtures of the two jobs were trained, both ends included."""
+    measure: str | None
+    """What `gap` and the shares are in; null where nothing could be compared."""
+    gap: float | None
+    unit: str | None
+    contributions: Many[Contribution]
+    """The largest share first; those without one last."""
+    unexplained_share: float | None
+    unexplained_interval: Interval | None = None
+    sentence: str
+    notes: Many[str] = ()
+    """What a reader has to know of how the shares were found."""
+    measures: Many[MeasureShares] = ()
+    """Every measure, the main one first."""
+
+
+def explain(
+    plan: Plan, trained: Mapping[str, Trained], arrays: Load, *, experiment_id: str, name: str
+) -> Explanation:
+    """Return the explanation; `trained` has every run of the plan by its identity."""
+    found = evidence(plan, trained, arrays)
+    told = [one for measure in found.measures if (one := parted(found, measure)) is not None]
+    main = told[0] if told else None
+    reference, other = plan.ends
+    tolerance = tolerance_for({reference.job.precision, other.job.precision}).relative
+    closed = main is not None and main.measure != DIVERGENCE and main.gap <= tolerance
+    contributions = _contributions(found, main, closed=closed)
+    unexplained = None if main is None or closed else main.unexplained
+    return Explanation(
+        experiment_id=experiment_id,
+        name=name,
+        reference=reference.side,
+        other=other.side,
+        seeds=found.seeds(main.measure) if main else plan.seeds,
+        mixtures=len(plan.pairs),
+        measure=main.measure if main else None,
+        gap=main.gap if main else None,
+        unit=unit(main.measure) if main else None,
+        contributions=contributions,
+        unexplained_share=unexplained.value if unexplained else None,
+        unexplained_interval=unexplained.interval if unexplained else None,
+        sentence=sentence(found, main, contributions, tolerance=tolerance),
+        notes=notes(found, main),
+        measures=tuple(_measure(one, closed=closed) for one in told),
+    )
+
+
+def _contributions(found: Evidence, main: Parted | None, *, closed: bool) -> tuple[Contribution, ...]:
+    """Return a contribution for each factor, the largest share first; no shares where there is no gap."""
+    if main is None or closed:
+        reason = "there is no gap" if closed else "nothing could be compared"
+        return tuple(_contribution(found, factor, problem=reason) for factor in found.plan.factors)
+    told = [
+        _contribution(
+            found,
+            factor,
+            share=estimate.value if estimate else None,
+            interval=estimate.interval if estimate else None,
+            problem=None if estimate else "it could not be switched in a training",
+        )
+        for factor, estimate in zip(main.factors, main.estimates, strict=True)
+    ]
+    return tuple(sorted(told, key=lambda one: (one.share is None, -(one.share or 0.0))))
+
+
+def _contribution(
+    found: Evidence,
+    factor: Factor,
+    *,
+    problem: str | None,
+    share: float | None = None,
+    interval: tuple[float, float] | None = None,
+) -> Contribution:
+    jobs = {run.side: run.job for run in found.plan.ends}
+    return Contribution(
+        path=factor.path,
+        values=dict(factor.values),
+        share=share,
+        interval=interval,
+        problem=problem,
+        cause=_given_weights(found, factor)
+        or consequence(factor.difference, jobs=jobs, scale=scale_of(found)),
+        fixes=fixes(
+            factor.difference, jobs=jobs, frameworks={run.side: run.framework for run in found.plan.ends}
+        ),
+    )
+
+
+def _given_weights(found: Evidence, factor: Factor) -> str | None:
+    """Return what the other's given weights are to the reference's, where a usual mistake made them so."""
+    mine, theirs = (run.given_weights for run in found.plan.ends)
+    if not factor.path.startswith("initial_weights") or mine is None or theirs is None:
+        return None
+    reference, other = (run.side for run in found.plan.ends)
+    for name in mine:
+        if name in theirs and mine[name] != theirs[name]:
+            known = relation(found.arrays(mine[name]), found.arrays(theirs[name]))
+            return f"{name} of {other} is {reference}'s {known}" if known else None
+    return None
+
+
+def scale_of(found: Evidence) -> Scale:
+    """Return what the sizes of sums depend on."""
+    run = found.plan.ends[0]
+    shape = found.ends[0].table.outputs_shape
+    outputs = shape[2] if shape is not None and len(shape) == 3 else None
+    return Scale(samples=run.dataset.train.x.shape[0], outputs=outputs)
+
+
+def _measure(one: Parted, *, closed: bool) -> MeasureShares:
+    """Return one measure's row, without shares where there is no gap to share."""
+    estimates = [None if closed else estimate for estimate in one.estimates]
+    unexplained = None if closed else one.unexplained
+    return MeasureShares(
+        measure=one.measure,
+        gap=one.gap,
+        unit=unit(one.measure),
+        shares={
+            factor.path: estimate.value if estimate else None
+            for factor, estimate in zip(one.factors, estimates, strict=True)
+        },
+        unexplained_share=unexplained.value if unexplained else None,
+    )
+
+
+WORTH_A_WORD = 0.005
+"""Shares below half a per cent are not named in the sentence; the table has them."""
+MOST_NAMED = 3
+NEARLY_ALL = 0.9
+CANCELLING = 1.5
+"""Where a share is larger than this, others are as far below 0, and no part by itself means much."""
+
+
+def sentence(
+    found: Evidence, main: Parted | None, contributions: Sequence[Contribution], *, tolerance: float
+) -> str:
+    """Return the answer in one sentence."""
+    names = both([run.side for run in found.plan.ends])
+    if main is None:
+        return f"No seed gave numbers of both {names} that can be compared, so nothing is explained."
+    if main.measure != DIVERGENCE and main.gap <= tolerance:
+        settings = count(len(contributions), "setting differs", "settings differ") if contributions else ""
+        return (
+            f"Nothing is left to explain: {settings or 'no setting differs'}, and {names} end alike, "
+            f"{gap(main.gap)} apart in the {main.measure}, where up to {gap(tolerance)} is rounding."
+        )
+    if not contributions:
+        return (
+            f"No setting differs between {names}, and yet they end {gap(main.gap)} apart in the "
+            f"{main.measure}: likewise compare says whether that is rounding."
+        )
+    largest = max((abs(one.share) for one in contributions if one.share is not None), default=0.0)
+    if largest >= CANCELLING:
+        return _cancelling(found, main, contributions)
+    named = [one for one in contributions if one.share is not None and one.share >= WORTH_A_WORD]
+    if not named:
+        return _nothing_found(contributions, main)
+    return _ranking(main, named)
+
+
+def percent(share: float) -> str:
+    """`100 %`, `−4 %`, `< 1 %`."""
+    if 0 < abs(share) < WORTH_A_WORD:
+        return "< 1 %"
+    return f"{'−' if share < 0 else ''}{abs(share) * 100:.0f} %"
+
+
+def against(contribution: Contribution) -> str:
+    """`sum against mean`: the other's value and the reference's."""
+    mine, theirs = (setting(value) for value in contribution.values.values())
+    return f"{theirs} against {mine}"
+
+
+def notes(found: Evidence, main: Parted | None) -> tuple[str, ...]:
+    """Return what a reader has to know of how the shares were found."""
+    return (*_start(found, main), *_many(found), *_failed(found, main), *_seeds(found, main), *_device(found))
+
+
+def _ranking(main: Parted, named: Sequence[Contribution]) -> str:
+    """Say what explains most, what else does, what is left, and the cause where one setting is all."""
+    what = "whether the training diverges" if main.measure == DIVERGENCE else "the difference"
+    first, *rest = named
+    assert first.share is not None  # noqa: S101  # by the choice of `named`
+    told = f"{first.path} ({against(first)}) explains {percent(first.share)} of {what}"
+    more = [
+        f"{one.path} ({against(one)}) {percent(one.share)}"
+        for one in rest[: MOST_NAMED - 1]
+        if one.share is not None
+    ]
+    if more:
+        told = f"{told}, {both(more)}"
+    if len(named) > MOST_NAMED:
+        told = f"{told}, {count(len(named) - MOST_NAMED, 'other setting')} the rest"
+    left = main.unexplained
+    if left is not None and left.value >= WORTH_A_WORD:
+        told = f"{told}; {percent(left.value)} stays unexplained"
+    alone = not rest and first.share >= NEARLY_ALL and first.cause is not None
+    return f"{told}: {first.cause}." if alone else f"{told}."
+
+
+def _cancelling(found: Evidence, main: Parted, contributions: Sequence[Contribution]) -> str:
+    """Say what settings that work against each other do together, and what each does alone."""
+    large = [one for one in contributions if one.share is not None and abs(one.share) >= CANCELLING / 3]
+    named = both([f"{one.path} ({against(one)})" for one in large[:MOST_NAMED]])
+    explained = 1.0 - main.unexplained.value if main.unexplained else 0.0
+    alone = [gaps.mean() for mixture, gaps in found.gaps(main.measure).items() if len(mixture) == 1]
+    widest = max(alone, default=main.parts.whole.mean()) / main.parts.whole.mean()
+    wider = (
+        f", while switching one alone makes the gap up to {widest:.2g} times as large" if widest > 1 else ""
+    )
+    return f"{named} nearly cancel: together they explain {percent(explained)} of the difference{wider}."
+
+
+def _nothing_found(contributions: Sequence[Contribution], main: Parted) -> str:
+    """Say why no setting has a share worth naming: none is known, or switching closes nothing."""
+    if all(one.share is None for one in contributions):
+        return (
+            "Which setting explains the difference is not known: none of those that differ could be switched "
+            "in a training that ends."
+        )
+    left = f": {percent(main.unexplained.value)} of the gap stays" if main.unexplained else ""
+    settings = count(len(contributions), "setting that differs", "settings that differ")
+    return f"The {settings} explain nothing of the difference{left}; likewise compare looks for its place."
+
+
+def _start(found: Evidence, main: Parted | None) -> list[str]:
+    """Say what each side's own start, which is chance, does to the gap."""
+    if main is None or not found.plan.own_start:
+        return []
+    alike = (
+        "Each side draws its own initial weights, as the job says. That is chance and no setting, so "
+        "all mixtures start from the same weights"
+    )
+    own = found.declared_gap(main.measure)
+    if own is None:
+        return [f"{alike}."]
+    if len(main.factors) > len(found.plan.factors):
+        return [
+            f"{alike}; what their own starts add to the gap is beyond chance, and told as initial_weights."
+        ]
+    return [
+        f"{alike}; from their own starts the gap is {gap(float(own.mean()) / main.scale)}, from the same "
+        f"ones {gap(main.gap)}, no further apart than chance may bring them."
+    ]
+
+
+def _many(found: Evidence) -> list[str]:
+    if found.plan.design.kind == "combinations":
+        return []
+    settings = count(len(found.plan.factors), "setting")
+    return [
+        f"With {settings} not every combination is trained: a share is the mean of switching the setting "
+        "first and switching it last, set right so that all add up. --combinations N trains every one "
+        "of the combinations of up to N settings."
+    ]
+
+
+def _failed(found: Evidence, main: Parted | None) -> list[str]:
+    """Say how many mixtures have no numbers, with the reason of the first."""
+    failures = found.failures()
+    if main is None or not failures or main.measure == DIVERGENCE:
+        return []
+    mixture, why = next(iter(failures.items()))
+    switched = both([found.plan.factors[place].path for place in sorted(mixture)])
+    many = f"{count(len(failures), 'mixture')} of {len(found.plan.pairs)} could not be trained to the end"
+    orders = " Orders of switching that pass through them are left out." if main.parts.orders_left_out else ""
+    return [f"{many}; the one with {switched} switched: {why.rstrip('.')}.{orders}"]
+
+
+def _seeds(found: Evidence, main: Parted | None) -> list[str]:
+    if main is None:
+        return []
+    seeds = found.seeds(main.measure)
+    told = []
+    if len(seeds) < len(found.plan.seeds):
+        told.append(
+            f"{len(seeds)} of {len(found.plan.seeds)} seeds gave numbers in both; the shares are theirs."
+        )
+    if len(seeds) == 1:
+        told.append("One seed leaves no interval: train more with --seeds 5.")
+    elif main.parts.whole.any() and (main.parts.whole == main.parts.whole[0]).all():
+        told.append("All seeds give the same gap in this job, so the intervals have no width.")
+    return told
+
+
+def _device(found: Evidence) -> list[str]:
+    devices = {run.job.device for run in found.plan.ends}
+    return ["The device differs, too; it is left as each job has it."] if len(devices) > 1 else []
