@@ -19,10 +19,9 @@ from typing import Any
 from processes import private_redis
 from stack import Desk, Prepared, document, worker
 
-from producer.queue.collect import results
 from producer.queue.follow import follow
-from producer.queue.runs import RunMaker, new_id
-from producer.queue.submit import submit_runs
+from producer.queue.results import results
+from producer.queue.submit import RunMaker, new_id, submit_runs
 
 
 def main() -> None:
@@ -44,19 +43,10 @@ def measure(desk: Desk, given: argparse.Namespace, stack: ExitStack) -> dict[str
     desk.ledger.workers()  # connects
     redis_before, producer_before = redis_bytes(desk), resident_bytes()
     begin = time.perf_counter()
-    experiment_id = new_id()
-    maker = RunMaker(experiment_id, blobs=desk.blobs)
-    (first,) = maker.runs("torch", job.runs["torch"], (0,))
+    maker = RunMaker(desk)
+    (first,) = maker.runs(job.runs["torch"], (0,))
     runs = [first.model_copy(update={"run_id": new_id()}) for _ in range(given.runs)]
-    record = submit_runs(
-        experiment_id,
-        job.experiment,
-        runs,
-        maker.arrays,
-        ledger=desk.ledger,
-        app=desk.app,
-        now_s=desk.ledger.now(),
-    )
+    record = submit_runs(desk, maker, job.experiment, runs)
     submit_s = time.perf_counter() - begin
     redis_queued, producer_queued = redis_bytes(desk), resident_bytes()
     del runs

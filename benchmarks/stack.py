@@ -12,12 +12,10 @@ from typing import Any, NoReturn
 import celery
 from processes import clean, process, until
 
-from producer.data import prepare_all
-from producer.data.prepared import PreparedRun
 from producer.job.jobfile import read_experiment
-from producer.job.resolve import resolve
-from producer.queue.collect import collect
+from producer.job.prepare import prepare_experiment
 from producer.queue.follow import follow
+from producer.queue.results import collect
 from producer.queue.submit import submit
 from shared.celery_app import make_app
 from shared.connection import connect
@@ -37,11 +35,9 @@ class Prepared:
     """A job of the shipped examples with changes, read and ready to be submitted."""
 
     def __init__(self, *changes: str, example: str = "matched") -> None:
-        loaded = read_experiment(example, list(changes))
-        jobs = resolve(loaded.experiment)
-        data = prepare_all(jobs, loaded.base)
-        self.experiment: Experiment = loaded.experiment
-        self.runs = {name: PreparedRun(job=job, data=data[name]) for name, job in jobs.items()}
+        prepared = prepare_experiment(read_experiment(example, list(changes)))
+        self.experiment: Experiment = prepared.loaded.experiment
+        self.runs = prepared.runs
 
 
 class Desk:
@@ -56,7 +52,7 @@ class Desk:
 
     def submit(self, job: Prepared) -> ExperimentRecord:
         """Put its runs on the queue."""
-        return submit(job.experiment, job.runs, ledger=self.ledger, blobs=self.blobs, app=self.app)
+        return submit(self, job.experiment, job.runs)
 
     def result(self, record: ExperimentRecord) -> RunResult:
         """Follow the only run to its end and collect it. Raises ValueError for one that failed."""

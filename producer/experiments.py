@@ -103,7 +103,7 @@ def open_for(frameworks: Sequence[str] = (), *, quiet: bool = False) -> Session:
     return open_session(
         Settings.from_environment(),
         frameworks=frameworks,
-        say=partial(say, only_to_a_terminal=quiet),
+        say=teller(quiet=quiet),
     )
 
 
@@ -114,6 +114,11 @@ def say(line: str, *, only_to_a_terminal: bool = False) -> None:
     console = progress_console()
     if console.is_terminal or not only_to_a_terminal:
         console.print(line)
+
+
+def teller(*, quiet: bool) -> Callable[[str], None]:
+    """Return a way to say a line; with `quiet` it says it on a terminal alone."""
+    return partial(say, only_to_a_terminal=quiet)
 
 
 def open_to_train(prepared: PreparedExperiment, *, quiet: bool) -> Session:
@@ -134,15 +139,7 @@ def submit_prepared(
     session: Session, prepared: PreparedExperiment, *, queue_anyway: bool, key: str | None
 ) -> ExperimentRecord:
     """Put the experiment's runs on the queue."""
-    return submit(
-        prepared.loaded.experiment,
-        prepared.runs,
-        ledger=session.ledger,
-        blobs=session.blobs,
-        app=session.app,
-        queue_anyway=queue_anyway,
-        key=key,
-    )
+    return submit(session, prepared.loaded.experiment, prepared.runs, queue_anyway=queue_anyway, key=key)
 
 
 def follow_to_end(session: Session, record: ExperimentRecord, *, quiet: bool) -> None:
@@ -175,7 +172,7 @@ def judge(
     outcome where it is known already.
     """
     from producer.compare import Background, compare
-    from producer.queue.runs import one_a_side
+    from producer.queue.results import one_a_side
     from producer.trace import traced_of
 
     if twin is None and (other := _related(session, record, "twin")) is not None:
@@ -234,7 +231,7 @@ def follow_up(
     The plan gets the outcome and a way to say a line. What it yields together trains at the same time.
     Raises CancelledError where the experiment is cancelled meanwhile.
     """
-    from producer.queue.cancel import still_wanted
+    from producer.queue.submitted import still_wanted
 
     tell = _unsaid if quiet else say
     asking = plan(outcome, tell)
@@ -244,9 +241,7 @@ def follow_up(
     while wanted is not None:
         submitted = {}
         for one in wanted:
-            submitted[one.relation] = submit_follow_up(
-                outcome.record, one, ledger=session.ledger, app=session.app
-            )
+            submitted[one.relation] = submit_follow_up(session, outcome.record, one)
             if one.announcement is not None:
                 tell(one.announcement)
         for record in submitted.values():
@@ -263,7 +258,7 @@ def follow_up(
 
 def _results(session: Session, record: ExperimentRecord) -> list[RunResult]:
     """Return the finished results of an experiment, their small arrays brought in few round trips."""
-    from producer.queue.collect import collect
+    from producer.queue.results import collect
 
     results = collect(record, ledger=session.ledger)
     session.blobs.fetch_ahead(ref for result in results for piece in result.arrays for ref in piece.refs)
@@ -272,7 +267,7 @@ def _results(session: Session, record: ExperimentRecord) -> list[RunResult]:
 
 def trained_of(session: Session, record: ExperimentRecord) -> list[tuple[Run, RunResult]]:
     """Return the finished runs of an experiment with their results."""
-    from producer.queue.collect import collect
+    from producer.queue.results import collect
 
     results = collect(record, ledger=session.ledger)
     return [(session.ledger.run(result.run_id), result) for result in results]

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from producer.experiments import say
-from producer.queue.cancel import cancel
+from producer.queue.submitted import cancel
 
 if TYPE_CHECKING:
     from producer.session import Session

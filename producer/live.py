@@ -19,8 +19,8 @@ from rich.table import Table
 from rich.text import Text
 
 from producer.display import printable
-from producer.queue.collect import Diverged
 from producer.queue.follow import Changed, Noticed, Progressed, Update
+from producer.queue.results import Diverged
 from producer.report.sparkline import sparkline
 from producer.verdict import numbers
 from shared.ledger.progress import ProgressEvent

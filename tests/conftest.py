@@ -279,15 +279,7 @@ class Desk:
         from producer.queue.submit import submit
 
         experiment = self.experiment(**changes)
-        return submit(
-            experiment,
-            self.prepared(experiment),
-            ledger=self.ledger,
-            blobs=self.blobs,
-            app=self.app,
-            queue_anyway=queue_anyway,
-            key=key,
-        )
+        return submit(self, experiment, self.prepared(experiment), queue_anyway=queue_anyway, key=key)
 
     def cancel_all(self) -> None:
         """Cancel every run that waits or trains, and refuse what a command that still runs would add."""
@@ -321,7 +313,7 @@ class Desk:
 
     def result(self, record: Any) -> Any:
         """The result of its only run."""
-        from producer.queue.collect import collect
+        from producer.queue.results import collect
 
         (result,) = collect(record, ledger=self.ledger)
         return result

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from producer.bench.conclude import conclude
 from producer.bench.models import Bench, Phase, Timed, Variant
 from producer.bench.protocol import Enough, alternate
-from producer.queue.collect import collect
 from producer.queue.follow import Noticed, Progressed, follow
-from producer.queue.submit import enqueue, new_id
+from producer.queue.results import collect
+from producer.queue.submit import Submission, enqueue, new_id
 from shared.batch_plan import BatchPlan
 from shared.errors import CancelledError, LikewiseError, RunFailedError
 from shared.ledger.records import ExperimentRecord
@@ -131,14 +131,13 @@ class _Timing:
             experiment=parent.experiment.with_sides([variant.framework], seeds=base.seeds[:1]),
             run_ids=(run.run_id,),
         )
-        enqueue(
-            record,
-            [run],
-            [self._sites[variant.framework].queue],
-            ledger=self._session.ledger,
-            app=self._session.app,
+        submission = Submission(
+            record=record,
+            runs=[run],
+            queue=self._sites[variant.framework].queue,
             belongs_to=(TIMED, self._parent),
         )
+        enqueue(self._session, submission)
         return run, record
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from producer.display import both
-from producer.queue.submit import refuse_unserved
+from producer.queue.routing import refuse_unserved
 from shared.errors import NoWorkerError, UsageError
 from shared.names import host_queue, train_queue
 

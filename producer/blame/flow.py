@@ -13,10 +13,10 @@ from producer.blame.evidence import Trained
 from producer.blame.explanation import Explanation, explain
 from producer.blame.factors import LEAST_SEEDS, Plan, identity, plan
 from producer.experiments import follow_to_end
-from producer.queue.cancel import still_wanted
-from producer.queue.collect import collect
-from producer.queue.merge import merged
-from producer.queue.submit import FollowUp, queue_of, refuse_unserved, submit_follow_up
+from producer.queue.results import collect, merged
+from producer.queue.routing import queue_of, refuse_unserved
+from producer.queue.submit import FollowUp, submit_follow_up
+from producer.queue.submitted import still_wanted
 from producer.session import Session
 from producer.verdict.judge import NO_WORD_ON_NUMBERS
 from shared.errors import UsageError
@@ -134,7 +134,7 @@ def _submit(
     earlier = sum(1 for _ in _records(session, record)) - 1
     relation = f"{MIXTURES} {earlier + 1}" if earlier else MIXTURES
     wanted = FollowUp(relation=relation, experiment=experiment, runs=runs)
-    return submit_follow_up(record, wanted, ledger=session.ledger, app=session.app)
+    return submit_follow_up(session, record, wanted)
 
 
 def _trained(

@@ -276,14 +276,13 @@ def sweep(
     from producer import experiments
     from producer.interruption import cancelling
     from producer.report.sweep import print_sweep
-    from producer.sweep.flow import swept
-    from producer.sweep.place import prepare_sweep, submit_sweep
+    from producer.sweep.runs import prepare_sweep, submit_sweep, swept
 
     sweep = prepare_sweep(spec, experiments.with_seeds(set_values or (), seeds), grid or (), sides)
     with experiments.open_to_train(sweep.first, quiet=as_json) as session:
         record = submit_sweep(session, sweep, queue_anyway=queue_anyway)
         with cancelling(session, record):
             experiments.follow_to_end(session, record, quiet=as_json)
-        table = swept(session, record, quiet=as_json, full=full and as_json)
+        table = swept(session, record, tell=experiments.teller(quiet=as_json), full=full and as_json)
     print_sweep(table, as_json=as_json)
     raise typer.Exit(experiments.RUN_FAILED if table.failed else 0)

@@ -71,16 +71,16 @@ def watch(
     from producer import experiments
     from producer.cli import printing
     from producer.interruption import leaving
-    from producer.queue.lookup import find
+    from producer.queue.submitted import find
     from producer.report.sweep import print_sweep
-    from producer.sweep.flow import swept
+    from producer.sweep.runs import swept
 
     with experiments.open_for(quiet=as_json) as session:
         record = find(session.ledger, experiment)
         with leaving(record):
             experiments.follow_to_end(session, record, quiet=as_json)
         if record.experiment.grid:
-            table = swept(session, record, quiet=as_json)
+            table = swept(session, record, tell=experiments.teller(quiet=as_json))
             print_sweep(table, as_json=as_json)
             raise typer.Exit(experiments.RUN_FAILED if table.failed else 0)
         comparison = experiments.judge(session, record).comparison
@@ -111,11 +111,11 @@ def show(
     from producer import experiments
     from producer.cli import printing
     from producer.job.jobfile import names_a_job, read_experiment
-    from producer.queue.lookup import find
+    from producer.queue.submitted import find
     from producer.report import resolved as settings
     from producer.report import status
     from producer.report.sweep import print_sweep
-    from producer.sweep.flow import swept
+    from producer.sweep.runs import swept
 
     if resolved and names_a_job(experiment):
         settings.show(read_experiment(experiment, sides=sides).experiment, as_json=as_json)
@@ -133,7 +133,10 @@ def show(
         if not all(run.final for run in runs):
             status.print_state(record, runs, now_s=session.ledger.now(), as_json=as_json)
         elif record.experiment.grid:
-            print_sweep(swept(session, record, quiet=as_json, full=full and as_json), as_json=as_json)
+            print_sweep(
+                swept(session, record, tell=experiments.teller(quiet=as_json), full=full and as_json),
+                as_json=as_json,
+            )
         else:
             outcome = experiments.judge(session, record, full=full)
             printing.print_comparison(outcome.comparison, as_json=as_json, full=full)
@@ -158,7 +161,7 @@ def report(
     from producer import experiments
     from producer.cli import printing
     from producer.console import make_console
-    from producer.queue.lookup import find
+    from producer.queue.submitted import find
     from shared.errors import UsageError
 
     check_page_path(output)
@@ -229,8 +232,7 @@ def cancel(
 
     from producer import experiments
     from producer.console import make_console
-    from producer.queue.cancel import cancel
-    from producer.queue.lookup import find
+    from producer.queue.submitted import cancel, find
 
     with experiments.open_for(quiet=as_json) as session:
         record = find(session.ledger, experiment)
@@ -263,7 +265,7 @@ def delete(
 
     from producer import experiments
     from producer.console import make_console
-    from producer.queue.lookup import find
+    from producer.queue.submitted import find
 
     with experiments.open_for(quiet=as_json) as session:
         record = find(session.ledger, experiment)

@@ -14,7 +14,7 @@ from producer.console import make_console
 from producer.interruption import cancelling
 from producer.job.jobfile import example_names
 from producer.job.prepare import PreparedExperiment
-from producer.queue.lookup import LAST, find
+from producer.queue.submitted import LAST, find
 from producer.report.explanation import render, to_json
 from producer.session import Session
 from shared.errors import UsageError

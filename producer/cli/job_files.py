@@ -65,7 +65,7 @@ def validate(
     try:
         prepared: PreparedExperiment = prepare_experiment(read_experiment(spec, set_values or (), sides))
         if prepared.loaded.experiment.grid:
-            from producer.sweep.place import prepare_sweep
+            from producer.sweep.runs import prepare_sweep
 
             prepare_sweep(spec, set_values or (), (), sides)
     except (JobFileError, DataError) as error:

@@ -1,7 +1,8 @@
-"""Runs on the queue and back: submit, follow, collect.
+"""Runs on the queue and back.
 
-runs, submit    an experiment as runs, spread over free workers, and put on the ledger
-follow          its progress, from anywhere
-collect, merge  its results
-lookup          an experiment by the beginning of its id
+routing    which queue a run waits in, and whether a live worker serves it
+submit     an experiment as runs, spread over free workers, and put on the ledger
+follow     its progress, from anywhere, and why it waits
+results    its results, also of a side whose seeds were spread
+submitted  an experiment by the beginning of its id, and its end by cancelling
 """

@@ -1,102 +1,65 @@
-"""Puts an experiment's runs on the ledger and wakes the workers."""
+"""Makes the runs of an experiment, writes them on the ledger and wakes the workers."""
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from kombu.exceptions import OperationalError
 
-from producer.queue.runs import RunMaker, new_id, queue_of
+from producer.queue.routing import queue_of, refuse_unserved
 from shared.celery_app import send_wakeups
-from shared.errors import NoWorkerError, RedisError, UsageError
+from shared.errors import RedisError, UsageError
 from shared.ledger.ledger import Ledger
-from shared.ledger.records import ExperimentRecord, WorkerPresence
-from shared.run import Run
-
-__all__ = [
-    "FollowUp",
-    "enqueue",
-    "new_id",
-    "queue_of",
-    "refuse_unserved",
-    "submit",
-    "submit_follow_up",
-    "submit_runs",
-]
+from shared.ledger.records import ExperimentRecord
+from shared.program import compile_job
+from shared.program.together import convolutions_obstacle, obstacle
+from shared.run import Dataset, Run, Samples
 
 if TYPE_CHECKING:
     import celery
 
-    from producer.data import PreparedRun
+    from producer.data import Arrays, PreparedData, PreparedRun
     from shared.job import Experiment
+    from shared.job.optimizer import Optimizer
+    from shared.ledger.records import WorkerPresence
     from shared.ledger.transitions import Before
     from shared.store.blobs import BlobBatch, BlobStore
 
 
-def submit(  # noqa: PLR0913
-    experiment: Experiment,
-    prepared: Mapping[str, PreparedRun],
-    *,
-    ledger: Ledger,
-    blobs: BlobStore,
-    app: celery.Celery,
-    queue_anyway: bool = False,
-    key: str | None = None,
-) -> ExperimentRecord:
-    """Store the arrays, write the records, then send one message a run.
+class Services(Protocol):
+    """What submitting needs; a command's `Session` has it."""
 
-    Raises NoWorkerError (with the live workers) unless `queue_anyway`. The same idempotency `key`
-    gives the experiment it was first used for; UsageError if that was another job. Once the records
-    are written the submission stands: a message that cannot be sent is sent later by a worker.
-    """
-    workers, now_s = ledger.census()
-    if not queue_anyway:
-        refuse_unserved(
-            {label: queue_of(one.side.framework, one.job) for label, one in prepared.items()}, workers
-        )
-    experiment_id = new_id()
-    maker = RunMaker(experiment_id, blobs=blobs, workers=workers)
-    runs = [run for one in prepared.values() for run in maker.runs(one, experiment.seed_list)]
-    return submit_runs(
-        experiment_id, experiment, runs, maker.arrays, ledger=ledger, app=app, key=key, now_s=now_s
-    )
+    @property
+    def ledger(self) -> Ledger:
+        """The records."""
+
+    @property
+    def blobs(self) -> BlobStore:
+        """The arrays."""
+
+    @property
+    def app(self) -> celery.Celery:
+        """What sends the messages."""
 
 
-def submit_runs(  # noqa: PLR0913
-    experiment_id: str,
-    experiment: Experiment,
-    runs: Sequence[Run],
-    arrays: BlobBatch,
-    *,
-    ledger: Ledger,
-    app: celery.Celery,
-    now_s: float,
-    key: str | None = None,
-) -> ExperimentRecord:
-    """Write an experiment with its runs and their arrays, and wake the workers; `now_s` is the server's time.
+@dataclass(frozen=True, kw_only=True)
+class Submission:
+    """An experiment with its runs, about to be queued."""
 
-    Raises as `submit` does for a `key`.
-    """
-    record = ExperimentRecord(
-        experiment_id=experiment_id,
-        submitted_s=now_s,
-        experiment=experiment,
-        run_ids=tuple(run.run_id for run in runs),
-    )
-    queues = [queue_of(run.framework, run.job) for run in runs]
-    stored = enqueue(record, runs, queues, ledger=ledger, app=app, key=key, before=arrays.add_to)
-    if stored == experiment_id:
-        return record
-    known = _known(ledger, stored)
-    if known.experiment != experiment:
-        raise UsageError(
-            f"--key {key} was used before for another job, {known.experiment.name} ({stored}); "
-            "give this one a key of its own"
-        )
-    return known
+    record: ExperimentRecord
+    runs: Sequence[Run]
+    queue: str | None = None
+    """All runs wait in this queue; if it is None, each waits in that of its framework and device."""
+    key: str | None = None
+    """The idempotency key: with one that was used before, nothing is queued."""
+    belongs_to: tuple[str, str] | None = None
+    """A relation, such as `twin`, and the id of the experiment that this one belongs to."""
+    before: Before | None = None
+    """It adds to the transaction what the runs refer to, such as their arrays."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,69 +71,206 @@ class FollowUp:
     experiment: Experiment
     """What is trained, as an experiment of its own."""
     runs: Sequence[Run]
-    """Its runs; each is queued under an id of its own."""
+    """Each of these runs is queued under an id of its own."""
     announcement: str | None = None
     """What is said of it once it is queued."""
 
 
-def submit_follow_up(
-    parent: ExperimentRecord, wanted: FollowUp, *, ledger: Ledger, app: celery.Celery
+def submit(
+    services: Services,
+    experiment: Experiment,
+    prepared: Mapping[str, PreparedRun],
+    *,
+    queue_anyway: bool = False,
+    key: str | None = None,
 ) -> ExperimentRecord:
+    """Store the arrays, write the records, then send one message a run.
+
+    Raises NoWorkerError (with the live workers) unless `queue_anyway`. The same idempotency `key`
+    gives the experiment it was first used for; UsageError if that was another job. Once the records
+    are written the submission stands: a message that cannot be sent is sent later by a worker.
+    """
+    maker = RunMaker(services)
+    if not queue_anyway:
+        maker.refuse_unserved(prepared)
+    runs = [run for one in prepared.values() for run in maker.runs(one, experiment.seed_list)]
+    return submit_runs(services, maker, experiment, runs, key=key)
+
+
+def submit_runs(
+    services: Services,
+    maker: RunMaker,
+    experiment: Experiment,
+    runs: Sequence[Run],
+    *,
+    key: str | None = None,
+) -> ExperimentRecord:
+    """Write an experiment with the runs that the maker has made, and wake the workers.
+
+    Raises as `submit` does for a `key`.
+    """
+    record = ExperimentRecord(
+        experiment_id=maker.experiment_id,
+        submitted_s=maker.now_s,
+        experiment=experiment,
+        run_ids=tuple(run.run_id for run in runs),
+    )
+    stored = enqueue(services, Submission(record=record, runs=runs, key=key, before=maker.arrays.add_to))
+    if stored == record.experiment_id:
+        return record
+    known = services.ledger.experiment(stored)
+    if known is None:
+        raise RedisError(f"experiment {stored} was deleted while it was looked up; submit it again")
+    if known.experiment != experiment:
+        raise UsageError(
+            f"--key {key} was used before for another job, {known.experiment.name} ({stored}); "
+            "give this one a key of its own"
+        )
+    return known
+
+
+def submit_follow_up(services: Services, parent: ExperimentRecord, wanted: FollowUp) -> ExperimentRecord:
     """Put a follow-up of an experiment on the queue. Raises CancelledError if that was cancelled."""
     experiment_id = new_id()
     own = [run.model_copy(update={"run_id": new_id(), "experiment_id": experiment_id}) for run in wanted.runs]
     record = ExperimentRecord(
         experiment_id=experiment_id,
-        submitted_s=ledger.now(),
+        submitted_s=services.ledger.now(),
         experiment=wanted.experiment,
         run_ids=tuple(run.run_id for run in own),
     )
-    queues = [queue_of(run.framework, run.job) for run in own]
-    enqueue(record, own, queues, ledger=ledger, app=app, belongs_to=(wanted.relation, parent.experiment_id))
+    belongs_to = (wanted.relation, parent.experiment_id)
+    enqueue(services, Submission(record=record, runs=own, belongs_to=belongs_to))
     return record
 
 
-def enqueue(  # noqa: PLR0913
-    record: ExperimentRecord,
-    runs: Sequence[Run],
-    queues: Sequence[str],
-    *,
-    ledger: Ledger,
-    app: celery.Celery,
-    key: str | None = None,
-    belongs_to: tuple[str, str] | None = None,
-    before: Before | None = None,
-) -> str:
-    """Write the records in one step, then send the messages; the id of the experiment that is stored."""
-    stored = ledger.add(
-        record, list(zip(runs, queues, strict=True)), key=key, belongs_to=belongs_to, before=before
+def enqueue(services: Services, submission: Submission) -> str:
+    """Write the records in one step and send the messages. Return the id of the experiment that is stored."""
+    record, runs = submission.record, submission.runs
+    queues = [submission.queue or queue_of(run.framework, run.job) for run in runs]
+    stored = services.ledger.add(
+        record,
+        list(zip(runs, queues, strict=True)),
+        key=submission.key,
+        belongs_to=submission.belongs_to,
+        before=submission.before,
     )
     if stored == record.experiment_id:
         # Redis may go away just now; the records are written, and a worker sends what messages are missing.
         with suppress(OperationalError):
-            send_wakeups(app, zip((run.run_id for run in runs), queues, strict=True))
+            send_wakeups(services.app, zip((run.run_id for run in runs), queues, strict=True))
     return stored
 
 
-def refuse_unserved(queues: Mapping[str, str], workers: Sequence[WorkerPresence]) -> None:
-    """Raise NoWorkerError if some queue has no live worker."""
-    served = {queue for worker in workers for queue in worker.queues}
-    missing = [
-        side if queue.endswith(".any") else f"{side} on {queue.rpartition('.')[2]}"
-        for side, queue in queues.items()
-        if queue not in served
-    ]
-    if not missing:
-        return
-    live = ", ".join(f"{worker.framework} on {worker.device} ({worker.host})" for worker in workers)
-    raise NoWorkerError(
-        f"no live worker serves {' or '.join(missing)}; live workers: {live or 'none'}. "
-        "Start one, or submit with --queue-anyway to wait for it"
+LEAST_TOGETHER = 100
+"""A part that trains as one program has so many seeds: fewer are not worth another worker's start."""
+LEAST_IN_TURN = 5
+"""A part whose seeds are trained one after another has so many."""
+
+
+class RunMaker:
+    """Makes the runs of one experiment; data that several of them share are stored once."""
+
+    def __init__(self, services: Services) -> None:
+        """Look which workers are alive: the idle ones share a side's seeds."""
+        self.experiment_id = new_id()
+        self.arrays: BlobBatch = services.blobs.batch()
+        """The data, which are stored with the runs or before them."""
+        self._workers: Sequence[WorkerPresence]
+        self._workers, self.now_s = services.ledger.census()
+        self._datasets: dict[int, tuple[PreparedData, Dataset]] = {}
+
+    def refuse_unserved(self, prepared: Mapping[str, PreparedRun]) -> None:
+        """Raise NoWorkerError, with the live workers, where none can train one of the runs."""
+        queues = {label: queue_of(one.side.framework, one.job) for label, one in prepared.items()}
+        refuse_unserved(queues, self._workers)
+
+    def runs(
+        self,
+        prepared: PreparedRun,
+        seeds: Sequence[int],
+        *,
+        optimizers: Sequence[Optimizer] | None = None,
+        points: Sequence[int] | None = None,
+    ) -> list[Run]:
+        """Make one run, or one for each free worker where the seeds are worth it."""
+        weights = prepared.data.given_weights
+        whole = Run(
+            run_id=new_id(),
+            experiment_id=self.experiment_id,
+            framework=prepared.side.framework,
+            side=prepared.side.label,
+            job=prepared.job,
+            seeds=tuple(seeds),
+            dataset=self._dataset(prepared.data),
+            optimizers=None if optimizers is None else tuple(optimizers),
+            points=None if points is None else tuple(points),
+            given_weights=None
+            if weights is None
+            else {name: self.arrays.put(array) for name, array in weights.items()},
+        )
+        queue = queue_of(whole.framework, whole.job)
+        free = sum(worker.state == "idle" and queue in worker.queues for worker in self._workers)
+        parts = parts_of(whole.seeds, most=parts_worth(whole, free=free))
+        if len(parts) == 1:
+            return [whole]
+        return [whole.model_copy(update={"run_id": new_id(), "seeds": part}) for part in parts]
+
+    def _dataset(self, data: PreparedData) -> Dataset:
+        if id(data) not in self._datasets:
+            self._datasets[id(data)] = (
+                data,
+                _stored(data, self.arrays),
+            )  # held, so that its id stays its own
+        return self._datasets[id(data)][1]
+
+
+def parts_worth(run: Run, *, free: int) -> int:
+    """Return into how many parts a run's seeds are worth cutting for so many free workers."""
+    least = LEAST_TOGETHER if _together(run) else LEAST_IN_TURN
+    members = len(run.seeds) * len(run.optimizers or (None,))
+    return max(1, min(free, members // least, len(run.seeds)))
+
+
+def _together(run: Run) -> bool:
+    """Return whether the seeds train as one program, as far as is known before a framework sees the job."""
+    samples, *shape = run.dataset.train.x.shape
+    members = len(run.seeds) * len(run.optimizers or (None,))
+    slow = convolutions_obstacle(
+        run.job, compile_job(run.job, tuple(shape)), samples=samples, members=members
     )
+    return obstacle(run.job) is None and (slow is None or run.job.device == "cuda")
 
 
-def _known(ledger: Ledger, experiment_id: str) -> ExperimentRecord:
-    record = ledger.experiment(experiment_id)
-    if record is None:
-        raise RedisError(f"experiment {experiment_id} was deleted while it was looked up; submit it again")
-    return record
+def parts_of(seeds: tuple[int, ...], *, most: int) -> list[tuple[int, ...]]:
+    """Return the seeds in order, in parts of one size up to one."""
+    size, longer = divmod(len(seeds), most)
+    parts, begin = [], 0
+    for part in range(most):
+        end = begin + size + (part < longer)
+        parts.append(seeds[begin:end])
+        begin = end
+    return parts
+
+
+def new_id() -> str:
+    """Draw an id that nobody else draws: 80 random bits."""
+    return secrets.token_hex(10)
+
+
+def _stored(data: PreparedData, blobs: BlobBatch) -> Dataset:
+    def samples(part: Arrays) -> Samples:
+        weights = None if part.weights is None else blobs.put(part.weights)
+        return Samples(x=blobs.put(part.x), y=blobs.put(part.y), weights=weights)
+
+    return Dataset(
+        task=data.task,
+        train=samples(data.train),
+        validation=None if data.validation is None else samples(data.validation),
+        test=None if data.test is None else samples(data.test),
+        predict=None if data.predict is None else blobs.put(data.predict),
+        classes=data.classes,
+        class_names=data.class_names,
+        feature_names=data.feature_names,
+        target_names=data.target_names,
+    )

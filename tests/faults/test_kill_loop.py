@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import random
 
-from producer.queue.submit import enqueue, new_id
+from producer.queue.submit import Submission, enqueue, new_id
 from shared.names import result_key
 
 KILLS = int(os.environ.get("LIKEWISE_TEST_KILLS", "4"))
@@ -31,7 +31,7 @@ def test_no_run_is_lost_when_workers_are_killed_on_a_full_queue(start_redis, des
         ]
         new = tuple(one.run_id for one in runs)
         record = template.model_copy(update={"experiment_id": experiment_id, "run_ids": new})
-        enqueue(record, runs, ["train.torch.any"] * len(runs), ledger=desk.ledger, app=desk.app)
+        enqueue(desk, Submission(record=record, runs=runs))
         ids.extend(new)
 
     def ended() -> int:

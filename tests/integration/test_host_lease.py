@@ -18,14 +18,14 @@ HOST = "lease-test-host"
 @pytest.fixture
 def runs(desk):
     """An ordinary and a timed run that no real worker will take."""
-    from producer.queue.submit import enqueue, new_id
+    from producer.queue.submit import Submission, enqueue, new_id
 
     record = desk.submit(frameworks=("nobody",), queue_anyway=True)
     ordinary = desk.ledger.run(record.run_ids[0])
     experiment_id = new_id()
     timed = ordinary.model_copy(update={"run_id": new_id(), "experiment_id": experiment_id, "timed": "cold"})
     of_timed = record.model_copy(update={"experiment_id": experiment_id, "run_ids": (timed.run_id,)})
-    enqueue(of_timed, [timed], ["train.nobody.any"], ledger=desk.ledger, app=desk.app)
+    enqueue(desk, Submission(record=of_timed, runs=[timed]))
     yield ordinary.run_id, timed.run_id
     for run_id in (ordinary.run_id, timed.run_id):
         desk.ledger.cancel(run_id)
@@ -137,7 +137,7 @@ def test_a_dead_holder_loses_the_host(desk, monkeypatch):
 
 
 def test_a_real_worker_trains_a_timed_run_and_says_what_disturbed_it(desk, torch_worker, until):
-    from producer.queue.submit import enqueue, new_id
+    from producer.queue.submit import Submission, enqueue, new_id
 
     first = desk.submit()
     desk.wait(first, "succeeded", within_s=20)
@@ -145,7 +145,7 @@ def test_a_real_worker_trains_a_timed_run_and_says_what_disturbed_it(desk, torch
     experiment_id = new_id()
     timed = run.model_copy(update={"run_id": new_id(), "experiment_id": experiment_id, "timed": "cold"})
     record = first.model_copy(update={"experiment_id": experiment_id, "run_ids": (timed.run_id,)})
-    enqueue(record, [timed], ["train.torch.any"], ledger=desk.ledger, app=desk.app)
+    enqueue(desk, Submission(record=record, runs=[timed]))
     desk.wait(record, "succeeded", within_s=20)
     result = desk.result(record)
     assert result.conditions.wall_s > 0

@@ -8,10 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from producer.queue.collect import Diverged, collect
 from producer.queue.follow import Changed, follow
-from producer.queue.runs import RunMaker, new_id
-from producer.queue.submit import submit_runs
+from producer.queue.results import Diverged, collect
+from producer.queue.submit import RunMaker, submit_runs
 from shared.results.seed_table import SeedTable
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -69,7 +68,7 @@ def test_a_seed_that_diverges_fails_alone_in_both(desk, until):
     changes = JOB | {"epochs": 400, "grid": {"optimizer.learning_rate": rates}}
     experiment = desk.experiment(seeds=3, **changes)
     prepared = desk.prepared(experiment)
-    maker = RunMaker(experiment_id := new_id(), blobs=desk.blobs)
+    maker = RunMaker(desk)
     runs = [
         run
         for one in prepared.values()
@@ -80,15 +79,7 @@ def test_a_seed_that_diverges_fails_alone_in_both(desk, until):
             points=range(3),
         )
     ]
-    record = submit_runs(
-        experiment_id,
-        experiment,
-        runs,
-        maker.arrays,
-        ledger=desk.ledger,
-        app=desk.app,
-        now_s=desk.ledger.now(),
-    )
+    record = submit_runs(desk, maker, experiment, runs)
     for result in ended(desk, record, until):
         assert (result.status, result.failure.reason) == ("failed", "diverged")
         assert [len(piece.failures) for piece in result.arrays] == [0, 3, 0]

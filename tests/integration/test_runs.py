@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from producer.queue.collect import collect
 from producer.queue.follow import Changed, Progressed, follow
+from producer.queue.results import collect
 from shared.errors import NoWorkerError, ResultError, UsageError
 from shared.names import child_key, result_key
 
@@ -176,7 +176,7 @@ def test_a_result_that_cannot_be_read_is_told(desk, stored, said):
 
 def test_runs_are_sent_quickly(desk, promptly):
     """At least 300 a second from one producer, records and messages."""
-    from producer.queue.submit import enqueue, new_id
+    from producer.queue.submit import Submission, enqueue, new_id
 
     template = desk.submit(frameworks=("jax",), queue_anyway=True)
     run = desk.ledger.run(template.run_ids[0])
@@ -190,7 +190,7 @@ def test_runs_are_sent_quickly(desk, promptly):
             update={"experiment_id": experiment_id, "run_ids": tuple(one.run_id for one in runs)}
         )
         begin = time.perf_counter()
-        enqueue(record, runs, ["train.jax.bulk"] * 600, ledger=desk.ledger, app=desk.app)
+        enqueue(desk, Submission(record=record, runs=runs, queue="train.jax.bulk"))
         took_s = time.perf_counter() - begin
         assert desk.client.llen("train.jax.bulk") == 600
         assert len(desk.ledger.records(record.run_ids)) == 600

@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from producer.queue import follow as following
-from producer.queue.follow import Noticed, follow
-from producer.queue.waits import why_waiting
+from producer.queue.follow import Noticed, follow, why_waiting
 from shared.ledger.leases import Claim, Leases
 from shared.ledger.presence import announce, withdraw
 from shared.ledger.records import WorkerPresence

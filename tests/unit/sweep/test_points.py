@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from producer.job.jobfile import read_experiment
-from producer.queue.runs import one_a_side, parts_of
-from producer.sweep.place import groups_of, prepare_sweep
+from producer.queue.results import one_a_side
+from producer.queue.submit import parts_of
 from producer.sweep.points import check_grid, grid_of, held_by_overrides, points_of, trained_at
+from producer.sweep.runs import groups_of, prepare_sweep
 from producer.sweep.table import is_ordered
 from shared.errors import LikewiseError
 

@@ -9,8 +9,8 @@ from rich.console import Console
 
 from producer.console import make_console
 from producer.live import Lane, Lines, Screen, board
-from producer.queue.collect import Diverged
 from producer.queue.follow import Changed, Noticed, Progressed
+from producer.queue.results import Diverged
 from shared.ledger.progress import ProgressEvent
 from shared.ledger.records import RunRecord
 

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from producer.compare import compare
-from producer.queue.merge import merged
+from producer.queue.results import merged
 from producer.report.figures import losses
 from producer.report.json import to_document
 from producer.verdict.models import Comparison

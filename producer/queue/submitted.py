@@ -1,16 +1,17 @@
-"""From what the user types for an experiment (an id, its beginning, or `last`) to the experiment."""
+"""Finds an experiment by what the user types (an id, its beginning, or `last`), and cancels it."""
 
 from __future__ import annotations
 
 import difflib
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from producer.display import printable
-from shared.errors import ResultError, UsageError
+from shared.errors import CancelledError, ResultError, UsageError
 
 if TYPE_CHECKING:
     from shared.ledger.ledger import Ledger
-    from shared.ledger.records import ExperimentRecord
+    from shared.ledger.records import ExperimentRecord, RunRecord
 
 LAST = "last"
 SEARCHED = 1_000
@@ -19,7 +20,7 @@ _SHOWN = 5
 
 
 def find(ledger: Ledger, given: str) -> ExperimentRecord:
-    """The experiment meant.
+    """Return the experiment that is meant.
 
     Raises UsageError for none or several, with the nearest ids; ResultError for one that this version
     cannot read, the last one too, which would else be another than the user means.
@@ -48,3 +49,33 @@ def find(ledger: Ledger, given: str) -> ExperimentRecord:
     hint = f"the newest of that name is {named[0]} " if named else f"did you mean {near[0]}? " if near else ""
     listed = "(likewise list shows them)" if hint else "likewise list shows those there are"
     raise UsageError(f"there is no experiment {shown!r}; {hint}{listed}")
+
+
+def cancel(experiment_id: str, *, ledger: Ledger) -> list[RunRecord]:
+    """Cancel an experiment with all that belongs to it: what is not final, and what would be added.
+
+    Return the runs as they are then, its own first; those of its twin, rerun, replays and so on after them.
+
+    A command that still trains for the experiment ends at its next step, with CancelledError.
+    """
+    ledger.refuse_more(experiment_id)  # before the look at what belongs to it
+    record = ledger.experiment(experiment_id)
+    if record is None:
+        return []
+    for run in ledger.records(record.run_ids):
+        if not run.final:
+            with suppress(UsageError):  # a timed run, which ended and was deleted meanwhile
+                ledger.cancel(run.run_id)
+    runs = ledger.records(record.run_ids)
+    for related in record.related.values():
+        runs += cancel(related, ledger=ledger)
+    return runs
+
+
+def still_wanted(record: ExperimentRecord, *, ledger: Ledger) -> ExperimentRecord:
+    """Return the record as it is now. Raises CancelledError where the experiment was cancelled meanwhile."""
+    now = ledger.experiment(record.experiment_id) or record
+    if now.cancelled:
+        name = record.experiment_id
+        raise CancelledError(f"{name} was cancelled; likewise show {name} tells what was trained by then")
+    return now

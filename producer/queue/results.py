@@ -1,4 +1,4 @@
-"""Fetches the results of an experiment's finished runs."""
+"""Fetches the results of an experiment's finished runs, and joins the parts of one side."""
 
 from __future__ import annotations
 
@@ -12,18 +12,19 @@ from shared.errors import ResultError
 from shared.ledger.ledger import Ledger
 from shared.ledger.records import ExperimentRecord, RunRecord
 from shared.results.run_result import Failure, RunResult, StoredResult
+from shared.run import Run
 
 
 @dataclass(frozen=True, kw_only=True)
 class Diverged:
-    """How many of a run's trainings diverged."""
+    """It says how many of a run's trainings diverged."""
 
     diverged: int
     trained: int
 
 
 def collect(record: ExperimentRecord, *, ledger: Ledger) -> list[RunResult]:
-    """The results of the runs that are final, in the experiment's order.
+    """Return the results of the runs that are final, in the experiment's order.
 
     A run that ended without a result (cancelled in the queue, given up) becomes a failed RunResult.
     Raises ResultError for a result of another schema version, a damaged one, or one that is gone.
@@ -32,14 +33,17 @@ def collect(record: ExperimentRecord, *, ledger: Ledger) -> list[RunResult]:
 
 
 def results(record: ExperimentRecord, *, ledger: Ledger) -> Iterator[RunResult]:
-    """As `collect`, a group at a time, for experiments of more runs than memory should hold."""
+    """Yield what `collect` returns, a group at a time: an experiment may have more runs than memory holds."""
     for run, payload in ledger.records_with_payloads(record.run_ids):
         if run.final:
             yield _result(run, payload)
 
 
 def count_diverged(records: Sequence[RunRecord], *, ledger: Ledger) -> dict[str, Diverged]:
-    """By id, the runs that failed by divergence alone; without those whose results cannot be read."""
+    """Return, by id, how the runs diverged that failed by that alone.
+
+    Runs whose results cannot be read are left out.
+    """
     ids = [run.run_id for run in records if run.failure is not None and run.failure.reason == "diverged"]
     found = {}
     for run, payload in ledger.records_with_payloads(ids):
@@ -50,6 +54,44 @@ def count_diverged(records: Sequence[RunRecord], *, ledger: Ledger) -> dict[str,
             if trained:
                 found[run.run_id] = Diverged(diverged=diverged, trained=trained)
     return found
+
+
+def one_a_side(runs: Sequence[Run]) -> tuple[Run, ...]:
+    """Return each side's first run with the seeds of all its runs, as if they had not been cut."""
+    whole: dict[str, Run] = {}
+    for run in runs:
+        held = whole.get(run.side)
+        seeds = run.seeds if held is None else (*held.seeds, *run.seeds)
+        whole[run.side] = (held or run).model_copy(update={"seeds": seeds})
+    return tuple(whole.values())
+
+
+def merged(results: Sequence[RunResult]) -> dict[str, RunResult]:
+    """Return one result a side: its pieces of arrays one after another, the rest of the first.
+
+    A failure, above all one that ended a run, is told before the success of other seeds.
+    """
+    by_side: dict[str, list[RunResult]] = {}
+    for result in results:
+        by_side.setdefault(result.side, []).append(result)
+    return {side: _merged(parts) for side, parts in by_side.items()}
+
+
+def _merged(parts: Sequence[RunResult]) -> RunResult:
+    if len(parts) == 1:
+        return parts[0]
+    failures = [part.failure for part in parts if part.failure]
+    ended = [failure for failure in failures if failure.reason != "diverged"]
+    failure = next(iter([*ended, *failures]), None)
+    return parts[0].model_copy(
+        update={
+            "status": "failed" if failure else "succeeded",
+            "failure": failure,
+            "arrays": tuple(arrays for part in parts for arrays in part.arrays),
+            "notes": tuple(dict.fromkeys(note for part in parts for note in part.notes)),
+            "environment": next((part.environment for part in parts if part.environment), None),
+        }
+    )
 
 
 def _result(run: RunRecord, payload: bytes | None) -> RunResult:

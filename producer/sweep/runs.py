@@ -1,20 +1,23 @@
-"""A sweep's runs: points that differ only in numbers of the optimizer are one run, else one each.
+"""A sweep's runs, put on the queue and collected.
 
-Points at which a side's job is the same are trained once.
+Points that differ only in numbers of the optimizer are one run, others one each. Points at which a side's
+job is the same are trained once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from math import prod
 from typing import TYPE_CHECKING
 
 from producer.data import Done
 from producer.job.jobfile import LoadedExperiment, read_experiment
 from producer.job.prepare import PreparedExperiment, prepare_experiment
-from producer.queue.runs import RunMaker, new_id, queue_of
-from producer.queue.submit import refuse_unserved, submit_runs
+from producer.queue.results import collect
+from producer.queue.submit import RunMaker, submit_runs
 from producer.sweep.points import check_grid, experiment_at, grid_of, points_of, source_at, trained_at
+from producer.sweep.table import Sweep, sweep_of
 from shared.job import Job
 from shared.job.optimizer import structure
 from shared.program.together import obstacle
@@ -23,6 +26,9 @@ from shared.run import Run
 if TYPE_CHECKING:
     from producer.session import Session
     from shared.ledger.records import ExperimentRecord
+
+MANY_POINTS = 100
+"""Comparing the sides at more points than this takes longer than a second or two, and is worth a word."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,16 +76,10 @@ def prepare_sweep(
 def submit_sweep(session: Session, sweep: PreparedSweep, *, queue_anyway: bool) -> ExperimentRecord:
     """Put the runs of all points on the queue, as one experiment. Raises NoWorkerError."""
     experiment = sweep.loaded.experiment
-    workers, now_s = session.ledger.census()
+    maker = RunMaker(session)
     if not queue_anyway:
-        queues = {
-            label: queue_of(run.side.framework, run.job)
-            for one in sweep.points
-            for label, run in one.runs.items()
-        }
-        refuse_unserved(queues, workers)
-    experiment_id = new_id()
-    maker = RunMaker(experiment_id, blobs=session.blobs, workers=workers)
+        for one in sweep.points:
+            maker.refuse_unserved(one.runs)
     runs: list[Run] = []
     for side, firsts in trained_at(experiment).items():
         trained = sorted(set(firsts))
@@ -92,9 +92,23 @@ def submit_sweep(session: Session, sweep: PreparedSweep, *, queue_anyway: bool) 
                 optimizers=[one.job.optimizer for one in together],
                 points=points,
             )
-    return submit_runs(
-        experiment_id, experiment, runs, maker.arrays, ledger=session.ledger, app=session.app, now_s=now_s
-    )
+    return submit_runs(session, maker, experiment, runs)
+
+
+def swept(
+    session: Session, record: ExperimentRecord, *, tell: Callable[[str], None], full: bool = False
+) -> Sweep:
+    """Collect the runs of a finished sweep and compare the sides at every point.
+
+    `full` has every curve and array of every seed in the table. `tell` is told what takes long.
+    """
+    points = prod(len(values) for values in record.experiment.grid.values())
+    if points > MANY_POINTS:
+        tell(f"comparing the frameworks at {points:,} points")
+    runs = session.ledger.runs(record.run_ids)
+    results = collect(record, ledger=session.ledger)
+    session.blobs.fetch_ahead(ref for result in results for piece in result.arrays for ref in piece.refs)
+    return sweep_of(record, runs, results, session.blobs.get, full=full)
 
 
 def groups_of(jobs: Sequence[Job]) -> list[list[int]]:
