@@ -7,9 +7,7 @@
     judge            what came of it: the comparison
     follow_up        further trainings that the comparison asks for, and the comparison with them
 
-What to train further is declared as data: a `Plan` looks at an outcome and yields `FollowUp`s, gets what they
-returned, and may yield more. The float64 twin and the rerun (`producer.twin`) and the traced replay
-(`producer.trace`) are such plans; none of them knows the queue.
+What to train further is declared as data, by the plans of `producer.follow_ups` and `producer.trace`.
 
 What a verdict needs is imported when it is needed, or by `get_ready` while the runs train: importing it takes
 about as long as they do.
@@ -17,47 +15,29 @@ about as long as they do.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
+from producer.follow_ups import Outcome, Plan
 from producer.job.jobfile import read_experiment
 from producer.job.prepare import PreparedExperiment, prepare_experiment
-from producer.queue.submit import FollowUp, submit, submit_follow_up
+from producer.queue.submit import submit, submit_follow_up
 from producer.session import Session, open_session
 from shared.errors import LikewiseError, NoWorkerError, UsageError
 from shared.settings import Settings
 
 if TYPE_CHECKING:
-    from producer.verdict.models import Comparison
     from shared.ledger.records import ExperimentRecord
     from shared.results.run_result import RunResult
-    from shared.results.seed_table import Load
     from shared.run import Run
 
 RUN_FAILED = 3
 """The exit status of a command one of whose own runs failed."""
-
-Trained = Mapping[str, Sequence[tuple["Run", "RunResult"]]]
-"""The finished runs of follow-ups with their results, by relation."""
-Plan = Generator[Sequence[FollowUp], Trained, None]
-"""Yields what is to be trained together, is sent what that returned, and ends when nothing more is wanted."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """A comparison, what it is of, and the outcome of its float64 twin."""
-
-    record: ExperimentRecord
-    comparison: Comparison
-    runs: tuple[Run, ...]
-    """Each side's run, in the experiment's order, with all of its seeds, however they were spread."""
-    results: tuple[RunResult, ...]
-    arrays: Load
-    """Gives the array of a reference."""
-    twin: Outcome | None = None
+INTERRUPTED = 130
+"""The exit status of a command that Ctrl-C ended."""
 
 
 def prepare_given(
@@ -108,7 +88,7 @@ def open_for(frameworks: Sequence[str] = (), *, quiet: bool = False) -> Session:
 
 
 def say(line: str, *, only_to_a_terminal: bool = False) -> None:
-    """Say a word on the way, on standard error."""
+    """Print a line of progress on standard error."""
     from producer.console import progress_console
 
     console = progress_console()
@@ -156,7 +136,6 @@ def follow_to_end(session: Session, record: ExperimentRecord, *, quiet: bool) ->
 def get_ready(record: ExperimentRecord) -> None:
     """Import what the verdict will need, while the runs train and it costs no time."""
     import producer.compare
-    import producer.report.terminal
     import producer.trace  # noqa: F401
 
     if len(record.experiment.seed_list) > 1:
@@ -289,3 +268,36 @@ def _replays(session: Session, record: ExperimentRecord) -> list[tuple[Run, RunR
 
 def _unsaid(_: str) -> None:
     """Say nothing."""
+
+
+@contextmanager
+def cancelling(session: Session, record: ExperimentRecord) -> Iterator[None]:
+    """Let Ctrl-C cancel the experiment with all that belongs to it; another one leaves at once."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        say(_cancelled(session, record))
+        sys.exit(INTERRUPTED)
+
+
+@contextmanager
+def leaving(record: ExperimentRecord) -> Iterator[None]:
+    """Let Ctrl-C end the command and leave the trainings alone."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        name = record.experiment_id
+        say(f"{name} goes on; likewise cancel {name} ends it")
+        sys.exit(INTERRUPTED)
+
+
+def _cancelled(session: Session, record: ExperimentRecord) -> str:
+    """Cancel, and say in one line what becomes of the runs."""
+    from producer.queue.submitted import cancel
+
+    name = record.experiment_id
+    try:
+        cancel(name, ledger=session.ledger)
+    except KeyboardInterrupt:
+        return f"interrupted again: runs of {name} may go on; likewise cancel {name} ends them"
+    return f"interrupted: the runs of {name} are cancelled"

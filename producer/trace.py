@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from producer.follow_ups import Outcome, Plan
 from producer.queue.submit import FollowUp
 from producer.verdict.first_divergence import Replays, traced
 from producer.verdict.models import Comparison, Traced
@@ -31,7 +32,6 @@ from shared.results.trace import Refeed, Trace, TraceRequest
 from shared.store.arrays import ArrayRef
 
 if TYPE_CHECKING:
-    from producer.experiments import Outcome, Plan
     from shared.job import Experiment
     from shared.results.run_result import RunResult
     from shared.run import Run

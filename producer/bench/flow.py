@@ -23,7 +23,7 @@ from shared.run import Timed as Kind
 if TYPE_CHECKING:
     from producer.bench.progress import Told
     from producer.bench.site import Site
-    from producer.experiments import Outcome
+    from producer.follow_ups import Outcome
     from producer.session import Session
     from shared.job.experiment import Execution
 

@@ -57,7 +57,7 @@ def compare(
       likewise compare job.yaml --check --json > comparison.json
     """
     from producer import experiments
-    from producer.interruption import cancelling
+    from producer.experiments import cancelling
 
     check_page_path(report)
     prepared = experiments.prepare_given(spec, set_values or (), seeds, sides)
@@ -65,14 +65,14 @@ def compare(
         record = experiments.submit_prepared(session, prepared, queue_anyway=queue_anyway, key=key)
         with cancelling(session, record):
             experiments.get_ready(record)
-            from producer import trace, twin  # while the runs train
+            from producer import follow_ups, trace  # while the runs train
             from producer.cli import printing
 
             experiments.follow_to_end(session, record, quiet=as_json)
             outcome = experiments.judge(session, record, full=full)
             if not no_twin:
                 outcome = experiments.follow_up(
-                    session, outcome, twin.twin_and_rerun, quiet=as_json, full=full
+                    session, outcome, follow_ups.twin_and_rerun, quiet=as_json, full=full
                 )
             if not no_trace:
                 outcome = experiments.follow_up(session, outcome, trace.replays, quiet=as_json, full=full)
@@ -193,7 +193,7 @@ def bench(
     """
     import time
 
-    from producer import experiments, twin
+    from producer import experiments, follow_ups
     from producer.bench.conclude import conclude
     from producer.bench.flow import bench
     from producer.bench.progress import telling
@@ -201,7 +201,7 @@ def bench(
     from producer.bench.site import sites_for
     from producer.cli import printing
     from producer.console import make_console, progress_console
-    from producer.interruption import cancelling
+    from producer.experiments import cancelling
     from producer.report.bench import render, to_json
 
     prepared = experiments.prepare_given(spec, set_values or (), "1")
@@ -221,7 +221,7 @@ def bench(
             experiments.follow_to_end(session, record, quiet=as_json)
             outcome = experiments.judge(session, record)
             if not no_twin:
-                outcome = experiments.follow_up(session, outcome, twin.twin_alone, quiet=as_json)
+                outcome = experiments.follow_up(session, outcome, follow_ups.twin_alone, quiet=as_json)
             if outcome.comparison.failed:
                 if as_json:
                     nothing = conclude(outcome.comparison, first={}, timed={}, missing=(), precision=1)
@@ -274,7 +274,7 @@ def sweep(
       likewise sweep job.yaml --grid overrides.torch.optimizer.learning_rate=0.001,0.002,0.005
     """
     from producer import experiments
-    from producer.interruption import cancelling
+    from producer.experiments import cancelling
     from producer.report.sweep import print_sweep
     from producer.sweep.runs import prepare_sweep, submit_sweep, swept
 

@@ -70,7 +70,7 @@ def watch(
     """
     from producer import experiments
     from producer.cli import printing
-    from producer.interruption import leaving
+    from producer.experiments import leaving
     from producer.queue.submitted import find
     from producer.report.sweep import print_sweep
     from producer.sweep.runs import swept

@@ -11,7 +11,7 @@ from producer.blame.explanation import Explanation
 from producer.blame.flow import Question, enough_seeds, explain_experiment, others_of
 from producer.cli.options import check_page_path
 from producer.console import make_console
-from producer.interruption import cancelling
+from producer.experiments import cancelling
 from producer.job.jobfile import example_names
 from producer.job.prepare import PreparedExperiment
 from producer.queue.submitted import LAST, find

@@ -12,7 +12,7 @@ from producer.report.terminal import render
 from shared.errors import UsageError
 
 if TYPE_CHECKING:
-    from producer.experiments import Outcome
+    from producer.follow_ups import Outcome
     from producer.verdict.models import Comparison
 
 NOT_IN_AGREEMENT = 1

@@ -7,9 +7,9 @@ import signal
 
 import pytest
 
+from producer.follow_ups import rerun_of, twin_of
 from producer.queue.submit import submit_follow_up
 from producer.queue.submitted import cancel, still_wanted
-from producer.twin import rerun_of, twin_of
 from shared.errors import CancelledError
 
 CANCEL_S = 2.0

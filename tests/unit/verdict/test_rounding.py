@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from producer import twin
+from producer import follow_ups
 from producer.compare import Background, compare
 from producer.job.resolve import resolve
 from producer.report.json import to_document
@@ -157,18 +157,18 @@ def test_a_twin_is_trained_only_where_it_tells_more(samples):
         samples.result("torch", [samples.train(kernel=1.0)]),
     ]
 
-    assert twin.tells_more(samples.compared(samples.experiment(), *apart))
-    assert not twin.tells_more(samples.matched())
-    assert not twin.tells_more(samples.failed())
-    assert not twin.tells_more(samples.compared(samples.experiment(), *other_start))
-    assert not twin.tells_more(samples.compared(samples.experiment(precision="float64"), *apart))
+    assert follow_ups.twin_tells_more(samples.compared(samples.experiment(), *apart))
+    assert not follow_ups.twin_tells_more(samples.matched())
+    assert not follow_ups.twin_tells_more(samples.failed())
+    assert not follow_ups.twin_tells_more(samples.compared(samples.experiment(), *other_start))
+    assert not follow_ups.twin_tells_more(samples.compared(samples.experiment(precision="float64"), *apart))
 
 
 def test_the_twin_has_the_first_seeds_and_no_other_precision(samples):
     declared = samples.experiment(
         seeds=[5, 3, 8, 1], overrides={"torch": {"precision": "float32", "loss.reduction": "sum"}}
     )
-    made = twin.twin_experiment(declared)
+    made = follow_ups.twin_experiment(declared)
 
     assert made.precision == "float64"
     assert made.seed_list == (5, 3, 8)
@@ -176,7 +176,7 @@ def test_the_twin_has_the_first_seeds_and_no_other_precision(samples):
 
 
 def test_the_cost_is_that_of_the_seeds_it_trains(samples):
-    assert twin.cost_s(samples.many_seeds()) == pytest.approx(3 * (0.041 + 0.32))
+    assert follow_ups.cost_s(samples.many_seeds()) == pytest.approx(3 * (0.041 + 0.32))
 
 
 def compared(samples, *, apart, moved):
@@ -256,6 +256,6 @@ def test_what_did_not_finish_again_tells_nothing(samples):
 
 
 def test_a_rerun_is_trained_where_the_frameworks_ended_with_other_bits(samples):
-    assert not twin.rerun_tells_more(samples.matched())
-    assert not twin.rerun_tells_more(samples.failed())
-    assert twin.rerun_tells_more(samples.article())
+    assert not follow_ups.rerun_tells_more(samples.matched())
+    assert not follow_ups.rerun_tells_more(samples.failed())
+    assert follow_ups.rerun_tells_more(samples.article())

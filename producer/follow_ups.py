@@ -1,4 +1,8 @@
-"""The float64 twin and the rerun: the same trainings again, in double precision and as they were.
+"""What is trained further for a comparison, declared as data: the float64 twin, the rerun, and their types.
+
+A `Plan` looks at an `Outcome` and yields `FollowUp`s, gets what they returned, and may yield more; it knows
+neither the queue nor a terminal. `producer.experiments` carries plans out. The traced replay is a plan of its
+own, in `producer.trace`.
 
 A difference of meaning stays as large in float64; rounding shrinks by about 1e9. So the twin tells a
 float32 gap that training has amplified from a real one, and finds a real one that hides in rounding.
@@ -7,17 +11,39 @@ The rerun tells how far a side's own numbers move from training to training.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from producer.queue.submit import FollowUp
-from producer.verdict.models import Comparison
 from shared.job import Experiment
 from shared.run import Run
 
 if TYPE_CHECKING:
-    from producer.experiments import Outcome, Plan
+    from producer.verdict.models import Comparison
+    from shared.ledger.records import ExperimentRecord
+    from shared.results.run_result import RunResult
+    from shared.results.seed_table import Load
+
+Trained = Mapping[str, Sequence[tuple[Run, "RunResult"]]]
+"""The finished runs of follow-ups with their results, by relation."""
+Plan = Generator[Sequence[FollowUp], Trained, None]
+"""Yields what is to be trained together, is sent what that returned, and ends when nothing more is wanted."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """A comparison, what it is of, and the outcome of its float64 twin."""
+
+    record: ExperimentRecord
+    comparison: Comparison
+    runs: tuple[Run, ...]
+    """Each side's run, in the experiment's order, with all of its seeds, however they were spread."""
+    results: tuple[RunResult, ...]
+    arrays: Load
+    """Gives the array of a reference."""
+    twin: Outcome | None = None
+
 
 MOST_SEEDS = 3
 """The most seeds of a twin or a rerun; what a job means does not depend on the seed."""
@@ -25,8 +51,8 @@ BUDGET_S = 120.0
 """A twin or rerun that would train for longer is left out. On a CPU float64 takes about what float32 does."""
 
 
-def tells_more(comparison: Comparison) -> bool:
-    """Whether training in float64 can add to what is known.
+def twin_tells_more(comparison: Comparison) -> bool:
+    """Return whether training in float64 can add to what is known.
 
     It can where some job is in float32 and no training failed, unless the sides ended with the same
     bits or did not start from the same weights.
@@ -43,13 +69,13 @@ def tells_more(comparison: Comparison) -> bool:
 
 
 def cost_s(comparison: Comparison) -> float:
-    """About how long a twin or a rerun takes, estimated from the slowest framework's trainings."""
+    """Return about how long a twin or a rerun takes, by the trainings of the slowest side."""
     seeds = len(comparison.experiment.seed_list)
     return max((run.total_train_s or 0.0) / seeds * min(seeds, MOST_SEEDS) for run in comparison.runs)
 
 
 def rerun_tells_more(comparison: Comparison) -> bool:
-    """Whether training the same once more can add to what is known.
+    """Return whether training the same once more can add to what is known.
 
     That shows how far a side's own numbers move, which matters where two sides' numbers differ.
     """
@@ -104,16 +130,8 @@ class _Kind:
     follow_up: Callable[[Experiment, Sequence[Run]], FollowUp]
 
 
-_TWIN = _Kind(
-    name="the float64 twin",
-    adds=tells_more,
-    follow_up=twin_of,
-)
-_RERUN = _Kind(
-    name="the rerun",
-    adds=rerun_tells_more,
-    follow_up=rerun_of,
-)
+_TWIN = _Kind(name="the float64 twin", adds=twin_tells_more, follow_up=twin_of)
+_RERUN = _Kind(name="the rerun", adds=rerun_tells_more, follow_up=rerun_of)
 
 
 def _affordable(outcome: Outcome, tell: Callable[[str], None], kinds: Sequence[_Kind]) -> Plan:
@@ -137,5 +155,5 @@ def _first_seeds(runs: Sequence[Run]) -> list[Run]:
 
 
 def twin_experiment(experiment: Experiment) -> Experiment:
-    """The experiment in float64, with the first seeds."""
+    """Return the experiment in float64, with the first seeds."""
     return experiment.in_precision("float64", seeds=experiment.seed_list[:MOST_SEEDS])
