@@ -15,7 +15,7 @@ in this order:
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from producer.job.resolve import setting_differences
@@ -23,7 +23,7 @@ from producer.queue.results import merged
 from producer.verdict.equivalence import tests_over_seeds
 from producer.verdict.gaps import all_gaps, pair_gaps
 from producer.verdict.judge import Evidence, judge
-from producer.verdict.knowledge import Scale, weight_of
+from producer.verdict.knowledge import Setup, mendings, weight_of
 from producer.verdict.models import Comparison, SeedGaps, Traced
 from producer.verdict.reasons import reasons
 from producer.verdict.rounding import (
@@ -47,8 +47,8 @@ if TYPE_CHECKING:
 class Background:
     """What is known of an experiment beside its own results."""
 
-    training_samples: int | None = None
-    """How many samples it trains on; lets a reason say how much larger a sum is than a mean."""
+    data_shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    """The shape of each side's training data, (samples, *sample): what a setting does may depend on it."""
     twin: Comparison | None = None
     """The comparison of the float64 twin."""
     twin_results: Sequence[RunResult] = ()
@@ -107,19 +107,16 @@ def compare(
     )
     verdict = judge(evidence)
     traced = known.traced
+    frameworks = {side.label: side.framework for side in experiment.side_list}
+    setup = Setup.of(jobs, frameworks, known.data_shapes)
     return Comparison(
         experiment_id=record.experiment_id,
         name=experiment.name,
         submitted_s=record.submitted_s,
         verdict=verdict,
-        reasons=reasons(
-            verdict,
-            evidence,
-            jobs=jobs,
-            scale=Scale(samples=known.training_samples, outputs=_outputs(tables)),
-            traced=traced,
-        ),
+        reasons=reasons(verdict, evidence, setup, traced=traced),
         setting_differences=tuple(evidence.differences),
+        mendings=mendings(evidence.differences, setup),
         first_divergence=traced.divergence if traced else None,
         tolerance=tolerance,
         twin=evidence.twin,
@@ -162,9 +159,3 @@ def _trained(result: RunResult) -> list[int]:
 
 def _same_loss(jobs: Mapping[str, Job]) -> bool:
     return len({job.loss.model_dump_json() for job in jobs.values()}) == 1
-
-
-def _outputs(tables: Mapping[str, SeedTable]) -> int | None:
-    """Return how many outputs a sample has, by the results; None where no result has any."""
-    shapes = (table.outputs_shape for table in tables.values())
-    return next((shape[-1] for shape in shapes if shape is not None and len(shape) > 1), None)

@@ -165,7 +165,7 @@ def judge(
         results,
         session.blobs.get,
         background=Background(
-            training_samples=runs[0].dataset.train.x.shape[0],
+            data_shapes={run.side: run.dataset.train.x.shape for run in runs},
             twin=twin.comparison if twin else None,
             twin_results=twin.results if twin else (),
             again=_results(session, again) if again else (),

@@ -303,7 +303,7 @@ def traced_of(
             kept=traces.kept,
             precision=traces.runs[reference].job.precision,
         ),
-        jobs=jobs,
+        programs={name: _program(run) for name, run in traces.runs.items()},
         arrays=arrays,
         tolerance=traces.tolerance,
         alike=tolerance_for({job.precision for job in jobs.values()}).relative,

@@ -13,7 +13,7 @@ from pydantic import Field
 from producer.blame.evidence import DIVERGENCE, Evidence, Parted, Trained, evidence, parted, unit
 from producer.blame.factors import Factor, Plan
 from producer.display import both, count, gap, setting
-from producer.verdict.knowledge import Scale, consequence, fixes
+from producer.verdict.knowledge import Setup, consequence, fixes
 from producer.verdict.parting import relation
 from producer.verdict.rounding import tolerance_for
 from shared.frozen import Frozen
@@ -138,18 +138,16 @@ def _contribution(
     share: float | None = None,
     interval: tuple[float, float] | None = None,
 ) -> Contribution:
-    jobs = {run.side: run.job for run in found.plan.ends}
+    setup = _setup(found)
+    reference, other = setup.jobs
     return Contribution(
         path=factor.path,
         values=dict(factor.values),
         share=share,
         interval=interval,
         problem=problem,
-        cause=_given_weights(found, factor)
-        or consequence(factor.difference, jobs=jobs, scale=scale_of(found)),
-        fixes=fixes(
-            factor.difference, jobs=jobs, frameworks={run.side: run.framework for run in found.plan.ends}
-        ),
+        cause=_given_weights(found, factor) or consequence(factor.difference, setup),
+        fixes=fixes(factor.difference, setup, reference=reference, other=other),
     )
 
 
@@ -166,12 +164,14 @@ def _given_weights(found: Evidence, factor: Factor) -> str | None:
     return None
 
 
-def scale_of(found: Evidence) -> Scale:
-    """Return what the sizes of sums depend on."""
-    run = found.plan.ends[0]
-    shape = found.ends[0].table.outputs_shape
-    outputs = shape[2] if shape is not None and len(shape) == 3 else None
-    return Scale(samples=run.dataset.train.x.shape[0], outputs=outputs)
+def _setup(found: Evidence) -> Setup:
+    """Return what both ends train."""
+    ends = found.plan.ends
+    return Setup.of(
+        {run.side: run.job for run in ends},
+        {run.side: run.framework for run in ends},
+        {run.side: run.dataset.train.x.shape for run in ends},
+    )
 
 
 def _measure(one: Parted, *, closed: bool) -> MeasureShares:

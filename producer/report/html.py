@@ -19,7 +19,6 @@ from markupsafe import Markup
 from producer.display import both, count, number
 from producer.report import confusion, rows
 from producer.report.figures import figures_of
-from producer.report.mending import mendings
 from producer.report.status import as_yaml
 from producer.report.templates import file_text, template
 from producer.report.truth import Truth
@@ -44,7 +43,7 @@ def to_html(comparison: Comparison, truth: Truth | None = None) -> str:
         submitted=datetime.fromtimestamp(comparison.submitted_s, tz=UTC).strftime("%-d %B %Y, %H:%M UTC"),
         tolerance=number(comparison.tolerance.relative),
         rows=rows,
-        mendings=mendings(comparison),
+        mendings=comparison.mendings,
         truth=truth,
         confusions=_confusions(comparison, truth),
         disagreements=confusion.disagreements(truth) if _shows_classes(truth) and truth else 0,

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from producer.display import both, count, gap, number
 from producer.verdict.models import FirstDivergence, Traced
 from producer.verdict.parting import Parting, first_parting, largest_gap, layers_apart, relation
-from shared.job import Job
 from shared.job.experiment import Precision
+from shared.program import ProgramSpec
 from shared.results.seed_table import Load
 from shared.results.trace import Trace
 from shared.store.arrays import ArrayRef
@@ -33,9 +33,9 @@ class Replays:
 
 
 def traced(
-    replays: Replays, *, jobs: Mapping[str, Job], arrays: Load, tolerance: float, alike: float
+    replays: Replays, *, programs: Mapping[str, ProgramSpec], arrays: Load, tolerance: float, alike: float
 ) -> Traced:
-    """What the replays show. `jobs` says of which kind a layer is.
+    """Return what the replays show. `programs` has what each side trains.
 
     `tolerance` is that of fingerprints. Layers that were fed the same count as equal within `alike`.
     """
@@ -45,7 +45,7 @@ def traced(
     if parting is None:
         return Traced(note=_found_nothing(traces))
     found = _measured(replays, parting, arrays=arrays, alike=alike)
-    sentence = _sentence(found, jobs=jobs)
+    sentence = _sentence(found, programs)
     return Traced(divergence=found.model_copy(update={"sentence": sentence}))
 
 
@@ -113,8 +113,8 @@ def _found_nothing(traces: tuple[Trace, Trace]) -> str:
     )
 
 
-def _sentence(found: FirstDivergence, *, jobs: Mapping[str, Job]) -> str:
-    what = _what(found, jobs)
+def _sentence(found: FirstDivergence, programs: Mapping[str, ProgramSpec]) -> str:
+    what = _what(found, programs)
     told = f"{_where(found)}{_equal_so_far(found)}{what}{_values(found)}."
     told += f"{_related(found)}{_rates(found)}{_alone(found)}"
     if found.given_start and found.step:
@@ -149,8 +149,9 @@ def _equal_so_far(found: FirstDivergence) -> str:
     }[found.stage]
 
 
-def _what(found: FirstDivergence, jobs: Mapping[str, Job]) -> str:
-    kinds = dict.fromkeys(_kind(job, found.tensor) for job in jobs.values())
+def _what(found: FirstDivergence, programs: Mapping[str, ProgramSpec]) -> str:
+    stages = (stage for program in programs.values() for stage in program.stages)
+    kinds = dict.fromkeys(stage.kind for stage in stages if stage.path == found.tensor)
     named = {
         "data": {
             "indices": "the batch's samples",
@@ -158,7 +159,7 @@ def _what(found: FirstDivergence, jobs: Mapping[str, Job]) -> str:
             "y": "the targets y",
             "sample_weights": "the sample weights",
         }.get(found.tensor),
-        "forward": f"the output of {found.tensor} ({' or '.join(kind for kind in kinds if kind)})",
+        "forward": f"the output of {found.tensor} ({' or '.join(kinds)})",
         "loss": "the loss",
         "backward": f"the gradient of {found.tensor}",
     }
@@ -167,13 +168,6 @@ def _what(found: FirstDivergence, jobs: Mapping[str, Job]) -> str:
     if found.stage == "evaluation":
         return found.tensor.replace("_", " ")
     return named.get(found.stage) or found.tensor
-
-
-def _kind(job: Job, path: str) -> str | None:
-    for index, layer in enumerate(job.model.layers):
-        if job.model.layer_path(index) == path:
-            return layer.type
-    return None
 
 
 def _values(found: FirstDivergence) -> str:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import cache
 from importlib.resources import files
@@ -20,8 +20,11 @@ from typing import Any
 
 from producer.display import number, setting
 from producer.job.resolve import SettingDifference
+from producer.verdict.models import Mending
 from shared.job import Job
+from shared.job.layers.base import Shape, ShapeError
 from shared.job.loss import is_by_row
+from shared.program import ProgramSpec, compile_job
 
 _WEIGHT = (
     "data", "model", "loss.type", "loss.targets", "loss.from_logits", "loss.reduction", "loss",
@@ -39,13 +42,31 @@ from 0, then what leaves the training as it is.
 
 
 @dataclass(frozen=True, kw_only=True)
-class Scale:
-    """What the sizes of sums depend on; None where it is not known."""
+class Setup:
+    """What each side trains, as far as it decides what a setting does and how it is mended."""
 
-    samples: int | None
-    """How many samples are trained on."""
-    outputs: int | None
-    """How many loss elements a sample has."""
+    jobs: Mapping[str, Job]
+    frameworks: Mapping[str, str]
+    """The framework of each side."""
+    programs: Mapping[str, ProgramSpec] = field(default_factory=dict)
+    """What each job compiles to; a side whose data are not known has none."""
+    samples: int | None = None
+    """How many samples the first side trains on; None where that is not known."""
+
+    @classmethod
+    def of(cls, jobs: Mapping[str, Job], frameworks: Mapping[str, str], shapes: Mapping[str, Shape]) -> Setup:
+        """Return it for training data of these shapes, (samples, *sample), by side."""
+        programs = {}
+        for side, shape in shapes.items():
+            with suppress(ShapeError):  # its runs failed on that, which the reasons say
+                programs[side] = compile_job(jobs[side], shape[1:])
+        samples = next((shape[0] for shape in shapes.values()), None)
+        return cls(jobs=jobs, frameworks=frameworks, programs=programs, samples=samples)
+
+    def outputs(self, side: str) -> int | None:
+        """Return how many outputs a sample has; None where that is not known, or they have several axes."""
+        program = self.programs.get(side)
+        return program.output_shape[0] if program is not None and len(program.output_shape) == 1 else None
 
 
 def weight_of(difference: SettingDifference) -> tuple[int, str]:
@@ -91,98 +112,118 @@ def statement(difference: SettingDifference) -> str:
     return f"{difference.path} is {', '.join(told[:-1])} and {told[-1]}"
 
 
-def effect(difference: SettingDifference, *, jobs: Mapping[str, Job], scale: Scale) -> str | None:
-    """What the difference does, as the rest of a sentence; None where nothing general is known."""
-    if difference.path == "loss.reduction" and set(difference.values.values()) == {"mean", "sum"}:
-        return _reduction_effect(jobs, scale)
+def effect(difference: SettingDifference, setup: Setup) -> str | None:
+    """Return what the difference does, as the rest of a sentence; None where nothing general is known."""
+    if _is_of_mean_and_sum(difference):
+        return _reduction_effect(setup)
     if difference.path == "optimizer.learning_rate":
         return _learning_rate_effect(difference)
-    known = _known(difference, jobs)
+    known = _known(difference, setup)
     return f"{known}." if known else None
 
 
-def consequence(difference: SettingDifference, *, jobs: Mapping[str, Job], scale: Scale) -> str | None:
-    """The effect as a clause without an end, as short as it can be said."""
-    if difference.path == "loss.reduction" and set(difference.values.values()) == {"mean", "sum"}:
-        return _reduction_in_short(jobs, scale)
-    told = effect(difference, jobs=jobs, scale=scale)
+def consequence(difference: SettingDifference, setup: Setup) -> str | None:
+    """Return the effect as a clause without an end, as short as it can be said."""
+    if _is_of_mean_and_sum(difference):
+        return _reduction_in_short(setup)
+    told = effect(difference, setup)
     return told.removesuffix(".") if told else None
 
 
-def fixes(
-    difference: SettingDifference, *, jobs: Mapping[str, Job], frameworks: Mapping[str, str]
-) -> dict[str, str]:
-    """Return by side how its code is made to do as the other's; for two sides only.
+def mendings(differences: Iterable[SettingDifference], setup: Setup) -> tuple[Mending, ...]:
+    """Return the code that ends each difference, where it is known, of every other side and the first."""
+    reference, *others = setup.jobs
+    found = []
+    for difference in map(together, conventions(differences)):
+        code = []
+        for other in others:
+            known = fixes(difference, setup, reference=reference, other=other)
+            pairs = ((other, reference), (reference, other))
+            code += [(side, like, known[side]) for side, like in pairs if side in known]
+        if code:
+            found.append(Mending(path=difference.path, fixes=tuple(code)))
+    return tuple(found)
 
-    `frameworks` names the framework of each side.
-    """
-    if len(difference.values) != 2:
+
+def fixes(difference: SettingDifference, setup: Setup, *, reference: str, other: str) -> dict[str, str]:
+    """Return by side how its code is made to do as the other's, of two sides that differ in a setting."""
+    values = difference.values
+    if reference not in values or other not in values or values[reference] == values[other]:
         return {}
-    names = list(difference.values)
-    wanted = {name: difference.values[other] for name, other in zip(names, reversed(names), strict=True)}
-    found = {
-        name: fix(difference.path, value, jobs[name], frameworks[name]) for name, value in wanted.items()
-    }
-    return {name: text for name, text in found.items() if text is not None}
+    wanted = {other: values[reference], reference: values[other]}
+    found = {side: fix(difference.path, value, setup, side) for side, value in wanted.items()}
+    return {side: text for side, text in found.items() if text is not None}
 
 
-def _known(difference: SettingDifference, jobs: Mapping[str, Job]) -> str | None:
-    """The table's row, by the first of the jobs that has the setting."""
+def _known(difference: SettingDifference, setup: Setup) -> str | None:
+    """Return the table's row, by the first of the sides that has the setting."""
     for side in difference.values:
-        if side in jobs:
-            with suppress(IndexError):  # a layer that this job does not have
-                return cause(difference.path, jobs[side])
+        if side in setup.jobs:
+            with suppress(IndexError):  # a layer that this side does not have
+                return cause(difference.path, setup.jobs[side], setup.programs.get(side))
     return None
 
 
-def _reduction_effect(jobs: Mapping[str, Job], scale: Scale) -> str:
-    summing = next(job for job in jobs.values() if job.loss.reduction == "sum")
-    elements = _loss_elements(summing, scale)
+def _is_of_mean_and_sum(difference: SettingDifference) -> bool:
+    return difference.path == "loss.reduction" and set(difference.values.values()) == {"mean", "sum"}
+
+
+def _reduction_effect(setup: Setup) -> str:
+    side = _summing(setup)
+    optimizer = setup.jobs[side].optimizer
+    elements = _loss_elements(setup, side)
     size = f"{number(elements)} times" if elements else "as many times, as a batch has loss elements,"
-    with_samples = _with_samples(summing, scale)
-    if summing.optimizer.type != "sgd":
+    with_samples = _with_samples(setup, side)
+    if optimizer.type != "sgd":
         return (
-            f"{with_samples}a sum makes gradients {size} as large as a mean; {summing.optimizer.type} "
+            f"{with_samples}a sum makes gradients {size} as large as a mean; {optimizer.type} "
             "divides most of that out again, so that only epsilon, clipping and weight decay see it. The "
             "losses themselves are on different scales."
         )
     told = f"{with_samples}a sum makes every step {size} as large as a mean"
     if not elements:
         return f"{told}, as if the learning rate were higher by that factor."
-    if summing.optimizer.schedule is not None:
+    if optimizer.schedule is not None:
         return f"{told}, as if every learning rate were {number(elements)} times as high."
-    return f"{told}, as if the learning rate were {number(summing.optimizer.learning_rate * elements)}."
+    return f"{told}, as if the learning rate were {number(optimizer.learning_rate * elements)}."
 
 
-def _reduction_in_short(jobs: Mapping[str, Job], scale: Scale) -> str:
-    """`with 6 points a sum is a learning rate 6 times higher`."""
-    summing = next(job for job in jobs.values() if job.loss.reduction == "sum")
-    elements = _loss_elements(summing, scale)
+def _reduction_in_short(setup: Setup) -> str:
+    """Return such as `with 6 points a sum is a learning rate 6 times higher`."""
+    side = _summing(setup)
+    job = setup.jobs[side]
+    elements = _loss_elements(setup, side)
     if not elements:
         return "a sum is a learning rate as many times higher as a batch has loss elements"
-    points = f"batches of {elements:,}" if summing.training.batch_size else f"{elements:,} points"
-    if summing.optimizer.type == "sgd":
+    points = f"batches of {elements:,}" if job.training.batch_size else f"{elements:,} points"
+    if job.optimizer.type == "sgd":
         return f"with {points} a sum is a learning rate {number(elements)} times higher"
     return (
         f"with {points} a sum makes gradients {number(elements)} times as large, most of which "
-        f"{summing.optimizer.type} divides out again"
+        f"{job.optimizer.type} divides out again"
     )
 
 
-def _with_samples(job: Job, scale: Scale) -> str:
-    samples = job.training.batch_size or scale.samples
+def _summing(setup: Setup) -> str:
+    """Return the first side that sums its loss."""
+    return next(side for side, job in setup.jobs.items() if job.loss.reduction == "sum")
+
+
+def _with_samples(setup: Setup, side: str) -> str:
+    job, outputs = setup.jobs[side], setup.outputs(side)
+    samples = job.training.batch_size or setup.samples
     if not samples:
         return ""
     each = " a batch" if job.training.batch_size else ""
-    several = not is_by_row(job.loss) and scale.outputs and scale.outputs > 1
-    outputs = f" of {scale.outputs} outputs" if several else ""
-    return f"with {samples:,} samples{each}{outputs} "
+    several = not is_by_row(job.loss) and outputs and outputs > 1
+    return f"with {samples:,} samples{each}{f' of {outputs} outputs' if several else ''} "
 
 
-def _loss_elements(job: Job, scale: Scale) -> int | None:
-    """Elements the loss of one full batch adds up: samples × outputs (one a sample for classes)."""
-    samples = job.training.batch_size or scale.samples
-    outputs = 1 if is_by_row(job.loss) else scale.outputs
+def _loss_elements(setup: Setup, side: str) -> int | None:
+    """Return how many elements a full batch's loss adds up: samples × outputs (one a sample for classes)."""
+    job = setup.jobs[side]
+    samples = job.training.batch_size or setup.samples
+    outputs = 1 if is_by_row(job.loss) else setup.outputs(side)
     return samples * outputs if samples and outputs else None
 
 
@@ -197,20 +238,18 @@ _KINDS = ("optimizer", "loss")
 """Sections whose fields go by the type's own name, too."""
 
 
-def cause(path: str, job: Job) -> str | None:
-    """What a difference in this setting does to a training, as the rest of a sentence."""
+def cause(path: str, job: Job, program: ProgramSpec | None) -> str | None:
+    """Return what a difference in this setting does to a training, as the rest of a sentence."""
     table = _table("causes.toml")
-    return next((table[key] for key in keys(path, job) if key in table), None)
+    return next((table[key] for key in keys(path, job, program) if key in table), None)
 
 
-def fix(path: str, value: Any, job: Job, framework: str) -> str | None:
-    """How the framework's code is made to have this value; None where that is not known.
-
-    `job` is the framework's own: it says which loss, optimizer and layer there are.
-    """
-    table = _table(f"fixes/{framework}.toml")
+def fix(path: str, value: Any, setup: Setup, side: str) -> str | None:
+    """Return how the side's code is made to have this value; None where that is not known."""
+    job, program = setup.jobs[side], setup.programs.get(side)
+    table = _table(f"fixes/{setup.frameworks[side]}.toml")
     known = table.get("fixes", {})
-    found = next((known[key] for key in keys(path, job) if key in known), None)
+    found = next((known[key] for key in keys(path, job, program) if key in known), None)
     if isinstance(value, Mapping):
         value = value.get("type")
     if isinstance(found, Mapping):
@@ -219,17 +258,21 @@ def fix(path: str, value: Any, job: Job, framework: str) -> str | None:
         return None
     if path.endswith(".type") and path.startswith("optimizer"):
         return _filled(found, value, {"optimizer": table["names"]["optimizer"].get(value)})
-    return _filled(found, value, _names(table["names"], path, job))
+    return _filled(found, value, _names(table["names"], path, job, program))
 
 
-def keys(path: str, job: Job) -> Iterator[str]:
-    """The keys a setting may stand under, the most telling first."""
+def keys(path: str, job: Job, program: ProgramSpec | None) -> Iterator[str]:
+    """Yield the keys a setting may stand under, the most telling first.
+
+    Raises IndexError for a stage that the program does not have.
+    """
     parts = path.split(".")
-    if parts[:2] == ["model", "layers"] and len(parts) > 3:
-        kind, field = _layer(parts, job)
-        for end in range(len(field), 0, -1):
-            yield f"{kind}.{'.'.join(field[:end])}"
-            yield f"layer.{'.'.join(field[:end])}"
+    if _is_of_a_stage(parts):
+        kind, field_of = _stage(parts, program)
+        for end in range(len(field_of), 0, -1):
+            if kind is not None:
+                yield f"{kind}.{'.'.join(field_of[:end])}"
+            yield f"layer.{'.'.join(field_of[:end])}"
         yield "model"
         return
     if parts[0] in _KINDS and len(parts) > 1:
@@ -240,22 +283,30 @@ def keys(path: str, job: Job) -> Iterator[str]:
         yield ".".join(parts[:end])
 
 
-def _layer(parts: list[str], job: Job) -> tuple[str, list[str]]:
-    """A layer's type and the field's path in it; of several layers (`0,2`) the first's."""
-    layer: Any = job.model.layers[int(parts[2].split(",")[0])]
-    field = parts[3:]
-    if field[0] == "layer" and hasattr(layer, "layer"):
-        return str(layer.layer.type), field[1:] or ["type"]
-    return str(layer.type), field
+def _is_of_a_stage(parts: Sequence[str]) -> bool:
+    return parts[:2] == ["model", "layers"] and len(parts) > 3
 
 
-def _names(names: Mapping[str, Mapping[str, str]], path: str, job: Job) -> dict[str, str | None]:
-    """What the framework calls the job's loss, optimizer and the path's layer."""
+def _stage(parts: list[str], program: ProgramSpec | None) -> tuple[str | None, list[str]]:
+    """Return a stage's kind and the field's path in it; of several stages (`0,2`) the first's."""
+    field_of = parts[3:]
+    if program is None:
+        return None, field_of
+    stage = program.stages[int(parts[2].split(",")[0])]
+    if field_of[0] == "layer" and stage.cells:
+        return stage.cells[0].kind, field_of[1:] or ["type"]
+    return stage.kind, field_of
+
+
+def _names(
+    names: Mapping[str, Mapping[str, str]], path: str, job: Job, program: ProgramSpec | None
+) -> dict[str, str | None]:
+    """Return what the framework calls the job's loss, optimizer and the path's layer."""
     parts = path.split(".")
-    kinds: dict[str, str] = {"loss": job.loss.type, "optimizer": job.optimizer.type}
-    if parts[:2] == ["model", "layers"] and len(parts) > 3:
-        kinds["layer"] = _layer(parts, job)[0]
-    return {name: names.get(name, {}).get(kind) for name, kind in kinds.items()}
+    kinds: dict[str, str | None] = {"loss": job.loss.type, "optimizer": job.optimizer.type}
+    if _is_of_a_stage(parts):
+        kinds["layer"] = _stage(parts, program)[0]
+    return {name: names.get(name, {}).get(kind) for name, kind in kinds.items() if kind is not None}
 
 
 def _filled(text: str, value: Any, names: Mapping[str, str | None]) -> str | None:

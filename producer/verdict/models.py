@@ -264,6 +264,14 @@ class FirstDivergence(Frozen):
     sentence: str
 
 
+class Mending(Frozen):
+    """The code that makes a setting the same where it differs."""
+
+    path: str
+    fixes: Many[tuple[Label, Label, str]]
+    """A side, the side that it is made like, and the code; every other side is paired with the first."""
+
+
 class Traced(Frozen):
     """What the replay showed: where the sides part, or why that is not known."""
 
@@ -282,6 +290,8 @@ class Comparison(Frozen):
     reasons: Many[str]
     """Plain sentences, the most important first."""
     setting_differences: Many[SettingDifference]
+    mendings: Many[Mending] = ()
+    """How each setting that differs is made the same, where it is known, in the order of the settings."""
     first_divergence: FirstDivergence | None = None
     """Where the sides part; null where they do not, or were not traced."""
     tolerance: Tolerance
@@ -302,7 +312,7 @@ class Comparison(Frozen):
 
     @property
     def sides(self) -> tuple[str, ...]:
-        """The frameworks in the experiment's order, the reference first."""
+        """The labels of the sides in the experiment's order, the reference first."""
         return tuple(run.side for run in self.runs)
 
     @property

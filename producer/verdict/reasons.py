@@ -13,7 +13,7 @@ from producer.job.resolve import SettingDifference
 from producer.verdict import numbers
 from producer.verdict.equivalence import sentences
 from producer.verdict.judge import Evidence, decided_over_seeds, failed_on_the_job
-from producer.verdict.knowledge import Scale, conventions, effect, statement, together
+from producer.verdict.knowledge import Setup, conventions, effect, statement, together
 from producer.verdict.models import Gap, OwnRerun, PairGaps, SeedGaps, SideRuns, Traced, Verdict
 from producer.verdict.rounding import own_gap, worst_of
 from shared.job import Job
@@ -38,25 +38,20 @@ _FAILED = {
 
 
 def reasons(
-    verdict: Verdict,
-    evidence: Evidence,
-    *,
-    jobs: Mapping[str, Job],
-    scale: Scale,
-    traced: Traced | None = None,
+    verdict: Verdict, evidence: Evidence, setup: Setup, *, traced: Traced | None = None
 ) -> tuple[str, ...]:
-    """The sentences, the most important first; never empty."""
+    """Return the sentences, the most important first; never empty."""
     if len(evidence.runs) < 2:
         return (f"Only {evidence.runs[0].side} was asked for, so there is nothing to compare it with.",)
     told = [
         *_failures(evidence.runs),
-        *_differing_settings(verdict, evidence, jobs=jobs, scale=scale),
+        *_differing_settings(verdict, evidence, setup),
         *_traced(traced),
-        *_start(evidence, jobs),
+        *_start(evidence, setup.jobs),
         *_batches(evidence),
         *_epochs(evidence.seed_gaps),
         *_amplified(evidence),
-        *_predicted(evidence, jobs),
+        *_predicted(evidence, setup.jobs),
         *(_numbers(pair, evidence) for pair in evidence.pairs),
         *_twin(evidence),
         *_over_seeds(evidence),
@@ -122,15 +117,13 @@ def _sentence(message: str) -> str:
     return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
-def _differing_settings(
-    verdict: Verdict, evidence: Evidence, *, jobs: Mapping[str, Job], scale: Scale
-) -> list[str]:
+def _differing_settings(verdict: Verdict, evidence: Evidence, setup: Setup) -> list[str]:
     differences = evidence.differences
     main = conventions(_without_consequences(differences))[:MOST_SETTINGS]
     told = []
     for place, group in enumerate(main):
         difference = together(group)
-        what = effect(difference, jobs=jobs, scale=scale)
+        what = effect(difference, setup)
         sentence = f"{statement(difference)}; {what}" if what else f"{statement(difference)}."
         told.append(f"{'This is not like for like: ' if place == 0 else ''}{sentence}")
     if rest := len(differences) - sum(map(len, main)):

@@ -132,12 +132,15 @@ def result(framework: str, seeds: Sequence[Seed], failure: Failure | None = None
 
 
 def compared(declared: Experiment, *results: RunResult, samples: int | None = 6) -> Comparison:
+    """The comparison; without `samples` the shape of the data is not known."""
+    jobs = resolve(declared)
+    shapes = {} if samples is None else dict.fromkeys(jobs, (samples, 1))
     return compare(
         record(declared),
-        resolve(declared),
+        jobs,
         results,
         STORE.get,
-        background=Background(training_samples=samples),
+        background=Background(data_shapes=shapes),
     )
 
 

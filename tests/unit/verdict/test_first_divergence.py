@@ -8,7 +8,8 @@ import pytest
 from producer.verdict.first_divergence import Replays, traced
 from producer.verdict.parting import first_parting, largest_gap
 from producer.verdict.rounding import tolerance_for
-from shared.job import Job
+from shared.job import Model
+from shared.program import compile_model
 from shared.results.trace import PROJECTIONS, Place, Trace
 from shared.store.arrays import decode_array, encode_array
 
@@ -16,14 +17,11 @@ NAMES = ("tensorflow", "torch")
 TOLERANCE = tolerance_for(["float64"]).relative
 FACTORS = np.random.default_rng(0).uniform(-1, 1, (PROJECTIONS, 64))
 STORED: dict[str, bytes] = {}
-JOB = Job.model_validate(
-    {
-        "data": {"type": "inline", "x": [0.0], "y": [0.0]},
-        "model": {"layers": [{"type": "dense", "units": 2}, {"type": "activation", "activation": "relu"}]},
-        "loss": "mse",
-        "optimizer": {"type": "sgd", "learning_rate": 0.1},
-        "training": {"epochs": 1},
-    }
+PROGRAM = compile_model(
+    Model.model_validate(
+        {"layers": [{"type": "dense", "units": 2}, {"type": "activation", "activation": "relu"}]}
+    ),
+    (2,),
 )
 
 
@@ -218,8 +216,8 @@ def whole(one, two, step, refed=None):
         kept=kept,
         precision="float64",
     )
-    jobs = dict.fromkeys(NAMES, JOB)
-    return traced(replays, jobs=jobs, arrays=load, tolerance=TOLERANCE, alike=TOLERANCE)
+    programs = dict.fromkeys(NAMES, PROGRAM)
+    return traced(replays, programs=programs, arrays=load, tolerance=TOLERANCE, alike=TOLERANCE)
 
 
 def test_both_values_stand_where_the_difference_is_largest():

@@ -10,7 +10,7 @@ import pytest
 
 from producer.job.resolve import SettingDifference, resolve
 from producer.verdict import knowledge
-from producer.verdict.knowledge import Scale, consequence, conventions, fixes, together, weight_of
+from producer.verdict.knowledge import Setup, consequence, conventions, fixes, mendings, together, weight_of
 from shared.job import Experiment, Job
 from shared.job.activations import Activation
 from shared.job.layers import Layer
@@ -118,6 +118,11 @@ def jobs(**changes: Any) -> dict[str, Job]:
     return resolve(Experiment.model_validate(document))
 
 
+def setup(**changes: Any) -> Setup:
+    declared = jobs(**changes)
+    return Setup.of(declared, FRAMEWORKS, dict.fromkeys(declared, (100, 4)))
+
+
 FIXES = [
     ("loss.reduction", "mean", "sum", "nn.MSELoss(reduction='mean')"),
     ("optimizer.epsilon", 1e-7, 1e-8, "torch.optim.Adam(eps=1e-07)"),
@@ -133,30 +138,37 @@ FIXES = [
 def test_a_fix_says_how_the_other_framework_gets_the_references_value(path, mine, theirs, fix) -> None:
     difference = SettingDifference(path=path, values={"tensorflow": mine, "torch": theirs})
 
-    assert fixes(difference, jobs=jobs(), frameworks=FRAMEWORKS)["torch"] == fix
-    assert "keras" in fixes(difference, jobs=jobs(), frameworks=FRAMEWORKS)["tensorflow"] or path.startswith(
-        "training"
-    )
+    found = fixes(difference, setup(), reference="tensorflow", other="torch")
+    assert found["torch"] == fix
+    assert "keras" in found["tensorflow"] or path.startswith("training")
 
 
 def test_a_setting_that_nothing_is_known_of_has_no_fix_and_an_unknown_framework_neither() -> None:
     values = {"tensorflow": 1, "jax": 2}
     difference = SettingDifference(path="optimizer.learning_rate", values=values)
 
-    assert list(
-        fixes(
-            difference,
-            jobs={**jobs(), "jax": jobs()["torch"]},
-            frameworks=FRAMEWORKS,
-        )
-    ) == ["tensorflow"]
+    known = Setup(jobs={**jobs(), "jax": jobs()["torch"]}, frameworks=FRAMEWORKS)
+
+    assert list(fixes(difference, known, reference="tensorflow", other="jax")) == ["tensorflow"]
+
+
+def test_of_three_sides_each_other_is_mended_like_the_first_where_it_differs() -> None:
+    declared = {**jobs(), "eager": jobs()["torch"]}
+    known = Setup(jobs=declared, frameworks={**FRAMEWORKS, "eager": "torch"})
+    rate = {"tensorflow": "mean", "torch": "sum", "eager": "mean"}
+    (found,) = mendings([SettingDifference(path="loss.reduction", values=rate)], known)
+
+    assert [(side, like) for side, like, _ in found.fixes] == [
+        ("torch", "tensorflow"),
+        ("tensorflow", "torch"),
+    ]
 
 
 def test_a_sum_under_adam_is_not_told_as_a_learning_rate() -> None:
-    declared = jobs(overrides={"torch": {"loss.reduction": "sum"}}, training={"epochs": 2, "batch_size": 8})
+    known = setup(overrides={"torch": {"loss.reduction": "sum"}}, training={"epochs": 2, "batch_size": 8})
     difference = SettingDifference(path="loss.reduction", values={"tensorflow": "mean", "torch": "sum"})
 
-    assert consequence(difference, jobs=declared, scale=Scale(samples=100, outputs=1)) == (
+    assert consequence(difference, known) == (
         "with batches of 8 a sum makes gradients 8 times as large, most of which adam divides out again"
     )
 
