@@ -13,7 +13,7 @@ import torch
 from pytorch_side import Weights, compare, first_weights, make_job, ours, start
 from torch.utils.data import DataLoader, TensorDataset
 
-from shared.batch_plan import BatchPlan
+from shared.job.training import BatchPlan
 from worker.training.feed import SampleOrder
 
 BATCH = 32

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any, get_args
 
-from shared.field_docs import documented_schema
+from producer.job.schema import documented_schema
 from shared.job import Experiment, Layer, activations, loss, optimizer
 from shared.settings import Settings
 

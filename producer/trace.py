@@ -22,9 +22,9 @@ from producer.verdict.first_divergence import Replays, traced
 from producer.verdict.models import Comparison, Traced
 from producer.verdict.parting import STAGES, Parting, first_parting
 from producer.verdict.rounding import tolerance_for
-from shared.batch_plan import BatchPlan
 from shared.job import Job
 from shared.job.layers.base import ShapeError
+from shared.job.training import BatchPlan
 from shared.ledger.records import ExperimentRecord
 from shared.program import ProgramSpec, compile_job
 from shared.results.seed_table import Load

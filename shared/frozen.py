@@ -9,8 +9,8 @@ class Frozen(BaseModel):
     """Values never change, types are never coerced, unknown fields are refused, numbers are finite.
 
     Validate through JSON (`model_validate_json`): strict mode then still takes an array for a tuple.
-    A class is made ready when it is first used, and the docstrings of its fields are read where they are
-    shown (`shared.field_docs`): a command needs few of the hundred classes that it imports.
+    A class is made ready when it is first used, and the docstrings of its fields are read where a schema is
+    shown: a command needs few of the hundred classes that it imports.
     """
 
     model_config = ConfigDict(

@@ -12,8 +12,8 @@ from producer.bench.protocol import Enough, alternate
 from producer.queue.follow import Noticed, Progressed, follow
 from producer.queue.results import collect
 from producer.queue.submit import Submission, enqueue, new_id
-from shared.batch_plan import BatchPlan
 from shared.errors import CancelledError, LikewiseError, RunFailedError
+from shared.job.training import BatchPlan
 from shared.ledger.records import ExperimentRecord
 from shared.results.run_result import RunResult
 from shared.results.seed_table import Load, SeedTable

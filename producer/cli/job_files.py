@@ -98,7 +98,7 @@ def schema(
 
     Example: likewise schema > likewise.schema.json
     """
-    from producer.job.editor_schema import editor_schema
+    from producer.job.schema import editor_schema
 
     print_json(editor_schema())
 

@@ -1,9 +1,5 @@
-"""From a job's `data` section to NumPy arrays: one loader a module, then splitting and standardising.
+"""Turns a job's `data` section into NumPy arrays. It knows files, and no Redis, framework or terminal."""
 
-Knows files; knows nothing of Redis, frameworks or the terminal.
-"""
-
-from producer.data.prepare import Done, prepare, prepare_all
-from producer.data.prepared import Arrays, PreparedData, PreparedRun
+from producer.data.prepare import Arrays, Done, PreparedData, PreparedRun, prepare, prepare_all
 
 __all__ = ["Arrays", "Done", "PreparedData", "PreparedRun", "prepare", "prepare_all"]

@@ -1,6 +1,7 @@
-"""Samples that are arrays already: in the job file or a NumPy archive; and given initial weights.
+"""Samples that no table file holds: in the job file, in a NumPy archive, shipped with Likewise, or drawn.
 
-Nothing pickled is read.
+Given initial weights come the same ways. Nothing pickled is read. Draws come from `np.random.Generator`; the
+arrays' hashes travel with the run, so a NumPy that drew other numbers would show.
 """
 
 from __future__ import annotations
@@ -8,23 +9,35 @@ from __future__ import annotations
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
+from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from producer.data.loaded import MAX_BYTES, Loaded, find_file, numbers, size
-from producer.data.prepared import Floats
+from producer.data.loaded import MAX_BYTES, Floats, Loaded, check_size, find_file, numbers, size
 from producer.display import did_you_mean, printable, short
 from shared.errors import DataError
 from shared.job import InitialWeights
-from shared.job.data import InlineData, NpzData
+from shared.job.data import BuiltinData, InlineData, NpzData, SyntheticData
 from shared.job.weights import GivenWeights, NpzWeights
+
+TABLES = Path(__file__).parent / "tables"
+"""The arrays of scikit-learn's data sets, bit for bit; where they come from, and under which licence, stands
+beside them."""
+CENTRE_SPREAD = 4.0
+
+
+class Purpose(IntEnum):
+    """What a draw is for: the second word of the generator's key. The worker's are below 100."""
+
+    SPLIT = 101
+    SYNTHETIC = 102
 
 
 def load_inline(data: InlineData) -> Loaded:
-    """The samples; raises DataError where x and y do not pair up."""
+    """Return the samples of the job file; raise DataError where x and y do not pair up."""
     x, y = table(data.x), table(data.y)
     if len(x) != len(y):
         raise DataError(f"data: x has {rows(x)} and y has {rows(y)}; each sample needs both")
@@ -155,3 +168,69 @@ def given_weights(declared: InitialWeights, base: Path) -> Mapping[str, Floats] 
         if not np.isfinite(array).all():
             raise DataError(f"initial_weights: array {printable(name)} holds NaN or infinity")
     return arrays
+
+
+def load_builtin(data: BuiltinData) -> Loaded:
+    """Return the data set: digits as 64 pixels from 0 to 16, diabetes scaled, the rest as measured."""
+    with np.load(TABLES / f"{data.name}.npz", allow_pickle=False) as table:
+        return Loaded(
+            x=table["x"].astype(np.float64),
+            y=table["y"].astype(np.float64).reshape(-1, 1),
+            x_place=f"data.name {data.name}",
+            y_place=f"data.name {data.name}",
+            feature_names=tuple(map(str, table["feature_names"])),
+            target_names=(data.name,),
+            class_names=tuple(map(str, table["class_names"])),
+        )
+
+
+def generator(seed: int, purpose: Purpose) -> np.random.Generator:
+    """A Philox 4×64 generator (Salmon et al. 2011) with the key (seed, purpose)."""
+    return np.random.Generator(_philox(seed, purpose))
+
+
+def permutation(count: int, seed: int, purpose: Purpose) -> NDArray[np.int64]:
+    """The numbers below `count` in random order: sorted by raw words, which NumPy keeps stable (NEP 19)."""
+    return np.argsort(_philox(seed, purpose).random_raw(count), kind="stable").astype(np.int64)
+
+
+def _philox(seed: int, purpose: Purpose) -> np.random.Philox:
+    return np.random.Philox(key=np.array([seed, purpose], dtype=np.uint64))
+
+
+def load_synthetic(data: SyntheticData) -> Loaded:
+    """Draw samples by the formulas of `SyntheticData`: x (n, features), y (n, 1).
+
+    Raises DataError where they would not fit into memory.
+    """
+    check_size(data.samples, data.features + 1, "data.samples")
+    draw = generator(data.seed, Purpose.SYNTHETIC)
+    n, width = data.samples, data.features
+    if data.kind == "classification":
+        y = (np.arange(n) % data.classes).astype(np.float64)
+        check_size(data.classes, width, "data.classes")
+        centres = CENTRE_SPREAD * draw.standard_normal((data.classes, width))
+        x = centres[y.astype(np.int64)] + (1.0 + data.noise) * draw.standard_normal((n, width))
+    else:
+        x = (
+            draw.uniform(-np.pi, np.pi, (n, width))
+            if data.kind == "sine"
+            else draw.standard_normal((n, width))
+        )
+        with np.errstate(over="ignore"):  # absurd noise is refused later, as infinite samples
+            y = _clean_target(data, x, draw) + data.noise * draw.standard_normal(n)
+    names = tuple(f"x{i + 1}" for i in range(width)) if width <= 1000 else ()
+    return Loaded(
+        x=x, y=y.reshape(-1, 1), x_place="data", y_place="data", feature_names=names, target_names=("y",)
+    )
+
+
+def _clean_target(data: SyntheticData, x: Floats, draw: np.random.Generator) -> Floats:
+    y: Floats
+    if data.kind == "sine":
+        y = np.sin(x[:, 0])
+    elif data.kind == "linear":
+        y = 2.0 * x.sum(axis=1) - 1.0
+    else:
+        y = x @ draw.standard_normal(x.shape[1])
+    return y

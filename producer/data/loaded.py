@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from producer.data.prepared import Floats
 from producer.display import did_you_mean, nearest, printable, short
 from shared.errors import DataError
 from shared.job.data import CsvData, ParquetData
+
+Floats = NDArray[np.float64]
 
 MAX_BYTES = 2 * 2**30
 """Of a data file, and of its numbers as float64 in memory."""

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from producer.data.loaded import (
+    Floats,
     Loaded,
     check_size,
     choose_columns,
@@ -15,7 +16,6 @@ from producer.data.loaded import (
     label_codes,
     refuse_duplicates,
 )
-from producer.data.prepared import Floats
 from producer.display import printable
 from shared.errors import DataError
 from shared.job.data import ParquetData

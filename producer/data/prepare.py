@@ -1,4 +1,4 @@
-"""Load, decide the task, split, standardise: the same arrays for every framework.
+"""Loads, splits and standardises a job's data: the same arrays for every framework.
 
 Held-out samples are drawn by a permutation from `split.seed`: the first of it are the test samples,
 the next the validation samples, the rest is trained on. Within each part samples keep their order.
@@ -7,6 +7,7 @@ the next the validation samples, the rest is trained on. Within each part sample
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from math import floor, prod
 from pathlib import Path
 from typing import Any
@@ -14,17 +15,81 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from producer.data import arrays, builtin, csv_file, parquet, synthetic
-from producer.data.arrays import given_weights
-from producer.data.loaded import Loaded
-from producer.data.prepared import Arrays, Floats, PreparedData
-from producer.data.synthetic import Purpose, permutation
+from producer.data import csv_file, parquet
+from producer.data.arrays import (
+    Purpose,
+    given_weights,
+    load_builtin,
+    load_inline,
+    load_npz,
+    load_synthetic,
+    permutation,
+    table,
+)
+from producer.data.loaded import Floats, Loaded
 from producer.data.targets import TASKS, check_finite, sample_weights, targets
 from shared.errors import DataError
 from shared.job import Data, Job
 from shared.job.data import BuiltinData, CsvData, InlineData, NpzData, ParquetData, Split
 from shared.job.loss import CategoricalCrossentropy
+from shared.job.side import Side
+from shared.program import ProgramSpec, compile_job
 from shared.run import Task
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Arrays:
+    """One part of the data: x float64 (n, *features); y as in `shared.run.Dataset`."""
+
+    x: Floats
+    y: NDArray[Any]
+    weights: Floats | None
+    """The samples' weights (n,), where the data have some."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PreparedData:
+    """The data after loading, splitting and standardising; every array is read-only and C-contiguous."""
+
+    task: Task
+    train: Arrays
+    validation: Arrays | None
+    test: Arrays | None
+    predict: Floats | None
+    """Rows of `predict`, standardised like the features."""
+    predict_given: Floats | None
+    """Rows of `predict` as the user wrote them, for display."""
+    classes: int | None
+    """Number of classes, for multiclass."""
+    class_names: tuple[str, ...]
+    """What the class numbers stand for, where the data says it; else empty."""
+    feature_names: tuple[str, ...]
+    target_names: tuple[str, ...]
+    given_weights: Mapping[str, Floats] | None
+    """Arrays of `initial_weights` of type values or npz; None for shared and framework."""
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one sample."""
+        return self.train.x.shape[1:]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PreparedRun:
+    """One side's resolved job with its data; all that `submit` needs for a run."""
+
+    side: Side
+    job: Job
+    data: PreparedData
+
+    @property
+    def program(self) -> ProgramSpec:
+        """What the job trains on these data. Raises ShapeError where a layer cannot take its input."""
+        return compile_job(self.job, self.data.input_shape)
+
+
+Done = list[tuple[Job, PreparedData]]
+"""Jobs whose data were prepared before, with their data."""
 
 
 def prepare(job: Job, base: Path) -> PreparedData:
@@ -62,9 +127,6 @@ def prepare(job: Job, base: Path) -> PreparedData:
         target_names=loaded.target_names,
         given_weights=given_weights(job.initial_weights, base),
     )
-
-
-Done = list[tuple[Job, PreparedData]]
 
 
 def prepare_all(jobs: Mapping[str, Job], base: Path, *, done: Done | None = None) -> dict[str, PreparedData]:
@@ -107,17 +169,17 @@ def load(data: Data, base: Path, *, task: Task) -> Loaded:
     """The samples as their source has them; raises DataError."""
     match data:
         case InlineData():
-            return arrays.load_inline(data)
+            return load_inline(data)
         case CsvData():
             return csv_file.load(data, base, task=task)
         case ParquetData():
             return parquet.load(data, base, task=task)
         case NpzData():
-            return arrays.load_npz(data, base)
+            return load_npz(data, base)
         case BuiltinData():
-            return builtin.load(data)
+            return load_builtin(data)
         case _:
-            return synthetic.load(data)
+            return load_synthetic(data)
 
 
 def split(samples: int, declared: Split) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
@@ -158,7 +220,7 @@ def _standard(train: Floats, loaded: Loaded) -> tuple[Floats, Floats]:
 def _predict_rows(job: Job, shape: tuple[int, ...], loaded: Loaded) -> Floats | None:
     if job.predict is None:
         return None
-    rows = arrays.table(job.predict)
+    rows = table(job.predict)
     width = prod(shape)
     if rows.shape[1] != width:
         names = f" ({', '.join(loaded.feature_names[:8])})" if 0 < len(loaded.feature_names) <= 8 else ""

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from producer.data.loaded import Loaded
-from producer.data.prepared import Floats
+from producer.data.loaded import Floats, Loaded
 from producer.display import printable
 from shared.errors import DataError
 from shared.job.experiment import Precision

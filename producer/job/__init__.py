@@ -1,7 +1,7 @@
-"""From a job file to resolved jobs: read, point at what is wrong, resolve for each framework, prepare.
+"""Takes a job file to jobs that can be queued: read, checked, resolved for each side, with their data.
 
 jobfile, jobtext, paths, problems   the text, its `--set` and overrides, and what is wrong with them
-resolve, native, origins            each framework's job, and where each setting comes from
-checks, prepare, summary            what the data has to say to it
-starter, new_file, editor_schema    job files written for you
+resolve, native                     each side's job, and where each setting comes from
+prepare, summary                    the data, what does not fit them, and what would be trained
+new_file, schema                    job files written for you, and the schema that editors use
 """

@@ -1,10 +1,11 @@
-"""From what the user names (a file, `-` or an example) and `--set` to a valid Experiment.
+"""Reads a valid Experiment from what the user names (a file, `-` or an example), `--sides` and `--set`.
 
-Knows files and standard input; data, overrides and frameworks are others' concern.
+It knows files and standard input; data and overrides are the concern of others.
 """
 
 from __future__ import annotations
 
+import re
 import stat
 import sys
 from collections.abc import Sequence
@@ -17,7 +18,6 @@ from pydantic import ValidationError
 
 from producer.display import nearest, printable, short
 from producer.job import jobtext, paths
-from producer.job import sides as declared
 from producer.job.problems import problems
 from producer.job.resolve import resolve
 from shared.errors import JobFileError, Problem, UsageError
@@ -25,6 +25,18 @@ from shared.job import Experiment
 from shared.job.experiment import SCHEMA_VERSION
 
 SUFFIXES = (".yaml", ".yml", ".json")
+
+
+_SIDE = re.compile(
+    r"(?:(?P<label>[^=@:/]*)=(?!=))?"
+    r"(?P<framework>[^=@:/]+)"
+    r"(?:==(?P<version>[^=@:/]+))?"
+    r"(?:@(?P<device>[^=@:/]+(?::\d+)?))?"
+    r"(?::(?P<execution>[^=@:/]+))?"
+    r"(?:/(?P<precision>[^=@:/]+))?"
+)
+_FIELDS = ("framework", "version", "device", "execution", "precision")
+_NO_LABEL = re.compile(r"[^a-z0-9_-]+")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +74,7 @@ def read_experiment(spec: str, set_values: Sequence[str] = (), sides: str | None
             ],
         )
     if sides is not None:
-        declared.declare(document, sides)
+        declare_sides(document, sides)
     for assignment in set_values:
         _assign(document, assignment, source)
     experiment = validate(document, source)
@@ -202,3 +214,47 @@ def _text_problem(source: str, error: jobtext.TextError) -> JobFileError:
 
 def _file_problem(source: str, message: str, hint: str | None) -> JobFileError:
     return JobFileError(source, [Problem(path="", message=message, hint=hint)])
+
+
+def sides_of(given: str) -> dict[str, dict[str, str]]:
+    """The sides that the text names, separated by commas: their fields by label. Raises UsageError."""
+    sides: dict[str, dict[str, str]] = {}
+    words: dict[str, str] = {}
+    for word in (part.strip() for part in given.split(",")):
+        found = _SIDE.fullmatch(word)
+        if found is None:
+            raise UsageError(
+                f"--sides: {printable(word) or 'an empty word'} is no side; write "
+                "[LABEL=]FRAMEWORK[==VERSION][@DEVICE][:EXECUTION][/PRECISION], such as torch:compiled"
+            )
+        label = found["label"] if found["label"] is not None else label_of(word)
+        if label in sides:
+            raise UsageError(
+                f"--sides: {printable(words[label])} and {printable(word)} are both labelled "
+                f"{printable(label)}; give one a label of its own, such as second={printable(word)}"
+            )
+        words[label] = word
+        sides[label] = {name: found[name] for name in _FIELDS if found[name] is not None}
+    return sides
+
+
+def label_of(word: str) -> str:
+    """The label of a side that was given none: `torch-2-13-0` of `torch==2.13.0`."""
+    return _NO_LABEL.sub("-", word.lower()).strip("-")
+
+
+def declare_sides(document: dict[str, Any], given: str) -> None:
+    """Put the sides of `--sides` into a job file's plain values, instead of those that it has.
+
+    What the job overrides in a side that no longer takes part goes with it. Raises UsageError.
+    """
+    sides = sides_of(given)
+    before = document.pop("sides", None)
+    names = before if isinstance(before, dict) else document.pop("frameworks", None) or ()
+    document.pop("frameworks", None)
+    document["sides"] = sides
+    overrides = document.get("overrides")
+    if isinstance(overrides, dict):
+        there = {*sides, *(side["framework"] for side in sides.values())}
+        gone = {*map(str, names)} - there if names else {*overrides} - there
+        document["overrides"] = {name: one for name, one in overrides.items() if name not in gone}

@@ -1,16 +1,36 @@
-"""A loaded job file made ready to submit: resolved for each framework, its data loaded and checked."""
+"""Makes a loaded job file ready to submit: resolves it for each side, loads its data, checks the fit."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from producer.data import Done, PreparedRun, prepare_all
-from producer.display import both
-from producer.job.checks import advice, check
+import numpy as np
+
+from producer.data import Done, prepare_all
+from producer.data.prepare import PreparedData, PreparedRun
+from producer.display import both, did_you_mean, printable
 from producer.job.jobfile import LoadedExperiment
 from producer.job.native import native_table
 from producer.job.resolve import resolve
+from shared.errors import JobFileError, Problem
 from shared.job import Experiment
+from shared.job.layers.base import ShapeError
+from shared.job.loss import fitting_metrics, takes_logits
+from shared.program.fit import Amounts, by, misfits, weight_misfits
+from shared.run import Task
+
+MAX_PARAMETERS = 250_000_000
+"""1 GB in float32; with Adam's moments and the gradients about four times as much."""
+
+_PROBABILITY_SLACK = 1e-5
+"""How far from 1 a row of probabilities may sum: files hold them in float32."""
+
+_TASK_NAMES: Mapping[Task, str] = {
+    "regression": "a regression",
+    "binary": "a classification of two classes",
+    "multiclass": "a classification",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,3 +68,187 @@ def _without_a_table(experiment: Experiment) -> list[str]:
     return [
         f"no table of defaults is known for {both(names)}: what is left out there has the shared defaults"
     ]
+
+
+def check(runs: Mapping[str, PreparedRun], *, source: str) -> None:
+    """Raise JobFileError with everything that does not fit."""
+    found = {framework: list(_problems(run)) for framework, run in runs.items()}
+    problems = _merged(found)
+    if problems:
+        raise JobFileError(source, problems)
+
+
+def advice(runs: Mapping[str, PreparedRun]) -> tuple[str, ...]:
+    """Sentences about settings that are allowed but seldom meant."""
+    sentences = {framework: list(_advice(run)) for framework, run in runs.items()}
+    every = list(dict.fromkeys(sentence for given in sentences.values() for sentence in given))
+    return tuple(
+        sentence if all(sentence in given for given in sentences.values()) else f"{frameworks}: {sentence}"
+        for sentence in every
+        for frameworks in [", ".join(f for f, given in sentences.items() if sentence in given)]
+    )
+
+
+def _merged(found: Mapping[str, list[Problem]]) -> list[Problem]:
+    """What is wrong everywhere once; what is wrong in some frameworks under their overrides."""
+    everywhere = [p for p in next(iter(found.values()), []) if all(p in given for given in found.values())]
+    single = [
+        Problem(path=f"overrides.{framework}.{p.path}", value=p.value, message=p.message, hint=p.hint)
+        for framework, given in found.items()
+        for p in given
+        if p not in everywhere
+    ]
+    return everywhere + single
+
+
+def _problems(run: PreparedRun) -> Iterator[Problem]:
+    try:
+        _ = run.program
+    except ShapeError as error:  # no other rule can be asked of a model without shapes
+        yield Problem(path="model", message=str(error))
+        return
+    yield from misfits(run.job, run.program, _amounts(run.data))
+    for rule in (_indices, _targets, _parameters, _metrics, _weights):
+        yield from rule(run)
+
+
+def _amounts(data: PreparedData) -> Amounts:
+    return Amounts(
+        train=len(data.train.x),
+        validation=len(data.validation.x) if data.validation else 0,
+        test=len(data.test.x) if data.test else 0,
+        columns=None if data.task == "multiclass" else data.train.y.shape[1],
+        classes=data.classes,
+        class_names=tuple(map(printable, data.class_names)),
+    )
+
+
+def _indices(run: PreparedRun) -> Iterator[Problem]:
+    """Of an embedding that takes the data's own numbers; what a layer computes is seen in training."""
+    parts = {"train": run.data.train, "validation": run.data.validation, "test": run.data.test}
+    arrays = {name: part.x for name, part in parts.items() if part is not None}
+    if run.data.predict is not None:
+        arrays["predict"] = run.data.predict
+    for rule in run.program.index_limits:
+        for name, x in arrays.items():
+            wrong = x[(x != np.floor(x)) | (x < 0) | (x >= rule.limit)]
+            if wrong.size:
+                field = rule.path.rpartition(".")[2]
+                yield Problem(
+                    path=rule.path,
+                    value=str(rule.limit),
+                    message=f"{name} has {wrong.flat[0]:g} among its inputs, and an {rule.kind} takes whole "
+                    f"numbers from 0 to {rule.limit - 1}",
+                    hint=f"indices are not standardised; {field} is the largest index and 1",
+                )
+
+
+def _targets(run: PreparedRun) -> Iterator[Problem]:
+    """Targets that the loss has no meaning for."""
+    columns = run.data.train.y.shape[1] if run.data.train.y.ndim == 2 else 1
+    if run.job.loss.type in ("kl_divergence", "cosine_similarity") and columns < 2:
+        yield Problem(
+            path="loss.type",
+            value=f'"{run.job.loss.type}"',
+            message="compares whole rows of targets, and there is one target column",
+            hint="mse for a single target",
+        )
+        return
+    every = [part.y for part in (run.data.train, run.data.validation, run.data.test) if part is not None]
+    if run.job.loss.type in ("poisson", "kl_divergence"):
+        lowest = min(float(y.min()) for y in every)
+        if lowest < 0:
+            yield Problem(
+                path="loss.type",
+                value=f'"{run.job.loss.type}"',
+                message=f"takes targets of 0 or more, and there is {lowest:g}",
+                hint="mse takes any number",
+            )
+            return
+    if run.job.loss.type == "kl_divergence":
+        sums = np.concatenate([y.sum(axis=1) for y in every])
+        furthest = float(sums[np.abs(sums - 1.0).argmax()])
+        if abs(furthest - 1.0) > _PROBABILITY_SLACK:
+            yield Problem(
+                path="loss.type",
+                value='"kl_divergence"',
+                message="takes rows of probabilities, which sum to 1, and a row of targets sums to "
+                f"{furthest:g}",
+                hint="divide each row by its sum",
+            )
+
+
+def _parameters(run: PreparedRun) -> Iterator[Problem]:
+    count = run.program.parameters
+    if count > MAX_PARAMETERS:
+        yield Problem(
+            path="model.layers",
+            message=f"the model has {count:,} parameters, and at most {MAX_PARAMETERS:,} are trained",
+            hint="fewer units",
+        )
+    if count == 0:
+        yield Problem(
+            path="model.layers",
+            message="nothing in the model can be trained",
+            hint="add a dense layer, such as {type: dense, units: 1}",
+        )
+
+
+def _metrics(run: PreparedRun) -> Iterator[Problem]:
+    fitting = fitting_metrics(run.job.loss)
+    for index, name in enumerate(run.job.metrics or ()):
+        if name not in fitting:
+            yield Problem(
+                path=f"metrics.{index}",
+                value=f'"{name}"',
+                message=f"does not fit {_TASK_NAMES[run.data.task]} ({run.job.loss.type})",
+                hint=f"one of {', '.join(fitting)}",
+            )
+
+
+def _weights(run: PreparedRun) -> Iterator[Problem]:
+    given = run.data.given_weights
+    if given is None:
+        return
+    place = "initial_weights.weights" if run.job.initial_weights.type == "values" else "initial_weights.path"
+    wanted = run.program.weight_shapes
+    for found in weight_misfits(given, run.program, run.job.precision):
+        unknown = found.path not in wanted
+        yield Problem(
+            path=f"{place}.{printable(found.path)}",
+            message=found.message,
+            hint=did_you_mean(found.path, list(wanted)) if unknown else found.hint,
+        )
+
+
+def _advice(run: PreparedRun) -> Iterator[str]:
+    job, data = run.job, run.data
+    activation = run.program.last_activation
+    logits = takes_logits(job.loss)
+    if data.task != "regression" and not logits and activation not in ("sigmoid", "softmax"):
+        wanted = "sigmoid" if job.loss.type == "binary_crossentropy" else "softmax"
+        yield (
+            f"loss.from_logits is false, so {job.loss.type} takes the outputs for probabilities, and clips "
+            f"what is none; end the model with activation: {wanted}, or leave from_logits out"
+        )
+    if logits and activation in ("sigmoid", "softmax"):
+        yield (
+            f"{job.loss.type} takes logits and applies its own {activation}, so the {activation} at the end "
+            "of the model counts twice; remove it (activation: linear)"
+        )
+    outputs = run.program.output_shape
+    if data.classes is not None and outputs != (data.classes,):
+        yield (
+            f"the model has {by(outputs)} outputs and the targets only the classes 0 to {data.classes - 1}; "
+            f"units: {data.classes} would do"
+        )
+    size, samples = job.training.batch_size, len(data.train.x)
+    if size is not None and size > samples:
+        yield (
+            f"training.batch_size {size} is larger than the {samples} training sample{_s(samples)}, so every "
+            "step takes the whole set"
+        )
+
+
+def _s(count: int) -> str:
+    return "" if count == 1 else "s"

@@ -9,8 +9,8 @@ from producer.data import PreparedData
 from producer.display import printable, short
 from producer.job.prepare import PreparedExperiment
 from producer.job.resolve import SettingDifference, setting_differences
-from shared.batch_plan import BatchPlan
 from shared.job import Experiment, Job
+from shared.job.training import BatchPlan
 from shared.program import compile_job
 
 

@@ -14,8 +14,7 @@ from rich.text import Text
 from producer.console import make_console, plain_table, write
 from producer.display import both, count, printable, setting
 from producer.job.native import NativeDefault
-from producer.job.origins import Origin, Setting, settings_of
-from producer.job.resolve import resolve_with_origins
+from producer.job.resolve import Origin, Setting, resolve_with_origins, settings_of
 from shared.job import Experiment, Job
 
 DIFFERS = "≠"

@@ -2,8 +2,9 @@
 
 from shared.job.data import Data
 from shared.job.experiment import Experiment, Job
+from shared.job.layers import Layer
 from shared.job.loss import Loss
-from shared.job.model import Layer, Model
+from shared.job.model import Model
 from shared.job.optimizer import Optimizer
 from shared.job.schedule import Schedule
 from shared.job.training import EarlyStopping, Training

@@ -11,8 +11,7 @@ from pydantic import Field, model_validator
 from shared.frozen import Frozen
 from shared.job.data import Data
 from shared.job.fields import Many, Positive, Table
-from shared.job.loss import Loss
-from shared.job.metrics import MetricName
+from shared.job.loss import Loss, MetricName
 from shared.job.model import Model
 from shared.job.optimizer import Optimizer
 from shared.job.side import Framework, Label, Side, SideSettings

@@ -165,3 +165,15 @@ def takes_logits(loss: Loss) -> bool:
 def is_by_row(loss: Loss) -> bool:
     """Whether the loss has one element a sample, not one an output."""
     return isinstance(loss, CategoricalCrossentropy | KlDivergence | CosineSimilarity)
+
+
+MetricName = Literal["mae", "rmse", "r2", "accuracy", "f1", "auc"]
+
+REGRESSION: tuple[MetricName, ...] = ("mae", "rmse", "r2")
+CLASSIFICATION: tuple[MetricName, ...] = ("accuracy", "f1", "auc")
+
+
+def fitting_metrics(loss: Loss) -> tuple[MetricName, ...]:
+    """The metrics that fit the loss; all of them are reported where the job file names none."""
+    classifies = isinstance(loss, BinaryCrossentropy | CategoricalCrossentropy)
+    return CLASSIFICATION if classifies else REGRESSION

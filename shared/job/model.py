@@ -5,42 +5,8 @@ from __future__ import annotations
 from pydantic import Field, model_validator
 
 from shared.frozen import Frozen
-from shared.job.activations import Activation
 from shared.job.fields import Many
-from shared.job.initializers import (
-    Constant,
-    FanScaled,
-    FanScaledNormal,
-    Initializer,
-    Normal,
-    Ones,
-    Orthogonal,
-    Uniform,
-    VarianceScaling,
-    Zeros,
-)
 from shared.job.layers import Layer
-from shared.job.layers.basic import ActivationLayer, Dense, Dropout, Flatten
-
-__all__ = [
-    "Activation",
-    "ActivationLayer",
-    "Constant",
-    "Dense",
-    "Dropout",
-    "FanScaled",
-    "FanScaledNormal",
-    "Flatten",
-    "Initializer",
-    "Layer",
-    "Model",
-    "Normal",
-    "Ones",
-    "Orthogonal",
-    "Uniform",
-    "VarianceScaling",
-    "Zeros",
-]
 
 
 class Model(Frozen):

@@ -1,13 +1,105 @@
-"""Where training starts."""
+"""What a weight's first value is: drawn by an initializer, the framework's own, or given."""
 
 from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from shared.frozen import Frozen
-from shared.job.fields import DataSeed, Numbers, Word
+from shared.job.fields import DataSeed, Numbers, Positive, Word
+
+
+class _Distribution(Frozen):
+    """An initializer's constants; each layer says what its fans are."""
+
+
+class Zeros(_Distribution):
+    """All zeros."""
+
+    type: Literal["zeros"]
+
+
+class Ones(_Distribution):
+    """All ones."""
+
+    type: Literal["ones"]
+
+
+class Constant(_Distribution):
+    """One value everywhere."""
+
+    type: Literal["constant"]
+    value: float
+
+
+class Uniform(_Distribution):
+    """U(minval, maxval)."""
+
+    type: Literal["random_uniform"]
+    minval: float = -0.05
+    maxval: float = 0.05
+
+    @model_validator(mode="after")
+    def _is_a_range(self) -> Uniform:
+        if self.minval > self.maxval:
+            raise ValueError(f"minval {self.minval:g} is above maxval {self.maxval:g}")
+        return self
+
+
+class Normal(_Distribution):
+    """N(mean, stddev²), untruncated."""
+
+    type: Literal["random_normal"]
+    mean: float = 0.0
+    stddev: Positive = 0.05
+
+
+class FanScaled(_Distribution):
+    """Glorot (Glorot & Bengio 2010), He (He et al. 2015) and LeCun, uniform between ±√(3·variance).
+
+    Variance is 2/(fan_in+fan_out), 2/fan_in and 1/fan_in.
+    """
+
+    type: Literal["glorot_uniform", "he_uniform", "lecun_uniform"]
+
+
+class FanScaledNormal(_Distribution):
+    """Glorot, He and LeCun, normal with mean 0 and the variances of their uniform kinds."""
+
+    type: Literal["glorot_normal", "he_normal", "lecun_normal"]
+    truncated: bool = False
+    """Cut at two standard deviations and widened again to the variance, as in Keras."""
+
+
+class VarianceScaling(_Distribution):
+    """Mean 0 and variance scale/n, where n is the fan_in, the fan_out or their mean, fan_avg.
+
+    `uniform` lies between ±√(3·variance). `triangular`, between ±√(6·variance), is the sum of two equal
+    uniforms, as where PyTorch's recurrent layers have two biases and one stands here. `truncated_normal`
+    is cut at two standard deviations and then widened to the variance.
+    """
+
+    type: Literal["variance_scaling"]
+    scale: Positive = 1.0
+    mode: Literal["fan_in", "fan_out", "fan_avg"] = "fan_in"
+    distribution: Literal["uniform", "triangular", "truncated_normal", "untruncated_normal"] = (
+        "truncated_normal"
+    )
+
+
+class Orthogonal(_Distribution):
+    """Rows or columns orthonormal, times `gain` (Saxe et al. 2013)."""
+
+    type: Literal["orthogonal"]
+    gain: Positive = 1.0
+
+
+Initializer = Annotated[
+    Zeros | Ones | Constant | Uniform | Normal | FanScaled | FanScaledNormal | VarianceScaling | Orthogonal,
+    Field(discriminator="type"),
+    Word,
+]
 
 
 class SharedWeights(Frozen):

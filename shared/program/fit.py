@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.batch_plan import BatchPlan
 from shared.errors import Problem
 from shared.job import Job
 from shared.job.data import is_weighted
@@ -21,6 +20,7 @@ from shared.job.experiment import Precision
 from shared.job.layers.base import Shape
 from shared.job.loss import CategoricalCrossentropy, is_broadcast
 from shared.job.schedule import ReduceOnPlateauSchedule
+from shared.job.training import BatchPlan
 from shared.program.spec import ProgramSpec
 
 MAX_BROADCAST = 5_000

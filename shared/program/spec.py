@@ -12,9 +12,9 @@ from functools import cached_property
 from math import prod
 from typing import Literal
 
-from shared.job.initializers import Initializer
 from shared.job.layers import Layer
 from shared.job.layers.base import Cell, Shape
+from shared.job.weights import Initializer
 
 Target = Literal["columns", "classes"]
 """What the loss compares the outputs with: `columns` is (n, outputs) in the run's precision, `classes` int64

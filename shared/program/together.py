@@ -8,9 +8,9 @@ rules that hold for every framework are here; decision 0021 has the measurements
 
 from __future__ import annotations
 
-from shared.batch_plan import BatchPlan
 from shared.job import Job
 from shared.job.schedule import ReduceOnPlateauSchedule
+from shared.job.training import BatchPlan
 from shared.program.spec import ProgramSpec
 
 MOST_CONVOLVED = 50_000

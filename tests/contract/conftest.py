@@ -18,7 +18,8 @@ import pytest
 from shared.job import Job, Optimizer
 from shared.job.activations import Activation, Elu, LeakyRelu
 from shared.job.data import is_weighted
-from shared.job.model import ActivationLayer, Dense, Dropout, Flatten, Model
+from shared.job.layers.basic import ActivationLayer, Dense, Dropout, Flatten
+from shared.job.model import Model
 from shared.losses import loss_value
 from worker.adapters import adapter_names, load_adapter
 from worker.adapters.base import Block, FrameworkAdapter, Trainer

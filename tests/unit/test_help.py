@@ -82,7 +82,7 @@ def test_an_interrupt_in_the_middle_of_a_command_ends_with_a_word_and_130(monkey
 
     from producer.cli.app import main
 
-    monkeypatch.setattr("producer.job.editor_schema.editor_schema", interrupted)
+    monkeypatch.setattr("producer.job.schema.editor_schema", interrupted)
     monkeypatch.setattr(sys, "argv", ["likewise", "schema"])
     with pytest.raises(SystemExit) as ended:
         main()

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.batch_plan import BatchPlan
+from shared.job.training import BatchPlan
 from shared.results.run_result import Hashes
 from shared.store.arrays import hash_arrays
 from worker.adapters.base import EnsembleBlock, Floats, FrameworkAdapter, State, Weights

@@ -1,6 +1,6 @@
 """What the trainings of one seed are fed with, block by block: batches, dropout masks, and their hash.
 
-Which samples each update sees: how an epoch falls into batches is in `shared.batch_plan`. The order of an
+Which samples each update sees: how an epoch falls into batches is in `shared.job.training`. The order of an
 epoch is the sorting permutation of one random word a sample (ties keep their order), addressed by (seed,
 epoch), or by (seed, 0) in every epoch where it is drawn once.
 
@@ -22,9 +22,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.batch_plan import BatchPlan
 from shared.job import Job
 from shared.job.experiment import Precision
+from shared.job.training import BatchPlan
 from shared.program import Mask, compile_job
 from worker.adapters.base import Floats
 from worker.adapters.shapes import bytes_per_sample

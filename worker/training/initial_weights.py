@@ -16,18 +16,21 @@ from numpy.typing import NDArray
 from shared.job import Job
 from shared.job.experiment import Precision
 from shared.job.layers.base import Shape
-from shared.job.model import (
+from shared.job.weights import (
     Constant,
     FanScaled,
     FanScaledNormal,
+    FrameworkWeights,
+    GivenWeights,
     Normal,
+    NpzWeights,
     Ones,
     Orthogonal,
+    SharedWeights,
     Uniform,
     VarianceScaling,
     Zeros,
 )
-from shared.job.weights import FrameworkWeights, GivenWeights, NpzWeights, SharedWeights
 from shared.program import ProgramSpec, Weight, compile_job
 from shared.program.fit import by, weight_misfits
 from worker.adapters.base import FrameworkAdapter, Weights

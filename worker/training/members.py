@@ -13,8 +13,8 @@ from math import ceil, prod
 
 import numpy as np
 
-from shared.batch_plan import BatchPlan
 from shared.job import Job
+from shared.job.training import BatchPlan
 from shared.program import compile_job
 from shared.results.run_result import Failure, Hashes, Timings
 from shared.run import Run

@@ -22,10 +22,16 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.batch_plan import BatchPlan
 from shared.job import Loss
-from shared.job.loss import BinaryCrossentropy, CategoricalCrossentropy, KlDivergence, Poisson, Reduction
-from shared.job.metrics import MetricName
+from shared.job.loss import (
+    BinaryCrossentropy,
+    CategoricalCrossentropy,
+    KlDivergence,
+    MetricName,
+    Poisson,
+    Reduction,
+)
+from shared.job.training import BatchPlan
 from worker.adapters.base import State
 
 Float64 = NDArray[np.float64]

@@ -15,7 +15,7 @@ from typing import Literal
 
 import numpy as np
 
-from shared.batch_plan import BatchPlan
+from shared.job.training import BatchPlan
 from shared.ledger.progress import ProgressEvent
 from shared.results.run_result import Timings
 from shared.run import Run

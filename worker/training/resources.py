@@ -14,8 +14,8 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from shared.batch_plan import BatchPlan
 from shared.job import Job
+from shared.job.training import BatchPlan
 from shared.program import compile_job
 
 _CLEAR_REFS = Path("/proc/self/clear_refs")

@@ -14,9 +14,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.batch_plan import BatchPlan
 from shared.job import Job
-from shared.job.metrics import fitting_metrics
+from shared.job.loss import fitting_metrics
+from shared.job.training import BatchPlan
 from shared.losses import loss_values
 from worker.adapters.base import Floats, State, Weights
 from worker.training.failures import TrainingError, diverged

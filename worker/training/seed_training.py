@@ -19,9 +19,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.batch_plan import BatchPlan
 from shared.job import Job
 from shared.job.schedule import ReduceOnPlateauSchedule
+from shared.job.training import BatchPlan
 from shared.results.run_result import Hashes
 from shared.store.arrays import hash_arrays
 from worker.adapters.base import Block, Floats, FrameworkAdapter, Marks, Snapshot, State, Weights

@@ -7,19 +7,29 @@ from typing import Annotated
 from pydantic import Field
 
 from shared.job.fields import Word
-from shared.job.layers.attention import MultiHeadAttention
-from shared.job.layers.basic import ActivationLayer, Dense, Dropout, Flatten, Permute, Reshape
-from shared.job.layers.convolution import Conv1D, Conv2D, Conv2DTranspose, DepthwiseConv2D
-from shared.job.layers.merging import Add, Concatenate
-from shared.job.layers.normalization import BatchNorm, LayerNorm
-from shared.job.layers.pooling import (
+from shared.job.layers.basic import (
+    ActivationLayer,
+    BatchNorm,
+    Dense,
+    Dropout,
+    Flatten,
+    LayerNorm,
+    Permute,
+    Reshape,
+)
+from shared.job.layers.convolution import (
     AveragePooling1D,
     AveragePooling2D,
+    Conv1D,
+    Conv2D,
+    Conv2DTranspose,
+    DepthwiseConv2D,
     GlobalAveragePooling,
     GlobalMaxPooling,
     MaxPooling1D,
     MaxPooling2D,
 )
+from shared.job.layers.merging import Add, Concatenate, MultiHeadAttention
 from shared.job.layers.recurrent import Bidirectional, Embedding, Gru, Lstm, SimpleRnn
 
 Layer = Annotated[

@@ -16,7 +16,7 @@ from pydantic import Field
 
 from shared.frozen import Frozen
 from shared.job.fields import Many
-from shared.job.initializers import Initializer
+from shared.job.weights import Initializer
 
 Shape = tuple[int, ...]
 

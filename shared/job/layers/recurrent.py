@@ -19,8 +19,8 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, field_validator
 
 from shared.job.fields import Count
-from shared.job.initializers import FanScaled, Initializer, Orthogonal, Uniform, Zeros
 from shared.job.layers.base import BaseLayer, Cell, LayerWeight, Shape, need_axes
+from shared.job.weights import FanScaled, Initializer, Orthogonal, Uniform, Zeros
 
 
 class Embedding(BaseLayer):

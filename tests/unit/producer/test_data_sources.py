@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from producer.data import builtin
+from producer.data import arrays
 from producer.job.prepare import PreparedExperiment
 from shared.job.data import BuiltinData
 
@@ -156,7 +156,7 @@ def test_a_damaged_parquet_file_is_refused(prepare: Prepare, refusal: Refusal, t
 def test_a_builtin_set_is_that_of_scikit_learn_bit_for_bit(name: str) -> None:
     datasets = pytest.importorskip("sklearn.datasets")
     theirs = getattr(datasets, f"load_{name}")()
-    ours = builtin.load(BuiltinData(type="builtin", name=name))
+    ours = arrays.load_builtin(BuiltinData(type="builtin", name=name))
 
     assert ours.x.dtype == ours.y.dtype == np.float64
     assert ours.x.tobytes() == np.ascontiguousarray(theirs.data, dtype=np.float64).tobytes()

@@ -9,10 +9,10 @@ import jsonschema
 import pytest
 
 from producer.job import jobtext
-from producer.job.editor_schema import editor_schema
 from producer.job.jobfile import example_names, example_path, read_experiment
 from producer.job.new_file import starter
 from producer.job.prepare import prepare_experiment
+from producer.job.schema import editor_schema
 
 SCHEMA = editor_schema()
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)

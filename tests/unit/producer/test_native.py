@@ -14,7 +14,7 @@ from producer.job.native import Table, native_table
 from producer.job.prepare import prepare_experiment
 from producer.job.resolve import resolve, resolve_with_origins, setting_differences
 from shared.job import Experiment, Layer, Loss, Optimizer, Schedule
-from shared.job.initializers import Initializer
+from shared.job.weights import Initializer
 
 Read = Callable[..., LoadedExperiment]
 FRAMEWORKS = ["tensorflow", "torch"]

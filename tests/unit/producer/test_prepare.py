@@ -1,200 +1,185 @@
-"""Splitting, standardising, rows to predict, given weights."""
+"""What is only known once job and data are side by side; `shared/test_fit.py` has the rules on amounts."""
+
+# ruff: noqa: E501 (each message stands whole, as the user sees it)
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
-from producer.data.prepare import split
 from producer.job.prepare import PreparedExperiment
-from shared.job.data import Split
 
 Prepare = Callable[..., PreparedExperiment]
 Refusal = Callable[..., str]
+
+
+def model(*layers: Any) -> dict[str, Any]:
+    return {"layers": list(layers)}
+
+
+def dense(units: int, **fields: Any) -> dict[str, Any]:
+    return {"type": "dense", "units": units, **fields}
 
 
 def inline(x: list[Any], y: list[Any], **fields: Any) -> dict[str, Any]:
     return {"type": "inline", "x": x, "y": y, **fields}
 
 
-def test_without_a_split_the_samples_keep_their_order(prepare: Prepare) -> None:
-    data = prepare(data=inline([3, 1, 2], [6, 2, 4])).runs["torch"].data
-
-    assert data.train.x.tolist() == [[3], [1], [2]]
-    assert (data.validation, data.test) == (None, None)
-
-
-def test_a_split_gives_each_sample_to_one_part() -> None:
-    train, validation, test = split(101, Split(validation=0.1, test=0.25, seed=3))
-
-    assert (len(train), len(validation), len(test)) == (66, 10, 25)
-    assert sorted([*train, *validation, *test]) == list(range(101))
-
-
-def test_a_split_is_the_seeds_own() -> None:
-    def tests(seed: int) -> list[int]:
-        return split(1000, Split(test=0.2, seed=seed))[2].tolist()  # type: ignore[no-any-return]
-
-    assert tests(0) == tests(0)
-    assert tests(0)[:8] == [6, 9, 16, 21, 28, 29, 35, 38]  # frozen: older results stay comparable
-    assert tests(0) != tests(1)
-
-
-def test_the_test_samples_stay_when_a_validation_part_is_added() -> None:
-    assert np.array_equal(split(100, Split(test=0.2))[2], split(100, Split(test=0.2, validation=0.3))[2])
-
-
-def test_standardising_looks_at_the_training_samples_only(prepare: Prepare) -> None:
-    x = [[float(i), 7.0] for i in range(20)]
-    section = inline(x, [0.0] * 20, split={"test": 0.3, "seed": 1}, standardize=True)
-    plain = prepare(data=section | {"standardize": False}).runs["torch"].data
-    data = prepare(data=section, predict=[[5.0, 8.0]]).runs["torch"].data
-    mean, scale = plain.train.x[:, 0].mean(), plain.train.x[:, 0].std()
-
-    assert data.train.x[:, 0].mean() == pytest.approx(0, abs=1e-12)
-    assert data.train.x[:, 0].std() == pytest.approx(1)
-    assert data.test is not None
-    assert plain.test is not None
-    assert np.allclose(data.test.x[:, 0], (plain.test.x[:, 0] - mean) / scale)
-    assert data.predict is not None
-    assert data.predict.tolist() == [[pytest.approx((5.0 - mean) / scale), 1.0]]
-    assert data.predict_given is not None
-    assert data.predict_given.tolist() == [[5.0, 8.0]]
-
-
-def test_a_feature_that_never_varies_is_scaled_by_one(prepare: Prepare) -> None:
-    data = (
-        prepare(data=inline([[0.1, 1], [0.1, 2], [0.1, 3]], [1, 2, 3], standardize=True)).runs["torch"].data
-    )
-
-    assert np.abs(data.train.x[:, 0]).max() < 1e-15
-    assert np.isfinite(data.train.x).all()
-
-
-def test_frameworks_with_the_same_data_share_its_arrays(prepare: Prepare) -> None:
-    same = prepare(overrides={"torch": {"training.epochs": 9}}).runs
-    other = prepare(overrides={"torch": {"data.standardize": True}}).runs
-
-    assert same["tensorflow"].data is same["torch"].data
-    assert other["tensorflow"].data is not other["torch"].data
-
-
-def test_arrays_cannot_be_written_to(prepare: Prepare) -> None:
-    with pytest.raises(ValueError, match="read-only"):
-        prepare().runs["torch"].data.train.x[0, 0] = 5.0
-
-
-def test_sample_weights_go_with_their_samples_and_are_never_standardised(prepare: Prepare) -> None:
-    section = inline(
-        [1, 2, 3, 4], [5, 6, 7, 8], sample_weights=[0.0, 1.0, 2.0, 3.0], split={"test": 0.5}, standardize=True
-    )
-    data = prepare(data=section).runs["torch"].data
-
-    for part in (data.train, data.test):
-        assert part.weights.tolist() == (part.y[:, 0] - 5).tolist()
-    assert prepare().runs["torch"].data.train.weights is None
+MISFITS: list[tuple[dict[str, Any], str]] = [
+    (
+        {"model": model({"type": "conv1d", "filters": 2, "kernel_size": 3}, dense(1))},
+        "model: layers.0 (conv1d) gets samples of shape (1,), but needs the axes (length, channels); put a reshape layer before it",
+    ),
+    (
+        {"model": model(dense(3))},
+        "model.layers.0.units = 3: the model's last layer gives 3 outputs, and mse needs one a target column: there is 1 (units: 1)",
+    ),
+    (
+        {"data": {"type": "builtin", "name": "iris"}, "loss": "categorical_crossentropy", "model": model(dense(4))},
+        "model.layers.0.units = 4: the model's last layer gives 4 outputs, and categorical_crossentropy needs one a class: the targets have 3 (setosa, versicolor, virginica) (units: 3)",
+    ),
+    (
+        {"model": model(dense(2), {"type": "activation", "activation": "relu"}, {"type": "dropout", "rate": 0.1})},
+        "model.layers.0.units = 2: the model's last layer gives 2 outputs, and mse needs one a target column: there is 1 (units: 1)",
+    ),
+    (
+        {"data": inline([1, 2], [3, -1]), "loss": "poisson"},
+        'loss.type = "poisson": takes targets of 0 or more, and there is -1 (mse takes any number)',
+    ),
+    (
+        {"data": inline([[0, 1], [2, 3]], [0, 1]), "model": model({"type": "embedding", "input_dim": 3, "output_dim": 2}, "flatten", dense(1))},
+        "model.layers.0.input_dim = 3: train has 3 among its inputs, and an embedding takes whole numbers from 0 to 2 (indices are not standardised; input_dim is the largest index and 1)",
+    ),
+    (
+        {"data": inline([[0, 1], [2, 3]], [0, 1]), "model": model({"type": "embedding", "input_dim": 4, "output_dim": 2, "name": "wide"}, {"type": "embedding", "input_dim": 3, "output_dim": 2, "inputs": ["input"], "name": "rows"}, {"type": "add", "inputs": ["wide", "rows"]}, "flatten", dense(1))},
+        "model.layers.1.input_dim = 3: train has 3 among its inputs, and an embedding takes whole numbers from 0 to 2 (indices are not standardised; input_dim is the largest index and 1)",
+    ),
+    (
+        {"loss": "cosine_similarity"},
+        'loss.type = "cosine_similarity": compares whole rows of targets, and there is one target column (mse for a single target)',
+    ),
+    (
+        {"data": inline([1, 2], [[0.5, 0.5], [0.5, 0.6]]), "loss": "kl_divergence", "model": model(dense(2))},
+        'loss.type = "kl_divergence": takes rows of probabilities, which sum to 1, and a row of targets sums to 1.1 (divide each row by its sum)',
+    ),
+    (
+        {"model": model({"type": "dropout", "rate": 0.5})},
+        "model.layers: nothing in the model can be trained (add a dense layer, such as {type: dense, units: 1})",
+    ),
+    (
+        {"model": model(dense(10**9), dense(1))},
+        "model.layers: the model has 3,000,000,001 parameters, and at most 250,000,000 are trained (fewer units)",
+    ),
+    (
+        {"training": {"epochs": 1, "batch_size": 4, "drop_last": True}, "data": inline([1, 2, 3, 4], [1, 2, 3, 4], split={"test": 0.25})},
+        "training.batch_size = 4: is larger than the 3 training samples (the rest is held out), and drop_last is true (at most 3, or null for the whole set)",
+    ),
+    (
+        {"metrics": ["mae", "accuracy"]},
+        'metrics.1 = "accuracy": does not fit a regression (mse) (one of mae, rmse, r2)',
+    ),
+    (
+        {"data": inline([1, 2], [0, 1]), "loss": "binary_crossentropy", "metrics": ["r2"]},
+        'metrics.0 = "r2": does not fit a classification of two classes (binary_crossentropy) (one of accuracy, f1, auc)',
+    ),
+    (
+        {"initial_weights": {"type": "values", "weights": {"out.kernel": [[1]]}}},
+        "initial_weights.weights.out.bias: is missing (its shape is 1)",
+    ),
+    (
+        {"initial_weights": {"type": "values", "weights": {"out.kernel": [[1]], "out.bias": [0], "out.bais": 1}}},
+        "initial_weights.weights.out.bais: the model has no such weight (did you mean out.bias?)",
+    ),
+    (
+        {"training": {"epochs": 1, "drop_last": True}, "overrides": {"torch": {"training.batch_size": 9}}},
+        "overrides.torch.training.batch_size = 9: is larger than the 4 training samples, and drop_last is true (at most 4, or null for the whole set)",
+    ),
+]  # fmt: skip
 
 
-def test_an_ignored_class_number_is_no_class(prepare: Prepare) -> None:
-    model = {"layers": [{"type": "dense", "units": 2}]}
-    loss = {"type": "categorical_crossentropy", "ignore_index": 255}
-    data = prepare(data=inline([1, 2, 3], [0, 255, 1]), model=model, loss=loss).runs["torch"].data
-
-    assert data.train.y.tolist() == [0, 255, 1]
-    assert data.classes == 2
-
-
-def test_one_hot_rows_become_class_numbers(prepare: Prepare) -> None:
-    model = {"layers": [{"type": "dense", "units": 3}]}
-    section = inline([1, 2], [[0, 0, 1], [1, 0, 0]])
-    data = prepare(data=section, model=model, loss="categorical_crossentropy").runs["torch"].data
-
-    assert data.train.y.tolist() == [2, 0]
-    assert data.classes == 3
-
-
-@pytest.mark.parametrize(
-    ("sections", "expected"),
-    [
-        (
-            {"data": inline([[1, 2, 3]], [0]), "predict": [4, 5, 6]},
-            "predict: its rows have 1 value, and a sample of the data has 3; "
-            "one row is a list within the list: [[4, 5, 6]]",
-        ),
-        (
-            {"data": inline([1, 2], [1, 2], split={"test": 0.1})},
-            "data.split.test = 0.1: of 2 samples that is none; at least 0.25 is one, "
-            "and 0 means that there is no test",
-        ),
-        (
-            {"data": inline([1, 2], [1, 2], split={"test": 0.8})},
-            "data.split: of 2 samples, 2 for the test and 0 for the validation leave none to train on; "
-            "hold out less, or bring more samples",
-        ),
-        (
-            {"data": inline([1e308, -1e308], [1, 2], standardize=True), "precision": "float64"},
-            "data.x: numbers too large to standardise; divide them first",
-        ),
-        (
-            {"data": inline([1, 2], [[0, 1], [1, 1]]), "loss": "categorical_crossentropy"},
-            "data.y: row 2 has 2 ones; a one-hot row has a single 1",
-        ),
-        (
-            {
-                "data": inline([1, 2], [0, -1]),
-                "loss": {"type": "categorical_crossentropy", "ignore_index": -100},
-            },
-            "data.y: row 2 is -1; class numbers are whole numbers from 0 to 99999, "
-            "or loss.ignore_index (-100)",
-        ),
-        (
-            {
-                "data": inline([1, 2], [-1, -1]),
-                "loss": {"type": "categorical_crossentropy", "ignore_index": -1},
-            },
-            "data.y: every target is loss.ignore_index, -1; there is nothing to learn",
-        ),
-        (
-            {"data": inline([1, 2], [1, 2], sample_weights=[0, 0])},
-            "data.sample_weights: is 0 for every training sample; there is nothing to learn",
-        ),
-        (
-            {"data": inline([1, 2], [1, 2], sample_weights=[1])},
-            "data.sample_weights: has 1 numbers, and there are 2 rows of x",
-        ),
-        (
-            {"overrides": {"torch": {"data.y.0": 1e300}}},
-            "torch, by its overrides: data.y: row 1: 1e+300 is too large for float32; use precision: float64",
-        ),
-    ],
-)
-def test_data_that_does_not_fit_is_refused(
+@pytest.mark.parametrize(("sections", "expected"), MISFITS, ids=[expected[:50] for _, expected in MISFITS])
+def test_a_misfit_is_told_with_what_would_fit(
     prepare: Prepare, refusal: Refusal, sections: dict[str, Any], expected: str
 ) -> None:
     assert refusal(prepare, **sections) == expected
 
 
-def test_given_weights_are_read_from_the_job_file_or_an_archive(prepare: Prepare, tmp_path: Path) -> None:
-    weights = {"out.kernel": [[0.37]], "out.bias": [0.0]}
-    np.savez(tmp_path / "w.npz", **weights)
-    written = prepare(initial_weights={"type": "values", "weights": weights}).runs["torch"].data
-    stored = prepare(initial_weights={"type": "npz", "path": "w.npz"}).runs["torch"].data
+def test_all_misfits_are_told_at_once(prepare: Prepare, refusal: Refusal) -> None:
+    message = refusal(
+        prepare,
+        metrics=["f1"],
+        training={"epochs": 1, "batch_size": 9, "drop_last": True},
+        model=model(dense(2)),
+    )
 
-    assert written.given_weights is not None
-    assert stored.given_weights is not None
-    for name, values in weights.items():
-        assert written.given_weights[name].tolist() == stored.given_weights[name].tolist() == values
-
-
-def test_drawn_weights_are_not_given(prepare: Prepare) -> None:
-    assert prepare().runs["torch"].data.given_weights is None
+    assert message.splitlines()[0] == "3 problems"
 
 
-def test_an_archive_of_weights_that_is_not_there_is_refused(prepare: Prepare, refusal: Refusal) -> None:
-    message = refusal(prepare, initial_weights={"type": "npz", "path": "w.npz"})
+@pytest.mark.parametrize(
+    "sections",
+    [
+        {},
+        {"training": {"epochs": 1, "batch_size": 4}},
+        {
+            "data": inline([[0, 1], [2, 3]], [0, 1]),
+            "model": model({"type": "embedding", "input_dim": 4, "output_dim": 2}, "flatten", dense(1)),
+            "training": {"epochs": 1},
+        },
+        {"training": {"epochs": 1, "early_stopping": {"monitor": "loss"}}},
+        {"model": model(dense(5), {"type": "dropout", "rate": 0.5}, dense(1))},
+        {"data": inline([1, 2], [0, 1]), "loss": "categorical_crossentropy", "model": model(dense(2))},
+        {"initial_weights": {"type": "values", "weights": {"out.kernel": [[0.37]], "out.bias": [0]}}},
+    ],
+)
+def test_what_fits_is_let_through_without_a_word(prepare: Prepare, sections: dict[str, Any]) -> None:
+    assert prepare(**sections).advice == ()
 
-    assert message.startswith('initial_weights.path "w.npz": there is no such file in ')
+
+@pytest.mark.parametrize("layers", [[dense(1, activation="sigmoid")], [dense(1), {"type": "activation", "activation": "sigmoid"}]])  # fmt: skip
+def test_an_activation_that_the_loss_applies_itself_is_advised_against(
+    prepare: Prepare, layers: list[Any]
+) -> None:
+    section = inline([1, 2], [0, 1])
+    (advice,) = prepare(data=section, loss="binary_crossentropy", model=model(*layers)).advice
+
+    assert advice == (
+        "binary_crossentropy takes logits and applies its own sigmoid, so the sigmoid at the end of the "
+        "model counts twice; remove it (activation: linear)"
+    )
+
+
+def test_probabilities_that_no_activation_makes_get_advice(prepare: Prepare) -> None:
+    section = inline([1, 2], [0, 1])
+    loss = {"type": "binary_crossentropy", "from_logits": False}
+    (advice,) = prepare(data=section, loss=loss).advice
+    sigmoid = {"type": "dense", "units": 1, "activation": "sigmoid"}
+
+    assert advice == (
+        "loss.from_logits is false, so binary_crossentropy takes the outputs for probabilities, and clips "
+        "what is none; end the model with activation: sigmoid, or leave from_logits out"
+    )
+    assert prepare(data=section, loss=loss, model=model(sigmoid)).advice == ()
+
+
+def test_advice_for_one_framework_names_it(prepare: Prepare) -> None:
+    overrides = {"torch": {"model.layers.out.activation": "sigmoid"}}
+    (advice,) = prepare(data=inline([1, 2], [0, 1]), loss="binary_crossentropy", overrides=overrides).advice
+
+    assert advice.startswith("torch: binary_crossentropy takes logits")
+
+
+def test_more_outputs_than_classes_seen_are_advised_against(prepare: Prepare) -> None:
+    section = inline([1, 2], [0, 1])
+    (advice,) = prepare(data=section, loss="categorical_crossentropy", model=model(dense(3))).advice
+
+    assert advice == "the model has 3 outputs and the targets only the classes 0 to 1; units: 2 would do"
+
+
+def test_a_batch_larger_than_the_set_is_the_whole_set(prepare: Prepare) -> None:
+    prepared = prepare(training={"epochs": 1, "batch_size": 32})
+
+    assert prepared.advice == (
+        "training.batch_size 32 is larger than the 4 training samples, so every step takes the whole set",
+    )

@@ -18,8 +18,7 @@ from rich.console import Console
 
 from producer.console import make_console
 from producer.job.jobfile import LoadedExperiment
-from producer.job.origins import Setting, settings_of
-from producer.job.resolve import resolve, resolve_with_origins
+from producer.job.resolve import Setting, resolve, resolve_with_origins, settings_of
 from producer.report.resolved import document_of, render
 from shared.job import Experiment
 

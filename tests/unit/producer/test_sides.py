@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 
 from producer.follow_ups import twin_experiment
-from producer.job.jobfile import read_experiment
+from producer.job.jobfile import read_experiment, sides_of
 from producer.job.resolve import resolve
-from producer.job.sides import sides_of
 from shared.errors import JobFileError, UsageError
 from shared.job import Experiment
 from shared.results.run_result import RunResult

@@ -19,7 +19,7 @@ import pytest
 from numpy.typing import NDArray
 
 from shared.job import Job, Optimizer
-from shared.job.model import Dense, Dropout, Flatten
+from shared.job.layers.basic import Dense, Dropout, Flatten
 from shared.ledger.progress import ProgressEvent
 from shared.results.run_result import Reason, RunResult
 from shared.run import Run

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.batch_plan import BatchPlan
 from shared.job import Training
+from shared.job.training import BatchPlan
 from worker.training.feed import BatchHash, SampleOrder
 from worker.training.pacing import cut
 

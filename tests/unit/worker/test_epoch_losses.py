@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.batch_plan import BatchPlan
 from shared.job import EarlyStopping, Training
 from shared.job.schedule import ReduceOnPlateauSchedule
+from shared.job.training import BatchPlan
 from worker.training.metrics import EpochLosses
 from worker.training.schedules import Patience
 

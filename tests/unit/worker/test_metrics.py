@@ -13,7 +13,7 @@ from hypothesis.extra.numpy import arrays
 from pydantic import TypeAdapter
 
 from shared.job import Loss
-from shared.job.metrics import CLASSIFICATION, REGRESSION, fitting_metrics
+from shared.job.loss import CLASSIFICATION, REGRESSION, fitting_metrics
 from worker.training.metrics import compute_metrics, member_metrics
 
 LOSS: TypeAdapter[Loss] = TypeAdapter(Loss)

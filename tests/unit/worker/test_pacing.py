@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.batch_plan import BatchPlan
 from shared.job import Training
+from shared.job.training import BatchPlan
 from worker.training.pacing import LOOK_S, MARK_BYTE_S, MARK_S, MOST_BYTES, SHARE, TARGET_S, Pace, cut
 
 

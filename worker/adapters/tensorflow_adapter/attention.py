@@ -13,7 +13,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from shared.job.layers.attention import MultiHeadAttention
+from shared.job.layers.merging import MultiHeadAttention
 
 Tensor = Any
 

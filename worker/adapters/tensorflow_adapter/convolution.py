@@ -9,8 +9,18 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from shared.job.layers.convolution import Conv1D, Conv2D, Conv2DTranspose, DepthwiseConv2D, Padding, pair
-from shared.job.layers.pooling import AveragePooling1D, AveragePooling2D, MaxPooling1D, MaxPooling2D
+from shared.job.layers.convolution import (
+    AveragePooling1D,
+    AveragePooling2D,
+    Conv1D,
+    Conv2D,
+    Conv2DTranspose,
+    DepthwiseConv2D,
+    MaxPooling1D,
+    MaxPooling2D,
+    Padding,
+    pair,
+)
 from worker.adapters.shapes import window_padding
 
 Tensor = Any

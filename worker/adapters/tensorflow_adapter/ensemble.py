@@ -15,8 +15,8 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from shared.batch_plan import BatchPlan
 from shared.job import Job, Optimizer
+from shared.job.training import BatchPlan
 from shared.program import ProgramSpec
 from shared.program.together import convolutions_obstacle, recurrent_numbers
 from worker.adapters import base as kept

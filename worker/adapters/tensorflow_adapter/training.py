@@ -6,8 +6,8 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from shared.batch_plan import BatchPlan
 from shared.job import Job
+from shared.job.training import BatchPlan
 from worker.adapters import base as kept
 from worker.adapters.base import Block, Floats, Marks, Trainer, Weights
 from worker.adapters.constants import fixed_constants, slot_starts, update_constants

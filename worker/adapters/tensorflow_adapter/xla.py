@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from shared.batch_plan import BatchPlan
 from shared.job import Job
+from shared.job.training import BatchPlan
 from shared.program import ProgramSpec
 from worker.adapters.base import Marks
 from worker.adapters.tensorflow_adapter.program import Program, Samples, State, Steps

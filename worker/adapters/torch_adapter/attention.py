@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from shared.job.layers.attention import MultiHeadAttention
+from shared.job.layers.merging import MultiHeadAttention
 from worker.adapters.errors import UnsupportedError
 from worker.adapters.torch_adapter.stored import stored
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.batch_plan import BatchPlan
 from shared.job import Job
+from shared.job.training import BatchPlan
 from worker.adapters.base import Block, Floats, Marks, Trainer
 from worker.adapters.shapes import bytes_per_sample
 from worker.adapters.torch_adapter.model import Network

@@ -13,14 +13,17 @@ import torch.nn.functional as F  # noqa: N812 -- PyTorch's own name for it
 from torch import nn
 
 from shared.job.layers.convolution import (
+    AveragePooling1D,
+    AveragePooling2D,
     Conv1D,
     Conv2D,
     Conv2DTranspose,
     DepthwiseConv2D,
+    MaxPooling1D,
+    MaxPooling2D,
     pair,
     transposed_size,
 )
-from shared.job.layers.pooling import AveragePooling1D, AveragePooling2D, MaxPooling1D, MaxPooling2D
 from worker.adapters.shapes import window_padding
 from worker.adapters.torch_adapter.activations import activation_function
 from worker.adapters.torch_adapter.stored import Stored, affine_stored, maker

@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from shared.batch_plan import BatchPlan
 from shared.job import Job, Optimizer
 from shared.job.optimizer import structure
+from shared.job.training import BatchPlan
 from shared.program import ProgramSpec
 from shared.program.together import convolutions_obstacle, recurrent_numbers
 from worker.adapters.base import EnsembleBlock, EnsembleTrainer, Floats, State, Weights

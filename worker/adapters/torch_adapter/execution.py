@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-from shared.batch_plan import BatchPlan
 from shared.job import Job
+from shared.job.training import BatchPlan
 from worker.adapters.torch_adapter.compiling import check_compiler
 
 REPLAYED_FROM_STEPS = 30

@@ -9,8 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from shared.job.layers.basic import ActivationLayer, Dense, Permute, Reshape
-from shared.job.layers.normalization import BatchNorm
+from shared.job.layers.basic import ActivationLayer, BatchNorm, Dense, Permute, Reshape
 from shared.job.layers.recurrent import Embedding
 from shared.program import Stage
 from worker.adapters.errors import UnsupportedError

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from shared.job.layers.normalization import BatchNorm, LayerNorm
+from shared.job.layers.basic import BatchNorm, LayerNorm
 from worker.adapters.torch_adapter.stored import maker, stored
 
 Tensor = Any

@@ -1,6 +1,6 @@
-"""A model's JSON Schema with the docstrings of its fields as descriptions.
+"""Gives a model's JSON Schema with the docstrings of its fields as descriptions, the job file's above all.
 
-Read from the source when a schema is asked for: pydantic would read it at every import.
+The docstrings are read from the source when a schema is asked for: pydantic would read them at every import.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from types import ModuleType
 from typing import Any
 
 from pydantic import BaseModel
+
+from shared.job import Experiment
 
 Docs = dict[str, dict[str, str]]
 """By class, by field."""
@@ -64,3 +66,14 @@ def _docs_of_module(module: ModuleType) -> Docs:
         for node in tree.body
         if isinstance(node, ast.ClassDef)
     }  # fmt: skip
+
+
+def editor_schema() -> dict[str, Any]:
+    """A JSON Schema of draft 2020-12; fields carry their docstrings as descriptions."""
+    schema = documented_schema(Experiment)
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **schema,
+        "title": "Likewise job file",
+        "description": "One training declared once, trained in every framework and compared.",
+    }

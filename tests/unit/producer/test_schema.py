@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from shared.field_docs import documented_schema
+from producer.job.schema import documented_schema
 from shared.frozen import Frozen
 
 
