@@ -117,7 +117,7 @@ def compare(
         reasons=reasons(verdict, evidence, setup, traced=traced),
         setting_differences=tuple(evidence.differences),
         mendings=mendings(evidence.differences, setup),
-        first_divergence=traced.divergence if traced else None,
+        first_divergences=traced.divergences if traced else (),
         tolerance=tolerance,
         twin=evidence.twin,
         equivalence=tuple(evidence.tests),

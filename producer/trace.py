@@ -1,9 +1,10 @@
 """The traced replay: which seed and which updates are observed tensor by tensor, and the runs that do it.
 
-The replays are a plan of `producer.experiments`. First every side keeps fingerprints of the updates in which
-the sides may part. Then the reference returns the whole tensors of the update in which they do part, and the
-other side computes that update twice: from its own tensors and from the reference's. These are at most two
-extra runs for each side.
+The replays are a plan, as `producer.follow_ups` declares them. First every side keeps fingerprints of the
+updates in which the sides may part. Then the reference returns the whole tensors of the update in which
+another side parts from it, and that side computes the update twice: from its own tensors and from the
+reference's. These are two extra runs for each side; the reference has one more for each further update in
+which one of several others parts.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from producer.follow_ups import Outcome, Plan
 from producer.queue.submit import FollowUp
 from producer.verdict.first_divergence import Replays, traced
 from producer.verdict.models import Comparison, Traced
-from producer.verdict.parting import STAGES, Parting, first_parting
+from producer.verdict.parting import Parting, first_parting
 from producer.verdict.rounding import tolerance_for
 from shared.job import Job
 from shared.job.layers.base import ShapeError
@@ -54,7 +55,7 @@ matters."""
 
 
 def tells_more(comparison: Comparison) -> bool:
-    """Whether a replay can add to what is known: the numbers differ, and each side trained a seed."""
+    """Return whether a replay can add to what is known: the numbers differ, and each side trained a seed."""
     return (
         comparison.verdict == "differ"
         and comparison.first_divergence is None
@@ -64,7 +65,7 @@ def tells_more(comparison: Comparison) -> bool:
 
 
 def parting_seed(comparison: Comparison, twin: Comparison | None) -> int | None:
-    """The first seed whose gap is above the tolerance: in the float64 twin, else in the comparison itself.
+    """Return the first seed whose gap is above the tolerance, in the float64 twin or else in the comparison.
 
     Without any, the first seed with different bits: a declared difference may be as small as rounding.
     """
@@ -78,7 +79,7 @@ def parting_seed(comparison: Comparison, twin: Comparison | None) -> int | None:
 
 
 def _broken(comparison: Comparison) -> set[int]:
-    """Seeds that diverged in one side and trained to the end in another."""
+    """Return the seeds that diverged in one side and trained to the end in another."""
     found = set()
     for same_seed in zip(*(run.seeds for run in comparison.runs), strict=True):
         failures = [seed.failure.reason for seed in same_seed if seed.failure]
@@ -89,7 +90,7 @@ def _broken(comparison: Comparison) -> set[int]:
 
 
 def same_start(comparison: Comparison, seed: int) -> bool:
-    """Whether every side started this seed from the same weights."""
+    """Return whether every side started this seed from the same weights."""
     known = [one.same_initial_weights for one in comparison.seed_gaps if one.seed == seed]
     if known and None not in known:
         return False not in known
@@ -98,18 +99,19 @@ def same_start(comparison: Comparison, seed: int) -> bool:
 
 
 def traced_job(job: Job, jobs: Mapping[str, Job]) -> Job:
-    """The job to replay: in float64 where all are declared in float32, so that rounding plays no part."""
+    """Return the job to replay, in float64 where all are declared in float32: rounding then plays no part."""
     if {one.precision for one in jobs.values()} == {"float32"}:
         return job.model_copy(update={"precision": "float64"})
     return job
 
 
 def updates_to_observe(comparison: Comparison, runs: Sequence[Run], seed: int) -> tuple[int, int]:
-    """How many updates to train normally first, and how many to observe after them.
+    """Return how many updates to train normally first, and how many to observe after them.
 
-    The losses say which. The last epoch observed is the one in which they part by the tolerance; the first is
-    one epoch before they show any difference, since what an update changes shows in the next loss.
-    `comparison` is the twin's where there is one. Without float64 losses only MOST_STEPS bounds the end.
+    The losses say which. The last epoch observed is the one in which the last side parts by the tolerance;
+    the first is one epoch before any shows a difference, since what an update changes shows in the next
+    loss. `comparison` is the twin's where there is one. Without float64 losses only MOST_STEPS bounds the
+    end.
     """
     losses = [one.losses for run in comparison.runs for one in run.seeds if one.seed == seed]
     each = {BatchPlan.of(run.job.training, run.dataset.train.x.shape[0]).steps_per_epoch for run in runs}
@@ -119,25 +121,27 @@ def updates_to_observe(comparison: Comparison, runs: Sequence[Run], seed: int) -
         return 0, MOST_STEPS
     table = np.array([one[:epochs] for one in losses])
     scale = abs(table[0, 0]) or float(np.max(np.abs(table))) or 1.0
-    apart = np.max(np.abs(table - table[0]), axis=0) / scale
+    apart = np.abs(table[1:] - table[0]) / scale
     tolerance = comparison.tolerance.relative
-    shown, parted = _first_above(apart, _SHOWS * tolerance), _first_above(apart, tolerance)
+    shown = min(_first_above(one, _SHOWS * tolerance) for one in apart)
+    parted = [_first_above(one, tolerance) for one in apart]
+    last = max((epoch for epoch in parted if epoch < epochs), default=epochs - 1)
     trained_s = max((run.total_train_s or 0.0) / max(1, len(run.seeds)) for run in comparison.runs)
     skipped = max(0, shown - 1) if trained_s * shown / epochs <= BUDGET_S else 0
     steps = each.pop()
     in_float64 = {job.precision for job in comparison.jobs.values()} == {"float64"}
-    most = (min(parted, epochs - 1) + 1 - skipped) * steps + 1 if in_float64 else MOST_STEPS
+    most = (last + 1 - skipped) * steps + 1 if in_float64 else MOST_STEPS
     return skipped * steps, min(most, MOST_STEPS)
 
 
 def _first_above(values: NDArray[np.float64], bound: float) -> int:
-    """The first place with a value above the bound, or the number of values where there is none."""
+    """Return the first place with a value above the bound, or the number of values where there is none."""
     above = values > bound
     return int(np.argmax(above)) if above.any() else len(values)
 
 
 def fits(weights: Mapping[str, ArrayRef], run: Run) -> bool:
-    """Whether another side's weights are those of this run's model, by name and shape."""
+    """Return whether another side's weights are those of this run's model, by name and shape."""
     try:
         own = _program(run).weight_shapes
     except ShapeError:
@@ -146,7 +150,7 @@ def fits(weights: Mapping[str, ArrayRef], run: Run) -> bool:
 
 
 def refeed(reference: Trace, runs: tuple[Run, Run]) -> Refeed:
-    """The reference's update for the other side to compute.
+    """Return the reference's update for the other side to compute.
 
     It has the stages that both programs have under the same path, with the same inputs and shapes.
     """
@@ -170,43 +174,66 @@ def refeed(reference: Trace, runs: tuple[Run, Run]) -> Refeed:
 
 
 def _program(run: Run) -> ProgramSpec:
-    """What a run trains. Raises ShapeError."""
+    """Return what a run trains. Raises ShapeError."""
     return compile_job(run.job, run.dataset.train.x.shape[1:])
 
 
 @dataclass(kw_only=True)
 class Traces:
-    """The traces that an experiment's replays returned so far, by side."""
+    """The traces that an experiment's replays returned so far."""
 
+    reference: str
+    arrays: Load
     steps: dict[str, Trace] = field(default_factory=dict)
-    """With fingerprints of many updates."""
-    kept: dict[str, Trace] = field(default_factory=dict)
-    """With whole tensors of one update."""
+    """By side, with fingerprints of many updates."""
+    kept: dict[tuple[str, int], Trace] = field(default_factory=dict)
+    """By side and update, with whole tensors of that update."""
     runs: dict[str, Run] = field(default_factory=dict)
-    """The replays' runs."""
+    """The replays' runs, by side."""
 
     def add(self, trained: Iterable[tuple[Run, RunResult]]) -> None:
         """Take in finished replays; those without a trace failed and are left out."""
         for run, result in trained:
-            if result.trace is not None and run.trace is not None:
-                (self.kept if run.trace.keep else self.steps)[run.side] = result.trace
+            trace = result.trace
+            if trace is not None and run.trace is not None:
+                if not run.trace.keep:
+                    self.steps[run.side] = trace
+                elif trace.steps:
+                    self.kept[run.side, trace.steps[-1]] = trace
                 self.runs.setdefault(run.side, run)
 
-    def earliest(self, reference: str, arrays: Load) -> tuple[str, Parting] | None:
-        """Return the side that parts first from the reference, and where."""
-        found = []
-        for other, steps in self.steps.items():
-            if other != reference:
-                parting = first_parting(
-                    self.steps[reference],
-                    steps,
-                    names=(reference, other),
-                    arrays=arrays,
-                    tolerance=self.tolerance,
-                )
-                if parting is not None:
-                    found.append((other, parting))
-        return min(found, key=lambda one: (one[1].step, STAGES.index(one[1].stage)), default=None)
+    @property
+    def others(self) -> list[str]:
+        """The sides that can be held against the reference; none where its own replay failed."""
+        return [side for side in self.steps if side != self.reference] if self.reference in self.steps else []
+
+    def partings(self) -> dict[str, Parting]:
+        """Return where each other side parts from the reference, if it does."""
+        found = {
+            other: first_parting(
+                self.steps[self.reference],
+                self.steps[other],
+                names=(self.reference, other),
+                arrays=self.arrays,
+                tolerance=self.tolerance,
+            )
+            for other in self.others
+        }
+        return {other: parting for other, parting in found.items() if parting is not None}
+
+    def pair(self, other: str, parting: Parting | None) -> Replays:
+        """Return the replays of the reference and another side."""
+        sides = (self.reference, other)
+        step = 0 if parting is None else _observed(parting)
+        return Replays(
+            seed=self.runs[self.reference].seeds[0],
+            reference=self.reference,
+            other=other,
+            steps={side: self.steps[side] for side in sides},
+            kept={side: self.kept[side, step] for side in sides if (side, step) in self.kept},
+            precision=self.runs[self.reference].job.precision,
+            one_of_several=len(self.others) > 1,
+        )
 
     @property
     def tolerance(self) -> float:
@@ -230,34 +257,48 @@ def replays(outcome: Outcome, _tell: Callable[[str], None]) -> Plan:
     if seed is None:
         return
     ask = partial(_replay, outcome.record, runs, seed)
-    traces = Traces()
     reference, *others = outcome.record.experiment.labels
+    traces = Traces(reference=reference, arrays=outcome.arrays)
     skip, steps = updates_to_observe(twin or comparison, runs, seed)
     asked = TraceRequest(skip=skip, steps=steps, seconds=MOST_S)
-    start: dict[str, ArrayRef] | None = None
+    starts: dict[str, dict[str, ArrayRef]] = {}
     if same_start(comparison, seed):
-        traces.add((yield ask(RELATIONS[0], dict.fromkeys([reference, *others], asked)))[RELATIONS[0]])
+        everyone = [(side, asked) for side in (reference, *others)]
+        traces.add((yield ask(RELATIONS[0], everyone))[RELATIONS[0]])
     else:
         asked = asked.model_copy(update={"keep_start": True, "seconds": OTHER_START_S})
-        traces.add((yield ask(RELATIONS[0], {reference: asked}))[RELATIONS[0]])
+        traces.add((yield ask(RELATIONS[0], [(reference, asked)]))[RELATIONS[0]])
         if reference not in traces.steps:
             return
         weights = traces.steps[reference].start_weights
-        start = weights if all(fits(weights, run) for run in runs) else None
-        given = asked.model_copy(update={"start": start})
-        traces.add((yield ask(RELATIONS[1], dict.fromkeys(others, given)))[RELATIONS[1]])
-    found = traces.earliest(reference, outcome.arrays) if reference in traces.steps else None
-    if found is None:
+        starts = {run.side: weights for run in runs if fits(weights, run)}
+        given = [(other, asked.model_copy(update={"start": starts.get(other)})) for other in others]
+        traces.add((yield ask(RELATIONS[1], given))[RELATIONS[1]])
+    # where two tensors cannot be compared, whole ones would say no more
+    partings = {
+        other: one for other, one in traces.partings().items() if one.problem is None or one.step == 0
+    }
+    whole = {
+        step: TraceRequest(skip=step - 1, steps=1, seconds=MOST_S, keep=True)
+        for step in sorted(set(map(_observed, partings.values())))
+    }
+    if not whole:
         return
-    other, parting = found
-    if parting.problem is not None and parting.step > 0:  # whole tensors would say no more
-        return
-    step = TraceRequest(skip=max(0, parting.step - 1), steps=1, seconds=MOST_S, keep=True)
-    traces.add((yield ask(RELATIONS[2], {reference: step}))[RELATIONS[2]])
-    if reference not in traces.kept:
-        return
-    fed = refeed(traces.kept[reference], (traces.runs[reference], traces.runs[other]))
-    yield ask(RELATIONS[3], {other: step.model_copy(update={"refeed": fed, "start": start})})
+    traces.add((yield ask(RELATIONS[2], [(reference, one) for one in whole.values()]))[RELATIONS[2]])
+    again = []
+    for other, parting in partings.items():
+        step = _observed(parting)
+        if (reference, step) in traces.kept:
+            fed = refeed(traces.kept[reference, step], (traces.runs[reference], traces.runs[other]))
+            changes = {"refeed": fed, "start": starts.get(other)}
+            again.append((other, whole[step].model_copy(update=changes)))
+    if again:
+        yield ask(RELATIONS[3], again)
+
+
+def _observed(parting: Parting) -> int:
+    """Return the update whose whole tensors show a parting: the first where that is before it."""
+    return max(1, parting.step)
 
 
 def _replay(
@@ -265,16 +306,15 @@ def _replay(
     runs: Sequence[Run],
     seed: int,
     relation: str,
-    requests: Mapping[str, TraceRequest],
+    requests: Sequence[tuple[str, TraceRequest]],
 ) -> list[FollowUp]:
-    """Return a replay of one seed for each side in `requests`. A side may have several runs."""
+    """Return a replay of one seed for each side and request; a side may have had several runs."""
     jobs = {run.side: run.job for run in runs}
     replayed = [
-        run.model_copy(
-            update={"job": traced_job(run.job, jobs), "seeds": (seed,), "trace": requests[run.side]}
-        )
+        run.model_copy(update={"job": traced_job(run.job, jobs), "seeds": (seed,), "trace": request})
+        for side, request in requests
         for run in runs
-        if run.side in requests and seed in run.seeds
+        if run.side == side and seed in run.seeds
     ]
     experiment = record.experiment.with_sides([run.side for run in replayed], seeds=(seed,))
     begins = relation == RELATIONS[0]
@@ -286,25 +326,25 @@ def traced_of(
     experiment: Experiment, trained: Iterable[tuple[Run, RunResult]], arrays: Load
 ) -> Traced | None:
     """Return what the replays of an experiment show; None where there were none, or one of them failed."""
-    traces = Traces()
+    traces = Traces(reference=experiment.labels[0], arrays=arrays)
     traces.add(trained)
-    reference = experiment.labels[0]
-    if reference not in traces.steps or len(traces.steps) < 2:
+    if not traces.others:
         return None
-    found = traces.earliest(reference, arrays)
-    others = [name for name in traces.steps if name != reference]
-    jobs = {name: run.job for name, run in traces.runs.items()}
-    return traced(
-        Replays(
-            seed=traces.runs[reference].seeds[0],
-            reference=reference,
-            other=found[0] if found else others[0],
-            steps=traces.steps,
-            kept=traces.kept,
-            precision=traces.runs[reference].job.precision,
-        ),
-        programs={name: _program(run) for name, run in traces.runs.items()},
-        arrays=arrays,
-        tolerance=traces.tolerance,
-        alike=tolerance_for({job.precision for job in jobs.values()}).relative,
+    partings = traces.partings()
+    programs = {side: _program(run) for side, run in traces.runs.items()}
+    alike = tolerance_for({run.job.precision for run in traces.runs.values()}).relative
+    found = [
+        traced(
+            traces.pair(other, partings.get(other)),
+            programs=programs,
+            arrays=arrays,
+            tolerance=traces.tolerance,
+            alike=alike,
+        )
+        for other in experiment.labels[1:]
+        if other in traces.others
+    ]
+    return Traced(
+        divergences=tuple(one for pair in found for one in pair.divergences),
+        notes=tuple(note for pair in found for note in pair.notes),
     )

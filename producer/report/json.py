@@ -36,6 +36,7 @@ def to_document(comparison: Comparison, *, full: bool = False) -> dict[str, Any]
         "first_divergence": None
         if comparison.first_divergence is None
         else comparison.first_divergence.model_dump(mode="json"),
+        "first_divergences": [one.model_dump(mode="json") for one in comparison.first_divergences],
         "tolerance": comparison.tolerance.model_dump(mode="json"),
         "twin": None if comparison.twin is None else _twin(comparison.twin),
         "equivalence": [one.model_dump(mode="json") for one in comparison.equivalence],

@@ -30,6 +30,8 @@ class Replays:
     kept: Mapping[str, Trace]
     """By side: whole tensors; empty where they were not taken."""
     precision: Precision
+    one_of_several: bool = False
+    """Whether there are further sides, so that a sentence has to name these two."""
 
 
 def traced(
@@ -43,10 +45,10 @@ def traced(
     traces = replays.steps[names[0]], replays.steps[names[1]]
     parting = first_parting(*traces, names=names, arrays=arrays, tolerance=tolerance)
     if parting is None:
-        return Traced(note=_found_nothing(traces))
+        return Traced(notes=(_found_nothing(replays),))
     found = _measured(replays, parting, arrays=arrays, alike=alike)
-    sentence = _sentence(found, programs)
-    return Traced(divergence=found.model_copy(update={"sentence": sentence}))
+    sentence = _sentence(found, programs, who=_who(replays))
+    return Traced(divergences=(found.model_copy(update={"sentence": sentence}),))
 
 
 def _measured(replays: Replays, parting: Parting, *, arrays: Load, alike: float) -> FirstDivergence:
@@ -103,19 +105,25 @@ def _learning_rates(replays: Replays, parting: Parting) -> dict[str, float]:
     }
 
 
-def _found_nothing(traces: tuple[Trace, Trace]) -> str:
-    laid_open = f"A replay that laid {count(len(traces[0].steps), 'update')} open"
+def _who(replays: Replays) -> str:
+    """Return what the two are called in a sentence: `They`, where there are no others."""
+    return f"{replays.reference} and {replays.other}" if replays.one_of_several else "They"
+
+
+def _found_nothing(replays: Replays) -> str:
+    traces = replays.steps[replays.reference], replays.steps[replays.other]
+    of = f" of {replays.reference} and {replays.other}" if replays.one_of_several else ""
+    laid_open = f"A replay{of} that laid {count(len(traces[0].steps), 'update')} open"
     if all(trace.finished for trace in traces):
         return f"{laid_open}, to the end of the training, found no tensor that differs."
-    return (
-        f"{laid_open}, the last of them update {traces[0].steps[-1]:,}, found no tensor that differs: "
-        "they part later than it went."
-    )
+    later = "" if replays.one_of_several else ": they part later than it went"
+    last = f"the last of them update {traces[0].steps[-1]:,}"
+    return f"{laid_open}, {last}, found no tensor that differs{later}."
 
 
-def _sentence(found: FirstDivergence, programs: Mapping[str, ProgramSpec]) -> str:
+def _sentence(found: FirstDivergence, programs: Mapping[str, ProgramSpec], *, who: str) -> str:
     what = _what(found, programs)
-    told = f"{_where(found)}{_equal_so_far(found)}{what}{_values(found)}."
+    told = f"{who} {_where(found)}{_equal_so_far(found)}{what}{_values(found)}."
     told += f"{_related(found)}{_rates(found)}{_alone(found)}"
     if found.given_start and found.step:
         told += f" They do not start alike, so both were given {found.reference}'s initial weights for this."
@@ -126,7 +134,7 @@ def _sentence(found: FirstDivergence, programs: Mapping[str, ProgramSpec]) -> st
 
 def _where(found: FirstDivergence) -> str:
     if found.step == 0:
-        return f"They part before the first update (seed {found.seed}): "
+        return f"part before the first update (seed {found.seed}): "
     after = {
         "data": "in the data",
         "forward": "in the forward pass",
@@ -135,7 +143,7 @@ def _where(found: FirstDivergence) -> str:
         "update": "in the update",
         "evaluation": "after it, in inference mode",
     }[found.stage]
-    return f"They first part at update {found.step:,} (seed {found.seed}), {after}: "
+    return f"first part at update {found.step:,} (seed {found.seed}), {after}: "
 
 
 def _equal_so_far(found: FirstDivergence) -> str:

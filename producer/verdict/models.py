@@ -5,7 +5,7 @@ The first side is the reference; every other is compared with it. Nothing enumer
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import Field
 
@@ -273,10 +273,12 @@ class Mending(Frozen):
 
 
 class Traced(Frozen):
-    """What the replay showed: where the sides part, or why that is not known."""
+    """What the replay showed: where each other side parts from the first, or why that is not known."""
 
-    divergence: FirstDivergence | None = None
-    note: str | None = None
+    divergences: Many[FirstDivergence] = ()
+    """In the order of the sides; a side that does not part has none."""
+    notes: Many[str] = ()
+    """What is said of the sides that do not."""
 
 
 class Comparison(Frozen):
@@ -292,8 +294,8 @@ class Comparison(Frozen):
     setting_differences: Many[SettingDifference]
     mendings: Many[Mending] = ()
     """How each setting that differs is made the same, where it is known, in the order of the settings."""
-    first_divergence: FirstDivergence | None = None
-    """Where the sides part; null where they do not, or were not traced."""
+    first_divergences: Many[FirstDivergence] = ()
+    """Where each other side parts from the first; empty where none does, or nothing was traced."""
     tolerance: Tolerance
     twin: Twin | None = None
     """The float64 twin, which decides for float32 jobs; null where it was not trained."""
@@ -314,6 +316,14 @@ class Comparison(Frozen):
     def sides(self) -> tuple[str, ...]:
         """The labels of the sides in the experiment's order, the reference first."""
         return tuple(run.side for run in self.runs)
+
+    @property
+    def first_divergence(self) -> FirstDivergence | None:
+        """Where a side parts from the first, of several the earliest; None where none is known to."""
+        in_order = get_args(Stage)
+        return min(
+            self.first_divergences, key=lambda one: (one.step, in_order.index(one.stage)), default=None
+        )
 
     @property
     def failed(self) -> bool:

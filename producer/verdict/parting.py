@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import permutations
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,7 +34,7 @@ ROUNDING = 1e-12
 VANISHING = 1e-4
 """Part of the largest gradient below which a gradient may consist of the rounding of terms that cancel."""
 
-STAGES: tuple[Stage, ...] = ("data", "forward", "loss", "backward", "update", "evaluation")
+STAGES: tuple[Stage, ...] = get_args(Stage)
 _SHRINKING = ("loss", "backward")
 
 

@@ -75,11 +75,8 @@ def reasons(
 
 
 def _traced(traced: Traced | None) -> list[str]:
-    """Where they part, or why that is not known."""
-    if traced is None:
-        return []
-    found = traced.divergence.sentence if traced.divergence else traced.note
-    return [found] if found else []
+    """Say where they part, or why that is not known."""
+    return [] if traced is None else [*(one.sentence for one in traced.divergences), *traced.notes]
 
 
 def _over_seeds(evidence: Evidence) -> Iterator[str]:

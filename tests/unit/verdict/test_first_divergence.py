@@ -220,6 +220,11 @@ def whole(one, two, step, refed=None):
     return traced(replays, programs=programs, arrays=load, tolerance=TOLERANCE, alike=TOLERANCE)
 
 
+def divergence(*given, **kept):
+    (found,) = whole(*given, **kept).divergences
+    return found
+
+
 def test_both_values_stand_where_the_difference_is_largest():
     def off_in_one_place(array):
         changed = array.copy()
@@ -227,7 +232,7 @@ def test_both_values_stand_where_the_difference_is_largest():
         return changed
 
     one, two = Training(), planted(2, "forward", "layers.0", off_in_one_place)
-    found = whole(one, two, 2, refed=one.kept[1]["forward", "layers.0"]).divergence
+    found = divergence(one, two, 2, refed=one.kept[1]["forward", "layers.0"])
     outputs = one.kept[1]["forward", "layers.0"]
 
     assert (found.seed, found.step, found.stage, found.tensor, found.index) == (
@@ -248,38 +253,36 @@ def test_both_values_stand_where_the_difference_is_largest():
 
 
 def test_a_gradient_that_is_all_of_it_six_times_the_others_is_told_so():
-    found = whole(
-        Training(), planted(1, "backward", "layers.0.kernel", lambda array: 6 * array), 1
-    ).divergence
+    found = divergence(Training(), planted(1, "backward", "layers.0.kernel", lambda array: 6 * array), 1)
 
     assert found.relation == "times 6"
     assert " All of it is tensorflow's, times 6." in found.sentence
-    assert (
-        whole(Training(), planted(1, "backward", "layers.0.kernel", off(0.1)), 1).divergence.relation is None
-    )
+    assert divergence(Training(), planted(1, "backward", "layers.0.kernel", off(0.1)), 1).relation is None
 
 
 def test_a_layer_that_differs_when_fed_alike_is_named_beside_the_first():
     one, two = Training(), planted(1, "data", "x", off(1.0))
-    found = whole(one, two, 1, refed=one.kept[0]["forward", "layers.0"] + 0.1).divergence
+    found = divergence(one, two, 1, refed=one.kept[0]["forward", "layers.0"] + 0.1)
     assert (found.stage, found.layers_apart) == ("data", ("layers.0",))
     assert "Fed with the same weights and inputs, layers.0 differs, all the same." in found.sentence
 
 
 def test_another_learning_rate_is_named_with_the_update():
-    found = whole(Training(rate=0.1), Training(rate=0.2), 1).divergence
+    found = divergence(Training(rate=0.1), Training(rate=0.2), 1)
     assert found.stage == "update"
     assert "layers.0.kernel becomes " in found.sentence
     assert "The learning rate of this update is 0.1 in tensorflow and 0.2 in torch." in found.sentence
 
 
 def test_nothing_found_is_said_with_how_far_the_replay_went():
-    assert whole(Training(), Training(), 1).note.startswith(
-        "A replay that laid 6 updates open, the last of them"
+    assert (
+        whole(Training(), Training(), 1)
+        .notes[0]
+        .startswith("A replay that laid 6 updates open, the last of them")
     )
     done = whole(Training(finished=True), Training(finished=True), 1)
-    assert done.divergence is None
-    assert "to the end of the training, found no tensor that differs" in done.note
+    assert done.divergences == ()
+    assert "to the end of the training, found no tensor that differs" in done.notes[0]
 
 
 def test_infinite_and_missing_numbers_are_differences_and_no_errors():

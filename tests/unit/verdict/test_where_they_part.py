@@ -39,7 +39,7 @@ def parted(samples, found):
         samples.result("tensorflow", [samples.train()]),
         samples.result("torch", [samples.train(reduction="sum")]),
     ]
-    known = Background(traced=Traced(divergence=found))
+    known = Background(traced=Traced(divergences=(found,)))
     return compare(samples.record(declared), resolve(declared), results, samples.STORE.get, background=known)
 
 
