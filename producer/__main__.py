@@ -11,7 +11,7 @@ import sys
 
 INTERRUPTED = 130
 ALLOCATIONS_A_COLLECTION = 50_000
-"""Of the youngest objects; Python's own number is 700."""
+"""How many of the youngest objects start a collection; Python's own number is 700."""
 
 
 def main() -> None:

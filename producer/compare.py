@@ -132,7 +132,7 @@ def compare(
 
 
 def _starts_known(gaps: Sequence[SeedGaps], jobs: Mapping[str, Job]) -> list[SeedGaps]:
-    """The gaps without a word on the start where two precisions round the same weights to other numbers."""
+    """Return the gaps, silent on the start where two precisions round the same weights to other numbers."""
     return [
         one
         if one.reference not in jobs

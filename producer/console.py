@@ -18,7 +18,7 @@ PIPE_WIDTH = 10_000
 
 
 def make_console(stream: TextIO | None = None, *, width: int | None = None) -> Console:
-    """A console on a stream (standard output); `NO_COLOR`, `COLUMNS` and `TERM` are Rich's to honour."""
+    """Return a console on a stream or on standard output; Rich honours `NO_COLOR`, `COLUMNS` and `TERM`."""
     stream = sys.stdout if stream is None else stream
     reconfigure = getattr(stream, "reconfigure", None)
     if reconfigure is not None:
@@ -40,7 +40,7 @@ def write(console: Console, *parts: RenderableType) -> None:
 
 
 def plain_table(*columns: str) -> Table:
-    """A table without lines, which looks the same everywhere."""
+    """Return a table without lines, which looks the same everywhere."""
     table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="bold", show_edge=False)
     for column in columns:
         table.add_column(column, overflow="fold")
@@ -48,7 +48,7 @@ def plain_table(*columns: str) -> Table:
 
 
 def bullet(sentence: str, console: Console) -> RenderableType:
-    """A sentence of a list, folded where it stays easy to read; one line off a terminal."""
+    """Return a sentence of a list, folded where it stays easy to read; one line off a terminal."""
     text = Text(printable(sentence))
     if not console.is_terminal:
         return Text.assemble("- ", text)
@@ -60,5 +60,5 @@ def bullet(sentence: str, console: Console) -> RenderableType:
 
 
 def progress_console() -> Console:
-    """The console of everything that is not the result: standard error."""
+    """Return the console of everything that is not the result: standard error."""
     return make_console(sys.stderr)

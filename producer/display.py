@@ -34,18 +34,18 @@ _ALSO_KNOWN = {
 
 
 def short(value: Any) -> str:
-    """The value as JSON on one line, its end cut off where it is long."""
+    """Return the value as JSON on one line, its end cut off where it is long."""
     text = printable(json.dumps(_cut(value, 2), ensure_ascii=False, default=str))
     return text if len(text) <= LENGTH else text[: LENGTH - 1] + "…"
 
 
 def printable(text: str) -> str:
-    """The text with control and other unprintable characters escaped."""
+    """Return the text with control and other unprintable characters escaped."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
-    """The known word most like the given one, if any is like it."""
+    """Return the known word most like the given one, if any is like it."""
     by_folded = {k.lower(): k for k in known}
     folded = word.lower()[:100]
     # letters that changed places are the likelier slip: adma is adam, though nearer to adamax
@@ -55,7 +55,7 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
 
 
 def did_you_mean(word: str, known: Sequence[str]) -> str:
-    """A hint for an unknown word: the nearest known one, or all of them."""
+    """Return a hint for an unknown word: the nearest known one, or all of them."""
     if synonym := also_known(word, known):
         return synonym
     match = nearest(word, known)
@@ -66,7 +66,7 @@ def did_you_mean(word: str, known: Sequence[str]) -> str:
 
 
 def also_known(word: str, known: Sequence[str]) -> str | None:
-    """A hint for a word that another library uses for one of the known."""
+    """Return a hint for a word that another library uses for one of the known."""
     ours = _ALSO_KNOWN.get(word.lower())
     return f"did you mean {ours}?" if ours is not None and ours in known else None
 
@@ -85,34 +85,34 @@ LONGEST_VALUE = 60
 
 
 def number(value: float) -> str:
-    """Up to three digits: 0.06, 6, 3.5e-08, and whole numbers to a million: 1,204."""
+    """Return a number with up to three digits: 0.06, 6, 3.5e-08, and whole numbers to a million: 1,204."""
     if abs(value) < 1e6 and (value == int(value) or abs(value) >= 1000):
         return f"{value:,.0f}"
     return f"{value:.3g}"
 
 
 def gap(relative: float | None) -> str:
-    """A relative gap: `0`, `2.1e-08`, `0.0039`, `—` where it cannot be measured."""
+    """Return a relative gap: `0`, `2.1e-08`, `0.0039`, `—` where it cannot be measured."""
     if relative is None:
         return "—"
     return f"{relative:.2g}" if relative >= 0.001 else "0" if relative == 0 else f"{relative:.1e}"
 
 
 def both(words: Sequence[str]) -> str:
-    """`a`, `a and b`, `a, b and c`."""
+    """Return words as a list: `a`, `a and b`, `a, b and c`."""
     if len(words) < 2:
         return "".join(words)
     return f"{', '.join(words[:-1])} and {words[-1]}"
 
 
 def plus_minus(relative: float) -> str:
-    """Half an interval by its middle: `±2.5 %`, `±17 %`, `±>100 %`."""
+    """Return half an interval by its middle: `±2.5 %`, `±17 %`, `±>100 %`."""
     percent = 100 * relative
     return "±>100 %" if percent > 100 else f"±{percent:.0f} %" if percent >= 10 else f"±{percent:.2g} %"
 
 
 def setting(value: Any) -> str:
-    """A setting's value in short: words bare, an initializer as a call, the rest as JSON, long lists cut."""
+    """Return a setting's value in short: bare words, an initializer as a call, the rest as JSON."""
     if value is None:
         return "none"
     if isinstance(value, dict) and "type" in value:
@@ -126,12 +126,12 @@ def setting(value: Any) -> str:
 
 
 def count(amount: int, noun: str, several: str | None = None) -> str:
-    """`1 seed`, `3 seeds`; `several` where the plural is not the noun with an s."""
+    """Return a count with its noun: `1 seed`, `3 seeds`; `several` is a plural without an s."""
     return f"{amount:,} {noun}" if amount == 1 else f"{amount:,} {several or noun + 's'}"
 
 
 def _call(value: Mapping[str, Any]) -> str:
-    """`variance_scaling(0.333, fan_in, uniform)`, `he_normal(truncated)`: a kind and what it is made with."""
+    """Return a kind and what it is made with: `variance_scaling(0.333, fan_in, uniform)`."""
     parts = [_argument(name, part) for name, part in value.items() if name != "type" and part is not False]
     return f"{value['type']}({', '.join(parts)})" if parts else str(value["type"])
 

@@ -267,7 +267,7 @@ def _replays(session: Session, record: ExperimentRecord) -> list[tuple[Run, RunR
 
 
 def _unsaid(_: str) -> None:
-    """Say nothing."""
+    """Take a line and say nothing."""
 
 
 @contextmanager

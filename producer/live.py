@@ -35,7 +35,7 @@ _COLOURS = {"done": "green", "diverged": "red", "failed": "red", "cancelled": "y
 
 
 class Board(Protocol):
-    """Whatever shows progress."""
+    """A board is whatever shows progress."""
 
     def apply(self, update: Update) -> None:
         """Take in an update."""
@@ -161,10 +161,10 @@ class Lane:
 
 
 class Silent:
-    """Shows nothing."""
+    """A board that shows nothing."""
 
     def apply(self, update: Update) -> None:
-        """Nothing."""
+        """Take in an update and show nothing of it."""
 
 
 class Lines:
@@ -285,6 +285,6 @@ def _figures(lane: Lane, *, epochs: bool = True) -> list[str]:
 
 
 def _milliseconds(position: str) -> int:
-    """The time in a stream id, `<milliseconds>-<number>`; 0 for the stream's start."""
+    """Return the time in a stream id, `<milliseconds>-<number>`; 0 for the stream's start."""
     digits = position.partition("-")[0]
     return int(digits) if digits.isdigit() else 0

@@ -60,7 +60,7 @@ class Session:
         )
 
     def close(self) -> None:
-        """Close the connections."""
+        """Close the connections to Redis."""
         if "app" in self.__dict__:
             self.app.close()
         self.client.close()

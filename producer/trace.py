@@ -48,7 +48,7 @@ BUDGET_S = 120.0
 """A replay that would have to train for longer than this to reach the updates in question begins at the first
 update instead."""
 OTHER_START_S = 6.0
-"""As MOST_S, where the sides do not start alike: the losses then do not show when they part."""
+"""MOST_S where the sides do not start alike, since the losses then do not show when they part."""
 _SHOWS = 0.01
 """Losses that differ by more than this part of the tolerance show that something has parted, well before it
 matters."""
@@ -185,9 +185,9 @@ class Traces:
     reference: str
     arrays: Load
     steps: dict[str, Trace] = field(default_factory=dict)
-    """By side, with fingerprints of many updates."""
+    """The traces with fingerprints of many updates, by side."""
     kept: dict[tuple[str, int], Trace] = field(default_factory=dict)
-    """By side and update, with whole tensors of that update."""
+    """The traces with whole tensors of an update, by side and update."""
     runs: dict[str, Run] = field(default_factory=dict)
     """The replays' runs, by side."""
 

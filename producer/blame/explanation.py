@@ -31,7 +31,7 @@ class Contribution(Frozen):
     values: dict[Label, Any]
     """The setting in the reference and in the other side."""
     share: float | None
-    """Its share of the gap, below 0 where switching it widens that; null where it could not be measured."""
+    """How much of the gap it makes, below 0 where switching it widens that; null where it is not known."""
     interval: Interval | None = None
     """Where the share lies with 95 % confidence, over seeds; null for one seed."""
     problem: str | None = None
@@ -226,14 +226,14 @@ def sentence(
 
 
 def percent(share: float) -> str:
-    """`100 %`, `−4 %`, `< 1 %`."""
+    """Return such as `100 %`, `−4 %`, `< 1 %`."""
     if 0 < abs(share) < WORTH_A_WORD:
         return "< 1 %"
     return f"{'−' if share < 0 else ''}{abs(share) * 100:.0f} %"
 
 
 def against(contribution: Contribution) -> str:
-    """`sum against mean`: the other's value and the reference's."""
+    """Return such as `sum against mean`: the other's value and the reference's."""
     mine, theirs = (setting(value) for value in contribution.values.values())
     return f"{theirs} against {mine}"
 

@@ -57,11 +57,11 @@ class Sample:
 
 @dataclass(frozen=True, kw_only=True)
 class _Difference:
-    """The difference of means of k values: each (k,); `seeds` that went into it."""
+    """The difference of the means of k values, each (k,), and how many `seeds` went into it."""
 
     mean: Floats
     error: Floats
-    """Standard error of the mean."""
+    """The standard error of the mean."""
     freedom: Floats
     """The degrees of freedom of Student's distribution."""
     deviation: Floats
@@ -109,7 +109,7 @@ def equivalence(
 
 
 def verdict_over(tests: Sequence[Equivalence]) -> Verdict:
-    """Over measures: the same in all of them, or different in one."""
+    """Return the verdict over measures: the same in all of them, or different in one."""
     verdicts = {test.verdict for test in tests}
     if "differ" in verdicts:
         return "differ"
@@ -117,7 +117,7 @@ def verdict_over(tests: Sequence[Equivalence]) -> Verdict:
 
 
 def _complete(sample: Sample, *, paired: bool) -> tuple[Floats, Floats]:
-    """The seeds that have every value; of pairs, those that have them in both."""
+    """Return the seeds that have every value; of pairs, those that have them in both."""
     whole = [np.isfinite(values).all(axis=1) for values in (sample.reference, sample.other)]
     if paired:
         whole = [whole[0] & whole[1]] * 2
@@ -138,7 +138,7 @@ def _paired(mine: Floats, theirs: Floats) -> _Difference:
 
 
 def _welch(mine: Floats, theirs: Floats) -> _Difference:
-    """Welch (1947): groups of unequal variance, with Satterthwaite's degrees of freedom."""
+    """Return Welch's difference (1947) for unequal variances, with Satterthwaite's degrees of freedom."""
     parts = [values.var(axis=0, ddof=1) / len(values) for values in (mine, theirs)]
     squared = parts[0] + parts[1]
     counts = len(mine), len(theirs)
@@ -155,7 +155,7 @@ def _welch(mine: Floats, theirs: Floats) -> _Difference:
 
 
 def _margins(reference: Floats, *, margin: float | None, rounding: float, seeds: NDArray[np.int64]) -> Floats:
-    """The margin of each value (…, k), were its spread seen over so many `seeds` (…)."""
+    """Return the margin of each value (…, k), were its spread seen over so many `seeds` (…)."""
     if margin is not None:
         wanted = margin * np.abs(reference.mean(axis=0))
     else:
@@ -167,7 +167,7 @@ def _margins(reference: Floats, *, margin: float | None, rounding: float, seeds:
 
 
 def _spread(values: Floats, *, seeds: NDArray[np.int64]) -> Floats:
-    """The standard deviation over seeds that the data vouch for, and no outlier: (…, k).
+    """Return the standard deviation over seeds that the data vouch for, and no outlier: (…, k).
 
     Or the median distance from the median, scaled to a normal deviation, where that is smaller; of either
     the lower limit of confidence 1 − ALPHA, were it of normal data, so that a margin drawn from few seeds
@@ -185,7 +185,10 @@ def _spread(values: Floats, *, seeds: NDArray[np.int64]) -> Floats:
 
 
 def _verdict(found: _Difference, margins: Floats, *, half: Floats, strict: Floats) -> Verdict:
-    """Agree: each value within its margin by `half` an interval. Differ: one outside by a `strict` one."""
+    """Return agree if each value is within its margin by `half` an interval, differ if one is outside.
+
+    It is outside by a `strict` interval.
+    """
     if (np.abs(found.mean) + half < margins).all():
         return "agree"
     return "differ" if (np.abs(found.mean) - strict > margins).any() else "inconclusive"
@@ -194,7 +197,7 @@ def _verdict(found: _Difference, margins: Floats, *, half: Floats, strict: Float
 def _seeds_to_decide(
     found: _Difference, counts: NDArray[np.int64], margins: Floats, worst: int, *, level: float
 ) -> int | None:
-    """Which of the `counts` of seeds would decide with POWER, were the mean and the spread what they seem.
+    """Return which of the `counts` of seeds would decide with POWER, were mean and spread what they seem.
 
     From n ≥ ((t(1 − α) + t(power))·deviation / |margin − |mean||)², with the margin that n seeds would
     have. Against a mean within it α is ALPHA, and the power is shared by both tests (Chow, Shao & Wang
@@ -211,7 +214,7 @@ def _seeds_to_decide(
 
 
 def _effect_size(mine: Floats, theirs: Floats) -> float | None:
-    """Cohen's d: the difference of means in pooled standard deviations over seeds; None without spread."""
+    """Return Cohen's d, the difference of means in pooled standard deviations; None without spread."""
     pooled = np.sqrt((mine.var(ddof=1) + theirs.var(ddof=1)) / 2)
     return float((theirs.mean() - mine.mean()) / pooled) if pooled > 0 else None
 
@@ -255,7 +258,7 @@ def tests_over_seeds(
 
 
 def sentences(tests: Sequence[Equivalence]) -> Iterator[str]:
-    """One for each other side and answer: what is the same, what differs, what needs more seeds."""
+    """Yield one for each other side and answer: what is the same, what differs, what needs more seeds."""
     for other in dict.fromkeys(test.other for test in tests):
         mine = [test for test in tests if test.other == other]
         over = f"Over {mine[0].seeds:,} seeds"

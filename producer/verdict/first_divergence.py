@@ -1,4 +1,4 @@
-"""From two replays to the first divergence: where, both values, and a sentence. Pure.
+"""The first divergence of two replays: where it is, both values, and a sentence. Pure.
 
 Which tensor it is `producer.verdict.parting` finds from fingerprints.
 """
@@ -26,9 +26,9 @@ class Replays:
     reference: str
     other: str
     steps: Mapping[str, Trace]
-    """By side: fingerprints."""
+    """The traces with fingerprints, by side."""
     kept: Mapping[str, Trace]
-    """By side: whole tensors; empty where they were not taken."""
+    """The traces with whole tensors, by side; empty where they were not taken."""
     precision: Precision
     one_of_several: bool = False
     """Whether there are further sides, so that a sentence has to name these two."""
@@ -195,7 +195,7 @@ def _values(found: FirstDivergence) -> str:
 
 
 def _place(found: FirstDivergence) -> str:
-    """`at [2, 7]`, or `in row 3, column 8` where the first axis counts samples."""
+    """Return such as `at [2, 7]`, or `in row 3, column 8` where the first axis counts samples."""
     if (found.stage in ("data", "forward") and found.step > 0) or found.tensor in ("outputs", "predictions"):
         row, *rest = (place + 1 for place in found.index)
         return f"in row {row}" + (f", column {rest[0]}" if len(rest) == 1 else f" at {rest}" if rest else "")
@@ -203,7 +203,7 @@ def _place(found: FirstDivergence) -> str:
 
 
 def _digits(values: list[float | None]) -> int:
-    """As many significant digits as tell the values apart, and three more."""
+    """Return as many significant digits as tell the values apart, and three more."""
     for digits in range(3, 15):
         if len({_told(value, digits) for value in values}) > 1:
             return min(digits + 2, 17)
@@ -215,7 +215,7 @@ def _told(value: float | None, digits: int) -> str:
 
 
 def _related(found: FirstDivergence) -> str:
-    """A usual porting mistake that the whole tensors show, if any."""
+    """Name a usual porting mistake that the whole tensors show, if any."""
     if found.relation is None:
         return ""
     return f" All of it is {found.reference}'s, {found.relation}."
@@ -229,7 +229,7 @@ def _rates(found: FirstDivergence) -> str:
 
 
 def _alone(found: FirstDivergence) -> str:
-    """What layers give that were fed the same weights and inputs in both sides."""
+    """Say what layers give that were fed the same weights and inputs in both sides."""
     if not found.layers_fed_alike:
         return ""
     others = [path for path in found.layers_apart if path != found.tensor]

@@ -23,7 +23,7 @@ Float64 = NDArray[np.float64]
 
 
 def loss_gaps(reference: Float64, other: Float64) -> list[Gap]:
-    """Each seed's gap in curves (seeds, epochs) over the epochs that both have; NaN after a curve's end."""
+    """Return each seed's gap in curves (seeds, epochs), which are NaN after their end, over common epochs."""
     epochs = min(reference.shape[1], other.shape[1])
     a, b = reference[:, :epochs], other[:, :epochs]
     known = ~(np.isnan(a) | np.isnan(b))
@@ -36,7 +36,7 @@ def loss_gaps(reference: Float64, other: Float64) -> list[Gap]:
 
 
 def array_gaps(measure: Measure, reference: NDArray[Any], other: NDArray[Any]) -> list[Gap]:
-    """Each seed's gap in arrays of one shape (seeds, rows, …)."""
+    """Return each seed's gap in arrays of one shape (seeds, rows, …)."""
     seeds = len(reference)
     if not reference[0].size:
         return [Gap(measure=measure, relative=0.0, absolute=0.0)] * seeds
@@ -50,7 +50,7 @@ def array_gaps(measure: Measure, reference: NDArray[Any], other: NDArray[Any]) -
 
 
 def weight_gaps(reference: Mapping[str, NDArray[Any]], other: Mapping[str, NDArray[Any]]) -> list[Gap]:
-    """Each seed's gap in all weights together, by name (seeds, *shape).
+    """Return each seed's gap in all weights together, by name (seeds, *shape).
 
     It is relative to the largest absolute value of any weight.
     """
@@ -79,17 +79,17 @@ def equal_bits(reference: NDArray[Any], other: NDArray[Any]) -> NDArray[np.bool_
 
 
 def incomparable(measure: Measure, problem: str) -> Gap:
-    """A gap that cannot be measured, and why."""
+    """Return a gap that cannot be measured, and why."""
     return Gap(measure=measure, relative=None, absolute=None, problem=problem)
 
 
 def shape_problem(reference: Sequence[int], other: Sequence[int]) -> str:
-    """That two shapes differ."""
+    """Return the words that two shapes differ."""
     return f"shapes {_shape(reference)} and {_shape(other)}"
 
 
 def weights_problem(reference: Mapping[str, Sequence[int]], other: Mapping[str, Sequence[int]]) -> str | None:
-    """Why weights of these shapes cannot be compared; None where they can."""
+    """Return why weights of these shapes cannot be compared; None where they can."""
     if odd := sorted(set(reference) ^ set(other)):
         return f"only one of them has {odd[0]}"
     for name, shape in reference.items():
@@ -115,14 +115,14 @@ def _distances(a: NDArray[Any], b: NDArray[Any]) -> Float64:
 
 
 def _largest(array: NDArray[Any]) -> Float64:
-    """Each seed's largest finite absolute value."""
+    """Return each seed's largest finite absolute value."""
     sizes = np.abs(array.astype(np.float64)).reshape(len(array), -1)
     largest: Float64 = np.where(np.isfinite(sizes), sizes, 0.0).max(axis=1, initial=0.0)
     return largest
 
 
 def _at(table: Float64, places: NDArray[np.int64]) -> Float64:
-    """One value of each row."""
+    """Return one value of each row."""
     values: Float64 = np.take_along_axis(table, places[:, None], axis=1)[:, 0]
     return values
 
@@ -225,7 +225,7 @@ def _seed_gaps(
 
 
 def pair_gaps(reference: str, other: str, seeds: Sequence[SeedGaps]) -> PairGaps:
-    """The largest gaps of all seeds, and how many are within the tolerance."""
+    """Return the largest gaps of all seeds, and how many are within the tolerance."""
     largest: dict[str, tuple[Gap, int]] = {}
     for one in seeds:
         for gap in one.gaps:

@@ -39,9 +39,9 @@ class Evidence:
     precisions: frozenset[Precision]
     twin: Twin | None = None
     equal_epochs: int | None = None
-    """For how many first epochs float64's losses were equal, where rounding may have parted them later."""
+    """How many first epochs had equal losses in float64, where rounding may have parted them later."""
     tests: Sequence[Equivalence] = ()
-    """Over seeds, where there are several."""
+    """The tests over seeds, where there are several."""
     noise_floor: Sequence[OwnRerun] = ()
 
     @property
@@ -66,12 +66,12 @@ class Evidence:
 
     @property
     def deciding_twin(self) -> Twin | None:
-        """The twin, where it decides."""
+        """The twin where it decides, else None."""
         return self.twin if self.twin and (self.twin.equal or self.float64_tells) else None
 
 
 def judge(evidence: Evidence) -> Verdict:
-    """The verdict, by the first of these rules that applies.
+    """Return the verdict, by the first of these rules that applies.
 
     1. One side's training fails on the job itself and another's does not: `differ`.
     2. The job declares a margin: the tests over seeds decide whether the results are the same, whatever
@@ -101,7 +101,7 @@ def judge(evidence: Evidence) -> Verdict:
 
 
 def decided_over_seeds(evidence: Evidence) -> bool:
-    """Whether the verdict rests on the tests over seeds."""
+    """Return whether the verdict rests on the tests over seeds."""
     if any(test.margin_declared for test in evidence.tests):
         return True
     exact = evidence.precisions == {"float64"} and evidence.float64_tells
@@ -118,7 +118,7 @@ def _other_surroundings(evidence: Evidence) -> bool:
 
 
 def failed_on_the_job(seed: SeedRun) -> bool:
-    """Whether the training failed by what was asked of it, not by its surroundings."""
+    """Return whether the training failed by what was asked of it, not by its surroundings."""
     return seed.failure is not None and seed.failure.reason not in NO_WORD_ON_NUMBERS
 
 

@@ -70,7 +70,7 @@ class Setup:
 
 
 def weight_of(difference: SettingDifference) -> tuple[int, str]:
-    """A sort key: what changes a training most comes first."""
+    """Return a sort key: what changes a training most comes first."""
     fitting = [known for known in _WEIGHT if _is_under(difference.path, known)]
     return (_WEIGHT.index(max(fitting, key=len)) if fitting else len(_WEIGHT), difference.path)
 
@@ -80,7 +80,7 @@ def _is_under(path: str, known: str) -> bool:
 
 
 def conventions(differences: Iterable[SettingDifference]) -> list[list[SettingDifference]]:
-    """The differences in groups: one field that differs alike in several layers is one convention."""
+    """Return the differences in groups: one field that differs alike in several layers is one convention."""
     groups: dict[str, list[SettingDifference]] = {}
     for difference in differences:
         groups.setdefault(convention(difference), []).append(difference)
@@ -88,14 +88,14 @@ def conventions(differences: Iterable[SettingDifference]) -> list[list[SettingDi
 
 
 def convention(difference: SettingDifference) -> str:
-    """A key that is equal for the same field that differs in the same way in another layer."""
+    """Return a key that is equal for the same field that differs in the same way in another layer."""
     parts = difference.path.split(".")
     in_layer = parts[:2] == ["model", "layers"] and len(parts) > 3
     return f"{parts[3:]} {difference.values}" if in_layer else difference.path
 
 
 def together(group: Sequence[SettingDifference]) -> SettingDifference:
-    """One difference for a group of `conventions`: `model.layers.0,2.epsilon`."""
+    """Return one difference for a group of `conventions`: `model.layers.0,2.epsilon`."""
     parts = [difference.path.split(".") for difference in group]
     if len(group) == 1:
         return group[0]
@@ -104,7 +104,7 @@ def together(group: Sequence[SettingDifference]) -> SettingDifference:
 
 
 def statement(difference: SettingDifference) -> str:
-    """`loss.reduction is mean in tensorflow and sum in torch`."""
+    """Return such as `loss.reduction is mean in tensorflow and sum in torch`."""
     by_value: dict[str, list[str]] = {}
     for side, value in difference.values.items():
         by_value.setdefault(setting(value), []).append(side)
@@ -310,7 +310,7 @@ def _names(
 
 
 def _filled(text: str, value: Any, names: Mapping[str, str | None]) -> str | None:
-    """The text with the value and the names in it; None where it needs a name that there is not."""
+    """Return the text with the value and the names in it; None where it needs a name that there is not."""
     fields: dict[str, Any] = {"value": value, **{name: known for name, known in names.items() if known}}
     if isinstance(value, int | float) and not isinstance(value, bool):
         fields["complement"] = f"{1 - value:.12g}"

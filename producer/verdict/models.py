@@ -1,6 +1,6 @@
 """The Comparison and its parts: everything a renderer may show, and nothing of how it looks.
 
-The first side is the reference; every other is compared with it. Nothing enumerates frameworks.
+The first side is the reference; every other is compared with it. Nothing enumerates sides or frameworks.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ COMPARISON_SCHEMA_VERSION: Literal[1] = 1
 Verdict = Literal["agree", "differ", "inconclusive"]
 Measure = Literal["losses", "predictions", "outputs", "weights"]
 ArrayValue = list[Any] | ArrayRef
-"""Nested lists up to `producer.verdict.side_runs.MAX_LISTED` elements, else the reference."""
+"""Nested lists up to `producer.verdict.side_runs.MOST_LISTED` elements, else the reference."""
 
 
 class Tolerance(Frozen):
@@ -87,7 +87,7 @@ class PairGaps(Frozen):
     seeds_within_tolerance: int
     seeds_identical: int
     largest: Many[Gap]
-    """For each measure, the largest gap of any seed."""
+    """The largest gap of any seed in each measure."""
     largest_seeds: Many[int]
     """The seed of each gap in `largest`."""
 
@@ -120,7 +120,7 @@ class Curves(Frozen):
     seeds: int
     quantiles: Many[float]
     epochs: Many[int]
-    """From 1; of very many, evenly chosen ones."""
+    """The epochs, counted from 1; of very many, evenly chosen ones."""
     losses: Many[Many[float]]
     """A row for each quantile, a number for each epoch."""
     validation_losses: Many[Many[float]] = ()
@@ -178,16 +178,16 @@ class Equivalence(Frozen):
     measure: str
     """`final loss`, `test accuracy`, `predictions`."""
     where: str | None = None
-    """Of several predictions the one that the numbers are of: `row 2`, or `row 2, output 1` of several."""
+    """Which of several predictions the numbers are of: `row 2`, or `row 2, output 1` where it has several."""
     reference: Label
     other: Label
     seeds: int
     paired: bool
     """Whether both sides started each seed alike."""
     difference: float
-    """Of the means, the other's less the reference's."""
+    """The difference of the means: the other's less the reference's."""
     interval: tuple[float, float]
-    """Of confidence 90 %."""
+    """The interval of confidence 90 % for the difference."""
     margin: float
     """What the difference may be, either way, and count as the same."""
     margin_declared: bool
@@ -209,7 +209,7 @@ class OwnRerun(OfSide):
     identical: bool
     """Whether everything that both trainings returned, the losses too, is the same to the bit."""
     largest: Many[Gap]
-    """For each measure, the largest gap of any seed."""
+    """The largest gap of any seed in each measure."""
 
 
 class Growth(Frozen):
@@ -218,7 +218,7 @@ class Growth(Frozen):
     other: Label
     seed: int
     epochs: Many[int]
-    """From 1; of very many, evenly chosen ones."""
+    """The epochs, counted from 1; of very many, evenly chosen ones."""
     declared: Many[float]
     """The absolute gap, relative to the reference's first loss, in the declared precision, by epoch."""
     twin: Many[float]
@@ -258,7 +258,7 @@ class FirstDivergence(Frozen):
     layers_fed_alike: Many[str] = ()
     """Layers that the other computed again from the reference's weights and inputs of that step."""
     layers_apart: Many[str] = ()
-    """Those of them whose outputs still differ: each of these layers differs by itself."""
+    """Which of those still give other outputs: each of these layers differs by itself."""
     learning_rates: dict[Label, float] = Field(default_factory=dict)
     """The learning rates of that update."""
     sentence: str
@@ -276,9 +276,9 @@ class Traced(Frozen):
     """What the replay showed: where each other side parts from the first, or why that is not known."""
 
     divergences: Many[FirstDivergence] = ()
-    """In the order of the sides; a side that does not part has none."""
+    """One for each side that parts, in the order of the sides."""
     notes: Many[str] = ()
-    """What is said of the sides that do not."""
+    """What is said of the sides that do not part."""
 
 
 class Comparison(Frozen):

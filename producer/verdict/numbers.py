@@ -11,24 +11,24 @@ MISSING = "—"
 
 
 def short(value: float | None) -> str:
-    """Six significant digits: losses, metrics."""
+    """Return a loss or a metric with six significant digits."""
     return MISSING if value is None else f"{value:.6g}"
 
 
 def rounded(value: float, digits: int, *, sign: str = "") -> str:
-    """`0.0031`, `1.8e-05`; from 10**digits to a million whole: `22,720`. With `sign="+"` always a sign."""
+    """Return `0.0031` or `1.8e-05`, and `22,720` from 10**digits to a million; `sign="+"` signs it."""
     if 10**digits <= abs(value) < 1e6:
         return f"{value:{sign},.0f}"
     return f"{value:{sign}.{digits}g}"
 
 
 def complete(value: float | None) -> str:
-    """Every digit that tells the number from its neighbours: predictions."""
+    """Return a prediction with every digit that tells it from its neighbours."""
     return MISSING if value is None else repr(value)
 
 
 def seconds(value: float | None) -> str:
-    """A duration: `12 ms`, `1.24 s`, `3 min 5 s`."""
+    """Return a duration: `12 ms`, `1.24 s`, `3 min 5 s`."""
     if value is None:
         return MISSING
     if value == 0:
@@ -44,7 +44,7 @@ def seconds(value: float | None) -> str:
 
 
 def size(value: int | None) -> str:
-    """Bytes: `412 MiB`."""
+    """Return a number of bytes: `412 MiB`."""
     if value is None:
         return MISSING
     amount, unit = float(value), "B"
@@ -56,7 +56,7 @@ def size(value: int | None) -> str:
 
 
 def over_seeds(spread: Spread | None) -> str:
-    """`0.961 ± 0.004` over seeds, or the one number."""
+    """Return such as `0.961 ± 0.004` over seeds, or the one number."""
     if spread is None:
         return MISSING
     if spread.count == 1 or spread.deviation is None:
@@ -65,7 +65,7 @@ def over_seeds(spread: Spread | None) -> str:
 
 
 def row(values: Any) -> str:
-    """One row of outputs: a number, or `(a, b)`."""
+    """Return one row of outputs: a number, or `(a, b)`."""
     if isinstance(values, Sequence):
         told = [complete(value) for value in values]
         return told[0] if len(told) == 1 else f"({', '.join(told)})"
@@ -73,7 +73,7 @@ def row(values: Any) -> str:
 
 
 def given(values: Any) -> str:
-    """One row of `predict` as the user wrote it: `10`, `(1, 2)`."""
+    """Return one row of `predict` as the user wrote it: `10`, `(1, 2)`."""
     if isinstance(values, Sequence):
         told = [f"{value:g}" for value in values[:4]]
         if len(values) > 4:

@@ -56,7 +56,7 @@ Rows = dict[tuple[Stage, str], Row]
 def first_parting(
     reference: Trace, other: Trace, *, names: tuple[str, str], arrays: Load, tolerance: float
 ) -> Parting | None:
-    """The first difference between two replays of one seed; None where the observed updates have none.
+    """Return the first difference between two replays of one seed; None where the observed updates have none.
 
     Where the other replay was given the reference's initial weights, a difference between their own initial
     weights is only reported if nothing that they compute differs.
@@ -87,7 +87,7 @@ def first_parting(
 
 
 def _scales(mine: Rows, largest: Mapping[tuple[Stage, str], float]) -> dict[tuple[Stage, str], float]:
-    """The least scale of each tensor's difference (see the module)."""
+    """Return the least scale of each tensor's difference (see the module)."""
     gradient = max((value for key, value in largest.items() if key[0] == "backward"), default=0.0)
     weight = _largest_weight(mine)
     scales = {key: value for key, value in largest.items() if key[0] in _SHRINKING}
@@ -115,7 +115,7 @@ class _Fingerprints:
         self._evaluations = arrays(trace.evaluations) if trace.evaluations else np.zeros((0, 0))
 
     def evaluated(self, step: int) -> Rows:
-        """What was taken in inference mode after an update."""
+        """Return what was taken in inference mode after an update."""
         return {
             _key(place): row
             for place, row in zip(self._trace.evaluated, self._evaluations, strict=True)
@@ -128,7 +128,7 @@ def _key(place: Place) -> tuple[Stage, str]:
 
 
 def _common(one: Sequence[int], two: Sequence[int]) -> Iterator[int]:
-    """The steps that both observed, up to the first that is not the same."""
+    """Yield the steps that both observed, up to the first that is not the same."""
     for mine, theirs in zip(one, two, strict=False):
         if mine != theirs:
             return
@@ -136,7 +136,7 @@ def _common(one: Sequence[int], two: Sequence[int]) -> Iterator[int]:
 
 
 def _shared(one: Rows, two: Rows) -> tuple[Rows, Rows]:
-    """The rows that both have: a metric that only one job declares says nothing."""
+    """Return the rows that both have: a metric that only one job declares says nothing."""
     return {key: one[key] for key in one if key in two}, {key: two[key] for key in two if key in one}
 
 
@@ -153,7 +153,7 @@ def _first(
     scales: Mapping[tuple[Stage, str], float] | None = None,
     before: tuple[Rows, Rows] = ({}, {}),
 ) -> tuple[tuple[Stage, str], str | None] | None:
-    """The first tensor that differs, in the order of the stages, with the reason if it cannot be compared."""
+    """Return the first tensor that differs, by the order of stages, and why if it cannot be compared."""
     for stage in STAGES:
         keys = dict.fromkeys(key for rows in (mine, theirs) for key in rows if key[0] == stage)
         for key in keys:
@@ -182,7 +182,7 @@ def _apart(a: Row, b: Row, *, tolerance: float, scale: float) -> bool:
 
 
 def _changed_apart(before: tuple[Row, Row], after: tuple[Row, Row], *, weight: float) -> bool:
-    """Whether the changes of a weight in two updates differ by more than rounding (see the module)."""
+    """Return whether the changes of a weight in two updates differ by more than rounding (see the module)."""
     changes = [_sums(now) - _sums(then) for then, now in zip(before, after, strict=True)]
     distance = float(np.max(np.abs(changes[0] - changes[1])))
     size = float(np.max(np.abs(changes[0]))) or float(np.max(np.abs(changes[1])))
@@ -199,7 +199,7 @@ def _sums(row: Row) -> Row:
 
 
 def _unequal_length(reference: Trace, other: Trace, names: tuple[str, str]) -> Parting | None:
-    """Where one training ended and the other goes on; None where neither did."""
+    """Return where one training ended and the other goes on; None where neither did."""
     if not reference.steps or not other.steps:
         return None
     for mine, theirs, name in ((reference, other, names[0]), (other, reference, names[1])):
@@ -214,7 +214,7 @@ def _unequal_length(reference: Trace, other: Trace, names: tuple[str, str]) -> P
 def layers_apart(
     reference: Mapping[str, Any], refed: Mapping[str, Any], *, arrays: Load, tolerance: float
 ) -> list[str]:
-    """The layers that differ by themselves: for the same weights and inputs they give different outputs."""
+    """Return the layers that differ by themselves: from equal weights and inputs they give other outputs."""
     found = []
     for path, ref in refed.items():
         if path in reference:
@@ -234,7 +234,7 @@ class Largest:
 
 
 def largest_gap(a: NDArray[Any], b: NDArray[Any]) -> Largest:
-    """The largest |a − b|, relative to the largest |a| (|b| where a is zero). The arrays are not empty."""
+    """Return the largest |a − b| of non-empty arrays, relative to the largest |a| (|b| where a is zero)."""
     a, b = a.astype(np.float64), b.astype(np.float64)
     with np.errstate(all="ignore"):
         apart = np.where(a == b, 0.0, np.abs(a - b))
@@ -270,7 +270,7 @@ def relation(mine: Array, theirs: Array) -> str | None:
 
 
 def ratio(mine: Array, theirs: Array) -> float | None:
-    """The one number that `theirs` is times `mine`; None where there is none.
+    """Return the one number that `theirs` is times `mine`; None where there is none.
 
     At the first step a gradient of a sum is that of a mean times the elements of the batch.
     """
@@ -299,7 +299,7 @@ def _made_of(mine: Array) -> Iterator[tuple[str, Array]]:
 
 
 def _gates(mine: Array) -> Iterator[tuple[str, Array]]:
-    """The blocks of the last axis in other orders."""
+    """Yield the blocks of the last axis in other orders."""
     for blocks in _GATES:
         if mine.shape[-1] % blocks:
             continue
@@ -314,7 +314,7 @@ def _gates(mine: Array) -> Iterator[tuple[str, Array]]:
 
 
 def _flattened(mine: Array) -> Iterator[tuple[str, Array]]:
-    """The rows as they stand when what was flattened had its channels first, or last."""
+    """Yield the rows as they stand when what was flattened had its channels first, or last."""
     rows = len(mine)
     for channels in range(2, rows // 2 + 1):
         if rows % channels == 0:

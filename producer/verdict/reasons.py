@@ -61,7 +61,7 @@ def reasons(
         told.append(
             f"Nothing that was declared differs, and in float64 the losses are equal for "
             f"{count(evidence.equal_epochs or 0, 'epoch')} and part little by little after that: this "
-            "training amplifies rounding without bound, so that its end cannot show whether the frameworks "
+            "training amplifies rounding without bound, so that its end cannot show whether the sides "
             "compute the same. With a lower learning rate or fewer epochs it can."
         )
     elif verdict == "inconclusive" and evidence.outside and not evidence.tests:
@@ -80,7 +80,7 @@ def _traced(traced: Traced | None) -> list[str]:
 
 
 def _over_seeds(evidence: Evidence) -> Iterator[str]:
-    """What the tests say, where they decide, or where a real difference may matter or not."""
+    """Say what the tests show, where they decide, or where a real difference may matter or not."""
     if decided_over_seeds(evidence) or (evidence.twin is not None and not evidence.twin.equal):
         yield from sentences(evidence.tests)
 
@@ -133,7 +133,7 @@ def _differing_settings(verdict: Verdict, evidence: Evidence, setup: Setup) -> l
 
 
 def _without_consequences(differences: Sequence[SettingDifference]) -> list[SettingDifference]:
-    """Without settings that differ only because another kind of thing was chosen: adam has no momentum."""
+    """Leave out settings that differ only because another kind was chosen, as adam has no momentum."""
     kinds = {d.path.removesuffix("type") for d in differences if d.path.endswith(".type")}
     return [
         d for d in differences
@@ -179,7 +179,7 @@ def _epochs(seed_gaps: Sequence[SeedGaps]) -> list[str]:
 
 
 def _predicted(evidence: Evidence, jobs: Mapping[str, Job]) -> list[str]:
-    """The first prediction in each side, where the numbers differ and it does."""
+    """Say the first prediction in each side, where the numbers differ and it does."""
     asked = next(iter(jobs.values())).predict
     if not asked or not evidence.outside or _differs_in(evidence, "predict"):
         return []
@@ -241,7 +241,7 @@ def _losses_too(pair: PairGaps) -> str:
 
 
 def _amplified(evidence: Evidence) -> list[str]:
-    """A float32 gap that the twin shows to be rounding."""
+    """Say of a float32 gap that the twin shows it to be rounding."""
     if evidence.twin is None or not evidence.twin.equal or not evidence.outside:
         return []
     return [
@@ -252,7 +252,7 @@ def _amplified(evidence: Evidence) -> list[str]:
 
 
 def _twin(evidence: Evidence) -> list[str]:
-    """What else the same trainings in float64 say."""
+    """Say what else the same trainings in float64 show."""
     if evidence.twin is None or (evidence.twin.equal and evidence.outside):
         return []
     told = []
@@ -296,7 +296,7 @@ def _undeclared(evidence: Evidence) -> list[str]:
     if evidence.other_start or evidence.other_batches:
         return []
     return [
-        "Nothing that was declared differs, and float64 leaves no room for rounding: the frameworks "
+        "Nothing that was declared differs, and float64 leaves no room for rounding: the sides "
         "compute something different. Please report it."
     ]
 

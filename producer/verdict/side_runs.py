@@ -21,7 +21,7 @@ from shared.results.seed_table import Float64, SeedTable
 from shared.store.arrays import encode_array
 
 MOST_LISTED_SEEDS = 10
-"""Of more seeds only one is listed with its curves and arrays, unless all are asked for."""
+"""The most seeds of which every one is listed with its curves and arrays, unless all are asked for."""
 MOST_LISTED = 10_000
 """Arrays up to this many elements are listed in the Comparison; of larger ones only what they hash to."""
 MOST_PREDICTED = 10
@@ -244,7 +244,7 @@ def quantile(ordered: Sequence[float], share: float) -> float:
 
 
 def _mean(values: Sequence[float]) -> float:
-    """Their mean, even where their sum is beyond float64."""
+    """Return their mean, even where their sum is beyond float64."""
     size = 2 * len(values)
     return 2 * math.fsum(value / size for value in values)
 
