@@ -78,11 +78,11 @@ def _seeds(given: str) -> str:
     return words[0] if "," not in given else f"[{', '.join(words)}]"
 
 
-def open_for(frameworks: Sequence[str] = (), *, quiet: bool = False) -> Session:
+def open_for(environments: Sequence[str] = (), *, quiet: bool = False) -> Session:
     """Open the services; what is waited for is told, with `quiet` on a terminal alone."""
     return open_session(
         Settings.from_environment(),
-        frameworks=frameworks,
+        environments=environments,
         say=teller(quiet=quiet),
     )
 
@@ -112,7 +112,7 @@ def open_to_train(prepared: PreparedExperiment, *, quiet: bool) -> Session:
             f"device is cuda for {' and '.join(on_gpu)}, and the local stack trains on the CPU only; use "
             "device: auto, or set LIKEWISE_REDIS_URL to the Redis of workers on a GPU host"
         )
-    return open_for(prepared.loaded.experiment.frameworks_needed, quiet=quiet)
+    return open_for(prepared.loaded.experiment.environments_needed, quiet=quiet)
 
 
 def submit_prepared(

@@ -72,29 +72,29 @@ class Session:
         self.close()
 
 
-def open_session(settings: Settings, *, frameworks: Sequence[str], say: Callable[[str], None]) -> Session:
-    """Reach the configured Redis; without one, ensure the local stack with a worker for each framework.
+def open_session(settings: Settings, *, environments: Sequence[str], say: Callable[[str], None]) -> Session:
+    """Reach the configured Redis; without one, ensure the local stack with a worker for each environment.
 
-    With no frameworks only Redis is ensured and no environment is made. `say` is told, in one line,
-    what is being waited for. Raises RedisError, or StackError with the way out.
+    Environments are named `torch`, or `torch==2.13.0`; with none, only Redis is ensured. `say` is told, in
+    one line, what is being waited for. Raises RedisError, or StackError with the way out.
     """
     configured = redis_url(settings)
     if configured is not None:
         return Session(settings, redis_url=configured, client=connect(configured), local=False)
     from producer.local import client as stack
 
-    environments = stack.defaults(settings, frameworks)
-    url = stack.ensure(settings, environments, say=say)
+    wanted = stack.defaults(settings, environments)
+    url = stack.ensure(settings, wanted, say=say)
     try:
         redis_client = connect(url)
     except RedisError:
         # The stack was just ending, or its Redis is being restarted: ask for it anew.
-        url = stack.ensure(settings, environments, say=say, patiently=True)
+        url = stack.ensure(settings, wanted, say=say, patiently=True)
         redis_client = connect(url)
     touch(redis_client)
     if not stack.is_up(settings):
         # It was idle and is ending (it withdraws its state, then looks at the activity once more).
-        url = stack.ensure(settings, environments, say=say, patiently=True)
+        url = stack.ensure(settings, wanted, say=say, patiently=True)
         redis_client = connect(url)
         touch(redis_client)
     return Session(settings, redis_url=url, client=redis_client, local=True)

@@ -6,6 +6,8 @@ exists for, and the producer learns the live ones from the workers' presence.
 
 from __future__ import annotations
 
+import re
+
 TRAIN_TASK = "likewise.train"
 
 PREFIX = "likewise:"
@@ -21,14 +23,25 @@ DEAD_LETTERS = PREFIX + "dead-letters"
 """Capped stream of messages that are not ours, each with the reason."""
 
 
-def train_queue(framework: str, device: str) -> str:
-    """The queue of one framework's runs; `device` is `cpu`, `cuda` or `any`."""
-    return f"train.{framework}.{device}"
+def environment_key(framework: str, version: str | None = None) -> str:
+    """Return how queues name the environments that a run may train in.
+
+    `torch` stands for every environment of that framework, `torch==2.13` for those with that version.
+    Versions that are equal by PEP 440, such as 2.13, 2.13.0 and 2.13.0+cpu, give one key.
+    """
+    if version is None:
+        return framework
+    return f"{framework}=={re.sub(r'([.]0)+$', '', version.partition('+')[0])}"
 
 
-def host_queue(framework: str, device: str, host: str) -> str:
-    """The queue of runs that only that host's workers may train: timed ones, which are to be compared."""
-    return f"{train_queue(framework, device)}@{host}"
+def train_queue(environment: str, device: str) -> str:
+    """Return the queue of an environment's runs, by its key; `device` is `cpu`, `cuda` or `any`."""
+    return f"train.{environment}.{device}"
+
+
+def host_queue(environment: str, device: str, host: str) -> str:
+    """Return the queue of runs that only that host's workers may train: timed ones, which are compared."""
+    return f"{train_queue(environment, device)}@{host}"
 
 
 def experiment_key(experiment_id: str) -> str:

@@ -10,7 +10,7 @@ from shared.frozen import Frozen
 from shared.job.experiment import Job, Seed
 from shared.job.fields import Many
 from shared.job.optimizer import Optimizer
-from shared.job.side import Framework, Label, OfSide
+from shared.job.side import Framework, Label, OfSide, Version
 from shared.results.trace import TraceRequest
 from shared.store.arrays import ArrayRef
 
@@ -65,6 +65,8 @@ class Run(OfSide):
     framework: Framework
     side: Label = ""
     """The label of its side."""
+    version: Version | None = None
+    """The framework's version that it must be trained in; null if any will do."""
     job: Job
     seeds: Many[Seed] = Field(min_length=1)
     dataset: Dataset

@@ -22,8 +22,8 @@ from shared.run import Timed as Kind
 
 if TYPE_CHECKING:
     from producer.bench.progress import Told
-    from producer.bench.site import Site
     from producer.follow_ups import Outcome
+    from producer.queue.routing import Site
     from producer.session import Session
     from shared.job.experiment import Execution
 

@@ -14,7 +14,7 @@ from producer.blame.explanation import Explanation, explain
 from producer.blame.factors import LEAST_SEEDS, Plan, identity, plan
 from producer.experiments import follow_to_end
 from producer.queue.results import collect, merged
-from producer.queue.routing import queue_of, refuse_unserved
+from producer.queue.routing import Need, refuse_unserved
 from producer.queue.submit import FollowUp, submit_follow_up
 from producer.queue.submitted import still_wanted
 from producer.session import Session
@@ -128,8 +128,7 @@ def _submit(
 ) -> ExperimentRecord:
     """Put the mixtures on the queue, all at once."""
     if not queue_anyway:
-        queues = {run.side: queue_of(run.framework, run.job) for run in runs}
-        refuse_unserved(queues, session.ledger.workers())
+        refuse_unserved(map(Need.of_run, runs), session.ledger.workers())
     experiment = record.experiment.with_sides([run.side for run in runs], seeds=runs[0].seeds)
     earlier = sum(1 for _ in _records(session, record)) - 1
     relation = f"{MIXTURES} {earlier + 1}" if earlier else MIXTURES

@@ -198,10 +198,10 @@ def bench(
     from producer.bench.flow import bench
     from producer.bench.progress import telling
     from producer.bench.protocol import EXECUTIONS, Enough
-    from producer.bench.site import sites_for
     from producer.cli import printing
     from producer.console import make_console, progress_console
     from producer.experiments import cancelling
+    from producer.queue.routing import Need, sites_for
     from producer.report.bench import render, to_json
 
     prepared = experiments.prepare_given(spec, set_values or (), "1")
@@ -209,8 +209,8 @@ def bench(
         raise UsageError("bench times the frameworks of a job; it cannot time `sides` yet")
     ways = tuple(one for one in EXECUTIONS if not variant or one in variant)
     with experiments.open_to_train(prepared, quiet=as_json) as session:
-        devices = {name: run.job.device for name, run in prepared.runs.items()}
-        sites = sites_for(devices, session.ledger.workers(), host=host)
+        needs = [Need.of_side(run.side, run.job) for run in prepared.runs.values()]
+        sites = sites_for(needs, session.ledger.workers(), host=host)
         if len({site.host for site in sites.values()}) > 1:
             where = ", ".join(f"{name} is timed on {site.host}" for name, site in sites.items())
             experiments.say(

@@ -60,7 +60,7 @@ def _explain_known(given: str, options: Options) -> int:
         raise UsageError("--set changes a job file; an experiment that was trained stays as it is")
     with experiments.open_for(quiet=options.as_json) as session:
         record = find(session.ledger, given)
-    with experiments.open_for(record.experiment.frameworks_needed, quiet=options.as_json) as session:
+    with experiments.open_for(record.experiment.environments_needed, quiet=options.as_json) as session:
         session.ledger.allow_more(record.experiment_id)  # whoever names it anew wants more of it
         seeds = enough_seeds(record.experiment.seed_list)
         if options.seeds is not None:

@@ -49,7 +49,7 @@ def up(
             "LIKEWISE_REDIS_URL is set, so commands use that Redis and its workers; "
             "unset it to use a local stack"
         )
-    open_session(settings, frameworks=wanted, say=say).close()
+    open_session(settings, environments=wanted, say=say).close()
     state = client.status(settings)
     serving = sorted({worker.environment.framework for worker in state.workers.values()}) if state else []
     if as_json:
@@ -143,7 +143,7 @@ def _print_table(workers: list[WorkerPresence], now: float) -> None:
             worker.framework,
             worker.versions.get(worker.framework, "–"),
             worker.device,
-            ", ".join(queue.rsplit(".", maxsplit=1)[-1] for queue in worker.queues if "@" not in queue),
+            ", ".join(dict.fromkeys(queue.rpartition(".")[2] for queue in worker.queues if "@" not in queue)),
             worker.state,
             worker.run_id or "–",
             worker.host,

@@ -32,9 +32,13 @@ POLL_S = 0.02
 Say = Callable[[str], None]
 
 
-def defaults(settings: Settings, frameworks: Sequence[str]) -> list[Environment]:
-    """Return the environments that serve these frameworks where nothing else is asked for."""
-    return [Environment(framework=framework, device=settings.device) for framework in frameworks]
+def defaults(settings: Settings, names: Sequence[str]) -> list[Environment]:
+    """Return the environments of these names, `torch` or `torch==2.13.0`, where nothing else is asked for."""
+    found = []
+    for name in names:
+        framework, _, version = name.partition("==")
+        found.append(Environment(framework=framework, device=settings.device, version=version or None))
+    return found
 
 
 def ensure(settings: Settings, wanted: Sequence[Environment], *, say: Say, patiently: bool = False) -> str:

@@ -106,7 +106,8 @@ def find(paths: Paths, environment: Environment, *, adapters: Path = ADAPTERS) -
     if environment.version is not None:
         raise UsageError(
             f"an environment of {environment} cannot be made yet, only the version that the adapter is "
-            "tested with; LIKEWISE_ENVIRONMENTS names a folder of environments that you make yourself"
+            "tested with; LIKEWISE_REDIS_URL names a Redis whose workers have it, LIKEWISE_ENVIRONMENTS a "
+            "folder of environments that you make yourself"
         )
     wheels = folder / f"wheels-{variant}.txt"
     packages = Packages(

@@ -1,35 +1,176 @@
-"""Which queue a run waits in, and whether a live worker serves it. Pure."""
+"""Which queue a run waits in, and which live workers can train it. Pure.
+
+A side needs a framework, and it may need a version and a device. Any live worker that offers them will do.
+Timed runs go further: to the workers of one host that has every side, or no winner could be named.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from shared.errors import NoWorkerError
-from shared.names import train_queue
+from producer.display import both
+from shared.errors import NoWorkerError, UsageError
+from shared.names import environment_key, host_queue, train_queue
 
 if TYPE_CHECKING:
     from shared.job import Job
+    from shared.job.experiment import Device
+    from shared.job.side import Side
     from shared.ledger.records import WorkerPresence
+    from shared.run import Run
+
+DEVICES = ("cuda", "cpu")
+"""The faster device comes first, for timed runs of jobs whose device is auto."""
 
 
-def queue_of(framework: str, job: Job) -> str:
-    """Return where a job's runs wait: any worker of the framework takes them, or one with the device."""
-    return train_queue(framework, "any" if job.device == "auto" else job.device)
+@dataclass(frozen=True, kw_only=True)
+class Need:
+    """What a side asks of the worker that trains it."""
+
+    label: str
+    """The side's label."""
+    framework: str
+    device: Device
+    version: str | None = None
+    """A version, or a pattern such as `2.13.*`; if it is None, any will do."""
+
+    @classmethod
+    def of_side(cls, side: Side, job: Job) -> Need:
+        """Return what a side asks for, by its declaration and its resolved job."""
+        return cls(label=side.label, framework=side.framework, device=job.device, version=side.version)
+
+    @classmethod
+    def of_run(cls, run: Run) -> Need:
+        """Return what a run asks for."""
+        return cls(label=run.side, framework=run.framework, device=run.job.device, version=run.version)
+
+    def met_by(self, worker: WorkerPresence) -> bool:
+        """Return whether a worker offers all of it."""
+        return (
+            worker.framework == self.framework
+            and self.device in ("auto", worker.device)
+            and _is_version(worker.version, self.version)
+        )
+
+    def settled(self, workers: Sequence[WorkerPresence]) -> Need:
+        """Return the same with a version in full, the newest that a live worker offers.
+
+        Raises NoWorkerError for a pattern that no live worker meets.
+        """
+        if self.version is None:
+            return self
+        offered = {_public(worker.version) for worker in workers if worker.version and self.met_by(worker)}
+        if not offered and "*" in self.version:
+            raise NoWorkerError(_unserved([self], workers))
+        return replace(self, version=_newest(offered) if offered else self.version)
+
+    def queue(self) -> str:
+        """Return the queue that such a run waits in; the version is one in full."""
+        device = "any" if self.device == "auto" else self.device
+        return train_queue(environment_key(self.framework, self.version), device)
+
+    def __str__(self) -> str:
+        words = [self.framework, *([self.version] if self.version else [])]
+        if self.device != "auto":
+            words += ["on", self.device]
+        asked = " ".join(words)
+        return asked if self.label == self.framework else f"{self.label} ({asked})"
 
 
-def refuse_unserved(queues: Mapping[str, str], workers: Sequence[WorkerPresence]) -> None:
-    """Raise NoWorkerError if some queue has no live worker."""
-    served = {queue for worker in workers for queue in worker.queues}
-    missing = [
-        side if queue.endswith(".any") else f"{side} on {queue.rpartition('.')[2]}"
-        for side, queue in queues.items()
-        if queue not in served
-    ]
-    if not missing:
-        return
-    live = ", ".join(f"{worker.framework} on {worker.device} ({worker.host})" for worker in workers)
-    raise NoWorkerError(
-        f"no live worker serves {' or '.join(missing)}; live workers: {live or 'none'}. "
+@dataclass(frozen=True, kw_only=True)
+class Site:
+    """Where a side's timed runs go: the queue that only that host's workers of that device serve."""
+
+    host: str
+    device: str
+    queue: str
+
+
+def refuse_unserved(needs: Iterable[Need], workers: Sequence[WorkerPresence]) -> None:
+    """Raise NoWorkerError, with what the live workers offer, if one of the needs is met by none of them."""
+    missing = [need for need in needs if not any(need.met_by(worker) for worker in workers)]
+    if missing:
+        raise NoWorkerError(_unserved(missing, workers))
+
+
+def sites_for(
+    needs: Sequence[Need], workers: Sequence[WorkerPresence], *, host: str | None = None
+) -> dict[str, Site]:
+    """Return a site for each side, by its label: all on one host where there is such a host.
+
+    Of several such hosts it is the one with the fewest busy workers, or the `host` asked for. Raises
+    NoWorkerError where a side has no worker, UsageError for a host without a live worker.
+    """
+    refuse_unserved(needs, workers)
+    needs = [need.settled(workers) for need in needs]
+    on: dict[str, list[WorkerPresence]] = {}
+    for worker in workers:
+        on.setdefault(worker.host, []).append(worker)
+    if host is not None and host not in on:
+        raise UsageError(f"--host is {host!r}; live workers are on {both(sorted(on))}")
+    by_load = sorted(on, key=lambda name: (sum(one.state == "busy" for one in on[name]), name))
+    for name in by_load if host is None else [host]:
+        if found := _on_one(name, needs, on[name]):
+            return found
+    if host is not None:
+        lacking = " or ".join(str(need) for need in needs if not _devices(need, on[host]))
+        there = both(sorted({_offer(worker) for worker in on[host]}))
+        raise NoWorkerError(f"host {host} has no worker for {lacking}; it has {there}")
+    return {
+        need.label: next(found[need.label] for name in by_load if (found := _on_one(name, [need], on[name])))
+        for need in needs
+    }
+
+
+def _on_one(host: str, needs: Sequence[Need], workers: Sequence[WorkerPresence]) -> dict[str, Site]:
+    """Return a site there for every side, on one device where that is left open; none if a side has none."""
+    served = {need: _devices(need, workers) for need in needs}
+    if not all(served.values()):
+        return {}
+    common = [device for device in DEVICES if all(device in found for found in served.values())]
+    sites = {}
+    for need, found in served.items():
+        device = (common or found)[0]
+        queue = host_queue(environment_key(need.framework, need.version), device, host)
+        sites[need.label] = Site(host=host, device=device, queue=queue)
+    return sites
+
+
+def _devices(need: Need, workers: Sequence[WorkerPresence]) -> list[str]:
+    there = {worker.device for worker in workers if need.met_by(worker)}
+    return [device for device in DEVICES if device in there]
+
+
+def _unserved(missing: Sequence[Need], workers: Sequence[WorkerPresence]) -> str:
+    live = ", ".join(f"{_offer(worker)} ({worker.host})" for worker in workers)
+    return (
+        f"no live worker serves {' or '.join(map(str, missing))}; live workers: {live or 'none'}. "
         "Start one, or submit with --queue-anyway to wait for it"
     )
+
+
+def _offer(worker: WorkerPresence) -> str:
+    """Return what a worker offers: `torch 2.13.0 on cpu`."""
+    version = f" {_public(worker.version)}" if worker.version else ""
+    return f"{worker.framework}{version} on {worker.device}"
+
+
+def _is_version(version: str | None, wanted: str | None) -> bool:
+    from packaging.specifiers import SpecifierSet
+
+    if wanted is None or version is None:
+        return wanted is None
+    return SpecifierSet(f"=={wanted}", prereleases=True).contains(_public(version))
+
+
+def _newest(versions: Iterable[str]) -> str:
+    from packaging.version import Version
+
+    return max(versions, key=Version)
+
+
+def _public(version: str) -> str:
+    """Return a version without what a build adds to it, such as `+cpu`."""
+    return version.partition("+")[0]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from kombu.exceptions import OperationalError
 
-from producer.queue.routing import queue_of, refuse_unserved
+from producer.queue.routing import Need, refuse_unserved
 from shared.celery_app import send_wakeups
 from shared.errors import RedisError, UsageError
 from shared.ledger.ledger import Ledger
@@ -53,7 +53,7 @@ class Submission:
     record: ExperimentRecord
     runs: Sequence[Run]
     queue: str | None = None
-    """All runs wait in this queue; if it is None, each waits in that of its framework and device."""
+    """All runs wait in this queue; if it is None, each waits in that of what it needs."""
     key: str | None = None
     """The idempotency key: with one that was used before, nothing is queued."""
     belongs_to: tuple[str, str] | None = None
@@ -147,7 +147,7 @@ def submit_follow_up(services: Services, parent: ExperimentRecord, wanted: Follo
 def enqueue(services: Services, submission: Submission) -> str:
     """Write the records in one step and send the messages. Return the id of the experiment that is stored."""
     record, runs = submission.record, submission.runs
-    queues = [submission.queue or queue_of(run.framework, run.job) for run in runs]
+    queues = [submission.queue or Need.of_run(run).queue() for run in runs]
     stored = services.ledger.add(
         record,
         list(zip(runs, queues, strict=True)),
@@ -182,8 +182,7 @@ class RunMaker:
 
     def refuse_unserved(self, prepared: Mapping[str, PreparedRun]) -> None:
         """Raise NoWorkerError, with the live workers, where none can train one of the runs."""
-        queues = {label: queue_of(one.side.framework, one.job) for label, one in prepared.items()}
-        refuse_unserved(queues, self._workers)
+        refuse_unserved([Need.of_side(one.side, one.job) for one in prepared.values()], self._workers)
 
     def runs(
         self,
@@ -194,12 +193,14 @@ class RunMaker:
         points: Sequence[int] | None = None,
     ) -> list[Run]:
         """Make one run, or one for each free worker where the seeds are worth it."""
+        need = Need.of_side(prepared.side, prepared.job).settled(self._workers)
         weights = prepared.data.given_weights
         whole = Run(
             run_id=new_id(),
             experiment_id=self.experiment_id,
             framework=prepared.side.framework,
             side=prepared.side.label,
+            version=need.version,
             job=prepared.job,
             seeds=tuple(seeds),
             dataset=self._dataset(prepared.data),
@@ -209,8 +210,7 @@ class RunMaker:
             if weights is None
             else {name: self.arrays.put(array) for name, array in weights.items()},
         )
-        queue = queue_of(whole.framework, whole.job)
-        free = sum(worker.state == "idle" and queue in worker.queues for worker in self._workers)
+        free = sum(worker.state == "idle" and need.met_by(worker) for worker in self._workers)
         parts = parts_of(whole.seeds, most=parts_worth(whole, free=free))
         if len(parts) == 1:
             return [whole]

@@ -130,6 +130,16 @@ class Experiment(Job):
         """Each framework that some side is of, once."""
         return tuple(dict.fromkeys(side.framework for side in self.side_list))
 
+    @property
+    def environments_needed(self) -> tuple[str, ...]:
+        """Each environment that some side asks for, once: `torch`, or `torch==2.13.0`."""
+        return tuple(
+            dict.fromkeys(
+                side.framework if side.version is None else f"{side.framework}=={side.version}"
+                for side in self.side_list
+            )
+        )
+
     def overridden_by(self, side: Side) -> tuple[str, ...]:
         """The keys of `overrides` that reach a side: its label, or its framework without an own entry."""
         own = side.label in self.overrides or side.overrides is not None

@@ -1,6 +1,6 @@
 """A side: one participant of an experiment, known everywhere by its label.
 
-Its framework says which workers can train it, and nothing else.
+Its framework, with its version and device, says which workers can train it, and nothing else.
 """
 
 from __future__ import annotations
@@ -13,6 +13,13 @@ from shared.frozen import Frozen
 
 Framework = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=40)]
 Label = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]*$", max_length=60)]
+_RELEASE = r"\d+(\.\d+)*"
+Version = Annotated[str, Field(pattern=rf"^{_RELEASE}((a|b|rc)\d+)?(\.(post|dev)\d+)?$", max_length=40)]
+"""A version in full, as PEP 440 spells it."""
+VersionOrPattern = Annotated[
+    str, Field(pattern=rf"^{_RELEASE}((\.\*)|((a|b|rc)\d+)?(\.(post|dev)\d+)?)$", max_length=40)
+]
+"""A version, or the beginning of some, as in `2.13.*`."""
 
 SETTINGS = ("device", "execution", "precision")
 """The fields of a side that are fields of its job."""
@@ -23,7 +30,6 @@ _POSSIBLE = {
 }
 """What a side's settings can be today."""
 _LATER = {
-    "version": "a side trains in the version that its framework's worker has",
     "environment": "a side trains in the environment that its framework's worker has",
     "program": "every side trains the declared model",
 }
@@ -35,8 +41,9 @@ class SideSettings(Frozen):
 
     framework: Framework
     """What trains it."""
-    version: str | None = None
-    """The framework's version. It cannot be chosen yet."""
+    version: VersionOrPattern | None = None
+    """The framework's version, such as "2.13.0" or "2.13.*". A live worker must have it: the local stack has
+    one version of each framework."""
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?|mps)$")] | None = None
     """As the job's `device`: auto, cpu or cuda."""
     execution: Literal["auto", "eager", "compiled", "stock"] | None = None

@@ -72,7 +72,7 @@ class WorkerPresence(Frozen):
     host: str
     pid: int
     versions: dict[str, str]
-    """Empty until the framework is loaded."""
+    """Until the framework is loaded, its own alone, where the worker's packages name it."""
     threads: int
     image: str | None = None
     state: WorkerState
@@ -80,3 +80,8 @@ class WorkerPresence(Frozen):
     """The run it is busy with."""
     started_s: float
     seen_s: float
+
+    @property
+    def version(self) -> str | None:
+        """The version of its framework, where it is known."""
+        return self.versions.get(self.framework)

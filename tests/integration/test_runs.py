@@ -9,7 +9,7 @@ import pytest
 from producer.queue.follow import Changed, Progressed, follow
 from producer.queue.results import collect
 from shared.errors import NoWorkerError, ResultError, UsageError
-from shared.names import child_key, result_key
+from shared.names import child_key, environment_key, result_key
 
 
 @pytest.mark.parametrize("framework", ["torch", "tensorflow"])
@@ -85,14 +85,16 @@ def test_the_child_is_reused(desk, torch_worker):
 def test_a_worker_says_who_it_is(desk, torch_worker):
     presence = torch_worker.presence(desk.ledger)
     assert presence.framework == "torch"
-    assert presence.queues == ("train.torch.cpu", "train.torch.any", f"train.torch.cpu@{presence.host}")
+    plain = ("train.torch.cpu", "train.torch.any", f"train.torch.cpu@{presence.host}")
+    environment = environment_key("torch", presence.version)
+    assert presence.queues == plain + tuple(name.replace("torch", environment) for name in plain)
     assert "torch" in presence.versions
     assert presence.state == "idle"
 
 
 @pytest.mark.usefixtures("torch_worker")
 def test_a_framework_without_a_worker_is_refused_with_those_there_are(desk):
-    with pytest.raises(NoWorkerError, match=r"jax.*torch on cpu"):
+    with pytest.raises(NoWorkerError, match=r"jax.*torch [0-9.]+ on cpu"):
         desk.submit(frameworks=("jax",))
     with pytest.raises(NoWorkerError, match="torch on cuda"):
         desk.submit(device="cuda")

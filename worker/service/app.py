@@ -15,6 +15,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable
+from importlib import metadata
 from typing import Any
 
 import celery
@@ -27,7 +28,7 @@ from shared.celery_app import make_app, queue
 from shared.connection import connect, redis_url
 from shared.errors import LikewiseError, RedisError, ServiceError, UsageError
 from shared.ledger.leases import Leases
-from shared.names import host_queue, train_queue
+from shared.names import environment_key, host_queue, train_queue
 from shared.settings import Settings
 from worker.adapters import adapter_names
 from worker.service.presence import Keeper
@@ -82,11 +83,8 @@ def serve(settings: Settings) -> int:
 
     machine = socket.gethostname()  # a container's own, by which its engine knows it
     host = settings.host_id or machine
-    queues = (
-        train_queue(settings.framework, settings.device),
-        train_queue(settings.framework, "any"),
-        host_queue(settings.framework, settings.device, host),
-    )
+    version = installed_version(settings.framework)
+    queues = queues_of(settings.framework, version, device=settings.device, host=host)
     worker_id = f"{settings.framework}-{settings.device}-{machine}-{secrets.token_hex(3)}"
     leases = Leases(client, worker_id=worker_id, host=host, lease_s=settings.lease_s)
     ready = threading.Event()
@@ -98,6 +96,7 @@ def serve(settings: Settings) -> int:
         celery_state.should_stop = ServiceError.exit_status
 
     keeper = Keeper(settings=settings, leases=leases, app=app, ready=ready, give_up=give_up)
+    keeper.versions = {} if version is None else {settings.framework: version}
     reconciler = Reconciler(leases=leases, app=app, queues=queues)
 
     def when_stopping(**_: Any) -> None:
@@ -124,6 +123,26 @@ def serve(settings: Settings) -> int:
     if failures:
         raise ServiceError(failures[0])
     return int(worker.exitcode or 0)
+
+
+def installed_version(framework: str) -> str | None:
+    """Return the version of a framework's package here, which is read without importing the framework."""
+    packages = metadata.packages_distributions().get(framework, ())
+    return metadata.version(packages[0]) if packages else None
+
+
+def queues_of(framework: str, version: str | None, *, device: str, host: str) -> tuple[str, ...]:
+    """Return the queues that a worker serves: runs ask for its framework alone, or for its version too."""
+    environments = [framework, *([] if version is None else [environment_key(framework, version)])]
+    return tuple(
+        name
+        for environment in dict.fromkeys(environments)
+        for name in (
+            train_queue(environment, device),
+            train_queue(environment, "any"),
+            host_queue(environment, device, host),
+        )
+    )
 
 
 def refuse_volatile(client: redis.Redis) -> None:

@@ -57,6 +57,8 @@ class Keeper:
         self._queues = tuple(queue.name for queue in app.conf.task_queues)
         self._ready = ready
         self._give_up = give_up
+        self.versions: dict[str, str] = {}
+        """What is told of versions until the framework is loaded."""
         self._started_s = 0.0
         self._cancel_seen: tuple[str, float] | None = None
         self._drain_from: float | None = None
@@ -121,7 +123,7 @@ class Keeper:
             queues=self._queues,
             host=self._leases.host,
             pid=os.getpid(),
-            versions=json.loads(child.versions) if child.versions else {},
+            versions=json.loads(child.versions) if child.versions else self.versions,
             threads=self._settings.threads or half_of_the_cores(),
             image=self._settings.image,
             state=state,

@@ -14,6 +14,7 @@ from functools import partial
 
 import numpy as np
 
+from shared.names import environment_key
 from shared.program.together import obstacle
 from shared.results.run_result import Environment, Failure, RunResult
 from shared.results.trace import Trace
@@ -116,10 +117,12 @@ def train_run(run: Run, *, adapter: FrameworkAdapter, attempt: Attempt, services
 
 
 def _check_framework(run: Run, adapter: FrameworkAdapter) -> None:
-    if run.framework != adapter.name:
+    version = adapter.describe().framework_version if run.version else None
+    if environment_key(run.framework, run.version) != environment_key(adapter.name, version):
         raise TrainingError(
             "invalid",
-            f"The run is for {run.framework}, but this worker trains with {adapter.name}",
+            f"The run is for {run.framework} {run.version or ''}".rstrip()
+            + f", but this worker trains with {adapter.name} {version or ''}".rstrip(),
         )
 
 
