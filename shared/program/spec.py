@@ -36,8 +36,8 @@ class Weight:
     fan_out: int
     trainable: bool
     """Whether gradients change it. What is not trained is the program's state, such as a moving average."""
-    ones: slice | None
-    """The part of a vector that starts at 1, whatever the initializer."""
+    ones: tuple[int, int] | None
+    """Where the part of a vector begins and ends that starts at 1, whatever the initializer."""
 
     @property
     def size(self) -> int:

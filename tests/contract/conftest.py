@@ -21,12 +21,31 @@ from shared.job.data import is_weighted
 from shared.job.layers.basic import ActivationLayer, Dense, Dropout, Flatten
 from shared.job.model import Model
 from shared.losses import loss_value
+from shared.program import compile_job
 from worker.adapters import adapter_names, load_adapter
-from worker.adapters.base import Block, FrameworkAdapter, Trainer
-from worker.training.samples import Part
+from worker.adapters.base import Batch, Block, EnsembleTrainer, FrameworkAdapter, Observer, Trainer
 
 Weights = dict[str, np.ndarray]
-Problem = tuple[np.ndarray, np.ndarray, Weights]
+
+
+@dataclasses.dataclass(frozen=True)
+class Weighted:
+    """Targets with a weight a sample; rows are taken of both."""
+
+    y: np.ndarray
+    weights: np.ndarray
+
+    def __getitem__(self, rows: Any) -> Weighted:
+        return Weighted(self.y[rows], self.weights[rows])
+
+
+Targets = np.ndarray | Weighted
+Problem = tuple[np.ndarray, Any, Weights]
+
+
+def batch(x: np.ndarray, y: Targets) -> Batch:
+    """The samples as an adapter takes them."""
+    return Batch(x, y.y, y.weights) if isinstance(y, Weighted) else Batch(x, y)
 
 
 @pytest.fixture(scope="session", params=adapter_names())
@@ -65,7 +84,7 @@ class Kit:
         return Job.model_validate_json(json.dumps(document | changes))
 
     def problem(self, job: Job, *, input_shape: tuple[int, ...] = (3,), seed: int = 0) -> Problem:
-        """(x, y, weights) for a job, random, y as in `build`: 12 samples, two targets or classes."""
+        """(x, y, weights) for a job, random: 12 samples, two targets or classes, with weights if declared."""
         draw = np.random.default_rng(seed)
         x = draw.standard_normal((12, *input_shape)).astype(job.precision)
         match job.loss.type:
@@ -81,13 +100,44 @@ class Kit:
             case _:
                 y = draw.standard_normal((12, 2)).astype(job.precision)
         if is_weighted(job.data):
-            y = Part(x=x, y=y, weights=draw.uniform(0.0, 3.0, 12).astype(job.precision)).targets
+            return (
+                x,
+                self.weighted(y, draw.uniform(0.0, 3.0, 12).astype(job.precision)),
+                random_weights(job, input_shape, draw),
+            )
         return x, y, random_weights(job, input_shape, draw)
 
     def build(self, job: Job, **changes: Any) -> Trainer:
         """A trainer of the job on its problem."""
         x, y, weights = self.problem(job, **changes)
-        return self.adapter.build(job, input_shape=x.shape[1:], weights=weights, x=x, y=y)
+        return self.trainer(job, weights=weights, x=x, y=y)
+
+    def trainer(self, job: Job, *, weights: Weights, x: np.ndarray, y: Targets) -> Trainer:
+        """A trainer of the job on these samples."""
+        program = compile_job(job, x.shape[1:])
+        return self.adapter.build(program, job, weights=weights, samples=batch(x, y))
+
+    def ensemble(
+        self, job: Job, *, optimizers: list[Optimizer], weights: Weights, x: np.ndarray, y: Targets
+    ) -> EnsembleTrainer:
+        """An ensemble of the job on these samples."""
+        program = compile_job(job, x.shape[1:])
+        return self.adapter.build_ensemble(
+            program, job, optimizers=optimizers, weights=weights, samples=batch(x, y)
+        )
+
+    def observer(self, job: Job, *, input_shape: tuple[int, ...]) -> Observer:
+        """An observer of the job's steps."""
+        return self.adapter.observer(compile_job(job, input_shape), job)
+
+    def default_weights(self, job: Job, *, input_shape: tuple[int, ...], seed: int) -> Weights:
+        """The framework's own initial weights for the job."""
+        return self.adapter.default_weights(compile_job(job, input_shape), precision=job.precision, seed=seed)
+
+    @staticmethod
+    def weighted(y: np.ndarray, weights: np.ndarray) -> Weighted:
+        """Targets with a weight a sample."""
+        return Weighted(y, weights)
 
     def block(
         self, steps: int, *, batch: int = 5, first_step: int = 0, rate: float = 0.1, **more: Any
@@ -186,17 +236,14 @@ class Reference:
                     x = x * masks[path]
         return x
 
-    def loss(self, weights: Weights, x: np.ndarray, y: np.ndarray, masks: Any = None) -> float:
+    def loss(self, weights: Weights, x: np.ndarray, y: Targets, masks: Any = None) -> float:
         """The loss of one batch."""
         outputs = self.outputs(weights, x, masks)
-        if not is_weighted(self._job.data):
-            return loss_value(self._job.loss, outputs, y)
-        targets = y[:, :-1]
-        if self._job.loss.type == "categorical_crossentropy":
-            targets = targets[:, 0].astype(np.int64)
-        return loss_value(self._job.loss, outputs, targets, y[:, -1])
+        if isinstance(y, Weighted):
+            return loss_value(self._job.loss, outputs, y.y, y.weights)
+        return loss_value(self._job.loss, outputs, y)
 
-    def gradients(self, weights: Weights, x: np.ndarray, y: np.ndarray, masks: Any = None) -> Weights:
+    def gradients(self, weights: Weights, x: np.ndarray, y: Targets, masks: Any = None) -> Weights:
         """By central differences, good to about 1e-9."""
         result = {}
         for name, array in weights.items():

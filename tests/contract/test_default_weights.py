@@ -8,8 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from worker.adapters.base import FrameworkAdapter
-
 LAYERS = [
     {"type": "flatten"},
     {"type": "dense", "units": 50, "activation": "relu", "kernel_initializer": "ones"},
@@ -17,13 +15,13 @@ LAYERS = [
 ]
 
 
-def drawn(adapter: FrameworkAdapter, job: Any, seed: int) -> dict[str, np.ndarray]:
-    return adapter.default_weights(job, input_shape=(4, 10), seed=seed)
+def drawn(kit: Any, job: Any, seed: int) -> dict[str, np.ndarray]:
+    return kit.default_weights(job, input_shape=(4, 10), seed=seed)
 
 
 @pytest.mark.parametrize("precision", ["float32", "float64"])
 def test_they_have_the_canonical_names_layouts_and_precision(precision: str, kit: Any) -> None:
-    weights = drawn(kit.adapter, kit.job(layers=LAYERS, precision=precision), 0)
+    weights = drawn(kit, kit.job(layers=LAYERS, precision=precision), 0)
     assert {name: array.shape for name, array in weights.items()} == {
         "layers.1.kernel": (40, 50),
         "layers.1.bias": (50,),
@@ -35,7 +33,7 @@ def test_they_have_the_canonical_names_layouts_and_precision(precision: str, kit
 
 def test_the_seed_decides_them(kit: Any) -> None:
     job = kit.job(layers=LAYERS)
-    one, again, other = (drawn(kit.adapter, job, seed) for seed in (7, 7, 8))
+    one, again, other = (drawn(kit, job, seed) for seed in (7, 7, 8))
     for name, array in one.items():
         np.testing.assert_array_equal(again[name], array)
     assert (other["head.kernel"] != one["head.kernel"]).all()
@@ -46,5 +44,5 @@ def test_drawing_them_leaves_every_other_generator_alone(kit: Any) -> None:
     random.seed(1)
     np.random.seed(1)
     before = (random.getstate(), np.random.get_state()[1].tolist())
-    drawn(kit.adapter, job, 3)
+    drawn(kit, job, 3)
     assert (random.getstate(), np.random.get_state()[1].tolist()) == before

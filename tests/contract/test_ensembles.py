@@ -62,19 +62,17 @@ class Trial:
         self.x, self.y, first = self.problems[0]
         self._kit = kit
         stacked = {name: np.stack([p[2][name] for p in self.problems]) for name in first}
-        self.ensemble: EnsembleTrainer = kit.adapter.build_ensemble(
+        self.ensemble: EnsembleTrainer = kit.ensemble(
             jobs[0],
             optimizers=[job.optimizer for job in jobs],
-            input_shape=input_shape,
             weights=stacked,
             x=self.x,
             y=self.y,
         )
 
     def alone(self, member: int) -> Any:
-        return self._kit.adapter.build(
+        return self._kit.trainer(
             self.jobs[member],
-            input_shape=self.x.shape[1:],
             weights=self.problems[member][2],
             x=self.x,
             y=self.y,

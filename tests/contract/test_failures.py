@@ -13,38 +13,41 @@ import pytest
 
 from shared.program import compile_job
 from shared.results.run_result import Reason
-from worker.adapters.base import FrameworkAdapter
+from worker.adapters.base import Batch, FrameworkAdapter
 from worker.adapters.errors import UnsupportedError
 
 ROOT = Path(__file__).parent.parent.parent
 
 
-def reason_of_build(adapter: FrameworkAdapter, job: Any, **arrays: Any) -> Reason | None:
+def reason_of_build(adapter: FrameworkAdapter, job: Any, *, weights: Any, samples: Batch) -> Reason | None:
     with pytest.raises(Exception) as caught:  # noqa: PT011 -- whatever it is, it must have its reason
-        adapter.build(job, **arrays)
+        adapter.build(compile_job(job, (3,)), job, weights=weights, samples=samples)
     return adapter.reason_of(caught.value)
 
 
 def test_targets_that_would_be_broadcast_are_a_bad_shape(kit: Any) -> None:
     job = kit.job()
     x, y, weights = kit.problem(job)
-    given = {"input_shape": (3,), "weights": weights, "x": x}
-    assert reason_of_build(kit.adapter, job, y=y, **given | {"x": x[:, :2]}) == "bad_shape"
-    assert reason_of_build(kit.adapter, job, y=y[:, :1], **given) == "bad_shape"
-    assert reason_of_build(kit.adapter, job, y=y[:, None, :], **given) == "bad_shape"
+    for wrong in (
+        Batch(x[:, :2], y),
+        Batch(x, y[:, :1]),
+        Batch(x, y[:, None, :]),
+        Batch(x, y[:, 0]),
+        Batch(x, y, np.ones((12, 1))),
+    ):
+        assert reason_of_build(kit.adapter, job, weights=weights, samples=wrong) == "bad_shape"
 
 
 def test_weights_that_do_not_fit_are_a_bad_shape(kit: Any) -> None:
     job = kit.job()
     x, y, weights = kit.problem(job)
-    given = {"input_shape": (3,), "x": x, "y": y}
     kernel, bias = weights["layers.0.kernel"], weights["layers.0.bias"]
     for wrong in (
         {"layers.0.kernel": kernel},
         {"layers.0.kernel": kernel.T.copy(), "layers.0.bias": bias},
         {"layers.0.kernel": kernel, "layers.0.bias": bias, "layers.1.bias": bias},
     ):
-        assert reason_of_build(kit.adapter, job, weights=wrong, **given) == "bad_shape"
+        assert reason_of_build(kit.adapter, job, weights=wrong, samples=Batch(x, y)) == "bad_shape"
 
 
 def test_inputs_that_do_not_fit_are_a_bad_shape(kit: Any) -> None:
@@ -73,7 +76,7 @@ def test_a_computed_number_that_is_no_row_of_an_embedding_is_a_bad_index(executi
     weights = {p.name: draw.standard_normal(p.shape) for p in compile_job(job, (3,)).weights}
     for number, fits in ((4.0, True), (-1.0, True), (5.0, False)):
         x = np.full((12, 3), number)
-        trainer = kit.adapter.build(job, input_shape=(3,), weights=weights, x=x, y=np.zeros((12, 2)))
+        trainer = kit.trainer(job, weights=weights, x=x, y=np.zeros((12, 2)))
         for work in (partial(trainer.train, kit.block(1)), partial(trainer.outputs, x)):
             if fits:
                 work()
@@ -86,7 +89,7 @@ def test_a_computed_number_that_is_no_row_of_an_embedding_is_a_bad_index(executi
 def test_more_memory_than_there_is_is_out_of_memory(kit: Any) -> None:
     job = kit.job(layers=[{"type": "dense", "units": 10**12}])
     with pytest.raises(Exception) as caught:  # noqa: PT011
-        kit.adapter.default_weights(job, input_shape=(1000,), seed=0)
+        kit.default_weights(job, input_shape=(1000,), seed=0)
     assert kit.adapter.reason_of(caught.value) == "out_of_memory"
     assert kit.adapter.reason_of(MemoryError()) == "out_of_memory"
 

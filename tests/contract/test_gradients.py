@@ -79,7 +79,7 @@ def test_an_activation_keeps_its_digits_near_0_and_far_from_it(activation: str, 
     job = kit.job(layers=[{"type": "activation", "activation": activation}])
     size = 10 ** np.linspace(-12, 2.4, 100)
     x = np.stack([size, -size], axis=1)
-    trainer = kit.adapter.build(job, input_shape=(2,), weights={}, x=x, y=x)
+    trainer = kit.trainer(job, weights={}, x=x, y=x)
     # 1 + erf and 1 + tanh cancel where x is far below 0, in the formula itself
     lost = 1e-13 if activation in ("gelu", "gelu_tanh") else 0.0
     expected = kit.reference(job).outputs({}, x)
@@ -142,7 +142,7 @@ def test_the_gradient_at_a_corner_is_the_pinned_one(activation: Any, slope: floa
     )
     weights = {"layers.0.kernel": np.zeros((1, 1)), "layers.0.bias": np.zeros(1)}
     one = np.ones((1, 1))
-    trainer = kit.adapter.build(job, input_shape=(1,), weights=weights, x=one, y=-one)
+    trainer = kit.trainer(job, weights=weights, x=one, y=-one)
     _, update = first_update(
         trainer,
         Block(indices=np.zeros((1, 1), np.int64), learning_rates=np.ones(1), first_step=0),
@@ -153,9 +153,7 @@ def test_the_gradient_at_a_corner_is_the_pinned_one(activation: Any, slope: floa
 def test_the_gradient_of_the_absolute_error_is_0_where_the_error_is(kit: Any) -> None:
     weights = {"layers.0.kernel": np.ones((3, 2)), "layers.0.bias": np.zeros(2)}
     zeros = np.zeros((12, 3))
-    trainer = kit.adapter.build(
-        kit.job(loss="mae"), input_shape=(3,), weights=weights, x=zeros, y=np.zeros((12, 2))
-    )
+    trainer = kit.trainer(kit.job(loss="mae"), weights=weights, x=zeros, y=np.zeros((12, 2)))
     loss, update = first_update(trainer, kit.block(1, rate=1.0))
     assert loss == 0
     assert all((change == 0).all() for change in update.values())
@@ -170,7 +168,7 @@ def test_a_sure_logit_keeps_its_small_loss_in_float32(kit: Any) -> None:
     weights = {"layers.0.kernel": np.ones((1, 1), np.float32), "layers.0.bias": np.zeros(1, np.float32)}
     for logit, target in ((-20.0, 0.0), (20.0, 1.0)):
         x, y = np.full((1, 1), logit, np.float32), np.full((1, 1), target, np.float32)
-        trainer = kit.adapter.build(job, input_shape=(1,), weights=weights, x=x, y=y)
+        trainer = kit.trainer(job, weights=weights, x=x, y=y)
         (loss,) = trainer.train(
             Block(indices=np.zeros((1, 1), np.int64), learning_rates=np.ones(1), first_step=0)
         )

@@ -472,7 +472,7 @@ def check_layer(kit: Any, name: str, **changes: Any) -> None:
     x, y = draw.standard_normal((6, *shape)), draw.standard_normal((6, 2))
     if name == "embedding":
         x = draw.integers(0, 7, x.shape).astype(np.float64)
-    trainer = kit.adapter.build(job, input_shape=shape, weights=weights, x=x, y=y)
+    trainer = kit.trainer(job, weights=weights, x=x, y=y)
     for given, read in zip(weights.items(), trainer.weights().items(), strict=True):
         assert given[0] == read[0]
         np.testing.assert_array_equal(given[1], read[1])
@@ -590,7 +590,7 @@ def moved(kit: Any, *, momentum: float, declared: str = "biased", followed: str 
     x, y = draw.standard_normal((12, 3)) * 2 + 1, draw.standard_normal((12, 2))
     places = compile_job(job, (3,)).weights
     weights = {place.name: draw.uniform(0.5, 2, place.shape) for place in places}
-    trainer = kit.adapter.build(job, input_shape=(3,), weights=weights, x=x, y=y)
+    trainer = kit.trainer(job, weights=weights, x=x, y=y)
     block = kit.block(3)
     trainer.train(block)
     mean, variance = weights["norm.moving_mean"], weights["norm.moving_variance"]
@@ -627,7 +627,7 @@ def test_batch_norm_takes_a_batch_of_one_sample(variance: str, kit: Any) -> None
     job = kit.job(layers=[{"type": "batch_norm", "moving_variance": variance}, {"type": "dense", "units": 2}])
     x, y = np.random.default_rng(1).standard_normal((12, 3)), np.zeros((12, 2))
     weights = {place.name: np.ones(place.shape) for place in compile_job(job, (3,)).weights}
-    trainer = kit.adapter.build(job, input_shape=(3,), weights=weights, x=x, y=y)
+    trainer = kit.trainer(job, weights=weights, x=x, y=y)
     (loss,) = trainer.train(kit.block(1, batch=1))
     assert loss == pytest.approx(16.0, rel=1e-13)
     np.testing.assert_allclose(trainer.weights()["layers.0.moving_variance"], 0.99, rtol=1e-15)
@@ -642,7 +642,7 @@ def test_a_layer_that_the_framework_has_not_says_that_it_has_no_start_of_its_own
         shape, layers = CASES[name]
         job = kit.job(layers=[*layers, {"type": "dense", "units": 2}])
         with pytest.raises(UnsupportedError, match="initial_weights: shared"):
-            kit.adapter.default_weights(job, input_shape=shape, seed=1)
+            kit.default_weights(job, input_shape=shape, seed=1)
 
 
 def test_default_weights_of_every_layer_have_its_names_and_shapes(kit: Any) -> None:
@@ -650,7 +650,7 @@ def test_default_weights_of_every_layer_have_its_names_and_shapes(kit: Any) -> N
         if name in OWN_STARTS_MISSING.get(kit.adapter.name, ()):
             continue
         job = kit.job(layers=[*layers, {"type": "dense", "units": 2}])
-        drawn = kit.adapter.default_weights(job, input_shape=shape, seed=1)
+        drawn = kit.default_weights(job, input_shape=shape, seed=1)
         shapes = {place.name: place.shape for place in compile_job(job, shape).weights}
         assert {name: array.shape for name, array in drawn.items()} == shapes
         assert compile_job(job, shape).output_shape == (2,)

@@ -7,8 +7,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from worker.training.samples import Part
-
 WEIGHTED = {"type": "inline", "x": [0.0], "y": [0.0], "sample_weights": [1.0]}
 CLASSES = np.array([0, 2, 1, -100, 2, 0, -100, 1, 1, 0, 2, 2])
 """Two of the twelve samples are ignored, where the loss ignores −100."""
@@ -29,12 +27,12 @@ CONVENTIONS: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
-def check(kit: Any, job: Any, y: np.ndarray, *, samples: int = 12) -> None:
+def check(kit: Any, job: Any, y: Any, *, samples: int = 12) -> None:
     """The first loss and gradient of a job on 3 features and the targets y."""
     x, _, weights = kit.problem(job)
     numpy, block = kit.reference(job), kit.block(1, rate=1.0, batch=samples)
     rows = block.indices[0]
-    trainer = kit.adapter.build(job, input_shape=(3,), weights=weights, x=x, y=y)
+    trainer = kit.trainer(job, weights=weights, x=x, y=y)
     (loss,) = trainer.train(block)
     after = trainer.weights()
     assert loss == pytest.approx(numpy.loss(weights, x[rows], y[rows]), rel=1e-13)
@@ -60,16 +58,16 @@ def test_a_batch_of_ignored_targets_changes_nothing(kit: Any) -> None:
         loss={"type": "categorical_crossentropy", "ignore_index": -1},
     )
     x, _, weights = kit.problem(job)
-    trainer = kit.adapter.build(job, input_shape=(3,), weights=weights, x=x, y=np.full(12, -1))
+    trainer = kit.trainer(job, weights=weights, x=x, y=np.full(12, -1))
     assert trainer.train(kit.block(1)).tolist() == [0.0]
     assert all((array == weights[name]).all() for name, array in trainer.weights().items())
 
 
-def weighted(y: np.ndarray) -> np.ndarray:
+def weighted(kit: Any, y: np.ndarray) -> Any:
     """Targets with a weight a sample, one of them 0."""
     weights = np.random.default_rng(2).uniform(0.0, 3.0, 12)
     weights[3] = 0.0
-    return Part(x=np.zeros((12, 3)), y=y, weights=weights).targets
+    return kit.weighted(y, weights)
 
 
 @pytest.mark.parametrize("weighting", ["by_count", "by_weights"])
@@ -90,17 +88,14 @@ def test_a_sample_s_weight_joins_that_of_its_class(name: str, kit: Any) -> None:
         loss={"type": "categorical_crossentropy"} | options,
     )
     y = CLASSES if options.get("ignore_index") == -100 else np.abs(CLASSES) % 3
-    check(kit, job, weighted(y))
+    check(kit, job, weighted(kit, y))
 
 
 def test_weights_of_1_change_nothing(kit: Any) -> None:
     job, plain = kit.job(data=WEIGHTED), kit.job()
     x, y, weights = kit.problem(plain)
-    ones = Part(x=x, y=y, weights=np.ones(12)).targets
-    with_ones, without = (
-        kit.adapter.build(j, input_shape=(3,), weights=weights, x=x, y=t)
-        for j, t in ((job, ones), (plain, y))
-    )
+    ones = kit.weighted(y, np.ones(12))
+    with_ones, without = (kit.trainer(j, weights=weights, x=x, y=t) for j, t in ((job, ones), (plain, y)))
     assert with_ones.train(kit.block(3)) == pytest.approx(without.train(kit.block(3)), rel=1e-14)
 
 
@@ -124,7 +119,7 @@ def test_a_certain_probability_has_the_gradient_of_its_clipping_which_is_0(kit: 
     )
     weights = {"layers.0.kernel": np.full((1, 1), 2.0), "layers.0.bias": np.zeros(1)}
     one, zero = np.ones((12, 1)), np.zeros((12, 1))
-    trainer = kit.adapter.build(job, input_shape=(1,), weights=weights, x=one, y=zero)
+    trainer = kit.trainer(job, weights=weights, x=one, y=zero)
     (loss,) = trainer.train(kit.block(1))
     assert loss == pytest.approx(-np.log(1e-7), rel=1e-9)
     assert all((array == weights[name]).all() for name, array in trainer.weights().items())

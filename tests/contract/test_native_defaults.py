@@ -274,7 +274,7 @@ def compare_draws(kit: Any, framework: str, place: str, row: NativeDefault) -> N
     name = f"it.{TENSORS.get(f'{kind}.{field}', own_name)}"
     own, ours = [], []
     for seed in range(20):
-        own.append(kit.adapter.default_weights(job, input_shape=shape, seed=seed)[name])
+        own.append(kit.default_weights(job, input_shape=shape, seed=seed)[name])
         ours.append(draw_weights(compile_job(job, shape), seed=seed, precision="float64")[name])
     if isinstance(row.value, dict) and row.value["type"] == "orthogonal":
         gram = own[0] @ own[0].T

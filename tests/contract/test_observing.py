@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from worker.adapters.base import Batch
+
 LAYERS = [
     {"type": "dense", "units": 4, "activation": "tanh"},
     {"type": "batch_norm", "name": "norm", "momentum": 0.9},
@@ -30,13 +32,13 @@ class Step:
         masks = {"drop": (keep * 2.0).astype(self.job.precision)}
         self.block = kit.block(1, masks=masks)
         self.weights = weights
-        self.trainer = kit.adapter.build(self.job, input_shape=(3,), weights=weights, x=x, y=y)
-        self.observer = kit.adapter.observer(self.job, input_shape=(3,))
+        self.trainer = kit.trainer(self.job, weights=weights, x=x, y=y)
+        self.observer = kit.observer(self.job, input_shape=(3,))
         self.x, self.y = x[self.block.indices[0]], y[self.block.indices[0]]
         self.masks = {"drop": masks["drop"][0]}
 
     def observe(self) -> Any:
-        return self.observer.observe(self.weights, self.x, self.y, masks=self.masks)
+        return self.observer.observe(self.weights, Batch(self.x, self.y), masks=self.masks)
 
     def inputs(self, seen: Any) -> dict[str, list[Any]]:
         sources = [self.job.model.sources(index) for index in range(len(PATHS))]
@@ -113,8 +115,8 @@ def test_gradients_have_the_weights_names_and_layouts(kit: Any, layer: dict[str,
     weights = {place.name: draw.standard_normal(place.shape) for place in places}
     x = draw.integers(0, 7, (5, 4)).astype(float) if embedding else draw.standard_normal((5, 4, 3))
     y = draw.standard_normal((5, 2))
-    trainer = kit.adapter.build(job, input_shape=shape, weights=weights, x=x, y=y)
-    seen = kit.adapter.observer(job, input_shape=shape).observe(weights, x, y, masks={})
+    trainer = kit.trainer(job, weights=weights, x=x, y=y)
+    seen = kit.observer(job, input_shape=shape).observe(weights, Batch(x, y), masks={})
     trainer.train(kit.block(1, batch=5).__class__(
         indices=np.arange(5)[None], learning_rates=np.array([0.1]), first_step=0
     ))  # fmt: skip

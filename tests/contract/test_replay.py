@@ -105,7 +105,7 @@ def both(kit: Any, *, input_shape: tuple[int, ...] = (3,), **changes: Any) -> tu
             place.name: (draw.standard_normal(place.shape) ** 2 / 4 + 0.1).astype(job.precision)
             for place in compile_job(job, input_shape).weights
         }
-        trainers.append(kit.adapter.build(job, input_shape=input_shape, weights=weights, x=x, y=y))
+        trainers.append(kit.trainer(job, weights=weights, x=x, y=y))
     plain, fast = trainers
     return plain, fast
 
@@ -156,11 +156,7 @@ def test_members_that_train_together_are_replayed(name: str, own_batches: bool, 
             for place in compile_job(job, shape).weights
         }
         optimizers = [job.optimizer] * MEMBERS
-        ensembles.append(
-            kit.adapter.build_ensemble(
-                job, optimizers=optimizers, input_shape=shape, weights=weights, x=x, y=y
-            )
-        )
+        ensembles.append(kit.ensemble(job, optimizers=optimizers, weights=weights, x=x, y=y))
     plain, fast = ensembles
     assert (plain._replays, fast._replays) == (False, True)
     for first, steps, batch in ((0, 6, 5), (6, 1, 2), (7, 5, 5), (12, 3, 2)):

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from worker.adapters.base import Batch
 from worker.training import pacing
 from worker.training.checkpoints import Checkpoint, SoFar
-from worker.training.samples import Part, RunData
+from worker.training.samples import RunData
 from worker.training.seed_training import SeedTraining
 
 LAYERS = [
@@ -70,7 +71,7 @@ def training_of(kit: Any, name: str, precision: str) -> SeedTraining:
     job = kit.job(layers=LAYERS, precision=precision, **JOBS[name])
     x, y, _ = kit.problem(job)
     held_out, targets, _ = kit.problem(job, seed=1)
-    parts = {"train": Part(x=x, y=y), "validation": Part(x=held_out, y=targets)}
+    parts = {"train": Batch(x, y), "validation": Batch(held_out, targets)}
     if job.training.early_stopping and job.training.early_stopping.monitor == "loss":
         del parts["validation"]  # nothing else to look at: epochs are judged after they were trained
     return SeedTraining(job, data=RunData(parts=parts, predict=None), adapter=kit.adapter, seed=7)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from shared.program import compile_job
+from worker.adapters.base import Batch
 
 SMALL = [{"type": "dense", "units": 4, "activation": "tanh"}, {"type": "dense", "units": 2}]
 LAYERS = [{"type": "flatten"}, {"type": "dense", "units": 50}, {"type": "dense", "units": 20}]
@@ -41,7 +42,7 @@ def test_other_numbers_seeds_and_samples_are_not_traced_anew(kit: Any) -> None:
         job = kit.job(layers=SMALL, optimizer=adam | changes, training={"epochs": 7})
         x, y, weights = kit.problem(job, seed=seed)
         x, y = np.concatenate([x] * seed), np.concatenate([y] * seed)
-        trainer = kit.adapter.build(job, input_shape=x.shape[1:], weights=weights, x=x, y=y)
+        trainer = kit.trainer(job, weights=weights, x=x, y=y)
         assert not trainer.compiles
         trainer.train(kit.block(3))
         assert (trainer.outputs(x[:12]) != outputs).any()
@@ -128,7 +129,7 @@ class Trained:
             place.name: (0.5 + 0.5 * draw.random(place.shape)).astype(job.precision)
             for place in compile_job(job, input_shape).weights
         }
-        self.trainer = kit.adapter.build(job, input_shape=input_shape, weights=weights, x=x, y=y)
+        self.trainer = kit.trainer(job, weights=weights, x=x, y=y)
         self.trainer.train(kit.block(1, rate=0.002))
         self.after_first = self.trainer.weights()
         self.trainer.train(kit.block(49, first_step=1, rate=0.002))
@@ -215,7 +216,8 @@ def test_only_the_programs_used_last_are_kept(kit: Any) -> None:
 
     programs = Programs(most=2)
     jobs = [kit.job(layers=[{"type": "dense", "units": units}]) for units in (1, 2, 3)]
-    ask = lambda job: programs.program(job, input_shape=(3,), samples=1, y=np.zeros((1, 1)))  # noqa: E731
+    samples = Batch(np.zeros((1, 3)), np.zeros((1, 1)))
+    ask = lambda job: programs.program(compile_job(job, (3,)), job, samples=samples)  # noqa: E731
     first, second = ask(jobs[0]), ask(jobs[1])
     assert ask(jobs[0]) is first
     ask(jobs[2])
@@ -234,7 +236,7 @@ def test_default_weights_are_what_a_keras_user_gets(kit: Any) -> None:
     import keras
 
     job = kit.job(layers=LAYERS, precision="float32")
-    weights = kit.adapter.default_weights(job, input_shape=(4, 10), seed=5)
+    weights = kit.default_weights(job, input_shape=(4, 10), seed=5)
     keras.utils.set_random_seed(5)
     layers = keras.layers
     model = keras.Sequential([keras.Input((4, 10)), layers.Flatten(), layers.Dense(50), layers.Dense(20)])

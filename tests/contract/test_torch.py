@@ -52,7 +52,7 @@ def test_a_compiled_lstm_of_float32_trains_as_an_eager_one(kit: Any) -> None:
             for place in compile_job(job, shape).weights
         }
         x, y, _ = kit.problem(job, input_shape=shape)
-        trainer = kit.adapter.build(job, input_shape=shape, weights=weights, x=x, y=y)
+        trainer = kit.trainer(job, weights=weights, x=x, y=y)
         losses.append(trainer.train(kit.block(6)))
     np.testing.assert_allclose(losses[1], losses[0], rtol=1e-5)
 
@@ -77,7 +77,7 @@ def test_another_learning_rate_seed_or_sample_count_compiles_nothing(kit: Any, c
         ]
         x, y, weights = kit.problem(jobs[0], seed=count)
         x, y = np.concatenate([x] * count), np.concatenate([y] * count)
-        fast, plain = (kit.adapter.build(job, input_shape=(3,), weights=weights, x=x, y=y) for job in jobs)
+        fast, plain = (kit.trainer(job, weights=weights, x=x, y=y) for job in jobs)
         assert fast.compiles == (count == 1)
         for first in (0, 300):  # more updates than a call of the program takes
             block = kit.block(300, first_step=first, rate=rate)
@@ -152,7 +152,7 @@ def test_default_weights_are_what_a_pytorch_user_gets_and_leave_the_generator_al
     layers = [{"type": "flatten"}, {"type": "dense", "units": 50}, {"type": "dense", "units": 20}]
     job = kit.job(layers=layers, precision="float32")
     before = torch.random.get_rng_state()
-    weights = kit.adapter.default_weights(job, input_shape=(4, 10), seed=5)
+    weights = kit.default_weights(job, input_shape=(4, 10), seed=5)
     assert torch.equal(torch.random.get_rng_state(), before)
     torch.manual_seed(5)
     linears = [torch.nn.Linear(40, 50), torch.nn.Linear(50, 20)]

@@ -109,7 +109,7 @@ def test_weights_are_copies_both_ways(kit: Any) -> None:
     job = kit.job()
     x, y, weights = kit.problem(job)
     given = {name: array.copy() for name, array in weights.items()}
-    trainer = kit.adapter.build(job, input_shape=(3,), weights=given, x=x, y=y)
+    trainer = kit.trainer(job, weights=given, x=x, y=y)
     trainer.train(kit.block(3))
     for name, array in weights.items():
         np.testing.assert_array_equal(given[name], array)

@@ -33,8 +33,8 @@ def trainer_of(kit: Any, **changes: Any) -> Trainer:
     """A new one, from its initial weights."""
     job = kit.job(layers=LAYERS, **changes)
     x, y, _ = kit.problem(job)
-    weights = kit.adapter.default_weights(job, input_shape=x.shape[1:], seed=3)
-    trainer: Trainer = kit.adapter.build(job, input_shape=x.shape[1:], weights=weights, x=x, y=y)
+    weights = kit.default_weights(job, input_shape=x.shape[1:], seed=3)
+    trainer: Trainer = kit.trainer(job, weights=weights, x=x, y=y)
     return trainer
 
 
@@ -173,11 +173,10 @@ def ensemble_of(kit: Any, precision: str) -> EnsembleTrainer:
     job = kit.job(layers=LAYERS, precision=precision, optimizer={"type": "adam"})
     x, y, _ = kit.problem(job)
     shape = x.shape[1:]
-    members = [kit.adapter.default_weights(job, input_shape=shape, seed=seed) for seed in range(3)]
-    ensemble: EnsembleTrainer = kit.adapter.build_ensemble(
+    members = [kit.default_weights(job, input_shape=shape, seed=seed) for seed in range(3)]
+    ensemble: EnsembleTrainer = kit.ensemble(
         job,
         optimizers=[job.optimizer.model_copy(update={"beta_1": beta}) for beta in (0.5, 0.8, 0.9)],
-        input_shape=shape,
         weights={name: np.stack([member[name] for member in members]) for name in members[0]},
         x=x,
         y=y,

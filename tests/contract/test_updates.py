@@ -85,7 +85,7 @@ def check_updates(kit: Any, optimizer: dict[str, Any], *, falling: bool) -> None
     x, y, weights = kit.problem(job)
     block = kit.block(STEPS)
     learning_rates = np.full(STEPS, optimizer["learning_rate"]) * (0.8 ** np.arange(STEPS) if falling else 1)
-    trainer = kit.adapter.build(job, input_shape=(3,), weights=weights, x=x, y=y)
+    trainer = kit.trainer(job, weights=weights, x=x, y=y)
     trainer.train(dataclasses.replace(block, learning_rates=learning_rates))
 
     formula = kit.formula(job.optimizer)
@@ -122,8 +122,6 @@ def test_clipping_leaves_a_gradient_of_zeros_at_zero(kit: Any) -> None:
     weights = {"layers.0.kernel": np.zeros((3, 2)), "layers.0.bias": np.zeros(2)}
     for clipping in ("clip_norm", "global_clip_norm", "clip_value"):
         job = kit.job(optimizer={"type": "sgd", "learning_rate": 0.1, clipping: 1.0})
-        trainer = kit.adapter.build(
-            job, input_shape=(3,), weights=weights, x=np.zeros((12, 3)), y=np.zeros((12, 2))
-        )
+        trainer = kit.trainer(job, weights=weights, x=np.zeros((12, 3)), y=np.zeros((12, 2)))
         trainer.train(kit.block(3))
         assert all((array == 0).all() for array in trainer.weights().values())

@@ -22,12 +22,11 @@ from shared.results.seed_table import SeedTable
 from shared.run import Run
 from shared.store.arrays import decode_array, encode_array
 from worker.adapters import load_adapter
-from worker.adapters.base import Block, EnsembleBlock, EnsembleTrainer, FrameworkAdapter
+from worker.adapters.base import Batch, Block, EnsembleBlock, EnsembleTrainer, FrameworkAdapter
 from worker.adapters.errors import UnsupportedError
 from worker.training.feed import MaskSource
 from worker.training.run_trainer import Services
 from worker.training.runner import Attempt, train_run
-from worker.training.samples import Part
 from worker.training.schedules import learning_rates
 
 
@@ -74,11 +73,12 @@ def by_hand(case: dict[str, Any], adapter: FrameworkAdapter) -> dict[str, np.nda
     x = x.astype(job.precision)
     y = y if y.dtype == np.int64 else y.astype(job.precision)
     weights = start_weights(case, job)
+    own = None
     if is_weighted(job.data):
         own = np.random.default_rng(6).uniform(0.0, 3.0, len(x)).astype(job.precision)
-        y = Part(x=x, y=y, weights=own).targets
+    given = Batch(x, y, own)
     try:
-        trainer = build(case, adapter, job, weights=weights, x=x, y=y)
+        trainer = build(case, adapter, job, weights=weights, samples=given)
     except UnsupportedError as error:
         return {"refused": np.array(str(error))}
     masks = MaskSource(compile_job(job, shape).masks, seed=case.get("mask_seed", 3), precision=job.precision)
@@ -95,7 +95,7 @@ def by_hand(case: dict[str, Any], adapter: FrameworkAdapter) -> dict[str, np.nda
             masks=masks.block(first_step=done, steps=steps, batch_size=batch),
         )
         if done == 0:
-            out |= first_gradients(job, adapter, weights=weights, x=x, y=y, block=block)
+            out |= first_gradients(job, adapter, weights=weights, samples=given, block=block)
         losses.append(trainer.train(block))
         done += steps
         if done == 1:
@@ -115,20 +115,19 @@ def build(
     job: Job,
     *,
     weights: dict[str, np.ndarray],
-    x: np.ndarray,
-    y: np.ndarray,
+    samples: Batch,
 ) -> Any:
     """A Trainer of the case, or one that shows a member of an ensemble. Raises UnsupportedError."""
+    program = compile_job(job, samples.x.shape[1:])
     if not case.get("together"):
-        return adapter.build(job, input_shape=x.shape[1:], weights=weights, x=x, y=y)
+        return adapter.build(program, job, weights=weights, samples=samples)
     slower = job.optimizer.model_copy(update={"learning_rate": job.optimizer.learning_rate / 2})
     ensemble = adapter.build_ensemble(
+        program,
         job,
         optimizers=[slower, *[job.optimizer] * (MEMBERS - 1)],
-        input_shape=x.shape[1:],
         weights={name: np.stack([array] * MEMBERS) for name, array in weights.items()},
-        x=x,
-        y=y,
+        samples=samples,
     )
     return OneOfMany(ensemble, member=case.get("member", 1))
 
@@ -171,15 +170,14 @@ def first_gradients(
     adapter: FrameworkAdapter,
     *,
     weights: dict[str, np.ndarray],
-    x: np.ndarray,
-    y: np.ndarray,
+    samples: Batch,
     block: Block,
 ) -> dict[str, np.ndarray]:
     """The gradients of a block's first step."""
     rows = block.indices[0]
     masks = {path: mask[0] for path, mask in block.masks.items()}
-    observer = adapter.observer(job, input_shape=x.shape[1:])
-    seen = observer.observe(weights, x[rows], y[rows], masks=masks)
+    observer = adapter.observer(compile_job(job, samples.x.shape[1:]), job)
+    seen = observer.observe(weights, samples.at(rows), masks=masks)
     return {f"gradient/{name}": gradient for name, gradient in seen.gradients.items()}
 
 

@@ -35,6 +35,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.job import Job, Optimizer
+from shared.job.experiment import Precision
+from shared.program import ProgramSpec
 from shared.results.run_result import Reason
 from worker.adapters.errors import UnsupportedError
 
@@ -44,6 +46,28 @@ State = Mapping[str, NDArray[Any]]
 """A training's state between blocks, as a flat mapping of arrays: names joined by dots."""
 Snapshot = Any
 """Where a training stands, in a form of its Trainer's own."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Samples with their targets: those of one update, or all that a run trains on."""
+
+    x: Floats
+    """(n, *input_shape), in the run's precision."""
+    y: NDArray[Any]
+    """What the loss compares the outputs with: (n, outputs) in the run's precision, or class numbers, int64
+    (n,). `ProgramSpec.target` says which."""
+    weights: Floats | None = None
+    """How much each sample counts in the loss, (n,) in the run's precision; None where all count alike."""
+
+    @property
+    def arrays(self) -> tuple[NDArray[Any], ...]:
+        """The arrays that there are: x and y, and the weights where samples have some."""
+        return (self.x, self.y) if self.weights is None else (self.x, self.y, self.weights)
+
+    def at(self, rows: NDArray[np.int64]) -> Batch:
+        """Return the samples of these rows (b,), in their order."""
+        return Batch(*(array[rows] for array in self.arrays))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -224,15 +248,13 @@ class Observer(ABC):
     """Shows one training step from the inside: what `Trainer.train` computes, one layer at a time.
 
     Nothing is compiled, nothing is kept from call to call, and no weight changes. `weights` are all of the
-    model's, as `Trainer.weights` gives them; x and y are one batch, as in `FrameworkAdapter.build`, with its
-    dropout masks by layer path, each (b, *layer input).
+    program's, as `Trainer.weights` gives them; a batch comes with its dropout masks by stage path, each
+    (b, *stage input).
     """
 
     @abstractmethod
-    def observe(
-        self, weights: Weights, x: Floats, y: NDArray[Any], *, masks: Mapping[str, Floats]
-    ) -> Observed:
-        """Outputs, loss and gradients of one step. The loss has the bits that an eager Trainer gives."""
+    def observe(self, weights: Weights, batch: Batch, *, masks: Mapping[str, Floats]) -> Observed:
+        """Compute outputs, loss and gradients of one step; the loss has the bits of an eager Trainer's."""
 
     @abstractmethod
     def refed(
@@ -275,43 +297,45 @@ class FrameworkAdapter(ABC):
         """Versions, device and flags as they are now."""
 
     @abstractmethod
-    def default_weights(self, job: Job, *, input_shape: tuple[int, ...], seed: int) -> Weights:
-        """The framework's own default initial weights for the job's model, from `seed`."""
+    def default_weights(self, program: ProgramSpec, *, precision: Precision, seed: int) -> Weights:
+        """Draw the program's weights from `seed` by the framework's own default initializers."""
 
     @abstractmethod
-    def build(
-        self, job: Job, *, input_shape: tuple[int, ...], weights: Weights, x: Floats, y: NDArray[Any]
-    ) -> Trainer:
-        """A Trainer that starts from `weights`, with the training samples on the device.
+    def build(self, program: ProgramSpec, job: Job, *, weights: Weights, samples: Batch) -> Trainer:
+        """Make a Trainer of the program.
 
-        x (n, *input_shape) is in the run's precision. y is in the run's precision (n, targets), or
-        int64 (n,) of class numbers for categorical_crossentropy. Where the job's data have sample weights,
-        y has them as a last column, so that a batch is always two arrays: y is then (n, targets + 1), or
-        (n, 2) for class numbers, in the run's precision.
+        Args:
+            program: What is trained. Layers, shapes and weights are asked here, never of the job.
+            job: How it is trained: an adapter reads its loss, optimizer, training, precision and execution.
+            weights: What training starts from, by the names and in the shapes of `program.weights`.
+            samples: All that it trains on; batches are rows of them.
+
+        Raises:
+            BadShapeError: Weights or samples do not fit the program.
+            UnsupportedError: This framework cannot train it; the message says what would help.
         """
 
     def build_ensemble(
         self,
+        program: ProgramSpec,
         job: Job,
         *,
         optimizers: Sequence[Optimizer],
-        input_shape: tuple[int, ...],
         weights: Weights,
-        x: Floats,
-        y: NDArray[Any],
+        samples: Batch,
     ) -> EnsembleTrainer:
-        """An EnsembleTrainer with one member for each of `optimizers`, which replace the job's own.
+        """Make an EnsembleTrainer with one member for each of `optimizers`, which replace the job's own.
 
         All optimizers have the same `shared.job.optimizer.structure`; `worker.adapters.constants`
-        stacks their numbers. `weights` are (members, *shape); x and y are as in `build`, the same for every
-        member. Raises UnsupportedError, with a plain reason, for a job that this framework cannot vectorise;
+        stacks their numbers. `weights` are (members, *shape); the samples are the same for every member.
+        Raises UnsupportedError, with a plain reason, for a job that this framework cannot vectorise;
         its members are then trained one after another.
         """
         raise UnsupportedError(f"{self.name} trains one seed after another")
 
     @abstractmethod
-    def observer(self, job: Job, *, input_shape: tuple[int, ...]) -> Observer:
-        """An Observer of the job's steps on the started device."""
+    def observer(self, program: ProgramSpec, job: Job) -> Observer:
+        """Make an Observer of the program's steps, as `build` would train them, on the started device."""
 
     @abstractmethod
     def reason_of(self, error: BaseException) -> Reason | None:

@@ -10,13 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.job import Job
-from shared.job.data import is_weighted
 from shared.job.experiment import Precision
 from shared.job.layers.convolution import Padding
-from shared.job.loss import CategoricalCrossentropy
-from shared.program import Mask
-from worker.adapters.base import Weights
+from shared.program import Mask, ProgramSpec
+from worker.adapters.base import Batch, Weights
 from worker.adapters.errors import BadShapeError
 
 Shape = tuple[int, ...]
@@ -46,16 +43,18 @@ def check_inputs(input_shape: Shape, x: NDArray[Any]) -> None:
         raise BadShapeError(f"the model takes samples of shape {input_shape}, but these have {x.shape[1:]}")
 
 
-def check_targets(job: Job, output_shape: Shape, y: NDArray[Any]) -> None:
-    """Refuse targets that would be broadcast against the outputs; class numbers (n,) fit (n, classes)."""
-    if is_weighted(job.data):
-        y = y[:, :-1]
-        if isinstance(job.loss, CategoricalCrossentropy):
-            y = y[:, 0]
-    fits = len(output_shape) == 1 if y.ndim == 1 else output_shape == y.shape[1:]
+def check_samples(program: ProgramSpec, samples: Batch) -> None:
+    """Refuse samples that the program does not take, and targets or weights that would be broadcast."""
+    check_inputs(program.input_shape, samples.x)
+    outputs, targets = program.output_shape, samples.y.shape[1:]
+    fits = targets == () and len(outputs) == 1 if program.target == "classes" else targets == outputs
     if not fits:
         raise BadShapeError(
-            f"the model gives outputs of shape {output_shape} a sample, but the targets have {y.shape[1:]}"
+            f"the model gives outputs of shape {outputs} a sample, but the targets have {targets}"
+        )
+    if samples.weights is not None and samples.weights.shape != samples.x.shape[:1]:
+        raise BadShapeError(
+            f"there are {len(samples.x)} samples, but their weights have the shape {samples.weights.shape}"
         )
 
 

@@ -7,7 +7,8 @@ import json
 import numpy as np
 
 from shared.job import Job
-from worker.adapters.base import Block, FrameworkAdapter
+from shared.program import compile_job
+from worker.adapters.base import Batch, Block, FrameworkAdapter
 
 _TOY = {
     "name": "warm-up",
@@ -22,12 +23,9 @@ _TOY = {
 def warm_up(adapter: FrameworkAdapter) -> None:
     """Build and train the toy job, so that the first real run does not wait for lazy imports."""
     x = np.array([[0.0], [1.0]], np.float32)
-    trainer = adapter.build(
-        Job.model_validate_json(json.dumps(_TOY)),
-        input_shape=(1,),
-        weights={"layers.0.kernel": np.zeros((1, 1), np.float32), "layers.0.bias": np.zeros(1, np.float32)},
-        x=x,
-        y=x,
-    )
+    job = Job.model_validate_json(json.dumps(_TOY))
+    program = compile_job(job, (1,))
+    weights = {weight.name: np.zeros(weight.shape, np.float32) for weight in program.weights}
+    trainer = adapter.build(program, job, weights=weights, samples=Batch(x, x))
     trainer.train(Block(indices=np.zeros((2, 2), np.int64), learning_rates=np.full(2, 0.01), first_step=0))
     trainer.outputs(x)

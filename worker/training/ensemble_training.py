@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.job.training import BatchPlan
+from shared.program import compile_job
 from shared.results.run_result import Hashes
 from shared.store.arrays import hash_arrays
 from worker.adapters.base import EnsembleBlock, Floats, FrameworkAdapter, State, Weights
@@ -48,12 +49,11 @@ class EnsembleTraining:
             begin = starts(job, data=data, adapter=adapter, seeds=seeds)
             self._initial_hashes = {seed: hash_arrays(weights) for seed, weights in begin.items()}
             self._trainer = adapter.build_ensemble(
+                compile_job(job, data.input_shape),
                 job,
                 optimizers=[member.job.optimizer for member in members],
-                input_shape=data.input_shape,
                 weights=_stacked([begin[seed] for seed in seeds]),
-                x=data.train.x,
-                y=data.train.targets,
+                samples=data.train,
             )
         self.execution = f"{self._trainer.execution}, {len(members):,} at once"
 

@@ -61,7 +61,7 @@ def starts(job: Job, *, data: RunData, adapter: FrameworkAdapter, seeds: Iterabl
         case FrameworkWeights():
             return {
                 seed: check_weights(
-                    adapter.default_weights(job, input_shape=data.input_shape, seed=seed),
+                    adapter.default_weights(program, precision=precision, seed=seed),
                     program,
                     precision=precision,
                 )
@@ -129,7 +129,7 @@ def _draw(weight: Weight, draws: Draws) -> NDArray[np.float64]:
         case Orthogonal(gain=gain):
             flat = gain * _orthogonal(draws.normals(count, **address).reshape(_matrix(weight.shape)))
     if weight.ones is not None:
-        flat[weight.ones] = 1.0
+        flat[slice(*weight.ones)] = 1.0
     return flat.reshape(weight.shape)
 
 

@@ -16,41 +16,23 @@ from shared.program import compile_job
 from shared.program.fit import Amounts, misfits
 from shared.run import Run, Samples
 from shared.store.arrays import ArrayRef
-from worker.adapters.base import Floats
+from worker.adapters.base import Batch, Floats
 from worker.training.failures import TrainingError, loading
 
 Load = Callable[[ArrayRef], NDArray[Any]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Part:
-    """Samples of one part of the data: x (n, *features); y (n, targets), or class numbers (n,)."""
-
-    x: Floats
-    y: NDArray[Any]
-    weights: Floats | None = None
-    """The samples' own (n,), where the data have some."""
-
-    @property
-    def targets(self) -> NDArray[Any]:
-        """y as an adapter takes it, the weights in a last column (see `FrameworkAdapter.build`)."""
-        if self.weights is None:
-            return self.y
-        columns = self.y.reshape(len(self.y), -1).astype(self.weights.dtype)
-        return np.concatenate([columns, self.weights[:, None]], axis=1)
-
-
-@dataclass(frozen=True, kw_only=True)
 class RunData:
     """Everything a run trains on and is measured on, in the run's precision."""
 
-    parts: dict[str, Part]
+    parts: dict[str, Batch]
     """`train`, and `validation` and `test` where there are any."""
     predict: Floats | None
     given_weights: dict[str, NDArray[Any]] = field(default_factory=dict)
 
     @property
-    def train(self) -> Part:
+    def train(self) -> Batch:
         """The samples trained on."""
         return self.parts["train"]
 
@@ -82,11 +64,11 @@ def load_run(run: Run, load: Load) -> RunData:
     return RunData(parts=parts, predict=predict, given_weights=given)
 
 
-def _load_part(name: str, samples: Samples, job: Job, load: Load) -> Part:
+def _load_part(name: str, samples: Samples, job: Job, load: Load) -> Batch:
     with loading(f"the {name} samples"):
         x, y = load(samples.x), load(samples.y)
         weights = None if samples.weights is None else load(samples.weights)
-        return Part(
+        return Batch(
             x=_cast(x, job, f"x of {name}"),
             y=_targets(y, job, f"y of {name}"),
             weights=None if weights is None else _cast(weights, job, f"the sample weights of {name}"),
@@ -129,7 +111,7 @@ def check_fit(data: RunData, job: Job) -> None:
         raise _bad(str(first))
 
 
-def _check_part(name: str, part: Part, job: Job) -> None:
+def _check_part(name: str, part: Batch, job: Job) -> None:
     if len(part.x) != len(part.y):
         raise _bad(f"{name} has {len(part.x)} samples and {len(part.y)} targets")
     if (part.weights is not None) != is_weighted(job.data) or (

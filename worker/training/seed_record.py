@@ -18,10 +18,9 @@ from shared.job import Job
 from shared.job.loss import fitting_metrics
 from shared.job.training import BatchPlan
 from shared.losses import loss_values
-from worker.adapters.base import Floats, State, Weights
+from worker.adapters.base import Batch, Floats, State, Weights
 from worker.training.failures import TrainingError, diverged
 from worker.training.metrics import EpochLosses, member_metrics
-from worker.training.samples import Part
 from worker.training.state import joined, part_of
 
 Metrics = dict[str, dict[str, float | None]]
@@ -101,7 +100,7 @@ class SeedRecord:
     def conclude(
         self,
         *,
-        parts: Mapping[str, Part],
+        parts: Mapping[str, Batch],
         outputs: Mapping[str, Floats],
         predictions: Floats | None,
         weights: Weights,
@@ -131,7 +130,7 @@ class SeedRecord:
         return diverged(what, job=self._job, step=step, steps_per_epoch=self._plan.steps_per_epoch)
 
 
-def measured(job: Job, parts: Mapping[str, Part], outputs: Mapping[str, Floats]) -> list[Metrics]:
+def measured(job: Job, parts: Mapping[str, Batch], outputs: Mapping[str, Floats]) -> list[Metrics]:
     """The metrics of several members from their outputs of each part, (members, n, outputs)."""
     names = job.metrics if job.metrics is not None else fitting_metrics(job.loss)
     tables = {
@@ -155,12 +154,12 @@ def _finite_first(values: NDArray[np.float64]) -> int:
     return len(values) if finite.all() else int(finite.argmin())
 
 
-def validation_losses(job: Job, outputs: Floats, part: Part) -> NDArray[np.float64]:
+def validation_losses(job: Job, outputs: Floats, part: Batch) -> NDArray[np.float64]:
     """The losses (members,) of several members' outputs (members, n, outputs) on the same samples."""
     return loss_values(job.loss, outputs, part.y, part.weights)
 
 
-def _outputs_of(parts: Mapping[str, Part]) -> OutputsOf:
+def _outputs_of(parts: Mapping[str, Batch]) -> OutputsOf:
     """The part that tells most about the model: one held out from training, where there is any."""
     if "test" in parts:
         return "test"

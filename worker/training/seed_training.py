@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from shared.job import Job
 from shared.job.schedule import ReduceOnPlateauSchedule
 from shared.job.training import BatchPlan
+from shared.program import compile_job
 from shared.results.run_result import Hashes
 from shared.store.arrays import hash_arrays
 from worker.adapters.base import Block, Floats, FrameworkAdapter, Marks, Snapshot, State, Weights
@@ -59,7 +60,7 @@ class SeedTraining:
             weights = initial_weights(job, data=data, adapter=adapter, seed=seed)
             self._initial_hash = hash_arrays(weights)
             self._trainer = adapter.build(
-                job, input_shape=data.input_shape, weights=weights, x=data.train.x, y=data.train.targets
+                compile_job(job, data.input_shape), job, weights=weights, samples=data.train
             )
 
         dropouts = dropouts_of(job, data)

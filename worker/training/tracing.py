@@ -14,12 +14,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.program import compile_job
 from shared.results.trace import NUMBERS, PROJECTIONS, Place, Refeed, Stage, Trace, TraceRequest
 from shared.store.arrays import ArrayRef
-from worker.adapters.base import Block, FrameworkAdapter, Observed, Observer, Weights
+from worker.adapters.base import Batch, Block, FrameworkAdapter, Observed, Observer, Weights
 from worker.training.draws import Draws, Purpose
 from worker.training.failures import TrainingError, loading, typed
-from worker.training.samples import Load, Part
+from worker.training.samples import Load
 from worker.training.seed_training import SeedTraining
 
 MOST_KEPT_BYTES = 2**24
@@ -61,7 +62,7 @@ class Tracer:
         """Replay. Raises TrainingError for whatever but a divergence, which ends the trace."""
         training, request = self._training, self._request
         with typed(self._adapter):
-            observer = self._adapter.observer(self._job, input_shape=self._data.input_shape)
+            observer = self._adapter.observer(compile_job(self._job, self._data.input_shape), self._job)
         start = training.weights()
         if request.start is not None:
             with loading("the initial weights of the replay"):
@@ -104,7 +105,7 @@ class Tracer:
         self._block = block = training.next_update()
         with typed(self._adapter):
             batch, masks = self._batch(block)
-            seen = observer.observe(self._before, batch.x, batch.targets, masks=masks)
+            seen = observer.observe(self._before, batch, masks=masks)
             self._tensors = _tensors(block, batch, seen)
             try:
                 training.advance(most=1)
@@ -131,11 +132,9 @@ class Tracer:
             and (not asked or time.perf_counter() - begin < request.seconds)
         )
 
-    def _batch(self, block: Block) -> tuple[Part, dict[str, NDArray[Any]]]:
+    def _batch(self, block: Block) -> tuple[Batch, dict[str, NDArray[Any]]]:
         """The samples and masks of a block's only step."""
-        rows, train = block.indices[0], self._data.train
-        weights = None if train.weights is None else train.weights[rows]
-        batch = Part(x=train.x[rows], y=train.y[rows], weights=weights)
+        batch = self._data.train.at(block.indices[0])
         return batch, {path: mask[0] for path, mask in block.masks.items()}
 
     def _evaluate(self) -> None:
@@ -213,7 +212,7 @@ class Tracer:
         return {name: self._store(array) for name, array in arrays.items() if array.nbytes <= MOST_KEPT_BYTES}
 
 
-def _tensors(block: Block, batch: Part, seen: Observed) -> Tensors:
+def _tensors(block: Block, batch: Batch, seen: Observed) -> Tensors:
     """A step's tensors by stage, each stage in the order of its computing."""
     return {
         "data": {

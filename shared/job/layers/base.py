@@ -36,8 +36,8 @@ class LayerWeight:
     fan_out: int
     trainable: bool = True
     """Whether gradients change it; a moving average changes by itself."""
-    ones: slice | None = None
-    """The part of a vector that starts at 1, whatever the initializer."""
+    ones: tuple[int, int] | None = None
+    """Where the part of a vector begins and ends that starts at 1, whatever the initializer."""
 
 
 @dataclass(frozen=True, kw_only=True)

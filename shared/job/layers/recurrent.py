@@ -109,7 +109,7 @@ class _Recurrent(BaseLayer):
         return (self.gates * self.units,)
 
     @property
-    def _bias_ones(self) -> slice | None:
+    def _bias_ones(self) -> tuple[int, int] | None:
         return None
 
     def uses(self, *inputs: Shape) -> int:
@@ -138,8 +138,8 @@ class Lstm(_Recurrent):
     """Whether the forget gate's bias starts at 1 instead (Jozefowicz et al. 2015)."""
 
     @property
-    def _bias_ones(self) -> slice | None:
-        return slice(self.units, 2 * self.units) if self.unit_forget_bias else None
+    def _bias_ones(self) -> tuple[int, int] | None:
+        return (self.units, 2 * self.units) if self.unit_forget_bias else None
 
 
 class Gru(_Recurrent):

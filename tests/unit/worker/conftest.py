@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from math import prod
 from typing import Any, Literal
 
 import numpy as np
@@ -19,13 +18,16 @@ import pytest
 from numpy.typing import NDArray
 
 from shared.job import Job, Optimizer
+from shared.job.experiment import Precision
 from shared.job.layers.basic import Dense, Dropout, Flatten
 from shared.ledger.progress import ProgressEvent
+from shared.program import ProgramSpec
 from shared.results.run_result import Reason, RunResult
 from shared.run import Run
 from shared.store.arrays import AnyArray, ArrayRef, InlineArray, encode_array
 from tests.listed import Seed, listed
 from worker.adapters.base import (
+    Batch,
     Block,
     Description,
     EnsembleBlock,
@@ -57,9 +59,7 @@ class NumpyTrainer(Trainer):
 
     execution = "numpy"
 
-    def __init__(
-        self, job: Job, *, weights: Weights, x: Floats, y: NDArray[Any], programs: set[str] | None
-    ) -> None:
+    def __init__(self, job: Job, *, weights: Weights, samples: Batch, programs: set[str] | None) -> None:
         *before, dense = job.model.layers
         if not isinstance(dense, Dense) or dense.activation.type != "linear" or job.loss.type != "mse":
             raise NotLinearError("only a linear model with mse")
@@ -72,7 +72,7 @@ class NumpyTrainer(Trainer):
         self._mean = job.loss.reduction == "mean"
         self._path = job.model.layer_path(len(before))
         self._weights = {name: array.copy() for name, array in weights.items()}
-        self._x, self._y = x.reshape(len(x), -1), y
+        self._x, self._y = samples.x.reshape(len(samples.x), -1), samples.y
 
     @property
     def compiles(self) -> bool:  # type: ignore[override]
@@ -135,11 +135,9 @@ class NumpyObserver(Observer):
         self._job = job
         self._paths = [job.model.layer_path(index) for index in range(len(job.model.layers))]
 
-    def observe(
-        self, weights: Weights, x: Floats, y: NDArray[Any], *, masks: Mapping[str, Floats]
-    ) -> Observed:
+    def observe(self, weights: Weights, batch: Batch, *, masks: Mapping[str, Floats]) -> Observed:
         with np.errstate(all="ignore"):
-            return self._observe(weights, x, y, masks)
+            return self._observe(weights, batch.x, batch.y, masks)
 
     def _observe(self, weights: Weights, x: Floats, y: NDArray[Any], masks: Mapping[str, Floats]) -> Observed:
         layers: dict[str, Floats] = {}
@@ -256,45 +254,37 @@ class NumpyAdapter(FrameworkAdapter):
             flags={"determinism": "always"},
         )
 
-    def default_weights(self, job: Job, *, input_shape: tuple[int, ...], seed: int) -> Weights:
-        path, dense = job.model.layer_path(len(job.model.layers) - 1), job.model.layers[-1]
-        assert isinstance(dense, Dense)
-        kernel = np.random.default_rng(seed).normal(size=(prod(input_shape), dense.units))
-        return {
-            f"{path}.kernel": kernel.astype(job.precision),
-            f"{path}.bias": np.zeros(dense.units, dtype=job.precision),
-        }
+    def default_weights(self, program: ProgramSpec, *, precision: Precision, seed: int) -> Weights:
+        kernel, bias = program.weights
+        drawn = np.random.default_rng(seed).normal(size=kernel.shape)
+        return {kernel.name: drawn.astype(precision), bias.name: np.zeros(bias.shape, dtype=precision)}
 
-    def build(
-        self, job: Job, *, input_shape: tuple[int, ...], weights: Weights, x: Floats, y: NDArray[Any]
-    ) -> Trainer:
-        assert x.shape[1:] == input_shape
-        trainer = NumpyTrainer(job, weights=weights, x=x, y=y, programs=self.programs)
+    def build(self, program: ProgramSpec, job: Job, *, weights: Weights, samples: Batch) -> Trainer:
+        assert samples.x.shape[1:] == program.input_shape
+        trainer = NumpyTrainer(job, weights=weights, samples=samples, programs=self.programs)
         self.built.append(trainer)
         return trainer
 
-    def observer(self, job: Job, *, input_shape: tuple[int, ...]) -> Observer:  # noqa: ARG002
+    def observer(self, program: ProgramSpec, job: Job) -> Observer:  # noqa: ARG002
         return NumpyObserver(job)
 
     def build_ensemble(
         self,
+        program: ProgramSpec,
         job: Job,
         *,
         optimizers: Sequence[Optimizer],
-        input_shape: tuple[int, ...],
         weights: Weights,
-        x: Floats,
-        y: NDArray[Any],
+        samples: Batch,
     ) -> EnsembleTrainer:
         if not self.vectorises:
             raise UnsupportedError("it is told not to")
-        assert x.shape[1:] == input_shape
+        assert samples.x.shape[1:] == program.input_shape
         trainers = [
             NumpyTrainer(
                 job.model_copy(update={"optimizer": optimizer}),
                 weights={name: array[member] for name, array in weights.items()},
-                x=x,
-                y=y,
+                samples=samples,
                 programs=self.programs,
             )
             for member, optimizer in enumerate(optimizers)

@@ -84,8 +84,8 @@ def test_a_member_that_diverges_fails_alone_and_at_its_own_step(
     )
     own = lab.adapter.default_weights
 
-    def sometimes_far(job: Job, *, seed: int, **more: Any) -> Any:
-        weights = own(job, seed=seed, **more)
+    def sometimes_far(program: Any, *, seed: int, **more: Any) -> Any:
+        weights = own(program, seed=seed, **more)
         return {name: array * (1e21 if seed == 2 else 1) for name, array in weights.items()}
 
     lab.adapter.default_weights = sometimes_far
@@ -101,8 +101,8 @@ def test_a_validation_loss_that_diverges_fails_its_member_alone(lab: Any, job_of
     far = (np.full((4, 3), 1e30), np.zeros((4, 1)))
     job = job_of(training={"epochs": 3}, initial_weights="framework")
     own = lab.adapter.default_weights
-    lab.adapter.default_weights = lambda job, *, seed, **more: {
-        name: array * (1e10 if seed == 2 else 1) for name, array in own(job, seed=seed, **more).items()
+    lab.adapter.default_weights = lambda program, *, seed, **more: {
+        name: array * (1e10 if seed == 2 else 1) for name, array in own(program, seed=seed, **more).items()
     }
     together, alone = both(lab, job, train=lab.samples(20), validation=far, seeds=(1, 2))
     assert [seed.failure and seed.failure.message for seed in lab.seeds(together)] == [
@@ -244,9 +244,9 @@ def test_seeds_stored_together_have_the_numbers_of_each_stored_alone(
 def test_a_failed_seed_is_nan_in_the_arrays_but_for_the_epochs_it_finished(lab: Any, job_of: Jobs) -> None:
     job = job_of(training={"epochs": 60}, initial_weights="framework")
     own = lab.adapter.default_weights
-    lab.adapter.default_weights = lambda job, *, seed, **more: {
+    lab.adapter.default_weights = lambda program, *, seed, **more: {
         name: array * (np.float32(1e38) if seed == 2 else 1)
-        for name, array in own(job, seed=seed, **more).items()
+        for name, array in own(program, seed=seed, **more).items()
     }
     result = lab.train(lab.run(job, train=lab.samples(20), seeds=tuple(range(11))))
     (arrays,) = result.arrays

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from shared.job import Job
+from shared.program import compile_job
 from worker.adapters.base import FrameworkAdapter
 from worker.training import resources
 from worker.training.metrics import compute_metrics
@@ -201,7 +202,7 @@ def test_shared_weights_are_drawn_anew_for_each_seed_and_alike_in_each_run(lab: 
 def test_framework_weights_come_from_the_adapter(lab: Any, job_of: Jobs) -> None:
     job = job_of(initial_weights={"type": "framework"}, optimizer={"type": "sgd", "learning_rate": 1e-30})
     seed = lab.only(lab.train(lab.run(job, train=lab.samples(20), seeds=(7,))))
-    own = lab.adapter.default_weights(job, input_shape=(3,), seed=7)
+    own = lab.adapter.default_weights(compile_job(job, (3,)), precision="float32", seed=7)
     assert np.array_equal(lab.load(seed.weights["layers.0.kernel"]), own["layers.0.kernel"])
 
 

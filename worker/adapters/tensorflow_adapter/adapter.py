@@ -8,22 +8,22 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from shared.job import Job, Optimizer
-from shared.program import compile_job
+from shared.job.experiment import Precision
+from shared.program import ProgramSpec
 from shared.results.run_result import Reason
 from worker.adapters.base import (
+    Batch,
     Description,
     EnsembleTrainer,
-    Floats,
     FrameworkAdapter,
     Observer,
     Trainer,
     Weights,
 )
 from worker.adapters.errors import BadShapeError, UnsupportedError
-from worker.adapters.shapes import check_inputs, check_targets
+from worker.adapters.shapes import check_samples, check_weights
 from worker.adapters.warm import warm_up
 
 _ENVIRONMENT = {
@@ -109,73 +109,65 @@ class TensorFlowAdapter(FrameworkAdapter):
             },
         )
 
-    def default_weights(self, job: Job, *, input_shape: tuple[int, ...], seed: int) -> Weights:
-        """Keras's default initial weights."""
+    def default_weights(self, program: ProgramSpec, *, precision: Precision, seed: int) -> Weights:
+        """Draw Keras's default initial weights."""
         from worker.adapters.tensorflow_adapter.model import default_weights
 
-        return default_weights(compile_job(job, input_shape), precision=job.precision, seed=seed)
+        return default_weights(program, precision=precision, seed=seed)
 
-    def build(
-        self, job: Job, *, input_shape: tuple[int, ...], weights: Weights, x: Floats, y: NDArray[Any]
-    ) -> Trainer:
-        """A Trainer with everything on the device."""
+    def build(self, program: ProgramSpec, job: Job, *, weights: Weights, samples: Batch) -> Trainer:
+        """Make a Trainer with everything on the device."""
         import tensorflow as tf
 
-        from worker.adapters.tensorflow_adapter.program import Samples
         from worker.adapters.tensorflow_adapter.training import TensorFlowTrainer
 
-        check_inputs(input_shape, x)
+        check_samples(program, samples)
+        check_weights(program.weight_shapes, weights)
         with tf.device(self._device):
-            program = self._programs.program(job, input_shape=input_shape, samples=len(x), y=y)
-        check_targets(job, program.network.output_shape, y)
-        program.network.check(weights)
-        return TensorFlowTrainer(
-            job, program=program, weights=weights, samples=Samples(x, y), device=self._device
-        )
+            compiled = self._programs.program(program, job, samples=samples)
+        return TensorFlowTrainer(job, program=compiled, weights=weights, samples=samples, device=self._device)
 
     def build_ensemble(
         self,
+        program: ProgramSpec,
         job: Job,
         *,
         optimizers: Sequence[Optimizer],
-        input_shape: tuple[int, ...],
         weights: Weights,
-        x: Floats,
-        y: NDArray[Any],
+        samples: Batch,
     ) -> EnsembleTrainer:
         """The members side by side under tf.vectorized_map."""
         import tensorflow as tf
 
         from worker.adapters.tensorflow_adapter.ensemble import TensorFlowEnsemble, obstacle
-        from worker.adapters.tensorflow_adapter.program import Samples
 
         if job.execution == "eager":
             raise UnsupportedError("many seeds at once are one compiled program, and execution is eager")
         members = len(optimizers)
         reason = obstacle(
             job,
-            compile_job(job, input_shape),
-            samples=len(x),
+            program,
+            samples=len(samples.x),
             members=members,
             cpu=self._device == "/CPU:0",
         )
         if reason:
             raise UnsupportedError(reason)
-        check_inputs(input_shape, x)
+        check_samples(program, samples)
+        shapes = {name: (members, *shape) for name, shape in program.weight_shapes.items()}
+        check_weights(shapes, weights)
         with tf.device(self._device):
-            program = self._programs.ensemble(job, input_shape=input_shape, y=y)
-            check_targets(job, program.network.output_shape, y)
-            program.check_members(weights, members=members)
-            program.trace(job)
+            compiled = self._programs.ensemble(program, job, samples=samples)
+            compiled.trace(job)
         return TensorFlowEnsemble(
-            optimizers, program=program, weights=weights, samples=Samples(x, y), device=self._device
+            optimizers, program=compiled, weights=weights, samples=samples, device=self._device
         )
 
-    def observer(self, job: Job, *, input_shape: tuple[int, ...]) -> Observer:
+    def observer(self, program: ProgramSpec, job: Job) -> Observer:
         """An Observer on the device."""
         from worker.adapters.tensorflow_adapter.observing import TensorFlowObserver
 
-        return TensorFlowObserver(job, input_shape=input_shape, device=self._device)
+        return TensorFlowObserver(program, job, device=self._device)
 
     def reason_of(self, error: BaseException) -> Reason | None:
         """The typed reason of TensorFlow's, Keras's or Python's exception."""

@@ -20,10 +20,10 @@ from shared.job.training import BatchPlan
 from shared.program import ProgramSpec
 from shared.program.together import convolutions_obstacle, recurrent_numbers
 from worker.adapters import base as kept
-from worker.adapters.base import EnsembleBlock, EnsembleTrainer, Floats, Weights
+from worker.adapters.base import Batch, EnsembleBlock, EnsembleTrainer, Floats, Weights
 from worker.adapters.constants import member_fixed_constants, member_slot_starts, member_update_constants
 from worker.adapters.errors import UnsupportedError
-from worker.adapters.shapes import check_inputs, check_weights
+from worker.adapters.shapes import check_inputs
 from worker.adapters.tensorflow_adapter.program import Program, Samples, State, Steps, copied, put_back
 from worker.adapters.tensorflow_adapter.traced import Traced
 from worker.adapters.tensorflow_adapter.xla import repays
@@ -79,11 +79,11 @@ class EnsembleProgram(Program):
 
     axes = (None,)
 
-    def _compile(self, job: Job, targets: tf.TensorSpec) -> None:
+    def _compile(self, job: Job, samples: tuple[tf.TensorSpec, ...]) -> None:
         self.network.written_out = True
-        super()._compile(job, targets)
+        super()._compile(job, samples)
         self._blocks = {
-            rank: Traced(self._whole_loop, self._block_spec(job, targets, indices_rank=rank))
+            rank: Traced(self._whole_loop, self._block_spec(job, samples, indices_rank=rank))
             for rank in (2, 3)
         }
 
@@ -94,11 +94,6 @@ class EnsembleProgram(Program):
     def _whole_loop(self, state: State, samples: Samples, steps: Steps) -> tuple[State, Tensor]:
         return self._counted_loop(tf.shape(steps.indices)[-2], state, samples, steps)
 
-    def check_members(self, weights: Weights, *, members: int) -> None:
-        """Raise BadShapeError where the weights are not those of so many members."""
-        shapes = {name: (members, *shape) for name, shape in self.network.shapes.items()}
-        check_weights(shapes, weights)
-
     def trace(self, job: Job) -> None:
         """Trace the block that the job will use. Raises UnsupportedError for what cannot be vectorised."""
         own_batches = job.training.shuffle or bool(self.dropped)
@@ -108,7 +103,7 @@ class EnsembleProgram(Program):
         """Step i of every member: their states, and their losses (members,)."""
         shared = steps.indices.shape.rank == 2
         rows = tf.gather(steps.indices, i, axis=0 if shared else 1)
-        batch = Samples(tf.gather(samples.x, rows), tf.gather(samples.y, rows))
+        batch = tuple(tf.gather(array, rows) for array in samples)
         changing = {name: tf.gather(values, i, axis=1) for name, values in steps.changing.items()}
         masks = {path: tf.gather(mask, i, axis=1) for path, mask in steps.masks.items()}
 
@@ -150,7 +145,7 @@ class TensorFlowEnsemble(EnsembleTrainer):
         *,
         program: EnsembleProgram,
         weights: Weights,
-        samples: Samples,
+        samples: Batch,
         device: str,
     ) -> None:
         self.members = len(optimizers)
@@ -161,7 +156,7 @@ class TensorFlowEnsemble(EnsembleTrainer):
         self._device = device
         self._precision = next(iter(weights.values())).dtype
         with tf.device(device):
-            self._samples = Samples(*map(tf.constant, samples))
+            self._samples = tuple(map(tf.constant, samples.arrays))
             self._state = program.start(weights, member_slot_starts(optimizers))
             self._fixed = self._constants(member_fixed_constants(optimizers))
 

@@ -8,8 +8,6 @@ from typing import Any
 
 import tensorflow as tf
 
-from shared.job import Job
-from shared.job.data import is_weighted
 from shared.job.loss import (
     PROBABILITY_MARGIN,
     BinaryCrossentropy,
@@ -27,19 +25,13 @@ from shared.job.loss import (
 )
 
 Tensor = Any
-LossFunction = Callable[[Tensor, Tensor], Tensor]
+LossFunction = Callable[..., Tensor]
 
 
-def loss_function(job: Job) -> LossFunction:
-    """(outputs, y as in `FrameworkAdapter.build`) → the batch's loss, a scalar in the outputs' dtype."""
-    loss, weighted = job.loss, is_weighted(job.data)
+def loss_function(loss: Loss) -> LossFunction:
+    """(outputs, y and weights as in a `Batch`) → the batch's loss, a scalar in the outputs' dtype."""
 
-    def value(outputs: Tensor, targets: Tensor) -> Tensor:
-        sample_weights = None
-        if weighted:
-            targets, sample_weights = targets[:, :-1], targets[:, -1]
-            if isinstance(loss, CategoricalCrossentropy):
-                targets = tf.cast(targets[:, 0], tf.int64)
+    def value(outputs: Tensor, targets: Tensor, sample_weights: Tensor | None = None) -> Tensor:
         counted = _counted(loss, targets)
         if counted is not None:
             targets = tf.where(counted, targets, tf.zeros_like(targets))

@@ -12,7 +12,6 @@ import tensorflow as tf
 from shared.job.layers.recurrent import Bidirectional
 from shared.program import ProgramSpec, Stage
 from worker.adapters.base import Weights
-from worker.adapters.shapes import check_weights
 from worker.adapters.tensorflow_adapter.layers import keras_layer
 from worker.adapters.tensorflow_adapter.recurrent import Cell, step_by_step
 
@@ -86,15 +85,6 @@ class Network:
     def initial(self) -> Weights:
         """The weights that the layers were built with."""
         return {name: variable.numpy() for name, variable in self._variables.items()}
-
-    @property
-    def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Of each weight, by canonical name."""
-        return {name: tuple(variable.shape) for name, variable in self._variables.items()}
-
-    def check(self, weights: Weights) -> None:
-        """Raise BadShapeError where the weights are not this network's."""
-        check_weights(self.shapes, weights)
 
 
 def default_weights(program: ProgramSpec, *, precision: str, seed: int) -> Weights:

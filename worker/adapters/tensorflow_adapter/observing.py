@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
-from numpy.typing import NDArray
 
 from shared.job import Job
-from shared.program import compile_job
-from worker.adapters.base import Floats, Observed, Observer, Weights
+from shared.program import ProgramSpec
+from worker.adapters.base import Batch, Floats, Observed, Observer, Weights
+from worker.adapters.shapes import check_weights
 from worker.adapters.tensorflow_adapter.losses import loss_function
 from worker.adapters.tensorflow_adapter.model import Network
 
@@ -20,28 +20,26 @@ Tensor = Any
 class TensorFlowObserver(Observer):
     """See `worker.adapters.base`."""
 
-    def __init__(self, job: Job, *, input_shape: tuple[int, ...], device: str) -> None:
+    def __init__(self, program: ProgramSpec, job: Job, *, device: str) -> None:
         self._device = device
         with tf.device(device):
-            self._network = Network(
-                compile_job(job, input_shape), precision=job.precision, initializers=False
-            )
-        self._loss = loss_function(job)
+            self._network = Network(program, precision=job.precision, initializers=False)
+        self._loss = loss_function(job.loss)
 
-    def observe(
-        self, weights: Weights, x: Floats, y: NDArray[Any], *, masks: Mapping[str, Floats]
-    ) -> Observed:
+    def observe(self, weights: Weights, batch: Batch, *, masks: Mapping[str, Floats]) -> Observed:
         """See `Observer.observe`."""
-        self._network.check(weights)
+        check_weights(self._network.program.weight_shapes, weights)
         with tf.device(self._device):
-            given, dropping, outputs = _constants(weights), _constants(masks), [tf.constant(x)]
+            given, dropping = _constants(weights), _constants(masks)
+            x, *targets = map(tf.constant, batch.arrays)
+            outputs = [x]
             trained = {name: given[name] for name in self._network.trainable}
             with tf.GradientTape(watch_accessed_variables=False) as tape, self._network.given(given):
                 tape.watch(trained)
                 for index, sources in enumerate(self._network.sources):
                     inputs = [outputs[place] for place in sources]
                     outputs.append(self._network.apply_layer(index, inputs, dropping))
-                loss = self._loss(outputs[-1], tf.constant(y))
+                loss = self._loss(outputs[-1], *targets)
             # an embedding's gradient comes as the rows it touched
             gradients = {
                 name: tf.convert_to_tensor(g).numpy() for name, g in tape.gradient(loss, trained).items()
@@ -62,7 +60,7 @@ class TensorFlowObserver(Observer):
         masks: Mapping[str, Floats],
     ) -> dict[str, Floats]:
         """See `Observer.refed`."""
-        self._network.check(weights)
+        check_weights(self._network.program.weight_shapes, weights)
         with tf.device(self._device), self._network.given(_constants(weights)):
             dropping = _constants(masks)
             return {

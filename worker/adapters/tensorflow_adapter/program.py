@@ -23,7 +23,7 @@ import tensorflow as tf
 
 from shared.job import Job
 from shared.job.optimizer import structure
-from shared.program import compile_job
+from shared.program import ProgramSpec
 from worker.adapters import base as kept
 from worker.adapters.base import Marks, Weights
 from worker.adapters.constants import fixed_constants, slot_starts, update_constants
@@ -33,6 +33,8 @@ from worker.adapters.tensorflow_adapter.optimizers import clip, update
 from worker.adapters.tensorflow_adapter.traced import Traced
 
 Tensor = Any
+Samples = tuple[Tensor, ...]
+"""The training samples, or a batch of them, as `Batch.arrays` has them: x, y and the weights, if any."""
 
 
 class State(NamedTuple):
@@ -49,13 +51,6 @@ class State(NamedTuple):
     """The other weights, by canonical name: statistics that layers move."""
     slots: dict[str, Tensor]
     """The optimizer's state, by the letter that its formula gives it: (values,)."""
-
-
-class Samples(NamedTuple):
-    """The training samples, or a batch of them; x and y as in `FrameworkAdapter.build`."""
-
-    x: Tensor
-    y: Tensor
 
 
 class Steps(NamedTuple):
@@ -81,24 +76,24 @@ class Program:
     axes: tuple[None, ...] = ()
     """The axes before those of each weight, slot and constant: none for one training."""
 
-    def __init__(self, job: Job, *, input_shape: tuple[int, ...], targets: tf.TensorSpec) -> None:
-        """`targets` has the dtype and the shape of the training targets, for any number of samples."""
-        self.network = Network(compile_job(job, input_shape), precision=job.precision, initializers=False)
+    def __init__(self, program: ProgramSpec, job: Job, *, samples: tuple[tf.TensorSpec, ...]) -> None:
+        """`samples` has the dtypes and shapes of the training samples' arrays, for any number of them."""
+        self.network = Network(program, precision=job.precision, initializers=False)
         self.execution = "eager"
         """This is what `Trainer.execution` says."""
-        shapes = self.network.shapes
+        shapes = program.weight_shapes
         self._shapes = [shapes[name] for name in self.network.trainable]
         self._sizes = [prod(shape) for shape in self._shapes]
         self._optimizer = structure(job.optimizer)
-        self.dropped = [mask.path for mask in self.network.program.masks]
+        self.dropped = [mask.path for mask in program.masks]
         """The paths of the layers that are given masks."""
-        self._loss = loss_function(job)
+        self._loss = loss_function(job.loss)
         self._precision = job.precision
         self.block: Callable[[State, Samples, Steps, int], tuple[State, Tensor, Marks]] = self._steps
         """Trains a block, marked after every so many updates: the state after it, the losses, the marks."""
         self.outputs: Any = self._outputs
         if job.execution != "eager":
-            self._compile(job, targets)
+            self._compile(job, samples)
 
     def prepared(self, samples: Samples) -> Samples:
         """The samples in the form that `block` takes."""
@@ -108,24 +103,20 @@ class Program:
         """Whether `block` is compiled for batches of this size from these samples."""
         return self.execution == "eager" or self._loop.traces > 0
 
-    def _compile(self, job: Job, targets: tf.TensorSpec) -> None:
+    def _compile(self, job: Job, samples: tuple[tf.TensorSpec, ...]) -> None:
         self.execution = "compiled (tf.function)"
         every = tf.TensorSpec([], tf.int32)
-        self._loop = Traced(self._marked_loop, [*self._block_spec(job, targets, indices_rank=2), every])
+        self._loop = Traced(self._marked_loop, [*self._block_spec(job, samples, indices_rank=2), every])
         self.block = self._through_graph
-        self.outputs = Traced(self._outputs, [self._weights_spec(job), self._inputs_spec(job)])
+        self.outputs = Traced(self._outputs, [self._weights_spec(job), samples[0]])
 
-    def _block_spec(self, job: Job, targets: tf.TensorSpec, *, indices_rank: int) -> list[Any]:
-        samples = Samples(self._inputs_spec(job), targets)
+    def _block_spec(self, job: Job, samples: tuple[tf.TensorSpec, ...], *, indices_rank: int) -> list[Any]:
         return [self._state_spec(job), samples, self._steps_spec(job, indices_rank)]
-
-    def _inputs_spec(self, job: Job) -> tf.TensorSpec:
-        return tf.TensorSpec([None, *self.network.input_shape], job.precision)
 
     def _weights_spec(self, job: Job) -> dict[str, tf.TensorSpec]:
         return {
             name: tf.TensorSpec([*self.axes, *shape], job.precision)
-            for name, shape in self.network.shapes.items()
+            for name, shape in self.network.program.weight_shapes.items()
         }
 
     def _state_spec(self, job: Job) -> State:
@@ -133,7 +124,7 @@ class Program:
         specs = self._weights_spec(job)
         return State(
             trained=values,
-            moved={name: spec for name, spec in specs.items() if name not in self.network.trainable},
+            moved={name: specs[name] for name in self.network.program.state},
             slots=dict.fromkeys(slot_starts(job.optimizer), values),
         )
 
@@ -152,18 +143,14 @@ class Program:
         trained = self._side_by_side([weights[name] for name in self.network.trainable])
         return State(
             trained=trained,
-            moved={
-                name: tf.constant(array)
-                for name, array in weights.items()
-                if name not in self.network.trainable
-            },
+            moved={name: tf.constant(weights[name]) for name in self.network.program.state},
             slots={letter: _filled(trained, start) for letter, start in starts.items()},
         )
 
     def weights(self, state: State) -> dict[str, Tensor]:
         """All weights of the network, by canonical name, in its order."""
         weights = state.moved | dict(zip(self.network.trainable, self._apart(state.trained), strict=True))
-        return {name: weights[name] for name in self.network.shapes}
+        return {name: weights[name] for name in self.network.program.weight_shapes}
 
     def _apart(self, values: Tensor) -> list[Tensor]:
         """The trainable weights, each (…, *shape), that lie side by side in values (…, size)."""
@@ -194,8 +181,9 @@ class Program:
         trained = [weights[name] for name in self.network.trainable]
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(trained)
-            outputs, after = self.network(weights, batch.x, masks)
-            loss = self._loss(outputs, batch.y)
+            x, *targets = batch
+            outputs, after = self.network(weights, x, masks)
+            loss = self._loss(outputs, *targets)
         moved = {name: after[name] for name in state.moved}
         if not trained:
             return State(state.trained, moved, state.slots), loss
@@ -221,7 +209,7 @@ class Program:
         changing = {name: tf.gather(values, i) for name, values in steps.changing.items()}
         return self.step(
             state,
-            Samples(tf.gather(samples.x, rows), tf.gather(samples.y, rows)),
+            tuple(tf.gather(array, rows) for array in samples),
             constants=steps.fixed | changing,
             masks={path: tf.gather(mask, i) for path, mask in steps.masks.items()},
         )

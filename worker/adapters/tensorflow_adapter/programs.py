@@ -6,11 +6,11 @@ from collections import OrderedDict
 from typing import Any, TypeVar
 
 import tensorflow as tf
-from numpy.typing import NDArray
 
 from shared.job import Job
 from shared.job.optimizer import structure
-from shared.program import compile_job
+from shared.program import ProgramSpec
+from worker.adapters.base import Batch
 from worker.adapters.tensorflow_adapter.ensemble import EnsembleProgram
 from worker.adapters.tensorflow_adapter.program import Program
 from worker.adapters.tensorflow_adapter.xla import XlaProgram, repays
@@ -19,8 +19,6 @@ AnyProgram = TypeVar("AnyProgram", bound=Program)
 
 MOST_PROGRAMS = 16
 """Each holds its graph and one set of zeros in the place of the weights."""
-_VALUES = {"name", "data", "training", "initial_weights", "metrics", "predict", "optimizer"}
-"""The parts of a job that a program does not depend on. It depends on all others, and on future ones."""
 
 
 class Programs:
@@ -30,33 +28,26 @@ class Programs:
         self._most = most
         self._kept: OrderedDict[tuple[Any, ...], Any] = OrderedDict()
 
-    def program(self, job: Job, *, input_shape: tuple[int, ...], samples: int, y: NDArray[Any]) -> Program:
-        """The program for a job on `samples` samples of this shape and targets like y (n, …), new or kept."""
-        pays = repays(job, compile_job(job, input_shape), samples=samples)
+    def program(self, program: ProgramSpec, job: Job, *, samples: Batch) -> Program:
+        """The program for a job on samples like these, new or kept."""
+        pays = repays(job, program, samples=len(samples.x))
         pays = pays and not tf.config.get_visible_devices("GPU")
         fused = job.execution == "compiled" or (job.execution == "auto" and pays)
-        return self._kept_or_new(XlaProgram if fused else Program, job, input_shape, y)
+        return self._kept_or_new(XlaProgram if fused else Program, program, job, samples)
 
-    def ensemble(self, job: Job, *, input_shape: tuple[int, ...], y: NDArray[Any]) -> EnsembleProgram:
+    def ensemble(self, program: ProgramSpec, job: Job, *, samples: Batch) -> EnsembleProgram:
         """The same for many trainings of the job at once."""
-        return self._kept_or_new(EnsembleProgram, job, input_shape, y)
+        return self._kept_or_new(EnsembleProgram, program, job, samples)
 
     def _kept_or_new(
-        self, kind: type[AnyProgram], job: Job, input_shape: tuple[int, ...], y: NDArray[Any]
+        self, kind: type[AnyProgram], program: ProgramSpec, job: Job, samples: Batch
     ) -> AnyProgram:
-        key = (
-            kind,
-            job.model_dump_json(exclude=_VALUES),
-            structure(job.optimizer).model_dump_json(),
-            input_shape,
-            y.dtype.name,
-            y.shape[1:],
-        )
-        program: AnyProgram | None = self._kept.pop(key, None)
-        if program is None:
-            targets = tf.TensorSpec([None, *y.shape[1:]], y.dtype)
-            program = kind(job, input_shape=input_shape, targets=targets)
-        self._kept[key] = program
+        specs = tuple(tf.TensorSpec([None, *array.shape[1:]], array.dtype) for array in samples.arrays)
+        key = (kind, program, job.loss, structure(job.optimizer), job.precision, job.execution, specs)
+        kept: AnyProgram | None = self._kept.pop(key, None)
+        if kept is None:
+            kept = kind(program, job, samples=specs)
+        self._kept[key] = kept
         if len(self._kept) > self._most:
             self._kept.popitem(last=False)
-        return program
+        return kept

@@ -9,25 +9,23 @@ from numpy.typing import NDArray
 from shared.job import Job
 from shared.job.training import BatchPlan
 from worker.adapters import base as kept
-from worker.adapters.base import Block, Floats, Marks, Trainer, Weights
+from worker.adapters.base import Batch, Block, Floats, Marks, Trainer, Weights
 from worker.adapters.constants import fixed_constants, slot_starts, update_constants
-from worker.adapters.shapes import check_inputs
-from worker.adapters.tensorflow_adapter.program import Program, Samples, State, Steps, copied, put_back
+from worker.adapters.shapes import check_inputs, check_weights
+from worker.adapters.tensorflow_adapter.program import Program, State, Steps, copied, put_back
 
 
 class TensorFlowTrainer(Trainer):
     """A job's weights, optimizer state and training samples on one device."""
 
-    def __init__(
-        self, job: Job, *, program: Program, weights: Weights, samples: Samples, device: str
-    ) -> None:
+    def __init__(self, job: Job, *, program: Program, weights: Weights, samples: Batch, device: str) -> None:
         self._job = job
         plan = BatchPlan.of(job.training, len(samples.x))
         self._batch_sizes = {plan.batch_size if plan.full else 0, plan.remainder} - {0}
         self._program = program
         self._device = device
         with tf.device(device):
-            self._samples = program.prepared(Samples(*map(tf.constant, samples)))
+            self._samples = program.prepared(tuple(map(tf.constant, samples.arrays)))
             self._state = program.start(weights, slot_starts(job.optimizer))
             self._fixed = {
                 name: tf.constant(value, job.precision)
@@ -78,7 +76,7 @@ class TensorFlowTrainer(Trainer):
 
     def load_weights(self, weights: Weights) -> None:
         """Replace all weights by these."""
-        self._program.network.check(weights)
+        check_weights(self._program.network.program.weight_shapes, weights)
         with tf.device(self._device):
             given = self._program.start(weights, {})
         self._state = given._replace(slots=self._state.slots)

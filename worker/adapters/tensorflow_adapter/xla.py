@@ -43,8 +43,8 @@ def repays(job: Job, program: ProgramSpec, *, samples: int) -> bool:
 class XlaProgram(Program):
     """See the module. What XLA cannot compile, or runs slower, runs as the graph; `execution` says so."""
 
-    def _compile(self, job: Job, targets: tf.TensorSpec) -> None:
-        super()._compile(job, targets)
+    def _compile(self, job: Job, samples: tuple[tf.TensorSpec, ...]) -> None:
+        super()._compile(job, samples)
         self.execution = "compiled (XLA)"
         self._graph = self.block
         self._fused = tf.function(self._counted_loop, jit_compile=True, autograph=False)
@@ -60,14 +60,13 @@ class XlaProgram(Program):
 
     def prepared(self, samples: Samples) -> Samples:
         """The samples, padded with zeros to a power of two."""
-        count = len(samples.x)
-        return Samples(*(_padded(array, _power_of_two(count)) for array in samples))
+        return tuple(_padded(array, _power_of_two(len(array))) for array in samples)
 
     def ready(self, batch_size: int, samples: Samples) -> bool:
         """Whether batches of this size need no compiling."""
         if self.block is self._graph:
             return super().ready(batch_size, samples)
-        return (batch_size, len(samples.x)) in self._compiled_sizes
+        return (batch_size, len(samples[0])) in self._compiled_sizes
 
     def _through_xla(
         self, state: State, samples: Samples, steps: Steps, every: int
@@ -84,12 +83,12 @@ class XlaProgram(Program):
             try:
                 state, some = self._fused(tf.constant(len(part.indices)), state, samples, _full(part, most))
             except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError) as error:
-                if (batch_size, len(samples.x)) in self._compiled_sizes or "compil" not in str(error):
+                if (batch_size, len(samples[0])) in self._compiled_sizes or "compil" not in str(error):
                     raise
                 self._leave_xla("XLA cannot compile this model")
                 return self.block(start, samples, steps, every)
             losses.append(some[: len(part.indices)])
-        self._compiled_sizes.add((batch_size, len(samples.x)))
+        self._compiled_sizes.add((batch_size, len(samples[0])))
         return state, tf.concat(losses, axis=0), Marks(every=apart, at=passed.__getitem__)
 
 

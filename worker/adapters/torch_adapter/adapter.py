@@ -8,15 +8,15 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from shared.job import Job, Optimizer
-from shared.program import compile_job
+from shared.job.experiment import Precision
+from shared.program import ProgramSpec
 from shared.results.run_result import Reason
 from worker.adapters.base import (
+    Batch,
     Description,
     EnsembleTrainer,
-    Floats,
     FrameworkAdapter,
     Observer,
     Trainer,
@@ -96,19 +96,16 @@ class TorchAdapter(FrameworkAdapter):
             },
         )
 
-    def default_weights(self, job: Job, *, input_shape: tuple[int, ...], seed: int) -> Weights:
-        """torch.nn's default initial weights."""
+    def default_weights(self, program: ProgramSpec, *, precision: Precision, seed: int) -> Weights:
+        """Draw torch.nn's default initial weights."""
         import torch
 
         from worker.adapters.torch_adapter.model import default_weights
 
-        dtype = getattr(torch, job.precision)
-        return default_weights(compile_job(job, input_shape), dtype=dtype, seed=seed)
+        return default_weights(program, dtype=getattr(torch, precision), seed=seed)
 
-    def build(
-        self, job: Job, *, input_shape: tuple[int, ...], weights: Weights, x: Floats, y: NDArray[Any]
-    ) -> Trainer:
-        """A Trainer with everything on the device."""
+    def build(self, program: ProgramSpec, job: Job, *, weights: Weights, samples: Batch) -> Trainer:
+        """Make a Trainer with everything on the device."""
         import torch
 
         from worker.adapters.torch_adapter.execution import execution
@@ -117,30 +114,27 @@ class TorchAdapter(FrameworkAdapter):
         from worker.adapters.torch_adapter.training import TorchTrainer
 
         dtype = getattr(torch, job.precision)
-        program = compile_job(job, input_shape)
         network = Network(program, dtype=dtype, device=self._device, initializers=False)
         network.load(weights)
-        given: Any = {"network": network, "x": x, "y": y, "device": self._device}
-        match execution(job, samples=len(x), device=self._device):
+        match execution(job, samples=len(samples.x), device=self._device):
             case "eager":
-                return TorchTrainer(job, **given)
+                return TorchTrainer(job, network=network, samples=samples)
             case "replayed":
-                return ReplayedTrainer(job, **given)
+                return ReplayedTrainer(job, network=network, samples=samples)
         from worker.adapters.torch_adapter.compiled_training import CompiledTrainer
         from worker.adapters.torch_adapter.programs import Programs
 
         self._programs = self._programs or Programs()
-        return CompiledTrainer(job, **given, programs=self._programs)
+        return CompiledTrainer(job, network=network, samples=samples, programs=self._programs)
 
     def build_ensemble(
         self,
+        program: ProgramSpec,
         job: Job,
         *,
         optimizers: Sequence[Optimizer],
-        input_shape: tuple[int, ...],
         weights: Weights,
-        x: Floats,
-        y: NDArray[Any],
+        samples: Batch,
     ) -> EnsembleTrainer:
         """The members side by side under torch.vmap."""
         import torch
@@ -148,11 +142,10 @@ class TorchAdapter(FrameworkAdapter):
         from worker.adapters.torch_adapter.ensemble import TorchEnsemble, obstacle
         from worker.adapters.torch_adapter.model import Network
 
-        program = compile_job(job, input_shape)
         reason = obstacle(
             job,
             program,
-            samples=len(x),
+            samples=len(samples.x),
             members=len(optimizers),
             cpu=self._device == "cpu",
         )
@@ -164,13 +157,13 @@ class TorchAdapter(FrameworkAdapter):
             device=self._device,
             initializers=False,
         )
-        return TorchEnsemble(job, optimizers, network=network, weights=weights, x=x, y=y)
+        return TorchEnsemble(job, optimizers, network=network, weights=weights, samples=samples)
 
-    def observer(self, job: Job, *, input_shape: tuple[int, ...]) -> Observer:
+    def observer(self, program: ProgramSpec, job: Job) -> Observer:
         """An Observer on the device."""
         from worker.adapters.torch_adapter.observing import TorchObserver
 
-        return TorchObserver(job, input_shape=input_shape, device=self._device)
+        return TorchObserver(program, job, device=self._device)
 
     def reason_of(self, error: BaseException) -> Reason | None:
         """The typed reason of PyTorch's or Python's exception."""

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from shared.job import Job
 from shared.job.training import BatchPlan
-from worker.adapters.base import Block, Floats, Marks, Trainer
+from worker.adapters.base import Batch, Block, Marks, Trainer
 from worker.adapters.shapes import bytes_per_sample
 from worker.adapters.torch_adapter.model import Network
 from worker.adapters.torch_adapter.program import Given, Program
@@ -22,21 +22,12 @@ Tensor = Any
 class CompiledTrainer(TorchTrainer):
     """Hands its state, and each block in portions, to the program for the block's batch size."""
 
-    def __init__(
-        self,
-        job: Job,
-        *,
-        network: Network,
-        x: Floats,
-        y: NDArray[Any],
-        device: str,
-        programs: Programs,
-    ) -> None:
-        super().__init__(job, network=network, x=x, y=y, device=device)
+    def __init__(self, job: Job, *, network: Network, samples: Batch, programs: Programs) -> None:
+        super().__init__(job, network=network, samples=samples)
         self.execution = "compiled (torch.compile)"
         self._job = job
         self._programs = programs
-        self._plan = BatchPlan.of(job.training, len(x))
+        self._plan = BatchPlan.of(job.training, len(samples.x))
         self._programs_of: dict[int, Program] = {}
         self._tables: dict[tuple[int, str], Tensor] = {}
 

@@ -18,9 +18,9 @@ from shared.job.optimizer import structure
 from shared.job.training import BatchPlan
 from shared.program import ProgramSpec
 from shared.program.together import convolutions_obstacle, recurrent_numbers
-from worker.adapters.base import EnsembleBlock, EnsembleTrainer, Floats, State, Weights
+from worker.adapters.base import Batch, EnsembleBlock, EnsembleTrainer, Floats, State, Weights
 from worker.adapters.constants import member_fixed_constants, member_slot_starts, member_update_constants
-from worker.adapters.shapes import check_inputs, check_targets, check_weights
+from worker.adapters.shapes import check_inputs, check_samples, check_weights
 from worker.adapters.torch_adapter.execution import REPLAYED_FROM_STEPS
 from worker.adapters.torch_adapter.flat import Layout
 from worker.adapters.torch_adapter.flat_update import FlatUpdate
@@ -66,11 +66,9 @@ class TorchEnsemble(EnsembleTrainer):
         *,
         network: Network,
         weights: Weights,
-        x: Floats,
-        y: NDArray[Any],
+        samples: Batch,
     ) -> None:
-        check_inputs(network.input_shape, x)
-        check_targets(job, network.output_shape, y)
+        check_samples(network.program, samples)
         for layer in network.layers:
             if isinstance(layer, Recurrent):
                 layer.written_out = True
@@ -78,15 +76,15 @@ class TorchEnsemble(EnsembleTrainer):
         self.execution = "vectorised (torch.vmap)"
         self.compiles = False
         self._optimizers = optimizers
-        steps = BatchPlan.of(job.training, len(x)).steps
+        steps = BatchPlan.of(job.training, len(samples.x)).steps
         self._replays = network.device == "cpu" and steps >= REPLAYED_FROM_STEPS
         self._updates: dict[int, ReplayedUpdate] = {}
         """The key is the batch size; indices are (n, b) or (members, n, b), alike in all blocks."""
         self._dtype = getattr(torch, job.precision)
         self._device = network.device
         self._network = network
-        self._loss = loss_function(job)
-        self._x, self._y = self._on_device(x), self._on_device(y)
+        self._loss = loss_function(job.loss)
+        self._samples = tuple(self._on_device(values) for values in samples.arrays)
 
         parameters = dict(network.named_parameters())
         layout = Layout.of([tuple(p.shape) for p in parameters.values()], self._dtype)
@@ -132,8 +130,8 @@ class TorchEnsemble(EnsembleTrainer):
         }
 
     def _load(self, weights: Weights) -> None:
-        shapes = {name: (self.members, *place.read().shape) for name, (_, place) in self._places().items()}
-        check_weights(shapes, weights)
+        shapes = self._network.program.weight_shapes
+        check_weights({name: (self.members, *shape) for name, shape in shapes.items()}, weights)
         for name, (values, place) in self._places().items():
             values.copy_(torch.vmap(place.to_torch)(self._on_device(weights[name])))
 
@@ -169,19 +167,19 @@ class TorchEnsemble(EnsembleTrainer):
     def _losses(self, rows: Tensor, masks: Mapping[str, Tensor]) -> Tensor:
         """Each member's loss on its batch: (members,)."""
         batched = None if rows.ndim == 1 else 0
-        x, y = (values[rows] for values in (self._x, self._y))
-        in_dims = (0, 0, batched, batched, 0)
-        return torch.vmap(self._member_loss, in_dims)(self._parameters, self._buffers, x, y, masks)
+        batch = tuple(values[rows] for values in self._samples)
+        in_dims = (0, 0, batched, 0)
+        return torch.vmap(self._member_loss, in_dims)(self._parameters, self._buffers, batch, masks)
 
     def _member_loss(
         self,
         parameters: Mapping[str, Tensor],
         buffers: Mapping[str, Tensor],
-        x: Tensor,
-        y: Tensor,
+        batch: Sequence[Tensor],
         masks: Mapping[str, Tensor],
     ) -> Tensor:
-        return self._loss(self._called(parameters, buffers, x, masks), y)
+        x, *targets = batch
+        return self._loss(self._called(parameters, buffers, x, masks), *targets)
 
     def _called(
         self, parameters: Mapping[str, Tensor], buffers: Mapping[str, Tensor], x: Tensor, masks: Any = None

@@ -10,8 +10,6 @@ from typing import Any
 import torch
 import torch.nn.functional as F  # noqa: N812 -- PyTorch's own name for it
 
-from shared.job import Job
-from shared.job.data import is_weighted
 from shared.job.loss import (
     PROBABILITY_MARGIN,
     BinaryCrossentropy,
@@ -29,22 +27,16 @@ from shared.job.loss import (
 )
 
 Tensor = Any
-LossFunction = Callable[[Tensor, Tensor], Tensor]
+LossFunction = Callable[..., Tensor]
 
 
-def loss_function(job: Job) -> LossFunction:
-    """(outputs, y as in `FrameworkAdapter.build`) → the batch's loss, a scalar in the outputs' dtype."""
-    loss, weighted = job.loss, is_weighted(job.data)
-    whole = None if weighted else _whole(loss)
-    if whole is not None:
-        return whole
+def loss_function(loss: Loss) -> LossFunction:
+    """(outputs, y and weights as in a `Batch`) → the batch's loss, a scalar in the outputs' dtype."""
+    whole = _whole(loss)
 
-    def value(outputs: Tensor, targets: Tensor) -> Tensor:
-        sample_weights = None
-        if weighted:
-            targets, sample_weights = targets[:, :-1], targets[:, -1]
-            if isinstance(loss, CategoricalCrossentropy):
-                targets = targets[:, 0].long()
+    def value(outputs: Tensor, targets: Tensor, sample_weights: Tensor | None = None) -> Tensor:
+        if whole is not None and sample_weights is None:
+            return whole(outputs, targets)
         counted = _counted(loss, targets)
         if counted is not None:
             targets = torch.where(counted, targets, torch.zeros_like(targets))

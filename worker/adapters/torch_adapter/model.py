@@ -81,7 +81,7 @@ class Network(nn.Module):  # type: ignore[misc]
 
     def load(self, weights: Weights) -> None:
         """Replace the weights; raises BadShapeError where they do not fit."""
-        check_weights({name: tuple(place.read().shape) for name, place in self.stored.items()}, weights)
+        check_weights(self.program.weight_shapes, weights)
         for name, place in self.stored.items():
             place.write(weights[name])
 

@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 
 from shared.job import Job
-from shared.program import compile_job
-from worker.adapters.base import Floats, Observed, Observer, Weights
+from shared.program import ProgramSpec
+from worker.adapters.base import Batch, Floats, Observed, Observer, Weights
 from worker.adapters.torch_adapter.losses import loss_function
 from worker.adapters.torch_adapter.model import Network
 
@@ -21,23 +21,22 @@ Tensor = Any
 class TorchObserver(Observer):
     """See `worker.adapters.base`."""
 
-    def __init__(self, job: Job, *, input_shape: tuple[int, ...], device: str) -> None:
+    def __init__(self, program: ProgramSpec, job: Job, *, device: str) -> None:
         self._device = torch.device(device)
         dtype = getattr(torch, job.precision)
-        self._network = Network(compile_job(job, input_shape), dtype=dtype, device=device, initializers=False)
-        self._loss = loss_function(job)
+        self._network = Network(program, dtype=dtype, device=device, initializers=False)
+        self._loss = loss_function(job.loss)
 
-    def observe(
-        self, weights: Weights, x: Floats, y: NDArray[Any], *, masks: Mapping[str, Floats]
-    ) -> Observed:
+    def observe(self, weights: Weights, batch: Batch, *, masks: Mapping[str, Floats]) -> Observed:
         """See `Observer.observe`."""
         self._network.load(weights)
         dropping = self._masks(masks)
-        outputs = [self._on_device(x)]
+        x, *targets = map(self._on_device, batch.arrays)
+        outputs = [x]
         for index, sources in enumerate(self._network.sources):
             inputs = [outputs[place] for place in sources]
             outputs.append(self._network.apply_layer(index, inputs, dropping))
-        loss = self._loss(outputs[-1], self._on_device(y))
+        loss = self._loss(outputs[-1], *targets)
         parameters = list(self._network.parameters())
         gradients = torch.autograd.grad(loss, parameters) if parameters else ()
         return Observed(

@@ -29,7 +29,7 @@ Tensor = Any
 State = dict[str, Any]
 """`weights` (values,) in one tensor, `slots` of the optimizer, `buffers` of the layers, by name."""
 Given = dict[str, Any]
-"""What an update gets, by name: `samples` (x, its targets), `masks` and `changing` constants."""
+"""What an update gets, by name: `samples` (x, y, their weights), `masks` and `changing` constants."""
 Constants = Mapping[str, Tensor]
 
 _MOST_STEPS = 256
@@ -41,7 +41,7 @@ def pure_step(
     job: Job, *, network: Network, layout: Layout
 ) -> Callable[[State, Given, Constants], tuple[State, Tensor]]:
     """One update without side effects: (state, given, fixed constants) → (state after, loss before)."""
-    loss_of = loss_function(job)
+    loss_of = loss_function(job.loss)
     optimizer = structure(job.optimizer)
     names = [name for name, _ in network.named_parameters()]
 

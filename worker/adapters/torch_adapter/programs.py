@@ -17,8 +17,6 @@ from worker.adapters.torch_adapter.program import Program
 Tensor = Any
 
 MOST_PROGRAMS = 16
-_VALUES = {"name", "data", "training", "initial_weights", "metrics", "predict", "optimizer", "execution"}
-"""The parts of a job that a program does not depend on. It depends on all others, and on future ones."""
 
 
 class Programs:
@@ -40,8 +38,9 @@ class Programs:
     ) -> Program:
         """The program for batches of this size from samples like these, new or kept."""
         key = (
-            job.model_dump_json(exclude=_VALUES),
-            structure(job.optimizer).model_dump_json(),
+            network.program,
+            job.loss,
+            structure(job.optimizer),
             batch_size,
             torch.get_num_threads(),  # compiled into the loops
             *((values.dtype, tuple(values.shape[1:])) for values in samples),

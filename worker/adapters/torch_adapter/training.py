@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from shared.job import Job
 from shared.job.optimizer import structure
-from worker.adapters.base import Block, Floats, Marks, State, Trainer, Weights
+from worker.adapters.base import Batch, Block, Floats, Marks, State, Trainer, Weights
 from worker.adapters.constants import fixed_constants, slot_starts, update_constants
-from worker.adapters.shapes import check_inputs, check_targets
+from worker.adapters.shapes import check_inputs, check_samples
 from worker.adapters.torch_adapter.flat import Layout
 from worker.adapters.torch_adapter.flat_update import FlatUpdate
 from worker.adapters.torch_adapter.losses import loss_function
@@ -33,14 +33,14 @@ class TorchTrainer(Trainer):
     Nothing is read back during a block: the losses stay on the device until its end.
     """
 
-    def __init__(self, job: Job, *, network: Network, x: Floats, y: NDArray[Any], device: str) -> None:
-        check_inputs(network.input_shape, x)
-        check_targets(job, network.output_shape, y)
+    def __init__(self, job: Job, *, network: Network, samples: Batch) -> None:
+        check_samples(network.program, samples)
         self.execution = "eager"
         self.network = network
         self.dtype = getattr(torch, job.precision)
-        self.device = torch.device(device)
-        self.samples = tuple(self.on_device(values) for values in (x, y))
+        self.device = torch.device(network.device)
+        self.samples = tuple(self.on_device(values) for values in samples.arrays)
+        """x, y and, where there are any, the samples' weights."""
         self.layout = Layout.of([tuple(p.shape) for p in network.parameters()], self.dtype)
         self.flat = network.lay_out(self.layout)
         self.slots = {
@@ -51,7 +51,7 @@ class TorchTrainer(Trainer):
             for name, value in fixed_constants(job.optimizer).items()
         }
         self._optimizer = job.optimizer
-        self._loss = loss_function(job)
+        self._loss = loss_function(job.loss)
         self._parameters = list(network.parameters())
         self._flat_update = FlatUpdate(
             structure(job.optimizer),
