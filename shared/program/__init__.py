@@ -1,4 +1,4 @@
-"""What a side trains, compiled once from a job and the shape of its samples. No layer is asked again."""
+"""Holds what a side trains, compiled once from a job and the shape of its samples."""
 
 from shared.program.compiling import compile_job, compile_model
 from shared.program.spec import Mask, ProgramSpec, Stage, Weight

@@ -1,4 +1,4 @@
-"""Compiles declared layers to a ProgramSpec: the one place besides the adapters that asks them."""
+"""Compiles declared layers to a ProgramSpec; only an adapter's table of layers asks them again."""
 
 from __future__ import annotations
 

@@ -181,3 +181,33 @@ def test_a_guarded_import_planted_in_a_fresh_process_is_seen(tmp_path: Path) -> 
     (tmp_path / "planted").mkdir()
     (tmp_path / "planted/__init__.py").write_text("try:\n    import torch\nexcept ImportError:\n    pass\n")
     assert frameworks_asked_for("planted", refused={"torch"}, at=tmp_path) == ["torch"]
+
+
+def layers_asked_for(root: Path) -> list[str]:
+    """Where an adapter's folder compiles a model or asks a job for it, as `module: what`."""
+    found = []
+    for module, path in modules(root):
+        if adapter_of(module) is None:
+            continue
+        compiling = ("shared.job.model", "shared.program.compil")
+        found += [f"{module}: {name}" for name in imported_names(path, module) if name.startswith(compiling)]
+        found += [
+            f"{module}: {ast.unparse(node)}"
+            for node in nodes(path.read_text())
+            if isinstance(node, ast.Attribute) and node.attr == "model" and "job" in ast.unparse(node.value)
+        ]
+    return found
+
+
+def test_adapters_are_handed_programs_and_ask_no_job_for_its_layers() -> None:
+    assert layers_asked_for(ROOT) == []
+
+
+@pytest.mark.parametrize(
+    "line", ["from shared.program import compile_job", "def of(job):\n    return job.model.layers"]
+)
+def test_an_adapter_that_asks_a_job_for_its_layers_is_found(tmp_path: Path, line: str) -> None:
+    folder = tmp_path / "worker/adapters/torch_adapter"
+    folder.mkdir(parents=True)
+    (folder / "adapter.py").write_text(line)
+    assert len(layers_asked_for(tmp_path)) == 1
