@@ -23,7 +23,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 SHOWN_PROBLEMS = 20
-"""Of one job file, in its error's text; the error itself carries all of them."""
+"""How many problems of a job file the text of its error lists; the error itself carries all of them."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -33,14 +33,14 @@ Floats = NDArray[np.floating[Any]]
 def loss_value(
     loss: Loss, outputs: Floats, targets: NDArray[Any], sample_weights: Floats | None = None
 ) -> float:
-    """The reduced loss; `sample_weights` (n,). It may be NaN or infinite; the caller judges it."""
+    """Return the reduced loss, with `sample_weights` (n,). It may be NaN or infinite."""
     return float(loss_values(loss, outputs[None], targets, sample_weights)[0])
 
 
 def loss_values(
     loss: Loss, outputs: Floats, targets: NDArray[Any], sample_weights: Floats | None = None
 ) -> NDArray[np.float64]:
-    """As `loss_value`, of several members' outputs (members, n, targets) for the same targets: (members,)."""
+    """Return the loss of each member (members,), from outputs (members, n, targets) for the same targets."""
     if is_broadcast(loss) and len(outputs) > 1:
         return np.array([loss_value(loss, own, targets, sample_weights) for own in outputs])
     members, samples = outputs.shape[:2]

@@ -40,35 +40,35 @@ class Settings(Frozen):
     idle_minutes: float = Field(default=15, gt=0, le=525_600)
     """The local stack stops after this long without work."""
     framework: str | None = None
-    """Of a worker: the one it trains with."""
+    """The framework that a worker trains with."""
     device: Literal["cpu", "cuda"] = "cpu"
-    """Of a worker: the one it serves."""
+    """The device that a worker serves."""
     threads: int | None = Field(default=None, ge=1, le=1_024)
-    """Of a worker: the most CPU threads that a training takes, once it is large enough; unset, half of the
+    """The most CPU threads that a worker's training takes, once it is large enough; unset, half of the
     cores, since a comparison trains two frameworks at once. Several workers of a framework on one host
     share these cores: give each its part."""
     lease_s: float = Field(default=10, ge=1, le=3_600)
-    """Of a worker: how long a run stays its own without a word."""
+    """How long a run stays a worker's own without a word."""
     checkpoint_s: float = Field(default=30, ge=0)
-    """Of a worker: after so many seconds a run's state is kept, and again each time, so that another worker
-    can go on from there; 0 keeps none."""
+    """How many seconds a worker trains between checkpoints, from which another worker can go on; 0 keeps
+    none."""
     cache_dir: Path | None = None
-    """Of a worker: where arrays are cached; unset, a folder under the temporary directory."""
+    """Where a worker caches arrays; unset, a folder under the temporary directory."""
     host_id: str | None = None
-    """Of a worker: the machine's name, which containers on one machine share."""
+    """The name of a worker's machine, which containers on one machine share."""
     image: str | None = None
-    """Of a worker: the container image, for the record."""
+    """The container image of a worker, for the record."""
     heartbeat_file: Path | None = None
-    """Of a worker: a file touched with each announcement in Redis, for a container's health check."""
+    """A file that a worker touches with each announcement in Redis, for a container's health check."""
 
     @property
     def retention_s(self) -> float:
-        """`retention_days` in seconds."""
+        """Return `retention_days` in seconds."""
         return self.retention_days * 86_400
 
     @property
     def blob_redis_limit_bytes(self) -> int:
-        """`blob_redis_limit_mb` in bytes."""
+        """Return `blob_redis_limit_mb` in bytes."""
         return self.blob_redis_limit_mb * 2**20
 
     @classmethod

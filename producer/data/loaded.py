@@ -17,7 +17,7 @@ from shared.job.data import CsvData, ParquetData
 Floats = NDArray[np.float64]
 
 MAX_BYTES = 2 * 2**30
-"""Of a data file, and of its numbers as float64 in memory."""
+"""The most bytes of a data file, and of its numbers as float64 in memory."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -45,7 +45,7 @@ class LoadedExperiment:
 
     experiment: Experiment
     source: str
-    """For messages: the path as given, `standard input`, or `example article`."""
+    """What messages call it: the path as given, `standard input`, or `example article`."""
     base: Path
     """The folder that relative data paths start from: the job file's, or the current one."""
 

@@ -34,7 +34,7 @@ class Goal:
 
 
 def starter() -> str:
-    """The commented starter."""
+    """Return the commented starter."""
     return files("producer").joinpath("starter.yaml").read_text(encoding="utf-8")
 
 

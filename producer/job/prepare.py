@@ -39,7 +39,7 @@ class PreparedExperiment:
 
     loaded: LoadedExperiment
     runs: dict[str, PreparedRun]
-    """By side, in the order of the job file."""
+    """The runs by side, in the order of the job file."""
     advice: tuple[str, ...]
     """Sentences about settings that are allowed but seldom meant."""
 
@@ -124,7 +124,7 @@ def _amounts(data: PreparedData) -> Amounts:
 
 
 def _indices(run: PreparedRun) -> Iterator[Problem]:
-    """Of an embedding that takes the data's own numbers; what a layer computes is seen in training."""
+    """Look at embeddings that take the data's own numbers; what a layer computes is seen in training."""
     parts = {"train": run.data.train, "validation": run.data.validation, "test": run.data.test}
     arrays = {name: part.x for name, part in parts.items() if part is not None}
     if run.data.predict is not None:

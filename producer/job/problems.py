@@ -112,7 +112,7 @@ def problems(
 
 
 def _most_telling(group: list[_Found]) -> list[_Found]:
-    """Of the errors of a union's members, those of the member that the user meant."""
+    """Choose among the errors of a union's members those of the member that the user meant."""
     if len(group) == 1 or group[0].union is None:
         return group
     deepest = max(len(found.path) for found in group)
@@ -263,7 +263,7 @@ def _named_in(message: str, path: tuple[str, ...], found: _Found) -> tuple[str, 
 
 
 def _framework_meant(path: tuple[str, ...], document: Any) -> str | None:
-    """For overrides of a framework that is none: the one whose name is like it."""
+    """Name the framework that is meant where overrides are for one that does not exist."""
     field, _, framework = path[-1].partition(".") if path else ("", "", "")
     if field != "overrides" or not framework:
         return None

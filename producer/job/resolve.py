@@ -31,7 +31,7 @@ class SettingDifference:
 
     path: str
     values: Mapping[str, Any]
-    """By side, JSON values."""
+    """The JSON value of each side that has the setting."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +62,7 @@ class Setting:
 
     path: str
     values: Mapping[str, Any]
-    """JSON values."""
+    """The JSON value of each side."""
     origins: Mapping[str, Origin]
 
     def differs(self, frameworks: Sequence[str]) -> bool:
@@ -83,7 +83,7 @@ def resolve(experiment: Experiment, *, source: str = "job file") -> dict[str, Jo
 
 
 def resolve_with_origins(experiment: Experiment, *, source: str = "job file") -> dict[str, Resolved]:
-    """As `resolve`, with where each setting came from."""
+    """Resolve each side as `resolve` does, and note where each setting came from."""
     # Only what was written: an override of a `type` then takes the new type's own defaults along.
     written = experiment.model_dump(
         mode="json", exclude=set(Experiment.model_fields) - set(Job.model_fields), exclude_unset=True

@@ -18,7 +18,7 @@ from pydantic import BaseModel
 from shared.job import Experiment
 
 Docs = dict[str, dict[str, str]]
-"""By class, by field."""
+"""The docstrings by class and field."""
 
 
 def documented_schema(model: type[BaseModel]) -> dict[str, Any]:
@@ -41,7 +41,7 @@ def _family(model: type[BaseModel]) -> Iterator[type[BaseModel]]:
 
 
 def _docs(model: type[BaseModel]) -> dict[str, str]:
-    """Of all its fields, its own before those of its bases."""
+    """Return the docstrings of all its fields; its own go before those of its bases."""
     found: dict[str, str] = {}
     for one in reversed(model.__mro__):
         found |= _docs_of_module(sys.modules[one.__module__]).get(one.__name__, {})

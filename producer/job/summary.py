@@ -15,7 +15,7 @@ from shared.program import compile_job
 
 
 def lines_of(prepared: PreparedExperiment) -> list[str]:
-    """For a reader: data, model, training, frameworks, what differs, advice."""
+    """Tell a reader the data, model, training, frameworks, what differs, and advice."""
     experiment = prepared.loaded.experiment
     first = next(iter(prepared.runs.values()))
     seeds = len(experiment.seed_list)
@@ -32,7 +32,7 @@ def lines_of(prepared: PreparedExperiment) -> list[str]:
 
 
 def document_of(prepared: PreparedExperiment) -> dict[str, Any]:
-    """The same for a program."""
+    """Tell a program the same."""
     experiment = prepared.loaded.experiment
     differences = setting_differences({f: run.job for f, run in prepared.runs.items()})
     return {

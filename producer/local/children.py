@@ -65,7 +65,7 @@ class Child:
 
     @property
     def pid(self) -> int | None:
-        """Its process, while it runs."""
+        """The process, while it runs."""
         return self._process.pid if self._process is not None else None
 
     def ask_to_end(self) -> None:
@@ -209,7 +209,7 @@ class RedisChild(Child):
 
 
 class WorkerChild(Child):
-    """One environment's worker."""
+    """The worker of one environment."""
 
     grace_s = WORKER_GRACE_S
 

@@ -21,9 +21,9 @@ from shared.errors import StackError
 from shared.settings import Settings
 
 START_S = 30.0
-"""For the supervisor and its Redis, which loads what it kept."""
+"""How long the supervisor and its Redis, which loads what it kept, may take to start."""
 READY_S = 180.0
-"""For a worker, whose first start on a cold disk is slow."""
+"""How long a worker may take, whose first start on a cold disk is slow."""
 STOP_S = 40.0
 HOPELESS_STARTS = 3
 """A worker that was started again this often and is not there is given up on."""

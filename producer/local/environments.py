@@ -38,7 +38,7 @@ ADAPTER_SUFFIX = "_adapter"
 CODE_SUFFIXES = (".py", ".lua")
 
 VARIANTS = {"cpu": "cpu", "cuda": "gpu"}
-"""By device: the word in the requirement files' names."""
+"""The word in the requirement files' names, by device."""
 
 MARKER = "likewise.json"
 LAYOUT = 1
@@ -53,7 +53,7 @@ class Made(Frozen):
     version: str | None = None
     requirements: tuple[str, ...] = ()
     made_s: float
-    """Seconds since 1970."""
+    """When it was made, in seconds since 1970."""
     took_s: float
     size_bytes: int
 
@@ -73,7 +73,7 @@ class VirtualEnvironment:
 
     @property
     def interpreter(self) -> Path:
-        """Return its Python."""
+        """Return the path of its Python."""
         return self.folder / "bin" / "python"
 
     @property

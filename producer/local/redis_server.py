@@ -27,7 +27,7 @@ HOST = "127.0.0.1"
 
 @dataclass(frozen=True, kw_only=True)
 class Server:
-    """A redis-server program."""
+    """A redis-server program and its version."""
 
     path: Path
     version: tuple[int, ...]
@@ -45,7 +45,7 @@ class Address:
 
     @property
     def url(self) -> str:
-        """For every client."""
+        """Return the URL for every client."""
         return f"redis://:{self.password}@{HOST}:{self.port}/0"
 
 

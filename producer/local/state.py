@@ -23,7 +23,7 @@ class Environment(Frozen):
     framework: str
     device: str = "cpu"
     version: str | None = None
-    """Of the framework; None for the one that its adapter is tested with."""
+    """The version of the framework; None for the one that its adapter is tested with."""
     requirements: tuple[str, ...] = ()
     """Packages beyond the adapter's own, as a requirement file spells them."""
 
@@ -63,11 +63,11 @@ class WorkerState(Frozen):
     starts: int = 0
     """How often it was started since it was asked for."""
     exit_status: int | None = None
-    """Of the last time it ended by itself; negative for a signal."""
+    """The status of the last time it ended by itself; negative for a signal."""
 
 
 class State(Frozen):
-    """A running stack."""
+    """What a running stack says of itself."""
 
     pid: int
     redis_url: str
@@ -82,7 +82,7 @@ class State(Frozen):
     variables: dict[str, str]
     """The workers' LIKEWISE_* settings."""
     workers: dict[str, WorkerState]
-    """By the environment's name."""
+    """The workers by the names of their environments."""
 
     def serves(self, wanted: Wanted) -> bool:
         """Return whether everything that is wanted runs and is ready."""

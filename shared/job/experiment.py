@@ -36,17 +36,17 @@ class Job(Frozen):
     data: Data
     """Where the samples come from."""
     model: Model
-    """The layers."""
+    """The layers that the samples pass."""
     loss: Loss
-    """What is minimised."""
+    """The loss that training minimises."""
     optimizer: Optimizer
     """How the weights follow the gradient."""
     training: Training
     """How long and in which batches."""
     initial_weights: InitialWeights = SharedWeights(type="shared")
-    """Where training starts."""
+    """The weights that training starts from."""
     precision: Precision = "float32"
-    """Of the data, the weights and every operation."""
+    """The precision of the data, the weights and every operation."""
     execution: Execution = "auto"
     """Step by step, or compiled; `auto` is what suits the framework, and the result says what ran."""
     device: Device = "auto"
@@ -64,7 +64,7 @@ class Experiment(Job):
     """Who trains it; the first is the one that the others are compared with. Short for `sides` that are
     labelled so."""
     sides: Annotated[dict[Label, SideSettings], Field(min_length=1)] | None = None
-    """By label, instead of `frameworks`: the sides that train it, which may be of one framework."""
+    """The sides that train it, by label, instead of `frameworks`; they may be of one framework."""
     seeds: (
         Annotated[int, Field(ge=1, le=MAX_SEEDS)]
         | Annotated[Many[Seed], Field(min_length=1, max_length=MAX_SEEDS)]
@@ -78,8 +78,8 @@ class Experiment(Job):
     mean of the first framework, such as 0.01. Null asks whether they compute the same, and derives a margin
     from the spread over seeds where that cannot be answered seed by seed."""
     overrides: dict[Label, dict[str, Any]] = Field(default_factory=dict)
-    """By side, or by framework for all its sides that have no entry of their own: dotted paths and the values
-    that replace the job's there."""
+    """What replaces the job's values: dotted paths with their values, by side, or by framework for all its
+    sides that have no entry of their own."""
     grid: dict[str, Annotated[Many[Any], Field(min_length=1)]] = Field(default_factory=dict)
     """What `likewise sweep` varies: dotted paths, each with the values it takes; every combination is
     trained. `overrides.torch.…` varies a setting of one side alone. `--grid` adds to it."""

@@ -65,7 +65,7 @@ class _ElementLoss(_Loss):
 
 
 class MeanSquaredError(_ElementLoss):
-    """(o − t)²."""
+    """The squared error (o − t)²."""
 
     type: Literal["mse"]
 
@@ -90,13 +90,13 @@ class LogCosh(_ElementLoss):
 
 
 class Poisson(_ElementLoss):
-    """From the logarithm of the rate, whatever its sign; targets are counts, 0 or more."""
+    """Outputs are the logarithm of the rate, whatever its sign; targets are counts, 0 or more."""
 
     type: Literal["poisson"]
 
 
 class KlDivergence(_Loss):
-    """From logits, one output a class; targets are rows of probabilities that sum to 1."""
+    """Outputs are logits, one a class; targets are rows of probabilities that sum to 1."""
 
     type: Literal["kl_divergence"]
 
@@ -115,7 +115,7 @@ class BinaryCrossentropy(_Loss):
     """False takes the outputs for probabilities, as after a sigmoid."""
     label_smoothing: Fraction = 0.0
     class_weights: Many[NonNegative] | None = Field(default=None, min_length=2, max_length=2)
-    """Of targets 0 and 1."""
+    """The weights of targets 0 and 1."""
 
 
 class CategoricalCrossentropy(_Loss):
@@ -126,7 +126,7 @@ class CategoricalCrossentropy(_Loss):
     """False takes the outputs for probabilities, as after a softmax."""
     label_smoothing: Fraction = 0.0
     class_weights: Many[NonNegative] | None = Field(default=None, min_length=1)
-    """Of the classes from 0, one each."""
+    """One weight for each class, from 0 on."""
     ignore_index: int | None = Field(default=None, ge=-(2**24), le=2**24)
     """Class number of targets that count for nothing; metrics leave them out, too. PyTorch's own is −100."""
 

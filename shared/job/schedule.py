@@ -20,7 +20,7 @@ from shared.job.fields import Count, Many, NonNegative, Positive, Word
 class _Schedule(Frozen):
     per: Literal["step", "epoch"] = "step"
     warmup: int = Field(default=0, ge=0)
-    """For t < warmup the rate is the schedule's rate times (t + 1)/(warmup + 1)."""
+    """The rate for t < warmup is the schedule's rate times (t + 1)/(warmup + 1)."""
     warmup_start: float | None = Field(default=None, ge=0, le=1)
     """The fraction that warm-up begins at; null begins at 1/(warmup + 1)."""
     offset: int = Field(default=0, ge=-1_000_000_000, le=1_000_000_000)
@@ -58,7 +58,7 @@ class CosineSchedule(_Schedule):
 
 
 class CosineRestartsSchedule(_Schedule):
-    """As cosine, begun anew whenever it has fallen: s steps into a cycle of n stands s/n (SGDR, 2017).
+    """The cosine, begun anew whenever it has fallen: s steps into a cycle of n stands s/n (SGDR, 2017).
 
     The first cycle takes `decay_steps`, each later one `growth` times as many as the one before.
     """

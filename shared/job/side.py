@@ -40,16 +40,16 @@ class SideSettings(Frozen):
     """What one side has of its own. What is left out is as the job says."""
 
     framework: Framework
-    """What trains it."""
+    """The framework that trains it."""
     version: VersionOrPattern | None = None
     """The framework's version, such as "2.13.0" or "2.13.*". A live worker must have it: the local stack has
     one version of each framework."""
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?|mps)$")] | None = None
-    """As the job's `device`: auto, cpu or cuda."""
+    """The side's own `device`: auto, cpu or cuda."""
     execution: Literal["auto", "eager", "compiled", "stock"] | None = None
-    """As the job's `execution`: auto, eager or compiled."""
+    """The side's own `execution`: auto, eager or compiled."""
     precision: Literal["float32", "float64", "bfloat16", "float16", "tf32"] | None = None
-    """As the job's `precision`: float32 or float64."""
+    """The side's own `precision`: float32 or float64."""
     environment: str | None = None
     """A virtual environment of the user's own. It cannot be chosen yet."""
     overrides: dict[str, Any] | None = None

@@ -15,26 +15,26 @@ class _Distribution(Frozen):
 
 
 class Zeros(_Distribution):
-    """All zeros."""
+    """Every number is 0."""
 
     type: Literal["zeros"]
 
 
 class Ones(_Distribution):
-    """All ones."""
+    """Every number is 1."""
 
     type: Literal["ones"]
 
 
 class Constant(_Distribution):
-    """One value everywhere."""
+    """Every number is `value`."""
 
     type: Literal["constant"]
     value: float
 
 
 class Uniform(_Distribution):
-    """U(minval, maxval)."""
+    """Each number is drawn evenly from between minval and maxval."""
 
     type: Literal["random_uniform"]
     minval: float = -0.05
@@ -48,7 +48,7 @@ class Uniform(_Distribution):
 
 
 class Normal(_Distribution):
-    """N(mean, stddev²), untruncated."""
+    """Each number is drawn from N(mean, stddev²), untruncated."""
 
     type: Literal["random_normal"]
     mean: float = 0.0

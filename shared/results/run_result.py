@@ -52,7 +52,7 @@ class Hashes(Frozen):
 
     initial_weights: str
     batches: str
-    """Of the sample indices of every batch trained on, in order, and of the dropout masks' keys."""
+    """The hash of the sample indices of every batch trained on, in order, and of the dropout masks' keys."""
 
 
 class Timings(Frozen):
@@ -62,7 +62,7 @@ class Timings(Frozen):
     """
 
     queue_s: float | None = None
-    """From submission to claim, by the server's clock; of a run that was resumed, to the first claim."""
+    """The time from submission to the first claim, by the server's clock."""
     build_s: float
     """Model, weights, data on the device."""
     compile_s: float
@@ -97,7 +97,7 @@ class SeedArrays(Frozen):
     point: int = 0
     """Which of `Run.optimizers` they were trained with."""
     failures: Many[Failure] = ()
-    """Of the seeds that failed, each naming its own."""
+    """Why seeds failed, each naming its own."""
     epochs: AnyArray
     """Epochs trained, int64 (seeds,)."""
     losses: AnyArray
@@ -111,7 +111,7 @@ class SeedArrays(Frozen):
     stopped_early: AnyArray
     """1 where patience ran out, int64 (seeds,)."""
     metrics: dict[str, dict[str, AnyArray]] = Field(default_factory=dict)
-    """By part (`train`, `validation`, `test`), by metric, float64 (seeds,); NaN where undefined."""
+    """The metrics by part (`train`, `validation`, `test`) and name: float64 (seeds,); NaN where undefined."""
     predictions: AnyArray | None = None
     """The model's outputs for the rows of `predict`: (seeds, n, outputs), in the run's precision."""
     outputs: AnyArray | None = None
@@ -160,7 +160,7 @@ class Environment(Frozen):
     framework: Framework
     framework_version: str
     versions: dict[str, str]
-    """Of the packages that matter: python, numpy, celery, keras …"""
+    """The versions of the packages that matter: python, numpy, celery, keras …"""
     device: str
     """`cpu`, or the accelerator's name."""
     threads: int
@@ -181,7 +181,7 @@ class Conditions(Frozen):
 
     wall_s: float
     cpu_s: float
-    """Of the worker's process, all threads."""
+    """CPU time of the worker's process, all threads."""
     others_cpu_s: float | None = None
     """CPU time that all other processes of the machine took meanwhile, in ticks of about 10 ms, so that it
     may fall below 0; null where nobody counts."""
@@ -190,9 +190,9 @@ class Conditions(Frozen):
     load: float
     """The host's load average over the last minute, this run included."""
     cores: int
-    """That the process may use."""
+    """How many cores the process may use."""
     throttled_s: float | None = None
-    """For which a container's CPU quota held its processes back; null where nobody counts."""
+    """How long a container's CPU quota held its processes back; null where nobody counts."""
     interruptions: int
     """How often another process took the core away (involuntary context switches)."""
     governor: str | None = None
@@ -217,10 +217,10 @@ class RunResult(OfSide):
     notes: Many[str] = ()
     """Sentences on how the seeds were trained, such as why one after another."""
     trace: Trace | None = None
-    """Of a run with a trace request, which has no seeds."""
+    """What was observed, in a run with a trace request, which has no seeds."""
     environment: Environment | None = None
     conditions: Conditions | None = None
-    """Of a timed run."""
+    """What may have disturbed a timed run; null of others."""
     worker: str | None = None
     attempt: int = 1
 
@@ -239,9 +239,9 @@ class StoredResult(Frozen):
     traceback: None = None
     children: Many[str] = ()
     date_done: str | None = None
-    """ISO 8601, UTC."""
+    """When it was stored, in ISO 8601, UTC."""
     task_id: str | None = None
-    """The run's id."""
+    """The id of the run."""
 
 
 Document = Mapping[str, Any]

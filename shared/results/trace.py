@@ -102,7 +102,7 @@ class Trace(Frozen):
     evaluations: ArrayRef | None = None
     """Their fingerprints: float64 (evaluated, NUMBERS)."""
     start_weights: dict[str, ArrayRef] = Field(default_factory=dict)
-    """By name: the initial weights for `keep_start`, those before the last observed update for `keep`."""
+    """The initial weights for `keep_start`, or those before the last observed update for `keep`, by name."""
     kept: dict[str, dict[str, ArrayRef]] = Field(default_factory=dict)
     """The tensors of the last observed update, by stage and name."""
     refed: dict[str, ArrayRef] = Field(default_factory=dict)

@@ -129,7 +129,7 @@ def _mappings(value: Any, path: str, kind: str) -> Iterator[tuple[str, str, dict
 
 
 def _behind_windows(layers: Sequence[Mapping[str, Any]]) -> list[bool]:
-    """Of each layer, whether its input has come from convolution or pooling with the axes as they were."""
+    """Return for each layer whether its input comes from a window layer with the axes as they were."""
     after: dict[str, bool] = {"input": False}
     last, found = False, []
     for layer in layers:
@@ -149,5 +149,5 @@ def _section(kind: str, mapping: Mapping[str, Any]) -> str:
 
 
 def _in_order(rows: Mapping[str, NativeDefault]) -> list[tuple[str, NativeDefault]]:
-    """Those with conditions last, so that the values they look at are there."""
+    """Put rows with conditions last, so that the values they look at are there."""
     return sorted(rows.items(), key=lambda row: bool(row[1].when))

@@ -90,7 +90,7 @@ class BaseLayer(Frozen):
     @property
     def last_activation(self) -> str | None:
         """The activation that the output has passed; None where that is decided by the layer before."""
-        return "linear"
+        return None if self.keeps_numbers or self.works_on_elements else "linear"
 
     @property
     def drop_rate(self) -> float:
@@ -109,6 +109,8 @@ class BaseLayer(Frozen):
 
     def output_shape(self, *inputs: Shape) -> Shape:
         """Return the output's shape; raise ShapeError saying what the layer gets and would need."""
+        if self.works_on_elements:
+            return inputs[0]
         raise NotImplementedError
 
     def weights(self, *inputs: Shape) -> tuple[LayerWeight, ...]:

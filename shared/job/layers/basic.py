@@ -35,22 +35,18 @@ class Dense(BaseLayer):
 
     @property
     def summary(self) -> str:
-        """`dense 3 relu`."""
         return with_activation(f"dense {self.units}", self.activation.type)
 
     @property
     def last_activation(self) -> str | None:
-        """Its own."""
         return self.activation.type
 
     def output_shape(self, *inputs: Shape) -> Shape:
-        """The last axis becomes the units."""
         (shape,) = inputs
         need_features(shape)
         return (*shape[:-1], self.units)
 
     def weights(self, *inputs: Shape) -> tuple[LayerWeight, ...]:
-        """A kernel (inputs, units), and a bias (units,)."""
         (shape,) = inputs
         initializers = (self.kernel_initializer, self.bias_initializer)
         return kernel_and_bias(
@@ -68,19 +64,13 @@ class Flatten(BaseLayer):
     """Whether the channels, the last axis, go fastest, or first of all axes and so slowest: PyTorch's order
     behind a convolution, in which a dense layer meets its rows in other places."""
 
-    @property
-    def last_activation(self) -> str | None:
-        """That of the layer before."""
-        return None
-
     def output_shape(self, *inputs: Shape) -> Shape:
-        """One axis."""
         (shape,) = inputs
         return (prod(shape),)
 
 
 class Dropout(BaseLayer):
-    """In training each element is kept with probability 1 − rate and scaled by 1/(1 − rate).
+    """Each element is kept in training with probability 1 − rate and scaled by 1/(1 − rate).
 
     The masks come from NumPy, by (seed, layer, step), so every framework drops the same elements.
     """
@@ -94,28 +84,15 @@ class Dropout(BaseLayer):
 
     @property
     def summary(self) -> str:
-        """`dropout 0.1`."""
         return f"dropout {self.rate:g}"
 
     @property
-    def last_activation(self) -> str | None:
-        """That of the layer before."""
-        return None
-
-    @property
     def drop_rate(self) -> float:
-        """Its rate."""
         return self.rate
 
     @property
     def drop_seed(self) -> int | None:
-        """Its own, if any."""
         return self.seed
-
-    def output_shape(self, *inputs: Shape) -> Shape:
-        """As it was."""
-        (shape,) = inputs
-        return shape
 
 
 class ActivationLayer(BaseLayer):
@@ -128,18 +105,11 @@ class ActivationLayer(BaseLayer):
 
     @property
     def summary(self) -> str:
-        """The function's word."""
         return self.activation.type
 
     @property
     def last_activation(self) -> str | None:
-        """Its own."""
         return self.activation.type
-
-    def output_shape(self, *inputs: Shape) -> Shape:
-        """As it was."""
-        (shape,) = inputs
-        return shape
 
 
 class Reshape(BaseLayer):
@@ -160,13 +130,7 @@ class Reshape(BaseLayer):
             raise ValueError("only one size may be -1")
         return sizes
 
-    @property
-    def last_activation(self) -> str | None:
-        """That of the layer before."""
-        return None
-
     def output_shape(self, *inputs: Shape) -> Shape:
-        """The target shape, with what is left for -1."""
         (shape,) = inputs
         known, whole = prod(size for size in self.target_shape if size != -1), prod(shape)
         if whole != known and (-1 not in self.target_shape or whole % known):
@@ -193,13 +157,7 @@ class Permute(BaseLayer):
             raise ValueError(f"{list(dims)} does not name each axis from 1 to {len(dims)} once")
         return dims
 
-    @property
-    def last_activation(self) -> str | None:
-        """That of the layer before."""
-        return None
-
     def output_shape(self, *inputs: Shape) -> Shape:
-        """The axes in their new order."""
         (shape,) = inputs
         if len(shape) != len(self.dims):
             raise ShapeError(f"gets samples of shape {shape}, but dims puts {len(self.dims)} axes in order")
@@ -208,18 +166,16 @@ class Permute(BaseLayer):
 
 class _Normalization(BaseLayer):
     epsilon: Positive = 1e-3
-    """Joins the variance under the root."""
+    """It joins the variance under the root."""
     beta_initializer: Initializer = Zeros(type="zeros")
     gamma_initializer: Initializer = Ones(type="ones")
 
     def output_shape(self, *inputs: Shape) -> Shape:
-        """As it was."""
         (shape,) = inputs
         need_features(shape)
         return shape
 
     def weights(self, *inputs: Shape) -> tuple[LayerWeight, ...]:
-        """Gamma and beta, one number a feature."""
         features = inputs[0][-1]
         return (
             _weight("gamma", features, self.gamma_initializer),
@@ -252,7 +208,6 @@ class BatchNorm(_Normalization):
     PyTorch's, divided by n − 1. A single value has the variance 0 in both."""
 
     def weights(self, *inputs: Shape) -> tuple[LayerWeight, ...]:
-        """Gamma and beta, and the moving statistics, which no gradient changes."""
         features = inputs[0][-1]
         return (
             *super().weights(*inputs),

@@ -71,7 +71,6 @@ class _Kernel(BaseLayer):
 
     @property
     def last_activation(self) -> str | None:
-        """Its own."""
         return self.activation.type
 
     def _weights(self, shape: Shape, outputs: int) -> tuple[LayerWeight, ...]:
@@ -103,17 +102,14 @@ class Conv1D(_Convolution):
 
     @property
     def summary(self) -> str:
-        """`conv1d 8 relu`."""
         return with_activation(f"{self.type} {self.filters}", self.activation.type)
 
     def output_shape(self, *inputs: Shape) -> Shape:
-        """The windows, and the filters."""
         (shape,) = inputs
         need_axes(shape, "length, channels")
         return (windows(shape[0], self.kernel_size, self.strides, self.padding), self.filters)
 
     def weights(self, *inputs: Shape) -> tuple[LayerWeight, ...]:
-        """A kernel (size, channels, filters), and a bias (filters,)."""
         (shape,) = inputs
         return self._weights((self.kernel_size, shape[-1], self.filters), self.filters)
 
@@ -131,16 +127,13 @@ class Conv2D(_Convolution):
 
     @property
     def summary(self) -> str:
-        """`conv2d 8 relu`."""
         return with_activation(f"{self.type} {self.filters}", self.activation.type)
 
     def output_shape(self, *inputs: Shape) -> Shape:
-        """The windows of both axes, and the filters."""
         (shape,) = inputs
         return (*self._grid(shape, self.kernel_size, self.strides), self.filters)
 
     def weights(self, *inputs: Shape) -> tuple[LayerWeight, ...]:
-        """A kernel (height, width, channels, filters), and a bias (filters,)."""
         (shape,) = inputs
         return self._weights((*pair(self.kernel_size), shape[-1], self.filters), self.filters)
 
@@ -155,17 +148,15 @@ class DepthwiseConv2D(_Convolution):
     type: Literal["depthwise_conv2d"]
     kernel_size: Pair
     strides: Count = 1
-    """For both axes: TensorFlow knows no two."""
+    """The stride of both axes: TensorFlow knows no two."""
     depth_multiplier: Count = 1
 
     def output_shape(self, *inputs: Shape) -> Shape:
-        """The windows of both axes, and depth_multiplier channels for each."""
         (shape,) = inputs
         grid = self._grid(shape, self.kernel_size, self.strides)
         return (*grid, shape[-1] * self.depth_multiplier)
 
     def weights(self, *inputs: Shape) -> tuple[LayerWeight, ...]:
-        """A kernel (height, width, channels, multiplier), and a bias (channels·multiplier,)."""
         channels = inputs[0][-1]
         kernel = (*pair(self.kernel_size), channels, self.depth_multiplier)
         return self._weights(kernel, channels * self.depth_multiplier)
@@ -188,18 +179,15 @@ class Conv2DTranspose(_Kernel):
 
     @property
     def summary(self) -> str:
-        """`conv2d_transpose 8 relu`."""
         return with_activation(f"{self.type} {self.filters}", self.activation.type)
 
     def output_shape(self, *inputs: Shape) -> Shape:
-        """Each axis times its stride and what hangs over, and the filters."""
         (shape,) = inputs
         need_axes(shape, "height, width, channels")
         axes = zip(shape, pair(self.kernel_size), pair(self.strides), strict=False)
         return (*(transposed_size(*axis, self.padding) for axis in axes), self.filters)
 
     def weights(self, *inputs: Shape) -> tuple[LayerWeight, ...]:
-        """A kernel (height, width, filters, channels), and a bias (filters,)."""
         (shape,) = inputs
         return self._weights((*pair(self.kernel_size), self.filters, shape[-1]), self.filters)
 
@@ -223,10 +211,9 @@ class MaxPooling1D(_Pooling):
     type: Literal["max_pooling1d"]
     pool_size: Count = 2
     strides: Count | None = None
-    """The pool size where null."""
+    """The distance between windows; null is the pool size."""
 
     def output_shape(self, *inputs: Shape) -> Shape:
-        """The windows, and the channels."""
         return self._pooled_1d(inputs[0], self.pool_size, self.strides)
 
 
@@ -236,10 +223,9 @@ class MaxPooling2D(_Pooling):
     type: Literal["max_pooling2d"]
     pool_size: Pair = 2
     strides: Pair | None = None
-    """The pool size where null."""
+    """The distance between windows; null is the pool size."""
 
     def output_shape(self, *inputs: Shape) -> Shape:
-        """The windows, and the channels."""
         return self._pooled_2d(inputs[0], self.pool_size, self.strides)
 
 
@@ -254,10 +240,9 @@ class AveragePooling1D(_AveragePooling):
     type: Literal["average_pooling1d"]
     pool_size: Count = 2
     strides: Count | None = None
-    """The pool size where null."""
+    """The distance between windows; null is the pool size."""
 
     def output_shape(self, *inputs: Shape) -> Shape:
-        """The windows, and the channels."""
         return self._pooled_1d(inputs[0], self.pool_size, self.strides)
 
 
@@ -267,16 +252,14 @@ class AveragePooling2D(_AveragePooling):
     type: Literal["average_pooling2d"]
     pool_size: Pair = 2
     strides: Pair | None = None
-    """The pool size where null."""
+    """The distance between windows; null is the pool size."""
 
     def output_shape(self, *inputs: Shape) -> Shape:
-        """The windows, and the channels."""
         return self._pooled_2d(inputs[0], self.pool_size, self.strides)
 
 
 class _GlobalPooling(BaseLayer):
     def output_shape(self, *inputs: Shape) -> Shape:
-        """The channels."""
         (shape,) = inputs
         if len(shape) not in (2, 3):
             raise ShapeError(f"gets samples of shape {shape}, but needs one or two axes before the channels")

@@ -25,7 +25,6 @@ class Add(_Merging):
     type: Literal["add"]
 
     def output_shape(self, *inputs: Shape) -> Shape:
-        """As every input's."""
         if len(set(inputs)) > 1:
             raise ShapeError(f"adds outputs of one shape, and gets {listed(*inputs)}")
         return inputs[0]
@@ -37,7 +36,6 @@ class Concatenate(_Merging):
     type: Literal["concatenate"]
 
     def output_shape(self, *inputs: Shape) -> Shape:
-        """The last axes after each other."""
         if not all(inputs) or len({shape[:-1] for shape in inputs}) > 1:
             raise ShapeError(f"needs inputs alike but for the last axis, and gets {listed(*inputs)}")
         return (*inputs[0][:-1], sum(shape[-1] for shape in inputs))
@@ -61,22 +59,21 @@ class MultiHeadAttention(BaseLayer):
     type: Literal["multi_head_attention"]
     num_heads: Count
     key_dim: Count
-    """For each head: PyTorch's embed_dim is num_heads times as much."""
+    """The size of a query and a key in each head: PyTorch's embed_dim is num_heads times as much."""
     value_dim: Count | None = None
-    """For each head; null is key_dim."""
+    """The size of a value in each head; null is key_dim."""
     use_bias: bool = True
     use_causal_mask: bool = False
     """Whether a step of query sees only the steps of key up to its own."""
     kernel_initializer: Initializer = FanScaled(type="glorot_uniform")
     output_initializer: Initializer | None = None
-    """Of attention_output's kernel; null is kernel_initializer. PyTorch draws it by another rule."""
+    """What draws attention_output's kernel; null is kernel_initializer. PyTorch draws it by another rule."""
     bias_initializer: Initializer = Zeros(type="zeros")
     inputs: Many[str] | None = Field(default=None, min_length=1, max_length=3)
     """Names of query, value and key, in this order; without a third, key is value; one alone is all three.
     Null is the layer before it, for all three."""
 
     def output_shape(self, *inputs: Shape) -> Shape:
-        """As the query's; value and key have one length."""
         query, *others = inputs
         for each in inputs:
             need_axes(each, "steps, features")
@@ -85,7 +82,6 @@ class MultiHeadAttention(BaseLayer):
         return query
 
     def weights(self, *inputs: Shape) -> tuple[LayerWeight, ...]:
-        """A kernel, and a bias, of query, key, value and attention_output."""
         query, *others = inputs
         value, key = (others[0], others[-1]) if others else (query, query)
         heads, depth = self.num_heads, self.value_dim or self.key_dim

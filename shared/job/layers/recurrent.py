@@ -40,16 +40,13 @@ class Embedding(BaseLayer):
 
     @property
     def index_limit(self) -> tuple[str, int] | None:
-        """Each number is a row's index."""
         return ("input_dim", self.input_dim)
 
     def output_shape(self, *inputs: Shape) -> Shape:
-        """A row for each number."""
         (shape,) = inputs
         return (*shape, self.output_dim)
 
     def weights(self, *inputs: Shape) -> tuple[LayerWeight, ...]:
-        """The table (input_dim, output_dim)."""
         table = LayerWeight(
             name="embeddings",
             shape=(self.input_dim, self.output_dim),
@@ -60,7 +57,6 @@ class Embedding(BaseLayer):
         return (table,)
 
     def uses(self, *inputs: Shape) -> int:
-        """Rows are looked up, not multiplied."""
         return 0
 
 
@@ -77,13 +73,11 @@ class _Recurrent(BaseLayer):
     bias_initializer: Initializer = Zeros(type="zeros")
 
     def output_shape(self, *inputs: Shape) -> Shape:
-        """The units of every step, or of the last."""
         (shape,) = inputs
         need_axes(shape, "steps, features")
         return (shape[0], self.units) if self.return_sequences else (self.units,)
 
     def weights(self, *inputs: Shape) -> tuple[LayerWeight, ...]:
-        """Kernel (features, gates·units), recurrent_kernel (units, gates·units), and the bias."""
         features, width = inputs[0][-1], self.gates * self.units
         found = [
             LayerWeight(name=name, shape=(rows, width), initializer=initializer, fan_in=rows, fan_out=width)
@@ -113,11 +107,9 @@ class _Recurrent(BaseLayer):
         return None
 
     def uses(self, *inputs: Shape) -> int:
-        """Once a step."""
         return inputs[0][0]
 
     def cells(self, *inputs: Shape) -> tuple[Cell, ...]:
-        """One, from the first step to the last."""
         return (Cell(kind=self.kind, units=self.units, steps=inputs[0][0], gates=self.gates),)
 
 
@@ -177,16 +169,13 @@ class Bidirectional(BaseLayer):
 
     @property
     def learns(self) -> bool:
-        """Both directions have weights."""
         return True
 
     def output_shape(self, *inputs: Shape) -> Shape:
-        """As the layer's inside, with twice the units."""
         *steps, units = self.layer.output_shape(*inputs)
         return (*steps, 2 * units)
 
     def weights(self, *inputs: Shape) -> tuple[LayerWeight, ...]:
-        """Those of the layer inside, forward and then backward."""
         return tuple(
             replace(weight, name=f"{direction}.{weight.name}")
             for direction in ("forward", "backward")
@@ -194,9 +183,7 @@ class Bidirectional(BaseLayer):
         )
 
     def uses(self, *inputs: Shape) -> int:
-        """Once a step."""
         return self.layer.uses(*inputs)
 
     def cells(self, *inputs: Shape) -> tuple[Cell, ...]:
-        """One a direction."""
         return self.layer.cells(*inputs) * 2
