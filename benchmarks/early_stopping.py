@@ -19,8 +19,9 @@ from adapter_side import started_adapter
 
 from shared.job import Job
 from worker.adapters.base import FrameworkAdapter
+from worker.training.members import Member
 from worker.training.samples import Part, RunData
-from worker.training.seed_training import SeedTraining
+from worker.training.training import Training
 
 TARGET = 1.05
 PATIENCE = 1_000_000
@@ -68,11 +69,11 @@ def trained(job: dict[str, Any], part: Part, adapter: FrameworkAdapter) -> tuple
     parsed = Job.model_validate_json(json.dumps(document))
     begin = time.perf_counter()
     data = RunData(parts={"train": part}, predict=None)
-    training = SeedTraining(parsed, data=data, adapter=adapter, seed=0)
+    training = Training([Member(seed=0, job=parsed)], data=data, adapter=adapter)
     while not training.finished:
         training.advance()
     training.conclude()
-    return time.perf_counter() - begin, training.losses
+    return time.perf_counter() - begin, training.losses()
 
 
 def measured(name: str, adapter: FrameworkAdapter, *, repeats: int) -> dict[str, Any]:

@@ -15,8 +15,9 @@ import numpy as np
 
 from shared.job import Job
 from worker.adapters import load_adapter
+from worker.training.members import Member
 from worker.training.samples import Part, RunData
-from worker.training.seed_training import SeedTraining
+from worker.training.training import Training
 
 JOB = {
     "data": {"type": "inline", "x": [0.0], "y": [0.0]},
@@ -37,7 +38,7 @@ def main() -> None:
 
     def train(epochs: int) -> None:
         job = Job.model_validate_json(json.dumps(JOB | {"training": {"epochs": epochs}}))
-        training = SeedTraining(job, data=data, adapter=adapter, seed=0)
+        training = Training([Member(seed=0, job=job)], data=data, adapter=adapter)
         while not training.finished:
             training.advance()
         training.conclude()

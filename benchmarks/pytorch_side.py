@@ -23,8 +23,9 @@ from shared.job import Job
 from shared.program import compile_job
 from worker.adapters import load_adapter
 from worker.training.initial_weights import draw_weights
+from worker.training.members import Member
 from worker.training.samples import Part, RunData
-from worker.training.seed_training import SeedTraining
+from worker.training.training import Training
 
 Weights = Mapping[str, NDArray[Any]]
 Program = Callable[[], Weights]
@@ -50,10 +51,13 @@ def ours(job: Job, x: NDArray[Any], y: NDArray[Any], *, execution: str = "auto")
     data = RunData(parts={"train": Part(x=x, y=y)}, predict=None)
 
     def train() -> Weights:
-        training = SeedTraining(declared, data=data, adapter=_ADAPTER, seed=0)
+        training = Training([Member(seed=0, job=declared)], data=data, adapter=_ADAPTER)
         while not training.finished:
             training.advance()
-        return training.conclude().weights
+        (outcome,) = training.conclude()
+        if outcome is None:
+            raise training.failures[0]
+        return outcome.weights
 
     return train
 

@@ -25,8 +25,9 @@ from shared.job import Job
 from shared.program import compile_job
 from worker.adapters import load_adapter
 from worker.adapters.base import FrameworkAdapter
+from worker.training.members import Member
 from worker.training.samples import Part, RunData
-from worker.training.seed_training import SeedTraining
+from worker.training.training import Training
 
 HERE = Path(__file__).parent
 EPOCHS_OF_FIT = 4
@@ -80,7 +81,8 @@ def article(adapter: FrameworkAdapter, repetitions: int) -> bool:
         for kind in (firsts, *[warms] * WARM_A_TURN):
             begin = time.perf_counter()
             training = trained(adapter, job, data)
-            predictions = training.conclude().predictions
+            (outcome,) = training.conclude()
+            predictions = outcome.predictions if outcome else None
             kind.append(time.perf_counter() - begin)
         gap = max(gap, float(np.abs(predictions - prediction).max()))
     ours = {"ours, first (compiles)": firsts, "ours, warm": warms}
@@ -115,7 +117,7 @@ def against_fit(adapter: FrameworkAdapter, network: str, repetitions: int) -> bo
                 begin = time.perf_counter()
                 training = trained(adapter, job, data)
                 ours.append((time.perf_counter() - begin) / EPOCHS_OF_FIT)
-            gap = max(gap, abs(training.losses[-1] - loss) / loss)
+            gap = max(gap, abs(training.losses()[-1] - loss) / loss)
     name = f"{NAMES[network]} in TensorFlow, an epoch of {SAMPLES:,} samples"
     return told(name, theirs, {"ours, warm": ours}, gap=gap, bar=1e-3)
 
@@ -127,9 +129,9 @@ def job_of(**parts: Any) -> Job:
     return Job.model_validate_json(json.dumps(document | {"initial_weights": given} | parts))
 
 
-def trained(adapter: FrameworkAdapter, job: Job, data: RunData) -> SeedTraining:
+def trained(adapter: FrameworkAdapter, job: Job, data: RunData) -> Training:
     """The training as a worker runs it, finished."""
-    training = SeedTraining(job, data=data, adapter=adapter, seed=0)
+    training = Training([Member(seed=0, job=job)], data=data, adapter=adapter)
     while not training.finished:
         training.advance()
     return training

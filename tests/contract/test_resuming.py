@@ -10,8 +10,10 @@ import pytest
 from worker.adapters.base import Batch
 from worker.training import pacing
 from worker.training.checkpoints import Checkpoint, SoFar
+from worker.training.members import Member
+from worker.training.monitor import Monitor
 from worker.training.samples import RunData
-from worker.training.seed_training import SeedTraining
+from worker.training.training import Training
 
 LAYERS = [
     {"type": "dense", "units": 6, "activation": "tanh"},
@@ -66,7 +68,7 @@ JOBS: dict[str, dict[str, Any]] = {
 }
 
 
-def training_of(kit: Any, name: str, precision: str) -> SeedTraining:
+def training_of(kit: Any, name: str, precision: str) -> Training:
     """A new one."""
     job = kit.job(layers=LAYERS, precision=precision, **JOBS[name])
     x, y, _ = kit.problem(job)
@@ -74,17 +76,19 @@ def training_of(kit: Any, name: str, precision: str) -> SeedTraining:
     parts = {"train": Batch(x, y), "validation": Batch(held_out, targets)}
     if job.training.early_stopping and job.training.early_stopping.monitor == "loss":
         del parts["validation"]  # nothing else to look at: epochs are judged after they were trained
-    return SeedTraining(job, data=RunData(parts=parts, predict=None), adapter=kit.adapter, seed=7)
+    member = Member(seed=7, job=job)
+    return Training([member], data=RunData(parts=parts, predict=None), adapter=kit.adapter)
 
 
-def numbers(training: SeedTraining) -> Any:
+def numbers(training: Training) -> Any:
     """What it comes to."""
     while not training.finished:
         training.advance()
-    outcome = training.conclude()
+    (outcome,) = training.conclude()
+    assert outcome is not None
     weights = {name: array.tobytes() for name, array in outcome.weights.items()}
-    curves = training.losses, training.validation_losses
-    return weights, curves, outcome.metrics, training.hashes, training.step, training.stopped_early
+    curves = training.losses(), training.validation_losses()
+    return weights, curves, outcome.metrics, training.hashes(), training.step, training.stopped_early
 
 
 def test_epochs_that_were_trained_before_they_were_judged_stop_at_the_same_bits(
@@ -94,7 +98,7 @@ def test_epochs_that_were_trained_before_they_were_judged_stop_at_the_same_bits(
     judged_later = training_of(kit, name, "float32")
     found = numbers(judged_later)
     assert judged_later.stopped_early
-    monkeypatch.setattr(SeedTraining, "_in_hindsight", False)
+    monkeypatch.setattr(Monitor, "_in_hindsight", False)
     assert numbers(training_of(kit, name, "float32")) == found
 
 

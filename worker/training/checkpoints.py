@@ -7,6 +7,7 @@ the training in hand. Knows nothing of Redis: a `Shelf` keeps the bytes.
 from __future__ import annotations
 
 import io
+import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -23,11 +24,15 @@ from worker.adapters.base import State
 from worker.training.packing import Packer
 from worker.training.state import joined, part_of
 
+LAYOUT: Literal[2] = 2
+"""The version of what `Training.state` and the states within it are made of, and of `SoFar`. A checkpoint of
+another one is of no use, so that its run starts from the beginning."""
+
 
 class SoFar(Frozen):
     """What a run has come to, except for the training in hand."""
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = LAYOUT
     made_by: str
     """Versions, device, threads: a checkpoint is only taken up where they are the same."""
     finished: int
@@ -46,8 +51,7 @@ class Checkpoint:
 
     so_far: SoFar
     training: State
-    """This is the state of the next member, or of the next members together, as `SeedTraining.state` or
-    `EnsembleTraining.state` gives it; empty where it has not begun."""
+    """This is the state of the next members, as `Training.state` gives it; empty where it has not begun."""
 
     @property
     def updates(self) -> int:
@@ -67,7 +71,10 @@ class Checkpoint:
         try:
             with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
                 found = dict(arrays)
-            so_far = SoFar.model_validate_json(found.pop("head").tobytes())
+            head = found.pop("head").tobytes()
+            if json.loads(head)["schema_version"] != LAYOUT:
+                raise ValueError("another version of Likewise made it")
+            so_far = SoFar.model_validate_json(head)
         except ValidationError as error:
             raise ValueError(error.errors(include_url=False)[0]["msg"]) from None
         except (EOFError, KeyError, TypeError, BadZipFile) as error:

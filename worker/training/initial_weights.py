@@ -42,11 +42,6 @@ _CUT_AT_TWO = 0.8796256610342398
 """The standard deviation of N(0, 1) between ±2: √(1 − 4·φ(2)/(2·Φ(2) − 1))."""
 
 
-def initial_weights(job: Job, *, data: RunData, adapter: FrameworkAdapter, seed: int) -> Weights:
-    """The weights that one seed starts from. Raises TrainingError (`bad_weights`)."""
-    return starts(job, data=data, adapter=adapter, seeds=[seed])[seed]
-
-
 def starts(job: Job, *, data: RunData, adapter: FrameworkAdapter, seeds: Iterable[int]) -> dict[int, Weights]:
     """The weights that each seed starts from, by seed. Raises TrainingError (`bad_weights`)."""
     program, precision = compile_job(job, data.input_shape), job.precision

@@ -28,8 +28,8 @@ class Member:
     """One training of a run: a seed, and the job with the optimizer of one point of a sweep."""
 
     seed: int
-    point: int
     job: Job
+    point: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

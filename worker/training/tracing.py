@@ -14,14 +14,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.program import compile_job
 from shared.results.trace import NUMBERS, PROJECTIONS, Place, Refeed, Stage, Trace, TraceRequest
 from shared.store.arrays import ArrayRef
 from worker.adapters.base import Batch, Block, FrameworkAdapter, Observed, Observer, Weights
 from worker.training.draws import Draws, Purpose
-from worker.training.failures import TrainingError, loading, typed
+from worker.training.failures import loading, typed
 from worker.training.samples import Load
-from worker.training.seed_training import SeedTraining
+from worker.training.training import Training
 
 MOST_KEPT_BYTES = 2**24
 """Larger tensors are not returned whole: they would not show better where two frameworks part."""
@@ -35,7 +34,7 @@ class Tracer:
     def __init__(
         self,
         request: TraceRequest,
-        training: SeedTraining,
+        training: Training,
         *,
         adapter: FrameworkAdapter,
         load: Load,
@@ -44,6 +43,7 @@ class Tracer:
     ) -> None:
         self._request = request
         self._training, self._adapter = training, adapter
+        self._trainer = training.alone()
         self._job, self._data = training.job, training.data
         self._load, self._store, self._tick = load, store, tick
         self._take = Fingerprinter().take
@@ -52,7 +52,6 @@ class Tracer:
         self._rates: list[float] = []
         self._places: tuple[Place, ...] = ()
         self._evaluated: list[tuple[Place, NDArray[Any]]] = []
-        self._ended_by: str | None = None
         # the last observed update: the weights before it, the update itself, and what it computed
         self._before: Weights = {}
         self._block: Block | None = None
@@ -62,19 +61,19 @@ class Tracer:
         """Replay. Raises TrainingError for whatever but a divergence, which ends the trace."""
         training, request = self._training, self._request
         with typed(self._adapter):
-            observer = self._adapter.observer(compile_job(self._job, self._data.input_shape), self._job)
-        start = training.weights()
+            observer = self._adapter.observer(training.program, training.job)
+        start = self._trainer.weights()
         if request.start is not None:
             with loading("the initial weights of the replay"):
                 given = {name: self._load(ref) for name, ref in request.start.items()}
             with typed(self._adapter):
-                training.load_weights(
+                self._trainer.load_weights(
                     {name: array.astype(self._job.precision) for name, array in given.items()}
                 )
         if request.skip:
             self._lay_open(observer)
             self._skip()
-        resumed = training.weights()
+        resumed = self._trainer.weights()
         begin = time.perf_counter()
         while self._goes_on(begin):
             self._tick()
@@ -90,29 +89,23 @@ class Tracer:
     def _skip(self) -> None:
         """Train normally, up to the first update that is asked for."""
         training = self._training
-        try:
-            while training.step < self._request.skip and not training.finished:
-                self._tick()
-                with typed(self._adapter):
-                    training.advance(most=self._request.skip - training.step)
-        except TrainingError as error:
-            self._diverged(error)
+        while training.step < self._request.skip and not training.finished:
+            self._tick()
+            with typed(self._adapter):
+                training.advance(most=self._request.skip - training.step)
 
     def _lay_open(self, observer: Observer) -> None:
         """Observe the next update, then train it."""
         training = self._training
-        self._before = training.weights()
+        self._before = self._trainer.weights()
         self._block = block = training.next_update()
         with typed(self._adapter):
             batch, masks = self._batch(block)
             seen = observer.observe(self._before, batch, masks=masks)
             self._tensors = _tensors(block, batch, seen)
-            try:
-                training.advance(most=1)
-            except TrainingError as error:
-                self._diverged(error)
-            self._tensors["update"] = dict(training.weights())
-            if self._ended_by is None:  # after the weights were read: the end may put the best ones back
+            training.advance(most=1)
+            self._tensors["update"] = dict(self._trainer.weights())
+            if not training.failures:  # after the weights were read: the end may put the best ones back
                 self._evaluate()
         tensors = self._tensors
         self._places = tuple(
@@ -126,8 +119,7 @@ class Tracer:
         request = self._request
         asked = sum(step > request.skip for step in self._steps)
         return (
-            self._ended_by is None
-            and not self._training.finished
+            not self._training.finished
             and asked < request.steps
             and (not asked or time.perf_counter() - begin < request.seconds)
         )
@@ -141,14 +133,11 @@ class Tracer:
         """Measure after the update: a validation loss, and after the last one all metrics and outputs."""
         training = self._training
         found: dict[str, Any] = {}
-        if training.validation_losses and training.step % training.plan.steps_per_epoch == 0:
-            found["validation_loss"] = training.validation_losses[-1]
+        if training.validation_losses() and training.step % training.plan.steps_per_epoch == 0:
+            found["validation_loss"] = training.validation_losses()[-1]
         if training.finished:
-            try:
-                outcome = training.conclude()
-            except TrainingError as error:
-                self._diverged(error)
-            else:
+            (outcome,) = training.conclude()
+            if outcome is not None:
                 found["outputs"] = outcome.outputs
                 found |= {} if outcome.predictions is None else {"predictions": outcome.predictions}
                 found |= {
@@ -162,11 +151,6 @@ class Tracer:
             (Place(stage="evaluation", tensor=name, step=step), np.asarray(value))
             for name, value in found.items()
         ]
-
-    def _diverged(self, error: TrainingError) -> None:
-        if error.reason != "diverged":
-            raise error
-        self._ended_by = str(error)
 
     def _shared_step(
         self, refeed: Refeed, own: Weights
@@ -191,10 +175,12 @@ class Tracer:
             tensors = {**tensors, "evaluation": {place.tensor: array for place, array in last}}
         weights = self._before if request.keep else start if request.keep_start else {}
         starts = [_stacked([self._take(array) for array in one.values()]) for one in (start, resumed)]
+        training = self._training
+        diverged = training.failures.get(0)
         return Trace(
             steps=tuple(self._steps),
-            finished=self._training.finished,
-            ended_by=self._ended_by,
+            finished=training.stopped_early or training.step == training.plan.steps,
+            ended_by=str(diverged) if diverged else None,
             given_start=request.start is not None,
             weight_names=tuple(start),
             starts=self._store(np.stack(starts)),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import io
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -190,26 +192,32 @@ def test_a_seed_that_had_diverged_fails_the_resumed_run_too(
 @pytest.mark.parametrize(
     "part",
     [
-        "plateaus",
-        "record.step",
-        "record.epochs.running",
-        "plateau.waited",
-        "plateau.best",
+        "step",
+        "monitor.plateaus",
+        "records.step",
+        "records.epochs.running",
+        "monitor.plateau.waited",
+        "monitor.plateau.best",
         "trainer.layers.0.kernel",
     ],
 )
 def test_every_part_of_a_checkpoint_counts(part: str, lab: Any, job_of: Jobs) -> None:
     """The planted fault: one part left as it was at the start is seen in the numbers."""
-    run = run_of(lab, job_of(**JOBS["a rate that falls on plateaus"]), seeds=(4,))
+    job = dict(JOBS["a rate that falls on plateaus"])
+    if part == "records.step":  # is told where a seed diverges
+        rates = {"type": "piecewise", "per": "epoch", "boundaries": [9], "values": [0.1, 1e30]}
+        job["optimizer"] = {"type": "sgd", "learning_rate": 0.1, "schedule": rates}
+    run = run_of(lab, job_of(**job), seeds=(4,))
     shelf = Shelf()
     whole = lab.train(run, shelf=shelf, checkpoint_s=ALWAYS)
     start = Checkpoint.decoded(shelf.kept[0]).training
     for data in shelf.kept[1:]:
         good = Checkpoint.decoded(data)
-        bad = dataclasses.replace(good, training={**good.training, part: start[part]})
-        if good.training[part].tobytes() != start[part].tobytes() and numbers(
-            lab, lab.train(run, shelf=Shelf(kept=[bad.encoded()]))
-        ) != numbers(lab, whole):
+        names = [name for name in start if name in {part, f"{part}.values", f"{part}.lengths"}]
+        old = {name: start[name] for name in names}
+        bad = dataclasses.replace(good, training={**good.training, **old})
+        changed = any(good.training[name].tobytes() != start[name].tobytes() for name in names)
+        if changed and numbers(lab, lab.train(run, shelf=Shelf(kept=[bad.encoded()]))) != numbers(lab, whole):
             return
     pytest.fail(f"{part} makes no difference")
 
@@ -245,6 +253,26 @@ def test_a_checkpoint_of_other_versions_is_left_aside(
     assert result.notes == (
         "Its checkpoint was made with other versions, threads or on another device. "
         "It started from the beginning.",
+    )
+
+
+@pytest.mark.parametrize("seeds", [(4,), (4, 5)])
+def test_a_checkpoint_of_another_layout_starts_the_run_again(
+    seeds: tuple[int, ...], lab: Any, job_of: Jobs
+) -> None:
+    """As the version before left it: with another number at its head, and states that had other names."""
+    run = run_of(lab, job_of(**JOBS["shuffled, with a smaller last batch"]), seeds=seeds)
+    shelf = Shelf()
+    whole = lab.train(run, shelf=shelf, checkpoint_s=ALWAYS)
+    with np.load(io.BytesIO(shelf.kept[-1])) as arrays:
+        old = {name.replace("records.", "record."): array for name, array in arrays.items()}
+    head = {**json.loads(old["head"].tobytes()), "schema_version": checkpoints.LAYOUT - 1}
+    file = io.BytesIO()
+    np.savez(file, **{**old, "head": np.frombuffer(json.dumps(head).encode(), np.uint8)})
+    result = lab.train(run, shelf=Shelf(kept=[file.getvalue()]))
+    assert tables(lab, result) == tables(lab, whole)
+    assert result.notes == (
+        "Its checkpoint cannot be read (another version of Likewise made it). It started from the beginning.",
     )
 
 

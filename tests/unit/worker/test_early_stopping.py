@@ -10,7 +10,7 @@ import pytest
 
 from shared.job import Job
 from worker.training import pacing
-from worker.training.seed_training import SeedTraining
+from worker.training.monitor import Monitor
 
 Jobs = Callable[..., Job]
 
@@ -75,7 +75,7 @@ def test_epochs_looked_back_on_stop_where_a_look_at_each_would_have(
     lab: Any, job_of: Jobs, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     back = looked_back(lab, job_of, name)
-    monkeypatch.setattr(SeedTraining, "_in_hindsight", False)
+    monkeypatch.setattr(Monitor, "_in_hindsight", False)
     assert looked_back(lab, job_of, name) == back
 
 
@@ -83,9 +83,9 @@ def test_epochs_looked_back_on_stop_where_a_look_at_each_would_have(
 def test_the_check_sees_a_training_that_does_not_go_back(
     lab: Any, job_of: Jobs, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    monkeypatch.setattr(SeedTraining, "_rewind", lambda *_, **__: None)
+    monkeypatch.setattr(Monitor, "_rewind", lambda *_, **__: None)
     gone = looked_back(lab, job_of, name)
-    monkeypatch.setattr(SeedTraining, "_in_hindsight", False)
+    monkeypatch.setattr(Monitor, "_in_hindsight", False)
     assert looked_back(lab, job_of, name) != gone
 
 

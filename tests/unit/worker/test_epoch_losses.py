@@ -15,7 +15,7 @@ from shared.job import EarlyStopping, Training
 from shared.job.schedule import ReduceOnPlateauSchedule
 from shared.job.training import BatchPlan
 from worker.training.metrics import EpochLosses
-from worker.training.schedules import Patience
+from worker.training.monitor import Patience
 
 
 def plan(samples: int = 5, size: int = 2) -> BatchPlan:

@@ -1,0 +1,402 @@
+"""Training over a members axis: cuts it into blocks, trains them, and judges each member's numbers.
+
+Knows nothing of queues, blobs or progress; `worker.training.run_trainer` calls `advance` until `finished`,
+then `conclude`. Every number depends on the job, the data and the seed alone, never on how steps fall into
+blocks, nor on which members train beside it. A member that diverges fails alone, and the others go on.
+
+A member alone is trained by the adapter's Trainer, which also lets a `Monitor` stop it early or go back. Many
+members are one program, an EnsembleTrainer. Members of one seed share its feed, and all members share one
+where nothing in it depends on the seed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.job.training import BatchPlan
+from shared.program import compile_job
+from shared.results.run_result import Hashes
+from shared.store.arrays import hash_arrays
+from worker.adapters.base import (
+    Block,
+    EnsembleBlock,
+    EnsembleTrainer,
+    Floats,
+    FrameworkAdapter,
+    State,
+    Trainer,
+    Weights,
+)
+from worker.training.failures import TrainingError
+from worker.training.feed import Feed, dropouts_of, sample_bytes
+from worker.training.initial_weights import starts
+from worker.training.members import Member, activations_of
+from worker.training.monitor import Monitor
+from worker.training.pacing import Cut, Pace, Stopwatch, cut
+from worker.training.samples import RunData
+from worker.training.schedules import learning_rates
+from worker.training.seed_record import Outcome, SeedRecord, measured, validation_losses
+from worker.training.state import document, joined, part_of, read_document, stacked, unstacked
+
+_ROWS_AT_ONCE = 4_096
+"""A member alone is given larger sets in chunks of so many samples, so that memory stays bounded."""
+_BYTES_AT_ONCE = 32 * 2**20
+"""The most bytes that samples take in the layers of many members when outputs are computed: larger sets are
+taken in chunks, which also keeps them in the processor's cache."""
+
+Number = TypeVar("Number", bound=np.generic)
+
+
+class Training:
+    """Members with their data and their trainer, from the first step to the last. They are counted from 0."""
+
+    def __init__(self, members: Sequence[Member], *, data: RunData, adapter: FrameworkAdapter) -> None:
+        """Build the trainer. Raises UnsupportedError where the adapter cannot vectorise many members' job."""
+        self.members = members
+        self.data = data
+        self.job = job = members[0].job
+        self.program = compile_job(job, data.input_shape)
+        self.plan = BatchPlan.of(job.training, len(data.train.x))
+        self.stopwatch = Stopwatch()
+        with self.stopwatch.measure("build_s"):
+            begin = starts(job, data=data, adapter=adapter, seeds=[member.seed for member in members])
+            self._initial_hashes = {seed: hash_arrays(weights) for seed, weights in begin.items()}
+            self._alone: Trainer | None = None
+            self._trainer: EnsembleTrainer | _EnsembleOfOne
+            if len(members) == 1:
+                self._alone = adapter.build(
+                    self.program, job, weights=begin[members[0].seed], samples=data.train
+                )
+                self._trainer = _EnsembleOfOne(self._alone)
+            else:
+                self._trainer = adapter.build_ensemble(
+                    self.program,
+                    job,
+                    optimizers=[member.job.optimizer for member in members],
+                    weights=_stacked([begin[member.seed] for member in members]),
+                    samples=data.train,
+                )
+
+        dropouts = dropouts_of(job, data)
+        self._by_seed = bool(job.training.shuffle or dropouts)
+        shared = None if self._by_seed else Feed(job, plan=self.plan, dropouts=(), seed=members[0].seed)
+        self._feeds = {
+            seed: shared or Feed(job, plan=self.plan, dropouts=dropouts, seed=seed) for seed in begin
+        }
+        copies = len(members) if self._by_seed else 1
+        self._pace = Pace(bytes_per_step=copies * self.plan.largest_batch * sample_bytes(job, dropouts))
+        self._compiled_sizes: set[int] = set()
+        self._monitor: Monitor | None = None
+        if self._alone is not None and Monitor.has_work(job):
+            self._monitor = Monitor(
+                job, data, self._alone, plan=self.plan, pace=self._pace, stopwatch=self.stopwatch
+            )
+        self.step = 0
+        """How many updates the members that still train have done."""
+        self._records = [SeedRecord(member.job, self.plan) for member in members]
+        self.failures: dict[int, TrainingError] = {}
+        """Why members diverged, by member."""
+        self._batches_until_failure: dict[int, str] = {}
+
+    @property
+    def execution(self) -> str:
+        """How the framework executes it; known for certain after the first block."""
+        if self._alone is not None:
+            return self._alone.execution
+        return f"{self._trainer.execution}, {len(self.members):,} at once"
+
+    @property
+    def compiles(self) -> bool:
+        """Whether some program of this training is not compiled yet."""
+        return self._trainer.compiles
+
+    @property
+    def compiles_next(self) -> bool:
+        """Whether the next block has to be compiled first."""
+        return self._trainer.compiles and self.plan.batch_size_at(self.step) not in self._compiled_sizes
+
+    @property
+    def epochs_done(self) -> int:
+        """Return how many epochs the members that still train have finished."""
+        return self.step // self.plan.steps_per_epoch
+
+    @property
+    def samples_done(self) -> int:
+        """Return how many samples all members together were trained on, each counted once an epoch."""
+        return self.plan.samples_before(self.step) * len(self.members)
+
+    @property
+    def stopped_early(self) -> bool:
+        """Whether patience has run out before the last epoch."""
+        return self._monitor is not None and self._monitor.stopped
+
+    @property
+    def finished(self) -> bool:
+        """Whether all steps are done, patience has run out, or no member is left."""
+        return self.stopped_early or self.step == self.plan.steps or len(self.failures) == len(self.members)
+
+    @property
+    def last_loss(self) -> float | None:
+        """The median of the last finished epoch's losses, over the members that still train."""
+        return _median(self._records[member].losses for member in self._left())
+
+    @property
+    def last_validation_loss(self) -> float | None:
+        """Return what `last_loss` is, on the validation samples."""
+        return _median(self._records[member].validation_losses for member in self._left())
+
+    def losses(self, member: int = 0) -> list[float]:
+        """Return one number for each epoch that the member finished."""
+        return self._records[member].losses
+
+    def validation_losses(self, member: int = 0) -> list[float]:
+        """Return one number for each epoch that the member finished, where samples are held out for it."""
+        return self._records[member].validation_losses
+
+    def hashes(self, member: int = 0) -> Hashes:
+        """Return the hashes of the member's initial weights, and of the batches it was trained on."""
+        seed = self.members[member].seed
+        batches = self._batches_until_failure.get(member) or self._feeds[seed].batches_hash()
+        return Hashes(initial_weights=self._initial_hashes[seed], batches=batches)
+
+    def alone(self) -> Trainer:
+        """Return the trainer of a member that trains alone."""
+        if self._alone is None:
+            raise TypeError("many members have no Trainer of their own")
+        return self._alone
+
+    def next_update(self) -> Block:
+        """Return the update that comes next for a member alone; nothing is trained."""
+        part = Cut(first_step=self.step, steps=1, batch_size=self.plan.batch_size_at(self.step))
+        return _of_one(self._block(part, self._batches(part)))
+
+    def advance(self, *, most: int | None = None) -> None:
+        """Train one block, of `most` updates at most.
+
+        Members that diverge join `failures`; the framework may raise anything.
+        """
+        begin = time.perf_counter()
+        wanted = self._monitor.wanted(self.step) if self._monitor else self._pace.wanted
+        if most is not None:
+            wanted = min(most, wanted)
+        part = cut(self.plan, self.step, wanted=wanted, stop_at_epochs=self._stops_at_epochs)
+        batches = self._batches(part)
+        block = self._block(part, batches)
+        compiles = self.compiles_next
+        with self.stopwatch.measure("compile_s" if compiles else "train_s"):
+            losses = self._train(block)
+        self._compiled_sizes.add(part.batch_size)
+        if self._monitor is not None:
+            losses = losses[:, : self._monitor.counted(losses[0], self._records[0])]
+        self._take(losses, part, batches)
+        if part.batch_size == self.plan.largest_batch and not compiles:
+            self._pace.learn(part.steps, time.perf_counter() - begin)
+        if self._stops_at_epochs and self.step % self.plan.steps_per_epoch == 0 and self._left():
+            self._end_epoch()
+
+    def conclude(self) -> list[Outcome | None]:
+        """Return what each member came to; None for those in `failures`, which may get more members here."""
+        outcomes: list[Outcome | None] = [None] * len(self.members)
+        if not self._left():
+            return outcomes
+        if self._monitor is not None:
+            self._monitor.restore_best()
+        with self.stopwatch.measure("predict_s"):
+            outputs = {name: self._outputs(part.x) for name, part in self.data.parts.items()}
+            predictions = None if self.data.predict is None else self._outputs(self.data.predict)
+        weights = self._trainer.weights()
+        metrics = measured(self.job, self.data.parts, outputs)
+        for member in self._left():
+            try:
+                outcomes[member] = self._records[member].conclude(
+                    parts=self.data.parts,
+                    metrics=metrics[member],
+                    outputs={name: array[member] for name, array in outputs.items()},
+                    predictions=None if predictions is None else predictions[member],
+                    weights={name: array[member] for name, array in weights.items()},
+                )
+            except TrainingError as error:
+                self._fail(member, error)
+        return outcomes
+
+    def state(self) -> State:
+        """Return all that another training of the same members needs to go on from here, to the same bits."""
+        errors = {
+            member: [error.reason, str(error), error.epoch, error.step]
+            for member, error in self.failures.items()
+        }
+        return {
+            "step": np.array(self.step),
+            "failures": document(errors),
+            "batches_until_failure": document(self._batches_until_failure),
+            **joined(
+                trainer=self._trainer.state(),
+                records=stacked([record.state() for record in self._records]),
+                stopwatch=self.stopwatch.state(),
+                monitor=self._monitor.state() if self._monitor else {},
+            ),
+        }
+
+    def load_state(self, state: State) -> None:
+        """Go on from what `state` gave; called before anything is trained.
+
+        The hashes of the batches are computed again, so they cover the whole training.
+        """
+        if self._monitor is not None:
+            self._monitor.load_state(part_of(state, "monitor"))
+        self._trainer.load_state(part_of(state, "trainer"))
+        self.stopwatch.load_state(part_of(state, "stopwatch"))
+        for record, own in zip(self._records, unstacked(part_of(state, "records")), strict=True):
+            record.load_state(own)
+        self.step = state["step"].item()
+        self.failures = {
+            int(member): TrainingError(reason, message, epoch=epoch, step=step)
+            for member, (reason, message, epoch, step) in read_document(state["failures"]).items()
+        }
+        batches = read_document(state["batches_until_failure"])
+        self._batches_until_failure = {int(member): sha256 for member, sha256 in batches.items()}
+        for feed in dict.fromkeys(self._feeds.values()):
+            feed.count_first(self.step, at_once=self._pace.most)
+
+    @property
+    def _stops_at_epochs(self) -> bool:
+        """Whether blocks end with an epoch, since something is measured or decided there."""
+        return self._monitor.stops_at_epochs if self._monitor else "validation" in self.data.parts
+
+    def _left(self) -> list[int]:
+        """Return the members that have not failed."""
+        return [member for member in range(len(self.members)) if member not in self.failures]
+
+    def _batches(self, part: Cut) -> dict[Feed, NDArray[np.int64]]:
+        return {feed: feed.indices(part) for feed in dict.fromkeys(self._feeds.values())}
+
+    def _block(self, part: Cut, batches: dict[Feed, NDArray[np.int64]]) -> EnsembleBlock:
+        seeds = [member.seed for member in self.members]
+        optimizers = [member.job.optimizer for member in self.members]
+        rates = {
+            optimizer: learning_rates(
+                optimizer,
+                first_step=part.first_step,
+                steps=part.steps,
+                steps_per_epoch=self.plan.steps_per_epoch,
+                plateaus=self._monitor.plateaus if self._monitor else 0,
+            )
+            for optimizer in dict.fromkeys(optimizers)
+        }
+        masks = {seed: feed.masks(part) for seed, feed in self._feeds.items()} if self._by_seed else {}
+        return EnsembleBlock(
+            indices=_on_an_axis([batches[self._feeds[seed]] for seed in seeds])
+            if self._by_seed
+            else next(iter(batches.values())),
+            learning_rates=_on_an_axis([rates[optimizer] for optimizer in optimizers]),
+            first_step=part.first_step,
+            masks=_stacked([masks[seed] for seed in seeds]) if masks else {},
+        )
+
+    def _train(self, block: EnsembleBlock) -> NDArray[np.float64]:
+        """Train the block; its losses (members, n)."""
+        if self._monitor is not None:
+            return self._monitor.train(_of_one(block))[None]
+        return self._trainer.train(block)
+
+    def _take(self, losses: NDArray[np.float64], part: Cut, batches: dict[Feed, NDArray[np.int64]]) -> None:
+        """Add the block's losses to the members that still train, and count its batches per feed."""
+        steps = losses.shape[1]
+        for member in self._left():
+            record = self._records[member]
+            try:
+                record.take(losses[member], part.batch_size)
+            except TrainingError as error:
+                feed = self._feeds[self.members[member].seed]
+                trained = batches[feed][: record.step - part.first_step + 1]
+                self._batches_until_failure[member] = feed.batches_hash(trained)
+                self._fail(member, error)
+        for feed, indices in batches.items():
+            feed.count(indices[:steps])
+        self.step = part.first_step + steps if self._left() else max(one.step for one in self._records)
+
+    def _end_epoch(self) -> None:
+        """Measure the validation losses, then let the monitor decide."""
+        if "validation" in self.data.parts:
+            held_out = self.data.parts["validation"]
+            with self.stopwatch.measure("predict_s"):
+                outputs = self._outputs(held_out.x)
+            values = validation_losses(self.job, outputs, held_out)
+            for member in self._left():
+                try:
+                    self._records[member].take_validation_loss(float(values[member]))
+                except TrainingError as error:
+                    self._fail(member, error)
+        if self._monitor is not None and self._left():
+            self._monitor.end_epoch(self._records[0])
+
+    def _fail(self, member: int, error: TrainingError) -> None:
+        if member not in self._batches_until_failure:
+            feed = self._feeds[self.members[member].seed]
+            self._batches_until_failure[member] = feed.batches_hash()
+        self.failures[member] = error
+
+    def _outputs(self, x: Floats) -> Floats:
+        """Compute every member's outputs: (members, m, outputs)."""
+        rows = _ROWS_AT_ONCE
+        if self._alone is None:
+            row_bytes = activations_of(self.job, data=self.data) * np.dtype(self.job.precision).itemsize
+            rows = max(1, _BYTES_AT_ONCE // (len(self.members) * row_bytes))
+        chunks = [self._trainer.outputs(x[at : at + rows]) for at in range(0, max(len(x), 1), rows)]
+        return np.concatenate(chunks, axis=1)
+
+
+class _EnsembleOfOne:
+    """A Trainer with a members axis of length 1; see `EnsembleTrainer`."""
+
+    def __init__(self, trainer: Trainer) -> None:
+        self._trainer = trainer
+        self.load_state = trainer.load_state
+        self.state = trainer.state
+
+    @property
+    def execution(self) -> str:
+        return self._trainer.execution
+
+    @property
+    def compiles(self) -> bool:
+        return self._trainer.compiles
+
+    def train(self, block: EnsembleBlock) -> NDArray[np.float64]:
+        return self._trainer.train(_of_one(block))[None]
+
+    def outputs(self, x: Floats) -> Floats:
+        outputs: Floats = self._trainer.outputs(x)[None]
+        return outputs
+
+    def weights(self) -> Weights:
+        return {name: array[None] for name, array in self._trainer.weights().items()}
+
+
+def _of_one(block: EnsembleBlock) -> Block:
+    """Return the block of an only member."""
+    return Block(
+        indices=block.indices if block.indices.ndim == 2 else block.indices[0],
+        learning_rates=block.learning_rates[0],
+        first_step=block.first_step,
+        masks={path: mask[0] for path, mask in block.masks.items()},
+    )
+
+
+def _stacked(members: Sequence[Weights]) -> Weights:
+    return {name: _on_an_axis([member[name] for member in members]) for name in members[0]}
+
+
+def _on_an_axis(arrays: Sequence[NDArray[Number]]) -> NDArray[Number]:
+    """Stack the members' arrays along axis 0; that of an only member is not copied."""
+    return arrays[0][None] if len(arrays) == 1 else np.stack(arrays)
+
+
+def _median(curves: Iterable[list[float]]) -> float | None:
+    last = [curve[-1] for curve in curves if curve]
+    return float(np.median(last)) if last else None
