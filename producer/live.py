@@ -18,10 +18,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from producer.display import printable
+from producer.display import printable, sparkline
 from producer.queue.follow import Changed, Noticed, Progressed, Update
 from producer.queue.results import Diverged
-from producer.report.sparkline import sparkline
 from producer.verdict import numbers
 from shared.ledger.progress import ProgressEvent
 from shared.ledger.records import RunRecord

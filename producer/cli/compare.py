@@ -2,24 +2,36 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from producer.cli.options import (
     AsJson,
+    Form,
     Full,
     Key,
+    Output,
     QueueAnyway,
+    Report,
     Seeds,
     SetValues,
     Sides,
     Spec,
-    check_page_path,
+    comparison_document,
+    exit_status,
 )
 from shared.errors import UsageError
+
+if TYPE_CHECKING:
+    from producer.job.prepare import PreparedExperiment
+
+
+A_WEEK_S = 604_800
+_ID = re.compile(r"[0-9a-f]{4,20}")
 
 
 def compare(
@@ -28,11 +40,10 @@ def compare(
     seeds: Seeds = None,
     sides: Sides = None,
     as_json: AsJson = False,
+    form: Form = None,
     full: Full = False,
     check: Annotated[bool, typer.Option("--check", help="End with status 1 unless they agree.")] = False,
-    report: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Also write a page with pictures.")
-    ] = None,
+    report: Report = None,
     no_twin: Annotated[
         bool,
         typer.Option("--no-twin", help="Do not train again, in float64 and as it was, to know the rounding."),
@@ -43,7 +54,7 @@ def compare(
     queue_anyway: QueueAnyway = False,
     key: Key = None,
 ) -> None:
-    """Train the job in every framework, side by side, and say whether they agree and why not.
+    """Train the job in every side and say whether they agree, and why not.
 
     Ends with 0; 1 with --check unless they agree; 3 when a training failed; 130 on Ctrl-C, which
     cancels the trainings.
@@ -55,31 +66,32 @@ def compare(
       likewise compare digits --seeds 1000
       likewise compare matched --sides torch:eager,torch:compiled,tensorflow
       likewise compare job.yaml --check --json > comparison.json
+      likewise compare article --format md --report article.html
     """
     from producer import experiments
     from producer.experiments import cancelling
 
-    check_page_path(report)
+    output = Output.of(form, as_json=as_json, file=report)
+    quiet = output.quiet
     prepared = experiments.prepare_given(spec, set_values or (), seeds, sides)
-    with experiments.open_to_train(prepared, quiet=as_json) as session:
+    with experiments.open_to_train(prepared, quiet=quiet) as session:
         record = experiments.submit_prepared(session, prepared, queue_anyway=queue_anyway, key=key)
         with cancelling(session, record):
             experiments.get_ready(record)
-            from producer import follow_ups, trace  # while the runs train
-            from producer.cli import printing
+            import producer.report.comparison  # noqa: F401  # while the runs train
+            from producer import follow_ups, trace
 
-            experiments.follow_to_end(session, record, quiet=as_json)
+            experiments.follow_to_end(session, record, quiet=quiet)
             outcome = experiments.judge(session, record, full=full)
             if not no_twin:
                 outcome = experiments.follow_up(
-                    session, outcome, follow_ups.twin_and_rerun, quiet=as_json, full=full
+                    session, outcome, follow_ups.twin_and_rerun, quiet=quiet, full=full
                 )
             if not no_trace:
-                outcome = experiments.follow_up(session, outcome, trace.replays, quiet=as_json, full=full)
-        if report is not None:
-            printing.write_page(outcome, report)
-    printing.print_comparison(outcome.comparison, as_json=as_json, full=full)
-    raise typer.Exit(printing.exit_status(outcome.comparison, check=check))
+                outcome = experiments.follow_up(session, outcome, trace.replays, quiet=quiet, full=full)
+        document = comparison_document(outcome, output, full=full)
+    output.put(document)
+    raise typer.Exit(exit_status(outcome.comparison, check=check))
 
 
 def explain(
@@ -96,23 +108,21 @@ def explain(
     combinations: Annotated[
         int, typer.Option(metavar="N", min=1, max=8, help="Train every combination of up to N settings.")
     ] = 4,
-    framework: Annotated[
+    side: Annotated[
         str | None,
         typer.Option(
             "--side", "--framework", metavar="NAME", help="Which side, where there are more than two."
         ),
     ] = None,
     as_json: AsJson = False,
-    report: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Also write a page with a picture.")
-    ] = None,
+    form: Form = None,
+    report: Report = None,
     queue_anyway: QueueAnyway = False,
 ) -> None:
-    """Say which settings make the frameworks differ, how much each does, and how to mend it.
+    """Say which settings make the sides differ, how much each does, and how to mend it.
 
-    Trains the job again with the differing settings switched to the first framework's, alone and
-    together. Ends with 0; 3 when a training of the job itself failed; 130 on Ctrl-C, which cancels
-    the trainings.
+    Trains the job again with the differing settings switched to the first side's, alone and together.
+    Ends with 0; 3 when a training of the job itself failed; 130 on Ctrl-C, which cancels the trainings.
 
     \b
     Examples:
@@ -120,25 +130,58 @@ def explain(
       likewise explain job.yaml --seeds 10 --report why.html
       likewise explain last --json
     """
-    from producer.cli import explanation
+    from producer import experiments
+    from producer.blame.flow import Question, enough_seeds, explain_experiment, others_of
+    from producer.experiments import cancelling
+    from producer.queue.submitted import find
+    from producer.report.explanation import ExplanationDocument
 
-    status = explanation.run(
-        spec,
-        explanation.Options(
-            set_values=tuple(set_values or ()),
-            seeds=seeds,
-            sides=sides,
-            combinations=combinations,
-            side=framework,
-            as_json=as_json,
-            page=report,
-            queue_anyway=queue_anyway,
-        ),
-    )
-    raise typer.Exit(status)
+    output = Output.of(form, as_json=as_json, file=report)
+    known = _names_an_experiment(spec)
+    if known:
+        changed = "--sides" if sides is not None else "--set" if set_values else None
+        if changed:
+            raise UsageError(f"{changed} changes a job file; an experiment that was trained stays as it is")
+        with experiments.open_for(quiet=output.quiet) as session:
+            record = find(session.ledger, spec)
+        session = experiments.open_for(record.experiment.environments_needed, quiet=output.quiet)
+    else:
+        prepared = experiments.prepare_given(spec, set_values or (), seeds, sides)
+        if seeds is None:
+            prepared = _with_seeds(prepared, enough_seeds(prepared.loaded.experiment.seed_list))
+        others_of(prepared.loaded.experiment, side)
+        session = experiments.open_to_train(prepared, quiet=output.quiet)
+    with session:
+        if known:
+            session.ledger.allow_more(record.experiment_id)  # whoever names it anew wants more of it
+        else:
+            record = experiments.submit_prepared(session, prepared, queue_anyway=queue_anyway, key=None)
+        trained = enough_seeds(record.experiment.seed_list) if seeds is None else experiments.seed_list(seeds)
+        question = Question(
+            others=others_of(record.experiment, side)[:1], seeds=trained, most_combined=combinations
+        )
+        with cancelling(session, record):
+            (explanation,) = explain_experiment(
+                session, record, question, queue_anyway=queue_anyway, quiet=output.quiet
+            )
+    output.put(ExplanationDocument(explanation))
+    raise typer.Exit(experiments.RUN_FAILED if explanation.measure is None else 0)
 
 
-A_WEEK_S = 604_800
+def _names_an_experiment(spec: str) -> bool:
+    """Return whether it is an id, or `last`, and no job file of that name is there."""
+    from producer.job.jobfile import example_names
+    from producer.queue.submitted import LAST
+
+    is_job = spec in example_names() or Path(spec).exists()
+    return not is_job and (spec == LAST or _ID.fullmatch(spec) is not None)
+
+
+def _with_seeds(prepared: PreparedExperiment, seeds: tuple[int, ...]) -> PreparedExperiment:
+    from dataclasses import replace
+
+    experiment = prepared.loaded.experiment.model_copy(update={"seeds": seeds})
+    return replace(prepared, loaded=replace(prepared.loaded, experiment=experiment))
 
 
 class Way(StrEnum):
@@ -174,6 +217,8 @@ def bench(
         ),
     ] = None,
     as_json: AsJson = False,
+    form: Form = None,
+    report: Report = None,
     no_twin: Annotated[
         bool, typer.Option("--no-twin", help="Do not train again in float64 to tell rounding from meaning.")
     ] = False,
@@ -198,17 +243,17 @@ def bench(
     from producer.bench.flow import bench
     from producer.bench.progress import telling
     from producer.bench.protocol import EXECUTIONS, Enough
-    from producer.cli import printing
-    from producer.console import make_console, progress_console
+    from producer.console import progress_console
     from producer.experiments import cancelling
     from producer.queue.routing import Need, sites_for
-    from producer.report.bench import render, to_json
+    from producer.report.bench import BenchDocument
 
+    output = Output.of(form, as_json=as_json, file=report)
     prepared = experiments.prepare_given(spec, set_values or (), "1")
     if prepared.loaded.experiment.sides is not None:
         raise UsageError("bench times the frameworks of a job; it cannot time `sides` yet")
     ways = tuple(one for one in EXECUTIONS if not variant or one in variant)
-    with experiments.open_to_train(prepared, quiet=as_json) as session:
+    with experiments.open_to_train(prepared, quiet=output.quiet) as session:
         needs = [Need.of_side(run.side, run.job) for run in prepared.runs.values()]
         sites = sites_for(needs, session.ledger.workers(), host=host)
         if len({site.host for site in sites.values()}) > 1:
@@ -218,27 +263,24 @@ def bench(
             )
         record = experiments.submit_prepared(session, prepared, queue_anyway=False, key=None)
         with cancelling(session, record):
-            experiments.follow_to_end(session, record, quiet=as_json)
+            experiments.follow_to_end(session, record, quiet=output.quiet)
             outcome = experiments.judge(session, record)
             if not no_twin:
-                outcome = experiments.follow_up(session, outcome, follow_ups.twin_alone, quiet=as_json)
+                outcome = experiments.follow_up(session, outcome, follow_ups.twin_alone, quiet=output.quiet)
             if outcome.comparison.failed:
-                if as_json:
+                if output.quiet:
                     nothing = conclude(outcome.comparison, first={}, timed={}, missing=(), precision=1)
-                    make_console().file.write(f"{to_json(nothing)}\n")
+                    output.put(BenchDocument(nothing))
                 else:
-                    printing.print_comparison(outcome.comparison, as_json=False)
+                    output.put(comparison_document(outcome, output))
                 raise typer.Exit(experiments.RUN_FAILED)
             begin = time.monotonic()
             enough = Enough(
                 precision=precision / 100, budget_s=budget, spent_s=lambda: time.monotonic() - begin
             )
-            with telling(progress_console(), quiet=as_json) as told:
+            with telling(progress_console(), quiet=output.quiet) as told:
                 found = bench(session, outcome, executions=ways, enough=enough, sites=sites, told=told)
-    if as_json:
-        make_console().file.write(f"{to_json(found)}\n")
-    else:
-        render(found, make_console())
+    output.put(BenchDocument(found))
     if not found.rows:
         raise typer.Exit(experiments.RUN_FAILED)
 
@@ -257,15 +299,17 @@ def sweep(
     seeds: Seeds = None,
     sides: Sides = None,
     as_json: AsJson = False,
+    form: Form = None,
+    report: Report = None,
     full: Full = False,
     queue_anyway: QueueAnyway = False,
 ) -> None:
     """Train the job at every point of a grid, with many seeds, and print one table.
 
-    A line a point: the best, the median and the spread over seeds of each framework, and whether they
-    agree there; the best point first. A path under overrides.FRAMEWORK varies a setting of that framework
-    alone, and the table shows at which value they agree. Ends with 3 when a training failed for another
-    reason than that it diverged; 130 on Ctrl-C, which cancels the trainings.
+    A line a point: the best, the median and the spread over seeds of each side, and whether they agree
+    there; the best point first. A path under overrides.SIDE varies a setting of that side alone, and the
+    table shows at which value they agree. Ends with 3 when a training failed for another reason than that
+    it diverged; 130 on Ctrl-C, which cancels the trainings.
 
     \b
     Examples:
@@ -275,14 +319,16 @@ def sweep(
     """
     from producer import experiments
     from producer.experiments import cancelling
-    from producer.report.sweep import print_sweep
+    from producer.report.sweep import SweepDocument
     from producer.sweep.runs import prepare_sweep, submit_sweep, swept
 
+    output = Output.of(form, as_json=as_json, file=report)
     sweep = prepare_sweep(spec, experiments.with_seeds(set_values or (), seeds), grid or (), sides)
-    with experiments.open_to_train(sweep.first, quiet=as_json) as session:
+    with experiments.open_to_train(sweep.first, quiet=output.quiet) as session:
         record = submit_sweep(session, sweep, queue_anyway=queue_anyway)
         with cancelling(session, record):
-            experiments.follow_to_end(session, record, quiet=as_json)
-        table = swept(session, record, tell=experiments.teller(quiet=as_json), full=full and as_json)
-    print_sweep(table, as_json=as_json)
+            experiments.follow_to_end(session, record, quiet=output.quiet)
+        tell = experiments.teller(quiet=output.quiet)
+        table = swept(session, record, tell=tell, full=full and output.wants("json"))
+    output.put(SweepDocument(table))
     raise typer.Exit(experiments.RUN_FAILED if table.failed else 0)

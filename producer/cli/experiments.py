@@ -2,24 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from producer.cli.options import (
     AsJson,
+    Form,
     Full,
     Key,
+    Output,
     QueueAnyway,
     Resolved,
     Seeds,
     SetValues,
     Sides,
     Spec,
-    check_page_path,
+    check_file,
+    comparison_document,
+    exit_status,
+    print_json,
 )
+from producer.report import FILE_FORMATS, format_of, write_file
 from shared.errors import UsageError
+
+if TYPE_CHECKING:
+    from producer.report.document import Document
+    from producer.session import Session
+    from shared.errors import ResultError
+    from shared.ledger.records import ExperimentRecord
 
 
 def submit(
@@ -35,8 +48,6 @@ def submit(
 
     Example: likewise submit digits --seeds 10
     """
-    import json
-
     from producer import experiments
     from producer.console import make_console, progress_console
 
@@ -48,7 +59,7 @@ def submit(
         first = {run.side: run.run_id for run in reversed(placed)}
         runs = {label: first[label] for label in record.experiment.labels}
         document = {"experiment_id": record.experiment_id, "name": record.experiment.name, "runs": runs}
-        make_console().file.write(f"{json.dumps(document, indent=2)}\n")
+        print_json(document)
         return
     make_console().file.write(f"{record.experiment_id}\n")
     progress_console().print(
@@ -61,6 +72,7 @@ def watch(
         str, typer.Argument(metavar="ID", help="An experiment's id, its beginning, or last.")
     ] = "last",
     as_json: AsJson = False,
+    form: Form = None,
 ) -> None:
     """Follow an experiment that was submitted before, from any terminal, and show the verdict.
 
@@ -69,23 +81,34 @@ def watch(
     Example: likewise watch last
     """
     from producer import experiments
-    from producer.cli import printing
     from producer.experiments import leaving
     from producer.queue.submitted import find
-    from producer.report.sweep import print_sweep
-    from producer.sweep.runs import swept
 
-    with experiments.open_for(quiet=as_json) as session:
+    output = Output.of(form, as_json=as_json)
+    with experiments.open_for(quiet=output.quiet) as session:
         record = find(session.ledger, experiment)
         with leaving(record):
-            experiments.follow_to_end(session, record, quiet=as_json)
-        if record.experiment.grid:
-            table = swept(session, record, tell=experiments.teller(quiet=as_json))
-            print_sweep(table, as_json=as_json)
-            raise typer.Exit(experiments.RUN_FAILED if table.failed else 0)
-        comparison = experiments.judge(session, record).comparison
-    printing.print_comparison(comparison, as_json=as_json)
-    raise typer.Exit(printing.exit_status(comparison, check=False))
+            experiments.follow_to_end(session, record, quiet=output.quiet)
+        document, status = _finished(session, record, output)
+    output.put(document)
+    raise typer.Exit(status)
+
+
+def _finished(
+    session: Session, record: ExperimentRecord, output: Output, *, full: bool = False
+) -> tuple[Document, int]:
+    """Return what came of a finished experiment, and the status of a command that shows it."""
+    from producer import experiments
+
+    if record.experiment.grid:
+        from producer.report.sweep import SweepDocument
+        from producer.sweep.runs import swept
+
+        tell = experiments.teller(quiet=output.quiet)
+        table = swept(session, record, tell=tell, full=full and output.wants("json"))
+        return SweepDocument(table), experiments.RUN_FAILED if table.failed else 0
+    outcome = experiments.judge(session, record, full=full)
+    return comparison_document(outcome, output, full=full), exit_status(outcome.comparison)
 
 
 def show(
@@ -97,6 +120,7 @@ def show(
     ] = "last",
     resolved: Resolved = False,
     as_json: AsJson = False,
+    form: Form = None,
     sides: Sides = None,
     full: Full = False,
 ) -> None:
@@ -105,82 +129,81 @@ def show(
     \b
     Examples:
       likewise show last --json
+      likewise show last --format md
       likewise show last --resolved
       likewise show digits --resolved
     """
     from producer import experiments
-    from producer.cli import printing
     from producer.job.jobfile import names_a_job, read_experiment
     from producer.queue.submitted import find
-    from producer.report import resolved as settings
-    from producer.report import status
-    from producer.report.sweep import print_sweep
-    from producer.sweep.runs import swept
+    from producer.report.resolved import ResolvedDocument
+    from producer.report.status import UnfinishedDocument
 
+    output = Output.of(form, as_json=as_json)
+    document: Document
     if resolved and names_a_job(experiment):
-        settings.show(read_experiment(experiment, sides=sides).experiment, as_json=as_json)
+        output.put(ResolvedDocument.of(read_experiment(experiment, sides=sides).experiment))
         return
     if sides is not None:
         raise UsageError("--sides goes with --resolved and a job file; an experiment stays as it is")
-    with experiments.open_for(quiet=as_json) as session:
+    with experiments.open_for(quiet=output.quiet) as session:
         record = find(session.ledger, experiment)
+        runs = session.ledger.records(record.run_ids)
         if resolved:
             runs_of = map(session.ledger.run, record.run_ids)
             jobs = None if record.experiment.grid else {run.side: run.job for run in runs_of}
-            settings.show(record.experiment, jobs, as_json=as_json)
-            return
-        runs = session.ledger.records(record.run_ids)
-        if not all(run.final for run in runs):
-            status.print_state(record, runs, now_s=session.ledger.now(), as_json=as_json)
-        elif record.experiment.grid:
-            print_sweep(
-                swept(session, record, tell=experiments.teller(quiet=as_json), full=full and as_json),
-                as_json=as_json,
-            )
+            document = ResolvedDocument.of(record.experiment, jobs)
+        elif not all(run.final for run in runs):
+            document = UnfinishedDocument(record=record, runs=runs, now_s=session.ledger.now())
         else:
-            outcome = experiments.judge(session, record, full=full)
-            printing.print_comparison(outcome.comparison, as_json=as_json, full=full)
+            document, _ = _finished(session, record, output, full=full)
+    output.put(document)
 
 
 def report(
     experiment: Annotated[
         str, typer.Argument(metavar="ID", help="An experiment's id, its beginning, or last.")
     ] = "last",
-    output: Annotated[
+    file: Annotated[
         Path | None,
         typer.Option("--output", "-o", metavar="FILE", help="Where to write; <name>.html when left out."),
     ] = None,
+    form: Annotated[
+        str | None,
+        typer.Option(
+            "--format", metavar="|".join(FILE_FORMATS), help="How to write it; by the file's ending, or html."
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Write a finished comparison as one HTML file with pictures, which needs no network.
+    """Write a finished experiment into one file: a page with pictures, which needs no network, or a table.
 
-    Example: likewise report last -o article.html
+    \b
+    Examples:
+      likewise report last -o article.html
+      likewise report last --format md
     """
-    import json
-
     from producer import experiments
-    from producer.cli import printing
     from producer.console import make_console
     from producer.queue.submitted import find
-    from shared.errors import UsageError
 
-    check_page_path(output)
+    if form is not None and form not in FILE_FORMATS:
+        raise UsageError(f"--format is {form!r}; a file can be {', '.join(FILE_FORMATS)}")
+    if file is not None:
+        check_file(file)
+        if form not in (None, format_of(file)):
+            raise UsageError(f"--format is {form}, and {file} ends in {file.suffix}; give one of the two")
     with experiments.open_for(quiet=as_json) as session:
         record = find(session.ledger, experiment)
         if not all(run.final for run in session.ledger.records(record.run_ids)):
             raise UsageError(
                 f"{record.experiment_id} is still running; first likewise watch {record.experiment_id}"
             )
-        if record.experiment.grid:
-            raise UsageError(
-                f"{record.experiment_id} is a sweep, which has a table and no page: "
-                f"likewise show {record.experiment_id}"
-            )
-        path = output or Path(f"{record.experiment.name}.html")
-        printing.write_page(experiments.judge(session, record), path)
+        path = file or Path(f"{record.experiment.name}.{form or 'html'}")
+        document, _ = _finished(session, record, Output(form=format_of(path)))
+    write_file(document, path)
     if as_json:
-        document = {"experiment_id": record.experiment_id, "file": str(path)}
-        make_console().file.write(f"{json.dumps(document, indent=2)}\n")
+        print_json({"experiment_id": record.experiment_id, "file": str(path)})
     else:
         make_console().print(f"{path}")
 
@@ -188,6 +211,7 @@ def report(
 def list_experiments(
     limit: Annotated[int, typer.Option(min=1, max=1000, help="How many, the newest first.")] = 20,
     as_json: AsJson = False,
+    form: Form = None,
 ) -> None:
     """List the recent experiments: id, name, when, where they stand and what the verdict is.
 
@@ -196,19 +220,32 @@ def list_experiments(
     Example: likewise list --limit 5
     """
     from producer import experiments
-    from producer.report import listing
-    from shared.errors import ResultError
+    from producer.report.status import Entry, ListDocument, state_of
 
-    with experiments.open_for(quiet=as_json) as session:
+    output = Output.of(form, as_json=as_json)
+    with experiments.open_for(quiet=output.quiet) as session:
         unreadable: list[ResultError] = []
         records = session.ledger.experiments(limit=limit, unreadable=unreadable.append)
         entries = []
         for record in records:
-            state = listing.state_of(session.ledger.records(record.run_ids))
+            state = state_of(session.ledger.records(record.run_ids))
             verdict = experiments.verdict_word(session, record) if state == "finished" else None
-            entries.append(listing.Entry(record=record, state=state, verdict=verdict))
-        listing.tell_unreadable(unreadable)
-        listing.print_list(entries, now_s=session.ledger.now(), as_json=as_json)
+            entries.append(Entry(record=record, state=state, verdict=verdict))
+        document = ListDocument(entries=entries, now_s=session.ledger.now())
+    _tell_unreadable(unreadable)
+    output.put(document)
+
+
+def _tell_unreadable(errors: Sequence[ResultError]) -> None:
+    """Say on standard error where experiments are left out because this version cannot read them."""
+    if errors:
+        from producer.console import progress_console
+        from producer.display import printable
+
+        many = f"{len(errors)} experiments are" if len(errors) > 1 else "1 experiment is"
+        progress_console().print(
+            printable(f"note: {many} left out that this version cannot read; {errors[0]}")
+        )
 
 
 _ENDS = ("succeeded", "failed", "cancelled", "queued", "leased")
@@ -228,8 +265,6 @@ def cancel(
 
     Example: likewise cancel last
     """
-    import json
-
     from producer import experiments
     from producer.console import make_console
     from producer.queue.submitted import cancel, find
@@ -243,7 +278,7 @@ def cancel(
     related = [run.state for run in runs if run.experiment_id != record.experiment_id]
     if as_json:
         document = {"experiment_id": record.experiment_id, "runs": states, "related_runs": related}
-        make_console().file.write(f"{json.dumps(document, indent=2)}\n")
+        print_json(document)
         return
     told = [f"{label} {_SAID.get(state, f'had already {state}')}" for label, state in states.items()]
     ended = sum(state in _SAID for state in related)
@@ -261,8 +296,6 @@ def delete(
 
     Example: likewise delete last
     """
-    import json
-
     from producer import experiments
     from producer.console import make_console
     from producer.queue.submitted import find
@@ -271,6 +304,6 @@ def delete(
         record = find(session.ledger, experiment)
         session.ledger.delete(record.experiment_id)
     if as_json:
-        make_console().file.write(f"{json.dumps({'deleted': record.experiment_id})}\n")
+        print_json({"deleted": record.experiment_id})
     else:
         make_console().print(f"{record.experiment_id} ({record.experiment.name}) is deleted")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from producer.cli.options import AsJson, Resolved, SetValues, Sides, Spec, print_json
+from producer.cli.options import AsJson, Output, Resolved, SetValues, Sides, Spec, print_json
 
 if TYPE_CHECKING:
     from producer.job.prepare import PreparedExperiment
@@ -59,9 +59,10 @@ def validate(
     from producer.job.jobfile import read_experiment
     from producer.job.prepare import prepare_experiment
     from producer.job.summary import document_of, lines_of
-    from producer.report import resolved as settings
+    from producer.report.resolved import ResolvedDocument
     from shared.errors import DataError, JobFileError
 
+    output = Output.of(None, as_json=as_json)
     try:
         prepared: PreparedExperiment = prepare_experiment(read_experiment(spec, set_values or (), sides))
         if prepared.loaded.experiment.grid:
@@ -74,7 +75,7 @@ def validate(
         print_json({"valid": False, "problems": _problems(error)})
         raise typer.Exit(error.exit_status) from None
     if resolved:
-        settings.show(prepared.loaded.experiment, as_json=as_json)
+        output.put(ResolvedDocument.of(prepared.loaded.experiment))
     elif as_json:
         print_json(document_of(prepared))
     else:

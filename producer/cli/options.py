@@ -1,14 +1,33 @@
-"""The options that several commands have, once, and how a command answers in words and in JSON."""
+"""What the commands share: their options, and how they answer, in which format and with which status."""
 
 from __future__ import annotations
 
 import json
+import sys
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from producer.report import FILE_FORMATS, FORMATS, TERMINAL, format_of, write, write_file
 from shared.errors import UsageError
+
+if TYPE_CHECKING:
+    from producer.follow_ups import Outcome
+    from producer.report.comparison import ComparisonDocument
+    from producer.report.document import Document
+    from producer.verdict.models import Comparison
+
+NOT_IN_AGREEMENT = 1
+
+
+def _known(form: str | None) -> str | None:
+    """Refuse a format that there is not."""
+    if form is not None and form not in FORMATS:
+        raise typer.BadParameter(f"{form!r} is not one of {', '.join(map(repr, FORMATS))}.")
+    return form
+
 
 Spec = Annotated[str, typer.Argument(help="A job file, - for standard input, or a shipped example.")]
 SetValues = Annotated[
@@ -31,8 +50,27 @@ Sides = Annotated[
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+Form = Annotated[
+    str | None,
+    typer.Option(
+        "--format",
+        metavar="|".join(FORMATS),
+        callback=_known,
+        help="How to print it; --json is --format json.",
+    ),
+]
+Report = Annotated[
+    Path | None,
+    typer.Option(
+        "--report",
+        metavar="FILE",
+        help="Also write it to a file, in the format of its ending: "
+        f"{', '.join(f'.{form}' for form in FILE_FORMATS)}.",
+    ),
+]
 Full = Annotated[
-    bool, typer.Option("--full", help="With --json: every curve and array of every seed, however many.")
+    bool,
+    typer.Option("--full", help="In JSON and CSV: every curve and array of every seed, however many."),
 ]
 QueueAnyway = Annotated[bool, typer.Option("--queue-anyway", help="Wait where no worker serves a framework.")]
 Key = Annotated[str | None, typer.Option(help="A name for this submission; the same name is not run twice.")]
@@ -52,11 +90,70 @@ def print_json(document: Any) -> None:
     typer.echo(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False))
 
 
-def check_page_path(path: Path | None) -> None:
-    """Refuse a page that could not be written, before anything is trained."""
-    if path is None:
-        return
+@dataclass(frozen=True, kw_only=True)
+class Output:
+    """In which format a command prints its document, and the file that it writes besides."""
+
+    form: str
+    file: Path | None = None
+
+    @classmethod
+    def of(cls, form: str | None, *, as_json: bool, file: Path | None = None) -> Output:
+        """Return what was asked for. Raises UsageError, before anything is trained."""
+        if as_json and form not in (None, "json"):
+            raise UsageError(
+                f"--json is short for --format json, and --format is {form}; give one of the two"
+            )
+        if file is not None:
+            check_file(file)
+        return cls(form="json" if as_json else form or TERMINAL, file=file)
+
+    @property
+    def quiet(self) -> bool:
+        """Whether a program reads the answer, so that progress shows on a terminal alone."""
+        return self.form != TERMINAL
+
+    def wants(self, form: str) -> bool:
+        """Whether a format is printed or written."""
+        return form in (self.form, self.file and format_of(self.file))
+
+    def put(self, document: Document) -> None:
+        """Write the file, if one is wanted, and print. Raises UsageError where the file cannot be written."""
+        from producer.console import make_console
+
+        if self.file is not None:
+            write_file(document, self.file)
+        make_console()  # which makes standard output write what it can where it cannot write all
+        write(document, self.form, sys.stdout)
+
+
+def check_file(path: Path) -> None:
+    """Refuse a file that could not be written. Raises UsageError."""
     if path.is_dir():
         raise UsageError(f"{path} is a folder; name a file, such as {path / 'report.html'}")
+    format_of(path)
     if not path.absolute().parent.is_dir():
         raise UsageError(f"{path} cannot be written: there is no folder {path.absolute().parent}")
+
+
+def comparison_document(outcome: Outcome, output: Output, *, full: bool = False) -> ComparisonDocument:
+    """Return an outcome's comparison, with what its page draws where a page is wanted."""
+    from producer.report.comparison import ComparisonDocument
+
+    truth = None
+    if output.wants("html"):
+        from producer.compare import tables_of
+        from producer.report.truth import truth_of
+
+        tables = tables_of(outcome.record.experiment, outcome.results, outcome.arrays)
+        truth = truth_of(outcome.runs, tables, outcome.arrays)
+    return ComparisonDocument(comparison=outcome.comparison, full=full, truth=truth)
+
+
+def exit_status(comparison: Comparison, *, check: bool = False) -> int:
+    """Return the exit status of a command that compared."""
+    if comparison.failed:
+        from producer.experiments import RUN_FAILED
+
+        return RUN_FAILED
+    return NOT_IN_AGREEMENT if check and comparison.verdict != "agree" else 0

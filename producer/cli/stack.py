@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
-from producer.cli.options import AsJson, print_json, say
-
-if TYPE_CHECKING:
-    from shared.ledger.records import WorkerPresence
+from producer.cli.options import AsJson, Form, Output, print_json, say
 
 
 def up(
@@ -83,84 +80,41 @@ def down(
 
 def workers(
     as_json: AsJson = False,
+    form: Form = None,
 ) -> None:
     """List the live workers: what they train with, where, and what they are busy with.
 
     Example: likewise workers
     """
+    from producer.report.status import WorkersDocument
     from producer.session import open_running
     from shared.settings import Settings
 
+    output = Output.of(form, as_json=as_json)
     session = open_running(Settings.from_environment())
     if session is None:
-        workers: list[WorkerPresence] = []
-        now = 0.0
+        document = WorkersDocument(workers=(), now_s=0.0)
         say("no Redis is configured and no local stack runs; `likewise up` starts one")
     else:
         with session:
-            workers, now = session.ledger.census()
-        if not workers:
+            live, now_s = session.ledger.census()
+        document = WorkersDocument(workers=live, now_s=now_s)
+        if not live:
             start = (
                 "`likewise up` starts local ones"
                 if session.local
                 else "`likewise doctor` says how to start one"
             )
             say(f"no worker is live; {start}")
-    if as_json:
-        print_json({"workers": [_row(worker, now) for worker in workers]})
-    elif workers:
-        _print_table(workers, now)
-
-
-def _row(worker: WorkerPresence, now: float) -> dict[str, Any]:
-    return {
-        "worker_id": worker.worker_id,
-        "framework": worker.framework,
-        "device": worker.device,
-        "queues": list(worker.queues),
-        "state": worker.state,
-        "run_id": worker.run_id,
-        "versions": worker.versions,
-        "threads": worker.threads,
-        "image": worker.image,
-        "host": worker.host,
-        "pid": worker.pid,
-        "started_s": worker.started_s,
-        "seen_s_ago": round(max(0.0, now - worker.seen_s), 3),
-    }
-
-
-def _print_table(workers: list[WorkerPresence], now: float) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("framework", "version", "device", "queues", "state", "busy with", "host", "seen"):
-        table.add_column(heading, overflow="fold")
-    for worker in workers:
-        cells = (
-            worker.framework,
-            worker.versions.get(worker.framework, "–"),
-            worker.device,
-            ", ".join(dict.fromkeys(queue.rpartition(".")[2] for queue in worker.queues if "@" not in queue)),
-            worker.state,
-            worker.run_id or "–",
-            worker.host,
-            f"{max(0.0, now - worker.seen_s):.1f} s ago",
-        )
-        # What a worker says of itself is text, not markup.
-        table.add_row(*(Text(cell) for cell in cells))
-    Console().print(table)
+    output.put(document)
 
 
 UNHEALTHY = 4
 
-_MARKS = {"ok": ("ok", "green"), "note": ("note", "yellow"), "wrong": ("wrong", "red")}
-
 
 def doctor(
     as_json: AsJson = False,
+    form: Form = None,
 ) -> None:
     """Check each link: Python, disk, environments, Redis, workers, clock; say how to mend what is wrong.
 
@@ -169,18 +123,11 @@ def doctor(
     Example: likewise doctor
     """
     from producer.doctor import examine
+    from producer.report.status import HealthDocument
     from shared.settings import Settings
 
-    findings = examine(Settings.from_environment())
-    healthy = all(finding.state != "wrong" for finding in findings)
-    if as_json:
-        print_json({"healthy": healthy, "checks": [finding.model_dump(mode="json") for finding in findings]})
-    else:
-        width = max(len(finding.link) for finding in findings)
-        for finding in findings:
-            word, colour = _MARKS[finding.state]
-            typer.echo(f"{typer.style(f'{word:5}', fg=colour)}  {finding.link:{width}}  {finding.found}")
-            if finding.mend:
-                typer.echo(f"{'':{width + 7}}  → {finding.mend}")
-    if not healthy:
+    output = Output.of(form, as_json=as_json)
+    document = HealthDocument(findings=examine(Settings.from_environment()))
+    output.put(document)
+    if not document.healthy:
         raise typer.Exit(UNHEALTHY)

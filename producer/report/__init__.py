@@ -1,1 +1,60 @@
-"""What the user sees of a Comparison: one renderer a file, each a pure function of it."""
+"""What Likewise prints: every document in every format.
+
+A document (`producer.report.document`) is what a command has to say: a comparison, an explanation, a bench, a
+sweep, a list. A format lays any document out. A new format is one module and one line in `FORMATS`; a new
+document is one module with a `Document`.
+
+Importing this package imports nothing else, since `--help` names the formats.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+from shared.errors import UsageError
+
+if TYPE_CHECKING:
+    from producer.report.document import Document
+
+TERMINAL = "terminal"
+FORMATS = {
+    TERMINAL: "producer.report.document:write_terminal",
+    "json": "producer.report.document:write_json",
+    "html": "producer.report.page:write_html",
+    "md": "producer.report.markdown:write_markdown",
+    "csv": "producer.report.spreadsheet:write_csv",
+}
+"""Each format and the function that writes a document to a stream in it."""
+FILE_FORMATS = tuple(name for name in FORMATS if name != TERMINAL)
+"""The formats of files, which are chosen by their endings."""
+
+
+def write(document: Document, form: str, stream: TextIO) -> None:
+    """Write a document to a stream in a format of `FORMATS`."""
+    module, _, function = FORMATS[form].partition(":")
+    writer: Callable[[Document, TextIO], None] = getattr(import_module(module), function)
+    writer(document, stream)
+
+
+def write_file(document: Document, path: Path) -> None:
+    """Write a document to a file, in the format of its ending. Raises UsageError where that is impossible."""
+    form = format_of(path)
+    try:
+        with path.open("w", encoding="utf-8", newline="") as file:
+            write(document, form, file)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror}") from None
+
+
+def format_of(path: Path) -> str:
+    """Return the format that a file's ending names. Raises UsageError for another ending."""
+    form = path.suffix.lower().removeprefix(".")
+    if form not in FILE_FORMATS:
+        endings = [f".{name}" for name in FILE_FORMATS]
+        raise UsageError(
+            f"{path} has no ending that names a format; end it in {', '.join(endings[:-1])} or {endings[-1]}"
+        )
+    return form

@@ -1,19 +1,21 @@
-"""A bench in a terminal and as JSON."""
+"""The bench as a document: who is fastest, how long each phase takes, and what it needs of memory."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from rich.console import Console, RenderableType
 from rich.measure import Measurement
-from rich.table import Table
+from rich.table import Table as TextTable
 from rich.text import Text
 
 from producer.bench.conclude import PHASES
 from producer.bench.models import Bench, Phase, Place, Row
-from producer.console import PIPE_WIDTH, bullet, plain_table, write
+from producer.console import PIPE_WIDTH, bullet, plain_table
 from producer.display import both, count, number, plus_minus, printable
+from producer.report.document import Document, Table, Value, bullets
 from producer.verdict import numbers
 from shared.job.experiment import Execution
 from shared.job.side import Framework
@@ -36,14 +38,75 @@ _MEMORY = (
 )
 
 
-def to_json(bench: Bench) -> str:
-    """The document as text."""
-    return json.dumps(bench.model_dump(mode="json"), indent=2, ensure_ascii=False, allow_nan=False)
+@dataclass(frozen=True)
+class BenchDocument(Document):
+    """A bench."""
 
+    bench: Bench
 
-def render(bench: Bench, console: Console) -> None:
-    """Print the bench."""
-    write(console, *_parts(bench, console))
+    @property
+    def title(self) -> str:
+        """What was timed."""
+        return f"bench of {self.bench.name}"
+
+    @property
+    def sentences(self) -> Sequence[str]:
+        """Who is fastest, or why no winner is named."""
+        return (*sentences(self.bench), *(f"{where[0].upper()}{where[1:]}." for where in _where(self.bench)))
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """What a reader should doubt, and the experiment's id."""
+        return (*self.bench.warnings, f"Experiment {self.bench.experiment_id}.")
+
+    def tables(self) -> Iterator[Table]:
+        """Yield the ranking and the phases."""
+        variants = _variants(self.bench)
+        yield Table(
+            title="Ranking",
+            columns=("whole warm run", "median", "times the fastest, turn by turn"),
+            rows=[*_ranked(self.bench.ranking or ())],
+        )
+        yield Table(
+            title="Phases",
+            columns=("median of", *(f"{framework} {variant}" for framework, variant in variants)),
+            rows=[*_lines(self.bench, variants)] if variants else [],
+        )
+
+    def values(self) -> Iterator[Value]:
+        """Yield every sample of every phase, medians, rates, memory and the ranking."""
+        for row in self.bench.rows:
+            side = f"{row.framework} {row.variant}"
+            low, high = row.interval_s or (None, None)
+            for table, value in (
+                ("median_s", row.median_s),
+                ("interval_low_s", low),
+                ("interval_high_s", high),
+            ):
+                yield Value(table=table, row=row.phase, side=side, value=value)
+            for place, sample in enumerate(row.samples):
+                yield Value(table=f"samples_s.{row.phase}", row=str(place), side=side, value=sample)
+        for rate in self.bench.throughput:
+            side = f"{rate.framework} {rate.variant}"
+            yield Value(table="throughput", row="samples_per_s", side=side, value=rate.samples_per_s)
+        for peak in self.bench.peak_bytes:
+            for _, name in _MEMORY:
+                side = f"{peak.framework} {peak.variant}"
+                yield Value(table="peak_bytes", row=name, side=side, value=getattr(peak, name))
+        for ranked in self.bench.ranking or ():
+            low, high = ranked.ratio_interval or (None, None)
+            for name, value in (("ratio", ranked.ratio), ("ratio_low", low), ("ratio_high", high)):
+                yield Value(table="ranking", row=name, side=_name(ranked), value=value)
+        for place, warning in enumerate(self.bench.warnings):
+            yield Value(table="warnings", row=str(place), value=warning)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the public document."""
+        return self.bench.model_dump(mode="json")
+
+    def parts(self, console: Console) -> Iterator[RenderableType]:
+        """Yield what a terminal shows, part by part."""
+        return _parts(self.bench, console)
 
 
 def _parts(bench: Bench, console: Console) -> Iterator[RenderableType]:
@@ -51,9 +114,7 @@ def _parts(bench: Bench, console: Console) -> Iterator[RenderableType]:
     for place in _where(bench):
         yield Text(place, style="dim")
     yield ""
-    for sentence in sentences(bench):
-        yield bullet(sentence, console)
-    yield ""
+    yield from bullets(sentences(bench), console)
     if bench.ranking:
         yield _ranking(bench.ranking)
         yield ""
@@ -123,17 +184,22 @@ def _ranking(ranking: tuple[Place, ...]) -> RenderableType:
     table = plain_table("whole warm run")
     table.add_column("median", justify="right", no_wrap=True)
     table.add_column("times the fastest, turn by turn", no_wrap=True)
+    for line in _ranked(ranking):
+        table.add_row(*line)
+    return table
+
+
+def _ranked(ranking: tuple[Place, ...]) -> Iterator[tuple[str, str, str]]:
     for place in ranking:
         interval = place.ratio_interval
         between = "" if interval is None else f"  ({number(interval[0])} to {number(interval[1])})"
         ratio = "1" if place is ranking[0] else f"{number(place.ratio)}{between}"
-        table.add_row(_name(place), numbers.seconds(place.median_s), ratio)
-    return table
+        yield _name(place), numbers.seconds(place.median_s), ratio
 
 
 def _phases(bench: Bench, console: Console) -> Iterator[RenderableType]:
-    """One table, or one a framework where the terminal has no room for all side by side."""
-    variants = list(dict.fromkeys((row.framework, row.variant) for row in bench.rows))
+    """Yield one table, or one a framework where the terminal has no room for all side by side."""
+    variants = _variants(bench)
     table = _phases_of(bench, variants)
     if Measurement.get(console, console.options.update(width=PIPE_WIDTH), table).maximum <= console.width:
         yield table
@@ -144,24 +210,35 @@ def _phases(bench: Bench, console: Console) -> Iterator[RenderableType]:
         yield _phases_of(bench, [variant for variant in variants if variant[0] == framework])
 
 
-def _phases_of(bench: Bench, variants: Sequence[tuple[Framework, Execution]]) -> Table:
-    cells = {(row.framework, row.variant, row.phase): _cell(row) for row in bench.rows}
+def _variants(bench: Bench) -> list[tuple[Framework, Execution]]:
+    return list(dict.fromkeys((row.framework, row.variant) for row in bench.rows))
+
+
+def _phases_of(bench: Bench, variants: Sequence[tuple[Framework, Execution]]) -> TextTable:
     table = plain_table()
     table.add_column("median of", style="dim", no_wrap=True)
     for framework, variant in variants:
         table.add_column(f"{framework}\n{variant}", overflow="fold")
-    for phase in PHASES:
-        line = [cells.get((*variant, phase), numbers.MISSING) for variant in variants]
-        if set(line) != {numbers.MISSING}:
-            table.add_row(_SAID[phase], *line)
-    rates = {(one.framework, one.variant): f"{one.samples_per_s:,.0f}" for one in bench.throughput}
-    table.add_row("samples a second", *(rates.get(variant, numbers.MISSING) for variant in variants))
-    peaks = {(one.framework, one.variant): one for one in bench.peak_bytes}
-    for label, field in _MEMORY:
-        line = [numbers.size(getattr(peaks.get(variant), field, None)) for variant in variants]
-        if set(line) != {numbers.MISSING}:
-            table.add_row(label, *line)
+    for line in _lines(bench, variants):
+        table.add_row(*line)
     return table
+
+
+def _lines(bench: Bench, variants: Sequence[tuple[Framework, Execution]]) -> Iterator[tuple[str, ...]]:
+    """Yield what was measured of each phase, how many samples a second, and memory, by variant."""
+    cells = {(row.framework, row.variant, row.phase): _cell(row) for row in bench.rows}
+    rates = {(one.framework, one.variant): f"{one.samples_per_s:,.0f}" for one in bench.throughput}
+    peaks = {(one.framework, one.variant): one for one in bench.peak_bytes}
+    found = [
+        *((_SAID[phase], [cells.get((*one, phase), numbers.MISSING) for one in variants])
+          for phase in PHASES),
+        ("samples a second", [rates.get(one, numbers.MISSING) for one in variants]),
+        *((label, [numbers.size(getattr(peaks.get(one), field, None)) for one in variants])
+          for label, field in _MEMORY),
+    ]  # fmt: skip
+    for label, line in found:
+        if set(line) != {numbers.MISSING}:
+            yield (label, *line)
 
 
 def _cell(row: Row) -> str:

@@ -1,18 +1,23 @@
-"""The explanation in a terminal, and as the public JSON document."""
+"""The explanation as a document, and its page: bars that are boxes of CSS, without a script.
+
+`explanation.html.j2` has the page's structure, `page.css` the looks of all pages.
+"""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+from markupsafe import Markup, escape
 from rich.console import Console, RenderableType
-from rich.table import Table
+from rich.table import Table as TextTable
 from rich.text import Text
 
-from producer.blame.explanation import Contribution, Explanation, Interval, percent
-from producer.console import TEXT_WIDTH, plain_table, write
+from producer.blame.explanation import Explanation, Interval, percent
+from producer.console import TEXT_WIDTH, plain_table
 from producer.display import count, gap, printable, setting
+from producer.report.document import Document, Table, Value
 from producer.verdict import numbers
 
 _BAR = 20
@@ -21,21 +26,87 @@ _MOST_SETTINGS = 4
 _MOST_MEASURES = 8
 
 
-def to_json(explanation: Explanation) -> str:
-    """The document as text, on several lines."""
-    return json.dumps(to_document(explanation), indent=2, ensure_ascii=False, allow_nan=False)
+@dataclass(frozen=True)
+class ExplanationDocument(Document):
+    """An explanation."""
+
+    explanation: Explanation
+
+    @property
+    def title(self) -> str:
+        """Who differs from whom."""
+        one = self.explanation
+        return f"{one.name}: why {one.other} differs from {one.reference}"
+
+    @property
+    def sentences(self) -> Sequence[str]:
+        """The answer in one sentence."""
+        return (self.explanation.sentence,)
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """How the shares were found, and the experiment's id."""
+        return (*self.explanation.notes, f"Experiment {self.explanation.experiment_id}.")
+
+    def tables(self) -> Iterator[Table]:
+        """Yield the shares, what each setting does, and the shares in every measure."""
+        one = self.explanation
+        shown = lines(one)
+        yield Table(
+            title=f"Shares of the gap in the {one.measure}" if one.measure else "Settings that differ",
+            columns=("setting", one.reference, one.other, "share", "95 % interval"),
+            rows=[(line.label, *line.values, line.share, line.interval) for line in shown],
+        )
+        yield Table(
+            title="What each setting does",
+            columns=("setting", "what it does"),
+            rows=[(line.label, line.cause) for line in shown if line.cause],
+        )
+        yield Table(
+            title="How the code is mended",
+            columns=("setting", "side", "like", "code"),
+            rows=[(line.label, *fix) for line in shown for fix in line.fixes],
+        )
+        if len(one.measures) > 1:
+            yield Table(
+                title="In every measure",
+                columns=("gap in", "gap", *(line.path for line in one.contributions), "unexplained"),
+                rows=[(name, apart, *shares, left) for name, apart, shares, left in _in_every_measure(one)],
+            )
+
+    def values(self) -> Iterator[Value]:
+        """Yield each setting's values by side, its share, and the shares in every measure."""
+        one = self.explanation
+        for line in one.contributions:
+            for side, value in line.values.items():
+                yield Value(table="settings", row=line.path, side=side, value=value)
+            yield from _shares(line.path, line.share, line.interval)
+        yield from _shares("unexplained", one.unexplained_share, one.unexplained_interval)
+        for measure in one.measures:
+            yield Value(table="gap", row=measure.measure, value=measure.gap)
+            left = {"unexplained": measure.unexplained_share}
+            for path, share in (measure.shares | left).items():
+                yield Value(table=f"share of {measure.measure}", row=path, value=share)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the public document: each contribution has the sides' values under their names."""
+        dumped = self.explanation.model_dump(mode="json")
+        contributions = [one | one.pop("values") for one in dumped["contributions"]]
+        return dumped | {"contributions": contributions}
+
+    def page(self) -> str:
+        """Return the page with bars."""
+        return _page(self.explanation)
+
+    def parts(self, console: Console) -> Iterator[RenderableType]:
+        """Yield what a terminal shows, part by part."""
+        return _parts(self.explanation, console)
 
 
-def to_document(explanation: Explanation) -> dict[str, Any]:
-    """The document: each contribution has the sides' values under their names."""
-    dumped = explanation.model_dump(mode="json")
-    contributions = [one | one.pop("values") for one in dumped["contributions"]]
-    return dumped | {"contributions": contributions}
-
-
-def render(explanation: Explanation, console: Console) -> None:
-    """Print the explanation."""
-    write(console, *_parts(explanation, console))
+def _shares(path: str, share: float | None, interval: Interval | None) -> Iterator[Value]:
+    low, high = interval or (None, None)
+    for table, value in (("share", share), ("share.interval_low", low), ("share.interval_high", high)):
+        yield Value(table=table, row=path, value=value)
 
 
 def _parts(explanation: Explanation, console: Console) -> Iterator[RenderableType]:
@@ -70,7 +141,7 @@ def _headline(explanation: Explanation) -> Text:
 def _folded(text: Text, console: Console) -> RenderableType:
     if not console.is_terminal:
         return text
-    grid = Table.grid()
+    grid = TextTable.grid()
     grid.add_column(max_width=min(console.width, TEXT_WIDTH))
     grid.add_row(text)
     return grid
@@ -90,18 +161,16 @@ def _contributions(explanation: Explanation, console: Console) -> RenderableType
         table.add_column("", no_wrap=True)
     for place, one in enumerate(explanation.contributions, start=1):
         values = [printable(setting(value)) for value in one.values.values()]
-        bar = [_bar(one.share)] if bars else []
-        table.add_row(f"{place}", printable(one.path), *values, _share(one), _interval(one.interval), *bar)
+        bar = [_blocks(one.share)] if bars else []
+        table.add_row(
+            f"{place}", printable(one.path), *values, _percent(one.share), _interval(one.interval), *bar
+        )
     if explanation.unexplained_share is not None:
         left = explanation.unexplained_share
-        bar = [_bar(left)] if bars else []
+        bar = [_blocks(left)] if bars else []
         interval = _interval(explanation.unexplained_interval)
         table.add_row("", "unexplained", "", "", percent(left), interval, *bar)
     return table
-
-
-def _share(one: Contribution) -> str:
-    return numbers.MISSING if one.share is None else percent(one.share)
 
 
 def _interval(interval: Interval | None) -> str:
@@ -111,7 +180,7 @@ def _interval(interval: Interval | None) -> str:
     return low if low == high else f"{low.removesuffix(' %')} to {high}"
 
 
-def _bar(share: float | None) -> Text:
+def _blocks(share: float | None) -> Text:
     """The share as a bar; nothing for shares below 0, which have no length."""
     eighths = round(max(0.0, min(share or 0.0, 1.0)) * _BAR * 8)
     full, rest = divmod(eighths, 8)
@@ -119,7 +188,7 @@ def _bar(share: float | None) -> Text:
 
 
 def _causes(explanation: Explanation, console: Console) -> Iterator[RenderableType]:
-    """What each setting does, and how either framework's code is made to do as the other's."""
+    """Yield what each setting does, and how either side's code is made to do as the other's."""
     mine, theirs = explanation.reference, explanation.other
     for place, one in enumerate(explanation.contributions, start=1):
         if not (one.cause or one.fixes):
@@ -137,7 +206,7 @@ def _causes(explanation: Explanation, console: Console) -> Iterator[RenderableTy
 def _indented(text: Text, console: Console) -> RenderableType:
     if not console.is_terminal:
         return Text.assemble("   ", text)
-    grid = Table.grid(padding=(0, 1))
+    grid = TextTable.grid(padding=(0, 1))
     grid.add_column(width=2)
     grid.add_column(max_width=min(console.width - 4, TEXT_WIDTH))
     grid.add_row("", text)
@@ -159,3 +228,114 @@ def _measures(explanation: Explanation) -> RenderableType:
         left = numbers.MISSING if one.unexplained_share is None else percent(one.unexplained_share)
         table.add_row(one.measure, gap(one.gap), *cells, left)
     return table
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bar:
+    """A share as boxes on a scale that all rows have in common, in per cent of its width."""
+
+    left: float
+    width: float
+    zero: float
+    whisker: tuple[float, float] | None
+    """Where the interval begins, and its width."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """A row of the chart: a setting, or what stays unexplained."""
+
+    label: str
+    values: tuple[str, ...]
+    share: str
+    interval: str
+    bar: Bar | None
+    cause: str | None = None
+    fixes: tuple[tuple[str, str, str], ...] = ()
+    """Each is a side, like which one, and the code."""
+
+
+def _page(explanation: Explanation) -> str:
+    from producer.report.page import WITHOUT_SCRIPTS, looks, template
+
+    return template("explanation.html.j2", breakable=_breakable).render(
+        explanation=explanation,
+        lines=lines(explanation),
+        seeds=count(len(explanation.seeds), "seed"),
+        mixtures=count(explanation.mixtures, "mixture"),
+        gap="" if explanation.gap is None else gap(explanation.gap),
+        measures=list(_in_every_measure(explanation)),
+        policy=WITHOUT_SCRIPTS,
+        css=looks(),
+    )
+
+
+def _in_every_measure(explanation: Explanation) -> Iterator[tuple[str, str, list[str], str]]:
+    """Yield each measure, its gap, the share of each setting, and what stays unexplained."""
+    for one in explanation.measures:
+        shares = [_percent(one.shares.get(part.path)) for part in explanation.contributions]
+        yield one.measure, gap(one.gap), shares, _percent(one.unexplained_share)
+
+
+def lines(explanation: Explanation) -> list[Line]:
+    """Return the settings in order, and what stays unexplained."""
+    low, high = _scale(explanation)
+    names = {explanation.other: explanation.reference, explanation.reference: explanation.other}
+    told = [
+        Line(
+            label=one.path,
+            values=tuple(setting(value) for value in one.values.values()),
+            share=_percent(one.share),
+            interval=_interval(one.interval),
+            bar=_bar(one.share, one.interval, low, high),
+            cause=one.cause,
+            fixes=tuple((name, like, one.fixes[name]) for name, like in names.items() if name in one.fixes),
+        )
+        for one in explanation.contributions
+    ]
+    if explanation.unexplained_share is not None:
+        interval = explanation.unexplained_interval
+        told.append(
+            Line(
+                label="unexplained",
+                values=("", ""),
+                share=_percent(explanation.unexplained_share),
+                interval=_interval(interval),
+                bar=_bar(explanation.unexplained_share, interval, low, high),
+            )
+        )
+    return told
+
+
+def _scale(explanation: Explanation) -> tuple[float, float]:
+    """From the smallest to the largest number drawn, 0 and 1 always in it."""
+    drawn = [0.0, 1.0]
+    shares = [(one.share, one.interval) for one in explanation.contributions]
+    for share, interval in [*shares, (explanation.unexplained_share, explanation.unexplained_interval)]:
+        drawn += [share] if share is not None else []
+        drawn += interval or ()
+    return min(drawn), max(drawn)
+
+
+def _bar(share: float | None, interval: Interval | None, low: float, high: float) -> Bar | None:
+    if share is None:
+        return None
+    left, width = _box((min(share, 0.0), max(share, 0.0)), low, high)
+    whisker = _box(interval, low, high) if interval is not None and interval[0] < interval[1] else None
+    return Bar(left=left, width=width, zero=_box((0.0, 0.0), low, high)[0], whisker=whisker)
+
+
+def _box(ends: Sequence[float], low: float, high: float) -> tuple[float, float]:
+    """Where it begins and how wide it is, in per cent of the scale."""
+    begin, end = ((value - low) / (high - low) * 100 for value in ends)
+    return round(begin, 2), round(end - begin, 2)
+
+
+def _percent(share: float | None) -> str:
+    return numbers.MISSING if share is None else percent(share)
+
+
+def _breakable(path: str) -> Markup:
+    """The path, escaped, that a narrow column may fold at its dots and underscores."""
+    text = str(escape(path))
+    return Markup(text.replace(".", ".<wbr>").replace("_", "_<wbr>"))  # noqa: S704  # escaped above

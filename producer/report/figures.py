@@ -15,7 +15,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from producer.report.sparkline import is_logarithmic
+from producer.display import is_logarithmic
 from producer.report.truth import Truth
 from producer.verdict.models import Comparison, Curves
 

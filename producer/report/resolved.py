@@ -1,20 +1,21 @@
-"""Every setting, a column a side, with where its values came from: a text and a document."""
+"""Every setting of an experiment as a document: a column a side, and where each value came from."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Console, RenderableType
 from rich.padding import Padding
-from rich.table import Table
+from rich.table import Table as TextTable
 from rich.text import Text
 
-from producer.console import make_console, plain_table, write
+from producer.console import plain_table
 from producer.display import both, count, printable, setting
 from producer.job.native import NativeDefault
 from producer.job.resolve import Origin, Setting, resolve_with_origins, settings_of
+from producer.report.document import Document, Table, Value
 from shared.job import Experiment, Job
 
 DIFFERS = "≠"
@@ -23,38 +24,81 @@ _TOP = "job"
 """The heading of settings that lie in no part of the job."""
 
 
-def show(experiment: Experiment, jobs: Mapping[str, Job] | None = None, *, as_json: bool) -> None:
-    """The settings on standard output; `jobs` are those of an experiment that was submitted."""
-    settings = settings_of(resolve_with_origins(experiment), jobs)
-    console = make_console()
-    if as_json:
-        document = document_of(experiment, settings)
-        console.file.write(f"{json.dumps(document, indent=2, ensure_ascii=False)}\n")
-    else:
-        render(experiment, settings, console)
+@dataclass(frozen=True)
+class ResolvedDocument(Document):
+    """The settings of an experiment."""
 
+    experiment: Experiment
+    settings: Sequence[Setting]
 
-def render(experiment: Experiment, settings: Sequence[Setting], console: Console) -> None:
-    """Print the settings."""
-    write(console, *_parts(experiment, settings))
+    @classmethod
+    def of(cls, experiment: Experiment, jobs: Mapping[str, Job] | None = None) -> ResolvedDocument:
+        """Resolve the settings; `jobs` are those of an experiment that was submitted."""
+        return cls(experiment, settings_of(resolve_with_origins(experiment), jobs))
 
+    @property
+    def title(self) -> str:
+        """Whose settings they are."""
+        return f"{self.experiment.name}: every setting"
 
-def document_of(experiment: Experiment, settings: Sequence[Setting]) -> dict[str, Any]:
-    """The same for a program; `from` is written, override, shared, native or stored."""
-    return {
-        "name": experiment.name,
-        "defaults": experiment.defaults,
-        "frameworks": list(experiment.labels),
-        "grid": {path: list(values) for path, values in experiment.grid.items()},
-        "settings": [
-            {
-                "path": one.path,
-                "differs": one.differs(experiment.labels),
-                **{name: _cell(one, name) for name in experiment.labels},
-            }
-            for one in settings
-        ],
-    }
+    @property
+    def sentences(self) -> Sequence[str]:
+        """How many there are, and how many differ."""
+        return (f"{_summary(self.experiment, self.settings)}.",)
+
+    def tables(self) -> Iterator[Table]:
+        """Yield the settings, and where the native defaults stand."""
+        sides = self.experiment.labels
+        yield Table(
+            title="Settings",
+            columns=("setting", *sides, "from"),
+            rows=[
+                (
+                    f"{one.path} {DIFFERS}" if one.differs(sides) else one.path,
+                    *(_value(one, side) for side in sides),
+                    _from(one, sides),
+                )
+                for one in self.settings
+            ],
+        )
+        yield Table(
+            title="Where the native defaults stand",
+            columns=("settings", "side", "source"),
+            rows=[
+                (", ".join(paths), side, _stated(row))
+                for paths, found in _sources(self.settings, sides).items()
+                for side, row in found
+            ],
+        )
+
+    def values(self) -> Iterator[Value]:
+        """Yield each setting's value in each side that has it, and where it came from."""
+        for one in self.settings:
+            for side, value in one.values.items():
+                yield Value(table="settings", row=one.path, side=side, value=value)
+                yield Value(table="from", row=one.path, side=side, value=_said(one.origins[side]))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the same for a program; `from` is written, override, shared, native or stored."""
+        experiment = self.experiment
+        return {
+            "name": experiment.name,
+            "defaults": experiment.defaults,
+            "frameworks": list(experiment.labels),
+            "grid": {path: list(values) for path, values in experiment.grid.items()},
+            "settings": [
+                {
+                    "path": one.path,
+                    "differs": one.differs(experiment.labels),
+                    **{name: _cell(one, name) for name in experiment.labels},
+                }
+                for one in self.settings
+            ],
+        }
+
+    def parts(self, console: Console) -> Iterator[RenderableType]:  # noqa: ARG002
+        """Yield what a terminal shows, part by part."""
+        return _parts(self.experiment, self.settings)
 
 
 def _cell(one: Setting, side: str) -> dict[str, Any] | None:
@@ -68,12 +112,8 @@ def _cell(one: Setting, side: str) -> dict[str, Any] | None:
 
 def _parts(experiment: Experiment, settings: Sequence[Setting]) -> Iterator[RenderableType]:
     sides = experiment.labels
-    differing = sum(one.differs(sides) for one in settings)
     headline = Text(printable(experiment.name), style="bold")
-    said = f"{both(sides)}, {experiment.defaults} defaults; {count(len(settings), 'setting')}, "
-    verb = "differs" if differing == 1 else "differ"
-    varied = f"; likewise sweep varies {both(list(experiment.grid))}" if experiment.grid else ""
-    headline.append(f"  {said}{differing or 'none'} {verb}{printable(varied)}", style="not bold dim")
+    headline.append(f"  {printable(_summary(experiment, settings))}", style="not bold dim")
     yield headline
     yield ""
     yield _table(settings, sides)
@@ -83,10 +123,19 @@ def _parts(experiment: Experiment, settings: Sequence[Setting]) -> Iterator[Rend
         for paths, rows in sources.items():
             yield ""
             yield Text(", ".join(map(printable, paths)), overflow="fold")
-            yield Padding(_stated(dict(rows)), (0, 0, 0, 2))
+            yield Padding(_source_table(rows), (0, 0, 0, 2))
 
 
-def _table(settings: Sequence[Setting], sides: Sequence[str]) -> Table:
+def _summary(experiment: Experiment, settings: Sequence[Setting]) -> str:
+    """Return the sides, how many settings there are, how many differ, and what a sweep would vary."""
+    differing = sum(one.differs(experiment.labels) for one in settings)
+    said = f"{both(experiment.labels)}, {experiment.defaults} defaults; {count(len(settings), 'setting')}, "
+    verb = "differs" if differing == 1 else "differ"
+    varied = f"; likewise sweep varies {both(list(experiment.grid))}" if experiment.grid else ""
+    return f"{said}{differing or 'none'} {verb}{varied}"
+
+
+def _table(settings: Sequence[Setting], sides: Sequence[str]) -> TextTable:
     table = plain_table()
     table.add_column("setting", no_wrap=True)
     for name in (*sides, "from"):
@@ -106,9 +155,12 @@ def _cells(one: Setting, sides: Sequence[str]) -> Iterator[Text]:
     _, name = _placed(one.path)
     yield Text(f"{DIFFERS if differs else ' '} {printable(name)}", style="bold" if differs else "dim")
     for side in sides:
-        said = setting(one.values[side]) if side in one.values else ABSENT
-        yield Text(printable(said), style="bold" if differs else "")
+        yield Text(printable(_value(one, side)), style="bold" if differs else "")
     yield Text(_from(one, sides), style="dim")
+
+
+def _value(one: Setting, side: str) -> str:
+    return setting(one.values[side]) if side in one.values else ABSENT
 
 
 def _placed(path: str) -> tuple[str, str]:
@@ -148,11 +200,15 @@ def _sources(
     return {tuple(paths): rows for paths, rows in by_rows.values()}
 
 
-def _stated(rows: Mapping[str, NativeDefault]) -> Table:
+def _source_table(rows: Sequence[tuple[str, NativeDefault]]) -> TextTable:
     table = plain_table()
     table.show_header = False
     table.add_column(no_wrap=True, style="dim")
     table.add_column(overflow="fold")
-    for name, row in rows.items():
-        table.add_row(name, f"{row.source}: {row.fact}" if row.fact else row.source)
+    for name, row in rows:
+        table.add_row(name, _stated(row))
     return table
+
+
+def _stated(row: NativeDefault) -> str:
+    return f"{row.source}: {row.fact}" if row.fact else row.source

@@ -1,60 +1,277 @@
-"""Where an unfinished experiment stands, and a job file as text."""
+"""Where things stand, as documents: the experiments, an unfinished one, the workers, every link's health."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
-import yaml
+from rich.console import Console, RenderableType
+from rich.table import Table as TextTable
 from rich.text import Text
 
-from producer.console import make_console, plain_table, write
+from producer.display import count, printable
+from producer.report.document import Document, Table, Value, text_table
 from producer.verdict import numbers
-from shared.ledger.records import ExperimentRecord, RunRecord
+from shared.ledger.records import ExperimentRecord, RunRecord, WorkerPresence
+
+if TYPE_CHECKING:
+    from producer.doctor import Finding
+
+_VERDICT_COLOURS = {"agree": "green", "differ": "red", "inconclusive": "yellow"}
+_HEALTH_COLOURS = {"ok": "green", "note": "yellow", "wrong": "red"}
 
 
-def print_state(record: ExperimentRecord, runs: Sequence[RunRecord], *, now_s: float, as_json: bool) -> None:
-    """Each run's state, worker and age, on standard output."""
-    console = make_console()
-    if as_json:
-        document = {
-            "experiment_id": record.experiment_id,
-            "name": record.experiment.name,
-            "submitted_s": record.submitted_s,
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One experiment; `verdict` is None while it runs, of a sweep, or where its results are gone."""
+
+    record: ExperimentRecord
+    state: str
+    verdict: str | None
+
+    @property
+    def kind(self) -> str:
+        """What was asked for: a sweep has a verdict for each of its points."""
+        return "sweep" if self.record.experiment.grid else "comparison"
+
+    @property
+    def word(self) -> str:
+        """What stands for the verdict in the list."""
+        return "sweep" if self.kind == "sweep" else self.verdict or numbers.MISSING
+
+
+def state_of(runs: Sequence[RunRecord]) -> str:
+    """Return `queued`, `training`, `finished` or, if any run ended so, `cancelled`."""
+    if all(run.final for run in runs):
+        return "cancelled" if any(run.state == "cancelled" for run in runs) else "finished"
+    return "queued" if all(run.state == "queued" for run in runs) else "training"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListDocument(Document):
+    """The recent experiments, the newest first."""
+
+    entries: Sequence[Entry]
+    now_s: float
+
+    @property
+    def title(self) -> str:
+        """How many there are."""
+        return count(len(self.entries), "experiment")
+
+    @property
+    def sentences(self) -> Sequence[str]:
+        """What to do where there is none."""
+        return () if self.entries else ("no experiments yet; start one: likewise compare article",)
+
+    def tables(self) -> Iterator[Table]:
+        """Yield the experiments."""
+        yield Table(
+            title="Experiments",
+            columns=("id", "name", "when", "state", "verdict"),
+            rows=[
+                (one.record.experiment_id, one.record.experiment.name, self._age(one), one.state, one.word)
+                for one in self.entries
+            ],
+        )
+
+    def parts(self, console: Console) -> Iterator[RenderableType]:  # noqa: ARG002
+        """Yield the table with its verdicts in colours."""
+        yield from self.sentences
+        yield from (text_table(table, _VERDICT_COLOURS) for table in self.tables() if table.rows)
+
+    def _age(self, one: Entry) -> str:
+        return f"{numbers.seconds(float(max(round(self.now_s - one.record.submitted_s), 0)))} ago"
+
+    def values(self) -> Iterator[Value]:
+        """Yield what is known of each experiment, by its id."""
+        for one in self.to_json():
+            for name, value in one.items():
+                if name != "experiment_id":
+                    yield Value(table=name, row=one["experiment_id"], value=value)
+
+    def to_json(self) -> list[dict[str, Any]]:
+        """Return the public list."""
+        return [
+            {
+                "experiment_id": one.record.experiment_id,
+                "name": one.record.experiment.name,
+                "kind": one.kind,
+                "submitted_s": one.record.submitted_s,
+                "submitted": datetime.fromtimestamp(one.record.submitted_s, tz=UTC).isoformat(),
+                "frameworks": list(one.record.experiment.labels),
+                "state": one.state,
+                "verdict": one.verdict,
+            }
+            for one in self.entries
+        ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnfinishedDocument(Document):
+    """Where each run of an experiment stands that is not finished."""
+
+    record: ExperimentRecord
+    runs: Sequence[RunRecord]
+    now_s: float
+
+    @property
+    def title(self) -> str:
+        """Which experiment it is."""
+        return f"{self.record.experiment_id}  {self.record.experiment.name}, not finished"
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """How to go on."""
+        return (f"follow it: likewise watch {self.record.experiment_id}",)
+
+    def tables(self) -> Iterator[Table]:
+        """Yield each run's state, worker and age."""
+        yield Table(
+            title="Runs",
+            columns=("side", "state", "for", "attempt", "worker"),
+            rows=[
+                (
+                    run.side,
+                    {"leased": "training"}.get(run.state, run.state),
+                    numbers.seconds(
+                        max(self.now_s - (run.finished_s or run.claimed_s or run.submitted_s), 0.0)
+                    ),
+                    str(run.attempt),
+                    run.worker or numbers.MISSING,
+                )
+                for run in self.runs
+            ],
+        )
+
+    def parts(self, console: Console) -> Iterator[RenderableType]:  # noqa: ARG002
+        """Yield the experiment, its runs, and how to go on."""
+        yield Text(printable(self.title), style="bold")
+        yield from map(text_table, self.tables())
+        yield from (Text(note, style="dim") for note in self.notes)
+
+    def values(self) -> Iterator[Value]:
+        """Yield each run's record, by its id."""
+        for run in self.runs:
+            for name, value in run.model_dump(mode="json").items():
+                yield Value(table=name, row=run.run_id, side=run.side, value=value)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the public document; a finished experiment's has a verdict."""
+        return {
+            "experiment_id": self.record.experiment_id,
+            "name": self.record.experiment.name,
+            "submitted_s": self.record.submitted_s,
             "verdict": None,
-            "runs": {run.side: run.model_dump(mode="json") for run in runs},
+            "runs": {run.side: run.model_dump(mode="json") for run in self.runs},
         }
-        console.file.write(f"{json.dumps(document, indent=2)}\n")
-        return
-    table = plain_table("framework", "state", "for", "attempt", "worker")
-    for run in runs:
-        since = run.finished_s or run.claimed_s or run.submitted_s
-        state = {"leased": "training"}.get(run.state, run.state)
-        age = numbers.seconds(max(now_s - since, 0.0))
-        table.add_row(run.side, state, age, str(run.attempt), run.worker or numbers.MISSING)
-    write(
-        console,
-        Text(f"{record.experiment_id}  {record.experiment.name}, not finished", style="bold"),
-        table,
-        Text(f"follow it: likewise watch {record.experiment_id}", style="dim"),
-    )
 
 
-def as_yaml(document: object) -> str:
-    """Block style, keys in the given order, short lists on one line."""
-    return yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
+@dataclass(frozen=True, kw_only=True)
+class WorkersDocument(Document):
+    """The live workers."""
+
+    workers: Sequence[WorkerPresence]
+    now_s: float
+
+    @property
+    def title(self) -> str:
+        """How many there are."""
+        return count(len(self.workers), "live worker")
+
+    def tables(self) -> Iterator[Table]:
+        """Yield what they train with, where, and what they are busy with."""
+        yield Table(
+            title="Workers",
+            columns=("framework", "version", "device", "queues", "state", "busy with", "host", "seen"),
+            rows=[
+                (
+                    one.framework,
+                    one.versions.get(one.framework, numbers.MISSING),
+                    one.device,
+                    ", ".join(
+                        dict.fromkeys(queue.rpartition(".")[2] for queue in one.queues if "@" not in queue)
+                    ),
+                    one.state,
+                    one.run_id or numbers.MISSING,
+                    one.host,
+                    f"{self._seen_s_ago(one):.1f} s ago",
+                )
+                for one in self.workers
+            ],
+        )
+
+    def _seen_s_ago(self, one: WorkerPresence) -> float:
+        return max(0.0, self.now_s - one.seen_s)
+
+    def values(self) -> Iterator[Value]:
+        """Yield what each worker says of itself, by its id."""
+        for one in self.to_json()["workers"]:
+            for name, value in one.items():
+                if name != "worker_id":
+                    yield Value(table=name, row=one["worker_id"], value=value)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the public document."""
+        told = {
+            "worker_id", "framework", "device", "queues", "state", "run_id", "versions", "threads", "image",
+            "host", "pid", "started_s",
+        }  # fmt: skip
+        return {
+            "workers": [
+                one.model_dump(mode="json", include=told) | {"seen_s_ago": round(self._seen_s_ago(one), 3)}
+                for one in self.workers
+            ]
+        }
 
 
-class _Dumper(yaml.SafeDumper):
-    """Lists of plain values in flow style."""
+@dataclass(frozen=True, kw_only=True)
+class HealthDocument(Document):
+    """What `likewise doctor` found of each link."""
 
-    def ignore_aliases(self, data: object) -> bool:  # noqa: ARG002  # repeated values are written out
-        return True
+    findings: Sequence[Finding]
 
-    def represent_sequence(
-        self, tag: str, sequence: Iterable[Any], flow_style: bool | None = None
-    ) -> yaml.SequenceNode:
-        items = list(sequence)
-        plain = not any(isinstance(item, dict) for item in items)
-        return super().represent_sequence(tag, items, flow_style=plain or flow_style)
+    @property
+    def healthy(self) -> bool:
+        """Whether nothing is wrong."""
+        return all(one.state != "wrong" for one in self.findings)
+
+    @property
+    def title(self) -> str:
+        """Whether all is well."""
+        wrong = sum(one.state == "wrong" for one in self.findings)
+        return f"{count(wrong, 'link is', 'links are')} wrong" if wrong else "every link is well"
+
+    def tables(self) -> Iterator[Table]:
+        """Yield the links in the order in which they depend on each other."""
+        yield Table(
+            title="Links",
+            columns=("link", "state", "found", "how to mend it"),
+            rows=[(one.link, one.state, one.found, one.mend or "") for one in self.findings],
+        )
+
+    def values(self) -> Iterator[Value]:
+        """Yield each link's state, what was found and how to mend it."""
+        for one in self.findings:
+            for name in ("state", "found", "mend"):
+                yield Value(table=name, row=one.link, value=getattr(one, name))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the public document."""
+        checks = [one.model_dump(mode="json") for one in self.findings]
+        return {"healthy": self.healthy, "checks": checks}
+
+    def parts(self, console: Console) -> Iterator[RenderableType]:  # noqa: ARG002
+        """Yield a line for each link, and below it how to mend it."""
+        table = TextTable.grid(padding=(0, 2, 0, 0))
+        table.add_column(no_wrap=True)
+        table.add_column(no_wrap=True)
+        table.add_column(overflow="fold")
+        for one in self.findings:
+            state = Text(one.state, style=_HEALTH_COLOURS[one.state])
+            table.add_row(state, printable(one.link), Text(printable(one.found)))
+            if one.mend:
+                table.add_row("", "", Text(f"→ {printable(one.mend)}"))
+        yield table

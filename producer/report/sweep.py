@@ -1,73 +1,117 @@
-"""A sweep as one table in the terminal, or as JSON."""
+"""The sweep as a document: one table, a line a point and below it a line a side."""
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from rich.cells import cell_len
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.text import Text
 
-from producer.console import bullet, make_console, write
 from producer.display import both, count, gap, printable, setting
+from producer.report.document import Document, Table, Value, bullets
 from producer.sweep.points import side_of
 from producer.sweep.table import Point, Seeds, Sweep
 from producer.verdict import numbers
 
 _COLOURS = {"agree": "green", "differ": "red", "inconclusive": "yellow"}
+_TITLES = ("best", "median", "5 to 95 %")
 _GAP = "   "
 """Between columns."""
 
 
-def print_sweep(sweep: Sweep, *, as_json: bool) -> None:
-    """Print the table, or the document, on standard output."""
-    console = make_console()
-    if as_json:
-        console.file.write(f"{to_json(sweep)}\n")
-    else:
-        render(sweep, console)
+@dataclass(frozen=True)
+class SweepDocument(Document):
+    """A sweep."""
+
+    sweep: Sweep
+
+    @property
+    def title(self) -> str:
+        """The name and the size."""
+        sweep = self.sweep
+        return f"{sweep.name}: {count(len(sweep.points), 'point')}, {count(sweep.seeds, 'seed')} each"
+
+    @property
+    def sentences(self) -> Sequence[str]:
+        """What the verdicts rest on where the numbers alone do not say it."""
+        return tuple(_notes(self.sweep))
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """What the numbers are of."""
+        return (_foot(self.sweep),)
+
+    def tables(self) -> Iterator[Table]:
+        """Yield one table, a row for each side of each point."""
+        yield Table(
+            title=f"{self.sweep.measure.capitalize()} over seeds",
+            columns=("settings", "side", *_TITLES, "verdict"),
+            rows=[
+                (_settings(point), name, *_cells(point.frameworks[name]), _verdict(point).plain)
+                for point in self.sweep.points
+                for name in self.sweep.frameworks
+            ],
+        )
+
+    def values(self) -> Iterator[Value]:
+        """Yield the settings of every point, its verdict, and every seed's value in each side.
+
+        A point is named by its place in the sweep, from 0.
+        """
+        for place, point in enumerate(self.sweep.points):
+            row = str(place)
+            for path, value in point.settings.items():
+                yield Value(table=f"settings.{path}", row=row, value=value)
+            yield Value(table="verdict", row=row, value=point.verdict)
+            yield Value(table="gap", row=row, value=point.gap)
+            for side, seeds in point.frameworks.items():
+                for name in ("best", "median", "low", "high"):
+                    yield Value(table=name, row=row, side=side, value=getattr(seeds, name))
+                for seed, value in zip(self.sweep.seed_list, seeds.values, strict=False):
+                    yield Value(table=self.sweep.measure, row=row, side=side, seed=seed, value=value)
+                for part, named in seeds.metrics.items():
+                    for name, value in named.items():
+                        yield Value(table=f"{part}.{name}", row=row, side=side, value=value)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the public document; all that came back only where the sweep has it."""
+        dumped = self.sweep.model_dump(mode="json")
+        for point in dumped["points"]:
+            for seeds in point["frameworks"].values():
+                if seeds["run"] is None:
+                    del seeds["run"]
+        return dumped
+
+    def parts(self, console: Console) -> Iterator[RenderableType]:
+        """Yield the table: a line a point with its verdict, the best first; below it a line a side."""
+        sweep = self.sweep
+        headline = Text(printable(sweep.name), style="bold")
+        sides, points = both(sweep.frameworks), count(len(sweep.points), "point")
+        headline.append(f"  {points}, {sides}, {count(sweep.seeds, 'seed')} each", style="dim")
+        yield headline
+        yield ""
+        yield from _table(sweep, console)
+        yield ""
+        yield from bullets(_notes(sweep), console)
+        yield Text(_foot(sweep), style="dim", overflow="fold")
 
 
-def to_json(sweep: Sweep) -> str:
-    """The document as text."""
-    return json.dumps(to_document(sweep), indent=2, ensure_ascii=False, allow_nan=False)
-
-
-def to_document(sweep: Sweep) -> dict[str, Any]:
-    """Plain dicts, lists, strings and finite numbers; all that came back only where the sweep has it."""
-    dumped = sweep.model_dump(mode="json")
-    for point in dumped["points"]:
-        for seeds in point["frameworks"].values():
-            if seeds["run"] is None:
-                del seeds["run"]
-    return dumped
-
-
-def render(sweep: Sweep, console: Console) -> None:
-    """Print the table: a line a point with its verdict, the best first; below it a line a side."""
-    points = count(len(sweep.points), "point")
-    headline = Text()
-    headline.append(printable(sweep.name), style="bold")
-    headline.append(f"  {points}, {both(sweep.frameworks)}, {count(sweep.seeds, 'seed')} each", style="dim")
+def _foot(sweep: Sweep) -> str:
     order = f"by {sweep.frameworks[0]}'s median" if sweep.ordered else "in the grid's order"
-    foot = f"{sweep.experiment_id}  ·  {sweep.measure} of the last epoch, over seeds, {order}"
-    write(console, headline, "", *_table(sweep, console), "")
-    if told := list(_notes(sweep)):
-        write(console, *(bullet(note, console) for note in told), "")
-    write(console, Text(foot, style="dim", overflow="fold"))
+    return f"{sweep.experiment_id}  ·  {sweep.measure} of the last epoch, over seeds, {order}"
 
 
 def _table(sweep: Sweep, console: Console) -> Iterator[Text]:
     """Settings stand beside the columns where the terminal has room for that, else above their lines."""
-    titles = ("best", "median", "5 to 95 %")
     lines = {(place, name): _cells(point.frameworks[name]) for place, point in enumerate(sweep.points)
              for name in sweep.frameworks}  # fmt: skip
     best, median, spread = (
         max(len(title), *(len(cells[column]) for cells in lines.values()))
-        for column, title in enumerate(titles)
+        for column, title in enumerate(_TITLES)
     )
     names = max(cell_len(f"  {name}") for name in sweep.frameworks)
     beside = max(names, *(cell_len(_settings(point)) for point in sweep.points))
@@ -78,7 +122,7 @@ def _table(sweep: Sweep, console: Console) -> Iterator[Text]:
         text = Text(_padded(label, first), style=style)
         return text.append(f"{_GAP}{cells[0]:>{best}}{_GAP}{cells[1]:>{median}}{_GAP}{cells[2]}")
 
-    yield line("", titles, "bold")
+    yield line("", _TITLES, "bold")
     before = first + best + median + 2 * len(_GAP)
     for place, point in enumerate(sweep.points):
         heading, verdict = (

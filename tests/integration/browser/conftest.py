@@ -103,17 +103,9 @@ def browser(
 @pytest.fixture(scope="session")
 def samples() -> Any:
     """The hand-made comparisons of the unit tests."""
-    import importlib.util
-    import sys
+    from tests.unit.verdict import samples
 
-    path = Path(__file__).parents[2] / "unit" / "verdict" / "samples.py"
-    spec = importlib.util.spec_from_file_location("browser_samples", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+    return samples
 
 
 @pytest.fixture
@@ -121,12 +113,12 @@ def write(samples: Any, tmp_path: Path) -> Callable[..., Path]:
     """Writes a comparison's page and says where."""
 
     def written(comparison: Any, truth: Any = None, *, change: Callable[[str], str] = str) -> Path:
-        from producer.report.html import to_html
+        from producer.report.comparison_page import page_of
         from producer.report.truth import truth_of
 
         truth = truth or truth_of(samples.runs(comparison), samples.tables(comparison), samples.STORE.get)
         page = tmp_path / "page.html"
-        page.write_text(change(to_html(comparison, truth)), encoding="utf-8")
+        page.write_text(change(page_of(comparison, truth)), encoding="utf-8")
         return page
 
     return written

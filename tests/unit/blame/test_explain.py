@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from producer.blame.factors import plan
-from producer.report.explanation import to_document
+from producer.report.explanation import ExplanationDocument
 
 SUM = {"loss.reduction": "sum"}
 SEEDS = (0, 1)
@@ -38,7 +38,7 @@ def test_the_fix_is_told_for_the_code_of_either_framework(bench):
 
 
 def test_the_document_has_the_public_paths(bench):
-    document = to_document(bench.explain(bench.plan(SUM)))
+    document = ExplanationDocument(bench.explain(bench.plan(SUM))).to_json()
 
     assert {
         "experiment_id", "measure", "gap", "contributions", "unexplained_share", "sentence",

@@ -13,8 +13,8 @@ import pytest
 from rich.console import Console
 
 from producer.console import make_console
-from producer.report.explanation import render
-from producer.report.explanation_page import lines, to_html
+from producer.report.document import print_parts
+from producer.report.explanation import ExplanationDocument, lines
 
 GOLDEN = Path(__file__).with_name("golden")
 NASTY = "<script>alert(1)</script>"
@@ -39,7 +39,7 @@ def terminal(explanation, width):
         file=stream, width=width, force_terminal=True, highlight=False, markup=False, legacy_windows=False,
         color_system=None,
     )  # fmt: skip
-    render(explanation, console)
+    print_parts(ExplanationDocument(explanation), console)
     return "".join(f"{line.rstrip()}\n" for line in stream.getvalue().splitlines())
 
 
@@ -63,7 +63,7 @@ def test_no_line_is_wider_than_the_terminal(explanations, width):
 def test_a_pipe_gets_whole_lines_and_no_escape_codes(explanations):
     stream = io.StringIO()
     explanation = explanations["article"]()
-    render(explanation, make_console(stream))
+    print_parts(ExplanationDocument(explanation), make_console(stream))
 
     assert explanation.sentence in stream.getvalue().splitlines()
     assert "\x1b" not in stream.getvalue()
@@ -71,7 +71,7 @@ def test_a_pipe_gets_whole_lines_and_no_escape_codes(explanations):
 
 def test_the_page_has_the_sentence_every_setting_and_no_script(explanations):
     explanation = explanations["three"]()
-    page = to_html(explanation)
+    page = ExplanationDocument(explanation).page()
 
     assert explanation.sentence in page
     assert "loss.<wbr>reduction" in page
@@ -84,7 +84,9 @@ def test_what_users_write_is_escaped_on_the_page(explanations):
     explanation = explanations["article"]()
     (one,) = explanation.contributions
     nasty = one.model_copy(update={"path": NASTY, "values": {"tensorflow": NASTY, "torch": NASTY}})
-    page = to_html(explanation.model_copy(update={"name": NASTY, "contributions": (nasty,)}))
+    page = ExplanationDocument(
+        explanation.model_copy(update={"name": NASTY, "contributions": (nasty,)})
+    ).page()
 
     assert "<script>" not in page
 

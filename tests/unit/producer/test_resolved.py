@@ -19,7 +19,8 @@ from rich.console import Console
 from producer.console import make_console
 from producer.job.jobfile import LoadedExperiment
 from producer.job.resolve import Setting, resolve, resolve_with_origins, settings_of
-from producer.report.resolved import document_of, render
+from producer.report.document import print_parts
+from producer.report.resolved import ResolvedDocument
 from shared.job import Experiment
 
 Read = Callable[..., LoadedExperiment]
@@ -57,11 +58,11 @@ def test_settings_that_a_sweep_varies_are_named(read: Read) -> None:
     settings = settings_of(resolve_with_origins(declared))
     told = text_of(declared, settings, make_console(io.StringIO()))
     assert "; likewise sweep varies training.epochs" in told.splitlines()[0]
-    assert document_of(declared, settings)["grid"] == {"training.epochs": [5, 6]}
+    assert ResolvedDocument(declared, settings).to_json()["grid"] == {"training.epochs": [5, 6]}
 
 
 def text_of(experiment: Experiment, settings: list[Setting], console: Console) -> str:
-    render(experiment, settings, console)
+    print_parts(ResolvedDocument(experiment, settings), console)
     written = console.file
     assert isinstance(written, io.StringIO)
     return "".join(f"{line.rstrip()}\n" for line in written.getvalue().splitlines())
@@ -92,7 +93,7 @@ def test_a_pipe_gets_no_escape_codes_and_no_folding(experiment: Experiment, sett
 
 
 def test_each_value_says_where_it_came_from(experiment: Experiment, settings: list[Setting]) -> None:
-    cells = {one["path"]: one for one in document_of(experiment, settings)["settings"]}
+    cells = {one["path"]: one for one in ResolvedDocument(experiment, settings).to_json()["settings"]}
 
     assert cells["training.epochs"]["torch"] == {"value": 5, "from": "written"}
     assert cells["precision"]["torch"] == {"value": "float32", "from": "shared"}
@@ -110,7 +111,7 @@ def test_each_value_says_where_it_came_from(experiment: Experiment, settings: li
 def test_a_written_initializer_may_be_completed_by_the_framework(
     experiment: Experiment, settings: list[Setting]
 ) -> None:
-    cells = {one["path"]: one for one in document_of(experiment, settings)["settings"]}
+    cells = {one["path"]: one for one in ResolvedDocument(experiment, settings).to_json()["settings"]}
     cell = cells["model.layers.0.kernel_initializer"]["tensorflow"]
 
     assert (cell["value"], cell["from"]) == ({"type": "he_normal", "truncated": True}, "written")

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from producer.report.json import to_document, to_json
+from producer.report.comparison import ComparisonDocument
 
 FAILURES_OF_THE_JOB = ["diverged", "bad_shape", "bad_weights", "unsupported"]
 FAILURES_OF_THE_SURROUNDINGS = [
@@ -246,7 +246,7 @@ def test_one_framework_alone_has_nothing_to_agree_with(samples):
 
 
 def test_the_document_has_every_public_path(samples):
-    document = to_document(samples.article())
+    document = ComparisonDocument(comparison=samples.article()).to_json()
 
     assert {
         "schema_version", "experiment_id", "name", "verdict", "reasons", "setting_differences",
@@ -285,7 +285,11 @@ def test_a_large_array_stays_a_reference_and_is_compared_all_the_same(samples):
 
     outputs = next(gap for gap in found.gaps[0].largest if gap.measure == "outputs")
     assert (outputs.relative, outputs.where) == (0.5, "row 71")
-    assert set(to_document(found)["runs"]["torch"][0]["outputs"]) == {"sha256", "shape", "dtype"}
+    assert set(ComparisonDocument(comparison=found).to_json()["runs"]["torch"][0]["outputs"]) == {
+        "sha256",
+        "shape",
+        "dtype",
+    }
 
 
 def test_the_text_is_json_without_nan_even_for_numbers_that_are_not_finite(samples):
@@ -294,5 +298,6 @@ def test_the_text_is_json_without_nan_even_for_numbers_that_are_not_finite(sampl
     wild = samples.STORE.put(np.array([[np.nan], [np.inf]]))
     found = both(samples, samples.train().model_copy(update={"predictions": wild}))
 
-    document = json.loads(to_json(found), parse_constant=lambda name: pytest.fail(f"{name} in JSON"))
+    text = json.dumps(ComparisonDocument(comparison=found).to_json())
+    document = json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} in JSON"))
     assert document["runs"]["torch"][0]["predictions"] == [[None], [None]]

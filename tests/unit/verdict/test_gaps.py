@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from producer.report.sparkline import sparkline
+from producer.display import sparkline
 from producer.verdict.gaps import array_gaps, loss_gaps
 from producer.verdict.side_runs import spread
 

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from producer.compare import compare
 from producer.queue.results import merged
+from producer.report.comparison import ComparisonDocument
 from producer.report.figures import losses
-from producer.report.json import to_document
 from producer.verdict.models import Comparison
 from shared.job import Experiment
 from shared.ledger.records import ExperimentRecord
@@ -212,7 +212,7 @@ def test_seeds_that_no_run_returned_are_missing() -> None:
 
 def test_many_seeds_are_told_by_their_last_values_and_quantiles_unless_full(both: Both) -> None:
     _, comparison = both(Numbers(0.0), Numbers(1e-6))
-    document = to_document(comparison)
+    document = ComparisonDocument(comparison=comparison).to_json()
     (seed, *_) = document["runs"]["torch"]
     assert "losses" not in seed
     assert seed["final_loss"] is not None
@@ -221,7 +221,7 @@ def test_many_seeds_are_told_by_their_last_values_and_quantiles_unless_full(both
     assert len(curves["losses"]) == len(curves["quantiles"]) == 5
     assert len(curves["losses"][0]) == EPOCHS
     assert document["seed_gaps"] == []
-    full = to_document(comparison, full=True)
+    full = ComparisonDocument(comparison=comparison, full=True).to_json()
     assert len(full["runs"]["torch"][7]["losses"]) == EPOCHS
     assert len(full["seed_gaps"]) == SEEDS
 

@@ -7,8 +7,8 @@ import pytest
 from producer import follow_ups
 from producer.compare import Background, compare
 from producer.job.resolve import resolve
-from producer.report.json import to_document
-from producer.report.terminal import render
+from producer.report.comparison import ComparisonDocument
+from producer.report.document import print_parts
 
 
 def with_twin(samples, *, gap32, gap64, **declared):
@@ -139,8 +139,8 @@ def test_the_twin_is_in_the_document_and_in_the_table(samples, capsys):
     from producer.console import make_console
 
     found = with_twin(samples, gap32=1e-3, gap64=1e-13)
-    told = to_document(found)["twin"]
-    render(found, make_console())
+    told = ComparisonDocument(comparison=found).to_json()["twin"]
+    print_parts(ComparisonDocument(comparison=found), make_console())
 
     assert told["equal"] is True
     assert told["gaps"][0]["largest"][0]["seed"] == 0
@@ -204,7 +204,7 @@ def test_reruns_with_the_same_bits_are_one_short_line(samples):
     ]
     assert "Trained once more, tensorflow and torch each gave the same bits." in found.reasons
     assert found.tolerance.relative == 1e-5
-    assert to_document(found)["noise_floor"][0]["largest"][0]["relative"] == 0.0
+    assert ComparisonDocument(comparison=found).to_json()["noise_floor"][0]["largest"][0]["relative"] == 0.0
 
 
 def test_a_gap_below_a_frameworks_own_is_no_evidence(samples):

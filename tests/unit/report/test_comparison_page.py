@@ -13,15 +13,15 @@ import numpy as np
 import pytest
 
 import producer.report
-from producer.report import confusion, figures
-from producer.report.html import to_html
-from producer.report.truth import Truth, truth_of
+from producer.report import figures
+from producer.report.comparison_page import page_of
+from producer.report.truth import Truth, confusions, disagreements, predicted_classes, truth_of
 
 NASTY = "</script><script>alert(1)</script><img src=x onerror=alert(2)>"
 
 
 def page(samples, comparison):
-    return to_html(
+    return page_of(
         comparison, truth_of(samples.runs(comparison), samples.tables(comparison), samples.STORE.get)
     )
 
@@ -90,7 +90,7 @@ def test_a_column_named_like_a_tag_cannot_leave_the_figures(samples):
         run.model_copy(update={"dataset": run.dataset.model_copy(update={"feature_names": (NASTY,)})})
         for run in samples.runs(comparison)
     )
-    text = to_html(comparison, truth_of(runs, samples.tables(comparison), samples.STORE.get))
+    text = page_of(comparison, truth_of(runs, samples.tables(comparison), samples.STORE.get))
 
     embedded = re.search(r'id="figures">(.*?)</script>', text, re.S)[1]
     assert "<" not in embedded
@@ -163,30 +163,30 @@ def test_several_features_are_drawn_as_predicted_against_true():
 
 def test_a_confusion_matrix_counts_true_by_predicted():
     truth = classes_truth(a=[[9, 0, 0], [0, 9, 0], [0, 0, 9], [0, 9, 0]], b=np.eye(3)[[0, 1, 2, 2]])
-    a, b = confusion.confusions(truth, ["a", "b"])
+    a, b = confusions(truth, ["a", "b"])
 
     assert a.counts == ((1, 0, 0), (0, 1, 0), (0, 1, 1))
     assert (a.right, b.right, a.total) == (3, 4, 4)
     assert a.shares[2] == (0.0, 0.5, 0.5)
-    assert confusion.disagreements(truth) == 1
+    assert disagreements(truth) == 1
 
 
 def test_classes_go_by_their_own_names_where_the_data_has_them():
     truth = classes_truth(a=np.eye(3)[[0, 1, 2, 2]])
     named = dataclasses.replace(truth, class_names=("setosa", "versicolor", "virginica"))
 
-    assert confusion.confusions(truth, ["a"])[0].classes == ("0", "1", "2")
-    assert confusion.confusions(named, ["a"])[0].classes == named.class_names
+    assert confusions(truth, ["a"])[0].classes == ("0", "1", "2")
+    assert confusions(named, ["a"])[0].classes == named.class_names
 
 
 def test_one_logit_stands_for_two_classes():
-    assert confusion.predicted_classes(np.array([[-1.0], [0.1]])).tolist() == [0, 1]
+    assert predicted_classes(np.array([[-1.0], [0.1]])).tolist() == [0, 1]
 
 
 def test_classes_are_shown_as_tables(samples):
     comparison = samples.matched()
     truth = classes_truth(tensorflow=np.eye(3)[[0, 1, 2, 1]], torch=np.eye(3)[[0, 1, 2, 2]])
-    text = to_html(comparison, truth)
+    text = page_of(comparison, truth)
 
     assert "The frameworks put 1 of 4 test samples into different classes." in text
     assert text.count('class="matrix') == 2
@@ -194,7 +194,7 @@ def test_classes_are_shown_as_tables(samples):
 
 def test_a_page_without_any_result_still_tells_why(samples):
     comparison = samples.compared(samples.experiment())
-    text = to_html(
+    text = page_of(
         comparison, truth_of(samples.runs(comparison), samples.tables(comparison), samples.STORE.get)
     )
 

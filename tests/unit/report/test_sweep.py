@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from producer.console import make_console
-from producer.report.sweep import render
+from producer.report.document import print_parts
+from producer.report.sweep import SweepDocument
 from producer.sweep.table import Point, Seeds, Sweep, order_of
 from shared.results.run_result import Failure
 
@@ -28,7 +29,7 @@ def text(*points: Point, width: int = 80, **changes: Any) -> str:
         measure="final loss", grid={}, points=points, **told,
     )  # fmt: skip
     stream = io.StringIO()
-    render(sweep, make_console(stream, width=width))
+    print_parts(SweepDocument(sweep), make_console(stream, width=width))
     return stream.getvalue()
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import pytest
 from rich.text import Text
 
 from producer.job.jobfile import read_experiment
-from producer.report.listing import Entry, print_list
+from producer.report import write
+from producer.report.status import Entry, ListDocument
 from shared.ledger.records import ExperimentRecord
 
 
@@ -26,12 +28,12 @@ def test_a_sweep_is_told_from_a_comparison(
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setenv("FORCE_COLOR", "1")
     entries = [entry("grid={training.epochs: [2, 3]}"), entry(verdict="differ"), entry()]
-    print_list(entries, now_s=1e9 + 60 * 59 + 59, as_json=False)
+    write(ListDocument(entries=entries, now_s=1e9 + 60 * 59 + 59), "terminal", sys.stdout)
     lines = Text.from_ansi(capsys.readouterr().out).plain.splitlines()
     assert len(lines) == 4, "none is folded"
     assert [line.split()[-1] for line in lines] == ["verdict", "sweep", "differ", "—"]
 
-    print_list(entries, now_s=1e9, as_json=True)
+    write(ListDocument(entries=entries, now_s=1e9), "json", sys.stdout)
     listed = json.loads(capsys.readouterr().out)
     assert [(one["kind"], one["verdict"]) for one in listed] == [
         ("sweep", None), ("comparison", "differ"), ("comparison", None)

@@ -13,7 +13,8 @@ import pytest
 from rich.console import Console
 
 from producer.console import make_console
-from producer.report.terminal import render
+from producer.report.comparison import ComparisonDocument
+from producer.report.document import print_parts
 
 GOLDEN = Path(__file__).with_name("golden")
 
@@ -24,13 +25,13 @@ def terminal(comparison, width, **options):
         file=stream, width=width, force_terminal=True, highlight=False, markup=False, legacy_windows=False,
         **options,
     )  # fmt: skip
-    render(comparison, console)
+    print_parts(ComparisonDocument(comparison=comparison), console)
     return stream.getvalue()
 
 
 def piped(comparison):
     stream = io.StringIO()
-    render(comparison, make_console(stream))
+    print_parts(ComparisonDocument(comparison=comparison), make_console(stream))
     return stream.getvalue()
 
 

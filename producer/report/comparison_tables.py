@@ -1,4 +1,4 @@
-"""The tables of a Comparison as rows of text, which the terminal and the page only lay out."""
+"""The tables of a Comparison as rows of text, which every format only lays out."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from producer.display import gap, setting
+from producer.display import both, gap, setting
 from producer.job.resolve import leaves
 from producer.verdict import numbers
 from producer.verdict.models import (
@@ -24,6 +24,11 @@ from producer.verdict.side_runs import final_losses, quantile
 
 MOST_PREDICTIONS = 10
 _PARTS = ("test", "validation", "train")
+_TITLES: dict[Verdict, str] = {
+    "agree": "{names} agree",
+    "differ": "{names} differ",
+    "inconclusive": "{names}: no verdict yet",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +38,11 @@ class Row:
     label: str
     cells: tuple[str, ...]
     differs: bool = False
+
+
+def title(comparison: Comparison) -> str:
+    """Return the verdict as a title: `tensorflow and torch differ`."""
+    return _TITLES[comparison.verdict].format(names=both(comparison.sides))
 
 
 def results(comparison: Comparison) -> list[Row]:
@@ -156,8 +166,8 @@ def all_settings(comparison: Comparison) -> list[Row]:
 class GapRow:
     """One measure's largest gap between the reference and another side."""
 
-    other: str
-    measure: str
+    label: str
+    """The measure, with its side where there are several."""
     text: str
     where: str
     within: bool
@@ -168,8 +178,7 @@ def gaps(comparison: Comparison) -> list[GapRow]:
     several = len(comparison.experiment.seed_list) > 1
     declared = [
         GapRow(
-            other=pair.other,
-            measure=one.measure,
+            label=_measured(comparison, pair.other, one.measure),
             text=gap(one.relative),
             where=_where(one, seed if several else None),
             within=one.relative is not None and one.relative <= comparison.tolerance.relative,
@@ -187,8 +196,7 @@ def _twin(comparison: Comparison) -> Iterator[GapRow]:
     for pair in comparison.twin.gaps:
         worst = worst_of(pair)
         yield GapRow(
-            other=pair.other,
-            measure="float64 twin",
+            label=_measured(comparison, pair.other, "float64 twin"),
             text=gap(worst.relative),
             where=f"{worst.measure}, {_where(worst, None)}".rstrip(", "),
             within=comparison.twin.equal,
@@ -199,8 +207,8 @@ def _twin(comparison: Comparison) -> Iterator[GapRow]:
 class TestRow:
     """One test over seeds."""
 
-    other: str
-    measure: str
+    label: str
+    """The measure, with its side where there are several."""
     difference: str
     interval: str
     margin: str
@@ -214,8 +222,7 @@ def tests(comparison: Comparison) -> list[TestRow]:
     """The tests over seeds, where there are several."""
     return [
         TestRow(
-            other=one.other,
-            measure=one.measure,
+            label=_measured(comparison, one.other, one.measure),
             difference=numbers.rounded(one.difference, 2, sign="+"),
             interval=" to ".join(numbers.rounded(end, 2, sign="+") for end in one.interval),
             margin=f"±{numbers.rounded(one.margin, 2)}",
@@ -225,6 +232,10 @@ def tests(comparison: Comparison) -> list[TestRow]:
         )
         for one in comparison.equivalence
     ]
+
+
+def _measured(comparison: Comparison, other: str, measure: str) -> str:
+    return f"{other} {measure}" if len(comparison.sides) > 2 else measure
 
 
 def _needed(test: Equivalence) -> str:

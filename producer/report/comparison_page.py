@@ -10,48 +10,44 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+import yaml
 from markupsafe import Markup
 
-from producer.display import both, count, number
-from producer.report import confusion, rows
+from producer.display import count, number
+from producer.report import comparison_tables as tables
+from producer.report import truth as known
 from producer.report.figures import figures_of
-from producer.report.status import as_yaml
-from producer.report.templates import file_text, template
+from producer.report.page import file_text, looks, template
 from producer.report.truth import Truth
 from producer.verdict.models import Comparison
 
-_TITLES = {
-    "agree": "{names} agree",
-    "differ": "{names} differ",
-    "inconclusive": "{names}: no verdict yet",
-}
 
-
-def to_html(comparison: Comparison, truth: Truth | None = None) -> str:
-    """The page; without `truth` it has no picture of predictions."""
+def page_of(comparison: Comparison, truth: Truth | None = None) -> str:
+    """Return the page; without `truth` it has no picture of predictions."""
     drawn = {name: figure.document() for name, figure in figures_of(comparison, truth).items()}
     scripts = [_script(file_text("vendor/echarts/echarts.min.js")), _script(file_text("page.js"))]
     return template("page.html.j2").render(
         comparison=comparison,
         sides=comparison.sides,
-        title=_TITLES[comparison.verdict].format(names=both(comparison.sides)),
+        title=tables.title(comparison),
         seeds=count(len(comparison.experiment.seed_list), "seed"),
         submitted=datetime.fromtimestamp(comparison.submitted_s, tz=UTC).strftime("%-d %B %Y, %H:%M UTC"),
         tolerance=number(comparison.tolerance.relative),
-        rows=rows,
+        rows=tables,
         mendings=comparison.mendings,
         truth=truth,
         confusions=_confusions(comparison, truth),
-        disagreements=confusion.disagreements(truth) if _shows_classes(truth) and truth else 0,
+        disagreements=known.disagreements(truth) if _shows_classes(truth) and truth else 0,
         figures=drawn,
         figures_json=_embedded(drawn),
-        job_file=as_yaml(_job_file(comparison)),
+        job_file=_as_yaml(_job_file(comparison)),
         version=_version(),
-        css=Markup(file_text("page.css")),  # noqa: S704  # our own file
+        css=looks(),
         scripts=[script for script, _ in scripts],
         policy=_policy([digest for _, digest in scripts]),
     )
@@ -65,17 +61,17 @@ def _job_file(comparison: Comparison) -> dict[str, Any]:
     )
 
 
-def _confusions(comparison: Comparison, truth: Truth | None) -> list[confusion.Confusion]:
+def _confusions(comparison: Comparison, truth: Truth | None) -> list[known.Confusion]:
     if truth is None or not _shows_classes(truth):
         return []
-    return confusion.confusions(truth, comparison.sides)
+    return known.confusions(truth, comparison.sides)
 
 
 def _shows_classes(truth: Truth | None) -> bool:
     return (
         truth is not None
         and truth.task != "regression"
-        and (truth.classes or 2) <= confusion.MOST_CLASSES
+        and (truth.classes or 2) <= known.MOST_CLASSES
         and all(outputs.shape[1] in (1, truth.classes) for outputs in truth.outputs.values())
     )
 
@@ -105,3 +101,22 @@ def _version() -> str:
         return version("likewise")
     except PackageNotFoundError:
         return "unreleased"
+
+
+def _as_yaml(document: object) -> str:
+    """Return a job file in block style, keys in the given order, short lists on one line."""
+    return yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Lists of plain values in flow style."""
+
+    def ignore_aliases(self, data: object) -> bool:  # noqa: ARG002  # repeated values are written out
+        return True
+
+    def represent_sequence(
+        self, tag: str, sequence: Iterable[Any], flow_style: bool | None = None
+    ) -> yaml.SequenceNode:
+        items = list(sequence)
+        plain = not any(isinstance(item, dict) for item in items)
+        return super().represent_sequence(tag, items, flow_style=plain or flow_style)

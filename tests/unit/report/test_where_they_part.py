@@ -9,10 +9,10 @@ from rich.console import Console
 
 from producer.compare import Background, compare
 from producer.job.resolve import resolve
-from producer.report import figures, rows
-from producer.report.html import to_html
-from producer.report.json import to_document
-from producer.report.terminal import render
+from producer.report import comparison_tables, figures
+from producer.report.comparison import ComparisonDocument
+from producer.report.comparison_page import page_of
+from producer.report.document import print_parts
 from producer.verdict.models import FirstDivergence, Growth, Traced
 from producer.verdict.parting import STAGES
 
@@ -61,7 +61,10 @@ def grown(samples):
 
 def printed(comparison, *, terminal):
     shown = io.StringIO()
-    render(comparison, Console(width=100, force_terminal=terminal, color_system=None, file=shown))
+    print_parts(
+        ComparisonDocument(comparison=comparison),
+        Console(width=100, force_terminal=terminal, color_system=None, file=shown),
+    )
     return shown.getvalue()
 
 
@@ -74,7 +77,7 @@ def printed(comparison, *, terminal):
     ],
 )
 def test_the_stages_are_marked_up_to_where_they_part(changes, equal, parts):
-    marks = rows.stages(divergence(**changes))
+    marks = comparison_tables.stages(divergence(**changes))
     assert [mark.stage for mark in marks if mark.state == "equal"] == equal
     assert [mark.stage for mark in marks if mark.state == "parts"] == [parts]
     assert ("evaluation" in [mark.stage for mark in marks]) == (parts == "evaluation")
@@ -91,20 +94,20 @@ def test_learning_rates_stand_beside_an_update(samples):
     found = divergence(
         stage="update", tensor="layers.0.kernel", learning_rates={"tensorflow": 0.1, "torch": 0.2}
     )
-    labels = [row.label for row in rows.divergence(parted(samples, found), found)]
+    labels = [row.label for row in comparison_tables.divergence(parted(samples, found), found)]
     assert labels == ["layers.0.kernel", "learning rate"]
 
 
 def test_the_page_and_the_document_have_it(samples):
     found = parted(samples, divergence(tensor="<b>loss"))
-    page, document = to_html(found), to_document(found)
+    page, document = page_of(found), ComparisonDocument(comparison=found).to_json()
     assert found.first_divergence is not None
     assert page.count(found.first_divergence.sentence) == 1
     assert '<li class="parts">loss' in page
     assert "&lt;b&gt;loss" in page
     assert document["first_divergence"]["step"] == 1
     assert document["first_divergence"]["values"] == {"tensorflow": 47.25, "torch": 283.5}
-    assert "Where they part first" not in to_html(samples.article())
+    assert "Where they part first" not in page_of(samples.article())
 
 
 def test_how_the_gap_grows_is_shown_beside_the_twin(samples):
@@ -122,10 +125,10 @@ def test_how_the_gap_grows_is_shown_beside_the_twin(samples):
     low, high = figure.y.ends
     assert low <= min(values) < 10 * low
     assert high / 10 <= max(values) < high
-    assert 'id="growth"' in to_html(found)
+    assert 'id="growth"' in page_of(found)
     assert "gap in the loss by epoch" in printed(found, terminal=True)
     assert "gap in the loss by epoch" not in printed(found, terminal=False)
-    assert to_document(found)["growth"][0]["epochs"][-1] == 500
+    assert ComparisonDocument(comparison=found).to_json()["growth"][0]["epochs"][-1] == 500
 
 
 def test_an_epoch_between_two_without_a_gap_has_a_mark(samples):
@@ -137,7 +140,7 @@ def test_an_epoch_between_two_without_a_gap_has_a_mark(samples):
 
     assert series.y == [None, 1e-8, None]
     assert series.symbol == "circle"
-    assert "Of seed 3. An epoch without a value had equal losses" in to_html(found)
+    assert "Of seed 3. An epoch without a value had equal losses" in page_of(found)
 
 
 def test_nothing_grows_without_a_twin(samples):

@@ -1,0 +1,409 @@
+"""The comparison as a document: the verdict, why, and the numbers side by side.
+
+In a terminal it looks right at any width from 60 columns, without colour, and in a pipe, where lines are
+never folded. The paths of its JSON are public and stay; further ones may be added.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console, RenderableType
+from rich.text import Text
+
+from producer.console import plain_table
+from producer.display import both, count, gap, number, printable, sparkline
+from producer.report import comparison_tables as rows
+from producer.report.document import Document, Table, Value, bullets
+from producer.verdict.models import Comparison, FirstDivergence, SeedRun, SideRuns, Twin, Verdict
+
+if TYPE_CHECKING:
+    from producer.report.truth import Truth
+
+_LOOK: dict[Verdict, tuple[str, str]] = {
+    "agree": ("✔", "green"),
+    "differ": ("✘", "red"),
+    "inconclusive": ("?", "yellow"),
+}
+_TESTED: dict[Verdict, str] = {"agree": "equivalent", "differ": "different", "inconclusive": "open"}
+_SAID: dict[Verdict, str] = {
+    "agree": "{names} agree",
+    "differ": "{names} differ",
+    "inconclusive": "inconclusive: {names} cannot be told apart or alike",
+}
+_CURVES_AND_ARRAYS = {"losses", "validation_losses", "outputs", "weights"}
+"""What is left out of each of many seeds."""
+_SPARKS = 16
+_WIDE = 100
+"""Columns from which the tests over seeds have room for the effect sizes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComparisonDocument(Document):
+    """A comparison. `full` lists every curve and array in its JSON; `truth` gives its page the pictures."""
+
+    comparison: Comparison
+    full: bool = False
+    truth: Truth | None = None
+
+    @property
+    def title(self) -> str:
+        """The name and the verdict."""
+        return f"{self.comparison.name}: {rows.title(self.comparison)}"
+
+    @property
+    def sentences(self) -> Sequence[str]:
+        """The reasons of the verdict."""
+        return self.comparison.reasons
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """What the workers said, and the experiment's id."""
+        seeds = count(len(self.comparison.experiment.seed_list), "seed")
+        return (*rows.notes(self.comparison), f"Experiment {self.comparison.experiment_id}, {seeds}.")
+
+    def tables(self) -> Iterator[Table]:
+        """Yield what the terminal shows, in its order."""
+        comparison = self.comparison
+        if comparison.first_divergence:
+            values = rows.divergence(comparison, comparison.first_divergence)
+            yield _beside("Where they part first", comparison, values)
+        yield _beside("What each side ended with", comparison, rows.results(comparison))
+        yield _gaps_table(comparison)
+        yield _tests_table(comparison)
+        yield _beside("Settings that differ", comparison, rows.differing_settings(comparison))
+        mended = [(one.path, *fix) for one in comparison.mendings for fix in one.fixes]
+        yield Table(title="How the code is mended", columns=("setting", "side", "like", "code"), rows=mended)
+        ran = [*rows.times(comparison), *rows.environment(comparison)]
+        yield _beside("What ran", comparison, ran)
+
+    def values(self) -> Iterator[Value]:
+        """Yield the verdict, every setting that differs, every seed's numbers and the gaps."""
+        return _values(self.comparison)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the public document."""
+        return to_document(self.comparison, full=self.full)
+
+    def page(self) -> str:
+        """Return the page with pictures."""
+        from producer.report.comparison_page import page_of
+
+        return page_of(self.comparison, self.truth)
+
+    def parts(self, console: Console) -> Iterator[RenderableType]:
+        """Yield what a terminal shows, part by part."""
+        return _parts(self.comparison, console)
+
+
+def _parts(comparison: Comparison, console: Console) -> Iterator[RenderableType]:
+    yield _headline(comparison)
+    yield ""
+    yield from bullets(comparison.reasons, console)
+    if comparison.first_divergence:
+        yield from _divergence(comparison, comparison.first_divergence)
+        yield ""
+    yield _side_by_side(comparison, "results", rows.results(comparison), curves=console.is_terminal)
+    yield ""
+    if any(pair.largest for pair in comparison.gaps):
+        yield _gaps(comparison)
+        yield ""
+    if comparison.growth and console.is_terminal:
+        yield _growth(comparison)
+        yield ""
+    if comparison.equivalence:
+        yield _tests(comparison, wide=console.width >= _WIDE)
+        yield ""
+    if settings := rows.differing_settings(comparison):
+        yield _side_by_side(comparison, "settings that differ", settings)
+        yield ""
+    if ran := [*rows.times(comparison), *rows.environment(comparison)]:
+        yield _side_by_side(comparison, "ran", ran)
+        yield ""
+    yield from bullets(rows.notes(comparison), console)
+    page = f"likewise report {comparison.experiment_id[:8]} -o {comparison.name}.html"
+    yield Text(f"{comparison.experiment_id}  ·  as a page: {page}", style="dim", overflow="fold")
+
+
+def _headline(comparison: Comparison) -> Text:
+    mark, colour = _LOOK[comparison.verdict]
+    seeds = len(comparison.experiment.seed_list)
+    headline = Text()
+    headline.append(f"{mark} {comparison.verdict}", style=f"bold {colour}")
+    headline.append(f"  {printable(comparison.name)}", style="bold")
+    headline.append(f"  {both(comparison.sides)}, {count(seeds, 'seed')}", style="dim")
+    return headline
+
+
+def _side_by_side(
+    comparison: Comparison, title: str, lines: list[rows.Row], *, curves: bool = False
+) -> RenderableType:
+    table = plain_table()
+    table.add_column(title, style="dim", overflow="fold")
+    for name in comparison.sides:
+        table.add_column(name, overflow="fold")
+    for line in lines:
+        marked = "bold" if line.differs and title.startswith("settings") else ""
+        table.add_row(printable(line.label), *(Text(printable(cell), style=marked) for cell in line.cells))
+        if curves and line.label == "final loss":
+            table.add_row("loss curve", *_curves(comparison))
+    return table
+
+
+def _curves(comparison: Comparison) -> list[str]:
+    """Of the first seed each side has, or the median of many."""
+    return [sparkline(_curve(run), _SPARKS) for run in comparison.runs]
+
+
+def _curve(run: SideRuns) -> Sequence[float]:
+    if run.curves is not None:
+        return run.curves.median
+    return next((seed.losses for seed in run.seeds if seed.losses), ())
+
+
+_MARKS = {"equal": ("=", "green"), "parts": ("≠", "bold red"), "later": ("·", "dim")}
+
+
+def _divergence(comparison: Comparison, found: FirstDivergence) -> Iterator[RenderableType]:
+    """The stages of the step where they part, and both values."""
+    strip = Text(f"update {found.step:,} of seed {found.seed}:", style="dim")
+    for mark in rows.stages(found):
+        sign, style = _MARKS[mark.state]
+        strip.append(f"  {mark.stage} {sign}", style=style)
+    yield strip
+    if values := rows.divergence(comparison, found):
+        yield _side_by_side(comparison, "where they part", values)
+
+
+def _growth(comparison: Comparison) -> RenderableType:
+    """The gap in the loss over epochs, declared and in the twin."""
+    table = plain_table()
+    for name in ("gap in the loss by epoch", "first", "last", ""):
+        table.add_column(name, style="dim" if name.startswith("gap") else "", no_wrap=True)
+    for one in comparison.growth:
+        whose = f"{one.other}, " if len(comparison.growth) > 1 else ""
+        declared = comparison.jobs[one.other].precision
+        for name, values in ((declared, one.declared), ("float64 twin", one.twin)):
+            table.add_row(f"{whose}{name}", gap(values[0]), gap(values[-1]), sparkline(values, _SPARKS))
+    return table
+
+
+def _tests(comparison: Comparison, *, wide: bool) -> RenderableType:
+    """Over seeds: differences of means with their intervals against the margins; effect sizes if `wide`."""
+    table = plain_table()
+    table.add_column(f"over {comparison.equivalence[0].seeds:,} seeds", style="dim", no_wrap=True)
+    table.add_column("difference", justify="right", no_wrap=True)
+    if wide:
+        table.add_column("effect size", justify="right", no_wrap=True)
+    table.add_column("90 % interval", no_wrap=True)
+    table.add_column("margin", no_wrap=True)
+    table.add_column("")
+    for line in rows.tests(comparison):
+        said = Text(_TESTED[line.verdict], style=_LOOK[line.verdict][1])
+        said.append(f", needs {line.needs}" if line.needs else "", style="dim")
+        effect = [line.effect] if wide else []
+        table.add_row(line.label, line.difference, *effect, line.interval, line.margin, said)
+    return table
+
+
+def _gaps(comparison: Comparison) -> RenderableType:
+    table = plain_table()
+    table.add_column(f"gap from {comparison.sides[0]}", style="dim", overflow="fold")
+    table.add_column("relative", justify="right", no_wrap=True)
+    table.add_column(f"tolerance {number(comparison.tolerance.relative)}", no_wrap=True)
+    table.add_column("largest at", style="dim", overflow="fold")
+    several = len(comparison.gaps) > 1
+    for line in rows.gaps(comparison):
+        verdict = Text("within", style="green") if line.within else Text("above", style="red")
+        table.add_row(line.label, line.text, verdict, printable(line.where))
+    for pair in comparison.gaps:
+        if pair.seeds > 1:
+            alike = f"{pair.seeds_within_tolerance:,} of {pair.seeds:,}"
+            table.add_row(f"{pair.other} seeds within" if several else "seeds within", alike, "", "")
+    return table
+
+
+def _beside(title: str, comparison: Comparison, lines: Sequence[rows.Row]) -> Table:
+    """Return rows with a cell for each side as a table."""
+    return Table(
+        title=title, columns=("", *comparison.sides), rows=[(line.label, *line.cells) for line in lines]
+    )
+
+
+def _gaps_table(comparison: Comparison) -> Table:
+    return Table(
+        title=f"Gaps from {comparison.sides[0]}",
+        columns=("", "relative", f"tolerance {number(comparison.tolerance.relative)}", "largest at"),
+        rows=[
+            (line.label, line.text, "within" if line.within else "above", line.where)
+            for line in rows.gaps(comparison)
+        ],
+    )
+
+
+def _tests_table(comparison: Comparison) -> Table:
+    seeds = comparison.equivalence[0].seeds if comparison.equivalence else 0
+    return Table(
+        title=f"Over {seeds:,} seeds",
+        columns=("", "difference of means", "90 % interval", "margin", "effect size", "verdict"),
+        rows=[
+            (
+                line.label, line.difference, line.interval, line.margin, line.effect,
+                _TESTED[line.verdict] + (f", needs {line.needs}" if line.needs else ""),
+            )
+            for line in rows.tests(comparison)
+        ],
+    )  # fmt: skip
+
+
+def to_document(comparison: Comparison, *, full: bool = False) -> dict[str, Any]:
+    """Return the JSON document: plain dicts, lists, strings and finite numbers.
+
+    Of many seeds it has each one's last values, and their curves as quantiles in `summary`, unless
+    `full`; a comparison is made `full` by `producer.compare`.
+    """
+    short = not full and any(run.curves is not None for run in comparison.runs)
+    dumped = comparison.model_dump(
+        mode="json",
+        include={"schema_version", "experiment_id", "name", "submitted_s", "verdict", "reasons"},
+    )
+    return dumped | {
+        "frameworks": list(comparison.sides),
+        "setting_differences": [
+            {"path": one.path, **{name: one.values.get(name) for name in comparison.sides}}
+            for one in comparison.setting_differences
+        ],
+        "first_divergence": None
+        if comparison.first_divergence is None
+        else comparison.first_divergence.model_dump(mode="json"),
+        "first_divergences": [one.model_dump(mode="json") for one in comparison.first_divergences],
+        "tolerance": comparison.tolerance.model_dump(mode="json"),
+        "twin": None if comparison.twin is None else _twin(comparison.twin),
+        "equivalence": [one.model_dump(mode="json") for one in comparison.equivalence],
+        "growth": [one.model_dump(mode="json") for one in comparison.growth],
+        "noise_floor": [one.model_dump(mode="json") for one in comparison.noise_floor],
+        "gaps": [_pair(one.model_dump(mode="json")) for one in comparison.gaps],
+        "seed_gaps": [] if short else [one.model_dump(mode="json") for one in comparison.seed_gaps],
+        "summary": {run.side: _summary(run) for run in comparison.runs},
+        "runs": {run.side: [_seed(run, seed, short=short) for seed in run.seeds] for run in comparison.runs},
+        "jobs": {name: job.model_dump(mode="json") for name, job in comparison.jobs.items()},
+    }
+
+
+def _twin(twin: Twin) -> dict[str, Any]:
+    dumped = twin.model_dump(mode="json")
+    return dumped | {"gaps": [_pair(one) for one in dumped["gaps"]]}
+
+
+def _pair(pair: dict[str, Any]) -> dict[str, Any]:
+    """Put the seed of each largest gap beside it."""
+    seeds = pair.pop("largest_seeds")
+    pair["largest"] = [one | {"seed": seed} for one, seed in zip(pair["largest"], seeds, strict=True)]
+    return pair
+
+
+def _summary(run: SideRuns) -> dict[str, Any]:
+    return run.model_dump(
+        mode="json",
+        include={
+            "run_id",
+            "failure",
+            "worker",
+            "attempt",
+            "environment",
+            "final_loss",
+            "metrics",
+            "train_s",
+            "total_train_s",
+            "notes",
+            "curves",
+        },
+    )
+
+
+def _seed(run: SideRuns, seed: SeedRun, *, short: bool) -> dict[str, Any]:
+    environment = run.environment
+    if short:
+        return seed.model_dump(mode="json", exclude=_CURVES_AND_ARRAYS)
+    return seed.model_dump(mode="json") | {
+        "execution": environment.execution if environment else None,
+        "device": environment.device if environment else None,
+        "environment": environment.model_dump(mode="json") if environment else None,
+    }
+
+
+def _values(comparison: Comparison) -> Iterator[Value]:
+    yield Value(table="verdict", row="verdict", value=comparison.verdict)
+    yield Value(table="verdict", row="tolerance", value=comparison.tolerance.relative)
+    for place, reason in enumerate(comparison.reasons):
+        yield Value(table="reasons", row=str(place), value=reason)
+    for setting in comparison.setting_differences:
+        for side in comparison.sides:
+            yield Value(table="settings", row=setting.path, side=side, value=setting.values.get(side))
+    for run in comparison.runs:
+        yield from _values_of_run(run)
+        for seed in run.seeds:
+            yield from _values_of_seed(run.side, seed)
+    for apart in comparison.seed_gaps:
+        for one in apart.gaps:
+            for table, value in (("relative_gap", one.relative), ("absolute_gap", one.absolute)):
+                yield Value(table=table, row=one.measure, side=apart.other, seed=apart.seed, value=value)
+    for test in comparison.equivalence:
+        low, high = test.interval
+        told: dict[str, Any] = {
+            "difference": test.difference, "interval_low": low, "interval_high": high, "margin": test.margin,
+            "effect_size": test.effect_size, "verdict": test.verdict, "seeds_to_decide": test.seeds_to_decide,
+        }  # fmt: skip
+        for name, value in told.items():
+            yield Value(table=f"equivalence.{name}", row=test.measure, side=test.other, value=value)
+
+
+def _values_of_run(run: SideRuns) -> Iterator[Value]:
+    """Yield what ran a side, and the loss curves of many seeds as quantiles."""
+    if run.environment is not None:
+        recorded = run.environment.model_dump(
+            mode="json", include={"framework", "framework_version", "device", "threads", "execution", "host"}
+        )
+        for name, value in recorded.items():
+            yield Value(table="environment", row=name, side=run.side, value=value)
+    if run.curves is not None:
+        for share, losses in zip(run.curves.quantiles, run.curves.losses, strict=True):
+            for epoch, loss in zip(run.curves.epochs, losses, strict=True):
+                yield Value(table=f"losses.quantile_{share:g}", row=str(epoch), side=run.side, value=loss)
+
+
+def _values_of_seed(side: str, one: SeedRun) -> Iterator[Value]:
+    """Yield one seed's numbers, and its losses by epoch where they are listed."""
+    timings = one.timings.model_dump(mode="json") if one.timings else {}
+    memory = {"peak_bytes": one.peak_bytes, "device_peak_bytes": one.device_peak_bytes}
+    metrics = {
+        f"{part}.{name}": value for part, named in one.metrics.items() for name, value in named.items()
+    }
+    predicted = dict(_places(one.predictions)) if isinstance(one.predictions, list) else {}
+    tables: dict[str, dict[str, Any]] = {
+        "runs": {
+            "status": one.status,
+            "epochs": one.epochs,
+            "final_loss": one.final_loss,
+            **memory,
+            **timings,
+        },
+        "metrics": metrics,
+        "predictions": predicted,
+        "losses": {str(epoch): loss for epoch, loss in enumerate(one.losses, start=1)},
+        "validation_losses": {str(epoch): loss for epoch, loss in enumerate(one.validation_losses, start=1)},
+    }
+    for table, named in tables.items():
+        for name, value in named.items():
+            yield Value(table=table, row=name, side=side, seed=one.seed, value=value)
+
+
+def _places(values: Any, place: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the numbers of nested lists by their places: `0.1` is the second of the first row."""
+    if not isinstance(values, list):
+        yield place, values
+        return
+    for index, value in enumerate(values):
+        yield from _places(value, f"{place}.{index}" if place else str(index))

@@ -1,0 +1,113 @@
+"""What every format lays out: a document's title, sentences, tables and values, and its JSON form."""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TextIO
+
+from rich.console import Console, RenderableType
+from rich.table import Table as TextTable
+from rich.text import Text
+
+from producer.console import bullet, make_console, plain_table, write
+from producer.display import printable
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """A table of text for readers. The first column names the rows."""
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Value:
+    """One number or word for programs, in full precision."""
+
+    table: str
+    """What it is a value of, such as `runs` or `losses`."""
+    row: str
+    """Which one of that, such as `final_loss` or the epoch."""
+    value: Any
+    """A number, a word, None where it is missing, or a list or dict as a setting may have it."""
+    side: str = ""
+    seed: int | None = None
+
+
+class Document(ABC):
+    """What a command has to say, whatever the format."""
+
+    @property
+    @abstractmethod
+    def title(self) -> str:
+        """The document in a few words."""
+
+    @property
+    def sentences(self) -> Sequence[str]:
+        """What it says in words, the most important first."""
+        return ()
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """What a reader should know besides, said after the tables."""
+        return ()
+
+    @abstractmethod
+    def tables(self) -> Iterable[Table]:
+        """Return the tables that readers see, in order."""
+
+    @abstractmethod
+    def values(self) -> Iterable[Value]:
+        """Return every value by itself, as a spreadsheet or a data frame wants them."""
+
+    @abstractmethod
+    def to_json(self) -> Any:
+        """Return the public JSON document: plain dicts, lists, strings and finite numbers."""
+
+    def parts(self, console: Console) -> Iterator[RenderableType]:  # noqa: ARG002
+        """Yield what a terminal shows, part by part."""
+        yield from (Text(printable(sentence)) for sentence in self.sentences)
+        for table in self.tables():
+            if table.rows:
+                yield text_table(table)
+
+    def page(self) -> str | None:
+        """Return a page of the document's own; None where the plain page shows all."""
+        return None
+
+
+def print_parts(document: Document, console: Console) -> None:
+    """Print a document on a console."""
+    if parts := list(document.parts(console)):
+        write(console, *parts)
+
+
+def text_table(table: Table, colours: Mapping[str, str] | None = None) -> TextTable:
+    """Return a table for a terminal; `colours` are those of words in it."""
+    shown = plain_table(*table.columns)
+    for row in table.rows:
+        shown.add_row(*(Text(printable(cell), style=(colours or {}).get(cell, "")) for cell in row))
+    return shown
+
+
+def write_terminal(document: Document, stream: TextIO) -> None:
+    """Write for a reader at a terminal, or in a pipe."""
+    print_parts(document, make_console(stream))
+
+
+def write_json(document: Document, stream: TextIO) -> None:
+    """Write the JSON document on several lines."""
+    stream.write(f"{json.dumps(document.to_json(), indent=2, ensure_ascii=False, allow_nan=False)}\n")
+
+
+def bullets(sentences: Iterable[str], console: Console) -> Iterator[RenderableType]:
+    """Yield sentences as a list, and an empty line after it where there is any."""
+    several = [bullet(sentence, console) for sentence in sentences]
+    yield from several
+    if several:
+        yield ""

@@ -1,0 +1,60 @@
+"""Any document as CSV in long form: one value a line, for a spreadsheet or a data frame.
+
+The columns are `table`, `row`, `side`, `seed`, `value` and `text`. A number stands in `value` with every
+digit, anything else in `text`, so that `value` is a column of numbers throughout. Lines and quotes are those
+of RFC 4180.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from typing import Any, TextIO
+
+from producer.display import printable
+from producer.report.document import Document, Value
+
+COLUMNS = ("table", "row", "side", "seed", "value", "text")
+_FORMULA = ("=", "+", "-", "@")
+"""What a spreadsheet takes for the beginning of a formula."""
+
+
+def write_csv(document: Document, stream: TextIO) -> None:
+    """Write the document's values."""
+    lines = csv.writer(stream, lineterminator="\r\n")
+    lines.writerow(COLUMNS)
+    lines.writerows(map(_line, document.values()))
+
+
+def _line(one: Value) -> tuple[Any, ...]:
+    number = is_number(one.value)
+    return (
+        _text(one.table),
+        _text(one.row),
+        _text(one.side),
+        "" if one.seed is None else one.seed,
+        one.value if number else "",
+        "" if number or one.value is None else _text(_words(one.value)),
+    )
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value is a finite number; True and False are words."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _words(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _text(text: str) -> str:
+    """Return the text so that no spreadsheet runs it: a formula gets an apostrophe, a number stays."""
+    text = printable(text)
+    if not text.startswith(_FORMULA):
+        return text
+    try:
+        float(text)
+    except ValueError:
+        return f"'{text}"
+    return text

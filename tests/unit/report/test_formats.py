@@ -1,0 +1,381 @@
+"""Every document in every format: read back as a program or a browser would read it."""
+
+from __future__ import annotations
+
+import csv
+import importlib
+import inspect
+import io
+import json
+import pkgutil
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from html.parser import HTMLParser
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from markdown_it import MarkdownIt
+
+import producer.report
+from producer.bench.conclude import conclude
+from producer.bench.models import Timed, Variant
+from producer.blame.explanation import Contribution, Explanation, MeasureShares
+from producer.cli.app import main
+from producer.cli.options import Output
+from producer.doctor import Finding
+from producer.job.jobfile import read_experiment
+from producer.report import FILE_FORMATS, FORMATS, write, write_file
+from producer.report.bench import BenchDocument
+from producer.report.comparison import ComparisonDocument
+from producer.report.document import Document, Table, Value
+from producer.report.explanation import ExplanationDocument
+from producer.report.resolved import ResolvedDocument
+from producer.report.spreadsheet import COLUMNS
+from producer.report.status import Entry, HealthDocument, ListDocument, UnfinishedDocument, WorkersDocument
+from producer.report.sweep import SweepDocument
+from producer.sweep.table import Point, Seeds, Sweep
+from shared.errors import UsageError
+from shared.ledger.records import ExperimentRecord, RunRecord, WorkerPresence
+from shared.results.run_result import Environment
+
+NASTY = "=cmd|'/c calc'!A1 <script>alert(1)</script> [x](javascript:1) `a` *b* \\| \x1b[2J\nnew"
+SHOWN = NASTY.replace("\x1b", "\\x1b").replace("\n", "\\n")
+"""What a reader sees of it: all of it, with nothing that steers a terminal."""
+
+
+def text(document: Document, form: str) -> str:
+    stream = io.StringIO(newline="")
+    write(document, form, stream)
+    return stream.getvalue()
+
+
+@pytest.fixture(scope="module")
+def documents(samples: ModuleType) -> dict[type[Document], Callable[[], Document]]:
+    """A sample of every document there is."""
+    record = ExperimentRecord(
+        experiment_id="9cc3c1e83971c500805f", submitted_s=1e9,
+        experiment=read_experiment("article", ()).experiment, run_ids=("a", "b"),
+    )  # fmt: skip
+    return {
+        ComparisonDocument: lambda: ComparisonDocument(comparison=samples.many_seeds()),
+        ExplanationDocument: lambda: ExplanationDocument(explanation()),
+        BenchDocument: lambda: BenchDocument(bench(samples)),
+        SweepDocument: lambda: SweepDocument(sweep()),
+        ResolvedDocument: lambda: ResolvedDocument.of(record.experiment),
+        ListDocument: lambda: ListDocument(
+            entries=[Entry(record=record, state="finished", verdict="differ")], now_s=1e9 + 60
+        ),
+        UnfinishedDocument: lambda: UnfinishedDocument(record=record, runs=[run("torch")], now_s=1e9 + 60),
+        WorkersDocument: lambda: WorkersDocument(workers=[worker()], now_s=1e9 + 60),
+        HealthDocument: lambda: HealthDocument(
+            findings=[Finding(link="Redis", state="wrong", found="full", mend="make room")]
+        ),
+    }
+
+
+def explanation() -> Explanation:
+    share = Contribution(
+        path="loss.reduction", values={"tensorflow": "mean", "torch": "sum"}, share=0.75, interval=(0.5, 1.0),
+        cause="a sum is larger", fixes={"torch": "nn.MSELoss(reduction='mean')"},
+    )  # fmt: skip
+    measures = [
+        MeasureShares(
+            measure=name, gap=0.1, unit="of the largest value", shares={"loss.reduction": 0.75},
+            unexplained_share=0.25,
+        )
+        for name in ("predictions", "losses")
+    ]  # fmt: skip
+    return Explanation(
+        experiment_id="9cc3c1e83971c500805f", name="article", reference="tensorflow", other="torch",
+        seeds=(0, 1), mixtures=2, measure="predictions", gap=0.1, unit="of the largest value",
+        contributions=(share,), unexplained_share=0.25, sentence="The sum.", measures=tuple(measures),
+    )  # fmt: skip
+
+
+def bench(samples: ModuleType) -> Any:
+    recorded = Environment(
+        framework="torch", framework_version="1", versions={}, device="cpu", threads=1, execution="eager",
+        flags={}, platform="here", host="atlas",
+    )  # fmt: skip
+    one = Timed(
+        variant=Variant(framework="torch", execution="auto"), phases={"train": 0.1, "run": 0.123456789012345},
+        samples_per_s=3000, peak_bytes=300 * 2**20, grown_bytes=None, device_peak_bytes=None,
+        environment=recorded, conditions=None,
+    )  # fmt: skip
+    return conclude(
+        samples.matched(), first={one.variant: one}, timed={one.variant: [one] * 8}, missing=(), precision=1
+    )
+
+
+def sweep() -> Sweep:
+    seeds = Seeds(
+        succeeded=1, seeds=2, best=0.1, median=0.1, low=0.1, high=0.1, values=(0.1, None),
+        metrics={"test": {"accuracy": 0.5}},
+    )  # fmt: skip
+    point = Point(
+        settings={"training.epochs": 5}, verdict="agree", reason="", gap=1e-7,
+        frameworks={"tensorflow": seeds, "torch": seeds},
+    )  # fmt: skip
+    return Sweep(
+        experiment_id="9cc3c1e83971c500805f", name="houses", seeds=2, seed_list=(0, 7), ordered=True,
+        measure="final loss", grid={"training.epochs": (5,)}, points=(point,),
+        frameworks=("tensorflow", "torch"),
+    )  # fmt: skip
+
+
+def run(side: str) -> RunRecord:
+    return RunRecord(
+        run_id="a",
+        experiment_id="9cc3c1e83971c500805f",
+        framework=side,
+        submitted_s=1e9,
+        state="queued",
+        queue="likewise.torch",
+        attempt=0,
+        fence=0,
+    )
+
+
+def worker() -> WorkerPresence:
+    return WorkerPresence(
+        worker_id="w", framework="torch", device="cpu", queues=("likewise.torch",), host="atlas", pid=1,
+        versions={"torch": "2"}, threads=1, state="idle", started_s=1e9, seen_s=1e9,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Named(Document):
+    """A document of one text that users may have written."""
+
+    name: str = NASTY
+
+    @property
+    def title(self) -> str:
+        return self.name
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        return (self.name, "1. one", "- two", "# three", "snake_case and __init__")
+
+    def tables(self) -> Iterator[Table]:
+        yield Table(title=self.name, columns=("", self.name), rows=[(self.name, "a|b\\|c"), ("x", "-0.5")])
+
+    def values(self) -> Iterator[Value]:
+        yield Value(table="t", row=self.name, side="s", seed=3, value=0.1 + 0.2)
+        for word in (self.name, "-1e-3", "@sum", "+1", "-x", "plain", None, True, {"a": [1]}, -5):
+            yield Value(table="words", row="", value=word)
+
+    def to_json(self) -> dict[str, str]:
+        return {"name": self.name}
+
+
+def test_every_document_has_a_sample_here(documents: dict[type[Document], Any]) -> None:
+    found = set()
+    for module in pkgutil.iter_modules(producer.report.__path__):
+        for _, one in inspect.getmembers(importlib.import_module(f"producer.report.{module.name}")):
+            if inspect.isclass(one) and issubclass(one, Document) and one is not Document:
+                found.add(one)
+
+    assert found == set(documents)
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_every_document_can_be_had_in_every_format(documents: dict[type[Document], Any], form: str) -> None:
+    for make in documents.values():
+        assert text(make(), form).strip()
+
+
+def test_json_is_the_documents_own(documents: dict[type[Document], Any]) -> None:
+    for make in documents.values():
+        document = make()
+        assert json.loads(text(document, "json")) == json.loads(json.dumps(document.to_json()))
+
+
+def parsed(markdown: str) -> list[Any]:
+    return MarkdownIt("commonmark", {"html": True}).enable("table").parse(markdown)
+
+
+def cells_of(markdown: str) -> list[list[list[str]]]:
+    """The text of every cell, row by row, of every table that a parser finds."""
+    tables: list[list[list[str]]] = []
+    for token in parsed(markdown):
+        if token.type == "table_open":
+            tables.append([])
+        elif token.type == "tr_open":
+            tables[-1].append([])
+        elif token.type in ("th_open", "td_open"):
+            tables[-1][-1].append("")
+        elif token.type == "inline" and tables and tables[-1] and token.level >= 4:
+            assert {child.type for child in token.children} <= {"text"}
+            tables[-1][-1][-1] = "".join(child.content for child in token.children)
+    return tables
+
+
+def test_markdown_has_the_title_every_sentence_and_every_table(documents: dict[type[Document], Any]) -> None:
+    for make in documents.values():
+        document = make()
+        markdown = text(document, "md")
+        said = [token.children for token in parsed(markdown) if token.type == "inline"]
+        words = ["".join(child.content for child in children) for children in said]
+        shown = [table for table in document.tables() if table.rows]
+
+        assert words[0] == document.title
+        assert set(document.sentences) | set(document.notes) <= set(words)
+        assert cells_of(markdown) == [[list(table.columns), *map(list, table.rows)] for table in shown]
+
+
+def test_what_users_write_stays_text_in_markdown() -> None:
+    markdown = text(Named(), "md")
+    tokens = parsed(markdown)
+    said = ["".join(child.content for child in one.children) for one in tokens if one.type == "inline"]
+
+    assert cells_of(markdown) == [[["", SHOWN], [SHOWN, "a|b\\|c"], ["x", "-0.5"]]]
+    assert said[:6] == [SHOWN, SHOWN, "1. one", "- two", "# three", "snake_case and __init__"]
+    assert [one.type for one in tokens if one.level == 0 and one.nesting == 1] == [
+        "heading_open", "bullet_list_open", "heading_open", "table_open"
+    ]  # fmt: skip
+    assert sum(one.type == "bullet_list_open" for one in tokens) == 1
+    assert "html_inline" not in str(tokens)
+    assert "snake_case" in markdown, "an underscore in a word needs no backslash"
+
+
+def rows_of(document: Document) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(text(document, "csv"), newline=""), strict=True))
+
+
+def test_csv_has_a_line_a_value_with_numbers_apart_from_words(documents: dict[type[Document], Any]) -> None:
+    for make in documents.values():
+        document = make()
+        lines = rows_of(document)
+
+        assert text(document, "csv").startswith(",".join(COLUMNS) + "\r\n")
+        assert len(lines) == len(list(document.values())) > 0
+        for line in lines:
+            assert set(line) == set(COLUMNS)
+            assert not (line["value"] and line["text"])
+            assert line["value"] == "" or float(line["value"]) is not None
+
+
+def test_csv_keeps_every_digit_and_each_seed(samples: ModuleType) -> None:
+    comparison = samples.many_seeds()
+    lines = rows_of(ComparisonDocument(comparison=comparison))
+    found = {
+        (line["side"], int(line["seed"])): float(line["value"])
+        for line in lines
+        if (line["table"], line["row"]) == ("runs", "final_loss")
+    }
+
+    assert found == {(run.side, seed.seed): seed.final_loss for run in comparison.runs for seed in run.seeds}
+    losses = [float(line["value"]) for line in lines if line["table"] == "losses" and line["row"] == "500"]
+    assert losses == [seed.losses[-1] for run in comparison.runs for seed in run.seeds]
+    assert {line["text"] for line in lines if line["table"] == "verdict" and line["text"]} == {
+        comparison.verdict
+    }
+
+
+def test_no_text_of_a_user_is_a_formula_and_numbers_stay_numbers() -> None:
+    first, *words = rows_of(Named())
+
+    assert first == {
+        "table": "t", "row": f"'{SHOWN}", "side": "s", "seed": "3", "value": "0.30000000000000004", "text": ""
+    }  # fmt: skip
+    assert [(line["value"], line["text"]) for line in words] == [
+        ("", f"'{SHOWN}"), ("", "-1e-3"), ("", "'@sum"), ("", "+1"), ("", "'-x"), ("", "plain"), ("", ""),
+        ("", "true"), ("", '{"a": [1]}'), ("-5", ""),
+    ]  # fmt: skip
+
+
+class _Tags(HTMLParser):
+    """Notes every tag, and all that is text."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.words = ""
+
+    def handle_starttag(self, tag: str, attrs: Any) -> None:  # noqa: ARG002
+        self.tags.append(tag)
+
+    def handle_data(self, data: str) -> None:
+        self.words += data
+
+
+def test_the_plain_page_has_all_and_runs_nothing() -> None:
+    read = _Tags()
+    read.feed(text(Named(), "html"))
+
+    assert "script" not in read.tags
+    assert read.tags.count("td") == 2
+    assert read.words.count("<script>alert(1)</script>") == 6
+    assert "a|b\\|c" in read.words
+
+
+@pytest.mark.parametrize("form", FILE_FORMATS)
+def test_a_file_has_the_format_of_its_ending(tmp_path: Path, form: str) -> None:
+    path = tmp_path / f"page.{form.upper()}"
+    write_file(Named(), path)
+
+    assert path.read_bytes().decode() == text(Named(), form)
+
+
+def test_another_ending_is_refused_with_those_that_there_are(tmp_path: Path) -> None:
+    for name in ("page.pdf", "page", "page.terminal", ".html"):
+        with pytest.raises(UsageError, match=r"end it in \.json, \.html, \.md or \.csv"):
+            Output.of(None, as_json=False, file=tmp_path / name)
+
+
+def test_a_file_that_cannot_be_written_is_refused_before_anything_is_trained(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="there is no folder"):
+        Output.of(None, as_json=False, file=tmp_path / "nowhere" / "page.html")
+    with pytest.raises(UsageError, match="is a folder"):
+        Output.of(None, as_json=False, file=tmp_path)
+
+
+def test_the_short_form_of_json_stands_for_its_format_alone() -> None:
+    assert (Output.of(None, as_json=True).form, Output.of("json", as_json=True).form) == ("json", "json")
+    assert (Output.of(None, as_json=False).form, Output.of("md", as_json=False).form) == ("terminal", "md")
+    with pytest.raises(UsageError, match="--json is short for --format json, and --format is csv"):
+        Output.of("csv", as_json=True)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("compare", "article", "--report", "page.pdf"), "page.pdf has no ending that names a format"),
+        (("explain", "article", "--report", "page.pdf"), "page.pdf has no ending that names a format"),
+        (("bench", "article", "--report", "page.pdf"), "page.pdf has no ending that names a format"),
+        (("sweep", "article", "--report", "page.pdf"), "page.pdf has no ending that names a format"),
+        (("report", "last", "-o", "page.pdf"), "page.pdf has no ending that names a format"),
+        (("report", "last", "-o", "page.md", "--format", "csv"), "--format is csv, and page.md ends in .md"),
+        (("report", "last", "--format", "terminal"), "a file can be json, html, md, csv"),
+        (("list", "--format", "pdf"), "'pdf' is not one of 'terminal', 'json', 'html', 'md', 'csv'."),
+        (("show", "last", "--json", "--format", "md"), "--json is short for --format json"),
+    ],
+)
+def test_a_command_refuses_a_format_before_it_reaches_any_service(
+    words: tuple[str, ...], told: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def reached(*_: Any, **__: Any) -> None:
+        raise AssertionError("the services were asked for")
+
+    monkeypatch.setattr("producer.experiments.open_session", reached)
+    monkeypatch.setattr(sys, "argv", ["likewise", *words])
+    with pytest.raises(SystemExit) as ended:
+        main()
+
+    assert ended.value.code == 2
+    assert told in capsys.readouterr().err
+
+
+def test_a_command_prints_the_format_that_it_was_asked_for(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["likewise", "show", "digits", "--resolved", "--format", "md"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+
+    assert not ended.value.code
+    assert capsys.readouterr().out.startswith("# digits: every setting\n")
