@@ -18,9 +18,9 @@ import numpy as np
 from adapter_side import started_adapter
 
 from shared.job import Job
-from worker.adapters.base import FrameworkAdapter
+from worker.adapters.base import Batch, FrameworkAdapter
 from worker.training.members import Member
-from worker.training.samples import Part, RunData
+from worker.training.samples import RunData
 from worker.training.training import Training
 
 TARGET = 1.05
@@ -53,17 +53,17 @@ JOBS: dict[str, dict[str, Any]] = {
 }
 
 
-def samples_of(name: str) -> Part:
+def samples_of(name: str) -> Batch:
     """What a job trains on."""
     if name == "the article's job":
         x = np.arange(-1.0, 5.0, dtype=np.float32)[:, None]
-        return Part(x=x, y=2 * x - 1)
+        return Batch(x=x, y=2 * x - 1)
     draw = np.random.default_rng(0)
     x = draw.standard_normal((SAMPLES, FEATURES)).astype(np.float32)
-    return Part(x=x, y=x[:, :CLASSES].argmax(axis=1).astype(np.int64))
+    return Batch(x=x, y=x[:, :CLASSES].argmax(axis=1).astype(np.int64))
 
 
-def trained(job: dict[str, Any], part: Part, adapter: FrameworkAdapter) -> tuple[float, list[float]]:
+def trained(job: dict[str, Any], part: Batch, adapter: FrameworkAdapter) -> tuple[float, list[float]]:
     """Seconds from the build to the outputs, and the losses."""
     document = {"data": {"type": "inline", "x": [0.0], "y": [0.0]}, "metrics": [], **job}
     parsed = Job.model_validate_json(json.dumps(document))

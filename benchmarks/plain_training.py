@@ -15,8 +15,9 @@ import numpy as np
 
 from shared.job import Job
 from worker.adapters import load_adapter
+from worker.adapters.base import Batch
 from worker.training.members import Member
-from worker.training.samples import Part, RunData
+from worker.training.samples import RunData
 from worker.training.training import Training
 
 JOB = {
@@ -34,7 +35,7 @@ def main() -> None:
     adapter = load_adapter(framework)
     adapter.start(device="cpu", threads=1)
     x = np.arange(-1.0, 5.0, dtype=np.float32).reshape(-1, 1)
-    data = RunData(parts={"train": Part(x=x, y=2 * x - 1)}, predict=None, given_weights=None)
+    data = RunData(parts={"train": Batch(x=x, y=2 * x - 1)}, predict=None, given_weights=None)
 
     def train(epochs: int) -> None:
         job = Job.model_validate_json(json.dumps(JOB | {"training": {"epochs": epochs}}))

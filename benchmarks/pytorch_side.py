@@ -22,9 +22,10 @@ from numpy.typing import NDArray
 from shared.job import Job
 from shared.program import compile_job
 from worker.adapters import load_adapter
+from worker.adapters.base import Batch
 from worker.training.initial_weights import draw_weights
 from worker.training.members import Member
-from worker.training.samples import Part, RunData
+from worker.training.samples import RunData
 from worker.training.training import Training
 
 Weights = Mapping[str, NDArray[Any]]
@@ -48,7 +49,7 @@ def make_job(**parts: Any) -> Job:
 def ours(job: Job, x: NDArray[Any], y: NDArray[Any], *, execution: str = "auto") -> Program:
     """A whole training as a warm worker does it: build, order, epoch losses, metrics, outputs."""
     declared = job.model_copy(update={"execution": execution})
-    data = RunData(parts={"train": Part(x=x, y=y)}, predict=None)
+    data = RunData(parts={"train": Batch(x=x, y=y)}, predict=None)
 
     def train() -> Weights:
         training = Training([Member(seed=0, job=declared)], data=data, adapter=_ADAPTER)

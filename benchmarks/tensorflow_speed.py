@@ -24,9 +24,9 @@ import numpy as np
 from shared.job import Job
 from shared.program import compile_job
 from worker.adapters import load_adapter
-from worker.adapters.base import FrameworkAdapter
+from worker.adapters.base import Batch, FrameworkAdapter
 from worker.training.members import Member
-from worker.training.samples import Part, RunData
+from worker.training.samples import RunData
 from worker.training.training import Training
 
 HERE = Path(__file__).parent
@@ -69,7 +69,7 @@ def article(adapter: FrameworkAdapter, repetitions: int) -> bool:
         training={"epochs": 500},
     )
     data = RunData(
-        parts={"train": Part(x=x, y=2 * x - 1)},
+        parts={"train": Batch(x=x, y=2 * x - 1)},
         predict=np.array([[10.0]], np.float32),
         given_weights={name: np.array(value, np.float32) for name, value in given.items()},
     )
@@ -104,7 +104,7 @@ def against_fit(adapter: FrameworkAdapter, network: str, repetitions: int) -> bo
         place.name: (0.1 * draw.standard_normal(place.shape)).astype(np.float32)
         for place in compile_job(job, SHAPES[network]).weights
     }
-    data = RunData(parts={"train": Part(x=x, y=y)}, predict=None, given_weights=weights)
+    data = RunData(parts={"train": Batch(x=x, y=y)}, predict=None, given_weights=weights)
     theirs, ours, gap = [], [], 0.0
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "data.npz"
