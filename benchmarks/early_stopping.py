@@ -19,7 +19,7 @@ from adapter_side import started_adapter
 
 from shared.job import Job
 from worker.adapters.base import Batch, FrameworkAdapter
-from worker.training.members import Member
+from worker.training.results import Member
 from worker.training.samples import RunData
 from worker.training.training import Training
 

@@ -16,7 +16,7 @@ import numpy as np
 from shared.job import Job
 from worker.adapters import load_adapter
 from worker.adapters.base import Batch
-from worker.training.members import Member
+from worker.training.results import Member
 from worker.training.samples import RunData
 from worker.training.training import Training
 

@@ -23,8 +23,8 @@ from shared.job import Job
 from shared.program import compile_job
 from worker.adapters import load_adapter
 from worker.adapters.base import Batch
-from worker.training.initial_weights import draw_weights
-from worker.training.members import Member
+from worker.training.draws import draw_weights
+from worker.training.results import Member
 from worker.training.samples import RunData
 from worker.training.training import Training
 

@@ -25,7 +25,7 @@ from shared.job import Job
 from shared.program import compile_job
 from worker.adapters import load_adapter
 from worker.adapters.base import Batch, FrameworkAdapter
-from worker.training.members import Member
+from worker.training.results import Member
 from worker.training.samples import RunData
 from worker.training.training import Training
 

@@ -29,7 +29,7 @@ from producer.job.resolve import resolve
 from shared.job import Experiment, Job
 from shared.program import compile_job
 from worker.adapters import adapter_names
-from worker.training.initial_weights import draw_weights
+from worker.training.draws import draw_weights
 
 HERE = Path(__file__).parent
 SIGNATURE = re.compile(r"([\w.]+)\((\w+)=(.*)\)")

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from worker.adapters.base import Batch
-from worker.training import pacing
+from worker.training import blocks
 from worker.training.checkpoints import Checkpoint, SoFar
-from worker.training.members import Member
 from worker.training.monitor import Monitor
+from worker.training.results import Member
 from worker.training.samples import RunData
 from worker.training.training import Training
 
@@ -107,7 +107,7 @@ def test_epochs_that_were_trained_before_they_were_judged_stop_at_the_same_bits(
 def test_a_training_goes_on_from_bytes_to_the_same_bits(
     name: str, precision: str, kit: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pacing, "MOST_BYTES", 400)  # a few updates a block
+    monkeypatch.setattr(blocks, "MOST_BYTES", 400)  # a few updates a block
     expected = numbers(training_of(kit, name, precision))
     begun = training_of(kit, name, precision)
     left = []

@@ -24,7 +24,7 @@ from shared.store.arrays import decode_array, encode_array
 from worker.adapters import load_adapter
 from worker.adapters.base import Batch, Block, EnsembleBlock, EnsembleTrainer, FrameworkAdapter
 from worker.adapters.errors import UnsupportedError
-from worker.training.feed import MaskSource
+from worker.training.draws import MaskSource
 from worker.training.run_trainer import Services
 from worker.training.runner import Attempt, train_run
 from worker.training.schedules import learning_rates

@@ -2,15 +2,15 @@
 
 A reader follows one job from top to bottom; no module imports one that stands above it.
 
-runner, run_trainer   a run from its arrays to its result, seed by seed or many seeds at once
-checkpoints, packing  what another worker needs to go on, and the form of the results
+runner, run_trainer   a run from its arrays to its result; members at once or in turn, progress
 tracing               the replay that lays updates open
-seed_training, ensemble_training
-                      one trainer from its first step to its last
-members, seed_record  which trainings there are, and what each has come to
-feed, initial_weights, schedules, draws
-                      what every framework is given alike
-samples, metrics      the data, and what is made of what comes back
-pacing, resources     blocks, clocks and progress; memory and threads
-state, failures       the state between blocks, and typed failures
+training              members from their first step to their last
+monitor               what a member's losses decide: early stopping, lower rates
+seed_record, metrics  what one member's numbers come to
+checkpoints           what another worker needs to go on
+results               members, their outcomes, and how these are stored
+blocks, draws, schedules
+                      what every framework is given alike, block by block
+samples, resources    the data; memory and threads
+failures              typed failures
 """

@@ -1,4 +1,4 @@
-"""Random numbers that are the same on every machine and in every version of NumPy.
+"""All that is drawn from a run's seed: initial weights, the order of the samples, dropout masks.
 
 Everything random in a run comes from a Philox 4×64 generator (Salmon et al. 2011) addressed by
 what it is for, never from a generator that is passed along:
@@ -9,17 +9,56 @@ what it is for, never from a generator that is passed along:
 so any draw can be made alone, in any order. Only the generator's raw 64-bit words are used, which
 NumPy keeps stable between versions (NEP 19). They become numbers by IEEE additions, multiplications,
 divisions and square roots alone: a logarithm of the machine's library may differ in the last bit.
+
+A weight is addressed by (layer index, tensor index), so adding a layer at the end changes nothing before it.
+The order of an epoch is the sorting permutation of one random word a sample (ties keep their order),
+addressed by the epoch, or by 0 in every epoch where it is drawn once.
+
+Dropout masks are factors to multiply a layer's input by. An element's factor comes from 32 random bits,
+addressed by (layer index, step) and taken in the order of the array's elements: the lower half of a word,
+then its upper half. The seed is the layer's own where it has one, else the run's. The factor is 0 where the
+bits, read as a whole number, are below rate·2³², else 1/(1 − rate). So a step's mask is the same however
+the training is cut into blocks, and a smaller batch has the first rows of a larger one's.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import IntEnum
-from typing import Any
+from math import prod, sqrt
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.job import Job
+from shared.job.experiment import Precision
+from shared.job.layers.base import Shape
+from shared.job.training import BatchPlan
+from shared.job.weights import (
+    Constant,
+    FanScaled,
+    FanScaledNormal,
+    FrameworkWeights,
+    GivenWeights,
+    Normal,
+    NpzWeights,
+    Ones,
+    Orthogonal,
+    SharedWeights,
+    Uniform,
+    VarianceScaling,
+    Zeros,
+)
+from shared.program import Mask, ProgramSpec, Weight, compile_job
+from shared.program.fit import by, weight_misfits
+from worker.adapters.base import Floats, FrameworkAdapter, Weights
+from worker.training.failures import TrainingError
+from worker.training.samples import RunData
+
 _LN_2 = 0.6931471805599453
+
+
 _SQRT_HALF = 0.7071067811865476
 
 
@@ -110,3 +149,206 @@ def log(x: NDArray[np.float64]) -> NDArray[np.float64]:
         series = series * square + 1.0 / power
     result: NDArray[np.float64] = exponent * _LN_2 + 2.0 * s * series
     return result
+
+
+class SampleOrder:
+    """The indices of any stretch of steps."""
+
+    def __init__(self, plan: BatchPlan, *, shuffle: Literal[False, True, "once"], seed: int) -> None:
+        self._plan = plan
+        self._shuffle = bool(shuffle)
+        self._once = shuffle == "once"
+        self._draws = Draws(seed, Purpose.ORDER)
+        self._last = (-1, np.arange(plan.samples, dtype=np.int64))
+
+    def epoch(self, epoch: int) -> NDArray[np.int64]:
+        """The samples in the order of one epoch (from 0): (samples,)."""
+        if not self._shuffle:
+            return self._last[1]
+        if self._once:
+            epoch = 0
+        if self._last[0] != epoch:
+            words = self._draws.words(self._plan.samples, item=epoch)
+            self._last = (epoch, np.argsort(words, kind="stable").astype(np.int64))
+        return self._last[1]
+
+    def indices(self, first_step: int, steps: int) -> NDArray[np.int64]:
+        """The samples of `steps` consecutive batches, which must all have one size b: (steps, b)."""
+        plan = self._plan
+        size = plan.batch_size_at(first_step)
+        if not self._shuffle or self._once:
+            within = np.arange(first_step, first_step + steps) % plan.steps_per_epoch
+            places = (within * plan.batch_size)[:, None] + np.arange(size)
+            return np.take(self.epoch(0), places)
+        parts = []
+        step, end = first_step, first_step + steps
+        while step < end:
+            epoch, begin = divmod(step, plan.steps_per_epoch)
+            last = min(plan.steps_per_epoch, begin + end - step)
+            parts.append(self.epoch(epoch)[begin * plan.batch_size : last * plan.batch_size])
+            step += last - begin
+        return np.concatenate(parts).reshape(steps, size)
+
+
+def mask_keys(layers: Sequence[Mask], seed: int) -> tuple[tuple[int, int, float], ...]:
+    """What the masks are drawn from: (seed, layer index, rate) of each layer."""
+    return tuple((layer.seed_in(seed), layer.index, layer.rate) for layer in layers)
+
+
+class MaskSource:
+    """The masks of one seed's training."""
+
+    def __init__(self, layers: Sequence[Mask], *, seed: int, precision: Precision) -> None:
+        self._layers = layers
+        self._precision = np.dtype(precision)
+        self._draws = {layer.path: Draws(layer.seed_in(seed), Purpose.MASK) for layer in layers}
+
+    def block(self, *, first_step: int, steps: int, batch_size: int) -> dict[str, Floats]:
+        """Draw the masks of consecutive steps, by layer path: (steps, batch_size, *shape)."""
+        return {
+            layer.path: self._factors(layer, range(first_step, first_step + steps), batch_size)
+            for layer in self._layers
+        }
+
+    def _factors(self, layer: Mask, steps: range, rows: int) -> Floats:
+        size = rows * prod(layer.shape)
+        below = np.uint32(round(layer.rate * 2**32))
+        kept = np.empty((len(steps), size), dtype=np.bool_)
+        for row, step in enumerate(steps):
+            words = self._draws[layer.path].words((size + 1) // 2, index=layer.index, item=step)
+            np.greater_equal(words.astype("<u8", copy=False).view("<u4")[:size], below, out=kept[row])
+        factors: Floats = kept * self._precision.type(1.0 / (1.0 - layer.rate))
+        return factors.reshape(len(steps), rows, *layer.shape)
+
+
+_CUT_AT_TWO = 0.8796256610342398
+"""The standard deviation of N(0, 1) between ±2: √(1 − 4·φ(2)/(2·Φ(2) − 1))."""
+
+
+def starts(job: Job, *, data: RunData, adapter: FrameworkAdapter, seeds: Iterable[int]) -> dict[int, Weights]:
+    """The weights that each seed starts from, by seed. Raises TrainingError (`bad_weights`)."""
+    program, precision = compile_job(job, data.input_shape), job.precision
+    seeds = list(dict.fromkeys(seeds))
+    match job.initial_weights:
+        case SharedWeights(seed=declared):
+            if declared is not None:
+                drawn = draw_weights(program, seed=declared, precision=precision)
+                return dict.fromkeys(seeds, drawn)
+            own = draw_starts(program, seeds=seeds, precision=precision)
+            return dict(zip(seeds, own, strict=True))
+        case FrameworkWeights():
+            return {
+                seed: check_weights(
+                    adapter.default_weights(program, precision=precision, seed=seed),
+                    program,
+                    precision=precision,
+                )
+                for seed in seeds
+            }
+        case GivenWeights() | NpzWeights():
+            given = check_weights(data.given_weights, program, precision=precision)
+            return dict.fromkeys(seeds, given)
+
+
+def draw_weights(program: ProgramSpec, *, seed: int, precision: Precision) -> Weights:
+    """Draw every weight in float64 by its declared initializer, then round to the precision."""
+    (weights,) = draw_starts(program, seeds=[seed], precision=precision)
+    return weights
+
+
+def draw_starts(program: ProgramSpec, *, seeds: Iterable[int], precision: Precision) -> Iterator[Weights]:
+    """The weights of each seed in turn, as `draw_weights` has them; what all share is worked out once."""
+    draws = Draws(0, Purpose.WEIGHTS)
+    for seed in seeds:
+        draws.turn_to(seed)
+        yield {place.name: _draw(place, draws).astype(precision) for place in program.weights}
+
+
+def check_weights(
+    given: Mapping[str, NDArray[Any]], program: ProgramSpec, *, precision: Precision
+) -> Weights:
+    """Given arrays in the run's precision and the program's order.
+
+    Raises TrainingError (`bad_weights`) listing what is expected.
+    """
+    expected = program.weight_shapes
+    if problems := list(weight_misfits(given, program, precision)):
+        wanted = ", ".join(f"{name} ({by(shape)})" for name, shape in expected.items()) or "no weights"
+        told = "; ".join(map(str, problems))
+        raise TrainingError(
+            "bad_weights", f"The initial weights do not fit the model: {told}. Expected: {wanted}"
+        )
+    return {name: np.ascontiguousarray(given[name], dtype=precision) for name in expected}
+
+
+def _draw(weight: Weight, draws: Draws) -> NDArray[np.float64]:
+    count = weight.size
+    address = {"index": weight.stage, "item": weight.item}
+    match weight.initializer:
+        case Zeros():
+            flat = np.zeros(count)
+        case Ones():
+            flat = np.ones(count)
+        case Constant(value=value):
+            flat = np.full(count, value)
+        case Uniform(minval=low, maxval=high):
+            flat = low + (high - low) * draws.uniforms(count, **address)
+        case Normal(mean=mean, stddev=stddev):
+            flat = mean + stddev * draws.normals(count, **address)
+        case FanScaled(type=kind):
+            flat = _centred("uniform", sqrt(_variance(kind, weight)), count, draws, address)
+        case FanScaledNormal(type=kind, truncated=truncated):
+            shape = "truncated_normal" if truncated else "untruncated_normal"
+            flat = _centred(shape, sqrt(_variance(kind, weight)), count, draws, address)
+        case VarianceScaling(scale=scale, mode=mode, distribution=shape):
+            fans = {"fan_in": weight.fan_in, "fan_out": weight.fan_out}
+            n = fans.get(mode, (weight.fan_in + weight.fan_out) / 2.0)
+            flat = _centred(shape, sqrt(scale / n), count, draws, address)
+        case Orthogonal(gain=gain):
+            flat = gain * _orthogonal(draws.normals(count, **address).reshape(_matrix(weight.shape)))
+    if weight.ones is not None:
+        flat[slice(*weight.ones)] = 1.0
+    return flat.reshape(weight.shape)
+
+
+def _centred(
+    shape: str, deviation: float, count: int, draws: Draws, address: Mapping[str, int]
+) -> NDArray[np.float64]:
+    """Numbers of mean 0 and this standard deviation; shapes as in VarianceScaling's `distribution`."""
+    match shape:
+        case "uniform":
+            return deviation * sqrt(3.0) * (2.0 * draws.uniforms(count, **address) - 1.0)
+        case "triangular":
+            pairs = draws.uniforms(2 * count, **address).reshape(count, 2)
+            return deviation * sqrt(6.0) * (pairs[:, 0] + pairs[:, 1] - 1.0)
+        case "truncated_normal":
+            return deviation / _CUT_AT_TWO * draws.normals(count, **address, limit=2.0)
+        case _:
+            return deviation * draws.normals(count, **address)
+
+
+def _variance(kind: str, weight: Weight) -> float:
+    scheme = kind.split("_", maxsplit=1)[0]
+    if scheme == "glorot":
+        return 2.0 / (weight.fan_in + weight.fan_out)
+    return {"he": 2.0, "lecun": 1.0}[scheme] / weight.fan_in
+
+
+def _matrix(shape: Shape) -> tuple[int, int]:
+    """A tensor as a matrix: all axes but the last are its rows; a vector is one row."""
+    return (prod(shape[:-1]), shape[-1])
+
+
+def _orthogonal(drawn: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Orthonormal rows, or columns where there are fewer of them, by Gram and Schmidt, each twice.
+
+    A library's QR would be quicker, but its last bits depend on the processor.
+    """
+    wide = drawn if drawn.shape[0] <= drawn.shape[1] else drawn.T
+    rows = np.array(wide)
+    for row in range(len(rows)):
+        for _ in range(2):
+            overlaps = (rows[:row] * rows[row]).sum(axis=1)
+            rows[row] -= (overlaps[:, None] * rows[:row]).sum(axis=0)
+        rows[row] /= np.sqrt((rows[row] * rows[row]).sum())
+    return rows if wide is drawn else rows.T

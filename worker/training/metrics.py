@@ -15,30 +15,53 @@ Keras's `metrics`; samples whose target is `loss.ignore_index` are left out.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from math import fsum, inf, isfinite
-from typing import Any, Literal
+from collections.abc import Callable, Mapping, Sequence
+from math import isfinite
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.job import Loss
+from shared.job import Job, Loss
 from shared.job.loss import (
     BinaryCrossentropy,
     CategoricalCrossentropy,
     KlDivergence,
     MetricName,
     Poisson,
-    Reduction,
+    fitting_metrics,
 )
-from shared.job.training import BatchPlan
-from worker.adapters.base import State
+from shared.losses import loss_values
+from worker.adapters.base import Batch, Floats
+
+Metrics = dict[str, dict[str, float | None]]
+"""A metric is found by the part of the data, then by its name."""
+
 
 Float64 = NDArray[np.float64]
+
+
 Integers = NDArray[np.int64]
+
 
 _NUMBERS_AT_ONCE = 2**20
 """Outputs whose metrics are taken together, so that memory stays bounded."""
+
+
+def measured(job: Job, parts: Mapping[str, Batch], outputs: Mapping[str, Floats]) -> list[Metrics]:
+    """The metrics of several members from their outputs of each part, (members, n, outputs)."""
+    names = job.metrics if job.metrics is not None else fitting_metrics(job.loss)
+    tables = {
+        name: member_metrics(names, loss=job.loss, outputs=outputs[name], targets=part.y)
+        for name, part in parts.items()
+    }
+    members = len(next(iter(outputs.values())))
+    return [{name: table[member] for name, table in tables.items()} for member in range(members)]
+
+
+def validation_losses(job: Job, outputs: Floats, part: Batch) -> NDArray[np.float64]:
+    """The losses (members,) of several members' outputs (members, n, outputs) on the same samples."""
+    return loss_values(job.loss, outputs, part.y, part.weights)
 
 
 def compute_metrics(
@@ -179,11 +202,15 @@ def _mean(values: Sequence[float | None]) -> float | None:
 
 
 _REGRESSION: dict[str, Callable[[Float64, Float64], Float64]] = {"mae": _mae, "rmse": _rmse, "r2": _r2}
+
+
 _BINARY: dict[str, Callable[..., float | None]] = {
     "accuracy": _binary_accuracy,
     "f1": _binary_f1,
     "auc": _binary_auc,
 }
+
+
 _MULTICLASS: dict[str, Callable[..., float | None]] = {
     "accuracy": _accuracy,
     "f1": _multiclass_f1,
@@ -202,63 +229,3 @@ def _each(
 
 def _if_finite(value: float | None) -> float | None:
     return value if value is not None and isfinite(value) else None
-
-
-class EpochLosses:
-    """Collects finite batch losses in order. Sums are exact, so they do not depend on how blocks are cut.
-
-    `per_sample` weights means by their batch's size and adds sums; `per_batch` is the mean of the batches.
-    """
-
-    def __init__(
-        self,
-        plan: BatchPlan,
-        reduction: Reduction,
-        epoch_loss: Literal["per_sample", "per_batch"] = "per_sample",
-    ) -> None:
-        self._plan = plan
-        self._by_size = epoch_loss == "per_sample" and reduction == "mean"
-        self._divisor = 1.0
-        if self._by_size:
-            self._divisor = float(plan.samples_per_epoch)
-        elif epoch_loss == "per_batch":
-            self._divisor = float(plan.steps_per_epoch)
-        self._running: list[float] = []
-        self.finished: list[float] = []
-        """One number a finished epoch; infinite where finite batch losses overflow in the sum."""
-
-    def add(self, losses: NDArray[np.float64], batch_size: int) -> None:
-        """The losses of consecutive batches of one size."""
-        finished, self._running = self._with(losses, batch_size)
-        self.finished += finished.tolist()
-
-    def finishing(self, losses: NDArray[np.float64], batch_size: int) -> NDArray[np.float64]:
-        """The losses of the epochs that these batches would finish; nothing is added."""
-        return self._with(losses, batch_size)[0]
-
-    def _with(self, losses: NDArray[np.float64], batch_size: int) -> tuple[NDArray[np.float64], list[float]]:
-        """The losses of the epochs that finish with these batches, and those of the unfinished one."""
-        with np.errstate(over="ignore"):
-            weighted = losses * float(batch_size) if self._by_size else losses
-        steps = self._plan.steps_per_epoch
-        if steps == 1:
-            return weighted / self._divisor, []
-        running = self._running + weighted.tolist()
-        whole = len(running) - len(running) % steps
-        finished = [_sum(running[i : i + steps]) / self._divisor for i in range(0, whole, steps)]
-        return np.array(finished), running[whole:]
-
-    def state(self) -> State:
-        """The losses of the finished epochs, and the batch losses of the unfinished one."""
-        return {"finished": np.array(self.finished), "running": np.array(self._running)}
-
-    def load_state(self, state: State) -> None:
-        """Go on from there."""
-        self.finished, self._running = state["finished"].tolist(), state["running"].tolist()
-
-
-def _sum(numbers: list[float]) -> float:
-    try:
-        return fsum(numbers)
-    except OverflowError:
-        return inf

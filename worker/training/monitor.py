@@ -22,10 +22,10 @@ from shared.job.training import BatchPlan
 from shared.program import compile_job
 from worker.adapters.base import Block, Marks, Snapshot, State, Trainer, Weights
 from worker.adapters.constants import slot_starts
-from worker.training.pacing import Pace, Stopwatch
+from worker.training.blocks import Pace, Stopwatch
+from worker.training.checkpoints import joined, part_of
 from worker.training.samples import RunData
 from worker.training.seed_record import SeedRecord
-from worker.training.state import joined, part_of
 
 
 class Patience:

@@ -1,8 +1,9 @@
-"""What a training takes of the machine: the process's peak memory, and CPU threads.
+"""What trainings take of the machine: memory and CPU threads, estimated before and measured after.
 
-The peak is counted by the operating system, from a moment on. A training takes one thread until its updates
-are large enough to share out: threads that share a small operation wait for each other longer than they
-work. The bound and its measurements are in docs/decisions, "Threads by size".
+The peak of memory is counted by the operating system, from a moment on. Members train together in groups
+whose estimated memory stays below MOST_BYTES. A training takes one thread until its updates are large enough
+to share out: threads that share a small operation wait for each other longer than they work. The bound and
+its measurements are in docs/decisions, "Threads by size".
 """
 
 from __future__ import annotations
@@ -11,14 +12,23 @@ import ctypes
 import gc
 import resource
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
+from math import ceil, prod
 from pathlib import Path
+
+import numpy as np
 
 from shared.job import Job
 from shared.job.training import BatchPlan
 from shared.program import compile_job
+from worker.adapters.constants import slot_starts
+from worker.training.results import Member
+from worker.training.samples import RunData
 
 _CLEAR_REFS = Path("/proc/self/clear_refs")
+
+
 _STATUS = Path("/proc/self/status")
 
 
@@ -74,3 +84,49 @@ def threads_of(job: Job, *, samples: int, input_shape: tuple[int, ...], members:
     batch = BatchPlan.of(job.training, samples).largest_batch
     work = members * batch * compile_job(job, input_shape).multiply_adds
     return most if work >= SHARED_FROM else 1
+
+
+MOST_BYTES = 256 * 2**20
+"""The most memory of a group's members, estimated: weights, state, gradients, activations, results."""
+
+
+_COPIES_OF_WEIGHTS = 4
+"""Besides the optimizer's state: the weights, their gradients and an update's intermediate results."""
+
+
+_COPIES_OF_ACTIVATIONS = 3
+"""There is one of the forward pass, one of the backward pass, and the operations' intermediate results."""
+
+
+_NUMBERS_OF_A_GATE = 2
+"""Each unit keeps two at each step: the input of the gate's function and its output."""
+
+
+def groups_of(members: Sequence[Member], *, data: RunData) -> list[Sequence[Member]]:
+    """The members in groups of one size that fit memory; the last may be smaller."""
+    fitting = max(1, MOST_BYTES // bytes_of_member(members[0].job, data=data))
+    size = ceil(len(members) / ceil(len(members) / fitting))
+    return [members[begin : begin + size] for begin in range(0, len(members), size)]
+
+
+def bytes_of_member(job: Job, *, data: RunData) -> int:
+    """About how much memory one member takes while it trains and until its results are stored."""
+    program = compile_job(job, data.input_shape)
+    weights = sum(weight.size for weight in program.weights)
+    plan = BatchPlan.of(job.training, len(data.train.x))
+    rows = sum(len(part.x) for part in data.parts.values())
+    rows += 0 if data.predict is None else len(data.predict)
+    outputs = prod(program.output_shape)
+    numbers = (
+        weights * (_COPIES_OF_WEIGHTS + len(slot_starts(job.optimizer)))
+        + plan.largest_batch * activations_of(job, data=data) * _COPIES_OF_ACTIVATIONS
+        + 2 * rows * outputs
+    )
+    return numbers * np.dtype(job.precision).itemsize + plan.epochs * 2 * np.dtype(np.float64).itemsize
+
+
+def activations_of(job: Job, *, data: RunData) -> int:
+    """How many numbers one sample becomes on its way through one member's stages, and within its cells."""
+    program = compile_job(job, data.input_shape)
+    gates = sum(cell.steps * cell.gates * cell.units for cell in program.cells)
+    return program.activations + _NUMBERS_OF_A_GATE * gates

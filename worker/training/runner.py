@@ -23,9 +23,8 @@ from worker.adapters.base import FrameworkAdapter
 from worker.training import resources
 from worker.training.checkpoints import Checkpoint, Checkpoints
 from worker.training.failures import TrainingError, typed
-from worker.training.members import members_of
-from worker.training.packing import Packer
 from worker.training.resources import threads_of
+from worker.training.results import Packer, members_of
 from worker.training.run_trainer import RunTrainer, Services
 from worker.training.samples import RunData, check_fit, load_run
 

@@ -7,36 +7,82 @@ and for a member of an ensemble.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from math import isfinite
+from math import fsum, inf, isfinite
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shared.job import Job
-from shared.job.loss import fitting_metrics
+from shared.job.loss import (
+    Reduction,
+)
 from shared.job.training import BatchPlan
-from shared.losses import loss_values
 from worker.adapters.base import Batch, Floats, State, Weights
+from worker.training.checkpoints import joined, part_of
 from worker.training.failures import TrainingError, diverged
-from worker.training.metrics import EpochLosses, member_metrics
-from worker.training.state import joined, part_of
-
-Metrics = dict[str, dict[str, float | None]]
-"""A metric is found by the part of the data, then by its name."""
-OutputsOf = Literal["train", "validation", "test"]
+from worker.training.metrics import Metrics
+from worker.training.results import Outcome, OutputsOf
 
 
-@dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """What a finished training leaves."""
+class EpochLosses:
+    """Collects finite batch losses in order. Sums are exact, so they do not depend on how blocks are cut.
 
-    metrics: Metrics
-    outputs: Floats
-    outputs_of: OutputsOf
-    predictions: Floats | None
-    weights: Weights
+    `per_sample` weights means by their batch's size and adds sums; `per_batch` is the mean of the batches.
+    """
+
+    def __init__(
+        self,
+        plan: BatchPlan,
+        reduction: Reduction,
+        epoch_loss: Literal["per_sample", "per_batch"] = "per_sample",
+    ) -> None:
+        self._plan = plan
+        self._by_size = epoch_loss == "per_sample" and reduction == "mean"
+        self._divisor = 1.0
+        if self._by_size:
+            self._divisor = float(plan.samples_per_epoch)
+        elif epoch_loss == "per_batch":
+            self._divisor = float(plan.steps_per_epoch)
+        self._running: list[float] = []
+        self.finished: list[float] = []
+        """One number a finished epoch; infinite where finite batch losses overflow in the sum."""
+
+    def add(self, losses: NDArray[np.float64], batch_size: int) -> None:
+        """The losses of consecutive batches of one size."""
+        finished, self._running = self._with(losses, batch_size)
+        self.finished += finished.tolist()
+
+    def finishing(self, losses: NDArray[np.float64], batch_size: int) -> NDArray[np.float64]:
+        """The losses of the epochs that these batches would finish; nothing is added."""
+        return self._with(losses, batch_size)[0]
+
+    def _with(self, losses: NDArray[np.float64], batch_size: int) -> tuple[NDArray[np.float64], list[float]]:
+        """The losses of the epochs that finish with these batches, and those of the unfinished one."""
+        with np.errstate(over="ignore"):
+            weighted = losses * float(batch_size) if self._by_size else losses
+        steps = self._plan.steps_per_epoch
+        if steps == 1:
+            return weighted / self._divisor, []
+        running = self._running + weighted.tolist()
+        whole = len(running) - len(running) % steps
+        finished = [_sum(running[i : i + steps]) / self._divisor for i in range(0, whole, steps)]
+        return np.array(finished), running[whole:]
+
+    def state(self) -> State:
+        """The losses of the finished epochs, and the batch losses of the unfinished one."""
+        return {"finished": np.array(self.finished), "running": np.array(self._running)}
+
+    def load_state(self, state: State) -> None:
+        """Go on from there."""
+        self.finished, self._running = state["finished"].tolist(), state["running"].tolist()
+
+
+def _sum(numbers: list[float]) -> float:
+    try:
+        return fsum(numbers)
+    except OverflowError:
+        return inf
 
 
 class SeedRecord:
@@ -130,17 +176,6 @@ class SeedRecord:
         return diverged(what, job=self._job, step=step, steps_per_epoch=self._plan.steps_per_epoch)
 
 
-def measured(job: Job, parts: Mapping[str, Batch], outputs: Mapping[str, Floats]) -> list[Metrics]:
-    """The metrics of several members from their outputs of each part, (members, n, outputs)."""
-    names = job.metrics if job.metrics is not None else fitting_metrics(job.loss)
-    tables = {
-        name: member_metrics(names, loss=job.loss, outputs=outputs[name], targets=part.y)
-        for name, part in parts.items()
-    }
-    members = len(next(iter(outputs.values())))
-    return [{name: table[member] for name, table in tables.items()} for member in range(members)]
-
-
 def finite_count(losses: Sequence[float]) -> int:
     """How many losses stand before the first that is not finite."""
     if all(map(isfinite, losses)):  # many times as quick as a look at each
@@ -152,11 +187,6 @@ def _finite_first(values: NDArray[np.float64]) -> int:
     """Return what `finite_count` is for an array."""
     finite = np.isfinite(values)
     return len(values) if finite.all() else int(finite.argmin())
-
-
-def validation_losses(job: Job, outputs: Floats, part: Batch) -> NDArray[np.float64]:
-    """The losses (members,) of several members' outputs (members, n, outputs) on the same samples."""
-    return loss_values(job.loss, outputs, part.y, part.weights)
 
 
 def _outputs_of(parts: Mapping[str, Batch]) -> OutputsOf:

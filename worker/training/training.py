@@ -32,16 +32,17 @@ from worker.adapters.base import (
     Trainer,
     Weights,
 )
+from worker.training.blocks import Cut, Feed, Pace, Stopwatch, cut, dropouts_of, sample_bytes
+from worker.training.checkpoints import document, joined, part_of, read_document, stacked, unstacked
+from worker.training.draws import starts
 from worker.training.failures import TrainingError
-from worker.training.feed import Feed, dropouts_of, sample_bytes
-from worker.training.initial_weights import starts
-from worker.training.members import Member, activations_of
+from worker.training.metrics import measured, validation_losses
 from worker.training.monitor import Monitor
-from worker.training.pacing import Cut, Pace, Stopwatch, cut
+from worker.training.resources import activations_of
+from worker.training.results import Member, Outcome
 from worker.training.samples import RunData
 from worker.training.schedules import learning_rates
-from worker.training.seed_record import Outcome, SeedRecord, measured, validation_losses
-from worker.training.state import document, joined, part_of, read_document, stacked, unstacked
+from worker.training.seed_record import SeedRecord
 
 _ROWS_AT_ONCE = 4_096
 """A member alone is given larger sets in chunks of so many samples, so that memory stays bounded."""

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from shared.job import Training
 from shared.job.training import BatchPlan
-from worker.training.feed import BatchHash, SampleOrder
-from worker.training.pacing import cut
+from worker.training.blocks import BatchHash, cut
+from worker.training.draws import SampleOrder
 
 
 @st.composite

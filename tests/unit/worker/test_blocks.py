@@ -12,8 +12,8 @@ from shared.job import Job
 from shared.program import Mask
 from tests.listed import Seed
 from worker.adapters.base import Block
-from worker.training import pacing
-from worker.training.feed import MaskSource
+from worker.training import blocks
+from worker.training.draws import MaskSource
 
 Jobs = Callable[..., Job]
 
@@ -50,10 +50,10 @@ def test_numbers_do_not_depend_on_how_a_training_is_cut(
     run = lab.run(hard_job(job_of), train=lab.samples(size), seeds=(1, 2), **held_out)
     as_usual = lab.train(run)
     with monkeypatch.context() as patch:
-        patch.setattr(pacing, "TARGET_S", 0.0)  # one step a block
+        patch.setattr(blocks, "TARGET_S", 0.0)  # one step a block
         step_by_step = lab.train(run)
     with monkeypatch.context() as patch:
-        patch.setattr(pacing, "MOST_BYTES", 3 * 8 * (8 + 3 * 4))  # three steps a block
+        patch.setattr(blocks, "MOST_BYTES", 3 * 8 * (8 + 3 * 4))  # three steps a block
         in_threes = lab.train(run)
     assert as_usual.status == "succeeded"
     for cut_otherwise in (step_by_step, in_threes):
@@ -153,6 +153,6 @@ def test_where_a_training_diverges_does_not_depend_on_the_cutting(
     job = job_of(optimizer={"type": "sgd", "learning_rate": 5.0}, training={"epochs": 99, "batch_size": 8})
     run = lab.run(job, train=lab.samples(size))
     as_usual = lab.only(lab.train(run))
-    monkeypatch.setattr(pacing, "TARGET_S", 0.0)
+    monkeypatch.setattr(blocks, "TARGET_S", 0.0)
     assert as_usual.failure.reason == "diverged"
     assert numbers(lab.only(lab.train(run))) == numbers(as_usual)

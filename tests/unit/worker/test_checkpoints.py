@@ -13,7 +13,7 @@ import pytest
 
 from shared.job import Job
 from shared.results.run_result import RunResult
-from worker.training import checkpoints, members, pacing
+from worker.training import blocks, checkpoints, resources
 from worker.training.checkpoints import Checkpoint
 from worker.training.samples import load_run
 
@@ -49,7 +49,7 @@ class Shelf:
 @pytest.fixture(autouse=True)
 def _short_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that there are many, however fast the machine is."""
-    monkeypatch.setattr(pacing, "MOST_BYTES", 100)
+    monkeypatch.setattr(blocks, "MOST_BYTES", 100)
 
 
 JOBS: dict[str, dict[str, Any]] = {
@@ -163,12 +163,12 @@ def tables(lab: Any, result: RunResult) -> Any:
 def test_seeds_that_train_together_go_on_together(
     at: int, lab: Any, job_of: Jobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pacing, "MOST_BYTES", 1_000)
+    monkeypatch.setattr(blocks, "MOST_BYTES", 1_000)
     run = run_of(
         lab, job_of(training={"epochs": 3, "batch_size": 6, "shuffle": True}), seeds=tuple(range(12))
     )
-    a_member = members.bytes_of_member(run.job, data=load_run(run, lab.load))
-    monkeypatch.setattr(members, "MOST_BYTES", 5 * a_member)
+    a_member = resources.bytes_of_member(run.job, data=load_run(run, lab.load))
+    monkeypatch.setattr(resources, "MOST_BYTES", 5 * a_member)
     whole, result = lab.train(run), interrupted(lab, run, at=at)
     assert len(whole.arrays[0].seeds) == 12
     assert tables(lab, result) == tables(lab, whole)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from shared.job import Job
-from worker.training import pacing
+from worker.training import blocks
 from worker.training.monitor import Monitor
 
 Jobs = Callable[..., Job]
@@ -94,8 +94,8 @@ def test_the_check_sees_a_training_that_does_not_go_back(
 def test_what_is_trained_in_vain_or_twice_is_what_lies_between_looks_and_marks(
     lab: Any, job_of: Jobs, monkeypatch: pytest.MonkeyPatch, patience: int, restore: bool
 ) -> None:
-    monkeypatch.setattr(pacing.Pace, "until_look", lambda *_, **__: 1)
-    monkeypatch.setattr(pacing.Pace, "until_mark", lambda *_, **__: 1)
+    monkeypatch.setattr(blocks.Pace, "until_look", lambda *_, **__: 1)
+    monkeypatch.setattr(blocks.Pace, "until_mark", lambda *_, **__: 1)
     job = stopping(job_of, monitor="loss", patience=patience, restore_best_weights=restore)
     longer = job.training.model_copy(update={"epochs": 3_000})
     seed = lab.only(lab.train(lab.run(job.model_copy(update={"training": longer}), train=lab.samples(40))))
@@ -107,7 +107,7 @@ def test_no_block_ends_far_beyond_where_patience_may_run_out(
     lab: Any, job_of: Jobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The planted fault: looks far apart train on after patience has run out."""
-    monkeypatch.setattr(pacing, "LOOK_S", 1.0)
+    monkeypatch.setattr(blocks, "LOOK_S", 1.0)
     job = stopping(job_of, monitor="loss", patience=3)
     longer = job.training.model_copy(update={"epochs": 3_000})
     seed = lab.only(lab.train(lab.run(job.model_copy(update={"training": longer}), train=lab.samples(40))))

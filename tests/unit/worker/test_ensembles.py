@@ -12,7 +12,7 @@ from shared.job import Job
 from shared.job.optimizer import Sgd
 from shared.results.run_result import RunResult, SeedArrays
 from tests.listed import Seed
-from worker.training import members, packing, training
+from worker.training import resources, results, training
 from worker.training.samples import load_run
 
 Jobs = Callable[..., Job]
@@ -156,7 +156,7 @@ def test_members_are_grouped_by_what_fits_memory(
 ) -> None:
     run = lab.run(job_of(training={"epochs": 2}), train=lab.samples(20), seeds=tuple(range(7)))
     data = load_run(run, lab.load)
-    monkeypatch.setattr(members, "MOST_BYTES", 3 * members.bytes_of_member(run.job, data=data))
+    monkeypatch.setattr(resources, "MOST_BYTES", 3 * resources.bytes_of_member(run.job, data=data))
     result = lab.train(run)
     assert [ensemble.members for ensemble in lab.adapter.ensembles] == [3, 3]
     assert len(lab.adapter.built) == 1, "the last is alone"
@@ -197,7 +197,7 @@ def test_recurrent_layers_are_counted_with_all_their_steps(lab: Any, job_of: Job
         job = job_of(model={"layers": layers}, training={"epochs": 1, "batch_size": 4})
         x = np.zeros((4, steps, 3))
         data = load_run(lab.run(job, train=(x, np.zeros((4, 1))), seeds=(1, 2)), lab.load)
-        sizes[steps] = members.bytes_of_member(job, data=data)
+        sizes[steps] = resources.bytes_of_member(job, data=data)
     # at each step 4 samples have 3 inputs and the inputs and outputs of 4 gates of 8, three times over
     assert sizes[50] - sizes[5] == 45 * 4 * (3 + 2 * 32) * 3 * 4
 
@@ -262,7 +262,7 @@ def test_a_failed_seed_is_nan_in_the_arrays_but_for_the_epochs_it_finished(lab: 
 def test_arrays_are_stored_as_they_come_to_their_size(
     lab: Any, job_of: Jobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(packing, "MOST_BYTES", 20 * 4 * 5)
+    monkeypatch.setattr(results, "MOST_BYTES", 20 * 4 * 5)
     result = lab.train(lab.run(job_of(), train=lab.samples(20), seeds=tuple(range(14))))
     assert [len(arrays.seeds) for arrays in result.arrays] == [6, 6, 2]
 

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from shared.job import EarlyStopping, Training
 from shared.job.schedule import ReduceOnPlateauSchedule
 from shared.job.training import BatchPlan
-from worker.training.metrics import EpochLosses
 from worker.training.monitor import Patience
+from worker.training.seed_record import EpochLosses
 
 
 def plan(samples: int = 5, size: int = 2) -> BatchPlan:

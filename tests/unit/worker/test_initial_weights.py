@@ -12,8 +12,8 @@ import pytest
 from shared.job import Job
 from shared.program import ProgramSpec, compile_job, compile_model
 from shared.store.arrays import hash_arrays
+from worker.training.draws import check_weights, draw_weights
 from worker.training.failures import TrainingError
-from worker.training.initial_weights import check_weights, draw_weights
 
 Jobs = Callable[..., Job]
 

@@ -13,7 +13,7 @@ from shared.job import Job
 from shared.job.experiment import Precision
 from shared.program import Mask, compile_model
 from worker.adapters.shapes import bytes_per_sample
-from worker.training.feed import MaskSource, mask_keys
+from worker.training.draws import MaskSource, mask_keys
 
 
 def layer(rate: float = 0.25, *, index: int = 1, shape: tuple[int, ...] = (3, 5)) -> Mask:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from shared.job import Training
 from shared.job.training import BatchPlan
-from worker.training.pacing import LOOK_S, MARK_BYTE_S, MARK_S, MOST_BYTES, SHARE, TARGET_S, Pace, cut
+from worker.training.blocks import LOOK_S, MARK_BYTE_S, MARK_S, MOST_BYTES, SHARE, TARGET_S, Pace, cut
 
 
 def plan(samples: int, size: int | None, epochs: int = 3) -> BatchPlan:

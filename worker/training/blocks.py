@@ -1,4 +1,4 @@
-"""How long a block of steps is, where a training's time goes, and how often its progress is told.
+"""How a training is cut into blocks, how long they take, and what each is fed with.
 
 Between two blocks the worker reports progress and looks for a cancellation; so a block should last
 about TARGET_S, whatever a step costs. The cutting never changes a number: every array of a block is
@@ -7,30 +7,45 @@ addressed by its steps.
 
 from __future__ import annotations
 
+import hashlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
+from shared.job import Job
 from shared.job.training import BatchPlan
-from shared.ledger.progress import ProgressEvent
+from shared.program import Mask, compile_job
 from shared.results.run_result import Timings
-from shared.run import Run
-from worker.adapters.base import State
+from worker.adapters.base import Floats, State
+from worker.adapters.shapes import bytes_per_sample
+from worker.training.draws import MaskSource, SampleOrder, mask_keys
+from worker.training.samples import RunData
 
 TARGET_S = 0.25
+
+
 MOST_BYTES = 32 * 1024 * 1024
 """A block's indices and masks take no more than this, unless a single step needs more."""
+
+
 _FASTEST_GROWTH = 8
+
+
 SHARE = 1 / 64
 """How much of the time trained so far early stopping in hindsight may waste: by training on after patience
 has run out, until it looks at the epochs, and by repeating updates from a mark. Looks and marks themselves
 take about this share of the time at most, by what they cost:"""
+
+
 LOOK_S = 125e-6
 """What a look costs: a block of its own takes 0.1 to 0.4 ms more than the same updates in a longer one."""
+
+
 MARK_S, MARK_BYTE_S = 40e-6, 0.5e-9
 """What a mark costs, and what each byte of the state that it copies adds."""
 
@@ -138,62 +153,79 @@ class Stopwatch:
             self._seconds[phase] += float(state[phase])
 
 
-_LEAST_GAP_S = 0.2
-"""Blocks last about 0.25 s (`worker.training.pacing`), so that each is told, but many short ones are not."""
+class BatchHash:
+    """SHA-256 of the batches that were trained on, as they were handed over.
+
+    Over the plan, then the indices in order as little-endian int64. `mask_keys` adds what the dropout
+    masks are drawn from: (seed, layer index, rate) of each dropout layer.
+    """
+
+    def __init__(self, plan: BatchPlan, *, mask_keys: tuple[tuple[int, int, float], ...] = ()) -> None:
+        head = f"samples {plan.samples}, batch size {plan.batch_size}, remainder {plan.remainder}"
+        self._digest = hashlib.sha256(f"{head}, masks {mask_keys!r}:".encode())
+
+    def add(self, indices: NDArray[np.int64]) -> None:
+        """Batches trained on: (n, b)."""
+        self._digest.update(np.ascontiguousarray(indices, dtype="<i8").data)
+
+    def hexdigest(self, *further: NDArray[np.int64]) -> str:
+        """Return the hash of all batches so far, and of further ones that are not added."""
+        digest = self._digest.copy()
+        for indices in further:
+            digest.update(np.ascontiguousarray(indices, dtype="<i8").data)
+        return digest.hexdigest()
 
 
-@dataclass(frozen=True, kw_only=True)
-class Standing:
-    """Where the members from `position` (from 1) on stand, `together` of them."""
-
-    position: int
-    together: int
-    epoch: int
-    epochs: int
-    loss: float | None
-    validation_loss: float | None
-    finished: bool
-    compiling: bool = False
+_INT64_BYTES = 8
 
 
-class Reporter:
-    """Sends progress events of one run."""
+class Feed:
+    """The batches and masks of one seed.
 
-    def __init__(self, run: Run, send: Callable[[ProgressEvent], None]) -> None:
-        self._run = run
-        self._members = len(run.seeds) * len(run.optimizers or (None,))
-        self._send = send
-        self._told_at: float | None = None
-        self._samples_since = 0
+    Blocks may be asked for in any order, but must be counted into the hash in the order of training.
+    """
 
-    def tick(self, standing: Standing, *, samples: int) -> None:
-        """After a block of `samples`. The run's first and last are told, and what is to be compiled."""
-        now = time.perf_counter()
-        self._samples_since += samples
-        last = standing.finished and standing.position + standing.together > self._members
-        if (
-            self._told_at is not None
-            and now - self._told_at < _LEAST_GAP_S
-            and not (last or standing.compiling)
-        ):
-            return
-        elapsed = now - self._told_at if self._told_at is not None else 0.0
-        self._send(
-            ProgressEvent(
-                run_id=self._run.run_id,
-                framework=self._run.framework,
-                side=self._run.side,
-                seed=self._run.seeds[(standing.position - 1) % len(self._run.seeds)],
-                position=standing.position,
-                seeds=self._members,
-                together=standing.together,
-                epoch=standing.epoch,
-                epochs=standing.epochs,
-                loss=standing.loss,
-                validation_loss=standing.validation_loss,
-                compiling=standing.compiling,
-                samples_per_s=self._samples_since / elapsed if elapsed > 0 else None,
-            )
-        )
-        self._told_at = now
-        self._samples_since = 0
+    def __init__(self, job: Job, *, plan: BatchPlan, dropouts: tuple[Mask, ...], seed: int) -> None:
+        declared = job.training.shuffle_seed
+        order_seed = seed if declared is None else declared
+        self._plan = plan
+        self._order = SampleOrder(plan, shuffle=job.training.shuffle, seed=order_seed)
+        self._masks = MaskSource(dropouts, seed=seed, precision=job.precision)
+        self._batch_hash = BatchHash(plan, mask_keys=mask_keys(dropouts, seed))
+
+    def indices(self, part: Cut) -> NDArray[np.int64]:
+        """Which training samples each batch holds: (n, b)."""
+        return self._order.indices(part.first_step, part.steps)
+
+    def masks(self, part: Cut) -> dict[str, Floats]:
+        """The dropout masks by layer path: (n, b, *layer input)."""
+        return self._masks.block(first_step=part.first_step, steps=part.steps, batch_size=part.batch_size)
+
+    def count(self, indices: NDArray[np.int64]) -> None:
+        """Add batches that were trained on to the hash: (n, b)."""
+        self._batch_hash.add(indices)
+
+    def count_first(self, steps: int, *, at_once: int) -> None:
+        """Add the batches of the first `steps` updates, which an earlier attempt trained on, to the hash.
+
+        `at_once` is how many of them are drawn at a time.
+        """
+        step = 0
+        while step < steps:
+            part = cut(self._plan, step, wanted=min(at_once, steps - step), stop_at_epochs=False)
+            self.count(self.indices(part))
+            step += part.steps
+
+    def batches_hash(self, *further: NDArray[np.int64]) -> str:
+        """SHA-256 of what the masks are drawn from, the batches counted so far, and `further` ones."""
+        return self._batch_hash.hexdigest(*further)
+
+
+def dropouts_of(job: Job, data: RunData) -> tuple[Mask, ...]:
+    """The stages of a job's program that are given masks."""
+    return compile_job(job, data.input_shape).masks
+
+
+def sample_bytes(job: Job, dropouts: tuple[Mask, ...]) -> int:
+    """How many bytes one sample of one step takes in a block: its index and its masks."""
+    return _INT64_BYTES + bytes_per_sample(dropouts, job.precision)

@@ -1,19 +1,77 @@
-"""How trainings are stored in a result: as arrays with the seed along axis 0, one seed as 10,000."""
+"""The trainings that a run is made of, what each of them comes to, and how that is stored.
+
+Results are arrays with the seed along axis 0, one seed as 10,000.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.job import Job
 from shared.results.run_result import Failure, Hashes, Memory, SeedArrays, Timings
+from shared.run import Run
 from shared.store.arrays import INLINE_BYTES, AnyArray, ArrayRef, InlineArray
-from worker.training.members import Trained
-from worker.training.seed_record import Outcome
+from worker.adapters.base import Floats, Weights
+from worker.training.metrics import Metrics
+
+
+@dataclass(frozen=True, kw_only=True)
+class Member:
+    """One training of a run: a seed, and the job with the optimizer of one point of a sweep."""
+
+    seed: int
+    job: Job
+    point: int = 0
+
+
+OutputsOf = Literal["train", "validation", "test"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What a finished training leaves."""
+
+    metrics: Metrics
+    outputs: Floats
+    outputs_of: OutputsOf
+    predictions: Floats | None
+    weights: Weights
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """What one training came to, as far as it came: either an outcome or a failure."""
+
+    member: Member
+    outcome: Outcome | None = None
+    failure: Failure | None = None
+    losses: list[float] = field(default_factory=list)
+    """There is one loss for each finished epoch, and all are finite."""
+    validation_losses: list[float] = field(default_factory=list)
+    stopped_early: bool = False
+    hashes: Hashes | None = None
+    timings: Timings | None = None
+    peak_bytes: int | None = None
+    grown_bytes: int | None = None
+    device_peak_bytes: int | None = None
+
+
+def members_of(run: Run) -> list[Member]:
+    """Every seed of each point in turn."""
+    jobs = [
+        run.job.model_copy(update={"optimizer": optimizer})
+        for optimizer in run.optimizers or (run.job.optimizer,)
+    ]
+    return [Member(seed=seed, point=point, job=job) for point, job in enumerate(jobs) for seed in run.seeds]
+
 
 Store = Callable[[NDArray[Any]], ArrayRef]
+
 
 MOST_BYTES = 32 * 2**20
 """The most bytes of one array. Seeds are stored once they come to this, so that memory stays bounded."""
