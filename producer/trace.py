@@ -246,10 +246,10 @@ class Traces:
         return tolerance_for(["float64"] if len(precisions) > 1 else precisions).relative
 
 
-def replays(outcome: Outcome, _tell: Callable[[str], None]) -> Plan:
+def replays(outcome: Outcome, tell: Callable[[str], None]) -> Plan:
     """Plan the replays of the first seed that parts, where they can add to what is known.
 
-    Ends early and without a message where a replay fails: the comparison stands without it.
+    Ends early where a replay fails: the comparison stands without it. What a worker cannot do is told.
     """
     comparison, runs = outcome.comparison, outcome.runs
     twin = outcome.twin.comparison if outcome.twin else None
@@ -264,16 +264,16 @@ def replays(outcome: Outcome, _tell: Callable[[str], None]) -> Plan:
     starts: dict[str, dict[str, ArrayRef]] = {}
     if same_start(comparison, seed):
         everyone = [(side, asked) for side in (reference, *others)]
-        traces.add((yield ask(RELATIONS[0], everyone))[RELATIONS[0]])
+        _take((yield ask(RELATIONS[0], everyone))[RELATIONS[0]], traces, tell)
     else:
         asked = asked.model_copy(update={"keep_start": True, "seconds": OTHER_START_S})
-        traces.add((yield ask(RELATIONS[0], [(reference, asked)]))[RELATIONS[0]])
+        _take((yield ask(RELATIONS[0], [(reference, asked)]))[RELATIONS[0]], traces, tell)
         if reference not in traces.steps:
             return
         weights = traces.steps[reference].start_weights
         starts = {run.side: weights for run in runs if fits(weights, run)}
         given = [(other, asked.model_copy(update={"start": starts.get(other)})) for other in others]
-        traces.add((yield ask(RELATIONS[1], given))[RELATIONS[1]])
+        _take((yield ask(RELATIONS[1], given))[RELATIONS[1]], traces, tell)
     # where two tensors cannot be compared, whole ones would say no more
     partings = {
         other: one for other, one in traces.partings().items() if one.problem is None or one.step == 0
@@ -294,6 +294,14 @@ def replays(outcome: Outcome, _tell: Callable[[str], None]) -> Plan:
             again.append((other, whole[step].model_copy(update=changes)))
     if again:
         yield ask(RELATIONS[3], again)
+
+
+def _take(trained: Sequence[tuple[Run, RunResult]], traces: Traces, tell: Callable[[str], None]) -> None:
+    """Take in finished replays, and tell which side could not be replayed, and why."""
+    traces.add(trained)
+    for run, result in trained:
+        if result.failure is not None and result.failure.reason == "unsupported":
+            tell(f"{run.side} is not replayed: {result.failure.message}")
 
 
 def _observed(parting: Parting) -> int:

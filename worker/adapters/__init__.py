@@ -4,25 +4,38 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from importlib.metadata import EntryPoint, entry_points
 
 from worker.adapters.base import FrameworkAdapter
 
+ENTRY_POINTS = "likewise.adapters"
+"""The group in which a package elsewhere names its adapter, by the framework's word."""
 _SUFFIX = "_adapter"
 
 
 def adapter_names() -> tuple[str, ...]:
-    """The frameworks there is an adapter folder for, sorted. Imports none of them."""
-    found = (module.name for module in pkgutil.iter_modules(__path__))
-    return tuple(sorted(name.removesuffix(_SUFFIX) for name in found if name.endswith(_SUFFIX)))
+    """Return the frameworks that there is an adapter for, sorted. Imports none of them."""
+    return tuple(sorted({*_folders(), *_elsewhere()}))
 
 
 def load_adapter(name: str) -> FrameworkAdapter:
-    """The adapter of one framework, not started yet.
+    """Return the adapter of one framework, not started yet. A folder here goes before a package elsewhere.
 
-    Raises ValueError for a name without a folder.
+    Raises ValueError for a name that no adapter has.
     """
-    if name not in adapter_names():
+    if name in _folders():
+        adapter: FrameworkAdapter = importlib.import_module(f"{__name__}.{name}{_SUFFIX}.adapter").ADAPTER
+    elif name in (elsewhere := _elsewhere()):
+        adapter = elsewhere[name].load()
+    else:
         raise ValueError(f"no adapter for {name!r}; there are {', '.join(adapter_names())}")
-    module = importlib.import_module(f"{__name__}.{name}{_SUFFIX}.adapter")
-    adapter: FrameworkAdapter = module.ADAPTER
     return adapter
+
+
+def _folders() -> list[str]:
+    found = (module.name for module in pkgutil.iter_modules(__path__))
+    return [name.removesuffix(_SUFFIX) for name in found if name.endswith(_SUFFIX)]
+
+
+def _elsewhere() -> dict[str, EntryPoint]:
+    return {entry.name: entry for entry in entry_points(group=ENTRY_POINTS)}

@@ -16,7 +16,8 @@ rule and runs blocks of steps. Every adapter folder `<name>_adapter/` has the sa
 
 and others that only its framework needs.
 
-Nothing outside an adapter's folder names its framework, and only these folders import one.
+Nothing outside an adapter's folder names its framework, and only these folders import one. A package
+elsewhere is an adapter too, where it names its `ADAPTER` as an entry point of the group `likewise.adapters`.
 
 Weight names and layouts are Keras's, as `shared.program` lists them: `<layer path>.kernel`,
 `<layer path>.bias` and so on, with the path of the `Stage` as the layer path. Samples have their
@@ -36,9 +37,10 @@ from numpy.typing import NDArray
 
 from shared.job import Job, Optimizer
 from shared.job.experiment import Precision
+from shared.job.weights import FrameworkWeights
 from shared.program import ProgramSpec
 from shared.results.run_result import Reason
-from worker.adapters.errors import UnsupportedError
+from worker.adapters.errors import BadShapeError, UnsupportedError
 
 Floats = NDArray[np.floating[Any]]
 Weights = dict[str, Floats]
@@ -271,11 +273,35 @@ class Observer(ABC):
         """
 
 
+Capability = Literal["together", "observing", "default_weights", "compiled"]
+"""What an adapter may lack: `build_ensemble`, `observer`, `default_weights`, or programs for
+`execution: compiled`."""
+
+
 class FrameworkAdapter(ABC):
-    """One framework in one process. `start` is called once, before anything else."""
+    """One framework in one process. `start` is called once, before anything else.
+
+    An adapter must start, describe itself and build Trainers. Whatever else it cannot do it declares in
+    `lacks`; what needs that is then left out, or refused, in the words given there.
+    """
 
     name: ClassVar[str]
     """The framework's word in job files and queues; the folder is `<name>_adapter`."""
+    lacks: ClassVar[Mapping[Capability, str]] = {}
+    """What this adapter cannot do, each with the reason as the end of a sentence."""
+
+    def check(self, job: Job) -> None:
+        """Raise UnsupportedError where the job asks for something that this adapter lacks."""
+        asked: dict[Capability, bool] = {
+            "compiled": job.execution == "compiled",
+            "default_weights": isinstance(job.initial_weights, FrameworkWeights),
+        }
+        for capability, wanted in asked.items():
+            if wanted and capability in self.lacks:
+                raise self._lacking(capability)
+
+    def _lacking(self, capability: Capability) -> UnsupportedError:
+        return UnsupportedError(self.lacks.get(capability, f"{self.name} has no {capability} of its own"))
 
     @abstractmethod
     def start(self, *, device: Literal["cpu", "cuda"], threads: int) -> None:
@@ -296,9 +322,9 @@ class FrameworkAdapter(ABC):
     def describe(self) -> Description:
         """Versions, device and flags as they are now."""
 
-    @abstractmethod
     def default_weights(self, program: ProgramSpec, *, precision: Precision, seed: int) -> Weights:
         """Draw the program's weights from `seed` by the framework's own default initializers."""
+        raise self._lacking("default_weights")
 
     @abstractmethod
     def build(self, program: ProgramSpec, job: Job, *, weights: Weights, samples: Batch) -> Trainer:
@@ -331,27 +357,35 @@ class FrameworkAdapter(ABC):
         Raises UnsupportedError, with a plain reason, for a job that this framework cannot vectorise;
         its members are then trained one after another.
         """
-        raise UnsupportedError(f"{self.name} trains one seed after another")
+        raise self._lacking("together")
 
-    @abstractmethod
     def observer(self, program: ProgramSpec, job: Job) -> Observer:
         """Make an Observer of the program's steps, as `build` would train them, on the started device."""
+        raise self._lacking("observing")
 
-    @abstractmethod
     def reason_of(self, error: BaseException) -> Reason | None:
-        """The typed reason of an exception that the framework raised; None for an unknown one."""
+        """Return the typed reason of an exception that came out of this adapter; None for an unknown one.
 
-    @abstractmethod
-    def forget_programs(self) -> None:
+        These are the reasons that hold everywhere; an adapter adds those of its framework's exceptions.
+        """
+        match error:
+            case MemoryError():
+                return "out_of_memory"
+            case BadShapeError():
+                return "bad_shape"
+            case UnsupportedError() | NotImplementedError():
+                return "unsupported"
+        return None
+
+    def forget_programs(self) -> None:  # noqa: B027 -- an adapter without programs has none to forget
         """Forget all compiled programs: the next training compiles its own, as in a new process.
 
         Trainers that exist are not affected, and what `start` warmed up stays warm.
         """
 
-    @abstractmethod
-    def reset_device_peak(self) -> None:
-        """Forget the device's memory peak; nothing on the CPU."""
+    def reset_device_peak(self) -> None:  # noqa: B027 -- the CPU has no memory of its own
+        """Forget the accelerator's memory peak."""
 
-    @abstractmethod
     def device_peak_bytes(self) -> int | None:
-        """The accelerator's memory peak since the reset; None on the CPU."""
+        """Return the accelerator's memory peak since the reset; None on the CPU."""
+        return None

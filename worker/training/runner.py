@@ -65,6 +65,7 @@ def train_run(run: Run, *, adapter: FrameworkAdapter, attempt: Attempt, services
         _check_framework(run, adapter)
         data = load_run(run, services.load)
         with typed(adapter):
+            adapter.check(run.job)
             check_fit(data, run.job)
             threads = adapter.use_threads(_threads(run, data, most=threads))
             if run.timed == "cold":

@@ -22,7 +22,7 @@ from worker.adapters.base import (
     Trainer,
     Weights,
 )
-from worker.adapters.errors import BadShapeError, UnsupportedError
+from worker.adapters.errors import UnsupportedError
 from worker.adapters.shapes import check_samples, check_weights
 from worker.adapters.warm import warm_up
 
@@ -175,11 +175,9 @@ class TensorFlowAdapter(FrameworkAdapter):
 
         message = str(error).lower()
         match error:
-            case MemoryError() | tf.errors.ResourceExhaustedError():
+            case tf.errors.ResourceExhaustedError():
                 return "out_of_memory"
-            case BadShapeError():
-                return "bad_shape"
-            case UnsupportedError() | NotImplementedError() | tf.errors.UnimplementedError():
+            case tf.errors.UnimplementedError():
                 return "unsupported"
             case tf.errors.InvalidArgumentError() if any(word in message for word in _INDEX_WORDS):
                 return "bad_index"
@@ -187,7 +185,7 @@ class TensorFlowAdapter(FrameworkAdapter):
                 word in message for word in _SHAPE_WORDS
             ):
                 return "bad_shape"
-        return None
+        return super().reason_of(error)
 
     def forget_programs(self) -> None:
         """Begin with no programs."""

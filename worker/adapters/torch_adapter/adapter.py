@@ -22,7 +22,7 @@ from worker.adapters.base import (
     Trainer,
     Weights,
 )
-from worker.adapters.errors import BadShapeError, UnsupportedError
+from worker.adapters.errors import UnsupportedError
 from worker.adapters.warm import warm_up
 
 _CUBLAS_WORKSPACE = ":4096:8"  # without a fixed workspace cuBLAS is not deterministic
@@ -170,15 +170,12 @@ class TorchAdapter(FrameworkAdapter):
         import torch
 
         message = str(error).lower()
-        if isinstance(error, MemoryError | torch.OutOfMemoryError) or any(
-            words in message for words in _MEMORY_WORDS
-        ):
+        if known := super().reason_of(error):
+            return known
+        if isinstance(error, torch.OutOfMemoryError) or any(words in message for words in _MEMORY_WORDS):
             return "out_of_memory"
-        from_compiler = type(error).__module__.startswith(_COMPILER)
-        if from_compiler or isinstance(error, UnsupportedError | NotImplementedError):
+        if type(error).__module__.startswith(_COMPILER):
             return "unsupported"
-        if isinstance(error, BadShapeError):
-            return "bad_shape"
         if isinstance(error, RuntimeError | IndexError) and any(words in message for words in _INDEX_WORDS):
             return "bad_index"
         if isinstance(error, RuntimeError | ValueError | IndexError):

@@ -1,0 +1,1 @@
+"""NumPy as a third framework, in one folder that nothing else knows."""
