@@ -51,8 +51,6 @@ class Background:
     """The shape of each side's training data, (samples, *sample): what a setting does may depend on it."""
     twin: Comparison | None = None
     """The comparison of the float64 twin."""
-    twin_results: Sequence[RunResult] = ()
-    """The results that the twin's comparison is of."""
     again: Sequence[RunResult] = ()
     """The results of the rerun."""
     traced: Traced | None = None
@@ -66,19 +64,17 @@ def compare(
     arrays: Load,
     *,
     background: Background | None = None,
-    full: bool = False,
 ) -> Comparison:
     """Return the verdict over an experiment's runs.
 
-    `jobs` has each side's resolved job. `arrays` gives the array of a reference. Of many seeds only one
-    is listed with its curves and arrays, unless `full`.
+    `jobs` has each side's resolved job. `arrays` gives the array of a reference.
     """
     experiment = record.experiment
     known = background or Background()
-    tables = tables_of(experiment, results, arrays)
+    tables = _tables_of(experiment, results, arrays)
     twin = known.twin
-    twin_tables = tables_of(twin.experiment, known.twin_results, arrays) if twin else {}
-    runs = side_runs(experiment, merged(results), tables, full=full)
+    twin_tables = {run.side: run.table for run in twin.runs} if twin else {}
+    runs = side_runs(experiment, merged(results), tables)
     precisions = frozenset(job.precision for job in jobs.values())
     rerun = {
         name: SeedTable.of(one, _trained(one), arrays=arrays) for name, one in merged(known.again).items()
@@ -125,7 +121,7 @@ def compare(
         noise_floor=floor,
         gaps=pairs,
         seed_gaps=tuple(gaps),
-        runs=tuple(runs),
+        runs=runs,
         experiment=experiment,
         jobs=dict(jobs),
     )
@@ -143,7 +139,7 @@ def _starts_known(gaps: Sequence[SeedGaps], jobs: Mapping[str, Job]) -> list[See
     ]
 
 
-def tables_of(experiment: Experiment, results: Sequence[RunResult], arrays: Load) -> dict[str, SeedTable]:
+def _tables_of(experiment: Experiment, results: Sequence[RunResult], arrays: Load) -> dict[str, SeedTable]:
     """Return the seeds of each side, in the experiment's order; without results, a table of none."""
     by_side = merged(results)
     return {

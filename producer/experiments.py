@@ -142,13 +142,10 @@ def get_ready(record: ExperimentRecord) -> None:
         import scipy.special  # noqa: F401
 
 
-def judge(
-    session: Session, record: ExperimentRecord, *, full: bool = False, twin: Outcome | None = None
-) -> Outcome:
+def judge(session: Session, record: ExperimentRecord, *, twin: Outcome | None = None) -> Outcome:
     """Collect what is finished, also of the follow-ups, and compare it.
 
-    Of many seeds only one is listed with its curves and arrays, unless `full`. `twin` is the float64 twin's
-    outcome where it is known already.
+    `twin` is the float64 twin's outcome where it is known already.
     """
     from producer.compare import Background, compare
     from producer.queue.results import one_a_side
@@ -167,11 +164,9 @@ def judge(
         background=Background(
             data_shapes={run.side: run.dataset.train.x.shape for run in runs},
             twin=twin.comparison if twin else None,
-            twin_results=twin.results if twin else (),
             again=_results(session, again) if again else (),
             traced=traced_of(record.experiment, _replays(session, record), session.blobs.get),
         ),
-        full=full,
     )
     if len(results) == len(record.run_ids):
         session.ledger.keep_verdict(record.experiment_id, comparison.verdict)
@@ -179,7 +174,6 @@ def judge(
         record=record,
         comparison=comparison,
         runs=runs,
-        results=tuple(results),
         arrays=session.blobs.get,
         twin=twin,
     )
@@ -203,7 +197,6 @@ def follow_up(
     plan: Callable[[Outcome, Callable[[str], None]], Plan],
     *,
     quiet: bool,
-    full: bool = False,
 ) -> Outcome:
     """Train what the plan asks for, as long as it asks, and return the outcome with what that says.
 
@@ -232,7 +225,7 @@ def follow_up(
         except StopIteration:
             wanted = None
     record = still_wanted(outcome.record, ledger=session.ledger)
-    return judge(session, record, full=full, twin=outcome.twin)
+    return judge(session, record, twin=outcome.twin)
 
 
 def _results(session: Session, record: ExperimentRecord) -> list[RunResult]:

@@ -39,7 +39,6 @@ class Outcome:
     comparison: Comparison
     runs: tuple[Run, ...]
     """Each side's run, in the experiment's order, with all of its seeds, however they were spread."""
-    results: tuple[RunResult, ...]
     arrays: Load
     """Gives the array of a reference."""
     twin: Outcome | None = None

@@ -82,13 +82,11 @@ def compare(
             from producer import follow_ups, trace
 
             experiments.follow_to_end(session, record, quiet=quiet)
-            outcome = experiments.judge(session, record, full=full)
+            outcome = experiments.judge(session, record)
             if not no_twin:
-                outcome = experiments.follow_up(
-                    session, outcome, follow_ups.twin_and_rerun, quiet=quiet, full=full
-                )
+                outcome = experiments.follow_up(session, outcome, follow_ups.twin_and_rerun, quiet=quiet)
             if not no_trace:
-                outcome = experiments.follow_up(session, outcome, trace.replays, quiet=quiet, full=full)
+                outcome = experiments.follow_up(session, outcome, trace.replays, quiet=quiet)
         document = comparison_document(outcome, output, full=full)
     output.put(document)
     raise typer.Exit(exit_status(outcome.comparison, check=check))

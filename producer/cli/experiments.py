@@ -107,7 +107,7 @@ def _finished(
         tell = experiments.teller(quiet=output.quiet)
         table = swept(session, record, tell=tell, full=full and output.wants("json"))
         return SweepDocument(table), experiments.RUN_FAILED if table.failed else 0
-    outcome = experiments.judge(session, record, full=full)
+    outcome = experiments.judge(session, record)
     return comparison_document(outcome, output, full=full), exit_status(outcome.comparison)
 
 

@@ -142,10 +142,9 @@ def comparison_document(outcome: Outcome, output: Output, *, full: bool = False)
 
     truth = None
     if output.wants("html"):
-        from producer.compare import tables_of
         from producer.report.truth import truth_of
 
-        tables = tables_of(outcome.record.experiment, outcome.results, outcome.arrays)
+        tables = {run.side: run.table for run in outcome.comparison.runs}
         truth = truth_of(outcome.runs, tables, outcome.arrays)
     return ComparisonDocument(comparison=outcome.comparison, full=full, truth=truth)
 

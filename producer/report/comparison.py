@@ -16,8 +16,10 @@ from rich.text import Text
 from producer.console import plain_table
 from producer.display import both, count, gap, number, printable, sparkline
 from producer.report import comparison_tables as rows
+from producer.report.comparison_json import lists_every_seed, to_document
 from producer.report.document import Document, Table, Value, bullets
-from producer.verdict.models import Comparison, FirstDivergence, SeedRun, SideRuns, Twin, Verdict
+from producer.verdict.models import Comparison, FirstDivergence, SideRuns, Verdict
+from shared.results.seed_table import SeedRow
 
 if TYPE_CHECKING:
     from producer.report.truth import Truth
@@ -33,8 +35,6 @@ _SAID: dict[Verdict, str] = {
     "differ": "{names} differ",
     "inconclusive": "inconclusive: {names} cannot be told apart or alike",
 }
-_CURVES_AND_ARRAYS = {"losses", "validation_losses", "outputs", "weights"}
-"""What is left out of each of many seeds."""
 _SPARKS = 16
 _WIDE = 100
 """Columns from which the tests over seeds have room for the effect sizes."""
@@ -81,7 +81,7 @@ class ComparisonDocument(Document):
 
     def values(self) -> Iterator[Value]:
         """Yield the verdict, every setting that differs, every seed's numbers and the gaps."""
-        return _values(self.comparison)
+        return _values(self.comparison, full=self.full)
 
     def to_json(self) -> dict[str, Any]:
         """Return the public document."""
@@ -153,14 +153,8 @@ def _side_by_side(
 
 
 def _curves(comparison: Comparison) -> list[str]:
-    """Of the first seed each side has, or the median of many."""
-    return [sparkline(_curve(run), _SPARKS) for run in comparison.runs]
-
-
-def _curve(run: SideRuns) -> Sequence[float]:
-    if run.curves is not None:
-        return run.curves.median
-    return next((seed.losses for seed in run.seeds if seed.losses), ())
+    """Return the median of each side's loss curves over seeds, drawn small."""
+    return [sparkline(run.curves.median if run.curves else (), _SPARKS) for run in comparison.runs]
 
 
 _MARKS = {"equal": ("=", "green"), "parts": ("≠", "bold red"), "later": ("·", "dim")}
@@ -258,83 +252,8 @@ def _tests_table(comparison: Comparison) -> Table:
     )  # fmt: skip
 
 
-def to_document(comparison: Comparison, *, full: bool = False) -> dict[str, Any]:
-    """Return the JSON document: plain dicts, lists, strings and finite numbers.
-
-    Of many seeds it has each one's last values, and their curves as quantiles in `summary`, unless
-    `full`; a comparison is made `full` by `producer.compare`.
-    """
-    short = not full and any(run.curves is not None for run in comparison.runs)
-    dumped = comparison.model_dump(
-        mode="json",
-        include={"schema_version", "experiment_id", "name", "submitted_s", "verdict", "reasons"},
-    )
-    return dumped | {
-        "frameworks": list(comparison.sides),
-        "setting_differences": [
-            {"path": one.path, **{name: one.values.get(name) for name in comparison.sides}}
-            for one in comparison.setting_differences
-        ],
-        "first_divergence": None
-        if comparison.first_divergence is None
-        else comparison.first_divergence.model_dump(mode="json"),
-        "first_divergences": [one.model_dump(mode="json") for one in comparison.first_divergences],
-        "tolerance": comparison.tolerance.model_dump(mode="json"),
-        "twin": None if comparison.twin is None else _twin(comparison.twin),
-        "equivalence": [one.model_dump(mode="json") for one in comparison.equivalence],
-        "growth": [one.model_dump(mode="json") for one in comparison.growth],
-        "noise_floor": [one.model_dump(mode="json") for one in comparison.noise_floor],
-        "gaps": [_pair(one.model_dump(mode="json")) for one in comparison.gaps],
-        "seed_gaps": [] if short else [one.model_dump(mode="json") for one in comparison.seed_gaps],
-        "summary": {run.side: _summary(run) for run in comparison.runs},
-        "runs": {run.side: [_seed(run, seed, short=short) for seed in run.seeds] for run in comparison.runs},
-        "jobs": {name: job.model_dump(mode="json") for name, job in comparison.jobs.items()},
-    }
-
-
-def _twin(twin: Twin) -> dict[str, Any]:
-    dumped = twin.model_dump(mode="json")
-    return dumped | {"gaps": [_pair(one) for one in dumped["gaps"]]}
-
-
-def _pair(pair: dict[str, Any]) -> dict[str, Any]:
-    """Put the seed of each largest gap beside it."""
-    seeds = pair.pop("largest_seeds")
-    pair["largest"] = [one | {"seed": seed} for one, seed in zip(pair["largest"], seeds, strict=True)]
-    return pair
-
-
-def _summary(run: SideRuns) -> dict[str, Any]:
-    return run.model_dump(
-        mode="json",
-        include={
-            "run_id",
-            "failure",
-            "worker",
-            "attempt",
-            "environment",
-            "final_loss",
-            "metrics",
-            "train_s",
-            "total_train_s",
-            "notes",
-            "curves",
-        },
-    )
-
-
-def _seed(run: SideRuns, seed: SeedRun, *, short: bool) -> dict[str, Any]:
-    environment = run.environment
-    if short:
-        return seed.model_dump(mode="json", exclude=_CURVES_AND_ARRAYS)
-    return seed.model_dump(mode="json") | {
-        "execution": environment.execution if environment else None,
-        "device": environment.device if environment else None,
-        "environment": environment.model_dump(mode="json") if environment else None,
-    }
-
-
-def _values(comparison: Comparison) -> Iterator[Value]:
+def _values(comparison: Comparison, *, full: bool) -> Iterator[Value]:
+    whole = lists_every_seed(comparison, full=full)
     yield Value(table="verdict", row="verdict", value=comparison.verdict)
     yield Value(table="verdict", row="tolerance", value=comparison.tolerance.relative)
     for place, reason in enumerate(comparison.reasons):
@@ -345,7 +264,7 @@ def _values(comparison: Comparison) -> Iterator[Value]:
     for run in comparison.runs:
         yield from _values_of_run(run)
         for seed in run.seeds:
-            yield from _values_of_seed(run.side, seed)
+            yield from _values_of_seed(run.side, seed, whole=whole)
     for apart in comparison.seed_gaps:
         for one in apart.gaps:
             for table, value in (("relative_gap", one.relative), ("absolute_gap", one.absolute)):
@@ -361,27 +280,27 @@ def _values(comparison: Comparison) -> Iterator[Value]:
 
 
 def _values_of_run(run: SideRuns) -> Iterator[Value]:
-    """Yield what ran a side, and the loss curves of many seeds as quantiles."""
+    """Yield what ran a side, and its loss curves as quantiles over seeds."""
     if run.environment is not None:
         recorded = run.environment.model_dump(
             mode="json", include={"framework", "framework_version", "device", "threads", "execution", "host"}
         )
         for name, value in recorded.items():
             yield Value(table="environment", row=name, side=run.side, value=value)
-    if run.curves is not None:
+    if run.curves is not None and run.curves.seeds > 1:
         for share, losses in zip(run.curves.quantiles, run.curves.losses, strict=True):
             for epoch, loss in zip(run.curves.epochs, losses, strict=True):
                 yield Value(table=f"losses.quantile_{share:g}", row=str(epoch), side=run.side, value=loss)
 
 
-def _values_of_seed(side: str, one: SeedRun) -> Iterator[Value]:
-    """Yield one seed's numbers, and its losses by epoch where they are listed."""
+def _values_of_seed(side: str, one: SeedRow, *, whole: bool) -> Iterator[Value]:
+    """Yield one seed's numbers, and its losses by epoch where it is `whole`."""
     timings = one.timings.model_dump(mode="json") if one.timings else {}
-    memory = {"peak_bytes": one.peak_bytes, "device_peak_bytes": one.device_peak_bytes}
+    memory = one.memory.model_dump(mode="json", include={"peak_bytes", "device_peak_bytes"})
     metrics = {
         f"{part}.{name}": value for part, named in one.metrics.items() for name, value in named.items()
     }
-    predicted = dict(_places(one.predictions)) if isinstance(one.predictions, list) else {}
+    predicted = dict(_places(one.predictions.tolist())) if one.predictions is not None else {}
     tables: dict[str, dict[str, Any]] = {
         "runs": {
             "status": one.status,
@@ -392,8 +311,10 @@ def _values_of_seed(side: str, one: SeedRun) -> Iterator[Value]:
         },
         "metrics": metrics,
         "predictions": predicted,
-        "losses": {str(epoch): loss for epoch, loss in enumerate(one.losses, start=1)},
-        "validation_losses": {str(epoch): loss for epoch, loss in enumerate(one.validation_losses, start=1)},
+        "losses": {str(epoch): loss for epoch, loss in enumerate(one.losses if whole else (), start=1)},
+        "validation_losses": {
+            str(epoch): loss for epoch, loss in enumerate(one.validation_losses if whole else (), start=1)
+        },
     }
     for table, named in tables.items():
         for name, value in named.items():

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
+
 from producer.display import both, gap, setting
 from producer.job.resolve import leaves
 from producer.verdict import numbers
@@ -20,9 +22,11 @@ from producer.verdict.models import (
 )
 from producer.verdict.parting import STAGES
 from producer.verdict.rounding import worst_of
-from producer.verdict.side_runs import final_losses, quantile
+from producer.verdict.side_runs import final_losses
 
 MOST_PREDICTIONS = 10
+FEWEST_FOR_QUANTILES = 11
+"""The fewest seeds whose quantiles say more than their spread."""
 _PARTS = ("test", "validation", "train")
 _TITLES: dict[Verdict, str] = {
     "agree": "{names} agree",
@@ -76,7 +80,8 @@ def times(comparison: Comparison) -> list[Row]:
         return numbers.seconds(next(known, None))
 
     def peak(run: SideRuns) -> str:
-        return numbers.size(max((seed.peak_bytes for seed in run.seeds if seed.peak_bytes), default=None))
+        known = (seed.memory.peak_bytes for seed in run.seeds)
+        return numbers.size(max((one for one in known if one), default=None))
 
     found = [
         _by_side(comparison, "in the queue", queued),
@@ -275,13 +280,13 @@ def _states(comparison: Comparison) -> Iterator[Row]:
 
 def _quantiles(comparison: Comparison) -> Iterator[Row]:
     """The median and the 5 % and 95 % quantiles of the final losses of many seeds."""
-    if all(run.curves is None for run in comparison.runs):
+    if len(comparison.experiment.seed_list) < FEWEST_FOR_QUANTILES:
         return
     for label, share in (("median", 0.5), ("5 %", 0.05), ("95 %", 0.95)):
 
         def text(run: SideRuns, share: float = share) -> str:
-            known = sorted(final_losses(run.seeds))
-            return numbers.short(quantile(known, share) if known else None)
+            known = final_losses(run.table)
+            return numbers.short(float(np.quantile(known, share)) if len(known) else None)
 
         yield _by_side(comparison, f"final loss, {label}", text)
 
@@ -302,7 +307,7 @@ def _epochs(comparison: Comparison) -> Iterator[Row]:
 
 def _first_predicted(comparison: Comparison) -> int | None:
     """The index of the first seed with predictions in every side, or else in any."""
-    listed = [[isinstance(seed.predictions, list) for seed in run.seeds] for run in comparison.runs]
+    listed = [[seed.predictions is not None for seed in run.seeds] for run in comparison.runs]
     for enough in (all, any):
         for place, sides in enumerate(zip(*listed, strict=True)):
             if enough(sides):
@@ -320,10 +325,10 @@ def _predictions(comparison: Comparison) -> Iterator[Row]:
     for place, row in enumerate(asked[:MOST_PREDICTIONS]):
 
         def text(run: SideRuns, place: int = place) -> str:
-            listed = run.seeds[first].predictions
-            if not isinstance(listed, list) or place >= len(listed):
+            predicted = run.seeds[first].predictions
+            if predicted is None or place >= len(predicted):
                 return numbers.MISSING
-            return numbers.row(listed[place])
+            return numbers.row(predicted[place].tolist())
 
         yield _by_side(comparison, f"prediction at {numbers.given(row)}{of_seed}", text)
     if (rest := len(asked) - MOST_PREDICTIONS) > 0:

@@ -22,7 +22,7 @@ from producer.verdict.models import Comparison, Curves
 MOST_POINTS = 1_500
 """The most points of a curve; above it, the lowest and highest of each stretch are kept."""
 MOST_SEEDS = 8
-"""The most seeds whose curves are drawn."""
+"""The most seeds whose curves are drawn one by one; of more, bands over seeds are."""
 MOST_MARKS = 2_000
 MOST_MARKED_EPOCHS = 60
 """Each with a mark on the line of its gap, so that one between two epochs without a gap is seen."""
@@ -95,11 +95,11 @@ def losses(comparison: Comparison) -> Figure | None:
     drawn: list[Series] = []
     seen: list[float] = []
     for side, run in enumerate(comparison.runs):
-        if run.curves is not None:
+        if run.curves is not None and len(run.seeds) > MOST_SEEDS:
             drawn += _bands(run.curves, side=side, name=run.side)
             seen.extend(value for row in run.curves.losses for value in row)
             continue
-        seeds = [seed for seed in run.seeds if seed.losses][:MOST_SEEDS]
+        seeds = [seed for seed in run.seeds if seed.losses]
         for seed in seeds:
             label = run.side if len(run.seeds) == 1 else f"{run.side}, seed {seed.seed}"
             seen.extend(seed.losses)

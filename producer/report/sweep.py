@@ -12,6 +12,7 @@ from rich.console import Console, RenderableType
 from rich.text import Text
 
 from producer.display import both, count, gap, printable, setting
+from producer.report.comparison_json import seeds
 from producer.report.document import Document, Table, Value, bullets
 from producer.sweep.points import side_of
 from producer.sweep.table import Point, Seeds, Sweep
@@ -68,22 +69,24 @@ class SweepDocument(Document):
                 yield Value(table=f"settings.{path}", row=row, value=value)
             yield Value(table="verdict", row=row, value=point.verdict)
             yield Value(table="gap", row=row, value=point.gap)
-            for side, seeds in point.frameworks.items():
+            for side, at_point in point.frameworks.items():
                 for name in ("best", "median", "low", "high"):
-                    yield Value(table=name, row=row, side=side, value=getattr(seeds, name))
-                for seed, value in zip(self.sweep.seed_list, seeds.values, strict=False):
+                    yield Value(table=name, row=row, side=side, value=getattr(at_point, name))
+                for seed, value in zip(self.sweep.seed_list, at_point.values, strict=False):
                     yield Value(table=self.sweep.measure, row=row, side=side, seed=seed, value=value)
-                for part, named in seeds.metrics.items():
+                for part, named in at_point.metrics.items():
                     for name, value in named.items():
                         yield Value(table=f"{part}.{name}", row=row, side=side, value=value)
 
     def to_json(self) -> dict[str, Any]:
         """Return the public document; all that came back only where the sweep has it."""
         dumped = self.sweep.model_dump(mode="json")
-        for point in dumped["points"]:
-            for seeds in point["frameworks"].values():
-                if seeds["run"] is None:
-                    del seeds["run"]
+        for point, said in zip(self.sweep.points, dumped["points"], strict=True):
+            for side, one in point.frameworks.items():
+                if one.run is None:
+                    del said["frameworks"][side]["run"]
+                else:
+                    said["frameworks"][side]["run"]["seeds"] = seeds(one.run, full=True)
         return dumped
 
     def parts(self, console: Console) -> Iterator[RenderableType]:

@@ -142,7 +142,6 @@ def sweep_of(
             dict(job for place in places for job in _jobs(runs_at[place], place[1])),
             found,
             arrays,
-            full=full,
         )
         point = _point(settings, comparison, found, measure=measure, arrays=arrays)
         points.append(_with_runs(point, comparison) if full else point)

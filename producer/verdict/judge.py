@@ -12,7 +12,6 @@ from producer.verdict.models import (
     OwnRerun,
     PairGaps,
     SeedGaps,
-    SeedRun,
     SideRuns,
     Tolerance,
     Twin,
@@ -20,6 +19,7 @@ from producer.verdict.models import (
 )
 from shared.job.experiment import Precision
 from shared.results.run_result import Reason
+from shared.results.seed_table import SeedRow
 
 NO_WORD_ON_NUMBERS: frozenset[Reason] = frozenset(
     {"out_of_memory", "data_damaged", "cancelled", "worker_lost", "invalid", "internal"}
@@ -117,7 +117,7 @@ def _other_surroundings(evidence: Evidence) -> bool:
     return bool(evidence.other_start or evidence.other_batches)
 
 
-def failed_on_the_job(seed: SeedRun) -> bool:
+def failed_on_the_job(seed: SeedRow) -> bool:
     """Return whether the training failed by what was asked of it, not by its surroundings."""
     return seed.failure is not None and seed.failure.reason not in NO_WORD_ON_NUMBERS
 

@@ -5,25 +5,23 @@ The first side is the reference; every other is compared with it. Nothing enumer
 
 from __future__ import annotations
 
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
-from pydantic import Field
+from pydantic import ConfigDict, Field, SkipValidation
 
 from producer.job.resolve import SettingDifference
 from shared.frozen import Frozen
 from shared.job.experiment import Experiment, Job
 from shared.job.fields import Many
 from shared.job.side import Framework, Label, OfSide
-from shared.results.run_result import Environment, Failure, Hashes, Timings
+from shared.results.run_result import Environment, Failure
+from shared.results.seed_table import SeedRow, SeedTable
 from shared.results.trace import Stage
-from shared.store.arrays import ArrayRef
 
 COMPARISON_SCHEMA_VERSION: Literal[1] = 1
 
 Verdict = Literal["agree", "differ", "inconclusive"]
 Measure = Literal["losses", "predictions", "outputs", "weights"]
-ArrayValue = list[Any] | ArrayRef
-"""Nested lists up to `producer.verdict.side_runs.MOST_LISTED` elements, else the reference."""
 
 
 class Tolerance(Frozen):
@@ -92,30 +90,8 @@ class PairGaps(Frozen):
     """The seed of each gap in `largest`."""
 
 
-class SeedRun(Frozen):
-    """One seed in one side. `missing` means that there is no result, such as of a cancelled run."""
-
-    seed: int
-    status: Literal["succeeded", "failed", "missing"]
-    failure: Failure | None = None
-    epochs: int | None = None
-    losses: Many[float] = ()
-    validation_losses: Many[float] = ()
-    final_loss: float | None = None
-    stopped_early: bool = False
-    metrics: dict[str, dict[str, float | None]] = Field(default_factory=dict)
-    predictions: ArrayValue | None = None
-    outputs: ArrayValue | None = None
-    outputs_of: Literal["train", "validation", "test"] | None = None
-    weights: dict[str, ArrayValue] = Field(default_factory=dict)
-    hashes: Hashes | None = None
-    timings: Timings | None = None
-    peak_bytes: int | None = None
-    device_peak_bytes: int | None = None
-
-
 class Curves(Frozen):
-    """Loss curves of many seeds, as quantiles over those that reach each epoch."""
+    """The loss curves of all seeds, as quantiles over those that reach each epoch."""
 
     seeds: int
     quantiles: Many[float]
@@ -145,15 +121,23 @@ class SideRuns(OfSide):
     attempt: int | None = None
     notes: Many[str] = ()
     """Sentences on how the seeds were trained."""
-    seeds: Many[SeedRun]
+    table: SkipValidation[SeedTable] = Field(exclude=True, repr=False)
+    """Every seed's numbers."""
     curves: Curves | None = None
-    """The curves of many seeds, whose results are arrays; only some of `seeds` then have their own."""
+    """The loss curves of the seeds as quantiles; null where none trained an epoch."""
     final_loss: Spread | None = None
     metrics: dict[str, dict[str, Spread]] = Field(default_factory=dict)
     """Metrics over seeds, by part of the data (`train`, `validation`, `test`) and name."""
     train_s: Spread | None = None
     total_train_s: float | None = None
     """Seconds that all seeds trained, together."""
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    @property
+    def seeds(self) -> tuple[SeedRow, ...]:
+        """The seeds one by one, in the order asked for."""
+        return self.table.rows
 
 
 class Twin(Frozen):

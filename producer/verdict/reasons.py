@@ -185,9 +185,10 @@ def _predicted(evidence: Evidence, jobs: Mapping[str, Job]) -> list[str]:
         return []
     sides = [run.side for run in evidence.runs]
     for seeds in zip(*(run.seeds for run in evidence.runs), strict=True):
-        if not all(isinstance(one.predictions, list) and one.predictions for one in seeds):
+        predicted = [one.predictions for one in seeds]
+        told = [numbers.row(values[0].tolist()) for values in predicted if values is not None and len(values)]
+        if len(told) < len(sides):
             continue
-        told = [numbers.row(one.predictions[0]) for one in seeds if isinstance(one.predictions, list)]
         if len(set(told)) < 2:
             return []
         values = both([f"{name} predicts {value}" for name, value in zip(sides, told, strict=True)])

@@ -8,13 +8,14 @@ shown.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.results.run_result import Failure, Memory, RunResult, SeedArrays, Timings
+from shared.results.run_result import Failure, Hashes, Memory, RunResult, SeedArrays, Timings
 from shared.store.arrays import AnyArray, ArrayRef, InlineArray
 
 Float64 = NDArray[np.float64]
@@ -124,6 +125,11 @@ class SeedTable:
         refs = [piece.hashes for piece in self._pieces]
         return self._column(refs, missing=0, like=(2, 4)).astype(np.int64)
 
+    @cached_property
+    def rows(self) -> tuple[SeedRow, ...]:
+        """The seeds one by one, in the table's order."""
+        return tuple(SeedRow(self, row) for row in range(len(self.seeds)))
+
     @property
     def outputs_shape(self) -> tuple[int, ...] | None:
         """The shape of the outputs, known without loading them; None where no seed has any."""
@@ -224,6 +230,99 @@ class SeedTable:
         return np.concatenate([*parts, nothing])[self._places]
 
 
+@dataclass(frozen=True, eq=False)
+class SeedRow:
+    """One seed of one side: a view of a row of the table."""
+
+    table: SeedTable
+    row: int
+
+    @property
+    def seed(self) -> int:
+        """The seed itself."""
+        return self.table.seeds[self.row]
+
+    @property
+    def status(self) -> Literal["succeeded", "failed", "missing"]:
+        """What came of it; `missing` means that there is no result, such as of a cancelled run."""
+        if self.table.succeeded[self.row]:
+            return "succeeded"
+        return "failed" if self.failure is not None else "missing"
+
+    @property
+    def failure(self) -> Failure | None:
+        """Why it failed, if it did."""
+        return self.table.why_failed(self.row)
+
+    @property
+    def epochs(self) -> int | None:
+        """How many epochs it trained; None without a result."""
+        return int(self.table.epochs[self.row]) if self.table.returned[self.row] else None
+
+    @property
+    def losses(self) -> tuple[float, ...]:
+        """The loss of each finished epoch."""
+        return _known_of(self.table.losses[self.row])
+
+    @property
+    def validation_losses(self) -> tuple[float, ...]:
+        """The validation loss of each finished epoch; empty where nothing is held out."""
+        return _known_of(self.table.validation_losses[self.row])
+
+    @property
+    def final_loss(self) -> float | None:
+        """The loss of the last finished epoch."""
+        return _known(self.table.final_losses[self.row])
+
+    @property
+    def stopped_early(self) -> bool:
+        """Whether patience ran out."""
+        return bool(self.table.stopped_early[self.row])
+
+    @property
+    def metrics(self) -> dict[str, dict[str, float | None]]:
+        """The metrics by part of the data and name; only a seed that succeeded has them."""
+        if not self.table.succeeded[self.row]:
+            return {}
+        return {
+            part: {name: _known(values[self.row]) for name, values in named.items()}
+            for part, named in self.table.metrics.items()
+        }
+
+    @property
+    def predictions(self) -> NDArray[Any] | None:
+        """The predictions (n, outputs) for the rows asked for; only a seed that succeeded has them."""
+        predicted = self.table.predictions
+        return predicted[self.row] if predicted is not None and self.table.succeeded[self.row] else None
+
+    @property
+    def hashes(self) -> Hashes | None:
+        """The hashes of the initial weights and of the batches; None where a seed has none."""
+        numbers = self.table.hashes[self.row]
+        if not numbers.any():
+            return None
+        initial_weights, batches = (part.tobytes().hex() for part in numbers.astype(">i8"))
+        return Hashes(initial_weights=initial_weights, batches=batches)
+
+    @property
+    def timings(self) -> Timings | None:
+        """The seconds that it took; None where it was not timed."""
+        return self.table.timings_of(self.row)
+
+    @property
+    def memory(self) -> Memory:
+        """The bytes that it took."""
+        return self.table.memory_of(self.row)
+
+
 def _optional(values: Float64) -> list[float | None]:
     """Return the numbers with None for what is not finite."""
     return [value if fine else None for value, fine in zip(values.tolist(), np.isfinite(values), strict=True)]
+
+
+def _known(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
+def _known_of(curve: Float64) -> tuple[float, ...]:
+    return tuple(curve[np.isfinite(curve)].tolist())

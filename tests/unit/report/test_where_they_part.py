@@ -54,7 +54,7 @@ def grown(samples):
         two = two.model_copy(update={"weights": samples.train(dtype=precision, nudge=1e-7).weights})
         results = [samples.result("tensorflow", [one]), samples.result("torch", [two])]
         found = compare(samples.record(job), resolve(job), results, samples.STORE.get, background=known)
-        return found, Background(twin=found, twin_results=results)
+        return found, Background(twin=found)
 
     return compared("float32", compared("float64")[1])[0]
 

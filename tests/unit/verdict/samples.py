@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from producer.compare import Background, compare
 from producer.job.resolve import resolve
-from producer.verdict.models import Comparison, SeedRun
+from producer.verdict.models import Comparison
 from shared.job import Experiment
 from shared.ledger.records import ExperimentRecord
 from shared.results.run_result import Environment, Failure, Hashes, RunResult, Timings
@@ -189,28 +189,7 @@ def runs(comparison: Comparison) -> tuple[Run, ...]:
 
 
 def tables(comparison: Comparison) -> dict[str, SeedTable]:
-    """The tables that the comparison's lists were made from."""
-    seeds = comparison.experiment.seed_list
-    return {
-        run.side: SeedTable(
-            packed([_stored(one) for one in run.seeds if one.status != "missing"]),
-            seeds,
-            failure=None,
-            arrays=STORE.get,
-        )
-        for run in comparison.runs
-    }
-
-
-def _stored(one: SeedRun) -> Seed:
-    """A listed seed, its lists put into the store."""
-    listed = one.model_dump(exclude={"predictions", "outputs", "weights", "failure"})
-    arrays = {
-        name: STORE.put(np.array(values, np.float64))
-        for name in ("predictions", "outputs")
-        if (values := getattr(one, name)) is not None
-    }
-    return Seed(**listed, **arrays, failure=one.failure)
+    return {run.side: run.table for run in comparison.runs}
 
 
 def failed(message: str = "the loss became NaN") -> Comparison:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from producer.compare import compare
 from producer.queue.results import merged
 from producer.report.comparison import ComparisonDocument
+from producer.report.comparison_json import seeds as seeds_of
 from producer.report.figures import losses
 from producer.verdict.models import Comparison
 from shared.job import Experiment
@@ -136,14 +137,14 @@ def experiment() -> Experiment:
     )
 
 
-def compared(store: Store, *results: RunResult, full: bool = False) -> Comparison:
+def compared(store: Store, *results: RunResult) -> Comparison:
     from producer.job.resolve import resolve
 
     declared = experiment()
     record = ExperimentRecord(
         experiment_id="exp-00000001", submitted_s=0.0, experiment=declared, run_ids=("a", "b")
     )
-    return compare(record, resolve(declared), results, store.get, full=full)
+    return compare(record, resolve(declared), results, store.get)
 
 
 Both = Callable[[Numbers, Numbers], tuple[Comparison, Comparison]]
@@ -158,7 +159,7 @@ def both() -> Both:
         names = {"tensorflow": mine, "torch": theirs}
         listed = [result(n, failed=one.fails, arrays=packed(one.listed(store))) for n, one in names.items()]
         stacked = [result(n, failed=one.fails, arrays=(one.stacked(store),)) for n, one in names.items()]
-        return compared(store, *listed, full=True), compared(store, *stacked, full=True)
+        return compared(store, *listed), compared(store, *stacked)
 
     return make
 
@@ -183,7 +184,7 @@ def test_arrays_give_the_comparison_of_the_listed_seeds(mine: Numbers, theirs: N
     assert stacked.gaps == listed.gaps
     assert stacked.equivalence == listed.equivalence
     for one, other in zip(stacked.runs, listed.runs, strict=True):
-        assert one.seeds == other.seeds
+        assert seeds_of(one, full=True) == seeds_of(other, full=True)
         assert one.final_loss == other.final_loss
         assert one.metrics == other.metrics
         assert one.total_train_s == pytest.approx(other.total_train_s)
@@ -197,8 +198,8 @@ def test_pieces_of_several_runs_are_one_table_in_the_experiment_s_order() -> Non
         result("torch", failed=True, arrays=(numbers.stacked(store, 0, 3), numbers.stacked(store, 3, 6))),
     ]
     assert merged(parts)["torch"].failure == DIVERGED
-    runs = compared(store, *parts, full=True).runs[1].seeds
-    assert runs == compared(store, whole, full=True).runs[1].seeds
+    runs = compared(store, *parts).runs[1]
+    assert seeds_of(runs) == seeds_of(compared(store, whole).runs[1])
 
 
 def test_seeds_that_no_run_returned_are_missing() -> None:
@@ -226,14 +227,16 @@ def test_many_seeds_are_told_by_their_last_values_and_quantiles_unless_full(both
     assert len(full["seed_gaps"]) == SEEDS
 
 
-def test_without_full_one_seed_keeps_its_curve_for_the_pictures() -> None:
+def test_without_full_no_seed_is_listed_with_its_curve_and_small_predictions_of_each_are() -> None:
     store = Store()
     runs = [
         result(name, failed=False, arrays=(Numbers(0.0).stacked(store),)) for name in ("tensorflow", "torch")
     ]
-    seeds = compared(store, *runs).runs[0].seeds
-    assert [bool(seed.losses) for seed in seeds] == [True] + [False] * (SEEDS - 1)
-    assert seeds[5].predictions is not None, "few enough to be told"
+    comparison = compared(store, *runs)
+    seeds = ComparisonDocument(comparison=comparison).to_json()["runs"]["torch"]
+    assert all("losses" not in seed for seed in seeds)
+    assert seeds[5]["predictions"] is not None, "few enough to be told"
+    assert len(comparison.runs[0].seeds[5].losses) == EPOCHS
 
 
 def test_predictions_of_many_seeds_are_tested_however_many_rows_were_asked_for() -> None:
@@ -242,7 +245,6 @@ def test_predictions_of_many_seeds_are_tested_however_many_rows_were_asked_for()
     runs = [result(name, failed=False, arrays=(numbers.stacked(store),)) for name in ("tensorflow", "torch")]
     comparison = compared(store, *runs)
     assert [test.measure for test in comparison.equivalence] == ["final loss", "train r2", "predictions"]
-    assert comparison.equivalence == compared(store, *runs, full=True).equivalence
 
 
 def test_of_several_predictions_the_one_that_decides_is_named() -> None:

@@ -21,7 +21,7 @@ def with_twin(samples, *, gap32, gap64, **declared):
             samples.result("torch", [samples.train(dtype=precision, nudge=nudge)]),
         ]
         found = compare(samples.record(job), resolve(job), results, samples.STORE.get, background=known)
-        return found, Background(twin=found, twin_results=results)
+        return found, Background(twin=found)
 
     return compared("float32", gap32, compared("float64", gap64)[1])[0]
 
@@ -78,7 +78,7 @@ def parted(samples, apart, *, precision="float32", seeds=1):
             theirs[place] = one.model_copy(update={"losses": losses})
         results = [samples.result("tensorflow", mine), samples.result("torch", theirs)]
         found = compare(samples.record(job), resolve(job), results, samples.STORE.get, background=known)
-        return found, Background(twin=found, twin_results=results)
+        return found, Background(twin=found)
 
     return compared(precision, compared("float64")[1] if precision == "float32" else None)[0]
 
