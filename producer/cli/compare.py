@@ -109,7 +109,7 @@ def explain(
     side: Annotated[
         str | None,
         typer.Option(
-            "--side", "--framework", metavar="NAME", help="Which side, where there are more than two."
+            "--side", "--framework", metavar="NAME", help="Explain this side alone; every other, if none."
         ),
     ] = None,
     as_json: AsJson = False,
@@ -155,15 +155,15 @@ def explain(
         else:
             record = experiments.submit_prepared(session, prepared, queue_anyway=queue_anyway, key=None)
         trained = enough_seeds(record.experiment.seed_list) if seeds is None else experiments.seed_list(seeds)
-        question = Question(
-            others=others_of(record.experiment, side)[:1], seeds=trained, most_combined=combinations
-        )
+        others = others_of(record.experiment, side)
+        question = Question(others=others, seeds=trained, most_combined=combinations)
         with cancelling(session, record):
-            (explanation,) = explain_experiment(
+            explanations = explain_experiment(
                 session, record, question, queue_anyway=queue_anyway, quiet=output.quiet
             )
-    output.put(ExplanationDocument(explanation))
-    raise typer.Exit(experiments.RUN_FAILED if explanation.measure is None else 0)
+    output.put(ExplanationDocument(explanations))
+    failed = any(explanation.measure is None for explanation in explanations)
+    raise typer.Exit(experiments.RUN_FAILED if failed else 0)
 
 
 def _names_an_experiment(spec: str) -> bool:

@@ -16,7 +16,7 @@ from rich.text import Text
 
 from producer.blame.explanation import Explanation, Interval, percent
 from producer.console import TEXT_WIDTH, plain_table
-from producer.display import count, gap, printable, setting
+from producer.display import both, count, gap, printable, setting
 from producer.report.document import Document, Table, Value
 from producer.verdict import numbers
 
@@ -28,85 +28,111 @@ _MOST_MEASURES = 8
 
 @dataclass(frozen=True)
 class ExplanationDocument(Document):
-    """An explanation."""
+    """Why each of the other sides differs from the first: an explanation for each of them, at least one."""
 
-    explanation: Explanation
+    explanations: Sequence[Explanation]
 
     @property
     def title(self) -> str:
         """Who differs from whom."""
-        one = self.explanation
-        return f"{one.name}: why {one.other} differs from {one.reference}"
+        first, *more = self.explanations
+        others = both([one.other for one in self.explanations])
+        return f"{first.name}: why {others} {'differ' if more else 'differs'} from {first.reference}"
 
     @property
     def sentences(self) -> Sequence[str]:
-        """The answer in one sentence."""
-        return (self.explanation.sentence,)
+        """The answer in one sentence, for each other side."""
+        return [f"{self._about(one)}{one.sentence}" for one in self.explanations]
 
     @property
     def notes(self) -> Sequence[str]:
         """How the shares were found, and the experiment's id."""
-        return (*self.explanation.notes, f"Experiment {self.explanation.experiment_id}.")
+        told = dict.fromkeys(note for one in self.explanations for note in one.notes)
+        return (*told, f"Experiment {self.explanations[0].experiment_id}.")
 
     def tables(self) -> Iterator[Table]:
         """Yield the shares, what each setting does, and the shares in every measure."""
-        one = self.explanation
-        shown = lines(one)
-        yield Table(
-            title=f"Shares of the gap in the {one.measure}" if one.measure else "Settings that differ",
-            columns=("setting", one.reference, one.other, "share", "95 % interval"),
-            rows=[(line.label, *line.values, line.share, line.interval) for line in shown],
-        )
-        yield Table(
-            title="What each setting does",
-            columns=("setting", "what it does"),
-            rows=[(line.label, line.cause) for line in shown if line.cause],
-        )
-        yield Table(
-            title="How the code is mended",
-            columns=("setting", "side", "like", "code"),
-            rows=[(line.label, *fix) for line in shown for fix in line.fixes],
-        )
-        if len(one.measures) > 1:
-            yield Table(
-                title="In every measure",
-                columns=("gap in", "gap", *(line.path for line in one.contributions), "unexplained"),
-                rows=[(name, apart, *shares, left) for name, apart, shares, left in _in_every_measure(one)],
-            )
+        for one in self.explanations:
+            yield from _tables(one, about=self._about(one))
 
     def values(self) -> Iterator[Value]:
         """Yield each setting's values by side, its share, and the shares in every measure."""
-        one = self.explanation
-        for line in one.contributions:
-            for side, value in line.values.items():
-                yield Value(table="settings", row=line.path, side=side, value=value)
-            yield from _shares(line.path, line.share, line.interval)
-        yield from _shares("unexplained", one.unexplained_share, one.unexplained_interval)
-        for measure in one.measures:
-            yield Value(table="gap", row=measure.measure, value=measure.gap)
-            left = {"unexplained": measure.unexplained_share}
-            for path, share in (measure.shares | left).items():
-                yield Value(table=f"share of {measure.measure}", row=path, value=share)
+        for one in self.explanations:
+            yield from _values(one, side=one.other if len(self.explanations) > 1 else "")
 
     def to_json(self) -> dict[str, Any]:
-        """Return the public document: each contribution has the sides' values under their names."""
-        dumped = self.explanation.model_dump(mode="json")
-        contributions = [one | one.pop("values") for one in dumped["contributions"]]
-        return dumped | {"contributions": contributions}
+        """Return the public document, of several sides the first's with all of them in `explanations`."""
+        first, *more = map(_document, self.explanations)
+        return first | ({"explanations": [first, *more]} if more else {})
 
     def page(self) -> str:
         """Return the page with bars."""
-        return _page(self.explanation)
+        return _page(self)
 
     def parts(self, console: Console) -> Iterator[RenderableType]:
         """Yield what a terminal shows, part by part."""
-        return _parts(self.explanation, console)
+        for place, one in enumerate(self.explanations):
+            if place:
+                yield ""
+            yield from _parts(one, console)
+
+    def _about(self, one: Explanation) -> str:
+        """Return whom a sentence or a table is about, where there are several others."""
+        return f"{one.other} against {one.reference}: " if len(self.explanations) > 1 else ""
 
 
-def _shares(path: str, share: float | None, interval: Interval | None) -> Iterator[Value]:
+def _document(explanation: Explanation) -> dict[str, Any]:
+    """Return one explanation's document: each contribution has the sides' values under their names."""
+    dumped = explanation.model_dump(mode="json")
+    contributions = [one | one.pop("values") for one in dumped["contributions"]]
+    return dumped | {"contributions": contributions}
+
+
+def _tables(one: Explanation, *, about: str) -> Iterator[Table]:
+    shown = lines(one)
+    yield Table(
+        title=f"{about}Shares of the gap in the {one.measure}"
+        if one.measure
+        else f"{about}Settings that differ",
+        columns=("setting", one.reference, one.other, "share", "95 % interval"),
+        rows=[(line.label, *line.values, line.share, line.interval) for line in shown],
+    )
+    yield Table(
+        title=f"{about}What each setting does",
+        columns=("setting", "what it does"),
+        rows=[(line.label, line.cause) for line in shown if line.cause],
+    )
+    yield Table(
+        title=f"{about}How the code is mended",
+        columns=("setting", "side", "like", "code"),
+        rows=[(line.label, *fix) for line in shown for fix in line.fixes],
+    )
+    if len(one.measures) > 1:
+        yield Table(
+            title=f"{about}In every measure",
+            columns=("gap in", "gap", *(line.path for line in one.contributions), "unexplained"),
+            rows=[(name, apart, *shares, left) for name, apart, shares, left in _in_every_measure(one)],
+        )
+
+
+def _values(one: Explanation, *, side: str) -> Iterator[Value]:
+    """Yield an explanation's values; `side` is the other side where there are several."""
+    for line in one.contributions:
+        for name, value in line.values.items():
+            yield Value(table="settings", row=line.path, side=name, value=value)
+        yield from _shares(line.path, line.share, line.interval, side=side)
+    yield from _shares("unexplained", one.unexplained_share, one.unexplained_interval, side=side)
+    for measure in one.measures:
+        yield Value(table="gap", row=measure.measure, side=side, value=measure.gap)
+        left = {"unexplained": measure.unexplained_share}
+        for path, share in (measure.shares | left).items():
+            yield Value(table=f"share of {measure.measure}", row=path, side=side, value=share)
+
+
+def _shares(path: str, share: float | None, interval: Interval | None, *, side: str) -> Iterator[Value]:
     low, high = interval or (None, None)
     for table, value in (("share", share), ("share.interval_low", low), ("share.interval_high", high)):
-        yield Value(table=table, row=path, value=value)
+        yield Value(table=table, row=path, side=side, value=value)
 
 
 def _parts(explanation: Explanation, console: Console) -> Iterator[RenderableType]:
@@ -255,18 +281,34 @@ class Line:
     """Each is a side, like which one, and the code."""
 
 
-def _page(explanation: Explanation) -> str:
+@dataclass(frozen=True, kw_only=True)
+class Chapter:
+    """What the page shows of one explanation."""
+
+    explanation: Explanation
+    lines: Sequence[Line]
+    seeds: str
+    mixtures: str
+    gap: str
+    measures: Sequence[tuple[str, str, list[str], str]]
+
+
+def _page(document: ExplanationDocument) -> str:
     from producer.report.page import WITHOUT_SCRIPTS, looks, template
 
+    chapters = [
+        Chapter(
+            explanation=one,
+            lines=lines(one),
+            seeds=count(len(one.seeds), "seed"),
+            mixtures=count(one.mixtures, "mixture"),
+            gap="" if one.gap is None else gap(one.gap),
+            measures=list(_in_every_measure(one)),
+        )
+        for one in document.explanations
+    ]
     return template("explanation.html.j2", breakable=_breakable).render(
-        explanation=explanation,
-        lines=lines(explanation),
-        seeds=count(len(explanation.seeds), "seed"),
-        mixtures=count(explanation.mixtures, "mixture"),
-        gap="" if explanation.gap is None else gap(explanation.gap),
-        measures=list(_in_every_measure(explanation)),
-        policy=WITHOUT_SCRIPTS,
-        css=looks(),
+        title=document.title, chapters=chapters, policy=WITHOUT_SCRIPTS, css=looks()
     )
 
 

@@ -38,7 +38,7 @@ def test_the_fix_is_told_for_the_code_of_either_framework(bench):
 
 
 def test_the_document_has_the_public_paths(bench):
-    document = ExplanationDocument(bench.explain(bench.plan(SUM))).to_json()
+    document = ExplanationDocument([bench.explain(bench.plan(SUM))]).to_json()
 
     assert {
         "experiment_id", "measure", "gap", "contributions", "unexplained_share", "sentence",

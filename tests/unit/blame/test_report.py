@@ -39,7 +39,7 @@ def terminal(explanation, width):
         file=stream, width=width, force_terminal=True, highlight=False, markup=False, legacy_windows=False,
         color_system=None,
     )  # fmt: skip
-    print_parts(ExplanationDocument(explanation), console)
+    print_parts(ExplanationDocument([explanation]), console)
     return "".join(f"{line.rstrip()}\n" for line in stream.getvalue().splitlines())
 
 
@@ -63,7 +63,7 @@ def test_no_line_is_wider_than_the_terminal(explanations, width):
 def test_a_pipe_gets_whole_lines_and_no_escape_codes(explanations):
     stream = io.StringIO()
     explanation = explanations["article"]()
-    print_parts(ExplanationDocument(explanation), make_console(stream))
+    print_parts(ExplanationDocument([explanation]), make_console(stream))
 
     assert explanation.sentence in stream.getvalue().splitlines()
     assert "\x1b" not in stream.getvalue()
@@ -71,7 +71,7 @@ def test_a_pipe_gets_whole_lines_and_no_escape_codes(explanations):
 
 def test_the_page_has_the_sentence_every_setting_and_no_script(explanations):
     explanation = explanations["three"]()
-    page = ExplanationDocument(explanation).page()
+    page = ExplanationDocument([explanation]).page()
 
     assert explanation.sentence in page
     assert "loss.<wbr>reduction" in page
@@ -85,10 +85,30 @@ def test_what_users_write_is_escaped_on_the_page(explanations):
     (one,) = explanation.contributions
     nasty = one.model_copy(update={"path": NASTY, "values": {"tensorflow": NASTY, "torch": NASTY}})
     page = ExplanationDocument(
-        explanation.model_copy(update={"name": NASTY, "contributions": (nasty,)})
+        [explanation.model_copy(update={"name": NASTY, "contributions": (nasty,)})]
     ).page()
 
     assert "<script>" not in page
+
+
+def test_several_others_are_told_one_after_another_and_the_first_keeps_its_paths(explanations):
+    first = explanations["article"]()
+    second = explanations["three"]().model_copy(update={"other": "torch-eager"})
+    document = ExplanationDocument([first, second])
+    stream = io.StringIO()
+    print_parts(document, make_console(stream))
+    said, page, told = stream.getvalue(), document.page(), document.to_json()
+
+    assert document.title == "line: why torch and torch-eager differ from tensorflow"
+    for one in (first, second):
+        assert f"why {one.other} differs from tensorflow" in said
+        assert f"Why {one.other} differs from tensorflow" in page
+        assert f"{one.other} against tensorflow: {one.sentence}" in document.sentences
+    alone = [ExplanationDocument([one]).to_json() for one in (first, second)]
+    assert told.pop("explanations") == alone
+    assert told == alone[0]
+    assert {value.side for value in document.values() if value.table == "share"} == {"torch", "torch-eager"}
+    assert page.count("<main>") == 1
 
 
 def test_bars_stand_on_one_scale_from_their_common_zero(explanations):

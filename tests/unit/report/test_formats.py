@@ -61,7 +61,7 @@ def documents(samples: ModuleType) -> dict[type[Document], Callable[[], Document
     )  # fmt: skip
     return {
         ComparisonDocument: lambda: ComparisonDocument(comparison=samples.many_seeds()),
-        ExplanationDocument: lambda: ExplanationDocument(explanation()),
+        ExplanationDocument: lambda: ExplanationDocument([explanation()]),
         BenchDocument: lambda: BenchDocument(bench(samples)),
         SweepDocument: lambda: SweepDocument(sweep()),
         ResolvedDocument: lambda: ResolvedDocument.of(record.experiment),
