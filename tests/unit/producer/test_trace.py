@@ -13,15 +13,15 @@ from shared.job import Training
 PER_EPOCH = 4
 
 
-def compared(other, *, precision="float64", epochs=10, same_start=True, train_s=1.0):
-    """Two frameworks' losses of ten epochs; `other` changes the second's."""
+def compared(*others, precision="float64", epochs=10, same_start=True, train_s=1.0):
+    """The sides' losses of ten epochs; each of `others` changes those of a further side."""
     losses = np.linspace(2.0, 1.0, epochs)
     runs = [
         Given(
             seeds=[Given(seed=0, losses=tuple(one), hashes=None)],
             total_train_s=train_s,
         )
-        for one in (losses, other(losses.copy()))
+        for one in (losses, *(other(losses.copy()) for other in others))
     ]
     return Given(
         runs=runs,
@@ -58,6 +58,13 @@ def from_epoch(epoch, by):
 )
 def test_the_losses_say_from_where_to_where(other, skip, steps):
     assert updates_to_observe(compared(other), runs(), 0) == (skip, steps)
+
+
+def test_of_several_sides_all_are_observed_until_the_last_has_parted():
+    sides = from_epoch(2, 1e-3), from_epoch(5, 1e-3)
+    assert updates_to_observe(compared(*sides), runs(), 0) == (PER_EPOCH, 5 * PER_EPOCH + 1)
+    alike = from_epoch(0, 0.0)
+    assert updates_to_observe(compared(alike, sides[0]), runs(), 0) == (PER_EPOCH, 2 * PER_EPOCH + 1)
 
 
 def test_nothing_is_bounded_by_losses_that_say_nothing():
