@@ -56,10 +56,12 @@ def test_without_a_side_named_every_other_is_explained_against_the_first(documen
 
     assert (first["reference"], first["other"]) == (EAGER, COMPILED)
     assert (second["reference"], second["other"]) == (EAGER, OTHER)
-    assert [one["path"] for one in first["contributions"]] == ["optimizer.learning_rate"]
-    assert [one["path"] for one in second["contributions"]] == ["loss.reduction"]
-    for one in (first, second):
-        assert one["contributions"][0]["share"] == pytest.approx(1.0, abs=1e-3)
+    shares = [{line["path"]: line["share"] for line in one["contributions"]} for one in (first, second)]
+    near = {"abs": 1e-3}
+    assert shares == [
+        {"optimizer.learning_rate": pytest.approx(1.0, **near), "execution": pytest.approx(0.0, **near)},
+        {"loss.reduction": pytest.approx(1.0, **near), "execution": pytest.approx(0.0, **near)},
+    ]
     assert {name: one for name, one in found.items() if name != "explanations"} == first
 
     said = likewise("explain", found["experiment_id"]).stdout
