@@ -18,12 +18,11 @@ from shared.ledger.presence import presences
 from shared.settings import misspelt
 
 if TYPE_CHECKING:
-    from producer.local.state import Environment
+    from producer.local.home import Environment
     from producer.session import Session
     from shared.settings import Settings
 
 LEAST_PYTHON = (3, 11)
-LEAST_REDIS = (6, 2)
 ENVIRONMENT_BYTES = 2.5e9
 """Room to keep for one framework's environment while it is being made."""
 SPARE_BYTES = 5e8
@@ -102,7 +101,7 @@ def _settings() -> Iterator[Finding]:
 
 
 def _local(settings: Settings) -> Iterator[Finding]:
-    from producer.local import redis_server
+    from producer.local.children import find_server
     from producer.local.client import defaults
     from producer.local.environments import known_frameworks
     from producer.local.home import stack_paths
@@ -117,7 +116,7 @@ def _local(settings: Settings) -> Iterator[Finding]:
     yield _disk(paths.home, needed=missing * ENVIRONMENT_BYTES + SPARE_BYTES)
     yield from environments
     try:
-        yield Finding(link="redis-server", state="ok", found=str(redis_server.find_server()))
+        yield Finding(link="redis-server", state="ok", found=str(find_server()))
     except LikewiseError as error:
         yield Finding(
             link="redis-server",
@@ -180,12 +179,14 @@ def _environment(settings: Settings, wanted: Environment) -> tuple[Finding, bool
 
 
 def _redis(session: Session) -> Iterator[Finding]:
+    from producer.local.children import LEAST_VERSION
+
     info: dict[str, Any] = session.client.info()
     kwargs = session.client.connection_pool.connection_kwargs
     where = f"{kwargs.get('host')}:{kwargs.get('port')}"
     version = str(info.get("redis_version", "0"))
     password = "with a password" if kwargs.get("password") else "without a password"
-    old = tuple(int(part) for part in version.split(".")[:2]) < LEAST_REDIS
+    old = tuple(int(part) for part in version.split(".")[:2]) < LEAST_VERSION
     exposed = not kwargs.get("password") and kwargs.get("host") not in ("127.0.0.1", "localhost", "::1")
     yield Finding(
         link="Redis",

@@ -15,8 +15,21 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 
 from producer.local import environments
-from producer.local.home import OWN_LOG, Paths, is_held, last_line, locked, stack_paths, write_private
-from producer.local.state import Environment, State, Wanted, WantedWorker, read_state, read_wanted
+from producer.local.home import (
+    OWN_LOG,
+    Environment,
+    Paths,
+    State,
+    Wanted,
+    WantedWorker,
+    is_held,
+    last_line,
+    locked,
+    read_state,
+    read_wanted,
+    stack_paths,
+    write_private,
+)
 from shared.errors import StackError
 from shared.settings import Settings
 
@@ -177,8 +190,8 @@ def _running(paths: Paths) -> State | None:
 
 
 def _start(paths: Paths, settings: Settings) -> State:
+    from producer.local.children import find_server
     from producer.local.processes import clean_environment
-    from producer.local.redis_server import find_server
 
     find_server()  # tells here, in one line, that there is none
     paths.state.unlink(missing_ok=True)

@@ -23,10 +23,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import shared
-from producer.local.home import Paths, hold, locked, write_private
+from producer.local.home import Environment, Paths, hold, locked, write_private
 from producer.local.installers import Packages, steps
 from producer.local.processes import INSTALLER, mark, sweep
-from producer.local.state import Environment
 from shared.errors import StackError, UsageError
 from shared.frozen import Frozen
 

@@ -3,7 +3,7 @@
 It restarts what dies, restarts workers whose code or settings have changed, stops when nothing has
 happened for a while, when it is told to (SIGTERM), and when its folder vanishes. Its children never
 outlive it (`producer.local.processes`). One thread, one loop; it speaks with commands through
-`producer.local.state`.
+`producer.local.home`.
 
 Run as `python -m producer.local.supervisor HOME IDLE_MINUTES`.
 """
@@ -21,9 +21,8 @@ from pathlib import Path
 
 from producer.local.children import Child, RedisChild, WorkerChild
 from producer.local.environments import stack_fingerprint
-from producer.local.home import Paths, cap_logs, hold, open_own_log, write_private
+from producer.local.home import Paths, State, Wanted, cap_logs, hold, open_own_log, read_wanted, write_private
 from producer.local.processes import STACK, Guard, mark, sweep
-from producer.local.state import State, Wanted, read_wanted
 from shared.errors import LikewiseError
 
 TICK_S = 0.1

