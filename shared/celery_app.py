@@ -58,14 +58,14 @@ SETTINGS: dict[str, Any] = {
 def make_app(
     redis_url: str, *, retention_s: float, app_class: type[celery.Celery] = celery.Celery
 ) -> celery.Celery:
-    """The application, not connected yet."""
+    """Return the application, not connected yet."""
     app = app_class("likewise", broker=redis_url, backend=redis_url, set_as_current=False)
     app.conf.update(SETTINGS, result_expires=int(retention_s))
     return app
 
 
 def queue(name: str) -> Any:
-    """A queue by its name, on the default exchange: a message goes straight to the list `name`."""
+    """Return a queue by its name, on the default exchange: a message goes straight to the list `name`."""
     return Queue(name, exchange=Exchange("", type="direct"), routing_key=name)  # type: ignore[no-untyped-call]
 
 

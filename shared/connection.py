@@ -22,7 +22,7 @@ ANSWER_TIMEOUT_S = 5.0
 
 
 def redis_url(settings: Settings) -> str | None:
-    """The configured URL with the password of `redis_password_file` in it, or None.
+    """Return the configured URL with the password of `redis_password_file` in it, or None.
 
     Raises UsageError for a password file that cannot be read.
     """
@@ -40,7 +40,7 @@ def redis_url(settings: Settings) -> str | None:
 
 
 def connect(redis_url: str) -> redis.Redis:
-    """A client whose Redis has answered a ping; replies are bytes.
+    """Return a client whose Redis has answered a ping; replies are bytes.
 
     Raises RedisError within two seconds, and so does every later command of the client that Redis
     cannot serve. Those are repeated for about a second when a connection breaks; the first ping is not.
@@ -115,7 +115,7 @@ _MEANINGS: tuple[tuple[type[exceptions.RedisError], str], ...] = (
 
 
 def _explained(error: exceptions.RedisError, client: redis.Redis) -> Exception:
-    """The error a user can act on; a mistake of ours in a command stays as it is."""
+    """Return the error a user can act on; a mistake of ours in a command stays as it is."""
     where = f"Redis at {_where(client)}"
     for kind, meaning in _MEANINGS:
         if isinstance(error, kind):

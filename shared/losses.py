@@ -56,7 +56,7 @@ def loss_values(
 def element_weights(
     loss: Loss, targets: NDArray[Any], sample_weights: Floats | None
 ) -> NDArray[np.float64] | None:
-    """What each element is multiplied by, of a shape that broadcasts to them; None for 1 everywhere."""
+    """Return what elements are multiplied by, in a shape that broadcasts to them; None for 1 everywhere."""
     weights = None
     if isinstance(loss, BinaryCrossentropy | CategoricalCrossentropy) and loss.class_weights is not None:
         known = _counted(loss, targets)
@@ -70,7 +70,7 @@ def element_weights(
 
 
 def _counted(loss: Loss, targets: NDArray[Any]) -> NDArray[np.bool_] | None:
-    """Which elements count; None for all."""
+    """Return which elements count; None for all."""
     if isinstance(loss, CategoricalCrossentropy) and loss.ignore_index is not None:
         counted: NDArray[np.bool_] = targets != loss.ignore_index
         return counted
@@ -83,7 +83,7 @@ def _reduced(
     weights: NDArray[np.float64] | None,
     counted: NDArray[np.bool_] | None,
 ) -> NDArray[np.float64]:
-    """(members, n) or (members, n, targets) elements → (members,)."""
+    """Reduce elements (members, n) or (members, n, targets) to losses (members,)."""
     number = float(elements[0].size)
     if weights is not None:
         elements = elements * weights
@@ -103,7 +103,7 @@ def _reduced(
 def loss_elements(  # noqa: PLR0911 -- one return a formula
     loss: Loss, outputs: Floats, targets: NDArray[Any]
 ) -> NDArray[np.float64]:
-    """The loss before weights and reduction: (n, targets), (n,) for one a sample, (n, n) where broadcast."""
+    """Return the loss before weights and reduction: (n, targets), (n,) by row, (n, n) where broadcast."""
     o = outputs.astype(np.float64)
     if isinstance(loss, CategoricalCrossentropy):
         return _categorical_crossentropy(loss, o, targets)
@@ -155,14 +155,14 @@ def _categorical_crossentropy(
 
 
 def _surprises(o: NDArray[np.float64]) -> NDArray[np.float64]:
-    """logsumexp(o) − o over the last axis: minus the logarithm of each class's probability."""
+    """Return logsumexp(o) − o over the last axis, minus the logarithm of each class's probability."""
     highest = o.max(axis=-1, keepdims=True)
     surprises: NDArray[np.float64] = highest + np.log(np.exp(o - highest).sum(axis=-1, keepdims=True)) - o
     return surprises
 
 
 def _surprises_of_probabilities(o: NDArray[np.float64]) -> NDArray[np.float64]:
-    """log(Σ p) − log p over the last axis, p clipped."""
+    """Return log(Σ p) − log p over the last axis, with p clipped."""
     p = _clipped(o)
     surprises: NDArray[np.float64] = np.log(p.sum(axis=-1, keepdims=True)) - np.log(p)
     return surprises

@@ -31,7 +31,7 @@ class Samples(Frozen):
     """float64 (n,), where the data have sample weights."""
 
     def same_rows(self, other: Samples | None) -> bool:
-        """Whether these are the same samples and targets, whatever they weigh."""
+        """Return whether these are the same samples and targets, whatever they weigh."""
         return other is not None and (self.x, self.y) == (other.x, other.y)
 
 

@@ -87,7 +87,7 @@ class Settings(Frozen):
 
 
 def variable(name: str) -> str:
-    """The environment variable of a field."""
+    """Return the environment variable of a field."""
     return f"LIKEWISE_{name.upper()}"
 
 
@@ -97,7 +97,7 @@ def _wrong(name: str, given: str) -> str:
 
 
 def _right(name: str) -> str:
-    """What a field takes, in words: `a whole number from 1 to 1,024`."""
+    """Return what a field takes, in words: `a whole number from 1 to 1,024`."""
     field = Settings.model_fields[name]
     kind = field.annotation
     if isinstance(kind, UnionType):  # ... | None: unset

@@ -50,18 +50,18 @@ def load_inline(data: InlineData) -> Loaded:
 
 
 def table(values: tuple[float, ...] | tuple[tuple[float, ...], ...]) -> Floats:
-    """Rows as float64 (n, columns); a flat list is one column."""
+    """Return rows as float64 (n, columns); a flat list is one column."""
     array = np.array(values, dtype=np.float64)
     return array.reshape(-1, 1) if array.ndim == 1 else array
 
 
 def rows(array: Floats) -> str:
-    """How many, in words."""
+    """Say in words how many rows there are."""
     return f"{len(array)} row{'s' * (len(array) != 1)}"
 
 
 def load_npz(data: NpzData, base: Path) -> Loaded:
-    """The arrays x (samples, ...) and y (samples,) or (samples, targets); raises DataError."""
+    """Return the arrays x (samples, ...) and y (samples,) or (samples, targets); raise DataError."""
     file = find_file(data.path, base)
     place = printable(file.name)
     fields = {data.x: "data.x", data.y: "data.y"}
@@ -97,7 +97,7 @@ def load_npz(data: NpzData, base: Path) -> Loaded:
 def read_arrays(
     file: Path, names: Sequence[str] | None = None, *, fields: dict[str, str] | None = None
 ) -> dict[str, Floats]:
-    """Named arrays of an archive, or all of them, as float64; raises DataError."""
+    """Return arrays of an archive, those named or all, as float64; raise DataError."""
     place = printable(file.name)
     try:
         with zipfile.ZipFile(file) as archive:
@@ -154,7 +154,7 @@ def _header(stream: Any) -> tuple[tuple[int, ...], np.dtype[Any]]:
 
 
 def given_weights(declared: InitialWeights, base: Path) -> Mapping[str, Floats] | None:
-    """Arrays by name, float64; None where weights are drawn. Raises DataError."""
+    """Return arrays by name, float64; None where weights are drawn. Raises DataError."""
     if isinstance(declared, GivenWeights):
         return {name: np.array(values, dtype=np.float64) for name, values in declared.weights.items()}
     if not isinstance(declared, NpzWeights):
@@ -185,12 +185,12 @@ def load_builtin(data: BuiltinData) -> Loaded:
 
 
 def generator(seed: int, purpose: Purpose) -> np.random.Generator:
-    """A Philox 4×64 generator (Salmon et al. 2011) with the key (seed, purpose)."""
+    """Return a Philox 4×64 generator (Salmon et al. 2011) with the key (seed, purpose)."""
     return np.random.Generator(_philox(seed, purpose))
 
 
 def permutation(count: int, seed: int, purpose: Purpose) -> NDArray[np.int64]:
-    """The numbers below `count` in random order: sorted by raw words, which NumPy keeps stable (NEP 19)."""
+    """Return the numbers below `count` in an order by raw words, which NumPy keeps stable (NEP 19)."""
     return np.argsort(_philox(seed, purpose).random_raw(count), kind="stable").astype(np.int64)
 
 

@@ -61,7 +61,7 @@ class _Numbers:
             ]
 
     def table(self, lines: Sequence[int], place: str) -> NDArray[np.float64]:
-        """(rows, columns), all finite; raises DataError."""
+        """Return the numbers (rows, columns), all finite; raise DataError."""
         table = np.array(self.values, dtype=np.float64).reshape(-1, len(self.names))
         bad = np.argwhere(~np.isfinite(table))
         if len(bad):
@@ -72,14 +72,14 @@ class _Numbers:
 
 
 def load(data: CsvData, base: Path, *, task: Task) -> Loaded:
-    """The named columns; raises DataError with line and column of what cannot be read."""
+    """Return the named columns; raise DataError with line and column of what cannot be read."""
     file = find_file(data.path, base)
     with _opened(file) as stream:
         return _load(data, stream, printable(file.name), task)
 
 
 def first_rows(file: Path, count: int = 10_000) -> tuple[list[str], list[list[str]]]:
-    """The header and up to `count` rows as text; raises DataError."""
+    """Return the header and up to `count` rows as text; raise DataError."""
     found = find_file(file.name, file.parent)
     place = printable(file.name)
     with _opened(found) as stream:
@@ -107,7 +107,7 @@ def _opened(file: Path) -> Iterator[TextIO]:
 
 
 def _header_and_rows(stream: TextIO, place: str) -> tuple[list[str], Iterator[tuple[int, list[str]]], str]:
-    """The column names, the rows with their lines, and the delimiter."""
+    """Return the column names, the rows with their lines, and the delimiter."""
     text = _lines(stream, place)
     first = next(text, "")
     if "\0" in first:
@@ -178,7 +178,7 @@ def _lines(stream: TextIO, place: str) -> Iterator[str]:
 
 
 def _rows(text: Iterator[str], delimiter: str, place: str) -> Iterator[tuple[int, list[str]]]:
-    """Rows that are not blank, each with the line it begins on."""
+    """Yield rows that are not blank, each with the line it begins on."""
     reader = csv.reader(text, delimiter=delimiter, strict=True, skipinitialspace=True)
     while True:
         line = reader.line_num + 1
@@ -195,7 +195,7 @@ def _rows(text: Iterator[str], delimiter: str, place: str) -> Iterator[tuple[int
 def _classes(
     labels: Sequence[Sequence[str]], cells: _Numbers, lines: Sequence[int], place: str, targets_place: str
 ) -> tuple[NDArray[np.float64], tuple[str, ...]]:
-    """Targets of a classification: numbers, or one column of text labels as class numbers."""
+    """Return the targets of a classification: numbers, or one column of text labels as class numbers."""
     missing = [
         f"line {line}, column {printable(name)}: {_why_no_number(cell)}"
         for row, line in zip(labels, lines, strict=True)
@@ -240,12 +240,12 @@ def _why_no_number(cell: str) -> str | None:
 
 
 def is_missing(cell: str) -> bool:
-    """Whether the cell is empty or holds one of the usual words for a missing value."""
+    """Return whether the cell is empty or holds one of the usual words for a missing value."""
     return cell.strip().lower() in _MISSING
 
 
 def is_number(cell: str) -> bool:
-    """Whether the cell holds a number as the loader reads it."""
+    """Return whether the cell holds a number as the loader reads it."""
     try:
         float(cell)
     except ValueError:

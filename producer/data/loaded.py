@@ -40,12 +40,12 @@ class Loaded:
     """The line of each sample in a text file, from 1; None counts rows from 1."""
 
     def row(self, index: int) -> str:
-        """How a message calls a sample."""
+        """Return how a message calls a sample."""
         return f"row {index + 1}" if self.lines is None else f"line {self.lines[index]}"
 
 
 def find_file(path: str, base: Path) -> Path:
-    """The data file, checked to be a regular one within the limit; raises DataError."""
+    """Return the data file, checked to be a regular one within the limit; raise DataError."""
     place = f"data.path {short(path)}"
     file = base / path
     try:
@@ -86,14 +86,14 @@ def check_size(samples: int, values_a_sample: int, place: str) -> None:
 
 
 def size(count: int) -> str:
-    """Bytes for a reader."""
+    """Return a number of bytes in words."""
     return f"{count / 2**30:.1f} GiB" if count >= 2**30 else f"{count / 2**20:.1f} MiB"
 
 
 def choose_columns(
     columns: Sequence[str], data: CsvData | ParquetData, place: str
 ) -> tuple[list[str], list[str]]:
-    """The feature and target columns, in order; raises DataError for names that are not there."""
+    """Return the feature and target columns, in order; raise DataError for names that are not there."""
     target, features, weights = data.target, data.features, data.sample_weights
     targets = [target] if isinstance(target, str) else list(target)
     if not targets:
@@ -138,7 +138,7 @@ def refuse_duplicates(columns: Sequence[str], place: str) -> None:
 
 
 def label_codes(labels: Sequence[str], place: str) -> tuple[Floats, tuple[str, ...]]:
-    """Text labels as numbers from 0 in the labels' sorted order, (n, 1), and the labels."""
+    """Return text labels as numbers from 0 in the labels' sorted order, (n, 1), and the labels."""
     names, codes = np.unique(np.asarray(labels, dtype=object), return_inverse=True)
     if len(names) < 2:
         raise DataError(f"{place}: every sample has the label {short(names[0])}; there is nothing to learn")
@@ -146,7 +146,7 @@ def label_codes(labels: Sequence[str], place: str) -> tuple[Floats, tuple[str, .
 
 
 def numbers(array: NDArray[np.generic], place: str) -> Floats:
-    """An array of integers, floats or booleans as float64; raises DataError for others."""
+    """Return an array of integers, floats or booleans as float64; raise DataError for others."""
     if array.dtype.kind not in "biuf":
         raise DataError(f"{place}: holds {array.dtype}, not numbers")
     return np.array(array, dtype=np.float64, order="C")  # unlike ascontiguousarray, keeps a single number one

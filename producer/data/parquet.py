@@ -23,7 +23,7 @@ from shared.run import Task
 
 
 def load(data: ParquetData, base: Path, *, task: Task) -> Loaded:
-    """The named columns; raises DataError with row and column of what cannot be trained on."""
+    """Return the named columns; raise DataError with row and column of what cannot be trained on."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 

@@ -84,7 +84,7 @@ class PreparedRun:
 
     @property
     def program(self) -> ProgramSpec:
-        """What the job trains on these data. Raises ShapeError where a layer cannot take its input."""
+        """Return what the job trains on these data. Raises ShapeError where a layer cannot take its input."""
         return compile_job(self.job, self.data.input_shape)
 
 
@@ -93,7 +93,7 @@ Done = list[tuple[Job, PreparedData]]
 
 
 def prepare(job: Job, base: Path) -> PreparedData:
-    """The job's data; `base` is the folder that relative paths start from. Raises DataError."""
+    """Return the job's data; `base` is the folder that relative paths start from. Raises DataError."""
     task = TASKS[job.loss.type]
     loaded = load(job.data, base, task=task)
     x = loaded.x
@@ -130,7 +130,7 @@ def prepare(job: Job, base: Path) -> PreparedData:
 
 
 def prepare_all(jobs: Mapping[str, Job], base: Path, *, done: Done | None = None) -> dict[str, PreparedData]:
-    """Each framework's data; jobs that declare the same share one preparation and its arrays.
+    """Return each framework's data; jobs that declare the same share one preparation and its arrays.
 
     `done` holds earlier jobs of the same `base` with theirs, and is added to.
     """
@@ -166,7 +166,7 @@ def _ignore_index(job: Job) -> int | None:
 
 
 def load(data: Data, base: Path, *, task: Task) -> Loaded:
-    """The samples as their source has them; raises DataError."""
+    """Return the samples as their source has them; raise DataError."""
     match data:
         case InlineData():
             return load_inline(data)
@@ -183,7 +183,7 @@ def load(data: Data, base: Path, *, task: Task) -> Loaded:
 
 
 def split(samples: int, declared: Split) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Sorted indices of the training, validation and test samples; raises DataError where one has none."""
+    """Return the sorted indices of the training, validation and test samples; raise DataError for none."""
     order = permutation(samples, declared.seed, Purpose.SPLIT)
     tests = _share(declared.test, samples, "test")
     validations = _share(declared.validation, samples, "validation")
@@ -207,7 +207,7 @@ def _share(fraction: float, samples: int, part: str) -> int:
 
 
 def _standard(train: Floats, loaded: Loaded) -> tuple[Floats, Floats]:
-    """Mean and scale of each feature; a feature that never varies is scaled by 1."""
+    """Return the mean and scale of each feature; a feature that never varies is scaled by 1."""
     with np.errstate(over="ignore", invalid="ignore"):
         mean: Floats = train.mean(axis=0)
         deviation = train.std(axis=0)

@@ -67,7 +67,7 @@ def check_finite(x: Floats, loaded: Loaded, precision: Precision) -> None:
 
 
 def sample_weights(loaded: Loaded) -> Floats | None:
-    """The samples' weights, 0 or more each; raises DataError naming the first that is not."""
+    """Return the samples' weights, 0 or more each; raise DataError naming the first that is not."""
     if loaded.weights is None:
         return None
     wrong = np.flatnonzero(~(np.isfinite(loaded.weights) & (loaded.weights >= 0)))

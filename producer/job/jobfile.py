@@ -83,7 +83,7 @@ def read_experiment(spec: str, set_values: Sequence[str] = (), sides: str | None
 
 
 def validate(document: dict[str, Any], source: str) -> Experiment:
-    """The experiment that plain values declare; raises JobFileError with every problem."""
+    """Return the experiment that plain values declare; raise JobFileError with every problem."""
     version = document.get("schema_version", SCHEMA_VERSION)
     if isinstance(version, int) and not isinstance(version, bool) and version > SCHEMA_VERSION:
         newer = f"this file is of schema version {version}; this Likewise reads {SCHEMA_VERSION}"
@@ -98,17 +98,17 @@ def validate(document: dict[str, Any], source: str) -> Experiment:
 
 
 def example_names() -> list[str]:
-    """The names of the job files that ship with the tool."""
+    """Return the names of the job files that ship with the tool."""
     return sorted(path.stem for path in _examples().glob("*.yaml"))
 
 
 def example_path(name: str) -> Path:
-    """Where a shipped example lies."""
+    """Return where a shipped example lies."""
     return _examples() / f"{name}.yaml"
 
 
 def names_a_job(text: str) -> bool:
-    """Whether what a user typed is a job file, an example or `-`, and not an experiment's id."""
+    """Return whether what a user typed is a job file, an example or `-`, and not an experiment's id."""
     return text == "-" or text in example_names() or Path(text).suffix in SUFFIXES
 
 
@@ -117,7 +117,7 @@ def _examples() -> Path:
 
 
 def _read(spec: str) -> tuple[str, Path, str, bool]:
-    """Source, base folder, text and whether it is JSON."""
+    """Return the source, the base folder, the text and whether it is JSON."""
     if spec == "-":
         data = sys.stdin.buffer.read(jobtext.MAX_BYTES + 1)
         text = _decode("standard input", data)
@@ -217,7 +217,7 @@ def _file_problem(source: str, message: str, hint: str | None) -> JobFileError:
 
 
 def sides_of(given: str) -> dict[str, dict[str, str]]:
-    """The sides that the text names, separated by commas: their fields by label. Raises UsageError."""
+    """Return the sides that the text names, separated by commas: their fields by label. Raises UsageError."""
     sides: dict[str, dict[str, str]] = {}
     words: dict[str, str] = {}
     for word in (part.strip() for part in given.split(",")):
@@ -239,7 +239,7 @@ def sides_of(given: str) -> dict[str, dict[str, str]]:
 
 
 def label_of(word: str) -> str:
-    """The label of a side that was given none: `torch-2-13-0` of `torch==2.13.0`."""
+    """Return the label of a side that was given none: `torch-2-13-0` of `torch==2.13.0`."""
     return _NO_LABEL.sub("-", word.lower()).strip("-")
 
 

@@ -39,7 +39,7 @@ class TextError(ValueError):
 
 
 def decode(data: bytes) -> str:
-    """The text of a job file's bytes; raises TextError for what is not UTF-8 text."""
+    """Return the text of a job file's bytes; raise TextError for what is not UTF-8 text."""
     if len(data) > MAX_BYTES:
         raise TextError("is larger than a job file may be (16 MiB)", hint=_DATA_BELONGS_ELSEWHERE)
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
@@ -54,7 +54,7 @@ def decode(data: bytes) -> str:
 
 
 def read_json(text: str) -> Any:
-    """The value of JSON text; raises TextError."""
+    """Return the value of JSON text; raise TextError."""
     if text.count(",") + text.count("[") + text.count("{") > MAX_VALUES:
         raise TextError(f"has more than {MAX_VALUES:,} values", hint=_DATA_BELONGS_ELSEWHERE)
     try:
@@ -66,7 +66,7 @@ def read_json(text: str) -> Any:
 
 
 def read_yaml(text: str) -> Any:
-    """The value of YAML text; raises TextError."""
+    """Return the value of YAML text; raise TextError."""
     try:
         return _Composer(text).document()
     except yaml.MarkedYAMLError as error:

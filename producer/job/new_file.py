@@ -41,7 +41,7 @@ def starter() -> str:
 def for_csv(
     *, header: Sequence[str], rows: Sequence[Sequence[str]], path: str, name: str, target: str | None
 ) -> str:
-    """A job for a CSV file, by its header and first rows; raises UsageError for an unknown target."""
+    """Return a job for a CSV file, by its header and first rows; raise UsageError for an unknown target."""
     if target is None or target not in header:
         given = (
             "--csv needs --target, the column to predict" if target is None else f"--target {short(target)}"
@@ -87,7 +87,7 @@ def for_csv(
 
 
 def goal_of(cells: Sequence[str]) -> Goal:
-    """Numbers ask for a regression, labels and few whole numbers from 0 for a classification."""
+    """Choose a regression for numbers, a classification for labels and few whole numbers from 0."""
     values = sorted({cell.strip() for cell in cells if not is_missing(cell)})
     classes = len(values)
     if all(is_number(value) for value in values):
@@ -113,7 +113,7 @@ def _features(features: Sequence[str], left_out: Sequence[str]) -> list[str]:
 
 
 def _quoted(text: str) -> str:
-    """Text as a YAML scalar: plain where that is safe, else as JSON, which YAML reads."""
+    """Return text as a YAML scalar: plain where that is safe, else as JSON, which YAML reads."""
     plain = text.isascii() and text.replace("_", "a").replace("/", "a").replace(".", "a").isalpha()
     reserved = text.lower() in ("true", "false", "null") or not any(c.isalpha() for c in text)
     return text if plain and not reserved else json.dumps(text, ensure_ascii=not text.isprintable())

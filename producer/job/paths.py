@@ -55,7 +55,7 @@ def assign(document: Any, path: str, value: Any) -> str:
 
 
 def by_index(document: Any, path: str) -> str:
-    """The path with every item of a list by its index, as far as it leads anywhere."""
+    """Return the path with every item of a list by its index, as far as it leads anywhere."""
     here, keys = document, []
     for part in path.split("."):
         key = str(_names(here).get(part, part)) if isinstance(here, list) else part
@@ -68,7 +68,7 @@ def by_index(document: Any, path: str) -> str:
 
 
 def is_in(path: str, place: str) -> bool:
-    """Whether a path is the place, or lies in it."""
+    """Return whether a path is the place, or lies in it."""
     return path == place or path.startswith(f"{place}.")
 
 
@@ -79,7 +79,7 @@ def _is_open(parts: list[str]) -> bool:
 
 
 def _key(here: Any, part: str, above: list[str]) -> Any:
-    """What to index `here` with; raises PathError."""
+    """Return what to index `here` with; raise PathError."""
     where = ".".join(above) or "the job file"
     if isinstance(here, dict):
         return part
@@ -99,7 +99,7 @@ def _key(here: Any, part: str, above: list[str]) -> Any:
 
 
 def _names(items: list[Any]) -> dict[str, int]:
-    """Where the items that have a name stand."""
+    """Return where the items that have a name stand."""
     named = (item.get("name") if isinstance(item, dict) else None for item in items)
     return {name: index for index, name in enumerate(named) if isinstance(name, str)}
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from producer.data import Done, prepare_all
 from producer.data.prepare import PreparedData, PreparedRun
-from producer.display import both, did_you_mean, printable
+from producer.display import both, count, did_you_mean, printable
 from producer.job.jobfile import LoadedExperiment
 from producer.job.native import native_table
 from producer.job.resolve import resolve
@@ -61,7 +61,7 @@ def prepare_experiment(loaded: LoadedExperiment, *, done: Done | None = None) ->
 
 
 def _without_a_table(experiment: Experiment) -> list[str]:
-    """Once, which frameworks `defaults: native` leaves at the shared defaults."""
+    """Say once which frameworks `defaults: native` leaves at the shared defaults."""
     names = [name for name in experiment.frameworks_needed if not native_table(name)]
     if experiment.defaults != "native" or not names:
         return []
@@ -79,7 +79,7 @@ def check(runs: Mapping[str, PreparedRun], *, source: str) -> None:
 
 
 def advice(runs: Mapping[str, PreparedRun]) -> tuple[str, ...]:
-    """Sentences about settings that are allowed but seldom meant."""
+    """Return sentences about settings that are allowed but seldom meant."""
     sentences = {framework: list(_advice(run)) for framework, run in runs.items()}
     every = list(dict.fromkeys(sentence for given in sentences.values() for sentence in given))
     return tuple(
@@ -90,7 +90,7 @@ def advice(runs: Mapping[str, PreparedRun]) -> tuple[str, ...]:
 
 
 def _merged(found: Mapping[str, list[Problem]]) -> list[Problem]:
-    """What is wrong everywhere once; what is wrong in some frameworks under their overrides."""
+    """Tell what is wrong everywhere once, and what is wrong in some sides under their overrides."""
     everywhere = [p for p in next(iter(found.values()), []) if all(p in given for given in found.values())]
     single = [
         Problem(path=f"overrides.{framework}.{p.path}", value=p.value, message=p.message, hint=p.hint)
@@ -144,7 +144,7 @@ def _indices(run: PreparedRun) -> Iterator[Problem]:
 
 
 def _targets(run: PreparedRun) -> Iterator[Problem]:
-    """Targets that the loss has no meaning for."""
+    """Refuse targets that the loss has no meaning for."""
     columns = run.data.train.y.shape[1] if run.data.train.y.ndim == 2 else 1
     if run.job.loss.type in ("kl_divergence", "cosine_similarity") and columns < 2:
         yield Problem(
@@ -179,14 +179,14 @@ def _targets(run: PreparedRun) -> Iterator[Problem]:
 
 
 def _parameters(run: PreparedRun) -> Iterator[Problem]:
-    count = run.program.parameters
-    if count > MAX_PARAMETERS:
+    parameters = run.program.parameters
+    if parameters > MAX_PARAMETERS:
         yield Problem(
             path="model.layers",
-            message=f"the model has {count:,} parameters, and at most {MAX_PARAMETERS:,} are trained",
+            message=f"the model has {parameters:,} parameters, and at most {MAX_PARAMETERS:,} are trained",
             hint="fewer units",
         )
-    if count == 0:
+    if parameters == 0:
         yield Problem(
             path="model.layers",
             message="nothing in the model can be trained",
@@ -245,10 +245,6 @@ def _advice(run: PreparedRun) -> Iterator[str]:
     size, samples = job.training.batch_size, len(data.train.x)
     if size is not None and size > samples:
         yield (
-            f"training.batch_size {size} is larger than the {samples} training sample{_s(samples)}, so every "
+            f"training.batch_size {size} is larger than the {count(samples, 'training sample')}, so every "
             "step takes the whole set"
         )
-
-
-def _s(count: int) -> str:
-    return "" if count == 1 else "s"

@@ -101,7 +101,7 @@ class _Found:
 def problems(
     error: ValidationError, model: type[BaseModel], document: Any, *, prefix: str = ""
 ) -> list[Problem]:
-    """Every problem, one a place, in the order of the models' fields; `prefix` goes before each path."""
+    """Return every problem, one a place, in the order of the fields; `prefix` goes before each path."""
     by_union: dict[Any, list[_Found]] = defaultdict(list)
     for number, details in enumerate(error.errors(include_url=False)):
         found = _walk(details, model, document)
@@ -188,7 +188,7 @@ def _problem(found: _Found, prefix: str) -> Problem:
 
 
 def _words(found: _Found) -> tuple[str, str | None]:
-    """The message and the hint."""
+    """Return the message and the hint."""
     error, context = found.error, found.error.get("ctx", {})
     kind, example = error["type"], _EXAMPLES.get(".".join(found.path))
     message, hint = error["msg"][:1].lower() + error["msg"][1:], example
@@ -221,7 +221,7 @@ def _words(found: _Found) -> tuple[str, str | None]:
 
 
 def _elsewhere(path: tuple[str, ...]) -> str | None:
-    """Which other part has a field of this very name: `training.learning_rate` is the optimizer's."""
+    """Return which other part has a field of this very name: `training.learning_rate` is the optimizer's."""
     name = path[-1]
     places = [
         f"{section}.{name}"
@@ -293,7 +293,7 @@ def _below(value: Any, element: int | str) -> Any:
 
 
 def _options(annotation: Any) -> Iterator[Any]:
-    """The members of a type, with Annotated and unions opened."""
+    """Yield the members of a type, with Annotated and unions opened."""
     origin = get_origin(annotation)
     if origin is Annotated:
         yield from _options(get_args(annotation)[0])
@@ -313,7 +313,7 @@ def _mapped(options: Sequence[Any]) -> Any:
 
 
 def _member(options: Sequence[Any], tag: str) -> list[Any]:
-    """The member of a union of plain types that pydantic's tag means."""
+    """Return the member of a union of plain types that pydantic's tag means."""
     rows = tag.startswith("tuple") or "tuple[" in tag
     return [option for option in options if (get_origin(option) is tuple) == rows]
 

@@ -66,12 +66,12 @@ class Setting:
     origins: Mapping[str, Origin]
 
     def differs(self, frameworks: Sequence[str]) -> bool:
-        """Whether some framework has another value, or lacks the setting."""
+        """Return whether some framework has another value, or lacks the setting."""
         return len({repr(self.values.get(name)) for name in frameworks}) > 1
 
 
 def resolve(experiment: Experiment, *, source: str = "job file") -> dict[str, Job]:
-    """Each side's job, in the experiment's order, with metrics and all else explicit.
+    """Return each side's job, in the experiment's order, with metrics and all else explicit.
 
     What was written always wins. What was left out has the shared default, or with `defaults: native`
     the framework's own. A field counts as written where `model_fields_set` has it, so an experiment must
@@ -120,14 +120,14 @@ def resolve_with_origins(experiment: Experiment, *, source: str = "job file") ->
 
 
 def is_in(path: str, places: Iterable[str]) -> bool:
-    """Whether a path is one of the places, or lies in one."""
+    """Return whether a path is one of the places, or lies in one."""
     return any(paths.is_in(path, place) for place in places)
 
 
 def _overridden(
     written: dict[str, Any], overrides: Mapping[str, Any], prefix: str
 ) -> tuple[dict[str, Any], set[str], list[Problem]]:
-    """The written values with the overrides in them, where those went, and what is wrong with them."""
+    """Return the written values with the overrides in them, where those went, and what is wrong with them."""
     document = copy.deepcopy(written)
     changed: set[str] = set()
     wrong: list[Problem] = []
@@ -156,7 +156,7 @@ def _explicit(job: Job) -> Job:
 
 
 def setting_differences(jobs: Mapping[str, Job]) -> list[SettingDifference]:
-    """The leaf settings that are not the same in every side, sorted by path."""
+    """Return the leaf settings that are not the same in every side, sorted by path."""
     settings = {side: dict(leaves(job.model_dump(mode="json"))) for side, job in jobs.items()}
     every_path = sorted({path for values in settings.values() for path in values})
     differences = (
@@ -167,7 +167,7 @@ def setting_differences(jobs: Mapping[str, Job]) -> list[SettingDifference]:
 
 
 def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """Dotted paths of the plain values; a list is one value unless it holds mappings.
+    """Yield dotted paths of the plain values; a list is one value unless it holds mappings.
 
     An initializer is one value too, as a word where it has only a type: its parts mean nothing alone.
     """
@@ -184,7 +184,7 @@ def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def settings_of(resolved: Mapping[str, Resolved], jobs: Mapping[str, Job] | None = None) -> list[Setting]:
-    """Every setting in the job file's order.
+    """Return every setting in the job file's order.
 
     `jobs` are those of a stored experiment; without them the ones that were just resolved are shown.
     """

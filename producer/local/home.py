@@ -37,61 +37,61 @@ class Paths:
 
     @property
     def stack(self) -> Path:
-        """State of the running stack."""
+        """Return the folder of the running stack's state."""
         return self.home / "stack"
 
     @property
     def supervisor_lock(self) -> Path:
-        """Held by the supervisor for as long as it lives."""
+        """Return the lock that the supervisor holds for as long as it lives."""
         return self.stack / "supervisor.lock"
 
     @property
     def supervisor_pid(self) -> Path:
-        """The pid of the lock's holder."""
+        """Return the file with the pid of the lock's holder."""
         return self.stack / "supervisor.pid"
 
     @property
     def client_lock(self) -> Path:
-        """Held by a command while it starts the stack or asks it for more."""
+        """Return the lock that a command holds while it starts the stack or asks it for more."""
         return self.stack / "client.lock"
 
     @property
     def state(self) -> Path:
-        """What the supervisor says of itself; without it the stack is not up."""
+        """Return the document in which the supervisor says what it is; without it the stack is not up."""
         return self.stack / "state.json"
 
     @property
     def wanted(self) -> Path:
-        """What the commands ask of the supervisor."""
+        """Return the document in which commands ask the supervisor for workers."""
         return self.stack / "wanted.json"
 
     @property
     def redis(self) -> Path:
-        """Redis's configuration and data: experiments outlive the stack."""
+        """Return the folder of Redis's configuration and data, since experiments outlive the stack."""
         return self.home / "redis"
 
     @property
     def code(self) -> Path:
-        """The packages that workers import, and nothing else."""
+        """Return the folder of the packages that workers import, and nothing else."""
         return self.stack / "code"
 
     @property
     def cache(self) -> Path:
-        """The workers' cache of arrays."""
+        """Return the workers' cache of arrays."""
         return self.home / "cache"
 
     @property
     def logs(self) -> Path:
-        """One log a process."""
+        """Return the folder of logs, one a process."""
         return self.home / "logs"
 
     @property
     def environments(self) -> Path:
-        """The virtual environments that workers run in."""
+        """Return the virtual environments that workers run in."""
         return self.home / "environments"
 
     def log(self, name: str) -> Path:
-        """The log of one process."""
+        """Return the log of one process."""
         return self.logs / f"{name}.log"
 
     def make(self) -> None:
@@ -109,7 +109,7 @@ class Paths:
 
 
 def stack_paths(home: Path | None) -> Paths:
-    """The given home, else the user's state folder of this platform."""
+    """Return the given home, else the user's state folder of this platform."""
     if home is None:
         import platformdirs
 

@@ -108,7 +108,7 @@ def spawn(
 
 
 def _die_with(parent: int, number: int) -> Callable[[], None] | None:
-    """What a child does before it becomes its program; None where the kernel offers no such thing."""
+    """Return what a child does before it becomes its program; None where the kernel offers no such thing."""
     if sys.platform != "linux":
         return None
     import ctypes
@@ -124,7 +124,7 @@ def _die_with(parent: int, number: int) -> Callable[[], None] | None:
 
 
 def mark(home: Path, role: str) -> str:
-    """The mark of a process of this home."""
+    """Return the mark of a process of this home."""
     return f"{home}:{role}"
 
 
@@ -134,7 +134,7 @@ def marked(environment: Mapping[str, str], its_mark: str) -> dict[str, str]:
 
 
 def clean_environment() -> dict[str, str]:
-    """The user's environment without what would lead another Python or another stack astray."""
+    """Return the user's environment without what would lead another Python or another stack astray."""
     return {
         name: value
         for name, value in os.environ.items()
@@ -143,7 +143,7 @@ def clean_environment() -> dict[str, str]:
 
 
 def leftovers(its_mark: str) -> list[int]:
-    """Living processes that carry the mark, this one and its ancestors excepted."""
+    """Return living processes that carry the mark, this one and its ancestors excepted."""
     import psutil
 
     own = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}

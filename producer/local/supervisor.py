@@ -53,7 +53,7 @@ class Supervisor:
         self._folder = self.paths.stack.stat().st_ino
 
     def run(self) -> None:
-        """Until there is a reason to stop; then stop everything."""
+        """Look at everything until there is a reason to stop; then stop everything."""
         reader, writer = os.pipe()
         os.set_blocking(writer, False)
         signal.set_wakeup_fd(writer)
@@ -72,7 +72,7 @@ class Supervisor:
                 self.stop()
 
     def tick(self) -> None:
-        """One look at everything."""
+        """Take one look at everything."""
         if not self._folder_is_ours():
             log.info("the folder %s is gone: stopping", self.paths.stack)
             self.stopping = True

@@ -108,5 +108,5 @@ Data = Annotated[
 
 
 def is_weighted(data: Data) -> bool:
-    """Whether the samples have weights of their own."""
+    """Return whether the samples have weights of their own."""
     return getattr(data, "sample_weights", None) is not None

@@ -110,29 +110,29 @@ class Experiment(Job):
 
     @property
     def seed_list(self) -> tuple[int, ...]:
-        """The seeds to train with, in order."""
+        """Return the seeds to train with, in order."""
         return tuple(range(self.seeds)) if isinstance(self.seeds, int) else self.seeds
 
     @property
     def side_list(self) -> tuple[Side, ...]:
-        """The sides in order; the first is the one that the others are compared with."""
+        """Return the sides in order; the first is the one that the others are compared with."""
         if self.sides is None:
             return tuple(Side(label=name, framework=name) for name in self.frameworks)
         return tuple(Side(label=label, **dict(side)) for label, side in self.sides.items())
 
     @property
     def labels(self) -> tuple[Label, ...]:
-        """The labels of the sides, in order."""
+        """Return the labels of the sides, in order."""
         return tuple(side.label for side in self.side_list)
 
     @property
     def frameworks_needed(self) -> tuple[Framework, ...]:
-        """Each framework that some side is of, once."""
+        """Return each framework that some side is of, once."""
         return tuple(dict.fromkeys(side.framework for side in self.side_list))
 
     @property
     def environments_needed(self) -> tuple[str, ...]:
-        """Each environment that some side asks for, once: `torch`, or `torch==2.13.0`."""
+        """Return each environment that some side asks for, once: `torch`, or `torch==2.13.0`."""
         return tuple(
             dict.fromkeys(
                 side.framework if side.version is None else f"{side.framework}=={side.version}"
@@ -141,12 +141,12 @@ class Experiment(Job):
         )
 
     def overridden_by(self, side: Side) -> tuple[str, ...]:
-        """The keys of `overrides` that reach a side: its label, or its framework without an own entry."""
+        """Return the keys of `overrides` that reach a side: its label, else its framework."""
         own = side.label in self.overrides or side.overrides is not None
         return (side.label if own else side.framework,)
 
     def changes_of(self, side: Side) -> dict[str, Any]:
-        """What a side has instead of the job's settings, by path: its own settings and its overrides."""
+        """Return what a side has instead of the job's settings, by path: its own and its overrides."""
         reaching = (self.overrides.get(name, {}) for name in self.overridden_by(side))
         overrides = {path: value for one in reaching for path, value in one.items()}
         return {**side.settings, **(side.overrides or {}), **overrides}

@@ -151,19 +151,19 @@ ElementLoss = MeanSquaredError | MeanAbsoluteError | Huber | LogCosh | Poisson
 
 
 def is_broadcast(loss: Loss) -> bool:
-    """Whether each output is set against every target of its batch."""
+    """Return whether each output is set against every target of its batch."""
     return isinstance(loss, ElementLoss) and loss.targets == "broadcast"
 
 
 def takes_logits(loss: Loss) -> bool:
-    """Whether a classification's outputs are logits, which the loss turns into probabilities."""
+    """Return whether a classification's outputs are logits, which the loss turns into probabilities."""
     if isinstance(loss, BinaryCrossentropy | CategoricalCrossentropy):
         return loss.from_logits
     return isinstance(loss, KlDivergence)
 
 
 def is_by_row(loss: Loss) -> bool:
-    """Whether the loss has one element a sample, not one an output."""
+    """Return whether the loss has one element a sample, not one an output."""
     return isinstance(loss, CategoricalCrossentropy | KlDivergence | CosineSimilarity)
 
 
@@ -174,6 +174,6 @@ CLASSIFICATION: tuple[MetricName, ...] = ("accuracy", "f1", "auc")
 
 
 def fitting_metrics(loss: Loss) -> tuple[MetricName, ...]:
-    """The metrics that fit the loss; all of them are reported where the job file names none."""
+    """Return the metrics that fit the loss; all of them are reported where the job file names none."""
     classifies = isinstance(loss, BinaryCrossentropy | CategoricalCrossentropy)
     return CLASSIFICATION if classifies else REGRESSION

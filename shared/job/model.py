@@ -61,7 +61,7 @@ class Model(Frozen):
         return self
 
     def sources(self, index: int) -> tuple[int, ...]:
-        """Where a layer's inputs come from: 0 is the model's input, i + 1 the output of layer i."""
+        """Return where a layer's inputs come from: 0 is the model's input, i + 1 the output of layer i."""
         names = self.layers[index].inputs
         if names is None:
             return (index,)
@@ -69,12 +69,12 @@ class Model(Frozen):
         return tuple(0 if name == "input" else places[name] for name in names)
 
     def takes_the_data(self, index: int) -> bool:
-        """Whether a layer's first input is the data's own numbers, at most in another shape."""
+        """Return whether a layer's first input is the data's own numbers, at most in another shape."""
         source = self.sources(index)[0]
         if source == 0:
             return True
         return self.layers[source - 1].keeps_numbers and self.takes_the_data(source - 1)
 
     def layer_path(self, index: int) -> str:
-        """The prefix of a layer's weights: its name, or `layers.<index>`."""
+        """Return the prefix of a layer's weights: its name, or `layers.<index>`."""
         return self.layers[index].name or f"layers.{index}"

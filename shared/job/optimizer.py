@@ -195,12 +195,12 @@ Optimizer = Annotated[
 
 
 def is_decoupled(optimizer: Optimizer) -> bool:
-    """Whether weight decay goes off the weights themselves, by the constant `decay`."""
+    """Return whether weight decay goes off the weights themselves, by the constant `decay`."""
     return optimizer.weight_decay_kind == "decoupled"
 
 
 def structure(optimizer: Optimizer) -> Optimizer:
-    """The optimizer's formula without its numbers: each is ½, the schedule left out.
+    """Return the optimizer's formula without its numbers: each is ½, the schedule left out.
 
     Two optimizers of one structure are one program that is given other constants, and can train side by
     side in it. 0 stays where it changes the formula: no momentum keeps no state, and no coupled decay adds

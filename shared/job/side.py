@@ -60,7 +60,7 @@ class SideSettings(Frozen):
 
     @property
     def obstacle(self) -> tuple[str, str] | None:
-        """A field whose value nothing can do yet, and what is possible instead."""
+        """Return a field whose value nothing can do yet, and what is possible instead."""
         for field, why in _LATER.items():
             if (value := getattr(self, field)) is not None:
                 return field, f"is {value!r}, and cannot be chosen yet: {why}"
@@ -72,7 +72,7 @@ class SideSettings(Frozen):
 
     @property
     def settings(self) -> dict[str, str]:
-        """The job's settings that this side has of its own, by path."""
+        """Return the job's settings that this side has of its own, by path."""
         return {name: value for name in SETTINGS if (value := getattr(self, name)) is not None}
 
 

@@ -58,7 +58,7 @@ class BatchPlan:
 
     @classmethod
     def of(cls, training: Training, samples: int) -> BatchPlan:
-        """The plan of a training on `samples` samples. It may have no step at all: see `steps`."""
+        """Return the plan of a training on `samples` samples. It may have no step at all: see `steps`."""
         batch_size = training.batch_size or samples
         full, remainder = divmod(samples, batch_size)
         if training.drop_last:
@@ -78,7 +78,7 @@ class BatchPlan:
 
     @property
     def samples_per_epoch(self) -> int:
-        """Samples trained on in one epoch."""
+        """Return how many samples are trained on in one epoch."""
         return self.full * self.batch_size + self.remainder
 
     @property
@@ -88,14 +88,14 @@ class BatchPlan:
 
     @property
     def largest_batch(self) -> int:
-        """Samples of the largest batch."""
+        """Return how many samples the largest batch has."""
         return self.batch_size if self.full else self.remainder
 
     def samples_before(self, step: int) -> int:
-        """Samples trained on in the first `step` updates."""
+        """Return how many samples are trained on in the first `step` updates."""
         epochs, within = divmod(step, self.steps_per_epoch)
         return epochs * self.samples_per_epoch + within * self.batch_size
 
     def batch_size_at(self, step: int) -> int:
-        """Samples of one step's batch."""
+        """Return how many samples one step's batch has."""
         return self.batch_size if step % self.steps_per_epoch < self.full else self.remainder

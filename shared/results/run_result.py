@@ -144,7 +144,7 @@ class SeedArrays(Frozen):
 
     @property
     def refs(self) -> list[ArrayRef]:
-        """The references of the arrays that lie in the blob store."""
+        """Return the references of the arrays that lie in the blob store."""
         arrays = [
             *(self.epochs, self.losses, self.validation_losses, self.stopped_early),
             *(self.predictions, self.outputs, self.hashes, self.timings, self.memory),

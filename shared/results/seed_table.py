@@ -61,37 +61,37 @@ class SeedTable:
 
     @cached_property
     def losses(self) -> Float64:
-        """The losses (seeds, epochs), NaN after a seed's last."""
+        """Return the losses (seeds, epochs), NaN after a seed's last."""
         return self._padded([piece.losses for piece in self._pieces])
 
     @cached_property
     def validation_losses(self) -> Float64:
-        """The validation losses (seeds, epochs); no epochs where nothing is held out."""
+        """Return the validation losses (seeds, epochs); no epochs where nothing is held out."""
         return self._padded([piece.validation_losses for piece in self._pieces])
 
     @cached_property
     def epochs(self) -> NDArray[np.int64]:
-        """The epochs trained: (seeds,); 0 without a result."""
+        """Return the epochs trained: (seeds,); 0 without a result."""
         return self._column([piece.epochs for piece in self._pieces], missing=0).astype(np.int64)
 
     @cached_property
     def stopped_early(self) -> NDArray[np.bool_]:
-        """Whether patience ran out: (seeds,)."""
+        """Return whether patience ran out: (seeds,)."""
         return self._column([piece.stopped_early for piece in self._pieces], missing=0).astype(np.bool_)
 
     @cached_property
     def final_losses(self) -> Float64:
-        """The last finished epoch's loss: (seeds,)."""
+        """Return the last finished epoch's loss: (seeds,)."""
         return self._last(self.losses)
 
     @cached_property
     def final_validation_losses(self) -> Float64:
-        """The last finished epoch's validation loss: (seeds,)."""
+        """Return the last finished epoch's validation loss: (seeds,)."""
         return self._last(self.validation_losses)
 
     @cached_property
     def metrics(self) -> dict[str, dict[str, Float64]]:
-        """Each metric (seeds,), by part of the data and name; NaN where it is undefined."""
+        """Return each metric (seeds,), by part of the data and name; NaN where it is undefined."""
         names: dict[str, dict[str, None]] = {}
         for piece in self._pieces:
             for part, named in piece.metrics.items():
@@ -106,33 +106,33 @@ class SeedTable:
 
     @cached_property
     def predictions(self) -> NDArray[Any] | None:
-        """The predictions for the rows asked for: (seeds, n, outputs)."""
+        """Return the predictions for the rows asked for: (seeds, n, outputs)."""
         return self._stacked([piece.predictions for piece in self._pieces])
 
     @cached_property
     def timings(self) -> Float64:
-        """Seconds by the fields of `Timings`: (seeds, 5)."""
+        """Return the seconds by the fields of `Timings`: (seeds, 5)."""
         return self._column([piece.timings for piece in self._pieces], like=(5,))
 
     @cached_property
     def memory(self) -> Float64:
-        """Bytes by the fields of `Memory`: (seeds, 3)."""
+        """Return the bytes by the fields of `Memory`: (seeds, 3)."""
         return self._column([piece.memory for piece in self._pieces], like=(3,))
 
     @cached_property
     def hashes(self) -> NDArray[np.int64]:
-        """The hashes of initial weights and of batches: (seeds, 2, 4); zeros where a seed has none."""
+        """Return the hashes of initial weights and of batches: (seeds, 2, 4); zeros where a seed has none."""
         refs = [piece.hashes for piece in self._pieces]
         return self._column(refs, missing=0, like=(2, 4)).astype(np.int64)
 
     @cached_property
     def rows(self) -> tuple[SeedRow, ...]:
-        """The seeds one by one, in the table's order."""
+        """Return the seeds one by one, in the table's order."""
         return tuple(SeedRow(self, row) for row in range(len(self.seeds)))
 
     @property
     def hashed(self) -> NDArray[np.bool_]:
-        """Whether a seed has hashes: (seeds,)."""
+        """Return whether a seed has hashes: (seeds,)."""
         known: NDArray[np.bool_] = (self.hashes != 0).reshape(len(self.seeds), -1).any(axis=1)
         return known
 
@@ -239,7 +239,7 @@ class SeedRow:
 
     @property
     def status(self) -> Literal["succeeded", "failed", "missing"]:
-        """What came of it; `missing` means that there is no result, such as of a cancelled run."""
+        """Return what came of it; `missing` means that there is no result, such as of a cancelled run."""
         if self.table.succeeded[self.row]:
             return "succeeded"
         return "failed" if self.failure is not None else "missing"
@@ -251,32 +251,32 @@ class SeedRow:
 
     @property
     def epochs(self) -> int | None:
-        """How many epochs it trained; None without a result."""
+        """Return how many epochs it trained; None without a result."""
         return int(self.table.epochs[self.row]) if self.table.returned[self.row] else None
 
     @property
     def losses(self) -> tuple[float, ...]:
-        """The loss of each finished epoch."""
+        """Return the loss of each finished epoch."""
         return _known_of(self.table.losses[self.row])
 
     @property
     def validation_losses(self) -> tuple[float, ...]:
-        """The validation loss of each finished epoch; empty where nothing is held out."""
+        """Return the validation loss of each finished epoch; empty where nothing is held out."""
         return _known_of(self.table.validation_losses[self.row])
 
     @property
     def final_loss(self) -> float | None:
-        """The loss of the last finished epoch."""
+        """Return the loss of the last finished epoch."""
         return _known(self.table.final_losses[self.row])
 
     @property
     def stopped_early(self) -> bool:
-        """Whether patience ran out."""
+        """Return whether patience ran out."""
         return bool(self.table.stopped_early[self.row])
 
     @property
     def metrics(self) -> dict[str, dict[str, float | None]]:
-        """The metrics by part of the data and name; only a seed that succeeded has them."""
+        """Return the metrics by part of the data and name; only a seed that succeeded has them."""
         if not self.table.succeeded[self.row]:
             return {}
         return {
@@ -286,13 +286,13 @@ class SeedRow:
 
     @property
     def predictions(self) -> NDArray[Any] | None:
-        """The predictions (n, outputs) for the rows asked for; only a seed that succeeded has them."""
+        """Return the predictions (n, outputs) for the rows asked for; only a seed that succeeded has them."""
         predicted = self.table.predictions
         return predicted[self.row] if predicted is not None and self.table.succeeded[self.row] else None
 
     @property
     def hashes(self) -> Hashes | None:
-        """The hashes of the initial weights and of the batches; None where a seed has none."""
+        """Return the hashes of the initial weights and of the batches; None where a seed has none."""
         numbers = self.table.hashes[self.row]
         if not numbers.any():
             return None
@@ -301,12 +301,12 @@ class SeedRow:
 
     @property
     def timings(self) -> Timings | None:
-        """The seconds that it took; None where it was not timed."""
+        """Return the seconds that it took; None where it was not timed."""
         return self.table.timings_of(self.row)
 
     @property
     def memory(self) -> Memory:
-        """The bytes that it took."""
+        """Return the bytes that it took."""
         return self.table.memory_of(self.row)
 
 

@@ -44,14 +44,14 @@ class NativeDefault(Frozen):
     data's, and `clipped_by_norm` is an optimizer's clip_norm or global_clip_norm."""
 
     def applies(self, beside: Mapping[str, Any]) -> bool:
-        """Whether the setting means anything beside these."""
+        """Return whether the setting means anything beside these."""
         return all(
             beside.get(field) not in (None, 0, "valid") if wanted is True else beside.get(field) == wanted
             for field, wanted in self.when.items()
         )
 
     def given(self, beside: Mapping[str, Any]) -> Any:
-        """The value beside these."""
+        """Return the value beside these."""
         value = copy.deepcopy(self.value)
         if self.scaled_by is not None and isinstance(value, dict):
             value["scale"] = value["scale"] * beside.get(self.scaled_by, 1)
@@ -68,7 +68,7 @@ _ROWS = TypeAdapter(dict[str, NativeDefault])
 
 @cache
 def native_table(framework: str) -> Table:
-    """The framework's rows; empty where it has no table."""
+    """Return the framework's rows; empty where it has no table."""
     file = files("producer.job.native").joinpath(f"{framework}.toml")
     if not file.is_file():
         return {}
@@ -103,7 +103,7 @@ def fill(document: dict[str, Any], framework: str) -> dict[str, NativeDefault]:
 
 
 def _parts(document: Any) -> Iterator[tuple[str, str, dict[str, Any], dict[str, Any]]]:
-    """Each mapping that may have rows: its path, kind, surroundings and itself; outer ones first."""
+    """Yield each mapping that may have rows: its path, kind, surroundings and itself; outer ones first."""
     behind = _behind_windows(document["model"]["layers"])
     optimizer = document["optimizer"]
     around = {

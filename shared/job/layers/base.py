@@ -74,37 +74,37 @@ class BaseLayer(Frozen):
 
     @property
     def kind(self) -> str:
-        """The layer's word in job files."""
+        """Return the layer's word in job files."""
         return str(self.__dict__["type"])
 
     @property
     def learns(self) -> bool:
-        """Whether the layer has weights."""
+        """Return whether the layer has weights."""
         return any(name.endswith("_initializer") for name in type(self).model_fields)
 
     @property
     def summary(self) -> str:
-        """The layer in a word or three, for a line that names every layer."""
+        """Return the layer in a word or three, for a line that names every layer."""
         return self.kind
 
     @property
     def last_activation(self) -> str | None:
-        """The activation that the output has passed; None where that is decided by the layer before."""
+        """Return the activation that the output has passed; None where the layer before decides it."""
         return None if self.keeps_numbers or self.works_on_elements else "linear"
 
     @property
     def drop_rate(self) -> float:
-        """The part of the input's elements that training drops, by masks that are drawn for it."""
+        """Return the part of the input's elements that training drops, by masks that are drawn for it."""
         return 0.0
 
     @property
     def drop_seed(self) -> int | None:
-        """The seed of those masks, where the layer has one of its own."""
+        """Return the seed of those masks, where the layer has one of its own."""
         return None
 
     @property
     def index_limit(self) -> tuple[str, int] | None:
-        """Where the input has to be whole numbers from 0 on: the field that bounds them, and its value."""
+        """Return the field that bounds the input's whole numbers, and its value, where it takes such."""
         return None
 
     def output_shape(self, *inputs: Shape) -> Shape:

@@ -39,7 +39,7 @@ Padding = Literal["valid", "same", "symmetric"]
 
 
 def pair(value: int | tuple[int, ...]) -> tuple[int, int]:
-    """Both numbers of a Pair."""
+    """Return both numbers of a Pair."""
     return (value, value) if isinstance(value, int) else (value[0], value[1])
 
 
