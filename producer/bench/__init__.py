@@ -1,10 +1,7 @@
 """`likewise bench`: speed and memory under a protocol that favours nobody.
 
-models      what a bench found
-site        on which host the timed runs go
-protocol    which variant is timed when, and when to stop
-statistics  medians, intervals, outliers, ratios
-conclude    from timed runs to the Bench: rows, ranking
-warnings    what to know before the times are believed
-flow        the timed runs on the queue
+models    what a bench says, and of whom
+protocol  who is timed and when, when to stop, and the statistics of the times
+conclude  from timed runs to the Bench: rows, ranking, warnings
+flow      the timed runs on the queue, and what is said meanwhile
 """

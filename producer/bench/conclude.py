@@ -1,59 +1,65 @@
-"""From timed runs to the Bench: rows, ranking. Pure."""
+"""What a bench concludes from its timed runs: rows, a ranking where one means something, warnings. Pure."""
 
 from __future__ import annotations
 
 import statistics
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from producer.bench.models import Bench, Peak, Phase, Place, Row, Throughput, Timed, Variant
-from producer.bench.statistics import median_interval, outliers, paired_ratio
-from producer.bench.warnings import warnings
-from producer.display import both
+from producer.bench.models import Bench, Contender, Peak, Phase, Place, Row, Throughput, Timed
+from producer.bench.protocol import median_interval, outliers, paired_ratio, relative_width
+from producer.display import both, count, number, plus_minus
 from producer.verdict.models import Comparison
+from shared.results.run_result import Conditions
 
 PHASES: tuple[Phase, ...] = ("queue", "import", "build", "compile", "step", "train", "inference", "run")
 _ONCE: frozenset[Phase] = frozenset({"import", "compile"})
 """Phases that a warm worker does not go through again: taken from the first run."""
+MOST_LOAD = 0.25
+"""Other programs may use so much of the cores before they disturb."""
+MOST_STOLEN = 0.02
+"""A hypervisor may take so much of the time of one core."""
+
+Times = Mapping[Contender, Sequence[Timed]]
 
 
 def conclude(
     comparison: Comparison,
     *,
-    first: Mapping[Variant, Timed],
-    timed: Mapping[Variant, Sequence[Timed]],
+    first: Mapping[Contender, Timed],
+    timed: Times,
     missing: Sequence[str],
     precision: float,
 ) -> Bench:
-    """All that a bench says.
+    """Return all that a bench says.
 
-    `first` has each variant's first run, which warms up and compiles, `timed` those after it in the order
-    they ran, `missing` a sentence for each variant that could not be timed.
+    `first` has each side's first run, which warms up and compiles, `timed` those after it in the order they
+    ran, `missing` a sentence for each side that could not be timed.
     """
     places, withheld = _ranking(comparison, timed)
     return Bench(
         experiment_id=comparison.experiment_id,
         name=comparison.name,
         verdict=comparison.verdict,
-        rows=tuple(row for variant in timed for row in _rows(variant, first[variant], timed[variant])),
+        rows=tuple(row for one in timed for row in _rows(one, first[one], timed[one])),
         throughput=tuple(_throughputs(timed)),
-        peak_bytes=tuple(_peak(variant, first[variant], runs) for variant, runs in timed.items()),
+        peak_bytes=tuple(_peak(one, first[one], runs) for one, runs in timed.items()),
         ranking=places,
         ranking_withheld_because=withheld,
-        warnings=(*missing, *warnings(first, timed, precision=precision)),
+        warnings=(*missing, *_warnings(first, timed, precision=precision)),
         rounds=max((len(runs) // 2 for runs in timed.values()), default=0),
         hosts=tuple(sorted({one.environment.host for runs in timed.values() for one in runs})),
-        environments={variant.label: one.environment for variant, one in first.items()},
+        names={one.side: one.name for one in first},
+        environments={one.name: of.environment for one, of in first.items()},
     )
 
 
-def _rows(variant: Variant, first: Timed, runs: Sequence[Timed]) -> Iterator[Row]:
+def _rows(contender: Contender, first: Timed, runs: Sequence[Timed]) -> Iterator[Row]:
     for phase in PHASES:
         of = [first] if phase in _ONCE else runs
         samples = [one.phases[phase] for one in of if phase in one.phases]
         if samples:
             yield Row(
-                framework=variant.framework,
-                variant=variant.execution,
+                **contender.identity,
                 phase=phase,
                 median_s=statistics.median(samples),
                 interval_s=median_interval(samples),
@@ -62,47 +68,39 @@ def _rows(variant: Variant, first: Timed, runs: Sequence[Timed]) -> Iterator[Row
             )
 
 
-def _throughputs(timed: Mapping[Variant, Sequence[Timed]]) -> Iterator[Throughput]:
-    for variant, runs in timed.items():
+def _throughputs(timed: Times) -> Iterator[Throughput]:
+    for contender, runs in timed.items():
         known = [one.samples_per_s for one in runs if one.samples_per_s is not None]
         if known:
-            yield Throughput(
-                framework=variant.framework,
-                variant=variant.execution,
-                samples_per_s=statistics.median(known),
-            )
+            yield Throughput(**contender.identity, samples_per_s=statistics.median(known))
 
 
-def _peak(variant: Variant, first: Timed, runs: Sequence[Timed]) -> Peak:
+def _peak(contender: Contender, first: Timed, runs: Sequence[Timed]) -> Peak:
     def largest(samples: Iterable[int | None]) -> int | None:
         return max((one for one in samples if one is not None), default=None)
 
     return Peak(
-        framework=variant.framework,
-        variant=variant.execution,
+        **contender.identity,
         process_bytes=largest(one.peak_bytes for one in (first, *runs)),
         grown_bytes=first.grown_bytes,
         device_bytes=largest(one.device_peak_bytes for one in (first, *runs)),
     )
 
 
-def _ranking(
-    comparison: Comparison, timed: Mapping[Variant, Sequence[Timed]]
-) -> tuple[tuple[Place, ...] | None, str | None]:
-    """The variants from the fastest on, or why none is named."""
+def _ranking(comparison: Comparison, timed: Times) -> tuple[tuple[Place, ...] | None, str | None]:
+    """Return the sides from the fastest on, or why none is named."""
     withheld = _withheld(comparison, timed)
     if withheld:
         return None, withheld
-    seconds = {variant: [one.phases["run"] for one in runs] for variant, runs in timed.items()}
-    ordered = sorted(seconds, key=lambda variant: statistics.median(seconds[variant]))
-    return tuple(_place(variant, seconds[variant], seconds[ordered[0]]) for variant in ordered), None
+    seconds = {one: [run.phases["run"] for run in runs] for one, runs in timed.items()}
+    ordered = sorted(seconds, key=lambda one: statistics.median(seconds[one]))
+    return tuple(_place(one, seconds[one], seconds[ordered[0]]) for one in ordered), None
 
 
-def _place(variant: Variant, mine: Sequence[float], fastest: Sequence[float]) -> Place:
+def _place(contender: Contender, mine: Sequence[float], fastest: Sequence[float]) -> Place:
     ratio, interval = paired_ratio(mine, fastest)
     return Place(
-        framework=variant.framework,
-        variant=variant.execution,
+        **contender.identity,
         median_s=statistics.median(mine),
         ratio=ratio,
         ratio_interval=interval,
@@ -110,23 +108,113 @@ def _place(variant: Variant, mine: Sequence[float], fastest: Sequence[float]) ->
     )
 
 
-def _withheld(comparison: Comparison, timed: Mapping[Variant, Sequence[Timed]]) -> str | None:
+def _withheld(comparison: Comparison, timed: Times) -> str | None:
+    """Return why no winner is named, if so. Devices may differ where the sides ask for unlike ones."""
+    sides = "frameworks" if comparison.experiment.sides is None else "sides"
     if comparison.failed:
         return f"a training failed, so nothing was timed: {comparison.reasons[0]}"
     if len(comparison.sides) < 2:
         return f"only {comparison.sides[0]} was asked for"
     if comparison.verdict != "agree":
-        known = (
-            "the frameworks do not" if comparison.verdict == "differ" else "it is open whether the frameworks"
-        )
+        known = f"the {sides} do not" if comparison.verdict == "differ" else f"it is open whether the {sides}"
         return f"{known} compute the same, and a faster one may simply do less: {comparison.reasons[0]}"
-    if len({variant.framework for variant in timed}) < 2:
-        return "fewer than two frameworks could be timed"
+    if len({one.of for one in timed}) < 2:
+        return f"fewer than two {sides} could be timed"
     environments = [one.environment for runs in timed.values() for one in runs]
+    asked = {job.device for job in comparison.jobs.values()}
     for what, values in (
         ("hosts", {one.host for one in environments}),
-        ("devices", {one.device for one in environments}),
+        ("devices", {one.device for one in environments} if len(asked) < 2 else set()),
     ):
         if len(values) > 1:
             return f"they ran on different {what}: {both(sorted(values))}"
     return None
+
+
+def _warnings(first: Mapping[Contender, Timed], timed: Times, *, precision: float) -> Iterator[str]:
+    """Yield what to know before the times are believed, a sentence each, with what to do."""
+    threads = {one.name: runs[0].environment.threads for one, runs in timed.items() if runs}
+    if len(set(threads.values())) > 1:
+        told = both([f"{name} {used}" for name, used in threads.items()])
+        yield f"they do not use the same number of threads: {told}"
+    yield from _unlike(timed)
+    yield from _noise(timed, precision=precision)
+    runs = [one for runs in timed.values() for one in runs]
+    if again := {one.contender.name: None for one in (*first.values(), *runs) if one.attempt > 1}:
+        yield (
+            f"runs of {both([*again])} were begun again, since their worker died or stopped; its log has "
+            "why, and their time in the queue is left out"
+        )
+    whole_life = [one.name for one, run in first.items() if run.peak_bytes and run.grown_bytes is None]
+    if whole_life:
+        yield (
+            f"the peak memory of {both(whole_life)} is that of the worker's whole life: its system does not "
+            "let a process forget its peak (/proc/self/clear_refs)"
+        )
+    conditions = [one.conditions for one in runs if one.conditions]
+    if conditions:
+        yield from _disturbed(conditions, threads=max(threads.values()))
+
+
+def _unlike(timed: Times) -> Iterator[str]:
+    """Yield what sides have unlike that makes their work unlike: a device, or a precision."""
+    devices = {one.name: runs[0].environment.device for one, runs in timed.items() if runs}
+    if len(set(devices.values())) > 1:
+        told = both([f"{name} on {device}" for name, device in devices.items()])
+        yield f"they ran on different devices, so the times compare these as much as the sides: {told}"
+    precisions = {one.name: runs[0].precision for one, runs in timed.items() if runs}
+    if len(set(precisions.values())) > 1:
+        told = both([f"{name} {precision}" for name, precision in precisions.items()])
+        yield (
+            f"they compute in different precisions: {told}; a shorter number is less work, and the values "
+            "agree only as far as the lowest precision tells"
+        )
+
+
+def _noise(timed: Times, *, precision: float) -> Iterator[str]:
+    seconds = {one.name: [run.phases["run"] for run in runs] for one, runs in timed.items()}
+    widths = {label: relative_width(of) for label, of in seconds.items()}
+    if wide := {label: width for label, width in widths.items() if width > precision}:
+        told = both([f"{label} {plus_minus(width)}" for label, width in wide.items()])
+        yield (
+            f"medians that are known less well than the ±{number(100 * precision)} % wanted: {told}; give it "
+            "more time with --budget"
+        )
+    far = {label: outliers(of) for label, of in seconds.items()}
+    if any(far.values()):
+        told = both([f"{many} of {len(seconds[label])} of {label}" for label, many in far.items() if many])
+        yield f"runs that took far longer or shorter than the others: {told}"
+
+
+def _disturbed(found: Sequence[Conditions], *, threads: int) -> Iterator[str]:
+    wall_s, cores = sum(one.wall_s for one in found), found[0].cores
+    others = _cores_of([one.others_cpu_s for one in found], wall_s)
+    load = statistics.median(one.load for one in found)
+    advice = "stop what else runs there, and measure again"
+    if others is not None and others > MOST_LOAD * cores:
+        yield f"other programs took {others:.1f} of the host's {count(cores, 'core')} meanwhile; {advice}"
+    elif others is None and load - threads > MOST_LOAD * cores:
+        yield f"the host was busy with other work: a load of {load:.1f} on {count(cores, 'core')}; {advice}"
+    stolen = _cores_of([one.stolen_s for one in found], wall_s)
+    if stolen is not None and stolen > MOST_STOLEN:
+        yield (
+            f"the host is a virtual machine that was kept waiting for {number(100 * stolen)} % of the time; "
+            "measure on one with cores of its own"
+        )
+    throttled_s = sum(one.throttled_s or 0.0 for one in found)
+    if throttled_s > 0.01 * wall_s:
+        yield (
+            f"a CPU quota held the workers back for {throttled_s:.1f} s; give their containers whole cores "
+            "(cpus: in docker-compose.yml)"
+        )
+    if governors := {one.governor for one in found} - {None, "performance"}:
+        yield (
+            f"the CPUs' clock rate follows the load (governor {both(sorted(map(str, governors)))}); "
+            "the governor performance keeps it steady"
+        )
+
+
+def _cores_of(seconds: Sequence[float | None], wall_s: float) -> float | None:
+    """Return the CPU seconds of all runs as a number of cores; None unless all were counted."""
+    known = [one for one in seconds if one is not None]
+    return sum(known) / wall_s if wall_s and len(known) == len(seconds) else None

@@ -1,14 +1,20 @@
-"""The timed runs on the queue: one at a time, each on its worker's host alone."""
+"""The timed runs on the queue: one at a time, each on its worker's host alone, and what is said meanwhile."""
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from rich.console import Console
+from rich.status import Status
+
 from producer.bench.conclude import conclude
-from producer.bench.models import Bench, Phase, Timed, Variant
+from producer.bench.models import Bench, Contender, Phase, Timed
 from producer.bench.protocol import Enough, alternate
+from producer.display import plus_minus
 from producer.queue.follow import Noticed, Progressed, follow
 from producer.queue.results import collect
 from producer.queue.submit import Submission, enqueue, new_id
@@ -21,12 +27,12 @@ from shared.run import Run
 from shared.run import Timed as Kind
 
 if TYPE_CHECKING:
-    from producer.bench.progress import Told
     from producer.follow_ups import Outcome
     from producer.queue.routing import Site
     from producer.session import Session
-    from shared.job.experiment import Execution
 
+LINE_EVERY_S = 15.0
+"""Within a round, which may take long, a line is said so often elsewhere than on a terminal."""
 TIMED = "timed"
 """What a timed run is to the experiment it measures; each replaces the one before."""
 
@@ -35,84 +41,77 @@ def bench(
     session: Session,
     outcome: Outcome,
     *,
-    executions: Sequence[Execution],
-    enough: Enough,
+    contenders: Sequence[Contender],
     sites: Mapping[str, Site],
+    enough: Enough,
     told: Told,
 ) -> Bench:
-    """Warm every variant up, then time them in turns. `outcome` says whether the values agree."""
-    runs = {run.side: run for run in outcome.runs}
-    timing = _Timing(session, runs, sites=sites, parent=outcome.comparison.experiment_id, told=told)
-    first, missing = _warm_up(timing, executions, told=told)
+    """Warm every side up, then time them in turns. `outcome` says whether the values agree.
+
+    `sites` has the place of each side of the comparison, by its label.
+    """
+    timing = _Timing(session, outcome, sites=sites, told=told)
+    first, missing = _warm_up(timing, contenders, told=told)
     timed = alternate(list(first), timing.time_one, enough=enough, said=told.round) if first else {}
     return conclude(outcome.comparison, first=first, timed=timed, missing=missing, precision=enough.precision)
 
 
 def _warm_up(
-    timing: _Timing, executions: Sequence[Execution], *, told: Told
-) -> tuple[dict[Variant, Timed], list[str]]:
-    """Each variant's first run; and a sentence for each that fails, or that runs as an earlier one does.
+    timing: _Timing, contenders: Sequence[Contender], *, told: Told
+) -> tuple[dict[Contender, Timed], list[str]]:
+    """Return each side's first run; and a sentence for each that fails, or that runs as another way does.
 
-    It forgets all programs, so that what the variant compiles is measured even where the comparison, an
-    earlier variant or an earlier bench compiled it before. A worker that is warm no more, or was not the one
-    that took the first run, compiles before its next timed run.
+    It forgets all programs, so that what the side compiles is measured even where the comparison, another
+    side or an earlier bench compiled it before. A worker that is warm no more, or was not the one that took
+    the first run, compiles before its next timed run.
     """
-    first: dict[Variant, Timed] = {}
+    first: dict[Contender, Timed] = {}
     missing: list[str] = []
-    for framework in timing.runs:
-        ran: dict[str, Variant] = {}
-        for execution in executions:
-            variant = Variant(framework=framework, execution=execution)
-            told.warming(variant)
-            try:
-                timed = timing.time_one(variant, kind="cold")
-            except RunFailedError as error:
-                missing.append(f"{variant.label} cannot be timed: {error}")
-                continue
-            if (same := ran.setdefault(timed.environment.execution, variant)) != variant:
-                missing.append(f"{variant.label} runs as {same.label} does, and is timed once")
-            else:
-                first[variant] = timed
+    ran: dict[tuple[str, str], Contender] = {}
+    for contender in contenders:
+        told.warming(contender.name)
+        try:
+            timed = timing.time_one(contender, kind="cold")
+        except RunFailedError as error:
+            missing.append(f"{contender.name} cannot be timed: {error}")
+            continue
+        same = ran.setdefault((contender.of, timed.environment.execution), contender)
+        if same != contender:
+            missing.append(f"{contender.name} runs as {same.name} does, and is timed once")
+        else:
+            first[contender] = timed
     return first, missing
 
 
 class _Timing:
     """Puts one timed run after another on the queue."""
 
-    def __init__(
-        self,
-        session: Session,
-        runs: Mapping[str, Run],
-        *,
-        sites: Mapping[str, Site],
-        parent: str,
-        told: Told,
-    ) -> None:
-        self.runs = runs
-        self._sites = sites
+    def __init__(self, session: Session, outcome: Outcome, *, sites: Mapping[str, Site], told: Told) -> None:
         self._session = session
-        self._parent = parent
+        self._runs = {run.side: run for run in outcome.runs}
+        self._parent = outcome.comparison.experiment_id
+        self._sites = sites
         self._told = told
 
-    def time_one(self, variant: Variant, *, kind: Kind = "warm") -> Timed:
-        """One timed run, from submission to result. Raises RunFailedError, and CancelledError."""
-        self._told.timing(variant)
-        run, record = self._submit(variant, kind)
+    def time_one(self, contender: Contender, *, kind: Kind = "warm") -> Timed:
+        """Train one timed run, from submission to result. Raises RunFailedError, and CancelledError."""
+        self._told.timing(contender.name)
+        run, record = self._submit(contender, kind)
         ledger = self._session.ledger
         for update in follow(record, ledger=ledger, client=self._session.client):
             if isinstance(update, Noticed):
                 self._told.notice(update.text)
             elif isinstance(update, Progressed) or update.record.state == "leased":
-                self._told.training(variant)
+                self._told.training(contender.name)
         (result,) = collect(record, ledger=ledger)
         if result.failure and result.failure.reason == "cancelled":
             raise CancelledError(f"the bench of {self._parent} was cancelled")
         ledger.delete(record.experiment_id)
-        return timed_of(variant, run, result, self._session.blobs.get)
+        return timed_of(contender, run, result, self._session.blobs.get)
 
-    def _submit(self, variant: Variant, kind: Kind) -> tuple[Run, ExperimentRecord]:
-        base, experiment_id = self.runs[variant.framework], new_id()
-        job = base.job.model_copy(update={"execution": variant.execution})
+    def _submit(self, contender: Contender, kind: Kind) -> tuple[Run, ExperimentRecord]:
+        base, experiment_id = self._runs[contender.of], new_id()
+        job = base.job.model_copy(update={"execution": contender.variant})
         run = base.model_copy(
             update={
                 "run_id": new_id(),
@@ -128,21 +127,21 @@ class _Timing:
         record = ExperimentRecord(
             experiment_id=experiment_id,
             submitted_s=time.time(),
-            experiment=parent.experiment.with_sides([variant.framework], seeds=base.seeds[:1]),
+            experiment=parent.experiment.with_sides([contender.of], seeds=base.seeds[:1]),
             run_ids=(run.run_id,),
         )
         submission = Submission(
             record=record,
             runs=[run],
-            queue=self._sites[variant.framework].queue,
+            queue=self._sites[contender.of].queue,
             belongs_to=(TIMED, self._parent),
         )
         enqueue(self._session, submission)
         return run, record
 
 
-def timed_of(variant: Variant, run: Run, result: RunResult, arrays: Load) -> Timed:
-    """A run's result as one sample. Raises RunFailedError for one without timings."""
+def timed_of(contender: Contender, run: Run, result: RunResult, arrays: Load) -> Timed:
+    """Return a run's result as one sample. Raises RunFailedError for one without timings."""
     table = SeedTable.of(result, run.seeds[:1], arrays=arrays)
     if result.failure or not table.succeeded[0] or result.environment is None:
         raise RunFailedError(result.failure.message if result.failure else "it returned no timings")
@@ -165,7 +164,8 @@ def timed_of(variant: Variant, run: Run, result: RunResult, arrays: Load) -> Tim
     if result.environment.import_s is not None:
         phases["import"] = result.environment.import_s
     return Timed(
-        variant=variant,
+        contender=contender,
+        precision=run.job.precision,
         phases=phases,
         samples_per_s=epochs * samples / timings.train_s if timings.train_s else None,
         peak_bytes=memory.peak_bytes,
@@ -175,3 +175,62 @@ def timed_of(variant: Variant, run: Run, result: RunResult, arrays: Load) -> Tim
         conditions=result.conditions,
         attempt=result.attempt,
     )
+
+
+class Told:
+    """Tells which side is timed, and how narrow the intervals are by now."""
+
+    def __init__(self, console: Console, *, status: Status | None, quiet: bool) -> None:
+        self._console = console
+        self._status = status
+        self._quiet = quiet
+        self._so_far = "warming up"
+        self._said_s = time.monotonic()
+
+    def warming(self, name: str) -> None:
+        """The first run of a side begins, the one that compiles."""
+        self._line(f"warming up {name}")
+
+    def timing(self, name: str) -> None:
+        """A run is submitted; it begins when its host is free."""
+        self._step(f"{self._so_far}: waiting for the host, to time {name}")
+
+    def training(self, name: str) -> None:
+        """A run has its host to itself, and goes on."""
+        self._step(f"{self._so_far}: timing {name}")
+
+    def round(self, done: int, width: float) -> None:
+        """A round is done; `width` is half the widest interval by its median."""
+        known = "" if math.isinf(width) else f", medians known to {plus_minus(width)}"
+        self._so_far = f"{done} round{'s' * (done > 1)} done{known}"
+        self._line(self._so_far)
+
+    def notice(self, text: str) -> None:
+        """Say a word on a wait."""
+        self._console.print(text)
+
+    def _step(self, text: str) -> None:
+        if self._status is None and time.monotonic() - self._said_s > LINE_EVERY_S:
+            self._line(text)
+        else:
+            self._show(text)
+
+    def _show(self, text: str) -> None:
+        if self._status is not None:
+            self._status.update(text)
+
+    def _line(self, text: str) -> None:
+        self._said_s = time.monotonic()
+        self._show(text)
+        if self._status is None and not self._quiet:
+            self._console.print(text)
+
+
+@contextmanager
+def telling(console: Console, *, quiet: bool) -> Iterator[Told]:
+    """Open while a bench runs. Off a terminal, `quiet` leaves only notices."""
+    if not console.is_terminal:
+        yield Told(console, status=None, quiet=quiet)
+        return
+    with console.status("warming up") as status:
+        yield Told(console, status=status, quiet=quiet)

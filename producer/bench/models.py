@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from producer.verdict.models import Verdict
 from shared.frozen import Frozen
-from shared.job.experiment import Execution
+from shared.job.experiment import Execution, Precision
 from shared.job.fields import Many
-from shared.job.side import Framework
+from shared.job.side import Framework, Label
 from shared.results.run_result import Conditions, Environment
 
 BENCH_SCHEMA_VERSION: Literal[1] = 1
@@ -17,22 +17,38 @@ Phase = Literal["queue", "import", "build", "compile", "step", "train", "inferen
 Interval = tuple[float, float]
 
 
-class Variant(Frozen):
-    """One framework with one way of executing; what is timed against the others."""
+class TimedSide(Frozen):
+    """The base of all that is said of one side that was timed."""
 
     framework: Framework
-    execution: Execution
+    variant: Execution
+    """The way of executing, as the side's job has it."""
+    side: Label
+    """The label under which it was timed: `torch-compiled` for a way that the bench chose."""
+
+
+class Contender(TimedSide):
+    """A side that is timed against the others: one of the comparison, or a way to execute one."""
+
+    of: Label
+    """The label that it has in the comparison."""
 
     @property
-    def label(self) -> str:
-        """`torch compiled`."""
-        return f"{self.framework} {self.execution}"
+    def name(self) -> str:
+        """Return what sentences call it: its label, or `torch compiled` for a way that the bench chose."""
+        return self.side if self.side == self.of else f"{self.framework} {self.variant}"
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """Return the fields of `TimedSide`."""
+        return self.model_dump(include=set(TimedSide.model_fields))
 
 
 class Timed(Frozen):
-    """One timed run."""
+    """What came of one timed run."""
 
-    variant: Variant
+    contender: Contender
+    precision: Precision
     phases: dict[Phase, float]
     samples_per_s: float | None
     peak_bytes: int | None
@@ -44,8 +60,8 @@ class Timed(Frozen):
     """Above 1, a worker died or stopped with it, and it was begun again."""
 
 
-class Row(Frozen):
-    """One phase of one variant.
+class Row(TimedSide):
+    """Times of one phase of one side.
 
     queue: from submission to claim. import: the framework's, once a worker. build: model, weights and data
     on the device. compile: of the first run, what its compiling calls took. step: one update, steady.
@@ -53,42 +69,34 @@ class Row(Frozen):
     predict. run: build, compile, train and inference together, in a warm worker.
     """
 
-    framework: Framework
-    variant: Execution
     phase: Phase
     median_s: float
     interval_s: Interval | None
-    """Of confidence 95 % for the median; null with fewer than 6 samples."""
+    """The median lies in it with 95 % confidence; null with fewer than 6 samples."""
     samples: Many[float]
     outliers: int
 
 
-class Throughput(Frozen):
-    """Training samples a second, steady."""
+class Throughput(TimedSide):
+    """How many samples it trains on in a second, steadily."""
 
-    framework: Framework
-    variant: Execution
     samples_per_s: float
 
 
-class Peak(Frozen):
-    """The largest memory of any timed run, the first included."""
+class Peak(TimedSide):
+    """The largest memory that a timed run took, the first included."""
 
-    framework: Framework
-    variant: Execution
     process_bytes: int | None
-    """Of the warm worker's process: its framework and all it keeps, too."""
+    """The process of the warm worker held so much, its framework and all that it keeps included."""
     grown_bytes: int | None
     """How far the first run, with all that it compiles, rose above what the process held before. Later ones
     find much of it in place. Null where the system cannot forget a peak."""
     device_bytes: int | None
 
 
-class Place(Frozen):
-    """A variant's place in the ranking by the time of a whole warm run."""
+class Place(TimedSide):
+    """A side's place in the ranking by the time of a whole warm run."""
 
-    framework: Framework
-    variant: Execution
     median_s: float
     ratio: float
     """Times the fastest's median ratio, run beside run."""
@@ -112,8 +120,11 @@ class Bench(Frozen):
     ranking_withheld_because: str | None
     warnings: Many[str]
     rounds: int
-    """Of the alternation: each times every variant twice, in one order and back."""
+    """How often the sides took turns: a round times each of them twice, in one order and back."""
     hosts: Many[str]
-    """On which the timed runs were, as their workers are declared."""
+    """Where the timed runs were, as their workers are declared."""
+    names: dict[Label, str]
+    """What sentences call each side that was timed: its label, or `torch compiled` for a way that the bench
+    chose."""
     environments: dict[str, Environment]
-    """By variant, such as `torch compiled`."""
+    """What ran, by the names that sentences use."""

@@ -1,7 +1,7 @@
-"""Which variant is timed when, and when there is enough.
+"""Which sides are timed, in which order, when there is enough, and the statistics of their times. Pure.
 
-A machine drifts: it warms up, its neighbours come and go. Timing all of one variant and then all of the
-other would count the drift for one of them. So every round times each variant in a random order and
+A machine drifts: it warms up, its neighbours come and go. Timing all of one side and then all of the
+other would count the drift for one of them. So every round times each side in a random order and
 then once more in the reverse order (ABBA): a drift that is linear over the round falls on all alike.
 """
 
@@ -10,57 +10,94 @@ from __future__ import annotations
 import itertools
 import math
 import random
+import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
+from functools import lru_cache
 
-from producer.bench.models import Timed, Variant
-from producer.bench.statistics import relative_width
+from producer.bench.models import Contender, Interval, Timed
+from shared.job import Experiment, Job
 from shared.job.experiment import Execution
 
 EXECUTIONS: tuple[Execution, ...] = ("eager", "compiled", "auto")
 """What is timed where nothing is chosen; `auto` last: it is often what one of the others runs."""
 LEAST_ROUNDS = 3
-"""Six samples a variant: fewer have no interval of 95 %."""
+"""Three rounds give six samples a side: fewer have no interval of 95 %."""
+CONFIDENCE = 0.95
+OUTLIER = 3.5
+"""An outlier lies so many deviations from the median, by the median absolute deviation (Iglewicz & Hoaglin
+1993)."""
+MANY = 1_000
+"""From so many samples on the binomial is as good as normal, and slow to add up."""
+_HALF_WIDTH_OF_NORMAL = 0.98
+_MAD_OF_NORMAL = 0.6745
 
-Samples = dict[Variant, list[Timed]]
+Samples = dict[Contender, list[Timed]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Enough:
-    """When to stop."""
+    """It says when to stop."""
 
     precision: float
-    """Half of every variant's interval, relative to its median."""
+    """So narrow must half of every side's interval be, relative to its median."""
     budget_s: float
-    """For timing; warming up is not counted."""
+    """Timing may take so long; warming up is not counted."""
     spent_s: Callable[[], float]
-    """Seconds since any moment."""
+    """It returns the seconds since any moment."""
 
 
-def order_of(variants: Sequence[Variant], *, draw: random.Random) -> list[Variant]:
-    """One round's order: random, then back."""
-    order = draw.sample(list(variants), len(variants))
+def contenders_of(
+    experiment: Experiment, jobs: Mapping[str, Job], executions: Sequence[Execution] = EXECUTIONS
+) -> list[Contender]:
+    """Return who is timed: the declared sides as they are, or each framework in several ways of executing.
+
+    `jobs` has the resolved job of each side of the comparison.
+    """
+    if experiment.sides is not None:
+        return [
+            Contender(
+                side=side.label,
+                of=side.label,
+                framework=side.framework,
+                variant=jobs[side.label].execution,
+            )
+            for side in experiment.side_list
+        ]
+    return [
+        Contender(
+            side=f"{side.label}-{execution}", of=side.label, framework=side.framework, variant=execution
+        )
+        for side in experiment.side_list
+        for execution in executions
+    ]
+
+
+def order_of(contenders: Sequence[Contender], *, draw: random.Random) -> list[Contender]:
+    """Return one round's order: random, then back."""
+    order = draw.sample(list(contenders), len(contenders))
     return order + order[::-1]
 
 
 def alternate(
-    variants: Sequence[Variant],
-    time_one: Callable[[Variant], Timed],
+    contenders: Sequence[Contender],
+    time_one: Callable[[Contender], Timed],
     *,
     enough: Enough,
     said: Callable[[int, float], None],
 ) -> Samples:
-    """Whole rounds until every variant's interval is narrow enough, or time is up.
+    """Time whole rounds until every side's interval is narrow enough, or time is up.
 
     A round is not begun that would, going by those before, end beyond the budget; LEAST_ROUNDS are done
     in any case. `said` is told after each round how many there were and the widest interval.
     """
     draw = random.Random(0)  # noqa: S311 - an order of work, not a secret
-    found: Samples = {variant: [] for variant in variants}
+    found: Samples = {one: [] for one in contenders}
     begin = enough.spent_s()
     for done in itertools.count(1):
-        for variant in order_of(variants, draw=draw):
-            found[variant].append(time_one(variant))
+        for one in order_of(contenders, draw=draw):
+            found[one].append(time_one(one))
         width = widest(found)
         said(done, width)
         timed_s = enough.spent_s() - begin
@@ -70,8 +107,55 @@ def alternate(
     return found
 
 
-def widest(found: Mapping[Variant, Sequence[Timed]]) -> float:
-    """Half the widest interval of a whole run, relative to its median."""
+def widest(found: Mapping[Contender, Sequence[Timed]]) -> float:
+    """Return half the widest interval of a whole run, relative to its median."""
     return max(
         (relative_width([one.phases["run"] for one in timed]) for timed in found.values()), default=math.inf
     )
+
+
+def median_interval(samples: Sequence[float]) -> Interval | None:
+    """Return the shortest symmetric pair of order statistics that holds the median with CONFIDENCE.
+
+    The number of samples below the median is binomial, with ½ (Le Boudec 2010, theorem 2.1): no
+    distribution is assumed. None for fewer than 6 samples, whose extremes are not enough.
+    """
+    ordered, n = sorted(samples), len(samples)
+    below = _below_the_interval(n)
+    return None if below < 0 else (ordered[below], ordered[n - 1 - below])
+
+
+@lru_cache
+def _below_the_interval(n: int) -> int:
+    """Return the place of its lower end among n ordered samples; -1 if even the extremes are too near."""
+    if n > MANY:
+        return math.floor(n / 2 - _HALF_WIDTH_OF_NORMAL * math.sqrt(n)) - 1
+    most_outside = (1 - Fraction(str(CONFIDENCE))) / 2 * 2**n
+    outside, ways, below = 0, 1, -1  # ways to choose which below + 1 of the samples are under the median
+    while outside + ways <= most_outside:
+        outside, below = outside + ways, below + 1
+        ways = ways * (n - below) // (below + 1)
+    return below
+
+
+def relative_width(samples: Sequence[float]) -> float:
+    """Return half the interval by the median; it is infinite while there is no interval."""
+    interval, middle = median_interval(samples), statistics.median(samples)
+    if interval is None:
+        return math.inf
+    return (interval[1] - interval[0]) / 2 / middle if middle else 0.0
+
+
+def outliers(samples: Sequence[float]) -> int:
+    """Count the samples whose modified z-score is above OUTLIER."""
+    middle = statistics.median(samples)
+    deviation = statistics.median(abs(value - middle) for value in samples)
+    if not deviation:
+        return 0
+    return sum(_MAD_OF_NORMAL * abs(value - middle) / deviation > OUTLIER for value in samples)
+
+
+def paired_ratio(samples: Sequence[float], reference: Sequence[float]) -> tuple[float, Interval | None]:
+    """Return the median of sample by sample ratios with its interval: what troubled both alike cancels."""
+    ratios = [mine / theirs for mine, theirs in zip(samples, reference, strict=True)]
+    return statistics.median(ratios), median_interval(ratios)

@@ -193,9 +193,12 @@ class Way(StrEnum):
 def bench(
     spec: Spec,
     set_values: SetValues = None,
+    sides: Sides = None,
     variant: Annotated[
         list[Way] | None,
-        typer.Option("--variant", help="A way of executing to time; give it again for more. All, if none."),
+        typer.Option(
+            "--variant", help="A way of executing to time frameworks in, again for more; all, if none."
+        ),
     ] = None,
     budget: Annotated[
         float,
@@ -225,39 +228,43 @@ def bench(
 
     All timed runs go to one host that has every framework, and each has it to itself: other workers of
     the host wait. The frameworks take turns in a random order and back, so that a drift of the machine
-    falls on all alike. Who computes something else is not ranked. One seed is trained, whatever the job
-    asks for.
+    falls on all alike. Who computes something else is not ranked. Each framework is timed in several ways
+    of executing; sides that are named are timed as they are. One seed is trained, whatever the job asks for.
 
     \b
     Examples:
       likewise bench matched
       likewise bench digits --variant auto --budget 120
+      likewise bench matched --sides torch:eager,torch:compiled,tensorflow
       likewise bench job.yaml --json > bench.json
     """
     import time
 
     from producer import experiments, follow_ups
     from producer.bench.conclude import conclude
-    from producer.bench.flow import bench
-    from producer.bench.progress import telling
-    from producer.bench.protocol import EXECUTIONS, Enough
+    from producer.bench.flow import bench, telling
+    from producer.bench.protocol import EXECUTIONS, Enough, contenders_of
     from producer.console import progress_console
     from producer.experiments import cancelling
     from producer.queue.routing import Need, sites_for
     from producer.report.bench import BenchDocument
 
     output = Output.of(form, as_json=as_json, file=report)
-    prepared = experiments.prepare_given(spec, set_values or (), "1")
-    if prepared.loaded.experiment.sides is not None:
-        raise UsageError("bench times the frameworks of a job; it cannot time `sides` yet")
+    prepared = experiments.prepare_given(spec, set_values or (), "1", sides)
+    if variant and prepared.loaded.experiment.sides is not None:
+        raise UsageError("--variant is for frameworks; a side has a way of its own, such as torch:eager")
     ways = tuple(one for one in EXECUTIONS if not variant or one in variant)
+    contenders = contenders_of(
+        prepared.loaded.experiment, {label: run.job for label, run in prepared.runs.items()}, ways
+    )
     with experiments.open_to_train(prepared, quiet=output.quiet) as session:
         needs = [Need.of_side(run.side, run.job) for run in prepared.runs.values()]
         sites = sites_for(needs, session.ledger.workers(), host=host)
         if len({site.host for site in sites.values()}) > 1:
             where = ", ".join(f"{name} is timed on {site.host}" for name, site in sites.items())
+            kind = "framework" if prepared.loaded.experiment.sides is None else "side"
             experiments.say(
-                f"note: no host has a worker of every framework, so no winner will be named: {where}"
+                f"note: no host has a worker of every {kind}, so no winner will be named: {where}"
             )
         record = experiments.submit_prepared(session, prepared, queue_anyway=False, key=None)
         with cancelling(session, record):
@@ -277,7 +284,7 @@ def bench(
                 precision=precision / 100, budget_s=budget, spent_s=lambda: time.monotonic() - begin
             )
             with telling(progress_console(), quiet=output.quiet) as told:
-                found = bench(session, outcome, executions=ways, enough=enough, sites=sites, told=told)
+                found = bench(session, outcome, contenders=contenders, sites=sites, enough=enough, told=told)
     output.put(BenchDocument(found))
     if not found.rows:
         raise typer.Exit(experiments.RUN_FAILED)

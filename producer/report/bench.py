@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,13 +12,11 @@ from rich.table import Table as TextTable
 from rich.text import Text
 
 from producer.bench.conclude import PHASES
-from producer.bench.models import Bench, Phase, Place, Row
+from producer.bench.models import Bench, Phase, Place, Row, TimedSide
 from producer.console import PIPE_WIDTH, bullet, plain_table
 from producer.display import both, count, number, plus_minus, printable
 from producer.report.document import Document, Table, Value, bullets
 from producer.verdict import numbers
-from shared.job.experiment import Execution
-from shared.job.side import Framework
 
 _SAID: dict[Phase, str] = {
     "queue": "in the queue",
@@ -61,22 +59,24 @@ class BenchDocument(Document):
 
     def tables(self) -> Iterator[Table]:
         """Yield the ranking and the phases."""
-        variants = _variants(self.bench)
+        names = self.bench.names
+        sides = [*_timed(self.bench)]
         yield Table(
             title="Ranking",
             columns=("whole warm run", "median", "times the fastest, turn by turn"),
-            rows=[*_ranked(self.bench.ranking or ())],
+            rows=[*_ranked(self.bench.ranking or (), names)],
         )
         yield Table(
             title="Phases",
-            columns=("median of", *(f"{framework} {variant}" for framework, variant in variants)),
-            rows=[*_lines(self.bench, variants)] if variants else [],
+            columns=("median of", *(names[side] for side in sides)),
+            rows=[*_lines(self.bench, sides)] if sides else [],
         )
 
     def values(self) -> Iterator[Value]:
         """Yield every sample of every phase, medians, rates, memory and the ranking."""
+        names = self.bench.names
         for row in self.bench.rows:
-            side = f"{row.framework} {row.variant}"
+            side = names[row.side]
             low, high = row.interval_s or (None, None)
             for table, value in (
                 ("median_s", row.median_s),
@@ -87,16 +87,17 @@ class BenchDocument(Document):
             for place, sample in enumerate(row.samples):
                 yield Value(table=f"samples_s.{row.phase}", row=str(place), side=side, value=sample)
         for rate in self.bench.throughput:
-            side = f"{rate.framework} {rate.variant}"
-            yield Value(table="throughput", row="samples_per_s", side=side, value=rate.samples_per_s)
+            yield Value(
+                table="throughput", row="samples_per_s", side=names[rate.side], value=rate.samples_per_s
+            )
         for peak in self.bench.peak_bytes:
             for _, name in _MEMORY:
-                side = f"{peak.framework} {peak.variant}"
-                yield Value(table="peak_bytes", row=name, side=side, value=getattr(peak, name))
+                value = getattr(peak, name)
+                yield Value(table="peak_bytes", row=name, side=names[peak.side], value=value)
         for ranked in self.bench.ranking or ():
             low, high = ranked.ratio_interval or (None, None)
             for name, value in (("ratio", ranked.ratio), ("ratio_low", low), ("ratio_high", high)):
-                yield Value(table="ranking", row=name, side=_name(ranked), value=value)
+                yield Value(table="ranking", row=name, side=names[ranked.side], value=value)
         for place, warning in enumerate(self.bench.warnings):
             yield Value(table="warnings", row=str(place), value=warning)
 
@@ -116,7 +117,7 @@ def _parts(bench: Bench, console: Console) -> Iterator[RenderableType]:
     yield ""
     yield from bullets(sentences(bench), console)
     if bench.ranking:
-        yield _ranking(bench.ranking)
+        yield _ranking(bench.ranking, bench.names)
         yield ""
     if bench.rows:
         yield from _phases(bench, console)
@@ -128,11 +129,12 @@ def _parts(bench: Bench, console: Console) -> Iterator[RenderableType]:
 
 
 def _headline(bench: Bench) -> Text:
-    frameworks = tuple(dict.fromkeys(row.framework for row in bench.rows))
+    shown = tuple(dict.fromkeys(_group(bench, row) for row in bench.rows))
     headline = Text("bench", style="bold")
     headline.append(f"  {printable(bench.name)}", style="bold")
-    timed = f"{both(frameworks)}, {count(2 * bench.rounds, 'timed run')} a variant"
-    headline.append(f"  {timed if frameworks else 'nothing could be timed'}", style="dim")
+    each = "side" if shown and set(shown) <= set(bench.names) else "variant"
+    timed = f"{both(shown)}, {count(2 * bench.rounds, 'timed run')} a {each}"
+    headline.append(f"  {timed if shown else 'nothing could be timed'}", style="dim")
     return headline
 
 
@@ -153,17 +155,16 @@ def sentences(bench: Bench) -> tuple[str, ...]:
         why = bench.ranking_withheld_because or "nothing could be timed"
         return (f"No winner is named: {why.removesuffix('.')}.",)
     fastest, *others = bench.ranking
-    tied = [_name(one) for one in others if not one.slower]
-    told = [f"{_name(fastest)} takes {numbers.seconds(fastest.median_s)} for a whole warm run"]
+    tied = [bench.names[one.side] for one in others if not one.slower]
+    told = [f"{bench.names[fastest.side]} takes {numbers.seconds(fastest.median_s)} for a whole warm run"]
     if tied:
         told[0] += f", and cannot be told from {both(tied)}"
     told[0] += "."
-    best = {one.framework: one for one in reversed(bench.ranking)}
+    best = {_group(bench, one): one for one in reversed(bench.ranking)}
     told += [
-        f"{_name(one)}, the fastest of {one.framework}, takes {number(one.ratio)} times as long"
-        f"{_interval_words(one)}."
-        for one in best.values()
-        if one.framework != fastest.framework and one.slower
+        f"{_fastest(bench, one)} takes {number(one.ratio)} times as long{_interval_words(one)}."
+        for group, one in best.items()
+        if group != _group(bench, fastest) and one.slower
     ]
     told.append("The values agree, so this is the same work.")
     return tuple(told)
@@ -176,64 +177,71 @@ def _interval_words(place: Place) -> str:
     return f" ({number(low)} to {number(high)} with 95 % confidence)"
 
 
-def _name(place: Place) -> str:
-    return f"{place.framework} {place.variant}"
+def _group(bench: Bench, one: TimedSide) -> str:
+    """Return whose ways of executing are told together: a declared side, or a framework."""
+    return one.side if bench.names[one.side] == one.side else one.framework
 
 
-def _ranking(ranking: tuple[Place, ...]) -> RenderableType:
+def _fastest(bench: Bench, place: Place) -> str:
+    name, group = bench.names[place.side], _group(bench, place)
+    return name if group == place.side else f"{name}, the fastest of {group},"
+
+
+def _ranking(ranking: tuple[Place, ...], names: Mapping[str, str]) -> RenderableType:
     table = plain_table("whole warm run")
     table.add_column("median", justify="right", no_wrap=True)
     table.add_column("times the fastest, turn by turn", no_wrap=True)
-    for line in _ranked(ranking):
+    for line in _ranked(ranking, names):
         table.add_row(*line)
     return table
 
 
-def _ranked(ranking: tuple[Place, ...]) -> Iterator[tuple[str, str, str]]:
+def _ranked(ranking: tuple[Place, ...], names: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
     for place in ranking:
         interval = place.ratio_interval
         between = "" if interval is None else f"  ({number(interval[0])} to {number(interval[1])})"
         ratio = "1" if place is ranking[0] else f"{number(place.ratio)}{between}"
-        yield _name(place), numbers.seconds(place.median_s), ratio
+        yield names[place.side], numbers.seconds(place.median_s), ratio
 
 
 def _phases(bench: Bench, console: Console) -> Iterator[RenderableType]:
     """Yield one table, or one a framework where the terminal has no room for all side by side."""
-    variants = _variants(bench)
-    table = _phases_of(bench, variants)
+    timed = _timed(bench)
+    table = _phases_of(bench, [*timed])
     if Measurement.get(console, console.options.update(width=PIPE_WIDTH), table).maximum <= console.width:
         yield table
         return
-    for place, framework in enumerate(dict.fromkeys(framework for framework, _ in variants)):
+    for place, framework in enumerate(dict.fromkeys(timed.values())):
         if place:
             yield ""
-        yield _phases_of(bench, [variant for variant in variants if variant[0] == framework])
+        yield _phases_of(bench, [side for side, of in timed.items() if of == framework])
 
 
-def _variants(bench: Bench) -> list[tuple[Framework, Execution]]:
-    return list(dict.fromkeys((row.framework, row.variant) for row in bench.rows))
+def _timed(bench: Bench) -> dict[str, str]:
+    """Return the framework of each side that was timed, by the side's label."""
+    return {row.side: row.framework for row in bench.rows}
 
 
-def _phases_of(bench: Bench, variants: Sequence[tuple[Framework, Execution]]) -> TextTable:
+def _phases_of(bench: Bench, sides: Sequence[str]) -> TextTable:
     table = plain_table()
     table.add_column("median of", style="dim", no_wrap=True)
-    for framework, variant in variants:
-        table.add_column(f"{framework}\n{variant}", overflow="fold")
-    for line in _lines(bench, variants):
+    for side in sides:
+        table.add_column(bench.names[side].replace(" ", "\n"), overflow="fold")
+    for line in _lines(bench, sides):
         table.add_row(*line)
     return table
 
 
-def _lines(bench: Bench, variants: Sequence[tuple[Framework, Execution]]) -> Iterator[tuple[str, ...]]:
-    """Yield what was measured of each phase, how many samples a second, and memory, by variant."""
-    cells = {(row.framework, row.variant, row.phase): _cell(row) for row in bench.rows}
-    rates = {(one.framework, one.variant): f"{one.samples_per_s:,.0f}" for one in bench.throughput}
-    peaks = {(one.framework, one.variant): one for one in bench.peak_bytes}
+def _lines(bench: Bench, sides: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    """Yield what was measured of each phase, how many samples a second, and memory, by side."""
+    cells = {(row.side, row.phase): _cell(row) for row in bench.rows}
+    rates = {one.side: f"{one.samples_per_s:,.0f}" for one in bench.throughput}
+    peaks = {one.side: one for one in bench.peak_bytes}
     found = [
-        *((_SAID[phase], [cells.get((*one, phase), numbers.MISSING) for one in variants])
+        *((_SAID[phase], [cells.get((side, phase), numbers.MISSING) for side in sides])
           for phase in PHASES),
-        ("samples a second", [rates.get(one, numbers.MISSING) for one in variants]),
-        *((label, [numbers.size(getattr(peaks.get(one), field, None)) for one in variants])
+        ("samples a second", [rates.get(side, numbers.MISSING) for side in sides]),
+        *((label, [numbers.size(getattr(peaks.get(side), field, None)) for side in sides])
           for label, field in _MEMORY),
     ]  # fmt: skip
     for label, line in found:

@@ -71,6 +71,27 @@ def test_a_bench_outlives_a_worker_that_dies_and_says_so(start, start_worker, re
     assert any(told.startswith("runs of torch eager were begun again") for told in document["warnings"])
 
 
+def test_three_sides_are_timed_as_they_are_and_ranked_by_their_labels(likewise):
+    labels = ["torch-eager", "torch-compiled", "tensorflow"]
+    sides = ("--sides", "torch:eager,torch:compiled,tensorflow")
+    answer = likewise("bench", "matched", *sides, "--budget", "0", "--json")
+    assert answer.returncode == 0, answer.stderr
+    document = json.loads(answer.stdout)
+    assert (document["verdict"], document["rounds"]) == ("agree", 3)
+    assert sorted(place["side"] for place in document["ranking"]) == sorted(labels)
+    assert document["names"] == {label: label for label in labels}
+    ways = {row["side"]: (row["framework"], row["variant"]) for row in document["rows"]}
+    assert [ways[label] for label in labels] == [
+        ("torch", "eager"), ("torch", "compiled"), ("tensorflow", "auto")
+    ]  # fmt: skip
+    ran = [document["environments"][label]["execution"] for label in labels[:2]]
+    assert [execution.split()[0] for execution in ran] == ["eager", "compiled"]
+
+    answer = likewise("bench", "matched", *sides, "--variant", "eager")
+    assert answer.returncode == 2
+    assert "a side has a way of its own" in " ".join(answer.stderr.split())
+
+
 def test_a_bench_keeps_to_one_host(likewise, start_worker, redis_server, desk):
     """Of two workers, any would take an ordinary run."""
     for host in ("atlas", "zeus"):

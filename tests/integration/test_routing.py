@@ -11,10 +11,10 @@ from producer.queue.submit import Submission, enqueue, new_id
 
 @pytest.fixture(scope="module")
 def version(likewise, desk) -> str:
-    """The PyTorch of the worker that lives."""
+    """The PyTorch of the workers that live."""
     assert likewise is not None
-    (worker,) = [one for one in desk.ledger.workers() if one.framework == "torch"]
-    return worker.version.partition("+")[0]
+    (version,) = {one.version for one in desk.ledger.workers() if one.framework == "torch"}
+    return version.partition("+")[0]
 
 
 def test_sides_with_a_version_go_to_the_worker_that_has_it(likewise, desk, version):

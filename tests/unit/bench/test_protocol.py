@@ -8,22 +8,35 @@ from typing import Any
 import numpy as np
 import pytest
 
-from producer.bench.models import Timed, Variant
-from producer.bench.protocol import LEAST_ROUNDS, Enough, alternate, order_of
-from producer.bench.statistics import MANY, median_interval, outliers, paired_ratio
+from producer.bench.models import Contender, Timed
+from producer.bench.protocol import (
+    LEAST_ROUNDS,
+    MANY,
+    Enough,
+    alternate,
+    contenders_of,
+    median_interval,
+    order_of,
+    outliers,
+    paired_ratio,
+)
+from producer.job.jobfile import read_experiment
+from producer.job.resolve import resolve
 from shared.results.run_result import Environment
 
-ONE, OTHER = (Variant(framework=name, execution="auto") for name in ("tensorflow", "torch"))
+ONE, OTHER = (
+    Contender(side=name, of=name, framework=name, variant="auto") for name in ("tensorflow", "torch")
+)
 
 
-def timed(variant: Variant, run_s: float) -> Timed:
+def timed(contender: Contender, run_s: float) -> Timed:
     environment = Environment(
-        framework=variant.framework, framework_version="1", versions={}, device="cpu", threads=1,
+        framework=contender.framework, framework_version="1", versions={}, device="cpu", threads=1,
         execution="eager", flags={}, platform="here", host="here",
     )  # fmt: skip
     return Timed(
-        variant=variant, phases={"run": run_s}, samples_per_s=None, peak_bytes=None, grown_bytes=None,
-        device_peak_bytes=None, environment=environment, conditions=None,
+        contender=contender, precision="float32", phases={"run": run_s}, samples_per_s=None,
+        peak_bytes=None, grown_bytes=None, device_peak_bytes=None, environment=environment, conditions=None,
     )  # fmt: skip
 
 
@@ -32,21 +45,32 @@ class Bench:
 
     def __init__(self, seconds: Any) -> None:
         self.now = 0.0
-        self.order: list[Variant] = []
+        self.order: list[Contender] = []
         self._seconds = seconds
 
-    def time_one(self, variant: Variant) -> Timed:
-        self.order.append(variant)
-        took = self._seconds(variant, self.now)
+    def time_one(self, contender: Contender) -> Timed:
+        self.order.append(contender)
+        took = self._seconds(contender, self.now)
         self.now += took
-        return timed(variant, took)
+        return timed(contender, took)
 
     def run(self, *, budget_s: float, precision: float) -> Any:
         enough = Enough(precision=precision, budget_s=budget_s, spent_s=lambda: self.now)
         return alternate([ONE, OTHER], self.time_one, enough=enough, said=lambda *_: None)
 
 
-def test_a_round_times_every_variant_in_one_order_and_back() -> None:
+def test_frameworks_are_timed_in_every_way_and_declared_sides_as_they_are() -> None:
+    def named(**given: Any) -> list[tuple[str, str]]:
+        experiment = read_experiment("matched", **given).experiment
+        return [(one.name, one.of) for one in contenders_of(experiment, resolve(experiment))]
+
+    ways = ("eager", "compiled", "auto")
+    assert named() == [(f"{name} {way}", name) for name in ("tensorflow", "torch") for way in ways]
+    labels = ["torch-eager", "fast", "tensorflow"]
+    assert named(sides="torch:eager,fast=torch:compiled,tensorflow") == [(one, one) for one in labels]
+
+
+def test_a_round_times_every_side_in_one_order_and_back() -> None:
     order = order_of([ONE, OTHER], draw=random.Random(1))
     assert order == order[::-1]
     assert {variant: order.count(variant) for variant in order} == {ONE: 2, OTHER: 2}
@@ -85,7 +109,7 @@ def test_warming_up_takes_nothing_from_the_budget() -> None:
     assert 170 < machine.now <= 190
 
 
-def test_a_drift_of_the_machine_does_not_make_one_variant_faster() -> None:
+def test_a_drift_of_the_machine_does_not_make_one_side_faster() -> None:
     machine = Bench(lambda _, now: 1.0 + now / 100)
     found = machine.run(budget_s=60, precision=0)
     sums = {variant: sum(one.phases["run"] for one in runs) for variant, runs in found.items()}

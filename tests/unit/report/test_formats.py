@@ -21,7 +21,7 @@ from markdown_it import MarkdownIt
 
 import producer.report
 from producer.bench.conclude import conclude
-from producer.bench.models import Timed, Variant
+from producer.bench.models import Contender, Timed
 from producer.blame.explanation import Contribution, Explanation, MeasureShares
 from producer.cli.app import main
 from producer.cli.options import Output
@@ -101,12 +101,17 @@ def bench(samples: ModuleType) -> Any:
         flags={}, platform="here", host="atlas",
     )  # fmt: skip
     one = Timed(
-        variant=Variant(framework="torch", execution="auto"), phases={"train": 0.1, "run": 0.123456789012345},
+        contender=Contender(side="torch-auto", of="torch", framework="torch", variant="auto"),
+        precision="float32", phases={"train": 0.1, "run": 0.123456789012345},
         samples_per_s=3000, peak_bytes=300 * 2**20, grown_bytes=None, device_peak_bytes=None,
         environment=recorded, conditions=None,
     )  # fmt: skip
     return conclude(
-        samples.matched(), first={one.variant: one}, timed={one.variant: [one] * 8}, missing=(), precision=1
+        samples.matched(),
+        first={one.contender: one},
+        timed={one.contender: [one] * 8},
+        missing=(),
+        precision=1,
     )
 
 

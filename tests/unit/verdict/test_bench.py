@@ -9,24 +9,37 @@ from typing import Any
 import pytest
 
 from producer.bench.conclude import conclude
-from producer.bench.models import Bench, Timed, Variant
+from producer.bench.models import Bench, Contender, Timed
 from producer.console import make_console
 from producer.display import plus_minus
 from producer.report.bench import BenchDocument, sentences
 from producer.report.document import print_parts
 from shared.results.run_result import Conditions, Environment
 
-TF, TORCH = (Variant(framework=name, execution="auto") for name in ("tensorflow", "torch"))
+
+def way(framework: str, execution: Any = "auto") -> Contender:
+    return Contender(side=f"{framework}-{execution}", of=framework, framework=framework, variant=execution)
+
+
+TF, TORCH = way("tensorflow"), way("torch")
 QUIET = Conditions(wall_s=1, cpu_s=1, load=1.0, cores=8, throttled_s=0.0, interruptions=0, governor=None)
 
 
-def timed(variant: Variant, run_s: float, *, conditions: Conditions = QUIET, **changes: Any) -> Timed:
+def timed(
+    contender: Contender,
+    run_s: float,
+    *,
+    conditions: Conditions = QUIET,
+    precision: Any = "float32",
+    **changes: Any,
+) -> Timed:
     recorded = {
-        "framework": variant.framework, "framework_version": "1", "versions": {}, "device": "cpu",
+        "framework": contender.framework, "framework_version": "1", "versions": {}, "device": "cpu",
         "threads": 1, "execution": "eager", "flags": {}, "platform": "here", "host": "atlas",
     }  # fmt: skip
     return Timed(
-        variant=variant,
+        contender=contender,
+        precision=precision,
         phases={"build": 0.01, "compile": 0.5, "train": run_s - 0.01, "step": run_s / 500, "run": run_s},
         samples_per_s=3000 / run_s,
         peak_bytes=300 * 2**20,
@@ -45,7 +58,7 @@ def benched(comparison: Any, *, ratio: float = 3.0, noise: float = 0.0, **change
     }
     return conclude(
         comparison,
-        first={variant: of[0] for variant, of in runs.items()},
+        first={one: of[0] for one, of in runs.items()},
         timed=runs,
         missing=(),
         precision=0.02,
@@ -185,16 +198,16 @@ def test_it_reads_well_at_any_width(samples: ModuleType, width: int) -> None:
 
 def test_six_variants_are_not_folded_at_80_columns(samples: ModuleType) -> None:
     runs = {
-        variant: [timed(variant, 0.1 + place / 1000)] * 6
-        for place, variant in enumerate(
-            Variant(framework=framework, execution=execution)
+        one: [timed(one, 0.1 + place / 1000)] * 6
+        for place, one in enumerate(
+            way(framework, execution)
             for framework in ("tensorflow", "torch")
             for execution in ("eager", "compiled", "auto")
         )
     }
     bench = conclude(
         samples.matched(),
-        first={variant: of[0] for variant, of in runs.items()},
+        first={one: of[0] for one, of in runs.items()},
         timed=runs,
         missing=(),
         precision=0.02,
@@ -221,3 +234,76 @@ def test_the_document_keeps_every_sample(samples: ModuleType) -> None:
     assert again == bench
     row = next(one for one in again.rows if one.framework == "torch" and one.phase == "run")
     assert len(row.samples) == 8
+
+
+def sides_of(comparison: Any, **sides: dict[str, Any]) -> Any:
+    """The comparison as one of declared sides: what each has of its own, by label."""
+    experiment = comparison.experiment.model_copy(
+        update={"frameworks": (), "sides": {label: {"framework": "torch"} for label in sides}}
+    )
+    job = comparison.jobs["torch"]
+    return comparison.model_copy(
+        update={
+            "experiment": experiment,
+            "jobs": {label: job.model_copy(update=changes) for label, changes in sides.items()},
+            "runs": tuple(
+                comparison.runs[1].model_copy(update={"side": label, "framework": "torch"}) for label in sides
+            ),
+        }
+    )
+
+
+def timed_sides(comparison: Any, **sides: Any) -> Bench:
+    runs = {
+        one: [timed(one, seconds, **changes)] * 6
+        for label, (seconds, changes) in sides.items()
+        for one in [Contender(side=label, of=label, framework="torch", variant="auto")]
+    }
+    first = {one: of[0] for one, of in runs.items()}
+    return conclude(comparison, first=first, timed=runs, missing=(), precision=0.02)
+
+
+def test_sides_of_one_framework_are_ranked_by_their_labels(samples: ModuleType) -> None:
+    bench = timed_sides(sides_of(samples.matched(), slow={}, quick={}), slow=(0.3, {}), quick=(0.1, {}))
+    assert bench.ranking is not None
+    assert [(place.side, place.framework) for place in bench.ranking] == [
+        ("quick", "torch"),
+        ("slow", "torch"),
+    ]
+    assert sentences(bench)[1].startswith("slow takes 3 times as long")
+    assert {row.side for row in bench.rows} == set(bench.environments) == {"slow", "quick"}
+    stream = io.StringIO()
+    print_parts(BenchDocument(bench), make_console(stream, width=80))
+    assert stream.getvalue().splitlines()[0] == "bench  matched  slow and quick, 6 timed runs a side"
+
+
+def test_devices_that_the_sides_ask_for_are_ranked_with_a_warning_and_others_are_not(
+    samples: ModuleType,
+) -> None:
+    times: dict[str, Any] = {"here": (0.3, {"device": "cpu"}), "there": (0.1, {"device": "NVIDIA H200"})}
+    asked = sides_of(samples.matched(), here={"device": "cpu"}, there={"device": "cuda"})
+    bench = timed_sides(asked, **times)
+    assert bench.ranking is not None
+    assert bench.warnings == (
+        "they ran on different devices, so the times compare these as much as the sides: "
+        "here on cpu and there on NVIDIA H200",
+    )
+    by_chance = timed_sides(sides_of(samples.matched(), here={}, there={}), **times)
+    assert by_chance.ranking is None
+    assert by_chance.ranking_withheld_because == "they ran on different devices: NVIDIA H200 and cpu"
+
+
+def test_precisions_that_agree_are_ranked_with_a_warning(samples: ModuleType) -> None:
+    times: dict[str, Any] = {
+        "long": (0.3, {"precision": "float64"}),
+        "short": (0.1, {"precision": "float32"}),
+    }
+    sides = sides_of(samples.matched(), long={"precision": "float64"}, short={})
+    bench = timed_sides(sides, **times)
+    assert bench.ranking is not None
+    assert bench.warnings[0].startswith(
+        "they compute in different precisions: long float64 and short float32; a shorter number is less work"
+    )
+    undecided = timed_sides(sides.model_copy(update={"verdict": "inconclusive"}), **times)
+    assert undecided.ranking is None
+    assert str(undecided.ranking_withheld_because).startswith("it is open whether the sides compute the same")

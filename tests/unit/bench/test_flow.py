@@ -6,19 +6,18 @@ import io
 
 import pytest
 
-from producer.bench import progress
-from producer.bench.models import Variant
-from producer.bench.progress import telling
+from producer.bench import flow
+from producer.bench.flow import telling
 from producer.console import make_console
 
-TORCH = Variant(framework="torch", execution="eager")
+TORCH = "torch eager"
 
 
 @pytest.mark.parametrize(("patience_s", "lines"), [(0.0, 5), (60.0, 2)])
 def test_a_long_round_is_not_silent_and_a_short_one_not_chatty(
     monkeypatch: pytest.MonkeyPatch, patience_s: float, lines: int
 ) -> None:
-    monkeypatch.setattr(progress, "LINE_EVERY_S", patience_s)
+    monkeypatch.setattr(flow, "LINE_EVERY_S", patience_s)
     stream = io.StringIO()
     with telling(make_console(stream, width=80), quiet=False) as told:
         told.warming(TORCH)
