@@ -27,7 +27,7 @@ TARGET = 1.05
 PATIENCE = 1_000_000
 """Never runs out, so that both trainings have the same epochs."""
 SAMPLES, FEATURES, CLASSES = 1_797, 64, 10
-"""As in the digits data set; what the numbers are makes no difference to the time."""
+"""The digits data set has these sizes; what the numbers are makes no difference to the time."""
 BOUND = (
     "Copies of the state on the way, and training again from one of them to the best epoch, are calls of "
     "their own: the shorter a training, the more they weigh."
@@ -77,7 +77,7 @@ def trained(job: dict[str, Any], part: Batch, adapter: FrameworkAdapter) -> tupl
 
 
 def measured(name: str, adapter: FrameworkAdapter, *, repeats: int) -> dict[str, Any]:
-    """A job's document."""
+    """Return the document of a job."""
     off, part = JOBS[name], samples_of(name)
     rule = {"monitor": "loss", "patience": PATIENCE, "restore_best_weights": True}
     on = off | {"training": off["training"] | {"early_stopping": rule}}
@@ -105,7 +105,7 @@ def measured(name: str, adapter: FrameworkAdapter, *, repeats: int) -> dict[str,
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure early stopping and print what it costs."""
     adapter, repeats = started_adapter(__doc__, repeats=15)
     for name in JOBS:
         print(json.dumps(measured(name, adapter, repeats=repeats)))

@@ -38,7 +38,7 @@ def main() -> None:
 
 
 def measure(desk: Desk, given: argparse.Namespace, stack: ExitStack) -> dict[str, Any]:
-    """Submit, train, collect."""
+    """Submit many runs, train them and collect their results."""
     job = Prepared("frameworks=[torch]", "training.epochs=1")
     desk.ledger.workers()  # connects
     redis_before, producer_before = redis_bytes(desk), resident_bytes()
@@ -96,7 +96,7 @@ def redis_bytes(desk: Desk) -> int:
 
 
 def resident_bytes() -> int:
-    """Of this process, now."""
+    """Return the memory of this process now."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * 4096
 

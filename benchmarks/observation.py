@@ -42,7 +42,7 @@ from worker.training.runner import Attempt, train_run
 TARGET = 1.05
 CHECKPOINT_S = 1.0
 TRAINING_S = 3.0
-"""Of one training, about."""
+"""One training takes about so long."""
 JOB = {
     "data": {"type": "builtin", "name": "digits"},
     "model": {
@@ -53,7 +53,7 @@ JOB = {
     "metrics": [],
 }
 SAMPLES, FEATURES, CLASSES, BATCH_SIZE = 1_797, 64, 10, 32
-"""As in the digits data set; what the numbers are makes no difference to the time."""
+"""The digits data set has these sizes; what the numbers are makes no difference to the time."""
 
 
 class CountingShelf(RunCheckpoints):
@@ -158,7 +158,7 @@ def now() -> NDArray[np.float64]:
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure what observing costs and print it."""
     adapter, repeats = started_adapter(__doc__, repeats=9)
     with private_redis() as url, connect(url) as client:
         side = Side(client, adapter)

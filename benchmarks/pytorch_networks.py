@@ -18,7 +18,7 @@ from worker.training.draws import SampleOrder
 
 BATCH = 32
 EPOCHS = {"MLP 64-128-10": 4, "Conv net 8 x 8 x 16": 1}
-"""In four, rounding moves the conv net's weights by a hundredth, so that equal results could not be told."""
+"""Four epochs of the conv net would move its weights by a hundredth by rounding alone: too far to tell."""
 _DRAW = np.random.default_rng(0)
 X = _DRAW.standard_normal((1797, 64)).astype(np.float32)
 Y = _DRAW.integers(0, 10, 1797)
@@ -84,7 +84,7 @@ def in_torch(weights: Weights, names: dict[str, str]) -> dict[str, Any]:
 
 
 def measure(title: str, layers: list[dict[str, Any]], make: Any, x: Any, x_torch: Any, names: Any) -> None:
-    """One model's table."""
+    """Print the table of one model."""
     job = job_of(layers, EPOCHS[title])
     begin = in_torch(first_weights(job, x), names)
     compare(
@@ -103,7 +103,7 @@ def measure(title: str, layers: list[dict[str, Any]], make: Any, x: Any, x_torch
 
 
 def mlp() -> Any:
-    """As one writes it in PyTorch."""
+    """Train it as one writes it in PyTorch."""
     return torch.nn.Sequential(torch.nn.Linear(64, 128), torch.nn.ReLU(), torch.nn.Linear(128, 10))
 
 

@@ -49,7 +49,7 @@ OF_A_JOB_S = 1.0
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure the service and print what it does."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--python-tensorflow", required=True)
     parser.add_argument("--python-torch", required=True)
@@ -187,7 +187,7 @@ def train_plainly(python: str, epochs: int, shares: Sequence[int]) -> Iterator[l
 
 
 def said(one: subprocess.Popen[str]) -> str:
-    """Its next line. Raises RuntimeError where it ended."""
+    """Return its next line. Raises RuntimeError where it ended."""
     line = one.stdout.readline().strip() if one.stdout else ""
     if not line:
         raise RuntimeError("plain_training.py ended early")

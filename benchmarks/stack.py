@@ -64,7 +64,7 @@ class Desk:
         return result
 
     def environment(self) -> dict[str, str]:
-        """For a command that is to use this Redis."""
+        """Return the environment of a command that is to use this Redis."""
         return clean() | {"LIKEWISE_REDIS_URL": self.url, "PYTHONPATH": str(HERE.parent)}
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from shared.errors import LikewiseError
 from shared.frozen import Frozen
-from shared.ledger.presence import presences
+from shared.ledger.records import presences
 from shared.settings import misspelt
 
 if TYPE_CHECKING:

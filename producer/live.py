@@ -22,8 +22,7 @@ from producer.display import printable, sparkline
 from producer.queue.follow import Changed, Noticed, Progressed, Update
 from producer.queue.results import Diverged
 from producer.verdict import numbers
-from shared.ledger.progress import ProgressEvent
-from shared.ledger.records import RunRecord
+from shared.ledger.records import ProgressEvent, RunRecord
 
 KEPT_LOSSES = 400
 """The most losses kept for a lane; above it every second one is dropped, since the sparkline shows fewer."""

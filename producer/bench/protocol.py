@@ -29,7 +29,7 @@ OUTLIER = 3.5
 """An outlier lies so many deviations from the median, by the median absolute deviation (Iglewicz & Hoaglin
 1993)."""
 MANY = 1_000
-"""From so many samples on the binomial is as good as normal, and slow to add up."""
+"""The binomial is as good as normal from so many samples on, and slow to add up."""
 _HALF_WIDTH_OF_NORMAL = 0.98
 _MAD_OF_NORMAL = 0.6745
 
@@ -41,7 +41,7 @@ class Enough:
     """It says when to stop."""
 
     precision: float
-    """So narrow must half of every side's interval be, relative to its median."""
+    """Half of every side's interval must be so narrow, relative to its median."""
     budget_s: float
     """Timing may take so long; warming up is not counted."""
     spent_s: Callable[[], float]

@@ -14,10 +14,16 @@ from typing import TYPE_CHECKING, cast
 
 from producer.queue.results import Diverged, count_diverged
 from shared.errors import RedisError
-from shared.ledger import progress
 from shared.ledger.ledger import IDS_A_TRIP, Ledger
-from shared.ledger.progress import ProgressEvent
-from shared.ledger.records import FINAL, ExperimentRecord, RunRecord, WorkerPresence
+from shared.ledger.records import (
+    FINAL,
+    ExperimentRecord,
+    ProgressEvent,
+    RunRecord,
+    WorkerPresence,
+    end_of_progress,
+    read_progress,
+)
 from shared.names import host_key
 
 if TYPE_CHECKING:
@@ -70,14 +76,14 @@ def follow(
     Ends, too, when the experiment is deleted. Raises RedisError when Redis stays away.
     """
     watch = _Watch(record, ledger)
-    position = progress.end(client, record.experiment_id) if after == "$" else after
+    position = end_of_progress(client, record.experiment_id) if after == "$" else after
     yield from watch.look(position)
     unended = set(record.run_ids)  # runs whose end was not yet read from the stream
     heard = time.monotonic()
     while True:
         try:
             wait_ms = None if watch.done else int(LOOK_EVERY_S * 1000)
-            entries = progress.read(client, record.experiment_id, after=position, block_ms=wait_ms)
+            entries = read_progress(client, record.experiment_id, after=position, block_ms=wait_ms)
             for entry in entries:
                 position = entry.position
                 if entry.event is not None:

@@ -30,7 +30,7 @@ class Need:
     """What a side asks of the worker that trains it."""
 
     label: str
-    """The side's label."""
+    """It names the side."""
     framework: str
     device: Device
     version: str | None = None

@@ -35,15 +35,15 @@ class Services(Protocol):
 
     @property
     def ledger(self) -> Ledger:
-        """The records."""
+        """Return the ledger of runs."""
 
     @property
     def blobs(self) -> BlobStore:
-        """The arrays."""
+        """Return the store of arrays."""
 
     @property
     def app(self) -> celery.Celery:
-        """What sends the messages."""
+        """Return what sends the messages."""
 
 
 @dataclass(frozen=True, kw_only=True)

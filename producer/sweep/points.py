@@ -19,11 +19,11 @@ from shared.job.side import Side
 MOST_POINTS = 1_000
 
 Settings = dict[str, Any]
-"""By path, the values of one point."""
+"""They are the values of one point, by path."""
 
 
 def grid_of(given: Sequence[str]) -> dict[str, list[Any]]:
-    """What each `path=a,b,c` of `--grid` says. Raises UsageError."""
+    """Return what each `path=a,b,c` of `--grid` says. Raises UsageError."""
     grid: dict[str, list[Any]] = {}
     for one in given:
         path, equals, text = one.partition("=")
@@ -46,13 +46,13 @@ def grid_of(given: Sequence[str]) -> dict[str, list[Any]]:
 
 
 def points_of(experiment: Experiment) -> list[Settings]:
-    """Every combination of the grid's values, the last path's values changing quickest."""
+    """Return every combination of the grid's values, the last path's values changing quickest."""
     paths_, values = list(experiment.grid), experiment.grid.values()
     return [dict(zip(paths_, combination, strict=True)) for combination in itertools.product(*values)]
 
 
 def trained_at(experiment: Experiment) -> dict[str, list[int]]:
-    """By side, for each point the first one of the same job, which is trained once for all of them.
+    """Return, by side, for each point the first one of the same job, which is trained for all of them.
 
     What varies another side alone leaves a side's job as it is.
     """
@@ -63,12 +63,12 @@ def trained_at(experiment: Experiment) -> dict[str, list[int]]:
 
 
 def _settings_of(side: Side, settings: Settings) -> Settings:
-    """The settings of a point that may reach the side."""
+    """Return the settings of a point that may reach the side."""
     return {path: value for path, value in settings.items() if reaches(path, side)}
 
 
 def reaches(path: str, side: Side) -> bool:
-    """Whether a grid's path may vary a setting of the side: everyone's, its own or its framework's."""
+    """Return whether a grid's path may vary a setting of the side: everyone's, its own or its framework's."""
     return side_of(path)[0] in (None, side.label, side.framework)
 
 
@@ -78,7 +78,7 @@ def _first_alike(settings: Sequence[Settings]) -> list[int]:
 
 
 def held_by_overrides(experiment: Experiment) -> dict[str, dict[str, str]]:
-    """By side, the grid's paths that do not reach it, each with the override that holds there."""
+    """Return, by side, the grid's paths that do not reach it, each with the override that holds there."""
     document = experiment.model_dump(mode="json", exclude={"grid"}, exclude_unset=True)
     everyones = [path for path in experiment.grid if side_of(path)[0] is None]
     varied = {_setting_named(document, path) for path in experiment.grid}
@@ -131,7 +131,7 @@ def check_grid(experiment: Experiment, source: str) -> None:
 
 
 def side_of(path: str) -> tuple[str | None, str]:
-    """The framework whose setting alone a grid's path varies, None for everyone's, and the setting's path."""
+    """Return the side whose setting alone a path varies, None for everyone's, and the setting's path."""
     if not path.startswith("overrides."):
         return None, path
     _, side, setting = path.split(".", 2)
@@ -139,7 +139,7 @@ def side_of(path: str) -> tuple[str | None, str]:
 
 
 def experiment_at(experiment: Experiment, settings: Settings, *, source: str = "job file") -> Experiment:
-    """The experiment at one point. Raises JobFileError for a path or value that does not fit."""
+    """Return the experiment at one point. Raises JobFileError for a path or value that does not fit."""
     document = experiment.model_dump(mode="json", exclude={"grid"}, exclude_unset=True)
     # a mapping as a whole before its parts
     for path, value in sorted(settings.items(), key=lambda setting: _setting_named(document, setting[0])):
@@ -152,7 +152,7 @@ def experiment_at(experiment: Experiment, settings: Settings, *, source: str = "
 
 
 def _setting_named(document: dict[str, Any], path: str) -> tuple[str, str]:
-    """The same for every path that names a setting, by a layer's name or its index."""
+    """Return the same for every path that names a setting, by a layer's name or its index."""
     side, setting = side_of(path)
     return side or "", paths.by_index(document, setting)
 
@@ -169,6 +169,6 @@ def _refuse_what_cannot_vary(path: str) -> None:
 
 
 def source_at(source: str, settings: Settings) -> str:
-    """What messages call the job at one point."""
+    """Return what messages call the job at one point."""
     grid = " ".join(f"--grid {printable(path)}={short(value)}" for path, value in settings.items())
     return f"{source} with {grid}"

@@ -35,7 +35,7 @@ SWEEP_SCHEMA_VERSION: Literal[1] = 1
 
 Measure = Literal["validation loss", "final loss"]
 Place = tuple[str, int]
-"""A framework, and the number of a point at which it was trained."""
+"""A side's label, and the number of a point at which it was trained."""
 
 
 class Seeds(Frozen):
@@ -46,12 +46,13 @@ class Seeds(Frozen):
     best: float | None = None
     median: float | None = None
     low: float | None = None
-    """Of the middle nine tenths of the seeds, the smallest, and the largest:"""
+    """The smallest of the middle nine tenths of the seeds."""
     high: float | None = None
+    """The largest of them."""
     values: Many[float | None] = ()
     """Each seed's, in the order of `Sweep.seed_list`; null where it failed."""
     metrics: dict[str, dict[str, float]] = Field(default_factory=dict)
-    """By part, by metric: the median."""
+    """The median of each metric of each part."""
     failure: Failure | None = None
     """The first, where a seed failed."""
     run: SideRuns | None = None
@@ -77,7 +78,7 @@ class Point(Frozen):
     gap_in: GapMeasure | None = None
     """What `gap` is of."""
     frameworks: dict[str, Seeds]
-    """By side."""
+    """What each side gave, by its label."""
 
 
 class Sweep(Frozen):
@@ -89,7 +90,7 @@ class Sweep(Frozen):
     seeds: int
     seed_list: Many[int]
     measure: Measure
-    """Of which values, best, median, low and high are: the last epoch's."""
+    """Best, median, low and high are of these values in the last epoch."""
     ordered: bool
     """Whether points stand by the reference's median; not where the grid changes the loss itself, or no
     setting of the reference."""
@@ -98,8 +99,8 @@ class Sweep(Frozen):
     grid: dict[str, Many[Any]]
     points: Many[Point]
     notes: dict[str, Many[str]] = Field(default_factory=dict)
-    """By side, what its workers said of how they trained, such as why seeds were trained one by one, and
-    which paths of the grid an override keeps from it."""
+    """What each side's workers said of how they trained, such as why seeds were trained one by one, and which
+    paths of the grid an override keeps from the side."""
 
     @property
     def failed(self) -> bool:
@@ -116,7 +117,7 @@ def sweep_of(
     *,
     full: bool = False,
 ) -> Sweep:
-    """The table of a sweep's finished runs; `full` has every curve and array of every seed in it."""
+    """Return the table of a sweep's finished runs; `full` has every curve and array of every seed in it."""
     experiment = record.experiment
     by_id = {run.run_id: run for run in runs}
     measure: Measure = "validation loss" if any(run.dataset.validation for run in runs) else "final loss"
@@ -176,7 +177,7 @@ def _notes(
 
 
 def _of_point(result: RunResult, run: Run, number: int) -> Iterator[RunResult]:
-    """A run's result at one point, as if the run had trained that alone; nothing where it does not."""
+    """Yield a run's result at one point, as if the run had trained that alone; nothing where it does not."""
     points = run.points or ()
     if number not in points:
         return
@@ -191,7 +192,7 @@ def _of_point(result: RunResult, run: Run, number: int) -> Iterator[RunResult]:
 
 
 def _jobs(runs: Sequence[Run], number: int) -> Iterator[tuple[str, Job]]:
-    """Each run's framework with the job that it trained at a point."""
+    """Yield each run's side with the job that it trained at a point."""
     for run in runs:
         if run.points and number in run.points and run.optimizers:
             optimizer = run.optimizers[run.points.index(number)]
@@ -232,7 +233,7 @@ def _with_runs(point: Point, comparison: Comparison) -> Point:
 
 
 def decisive_gap(comparison: Comparison) -> Gap | None:
-    """The gap that stands beside the verdict, so that none within the tolerance does beside a `differ`.
+    """Return the gap to show beside the verdict, so that none within the tolerance stands by a `differ`.
 
     Losses count where nothing else is above the tolerance: a small one's gap may be all rounding, and two
     functions' losses lie apart by what they are.
@@ -280,19 +281,19 @@ def _seeds(comparison: Comparison, results: Sequence[RunResult], measure: Measur
 
 
 def _medians(named: Mapping[str, NDArray[np.float64]]) -> dict[str, float]:
-    """Of the seeds that have the metric; without those that none has."""
+    """Return each metric's median over the seeds that have it; metrics that none has are left out."""
     known = {name: values[np.isfinite(values)] for name, values in named.items()}
     return {name: float(np.median(values)) for name, values in known.items() if len(values)}
 
 
 def is_ordered(experiment: Experiment) -> bool:
-    """Whether the reference's median tells good points from bad ones."""
+    """Return whether the reference's median tells good points from bad ones."""
     varied = [side_of(path)[1] for path in experiment.grid if reaches(path, experiment.side_list[0])]
     return bool(varied) and not any(setting.split(".")[0] == "loss" for setting in varied)
 
 
 def order_of(seeds: Seeds) -> tuple[bool, float]:
-    """What points are sorted by: the median, but after all others where most seeds failed.
+    """Return what points are sorted by: the median, but after all others where most seeds failed.
 
     The few that are left there are no fair sample.
     """

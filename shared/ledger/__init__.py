@@ -3,8 +3,6 @@
 ledger       what every process may read and change: experiments, runs, cancelling, deleting
 leases       what only a worker may do: claim a run, renew its lease, finish it, put a lost one back
 transitions  the Lua scripts by which a record changes, each in one atomic step
-records      what the ledger says of experiments, runs and workers, as values
-progress     the stream of events of an experiment
+records      what the ledger says of experiments, runs and workers; the stream of progress; who is there
 checkpoints  the bytes of a run's checkpoints
-presence     the live workers
 """

@@ -21,8 +21,7 @@ from shared.errors import DataError
 from shared.frozen import Frozen
 from shared.ledger.transitions import script
 from shared.names import CHECKPOINT_CHUNK, run_key
-from shared.store.blobs import CHUNK_BYTES, CHUNKS_A_TRIP, BlobError
-from shared.store.files import RemoteFiles
+from shared.store.blobs import CHUNK_BYTES, CHUNKS_A_TRIP, BlobError, RemoteFiles
 
 BRIEF_S = 600
 
@@ -31,18 +30,18 @@ class CheckpointRef(Frozen):
     """The bytes of one checkpoint, as a run's record names them."""
 
     fence: int
-    """Of the claim that wrote it."""
+    """The claim that wrote it had this fence."""
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     chunks: int
-    """In Redis; 0 for one behind the URL."""
+    """It lies in Redis in so many chunks; 0 for one behind the URL."""
 
     @property
     def name(self) -> str:
-        """The file's name behind the URL."""
+        """Return the file's name behind the URL."""
         return f"{self.fence}-{self.sha256}"
 
     def keys(self, run_id: str) -> list[str]:
-        """Where its chunks lie, in order."""
+        """Return where its chunks lie, in order."""
         return [CHECKPOINT_CHUNK % (run_id, self.fence, self.sha256, chunk) for chunk in range(self.chunks)]
 
 
@@ -50,7 +49,7 @@ _REFS = TypeAdapter(tuple[CheckpointRef, ...])
 
 
 def read_refs(document: bytes | None) -> tuple[CheckpointRef, ...]:
-    """The checkpoints that a run's record names, newest first; none where that cannot be read."""
+    """Return the checkpoints that a run's record names, newest first; none where that cannot be read."""
     try:
         return _REFS.validate_json(document) if document else ()
     except ValidationError:
@@ -89,7 +88,7 @@ class CheckpointStore:
         return ours
 
     def get(self, run_id: str, ref: CheckpointRef) -> bytes:
-        """The bytes. Raises BlobError when they are gone or damaged."""
+        """Return the bytes. Raises BlobError when they are gone or damaged."""
         data = self._from_redis(ref.keys(run_id)) if ref.chunks else self._from_files(run_id, ref)
         if hashlib.sha256(data).hexdigest() != ref.sha256:
             raise BlobError("damaged")
@@ -142,7 +141,7 @@ def _folder(run_id: str) -> str:
 def newest(
     store: CheckpointStore, run_id: str, refs: Sequence[CheckpointRef]
 ) -> tuple[bytes | None, str | None]:
-    """The bytes of the newest undamaged checkpoint, and what is wrong with newer ones, as a sentence."""
+    """Return the bytes of the newest undamaged checkpoint, and a sentence on what is wrong with newer."""
     wrong: list[str] = []
     for ref in refs:
         try:

@@ -10,8 +10,7 @@ import redis
 
 from shared import names
 from shared.ledger.checkpoints import CheckpointRef, read_refs
-from shared.ledger.progress import ProgressEvent
-from shared.ledger.records import RunState
+from shared.ledger.records import ProgressEvent, RunState
 from shared.ledger.transitions import CHILD_KEPT_S, Before, run_script, script
 from shared.results.run_result import Failure
 
@@ -94,7 +93,7 @@ class Leases:
         self._wake = script(client, "wake")
 
     def announce_child(self, *, pid: int, versions: str | None, failed: str | None) -> None:
-        """For the child: say that its framework is ready, or why it cannot be."""
+        """Say, as the child, that its framework is ready, or why it cannot be."""
         ready = "" if failed else "1"
         with self.client.pipeline() as pipe:
             pipe.delete(self._child)
@@ -174,12 +173,12 @@ class Leases:
         )
 
     def expired(self, *, now_s: float) -> list[str]:
-        """The ids of runs whose lease has ended, up to 100."""
+        """Return the ids of runs whose lease has ended, up to 100."""
         found = cast("list[bytes]", self.client.zrangebyscore(names.LEASED, "-inf", now_s, start=0, num=100))
         return [one.decode() for one in found]
 
     def waiting(self, queue: str, *, before_s: float) -> list[tuple[str, float]]:
-        """Up to 100 runs queued there for which no message was sent since `before_s`.
+        """Return up to 100 runs queued there for which no message was sent since `before_s`.
 
         Each comes with the time of its last message.
         """

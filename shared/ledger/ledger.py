@@ -18,8 +18,7 @@ from pydantic import ValidationError
 from shared import names
 from shared.errors import CancelledError, ResultError, UsageError
 from shared.job.experiment import Experiment
-from shared.ledger import presence
-from shared.ledger.records import ExperimentRecord, RunRecord, RunState, WorkerPresence
+from shared.ledger.records import ExperimentRecord, RunRecord, RunState, WorkerPresence, census
 from shared.ledger.transitions import Before, run_script, script
 from shared.results.run_result import Failure
 from shared.run import Run
@@ -103,7 +102,7 @@ class Ledger:
                 pipe.execute()
 
     def experiment(self, experiment_id: str) -> ExperimentRecord | None:
-        """The experiment, or None where there is none or it has expired.
+        """Return the experiment, or None where there is none or it has expired.
 
         Raises ResultError for one of another schema version.
         """
@@ -116,7 +115,7 @@ class Ledger:
     def experiments(
         self, limit: int = 100, *, unreadable: Callable[[ResultError], None] = lambda _: None
     ) -> list[ExperimentRecord]:
-        """The newest experiments, newest first.
+        """Return the newest experiments, newest first.
 
         Experiments of another schema version are left out; `unreadable` is called for each of them that is
         met on the way to `limit`.
@@ -139,12 +138,12 @@ class Ledger:
         return found[:limit]
 
     def records(self, run_ids: Sequence[str]) -> list[RunRecord]:
-        """The records of the runs that are known, in the order given."""
+        """Return the records of the runs that are known, in the order given."""
         hashes = self._hashes([names.run_key(run_id) for run_id in run_ids], _FIELDS)
         return [_record(values) for values in hashes if values["run_id"]]
 
     def run(self, run_id: str) -> Run:
-        """The run as it was submitted.
+        """Return the run as it was submitted.
 
         Raises UsageError for an unknown id, ResultError for one of another schema version.
         """
@@ -152,7 +151,7 @@ class Ledger:
         return run
 
     def runs(self, run_ids: Sequence[str]) -> list[Run]:
-        """As `run`, for many runs."""
+        """Return what `run` does, for many runs."""
         found: list[Run] = []
         for batch in batches(run_ids):
             with self.client.pipeline(transaction=False) as pipe:
@@ -163,7 +162,7 @@ class Ledger:
         return found
 
     def records_with_payloads(self, run_ids: Sequence[str]) -> Iterator[tuple[RunRecord, bytes | None]]:
-        """As `records`, each with its result as Celery's backend stores it; None where there is none."""
+        """Yield what `records` returns, each with its result as Celery's backend stores it, or None."""
         for begin in range(0, len(run_ids), RESULTS_A_TRIP):
             with self.client.pipeline(transaction=False) as pipe:
                 for run_id in run_ids[begin : begin + RESULTS_A_TRIP]:
@@ -217,12 +216,12 @@ class Ledger:
             pipe.execute()
 
     def workers(self) -> list[WorkerPresence]:
-        """The live workers, sorted by framework and id; those of another schema version are left out."""
+        """Return the live workers, sorted by framework and id, without those of another schema version."""
         return self.census()[0]
 
     def census(self) -> tuple[list[WorkerPresence], float]:
-        """The live workers and, from the same look, the server's time in seconds."""
-        clock, *documents = presence.census(self.client)
+        """Return the live workers and, from the same look, the server's time in seconds."""
+        clock, *documents = census(self.client)
         found = []
         for document in documents:
             try:
@@ -232,7 +231,7 @@ class Ledger:
         return sorted(found, key=lambda worker: (worker.framework, worker.worker_id)), int(clock) / 1e6
 
     def now(self) -> float:
-        """The server's time in seconds."""
+        """Return the server's time in seconds."""
         seconds, microseconds = self.client.time()
         return seconds + microseconds / 1e6
 
@@ -253,7 +252,7 @@ class Ledger:
 
 
 def batches(ids: Sequence[str]) -> Iterator[Sequence[str]]:
-    """The ids in groups, one for each round trip."""
+    """Yield the ids in groups, one for each round trip."""
     for begin in range(0, len(ids), IDS_A_TRIP):
         yield ids[begin : begin + IDS_A_TRIP]
 
@@ -309,7 +308,7 @@ def _experiment(experiment_id: str, values: dict[bytes, bytes]) -> ExperimentRec
 
 
 def _related(values: dict[bytes, bytes]) -> dict[str, str]:
-    """Ids of the experiments that belong to it, by relation.
+    """Return the ids of the experiments that belong to it, by relation.
 
     Records written before 23 November 2026 have at most one, in the field `twin`.
     """
@@ -323,7 +322,7 @@ def _related(values: dict[bytes, bytes]) -> dict[str, str]:
 
 
 def _first(error: ValidationError) -> str:
-    """The first problem, with a hint that another version may have written the document."""
+    """Return the first problem, with a hint that another version may have written the document."""
     first = error.errors(include_url=False)[0]
     path = ".".join(map(str, first["loc"])) or "document"
     return f"{path}: {first['msg']} (was it written by another version of Likewise?)"

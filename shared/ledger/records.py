@@ -1,15 +1,28 @@
-"""What the ledger says of runs, experiments and workers, as values."""
+"""What the ledger says of experiments, runs and workers: the values, the stream of progress, who is there.
+
+Workers append events to one capped Redis stream an experiment; the ledger's scripts append the id and the new
+state of each run whose record changes, so that one blocking read is enough to follow an experiment. A run's
+final state comes after all its events.
+
+The live workers are found by a set of their ids, not by a search among all keys: that would take longer with
+every experiment that is kept.
+"""
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, cast
 
+import redis
 from pydantic import Field
 
 from shared.frozen import Frozen
 from shared.job.experiment import Experiment
 from shared.job.fields import Many
 from shared.job.side import Framework, Label, OfSide
+from shared.ledger.transitions import STREAM_LENGTH, script
+from shared.names import WORKERS, progress_key, worker_key
 from shared.results.run_result import Failure
 
 RunState = Literal["queued", "leased", "succeeded", "failed", "cancelled"]
@@ -43,7 +56,7 @@ class RunRecord(OfSide):
 
     @property
     def final(self) -> bool:
-        """Whether the state never changes again."""
+        """Return whether the state never changes again."""
         return self.state in FINAL
 
 
@@ -83,5 +96,107 @@ class WorkerPresence(Frozen):
 
     @property
     def version(self) -> str | None:
-        """The version of its framework, where it is known."""
+        """Return the version of its framework, where it is known."""
         return self.versions.get(self.framework)
+
+
+class ProgressEvent(OfSide):
+    """Where one run stands. `epoch` counts finished epochs; `position` counts seeds from 1.
+
+    Of seeds that train together it names the first, and gives the median of their losses.
+    """
+
+    run_id: str
+    framework: Framework
+    side: Label = ""
+    """The label of its side."""
+    seed: int
+    position: int
+    seeds: int
+    together: int = 1
+    """Seeds that train at once, from `position` on."""
+    epoch: int
+    epochs: int
+    loss: float | None = None
+    """The last finished epoch's loss; null before the first, or when it is not finite."""
+    validation_loss: float | None = None
+    compiling: bool = False
+    """Whether a program is compiled first, which can take half a minute without another event."""
+    samples_per_s: float | None = None
+    """Training rate since the event before; null for the first."""
+
+    @property
+    def share(self) -> float:
+        """Return how much of the run is done, from 0 to 1."""
+        return (self.position - 1 + self.together * self.epoch / self.epochs) / self.seeds
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One entry of the stream: a training's event, or the id of a run whose record changed."""
+
+    position: str
+    event: ProgressEvent | None = None
+    changed_run_id: str | None = None
+    state: str | None = None
+    """What that run became; None in streams that an older version has written."""
+
+
+def append_progress(pipe: redis.client.Pipeline, experiment_id: str, event: ProgressEvent) -> None:
+    """Add an event to what the pipeline sends. The ledger's scripts set the stream's time to live."""
+    pipe.xadd(
+        progress_key(experiment_id),
+        {"event": event.model_dump_json()},
+        maxlen=STREAM_LENGTH,
+        approximate=True,
+    )
+
+
+def read_progress(
+    client: redis.Redis, experiment_id: str, *, after: str = "0", block_ms: int | None = None
+) -> Sequence[Entry]:
+    """Return entries after a position, oldest first; waits up to `block_ms` for one."""
+    answer = cast(
+        "list[tuple[bytes, list[tuple[bytes, dict[bytes, bytes]]]]]",
+        client.xread({progress_key(experiment_id): after}, count=1_000, block=block_ms),
+    )
+    return [_entry(position, fields) for position, fields in (answer[0][1] if answer else [])]
+
+
+def end_of_progress(client: redis.Redis, experiment_id: str) -> str:
+    """Return the position after which nothing has been appended yet."""
+    last = cast("list[tuple[bytes, Any]]", client.xrevrange(progress_key(experiment_id), count=1))
+    return last[0][0].decode() if last else "0"
+
+
+def _entry(position: bytes, fields: dict[bytes, bytes]) -> Entry:
+    if b"event" in fields:
+        return Entry(position=position.decode(), event=ProgressEvent.model_validate_json(fields[b"event"]))
+    state = fields[b"state"].decode() if b"state" in fields else None
+    return Entry(position=position.decode(), changed_run_id=fields[b"run"].decode(), state=state)
+
+
+def announce_worker(client: redis.Redis, worker_id: str, document: str, *, lives_s: int) -> None:
+    """Say in Redis what a worker is. Without another such beat within `lives_s` it counts as gone."""
+    with client.pipeline() as pipe:
+        pipe.set(worker_key(worker_id), document, ex=lives_s)
+        pipe.sadd(WORKERS, worker_id)
+        pipe.execute()
+
+
+def withdraw_worker(client: redis.Redis, worker_id: str) -> None:
+    """Take back what a worker that stops has said of itself."""
+    with client.pipeline() as pipe:
+        pipe.delete(worker_key(worker_id))
+        pipe.srem(WORKERS, worker_id)
+        pipe.execute()
+
+
+def presences(client: redis.Redis) -> list[bytes]:
+    """Return the documents of the live workers. Those that are gone are forgotten; a beat brings one back."""
+    return census(client)[1:]
+
+
+def census(client: redis.Redis) -> list[bytes]:
+    """Return the server's time in microseconds, then the documents of the live workers."""
+    return cast("list[bytes]", script(client, "census")())

@@ -32,13 +32,15 @@ from redis.commands.core import Script
 from redis.exceptions import NoScriptError
 
 from shared import names
-from shared.ledger.progress import STREAM_LENGTH
 
 MAX_DEATHS = 3
 """A run is given up once so many workers have died with it: it is the likely cause."""
 
 KEPT_CHECKPOINTS = 2
 """Checkpoints of a run that are kept: the newest, and the one before in case the newest is damaged."""
+
+STREAM_LENGTH = 5_000
+"""About so many entries of an experiment's progress are kept; older ones are dropped."""
 
 CHILD_KEPT_S = 600
 """How long Redis keeps what a child says of itself, unless its worker's beat renews it."""

@@ -32,7 +32,7 @@ class ArrayRef(Frozen):
 
     @property
     def nbytes(self) -> int:
-        """Size in bytes."""
+        """Return its size in bytes."""
         return int(np.prod(self.shape, dtype=np.int64)) * np.dtype(self.dtype).itemsize
 
 
@@ -62,7 +62,7 @@ class InlineArray(Frozen):
         return cls(data=data, dtype=cast(DType, array.dtype.name), shape=array.shape)
 
     def array(self) -> NDArray[Any]:
-        """Return the array."""
+        """Return what it holds as an array."""
         flat = np.frombuffer(base64.b64decode(self.data), dtype=np.dtype(self.dtype).newbyteorder("<"))
         return flat.astype(self.dtype).reshape(self.shape)
 
@@ -72,7 +72,7 @@ AnyArray = InlineArray | ArrayRef
 
 
 def encode_array(array: NDArray[Any]) -> tuple[ArrayRef, bytes]:
-    """The reference and the bytes of an array of float32, float64 or int64.
+    """Return the reference and the bytes of an array of float32, float64 or int64.
 
     Raises TypeError for another dtype.
     """
@@ -82,7 +82,7 @@ def encode_array(array: NDArray[Any]) -> tuple[ArrayRef, bytes]:
 
 
 def decode_array(ref: ArrayRef, data: bytes) -> NDArray[Any]:
-    """The array; raises ValueError when the bytes are not those the reference names."""
+    """Return the array. Raises ValueError when the bytes are not those the reference names."""
     if hashlib.sha256(data).hexdigest() != ref.sha256:
         raise ValueError(f"{len(data)} bytes do not have the SHA-256 {ref.sha256}")
     array = np.frombuffer(data, dtype=np.dtype(ref.dtype).newbyteorder("<"))
@@ -90,7 +90,7 @@ def decode_array(ref: ArrayRef, data: bytes) -> NDArray[Any]:
 
 
 def hash_arrays(arrays: Mapping[str, NDArray[Any]]) -> str:
-    """SHA-256 over names, dtypes, shapes and bytes, in the order of the names."""
+    """Return the SHA-256 over names, dtypes, shapes and bytes, in the order of the names."""
     digest = hashlib.sha256()
     for name in sorted(arrays):
         array = arrays[name]
@@ -101,7 +101,7 @@ def hash_arrays(arrays: Mapping[str, NDArray[Any]]) -> str:
 
 
 def _bytes_of(array: NDArray[Any]) -> bytes:
-    """Little-endian, C order; raises TypeError for a dtype that is not stored."""
+    """Return the bytes, little-endian in C order; raises TypeError for a dtype that is not stored."""
     if array.dtype.name not in get_args(DType):
         raise TypeError(f"an array of {array.dtype} cannot be stored: float32, float64 or int64")
     return np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<")).tobytes()

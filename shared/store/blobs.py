@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import os
+import tempfile
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
+from uuid import uuid4
 
 import redis
 from numpy.typing import NDArray
@@ -14,8 +17,6 @@ from redis.client import Pipeline
 from shared.errors import DataError, LikewiseError
 from shared.names import blob_key
 from shared.store.arrays import ArrayRef, decode_array, encode_array
-from shared.store.cache import BlobCache
-from shared.store.files import RemoteFiles
 
 CHUNK_BYTES = 2**20
 """Small enough that no command holds up Redis for others."""
@@ -23,6 +24,7 @@ CHUNKS_A_TRIP = 16
 SMALL_BYTES = 16 * 2**10
 SMALL_A_TRIP = 256
 AHEAD_BYTES = 64 * 2**20
+CACHE_LIMIT_BYTES = 4 * 2**30
 
 
 class BlobError(LikewiseError):
@@ -61,7 +63,7 @@ class BlobStore:
         return ref
 
     def batch(self) -> BlobBatch:
-        """For many arrays: small ones are stored in few round trips."""
+        """Return a batch for many arrays, whose small ones are stored in few round trips."""
         return BlobBatch(self)
 
     def put_small(self, blobs: Mapping[ArrayRef, bytes]) -> None:
@@ -72,7 +74,7 @@ class BlobStore:
                 pipe.execute()
 
     def add_small(self, pipe: Pipeline, blobs: Mapping[ArrayRef, bytes]) -> None:
-        """As `put_small`, with what else the pipeline sends."""
+        """Add what `put_small` does to what else the pipeline sends."""
         for ref, data in blobs.items():
             pipe.set(blob_key(ref.sha256, 0), data, ex=self._retention_s)
 
@@ -104,7 +106,7 @@ class BlobStore:
             self._recent.update({name: data for name, data in known if data is not None})
 
     def get(self, ref: ArrayRef) -> NDArray[Any]:
-        """The array. Raises BlobError when it is gone or damaged."""
+        """Return the array. Raises BlobError when it is gone or damaged."""
         if ref.sha256 in self._recent:
             with suppress(ValueError):  # fetched ahead, and damaged: told below
                 return decode_array(ref, self._recent[ref.sha256])
@@ -128,14 +130,14 @@ class BlobStore:
         return array
 
     def _remember(self, ref: ArrayRef, data: bytes) -> None:
-        """Small arrays also in memory: runs that share a data set come one after another."""
+        """Keep small arrays in memory, too: runs that share a data set come one after another."""
         if len(data) <= SMALL_BYTES:
             if len(self._recent) >= SMALL_A_TRIP:
                 self._recent.clear()
             self._recent[ref.sha256] = data
 
     def _renew(self, ref: ArrayRef) -> bool:
-        """Whether every chunk is there; those that are live on."""
+        """Return whether every chunk is there; those that are there live on."""
         with self._client.pipeline(transaction=False) as pipe:
             for chunk in range(_chunks(ref)):
                 pipe.expire(blob_key(ref.sha256, chunk), self._retention_s)
@@ -183,7 +185,7 @@ class BlobBatch:
         self._waiting: dict[ArrayRef, bytes] = {}
 
     def put(self, array: NDArray[Any]) -> ArrayRef:
-        """Take an array, as `BlobStore.put`."""
+        """Take an array as `BlobStore.put` does."""
         ref, data = encode_array(array)
         if ref.nbytes > min(SMALL_BYTES, self._store.redis_limit_bytes):
             self._store.put_large(ref, data)
@@ -198,13 +200,138 @@ class BlobBatch:
         self._store.add_small(pipe, self._waiting)
 
     def flush(self) -> None:
-        """Store what waits."""
+        """Send what waits to the store."""
         self._store.put_small(self._waiting)
         self._waiting = {}
 
 
+class BlobCache:
+    """A bounded cache on a worker's disk: files named by the SHA-256 of their bytes.
+
+    Several processes may share a folder. A full or read-only disk only switches it off.
+    """
+
+    def __init__(self, folder: Path, *, limit_bytes: int = CACHE_LIMIT_BYTES) -> None:
+        self._folder = folder
+        self._limit_bytes = limit_bytes
+        self._usable = True
+
+    def get(self, sha256: str) -> bytes | None:
+        """Return the cached bytes, not checked, or None."""
+        if not self._usable:
+            return None
+        path = self._folder / sha256
+        try:
+            data = path.read_bytes()
+            os.utime(path)  # used just now: the last to be dropped
+        except OSError:
+            return None
+        return data
+
+    def put(self, sha256: str, data: bytes) -> None:
+        """Keep the bytes, dropping those that were not used for longest."""
+        if not self._usable or len(data) > self._limit_bytes:
+            return
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._make_room(len(data))
+            handle, written = tempfile.mkstemp(dir=self._folder, prefix=".new-")
+            try:
+                with os.fdopen(handle, "wb") as file:
+                    file.write(data)
+                os.replace(written, self._folder / sha256)
+            except BaseException:
+                Path(written).unlink(missing_ok=True)
+                raise
+        except OSError:
+            self._usable = False
+
+    def drop(self, sha256: str) -> None:
+        """Forget a damaged entry."""
+        try:
+            (self._folder / sha256).unlink(missing_ok=True)
+        except OSError:
+            self._usable = False
+
+    def _make_room(self, wanted_bytes: int) -> None:
+        entries = []
+        for entry in os.scandir(self._folder):
+            try:
+                status = entry.stat()
+            except FileNotFoundError:  # another process dropped it
+                continue
+            entries.append((status.st_mtime, status.st_size, entry.path))
+        total = sum(size for _, size, _ in entries) + wanted_bytes
+        for _, size, path in sorted(entries):
+            if total <= self._limit_bytes:
+                return
+            Path(path).unlink(missing_ok=True)
+            total -= size
+
+
+class RemoteFiles:
+    """Files behind LIKEWISE_BLOB_URL: a folder, or an object store that fsspec knows, which all hosts reach.
+
+    What its file system raises becomes `error`, naming the URL and the path.
+    """
+
+    def __init__(self, url: str, *, error: type[LikewiseError]) -> None:
+        self._url = url
+        self._error = error
+
+    def write(self, path: str, data: bytes) -> None:
+        """Write a file, never half of it; one of the same name and size is taken for the same."""
+
+        def use(files: Any, whole: str) -> None:
+            folder, _, name = whole.rpartition("/")
+            files.makedirs(folder, exist_ok=True)
+            if files.exists(whole) and files.size(whole) == len(data):
+                return
+            written = f"{folder}/.new-{name}-{uuid4().hex}"
+            files.pipe_file(written, data)
+            files.mv(written, whole)
+
+        self._use(path, use)
+
+    def read(self, path: str) -> bytes:
+        """Return the bytes of a file."""
+        data: bytes = self._use(path, lambda files, whole: files.cat_file(whole))
+        return data
+
+    def keep_only(self, folder: str, names: Collection[str]) -> None:
+        """Delete the other files of a folder, and the folder when it is empty."""
+
+        def use(files: Any, whole: str) -> None:
+            if not files.exists(whole):
+                return
+            for path in files.ls(whole, detail=False):
+                if path.rpartition("/")[2] not in names:
+                    files.rm_file(path)
+            if not names:
+                files.rm(whole, recursive=True)
+
+        self._use(folder, use)
+
+    def _use(self, path: str, use: Callable[[Any, str], Any]) -> Any:
+        import fsspec
+
+        try:
+            files, root = fsspec.core.url_to_fs(self._url)
+        except (ValueError, ImportError) as error:
+            raise self._error(
+                f"LIKEWISE_BLOB_URL is {self._url!r}: {error}; it takes a folder, such as file:///mnt/data, "
+                "or an object store, such as s3://bucket/likewise, with fsspec's package for it installed"
+            ) from None
+        try:
+            return use(files, f"{root.rstrip('/')}/{path}")
+        except Exception as error:  # each file system has errors of its own
+            raise self._error(
+                f"LIKEWISE_BLOB_URL {self._url} cannot serve {path}: {type(error).__name__}: {error}"
+            ) from None
+
+
 def _path(ref: ArrayRef) -> str:
-    """Where an array lies behind the URL."""
+    """Return where an array lies behind the URL."""
     return f"{ref.sha256[:2]}/{ref.sha256}"
 
 
@@ -213,6 +340,6 @@ def _chunks(ref: ArrayRef) -> int:
 
 
 def _trips(ref: ArrayRef) -> Iterator[range]:
-    """The chunk numbers, as many at a time as one round trip carries."""
+    """Yield the chunk numbers, as many at a time as one round trip carries."""
     for first in range(0, _chunks(ref), CHUNKS_A_TRIP):
         yield range(first, min(first + CHUNKS_A_TRIP, _chunks(ref)))

@@ -97,14 +97,16 @@ def test_a_run_survives_the_death_of_redis(start_worker, start_redis, desk_at):
     assert worker.process.poll() is None
 
 
-def test_a_result_that_comes_while_redis_is_away_is_stored_later(start_worker, start_redis, desk_at):
+def test_a_result_that_comes_while_redis_is_away_is_stored_later(start_worker, start_redis, desk_at, until):
     own = start_redis()
     desk = desk_at(own.url)
-    start_worker("torch", own.url).wait_until("idle", desk.ledger)
+    worker = start_worker("torch", own.url).wait_until("idle", desk.ledger)
     record = desk.submit(epochs=15_000)
     desk.wait(record, "leased", within_s=20)
     own.kill()
-    time.sleep(8)  # the training ends meanwhile, and so does the lease
+    lease_ends_s = time.monotonic() + LEASE_S
+    until(lambda: "trying again" in worker.log.read_text(), within_s=60, what="the result cannot be stored")
+    until(lambda: time.monotonic() > lease_ends_s, within_s=LEASE_S + 1, what="the lease has ended")
     own.start()
     desk.wait(record, "succeeded", within_s=60)
     assert desk.result(record).attempt == 1

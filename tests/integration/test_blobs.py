@@ -8,8 +8,7 @@ import pytest
 from shared.errors import DataError
 from shared.names import blob_key
 from shared.store.arrays import encode_array
-from shared.store.blobs import BlobError, BlobStore
-from shared.store.cache import BlobCache
+from shared.store.blobs import BlobCache, BlobError, BlobStore
 
 
 def store(desk, **changes):

@@ -7,8 +7,7 @@ import threading
 import pytest
 
 from shared.ledger.leases import Claim, Leases, Refused, RunEnd
-from shared.ledger.presence import announce, withdraw
-from shared.ledger.records import WorkerPresence
+from shared.ledger.records import WorkerPresence, announce_worker, withdraw_worker
 from shared.names import child_key, host_key
 from worker.service.machine import HostLease
 
@@ -41,12 +40,12 @@ def worker(desk):
             worker_id=name, framework="nobody", device="cpu", queues=("train.nobody.any",), host=host,
             pid=1, versions={}, threads=1, state="idle", started_s=0, seen_s=0,
         )  # fmt: skip
-        announce(desk.client, name, presence.model_dump_json(), lives_s=60)
+        announce_worker(desk.client, name, presence.model_dump_json(), lives_s=60)
         return Leases(desk.client, worker_id=name, host=host, lease_s=60)
 
     yield of
     for name in ("one", "other", "far"):
-        withdraw(desk.client, name)
+        withdraw_worker(desk.client, name)
         desk.client.delete(child_key(name))
 
 

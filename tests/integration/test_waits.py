@@ -7,8 +7,7 @@ import pytest
 from producer.queue import follow as following
 from producer.queue.follow import Noticed, follow, why_waiting
 from shared.ledger.leases import Claim, Leases
-from shared.ledger.presence import announce, withdraw
-from shared.ledger.records import WorkerPresence
+from shared.ledger.records import WorkerPresence, announce_worker, withdraw_worker
 from shared.names import child_key, host_key
 
 QUEUE = "train.nobody.any"
@@ -26,12 +25,12 @@ def present(desk):
             worker_id=name, framework="nobody", device="cpu", queues=(QUEUE,), host=HOST, pid=1, versions={},
             threads=1, state="busy" if run_id else "idle", run_id=run_id, started_s=0, seen_s=0,
         )  # fmt: skip
-        announce(desk.client, name, presence.model_dump_json(), lives_s=60)
+        announce_worker(desk.client, name, presence.model_dump_json(), lives_s=60)
         return Leases(desk.client, worker_id=name, host=HOST, lease_s=60)
 
     yield of
     for name in names:
-        withdraw(desk.client, name)
+        withdraw_worker(desk.client, name)
         desk.client.delete(child_key(name))
     desk.client.delete(host_key(HOST), QUEUE)
 

@@ -18,11 +18,9 @@ from typing import TypeVar, cast
 import redis
 
 from shared.errors import LikewiseError, RedisError
-from shared.ledger import progress
 from shared.ledger.checkpoints import CheckpointStore, newest
 from shared.ledger.leases import Claim
-from shared.ledger.progress import ProgressEvent
-from shared.ledger.records import FINAL
+from shared.ledger.records import FINAL, ProgressEvent, append_progress
 from shared.names import child_key, run_key
 from worker.training.checkpoints import Checkpoint
 
@@ -107,7 +105,7 @@ class RunLink:
         events = list(self._events)
         with self._client.pipeline() as pipe:  # a transaction wakes those who follow only once
             for event in events:
-                progress.append(pipe, claim.experiment_id, event)
+                append_progress(pipe, claim.experiment_id, event)
             pipe.hmget(run_key(claim.run_id), ["state", "fence", "cancel_requested"])
             pipe.hget(self._child, "stopping")
             answer = pipe.execute()

@@ -25,8 +25,7 @@ from redis.exceptions import LockError
 from redis.lock import Lock
 
 from shared.errors import RedisError
-from shared.ledger.presence import presences
-from shared.ledger.records import WorkerPresence
+from shared.ledger.records import WorkerPresence, presences
 from shared.names import child_key, host_key
 from shared.results.run_result import Conditions
 

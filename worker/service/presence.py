@@ -22,9 +22,8 @@ from kombu.exceptions import OperationalError
 
 from shared.celery_app import send_wakeups
 from shared.errors import RedisError
-from shared.ledger import presence
 from shared.ledger.leases import ChildView, Leases, WhyLetGo
-from shared.ledger.records import WorkerPresence, WorkerState
+from shared.ledger.records import WorkerPresence, WorkerState, announce_worker, withdraw_worker
 from shared.settings import Settings
 from worker.service.machine import half_of_the_cores
 
@@ -78,7 +77,7 @@ class Keeper:
         self._end.set()
         self._thread.join(timeout=5)
         with suppress(RedisError):
-            presence.withdraw(self._leases.client, self._leases.worker_id)
+            withdraw_worker(self._leases.client, self._leases.worker_id)
 
     def _beat_for_ever(self) -> None:
         while not self._end.wait(BEAT_S):
@@ -131,7 +130,7 @@ class Keeper:
             started_s=self._started_s,
             seen_s=child.now_s,
         )
-        presence.announce(
+        announce_worker(
             self._leases.client, self._leases.worker_id, document.model_dump_json(), lives_s=PRESENCE_S
         )
         if self._settings.heartbeat_file is not None:

@@ -27,8 +27,7 @@ from shared.connection import connect, redis_url
 from shared.errors import LikewiseError, RedisError, UsageError
 from shared.ledger.checkpoints import CheckpointStore
 from shared.ledger.leases import Claim, Leases, Refused, RunEnd
-from shared.ledger.progress import ProgressEvent
-from shared.ledger.records import RunState
+from shared.ledger.records import ProgressEvent, RunState
 from shared.names import TRAIN_TASK
 from shared.results.run_result import Failure, RunResult, StoredResult
 from shared.run import Run

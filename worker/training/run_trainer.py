@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from shared.ledger.progress import ProgressEvent
+from shared.ledger.records import ProgressEvent
 from shared.program.together import obstacle
 from shared.results.trace import Trace, TraceRequest
 from shared.run import Run

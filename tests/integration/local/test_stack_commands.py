@@ -114,9 +114,9 @@ def test_doctor_refuses_a_redis_that_forgets(home, start_redis):
 
 def test_doctor_sees_workers_of_another_version(home, start_redis):
     from shared.connection import connect
-    from shared.ledger.presence import announce
+    from shared.ledger.records import announce_worker
 
     server = start_redis()
-    announce(connect(server.url), "from-the-future", '{"schema_version": 99}', lives_s=60)
+    announce_worker(connect(server.url), "from-the-future", '{"schema_version": 99}', lives_s=60)
     _, stdout, _ = home.answer("doctor", "--json", LIKEWISE_REDIS_URL=server.url)
     assert "1 speak another version of Likewise" in stdout

@@ -11,8 +11,7 @@ from producer.console import make_console
 from producer.live import Lane, Lines, Screen, board
 from producer.queue.follow import Changed, Noticed, Progressed
 from producer.queue.results import Diverged
-from shared.ledger.progress import ProgressEvent
-from shared.ledger.records import RunRecord
+from shared.ledger.records import ProgressEvent, RunRecord
 
 
 def changed(state="queued", *, run_id="run-torch-0001", diverged=None, **more):

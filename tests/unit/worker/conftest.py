@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from shared.job import Job, Optimizer
 from shared.job.experiment import Precision
 from shared.job.layers.basic import Dense, Dropout, Flatten
-from shared.ledger.progress import ProgressEvent
+from shared.ledger.records import ProgressEvent
 from shared.program import ProgramSpec
 from shared.results.run_result import Reason, RunResult
 from shared.run import Run
