@@ -164,7 +164,8 @@ def main() -> None:
         side = Side(client, adapter)
         side.alone(side.run(epochs=10))  # compiles
         epochs = max(10, int(10 * TRAINING_S / side.alone(side.run(epochs=10))[0]))
-        on, off = [], []
+        on: list[NDArray[np.float64]] = []
+        off: list[NDArray[np.float64]] = []
         for turn in range(repeats):
             for measured, train in ((on, side.observed), (off, side.alone))[:: 1 if turn % 2 else -1]:
                 measured.append(train(side.run(epochs=epochs)))

@@ -35,7 +35,7 @@ def main() -> None:
     adapter = load_adapter(framework)
     adapter.start(device="cpu", threads=1)
     x = np.arange(-1.0, 5.0, dtype=np.float32).reshape(-1, 1)
-    data = RunData(parts={"train": Batch(x=x, y=2 * x - 1)}, predict=None, given_weights=None)
+    data = RunData(parts={"train": Batch(x=x, y=2 * x - 1)}, predict=None)
 
     def train(epochs: int) -> None:
         job = Job.model_validate_json(json.dumps(JOB | {"training": {"epochs": epochs}}))

@@ -23,7 +23,7 @@ _DRAW = np.random.default_rng(0)
 X = _DRAW.standard_normal((1797, 64)).astype(np.float32)
 Y = _DRAW.integers(0, 10, 1797)
 MLP = [{"type": "dense", "units": 128, "activation": "relu"}, {"type": "dense", "units": 10}]
-CONV = [
+CONV: list[dict[str, Any]] = [
     {"type": "conv2d", "filters": 16, "kernel_size": 3, "padding": "same", "activation": "relu"},
     {"type": "max_pooling2d", "pool_size": 2},
     {"type": "flatten"},

@@ -73,7 +73,10 @@ def article(adapter: FrameworkAdapter, repetitions: int) -> bool:
         predict=np.array([[10.0]], np.float32),
         given_weights={name: np.array(value, np.float32) for name, value in given.items()},
     )
-    theirs, firsts, warms, gap = [], [], [], 0.0
+    theirs: list[float] = []
+    firsts: list[float] = []
+    warms: list[float] = []
+    gap = 0.0
     for _ in range(repetitions):
         seconds, prediction = measured("tensorflow_newcomer.py")
         theirs.append(seconds)
@@ -82,7 +85,7 @@ def article(adapter: FrameworkAdapter, repetitions: int) -> bool:
             begin = time.perf_counter()
             training = trained(adapter, job, data)
             (outcome,) = training.conclude()
-            predictions = outcome.predictions if outcome else None
+            predictions = np.asarray(outcome.predictions if outcome else np.nan)
             kind.append(time.perf_counter() - begin)
         gap = max(gap, float(np.abs(predictions - prediction).max()))
     ours = {"ours, first (compiles)": firsts, "ours, warm": warms}
@@ -108,7 +111,8 @@ def against_fit(adapter: FrameworkAdapter, network: str, repetitions: int) -> bo
     theirs, ours, gap = [], [], 0.0
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "data.npz"
-        np.savez(file, x=x, y=y, **{f"w{i}": array for i, array in enumerate(weights.values())})
+        arrays: dict[str, Any] = {f"w{i}": array for i, array in enumerate(weights.values())}
+        np.savez(file, x=x, y=y, **arrays)
         trained(adapter, job, data)
         for _ in range(repetitions):
             seconds, loss = measured("tensorflow_idiomatic.py", network, str(file))
