@@ -10,9 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
-from typing import Literal
+from typing import Any, Literal
 
-from shared.job.layers import Layer
 from shared.job.layers.base import Cell, Shape
 from shared.job.weights import Initializer
 
@@ -80,8 +79,9 @@ class Stage:
     convolves: bool
     multiply_adds: int
     """One sample's products with the stage's kernels, on its way forward."""
-    layer: Layer
-    """What was declared, for the adapter's table of layers alone."""
+    layer: Any
+    """What was declared, one of `shared.job.layers`, for the adapter's table of layers alone; the kind says of
+    which class it is."""
 
 
 @dataclass(frozen=True, kw_only=True)

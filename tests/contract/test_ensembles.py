@@ -11,8 +11,7 @@ import pytest
 from shared.job import Job
 from shared.job.optimizer import structure
 from shared.program import compile_job
-from worker.adapters.base import Block, EnsembleBlock, EnsembleTrainer
-from worker.adapters.errors import UnsupportedError
+from worker.adapters.base import Block, EnsembleBlock, EnsembleTrainer, UnsupportedError
 
 MEMBERS = 3
 STEPS = 12

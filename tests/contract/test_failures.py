@@ -13,8 +13,7 @@ import pytest
 
 from shared.program import compile_job
 from shared.results.run_result import Reason
-from worker.adapters.base import Batch, FrameworkAdapter
-from worker.adapters.errors import UnsupportedError
+from worker.adapters.base import Batch, FrameworkAdapter, UnsupportedError
 
 ROOT = Path(__file__).parent.parent.parent
 

@@ -18,8 +18,7 @@ from shared.job.activations import LINEAR
 from shared.job.layers.convolution import pair
 from shared.job.layers.recurrent import Gru
 from shared.program import compile_job
-from worker.adapters.base import Block
-from worker.adapters.errors import UnsupportedError
+from worker.adapters.base import Block, UnsupportedError
 
 Weights = dict[str, np.ndarray]
 

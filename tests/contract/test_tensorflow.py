@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from shared.program import compile_job
-from worker.adapters.base import Batch
 
 SMALL = [{"type": "dense", "units": 4, "activation": "tanh"}, {"type": "dense", "units": 2}]
 LAYERS = [{"type": "flatten"}, {"type": "dense", "units": 50}, {"type": "dense", "units": 20}]
@@ -209,20 +208,6 @@ def test_what_xla_is_no_good_at_runs_as_the_graph_and_says_so(
     assert trained.trainer.execution.startswith(f"compiled (tf.function; {why}")
     assert not trained.trainer.compiles
     assert gap(*losses) == 0
-
-
-def test_only_the_programs_used_last_are_kept(kit: Any) -> None:
-    from worker.adapters.tensorflow_adapter.programs import Programs
-
-    programs = Programs(most=2)
-    jobs = [kit.job(layers=[{"type": "dense", "units": units}]) for units in (1, 2, 3)]
-    samples = Batch(np.zeros((1, 3)), np.zeros((1, 1)))
-    ask = lambda job: programs.program(compile_job(job, (3,)), job, samples=samples)  # noqa: E731
-    first, second = ask(jobs[0]), ask(jobs[1])
-    assert ask(jobs[0]) is first
-    ask(jobs[2])
-    assert ask(jobs[0]) is first
-    assert ask(jobs[1]) is not second
 
 
 def test_the_devices_are_left_without_a_gpu(kit: Any) -> None:

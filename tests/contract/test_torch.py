@@ -108,7 +108,7 @@ def test_what_was_forgotten_is_compiled_again_and_not_found_in_a_cache(kit: Any)
 def test_compiled_code_is_kept_in_a_folder_of_the_process(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    from worker.adapters.torch_adapter.compiling import check_compiler
+    from worker.adapters.torch_adapter.execution import check_compiler
 
     ended, other = tmp_path / "likewise-inductor-4194999-x", tmp_path / "likewise-other"
     ended.mkdir()
@@ -120,20 +120,6 @@ def test_compiled_code_is_kept_in_a_folder_of_the_process(
     monkeypatch.delenv("TORCHINDUCTOR_CACHE_DIR")
     assert own.name.startswith(f"likewise-inductor-{os.getpid()}-")
     assert set(tmp_path.iterdir()) == {own, other}
-
-
-def test_only_the_programs_used_last_are_kept(kit: Any) -> None:
-    from worker.adapters.torch_adapter.programs import Programs
-
-    programs = Programs(most=2)
-    trainer = kit.build(kit.job())
-    parts = {"network": trainer.network, "layout": trainer.layout, "samples": trainer.samples}
-    ask = lambda size: programs.program(kit.job(), batch_size=size, batch_bytes=8, **parts)  # noqa: E731
-    first, second = ask(1), ask(2)
-    assert ask(1) is first
-    ask(3)
-    assert ask(1) is first
-    assert ask(2) is not second
 
 
 def test_compiled_runs_do_not_use_up_the_process_s_compilations(kit: Any) -> None:
@@ -164,7 +150,7 @@ def test_default_weights_are_what_a_pytorch_user_gets_and_leave_the_generator_al
 def test_weights_lie_in_one_tensor_each_as_aligned_as_by_itself() -> None:
     import torch
 
-    from worker.adapters.torch_adapter.flat import Layout
+    from worker.adapters.torch_adapter.weights import Layout
 
     layout = Layout.of([(3, 5), (), (7,)], torch.float32)
     assert [(piece.begin, piece.end) for piece in layout.pieces] == [(0, 15), (16, 17), (32, 39)]

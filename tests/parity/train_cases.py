@@ -22,8 +22,14 @@ from shared.results.seed_table import SeedTable
 from shared.run import Run
 from shared.store.arrays import decode_array, encode_array
 from worker.adapters import load_adapter
-from worker.adapters.base import Batch, Block, EnsembleBlock, EnsembleTrainer, FrameworkAdapter
-from worker.adapters.errors import UnsupportedError
+from worker.adapters.base import (
+    Batch,
+    Block,
+    EnsembleBlock,
+    EnsembleTrainer,
+    FrameworkAdapter,
+    UnsupportedError,
+)
 from worker.training.draws import MaskSource
 from worker.training.run_trainer import Services
 from worker.training.runner import Attempt, train_run

@@ -5,13 +5,12 @@ cancellation, all in NumPy; an adapter turns a job into the framework's own mode
 rule and runs blocks of steps. Every adapter folder `<name>_adapter/` has the same files:
 
     adapter.py      the FrameworkAdapter, exported as `ADAPTER`; devices, versions, flags, errors
-    model.py        the layers one after another; the weights' names
-    layers.py       each layer as the framework's own, and how its weights lie there
+    model.py        the stages one after another, and the Observer, which computes them one by one
+    layers.py       each kind of stage as the framework's own; `convolution.py` the convolutions
     activations.py  the formulas of `shared.job.activations`
     losses.py       the formulas of `shared.job.loss`
     optimizers.py   the formulas of `shared.job.optimizer`, one operation at a time
     training.py     the Trainer: the compiled or eager loop over a block
-    observing.py    the Observer: one step, computed layer by layer
     ensemble.py     the EnsembleTrainer: many trainings as one program, where the framework can
 
 and others that only its framework needs.
@@ -40,7 +39,6 @@ from shared.job.experiment import Precision
 from shared.job.weights import FrameworkWeights
 from shared.program import ProgramSpec
 from shared.results.run_result import Reason
-from worker.adapters.errors import BadShapeError, UnsupportedError
 
 Floats = NDArray[np.floating[Any]]
 Weights = dict[str, Floats]
@@ -48,6 +46,14 @@ State = Mapping[str, NDArray[Any]]
 """A training's state between blocks, as a flat mapping of arrays: names joined by dots."""
 Snapshot = Any
 """Where a training stands, in a form of its Trainer's own."""
+
+
+class BadShapeError(ValueError):
+    """Arrays do not fit together; the message names both shapes."""
+
+
+class UnsupportedError(RuntimeError):
+    """This framework, version or machine cannot do what the job asks; the message says what would help."""
 
 
 @dataclass(frozen=True)

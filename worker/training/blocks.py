@@ -22,7 +22,7 @@ from shared.job.training import BatchPlan
 from shared.program import Mask, compile_job
 from shared.results.run_result import Timings
 from worker.adapters.base import Floats, State
-from worker.adapters.shapes import bytes_per_sample
+from worker.adapters.common import bytes_per_sample
 from worker.training.draws import MaskSource, SampleOrder, mask_keys
 from worker.training.samples import RunData
 

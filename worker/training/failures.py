@@ -13,8 +13,7 @@ from shared.errors import LikewiseError, ServiceError
 from shared.job import Job
 from shared.job.layers.base import ShapeError
 from shared.results.run_result import Failure, Reason
-from worker.adapters.base import FrameworkAdapter
-from worker.adapters.errors import UnsupportedError
+from worker.adapters.base import FrameworkAdapter, UnsupportedError
 
 _LONGEST_MESSAGE = 1_000
 

@@ -14,8 +14,7 @@ from shared.ledger.records import ProgressEvent
 from shared.program.together import obstacle
 from shared.results.trace import Trace, TraceRequest
 from shared.run import Run
-from worker.adapters.base import FrameworkAdapter, State
-from worker.adapters.errors import UnsupportedError
+from worker.adapters.base import FrameworkAdapter, State, UnsupportedError
 from worker.training import resources
 from worker.training.checkpoints import Checkpoint, Checkpoints, Shelf
 from worker.training.failures import TrainingError, typed

@@ -28,11 +28,10 @@ from worker.adapters.base import (
     FrameworkAdapter,
     State,
     Trainer,
+    UnsupportedError,
     Weights,
 )
-from worker.adapters.errors import UnsupportedError
-from worker.adapters.shapes import check_inputs, check_samples, check_weights
-from worker.adapters.warm import warm_up
+from worker.adapters.common import check_inputs, check_samples, check_weights, warm_up
 
 
 class NumpyTrainer(Trainer):

@@ -38,10 +38,10 @@ from worker.adapters.base import (
     Observer,
     State,
     Trainer,
+    UnsupportedError,
     Weights,
 )
 from worker.adapters.constants import update_constants
-from worker.adapters.errors import UnsupportedError
 from worker.training.run_trainer import Services
 from worker.training.runner import Attempt, train_run
 

@@ -12,8 +12,8 @@ import pytest
 from shared.job import Job
 from shared.program import compile_job
 from worker.adapters import adapter_names, load_adapter
-from worker.adapters.base import FrameworkAdapter
-from worker.adapters.errors import BadShapeError, UnsupportedError
+from worker.adapters.base import BadShapeError, FrameworkAdapter, UnsupportedError
+from worker.adapters.common import Programs
 
 FOLDER = Path(__file__).resolve().parents[2] / "third_adapter"
 
@@ -70,3 +70,26 @@ def test_the_reasons_that_hold_everywhere_need_no_framework(third: FrameworkAdap
     reasons = [third.reason_of(error) for error in (MemoryError(), BadShapeError(), NotImplementedError())]
     assert reasons == ["out_of_memory", "bad_shape", "unsupported"]
     assert third.reason_of(KeyError()) is None
+
+
+def test_only_the_programs_used_last_are_kept() -> None:
+    programs = Programs(most=2)
+    assert not programs
+    first, second = (programs.get(key, object) for key in (1, 2))
+    assert programs.get(1, object) is first
+    programs.get(3, object)
+    assert programs.get(1, object) is first
+    assert programs.get(2, object) is not second
+
+
+def test_programs_are_told_apart_by_what_they_are_compiled_from(job_of: Callable[..., Job]) -> None:
+    layers = [{"type": "lstm", "units": 2, "use_bias": True}, {"type": "dense", "units": 1}]
+    one, same = (compile_job(job_of(model={"layers": layers}), (4, 3)) for _ in range(2))
+    others = [
+        compile_job(job_of(model={"layers": layers}), (5, 3)),
+        compile_job(job_of(model={"layers": [layers[0], {"type": "dense", "units": 2}]}), (4, 3)),
+        compile_job(job_of(model={"layers": layers}, loss="categorical_crossentropy"), (4, 3)),
+        compile_job(job_of(model={"layers": [layers[0] | {"name": "cells"}, layers[1]]}), (4, 3)),
+    ]
+    assert hash(one) == hash(same)
+    assert len({one, same, *others}) == 1 + len(others)

@@ -8,8 +8,7 @@ import pytest
 
 from shared.errors import DataError, RedisError
 from shared.job import Job
-from worker.adapters.base import FrameworkAdapter
-from worker.adapters.errors import UnsupportedError
+from worker.adapters.base import FrameworkAdapter, UnsupportedError
 from worker.training.failures import TrainingError, diverged, loading, typed
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from shared.job import Job
 from shared.job.experiment import Precision
 from shared.program import Mask, compile_model
-from worker.adapters.shapes import bytes_per_sample
+from worker.adapters.common import bytes_per_sample
 from worker.training.draws import MaskSource, mask_keys
 
 

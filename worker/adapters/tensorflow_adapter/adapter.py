@@ -11,6 +11,7 @@ import numpy as np
 
 from shared.job import Job, Optimizer
 from shared.job.experiment import Precision
+from shared.job.optimizer import structure
 from shared.program import ProgramSpec
 from shared.results.run_result import Reason
 from worker.adapters.base import (
@@ -20,11 +21,10 @@ from worker.adapters.base import (
     FrameworkAdapter,
     Observer,
     Trainer,
+    UnsupportedError,
     Weights,
 )
-from worker.adapters.errors import UnsupportedError
-from worker.adapters.shapes import check_samples, check_weights
-from worker.adapters.warm import warm_up
+from worker.adapters.common import Programs, check_samples, check_weights, warm_up
 
 _ENVIRONMENT = {
     "KERAS_BACKEND": "tensorflow",
@@ -44,7 +44,7 @@ class TensorFlowAdapter(FrameworkAdapter):
         self._device = "/CPU:0"
         self._threads = 1
         self._device_name = "cpu"
-        self._programs: Any = None
+        self._programs = Programs()
 
     def start(self, *, device: Literal["cpu", "cuda"], threads: int) -> None:
         """Import TensorFlow, pick the device and pin what changes numbers."""
@@ -77,9 +77,6 @@ class TensorFlowAdapter(FrameworkAdapter):
         # The graph optimizer regroups products and turns quotients into products; the formulas are
         # pinned operation by operation, so the graph is run as it was written.
         tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
-        from worker.adapters.tensorflow_adapter.programs import Programs
-
-        self._programs = Programs()
         warm_up(self)
 
     def use_threads(self, threads: int) -> int:  # noqa: ARG002 - each operation takes what suits its size
@@ -120,12 +117,25 @@ class TensorFlowAdapter(FrameworkAdapter):
         import tensorflow as tf
 
         from worker.adapters.tensorflow_adapter.training import TensorFlowTrainer
+        from worker.adapters.tensorflow_adapter.xla import kind_of_program
 
         check_samples(program, samples)
         check_weights(program.weight_shapes, weights)
         with tf.device(self._device):
-            compiled = self._programs.program(program, job, samples=samples)
+            compiled = self._program(kind_of_program(program, job, samples), program, job, samples)
         return TensorFlowTrainer(job, program=compiled, weights=weights, samples=samples, device=self._device)
+
+    def _program(self, kind: Any, program: ProgramSpec, job: Job, samples: Batch) -> Any:
+        """Return the program of this kind for samples like these, new or kept.
+
+        It depends on what is in the key and on nothing else: jobs that differ in numbers, seeds, samples or
+        epochs share one.
+        """
+        import tensorflow as tf
+
+        specs = tuple(tf.TensorSpec([None, *array.shape[1:]], array.dtype) for array in samples.arrays)
+        key = (kind, program, job.loss, structure(job.optimizer), job.precision, job.execution, specs)
+        return self._programs.get(key, lambda: kind(program, job, samples=specs))
 
     def build_ensemble(
         self,
@@ -139,7 +149,7 @@ class TensorFlowAdapter(FrameworkAdapter):
         """The members side by side under tf.vectorized_map."""
         import tensorflow as tf
 
-        from worker.adapters.tensorflow_adapter.ensemble import TensorFlowEnsemble, obstacle
+        from worker.adapters.tensorflow_adapter.ensemble import EnsembleProgram, TensorFlowEnsemble, obstacle
 
         if job.execution == "eager":
             raise UnsupportedError("many seeds at once are one compiled program, and execution is eager")
@@ -157,7 +167,7 @@ class TensorFlowAdapter(FrameworkAdapter):
         shapes = {name: (members, *shape) for name, shape in program.weight_shapes.items()}
         check_weights(shapes, weights)
         with tf.device(self._device):
-            compiled = self._programs.ensemble(program, job, samples=samples)
+            compiled = self._program(EnsembleProgram, program, job, samples)
             compiled.trace(job)
         return TensorFlowEnsemble(
             optimizers, program=compiled, weights=weights, samples=samples, device=self._device
@@ -165,7 +175,7 @@ class TensorFlowAdapter(FrameworkAdapter):
 
     def observer(self, program: ProgramSpec, job: Job) -> Observer:
         """An Observer on the device."""
-        from worker.adapters.tensorflow_adapter.observing import TensorFlowObserver
+        from worker.adapters.tensorflow_adapter.model import TensorFlowObserver
 
         return TensorFlowObserver(program, job, device=self._device)
 
@@ -189,8 +199,6 @@ class TensorFlowAdapter(FrameworkAdapter):
 
     def forget_programs(self) -> None:
         """Begin with no programs."""
-        from worker.adapters.tensorflow_adapter.programs import Programs
-
         self._programs = Programs()
 
     def reset_device_peak(self) -> None:

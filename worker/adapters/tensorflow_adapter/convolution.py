@@ -21,7 +21,7 @@ from shared.job.layers.convolution import (
     Padding,
     pair,
 )
-from worker.adapters.shapes import window_padding
+from worker.adapters.common import window_padding
 
 Tensor = Any
 Shape = tuple[int, ...]

@@ -20,12 +20,18 @@ from shared.job.training import BatchPlan
 from shared.program import ProgramSpec
 from shared.program.together import convolutions_obstacle, recurrent_numbers
 from worker.adapters import base as kept
-from worker.adapters.base import Batch, EnsembleBlock, EnsembleTrainer, Floats, Weights
+from worker.adapters.base import Batch, EnsembleBlock, EnsembleTrainer, Floats, UnsupportedError, Weights
+from worker.adapters.common import check_inputs
 from worker.adapters.constants import member_fixed_constants, member_slot_starts, member_update_constants
-from worker.adapters.errors import UnsupportedError
-from worker.adapters.shapes import check_inputs
-from worker.adapters.tensorflow_adapter.program import Program, Samples, State, Steps, copied, put_back
-from worker.adapters.tensorflow_adapter.traced import Traced
+from worker.adapters.tensorflow_adapter.program import (
+    Program,
+    Samples,
+    State,
+    Steps,
+    Traced,
+    copied,
+    put_back,
+)
 from worker.adapters.tensorflow_adapter.xla import repays
 
 Tensor = Any

@@ -1,21 +1,25 @@
-"""The Keras layer of each layer of a job. Defaults of Keras decide nothing: every argument is given."""
+"""The Keras layer of each kind of stage, and what Keras has not or does otherwise, written out.
+
+Defaults of Keras decide nothing: every argument is given.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import keras
+import tensorflow as tf
 
 from shared.job.layers.basic import Dense
-from shared.job.layers.recurrent import Gru, Lstm, SimpleRnn
+from shared.job.layers.merging import MultiHeadAttention
+from shared.job.layers.recurrent import Bidirectional, Gru, Lstm, SimpleRnn
 from shared.program import Stage
-from worker.adapters.errors import UnsupportedError
+from worker.adapters.base import UnsupportedError
 from worker.adapters.tensorflow_adapter.activations import PLAIN, activation_function
-from worker.adapters.tensorflow_adapter.attention import Attention
 from worker.adapters.tensorflow_adapter.convolution import Convolution, channels_first, convolution, pooling
-from worker.adapters.tensorflow_adapter.normalization import UnbiasedBatchNormalization
 
 Shape = tuple[int, ...]
 
@@ -145,3 +149,137 @@ _LAYERS: dict[str, Callable[[Any, Shape, _Built], Any]] = {
     "concatenate": lambda _layer, _, built: keras.layers.Concatenate(axis=-1, dtype=built.precision),
 }
 """The layer of each kind, for an input of a shape."""
+
+
+Tensor = Any
+
+
+class UnbiasedBatchNormalization(keras.layers.BatchNormalization):  # type: ignore[misc]
+    """Keras's layer with a moving variance that follows the batch's unbiased one, as PyTorch's does."""
+
+    def call(self, inputs: Tensor, training: bool | None = None, mask: Tensor = None) -> Tensor:
+        """(b, …, channels) → the same shape; in training the moving statistics move."""
+        if not training:
+            return super().call(inputs, training=False, mask=mask)
+        mean, variance = tf.nn.moments(inputs, axes=list(range(len(inputs.shape) - 1)))
+        count = tf.cast(tf.size(inputs) // inputs.shape[-1], inputs.dtype)
+        one = tf.constant(1.0, inputs.dtype)
+        unbiased = variance * (count / tf.maximum(count - one, one))
+        for moving, batch in ((self.moving_mean, mean), (self.moving_variance, unbiased)):
+            moving.assign(moving * self.momentum + batch * (1.0 - self.momentum))
+        return tf.nn.batch_normalization(
+            inputs, mean, variance, offset=self.beta, scale=self.gamma, variance_epsilon=self.epsilon
+        )
+
+
+class Attention:
+    """A multi_head_attention; a Keras layer holds its weights and knows how they start."""
+
+    def __init__(self, layer: MultiHeadAttention, *, precision: str, initializers: bool) -> None:
+        self._layer = layer
+        zeros = {} if initializers else {"kernel_initializer": "zeros"}
+        self._held = keras.layers.MultiHeadAttention(
+            layer.num_heads,
+            layer.key_dim,
+            value_dim=layer.value_dim,
+            use_bias=layer.use_bias,
+            **zeros,
+            dtype=precision,
+        )
+
+    def build(self, *shapes: tuple[int | None, ...]) -> None:
+        """Make the weights for query, value and key of these shapes."""
+        self._held.build(shapes[0], shapes[1] if len(shapes) > 1 else shapes[0], shapes[-1])
+
+    @property
+    def weights(self) -> list[Any]:
+        """Kernel and bias of query, key, value and output."""
+        return self._held.weights  # type: ignore[no-any-return]
+
+    def __call__(self, inputs: Tensor | Sequence[Tensor]) -> Tensor:
+        """Of query (b, t, e), value (b, s, f) and key (b, s, g), or of one for all: (b, t, e)."""
+        query, *others = inputs if isinstance(inputs, list) else [inputs]
+        value, key = (others[0], others[-1]) if others else (query, query)
+        q, k, v = (self._heads(place, x) for place, x in enumerate((query, key, value)))
+        scale = tf.constant(1.0 / math.sqrt(self._layer.key_dim), q.dtype)
+        scores = tf.einsum("bthd,bshd->bhts", q * scale, k)
+        if self._layer.use_causal_mask:
+            seen = tf.linalg.band_part(tf.ones(scores.shape[-2:], tf.bool), -1, 0)
+            scores = tf.where(seen, scores, tf.constant(-math.inf, scores.dtype))
+        each = tf.einsum("bhts,bshv->bthv", tf.nn.softmax(scores), v)
+        return self._with_bias(3, tf.einsum("bthv,hve->bte", each, self._kernel(3)))
+
+    def _heads(self, place: int, x: Tensor) -> Tensor:
+        """x of query, key or value for each head: (b, steps, heads, dim)."""
+        return self._with_bias(place, tf.einsum("bse,ehd->bshd", x, self._kernel(place)))
+
+    def _kernel(self, place: int) -> Tensor:
+        return self.weights[place * (1 + self._layer.use_bias)].value
+
+    def _with_bias(self, place: int, x: Tensor) -> Tensor:
+        return x + self.weights[2 * place + 1].value if self._layer.use_bias else x
+
+
+Cell = SimpleRnn | Lstm | Gru
+
+
+def step_by_step(layer: Cell | Bidirectional, weights: Sequence[Tensor], x: Tensor) -> Tensor:
+    """(b, steps, features) → (b, steps, units) or (b, units), units twice in both directions.
+
+    `weights` are the layer's in Keras's order: kernel, recurrent_kernel and, where there is one, bias.
+    """
+    if not isinstance(layer, Bidirectional):
+        return _ended(layer, _states(layer, weights, x))
+    half = len(weights) // 2
+    there = _states(layer.layer, weights[:half], x)
+    back = _states(layer.layer, weights[half:], tf.reverse(x, axis=[1]))
+    if layer.layer.return_sequences:
+        back = back[::-1]
+    return tf.concat([_ended(layer.layer, states) for states in (there, back)], axis=-1)
+
+
+def _ended(cell: Cell, states: Sequence[Tensor]) -> Tensor:
+    return tf.stack(states, axis=1) if cell.return_sequences else states[-1]
+
+
+def _states(cell: Cell, weights: Sequence[Tensor], x: Tensor) -> list[Tensor]:
+    """h after each step of x (b, steps, features): (b, units) each."""
+    kernel, recurrent, *biases = weights
+    before = within = None
+    if biases:
+        before, within = tf.unstack(biases[0]) if len(biases[0].shape) == 2 else (biases[0], None)
+    sums = tf.tensordot(x, kernel, 1)
+    h = c = tf.zeros([tf.shape(x)[0], cell.units], x.dtype)
+    states = []
+    for now in tf.unstack(sums if before is None else sums + before, axis=1):
+        match cell:
+            case SimpleRnn(activation=activation):
+                h = PLAIN[activation](now + h @ recurrent)
+            case Lstm():
+                i, f, g, o = tf.split(now + h @ recurrent, 4, axis=-1)
+                c = tf.sigmoid(f) * c + tf.sigmoid(i) * tf.tanh(g)
+                h = tf.sigmoid(o) * tf.tanh(c)
+            case Gru(reset_after=True):
+                h = _reset_after(now, h, h @ recurrent if within is None else h @ recurrent + within)
+            case Gru():
+                h = _reset_before(now, h, recurrent)
+        states.append(h)
+    return states
+
+
+def _reset_after(now: Tensor, h: Tensor, own: Tensor) -> Tensor:
+    """A gru's state after h; `now` has the input's part of z, r and the candidate, `own` the state's."""
+    of_input, of_state = (tf.split(part, 3, axis=-1) for part in (now, own))
+    z, r = (tf.sigmoid(of_input[gate] + of_state[gate]) for gate in (0, 1))
+    return _mixed(z, h, tf.tanh(of_input[2] + r * of_state[2]))
+
+
+def _reset_before(now: Tensor, h: Tensor, recurrent: Tensor) -> Tensor:
+    """The same, the state reset before the product with the candidate's part of its kernel."""
+    of_input, kernels = (tf.split(part, 3, axis=-1) for part in (now, recurrent))
+    z, r = (tf.sigmoid(of_input[gate] + h @ kernels[gate]) for gate in (0, 1))
+    return _mixed(z, h, tf.tanh(of_input[2] + (r * h) @ kernels[2]))
+
+
+def _mixed(z: Tensor, h: Tensor, candidate: Tensor) -> Tensor:
+    return z * h + (tf.constant(1.0, h.dtype) - z) * candidate

@@ -10,8 +10,8 @@ from shared.job import Job
 from shared.job.training import BatchPlan
 from worker.adapters import base as kept
 from worker.adapters.base import Batch, Block, Floats, Marks, Trainer, Weights
+from worker.adapters.common import check_inputs, check_weights
 from worker.adapters.constants import fixed_constants, slot_starts, update_constants
-from worker.adapters.shapes import check_inputs, check_weights
 from worker.adapters.tensorflow_adapter.program import Program, State, Steps, copied, put_back
 
 

@@ -16,7 +16,7 @@ import tensorflow as tf
 from shared.job import Job
 from shared.job.training import BatchPlan
 from shared.program import ProgramSpec
-from worker.adapters.base import Marks
+from worker.adapters.base import Batch, Marks
 from worker.adapters.tensorflow_adapter.program import Program, Samples, State, Steps
 
 Tensor = Any
@@ -38,6 +38,13 @@ def repays(job: Job, program: ProgramSpec, *, samples: int) -> bool:
     """Whether a training of the job on so many samples has updates enough to repay the compiling on a CPU."""
     enough = RECURRENT_FROM_UPDATES if program.cells else FROM_UPDATES
     return BatchPlan.of(job.training, samples).steps >= enough
+
+
+def kind_of_program(program: ProgramSpec, job: Job, samples: Batch) -> type[Program]:
+    """Return how a job on these samples is compiled: through XLA where it is asked for or pays."""
+    pays = repays(job, program, samples=len(samples.x)) and not tf.config.get_visible_devices("GPU")
+    fused = job.execution == "compiled" or (job.execution == "auto" and pays)
+    return XlaProgram if fused else Program
 
 
 class XlaProgram(Program):

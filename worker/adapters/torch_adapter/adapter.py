@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -20,10 +20,10 @@ from worker.adapters.base import (
     FrameworkAdapter,
     Observer,
     Trainer,
+    UnsupportedError,
     Weights,
 )
-from worker.adapters.errors import UnsupportedError
-from worker.adapters.warm import warm_up
+from worker.adapters.common import Programs, warm_up
 
 _CUBLAS_WORKSPACE = ":4096:8"  # without a fixed workspace cuBLAS is not deterministic
 _INDEX_WORDS = ("index out of range", "index out of bounds")
@@ -39,7 +39,7 @@ class TorchAdapter(FrameworkAdapter):
 
     def __init__(self) -> None:
         self._device = "cpu"
-        self._programs: Any = None
+        self._programs = Programs()
 
     def start(self, *, device: Literal["cpu", "cuda"], threads: int) -> None:
         """Import PyTorch, pick the device and pin what changes numbers."""
@@ -110,7 +110,7 @@ class TorchAdapter(FrameworkAdapter):
 
         from worker.adapters.torch_adapter.execution import execution
         from worker.adapters.torch_adapter.model import Network
-        from worker.adapters.torch_adapter.replayed_training import ReplayedTrainer
+        from worker.adapters.torch_adapter.replay import ReplayedTrainer
         from worker.adapters.torch_adapter.training import TorchTrainer
 
         dtype = getattr(torch, job.precision)
@@ -121,10 +121,8 @@ class TorchAdapter(FrameworkAdapter):
                 return TorchTrainer(job, network=network, samples=samples)
             case "replayed":
                 return ReplayedTrainer(job, network=network, samples=samples)
-        from worker.adapters.torch_adapter.compiled_training import CompiledTrainer
-        from worker.adapters.torch_adapter.programs import Programs
+        from worker.adapters.torch_adapter.compiled import CompiledTrainer
 
-        self._programs = self._programs or Programs()
         return CompiledTrainer(job, network=network, samples=samples, programs=self._programs)
 
     def build_ensemble(
@@ -161,7 +159,7 @@ class TorchAdapter(FrameworkAdapter):
 
     def observer(self, program: ProgramSpec, job: Job) -> Observer:
         """An Observer on the device."""
-        from worker.adapters.torch_adapter.observing import TorchObserver
+        from worker.adapters.torch_adapter.model import TorchObserver
 
         return TorchObserver(program, job, device=self._device)
 
@@ -184,10 +182,10 @@ class TorchAdapter(FrameworkAdapter):
 
     def forget_programs(self) -> None:
         """Drop the programs, and what torch.compile keeps of them in memory and on disk."""
-        if self._programs is not None:
-            from worker.adapters.torch_adapter.compiling import forget_compiled_code
+        if self._programs:
+            from worker.adapters.torch_adapter.execution import forget_compiled_code
 
-            self._programs = None
+            self._programs = Programs()
             forget_compiled_code()
 
     def reset_device_peak(self) -> None:

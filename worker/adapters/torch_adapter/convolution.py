@@ -22,11 +22,11 @@ from shared.job.layers.convolution import (
     MaxPooling1D,
     MaxPooling2D,
     pair,
-    transposed_size,
 )
-from worker.adapters.shapes import window_padding
+from shared.program import Stage
+from worker.adapters.common import window_padding
 from worker.adapters.torch_adapter.activations import activation_function
-from worker.adapters.torch_adapter.stored import Stored, affine_stored, maker
+from worker.adapters.torch_adapter.weights import Stored, affine_stored, maker
 
 Tensor = Any
 Pooling = MaxPooling1D | MaxPooling2D | AveragePooling1D | AveragePooling2D
@@ -35,10 +35,10 @@ Pooling = MaxPooling1D | MaxPooling2D | AveragePooling1D | AveragePooling2D
 class Convolution(nn.Module):  # type: ignore[misc]
     """A conv1d or conv2d."""
 
-    def __init__(
-        self, layer: Conv1D | Conv2D, shape: tuple[int, ...], *, initializers: bool, **where: Any
-    ) -> None:
+    def __init__(self, stage: Stage, *, initializers: bool, **where: Any) -> None:
         super().__init__()
+        layer: Conv1D | Conv2D = stage.layer
+        shape = stage.inputs[0]
         one_axis = isinstance(layer, Conv1D)
         window = (layer.kernel_size,) if isinstance(layer, Conv1D) else pair(layer.kernel_size)
         strides = (layer.strides,) if isinstance(layer, Conv1D) else pair(layer.strides)
@@ -62,10 +62,10 @@ class Convolution(nn.Module):  # type: ignore[misc]
 class DepthwiseConvolution(nn.Module):  # type: ignore[misc]
     """A depthwise_conv2d: a Conv2d with a group for each channel."""
 
-    def __init__(
-        self, layer: DepthwiseConv2D, shape: tuple[int, ...], *, initializers: bool, **where: Any
-    ) -> None:
+    def __init__(self, stage: Stage, *, initializers: bool, **where: Any) -> None:
         super().__init__()
+        layer: DepthwiseConv2D = stage.layer
+        shape = stage.inputs[0]
         window, strides, channels = pair(layer.kernel_size), pair(layer.strides), shape[-1]
         make = maker(nn.Conv2d, initializers=initializers)
         self.convolution = make(
@@ -98,20 +98,20 @@ class DepthwiseConvolution(nn.Module):  # type: ignore[misc]
 class TransposedConvolution(nn.Module):  # type: ignore[misc]
     """A conv2d_transpose: the outputs that the spec names, cut from PyTorch's without padding."""
 
-    def __init__(
-        self, layer: Conv2DTranspose, shape: tuple[int, ...], *, initializers: bool, **where: Any
-    ) -> None:
+    def __init__(self, stage: Stage, *, initializers: bool, **where: Any) -> None:
         super().__init__()
+        layer: Conv2DTranspose = stage.layer
+        shape = stage.inputs[0]
         window, self._strides = pair(layer.kernel_size), pair(layer.strides)
         make = maker(nn.ConvTranspose2d, initializers=initializers)
         self.convolution = make(
             shape[-1], layer.filters, window, stride=self._strides, bias=layer.use_bias, **where
         )
         cuts = []
-        for size, width, stride in zip(shape, window, self._strides, strict=False):
+        for size, wanted, width, stride in zip(shape, stage.output, window, self._strides, strict=False):
             before = max(width - stride, 0) // 2 if layer.padding == "same" else 0
             whole = (size - 1) * stride + width
-            cuts.append((-before, before + transposed_size(size, width, stride, layer.padding) - whole))
+            cuts.append((-before, before + wanted - whole))
         self._cuts = _last_first(tuple(cuts))
         self._activation = activation_function(layer.activation)
         # Keras's (…, filters, channels) is PyTorch's (channels, filters, …)
@@ -130,8 +130,10 @@ class TransposedConvolution(nn.Module):  # type: ignore[misc]
 class Pool(nn.Module):  # type: ignore[misc]
     """A max or average pooling; one axis is pooled as two, of which the first has length 1."""
 
-    def __init__(self, layer: Pooling, shape: tuple[int, ...]) -> None:
+    def __init__(self, stage: Stage) -> None:
         super().__init__()
+        layer: Pooling = stage.layer
+        shape = stage.inputs[0]
         self._one_axis = isinstance(layer, MaxPooling1D | AveragePooling1D)
         self._largest = isinstance(layer, MaxPooling1D | MaxPooling2D)
         window, strides = pair(layer.pool_size), pair(layer.strides or layer.pool_size)

@@ -19,16 +19,15 @@ from shared.job.training import BatchPlan
 from shared.program import ProgramSpec
 from shared.program.together import convolutions_obstacle, recurrent_numbers
 from worker.adapters.base import Batch, EnsembleBlock, EnsembleTrainer, Floats, State, Weights
+from worker.adapters.common import check_inputs, check_samples, check_weights
 from worker.adapters.constants import member_fixed_constants, member_slot_starts, member_update_constants
-from worker.adapters.shapes import check_inputs, check_samples, check_weights
 from worker.adapters.torch_adapter.execution import REPLAYED_FROM_STEPS
-from worker.adapters.torch_adapter.flat import Layout
-from worker.adapters.torch_adapter.flat_update import FlatUpdate
 from worker.adapters.torch_adapter.losses import loss_function
 from worker.adapters.torch_adapter.model import Network
 from worker.adapters.torch_adapter.recurrent import Recurrent
-from worker.adapters.torch_adapter.replay import ReplayedUpdate, each
-from worker.adapters.torch_adapter.state import copied, named, put_back
+from worker.adapters.torch_adapter.replay import ReplayedUpdate
+from worker.adapters.torch_adapter.training import FlatUpdate, copied, each, named, put_back
+from worker.adapters.torch_adapter.weights import Layout
 
 Tensor = Any
 

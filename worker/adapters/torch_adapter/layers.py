@@ -1,7 +1,11 @@
-"""The torch.nn module of each layer of a job. A module with weights has them in its `stored`."""
+"""The torch.nn module of each kind of stage, but for convolutions and recurrent layers.
+
+A module with weights has them in its `stored`. Modules ask their stage for shapes and weights.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import reduce
 from typing import Any
@@ -9,12 +13,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from shared.job.layers.basic import ActivationLayer, BatchNorm, Dense, Permute, Reshape
-from shared.job.layers.recurrent import Embedding
+from shared.job.layers.basic import ActivationLayer, BatchNorm, Dense, LayerNorm
+from shared.job.layers.merging import MultiHeadAttention
 from shared.program import Stage
-from worker.adapters.errors import UnsupportedError
+from worker.adapters.base import UnsupportedError
 from worker.adapters.torch_adapter.activations import activation_function
-from worker.adapters.torch_adapter.attention import Attention
 from worker.adapters.torch_adapter.convolution import (
     Convolution,
     DepthwiseConvolution,
@@ -23,9 +26,8 @@ from worker.adapters.torch_adapter.convolution import (
     Pool,
     TransposedConvolution,
 )
-from worker.adapters.torch_adapter.normalization import BatchNormalization, LayerNormalization
 from worker.adapters.torch_adapter.recurrent import Recurrent
-from worker.adapters.torch_adapter.stored import affine_stored, maker, stored
+from worker.adapters.torch_adapter.weights import affine_stored, maker, stored
 
 Tensor = Any
 
@@ -38,16 +40,17 @@ def torch_layer(stage: Stage, *, initializers: bool, **where: Any) -> Any:
     """
     if stage.kind not in _MODULES:
         raise UnsupportedError(f"PyTorch has no module for {stage.kind}")
-    return _MODULES[stage.kind](stage.layer, *stage.inputs, initializers=initializers, **where)
+    return _MODULES[stage.kind](stage, initializers=initializers, **where)
 
 
 class DenseModule(nn.Module):  # type: ignore[misc]
     """A Linear, whose weight is the kernel transposed, and its activation."""
 
-    def __init__(self, layer: Dense, shape: tuple[int, ...], *, initializers: bool, **where: Any) -> None:
+    def __init__(self, stage: Stage, *, initializers: bool, **where: Any) -> None:
         super().__init__()
+        layer: Dense = stage.layer
         make = maker(nn.Linear, initializers=initializers)
-        self.linear = make(shape[-1], layer.units, bias=layer.use_bias, **where)
+        self.linear = make(stage.inputs[0][-1], layer.units, bias=layer.use_bias, **where)
         self._activation = activation_function(layer.activation)
         self.stored = affine_stored(self.linear, 1, 0)
 
@@ -59,10 +62,10 @@ class DenseModule(nn.Module):  # type: ignore[misc]
 class EmbeddingModule(nn.Module):  # type: ignore[misc]
     """An Embedding for indices that come as floating-point numbers."""
 
-    def __init__(self, layer: Embedding, *, initializers: bool, **where: Any) -> None:
+    def __init__(self, stage: Stage, *, initializers: bool, **where: Any) -> None:
         super().__init__()
         make = maker(nn.Embedding, initializers=initializers)
-        self.embedding = make(layer.input_dim, layer.output_dim, **where)
+        self.embedding = make(*stage.weights[0].shape, **where)
         self.stored = {"embeddings": stored(self.embedding.weight)}
 
     def forward(self, x: Tensor) -> Tensor:
@@ -109,9 +112,9 @@ class Activation(nn.Module):  # type: ignore[misc]
 class Reshaped(nn.Module):  # type: ignore[misc]
     """Another shape of the same numbers."""
 
-    def __init__(self, layer: Reshape, shape: tuple[int, ...]) -> None:
+    def __init__(self, shape: Shape) -> None:
         super().__init__()
-        self._shape = layer.output_shape(shape)
+        self._shape = shape
 
     def forward(self, x: Tensor) -> Tensor:
         """(b, …) → (b, *shape)."""
@@ -121,41 +124,159 @@ class Reshaped(nn.Module):  # type: ignore[misc]
 class Permuted(nn.Module):  # type: ignore[misc]
     """The axes of each sample in another order."""
 
-    def __init__(self, layer: Permute) -> None:
+    def __init__(self, dims: Shape) -> None:
         super().__init__()
-        self._axes = (0, *layer.dims)
+        self._axes = (0, *dims)
 
     def forward(self, x: Tensor) -> Tensor:
         """(b, *shape) → (b, *shape in another order), a view."""
         return x.permute(self._axes)
 
 
-def _batch_norm(layer: BatchNorm, shape: tuple[int, ...], **how: Any) -> Any:
-    """Every framework starts its statistics alike."""
-    del how["initializers"]
-    return BatchNormalization(layer, shape, **how)
+class LayerNormalization(nn.Module):  # type: ignore[misc]
+    """A LayerNorm over the last axis."""
+
+    def __init__(self, stage: Stage, *, initializers: bool, **where: Any) -> None:
+        super().__init__()
+        layer: LayerNorm = stage.layer
+        make = maker(nn.LayerNorm, initializers=initializers)
+        self.norm = make(stage.output[-1], eps=layer.epsilon, **where)
+        self.stored = {"gamma": stored(self.norm.weight), "beta": stored(self.norm.bias)}
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(…, features) → the same shape."""
+        return self.norm(x)
+
+
+class BatchNormalization(nn.Module):  # type: ignore[misc]
+    """Batch normalization, written out: nn.BatchNorm keeps the unbiased variance and refuses a single value a
+    channel. Every framework starts its statistics alike, so that there are no initializers."""
+
+    def __init__(self, stage: Stage, *, initializers: bool, **where: Any) -> None:  # noqa: ARG002
+        super().__init__()
+        layer: BatchNorm = stage.layer
+        features = stage.output[-1]
+        self._momentum, self._epsilon = layer.momentum, layer.epsilon
+        self._unbiased = layer.moving_variance == "unbiased"
+        self.gamma = nn.Parameter(torch.ones(features, **where))
+        self.beta = nn.Parameter(torch.zeros(features, **where))
+        self.register_buffer("moving_mean", torch.zeros(features, **where))
+        self.register_buffer("moving_variance", torch.ones(features, **where))
+        names = ("gamma", "beta", "moving_mean", "moving_variance")
+        self.stored = {name: stored(getattr(self, name)) for name in names}
+
+    def forward(self, x: Tensor, *, training: bool) -> Tensor:
+        """(…, channels) → the same shape; in training the moving statistics move."""
+        if not training:
+            return self._scaled(x - self.moving_mean, self.moving_variance)
+        axes = tuple(range(x.ndim - 1))
+        mean = x.mean(dim=axes)
+        centred = x - mean
+        variance = (centred * centred).mean(dim=axes)
+        count = x.numel() // x.shape[-1]
+        followed = variance * (count / max(count - 1, 1)) if self._unbiased else variance
+        with torch.no_grad():
+            for moving, batch in ((self.moving_mean, mean), (self.moving_variance, followed)):
+                moving.mul_(self._momentum).add_(batch * (1.0 - self._momentum))
+        return self._scaled(centred, variance)
+
+    def _scaled(self, centred: Tensor, variance: Tensor) -> Tensor:
+        return centred * ((variance + self._epsilon).rsqrt() * self.gamma) + self.beta
+
+
+Shape = tuple[int, ...]
+
+
+class Attention(nn.Module):  # type: ignore[misc]
+    """A multi_head_attention, with the parameters as they lie in Keras.
+
+    nn.MultiheadAttention wants num_heads·key_dim to be the query's features and packs its kernels into one,
+    which a step would clip as one weight; it is asked only for how it starts.
+    """
+
+    def __init__(self, stage: Stage, *, initializers: bool, **where: Any) -> None:
+        super().__init__()
+        self._layer: MultiHeadAttention = stage.layer
+        self._scale = 1.0 / math.sqrt(self._layer.key_dim)
+        start = _torch_s_own(self._layer, *stage.inputs, **where) if initializers else {}
+        self.stored = {}
+        for weight in stage.weights:
+            parameter = nn.Parameter(start.get(weight.own_name, torch.zeros(weight.shape, **where)))
+            self.register_parameter(weight.own_name.replace(".", "_"), parameter)
+            self.stored[weight.own_name] = stored(parameter)
+
+    def forward(self, query: Tensor, *others: Tensor) -> Tensor:
+        """Of query (b, t, e), value (b, s, f) and key (b, s, g), or of one for all: (b, t, e)."""
+        value, key = (others[0], others[-1]) if others else (query, query)
+        q, k, v = (
+            self._with_bias(name, torch.einsum("bse,ehd->bshd", x, getattr(self, f"{name}_kernel")))
+            for name, x in (("query", query), ("key", key), ("value", value))
+        )
+        scores = torch.einsum("bthd,bshd->bhts", q * self._scale, k)
+        if self._layer.use_causal_mask:
+            seen = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).tril()
+            scores = torch.where(seen, scores, -math.inf)
+        each = torch.einsum("bhts,bshv->bthv", torch.softmax(scores, dim=-1), v)
+        output = torch.einsum("bthv,hve->bte", each, self.attention_output_kernel)
+        return self._with_bias("attention_output", output)
+
+    def _with_bias(self, name: str, x: Tensor) -> Tensor:
+        return x + getattr(self, f"{name}_bias") if self._layer.use_bias else x
+
+
+def _torch_s_own(layer: MultiHeadAttention, query: Shape, *others: Shape, **where: Any) -> dict[str, Tensor]:
+    """What nn.MultiheadAttention starts with, in Keras's layouts; raises UnsupportedError."""
+    value, key = (others[0], others[-1]) if others else (query, query)
+    features, heads, depth = query[-1], layer.num_heads, layer.key_dim
+    if heads * depth != features or layer.value_dim not in (None, depth):
+        raise UnsupportedError(
+            f"PyTorch's own attention has {features} features in all its heads, and this one {heads} heads "
+            f"of {depth}, so that it has no start of its own: use initial_weights: shared, or num_heads "
+            f"times key_dim equal to {features} and no value_dim"
+        )
+    module = nn.MultiheadAttention(
+        features, heads, bias=layer.use_bias, kdim=key[-1], vdim=value[-1], **where
+    )
+    if module.in_proj_weight is None:
+        projections = [module.q_proj_weight, module.k_proj_weight, module.v_proj_weight]
+    else:
+        projections = list(module.in_proj_weight.chunk(3))
+    names = ("query", "key", "value")
+    start = {
+        f"{name}.kernel": weight.T.unflatten(1, (heads, depth))
+        for name, weight in zip(names, projections, strict=True)
+    }
+    start["attention_output.kernel"] = module.out_proj.weight.T.unflatten(0, (heads, depth))
+    if layer.use_bias:
+        biases = module.in_proj_bias.chunk(3)
+        start |= {
+            f"{name}.bias": bias.unflatten(0, (heads, depth))
+            for name, bias in zip(names, biases, strict=True)
+        }
+        start["attention_output.bias"] = module.out_proj.bias
+    return {name: tensor.detach().clone().contiguous() for name, tensor in start.items()}
 
 
 _MODULES: dict[str, Callable[..., Any]] = {
     "dense": DenseModule,
-    "flatten": lambda layer, *_, **__: nn.Flatten() if layer.order == "channels_last" else ChannelsFirst(),
-    "reshape": lambda layer, shape, **_: Reshaped(layer, shape),
-    "permute": lambda layer, *_, **__: Permuted(layer),
-    "activation": lambda layer, *_, **__: Activation(layer),
+    "flatten": lambda stage, **_: nn.Flatten() if stage.layer.order == "channels_last" else ChannelsFirst(),
+    "reshape": lambda stage, **_: Reshaped(stage.output),
+    "permute": lambda stage, **_: Permuted(stage.layer.dims),
+    "activation": lambda stage, **_: Activation(stage.layer),
     "dropout": lambda *_, **__: nn.Identity(),
     "conv1d": Convolution,
     "conv2d": Convolution,
     "depthwise_conv2d": DepthwiseConvolution,
     "conv2d_transpose": TransposedConvolution,
-    "max_pooling1d": lambda layer, shape, **_: Pool(layer, shape),
-    "max_pooling2d": lambda layer, shape, **_: Pool(layer, shape),
-    "average_pooling1d": lambda layer, shape, **_: Pool(layer, shape),
-    "average_pooling2d": lambda layer, shape, **_: Pool(layer, shape),
+    "max_pooling1d": lambda stage, **_: Pool(stage),
+    "max_pooling2d": lambda stage, **_: Pool(stage),
+    "average_pooling1d": lambda stage, **_: Pool(stage),
+    "average_pooling2d": lambda stage, **_: Pool(stage),
     "global_average_pooling": lambda *_, **__: GlobalAverage(),
     "global_max_pooling": lambda *_, **__: GlobalMax(),
     "layer_norm": LayerNormalization,
-    "batch_norm": _batch_norm,
-    "embedding": lambda layer, _, **how: EmbeddingModule(layer, **how),
+    "batch_norm": BatchNormalization,
+    "embedding": EmbeddingModule,
     "simple_rnn": Recurrent,
     "lstm": Recurrent,
     "gru": Recurrent,
@@ -164,4 +285,4 @@ _MODULES: dict[str, Callable[..., Any]] = {
     "add": lambda *_, **__: Sum(),
     "concatenate": lambda *_, **__: Concatenation(),
 }
-"""The module of each kind, for inputs of these shapes; `torch_layer` has the other arguments."""
+"""The module of each kind of stage; `torch_layer` has the other arguments."""

@@ -30,7 +30,7 @@ from shared.job.optimizer import (
     Sgd,
     is_decoupled,
 )
-from worker.adapters.torch_adapter.flat import Piece
+from worker.adapters.torch_adapter.weights import Piece
 
 Tensor = Any
 Constants = Mapping[str, Tensor]

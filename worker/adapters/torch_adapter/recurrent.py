@@ -14,8 +14,9 @@ import torch
 from torch import nn
 
 from shared.job.layers.recurrent import Bidirectional, Gru, Lstm, SimpleRnn
+from shared.program import Stage
 from worker.adapters.torch_adapter.activations import PLAIN
-from worker.adapters.torch_adapter.stored import stored
+from worker.adapters.torch_adapter.weights import stored
 
 Tensor = Any
 _MODULES = {"simple_rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
@@ -24,25 +25,23 @@ _MODULES = {"simple_rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
 class Recurrent(nn.Module):  # type: ignore[misc]
     """A simple_rnn, lstm or gru, in one direction or both."""
 
-    def __init__(
-        self,
-        layer: SimpleRnn | Lstm | Gru | Bidirectional,
-        shape: tuple[int, ...],
-        *,
-        initializers: bool,
-        **where: Any,
-    ) -> None:
+    def __init__(self, stage: Stage, *, initializers: bool, **where: Any) -> None:
         super().__init__()
+        layer: SimpleRnn | Lstm | Gru | Bidirectional = stage.layer
         self.written_out = False
         """Whether the cells go step by step, as torch.vmap needs them."""
         self._both = isinstance(layer, Bidirectional)
         self._cell = layer.layer if isinstance(layer, Bidirectional) else layer
         self.stored = {}
-        for direction in ("forward.", "backward.") if self._both else ("",):
-            for name, values in self._values(shape, initializers, where).items():
-                parameter = nn.Parameter(values)
-                self.register_parameter(direction.replace(".", "_") + name, parameter)
-                self.stored[direction + name] = stored(parameter)
+        start: dict[str, Tensor] = {}
+        if initializers:
+            for direction in ("forward.", "backward.") if self._both else ("",):
+                own = self._torch_s_own(stage.inputs[0][-1], **where)
+                start |= {direction + name: values for name, values in own.items()}
+        for weight in stage.weights:
+            parameter = nn.Parameter(start.get(weight.own_name, torch.zeros(weight.shape, **where)))
+            self.register_parameter(weight.own_name.replace(".", "_"), parameter)
+            self.stored[weight.own_name] = stored(parameter)
 
     def forward(self, x: Tensor) -> Tensor:
         """(b, steps, features) → (b, steps, units) or (b, units), units twice in both directions."""
@@ -117,11 +116,9 @@ class Recurrent(nn.Module):  # type: ignore[misc]
         swap = _swapped if isinstance(self._cell, Gru) else _same
         return [swap(kernel).T, swap(recurrent).T, *(swap(bias) for bias in biases)]
 
-    def _values(self, shape: tuple[int, ...], initializers: bool, where: dict[str, Any]) -> dict[str, Tensor]:
-        """One direction's: zeros, or what the torch.nn module starts with in Keras's layouts."""
-        if not initializers:
-            return {weight.name: torch.zeros(weight.shape, **where) for weight in self._cell.weights(shape)}
-        module = _MODULES[self._cell.type](shape[-1], self._cell.units, bias=self._cell.use_bias, **where)
+    def _torch_s_own(self, features: int, **where: Any) -> dict[str, Tensor]:
+        """Return what the torch.nn module starts one direction with, in Keras's layouts."""
+        module = _MODULES[self._cell.type](features, self._cell.units, bias=self._cell.use_bias, **where)
         swap = _swapped if isinstance(self._cell, Gru) else _same
         values = {"kernel": swap(module.weight_ih_l0.T), "recurrent_kernel": swap(module.weight_hh_l0.T)}
         if self._cell.use_bias:

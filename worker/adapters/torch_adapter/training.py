@@ -1,28 +1,27 @@
-"""The Trainer: the leanest loop over a block's steps, for one training at a time.
+"""The Trainer: the leanest loop over a block's steps, and the update of one training or of many side by side.
 
-`worker.adapters.torch_adapter.compiled_training` has the loop as a compiled program.
+All trainable weights lie in one tensor, as `weights` lays them out: (values,) for one training and
+(members, values) for many. The optimizer's slots and the gradient have the same shape.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from shared.job import Job
+from shared.job import Job, Optimizer
 from shared.job.optimizer import structure
 from worker.adapters.base import Batch, Block, Floats, Marks, State, Trainer, Weights
+from worker.adapters.common import check_inputs, check_samples
 from worker.adapters.constants import fixed_constants, slot_starts, update_constants
-from worker.adapters.shapes import check_inputs, check_samples
-from worker.adapters.torch_adapter.flat import Layout
-from worker.adapters.torch_adapter.flat_update import FlatUpdate
 from worker.adapters.torch_adapter.losses import loss_function
 from worker.adapters.torch_adapter.model import Network
-from worker.adapters.torch_adapter.replay import each
-from worker.adapters.torch_adapter.state import cloned, copied, named, put_back
+from worker.adapters.torch_adapter.optimizers import update
+from worker.adapters.torch_adapter.weights import Layout
 
 Tensor = Any
 
@@ -170,6 +169,102 @@ class TorchTrainer(Trainer):
         return named(weights=self.flat, slots=self.slots, buffers=self.network.named_buffers())
 
 
+def each(update: Callable[..., Tensor], columns: Sequence[Tensor]) -> Tensor:
+    """Run the update on each row of the columns (n, ...); the results (n, ...)."""
+    return torch.stack([update(*inputs) for inputs in zip(*(c.unbind() for c in columns), strict=True)])
+
+
 def read_back(losses: Sequence[Tensor]) -> NDArray[np.float64]:
     """Parts of the losses of consecutive updates, read from the device in one go: float64 (n,)."""
     return torch.cat(list(losses)).to("cpu", torch.float64).numpy()  # type: ignore[no-any-return]
+
+
+class FlatUpdate:
+    """The weights, the optimizer's state, and the update that changes both.
+
+    An update gets everything that differs from one update to the next as tensors, which is what a replay
+    needs (see `replay`): first the optimizer's constants, then the dropout masks, in the order of `expect`.
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        *,
+        layout: Layout,
+        weights: Tensor,
+        slots: Mapping[str, Tensor],
+        fixed: Mapping[str, Tensor],
+    ) -> None:
+        """`optimizer` gives the formula alone; `fixed` are its constants that never change."""
+        self._optimizer = optimizer
+        self._layout = layout
+        self._weights = weights
+        self._slots = slots
+        self._fixed = dict(fixed)
+        self._gradient = torch.zeros_like(weights)
+        self._gradients = layout.shaped(self._gradient)
+        self._constants: tuple[str, ...] = ()
+        self._masks: tuple[str, ...] = ()
+
+    def expect(self, *, constants: Iterable[str], masks: Iterable[str]) -> None:
+        """Say which constants and masks the next updates are given, by name."""
+        self._constants, self._masks = tuple(constants), tuple(masks)
+
+    def run(
+        self,
+        losses_of: Callable[[Mapping[str, Tensor]], Tensor],
+        parameters: Sequence[Tensor],
+        given: Sequence[Tensor],
+    ) -> Tensor:
+        """Change the weights and the slots by one update; the loss before it, or each member's (members,).
+
+        `losses_of` computes that loss from the masks, with `parameters`, which are the layout's pieces.
+        """
+        count = len(self._constants)
+        constants = dict(zip(self._constants, given[:count], strict=True))
+        masks = dict(zip(self._masks, given[count:], strict=True))
+        with torch.enable_grad():
+            losses = losses_of(masks)
+            # members share no weight, so the gradient of the sum is each member's own
+            total = losses.sum() if losses.ndim else losses
+            gradients = torch.autograd.grad(total, parameters) if parameters else ()
+        if gradients:
+            torch._foreach_copy_(self._gradients, gradients)
+            update(
+                self._optimizer,
+                weights=self._weights,
+                gradient=self._gradient,
+                slots=self._slots,
+                constants=self._fixed | constants,
+                pieces=self._layout.pieces,
+            )
+        return losses.detach()
+
+
+def named(
+    *, weights: Tensor, slots: Mapping[str, Tensor], buffers: Iterable[tuple[str, Tensor]]
+) -> dict[str, Tensor]:
+    """All that training changes: the parameters in one tensor, the optimizer's slots, the layers' buffers."""
+    return {
+        "weights": weights,
+        **{f"slots.{name}": slot for name, slot in slots.items()},
+        **{f"buffers.{name}": buffer for name, buffer in buffers},
+    }
+
+
+def copied(tensors: Mapping[str, Tensor]) -> State:
+    """Their values as arrays."""
+    return {name: tensor.detach().cpu().numpy().copy() for name, tensor in tensors.items()}
+
+
+def cloned(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Copies of them, on the same device."""
+    return {name: tensor.detach().clone() for name, tensor in tensors.items()}
+
+
+def put_back(tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> None:
+    """Write what `copied` or `cloned` gave into the same tensors: recorded and compiled programs use them."""
+    with torch.no_grad():
+        for name, tensor in tensors.items():
+            value = values[name]
+            tensor.copy_(value if torch.is_tensor(value) else torch.tensor(value))

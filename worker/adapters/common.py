@@ -1,20 +1,25 @@
-"""Shapes that every adapter works out alike: checks before training, so that no framework broadcasts
-silently, the padding of windows, and the sizes of dropout masks."""
+"""What every adapter does alike and needs no framework for.
+
+Checks before training, so that no framework broadcasts silently; the padding of windows and the sizes of
+dropout masks; the programs that a warm worker keeps; and the training that warms it up.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from math import prod
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.job import Job
 from shared.job.experiment import Precision
 from shared.job.layers.convolution import Padding
-from shared.program import Mask, ProgramSpec
-from worker.adapters.base import Batch, Weights
-from worker.adapters.errors import BadShapeError
+from shared.program import Mask, ProgramSpec, compile_job
+from worker.adapters.base import BadShapeError, Batch, Block, FrameworkAdapter, Weights
 
 Shape = tuple[int, ...]
 
@@ -72,3 +77,47 @@ def check_weights(shapes: Mapping[str, Shape], weights: Weights) -> None:
 def bytes_per_sample(layers: Sequence[Mask], precision: Precision) -> int:
     """Size of the masks of one sample in one step."""
     return sum(prod(layer.shape) for layer in layers) * np.dtype(precision).itemsize
+
+
+_TOY = {
+    "name": "warm-up",
+    "data": {"type": "inline", "x": [0.0, 1.0], "y": [0.0, 1.0]},
+    "model": {"layers": [{"type": "dense", "units": 1}]},
+    "loss": "mse",
+    "optimizer": "sgd",
+    "training": {"epochs": 2},
+}
+
+
+def warm_up(adapter: FrameworkAdapter) -> None:
+    """Build and train the toy job, so that the first real run does not wait for lazy imports."""
+    x = np.array([[0.0], [1.0]], np.float32)
+    job = Job.model_validate_json(json.dumps(_TOY))
+    program = compile_job(job, (1,))
+    weights = {weight.name: np.zeros(weight.shape, np.float32) for weight in program.weights}
+    trainer = adapter.build(program, job, weights=weights, samples=Batch(x, x))
+    trainer.train(Block(indices=np.zeros((2, 2), np.int64), learning_rates=np.full(2, 0.01), first_step=0))
+    trainer.outputs(x)
+
+
+MOST_PROGRAMS = 16
+Program = TypeVar("Program")
+
+
+class Programs:
+    """The compiled programs used last, by what each was compiled from."""
+
+    def __init__(self, most: int = MOST_PROGRAMS) -> None:
+        self._most = most
+        self._kept: OrderedDict[Hashable, Any] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def get(self, key: Hashable, make: Callable[[], Program]) -> Program:
+        """Return the program that was kept under the key, or make it; the one used longest ago goes."""
+        program: Program = self._kept.pop(key) if key in self._kept else make()
+        self._kept[key] = program
+        if len(self._kept) > self._most:
+            self._kept.popitem(last=False)
+        return program
