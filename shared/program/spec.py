@@ -40,7 +40,7 @@ class Weight:
 
     @property
     def size(self) -> int:
-        """How many numbers it has."""
+        """Return how many numbers it has."""
         return prod(self.shape)
 
 
@@ -80,8 +80,8 @@ class Stage:
     multiply_adds: int
     """One sample's products with the stage's kernels, on its way forward."""
     layer: Any
-    """What was declared, one of `shared.job.layers`, for the adapter's table of layers alone; the kind says of
-    which class it is."""
+    """What was declared, one of `shared.job.layers`, for the adapter's table of layers alone; the kind says
+    which one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,57 +109,57 @@ class ProgramSpec:
 
     @cached_property
     def weights(self) -> tuple[Weight, ...]:
-        """Every weight, in order."""
+        """Return every weight, in order."""
         return tuple(weight for stage in self.stages for weight in stage.weights)
 
     @cached_property
     def trainable(self) -> tuple[str, ...]:
-        """The names of the weights that the optimizer sees."""
+        """Return the names of the weights that the optimizer sees."""
         return tuple(weight.name for weight in self.weights if weight.trainable)
 
     @cached_property
     def state(self) -> tuple[str, ...]:
-        """The names of the weights that training moves without a gradient."""
+        """Return the names of the weights that training moves without a gradient."""
         return tuple(weight.name for weight in self.weights if not weight.trainable)
 
     @cached_property
     def weight_shapes(self) -> dict[str, Shape]:
-        """The shape of each weight, by name."""
+        """Return the shape of each weight, by name."""
         return {weight.name: weight.shape for weight in self.weights}
 
     @cached_property
     def masks(self) -> tuple[Mask, ...]:
-        """The stages that are given masks."""
+        """Return the stages that are given masks."""
         return tuple(stage.mask for stage in self.stages if stage.mask is not None)
 
     @property
     def output_shape(self) -> Shape:
-        """The shape of one sample's output."""
+        """Return the shape of one sample's output."""
         return self.stages[-1].output
 
     @property
     def parameters(self) -> int:
-        """How many numbers training changes by gradients."""
+        """Return how many numbers training changes by gradients."""
         return sum(weight.size for weight in self.weights if weight.trainable)
 
     @property
     def cells(self) -> tuple[Cell, ...]:
-        """All recurrent cells."""
+        """Return all recurrent cells."""
         return tuple(cell for stage in self.stages for cell in stage.cells)
 
     @property
     def multiply_adds(self) -> int:
-        """One sample's products with all kernels, on its way forward."""
+        """Return one sample's products with all kernels, on its way forward."""
         return sum(stage.multiply_adds for stage in self.stages)
 
     @property
     def convolved(self) -> int:
-        """How many numbers one sample's convolutions give."""
+        """Return how many numbers one sample's convolutions give."""
         return sum(prod(stage.output) for stage in self.stages if stage.convolves)
 
     @property
     def activations(self) -> int:
-        """How many numbers one sample becomes on its way: its input, and what every stage gives."""
+        """Return how many numbers one sample becomes on its way: its input, and what every stage gives."""
         return prod(self.input_shape) + sum(prod(stage.output) for stage in self.stages)
 
     def kinds(self) -> Sequence[str]:

@@ -21,7 +21,7 @@ FEWEST_CONVOLVED = 8
 
 
 def obstacle(job: Job) -> str | None:
-    """Why members of this job cannot train together, as the end of a sentence; None where they can."""
+    """Return why members of this job cannot train together, as the end of a sentence; None where they can."""
     if job.execution != "auto":
         return f"execution is {job.execution}, and only auto leaves room for another program"
     if job.training.early_stopping is not None:
@@ -34,7 +34,7 @@ def obstacle(job: Job) -> str | None:
 def convolutions_obstacle(
     job: Job, program: ProgramSpec, *, samples: int, members: int, most: int = MOST_CONVOLVED
 ) -> str | None:
-    """Why a job's convolutions are quicker one member after another, as the end of a sentence; else None."""
+    """Return why a job's convolutions are quicker in turn, as the end of a sentence; None if not."""
     numbers = program.convolved * BatchPlan.of(job.training, samples).largest_batch
     if numbers > most:
         return (
@@ -47,6 +47,6 @@ def convolutions_obstacle(
 
 
 def recurrent_numbers(job: Job, program: ProgramSpec, *, samples: int) -> int:
-    """How many numbers the recurrent layers of one member output in an update, over all time steps."""
+    """Return how many numbers the recurrent layers of one member output in an update, over all time steps."""
     numbers = sum(cell.steps * cell.units for cell in program.cells)
     return numbers * BatchPlan.of(job.training, samples).largest_batch

@@ -70,7 +70,7 @@ class Batch:
 
     @property
     def arrays(self) -> tuple[NDArray[Any], ...]:
-        """The arrays that there are: x and y, and the weights where samples have some."""
+        """Return the arrays that there are: x and y, and the weights where samples have some."""
         return (self.x, self.y) if self.weights is None else (self.x, self.y, self.weights)
 
     def at(self, rows: NDArray[np.int64]) -> Batch:
@@ -94,7 +94,7 @@ class Block:
     masks: Mapping[str, Floats] = field(default_factory=dict)
 
     def part(self, begin: int, end: int) -> Block:
-        """The updates from `begin` to before `end`, counted in this block."""
+        """Return the updates from `begin` to before `end`, counted in this block."""
         return Block(
             indices=self.indices[begin:end],
             learning_rates=self.learning_rates[begin:end],
@@ -160,11 +160,11 @@ class Trainer(ABC):
 
     @abstractmethod
     def outputs(self, x: Floats) -> Floats:
-        """The model's outputs in inference mode: x (m, *features) → (m, outputs), in the run's precision."""
+        """Return the outputs in inference mode: x (m, *features) → (m, outputs), in the run's precision."""
 
     @abstractmethod
     def weights(self) -> Weights:
-        """A copy of the current weights in canonical names and layouts."""
+        """Return a copy of the current weights in canonical names and layouts."""
 
     @abstractmethod
     def load_weights(self, weights: Weights) -> None:
@@ -172,7 +172,7 @@ class Trainer(ABC):
 
     @abstractmethod
     def state(self) -> State:
-        """A copy of everything that training has changed: weights, moving statistics, the optimizer's state.
+        """Return a copy of what training has changed: weights, moving statistics, the optimizer's state.
 
         Names and layouts are the adapter's own. Another Trainer of the same job, data and adapter that loads
         this state trains the next block to the same bits.
@@ -183,7 +183,7 @@ class Trainer(ABC):
         """Go on from what `state` gave, as if nothing else had been trained."""
 
     def snapshot(self) -> Snapshot:
-        """The same as `state`, but only for this Trainer to restore, so that it may stay on the device."""
+        """Return the state for this Trainer alone to restore, so that it may stay on the device."""
         return self.state()
 
     def restore(self, snapshot: Snapshot) -> None:
@@ -191,7 +191,7 @@ class Trainer(ABC):
         self.load_state(snapshot)
 
     def train_marked(self, block: Block, *, every: int) -> tuple[NDArray[np.float64], Marks]:
-        """`train`, with snapshots about every `every` updates.
+        """Train the block as `train` does, with snapshots about every `every` updates.
 
         The Marks that come back say how many updates there are between two snapshots: `every`, or more where
         that suits the program.
@@ -223,14 +223,14 @@ class EnsembleTrainer(ABC):
 
     @abstractmethod
     def outputs(self, x: Floats) -> Floats:
-        """Every member's outputs for the same samples x (m, *features), in inference mode.
+        """Return every member's outputs for the same samples x (m, *features), in inference mode.
 
         Returns (members, m, outputs).
         """
 
     @abstractmethod
     def weights(self) -> Weights:
-        """A copy of the current weights in canonical names and layouts, each (members, *shape)."""
+        """Return a copy of the current weights in canonical names and layouts, each (members, *shape)."""
 
     @abstractmethod
     def state(self) -> State:
@@ -326,7 +326,7 @@ class FrameworkAdapter(ABC):
 
     @abstractmethod
     def describe(self) -> Description:
-        """Versions, device and flags as they are now."""
+        """Return the versions, the device and the flags as they are now."""
 
     def default_weights(self, program: ProgramSpec, *, precision: Precision, seed: int) -> Weights:
         """Draw the program's weights from `seed` by the framework's own default initializers."""

@@ -27,7 +27,7 @@ Shape = tuple[int, ...]
 def window_padding(
     kind: Padding, sizes: Shape, windows: Shape, strides: Shape
 ) -> tuple[tuple[int, int], ...]:
-    """What stands before and after each axis, by the rules of `shared.job.layers.convolution`."""
+    """Return what stands before and after each axis, by the rules of `shared.job.layers.convolution`."""
     return tuple(_padding(kind, *axis) for axis in zip(sizes, windows, strides, strict=True))
 
 
@@ -75,7 +75,7 @@ def check_weights(shapes: Mapping[str, Shape], weights: Weights) -> None:
 
 
 def bytes_per_sample(layers: Sequence[Mask], precision: Precision) -> int:
-    """Size of the masks of one sample in one step."""
+    """Return how many bytes the masks of one sample take in one step."""
     return sum(prod(layer.shape) for layer in layers) * np.dtype(precision).itemsize
 
 

@@ -32,7 +32,7 @@ from shared.job.optimizer import (
 def update_constants(
     optimizer: Optimizer, *, learning_rates: NDArray[np.float64], first_step: int
 ) -> dict[str, NDArray[np.float64]]:
-    """What changes from update to update, by name, each float64 of shape (n,).
+    """Return what changes from update to update, by name, each float64 of shape (n,).
 
     `learning_rates` (n,) are those of n consecutive updates, `first_step` the updates done before them;
     t = first_step + 1 … first_step + n.
@@ -90,7 +90,7 @@ def _momentum(optimizer: Nadam, t: NDArray[np.int64]) -> NDArray[np.float64]:
 
 
 def integer_power(base: float, exponents: NDArray[np.int64]) -> NDArray[np.float64]:
-    """base to whole powers from 0 on, by squaring: a library's power differs between processors."""
+    """Raise base to whole powers from 0 on, by squaring: a library's power differs between processors."""
     result = np.ones(len(exponents))
     square, left = base, exponents
     with np.errstate(over="ignore", under="ignore"):
@@ -101,7 +101,7 @@ def integer_power(base: float, exponents: NDArray[np.int64]) -> NDArray[np.float
 
 
 def fixed_constants(optimizer: Optimizer) -> dict[str, float]:
-    """What stays the same, by name: the complements 1 − β are taken in float64, before any rounding.
+    """Return what stays the same, by name: the complements 1 − β are taken in float64, before any rounding.
 
     sgd, rmsprop                momentum μ
     adam, adamw, adamax, nadam  one_minus_beta_1
@@ -137,7 +137,7 @@ def fixed_constants(optimizer: Optimizer) -> dict[str, float]:
 
 
 def slot_starts(optimizer: Optimizer) -> dict[str, float]:
-    """The state kept for each weight, by the letter its formula gives it, and the value it starts at."""
+    """Return what each slot that is kept for a weight starts at, by the letter that its formula gives it."""
     match optimizer:
         case Sgd():
             letter = "v" if optimizer.momentum_convention == "velocity" else "b"

@@ -50,7 +50,7 @@ def _mish(x: Tensor) -> Tensor:
 
 
 def activation_function(activation: Activation) -> Callable[[Tensor], Tensor]:
-    """The function with its settings."""
+    """Return the function with its settings."""
     match activation:
         case LeakyRelu(negative_slope=slope):
             return partial(_leaky_relu, slope=slope)

@@ -36,7 +36,7 @@ _SHAPE_WORDS = ("shape", "dimension", "rank", "matrix size-incompatible", "incom
 
 
 class TensorFlowAdapter(FrameworkAdapter):
-    """See `worker.adapters.base`."""
+    """Trains in TensorFlow, through Keras's layers and its own loop."""
 
     name = "tensorflow"
 
@@ -80,11 +80,11 @@ class TensorFlowAdapter(FrameworkAdapter):
         warm_up(self)
 
     def use_threads(self, threads: int) -> int:  # noqa: ARG002 - each operation takes what suits its size
-        """The pool's, which is made once."""
+        """Return the number of threads in the pool, which is made once."""
         return self._threads
 
     def describe(self) -> Description:
-        """Versions, device and flags."""
+        """Return the versions, the device and the flags."""
         import keras
         import tensorflow as tf
 
@@ -146,7 +146,7 @@ class TensorFlowAdapter(FrameworkAdapter):
         weights: Weights,
         samples: Batch,
     ) -> EnsembleTrainer:
-        """The members side by side under tf.vectorized_map."""
+        """Make an EnsembleTrainer whose members go side by side under tf.vectorized_map."""
         import tensorflow as tf
 
         from worker.adapters.tensorflow_adapter.ensemble import EnsembleProgram, TensorFlowEnsemble, obstacle
@@ -174,13 +174,13 @@ class TensorFlowAdapter(FrameworkAdapter):
         )
 
     def observer(self, program: ProgramSpec, job: Job) -> Observer:
-        """An Observer on the device."""
+        """Make an Observer on the device."""
         from worker.adapters.tensorflow_adapter.model import TensorFlowObserver
 
         return TensorFlowObserver(program, job, device=self._device)
 
     def reason_of(self, error: BaseException) -> Reason | None:
-        """The typed reason of TensorFlow's, Keras's or Python's exception."""
+        """Return the typed reason of TensorFlow's, Keras's or Python's exception."""
         import tensorflow as tf
 
         message = str(error).lower()
@@ -209,7 +209,7 @@ class TensorFlowAdapter(FrameworkAdapter):
             tf.config.experimental.reset_memory_stats("GPU:0")
 
     def device_peak_bytes(self) -> int | None:
-        """The GPU's memory peak since the reset."""
+        """Return the GPU's memory peak since the reset."""
         if self._device == "/CPU:0":
             return None
         import tensorflow as tf

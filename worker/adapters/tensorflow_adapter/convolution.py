@@ -44,7 +44,7 @@ _CONVOLUTIONS = {
 
 
 def convolution(layer: Convolution, shape: Shape, *, initializers: bool, **options: Any) -> Any:
-    """A convolution for an input of this shape; `initializers` as in `layers.keras_layer`."""
+    """Make a convolution for an input of this shape; `initializers` are as in `layers.keras_layer`."""
     options |= {
         "kernel_size": layer.kernel_size,
         "strides": layer.strides,
@@ -63,7 +63,7 @@ def convolution(layer: Convolution, shape: Shape, *, initializers: bool, **optio
 
 
 def pooling(layer: Pooling, shape: Shape, *, precision: str) -> Any:
-    """A pooling of inputs of this shape."""
+    """Make a pooling of inputs of this shape."""
     average = isinstance(layer, AveragePooling1D | AveragePooling2D)
     counted = isinstance(layer, AveragePooling1D | AveragePooling2D) and layer.count_include_pad
     native = layer.padding == "valid" or (layer.padding == "same" and not counted)
@@ -113,16 +113,16 @@ class Padded:
 
     @property
     def weights(self) -> list[Any]:
-        """The layer's."""
+        """Return the weights of the layer."""
         return self._layer.weights  # type: ignore[no-any-return]
 
     def __call__(self, x: Tensor) -> Tensor:
-        """The layer of x (b, *axes, channels) within its border."""
+        """Apply the layer to x (b, *axes, channels) within its border."""
         return self._layer(tf.pad(x, self._padding, constant_values=tf.constant(self._value, x.dtype)))
 
 
 def channels_first(x: Tensor) -> Tensor:
-    """A flattening in which the channels go slowest: (b, *axes, channels) → (b, numbers)."""
+    """Flatten x so that the channels go slowest: (b, *axes, channels) → (b, numbers)."""
     axes = len(x.shape)
     if axes > 2:
         x = tf.transpose(x, (0, axes - 1, *range(1, axes - 1)))
@@ -136,11 +136,11 @@ def _padding(
 
 
 def _axes(value: int | Shape, shape: Shape) -> Shape:
-    """A window's size or its strides by axis."""
+    """Return a window's size or its strides by axis."""
     return pair(value)[: len(shape) - 1]
 
 
 def _inside(size: int, window: int, stride: int, before: int, after: int) -> Any:
-    """How much of each window of an axis is not padding."""
+    """Return how much of each window of an axis is not padding."""
     begins = np.arange((size + before + after - window) // stride + 1) * stride - before
     return np.minimum(begins + window, size) - np.maximum(begins, 0)

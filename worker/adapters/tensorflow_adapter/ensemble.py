@@ -45,11 +45,11 @@ enough for XLA. With 2,000, ten members or more together take 0.2 to 1.1 of XLA'
 FEWEST_RECURRENT = 10
 """Members in that case: five take 1.1 to 1.9 of XLA's time."""
 RECURRENT_FROM_UPDATES = 2_000
-"""From so many updates of all members together: twice as many as repay the tracing."""
+"""Members need so many updates together: twice as many as repay the tracing."""
 
 
 def obstacle(job: Job, program: ProgramSpec, *, samples: int, members: int, cpu: bool) -> str | None:
-    """Why members of this job train better one after another, as the end of a sentence."""
+    """Return why members of this job train better one after another, as the end of a sentence."""
     steps = sum(cell.steps for cell in program.cells)
     if steps > MOST_RECURRENT_STEPS:
         return (
@@ -94,7 +94,7 @@ class EnsembleProgram(Program):
         }
 
     def compiled_for(self, indices_rank: int) -> Traced:
-        """The compiled block for indices (n, b) or (members, n, b)."""
+        """Return the compiled block for indices (n, b) or (members, n, b)."""
         return self._blocks[indices_rank]
 
     def _whole_loop(self, state: State, samples: Samples, steps: Steps) -> tuple[State, Tensor]:
@@ -106,7 +106,7 @@ class EnsembleProgram(Program):
         self.compiled_for(3 if own_batches else 2).trace()
 
     def _step_at(self, i: Tensor, state: State, samples: Samples, steps: Steps) -> tuple[State, Tensor]:
-        """Step i of every member: their states, and their losses (members,)."""
+        """Do step i of every member; return their states, and their losses (members,)."""
         shared = steps.indices.shape.rank == 2
         rows = tf.gather(steps.indices, i, axis=0 if shared else 1)
         batch = tuple(tf.gather(array, rows) for array in samples)
@@ -128,7 +128,7 @@ class EnsembleProgram(Program):
 
 
 def _vectorised(function: Callable[[Any], Any], members: Any) -> Any:
-    """The function of every member at once. Raises UnsupportedError where TensorFlow cannot vectorise it."""
+    """Apply the function to all members at once. Raises UnsupportedError where it cannot be vectorised."""
     try:
         return tf.vectorized_map(function, members, fallback_to_while_loop=True)
     except (ValueError, NotImplementedError) as error:
@@ -186,18 +186,18 @@ class TensorFlowEnsemble(EnsembleTrainer):
         return np.ascontiguousarray(losses.numpy().T, np.float64)
 
     def outputs(self, x: Floats) -> Floats:
-        """The members' outputs in inference mode."""
+        """Return the members' outputs in inference mode."""
         check_inputs(self._program.network.input_shape, x)
         with tf.device(self._device):
             result: Floats = self._program.outputs(self._program.weights(self._state), tf.constant(x)).numpy()
         return result
 
     def weights(self) -> Weights:
-        """A copy of the current weights."""
+        """Return a copy of the current weights."""
         return {name: tensor.numpy() for name, tensor in self._program.weights(self._state).items()}
 
     def state(self) -> kept.State:
-        """A copy of what training has changed (see `Trainer.state`)."""
+        """Return a copy of what training has changed (see `Trainer.state`)."""
         return copied(self._state)
 
     def load_state(self, state: kept.State) -> None:

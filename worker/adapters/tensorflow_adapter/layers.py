@@ -158,7 +158,7 @@ class UnbiasedBatchNormalization(keras.layers.BatchNormalization):  # type: igno
     """Keras's layer with a moving variance that follows the batch's unbiased one, as PyTorch's does."""
 
     def call(self, inputs: Tensor, training: bool | None = None, mask: Tensor = None) -> Tensor:
-        """(b, …, channels) → the same shape; in training the moving statistics move."""
+        """Normalize (b, …, channels) to the same shape; in training the moving statistics move."""
         if not training:
             return super().call(inputs, training=False, mask=mask)
         mean, variance = tf.nn.moments(inputs, axes=list(range(len(inputs.shape) - 1)))
@@ -193,11 +193,11 @@ class Attention:
 
     @property
     def weights(self) -> list[Any]:
-        """Kernel and bias of query, key, value and output."""
+        """Return kernel and bias of query, key, value and output."""
         return self._held.weights  # type: ignore[no-any-return]
 
     def __call__(self, inputs: Tensor | Sequence[Tensor]) -> Tensor:
-        """Of query (b, t, e), value (b, s, f) and key (b, s, g), or of one for all: (b, t, e)."""
+        """Attend with query (b, t, e) to value (b, s, f) and key (b, s, g), or to itself: (b, t, e)."""
         query, *others = inputs if isinstance(inputs, list) else [inputs]
         value, key = (others[0], others[-1]) if others else (query, query)
         q, k, v = (self._heads(place, x) for place, x in enumerate((query, key, value)))
@@ -210,7 +210,7 @@ class Attention:
         return self._with_bias(3, tf.einsum("bthv,hve->bte", each, self._kernel(3)))
 
     def _heads(self, place: int, x: Tensor) -> Tensor:
-        """x of query, key or value for each head: (b, steps, heads, dim)."""
+        """Project x of query, key or value for each head: (b, steps, heads, dim)."""
         return self._with_bias(place, tf.einsum("bse,ehd->bshd", x, self._kernel(place)))
 
     def _kernel(self, place: int) -> Tensor:
@@ -224,7 +224,7 @@ Cell = SimpleRnn | Lstm | Gru
 
 
 def step_by_step(layer: Cell | Bidirectional, weights: Sequence[Tensor], x: Tensor) -> Tensor:
-    """(b, steps, features) → (b, steps, units) or (b, units), units twice in both directions.
+    """Map (b, steps, features) to (b, steps, units) or (b, units), units twice in both directions.
 
     `weights` are the layer's in Keras's order: kernel, recurrent_kernel and, where there is one, bias.
     """
@@ -243,7 +243,7 @@ def _ended(cell: Cell, states: Sequence[Tensor]) -> Tensor:
 
 
 def _states(cell: Cell, weights: Sequence[Tensor], x: Tensor) -> list[Tensor]:
-    """h after each step of x (b, steps, features): (b, units) each."""
+    """Return h after each step of x (b, steps, features): (b, units) each."""
     kernel, recurrent, *biases = weights
     before = within = None
     if biases:
@@ -268,14 +268,14 @@ def _states(cell: Cell, weights: Sequence[Tensor], x: Tensor) -> list[Tensor]:
 
 
 def _reset_after(now: Tensor, h: Tensor, own: Tensor) -> Tensor:
-    """A gru's state after h; `now` has the input's part of z, r and the candidate, `own` the state's."""
+    """Return a gru's next state; `now` has the input's part of z, r and the candidate, `own` the state's."""
     of_input, of_state = (tf.split(part, 3, axis=-1) for part in (now, own))
     z, r = (tf.sigmoid(of_input[gate] + of_state[gate]) for gate in (0, 1))
     return _mixed(z, h, tf.tanh(of_input[2] + r * of_state[2]))
 
 
 def _reset_before(now: Tensor, h: Tensor, recurrent: Tensor) -> Tensor:
-    """The same, the state reset before the product with the candidate's part of its kernel."""
+    """Return a gru's next state, reset before the product with the candidate's part of its kernel."""
     of_input, kernels = (tf.split(part, 3, axis=-1) for part in (now, recurrent))
     z, r = (tf.sigmoid(of_input[gate] + h @ kernels[gate]) for gate in (0, 1))
     return _mixed(z, h, tf.tanh(of_input[2] + (r * h) @ kernels[2]))

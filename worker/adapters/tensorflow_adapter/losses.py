@@ -29,7 +29,7 @@ LossFunction = Callable[..., Tensor]
 
 
 def loss_function(loss: Loss) -> LossFunction:
-    """(outputs, y and weights as in a `Batch`) → the batch's loss, a scalar in the outputs' dtype."""
+    """Return (outputs, y and weights as in a `Batch`) → the batch's loss, a scalar in the outputs' dtype."""
 
     def value(outputs: Tensor, targets: Tensor, sample_weights: Tensor | None = None) -> Tensor:
         counted = _counted(loss, targets)
@@ -43,14 +43,14 @@ def loss_function(loss: Loss) -> LossFunction:
 
 
 def _counted(loss: Loss, targets: Tensor) -> Tensor | None:
-    """Which elements count; None for all."""
+    """Return which elements count; None for all."""
     if isinstance(loss, CategoricalCrossentropy) and loss.ignore_index is not None:
         return tf.not_equal(targets, tf.constant(loss.ignore_index, targets.dtype))
     return None
 
 
 def _weights(loss: Loss, targets: Tensor, sample_weights: Tensor | None, dtype: Any) -> Tensor | None:
-    """What each element is multiplied by; None for 1 everywhere."""
+    """Return what each element is multiplied by; None for 1 everywhere."""
     weights = None
     if isinstance(loss, BinaryCrossentropy | CategoricalCrossentropy) and loss.class_weights is not None:
         weights = tf.gather(tf.constant(loss.class_weights, dtype), tf.cast(targets, tf.int64))
@@ -127,7 +127,7 @@ def _categorical_crossentropy(loss: CategoricalCrossentropy, o: Tensor, classes:
 
 
 def _clipped(o: Tensor) -> Tensor:
-    """Outputs as probabilities whose logarithms are finite."""
+    """Return outputs as probabilities whose logarithms are finite."""
     low, high = (tf.constant(v, o.dtype) for v in (PROBABILITY_MARGIN, 1.0 - PROBABILITY_MARGIN))
     return tf.clip_by_value(o, low, high)
 

@@ -46,7 +46,7 @@ class Network:
     def __call__(
         self, weights: Mapping[str, Tensor], x: Tensor, masks: Mapping[str, Tensor] | None = None
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """The outputs for x (b, *input_shape), and the weights with the statistics that a layer moved.
+        """Return the outputs for x (b, *input_shape), and the weights with the statistics that a layer moved.
 
         In training with a mask for each dropout layer, else without masks.
         """
@@ -56,7 +56,7 @@ class Network:
         return outputs, after
 
     def given(self, weights: Mapping[str, Tensor]) -> Any:
-        """A context in which `apply_layer` uses these weights; Keras keeps what a layer moves there."""
+        """Make a context in which `apply_layer` uses these weights; Keras keeps there what a layer moves."""
         return keras.StatelessScope(
             state_mapping=[(variable, weights[name]) for name, variable in self._variables.items()]
         )
@@ -68,7 +68,7 @@ class Network:
         return outputs[-1]
 
     def apply_layer(self, index: int, inputs: Sequence[Tensor], masks: Mapping[str, Tensor] | None) -> Tensor:
-        """One layer's output for its inputs, with the weights `given`; `sources` names them, 0 being x."""
+        """Apply one layer to its inputs, with the weights `given`; `sources` names them, 0 being x."""
         stage, built = self._layers[index]
         x = inputs[0]
         if stage.kind == "batch_norm":
@@ -85,12 +85,12 @@ class Network:
         return x
 
     def initial(self) -> Weights:
-        """The weights that the layers were built with."""
+        """Return the weights that the layers were built with."""
         return {name: variable.numpy() for name, variable in self._variables.items()}
 
 
 def default_weights(program: ProgramSpec, *, precision: str, seed: int) -> Weights:
-    """What `keras.utils.set_random_seed(seed)` and Keras's default initializers give.
+    """Return what `keras.utils.set_random_seed(seed)` and Keras's default initializers give.
 
     Keras's initializers take their seeds from Python's generator, which is put back afterwards.
     """
@@ -104,7 +104,7 @@ def default_weights(program: ProgramSpec, *, precision: str, seed: int) -> Weigh
 
 
 class TensorFlowObserver(Observer):
-    """See `worker.adapters.base`."""
+    """Looks into a step in TensorFlow, on a network of its own that is given the weights each time."""
 
     def __init__(self, program: ProgramSpec, job: Job, *, device: str) -> None:
         self._device = device
@@ -113,7 +113,7 @@ class TensorFlowObserver(Observer):
         self._loss = loss_function(job.loss)
 
     def observe(self, weights: Weights, batch: Batch, *, masks: Mapping[str, Floats]) -> Observed:
-        """See `Observer.observe`."""
+        """Compute outputs, loss and gradients of one step (see `Observer.observe`)."""
         check_weights(self._network.program.weight_shapes, weights)
         with tf.device(self._device):
             given, dropping = _constants(weights), _constants(masks)
@@ -145,7 +145,7 @@ class TensorFlowObserver(Observer):
         *,
         masks: Mapping[str, Floats],
     ) -> dict[str, Floats]:
-        """See `Observer.refed`."""
+        """Compute single layers again (see `Observer.refed`)."""
         check_weights(self._network.program.weight_shapes, weights)
         with tf.device(self._device), self._network.given(_constants(weights)):
             dropping = _constants(masks)

@@ -35,7 +35,7 @@ Updated = tuple[Tensor, dict[str, Tensor]]
 def update(  # noqa: PLR0911 -- one return a formula
     optimizer: Optimizer, *, weights: Tensor, gradient: Tensor, slots: Slots, constants: Constants
 ) -> Updated:
-    """The weights (values,) and the slots like them after one update, from a gradient that is clipped.
+    """Return the weights (values,) and the slots like them after one update, from a gradient that is clipped.
 
     `constants` has the scalars of `worker.adapters.constants`, those of this update and the fixed ones.
     """
@@ -125,22 +125,22 @@ def _adadelta(w: Tensor, g: Tensor, slots: Slots, c: Constants) -> Updated:
 
 
 def _corrected_root(v: Tensor, c: Constants) -> Tensor:
-    """√v/[√(1 − β₂ᵗ)]; √v where the correction is in the other constants."""
+    """Return √v/[√(1 − β₂ᵗ)], or √v where the correction is in the other constants."""
     return tf.sqrt(v) / c["root_correction"] if "root_correction" in c else tf.sqrt(v)
 
 
 def _root(v: Tensor, c: Constants, *, inside: bool) -> Tensor:
-    """√(v + ε), or √v + ε."""
+    """Return √(v + ε), or √v + ε."""
     return tf.sqrt(v + c["epsilon"]) if inside else tf.sqrt(v) + c["epsilon"]
 
 
 def _follow(slot: Tensor, value: Tensor, share: Tensor) -> Tensor:
-    """A moving average's next value: slot + share·(value − slot)."""
+    """Return a moving average's next value: slot + share·(value − slot)."""
     return slot + share * (value - slot)
 
 
 def clip(optimizer: Optimizer, gradients: Sequence[Tensor], constants: Constants) -> list[Tensor]:
-    """The gradients after the optimizer's clipping."""
+    """Return the gradients after the optimizer's clipping."""
     if optimizer.clip_value is not None:
         bound = constants["clip_value"]
         return [tf.clip_by_value(g, -bound, bound) for g in gradients]
@@ -155,5 +155,5 @@ def clip(optimizer: Optimizer, gradients: Sequence[Tensor], constants: Constants
 
 
 def _factor(bound: Tensor, square: Tensor, constants: Constants) -> Tensor:
-    """min(1, bound/(√square + δ)); a gradient of zeros stays."""
+    """Return min(1, bound/(√square + δ)); a gradient of zeros stays."""
     return tf.minimum(tf.constant(1.0, square.dtype), bound / (tf.sqrt(square) + constants["clip_epsilon"]))

@@ -45,7 +45,7 @@ class Traced:
 
     @property
     def traces(self) -> int:
-        """How often it was traced: 0 or 1."""
+        """Return how often it was traced: 0 or 1."""
         return int(self._function.experimental_get_tracing_count())
 
     def trace(self) -> None:
@@ -54,7 +54,7 @@ class Traced:
             self._concrete = self._function.get_concrete_function()
 
     def __call__(self, *arguments: Any) -> Any:
-        """What the function returns for tensors like the signature."""
+        """Call the function with tensors like the signature."""
         self.trace()
         return self._concrete(*arguments)
 
@@ -123,7 +123,7 @@ class Program:
             self._compile(job, samples)
 
     def prepared(self, samples: Samples) -> Samples:
-        """The samples in the form that `block` takes."""
+        """Return the samples in the form that `block` takes."""
         return samples
 
     def ready(self, batch_size: int, samples: Samples) -> bool:  # noqa: ARG002 -- all sizes are one program
@@ -166,7 +166,7 @@ class Program:
         )
 
     def start(self, weights: Weights, starts: Mapping[str, Any]) -> State:
-        """The state before the first step. `starts` has each slot's first value, by its letter."""
+        """Return the state before the first step. `starts` has each slot's first value, by its letter."""
         trained = self._side_by_side([weights[name] for name in self.network.trainable])
         return State(
             trained=trained,
@@ -175,18 +175,18 @@ class Program:
         )
 
     def weights(self, state: State) -> dict[str, Tensor]:
-        """All weights of the network, by canonical name, in its order."""
+        """Return all weights of the network, by canonical name, in its order."""
         weights = state.moved | dict(zip(self.network.trainable, self._apart(state.trained), strict=True))
         return {name: weights[name] for name in self.network.program.weight_shapes}
 
     def _apart(self, values: Tensor) -> list[Tensor]:
-        """The trainable weights, each (…, *shape), that lie side by side in values (…, size)."""
+        """Return the trainable weights, each (…, *shape), that lie side by side in values (…, size)."""
         parts = tf.split(values, self._sizes, axis=-1) if self._sizes else []
         before = values.shape[:-1]
         return [tf.reshape(part, [*before, *shape]) for part, shape in zip(parts, self._shapes, strict=True)]
 
     def _side_by_side(self, weights: Sequence[Any]) -> Tensor:
-        """The trainable weights in one tensor: the reverse of `_apart`."""
+        """Return the trainable weights in one tensor: the reverse of `_apart`."""
         if not weights:
             return tf.zeros([*self.axes, 0], self._precision)
         flat = [
@@ -203,7 +203,7 @@ class Program:
         constants: Mapping[str, Tensor],
         masks: Mapping[str, Tensor],
     ) -> tuple[State, Tensor]:
-        """One update: the state after it, and the batch's loss before it."""
+        """Do one update; return the state after it, and the batch's loss before it."""
         weights = self.weights(state)
         trained = [weights[name] for name in self.network.trainable]
         with tf.GradientTape(watch_accessed_variables=False) as tape:
@@ -231,7 +231,7 @@ class Program:
         return self.network(weights, x)[0]
 
     def _step_at(self, i: Tensor, state: State, samples: Samples, steps: Steps) -> tuple[State, Tensor]:
-        """Step i of a block: the state after it, and its loss."""
+        """Do step i of a block; return the state after it, and its loss."""
         rows = tf.gather(steps.indices, i)
         changing = {name: tf.gather(values, i) for name, values in steps.changing.items()}
         return self.step(
@@ -267,7 +267,7 @@ class Program:
     def _marked_loop(
         self, state: State, samples: Samples, steps: Steps, every: Tensor
     ) -> tuple[State, Tensor, State]:
-        """The block as a loop in the graph: the state after it, the losses, and the states at its marks.
+        """Train the block as a loop in the graph; return its end, the losses, and the states at its marks.
 
         The last have the marks as their first axis, without the first one, which is the state before the
         block: (marks − 1, …).
@@ -299,7 +299,7 @@ class Program:
     def _counted_loop(
         self, count: Tensor, state: State, samples: Samples, steps: Steps
     ) -> tuple[State, Tensor]:
-        """The first `count` steps of a block as a loop: the state after them, and the losses."""
+        """Do the first `count` steps of a block as a loop; return the state after them, and the losses."""
         state, losses = self._stretch(
             tf.constant(0), count, state, self._no_losses(steps), samples=samples, steps=steps
         )
@@ -308,7 +308,7 @@ class Program:
     def _stretch(
         self, begin: Tensor, end: Tensor, state: State, losses: Any, *, samples: Samples, steps: Steps
     ) -> tuple[State, Any]:
-        """Steps `begin` to `end` − 1 of a block; their losses are written to the array `losses`."""
+        """Do the steps `begin` to `end` − 1 of a block, and write their losses to the array `losses`."""
 
         def body(i: Tensor, state: State, losses: Any) -> tuple[Tensor, State, Any]:
             state, loss = self._step_at(i, state, samples, steps)
@@ -324,18 +324,18 @@ class Program:
 
 
 def _filled(values: Tensor, start: Any) -> Tensor:
-    """A slot of the values' shape: (size,) from one number, or (members, size) from numbers (members,)."""
+    """Fill a slot of the values' shape: (size,) by one number, or (members, size) by numbers (members,)."""
     own = np.reshape(start, (*np.shape(start), 1))
     return tf.constant(np.full(values.shape, own, values.dtype.as_numpy_dtype))
 
 
 def copied(state: State) -> kept.State:
-    """A copy of the state as arrays, by name."""
+    """Return a copy of the state as arrays, by name."""
     return {name: tensor.numpy().copy() for name, tensor in _named(state).items()}
 
 
 def put_back(state: State, arrays: kept.State) -> State:
-    """A state like this one with the values that `copied` gave."""
+    """Return a state like this one with the values that `copied` gave."""
     given = {name: tf.constant(arrays[name]) for name in _named(state)}
     return State(
         trained=given["trained"],

@@ -34,7 +34,7 @@ class TensorFlowTrainer(Trainer):
 
     @property
     def execution(self) -> str:  # type: ignore[override]
-        """How the program runs; it may turn out in the first block that XLA cannot compile it."""
+        """Say how the program runs; it may turn out in the first block that XLA cannot compile it."""
         return self._program.execution
 
     @property
@@ -64,14 +64,14 @@ class TensorFlowTrainer(Trainer):
         return np.asarray(losses.numpy(), np.float64), marks
 
     def outputs(self, x: Floats) -> Floats:
-        """The model's outputs in inference mode."""
+        """Return the model's outputs in inference mode."""
         check_inputs(self._program.network.input_shape, x)
         with tf.device(self._device):
             result: Floats = self._program.outputs(self._program.weights(self._state), tf.constant(x)).numpy()
         return result
 
     def weights(self) -> Weights:
-        """A copy of the current weights."""
+        """Return a copy of the current weights."""
         return {name: tensor.numpy() for name, tensor in self._program.weights(self._state).items()}
 
     def load_weights(self, weights: Weights) -> None:
@@ -82,7 +82,7 @@ class TensorFlowTrainer(Trainer):
         self._state = given._replace(slots=self._state.slots)
 
     def state(self) -> kept.State:
-        """A copy of what training has changed (see `Trainer.state`)."""
+        """Return a copy of what training has changed (see `Trainer.state`)."""
         return copied(self._state)
 
     def load_state(self, state: kept.State) -> None:
@@ -91,7 +91,7 @@ class TensorFlowTrainer(Trainer):
             self._state = put_back(self._state, state)
 
     def snapshot(self) -> State:
-        """The state itself, since none of its tensors ever changes."""
+        """Return the state itself, since none of its tensors ever changes."""
         return self._state
 
     def restore(self, snapshot: State) -> None:

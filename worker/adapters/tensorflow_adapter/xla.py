@@ -24,7 +24,7 @@ Tensor = Any
 _SLOW = {"conv1d", "conv2d"}
 """Kinds of stages that XLA runs several times slower on the CPU."""
 FROM_UPDATES = 50_000
-"""From so many updates on `auto` is XLA on the CPU: three times as many as repay it (decision 0018)."""
+"""This many updates make `auto` take XLA on the CPU; a third of them would repay it (decision 0018)."""
 RECURRENT_FROM_UPDATES = 2_000
 """The same for models with recurrent layers, whose updates take XLA a quarter to an eighth of the time: more
 than repay it even for small ones."""
@@ -48,7 +48,7 @@ def kind_of_program(program: ProgramSpec, job: Job, samples: Batch) -> type[Prog
 
 
 class XlaProgram(Program):
-    """See the module. What XLA cannot compile, or runs slower, runs as the graph; `execution` says so."""
+    """A program in XLA. What it cannot compile, or runs slower, runs as the graph; `execution` says so."""
 
     def _compile(self, job: Job, samples: tuple[tf.TensorSpec, ...]) -> None:
         super()._compile(job, samples)
@@ -66,7 +66,7 @@ class XlaProgram(Program):
         self.execution = f"compiled (tf.function; {why})"
 
     def prepared(self, samples: Samples) -> Samples:
-        """The samples, padded with zeros to a power of two."""
+        """Return the samples, padded with zeros to a power of two."""
         return tuple(_padded(array, _power_of_two(len(array))) for array in samples)
 
     def ready(self, batch_size: int, samples: Samples) -> bool:
@@ -100,7 +100,7 @@ class XlaProgram(Program):
 
 
 def _steps_at_once(steps: Steps) -> int:
-    """The steps of one call: a power of two, the same for all blocks with batches of one size."""
+    """Return the steps of one call: a power of two, the same for all blocks with batches of one size."""
     count = len(steps.indices)
     taken = [steps.indices, *steps.masks.values()]
     step_bytes: int = sum(int(np.prod(array.shape)) * array.dtype.size for array in taken) // count
@@ -127,11 +127,11 @@ def _each(steps: Steps, change: Any) -> Steps:
 
 
 def _padded(array: Tensor, count: int) -> Tensor:
-    """The array with zeros after its rows, up to `count` rows."""
+    """Return the array with zeros after its rows, up to `count` rows."""
     missing = count - len(array)
     return tf.pad(array, [[0, missing], *[[0, 0]] * (len(array.shape) - 1)]) if missing else array
 
 
 def _power_of_two(count: int) -> int:
-    """The smallest power of two that is not below the count."""
+    """Return the smallest power of two that is not below the count."""
     return 1 << max(0, count - 1).bit_length()

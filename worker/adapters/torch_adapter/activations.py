@@ -29,7 +29,7 @@ def _identity(x: Tensor) -> Tensor:
 
 
 def activation_function(activation: Activation) -> Callable[[Tensor], Tensor]:
-    """The function with its settings."""
+    """Return the function with its settings."""
     match activation:
         case LeakyRelu(negative_slope=slope):
             return partial(F.leaky_relu, negative_slope=slope)

@@ -33,7 +33,7 @@ _MEMORY_WORDS = ("out of memory", "not enough memory", "can't allocate memory")
 
 
 class TorchAdapter(FrameworkAdapter):
-    """See `worker.adapters.base`."""
+    """Trains in PyTorch: eagerly, by replaying a recorded update, or through torch.compile."""
 
     name = "torch"
 
@@ -65,14 +65,14 @@ class TorchAdapter(FrameworkAdapter):
         warm_up(self)
 
     def use_threads(self, threads: int) -> int:
-        """Those of OpenMP."""
+        """Set the number of OpenMP's threads."""
         import torch
 
         torch.set_num_threads(threads)
         return threads
 
     def describe(self) -> Description:
-        """Versions, device and flags."""
+        """Return the versions, the device and the flags."""
         import torch
 
         on = {True: "on", False: "off"}
@@ -134,7 +134,7 @@ class TorchAdapter(FrameworkAdapter):
         weights: Weights,
         samples: Batch,
     ) -> EnsembleTrainer:
-        """The members side by side under torch.vmap."""
+        """Make an EnsembleTrainer whose members go side by side under torch.vmap."""
         import torch
 
         from worker.adapters.torch_adapter.ensemble import TorchEnsemble, obstacle
@@ -158,13 +158,13 @@ class TorchAdapter(FrameworkAdapter):
         return TorchEnsemble(job, optimizers, network=network, weights=weights, samples=samples)
 
     def observer(self, program: ProgramSpec, job: Job) -> Observer:
-        """An Observer on the device."""
+        """Make an Observer on the device."""
         from worker.adapters.torch_adapter.model import TorchObserver
 
         return TorchObserver(program, job, device=self._device)
 
     def reason_of(self, error: BaseException) -> Reason | None:
-        """The typed reason of PyTorch's or Python's exception."""
+        """Return the typed reason of PyTorch's or Python's exception."""
         import torch
 
         message = str(error).lower()
@@ -196,7 +196,7 @@ class TorchAdapter(FrameworkAdapter):
             torch.cuda.reset_peak_memory_stats()
 
     def device_peak_bytes(self) -> int | None:
-        """The GPU's memory peak since the reset."""
+        """Return the GPU's memory peak since the reset."""
         if self._device == "cpu":
             return None
         import torch

@@ -40,13 +40,13 @@ Constants = Mapping[str, Tensor]
 
 _MOST_STEPS = 256
 _MOST_BYTES = 16 * 1024 * 1024
-"""Of the batches and masks that one call takes."""
+"""The batches and masks that one call takes are no larger."""
 
 
 def pure_step(
     job: Job, *, network: Network, layout: Layout
 ) -> Callable[[State, Given, Constants], tuple[State, Tensor]]:
-    """One update without side effects: (state, given, fixed constants) → (state after, loss before)."""
+    """Return an update without side effects: (state, given, fixed) → (state after, loss before)."""
     loss_of = loss_function(job.loss)
     optimizer = structure(job.optimizer)
     names = [name for name, _ in network.named_parameters()]
@@ -107,7 +107,7 @@ class Program:
         return losses[:steps]
 
     def _traced(self, state: State, given: Given, fixed: Constants) -> Any:
-        """One update as a graph: (state, given, fixed, each flattened) → (state after, loss)."""
+        """Trace one update to a graph: (state, given, fixed, each flattened) → (state after, loss)."""
         first = pytree.tree_map(lambda values: values[0], given)
         values, form = pytree.tree_flatten((state, first, dict(fixed)))
 
@@ -230,7 +230,7 @@ class CompiledTrainer(TorchTrainer):
         )
 
     def _tabled(self, given: dict[str, dict[str, Tensor]], size: int, most: int) -> Given:
-        """What is given, in tensors with room for `most` updates; beyond those given they hold anything."""
+        """Return what is given in tensors with room for `most` updates; what lies beyond may be anything."""
         return {
             kind: {name: self._table(f"{kind}.{name}", size, values, most) for name, values in parts.items()}
             for kind, parts in given.items()

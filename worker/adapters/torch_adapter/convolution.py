@@ -52,7 +52,7 @@ class Convolution(nn.Module):  # type: ignore[misc]
         self.stored = affine_stored(self.convolution, *((2, 1, 0) if one_axis else (3, 2, 0, 1)))
 
     def forward(self, x: Tensor) -> Tensor:
-        """The activated convolution of x (b, *axes, channels)."""
+        """Return the activated convolution of x (b, *axes, channels)."""
         x = x.movedim(-1, 1)
         if any(self._padding):
             x = F.pad(x, self._padding)
@@ -88,7 +88,7 @@ class DepthwiseConvolution(nn.Module):  # type: ignore[misc]
         self.stored = affine_stored(self.convolution) | {"kernel": kernel}
 
     def forward(self, x: Tensor) -> Tensor:
-        """The activated convolution of x (b, height, width, channels)."""
+        """Return the activated convolution of x (b, height, width, channels)."""
         x = x.movedim(-1, 1)
         if any(self._padding):
             x = F.pad(x, self._padding)
@@ -118,7 +118,7 @@ class TransposedConvolution(nn.Module):  # type: ignore[misc]
         self.stored = affine_stored(self.convolution, 3, 2, 0, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """The activated transposed convolution of x (b, height, width, channels)."""
+        """Return the activated transposed convolution of x (b, height, width, channels)."""
         weight, bias = self.convolution.weight, self.convolution.bias
         x = F.conv_transpose2d(x.movedim(-1, 1), weight, stride=self._strides)
         if any(self._cuts):  # what is negative is cut off; where a stride leaves gaps, the last one is added
@@ -146,7 +146,7 @@ class Pool(nn.Module):  # type: ignore[misc]
         self._whole = not any(self._padding) or getattr(layer, "count_include_pad", False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """The pooled x (b, *axes, channels)."""
+        """Return the pooled x (b, *axes, channels)."""
         if self._one_axis:
             x = x.unsqueeze(1)
         x = x.movedim(-1, 1)
@@ -173,7 +173,7 @@ class GlobalAverage(nn.Module):  # type: ignore[misc]
     """The mean over all axes between the batch and the channels."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """(b, *axes, channels) → (b, channels)."""
+        """Map (b, *axes, channels) to (b, channels)."""
         return x.flatten(1, -2).mean(dim=1)
 
 
@@ -181,10 +181,10 @@ class GlobalMax(nn.Module):  # type: ignore[misc]
     """The largest over all axes between the batch and the channels."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """(b, *axes, channels) → (b, channels)."""
+        """Map (b, *axes, channels) to (b, channels)."""
         return x.flatten(1, -2).amax(dim=1)
 
 
 def _last_first(padding: tuple[tuple[int, int], ...]) -> tuple[int, ...]:
-    """What F.pad takes: before and after each axis, the last axis first."""
+    """Return what F.pad takes: before and after each axis, the last axis first."""
     return tuple(amount for axis in reversed(padding) for amount in axis)

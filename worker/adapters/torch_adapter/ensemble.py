@@ -41,7 +41,7 @@ MOST_FUSED = 10_000
 
 
 def obstacle(job: Job, program: ProgramSpec, *, samples: int, members: int, cpu: bool) -> str | None:
-    """Why members of this job train better one after another, as the end of a sentence."""
+    """Return why members of this job train better one after another, as the end of a sentence."""
     if not cpu:
         return None
     # in float32 oneDNN has a whole lstm in one operation; the other cells PyTorch starts step by step
@@ -115,7 +115,7 @@ class TorchEnsemble(EnsembleTrainer):
         return torch.from_numpy(np.ascontiguousarray(array)).to(self._device)
 
     def _column(self, values: NDArray[np.float64]) -> Tensor:
-        """One number for each member, in a shape that broadcasts over its weights: (…, members, 1)."""
+        """Return one number for each member, in a shape that broadcasts over its weights: (…, members, 1)."""
         return torch.tensor(values, dtype=self._dtype, device=self._device).unsqueeze(-1)
 
     def _places(self) -> dict[str, tuple[Tensor, Any]]:
@@ -145,7 +145,7 @@ class TorchEnsemble(EnsembleTrainer):
         return losses.T.to("cpu", torch.float64).numpy()  # type: ignore[no-any-return]
 
     def _columns(self, block: EnsembleBlock) -> list[Tensor]:
-        """The inputs of each update, a column (n, ...) for each.
+        """Return the inputs of each update, a column (n, ...) for each.
 
         An update gets the indices of its samples, (b,) or (members, b), the optimizer's constants, each
         (members, 1), and the masks, each (members, b, *layer input).
@@ -164,7 +164,7 @@ class TorchEnsemble(EnsembleTrainer):
         return self._flat_update.run(partial(self._losses, rows), tuple(self._parameters.values()), given)
 
     def _losses(self, rows: Tensor, masks: Mapping[str, Tensor]) -> Tensor:
-        """Each member's loss on its batch: (members,)."""
+        """Return each member's loss on its batch: (members,)."""
         batched = None if rows.ndim == 1 else 0
         batch = tuple(values[rows] for values in self._samples)
         in_dims = (0, 0, batched, 0)
@@ -186,7 +186,7 @@ class TorchEnsemble(EnsembleTrainer):
         return torch.func.functional_call(self._network, {**parameters, **buffers}, (x, masks))
 
     def outputs(self, x: Floats) -> Floats:
-        """Every member's outputs in inference mode, of the same samples."""
+        """Return every member's outputs in inference mode, of the same samples."""
         check_inputs(self._network.input_shape, x)
         with torch.no_grad():
             members = torch.vmap(self._called, (0, 0, None))
@@ -194,14 +194,14 @@ class TorchEnsemble(EnsembleTrainer):
         return outputs.cpu().numpy()  # type: ignore[no-any-return]
 
     def weights(self) -> Weights:
-        """A copy of the members' weights, stacked."""
+        """Return a copy of the members' weights, stacked."""
         return {
             name: torch.vmap(place.to_keras)(values).contiguous().cpu().numpy().copy()
             for name, (values, place) in self._places().items()
         }
 
     def state(self) -> State:
-        """A copy of what training has changed (see `Trainer.state`)."""
+        """Return a copy of what training has changed (see `Trainer.state`)."""
         return copied(self._changed())
 
     def load_state(self, state: State) -> None:

@@ -99,7 +99,7 @@ def _alive(pid: int) -> bool:
 
 
 def compiled(function: Callable[..., Any]) -> Any:
-    """The function, compiled at its first call; after `check_compiler`."""
+    """Return the function, compiled at its first call; after `check_compiler`."""
     import torch._inductor.config
 
     torch._inductor.config.size_asserts = False  # a fifth of a small update's time

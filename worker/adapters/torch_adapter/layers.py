@@ -55,7 +55,7 @@ class DenseModule(nn.Module):  # type: ignore[misc]
         self.stored = affine_stored(self.linear, 1, 0)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(…, inputs) → (…, units)."""
+        """Map (…, inputs) to (…, units)."""
         return self._activation(self.linear(x))
 
 
@@ -69,7 +69,7 @@ class EmbeddingModule(nn.Module):  # type: ignore[misc]
         self.stored = {"embeddings": stored(self.embedding.weight)}
 
     def forward(self, x: Tensor) -> Tensor:
-        """(…) → (…, output_dim)."""
+        """Map (…) to (…, output_dim)."""
         return self.embedding(x.long())
 
 
@@ -77,7 +77,7 @@ class ChannelsFirst(nn.Module):  # type: ignore[misc]
     """A flattening in which the channels go slowest."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """(b, *axes, channels) → (b, numbers)."""
+        """Map (b, *axes, channels) to (b, numbers)."""
         return x.movedim(-1, 1).flatten(1)
 
 
@@ -85,15 +85,15 @@ class Sum(nn.Module):  # type: ignore[misc]
     """The sum of its inputs, in their order."""
 
     def forward(self, *inputs: Tensor) -> Tensor:
-        """Tensors of one shape → their sum."""
+        """Add tensors of one shape."""
         return reduce(torch.add, inputs)
 
 
 class Concatenation(nn.Module):  # type: ignore[misc]
-    """Its inputs side by side."""
+    """Puts its inputs side by side."""
 
     def forward(self, *inputs: Tensor) -> Tensor:
-        """(…, a), (…, b) and so on → (…, a + b + …)."""
+        """Map (…, a), (…, b) and so on to (…, a + b + …)."""
         return torch.cat(inputs, dim=-1)
 
 
@@ -105,7 +105,7 @@ class Activation(nn.Module):  # type: ignore[misc]
         self._function = activation_function(layer.activation)
 
     def forward(self, x: Tensor) -> Tensor:
-        """The function of x."""
+        """Apply the function to x."""
         return self._function(x)
 
 
@@ -117,7 +117,7 @@ class Reshaped(nn.Module):  # type: ignore[misc]
         self._shape = shape
 
     def forward(self, x: Tensor) -> Tensor:
-        """(b, …) → (b, *shape)."""
+        """Map (b, …) to (b, *shape)."""
         return x.reshape(len(x), *self._shape)
 
 
@@ -129,7 +129,7 @@ class Permuted(nn.Module):  # type: ignore[misc]
         self._axes = (0, *dims)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(b, *shape) → (b, *shape in another order), a view."""
+        """Map (b, *shape) to a view (b, *shape in another order)."""
         return x.permute(self._axes)
 
 
@@ -144,7 +144,7 @@ class LayerNormalization(nn.Module):  # type: ignore[misc]
         self.stored = {"gamma": stored(self.norm.weight), "beta": stored(self.norm.bias)}
 
     def forward(self, x: Tensor) -> Tensor:
-        """(…, features) → the same shape."""
+        """Normalize (…, features) to the same shape."""
         return self.norm(x)
 
 
@@ -152,7 +152,7 @@ class BatchNormalization(nn.Module):  # type: ignore[misc]
     """Batch normalization, written out: nn.BatchNorm keeps the unbiased variance and refuses a single value a
     channel. Every framework starts its statistics alike, so that there are no initializers."""
 
-    def __init__(self, stage: Stage, *, initializers: bool, **where: Any) -> None:  # noqa: ARG002
+    def __init__(self, stage: Stage, *, initializers: bool, **where: Any) -> None:  # noqa: ARG002 -- it starts alike
         super().__init__()
         layer: BatchNorm = stage.layer
         features = stage.output[-1]
@@ -166,7 +166,7 @@ class BatchNormalization(nn.Module):  # type: ignore[misc]
         self.stored = {name: stored(getattr(self, name)) for name in names}
 
     def forward(self, x: Tensor, *, training: bool) -> Tensor:
-        """(…, channels) → the same shape; in training the moving statistics move."""
+        """Normalize (…, channels) to the same shape; in training the moving statistics move."""
         if not training:
             return self._scaled(x - self.moving_mean, self.moving_variance)
         axes = tuple(range(x.ndim - 1))
@@ -206,7 +206,7 @@ class Attention(nn.Module):  # type: ignore[misc]
             self.stored[weight.own_name] = stored(parameter)
 
     def forward(self, query: Tensor, *others: Tensor) -> Tensor:
-        """Of query (b, t, e), value (b, s, f) and key (b, s, g), or of one for all: (b, t, e)."""
+        """Attend with query (b, t, e) to value (b, s, f) and key (b, s, g), or to itself: (b, t, e)."""
         value, key = (others[0], others[-1]) if others else (query, query)
         q, k, v = (
             self._with_bias(name, torch.einsum("bse,ehd->bshd", x, getattr(self, f"{name}_kernel")))
@@ -225,7 +225,7 @@ class Attention(nn.Module):  # type: ignore[misc]
 
 
 def _torch_s_own(layer: MultiHeadAttention, query: Shape, *others: Shape, **where: Any) -> dict[str, Tensor]:
-    """What nn.MultiheadAttention starts with, in Keras's layouts; raises UnsupportedError."""
+    """Return what nn.MultiheadAttention starts with, in Keras's layouts; raises UnsupportedError."""
     value, key = (others[0], others[-1]) if others else (query, query)
     features, heads, depth = query[-1], layer.num_heads, layer.key_dim
     if heads * depth != features or layer.value_dim not in (None, depth):

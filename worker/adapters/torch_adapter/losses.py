@@ -31,7 +31,7 @@ LossFunction = Callable[..., Tensor]
 
 
 def loss_function(loss: Loss) -> LossFunction:
-    """(outputs, y and weights as in a `Batch`) → the batch's loss, a scalar in the outputs' dtype."""
+    """Return (outputs, y and weights as in a `Batch`) → the batch's loss, a scalar in the outputs' dtype."""
     whole = _whole(loss)
 
     def value(outputs: Tensor, targets: Tensor, sample_weights: Tensor | None = None) -> Tensor:
@@ -65,14 +65,14 @@ def _whole(loss: Loss) -> LossFunction | None:
 
 
 def _counted(loss: Loss, targets: Tensor) -> Tensor | None:
-    """Which elements count; None for all."""
+    """Return which elements count; None for all."""
     if isinstance(loss, CategoricalCrossentropy) and loss.ignore_index is not None:
         return targets != loss.ignore_index
     return None
 
 
 def _weights(loss: Loss, targets: Tensor, sample_weights: Tensor | None, elements: Tensor) -> Tensor | None:
-    """What each element is multiplied by; None for 1 everywhere."""
+    """Return what each element is multiplied by; None for 1 everywhere."""
     weights = None
     if isinstance(loss, BinaryCrossentropy | CategoricalCrossentropy) and loss.class_weights is not None:
         of_class = torch.tensor(loss.class_weights, dtype=elements.dtype, device=elements.device)
@@ -145,7 +145,7 @@ def _categorical_crossentropy(loss: CategoricalCrossentropy, o: Tensor, classes:
 
 
 def _clipped(o: Tensor) -> Tensor:
-    """Outputs as probabilities whose logarithms are finite."""
+    """Return outputs as probabilities whose logarithms are finite."""
     return o.clamp(PROBABILITY_MARGIN, 1.0 - PROBABILITY_MARGIN)
 
 

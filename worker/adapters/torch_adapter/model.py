@@ -45,14 +45,14 @@ class Network(nn.Module):  # type: ignore[misc]
         self.input_shape, self.output_shape = program.input_shape, program.output_shape
 
     def forward(self, x: Tensor, masks: Mapping[str, Tensor] | None = None) -> Tensor:
-        """The outputs for x (b, *input_shape); in training with a mask for each dropout layer."""
+        """Return the outputs for x (b, *input_shape); in training with a mask for each dropout layer."""
         outputs = [x]
         for index, sources in enumerate(self.sources):
             outputs.append(self.apply_layer(index, [outputs[place] for place in sources], masks))
         return outputs[-1]
 
     def apply_layer(self, index: int, inputs: Sequence[Tensor], masks: Mapping[str, Tensor] | None) -> Tensor:
-        """One layer's output for its inputs; `sources` says where they come from, 0 being x."""
+        """Apply one layer to its inputs; `sources` says where they come from, 0 being x."""
         layer = self.layers[index]
         if isinstance(layer, BatchNormalization):
             return layer(inputs[0], training=masks is not None)
@@ -61,7 +61,7 @@ class Network(nn.Module):  # type: ignore[misc]
         return inputs[0] if masks is None else _dropped(inputs[0], masks[self._dropped[index]])
 
     def gradients(self, of: Mapping[Tensor, Tensor]) -> Weights:
-        """Gradients by parameter as NumPy arrays, in names and layouts as `weights` has them."""
+        """Return gradients by parameter as NumPy arrays, in names and layouts as `weights` has them."""
         return {
             name: place.to_keras(of[place.parameter]).contiguous().cpu().numpy()
             for name, place in self.stored.items()
@@ -77,7 +77,7 @@ class Network(nn.Module):  # type: ignore[misc]
         return flat
 
     def weights(self) -> Weights:
-        """A copy of the weights, by name and in layouts of `worker.adapters.base`."""
+        """Return a copy of the weights, by name and in layouts of `worker.adapters.base`."""
         return {name: place.read().contiguous().cpu().numpy().copy() for name, place in self.stored.items()}
 
     def load(self, weights: Weights) -> None:
@@ -94,7 +94,7 @@ def _dropped(x: Tensor, mask: Tensor) -> Tensor:
 
 
 def default_weights(program: ProgramSpec, *, dtype: Any, seed: int) -> Weights:
-    """What `torch.manual_seed(seed)` and torch.nn's initializers give; the generator is put back."""
+    """Return what `torch.manual_seed(seed)` and torch.nn's initializers give; the generator is put back."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = Network(program, dtype=dtype, device="cpu", initializers=True)
@@ -102,7 +102,7 @@ def default_weights(program: ProgramSpec, *, dtype: Any, seed: int) -> Weights:
 
 
 class TorchObserver(Observer):
-    """See `worker.adapters.base`."""
+    """Looks into a step in PyTorch, on a network of its own that is given the weights each time."""
 
     def __init__(self, program: ProgramSpec, job: Job, *, device: str) -> None:
         self._device = torch.device(device)
@@ -111,7 +111,7 @@ class TorchObserver(Observer):
         self._loss = loss_function(job.loss)
 
     def observe(self, weights: Weights, batch: Batch, *, masks: Mapping[str, Floats]) -> Observed:
-        """See `Observer.observe`."""
+        """Compute outputs, loss and gradients of one step (see `Observer.observe`)."""
         self._network.load(weights)
         dropping = self._masks(masks)
         x, *targets = map(self._on_device, batch.arrays)
@@ -137,7 +137,7 @@ class TorchObserver(Observer):
         *,
         masks: Mapping[str, Floats],
     ) -> dict[str, Floats]:
-        """See `Observer.refed`."""
+        """Compute single layers again (see `Observer.refed`)."""
         self._network.load(weights)
         dropping = self._masks(masks)
         return {

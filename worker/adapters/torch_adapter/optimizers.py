@@ -138,22 +138,22 @@ def _adadelta(w: Tensor, g: Tensor, slots: Slots, c: Constants) -> None:
 
 
 def _corrected_root(v: Tensor, c: Constants) -> Tensor:
-    """√v/[√(1 − β₂ᵗ)]; √v where the correction is in the other constants."""
+    """Return √v/[√(1 − β₂ᵗ)], or √v where the correction is in the other constants."""
     return v.sqrt().div_(c["root_correction"]) if "root_correction" in c else v.sqrt()
 
 
 def _root(v: Tensor, c: Constants, *, inside: bool) -> Tensor:
-    """√(v + ε), or √v + ε."""
+    """Return √(v + ε), or √v + ε."""
     return (v + c["epsilon"]).sqrt_() if inside else v.sqrt().add_(c["epsilon"])
 
 
 def _follow(slot: Tensor, value: Tensor, share: Tensor) -> Tensor:
-    """A moving average's next value: slot ← slot + share·(value − slot)."""
+    """Return a moving average's next value: slot ← slot + share·(value − slot)."""
     return slot.add_((value - slot).mul_(share))
 
 
 def clip(optimizer: Optimizer, gradient: Tensor, constants: Constants, pieces: Sequence[Piece]) -> Tensor:
-    """The gradient after the optimizer's clipping."""
+    """Return the gradient after the optimizer's clipping."""
     if optimizer.clip_value is not None:
         bound = constants["clip_value"]
         return torch.clamp(gradient, -bound, bound)
@@ -172,10 +172,10 @@ def clip(optimizer: Optimizer, gradient: Tensor, constants: Constants, pieces: S
 
 
 def _square(values: Tensor) -> Tensor:
-    """The sum of the squares over the last axis, which stays with length 1."""
+    """Return the sum of the squares over the last axis, which stays with length 1."""
     return (values * values).sum(dim=-1, keepdim=True)
 
 
 def _factor(bound: Tensor, square: Tensor, constants: Constants) -> Tensor:
-    """min(1, bound/(√square + δ)); a gradient of zeros stays."""
+    """Return min(1, bound/(√square + δ)); a gradient of zeros stays."""
     return (bound / square.sqrt().add_(constants["clip_epsilon"])).clamp(max=1.0)

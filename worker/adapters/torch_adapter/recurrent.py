@@ -44,7 +44,7 @@ class Recurrent(nn.Module):  # type: ignore[misc]
             self.stored[weight.own_name] = stored(parameter)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(b, steps, features) → (b, steps, units) or (b, units), units twice in both directions."""
+        """Map (b, steps, features) to (b, steps, units) or (b, units), units twice in both directions."""
         if self.written_out or (isinstance(self._cell, Gru) and not self._cell.reset_after):
             return self._step_by_step(x)
         directions = 2 if self._both else 1
@@ -63,7 +63,7 @@ class Recurrent(nn.Module):  # type: ignore[misc]
         return sequence if self._cell.return_sequences else torch.cat(last.unbind(), dim=-1)
 
     def _step_by_step(self, x: Tensor) -> Tensor:
-        """As `forward`, in operations that torch.vmap knows."""
+        """Do what `forward` does, in operations that torch.vmap knows."""
         ways = (
             [self._states("forward_", x), self._states("backward_", x.flip(1))]
             if self._both
@@ -75,7 +75,7 @@ class Recurrent(nn.Module):  # type: ignore[misc]
         return torch.cat((sequences[0], *(sequence.flip(1) for sequence in sequences[1:])), dim=-1)
 
     def _states(self, prefix: str, x: Tensor) -> list[Tensor]:
-        """h after each step of one direction: (b, units)."""
+        """Return h after each step of one direction: (b, units)."""
         kernel, recurrent = (getattr(self, prefix + name) for name in ("kernel", "recurrent_kernel"))
         before, within = self._biases(prefix)
         sums = x @ kernel if before is None else x @ kernel + before
@@ -97,14 +97,14 @@ class Recurrent(nn.Module):  # type: ignore[misc]
         return states
 
     def _biases(self, prefix: str) -> tuple[Tensor | None, Tensor | None]:
-        """What is added to the input's product, and in a gru that resets after it to the state's."""
+        """Return what is added to the input's product, and in a gru that resets after it to the state's."""
         if not self._cell.use_bias:
             return None, None
         bias = getattr(self, f"{prefix}bias")
         return (bias[0], bias[1]) if bias.ndim == 2 else (bias, None)
 
     def _flat(self, prefix: str, x: Tensor) -> list[Tensor]:
-        """One direction's weights as PyTorch wants them."""
+        """Return one direction's weights as PyTorch wants them."""
         kernel, recurrent = (getattr(self, prefix + name) for name in ("kernel", "recurrent_kernel"))
         gates = kernel.shape[-1]
         if not self._cell.use_bias:
@@ -129,14 +129,14 @@ class Recurrent(nn.Module):  # type: ignore[misc]
 
 
 def _reset_after(now: Tensor, h: Tensor, own: Tensor) -> Tensor:
-    """A gru's state after h; `now` has the input's part of z, r and the candidate, `own` the state's."""
+    """Return a gru's next state; `now` has the input's part of z, r and the candidate, `own` the state's."""
     of_input, of_state = now.chunk(3, dim=-1), own.chunk(3, dim=-1)
     z, r = (torch.sigmoid(of_input[gate] + of_state[gate]) for gate in (0, 1))
     return z * h + (1.0 - z) * torch.tanh(of_input[2] + r * of_state[2])
 
 
 def _reset_before(now: Tensor, h: Tensor, recurrent: Tensor) -> Tensor:
-    """The same, the state reset before the product with the candidate's part of its kernel."""
+    """Return a gru's next state, reset before the product with the candidate's part of its kernel."""
     units = h.shape[-1]
     gates, candidate = recurrent.split((2 * units, units), dim=-1)
     z, r, n = now.chunk(3, dim=-1)
@@ -150,6 +150,6 @@ def _same(values: Tensor) -> Tensor:
 
 
 def _swapped(values: Tensor) -> Tensor:
-    """z, r, n for r, z, n on the last axis, or back."""
+    """Swap z, r, n for r, z, n on the last axis, or back."""
     first, second, third = values.chunk(3, dim=-1)
     return torch.cat((second, first, third), dim=-1)

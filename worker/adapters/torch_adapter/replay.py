@@ -91,7 +91,7 @@ class ReplayedTrainer(TorchTrainer):
         """The key is the update function and the shape of its first input, and so by the batch size."""
 
     def run(self, update: Callable[..., Tensor], columns: Sequence[Tensor]) -> Tensor:
-        """The losses (n,) of n updates (see `TorchTrainer.run`)."""
+        """Return the losses (n,) of n updates (see `TorchTrainer.run`)."""
         kind = update, columns[0].shape[1:]
         replayed = self._updates.setdefault(kind, ReplayedUpdate(update))
         losses = replayed(columns)

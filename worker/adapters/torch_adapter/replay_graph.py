@@ -65,7 +65,7 @@ class Argument:
 
     name: str
     kind: Any
-    """Its type; for an optional argument, the type without None."""
+    """This is its type; for an optional argument, the type without None."""
     default: Any
     changed: bool
     """Whether the operation writes to it."""
@@ -86,7 +86,7 @@ class Schema:
     @classmethod
     @cache
     def of(cls, operation: Any) -> Schema:
-        """The schema of an ATen operation."""
+        """Return the schema of an ATen operation."""
         schema = operation._schema
         arguments = tuple(
             Argument(each.name, _not_optional(each.type), each.default_value, each.is_write)
@@ -97,7 +97,7 @@ class Schema:
     @classmethod
     @cache
     def out_variant(cls, operation: Any) -> Schema | None:
-        """The overload that writes the same results to tensors it is given, where CPU kernels have one."""
+        """Return the overload that writes the results to tensors it is given, where CPU kernels have one."""
         wanted = [(each.name, str(each.type)) for each in operation._schema.arguments]
         packet = operation.overloadpacket
         for other in (getattr(packet, name) for name in packet.overloads()):
@@ -120,7 +120,7 @@ class Call:
 
     @cached_property
     def given(self) -> list[tuple[Argument, Any]]:
-        """Each declared argument with the value that it had."""
+        """Return each declared argument with the value that it had."""
         declared = Schema.of(self.operation).arguments
         values = list(self.arguments)
         values += [self.options.get(each.name, each.default) for each in declared[len(values) :]]
@@ -128,7 +128,7 @@ class Call:
 
     @cached_property
     def tensors(self) -> list[Tensor]:
-        """The tensors among its arguments."""
+        """Return the tensors among its arguments."""
         return _tensors([*self.arguments, *self.options.values()])
 
     @cached_property
@@ -145,7 +145,7 @@ class Call:
 
     @cached_property
     def changed(self) -> list[Tensor]:
-        """The tensors that it changes in place."""
+        """Return the tensors that it changes in place."""
         return [tensor for each, value in self.given if each.changed for tensor in _tensors(value)]
 
 
@@ -154,19 +154,19 @@ class Replay:
     """Runs the recorded update any number of times in one call; it changes what the update changes."""
 
     loop: Any
-    """The graph's function."""
+    """This is the function of the graph."""
     staying: tuple[Tensor, ...]
     """What it is handed besides the columns."""
 
     def __call__(self, columns: Sequence[Tensor]) -> Tensor:
-        """The results (n, ...) of n updates. Update i gets row i of every column (n, ...) as its inputs."""
+        """Run n updates, each on its row of every column (n, ...); their results (n, ...)."""
         # oneDNN's lstm keeps what its gradient needs only where gradients are enabled
         with torch.inference_mode(), torch.enable_grad(), torch.jit.optimized_execution(False):
             return self.loop(len(columns[0]), *columns, *self.staying)
 
 
 def replay_of(calls: Sequence[Call], *, inputs: Sequence[Tensor], result: Tensor) -> Replay:
-    """The replay of an update that made these calls, in order, to get from `inputs` to `result`.
+    """Return the replay of an update that made these calls, in order, to get from `inputs` to `result`.
 
     Raises NotReplayableError.
     """
@@ -241,7 +241,7 @@ class _Writer:
             raise NotReplayableError(f"{call.operation} changes one tensor and makes another")
 
     def _reusing_memory(self, call: Call, results: Sequence[Tensor]) -> Schema | None:
-        """The variant of a call that writes its results to the memory they had in the recording.
+        """Return the variant of a call that writes its results to the memory they had in the recording.
 
         None where there is none, or where that memory must not or need not be used again.
         """
@@ -292,7 +292,7 @@ class _Writer:
             self._varying_memory.add(_memory(tensor))
 
     def _argument(self, value: Any, kind: Any) -> Value:
-        """An argument as a value of the graph, of the type that the operation declares."""
+        """Return an argument as a value of the graph, of the type that the operation declares."""
         if isinstance(value, torch.Tensor):
             return self._tensor(value)
         if isinstance(value, tuple | list):
@@ -304,7 +304,7 @@ class _Writer:
         return self._constant(float(value) if kind == _FLOAT and value is not None else value)
 
     def _tensor(self, tensor: Tensor) -> Value:
-        """What a tensor is called. One that no call made and that is no input must be one that stays."""
+        """Return a tensor's value. One that no call made and that is no input must be one that stays."""
         if id(tensor) not in self._values:
             if _memory(tensor) in self._varying_memory:
                 raise NotReplayableError("a tensor came from another by a way that the recorder does not see")
@@ -334,27 +334,27 @@ class _Writer:
 
 
 def _overload(schema: Any) -> str:
-    """The full name of an operation: `aten::add.Tensor`."""
+    """Return the full name of an operation: `aten::add.Tensor`."""
     return ".".join(filter(None, (schema.name, schema.overload_name)))
 
 
 def _not_optional(kind: Any) -> Any:
-    """The type that an optional type has when it is not None."""
+    """Return the type that an optional type has when it is not None."""
     return kind.getElementType() if kind.kind() == "OptionalType" else kind
 
 
 def _tensors(values: Any) -> list[Tensor]:
-    """The tensors among an operation's arguments or results, which may be lists."""
+    """Return the tensors among an operation's arguments or results, which may be lists."""
     if isinstance(values, tuple | list):
         return [tensor for value in values for tensor in _tensors(value)]
     return [values] if isinstance(values, torch.Tensor) else []
 
 
 def _memory(tensor: Tensor) -> int:
-    """Which memory the tensor lies in: equal for a tensor and its views."""
+    """Return which memory the tensor lies in: equal for a tensor and its views."""
     return int(tensor.untyped_storage().data_ptr())
 
 
 def _shown(tensor: Tensor) -> tuple[Any, ...]:
-    """Which numbers of its memory the tensor shows, in which shape and dtype."""
+    """Return which numbers of its memory the tensor shows, in which shape and dtype."""
     return _memory(tensor), tensor.storage_offset(), tensor.shape, tensor.stride(), tensor.dtype

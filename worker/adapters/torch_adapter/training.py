@@ -63,15 +63,15 @@ class TorchTrainer(Trainer):
 
     @property
     def compiles(self) -> bool:  # type: ignore[override]
-        """Never, while it is eager."""
+        """Say that it never compiles, while it is eager."""
         return False
 
     def on_device(self, array: NDArray[Any]) -> Tensor:
-        """The array as a tensor: a copy, or the same memory on the CPU."""
+        """Return the array as a tensor: a copy, or the same memory on the CPU."""
         return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
 
     def changing(self, block: Block) -> dict[str, Tensor]:
-        """The optimizer's constants that change from update to update, by name: (n,)."""
+        """Return the optimizer's constants that change from update to update, by name: (n,)."""
         constants = update_constants(
             self._optimizer, learning_rates=block.learning_rates, first_step=block.first_step
         )
@@ -91,7 +91,7 @@ class TorchTrainer(Trainer):
         return read_back(losses), Marks(every=every, at=snapshots.__getitem__)
 
     def _prepared(self, block: Block) -> tuple[Callable[..., Tensor], list[Tensor]]:
-        """The update function for a block, and its inputs: a column (n, ...) for each, a row an update."""
+        """Return the update for a block, and its inputs: a column (n, ...) for each, with a row an update."""
         changing, masks = self.changing(block), block.masks
         self._flat_update.expect(constants=changing, masks=masks)
         given = [*changing.values(), *map(self.on_device, masks.values())]
@@ -104,14 +104,14 @@ class TorchTrainer(Trainer):
         return each(update, columns)
 
     def update(self, rows: Tensor, *given: Tensor) -> Tensor:
-        """One update in place on the samples of these rows (b,); the loss before it, on the device.
+        """Do one update in place on the samples of these rows (b,); the loss before it, on the device.
 
         `given` is as in `FlatUpdate`.
         """
         return self._update([values.index_select(0, rows) for values in self.samples], given)
 
     def update_on_all(self, *given: Tensor) -> Tensor:
-        """One update on all samples in their own order, which need not be gathered."""
+        """Do one update on all samples in their own order, which need not be gathered."""
         return self._update(self._all_samples, given)
 
     def _takes_all(self, block: Block) -> bool:
@@ -135,14 +135,14 @@ class TorchTrainer(Trainer):
         return self._flat_update.run(loss, self._parameters, given)
 
     def outputs(self, x: Floats) -> Floats:
-        """The model's outputs in inference mode."""
+        """Return the model's outputs in inference mode."""
         check_inputs(self.network.input_shape, x)
         with torch.inference_mode():
             result: Floats = self.network(self.on_device(x)).cpu().numpy()
         return result
 
     def weights(self) -> Weights:
-        """A copy of the current weights."""
+        """Return a copy of the current weights."""
         return self.network.weights()
 
     def load_weights(self, weights: Weights) -> None:
@@ -150,7 +150,7 @@ class TorchTrainer(Trainer):
         self.network.load(weights)
 
     def state(self) -> State:
-        """A copy of what training has changed (see `Trainer.state`)."""
+        """Return a copy of what training has changed (see `Trainer.state`)."""
         return copied(self._changed())
 
     def load_state(self, state: State) -> None:
@@ -175,7 +175,7 @@ def each(update: Callable[..., Tensor], columns: Sequence[Tensor]) -> Tensor:
 
 
 def read_back(losses: Sequence[Tensor]) -> NDArray[np.float64]:
-    """Parts of the losses of consecutive updates, read from the device in one go: float64 (n,)."""
+    """Read parts of the losses of consecutive updates from the device in one go: float64 (n,)."""
     return torch.cat(list(losses)).to("cpu", torch.float64).numpy()  # type: ignore[no-any-return]
 
 
@@ -244,7 +244,7 @@ class FlatUpdate:
 def named(
     *, weights: Tensor, slots: Mapping[str, Tensor], buffers: Iterable[tuple[str, Tensor]]
 ) -> dict[str, Tensor]:
-    """All that training changes: the parameters in one tensor, the optimizer's slots, the layers' buffers."""
+    """Name all that training changes: the parameters in one tensor, the slots, the layers' buffers."""
     return {
         "weights": weights,
         **{f"slots.{name}": slot for name, slot in slots.items()},
@@ -253,12 +253,12 @@ def named(
 
 
 def copied(tensors: Mapping[str, Tensor]) -> State:
-    """Their values as arrays."""
+    """Return their values as arrays."""
     return {name: tensor.detach().cpu().numpy().copy() for name, tensor in tensors.items()}
 
 
 def cloned(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Copies of them, on the same device."""
+    """Return copies of them, on the same device."""
     return {name: tensor.detach().clone() for name, tensor in tensors.items()}
 
 

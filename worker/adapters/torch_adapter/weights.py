@@ -27,7 +27,7 @@ class Stored:
     to_keras: Callable[[Tensor], Tensor]
 
     def read(self) -> Tensor:
-        """The values in Keras's layout, maybe a view."""
+        """Return the values in Keras's layout, maybe a view."""
         return self.to_keras(self.parameter.detach())
 
     def write(self, values: Any) -> None:
@@ -37,7 +37,7 @@ class Stored:
 
 
 def stored(parameter: Tensor, *axes: int) -> Stored:
-    """A parameter whose axes are `axes` of Keras's layout; without axes the layouts are the same."""
+    """Say how a parameter is stored: its axes are `axes` of Keras's layout, or without any the same."""
     order = axes or tuple(range(parameter.ndim))
     back = tuple(order.index(axis) for axis in range(len(order)))
     return Stored(
@@ -48,19 +48,19 @@ def stored(parameter: Tensor, *axes: int) -> Stored:
 
 
 def affine_stored(module: Any, *axes: int) -> dict[str, Stored]:
-    """The kernel and, where there is one, the bias of a module that has a weight and a bias."""
+    """Return the kernel and, where there is one, the bias of a module that has a weight and a bias."""
     bias = {} if module.bias is None else {"bias": stored(module.bias)}
     return {"kernel": stored(module.weight, *axes), **bias}
 
 
 def maker(module: Any, *, initializers: bool) -> Callable[..., Any]:
-    """The module's constructor, leaving the weights as they lie where `initializers` is false."""
+    """Return the module's constructor, leaving the weights as they lie where `initializers` is false."""
     return module if initializers else _bare(module)
 
 
 @cache
 def _bare(module: Any) -> Callable[..., Any]:
-    """The module without initializers. `torch.nn.utils.skip_init` takes 0.6 ms a layer for the same."""
+    """Make it start at nothing. `torch.nn.utils.skip_init` takes 0.6 ms a layer for the same."""
     return type("Bare", (module,), {"reset_parameters": lambda _: None})
 
 
@@ -76,11 +76,11 @@ class Piece:
     shape: tuple[int, ...]
 
     def of(self, flat: Tensor) -> Tensor:
-        """The view of flat (…, size) that is this weight, flattened: (…, end − begin)."""
+        """Return the view of flat (…, size) that is this weight, flattened: (…, end − begin)."""
         return flat[..., self.begin : self.end]
 
     def shaped(self, flat: Tensor) -> Tensor:
-        """The view of flat (…, size) that is this weight: (…, *shape)."""
+        """Return the view of flat (…, size) that is this weight: (…, *shape)."""
         return self.of(flat).unflatten(-1, self.shape) if self.shape else self.of(flat)[..., 0]
 
 
@@ -93,7 +93,7 @@ class Layout:
 
     @classmethod
     def of(cls, shapes: Sequence[tuple[int, ...]], dtype: torch.dtype) -> Layout:
-        """The weights of these shapes, one after another."""
+        """Return the weights of these shapes, one after another."""
         unit = _ALIGNMENT_BYTES // dtype.itemsize
         pieces, begin = [], 0
         for shape in shapes:
@@ -103,11 +103,11 @@ class Layout:
         return cls(tuple(pieces), begin)
 
     def shaped(self, flat: Tensor) -> list[Tensor]:
-        """Each weight's view of flat (…, size)."""
+        """Return each weight's view of flat (…, size)."""
         return [piece.shaped(flat) for piece in self.pieces]
 
     def flat(self, values: Sequence[Tensor]) -> Tensor:
-        """Values of the pieces' shapes in one new tensor (size,), the gaps at 0."""
+        """Put values of the pieces' shapes into one new tensor (size,), the gaps at 0."""
         ends = [piece.begin for piece in self.pieces[1:]] + [self.size]
         gaps = [end - piece.end for piece, end in zip(self.pieces, ends, strict=True)]
         return torch.cat(
