@@ -1,6 +1,6 @@
 """The EnsembleTrainer: the forward pass of all members under torch.vmap, their updates side by side.
 
-The optimizer's formulas go by element and take the members as a first axis (see `flat_update`).
+The optimizer's formulas go by element and take the members as a first axis (see `training.FlatUpdate`).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The formulas of `shared.job.optimizer`, one PyTorch operation at a time.
 
-All trainable values lie side by side in one tensor (…, values), as `flat` has it, and so do their
+All trainable values lie side by side in one tensor (…, values), as `weights.Layout` has it, and so do their
 gradients and each slot: the formulas go by element, so one set of operations updates all weights, and
 with a first axis of members and constants (members, 1) it updates many trainings at once.
 
