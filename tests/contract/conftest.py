@@ -23,7 +23,15 @@ from shared.job.model import Model
 from shared.losses import loss_value
 from shared.program import compile_job
 from worker.adapters import adapter_names, load_adapter
-from worker.adapters.base import Batch, Block, EnsembleTrainer, FrameworkAdapter, Observer, Trainer
+from worker.adapters.base import (
+    Batch,
+    Block,
+    Capability,
+    EnsembleTrainer,
+    FrameworkAdapter,
+    Observer,
+    Trainer,
+)
 
 Weights = dict[str, np.ndarray]
 
@@ -114,6 +122,8 @@ class Kit:
 
     def trainer(self, job: Job, *, weights: Weights, x: np.ndarray, y: Targets) -> Trainer:
         """A trainer of the job on these samples."""
+        if job.execution == "compiled":
+            self._needs("compiled")
         program = compile_job(job, x.shape[1:])
         return self.adapter.build(program, job, weights=weights, samples=batch(x, y))
 
@@ -121,6 +131,7 @@ class Kit:
         self, job: Job, *, optimizers: list[Optimizer], weights: Weights, x: np.ndarray, y: Targets
     ) -> EnsembleTrainer:
         """An ensemble of the job on these samples."""
+        self._needs("together")
         program = compile_job(job, x.shape[1:])
         return self.adapter.build_ensemble(
             program, job, optimizers=optimizers, weights=weights, samples=batch(x, y)
@@ -128,11 +139,18 @@ class Kit:
 
     def observer(self, job: Job, *, input_shape: tuple[int, ...]) -> Observer:
         """An observer of the job's steps."""
+        self._needs("observing")
         return self.adapter.observer(compile_job(job, input_shape), job)
 
     def default_weights(self, job: Job, *, input_shape: tuple[int, ...], seed: int) -> Weights:
         """The framework's own initial weights for the job."""
+        self._needs("default_weights")
         return self.adapter.default_weights(compile_job(job, input_shape), precision=job.precision, seed=seed)
+
+    def _needs(self, capability: Capability) -> None:
+        """Skip the test where the adapter declares that it lacks this, in its words."""
+        if capability in self.adapter.lacks:
+            pytest.skip(self.adapter.lacks[capability])
 
     @staticmethod
     def weighted(y: np.ndarray, weights: np.ndarray) -> Weighted:

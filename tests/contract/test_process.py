@@ -14,6 +14,8 @@ from worker.adapters import adapter_names
 
 ROOT = Path(__file__).parent.parent.parent
 PACKAGES = {"tensorflow": ["tensorflow", "keras"], "torch": ["torch"]}
+LACKS: dict[str, set[str]] = {"tensorflow": set(), "torch": set()}
+"""What each adapter may lack: one that begins to lack more would skip tests, and fails here instead."""
 
 
 def run(script: str) -> Any:
@@ -66,3 +68,7 @@ def test_the_cpu_has_no_device_memory(kit: Any) -> None:
 
 def test_an_adapter_is_named_as_its_folder(framework: str, kit: Any) -> None:
     assert kit.adapter.name == framework
+
+
+def test_an_adapter_lacks_no_more_than_is_allowed(kit: Any) -> None:
+    assert set(kit.adapter.lacks) == LACKS[kit.adapter.name]
