@@ -7,8 +7,7 @@ seen where they coincide.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -38,16 +37,15 @@ Values = list[float | None]
 
 @dataclass(frozen=True, kw_only=True)
 class Axis:
-    """An axis: what it measures, and its ends where the figure fixes them."""
+    """An axis says what it measures, and whether its scale is logarithmic."""
 
     label: str
     log: bool = False
-    ends: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Series:
-    """A line, a set of points, or a band from `y` up to `high`.
+    """A series is a line, a set of points, or a band from `y` up to `high`.
 
     Series of one `name` share an entry of the legend and are switched on and off together; `label` is
     what a reader sees who points at it. `side` is the place of a side, None for what was known.
@@ -69,7 +67,7 @@ class Series:
 
 @dataclass(frozen=True, kw_only=True)
 class Figure:
-    """A picture."""
+    """A picture has two axes and the series drawn in them."""
 
     x: Axis
     y: Axis
@@ -141,10 +139,9 @@ def growth(comparison: Comparison) -> Figure | None:
             )
     if not drawn:
         return None
-    ends = _decades(value for series in drawn for value in series.y if value)
     return Figure(
         x=Axis(label="epoch"),
-        y=Axis(label="gap in the loss, of the first loss", log=True, ends=ends),
+        y=Axis(label="gap in the loss, of the first loss", log=True),
         series=drawn,
     )
 
@@ -260,12 +257,6 @@ def _dash(side: int) -> Dash:
 
 def _symbol(side: int) -> Symbol:
     return _SYMBOLS[side % len(_SYMBOLS)]
-
-
-def _decades(values: Iterable[float]) -> tuple[float, float]:
-    """Return the powers of ten around positive values, where a logarithmic axis has its ticks."""
-    exponents = [math.log10(value) for value in values]
-    return 10.0 ** math.floor(min(exponents)), 10.0 ** (math.floor(max(exponents)) + 1)
 
 
 def _thinned(values: Sequence[float]) -> tuple[list[int], list[float]]:

@@ -111,14 +111,13 @@
     const given = figure[place];
     const across = place === "x";
     const powers = given.log ? decades(figure) : null;
-    const ends = powers ? powers.ends : given.ends;
     return {
       type: given.log ? "log" : "value",
       name: given.label,
       nameLocation: "middle",
       nameGap: across ? 26 : 48,
       nameTextStyle: { color: colour("quiet"), width: across ? undefined : 260, overflow: "truncate" },
-      ...(ends ? { min: ends[0], max: ends[1] } : { scale: true }),
+      ...(powers ? { min: powers.ends[0], max: powers.ends[1] } : { scale: true }),
       ...(across && given.label === "epoch" ? { min: "dataMin", max: "dataMax" } : {}),
       splitNumber: narrow.matches ? 4 : 6,
       ...(powers ? { interval: powers.step } : {}),
@@ -224,22 +223,15 @@
   }
 
   // Drag to zoom, a double click shows all again; on a phone a drag scrolls the page.
-  function zoomable(chart) {
-    const all = () =>
-      chart.dispatchAction({
-        type: "dataZoom",
-        batch: (chart.getOption().dataZoom || []).map((_, place) => ({ dataZoomIndex: place, start: 0, end: 100 })),
-      });
-    chart.getZr().on("dblclick", all);
+  function drawOne(name) {
+    charts[name].setOption(option(name), { notMerge: true });
+    charts[name].dispatchAction({
+      type: "takeGlobalCursor", key: "dataZoomSelect", dataZoomSelectActive: !narrow.matches,
+    });
   }
 
   function draw() {
-    for (const [name, chart] of Object.entries(charts)) {
-      chart.setOption(option(name), { notMerge: true });
-      chart.dispatchAction({
-        type: "takeGlobalCursor", key: "dataZoomSelect", dataZoomSelectActive: !narrow.matches,
-      });
-    }
+    for (const name of Object.keys(charts)) drawOne(name);
   }
 
   function onPaper(printing) {
@@ -265,7 +257,7 @@
     hidden[name] = {};
     charts[name] = echarts.init(place, null, { renderer: "svg" });
     legend(name);
-    zoomable(charts[name]);
+    charts[name].getZr().on("dblclick", () => drawOne(name));
     new ResizeObserver(() => {
       if (!root.classList.contains("printing")) charts[name].resize();
     }).observe(place);

@@ -190,6 +190,64 @@ def test_the_names_of_a_users_columns_stay_text_in_what_is_pointed_at(browser, w
     assert browser.ask("document.title") != "run"
 
 
+SHOWN = (
+    "(() => {{ const scale = echarts.getInstanceByDom(document.getElementById('{}'))"
+    ".getModel().getComponent('xAxis').axis.scale; return scale.getExtent() }})()"
+)
+"""The first and the last value that a figure shows on its x axis."""
+
+
+def drag(browser, name, start, end):
+    """Drag over a figure, from one place to another, each in hundredths of its width and height."""
+    from selenium.webdriver.common.action_chains import ActionChains
+
+    figure = browser.driver.find_element("id", name)
+    browser.driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", figure)
+    size = figure.size
+    (x, y), (to_x, to_y) = (
+        (round(size["width"] * (across / 100 - 0.5)), round(size["height"] * (down / 100 - 0.5)))
+        for across, down in (start, end)
+    )
+    mouse = ActionChains(browser.driver, duration=50)
+    mouse.move_to_element_with_offset(figure, x, y).click_and_hold()
+    mouse.move_by_offset((to_x - x) // 2, (to_y - y) // 2).move_by_offset((to_x - x) // 2, (to_y - y) // 2)
+    mouse.release().perform()
+
+
+def test_a_drag_zooms_into_a_figure_and_a_double_click_shows_all_again(browser, write, samples):
+    from selenium.webdriver.common.action_chains import ActionChains
+
+    browser.open(write(samples.article()))
+    whole = browser.ask(SHOWN.format("losses"))
+    drag(browser, "losses", (40, 20), (60, 80))
+    first, last = browser.ask(SHOWN.format("losses"))
+
+    assert whole == [1, 500]
+    assert 100 < first < 250 < last < 400, "the part that was dragged over"
+    assert browser.ask(SHOWN.format("fit")) != [first, last], "the other figure stays"
+
+    ActionChains(browser.driver).double_click(browser.driver.find_element("id", "losses")).perform()
+
+    assert browser.ask(SHOWN.format("losses")) == whole
+    assert browser.errors() == []
+
+
+def test_on_a_phone_a_drag_does_not_zoom(browser, write, samples):
+    browser.open(write(samples.article()), width=400)
+    drag(browser, "losses", (40, 20), (60, 80))
+
+    assert browser.ask(SHOWN.format("losses")) == [1, 500]
+
+
+def test_a_logarithmic_axis_reaches_to_the_powers_of_ten_around_what_is_drawn(browser, write, samples):
+    browser.open(write(samples.article()))
+    axis = browser.ask("echarts.getInstanceByDom(document.getElementById('losses')).getOption().yAxis[0]")
+    drawn = [loss for run in samples.article().runs for loss in run.seeds[0].losses if loss > 0]
+
+    assert axis["min"] <= min(drawn) < max(drawn) <= axis["max"]
+    assert {axis["min"], axis["max"]} <= {10.0**power for power in range(-20, 9)}
+
+
 def test_the_page_can_be_printed(browser, write, samples):
     browser.open(write(samples.article()), dark=True)
 
