@@ -33,7 +33,7 @@ _WRONG = {
 
 
 class GroupedCommands(TyperGroup):
-    """A group whose commands stand under the panels they were given, each with its whole first sentence."""
+    """The group lists its commands under the panels they were given, each with its whole first sentence."""
 
     def invoke(self, ctx: Any) -> Any:
         """Say that the command was interrupted, where typer would end the process without a word.
@@ -63,7 +63,7 @@ class GroupedCommands(TyperGroup):
 
 
 def _in_our_words(error: typer.BadParameter) -> str:
-    """The message for the first wrong value; an older typer's own, which names it."""
+    """Return the message for the first wrong value; an older typer's own, which names it."""
     list_errors = getattr(error.__cause__, "errors", None)
     if list_errors is None:
         return error.message
@@ -108,7 +108,7 @@ app.command("version", rich_help_panel=_WRITE)(job_files.version)
 
 
 def main() -> None:
-    """The console script: run the command, print an error as its message, exit with its status."""
+    """Run the command, print an error as its message and exit with its status."""
     try:
         with guarded_output():
             app()

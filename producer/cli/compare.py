@@ -183,7 +183,7 @@ def _with_seeds(prepared: PreparedExperiment, seeds: tuple[int, ...]) -> Prepare
 
 
 class Way(StrEnum):
-    """The ways of executing, as the job file names them."""
+    """The ways of executing are named as in the job file."""
 
     eager = "eager"
     compiled = "compiled"

@@ -72,7 +72,7 @@ Full = Annotated[
     bool,
     typer.Option("--full", help="In JSON and CSV: every curve and array of every seed, however many."),
 ]
-QueueAnyway = Annotated[bool, typer.Option("--queue-anyway", help="Wait where no worker serves a framework.")]
+QueueAnyway = Annotated[bool, typer.Option("--queue-anyway", help="Wait where no worker serves a side.")]
 Key = Annotated[str | None, typer.Option(help="A name for this submission; the same name is not run twice.")]
 Resolved = Annotated[
     bool,
@@ -81,18 +81,18 @@ Resolved = Annotated[
 
 
 def say(line: str) -> None:
-    """One line on the way to the answer."""
+    """Say one line on the way to the answer."""
     typer.echo(line, err=True)
 
 
 def print_json(document: Any) -> None:
-    """The answer, as one JSON document."""
+    """Print the answer as one JSON document."""
     typer.echo(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Output:
-    """In which format a command prints its document, and the file that it writes besides."""
+    """This is the format in which a command prints its document, and the file that it writes besides."""
 
     form: str
     file: Path | None = None
@@ -110,11 +110,11 @@ class Output:
 
     @property
     def quiet(self) -> bool:
-        """Whether a program reads the answer, so that progress shows on a terminal alone."""
+        """Return whether a program reads the answer, so that progress shows on a terminal alone."""
         return self.form != TERMINAL
 
     def wants(self, form: str) -> bool:
-        """Whether a format is printed or written."""
+        """Return whether a format is printed or written."""
         return form in (self.form, self.file and format_of(self.file))
 
     def put(self, document: Document) -> None:

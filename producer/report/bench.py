@@ -38,23 +38,23 @@ _MEMORY = (
 
 @dataclass(frozen=True)
 class BenchDocument(Document):
-    """A bench."""
+    """The document shows a bench."""
 
     bench: Bench
 
     @property
     def title(self) -> str:
-        """What was timed."""
+        """Return what was timed."""
         return f"bench of {self.bench.name}"
 
     @property
     def sentences(self) -> Sequence[str]:
-        """Who is fastest, or why no winner is named."""
+        """Return who is fastest, or why no winner is named."""
         return (*sentences(self.bench), *(f"{where[0].upper()}{where[1:]}." for where in _where(self.bench)))
 
     @property
     def notes(self) -> Sequence[str]:
-        """What a reader should doubt, and the experiment's id."""
+        """Return what a reader should doubt, and the experiment's id."""
         return (*self.bench.warnings, f"Experiment {self.bench.experiment_id}.")
 
     def tables(self) -> Iterator[Table]:
@@ -139,7 +139,7 @@ def _headline(bench: Bench) -> Text:
 
 
 def _where(bench: Bench) -> Iterator[str]:
-    """`on atlas: tensorflow 2.21.0 (cpu, 1 thread), torch 2.13.0 (cpu, 1 thread)`, a line a host."""
+    """Yield `on atlas: tensorflow 2.21.0 (cpu, 1 thread), torch 2.13.0 (cpu, 1 thread)`, a line a host."""
     hosts: dict[str, dict[str, None]] = {}
     for one in bench.environments.values():
         threads = count(one.threads, "thread")
@@ -150,7 +150,7 @@ def _where(bench: Bench) -> Iterator[str]:
 
 
 def sentences(bench: Bench) -> tuple[str, ...]:
-    """What the bench says, in words."""
+    """Return what the bench says, in words."""
     if bench.ranking_withheld_because is not None or not bench.ranking:
         why = bench.ranking_withheld_because or "nothing could be timed"
         return (f"No winner is named: {why.removesuffix('.')}.",)
@@ -250,7 +250,7 @@ def _lines(bench: Bench, sides: Sequence[str]) -> Iterator[tuple[str, ...]]:
 
 
 def _cell(row: Row) -> str:
-    """`12 ms ±3 %`: the median, and half its interval."""
+    """Return the median, and half its interval: `12 ms ±3 %`."""
     told = numbers.seconds(row.median_s)
     if row.interval_s is None or not row.median_s:
         return told

@@ -42,7 +42,10 @@ _WIDE = 100
 
 @dataclass(frozen=True, kw_only=True)
 class ComparisonDocument(Document):
-    """A comparison. `full` lists every curve and array in its JSON; `truth` gives its page the pictures."""
+    """The document shows a comparison.
+
+    `full` lists every curve and array in its JSON; `truth` gives its page a picture of predictions.
+    """
 
     comparison: Comparison
     full: bool = False
@@ -50,26 +53,26 @@ class ComparisonDocument(Document):
 
     @property
     def title(self) -> str:
-        """The name and the verdict."""
+        """Return the name and the verdict."""
         return f"{self.comparison.name}: {rows.title(self.comparison)}"
 
     @property
     def sentences(self) -> Sequence[str]:
-        """The reasons of the verdict."""
+        """Return the reasons of the verdict."""
         return self.comparison.reasons
 
     @property
     def notes(self) -> Sequence[str]:
-        """What the workers said, and the experiment's id."""
+        """Return what the workers said, and the experiment's id."""
         seeds = count(len(self.comparison.experiment.seed_list), "seed")
         return (*rows.notes(self.comparison), f"Experiment {self.comparison.experiment_id}, {seeds}.")
 
     def tables(self) -> Iterator[Table]:
         """Yield what the terminal shows, in its order."""
         comparison = self.comparison
-        if comparison.first_divergence:
-            values = rows.divergence(comparison, comparison.first_divergence)
-            yield _beside("Where they part first", comparison, values)
+        for found in comparison.first_divergences:
+            title = f"Where {found.other} parts from {found.reference} first"
+            yield _beside(title, comparison, rows.divergence(comparison, found))
         yield _beside("What each side ended with", comparison, rows.results(comparison))
         yield _gaps_table(comparison)
         yield _tests_table(comparison)
@@ -102,8 +105,8 @@ def _parts(comparison: Comparison, console: Console) -> Iterator[RenderableType]
     yield _headline(comparison)
     yield ""
     yield from bullets(comparison.reasons, console)
-    if comparison.first_divergence:
-        yield from _divergence(comparison, comparison.first_divergence)
+    for found in comparison.first_divergences:
+        yield from _divergence(comparison, found)
         yield ""
     yield _side_by_side(comparison, "results", rows.results(comparison), curves=console.is_terminal)
     yield ""
@@ -161,8 +164,9 @@ _MARKS = {"equal": ("=", "green"), "parts": ("≠", "bold red"), "later": ("·",
 
 
 def _divergence(comparison: Comparison, found: FirstDivergence) -> Iterator[RenderableType]:
-    """The stages of the step where they part, and both values."""
-    strip = Text(f"update {found.step:,} of seed {found.seed}:", style="dim")
+    """Yield the stages of the step where they part, and both values."""
+    whose = f"{found.other}, " if len(comparison.first_divergences) > 1 else ""
+    strip = Text(f"{whose}update {found.step:,} of seed {found.seed}:", style="dim")
     for mark in rows.stages(found):
         sign, style = _MARKS[mark.state]
         strip.append(f"  {mark.stage} {sign}", style=style)
@@ -172,7 +176,7 @@ def _divergence(comparison: Comparison, found: FirstDivergence) -> Iterator[Rend
 
 
 def _growth(comparison: Comparison) -> RenderableType:
-    """The gap in the loss over epochs, declared and in the twin."""
+    """Return the gap in the loss over epochs, declared and in the twin."""
     table = plain_table()
     for name in ("gap in the loss by epoch", "first", "last", ""):
         table.add_column(name, style="dim" if name.startswith("gap") else "", no_wrap=True)
@@ -185,7 +189,7 @@ def _growth(comparison: Comparison) -> RenderableType:
 
 
 def _tests(comparison: Comparison, *, wide: bool) -> RenderableType:
-    """Over seeds: differences of means with their intervals against the margins; effect sizes if `wide`."""
+    """Return the tests over seeds: differences of means against their margins, effect sizes if `wide`."""
     table = plain_table()
     table.add_column(f"over {comparison.equivalence[0].seeds:,} seeds", style="dim", no_wrap=True)
     table.add_column("difference", justify="right", no_wrap=True)
@@ -269,6 +273,11 @@ def _values(comparison: Comparison, *, full: bool) -> Iterator[Value]:
         for one in apart.gaps:
             for table, value in (("relative_gap", one.relative), ("absolute_gap", one.absolute)):
                 yield Value(table=table, row=one.measure, side=apart.other, seed=apart.seed, value=value)
+    for parting in comparison.first_divergences:
+        for name in ("step", "stage", "tensor", "relative_difference"):
+            value = getattr(parting, name)
+            table = "first_divergence"
+            yield Value(table=table, row=name, side=parting.other, seed=parting.seed, value=value)
     for test in comparison.equivalence:
         low, high = test.interval
         told: dict[str, Any] = {

@@ -54,7 +54,7 @@ def page_of(comparison: Comparison, truth: Truth | None = None) -> str:
 
 
 def _job_file(comparison: Comparison) -> dict[str, Any]:
-    """The experiment without what is left at its default."""
+    """Return the experiment without what is left at its default."""
     declared = comparison.experiment
     return {"schema_version": declared.schema_version} | declared.model_dump(
         mode="json", exclude_defaults=True
@@ -77,7 +77,7 @@ def _shows_classes(truth: Truth | None) -> bool:
 
 
 def _script(text: str) -> tuple[Markup, str]:
-    """A script to inline, and its hash as a policy names it."""
+    """Return a script to inline, and its hash as a policy names it."""
     digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
     return Markup(text), f"'sha256-{digest}'"  # noqa: S704  # our own file, or ECharts's
 
@@ -90,7 +90,7 @@ def _policy(hashes: list[str]) -> str:
 
 
 def _embedded(document: Any) -> Markup:
-    """JSON that cannot end its script element."""
+    """Return JSON that cannot end its script element."""
     text = json.dumps(document, allow_nan=False, separators=(",", ":"))
     safe = text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
     return Markup(safe)  # noqa: S704  # no character of it means anything to HTML
@@ -109,7 +109,7 @@ def _as_yaml(document: object) -> str:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Lists of plain values in flow style."""
+    """This writes lists of plain values in flow style."""
 
     def ignore_aliases(self, data: object) -> bool:  # noqa: ARG002  # repeated values are written out
         return True

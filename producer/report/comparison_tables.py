@@ -37,7 +37,7 @@ _TITLES: dict[Verdict, str] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One line of a table: a label and one cell for each side; `differs` marks unequal cells."""
+    """A row has a label and one cell for each side; `differs` marks unequal cells."""
 
     label: str
     cells: tuple[str, ...]
@@ -50,7 +50,7 @@ def title(comparison: Comparison) -> str:
 
 
 def results(comparison: Comparison) -> list[Row]:
-    """Final losses, predictions and metrics, side by side."""
+    """Return final losses, predictions and metrics, side by side."""
     several = len(comparison.experiment.seed_list) > 1
     return _with_values(
         [
@@ -65,7 +65,7 @@ def results(comparison: Comparison) -> list[Row]:
 
 
 def times(comparison: Comparison) -> list[Row]:
-    """Durations and memory, of all seeds of a run together."""
+    """Return durations and memory, of all seeds of a run together."""
 
     def total(name: str) -> Callable[[SideRuns], str]:
         def text(run: SideRuns) -> str:
@@ -95,7 +95,7 @@ def times(comparison: Comparison) -> list[Row]:
 
 
 def environment(comparison: Comparison) -> list[Row]:
-    """What ran, as its workers recorded it."""
+    """Return what ran, as its workers recorded it."""
 
     def of(pick: Callable[[Any], Any]) -> Callable[[SideRuns], str]:
         return lambda run: str(pick(run.environment)) if run.environment else numbers.MISSING
@@ -113,14 +113,14 @@ def environment(comparison: Comparison) -> list[Row]:
 
 
 def notes(comparison: Comparison) -> Iterator[str]:
-    """What the workers said of how they trained the seeds."""
+    """Yield what the workers said of how they trained the seeds."""
     for run in comparison.runs:
         for note in run.notes:
             yield f"{run.side}: {note}"
 
 
 def full_environment(comparison: Comparison) -> list[Row]:
-    """Everything the workers recorded: versions, flags, host, image."""
+    """Return everything the workers recorded: versions, flags, host, image."""
     rows = environment(comparison)
     for kind in ("versions", "flags"):
         names: dict[str, None] = {}
@@ -142,7 +142,7 @@ def full_environment(comparison: Comparison) -> list[Row]:
 
 
 def differing_settings(comparison: Comparison) -> list[Row]:
-    """The settings that are not the same everywhere."""
+    """Return the settings that are not the same everywhere."""
     return [
         Row(
             label=one.path,
@@ -154,7 +154,7 @@ def differing_settings(comparison: Comparison) -> list[Row]:
 
 
 def all_settings(comparison: Comparison) -> list[Row]:
-    """Every setting of the resolved jobs, leaf by leaf, in the order of the job file."""
+    """Return every setting of the resolved jobs, leaf by leaf, in the order of the job file."""
     by_side = {name: dict(leaves(job.model_dump(mode="json"))) for name, job in comparison.jobs.items()}
     paths = dict.fromkeys(path for values in by_side.values() for path in values)
     rows = []
@@ -169,7 +169,7 @@ def all_settings(comparison: Comparison) -> list[Row]:
 
 @dataclass(frozen=True, kw_only=True)
 class GapRow:
-    """One measure's largest gap between the reference and another side."""
+    """The row says one measure's largest gap between the reference and another side."""
 
     label: str
     """The measure, with its side where there are several."""
@@ -179,7 +179,7 @@ class GapRow:
 
 
 def gaps(comparison: Comparison) -> list[GapRow]:
-    """The largest gaps of every pair, and that of the float64 twin."""
+    """Return the largest gaps of every pair, and that of the float64 twin."""
     several = len(comparison.experiment.seed_list) > 1
     declared = [
         GapRow(
@@ -195,7 +195,7 @@ def gaps(comparison: Comparison) -> list[GapRow]:
 
 
 def _twin(comparison: Comparison) -> Iterator[GapRow]:
-    """The float64 twin's largest gap, one row for each pair; `within`: whether the twin found all equal."""
+    """Yield the twin's largest gap, a row for each pair; `within` says whether the twin found all equal."""
     if comparison.twin is None:
         return
     for pair in comparison.twin.gaps:
@@ -210,7 +210,7 @@ def _twin(comparison: Comparison) -> Iterator[GapRow]:
 
 @dataclass(frozen=True, kw_only=True)
 class TestRow:
-    """One test over seeds."""
+    """The row says what one test over seeds found."""
 
     label: str
     """The measure, with its side where there are several."""
@@ -224,7 +224,7 @@ class TestRow:
 
 
 def tests(comparison: Comparison) -> list[TestRow]:
-    """The tests over seeds, where there are several."""
+    """Return the tests over seeds, where there are several."""
     return [
         TestRow(
             label=_measured(comparison, one.other, one.measure),
@@ -250,7 +250,7 @@ def _needed(test: Equivalence) -> str:
 
 
 def _with_values(rows: list[Row]) -> list[Row]:
-    """The rows that have a value for at least one side."""
+    """Return the rows that have a value for at least one side."""
     return [row for row in rows if set(row.cells) != {numbers.MISSING}]
 
 
@@ -279,7 +279,7 @@ def _states(comparison: Comparison) -> Iterator[Row]:
 
 
 def _quantiles(comparison: Comparison) -> Iterator[Row]:
-    """The median and the 5 % and 95 % quantiles of the final losses of many seeds."""
+    """Yield the median and the 5 % and 95 % quantiles of the final losses of many seeds."""
     if len(comparison.experiment.seed_list) < FEWEST_FOR_QUANTILES:
         return
     for label, share in (("median", 0.5), ("5 %", 0.05), ("95 %", 0.95)):
@@ -292,7 +292,7 @@ def _quantiles(comparison: Comparison) -> Iterator[Row]:
 
 
 def _epochs(comparison: Comparison) -> Iterator[Row]:
-    """The epochs trained, only where they differ or a training stopped early: else the settings say it."""
+    """Yield the epochs trained where they differ or a training stopped early: else the settings say it."""
 
     def text(run: SideRuns) -> str:
         trained = sorted({seed.epochs for seed in run.seeds if seed.epochs is not None})
@@ -306,7 +306,7 @@ def _epochs(comparison: Comparison) -> Iterator[Row]:
 
 
 def _first_predicted(comparison: Comparison) -> int | None:
-    """The index of the first seed with predictions in every side, or else in any."""
+    """Return the index of the first seed with predictions in every side, or else in any."""
     listed = [[seed.predictions is not None for seed in run.seeds] for run in comparison.runs]
     for enough in (all, any):
         for place, sides in enumerate(zip(*listed, strict=True)):
@@ -353,14 +353,14 @@ def _spread(spread: Spread | None, several: bool) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class StageMark:
-    """One stage of the step where the sides part: `equal`, `parts`, or `later`, which says nothing."""
+    """A mark says of a stage that the sides are equal there, part there, or nothing: it comes later."""
 
     stage: str
     state: Literal["equal", "parts", "later"]
 
 
 def stages(found: FirstDivergence) -> list[StageMark]:
-    """The stages of the step in which the sides part, in their order."""
+    """Return the stages of the step in which the sides part, in their order."""
     place = STAGES.index(found.stage)
     states: list[Literal["equal", "parts", "later"]] = [
         "parts" if at == place else "equal" if at < place and found.step > 0 else "later"
@@ -371,7 +371,7 @@ def stages(found: FirstDivergence) -> list[StageMark]:
 
 
 def divergence(comparison: Comparison, found: FirstDivergence) -> list[Row]:
-    """The two values that part, and the learning rates where it is an update that parts."""
+    """Return the two values that part, and the learning rates where it is an update that parts."""
     rows = [Row(label=found.tensor, cells=_cells(comparison, found.values), differs=True)]
     if found.stage == "update":
         rates = _cells(comparison, found.learning_rates)

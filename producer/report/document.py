@@ -18,7 +18,7 @@ from producer.display import printable
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """A table of text for readers. The first column names the rows."""
+    """A table is text for readers; its first column names the rows."""
 
     title: str
     columns: Sequence[str]
@@ -27,7 +27,7 @@ class Table:
 
 @dataclass(frozen=True, kw_only=True)
 class Value:
-    """One number or word for programs, in full precision."""
+    """A value is one number or word for programs, in full precision."""
 
     table: str
     """What it is a value of, such as `runs` or `losses`."""
@@ -40,21 +40,21 @@ class Value:
 
 
 class Document(ABC):
-    """What a command has to say, whatever the format."""
+    """A document is what a command has to say, whatever the format."""
 
     @property
     @abstractmethod
     def title(self) -> str:
-        """The document in a few words."""
+        """Return the document in a few words."""
 
     @property
     def sentences(self) -> Sequence[str]:
-        """What it says in words, the most important first."""
+        """Return what it says in words, the most important first."""
         return ()
 
     @property
     def notes(self) -> Sequence[str]:
-        """What a reader should know besides, said after the tables."""
+        """Return what a reader should know besides, said after the tables."""
         return ()
 
     @abstractmethod

@@ -28,25 +28,25 @@ _MOST_MEASURES = 8
 
 @dataclass(frozen=True)
 class ExplanationDocument(Document):
-    """Why each of the other sides differs from the first: an explanation for each of them, at least one."""
+    """The document says why each of the other sides differs from the first: an explanation for each."""
 
     explanations: Sequence[Explanation]
 
     @property
     def title(self) -> str:
-        """Who differs from whom."""
+        """Return who differs from whom."""
         first, *more = self.explanations
         others = both([one.other for one in self.explanations])
         return f"{first.name}: why {others} {'differ' if more else 'differs'} from {first.reference}"
 
     @property
     def sentences(self) -> Sequence[str]:
-        """The answer in one sentence, for each other side."""
+        """Return the answer in one sentence, for each other side."""
         return [f"{self._about(one)}{one.sentence}" for one in self.explanations]
 
     @property
     def notes(self) -> Sequence[str]:
-        """How the shares were found, and the experiment's id."""
+        """Return how the shares were found, and the experiment's id."""
         told = dict.fromkeys(note for one in self.explanations for note in one.notes)
         return (*told, f"Experiment {self.explanations[0].experiment_id}.")
 
@@ -174,7 +174,7 @@ def _folded(text: Text, console: Console) -> RenderableType:
 
 
 def _contributions(explanation: Explanation, console: Console) -> RenderableType:
-    """Setting, both values, share with its interval and, where there is room, a bar."""
+    """Return a row for each setting: both values, the share and, where there is room, a bar."""
     table = plain_table()
     table.add_column("", justify="right", style="dim", no_wrap=True)
     table.add_column("setting", overflow="fold", min_width=20)
@@ -207,7 +207,7 @@ def _interval(interval: Interval | None) -> str:
 
 
 def _blocks(share: float | None) -> Text:
-    """The share as a bar; nothing for shares below 0, which have no length."""
+    """Return the share as a bar; nothing for shares below 0, which have no length."""
     eighths = round(max(0.0, min(share or 0.0, 1.0)) * _BAR * 8)
     full, rest = divmod(eighths, 8)
     return Text("█" * full + (" ▏▎▍▌▋▊▉"[rest] if rest else ""), style="cyan")
@@ -240,7 +240,7 @@ def _indented(text: Text, console: Console) -> RenderableType:
 
 
 def _measures(explanation: Explanation) -> RenderableType:
-    """Every measure's gap and shares; settings by their numbers in the table above."""
+    """Return every measure's gap and shares, with settings by their numbers in the table above."""
     paths = [one.path for one in explanation.contributions][:_MOST_SETTINGS]
     table = plain_table()
     table.add_column("gap in", style="dim", overflow="fold")
@@ -258,7 +258,7 @@ def _measures(explanation: Explanation) -> RenderableType:
 
 @dataclass(frozen=True, kw_only=True)
 class Bar:
-    """A share as boxes on a scale that all rows have in common, in per cent of its width."""
+    """A bar is a share as boxes on a scale that all rows have in common, in per cent of its width."""
 
     left: float
     width: float
@@ -269,7 +269,7 @@ class Bar:
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
-    """A row of the chart: a setting, or what stays unexplained."""
+    """A line is a row of the chart: a setting, or what stays unexplained."""
 
     label: str
     values: tuple[str, ...]
@@ -350,7 +350,7 @@ def lines(explanation: Explanation) -> list[Line]:
 
 
 def _scale(explanation: Explanation) -> tuple[float, float]:
-    """From the smallest to the largest number drawn, 0 and 1 always in it."""
+    """Return the smallest and the largest number drawn; 0 and 1 are always between them."""
     drawn = [0.0, 1.0]
     shares = [(one.share, one.interval) for one in explanation.contributions]
     for share, interval in [*shares, (explanation.unexplained_share, explanation.unexplained_interval)]:
@@ -368,7 +368,7 @@ def _bar(share: float | None, interval: Interval | None, low: float, high: float
 
 
 def _box(ends: Sequence[float], low: float, high: float) -> tuple[float, float]:
-    """Where it begins and how wide it is, in per cent of the scale."""
+    """Return where it begins and how wide it is, in per cent of the scale."""
     begin, end = ((value - low) / (high - low) * 100 for value in ends)
     return round(begin, 2), round(end - begin, 2)
 
@@ -378,6 +378,6 @@ def _percent(share: float | None) -> str:
 
 
 def _breakable(path: str) -> Markup:
-    """The path, escaped, that a narrow column may fold at its dots and underscores."""
+    """Return the path, escaped, that a narrow column may fold at its dots and underscores."""
     text = str(escape(path))
     return Markup(text.replace(".", ".<wbr>").replace("_", "_<wbr>"))  # noqa: S704  # escaped above

@@ -18,7 +18,7 @@ WITHOUT_SCRIPTS = (
 
 
 def write_html(document: Document, stream: TextIO) -> None:
-    """Write the page."""
+    """Write the document as one page."""
     stream.write(document.page() or _plain_page(document))
 
 

@@ -26,7 +26,7 @@ _TOP = "job"
 
 @dataclass(frozen=True)
 class ResolvedDocument(Document):
-    """The settings of an experiment."""
+    """The document shows the settings of an experiment."""
 
     experiment: Experiment
     settings: Sequence[Setting]
@@ -38,12 +38,12 @@ class ResolvedDocument(Document):
 
     @property
     def title(self) -> str:
-        """Whose settings they are."""
+        """Return whose settings they are."""
         return f"{self.experiment.name}: every setting"
 
     @property
     def sentences(self) -> Sequence[str]:
-        """How many there are, and how many differ."""
+        """Return how many there are, and how many differ."""
         return (f"{_summary(self.experiment, self.settings)}.",)
 
     def tables(self) -> Iterator[Table]:
@@ -164,14 +164,14 @@ def _value(one: Setting, side: str) -> str:
 
 
 def _placed(path: str) -> tuple[str, str]:
-    """The part of the job that a setting lies in, and its name there."""
+    """Return the part of the job that a setting lies in, and its name there."""
     words = path.split(".")
     depth = 3 if path.startswith("model.layers.") else len(words) > 1
     return ".".join(words[:depth]) or _TOP, ".".join(words[depth:])
 
 
 def _from(one: Setting, sides: Sequence[str]) -> str:
-    """`written`, or where the sides' values came from different places, each."""
+    """Return `written`, or where the sides' values came from different places, each."""
     kinds = {name: _said(one.origins[name]) for name in sides if name in one.origins}
     if len(set(kinds.values())) == 1:
         return next(iter(kinds.values()))
@@ -187,7 +187,7 @@ def _said(origin: Origin) -> str:
 def _sources(
     settings: Sequence[Setting], sides: Sequence[str]
 ) -> dict[tuple[str, ...], tuple[tuple[str, NativeDefault], ...]]:
-    """The rows behind the native values, by the settings that have them: equal layers share one entry."""
+    """Return the rows behind the native values, by the settings that have them; equal layers share one."""
     by_rows: dict[str, tuple[list[str], tuple[tuple[str, NativeDefault], ...]]] = {}
     for one in settings:
         rows = tuple(

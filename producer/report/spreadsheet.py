@@ -40,7 +40,7 @@ def _line(one: Value) -> tuple[Any, ...]:
 
 
 def is_number(value: Any) -> bool:
-    """Whether a value is a finite number; True and False are words."""
+    """Return whether a value is a finite number; True and False are words."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 

@@ -25,7 +25,7 @@ _HEALTH_COLOURS = {"ok": "green", "note": "yellow", "wrong": "red"}
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """One experiment; `verdict` is None while it runs, of a sweep, or where its results are gone."""
+    """An entry is one experiment; it has no verdict while it runs, of a sweep, or without results."""
 
     record: ExperimentRecord
     state: str
@@ -33,12 +33,12 @@ class Entry:
 
     @property
     def kind(self) -> str:
-        """What was asked for: a sweep has a verdict for each of its points."""
+        """Return what was asked for: a sweep has a verdict for each of its points."""
         return "sweep" if self.record.experiment.grid else "comparison"
 
     @property
     def word(self) -> str:
-        """What stands for the verdict in the list."""
+        """Return what stands for the verdict in the list."""
         return "sweep" if self.kind == "sweep" else self.verdict or numbers.MISSING
 
 
@@ -51,23 +51,23 @@ def state_of(runs: Sequence[RunRecord]) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class ListDocument(Document):
-    """The recent experiments, the newest first."""
+    """The document lists the recent experiments, the newest first."""
 
     entries: Sequence[Entry]
     now_s: float
 
     @property
     def title(self) -> str:
-        """How many there are."""
+        """Return how many there are."""
         return count(len(self.entries), "experiment")
 
     @property
     def sentences(self) -> Sequence[str]:
-        """What to do where there is none."""
+        """Return what to do where there is none."""
         return () if self.entries else ("no experiments yet; start one: likewise compare article",)
 
     def tables(self) -> Iterator[Table]:
-        """Yield the experiments."""
+        """Yield a row for each experiment."""
         yield Table(
             title="Experiments",
             columns=("id", "name", "when", "state", "verdict"),
@@ -111,7 +111,7 @@ class ListDocument(Document):
 
 @dataclass(frozen=True, kw_only=True)
 class UnfinishedDocument(Document):
-    """Where each run of an experiment stands that is not finished."""
+    """The document says where each run of an unfinished experiment stands."""
 
     record: ExperimentRecord
     runs: Sequence[RunRecord]
@@ -119,12 +119,12 @@ class UnfinishedDocument(Document):
 
     @property
     def title(self) -> str:
-        """Which experiment it is."""
+        """Return which experiment it is."""
         return f"{self.record.experiment_id}  {self.record.experiment.name}, not finished"
 
     @property
     def notes(self) -> Sequence[str]:
-        """How to go on."""
+        """Return how to go on."""
         return (f"follow it: likewise watch {self.record.experiment_id}",)
 
     def tables(self) -> Iterator[Table]:
@@ -171,14 +171,14 @@ class UnfinishedDocument(Document):
 
 @dataclass(frozen=True, kw_only=True)
 class WorkersDocument(Document):
-    """The live workers."""
+    """The document lists the live workers."""
 
     workers: Sequence[WorkerPresence]
     now_s: float
 
     @property
     def title(self) -> str:
-        """How many there are."""
+        """Return how many there are."""
         return count(len(self.workers), "live worker")
 
     def tables(self) -> Iterator[Table]:
@@ -229,18 +229,18 @@ class WorkersDocument(Document):
 
 @dataclass(frozen=True, kw_only=True)
 class HealthDocument(Document):
-    """What `likewise doctor` found of each link."""
+    """The document shows what `likewise doctor` found of each link."""
 
     findings: Sequence[Finding]
 
     @property
     def healthy(self) -> bool:
-        """Whether nothing is wrong."""
+        """Return whether nothing is wrong."""
         return all(one.state != "wrong" for one in self.findings)
 
     @property
     def title(self) -> str:
-        """Whether all is well."""
+        """Return whether all is well."""
         wrong = sum(one.state == "wrong" for one in self.findings)
         return f"{count(wrong, 'link is', 'links are')} wrong" if wrong else "every link is well"
 

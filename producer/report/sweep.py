@@ -21,29 +21,29 @@ from producer.verdict import numbers
 _COLOURS = {"agree": "green", "differ": "red", "inconclusive": "yellow"}
 _TITLES = ("best", "median", "5 to 95 %")
 _GAP = "   "
-"""Between columns."""
+"""This stands between columns."""
 
 
 @dataclass(frozen=True)
 class SweepDocument(Document):
-    """A sweep."""
+    """The document shows a sweep."""
 
     sweep: Sweep
 
     @property
     def title(self) -> str:
-        """The name and the size."""
+        """Return the name and the size."""
         sweep = self.sweep
         return f"{sweep.name}: {count(len(sweep.points), 'point')}, {count(sweep.seeds, 'seed')} each"
 
     @property
     def sentences(self) -> Sequence[str]:
-        """What the verdicts rest on where the numbers alone do not say it."""
+        """Return what the verdicts rest on where the numbers alone do not say it."""
         return tuple(_notes(self.sweep))
 
     @property
     def notes(self) -> Sequence[str]:
-        """What the numbers are of."""
+        """Return what the numbers are of."""
         return (_foot(self.sweep),)
 
     def tables(self) -> Iterator[Table]:
@@ -109,7 +109,7 @@ def _foot(sweep: Sweep) -> str:
 
 
 def _table(sweep: Sweep, console: Console) -> Iterator[Text]:
-    """Settings stand beside the columns where the terminal has room for that, else above their lines."""
+    """Yield the lines; settings stand beside the columns where the terminal has room, else above them."""
     lines = {(place, name): _cells(point.frameworks[name]) for place, point in enumerate(sweep.points)
              for name in sweep.frameworks}  # fmt: skip
     best, median, spread = (
@@ -145,7 +145,7 @@ def _padded(text: str, width: int) -> str:
 
 
 def _verdict(point: Point, *, room: float = math.inf) -> Text:
-    """`differ, gap 2.3e-05 in the losses`, the last words where there is room; nothing of one side."""
+    """Return `differ, gap 2.3e-05 in the losses`, the last words where there is room; nothing of one side."""
     if len(point.frameworks) < 2:
         return Text()
     verdict = Text(point.verdict, style=_COLOURS[point.verdict])
@@ -158,7 +158,7 @@ def _verdict(point: Point, *, room: float = math.inf) -> Text:
 
 
 def _notes(sweep: Sweep) -> Iterator[str]:
-    """What the verdicts rest on where the numbers alone do not say it, and what the workers said."""
+    """Yield what the verdicts rest on where the numbers alone do not say it, and what the workers said."""
     yield from _reasons("", [point for point in sweep.points if _failed(point)])
     yield from _reasons("differ: ", [point for point in sweep.points if point.verdict == "differ"])
     if any(point.over_seeds for point in sweep.points):
@@ -178,7 +178,7 @@ def _notes(sweep: Sweep) -> Iterator[str]:
 
 
 def _reasons(before: str, points: Sequence[Point]) -> Iterator[str]:
-    """The first point's reason, and how many others there are."""
+    """Yield the first point's reason, and how many others there are."""
     why = list(dict.fromkeys(point.reason for point in points))
     if why:
         more = f" ({count(len(why) - 1, 'other reason')} elsewhere: --json has each)" if len(why) > 1 else ""
@@ -186,7 +186,7 @@ def _reasons(before: str, points: Sequence[Point]) -> Iterator[str]:
 
 
 def _failed(point: Point) -> bool:
-    """Whether a training ended by something else than that it diverged, which the table says by itself."""
+    """Return whether a training ended, and not because it diverged, which the table says by itself."""
     failures = (seeds.failure for seeds in point.frameworks.values())
     return any(failure is not None and failure.reason != "diverged" for failure in failures)
 
@@ -196,7 +196,7 @@ def _gap_is_open(point: Point) -> bool:
 
 
 def _needed(seeds: int, needed: Sequence[int | None]) -> str:
-    """What would decide points that the tests over seeds leave open."""
+    """Return what would decide points that the tests over seeds leave open."""
     known = [number for number in needed if number is not None]
     tests = f"the tests over {seeds:,} seeds are open"
     if not known:
@@ -207,7 +207,7 @@ def _needed(seeds: int, needed: Sequence[int | None]) -> str:
 
 
 def _settings(point: Point) -> str:
-    """`learning_rate 0.1, torch's momentum 0.9`."""
+    """Return `learning_rate 0.1, torch's momentum 0.9`."""
     return printable(", ".join(f"{_name(path)} {setting(value)}" for path, value in point.settings.items()))
 
 
@@ -218,7 +218,7 @@ def _name(path: str) -> str:
 
 
 def _cells(seeds: Seeds) -> list[str]:
-    """Best, median and spread; how many failed stands with the spread."""
+    """Return best, median and spread; how many failed stands with the spread."""
     if seeds.median is None or seeds.best is None or seeds.low is None or seeds.high is None:
         failed = seeds.failure.reason.replace("_", " ") if seeds.failure else "missing"
         return [failed, numbers.MISSING, numbers.MISSING]

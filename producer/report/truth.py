@@ -21,7 +21,7 @@ MOST_CLASSES = 20
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Truth:
-    """The targets of one part of the data and every side's outputs for it, of one seed.
+    """The truth is the targets of one part of the data, with every side's outputs for it, of one seed.
 
     `x` is (n, *features), standardised where the job says so; `y` as in `shared.run.Dataset`;
     `outputs` (n, outputs); `predictions` the outputs for `predict` (m, *features).
@@ -45,7 +45,7 @@ class Truth:
 
     @property
     def is_line(self) -> bool:
-        """One feature and one target: it can be drawn as a function."""
+        """Return whether it can be drawn as a function, of one feature and one target."""
         return self.task == "regression" and self.x[0].size == 1 and self.y[0].size == 1
 
 
@@ -94,7 +94,7 @@ def truth_of(runs: Sequence[Run], tables: Mapping[str, SeedTable], arrays: Load)
 
 
 def _counted(loss: Loss, y: NDArray[Any]) -> NDArray[np.bool_]:
-    """The samples whose target is known: (n,)."""
+    """Return the samples whose target is known: (n,)."""
     ignored = loss.ignore_index if isinstance(loss, CategoricalCrossentropy) else None
     if ignored is None:
         return np.full(len(y), True)
@@ -109,7 +109,7 @@ def _row(table: NDArray[Any] | None, place: int) -> NDArray[np.float64] | None:
 
 @dataclass(frozen=True, kw_only=True)
 class Confusion:
-    """`counts[true][predicted]`, and each row's shares."""
+    """A matrix counts how often each class was taken for each: `counts[true][predicted]`."""
 
     side: str
     series: int
@@ -121,7 +121,7 @@ class Confusion:
 
 
 def confusions(truth: Truth, sides: Sequence[str]) -> list[Confusion]:
-    """One matrix a side, in order."""
+    """Return one matrix a side, in order."""
     known = truth.y.reshape(-1).astype(np.int64)
     classes = truth.classes or 2
     told = []
@@ -147,7 +147,7 @@ def confusions(truth: Truth, sides: Sequence[str]) -> list[Confusion]:
 
 
 def _names(truth: Truth, classes: int) -> tuple[str, ...]:
-    """The classes' own names, or their numbers."""
+    """Return the classes' own names, or their numbers."""
     numbers = tuple(map(str, range(classes)))
     return truth.class_names + numbers[len(truth.class_names) :]
 
@@ -161,7 +161,7 @@ def disagreements(truth: Truth) -> int:
 
 
 def predicted_classes(outputs: NDArray[np.float64], *, from_logits: bool = True) -> NDArray[np.int64]:
-    """The largest of several, or for one a probability above ½, which is a logit above 0."""
+    """Return the largest of several, or for one a probability above ½, which is a logit above 0."""
     if outputs.shape[1] == 1:
         return (outputs[:, 0] > (0.0 if from_logits else 0.5)).astype(np.int64)
     largest: NDArray[np.int64] = np.argmax(outputs, axis=1)

@@ -188,7 +188,7 @@ def test_classes_are_shown_as_tables(samples):
     truth = classes_truth(tensorflow=np.eye(3)[[0, 1, 2, 1]], torch=np.eye(3)[[0, 1, 2, 2]])
     text = page_of(comparison, truth)
 
-    assert "The frameworks put 1 of 4 test samples into different classes." in text
+    assert "The sides put 1 of 4 test samples into different classes." in text
     assert text.count('class="matrix') == 2
 
 
