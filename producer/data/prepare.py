@@ -169,17 +169,18 @@ def load(data: Data, base: Path, *, task: Task) -> Loaded:
     """Return the samples as their source has them; raise DataError."""
     match data:
         case InlineData():
-            return load_inline(data)
+            loaded = load_inline(data)
         case CsvData():
-            return csv_file.load(data, base, task=task)
+            loaded = csv_file.load(data, base, task=task)
         case ParquetData():
-            return parquet.load(data, base, task=task)
+            loaded = parquet.load(data, base, task=task)
         case NpzData():
-            return load_npz(data, base)
+            loaded = load_npz(data, base)
         case BuiltinData():
-            return load_builtin(data)
+            loaded = load_builtin(data)
         case _:
-            return load_synthetic(data)
+            loaded = load_synthetic(data)
+    return loaded
 
 
 def split(samples: int, declared: Split) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:

@@ -1,6 +1,6 @@
 """The comparison as a document: the verdict, why, and the numbers side by side.
 
-In a terminal it looks right at any width from 60 columns, without colour, and in a pipe, where lines are
+In a terminal it looks right at any width from 40 columns, without colour, and in a pipe, where lines are
 never folded. The paths of its JSON are public and stay; further ones may be added.
 """
 
@@ -38,6 +38,8 @@ _SAID: dict[Verdict, str] = {
 _SPARKS = 16
 _WIDE = 100
 """Columns from which the tests over seeds have room for the effect sizes."""
+_NARROW = 60
+"""Columns below which the gaps have no room for where they are largest."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,10 +110,12 @@ def _parts(comparison: Comparison, console: Console) -> Iterator[RenderableType]
     for found in comparison.first_divergences:
         yield from _divergence(comparison, found)
         yield ""
-    yield _side_by_side(comparison, "results", rows.results(comparison), curves=console.is_terminal)
+    narrow = console.width < _NARROW
+    sparks = (_SPARKS // 2 if narrow else _SPARKS) if console.is_terminal else 0
+    yield _side_by_side(comparison, "results", rows.results(comparison), sparks=sparks)
     yield ""
     if any(pair.largest for pair in comparison.gaps):
-        yield _gaps(comparison)
+        yield _gaps(comparison, narrow=narrow)
         yield ""
     if comparison.growth and console.is_terminal:
         yield _growth(comparison)
@@ -141,7 +145,7 @@ def _headline(comparison: Comparison) -> Text:
 
 
 def _side_by_side(
-    comparison: Comparison, title: str, lines: list[rows.Row], *, curves: bool = False
+    comparison: Comparison, title: str, lines: list[rows.Row], *, sparks: int = 0
 ) -> RenderableType:
     table = plain_table()
     table.add_column(title, style="dim", overflow="fold")
@@ -150,14 +154,14 @@ def _side_by_side(
     for line in lines:
         marked = "bold" if line.differs and title.startswith("settings") else ""
         table.add_row(printable(line.label), *(Text(printable(cell), style=marked) for cell in line.cells))
-        if curves and line.label == "final loss":
-            table.add_row("loss curve", *_curves(comparison))
+        if sparks and line.label == "final loss":
+            table.add_row("loss curve", *_curves(comparison, sparks))
     return table
 
 
-def _curves(comparison: Comparison) -> list[str]:
+def _curves(comparison: Comparison, sparks: int) -> list[str]:
     """Return the median of each side's loss curves over seeds, drawn small."""
-    return [sparkline(run.curves.median if run.curves else (), _SPARKS) for run in comparison.runs]
+    return [sparkline(run.curves.median if run.curves else (), sparks) for run in comparison.runs]
 
 
 _MARKS = {"equal": ("=", "green"), "parts": ("≠", "bold red"), "later": ("·", "dim")}
@@ -206,20 +210,23 @@ def _tests(comparison: Comparison, *, wide: bool) -> RenderableType:
     return table
 
 
-def _gaps(comparison: Comparison) -> RenderableType:
+def _gaps(comparison: Comparison, *, narrow: bool) -> RenderableType:
+    """Return the gaps, and where they are largest unless that would fold the rest."""
     table = plain_table()
     table.add_column(f"gap from {comparison.sides[0]}", style="dim", overflow="fold")
     table.add_column("relative", justify="right", no_wrap=True)
     table.add_column(f"tolerance {number(comparison.tolerance.relative)}", no_wrap=True)
-    table.add_column("largest at", style="dim", overflow="fold")
+    if not narrow:
+        table.add_column("largest at", style="dim", overflow="fold")
     several = len(comparison.gaps) > 1
     for line in rows.gaps(comparison):
         verdict = Text("within", style="green") if line.within else Text("above", style="red")
-        table.add_row(line.label, line.text, verdict, printable(line.where))
+        where = [] if narrow else [printable(line.where)]
+        table.add_row(line.label, line.text, verdict, *where)
     for pair in comparison.gaps:
         if pair.seeds > 1:
             alike = f"{pair.seeds_within_tolerance:,} of {pair.seeds:,}"
-            table.add_row(f"{pair.other} seeds within" if several else "seeds within", alike, "", "")
+            table.add_row(f"{pair.other} seeds within" if several else "seeds within", alike)
     return table
 
 

@@ -114,7 +114,7 @@ def test_seeds_are_spread_over_the_workers_that_are_free(
     assert table(desk, few, "torch", range(12)).succeeded.all()
 
 
-def test_a_sweep_is_one_table_of_both_frameworks(likewise, tmp_path):
+def test_a_sweep_is_one_table_of_both_frameworks(likewise):
     answer = likewise(
         "sweep", "matched", "--grid", "optimizer.learning_rate=0.01,0.05", "--grid", "training.epochs=20,40",
         "--seeds", "3", "--json",
@@ -142,9 +142,7 @@ def test_a_sweep_is_one_table_of_both_frameworks(likewise, tmp_path):
     assert full["points"][0]["frameworks"]["torch"] == sweep["points"][0]["frameworks"]["torch"]
     text = likewise("show", sweep["experiment_id"]).stdout
     assert "4 points, tensorflow and torch, 3 seeds each" in text
-    page = tmp_path / "sweep.html"
-    assert likewise("report", sweep["experiment_id"], "-o", str(page)).returncode == 0
-    assert "4 points" in page.read_text(encoding="utf-8")
+    assert likewise("report", sweep["experiment_id"]).returncode == 2
 
 
 def test_a_sweep_over_one_framework_s_setting_shows_where_they_agree(likewise, desk):

@@ -50,7 +50,7 @@ def test_the_text_is_as_it_was_approved(samples, name, width):
     assert text == golden.read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("width", [60, 80, 200])
+@pytest.mark.parametrize("width", [40, 60, 80, 200])
 def test_no_line_is_wider_than_the_terminal(samples, width):
     for line in terminal(samples.article(), width, color_system=None).splitlines():
         assert len(line) <= width

@@ -25,6 +25,7 @@ from producer.bench.models import Contender, Timed
 from producer.blame.explanation import Contribution, Explanation, MeasureShares
 from producer.cli.app import main
 from producer.cli.options import Output
+from producer.display import both
 from producer.doctor import Finding
 from producer.job.jobfile import read_experiment
 from producer.report import FILE_FORMATS, FORMATS, write, write_file
@@ -44,6 +45,7 @@ from shared.results.run_result import Environment
 NASTY = "=cmd|'/c calc'!A1 <script>alert(1)</script> [x](javascript:1) `a` *b* \\| \x1b[2J\nnew"
 SHOWN = NASTY.replace("\x1b", "\\x1b").replace("\n", "\\n")
 """What a reader sees of it: all of it, with nothing that steers a terminal."""
+ENDINGS = both([f".{form}" for form in FILE_FORMATS]).replace(" and ", " or ")
 
 
 def text(document: Document, form: str) -> str:
@@ -328,7 +330,7 @@ def test_a_file_has_the_format_of_its_ending(tmp_path: Path, form: str) -> None:
 
 def test_another_ending_is_refused_with_those_that_there_are(tmp_path: Path) -> None:
     for name in ("page.pdf", "page", "page.terminal", ".html"):
-        with pytest.raises(UsageError, match=r"end it in \.json, \.html, \.md or \.csv"):
+        with pytest.raises(UsageError, match=f"end it in {ENDINGS}"):
             Output.of(None, as_json=False, file=tmp_path / name)
 
 
@@ -355,8 +357,8 @@ def test_the_short_form_of_json_stands_for_its_format_alone() -> None:
         (("sweep", "article", "--report", "page.pdf"), "page.pdf has no ending that names a format"),
         (("report", "last", "-o", "page.pdf"), "page.pdf has no ending that names a format"),
         (("report", "last", "-o", "page.md", "--format", "csv"), "--format is csv, and page.md ends in .md"),
-        (("report", "last", "--format", "terminal"), "a file can be json, html, md, csv"),
-        (("list", "--format", "pdf"), "'pdf' is not one of 'terminal', 'json', 'html', 'md', 'csv'."),
+        (("report", "last", "--format", "terminal"), f"a file can be {', '.join(FILE_FORMATS)}"),
+        (("list", "--format", "pdf"), f"'pdf' is not one of {', '.join(map(repr, FORMATS))}."),
         (("show", "last", "--json", "--format", "md"), "--json is short for --format json"),
     ],
 )
