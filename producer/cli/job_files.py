@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from producer.cli.options import AsJson, Output, Resolved, SetValues, Sides, Spec, print_json
+from producer.cli.options import AsJson, Form, Output, Resolved, SetValues, Sides, Spec, print_json
+from producer.report import TERMINAL
 
 if TYPE_CHECKING:
     from producer.job.prepare import PreparedExperiment
@@ -48,6 +49,7 @@ def validate(
     sides: Sides = None,
     resolved: Resolved = False,
     as_json: AsJson = False,
+    form: Form = None,
 ) -> None:
     """Check a job file and its data, and say what it would train. Nothing is trained.
 
@@ -60,9 +62,13 @@ def validate(
     from producer.job.prepare import prepare_experiment
     from producer.job.summary import document_of, lines_of
     from producer.report.resolved import ResolvedDocument
-    from shared.errors import DataError, JobFileError
+    from shared.errors import DataError, JobFileError, UsageError
 
-    output = Output.of(None, as_json=as_json)
+    output = Output.of(form, as_json=as_json)
+    if not resolved and output.form not in (TERMINAL, "json"):
+        raise UsageError(
+            f"--format {output.form} goes with --resolved; what a job would train is text or JSON"
+        )
     try:
         prepared: PreparedExperiment = prepare_experiment(read_experiment(spec, set_values or (), sides))
         if prepared.loaded.experiment.grid:
@@ -70,13 +76,13 @@ def validate(
 
             prepare_sweep(spec, set_values or (), (), sides)
     except (JobFileError, DataError) as error:
-        if not as_json:
+        if output.form != "json":
             raise
         print_json({"valid": False, "problems": _problems(error)})
         raise typer.Exit(error.exit_status) from None
     if resolved:
         output.put(ResolvedDocument.of(prepared.loaded.experiment))
-    elif as_json:
+    elif output.form == "json":
         print_json(document_of(prepared))
     else:
         typer.echo("\n".join(lines_of(prepared)))

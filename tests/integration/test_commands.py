@@ -174,6 +174,18 @@ def test_a_page_is_written_beside_the_result_or_later(likewise, tmp_path):
     assert page.read_bytes() == later.read_bytes()
 
 
+def test_a_comparison_is_printed_and_written_in_other_formats(likewise, tmp_path):
+    path = tmp_path / "article.csv"
+    answer = likewise("compare", "article", "--format", "md", "--report", str(path))
+    again = likewise("show", "last", "--format", "csv")
+
+    assert (answer.returncode, again.returncode) == (0, 0)
+    assert answer.stdout.startswith("# article: tensorflow and torch differ\n")
+    assert "| loss.reduction | mean | sum |" in answer.stdout
+    assert path.read_bytes().startswith(b"table,row,side,seed,value,text\r\n")
+    assert again.stdout.splitlines() == path.read_text(encoding="utf-8").splitlines()
+
+
 def test_a_page_that_cannot_be_written_is_refused_before_anything_is_trained(likewise, tmp_path, desk):
     before = newest(desk).experiment_id
     answer = likewise("compare", "article", "--report", str(tmp_path / "no" / "page.html"))

@@ -114,7 +114,7 @@ def test_seeds_are_spread_over_the_workers_that_are_free(
     assert table(desk, few, "torch", range(12)).succeeded.all()
 
 
-def test_a_sweep_is_one_table_of_both_frameworks(likewise):
+def test_a_sweep_is_one_table_of_both_frameworks(likewise, tmp_path):
     answer = likewise(
         "sweep", "matched", "--grid", "optimizer.learning_rate=0.01,0.05", "--grid", "training.epochs=20,40",
         "--seeds", "3", "--json",
@@ -142,7 +142,11 @@ def test_a_sweep_is_one_table_of_both_frameworks(likewise):
     assert full["points"][0]["frameworks"]["torch"] == sweep["points"][0]["frameworks"]["torch"]
     text = likewise("show", sweep["experiment_id"]).stdout
     assert "4 points, tensorflow and torch, 3 seeds each" in text
-    assert likewise("report", sweep["experiment_id"]).returncode == 2
+
+    for ending in ("html", "csv"):
+        path = tmp_path / f"sweep.{ending}"
+        assert likewise("report", sweep["experiment_id"], "-o", str(path)).returncode == 0
+        assert path.read_text(encoding="utf-8").count("training.epochs") >= 4
 
 
 def test_a_sweep_over_one_framework_s_setting_shows_where_they_agree(likewise, desk):

@@ -359,6 +359,7 @@ def test_the_short_form_of_json_stands_for_its_format_alone() -> None:
         (("report", "last", "-o", "page.md", "--format", "csv"), "--format is csv, and page.md ends in .md"),
         (("report", "last", "--format", "terminal"), f"a file can be {', '.join(FILE_FORMATS)}"),
         (("list", "--format", "pdf"), f"'pdf' is not one of {', '.join(map(repr, FORMATS))}."),
+        (("validate", "article", "--format", "md"), "--format md goes with --resolved"),
         (("show", "last", "--json", "--format", "md"), "--json is short for --format json"),
     ],
 )
