@@ -92,6 +92,14 @@ def test_three_sides_are_timed_as_they_are_and_ranked_by_their_labels(likewise):
     assert "a side has a way of its own" in " ".join(answer.stderr.split())
 
 
+def test_sides_of_unlike_precision_that_agree_are_ranked_with_a_warning(likewise):
+    sides = ("--sides", "torch/float64,torch/float32", "--set", "execution=eager", "--budget", "0", "--json")
+    document = json.loads(likewise("bench", "matched", *sides).stdout)
+    assert document["verdict"] == "agree"
+    assert len(document["ranking"]) == 2
+    assert any("they compute in different precisions" in told for told in document["warnings"])
+
+
 def test_a_bench_keeps_to_one_host(likewise, start_worker, redis_server, desk):
     """Of two workers, any would take an ordinary run."""
     for host in ("atlas", "zeus"):
