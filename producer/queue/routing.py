@@ -63,7 +63,10 @@ class Need:
             return self
         offered = {_public(worker.version) for worker in workers if worker.version and self.met_by(worker)}
         if not offered and "*" in self.version:
-            raise NoWorkerError(_unserved([self], workers))
+            raise NoWorkerError(
+                f"no live worker serves {self}; to wait for one, name the version in full; live workers: "
+                f"{_live(workers)}"
+            )
         return replace(self, version=_newest(offered) if offered else self.version)
 
     def queue(self) -> str:
@@ -144,11 +147,14 @@ def _devices(need: Need, workers: Sequence[WorkerPresence]) -> list[str]:
 
 
 def _unserved(missing: Sequence[Need], workers: Sequence[WorkerPresence]) -> str:
-    live = ", ".join(f"{_offer(worker)} ({worker.host})" for worker in workers)
     return (
-        f"no live worker serves {' or '.join(map(str, missing))}; live workers: {live or 'none'}. "
+        f"no live worker serves {' or '.join(map(str, missing))}; live workers: {_live(workers)}. "
         "Start one, or submit with --queue-anyway to wait for it"
     )
+
+
+def _live(workers: Sequence[WorkerPresence]) -> str:
+    return ", ".join(f"{_offer(worker)} ({worker.host})" for worker in workers) or "none"
 
 
 def _offer(worker: WorkerPresence) -> str:
