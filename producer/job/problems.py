@@ -76,6 +76,8 @@ _RULES = {
 _PATTERNS = {
     "name": "letters, digits, `_`, `-` and `.`, at most 100 of them; a layer's begins with a letter",
     "sides": "lower-case words such as torch or new-torch",
+    "version": 'such as "2.13.0", or "2.13.*" for every version that begins so',
+    "device": "auto, cpu or cuda",
     "frameworks": f"lower-case words such as {' or '.join(FRAMEWORKS)}",
     "overrides": f"lower-case words such as {' or '.join(FRAMEWORKS)}",
 }
@@ -211,7 +213,8 @@ def _words(found: _Found) -> tuple[str, str | None]:
         known = [_as_written(option) for option in context["expected"].replace(" or ", ", ").split(", ")]
         message, hint = f"expected {_either(known)}", _meant(str(found.value), known)
     elif kind == "string_pattern_mismatch":
-        message = "is not a name"
+        what = found.path[-1] if found.path[-1] in ("version", "device") else "name"
+        message = f"is not a {what}"
         hint = next((_PATTERNS[part] for part in reversed(found.path) if part in _PATTERNS), None)
     elif kind == "value_error":
         message, hint = str(context["error"]), None

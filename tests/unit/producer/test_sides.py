@@ -70,7 +70,8 @@ def test_overrides_of_a_framework_reach_its_sides_without_an_entry_of_their_own(
 @pytest.mark.parametrize(
     ("sides", "field"),
     [
-        ("torch==two", "version"),
+        ("torch==two", "is not a version"),
+        ("torch@tpu", "is not a device"),
         ("torch:stock", "execution"),
         ("torch/bfloat16", "precision"),
         ("torch@mps", "device"),
