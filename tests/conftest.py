@@ -252,7 +252,7 @@ class Desk:
         """What the data and job modules would make of it, without their help."""
         import numpy as np
 
-        from producer.data import Arrays, PreparedData, PreparedRun
+        from producer.data.prepare import Arrays, PreparedData, PreparedRun
         from producer.job.resolve import resolve
 
         x = np.arange(-1.0, 5.0)[:, None]

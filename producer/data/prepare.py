@@ -101,10 +101,10 @@ def prepare(job: Job, base: Path) -> PreparedData:
         raise DataError(f"{loaded.x_place}: has no samples")
     if x.ndim < 2 or prod(x.shape[1:]) == 0:
         raise DataError(f"{loaded.x_place}: has the shape {x.shape}; a sample needs at least one feature")
+    check_finite(loaded, job.precision)
     ignored = _ignore_index(job)
     y = targets(loaded, task, ignore_index=ignored)
     weights = sample_weights(loaded)
-    check_finite(x, loaded, job.precision)
     train, validation, test = split(len(x), job.data.split)
     if weights is not None and not weights[train].any():
         raise DataError(f"{loaded.weights_place}: is 0 for every training sample; there is nothing to learn")

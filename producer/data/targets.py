@@ -29,7 +29,7 @@ MAX_CLASSES = 100_000
 
 
 def targets(loaded: Loaded, task: Task, *, ignore_index: int | None = None) -> NDArray[Any]:
-    """y as in `shared.run.Dataset`; raises DataError naming the first target that does not fit.
+    """Return y as in `shared.run.Dataset`; raise DataError naming the first target that does not fit.
 
     A target that is `ignore_index` fits any classes, but cannot be said by a one-hot row.
     """
@@ -38,16 +38,15 @@ def targets(loaded: Loaded, task: Task, *, ignore_index: int | None = None) -> N
         raise DataError(
             f"{loaded.y_place}: has the shape {y.shape}; targets are (samples,) or (samples, targets)"
         )
-    _refuse_non_finite(y, loaded)
     if task == "binary":
         return _binary(y, loaded)
     return _classes(y, loaded, ignore_index) if task == "multiclass" else y
 
 
-def check_finite(x: Floats, loaded: Loaded, precision: Precision) -> None:
+def check_finite(loaded: Loaded, precision: Precision) -> None:
     """Refuse NaN, infinity and what would become infinite in the run's precision; raises DataError."""
     for values, place, names in (
-        (x, loaded.x_place, loaded.feature_names),
+        (loaded.x, loaded.x_place, loaded.feature_names),
         (loaded.y, loaded.y_place, loaded.target_names),
     ):
         with np.errstate(invalid="ignore"):
@@ -78,14 +77,6 @@ def sample_weights(loaded: Loaded) -> Floats | None:
             "sample weights are numbers of 0 or more"
         )
     return loaded.weights
-
-
-def _refuse_non_finite(y: Floats, loaded: Loaded) -> None:
-    bad = np.argwhere(~np.isfinite(y))
-    if len(bad):
-        index = tuple(int(i) for i in bad[0])
-        what = "is NaN, a missing value" if np.isnan(y[index]) else "is infinite"
-        raise DataError(f"{loaded.y_place}: {_where(loaded, index, loaded.target_names)}: {what}")
 
 
 def _binary(y: Floats, loaded: Loaded) -> Floats:

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from producer.data import Done, prepare_all
-from producer.data.prepare import PreparedData, PreparedRun
+from producer.data.prepare import Done, PreparedData, PreparedRun, prepare_all
 from producer.display import both, count, did_you_mean, printable
 from producer.job.jobfile import LoadedExperiment
 from producer.job.native import native_table

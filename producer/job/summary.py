@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import prod
 from typing import Any
 
-from producer.data import PreparedData
+from producer.data.prepare import PreparedData
 from producer.display import count, printable, short
 from producer.job.prepare import PreparedExperiment
 from producer.job.resolve import SettingDifference, setting_differences

@@ -22,7 +22,7 @@ from shared.run import Dataset, Run, Samples
 if TYPE_CHECKING:
     import celery
 
-    from producer.data import Arrays, PreparedData, PreparedRun
+    from producer.data.prepare import Arrays, PreparedData, PreparedRun
     from shared.job import Experiment
     from shared.job.optimizer import Optimizer
     from shared.ledger.records import WorkerPresence

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from math import prod
 from typing import TYPE_CHECKING
 
-from producer.data import Done
+from producer.data.prepare import Done
 from producer.job.jobfile import LoadedExperiment, read_experiment
 from producer.job.prepare import PreparedExperiment, prepare_experiment
 from producer.queue.results import collect
