@@ -214,7 +214,7 @@ def bench(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="Time on this host of `likewise workers`; on any that has every framework, if none.",
+            help="Time on this host of `likewise workers`; on any that can train every side, if none.",
         ),
     ] = None,
     as_json: AsJson = False,
@@ -224,10 +224,10 @@ def bench(
         bool, typer.Option("--no-twin", help="Do not train again in float64 to tell rounding from meaning.")
     ] = False,
 ) -> None:
-    """Time the job in every framework, in turns on an otherwise idle host, and rank them if they agree.
+    """Time the job in every side, in turns on an otherwise idle host, and rank them if they agree.
 
-    All timed runs go to one host that has every framework, and each has it to itself: other workers of
-    the host wait. The frameworks take turns in a random order and back, so that a drift of the machine
+    All timed runs go to one host that can train every side, and each has it to itself: other workers of
+    the host wait. The sides take turns in a random order and back, so that a drift of the machine
     falls on all alike. Who computes something else is not ranked. Each framework is timed in several ways
     of executing; sides that are named are timed as they are. One seed is trained, whatever the job asks for.
 
@@ -262,10 +262,7 @@ def bench(
         sites = sites_for(needs, session.ledger.workers(), host=host)
         if len({site.host for site in sites.values()}) > 1:
             where = ", ".join(f"{name} is timed on {site.host}" for name, site in sites.items())
-            kind = "framework" if prepared.loaded.experiment.sides is None else "side"
-            experiments.say(
-                f"note: no host has a worker of every {kind}, so no winner will be named: {where}"
-            )
+            experiments.say(f"note: no host has a worker of every side, so no winner will be named: {where}")
         record = experiments.submit_prepared(session, prepared, queue_anyway=False, key=None)
         with cancelling(session, record):
             experiments.follow_to_end(session, record, quiet=output.quiet)
