@@ -21,7 +21,7 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
-from producer.follow_ups import Outcome, Plan
+from producer.follow_ups import FollowUpPlan, Outcome
 from producer.job.jobfile import read_experiment
 from producer.job.prepare import PreparedExperiment, prepare_experiment
 from producer.queue.submit import submit, submit_follow_up
@@ -194,7 +194,7 @@ def verdict_word(session: Session, record: ExperimentRecord) -> str | None:
 def follow_up(
     session: Session,
     outcome: Outcome,
-    plan: Callable[[Outcome, Callable[[str], None]], Plan],
+    plan: Callable[[Outcome, Callable[[str], None]], FollowUpPlan],
     *,
     quiet: bool,
 ) -> Outcome:

@@ -1,8 +1,8 @@
 """What is trained further for a comparison, declared as data: the float64 twin, the rerun, and their types.
 
-A `Plan` looks at an `Outcome` and yields `FollowUp`s, gets what they returned, and may yield more; it knows
-neither the queue nor a terminal. `producer.experiments` carries plans out. The traced replay is a plan of its
-own, in `producer.trace`.
+A `FollowUpPlan` looks at an `Outcome` and yields `FollowUp`s, gets what they returned, and may yield more;
+it knows neither the queue nor a terminal. `producer.experiments` carries plans out. The traced replay is a
+plan of its own, in `producer.trace`.
 
 A difference of meaning stays as large in float64; rounding shrinks by about 1e9. So the twin tells a
 float32 gap that training has amplified from a real one, and finds a real one that hides in rounding.
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from shared.results.run_result import RunResult
     from shared.results.seed_table import Load
 
-Trained = Mapping[str, Sequence[tuple[Run, "RunResult"]]]
+FinishedRuns = Mapping[str, Sequence[tuple[Run, "RunResult"]]]
 """The finished runs of follow-ups with their results, by relation."""
-Plan = Generator[Sequence[FollowUp], Trained, None]
+FollowUpPlan = Generator[Sequence[FollowUp], FinishedRuns, None]
 """Yields what is to be trained together, is sent what that returned, and ends when nothing more is wanted."""
 
 
@@ -110,12 +110,12 @@ def rerun_of(experiment: Experiment, runs: Sequence[Run]) -> FollowUp:
     )
 
 
-def twin_alone(outcome: Outcome, tell: Callable[[str], None]) -> Plan:
+def twin_alone(outcome: Outcome, tell: Callable[[str], None]) -> FollowUpPlan:
     """Plan the float64 twin, where it can add something and does not train for too long."""
     yield from _affordable(outcome, tell, [_TWIN])
 
 
-def twin_and_rerun(outcome: Outcome, tell: Callable[[str], None]) -> Plan:
+def twin_and_rerun(outcome: Outcome, tell: Callable[[str], None]) -> FollowUpPlan:
     """Plan the float64 twin and the rerun, each where it can add something; both train at the same time."""
     yield from _affordable(outcome, tell, [_TWIN, _RERUN])
 
@@ -133,7 +133,7 @@ _TWIN = _Kind(name="the float64 twin", adds=twin_tells_more, follow_up=twin_of)
 _RERUN = _Kind(name="the rerun", adds=rerun_tells_more, follow_up=rerun_of)
 
 
-def _affordable(outcome: Outcome, tell: Callable[[str], None], kinds: Sequence[_Kind]) -> Plan:
+def _affordable(outcome: Outcome, tell: Callable[[str], None], kinds: Sequence[_Kind]) -> FollowUpPlan:
     """Ask for those that can add something, as long as the budget lasts, and say which are left out."""
     seconds, left_s = cost_s(outcome.comparison), BUDGET_S
     wanted = []

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from producer.follow_ups import Outcome, Plan
+from producer.follow_ups import FollowUpPlan, Outcome
 from producer.queue.submit import FollowUp
 from producer.verdict.first_divergence import Replays, traced
 from producer.verdict.models import Comparison, Traced
@@ -246,7 +246,7 @@ class Traces:
         return tolerance_for(["float64"] if len(precisions) > 1 else precisions).relative
 
 
-def replays(outcome: Outcome, tell: Callable[[str], None]) -> Plan:
+def replays(outcome: Outcome, tell: Callable[[str], None]) -> FollowUpPlan:
     """Plan the replays of the first seed that parts, where they can add to what is known.
 
     Ends early where a replay fails: the comparison stands without it. What a worker cannot do is told.

@@ -34,14 +34,14 @@ DIVERGENCE, PREDICTIONS, OUTPUTS, LOSS = "divergence", "predictions", "outputs",
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Trained:
+class TrainedRun:
     """A run, and what came of its seeds."""
 
     run: Run
     table: SeedTable
 
     @classmethod
-    def of(cls, run: Run, result: RunResult, arrays: Load) -> Trained:
+    def of(cls, run: Run, result: RunResult, arrays: Load) -> TrainedRun:
         """Return it from a result."""
         return cls(run=run, table=SeedTable.of(result, run.seeds, arrays=arrays))
 
@@ -66,7 +66,7 @@ class Trained:
         return found
 
 
-Pair = tuple[Trained, Trained]
+Pair = tuple[TrainedRun, TrainedRun]
 """The reference's training and another's, of the same seeds."""
 
 
@@ -96,7 +96,7 @@ class Ruler:
             return np.full(len(both), np.nan)
         return np.where(both, self._apart(measure, pair), np.nan)
 
-    def scale(self, measure: str, reference: Trained) -> Floats | None:
+    def scale(self, measure: str, reference: TrainedRun) -> Floats | None:
         """Return the largest absolute value of what the reference gives; None for measures without one."""
         array = _array(measure, reference)
         return None if array is None else np.abs(array).reshape(len(array), -1).max(axis=1, initial=0.0)
@@ -125,13 +125,13 @@ class Ruler:
         samples = pair[0].samples(part)
         return samples is not None and samples.same_rows(pair[1].samples(part))
 
-    def _loss_of(self, one: Trained) -> Floats:
+    def _loss_of(self, one: TrainedRun) -> Floats:
         key = one.run.run_id
         if key not in self._losses:
             self._losses[key] = self._measured_loss(one)
         return self._losses[key]
 
-    def _measured_loss(self, one: Trained) -> Floats:
+    def _measured_loss(self, one: TrainedRun) -> Floats:
         losses = np.full(len(one.table.seeds), np.nan)
         part = one.table.outputs_of
         samples = one.samples(part) if part else None
@@ -153,7 +153,7 @@ def unit(measure: str) -> str:
     return "of the seeds" if measure == DIVERGENCE else "apart"
 
 
-def _array(measure: str, one: Trained) -> NDArray[Any] | None:
+def _array(measure: str, one: TrainedRun) -> NDArray[Any] | None:
     if measure == PREDICTIONS:
         return one.table.predictions
     return one.outputs if measure == OUTPUTS else None
@@ -170,7 +170,7 @@ def _root_mean_square(mine: NDArray[Any] | None, theirs: NDArray[Any] | None, *,
 
 
 @dataclass(frozen=True, kw_only=True)
-class Evidence:
+class MixtureGaps:
     """The plan's pairs as they were trained; `plan.declared` and nothing switched are always among them."""
 
     plan: Plan
@@ -258,14 +258,14 @@ class Parted:
         return None if self.parts.left is None else share(self.parts.left, self.parts.whole)
 
 
-def evidence(plan: Plan, trained: Mapping[str, Trained], arrays: Load) -> Evidence:
+def gaps_of(plan: Plan, trained: Mapping[str, TrainedRun], arrays: Load) -> MixtureGaps:
     """Return what the trainings tell; `trained` has every run of the plan by its identity."""
 
     def pair_of(planned: PlannedPair) -> Pair:
         assert planned.other is not None  # noqa: S101  # by the filter below
         return trained[identity(planned.reference)], trained[identity(planned.other)]
 
-    return Evidence(
+    return MixtureGaps(
         plan=plan,
         pairs={mixture: pair_of(one) for mixture, one in plan.pairs.items() if one.other is not None},
         declared=pair_of(plan.declared),
@@ -274,7 +274,7 @@ def evidence(plan: Plan, trained: Mapping[str, Trained], arrays: Load) -> Eviden
     )
 
 
-def parted(found: Evidence, measure: str) -> Parted | None:
+def parted(found: MixtureGaps, measure: str) -> Parted | None:
     """Return the gap in one measure and its parts; None where the gap itself could not be measured.
 
     Each side's own start becomes a factor of its own where it widens the gap beyond chance.

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from producer.blame.evidence import DIVERGENCE, Evidence, Parted, Trained, evidence, parted, unit
+from producer.blame.evidence import DIVERGENCE, MixtureGaps, Parted, TrainedRun, gaps_of, parted, unit
 from producer.blame.factors import Factor, Plan
 from producer.display import both, count, gap, setting
 from producer.verdict.knowledge import Setup, consequence, fixes
@@ -82,10 +82,10 @@ class Explanation(Frozen):
 
 
 def explain(
-    plan: Plan, trained: Mapping[str, Trained], arrays: Load, *, experiment_id: str, name: str
+    plan: Plan, trained: Mapping[str, TrainedRun], arrays: Load, *, experiment_id: str, name: str
 ) -> Explanation:
     """Return the explanation; `trained` has every run of the plan by its identity."""
-    found = evidence(plan, trained, arrays)
+    found = gaps_of(plan, trained, arrays)
     told = [one for measure in found.measures if (one := parted(found, measure)) is not None]
     main = told[0] if told else None
     reference, other = plan.ends
@@ -112,7 +112,7 @@ def explain(
     )
 
 
-def _contributions(found: Evidence, main: Parted | None, *, closed: bool) -> tuple[Contribution, ...]:
+def _contributions(found: MixtureGaps, main: Parted | None, *, closed: bool) -> tuple[Contribution, ...]:
     """Return a contribution for each factor, the largest share first; no shares where there is no gap."""
     if main is None or closed:
         reason = "there is no gap" if closed else "nothing could be compared"
@@ -131,7 +131,7 @@ def _contributions(found: Evidence, main: Parted | None, *, closed: bool) -> tup
 
 
 def _contribution(
-    found: Evidence,
+    found: MixtureGaps,
     factor: Factor,
     *,
     problem: str | None,
@@ -151,7 +151,7 @@ def _contribution(
     )
 
 
-def _given_weights(found: Evidence, factor: Factor) -> str | None:
+def _given_weights(found: MixtureGaps, factor: Factor) -> str | None:
     """Return what the other's given weights are to the reference's, where a usual mistake made them so."""
     mine, theirs = (run.given_weights for run in found.plan.ends)
     if not factor.path.startswith("initial_weights") or mine is None or theirs is None:
@@ -164,7 +164,7 @@ def _given_weights(found: Evidence, factor: Factor) -> str | None:
     return None
 
 
-def _setup(found: Evidence) -> Setup:
+def _setup(found: MixtureGaps) -> Setup:
     """Return what both ends train."""
     ends = found.plan.ends
     return Setup.of(
@@ -199,7 +199,7 @@ CANCELLING = 1.5
 
 
 def sentence(
-    found: Evidence, main: Parted | None, contributions: Sequence[Contribution], *, tolerance: float
+    found: MixtureGaps, main: Parted | None, contributions: Sequence[Contribution], *, tolerance: float
 ) -> str:
     """Return the answer in one sentence."""
     names = both([run.side for run in found.plan.ends])
@@ -238,7 +238,7 @@ def against(contribution: Contribution) -> str:
     return f"{theirs} against {mine}"
 
 
-def notes(found: Evidence, main: Parted | None) -> tuple[str, ...]:
+def notes(found: MixtureGaps, main: Parted | None) -> tuple[str, ...]:
     """Return what a reader has to know of how the shares were found."""
     return (*_start(found, main), *_many(found), *_failed(found, main), *_seeds(found, main), *_device(found))
 
@@ -265,7 +265,7 @@ def _ranking(main: Parted, named: Sequence[Contribution]) -> str:
     return f"{told}: {first.cause}." if alone else f"{told}."
 
 
-def _cancelling(found: Evidence, main: Parted, contributions: Sequence[Contribution]) -> str:
+def _cancelling(found: MixtureGaps, main: Parted, contributions: Sequence[Contribution]) -> str:
     """Say what settings that work against each other do together, and what each does alone."""
     large = [one for one in contributions if one.share is not None and abs(one.share) >= CANCELLING / 3]
     named = both([f"{one.path} ({against(one)})" for one in large[:MOST_NAMED]])
@@ -290,7 +290,7 @@ def _nothing_found(contributions: Sequence[Contribution], main: Parted) -> str:
     return f"The {settings} explain nothing of the difference{left}; likewise compare looks for its place."
 
 
-def _start(found: Evidence, main: Parted | None) -> list[str]:
+def _start(found: MixtureGaps, main: Parted | None) -> list[str]:
     """Say what each side's own start, which is chance, does to the gap."""
     if main is None or not found.plan.own_start:
         return []
@@ -311,7 +311,7 @@ def _start(found: Evidence, main: Parted | None) -> list[str]:
     ]
 
 
-def _many(found: Evidence) -> list[str]:
+def _many(found: MixtureGaps) -> list[str]:
     if found.plan.design.kind == "combinations":
         return []
     settings = count(len(found.plan.factors), "setting")
@@ -322,7 +322,7 @@ def _many(found: Evidence) -> list[str]:
     ]
 
 
-def _failed(found: Evidence, main: Parted | None) -> list[str]:
+def _failed(found: MixtureGaps, main: Parted | None) -> list[str]:
     """Say how many mixtures have no numbers, with the reason of the first."""
     failures = found.failures()
     if main is None or not failures or main.measure == DIVERGENCE:
@@ -334,7 +334,7 @@ def _failed(found: Evidence, main: Parted | None) -> list[str]:
     return [f"{many}; the one with {switched} switched: {why.rstrip('.')}.{orders}"]
 
 
-def _seeds(found: Evidence, main: Parted | None) -> list[str]:
+def _seeds(found: MixtureGaps, main: Parted | None) -> list[str]:
     if main is None:
         return []
     seeds = found.seeds(main.measure)
@@ -350,6 +350,6 @@ def _seeds(found: Evidence, main: Parted | None) -> list[str]:
     return told
 
 
-def _device(found: Evidence) -> list[str]:
+def _device(found: MixtureGaps) -> list[str]:
     devices = {run.job.device for run in found.plan.ends}
     return ["The device differs, too; it is left as each job has it."] if len(devices) > 1 else []

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from producer.blame.evidence import Trained
+from producer.blame.evidence import TrainedRun
 from producer.blame.explanation import Explanation, explain
 from producer.blame.factors import LEAST_SEEDS, Plan, identity, plan
 from producer.experiments import follow_to_end
@@ -138,14 +138,14 @@ def _submit(
 
 def _trained(
     session: Session, record: ExperimentRecord, seeds: Sequence[int]
-) -> Iterator[tuple[str, Trained]]:
+) -> Iterator[tuple[str, TrainedRun]]:
     """Yield every run of all these seeds with its result, by identity; the latest last, so that it counts."""
     for one in _records(session, record):
         results = {result.run_id: result for result in collect(one, ledger=session.ledger)}
         for name, runs in _by_identity(session, one).items():
             if set(seeds) <= {seed for run in runs for seed in run.seeds}:
                 (result,) = merged([results[run.run_id] for run in runs]).values()
-                yield name, Trained.of(_with(runs[0], seeds), result, session.blobs.get)
+                yield name, TrainedRun.of(_with(runs[0], seeds), result, session.blobs.get)
 
 
 def _with(run: Run, seeds: Sequence[int]) -> Run:

@@ -169,18 +169,17 @@ def load(data: Data, base: Path, *, task: Task) -> Loaded:
     """Return the samples as their source has them; raise DataError."""
     match data:
         case InlineData():
-            loaded = load_inline(data)
+            return load_inline(data)
         case CsvData():
-            loaded = csv_file.load(data, base, task=task)
+            return csv_file.load(data, base, task=task)
         case ParquetData():
-            loaded = parquet.load(data, base, task=task)
+            return parquet.load(data, base, task=task)
         case NpzData():
-            loaded = load_npz(data, base)
+            return load_npz(data, base)
         case BuiltinData():
-            loaded = load_builtin(data)
+            return load_builtin(data)
         case _:
-            loaded = load_synthetic(data)
-    return loaded
+            return load_synthetic(data)
 
 
 def split(samples: int, declared: Split) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:

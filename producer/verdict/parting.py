@@ -49,8 +49,8 @@ class Parting:
     """Why the two tensors cannot be compared, where they cannot."""
 
 
-Row = NDArray[np.float64]
-Rows = dict[tuple[Stage, str], Row]
+Fingerprint = NDArray[np.float64]
+TensorRows = dict[tuple[Stage, str], Fingerprint]
 
 
 def first_parting(
@@ -86,7 +86,7 @@ def first_parting(
     return _unequal_length(reference, other, names) or start
 
 
-def _scales(mine: Rows, largest: Mapping[tuple[Stage, str], float]) -> dict[tuple[Stage, str], float]:
+def _scales(mine: TensorRows, largest: Mapping[tuple[Stage, str], float]) -> dict[tuple[Stage, str], float]:
     """Return the least scale of each tensor's difference (see the module)."""
     gradient = max((value for key, value in largest.items() if key[0] == "backward"), default=0.0)
     weight = _largest_weight(mine)
@@ -99,7 +99,7 @@ def _scales(mine: Rows, largest: Mapping[tuple[Stage, str], float]) -> dict[tupl
     return scales
 
 
-def _largest_weight(rows: Rows) -> float:
+def _largest_weight(rows: TensorRows) -> float:
     return max((float(row[LARGEST]) for key, row in rows.items() if key[0] == "update"), default=0.0)
 
 
@@ -109,12 +109,12 @@ class _Fingerprints:
     def __init__(self, trace: Trace, arrays: Load) -> None:
         self._trace = trace
         keys = [_key(place) for place in trace.places]
-        self.rows: list[Rows] = [dict(zip(keys, row, strict=True)) for row in arrays(trace.table)]
+        self.rows: list[TensorRows] = [dict(zip(keys, row, strict=True)) for row in arrays(trace.table)]
         names: list[tuple[Stage, str]] = [("update", name) for name in trace.weight_names]
-        self.starts: list[Rows] = [dict(zip(names, rows, strict=True)) for rows in arrays(trace.starts)]
+        self.starts: list[TensorRows] = [dict(zip(names, rows, strict=True)) for rows in arrays(trace.starts)]
         self._evaluations = arrays(trace.evaluations) if trace.evaluations else np.zeros((0, 0))
 
-    def evaluated(self, step: int) -> Rows:
+    def evaluated(self, step: int) -> TensorRows:
         """Return what was taken in inference mode after an update."""
         return {
             _key(place): row
@@ -135,23 +135,23 @@ def _common(one: Sequence[int], two: Sequence[int]) -> Iterator[int]:
         yield mine
 
 
-def _shared(one: Rows, two: Rows) -> tuple[Rows, Rows]:
+def _shared(one: TensorRows, two: TensorRows) -> tuple[TensorRows, TensorRows]:
     """Return the rows that both have: a metric that only one job declares says nothing."""
     return {key: one[key] for key in one if key in two}, {key: two[key] for key in two if key in one}
 
 
-def _weights(rows: Rows) -> Rows:
+def _weights(rows: TensorRows) -> TensorRows:
     return {key: row for key, row in rows.items() if key[0] == "update"}
 
 
 def _first(
-    mine: Rows,
-    theirs: Rows,
+    mine: TensorRows,
+    theirs: TensorRows,
     names: tuple[str, str],
     *,
     tolerance: float,
     scales: Mapping[tuple[Stage, str], float] | None = None,
-    before: tuple[Rows, Rows] = ({}, {}),
+    before: tuple[TensorRows, TensorRows] = ({}, {}),
 ) -> tuple[tuple[Stage, str], str | None] | None:
     """Return the first tensor that differs, by the order of stages, and why if it cannot be compared."""
     for stage in STAGES:
@@ -173,7 +173,7 @@ def _first(
     return None
 
 
-def _apart(a: Row, b: Row, *, tolerance: float, scale: float) -> bool:
+def _apart(a: Fingerprint, b: Fingerprint, *, tolerance: float, scale: float) -> bool:
     if np.array_equal(a, b, equal_nan=True):
         return False
     if not (np.isfinite(a).all() and np.isfinite(b).all()):
@@ -181,7 +181,9 @@ def _apart(a: Row, b: Row, *, tolerance: float, scale: float) -> bool:
     return bool(_distance(a, b) > tolerance * (max(a[LARGEST], scale) or b[LARGEST]))
 
 
-def _changed_apart(before: tuple[Row, Row], after: tuple[Row, Row], *, weight: float) -> bool:
+def _changed_apart(
+    before: tuple[Fingerprint, Fingerprint], after: tuple[Fingerprint, Fingerprint], *, weight: float
+) -> bool:
     """Return whether the changes of a weight in two updates differ by more than rounding (see the module)."""
     changes = [_sums(now) - _sums(then) for then, now in zip(before, after, strict=True)]
     distance = float(np.max(np.abs(changes[0] - changes[1])))
@@ -189,12 +191,12 @@ def _changed_apart(before: tuple[Row, Row], after: tuple[Row, Row], *, weight: f
     return bool(distance > CHANGE * size and distance > ROUNDING * weight)
 
 
-def _distance(a: Row, b: Row) -> float:
+def _distance(a: Fingerprint, b: Fingerprint) -> float:
     return float(np.max(np.abs(_sums(a) - _sums(b))))
 
 
-def _sums(row: Row) -> Row:
-    sums: Row = row[:PROJECTIONS]
+def _sums(row: Fingerprint) -> Fingerprint:
+    sums: Fingerprint = row[:PROJECTIONS]
     return sums
 
 

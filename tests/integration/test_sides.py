@@ -71,8 +71,10 @@ def test_without_a_side_named_every_other_is_explained_against_the_first(documen
     assert alone == second
 
 
-def test_sides_of_unlike_precision_agree_over_twenty_seeds(document):
-    found = document("compare", "digits", "--sides", "torch/float64,torch/float32", "--seeds", "20")
+def test_sides_of_unlike_precision_agree_over_twenty_seeds(document, tmp_path):
+    page = tmp_path / "page.html"
+    sides = ("--sides", "torch/float64,torch/float32")
+    found = document("compare", "digits", *sides, "--seeds", "20", "--report", str(page))
 
     assert found["verdict"] == "agree"
     assert {name: len(seeds) for name, seeds in found["runs"].items()} == {
@@ -84,3 +86,4 @@ def test_sides_of_unlike_precision_agree_over_twenty_seeds(document):
         "torch-float32": "float32",
     }
     assert all(seed["status"] == "succeeded" for seeds in found["runs"].values() for seed in seeds)
+    assert "torch-float64, median of 20 seeds" in page.read_text(encoding="utf-8")

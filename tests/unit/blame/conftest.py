@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from producer.blame.evidence import Trained
+from producer.blame.evidence import TrainedRun
 from producer.blame.explanation import Explanation, explain
 from producer.blame.factors import Plan, identity, plan
 from producer.job.resolve import resolve
@@ -99,7 +99,7 @@ class Bench:
                 arrays=packed(seeds),
                 status="failed" if any(seed.failure for seed in seeds) else "succeeded",
             )  # fmt: skip
-            trained[identity(run)] = Trained.of(named, result, self.store.get)
+            trained[identity(run)] = TrainedRun.of(named, result, self.store.get)
             self.trained.append(named)
         return explain(planned, trained, self.store.get, experiment_id="4f7a1c4f7a1c4f7a1c4f", name="line")
 

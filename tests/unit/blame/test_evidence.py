@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from producer.blame.evidence import Ruler, Trained
+from producer.blame.evidence import Ruler, TrainedRun
 from shared.results.run_result import Failure, RunResult, SeedArrays
 from tests.listed import Seed, packed
 
@@ -23,7 +23,7 @@ def pair(bench):
             run_id=run.run_id, experiment_id="experiment", framework=run.framework, status="succeeded",
             arrays=packed([seed]),
         )  # fmt: skip
-        return Trained.of(run, result, bench.store.get)
+        return TrainedRun.of(run, result, bench.store.get)
 
     def make(mine, theirs, **declared):
         ends = bench.ends(declared.pop("overrides", {}), **declared)
@@ -69,7 +69,7 @@ def test_outputs_for_other_samples_are_not_held_against_each_other(bench, pair):
     mine, theirs = pair(TRUTH, TRUTH)
     other = theirs.run.dataset.train.model_copy(update={"x": bench.store.put(np.ones((6, 1)))})
     dataset = theirs.run.dataset.model_copy(update={"train": other})
-    moved = Trained(run=theirs.run.model_copy(update={"dataset": dataset}), table=theirs.table)
+    moved = TrainedRun(run=theirs.run.model_copy(update={"dataset": dataset}), table=theirs.table)
 
     assert np.isnan(ruler(bench, (mine, moved)).gap("outputs", (mine, moved))).all()
     assert ruler(bench, (mine, moved)).gap("loss", (mine, moved))[0] == 0.0
@@ -87,7 +87,7 @@ def test_divergence_is_told_from_failures_that_say_nothing(bench, pair):
             status="failed",
             failure=failure,
         )
-        return Trained.of(theirs.run, result, bench.store.get)
+        return TrainedRun.of(theirs.run, result, bench.store.get)
 
     rule = ruler(bench, (mine, theirs))
     assert rule.gap("divergence", (mine, theirs))[0] == 0.0
@@ -112,7 +112,7 @@ def test_many_seeds_as_arrays_are_read_as_listed_ones_are(bench):
         run_id="run-0", experiment_id="experiment", framework="tensorflow", status="failed", arrays=(piece,),
         failure=Failure(reason="diverged", message="NaN", seed=5),
     )  # fmt: skip
-    found = Trained.of(mine.model_copy(update={"seeds": (4, 5, 6)}), result, bench.store.get)
+    found = TrainedRun.of(mine.model_copy(update={"seeds": (4, 5, 6)}), result, bench.store.get)
 
     np.testing.assert_array_equal(found.diverged, [0.0, 1.0, 0.0])
     np.testing.assert_array_equal(found.outputs, outputs)
