@@ -23,11 +23,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from producer.blame.factors import Factor, Plan, PlannedPair, identity, start
-from producer.blame.shares import Estimate, Floats, Mixture, Parts, parts, share
+from producer.blame.shares import Estimate, Mixture, Parts, parts, share
 from shared.job import Loss
 from shared.losses import loss_value
 from shared.results.run_result import RunResult
-from shared.results.seed_table import Load, SeedTable
+from shared.results.seed_table import Float64, Load, SeedTable
 from shared.run import Run, Samples
 
 DIVERGENCE, PREDICTIONS, OUTPUTS, LOSS = "divergence", "predictions", "outputs", "loss"
@@ -51,7 +51,7 @@ class TrainedRun:
         return self.table.outputs()
 
     @cached_property
-    def diverged(self) -> Floats:
+    def diverged(self) -> Float64:
         """1 for a seed that diverged, 0 for one that succeeded, NaN for one that failed otherwise."""
         ends = np.where(self.table.succeeded, 0.0, np.nan)
         for row in np.flatnonzero(~self.table.succeeded):
@@ -77,7 +77,7 @@ class Ruler:
         """Take the loss, which is averaged here, and what gives the targets."""
         self._loss = loss.model_copy(update={"reduction": "mean"})
         self._arrays = arrays
-        self._losses: dict[str, Floats] = {}
+        self._losses: dict[str, Float64] = {}
 
     def measures(self, pair: Pair) -> list[str]:
         """Return the measures that some seed has in both trainings, the main one first."""
@@ -86,7 +86,7 @@ class Ruler:
         found = [PREDICTIONS, OUTPUTS, LOSS, *metrics]
         return [name for name in found if np.isfinite(self.gap(name, pair)).any()]
 
-    def gap(self, measure: str, pair: Pair) -> Floats:
+    def gap(self, measure: str, pair: Pair) -> Float64:
         """Return how far apart the two are in a measure."""
         mine, theirs = pair
         if measure == DIVERGENCE:
@@ -96,12 +96,12 @@ class Ruler:
             return np.full(len(both), np.nan)
         return np.where(both, self._apart(measure, pair), np.nan)
 
-    def scale(self, measure: str, reference: TrainedRun) -> Floats | None:
+    def scale(self, measure: str, reference: TrainedRun) -> Float64 | None:
         """Return the largest absolute value of what the reference gives; None for measures without one."""
         array = _array(measure, reference)
         return None if array is None else np.abs(array).reshape(len(array), -1).max(axis=1, initial=0.0)
 
-    def _apart(self, measure: str, pair: Pair) -> Floats:
+    def _apart(self, measure: str, pair: Pair) -> Float64:
         mine, theirs = pair
         if measure in (PREDICTIONS, OUTPUTS):
             comparable = self._same_rows(measure, pair)
@@ -125,13 +125,13 @@ class Ruler:
         samples = pair[0].samples(part)
         return samples is not None and samples.same_rows(pair[1].samples(part))
 
-    def _loss_of(self, one: TrainedRun) -> Floats:
+    def _loss_of(self, one: TrainedRun) -> Float64:
         key = one.run.run_id
         if key not in self._losses:
             self._losses[key] = self._measured_loss(one)
         return self._losses[key]
 
-    def _measured_loss(self, one: TrainedRun) -> Floats:
+    def _measured_loss(self, one: TrainedRun) -> Float64:
         losses = np.full(len(one.table.seeds), np.nan)
         part = one.table.outputs_of
         samples = one.samples(part) if part else None
@@ -159,7 +159,7 @@ def _array(measure: str, one: TrainedRun) -> NDArray[Any] | None:
     return one.outputs if measure == OUTPUTS else None
 
 
-def _root_mean_square(mine: NDArray[Any] | None, theirs: NDArray[Any] | None, *, seeds: int) -> Floats:
+def _root_mean_square(mine: NDArray[Any] | None, theirs: NDArray[Any] | None, *, seeds: int) -> Float64:
     if mine is None or theirs is None or mine.shape != theirs.shape:
         return np.full(seeds, np.nan)
     apart = (theirs.astype(np.float64) - mine).reshape(seeds, -1)
@@ -201,7 +201,7 @@ class MixtureGaps:
         counted = self.counted(measure)
         return tuple(seed for seed, one in zip(self.plan.seeds, counted, strict=True) if one)
 
-    def gaps(self, measure: str) -> dict[Mixture, Floats]:
+    def gaps(self, measure: str) -> dict[Mixture, Float64]:
         """Return the gap of each mixture, one number a seed that counts.
 
         A mixture that lacks one of those seeds is left out.
@@ -209,7 +209,7 @@ class MixtureGaps:
         found = {mixture: self._of(measure, pair) for mixture, pair in self.pairs.items()}
         return {mixture: gap for mixture, gap in found.items() if gap is not None}
 
-    def declared_gap(self, measure: str) -> Floats | None:
+    def declared_gap(self, measure: str) -> Float64 | None:
         """Return the gap of the jobs as they were declared, with each side's own start."""
         return self._of(measure, self.declared)
 
@@ -227,7 +227,7 @@ class MixtureGaps:
                 found[mixture] = f"{failed[0].reason.replace('_', ' ')}: {failed[0].message}"
         return found
 
-    def _of(self, measure: str, pair: Pair) -> Floats | None:
+    def _of(self, measure: str, pair: Pair) -> Float64 | None:
         gap = self.ruler.gap(measure, pair)[self.counted(measure)]
         return gap if gap.size and np.isfinite(gap).all() else None
 
@@ -292,7 +292,7 @@ def parted(found: MixtureGaps, measure: str) -> Parted | None:
     return Parted(measure=measure, factors=factors, parts=split, scale=scale)
 
 
-def _beyond_chance(more: Floats) -> bool:
+def _beyond_chance(more: Float64) -> bool:
     """Return whether the mean of the differences is above 0 with 97.5 % confidence."""
     found = share(more, np.ones_like(more))
     return found is not None and found.interval is not None and found.interval[0] > 0

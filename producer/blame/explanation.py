@@ -22,6 +22,12 @@ from shared.job.side import Label
 from shared.results.seed_table import Load
 
 Interval = tuple[float, float]
+WORTH_A_WORD = 0.005
+"""Shares below half a per cent are not named in the sentence; the table has them."""
+MOST_NAMED = 3
+NEARLY_ALL = 0.9
+CANCELLING = 1.5
+"""Where a share is larger than this, others are as far below 0, and no part by itself means much."""
 
 
 class Contribution(Frozen):
@@ -188,14 +194,6 @@ def _measure(one: Parted, *, closed: bool) -> MeasureShares:
         },
         unexplained_share=unexplained.value if unexplained else None,
     )
-
-
-WORTH_A_WORD = 0.005
-"""Shares below half a per cent are not named in the sentence; the table has them."""
-MOST_NAMED = 3
-NEARLY_ALL = 0.9
-CANCELLING = 1.5
-"""Where a share is larger than this, others are as far below 0, and no part by itself means much."""
 
 
 def sentence(

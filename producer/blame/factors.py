@@ -37,6 +37,8 @@ _LOOSE = ("optimizer", "loss")
 """Sections whose types share fields that mean the same: these move by themselves when the type changes."""
 _EXCLUSIVE = ("clip_value", "clip_norm", "global_clip_norm")
 """An optimizer has at most one of these, so that they move together where several differ."""
+LEAST_SEEDS = 5
+"""The fewest seeds that leave an interval worth the name."""
 
 
 class _Absent:
@@ -209,10 +211,6 @@ def _layers(value: Any) -> bool:
 
 def _dotted(path: Path) -> str:
     return ".".join(map(str, path))
-
-
-LEAST_SEEDS = 5
-"""The fewest seeds that leave an interval worth the name."""
 
 
 @dataclass(frozen=True, kw_only=True)

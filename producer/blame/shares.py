@@ -23,7 +23,8 @@ from math import factorial, sqrt
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
+
+from shared.results.seed_table import Float64
 
 MOST_COMBINED = 4
 """Up to so many factors every combination is trained: 16 mixtures for 4."""
@@ -31,8 +32,6 @@ LEVEL = 0.95
 """The confidence of an interval."""
 
 Mixture = frozenset[int]
-Floats = NDArray[np.float64]
-"""One number a seed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,15 +63,15 @@ def _mixtures(factors: int, sizes: Iterable[int]) -> Iterator[Mixture]:
 class Parts:
     """What each factor closes of the gap, by seed; None where its mixtures could not be trained."""
 
-    whole: Floats
+    whole: Float64
     """The gap with nothing switched."""
-    closed: tuple[Floats | None, ...]
-    left: Floats | None
+    closed: tuple[Float64 | None, ...]
+    left: Float64 | None
     """The gap with everything switched."""
     orders_left_out: int = 0
 
 
-def parts(design: Design, gaps: Mapping[Mixture, Floats]) -> Parts | None:
+def parts(design: Design, gaps: Mapping[Mixture, Float64]) -> Parts | None:
     """Compute the part of each factor.
 
     Args:
@@ -104,7 +103,7 @@ def parts(design: Design, gaps: Mapping[Mixture, Floats]) -> Parts | None:
     )
 
 
-def _ways_from_nothing(factors: int, known: Mapping[Mixture, Floats]) -> dict[Mixture, int]:
+def _ways_from_nothing(factors: int, known: Mapping[Mixture, Float64]) -> dict[Mixture, int]:
     """Count the orders of switching that lead to each mixture through known ones alone."""
     ways: dict[Mixture, int] = {}
     for mixture in _mixtures(factors, range(factors + 1)):
@@ -113,7 +112,7 @@ def _ways_from_nothing(factors: int, known: Mapping[Mixture, Floats]) -> dict[Mi
     return ways
 
 
-def _ways_to_everything(factors: int, known: Mapping[Mixture, Floats]) -> dict[Mixture, int]:
+def _ways_to_everything(factors: int, known: Mapping[Mixture, Float64]) -> dict[Mixture, int]:
     """Count the orders of switching that lead from each mixture to the end through known ones alone."""
     everything = frozenset(range(factors))
     ways: dict[Mixture, int] = {}
@@ -124,7 +123,7 @@ def _ways_to_everything(factors: int, known: Mapping[Mixture, Floats]) -> dict[M
     return ways
 
 
-def _by_ends(factors: int, gaps: Mapping[Mixture, Floats]) -> tuple[Floats | None, ...]:
+def _by_ends(factors: int, gaps: Mapping[Mixture, Float64]) -> tuple[Float64 | None, ...]:
     everything = frozenset(range(factors))
     closed = []
     for factor in range(factors):
@@ -141,8 +140,8 @@ def _by_ends(factors: int, gaps: Mapping[Mixture, Floats]) -> tuple[Floats | Non
 
 
 def _adding_up(
-    closed: list[Floats | None], whole: Floats | None, left: Floats | None
-) -> tuple[Floats | None, ...]:
+    closed: list[Float64 | None], whole: Float64 | None, left: Float64 | None
+) -> tuple[Float64 | None, ...]:
     """Move the parts, each in proportion to its size, so that their sum is what is closed in all."""
     known = [part for part in closed if part is not None]
     if whole is None or left is None or len(known) < len(closed):
@@ -164,7 +163,7 @@ class Estimate:
     interval: tuple[float, float] | None
 
 
-def share(part: Floats, whole: Floats) -> Estimate | None:
+def share(part: Float64, whole: Float64) -> Estimate | None:
     """Return mean(part) / mean(whole) over seeds with its 95 % interval, or None where the whole is 0.
 
     The ratio estimator (Cochran 1977, Sampling Techniques, 6.4): residuals part − ratio·whole, Student's t

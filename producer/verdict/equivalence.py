@@ -23,7 +23,7 @@ from producer.display import both, number
 from producer.verdict.gaps import same_hashes
 from producer.verdict.models import Equivalence, Verdict
 from shared.job.experiment import MAX_SEEDS
-from shared.results.seed_table import SeedTable
+from shared.results.seed_table import Float64, SeedTable
 
 ALPHA = 0.05
 """How often, at most, different results are called the same, or the same ones different in anything."""
@@ -36,8 +36,6 @@ MEDIAN_DEVIATION, QUARTILE_DEVIATION = 1.4826, 0.8693
 """Normal standard deviations in the median and in the third quartile of distances from the median."""
 LEAST_SEEDS = 2
 
-Floats = NDArray[np.float64]
-
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
@@ -47,8 +45,8 @@ class Sample:
     """
 
     measure: str
-    reference: Floats
-    other: Floats
+    reference: Float64
+    other: Float64
     places: Sequence[str] = ()
     """What each of several values is of."""
     measures: int = 1
@@ -59,12 +57,12 @@ class Sample:
 class _Difference:
     """The difference of the means of k values, each (k,), and how many `seeds` went into it."""
 
-    mean: Floats
-    error: Floats
+    mean: Float64
+    error: Float64
     """The standard error of the mean."""
-    freedom: Floats
+    freedom: Float64
     """The degrees of freedom of Student's distribution."""
-    deviation: Floats
+    deviation: Float64
     """The standard deviation of one seed's difference, which is √seeds standard errors."""
     seeds: int
 
@@ -116,7 +114,7 @@ def verdict_over(tests: Sequence[Equivalence]) -> Verdict:
     return "agree" if verdicts == {"agree"} else "inconclusive"
 
 
-def _complete(sample: Sample, *, paired: bool) -> tuple[Floats, Floats]:
+def _complete(sample: Sample, *, paired: bool) -> tuple[Float64, Float64]:
     """Return the seeds that have every value; of pairs, those that have them in both."""
     whole = [np.isfinite(values).all(axis=1) for values in (sample.reference, sample.other)]
     if paired:
@@ -124,7 +122,7 @@ def _complete(sample: Sample, *, paired: bool) -> tuple[Floats, Floats]:
     return sample.reference[whole[0]], sample.other[whole[1]]
 
 
-def _paired(mine: Floats, theirs: Floats) -> _Difference:
+def _paired(mine: Float64, theirs: Float64) -> _Difference:
     apart = theirs - mine
     seeds = len(apart)
     deviation = apart.std(axis=0, ddof=1)
@@ -137,7 +135,7 @@ def _paired(mine: Floats, theirs: Floats) -> _Difference:
     )
 
 
-def _welch(mine: Floats, theirs: Floats) -> _Difference:
+def _welch(mine: Float64, theirs: Float64) -> _Difference:
     """Return Welch's difference (1947) for unequal variances, with Satterthwaite's degrees of freedom."""
     parts = [values.var(axis=0, ddof=1) / len(values) for values in (mine, theirs)]
     squared = parts[0] + parts[1]
@@ -154,7 +152,9 @@ def _welch(mine: Floats, theirs: Floats) -> _Difference:
     )
 
 
-def _margins(reference: Floats, *, margin: float | None, rounding: float, seeds: NDArray[np.int64]) -> Floats:
+def _margins(
+    reference: Float64, *, margin: float | None, rounding: float, seeds: NDArray[np.int64]
+) -> Float64:
     """Return the margin of each value (…, k), were its spread seen over so many `seeds` (…)."""
     if margin is not None:
         wanted = margin * np.abs(reference.mean(axis=0))
@@ -162,11 +162,11 @@ def _margins(reference: Floats, *, margin: float | None, rounding: float, seeds:
         wanted = DERIVED_MARGIN * _spread(reference, seeds=seeds)
     largest = np.abs(reference).max(axis=1)
     size = float(np.median(largest)) or float(largest.max()) or 1.0
-    smallest: Floats = np.maximum(wanted, rounding * size)
+    smallest: Float64 = np.maximum(wanted, rounding * size)
     return smallest
 
 
-def _spread(values: Floats, *, seeds: NDArray[np.int64]) -> Floats:
+def _spread(values: Float64, *, seeds: NDArray[np.int64]) -> Float64:
     """Return the standard deviation over seeds that the data vouch for, and no outlier: (…, k).
 
     Or the median distance from the median, scaled to a normal deviation, where that is smaller; of either
@@ -180,11 +180,11 @@ def _spread(values: Floats, *, seeds: NDArray[np.int64]) -> Floats:
     half, most = np.quantile(np.abs(values - np.median(values, axis=0)), (0.5, 0.75), axis=0)
     typical = np.where(half > 0, MEDIAN_DEVIATION * half, QUARTILE_DEVIATION * most)
     smaller = np.minimum(values.std(axis=0, ddof=1), typical)
-    spread: Floats = smaller * np.sqrt(freedom / chdtri(freedom, ALPHA))
+    spread: Float64 = smaller * np.sqrt(freedom / chdtri(freedom, ALPHA))
     return spread
 
 
-def _verdict(found: _Difference, margins: Floats, *, half: Floats, strict: Floats) -> Verdict:
+def _verdict(found: _Difference, margins: Float64, *, half: Float64, strict: Float64) -> Verdict:
     """Return agree if each value is within its margin by `half` an interval, differ if one is outside.
 
     It is outside by a `strict` interval.
@@ -195,7 +195,7 @@ def _verdict(found: _Difference, margins: Floats, *, half: Floats, strict: Float
 
 
 def _seeds_to_decide(
-    found: _Difference, counts: NDArray[np.int64], margins: Floats, worst: int, *, level: float
+    found: _Difference, counts: NDArray[np.int64], margins: Float64, worst: int, *, level: float
 ) -> int | None:
     """Return which of the `counts` of seeds would decide with POWER, were mean and spread what they seem.
 
@@ -206,24 +206,24 @@ def _seeds_to_decide(
     mean, deviation = abs(float(found.mean[worst])), float(found.deviation[worst])
     within = mean < margins
     power, alpha = np.where(within, 1 - (1 - POWER) / 2, POWER), np.where(within, ALPHA, level)
-    freedom: Floats = counts - np.float64(1)
+    freedom: Float64 = counts - np.float64(1)
     reach = (_quantile(1 - alpha, freedom) + _quantile(power, freedom)) * deviation / np.sqrt(counts)
     room = np.abs(margins - mean)
     enough = counts[(room > 0) & (reach <= room)]
     return int(enough[0]) if len(enough) else None
 
 
-def _effect_size(mine: Floats, theirs: Floats) -> float | None:
+def _effect_size(mine: Float64, theirs: Float64) -> float | None:
     """Return Cohen's d, the difference of means in pooled standard deviations; None without spread."""
     pooled = np.sqrt((mine.var(ddof=1) + theirs.var(ddof=1)) / 2)
     return float((theirs.mean() - mine.mean()) / pooled) if pooled > 0 else None
 
 
-def _quantile(probability: float | Floats, freedom: Floats) -> Floats:
+def _quantile(probability: float | Float64, freedom: Float64) -> Float64:
     """Return the quantile of Student's t distribution at a probability."""
     from scipy.special import stdtrit
 
-    found: Floats = stdtrit(freedom, probability)
+    found: Float64 = stdtrit(freedom, probability)
     return found
 
 
@@ -306,7 +306,7 @@ def _margin_words(test: Equivalence) -> str:
     return f"half the spread of {test.reference} over seeds"
 
 
-def _samples(mine: Mapping[str, Floats], theirs: Mapping[str, Floats]) -> Iterator[Sample]:
+def _samples(mine: Mapping[str, Float64], theirs: Mapping[str, Float64]) -> Iterator[Sample]:
     for measure, values in mine.items():
         other = theirs.get(measure)
         if other is None or other.shape != values.shape:
@@ -325,9 +325,9 @@ def _places(sample: Sample, tables: Mapping[str, SeedTable]) -> list[str]:
     return [f"row {row + 1}{output}" for row in range(rows) for output in of]
 
 
-def _columns(table: SeedTable, *, same_loss: bool) -> dict[str, Floats]:
+def _columns(table: SeedTable, *, same_loss: bool) -> dict[str, Float64]:
     """Return by measure (seeds, values), with NaN for what a seed has not."""
-    found: dict[str, Floats] = {}
+    found: dict[str, Float64] = {}
     if same_loss:
         found["final loss"] = np.where(table.succeeded, table.final_losses, np.nan)[:, None]
     if table.outputs_of:

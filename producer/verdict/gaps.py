@@ -17,9 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from producer.verdict.models import Gap, Measure, PairGaps, SeedGaps, Tolerance
-from shared.results.seed_table import SeedTable
+from shared.results.seed_table import Float64, SeedTable
 
-Float64 = NDArray[np.float64]
+_Rows = tuple[list[Gap], NDArray[np.bool_]]
+"""A measure's gap of each seed, and whether the seed's numbers are the same bytes."""
 
 
 def loss_gaps(reference: Float64, other: Float64) -> list[Gap]:
@@ -142,10 +143,6 @@ def _ratios(distance: Float64, scale: Float64) -> Float64:
 
 def _shape(shape: Sequence[int]) -> str:
     return "×".join(map(str, shape)) or "scalar"
-
-
-_Rows = tuple[list[Gap], NDArray[np.bool_]]
-"""A measure's gap of each seed, and whether the seed's numbers are the same bytes."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -39,6 +39,8 @@ _WEIGHT = (
 What is learnt comes first, then how it is learnt, then where it starts, then constants that keep a divisor
 from 0, then what leaves the training as it is.
 """
+_KINDS = ("optimizer", "loss")
+"""Sections whose fields go by the type's own name, too."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -232,10 +234,6 @@ def _learning_rate_effect(difference: SettingDifference) -> str | None:
     if len(rates) < 2:
         return None
     return f"the larger one makes every step {number(max(rates) / min(rates))} times as large."
-
-
-_KINDS = ("optimizer", "loss")
-"""Sections whose fields go by the type's own name, too."""
 
 
 def cause(path: str, job: Job, program: ProgramSpec | None) -> str | None:

@@ -36,6 +36,13 @@ VANISHING = 1e-4
 
 STAGES: tuple[Stage, ...] = get_args(Stage)
 _SHRINKING = ("loss", "backward")
+Fingerprint = NDArray[np.float64]
+TensorRows = dict[tuple[Stage, str], Fingerprint]
+Array = NDArray[Any]
+RELATED = 1e-6
+"""Part of the largest element by which related arrays may differ; float32 arrays of one origin are nearer."""
+_GATES = (4, 3)
+"""An lstm's kernels have four blocks on the last axis, a gru's three."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,10 +54,6 @@ class Parting:
     tensor: str
     problem: str | None = None
     """Why the two tensors cannot be compared, where they cannot."""
-
-
-Fingerprint = NDArray[np.float64]
-TensorRows = dict[tuple[Stage, str], Fingerprint]
 
 
 def first_parting(
@@ -249,14 +252,6 @@ def largest_gap(a: NDArray[Any], b: NDArray[Any]) -> Largest:
 
 def _finite_largest(array: NDArray[Any]) -> float:
     return float(np.max(np.abs(array[np.isfinite(array)]), initial=0.0))
-
-
-Array = NDArray[Any]
-
-RELATED = 1e-6
-"""Part of the largest element by which related arrays may differ; float32 arrays of one origin are nearer."""
-_GATES = (4, 3)
-"""An lstm's kernels have four blocks on the last axis, a gru's three."""
 
 
 def relation(mine: Array, theirs: Array) -> str | None:

@@ -38,6 +38,18 @@ _BY_PRECISION: dict[Precision, Tolerance] = {
         "this is not rounding.",
     ),
 }
+SHRINK = 1e-6
+"""A gap that shrank more than this from float32 to float64 is rounding, however far training has
+amplified it: the unit of rounding itself shrinks by 2e-9, a difference of meaning not at all."""
+MOST_EPOCHS = 500
+"""The most epochs that are listed; of more, evenly chosen ones."""
+EQUAL = 1e-12
+"""Float64 losses that differ by no more are equal but for rounding."""
+REAL = 1e-9
+"""Float64 losses that differ by more are really different, unless training has amplified rounding."""
+AMPLIFIED = 1e3
+"""Rounding counts as amplified where the gap ends so many times above what adding up could give: as much in
+every epoch as in the first."""
 
 
 def tolerance_for(precisions: Iterable[Precision]) -> Tolerance:
@@ -97,11 +109,6 @@ def _largest(gaps: Sequence[Gap]) -> tuple[Gap, ...]:
     return tuple(held.values())
 
 
-SHRINK = 1e-6
-"""A gap that shrank more than this from float32 to float64 is rounding, however far training has
-amplified it: the unit of rounding itself shrinks by 2e-9, a difference of meaning not at all."""
-
-
 def twin_of(declared: Sequence[PairGaps], twin: Comparison) -> Twin | None:
     """Return what the twin says of the declared gaps; None where one of its trainings has not finished."""
     if twin.failed or any(not pair.seeds for pair in twin.gaps):
@@ -134,18 +141,6 @@ def _is_rounding(one: Gap, declared: float | None, *, tolerance: float) -> bool:
     if one.relative is None:
         return False
     return one.relative <= max(tolerance, SHRINK * (declared or 0.0))
-
-
-MOST_EPOCHS = 500
-"""The most epochs that are listed; of more, evenly chosen ones."""
-
-EQUAL = 1e-12
-"""Float64 losses that differ by no more are equal but for rounding."""
-REAL = 1e-9
-"""Float64 losses that differ by more are really different, unless training has amplified rounding."""
-AMPLIFIED = 1e3
-"""Rounding counts as amplified where the gap ends so many times above what adding up could give: as much in
-every epoch as in the first."""
 
 
 def epochs_before_rounding_took_over(tables: Mapping[str, SeedTable]) -> int | None:
