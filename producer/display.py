@@ -11,10 +11,12 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+MISSING = "—"
+"""What stands for a number that there is not."""
 LENGTH = 60
-
+"""The most characters of a value."""
 _ITEMS = 6
-
+"""The most items of a value that are shown."""
 _ALSO_KNOWN = {
     "amsgrad": "adam",
     "bce": "binary_crossentropy",
@@ -32,6 +34,9 @@ _ALSO_KNOWN = {
     "sparse_categorical_crossentropy": "categorical_crossentropy",
 }
 """What other libraries call our words."""
+BARS = "▁▂▃▄▅▆▇█"
+_LOGARITHMIC_FROM = 100
+"""Largest over smallest value from which the logarithm is drawn."""
 
 
 def short(value: Any) -> str:
@@ -82,9 +87,6 @@ def _cut(value: Any, depth: int) -> Any:
     return value
 
 
-LONGEST_VALUE = 60
-
-
 def number(value: float) -> str:
     """Return a number with up to three digits: 0.06, 6, 3.5e-08, and whole numbers to a million: 1,204."""
     if abs(value) < 1e6 and (value == int(value) or abs(value) >= 1000):
@@ -119,11 +121,11 @@ def setting(value: Any) -> str:
     if isinstance(value, dict) and "type" in value:
         return _call(value)
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    if len(text) <= LONGEST_VALUE:
+    if len(text) <= LENGTH:
         return text
     if isinstance(value, list | tuple):
-        return f"{text[: LONGEST_VALUE // 2]}… ({len(value)} items)"
-    return f"{text[: LONGEST_VALUE - 1]}…"
+        return f"{text[: LENGTH // 2]}… ({len(value)} items)"
+    return f"{text[: LENGTH - 1]}…"
 
 
 def count(amount: int, noun: str, several: str | None = None) -> str:
@@ -143,9 +145,67 @@ def _argument(name: str, value: Any) -> str:
     return number(value) if isinstance(value, float) else setting(value)
 
 
-BARS = "▁▂▃▄▅▆▇█"
-_LOGARITHMIC_FROM = 100
-"""Largest over smallest value from which the logarithm is drawn."""
+def six_digits(value: float | None) -> str:
+    """Return a loss or a metric with six significant digits."""
+    return MISSING if value is None else f"{value:.6g}"
+
+
+def rounded(value: float, digits: int, *, sign: str = "") -> str:
+    """Return `0.0031` or `1.8e-05`, and `22,720` from 10**digits to a million; `sign="+"` signs it."""
+    if 10**digits <= abs(value) < 1e6:
+        return f"{value:{sign},.0f}"
+    return f"{value:{sign}.{digits}g}"
+
+
+def complete(value: float | None) -> str:
+    """Return a prediction with every digit that tells it from its neighbours."""
+    return MISSING if value is None else repr(value)
+
+
+def seconds(value: float | None) -> str:
+    """Return a duration: `12 ms`, `1.24 s`, `3 min 5 s`."""
+    if value is None:
+        return MISSING
+    if value == 0:
+        return "0 s"
+    if value < 0.0995:
+        return f"{value * 1000:.3g} ms"
+    if value < 60:
+        return f"{value:.3g} s"
+    whole = round(value)
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def size(value: int | None) -> str:
+    """Return a number of bytes: `412 MiB`."""
+    if value is None:
+        return MISSING
+    amount, unit = float(value), "B"
+    for larger in ("KiB", "MiB", "GiB", "TiB"):
+        if amount < 1024:
+            break
+        amount, unit = amount / 1024, larger
+    return f"{amount:.0f} {unit}" if amount >= 10 or unit == "B" else f"{amount:.1f} {unit}"
+
+
+def predicted(values: Any) -> str:
+    """Return one row of outputs: a number, or `(a, b)`."""
+    if isinstance(values, Sequence):
+        told = [complete(value) for value in values]
+        return told[0] if len(told) == 1 else f"({', '.join(told)})"
+    return complete(values)
+
+
+def asked(values: Any) -> str:
+    """Return one row of `predict` as the user wrote it: `10`, `(1, 2)`."""
+    if isinstance(values, Sequence):
+        told = [f"{value:g}" for value in values[:4]]
+        if len(values) > 4:
+            told.append("…")
+        return told[0] if len(told) == 1 else f"({', '.join(told)})"
+    return f"{values:g}"
 
 
 def sparkline(values: Sequence[float], width: int) -> str:

@@ -18,10 +18,10 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from producer import display
 from producer.display import printable, sparkline
 from producer.queue.follow import Changed, Noticed, Progressed, Update
 from producer.queue.results import Diverged
-from producer.verdict import numbers
 from shared.ledger.records import ProgressEvent, RunRecord
 
 KEPT_LOSSES = 400
@@ -276,7 +276,7 @@ def _figures(lane: Lane, *, epochs: bool = True) -> list[str]:
     if event.samples_per_s and lane.state == "training":
         parts.append(f"{event.samples_per_s:,.0f} samples/s")
     if lane.left_s is not None:
-        parts.append(f"{numbers.seconds(lane.left_s)} left")
+        parts.append(f"{display.seconds(lane.left_s)} left")
     if epochs:
         parts.append(_seeds(lane).removeprefix(", "))
     return [part for part in parts if part]

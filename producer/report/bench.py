@@ -11,12 +11,12 @@ from rich.measure import Measurement
 from rich.table import Table as TextTable
 from rich.text import Text
 
+from producer import display
 from producer.bench.conclude import PHASES
 from producer.bench.models import Bench, Phase, Place, Row, TimedSide
 from producer.console import PIPE_WIDTH, bullet, plain_table
 from producer.display import both, count, number, plus_minus, printable
 from producer.report.document import Document, Table, Value, bullets
-from producer.verdict import numbers
 
 _SAID: dict[Phase, str] = {
     "queue": "in the queue",
@@ -156,7 +156,7 @@ def sentences(bench: Bench) -> tuple[str, ...]:
         return (f"No winner is named: {why.removesuffix('.')}.",)
     fastest, *others = bench.ranking
     tied = [bench.names[one.side] for one in others if not one.slower]
-    told = [f"{bench.names[fastest.side]} takes {numbers.seconds(fastest.median_s)} for a whole warm run"]
+    told = [f"{bench.names[fastest.side]} takes {display.seconds(fastest.median_s)} for a whole warm run"]
     if tied:
         told[0] += f", and cannot be told from {both(tied)}"
     told[0] += "."
@@ -201,7 +201,7 @@ def _ranked(ranking: tuple[Place, ...], names: Mapping[str, str]) -> Iterator[tu
         interval = place.ratio_interval
         between = "" if interval is None else f"  ({number(interval[0])} to {number(interval[1])})"
         ratio = "1" if place is ranking[0] else f"{number(place.ratio)}{between}"
-        yield names[place.side], numbers.seconds(place.median_s), ratio
+        yield names[place.side], display.seconds(place.median_s), ratio
 
 
 def _phases(bench: Bench, console: Console) -> Iterator[RenderableType]:
@@ -238,20 +238,20 @@ def _lines(bench: Bench, sides: Sequence[str]) -> Iterator[tuple[str, ...]]:
     rates = {one.side: f"{one.samples_per_s:,.0f}" for one in bench.throughput}
     peaks = {one.side: one for one in bench.peak_bytes}
     found = [
-        *((_SAID[phase], [cells.get((side, phase), numbers.MISSING) for side in sides])
+        *((_SAID[phase], [cells.get((side, phase), display.MISSING) for side in sides])
           for phase in PHASES),
-        ("samples a second", [rates.get(side, numbers.MISSING) for side in sides]),
-        *((label, [numbers.size(getattr(peaks.get(side), field, None)) for side in sides])
+        ("samples a second", [rates.get(side, display.MISSING) for side in sides]),
+        *((label, [display.size(getattr(peaks.get(side), field, None)) for side in sides])
           for label, field in _MEMORY),
     ]  # fmt: skip
     for label, line in found:
-        if set(line) != {numbers.MISSING}:
+        if set(line) != {display.MISSING}:
             yield (label, *line)
 
 
 def _cell(row: Row) -> str:
     """Return the median, and half its interval: `12 ms ±3 %`."""
-    told = numbers.seconds(row.median_s)
+    told = display.seconds(row.median_s)
     if row.interval_s is None or not row.median_s:
         return told
     low, high = row.interval_s

@@ -8,9 +8,9 @@ from typing import Any, Literal
 
 import numpy as np
 
+from producer import display
 from producer.display import both, gap, setting
 from producer.job.resolve import leaves
-from producer.verdict import numbers
 from producer.verdict.models import (
     Comparison,
     Equivalence,
@@ -71,17 +71,17 @@ def times(comparison: Comparison) -> list[Row]:
         def text(run: SideRuns) -> str:
             known = [getattr(seed.timings, name) for seed in run.seeds if seed.timings is not None]
             known = [value for value in known if value is not None]
-            return numbers.seconds(sum(known) if known else None)
+            return display.seconds(sum(known) if known else None)
 
         return text
 
     def queued(run: SideRuns) -> str:
         known = (seed.timings.queue_s for seed in run.seeds if seed.timings is not None)
-        return numbers.seconds(next(known, None))
+        return display.seconds(next(known, None))
 
     def peak(run: SideRuns) -> str:
         known = (seed.memory.peak_bytes for seed in run.seeds)
-        return numbers.size(max((one for one in known if one), default=None))
+        return display.size(max((one for one in known if one), default=None))
 
     found = [
         _by_side(comparison, "in the queue", queued),
@@ -98,7 +98,7 @@ def environment(comparison: Comparison) -> list[Row]:
     """Return what ran, as its workers recorded it."""
 
     def of(pick: Callable[[Any], Any]) -> Callable[[SideRuns], str]:
-        return lambda run: str(pick(run.environment)) if run.environment else numbers.MISSING
+        return lambda run: str(pick(run.environment)) if run.environment else display.MISSING
 
     def threads(found: Any) -> str:
         return f"{found.device}, {found.threads} thread{'' if found.threads == 1 else 's'}"
@@ -129,13 +129,13 @@ def full_environment(comparison: Comparison) -> list[Row]:
         for name in names:
 
             def text(run: SideRuns, kind: str = kind, name: str = name) -> str:
-                return str(getattr(run.environment, kind, {}).get(name, numbers.MISSING))
+                return str(getattr(run.environment, kind, {}).get(name, display.MISSING))
 
             rows.append(_by_side(comparison, name, text))
     for name in ("platform", "host", "image"):
 
         def place(run: SideRuns, name: str = name) -> str:
-            return getattr(run.environment, name, None) or numbers.MISSING
+            return getattr(run.environment, name, None) or display.MISSING
 
         rows.append(_by_side(comparison, name, place))
     return _with_values(rows)
@@ -160,7 +160,7 @@ def all_settings(comparison: Comparison) -> list[Row]:
     rows = []
     for path in paths:
         cells = tuple(
-            setting(by_side[name][path]) if path in by_side.get(name, {}) else numbers.MISSING
+            setting(by_side[name][path]) if path in by_side.get(name, {}) else display.MISSING
             for name in comparison.sides
         )
         rows.append(Row(label=path, cells=cells, differs=len(set(cells)) > 1))
@@ -228,10 +228,10 @@ def tests(comparison: Comparison) -> list[TestRow]:
     return [
         TestRow(
             label=_measured(comparison, one.other, one.measure),
-            difference=numbers.rounded(one.difference, 2, sign="+"),
-            interval=" to ".join(numbers.rounded(end, 2, sign="+") for end in one.interval),
-            margin=f"±{numbers.rounded(one.margin, 2)}",
-            effect=numbers.MISSING if one.effect_size is None else f"{one.effect_size:+.2f}",
+            difference=display.rounded(one.difference, 2, sign="+"),
+            interval=" to ".join(display.rounded(end, 2, sign="+") for end in one.interval),
+            margin=f"±{display.rounded(one.margin, 2)}",
+            effect=display.MISSING if one.effect_size is None else f"{one.effect_size:+.2f}",
             verdict=one.verdict,
             needs=_needed(one),
         )
@@ -251,7 +251,7 @@ def _needed(test: Equivalence) -> str:
 
 def _with_values(rows: list[Row]) -> list[Row]:
     """Return the rows that have a value for at least one side."""
-    return [row for row in rows if set(row.cells) != {numbers.MISSING}]
+    return [row for row in rows if set(row.cells) != {display.MISSING}]
 
 
 def _where(one: Gap, seed: int | None) -> str:
@@ -286,7 +286,7 @@ def _quantiles(comparison: Comparison) -> Iterator[Row]:
 
         def text(run: SideRuns, share: float = share) -> str:
             known = final_losses(run.table)
-            return numbers.short(float(np.quantile(known, share)) if len(known) else None)
+            return display.six_digits(float(np.quantile(known, share)) if len(known) else None)
 
         yield _by_side(comparison, f"final loss, {label}", text)
 
@@ -297,7 +297,7 @@ def _epochs(comparison: Comparison) -> Iterator[Row]:
     def text(run: SideRuns) -> str:
         trained = sorted({seed.epochs for seed in run.seeds if seed.epochs is not None})
         if not trained:
-            return numbers.MISSING
+            return display.MISSING
         return f"{trained[0]}" if len(trained) == 1 else f"{trained[0]} to {trained[-1]}"
 
     row = _by_side(comparison, "epochs trained", text)
@@ -327,10 +327,10 @@ def _predictions(comparison: Comparison) -> Iterator[Row]:
         def text(run: SideRuns, place: int = place) -> str:
             predicted = run.seeds[first].predictions
             if predicted is None or place >= len(predicted):
-                return numbers.MISSING
-            return numbers.row(predicted[place].tolist())
+                return display.MISSING
+            return display.predicted(predicted[place].tolist())
 
-        yield _by_side(comparison, f"prediction at {numbers.given(row)}{of_seed}", text)
+        yield _by_side(comparison, f"prediction at {display.asked(row)}{of_seed}", text)
     if (rest := len(asked) - MOST_PREDICTIONS) > 0:
         yield Row(label=f"{rest} more predictions", cells=("in --json",) * len(comparison.runs))
 
@@ -346,9 +346,10 @@ def _metrics(comparison: Comparison, several: bool) -> Iterator[Row]:
 
 
 def _spread(spread: Spread | None, several: bool) -> str:
-    if several:
-        return numbers.over_seeds(spread)
-    return numbers.short(spread.mean if spread else None)
+    """Return such as `0.961 ± 0.004` over several seeds, or the one number."""
+    if spread is None or not several or spread.count == 1 or spread.deviation is None:
+        return display.six_digits(spread.mean if spread else None)
+    return f"{display.rounded(spread.mean, 4)} ± {display.rounded(spread.deviation, 2)}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -381,4 +382,4 @@ def divergence(comparison: Comparison, found: FirstDivergence) -> list[Row]:
 
 def _cells(comparison: Comparison, values: Mapping[str, float | None]) -> tuple[str, ...]:
     known = (values.get(name) for name in comparison.sides)
-    return tuple(numbers.MISSING if value is None else f"{value:.10g}" for value in known)
+    return tuple(display.MISSING if value is None else f"{value:.10g}" for value in known)

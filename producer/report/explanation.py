@@ -14,11 +14,11 @@ from rich.console import Console, RenderableType
 from rich.table import Table as TextTable
 from rich.text import Text
 
+from producer import display
 from producer.blame.explanation import Explanation, Interval, percent
 from producer.console import TEXT_WIDTH, plain_table
 from producer.display import both, count, gap, printable, setting
 from producer.report.document import Document, Table, Value
-from producer.verdict import numbers
 
 _BAR = 20
 _ROOM_FOR_BARS = 110
@@ -201,7 +201,7 @@ def _contributions(explanation: Explanation, console: Console) -> RenderableType
 
 def _interval(interval: Interval | None) -> str:
     if interval is None:
-        return numbers.MISSING
+        return display.MISSING
     low, high = map(percent, interval)
     return low if low == high else f"{low.removesuffix(' %')} to {high}"
 
@@ -250,8 +250,8 @@ def _measures(explanation: Explanation) -> RenderableType:
     table.add_column("unexplained", justify="right", no_wrap=True)
     for one in explanation.measures[:_MOST_MEASURES]:
         shares = [one.shares.get(path) for path in paths]
-        cells = [numbers.MISSING if share is None else percent(share) for share in shares]
-        left = numbers.MISSING if one.unexplained_share is None else percent(one.unexplained_share)
+        cells = [display.MISSING if share is None else percent(share) for share in shares]
+        left = display.MISSING if one.unexplained_share is None else percent(one.unexplained_share)
         table.add_row(one.measure, gap(one.gap), *cells, left)
     return table
 
@@ -374,7 +374,7 @@ def _box(ends: Sequence[float], low: float, high: float) -> tuple[float, float]:
 
 
 def _percent(share: float | None) -> str:
-    return numbers.MISSING if share is None else percent(share)
+    return display.MISSING if share is None else percent(share)
 
 
 def _breakable(path: str) -> Markup:

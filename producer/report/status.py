@@ -11,9 +11,9 @@ from rich.console import Console, RenderableType
 from rich.table import Table as TextTable
 from rich.text import Text
 
+from producer import display
 from producer.display import count, printable
 from producer.report.document import Document, Table, Value, text_table
-from producer.verdict import numbers
 from shared.ledger.records import ExperimentRecord, RunRecord, WorkerPresence
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class Entry:
     @property
     def word(self) -> str:
         """Return what stands for the verdict in the list."""
-        return "sweep" if self.kind == "sweep" else self.verdict or numbers.MISSING
+        return "sweep" if self.kind == "sweep" else self.verdict or display.MISSING
 
 
 def state_of(runs: Sequence[RunRecord]) -> str:
@@ -83,7 +83,7 @@ class ListDocument(Document):
         yield from (text_table(table, _VERDICT_COLOURS) for table in self.tables() if table.rows)
 
     def _age(self, one: Entry) -> str:
-        return f"{numbers.seconds(float(max(round(self.now_s - one.record.submitted_s), 0)))} ago"
+        return f"{display.seconds(float(max(round(self.now_s - one.record.submitted_s), 0)))} ago"
 
     def values(self) -> Iterator[Value]:
         """Yield what is known of each experiment, by its id."""
@@ -136,11 +136,11 @@ class UnfinishedDocument(Document):
                 (
                     run.side,
                     {"leased": "training"}.get(run.state, run.state),
-                    numbers.seconds(
+                    display.seconds(
                         max(self.now_s - (run.finished_s or run.claimed_s or run.submitted_s), 0.0)
                     ),
                     str(run.attempt),
-                    run.worker or numbers.MISSING,
+                    run.worker or display.MISSING,
                 )
                 for run in self.runs
             ],
@@ -189,13 +189,13 @@ class WorkersDocument(Document):
             rows=[
                 (
                     one.framework,
-                    one.versions.get(one.framework, numbers.MISSING),
+                    one.versions.get(one.framework, display.MISSING),
                     one.device,
                     ", ".join(
                         dict.fromkeys(queue.rpartition(".")[2] for queue in one.queues if "@" not in queue)
                     ),
                     one.state,
-                    one.run_id or numbers.MISSING,
+                    one.run_id or display.MISSING,
                     one.host,
                     f"{self._seen_s_ago(one):.1f} s ago",
                 )

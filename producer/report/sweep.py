@@ -11,12 +11,12 @@ from rich.cells import cell_len
 from rich.console import Console, RenderableType
 from rich.text import Text
 
+from producer import display
 from producer.display import both, count, gap, printable, setting
 from producer.report.comparison_json import seeds
 from producer.report.document import Document, Table, Value, bullets
 from producer.sweep.points import side_of
 from producer.sweep.table import Point, Seeds, Sweep
-from producer.verdict import numbers
 
 _COLOURS = {"agree": "green", "differ": "red", "inconclusive": "yellow"}
 _TITLES = ("best", "median", "5 to 95 %")
@@ -221,8 +221,8 @@ def _cells(seeds: Seeds) -> list[str]:
     """Return best, median and spread; how many failed stands with the spread."""
     if seeds.median is None or seeds.best is None or seeds.low is None or seeds.high is None:
         failed = seeds.failure.reason.replace("_", " ") if seeds.failure else "missing"
-        return [failed, numbers.MISSING, numbers.MISSING]
-    spread = f"{numbers.rounded(seeds.low, 3)} to {numbers.rounded(seeds.high, 3)}"
+        return [failed, display.MISSING, display.MISSING]
+    spread = f"{display.rounded(seeds.low, 3)} to {display.rounded(seeds.high, 3)}"
     if seeds.succeeded < seeds.seeds:
         spread += f" ({seeds.seeds - seeds.succeeded} failed)"
-    return [numbers.rounded(seeds.best, 3), numbers.rounded(seeds.median, 3), spread]
+    return [display.rounded(seeds.best, 3), display.rounded(seeds.median, 3), spread]

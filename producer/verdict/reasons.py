@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from producer import display
 from producer.display import both, count, gap, number
 from producer.job.resolve import SettingDifference
-from producer.verdict import numbers
 from producer.verdict.equivalence import sentences
 from producer.verdict.judge import Evidence, decided_over_seeds, failed_on_the_job
 from producer.verdict.knowledge import Setup, conventions, effect, statement, together
@@ -186,14 +186,18 @@ def _predicted(evidence: Evidence, jobs: Mapping[str, Job]) -> list[str]:
     sides = [run.side for run in evidence.runs]
     for seeds in zip(*(run.seeds for run in evidence.runs), strict=True):
         predicted = [one.predictions for one in seeds]
-        told = [numbers.row(values[0].tolist()) for values in predicted if values is not None and len(values)]
+        told = [
+            display.predicted(values[0].tolist())
+            for values in predicted
+            if values is not None and len(values)
+        ]
         if len(told) < len(sides):
             continue
         if len(set(told)) < 2:
             return []
         values = both([f"{name} predicts {value}" for name, value in zip(sides, told, strict=True)])
         which = f" (seed {seeds[0].seed})" if len(evidence.runs[0].seeds) > 1 else ""
-        return [f"At {numbers.given(asked[0])}, {values}{which}."]
+        return [f"At {display.asked(asked[0])}, {values}{which}."]
     return []
 
 
