@@ -67,9 +67,9 @@ def by_index(document: Any, path: str) -> str:
     return ".".join(keys)
 
 
-def is_in(path: str, place: str) -> bool:
-    """Return whether a path is the place, or lies in it."""
-    return path == place or path.startswith(f"{place}.")
+def is_in(path: str, *places: str) -> bool:
+    """Return whether a path is one of the places, or lies in one."""
+    return any(path == place or path.startswith(f"{place}.") for place in places)
 
 
 def _is_open(parts: list[str]) -> bool:

@@ -6,7 +6,7 @@ Pure: it reads nothing but the tables of `producer.job.native`, which ship with 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -111,17 +111,12 @@ def resolve_with_origins(experiment: Experiment, *, source: str = "job file") ->
         resolved[side.label] = Resolved(
             job=_explicit(job),
             written=frozenset(path for path, _ in leaves(written)),
-            overridden=frozenset(path for path, _ in leaves(given) if is_in(path, changed)),
+            overridden=frozenset(path for path, _ in leaves(given) if paths.is_in(path, *changed)),
             native=native,
         )
     if found:
         raise JobFileError(source, found)
     return resolved
-
-
-def is_in(path: str, places: Iterable[str]) -> bool:
-    """Return whether a path is one of the places, or lies in one."""
-    return any(paths.is_in(path, place) for place in places)
 
 
 def _overridden(
@@ -210,9 +205,8 @@ def settings_of(resolved: Mapping[str, Resolved], jobs: Mapping[str, Job] | None
 
 def _origin(path: str, one: Resolved) -> Origin:
     # a row of a whole mapping, or of a part of what is one setting, such as a written initializer's
-    row = next(
-        (row for place, row in one.native.items() if is_in(path, (place,)) or is_in(place, (path,))), None
-    )
+    rows = one.native.items()
+    row = next((row for place, row in rows if paths.is_in(path, place) or paths.is_in(place, path)), None)
     if path in one.overridden:
         return Origin(kind="override", native=row)
     if path in one.written:

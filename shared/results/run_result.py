@@ -244,7 +244,7 @@ class StoredResult(Frozen):
     """The id of the run."""
 
 
-Document = Mapping[str, Any]
+_Json = Mapping[str, Any]
 _KNOWN = frozenset(
     {
         *("seed", "status", "failure", "epochs", "losses", "validation_losses", "final_loss"),
@@ -257,7 +257,7 @@ _MEMORY = ("peak_bytes", "grown_bytes", "device_peak_bytes")
 _NO_HASHES = {"initial_weights": "0" * 64, "batches": "0" * 64}
 
 
-def _as_arrays(document: Document) -> dict[str, Any]:
+def _as_arrays(document: _Json) -> dict[str, Any]:
     """Return the document of a result with its listed seeds as pieces of arrays.
 
     Raises ValueError for a listed seed that no version can have written.
@@ -271,7 +271,7 @@ def _as_arrays(document: Document) -> dict[str, Any]:
     return found
 
 
-def _piece(seed: Document) -> dict[str, Any]:
+def _piece(seed: _Json) -> dict[str, Any]:
     """Return the `SeedArrays` document of one listed seed."""
     if odd := sorted(seed.keys() - _KNOWN):
         raise ValueError(f"a listed seed has the unknown field {odd[0]}")
@@ -301,7 +301,7 @@ def _piece(seed: Document) -> dict[str, Any]:
     }
 
 
-def _one_row(ref: Document | None) -> dict[str, Any] | None:
+def _one_row(ref: _Json | None) -> dict[str, Any] | None:
     """Return the same array with an axis of one seed before its own."""
     return None if ref is None else {**ref, "shape": [1, *ref["shape"]]}
 

@@ -234,7 +234,7 @@ class SeedRow:
 
     @property
     def seed(self) -> int:
-        """The seed itself."""
+        """Return the number of the seed."""
         return self.table.seeds[self.row]
 
     @property
@@ -246,7 +246,7 @@ class SeedRow:
 
     @property
     def failure(self) -> Failure | None:
-        """Why it failed, if it did."""
+        """Return why it failed, if it did."""
         return self.table.why_failed(self.row)
 
     @property
