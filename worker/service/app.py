@@ -1,8 +1,8 @@
 """The worker process: checks what it needs, then runs Celery's worker around one spawned child.
 
 The parent imports no framework. It consumes messages (`quarantine`), keeps the lease of the run its child
-holds (`presence`) and puts lost runs back (`reconciler`); the child trains (`tasks`). Exit status: 0
-stopped, 2 bad settings, 4 something it needs is missing.
+holds and puts lost runs back (`leases`); the child trains (`tasks`). Exit status: 0 stopped, 2 bad settings,
+4 something it needs is missing.
 """
 
 from __future__ import annotations
@@ -31,9 +31,8 @@ from shared.ledger.leases import Leases
 from shared.names import environment_key, host_queue, train_queue
 from shared.settings import Settings
 from worker.adapters import adapter_names
-from worker.service.presence import Keeper
+from worker.service.leases import Keeper, Reconciler
 from worker.service.quarantine import guarded_transport
-from worker.service.reconciler import Reconciler
 from worker.service.tasks import LOG_FORMAT, child_app, register
 
 
@@ -47,7 +46,7 @@ class WorkerApp(celery.Celery):  # type: ignore[misc]
 
 
 def main() -> None:
-    """Run until stopped."""
+    """Run a worker until it is stopped."""
     logging.basicConfig(format=LOG_FORMAT)
     # Celery warns root of pickled messages; we accept JSON alone, and of that only a run id.
     warnings.simplefilter("ignore", SecurityWarning)
@@ -95,8 +94,10 @@ def serve(settings: Settings) -> int:
         failures.append(reason)
         celery_state.should_stop = ServiceError.exit_status
 
-    keeper = Keeper(settings=settings, leases=leases, app=app, ready=ready, give_up=give_up)
-    keeper.versions = {} if version is None else {settings.framework: version}
+    versions = {} if version is None else {settings.framework: version}
+    keeper = Keeper(
+        settings=settings, leases=leases, app=app, ready=ready, give_up=give_up, versions=versions
+    )
     reconciler = Reconciler(leases=leases, app=app, queues=queues)
 
     def when_stopping(**_: Any) -> None:

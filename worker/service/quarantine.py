@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 LARGEST_BYTES = 64 * 1024
 KEPT_BYTES = 4 * 1024
-"""Of a dead letter."""
+"""A dead letter keeps so much of its message."""
 KEPT_LETTERS = 1_000
 
 _RUN_ID = re.compile(r"[a-z0-9-]{8,64}")

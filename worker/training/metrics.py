@@ -114,7 +114,7 @@ def _on_the_targets_scale(loss: Loss, o: Float64) -> Float64:
 
 
 def _probabilities(o: Float64) -> Float64:
-    """Return softmax(o)."""
+    """Return softmax(o) along the last axis."""
     scaled = np.exp(o - o.max(axis=-1, keepdims=True))
     probabilities: Float64 = scaled / scaled.sum(axis=-1, keepdims=True)
     return probabilities

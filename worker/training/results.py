@@ -103,7 +103,7 @@ class Packer:
             self.flush()
 
     def flush(self) -> None:
-        """Store what waits."""
+        """Store the trainings that wait."""
         if self._waiting:
             self.arrays.append(seed_arrays(self._waiting, self._store))
             self._waiting = []
