@@ -9,22 +9,25 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shared.job import Job
 from shared.job.training import BatchPlan
-from shared.program import Mask, compile_job
+from shared.program import Mask, ProgramSpec
 from shared.results.run_result import Timings
-from worker.adapters.base import Floats, State
+from worker.adapters.base import EnsembleBlock, Floats, State, Weights
 from worker.adapters.common import bytes_per_sample
 from worker.training.draws import MaskSource, SampleOrder, mask_keys
-from worker.training.samples import RunData
+from worker.training.results import Member
+from worker.training.schedules import learning_rates
+
+Number = TypeVar("Number", bound=np.generic)
 
 TARGET_S = 0.25
 
@@ -221,11 +224,79 @@ class Feed:
         return self._batch_hash.hexdigest(*further)
 
 
-def dropouts_of(job: Job, data: RunData) -> tuple[Mask, ...]:
-    """The stages of a job's program that are given masks."""
-    return compile_job(job, data.input_shape).masks
+class Feeds:
+    """What the members of a training are fed with: a share of each block, and the hashes of all of them.
+
+    Members of one seed share its feed, and all share one where nothing in it depends on the seed.
+    """
+
+    def __init__(self, members: Sequence[Member], program: ProgramSpec, plan: BatchPlan) -> None:
+        job = members[0].job
+        self._plan = plan
+        self._seeds = [member.seed for member in members]
+        self._optimizers = [member.job.optimizer for member in members]
+        self._by_seed = bool(job.training.shuffle or program.masks)
+        shared = None if self._by_seed else Feed(job, plan=plan, dropouts=(), seed=self._seeds[0])
+        self._feeds = {
+            seed: shared or Feed(job, plan=plan, dropouts=program.masks, seed=seed)
+            for seed in dict.fromkeys(self._seeds)
+        }
+        self._members = {self._feeds[seed]: place for place, seed in enumerate(self._seeds)}
+        """Each feed, with one of the members that it is for."""
+        copies = len(members) if self._by_seed else 1
+        a_sample = _INT64_BYTES + bytes_per_sample(program.masks, job.precision)
+        self.bytes_per_step = copies * plan.largest_batch * a_sample
+        """How many bytes the indices and masks of one step take."""
+
+    def block(self, part: Cut, *, plateaus: int) -> EnsembleBlock:
+        """Return the block of these steps, after so many plateaus of the loss."""
+        rates = {
+            optimizer: learning_rates(
+                optimizer,
+                first_step=part.first_step,
+                steps=part.steps,
+                steps_per_epoch=self._plan.steps_per_epoch,
+                plateaus=plateaus,
+            )
+            for optimizer in dict.fromkeys(self._optimizers)
+        }
+        indices = {feed: feed.indices(part) for feed in self._members}
+        masks = {seed: feed.masks(part) for seed, feed in self._feeds.items()} if self._by_seed else {}
+        return EnsembleBlock(
+            indices=on_an_axis([indices[self._feeds[seed]] for seed in self._seeds])
+            if self._by_seed
+            else next(iter(indices.values())),
+            learning_rates=on_an_axis([rates[optimizer] for optimizer in self._optimizers]),
+            first_step=part.first_step,
+            masks=stacked_by_name([masks[seed] for seed in self._seeds]) if masks else {},
+        )
+
+    def count(self, block: EnsembleBlock, steps: int) -> None:
+        """Add the first `steps` batches of a block, which were trained on, to the hashes."""
+        for feed, member in self._members.items():
+            feed.count(_of_member(block, member)[:steps])
+
+    def count_first(self, steps: int, *, at_once: int) -> None:
+        """Add the batches of the first `steps` updates, which an earlier attempt trained on."""
+        for feed in self._members:
+            feed.count_first(steps, at_once=at_once)
+
+    def batches_hash(self, member: int, block: EnsembleBlock | None = None, steps: int = 0) -> str:
+        """Return the hash of a member's batches so far, and of the first `steps` of a block to be counted."""
+        further = [] if block is None else [_of_member(block, member)[:steps]]
+        return self._feeds[self._seeds[member]].batches_hash(*further)
 
 
-def sample_bytes(job: Job, dropouts: tuple[Mask, ...]) -> int:
-    """How many bytes one sample of one step takes in a block: its index and its masks."""
-    return _INT64_BYTES + bytes_per_sample(dropouts, job.precision)
+def _of_member(block: EnsembleBlock, member: int) -> NDArray[np.int64]:
+    """Return which samples each batch of one member holds: (n, b)."""
+    return block.indices if block.indices.ndim == 2 else block.indices[member]
+
+
+def stacked_by_name(members: Sequence[Weights]) -> Weights:
+    """Stack the arrays of the same name of all members, each along axis 0."""
+    return {name: on_an_axis([member[name] for member in members]) for name in members[0]}
+
+
+def on_an_axis(arrays: Sequence[NDArray[Number]]) -> NDArray[Number]:
+    """Stack the members' arrays along axis 0; that of an only member is not copied."""
+    return arrays[0][None] if len(arrays) == 1 else np.stack(arrays)

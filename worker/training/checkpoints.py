@@ -166,6 +166,8 @@ class Checkpoints:
         self._made_by = made_by
         self._taken_s = time.monotonic()
         self._wish_met = False
+        self.notes: list[str] = []
+        """What is to be told of where training went on, and of a checkpoint that is of no use."""
 
     @property
     def due(self) -> bool:
@@ -198,22 +200,29 @@ class Checkpoints:
         self._shelf.keep(Checkpoint(so_far=so_far, training=training))
         self._taken_s = time.monotonic()
 
-    @property
-    def trouble(self) -> str | None:
-        """Why one could not be kept, as a sentence."""
-        return f"A checkpoint could not be kept: {self._shelf.trouble}." if self._shelf.trouble else None
-
-    def resume(self) -> tuple[Checkpoint | None, str | None]:
-        """The checkpoint to go on from, if any, and a sentence where a newer one, or all, are of no use.
+    def resume(self, *, attempt: int, members: int) -> Checkpoint | None:
+        """Return the checkpoint that this attempt at so many members goes on from, if any.
 
         The packer takes over the results in it.
         """
         checkpoint, wrong = self._found()
+        if wrong:
+            self.notes.append(wrong)
         if checkpoint is not None:
             self._packer.take_up(checkpoint.so_far.arrays)
-        return checkpoint, wrong
+            seeds = f"{checkpoint.so_far.finished:,} of {members:,} seeds and " if members > 1 else ""
+            self.notes.append(
+                f"Attempt {attempt} went on from a checkpoint, after {seeds}{checkpoint.updates:,} updates."
+            )
+        return checkpoint
+
+    @property
+    def trouble(self) -> list[str]:
+        """Why one could not be kept, as a sentence, if so."""
+        return [f"A checkpoint could not be kept: {self._shelf.trouble}."] if self._shelf.trouble else []
 
     def _found(self) -> tuple[Checkpoint | None, str | None]:
+        """Return the checkpoint to go on from, if any, and a sentence on newer ones that are of no use."""
         data, wrong = self._shelf.last()
         if data is None:
             return None, f"{wrong} It started from the beginning." if wrong else None

@@ -79,10 +79,10 @@ SHARED_FROM = 10_000_000
 """Multiply-adds of an update's forward pass from which more than one thread is quicker."""
 
 
-def threads_of(job: Job, *, samples: int, input_shape: tuple[int, ...], members: int, most: int) -> int:
+def threads_of(job: Job, data: RunData, *, members: int, most: int) -> int:
     """Return how many threads a training of so many members takes, on a worker that may use `most`."""
-    batch = BatchPlan.of(job.training, samples).largest_batch
-    work = members * batch * compile_job(job, input_shape).multiply_adds
+    batch = BatchPlan.of(job.training, len(data.train.x)).largest_batch
+    work = members * batch * compile_job(job, data.input_shape).multiply_adds
     return most if work >= SHARED_FROM else 1
 
 

@@ -8,25 +8,25 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 
 import numpy as np
 
+from shared.errors import ServiceError
 from shared.names import environment_key
 from shared.program.together import obstacle
 from shared.results.run_result import Environment, Failure, RunResult
 from shared.results.trace import Trace
 from shared.run import Run
 from worker.adapters.base import FrameworkAdapter
-from worker.training import resources
 from worker.training.checkpoints import Checkpoint, Checkpoints
 from worker.training.failures import TrainingError, typed
-from worker.training.resources import threads_of
+from worker.training.resources import give_back, threads_of
 from worker.training.results import Packer, members_of
 from worker.training.run_trainer import RunTrainer, Services
-from worker.training.samples import RunData, check_fit, load_run
+from worker.training.samples import load_run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,23 +54,24 @@ def train_run(run: Run, *, adapter: FrameworkAdapter, attempt: Attempt, services
     alone; any other failure would meet the next seed as well, so it ends the run. Exceptions of the services
     pass, except where `load` finds an array gone or damaged.
     """
+    members = members_of(run)
     packer = Packer(services.store)
     threads = attempt.threads
-    checkpoints: Checkpoints | None = None
     ended: Failure | None = None
-    notes: list[str] = []
+    checkpoints: Checkpoints | None = None
+    checkpoint: Checkpoint | None = None
     trainer: RunTrainer | None = None
     trace: Trace | None = None
     try:
         _check_framework(run, adapter)
-        data = load_run(run, services.load)
-        with typed(adapter):
+        with typed(adapter, passing=ServiceError):
             adapter.check(run.job)
-            check_fit(data, run.job)
-            threads = adapter.use_threads(_threads(run, data, most=threads))
+            data = load_run(run, services.load)
+            together = 1 if obstacle(run.job) else len(members)
+            threads = adapter.use_threads(threads_of(run.job, data, members=together, most=threads))
             if run.timed == "cold":
                 adapter.forget_programs()
-                resources.give_back()
+                give_back()
         if services.shelf is not None:
             checkpoints = Checkpoints(
                 services.shelf,
@@ -78,27 +79,24 @@ def train_run(run: Run, *, adapter: FrameworkAdapter, attempt: Attempt, services
                 every_s=services.checkpoint_s,
                 made_by=partial(_made_by, adapter, threads=threads),
             )
+            checkpoint = checkpoints.resume(attempt=attempt.number, members=len(members))
         trainer = RunTrainer(
             run, data, adapter, services=services, checkpoints=checkpoints, queue_s=attempt.queue_s
         )
         if run.trace is not None:
             trace = trainer.trace(run.trace)
         else:
-            members = members_of(run)
             if run.timed == "warm":
                 trainer.warm_up(members[0])
-            checkpoint, problem = checkpoints.resume() if checkpoints else (None, None)
-            notes += _resumption_notes(checkpoint, problem, attempt=attempt.number, members=len(members))
             for trained in trainer.train(members, after=checkpoint):
                 packer.add(trained)
             packer.flush()
     except TrainingError as error:
         ended = error.failure()
     failure = ended or _first_failure(packer.failures)
-    if trainer is not None:
-        notes += trainer.notes
-    if checkpoints is not None and checkpoints.trouble:
-        notes.append(checkpoints.trouble)
+    notes = checkpoints.notes if checkpoints else []
+    notes += trainer.notes if trainer else []
+    notes += checkpoints.trouble if checkpoints else []
     execution = trainer.execution if trainer and trainer.execution else run.job.execution
     return RunResult(
         run_id=run.run_id,
@@ -124,24 +122,6 @@ def _check_framework(run: Run, adapter: FrameworkAdapter) -> None:
             f"The run is for {run.framework} {run.version or ''}".rstrip()
             + f", but this worker trains with {adapter.name} {version or ''}".rstrip(),
         )
-
-
-def _threads(run: Run, data: RunData, *, most: int) -> int:
-    members = 1 if obstacle(run.job) else len(members_of(run))
-    return threads_of(
-        run.job, samples=len(data.train.x), input_shape=data.input_shape, members=members, most=most
-    )
-
-
-def _resumption_notes(
-    checkpoint: Checkpoint | None, problem: str | None, *, attempt: int, members: int
-) -> Iterator[str]:
-    """Sentences on what was wrong with a checkpoint, and on where training goes on."""
-    if problem:
-        yield problem
-    if checkpoint is not None:
-        seeds = f"{checkpoint.so_far.finished:,} of {members:,} seeds and " if members > 1 else ""
-        yield f"Attempt {attempt} went on from a checkpoint, after {seeds}{checkpoint.updates:,} updates."
 
 
 def _made_by(adapter: FrameworkAdapter, *, threads: int) -> str:

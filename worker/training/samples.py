@@ -43,10 +43,10 @@ class RunData:
 
 
 def load_run(run: Run, load: Load) -> RunData:
-    """Fetch a run's arrays.
+    """Fetch a run's arrays, and check that they fit its model and its training.
 
-    Raises TrainingError: `data_damaged`, `out_of_memory`, or `unsupported` for numbers too large for
-    the run's precision.
+    Raises TrainingError: `data_damaged`, `out_of_memory`, `unsupported` for numbers too large for the run's
+    precision, or `bad_shape`; ShapeError where the model cannot take such samples at all.
     """
     dataset, job = run.dataset, run.job
     found = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}
@@ -61,7 +61,9 @@ def load_run(run: Run, load: Load) -> RunData:
     for name, ref in (run.given_weights or {}).items():
         with loading(f"the initial weights {name}"):
             given[name] = load(ref)
-    return RunData(parts=parts, predict=predict, given_weights=given)
+    data = RunData(parts=parts, predict=predict, given_weights=given)
+    _check_fit(data, job)
+    return data
 
 
 def _load_part(name: str, samples: Samples, job: Job, load: Load) -> Batch:
@@ -96,7 +98,7 @@ def _cast(array: NDArray[Any], job: Job, what: str) -> Floats:
     return cast
 
 
-def check_fit(data: RunData, job: Job) -> None:
+def _check_fit(data: RunData, job: Job) -> None:
     """Raise TrainingError (`bad_shape`) where the data do not fit the model or its training."""
     rows = {name: part.x for name, part in data.parts.items()}
     if data.predict is not None:

@@ -5,15 +5,13 @@ then `conclude`. Every number depends on the job, the data and the seed alone, n
 blocks, nor on which members train beside it. A member that diverges fails alone, and the others go on.
 
 A member alone is trained by the adapter's Trainer, which also lets a `Monitor` stop it early or go back. Many
-members are one program, an EnsembleTrainer. Members of one seed share its feed, and all members share one
-where nothing in it depends on the seed.
+members are one program, an EnsembleTrainer.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +30,7 @@ from worker.adapters.base import (
     Trainer,
     Weights,
 )
-from worker.training.blocks import Cut, Feed, Pace, Stopwatch, cut, dropouts_of, sample_bytes
+from worker.training.blocks import Cut, Feeds, Pace, Stopwatch, cut, stacked_by_name
 from worker.training.checkpoints import document, joined, part_of, read_document, stacked, unstacked
 from worker.training.draws import starts
 from worker.training.failures import TrainingError
@@ -41,7 +39,6 @@ from worker.training.monitor import Monitor
 from worker.training.resources import activations_of
 from worker.training.results import Member, Outcome
 from worker.training.samples import RunData
-from worker.training.schedules import learning_rates
 from worker.training.seed_record import SeedRecord
 
 _ROWS_AT_ONCE = 4_096
@@ -49,8 +46,6 @@ _ROWS_AT_ONCE = 4_096
 _BYTES_AT_ONCE = 32 * 2**20
 """The most bytes that samples take in the layers of many members when outputs are computed: larger sets are
 taken in chunks, which also keeps them in the processor's cache."""
-
-Number = TypeVar("Number", bound=np.generic)
 
 
 class Training:
@@ -79,18 +74,12 @@ class Training:
                     self.program,
                     job,
                     optimizers=[member.job.optimizer for member in members],
-                    weights=_stacked([begin[member.seed] for member in members]),
+                    weights=stacked_by_name([begin[member.seed] for member in members]),
                     samples=data.train,
                 )
 
-        dropouts = dropouts_of(job, data)
-        self._by_seed = bool(job.training.shuffle or dropouts)
-        shared = None if self._by_seed else Feed(job, plan=self.plan, dropouts=(), seed=members[0].seed)
-        self._feeds = {
-            seed: shared or Feed(job, plan=self.plan, dropouts=dropouts, seed=seed) for seed in begin
-        }
-        copies = len(members) if self._by_seed else 1
-        self._pace = Pace(bytes_per_step=copies * self.plan.largest_batch * sample_bytes(job, dropouts))
+        self._feeds = Feeds(members, self.program, self.plan)
+        self._pace = Pace(bytes_per_step=self._feeds.bytes_per_step)
         self._compiled_sizes: set[int] = set()
         self._monitor: Monitor | None = None
         if self._alone is not None and Monitor.has_work(job):
@@ -161,9 +150,8 @@ class Training:
 
     def hashes(self, member: int = 0) -> Hashes:
         """Return the hashes of the member's initial weights, and of the batches it was trained on."""
-        seed = self.members[member].seed
-        batches = self._batches_until_failure.get(member) or self._feeds[seed].batches_hash()
-        return Hashes(initial_weights=self._initial_hashes[seed], batches=batches)
+        batches = self._batches_until_failure.get(member) or self._feeds.batches_hash(member)
+        return Hashes(initial_weights=self._initial_hashes[self.members[member].seed], batches=batches)
 
     def alone(self) -> Trainer:
         """Return the trainer of a member that trains alone."""
@@ -174,7 +162,7 @@ class Training:
     def next_update(self) -> Block:
         """Return the update that comes next for a member alone; nothing is trained."""
         part = Cut(first_step=self.step, steps=1, batch_size=self.plan.batch_size_at(self.step))
-        return _of_one(self._block(part, self._batches(part)))
+        return _of_one(self._feeds.block(part, plateaus=self._plateaus))
 
     def advance(self, *, most: int | None = None) -> None:
         """Train one block, of `most` updates at most.
@@ -186,15 +174,14 @@ class Training:
         if most is not None:
             wanted = min(most, wanted)
         part = cut(self.plan, self.step, wanted=wanted, stop_at_epochs=self._stops_at_epochs)
-        batches = self._batches(part)
-        block = self._block(part, batches)
+        block = self._feeds.block(part, plateaus=self._plateaus)
         compiles = self.compiles_next
         with self.stopwatch.measure("compile_s" if compiles else "train_s"):
             losses = self._train(block)
         self._compiled_sizes.add(part.batch_size)
         if self._monitor is not None:
             losses = losses[:, : self._monitor.counted(losses[0], self._records[0])]
-        self._take(losses, part, batches)
+        self._take(losses, block, part.batch_size)
         if part.batch_size == self.plan.largest_batch and not compiles:
             self._pace.learn(part.steps, time.perf_counter() - begin)
         if self._stops_at_epochs and self.step % self.plan.steps_per_epoch == 0 and self._left():
@@ -261,8 +248,7 @@ class Training:
         }
         batches = read_document(state["batches_until_failure"])
         self._batches_until_failure = {int(member): sha256 for member, sha256 in batches.items()}
-        for feed in dict.fromkeys(self._feeds.values()):
-            feed.count_first(self.step, at_once=self._pace.most)
+        self._feeds.count_first(self.step, at_once=self._pace.most)
 
     @property
     def _stops_at_epochs(self) -> bool:
@@ -273,31 +259,9 @@ class Training:
         """Return the members that have not failed."""
         return [member for member in range(len(self.members)) if member not in self.failures]
 
-    def _batches(self, part: Cut) -> dict[Feed, NDArray[np.int64]]:
-        return {feed: feed.indices(part) for feed in dict.fromkeys(self._feeds.values())}
-
-    def _block(self, part: Cut, batches: dict[Feed, NDArray[np.int64]]) -> EnsembleBlock:
-        seeds = [member.seed for member in self.members]
-        optimizers = [member.job.optimizer for member in self.members]
-        rates = {
-            optimizer: learning_rates(
-                optimizer,
-                first_step=part.first_step,
-                steps=part.steps,
-                steps_per_epoch=self.plan.steps_per_epoch,
-                plateaus=self._monitor.plateaus if self._monitor else 0,
-            )
-            for optimizer in dict.fromkeys(optimizers)
-        }
-        masks = {seed: feed.masks(part) for seed, feed in self._feeds.items()} if self._by_seed else {}
-        return EnsembleBlock(
-            indices=_on_an_axis([batches[self._feeds[seed]] for seed in seeds])
-            if self._by_seed
-            else next(iter(batches.values())),
-            learning_rates=_on_an_axis([rates[optimizer] for optimizer in optimizers]),
-            first_step=part.first_step,
-            masks=_stacked([masks[seed] for seed in seeds]) if masks else {},
-        )
+    @property
+    def _plateaus(self) -> int:
+        return self._monitor.plateaus if self._monitor else 0
 
     def _train(self, block: EnsembleBlock) -> NDArray[np.float64]:
         """Train the block; its losses (members, n)."""
@@ -305,21 +269,19 @@ class Training:
             return self._monitor.train(_of_one(block))[None]
         return self._trainer.train(block)
 
-    def _take(self, losses: NDArray[np.float64], part: Cut, batches: dict[Feed, NDArray[np.int64]]) -> None:
-        """Add the block's losses to the members that still train, and count its batches per feed."""
+    def _take(self, losses: NDArray[np.float64], block: EnsembleBlock, batch_size: int) -> None:
+        """Add the losses (members, n) of a block's updates to the members that still train."""
         steps = losses.shape[1]
         for member in self._left():
             record = self._records[member]
             try:
-                record.take(losses[member], part.batch_size)
+                record.take(losses[member], batch_size)
             except TrainingError as error:
-                feed = self._feeds[self.members[member].seed]
-                trained = batches[feed][: record.step - part.first_step + 1]
-                self._batches_until_failure[member] = feed.batches_hash(trained)
-                self._fail(member, error)
-        for feed, indices in batches.items():
-            feed.count(indices[:steps])
-        self.step = part.first_step + steps if self._left() else max(one.step for one in self._records)
+                trained = record.step - block.first_step + 1
+                self._batches_until_failure[member] = self._feeds.batches_hash(member, block, trained)
+                self.failures[member] = error
+        self._feeds.count(block, steps)
+        self.step = block.first_step + steps if self._left() else max(one.step for one in self._records)
 
     def _end_epoch(self) -> None:
         """Measure the validation losses, then let the monitor decide."""
@@ -337,9 +299,7 @@ class Training:
             self._monitor.end_epoch(self._records[0])
 
     def _fail(self, member: int, error: TrainingError) -> None:
-        if member not in self._batches_until_failure:
-            feed = self._feeds[self.members[member].seed]
-            self._batches_until_failure[member] = feed.batches_hash()
+        self._batches_until_failure[member] = self._feeds.batches_hash(member)
         self.failures[member] = error
 
     def _outputs(self, x: Floats) -> Floats:
@@ -387,15 +347,6 @@ def _of_one(block: EnsembleBlock) -> Block:
         first_step=block.first_step,
         masks={path: mask[0] for path, mask in block.masks.items()},
     )
-
-
-def _stacked(members: Sequence[Weights]) -> Weights:
-    return {name: _on_an_axis([member[name] for member in members]) for name in members[0]}
-
-
-def _on_an_axis(arrays: Sequence[NDArray[Number]]) -> NDArray[Number]:
-    """Stack the members' arrays along axis 0; that of an only member is not copied."""
-    return arrays[0][None] if len(arrays) == 1 else np.stack(arrays)
 
 
 def _median(curves: Iterable[list[float]]) -> float | None:

@@ -7,12 +7,15 @@ import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from shared.job import Job
 from shared.program import compile_job
+from worker.adapters.base import Batch
 from worker.service import machine as counted
 from worker.training.resources import SHARED_FROM, threads_of
+from worker.training.samples import RunData
 
 LSTM = {"type": "lstm", "units": 3}
 MODELS: dict[str, tuple[tuple[int, ...], list[Any], int]] = {
@@ -48,10 +51,13 @@ def test_threads_are_shared_from_a_size_on_and_members_count_together() -> None:
     units = 1_000
     enough = SHARED_FROM // (units * units)
     job = job_of([{"type": "dense", "units": units}], batch_size=enough)
-    given: dict[str, Any] = {"input_shape": (units,), "most": 8}
-    assert threads_of(job, samples=10 * enough, members=1, **given) == 8
-    assert threads_of(job, samples=enough - 1, members=1, **given) == 1
-    assert threads_of(job, samples=enough - 1, members=2, **given) == 8
+
+    def data(samples: int) -> RunData:
+        return RunData(parts={"train": Batch(np.zeros((samples, units)), np.zeros(samples))}, predict=None)
+
+    assert threads_of(job, data(10 * enough), members=1, most=8) == 8
+    assert threads_of(job, data(enough - 1), members=1, most=8) == 1
+    assert threads_of(job, data(enough - 1), members=2, most=8) == 8
 
 
 def test_a_container_s_quota_bounds_the_cores(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
