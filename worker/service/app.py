@@ -37,7 +37,7 @@ from worker.service.tasks import LOG_FORMAT, child_app, register
 
 
 class WorkerApp(celery.Celery):  # type: ignore[misc]
-    """The parent's application; pickled for the child, it becomes the child's own, made from scratch."""
+    """Is the parent's application; pickled for the child, it becomes the child's own, made from scratch."""
 
     worker_id: str
 

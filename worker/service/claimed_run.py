@@ -47,7 +47,7 @@ def patiently(action: Callable[[], T]) -> T:
 
 
 class RunLink:
-    """A child's exchange with Redis about the run that it trains: events out, wishes to stop in."""
+    """Exchanges with Redis about the run that a child trains: events go out, wishes to stop come in."""
 
     def __init__(self, client: redis.Redis, *, worker_id: str) -> None:
         self._client = client
@@ -91,7 +91,7 @@ class RunLink:
 
     @property
     def unsent(self) -> list[ProgressEvent]:
-        """The events that were not sent yet when the run ended."""
+        """Return the events that were not sent yet when the run ended."""
         return list(self._events)
 
     def _exchange_for_ever(self) -> None:
@@ -120,7 +120,7 @@ class RunLink:
 
 
 class RunCheckpoints:
-    """The checkpoints of a claimed run: `worker.training.checkpoints.Shelf` over the ledger's store.
+    """Keeps the checkpoints of a claimed run: `worker.training.checkpoints.Shelf` over the ledger's store.
 
     A checkpoint is written by a thread, so that training goes on. One that cannot be stored is noted, not
     raised.
@@ -154,7 +154,7 @@ class RunCheckpoints:
 
     @property
     def trouble(self) -> str | None:
-        """Why the first one that failed could not be stored."""
+        """Return why the first one that failed could not be stored."""
         return self._trouble
 
     def last(self) -> tuple[bytes | None, str | None]:

@@ -249,7 +249,7 @@ class Reconciler:
         return back
 
     def _without_message(self, queue: str, now_s: float) -> list[tuple[str, str]]:
-        """Queued runs older than the oldest message of their queue: theirs has been taken and lost."""
+        """Return queued runs older than the oldest message of their queue: theirs was taken and lost."""
         lost = []
         before_s = min(now_s - MESSAGE_GRACE_S, self._oldest_message_s(queue, now_s))
         for run_id, since_s in self._leases.waiting(queue, before_s=before_s):
@@ -259,7 +259,7 @@ class Reconciler:
         return lost
 
     def _oldest_message_s(self, queue: str, now_s: float) -> float:
-        """When the message that is next in line was sent; now, if there is none or it is nobody's."""
+        """Return when the message that is next in line was sent; now, if there is none."""
         client = self._leases.client
         raw = cast("bytes | None", client.lindex(queue, -1))
         if raw is None:

@@ -123,7 +123,7 @@ def wait_until_free(client: redis.Redis, host: str) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Moment:
-    """The counters at one moment, which are read before and after a run."""
+    """Holds the counters at one moment; they are read before and after a run."""
 
     at_s: float
     cpu_s: float

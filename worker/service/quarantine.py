@@ -35,11 +35,11 @@ _RUN_ID = re.compile(r"[a-z0-9-]{8,64}")
 
 
 class NotOursError(ValueError):
-    """A message that no producer of ours sends, with the reason."""
+    """Says why a message is none that a producer of ours sends."""
 
 
 def run_id_of(raw: bytes) -> str:
-    """The run id that a raw message carries.
+    """Return the run id that a raw message carries.
 
     Raises NotOursError with the reason.
     """
@@ -73,7 +73,7 @@ def run_id_of(raw: bytes) -> str:
 
 
 def envelope_for(run_id: str, queue: str) -> bytes:
-    """A message for the run with nothing in it that another process chose."""
+    """Return a message for the run with nothing in it that another process chose."""
     body = base64.b64encode(json.dumps([[run_id], {}, {}]).encode()).decode()
     return json.dumps(
         {
@@ -124,14 +124,14 @@ def set_aside(client: redis.Redis, *, queue: str, raw: bytes, reason: str) -> No
 
 
 def guarded_transport(client: redis.Redis, *, may_consume: Callable[[], bool]) -> type[kombu_redis.Transport]:
-    """Kombu's Redis transport with the check in front of it.
+    """Return Kombu's Redis transport with the check in front of it.
 
     Nothing is taken from the queues while `may_consume()` is false: a worker whose framework is still
     being imported leaves runs to those that are ready.
     """
 
     class Reader(redis.Redis):
-        """What kombu reads with; the reply to BRPOP is (queue, message)."""
+        """Is what kombu reads with; the reply to BRPOP is (queue, message)."""
 
         def parse_response(self, connection: Any, command_name: str, **options: Any) -> Any:
             reply = super().parse_response(connection, command_name, **options)  # type: ignore[no-untyped-call]
@@ -182,7 +182,7 @@ def _mapping(value: Any, what: str) -> dict[str, Any]:
 
 
 def _short(value: Any) -> str:
-    """A value in a few words; a container is only named, since its text may be endless."""
+    """Return a value in a few words; a container is only named, since its text may be endless."""
     if isinstance(value, dict | list):
         return "an object" if isinstance(value, dict) else "a list"
     text = repr(value)

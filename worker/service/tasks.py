@@ -47,7 +47,7 @@ LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
 class TrainTask(celery.Task):  # type: ignore[misc]
-    """The only task. In the child it is prepared once and then holds what every run needs."""
+    """Is the only task. In the child it is prepared once and then holds what every run needs."""
 
     name = TRAIN_TASK
     ignore_result = True
@@ -60,7 +60,7 @@ class TrainTask(celery.Task):  # type: ignore[misc]
 
 
 class Child:
-    """One child's started framework and its connections."""
+    """Holds one child's started framework and its connections, and trains what it can claim."""
 
     def __init__(self, settings: Settings, *, worker_id: str, client: redis.Redis) -> None:
         self._settings = settings
@@ -158,7 +158,7 @@ class Child:
             self._checkpoints.forget(run_id)
 
     def _result(self, claim: Claim, adapter: FrameworkAdapter, arrays: BlobBatch) -> RunResult:
-        """What the run came to; small arrays of it still wait in the batch."""
+        """Return what the run came to; small arrays of it still wait in the batch."""
         try:
             run = Run.model_validate_json(claim.document)
         except ValidationError as error:
@@ -220,7 +220,7 @@ class Child:
         )
 
     def _drop(self, run_id: str, refused: Refused) -> None:
-        """A duplicate is normal; a run that nobody has written down is a message that is not ours."""
+        """Drop a duplicate, which is normal; set aside the message of a run that nobody has written down."""
         log.info("a message for run %s is dropped: the run is %s", run_id, refused.state)
         if refused.state == "unknown":
             set_aside(self._client, queue="", raw=run_id.encode(), reason="there is no such run")
@@ -233,7 +233,7 @@ def register(app: celery.Celery) -> TrainTask:
 
 
 def child_app(worker_id: str) -> celery.Celery:
-    """The application of a spawned child, made from the environment like its parent's."""
+    """Return the application of a spawned child, made from the environment like its parent's."""
     logging.basicConfig(format=LOG_FORMAT)
     settings = Settings.from_environment()
     url = redis_url(settings)

@@ -55,7 +55,7 @@ MARK_S, MARK_BYTE_S = 40e-6, 0.5e-9
 
 @dataclass(frozen=True, kw_only=True)
 class Cut:
-    """Consecutive steps on batches of one size."""
+    """Says which steps a block has: consecutive ones, on batches of one size."""
 
     first_step: int
     steps: int
@@ -63,7 +63,7 @@ class Cut:
 
 
 def cut(plan: BatchPlan, step: int, *, wanted: int, stop_at_epochs: bool) -> Cut:
-    """The next block from `step`, of at most `wanted` steps.
+    """Return the next block from `step`, of at most `wanted` steps.
 
     A partial batch is a block of its own. Only where there is none, and nothing needs a look at each
     epoch's end, does a block go on into the next epochs.
@@ -79,7 +79,7 @@ def cut(plan: BatchPlan, step: int, *, wanted: int, stop_at_epochs: bool) -> Cut
 
 
 class Pace:
-    """How many steps the next block should take, learnt from how long earlier blocks took."""
+    """Learns from how long blocks took how many steps the next should have."""
 
     def __init__(self, *, bytes_per_step: int) -> None:
         self.most = max(1, MOST_BYTES // max(1, bytes_per_step))
@@ -89,7 +89,7 @@ class Pace:
 
     @property
     def wanted(self) -> int:
-        """Steps of the next block."""
+        """Return how many steps the next block should have."""
         return self._wanted
 
     def learn(self, steps: int, seconds: float) -> None:
@@ -103,15 +103,15 @@ class Pace:
         self._wanted = max(1, min(fitting, self._wanted * _FASTEST_GROWTH, self.most))
 
     def until_look(self, *, trained_s: float) -> int:
-        """Updates between two looks at the epochs, after `trained_s` seconds of training."""
+        """Return the updates between two looks at the epochs, after `trained_s` seconds of training."""
         return self._worth(LOOK_S, trained_s)
 
     def until_mark(self, *, trained_s: float, state_bytes: int) -> int:
-        """Updates between two marks of a block, after `trained_s` seconds of training."""
+        """Return the updates between two marks of a block, after `trained_s` seconds of training."""
         return self._worth(MARK_S + MARK_BYTE_S * state_bytes, trained_s)
 
     def _worth(self, cost_s: float, trained_s: float) -> int:
-        """After how many updates `cost_s` is worth spending: a block's, while no block was timed."""
+        """Return after how many updates `cost_s` is worth spending: a block's, while none was timed."""
         seconds = max(cost_s / SHARE, trained_s * SHARE)
         return max(1, int(min(seconds / self._step_s, self.most))) if self._step_s > 0 else self.most
 
@@ -142,12 +142,12 @@ class Stopwatch:
         return self._seconds[phase]
 
     def timings(self, queue_s: float | None, *, members: int = 1) -> Timings:
-        """The phases so far; each of several members has an equal share of them."""
+        """Return the phases so far; each of several members has an equal share of them."""
         shares = {phase: seconds / members for phase, seconds in self._seconds.items()}
         return Timings(queue_s=queue_s, **shares)
 
     def state(self) -> State:
-        """The phases so far."""
+        """Return the seconds of every phase so far."""
         return {phase: np.array(seconds) for phase, seconds in self._seconds.items()}
 
     def load_state(self, state: State) -> None:
@@ -157,7 +157,7 @@ class Stopwatch:
 
 
 class BatchHash:
-    """SHA-256 of the batches that were trained on, as they were handed over.
+    """Takes the SHA-256 of the batches that were trained on, as they were handed over.
 
     Over the plan, then the indices in order as little-endian int64. `mask_keys` adds what the dropout
     masks are drawn from: (seed, layer index, rate) of each dropout layer.
@@ -168,7 +168,7 @@ class BatchHash:
         self._digest = hashlib.sha256(f"{head}, masks {mask_keys!r}:".encode())
 
     def add(self, indices: NDArray[np.int64]) -> None:
-        """Batches trained on: (n, b)."""
+        """Add batches that were trained on: (n, b)."""
         self._digest.update(np.ascontiguousarray(indices, dtype="<i8").data)
 
     def hexdigest(self, *further: NDArray[np.int64]) -> str:
@@ -183,7 +183,7 @@ _INT64_BYTES = 8
 
 
 class Feed:
-    """The batches and masks of one seed.
+    """Gives the batches and masks of one seed, and hashes them.
 
     Blocks may be asked for in any order, but must be counted into the hash in the order of training.
     """
@@ -197,11 +197,11 @@ class Feed:
         self._batch_hash = BatchHash(plan, mask_keys=mask_keys(dropouts, seed))
 
     def indices(self, part: Cut) -> NDArray[np.int64]:
-        """Which training samples each batch holds: (n, b)."""
+        """Return which training samples each batch holds: (n, b)."""
         return self._order.indices(part.first_step, part.steps)
 
     def masks(self, part: Cut) -> dict[str, Floats]:
-        """The dropout masks by layer path: (n, b, *layer input)."""
+        """Return the dropout masks by layer path: (n, b, *layer input)."""
         return self._masks.block(first_step=part.first_step, steps=part.steps, batch_size=part.batch_size)
 
     def count(self, indices: NDArray[np.int64]) -> None:
@@ -220,12 +220,12 @@ class Feed:
             step += part.steps
 
     def batches_hash(self, *further: NDArray[np.int64]) -> str:
-        """SHA-256 of what the masks are drawn from, the batches counted so far, and `further` ones."""
+        """Return the SHA-256 of what masks are drawn from, the batches counted so far, and `further` ones."""
         return self._batch_hash.hexdigest(*further)
 
 
 class Feeds:
-    """What the members of a training are fed with: a share of each block, and the hashes of all of them.
+    """Gives the members of a training their blocks, and hashes each member's batches.
 
     Members of one seed share its feed, and all share one where nothing in it depends on the seed.
     """

@@ -30,12 +30,12 @@ from worker.training.results import Packer
 
 
 def joined(**parts: State) -> State:
-    """The states of several parts as one."""
+    """Return the states of several parts as one."""
     return {f"{part}.{name}": array for part, state in parts.items() for name, array in state.items()}
 
 
 def part_of(state: State, part: str) -> State:
-    """What `joined` put under that name."""
+    """Return what `joined` put under that name."""
     begin = f"{part}."
     return {name.removeprefix(begin): array for name, array in state.items() if name.startswith(begin)}
 
@@ -54,7 +54,7 @@ def stacked(states: Sequence[State]) -> State:
 
 
 def unstacked(state: State) -> list[State]:
-    """What `stacked` was given; a number comes back as a row of one."""
+    """Return what `stacked` was given; a number comes back as a row of one."""
     rows = {
         name.removesuffix(".lengths"): np.split(
             state[f"{name.removesuffix('.lengths')}.values"], np.cumsum(lengths)[:-1]
@@ -66,12 +66,12 @@ def unstacked(state: State) -> list[State]:
 
 
 def document(value: Any) -> NDArray[np.uint8]:
-    """A JSON value as an array of its bytes."""
+    """Return a JSON value as an array of its bytes."""
     return np.frombuffer(json.dumps(value).encode(), np.uint8)
 
 
 def read_document(array: NDArray[Any]) -> Any:
-    """What `document` was given."""
+    """Return the value that `document` was given."""
     return json.loads(array.tobytes())
 
 
@@ -81,7 +81,7 @@ another one is of no use, so that its run starts from the beginning."""
 
 
 class SoFar(Frozen):
-    """What a run has come to, except for the training in hand."""
+    """Says what a run has come to, except for the training in hand."""
 
     schema_version: Literal[2] = LAYOUT
     made_by: str
@@ -98,7 +98,7 @@ class SoFar(Frozen):
 
 @dataclass(frozen=True, kw_only=True)
 class Checkpoint:
-    """How far a run has come."""
+    """Says how far a run has come, with all that is needed to go on."""
 
     so_far: SoFar
     training: State
@@ -106,7 +106,7 @@ class Checkpoint:
 
     @property
     def updates(self) -> int:
-        """Updates that the training in hand has done; of an ensemble, each member has done so many."""
+        """Return how many updates each member of the training in hand has done."""
         return self.training["step"].item() if self.training else 0
 
     def encoded(self) -> bytes:
@@ -118,7 +118,7 @@ class Checkpoint:
 
     @classmethod
     def decoded(cls, data: bytes) -> Checkpoint:
-        """The checkpoint of `encoded` bytes. Raises ValueError for other bytes, or another version's."""
+        """Return the checkpoint of `encoded` bytes. Raises ValueError for others, or another layout's."""
         try:
             with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
                 found = dict(arrays)
@@ -134,10 +134,10 @@ class Checkpoint:
 
 
 class Shelf(Protocol):
-    """Where the checkpoints of one run lie."""
+    """Keeps the checkpoints of one run."""
 
     def last(self) -> tuple[bytes | None, str | None]:
-        """The bytes of the newest undamaged one, and what is wrong with newer ones, as a sentence."""
+        """Return the bytes of the newest undamaged one, and a sentence on what is wrong with newer ones."""
 
     def keep(self, checkpoint: Checkpoint) -> None:
         """Store it soon, without holding up the training; it takes the place of older ones."""
@@ -152,14 +152,14 @@ class Shelf(Protocol):
 
     @property
     def trouble(self) -> str | None:
-        """Why one could not be stored, as the end of a sentence."""
+        """Return why one could not be stored, as the end of a sentence."""
 
 
 class Checkpoints:
     """Takes a run's checkpoints, at most one every `every_s` seconds; with 0, none at all."""
 
     def __init__(self, shelf: Shelf, *, packer: Packer, every_s: float, made_by: Callable[[], str]) -> None:
-        """`packer` has the results of the members that are done; `made_by` says what `SoFar.made_by` is."""
+        """Take the packer that has the results of members that are done; `made_by` gives `SoFar.made_by`."""
         self._shelf = shelf
         self._packer = packer
         self._every_s = every_s
@@ -218,7 +218,7 @@ class Checkpoints:
 
     @property
     def trouble(self) -> list[str]:
-        """Why one could not be kept, as a sentence, if so."""
+        """Return a sentence on why one could not be kept, if so."""
         return [f"A checkpoint could not be kept: {self._shelf.trouble}."] if self._shelf.trouble else []
 
     def _found(self) -> tuple[Checkpoint | None, str | None]:

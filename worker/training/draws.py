@@ -63,7 +63,7 @@ _SQRT_HALF = 0.7071067811865476
 
 
 class Purpose(IntEnum):
-    """What a draw is for, with its (index, item). The numbers are part of the layout: never reuse one."""
+    """Says what a draw is for, with its (index, item). The numbers belong to the layout: never reuse one."""
 
     ORDER = 1
     """The order of the samples: (0, epoch)."""
@@ -76,7 +76,7 @@ class Purpose(IntEnum):
 
 
 class Draws:
-    """The words of one seed and purpose. Not thread-safe: it moves one generator about."""
+    """Draws the words of one seed and purpose. Not thread-safe: it moves one generator about."""
 
     def __init__(self, seed: int, purpose: Purpose) -> None:
         self._bits: Any = np.random.Philox(key=np.array([seed, purpose], dtype=np.uint64))
@@ -88,7 +88,7 @@ class Draws:
         self._state["state"]["key"][0] = seed
 
     def words(self, count: int, *, index: int = 0, item: int = 0) -> NDArray[np.uint64]:
-        """The first `count` words of an address."""
+        """Return the first `count` words of an address."""
         self._seek(index, item)
         return self._next(count)
 
@@ -134,7 +134,7 @@ def _fractions(words: NDArray[np.uint64]) -> NDArray[np.float64]:
 
 
 def log(x: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The natural logarithm of positive numbers, to a few units in the last place.
+    """Return the natural logarithm of positive numbers, to a few units in the last place.
 
     x = 2ᵉ·m with m between √½ and √2; log m = 2·artanh(s), s = (m − 1)/(m + 1), by its power series.
     """
@@ -152,7 +152,7 @@ def log(x: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 class SampleOrder:
-    """The indices of any stretch of steps."""
+    """Gives the samples of any stretch of steps."""
 
     def __init__(self, plan: BatchPlan, *, shuffle: Literal[False, True, "once"], seed: int) -> None:
         self._plan = plan
@@ -162,7 +162,7 @@ class SampleOrder:
         self._last = (-1, np.arange(plan.samples, dtype=np.int64))
 
     def epoch(self, epoch: int) -> NDArray[np.int64]:
-        """The samples in the order of one epoch (from 0): (samples,)."""
+        """Return the samples in the order of one epoch (from 0): (samples,)."""
         if not self._shuffle:
             return self._last[1]
         if self._once:
@@ -173,7 +173,7 @@ class SampleOrder:
         return self._last[1]
 
     def indices(self, first_step: int, steps: int) -> NDArray[np.int64]:
-        """The samples of `steps` consecutive batches, which must all have one size b: (steps, b)."""
+        """Return the samples of `steps` consecutive batches, which must all have one size b: (steps, b)."""
         plan = self._plan
         size = plan.batch_size_at(first_step)
         if not self._shuffle or self._once:
@@ -191,12 +191,12 @@ class SampleOrder:
 
 
 def mask_keys(layers: Sequence[Mask], seed: int) -> tuple[tuple[int, int, float], ...]:
-    """What the masks are drawn from: (seed, layer index, rate) of each layer."""
+    """Return what the masks are drawn from: (seed, layer index, rate) of each layer."""
     return tuple((layer.seed_in(seed), layer.index, layer.rate) for layer in layers)
 
 
 class MaskSource:
-    """The masks of one seed's training."""
+    """Draws the dropout masks of one seed's training."""
 
     def __init__(self, layers: Sequence[Mask], *, seed: int, precision: Precision) -> None:
         self._layers = layers
@@ -226,7 +226,7 @@ _CUT_AT_TWO = 0.8796256610342398
 
 
 def starts(job: Job, *, data: RunData, adapter: FrameworkAdapter, seeds: Iterable[int]) -> dict[int, Weights]:
-    """The weights that each seed starts from, by seed. Raises TrainingError (`bad_weights`)."""
+    """Return the weights that each seed starts from, by seed. Raises TrainingError (`bad_weights`)."""
     program, precision = compile_job(job, data.input_shape), job.precision
     seeds = list(dict.fromkeys(seeds))
     match job.initial_weights:
@@ -257,7 +257,7 @@ def draw_weights(program: ProgramSpec, *, seed: int, precision: Precision) -> We
 
 
 def draw_starts(program: ProgramSpec, *, seeds: Iterable[int], precision: Precision) -> Iterator[Weights]:
-    """The weights of each seed in turn, as `draw_weights` has them; what all share is worked out once."""
+    """Draw the weights of each seed in turn, as `draw_weights` does, with one generator."""
     draws = Draws(0, Purpose.WEIGHTS)
     for seed in seeds:
         draws.turn_to(seed)
@@ -267,7 +267,7 @@ def draw_starts(program: ProgramSpec, *, seeds: Iterable[int], precision: Precis
 def check_weights(
     given: Mapping[str, NDArray[Any]], program: ProgramSpec, *, precision: Precision
 ) -> Weights:
-    """Given arrays in the run's precision and the program's order.
+    """Return the given arrays in the run's precision and the program's order.
 
     Raises TrainingError (`bad_weights`) listing what is expected.
     """
@@ -314,7 +314,7 @@ def _draw(weight: Weight, draws: Draws) -> NDArray[np.float64]:
 def _centred(
     shape: str, deviation: float, count: int, draws: Draws, address: Mapping[str, int]
 ) -> NDArray[np.float64]:
-    """Numbers of mean 0 and this standard deviation; shapes as in VarianceScaling's `distribution`."""
+    """Draw numbers of mean 0 and this deviation; shapes are those of VarianceScaling's `distribution`."""
     match shape:
         case "uniform":
             return deviation * sqrt(3.0) * (2.0 * draws.uniforms(count, **address) - 1.0)
@@ -335,12 +335,12 @@ def _variance(kind: str, weight: Weight) -> float:
 
 
 def _matrix(shape: Shape) -> tuple[int, int]:
-    """A tensor as a matrix: all axes but the last are its rows; a vector is one row."""
+    """Return a tensor's shape as a matrix: all axes but the last are rows; a vector is one row."""
     return (prod(shape[:-1]), shape[-1])
 
 
 def _orthogonal(drawn: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Orthonormal rows, or columns where there are fewer of them, by Gram and Schmidt, each twice.
+    """Make rows orthonormal, or columns where there are fewer, by Gram and Schmidt, each twice.
 
     A library's QR would be quicker, but its last bits depend on the processor.
     """

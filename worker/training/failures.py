@@ -27,7 +27,7 @@ _SENTENCES: dict[Reason, str] = {
 
 
 class TrainingError(Exception):
-    """A training that ends without a result; the message is for the user."""
+    """Says why a training ends without a result; the message is for the user."""
 
     def __init__(
         self, reason: Reason, message: str, *, epoch: int | None = None, step: int | None = None
@@ -83,7 +83,7 @@ def _message(reason: Reason, error: BaseException) -> str:
 
 
 def _said(error: BaseException) -> str:
-    """The exception in one line, shortened: frameworks say what matters in the first line or in the last."""
+    """Return the exception in one short line: frameworks say what matters in the first line or the last."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     text = " … ".join(dict.fromkeys([lines[0], lines[-1]])) if lines else type(error).__name__
     if not isinstance(error, LikewiseError) and lines:
@@ -92,7 +92,7 @@ def _said(error: BaseException) -> str:
 
 
 def diverged(what: str, *, job: Job, step: int, steps_per_epoch: int) -> TrainingError:
-    """A `diverged` failure. `what` says what is no longer a number; `step` counts updates from 1."""
+    """Return a `diverged` failure. `what` says what is no longer a number; `step` counts from 1."""
     epoch = (step - 1) // steps_per_epoch + 1
     rate = job.optimizer.learning_rate
     if job.optimizer.schedule is None:

@@ -49,7 +49,7 @@ _NUMBERS_AT_ONCE = 2**20
 
 
 def measured(job: Job, parts: Mapping[str, Batch], outputs: Mapping[str, Floats]) -> list[Metrics]:
-    """The metrics of several members from their outputs of each part, (members, n, outputs)."""
+    """Compute the metrics of several members from their outputs of each part, (members, n, outputs)."""
     names = job.metrics if job.metrics is not None else fitting_metrics(job.loss)
     tables = {
         name: member_metrics(names, loss=job.loss, outputs=outputs[name], targets=part.y)
@@ -60,16 +60,8 @@ def measured(job: Job, parts: Mapping[str, Batch], outputs: Mapping[str, Floats]
 
 
 def validation_losses(job: Job, outputs: Floats, part: Batch) -> NDArray[np.float64]:
-    """The losses (members,) of several members' outputs (members, n, outputs) on the same samples."""
+    """Compute the losses (members,) of several members' outputs (members, n, outputs) on the same samples."""
     return loss_values(job.loss, outputs, part.y, part.weights)
-
-
-def compute_metrics(
-    names: Sequence[MetricName], *, loss: Loss, outputs: NDArray[Any], targets: NDArray[Any]
-) -> dict[str, float | None]:
-    """Each named metric; None for one that does not fit the loss or is undefined on these samples."""
-    (found,) = member_metrics(names, loss=loss, outputs=outputs[None], targets=targets)
-    return found
 
 
 def member_metrics(
@@ -104,7 +96,7 @@ def _of_members(
 
 
 def _on_the_targets_scale(loss: Loss, o: Float64) -> Float64:
-    """Rates from their logarithms, probabilities from logits, and otherwise the outputs themselves."""
+    """Return rates from their logarithms, probabilities from logits, else the outputs themselves."""
     with np.errstate(over="ignore"):
         if isinstance(loss, Poisson):
             return np.exp(o)
@@ -140,7 +132,7 @@ def _rmse(o: Float64, t: Float64) -> Float64:
 
 
 def _r2(o: Float64, t: Float64) -> Float64:
-    """NaN where a target is constant."""
+    """Compute it for each member; it is NaN where a target is constant."""
     if (t == t[0]).all(axis=0).any():
         return np.full(len(o), np.nan)
     spread = ((t - t.mean(axis=0)) ** 2).sum(axis=0)
@@ -196,7 +188,7 @@ def _auc(scores: Float64, positive: NDArray[np.bool_]) -> float | None:
 
 
 def _mean(values: Sequence[float | None]) -> float | None:
-    """Undefined as soon as one of them is."""
+    """Return the mean, which is undefined as soon as one of the values is."""
     known = [value for value in values if value is not None]
     return sum(known) / len(known) if known and len(known) == len(values) else None
 

@@ -72,7 +72,7 @@ class Patience:
 
     @property
     def left(self) -> int:
-        """After how many more epochs without an improvement patience runs out."""
+        """Return after how many more epochs without an improvement patience runs out."""
         return self._enough - self._waited
 
     @property
@@ -95,7 +95,7 @@ class Patience:
 
 @dataclass(frozen=True, kw_only=True)
 class Rewind:
-    """How to return to an earlier state of a training: restore a snapshot, then repeat updates, if any."""
+    """Leads back to an earlier state of a training: restore a snapshot, then repeat updates, if any."""
 
     snapshot: Snapshot
     updates: Block | None = None

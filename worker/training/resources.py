@@ -45,7 +45,7 @@ def reset_peak() -> int | None:
 
 
 def grown_bytes(held: int | None) -> int | None:
-    """How far the peak has risen above what was held at the reset."""
+    """Return how far the peak has risen above what was held at the reset."""
     peak = peak_bytes()
     return None if held is None or peak is None else max(0, peak - held)
 
@@ -59,7 +59,7 @@ def give_back() -> None:
 
 
 def peak_bytes() -> int | None:
-    """Peak resident memory since the last reset."""
+    """Return the peak of resident memory since the last reset."""
     try:
         status = _STATUS.read_text()
     except OSError:
@@ -103,14 +103,14 @@ _NUMBERS_OF_A_GATE = 2
 
 
 def groups_of(members: Sequence[Member], *, data: RunData) -> list[Sequence[Member]]:
-    """The members in groups of one size that fit memory; the last may be smaller."""
+    """Return the members in groups of one size that fit memory; the last may be smaller."""
     fitting = max(1, MOST_BYTES // bytes_of_member(members[0].job, data=data))
     size = ceil(len(members) / ceil(len(members) / fitting))
     return [members[begin : begin + size] for begin in range(0, len(members), size)]
 
 
 def bytes_of_member(job: Job, *, data: RunData) -> int:
-    """About how much memory one member takes while it trains and until its results are stored."""
+    """Estimate how much memory one member takes while it trains and until its results are stored."""
     program = compile_job(job, data.input_shape)
     weights = sum(weight.size for weight in program.weights)
     plan = BatchPlan.of(job.training, len(data.train.x))
@@ -126,7 +126,7 @@ def bytes_of_member(job: Job, *, data: RunData) -> int:
 
 
 def activations_of(job: Job, *, data: RunData) -> int:
-    """How many numbers one sample becomes on its way through one member's stages, and within its cells."""
+    """Return how many numbers one sample becomes on its way through a member's stages and cells."""
     program = compile_job(job, data.input_shape)
     gates = sum(cell.steps * cell.gates * cell.units for cell in program.cells)
     return program.activations + _NUMBERS_OF_A_GATE * gates

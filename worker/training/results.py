@@ -22,7 +22,7 @@ from worker.training.metrics import Metrics
 
 @dataclass(frozen=True, kw_only=True)
 class Member:
-    """One training of a run: a seed, and the job with the optimizer of one point of a sweep."""
+    """Is one training of a run: a seed, and the job with the optimizer of one point of a sweep."""
 
     seed: int
     job: Job
@@ -34,7 +34,7 @@ OutputsOf = Literal["train", "validation", "test"]
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What a finished training leaves."""
+    """Holds what a finished training leaves."""
 
     metrics: Metrics
     outputs: Floats
@@ -45,7 +45,7 @@ class Outcome:
 
 @dataclass(frozen=True, kw_only=True)
 class Trained:
-    """What one training came to, as far as it came: either an outcome or a failure."""
+    """Says what one training came to, as far as it came: an outcome or a failure."""
 
     member: Member
     outcome: Outcome | None = None
@@ -62,7 +62,7 @@ class Trained:
 
 
 def members_of(run: Run) -> list[Member]:
-    """Every seed of each point in turn."""
+    """Return the members of a run: every seed of each point in turn."""
     jobs = [
         run.job.model_copy(update={"optimizer": optimizer})
         for optimizer in run.optimizers or (run.job.optimizer,)
@@ -91,7 +91,7 @@ class Packer:
 
     @property
     def failures(self) -> list[Failure]:
-        """The failures of all trainings that were stored, in order."""
+        """Return the failures of all trainings that were stored, in order."""
         return [failure for group in self.arrays for failure in group.failures]
 
     def add(self, trained: Trained) -> None:
@@ -177,7 +177,7 @@ def _of_outcomes(outcomes: Sequence[Outcome | None], keep: _Keep) -> dict[str, A
 
 
 def _padded(curves: Sequence[Sequence[float]]) -> NDArray[np.float64]:
-    """(seeds, longest), NaN after a curve's end."""
+    """Return the curves as a table (seeds, longest), with NaN after a curve's end."""
     table = np.full((len(curves), max(map(len, curves), default=0)), np.nan)
     for row, curve in zip(table, curves, strict=True):
         row[: len(curve)] = curve
@@ -198,7 +198,7 @@ def _values(holder: object, fields: type[Timings | Memory]) -> NDArray[np.float6
 
 
 def _largest_bytes(trained: Trained) -> int:
-    """The size of the largest of its arrays."""
+    """Return the size of the largest of its arrays."""
     curve = 8 * len(trained.losses)
     if trained.outcome is None:
         return curve

@@ -28,7 +28,7 @@ from worker.training.training import Training
 
 @dataclass(frozen=True, kw_only=True)
 class Services:
-    """What a worker does for the run that it trains. What these functions raise passes through a training."""
+    """Holds what a worker does for the run that it trains. What these functions raise passes through."""
 
     load: Load
     """Fetches an array of the run's."""
@@ -48,7 +48,7 @@ _LEAST_GAP_S = 0.2
 
 @dataclass(frozen=True, kw_only=True)
 class Standing:
-    """Where the members from `position` (from 1) on stand, `together` of them."""
+    """Says where the members from `position` (from 1) on stand, `together` of them."""
 
     position: int
     together: int
@@ -71,7 +71,7 @@ class Reporter:
         self._samples_since = 0
 
     def tick(self, standing: Standing, *, samples: int) -> None:
-        """After a block of `samples`. The run's first and last are told, and what is to be compiled."""
+        """Tell it after a block of `samples`, but not often; the run's first and last are always told."""
         now = time.perf_counter()
         self._samples_since += samples
         last = standing.finished and standing.position + standing.together > self._members
@@ -197,7 +197,7 @@ class RunTrainer:
         return tracer.run()
 
     def _groups(self, members: Sequence[Member]) -> Sequence[Sequence[Member]]:
-        """The groups of members to be trained together, or one group of all to be trained in turn."""
+        """Return the groups of members to train together, or one group of all to train in turn."""
         if len(members) == 1:
             return [members]
         if reason := obstacle(self._run.job):
@@ -291,7 +291,7 @@ class RunTrainer:
         ]
 
     def _take_resumed(self) -> State:
-        """The state that the next training goes on from; empty from the second call on."""
+        """Return the state that the next training goes on from; it is empty from the second call on."""
         resumed, self._resumed = self._resumed, {}
         return resumed
 

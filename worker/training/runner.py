@@ -31,7 +31,7 @@ from worker.training.samples import load_run
 
 @dataclass(frozen=True, kw_only=True)
 class Attempt:
-    """Who trains a run, where, and in which attempt."""
+    """Says who trains a run, where, and in which attempt."""
 
     worker: str
     host: str
@@ -125,14 +125,14 @@ def _check_framework(run: Run, adapter: FrameworkAdapter) -> None:
 
 
 def _made_by(adapter: FrameworkAdapter, *, threads: int) -> str:
-    """What a training's bits depend on besides the run, as far as a worker knows it, as JSON."""
+    """Return what a training's bits depend on besides the run, as far as a worker knows it, as JSON."""
     return json.dumps(
         {**asdict(adapter.describe()), "numpy": np.__version__, "threads": threads}, sort_keys=True
     )
 
 
 def _first_failure(failures: Sequence[Failure]) -> Failure | None:
-    """The failure that ended the run, else that of the first seed that diverged."""
+    """Return the failure that ended the run, else that of the first seed that diverged."""
     ended = [failure for failure in failures if failure.reason != "diverged"]
     return next(iter([*ended, *failures]), None)
 

@@ -24,7 +24,7 @@ Load = Callable[[ArrayRef], NDArray[Any]]
 
 @dataclass(frozen=True, kw_only=True)
 class RunData:
-    """Everything a run trains on and is measured on, in the run's precision."""
+    """Holds all that a run trains on and is measured on, in the run's precision."""
 
     parts: dict[str, Batch]
     """`train`, and `validation` and `test` where there are any."""
@@ -33,12 +33,12 @@ class RunData:
 
     @property
     def train(self) -> Batch:
-        """The samples trained on."""
+        """Return the samples that are trained on."""
         return self.parts["train"]
 
     @property
     def input_shape(self) -> tuple[int, ...]:
-        """The shape of one sample."""
+        """Return the shape of one sample."""
         return self.train.x.shape[1:]
 
 
@@ -78,7 +78,7 @@ def _load_part(name: str, samples: Samples, job: Job, load: Load) -> Batch:
 
 
 def _targets(y: NDArray[Any], job: Job, what: str) -> NDArray[Any]:
-    """Class numbers (n,) for categorical_crossentropy, else (n, targets) in the run's precision."""
+    """Return class numbers (n,) for categorical_crossentropy, else (n, targets) in the run's precision."""
     if not isinstance(job.loss, CategoricalCrossentropy):
         return _cast(y.reshape(len(y), -1), job, what)
     if y.ndim == 2 and y.shape[1] > 1:

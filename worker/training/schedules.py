@@ -55,7 +55,7 @@ def learning_rates(
 
 
 def _warming(schedule: Schedule, t: NDArray[np.int64]) -> NDArray[np.float64]:
-    """What warm-up multiplies the rate by at the counts t."""
+    """Return what warm-up multiplies the rate by at the counts t."""
     start, end = schedule.warmup_start, schedule.warmup
     rising = (t + 1) / (end + 1) if start is None else start + (1.0 - start) * t / max(end, 1)
     return np.where(t < end, rising, 1.0)
@@ -64,7 +64,7 @@ def _warming(schedule: Schedule, t: NDArray[np.int64]) -> NDArray[np.float64]:
 def _scheduled(  # noqa: PLR0911 -- one return a formula
     schedule: _ByCount, rate: float, t: NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    """The rate before warm-up at the counts t."""
+    """Return the rate before warm-up at the counts t."""
     match schedule:
         case ConstantSchedule():
             return np.full(len(t), rate)
@@ -90,7 +90,7 @@ def _half_cosine(share: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _share_of_cycle(t: NDArray[np.int64], first: int, growth: int) -> NDArray[np.float64]:
-    """How much of its cycle has passed at each of the consecutive counts t, in whole numbers to the last."""
+    """Return how much of its cycle has passed at each of the consecutive counts t."""
     if growth == 1:
         return t % first / first
     starts, lengths = [0], [first]

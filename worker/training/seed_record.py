@@ -49,16 +49,16 @@ class EpochLosses:
         """One number a finished epoch; infinite where finite batch losses overflow in the sum."""
 
     def add(self, losses: NDArray[np.float64], batch_size: int) -> None:
-        """The losses of consecutive batches of one size."""
+        """Add the losses of consecutive batches of one size."""
         finished, self._running = self._with(losses, batch_size)
         self.finished += finished.tolist()
 
     def finishing(self, losses: NDArray[np.float64], batch_size: int) -> NDArray[np.float64]:
-        """The losses of the epochs that these batches would finish; nothing is added."""
+        """Return the losses of the epochs that these batches would finish; nothing is added."""
         return self._with(losses, batch_size)[0]
 
     def _with(self, losses: NDArray[np.float64], batch_size: int) -> tuple[NDArray[np.float64], list[float]]:
-        """The losses of the epochs that finish with these batches, and those of the unfinished one."""
+        """Return the losses of the epochs that finish with these batches, and those of the unfinished one."""
         with np.errstate(over="ignore"):
             weighted = losses * float(batch_size) if self._by_size else losses
         steps = self._plan.steps_per_epoch
@@ -70,7 +70,7 @@ class EpochLosses:
         return np.array(finished), running[whole:]
 
     def state(self) -> State:
-        """The losses of the finished epochs, and the batch losses of the unfinished one."""
+        """Return the losses of the finished epochs, and the batch losses of the unfinished one."""
         return {"finished": np.array(self.finished), "running": np.array(self._running)}
 
     def load_state(self, state: State) -> None:
@@ -86,7 +86,7 @@ def _sum(numbers: list[float]) -> float:
 
 
 class SeedRecord:
-    """The losses of one seed, and the judgement of all its numbers.
+    """Keeps the losses of one seed, and judges all its numbers.
 
     Each method that takes numbers raises TrainingError (`diverged`) where one is not finite.
     """
@@ -101,11 +101,11 @@ class SeedRecord:
 
     @property
     def losses(self) -> list[float]:
-        """One number a finished epoch."""
+        """Return one number for each finished epoch."""
         return self._epoch_losses.finished
 
     def state(self) -> State:
-        """The updates done and all losses."""
+        """Return the updates done and all losses."""
         counts = {"step": np.array(self.step), "validation_losses": np.array(self.validation_losses)}
         return {**counts, **joined(epochs=self._epoch_losses.state())}
 
@@ -130,7 +130,7 @@ class SeedRecord:
             raise self._diverged(f"loss became {_shown(losses[good])}", step=self.step + 1)
 
     def finishing(self, losses: NDArray[np.float64], batch_size: int) -> list[float]:
-        """The losses of the epochs that these batches would finish, up to the first that is not finite.
+        """Return the losses of the epochs that these batches would finish, up to one that is not finite.
 
         Nothing is added.
         """
@@ -138,7 +138,7 @@ class SeedRecord:
         return epochs[: _finite_first(epochs)].tolist()  # type: ignore[no-any-return]
 
     def take_validation_loss(self, value: float) -> None:
-        """The loss on the validation samples after an epoch."""
+        """Add the loss on the validation samples after an epoch."""
         if not np.isfinite(value):
             raise self._diverged(f"validation loss became {_shown(value)}", step=self.step)
         self.validation_losses.append(value)
@@ -152,7 +152,7 @@ class SeedRecord:
         weights: Weights,
         metrics: Metrics,
     ) -> Outcome:
-        """The trained model's numbers, checked; `outputs` has those of each part of the data.
+        """Check the trained model's numbers; `outputs` has those of each part of the data.
 
         `metrics` are what `measured` made of them.
         """
@@ -177,7 +177,7 @@ class SeedRecord:
 
 
 def finite_count(losses: Sequence[float]) -> int:
-    """How many losses stand before the first that is not finite."""
+    """Return how many losses stand before the first that is not finite."""
     if all(map(isfinite, losses)):  # many times as quick as a look at each
         return len(losses)
     return next(place for place, loss in enumerate(losses) if not isfinite(loss))
@@ -190,7 +190,7 @@ def _finite_first(values: NDArray[np.float64]) -> int:
 
 
 def _outputs_of(parts: Mapping[str, Batch]) -> OutputsOf:
-    """The part that tells most about the model: one held out from training, where there is any."""
+    """Return the part that tells most about the model: one held out from training, if any."""
     if "test" in parts:
         return "test"
     return "validation" if "validation" in parts else "train"

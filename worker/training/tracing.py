@@ -29,7 +29,7 @@ Tensors = dict[Stage, dict[str, NDArray[Any]]]
 
 
 class Tracer:
-    """One replay. `tick` is called between steps; what it raises ends the replay."""
+    """Replays once. `tick` is called between steps; what it raises ends the replay."""
 
     def __init__(
         self,
@@ -125,7 +125,7 @@ class Tracer:
         )
 
     def _batch(self, block: Block) -> tuple[Batch, dict[str, NDArray[Any]]]:
-        """The samples and masks of a block's only step."""
+        """Return the samples and masks of a block's only step."""
         batch = self._data.train.at(block.indices[0])
         return batch, {path: mask[0] for path, mask in block.masks.items()}
 
@@ -155,7 +155,7 @@ class Tracer:
     def _shared_step(
         self, refeed: Refeed, own: Weights
     ) -> tuple[Weights, dict[str, list[NDArray[np.floating[Any]]]]]:
-        """The other framework's weights and layer inputs, in this run's precision."""
+        """Return the other side's weights and layer inputs, in this run's precision."""
         precision = self._job.precision
         given = {name: self._load(ref) for name, ref in refeed.weights.items()}
         fitting = {
@@ -199,7 +199,7 @@ class Tracer:
 
 
 def _tensors(block: Block, batch: Batch, seen: Observed) -> Tensors:
-    """A step's tensors by stage, each stage in the order of its computing."""
+    """Return a step's tensors by stage, each stage in the order of its computing."""
     return {
         "data": {
             "indices": block.indices[0],
@@ -230,7 +230,7 @@ class Fingerprinter:
         self._factors = self._signed(_PERIOD, item=0)
 
     def take(self, array: NDArray[Any] | float) -> NDArray[np.float64]:
-        """The fingerprint; NaN and infinities give numbers that are not finite."""
+        """Return the fingerprint; NaN and infinities give numbers that are not finite."""
         flat = np.asarray(array, dtype=np.float64).reshape(-1)
         found = np.zeros(NUMBERS)
         with np.errstate(all="ignore"):
@@ -247,6 +247,6 @@ class Fingerprinter:
         return found
 
     def _signed(self, count: int, *, item: int) -> NDArray[np.float64]:
-        """Factors (PROJECTIONS, count) from [−1, 1)."""
+        """Draw factors (PROJECTIONS, count) from [−1, 1)."""
         rows = [self._draws.uniforms(count, index=index, item=item) for index in range(PROJECTIONS)]
         return 2.0 * np.stack(rows) - 1.0

@@ -49,7 +49,7 @@ taken in chunks, which also keeps them in the processor's cache."""
 
 
 class Training:
-    """Members with their data and their trainer, from the first step to the last. They are counted from 0."""
+    """Trains members on their data, from the first step to the last. They are counted from 0."""
 
     def __init__(self, members: Sequence[Member], *, data: RunData, adapter: FrameworkAdapter) -> None:
         """Build the trainer. Raises UnsupportedError where the adapter cannot vectorise many members' job."""
@@ -95,7 +95,7 @@ class Training:
 
     @property
     def execution(self) -> str:
-        """How the framework executes it; known for certain after the first block."""
+        """Return how the framework executes it; that is known for certain after the first block."""
         if self._alone is not None:
             return self._alone.execution
         return f"{self._trainer.execution}, {len(self.members):,} at once"
@@ -132,7 +132,7 @@ class Training:
 
     @property
     def last_loss(self) -> float | None:
-        """The median of the last finished epoch's losses, over the members that still train."""
+        """Return the median of the last finished epoch's losses, over the members that still train."""
         return _median(self._records[member].losses for member in self._left())
 
     @property
@@ -313,7 +313,7 @@ class Training:
 
 
 class _EnsembleOfOne:
-    """A Trainer with a members axis of length 1; see `EnsembleTrainer`."""
+    """Gives a Trainer a members axis of length 1; see `EnsembleTrainer`."""
 
     def __init__(self, trainer: Trainer) -> None:
         self._trainer = trainer

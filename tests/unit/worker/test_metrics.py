@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 
 from shared.job import Loss
 from shared.job.loss import CLASSIFICATION, REGRESSION, fitting_metrics
-from worker.training.metrics import compute_metrics, member_metrics
+from worker.training.metrics import member_metrics
 
 LOSS: TypeAdapter[Loss] = TypeAdapter(Loss)
 NUMBERS = np.random.default_rng(1)
@@ -25,7 +25,8 @@ MSE, BINARY, CATEGORICAL = (
 
 
 def metrics(loss: Loss, outputs: Any, targets: Any) -> dict[str, float | None]:
-    return compute_metrics(fitting_metrics(loss), loss=loss, outputs=outputs, targets=targets)
+    (found,) = member_metrics(fitting_metrics(loss), loss=loss, outputs=outputs[None], targets=targets)
+    return found
 
 
 def softmax(outputs: np.ndarray) -> np.ndarray:
@@ -70,7 +71,11 @@ def test_a_member_s_metrics_are_those_it_has_alone_to_the_last_bit(
         case _:
             targets = NUMBERS.integers(0, shape[1], shape[0])
     names = fitting_metrics(loss)
-    alone = [compute_metrics(names, loss=loss, outputs=one, targets=targets) for one in outputs]
+    alone = [
+        found
+        for one in outputs
+        for found in member_metrics(names, loss=loss, outputs=one[None], targets=targets)
+    ]
     assert member_metrics(names, loss=loss, outputs=outputs, targets=targets) == alone
     assert alone[0] != alone[1] or shape == (1, 1) or loss is CATEGORICAL
 
@@ -127,7 +132,8 @@ def test_r2_of_a_constant_target_is_undefined() -> None:
 
 def test_a_metric_that_does_not_fit_the_loss_is_undefined() -> None:
     outputs, targets = np.zeros((3, 1)), np.zeros((3, 1))
-    assert compute_metrics(["auc", "mae"], loss=MSE, outputs=outputs, targets=targets) == {
+    (found,) = member_metrics(["auc", "mae"], loss=MSE, outputs=outputs[None], targets=targets)
+    assert found == {
         "auc": None,
         "mae": 0.0,
     }

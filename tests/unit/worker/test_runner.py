@@ -14,7 +14,7 @@ from shared.job import Job
 from shared.program import compile_job
 from worker.adapters.base import FrameworkAdapter
 from worker.training import resources
-from worker.training.metrics import compute_metrics
+from worker.training.metrics import member_metrics
 
 Jobs = Callable[..., Job]
 ARTICLE = ([[-1.0], [0.0], [1.0], [2.0], [3.0], [4.0]], [[-3.0], [-1.0], [1.0], [3.0], [5.0], [7.0]])
@@ -83,9 +83,9 @@ def test_every_part_is_measured_and_the_test_outputs_are_kept(lab: Any, job_of: 
     assert seed.outputs_of == "test"
     outputs = lab.load(seed.outputs)
     assert outputs.shape == (10, 1)
-    assert seed.metrics["test"] == compute_metrics(
-        ["mae", "rmse", "r2"], loss=job.loss, outputs=outputs, targets=parts["test"][1].astype("f4")
-    )
+    targets = parts["test"][1].astype("f4")
+    (expected,) = member_metrics(["mae", "rmse", "r2"], loss=job.loss, outputs=outputs[None], targets=targets)
+    assert seed.metrics["test"] == expected
     assert len(seed.validation_losses) == seed.epochs == 3
     assert seed.validation_losses[-1] == pytest.approx(seed.metrics["validation"]["rmse"] ** 2)
 
