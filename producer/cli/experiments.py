@@ -174,7 +174,7 @@ def report(
             "--format", metavar="|".join(FILE_FORMATS), help="How to write it; by the file's ending, or html."
         ),
     ] = None,
-    as_json: AsJson = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the file's name as JSON.")] = False,
 ) -> None:
     """Write a finished experiment into one file: a page with pictures, which needs no network, or a table.
 
