@@ -30,11 +30,6 @@ _LOOK: dict[Verdict, tuple[str, str]] = {
     "inconclusive": ("?", "yellow"),
 }
 _TESTED: dict[Verdict, str] = {"agree": "equivalent", "differ": "different", "inconclusive": "open"}
-_SAID: dict[Verdict, str] = {
-    "agree": "{names} agree",
-    "differ": "{names} differ",
-    "inconclusive": "inconclusive: {names} cannot be told apart or alike",
-}
 _SPARKS = 16
 _WIDE = 100
 """Columns from which the tests over seeds have room for the effect sizes."""
