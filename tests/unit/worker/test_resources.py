@@ -1,9 +1,9 @@
-"""Threads by size: what an update costs, and what a process may use."""
+"""What trainings take: the process's memory peak, and threads by the size of an update."""
 
 from __future__ import annotations
 
 import json
-import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,76 @@ import pytest
 from shared.job import Job
 from shared.program import compile_job
 from worker.adapters.base import Batch
-from worker.service import machine as counted
+from worker.training import resources
 from worker.training.resources import SHARED_FROM, threads_of
 from worker.training.samples import RunData
 
+SIZE = 200 * 1024 * 1024
+
+
+def touch() -> None:
+    np.ones(SIZE, dtype=np.uint8)
+
+
+def test_the_peak_counts_memory_that_was_given_back() -> None:
+    resources.reset_peak()
+    before = resources.peak_bytes()
+    assert before is not None
+    touch()
+    after = resources.peak_bytes()
+    assert after is not None
+    assert after - before > 0.9 * SIZE
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux forgets a peak")
+def test_what_a_training_needs_is_told_apart_from_what_the_process_holds() -> None:
+    kept = np.ones(SIZE, dtype=np.uint8)
+    held = resources.reset_peak()
+    touch()
+    grown = resources.grown_bytes(held)
+    assert held is not None
+    assert held > kept.nbytes
+    assert grown is not None
+    assert 0.9 * SIZE < grown < 1.2 * SIZE
+
+
+def test_where_a_peak_cannot_be_forgotten_nothing_is_said_of_its_growth(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(resources, "_CLEAR_REFS", tmp_path)
+    assert resources.reset_peak() is None
+    assert resources.grown_bytes(None) is None
+    assert resources.peak_bytes() is not None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc's allocator")
+def test_what_is_free_is_given_back() -> None:
+    pieces = [np.ones(10_000, np.uint8) for _ in range(10_000)]  # small ones, which the allocator keeps
+    pinned = pieces[-1]
+    del pieces
+    kept = resources.reset_peak()
+    resources.give_back()
+    left = resources.reset_peak()
+    assert pinned.size
+    assert kept is not None
+    assert left is not None
+    assert left < kept - 50 * 2**20
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux forgets a peak")
+def test_a_reset_forgets_the_peak() -> None:
+    touch()
+    high = resources.peak_bytes()
+    resources.reset_peak()
+    low = resources.peak_bytes()
+    assert high is not None
+    assert low is not None
+    assert low < high - 0.9 * SIZE
+
+
 LSTM = {"type": "lstm", "units": 3}
+
+
 MODELS: dict[str, tuple[tuple[int, ...], list[Any], int]] = {
     "dense": ((5,), [{"type": "dense", "units": 4}, {"type": "dense", "units": 2}], 5 * 4 + 4 * 2),
     "dense over a sequence": ((7, 5), [{"type": "dense", "units": 4}], 7 * 5 * 4),
@@ -58,18 +123,3 @@ def test_threads_are_shared_from_a_size_on_and_members_count_together() -> None:
     assert threads_of(job, data(10 * enough), members=1, most=8) == 8
     assert threads_of(job, data(enough - 1), members=1, most=8) == 1
     assert threads_of(job, data(enough - 1), members=2, most=8) == 8
-
-
-def test_a_container_s_quota_bounds_the_cores(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    own = len(os.sched_getaffinity(0))
-    monkeypatch.setattr(counted, "_QUOTA", tmp_path / "cpu.max")
-    assert counted.cores() == own
-    for written, expected in {
-        "max 100000": own,
-        "50000 100000": 1,
-        "100000 100000": 1,
-        "9900000 100000": own,
-    }.items():
-        (tmp_path / "cpu.max").write_text(f"{written}\n")
-        assert counted.cores() == expected
-        assert counted.half_of_the_cores() == max(1, expected // 2)

@@ -7,10 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from shared.job import Job
+from shared.job import EarlyStopping, Job
+from shared.job.schedule import ReduceOnPlateauSchedule
 from worker.training import blocks
-from worker.training.monitor import Monitor
+from worker.training.monitor import Monitor, Patience
 
 Jobs = Callable[..., Job]
 
@@ -167,3 +170,68 @@ def test_a_loss_that_keeps_falling_keeps_its_rate(lab: Any, job_of: Jobs) -> Non
     constant = lab.only(lab.train(lab.run(reducing(job_of, {"type": "constant"}), train=lab.samples(40))))
     assert falling.losses == constant.losses
     assert sorted(falling.losses, reverse=True) == list(falling.losses)
+
+
+def test_patience_runs_out_after_that_many_epochs_without_a_fall() -> None:
+    patience = Patience(EarlyStopping(monitor="loss", patience=2))
+    story = []
+    for value in [3.0, 2.0, 2.0, 1.5, 1.6, 1.7]:
+        improved = patience.improved(value)
+        story.append((improved, patience.exhausted))
+    assert story == [
+        (True, False),
+        (True, False),
+        (False, False),
+        (True, False),
+        (False, False),
+        (False, True),
+    ]
+
+
+def test_a_fall_by_min_delta_or_less_is_no_improvement() -> None:
+    patience = Patience(EarlyStopping(monitor="loss", patience=2, min_delta=0.5))
+    assert [patience.improved(value) for value in [3.0, 2.5, 2.4]] == [True, False, True]
+
+
+@given(st.lists(st.integers(0, 9), max_size=30), st.integers(1, 4), st.integers(0, 2), st.integers(0, 30))
+def test_patience_takes_many_epochs_as_it_takes_each(
+    values: list[int], enough: int, delta: int, at: int
+) -> None:
+    rule = EarlyStopping(monitor="loss", patience=enough, min_delta=float(delta))
+    one_by_one, at_once = Patience(rule), Patience(rule)
+    story: list[bool] = []
+    for value in values:
+        if one_by_one.exhausted:
+            break
+        story.append(one_by_one.improved(value))
+    best, taken = at_once.take(values[:at])
+    if not at_once.exhausted:
+        later, more = at_once.take(values[at:])
+        best, taken = best if later is None else taken + later, taken + more
+    assert taken == len(story)
+    assert best == max((place for place, improved in enumerate(story) if improved), default=None)
+    assert at_once.state() == one_by_one.state()
+    assert at_once.left == one_by_one.left
+
+
+def plateau(**fields: Any) -> Patience:
+    return Patience(ReduceOnPlateauSchedule(type="reduce_on_plateau", monitor="loss", **fields))
+
+
+def test_patience_that_must_be_exceeded_waits_one_epoch_longer() -> None:
+    reached = plateau(patience=2, min_delta=0.0)
+    exceeded = plateau(patience=2, min_delta=0.0, patience_rule="exceeded")
+    story = []
+    for value in [3.0, 3.0, 3.0, 3.0]:
+        reached.improved(value), exceeded.improved(value)
+        story.append((reached.exhausted, exceeded.exhausted))
+    assert story == [(False, False), (False, False), (True, False), (True, True)]
+
+
+def test_a_relative_min_delta_is_a_share_of_the_best() -> None:
+    relative = plateau(min_delta=0.1, min_delta_kind="relative")
+    assert [relative.improved(value) for value in [100.0, 91.0, 89.0, 80.2, 80.0]] == [
+        True, False, True, False, True
+    ]  # fmt: skip
+    whole = plateau(min_delta=1.0, min_delta_kind="relative")
+    assert [whole.improved(value) for value in [3.0, 0.1]] == [True, False]

@@ -1,0 +1,42 @@
+"""What a process may use of its machine, and what disturbed a timed run."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from worker.service import machine
+from worker.service.machine import conditions, moment
+
+BURN = "import time\nwhile time.process_time() < 0.5: pass"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux counts all processes' time")
+def test_the_time_that_another_program_takes_is_not_counted_as_the_run_s_own() -> None:
+    before = moment()
+    subprocess.run([sys.executable, "-c", BURN], check=True)
+    found = conditions(before)
+    assert found.others_cpu_s is not None
+    assert found.others_cpu_s > 0.25
+    assert found.cpu_s < 0.25
+    assert found.stolen_s is not None
+    assert found.stolen_s >= 0
+
+
+def test_a_container_s_quota_bounds_the_cores(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    own = len(os.sched_getaffinity(0))
+    monkeypatch.setattr(machine, "_QUOTA", tmp_path / "cpu.max")
+    assert machine.cores() == own
+    for written, expected in {
+        "max 100000": own,
+        "50000 100000": 1,
+        "100000 100000": 1,
+        "9900000 100000": own,
+    }.items():
+        (tmp_path / "cpu.max").write_text(f"{written}\n")
+        assert machine.cores() == expected
+        assert machine.half_of_the_cores() == max(1, expected // 2)
