@@ -122,7 +122,7 @@ class SideRuns(OfSide):
     notes: Many[str] = ()
     """Sentences on how the seeds were trained."""
     table: SkipValidation[SeedTable] = Field(exclude=True, repr=False)
-    """Every seed's numbers."""
+    """The numbers of every seed."""
     curves: Curves | None = None
     """The loss curves of the seeds as quantiles; null where none trained an epoch."""
     final_loss: Spread | None = None

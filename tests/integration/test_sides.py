@@ -50,6 +50,17 @@ def test_of_three_sides_each_other_is_traced_to_where_it_parts_from_the_first(do
         assert one["sentence"] in html.unescape(page.read_text(encoding="utf-8"))
 
 
+def test_sides_that_do_not_start_alike_are_each_traced_from_the_weights_of_the_first(document):
+    found = document("compare", "article", *SIDES)
+    (there,) = found["first_divergences"]
+
+    assert (there["other"], there["step"], there["stage"], there["given_start"]) == (OTHER, 1, "loss", True)
+    assert any(
+        f"A replay of {EAGER} and {COMPILED} that laid" in one and "no tensor that differs" in one
+        for one in found["reasons"]
+    )
+
+
 def test_without_a_side_named_every_other_is_explained_against_the_first(document, likewise):
     found = document("explain", "matched", *SIDES, "--set", PLANTED, "--set", "training.epochs=60")
     first, second = found["explanations"]
