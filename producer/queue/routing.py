@@ -51,7 +51,7 @@ class Need:
         return (
             worker.framework == self.framework
             and self.device in ("auto", worker.device)
-            and _is_version(worker.version, self.version)
+            and (self.version is None or _is_version(_offered(worker), self.version))
         )
 
     def settled(self, workers: Sequence[WorkerPresence]) -> Need:
@@ -61,7 +61,11 @@ class Need:
         """
         if self.version is None:
             return self
-        offered = {_public(worker.version) for worker in workers if worker.version and self.met_by(worker)}
+        offered = {
+            _public(version)
+            for worker in workers
+            if self.met_by(worker) and (version := _offered(worker)) is not None
+        }
         if not offered and "*" in self.version:
             raise NoWorkerError(
                 f"no live worker serves {self}; to wait for one, name the version in full; live workers: "
@@ -163,12 +167,18 @@ def _offer(worker: WorkerPresence) -> str:
     return f"{worker.framework}{version} on {worker.device}"
 
 
-def _is_version(version: str | None, wanted: str | None) -> bool:
+def _offered(worker: WorkerPresence) -> str | None:
+    """Return the version that runs may ask a worker for: its own, if it serves the queue of that version."""
+    if worker.version is None:
+        return None
+    queue = train_queue(environment_key(worker.framework, worker.version), worker.device)
+    return worker.version if queue in worker.queues else None
+
+
+def _is_version(version: str | None, wanted: str) -> bool:
     from packaging.specifiers import SpecifierSet
 
-    if wanted is None or version is None:
-        return wanted is None
-    return SpecifierSet(f"=={wanted}", prereleases=True).contains(_public(version))
+    return version is not None and SpecifierSet(f"=={wanted}", prereleases=True).contains(_public(version))
 
 
 def _newest(versions: Iterable[str]) -> str:

@@ -9,7 +9,7 @@ import pytest
 from producer.queue.routing import Need, refuse_unserved, sites_for
 from shared.errors import NoWorkerError, UsageError
 from shared.ledger.records import WorkerPresence
-from shared.names import environment_key
+from shared.names import environment_key, train_queue
 
 
 def need(framework: str, *, device: Any = "auto", version: str | None = None, label: str = "") -> Need:
@@ -20,8 +20,9 @@ def worker(
     framework: str, host: str, *, device: Any = "cpu", version: str | None = None, busy: bool = False
 ) -> WorkerPresence:
     return WorkerPresence(
-        worker_id=f"{framework}-{host}-{device}", framework=framework, device=device, host=host, queues=(),
-        pid=1, versions={framework: version} if version else {}, threads=1,
+        worker_id=f"{framework}-{host}-{device}", framework=framework, device=device, host=host,
+        queues=(train_queue(environment_key(framework, version), device),), pid=1,
+        versions={framework: version} if version else {}, threads=1,
         state="busy" if busy else "idle", started_s=0, seen_s=0,
     )  # fmt: skip
 
@@ -108,6 +109,12 @@ VERSIONS = [
 def test_workers_of_one_framework_are_told_apart_by_version_and_device(version, device, hosts) -> None:
     wanted = need("torch", version=version, device=device)
     assert "".join(one.host for one in VERSIONS if wanted.met_by(one)) == hosts
+
+
+def test_a_version_whose_queue_a_worker_does_not_serve_is_not_offered() -> None:
+    deaf = VERSIONS[0].model_copy(update={"queues": ("train.torch.cpu",)})
+    assert not need("torch", version="2.12.1").met_by(deaf)
+    assert need("torch").met_by(deaf)
 
 
 def test_what_no_worker_offers_is_refused_with_what_those_that_live_offer() -> None:
