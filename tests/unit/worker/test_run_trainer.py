@@ -84,9 +84,10 @@ def test_the_first_and_the_last_of_many_short_seeds_are_told(lab: Any, job_of: J
     assert len(lab.events) < 50
 
 
-def test_compiling_is_told_before_it_begins_and_once(lab: Any, job_of: Jobs) -> None:
+@pytest.mark.parametrize("seeds", [(1,), (1, 2)], ids=["one seed", "two at once"])
+def test_compiling_is_told_before_it_begins_and_once(lab: Any, job_of: Jobs, seeds: tuple[int, ...]) -> None:
     lab.adapter = type(lab.adapter)(compiles=True)
-    lab.train(lab.run(job_of(), train=lab.samples(20)))
+    lab.train(lab.run(job_of(), train=lab.samples(20), seeds=seeds))
     told = [event.compiling for event in lab.events]
     assert told[:2] == [False, True]
     assert sum(told) == 1
