@@ -6,7 +6,6 @@ well. Shapes are of one sample, without the batch. Names and layouts of weights 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
@@ -161,7 +160,3 @@ class ProgramSpec:
     def activations(self) -> int:
         """Return how many numbers one sample becomes on its way: its input, and what every stage gives."""
         return prod(self.input_shape) + sum(prod(stage.output) for stage in self.stages)
-
-    def kinds(self) -> Sequence[str]:
-        """Return the kind of every stage."""
-        return [stage.kind for stage in self.stages]

@@ -57,7 +57,7 @@ class XlaProgram(Program):
         self._fused = tf.function(self._counted_loop, jit_compile=True, autograph=False)
         self._compiled_sizes: set[tuple[int, int]] = set()
         self.block = self._through_xla
-        convolves = not _SLOW.isdisjoint(self.network.program.kinds())
+        convolves = any(stage.kind in _SLOW for stage in self.network.program.stages)
         if convolves and not tf.config.get_visible_devices("GPU"):
             self._leave_xla("XLA's convolutions are several times slower on the CPU")
 
