@@ -14,9 +14,9 @@ from processes import clean, process, until
 
 from producer.job.jobfile import read_experiment
 from producer.job.prepare import prepare_experiment
-from producer.queue.follow import follow
-from producer.queue.results import collect
-from producer.queue.submit import submit
+from producer.runs.follow import follow
+from producer.runs.results import collect
+from producer.runs.submit import submit
 from shared.celery_app import make_app
 from shared.connection import connect
 from shared.job import Experiment

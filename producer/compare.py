@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from producer.job.resolve import setting_differences
-from producer.queue.results import merged
+from producer.runs.results import merged
 from producer.verdict.equivalence import tests_over_seeds
 from producer.verdict.gaps import all_gaps, pair_gaps
 from producer.verdict.judge import Evidence, judge

@@ -7,7 +7,7 @@
     judge            what came of it: the comparison
     follow_up        further trainings that the comparison asks for, and the comparison with them
 
-What to train further is declared as data, by the plans of `producer.follow_ups` and `producer.trace`.
+What to train further is declared as data, by the plans of `producer.follow_ups` and `producer.replay`.
 
 What a verdict needs is imported when it is needed, or by `get_ready` while the runs train: importing it takes
 about as long as they do.
@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 from producer.follow_ups import FollowUpPlan, Outcome
 from producer.job.jobfile import read_experiment
 from producer.job.prepare import PreparedExperiment, prepare_experiment
-from producer.queue.submit import submit, submit_follow_up
+from producer.runs.submit import submit, submit_follow_up
 from producer.session import Session, open_session
 from shared.errors import LikewiseError, NoWorkerError, UsageError
 from shared.settings import Settings
@@ -126,7 +126,7 @@ def follow_to_end(session: Session, record: ExperimentRecord, *, quiet: bool) ->
     """Show progress until every run is final."""
     from producer.console import progress_console
     from producer.live import board
-    from producer.queue.follow import follow
+    from producer.runs.follow import follow
 
     with board(record.experiment.labels, progress_console(), runs=len(record.run_ids), quiet=quiet) as shown:
         for update in follow(record, ledger=session.ledger, client=session.client):
@@ -136,7 +136,7 @@ def follow_to_end(session: Session, record: ExperimentRecord, *, quiet: bool) ->
 def get_ready(record: ExperimentRecord) -> None:
     """Import what the verdict will need, while the runs train and it costs no time."""
     import producer.compare
-    import producer.trace  # noqa: F401
+    import producer.replay  # noqa: F401
 
     if len(record.experiment.seed_list) > 1:
         import scipy.special  # noqa: F401
@@ -148,8 +148,8 @@ def judge(session: Session, record: ExperimentRecord, *, twin: Outcome | None = 
     `twin` is the float64 twin's outcome where it is known already.
     """
     from producer.compare import Background, compare
-    from producer.queue.results import one_a_side
-    from producer.trace import traced_of
+    from producer.replay import traced_of
+    from producer.runs.results import one_a_side
 
     if twin is None and (other := _related(session, record, "twin")) is not None:
         twin = judge(session, other)
@@ -203,7 +203,7 @@ def follow_up(
     The plan gets the outcome and a way to say a line. What it yields together trains at the same time.
     Raises CancelledError where the experiment is cancelled meanwhile.
     """
-    from producer.queue.submitted import still_wanted
+    from producer.runs.submitted import still_wanted
 
     tell = _unsaid if quiet else say
     asking = plan(outcome, tell)
@@ -230,7 +230,7 @@ def follow_up(
 
 def _results(session: Session, record: ExperimentRecord) -> list[RunResult]:
     """Return the finished results of an experiment, their small arrays brought in few round trips."""
-    from producer.queue.results import collect
+    from producer.runs.results import collect
 
     results = collect(record, ledger=session.ledger)
     session.blobs.fetch_ahead(ref for result in results for piece in result.arrays for ref in piece.refs)
@@ -239,7 +239,7 @@ def _results(session: Session, record: ExperimentRecord) -> list[RunResult]:
 
 def trained_of(session: Session, record: ExperimentRecord) -> list[tuple[Run, RunResult]]:
     """Return the finished runs of an experiment with their results."""
-    from producer.queue.results import collect
+    from producer.runs.results import collect
 
     results = collect(record, ledger=session.ledger)
     return [(session.ledger.run(result.run_id), result) for result in results]
@@ -253,7 +253,7 @@ def _related(session: Session, record: ExperimentRecord, relation: str) -> Exper
 
 def _replays(session: Session, record: ExperimentRecord) -> list[tuple[Run, RunResult]]:
     """Return the finished replays of an experiment with their results, in the order they were trained."""
-    from producer.trace import RELATIONS
+    from producer.replay import RELATIONS
 
     replayed = [_related(session, record, relation) for relation in RELATIONS]
     return [one for other in replayed if other is not None for one in trained_of(session, other)]
@@ -286,7 +286,7 @@ def leaving(record: ExperimentRecord) -> Iterator[None]:
 
 def _cancelled(session: Session, record: ExperimentRecord) -> str:
     """Cancel, and say in one line what becomes of the runs."""
-    from producer.queue.submitted import cancel
+    from producer.runs.submitted import cancel
 
     name = record.experiment_id
     try:

@@ -2,7 +2,7 @@
 
 A `FollowUpPlan` looks at an `Outcome` and yields `FollowUp`s, gets what they returned, and may yield more;
 it knows neither the queue nor a terminal. `producer.experiments` carries plans out. The traced replay is a
-plan of its own, in `producer.trace`.
+plan of its own, in `producer.replay`.
 
 A difference of meaning stays as large in float64; rounding shrinks by about 1e9. So the twin tells a
 float32 gap that training has amplified from a real one, and finds a real one that hides in rounding.
@@ -15,7 +15,7 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from producer.queue.submit import FollowUp
+from producer.runs.submit import FollowUp
 from shared.job import Experiment
 from shared.run import Run
 

@@ -1,6 +1,6 @@
 """Progress while trainings run: a live board on a terminal, a line every few seconds elsewhere.
 
-Takes the updates of `producer.queue.follow` and shows them on standard error; knows nothing of Redis.
+Takes the updates of `producer.runs.follow` and shows them on standard error; knows nothing of Redis.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from rich.text import Text
 
 from producer import display
 from producer.display import printable, sparkline
-from producer.queue.follow import Changed, Noticed, Progressed, Update
-from producer.queue.results import Diverged
+from producer.runs.follow import Changed, Noticed, Progressed, Update
+from producer.runs.results import Diverged
 from shared.ledger.records import ProgressEvent, RunRecord
 
 KEPT_LOSSES = 400

@@ -11,7 +11,7 @@ from shared.job.experiment import Job, Seed
 from shared.job.fields import Many
 from shared.job.optimizer import Optimizer
 from shared.job.side import Framework, Label, OfSide, Version
-from shared.results.trace import TraceRequest
+from shared.results.step_trace import TraceRequest
 from shared.store.arrays import ArrayRef
 
 RUN_SCHEMA_VERSION: Literal[1] = 1

@@ -276,7 +276,7 @@ class Desk:
         }
 
     def submit(self, *, queue_anyway: bool = False, key: str | None = None, **changes: Any) -> Any:
-        from producer.queue.submit import submit
+        from producer.runs.submit import submit
 
         experiment = self.experiment(**changes)
         return submit(self, experiment, self.prepared(experiment), queue_anyway=queue_anyway, key=key)
@@ -313,7 +313,7 @@ class Desk:
 
     def result(self, record: Any) -> Any:
         """The result of its only run."""
-        from producer.queue.results import collect
+        from producer.runs.results import collect
 
         (result,) = collect(record, ledger=self.ledger)
         return result

@@ -15,9 +15,9 @@ from producer.bench.conclude import conclude
 from producer.bench.models import Bench, Contender, Phase, Timed
 from producer.bench.protocol import Enough, alternate
 from producer.display import plus_minus
-from producer.queue.follow import Noticed, Progressed, follow
-from producer.queue.results import collect
-from producer.queue.submit import Submission, enqueue, new_id
+from producer.runs.follow import Noticed, Progressed, follow
+from producer.runs.results import collect
+from producer.runs.submit import Submission, enqueue, new_id
 from shared.errors import CancelledError, LikewiseError, RunFailedError
 from shared.job.training import BatchPlan
 from shared.ledger.records import ExperimentRecord
@@ -28,7 +28,7 @@ from shared.run import Timed as Kind
 
 if TYPE_CHECKING:
     from producer.follow_ups import Outcome
-    from producer.queue.routing import Site
+    from producer.runs.routing import Site
     from producer.session import Session
 
 LINE_EVERY_S = 15.0

@@ -13,10 +13,10 @@ from producer.blame.evidence import TrainedRun
 from producer.blame.explanation import Explanation, explain
 from producer.blame.factors import LEAST_SEEDS, Plan, identity, plan
 from producer.experiments import follow_to_end
-from producer.queue.results import collect, merged
-from producer.queue.routing import Need, refuse_unserved
-from producer.queue.submit import FollowUp, submit_follow_up
-from producer.queue.submitted import still_wanted
+from producer.runs.results import collect, merged
+from producer.runs.routing import Need, refuse_unserved
+from producer.runs.submit import FollowUp, submit_follow_up
+from producer.runs.submitted import still_wanted
 from producer.session import Session
 from producer.verdict.judge import NO_WORD_ON_NUMBERS
 from shared.errors import UsageError

@@ -79,14 +79,14 @@ def compare(
         with cancelling(session, record):
             experiments.get_ready(record)
             import producer.report.comparison  # noqa: F401  # while the runs train
-            from producer import follow_ups, trace
+            from producer import follow_ups, replay
 
             experiments.follow_to_end(session, record, quiet=quiet)
             outcome = experiments.judge(session, record)
             if not no_twin:
                 outcome = experiments.follow_up(session, outcome, follow_ups.twin_and_rerun, quiet=quiet)
             if not no_trace:
-                outcome = experiments.follow_up(session, outcome, trace.replays, quiet=quiet)
+                outcome = experiments.follow_up(session, outcome, replay.replays, quiet=quiet)
         document = comparison_document(outcome, output, full=full)
     output.put(document)
     raise typer.Exit(exit_status(outcome.comparison, check=check))
@@ -131,8 +131,8 @@ def explain(
     from producer import experiments
     from producer.blame.flow import Question, enough_seeds, explain_experiment, others_of
     from producer.experiments import cancelling
-    from producer.queue.submitted import find
     from producer.report.explanation import ExplanationDocument
+    from producer.runs.submitted import find
 
     output = Output.of(form, as_json=as_json, file=report)
     known = _names_an_experiment(spec)
@@ -169,7 +169,7 @@ def explain(
 def _names_an_experiment(spec: str) -> bool:
     """Return whether it is an id, or `last`, and no job file of that name is there."""
     from producer.job.jobfile import example_names
-    from producer.queue.submitted import LAST
+    from producer.runs.submitted import LAST
 
     is_job = spec in example_names() or Path(spec).exists()
     return not is_job and (spec == LAST or _ID.fullmatch(spec) is not None)
@@ -246,8 +246,8 @@ def bench(
     from producer.bench.protocol import EXECUTIONS, Enough, contenders_of
     from producer.console import progress_console
     from producer.experiments import cancelling
-    from producer.queue.routing import Need, sites_for
     from producer.report.bench import BenchDocument
+    from producer.runs.routing import Need, sites_for
 
     output = Output.of(form, as_json=as_json, file=report)
     prepared = experiments.prepare_given(spec, set_values or (), "1", sides)

@@ -82,7 +82,7 @@ def watch(
     """
     from producer import experiments
     from producer.experiments import leaving
-    from producer.queue.submitted import find
+    from producer.runs.submitted import find
 
     output = Output.of(form, as_json=as_json)
     with experiments.open_for(quiet=output.quiet) as session:
@@ -135,9 +135,9 @@ def show(
     """
     from producer import experiments
     from producer.job.jobfile import names_a_job, read_experiment
-    from producer.queue.submitted import find
     from producer.report.resolved import ResolvedDocument
     from producer.report.status import UnfinishedDocument
+    from producer.runs.submitted import find
 
     output = Output.of(form, as_json=as_json)
     document: Document
@@ -185,7 +185,7 @@ def report(
     """
     from producer import experiments
     from producer.console import make_console
-    from producer.queue.submitted import find
+    from producer.runs.submitted import find
 
     if form is not None and form not in FILE_FORMATS:
         raise UsageError(f"--format is {form!r}; a file can be {', '.join(FILE_FORMATS)}")
@@ -267,7 +267,7 @@ def cancel(
     """
     from producer import experiments
     from producer.console import make_console
-    from producer.queue.submitted import cancel, find
+    from producer.runs.submitted import cancel, find
 
     with experiments.open_for(quiet=as_json) as session:
         record = find(session.ledger, experiment)
@@ -298,7 +298,7 @@ def delete(
     """
     from producer import experiments
     from producer.console import make_console
-    from producer.queue.submitted import find
+    from producer.runs.submitted import find
 
     with experiments.open_for(quiet=as_json) as session:
         record = find(session.ledger, experiment)

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 from producer.data.prepare import Done
 from producer.job.jobfile import LoadedExperiment, read_experiment
 from producer.job.prepare import PreparedExperiment, prepare_experiment
-from producer.queue.results import collect
-from producer.queue.submit import RunMaker, submit_runs
+from producer.runs.results import collect
+from producer.runs.submit import RunMaker, submit_runs
 from producer.sweep.points import check_grid, experiment_at, grid_of, points_of, source_at, trained_at
 from producer.sweep.table import Sweep, sweep_of
 from shared.job import Job

@@ -14,7 +14,7 @@ from producer.verdict.parting import Parting, first_parting, largest_gap, layers
 from shared.job.experiment import Precision
 from shared.program import ProgramSpec
 from shared.results.seed_table import Load
-from shared.results.trace import Trace
+from shared.results.step_trace import Trace
 from shared.store.arrays import ArrayRef
 
 

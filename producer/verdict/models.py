@@ -16,7 +16,7 @@ from shared.job.fields import Many
 from shared.job.side import Framework, Label, OfSide
 from shared.results.run_result import Environment, Failure
 from shared.results.seed_table import SeedRow, SeedTable
-from shared.results.trace import Stage
+from shared.results.step_trace import Stage
 
 COMPARISON_SCHEMA_VERSION: Literal[1] = 1
 
@@ -212,8 +212,8 @@ class Growth(Frozen):
 class FirstDivergence(Frozen):
     """Where two sides part first, found by replaying both and observing their updates.
 
-    Stages and tensors are those of `shared.results.trace`. Initial weights that differ are listed as stage
-    `forward` of step 0; other samples in a batch, or another order of them, as stage `data`.
+    Stages and tensors are those of `shared.results.step_trace`. Initial weights that differ are listed as
+    stage `forward` of step 0; other samples in a batch, or another order of them, as stage `data`.
     """
 
     seed: int

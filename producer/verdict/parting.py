@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from producer.display import number
 from shared.results.seed_table import Load
-from shared.results.trace import LARGEST, PROJECTIONS, SIZE, Place, Stage, Trace
+from shared.results.step_trace import LARGEST, PROJECTIONS, SIZE, Place, Stage, Trace
 
 CHANGE = 1e-8
 """Part of a change's size by which two changes may differ through rounding alone."""

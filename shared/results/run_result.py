@@ -17,7 +17,7 @@ from pydantic import Field, model_validator
 from shared.frozen import Frozen
 from shared.job.fields import Many
 from shared.job.side import Framework, Label, OfSide
-from shared.results.trace import Trace
+from shared.results.step_trace import Trace
 from shared.store.arrays import AnyArray, ArrayRef, InlineArray
 
 RESULT_SCHEMA_VERSION: Literal[1] = 1

@@ -8,8 +8,8 @@ import signal
 import pytest
 
 from producer.follow_ups import rerun_of, twin_of
-from producer.queue.submit import submit_follow_up
-from producer.queue.submitted import cancel, still_wanted
+from producer.runs.submit import submit_follow_up
+from producer.runs.submitted import cancel, still_wanted
 from shared.errors import CancelledError
 
 CANCEL_S = 2.0

@@ -137,7 +137,7 @@ def test_a_worker_that_was_frozen_past_its_lease_changes_nothing(
 @pytest.mark.usefixtures("torch_worker")
 def test_a_queued_run_whose_message_is_lost_is_sent_again(desk):
     """As when a producer dies between record and message, or a worker just after the pop."""
-    from producer.queue import submit as module
+    from producer.runs import submit as module
     from shared.errors import RedisError
 
     def no_message(*_: object) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import random
 
-from producer.queue.submit import Submission, enqueue, new_id
+from producer.runs.submit import Submission, enqueue, new_id
 from shared.names import result_key
 
 KILLS = int(os.environ.get("LIKEWISE_TEST_KILLS", "4"))

@@ -17,7 +17,7 @@ HOST = "lease-test-host"
 @pytest.fixture
 def runs(desk):
     """An ordinary and a timed run that no real worker will take."""
-    from producer.queue.submit import Submission, enqueue, new_id
+    from producer.runs.submit import Submission, enqueue, new_id
 
     record = desk.submit(frameworks=("nobody",), queue_anyway=True)
     ordinary = desk.ledger.run(record.run_ids[0])
@@ -136,7 +136,7 @@ def test_a_dead_holder_loses_the_host(desk, monkeypatch):
 
 
 def test_a_real_worker_trains_a_timed_run_and_says_what_disturbed_it(desk, torch_worker, until):
-    from producer.queue.submit import Submission, enqueue, new_id
+    from producer.runs.submit import Submission, enqueue, new_id
 
     first = desk.submit()
     desk.wait(first, "succeeded", within_s=20)

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from producer.queue.follow import Changed, follow
-from producer.queue.results import Diverged, collect
-from producer.queue.submit import RunMaker, submit_runs
+from producer.runs.follow import Changed, follow
+from producer.runs.results import Diverged, collect
+from producer.runs.submit import RunMaker, submit_runs
 from shared.results.seed_table import SeedTable
 
 ROOT = Path(__file__).resolve().parents[2]

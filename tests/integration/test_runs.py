@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from producer.queue.follow import Changed, Progressed, follow
-from producer.queue.results import collect
+from producer.runs.follow import Changed, Progressed, follow
+from producer.runs.results import collect
 from shared.errors import NoWorkerError, ResultError, UsageError
 from shared.names import child_key, environment_key, result_key
 
@@ -178,7 +178,7 @@ def test_a_result_that_cannot_be_read_is_told(desk, stored, said):
 
 def test_runs_are_sent_quickly(desk, promptly):
     """At least 300 a second from one producer, records and messages."""
-    from producer.queue.submit import Submission, enqueue, new_id
+    from producer.runs.submit import Submission, enqueue, new_id
 
     template = desk.submit(frameworks=("jax",), queue_anyway=True)
     run = desk.ledger.run(template.run_ids[0])

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from producer.queue import follow as following
-from producer.queue.follow import Noticed, follow, why_waiting
+from producer.runs import follow as following
+from producer.runs.follow import Noticed, follow, why_waiting
 from shared.ledger.leases import Claim, Leases
 from shared.ledger.records import WorkerPresence, announce_worker, withdraw_worker
 from shared.names import child_key, host_key

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from shared.ledger.records import ProgressEvent
 from shared.program.together import obstacle
-from shared.results.trace import Trace, TraceRequest
+from shared.results.step_trace import Trace, TraceRequest
 from shared.run import Run
 from worker.adapters.base import FrameworkAdapter, State, UnsupportedError
 from worker.training import resources

@@ -18,7 +18,7 @@ from shared.errors import ServiceError
 from shared.names import environment_key
 from shared.program.together import obstacle
 from shared.results.run_result import Environment, Failure, RunResult
-from shared.results.trace import Trace
+from shared.results.step_trace import Trace
 from shared.run import Run
 from worker.adapters.base import FrameworkAdapter
 from worker.training.checkpoints import Checkpoint, Checkpoints

@@ -1,4 +1,4 @@
-"""The traced replay of one seed: trains it again and lays updates open (see `shared.results.trace`).
+"""The traced replay of one seed: trains it again and lays updates open (see `shared.results.step_trace`).
 
 An update is observed before it is trained: the adapter's Observer computes it from the current weights, then
 the trainer does the update by the same code as in every training. So nothing here is part of a normal
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.results.trace import NUMBERS, PROJECTIONS, Place, Refeed, Stage, Trace, TraceRequest
+from shared.results.step_trace import NUMBERS, PROJECTIONS, Place, Refeed, Stage, Trace, TraceRequest
 from shared.store.arrays import ArrayRef
 from worker.adapters.base import Batch, Block, FrameworkAdapter, Observed, Observer, Weights
 from worker.training.draws import Draws, Purpose

@@ -9,8 +9,8 @@ from rich.console import Console
 
 from producer.console import make_console
 from producer.live import Lane, Lines, Screen, board
-from producer.queue.follow import Changed, Noticed, Progressed
-from producer.queue.results import Diverged
+from producer.runs.follow import Changed, Noticed, Progressed
+from producer.runs.results import Diverged
 from shared.ledger.records import ProgressEvent, RunRecord
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from producer.queue.routing import Need, refuse_unserved, sites_for
+from producer.runs.routing import Need, refuse_unserved, sites_for
 from shared.errors import NoWorkerError, UsageError
 from shared.ledger.records import WorkerPresence
 from shared.names import environment_key, train_queue

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from producer.queue.submit import parts_of, parts_worth
+from producer.runs.submit import parts_of, parts_worth
 from shared.run import Run
 
 DENSE = [{"type": "dense", "units": 1}]

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from producer.job.jobfile import read_experiment
-from producer.queue.results import one_a_side
-from producer.queue.submit import parts_of
+from producer.runs.results import one_a_side
+from producer.runs.submit import parts_of
 from producer.sweep.points import check_grid, grid_of, held_by_overrides, points_of, trained_at
 from producer.sweep.runs import groups_of, prepare_sweep
 from producer.sweep.table import is_ordered

@@ -10,7 +10,7 @@ from producer.verdict.parting import first_parting, largest_gap
 from producer.verdict.rounding import tolerance_for
 from shared.job import Model
 from shared.program import compile_model
-from shared.results.trace import PROJECTIONS, Place, Trace
+from shared.results.step_trace import PROJECTIONS, Place, Trace
 from shared.store.arrays import decode_array, encode_array
 
 NAMES = ("tensorflow", "torch")

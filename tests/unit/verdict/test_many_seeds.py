@@ -10,10 +10,10 @@ import pytest
 from numpy.typing import NDArray
 
 from producer.compare import compare
-from producer.queue.results import merged
 from producer.report.comparison import ComparisonDocument
 from producer.report.comparison_json import seeds as seeds_of
 from producer.report.figures import losses
+from producer.runs.results import merged
 from producer.verdict.models import Comparison
 from shared.job import Experiment
 from shared.ledger.records import ExperimentRecord

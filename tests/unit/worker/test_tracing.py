@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.results.trace import LARGEST, NUMBERS, PROJECTIONS, SIZE, TraceRequest
+from shared.results.step_trace import LARGEST, NUMBERS, PROJECTIONS, SIZE, TraceRequest
 from worker.training.tracing import Fingerprinter
 
 TAKE = Fingerprinter().take

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from producer.follow_ups import FollowUpPlan, Outcome
-from producer.queue.submit import FollowUp
+from producer.runs.submit import FollowUp
 from producer.verdict.first_divergence import Replays, traced
 from producer.verdict.models import Comparison, Traced
 from producer.verdict.parting import Parting, first_parting
@@ -29,7 +29,7 @@ from shared.job.training import BatchPlan
 from shared.ledger.records import ExperimentRecord
 from shared.program import ProgramSpec, compile_job
 from shared.results.seed_table import Load
-from shared.results.trace import Refeed, Trace, TraceRequest
+from shared.results.step_trace import Refeed, Trace, TraceRequest
 from shared.store.arrays import ArrayRef
 
 if TYPE_CHECKING:

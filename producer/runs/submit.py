@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from kombu.exceptions import OperationalError
 
-from producer.queue.routing import Need, refuse_unserved
+from producer.runs.routing import Need, refuse_unserved
 from shared.celery_app import send_wakeups
 from shared.errors import RedisError, UsageError
 from shared.ledger.ledger import Ledger

@@ -12,7 +12,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-from producer.queue.results import Diverged, count_diverged
+from producer.runs.results import Diverged, count_diverged
 from shared.errors import RedisError
 from shared.ledger.ledger import IDS_A_TRIP, Ledger
 from shared.ledger.records import (

@@ -7,7 +7,7 @@ from types import SimpleNamespace as Given
 import numpy as np
 import pytest
 
-from producer.trace import MOST_STEPS, updates_to_observe
+from producer.replay import MOST_STEPS, updates_to_observe
 from shared.job import Training
 
 PER_EPOCH = 4
