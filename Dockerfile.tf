@@ -11,18 +11,19 @@ WORKDIR /app
 
 # The framework before the code: only a change of the lists installs it anew. A list of wheels names
 # an index of the framework's own and goes first, without dependencies.
-COPY worker/constraints.txt worker/requirements.txt worker/
-COPY worker/adapters/tensorflow_adapter/*.txt worker/adapters/tensorflow_adapter/
-RUN cd worker/adapters/tensorflow_adapter \
+COPY worker/constraints.txt worker/requirements.txt likewise/worker/
+COPY worker/adapters/tensorflow_adapter/*.txt likewise/worker/adapters/tensorflow_adapter/
+RUN cd likewise/worker/adapters/tensorflow_adapter \
  && if [ -e wheels-$VARIANT.txt ]; then pip install --no-deps -r wheels-$VARIANT.txt; fi \
  && pip install -c ../../constraints.txt -r requirements-$VARIANT.txt
 
-COPY shared/ shared/
-COPY worker/*.py worker/
-COPY worker/service/ worker/service/
-COPY worker/training/ worker/training/
-COPY worker/adapters/*.py worker/adapters/
-COPY worker/adapters/tensorflow_adapter/ worker/adapters/tensorflow_adapter/
+COPY likewise/__init__.py likewise/
+COPY shared/ likewise/shared/
+COPY worker/*.py likewise/worker/
+COPY worker/service/ likewise/worker/service/
+COPY worker/training/ likewise/worker/training/
+COPY worker/adapters/*.py likewise/worker/adapters/
+COPY worker/adapters/tensorflow_adapter/ likewise/worker/adapters/tensorflow_adapter/
 # A checkout made under a strict umask is readable all the same, and under a loose one not writable.
 RUN chmod -R u=rwX,go=rX /app
 
@@ -36,4 +37,4 @@ USER likewise
 HEALTHCHECK --interval=3s --timeout=5s --start-period=90s --retries=5 \
   CMD test -n "$(find /tmp/heartbeat -newermt '-15 seconds')"
 STOPSIGNAL SIGTERM
-ENTRYPOINT ["python", "-m", "worker"]
+ENTRYPOINT ["python", "-m", "likewise.worker"]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from worker.adapters import adapter_names, load_adapter
-from worker.adapters.base import FrameworkAdapter
+from likewise.worker.adapters import adapter_names, load_adapter
+from likewise.worker.adapters.base import FrameworkAdapter
 
 
 def started_adapter(what: str | None, *, repeats: int) -> tuple[FrameworkAdapter, int]:

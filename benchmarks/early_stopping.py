@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 from adapter_side import started_adapter
 
-from shared.job import Job
-from worker.adapters.base import Batch, FrameworkAdapter
-from worker.training.results import Member
-from worker.training.samples import RunData
-from worker.training.training import Training
+from likewise.shared.job import Job
+from likewise.worker.adapters.base import Batch, FrameworkAdapter
+from likewise.worker.training.results import Member
+from likewise.worker.training.samples import RunData
+from likewise.worker.training.training import Training
 
 TARGET = 1.05
 PATIENCE = 1_000_000

@@ -19,9 +19,9 @@ from typing import Any
 from processes import private_redis
 from stack import Desk, Prepared, document, worker
 
-from producer.runs.follow import follow
-from producer.runs.results import results
-from producer.runs.submit import RunMaker, new_id, submit_runs
+from likewise.producer.runs.follow import follow
+from likewise.producer.runs.results import results
+from likewise.producer.runs.submit import RunMaker, new_id, submit_runs
 
 
 def main() -> None:

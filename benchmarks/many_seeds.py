@@ -79,8 +79,8 @@ def against(
 
 def compare(desk: Desk, frameworks: Sequence[str], *words: str) -> dict[str, Any]:
     """What the command prints."""
-    command = [sys.executable, "-m", "producer", "compare", "matched", "--no-twin", "--json", "--set",
-               f"frameworks=[{','.join(frameworks)}]", *words]  # fmt: skip
+    command = [sys.executable, "-m", "likewise.producer", "compare", "matched", "--no-twin", "--json",
+               "--set", f"frameworks=[{','.join(frameworks)}]", *words]  # fmt: skip
     told = subprocess.run(command, env=desk.environment(), check=True, capture_output=True)
     document: dict[str, Any] = json.loads(told.stdout)
     return document

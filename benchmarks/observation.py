@@ -23,21 +23,21 @@ from adapter_side import started_adapter
 from numpy.typing import NDArray
 from processes import private_redis
 
-from shared.connection import connect
-from shared.job import Experiment, Job
-from shared.ledger.checkpoints import CheckpointStore
-from shared.ledger.leases import Claim, Leases
-from shared.ledger.ledger import Ledger
-from shared.ledger.records import ExperimentRecord
-from shared.names import progress_key
-from shared.results.run_result import RunResult
-from shared.run import Dataset, Run, Samples
-from shared.store.blobs import BlobStore
-from worker.adapters.base import FrameworkAdapter
-from worker.service.claimed_run import RunCheckpoints, RunLink
-from worker.training.checkpoints import Checkpoint
-from worker.training.run_trainer import Services
-from worker.training.runner import Attempt, train_run
+from likewise.shared.connection import connect
+from likewise.shared.job import Experiment, Job
+from likewise.shared.ledger.checkpoints import CheckpointStore
+from likewise.shared.ledger.leases import Claim, Leases
+from likewise.shared.ledger.ledger import Ledger
+from likewise.shared.ledger.records import ExperimentRecord
+from likewise.shared.names import progress_key
+from likewise.shared.results.run_result import RunResult
+from likewise.shared.run import Dataset, Run, Samples
+from likewise.shared.store.blobs import BlobStore
+from likewise.worker.adapters.base import FrameworkAdapter
+from likewise.worker.service.claimed_run import RunCheckpoints, RunLink
+from likewise.worker.training.checkpoints import Checkpoint
+from likewise.worker.training.run_trainer import Services
+from likewise.worker.training.runner import Attempt, train_run
 
 TARGET = 1.05
 CHECKPOINT_S = 1.0

@@ -13,12 +13,12 @@ import time
 
 import numpy as np
 
-from shared.job import Job
-from worker.adapters import load_adapter
-from worker.adapters.base import Batch
-from worker.training.results import Member
-from worker.training.samples import RunData
-from worker.training.training import Training
+from likewise.shared.job import Job
+from likewise.worker.adapters import load_adapter
+from likewise.worker.adapters.base import Batch
+from likewise.worker.training.results import Member
+from likewise.worker.training.samples import RunData
+from likewise.worker.training.training import Training
 
 JOB = {
     "data": {"type": "inline", "x": [0.0], "y": [0.0]},

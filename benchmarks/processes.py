@@ -13,8 +13,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from shared.connection import connect
-from shared.errors import RedisError
+from likewise.shared.connection import connect
+from likewise.shared.errors import RedisError
 
 READY_S = 120.0
 

@@ -19,14 +19,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from shared.job import Job
-from shared.program import compile_job
-from worker.adapters import load_adapter
-from worker.adapters.base import Batch
-from worker.training.draws import draw_weights
-from worker.training.results import Member
-from worker.training.samples import RunData
-from worker.training.training import Training
+from likewise.shared.job import Job
+from likewise.shared.program import compile_job
+from likewise.worker.adapters import load_adapter
+from likewise.worker.adapters.base import Batch
+from likewise.worker.training.draws import draw_weights
+from likewise.worker.training.results import Member
+from likewise.worker.training.samples import RunData
+from likewise.worker.training.training import Training
 
 Weights = Mapping[str, NDArray[Any]]
 Program = Callable[[], Weights]

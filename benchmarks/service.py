@@ -204,7 +204,7 @@ def command(desk: Desk, *, repeats: int) -> dict[str, Any]:
             )
         )
 
-    compare = ("-m", "producer", "compare", "matched")
+    compare = ("-m", "likewise.producer", "compare", "matched")
     ours_s, lean_s, import_s = in_turns(
         lambda: run(*compare), lambda: run(*compare, "--no-twin"), lambda: run("-c", IMPORTS), repeats=repeats
     )

@@ -12,20 +12,20 @@ from typing import Any, NoReturn
 import celery
 from processes import clean, process, until
 
-from producer.job.jobfile import read_experiment
-from producer.job.prepare import prepare_experiment
-from producer.runs.follow import follow
-from producer.runs.results import collect
-from producer.runs.submit import submit
-from shared.celery_app import make_app
-from shared.connection import connect
-from shared.job import Experiment
-from shared.ledger.ledger import Ledger
-from shared.ledger.records import ExperimentRecord
-from shared.results.run_result import RunResult, Timings
-from shared.results.seed_table import SeedTable
-from shared.store.arrays import ArrayRef
-from shared.store.blobs import BlobStore
+from likewise.producer.job.jobfile import read_experiment
+from likewise.producer.job.prepare import prepare_experiment
+from likewise.producer.runs.follow import follow
+from likewise.producer.runs.results import collect
+from likewise.producer.runs.submit import submit
+from likewise.shared.celery_app import make_app
+from likewise.shared.connection import connect
+from likewise.shared.job import Experiment
+from likewise.shared.ledger.ledger import Ledger
+from likewise.shared.ledger.records import ExperimentRecord
+from likewise.shared.results.run_result import RunResult, Timings
+from likewise.shared.results.seed_table import SeedTable
+from likewise.shared.store.arrays import ArrayRef
+from likewise.shared.store.blobs import BlobStore
 
 HERE = Path(__file__).resolve().parent
 RETENTION_S = 3600
@@ -89,7 +89,7 @@ def worker(framework: str, python: str, desk: Desk) -> Iterator[None]:
         "LIKEWISE_FRAMEWORK": framework,
         "PYTHONPATH": str(HERE.parent),
     }
-    with process([python, "-m", "worker"], settings):
+    with process([python, "-m", "likewise.worker"], settings):
         until(lambda: sum(one.state == "idle" for one in desk.ledger.workers()) > before)
         yield
 

@@ -21,13 +21,13 @@ from typing import Any
 
 import numpy as np
 
-from shared.job import Job
-from shared.program import compile_job
-from worker.adapters import load_adapter
-from worker.adapters.base import Batch, FrameworkAdapter
-from worker.training.results import Member
-from worker.training.samples import RunData
-from worker.training.training import Training
+from likewise.shared.job import Job
+from likewise.shared.program import compile_job
+from likewise.worker.adapters import load_adapter
+from likewise.worker.adapters.base import Batch, FrameworkAdapter
+from likewise.worker.training.results import Member
+from likewise.worker.training.samples import RunData
+from likewise.worker.training.training import Training
 
 HERE = Path(__file__).parent
 EPOCHS_OF_FIT = 4

@@ -12,9 +12,9 @@ import sys
 from pathlib import Path
 from typing import Any, get_args
 
-from producer.job.schema import documented_schema
-from shared.job import Experiment, Layer, activations, loss, optimizer
-from shared.settings import Settings
+from likewise.producer.job.schema import documented_schema
+from likewise.shared.job import Experiment, Layer, activations, loss, optimizer
+from likewise.shared.settings import Settings
 
 HERE = Path(__file__).parent
 NOTE = "<!-- Written by docs/make_reference.py from the models; change those. -->"

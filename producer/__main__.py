@@ -18,7 +18,7 @@ def main() -> None:
     """Run the command line."""
     gc.set_threshold(ALLOCATIONS_A_COLLECTION)
     try:
-        from producer.cli.app import main as run
+        from likewise.producer.cli.app import main as run
 
         run()
     except KeyboardInterrupt:

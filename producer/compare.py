@@ -18,15 +18,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from producer.job.resolve import setting_differences
-from producer.runs.results import merged
-from producer.verdict.equivalence import tests_over_seeds
-from producer.verdict.gaps import all_gaps, pair_gaps
-from producer.verdict.judge import Evidence, judge
-from producer.verdict.knowledge import Setup, mendings, weight_of
-from producer.verdict.models import Comparison, SeedGaps, Traced
-from producer.verdict.reasons import reasons
-from producer.verdict.rounding import (
+from likewise.producer.job.resolve import setting_differences
+from likewise.producer.runs.results import merged
+from likewise.producer.verdict.equivalence import tests_over_seeds
+from likewise.producer.verdict.gaps import all_gaps, pair_gaps
+from likewise.producer.verdict.judge import Evidence, judge
+from likewise.producer.verdict.knowledge import Setup, mendings, weight_of
+from likewise.producer.verdict.models import Comparison, SeedGaps, Traced
+from likewise.producer.verdict.reasons import reasons
+from likewise.producer.verdict.rounding import (
     epochs_before_rounding_took_over,
     growth,
     noise_floor,
@@ -34,13 +34,13 @@ from producer.verdict.rounding import (
     tolerance_for,
     twin_of,
 )
-from producer.verdict.side_runs import side_runs
-from shared.job import Experiment, Job
-from shared.results.run_result import RunResult
-from shared.results.seed_table import Load, SeedTable
+from likewise.producer.verdict.side_runs import side_runs
+from likewise.shared.job import Experiment, Job
+from likewise.shared.results.run_result import RunResult
+from likewise.shared.results.seed_table import Load, SeedTable
 
 if TYPE_CHECKING:
-    from shared.ledger.records import ExperimentRecord
+    from likewise.shared.ledger.records import ExperimentRecord
 
 
 @dataclass(frozen=True, kw_only=True)

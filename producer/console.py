@@ -9,7 +9,7 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from producer.display import printable
+from likewise.producer.display import printable
 
 TEXT_WIDTH = 96
 """Sentences are not folded wider than this: long lines are hard to read."""

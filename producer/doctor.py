@@ -12,15 +12,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from shared.errors import LikewiseError
-from shared.frozen import Frozen
-from shared.ledger.records import presences
-from shared.settings import misspelt
+from likewise.shared.errors import LikewiseError
+from likewise.shared.frozen import Frozen
+from likewise.shared.ledger.records import presences
+from likewise.shared.settings import misspelt
 
 if TYPE_CHECKING:
-    from producer.local.home import Environment
-    from producer.session import Session
-    from shared.settings import Settings
+    from likewise.producer.local.home import Environment
+    from likewise.producer.session import Session
+    from likewise.shared.settings import Settings
 
 LEAST_PYTHON = (3, 11)
 ENVIRONMENT_BYTES = 2.5e9
@@ -57,7 +57,7 @@ def _wrong(link: str, found: str, mend: str) -> Finding:
 
 
 def _examine(settings: Settings) -> Iterator[Finding]:
-    from producer.session import open_running
+    from likewise.producer.session import open_running
 
     yield _python()
     for given, meant in misspelt().items():
@@ -95,10 +95,10 @@ def _python() -> Finding:
 
 
 def _local(settings: Settings) -> Iterator[Finding]:
-    from producer.local.children import find_server
-    from producer.local.client import defaults
-    from producer.local.environments import known_frameworks
-    from producer.local.home import stack_paths
+    from likewise.producer.local.children import find_server
+    from likewise.producer.local.client import defaults
+    from likewise.producer.local.environments import known_frameworks
+    from likewise.producer.local.home import stack_paths
 
     environments = [_environment(settings, wanted) for wanted in defaults(settings, known_frameworks())]
     missing = sum(not made for _, made in environments)
@@ -122,8 +122,8 @@ def _disk(home: Path, *, needed: float) -> Finding:
 
 def _environment(settings: Settings, wanted: Environment) -> tuple[Finding, bool]:
     """Return the finding, and whether the environment is there."""
-    from producer.local import environments
-    from producer.local.home import stack_paths
+    from likewise.producer.local import environments
+    from likewise.producer.local.home import stack_paths
 
     link = f"{wanted} environment"
     try:
@@ -151,7 +151,7 @@ def _environment(settings: Settings, wanted: Environment) -> tuple[Finding, bool
 
 
 def _redis(session: Session) -> Iterator[Finding]:
-    from producer.local.children import LEAST_VERSION
+    from likewise.producer.local.children import LEAST_VERSION
 
     info: dict[str, Any] = session.client.info()
     kwargs = session.client.connection_pool.connection_kwargs
@@ -224,13 +224,13 @@ def _workers(session: Session, settings: Settings) -> Iterator[Finding]:
     if session.local:
         yield from _stack(settings, live={worker.pid for worker in live})
     elif not live:
-        mend = "start some: `docker compose up`, or `python -m worker` with LIKEWISE_FRAMEWORK set"
+        mend = "start some: `docker compose up`, or LIKEWISE_FRAMEWORK=… python -m likewise.worker"
         yield _wrong("workers", "none is live", mend)
 
 
 def _stack(settings: Settings, *, live: set[int]) -> Iterator[Finding]:
-    from producer.local import client
-    from producer.local.home import last_line, stack_paths
+    from likewise.producer.local import client
+    from likewise.producer.local.home import last_line, stack_paths
 
     state = client.status(settings)
     if state is None:

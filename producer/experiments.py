@@ -21,18 +21,18 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
-from producer.follow_ups import FollowUpPlan, Outcome
-from producer.job.jobfile import read_experiment
-from producer.job.prepare import PreparedExperiment, prepare_experiment
-from producer.runs.submit import submit, submit_follow_up
-from producer.session import Session, open_session
-from shared.errors import LikewiseError, NoWorkerError, UsageError
-from shared.settings import Settings
+from likewise.producer.follow_ups import FollowUpPlan, Outcome
+from likewise.producer.job.jobfile import read_experiment
+from likewise.producer.job.prepare import PreparedExperiment, prepare_experiment
+from likewise.producer.runs.submit import submit, submit_follow_up
+from likewise.producer.session import Session, open_session
+from likewise.shared.errors import LikewiseError, NoWorkerError, UsageError
+from likewise.shared.settings import Settings
 
 if TYPE_CHECKING:
-    from shared.ledger.records import ExperimentRecord
-    from shared.results.run_result import RunResult
-    from shared.run import Run
+    from likewise.shared.ledger.records import ExperimentRecord
+    from likewise.shared.results.run_result import RunResult
+    from likewise.shared.run import Run
 
 RUN_FAILED = 3
 """The exit status of a command one of whose own runs failed."""
@@ -89,7 +89,7 @@ def open_for(environments: Sequence[str] = (), *, quiet: bool = False) -> Sessio
 
 def say(line: str, *, only_to_a_terminal: bool = False) -> None:
     """Print a line of progress on standard error."""
-    from producer.console import progress_console
+    from likewise.producer.console import progress_console
 
     console = progress_console()
     if console.is_terminal or not only_to_a_terminal:
@@ -124,9 +124,9 @@ def submit_prepared(
 
 def follow_to_end(session: Session, record: ExperimentRecord, *, quiet: bool) -> None:
     """Show progress until every run is final."""
-    from producer.console import progress_console
-    from producer.live import board
-    from producer.runs.follow import follow
+    from likewise.producer.console import progress_console
+    from likewise.producer.live import board
+    from likewise.producer.runs.follow import follow
 
     with board(record.experiment.labels, progress_console(), runs=len(record.run_ids), quiet=quiet) as shown:
         for update in follow(record, ledger=session.ledger, client=session.client):
@@ -135,8 +135,8 @@ def follow_to_end(session: Session, record: ExperimentRecord, *, quiet: bool) ->
 
 def get_ready(record: ExperimentRecord) -> None:
     """Import what the verdict will need, while the runs train and it costs no time."""
-    import producer.compare
-    import producer.replay  # noqa: F401
+    import likewise.producer.compare
+    import likewise.producer.replay  # noqa: F401
 
     if len(record.experiment.seed_list) > 1:
         import scipy.special  # noqa: F401
@@ -147,9 +147,9 @@ def judge(session: Session, record: ExperimentRecord, *, twin: Outcome | None = 
 
     `twin` is the float64 twin's outcome where it is known already.
     """
-    from producer.compare import Background, compare
-    from producer.replay import traced_of
-    from producer.runs.results import one_a_side
+    from likewise.producer.compare import Background, compare
+    from likewise.producer.replay import traced_of
+    from likewise.producer.runs.results import one_a_side
 
     if twin is None and (other := _related(session, record, "twin")) is not None:
         twin = judge(session, other)
@@ -203,7 +203,7 @@ def follow_up(
     The plan gets the outcome and a way to say a line. What it yields together trains at the same time.
     Raises CancelledError where the experiment is cancelled meanwhile.
     """
-    from producer.runs.submitted import still_wanted
+    from likewise.producer.runs.submitted import still_wanted
 
     tell = _unsaid if quiet else say
     asking = plan(outcome, tell)
@@ -230,7 +230,7 @@ def follow_up(
 
 def _results(session: Session, record: ExperimentRecord) -> list[RunResult]:
     """Return the finished results of an experiment, their small arrays brought in few round trips."""
-    from producer.runs.results import collect
+    from likewise.producer.runs.results import collect
 
     results = collect(record, ledger=session.ledger)
     session.blobs.fetch_ahead(ref for result in results for piece in result.arrays for ref in piece.refs)
@@ -239,7 +239,7 @@ def _results(session: Session, record: ExperimentRecord) -> list[RunResult]:
 
 def trained_of(session: Session, record: ExperimentRecord) -> list[tuple[Run, RunResult]]:
     """Return the finished runs of an experiment with their results."""
-    from producer.runs.results import collect
+    from likewise.producer.runs.results import collect
 
     results = collect(record, ledger=session.ledger)
     return [(session.ledger.run(result.run_id), result) for result in results]
@@ -253,7 +253,7 @@ def _related(session: Session, record: ExperimentRecord, relation: str) -> Exper
 
 def _replays(session: Session, record: ExperimentRecord) -> list[tuple[Run, RunResult]]:
     """Return the finished replays of an experiment with their results, in the order they were trained."""
-    from producer.replay import RELATIONS
+    from likewise.producer.replay import RELATIONS
 
     replayed = [_related(session, record, relation) for relation in RELATIONS]
     return [one for other in replayed if other is not None for one in trained_of(session, other)]
@@ -286,7 +286,7 @@ def leaving(record: ExperimentRecord) -> Iterator[None]:
 
 def _cancelled(session: Session, record: ExperimentRecord) -> str:
     """Cancel, and say in one line what becomes of the runs."""
-    from producer.runs.submitted import cancel
+    from likewise.producer.runs.submitted import cancel
 
     name = record.experiment_id
     try:

@@ -15,15 +15,15 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from producer.runs.submit import FollowUp
-from shared.job import Experiment
-from shared.run import Run
+from likewise.producer.runs.submit import FollowUp
+from likewise.shared.job import Experiment
+from likewise.shared.run import Run
 
 if TYPE_CHECKING:
-    from producer.verdict.models import Comparison
-    from shared.ledger.records import ExperimentRecord
-    from shared.results.run_result import RunResult
-    from shared.results.seed_table import Load
+    from likewise.producer.verdict.models import Comparison
+    from likewise.shared.ledger.records import ExperimentRecord
+    from likewise.shared.results.run_result import RunResult
+    from likewise.shared.results.seed_table import Load
 
 FinishedRuns = Mapping[str, Sequence[tuple[Run, "RunResult"]]]
 """The finished runs of follow-ups with their results, by relation."""

@@ -18,11 +18,11 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from producer import display
-from producer.display import printable, sparkline
-from producer.runs.follow import Changed, Noticed, Progressed, Update
-from producer.runs.results import Diverged
-from shared.ledger.records import ProgressEvent, RunRecord
+from likewise.producer import display
+from likewise.producer.display import printable, sparkline
+from likewise.producer.runs.follow import Changed, Noticed, Progressed, Update
+from likewise.producer.runs.results import Diverged
+from likewise.shared.ledger.records import ProgressEvent, RunRecord
 
 KEPT_LOSSES = 400
 """The most losses kept for a lane; above it every second one is dropped, since the sparkline shows fewer."""

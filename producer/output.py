@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from shared.errors import OutputError
+from likewise.shared.errors import OutputError
 
 CLOSED = 1
 """The exit status where nobody reads on, which is typer's own."""

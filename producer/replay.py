@@ -17,25 +17,25 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from producer.follow_ups import FollowUpPlan, Outcome
-from producer.runs.submit import FollowUp
-from producer.verdict.first_divergence import Replays, traced
-from producer.verdict.models import Comparison, Traced
-from producer.verdict.parting import Parting, first_parting
-from producer.verdict.rounding import tolerance_for
-from shared.job import Job
-from shared.job.layers.base import ShapeError
-from shared.job.training import BatchPlan
-from shared.ledger.records import ExperimentRecord
-from shared.program import ProgramSpec, compile_job
-from shared.results.seed_table import Load
-from shared.results.step_trace import Refeed, Trace, TraceRequest
-from shared.store.arrays import ArrayRef
+from likewise.producer.follow_ups import FollowUpPlan, Outcome
+from likewise.producer.runs.submit import FollowUp
+from likewise.producer.verdict.first_divergence import Replays, traced
+from likewise.producer.verdict.models import Comparison, Traced
+from likewise.producer.verdict.parting import Parting, first_parting
+from likewise.producer.verdict.rounding import tolerance_for
+from likewise.shared.job import Job
+from likewise.shared.job.layers.base import ShapeError
+from likewise.shared.job.training import BatchPlan
+from likewise.shared.ledger.records import ExperimentRecord
+from likewise.shared.program import ProgramSpec, compile_job
+from likewise.shared.results.seed_table import Load
+from likewise.shared.results.step_trace import Refeed, Trace, TraceRequest
+from likewise.shared.store.arrays import ArrayRef
 
 if TYPE_CHECKING:
-    from shared.job import Experiment
-    from shared.results.run_result import RunResult
-    from shared.run import Run
+    from likewise.shared.job import Experiment
+    from likewise.shared.results.run_result import RunResult
+    from likewise.shared.run import Run
 
 RELATIONS = ("fingerprints", "fingerprints of the others", "tensors", "tensors of the other")
 """The relations of a trace's experiments to the one that is traced, in the order they are trained."""

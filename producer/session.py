@@ -9,17 +9,17 @@ from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Self
 
-from shared.connection import connect, redis_url
-from shared.errors import RedisError
-from shared.names import ACTIVITY
+from likewise.shared.connection import connect, redis_url
+from likewise.shared.errors import RedisError
+from likewise.shared.names import ACTIVITY
 
 if TYPE_CHECKING:
     import celery
     import redis
 
-    from shared.ledger.ledger import Ledger
-    from shared.settings import Settings
-    from shared.store.blobs import BlobStore
+    from likewise.shared.ledger.ledger import Ledger
+    from likewise.shared.settings import Settings
+    from likewise.shared.store.blobs import BlobStore
 
 
 class Session:
@@ -35,21 +35,21 @@ class Session:
     @cached_property
     def app(self) -> celery.Celery:
         """The Celery application that sends tasks and reads results."""
-        from shared.celery_app import make_app
+        from likewise.shared.celery_app import make_app
 
         return make_app(self.redis_url, retention_s=self.retention_s)
 
     @cached_property
     def ledger(self) -> Ledger:
         """The records of experiments and runs."""
-        from shared.ledger.ledger import Ledger
+        from likewise.shared.ledger.ledger import Ledger
 
         return Ledger(self.client, retention_s=self.retention_s)
 
     @cached_property
     def blobs(self) -> BlobStore:
         """The arrays, by content."""
-        from shared.store.blobs import BlobStore
+        from likewise.shared.store.blobs import BlobStore
 
         return BlobStore(
             self.client,
@@ -81,7 +81,7 @@ def open_session(settings: Settings, *, environments: Sequence[str], say: Callab
     configured = redis_url(settings)
     if configured is not None:
         return Session(settings, redis_url=configured, client=connect(configured), local=False)
-    from producer.local import client as stack
+    from likewise.producer.local import client as stack
 
     wanted = stack.defaults(settings, environments)
     url = stack.ensure(settings, wanted, say=say)
@@ -108,7 +108,7 @@ def open_running(settings: Settings) -> Session | None:
     configured = redis_url(settings)
     if configured is not None:
         return Session(settings, redis_url=configured, client=connect(configured), local=False)
-    from producer.local import client as stack
+    from likewise.producer.local import client as stack
 
     state = stack.status(settings)
     if state is None:

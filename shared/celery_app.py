@@ -17,7 +17,7 @@ from typing import Any
 import celery
 from kombu import Exchange, Queue  # type: ignore[attr-defined]
 
-from shared.names import TRAIN_TASK
+from likewise.shared.names import TRAIN_TASK
 
 SETTINGS: dict[str, Any] = {
     "task_serializer": "json",

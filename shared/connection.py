@@ -11,10 +11,10 @@ from redis.backoff import ExponentialWithJitterBackoff
 from redis.client import Pipeline
 from redis.retry import Retry
 
-from shared.errors import RedisError, UsageError
+from likewise.shared.errors import RedisError, UsageError
 
 if TYPE_CHECKING:
-    from shared.settings import Settings
+    from likewise.shared.settings import Settings
 
 CONNECT_TIMEOUT_S = 1.5
 ANSWER_TIMEOUT_S = 5.0

@@ -6,13 +6,13 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from shared.frozen import Frozen
-from shared.job.experiment import Job, Seed
-from shared.job.fields import Many
-from shared.job.optimizer import Optimizer
-from shared.job.side import Framework, Label, OfSide, Version
-from shared.results.step_trace import TraceRequest
-from shared.store.arrays import ArrayRef
+from likewise.shared.frozen import Frozen
+from likewise.shared.job.experiment import Job, Seed
+from likewise.shared.job.fields import Many
+from likewise.shared.job.optimizer import Optimizer
+from likewise.shared.job.side import Framework, Label, OfSide, Version
+from likewise.shared.results.step_trace import TraceRequest
+from likewise.shared.store.arrays import ArrayRef
 
 RUN_SCHEMA_VERSION: Literal[1] = 1
 

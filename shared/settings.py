@@ -13,8 +13,8 @@ from typing import Any, Literal, get_args, get_origin
 
 from pydantic import Field, ValidationError
 
-from shared.errors import UsageError
-from shared.frozen import Frozen
+from likewise.shared.errors import UsageError
+from likewise.shared.frozen import Frozen
 
 
 class Settings(Frozen):

@@ -103,8 +103,8 @@ class RedisServer:
     stop = kill
 
     def _answers(self) -> bool:
-        from shared.connection import connect
-        from shared.errors import RedisError
+        from likewise.shared.connection import connect
+        from likewise.shared.errors import RedisError
 
         try:
             connect(self.url).close()
@@ -163,7 +163,7 @@ class WorkerProcess:
         WORKER_LOGS.append(self.log)
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [python, "-m", "worker"],
+                [python, "-m", "likewise.worker"],
                 env=environment,
                 cwd=folder,
                 stdout=log,
@@ -190,7 +190,7 @@ class WorkerProcess:
 
     def child_pid(self, ledger: Any) -> int | None:
         """The process that trains, if it is ready."""
-        from shared.names import child_key
+        from likewise.shared.names import child_key
 
         presence = self.presence(ledger)
         pid = presence and ledger.client.hget(child_key(presence.worker_id), "pid")
@@ -215,10 +215,10 @@ class Desk:
     """A producer's seat at one Redis: submits small jobs and reads what became of them."""
 
     def __init__(self, url: str) -> None:
-        from shared.celery_app import make_app
-        from shared.connection import connect
-        from shared.ledger.ledger import Ledger
-        from shared.store.blobs import BlobStore
+        from likewise.shared.celery_app import make_app
+        from likewise.shared.connection import connect
+        from likewise.shared.ledger.ledger import Ledger
+        from likewise.shared.store.blobs import BlobStore
 
         self.url = url
         self.client = connect(url)
@@ -233,7 +233,7 @@ class Desk:
     def experiment(
         self, *, frameworks: tuple[str, ...] = ("torch",), epochs: int = 20, **changes: Any
     ) -> Any:
-        from shared.job import Experiment
+        from likewise.shared.job import Experiment
 
         document = {
             "data": {"type": "inline", "x": [-1, 0, 1, 2, 3, 4], "y": [-3, -1, 1, 3, 5, 7]},
@@ -252,8 +252,8 @@ class Desk:
         """What the data and job modules would make of it, without their help."""
         import numpy as np
 
-        from producer.data.prepare import Arrays, PreparedData, PreparedRun
-        from producer.job.resolve import resolve
+        from likewise.producer.data.prepare import Arrays, PreparedData, PreparedRun
+        from likewise.producer.job.resolve import resolve
 
         x = np.arange(-1.0, 5.0)[:, None]
         data = PreparedData(
@@ -276,14 +276,14 @@ class Desk:
         }
 
     def submit(self, *, queue_anyway: bool = False, key: str | None = None, **changes: Any) -> Any:
-        from producer.runs.submit import submit
+        from likewise.producer.runs.submit import submit
 
         experiment = self.experiment(**changes)
         return submit(self, experiment, self.prepared(experiment), queue_anyway=queue_anyway, key=key)
 
     def cancel_all(self) -> None:
         """Cancel every run that waits or trains, and refuse what a command that still runs would add."""
-        from shared import names
+        from likewise.shared import names
 
         for record in self.ledger.experiments(limit=20):
             if any(not run.final for run in self.ledger.records(record.run_ids)):
@@ -313,14 +313,14 @@ class Desk:
 
     def result(self, record: Any) -> Any:
         """The result of its only run."""
-        from producer.runs.results import collect
+        from likewise.producer.runs.results import collect
 
         (result,) = collect(record, ledger=self.ledger)
         return result
 
     def table(self, record: Any) -> Any:
         """The seeds of its only run."""
-        from shared.results.seed_table import SeedTable
+        from likewise.shared.results.seed_table import SeedTable
 
         return SeedTable.of(self.result(record), record.experiment.seed_list, arrays=self.blobs.get)
 

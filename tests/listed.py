@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from shared.frozen import Frozen
-from shared.job.fields import Many
-from shared.results.run_result import Failure, Hashes, Memory, RunResult, SeedArrays, Timings
-from shared.results.seed_table import Load, SeedTable
-from shared.store.arrays import ArrayRef, InlineArray
+from likewise.shared.frozen import Frozen
+from likewise.shared.job.fields import Many
+from likewise.shared.results.run_result import Failure, Hashes, Memory, RunResult, SeedArrays, Timings
+from likewise.shared.results.seed_table import Load, SeedTable
+from likewise.shared.store.arrays import ArrayRef, InlineArray
 
 
 class Seed(Frozen):

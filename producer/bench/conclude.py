@@ -5,11 +5,11 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from producer.bench.models import Bench, Contender, Peak, Phase, Place, Row, Throughput, Timed
-from producer.bench.protocol import median_interval, outliers, paired_ratio, relative_width
-from producer.display import both, count, number, plus_minus
-from producer.verdict.models import Comparison
-from shared.results.run_result import Conditions
+from likewise.producer.bench.models import Bench, Contender, Peak, Phase, Place, Row, Throughput, Timed
+from likewise.producer.bench.protocol import median_interval, outliers, paired_ratio, relative_width
+from likewise.producer.display import both, count, number, plus_minus
+from likewise.producer.verdict.models import Comparison
+from likewise.shared.results.run_result import Conditions
 
 PHASES: tuple[Phase, ...] = ("queue", "import", "build", "compile", "step", "train", "inference", "run")
 _ONCE: frozenset[Phase] = frozenset({"import", "compile"})

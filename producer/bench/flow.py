@@ -11,25 +11,25 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.status import Status
 
-from producer.bench.conclude import conclude
-from producer.bench.models import Bench, Contender, Phase, Timed
-from producer.bench.protocol import Enough, alternate
-from producer.display import plus_minus
-from producer.runs.follow import Noticed, Progressed, follow
-from producer.runs.results import collect
-from producer.runs.submit import Submission, enqueue, new_id
-from shared.errors import CancelledError, LikewiseError, RunFailedError
-from shared.job.training import BatchPlan
-from shared.ledger.records import ExperimentRecord
-from shared.results.run_result import RunResult
-from shared.results.seed_table import Load, SeedTable
-from shared.run import Run
-from shared.run import Timed as Kind
+from likewise.producer.bench.conclude import conclude
+from likewise.producer.bench.models import Bench, Contender, Phase, Timed
+from likewise.producer.bench.protocol import Enough, alternate
+from likewise.producer.display import plus_minus
+from likewise.producer.runs.follow import Noticed, Progressed, follow
+from likewise.producer.runs.results import collect
+from likewise.producer.runs.submit import Submission, enqueue, new_id
+from likewise.shared.errors import CancelledError, LikewiseError, RunFailedError
+from likewise.shared.job.training import BatchPlan
+from likewise.shared.ledger.records import ExperimentRecord
+from likewise.shared.results.run_result import RunResult
+from likewise.shared.results.seed_table import Load, SeedTable
+from likewise.shared.run import Run
+from likewise.shared.run import Timed as Kind
 
 if TYPE_CHECKING:
-    from producer.follow_ups import Outcome
-    from producer.runs.routing import Site
-    from producer.session import Session
+    from likewise.producer.follow_ups import Outcome
+    from likewise.producer.runs.routing import Site
+    from likewise.producer.session import Session
 
 LINE_EVERY_S = 15.0
 """Within a round, which may take long, a line is said so often elsewhere than on a terminal."""

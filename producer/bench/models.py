@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from producer.verdict.models import Verdict
-from shared.frozen import Frozen
-from shared.job.experiment import Execution, Precision
-from shared.job.fields import Many
-from shared.job.side import Framework, Label
-from shared.results.run_result import Conditions, Environment
+from likewise.producer.verdict.models import Verdict
+from likewise.shared.frozen import Frozen
+from likewise.shared.job.experiment import Execution, Precision
+from likewise.shared.job.fields import Many
+from likewise.shared.job.side import Framework, Label
+from likewise.shared.results.run_result import Conditions, Environment
 
 BENCH_SCHEMA_VERSION: Literal[1] = 1
 

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 
-from producer.bench.models import Contender, Interval, Timed
-from shared.job import Experiment, Job
-from shared.job.experiment import Execution
+from likewise.producer.bench.models import Contender, Interval, Timed
+from likewise.shared.job import Experiment, Job
+from likewise.shared.job.experiment import Execution
 
 EXECUTIONS: tuple[Execution, ...] = ("eager", "compiled", "auto")
 """What is timed where nothing is chosen; `auto` last: it is often what one of the others runs."""

@@ -22,13 +22,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from producer.blame.factors import Factor, Plan, PlannedPair, identity, start
-from producer.blame.shares import Estimate, Mixture, Parts, parts, share
-from shared.job import Loss
-from shared.losses import loss_value
-from shared.results.run_result import RunResult
-from shared.results.seed_table import Float64, Load, SeedTable
-from shared.run import Run, Samples
+from likewise.producer.blame.factors import Factor, Plan, PlannedPair, identity, start
+from likewise.producer.blame.shares import Estimate, Mixture, Parts, parts, share
+from likewise.shared.job import Loss
+from likewise.shared.losses import loss_value
+from likewise.shared.results.run_result import RunResult
+from likewise.shared.results.seed_table import Float64, Load, SeedTable
+from likewise.shared.run import Run, Samples
 
 DIVERGENCE, PREDICTIONS, OUTPUTS, LOSS = "divergence", "predictions", "outputs", "loss"
 

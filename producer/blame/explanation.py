@@ -10,16 +10,24 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from producer.blame.evidence import DIVERGENCE, MixtureGaps, Parted, TrainedRun, gaps_of, parted, unit
-from producer.blame.factors import Factor, Plan
-from producer.display import both, count, gap, setting
-from producer.verdict.knowledge import Setup, consequence, fixes
-from producer.verdict.parting import relation
-from producer.verdict.rounding import tolerance_for
-from shared.frozen import Frozen
-from shared.job.fields import Many
-from shared.job.side import Label
-from shared.results.seed_table import Load
+from likewise.producer.blame.evidence import (
+    DIVERGENCE,
+    MixtureGaps,
+    Parted,
+    TrainedRun,
+    gaps_of,
+    parted,
+    unit,
+)
+from likewise.producer.blame.factors import Factor, Plan
+from likewise.producer.display import both, count, gap, setting
+from likewise.producer.verdict.knowledge import Setup, consequence, fixes
+from likewise.producer.verdict.parting import relation
+from likewise.producer.verdict.rounding import tolerance_for
+from likewise.shared.frozen import Frozen
+from likewise.shared.job.fields import Many
+from likewise.shared.job.side import Label
+from likewise.shared.results.seed_table import Load
 
 Interval = tuple[float, float]
 WORTH_A_WORD = 0.005

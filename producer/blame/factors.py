@@ -20,13 +20,13 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from producer.blame.shares import Design, Mixture, design
-from producer.data.targets import TASKS
-from producer.job.resolve import SettingDifference
-from producer.verdict.knowledge import convention, together, weight_of
-from shared.job import Job
-from shared.job.weights import SharedWeights
-from shared.run import Run
+from likewise.producer.blame.shares import Design, Mixture, design
+from likewise.producer.data.targets import TASKS
+from likewise.producer.job.resolve import SettingDifference
+from likewise.producer.verdict.knowledge import convention, together, weight_of
+from likewise.shared.job import Job
+from likewise.shared.job.weights import SharedWeights
+from likewise.shared.run import Run
 
 Path = tuple[str | int, ...]
 

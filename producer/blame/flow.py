@@ -9,20 +9,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from producer.blame.evidence import TrainedRun
-from producer.blame.explanation import Explanation, explain
-from producer.blame.factors import LEAST_SEEDS, Plan, identity, plan
-from producer.experiments import follow_to_end
-from producer.runs.results import collect, merged
-from producer.runs.routing import Need, refuse_unserved
-from producer.runs.submit import FollowUp, submit_follow_up
-from producer.runs.submitted import still_wanted
-from producer.session import Session
-from producer.verdict.judge import NO_WORD_ON_NUMBERS
-from shared.errors import UsageError
-from shared.job.experiment import MAX_SEEDS, Experiment
-from shared.ledger.records import ExperimentRecord, RunRecord
-from shared.run import Run
+from likewise.producer.blame.evidence import TrainedRun
+from likewise.producer.blame.explanation import Explanation, explain
+from likewise.producer.blame.factors import LEAST_SEEDS, Plan, identity, plan
+from likewise.producer.experiments import follow_to_end
+from likewise.producer.runs.results import collect, merged
+from likewise.producer.runs.routing import Need, refuse_unserved
+from likewise.producer.runs.submit import FollowUp, submit_follow_up
+from likewise.producer.runs.submitted import still_wanted
+from likewise.producer.session import Session
+from likewise.producer.verdict.judge import NO_WORD_ON_NUMBERS
+from likewise.shared.errors import UsageError
+from likewise.shared.job.experiment import MAX_SEEDS, Experiment
+from likewise.shared.ledger.records import ExperimentRecord, RunRecord
+from likewise.shared.run import Run
 
 MIXTURES = "mixtures"
 """What the mixtures are to the experiment they belong to; later ones have a number behind."""

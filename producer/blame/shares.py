@@ -24,7 +24,7 @@ from typing import Literal
 
 import numpy as np
 
-from shared.results.seed_table import Float64
+from likewise.shared.results.seed_table import Float64
 
 MOST_COMBINED = 4
 """Up to so many factors every combination is trained: 16 mixtures for 4."""

@@ -13,9 +13,9 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from producer.cli import compare, experiments, job_files, stack
-from producer.output import guarded_output
-from shared.errors import LikewiseError
+from likewise.producer.cli import compare, experiments, job_files, stack
+from likewise.producer.output import guarded_output
+from likewise.shared.errors import LikewiseError
 
 INTERRUPTED = 130
 OTHER = "Commands"

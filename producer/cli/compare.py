@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from producer.cli.options import (
+from likewise.producer.cli.options import (
     AsJson,
     Form,
     Full,
@@ -24,10 +24,10 @@ from producer.cli.options import (
     comparison_document,
     exit_status,
 )
-from shared.errors import UsageError
+from likewise.shared.errors import UsageError
 
 if TYPE_CHECKING:
-    from producer.job.prepare import PreparedExperiment
+    from likewise.producer.job.prepare import PreparedExperiment
 
 
 A_WEEK_S = 604_800
@@ -68,8 +68,8 @@ def compare(
       likewise compare job.yaml --check --json > comparison.json
       likewise compare article --format md --report article.html
     """
-    from producer import experiments
-    from producer.experiments import cancelling
+    from likewise.producer import experiments
+    from likewise.producer.experiments import cancelling
 
     output = Output.of(form, as_json=as_json, file=report)
     quiet = output.quiet
@@ -78,8 +78,8 @@ def compare(
         record = experiments.submit_prepared(session, prepared, queue_anyway=queue_anyway, key=key)
         with cancelling(session, record):
             experiments.get_ready(record)
-            import producer.report.comparison  # noqa: F401  # while the runs train
-            from producer import follow_ups, replay
+            import likewise.producer.report.comparison  # noqa: F401  # while the runs train
+            from likewise.producer import follow_ups, replay
 
             experiments.follow_to_end(session, record, quiet=quiet)
             outcome = experiments.judge(session, record)
@@ -128,11 +128,11 @@ def explain(
       likewise explain job.yaml --seeds 10 --report why.html
       likewise explain last --json
     """
-    from producer import experiments
-    from producer.blame.flow import Question, enough_seeds, explain_experiment, others_of
-    from producer.experiments import cancelling
-    from producer.report.explanation import ExplanationDocument
-    from producer.runs.submitted import find
+    from likewise.producer import experiments
+    from likewise.producer.blame.flow import Question, enough_seeds, explain_experiment, others_of
+    from likewise.producer.experiments import cancelling
+    from likewise.producer.report.explanation import ExplanationDocument
+    from likewise.producer.runs.submitted import find
 
     output = Output.of(form, as_json=as_json, file=report)
     known = _names_an_experiment(spec)
@@ -168,8 +168,8 @@ def explain(
 
 def _names_an_experiment(spec: str) -> bool:
     """Return whether it is an id, or `last`, and no job file of that name is there."""
-    from producer.job.jobfile import example_names
-    from producer.runs.submitted import LAST
+    from likewise.producer.job.jobfile import example_names
+    from likewise.producer.runs.submitted import LAST
 
     is_job = spec in example_names() or Path(spec).exists()
     return not is_job and (spec == LAST or _ID.fullmatch(spec) is not None)
@@ -240,14 +240,14 @@ def bench(
     """
     import time
 
-    from producer import experiments, follow_ups
-    from producer.bench.conclude import conclude
-    from producer.bench.flow import bench, telling
-    from producer.bench.protocol import EXECUTIONS, Enough, contenders_of
-    from producer.console import progress_console
-    from producer.experiments import cancelling
-    from producer.report.bench import BenchDocument
-    from producer.runs.routing import Need, sites_for
+    from likewise.producer import experiments, follow_ups
+    from likewise.producer.bench.conclude import conclude
+    from likewise.producer.bench.flow import bench, telling
+    from likewise.producer.bench.protocol import EXECUTIONS, Enough, contenders_of
+    from likewise.producer.console import progress_console
+    from likewise.producer.experiments import cancelling
+    from likewise.producer.report.bench import BenchDocument
+    from likewise.producer.runs.routing import Need, sites_for
 
     output = Output.of(form, as_json=as_json, file=report)
     prepared = experiments.prepare_given(spec, set_values or (), "1", sides)
@@ -319,10 +319,10 @@ def sweep(
       likewise sweep digits --grid optimizer.learning_rate=0.001,0.01 --grid training.batch_size=32,128
       likewise sweep job.yaml --grid overrides.torch.optimizer.learning_rate=0.001,0.002,0.005
     """
-    from producer import experiments
-    from producer.experiments import cancelling
-    from producer.report.sweep import SweepDocument
-    from producer.sweep.runs import prepare_sweep, submit_sweep, swept
+    from likewise.producer import experiments
+    from likewise.producer.experiments import cancelling
+    from likewise.producer.report.sweep import SweepDocument
+    from likewise.producer.sweep.runs import prepare_sweep, submit_sweep, swept
 
     output = Output.of(form, as_json=as_json, file=report)
     sweep = prepare_sweep(spec, experiments.with_seeds(set_values or (), seeds), grid or (), sides)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from producer.cli.options import (
+from likewise.producer.cli.options import (
     AsJson,
     Form,
     Full,
@@ -25,14 +25,14 @@ from producer.cli.options import (
     exit_status,
     print_json,
 )
-from producer.report import FILE_FORMATS, format_of, write_file
-from shared.errors import UsageError
+from likewise.producer.report import FILE_FORMATS, format_of, write_file
+from likewise.shared.errors import UsageError
 
 if TYPE_CHECKING:
-    from producer.report.document import Document
-    from producer.session import Session
-    from shared.errors import ResultError
-    from shared.ledger.records import ExperimentRecord
+    from likewise.producer.report.document import Document
+    from likewise.producer.session import Session
+    from likewise.shared.errors import ResultError
+    from likewise.shared.ledger.records import ExperimentRecord
 
 
 def submit(
@@ -48,8 +48,8 @@ def submit(
 
     Example: likewise submit digits --seeds 10
     """
-    from producer import experiments
-    from producer.console import make_console, progress_console
+    from likewise.producer import experiments
+    from likewise.producer.console import make_console, progress_console
 
     prepared = experiments.prepare_given(spec, set_values or (), seeds, sides)
     with experiments.open_to_train(prepared, quiet=as_json) as session:
@@ -80,9 +80,9 @@ def watch(
 
     Example: likewise watch last
     """
-    from producer import experiments
-    from producer.experiments import leaving
-    from producer.runs.submitted import find
+    from likewise.producer import experiments
+    from likewise.producer.experiments import leaving
+    from likewise.producer.runs.submitted import find
 
     output = Output.of(form, as_json=as_json)
     with experiments.open_for(quiet=output.quiet) as session:
@@ -98,11 +98,11 @@ def _finished(
     session: Session, record: ExperimentRecord, output: Output, *, full: bool = False
 ) -> tuple[Document, int]:
     """Return what came of a finished experiment, and the status of a command that shows it."""
-    from producer import experiments
+    from likewise.producer import experiments
 
     if record.experiment.grid:
-        from producer.report.sweep import SweepDocument
-        from producer.sweep.runs import swept
+        from likewise.producer.report.sweep import SweepDocument
+        from likewise.producer.sweep.runs import swept
 
         tell = experiments.teller(quiet=output.quiet)
         table = swept(session, record, tell=tell, full=full and output.wants("json"))
@@ -133,11 +133,11 @@ def show(
       likewise show last --resolved
       likewise show digits --resolved
     """
-    from producer import experiments
-    from producer.job.jobfile import names_a_job, read_experiment
-    from producer.report.resolved import ResolvedDocument
-    from producer.report.status import UnfinishedDocument
-    from producer.runs.submitted import find
+    from likewise.producer import experiments
+    from likewise.producer.job.jobfile import names_a_job, read_experiment
+    from likewise.producer.report.resolved import ResolvedDocument
+    from likewise.producer.report.status import UnfinishedDocument
+    from likewise.producer.runs.submitted import find
 
     output = Output.of(form, as_json=as_json)
     document: Document
@@ -183,9 +183,9 @@ def report(
       likewise report last -o article.html
       likewise report last --format md
     """
-    from producer import experiments
-    from producer.console import make_console
-    from producer.runs.submitted import find
+    from likewise.producer import experiments
+    from likewise.producer.console import make_console
+    from likewise.producer.runs.submitted import find
 
     if form is not None and form not in FILE_FORMATS:
         raise UsageError(f"--format is {form!r}; a file can be {', '.join(FILE_FORMATS)}")
@@ -219,8 +219,8 @@ def list_experiments(
 
     Example: likewise list --limit 5
     """
-    from producer import experiments
-    from producer.report.status import Entry, ListDocument, state_of
+    from likewise.producer import experiments
+    from likewise.producer.report.status import Entry, ListDocument, state_of
 
     output = Output.of(form, as_json=as_json)
     with experiments.open_for(quiet=output.quiet) as session:
@@ -239,8 +239,8 @@ def list_experiments(
 def _tell_unreadable(errors: Sequence[ResultError]) -> None:
     """Say on standard error where experiments are left out because this version cannot read them."""
     if errors:
-        from producer.console import progress_console
-        from producer.display import printable
+        from likewise.producer.console import progress_console
+        from likewise.producer.display import printable
 
         many = f"{len(errors)} experiments are" if len(errors) > 1 else "1 experiment is"
         progress_console().print(
@@ -265,9 +265,9 @@ def cancel(
 
     Example: likewise cancel last
     """
-    from producer import experiments
-    from producer.console import make_console
-    from producer.runs.submitted import cancel, find
+    from likewise.producer import experiments
+    from likewise.producer.console import make_console
+    from likewise.producer.runs.submitted import cancel, find
 
     with experiments.open_for(quiet=as_json) as session:
         record = find(session.ledger, experiment)
@@ -296,9 +296,9 @@ def delete(
 
     Example: likewise delete last
     """
-    from producer import experiments
-    from producer.console import make_console
-    from producer.runs.submitted import find
+    from likewise.producer import experiments
+    from likewise.producer.console import make_console
+    from likewise.producer.runs.submitted import find
 
     with experiments.open_for(quiet=as_json) as session:
         record = find(session.ledger, experiment)

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from producer.cli.options import AsJson, Form, Output, Resolved, SetValues, Sides, Spec, print_json
-from producer.report import TERMINAL
+from likewise.producer.cli.options import AsJson, Form, Output, Resolved, SetValues, Sides, Spec, print_json
+from likewise.producer.report import TERMINAL
 
 if TYPE_CHECKING:
-    from producer.job.prepare import PreparedExperiment
+    from likewise.producer.job.prepare import PreparedExperiment
 
 
 def init(
@@ -32,7 +32,7 @@ def init(
 
     Example: likewise init houses.yaml --csv houses.csv --target price
     """
-    from producer.job.new_file import write_new
+    from likewise.producer.job.new_file import write_new
 
     written = write_new(file, example=from_example, csv=csv, target=target, force=force)
     if as_json:
@@ -58,11 +58,11 @@ def validate(
       likewise validate article --set training.epochs=10
       likewise validate digits --set defaults=native --resolved
     """
-    from producer.job.jobfile import read_experiment
-    from producer.job.prepare import prepare_experiment
-    from producer.job.summary import document_of, lines_of
-    from producer.report.resolved import ResolvedDocument
-    from shared.errors import DataError, JobFileError, UsageError
+    from likewise.producer.job.jobfile import read_experiment
+    from likewise.producer.job.prepare import prepare_experiment
+    from likewise.producer.job.summary import document_of, lines_of
+    from likewise.producer.report.resolved import ResolvedDocument
+    from likewise.shared.errors import DataError, JobFileError, UsageError
 
     output = Output.of(form, as_json=as_json)
     if not resolved and output.form not in (TERMINAL, "json"):
@@ -72,7 +72,7 @@ def validate(
     try:
         prepared: PreparedExperiment = prepare_experiment(read_experiment(spec, set_values or (), sides))
         if prepared.loaded.experiment.grid:
-            from producer.sweep.runs import prepare_sweep
+            from likewise.producer.sweep.runs import prepare_sweep
 
             prepare_sweep(spec, set_values or (), (), sides)
     except (JobFileError, DataError) as error:
@@ -91,7 +91,7 @@ def validate(
 def _problems(error: Any) -> list[dict[str, Any]]:
     from dataclasses import asdict
 
-    from shared.errors import JobFileError
+    from likewise.shared.errors import JobFileError
 
     if isinstance(error, JobFileError):
         return [{"source": error.source, **asdict(problem)} for problem in error.problems]
@@ -105,7 +105,7 @@ def schema(
 
     Example: likewise schema > likewise.schema.json
     """
-    from producer.job.schema import editor_schema
+    from likewise.producer.job.schema import editor_schema
 
     print_json(editor_schema())
 
@@ -120,8 +120,8 @@ def version(
     import platform
     from importlib.metadata import PackageNotFoundError, version
 
-    from shared.job.experiment import SCHEMA_VERSION
-    from shared.results.run_result import RESULT_SCHEMA_VERSION
+    from likewise.shared.job.experiment import SCHEMA_VERSION
+    from likewise.shared.results.run_result import RESULT_SCHEMA_VERSION
 
     try:
         number = version("likewise")

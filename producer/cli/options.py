@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from producer.report import FILE_FORMATS, FORMATS, TERMINAL, format_of, write, write_file
-from shared.errors import UsageError
+from likewise.producer.report import FILE_FORMATS, FORMATS, TERMINAL, format_of, write, write_file
+from likewise.shared.errors import UsageError
 
 if TYPE_CHECKING:
-    from producer.follow_ups import Outcome
-    from producer.report.comparison import ComparisonDocument
-    from producer.report.document import Document
-    from producer.verdict.models import Comparison
+    from likewise.producer.follow_ups import Outcome
+    from likewise.producer.report.comparison import ComparisonDocument
+    from likewise.producer.report.document import Document
+    from likewise.producer.verdict.models import Comparison
 
 NOT_IN_AGREEMENT = 1
 
@@ -119,7 +119,7 @@ class Output:
 
     def put(self, document: Document) -> None:
         """Write the file, if one is wanted, and print. Raises UsageError where the file cannot be written."""
-        from producer.console import make_console
+        from likewise.producer.console import make_console
 
         if self.file is not None:
             write_file(document, self.file)
@@ -138,11 +138,11 @@ def check_file(path: Path) -> None:
 
 def comparison_document(outcome: Outcome, output: Output, *, full: bool = False) -> ComparisonDocument:
     """Return an outcome's comparison, with what its page draws where a page is wanted."""
-    from producer.report.comparison import ComparisonDocument
+    from likewise.producer.report.comparison import ComparisonDocument
 
     truth = None
     if output.wants("html"):
-        from producer.report.truth import truth_of
+        from likewise.producer.report.truth import truth_of
 
         tables = {run.side: run.table for run in outcome.comparison.runs}
         truth = truth_of(outcome.runs, tables, outcome.arrays)
@@ -152,7 +152,7 @@ def comparison_document(outcome: Outcome, output: Output, *, full: bool = False)
 def exit_status(comparison: Comparison, *, check: bool = False) -> int:
     """Return the exit status of a command that compared."""
     if comparison.failed:
-        from producer.experiments import RUN_FAILED
+        from likewise.producer.experiments import RUN_FAILED
 
         return RUN_FAILED
     return NOT_IN_AGREEMENT if check and comparison.verdict != "agree" else 0

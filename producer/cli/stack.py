@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from producer.cli.options import AsJson, Form, Output, print_json, say
+from likewise.producer.cli.options import AsJson, Form, Output, print_json, say
 
 
 def up(
@@ -26,11 +26,11 @@ def up(
 
     Example: likewise up torch
     """
-    from producer.local import client
-    from producer.local.environments import known_frameworks
-    from producer.session import open_session
-    from shared.errors import UsageError
-    from shared.settings import Settings
+    from likewise.producer.local import client
+    from likewise.producer.local.environments import known_frameworks
+    from likewise.producer.session import open_session
+    from likewise.shared.errors import UsageError
+    from likewise.shared.settings import Settings
 
     settings = Settings.from_environment()
     wanted = frameworks or known_frameworks()
@@ -68,8 +68,8 @@ def down(
 
     Example: likewise down
     """
-    from producer.local import client
-    from shared.settings import Settings
+    from likewise.producer.local import client
+    from likewise.shared.settings import Settings
 
     ended = client.stop(Settings.from_environment(), say=say)
     if as_json:
@@ -86,9 +86,9 @@ def workers(
 
     Example: likewise workers
     """
-    from producer.report.status import WorkersDocument
-    from producer.session import open_running
-    from shared.settings import Settings
+    from likewise.producer.report.status import WorkersDocument
+    from likewise.producer.session import open_running
+    from likewise.shared.settings import Settings
 
     output = Output.of(form, as_json=as_json)
     session = open_running(Settings.from_environment())
@@ -122,9 +122,9 @@ def doctor(
 
     Example: likewise doctor
     """
-    from producer.doctor import examine
-    from producer.report.status import HealthDocument
-    from shared.settings import Settings
+    from likewise.producer.doctor import examine
+    from likewise.producer.report.status import HealthDocument
+    from likewise.shared.settings import Settings
 
     output = Output.of(form, as_json=as_json)
     document = HealthDocument(findings=examine(Settings.from_environment()))

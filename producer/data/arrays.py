@@ -16,12 +16,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from producer.data.loaded import MAX_BYTES, Floats, Loaded, check_size, find_file, numbers, size
-from producer.display import did_you_mean, printable, short
-from shared.errors import DataError
-from shared.job import InitialWeights
-from shared.job.data import BuiltinData, InlineData, NpzData, SyntheticData
-from shared.job.weights import GivenWeights, NpzWeights
+from likewise.producer.data.loaded import MAX_BYTES, Floats, Loaded, check_size, find_file, numbers, size
+from likewise.producer.display import did_you_mean, printable, short
+from likewise.shared.errors import DataError
+from likewise.shared.job import InitialWeights
+from likewise.shared.job.data import BuiltinData, InlineData, NpzData, SyntheticData
+from likewise.shared.job.weights import GivenWeights, NpzWeights
 
 TABLES = Path(__file__).parent / "tables"
 """The arrays of scikit-learn's data sets, bit for bit; where they come from, and under which licence, stands

@@ -17,7 +17,7 @@ from typing import TextIO
 import numpy as np
 from numpy.typing import NDArray
 
-from producer.data.loaded import (
+from likewise.producer.data.loaded import (
     MAX_BYTES,
     Loaded,
     choose_columns,
@@ -26,10 +26,10 @@ from producer.data.loaded import (
     refuse_duplicates,
     size,
 )
-from producer.display import printable, short
-from shared.errors import DataError
-from shared.job.data import CsvData
-from shared.run import Task
+from likewise.producer.display import printable, short
+from likewise.shared.errors import DataError
+from likewise.shared.job.data import CsvData
+from likewise.shared.run import Task
 
 _DELIMITERS = (",", ";", "\t", "|")
 _MISSING = frozenset(["", "na", "n/a", "nan", "null", "none", "?", "-", "."])

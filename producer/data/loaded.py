@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from producer.display import did_you_mean, nearest, printable, short
-from shared.errors import DataError
-from shared.job.data import CsvData, ParquetData
+from likewise.producer.display import did_you_mean, nearest, printable, short
+from likewise.shared.errors import DataError
+from likewise.shared.job.data import CsvData, ParquetData
 
 Floats = NDArray[np.float64]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from producer.data.loaded import (
+from likewise.producer.data.loaded import (
     Floats,
     Loaded,
     check_size,
@@ -16,10 +16,10 @@ from producer.data.loaded import (
     label_codes,
     refuse_duplicates,
 )
-from producer.display import printable
-from shared.errors import DataError
-from shared.job.data import ParquetData
-from shared.run import Task
+from likewise.producer.display import printable
+from likewise.shared.errors import DataError
+from likewise.shared.job.data import ParquetData
+from likewise.shared.run import Task
 
 
 def load(data: ParquetData, base: Path, *, task: Task) -> Loaded:

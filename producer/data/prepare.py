@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from producer.data import csv_file, parquet
-from producer.data.arrays import (
+from likewise.producer.data import csv_file, parquet
+from likewise.producer.data.arrays import (
     Purpose,
     given_weights,
     load_builtin,
@@ -26,15 +26,15 @@ from producer.data.arrays import (
     permutation,
     table,
 )
-from producer.data.loaded import Floats, Loaded
-from producer.data.targets import TASKS, check_finite, sample_weights, targets
-from shared.errors import DataError
-from shared.job import Data, Job
-from shared.job.data import BuiltinData, CsvData, InlineData, NpzData, ParquetData, Split
-from shared.job.loss import CategoricalCrossentropy
-from shared.job.side import Side
-from shared.program import ProgramSpec, compile_job
-from shared.run import Task
+from likewise.producer.data.loaded import Floats, Loaded
+from likewise.producer.data.targets import TASKS, check_finite, sample_weights, targets
+from likewise.shared.errors import DataError
+from likewise.shared.job import Data, Job
+from likewise.shared.job.data import BuiltinData, CsvData, InlineData, NpzData, ParquetData, Split
+from likewise.shared.job.loss import CategoricalCrossentropy
+from likewise.shared.job.side import Side
+from likewise.shared.program import ProgramSpec, compile_job
+from likewise.shared.run import Task
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

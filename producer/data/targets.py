@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from producer.data.loaded import Floats, Loaded
-from producer.display import printable
-from shared.errors import DataError
-from shared.job.experiment import Precision
-from shared.run import Task
+from likewise.producer.data.loaded import Floats, Loaded
+from likewise.producer.display import printable
+from likewise.shared.errors import DataError
+from likewise.shared.job.experiment import Precision
+from likewise.shared.run import Task
 
 TASKS: Mapping[str, Task] = {
     "mse": "regression",

@@ -16,13 +16,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from producer.display import nearest, printable, short
-from producer.job import jobtext, paths
-from producer.job.problems import problems
-from producer.job.resolve import resolve
-from shared.errors import JobFileError, Problem, UsageError
-from shared.job import Experiment
-from shared.job.experiment import SCHEMA_VERSION
+from likewise.producer.display import nearest, printable, short
+from likewise.producer.job import jobtext, paths
+from likewise.producer.job.problems import problems
+from likewise.producer.job.resolve import resolve
+from likewise.shared.errors import JobFileError, Problem, UsageError
+from likewise.shared.job import Experiment
+from likewise.shared.job.experiment import SCHEMA_VERSION
 
 SUFFIXES = (".yaml", ".yml", ".json")
 
@@ -113,7 +113,7 @@ def names_a_job(text: str) -> bool:
 
 
 def _examples() -> Path:
-    return Path(str(files("producer"))) / "examples"
+    return Path(str(files("likewise.producer"))) / "examples"
 
 
 def _read(spec: str) -> tuple[str, Path, str, bool]:

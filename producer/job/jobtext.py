@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from producer.display import short
+from likewise.producer.display import short
 
 MAX_BYTES = 16 * 2**20
 MAX_VALUES = 2_000_000

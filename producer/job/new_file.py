@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
-from producer.data.csv_file import first_rows, is_missing, is_number
-from producer.display import did_you_mean, printable, short
-from producer.job.jobfile import SUFFIXES, example_names, example_path
-from shared.errors import UsageError
-from shared.job import Experiment
+from likewise.producer.data.csv_file import first_rows, is_missing, is_number
+from likewise.producer.display import did_you_mean, printable, short
+from likewise.producer.job.jobfile import SUFFIXES, example_names, example_path
+from likewise.shared.errors import UsageError
+from likewise.shared.job import Experiment
 
 MAX_CLASSES = 20
 """Whole numbers from 0 are taken for classes up to this many; above, for measurements."""
@@ -35,7 +35,7 @@ class Goal:
 
 def starter() -> str:
     """Return the commented starter."""
-    return files("producer").joinpath("starter.yaml").read_text(encoding="utf-8")
+    return files("likewise.producer").joinpath("starter.yaml").read_text(encoding="utf-8")
 
 
 def for_csv(

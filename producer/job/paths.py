@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from producer.display import did_you_mean, short
+from likewise.producer.display import did_you_mean, short
 
 _OPEN = {("overrides", "*"), ("initial_weights", "weights")}
 """Mappings whose keys are themselves dotted: the rest of a path is one key."""

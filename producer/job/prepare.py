@@ -7,17 +7,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from producer.data.prepare import Done, PreparedData, PreparedRun, prepare_all
-from producer.display import both, count, did_you_mean, printable
-from producer.job.jobfile import LoadedExperiment
-from producer.job.native import native_table
-from producer.job.resolve import resolve
-from shared.errors import JobFileError, Problem
-from shared.job import Experiment
-from shared.job.layers.base import ShapeError
-from shared.job.loss import fitting_metrics, takes_logits
-from shared.program.fit import Amounts, by, misfits, weight_misfits
-from shared.run import Task
+from likewise.producer.data.prepare import Done, PreparedData, PreparedRun, prepare_all
+from likewise.producer.display import both, count, did_you_mean, printable
+from likewise.producer.job.jobfile import LoadedExperiment
+from likewise.producer.job.native import native_table
+from likewise.producer.job.resolve import resolve
+from likewise.shared.errors import JobFileError, Problem
+from likewise.shared.job import Experiment
+from likewise.shared.job.layers.base import ShapeError
+from likewise.shared.job.loss import fitting_metrics, takes_logits
+from likewise.shared.program.fit import Amounts, by, misfits, weight_misfits
+from likewise.shared.run import Task
 
 MAX_PARAMETERS = 250_000_000
 """1 GB in float32; with Adam's moments and the gradients about four times as much."""

@@ -16,10 +16,10 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from producer.display import also_known, did_you_mean, nearest, printable, short
-from shared.errors import Problem
-from shared.job import Experiment
-from shared.job.data import BuiltinData
+from likewise.producer.display import also_known, did_you_mean, nearest, printable, short
+from likewise.shared.errors import Problem
+from likewise.shared.job import Experiment
+from likewise.shared.job.data import BuiltinData
 
 _MISSING = object()
 FRAMEWORKS: tuple[str, ...] = Experiment.model_fields["frameworks"].default

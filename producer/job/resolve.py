@@ -12,13 +12,13 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from producer.display import printable, short
-from producer.job import paths
-from producer.job.native import NativeDefault, fill
-from producer.job.problems import problems
-from shared.errors import JobFileError, Problem
-from shared.job import Experiment, Job
-from shared.job.loss import fitting_metrics
+from likewise.producer.display import printable, short
+from likewise.producer.job import paths
+from likewise.producer.job.native import NativeDefault, fill
+from likewise.producer.job.problems import problems
+from likewise.shared.errors import JobFileError, Problem
+from likewise.shared.job import Experiment, Job
+from likewise.shared.job.loss import fitting_metrics
 
 Kind = Literal["written", "override", "shared", "native", "stored"]
 COMMON = ("schema_version", "name", "seeds", "frameworks", "sides", "overrides", "defaults", "margin", "grid")

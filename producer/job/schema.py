@@ -15,7 +15,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from shared.job import Experiment
+from likewise.shared.job import Experiment
 
 Docs = dict[str, dict[str, str]]
 """The docstrings by class and field."""

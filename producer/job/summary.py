@@ -5,13 +5,13 @@ from __future__ import annotations
 from math import prod
 from typing import Any
 
-from producer.data.prepare import PreparedData
-from producer.display import count, printable, short
-from producer.job.prepare import PreparedExperiment
-from producer.job.resolve import SettingDifference, setting_differences
-from shared.job import Experiment, Job
-from shared.job.training import BatchPlan
-from shared.program import compile_job
+from likewise.producer.data.prepare import PreparedData
+from likewise.producer.display import count, printable, short
+from likewise.producer.job.prepare import PreparedExperiment
+from likewise.producer.job.resolve import SettingDifference, setting_differences
+from likewise.shared.job import Experiment, Job
+from likewise.shared.job.training import BatchPlan
+from likewise.shared.program import compile_job
 
 
 def lines_of(prepared: PreparedExperiment) -> list[str]:

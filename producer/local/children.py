@@ -23,8 +23,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from producer.local.home import Paths, Wanted, WantedWorker, WorkerState, write_private
-from producer.local.processes import (
+from likewise.producer.local.home import Paths, Wanted, WantedWorker, WorkerState, write_private
+from likewise.producer.local.processes import (
     STACK,
     Guard,
     clean_environment,
@@ -34,14 +34,14 @@ from producer.local.processes import (
     signal_group,
     spawn,
 )
-from shared.connection import connect
-from shared.errors import RedisError, StackError
-from shared.names import ACTIVITY
+from likewise.shared.connection import connect
+from likewise.shared.errors import RedisError, StackError
+from likewise.shared.names import ACTIVITY
 
 if TYPE_CHECKING:
     import redis
 
-    from shared.ledger.ledger import Ledger
+    from likewise.shared.ledger.ledger import Ledger
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 30.0
 """Between two starts of a child that keeps dying; doubled each time."""
@@ -308,7 +308,7 @@ class RedisChild(Child):
 
     def ledger(self) -> Ledger:
         """Return the records in it."""
-        from shared.ledger.ledger import Ledger
+        from likewise.shared.ledger.ledger import Ledger
 
         return Ledger(self._connected(), retention_s=NEVER_EXPIRES_S)
 
@@ -374,7 +374,8 @@ class WorkerChild(Child):
             "PYTHONNOUSERSITE": "1",
             "PYTHONUNBUFFERED": "1",
         }
-        self.launch([self.worker.interpreter, "-m", "worker"], environment=environment, cwd=self.paths.code)
+        command: list[str | Path] = [self.worker.interpreter, "-m", "likewise.worker"]
+        self.launch(command, environment=environment, cwd=self.paths.code)
 
     def is_coming(self) -> bool:
         """Return whether it has just been started and may yet get ready."""

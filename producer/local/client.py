@@ -14,8 +14,8 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 
-from producer.local import environments
-from producer.local.home import (
+from likewise.producer.local import environments
+from likewise.producer.local.home import (
     OWN_LOG,
     Environment,
     Paths,
@@ -30,8 +30,8 @@ from producer.local.home import (
     stack_paths,
     write_private,
 )
-from shared.errors import StackError
-from shared.settings import Settings
+from likewise.shared.errors import StackError
+from likewise.shared.settings import Settings
 
 START_S = 30.0
 """How long the supervisor and its Redis, which loads what it kept, may take to start."""
@@ -190,8 +190,8 @@ def _running(paths: Paths) -> State | None:
 
 
 def _start(paths: Paths, settings: Settings) -> State:
-    from producer.local.children import find_server
-    from producer.local.processes import clean_environment
+    from likewise.producer.local.children import find_server
+    from likewise.producer.local.processes import clean_environment
 
     find_server(paths.redis)  # tells here, in one line, that there is none
     paths.state.unlink(missing_ok=True)
@@ -200,11 +200,11 @@ def _start(paths: Paths, settings: Settings) -> State:
             [
                 sys.executable,
                 "-m",
-                "producer.local.supervisor",
+                "likewise.producer.local.supervisor",
                 os.fspath(paths.home),
                 str(settings.idle_minutes),
             ],
-            env={**clean_environment(), "PYTHONPATH": os.fspath(environments.ROOT)},
+            env={**clean_environment(), "PYTHONPATH": os.fspath(environments.PACKAGE.parent)},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -295,7 +295,7 @@ def _tidy(paths: Paths, settings: Settings, wanted: Sequence[Environment], state
 
 def _end(paths: Paths, say: Say) -> bool:
     """End the supervisor, by force where need be, and whatever is left; the caller holds the client lock."""
-    from producer.local.processes import STACK, mark, sweep, wait_until
+    from likewise.producer.local.processes import STACK, mark, sweep, wait_until
 
     found = False
     if is_held(paths.supervisor_lock):

@@ -5,8 +5,8 @@ so a changed requirement makes a new one beside the old. It is complete once its
 is there; anything else in its place is a half-made one and is made again. (It cannot be made elsewhere
 and renamed: a virtual environment's scripts hold their own path.)
 
-The producer's site-packages must not reach the workers, so their PYTHONPATH is a folder of two links. The
-packages that they name are found by place and never imported.
+The producer's site-packages must not reach the workers, so their PYTHONPATH is a folder that holds nothing
+but a package `likewise` of three links. What they lead to is found by place and never imported.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-import shared
-from producer.local.home import Environment, Paths, hold, locked, write_private
-from producer.local.installers import Packages, steps
-from producer.local.processes import INSTALLER, mark, sweep
-from shared.errors import StackError, UsageError
-from shared.frozen import Frozen
+import likewise
+from likewise.producer.local.home import Environment, Paths, hold, locked, write_private
+from likewise.producer.local.installers import Packages, steps
+from likewise.producer.local.processes import INSTALLER, mark, sweep
+from likewise.shared.errors import StackError, UsageError
+from likewise.shared.frozen import Frozen
 
-ROOT = Path(shared.__file__).resolve().parent.parent
-"""The folder that holds `shared`, `worker` and `producer`: a checkout, or site-packages."""
-WORKER_PACKAGES = ("shared", "worker")
-ADAPTERS = ROOT / "worker" / "adapters"
+PACKAGE = Path(likewise.__file__).resolve().parent
+"""The package `likewise`, in a checkout or in site-packages: `shared`, `worker` and `producer` are in it."""
+WORKER_PARTS = ("__init__.py", "shared", "worker")
+ADAPTERS = PACKAGE / "worker" / "adapters"
 ADAPTER_SUFFIX = "_adapter"
 CODE_SUFFIXES = (".py", ".lua")
 
@@ -192,7 +192,7 @@ def remove_unused(paths: Paths, *, needed: Sequence[VirtualEnvironment], in_use:
 
 
 def _make(missing: Sequence[VirtualEnvironment], paths: Paths, say: Callable[[str], None]) -> None:
-    from producer.local.installing import Installation, install
+    from likewise.producer.local.installing import Installation, install
 
     names = " and ".join(str(one.environment) for one in missing)
     say(f"making the environment of {names}, once; the log is in {paths.logs}")
@@ -237,22 +237,23 @@ def known_frameworks() -> list[str]:
 
 def worker_fingerprint() -> str:
     """Return a word that changes when the code that workers run does."""
-    return _fingerprint([ROOT / name for name in WORKER_PACKAGES])
+    return _fingerprint([PACKAGE / "shared", PACKAGE / "worker"])
 
 
 def stack_fingerprint() -> str:
     """Return a word that changes when the code that the supervisor runs does."""
-    return _fingerprint([ROOT / "shared", ROOT / "producer" / "local"])
+    return _fingerprint([PACKAGE / "shared", PACKAGE / "producer" / "local"])
 
 
 def link_worker_code(folder: Path) -> None:
-    """Make `folder` hold links to the workers' packages, replacing those to another checkout."""
-    folder.mkdir(mode=0o700, exist_ok=True)
-    for name in WORKER_PACKAGES:
-        link, target = folder / name, ROOT / name
+    """Make `folder` hold what workers import of `likewise`, as links, replacing those to another checkout."""
+    package = folder / PACKAGE.name
+    package.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for name in WORKER_PARTS:
+        link, target = package / name, PACKAGE / name
         if link.is_symlink() and Path(os.readlink(link)) == target:
             continue
-        fresh = folder / f".{name}.{os.getpid()}"
+        fresh = package / f".{name}.{os.getpid()}"
         fresh.unlink(missing_ok=True)
         fresh.symlink_to(target)
         os.replace(fresh, link)
@@ -262,7 +263,7 @@ def _fingerprint(packages: Sequence[Path]) -> str:
     digest = hashlib.sha256()
     for package in packages:
         for file in sorted(file for file in package.rglob("*") if file.suffix in CODE_SUFFIXES):
-            digest.update(str(file.relative_to(ROOT)).encode() + b"\0" + file.read_bytes() + b"\0")
+            digest.update(str(file.relative_to(PACKAGE)).encode() + b"\0" + file.read_bytes() + b"\0")
     # Two checkouts with the same text are still two places to import from.
-    digest.update(str(ROOT).encode())
+    digest.update(str(PACKAGE).encode())
     return digest.hexdigest()[:16]

@@ -21,8 +21,8 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from shared.errors import StackError
-from shared.frozen import Frozen
+from likewise.shared.errors import StackError
+from likewise.shared.frozen import Frozen
 
 CAP_BYTES = 5 * 2**20
 """A log longer than this is shortened."""

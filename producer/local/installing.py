@@ -17,9 +17,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from producer.local.installers import Step, reason
-from producer.local.processes import INSTALLER, clean_environment, kill_group, mark, marked, spawn
-from shared.errors import StackError
+from likewise.producer.local.installers import Step, reason
+from likewise.producer.local.processes import INSTALLER, clean_environment, kill_group, mark, marked, spawn
+from likewise.shared.errors import StackError
 
 TICK_S = 0.2
 SPEAK_S = 10.0

@@ -5,7 +5,7 @@ happened for a while, when it is told to (SIGTERM), and when its folder vanishes
 outlive it (`producer.local.processes`). One thread, one loop; it speaks with commands through
 `producer.local.home`.
 
-Run as `python -m producer.local.supervisor HOME IDLE_MINUTES`.
+Run as `python -m likewise.producer.local.supervisor HOME IDLE_MINUTES`.
 """
 
 from __future__ import annotations
@@ -19,11 +19,20 @@ import sys
 import time
 from pathlib import Path
 
-from producer.local.children import Child, RedisChild, WorkerChild
-from producer.local.environments import stack_fingerprint
-from producer.local.home import Paths, State, Wanted, cap_logs, hold, open_own_log, read_wanted, write_private
-from producer.local.processes import STACK, Guard, mark, sweep
-from shared.errors import LikewiseError
+from likewise.producer.local.children import Child, RedisChild, WorkerChild
+from likewise.producer.local.environments import stack_fingerprint
+from likewise.producer.local.home import (
+    Paths,
+    State,
+    Wanted,
+    cap_logs,
+    hold,
+    open_own_log,
+    read_wanted,
+    write_private,
+)
+from likewise.producer.local.processes import STACK, Guard, mark, sweep
+from likewise.shared.errors import LikewiseError
 
 TICK_S = 0.1
 LOOK_S = 0.5

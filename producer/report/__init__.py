@@ -14,18 +14,18 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from shared.errors import UsageError
+from likewise.shared.errors import UsageError
 
 if TYPE_CHECKING:
-    from producer.report.document import Document
+    from likewise.producer.report.document import Document
 
 TERMINAL = "terminal"
 FORMATS = {
-    TERMINAL: "producer.report.document:write_terminal",
-    "json": "producer.report.document:write_json",
-    "html": "producer.report.page:write_html",
-    "md": "producer.report.markdown:write_markdown",
-    "csv": "producer.report.spreadsheet:write_csv",
+    TERMINAL: "likewise.producer.report.document:write_terminal",
+    "json": "likewise.producer.report.document:write_json",
+    "html": "likewise.producer.report.page:write_html",
+    "md": "likewise.producer.report.markdown:write_markdown",
+    "csv": "likewise.producer.report.spreadsheet:write_csv",
 }
 """Each format and the function that writes a document to a stream in it."""
 FILE_FORMATS = tuple(name for name in FORMATS if name != TERMINAL)

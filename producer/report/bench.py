@@ -11,12 +11,12 @@ from rich.measure import Measurement
 from rich.table import Table as TextTable
 from rich.text import Text
 
-from producer import display
-from producer.bench.conclude import PHASES
-from producer.bench.models import Bench, Phase, Place, Row, TimedSide
-from producer.console import PIPE_WIDTH, bullet, plain_table
-from producer.display import both, count, number, plus_minus, printable
-from producer.report.document import Document, Table, Value, bullets
+from likewise.producer import display
+from likewise.producer.bench.conclude import PHASES
+from likewise.producer.bench.models import Bench, Phase, Place, Row, TimedSide
+from likewise.producer.console import PIPE_WIDTH, bullet, plain_table
+from likewise.producer.display import both, count, number, plus_minus, printable
+from likewise.producer.report.document import Document, Table, Value, bullets
 
 _SAID: dict[Phase, str] = {
     "queue": "in the queue",

@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console, RenderableType
 from rich.text import Text
 
-from producer.console import plain_table
-from producer.display import both, count, gap, number, printable, sparkline
-from producer.report import comparison_tables as rows
-from producer.report.comparison_json import lists_every_seed, to_document
-from producer.report.document import Document, Table, Value, bullets
-from producer.verdict.models import Comparison, FirstDivergence, SideRuns, Verdict
-from shared.results.seed_table import SeedRow
+from likewise.producer.console import plain_table
+from likewise.producer.display import both, count, gap, number, printable, sparkline
+from likewise.producer.report import comparison_tables as rows
+from likewise.producer.report.comparison_json import lists_every_seed, to_document
+from likewise.producer.report.document import Document, Table, Value, bullets
+from likewise.producer.verdict.models import Comparison, FirstDivergence, SideRuns, Verdict
+from likewise.shared.results.seed_table import SeedRow
 
 if TYPE_CHECKING:
-    from producer.report.truth import Truth
+    from likewise.producer.report.truth import Truth
 
 _LOOK: dict[Verdict, tuple[str, str]] = {
     "agree": ("✔", "green"),
@@ -89,7 +89,7 @@ class ComparisonDocument(Document):
 
     def page(self) -> str:
         """Return the page with pictures."""
-        from producer.report.comparison_page import page_of
+        from likewise.producer.report.comparison_page import page_of
 
         return page_of(self.comparison, self.truth)
 

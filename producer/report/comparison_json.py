@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from producer.verdict.models import Comparison, SideRuns, Twin
-from shared.results.seed_table import SeedRow
-from shared.store.arrays import encode_array
+from likewise.producer.verdict.models import Comparison, SideRuns, Twin
+from likewise.shared.results.seed_table import SeedRow
+from likewise.shared.store.arrays import encode_array
 
 MOST_LISTED_SEEDS = 10
 """The most seeds that are all listed with their curves and arrays where that is not asked for."""

@@ -18,13 +18,13 @@ from typing import Any
 import yaml
 from markupsafe import Markup
 
-from producer.display import count, number
-from producer.report import comparison_tables as tables
-from producer.report import truth as known
-from producer.report.figures import figures_of
-from producer.report.page import file_text, looks, template
-from producer.report.truth import Truth
-from producer.verdict.models import Comparison
+from likewise.producer.display import count, number
+from likewise.producer.report import comparison_tables as tables
+from likewise.producer.report import truth as known
+from likewise.producer.report.figures import figures_of
+from likewise.producer.report.page import file_text, looks, template
+from likewise.producer.report.truth import Truth
+from likewise.producer.verdict.models import Comparison
 
 
 def page_of(comparison: Comparison, truth: Truth | None = None) -> str:

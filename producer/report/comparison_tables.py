@@ -8,10 +8,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from producer import display
-from producer.display import both, gap, setting
-from producer.job.resolve import leaves
-from producer.verdict.models import (
+from likewise.producer import display
+from likewise.producer.display import both, gap, setting
+from likewise.producer.job.resolve import leaves
+from likewise.producer.verdict.models import (
     Comparison,
     Equivalence,
     FirstDivergence,
@@ -20,9 +20,9 @@ from producer.verdict.models import (
     Spread,
     Verdict,
 )
-from producer.verdict.parting import STAGES
-from producer.verdict.rounding import worst_of
-from producer.verdict.side_runs import final_losses
+from likewise.producer.verdict.parting import STAGES
+from likewise.producer.verdict.rounding import worst_of
+from likewise.producer.verdict.side_runs import final_losses
 
 MOST_PREDICTIONS = 10
 FEWEST_FOR_QUANTILES = 11

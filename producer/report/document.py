@@ -12,8 +12,8 @@ from rich.console import Console, RenderableType
 from rich.table import Table as TextTable
 from rich.text import Text
 
-from producer.console import bullet, make_console, plain_table, write
-from producer.display import printable
+from likewise.producer.console import bullet, make_console, plain_table, write
+from likewise.producer.display import printable
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,11 +14,11 @@ from rich.console import Console, RenderableType
 from rich.table import Table as TextTable
 from rich.text import Text
 
-from producer import display
-from producer.blame.explanation import Explanation, Interval, percent
-from producer.console import TEXT_WIDTH, plain_table
-from producer.display import both, count, gap, printable, setting
-from producer.report.document import Document, Table, Value
+from likewise.producer import display
+from likewise.producer.blame.explanation import Explanation, Interval, percent
+from likewise.producer.console import TEXT_WIDTH, plain_table
+from likewise.producer.display import both, count, gap, printable, setting
+from likewise.producer.report.document import Document, Table, Value
 
 _BAR = 20
 _ROOM_FOR_BARS = 110
@@ -294,7 +294,7 @@ class Chapter:
 
 
 def _page(document: ExplanationDocument) -> str:
-    from producer.report.page import WITHOUT_SCRIPTS, looks, template
+    from likewise.producer.report.page import WITHOUT_SCRIPTS, looks, template
 
     chapters = [
         Chapter(

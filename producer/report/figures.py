@@ -14,9 +14,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from producer.display import is_logarithmic
-from producer.report.truth import Truth
-from producer.verdict.models import Comparison, Curves
+from likewise.producer.display import is_logarithmic
+from likewise.producer.report.truth import Truth
+from likewise.producer.verdict.models import Comparison, Curves
 
 MOST_POINTS = 1_500
 """The most points of a curve; above it, the lowest and highest of each stretch are kept."""

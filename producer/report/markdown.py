@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import TextIO
 
-from producer.display import printable
-from producer.report.document import Document, Table
+from likewise.producer.display import printable
+from likewise.producer.report.document import Document, Table
 
 _MARKUP = re.compile(r"[\\`*\[\]<|~$&]|(?<![^\W_])_|_(?![^\W_])")
 """Characters that Markdown would read as more than text; an underscore within a word is none."""

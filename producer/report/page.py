@@ -9,7 +9,7 @@ from typing import Any, TextIO
 from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup
 
-from producer.report.document import Document
+from likewise.producer.report.document import Document
 
 WITHOUT_SCRIPTS = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
@@ -42,4 +42,4 @@ def looks() -> Markup:
 
 def file_text(name: str) -> str:
     """Return the text of a file of this package."""
-    return resources.files("producer.report").joinpath(name).read_text(encoding="utf-8")
+    return resources.files("likewise.producer.report").joinpath(name).read_text(encoding="utf-8")

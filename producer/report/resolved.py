@@ -11,12 +11,12 @@ from rich.padding import Padding
 from rich.table import Table as TextTable
 from rich.text import Text
 
-from producer.console import plain_table
-from producer.display import both, count, printable, setting
-from producer.job.native import NativeDefault
-from producer.job.resolve import Origin, Setting, resolve_with_origins, settings_of
-from producer.report.document import Document, Table, Value
-from shared.job import Experiment, Job
+from likewise.producer.console import plain_table
+from likewise.producer.display import both, count, printable, setting
+from likewise.producer.job.native import NativeDefault
+from likewise.producer.job.resolve import Origin, Setting, resolve_with_origins, settings_of
+from likewise.producer.report.document import Document, Table, Value
+from likewise.shared.job import Experiment, Job
 
 DIFFERS = "≠"
 ABSENT = "—"

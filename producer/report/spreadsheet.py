@@ -12,8 +12,8 @@ import json
 import math
 from typing import Any, TextIO
 
-from producer.display import printable
-from producer.report.document import Document, Value
+from likewise.producer.display import printable
+from likewise.producer.report.document import Document, Value
 
 COLUMNS = ("table", "row", "side", "seed", "value", "text")
 _FORMULA = ("=", "+", "-", "@")

@@ -11,13 +11,13 @@ from rich.console import Console, RenderableType
 from rich.table import Table as TextTable
 from rich.text import Text
 
-from producer import display
-from producer.display import count, printable
-from producer.report.document import Document, Table, Value, text_table
-from shared.ledger.records import ExperimentRecord, RunRecord, WorkerPresence
+from likewise.producer import display
+from likewise.producer.display import count, printable
+from likewise.producer.report.document import Document, Table, Value, text_table
+from likewise.shared.ledger.records import ExperimentRecord, RunRecord, WorkerPresence
 
 if TYPE_CHECKING:
-    from producer.doctor import Finding
+    from likewise.producer.doctor import Finding
 
 _VERDICT_COLOURS = {"agree": "green", "differ": "red", "inconclusive": "yellow"}
 _HEALTH_COLOURS = {"ok": "green", "note": "yellow", "wrong": "red"}

@@ -11,12 +11,12 @@ from rich.cells import cell_len
 from rich.console import Console, RenderableType
 from rich.text import Text
 
-from producer import display
-from producer.display import both, count, gap, printable, setting
-from producer.report.comparison_json import seeds
-from producer.report.document import Document, Table, Value, bullets
-from producer.sweep.points import side_of
-from producer.sweep.table import Point, Seeds, Sweep
+from likewise.producer import display
+from likewise.producer.display import both, count, gap, printable, setting
+from likewise.producer.report.comparison_json import seeds
+from likewise.producer.report.document import Document, Table, Value, bullets
+from likewise.producer.sweep.points import side_of
+from likewise.producer.sweep.table import Point, Seeds, Sweep
 
 _COLOURS = {"agree": "green", "differ": "red", "inconclusive": "yellow"}
 _TITLES = ("best", "median", "5 to 95 %")

@@ -9,10 +9,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.job import Loss
-from shared.job.loss import CategoricalCrossentropy, takes_logits
-from shared.results.seed_table import Load, SeedTable
-from shared.run import Run, Task
+from likewise.shared.job import Loss
+from likewise.shared.job.loss import CategoricalCrossentropy, takes_logits
+from likewise.shared.results.seed_table import Load, SeedTable
+from likewise.shared.run import Run, Task
 
 Part = Literal["train", "validation", "test"]
 MOST_CLASSES = 20

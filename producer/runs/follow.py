@@ -12,10 +12,10 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-from producer.runs.results import Diverged, count_diverged
-from shared.errors import RedisError
-from shared.ledger.ledger import IDS_A_TRIP, Ledger
-from shared.ledger.records import (
+from likewise.producer.runs.results import Diverged, count_diverged
+from likewise.shared.errors import RedisError
+from likewise.shared.ledger.ledger import IDS_A_TRIP, Ledger
+from likewise.shared.ledger.records import (
     FINAL,
     ExperimentRecord,
     ProgressEvent,
@@ -24,7 +24,7 @@ from shared.ledger.records import (
     end_of_progress,
     read_progress,
 )
-from shared.names import host_key
+from likewise.shared.names import host_key
 
 if TYPE_CHECKING:
     import redis

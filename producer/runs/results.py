@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
-from shared.errors import ResultError
-from shared.ledger.ledger import Ledger
-from shared.ledger.records import ExperimentRecord, RunRecord
-from shared.results.run_result import Failure, RunResult, StoredResult
-from shared.run import Run
+from likewise.shared.errors import ResultError
+from likewise.shared.ledger.ledger import Ledger
+from likewise.shared.ledger.records import ExperimentRecord, RunRecord
+from likewise.shared.results.run_result import Failure, RunResult, StoredResult
+from likewise.shared.run import Run
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,16 +10,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from producer.display import both
-from shared.errors import NoWorkerError, UsageError
-from shared.names import environment_key, host_queue, train_queue
+from likewise.producer.display import both
+from likewise.shared.errors import NoWorkerError, UsageError
+from likewise.shared.names import environment_key, host_queue, train_queue
 
 if TYPE_CHECKING:
-    from shared.job import Job
-    from shared.job.experiment import Device
-    from shared.job.side import Side
-    from shared.ledger.records import WorkerPresence
-    from shared.run import Run
+    from likewise.shared.job import Job
+    from likewise.shared.job.experiment import Device
+    from likewise.shared.job.side import Side
+    from likewise.shared.ledger.records import WorkerPresence
+    from likewise.shared.run import Run
 
 DEVICES = ("cuda", "cpu")
 """The faster device comes first, for timed runs of jobs whose device is auto."""

@@ -10,24 +10,24 @@ from typing import TYPE_CHECKING, Protocol
 
 from kombu.exceptions import OperationalError
 
-from producer.runs.routing import Need, refuse_unserved
-from shared.celery_app import send_wakeups
-from shared.errors import RedisError, UsageError
-from shared.ledger.ledger import Ledger
-from shared.ledger.records import ExperimentRecord
-from shared.program import compile_job
-from shared.program.together import convolutions_obstacle, obstacle
-from shared.run import Dataset, Run, Samples
+from likewise.producer.runs.routing import Need, refuse_unserved
+from likewise.shared.celery_app import send_wakeups
+from likewise.shared.errors import RedisError, UsageError
+from likewise.shared.ledger.ledger import Ledger
+from likewise.shared.ledger.records import ExperimentRecord
+from likewise.shared.program import compile_job
+from likewise.shared.program.together import convolutions_obstacle, obstacle
+from likewise.shared.run import Dataset, Run, Samples
 
 if TYPE_CHECKING:
     import celery
 
-    from producer.data.prepare import Arrays, PreparedData, PreparedRun
-    from shared.job import Experiment
-    from shared.job.optimizer import Optimizer
-    from shared.ledger.records import WorkerPresence
-    from shared.ledger.transitions import Before
-    from shared.store.blobs import BlobBatch, BlobStore
+    from likewise.producer.data.prepare import Arrays, PreparedData, PreparedRun
+    from likewise.shared.job import Experiment
+    from likewise.shared.job.optimizer import Optimizer
+    from likewise.shared.ledger.records import WorkerPresence
+    from likewise.shared.ledger.transitions import Before
+    from likewise.shared.store.blobs import BlobBatch, BlobStore
 
 
 class Services(Protocol):

@@ -6,12 +6,12 @@ import difflib
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from producer.display import printable
-from shared.errors import CancelledError, ResultError, UsageError
+from likewise.producer.display import printable
+from likewise.shared.errors import CancelledError, ResultError, UsageError
 
 if TYPE_CHECKING:
-    from shared.ledger.ledger import Ledger
-    from shared.ledger.records import ExperimentRecord, RunRecord
+    from likewise.shared.ledger.ledger import Ledger
+    from likewise.shared.ledger.records import ExperimentRecord, RunRecord
 
 LAST = "last"
 SEARCHED = 1_000

@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from math import prod
 from typing import Any
 
-from producer.display import printable, short
-from producer.job import jobtext, paths
-from producer.job.jobfile import validate
-from producer.job.resolve import COMMON, resolve
-from shared.errors import JobFileError, Problem, UsageError
-from shared.job import Experiment
-from shared.job.side import Side
+from likewise.producer.display import printable, short
+from likewise.producer.job import jobtext, paths
+from likewise.producer.job.jobfile import validate
+from likewise.producer.job.resolve import COMMON, resolve
+from likewise.shared.errors import JobFileError, Problem, UsageError
+from likewise.shared.job import Experiment
+from likewise.shared.job.side import Side
 
 MOST_POINTS = 1_000
 

@@ -11,21 +11,28 @@ from dataclasses import dataclass, replace
 from math import prod
 from typing import TYPE_CHECKING
 
-from producer.data.prepare import Done
-from producer.job.jobfile import LoadedExperiment, read_experiment
-from producer.job.prepare import PreparedExperiment, prepare_experiment
-from producer.runs.results import collect
-from producer.runs.submit import RunMaker, submit_runs
-from producer.sweep.points import check_grid, experiment_at, grid_of, points_of, source_at, trained_at
-from producer.sweep.table import Sweep, sweep_of
-from shared.job import Job
-from shared.job.optimizer import structure
-from shared.program.together import obstacle
-from shared.run import Run
+from likewise.producer.data.prepare import Done
+from likewise.producer.job.jobfile import LoadedExperiment, read_experiment
+from likewise.producer.job.prepare import PreparedExperiment, prepare_experiment
+from likewise.producer.runs.results import collect
+from likewise.producer.runs.submit import RunMaker, submit_runs
+from likewise.producer.sweep.points import (
+    check_grid,
+    experiment_at,
+    grid_of,
+    points_of,
+    source_at,
+    trained_at,
+)
+from likewise.producer.sweep.table import Sweep, sweep_of
+from likewise.shared.job import Job
+from likewise.shared.job.optimizer import structure
+from likewise.shared.program.together import obstacle
+from likewise.shared.run import Run
 
 if TYPE_CHECKING:
-    from producer.session import Session
-    from shared.ledger.records import ExperimentRecord
+    from likewise.producer.session import Session
+    from likewise.shared.ledger.records import ExperimentRecord
 
 MANY_POINTS = 100
 """Comparing the sides at more points than this takes longer than a second or two, and is worth a word."""

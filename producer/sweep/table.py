@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from producer.compare import compare
-from producer.sweep.points import (
+from likewise.producer.compare import compare
+from likewise.producer.sweep.points import (
     Settings,
     experiment_at,
     held_by_overrides,
@@ -21,15 +21,15 @@ from producer.sweep.points import (
     side_of,
     trained_at,
 )
-from producer.verdict.models import Comparison, Gap, SideRuns, Verdict
-from producer.verdict.models import Measure as GapMeasure
-from shared.frozen import Frozen
-from shared.job import Experiment, Job
-from shared.job.fields import Many
-from shared.ledger.records import ExperimentRecord
-from shared.results.run_result import Failure, RunResult
-from shared.results.seed_table import Load, SeedTable
-from shared.run import Run
+from likewise.producer.verdict.models import Comparison, Gap, SideRuns, Verdict
+from likewise.producer.verdict.models import Measure as GapMeasure
+from likewise.shared.frozen import Frozen
+from likewise.shared.job import Experiment, Job
+from likewise.shared.job.fields import Many
+from likewise.shared.ledger.records import ExperimentRecord
+from likewise.shared.results.run_result import Failure, RunResult
+from likewise.shared.results.seed_table import Load, SeedTable
+from likewise.shared.run import Run
 
 SWEEP_SCHEMA_VERSION: Literal[1] = 1
 

@@ -19,11 +19,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from producer.display import both, number
-from producer.verdict.gaps import same_hashes
-from producer.verdict.models import Equivalence, Verdict
-from shared.job.experiment import MAX_SEEDS
-from shared.results.seed_table import Float64, SeedTable
+from likewise.producer.display import both, number
+from likewise.producer.verdict.gaps import same_hashes
+from likewise.producer.verdict.models import Equivalence, Verdict
+from likewise.shared.job.experiment import MAX_SEEDS
+from likewise.shared.results.seed_table import Float64, SeedTable
 
 ALPHA = 0.05
 """How often, at most, different results are called the same, or the same ones different in anything."""

@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from producer.display import both, count, gap, number
-from producer.verdict.models import FirstDivergence, Traced
-from producer.verdict.parting import Parting, first_parting, largest_gap, layers_apart, relation
-from shared.job.experiment import Precision
-from shared.program import ProgramSpec
-from shared.results.seed_table import Load
-from shared.results.step_trace import Trace
-from shared.store.arrays import ArrayRef
+from likewise.producer.display import both, count, gap, number
+from likewise.producer.verdict.models import FirstDivergence, Traced
+from likewise.producer.verdict.parting import Parting, first_parting, largest_gap, layers_apart, relation
+from likewise.shared.job.experiment import Precision
+from likewise.shared.program import ProgramSpec
+from likewise.shared.results.seed_table import Load
+from likewise.shared.results.step_trace import Trace
+from likewise.shared.store.arrays import ArrayRef
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,8 +16,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from producer.verdict.models import Gap, Measure, PairGaps, SeedGaps, Tolerance
-from shared.results.seed_table import Float64, SeedTable
+from likewise.producer.verdict.models import Gap, Measure, PairGaps, SeedGaps, Tolerance
+from likewise.shared.results.seed_table import Float64, SeedTable
 
 _Rows = tuple[list[Gap], NDArray[np.bool_]]
 """A measure's gap of each seed, and whether the seed's numbers are the same bytes."""

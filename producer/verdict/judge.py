@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from producer.job.resolve import SettingDifference
-from producer.verdict.equivalence import verdict_over
-from producer.verdict.models import (
+from likewise.producer.job.resolve import SettingDifference
+from likewise.producer.verdict.equivalence import verdict_over
+from likewise.producer.verdict.models import (
     Equivalence,
     OwnRerun,
     PairGaps,
@@ -17,9 +17,9 @@ from producer.verdict.models import (
     Twin,
     Verdict,
 )
-from shared.job.experiment import Precision
-from shared.results.run_result import Reason
-from shared.results.seed_table import SeedRow
+from likewise.shared.job.experiment import Precision
+from likewise.shared.results.run_result import Reason
+from likewise.shared.results.seed_table import SeedRow
 
 NO_WORD_ON_NUMBERS: frozenset[Reason] = frozenset(
     {"out_of_memory", "data_damaged", "cancelled", "worker_lost", "invalid", "internal"}

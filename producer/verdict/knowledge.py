@@ -18,13 +18,13 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from producer.display import number, setting
-from producer.job.resolve import SettingDifference
-from producer.verdict.models import Mending
-from shared.job import Job
-from shared.job.layers.base import Shape, ShapeError
-from shared.job.loss import is_by_row
-from shared.program import ProgramSpec, compile_job
+from likewise.producer.display import number, setting
+from likewise.producer.job.resolve import SettingDifference
+from likewise.producer.verdict.models import Mending
+from likewise.shared.job import Job
+from likewise.shared.job.layers.base import Shape, ShapeError
+from likewise.shared.job.loss import is_by_row
+from likewise.shared.program import ProgramSpec, compile_job
 
 _WEIGHT = (
     "data", "model", "loss.type", "loss.targets", "loss.from_logits", "loss.reduction", "loss",
@@ -320,5 +320,5 @@ def _filled(text: str, value: Any, names: Mapping[str, str | None]) -> str | Non
 
 @cache
 def _table(name: str) -> Mapping[str, Any]:
-    file = files("producer.verdict").joinpath("known", *name.split("/"))
+    file = files("likewise.producer.verdict").joinpath("known", *name.split("/"))
     return tomllib.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}

@@ -9,14 +9,14 @@ from typing import Literal, get_args
 
 from pydantic import ConfigDict, Field, SkipValidation
 
-from producer.job.resolve import SettingDifference
-from shared.frozen import Frozen
-from shared.job.experiment import Experiment, Job
-from shared.job.fields import Many
-from shared.job.side import Framework, Label, OfSide
-from shared.results.run_result import Environment, Failure
-from shared.results.seed_table import SeedRow, SeedTable
-from shared.results.step_trace import Stage
+from likewise.producer.job.resolve import SettingDifference
+from likewise.shared.frozen import Frozen
+from likewise.shared.job.experiment import Experiment, Job
+from likewise.shared.job.fields import Many
+from likewise.shared.job.side import Framework, Label, OfSide
+from likewise.shared.results.run_result import Environment, Failure
+from likewise.shared.results.seed_table import SeedRow, SeedTable
+from likewise.shared.results.step_trace import Stage
 
 COMPARISON_SCHEMA_VERSION: Literal[1] = 1
 

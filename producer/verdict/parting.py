@@ -23,9 +23,9 @@ from typing import Any, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from producer.display import number
-from shared.results.seed_table import Load
-from shared.results.step_trace import LARGEST, PROJECTIONS, SIZE, Place, Stage, Trace
+from likewise.producer.display import number
+from likewise.shared.results.seed_table import Load
+from likewise.shared.results.step_trace import LARGEST, PROJECTIONS, SIZE, Place, Stage, Trace
 
 CHANGE = 1e-8
 """Part of a change's size by which two changes may differ through rounding alone."""

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from producer import display
-from producer.display import both, count, gap, number
-from producer.job.resolve import SettingDifference
-from producer.verdict.equivalence import sentences
-from producer.verdict.judge import Evidence, decided_over_seeds, failed_on_the_job
-from producer.verdict.knowledge import Setup, conventions, effect, statement, together
-from producer.verdict.models import Gap, OwnRerun, PairGaps, SeedGaps, SideRuns, Traced, Verdict
-from producer.verdict.rounding import own_gap, worst_of
-from shared.job import Job
-from shared.results.run_result import Failure
+from likewise.producer import display
+from likewise.producer.display import both, count, gap, number
+from likewise.producer.job.resolve import SettingDifference
+from likewise.producer.verdict.equivalence import sentences
+from likewise.producer.verdict.judge import Evidence, decided_over_seeds, failed_on_the_job
+from likewise.producer.verdict.knowledge import Setup, conventions, effect, statement, together
+from likewise.producer.verdict.models import Gap, OwnRerun, PairGaps, SeedGaps, SideRuns, Traced, Verdict
+from likewise.producer.verdict.rounding import own_gap, worst_of
+from likewise.shared.job import Job
+from likewise.shared.results.run_result import Failure
 
 MOST_SETTINGS = 3
 """Differing conventions that get a sentence each; the rest are named together."""

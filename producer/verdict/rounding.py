@@ -17,12 +17,12 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from producer.display import number
-from producer.verdict.gaps import measured
-from producer.verdict.models import Comparison, Gap, Growth, OwnRerun, PairGaps, Tolerance, Twin
-from shared.job.experiment import Precision
-from shared.job.side import Side
-from shared.results.seed_table import Float64, SeedTable
+from likewise.producer.display import number
+from likewise.producer.verdict.gaps import measured
+from likewise.producer.verdict.models import Comparison, Gap, Growth, OwnRerun, PairGaps, Tolerance, Twin
+from likewise.shared.job.experiment import Precision
+from likewise.shared.job.side import Side
+from likewise.shared.results.seed_table import Float64, SeedTable
 
 _BY_PRECISION: dict[Precision, Tolerance] = {
     "float32": Tolerance(

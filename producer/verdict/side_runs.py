@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from producer.verdict.models import Curves, SideRuns, Spread
-from shared.job import Experiment
-from shared.results.run_result import RunResult, Timings
-from shared.results.seed_table import Float64, SeedTable
+from likewise.producer.verdict.models import Curves, SideRuns, Spread
+from likewise.shared.job import Experiment
+from likewise.shared.results.run_result import RunResult, Timings
+from likewise.shared.results.seed_table import Float64, SeedTable
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 MOST_EPOCHS = 1_500

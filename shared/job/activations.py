@@ -15,8 +15,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from shared.frozen import Frozen
-from shared.job.fields import NonNegative, Positive, Word
+from likewise.shared.frozen import Frozen
+from likewise.shared.job.fields import NonNegative, Positive, Word
 
 
 class PlainActivation(Frozen):

@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from shared.frozen import Frozen
-from shared.job.fields import Count, DataSeed, Fraction, Many, NonNegative, Table, Word
+from likewise.shared.frozen import Frozen
+from likewise.shared.job.fields import Count, DataSeed, Fraction, Many, NonNegative, Table, Word
 
 
 class Split(Frozen):

@@ -8,15 +8,15 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from shared.frozen import Frozen
-from shared.job.data import Data
-from shared.job.fields import Many, Positive, Table
-from shared.job.loss import Loss, MetricName
-from shared.job.model import Model
-from shared.job.optimizer import Optimizer
-from shared.job.side import Framework, Label, Side, SideSettings
-from shared.job.training import Training
-from shared.job.weights import InitialWeights, SharedWeights
+from likewise.shared.frozen import Frozen
+from likewise.shared.job.data import Data
+from likewise.shared.job.fields import Many, Positive, Table
+from likewise.shared.job.loss import Loss, MetricName
+from likewise.shared.job.model import Model
+from likewise.shared.job.optimizer import Optimizer
+from likewise.shared.job.side import Framework, Label, Side, SideSettings
+from likewise.shared.job.training import Training
+from likewise.shared.job.weights import InitialWeights, SharedWeights
 
 SCHEMA_VERSION: Literal[1] = 1
 MAX_SEEDS = 10_000

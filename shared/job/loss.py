@@ -43,8 +43,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from shared.frozen import Frozen
-from shared.job.fields import Fraction, Many, NonNegative, Positive, Word
+from likewise.shared.frozen import Frozen
+from likewise.shared.job.fields import Fraction, Many, NonNegative, Positive, Word
 
 Reduction = Literal["mean", "sum", "sum_of_means"]
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pydantic import Field, model_validator
 
-from shared.frozen import Frozen
-from shared.job.fields import Many
-from shared.job.layers import Layer
+from likewise.shared.frozen import Frozen
+from likewise.shared.job.fields import Many
+from likewise.shared.job.layers import Layer
 
 
 class Model(Frozen):

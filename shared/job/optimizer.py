@@ -52,9 +52,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from shared.frozen import Frozen
-from shared.job.fields import Fraction, NonNegative, Positive, Word
-from shared.job.schedule import Schedule
+from likewise.shared.frozen import Frozen
+from likewise.shared.job.fields import Fraction, NonNegative, Positive, Word
+from likewise.shared.job.schedule import Schedule
 
 
 class _Optimizer(Frozen):

@@ -13,8 +13,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from shared.frozen import Frozen
-from shared.job.fields import Count, Many, NonNegative, Positive, Word
+from likewise.shared.frozen import Frozen
+from likewise.shared.job.fields import Count, Many, NonNegative, Positive, Word
 
 
 class _Schedule(Frozen):

@@ -7,8 +7,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from shared.frozen import Frozen
-from shared.job.fields import Count, DataSeed, NonNegative
+from likewise.shared.frozen import Frozen
+from likewise.shared.job.fields import Count, DataSeed, NonNegative
 
 
 class EarlyStopping(Frozen):

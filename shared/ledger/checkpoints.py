@@ -17,11 +17,11 @@ from typing import cast
 import redis
 from pydantic import Field, TypeAdapter, ValidationError
 
-from shared.errors import DataError
-from shared.frozen import Frozen
-from shared.ledger.transitions import script
-from shared.names import CHECKPOINT_CHUNK, run_key
-from shared.store.blobs import CHUNK_BYTES, CHUNKS_A_TRIP, BlobError, RemoteFiles
+from likewise.shared.errors import DataError
+from likewise.shared.frozen import Frozen
+from likewise.shared.ledger.transitions import script
+from likewise.shared.names import CHECKPOINT_CHUNK, run_key
+from likewise.shared.store.blobs import CHUNK_BYTES, CHUNKS_A_TRIP, BlobError, RemoteFiles
 
 BRIEF_S = 600
 

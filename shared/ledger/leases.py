@@ -8,11 +8,11 @@ from typing import Any, Literal, cast
 
 import redis
 
-from shared import names
-from shared.ledger.checkpoints import CheckpointRef, read_refs
-from shared.ledger.records import ProgressEvent, RunState
-from shared.ledger.transitions import CHILD_KEPT_S, Before, run_script, script
-from shared.results.run_result import Failure
+from likewise.shared import names
+from likewise.shared.ledger.checkpoints import CheckpointRef, read_refs
+from likewise.shared.ledger.records import ProgressEvent, RunState
+from likewise.shared.ledger.transitions import CHILD_KEPT_S, Before, run_script, script
+from likewise.shared.results.run_result import Failure
 
 WhyLetGo = Literal["died", "expired", "returned"]
 

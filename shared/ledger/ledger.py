@@ -15,13 +15,13 @@ from typing import Any, cast
 import redis
 from pydantic import ValidationError
 
-from shared import names
-from shared.errors import CancelledError, ResultError, UsageError
-from shared.job.experiment import Experiment
-from shared.ledger.records import ExperimentRecord, RunRecord, RunState, WorkerPresence, census
-from shared.ledger.transitions import Before, run_script, script
-from shared.results.run_result import Failure
-from shared.run import Run
+from likewise.shared import names
+from likewise.shared.errors import CancelledError, ResultError, UsageError
+from likewise.shared.job.experiment import Experiment
+from likewise.shared.ledger.records import ExperimentRecord, RunRecord, RunState, WorkerPresence, census
+from likewise.shared.ledger.transitions import Before, run_script, script
+from likewise.shared.results.run_result import Failure
+from likewise.shared.run import Run
 
 IDS_A_TRIP = 500
 """Records that are read in one round trip."""

@@ -17,13 +17,13 @@ from typing import Any, Literal, cast
 import redis
 from pydantic import Field
 
-from shared.frozen import Frozen
-from shared.job.experiment import Experiment
-from shared.job.fields import Many
-from shared.job.side import Framework, Label, OfSide
-from shared.ledger.transitions import STREAM_LENGTH, script
-from shared.names import WORKERS, progress_key, worker_key
-from shared.results.run_result import Failure
+from likewise.shared.frozen import Frozen
+from likewise.shared.job.experiment import Experiment
+from likewise.shared.job.fields import Many
+from likewise.shared.job.side import Framework, Label, OfSide
+from likewise.shared.ledger.transitions import STREAM_LENGTH, script
+from likewise.shared.names import WORKERS, progress_key, worker_key
+from likewise.shared.results.run_result import Failure
 
 RunState = Literal["queued", "leased", "succeeded", "failed", "cancelled"]
 WorkerState = Literal["starting", "idle", "busy"]

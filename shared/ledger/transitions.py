@@ -31,7 +31,7 @@ from redis.client import Pipeline
 from redis.commands.core import Script
 from redis.exceptions import NoScriptError
 
-from shared import names
+from likewise.shared import names
 
 MAX_DEATHS = 3
 """A run is given up once so many workers have died with it: it is the likely cause."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import lru_cache
 
-from shared.job import Job, Model
-from shared.job.layers import Layer
-from shared.job.layers.base import Shape, ShapeError
-from shared.job.loss import CategoricalCrossentropy
-from shared.program.spec import IndexLimit, Mask, ProgramSpec, Stage, Target, Weight
+from likewise.shared.job import Job, Model
+from likewise.shared.job.layers import Layer
+from likewise.shared.job.layers.base import Shape, ShapeError
+from likewise.shared.job.loss import CategoricalCrossentropy
+from likewise.shared.program.spec import IndexLimit, Mask, ProgramSpec, Stage, Target, Weight
 
 
 def compile_job(job: Job, input_shape: Shape) -> ProgramSpec:

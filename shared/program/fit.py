@@ -13,15 +13,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.errors import Problem
-from shared.job import Job
-from shared.job.data import is_weighted
-from shared.job.experiment import Precision
-from shared.job.layers.base import Shape
-from shared.job.loss import CategoricalCrossentropy, is_broadcast
-from shared.job.schedule import ReduceOnPlateauSchedule
-from shared.job.training import BatchPlan
-from shared.program.spec import ProgramSpec
+from likewise.shared.errors import Problem
+from likewise.shared.job import Job
+from likewise.shared.job.data import is_weighted
+from likewise.shared.job.experiment import Precision
+from likewise.shared.job.layers.base import Shape
+from likewise.shared.job.loss import CategoricalCrossentropy, is_broadcast
+from likewise.shared.job.schedule import ReduceOnPlateauSchedule
+from likewise.shared.job.training import BatchPlan
+from likewise.shared.program.spec import ProgramSpec
 
 MAX_BROADCAST = 5_000
 """The most samples of a batch, or of the validation, whose square is still a modest array."""

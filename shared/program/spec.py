@@ -11,8 +11,8 @@ from functools import cached_property
 from math import prod
 from typing import Any, Literal
 
-from shared.job.layers.base import Cell, Shape
-from shared.job.weights import Initializer
+from likewise.shared.job.layers.base import Cell, Shape
+from likewise.shared.job.weights import Initializer
 
 Target = Literal["columns", "classes"]
 """What the loss compares the outputs with: `columns` is (n, outputs) in the run's precision, `classes` int64

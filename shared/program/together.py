@@ -8,10 +8,10 @@ rules that hold for every framework are here; decision 0021 has the measurements
 
 from __future__ import annotations
 
-from shared.job import Job
-from shared.job.schedule import ReduceOnPlateauSchedule
-from shared.job.training import BatchPlan
-from shared.program.spec import ProgramSpec
+from likewise.shared.job import Job
+from likewise.shared.job.schedule import ReduceOnPlateauSchedule
+from likewise.shared.job.training import BatchPlan
+from likewise.shared.program.spec import ProgramSpec
 
 MOST_CONVOLVED = 50_000
 """The most numbers that one member's convolutions may output in a step. With up to 44,000, sixteen members

@@ -14,11 +14,11 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
-from shared.frozen import Frozen
-from shared.job.fields import Many
-from shared.job.side import Framework, Label, OfSide
-from shared.results.step_trace import Trace
-from shared.store.arrays import AnyArray, ArrayRef, InlineArray
+from likewise.shared.frozen import Frozen
+from likewise.shared.job.fields import Many
+from likewise.shared.job.side import Framework, Label, OfSide
+from likewise.shared.results.step_trace import Trace
+from likewise.shared.store.arrays import AnyArray, ArrayRef, InlineArray
 
 RESULT_SCHEMA_VERSION: Literal[1] = 1
 

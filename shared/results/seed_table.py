@@ -15,8 +15,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.results.run_result import Failure, Hashes, Memory, RunResult, SeedArrays, Timings
-from shared.store.arrays import AnyArray, ArrayRef, InlineArray
+from likewise.shared.results.run_result import Failure, Hashes, Memory, RunResult, SeedArrays, Timings
+from likewise.shared.store.arrays import AnyArray, ArrayRef, InlineArray
 
 Float64 = NDArray[np.float64]
 Stored = Literal["predictions", "outputs", "weights"]

@@ -25,9 +25,9 @@ from typing import Literal
 
 from pydantic import Field
 
-from shared.frozen import Frozen
-from shared.job.fields import Many
-from shared.store.arrays import ArrayRef
+from likewise.shared.frozen import Frozen
+from likewise.shared.job.fields import Many
+from likewise.shared.store.arrays import ArrayRef
 
 Stage = Literal["data", "forward", "loss", "backward", "update", "evaluation"]
 

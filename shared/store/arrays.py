@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from shared.frozen import Frozen
-from shared.job.fields import Many
+from likewise.shared.frozen import Frozen
+from likewise.shared.job.fields import Many
 
 DType = Literal["float32", "float64", "int64"]
 INLINE_BYTES = 8 * 2**10

@@ -14,9 +14,9 @@ import redis
 from numpy.typing import NDArray
 from redis.client import Pipeline
 
-from shared.errors import DataError, LikewiseError
-from shared.names import blob_key
-from shared.store.arrays import ArrayRef, decode_array, encode_array
+from likewise.shared.errors import DataError, LikewiseError
+from likewise.shared.names import blob_key
+from likewise.shared.store.arrays import ArrayRef, decode_array, encode_array
 
 CHUNK_BYTES = 2**20
 """Small enough that no command holds up Redis for others."""

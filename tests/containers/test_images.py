@@ -69,8 +69,8 @@ def test_an_image_holds_the_code_of_this_checkout_and_no_other_adapter(
     ).stdout.splitlines()  # fmt: skip
     own = {"worker-tf": "tensorflow", "worker-torch": "torch"}.get(service)
     package = "worker" if own else "producer"
-    wanted = {
-        name for name in sources
+    wanted = {"likewise/__init__.py"} | {
+        f"likewise/{name}" for name in sources
         if name.startswith(("shared/", f"{package}/")) and (ROOT / name).is_file()
         and ("_adapter/" not in name or f"/{own}_adapter/" in name)
     }  # fmt: skip

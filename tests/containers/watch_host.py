@@ -15,9 +15,9 @@ import time
 from collections import Counter
 from typing import IO
 
-from shared.connection import connect, redis_url
-from shared.names import WORKERS, child_key, queued_key, run_key, train_queue, worker_key
-from shared.settings import Settings
+from likewise.shared.connection import connect, redis_url
+from likewise.shared.names import WORKERS, child_key, queued_key, run_key, train_queue, worker_key
+from likewise.shared.settings import Settings
 
 LOOK = f"""
 local timed, other = 0, 0

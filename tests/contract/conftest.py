@@ -15,15 +15,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from shared.job import Job, Optimizer
-from shared.job.activations import Activation, Elu, LeakyRelu
-from shared.job.data import is_weighted
-from shared.job.layers.basic import ActivationLayer, Dense, Dropout, Flatten
-from shared.job.model import Model
-from shared.losses import loss_value
-from shared.program import compile_job
-from worker.adapters import adapter_names, load_adapter
-from worker.adapters.base import (
+from likewise.shared.job import Job, Optimizer
+from likewise.shared.job.activations import Activation, Elu, LeakyRelu
+from likewise.shared.job.data import is_weighted
+from likewise.shared.job.layers.basic import ActivationLayer, Dense, Dropout, Flatten
+from likewise.shared.job.model import Model
+from likewise.shared.losses import loss_value
+from likewise.shared.program import compile_job
+from likewise.worker.adapters import adapter_names, load_adapter
+from likewise.worker.adapters.base import (
     Batch,
     Block,
     Capability,

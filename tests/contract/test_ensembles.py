@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from shared.job import Job
-from shared.job.optimizer import structure
-from shared.program import compile_job
-from worker.adapters.base import Block, EnsembleBlock, EnsembleTrainer, UnsupportedError
+from likewise.shared.job import Job
+from likewise.shared.job.optimizer import structure
+from likewise.shared.program import compile_job
+from likewise.worker.adapters.base import Block, EnsembleBlock, EnsembleTrainer, UnsupportedError
 
 MEMBERS = 3
 STEPS = 12

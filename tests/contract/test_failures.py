@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from shared.program import compile_job
-from shared.results.run_result import Reason
-from worker.adapters.base import Batch, FrameworkAdapter, UnsupportedError
+from likewise.shared.program import compile_job
+from likewise.shared.results.run_result import Reason
+from likewise.worker.adapters.base import Batch, FrameworkAdapter, UnsupportedError
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -106,7 +106,7 @@ def test_an_unknown_exception_has_no_reason(kit: Any) -> None:
 def test_asking_for_a_gpu_gives_one_or_says_plainly_that_there_is_none(framework: str) -> None:
     script = (
         "import sys\n"
-        "from worker.adapters import load_adapter\n"
+        "from likewise.worker.adapters import load_adapter\n"
         f"adapter = load_adapter({framework!r})\n"
         "try:\n"
         "    adapter.start(device='cuda', threads=1)\n"

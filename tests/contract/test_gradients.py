@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from shared.job import Job
-from worker.adapters.base import Block, Trainer
+from likewise.shared.job import Job
+from likewise.worker.adapters.base import Block, Trainer
 
 ACTIVATIONS = (
     "linear", "relu", "leaky_relu", "elu", "selu", "gelu", "gelu_tanh", "silu", "softplus",

@@ -13,12 +13,12 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 
-from shared.job import Job, Layer
-from shared.job.activations import LINEAR
-from shared.job.layers.convolution import pair
-from shared.job.layers.recurrent import Gru
-from shared.program import compile_job
-from worker.adapters.base import Block, UnsupportedError
+from likewise.shared.job import Job, Layer
+from likewise.shared.job.activations import LINEAR
+from likewise.shared.job.layers.convolution import pair
+from likewise.shared.job.layers.recurrent import Gru
+from likewise.shared.program import compile_job
+from likewise.worker.adapters.base import Block, UnsupportedError
 
 Weights = dict[str, np.ndarray]
 

@@ -24,12 +24,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from producer.job.native import NativeDefault, native_table
-from producer.job.resolve import resolve
-from shared.job import Experiment, Job
-from shared.program import compile_job
-from worker.adapters import adapter_names
-from worker.training.draws import draw_weights
+from likewise.producer.job.native import NativeDefault, native_table
+from likewise.producer.job.resolve import resolve
+from likewise.shared.job import Experiment, Job
+from likewise.shared.program import compile_job
+from likewise.worker.adapters import adapter_names
+from likewise.worker.training.draws import draw_weights
 
 HERE = Path(__file__).parent
 SIGNATURE = re.compile(r"([\w.]+)\((\w+)=(.*)\)")

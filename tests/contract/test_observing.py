@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from worker.adapters.base import Batch
+from likewise.worker.adapters.base import Batch
 
 LAYERS = [
     {"type": "dense", "units": 4, "activation": "tanh"},
@@ -104,7 +104,7 @@ def test_observing_leaves_nothing_behind(kit: Any) -> None:
     ids=lambda layer: str(layer["type"]),
 )
 def test_gradients_have_the_weights_names_and_layouts(kit: Any, layer: dict[str, Any]) -> None:
-    from shared.program import compile_job
+    from likewise.shared.program import compile_job
 
     embedding = layer["type"] == "embedding"
     shape = (4,) if embedding else (4, 3)

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from pydantic import TypeAdapter
 
-from shared.job import Optimizer
+from likewise.shared.job import Optimizer
 
 OPTIMIZER: TypeAdapter[Optimizer] = TypeAdapter(Optimizer)
 CONVENTIONS = ("epsilon_placement", "momentum_convention", "weight_decay_kind")

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from worker.adapters import adapter_names
+from likewise.worker.adapters import adapter_names
 
 ROOT = Path(__file__).parent.parent.parent
 PACKAGES = {"tensorflow": ["tensorflow", "keras"], "torch": ["torch"]}
@@ -29,9 +29,9 @@ def run(script: str) -> Any:
 def test_finding_the_adapters_imports_no_framework() -> None:
     loaded = run(
         "import json, sys\n"
-        "import worker.adapters.base, worker.adapters\n"
-        "names = worker.adapters.adapter_names()\n"
-        "[worker.adapters.load_adapter(name) for name in names]\n"
+        "import likewise.worker.adapters as adapters, likewise.worker.adapters.base\n"
+        "names = adapters.adapter_names()\n"
+        "[adapters.load_adapter(name) for name in names]\n"
         "print(json.dumps(sorted({module.partition('.')[0] for module in sys.modules})))\n"
     )
     for name in adapter_names():
@@ -42,7 +42,7 @@ def test_a_worker_quietly_loads_its_own_framework_and_never_another(framework: s
     # start() builds and trains a toy job, which is what makes it warm
     loaded = run(
         "import json, sys\n"
-        "from worker.adapters import load_adapter\n"
+        "from likewise.worker.adapters import load_adapter\n"
         f"load_adapter({framework!r}).start(device='cpu', threads=1)\n"
         "print(json.dumps(sorted({module.partition('.')[0] for module in sys.modules})))\n"
     )

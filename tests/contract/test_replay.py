@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from shared.program import compile_job
-from worker.adapters.base import EnsembleBlock
+from likewise.shared.program import compile_job
+from likewise.worker.adapters.base import EnsembleBlock
 
 LONG = {"epochs": 10, "batch_size": 5}
 """30 updates of the kit's 12 samples: enough for `auto` to record one."""
@@ -219,7 +219,7 @@ def test_an_update_that_goes_by_the_recorder_is_not_replayed(
 def test_an_operation_that_the_interpreter_takes_for_another_is_not_replayed(
     kit: Any, monkeypatch: pytest.MonkeyPatch, way: str
 ) -> None:
-    from worker.adapters.torch_adapter.replay_graph import Schema
+    from likewise.worker.adapters.torch_adapter.replay_graph import Schema
 
     right = getattr(Schema, way)
 
@@ -239,7 +239,7 @@ def test_the_check_sees_a_value_that_was_taken_for_one_that_stays(
 ) -> None:
     import torch
 
-    from worker.adapters.torch_adapter import replay_graph
+    from likewise.worker.adapters.torch_adapter import replay_graph
 
     staying = replay_graph._SHAPES_ALONE | {torch.ops.aten.mul.Tensor}
     monkeypatch.setattr(replay_graph, "_SHAPES_ALONE", staying)

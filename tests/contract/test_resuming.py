@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from worker.adapters.base import Batch
-from worker.training import blocks
-from worker.training.checkpoints import Checkpoint, SoFar
-from worker.training.monitor import Monitor
-from worker.training.results import Member
-from worker.training.samples import RunData
-from worker.training.training import Training
+from likewise.worker.adapters.base import Batch
+from likewise.worker.training import blocks
+from likewise.worker.training.checkpoints import Checkpoint, SoFar
+from likewise.worker.training.monitor import Monitor
+from likewise.worker.training.results import Member
+from likewise.worker.training.samples import RunData
+from likewise.worker.training.training import Training
 
 LAYERS = [
     {"type": "dense", "units": 6, "activation": "tanh"},

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from shared.program import compile_job
+from likewise.shared.program import compile_job
 
 SMALL = [{"type": "dense", "units": 4, "activation": "tanh"}, {"type": "dense", "units": 2}]
 LAYERS = [{"type": "flatten"}, {"type": "dense", "units": 50}, {"type": "dense", "units": 20}]
@@ -93,7 +93,7 @@ def test_xla_gives_the_same_numbers_up_to_rounding(
 
 
 def test_marks_of_xla_stand_between_its_calls(kit: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("worker.adapters.tensorflow_adapter.xla.MOST_STEPS", 2)
+    monkeypatch.setattr("likewise.worker.adapters.tensorflow_adapter.xla.MOST_STEPS", 2)
     trainer = kit.build(kit.job(layers=SMALL, execution="compiled"))
     block = kit.block(7)
     losses, marks = trainer.train_marked(block, every=3)
@@ -170,7 +170,7 @@ def test_recurrent_layers_take_xla_of_themselves_much_earlier(kit: Any, epochs: 
 
 
 def test_a_block_longer_than_one_call_of_xla_is_cut(kit: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from worker.adapters.tensorflow_adapter import xla
+    from likewise.worker.adapters.tensorflow_adapter import xla
 
     monkeypatch.setattr(xla, "MOST_STEPS", 4)
     jobs = [
@@ -193,7 +193,7 @@ def test_what_xla_is_no_good_at_runs_as_the_graph_and_says_so(
 ) -> None:
     import tensorflow as tf
 
-    from worker.adapters.tensorflow_adapter import activations
+    from likewise.worker.adapters.tensorflow_adapter import activations
 
     def through_strings(x: Any) -> Any:
         return x + tf.cast(tf.strings.length(tf.strings.as_string(x)), x.dtype)
@@ -240,7 +240,7 @@ def test_default_weights_are_what_a_keras_user_gets(kit: Any) -> None:
 def test_recurrent_layers_train_together_where_tracing_is_repaid(
     steps: int, epochs: int, reason: str | None, kit: Any
 ) -> None:
-    from worker.adapters.tensorflow_adapter.ensemble import obstacle
+    from likewise.worker.adapters.tensorflow_adapter.ensemble import obstacle
 
     both_ways = {"type": "bidirectional", "layer": {"type": "gru", "units": 3}}
     job = kit.job(layers=[both_ways, {"type": "dense", "units": 2}], training={"epochs": epochs})
@@ -260,7 +260,7 @@ def test_recurrent_layers_train_together_where_tracing_is_repaid(
 def test_recurrent_layers_train_one_after_another_where_xla_is_quicker(
     units: int, members: int, epochs: int, reason: str | None, kit: Any
 ) -> None:
-    from worker.adapters.tensorflow_adapter.ensemble import obstacle
+    from likewise.worker.adapters.tensorflow_adapter.ensemble import obstacle
 
     layers = [{"type": "lstm", "units": units}, {"type": "dense", "units": 2}]
     job = kit.job(layers=layers, training={"epochs": epochs})

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from shared.program import compile_job
+from likewise.shared.program import compile_job
 
 
 @pytest.fixture(autouse=True)
@@ -108,7 +108,7 @@ def test_what_was_forgotten_is_compiled_again_and_not_found_in_a_cache(kit: Any)
 def test_compiled_code_is_kept_in_a_folder_of_the_process(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    from worker.adapters.torch_adapter.execution import check_compiler
+    from likewise.worker.adapters.torch_adapter.execution import check_compiler
 
     ended, other = tmp_path / "likewise-inductor-4194999-x", tmp_path / "likewise-other"
     ended.mkdir()
@@ -150,7 +150,7 @@ def test_default_weights_are_what_a_pytorch_user_gets_and_leave_the_generator_al
 def test_weights_lie_in_one_tensor_each_as_aligned_as_by_itself() -> None:
     import torch
 
-    from worker.adapters.torch_adapter.weights import Layout
+    from likewise.worker.adapters.torch_adapter.weights import Layout
 
     layout = Layout.of([(3, 5), (), (7,)], torch.float32)
     assert [(piece.begin, piece.end) for piece in layout.pieces] == [(0, 15), (16, 17), (32, 39)]
@@ -173,7 +173,7 @@ def test_weights_lie_in_one_tensor_each_as_aligned_as_by_itself() -> None:
 def test_an_lstm_trains_together_where_that_is_quicker(
     units: int, precision: str, reason: str | None, kit: Any
 ) -> None:
-    from worker.adapters.torch_adapter.ensemble import obstacle
+    from likewise.worker.adapters.torch_adapter.ensemble import obstacle
 
     layers = [{"type": "lstm", "units": units}, {"type": "dense", "units": 2}]
     job = kit.job(layers=layers, precision=precision)

@@ -7,10 +7,10 @@ import signal
 
 import pytest
 
-from producer.follow_ups import rerun_of, twin_of
-from producer.runs.submit import submit_follow_up
-from producer.runs.submitted import cancel, still_wanted
-from shared.errors import CancelledError
+from likewise.producer.follow_ups import rerun_of, twin_of
+from likewise.producer.runs.submit import submit_follow_up
+from likewise.producer.runs.submitted import cancel, still_wanted
+from likewise.shared.errors import CancelledError
 
 CANCEL_S = 2.0
 

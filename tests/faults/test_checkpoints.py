@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from shared.ledger.checkpoints import CheckpointRef, read_refs
-from shared.names import run_key
+from likewise.shared.ledger.checkpoints import CheckpointRef, read_refs
+from likewise.shared.names import run_key
 
 JOB: dict[str, Any] = {
     "model": {

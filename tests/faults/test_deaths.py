@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from shared.names import DEAD_LETTERS, reconciler_key
+from likewise.shared.names import DEAD_LETTERS, reconciler_key
 
 LEASE_S = 3.0
 LONG = 1_000_000
@@ -137,8 +137,8 @@ def test_a_worker_that_was_frozen_past_its_lease_changes_nothing(
 @pytest.mark.usefixtures("torch_worker")
 def test_a_queued_run_whose_message_is_lost_is_sent_again(desk):
     """As when a producer dies between record and message, or a worker just after the pop."""
-    from producer.runs import submit as module
-    from shared.errors import RedisError
+    from likewise.producer.runs import submit as module
+    from likewise.shared.errors import RedisError
 
     def no_message(*_: object) -> None:
         raise RedisError("died here")
@@ -156,7 +156,7 @@ def test_a_queued_run_whose_message_is_lost_is_sent_again(desk):
 
 @pytest.mark.usefixtures("torch_worker")
 def test_duplicate_messages_are_dropped(desk, until):
-    from shared.celery_app import send_wakeups
+    from likewise.shared.celery_app import send_wakeups
 
     record = desk.submit(epochs=SOME_SECONDS)
     run_id = record.run_ids[0]
@@ -181,7 +181,7 @@ def test_one_reconciler_looks_at_a_time(desk, until):
 
 @pytest.mark.usefixtures("torch_worker")
 def test_a_message_for_an_unknown_run_is_recorded(desk, until):
-    from shared.celery_app import send_wakeups
+    from likewise.shared.celery_app import send_wakeups
 
     before = desk.client.xlen(DEAD_LETTERS)
     send_wakeups(desk.app, [("0000nobody0000", "train.torch.any")])

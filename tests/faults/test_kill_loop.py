@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 import random
 
-from producer.runs.submit import Submission, enqueue, new_id
-from shared.names import result_key
+from likewise.producer.runs.submit import Submission, enqueue, new_id
+from likewise.shared.names import result_key
 
 KILLS = int(os.environ.get("LIKEWISE_TEST_KILLS", "4"))
 RUNS_A_KILL = 60

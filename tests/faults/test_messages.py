@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from shared.names import DEAD_LETTERS, TRAIN_TASK
+from likewise.shared.names import DEAD_LETTERS, TRAIN_TASK
 
 RUN_ID = "0123456789abcdef0123"
 QUEUE = "train.torch.any"
@@ -115,7 +115,7 @@ def test_a_message_on_a_priority_list_is_checked_too(desk, until):
 
 @pytest.mark.usefixtures("torch_worker")
 def test_a_run_of_another_schema_version_is_invalid(desk):
-    from shared.names import run_key
+    from likewise.shared.names import run_key
 
     blocker = desk.submit(epochs=1_000_000)
     desk.wait(blocker, "leased", within_s=20)
@@ -133,8 +133,8 @@ def test_a_run_of_another_schema_version_is_invalid(desk):
 def test_a_damaged_array_is_a_typed_failure(desk):
     import numpy as np
 
-    from shared.names import blob_key, run_key
-    from shared.store.arrays import encode_array
+    from likewise.shared.names import blob_key, run_key
+    from likewise.shared.store.arrays import encode_array
 
     blocker = desk.submit(epochs=1_000_000)
     desk.wait(blocker, "leased", within_s=20)
@@ -154,7 +154,7 @@ def test_a_damaged_array_is_a_typed_failure(desk):
 
 @pytest.mark.parametrize("name", sorted(CORPUS))
 def test_the_check_sees_each_of_them(name):
-    from worker.service.quarantine import NotOursError, run_id_of
+    from likewise.worker.service.quarantine import NotOursError, run_id_of
 
     message = CORPUS[name]
     with pytest.raises(NotOursError):
@@ -162,7 +162,7 @@ def test_the_check_sees_each_of_them(name):
 
 
 def test_the_check_lets_ours_pass():
-    from worker.service.quarantine import envelope_for, run_id_of
+    from likewise.worker.service.quarantine import envelope_for, run_id_of
 
     assert run_id_of(json.dumps(envelope()).encode()) == RUN_ID
     assert run_id_of(envelope_for(RUN_ID, QUEUE)) == RUN_ID

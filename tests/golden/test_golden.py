@@ -11,13 +11,13 @@ import pytest
 from numpy.typing import NDArray
 from pydantic import BaseModel, ValidationError
 
-from producer.job.jobfile import read_experiment
-from producer.job.resolve import resolve
-from shared.job import Experiment
-from shared.results.run_result import RunResult
-from shared.results.seed_table import SeedTable
-from shared.run import Run
-from shared.store.arrays import ArrayRef
+from likewise.producer.job.jobfile import read_experiment
+from likewise.producer.job.resolve import resolve
+from likewise.shared.job import Experiment
+from likewise.shared.results.run_result import RunResult
+from likewise.shared.results.seed_table import SeedTable
+from likewise.shared.run import Run
+from likewise.shared.store.arrays import ArrayRef
 from tests.listed import listed
 
 HERE = Path(__file__).parent

@@ -35,7 +35,7 @@ def likewise(environment: dict[str, str], session_worker: Callable[[str], Any]) 
 
     def run(*words: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, "-m", "producer", *words], input=stdin, capture_output=True, text=True,
+            [sys.executable, "-m", "likewise.producer", *words], input=stdin, capture_output=True, text=True,
             env=environment, timeout=180, check=False,
         )  # fmt: skip
 
@@ -64,7 +64,7 @@ def start(environment: dict[str, str], likewise: Command) -> Iterator[Callable[.
     def begin(*words: str) -> Started:
         started.append(
             Started(
-                [sys.executable, "-m", "producer", *words],
+                [sys.executable, "-m", "likewise.producer", *words],
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 text=True,

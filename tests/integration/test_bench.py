@@ -7,7 +7,7 @@ import os
 import re
 import signal
 
-from shared.names import host_key
+from likewise.shared.names import host_key
 
 A_SECOND_OR_TWO = ("--set", "training.epochs=1500", "--set", "execution=eager")
 

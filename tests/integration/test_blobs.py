@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from shared.errors import DataError
-from shared.names import blob_key
-from shared.store.arrays import encode_array
-from shared.store.blobs import BlobCache, BlobError, BlobStore
+from likewise.shared.errors import DataError
+from likewise.shared.names import blob_key
+from likewise.shared.store.arrays import encode_array
+from likewise.shared.store.blobs import BlobCache, BlobError, BlobStore
 
 
 def store(desk, **changes):

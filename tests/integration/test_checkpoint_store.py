@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from shared.errors import DataError
-from shared.ledger.checkpoints import BRIEF_S, CheckpointStore, newest, read_refs
-from shared.ledger.leases import Claim, Leases, RunEnd
-from shared.names import run_key
-from worker.service.claimed_run import RunCheckpoints
-from worker.training.checkpoints import Checkpoint, SoFar
+from likewise.shared.errors import DataError
+from likewise.shared.ledger.checkpoints import BRIEF_S, CheckpointStore, newest, read_refs
+from likewise.shared.ledger.leases import Claim, Leases, RunEnd
+from likewise.shared.names import run_key
+from likewise.worker.service.claimed_run import RunCheckpoints
+from likewise.worker.training.checkpoints import Checkpoint, SoFar
 
 QUEUE = "train.nobody.any"
 LARGE = bytes(range(256)) * 2**14  # four chunks

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.names import experiment_key
+from likewise.shared.names import experiment_key
 
 ROOT = Path(__file__).resolve().parents[2]
 LONG = ("--set", "training.epochs=1000000", "--set", "execution=eager")
@@ -302,7 +302,7 @@ def test_ctrl_c_while_watching_leaves_the_runs_alone(start, likewise, desk):
 
 def test_a_redis_that_is_not_there_is_told_in_one_line(environment):
     answer = subprocess.run(
-        [sys.executable, "-m", "producer", "list"], capture_output=True, text=True, check=False,
+        [sys.executable, "-m", "likewise.producer", "list"], capture_output=True, text=True, check=False,
         env=environment | {"LIKEWISE_REDIS_URL": "redis://:secret@127.0.0.1:1/0"}, timeout=60,
     )  # fmt: skip
 
@@ -314,7 +314,7 @@ def test_a_redis_that_is_not_there_is_told_in_one_line(environment):
 
 def test_a_gpu_job_is_refused_before_a_local_stack_is_started_for_it(environment, tmp_path):
     answer = subprocess.run(
-        [sys.executable, "-m", "producer", "compare", "article", "--set", "device=cuda"],
+        [sys.executable, "-m", "likewise.producer", "compare", "article", "--set", "device=cuda"],
         env={**environment, "LIKEWISE_REDIS_URL": "", "LIKEWISE_HOME": str(tmp_path / "home")},
         capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip

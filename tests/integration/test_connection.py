@@ -10,9 +10,9 @@ from threading import Thread
 
 import pytest
 
-from shared.connection import connect, redis_url
-from shared.errors import RedisError, UsageError
-from shared.settings import Settings
+from likewise.shared.connection import connect, redis_url
+from likewise.shared.errors import RedisError, UsageError
+from likewise.shared.settings import Settings
 
 
 @pytest.fixture

@@ -6,10 +6,10 @@ import threading
 
 import pytest
 
-from shared.ledger.leases import Claim, Leases, Refused, RunEnd
-from shared.ledger.records import WorkerPresence, announce_worker, withdraw_worker
-from shared.names import child_key, host_key
-from worker.service.machine import HostLease
+from likewise.shared.ledger.leases import Claim, Leases, Refused, RunEnd
+from likewise.shared.ledger.records import WorkerPresence, announce_worker, withdraw_worker
+from likewise.shared.names import child_key, host_key
+from likewise.worker.service.machine import HostLease
 
 HOST = "lease-test-host"
 
@@ -17,7 +17,7 @@ HOST = "lease-test-host"
 @pytest.fixture
 def runs(desk):
     """An ordinary and a timed run that no real worker will take."""
-    from producer.runs.submit import Submission, enqueue, new_id
+    from likewise.producer.runs.submit import Submission, enqueue, new_id
 
     record = desk.submit(frameworks=("nobody",), queue_anyway=True)
     ordinary = desk.ledger.run(record.run_ids[0])
@@ -116,8 +116,8 @@ def test_of_two_timed_runs_one_waits_for_the_other(desk, worker):
 
 
 def test_a_dead_holder_loses_the_host(desk, monkeypatch):
-    monkeypatch.setattr("worker.service.machine.LIFETIME_S", 0.3)
-    monkeypatch.setattr("worker.service.machine.RENEW_S", 60.0)
+    monkeypatch.setattr("likewise.worker.service.machine.LIFETIME_S", 0.3)
+    monkeypatch.setattr("likewise.worker.service.machine.RENEW_S", 60.0)
     dead = lease(desk, "one")
     dead.__enter__()
     try:
@@ -136,7 +136,7 @@ def test_a_dead_holder_loses_the_host(desk, monkeypatch):
 
 
 def test_a_real_worker_trains_a_timed_run_and_says_what_disturbed_it(desk, torch_worker, until):
-    from producer.runs.submit import Submission, enqueue, new_id
+    from likewise.producer.runs.submit import Submission, enqueue, new_id
 
     first = desk.submit()
     desk.wait(first, "succeeded", within_s=20)

@@ -6,10 +6,10 @@ import threading
 
 import pytest
 
-from shared.errors import RedisError, ResultError, UsageError
-from shared.ledger.leases import Claim, Leases, Refused, RunEnd
-from shared.names import experiment_key, queued_key, result_key, run_key
-from shared.results.run_result import Failure
+from likewise.shared.errors import RedisError, ResultError, UsageError
+from likewise.shared.ledger.leases import Claim, Leases, Refused, RunEnd
+from likewise.shared.names import experiment_key, queued_key, result_key, run_key
+from likewise.shared.results.run_result import Failure
 
 QUEUE = "train.nobody.any"
 

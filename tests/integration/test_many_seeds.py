@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from producer.runs.follow import Changed, follow
-from producer.runs.results import Diverged, collect
-from producer.runs.submit import RunMaker, submit_runs
-from shared.results.seed_table import SeedTable
+from likewise.producer.runs.follow import Changed, follow
+from likewise.producer.runs.results import Diverged, collect
+from likewise.producer.runs.submit import RunMaker, submit_runs
+from likewise.shared.results.seed_table import SeedTable
 
 ROOT = Path(__file__).resolve().parents[2]
 FRAMEWORKS = ("tensorflow", "torch")

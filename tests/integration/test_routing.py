@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from producer.runs.submit import Submission, enqueue, new_id
+from likewise.producer.runs.submit import Submission, enqueue, new_id
 
 
 @pytest.fixture(scope="module")

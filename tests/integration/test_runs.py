@@ -6,10 +6,10 @@ import time
 
 import pytest
 
-from producer.runs.follow import Changed, Progressed, follow
-from producer.runs.results import collect
-from shared.errors import NoWorkerError, ResultError, UsageError
-from shared.names import child_key, environment_key, result_key
+from likewise.producer.runs.follow import Changed, Progressed, follow
+from likewise.producer.runs.results import collect
+from likewise.shared.errors import NoWorkerError, ResultError, UsageError
+from likewise.shared.names import child_key, environment_key, result_key
 
 
 @pytest.mark.parametrize("framework", ["torch", "tensorflow"])
@@ -178,7 +178,7 @@ def test_a_result_that_cannot_be_read_is_told(desk, stored, said):
 
 def test_runs_are_sent_quickly(desk, promptly):
     """At least 300 a second from one producer, records and messages."""
-    from producer.runs.submit import Submission, enqueue, new_id
+    from likewise.producer.runs.submit import Submission, enqueue, new_id
 
     template = desk.submit(frameworks=("jax",), queue_anyway=True)
     run = desk.ledger.run(template.run_ids[0])

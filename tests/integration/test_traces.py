@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from producer import experiments, trace
-from producer.job.jobfile import read_experiment
-from producer.job.prepare import prepare_experiment
+from likewise.producer import experiments, trace
+from likewise.producer.job.jobfile import read_experiment
+from likewise.producer.job.prepare import prepare_experiment
 
 JOB: dict[str, Any] = {
     "schema_version": 1,

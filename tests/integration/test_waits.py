@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from producer.runs import follow as following
-from producer.runs.follow import Noticed, follow, why_waiting
-from shared.ledger.leases import Claim, Leases
-from shared.ledger.records import WorkerPresence, announce_worker, withdraw_worker
-from shared.names import child_key, host_key
+from likewise.producer.runs import follow as following
+from likewise.producer.runs.follow import Noticed, follow, why_waiting
+from likewise.shared.ledger.leases import Claim, Leases
+from likewise.shared.ledger.records import WorkerPresence, announce_worker, withdraw_worker
+from likewise.shared.names import child_key, host_key
 
 QUEUE = "train.nobody.any"
 HOST = "waits-test-host"

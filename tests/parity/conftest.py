@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 import numpy as np
 import pytest
 
-from worker.adapters import adapter_names
+from likewise.worker.adapters import adapter_names
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent

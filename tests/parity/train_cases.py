@@ -15,14 +15,14 @@ from typing import Any
 
 import numpy as np
 
-from shared.job import Job
-from shared.job.data import is_weighted
-from shared.program import compile_job
-from shared.results.seed_table import SeedTable
-from shared.run import Run
-from shared.store.arrays import decode_array, encode_array
-from worker.adapters import load_adapter
-from worker.adapters.base import (
+from likewise.shared.job import Job
+from likewise.shared.job.data import is_weighted
+from likewise.shared.program import compile_job
+from likewise.shared.results.seed_table import SeedTable
+from likewise.shared.run import Run
+from likewise.shared.store.arrays import decode_array, encode_array
+from likewise.worker.adapters import load_adapter
+from likewise.worker.adapters.base import (
     Batch,
     Block,
     EnsembleBlock,
@@ -30,10 +30,10 @@ from worker.adapters.base import (
     FrameworkAdapter,
     UnsupportedError,
 )
-from worker.training.draws import MaskSource
-from worker.training.run_trainer import Services
-from worker.training.runner import Attempt, train_run
-from worker.training.schedules import learning_rates
+from likewise.worker.training.draws import MaskSource
+from likewise.worker.training.run_trainer import Services
+from likewise.worker.training.runner import Attempt, train_run
+from likewise.worker.training.schedules import learning_rates
 
 
 def samples(case: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
@@ -249,7 +249,7 @@ def plant(fault: str, framework: str) -> None:
     """Break the adapter on purpose, for the twins that must be told apart."""
     from importlib import import_module
 
-    optimizers = import_module(f"worker.adapters.{framework}_adapter.optimizers")
+    optimizers = import_module(f"likewise.worker.adapters.{framework}_adapter.optimizers")
     if fault == "velocity without the rate":
         # PyTorch's own momentum: b ← μ·b + g, w ← w − η·b; the same only while η is constant
 

@@ -22,7 +22,7 @@ def likewise(
     redis_server: Any, session_worker: Any, tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[..., dict[str, Any]]:
     """What a command says with --json of a job file's document."""
-    from producer.cli.app import app
+    from likewise.producer.cli.app import app
 
     for framework in ("tensorflow", "torch"):
         session_worker(framework)

@@ -17,7 +17,7 @@ HEAVY = {
 LIST_MODULES = """
 import json, sys
 sys.argv = ["likewise", *sys.argv[1:]]
-from producer.cli.app import main
+from likewise.producer.cli.app import main
 try:
     main()
 except SystemExit:
@@ -28,7 +28,7 @@ print(json.dumps(sorted(sys.modules)), file=sys.stderr)
 
 HELP_OF_EACH = """
 import contextlib, io, json, sys
-from producer.cli.app import main
+from likewise.producer.cli.app import main
 texts = {}
 for name in sys.argv[1:]:
     sys.argv = ["likewise", name, "--help"]
@@ -46,7 +46,7 @@ def likewise(*words, code=LIST_MODULES):
 
 
 def commands():
-    from producer.cli.app import app
+    from likewise.producer.cli.app import app
 
     return sorted(command.name for command in app.registered_commands)
 
@@ -69,7 +69,8 @@ def test_the_check_on_imports_sees_a_heavy_one():
 def test_an_interrupt_while_importing_ends_with_a_word_and_130(tmp_path):
     (tmp_path / "typer.py").write_text("raise KeyboardInterrupt")
     answer = subprocess.run(
-        [sys.executable, "-m", "producer", "--help"], capture_output=True, text=True, timeout=60, check=False,
+        [sys.executable, "-m", "likewise.producer", "--help"],
+        capture_output=True, text=True, timeout=60, check=False,
         env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])},
     )  # fmt: skip
 
@@ -80,9 +81,9 @@ def test_an_interrupt_in_the_middle_of_a_command_ends_with_a_word_and_130(monkey
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    from producer.cli.app import main
+    from likewise.producer.cli.app import main
 
-    monkeypatch.setattr("producer.job.schema.editor_schema", interrupted)
+    monkeypatch.setattr("likewise.producer.job.schema.editor_schema", interrupted)
     monkeypatch.setattr(sys, "argv", ["likewise", "schema"])
     with pytest.raises(SystemExit) as ended:
         main()
@@ -140,7 +141,7 @@ def test_every_option_of_each_command_is_explained(help_of_each):
     ],
 )
 def test_a_wrong_option_is_told_with_its_value_and_what_would_be_right(words, told, monkeypatch, capsys):
-    from producer.cli.app import main
+    from likewise.producer.cli.app import main
 
     monkeypatch.setattr(sys, "argv", ["likewise", *words])
     with pytest.raises(SystemExit) as ended:

@@ -19,8 +19,12 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("shared", "producer", "worker")
-NEVER = {"shared": ("producer", "worker"), "producer": ("worker",), "worker": ("producer",)}
-NO_FRAMEWORK = {"numpy", *PACKAGES, *sys.stdlib_module_names}
+NEVER = {
+    "shared": ("likewise.producer", "likewise.worker"),
+    "producer": ("likewise.worker",),
+    "worker": ("likewise.producer",),
+}
+NO_FRAMEWORK = {"numpy", "likewise", *sys.stdlib_module_names}
 """What an adapter imports beside its framework."""
 
 IMPORT_ALL = """
@@ -29,7 +33,7 @@ import importlib, importlib.abc, json, pkgutil, sys
 class Watch(importlib.abc.MetaPathFinder):
     def __init__(self, refused): self.refused, self.asked = refused, []
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in self.refused:
+        if any(name == one or name.startswith(one + ".") for one in self.refused):
             self.asked.append(name)
             raise ModuleNotFoundError(f"{name} is watched for", name=name)
 
@@ -75,15 +79,15 @@ def modules(root: Path) -> Iterator[tuple[str, Path]]:
     """Every module of the packages below `root`: its dotted name and its file."""
     for package in PACKAGES:
         for path in sorted((root / package).rglob("*.py")):
-            parts = path.relative_to(root).with_suffix("").parts
+            parts = ("likewise", *path.relative_to(root).with_suffix("").parts)
             yield ".".join(parts[:-1] if parts[-1] == "__init__" else parts), path
 
 
 def adapter_of(module: str) -> str | None:
     """The framework whose folder a module lies in."""
     parts = module.split(".")
-    inside = parts[:2] == ["worker", "adapters"] and len(parts) > 2 and parts[2].endswith("_adapter")
-    return parts[2].removesuffix("_adapter") if inside else None
+    inside = parts[1:3] == ["worker", "adapters"] and len(parts) > 3 and parts[3].endswith("_adapter")
+    return parts[3].removesuffix("_adapter") if inside else None
 
 
 def framework_packages(root: Path) -> dict[str, set[str]]:
@@ -111,7 +115,7 @@ def breaches(root: Path) -> list[str]:
         found += [
             f"{module} imports {name}"
             for name in names_in_strings(path)
-            if name.partition(".")[0] in NEVER[module.partition(".")[0]]
+            if name.startswith(NEVER[module.split(".")[1]])
         ]
     return found
 
@@ -147,9 +151,9 @@ def test_only_adapters_import_a_framework_and_no_string_names_a_package_beyond_r
     [
         ("shared/sneaky.py", "import torch"),
         ("producer/sneaky.py", "def late():\n    from tensorflow import keras"),
-        ("producer/sneaky.py", "import importlib\nimportlib.import_module('worker.service.app')"),
+        ("producer/sneaky.py", "import importlib\nimportlib.import_module('likewise.worker.service.app')"),
         ("worker/sneaky.py", "import torch.nn"),
-        ("worker/sneaky.py", "import importlib\nimportlib.import_module('producer.cli')"),
+        ("worker/sneaky.py", "import importlib\nimportlib.import_module('likewise.producer.cli')"),
         ("worker/adapters/sneaky.py", "import torch"),
         ("worker/adapters/tensorflow_adapter/sneaky.py", "from ..torch_adapter import adapter"),
     ],
@@ -157,7 +161,7 @@ def test_only_adapters_import_a_framework_and_no_string_names_a_package_beyond_r
 def test_a_planted_import_is_found(tmp_path: Path, file: str, line: str) -> None:
     files = {
         "worker/adapters/tensorflow_adapter/adapter.py": "import numpy\nimport tensorflow",
-        "worker/adapters/torch_adapter/adapter.py": "import torch\nfrom shared import run",
+        "worker/adapters/torch_adapter/adapter.py": "import torch\nfrom likewise.shared import run",
         "shared/run.py": "import json",
         file: line,
     }
@@ -168,13 +172,15 @@ def test_a_planted_import_is_found(tmp_path: Path, file: str, line: str) -> None
 
 
 def test_a_fresh_process_with_all_of_producer_and_shared_asks_for_no_framework_and_no_worker() -> None:
-    assert frameworks_asked_for("shared", "producer", refused=all_framework_packages() | {"worker"}) == []
+    refused = all_framework_packages() | {"likewise.worker"}
+    assert frameworks_asked_for("likewise.shared", "likewise.producer", refused=refused) == []
 
 
 def test_a_fresh_process_with_all_of_the_worker_but_its_adapters_asks_for_no_framework() -> None:
-    refused = all_framework_packages() | {"producer"}
-    skipped = tuple(f"worker.adapters.{name}_adapter" for name in framework_packages(ROOT))
-    assert frameworks_asked_for("worker", refused=refused, skipped=(*skipped, "worker.__main__")) == []
+    refused = all_framework_packages() | {"likewise.producer"}
+    skipped = tuple(f"likewise.worker.adapters.{name}_adapter" for name in framework_packages(ROOT))
+    skipped = (*skipped, "likewise.worker.__main__")
+    assert frameworks_asked_for("likewise.worker", refused=refused, skipped=skipped) == []
 
 
 def test_a_guarded_import_planted_in_a_fresh_process_is_seen(tmp_path: Path) -> None:
@@ -189,7 +195,7 @@ def layers_asked_for(root: Path) -> list[str]:
     for module, path in modules(root):
         if adapter_of(module) is None:
             continue
-        compiling = ("shared.job.model", "shared.program.compil")
+        compiling = ("likewise.shared.job.model", "likewise.shared.program.compil")
         found += [f"{module}: {name}" for name in imported_names(path, module) if name.startswith(compiling)]
         found += [
             f"{module}: {ast.unparse(node)}"
@@ -204,7 +210,7 @@ def test_adapters_are_handed_programs_and_ask_no_job_for_its_layers() -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["from shared.program import compile_job", "def of(job):\n    return job.model.layers"]
+    "line", ["from likewise.shared.program import compile_job", "def of(job):\n    return job.model.layers"]
 )
 def test_an_adapter_that_asks_a_job_for_its_layers_is_found(tmp_path: Path, line: str) -> None:
     folder = tmp_path / "worker/adapters/torch_adapter"

@@ -20,7 +20,7 @@ from typing import NoReturn
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-SOURCES = ("shared", "producer", "worker", "pyproject.toml", "README.md", "LICENSE")
+SOURCES = ("likewise", "shared", "producer", "worker", "pyproject.toml", "README.md", "LICENSE")
 MAY_NAME_FRAMEWORKS = {Path("shared/job/experiment.py")}
 """The job file's default for `frameworks` stands there."""
 
@@ -51,9 +51,9 @@ def wheel(git: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
     listed = run(git, "ls-files", "--cached", "--others", "--exclude-standard", *SOURCES, cwd=ROOT)
     for name in listed.splitlines():
-        if (ROOT / name).is_file():
+        if (ROOT / name).exists():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            (folder / name).write_bytes((ROOT / name).read_bytes())
+            shutil.copy(ROOT / name, folder / name, follow_symlinks=False)
     run(sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "-w", folder / "dist", ".", cwd=folder)
     (built,) = (folder / "dist").glob("likewise-*.whl")
     return built
@@ -82,10 +82,15 @@ def shipped_data(git: str, root: Path) -> set[str]:
 
 def test_the_wheel_holds_every_file_of_the_packages(git: str, wheel: Path) -> None:
     held = set(zipfile.ZipFile(wheel).namelist())
-    assert shipped_data(git, ROOT) <= held
-    assert {"worker/constraints.txt", "worker/requirements.txt", "worker/adapters/base.py"} <= held
-    assert any(name.startswith("producer/examples/") and name.endswith("article.yaml") for name in held)
-    assert not any(name.startswith("tests/") for name in held)
+    assert {f"likewise/{name}" for name in shipped_data(git, ROOT)} <= held
+    shipped = {"constraints.txt", "requirements.txt", "adapters/base.py"}
+    assert {f"likewise/worker/{name}" for name in shipped} <= held
+    assert "likewise/producer/examples/article.yaml" in held
+
+
+def test_the_wheel_lays_one_name_into_site_packages(wheel: Path) -> None:
+    tops = {name.partition("/")[0] for name in zipfile.ZipFile(wheel).namelist()}
+    assert {top for top in tops if not top.endswith(".dist-info")} == {"likewise"}
 
 
 def test_the_installed_command_validates_a_shipped_example_away_from_the_checkout(
@@ -93,7 +98,7 @@ def test_the_installed_command_validates_a_shipped_example_away_from_the_checkou
 ) -> None:
     assert "compare" in run(installed / "likewise", "--help", cwd=tmp_path)
     assert "article" in run(installed / "likewise", "validate", "article", cwd=tmp_path)
-    module = run(installed / "python", "-c", "import producer; print(producer.__file__)", cwd=tmp_path)
+    module = run(installed / "python", "-c", "import likewise; print(likewise.__file__)", cwd=tmp_path)
     assert module.startswith(str(installed.parent))
 
 

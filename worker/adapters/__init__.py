@@ -6,7 +6,7 @@ import importlib
 import pkgutil
 from importlib.metadata import EntryPoint, entry_points
 
-from worker.adapters.base import FrameworkAdapter
+from likewise.worker.adapters.base import FrameworkAdapter
 
 ENTRY_POINTS = "likewise.adapters"
 """The group in which a package elsewhere names its adapter, by the framework's word."""

@@ -34,11 +34,11 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.job import Job, Optimizer
-from shared.job.experiment import Precision
-from shared.job.weights import FrameworkWeights
-from shared.program import ProgramSpec
-from shared.results.run_result import Reason
+from likewise.shared.job import Job, Optimizer
+from likewise.shared.job.experiment import Precision
+from likewise.shared.job.weights import FrameworkWeights
+from likewise.shared.program import ProgramSpec
+from likewise.shared.results.run_result import Reason
 
 Floats = NDArray[np.floating[Any]]
 Weights = dict[str, Floats]

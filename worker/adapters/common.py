@@ -15,11 +15,11 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.job import Job
-from shared.job.experiment import Precision
-from shared.job.layers.convolution import Padding
-from shared.program import Mask, ProgramSpec, compile_job
-from worker.adapters.base import BadShapeError, Batch, Block, FrameworkAdapter, Weights
+from likewise.shared.job import Job
+from likewise.shared.job.experiment import Precision
+from likewise.shared.job.layers.convolution import Padding
+from likewise.shared.program import Mask, ProgramSpec, compile_job
+from likewise.worker.adapters.base import BadShapeError, Batch, Block, FrameworkAdapter, Weights
 
 Shape = tuple[int, ...]
 

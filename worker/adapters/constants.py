@@ -15,7 +15,7 @@ from math import ceil, log
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.job.optimizer import (
+from likewise.shared.job.optimizer import (
     Adadelta,
     Adagrad,
     Adam,

@@ -24,16 +24,16 @@ from celery import signals
 from celery.platforms import SecurityWarning
 from celery.worker import state as celery_state
 
-from shared.celery_app import make_app, queue
-from shared.connection import connect, redis_url
-from shared.errors import LikewiseError, RedisError, ServiceError, UsageError
-from shared.ledger.leases import Leases
-from shared.names import environment_key, host_queue, train_queue
-from shared.settings import Settings
-from worker.adapters import adapter_names
-from worker.service.leases import Keeper, Reconciler
-from worker.service.quarantine import guarded_transport
-from worker.service.tasks import LOG_FORMAT, child_app, register
+from likewise.shared.celery_app import make_app, queue
+from likewise.shared.connection import connect, redis_url
+from likewise.shared.errors import LikewiseError, RedisError, ServiceError, UsageError
+from likewise.shared.ledger.leases import Leases
+from likewise.shared.names import environment_key, host_queue, train_queue
+from likewise.shared.settings import Settings
+from likewise.worker.adapters import adapter_names
+from likewise.worker.service.leases import Keeper, Reconciler
+from likewise.worker.service.quarantine import guarded_transport
+from likewise.worker.service.tasks import LOG_FORMAT, child_app, register
 
 
 class WorkerApp(celery.Celery):  # type: ignore[misc]

@@ -17,12 +17,12 @@ from typing import TypeVar, cast
 
 import redis
 
-from shared.errors import LikewiseError, RedisError
-from shared.ledger.checkpoints import CheckpointStore, newest
-from shared.ledger.leases import Claim
-from shared.ledger.records import FINAL, ProgressEvent, append_progress
-from shared.names import child_key, run_key
-from worker.training.checkpoints import Checkpoint
+from likewise.shared.errors import LikewiseError, RedisError
+from likewise.shared.ledger.checkpoints import CheckpointStore, newest
+from likewise.shared.ledger.leases import Claim
+from likewise.shared.ledger.records import FINAL, ProgressEvent, append_progress
+from likewise.shared.names import child_key, run_key
+from likewise.worker.training.checkpoints import Checkpoint
 
 log = logging.getLogger(__name__)
 

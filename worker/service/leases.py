@@ -26,14 +26,14 @@ from typing import cast
 import celery
 from kombu.exceptions import OperationalError
 
-from shared import names
-from shared.celery_app import send_wakeups
-from shared.errors import RedisError
-from shared.ledger.leases import ChildView, Leases, WhyLetGo
-from shared.ledger.records import WorkerPresence, WorkerState, announce_worker, withdraw_worker
-from shared.settings import Settings
-from worker.service.machine import half_of_the_cores
-from worker.service.quarantine import NotOursError, run_id_of
+from likewise.shared import names
+from likewise.shared.celery_app import send_wakeups
+from likewise.shared.errors import RedisError
+from likewise.shared.ledger.leases import ChildView, Leases, WhyLetGo
+from likewise.shared.ledger.records import WorkerPresence, WorkerState, announce_worker, withdraw_worker
+from likewise.shared.settings import Settings
+from likewise.worker.service.machine import half_of_the_cores
+from likewise.worker.service.quarantine import NotOursError, run_id_of
 
 log = logging.getLogger(__name__)
 

@@ -24,10 +24,10 @@ from pydantic import ValidationError
 from redis.exceptions import LockError
 from redis.lock import Lock
 
-from shared.errors import RedisError
-from shared.ledger.records import WorkerPresence, presences
-from shared.names import child_key, host_key
-from shared.results.run_result import Conditions
+from likewise.shared.errors import RedisError
+from likewise.shared.ledger.records import WorkerPresence, presences
+from likewise.shared.names import child_key, host_key
+from likewise.shared.results.run_result import Conditions
 
 log = logging.getLogger(__name__)
 

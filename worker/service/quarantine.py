@@ -21,8 +21,8 @@ import redis
 from kombu.transport import redis as kombu_redis
 from kombu.transport import virtual
 
-from shared.errors import RedisError
-from shared.names import DEAD_LETTERS, TRAIN_TASK
+from likewise.shared.errors import RedisError
+from likewise.shared.names import DEAD_LETTERS, TRAIN_TASK
 
 log = logging.getLogger(__name__)
 

@@ -22,24 +22,24 @@ import redis
 from celery import signals
 from pydantic import ValidationError
 
-from shared.celery_app import make_app
-from shared.connection import connect, redis_url
-from shared.errors import LikewiseError, RedisError, UsageError
-from shared.ledger.checkpoints import CheckpointStore
-from shared.ledger.leases import Claim, Leases, Refused, RunEnd
-from shared.ledger.records import ProgressEvent, RunState
-from shared.names import TRAIN_TASK
-from shared.results.run_result import Failure, RunResult, StoredResult
-from shared.run import Run
-from shared.settings import Settings
-from shared.store.blobs import BlobBatch, BlobStore
-from worker.adapters import load_adapter
-from worker.adapters.base import FrameworkAdapter
-from worker.service.claimed_run import RunCheckpoints, RunLink, patiently
-from worker.service.machine import HostLease, conditions, half_of_the_cores, moment, wait_until_free
-from worker.service.quarantine import set_aside
-from worker.training.run_trainer import Services
-from worker.training.runner import Attempt, train_run
+from likewise.shared.celery_app import make_app
+from likewise.shared.connection import connect, redis_url
+from likewise.shared.errors import LikewiseError, RedisError, UsageError
+from likewise.shared.ledger.checkpoints import CheckpointStore
+from likewise.shared.ledger.leases import Claim, Leases, Refused, RunEnd
+from likewise.shared.ledger.records import ProgressEvent, RunState
+from likewise.shared.names import TRAIN_TASK
+from likewise.shared.results.run_result import Failure, RunResult, StoredResult
+from likewise.shared.run import Run
+from likewise.shared.settings import Settings
+from likewise.shared.store.blobs import BlobBatch, BlobStore
+from likewise.worker.adapters import load_adapter
+from likewise.worker.adapters.base import FrameworkAdapter
+from likewise.worker.service.claimed_run import RunCheckpoints, RunLink, patiently
+from likewise.worker.service.machine import HostLease, conditions, half_of_the_cores, moment, wait_until_free
+from likewise.worker.service.quarantine import set_aside
+from likewise.worker.training.run_trainer import Services
+from likewise.worker.training.runner import Attempt, train_run
 
 log = logging.getLogger(__name__)
 

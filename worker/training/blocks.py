@@ -17,15 +17,15 @@ from typing import Literal, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.job import Job
-from shared.job.training import BatchPlan
-from shared.program import Mask, ProgramSpec
-from shared.results.run_result import Timings
-from worker.adapters.base import EnsembleBlock, Floats, State, Weights
-from worker.adapters.common import bytes_per_sample
-from worker.training.draws import MaskSource, SampleOrder, mask_keys
-from worker.training.results import Member
-from worker.training.schedules import learning_rates
+from likewise.shared.job import Job
+from likewise.shared.job.training import BatchPlan
+from likewise.shared.program import Mask, ProgramSpec
+from likewise.shared.results.run_result import Timings
+from likewise.worker.adapters.base import EnsembleBlock, Floats, State, Weights
+from likewise.worker.adapters.common import bytes_per_sample
+from likewise.worker.training.draws import MaskSource, SampleOrder, mask_keys
+from likewise.worker.training.results import Member
+from likewise.worker.training.schedules import learning_rates
 
 Number = TypeVar("Number", bound=np.generic)
 

@@ -22,11 +22,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from shared.frozen import Frozen
-from shared.job.fields import Many
-from shared.results.run_result import SeedArrays
-from worker.adapters.base import State
-from worker.training.results import Packer
+from likewise.shared.frozen import Frozen
+from likewise.shared.job.fields import Many
+from likewise.shared.results.run_result import SeedArrays
+from likewise.worker.adapters.base import State
+from likewise.worker.training.results import Packer
 
 
 def joined(**parts: State) -> State:

@@ -31,11 +31,11 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.job import Job
-from shared.job.experiment import Precision
-from shared.job.layers.base import Shape
-from shared.job.training import BatchPlan
-from shared.job.weights import (
+from likewise.shared.job import Job
+from likewise.shared.job.experiment import Precision
+from likewise.shared.job.layers.base import Shape
+from likewise.shared.job.training import BatchPlan
+from likewise.shared.job.weights import (
     Constant,
     FanScaled,
     FanScaledNormal,
@@ -50,11 +50,11 @@ from shared.job.weights import (
     VarianceScaling,
     Zeros,
 )
-from shared.program import Mask, ProgramSpec, Weight, compile_job
-from shared.program.fit import by, weight_misfits
-from worker.adapters.base import Floats, FrameworkAdapter, Weights
-from worker.training.failures import TrainingError
-from worker.training.samples import RunData
+from likewise.shared.program import Mask, ProgramSpec, Weight, compile_job
+from likewise.shared.program.fit import by, weight_misfits
+from likewise.worker.adapters.base import Floats, FrameworkAdapter, Weights
+from likewise.worker.training.failures import TrainingError
+from likewise.worker.training.samples import RunData
 
 _LN_2 = 0.6931471805599453
 

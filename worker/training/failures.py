@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from shared.errors import LikewiseError, ServiceError
-from shared.job import Job
-from shared.job.layers.base import ShapeError
-from shared.results.run_result import Failure, Reason
-from worker.adapters.base import FrameworkAdapter, UnsupportedError
+from likewise.shared.errors import LikewiseError, ServiceError
+from likewise.shared.job import Job
+from likewise.shared.job.layers.base import ShapeError
+from likewise.shared.results.run_result import Failure, Reason
+from likewise.worker.adapters.base import FrameworkAdapter, UnsupportedError
 
 _LONGEST_MESSAGE = 1_000
 

@@ -22,8 +22,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.job import Job, Loss
-from shared.job.loss import (
+from likewise.shared.job import Job, Loss
+from likewise.shared.job.loss import (
     BinaryCrossentropy,
     CategoricalCrossentropy,
     KlDivergence,
@@ -31,8 +31,8 @@ from shared.job.loss import (
     Poisson,
     fitting_metrics,
 )
-from shared.losses import loss_values
-from worker.adapters.base import Batch, Floats
+from likewise.shared.losses import loss_values
+from likewise.worker.adapters.base import Batch, Floats
 
 Metrics = dict[str, dict[str, float | None]]
 """A metric is found by the part of the data, then by its name."""

@@ -16,16 +16,16 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.job import EarlyStopping, Job
-from shared.job.schedule import ReduceOnPlateauSchedule
-from shared.job.training import BatchPlan
-from shared.program import compile_job
-from worker.adapters.base import Block, Marks, Snapshot, State, Trainer, Weights
-from worker.adapters.constants import slot_starts
-from worker.training.blocks import Pace, Stopwatch
-from worker.training.checkpoints import joined, part_of
-from worker.training.samples import RunData
-from worker.training.seed_record import SeedRecord
+from likewise.shared.job import EarlyStopping, Job
+from likewise.shared.job.schedule import ReduceOnPlateauSchedule
+from likewise.shared.job.training import BatchPlan
+from likewise.shared.program import compile_job
+from likewise.worker.adapters.base import Block, Marks, Snapshot, State, Trainer, Weights
+from likewise.worker.adapters.constants import slot_starts
+from likewise.worker.training.blocks import Pace, Stopwatch
+from likewise.worker.training.checkpoints import joined, part_of
+from likewise.worker.training.samples import RunData
+from likewise.worker.training.seed_record import SeedRecord
 
 
 class Patience:

@@ -19,12 +19,12 @@ from pathlib import Path
 
 import numpy as np
 
-from shared.job import Job
-from shared.job.training import BatchPlan
-from shared.program import compile_job
-from worker.adapters.constants import slot_starts
-from worker.training.results import Member
-from worker.training.samples import RunData
+from likewise.shared.job import Job
+from likewise.shared.job.training import BatchPlan
+from likewise.shared.program import compile_job
+from likewise.worker.adapters.constants import slot_starts
+from likewise.worker.training.results import Member
+from likewise.worker.training.samples import RunData
 
 _CLEAR_REFS = Path("/proc/self/clear_refs")
 

@@ -12,12 +12,12 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.job import Job
-from shared.results.run_result import Failure, Hashes, Memory, SeedArrays, Timings
-from shared.run import Run
-from shared.store.arrays import INLINE_BYTES, AnyArray, ArrayRef, InlineArray
-from worker.adapters.base import Floats, Weights
-from worker.training.metrics import Metrics
+from likewise.shared.job import Job
+from likewise.shared.results.run_result import Failure, Hashes, Memory, SeedArrays, Timings
+from likewise.shared.run import Run
+from likewise.shared.store.arrays import INLINE_BYTES, AnyArray, ArrayRef, InlineArray
+from likewise.worker.adapters.base import Floats, Weights
+from likewise.worker.training.metrics import Metrics
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,20 +10,20 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from shared.ledger.records import ProgressEvent
-from shared.program.together import obstacle
-from shared.results.step_trace import Trace, TraceRequest
-from shared.run import Run
-from worker.adapters.base import FrameworkAdapter, State, UnsupportedError
-from worker.training import resources
-from worker.training.checkpoints import Checkpoint, Checkpoints, Shelf
-from worker.training.failures import TrainingError, typed
-from worker.training.resources import groups_of
-from worker.training.results import Member, Outcome, Store, Trained
-from worker.training.samples import Load, RunData
-from worker.training.seed_record import finite_count
-from worker.training.tracing import Tracer
-from worker.training.training import Training
+from likewise.shared.ledger.records import ProgressEvent
+from likewise.shared.program.together import obstacle
+from likewise.shared.results.step_trace import Trace, TraceRequest
+from likewise.shared.run import Run
+from likewise.worker.adapters.base import FrameworkAdapter, State, UnsupportedError
+from likewise.worker.training import resources
+from likewise.worker.training.checkpoints import Checkpoint, Checkpoints, Shelf
+from likewise.worker.training.failures import TrainingError, typed
+from likewise.worker.training.resources import groups_of
+from likewise.worker.training.results import Member, Outcome, Store, Trained
+from likewise.worker.training.samples import Load, RunData
+from likewise.worker.training.seed_record import finite_count
+from likewise.worker.training.tracing import Tracer
+from likewise.worker.training.training import Training
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,19 +14,19 @@ from functools import partial
 
 import numpy as np
 
-from shared.errors import ServiceError
-from shared.names import environment_key
-from shared.program.together import obstacle
-from shared.results.run_result import Environment, Failure, RunResult
-from shared.results.step_trace import Trace
-from shared.run import Run
-from worker.adapters.base import FrameworkAdapter
-from worker.training.checkpoints import Checkpoint, Checkpoints
-from worker.training.failures import TrainingError, typed
-from worker.training.resources import give_back, threads_of
-from worker.training.results import Packer, members_of
-from worker.training.run_trainer import RunTrainer, Services
-from worker.training.samples import load_run
+from likewise.shared.errors import ServiceError
+from likewise.shared.names import environment_key
+from likewise.shared.program.together import obstacle
+from likewise.shared.results.run_result import Environment, Failure, RunResult
+from likewise.shared.results.step_trace import Trace
+from likewise.shared.run import Run
+from likewise.worker.adapters.base import FrameworkAdapter
+from likewise.worker.training.checkpoints import Checkpoint, Checkpoints
+from likewise.worker.training.failures import TrainingError, typed
+from likewise.worker.training.resources import give_back, threads_of
+from likewise.worker.training.results import Packer, members_of
+from likewise.worker.training.run_trainer import RunTrainer, Services
+from likewise.worker.training.samples import load_run
 
 
 @dataclass(frozen=True, kw_only=True)

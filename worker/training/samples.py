@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.job import Job
-from shared.job.data import is_weighted
-from shared.job.loss import CategoricalCrossentropy
-from shared.program import compile_job
-from shared.program.fit import Amounts, misfits
-from shared.run import Run, Samples
-from shared.store.arrays import ArrayRef
-from worker.adapters.base import Batch, Floats
-from worker.training.failures import TrainingError, loading
+from likewise.shared.job import Job
+from likewise.shared.job.data import is_weighted
+from likewise.shared.job.loss import CategoricalCrossentropy
+from likewise.shared.program import compile_job
+from likewise.shared.program.fit import Amounts, misfits
+from likewise.shared.run import Run, Samples
+from likewise.shared.store.arrays import ArrayRef
+from likewise.worker.adapters.base import Batch, Floats
+from likewise.worker.training.failures import TrainingError, loading
 
 Load = Callable[[ArrayRef], NDArray[Any]]
 

@@ -7,8 +7,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.job import Optimizer
-from shared.job.schedule import (
+from likewise.shared.job import Optimizer
+from likewise.shared.job.schedule import (
     ConstantSchedule,
     CosineRestartsSchedule,
     CosineSchedule,
@@ -19,7 +19,7 @@ from shared.job.schedule import (
     Schedule,
     StepSchedule,
 )
-from worker.adapters.constants import integer_power
+from likewise.worker.adapters.constants import integer_power
 
 _ByCount = (
     ConstantSchedule

@@ -13,16 +13,16 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.job import Job
-from shared.job.loss import (
+from likewise.shared.job import Job
+from likewise.shared.job.loss import (
     Reduction,
 )
-from shared.job.training import BatchPlan
-from worker.adapters.base import Batch, Floats, State, Weights
-from worker.training.checkpoints import joined, part_of
-from worker.training.failures import TrainingError, diverged
-from worker.training.metrics import Metrics
-from worker.training.results import Outcome, OutputsOf
+from likewise.shared.job.training import BatchPlan
+from likewise.worker.adapters.base import Batch, Floats, State, Weights
+from likewise.worker.training.checkpoints import joined, part_of
+from likewise.worker.training.failures import TrainingError, diverged
+from likewise.worker.training.metrics import Metrics
+from likewise.worker.training.results import Outcome, OutputsOf
 
 
 class EpochLosses:

@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.results.step_trace import NUMBERS, PROJECTIONS, Place, Refeed, Stage, Trace, TraceRequest
-from shared.store.arrays import ArrayRef
-from worker.adapters.base import Batch, Block, FrameworkAdapter, Observed, Observer, Weights
-from worker.training.draws import Draws, Purpose
-from worker.training.failures import loading, typed
-from worker.training.samples import Load
-from worker.training.training import Training
+from likewise.shared.results.step_trace import NUMBERS, PROJECTIONS, Place, Refeed, Stage, Trace, TraceRequest
+from likewise.shared.store.arrays import ArrayRef
+from likewise.worker.adapters.base import Batch, Block, FrameworkAdapter, Observed, Observer, Weights
+from likewise.worker.training.draws import Draws, Purpose
+from likewise.worker.training.failures import loading, typed
+from likewise.worker.training.samples import Load
+from likewise.worker.training.training import Training
 
 MOST_KEPT_BYTES = 2**24
 """Larger tensors are not returned whole: they would not show better where two frameworks part."""

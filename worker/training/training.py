@@ -16,11 +16,11 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.job.training import BatchPlan
-from shared.program import compile_job
-from shared.results.run_result import Hashes
-from shared.store.arrays import hash_arrays
-from worker.adapters.base import (
+from likewise.shared.job.training import BatchPlan
+from likewise.shared.program import compile_job
+from likewise.shared.results.run_result import Hashes
+from likewise.shared.store.arrays import hash_arrays
+from likewise.worker.adapters.base import (
     Block,
     EnsembleBlock,
     EnsembleTrainer,
@@ -30,16 +30,16 @@ from worker.adapters.base import (
     Trainer,
     Weights,
 )
-from worker.training.blocks import Cut, Feeds, Pace, Stopwatch, cut, stacked_by_name
-from worker.training.checkpoints import document, joined, part_of, read_document, stacked, unstacked
-from worker.training.draws import starts
-from worker.training.failures import TrainingError
-from worker.training.metrics import measured, validation_losses
-from worker.training.monitor import Monitor
-from worker.training.resources import activations_of
-from worker.training.results import Member, Outcome
-from worker.training.samples import RunData
-from worker.training.seed_record import SeedRecord
+from likewise.worker.training.blocks import Cut, Feeds, Pace, Stopwatch, cut, stacked_by_name
+from likewise.worker.training.checkpoints import document, joined, part_of, read_document, stacked, unstacked
+from likewise.worker.training.draws import starts
+from likewise.worker.training.failures import TrainingError
+from likewise.worker.training.metrics import measured, validation_losses
+from likewise.worker.training.monitor import Monitor
+from likewise.worker.training.resources import activations_of
+from likewise.worker.training.results import Member, Outcome
+from likewise.worker.training.samples import RunData
+from likewise.worker.training.seed_record import SeedRecord
 
 _ROWS_AT_ONCE = 4_096
 """A member alone is given larger sets in chunks of so many samples, so that memory stays bounded."""

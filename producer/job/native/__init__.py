@@ -22,7 +22,7 @@ from typing import Any
 
 from pydantic import Field, JsonValue, TypeAdapter
 
-from shared.frozen import Frozen
+from likewise.shared.frozen import Frozen
 
 
 class NativeDefault(Frozen):
@@ -69,7 +69,7 @@ _ROWS = TypeAdapter(dict[str, NativeDefault])
 @cache
 def native_table(framework: str) -> Table:
     """Return the framework's rows; empty where it has no table."""
-    file = files("producer.job.native").joinpath(f"{framework}.toml")
+    file = files("likewise.producer.job.native").joinpath(f"{framework}.toml")
     if not file.is_file():
         return {}
     return dict(_sections(tomllib.loads(file.read_text(encoding="utf-8")), ""))

@@ -6,8 +6,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from shared.job.fields import Word
-from shared.job.layers.basic import (
+from likewise.shared.job.fields import Word
+from likewise.shared.job.layers.basic import (
     ActivationLayer,
     BatchNorm,
     Dense,
@@ -17,7 +17,7 @@ from shared.job.layers.basic import (
     Permute,
     Reshape,
 )
-from shared.job.layers.convolution import (
+from likewise.shared.job.layers.convolution import (
     AveragePooling1D,
     AveragePooling2D,
     Conv1D,
@@ -29,8 +29,8 @@ from shared.job.layers.convolution import (
     MaxPooling1D,
     MaxPooling2D,
 )
-from shared.job.layers.merging import Add, Concatenate, MultiHeadAttention
-from shared.job.layers.recurrent import Bidirectional, Embedding, Gru, Lstm, SimpleRnn
+from likewise.shared.job.layers.merging import Add, Concatenate, MultiHeadAttention
+from likewise.shared.job.layers.recurrent import Bidirectional, Embedding, Gru, Lstm, SimpleRnn
 
 Layer = Annotated[
     Dense

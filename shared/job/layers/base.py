@@ -14,9 +14,9 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from shared.frozen import Frozen
-from shared.job.fields import Many
-from shared.job.weights import Initializer
+from likewise.shared.frozen import Frozen
+from likewise.shared.job.fields import Many
+from likewise.shared.job.weights import Initializer
 
 Shape = tuple[int, ...]
 

@@ -7,9 +7,9 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
-from shared.job.activations import LINEAR, Activation
-from shared.job.fields import Count, DataSeed, Fraction, Many, Positive
-from shared.job.layers.base import (
+from likewise.shared.job.activations import LINEAR, Activation
+from likewise.shared.job.fields import Count, DataSeed, Fraction, Many, Positive
+from likewise.shared.job.layers.base import (
     BaseLayer,
     LayerWeight,
     Shape,
@@ -18,7 +18,7 @@ from shared.job.layers.base import (
     need_features,
     with_activation,
 )
-from shared.job.weights import FanScaled, Initializer, Ones, Zeros
+from likewise.shared.job.weights import FanScaled, Initializer, Ones, Zeros
 
 
 class Dense(BaseLayer):

@@ -20,9 +20,9 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from shared.job.activations import LINEAR, Activation
-from shared.job.fields import Count, Many
-from shared.job.layers.base import (
+from likewise.shared.job.activations import LINEAR, Activation
+from likewise.shared.job.fields import Count, Many
+from likewise.shared.job.layers.base import (
     BaseLayer,
     LayerWeight,
     Shape,
@@ -31,7 +31,7 @@ from shared.job.layers.base import (
     need_axes,
     with_activation,
 )
-from shared.job.weights import FanScaled, Initializer, Zeros
+from likewise.shared.job.weights import FanScaled, Initializer, Zeros
 
 Pair = Count | Annotated[Many[Count], Field(min_length=2, max_length=2)]
 """(vertical, horizontal), or one number for both."""

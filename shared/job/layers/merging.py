@@ -7,9 +7,9 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from shared.job.fields import Count, Many
-from shared.job.layers.base import BaseLayer, LayerWeight, Shape, ShapeError, listed, need_axes
-from shared.job.weights import FanScaled, Initializer, Zeros
+from likewise.shared.job.fields import Count, Many
+from likewise.shared.job.layers.base import BaseLayer, LayerWeight, Shape, ShapeError, listed, need_axes
+from likewise.shared.job.weights import FanScaled, Initializer, Zeros
 
 
 class _Merging(BaseLayer):

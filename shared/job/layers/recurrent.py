@@ -18,9 +18,9 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
-from shared.job.fields import Count
-from shared.job.layers.base import BaseLayer, Cell, LayerWeight, Shape, need_axes
-from shared.job.weights import FanScaled, Initializer, Orthogonal, Uniform, Zeros
+from likewise.shared.job.fields import Count
+from likewise.shared.job.layers.base import BaseLayer, Cell, LayerWeight, Shape, need_axes
+from likewise.shared.job.weights import FanScaled, Initializer, Orthogonal, Uniform, Zeros
 
 
 class Embedding(BaseLayer):

@@ -113,8 +113,8 @@ def write(samples: Any, tmp_path: Path) -> Callable[..., Path]:
     """Writes a comparison's page and says where."""
 
     def written(comparison: Any, truth: Any = None, *, change: Callable[[str], str] = str) -> Path:
-        from producer.report.comparison_page import page_of
-        from producer.report.truth import truth_of
+        from likewise.producer.report.comparison_page import page_of
+        from likewise.producer.report.truth import truth_of
 
         truth = truth or truth_of(samples.runs(comparison), samples.tables(comparison), samples.STORE.get)
         page = tmp_path / "page.html"

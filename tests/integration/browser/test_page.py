@@ -7,8 +7,8 @@ import re
 import numpy as np
 import pytest
 
-from producer.report.truth import Truth, truth_of
-from producer.verdict.models import Curves
+from likewise.producer.report.truth import Truth, truth_of
+from likewise.producer.verdict.models import Curves
 
 LINES = (
     "[...document.querySelectorAll('#{} svg path[fill=none]')].filter(path =>"

@@ -13,10 +13,10 @@ from typing import Any, NoReturn
 import psutil
 import pytest
 
-from producer.local import client
-from producer.local.home import Paths, State
-from producer.local.processes import INSTALLER, STACK, leftovers, mark, sweep
-from shared.settings import Settings
+from likewise.producer.local import client
+from likewise.producer.local.home import Paths, State
+from likewise.producer.local.processes import INSTALLER, STACK, leftovers, mark, sweep
+from likewise.shared.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[3]
 PREFIX = "LIKEWISE_TEST_PYTHON_"
@@ -61,7 +61,7 @@ class Home:
 
     def command(self, *arguments: str, **changes: str) -> subprocess.Popen[str]:
         """Start `likewise` with this home in another process."""
-        return self.python("-m", "producer", *arguments, **changes)
+        return self.python("-m", "likewise.producer", *arguments, **changes)
 
     def python(self, *arguments: str, **changes: str) -> subprocess.Popen[str]:
         """Start a Python of the producer's with this home."""

@@ -22,17 +22,17 @@ from pathlib import Path
 import psutil
 import pytest
 
-from producer.local import environments, installers, installing
-from producer.local.home import Environment, Paths
-from producer.local.processes import INSTALLER, leftovers, mark, sweep
-from shared.errors import StackError, UsageError
+from likewise.producer.local import environments, installers, installing
+from likewise.producer.local.home import Environment, Paths
+from likewise.producer.local.processes import INSTALLER, leftovers, mark, sweep
+from likewise.shared.errors import StackError, UsageError
 
 ENSURE = """
 import sys
 from pathlib import Path
-from producer.local import environments
-from producer.local.home import Paths
-from producer.local.home import Environment
+from likewise.producer.local import environments
+from likewise.producer.local.home import Paths
+from likewise.producer.local.home import Environment
 paths, adapters = Paths(Path(sys.argv[1])), Path(sys.argv[2])
 wanted = environments.find(paths, Environment(framework="toy"), adapters=adapters)
 environments.ensure([wanted], paths, say=lambda line: print(line, flush=True))

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
-from producer.local.processes import Guard
+from likewise.producer.local.processes import Guard
 
 STUBBORN = """
 import signal, subprocess, sys, time

@@ -15,12 +15,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from producer.local import children
-from shared.connection import connect
-from shared.errors import RedisError, StackError
+from likewise.producer.local import children
+from likewise.shared.connection import connect
+from likewise.shared.errors import RedisError, StackError
 
 ENSURE = (
-    "import sys; from producer.local import client; from shared.settings import Settings;"
+    "import sys; from likewise.producer.local import client; from likewise.shared.settings import Settings;"
     "settings = Settings.from_environment(); wanted = client.defaults(settings, sys.argv[1:]);"
     "print(client.ensure(settings, wanted, say=lambda line: None))"
 )
@@ -65,7 +65,7 @@ def test_many_commands_at_once_share_one_stack(home):
     commands = [home.python("-c", ENSURE) for _ in range(6)]
     answers = [command.communicate(timeout=60) for command in commands]
     assert len({stdout for stdout, _ in answers}) == 1, answers
-    supervisors = [line for line in home.processes() if "producer.local.supervisor" in line]
+    supervisors = [line for line in home.processes() if "likewise.producer.local.supervisor" in line]
     assert len(supervisors) == 1
     assert len([line for line in home.processes() if "redis-server" in line]) == 1
 
@@ -141,7 +141,7 @@ def test_down_ends_every_process_and_keeps_the_data(home):
 
 def test_down_ends_a_supervisor_that_does_not_listen(home, monkeypatch):
     home.up()
-    monkeypatch.setattr("producer.local.client.STOP_S", 0.5)
+    monkeypatch.setattr("likewise.producer.local.client.STOP_S", 0.5)
     os.kill(home.state.pid, signal.SIGSTOP)
     assert home.down()
     assert home.processes() == []
@@ -154,7 +154,7 @@ def test_an_idle_stack_ends_by_itself(home, until):
 
 
 def test_a_stack_in_use_does_not_end(home, until):
-    from producer.session import touch
+    from likewise.producer.session import touch
 
     client = connect(home.up(idle_minutes=1 / 60))
     first = home.state.started_s
@@ -222,7 +222,7 @@ def test_a_redis_that_cannot_read_its_data_is_told_with_its_words_and_its_log(ho
     assert files
     for file in files:
         file.write_bytes(b"*3\r\n$3\r\nNOT A COMMAND\r\n" * 3)
-    monkeypatch.setattr("producer.local.client.START_S", 3)
+    monkeypatch.setattr("likewise.producer.local.client.START_S", 3)
     with pytest.raises(StackError, match=r"did not start .*logs are in"):
         home.up()
     assert home.processes() == []

@@ -113,8 +113,8 @@ def test_doctor_refuses_a_redis_that_forgets(home, start_redis):
 
 
 def test_doctor_sees_workers_of_another_version(home, start_redis):
-    from shared.connection import connect
-    from shared.ledger.records import announce_worker
+    from likewise.shared.connection import connect
+    from likewise.shared.ledger.records import announce_worker
 
     server = start_redis()
     announce_worker(connect(server.url), "from-the-future", '{"schema_version": 99}', lives_s=60)

@@ -12,9 +12,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from shared.connection import connect
-from shared.errors import StackError
-from shared.ledger.ledger import Ledger
+from likewise.shared.connection import connect
+from likewise.shared.errors import StackError
+from likewise.shared.ledger.ledger import Ledger
 
 ROOT = Path(__file__).resolve().parents[3]
 LONG = 1_000_000
@@ -33,7 +33,10 @@ def test_a_worker_sees_no_package_of_the_producer(served_home):
     served_home.up("torch")
     worker = psutil.Process(served_home.state.workers["torch"].pid)
     (path,) = (value for name, value in worker.environ().items() if name == "PYTHONPATH")
-    assert {entry.name for entry in Path(path).iterdir()} == {"shared", "worker"}
+    (package,) = Path(path).iterdir()
+    assert package.name == "likewise"
+    held = {entry.name for entry in package.iterdir()} - {"__pycache__"}
+    assert held == {"__init__.py", "shared", "worker"}
     assert "password" not in " ".join(worker.cmdline())
 
 
@@ -97,8 +100,8 @@ def test_down_hands_a_training_back_and_ends_every_process(served_home, desk_at)
 
 def test_changed_code_restarts_the_workers(served_home, tmp_path):
     checkout = tmp_path / "checkout"
-    for package in ("shared", "worker", "producer"):
-        shutil.copytree(ROOT / package, checkout / package, ignore=shutil.ignore_patterns("__pycache__"))
+    ignored = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(ROOT / "likewise", checkout / "likewise", ignore=ignored)
 
     def up():
         status, _, problems = served_home.answer("up", "torch", PYTHONPATH=str(checkout))
@@ -107,7 +110,7 @@ def test_changed_code_restarts_the_workers(served_home, tmp_path):
 
     first = up()
     assert up() == first
-    with (checkout / "worker" / "training" / "runner.py").open("a") as stream:
+    with (checkout / "likewise" / "worker" / "training" / "runner.py").open("a") as stream:
         stream.write("\n# changed\n")
     assert up() != first
 

@@ -13,13 +13,13 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.job import Job
-from shared.job.experiment import Precision
-from shared.job.layers.basic import Dense
-from shared.job.loss import MeanSquaredError
-from shared.job.optimizer import Sgd
-from shared.program import ProgramSpec
-from worker.adapters.base import (
+from likewise.shared.job import Job
+from likewise.shared.job.experiment import Precision
+from likewise.shared.job.layers.basic import Dense
+from likewise.shared.job.loss import MeanSquaredError
+from likewise.shared.job.optimizer import Sgd
+from likewise.shared.program import ProgramSpec
+from likewise.worker.adapters.base import (
     Batch,
     Block,
     Capability,
@@ -31,7 +31,7 @@ from worker.adapters.base import (
     UnsupportedError,
     Weights,
 )
-from worker.adapters.common import check_inputs, check_samples, check_weights, warm_up
+from likewise.worker.adapters.common import check_inputs, check_samples, check_weights, warm_up
 
 
 class NumpyTrainer(Trainer):

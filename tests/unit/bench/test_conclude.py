@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from producer.bench.conclude import conclude
-from producer.bench.models import Bench, Contender, Timed
-from producer.console import make_console
-from producer.display import plus_minus
-from producer.report.bench import BenchDocument, sentences
-from producer.report.document import print_parts
-from shared.results.run_result import Conditions, Environment
+from likewise.producer.bench.conclude import conclude
+from likewise.producer.bench.models import Bench, Contender, Timed
+from likewise.producer.console import make_console
+from likewise.producer.display import plus_minus
+from likewise.producer.report.bench import BenchDocument, sentences
+from likewise.producer.report.document import print_parts
+from likewise.shared.results.run_result import Conditions, Environment
 
 
 def way(framework: str, execution: Any = "auto") -> Contender:

@@ -6,9 +6,9 @@ import io
 
 import pytest
 
-from producer.bench import flow
-from producer.bench.flow import telling
-from producer.console import make_console
+from likewise.producer.bench import flow
+from likewise.producer.bench.flow import telling
+from likewise.producer.console import make_console
 
 TORCH = "torch eager"
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from producer.bench.models import Contender, Timed
-from producer.bench.protocol import (
+from likewise.producer.bench.models import Contender, Timed
+from likewise.producer.bench.protocol import (
     LEAST_ROUNDS,
     MANY,
     Enough,
@@ -20,9 +20,9 @@ from producer.bench.protocol import (
     outliers,
     paired_ratio,
 )
-from producer.job.jobfile import read_experiment
-from producer.job.resolve import resolve
-from shared.results.run_result import Environment
+from likewise.producer.job.jobfile import read_experiment
+from likewise.producer.job.resolve import resolve
+from likewise.shared.results.run_result import Environment
 
 ONE, OTHER = (
     Contender(side=name, of=name, framework=name, variant="auto") for name in ("tensorflow", "torch")

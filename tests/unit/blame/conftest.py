@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from producer.blame.evidence import TrainedRun
-from producer.blame.explanation import Explanation, explain
-from producer.blame.factors import Plan, identity, plan
-from producer.job.resolve import resolve
-from shared.job import Experiment
-from shared.results.run_result import Failure, RunResult
-from shared.run import Dataset, Run, Samples
-from shared.store.arrays import ArrayRef, decode_array, encode_array
+from likewise.producer.blame.evidence import TrainedRun
+from likewise.producer.blame.explanation import Explanation, explain
+from likewise.producer.blame.factors import Plan, identity, plan
+from likewise.producer.job.resolve import resolve
+from likewise.shared.job import Experiment
+from likewise.shared.results.run_result import Failure, RunResult
+from likewise.shared.run import Dataset, Run, Samples
+from likewise.shared.store.arrays import ArrayRef, decode_array, encode_array
 from tests.listed import Seed, packed
 
 X = np.array([-1.0, 0, 1, 2, 3, 4])

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from producer.blame.evidence import Ruler, TrainedRun
-from shared.results.run_result import Failure, RunResult, SeedArrays
+from likewise.producer.blame.evidence import Ruler, TrainedRun
+from likewise.shared.results.run_result import Failure, RunResult, SeedArrays
 from tests.listed import Seed, packed
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from producer.blame.factors import plan
-from producer.report.explanation import ExplanationDocument
+from likewise.producer.blame.factors import plan
+from likewise.producer.report.explanation import ExplanationDocument
 
 SUM = {"loss.reduction": "sum"}
 SEEDS = (0, 1)

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from producer.blame.factors import Factor, factors, switched
-from producer.job.resolve import resolve
-from shared.job import Experiment, Job
+from likewise.producer.blame.factors import Factor, factors, switched
+from likewise.producer.job.resolve import resolve
+from likewise.shared.job import Experiment, Job
 
 DENSE = {"type": "dense", "units": 1}
 CONVOLUTIONS = [

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from producer.console import make_console
-from producer.report.document import print_parts
-from producer.report.explanation import ExplanationDocument, lines
+from likewise.producer.console import make_console
+from likewise.producer.report.document import print_parts
+from likewise.producer.report.explanation import ExplanationDocument, lines
 
 GOLDEN = Path(__file__).with_name("golden")
 NASTY = "<script>alert(1)</script>"

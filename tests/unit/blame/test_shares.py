@@ -8,7 +8,7 @@ from itertools import pairwise, permutations
 import numpy as np
 import pytest
 
-from producer.blame.shares import Design, Parts, design, parts, share
+from likewise.producer.blame.shares import Design, Parts, design, parts, share
 
 Left = Callable[[frozenset[int]], float]
 

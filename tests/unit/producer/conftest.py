@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from producer.job.jobfile import LoadedExperiment, read_experiment, validate
-from producer.job.prepare import PreparedExperiment, prepare_experiment
-from shared.errors import LikewiseError
+from likewise.producer.job.jobfile import LoadedExperiment, read_experiment, validate
+from likewise.producer.job.prepare import PreparedExperiment, prepare_experiment
+from likewise.shared.errors import LikewiseError
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -79,7 +79,7 @@ def likewise(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
 
     def likewise(*arguments: str, given: str | None = None) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, "-m", "producer", *arguments],
+            [sys.executable, "-m", "likewise.producer", *arguments],
             cwd=tmp_path,
             env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "100"},
             input=given,

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from producer.job.prepare import PreparedExperiment
+from likewise.producer.job.prepare import PreparedExperiment
 
 Prepare = Callable[..., PreparedExperiment]
 Refusal = Callable[..., str]

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from producer.data.prepare import split
-from producer.job.prepare import PreparedExperiment
-from shared.job.data import Split
+from likewise.producer.data.prepare import split
+from likewise.producer.job.prepare import PreparedExperiment
+from likewise.shared.job.data import Split
 
 Prepare = Callable[..., PreparedExperiment]
 Refusal = Callable[..., str]

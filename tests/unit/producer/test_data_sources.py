@@ -17,9 +17,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from producer.data import arrays
-from producer.job.prepare import PreparedExperiment
-from shared.job.data import BuiltinData
+from likewise.producer.data import arrays
+from likewise.producer.job.prepare import PreparedExperiment
+from likewise.shared.job.data import BuiltinData
 
 Prepare = Callable[..., PreparedExperiment]
 Refusal = Callable[..., str]
@@ -244,7 +244,8 @@ def test_data_that_cannot_be_had_is_refused(
 
 def test_pyarrow_is_loaded_only_when_its_data_is_asked_for() -> None:
     code = (
-        "import sys; from producer.job.jobfile import read_experiment; from producer.job.prepare import prepare_experiment;"
+        "import sys; from likewise.producer.job.jobfile import read_experiment;"
+        "from likewise.producer.job.prepare import prepare_experiment;"
         "prepare_experiment(read_experiment('houses')); print(sorted({'pyarrow'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -8,11 +8,11 @@ from typing import Any
 import jsonschema
 import pytest
 
-from producer.job import jobtext
-from producer.job.jobfile import example_names, example_path, read_experiment
-from producer.job.new_file import starter
-from producer.job.prepare import prepare_experiment
-from producer.job.schema import editor_schema
+from likewise.producer.job import jobtext
+from likewise.producer.job.jobfile import example_names, example_path, read_experiment
+from likewise.producer.job.new_file import starter
+from likewise.producer.job.prepare import prepare_experiment
+from likewise.producer.job.schema import editor_schema
 
 SCHEMA = editor_schema()
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)

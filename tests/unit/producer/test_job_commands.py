@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from producer.job.jobfile import example_path, read_experiment
-from producer.job.prepare import prepare_experiment
+from likewise.producer.job.jobfile import example_path, read_experiment
+from likewise.producer.job.prepare import prepare_experiment
 
 Likewise = Callable[..., subprocess.CompletedProcess[str]]
 

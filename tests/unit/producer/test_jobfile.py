@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from producer.job.jobfile import LoadedExperiment, example_names, read_experiment
-from shared.errors import JobFileError, UsageError
+from likewise.producer.job.jobfile import LoadedExperiment, example_names, read_experiment
+from likewise.shared.errors import JobFileError, UsageError
 
 Read = Callable[..., LoadedExperiment]
 Refusal = Callable[..., str]

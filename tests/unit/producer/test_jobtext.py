@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from producer.job import jobtext
+from likewise.producer.job import jobtext
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,11 @@ import io
 import pytest
 from rich.console import Console
 
-from producer.console import make_console
-from producer.live import Lane, Lines, Screen, board
-from producer.runs.follow import Changed, Noticed, Progressed
-from producer.runs.results import Diverged
-from shared.ledger.records import ProgressEvent, RunRecord
+from likewise.producer.console import make_console
+from likewise.producer.live import Lane, Lines, Screen, board
+from likewise.producer.runs.follow import Changed, Noticed, Progressed
+from likewise.producer.runs.results import Diverged
+from likewise.shared.ledger.records import ProgressEvent, RunRecord
 
 
 def changed(state="queued", *, run_id="run-torch-0001", diverged=None, **more):

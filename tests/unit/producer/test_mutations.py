@@ -12,10 +12,10 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from producer.job import jobtext
-from producer.job.jobfile import example_names, example_path, read_experiment
-from producer.job.prepare import prepare_experiment
-from shared.errors import LikewiseError
+from likewise.producer.job import jobtext
+from likewise.producer.job.jobfile import example_names, example_path, read_experiment
+from likewise.producer.job.prepare import prepare_experiment
+from likewise.shared.errors import LikewiseError
 
 GOLDEN = Path(__file__).resolve().parents[2] / "golden"
 TEXTS = [example_path(name).read_text(encoding="utf-8") for name in example_names()]

@@ -9,12 +9,12 @@ from typing import Any, get_args
 
 import pytest
 
-from producer.job.jobfile import LoadedExperiment, example_names, read_experiment
-from producer.job.native import Table, native_table
-from producer.job.prepare import prepare_experiment
-from producer.job.resolve import resolve, resolve_with_origins, setting_differences
-from shared.job import Experiment, Layer, Loss, Optimizer, Schedule
-from shared.job.weights import Initializer
+from likewise.producer.job.jobfile import LoadedExperiment, example_names, read_experiment
+from likewise.producer.job.native import Table, native_table
+from likewise.producer.job.prepare import prepare_experiment
+from likewise.producer.job.resolve import resolve, resolve_with_origins, setting_differences
+from likewise.shared.job import Experiment, Layer, Loss, Optimizer, Schedule
+from likewise.shared.job.weights import Initializer
 
 Read = Callable[..., LoadedExperiment]
 FRAMEWORKS = ["tensorflow", "torch"]

@@ -21,8 +21,8 @@ COMMANDS = [
 
 def likewise(*words: str, to: int) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "producer", *words], stdout=to, stderr=subprocess.PIPE, text=True, timeout=60,
-        check=False,
+        [sys.executable, "-m", "likewise.producer", *words],
+        stdout=to, stderr=subprocess.PIPE, text=True, timeout=60, check=False,
     )  # fmt: skip
 
 

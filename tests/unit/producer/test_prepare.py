@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from producer.job.prepare import PreparedExperiment
+from likewise.producer.job.prepare import PreparedExperiment
 
 Prepare = Callable[..., PreparedExperiment]
 Refusal = Callable[..., str]

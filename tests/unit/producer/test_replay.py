@@ -7,8 +7,8 @@ from types import SimpleNamespace as Given
 import numpy as np
 import pytest
 
-from producer.replay import MOST_STEPS, updates_to_observe
-from shared.job import Training
+from likewise.producer.replay import MOST_STEPS, updates_to_observe
+from likewise.shared.job import Training
 
 PER_EPOCH = 4
 

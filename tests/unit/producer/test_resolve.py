@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from producer.job.jobfile import LoadedExperiment, read_experiment
-from producer.job.resolve import resolve, setting_differences
-from shared.errors import JobFileError
+from likewise.producer.job.jobfile import LoadedExperiment, read_experiment
+from likewise.producer.job.resolve import resolve, setting_differences
+from likewise.shared.errors import JobFileError
 
 Read = Callable[..., LoadedExperiment]
 

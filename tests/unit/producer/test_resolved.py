@@ -16,12 +16,12 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from producer.console import make_console
-from producer.job.jobfile import LoadedExperiment
-from producer.job.resolve import Setting, resolve, resolve_with_origins, settings_of
-from producer.report.document import print_parts
-from producer.report.resolved import ResolvedDocument
-from shared.job import Experiment
+from likewise.producer.console import make_console
+from likewise.producer.job.jobfile import LoadedExperiment
+from likewise.producer.job.resolve import Setting, resolve, resolve_with_origins, settings_of
+from likewise.producer.report.document import print_parts
+from likewise.producer.report.resolved import ResolvedDocument
+from likewise.shared.job import Experiment
 
 Read = Callable[..., LoadedExperiment]
 Likewise = Callable[..., subprocess.CompletedProcess[str]]

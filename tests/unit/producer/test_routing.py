@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from producer.runs.routing import Need, refuse_unserved, sites_for
-from shared.errors import NoWorkerError, UsageError
-from shared.ledger.records import WorkerPresence
-from shared.names import environment_key, train_queue
+from likewise.producer.runs.routing import Need, refuse_unserved, sites_for
+from likewise.shared.errors import NoWorkerError, UsageError
+from likewise.shared.ledger.records import WorkerPresence
+from likewise.shared.names import environment_key, train_queue
 
 
 def need(framework: str, *, device: Any = "auto", version: str | None = None, label: str = "") -> Need:

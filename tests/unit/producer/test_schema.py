@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from producer.job.schema import documented_schema
-from shared.frozen import Frozen
+from likewise.producer.job.schema import documented_schema
+from likewise.shared.frozen import Frozen
 
 
 class Base(Frozen):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from producer.experiments import seed_list, with_seeds
-from shared.errors import UsageError
+from likewise.producer.experiments import seed_list, with_seeds
+from likewise.shared.errors import UsageError
 
 
 @pytest.mark.parametrize(

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from producer.follow_ups import twin_experiment
-from producer.job.jobfile import read_experiment, sides_of
-from producer.job.resolve import resolve
-from shared.errors import JobFileError, UsageError
-from shared.job import Experiment
-from shared.results.run_result import RunResult
+from likewise.producer.follow_ups import twin_experiment
+from likewise.producer.job.jobfile import read_experiment, sides_of
+from likewise.producer.job.resolve import resolve
+from likewise.shared.errors import JobFileError, UsageError
+from likewise.shared.job import Experiment
+from likewise.shared.results.run_result import RunResult
 
 JOB = {
     "schema_version": 1,

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from producer.runs.submit import parts_of, parts_worth
-from shared.run import Run
+from likewise.producer.runs.submit import parts_of, parts_worth
+from likewise.shared.run import Run
 
 DENSE = [{"type": "dense", "units": 1}]
 CONVOLUTION = [{"type": "conv2d", "filters": 8, "kernel_size": 3}, {"type": "flatten"}, *DENSE]

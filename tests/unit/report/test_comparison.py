@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from producer.console import make_console
-from producer.report.comparison import ComparisonDocument
-from producer.report.document import print_parts
+from likewise.producer.console import make_console
+from likewise.producer.report.comparison import ComparisonDocument
+from likewise.producer.report.document import print_parts
 
 GOLDEN = Path(__file__).with_name("golden")
 

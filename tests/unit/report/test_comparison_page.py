@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import producer.report
-from producer.report import figures
-from producer.report.comparison_page import page_of
-from producer.report.truth import Truth, confusions, disagreements, predicted_classes, truth_of
+from likewise.producer import report
+from likewise.producer.report import figures
+from likewise.producer.report.comparison_page import page_of
+from likewise.producer.report.truth import Truth, confusions, disagreements, predicted_classes, truth_of
 
 NASTY = "</script><script>alert(1)</script><img src=x onerror=alert(2)>"
 
@@ -106,7 +106,7 @@ def test_every_series_has_a_value_or_a_gap_at_every_place(samples):
 
 
 def test_the_library_of_the_figures_is_small_licensed_and_the_released_one():
-    folder = Path(producer.report.__file__).parent / "vendor" / "echarts"
+    folder = Path(report.__file__).parent / "vendor" / "echarts"
     script = (folder / "echarts.min.js").read_bytes()
     readme = (folder / "README.md").read_text()
 

@@ -19,28 +19,34 @@ from typing import Any
 import pytest
 from markdown_it import MarkdownIt
 
-import producer.report
-from producer.bench.conclude import conclude
-from producer.bench.models import Contender, Timed
-from producer.blame.explanation import Contribution, Explanation, MeasureShares
-from producer.cli.app import main
-from producer.cli.options import Output
-from producer.display import both
-from producer.doctor import Finding
-from producer.job.jobfile import read_experiment
-from producer.report import FILE_FORMATS, FORMATS, write, write_file
-from producer.report.bench import BenchDocument
-from producer.report.comparison import ComparisonDocument
-from producer.report.document import Document, Table, Value
-from producer.report.explanation import ExplanationDocument
-from producer.report.resolved import ResolvedDocument
-from producer.report.spreadsheet import COLUMNS
-from producer.report.status import Entry, HealthDocument, ListDocument, UnfinishedDocument, WorkersDocument
-from producer.report.sweep import SweepDocument
-from producer.sweep.table import Point, Seeds, Sweep
-from shared.errors import UsageError
-from shared.ledger.records import ExperimentRecord, RunRecord, WorkerPresence
-from shared.results.run_result import Environment
+from likewise.producer import report
+from likewise.producer.bench.conclude import conclude
+from likewise.producer.bench.models import Contender, Timed
+from likewise.producer.blame.explanation import Contribution, Explanation, MeasureShares
+from likewise.producer.cli.app import main
+from likewise.producer.cli.options import Output
+from likewise.producer.display import both
+from likewise.producer.doctor import Finding
+from likewise.producer.job.jobfile import read_experiment
+from likewise.producer.report import FILE_FORMATS, FORMATS, write, write_file
+from likewise.producer.report.bench import BenchDocument
+from likewise.producer.report.comparison import ComparisonDocument
+from likewise.producer.report.document import Document, Table, Value
+from likewise.producer.report.explanation import ExplanationDocument
+from likewise.producer.report.resolved import ResolvedDocument
+from likewise.producer.report.spreadsheet import COLUMNS
+from likewise.producer.report.status import (
+    Entry,
+    HealthDocument,
+    ListDocument,
+    UnfinishedDocument,
+    WorkersDocument,
+)
+from likewise.producer.report.sweep import SweepDocument
+from likewise.producer.sweep.table import Point, Seeds, Sweep
+from likewise.shared.errors import UsageError
+from likewise.shared.ledger.records import ExperimentRecord, RunRecord, WorkerPresence
+from likewise.shared.results.run_result import Environment
 
 NASTY = "=cmd|'/c calc'!A1 <script>alert(1)</script> [x](javascript:1) `a` *b* \\| \x1b[2J\nnew"
 SHOWN = NASTY.replace("\x1b", "\\x1b").replace("\n", "\\n")
@@ -181,8 +187,8 @@ class Named(Document):
 
 def test_every_document_has_a_sample_here(documents: dict[type[Document], Any]) -> None:
     found = set()
-    for module in pkgutil.iter_modules(producer.report.__path__):
-        for _, one in inspect.getmembers(importlib.import_module(f"producer.report.{module.name}")):
+    for module in pkgutil.iter_modules(report.__path__):
+        for _, one in inspect.getmembers(importlib.import_module(f"likewise.producer.report.{module.name}")):
             if inspect.isclass(one) and issubclass(one, Document) and one is not Document:
                 found.add(one)
 
@@ -369,7 +375,7 @@ def test_a_command_refuses_a_format_before_it_reaches_any_service(
     def reached(*_: Any, **__: Any) -> None:
         raise AssertionError("the services were asked for")
 
-    monkeypatch.setattr("producer.experiments.open_session", reached)
+    monkeypatch.setattr("likewise.producer.experiments.open_session", reached)
     monkeypatch.setattr(sys, "argv", ["likewise", *words])
     with pytest.raises(SystemExit) as ended:
         main()

@@ -8,10 +8,10 @@ import sys
 import pytest
 from rich.text import Text
 
-from producer.job.jobfile import read_experiment
-from producer.report import write
-from producer.report.status import Entry, ListDocument
-from shared.ledger.records import ExperimentRecord
+from likewise.producer.job.jobfile import read_experiment
+from likewise.producer.report import write
+from likewise.producer.report.status import Entry, ListDocument
+from likewise.shared.ledger.records import ExperimentRecord
 
 
 def entry(*set_values: str, verdict: str | None = None) -> Entry:

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from producer.console import make_console
-from producer.report.document import print_parts
-from producer.report.sweep import SweepDocument
-from producer.sweep.table import Point, Seeds, Sweep, order_of
-from shared.results.run_result import Failure
+from likewise.producer.console import make_console
+from likewise.producer.report.document import print_parts
+from likewise.producer.report.sweep import SweepDocument
+from likewise.producer.sweep.table import Point, Seeds, Sweep, order_of
+from likewise.shared.results.run_result import Failure
 
 SEEDS = Seeds(succeeded=5, seeds=5, best=0.321, median=0.331, low=0.322, high=0.337)
 LONG = {"optimizer.learning_rate": 0.03, "model.layers.0.units": 8, "training.epochs": 5}

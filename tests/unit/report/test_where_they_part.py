@@ -7,14 +7,14 @@ import io
 import pytest
 from rich.console import Console
 
-from producer.compare import Background, compare
-from producer.job.resolve import resolve
-from producer.report import comparison_tables, figures
-from producer.report.comparison import ComparisonDocument
-from producer.report.comparison_page import page_of
-from producer.report.document import print_parts
-from producer.verdict.models import FirstDivergence, Growth, Traced
-from producer.verdict.parting import STAGES
+from likewise.producer.compare import Background, compare
+from likewise.producer.job.resolve import resolve
+from likewise.producer.report import comparison_tables, figures
+from likewise.producer.report.comparison import ComparisonDocument
+from likewise.producer.report.comparison_page import page_of
+from likewise.producer.report.document import print_parts
+from likewise.producer.verdict.models import FirstDivergence, Growth, Traced
+from likewise.producer.verdict.parting import STAGES
 
 
 def divergence(**changes):

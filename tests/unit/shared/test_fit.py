@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from shared.job import Job
-from shared.program import compile_job
-from shared.program.fit import Amounts, misfits, weight_misfits
+from likewise.shared.job import Job
+from likewise.shared.program import compile_job
+from likewise.shared.program.fit import Amounts, misfits, weight_misfits
 
 ONE_COLUMN = Amounts(train=4, columns=1)
 TWO_CLASSES = Amounts(train=4, classes=2)

@@ -10,8 +10,8 @@ import pytest
 from pydantic import TypeAdapter
 from sklearn.metrics import log_loss, mean_absolute_error, mean_poisson_deviance, mean_squared_error
 
-from shared.job import Loss
-from shared.losses import loss_elements, loss_value, loss_values
+from likewise.shared.job import Loss
+from likewise.shared.losses import loss_elements, loss_value, loss_values
 
 LOSS: TypeAdapter[Loss] = TypeAdapter(Loss)
 NUMBERS = np.random.default_rng(0)

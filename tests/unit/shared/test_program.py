@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from shared.job import Model
-from shared.job.layers.base import Shape, ShapeError
-from shared.program import ProgramSpec, compile_model
+from likewise.shared.job import Model
+from likewise.shared.job.layers.base import Shape, ShapeError
+from likewise.shared.program import ProgramSpec, compile_model
 
 
 def model_of(*layers: Any) -> Model:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from shared.errors import UsageError
-from shared.settings import Settings, misspelt, variable
+from likewise.shared.errors import UsageError
+from likewise.shared.settings import Settings, misspelt, variable
 
 
 @pytest.mark.parametrize(

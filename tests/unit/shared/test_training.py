@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from shared.job import Training
-from shared.job.training import BatchPlan
+from likewise.shared.job import Training
+from likewise.shared.job.training import BatchPlan
 
 
 def test_a_partial_last_batch_is_kept() -> None:

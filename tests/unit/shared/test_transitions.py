@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from producer.local import environments
-from shared.ledger import transitions
+from likewise.producer.local import environments
+from likewise.shared.ledger import transitions
 
 FOLDER = Path(transitions.__file__).parent / "scripts"
 SCRIPTS = sorted(file.stem for file in FOLDER.glob("*.lua") if file.stem != "common")
@@ -42,7 +42,7 @@ def test_a_script_knows_the_names_in_capitals_that_it_uses(name):
 
 
 def test_a_changed_script_changes_the_fingerprint_of_the_workers_code(tmp_path, monkeypatch):
-    monkeypatch.setattr(environments, "ROOT", tmp_path)
+    monkeypatch.setattr(environments, "PACKAGE", tmp_path)
     script = tmp_path / "shared" / "ledger" / "scripts" / "claim.lua"
     script.parent.mkdir(parents=True)
     script.write_text("return 1")

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from producer.job.jobfile import read_experiment
-from producer.runs.results import one_a_side
-from producer.runs.submit import parts_of
-from producer.sweep.points import check_grid, grid_of, held_by_overrides, points_of, trained_at
-from producer.sweep.runs import groups_of, prepare_sweep
-from producer.sweep.table import is_ordered
-from shared.errors import LikewiseError
+from likewise.producer.job.jobfile import read_experiment
+from likewise.producer.runs.results import one_a_side
+from likewise.producer.runs.submit import parts_of
+from likewise.producer.sweep.points import check_grid, grid_of, held_by_overrides, points_of, trained_at
+from likewise.producer.sweep.runs import groups_of, prepare_sweep
+from likewise.producer.sweep.table import is_ordered
+from likewise.shared.errors import LikewiseError
 
 
 def test_values_are_those_of_the_job_file_s_own_spelling() -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from producer.sweep.table import decisive_gap
-from producer.verdict.models import Comparison
+from likewise.producer.sweep.table import decisive_gap
+from likewise.producer.verdict.models import Comparison
 
 
 def doubled_losses(samples: Any, **other: Any) -> Comparison:

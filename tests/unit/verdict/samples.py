@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from producer.compare import Background, compare
-from producer.job.resolve import resolve
-from producer.verdict.models import Comparison
-from shared.job import Experiment
-from shared.ledger.records import ExperimentRecord
-from shared.results.run_result import Environment, Failure, Hashes, RunResult, Timings
-from shared.results.seed_table import SeedTable
-from shared.run import Dataset, Run, Samples
-from shared.store.arrays import ArrayRef, decode_array, encode_array
+from likewise.producer.compare import Background, compare
+from likewise.producer.job.resolve import resolve
+from likewise.producer.verdict.models import Comparison
+from likewise.shared.job import Experiment
+from likewise.shared.ledger.records import ExperimentRecord
+from likewise.shared.results.run_result import Environment, Failure, Hashes, RunResult, Timings
+from likewise.shared.results.seed_table import SeedTable
+from likewise.shared.run import Dataset, Run, Samples
+from likewise.shared.store.arrays import ArrayRef, decode_array, encode_array
 from tests.listed import Seed, packed
 
 X = np.array([-1.0, 0, 1, 2, 3, 4])

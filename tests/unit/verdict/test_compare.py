@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from producer.report.comparison import ComparisonDocument
+from likewise.producer.report.comparison import ComparisonDocument
 
 FAILURES_OF_THE_JOB = ["diverged", "bad_shape", "bad_weights", "unsupported"]
 FAILURES_OF_THE_SURROUNDINGS = [

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from producer.verdict.equivalence import Sample, equivalence, verdict_over
-from producer.verdict.models import Equivalence
+from likewise.producer.verdict.equivalence import Sample, equivalence, verdict_over
+from likewise.producer.verdict.models import Equivalence
 
 
 def judged(reference: Any, other: Any, *, measures: int = 1, **options: Any) -> Equivalence:

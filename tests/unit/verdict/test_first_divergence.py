@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from producer.verdict.first_divergence import Replays, traced
-from producer.verdict.parting import first_parting, largest_gap
-from producer.verdict.rounding import tolerance_for
-from shared.job import Model
-from shared.program import compile_model
-from shared.results.step_trace import PROJECTIONS, Place, Trace
-from shared.store.arrays import decode_array, encode_array
+from likewise.producer.verdict.first_divergence import Replays, traced
+from likewise.producer.verdict.parting import first_parting, largest_gap
+from likewise.producer.verdict.rounding import tolerance_for
+from likewise.shared.job import Model
+from likewise.shared.program import compile_model
+from likewise.shared.results.step_trace import PROJECTIONS, Place, Trace
+from likewise.shared.store.arrays import decode_array, encode_array
 
 NAMES = ("tensorflow", "torch")
 TOLERANCE = tolerance_for(["float64"]).relative

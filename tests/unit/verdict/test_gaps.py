@@ -9,9 +9,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from producer.display import sparkline
-from producer.verdict.gaps import array_gaps, loss_gaps
-from producer.verdict.side_runs import spread
+from likewise.producer.display import sparkline
+from likewise.producer.verdict.gaps import array_gaps, loss_gaps
+from likewise.producer.verdict.side_runs import spread
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
 losses = st.lists(finite, min_size=1, max_size=20)

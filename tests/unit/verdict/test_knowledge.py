@@ -8,16 +8,24 @@ from typing import Any, get_args
 
 import pytest
 
-from producer.job.resolve import SettingDifference, resolve
-from producer.verdict import knowledge
-from producer.verdict.knowledge import Setup, consequence, conventions, fixes, mendings, together, weight_of
-from shared.job import Experiment, Job
-from shared.job.activations import Activation
-from shared.job.layers import Layer
-from shared.job.loss import Loss
-from shared.job.optimizer import Optimizer
-from shared.job.schedule import Schedule
-from shared.job.training import Training
+from likewise.producer.job.resolve import SettingDifference, resolve
+from likewise.producer.verdict import knowledge
+from likewise.producer.verdict.knowledge import (
+    Setup,
+    consequence,
+    conventions,
+    fixes,
+    mendings,
+    together,
+    weight_of,
+)
+from likewise.shared.job import Experiment, Job
+from likewise.shared.job.activations import Activation
+from likewise.shared.job.layers import Layer
+from likewise.shared.job.loss import Loss
+from likewise.shared.job.optimizer import Optimizer
+from likewise.shared.job.schedule import Schedule
+from likewise.shared.job.training import Training
 
 TABLES = Path(knowledge.__file__).parent / "known"
 NOT_SETTINGS = {"type", "name", "inputs", "layer"}

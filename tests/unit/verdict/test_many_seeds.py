@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from producer.compare import compare
-from producer.report.comparison import ComparisonDocument
-from producer.report.comparison_json import seeds as seeds_of
-from producer.report.figures import losses
-from producer.runs.results import merged
-from producer.verdict.models import Comparison
-from shared.job import Experiment
-from shared.ledger.records import ExperimentRecord
-from shared.results.run_result import Environment, Failure, Hashes, RunResult, SeedArrays, Timings
-from shared.store.arrays import ArrayRef, encode_array
+from likewise.producer.compare import compare
+from likewise.producer.report.comparison import ComparisonDocument
+from likewise.producer.report.comparison_json import seeds as seeds_of
+from likewise.producer.report.figures import losses
+from likewise.producer.runs.results import merged
+from likewise.producer.verdict.models import Comparison
+from likewise.shared.job import Experiment
+from likewise.shared.ledger.records import ExperimentRecord
+from likewise.shared.results.run_result import Environment, Failure, Hashes, RunResult, SeedArrays, Timings
+from likewise.shared.store.arrays import ArrayRef, encode_array
 from tests.listed import Seed, packed
 
 SEEDS, EPOCHS = 12, 6
@@ -138,7 +138,7 @@ def experiment() -> Experiment:
 
 
 def compared(store: Store, *results: RunResult) -> Comparison:
-    from producer.job.resolve import resolve
+    from likewise.producer.job.resolve import resolve
 
     declared = experiment()
     record = ExperimentRecord(

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from producer import follow_ups
-from producer.compare import Background, compare
-from producer.job.resolve import resolve
-from producer.report.comparison import ComparisonDocument
-from producer.report.document import print_parts
+from likewise.producer import follow_ups
+from likewise.producer.compare import Background, compare
+from likewise.producer.job.resolve import resolve
+from likewise.producer.report.comparison import ComparisonDocument
+from likewise.producer.report.document import print_parts
 
 
 def with_twin(samples, *, gap32, gap64, **declared):
@@ -136,7 +136,7 @@ def test_a_twin_that_did_not_finish_decides_nothing(samples):
 
 
 def test_the_twin_is_in_the_document_and_in_the_table(samples, capsys):
-    from producer.console import make_console
+    from likewise.producer.console import make_console
 
     found = with_twin(samples, gap32=1e-3, gap64=1e-13)
     told = ComparisonDocument(comparison=found).to_json()["twin"]

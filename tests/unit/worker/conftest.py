@@ -17,16 +17,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from shared.job import Job, Optimizer
-from shared.job.experiment import Precision
-from shared.job.layers.basic import Dense, Dropout, Flatten
-from shared.ledger.records import ProgressEvent
-from shared.program import ProgramSpec
-from shared.results.run_result import Reason, RunResult
-from shared.run import Run
-from shared.store.arrays import AnyArray, ArrayRef, InlineArray, encode_array
-from tests.listed import Seed, listed
-from worker.adapters.base import (
+from likewise.shared.job import Job, Optimizer
+from likewise.shared.job.experiment import Precision
+from likewise.shared.job.layers.basic import Dense, Dropout, Flatten
+from likewise.shared.ledger.records import ProgressEvent
+from likewise.shared.program import ProgramSpec
+from likewise.shared.results.run_result import Reason, RunResult
+from likewise.shared.run import Run
+from likewise.shared.store.arrays import AnyArray, ArrayRef, InlineArray, encode_array
+from likewise.worker.adapters.base import (
     Batch,
     Block,
     Description,
@@ -41,9 +40,10 @@ from worker.adapters.base import (
     UnsupportedError,
     Weights,
 )
-from worker.adapters.constants import update_constants
-from worker.training.run_trainer import Services
-from worker.training.runner import Attempt, train_run
+from likewise.worker.adapters.constants import update_constants
+from likewise.worker.training.run_trainer import Services
+from likewise.worker.training.runner import Attempt, train_run
+from tests.listed import Seed, listed
 
 
 class NotLinearError(Exception):

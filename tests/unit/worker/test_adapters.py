@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from shared.job import Job
-from shared.program import compile_job
-from worker.adapters import adapter_names, load_adapter
-from worker.adapters.base import BadShapeError, FrameworkAdapter, UnsupportedError
-from worker.adapters.common import Programs
+from likewise.shared.job import Job
+from likewise.shared.program import compile_job
+from likewise.worker.adapters import adapter_names, load_adapter
+from likewise.worker.adapters.base import BadShapeError, FrameworkAdapter, UnsupportedError
+from likewise.worker.adapters.common import Programs
 
 FOLDER = Path(__file__).resolve().parents[2] / "third_adapter"
 

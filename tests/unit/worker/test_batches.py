@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.job import Training
-from shared.job.training import BatchPlan
-from worker.training.blocks import BatchHash, cut
-from worker.training.draws import SampleOrder
+from likewise.shared.job import Training
+from likewise.shared.job.training import BatchPlan
+from likewise.worker.training.blocks import BatchHash, cut
+from likewise.worker.training.draws import SampleOrder
 
 
 @st.composite

@@ -10,14 +10,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.job import Job, Training
-from shared.job.training import BatchPlan
-from shared.program import Mask
+from likewise.shared.job import Job, Training
+from likewise.shared.job.training import BatchPlan
+from likewise.shared.program import Mask
+from likewise.worker.adapters.base import Block
+from likewise.worker.training import blocks
+from likewise.worker.training.blocks import (
+    LOOK_S,
+    MARK_BYTE_S,
+    MARK_S,
+    MOST_BYTES,
+    SHARE,
+    TARGET_S,
+    Pace,
+    cut,
+)
+from likewise.worker.training.draws import MaskSource
 from tests.listed import Seed
-from worker.adapters.base import Block
-from worker.training import blocks
-from worker.training.blocks import LOOK_S, MARK_BYTE_S, MARK_S, MOST_BYTES, SHARE, TARGET_S, Pace, cut
-from worker.training.draws import MaskSource
 
 Jobs = Callable[..., Job]
 

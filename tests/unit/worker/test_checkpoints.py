@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from shared.job import Job
-from shared.results.run_result import RunResult
-from worker.training import blocks, checkpoints, resources
-from worker.training.checkpoints import Checkpoint
-from worker.training.samples import load_run
+from likewise.shared.job import Job
+from likewise.shared.results.run_result import RunResult
+from likewise.worker.training import blocks, checkpoints, resources
+from likewise.worker.training.checkpoints import Checkpoint
+from likewise.worker.training.samples import load_run
 
 Jobs = Callable[..., Job]
 ALWAYS = 1e-9

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from shared.job import Optimizer
-from shared.job.optimizer import structure
-from worker.adapters.constants import fixed_constants, integer_power, slot_starts, update_constants
+from likewise.shared.job import Optimizer
+from likewise.shared.job.optimizer import structure
+from likewise.worker.adapters.constants import fixed_constants, integer_power, slot_starts, update_constants
 
 OPTIMIZER: TypeAdapter[Optimizer] = TypeAdapter(Optimizer)
 RATES = np.array([0.1, 0.2, 0.3])

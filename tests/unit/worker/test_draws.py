@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.training.draws import Draws, Purpose, log
+from likewise.worker.training.draws import Draws, Purpose, log
 
 ADDRESSES = st.tuples(st.integers(0, 2**63 - 1), st.integers(0, 2**40), st.integers(0, 2**40))
 

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from shared.job import Job
-from shared.job.optimizer import Sgd
-from shared.results.run_result import RunResult, SeedArrays
+from likewise.shared.job import Job
+from likewise.shared.job.optimizer import Sgd
+from likewise.shared.results.run_result import RunResult, SeedArrays
+from likewise.worker.training import resources, results, training
+from likewise.worker.training.samples import load_run
 from tests.listed import Seed
-from worker.training import resources, results, training
-from worker.training.samples import load_run
 
 Jobs = Callable[..., Job]
 

@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
-from shared.errors import DataError, RedisError
-from shared.job import Job
-from worker.adapters.base import FrameworkAdapter, UnsupportedError
-from worker.training.failures import TrainingError, diverged, loading, typed
+from likewise.shared.errors import DataError, RedisError
+from likewise.shared.job import Job
+from likewise.worker.adapters.base import FrameworkAdapter, UnsupportedError
+from likewise.worker.training.failures import TrainingError, diverged, loading, typed
 
 
 @pytest.fixture

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from shared.job import Job
-from shared.program import ProgramSpec, compile_job, compile_model
-from shared.store.arrays import hash_arrays
-from worker.training.draws import check_weights, draw_weights
-from worker.training.failures import TrainingError
+from likewise.shared.job import Job
+from likewise.shared.program import ProgramSpec, compile_job, compile_model
+from likewise.shared.store.arrays import hash_arrays
+from likewise.worker.training.draws import check_weights, draw_weights
+from likewise.worker.training.failures import TrainingError
 
 Jobs = Callable[..., Job]
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from worker.service import machine
-from worker.service.machine import conditions, moment
+from likewise.worker.service import machine
+from likewise.worker.service.machine import conditions, moment
 
 BURN = "import time\nwhile time.process_time() < 0.5: pass"
 

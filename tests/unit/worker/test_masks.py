@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.job import Job
-from shared.job.experiment import Precision
-from shared.program import Mask, compile_model
-from worker.adapters.common import bytes_per_sample
-from worker.training.draws import MaskSource, mask_keys
+from likewise.shared.job import Job
+from likewise.shared.job.experiment import Precision
+from likewise.shared.program import Mask, compile_model
+from likewise.worker.adapters.common import bytes_per_sample
+from likewise.worker.training.draws import MaskSource, mask_keys
 
 
 def layer(rate: float = 0.25, *, index: int = 1, shape: tuple[int, ...] = (3, 5)) -> Mask:

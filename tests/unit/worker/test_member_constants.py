@@ -5,8 +5,18 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from shared.job.optimizer import Adadelta, Adagrad, Adam, AdamW, Nadam, Optimizer, RmsProp, Sgd, structure
-from worker.adapters.constants import (
+from likewise.shared.job.optimizer import (
+    Adadelta,
+    Adagrad,
+    Adam,
+    AdamW,
+    Nadam,
+    Optimizer,
+    RmsProp,
+    Sgd,
+    structure,
+)
+from likewise.worker.adapters.constants import (
     fixed_constants,
     member_fixed_constants,
     member_slot_starts,

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from pydantic import TypeAdapter
 
-from shared.job import Loss
-from shared.job.loss import CLASSIFICATION, REGRESSION, fitting_metrics
-from worker.training.metrics import member_metrics
+from likewise.shared.job import Loss
+from likewise.shared.job.loss import CLASSIFICATION, REGRESSION, fitting_metrics
+from likewise.worker.training.metrics import member_metrics
 
 LOSS: TypeAdapter[Loss] = TypeAdapter(Loss)
 NUMBERS = np.random.default_rng(1)
@@ -60,7 +60,7 @@ def test_regression_metrics_are_those_of_scikit_learn(columns: int) -> None:
 def test_a_member_s_metrics_are_those_it_has_alone_to_the_last_bit(
     loss: Loss, shape: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("worker.training.metrics._NUMBERS_AT_ONCE", 2 * shape[0] * shape[1])
+    monkeypatch.setattr("likewise.worker.training.metrics._NUMBERS_AT_ONCE", 2 * shape[0] * shape[1])
     outputs = NUMBERS.normal(size=(5, *shape)).astype(np.float32)
     outputs[3] = np.nan
     match loss.type:

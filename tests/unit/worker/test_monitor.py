@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.job import EarlyStopping, Job
-from shared.job.schedule import ReduceOnPlateauSchedule
-from worker.training import blocks
-from worker.training.monitor import Monitor, Patience
+from likewise.shared.job import EarlyStopping, Job
+from likewise.shared.job.schedule import ReduceOnPlateauSchedule
+from likewise.worker.training import blocks
+from likewise.worker.training.monitor import Monitor, Patience
 
 Jobs = Callable[..., Job]
 

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from shared.job import Job
-from shared.program import compile_job
-from worker.adapters.base import Batch
-from worker.training import resources
-from worker.training.resources import SHARED_FROM, threads_of
-from worker.training.samples import RunData
+from likewise.shared.job import Job
+from likewise.shared.program import compile_job
+from likewise.worker.adapters.base import Batch
+from likewise.worker.training import resources
+from likewise.worker.training.resources import SHARED_FROM, threads_of
+from likewise.worker.training.samples import RunData
 
 SIZE = 200 * 1024 * 1024
 

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from shared.errors import LikewiseError
-from shared.job import Job
-from shared.store.arrays import ArrayRef
-from worker.adapters.base import Block
+from likewise.shared.errors import LikewiseError
+from likewise.shared.job import Job
+from likewise.shared.store.arrays import ArrayRef
+from likewise.worker.adapters.base import Block
 
 Jobs = Callable[..., Job]
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from shared.errors import RedisError
-from shared.job import Job
-from shared.run import Run
+from likewise.shared.errors import RedisError
+from likewise.shared.job import Job
+from likewise.shared.run import Run
 
 Jobs = Callable[..., Job]
 

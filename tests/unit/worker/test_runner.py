@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from shared.job import Job
-from shared.program import compile_job
-from worker.adapters.base import FrameworkAdapter
-from worker.training import resources
-from worker.training.metrics import member_metrics
+from likewise.shared.job import Job
+from likewise.shared.program import compile_job
+from likewise.worker.adapters.base import FrameworkAdapter
+from likewise.worker.training import resources
+from likewise.worker.training.metrics import member_metrics
 
 Jobs = Callable[..., Job]
 ARTICLE = ([[-1.0], [0.0], [1.0], [2.0], [3.0], [4.0]], [[-3.0], [-1.0], [1.0], [3.0], [5.0], [7.0]])
@@ -115,7 +115,7 @@ def test_a_large_training_takes_the_worker_s_threads_and_a_small_one_takes_one(
 ) -> None:
     run = lab.run(job_of(), train=lab.samples(20))
     assert lab.train(run, threads=4).environment.threads == lab.adapter.threads == 1
-    monkeypatch.setattr("worker.training.resources.SHARED_FROM", 20)
+    monkeypatch.setattr("likewise.worker.training.resources.SHARED_FROM", 20)
     assert lab.train(run, threads=4).environment.threads == lab.adapter.threads == 4
 
 

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from shared.job import Optimizer
-from worker.training.schedules import learning_rates
+from likewise.shared.job import Optimizer
+from likewise.worker.training.schedules import learning_rates
 
 RATE = 0.3
 STEPS_PER_EPOCH = 7

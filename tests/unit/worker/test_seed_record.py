@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.job import Training
-from shared.job.training import BatchPlan
-from worker.training.seed_record import EpochLosses
+from likewise.shared.job import Training
+from likewise.shared.job.training import BatchPlan
+from likewise.worker.training.seed_record import EpochLosses
 
 
 def plan(samples: int = 5, size: int = 2) -> BatchPlan:

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.results.step_trace import LARGEST, NUMBERS, PROJECTIONS, SIZE, TraceRequest
-from worker.training.tracing import Fingerprinter
+from likewise.shared.results.step_trace import LARGEST, NUMBERS, PROJECTIONS, SIZE, TraceRequest
+from likewise.worker.training.tracing import Fingerprinter
 
 TAKE = Fingerprinter().take
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from shared.job.activations import Activation, Elu, LeakyRelu
+from likewise.shared.job.activations import Activation, Elu, LeakyRelu
 
 Tensor = Any
 

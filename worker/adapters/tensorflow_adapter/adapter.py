@@ -9,12 +9,12 @@ from typing import Any, Literal
 
 import numpy as np
 
-from shared.job import Job, Optimizer
-from shared.job.experiment import Precision
-from shared.job.optimizer import structure
-from shared.program import ProgramSpec
-from shared.results.run_result import Reason
-from worker.adapters.base import (
+from likewise.shared.job import Job, Optimizer
+from likewise.shared.job.experiment import Precision
+from likewise.shared.job.optimizer import structure
+from likewise.shared.program import ProgramSpec
+from likewise.shared.results.run_result import Reason
+from likewise.worker.adapters.base import (
     Batch,
     Description,
     EnsembleTrainer,
@@ -24,7 +24,7 @@ from worker.adapters.base import (
     UnsupportedError,
     Weights,
 )
-from worker.adapters.common import Programs, check_samples, check_weights, warm_up
+from likewise.worker.adapters.common import Programs, check_samples, check_weights, warm_up
 
 _ENVIRONMENT = {
     "KERAS_BACKEND": "tensorflow",
@@ -108,7 +108,7 @@ class TensorFlowAdapter(FrameworkAdapter):
 
     def default_weights(self, program: ProgramSpec, *, precision: Precision, seed: int) -> Weights:
         """Draw Keras's default initial weights."""
-        from worker.adapters.tensorflow_adapter.model import default_weights
+        from likewise.worker.adapters.tensorflow_adapter.model import default_weights
 
         return default_weights(program, precision=precision, seed=seed)
 
@@ -116,8 +116,8 @@ class TensorFlowAdapter(FrameworkAdapter):
         """Make a Trainer with everything on the device."""
         import tensorflow as tf
 
-        from worker.adapters.tensorflow_adapter.training import TensorFlowTrainer
-        from worker.adapters.tensorflow_adapter.xla import kind_of_program
+        from likewise.worker.adapters.tensorflow_adapter.training import TensorFlowTrainer
+        from likewise.worker.adapters.tensorflow_adapter.xla import kind_of_program
 
         check_samples(program, samples)
         check_weights(program.weight_shapes, weights)
@@ -149,7 +149,11 @@ class TensorFlowAdapter(FrameworkAdapter):
         """Make an EnsembleTrainer whose members go side by side under tf.vectorized_map."""
         import tensorflow as tf
 
-        from worker.adapters.tensorflow_adapter.ensemble import EnsembleProgram, TensorFlowEnsemble, obstacle
+        from likewise.worker.adapters.tensorflow_adapter.ensemble import (
+            EnsembleProgram,
+            TensorFlowEnsemble,
+            obstacle,
+        )
 
         if job.execution == "eager":
             raise UnsupportedError("many seeds at once are one compiled program, and execution is eager")
@@ -175,7 +179,7 @@ class TensorFlowAdapter(FrameworkAdapter):
 
     def observer(self, program: ProgramSpec, job: Job) -> Observer:
         """Make an Observer on the device."""
-        from worker.adapters.tensorflow_adapter.model import TensorFlowObserver
+        from likewise.worker.adapters.tensorflow_adapter.model import TensorFlowObserver
 
         return TensorFlowObserver(program, job, device=self._device)
 

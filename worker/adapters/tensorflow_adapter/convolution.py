@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from shared.job.layers.convolution import (
+from likewise.shared.job.layers.convolution import (
     AveragePooling1D,
     AveragePooling2D,
     Conv1D,
@@ -21,7 +21,7 @@ from shared.job.layers.convolution import (
     Padding,
     pair,
 )
-from worker.adapters.common import window_padding
+from likewise.worker.adapters.common import window_padding
 
 Tensor = Any
 Shape = tuple[int, ...]

@@ -15,15 +15,26 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from shared.job import Job, Optimizer
-from shared.job.training import BatchPlan
-from shared.program import ProgramSpec
-from shared.program.together import convolutions_obstacle, recurrent_numbers
-from worker.adapters import base as kept
-from worker.adapters.base import Batch, EnsembleBlock, EnsembleTrainer, Floats, UnsupportedError, Weights
-from worker.adapters.common import check_inputs
-from worker.adapters.constants import member_fixed_constants, member_slot_starts, member_update_constants
-from worker.adapters.tensorflow_adapter.program import (
+from likewise.shared.job import Job, Optimizer
+from likewise.shared.job.training import BatchPlan
+from likewise.shared.program import ProgramSpec
+from likewise.shared.program.together import convolutions_obstacle, recurrent_numbers
+from likewise.worker.adapters import base as kept
+from likewise.worker.adapters.base import (
+    Batch,
+    EnsembleBlock,
+    EnsembleTrainer,
+    Floats,
+    UnsupportedError,
+    Weights,
+)
+from likewise.worker.adapters.common import check_inputs
+from likewise.worker.adapters.constants import (
+    member_fixed_constants,
+    member_slot_starts,
+    member_update_constants,
+)
+from likewise.worker.adapters.tensorflow_adapter.program import (
     Program,
     Samples,
     State,
@@ -32,7 +43,7 @@ from worker.adapters.tensorflow_adapter.program import (
     copied,
     put_back,
 )
-from worker.adapters.tensorflow_adapter.xla import repays
+from likewise.worker.adapters.tensorflow_adapter.xla import repays
 
 Tensor = Any
 

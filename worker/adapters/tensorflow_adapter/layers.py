@@ -13,13 +13,18 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from shared.job.layers.basic import Dense
-from shared.job.layers.merging import MultiHeadAttention
-from shared.job.layers.recurrent import Bidirectional, Gru, Lstm, SimpleRnn
-from shared.program import Stage
-from worker.adapters.base import UnsupportedError
-from worker.adapters.tensorflow_adapter.activations import PLAIN, activation_function
-from worker.adapters.tensorflow_adapter.convolution import Convolution, channels_first, convolution, pooling
+from likewise.shared.job.layers.basic import Dense
+from likewise.shared.job.layers.merging import MultiHeadAttention
+from likewise.shared.job.layers.recurrent import Bidirectional, Gru, Lstm, SimpleRnn
+from likewise.shared.program import Stage
+from likewise.worker.adapters.base import UnsupportedError
+from likewise.worker.adapters.tensorflow_adapter.activations import PLAIN, activation_function
+from likewise.worker.adapters.tensorflow_adapter.convolution import (
+    Convolution,
+    channels_first,
+    convolution,
+    pooling,
+)
 
 Shape = tuple[int, ...]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from shared.job.loss import (
+from likewise.shared.job.loss import (
     PROBABILITY_MARGIN,
     BinaryCrossentropy,
     CategoricalCrossentropy,

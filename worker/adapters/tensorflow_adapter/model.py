@@ -9,13 +9,13 @@ from typing import Any, cast
 import keras
 import tensorflow as tf
 
-from shared.job import Job
-from shared.job.layers.recurrent import Bidirectional
-from shared.program import ProgramSpec, Stage
-from worker.adapters.base import Batch, Floats, Observed, Observer, Weights
-from worker.adapters.common import check_weights
-from worker.adapters.tensorflow_adapter.layers import Cell, keras_layer, step_by_step
-from worker.adapters.tensorflow_adapter.losses import loss_function
+from likewise.shared.job import Job
+from likewise.shared.job.layers.recurrent import Bidirectional
+from likewise.shared.program import ProgramSpec, Stage
+from likewise.worker.adapters.base import Batch, Floats, Observed, Observer, Weights
+from likewise.worker.adapters.common import check_weights
+from likewise.worker.adapters.tensorflow_adapter.layers import Cell, keras_layer, step_by_step
+from likewise.worker.adapters.tensorflow_adapter.losses import loss_function
 
 Tensor = Any
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from shared.job.optimizer import (
+from likewise.shared.job.optimizer import (
     Adadelta,
     Adagrad,
     Adam,

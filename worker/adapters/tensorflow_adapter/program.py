@@ -21,15 +21,15 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from shared.job import Job
-from shared.job.optimizer import structure
-from shared.program import ProgramSpec
-from worker.adapters import base as kept
-from worker.adapters.base import Marks, Weights
-from worker.adapters.constants import fixed_constants, slot_starts, update_constants
-from worker.adapters.tensorflow_adapter.losses import loss_function
-from worker.adapters.tensorflow_adapter.model import Network
-from worker.adapters.tensorflow_adapter.optimizers import clip, update
+from likewise.shared.job import Job
+from likewise.shared.job.optimizer import structure
+from likewise.shared.program import ProgramSpec
+from likewise.worker.adapters import base as kept
+from likewise.worker.adapters.base import Marks, Weights
+from likewise.worker.adapters.constants import fixed_constants, slot_starts, update_constants
+from likewise.worker.adapters.tensorflow_adapter.losses import loss_function
+from likewise.worker.adapters.tensorflow_adapter.model import Network
+from likewise.worker.adapters.tensorflow_adapter.optimizers import clip, update
 
 
 class Traced:

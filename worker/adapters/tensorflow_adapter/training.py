@@ -6,13 +6,13 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from shared.job import Job
-from shared.job.training import BatchPlan
-from worker.adapters import base as kept
-from worker.adapters.base import Batch, Block, Floats, Marks, Trainer, Weights
-from worker.adapters.common import check_inputs, check_weights
-from worker.adapters.constants import fixed_constants, slot_starts, update_constants
-from worker.adapters.tensorflow_adapter.program import Program, State, Steps, copied, put_back
+from likewise.shared.job import Job
+from likewise.shared.job.training import BatchPlan
+from likewise.worker.adapters import base as kept
+from likewise.worker.adapters.base import Batch, Block, Floats, Marks, Trainer, Weights
+from likewise.worker.adapters.common import check_inputs, check_weights
+from likewise.worker.adapters.constants import fixed_constants, slot_starts, update_constants
+from likewise.worker.adapters.tensorflow_adapter.program import Program, State, Steps, copied, put_back
 
 
 class TensorFlowTrainer(Trainer):

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from shared.job import Job
-from shared.job.training import BatchPlan
-from shared.program import ProgramSpec
-from worker.adapters.base import Batch, Marks
-from worker.adapters.tensorflow_adapter.program import Program, Samples, State, Steps
+from likewise.shared.job import Job
+from likewise.shared.job.training import BatchPlan
+from likewise.shared.program import ProgramSpec
+from likewise.worker.adapters.base import Batch, Marks
+from likewise.worker.adapters.tensorflow_adapter.program import Program, Samples, State, Steps
 
 Tensor = Any
 

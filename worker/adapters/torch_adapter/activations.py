@@ -9,7 +9,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F  # noqa: N812 -- PyTorch's own name for it
 
-from shared.job.activations import Activation, Elu, LeakyRelu
+from likewise.shared.job.activations import Activation, Elu, LeakyRelu
 
 Tensor = Any
 

@@ -9,11 +9,11 @@ from typing import Literal
 
 import numpy as np
 
-from shared.job import Job, Optimizer
-from shared.job.experiment import Precision
-from shared.program import ProgramSpec
-from shared.results.run_result import Reason
-from worker.adapters.base import (
+from likewise.shared.job import Job, Optimizer
+from likewise.shared.job.experiment import Precision
+from likewise.shared.program import ProgramSpec
+from likewise.shared.results.run_result import Reason
+from likewise.worker.adapters.base import (
     Batch,
     Description,
     EnsembleTrainer,
@@ -23,7 +23,7 @@ from worker.adapters.base import (
     UnsupportedError,
     Weights,
 )
-from worker.adapters.common import Programs, warm_up
+from likewise.worker.adapters.common import Programs, warm_up
 
 _CUBLAS_WORKSPACE = ":4096:8"  # without a fixed workspace cuBLAS is not deterministic
 _INDEX_WORDS = ("index out of range", "index out of bounds")
@@ -100,7 +100,7 @@ class TorchAdapter(FrameworkAdapter):
         """Draw torch.nn's default initial weights."""
         import torch
 
-        from worker.adapters.torch_adapter.model import default_weights
+        from likewise.worker.adapters.torch_adapter.model import default_weights
 
         return default_weights(program, dtype=getattr(torch, precision), seed=seed)
 
@@ -108,10 +108,10 @@ class TorchAdapter(FrameworkAdapter):
         """Make a Trainer with everything on the device."""
         import torch
 
-        from worker.adapters.torch_adapter.execution import execution
-        from worker.adapters.torch_adapter.model import Network
-        from worker.adapters.torch_adapter.replay import ReplayedTrainer
-        from worker.adapters.torch_adapter.training import TorchTrainer
+        from likewise.worker.adapters.torch_adapter.execution import execution
+        from likewise.worker.adapters.torch_adapter.model import Network
+        from likewise.worker.adapters.torch_adapter.replay import ReplayedTrainer
+        from likewise.worker.adapters.torch_adapter.training import TorchTrainer
 
         dtype = getattr(torch, job.precision)
         network = Network(program, dtype=dtype, device=self._device, initializers=False)
@@ -121,7 +121,7 @@ class TorchAdapter(FrameworkAdapter):
                 return TorchTrainer(job, network=network, samples=samples)
             case "replayed":
                 return ReplayedTrainer(job, network=network, samples=samples)
-        from worker.adapters.torch_adapter.compiled import CompiledTrainer
+        from likewise.worker.adapters.torch_adapter.compiled import CompiledTrainer
 
         return CompiledTrainer(job, network=network, samples=samples, programs=self._programs)
 
@@ -137,8 +137,8 @@ class TorchAdapter(FrameworkAdapter):
         """Make an EnsembleTrainer whose members go side by side under torch.vmap."""
         import torch
 
-        from worker.adapters.torch_adapter.ensemble import TorchEnsemble, obstacle
-        from worker.adapters.torch_adapter.model import Network
+        from likewise.worker.adapters.torch_adapter.ensemble import TorchEnsemble, obstacle
+        from likewise.worker.adapters.torch_adapter.model import Network
 
         reason = obstacle(
             job,
@@ -159,7 +159,7 @@ class TorchAdapter(FrameworkAdapter):
 
     def observer(self, program: ProgramSpec, job: Job) -> Observer:
         """Make an Observer on the device."""
-        from worker.adapters.torch_adapter.model import TorchObserver
+        from likewise.worker.adapters.torch_adapter.model import TorchObserver
 
         return TorchObserver(program, job, device=self._device)
 
@@ -183,7 +183,7 @@ class TorchAdapter(FrameworkAdapter):
     def forget_programs(self) -> None:
         """Drop the programs, and what torch.compile keeps of them in memory and on disk."""
         if self._programs:
-            from worker.adapters.torch_adapter.execution import forget_compiled_code
+            from likewise.worker.adapters.torch_adapter.execution import forget_compiled_code
 
             self._programs = Programs()
             forget_compiled_code()

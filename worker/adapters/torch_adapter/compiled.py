@@ -19,17 +19,17 @@ from torch._higher_order_ops.while_loop import while_loop
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils import _pytree as pytree
 
-from shared.job import Job
-from shared.job.optimizer import structure
-from shared.job.training import BatchPlan
-from worker.adapters.base import Batch, Block, Marks, Trainer
-from worker.adapters.common import Programs, bytes_per_sample
-from worker.adapters.torch_adapter.execution import compiled
-from worker.adapters.torch_adapter.losses import loss_function
-from worker.adapters.torch_adapter.model import Network
-from worker.adapters.torch_adapter.optimizers import update
-from worker.adapters.torch_adapter.training import TorchTrainer, read_back
-from worker.adapters.torch_adapter.weights import Layout
+from likewise.shared.job import Job
+from likewise.shared.job.optimizer import structure
+from likewise.shared.job.training import BatchPlan
+from likewise.worker.adapters.base import Batch, Block, Marks, Trainer
+from likewise.worker.adapters.common import Programs, bytes_per_sample
+from likewise.worker.adapters.torch_adapter.execution import compiled
+from likewise.worker.adapters.torch_adapter.losses import loss_function
+from likewise.worker.adapters.torch_adapter.model import Network
+from likewise.worker.adapters.torch_adapter.optimizers import update
+from likewise.worker.adapters.torch_adapter.training import TorchTrainer, read_back
+from likewise.worker.adapters.torch_adapter.weights import Layout
 
 Tensor = Any
 State = dict[str, Any]

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 -- PyTorch's own name for it
 from torch import nn
 
-from shared.job.layers.convolution import (
+from likewise.shared.job.layers.convolution import (
     AveragePooling1D,
     AveragePooling2D,
     Conv1D,
@@ -23,10 +23,10 @@ from shared.job.layers.convolution import (
     MaxPooling2D,
     pair,
 )
-from shared.program import Stage
-from worker.adapters.common import window_padding
-from worker.adapters.torch_adapter.activations import activation_function
-from worker.adapters.torch_adapter.weights import Stored, affine_stored, maker
+from likewise.shared.program import Stage
+from likewise.worker.adapters.common import window_padding
+from likewise.worker.adapters.torch_adapter.activations import activation_function
+from likewise.worker.adapters.torch_adapter.weights import Stored, affine_stored, maker
 
 Tensor = Any
 Pooling = MaxPooling1D | MaxPooling2D | AveragePooling1D | AveragePooling2D

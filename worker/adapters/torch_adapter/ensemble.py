@@ -13,21 +13,25 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from shared.job import Job, Optimizer
-from shared.job.optimizer import structure
-from shared.job.training import BatchPlan
-from shared.program import ProgramSpec
-from shared.program.together import convolutions_obstacle, recurrent_numbers
-from worker.adapters.base import Batch, EnsembleBlock, EnsembleTrainer, Floats, State, Weights
-from worker.adapters.common import check_inputs, check_samples, check_weights
-from worker.adapters.constants import member_fixed_constants, member_slot_starts, member_update_constants
-from worker.adapters.torch_adapter.execution import REPLAYED_FROM_STEPS
-from worker.adapters.torch_adapter.losses import loss_function
-from worker.adapters.torch_adapter.model import Network
-from worker.adapters.torch_adapter.recurrent import Recurrent
-from worker.adapters.torch_adapter.replay import ReplayedUpdate
-from worker.adapters.torch_adapter.training import FlatUpdate, copied, each, named, put_back
-from worker.adapters.torch_adapter.weights import Layout
+from likewise.shared.job import Job, Optimizer
+from likewise.shared.job.optimizer import structure
+from likewise.shared.job.training import BatchPlan
+from likewise.shared.program import ProgramSpec
+from likewise.shared.program.together import convolutions_obstacle, recurrent_numbers
+from likewise.worker.adapters.base import Batch, EnsembleBlock, EnsembleTrainer, Floats, State, Weights
+from likewise.worker.adapters.common import check_inputs, check_samples, check_weights
+from likewise.worker.adapters.constants import (
+    member_fixed_constants,
+    member_slot_starts,
+    member_update_constants,
+)
+from likewise.worker.adapters.torch_adapter.execution import REPLAYED_FROM_STEPS
+from likewise.worker.adapters.torch_adapter.losses import loss_function
+from likewise.worker.adapters.torch_adapter.model import Network
+from likewise.worker.adapters.torch_adapter.recurrent import Recurrent
+from likewise.worker.adapters.torch_adapter.replay import ReplayedUpdate
+from likewise.worker.adapters.torch_adapter.training import FlatUpdate, copied, each, named, put_back
+from likewise.worker.adapters.torch_adapter.weights import Layout
 
 Tensor = Any
 

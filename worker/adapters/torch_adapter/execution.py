@@ -15,9 +15,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
-from shared.job import Job
-from shared.job.training import BatchPlan
-from worker.adapters.base import UnsupportedError
+from likewise.shared.job import Job
+from likewise.shared.job.training import BatchPlan
+from likewise.worker.adapters.base import UnsupportedError
 
 REPLAYED_FROM_STEPS = 30
 """A replayed update takes 0.1 to 0.8 ms less than an eager one, and recording takes one to three ms."""

@@ -13,12 +13,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from shared.job.layers.basic import ActivationLayer, BatchNorm, Dense, LayerNorm
-from shared.job.layers.merging import MultiHeadAttention
-from shared.program import Stage
-from worker.adapters.base import UnsupportedError
-from worker.adapters.torch_adapter.activations import activation_function
-from worker.adapters.torch_adapter.convolution import (
+from likewise.shared.job.layers.basic import ActivationLayer, BatchNorm, Dense, LayerNorm
+from likewise.shared.job.layers.merging import MultiHeadAttention
+from likewise.shared.program import Stage
+from likewise.worker.adapters.base import UnsupportedError
+from likewise.worker.adapters.torch_adapter.activations import activation_function
+from likewise.worker.adapters.torch_adapter.convolution import (
     Convolution,
     DepthwiseConvolution,
     GlobalAverage,
@@ -26,8 +26,8 @@ from worker.adapters.torch_adapter.convolution import (
     Pool,
     TransposedConvolution,
 )
-from worker.adapters.torch_adapter.recurrent import Recurrent
-from worker.adapters.torch_adapter.weights import affine_stored, maker, stored
+from likewise.worker.adapters.torch_adapter.recurrent import Recurrent
+from likewise.worker.adapters.torch_adapter.weights import affine_stored, maker, stored
 
 Tensor = Any
 

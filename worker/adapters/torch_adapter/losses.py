@@ -10,7 +10,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F  # noqa: N812 -- PyTorch's own name for it
 
-from shared.job.loss import (
+from likewise.shared.job.loss import (
     PROBABILITY_MARGIN,
     BinaryCrossentropy,
     CategoricalCrossentropy,

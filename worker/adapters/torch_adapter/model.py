@@ -10,13 +10,13 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from shared.job import Job
-from shared.program import ProgramSpec
-from worker.adapters.base import BadShapeError, Batch, Floats, Observed, Observer, Weights
-from worker.adapters.common import check_weights
-from worker.adapters.torch_adapter.layers import BatchNormalization, torch_layer
-from worker.adapters.torch_adapter.losses import loss_function
-from worker.adapters.torch_adapter.weights import Layout, Stored
+from likewise.shared.job import Job
+from likewise.shared.program import ProgramSpec
+from likewise.worker.adapters.base import BadShapeError, Batch, Floats, Observed, Observer, Weights
+from likewise.worker.adapters.common import check_weights
+from likewise.worker.adapters.torch_adapter.layers import BatchNormalization, torch_layer
+from likewise.worker.adapters.torch_adapter.losses import loss_function
+from likewise.worker.adapters.torch_adapter.weights import Layout, Stored
 
 Tensor = Any
 

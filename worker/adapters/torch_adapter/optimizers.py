@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 
-from shared.job.optimizer import (
+from likewise.shared.job.optimizer import (
     Adadelta,
     Adagrad,
     Adam,
@@ -30,7 +30,7 @@ from shared.job.optimizer import (
     Sgd,
     is_decoupled,
 )
-from worker.adapters.torch_adapter.weights import Piece
+from likewise.worker.adapters.torch_adapter.weights import Piece
 
 Tensor = Any
 Constants = Mapping[str, Tensor]

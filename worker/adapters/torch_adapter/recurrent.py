@@ -13,10 +13,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from shared.job.layers.recurrent import Bidirectional, Gru, Lstm, SimpleRnn
-from shared.program import Stage
-from worker.adapters.torch_adapter.activations import PLAIN
-from worker.adapters.torch_adapter.weights import stored
+from likewise.shared.job.layers.recurrent import Bidirectional, Gru, Lstm, SimpleRnn
+from likewise.shared.program import Stage
+from likewise.worker.adapters.torch_adapter.activations import PLAIN
+from likewise.worker.adapters.torch_adapter.weights import stored
 
 Tensor = Any
 _MODULES = {"simple_rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}

@@ -19,8 +19,8 @@ from typing import Any
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from worker.adapters.torch_adapter.replay_graph import Call, NotReplayableError, Replay, replay_of
-from worker.adapters.torch_adapter.training import TorchTrainer, each
+from likewise.worker.adapters.torch_adapter.replay_graph import Call, NotReplayableError, Replay, replay_of
+from likewise.worker.adapters.torch_adapter.training import TorchTrainer, each
 
 Tensor = Any
 

@@ -13,15 +13,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from shared.job import Job, Optimizer
-from shared.job.optimizer import structure
-from worker.adapters.base import Batch, Block, Floats, Marks, State, Trainer, Weights
-from worker.adapters.common import check_inputs, check_samples
-from worker.adapters.constants import fixed_constants, slot_starts, update_constants
-from worker.adapters.torch_adapter.losses import loss_function
-from worker.adapters.torch_adapter.model import Network
-from worker.adapters.torch_adapter.optimizers import update
-from worker.adapters.torch_adapter.weights import Layout
+from likewise.shared.job import Job, Optimizer
+from likewise.shared.job.optimizer import structure
+from likewise.worker.adapters.base import Batch, Block, Floats, Marks, State, Trainer, Weights
+from likewise.worker.adapters.common import check_inputs, check_samples
+from likewise.worker.adapters.constants import fixed_constants, slot_starts, update_constants
+from likewise.worker.adapters.torch_adapter.losses import loss_function
+from likewise.worker.adapters.torch_adapter.model import Network
+from likewise.worker.adapters.torch_adapter.optimizers import update
+from likewise.worker.adapters.torch_adapter.weights import Layout
 
 Tensor = Any
 

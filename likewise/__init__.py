@@ -1,0 +1,1 @@
+"""Train one declared job in several sides, and learn whether they agree, by how much, and why not."""
