@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from likewise.producer import experiments, trace
+from likewise.producer import experiments, replay
 from likewise.producer.job.jobfile import read_experiment
 from likewise.producer.job.prepare import prepare_experiment
 
@@ -47,7 +47,7 @@ def parted(desk, session_worker, tmp_path):
         record = experiments.submit_prepared(desk, prepared, queue_anyway=False, key=None)
         experiments.follow_to_end(desk, record, quiet=True)
         outcome = experiments.judge(desk, record)
-        return experiments.follow_up(desk, outcome, trace.replays, quiet=True).comparison
+        return experiments.follow_up(desk, outcome, replay.replays, quiet=True).comparison
 
     return compare
 
