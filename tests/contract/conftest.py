@@ -10,6 +10,7 @@ import importlib.util
 import json
 import math
 from collections.abc import Callable, Mapping
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -276,6 +277,10 @@ class Reference:
         return result
 
 
+exact = np.vectorize(Fraction, otypes=[object])
+"""Makes fractions of floats, in which no difference loses a digit."""
+
+
 @dataclasses.dataclass
 class NumPyOptimizer:
     """The formulas of `shared.job.optimizer`, written out again."""
@@ -323,11 +328,12 @@ class NumPyOptimizer:
             v = self.keep(f"v {name}", lambda v: o.momentum * v - rate * g, g)
             return rate * g - o.momentum * v if o.nesterov else -v
         if o.type == "rmsprop":
-            wide = g.astype(np.longdouble)  # the difference below loses digits
-            v = self.keep(f"v {name}", lambda v: v + (1 - o.rho) * (wide * wide - v), wide)
+            # v − a² of gradients that hardly change has few digits in any float, and all in fractions
+            wide, share = exact(g), 1 - Fraction(o.rho)
+            v = self.keep(f"v {name}", lambda v: v + share * (wide * wide - v), wide)
             if o.centered:
-                v = v - self.keep(f"a {name}", lambda a: a + (1 - o.rho) * (wide - a), wide) ** 2
-            v = np.maximum(v.astype(np.float64), 0)
+                v = v - self.keep(f"a {name}", lambda a: a + share * (wide - a), wide) ** 2
+            v = v.astype(np.float64)
             u = g / (np.sqrt(v + o.epsilon) if inside else np.sqrt(v) + o.epsilon)
             if o.momentum_convention == "velocity":
                 return self.keep(f"s {name}", lambda s: o.momentum * s + rate * u, g)
@@ -362,6 +368,6 @@ class NumPyOptimizer:
             v = self.keep(f"h {name}", lambda h: np.maximum(h, v), g)
         return rate / (1 - o.beta_1**t) * m / (np.sqrt(v) / corrected + epsilon)
 
-    def keep(self, slot: str, change: Any, like: np.ndarray, *, start: float = 0.0) -> np.ndarray:
+    def keep(self, slot: str, change: Any, like: np.ndarray, *, start: float = 0) -> np.ndarray:
         self.state[slot] = change(self.state.get(slot, np.full_like(like, start)))
         return self.state[slot]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
 STEPS = 12
@@ -83,16 +83,46 @@ def mse_gradients(weights: dict[str, np.ndarray], x: np.ndarray, y: np.ndarray) 
 def check_updates(kit: Any, optimizer: dict[str, Any], *, falling: bool) -> None:
     job = kit.job(optimizer=optimizer)
     x, y, weights = kit.problem(job)
-    block = kit.block(STEPS)
-    learning_rates = np.full(STEPS, optimizer["learning_rate"]) * (0.8 ** np.arange(STEPS) if falling else 1)
     trainer = kit.trainer(job, weights=weights, x=x, y=y)
-    trainer.train(dataclasses.replace(block, learning_rates=learning_rates))
-
-    formula = kit.formula(job.optimizer)
-    for t, (rows, rate) in enumerate(zip(block.indices, learning_rates, strict=True), start=1):
-        formula.update(weights, mse_gradients(weights, x[rows], y[rows]), t=t, rate=rate)
+    trainer.train(dataclasses.replace(kit.block(STEPS), learning_rates=learning_rates(optimizer, falling)))
+    expected = followed(kit, optimizer, falling=falling)
     for name, trained in trainer.weights().items():
-        np.testing.assert_allclose(trained, weights[name], rtol=0, atol=1e-12 * np.abs(weights[name]).max())
+        np.testing.assert_allclose(trained, expected[name], rtol=0, atol=tolerance(expected[name]))
+
+
+def learning_rates(optimizer: dict[str, Any], falling: bool) -> np.ndarray:
+    return np.full(STEPS, optimizer["learning_rate"]) * (0.8 ** np.arange(STEPS) if falling else 1)
+
+
+def tolerance(weights: np.ndarray) -> float:
+    return float(1e-12 * np.abs(weights).max())
+
+
+def followed(
+    kit: Any, optimizer: dict[str, Any], *, falling: bool, rounding: float = 0.0
+) -> dict[str, np.ndarray]:
+    """The weights by the formula; each gradient is off by up to `rounding` of itself."""
+    job = kit.job(optimizer=optimizer)
+    x, y, weights = kit.problem(job)
+    formula = kit.formula(job.optimizer)
+    draw = np.random.default_rng(0)
+    rates = learning_rates(optimizer, falling)
+    for t, (rows, rate) in enumerate(zip(kit.block(STEPS).indices, rates, strict=True), start=1):
+        gradients = {
+            name: g * (1 + rounding * draw.uniform(-1, 1, g.shape))
+            for name, g in mse_gradients(weights, x[rows], y[rows]).items()
+        }
+        formula.update(weights, gradients, t=t, rate=rate)
+    return weights
+
+
+def is_steady(kit: Any, optimizer: dict[str, Any], *, falling: bool) -> bool:
+    """Whether roundings of the gradients leave the formula's own weights within half the tolerance.
+
+    A centred RMSProp with a tiny rho does not where gradients hardly change: it divides by their variance.
+    """
+    exact, rounded = (followed(kit, optimizer, falling=falling, rounding=r) for r in (0.0, 4e-16))
+    return all(np.abs(exact[name] - rounded[name]).max() < tolerance(exact[name]) / 2 for name in exact)
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -103,9 +133,26 @@ def check_updates(kit: Any, optimizer: dict[str, Any], *, falling: bool) -> None
     },
     falling=False,
 )  # fmt: skip
+@example(
+    optimizer={"type": "rmsprop", "learning_rate": 1e-4, "rho": 0.125, "centered": True, "clip_value": 0.3},
+    falling=False,
+)
 @given(optimizer=optimizers(), falling=st.booleans())
 def test_any_optimizer_follows_its_formula_step_by_step(optimizer: Any, falling: bool, kit: Any) -> None:
+    assume(is_steady(kit, optimizer, falling=falling))
     check_updates(kit, optimizer, falling=falling)
+
+
+def test_nearly_all_optimizers_are_steady_enough_to_be_checked(kit: Any) -> None:
+    seen = []
+
+    @settings(max_examples=60, deadline=None, derandomize=True, database=None)
+    @given(optimizer=optimizers(), falling=st.booleans())
+    def look(optimizer: Any, falling: bool) -> None:
+        seen.append(is_steady(kit, optimizer, falling=falling))
+
+    look()
+    assert np.mean(seen) > 0.9
 
 
 def test_the_check_sees_an_epsilon_inside_the_root(monkeypatch: pytest.MonkeyPatch, kit: Any) -> None:
