@@ -5,7 +5,16 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from likewise.producer.bench.models import Bench, Contender, Peak, Phase, Place, Row, Throughput, Timed
+from likewise.producer.bench.models import (
+    Bench,
+    Contender,
+    Peak,
+    Phase,
+    PhaseTimes,
+    Rank,
+    Throughput,
+    TimedRun,
+)
 from likewise.producer.bench.protocol import median_interval, outliers, paired_ratio, relative_width
 from likewise.producer.display import both, count, number, plus_minus
 from likewise.producer.verdict.models import Comparison
@@ -19,13 +28,13 @@ MOST_LOAD = 0.25
 MOST_STOLEN = 0.02
 """A hypervisor may take so much of the time of one core."""
 
-Times = Mapping[Contender, Sequence[Timed]]
+Times = Mapping[Contender, Sequence[TimedRun]]
 
 
 def conclude(
     comparison: Comparison,
     *,
-    first: Mapping[Contender, Timed],
+    first: Mapping[Contender, TimedRun],
     timed: Times,
     missing: Sequence[str],
     precision: float,
@@ -53,12 +62,12 @@ def conclude(
     )
 
 
-def _rows(contender: Contender, first: Timed, runs: Sequence[Timed]) -> Iterator[Row]:
+def _rows(contender: Contender, first: TimedRun, runs: Sequence[TimedRun]) -> Iterator[PhaseTimes]:
     for phase in PHASES:
         of = [first] if phase in _ONCE else runs
         samples = [one.phases[phase] for one in of if phase in one.phases]
         if samples:
-            yield Row(
+            yield PhaseTimes(
                 **contender.identity,
                 phase=phase,
                 median_s=statistics.median(samples),
@@ -75,7 +84,7 @@ def _throughputs(timed: Times) -> Iterator[Throughput]:
             yield Throughput(**contender.identity, samples_per_s=statistics.median(known))
 
 
-def _peak(contender: Contender, first: Timed, runs: Sequence[Timed]) -> Peak:
+def _peak(contender: Contender, first: TimedRun, runs: Sequence[TimedRun]) -> Peak:
     def largest(samples: Iterable[int | None]) -> int | None:
         return max((one for one in samples if one is not None), default=None)
 
@@ -87,19 +96,19 @@ def _peak(contender: Contender, first: Timed, runs: Sequence[Timed]) -> Peak:
     )
 
 
-def _ranking(comparison: Comparison, timed: Times) -> tuple[tuple[Place, ...] | None, str | None]:
+def _ranking(comparison: Comparison, timed: Times) -> tuple[tuple[Rank, ...] | None, str | None]:
     """Return the sides from the fastest on, or why none is named."""
     withheld = _withheld(comparison, timed)
     if withheld:
         return None, withheld
     seconds = {one: [run.phases["run"] for run in runs] for one, runs in timed.items()}
     ordered = sorted(seconds, key=lambda one: statistics.median(seconds[one]))
-    return tuple(_place(one, seconds[one], seconds[ordered[0]]) for one in ordered), None
+    return tuple(_rank(one, seconds[one], seconds[ordered[0]]) for one in ordered), None
 
 
-def _place(contender: Contender, mine: Sequence[float], fastest: Sequence[float]) -> Place:
+def _rank(contender: Contender, mine: Sequence[float], fastest: Sequence[float]) -> Rank:
     ratio, interval = paired_ratio(mine, fastest)
-    return Place(
+    return Rank(
         **contender.identity,
         median_s=statistics.median(mine),
         ratio=ratio,
@@ -131,7 +140,7 @@ def _withheld(comparison: Comparison, timed: Times) -> str | None:
     return None
 
 
-def _warnings(first: Mapping[Contender, Timed], timed: Times, *, precision: float) -> Iterator[str]:
+def _warnings(first: Mapping[Contender, TimedRun], timed: Times, *, precision: float) -> Iterator[str]:
     """Yield what to know before the times are believed, a sentence each, with what to do."""
     threads = {one.name: runs[0].environment.threads for one, runs in timed.items() if runs}
     if len(set(threads.values())) > 1:

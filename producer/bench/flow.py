@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.status import Status
 
 from likewise.producer.bench.conclude import conclude
-from likewise.producer.bench.models import Bench, Contender, Phase, Timed
+from likewise.producer.bench.models import Bench, Contender, Phase, TimedRun
 from likewise.producer.bench.protocol import Enough, alternate
 from likewise.producer.display import plus_minus
 from likewise.producer.runs.follow import Noticed, Progressed, follow
@@ -23,8 +23,7 @@ from likewise.shared.job.training import BatchPlan
 from likewise.shared.ledger.records import ExperimentRecord
 from likewise.shared.results.run_result import RunResult
 from likewise.shared.results.seed_table import Load, SeedTable
-from likewise.shared.run import Run
-from likewise.shared.run import Timed as Kind
+from likewise.shared.run import Run, Timed
 
 if TYPE_CHECKING:
     from likewise.producer.follow_ups import Outcome
@@ -44,7 +43,7 @@ def bench(
     contenders: Sequence[Contender],
     sites: Mapping[str, Site],
     enough: Enough,
-    told: Told,
+    told: Progress,
 ) -> Bench:
     """Warm every side up, then time them in turns. `outcome` says whether the values agree.
 
@@ -57,15 +56,15 @@ def bench(
 
 
 def _warm_up(
-    timing: _Timing, contenders: Sequence[Contender], *, told: Told
-) -> tuple[dict[Contender, Timed], list[str]]:
+    timing: _Timing, contenders: Sequence[Contender], *, told: Progress
+) -> tuple[dict[Contender, TimedRun], list[str]]:
     """Return each side's first run; and a sentence for each that fails, or that runs as another way does.
 
     It forgets all programs, so that what the side compiles is measured even where the comparison, another
     side or an earlier bench compiled it before. A worker that is warm no more, or was not the one that took
     the first run, compiles before its next timed run.
     """
-    first: dict[Contender, Timed] = {}
+    first: dict[Contender, TimedRun] = {}
     missing: list[str] = []
     ran: dict[tuple[str, str], Contender] = {}
     for contender in contenders:
@@ -86,14 +85,16 @@ def _warm_up(
 class _Timing:
     """Puts one timed run after another on the queue."""
 
-    def __init__(self, session: Session, outcome: Outcome, *, sites: Mapping[str, Site], told: Told) -> None:
+    def __init__(
+        self, session: Session, outcome: Outcome, *, sites: Mapping[str, Site], told: Progress
+    ) -> None:
         self._session = session
         self._runs = {run.side: run for run in outcome.runs}
         self._parent = outcome.comparison.experiment_id
         self._sites = sites
         self._told = told
 
-    def time_one(self, contender: Contender, *, kind: Kind = "warm") -> Timed:
+    def time_one(self, contender: Contender, *, kind: Timed = "warm") -> TimedRun:
         """Train one timed run, from submission to result. Raises RunFailedError, and CancelledError."""
         self._told.timing(contender.name)
         run, record = self._submit(contender, kind)
@@ -109,7 +110,7 @@ class _Timing:
         ledger.delete(record.experiment_id)
         return timed_of(contender, run, result, self._session.blobs.get)
 
-    def _submit(self, contender: Contender, kind: Kind) -> tuple[Run, ExperimentRecord]:
+    def _submit(self, contender: Contender, kind: Timed) -> tuple[Run, ExperimentRecord]:
         base, experiment_id = self._runs[contender.of], new_id()
         job = base.job.model_copy(update={"execution": contender.variant})
         run = base.model_copy(
@@ -140,7 +141,7 @@ class _Timing:
         return run, record
 
 
-def timed_of(contender: Contender, run: Run, result: RunResult, arrays: Load) -> Timed:
+def timed_of(contender: Contender, run: Run, result: RunResult, arrays: Load) -> TimedRun:
     """Return a run's result as one sample. Raises RunFailedError for one without timings."""
     table = SeedTable.of(result, run.seeds[:1], arrays=arrays)
     if result.failure or not table.succeeded[0] or result.environment is None:
@@ -163,7 +164,7 @@ def timed_of(contender: Contender, run: Run, result: RunResult, arrays: Load) ->
         phases["queue"] = timings.queue_s
     if result.environment.import_s is not None:
         phases["import"] = result.environment.import_s
-    return Timed(
+    return TimedRun(
         contender=contender,
         precision=run.job.precision,
         phases=phases,
@@ -177,7 +178,7 @@ def timed_of(contender: Contender, run: Run, result: RunResult, arrays: Load) ->
     )
 
 
-class Told:
+class Progress:
     """Tells which side is timed, and how narrow the intervals are by now."""
 
     def __init__(self, console: Console, *, status: Status | None, quiet: bool) -> None:
@@ -227,10 +228,10 @@ class Told:
 
 
 @contextmanager
-def telling(console: Console, *, quiet: bool) -> Iterator[Told]:
+def telling(console: Console, *, quiet: bool) -> Iterator[Progress]:
     """Open while a bench runs. Off a terminal, `quiet` leaves only notices."""
     if not console.is_terminal:
-        yield Told(console, status=None, quiet=quiet)
+        yield Progress(console, status=None, quiet=quiet)
         return
     with console.status("warming up") as status:
-        yield Told(console, status=status, quiet=quiet)
+        yield Progress(console, status=status, quiet=quiet)

@@ -44,7 +44,7 @@ class Contender(TimedSide):
         return self.model_dump(include=set(TimedSide.model_fields))
 
 
-class Timed(Frozen):
+class TimedRun(Frozen):
     """What came of one timed run."""
 
     contender: Contender
@@ -60,7 +60,7 @@ class Timed(Frozen):
     """Above 1, a worker died or stopped with it, and it was begun again."""
 
 
-class Row(TimedSide):
+class PhaseTimes(TimedSide):
     """Times of one phase of one side.
 
     queue: from submission to claim. import: the framework's, once a worker. build: model, weights and data
@@ -94,7 +94,7 @@ class Peak(TimedSide):
     device_bytes: int | None
 
 
-class Place(TimedSide):
+class Rank(TimedSide):
     """A side's place in the ranking by the time of a whole warm run."""
 
     median_s: float
@@ -113,10 +113,10 @@ class Bench(Frozen):
     name: str
     verdict: Verdict
     """Whether the values agree, as `compare` says it."""
-    rows: Many[Row]
+    rows: Many[PhaseTimes]
     throughput: Many[Throughput]
     peak_bytes: Many[Peak]
-    ranking: Many[Place] | None
+    ranking: Many[Rank] | None
     ranking_withheld_because: str | None
     warnings: Many[str]
     rounds: int

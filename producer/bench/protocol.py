@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 
-from likewise.producer.bench.models import Contender, Interval, Timed
+from likewise.producer.bench.models import Contender, Interval, TimedRun
 from likewise.shared.job import Experiment, Job
 from likewise.shared.job.experiment import Execution
 
@@ -33,7 +33,7 @@ MANY = 1_000
 _HALF_WIDTH_OF_NORMAL = 0.98
 _MAD_OF_NORMAL = 0.6745
 
-Samples = dict[Contender, list[Timed]]
+Samples = dict[Contender, list[TimedRun]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +82,7 @@ def order_of(contenders: Sequence[Contender], *, draw: random.Random) -> list[Co
 
 def alternate(
     contenders: Sequence[Contender],
-    time_one: Callable[[Contender], Timed],
+    time_one: Callable[[Contender], TimedRun],
     *,
     enough: Enough,
     said: Callable[[int, float], None],
@@ -107,7 +107,7 @@ def alternate(
     return found
 
 
-def widest(found: Mapping[Contender, Sequence[Timed]]) -> float:
+def widest(found: Mapping[Contender, Sequence[TimedRun]]) -> float:
     """Return half the widest interval of a whole run, relative to its median."""
     return max(
         (relative_width([one.phases["run"] for one in timed]) for timed in found.values()), default=math.inf

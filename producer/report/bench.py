@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from rich.text import Text
 
 from likewise.producer import display
 from likewise.producer.bench.conclude import PHASES
-from likewise.producer.bench.models import Bench, Phase, Place, Row, TimedSide
+from likewise.producer.bench.models import Bench, Phase, PhaseTimes, Rank, TimedSide
 from likewise.producer.console import PIPE_WIDTH, bullet, plain_table
 from likewise.producer.display import both, count, number, plus_minus, printable
 from likewise.producer.report.document import Document, Table, Value, bullets
@@ -60,7 +60,7 @@ class BenchDocument(Document):
     def tables(self) -> Iterator[Table]:
         """Yield the ranking and the phases."""
         names = self.bench.names
-        sides = [*_timed(self.bench)]
+        sides = [*dict.fromkeys(row.side for row in self.bench.rows)]
         yield Table(
             title="Ranking",
             columns=("whole warm run", "median", "times the fastest, turn by turn"),
@@ -170,7 +170,7 @@ def sentences(bench: Bench) -> tuple[str, ...]:
     return tuple(told)
 
 
-def _interval_words(place: Place) -> str:
+def _interval_words(place: Rank) -> str:
     if place.ratio_interval is None:
         return ""
     low, high = place.ratio_interval
@@ -182,12 +182,12 @@ def _group(bench: Bench, one: TimedSide) -> str:
     return one.side if bench.names[one.side] == one.side else one.framework
 
 
-def _fastest(bench: Bench, place: Place) -> str:
+def _fastest(bench: Bench, place: Rank) -> str:
     name, group = bench.names[place.side], _group(bench, place)
     return name if group == place.side else f"{name}, the fastest of {group},"
 
 
-def _ranking(ranking: tuple[Place, ...], names: Mapping[str, str]) -> RenderableType:
+def _ranking(ranking: tuple[Rank, ...], names: Mapping[str, str]) -> RenderableType:
     table = plain_table("whole warm run")
     table.add_column("median", justify="right", no_wrap=True)
     table.add_column("times the fastest, turn by turn", no_wrap=True)
@@ -196,7 +196,7 @@ def _ranking(ranking: tuple[Place, ...], names: Mapping[str, str]) -> Renderable
     return table
 
 
-def _ranked(ranking: tuple[Place, ...], names: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
+def _ranked(ranking: tuple[Rank, ...], names: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
     for place in ranking:
         interval = place.ratio_interval
         between = "" if interval is None else f"  ({number(interval[0])} to {number(interval[1])})"
@@ -205,21 +205,31 @@ def _ranked(ranking: tuple[Place, ...], names: Mapping[str, str]) -> Iterator[tu
 
 
 def _phases(bench: Bench, console: Console) -> Iterator[RenderableType]:
-    """Yield one table, or one a framework where the terminal has no room for all side by side."""
-    timed = _timed(bench)
-    table = _phases_of(bench, [*timed])
-    if Measurement.get(console, console.options.update(width=PIPE_WIDTH), table).maximum <= console.width:
-        yield table
-        return
-    for place, framework in enumerate(dict.fromkeys(timed.values())):
+    """Yield one table, or several below each other where the terminal has no room for all sides."""
+    wide = console.options.update(width=PIPE_WIDTH)
+
+    def fits(sides: Sequence[str]) -> bool:
+        return Measurement.get(console, wide, _phases_of(bench, sides)).maximum <= console.width
+
+    for place, sides in enumerate(_tables_of(bench, fits)):
         if place:
             yield ""
-        yield _phases_of(bench, [side for side, of in timed.items() if of == framework])
+        yield _phases_of(bench, sides)
 
 
-def _timed(bench: Bench) -> dict[str, str]:
-    """Return the framework of each side that was timed, by the side's label."""
-    return {row.side: row.framework for row in bench.rows}
+def _tables_of(bench: Bench, fits: Callable[[Sequence[str]], bool]) -> list[list[str]]:
+    """Return the sides of each table: as many as fit, and the ways of one framework together if they do."""
+    groups: dict[str, list[str]] = {}
+    for side, row in {row.side: row for row in bench.rows}.items():
+        groups.setdefault(_group(bench, row), []).append(side)
+    tables: list[list[str]] = []
+    for group in groups.values():
+        for part in [group] if fits(group) else [[side] for side in group]:
+            if tables and fits([*tables[-1], *part]):
+                tables[-1] += part
+            else:
+                tables.append([*part])
+    return tables
 
 
 def _phases_of(bench: Bench, sides: Sequence[str]) -> TextTable:
@@ -249,7 +259,7 @@ def _lines(bench: Bench, sides: Sequence[str]) -> Iterator[tuple[str, ...]]:
             yield (label, *line)
 
 
-def _cell(row: Row) -> str:
+def _cell(row: PhaseTimes) -> str:
     """Return the median, and half its interval: `12 ms ±3 %`."""
     told = display.seconds(row.median_s)
     if row.interval_s is None or not row.median_s:

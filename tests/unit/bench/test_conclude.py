@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from likewise.producer.bench.conclude import conclude
-from likewise.producer.bench.models import Bench, Contender, Timed
+from likewise.producer.bench.models import Bench, Contender, TimedRun
 from likewise.producer.console import make_console
 from likewise.producer.display import plus_minus
 from likewise.producer.report.bench import BenchDocument, sentences
@@ -32,12 +32,12 @@ def timed(
     conditions: Conditions = QUIET,
     precision: Any = "float32",
     **changes: Any,
-) -> Timed:
+) -> TimedRun:
     recorded = {
         "framework": contender.framework, "framework_version": "1", "versions": {}, "device": "cpu",
         "threads": 1, "execution": "eager", "flags": {}, "platform": "here", "host": "atlas",
     }  # fmt: skip
-    return Timed(
+    return TimedRun(
         contender=contender,
         precision=precision,
         phases={"build": 0.01, "compile": 0.5, "train": run_s - 0.01, "step": run_s / 500, "run": run_s},
@@ -220,6 +220,19 @@ def test_six_variants_are_not_folded_at_80_columns(samples: ModuleType) -> None:
         titles[width] = [line for line in lines if line[:2] == ["median", "of"]]
     assert titles[80] == [["median", "of", "eager", "compiled", "auto"]] * 2, "one table a framework"
     assert titles[1000] == [["median", "of", *["eager", "compiled", "auto"] * 2]]
+
+
+def test_sides_of_one_framework_are_told_apart_on_a_narrow_terminal(samples: ModuleType) -> None:
+    labels = ["torch-eager", "torch-compiled", "torch-cpu-float64", "torch-cpu-float32", "torch-on-the-other"]
+    declared = sides_of(samples.matched(), **{label: {} for label in labels})
+    bench = timed_sides(declared, **{label: (0.1, {}) for label in labels})
+    stream = io.StringIO()
+    print_parts(BenchDocument(bench), make_console(stream, width=60))
+    lines = stream.getvalue().splitlines()
+    titles = [line.split()[2:] for line in lines if line.startswith("median of")]
+    assert [label for title in titles for label in title] == labels, "whole, each once, in their order"
+    assert 1 < len(titles) < len(labels), "as many a table as there is room for"
+    assert max(map(len, lines)) <= 60
 
 
 def test_a_median_that_is_hardly_known_is_told_in_whole_percent(samples: ModuleType) -> None:

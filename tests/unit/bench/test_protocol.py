@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from likewise.producer.bench.models import Contender, Timed
+from likewise.producer.bench.models import Contender, TimedRun
 from likewise.producer.bench.protocol import (
     LEAST_ROUNDS,
     MANY,
@@ -29,12 +29,12 @@ ONE, OTHER = (
 )
 
 
-def timed(contender: Contender, run_s: float) -> Timed:
+def timed(contender: Contender, run_s: float) -> TimedRun:
     environment = Environment(
         framework=contender.framework, framework_version="1", versions={}, device="cpu", threads=1,
         execution="eager", flags={}, platform="here", host="here",
     )  # fmt: skip
-    return Timed(
+    return TimedRun(
         contender=contender, precision="float32", phases={"run": run_s}, samples_per_s=None,
         peak_bytes=None, grown_bytes=None, device_peak_bytes=None, environment=environment, conditions=None,
     )  # fmt: skip
@@ -48,7 +48,7 @@ class Bench:
         self.order: list[Contender] = []
         self._seconds = seconds
 
-    def time_one(self, contender: Contender) -> Timed:
+    def time_one(self, contender: Contender) -> TimedRun:
         self.order.append(contender)
         took = self._seconds(contender, self.now)
         self.now += took

@@ -21,7 +21,7 @@ from markdown_it import MarkdownIt
 
 from likewise.producer import report
 from likewise.producer.bench.conclude import conclude
-from likewise.producer.bench.models import Contender, Timed
+from likewise.producer.bench.models import Contender, TimedRun
 from likewise.producer.blame.explanation import Contribution, Explanation, MeasureShares
 from likewise.producer.cli.app import main
 from likewise.producer.cli.options import Output
@@ -108,7 +108,7 @@ def bench(samples: ModuleType) -> Any:
         framework="torch", framework_version="1", versions={}, device="cpu", threads=1, execution="eager",
         flags={}, platform="here", host="atlas",
     )  # fmt: skip
-    one = Timed(
+    one = TimedRun(
         contender=Contender(side="torch-auto", of="torch", framework="torch", variant="auto"),
         precision="float32", phases={"train": 0.1, "run": 0.123456789012345},
         samples_per_s=3000, peak_bytes=300 * 2**20, grown_bytes=None, device_peak_bytes=None,
