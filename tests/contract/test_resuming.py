@@ -84,11 +84,11 @@ def numbers(training: Training) -> Any:
     """What it comes to."""
     while not training.finished:
         training.advance()
-    (outcome,) = training.conclude()
-    assert outcome is not None
-    weights = {name: array.tobytes() for name, array in outcome.weights.items()}
+    (trained,) = training.conclude()
+    assert trained.failure is None
+    weights = {name: array.tobytes() for name, array in trained.weights.items()}
     curves = training.losses(), training.validation_losses()
-    return weights, curves, outcome.metrics, training.hashes(), training.step, training.stopped_early
+    return weights, curves, trained.metrics, training.hashes(), training.step, training.stopped_early
 
 
 def test_epochs_that_were_trained_before_they_were_judged_stop_at_the_same_bits(

@@ -8,7 +8,7 @@ training              members from their first step to their last
 monitor               what a member's losses decide: early stopping, lower rates
 seed_record, metrics  what one member's numbers come to
 checkpoints           what another worker needs to go on
-results               members, their outcomes, and how these are stored
+results               members, what they come to, and how that is stored
 blocks, draws, schedules
                       what every framework is given alike, block by block
 samples, resources    the data; memory and threads

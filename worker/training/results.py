@@ -33,32 +33,23 @@ OutputsOf = Literal["train", "validation", "test"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """Holds what a finished training leaves."""
-
-    metrics: Metrics
-    outputs: Floats
-    outputs_of: OutputsOf
-    predictions: Floats | None
-    weights: Weights
-
-
-@dataclass(frozen=True, kw_only=True)
 class Trained:
-    """Says what one training came to, as far as it came: an outcome or a failure."""
+    """Says what one training came to, as far as it came. Only one that succeeded has outputs and weights."""
 
     member: Member
-    outcome: Outcome | None = None
     failure: Failure | None = None
     losses: list[float] = field(default_factory=list)
     """There is one loss for each finished epoch, and all are finite."""
     validation_losses: list[float] = field(default_factory=list)
     stopped_early: bool = False
+    metrics: Metrics = field(default_factory=dict)
+    outputs: Floats | None = None
+    outputs_of: OutputsOf | None = None
+    predictions: Floats | None = None
+    weights: Weights = field(default_factory=dict)
     hashes: Hashes | None = None
     timings: Timings | None = None
-    peak_bytes: int | None = None
-    grown_bytes: int | None = None
-    device_peak_bytes: int | None = None
+    memory: Memory = field(default_factory=Memory)
 
 
 def members_of(run: Run) -> list[Member]:
@@ -126,10 +117,10 @@ def seed_arrays(group: Sequence[Trained], store: Store) -> SeedArrays:
         if validated
         else None,
         stopped_early=keep(np.array([trained.stopped_early for trained in group], np.int64)),
-        **_of_outcomes([trained.outcome for trained in group], keep),
+        **_of_successes(group, keep),
         hashes=keep(np.stack([_numbers(trained.hashes) for trained in group])),
         timings=keep(np.stack([_values(trained.timings, Timings) for trained in group])),
-        memory=keep(np.stack([_values(trained, Memory) for trained in group])),
+        memory=keep(np.stack([_values(trained.memory, Memory) for trained in group])),
     )
 
 
@@ -143,35 +134,36 @@ class _Keep:
         return InlineArray.of(array) if array.nbytes <= INLINE_BYTES else self._store(array)
 
 
-def _of_outcomes(outcomes: Sequence[Outcome | None], keep: _Keep) -> dict[str, Any]:
+def _of_successes(group: Sequence[Trained], keep: _Keep) -> dict[str, Any]:
     """Return the fields of `SeedArrays` that only trainings that succeeded have; NaN for the others."""
-    known = next((outcome for outcome in outcomes if outcome is not None), None)
+    known = next((trained for trained in group if trained.outputs is not None), None)
     if known is None:
         return {}
 
-    def stacked(like: NDArray[Any], pick: Callable[[Outcome], NDArray[Any] | None]) -> AnyArray:
-        table = np.full((len(outcomes), *like.shape), np.nan, like.dtype)
-        for row, outcome in enumerate(outcomes):
-            if outcome is not None:
-                table[row] = pick(outcome)
+    def stacked(pick: Callable[[Trained], NDArray[Any] | None]) -> AnyArray | None:
+        like = pick(known)
+        if like is None:
+            return None
+        table = np.full((len(group), *like.shape), np.nan, like.dtype)
+        for row, trained in enumerate(group):
+            if trained.outputs is not None:
+                table[row] = pick(trained)
         return keep(table)
 
     def of_metric(part: str, name: str) -> AnyArray:
-        values = [outcome.metrics[part][name] if outcome else None for outcome in outcomes]
+        values = [trained.metrics[part][name] if trained.metrics else None for trained in group]
         return keep(np.array(values, np.float64))
 
     return {
         "metrics": {
             part: {name: of_metric(part, name) for name in metrics} for part, metrics in known.metrics.items()
         },
-        "predictions": None
-        if known.predictions is None
-        else stacked(known.predictions, lambda one: one.predictions),
-        "outputs": stacked(known.outputs, lambda one: one.outputs),
+        "predictions": stacked(lambda one: one.predictions),
+        "outputs": stacked(lambda one: one.outputs),
         "outputs_of": known.outputs_of,
         "weights": {
-            name: stacked(array, lambda one, name=name: one.weights[name])  # type: ignore[misc]
-            for name, array in known.weights.items()
+            name: stacked(lambda one, name=name: one.weights[name])  # type: ignore[misc]
+            for name in known.weights
         },
     }
 
@@ -199,10 +191,6 @@ def _values(holder: object, fields: type[Timings | Memory]) -> NDArray[np.float6
 
 def _largest_bytes(trained: Trained) -> int:
     """Return the size of the largest of its arrays."""
-    curve = 8 * len(trained.losses)
-    if trained.outcome is None:
-        return curve
-    arrays = [trained.outcome.outputs, *trained.outcome.weights.values()]
-    if trained.outcome.predictions is not None:
-        arrays.append(trained.outcome.predictions)
-    return max(curve, *(array.nbytes for array in arrays))
+    arrays = [array for array in (trained.outputs, trained.predictions) if array is not None]
+    sizes = [array.nbytes for array in [*arrays, *trained.weights.values()]]
+    return max(8 * len(trained.losses), *sizes, 0)

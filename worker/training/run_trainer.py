@@ -6,12 +6,14 @@ why members were not trained together. Members count from 1 in `position`.
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from likewise.shared.ledger.records import ProgressEvent
 from likewise.shared.program.together import obstacle
+from likewise.shared.results.run_result import Memory
 from likewise.shared.results.step_trace import Trace, TraceRequest
 from likewise.shared.run import Run
 from likewise.worker.adapters.base import FrameworkAdapter, State, UnsupportedError
@@ -19,9 +21,8 @@ from likewise.worker.training import resources
 from likewise.worker.training.checkpoints import Checkpoint, Checkpoints, Shelf
 from likewise.worker.training.failures import TrainingError, typed
 from likewise.worker.training.resources import groups_of
-from likewise.worker.training.results import Member, Outcome, Store, Trained
+from likewise.worker.training.results import Member, Store, Trained
 from likewise.worker.training.samples import Load, RunData
-from likewise.worker.training.seed_record import finite_count
 from likewise.worker.training.tracing import Tracer
 from likewise.worker.training.training import Training
 
@@ -227,7 +228,7 @@ class RunTrainer:
         self._keep_checkpoint(position)
         resumed = self._take_resumed()
         training: Training | None = None
-        outcomes: Sequence[Outcome | None] = [None] * len(group)
+        trained: list[Trained] = []
         ended: TrainingError | None = None
         passing = UnsupportedError if len(group) > 1 else TrainingError
         try:
@@ -240,7 +241,7 @@ class RunTrainer:
             self._advance_to_the_end(training, position, passing=passing)
             self.execution = training.execution  # a compiler may have refused the model
             with typed(self._adapter):
-                outcomes = training.conclude()
+                trained = training.conclude()
         except UnsupportedError as error:
             self._give_up_together(str(error))
         except TrainingError as error:
@@ -249,7 +250,7 @@ class RunTrainer:
             ended = error
         if training is None:
             return [Trained(member=group[0], failure=ended.failure(group[0].seed) if ended else None)]
-        return self._trained(training, outcomes, ended=ended)
+        return self._measured(training, trained or training.so_far(ended))
 
     def _advance_to_the_end(self, training: Training, position: int, *, passing: type[Exception]) -> None:
         self._report(training, position, samples=0)
@@ -265,30 +266,15 @@ class RunTrainer:
             if not training.finished:
                 self._keep_checkpoint(position, training)
 
-    def _trained(
-        self, training: Training, outcomes: Sequence[Outcome | None], *, ended: TrainingError | None
-    ) -> list[Trained]:
-        """Return what each member came to. `ended` is what stopped all that had not diverged before."""
-        peak_bytes, grown_bytes = resources.peak_bytes(), resources.grown_bytes(self._held_bytes)
-        device_peak_bytes = self._adapter.device_peak_bytes()
+    def _measured(self, training: Training, group: Sequence[Trained]) -> list[Trained]:
+        """Add to each member what the training took."""
+        memory = Memory(
+            peak_bytes=resources.peak_bytes(),
+            grown_bytes=resources.grown_bytes(self._held_bytes),
+            device_peak_bytes=self._adapter.device_peak_bytes(),
+        )
         timings = training.stopwatch.timings(self._queue_s, members=len(training.members))
-        errors = [training.failures.get(place) or ended for place in range(len(training.members))]
-        return [
-            Trained(
-                member=member,
-                outcome=outcomes[place],
-                failure=error.failure(member.seed) if error else None,
-                losses=training.losses(place)[: finite_count(training.losses(place))],
-                validation_losses=training.validation_losses(place),
-                stopped_early=training.stopped_early,
-                hashes=training.hashes(place),
-                timings=timings,
-                peak_bytes=peak_bytes,
-                grown_bytes=grown_bytes,
-                device_peak_bytes=device_peak_bytes,
-            )
-            for place, (member, error) in enumerate(zip(training.members, errors, strict=True))
-        ]
+        return [dataclasses.replace(trained, timings=timings, memory=memory) for trained in group]
 
     def _take_resumed(self) -> State:
         """Return the state that the next training goes on from; it is empty from the second call on."""

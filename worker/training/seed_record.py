@@ -14,15 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from likewise.shared.job import Job
-from likewise.shared.job.loss import (
-    Reduction,
-)
+from likewise.shared.job.loss import Reduction
 from likewise.shared.job.training import BatchPlan
-from likewise.worker.adapters.base import Batch, Floats, State, Weights
+from likewise.worker.adapters.base import Floats, State
 from likewise.worker.training.checkpoints import joined, part_of
 from likewise.worker.training.failures import TrainingError, diverged
-from likewise.worker.training.metrics import Metrics
-from likewise.worker.training.results import Outcome, OutputsOf
 
 
 class EpochLosses:
@@ -143,33 +139,10 @@ class SeedRecord:
             raise self._diverged(f"validation loss became {_shown(value)}", step=self.step)
         self.validation_losses.append(value)
 
-    def conclude(
-        self,
-        *,
-        parts: Mapping[str, Batch],
-        outputs: Mapping[str, Floats],
-        predictions: Floats | None,
-        weights: Weights,
-        metrics: Metrics,
-    ) -> Outcome:
-        """Check the trained model's numbers; `outputs` has those of each part of the data.
-
-        `metrics` are what `measured` made of them.
-        """
-        self._check_finite("weight", weights)
-        self._check_finite("output on", {**outputs, "predict": predictions})
-        outputs_of = _outputs_of(parts)
-        return Outcome(
-            metrics=metrics,
-            outputs=outputs[outputs_of],
-            outputs_of=outputs_of,
-            predictions=predictions,
-            weights=weights,
-        )
-
-    def _check_finite(self, what: str, arrays: Mapping[str, Floats | None]) -> None:
+    def check_finite(self, what: str, arrays: Mapping[str, Floats]) -> None:
+        """Look at the trained model's numbers; `what` they are is said where one is not finite."""
         for name, array in arrays.items():
-            if array is not None and not np.isfinite(array).all():
+            if not np.isfinite(array).all():
                 raise self._diverged(f"{what} {name} became NaN or infinite", step=self.step)
 
     def _diverged(self, what: str, *, step: int) -> TrainingError:
@@ -187,13 +160,6 @@ def _finite_first(values: NDArray[np.float64]) -> int:
     """Return what `finite_count` is for an array."""
     finite = np.isfinite(values)
     return len(values) if finite.all() else int(finite.argmin())
-
-
-def _outputs_of(parts: Mapping[str, Batch]) -> OutputsOf:
-    """Return the part that tells most about the model: one held out from training, if any."""
-    if "test" in parts:
-        return "test"
-    return "validation" if "validation" in parts else "train"
 
 
 def _shown(value: float) -> str:

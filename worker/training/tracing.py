@@ -136,13 +136,13 @@ class Tracer:
         if training.validation_losses() and training.step % training.plan.steps_per_epoch == 0:
             found["validation_loss"] = training.validation_losses()[-1]
         if training.finished:
-            (outcome,) = training.conclude()
-            if outcome is not None:
-                found["outputs"] = outcome.outputs
-                found |= {} if outcome.predictions is None else {"predictions": outcome.predictions}
+            (trained,) = training.conclude()
+            if trained.outputs is not None:
+                found["outputs"] = trained.outputs
+                found |= {} if trained.predictions is None else {"predictions": trained.predictions}
                 found |= {
                     f"{part}.{name}": value
-                    for part, metrics in outcome.metrics.items()
+                    for part, metrics in trained.metrics.items()
                     for name, value in metrics.items()
                     if value is not None
                 }

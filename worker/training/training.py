@@ -10,8 +10,9 @@ members are one program, an EnsembleTrainer.
 
 from __future__ import annotations
 
+import dataclasses
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,9 +38,9 @@ from likewise.worker.training.failures import TrainingError
 from likewise.worker.training.metrics import measured, validation_losses
 from likewise.worker.training.monitor import Monitor
 from likewise.worker.training.resources import activations_of
-from likewise.worker.training.results import Member, Outcome
+from likewise.worker.training.results import Member, OutputsOf, Trained
 from likewise.worker.training.samples import RunData
-from likewise.worker.training.seed_record import SeedRecord
+from likewise.worker.training.seed_record import SeedRecord, finite_count
 
 _ROWS_AT_ONCE = 4_096
 """A member alone is given larger sets in chunks of so many samples, so that memory stays bounded."""
@@ -187,30 +188,56 @@ class Training:
         if self._stops_at_epochs and self.step % self.plan.steps_per_epoch == 0 and self._left():
             self._end_epoch()
 
-    def conclude(self) -> list[Outcome | None]:
-        """Return what each member came to; None for those in `failures`, which may get more members here."""
-        outcomes: list[Outcome | None] = [None] * len(self.members)
+    def so_far(self, ended: TrainingError | None = None) -> list[Trained]:
+        """Return what each member has come to; `ended` stopped all that had not failed before."""
+        errors = [self.failures.get(place) or ended for place in range(len(self.members))]
+        return [
+            Trained(
+                member=member,
+                failure=error.failure(member.seed) if error else None,
+                losses=self.losses(place)[: finite_count(self.losses(place))],
+                validation_losses=self.validation_losses(place),
+                stopped_early=self.stopped_early,
+                hashes=self.hashes(place),
+            )
+            for place, (member, error) in enumerate(zip(self.members, errors, strict=True))
+        ]
+
+    def conclude(self) -> list[Trained]:
+        """Return what each member came to in the end; `failures` may get more members here."""
         if not self._left():
-            return outcomes
+            return self.so_far()
         if self._monitor is not None:
             self._monitor.restore_best()
+        parts = self.data.parts
         with self.stopwatch.measure("predict_s"):
-            outputs = {name: self._outputs(part.x) for name, part in self.data.parts.items()}
-            predictions = None if self.data.predict is None else self._outputs(self.data.predict)
+            outputs = {name: self._outputs(part.x) for name, part in parts.items()}
+            predictions = {} if self.data.predict is None else {"predict": self._outputs(self.data.predict)}
         weights = self._trainer.weights()
-        metrics = measured(self.job, self.data.parts, outputs)
+        metrics = measured(self.job, parts, outputs)
         for member in self._left():
             try:
-                outcomes[member] = self._records[member].conclude(
-                    parts=self.data.parts,
-                    metrics=metrics[member],
-                    outputs={name: array[member] for name, array in outputs.items()},
-                    predictions=None if predictions is None else predictions[member],
-                    weights={name: array[member] for name, array in weights.items()},
-                )
+                self._records[member].check_finite("weight", _of_member(weights, member))
+                self._records[member].check_finite("output on", _of_member(outputs | predictions, member))
             except TrainingError as error:
                 self._fail(member, error)
-        return outcomes
+        # a part held out from training tells most about the model
+        outputs_of: OutputsOf = (
+            "test" if "test" in parts else "validation" if "validation" in parts else "train"
+        )
+        return [
+            trained
+            if trained.failure
+            else dataclasses.replace(
+                trained,
+                metrics=metrics[place],
+                outputs=outputs[outputs_of][place],
+                outputs_of=outputs_of,
+                predictions=_of_member(predictions, place).get("predict"),
+                weights=_of_member(weights, place),
+            )
+            for place, trained in enumerate(self.so_far())
+        ]
 
     def state(self) -> State:
         """Return all that another training of the same members needs to go on from here, to the same bits."""
@@ -347,6 +374,10 @@ def _of_one(block: EnsembleBlock) -> Block:
         first_step=block.first_step,
         masks={path: mask[0] for path, mask in block.masks.items()},
     )
+
+
+def _of_member(arrays: Mapping[str, Floats], member: int) -> dict[str, Floats]:
+    return {name: array[member] for name, array in arrays.items()}
 
 
 def _median(curves: Iterable[list[float]]) -> float | None:
