@@ -1,4 +1,4 @@
-"""Loads, splits and standardises a job's data: the same arrays for every framework.
+"""Loads, splits and standardises a job's data: the same arrays for every side that declares the same.
 
 Held-out samples are drawn by a permutation from `split.seed`: the first of it are the test samples,
 the next the validation samples, the rest is trained on. Within each part samples keep their order.
@@ -28,6 +28,7 @@ from likewise.producer.data.arrays import (
 )
 from likewise.producer.data.loaded import Floats, Loaded
 from likewise.producer.data.targets import TASKS, check_finite, sample_weights, targets
+from likewise.producer.display import both, printable
 from likewise.shared.errors import DataError
 from likewise.shared.job import Data, Job
 from likewise.shared.job.data import BuiltinData, CsvData, InlineData, NpzData, ParquetData, Split
@@ -88,6 +89,9 @@ class PreparedRun:
         return compile_job(self.job, self.data.input_shape)
 
 
+_ABOUT_DATA = ("data", "predict", "initial_weights", "loss", "precision")
+"""The sections of a job that decide how its data are read."""
+
 Done = list[tuple[Job, PreparedData]]
 """Jobs whose data were prepared before, with their data."""
 
@@ -129,24 +133,32 @@ def prepare(job: Job, base: Path) -> PreparedData:
     )
 
 
-def prepare_all(jobs: Mapping[str, Job], base: Path, *, done: Done | None = None) -> dict[str, PreparedData]:
-    """Return each framework's data; jobs that declare the same share one preparation and its arrays.
+def prepare_all(
+    jobs: Mapping[str, Job],
+    base: Path,
+    *,
+    changes: Mapping[str, Mapping[str, str]],
+    done: Done | None = None,
+) -> dict[str, PreparedData]:
+    """Return each side's data; jobs that declare the same share one preparation and its arrays.
 
-    `done` holds earlier jobs of the same `base` with theirs, and is added to.
+    `changes` has, by side, where each setting is written that the side changes; messages name what may have
+    led to them. `done` holds earlier jobs of the same `base` with their data, and is added to.
     """
     done = [] if done is None else done
     prepared: dict[str, PreparedData] = {}
-    for framework, job in jobs.items():
+    for label, job in jobs.items():
         shared = next((data for other, data in done if _same_data(job, other)), None)
         try:
             data = prepare(job, base) if shared is None else shared
         except DataError as error:
-            if not prepared:
+            own = [printable(place) for path, place in changes[label].items() if path.startswith(_ABOUT_DATA)]
+            if not own:
                 raise
-            raise DataError(f"{framework}, by its overrides: {error}") from None
+            raise DataError(f"{label}, by {both(own)}: {error}") from None
         if shared is None:
             done.append((job, data))
-        prepared[framework] = data
+        prepared[label] = data
     return prepared
 
 

@@ -77,8 +77,9 @@ def read_experiment(spec: str, set_values: Sequence[str] = (), sides: str | None
         declare_sides(document, sides)
     for assignment in set_values:
         _assign(document, assignment, source)
-    experiment = validate(document, source)
-    resolve(experiment, source=source)
+    told = source if sides is None else f"{source} with --sides {printable(sides)}"
+    experiment = validate(document, told)
+    resolve(experiment, source=told)
     return LoadedExperiment(experiment=experiment, source=source, base=base)
 
 

@@ -11,7 +11,7 @@ from likewise.producer.data.prepare import Done, PreparedData, PreparedRun, prep
 from likewise.producer.display import both, count, did_you_mean, printable
 from likewise.producer.job.jobfile import LoadedExperiment
 from likewise.producer.job.native import native_table
-from likewise.producer.job.resolve import resolve
+from likewise.producer.job.resolve import as_written, changes_at, resolve
 from likewise.shared.errors import JobFileError, Problem
 from likewise.shared.job import Experiment
 from likewise.shared.job.layers.base import ShapeError
@@ -51,10 +51,13 @@ def prepare_experiment(loaded: LoadedExperiment, *, done: Done | None = None) ->
     Raises JobFileError with every problem found, or DataError.
     """
     jobs = resolve(loaded.experiment, source=loaded.source)
-    data = prepare_all(jobs, loaded.base, done=done)
     sides = {side.label: side for side in loaded.experiment.side_list}
+    changes = {label: changes_at(loaded.experiment, side) for label, side in sides.items()}
+    data = prepare_all(jobs, loaded.base, changes=changes, done=done)
     runs = {label: PreparedRun(side=sides[label], job=job, data=data[label]) for label, job in jobs.items()}
-    check(runs, source=loaded.source)
+    problems = as_written(loaded.experiment, {label: list(_problems(run)) for label, run in runs.items()})
+    if problems:
+        raise JobFileError(loaded.source, problems)
     said = (*_without_a_table(loaded.experiment), *advice(runs))
     return PreparedExperiment(loaded=loaded, runs=runs, advice=said)
 
@@ -69,35 +72,15 @@ def _without_a_table(experiment: Experiment) -> list[str]:
     ]
 
 
-def check(runs: Mapping[str, PreparedRun], *, source: str) -> None:
-    """Raise JobFileError with everything that does not fit."""
-    found = {framework: list(_problems(run)) for framework, run in runs.items()}
-    problems = _merged(found)
-    if problems:
-        raise JobFileError(source, problems)
-
-
 def advice(runs: Mapping[str, PreparedRun]) -> tuple[str, ...]:
     """Return sentences about settings that are allowed but seldom meant."""
-    sentences = {framework: list(_advice(run)) for framework, run in runs.items()}
+    sentences = {label: list(_advice(run)) for label, run in runs.items()}
     every = list(dict.fromkeys(sentence for given in sentences.values() for sentence in given))
     return tuple(
-        sentence if all(sentence in given for given in sentences.values()) else f"{frameworks}: {sentence}"
+        sentence if all(sentence in given for given in sentences.values()) else f"{sides}: {sentence}"
         for sentence in every
-        for frameworks in [", ".join(f for f, given in sentences.items() if sentence in given)]
+        for sides in [", ".join(label for label, given in sentences.items() if sentence in given)]
     )
-
-
-def _merged(found: Mapping[str, list[Problem]]) -> list[Problem]:
-    """Tell what is wrong everywhere once, and what is wrong in some sides under their overrides."""
-    everywhere = [p for p in next(iter(found.values()), []) if all(p in given for given in found.values())]
-    single = [
-        Problem(path=f"overrides.{framework}.{p.path}", value=p.value, message=p.message, hint=p.hint)
-        for framework, given in found.items()
-        for p in given
-        if p not in everywhere
-    ]
-    return everywhere + single
 
 
 def _problems(run: PreparedRun) -> Iterator[Problem]:

@@ -182,7 +182,7 @@ def _problem(found: _Found, prefix: str) -> Problem:
             value = None
             path = _named_in(message, path, found)
             message = message.removeprefix(".".join(path) + " ")
-            hint = _framework_meant(path, found.value)
+            hint = _side_meant(path, found.value)
         case "extra_forbidden" if isinstance(found.value, dict | list):
             value = None
     shown = ".".join(printable(part) for part in path)
@@ -216,6 +216,8 @@ def _words(found: _Found) -> tuple[str, str | None]:
         what = found.path[-1] if found.path[-1] in ("version", "device") else "name"
         message = f"is not a {what}"
         hint = next((_PATTERNS[part] for part in reversed(found.path) if part in _PATTERNS), None)
+        if found.path[-1] == "framework" or found.path[0] == "frameworks":
+            hint = did_you_mean(str(found.value), FRAMEWORKS)
     elif kind == "value_error":
         message, hint = str(context["error"]), None
     elif kind == "table":
@@ -265,12 +267,14 @@ def _named_in(message: str, path: tuple[str, ...], found: _Found) -> tuple[str, 
     return (*path, first) if known else path
 
 
-def _framework_meant(path: tuple[str, ...], document: Any) -> str | None:
-    """Name the framework that is meant where overrides are for one that does not exist."""
-    field, _, framework = path[-1].partition(".") if path else ("", "", "")
-    if field != "overrides" or not framework:
+def _side_meant(path: tuple[str, ...], document: Any) -> str | None:
+    """Name the side, or the framework of one, that is meant where overrides are for none."""
+    field, _, name = path[-1].partition(".") if path else ("", "", "")
+    if field != "overrides" or not name:
         return None
-    match = nearest(framework, map(str, document.get("sides") or document.get("frameworks") or FRAMEWORKS))
+    sides = document.get("sides") or {}
+    known = (*sides, *(side["framework"] for side in sides.values())) or document.get("frameworks")
+    match = nearest(name, map(str, known or FRAMEWORKS))
     return None if match is None else f"did you mean {printable(match)}?"
 
 

@@ -7,22 +7,23 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from likewise.producer.display import printable, short
+from likewise.producer.display import both, printable, short
 from likewise.producer.job import paths
 from likewise.producer.job.native import NativeDefault, fill
 from likewise.producer.job.problems import problems
 from likewise.shared.errors import JobFileError, Problem
 from likewise.shared.job import Experiment, Job
 from likewise.shared.job.loss import fitting_metrics
+from likewise.shared.job.side import Side
 
 Kind = Literal["written", "override", "shared", "native", "stored"]
 COMMON = ("schema_version", "name", "seeds", "frameworks", "sides", "overrides", "defaults", "margin", "grid")
-"""Fields that are the same for every framework."""
+"""Fields that are the same for every side."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,16 +59,16 @@ class Origin:
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """One setting, by framework; a framework that has no such setting is missing in both."""
+    """One setting, by side; a side that has no such setting is missing in both."""
 
     path: str
     values: Mapping[str, Any]
     """The JSON value of each side."""
     origins: Mapping[str, Origin]
 
-    def differs(self, frameworks: Sequence[str]) -> bool:
-        """Return whether some framework has another value, or lacks the setting."""
-        return len({repr(self.values.get(name)) for name in frameworks}) > 1
+    def differs(self, sides: Sequence[str]) -> bool:
+        """Return whether some side has another value, or lacks the setting."""
+        return len({repr(self.values.get(label)) for label in sides}) > 1
 
 
 def resolve(experiment: Experiment, *, source: str = "job file") -> dict[str, Job]:
@@ -77,7 +78,7 @@ def resolve(experiment: Experiment, *, source: str = "job file") -> dict[str, Jo
     the framework's own. A field counts as written where `model_fields_set` has it, so an experiment must
     not be rebuilt from a dump that has the defaults in it.
 
-    Raises JobFileError for overrides that do not fit, as `overrides.<label>.<path>`.
+    Raises JobFileError for overrides that do not fit, each by the path at which it is written.
     """
     return {name: one.job for name, one in resolve_with_origins(experiment, source=source).items()}
 
@@ -90,23 +91,22 @@ def resolve_with_origins(experiment: Experiment, *, source: str = "job file") ->
     )
     without_overrides = Job.model_validate(written)
     resolved: dict[str, Resolved] = {}
-    found: list[Problem] = []
+    found: dict[str, list[Problem]] = {}
     for side in experiment.side_list:
-        prefix = f"overrides.{side.label}."
-        document, changed, wrong = _overridden(written, experiment.changes_of(side), prefix)
+        document, changed, wrong = _overridden(written, experiment.changes_of(side))
         if wrong:
-            found += wrong
+            found[side.label] = wrong
             continue
         native: dict[str, NativeDefault] = {}
         try:
             job = Job.model_validate(document) if changed else without_overrides
             given = job.model_dump(mode="json", exclude_unset=True)
             if experiment.defaults == "native":
-                document, prefix = copy.deepcopy(given), f"defaults.{side.label}."
+                document = copy.deepcopy(given)
                 native = fill(document, side.framework)
                 job = Job.model_validate(document)
         except ValidationError as error:
-            found += problems(error, Job, document, prefix=prefix)
+            found[side.label] = problems(error, Job, document)
             continue
         resolved[side.label] = Resolved(
             job=_explicit(job),
@@ -115,12 +115,58 @@ def resolve_with_origins(experiment: Experiment, *, source: str = "job file") ->
             native=native,
         )
     if found:
-        raise JobFileError(source, found)
+        raise JobFileError(source, as_written(experiment, found))
     return resolved
 
 
+def as_written(experiment: Experiment, found: Mapping[str, Sequence[Problem]]) -> list[Problem]:
+    """Return the problems of the sides' jobs, each once and by the path at which its setting is written.
+
+    `found` are the problems by side. What is wrong with a setting of the whole job in some sides names them.
+    """
+    told: list[Problem] = []
+    for problem in dict.fromkeys(one for problems_ in found.values() for one in problems_):
+        sides: dict[str, list[str]] = {}
+        for side in experiment.side_list:
+            if problem in found.get(side.label, ()):
+                sides.setdefault(written_at(experiment, side, problem.path), []).append(side.label)
+        for path, labels in sides.items():
+            everyones = path == problem.path and len(labels) < len(experiment.labels)
+            message = f"{problem.message}, in {both(labels)}" if everyones else problem.message
+            told.append(replace(problem, path=printable(path), message=message))
+    return told
+
+
+def written_at(experiment: Experiment, side: Side, path: str) -> str:
+    """Return where the job file has what is a side's setting: the path itself unless the side changes it.
+
+    A problem of a whole mapping is where the one change within it is written.
+    """
+    places = changes_at(experiment, side)
+    if path in places:
+        return places[path]
+    document = experiment.model_dump(mode="json", exclude_unset=True)
+    setting = paths.by_index(document, path)
+    changed = {paths.by_index(document, one): place for one, place in places.items()}
+    around = [one for one in changed if paths.is_in(setting, one)]
+    if around:
+        whole = max(around, key=len)
+        return changed[whole] + setting[len(whole) :]
+    within = [place for one, place in changed.items() if paths.is_in(one, setting)]
+    return within[0] if len(within) == 1 else path
+
+
+def changes_at(experiment: Experiment, side: Side) -> dict[str, str]:
+    """Return where each setting that a side changes is written, by the setting's path."""
+    places = {path: f"sides.{side.label}.{path}" for path in side.settings}
+    places |= {path: f"sides.{side.label}.overrides.{path}" for path in side.overrides or {}}
+    for name in experiment.overridden_by(side):
+        places |= {path: f"overrides.{name}.{path}" for path in experiment.overrides.get(name, {})}
+    return places
+
+
 def _overridden(
-    written: dict[str, Any], overrides: Mapping[str, Any], prefix: str
+    written: dict[str, Any], overrides: Mapping[str, Any]
 ) -> tuple[dict[str, Any], set[str], list[Problem]]:
     """Return the written values with the overrides in them, where those went, and what is wrong with them."""
     document = copy.deepcopy(written)
@@ -129,20 +175,20 @@ def _overridden(
     named: dict[str, str] = {}
     # a mapping as a whole before its parts
     for setting, path in sorted((paths.by_index(written, path), path) for path in overrides):
-        value, shown = overrides[path], f"{prefix}{printable(path)}"
+        value = overrides[path]
         if (other := named.setdefault(setting, path)) != path:
             message = f"is the setting that {printable(other)} names, too, with {short(overrides[other])}"
-            wrong.append(Problem(path=shown, value=short(value), message=message, hint="keep one of them"))
+            wrong.append(Problem(path=path, value=short(value), message=message, hint="keep one of them"))
             continue
         field = path.split(".", 1)[0]
         if field in COMMON:
-            message = f"{field} is the same for every framework and cannot be overridden"
-            wrong.append(Problem(path=shown, value=short(value), message=message))
+            message = f"{field} is the same for every side and cannot be overridden"
+            wrong.append(Problem(path=path, value=short(value), message=message))
             continue
         try:
             changed.add(paths.assign(document, path, copy.deepcopy(value)))
         except paths.PathError as error:
-            wrong.append(Problem(path=shown, value=short(value), message=error.message, hint=error.hint))
+            wrong.append(Problem(path=path, value=short(value), message=error.message, hint=error.hint))
     return document, changed, wrong
 
 

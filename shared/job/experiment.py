@@ -99,9 +99,11 @@ class Experiment(Job):
         names = {*self.labels, *self.frameworks_needed}
         for name in self.overrides:
             if name not in names:
-                where = "frameworks" if self.sides is None else "sides"
+                listed = ", ".join(self.labels)
                 raise ValueError(
-                    f"overrides.{name} is for a framework that is not in {where} ({', '.join(self.labels)})"
+                    f"overrides.{name} is for a framework that is not in frameworks ({listed})"
+                    if self.sides is None
+                    else f"overrides.{name} is neither one of the sides ({listed}) nor the framework of one"
                 )
         seed, times = Counter(self.seed_list).most_common(1)[0]
         if times > 1:

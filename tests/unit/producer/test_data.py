@@ -168,7 +168,8 @@ def test_one_hot_rows_become_class_numbers(prepare: Prepare) -> None:
         ),
         (
             {"overrides": {"torch": {"data.y.0": 1e300}}},
-            "torch, by its overrides: data.y: row 1: 1e+300 is too large for float32; use precision: float64",
+            "torch, by overrides.torch.data.y.0: data.y: row 1: "
+            "1e+300 is too large for float32; use precision: float64",
         ),
     ],
 )

@@ -105,7 +105,7 @@ MISTAKES = [
         "(upgrade Likewise: pip install --upgrade likewise)",
     ),
     ("overrides.torch.loss.reducton=sum", 'overrides.torch.loss.reducton = "sum": unknown field of mse loss (did you mean reduction?)'),
-    ("overrides.torch.seeds=2", "overrides.torch.seeds = 2: seeds is the same for every framework and cannot be overridden"),
+    ("overrides.torch.seeds=2", "overrides.torch.seeds = 2: seeds is the same for every side and cannot be overridden"),
     ("overrides.keras.loss=mae", "overrides.keras: is for a framework that is not in frameworks (tensorflow, torch)"),
     ("overrides.tourch.loss=mae", "overrides.tourch: is for a framework that is not in frameworks (tensorflow, torch) (did you mean torch?)"),
     ("model.layers.ou.units=2", 'model.layers.ou.units: model.layers has no item named "ou" (did you mean out?)'),

@@ -82,6 +82,65 @@ def test_what_no_side_can_be_yet_is_refused_by_its_field(sides, field):
         read_experiment("matched", sides=sides)
 
 
+TORCH = {"framework": "torch"}
+KERAS = {"framework": "tensorflow"}
+LARGE = {"training.batch_size": 9, "training.drop_last": True}
+
+
+def of_b(overrides: dict[str, object]) -> dict[str, object]:
+    return {"sides": {"a": TORCH, "b": TORCH | {"overrides": overrides}}}
+
+
+@pytest.mark.parametrize(
+    ("sections", "path"),
+    [
+        (of_b(LARGE), "sides.b.overrides.training.batch_size = 9"),
+        ({"sides": {"a": TORCH, "b": TORCH}, "overrides": {"b": LARGE}}, "overrides.b.training.batch_size"),
+        (
+            {"sides": {"a": TORCH, "b": TORCH, "c": KERAS}, "overrides": {"torch": LARGE}},
+            "overrides.torch.training.batch_size = 9",
+        ),
+        (
+            {"overrides": {"torch": {"training": {"epochs": 1, "batch_size": 9, "drop_last": True}}}},
+            "overrides.torch.training.batch_size = 9",
+        ),
+        (
+            {"training": {"epochs": 1, "batch_size": 9}} | of_b({"training.drop_last": True}),
+            "training.batch_size = 9: is larger than the 2 training samples, and drop_last is true, in b (",
+        ),
+        ({"training": {"epochs": 1, "batch_size": 9, "drop_last": True}}, "training.batch_size = 9: is"),
+        ({"overrides": {"torch": {"model.layers.0.type": "lstm"}}}, "overrides.torch.model.layers.0.type: "),
+        (of_b({"seeds": 2}), "sides.b.overrides.seeds = 2: seeds is the same for every side"),
+        (of_b({"loss.typ": 2}), "sides.b.overrides.loss.typ = 2: unknown field"),
+        (
+            of_b({"data.y.0": 1e300}),
+            "b, by sides.b.overrides.data.y.0: data.y: row 1",
+        ),
+        ({"sides": {"b": TORCH}, "overrides": {"torhc": {}}}, "overrides.torhc: is neither one"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_with_a_side_is_told_by_the_path_at_which_it_is_written(
+    prepare, refusal, document, sections, path
+):
+    document["data"] = JOB["data"]
+
+    assert refusal(prepare, **document | sections).startswith(path)
+
+
+@pytest.mark.parametrize(
+    ("sections", "meant"),
+    [
+        ({"overrides": {"torhc": {}}}, "torch"),
+        ({"overrides": {"neww": {}}}, "new"),
+        ({"sides": {"new": {"framework": "Torhc"}}}, "torch"),
+    ],
+)
+def test_a_slip_in_a_side_or_its_framework_is_answered_with_what_is_meant(prepare, refusal, sections, meant):
+    sides = {"new": TORCH, "old": TORCH}
+
+    assert f"(did you mean {meant}?)" in refusal(prepare, **{"sides": sides} | sections)
+
+
 def test_the_twin_of_sides_in_unlike_precisions_is_in_float64():
     experiment = read_experiment("matched", sides="torch/float64,torch/float32").experiment
 

@@ -159,7 +159,7 @@ def test_points_that_cannot_train_together_are_runs_of_their_own() -> None:
         (["seeds=1,2"], "same at every point"),
         (["overrides={},{torch: {}}"], "overrides: name one setting of one framework"),
         (["overrides.torch={}"], "overrides.torch: name one setting of one framework"),
-        (["overrides.torch.seeds=1,2"], "seeds is the same for every framework"),
+        (["overrides.torch.seeds=1,2"], "seeds is the same for every side"),
         (["overrides.jax.optimizer.learning_rate=0.1"], "overrides.jax: is for a framework that is not in"),
         (["overrides.tourch.optimizer.learning_rate=0.1"], r"torch\) \(did you mean torch\?\)"),
         (["overrides.torch.optimizer.learning_rat=0.1"], "did you mean learning_rate"),
