@@ -70,7 +70,7 @@ Report = Annotated[
 ]
 Full = Annotated[
     bool,
-    typer.Option("--full", help="In JSON and CSV: every curve and array of every seed, however many."),
+    typer.Option("--full", help="In JSON: every curve and array of every seed, however many."),
 ]
 QueueAnyway = Annotated[bool, typer.Option("--queue-anyway", help="Wait where no worker serves a side.")]
 Key = Annotated[str | None, typer.Option(help="A name for this submission; the same name is not run twice.")]

@@ -16,7 +16,7 @@ from rich.text import Text
 from likewise.producer.console import plain_table
 from likewise.producer.display import both, count, gap, number, printable, sparkline
 from likewise.producer.report import comparison_tables as rows
-from likewise.producer.report.comparison_json import lists_every_seed, to_document
+from likewise.producer.report.comparison_json import to_document
 from likewise.producer.report.document import Document, Table, Value, bullets
 from likewise.producer.verdict.models import Comparison, FirstDivergence, SideRuns, Verdict
 from likewise.shared.results.seed_table import SeedRow
@@ -81,7 +81,7 @@ class ComparisonDocument(Document):
 
     def values(self) -> Iterator[Value]:
         """Yield the verdict, every setting that differs, every seed's numbers and the gaps."""
-        return _values(self.comparison, full=self.full)
+        return _values(self.comparison)
 
     def to_json(self) -> dict[str, Any]:
         """Return the public document."""
@@ -258,8 +258,7 @@ def _tests_table(comparison: Comparison) -> Table:
     )  # fmt: skip
 
 
-def _values(comparison: Comparison, *, full: bool) -> Iterator[Value]:
-    whole = lists_every_seed(comparison, full=full)
+def _values(comparison: Comparison) -> Iterator[Value]:
     yield Value(table="verdict", row="verdict", value=comparison.verdict)
     yield Value(table="verdict", row="tolerance", value=comparison.tolerance.relative)
     for place, reason in enumerate(comparison.reasons):
@@ -270,7 +269,7 @@ def _values(comparison: Comparison, *, full: bool) -> Iterator[Value]:
     for run in comparison.runs:
         yield from _values_of_run(run)
         for seed in run.seeds:
-            yield from _values_of_seed(run.side, seed, whole=whole)
+            yield from _values_of_seed(run.side, seed)
     for apart in comparison.seed_gaps:
         for one in apart.gaps:
             for table, value in (("relative_gap", one.relative), ("absolute_gap", one.absolute)):
@@ -304,8 +303,8 @@ def _values_of_run(run: SideRuns) -> Iterator[Value]:
                 yield Value(table=f"losses.quantile_{share:g}", row=str(epoch), side=run.side, value=loss)
 
 
-def _values_of_seed(side: str, one: SeedRow, *, whole: bool) -> Iterator[Value]:
-    """Yield one seed's numbers, and its losses by epoch where it is `whole`."""
+def _values_of_seed(side: str, one: SeedRow) -> Iterator[Value]:
+    """Yield one seed's numbers, and its losses by epoch."""
     timings = one.timings.model_dump(mode="json") if one.timings else {}
     memory = one.memory.model_dump(mode="json", include={"peak_bytes", "device_peak_bytes"})
     metrics = {
@@ -322,10 +321,8 @@ def _values_of_seed(side: str, one: SeedRow, *, whole: bool) -> Iterator[Value]:
         },
         "metrics": metrics,
         "predictions": predicted,
-        "losses": {str(epoch): loss for epoch, loss in enumerate(one.losses if whole else (), start=1)},
-        "validation_losses": {
-            str(epoch): loss for epoch, loss in enumerate(one.validation_losses if whole else (), start=1)
-        },
+        "losses": {str(epoch): loss for epoch, loss in enumerate(one.losses, start=1)},
+        "validation_losses": {str(epoch): loss for epoch, loss in enumerate(one.validation_losses, start=1)},
     }
     for table, named in tables.items():
         for name, value in named.items():

@@ -29,7 +29,7 @@ def to_document(comparison: Comparison, *, full: bool = False) -> dict[str, Any]
     `full` lists the curves and arrays of every seed, however many and however large they are.
     """
     many = len(comparison.experiment.seed_list) > MOST_LISTED_SEEDS
-    short = not lists_every_seed(comparison, full=full)
+    short = many and not full
     dumped = comparison.model_dump(
         mode="json",
         include={
@@ -55,11 +55,6 @@ def to_document(comparison: Comparison, *, full: bool = False) -> dict[str, Any]
         },
         "jobs": {name: job.model_dump(mode="json") for name, job in comparison.jobs.items()},
     }
-
-
-def lists_every_seed(comparison: Comparison, *, full: bool) -> bool:
-    """Return whether every seed is listed with its curves."""
-    return full or len(comparison.experiment.seed_list) <= MOST_LISTED_SEEDS
 
 
 def seeds(run: SideRuns, *, full: bool = False) -> list[dict[str, Any]]:

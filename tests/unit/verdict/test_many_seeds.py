@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +15,7 @@ from likewise.producer.compare import compare
 from likewise.producer.report.comparison import ComparisonDocument
 from likewise.producer.report.comparison_json import seeds as seeds_of
 from likewise.producer.report.figures import losses
+from likewise.producer.report.spreadsheet import write_csv
 from likewise.producer.runs.results import merged
 from likewise.producer.verdict.models import Comparison
 from likewise.shared.job import Experiment
@@ -225,6 +228,21 @@ def test_many_seeds_are_told_by_their_last_values_and_quantiles_unless_full(both
     full = ComparisonDocument(comparison=comparison, full=True).to_json()
     assert len(full["runs"]["torch"][7]["losses"]) == EPOCHS
     assert len(full["seed_gaps"]) == SEEDS
+
+
+def test_csv_has_every_epoch_of_every_seed_however_many_there_are(both: Both) -> None:
+    _, comparison = both(Numbers(0.0), Numbers(1e-6))
+    stream = io.StringIO(newline="")
+    write_csv(ComparisonDocument(comparison=comparison), stream)
+    lines = [line for line in csv.DictReader(io.StringIO(stream.getvalue())) if line["table"] == "losses"]
+    found = {(line["side"], int(line["seed"]), int(line["row"])): float(line["value"]) for line in lines}
+    assert found == {
+        (run.side, seed.seed, epoch): loss
+        for run in comparison.runs
+        for seed in run.seeds
+        for epoch, loss in enumerate(seed.losses, start=1)
+    }
+    assert len({seed for _, seed, _ in found}) == SEEDS
 
 
 def test_without_full_no_seed_is_listed_with_its_curve_and_small_predictions_of_each_are() -> None:
