@@ -18,7 +18,7 @@ from likewise.shared.ledger.records import presences
 from likewise.shared.settings import misspelt
 
 if TYPE_CHECKING:
-    from likewise.producer.local.home import Environment
+    from likewise.producer.local.home import WorkerEnvironment
     from likewise.producer.session import Session
     from likewise.shared.settings import Settings
 
@@ -120,7 +120,7 @@ def _disk(home: Path, *, needed: float) -> Finding:
     return _ok("disk", found)
 
 
-def _environment(settings: Settings, wanted: Environment) -> tuple[Finding, bool]:
+def _environment(settings: Settings, wanted: WorkerEnvironment) -> tuple[Finding, bool]:
     """Return the finding, and whether the environment is there."""
     from likewise.producer.local import environments
     from likewise.producer.local.home import stack_paths

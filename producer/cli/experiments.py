@@ -220,7 +220,7 @@ def list_experiments(
     Example: likewise list --limit 5
     """
     from likewise.producer import experiments
-    from likewise.producer.report.status import Entry, ListDocument, state_of
+    from likewise.producer.report.status import ListDocument, ListedExperiment, state_of
 
     output = Output.of(form, as_json=as_json)
     with experiments.open_for(quiet=output.quiet) as session:
@@ -230,7 +230,7 @@ def list_experiments(
         for record in records:
             state = state_of(session.ledger.records(record.run_ids))
             verdict = experiments.verdict_word(session, record) if state == "finished" else None
-            entries.append(Entry(record=record, state=state, verdict=verdict))
+            entries.append(ListedExperiment(record=record, state=state, verdict=verdict))
         document = ListDocument(entries=entries, now_s=session.ledger.now())
     _tell_unreadable(unreadable)
     output.put(document)

@@ -29,7 +29,7 @@ beside them."""
 CENTRE_SPREAD = 4.0
 
 
-class Purpose(IntEnum):
+class DataPurpose(IntEnum):
     """What a draw is for: the second word of the generator's key. The worker's are below 100."""
 
     SPLIT = 101
@@ -184,17 +184,17 @@ def load_builtin(data: BuiltinData) -> Loaded:
         )
 
 
-def generator(seed: int, purpose: Purpose) -> np.random.Generator:
+def generator(seed: int, purpose: DataPurpose) -> np.random.Generator:
     """Return a Philox 4×64 generator (Salmon et al. 2011) with the key (seed, purpose)."""
     return np.random.Generator(_philox(seed, purpose))
 
 
-def permutation(count: int, seed: int, purpose: Purpose) -> NDArray[np.int64]:
+def permutation(count: int, seed: int, purpose: DataPurpose) -> NDArray[np.int64]:
     """Return the numbers below `count` in an order by raw words, which NumPy keeps stable (NEP 19)."""
     return np.argsort(_philox(seed, purpose).random_raw(count), kind="stable").astype(np.int64)
 
 
-def _philox(seed: int, purpose: Purpose) -> np.random.Philox:
+def _philox(seed: int, purpose: DataPurpose) -> np.random.Philox:
     return np.random.Philox(key=np.array([seed, purpose], dtype=np.uint64))
 
 
@@ -204,7 +204,7 @@ def load_synthetic(data: SyntheticData) -> Loaded:
     Raises DataError where they would not fit into memory.
     """
     check_size(data.samples, data.features + 1, "data.samples")
-    draw = generator(data.seed, Purpose.SYNTHETIC)
+    draw = generator(data.seed, DataPurpose.SYNTHETIC)
     n, width = data.samples, data.features
     if data.kind == "classification":
         y = (np.arange(n) % data.classes).astype(np.float64)

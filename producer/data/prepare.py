@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from likewise.producer.data import csv_file, parquet
 from likewise.producer.data.arrays import (
-    Purpose,
+    DataPurpose,
     given_weights,
     load_builtin,
     load_inline,
@@ -196,7 +196,7 @@ def load(data: Data, base: Path, *, task: Task) -> Loaded:
 
 def split(samples: int, declared: Split) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     """Return the sorted indices of the training, validation and test samples; raise DataError for none."""
-    order = permutation(samples, declared.seed, Purpose.SPLIT)
+    order = permutation(samples, declared.seed, DataPurpose.SPLIT)
     tests = _share(declared.test, samples, "test")
     validations = _share(declared.validation, samples, "validation")
     if tests + validations >= samples:

@@ -17,11 +17,11 @@ from contextlib import AbstractContextManager
 from likewise.producer.local import environments
 from likewise.producer.local.home import (
     OWN_LOG,
-    Environment,
     Paths,
-    State,
+    StackState,
     Wanted,
     WantedWorker,
+    WorkerEnvironment,
     is_held,
     last_line,
     locked,
@@ -45,16 +45,18 @@ POLL_S = 0.02
 Say = Callable[[str], None]
 
 
-def defaults(settings: Settings, names: Sequence[str]) -> list[Environment]:
+def defaults(settings: Settings, names: Sequence[str]) -> list[WorkerEnvironment]:
     """Return the environments of these names, `torch` or `torch==2.13.0`, where nothing else is asked for."""
     found = []
     for name in names:
         framework, _, version = name.partition("==")
-        found.append(Environment(framework=framework, device=settings.device, version=version or None))
+        found.append(WorkerEnvironment(framework=framework, device=settings.device, version=version or None))
     return found
 
 
-def ensure(settings: Settings, wanted: Sequence[Environment], *, say: Say, patiently: bool = False) -> str:
+def ensure(
+    settings: Settings, wanted: Sequence[WorkerEnvironment], *, say: Say, patiently: bool = False
+) -> str:
     """Have the stack up with a worker for each environment; return its Redis's URL.
 
     `patiently` does not trust the state document but waits for the supervisor to confirm it. Raises
@@ -68,7 +70,9 @@ def ensure(settings: Settings, wanted: Sequence[Environment], *, say: Say, patie
     return _bring_up(paths, settings, wanted, say=say)
 
 
-def prepare(settings: Settings, wanted: Sequence[Environment], *, say: Say) -> dict[Environment, str]:
+def prepare(
+    settings: Settings, wanted: Sequence[WorkerEnvironment], *, say: Say
+) -> dict[WorkerEnvironment, str]:
     """Make the environments and start nothing; return their interpreters."""
     paths = stack_paths(settings.home)
     _make(paths, settings, wanted, say=say)
@@ -76,7 +80,7 @@ def prepare(settings: Settings, wanted: Sequence[Environment], *, say: Say) -> d
     return {environment: _interpreter(settings, environment) for environment in wanted}
 
 
-def status(settings: Settings) -> State | None:
+def status(settings: Settings) -> StackState | None:
     """Return the running stack, or None."""
     paths = stack_paths(settings.home)
     return read_state(paths) if is_held(paths.supervisor_lock) else None
@@ -96,13 +100,13 @@ def stop(settings: Settings, *, say: Say) -> bool:
         return _end(paths, say)
 
 
-def _serves(state: State, settings: Settings, wanted: Sequence[Environment]) -> bool:
+def _serves(state: StackState, settings: Settings, wanted: Sequence[WorkerEnvironment]) -> bool:
     if state.own_code != environments.stack_fingerprint():
         return False
     return not wanted or state.serves(_wanted(settings, wanted))
 
 
-def _bring_up(paths: Paths, settings: Settings, wanted: Sequence[Environment], *, say: Say) -> str:
+def _bring_up(paths: Paths, settings: Settings, wanted: Sequence[WorkerEnvironment], *, say: Say) -> str:
     paths.make()
     _make(paths, settings, wanted, say=say)
     with _client_lock(paths, say):
@@ -125,12 +129,12 @@ def _bring_up(paths: Paths, settings: Settings, wanted: Sequence[Environment], *
     return state.redis_url
 
 
-def _make(paths: Paths, settings: Settings, wanted: Sequence[Environment], *, say: Say) -> None:
+def _make(paths: Paths, settings: Settings, wanted: Sequence[WorkerEnvironment], *, say: Say) -> None:
     if settings.environments is None:
         environments.ensure([environments.find(paths, environment) for environment in wanted], paths, say=say)
 
 
-def _interpreter(settings: Settings, environment: Environment) -> str:
+def _interpreter(settings: Settings, environment: WorkerEnvironment) -> str:
     if settings.environments is not None:
         return str(environments.ready_made(settings.environments.absolute(), environment))
     return str(environments.find(stack_paths(settings.home), environment).interpreter)
@@ -153,7 +157,7 @@ def _variables(settings: Settings) -> dict[str, str]:
     }
 
 
-def _wanted(settings: Settings, wanted: Sequence[Environment]) -> Wanted:
+def _wanted(settings: Settings, wanted: Sequence[WorkerEnvironment]) -> Wanted:
     return Wanted(
         workers=tuple(
             WantedWorker(environment=environment, interpreter=_interpreter(settings, environment))
@@ -175,7 +179,7 @@ def _ask(paths: Paths, wanted: Wanted) -> None:
     write_private(paths.wanted, every.model_dump_json())
 
 
-def _running(paths: Paths) -> State | None:
+def _running(paths: Paths) -> StackState | None:
     """Return the stack as it is once it is neither starting nor stopping; None where there is none."""
     deadline = time.monotonic() + STOP_S
     while is_held(paths.supervisor_lock):
@@ -189,7 +193,7 @@ def _running(paths: Paths) -> State | None:
     return None
 
 
-def _start(paths: Paths, settings: Settings) -> State:
+def _start(paths: Paths, settings: Settings) -> StackState:
     from likewise.producer.local.children import find_server
     from likewise.producer.local.processes import clean_environment
 
@@ -229,7 +233,7 @@ def _start(paths: Paths, settings: Settings) -> State:
         time.sleep(POLL_S)
 
 
-def _wait_for_workers(paths: Paths, wanted: Wanted, *, say: Say) -> State:
+def _wait_for_workers(paths: Paths, wanted: Wanted, *, say: Say) -> StackState:
     """Wait until the stack has what was asked for, which is not asked anew: code may change meanwhile."""
     deadline = time.monotonic() + READY_S
     told = False
@@ -274,7 +278,7 @@ def _refuse_rivals(wanted: Wanted, latest: Wanted | None) -> None:
         )
 
 
-def _not_starting(paths: Paths, environment: Environment) -> StackError:
+def _not_starting(paths: Paths, environment: WorkerEnvironment) -> StackError:
     log = paths.log(f"worker-{environment.name}")
     return StackError(
         f"the {environment} worker does not start ({last_line(log) or 'it said nothing'}); "
@@ -282,7 +286,9 @@ def _not_starting(paths: Paths, environment: Environment) -> StackError:
     )
 
 
-def _tidy(paths: Paths, settings: Settings, wanted: Sequence[Environment], state: State | None) -> None:
+def _tidy(
+    paths: Paths, settings: Settings, wanted: Sequence[WorkerEnvironment], state: StackState | None
+) -> None:
     """Remove environments that older code needed and no worker runs from."""
     if settings.environments is not None:
         return

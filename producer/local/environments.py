@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import likewise
-from likewise.producer.local.home import Environment, Paths, hold, locked, write_private
+from likewise.producer.local.home import Paths, WorkerEnvironment, hold, locked, write_private
 from likewise.producer.local.installers import Packages, steps
 from likewise.producer.local.processes import INSTALLER, mark, sweep
 from likewise.shared.errors import StackError, UsageError
@@ -57,16 +57,16 @@ class Made(Frozen):
     size_bytes: int
 
     @property
-    def environment(self) -> Environment:
+    def environment(self) -> WorkerEnvironment:
         """Return what it was made for."""
-        return Environment(**self.model_dump(include=set(Environment.model_fields)))
+        return WorkerEnvironment(**self.model_dump(include=set(WorkerEnvironment.model_fields)))
 
 
 @dataclass(frozen=True, kw_only=True)
 class VirtualEnvironment:
     """An environment's place on this disk, made or not."""
 
-    environment: Environment
+    environment: WorkerEnvironment
     folder: Path
     packages: Packages
 
@@ -92,7 +92,7 @@ def _made(folder: Path) -> Made | None:
         return None
 
 
-def find(paths: Paths, environment: Environment, *, adapters: Path = ADAPTERS) -> VirtualEnvironment:
+def find(paths: Paths, environment: WorkerEnvironment, *, adapters: Path = ADAPTERS) -> VirtualEnvironment:
     """Return the virtual environment that this code needs. Raises UsageError for an unknown framework."""
     folder = adapters / f"{environment.framework}{ADAPTER_SUFFIX}"
     variant = VARIANTS[environment.device]
@@ -128,7 +128,7 @@ def find(paths: Paths, environment: Environment, *, adapters: Path = ADAPTERS) -
     )
 
 
-def ready_made(folder: Path, environment: Environment) -> Path:
+def ready_made(folder: Path, environment: WorkerEnvironment) -> Path:
     """Return the interpreter of an environment that someone else keeps.
 
     Raises StackError where it is missing.

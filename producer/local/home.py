@@ -117,7 +117,7 @@ def stack_paths(home: Path | None) -> Paths:
     return Paths(home.expanduser().absolute())
 
 
-class Environment(Frozen):
+class WorkerEnvironment(Frozen):
     """A set of packages that a worker runs in. It is the key of what the stack makes and starts.
 
     Two environments of one framework that differ in anything live side by side.
@@ -150,14 +150,14 @@ class Environment(Frozen):
 class WantedWorker(Frozen):
     """A worker that the stack should be running."""
 
-    environment: Environment
+    environment: WorkerEnvironment
     interpreter: str
 
 
 class WorkerState(Frozen):
     """One environment's worker as the supervisor sees it."""
 
-    environment: Environment
+    environment: WorkerEnvironment
     interpreter: str
     pid: int | None = None
     """None while it is not running."""
@@ -169,7 +169,7 @@ class WorkerState(Frozen):
     """The status of the last time it ended by itself; negative for a signal."""
 
 
-class State(Frozen):
+class StackState(Frozen):
     """What a running stack says of itself."""
 
     pid: int
@@ -211,10 +211,10 @@ class Wanted(Frozen):
     idle_minutes: float
 
 
-def read_state(paths: Paths) -> State | None:
+def read_state(paths: Paths) -> StackState | None:
     """Return the running stack's state; None where there is none or it is of another version."""
     try:
-        return State.model_validate_json(paths.state.read_bytes())
+        return StackState.model_validate_json(paths.state.read_bytes())
     except (OSError, ValidationError):
         return None
 

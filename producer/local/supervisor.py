@@ -23,7 +23,7 @@ from likewise.producer.local.children import Child, RedisChild, WorkerChild
 from likewise.producer.local.environments import stack_fingerprint
 from likewise.producer.local.home import (
     Paths,
-    State,
+    StackState,
     Wanted,
     cap_logs,
     hold,
@@ -56,7 +56,7 @@ class Supervisor:
         self.workers: dict[str, WorkerChild] = {}
         self.wanted: Wanted | None = None
         self._wanted_stamp: int | None = None
-        self._published: State | None = None
+        self._published: StackState | None = None
         self._next_look = self._next_logs = 0.0
         self.stopping = False
         self._folder = self.paths.stack.stat().st_ino
@@ -178,7 +178,7 @@ class Supervisor:
     def _publish(self) -> None:
         if not self.redis.answers():
             return
-        state = State(
+        state = StackState(
             pid=os.getpid(),
             redis_url=self.redis.address.url,
             redis_pid=self.redis.pid,

@@ -24,8 +24,8 @@ _HEALTH_COLOURS = {"ok": "green", "note": "yellow", "wrong": "red"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Entry:
-    """An entry is one experiment; it has no verdict while it runs, of a sweep, or without results."""
+class ListedExperiment:
+    """This is one experiment of the list; it has no verdict while it runs, of a sweep, or without results."""
 
     record: ExperimentRecord
     state: str
@@ -53,7 +53,7 @@ def state_of(runs: Sequence[RunRecord]) -> str:
 class ListDocument(Document):
     """The document lists the recent experiments, the newest first."""
 
-    entries: Sequence[Entry]
+    entries: Sequence[ListedExperiment]
     now_s: float
 
     @property
@@ -82,7 +82,7 @@ class ListDocument(Document):
         yield from self.sentences
         yield from (text_table(table, _VERDICT_COLOURS) for table in self.tables() if table.rows)
 
-    def _age(self, one: Entry) -> str:
+    def _age(self, one: ListedExperiment) -> str:
         return f"{display.seconds(float(max(round(self.now_s - one.record.submitted_s), 0)))} ago"
 
     def values(self) -> Iterator[Value]:

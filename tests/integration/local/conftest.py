@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from likewise.producer.local import client
-from likewise.producer.local.home import Paths, State
+from likewise.producer.local.home import Paths, StackState
 from likewise.producer.local.processes import INSTALLER, STACK, leftovers, mark, sweep
 from likewise.shared.settings import Settings
 
@@ -42,7 +42,7 @@ class Home:
         return client.stop(self.settings, say=self.said.append)
 
     @property
-    def state(self) -> State:
+    def state(self) -> StackState:
         state = client.status(self.settings)
         assert state is not None
         return state

@@ -23,7 +23,7 @@ import psutil
 import pytest
 
 from likewise.producer.local import environments, installers, installing
-from likewise.producer.local.home import Environment, Paths
+from likewise.producer.local.home import Paths, WorkerEnvironment
 from likewise.producer.local.processes import INSTALLER, leftovers, mark, sweep
 from likewise.shared.errors import StackError, UsageError
 
@@ -32,9 +32,9 @@ import sys
 from pathlib import Path
 from likewise.producer.local import environments
 from likewise.producer.local.home import Paths
-from likewise.producer.local.home import Environment
+from likewise.producer.local.home import WorkerEnvironment
 paths, adapters = Paths(Path(sys.argv[1])), Path(sys.argv[2])
-wanted = environments.find(paths, Environment(framework="toy"), adapters=adapters)
+wanted = environments.find(paths, WorkerEnvironment(framework="toy"), adapters=adapters)
 environments.ensure([wanted], paths, say=lambda line: print(line, flush=True))
 """
 
@@ -138,7 +138,7 @@ class Toy:
         return self.find()
 
     def find(self, *requirements: str) -> environments.VirtualEnvironment:
-        wanted = Environment(framework="toy", requirements=requirements)
+        wanted = WorkerEnvironment(framework="toy", requirements=requirements)
         return environments.find(self.paths, wanted, adapters=self.adapters)
 
     def tools(self) -> list[str]:
@@ -314,7 +314,7 @@ def test_a_package_that_the_index_lacks_is_named(toy):
 
 def test_an_unknown_framework_is_refused_with_those_there_are(toy):
     with pytest.raises(UsageError, match=r"no framework 'cntk'.* there are: "):
-        environments.find(toy.paths, Environment(framework="cntk"))
+        environments.find(toy.paths, WorkerEnvironment(framework="cntk"))
 
 
 def test_changed_requirements_make_a_new_environment_and_the_old_one_goes_once_unused(toy):
@@ -429,11 +429,15 @@ def test_two_environments_of_one_framework_live_side_by_side(toy):
     assert other.made().environment == other.environment
     assert environments.remove_unused(toy.paths, needed=[usual], in_use=[]) == []
     assert environments.remove_unused(toy.paths, needed=[other], in_use=[]) == []
-    names = {usual.environment.name, other.environment.name, Environment(framework="toy", device="cuda").name}
+    names = {
+        usual.environment.name,
+        other.environment.name,
+        WorkerEnvironment(framework="toy", device="cuda").name,
+    }
     assert len(names) == 3
     assert usual.environment.name == "toy"
 
 
 def test_an_environment_of_another_version_is_refused_in_words(toy):
     with pytest.raises(UsageError, match=r"toy 0\.9 cannot be made yet.*LIKEWISE_ENVIRONMENTS"):
-        environments.find(toy.paths, Environment(framework="toy", version="0.9"), adapters=toy.adapters)
+        environments.find(toy.paths, WorkerEnvironment(framework="toy", version="0.9"), adapters=toy.adapters)

@@ -36,9 +36,9 @@ from likewise.producer.report.explanation import ExplanationDocument
 from likewise.producer.report.resolved import ResolvedDocument
 from likewise.producer.report.spreadsheet import COLUMNS
 from likewise.producer.report.status import (
-    Entry,
     HealthDocument,
     ListDocument,
+    ListedExperiment,
     UnfinishedDocument,
     WorkersDocument,
 )
@@ -74,7 +74,7 @@ def documents(samples: ModuleType) -> dict[type[Document], Callable[[], Document
         SweepDocument: lambda: SweepDocument(sweep()),
         ResolvedDocument: lambda: ResolvedDocument.of(record.experiment),
         ListDocument: lambda: ListDocument(
-            entries=[Entry(record=record, state="finished", verdict="differ")], now_s=1e9 + 60
+            entries=[ListedExperiment(record=record, state="finished", verdict="differ")], now_s=1e9 + 60
         ),
         UnfinishedDocument: lambda: UnfinishedDocument(record=record, runs=[run("torch")], now_s=1e9 + 60),
         WorkersDocument: lambda: WorkersDocument(workers=[worker()], now_s=1e9 + 60),

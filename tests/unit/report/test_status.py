@@ -10,16 +10,16 @@ from rich.text import Text
 
 from likewise.producer.job.jobfile import read_experiment
 from likewise.producer.report import write
-from likewise.producer.report.status import Entry, ListDocument
+from likewise.producer.report.status import ListDocument, ListedExperiment
 from likewise.shared.ledger.records import ExperimentRecord
 
 
-def entry(*set_values: str, verdict: str | None = None) -> Entry:
+def entry(*set_values: str, verdict: str | None = None) -> ListedExperiment:
     experiment = read_experiment("article", set_values).experiment
     record = ExperimentRecord(
         experiment_id="9cc3c1e83971c500805f", submitted_s=1e9, experiment=experiment, run_ids=("a", "b")
     )
-    return Entry(record=record, state="finished", verdict=verdict)
+    return ListedExperiment(record=record, state="finished", verdict=verdict)
 
 
 def test_a_sweep_is_told_from_a_comparison(
