@@ -80,8 +80,8 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="Train one declared job in TensorFlow and in PyTorch, and learn whether they agree, by how "
-    "much, and why not.",
+    help="Train one declared job in several sides, such as TensorFlow and PyTorch, and learn whether they "
+    "agree, by how much, and why not.",
 )
 
 _COMPARE, _QUEUE, _STACK, _WRITE = "Compare", "Without waiting", "Workers and stack", "Job files"

@@ -196,9 +196,7 @@ def bench(
     sides: Sides = None,
     variant: Annotated[
         list[Way] | None,
-        typer.Option(
-            "--variant", help="A way of executing to time frameworks in, again for more; all, if none."
-        ),
+        typer.Option("--variant", help="A way of executing to time sides in, again for more; all, if none."),
     ] = None,
     budget: Annotated[
         float,

@@ -201,7 +201,7 @@ def setting_differences(jobs: Mapping[str, Job]) -> list[SettingDifference]:
     settings = {side: dict(leaves(job.model_dump(mode="json"))) for side, job in jobs.items()}
     every_path = sorted({path for values in settings.values() for path in values})
     differences = (
-        SettingDifference(path=path, values={f: values.get(path) for f, values in settings.items()})
+        SettingDifference(path=path, values={side: values.get(path) for side, values in settings.items()})
         for path in every_path
     )
     return [d for d in differences if len({repr(value) for value in d.values.values()}) > 1]

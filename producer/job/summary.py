@@ -15,7 +15,7 @@ from likewise.shared.program import compile_job
 
 
 def lines_of(prepared: PreparedExperiment) -> list[str]:
-    """Tell a reader the data, model, training, frameworks, what differs, and advice."""
+    """Tell a reader the data, model, training, sides, what differs, and advice."""
     experiment = prepared.loaded.experiment
     first = next(iter(prepared.runs.values()))
     seeds = len(experiment.seed_list)
@@ -24,9 +24,9 @@ def lines_of(prepared: PreparedExperiment) -> list[str]:
         f"  data        {_data(first.job, first.data)}",
         f"  model       {_model(first.job, first.data)}",
         f"  training    {_training(first.job, first.data)}",
-        f"  frameworks  {', '.join(prepared.runs)}; {count(seeds, 'seed')} each",
+        f"  sides       {', '.join(prepared.runs)}; {count(seeds, 'seed')} each",
         *_grid(experiment),
-        *_differences(setting_differences({f: run.job for f, run in prepared.runs.items()}), first.job),
+        *_differences(setting_differences({side: run.job for side, run in prepared.runs.items()}), first.job),
         *(f"  advice      {sentence}" for sentence in prepared.advice),
     ]
 
@@ -34,14 +34,14 @@ def lines_of(prepared: PreparedExperiment) -> list[str]:
 def document_of(prepared: PreparedExperiment) -> dict[str, Any]:
     """Tell a program the same."""
     experiment = prepared.loaded.experiment
-    differences = setting_differences({f: run.job for f, run in prepared.runs.items()})
+    differences = setting_differences({side: run.job for side, run in prepared.runs.items()})
     return {
         "valid": True,
         "source": prepared.loaded.source,
         "name": experiment.name,
         "seeds": list(experiment.seed_list),
         "grid": {path: list(values) for path, values in experiment.grid.items()},
-        "runs": {f: _run_document(run.job, run.data) for f, run in prepared.runs.items()},
+        "runs": {side: _run_document(run.job, run.data) for side, run in prepared.runs.items()},
         "setting_differences": [{"path": d.path, **d.values} for d in differences],
         "advice": list(prepared.advice),
         "problems": [],
@@ -112,8 +112,9 @@ def _differences(differences: list[SettingDifference], job: Job) -> list[str]:
     if not differences:
         own = job.initial_weights.type == "framework"
         but = ", but each draws its own initial weights" if own else ": like for like"
-        return [f"  differs     nothing; every setting is the same in every framework{but}"]
+        return [f"  differs     nothing; every setting is the same in every side{but}"]
     return [
-        f"  differs     {printable(d.path)}: {', '.join(f'{f} {short(v)}' for f, v in d.values.items())}"
-        for d in differences
+        f"  differs     {printable(one.path)}: "
+        + ", ".join(f"{side} {short(value)}" for side, value in one.values.items())
+        for one in differences
     ]

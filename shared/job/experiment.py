@@ -1,4 +1,4 @@
-"""The whole job file (Experiment) and what one framework makes of it (Job)."""
+"""The whole job file (Experiment) and what one side makes of it (Job)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Seed = Annotated[int, Field(ge=0, lt=2**63)]
 
 
 class Job(Frozen):
-    """One training, fully resolved for one framework: nothing is left to a framework's default."""
+    """One training, fully resolved for one side: nothing is left to a framework's default."""
 
     schema_version: Literal[1] = SCHEMA_VERSION
     name: str = Field(default="job", pattern=r"^[\w.-]+$", max_length=100)
@@ -58,11 +58,11 @@ class Job(Frozen):
 
 
 class Experiment(Job):
-    """What the user declared: a job, the frameworks that train it, the seeds and the overrides."""
+    """What the user declared: a job, the sides that train it, the seeds and the overrides."""
 
     frameworks: Many[Framework] = Field(default=("tensorflow", "torch"), min_length=1)
-    """Who trains it; the first is the one that the others are compared with. Short for `sides` that are
-    labelled so."""
+    """The frameworks that train it, each as a side of that name: short for `sides`. The first side is the
+    one that the others are compared with."""
     sides: Annotated[dict[Label, SideSettings], Field(min_length=1)] | None = None
     """The sides that train it, by label, instead of `frameworks`; they may be of one framework."""
     seeds: (
@@ -74,8 +74,8 @@ class Experiment(Job):
     """What stands for settings that are left out: `shared`, the ones of this page, in every framework;
     `native`, each framework's own defaults and conventions, as a naive port would have them."""
     margin: Positive | None = None
-    """How far the frameworks' means over seeds may lie apart and count as the same results, relative to the
-    mean of the first framework, such as 0.01. Null asks whether they compute the same, and derives a margin
+    """How far the sides' means over seeds may lie apart and count as the same results, relative to the
+    mean of the first side, such as 0.01. Null asks whether they compute the same, and derives a margin
     from the spread over seeds where that cannot be answered seed by seed."""
     overrides: dict[Label, dict[str, Any]] = Field(default_factory=dict)
     """What replaces the job's values: dotted paths with their values, by side, or by framework for all its

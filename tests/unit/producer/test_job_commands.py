@@ -25,7 +25,7 @@ def test_validate_says_what_the_article_is(likewise: Likewise) -> None:
         "  data        inline: 6 training samples; 1 feature; regression",
         "  model       dense 1: 2 parameters",
         "  training    mse (mean), sgd at 0.01; 500 epochs of 1 step, the whole set at once",
-        "  frameworks  tensorflow, torch; 1 seed each",
+        "  sides       tensorflow, torch; 1 seed each",
         '  differs     loss.reduction: tensorflow "mean", torch "sum"',
     ]
 
