@@ -24,7 +24,7 @@ from likewise.producer.verdict.equivalence import tests_over_seeds
 from likewise.producer.verdict.gaps import all_gaps, pair_gaps
 from likewise.producer.verdict.judge import Evidence, judge
 from likewise.producer.verdict.knowledge import Setup, mendings, weight_of
-from likewise.producer.verdict.models import Comparison, SeedGaps, Traced
+from likewise.producer.verdict.models import Comparison, ReplayFindings, SeedGaps
 from likewise.producer.verdict.reasons import reasons
 from likewise.producer.verdict.rounding import (
     epochs_before_rounding_took_over,
@@ -53,7 +53,7 @@ class Background:
     """The comparison of the float64 twin."""
     again: Sequence[RunResult] = ()
     """The results of the rerun."""
-    traced: Traced | None = None
+    traced: ReplayFindings | None = None
     """What a traced replay found."""
 
 

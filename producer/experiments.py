@@ -21,7 +21,7 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
-from likewise.producer.follow_ups import FollowUpPlan, Outcome
+from likewise.producer.follow_ups import FollowUpPlan, Judged
 from likewise.producer.job.jobfile import read_experiment
 from likewise.producer.job.prepare import PreparedExperiment, prepare_experiment
 from likewise.producer.runs.submit import submit, submit_follow_up
@@ -142,7 +142,7 @@ def get_ready(record: ExperimentRecord) -> None:
         import scipy.special  # noqa: F401
 
 
-def judge(session: Session, record: ExperimentRecord, *, twin: Outcome | None = None) -> Outcome:
+def judge(session: Session, record: ExperimentRecord, *, twin: Judged | None = None) -> Judged:
     """Collect what is finished, also of the follow-ups, and compare it.
 
     `twin` is the float64 twin's outcome where it is known already.
@@ -170,7 +170,7 @@ def judge(session: Session, record: ExperimentRecord, *, twin: Outcome | None = 
     )
     if len(results) == len(record.run_ids):
         session.ledger.keep_verdict(record.experiment_id, comparison.verdict)
-    return Outcome(
+    return Judged(
         record=record,
         comparison=comparison,
         runs=runs,
@@ -193,11 +193,11 @@ def verdict_word(session: Session, record: ExperimentRecord) -> str | None:
 
 def follow_up(
     session: Session,
-    outcome: Outcome,
-    plan: Callable[[Outcome, Callable[[str], None]], FollowUpPlan],
+    outcome: Judged,
+    plan: Callable[[Judged, Callable[[str], None]], FollowUpPlan],
     *,
     quiet: bool,
-) -> Outcome:
+) -> Judged:
     """Train what the plan asks for, as long as it asks, and return the outcome with what that says.
 
     The plan gets the outcome and a way to say a line. What it yields together trains at the same time.

@@ -1,6 +1,6 @@
 """What is trained further for a comparison, declared as data: the float64 twin, the rerun, and their types.
 
-A `FollowUpPlan` looks at an `Outcome` and yields `FollowUp`s, gets what they returned, and may yield more;
+A `FollowUpPlan` looks at a `Judged` and yields `FollowUp`s, gets what they returned, and may yield more;
 it knows neither the queue nor a terminal. `producer.experiments` carries plans out. The traced replay is a
 plan of its own, in `producer.replay`.
 
@@ -32,8 +32,8 @@ FollowUpPlan = Generator[Sequence[FollowUp], FinishedRuns, None]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """A comparison, what it is of, and the outcome of its float64 twin."""
+class Judged:
+    """What came of an experiment: its comparison, what that is of, and the same of its float64 twin."""
 
     record: ExperimentRecord
     comparison: Comparison
@@ -41,7 +41,7 @@ class Outcome:
     """Each side's run, in the experiment's order, with all of its seeds, however they were spread."""
     arrays: Load
     """Gives the array of a reference."""
-    twin: Outcome | None = None
+    twin: Judged | None = None
 
 
 MOST_SEEDS = 3
@@ -110,12 +110,12 @@ def rerun_of(experiment: Experiment, runs: Sequence[Run]) -> FollowUp:
     )
 
 
-def twin_alone(outcome: Outcome, tell: Callable[[str], None]) -> FollowUpPlan:
+def twin_alone(outcome: Judged, tell: Callable[[str], None]) -> FollowUpPlan:
     """Plan the float64 twin, where it can add something and does not train for too long."""
     yield from _affordable(outcome, tell, [_TWIN])
 
 
-def twin_and_rerun(outcome: Outcome, tell: Callable[[str], None]) -> FollowUpPlan:
+def twin_and_rerun(outcome: Judged, tell: Callable[[str], None]) -> FollowUpPlan:
     """Plan the float64 twin and the rerun, each where it can add something; both train at the same time."""
     yield from _affordable(outcome, tell, [_TWIN, _RERUN])
 
@@ -133,7 +133,7 @@ _TWIN = _Kind(name="the float64 twin", adds=twin_tells_more, follow_up=twin_of)
 _RERUN = _Kind(name="the rerun", adds=rerun_tells_more, follow_up=rerun_of)
 
 
-def _affordable(outcome: Outcome, tell: Callable[[str], None], kinds: Sequence[_Kind]) -> FollowUpPlan:
+def _affordable(outcome: Judged, tell: Callable[[str], None], kinds: Sequence[_Kind]) -> FollowUpPlan:
     """Ask for those that can add something, as long as the budget lasts, and say which are left out."""
     seconds, left_s = cost_s(outcome.comparison), BUDGET_S
     wanted = []

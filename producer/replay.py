@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from likewise.producer.follow_ups import FollowUpPlan, Outcome
+from likewise.producer.follow_ups import FollowUpPlan, Judged
 from likewise.producer.runs.submit import FollowUp
 from likewise.producer.verdict.first_divergence import Replays, traced
-from likewise.producer.verdict.models import Comparison, Traced
+from likewise.producer.verdict.models import Comparison, ReplayFindings
 from likewise.producer.verdict.parting import Parting, first_parting
 from likewise.producer.verdict.rounding import tolerance_for
 from likewise.shared.job import Job
@@ -246,7 +246,7 @@ class Traces:
         return tolerance_for(["float64"] if len(precisions) > 1 else precisions).relative
 
 
-def replays(outcome: Outcome, tell: Callable[[str], None]) -> FollowUpPlan:
+def replays(outcome: Judged, tell: Callable[[str], None]) -> FollowUpPlan:
     """Plan the replays of the first seed that parts, where they can add to what is known.
 
     Ends early where a replay fails: the comparison stands without it. What a worker cannot do is told.
@@ -332,7 +332,7 @@ def _replay(
 
 def traced_of(
     experiment: Experiment, trained: Iterable[tuple[Run, RunResult]], arrays: Load
-) -> Traced | None:
+) -> ReplayFindings | None:
     """Return what the replays of an experiment show; None where there were none, or one of them failed."""
     traces = Traces(reference=experiment.labels[0], arrays=arrays)
     traces.add(trained)
@@ -352,7 +352,7 @@ def traced_of(
         for other in experiment.labels[1:]
         if other in traces.others
     ]
-    return Traced(
+    return ReplayFindings(
         divergences=tuple(one for pair in found for one in pair.divergences),
         notes=tuple(note for pair in found for note in pair.notes),
     )

@@ -26,7 +26,7 @@ from likewise.shared.results.seed_table import Load, SeedTable
 from likewise.shared.run import Run, Timed
 
 if TYPE_CHECKING:
-    from likewise.producer.follow_ups import Outcome
+    from likewise.producer.follow_ups import Judged
     from likewise.producer.runs.routing import Site
     from likewise.producer.session import Session
 
@@ -38,7 +38,7 @@ TIMED = "timed"
 
 def bench(
     session: Session,
-    outcome: Outcome,
+    outcome: Judged,
     *,
     contenders: Sequence[Contender],
     sites: Mapping[str, Site],
@@ -86,7 +86,7 @@ class _Timing:
     """Puts one timed run after another on the queue."""
 
     def __init__(
-        self, session: Session, outcome: Outcome, *, sites: Mapping[str, Site], told: Progress
+        self, session: Session, outcome: Judged, *, sites: Mapping[str, Site], told: Progress
     ) -> None:
         self._session = session
         self._runs = {run.side: run for run in outcome.runs}

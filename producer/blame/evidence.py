@@ -70,7 +70,7 @@ Pair = tuple[TrainedRun, TrainedRun]
 """The reference's training and another's, of the same seeds."""
 
 
-class Ruler:
+class PairMeasure:
     """Measures pairs of trainings by one side's loss."""
 
     def __init__(self, loss: Loss, arrays: Load) -> None:
@@ -176,7 +176,7 @@ class MixtureGaps:
     plan: Plan
     pairs: Mapping[Mixture, Pair]
     declared: Pair
-    ruler: Ruler
+    pair_measure: PairMeasure
     arrays: Load
 
     @property
@@ -187,8 +187,8 @@ class MixtureGaps:
     @property
     def measures(self) -> list[str]:
         """What the gap can be measured in, the main measure first."""
-        apart = (self.ruler.gap(DIVERGENCE, self.ends) > 0).any()
-        return [*([DIVERGENCE] if apart else []), *self.ruler.measures(self.ends)]
+        apart = (self.pair_measure.gap(DIVERGENCE, self.ends) > 0).any()
+        return [*([DIVERGENCE] if apart else []), *self.pair_measure.measures(self.ends)]
 
     def counted(self, measure: str) -> NDArray[np.bool_]:
         """Return (seeds,), whether both ends finished a seed, or diverged where that is the measure."""
@@ -228,7 +228,7 @@ class MixtureGaps:
         return found
 
     def _of(self, measure: str, pair: Pair) -> Float64 | None:
-        gap = self.ruler.gap(measure, pair)[self.counted(measure)]
+        gap = self.pair_measure.gap(measure, pair)[self.counted(measure)]
         return gap if gap.size and np.isfinite(gap).all() else None
 
 
@@ -269,7 +269,7 @@ def gaps_of(plan: Plan, trained: Mapping[str, TrainedRun], arrays: Load) -> Mixt
         plan=plan,
         pairs={mixture: pair_of(one) for mixture, one in plan.pairs.items() if one.other is not None},
         declared=pair_of(plan.declared),
-        ruler=Ruler(plan.declared.reference.job.loss, arrays),
+        pair_measure=PairMeasure(plan.declared.reference.job.loss, arrays),
         arrays=arrays,
     )
 
@@ -287,7 +287,7 @@ def parted(found: MixtureGaps, measure: str) -> Parted | None:
     if own is not None and _beyond_chance(own - split.whole):
         split = replace(split, whole=own, closed=(*split.closed, own - split.whole))
         factors = (*factors, start(*(run.side for run in found.plan.ends)))
-    scales = found.ruler.scale(measure, found.ends[0])
+    scales = found.pair_measure.scale(measure, found.ends[0])
     scale = 1.0 if scales is None else float(scales[found.counted(measure)].max(initial=0.0)) or 1.0
     return Parted(measure=measure, factors=factors, parts=split, scale=scale)
 

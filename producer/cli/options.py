@@ -14,7 +14,7 @@ from likewise.producer.report import FILE_FORMATS, FORMATS, TERMINAL, format_of,
 from likewise.shared.errors import UsageError
 
 if TYPE_CHECKING:
-    from likewise.producer.follow_ups import Outcome
+    from likewise.producer.follow_ups import Judged
     from likewise.producer.report.comparison import ComparisonDocument
     from likewise.producer.report.document import Document
     from likewise.producer.verdict.models import Comparison
@@ -136,7 +136,7 @@ def check_file(path: Path) -> None:
         raise UsageError(f"{path} cannot be written: there is no folder {path.absolute().parent}")
 
 
-def comparison_document(outcome: Outcome, output: Output, *, full: bool = False) -> ComparisonDocument:
+def comparison_document(outcome: Judged, output: Output, *, full: bool = False) -> ComparisonDocument:
     """Return an outcome's comparison, with what its page draws where a page is wanted."""
     from likewise.producer.report.comparison import ComparisonDocument
 

@@ -69,9 +69,10 @@ class Point(Frozen):
     over_seeds: bool = False
     """Whether they agree by the tests over seeds alone: single seeds part by more than the tolerance."""
     open_over_seeds: bool = False
-    """Whether they are inconclusive because the tests over seeds are …"""
+    """Whether they are inconclusive because the tests over seeds do not decide."""
     seeds_to_decide: int | None = None
-    """… and then how many seeds would decide; null where no number that can be asked for is likely to."""
+    """How many seeds would decide tests that are open; null where no number that can be asked for is likely
+    to, or no test is open."""
     gap: float | None
     """The largest relative gap between frameworks in any measure but the losses; in these where they alone
     are above the tolerance. Null where no gap is, and the verdict is not `agree`: something else decided."""

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from likewise.producer.display import both, count, gap, number
-from likewise.producer.verdict.models import FirstDivergence, Traced
+from likewise.producer.verdict.models import FirstDivergence, ReplayFindings
 from likewise.producer.verdict.parting import Parting, first_parting, largest_gap, layers_apart, relation
 from likewise.shared.job.experiment import Precision
 from likewise.shared.program import ProgramSpec
@@ -36,7 +36,7 @@ class Replays:
 
 def traced(
     replays: Replays, *, programs: Mapping[str, ProgramSpec], arrays: Load, tolerance: float, alike: float
-) -> Traced:
+) -> ReplayFindings:
     """Return what the replays show. `programs` has what each side trains.
 
     `tolerance` is that of fingerprints. Layers that were fed the same count as equal within `alike`.
@@ -45,10 +45,10 @@ def traced(
     traces = replays.steps[names[0]], replays.steps[names[1]]
     parting = first_parting(*traces, names=names, arrays=arrays, tolerance=tolerance)
     if parting is None:
-        return Traced(notes=(_found_nothing(replays),))
+        return ReplayFindings(notes=(_found_nothing(replays),))
     found = _measured(replays, parting, arrays=arrays, alike=alike)
     sentence = _sentence(found, programs, who=_who(replays))
-    return Traced(divergences=(found.model_copy(update={"sentence": sentence}),))
+    return ReplayFindings(divergences=(found.model_copy(update={"sentence": sentence}),))
 
 
 def _measured(replays: Replays, parting: Parting, *, arrays: Load, alike: float) -> FirstDivergence:

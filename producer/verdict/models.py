@@ -256,7 +256,7 @@ class Mending(Frozen):
     """A side, the side that it is made like, and the code; every other side is paired with the first."""
 
 
-class Traced(Frozen):
+class ReplayFindings(Frozen):
     """What the replay showed: where each other side parts from the first, or why that is not known."""
 
     divergences: Many[FirstDivergence] = ()

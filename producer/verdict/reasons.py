@@ -14,7 +14,15 @@ from likewise.producer.job.resolve import SettingDifference
 from likewise.producer.verdict.equivalence import sentences
 from likewise.producer.verdict.judge import Evidence, decided_over_seeds, failed_on_the_job
 from likewise.producer.verdict.knowledge import Setup, conventions, effect, statement, together
-from likewise.producer.verdict.models import Gap, OwnRerun, PairGaps, SeedGaps, SideRuns, Traced, Verdict
+from likewise.producer.verdict.models import (
+    Gap,
+    OwnRerun,
+    PairGaps,
+    ReplayFindings,
+    SeedGaps,
+    SideRuns,
+    Verdict,
+)
 from likewise.producer.verdict.rounding import own_gap, worst_of
 from likewise.shared.job import Job
 from likewise.shared.results.run_result import Failure
@@ -38,7 +46,7 @@ _FAILED = {
 
 
 def reasons(
-    verdict: Verdict, evidence: Evidence, setup: Setup, *, traced: Traced | None = None
+    verdict: Verdict, evidence: Evidence, setup: Setup, *, traced: ReplayFindings | None = None
 ) -> tuple[str, ...]:
     """Return the sentences, the most important first; never empty."""
     if len(evidence.runs) < 2:
@@ -74,7 +82,7 @@ def reasons(
     return tuple(told) or ("No training has finished, so there is nothing to compare.",)
 
 
-def _traced(traced: Traced | None) -> list[str]:
+def _traced(traced: ReplayFindings | None) -> list[str]:
     """Say where they part, or why that is not known."""
     return [] if traced is None else [*(one.sentence for one in traced.divergences), *traced.notes]
 

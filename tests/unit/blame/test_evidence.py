@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from likewise.producer.blame.evidence import Ruler, TrainedRun
+from likewise.producer.blame.evidence import PairMeasure, TrainedRun
 from likewise.shared.results.run_result import Failure, RunResult, SeedArrays
 from tests.listed import Seed, packed
 
@@ -35,34 +35,34 @@ def pair(bench):
 TRUTH = np.array([-3.0, -1, 1, 3, 5, 7])
 
 
-def ruler(bench, pair):
-    return Ruler(pair[0].run.job.loss, bench.store.get)
+def pair_measure(bench, pair):
+    return PairMeasure(pair[0].run.job.loss, bench.store.get)
 
 
 def test_outputs_are_apart_by_the_root_mean_square(bench, pair):
     two = pair(np.zeros(6), [3.0, 0, 0, 0, 0, 3.0])
 
-    assert ruler(bench, two).gap("outputs", two)[0] == pytest.approx(np.sqrt(3))
-    assert ruler(bench, two).gap("outputs", (two[0], two[0]))[0] == 0.0
+    assert pair_measure(bench, two).gap("outputs", two)[0] == pytest.approx(np.sqrt(3))
+    assert pair_measure(bench, two).gap("outputs", (two[0], two[0]))[0] == 0.0
 
 
 def test_outputs_near_the_end_of_the_range_do_not_overflow(bench, pair):
     two = pair(np.zeros(6), np.full(6, 1e300))
 
-    assert ruler(bench, two).gap("outputs", two)[0] == pytest.approx(1e300)
+    assert pair_measure(bench, two).gap("outputs", two)[0] == pytest.approx(1e300)
 
 
 def test_the_loss_is_the_references_averaged_for_both(bench, pair):
     two = pair(TRUTH, TRUTH + 2.0, overrides={"loss": {"type": "mae", "reduction": "sum"}})
 
-    assert ruler(bench, two).gap("loss", two)[0] == pytest.approx(4.0)
+    assert pair_measure(bench, two).gap("loss", two)[0] == pytest.approx(4.0)
 
 
 def test_metrics_are_those_of_the_part_that_both_know(bench, pair):
     two = pair(TRUTH, TRUTH)
 
-    assert ruler(bench, two).measures(two) == ["outputs", "loss"]
-    assert np.isnan(ruler(bench, two).gap("train mae", two)).all()
+    assert pair_measure(bench, two).measures(two) == ["outputs", "loss"]
+    assert np.isnan(pair_measure(bench, two).gap("train mae", two)).all()
 
 
 def test_outputs_for_other_samples_are_not_held_against_each_other(bench, pair):
@@ -71,8 +71,8 @@ def test_outputs_for_other_samples_are_not_held_against_each_other(bench, pair):
     dataset = theirs.run.dataset.model_copy(update={"train": other})
     moved = TrainedRun(run=theirs.run.model_copy(update={"dataset": dataset}), table=theirs.table)
 
-    assert np.isnan(ruler(bench, (mine, moved)).gap("outputs", (mine, moved))).all()
-    assert ruler(bench, (mine, moved)).gap("loss", (mine, moved))[0] == 0.0
+    assert np.isnan(pair_measure(bench, (mine, moved)).gap("outputs", (mine, moved))).all()
+    assert pair_measure(bench, (mine, moved)).gap("loss", (mine, moved))[0] == 0.0
 
 
 def test_divergence_is_told_from_failures_that_say_nothing(bench, pair):
@@ -89,7 +89,7 @@ def test_divergence_is_told_from_failures_that_say_nothing(bench, pair):
         )
         return TrainedRun.of(theirs.run, result, bench.store.get)
 
-    rule = ruler(bench, (mine, theirs))
+    rule = pair_measure(bench, (mine, theirs))
     assert rule.gap("divergence", (mine, theirs))[0] == 0.0
     assert rule.gap("divergence", (mine, ended("diverged")))[0] == 1.0
     assert rule.gap("divergence", (ended("diverged"), ended("diverged")))[0] == 0.0
@@ -116,4 +116,6 @@ def test_many_seeds_as_arrays_are_read_as_listed_ones_are(bench):
 
     np.testing.assert_array_equal(found.diverged, [0.0, 1.0, 0.0])
     np.testing.assert_array_equal(found.outputs, outputs)
-    np.testing.assert_array_equal(ruler(bench, (found,)).gap("train mae", (found, found)), [0.0, np.nan, 0.0])
+    np.testing.assert_array_equal(
+        pair_measure(bench, (found,)).gap("train mae", (found, found)), [0.0, np.nan, 0.0]
+    )

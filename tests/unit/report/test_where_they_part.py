@@ -13,7 +13,7 @@ from likewise.producer.report import comparison_tables, figures
 from likewise.producer.report.comparison import ComparisonDocument
 from likewise.producer.report.comparison_page import page_of
 from likewise.producer.report.document import print_parts
-from likewise.producer.verdict.models import FirstDivergence, Growth, Traced
+from likewise.producer.verdict.models import FirstDivergence, Growth, ReplayFindings
 from likewise.producer.verdict.parting import STAGES
 
 
@@ -39,7 +39,7 @@ def parted(samples, found):
         samples.result("tensorflow", [samples.train()]),
         samples.result("torch", [samples.train(reduction="sum")]),
     ]
-    known = Background(traced=Traced(divergences=(found,)))
+    known = Background(traced=ReplayFindings(divergences=(found,)))
     return compare(samples.record(declared), resolve(declared), results, samples.STORE.get, background=known)
 
 
