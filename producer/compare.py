@@ -1,4 +1,4 @@
-"""Results in, Comparison out. Pure: no files, network, clock or terminal.
+"""Makes a Comparison of results. Pure: no files, network, clock or terminal.
 
 The first side of the experiment is the reference. `compare` gathers the evidence from `producer.verdict`
 in this order:
@@ -24,7 +24,7 @@ from likewise.producer.verdict.equivalence import tests_over_seeds
 from likewise.producer.verdict.gaps import all_gaps, pair_gaps
 from likewise.producer.verdict.judge import Evidence, judge
 from likewise.producer.verdict.knowledge import Setup, mendings, weight_of
-from likewise.producer.verdict.models import Comparison, ReplayFindings, SeedGaps
+from likewise.producer.verdict.models import Comparison, Growth, ReplayFindings, SeedGaps, SideRuns
 from likewise.producer.verdict.reasons import reasons
 from likewise.producer.verdict.rounding import (
     epochs_before_rounding_took_over,
@@ -35,7 +35,7 @@ from likewise.producer.verdict.rounding import (
     twin_of,
 )
 from likewise.producer.verdict.side_runs import side_runs
-from likewise.shared.job import Experiment, Job
+from likewise.shared.job import Job
 from likewise.shared.results.run_result import RunResult
 from likewise.shared.results.seed_table import Load, SeedTable
 
@@ -53,8 +53,42 @@ class Background:
     """The comparison of the float64 twin."""
     again: Sequence[RunResult] = ()
     """The results of the rerun."""
-    traced: ReplayFindings | None = None
-    """What a traced replay found."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Basis:
+    """What a comparison rests on, but for a replay, which adds to it and changes nothing of it."""
+
+    record: ExperimentRecord
+    jobs: Mapping[str, Job]
+    evidence: Evidence
+    setup: Setup
+    growth: tuple[Growth, ...]
+
+    def comparison(self, traced: ReplayFindings | None = None) -> Comparison:
+        """Return the verdict and what leads to it; `traced` is what a replay found."""
+        evidence, experiment = self.evidence, self.record.experiment
+        verdict = judge(evidence)
+        return Comparison(
+            experiment_id=self.record.experiment_id,
+            name=experiment.name,
+            submitted_s=self.record.submitted_s,
+            verdict=verdict,
+            reasons=reasons(verdict, evidence, self.setup, traced=traced),
+            setting_differences=tuple(evidence.differences),
+            mendings=mendings(evidence.differences, self.setup),
+            first_divergences=traced.divergences if traced else (),
+            tolerance=evidence.tolerance,
+            twin=evidence.twin,
+            equivalence=tuple(evidence.tests),
+            growth=self.growth,
+            noise_floor=tuple(evidence.noise_floor),
+            gaps=tuple(evidence.pairs),
+            seed_gaps=tuple(evidence.seed_gaps),
+            runs=tuple(evidence.runs),
+            experiment=experiment,
+            jobs=dict(self.jobs),
+        )
 
 
 def compare(
@@ -64,20 +98,34 @@ def compare(
     arrays: Load,
     *,
     background: Background | None = None,
+    traced: ReplayFindings | None = None,
 ) -> Comparison:
     """Return the verdict over an experiment's runs.
 
-    `jobs` has each side's resolved job. `arrays` gives the array of a reference.
+    `jobs` has each side's resolved job. `arrays` gives the array of a reference. `traced` is what a replay
+    found.
     """
+    runs = side_runs(record.experiment, merged(results), arrays)
+    return basis_of(record, jobs, runs, arrays, background=background or Background()).comparison(traced)
+
+
+def basis_of(
+    record: ExperimentRecord,
+    jobs: Mapping[str, Job],
+    runs: Sequence[SideRuns],
+    arrays: Load,
+    *,
+    background: Background,
+) -> Basis:
+    """Return what the comparison of an experiment's runs rests on."""
     experiment = record.experiment
-    known = background or Background()
-    tables = _tables_of(experiment, results, arrays)
-    twin = known.twin
+    tables = {run.side: run.table for run in runs}
+    twin = background.twin
     twin_tables = {run.side: run.table for run in twin.runs} if twin else {}
-    runs = side_runs(experiment, merged(results), tables)
     precisions = frozenset(job.precision for job in jobs.values())
     rerun = {
-        name: SeedTable.of(one, _trained(one), arrays=arrays) for name, one in merged(known.again).items()
+        name: SeedTable.of(one, _trained(one), arrays=arrays)
+        for name, one in merged(background.again).items()
     }
     floor = noise_floor(experiment.side_list, tables, rerun)
     tolerance = raised(tolerance_for(precisions), floor)
@@ -101,29 +149,13 @@ def compare(
         ),
         noise_floor=floor,
     )
-    verdict = judge(evidence)
-    traced = known.traced
     frameworks = {side.label: side.framework for side in experiment.side_list}
-    setup = Setup.of(jobs, frameworks, known.data_shapes)
-    return Comparison(
-        experiment_id=record.experiment_id,
-        name=experiment.name,
-        submitted_s=record.submitted_s,
-        verdict=verdict,
-        reasons=reasons(verdict, evidence, setup, traced=traced),
-        setting_differences=tuple(evidence.differences),
-        mendings=mendings(evidence.differences, setup),
-        first_divergences=traced.divergences if traced else (),
-        tolerance=tolerance,
-        twin=evidence.twin,
-        equivalence=tuple(evidence.tests),
+    return Basis(
+        record=record,
+        jobs=jobs,
+        evidence=evidence,
+        setup=Setup.of(jobs, frameworks, background.data_shapes),
         growth=growth(tables, twin_tables),
-        noise_floor=floor,
-        gaps=pairs,
-        seed_gaps=tuple(gaps),
-        runs=runs,
-        experiment=experiment,
-        jobs=dict(jobs),
     )
 
 
@@ -137,15 +169,6 @@ def _starts_known(gaps: Sequence[SeedGaps], jobs: Mapping[str, Job]) -> list[See
         else one.model_copy(update={"same_initial_weights": None})
         for one in gaps
     ]
-
-
-def _tables_of(experiment: Experiment, results: Sequence[RunResult], arrays: Load) -> dict[str, SeedTable]:
-    """Return the seeds of each side, in the experiment's order; without results, a table of none."""
-    by_side = merged(results)
-    return {
-        name: SeedTable.of(by_side.get(name), experiment.seed_list, arrays=arrays)
-        for name in experiment.labels
-    }
 
 
 def _trained(result: RunResult) -> list[int]:

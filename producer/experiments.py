@@ -142,40 +142,52 @@ def get_ready(record: ExperimentRecord) -> None:
         import scipy.special  # noqa: F401
 
 
-def judge(session: Session, record: ExperimentRecord, *, twin: Judged | None = None) -> Judged:
+def judge(session: Session, record: ExperimentRecord, *, known: Judged | None = None) -> Judged:
     """Collect what is finished, also of the follow-ups, and compare it.
 
-    `twin` is the float64 twin's outcome where it is known already.
+    `known` is what came of the experiment before: only what was trained since is collected, and only what
+    that changes is computed.
     """
-    from likewise.producer.compare import Background, compare
+    from likewise.producer.compare import Background, basis_of
     from likewise.producer.replay import traced_of
-    from likewise.producer.runs.results import one_a_side
+    from likewise.producer.runs.results import merged, one_a_side, results_of
+    from likewise.producer.verdict.side_runs import side_runs
 
+    again: Sequence[RunResult] = ()
+    if known is None or not known.finished:
+        results = results_of(session, record)
+        finished = len(results) == len(record.run_ids)
+        sides = side_runs(record.experiment, merged(results), session.blobs.get)
+        runs = one_a_side(session.ledger.runs(record.run_ids))
+        basis, twin = None, None
+    else:
+        finished, sides, runs = True, known.comparison.runs, known.runs
+        basis, twin, again = known.basis, known.twin, known.again
     if twin is None and (other := _related(session, record, "twin")) is not None:
-        twin = judge(session, other)
-    again = _related(session, record, "rerun")
-    runs = one_a_side(session.ledger.runs(record.run_ids))
-    results = _results(session, record)
-    comparison = compare(
-        record,
-        {run.side: run.job for run in runs},
-        results,
-        session.blobs.get,
-        background=Background(
+        basis, twin = None, judge(session, other)
+    if not again and (other := _related(session, record, "rerun")) is not None:
+        basis, again = None, results_of(session, other)
+    if basis is None:
+        background = Background(
             data_shapes={run.side: run.dataset.train.x.shape for run in runs},
             twin=twin.comparison if twin else None,
-            again=_results(session, again) if again else (),
-            traced=traced_of(record.experiment, _replays(session, record), session.blobs.get),
-        ),
-    )
-    if len(results) == len(record.run_ids):
+            again=again,
+        )
+        jobs = {run.side: run.job for run in runs}
+        basis = basis_of(record, jobs, sides, session.blobs.get, background=background)
+    replays = _replays(session, record)
+    comparison = basis.comparison(traced_of(record.experiment, replays, session.blobs.get))
+    if finished:
         session.ledger.keep_verdict(record.experiment_id, comparison.verdict)
     return Judged(
         record=record,
         comparison=comparison,
+        basis=basis,
         runs=runs,
+        finished=finished,
         arrays=session.blobs.get,
         twin=twin,
+        again=again,
     )
 
 
@@ -203,6 +215,7 @@ def follow_up(
     The plan gets the outcome and a way to say a line. What it yields together trains at the same time.
     Raises CancelledError where the experiment is cancelled meanwhile.
     """
+    from likewise.producer.runs.results import trained_of
     from likewise.producer.runs.submitted import still_wanted
 
     tell = _unsaid if quiet else say
@@ -225,24 +238,7 @@ def follow_up(
         except StopIteration:
             wanted = None
     record = still_wanted(outcome.record, ledger=session.ledger)
-    return judge(session, record, twin=outcome.twin)
-
-
-def _results(session: Session, record: ExperimentRecord) -> list[RunResult]:
-    """Return the finished results of an experiment, their small arrays brought in few round trips."""
-    from likewise.producer.runs.results import collect
-
-    results = collect(record, ledger=session.ledger)
-    session.blobs.fetch_ahead(ref for result in results for piece in result.arrays for ref in piece.refs)
-    return results
-
-
-def trained_of(session: Session, record: ExperimentRecord) -> list[tuple[Run, RunResult]]:
-    """Return the finished runs of an experiment with their results."""
-    from likewise.producer.runs.results import collect
-
-    results = collect(record, ledger=session.ledger)
-    return [(session.ledger.run(result.run_id), result) for result in results]
+    return judge(session, record, known=outcome)
 
 
 def _related(session: Session, record: ExperimentRecord, relation: str) -> ExperimentRecord | None:
@@ -254,6 +250,7 @@ def _related(session: Session, record: ExperimentRecord, relation: str) -> Exper
 def _replays(session: Session, record: ExperimentRecord) -> list[tuple[Run, RunResult]]:
     """Return the finished replays of an experiment with their results, in the order they were trained."""
     from likewise.producer.replay import RELATIONS
+    from likewise.producer.runs.results import trained_of
 
     replayed = [_related(session, record, relation) for relation in RELATIONS]
     return [one for other in replayed if other is not None for one in trained_of(session, other)]

@@ -20,6 +20,7 @@ from likewise.shared.job import Experiment
 from likewise.shared.run import Run
 
 if TYPE_CHECKING:
+    from likewise.producer.compare import Basis
     from likewise.producer.verdict.models import Comparison
     from likewise.shared.ledger.records import ExperimentRecord
     from likewise.shared.results.run_result import RunResult
@@ -37,11 +38,17 @@ class Judged:
 
     record: ExperimentRecord
     comparison: Comparison
+    basis: Basis
+    """What the comparison rests on, kept so that a replay does not have it computed anew."""
     runs: tuple[Run, ...]
     """Each side's run, in the experiment's order, with all of its seeds, however they were spread."""
+    finished: bool
+    """Whether every run had ended."""
     arrays: Load
     """Gives the array of a reference."""
     twin: Judged | None = None
+    again: Sequence[RunResult] = ()
+    """The results of the rerun."""
 
 
 MOST_SEEDS = 3

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
@@ -14,6 +15,9 @@ from likewise.shared.ledger.records import ExperimentRecord, RunRecord
 from likewise.shared.results.run_result import Failure, RunResult, StoredResult
 from likewise.shared.run import Run
 
+if TYPE_CHECKING:
+    from likewise.producer.runs.submit import Services
+
 
 @dataclass(frozen=True, kw_only=True)
 class Diverged:
@@ -21,6 +25,20 @@ class Diverged:
 
     diverged: int
     trained: int
+
+
+def results_of(services: Services, record: ExperimentRecord) -> list[RunResult]:
+    """Return what `collect` does, and bring the small arrays of the results in few round trips."""
+    found = collect(record, ledger=services.ledger)
+    services.blobs.fetch_ahead(ref for result in found for piece in result.arrays for ref in piece.refs)
+    return found
+
+
+def trained_of(services: Services, record: ExperimentRecord) -> list[tuple[Run, RunResult]]:
+    """Return the finished runs of an experiment with their results."""
+    found = results_of(services, record)
+    runs = services.ledger.runs([result.run_id for result in found])
+    return list(zip(runs, found, strict=True))
 
 
 def collect(record: ExperimentRecord, *, ledger: Ledger) -> list[RunResult]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from likewise.producer.data.prepare import Done
 from likewise.producer.job.jobfile import LoadedExperiment, read_experiment
 from likewise.producer.job.prepare import PreparedExperiment, prepare_experiment
-from likewise.producer.runs.results import collect
+from likewise.producer.runs.results import results_of
 from likewise.producer.runs.submit import RunMaker, submit_runs
 from likewise.producer.sweep.points import (
     check_grid,
@@ -113,13 +113,11 @@ def swept(
     if points > MANY_POINTS:
         tell(f"comparing the frameworks at {points:,} points")
     runs = session.ledger.runs(record.run_ids)
-    results = collect(record, ledger=session.ledger)
-    session.blobs.fetch_ahead(ref for result in results for piece in result.arrays for ref in piece.refs)
-    return sweep_of(record, runs, results, session.blobs.get, full=full)
+    return sweep_of(record, runs, results_of(session, record), session.blobs.get, full=full)
 
 
 def groups_of(jobs: Sequence[Job]) -> list[list[int]]:
-    """The places of the jobs that one program can train together, in order."""
+    """Return the places of the jobs that one program can train together, in order."""
     groups: dict[object, list[int]] = {}
     for place, job in enumerate(jobs):
         apart = place if obstacle(job) else None

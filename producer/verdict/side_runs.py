@@ -12,7 +12,7 @@ import numpy as np
 from likewise.producer.verdict.models import Curves, SideRuns, Spread
 from likewise.shared.job import Experiment
 from likewise.shared.results.run_result import RunResult, Timings
-from likewise.shared.results.seed_table import Float64, SeedTable
+from likewise.shared.results.seed_table import Float64, Load, SeedTable
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 MOST_EPOCHS = 1_500
@@ -22,10 +22,12 @@ _RUN_FIELDS = ("run_id", "failure", "environment", "worker", "attempt", "notes")
 """The fields of `SideRuns` that a result has under the same name."""
 
 
-def side_runs(
-    experiment: Experiment, results: Mapping[str, RunResult], tables: Mapping[str, SeedTable]
-) -> tuple[SideRuns, ...]:
-    """Return each side's runs, in the experiment's order."""
+def side_runs(experiment: Experiment, results: Mapping[str, RunResult], arrays: Load) -> tuple[SideRuns, ...]:
+    """Return each side's runs, in the experiment's order; of a side without a result, a table of none."""
+    tables = {
+        label: SeedTable.of(results.get(label), experiment.seed_list, arrays=arrays)
+        for label in experiment.labels
+    }
     return tuple(
         SideRuns(
             framework=side.framework,

@@ -39,8 +39,8 @@ def parted(samples, found):
         samples.result("tensorflow", [samples.train()]),
         samples.result("torch", [samples.train(reduction="sum")]),
     ]
-    known = Background(traced=ReplayFindings(divergences=(found,)))
-    return compare(samples.record(declared), resolve(declared), results, samples.STORE.get, background=known)
+    traced = ReplayFindings(divergences=(found,))
+    return compare(samples.record(declared), resolve(declared), results, samples.STORE.get, traced=traced)
 
 
 def grown(samples):
