@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 from likewise.producer.follow_ups import FollowUpPlan, Judged
 from likewise.producer.job.jobfile import read_experiment
 from likewise.producer.job.prepare import PreparedExperiment, prepare_experiment
-from likewise.producer.runs.submit import submit, submit_follow_up
+from likewise.producer.runs.submit import FollowUp, submit, submit_follow_up
 from likewise.producer.session import Session, open_session
 from likewise.shared.errors import LikewiseError, NoWorkerError, UsageError
 from likewise.shared.settings import Settings
@@ -122,15 +122,35 @@ def submit_prepared(
     return submit(session, prepared.loaded.experiment, prepared.runs, queue_anyway=queue_anyway, key=key)
 
 
-def follow_to_end(session: Session, record: ExperimentRecord, *, quiet: bool) -> None:
-    """Show progress until every run is final."""
+def submit_follow_ups(
+    session: Session,
+    record: ExperimentRecord,
+    wanted: Sequence[FollowUp],
+    *,
+    tell: Callable[[str], None] | None = None,
+) -> dict[str, ExperimentRecord]:
+    """Put follow-ups of an experiment on the queue; return their records by relation.
+
+    `tell` is told what each announces. Raises CancelledError where the experiment was cancelled.
+    """
+    submitted = {}
+    for one in wanted:
+        submitted[one.relation] = submit_follow_up(session, record, one)
+        if tell is not None and one.announcement is not None:
+            tell(one.announcement)
+    return submitted
+
+
+def follow_to_end(session: Session, *records: ExperimentRecord, quiet: bool) -> None:
+    """Show the progress of experiments that train at the same time, in turn, until every run is final."""
     from likewise.producer.console import progress_console
     from likewise.producer.live import board
     from likewise.producer.runs.follow import follow
 
-    with board(record.experiment.labels, progress_console(), runs=len(record.run_ids), quiet=quiet) as shown:
-        for update in follow(record, ledger=session.ledger, client=session.client):
-            shown.apply(update)
+    for one in records:
+        with board(one.experiment.labels, progress_console(), runs=len(one.run_ids), quiet=quiet) as shown:
+            for update in follow(one, ledger=session.ledger, client=session.client):
+                shown.apply(update)
 
 
 def get_ready(record: ExperimentRecord) -> None:
@@ -224,13 +244,8 @@ def follow_up(
     if wanted is None:
         return outcome
     while wanted is not None:
-        submitted = {}
-        for one in wanted:
-            submitted[one.relation] = submit_follow_up(session, outcome.record, one)
-            if one.announcement is not None:
-                tell(one.announcement)
-        for record in submitted.values():
-            follow_to_end(session, record, quiet=quiet)
+        submitted = submit_follow_ups(session, outcome.record, wanted, tell=tell)
+        follow_to_end(session, *submitted.values(), quiet=quiet)
         try:
             wanted = asking.send(
                 {relation: trained_of(session, record) for relation, record in submitted.items()}

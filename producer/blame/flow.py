@@ -1,4 +1,4 @@
-"""Explaining on real services: what has to be trained is submitted, followed and explained.
+"""Explains on real services: trains the mixtures that are missing as a follow-up, and says what came of them.
 
 The experiment itself is an ordinary one; the mixtures are an experiment that belongs to it. What was
 trained before for the same experiment is not trained again.
@@ -6,16 +6,16 @@ trained before for the same experiment is not trained again.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from likewise.producer.blame.evidence import TrainedRun
 from likewise.producer.blame.explanation import Explanation, explain
 from likewise.producer.blame.factors import LEAST_SEEDS, Plan, identity, plan
-from likewise.producer.experiments import follow_to_end
-from likewise.producer.runs.results import collect, merged
+from likewise.producer.experiments import follow_to_end, submit_follow_ups
+from likewise.producer.runs.results import merged, one_a_side, trained_of
 from likewise.producer.runs.routing import Need, refuse_unserved
-from likewise.producer.runs.submit import FollowUp, submit_follow_up
+from likewise.producer.runs.submit import FollowUp
 from likewise.producer.runs.submitted import still_wanted
 from likewise.producer.session import Session
 from likewise.producer.verdict.judge import NO_WORD_ON_NUMBERS
@@ -68,9 +68,11 @@ def explain_experiment(
     known = set(_known(session, record, question.seeds))
     runs = {identity(run): run for one in plans for run in one.runs()}
     missing = [run for name, run in runs.items() if name not in known]
-    mixtures = _submit(session, record, missing, queue_anyway=queue_anyway) if missing else None
-    for one in (record, *([mixtures] if mixtures else [])):
-        follow_to_end(session, one, quiet=quiet)
+    if not queue_anyway:
+        refuse_unserved(map(Need.of_run, missing), session.ledger.workers())
+    wanted = [_mixtures(session, record, missing)] if missing else []
+    submitted = submit_follow_ups(session, record, wanted)
+    follow_to_end(session, record, *submitted.values(), quiet=quiet)
     still_wanted(record, ledger=session.ledger)
     trained = dict(_trained(session, record, question.seeds))
     return [
@@ -83,9 +85,7 @@ def explain_experiment(
 
 def _plans(session: Session, record: ExperimentRecord, question: Question) -> Iterator[Plan]:
     """Yield what is to be trained for each other side."""
-    runs: dict[str, Run] = {}
-    for run in map(session.ledger.run, record.run_ids):
-        runs.setdefault(run.side, run)
+    runs = {run.side: run for run in one_a_side(session.ledger.runs(record.run_ids))}
     reference = runs[record.experiment.labels[0]]
     for other in question.others:
         yield plan(reference, runs[other], seeds=question.seeds, most_combined=question.most_combined)
@@ -104,16 +104,16 @@ def _known(session: Session, record: ExperimentRecord, seeds: Sequence[int]) -> 
     """Yield the identities of the runs with all these seeds that are trained or being trained."""
     for one in _records(session, record):
         states = {state.run_id: state for state in session.ledger.records(one.run_ids)}
-        for name, runs in _by_identity(session, one).items():
+        for name, runs in _by_identity(session.ledger.runs(one.run_ids)).items():
             covered = {seed for run in runs if _tells(states[run.run_id]) for seed in run.seeds}
             if covered.issuperset(seeds):
                 yield name
 
 
-def _by_identity(session: Session, record: ExperimentRecord) -> dict[str, list[Run]]:
-    """Return the record's runs; those that share one training's seeds among them together."""
+def _by_identity(runs: Iterable[Run]) -> dict[str, list[Run]]:
+    """Return the runs; those that share one training's seeds among them together."""
     found: dict[str, list[Run]] = {}
-    for run in map(session.ledger.run, record.run_ids):
+    for run in runs:
         found.setdefault(identity(run), []).append(run)
     return found
 
@@ -123,17 +123,12 @@ def _tells(record: RunRecord) -> bool:
     return record.failure is None or record.failure.reason not in NO_WORD_ON_NUMBERS
 
 
-def _submit(
-    session: Session, record: ExperimentRecord, runs: Sequence[Run], *, queue_anyway: bool
-) -> ExperimentRecord:
-    """Put the mixtures on the queue, all at once."""
-    if not queue_anyway:
-        refuse_unserved(map(Need.of_run, runs), session.ledger.workers())
+def _mixtures(session: Session, record: ExperimentRecord, runs: Sequence[Run]) -> FollowUp:
+    """Return the mixtures as a follow-up, under a relation that the experiment does not have yet."""
     experiment = record.experiment.with_sides([run.side for run in runs], seeds=runs[0].seeds)
     earlier = sum(1 for _ in _records(session, record)) - 1
     relation = f"{MIXTURES} {earlier + 1}" if earlier else MIXTURES
-    wanted = FollowUp(relation=relation, experiment=experiment, runs=runs)
-    return submit_follow_up(session, record, wanted)
+    return FollowUp(relation=relation, experiment=experiment, runs=runs)
 
 
 def _trained(
@@ -141,12 +136,10 @@ def _trained(
 ) -> Iterator[tuple[str, TrainedRun]]:
     """Yield every run of all these seeds with its result, by identity; the latest last, so that it counts."""
     for one in _records(session, record):
-        results = {result.run_id: result for result in collect(one, ledger=session.ledger)}
-        for name, runs in _by_identity(session, one).items():
+        trained = trained_of(session, one)
+        results = {run.run_id: result for run, result in trained}
+        for name, runs in _by_identity(run for run, _ in trained).items():
             if set(seeds) <= {seed for run in runs for seed in run.seeds}:
                 (result,) = merged([results[run.run_id] for run in runs]).values()
-                yield name, TrainedRun.of(_with(runs[0], seeds), result, session.blobs.get)
-
-
-def _with(run: Run, seeds: Sequence[int]) -> Run:
-    return run.model_copy(update={"seeds": tuple(seeds)})
+                run = runs[0].model_copy(update={"seeds": tuple(seeds)})
+                yield name, TrainedRun.of(run, result, session.blobs.get)
