@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Background:
-    """What is known of an experiment beside its own results."""
+    """It holds what is known of an experiment beside its own results."""
 
     data_shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     """The shape of each side's training data, (samples, *sample): what a setting does may depend on it."""
@@ -57,7 +57,7 @@ class Background:
 
 @dataclass(frozen=True, kw_only=True)
 class Basis:
-    """What a comparison rests on, but for a replay, which adds to it and changes nothing of it."""
+    """It is what a comparison rests on, but for a replay, which adds to it and changes nothing of it."""
 
     record: ExperimentRecord
     jobs: Mapping[str, Job]

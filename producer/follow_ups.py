@@ -34,7 +34,7 @@ FollowUpPlan = Generator[Sequence[FollowUp], FinishedRuns, None]
 
 @dataclass(frozen=True, kw_only=True)
 class Judged:
-    """What came of an experiment: its comparison, what that is of, and the same of its float64 twin."""
+    """It holds an experiment's comparison, what that is of, and the same of its float64 twin."""
 
     record: ExperimentRecord
     comparison: Comparison
@@ -129,7 +129,7 @@ def twin_and_rerun(outcome: Judged, tell: Callable[[str], None]) -> FollowUpPlan
 
 @dataclass(frozen=True, kw_only=True)
 class _Kind:
-    """One way of training the same once more."""
+    """It is one way of training the same once more."""
 
     name: str
     adds: Callable[[Comparison], bool]

@@ -41,7 +41,7 @@ class Board(Protocol):
 
 @dataclass
 class Lane:
-    """How far one side is: its run, or its runs where its seeds are spread over workers."""
+    """It tells how far one side is: its run, or its runs where its seeds are spread over workers."""
 
     side: str
     records: dict[str, RunRecord] = field(default_factory=dict)
@@ -159,14 +159,14 @@ class Lane:
 
 
 class Silent:
-    """A board that shows nothing."""
+    """It is a board that shows nothing."""
 
     def apply(self, update: Update) -> None:
         """Take in an update and show nothing of it."""
 
 
 class Lines:
-    """Plain lines: each change of state at once, progress every few seconds."""
+    """It prints plain lines: each change of state at once, progress every few seconds."""
 
     def __init__(self, sides: Sequence[str], console: Console, *, runs: int = 0) -> None:
         self._lanes = {name: Lane(name) for name in sides}
@@ -192,7 +192,7 @@ class Lines:
 
 
 class Screen:
-    """All lanes side by side, redrawn as they change."""
+    """It draws all lanes one below the other, anew as they change."""
 
     def __init__(self, sides: Sequence[str]) -> None:
         self._lanes = {name: Lane(name) for name in sides}
@@ -207,7 +207,7 @@ class Screen:
 
 @contextmanager
 def board(sides: Sequence[str], console: Console, *, runs: int = 0, quiet: bool = False) -> Iterator[Board]:
-    """The board that fits the console, for so many runs; `quiet` silences all but a terminal."""
+    """Yield the board that fits the console, for so many runs; `quiet` silences all but a terminal."""
     if console.is_terminal:
         screen = Screen(sides)
         with Live(screen, console=console, refresh_per_second=8, transient=True):
@@ -217,7 +217,7 @@ def board(sides: Sequence[str], console: Console, *, runs: int = 0, quiet: bool 
 
 
 def side_of(update: Update) -> str:
-    """Whose update it is."""
+    """Return the side that an update is about."""
     if isinstance(update, Changed):
         return update.record.side
     return update.event.side if isinstance(update, Progressed) else update.side

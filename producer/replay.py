@@ -180,7 +180,7 @@ def _program(run: Run) -> ProgramSpec:
 
 @dataclass(kw_only=True)
 class Traces:
-    """The traces that an experiment's replays returned so far."""
+    """It gathers the traces that an experiment's replays returned so far."""
 
     reference: str
     arrays: Load

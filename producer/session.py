@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Session:
-    """The services of one command. `local` tells whether they are the local stack's."""
+    """It gives one command its services. `local` tells whether they are the local stack's."""
 
     def __init__(self, settings: Settings, *, redis_url: str, client: redis.Redis, local: bool) -> None:
         self.settings = settings

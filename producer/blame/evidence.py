@@ -35,7 +35,7 @@ DIVERGENCE, PREDICTIONS, OUTPUTS, LOSS = "divergence", "predictions", "outputs",
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TrainedRun:
-    """A run, and what came of its seeds."""
+    """It holds a run and what came of its seeds."""
 
     run: Run
     table: SeedTable
@@ -171,7 +171,7 @@ def _root_mean_square(mine: NDArray[Any] | None, theirs: NDArray[Any] | None, *,
 
 @dataclass(frozen=True, kw_only=True)
 class MixtureGaps:
-    """The plan's pairs as they were trained; `plan.declared` and nothing switched are always among them."""
+    """It holds a plan's pairs as trained; the declared one and that with nothing switched are among them."""
 
     plan: Plan
     pairs: Mapping[Mixture, Pair]
@@ -234,7 +234,7 @@ class MixtureGaps:
 
 @dataclass(frozen=True, kw_only=True)
 class Parted:
-    """One measure's gap, parted among the factors."""
+    """It parts the gap in one measure among the factors."""
 
     measure: str
     factors: tuple[Factor, ...]

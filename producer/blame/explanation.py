@@ -39,7 +39,7 @@ CANCELLING = 1.5
 
 
 class Contribution(Frozen):
-    """One setting that differs, and its share of the difference."""
+    """It says how much of the difference one setting makes."""
 
     path: str
     values: dict[Label, Any]
@@ -57,7 +57,7 @@ class Contribution(Frozen):
 
 
 class MeasureShares(Frozen):
-    """The gap in one measure and its shares, by setting."""
+    """It says how large the gap is in one measure, and each setting's share of it."""
 
     measure: str
     gap: float
@@ -70,7 +70,7 @@ class MeasureShares(Frozen):
 
 
 class Explanation(Frozen):
-    """What accounts for the difference between the reference side and another."""
+    """It says what accounts for the difference between the reference side and another."""
 
     schema_version: Literal[1] = 1
     experiment_id: str

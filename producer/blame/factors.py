@@ -50,7 +50,7 @@ ABSENT: Final = _Absent()
 
 @dataclass(frozen=True, kw_only=True)
 class Factor:
-    """A difference between the reference's job and another's.
+    """It is a difference between the reference's job and another's.
 
     `values` are for people, by side; `edits` lead the other's job to the reference's values.
     """
@@ -215,7 +215,7 @@ def _dotted(path: Path) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class PlannedPair:
-    """The runs whose gap is wanted; `problem` says why the other's cannot be trained."""
+    """It names the runs whose gap is wanted; `problem` says why the other's cannot be trained."""
 
     reference: Run
     other: Run | None
@@ -224,7 +224,7 @@ class PlannedPair:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What is trained and why."""
+    """It says what is trained, and why."""
 
     factors: tuple[Factor, ...]
     design: Design

@@ -30,7 +30,7 @@ MIXTURES = "mixtures"
 
 @dataclass(frozen=True, kw_only=True)
 class Question:
-    """What is to be explained: the difference of each of `others` from the first side."""
+    """It asks how each of `others` comes to differ from the first side."""
 
     others: Sequence[str]
     seeds: Sequence[int]

@@ -36,7 +36,7 @@ Mixture = frozenset[int]
 
 @dataclass(frozen=True, kw_only=True)
 class Design:
-    """The mixtures to train, from nothing switched to everything switched."""
+    """It lists the mixtures to train, from nothing switched to everything switched."""
 
     kind: Literal["combinations", "ends"]
     factors: int
@@ -61,7 +61,7 @@ def _mixtures(factors: int, sizes: Iterable[int]) -> Iterator[Mixture]:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Parts:
-    """What each factor closes of the gap, by seed; None where its mixtures could not be trained."""
+    """It says what each factor closes of the gap, by seed; None where its mixtures could not be trained."""
 
     whole: Float64
     """The gap with nothing switched."""
@@ -157,7 +157,7 @@ def _adding_up(
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """A share and its interval; no interval where one seed leaves it unknown."""
+    """It is a share with its interval, or without one where a single seed leaves it unknown."""
 
     value: float
     interval: tuple[float, float] | None

@@ -47,7 +47,7 @@ class Progressed:
 
 @dataclass(frozen=True, kw_only=True)
 class Changed:
-    """A run's record as it is now. `follow` begins with one of these for each run."""
+    """It brings a run's record as it is now. `follow` begins with one of these for each run."""
 
     position: str
     record: RunRecord
@@ -57,7 +57,7 @@ class Changed:
 
 @dataclass(frozen=True, kw_only=True)
 class Noticed:
-    """Why a run waits: no worker serves its queue, all that do are held up, or its worker is silent."""
+    """It says why a run waits: no worker serves its queue, all that do are busy or held, or one is silent."""
 
     position: str
     run_id: str
@@ -71,7 +71,7 @@ Update = Progressed | Changed | Noticed
 def follow(
     record: ExperimentRecord, *, ledger: Ledger, client: redis.Redis, after: str = "0"
 ) -> Iterator[Update]:
-    """Updates until every run is final. `after="$"` skips the progress made so far, "0" replays it.
+    """Yield updates until every run is final. `after="$"` skips the progress made so far, "0" replays it.
 
     Ends, too, when the experiment is deleted. Raises RedisError when Redis stays away.
     """
@@ -106,7 +106,7 @@ def follow(
 
 
 class _Watch:
-    """The records as last seen, and what was last said of each wait."""
+    """It keeps the records as last seen, and what was last said of each wait."""
 
     def __init__(self, record: ExperimentRecord, ledger: Ledger) -> None:
         self._open = list(record.run_ids)
@@ -204,7 +204,7 @@ def why_waiting(record: RunRecord, workers: Sequence[WorkerPresence], *, ledger:
 
 
 def _held(hosts: set[str], ledger: Ledger) -> dict[str, str]:
-    """The hosts that a worker has to itself, or is about to, each with that worker."""
+    """Return the hosts that a worker has to itself, or is about to, each with that worker."""
     names = sorted(hosts)
     holders = (
         cast("list[bytes | None]", ledger.client.mget([host_key(name) for name in names])) if names else []
@@ -213,7 +213,7 @@ def _held(hosts: set[str], ledger: Ledger) -> dict[str, str]:
 
 
 def _which_waits(host: str, holder: str, workers: Sequence[WorkerPresence]) -> str:
-    """The holder begins when the other workers of the host are done with what they have."""
+    """Say for which workers of its host the holder waits: it begins when they are done."""
     begun = any(one.worker_id == holder and one.run_id is not None for one in workers)
     others = [one.worker_id for one in workers if one.host == host and one.run_id is not None]
     return (

@@ -27,7 +27,7 @@ DEVICES = ("cuda", "cpu")
 
 @dataclass(frozen=True, kw_only=True)
 class Need:
-    """What a side asks of the worker that trains it."""
+    """It says what a side asks of the worker that trains it."""
 
     label: str
     """It names the side."""
@@ -88,7 +88,7 @@ class Need:
 
 @dataclass(frozen=True, kw_only=True)
 class Site:
-    """Where a side's timed runs go: the queue that only that host's workers of that device serve."""
+    """It says where a side's timed runs go: the queue that only that host's workers of that device serve."""
 
     host: str
     device: str

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 class Services(Protocol):
-    """What submitting needs; a command's `Session` has it."""
+    """They are what submitting needs; a command's `Session` has them."""
 
     @property
     def ledger(self) -> Ledger:
@@ -48,7 +48,7 @@ class Services(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Submission:
-    """An experiment with its runs, about to be queued."""
+    """It is an experiment with its runs, about to be queued."""
 
     record: ExperimentRecord
     runs: Sequence[Run]
@@ -64,7 +64,7 @@ class Submission:
 
 @dataclass(frozen=True, kw_only=True)
 class FollowUp:
-    """Further trainings for an experiment, on data that are stored already."""
+    """It asks for further trainings for an experiment, on data that are stored already."""
 
     relation: str
     """What they are to the experiment: the name under which its record's `related` has them."""

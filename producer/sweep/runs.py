@@ -40,7 +40,7 @@ MANY_POINTS = 100
 
 @dataclass(frozen=True, kw_only=True)
 class PreparedSweep:
-    """The whole experiment with its grid, and each point ready to train."""
+    """It holds the whole experiment with its grid, and each point ready to train."""
 
     loaded: LoadedExperiment
     points: tuple[PreparedExperiment, ...]

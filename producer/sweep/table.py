@@ -39,7 +39,7 @@ Place = tuple[str, int]
 
 
 class Seeds(Frozen):
-    """One side at one point. Numbers are null where no seed succeeded."""
+    """It says what one side gave at one point. Numbers are null where no seed succeeded."""
 
     succeeded: int
     seeds: int
@@ -60,7 +60,7 @@ class Seeds(Frozen):
 
 
 class Point(Frozen):
-    """One combination of the grid's values."""
+    """It is one combination of the grid's values, with what came of it."""
 
     settings: dict[str, Any]
     verdict: Verdict
@@ -83,7 +83,7 @@ class Point(Frozen):
 
 
 class Sweep(Frozen):
-    """Every point, the best first."""
+    """It has every point, the best first."""
 
     schema_version: Literal[1] = SWEEP_SCHEMA_VERSION
     experiment_id: str

@@ -39,7 +39,7 @@ LEAST_SEEDS = 2
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
-    """What two sides gave in one measure, each float64 (seeds, values); NaN where a seed has none.
+    """It holds what two sides gave in one measure, float64 (seeds, values) each; NaN where a seed has none.
 
     A measure of several values (predictions) is the same only where each of them is.
     """
@@ -55,7 +55,7 @@ class Sample:
 
 @dataclass(frozen=True, kw_only=True)
 class _Difference:
-    """The difference of the means of k values, each (k,), and how many `seeds` went into it."""
+    """It is the difference of the means of k values, each (k,), and how many `seeds` went into it."""
 
     mean: Float64
     error: Float64

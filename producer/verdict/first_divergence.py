@@ -20,7 +20,7 @@ from likewise.shared.store.arrays import ArrayRef
 
 @dataclass(frozen=True, kw_only=True)
 class Replays:
-    """One seed replayed in two sides; and once more, with whole tensors, the step where they part."""
+    """It holds one seed replayed in two sides and, with whole tensors, the step where they part."""
 
     seed: int
     reference: str

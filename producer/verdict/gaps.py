@@ -147,7 +147,7 @@ def _shape(shape: Sequence[int]) -> str:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Measured:
-    """Two tables of the same seeds against each other, over the seeds that both finished."""
+    """It measures two tables of the same seeds against each other, over the seeds that both finished."""
 
     places: NDArray[np.int64]
     """The rows of those seeds in both tables."""

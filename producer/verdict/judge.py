@@ -29,7 +29,7 @@ NO_WORD_ON_NUMBERS: frozenset[Reason] = frozenset(
 
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
-    """Everything that the verdict rests on."""
+    """It holds everything that the verdict rests on."""
 
     differences: Sequence[SettingDifference]
     seed_gaps: Sequence[SeedGaps]

@@ -45,7 +45,7 @@ _KINDS = ("optimizer", "loss")
 
 @dataclass(frozen=True, kw_only=True)
 class Setup:
-    """What each side trains, as far as it decides what a setting does and how it is mended."""
+    """It says what each side trains, as far as that decides what a setting does and how it is mended."""
 
     jobs: Mapping[str, Job]
     frameworks: Mapping[str, str]

@@ -25,14 +25,14 @@ Measure = Literal["losses", "predictions", "outputs", "weights"]
 
 
 class Tolerance(Frozen):
-    """How large a gap may be to count as rounding, and why."""
+    """It says how large a gap may be to count as rounding, and why."""
 
     relative: float
     why: str
 
 
 class Gap(Frozen):
-    """How far one side's numbers are from the reference's, in one measure.
+    """It says how far one side's numbers are from the reference's, in one measure.
 
     Gaps of losses are relative to the reference's first epoch loss, all others to the largest absolute
     value of the reference.
@@ -49,7 +49,7 @@ class Gap(Frozen):
 
 
 class SeedGaps(Frozen):
-    """One seed: another side against the reference."""
+    """It sets another side against the reference, for one seed."""
 
     seed: int
     reference: Label
@@ -66,7 +66,7 @@ class SeedGaps(Frozen):
 
 
 class Spread(Frozen):
-    """A number over seeds. `deviation` is the sample standard deviation, null for one seed."""
+    """It describes a number over seeds. `deviation` is the sample standard deviation, null for one seed."""
 
     count: int
     mean: float
@@ -76,7 +76,7 @@ class Spread(Frozen):
 
 
 class PairGaps(Frozen):
-    """Another side against the reference, over all seeds that both trained."""
+    """It sets another side against the reference, over all seeds that both trained."""
 
     reference: Label
     other: Label
@@ -91,7 +91,7 @@ class PairGaps(Frozen):
 
 
 class Curves(Frozen):
-    """The loss curves of all seeds, as quantiles over those that reach each epoch."""
+    """It has the loss curves of all seeds, as quantiles over those that reach each epoch."""
 
     seeds: int
     quantiles: Many[float]
@@ -108,7 +108,7 @@ class Curves(Frozen):
 
 
 class SideRuns(OfSide):
-    """What one side returned, and what ran it."""
+    """It holds what one side returned, and what ran it."""
 
     framework: Framework
     side: Label = ""
@@ -141,7 +141,7 @@ class SideRuns(OfSide):
 
 
 class Twin(Frozen):
-    """The same trainings in float64, from the same start."""
+    """It says what the same trainings gave in float64, from the same start."""
 
     experiment_id: str
     seeds: int
@@ -153,7 +153,7 @@ class Twin(Frozen):
 
 
 class Equivalence(Frozen):
-    """Over seeds, in one measure: two one-sided tests of the other side against the reference.
+    """It holds two one-sided tests of the other side against the reference, over seeds, in one measure.
 
     Of a measure with several values, the numbers are of the one furthest outside its margin where they
     differ, else of the one with the least room to it.
@@ -184,7 +184,7 @@ class Equivalence(Frozen):
 
 
 class OwnRerun(OfSide):
-    """One side's training against the same training once more: its noise floor."""
+    """It sets one side's training against the same training once more, which is its noise floor."""
 
     framework: Framework
     side: Label = ""
@@ -197,7 +197,7 @@ class OwnRerun(OfSide):
 
 
 class Growth(Frozen):
-    """One seed's gap in the loss by epoch: rounding grows, and is about 1e9 times smaller in float64."""
+    """It has a seed's gap in the loss by epoch: rounding grows, and is some 1e9 times smaller in float64."""
 
     other: Label
     seed: int
@@ -210,7 +210,7 @@ class Growth(Frozen):
 
 
 class FirstDivergence(Frozen):
-    """Where two sides part first, found by replaying both and observing their updates.
+    """It says where two sides part first, found by replaying both and observing their updates.
 
     Stages and tensors are those of `shared.results.step_trace`. Initial weights that differ are listed as
     stage `forward` of step 0; other samples in a batch, or another order of them, as stage `data`.
@@ -249,7 +249,7 @@ class FirstDivergence(Frozen):
 
 
 class Mending(Frozen):
-    """The code that makes a setting the same where it differs."""
+    """It has the code that makes a setting the same where it differs."""
 
     path: str
     fixes: Many[tuple[Label, Label, str]]
@@ -257,7 +257,7 @@ class Mending(Frozen):
 
 
 class ReplayFindings(Frozen):
-    """What the replay showed: where each other side parts from the first, or why that is not known."""
+    """It says what a replay showed: where each other side parts from the first, or why that is unknown."""
 
     divergences: Many[FirstDivergence] = ()
     """One for each side that parts, in the order of the sides."""
@@ -266,7 +266,7 @@ class ReplayFindings(Frozen):
 
 
 class Comparison(Frozen):
-    """The verdict over the runs of an experiment."""
+    """It has the verdict over the runs of an experiment, and all that leads to it."""
 
     schema_version: Literal[1] = COMPARISON_SCHEMA_VERSION
     experiment_id: str

@@ -47,7 +47,7 @@ _GATES = (4, 3)
 
 @dataclass(frozen=True, kw_only=True)
 class Parting:
-    """The first tensor in which two replays differ. Step 0 is before the first update."""
+    """It names the first tensor in which two replays differ. Step 0 is before the first update."""
 
     step: int
     stage: Stage
@@ -107,7 +107,7 @@ def _largest_weight(rows: TensorRows) -> float:
 
 
 class _Fingerprints:
-    """A trace's fingerprints, by stage and tensor."""
+    """It gives a trace's fingerprints, by stage and tensor."""
 
     def __init__(self, trace: Trace, arrays: Load) -> None:
         self._trace = trace
@@ -231,7 +231,7 @@ def layers_apart(
 
 @dataclass(frozen=True, kw_only=True)
 class Largest:
-    """Where two tensors of one shape lie furthest apart."""
+    """It says where two tensors of one shape lie furthest apart."""
 
     relative: float
     index: tuple[int, ...]
