@@ -16,7 +16,7 @@ from likewise.producer.display import both, count, gap, printable, setting
 from likewise.producer.report.comparison_json import seeds
 from likewise.producer.report.document import Document, Table, Value, bullets
 from likewise.producer.sweep.points import side_of
-from likewise.producer.sweep.table import Point, Seeds, Sweep
+from likewise.producer.sweep.table import Point, SideAtPoint, Sweep
 
 _COLOURS = {"agree": "green", "differ": "red", "inconclusive": "yellow"}
 _TITLES = ("best", "median", "5 to 95 %")
@@ -72,7 +72,7 @@ class SweepDocument(Document):
             for side, at_point in point.frameworks.items():
                 for name in ("best", "median", "low", "high"):
                     yield Value(table=name, row=row, side=side, value=getattr(at_point, name))
-                for seed, value in zip(self.sweep.seed_list, at_point.values, strict=False):
+                for seed, value in zip(self.sweep.seed_list, at_point.listed, strict=False):
                     yield Value(table=self.sweep.measure, row=row, side=side, seed=seed, value=value)
                 for part, named in at_point.metrics.items():
                     for name, value in named.items():
@@ -217,7 +217,7 @@ def _name(path: str) -> str:
     return rest if side is None else f"{side}'s {rest}"
 
 
-def _cells(seeds: Seeds) -> list[str]:
+def _cells(seeds: SideAtPoint) -> list[str]:
     """Return best, median and spread; how many failed stands with the spread."""
     if seeds.median is None or seeds.best is None or seeds.low is None or seeds.high is None:
         failed = seeds.failure.reason.replace("_", " ") if seeds.failure else "missing"

@@ -8,8 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import ConfigDict, Field, SkipValidation, field_serializer
 
 from likewise.producer.compare import compare
 from likewise.producer.sweep.points import (
@@ -28,7 +27,7 @@ from likewise.shared.job import Experiment, Job
 from likewise.shared.job.fields import Many
 from likewise.shared.ledger.records import ExperimentRecord
 from likewise.shared.results.run_result import Failure, RunResult
-from likewise.shared.results.seed_table import Load, SeedTable
+from likewise.shared.results.seed_table import Float64, Load, SeedTable
 from likewise.shared.run import Run
 
 SWEEP_SCHEMA_VERSION: Literal[1] = 1
@@ -38,7 +37,7 @@ Place = tuple[str, int]
 """A side's label, and the number of a point at which it was trained."""
 
 
-class Seeds(Frozen):
+class SideAtPoint(Frozen):
     """It says what one side gave at one point. Numbers are null where no seed succeeded."""
 
     succeeded: int
@@ -49,14 +48,25 @@ class Seeds(Frozen):
     """The smallest of the middle nine tenths of the seeds."""
     high: float | None = None
     """The largest of them."""
-    values: Many[float | None] = ()
-    """Each seed's, in the order of `Sweep.seed_list`; null where it failed."""
+    values: SkipValidation[Float64] = Field(default_factory=lambda: np.empty(0))
+    """Each seed's value, (seeds,), in the order of `Sweep.seed_list`; NaN, in JSON null, where it failed."""
     metrics: dict[str, dict[str, float]] = Field(default_factory=dict)
     """The median of each metric of each part."""
     failure: Failure | None = None
     """The first, where a seed failed."""
     run: SideRuns | None = None
     """All that came back, if asked for: each seed with its curves and arrays, quantile curves, what ran."""
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    @property
+    def listed(self) -> list[float | None]:
+        """The values as a list, with None for a seed that failed."""
+        return [None if math.isnan(value) else value for value in self.values.tolist()]
+
+    @field_serializer("values")
+    def _in_json(self, _: Float64) -> list[float | None]:
+        return self.listed
 
 
 class Point(Frozen):
@@ -78,7 +88,7 @@ class Point(Frozen):
     are above the tolerance. Null where no gap is, and the verdict is not `agree`: something else decided."""
     gap_in: GapMeasure | None = None
     """What `gap` is of."""
-    frameworks: dict[str, Seeds]
+    frameworks: dict[str, SideAtPoint]
     """What each side gave, by its label."""
 
 
@@ -222,7 +232,9 @@ def _point(
         gap=gap.relative if gap else None,
         gap_in=gap.measure if gap else None,
         frameworks={
-            side: _seeds(comparison, [result for result in results if result.side == side], measure, arrays)
+            side: _side_at_point(
+                comparison, [result for result in results if result.side == side], measure, arrays
+            )
             for side in comparison.sides
         },
     )
@@ -254,34 +266,35 @@ def _size(gap: Gap) -> float:
     return gap.relative or 0.0
 
 
-def _seeds(comparison: Comparison, results: Sequence[RunResult], measure: Measure, arrays: Load) -> Seeds:
+def _side_at_point(
+    comparison: Comparison, results: Sequence[RunResult], measure: Measure, arrays: Load
+) -> SideAtPoint:
     seeds = comparison.experiment.seed_list
     pieces = [piece for result in results for piece in result.arrays]
     failure = next((result.failure for result in results if result.failure), None)
-    nothing = Seeds(succeeded=0, seeds=len(seeds), values=(None,) * len(seeds), failure=failure)
+    nothing = SideAtPoint(succeeded=0, seeds=len(seeds), values=np.full(len(seeds), np.nan), failure=failure)
     if not pieces:
         return nothing
     table = SeedTable(pieces, seeds, failure=failure, arrays=arrays)
     last = table.final_losses if measure == "final loss" else table.final_validation_losses
     values = last[table.succeeded]
-    listed = zip(last.tolist(), table.succeeded.tolist(), strict=True)
     if not len(values):
         return nothing
     low, median, high = np.quantile(values, (0.05, 0.5, 0.95)).tolist()
-    return Seeds(
+    return SideAtPoint(
         succeeded=len(values),
         seeds=len(seeds),
         best=float(values.min()),
         median=median,
         low=low,
         high=high,
-        values=tuple(value if succeeded else None for value, succeeded in listed),
+        values=np.where(table.succeeded, last, np.nan),
         metrics={part: _medians(named) for part, named in table.metrics.items()},
         failure=failure,
     )
 
 
-def _medians(named: Mapping[str, NDArray[np.float64]]) -> dict[str, float]:
+def _medians(named: Mapping[str, Float64]) -> dict[str, float]:
     """Return each metric's median over the seeds that have it; metrics that none has are left out."""
     known = {name: values[np.isfinite(values)] for name, values in named.items()}
     return {name: float(np.median(values)) for name, values in known.items() if len(values)}
@@ -293,7 +306,7 @@ def is_ordered(experiment: Experiment) -> bool:
     return bool(varied) and not any(setting.split(".")[0] == "loss" for setting in varied)
 
 
-def order_of(seeds: Seeds) -> tuple[bool, float]:
+def order_of(seeds: SideAtPoint) -> tuple[bool, float]:
     """Return what points are sorted by: the median, but after all others where most seeds failed.
 
     The few that are left there are no fair sample.

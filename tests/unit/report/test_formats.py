@@ -16,6 +16,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
 from markdown_it import MarkdownIt
 
@@ -43,7 +44,7 @@ from likewise.producer.report.status import (
     WorkersDocument,
 )
 from likewise.producer.report.sweep import SweepDocument
-from likewise.producer.sweep.table import Point, Seeds, Sweep
+from likewise.producer.sweep.table import Point, SideAtPoint, Sweep
 from likewise.shared.errors import UsageError
 from likewise.shared.ledger.records import ExperimentRecord, RunRecord, WorkerPresence
 from likewise.shared.results.run_result import Environment
@@ -124,8 +125,8 @@ def bench(samples: ModuleType) -> Any:
 
 
 def sweep() -> Sweep:
-    seeds = Seeds(
-        succeeded=1, seeds=2, best=0.1, median=0.1, low=0.1, high=0.1, values=(0.1, None),
+    seeds = SideAtPoint(
+        succeeded=1, seeds=2, best=0.1, median=0.1, low=0.1, high=0.1, values=np.array([0.1, np.nan]),
         metrics={"test": {"accuracy": 0.5}},
     )  # fmt: skip
     point = Point(

@@ -10,10 +10,10 @@ import pytest
 from likewise.producer.console import make_console
 from likewise.producer.report.document import print_parts
 from likewise.producer.report.sweep import SweepDocument
-from likewise.producer.sweep.table import Point, Seeds, Sweep, order_of
+from likewise.producer.sweep.table import Point, SideAtPoint, Sweep, order_of
 from likewise.shared.results.run_result import Failure
 
-SEEDS = Seeds(succeeded=5, seeds=5, best=0.321, median=0.331, low=0.322, high=0.337)
+SEEDS = SideAtPoint(succeeded=5, seeds=5, best=0.321, median=0.331, low=0.322, high=0.337)
 LONG = {"optimizer.learning_rate": 0.03, "model.layers.0.units": 8, "training.epochs": 5}
 
 
@@ -117,7 +117,7 @@ def test_tests_that_are_open_say_how_many_seeds_would_decide(needed: list[int | 
 def test_why_a_training_failed_is_told_unless_it_diverged() -> None:
     for reason, told in (("out_of_memory", True), ("diverged", False)):
         failure = Failure.model_validate({"reason": reason, "message": "so much"})
-        failed = Seeds(succeeded=0, seeds=5, failure=failure)
+        failed = SideAtPoint(succeeded=0, seeds=5, failure=failure)
         one = point(LONG, verdict="inconclusive", gap=None, reason="torch ended: so much.")
         one = one.model_copy(update={"frameworks": {"tensorflow": failed, "torch": failed}})
         assert ("- torch ended: so much." in text(one, width=1000)) is told
@@ -132,6 +132,6 @@ def test_large_losses_are_whole_numbers() -> None:
 
 def test_a_point_where_most_seeds_failed_is_not_the_best_for_what_is_left() -> None:
     left = SEEDS.model_copy(update={"succeeded": 2, "median": 0.001})
-    none = Seeds(succeeded=0, seeds=5)
+    none = SideAtPoint(succeeded=0, seeds=5)
     worse = SEEDS.model_copy(update={"succeeded": 3, "median": 0.5})
     assert sorted([none, left, worse, SEEDS], key=order_of) == [SEEDS, worse, left, none]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from likewise.producer.sweep.table import decisive_gap
+import numpy as np
+
+from likewise.producer.sweep.table import SideAtPoint, decisive_gap
 from likewise.producer.verdict.models import Comparison
 
 
@@ -42,3 +44,8 @@ def test_beside_a_training_that_failed_alone_stands_no_gap_within_the_tolerance(
 
 def test_an_agreement_shows_its_gap(samples: Any) -> None:
     assert decisive_gap(samples.matched()).relative == 0
+
+
+def test_a_seed_that_failed_has_null_for_a_value_in_the_document() -> None:
+    one = SideAtPoint(succeeded=1, seeds=2, values=np.array([0.1, np.nan]))
+    assert one.model_dump(mode="json")["values"] == [0.1, None]
