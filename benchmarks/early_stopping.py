@@ -21,7 +21,7 @@ from likewise.shared.job import Job
 from likewise.worker.adapters.base import Batch, FrameworkAdapter
 from likewise.worker.training.results import Member
 from likewise.worker.training.samples import RunData
-from likewise.worker.training.training import Training
+from likewise.worker.training.training import OngoingTraining
 
 TARGET = 1.05
 PATIENCE = 1_000_000
@@ -69,7 +69,7 @@ def trained(job: dict[str, Any], part: Batch, adapter: FrameworkAdapter) -> tupl
     parsed = Job.model_validate_json(json.dumps(document))
     begin = time.perf_counter()
     data = RunData(parts={"train": part}, predict=None)
-    training = Training([Member(seed=0, job=parsed)], data=data, adapter=adapter)
+    training = OngoingTraining([Member(seed=0, job=parsed)], data=data, adapter=adapter)
     while not training.finished:
         training.advance()
     training.conclude()

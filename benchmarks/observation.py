@@ -3,7 +3,7 @@
     python benchmarks/observation.py --framework torch [--repeats 9]       # in that framework's environment
 
 Trains the same job in turns, in one process, with a redis-server of its own. On is what a worker does: its
-link to Redis sends progress and looks for a wish to cancel, and its shelf keeps checkpoints, here thirty
+link to Redis sends progress and looks for a wish to cancel, and checkpoints are kept, here thirty
 times as often as by default. Off is the same runner with nobody there; both look up between blocks of at
 most a quarter second. Prints a JSON document: `ratio` is the median over the turns of on to off, at most 1.05
 is wanted; `cpu_ratio` is that of CPU time, which other programs disturb less.
@@ -36,7 +36,7 @@ from likewise.shared.store.blobs import BlobStore
 from likewise.worker.adapters.base import FrameworkAdapter
 from likewise.worker.service.claimed_run import RunCheckpoints, RunLink
 from likewise.worker.training.checkpoints import Checkpoint
-from likewise.worker.training.run_trainer import Services
+from likewise.worker.training.run_trainer import RunServices
 from likewise.worker.training.runner import Attempt, train_run
 
 TARGET = 1.05
@@ -56,7 +56,7 @@ SAMPLES, FEATURES, CLASSES, BATCH_SIZE = 1_797, 64, 10, 32
 """The digits data set has these sizes; what the numbers are makes no difference to the time."""
 
 
-class CountingShelf(RunCheckpoints):
+class CountedCheckpoints(RunCheckpoints):
     """Says how many were kept."""
 
     count = 0
@@ -107,17 +107,17 @@ class Side:
         """What a run takes as a worker trains it."""
         claim = self._claim(run)
         begin = now()
-        shelf = CountingShelf(
+        checkpoints = CountedCheckpoints(
             CheckpointStore(self._client, url=None, redis_limit_bytes=2**26),
             claim,
             wanted=self._link.worker_stopping,
             before=lambda: None,
         )
-        with self._link.open(claim), closing(shelf):
-            result = self._train(run, link=self._link, shelf=shelf)
+        with self._link.open(claim), closing(checkpoints):
+            result = self._train(run, link=self._link, checkpoints=checkpoints)
         taken = now() - begin
         _checked(result)
-        self.checkpoints.append(shelf.count)
+        self.checkpoints.append(checkpoints.count)
         self.events.append(self._client.xlen(progress_key(run.experiment_id)))
         return taken
 
@@ -135,18 +135,18 @@ class Side:
         return claim
 
     def _train(
-        self, run: Run, *, link: RunLink | None = None, shelf: RunCheckpoints | None = None
+        self, run: Run, *, link: RunLink | None = None, checkpoints: RunCheckpoints | None = None
     ) -> RunResult:
         return train_run(
             run,
             adapter=self._adapter,
             attempt=Attempt(worker="side", host="side", threads=1),
-            services=Services(
+            services=RunServices(
                 load=self._blobs.get,
                 store=self._blobs.put,
                 report=link.send if link else lambda _: None,
                 stop_requested=link.stop_requested if link else lambda: False,
-                shelf=shelf,
+                checkpoints=checkpoints,
                 checkpoint_s=CHECKPOINT_S,
             ),
         )

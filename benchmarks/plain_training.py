@@ -18,7 +18,7 @@ from likewise.worker.adapters import load_adapter
 from likewise.worker.adapters.base import Batch
 from likewise.worker.training.results import Member
 from likewise.worker.training.samples import RunData
-from likewise.worker.training.training import Training
+from likewise.worker.training.training import OngoingTraining
 
 JOB = {
     "data": {"type": "inline", "x": [0.0], "y": [0.0]},
@@ -39,7 +39,7 @@ def main() -> None:
 
     def train(epochs: int) -> None:
         job = Job.model_validate_json(json.dumps(JOB | {"training": {"epochs": epochs}}))
-        training = Training([Member(seed=0, job=job)], data=data, adapter=adapter)
+        training = OngoingTraining([Member(seed=0, job=job)], data=data, adapter=adapter)
         while not training.finished:
             training.advance()
         training.conclude()

@@ -26,7 +26,7 @@ from likewise.worker.adapters.base import Batch
 from likewise.worker.training.draws import draw_weights
 from likewise.worker.training.results import Member
 from likewise.worker.training.samples import RunData
-from likewise.worker.training.training import Training
+from likewise.worker.training.training import OngoingTraining
 
 Weights = Mapping[str, NDArray[Any]]
 Program = Callable[[], Weights]
@@ -52,7 +52,7 @@ def ours(job: Job, x: NDArray[Any], y: NDArray[Any], *, execution: str = "auto")
     data = RunData(parts={"train": Batch(x=x, y=y)}, predict=None)
 
     def train() -> Weights:
-        training = Training([Member(seed=0, job=declared)], data=data, adapter=_ADAPTER)
+        training = OngoingTraining([Member(seed=0, job=declared)], data=data, adapter=_ADAPTER)
         while not training.finished:
             training.advance()
         (outcome,) = training.conclude()

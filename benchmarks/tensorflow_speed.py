@@ -27,7 +27,7 @@ from likewise.worker.adapters import load_adapter
 from likewise.worker.adapters.base import Batch, FrameworkAdapter
 from likewise.worker.training.results import Member
 from likewise.worker.training.samples import RunData
-from likewise.worker.training.training import Training
+from likewise.worker.training.training import OngoingTraining
 
 HERE = Path(__file__).parent
 EPOCHS_OF_FIT = 4
@@ -133,9 +133,9 @@ def job_of(**parts: Any) -> Job:
     return Job.model_validate_json(json.dumps(document | {"initial_weights": given} | parts))
 
 
-def trained(adapter: FrameworkAdapter, job: Job, data: RunData) -> Training:
+def trained(adapter: FrameworkAdapter, job: Job, data: RunData) -> OngoingTraining:
     """The training as a worker runs it, finished."""
-    training = Training([Member(seed=0, job=job)], data=data, adapter=adapter)
+    training = OngoingTraining([Member(seed=0, job=job)], data=data, adapter=adapter)
     while not training.finished:
         training.advance()
     return training

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from likewise.producer.display import number
 from likewise.shared.results.seed_table import Load
-from likewise.shared.results.step_trace import LARGEST, PROJECTIONS, SIZE, Place, Stage, Trace
+from likewise.shared.results.step_trace import LARGEST, PROJECTIONS, SIZE, Stage, StepTensor, Trace
 
 CHANGE = 1e-8
 """Part of a change's size by which two changes may differ through rounding alone."""
@@ -126,7 +126,7 @@ class _Fingerprints:
         }
 
 
-def _key(place: Place) -> tuple[Stage, str]:
+def _key(place: StepTensor) -> tuple[Stage, str]:
     return place.stage, place.tensor
 
 

@@ -132,7 +132,7 @@ class ProgressEvent(OfSide):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Entry:
+class StreamEntry:
     """One entry of the stream: a training's event, or the id of a run whose record changed."""
 
     position: str
@@ -154,7 +154,7 @@ def append_progress(pipe: redis.client.Pipeline, experiment_id: str, event: Prog
 
 def read_progress(
     client: redis.Redis, experiment_id: str, *, after: str = "0", block_ms: int | None = None
-) -> Sequence[Entry]:
+) -> Sequence[StreamEntry]:
     """Return entries after a position, oldest first; waits up to `block_ms` for one."""
     answer = cast(
         "list[tuple[bytes, list[tuple[bytes, dict[bytes, bytes]]]]]",
@@ -169,11 +169,13 @@ def end_of_progress(client: redis.Redis, experiment_id: str) -> str:
     return last[0][0].decode() if last else "0"
 
 
-def _entry(position: bytes, fields: dict[bytes, bytes]) -> Entry:
+def _entry(position: bytes, fields: dict[bytes, bytes]) -> StreamEntry:
     if b"event" in fields:
-        return Entry(position=position.decode(), event=ProgressEvent.model_validate_json(fields[b"event"]))
+        return StreamEntry(
+            position=position.decode(), event=ProgressEvent.model_validate_json(fields[b"event"])
+        )
     state = fields[b"state"].decode() if b"state" in fields else None
-    return Entry(position=position.decode(), changed_run_id=fields[b"run"].decode(), state=state)
+    return StreamEntry(position=position.decode(), changed_run_id=fields[b"run"].decode(), state=state)
 
 
 def announce_worker(client: redis.Redis, worker_id: str, document: str, *, lives_s: int) -> None:

@@ -69,7 +69,7 @@ class TraceRequest(Frozen):
     """What to compute again after the last observed update."""
 
 
-class Place(Frozen):
+class StepTensor(Frozen):
     """A tensor of a step. `step` is None where it is one of every step."""
 
     stage: Stage
@@ -91,13 +91,13 @@ class Trace(Frozen):
     weight_names: Many[str]
     starts: ArrayRef
     """Fingerprints of its own initial weights and of those after the skip: float64 (2, weights, NUMBERS)."""
-    places: Many[Place]
+    places: Many[StepTensor]
     """The tensors of a step."""
     table: ArrayRef
     """Their fingerprints: float64 (steps, places, NUMBERS)."""
     learning_rates: Many[float]
     """The learning rate of each observed update."""
-    evaluated: Many[Place] = ()
+    evaluated: Many[StepTensor] = ()
     """The tensors that were computed in inference mode on the way."""
     evaluations: ArrayRef | None = None
     """Their fingerprints: float64 (evaluated, NUMBERS)."""

@@ -13,7 +13,7 @@ from likewise.worker.training.checkpoints import Checkpoint, SoFar
 from likewise.worker.training.monitor import Monitor
 from likewise.worker.training.results import Member
 from likewise.worker.training.samples import RunData
-from likewise.worker.training.training import Training
+from likewise.worker.training.training import OngoingTraining
 
 LAYERS = [
     {"type": "dense", "units": 6, "activation": "tanh"},
@@ -68,7 +68,7 @@ JOBS: dict[str, dict[str, Any]] = {
 }
 
 
-def training_of(kit: Any, name: str, precision: str) -> Training:
+def training_of(kit: Any, name: str, precision: str) -> OngoingTraining:
     """A new one."""
     job = kit.job(layers=LAYERS, precision=precision, **JOBS[name])
     x, y, _ = kit.problem(job)
@@ -77,10 +77,10 @@ def training_of(kit: Any, name: str, precision: str) -> Training:
     if job.training.early_stopping and job.training.early_stopping.monitor == "loss":
         del parts["validation"]  # nothing else to look at: epochs are judged after they were trained
     member = Member(seed=7, job=job)
-    return Training([member], data=RunData(parts=parts, predict=None), adapter=kit.adapter)
+    return OngoingTraining([member], data=RunData(parts=parts, predict=None), adapter=kit.adapter)
 
 
-def numbers(training: Training) -> Any:
+def numbers(training: OngoingTraining) -> Any:
     """What it comes to."""
     while not training.finished:
         training.advance()

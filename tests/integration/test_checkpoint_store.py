@@ -151,16 +151,16 @@ def test_one_that_has_no_place_is_refused_with_what_to_do(claim, desk):
 
 
 def test_a_host_without_a_thread_to_spare_costs_the_checkpoint_and_not_the_run(desk, claim, store):
-    shelf = RunCheckpoints(store, claim, wanted=lambda: False, before=lambda: None)
+    kept = RunCheckpoints(store, claim, wanted=lambda: False, before=lambda: None)
     checkpoint = Checkpoint(so_far=SoFar(made_by="here", finished=0), training={})
     usual = threading.stack_size(1 << 46)  # more than the machine can address, so that none starts
     try:
-        shelf.keep(checkpoint)
+        kept.keep(checkpoint)
     finally:
         threading.stack_size(usual)
-    assert shelf.trouble == "can't start new thread"
-    shelf.close()
+    assert kept.trouble == "can't start new thread"
+    kept.close()
 
-    shelf.keep(checkpoint)
-    shelf.close()
+    kept.keep(checkpoint)
+    kept.close()
     assert len(refs(desk, claim)) == 1, "the next one is kept"

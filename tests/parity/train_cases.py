@@ -31,7 +31,7 @@ from likewise.worker.adapters.base import (
     UnsupportedError,
 )
 from likewise.worker.training.draws import MaskSource
-from likewise.worker.training.run_trainer import Services
+from likewise.worker.training.run_trainer import RunServices
 from likewise.worker.training.runner import Attempt, train_run
 from likewise.worker.training.schedules import learning_rates
 
@@ -221,7 +221,7 @@ def through_runner(case: dict[str, Any], adapter: FrameworkAdapter) -> dict[str,
         Run.model_validate_json(json.dumps(document)),
         adapter=adapter,
         attempt=Attempt(worker="parity", host="here", threads=1),
-        services=Services(load=load, store=store, report=lambda _: None, stop_requested=lambda: False),
+        services=RunServices(load=load, store=store, report=lambda _: None, stop_requested=lambda: False),
     )
     assert result.failure is None, result.failure
     table = SeedTable.of(result, [0], arrays=load)

@@ -120,7 +120,7 @@ class RunLink:
 
 
 class RunCheckpoints:
-    """Keeps the checkpoints of a claimed run: `worker.training.checkpoints.Shelf` over the ledger's store.
+    """Keeps the checkpoints of a claimed run in the ledger's store; see `KeptCheckpoints`.
 
     A checkpoint is written by a thread, so that training goes on. One that cannot be stored is noted, not
     raised.

@@ -38,7 +38,7 @@ from likewise.worker.adapters.base import FrameworkAdapter
 from likewise.worker.service.claimed_run import RunCheckpoints, RunLink, patiently
 from likewise.worker.service.machine import HostLease, conditions, half_of_the_cores, moment, wait_until_free
 from likewise.worker.service.quarantine import set_aside
-from likewise.worker.training.run_trainer import Services
+from likewise.worker.training.run_trainer import RunServices
 from likewise.worker.training.runner import Attempt, train_run
 
 log = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ class TrainTask(celery.Task):  # type: ignore[misc]
 
     name = TRAIN_TASK
     ignore_result = True
-    child: Child | None = None
+    child: TrainingChild | None = None
 
     def run(self, run_id: str) -> None:
         """Train one run, if it can be claimed."""
@@ -59,7 +59,7 @@ class TrainTask(celery.Task):  # type: ignore[misc]
             self.child.train(run_id)
 
 
-class Child:
+class TrainingChild:
     """Holds one child's started framework and its connections, and trains what it can claim."""
 
     def __init__(self, settings: Settings, *, worker_id: str, client: redis.Redis) -> None:
@@ -169,13 +169,13 @@ class Child:
             )
         try:
             begin = moment() if run.timed is not None else None
-            with closing(self._shelf(claim, arrays)) as shelf:
-                services = Services(
+            with closing(self._checkpoints_of(claim, arrays)) as checkpoints:
+                services = RunServices(
                     load=lambda ref: patiently(lambda: self._blobs.get(ref)),
                     store=lambda array: patiently(lambda: arrays.put(array)),
                     report=self._link.send,
                     stop_requested=self._link.stop_requested,
-                    shelf=shelf if run.timed is None and run.trace is None else None,
+                    checkpoints=checkpoints if run.timed is None and run.trace is None else None,
                     checkpoint_s=self._settings.checkpoint_s,
                 )
                 result = train_run(run, adapter=adapter, attempt=self._attempt(claim), services=services)
@@ -199,7 +199,7 @@ class Child:
             import_s=self._import_s,
         )
 
-    def _shelf(self, claim: Claim, arrays: BlobBatch) -> RunCheckpoints:
+    def _checkpoints_of(self, claim: Claim, arrays: BlobBatch) -> RunCheckpoints:
         return RunCheckpoints(
             self._checkpoints,
             claim,
@@ -244,7 +244,7 @@ def child_app(worker_id: str) -> celery.Celery:
 
     def prepare(**_: Any) -> None:
         client = patiently(lambda: connect(url))
-        task.child = Child(settings, worker_id=worker_id, client=client)
+        task.child = TrainingChild(settings, worker_id=worker_id, client=client)
         task.child.start()
 
     signals.worker_process_init.connect(prepare, weak=False)

@@ -1,7 +1,7 @@
 """A run's checkpoint: what another worker needs to go on where this one stops, and when one is taken.
 
 It has the results of the members that are done, whose arrays lie in the blob store already, and the state of
-the training in hand. Knows nothing of Redis: a `Shelf` keeps the bytes.
+the training in hand. Knows nothing of Redis: `KeptCheckpoints` has the bytes.
 
 The state of a training between blocks is a flat mapping of arrays, names joined by dots. Whatever has a state
 has `state()`, which returns a copy, and `load_state()`, after which it goes on as if it had come there by
@@ -76,8 +76,8 @@ def read_document(array: NDArray[Any]) -> Any:
 
 
 LAYOUT: Literal[2] = 2
-"""The version of what `Training.state` and the states within it are made of, and of `SoFar`. A checkpoint of
-another one is of no use, so that its run starts from the beginning."""
+"""The version of what `OngoingTraining.state` and the states within it are made of, and of `SoFar`. A
+checkpoint of another one is of no use, so that its run starts from the beginning."""
 
 
 class SoFar(Frozen):
@@ -102,7 +102,7 @@ class Checkpoint:
 
     so_far: SoFar
     training: State
-    """This is the state of the next members, as `Training.state` gives it; empty where it has not begun."""
+    """The state of the next members, as `OngoingTraining.state` gives it; empty where it has not begun."""
 
     @property
     def updates(self) -> int:
@@ -133,7 +133,7 @@ class Checkpoint:
         return cls(so_far=so_far, training=part_of(found, "training"))
 
 
-class Shelf(Protocol):
+class KeptCheckpoints(Protocol):
     """Keeps the checkpoints of one run."""
 
     def last(self) -> tuple[bytes | None, str | None]:
@@ -158,9 +158,11 @@ class Shelf(Protocol):
 class Checkpoints:
     """Takes a run's checkpoints, at most one every `every_s` seconds; with 0, none at all."""
 
-    def __init__(self, shelf: Shelf, *, packer: Packer, every_s: float, made_by: Callable[[], str]) -> None:
+    def __init__(
+        self, kept: KeptCheckpoints, *, packer: Packer, every_s: float, made_by: Callable[[], str]
+    ) -> None:
         """Take the packer that has the results of members that are done; `made_by` gives `SoFar.made_by`."""
-        self._shelf = shelf
+        self._kept = kept
         self._packer = packer
         self._every_s = every_s
         self._made_by = made_by
@@ -172,9 +174,9 @@ class Checkpoints:
     @property
     def due(self) -> bool:
         """Whether it is time for one. Asked between two blocks."""
-        if self._every_s == 0 or self._shelf.busy:
+        if self._every_s == 0 or self._kept.busy:
             return False
-        wish = self._shelf.wanted and not self._wish_met
+        wish = self._kept.wanted and not self._wish_met
         return wish or time.monotonic() - self._taken_s >= self._every_s
 
     def take(
@@ -187,7 +189,7 @@ class Checkpoints:
         one_by_one: bool,
     ) -> None:
         """Take one; the fields are those of `SoFar` and `Checkpoint`."""
-        self._wish_met = self._shelf.wanted
+        self._wish_met = self._kept.wanted
         self._packer.flush()
         so_far = SoFar(
             made_by=self._made_by(),
@@ -197,7 +199,7 @@ class Checkpoints:
             queue_s=queue_s,
             one_by_one=one_by_one,
         )
-        self._shelf.keep(Checkpoint(so_far=so_far, training=training))
+        self._kept.keep(Checkpoint(so_far=so_far, training=training))
         self._taken_s = time.monotonic()
 
     def resume(self, *, attempt: int, members: int) -> Checkpoint | None:
@@ -219,11 +221,11 @@ class Checkpoints:
     @property
     def trouble(self) -> list[str]:
         """Return a sentence on why one could not be kept, if so."""
-        return [f"A checkpoint could not be kept: {self._shelf.trouble}."] if self._shelf.trouble else []
+        return [f"A checkpoint could not be kept: {self._kept.trouble}."] if self._kept.trouble else []
 
     def _found(self) -> tuple[Checkpoint | None, str | None]:
         """Return the checkpoint to go on from, if any, and a sentence on newer ones that are of no use."""
-        data, wrong = self._shelf.last()
+        data, wrong = self._kept.last()
         if data is None:
             return None, f"{wrong} It started from the beginning." if wrong else None
         try:

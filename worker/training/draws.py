@@ -62,7 +62,7 @@ _LN_2 = 0.6931471805599453
 _SQRT_HALF = 0.7071067811865476
 
 
-class Purpose(IntEnum):
+class DrawPurpose(IntEnum):
     """Says what a draw is for, with its (index, item). The numbers belong to the layout: never reuse one."""
 
     ORDER = 1
@@ -78,7 +78,7 @@ class Purpose(IntEnum):
 class Draws:
     """Draws the words of one seed and purpose. Not thread-safe: it moves one generator about."""
 
-    def __init__(self, seed: int, purpose: Purpose) -> None:
+    def __init__(self, seed: int, purpose: DrawPurpose) -> None:
         self._bits: Any = np.random.Philox(key=np.array([seed, purpose], dtype=np.uint64))
         self._state = self._bits.state
         self._counter = self._state["state"]["counter"]
@@ -158,7 +158,7 @@ class SampleOrder:
         self._plan = plan
         self._shuffle = bool(shuffle)
         self._once = shuffle == "once"
-        self._draws = Draws(seed, Purpose.ORDER)
+        self._draws = Draws(seed, DrawPurpose.ORDER)
         self._last = (-1, np.arange(plan.samples, dtype=np.int64))
 
     def epoch(self, epoch: int) -> NDArray[np.int64]:
@@ -201,7 +201,7 @@ class MaskSource:
     def __init__(self, layers: Sequence[Mask], *, seed: int, precision: Precision) -> None:
         self._layers = layers
         self._precision = np.dtype(precision)
-        self._draws = {layer.path: Draws(layer.seed_in(seed), Purpose.MASK) for layer in layers}
+        self._draws = {layer.path: Draws(layer.seed_in(seed), DrawPurpose.MASK) for layer in layers}
 
     def block(self, *, first_step: int, steps: int, batch_size: int) -> dict[str, Floats]:
         """Draw the masks of consecutive steps, by layer path: (steps, batch_size, *shape)."""
@@ -258,7 +258,7 @@ def draw_weights(program: ProgramSpec, *, seed: int, precision: Precision) -> We
 
 def draw_starts(program: ProgramSpec, *, seeds: Iterable[int], precision: Precision) -> Iterator[Weights]:
     """Draw the weights of each seed in turn, as `draw_weights` does, with one generator."""
-    draws = Draws(0, Purpose.WEIGHTS)
+    draws = Draws(0, DrawPurpose.WEIGHTS)
     for seed in seeds:
         draws.turn_to(seed)
         yield {place.name: _draw(place, draws).astype(precision) for place in program.weights}

@@ -18,17 +18,17 @@ from likewise.shared.results.step_trace import Trace, TraceRequest
 from likewise.shared.run import Run
 from likewise.worker.adapters.base import FrameworkAdapter, State, UnsupportedError
 from likewise.worker.training import resources
-from likewise.worker.training.checkpoints import Checkpoint, Checkpoints, Shelf
+from likewise.worker.training.checkpoints import Checkpoint, Checkpoints, KeptCheckpoints
 from likewise.worker.training.failures import TrainingError, typed
 from likewise.worker.training.resources import groups_of
 from likewise.worker.training.results import Member, Store, Trained
 from likewise.worker.training.samples import Load, RunData
 from likewise.worker.training.tracing import Tracer
-from likewise.worker.training.training import Training
+from likewise.worker.training.training import OngoingTraining
 
 
 @dataclass(frozen=True, kw_only=True)
-class Services:
+class RunServices:
     """Holds what a worker does for the run that it trains. What these functions raise passes through."""
 
     load: Load
@@ -37,7 +37,7 @@ class Services:
     """Stores an array of the result's."""
     report: Callable[[ProgressEvent], None]
     stop_requested: Callable[[], bool]
-    shelf: Shelf | None = None
+    checkpoints: KeptCheckpoints | None = None
     """Keeps the run's checkpoints, where it is to have any."""
     checkpoint_s: float = 0.0
     """Seconds between two checkpoints; 0 takes none."""
@@ -113,7 +113,7 @@ class RunTrainer:
         data: RunData,
         adapter: FrameworkAdapter,
         *,
-        services: Services,
+        services: RunServices,
         checkpoints: Checkpoints | None,
         queue_s: float | None,
     ) -> None:
@@ -164,7 +164,7 @@ class RunTrainer:
         Raises TrainingError.
         """
         with typed(self._adapter):
-            training = Training([member], data=self._data, adapter=self._adapter)
+            training = OngoingTraining([member], data=self._data, adapter=self._adapter)
             if not training.compiles:
                 return
             while training.compiles and not training.finished:
@@ -177,7 +177,7 @@ class RunTrainer:
         self._stop_if_asked()
         with typed(self._adapter):
             member = Member(seed=self._run.seeds[0], job=self._run.job)
-            training = Training([member], data=self._data, adapter=self._adapter)
+            training = OngoingTraining([member], data=self._data, adapter=self._adapter)
         self.execution = training.execution
         told = 0
 
@@ -227,14 +227,14 @@ class RunTrainer:
         self._reset_peaks()
         self._keep_checkpoint(position)
         resumed = self._take_resumed()
-        training: Training | None = None
+        training: OngoingTraining | None = None
         trained: list[Trained] = []
         ended: TrainingError | None = None
         passing = UnsupportedError if len(group) > 1 else TrainingError
         try:
             self._stop_if_asked()
             with typed(self._adapter, passing=passing):
-                training = Training(group, data=self._data, adapter=self._adapter)
+                training = OngoingTraining(group, data=self._data, adapter=self._adapter)
                 if resumed:
                     training.load_state(resumed)
             self.execution = training.execution
@@ -252,7 +252,9 @@ class RunTrainer:
             return [Trained(member=group[0], failure=ended.failure(group[0].seed) if ended else None)]
         return self._measured(training, trained or training.so_far(ended))
 
-    def _advance_to_the_end(self, training: Training, position: int, *, passing: type[Exception]) -> None:
+    def _advance_to_the_end(
+        self, training: OngoingTraining, position: int, *, passing: type[Exception]
+    ) -> None:
         self._report(training, position, samples=0)
         while not training.finished:
             self._stop_if_asked()
@@ -266,7 +268,7 @@ class RunTrainer:
             if not training.finished:
                 self._keep_checkpoint(position, training)
 
-    def _measured(self, training: Training, group: Sequence[Trained]) -> list[Trained]:
+    def _measured(self, training: OngoingTraining, group: Sequence[Trained]) -> list[Trained]:
         """Add to each member what the training took."""
         memory = Memory(
             peak_bytes=resources.peak_bytes(),
@@ -281,7 +283,7 @@ class RunTrainer:
         resumed, self._resumed = self._resumed, {}
         return resumed
 
-    def _keep_checkpoint(self, position: int, training: Training | None = None) -> None:
+    def _keep_checkpoint(self, position: int, training: OngoingTraining | None = None) -> None:
         """Take a checkpoint, if it is time for one.
 
         It has the members before `position` as finished, and the state of the training in hand, if any. None
@@ -298,7 +300,9 @@ class RunTrainer:
                 one_by_one=self._one_by_one,
             )
 
-    def _report(self, training: Training, position: int, *, samples: int, compiling: bool = False) -> None:
+    def _report(
+        self, training: OngoingTraining, position: int, *, samples: int, compiling: bool = False
+    ) -> None:
         standing = Standing(
             position=position,
             together=len(training.members),

@@ -1,7 +1,7 @@
 """Trains a run and returns its typed result: the way into `worker.training`.
 
 Loads the data, decides on threads, collects results and failures, and records what ran; `run_trainer` does
-the trainings. The framework stands behind `FrameworkAdapter`, the queue behind `Services`.
+the trainings. The framework stands behind `FrameworkAdapter`, the queue behind `RunServices`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from likewise.worker.training.checkpoints import Checkpoint, Checkpoints
 from likewise.worker.training.failures import TrainingError, typed
 from likewise.worker.training.resources import give_back, threads_of
 from likewise.worker.training.results import Packer, members_of
-from likewise.worker.training.run_trainer import RunTrainer, Services
+from likewise.worker.training.run_trainer import RunServices, RunTrainer
 from likewise.worker.training.samples import load_run
 
 
@@ -45,10 +45,10 @@ class Attempt:
     """How long the framework took to start."""
 
 
-def train_run(run: Run, *, adapter: FrameworkAdapter, attempt: Attempt, services: Services) -> RunResult:
+def train_run(run: Run, *, adapter: FrameworkAdapter, attempt: Attempt, services: RunServices) -> RunResult:
     """Train every member of the run, or replay its first seed where it asks for a trace.
 
-    The adapter has been started. Where a checkpoint of the run lies on the shelf, training goes on from it.
+    The adapter has been started. Where a checkpoint of the run is kept, training goes on from it.
 
     Never raises for what a job can cause: that becomes a failure in the result. A seed that diverges fails
     alone; any other failure would meet the next seed as well, so it ends the run. Exceptions of the services
@@ -72,9 +72,9 @@ def train_run(run: Run, *, adapter: FrameworkAdapter, attempt: Attempt, services
             if run.timed == "cold":
                 adapter.forget_programs()
                 give_back()
-        if services.shelf is not None:
+        if services.checkpoints is not None:
             checkpoints = Checkpoints(
-                services.shelf,
+                services.checkpoints,
                 packer=packer,
                 every_s=services.checkpoint_s,
                 made_by=partial(_made_by, adapter, threads=threads),

@@ -14,13 +14,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from likewise.shared.results.step_trace import NUMBERS, PROJECTIONS, Place, Refeed, Stage, Trace, TraceRequest
+from likewise.shared.results.step_trace import (
+    NUMBERS,
+    PROJECTIONS,
+    Refeed,
+    Stage,
+    StepTensor,
+    Trace,
+    TraceRequest,
+)
 from likewise.shared.store.arrays import ArrayRef
 from likewise.worker.adapters.base import Batch, Block, FrameworkAdapter, Observed, Observer, Weights
-from likewise.worker.training.draws import Draws, Purpose
+from likewise.worker.training.draws import DrawPurpose, Draws
 from likewise.worker.training.failures import loading, typed
 from likewise.worker.training.samples import Load
-from likewise.worker.training.training import Training
+from likewise.worker.training.training import OngoingTraining
 
 MOST_KEPT_BYTES = 2**24
 """Larger tensors are not returned whole: they would not show better where two frameworks part."""
@@ -34,7 +42,7 @@ class Tracer:
     def __init__(
         self,
         request: TraceRequest,
-        training: Training,
+        training: OngoingTraining,
         *,
         adapter: FrameworkAdapter,
         load: Load,
@@ -50,8 +58,8 @@ class Tracer:
         self._steps: list[int] = []
         self._rows: list[NDArray[np.float64]] = []
         self._rates: list[float] = []
-        self._places: tuple[Place, ...] = ()
-        self._evaluated: list[tuple[Place, NDArray[Any]]] = []
+        self._places: tuple[StepTensor, ...] = ()
+        self._evaluated: list[tuple[StepTensor, NDArray[Any]]] = []
         # the last observed update: the weights before it, the update itself, and what it computed
         self._before: Weights = {}
         self._block: Block | None = None
@@ -109,7 +117,7 @@ class Tracer:
                 self._evaluate()
         tensors = self._tensors
         self._places = tuple(
-            Place(stage=stage, tensor=name) for stage, named in tensors.items() for name in named
+            StepTensor(stage=stage, tensor=name) for stage, named in tensors.items() for name in named
         )
         self._rows.append(np.stack([self._take(one) for named in tensors.values() for one in named.values()]))
         self._steps.append(block.first_step + 1)
@@ -148,7 +156,7 @@ class Tracer:
                 }
         step = training.step
         self._evaluated += [
-            (Place(stage="evaluation", tensor=name, step=step), np.asarray(value))
+            (StepTensor(stage="evaluation", tensor=name, step=step), np.asarray(value))
             for name, value in found.items()
         ]
 
@@ -226,7 +234,7 @@ class Fingerprinter:
     """Takes fingerprints; holds the factors (2 MB)."""
 
     def __init__(self) -> None:
-        self._draws = Draws(0, Purpose.FINGERPRINT)
+        self._draws = Draws(0, DrawPurpose.FINGERPRINT)
         self._factors = self._signed(_PERIOD, item=0)
 
     def take(self, array: NDArray[Any] | float) -> NDArray[np.float64]:

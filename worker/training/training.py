@@ -49,7 +49,7 @@ _BYTES_AT_ONCE = 32 * 2**20
 taken in chunks, which also keeps them in the processor's cache."""
 
 
-class Training:
+class OngoingTraining:
     """Trains members on their data, from the first step to the last. They are counted from 0."""
 
     def __init__(self, members: Sequence[Member], *, data: RunData, adapter: FrameworkAdapter) -> None:

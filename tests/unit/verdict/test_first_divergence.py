@@ -10,7 +10,7 @@ from likewise.producer.verdict.parting import first_parting, largest_gap
 from likewise.producer.verdict.rounding import tolerance_for
 from likewise.shared.job import Model
 from likewise.shared.program import compile_model
-from likewise.shared.results.step_trace import PROJECTIONS, Place, Trace
+from likewise.shared.results.step_trace import PROJECTIONS, StepTensor, Trace
 from likewise.shared.store.arrays import decode_array, encode_array
 
 NAMES = ("tensorflow", "torch")
@@ -80,7 +80,7 @@ class Training:
             weight_names=("layers.0.kernel",),
             starts=store([[fingerprint(self.first)], [fingerprint(resumed)]]),
             given_start=start_of is not None,
-            places=tuple(Place(stage=stage, tensor=name) for stage, name in self.kept[0]),
+            places=tuple(StepTensor(stage=stage, tensor=name) for stage, name in self.kept[0]),
             table=store(rows),
             learning_rates=tuple(self.rates[step - 1] for step in shown),
             start_weights={"layers.0.kernel": store(self.first)},
@@ -189,7 +189,7 @@ def test_other_structures_are_compared_as_far_as_they_go():
 def test_evaluation_is_compared_after_the_update_it_follows():
     def with_outputs(by, names=("outputs",)):
         return Training().trace(
-            evaluated=tuple(Place(stage="evaluation", tensor=name, step=6) for name in names),
+            evaluated=tuple(StepTensor(stage="evaluation", tensor=name, step=6) for name in names),
             evaluations=store([fingerprint([1.0, 2.0 + by]) for _ in names]),
         )
 

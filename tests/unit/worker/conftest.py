@@ -41,7 +41,7 @@ from likewise.worker.adapters.base import (
     Weights,
 )
 from likewise.worker.adapters.constants import update_constants
-from likewise.worker.training.run_trainer import Services
+from likewise.worker.training.run_trainer import RunServices
 from likewise.worker.training.runner import Attempt, train_run
 from tests.listed import Seed, listed
 
@@ -394,7 +394,7 @@ class Lab:
             run,
             adapter=adapter or self.adapter,
             attempt=Attempt(worker="worker-1", host="host-1", **{"threads": 1, "queue_s": 0.5, **attempt}),
-            services=Services(**services),
+            services=RunServices(**services),
         )
         assert RunResult.model_validate_json(result.model_dump_json()) == result
         return result

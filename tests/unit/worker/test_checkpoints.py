@@ -27,7 +27,7 @@ class Death(BaseException):
 
 
 @dataclasses.dataclass
-class Shelf:
+class Stored:
     """Keeps the bytes; with `dies_at` the worker dies once so many are kept."""
 
     dies_at: int | None = None
@@ -112,10 +112,10 @@ def numbers(lab: Any, result: RunResult) -> Any:
 
 def interrupted(lab: Any, run: Any, *, at: int, **more: Any) -> RunResult:
     """The result of a run whose first worker dies at its `at`th checkpoint."""
-    shelf = Shelf(dies_at=at)
+    stored = Stored(dies_at=at)
     with pytest.raises(Death):
-        lab.train(run, shelf=shelf, checkpoint_s=ALWAYS, **more)
-    result: RunResult = lab.train(run, shelf=dataclasses.replace(shelf, dies_at=None), **more)
+        lab.train(run, checkpoints=stored, checkpoint_s=ALWAYS, **more)
+    result: RunResult = lab.train(run, checkpoints=dataclasses.replace(stored, dies_at=None), **more)
     return result
 
 
@@ -137,12 +137,12 @@ def test_a_resumed_run_has_the_numbers_of_one_that_was_left_alone(
 def test_of_several_seeds_those_that_were_done_are_not_trained_again(lab: Any, job_of: Jobs) -> None:
     run = run_of(lab, job_of(**JOBS["early stopping that goes back to the best"]), seeds=(1, 2, 3))
     whole = lab.train(run)
-    shelf = Shelf(dies_at=30)
+    stored = Stored(dies_at=30)
     with pytest.raises(Death):
-        lab.train(run, shelf=shelf, checkpoint_s=ALWAYS)
+        lab.train(run, checkpoints=stored, checkpoint_s=ALWAYS)
     lab.adapter.built.clear()
-    result = lab.train(run, shelf=dataclasses.replace(shelf, dies_at=None))
-    done = Checkpoint.decoded(shelf.kept[29]).so_far.finished
+    result = lab.train(run, checkpoints=dataclasses.replace(stored, dies_at=None))
+    done = Checkpoint.decoded(stored.kept[29]).so_far.finished
     assert done > 0
     assert len(lab.adapter.built) == 3 - done
     assert numbers(lab, result) == numbers(lab, whole)
@@ -208,16 +208,18 @@ def test_every_part_of_a_checkpoint_counts(part: str, lab: Any, job_of: Jobs) ->
         rates = {"type": "piecewise", "per": "epoch", "boundaries": [9], "values": [0.1, 1e30]}
         job["optimizer"] = {"type": "sgd", "learning_rate": 0.1, "schedule": rates}
     run = run_of(lab, job_of(**job), seeds=(4,))
-    shelf = Shelf()
-    whole = lab.train(run, shelf=shelf, checkpoint_s=ALWAYS)
-    start = Checkpoint.decoded(shelf.kept[0]).training
-    for data in shelf.kept[1:]:
+    stored = Stored()
+    whole = lab.train(run, checkpoints=stored, checkpoint_s=ALWAYS)
+    start = Checkpoint.decoded(stored.kept[0]).training
+    for data in stored.kept[1:]:
         good = Checkpoint.decoded(data)
         names = [name for name in start if name in {part, f"{part}.values", f"{part}.lengths"}]
         old = {name: start[name] for name in names}
         bad = dataclasses.replace(good, training={**good.training, **old})
         changed = any(good.training[name].tobytes() != start[name].tobytes() for name in names)
-        if changed and numbers(lab, lab.train(run, shelf=Shelf(kept=[bad.encoded()]))) != numbers(lab, whole):
+        if changed and numbers(lab, lab.train(run, checkpoints=Stored(kept=[bad.encoded()]))) != numbers(
+            lab, whole
+        ):
             return
     pytest.fail(f"{part} makes no difference")
 
@@ -230,12 +232,12 @@ def test_the_batches_of_a_resumed_run_are_proven_from_the_first_on(lab: Any, job
 
 def test_times_add_up_over_attempts(lab: Any, job_of: Jobs) -> None:
     run = run_of(lab, job_of(**JOBS["shuffled, with a smaller last batch"]), seeds=(4,))
-    shelf = Shelf(dies_at=5)
+    stored = Stored(dies_at=5)
     with pytest.raises(Death):
-        lab.train(run, shelf=shelf, checkpoint_s=ALWAYS)
-    before = Checkpoint.decoded(shelf.kept[-1])
+        lab.train(run, checkpoints=stored, checkpoint_s=ALWAYS)
+    before = Checkpoint.decoded(stored.kept[-1])
     slow = dataclasses.replace(before, training={**before.training, "stopwatch.train_s": np.array(1_000.0)})
-    result = lab.train(run, shelf=Shelf(kept=[slow.encoded()]), queue_s=99.0)
+    result = lab.train(run, checkpoints=Stored(kept=[slow.encoded()]), queue_s=99.0)
     assert lab.only(result).timings.queue_s == 0.5, "until the first attempt"
     assert 1_000 < lab.only(result).timings.train_s < 1_100
 
@@ -244,11 +246,11 @@ def test_a_checkpoint_of_other_versions_is_left_aside(
     lab: Any, job_of: Jobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = run_of(lab, job_of(**JOBS["shuffled, with a smaller last batch"]), seeds=(4,))
-    shelf = Shelf()
-    whole = lab.train(run, shelf=shelf, checkpoint_s=ALWAYS)
+    stored = Stored()
+    whole = lab.train(run, checkpoints=stored, checkpoint_s=ALWAYS)
     with monkeypatch.context() as patch:
         patch.setattr(np, "__version__", "0.0")
-        result = lab.train(run, shelf=shelf)
+        result = lab.train(run, checkpoints=stored)
     assert numbers(lab, result) == numbers(lab, whole)
     assert result.notes == (
         "Its checkpoint was made with other versions, threads or on another device. "
@@ -262,14 +264,14 @@ def test_a_checkpoint_of_another_layout_starts_the_run_again(
 ) -> None:
     """As the version before left it: with another number at its head, and states that had other names."""
     run = run_of(lab, job_of(**JOBS["shuffled, with a smaller last batch"]), seeds=seeds)
-    shelf = Shelf()
-    whole = lab.train(run, shelf=shelf, checkpoint_s=ALWAYS)
-    with np.load(io.BytesIO(shelf.kept[-1])) as arrays:
+    stored = Stored()
+    whole = lab.train(run, checkpoints=stored, checkpoint_s=ALWAYS)
+    with np.load(io.BytesIO(stored.kept[-1])) as arrays:
         old = {name.replace("records.", "record."): array for name, array in arrays.items()}
     head = {**json.loads(old["head"].tobytes()), "schema_version": checkpoints.LAYOUT - 1}
     file = io.BytesIO()
     np.savez(file, **{**old, "head": np.frombuffer(json.dumps(head).encode(), np.uint8)})
-    result = lab.train(run, shelf=Shelf(kept=[file.getvalue()]))
+    result = lab.train(run, checkpoints=Stored(kept=[file.getvalue()]))
     assert tables(lab, result) == tables(lab, whole)
     assert result.notes == (
         "Its checkpoint cannot be read (another version of Likewise made it). It started from the beginning.",
@@ -279,13 +281,13 @@ def test_a_checkpoint_of_another_layout_starts_the_run_again(
 @pytest.mark.parametrize("data", [b"", b"PK nothing", b"\x93NUMPY"])
 def test_bytes_that_are_no_checkpoint_start_the_run_again(data: bytes, lab: Any, job_of: Jobs) -> None:
     run = run_of(lab, job_of(), seeds=(4,))
-    result = lab.train(run, shelf=Shelf(kept=[data]))
+    result = lab.train(run, checkpoints=Stored(kept=[data]))
     assert result.status == "succeeded"
     assert "It started from the beginning." in result.notes[0]
 
 
 def test_what_could_not_be_kept_is_told_and_the_run_succeeds(lab: Any, job_of: Jobs) -> None:
-    result = lab.train(run_of(lab, job_of()), shelf=Shelf(trouble="Redis is full"))
+    result = lab.train(run_of(lab, job_of()), checkpoints=Stored(trouble="Redis is full"))
     assert result.status == "succeeded"
     assert result.notes == ("A checkpoint could not be kept: Redis is full.",)
 
@@ -293,21 +295,23 @@ def test_what_could_not_be_kept_is_told_and_the_run_succeeds(lab: Any, job_of: J
 def test_a_short_run_takes_none_and_zero_seconds_mean_none(lab: Any, job_of: Jobs) -> None:
     run = run_of(lab, job_of(training={"epochs": 20, "batch_size": 6}))
     for every_s in (60.0, 0.0):
-        shelf = Shelf(wanted=every_s == 0.0)
-        lab.train(run, shelf=shelf, checkpoint_s=every_s)
-        assert shelf.kept == []
+        stored = Stored(wanted=every_s == 0.0)
+        lab.train(run, checkpoints=stored, checkpoint_s=every_s)
+        assert stored.kept == []
 
 
 def test_a_worker_that_is_told_to_stop_takes_one_at_once_and_only_one(lab: Any, job_of: Jobs) -> None:
-    shelf = Shelf(wanted=True)
-    lab.train(run_of(lab, job_of(training={"epochs": 20, "batch_size": 6})), shelf=shelf, checkpoint_s=60.0)
-    assert len(shelf.kept) == 1
+    stored = Stored(wanted=True)
+    lab.train(
+        run_of(lab, job_of(training={"epochs": 20, "batch_size": 6})), checkpoints=stored, checkpoint_s=60.0
+    )
+    assert len(stored.kept) == 1
 
 
 def test_none_is_taken_while_one_is_still_being_stored(lab: Any, job_of: Jobs) -> None:
-    shelf = Shelf(busy=True)
-    lab.train(run_of(lab, job_of()), shelf=shelf, checkpoint_s=ALWAYS)
-    assert shelf.kept == []
+    stored = Stored(busy=True)
+    lab.train(run_of(lab, job_of()), checkpoints=stored, checkpoint_s=ALWAYS)
+    assert stored.kept == []
 
 
 def test_a_checkpoint_s_bytes_hold_every_bit() -> None:

@@ -19,12 +19,12 @@ from likewise.shared.job import Job, Optimizer
 from likewise.shared.job.training import BatchPlan
 from likewise.shared.program import ProgramSpec
 from likewise.shared.program.together import convolutions_obstacle, recurrent_numbers
-from likewise.worker.adapters import base as kept
 from likewise.worker.adapters.base import (
     Batch,
     EnsembleBlock,
     EnsembleTrainer,
     Floats,
+    State,
     UnsupportedError,
     Weights,
 )
@@ -35,11 +35,11 @@ from likewise.worker.adapters.constants import (
     member_update_constants,
 )
 from likewise.worker.adapters.tensorflow_adapter.program import (
+    LoopState,
     Program,
     Samples,
-    State,
     Steps,
-    Traced,
+    TracedFunction,
     copied,
     put_back,
 )
@@ -100,15 +100,15 @@ class EnsembleProgram(Program):
         self.network.written_out = True
         super()._compile(job, samples)
         self._blocks = {
-            rank: Traced(self._whole_loop, self._block_spec(job, samples, indices_rank=rank))
+            rank: TracedFunction(self._whole_loop, self._block_spec(job, samples, indices_rank=rank))
             for rank in (2, 3)
         }
 
-    def compiled_for(self, indices_rank: int) -> Traced:
+    def compiled_for(self, indices_rank: int) -> TracedFunction:
         """Return the compiled block for indices (n, b) or (members, n, b)."""
         return self._blocks[indices_rank]
 
-    def _whole_loop(self, state: State, samples: Samples, steps: Steps) -> tuple[State, Tensor]:
+    def _whole_loop(self, state: LoopState, samples: Samples, steps: Steps) -> tuple[LoopState, Tensor]:
         return self._counted_loop(tf.shape(steps.indices)[-2], state, samples, steps)
 
     def trace(self, job: Job) -> None:
@@ -116,7 +116,9 @@ class EnsembleProgram(Program):
         own_batches = job.training.shuffle or bool(self.dropped)
         self.compiled_for(3 if own_batches else 2).trace()
 
-    def _step_at(self, i: Tensor, state: State, samples: Samples, steps: Steps) -> tuple[State, Tensor]:
+    def _step_at(
+        self, i: Tensor, state: LoopState, samples: Samples, steps: Steps
+    ) -> tuple[LoopState, Tensor]:
         """Do step i of every member; return their states, and their losses (members,)."""
         shared = steps.indices.shape.rank == 2
         rows = tf.gather(steps.indices, i, axis=0 if shared else 1)
@@ -124,11 +126,11 @@ class EnsembleProgram(Program):
         changing = {name: tf.gather(values, i, axis=1) for name, values in steps.changing.items()}
         masks = {path: tf.gather(mask, i, axis=1) for path, mask in steps.masks.items()}
 
-        def member(own: tuple[State, Any, Any, Any]) -> tuple[State, Tensor]:
+        def member(own: tuple[LoopState, Any, Any, Any]) -> tuple[LoopState, Tensor]:
             state, constants, masks, own_batch = own
             return self.step(state, own_batch or batch, constants=constants, masks=masks)
 
-        stepped: tuple[State, Tensor] = _vectorised(
+        stepped: tuple[LoopState, Tensor] = _vectorised(
             member, (state, steps.fixed | changing, masks, () if shared else batch)
         )
         return stepped
@@ -207,11 +209,11 @@ class TensorFlowEnsemble(EnsembleTrainer):
         """Return a copy of the current weights."""
         return {name: tensor.numpy() for name, tensor in self._program.weights(self._state).items()}
 
-    def state(self) -> kept.State:
+    def state(self) -> State:
         """Return a copy of what training has changed (see `Trainer.state`)."""
         return copied(self._state)
 
-    def load_state(self, state: kept.State) -> None:
+    def load_state(self, state: State) -> None:
         """Go on from what `state` gave."""
         with tf.device(self._device):
             self._state = put_back(self._state, state)

@@ -24,15 +24,14 @@ import tensorflow as tf
 from likewise.shared.job import Job
 from likewise.shared.job.optimizer import structure
 from likewise.shared.program import ProgramSpec
-from likewise.worker.adapters import base as kept
-from likewise.worker.adapters.base import Marks, Weights
+from likewise.worker.adapters.base import Marks, State, Weights
 from likewise.worker.adapters.constants import fixed_constants, slot_starts, update_constants
 from likewise.worker.adapters.tensorflow_adapter.losses import loss_function
 from likewise.worker.adapters.tensorflow_adapter.model import Network
 from likewise.worker.adapters.tensorflow_adapter.optimizers import clip, update
 
 
-class Traced:
+class TracedFunction:
     """Calls the one trace of a function directly.
 
     A tf.function looks for the trace that fits at each call, which takes twice as long as calling it.
@@ -64,7 +63,7 @@ Samples = tuple[Tensor, ...]
 """The training samples, or a batch of them, as `Batch.arrays` has them: x, y and the weights, if any."""
 
 
-class State(NamedTuple):
+class LoopState(NamedTuple):
     """What a step changes.
 
     The trainable weights lie side by side in one tensor, and so does each slot: each operation of the
@@ -116,7 +115,7 @@ class Program:
         """The paths of the layers that are given masks."""
         self._loss = loss_function(job.loss)
         self._precision = job.precision
-        self.block: Callable[[State, Samples, Steps, int], tuple[State, Tensor, Marks]] = self._steps
+        self.block: Callable[[LoopState, Samples, Steps, int], tuple[LoopState, Tensor, Marks]] = self._steps
         """Trains a block, marked after every so many updates: the state after it, the losses, the marks."""
         self.outputs: Any = self._outputs
         if job.execution != "eager":
@@ -133,9 +132,11 @@ class Program:
     def _compile(self, job: Job, samples: tuple[tf.TensorSpec, ...]) -> None:
         self.execution = "compiled (tf.function)"
         every = tf.TensorSpec([], tf.int32)
-        self._loop = Traced(self._marked_loop, [*self._block_spec(job, samples, indices_rank=2), every])
+        self._loop = TracedFunction(
+            self._marked_loop, [*self._block_spec(job, samples, indices_rank=2), every]
+        )
         self.block = self._through_graph
-        self.outputs = Traced(self._outputs, [self._weights_spec(job), samples[0]])
+        self.outputs = TracedFunction(self._outputs, [self._weights_spec(job), samples[0]])
 
     def _block_spec(self, job: Job, samples: tuple[tf.TensorSpec, ...], *, indices_rank: int) -> list[Any]:
         return [self._state_spec(job), samples, self._steps_spec(job, indices_rank)]
@@ -146,10 +147,10 @@ class Program:
             for name, shape in self.network.program.weight_shapes.items()
         }
 
-    def _state_spec(self, job: Job) -> State:
+    def _state_spec(self, job: Job) -> LoopState:
         values = tf.TensorSpec([*self.axes, sum(self._sizes)], job.precision)
         specs = self._weights_spec(job)
-        return State(
+        return LoopState(
             trained=values,
             moved={name: specs[name] for name in self.network.program.state},
             slots=dict.fromkeys(slot_starts(job.optimizer), values),
@@ -165,16 +166,16 @@ class Program:
             masks={path: tf.TensorSpec(None, floats) for path in self.dropped},
         )
 
-    def start(self, weights: Weights, starts: Mapping[str, Any]) -> State:
+    def start(self, weights: Weights, starts: Mapping[str, Any]) -> LoopState:
         """Return the state before the first step. `starts` has each slot's first value, by its letter."""
         trained = self._side_by_side([weights[name] for name in self.network.trainable])
-        return State(
+        return LoopState(
             trained=trained,
             moved={name: tf.constant(weights[name]) for name in self.network.program.state},
             slots={letter: _filled(trained, start) for letter, start in starts.items()},
         )
 
-    def weights(self, state: State) -> dict[str, Tensor]:
+    def weights(self, state: LoopState) -> dict[str, Tensor]:
         """Return all weights of the network, by canonical name, in its order."""
         weights = state.moved | dict(zip(self.network.trainable, self._apart(state.trained), strict=True))
         return {name: weights[name] for name in self.network.program.weight_shapes}
@@ -197,12 +198,12 @@ class Program:
 
     def step(
         self,
-        state: State,
+        state: LoopState,
         batch: Samples,
         *,
         constants: Mapping[str, Tensor],
         masks: Mapping[str, Tensor],
-    ) -> tuple[State, Tensor]:
+    ) -> tuple[LoopState, Tensor]:
         """Do one update; return the state after it, and the batch's loss before it."""
         weights = self.weights(state)
         trained = [weights[name] for name in self.network.trainable]
@@ -213,7 +214,7 @@ class Program:
             loss = self._loss(outputs, *targets)
         moved = {name: after[name] for name in state.moved}
         if not trained:
-            return State(state.trained, moved, state.slots), loss
+            return LoopState(state.trained, moved, state.slots), loss
         # an embedding's gradient comes as the rows it touched
         gradients = [tf.convert_to_tensor(g) for g in tape.gradient(loss, trained)]
         clipped = clip(self._optimizer, gradients, constants)
@@ -224,13 +225,15 @@ class Program:
             slots=state.slots,
             constants=constants,
         )
-        return State(values, moved, slots), loss
+        return LoopState(values, moved, slots), loss
 
     def _outputs(self, weights: Mapping[str, Tensor], x: Tensor) -> Tensor:
         """Compute the outputs in inference mode: x (m, *features) → (m, outputs)."""
         return self.network(weights, x)[0]
 
-    def _step_at(self, i: Tensor, state: State, samples: Samples, steps: Steps) -> tuple[State, Tensor]:
+    def _step_at(
+        self, i: Tensor, state: LoopState, samples: Samples, steps: Steps
+    ) -> tuple[LoopState, Tensor]:
         """Do step i of a block; return the state after it, and its loss."""
         rows = tf.gather(steps.indices, i)
         changing = {name: tf.gather(values, i) for name, values in steps.changing.items()}
@@ -241,7 +244,9 @@ class Program:
             masks={path: tf.gather(mask, i) for path, mask in steps.masks.items()},
         )
 
-    def _steps(self, state: State, samples: Samples, steps: Steps, every: int) -> tuple[State, Tensor, Marks]:
+    def _steps(
+        self, state: LoopState, samples: Samples, steps: Steps, every: int
+    ) -> tuple[LoopState, Tensor, Marks]:
         """Train the block step by step."""
         losses, passed = [], []
         for i in range(len(steps.indices)):
@@ -252,12 +257,12 @@ class Program:
         return state, tf.stack(losses), Marks(every=every, at=passed.__getitem__)
 
     def _through_graph(
-        self, state: State, samples: Samples, steps: Steps, every: int
-    ) -> tuple[State, Tensor, Marks]:
+        self, state: LoopState, samples: Samples, steps: Steps, every: int
+    ) -> tuple[LoopState, Tensor, Marks]:
         """Train the block in one call of the graph."""
         after, losses, passed = self._loop(state, samples, steps, tf.constant(every))
 
-        def at(mark: int) -> State:
+        def at(mark: int) -> LoopState:
             return (
                 tf.nest.map_structure(lambda states: tf.gather(states, mark - 1), passed) if mark else state
             )
@@ -265,8 +270,8 @@ class Program:
         return after, losses, Marks(every=every, at=at)
 
     def _marked_loop(
-        self, state: State, samples: Samples, steps: Steps, every: Tensor
-    ) -> tuple[State, Tensor, State]:
+        self, state: LoopState, samples: Samples, steps: Steps, every: Tensor
+    ) -> tuple[LoopState, Tensor, LoopState]:
         """Train the block as a loop in the graph; return its end, the losses, and the states at its marks.
 
         The last have the marks as their first axis, without the first one, which is the state before the
@@ -275,7 +280,9 @@ class Program:
         count = tf.shape(steps.indices)[-2]
         marks = (count + every - 1) // every
 
-        def body(mark: Tensor, state: State, losses: Any, passed: Any) -> tuple[Tensor, State, Any, Any]:
+        def body(
+            mark: Tensor, state: LoopState, losses: Any, passed: Any
+        ) -> tuple[Tensor, LoopState, Any, Any]:
             passed = tf.nest.map_structure(lambda array, part: array.write(mark, part), passed, state)
             begin = mark * every
             state, losses = self._stretch(
@@ -297,8 +304,8 @@ class Program:
         return state, losses.stack(), tf.nest.map_structure(lambda array: array.gather(later), passed)
 
     def _counted_loop(
-        self, count: Tensor, state: State, samples: Samples, steps: Steps
-    ) -> tuple[State, Tensor]:
+        self, count: Tensor, state: LoopState, samples: Samples, steps: Steps
+    ) -> tuple[LoopState, Tensor]:
         """Do the first `count` steps of a block as a loop; return the state after them, and the losses."""
         state, losses = self._stretch(
             tf.constant(0), count, state, self._no_losses(steps), samples=samples, steps=steps
@@ -306,11 +313,11 @@ class Program:
         return state, losses.stack()
 
     def _stretch(
-        self, begin: Tensor, end: Tensor, state: State, losses: Any, *, samples: Samples, steps: Steps
-    ) -> tuple[State, Any]:
+        self, begin: Tensor, end: Tensor, state: LoopState, losses: Any, *, samples: Samples, steps: Steps
+    ) -> tuple[LoopState, Any]:
         """Do the steps `begin` to `end` − 1 of a block, and write their losses to the array `losses`."""
 
-        def body(i: Tensor, state: State, losses: Any) -> tuple[Tensor, State, Any]:
+        def body(i: Tensor, state: LoopState, losses: Any) -> tuple[Tensor, LoopState, Any]:
             state, loss = self._step_at(i, state, samples, steps)
             return i + 1, state, losses.write(i, loss)
 
@@ -329,22 +336,22 @@ def _filled(values: Tensor, start: Any) -> Tensor:
     return tf.constant(np.full(values.shape, own, values.dtype.as_numpy_dtype))
 
 
-def copied(state: State) -> kept.State:
+def copied(state: LoopState) -> State:
     """Return a copy of the state as arrays, by name."""
     return {name: tensor.numpy().copy() for name, tensor in _named(state).items()}
 
 
-def put_back(state: State, arrays: kept.State) -> State:
+def put_back(state: LoopState, arrays: State) -> LoopState:
     """Return a state like this one with the values that `copied` gave."""
     given = {name: tf.constant(arrays[name]) for name in _named(state)}
-    return State(
+    return LoopState(
         trained=given["trained"],
         moved={name: given[f"moved.{name}"] for name in state.moved},
         slots={letter: given[f"slots.{letter}"] for letter in state.slots},
     )
 
 
-def _named(state: State) -> dict[str, Tensor]:
+def _named(state: LoopState) -> dict[str, Tensor]:
     return {
         "trained": state.trained,
         **{f"moved.{name}": tensor for name, tensor in state.moved.items()},

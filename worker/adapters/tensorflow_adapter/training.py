@@ -8,11 +8,10 @@ from numpy.typing import NDArray
 
 from likewise.shared.job import Job
 from likewise.shared.job.training import BatchPlan
-from likewise.worker.adapters import base as kept
-from likewise.worker.adapters.base import Batch, Block, Floats, Marks, Trainer, Weights
+from likewise.worker.adapters.base import Batch, Block, Floats, Marks, State, Trainer, Weights
 from likewise.worker.adapters.common import check_inputs, check_weights
 from likewise.worker.adapters.constants import fixed_constants, slot_starts, update_constants
-from likewise.worker.adapters.tensorflow_adapter.program import Program, State, Steps, copied, put_back
+from likewise.worker.adapters.tensorflow_adapter.program import LoopState, Program, Steps, copied, put_back
 
 
 class TensorFlowTrainer(Trainer):
@@ -81,19 +80,19 @@ class TensorFlowTrainer(Trainer):
             given = self._program.start(weights, {})
         self._state = given._replace(slots=self._state.slots)
 
-    def state(self) -> kept.State:
+    def state(self) -> State:
         """Return a copy of what training has changed (see `Trainer.state`)."""
         return copied(self._state)
 
-    def load_state(self, state: kept.State) -> None:
+    def load_state(self, state: State) -> None:
         """Go on from what `state` gave."""
         with tf.device(self._device):
             self._state = put_back(self._state, state)
 
-    def snapshot(self) -> State:
+    def snapshot(self) -> LoopState:
         """Return the state itself, since none of its tensors ever changes."""
         return self._state
 
-    def restore(self, snapshot: State) -> None:
+    def restore(self, snapshot: LoopState) -> None:
         """Go on from what `snapshot` gave."""
         self._state = snapshot

@@ -17,7 +17,7 @@ from likewise.shared.job import Job
 from likewise.shared.job.training import BatchPlan
 from likewise.shared.program import ProgramSpec
 from likewise.worker.adapters.base import Batch, Marks
-from likewise.worker.adapters.tensorflow_adapter.program import Program, Samples, State, Steps
+from likewise.worker.adapters.tensorflow_adapter.program import LoopState, Program, Samples, Steps
 
 Tensor = Any
 
@@ -76,8 +76,8 @@ class XlaProgram(Program):
         return (batch_size, len(samples[0])) in self._compiled_sizes
 
     def _through_xla(
-        self, state: State, samples: Samples, steps: Steps, every: int
-    ) -> tuple[State, Tensor, Marks]:
+        self, state: LoopState, samples: Samples, steps: Steps, every: int
+    ) -> tuple[LoopState, Tensor, Marks]:
         """Train the block in calls of equal size; marks stand between two calls."""
         count, batch_size = steps.indices.shape
         most = _steps_at_once(steps)

@@ -32,7 +32,7 @@ from likewise.worker.adapters.torch_adapter.training import TorchTrainer, read_b
 from likewise.worker.adapters.torch_adapter.weights import Layout
 
 Tensor = Any
-State = dict[str, Any]
+LoopState = dict[str, Any]
 """`weights` (values,) in one tensor, `slots` of the optimizer, `buffers` of the layers, by name."""
 Given = dict[str, Any]
 """What an update gets, by name: `samples` (x, y, their weights), `masks` and `changing` constants."""
@@ -45,13 +45,13 @@ _MOST_BYTES = 16 * 1024 * 1024
 
 def pure_step(
     job: Job, *, network: Network, layout: Layout
-) -> Callable[[State, Given, Constants], tuple[State, Tensor]]:
+) -> Callable[[LoopState, Given, Constants], tuple[LoopState, Tensor]]:
     """Return an update without side effects: (state, given, fixed) → (state after, loss before)."""
     loss_of = loss_function(job.loss)
     optimizer = structure(job.optimizer)
     names = [name for name, _ in network.named_parameters()]
 
-    def step(state: State, given: Given, fixed: Constants) -> tuple[State, Tensor]:
+    def step(state: LoopState, given: Given, fixed: Constants) -> tuple[LoopState, Tensor]:
         after = pytree.tree_map(torch.clone, state)
         leaves = [piece.detach().requires_grad_() for piece in layout.shaped(state["weights"])]
         x, *targets = given["samples"].values()
@@ -88,7 +88,7 @@ class Program:
         """Whether it has been compiled."""
         return self._step is None
 
-    def run(self, state: State, given: Given, fixed: Constants, *, steps: int) -> Tensor:
+    def run(self, state: LoopState, given: Given, fixed: Constants, *, steps: int) -> Tensor:
         """Change the state by `steps` updates, at most `most`; their losses (steps,).
 
         Each tensor of `given` has `most` as its first axis; what lies beyond `steps` is not read.
@@ -106,7 +106,7 @@ class Program:
         self._step = None  # and with it the first job's network
         return losses[:steps]
 
-    def _traced(self, state: State, given: Given, fixed: Constants) -> Any:
+    def _traced(self, state: LoopState, given: Given, fixed: Constants) -> Any:
         """Trace one update to a graph: (state, given, fixed, each flattened) → (state after, loss)."""
         first = pytree.tree_map(lambda values: values[0], given)
         values, form = pytree.tree_flatten((state, first, dict(fixed)))
