@@ -18,6 +18,7 @@ import numpy as np
 from adapter_side import started_adapter
 
 from likewise.shared.job import Job
+from likewise.shared.program import compile_job
 from likewise.worker.adapters.base import Batch, FrameworkAdapter
 from likewise.worker.training.results import Member
 from likewise.worker.training.samples import RunData
@@ -68,7 +69,7 @@ def trained(job: dict[str, Any], part: Batch, adapter: FrameworkAdapter) -> tupl
     document = {"data": {"type": "inline", "x": [0.0], "y": [0.0]}, "metrics": [], **job}
     parsed = Job.model_validate_json(json.dumps(document))
     begin = time.perf_counter()
-    data = RunData(parts={"train": part}, predict=None)
+    data = RunData(program=compile_job(parsed, part.x.shape[1:]), parts={"train": part}, predict=None)
     training = OngoingTraining([Member(seed=0, job=parsed)], data=data, adapter=adapter)
     while not training.finished:
         training.advance()

@@ -14,6 +14,7 @@ import time
 import numpy as np
 
 from likewise.shared.job import Job
+from likewise.shared.program import compile_job
 from likewise.worker.adapters import load_adapter
 from likewise.worker.adapters.base import Batch
 from likewise.worker.training.results import Member
@@ -35,10 +36,11 @@ def main() -> None:
     adapter = load_adapter(framework)
     adapter.start(device="cpu", threads=1)
     x = np.arange(-1.0, 5.0, dtype=np.float32).reshape(-1, 1)
-    data = RunData(parts={"train": Batch(x=x, y=2 * x - 1)}, predict=None)
+    part = Batch(x=x, y=2 * x - 1)
 
     def train(epochs: int) -> None:
         job = Job.model_validate_json(json.dumps(JOB | {"training": {"epochs": epochs}}))
+        data = RunData(program=compile_job(job, (1,)), parts={"train": part}, predict=None)
         training = OngoingTraining([Member(seed=0, job=job)], data=data, adapter=adapter)
         while not training.finished:
             training.advance()

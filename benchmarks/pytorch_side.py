@@ -49,16 +49,16 @@ def make_job(**parts: Any) -> Job:
 def ours(job: Job, x: NDArray[Any], y: NDArray[Any], *, execution: str = "auto") -> Program:
     """A whole training as a warm worker does it: build, order, epoch losses, metrics, outputs."""
     declared = job.model_copy(update={"execution": execution})
-    data = RunData(parts={"train": Batch(x=x, y=y)}, predict=None)
+    data = RunData(program=compile_job(declared, x.shape[1:]), parts={"train": Batch(x=x, y=y)}, predict=None)
 
     def train() -> Weights:
         training = OngoingTraining([Member(seed=0, job=declared)], data=data, adapter=_ADAPTER)
         while not training.finished:
             training.advance()
-        (outcome,) = training.conclude()
-        if outcome is None:
+        (trained,) = training.conclude()
+        if training.failures:
             raise training.failures[0]
-        return outcome.weights
+        return trained.weights
 
     return train
 

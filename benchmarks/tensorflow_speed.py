@@ -69,6 +69,7 @@ def article(adapter: FrameworkAdapter, repetitions: int) -> bool:
         training={"epochs": 500},
     )
     data = RunData(
+        program=compile_job(job, (1,)),
         parts={"train": Batch(x=x, y=2 * x - 1)},
         predict=np.array([[10.0]], np.float32),
         given_weights={name: np.array(value, np.float32) for name, value in given.items()},
@@ -84,8 +85,8 @@ def article(adapter: FrameworkAdapter, repetitions: int) -> bool:
         for kind in (firsts, *[warms] * WARM_A_TURN):
             begin = time.perf_counter()
             training = trained(adapter, job, data)
-            (outcome,) = training.conclude()
-            predictions = np.asarray(outcome.predictions if outcome else np.nan)
+            (one,) = training.conclude()
+            predictions = np.asarray(np.nan if one.predictions is None else one.predictions)
             kind.append(time.perf_counter() - begin)
         gap = max(gap, float(np.abs(predictions - prediction).max()))
     ours = {"ours, first (compiles)": firsts, "ours, warm": warms}
@@ -103,11 +104,11 @@ def against_fit(adapter: FrameworkAdapter, network: str, repetitions: int) -> bo
     draw = np.random.default_rng(0)
     x = draw.standard_normal((SAMPLES, *SHAPES[network])).astype(np.float32)
     y = x.reshape(SAMPLES, -1)[:, :10].argmax(axis=1).astype(np.int64)
+    program = compile_job(job, SHAPES[network])
     weights = {
-        place.name: (0.1 * draw.standard_normal(place.shape)).astype(np.float32)
-        for place in compile_job(job, SHAPES[network]).weights
+        place.name: (0.1 * draw.standard_normal(place.shape)).astype(np.float32) for place in program.weights
     }
-    data = RunData(parts={"train": Batch(x=x, y=y)}, predict=None, given_weights=weights)
+    data = RunData(program=program, parts={"train": Batch(x=x, y=y)}, predict=None, given_weights=weights)
     theirs, ours, gap = [], [], 0.0
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "data.npz"

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from likewise.shared.program import compile_job
 from likewise.worker.adapters.base import Batch
 from likewise.worker.training import blocks
 from likewise.worker.training.checkpoints import Checkpoint, SoFar
@@ -76,8 +77,9 @@ def training_of(kit: Any, name: str, precision: str) -> OngoingTraining:
     parts = {"train": Batch(x, y), "validation": Batch(held_out, targets)}
     if job.training.early_stopping and job.training.early_stopping.monitor == "loss":
         del parts["validation"]  # nothing else to look at: epochs are judged after they were trained
+    data = RunData(program=compile_job(job, x.shape[1:]), parts=parts, predict=None)
     member = Member(seed=7, job=job)
-    return OngoingTraining([member], data=RunData(parts=parts, predict=None), adapter=kit.adapter)
+    return OngoingTraining([member], data=data, adapter=kit.adapter)
 
 
 def numbers(training: OngoingTraining) -> Any:

@@ -50,7 +50,7 @@ from likewise.shared.job.weights import (
     VarianceScaling,
     Zeros,
 )
-from likewise.shared.program import Mask, ProgramSpec, Weight, compile_job
+from likewise.shared.program import Mask, ProgramSpec, Weight
 from likewise.shared.program.fit import by, weight_misfits
 from likewise.worker.adapters.base import Floats, FrameworkAdapter, Weights
 from likewise.worker.training.failures import TrainingError
@@ -227,7 +227,7 @@ _CUT_AT_TWO = 0.8796256610342398
 
 def starts(job: Job, *, data: RunData, adapter: FrameworkAdapter, seeds: Iterable[int]) -> dict[int, Weights]:
     """Return the weights that each seed starts from, by seed. Raises TrainingError (`bad_weights`)."""
-    program, precision = compile_job(job, data.input_shape), job.precision
+    program, precision = data.program, job.precision
     seeds = list(dict.fromkeys(seeds))
     match job.initial_weights:
         case SharedWeights(seed=declared):

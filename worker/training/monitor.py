@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from likewise.shared.job import EarlyStopping, Job
 from likewise.shared.job.schedule import ReduceOnPlateauSchedule
 from likewise.shared.job.training import BatchPlan
-from likewise.shared.program import compile_job
 from likewise.worker.adapters.base import Block, Marks, Snapshot, State, Trainer, Weights
 from likewise.worker.adapters.constants import slot_starts
 from likewise.worker.training.blocks import Pace, Stopwatch
@@ -126,7 +125,7 @@ class Monitor:
         """How many plateaus the loss has come to, for `learning_rates`."""
         self.stopped = False
         """Whether patience has run out before the last epoch."""
-        numbers = sum(weight.size for weight in compile_job(job, data.input_shape).weights)
+        numbers = sum(weight.size for weight in data.program.weights)
         self._state_bytes = numbers * np.dtype(job.precision).itemsize * (1 + len(slot_starts(job.optimizer)))
         self._validated = "validation" in data.parts
         self._trained: tuple[Block, Marks | None] | None = None

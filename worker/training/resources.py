@@ -21,7 +21,7 @@ import numpy as np
 
 from likewise.shared.job import Job
 from likewise.shared.job.training import BatchPlan
-from likewise.shared.program import compile_job
+from likewise.shared.program import ProgramSpec
 from likewise.worker.adapters.constants import slot_starts
 from likewise.worker.training.results import Member
 from likewise.worker.training.samples import RunData
@@ -82,7 +82,7 @@ SHARED_FROM = 10_000_000
 def threads_of(job: Job, data: RunData, *, members: int, most: int) -> int:
     """Return how many threads a training of so many members takes, on a worker that may use `most`."""
     batch = BatchPlan.of(job.training, len(data.train.x)).largest_batch
-    work = members * batch * compile_job(job, data.input_shape).multiply_adds
+    work = members * batch * data.program.multiply_adds
     return most if work >= SHARED_FROM else 1
 
 
@@ -111,22 +111,20 @@ def groups_of(members: Sequence[Member], *, data: RunData) -> list[Sequence[Memb
 
 def bytes_of_member(job: Job, *, data: RunData) -> int:
     """Estimate how much memory one member takes while it trains and until its results are stored."""
-    program = compile_job(job, data.input_shape)
-    weights = sum(weight.size for weight in program.weights)
+    weights = sum(weight.size for weight in data.program.weights)
     plan = BatchPlan.of(job.training, len(data.train.x))
     rows = sum(len(part.x) for part in data.parts.values())
     rows += 0 if data.predict is None else len(data.predict)
-    outputs = prod(program.output_shape)
+    outputs = prod(data.program.output_shape)
     numbers = (
         weights * (_COPIES_OF_WEIGHTS + len(slot_starts(job.optimizer)))
-        + plan.largest_batch * activations_of(job, data=data) * _COPIES_OF_ACTIVATIONS
+        + plan.largest_batch * activations_of(data.program) * _COPIES_OF_ACTIVATIONS
         + 2 * rows * outputs
     )
     return numbers * np.dtype(job.precision).itemsize + plan.epochs * 2 * np.dtype(np.float64).itemsize
 
 
-def activations_of(job: Job, *, data: RunData) -> int:
+def activations_of(program: ProgramSpec) -> int:
     """Return how many numbers one sample becomes on its way through a member's stages and cells."""
-    program = compile_job(job, data.input_shape)
     gates = sum(cell.steps * cell.gates * cell.units for cell in program.cells)
     return program.activations + _NUMBERS_OF_A_GATE * gates

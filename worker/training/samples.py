@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from likewise.shared.job import Job
 from likewise.shared.job.data import is_weighted
 from likewise.shared.job.loss import CategoricalCrossentropy
-from likewise.shared.program import compile_job
+from likewise.shared.program import ProgramSpec, compile_job
 from likewise.shared.program.fit import Amounts, misfits
 from likewise.shared.run import Run, Samples
 from likewise.shared.store.arrays import ArrayRef
@@ -26,6 +26,8 @@ Load = Callable[[ArrayRef], NDArray[Any]]
 class RunData:
     """Holds all that a run trains on and is measured on, in the run's precision."""
 
+    program: ProgramSpec
+    """What the run's job makes of such samples."""
     parts: dict[str, Batch]
     """`train`, and `validation` and `test` where there are any."""
     predict: Floats | None
@@ -35,11 +37,6 @@ class RunData:
     def train(self) -> Batch:
         """Return the samples that are trained on."""
         return self.parts["train"]
-
-    @property
-    def input_shape(self) -> tuple[int, ...]:
-        """Return the shape of one sample."""
-        return self.train.x.shape[1:]
 
 
 def load_run(run: Run, load: Load) -> RunData:
@@ -61,7 +58,8 @@ def load_run(run: Run, load: Load) -> RunData:
     for name, ref in (run.given_weights or {}).items():
         with loading(f"the initial weights {name}"):
             given[name] = load(ref)
-    data = RunData(parts=parts, predict=predict, given_weights=given)
+    program = compile_job(job, parts["train"].x.shape[1:])
+    data = RunData(program=program, parts=parts, predict=predict, given_weights=given)
     _check_fit(data, job)
     return data
 
@@ -104,11 +102,12 @@ def _check_fit(data: RunData, job: Job) -> None:
     if data.predict is not None:
         rows["predict"] = data.predict
     for name, x in rows.items():
-        if x.shape[1:] != data.input_shape:
-            raise _bad(f"A row of {name} has the shape {x.shape[1:]}, a training sample {data.input_shape}")
+        shape = data.program.input_shape
+        if x.shape[1:] != shape:
+            raise _bad(f"A row of {name} has the shape {x.shape[1:]}, a training sample {shape}")
     for name, part in data.parts.items():
         _check_part(name, part, job)
-    problems = misfits(job, compile_job(job, data.input_shape), _amounts(data, job))
+    problems = misfits(job, data.program, _amounts(data, job))
     if first := next(problems, None):
         raise _bad(str(first))
 

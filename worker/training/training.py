@@ -18,7 +18,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from likewise.shared.job.training import BatchPlan
-from likewise.shared.program import compile_job
 from likewise.shared.results.run_result import Hashes
 from likewise.shared.store.arrays import hash_arrays
 from likewise.worker.adapters.base import (
@@ -57,7 +56,7 @@ class OngoingTraining:
         self.members = members
         self.data = data
         self.job = job = members[0].job
-        self.program = compile_job(job, data.input_shape)
+        self.program = data.program
         self.plan = BatchPlan.of(job.training, len(data.train.x))
         self.stopwatch = Stopwatch()
         with self.stopwatch.measure("build_s"):
@@ -333,7 +332,7 @@ class OngoingTraining:
         """Compute every member's outputs: (members, m, outputs)."""
         rows = _ROWS_AT_ONCE
         if self._alone is None:
-            row_bytes = activations_of(self.job, data=self.data) * np.dtype(self.job.precision).itemsize
+            row_bytes = activations_of(self.program) * np.dtype(self.job.precision).itemsize
             rows = max(1, _BYTES_AT_ONCE // (len(self.members) * row_bytes))
         chunks = [self._trainer.outputs(x[at : at + rows]) for at in range(0, max(len(x), 1), rows)]
         return np.concatenate(chunks, axis=1)

@@ -118,7 +118,8 @@ def test_threads_are_shared_from_a_size_on_and_members_count_together() -> None:
     job = job_of([{"type": "dense", "units": units}], batch_size=enough)
 
     def data(samples: int) -> RunData:
-        return RunData(parts={"train": Batch(np.zeros((samples, units)), np.zeros(samples))}, predict=None)
+        part = Batch(np.zeros((samples, units)), np.zeros(samples))
+        return RunData(program=compile_job(job, (units,)), parts={"train": part}, predict=None)
 
     assert threads_of(job, data(10 * enough), members=1, most=8) == 8
     assert threads_of(job, data(enough - 1), members=1, most=8) == 1
