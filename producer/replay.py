@@ -24,7 +24,7 @@ from likewise.producer.verdict.models import Comparison, ReplayFindings
 from likewise.producer.verdict.parting import Parting, first_parting
 from likewise.producer.verdict.rounding import tolerance_for
 from likewise.shared.job import Job
-from likewise.shared.job.layers.base import ShapeError
+from likewise.shared.job.shape import ShapeError
 from likewise.shared.job.training import BatchPlan
 from likewise.shared.ledger.records import ExperimentRecord
 from likewise.shared.program import ProgramSpec, compile_job

@@ -14,9 +14,9 @@ from likewise.producer.job.native import native_table
 from likewise.producer.job.resolve import as_written, changes_at, resolve
 from likewise.shared.errors import JobFileError, Problem
 from likewise.shared.job import Experiment
-from likewise.shared.job.layers.base import ShapeError
 from likewise.shared.job.loss import fitting_metrics, takes_logits
-from likewise.shared.program.fit import Amounts, by, misfits, weight_misfits
+from likewise.shared.job.shape import ShapeError, by
+from likewise.shared.program.fit import Amounts, misfits, weight_misfits
 from likewise.shared.run import Task
 
 MAX_PARAMETERS = 250_000_000

@@ -22,8 +22,8 @@ from likewise.producer.display import number, setting
 from likewise.producer.job.resolve import SettingDifference
 from likewise.producer.verdict.models import Mending
 from likewise.shared.job import Job
-from likewise.shared.job.layers.base import Shape, ShapeError
 from likewise.shared.job.loss import is_by_row
+from likewise.shared.job.shape import Shape, ShapeError
 from likewise.shared.program import ProgramSpec, compile_job
 
 _WEIGHT = (

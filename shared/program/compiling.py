@@ -7,8 +7,8 @@ from functools import lru_cache
 
 from likewise.shared.job import Job, Model
 from likewise.shared.job.layers import Layer
-from likewise.shared.job.layers.base import Shape, ShapeError
 from likewise.shared.job.loss import CategoricalCrossentropy
+from likewise.shared.job.shape import Shape, ShapeError
 from likewise.shared.program.spec import IndexLimit, Mask, ProgramSpec, Stage, Target, Weight
 
 

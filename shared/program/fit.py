@@ -17,9 +17,9 @@ from likewise.shared.errors import Problem
 from likewise.shared.job import Job
 from likewise.shared.job.data import is_weighted
 from likewise.shared.job.experiment import Precision
-from likewise.shared.job.layers.base import Shape
 from likewise.shared.job.loss import CategoricalCrossentropy, is_broadcast
 from likewise.shared.job.schedule import ReduceOnPlateauSchedule
+from likewise.shared.job.shape import by
 from likewise.shared.job.training import BatchPlan
 from likewise.shared.program.spec import ProgramSpec
 
@@ -74,11 +74,6 @@ def weight_misfits(
     for name, shape in wanted.items():
         if name not in given:
             yield Problem(path=name, message="is missing", hint=f"its shape is {by(shape)}")
-
-
-def by(shape: Shape) -> str:
-    """Return a shape in words, such as `8 x 8`."""
-    return " x ".join(map(str, shape)) if shape else "a single number"
 
 
 def _outputs(job: Job, program: ProgramSpec, amounts: Amounts) -> Iterator[Problem]:

@@ -11,7 +11,8 @@ from functools import cached_property
 from math import prod
 from typing import Any, Literal
 
-from likewise.shared.job.layers.base import Cell, Shape
+from likewise.shared.job.layers.base import Cell
+from likewise.shared.job.shape import Shape
 from likewise.shared.job.weights import Initializer
 
 Target = Literal["columns", "classes"]

@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 
 from likewise.shared.job import Job
 from likewise.shared.job.experiment import Precision
-from likewise.shared.job.layers.base import Shape
+from likewise.shared.job.shape import Shape, by
 from likewise.shared.job.training import BatchPlan
 from likewise.shared.job.weights import (
     Constant,
@@ -51,7 +51,7 @@ from likewise.shared.job.weights import (
     Zeros,
 )
 from likewise.shared.program import Mask, ProgramSpec, Weight
-from likewise.shared.program.fit import by, weight_misfits
+from likewise.shared.program.fit import weight_misfits
 from likewise.worker.adapters.base import Floats, FrameworkAdapter, Weights
 from likewise.worker.training.failures import TrainingError
 from likewise.worker.training.samples import RunData

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 from likewise.shared.errors import LikewiseError, ServiceError
 from likewise.shared.job import Job
-from likewise.shared.job.layers.base import ShapeError
+from likewise.shared.job.shape import ShapeError
 from likewise.shared.results.run_result import Failure, Reason
 from likewise.worker.adapters.base import FrameworkAdapter, UnsupportedError
 

@@ -16,13 +16,8 @@ from pydantic import Field
 
 from likewise.shared.frozen import Frozen
 from likewise.shared.job.fields import Many
+from likewise.shared.job.shape import Shape
 from likewise.shared.job.weights import Initializer
-
-Shape = tuple[int, ...]
-
-
-class ShapeError(ValueError):
-    """A layer cannot take its input, or nothing can be compared with the output of a model."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,22 +144,3 @@ def kernel_and_bias(
         for name, size, initializer in zip(("kernel", "bias"), (shape, (outputs,)), initializers, strict=True)
     )
     return (kernel, bias) if use_bias else (kernel,)
-
-
-def need_features(shape: Shape) -> None:
-    """Raise ShapeError where a sample is a single number."""
-    if not shape:
-        raise ShapeError("gets a single number a sample, but needs an axis of features")
-
-
-def need_axes(shape: Shape, axes: str) -> None:
-    """Raise ShapeError where a sample has another number of axes than the words name."""
-    if len(shape) != axes.count(",") + 1:
-        raise ShapeError(
-            f"gets samples of shape {shape}, but needs the axes ({axes}); put a reshape layer before it"
-        )
-
-
-def listed(*shapes: Shape) -> str:
-    """Return the shapes in a row, for a message."""
-    return ", ".join(map(str, shapes))

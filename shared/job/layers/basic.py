@@ -9,15 +9,8 @@ from pydantic import Field, field_validator
 
 from likewise.shared.job.activations import LINEAR, Activation
 from likewise.shared.job.fields import Count, DataSeed, Fraction, Many, Positive
-from likewise.shared.job.layers.base import (
-    BaseLayer,
-    LayerWeight,
-    Shape,
-    ShapeError,
-    kernel_and_bias,
-    need_features,
-    with_activation,
-)
+from likewise.shared.job.layers.base import BaseLayer, LayerWeight, kernel_and_bias, with_activation
+from likewise.shared.job.shape import Shape, ShapeError, need_features
 from likewise.shared.job.weights import FanScaled, Initializer, Ones, Zeros
 
 

@@ -22,15 +22,8 @@ from pydantic import Field
 
 from likewise.shared.job.activations import LINEAR, Activation
 from likewise.shared.job.fields import Count, Many
-from likewise.shared.job.layers.base import (
-    BaseLayer,
-    LayerWeight,
-    Shape,
-    ShapeError,
-    kernel_and_bias,
-    need_axes,
-    with_activation,
-)
+from likewise.shared.job.layers.base import BaseLayer, LayerWeight, kernel_and_bias, with_activation
+from likewise.shared.job.shape import Shape, ShapeError, need_axes
 from likewise.shared.job.weights import FanScaled, Initializer, Zeros
 
 Pair = Count | Annotated[Many[Count], Field(min_length=2, max_length=2)]

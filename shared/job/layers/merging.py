@@ -8,7 +8,8 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from likewise.shared.job.fields import Count, Many
-from likewise.shared.job.layers.base import BaseLayer, LayerWeight, Shape, ShapeError, listed, need_axes
+from likewise.shared.job.layers.base import BaseLayer, LayerWeight
+from likewise.shared.job.shape import Shape, ShapeError, listed, need_axes
 from likewise.shared.job.weights import FanScaled, Initializer, Zeros
 
 

@@ -19,7 +19,8 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, field_validator
 
 from likewise.shared.job.fields import Count
-from likewise.shared.job.layers.base import BaseLayer, Cell, LayerWeight, Shape, need_axes
+from likewise.shared.job.layers.base import BaseLayer, Cell, LayerWeight
+from likewise.shared.job.shape import Shape, need_axes
 from likewise.shared.job.weights import FanScaled, Initializer, Orthogonal, Uniform, Zeros
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from likewise.shared.job import Model
-from likewise.shared.job.layers.base import Shape, ShapeError
+from likewise.shared.job.shape import Shape, ShapeError
 from likewise.shared.program import ProgramSpec, compile_model
 
 
