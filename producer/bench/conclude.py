@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from likewise.producer.bench.models import (
     Bench,
-    Contender,
     Peak,
     Phase,
     PhaseTimes,
@@ -28,13 +27,14 @@ MOST_LOAD = 0.25
 MOST_STOLEN = 0.02
 """A hypervisor may take so much of the time of one core."""
 
-Times = Mapping[Contender, Sequence[TimedRun]]
+Times = Mapping[str, Sequence[TimedRun]]
+"""The timed runs of each side, by its label."""
 
 
 def conclude(
     comparison: Comparison,
     *,
-    first: Mapping[Contender, TimedRun],
+    first: Mapping[str, TimedRun],
     timed: Times,
     missing: Sequence[str],
     precision: float,
@@ -49,26 +49,26 @@ def conclude(
         experiment_id=comparison.experiment_id,
         name=comparison.name,
         verdict=comparison.verdict,
-        rows=tuple(row for one in timed for row in _rows(one, first[one], timed[one])),
+        rows=tuple(row for side, runs in timed.items() for row in _rows(first[side], runs)),
         throughput=tuple(_throughputs(timed)),
-        peak_bytes=tuple(_peak(one, first[one], runs) for one, runs in timed.items()),
+        peak_bytes=tuple(_peak(first[side], runs) for side, runs in timed.items()),
         ranking=places,
         ranking_withheld_because=withheld,
         warnings=(*missing, *_warnings(first, timed, precision=precision)),
         rounds=max((len(runs) // 2 for runs in timed.values()), default=0),
         hosts=tuple(sorted({one.environment.host for runs in timed.values() for one in runs})),
-        names={one.side: one.name for one in first},
-        environments={one.name: of.environment for one, of in first.items()},
+        names={side: run.name for side, run in first.items()},
+        environments={run.name: run.environment for run in first.values()},
     )
 
 
-def _rows(contender: Contender, first: TimedRun, runs: Sequence[TimedRun]) -> Iterator[PhaseTimes]:
+def _rows(first: TimedRun, runs: Sequence[TimedRun]) -> Iterator[PhaseTimes]:
     for phase in PHASES:
         of = [first] if phase in _ONCE else runs
         samples = [one.phases[phase] for one in of if phase in one.phases]
         if samples:
             yield PhaseTimes(
-                **contender.identity,
+                **first.identity,
                 phase=phase,
                 median_s=statistics.median(samples),
                 interval_s=median_interval(samples),
@@ -78,18 +78,18 @@ def _rows(contender: Contender, first: TimedRun, runs: Sequence[TimedRun]) -> It
 
 
 def _throughputs(timed: Times) -> Iterator[Throughput]:
-    for contender, runs in timed.items():
+    for runs in timed.values():
         known = [one.samples_per_s for one in runs if one.samples_per_s is not None]
         if known:
-            yield Throughput(**contender.identity, samples_per_s=statistics.median(known))
+            yield Throughput(**runs[0].identity, samples_per_s=statistics.median(known))
 
 
-def _peak(contender: Contender, first: TimedRun, runs: Sequence[TimedRun]) -> Peak:
+def _peak(first: TimedRun, runs: Sequence[TimedRun]) -> Peak:
     def largest(samples: Iterable[int | None]) -> int | None:
         return max((one for one in samples if one is not None), default=None)
 
     return Peak(
-        **contender.identity,
+        **first.identity,
         process_bytes=largest(one.peak_bytes for one in (first, *runs)),
         grown_bytes=first.grown_bytes,
         device_bytes=largest(one.device_peak_bytes for one in (first, *runs)),
@@ -101,16 +101,19 @@ def _ranking(comparison: Comparison, timed: Times) -> tuple[tuple[Rank, ...] | N
     withheld = _withheld(comparison, timed)
     if withheld:
         return None, withheld
-    seconds = {one: [run.phases["run"] for run in runs] for one, runs in timed.items()}
-    ordered = sorted(seconds, key=lambda one: statistics.median(seconds[one]))
-    return tuple(_rank(one, seconds[one], seconds[ordered[0]]) for one in ordered), None
+    ordered = sorted(timed.values(), key=lambda runs: statistics.median(_seconds(runs)))
+    return tuple(_rank(runs, ordered[0]) for runs in ordered), None
 
 
-def _rank(contender: Contender, mine: Sequence[float], fastest: Sequence[float]) -> Rank:
-    ratio, interval = paired_ratio(mine, fastest)
+def _seconds(runs: Sequence[TimedRun]) -> list[float]:
+    return [run.phases["run"] for run in runs]
+
+
+def _rank(runs: Sequence[TimedRun], fastest: Sequence[TimedRun]) -> Rank:
+    ratio, interval = paired_ratio(_seconds(runs), _seconds(fastest))
     return Rank(
-        **contender.identity,
-        median_s=statistics.median(mine),
+        **runs[0].identity,
+        median_s=statistics.median(_seconds(runs)),
         ratio=ratio,
         ratio_interval=interval,
         slower=interval is not None and interval[0] > 1,
@@ -119,7 +122,7 @@ def _rank(contender: Contender, mine: Sequence[float], fastest: Sequence[float])
 
 def _withheld(comparison: Comparison, timed: Times) -> str | None:
     """Return why no winner is named, if so. Devices may differ where the sides ask for unlike ones."""
-    sides = "frameworks" if comparison.experiment.sides is None else "sides"
+    sides = "frameworks" if all(run.side == run.framework for run in comparison.runs) else "sides"
     if comparison.failed:
         return f"a training failed, so nothing was timed: {comparison.reasons[0]}"
     if len(comparison.sides) < 2:
@@ -127,7 +130,7 @@ def _withheld(comparison: Comparison, timed: Times) -> str | None:
     if comparison.verdict != "agree":
         known = f"the {sides} do not" if comparison.verdict == "differ" else f"it is open whether the {sides}"
         return f"{known} compute the same, and a faster one may simply do less: {comparison.reasons[0]}"
-    if len({one.of for one in timed}) < 2:
+    if len({runs[0].of for runs in timed.values()}) < 2:
         return f"fewer than two {sides} could be timed"
     environments = [one.environment for runs in timed.values() for one in runs]
     asked = {job.device for job in comparison.jobs.values()}
@@ -140,21 +143,21 @@ def _withheld(comparison: Comparison, timed: Times) -> str | None:
     return None
 
 
-def _warnings(first: Mapping[Contender, TimedRun], timed: Times, *, precision: float) -> Iterator[str]:
+def _warnings(first: Mapping[str, TimedRun], timed: Times, *, precision: float) -> Iterator[str]:
     """Yield what to know before the times are believed, a sentence each, with what to do."""
-    threads = {one.name: runs[0].environment.threads for one, runs in timed.items() if runs}
+    threads = {runs[0].name: runs[0].environment.threads for runs in timed.values()}
     if len(set(threads.values())) > 1:
         told = both([f"{name} {used}" for name, used in threads.items()])
         yield f"they do not use the same number of threads: {told}"
     yield from _unlike(timed)
     yield from _noise(timed, precision=precision)
     runs = [one for runs in timed.values() for one in runs]
-    if again := {one.contender.name: None for one in (*first.values(), *runs) if one.attempt > 1}:
+    if again := {one.name: None for one in (*first.values(), *runs) if one.attempt > 1}:
         yield (
             f"runs of {both([*again])} were begun again, since their worker died or stopped; its log has "
             "why, and their time in the queue is left out"
         )
-    whole_life = [one.name for one, run in first.items() if run.peak_bytes and run.grown_bytes is None]
+    whole_life = [run.name for run in first.values() if run.peak_bytes and run.grown_bytes is None]
     if whole_life:
         yield (
             f"the peak memory of {both(whole_life)} is that of the worker's whole life: its system does not "
@@ -167,11 +170,11 @@ def _warnings(first: Mapping[Contender, TimedRun], timed: Times, *, precision: f
 
 def _unlike(timed: Times) -> Iterator[str]:
     """Yield what sides have unlike that makes their work unlike: a device, or a precision."""
-    devices = {one.name: runs[0].environment.device for one, runs in timed.items() if runs}
+    devices = {runs[0].name: runs[0].environment.device for runs in timed.values()}
     if len(set(devices.values())) > 1:
         told = both([f"{name} on {device}" for name, device in devices.items()])
         yield f"they ran on different devices, so the times compare these as much as the sides: {told}"
-    precisions = {one.name: runs[0].precision for one, runs in timed.items() if runs}
+    precisions = {runs[0].name: runs[0].precision for runs in timed.values()}
     if len(set(precisions.values())) > 1:
         told = both([f"{name} {precision}" for name, precision in precisions.items()])
         yield (
@@ -181,7 +184,7 @@ def _unlike(timed: Times) -> Iterator[str]:
 
 
 def _noise(timed: Times, *, precision: float) -> Iterator[str]:
-    seconds = {one.name: [run.phases["run"] for run in runs] for one, runs in timed.items()}
+    seconds = {runs[0].name: _seconds(runs) for runs in timed.values()}
     widths = {label: relative_width(of) for label, of in seconds.items()}
     if wide := {label: width for label, width in widths.items() if width > precision}:
         told = both([f"{label} {plus_minus(width)}" for label, width in wide.items()])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -12,9 +12,10 @@ from rich.console import Console
 from rich.status import Status
 
 from likewise.producer.bench.conclude import conclude
-from likewise.producer.bench.models import Bench, Contender, Phase, TimedRun
+from likewise.producer.bench.models import Bench, Phase, TimedRun, name_of
 from likewise.producer.bench.protocol import Enough, alternate
 from likewise.producer.display import plus_minus
+from likewise.producer.job.resolve import resolve
 from likewise.producer.runs.follow import Noticed, Progressed, follow
 from likewise.producer.runs.results import collect
 from likewise.producer.runs.submit import Submission, enqueue, new_id
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from likewise.producer.follow_ups import Judged
     from likewise.producer.runs.routing import Site
     from likewise.producer.session import Session
+    from likewise.shared.job import Experiment
 
 LINE_EVERY_S = 15.0
 """Within a round, which may take long, a line is said so often elsewhere than on a terminal."""
@@ -40,45 +42,44 @@ def bench(
     session: Session,
     outcome: Judged,
     *,
-    contenders: Sequence[Contender],
+    experiment: Experiment,
     sites: Mapping[str, Site],
     enough: Enough,
     told: Progress,
 ) -> Bench:
-    """Warm every side up, then time them in turns. `outcome` says whether the values agree.
+    """Warm every side of `experiment` up, then time them in turns. `outcome` says whether the values agree.
 
-    `sites` has the place of each side of the comparison, by its label.
+    The sides are those that were compared, or ways of executing their frameworks. `sites` has the place of
+    each side of the comparison, by its label.
     """
-    timing = _Timing(session, outcome, sites=sites, told=told)
-    first, missing = _warm_up(timing, contenders, told=told)
+    timing = _Timing(session, outcome, experiment=experiment, sites=sites, told=told)
+    first, missing = _warm_up(timing, told=told)
     timed = alternate(list(first), timing.time_one, enough=enough, said=told.round) if first else {}
     return conclude(outcome.comparison, first=first, timed=timed, missing=missing, precision=enough.precision)
 
 
-def _warm_up(
-    timing: _Timing, contenders: Sequence[Contender], *, told: Progress
-) -> tuple[dict[Contender, TimedRun], list[str]]:
+def _warm_up(timing: _Timing, *, told: Progress) -> tuple[dict[str, TimedRun], list[str]]:
     """Return each side's first run; and a sentence for each that fails, or that runs as another way does.
 
     It forgets all programs, so that what the side compiles is measured even where the comparison, another
     side or an earlier bench compiled it before. A worker that is warm no more, or was not the one that took
     the first run, compiles before its next timed run.
     """
-    first: dict[Contender, TimedRun] = {}
+    first: dict[str, TimedRun] = {}
     missing: list[str] = []
-    ran: dict[tuple[str, str], Contender] = {}
-    for contender in contenders:
-        told.warming(contender.name)
+    ran: dict[tuple[str, str], TimedRun] = {}
+    for label, name in timing.names.items():
+        told.warming(name)
         try:
-            timed = timing.time_one(contender, kind="cold")
+            timed = timing.time_one(label, kind="cold")
         except RunFailedError as error:
-            missing.append(f"{contender.name} cannot be timed: {error}")
+            missing.append(f"{name} cannot be timed: {error}")
             continue
-        same = ran.setdefault((contender.of, timed.environment.execution), contender)
-        if same != contender:
-            missing.append(f"{contender.name} runs as {same.name} does, and is timed once")
+        same = ran.setdefault((timed.of, timed.environment.execution), timed)
+        if same is not timed:
+            missing.append(f"{name} runs as {same.name} does, and is timed once")
         else:
-            first[contender] = timed
+            first[label] = timed
     return first, missing
 
 
@@ -86,63 +87,82 @@ class _Timing:
     """Puts one timed run after another on the queue."""
 
     def __init__(
-        self, session: Session, outcome: Judged, *, sites: Mapping[str, Site], told: Progress
+        self,
+        session: Session,
+        outcome: Judged,
+        *,
+        experiment: Experiment,
+        sites: Mapping[str, Site],
+        told: Progress,
     ) -> None:
         self._session = session
-        self._runs = {run.side: run for run in outcome.runs}
+        self._experiment = experiment
         self._parent = outcome.comparison.experiment_id
         self._sites = sites
         self._told = told
+        compared = {run.side: run for run in outcome.runs}
+        self._runs = {
+            side.label: compared[side.label if side.label in compared else side.framework]
+            for side in experiment.side_list
+        }
+        self._ways = {label: job.execution for label, job in resolve(experiment).items()}
+        self.names = {
+            label: name_of(label, of=run.side, execution=self._ways[label])
+            for label, run in self._runs.items()
+        }
+        """What sentences call each side that is to be timed, by its label."""
 
-    def time_one(self, contender: Contender, *, kind: Timed = "warm") -> TimedRun:
+    def time_one(self, label: str, *, kind: Timed = "warm") -> TimedRun:
         """Train one timed run, from submission to result. Raises RunFailedError, and CancelledError."""
-        self._told.timing(contender.name)
-        run, record = self._submit(contender, kind)
+        self._told.timing(self.names[label])
+        run, record = self._submit(label, kind)
         ledger = self._session.ledger
         for update in follow(record, ledger=ledger, client=self._session.client):
             if isinstance(update, Noticed):
                 self._told.notice(update.text)
             elif isinstance(update, Progressed) or update.record.state == "leased":
-                self._told.training(contender.name)
+                self._told.training(self.names[label])
         (result,) = collect(record, ledger=ledger)
         if result.failure and result.failure.reason == "cancelled":
             raise CancelledError(f"the bench of {self._parent} was cancelled")
         ledger.delete(record.experiment_id)
-        return timed_of(contender, run, result, self._session.blobs.get)
+        return timed_of(run, result, self._session.blobs.get, of=self._runs[label].side)
 
-    def _submit(self, contender: Contender, kind: Timed) -> tuple[Run, ExperimentRecord]:
-        base, experiment_id = self._runs[contender.of], new_id()
-        job = base.job.model_copy(update={"execution": contender.variant})
-        run = base.model_copy(
+    def _submit(self, label: str, kind: Timed) -> tuple[Run, ExperimentRecord]:
+        compared, experiment_id = self._runs[label], new_id()
+        run = compared.model_copy(
             update={
                 "run_id": new_id(),
                 "experiment_id": experiment_id,
-                "job": job,
-                "seeds": base.seeds[:1],
+                "side": label,
+                "job": compared.job.model_copy(update={"execution": self._ways[label]}),
+                "seeds": compared.seeds[:1],
                 "timed": kind,
             }
         )
-        parent = self._session.ledger.experiment(self._parent)
-        if parent is None:
+        if self._session.ledger.experiment(self._parent) is None:
             raise LikewiseError(f"experiment {self._parent} was deleted while it was timed")
         record = ExperimentRecord(
             experiment_id=experiment_id,
             submitted_s=time.time(),
-            experiment=parent.experiment.with_sides([contender.of], seeds=base.seeds[:1]),
+            experiment=self._experiment.with_sides([label], seeds=run.seeds),
             run_ids=(run.run_id,),
         )
         submission = Submission(
             record=record,
             runs=[run],
-            queue=self._sites[contender.of].queue,
+            queue=self._sites[compared.side].queue,
             belongs_to=(TIMED, self._parent),
         )
         enqueue(self._session, submission)
         return run, record
 
 
-def timed_of(contender: Contender, run: Run, result: RunResult, arrays: Load) -> TimedRun:
-    """Return a run's result as one sample. Raises RunFailedError for one without timings."""
+def timed_of(run: Run, result: RunResult, arrays: Load, *, of: str) -> TimedRun:
+    """Return the result of a run of a side, which is `of` in the comparison, as one sample.
+
+    Raises RunFailedError for one without timings.
+    """
     table = SeedTable.of(result, run.seeds[:1], arrays=arrays)
     if result.failure or not table.succeeded[0] or result.environment is None:
         raise RunFailedError(result.failure.message if result.failure else "it returned no timings")
@@ -165,7 +185,10 @@ def timed_of(contender: Contender, run: Run, result: RunResult, arrays: Load) ->
     if result.environment.import_s is not None:
         phases["import"] = result.environment.import_s
     return TimedRun(
-        contender=contender,
+        side=run.side,
+        framework=run.framework,
+        variant=run.job.execution,
+        of=of,
         precision=run.job.precision,
         phases=phases,
         samples_per_s=epochs * samples / timings.train_s if timings.train_s else None,

@@ -27,27 +27,19 @@ class TimedSide(Frozen):
     """The label under which it was timed: `torch-compiled` for a way that the bench chose."""
 
 
-class Contender(TimedSide):
-    """A side that is timed against the others: one of the comparison, or a way to execute one."""
+def name_of(side: Label, *, of: Label, execution: Execution) -> str:
+    """Return what sentences call a timed side, which is `of` in the comparison.
 
-    of: Label
-    """The label that it has in the comparison."""
-
-    @property
-    def name(self) -> str:
-        """Return what sentences call it: its label, or `torch compiled` for a way that the bench chose."""
-        return self.side if self.side == self.of else f"{self.framework} {self.variant}"
-
-    @property
-    def identity(self) -> dict[str, Any]:
-        """Return the fields of `TimedSide`."""
-        return self.model_dump(include=set(TimedSide.model_fields))
+    It is its label, or `torch compiled` for a way of executing that the bench chose.
+    """
+    return side if side == of else f"{of} {execution}"
 
 
-class TimedRun(Frozen):
+class TimedRun(TimedSide):
     """What came of one timed run."""
 
-    contender: Contender
+    of: Label
+    """The label that its side has in the comparison: its own, or its framework's for a way of executing."""
     precision: Precision
     phases: dict[Phase, float]
     samples_per_s: float | None
@@ -58,6 +50,16 @@ class TimedRun(Frozen):
     conditions: Conditions | None
     attempt: int = 1
     """Above 1, a worker died or stopped with it, and it was begun again."""
+
+    @property
+    def name(self) -> str:
+        """Return what sentences call its side."""
+        return name_of(self.side, of=self.of, execution=self.variant)
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """Return the fields of `TimedSide`."""
+        return self.model_dump(include=set(TimedSide.model_fields))
 
 
 class PhaseTimes(TimedSide):

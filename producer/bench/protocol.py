@@ -11,13 +11,14 @@ import itertools
 import math
 import random
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 
-from likewise.producer.bench.models import Contender, Interval, TimedRun
-from likewise.shared.job import Experiment, Job
+from likewise.producer.bench.models import Interval, TimedRun
+from likewise.shared.errors import UsageError
+from likewise.shared.job import Experiment
 from likewise.shared.job.experiment import Execution
 
 EXECUTIONS: tuple[Execution, ...] = ("eager", "compiled", "auto")
@@ -33,7 +34,8 @@ MANY = 1_000
 _HALF_WIDTH_OF_NORMAL = 0.98
 _MAD_OF_NORMAL = 0.6745
 
-Samples = dict[Contender, list[TimedRun]]
+Samples = dict[str, list[TimedRun]]
+"""The timed runs of each side, by its label, in the order they ran."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,41 +50,37 @@ class Enough:
     """It returns the seconds since any moment."""
 
 
-def contenders_of(
-    experiment: Experiment, jobs: Mapping[str, Job], executions: Sequence[Execution] = EXECUTIONS
-) -> list[Contender]:
-    """Return who is timed: the declared sides as they are, or each framework in several ways of executing.
+def in_ways(experiment: Experiment, chosen: Collection[Execution] = ()) -> Experiment:
+    """Return the experiment that is timed, in which every side is declared.
 
-    `jobs` has the resolved job of each side of the comparison.
+    Each framework becomes a side for each way of executing, such as `torch-compiled`: those that are chosen,
+    or all. Sides that the job declares stay as they are. Raises UsageError for ways chosen beside them.
     """
     if experiment.sides is not None:
-        return [
-            Contender(
-                side=side.label,
-                of=side.label,
-                framework=side.framework,
-                variant=jobs[side.label].execution,
-            )
-            for side in experiment.side_list
-        ]
-    return [
-        Contender(
-            side=f"{side.label}-{execution}", of=side.label, framework=side.framework, variant=execution
-        )
-        for side in experiment.side_list
-        for execution in executions
-    ]
+        if chosen:
+            raise UsageError("--variant is for frameworks; a side has a way of its own, such as torch:eager")
+        return experiment
+    ways = [way for way in EXECUTIONS if not chosen or way in chosen]
+    document = experiment.model_dump(mode="json", exclude={"frameworks"}, exclude_unset=True)
+    for overrides in document.get("overrides", {}).values():
+        overrides.pop("execution", None)
+    document["sides"] = {
+        f"{framework}-{way}": {"framework": framework, "execution": way}
+        for framework in experiment.frameworks
+        for way in ways
+    }
+    return Experiment.model_validate(document)
 
 
-def order_of(contenders: Sequence[Contender], *, draw: random.Random) -> list[Contender]:
+def order_of(labels: Sequence[str], *, draw: random.Random) -> list[str]:
     """Return one round's order: random, then back."""
-    order = draw.sample(list(contenders), len(contenders))
+    order = draw.sample(list(labels), len(labels))
     return order + order[::-1]
 
 
 def alternate(
-    contenders: Sequence[Contender],
-    time_one: Callable[[Contender], TimedRun],
+    labels: Sequence[str],
+    time_one: Callable[[str], TimedRun],
     *,
     enough: Enough,
     said: Callable[[int, float], None],
@@ -93,10 +91,10 @@ def alternate(
     in any case. `said` is told after each round how many there were and the widest interval.
     """
     draw = random.Random(0)  # noqa: S311 - an order of work, not a secret
-    found: Samples = {one: [] for one in contenders}
+    found: Samples = {one: [] for one in labels}
     begin = enough.spent_s()
     for done in itertools.count(1):
-        for one in order_of(contenders, draw=draw):
+        for one in order_of(labels, draw=draw):
             found[one].append(time_one(one))
         width = widest(found)
         said(done, width)
@@ -107,7 +105,7 @@ def alternate(
     return found
 
 
-def widest(found: Mapping[Contender, Sequence[TimedRun]]) -> float:
+def widest(found: Mapping[str, Sequence[TimedRun]]) -> float:
     """Return half the widest interval of a whole run, relative to its median."""
     return max(
         (relative_width([one.phases["run"] for one in timed]) for timed in found.values()), default=math.inf

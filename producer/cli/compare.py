@@ -241,7 +241,7 @@ def bench(
     from likewise.producer import experiments, follow_ups
     from likewise.producer.bench.conclude import conclude
     from likewise.producer.bench.flow import bench, telling
-    from likewise.producer.bench.protocol import EXECUTIONS, Enough, contenders_of
+    from likewise.producer.bench.protocol import Enough, in_ways
     from likewise.producer.console import progress_console
     from likewise.producer.experiments import cancelling
     from likewise.producer.report.bench import BenchDocument
@@ -249,12 +249,7 @@ def bench(
 
     output = Output.of(form, as_json=as_json, file=report)
     prepared = experiments.prepare_given(spec, set_values or (), "1", sides)
-    if variant and prepared.loaded.experiment.sides is not None:
-        raise UsageError("--variant is for frameworks; a side has a way of its own, such as torch:eager")
-    ways = tuple(one for one in EXECUTIONS if not variant or one in variant)
-    contenders = contenders_of(
-        prepared.loaded.experiment, {label: run.job for label, run in prepared.runs.items()}, ways
-    )
+    experiment = in_ways(prepared.loaded.experiment, [way.value for way in variant or ()])
     with experiments.open_to_train(prepared, quiet=output.quiet) as session:
         needs = [Need.of_side(run.side, run.job) for run in prepared.runs.values()]
         sites = sites_for(needs, session.ledger.workers(), host=host)
@@ -279,7 +274,7 @@ def bench(
                 precision=precision / 100, budget_s=budget, spent_s=lambda: time.monotonic() - begin
             )
             with telling(progress_console(), quiet=output.quiet) as told:
-                found = bench(session, outcome, contenders=contenders, sites=sites, enough=enough, told=told)
+                found = bench(session, outcome, experiment=experiment, sites=sites, enough=enough, told=told)
     output.put(BenchDocument(found))
     if not found.rows:
         raise typer.Exit(experiments.RUN_FAILED)

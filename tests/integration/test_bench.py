@@ -38,6 +38,7 @@ def test_ctrl_c_ends_a_timed_run_and_lets_go_of_the_host(start, desk, until):
     assert said.splitlines()[-1].endswith("are cancelled")
     until(lambda: not desk.client.exists(*held), within_s=5, what="the host is free")
     timed = desk.ledger.experiment(newest(desk).related["timed"])
+    assert timed.experiment.labels == ("tensorflow-eager",)
     assert {run.state for run in desk.ledger.records(timed.run_ids)} == {"cancelled"}
 
 

@@ -4,41 +4,42 @@ from __future__ import annotations
 
 import io
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from likewise.producer.bench.conclude import conclude
-from likewise.producer.bench.models import Bench, Contender, TimedRun
+from likewise.producer.bench.models import Bench, TimedRun
 from likewise.producer.console import make_console
 from likewise.producer.display import plus_minus
 from likewise.producer.report.bench import BenchDocument, sentences
 from likewise.producer.report.document import print_parts
 from likewise.shared.results.run_result import Conditions, Environment
 
-
-def way(framework: str, execution: Any = "auto") -> Contender:
-    return Contender(side=f"{framework}-{execution}", of=framework, framework=framework, variant=execution)
-
-
-TF, TORCH = way("tensorflow"), way("torch")
+TF, TORCH = "tensorflow-auto", "torch-auto"
 QUIET = Conditions(wall_s=1, cpu_s=1, load=1.0, cores=8, throttled_s=0.0, interruptions=0, governor=None)
 
 
 def timed(
-    contender: Contender,
+    side: str,
     run_s: float,
     *,
+    of: str | None = None,
     conditions: Conditions = QUIET,
     precision: Any = "float32",
     **changes: Any,
 ) -> TimedRun:
+    """A run of a way of executing such as `torch-auto`, or of the side `of` of the comparison, in PyTorch."""
+    framework, _, way = ("torch", "", "auto") if of else side.partition("-")
     recorded = {
-        "framework": contender.framework, "framework_version": "1", "versions": {}, "device": "cpu",
+        "framework": framework, "framework_version": "1", "versions": {}, "device": "cpu",
         "threads": 1, "execution": "eager", "flags": {}, "platform": "here", "host": "atlas",
     }  # fmt: skip
     return TimedRun(
-        contender=contender,
+        side=side,
+        of=of or framework,
+        framework=framework,
+        variant=cast(Any, way),
         precision=precision,
         phases={"build": 0.01, "compile": 0.5, "train": run_s - 0.01, "step": run_s / 500, "run": run_s},
         samples_per_s=3000 / run_s,
@@ -200,7 +201,7 @@ def test_six_variants_are_not_folded_at_80_columns(samples: ModuleType) -> None:
     runs = {
         one: [timed(one, 0.1 + place / 1000)] * 6
         for place, one in enumerate(
-            way(framework, execution)
+            f"{framework}-{execution}"
             for framework in ("tensorflow", "torch")
             for execution in ("eager", "compiled", "auto")
         )
@@ -268,9 +269,7 @@ def sides_of(comparison: Any, **sides: dict[str, Any]) -> Any:
 
 def timed_sides(comparison: Any, **sides: Any) -> Bench:
     runs = {
-        one: [timed(one, seconds, **changes)] * 6
-        for label, (seconds, changes) in sides.items()
-        for one in [Contender(side=label, of=label, framework="torch", variant="auto")]
+        label: [timed(label, seconds, of=label, **changes)] * 6 for label, (seconds, changes) in sides.items()
     }
     first = {one: of[0] for one, of in runs.items()}
     return conclude(comparison, first=first, timed=runs, missing=(), precision=0.02)

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from likewise.producer.bench.models import Contender, TimedRun
+from likewise.producer.bench.models import TimedRun
 from likewise.producer.bench.protocol import (
     LEAST_ROUNDS,
     MANY,
     Enough,
     alternate,
-    contenders_of,
+    in_ways,
     median_interval,
     order_of,
     outliers,
@@ -22,58 +22,71 @@ from likewise.producer.bench.protocol import (
 )
 from likewise.producer.job.jobfile import read_experiment
 from likewise.producer.job.resolve import resolve
+from likewise.shared.errors import UsageError
+from likewise.shared.job import Experiment
 from likewise.shared.results.run_result import Environment
 
-ONE, OTHER = (
-    Contender(side=name, of=name, framework=name, variant="auto") for name in ("tensorflow", "torch")
-)
+ONE, OTHER = "tensorflow", "torch"
 
 
-def timed(contender: Contender, run_s: float) -> TimedRun:
+def timed(side: str, run_s: float) -> TimedRun:
     environment = Environment(
-        framework=contender.framework, framework_version="1", versions={}, device="cpu", threads=1,
+        framework=side, framework_version="1", versions={}, device="cpu", threads=1,
         execution="eager", flags={}, platform="here", host="here",
     )  # fmt: skip
     return TimedRun(
-        contender=contender, precision="float32", phases={"run": run_s}, samples_per_s=None,
-        peak_bytes=None, grown_bytes=None, device_peak_bytes=None, environment=environment, conditions=None,
+        side=side, of=side, framework=side, variant="auto", precision="float32", phases={"run": run_s},
+        samples_per_s=None, peak_bytes=None, grown_bytes=None, device_peak_bytes=None,
+        environment=environment, conditions=None,
     )  # fmt: skip
 
 
 class Bench:
-    """A machine whose clock only runs while a variant is timed."""
+    """A machine whose clock only runs while a side is timed."""
 
     def __init__(self, seconds: Any) -> None:
         self.now = 0.0
-        self.order: list[Contender] = []
+        self.order: list[str] = []
         self._seconds = seconds
 
-    def time_one(self, contender: Contender) -> TimedRun:
-        self.order.append(contender)
-        took = self._seconds(contender, self.now)
+    def time_one(self, side: str) -> TimedRun:
+        self.order.append(side)
+        took = self._seconds(side, self.now)
         self.now += took
-        return timed(contender, took)
+        return timed(side, took)
 
     def run(self, *, budget_s: float, precision: float) -> Any:
         enough = Enough(precision=precision, budget_s=budget_s, spent_s=lambda: self.now)
         return alternate([ONE, OTHER], self.time_one, enough=enough, said=lambda *_: None)
 
 
-def test_frameworks_are_timed_in_every_way_and_declared_sides_as_they_are() -> None:
-    def named(**given: Any) -> list[tuple[str, str]]:
-        experiment = read_experiment("matched", **given).experiment
-        return [(one.name, one.of) for one in contenders_of(experiment, resolve(experiment))]
+def test_frameworks_become_sides_in_every_way_and_declared_sides_stay_as_they_are() -> None:
+    def labels(*chosen: Any, **given: Any) -> tuple[str, ...]:
+        return in_ways(read_experiment("matched", **given).experiment, chosen).labels
 
     ways = ("eager", "compiled", "auto")
-    assert named() == [(f"{name} {way}", name) for name in ("tensorflow", "torch") for way in ways]
-    labels = ["torch-eager", "fast", "tensorflow"]
-    assert named(sides="torch:eager,fast=torch:compiled,tensorflow") == [(one, one) for one in labels]
+    assert labels() == tuple(f"{name}-{way}" for name in ("tensorflow", "torch") for way in ways)
+    assert labels("auto", "eager") == ("tensorflow-eager", "tensorflow-auto", "torch-eager", "torch-auto")
+    declared = "torch:eager,fast=torch:compiled,tensorflow"
+    assert labels(sides=declared) == ("torch-eager", "fast", "tensorflow")
+    with pytest.raises(UsageError, match="a side has a way of its own"):
+        labels("eager", sides=declared)
+
+
+def test_a_way_is_a_side_like_its_framework_but_for_how_it_is_executed() -> None:
+    given = ["execution=eager", "overrides.torch.execution=eager", "overrides.torch.loss.reduction=sum"]
+    experiment = read_experiment("matched", given).experiment
+    timed = in_ways(experiment)
+    assert Experiment.model_validate_json(timed.model_dump_json(exclude_unset=True)) == timed, "it is stored"
+    compared = resolve(experiment)
+    for side, job in zip(timed.side_list, resolve(timed).values(), strict=True):
+        assert job == compared[side.framework].model_copy(update={"execution": side.execution})
 
 
 def test_a_round_times_every_side_in_one_order_and_back() -> None:
     order = order_of([ONE, OTHER], draw=random.Random(1))
     assert order == order[::-1]
-    assert {variant: order.count(variant) for variant in order} == {ONE: 2, OTHER: 2}
+    assert {side: order.count(side) for side in order} == {ONE: 2, OTHER: 2}
 
 
 def test_both_orders_begin_a_round_sooner_or_later() -> None:
@@ -112,7 +125,7 @@ def test_warming_up_takes_nothing_from_the_budget() -> None:
 def test_a_drift_of_the_machine_does_not_make_one_side_faster() -> None:
     machine = Bench(lambda _, now: 1.0 + now / 100)
     found = machine.run(budget_s=60, precision=0)
-    sums = {variant: sum(one.phases["run"] for one in runs) for variant, runs in found.items()}
+    sums = {side: sum(one.phases["run"] for one in runs) for side, runs in found.items()}
     assert sums[ONE] / sums[OTHER] == pytest.approx(1, abs=2e-3)
     in_blocks = Bench(lambda _, now: 1.0 + now / 100)  # the unfair way, to see that the test can tell
     blocks = [[in_blocks.time_one(v).phases["run"] for _ in range(20)] for v in (ONE, OTHER)]

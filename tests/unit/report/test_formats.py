@@ -22,7 +22,7 @@ from markdown_it import MarkdownIt
 
 from likewise.producer import report
 from likewise.producer.bench.conclude import conclude
-from likewise.producer.bench.models import Contender, TimedRun
+from likewise.producer.bench.models import TimedRun
 from likewise.producer.blame.explanation import Contribution, Explanation, MeasureShares
 from likewise.producer.cli.app import main
 from likewise.producer.cli.options import Output
@@ -110,15 +110,15 @@ def bench(samples: ModuleType) -> Any:
         flags={}, platform="here", host="atlas",
     )  # fmt: skip
     one = TimedRun(
-        contender=Contender(side="torch-auto", of="torch", framework="torch", variant="auto"),
+        side="torch-auto", of="torch", framework="torch", variant="auto",
         precision="float32", phases={"train": 0.1, "run": 0.123456789012345},
         samples_per_s=3000, peak_bytes=300 * 2**20, grown_bytes=None, device_peak_bytes=None,
         environment=recorded, conditions=None,
     )  # fmt: skip
     return conclude(
         samples.matched(),
-        first={one.contender: one},
-        timed={one.contender: [one] * 8},
+        first={one.side: one},
+        timed={one.side: [one] * 8},
         missing=(),
         precision=1,
     )
