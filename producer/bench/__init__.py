@@ -1,4 +1,4 @@
-"""`likewise bench`: speed and memory under a protocol that favours nobody.
+"""`likewise bench` measures speed and memory under a protocol that favours nobody.
 
 models    what a bench says, and of whom
 protocol  who is timed and when, when to stop, and the statistics of the times

@@ -1,4 +1,7 @@
-"""What a bench concludes from its timed runs: rows, a ranking where one means something, warnings. Pure."""
+"""Concludes from timed runs what a bench says: times, a ranking where one means something, warnings.
+
+It is pure.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +47,7 @@ def conclude(
     `first` has each side's first run, which warms up and compiles, `timed` those after it in the order they
     ran, `missing` a sentence for each side that could not be timed.
     """
-    places, withheld = _ranking(comparison, timed)
+    ranks, withheld = _ranking(comparison, timed)
     return Bench(
         experiment_id=comparison.experiment_id,
         name=comparison.name,
@@ -52,7 +55,7 @@ def conclude(
         rows=tuple(row for side, runs in timed.items() for row in _rows(first[side], runs)),
         throughput=tuple(_throughputs(timed)),
         peak_bytes=tuple(_peak(first[side], runs) for side, runs in timed.items()),
-        ranking=places,
+        ranking=ranks,
         ranking_withheld_because=withheld,
         warnings=(*missing, *_warnings(first, timed, precision=precision)),
         rounds=max((len(runs) // 2 for runs in timed.values()), default=0),

@@ -1,4 +1,4 @@
-"""The timed runs on the queue: one at a time, each on its worker's host alone, and what is said meanwhile."""
+"""Trains the timed runs through the queue, each on its worker's host alone, and tells of them meanwhile."""
 
 from __future__ import annotations
 
@@ -212,19 +212,19 @@ class Progress:
         self._said_s = time.monotonic()
 
     def warming(self, name: str) -> None:
-        """The first run of a side begins, the one that compiles."""
+        """Say that the first run of a side begins, the one that compiles."""
         self._line(f"warming up {name}")
 
     def timing(self, name: str) -> None:
-        """A run is submitted; it begins when its host is free."""
+        """Say that a run is submitted; it begins when its host is free."""
         self._step(f"{self._so_far}: waiting for the host, to time {name}")
 
     def training(self, name: str) -> None:
-        """A run has its host to itself, and goes on."""
+        """Say that a run has its host to itself, and goes on."""
         self._step(f"{self._so_far}: timing {name}")
 
     def round(self, done: int, width: float) -> None:
-        """A round is done; `width` is half the widest interval by its median."""
+        """Say that a round is done; `width` is half the widest interval by its median."""
         known = "" if math.isinf(width) else f", medians known to {plus_minus(width)}"
         self._so_far = f"{done} round{'s' * (done > 1)} done{known}"
         self._line(self._so_far)

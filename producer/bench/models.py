@@ -1,4 +1,4 @@
-"""What a bench found: every time is in seconds, every raw sample is kept."""
+"""Declares what a bench found: every time is in seconds, and every raw sample is kept."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Interval = tuple[float, float]
 
 
 class TimedSide(Frozen):
-    """The base of all that is said of one side that was timed."""
+    """Whatever is said of one side that was timed names the side."""
 
     framework: Framework
     variant: Execution
@@ -36,7 +36,7 @@ def name_of(side: Label, *, of: Label, execution: Execution) -> str:
 
 
 class TimedRun(TimedSide):
-    """What came of one timed run."""
+    """It holds what came of one timed run."""
 
     of: Label
     """The label that its side has in the comparison: its own, or its framework's for a way of executing."""
@@ -63,7 +63,7 @@ class TimedRun(TimedSide):
 
 
 class PhaseTimes(TimedSide):
-    """Times of one phase of one side.
+    """It holds the times of one phase of one side.
 
     queue: from submission to claim. import: the framework's, once a worker. build: model, weights and data
     on the device. compile: of the first run, what its compiling calls took. step: one update, steady.
@@ -80,13 +80,13 @@ class PhaseTimes(TimedSide):
 
 
 class Throughput(TimedSide):
-    """How many samples it trains on in a second, steadily."""
+    """It says how many samples a side trains on in a second, steadily."""
 
     samples_per_s: float
 
 
 class Peak(TimedSide):
-    """The largest memory that a timed run took, the first included."""
+    """It says how much memory the timed runs took at most, the first included."""
 
     process_bytes: int | None
     """The process of the warm worker held so much, its framework and all that it keeps included."""
@@ -97,7 +97,7 @@ class Peak(TimedSide):
 
 
 class Rank(TimedSide):
-    """A side's place in the ranking by the time of a whole warm run."""
+    """It places a side in the ranking by the time of a whole warm run."""
 
     median_s: float
     ratio: float
@@ -108,7 +108,7 @@ class Rank(TimedSide):
 
 
 class Bench(Frozen):
-    """The document of `bench --json`."""
+    """This is the document of `bench --json`."""
 
     schema_version: Literal[1] = BENCH_SCHEMA_VERSION
     experiment_id: str

@@ -1,8 +1,9 @@
-"""Which sides are timed, in which order, when there is enough, and the statistics of their times. Pure.
+"""Decides which sides are timed, in which order and how often, and has the statistics of their times.
 
 A machine drifts: it warms up, its neighbours come and go. Timing all of one side and then all of the
 other would count the drift for one of them. So every round times each side in a random order and
 then once more in the reverse order (ABBA): a drift that is linear over the round falls on all alike.
+The module is pure.
 """
 
 from __future__ import annotations
