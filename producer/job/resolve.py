@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from likewise.producer.display import both, printable, short
 from likewise.producer.job import paths
-from likewise.producer.job.native import NativeDefault, fill
+from likewise.producer.job.native import NativeDefault, filled
 from likewise.producer.job.problems import problems
 from likewise.shared.errors import JobFileError, Problem
 from likewise.shared.job import Experiment, Job
@@ -102,8 +102,7 @@ def resolve_with_origins(experiment: Experiment, *, source: str = "job file") ->
             job = Job.model_validate(document) if changed else without_overrides
             given = job.model_dump(mode="json", exclude_unset=True)
             if experiment.defaults == "native":
-                document = copy.deepcopy(given)
-                native = fill(document, side.framework)
+                document, native = filled(job, side.framework)
                 job = Job.model_validate(document)
         except ValidationError as error:
             found[side.label] = problems(error, Job, document)

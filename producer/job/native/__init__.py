@@ -23,6 +23,8 @@ from typing import Any
 from pydantic import Field, JsonValue, TypeAdapter
 
 from likewise.shared.frozen import Frozen
+from likewise.shared.job import Job
+from likewise.shared.job.layers.base import BaseLayer
 
 
 class NativeDefault(Frozen):
@@ -62,7 +64,6 @@ Table = Mapping[str, Mapping[str, NativeDefault]]
 """Rows by section and field."""
 
 _KINDS = ("loss", "optimizer", "schedule", "layer", "activation", "training")
-_KEEP_AXES = ("activation", "dropout", "batch_norm", "layer_norm", "add", "concatenate")
 _ROWS = TypeAdapter(dict[str, NativeDefault])
 
 
@@ -84,27 +85,32 @@ def _sections(document: Mapping[str, Any], path: str) -> Iterator[tuple[str, dic
             yield from _sections(item, f"{path}.{name}" if path else name)
 
 
-def fill(document: dict[str, Any], framework: str) -> dict[str, NativeDefault]:
-    """Write the framework's defaults wherever the document, a job's plain values, has none, in place.
+def filled(job: Job, framework: str) -> tuple[dict[str, Any], dict[str, NativeDefault]]:
+    """Return the job's plain values with the framework's defaults wherever the job has none of its own.
 
-    Words must be written out as mappings with a `type`. Returns what was written, by dotted path.
-    Initializers are left alone where no weights are drawn by them.
+    Beside them stands what was filled in, by dotted path. Initializers are left alone where no weights are
+    drawn by them.
     """
+    document = job.model_dump(mode="json", exclude_unset=True)
     table = native_table(framework)
     drawn = document.get("initial_weights", {"type": "shared"})["type"] == "shared"
-    filled: dict[str, NativeDefault] = {}
-    for path, kind, around, mapping in _parts(document):
+    rows: dict[str, NativeDefault] = {}
+    for path, kind, around, mapping in _parts(document, _behind_windows(job.model.layers)):
         for field, row in _in_order(table.get(_section(kind, mapping), {})):
             unused = field.endswith("_initializer") and not drawn
             if field not in mapping and row.applies(around | mapping) and not unused:
                 mapping[field] = row.given(mapping)
-                filled[f"{path}.{field}"] = row
-    return filled
+                rows[f"{path}.{field}"] = row
+    return document, rows
 
 
-def _parts(document: Any) -> Iterator[tuple[str, str, dict[str, Any], dict[str, Any]]]:
-    """Yield each mapping that may have rows: its path, kind, surroundings and itself; outer ones first."""
-    behind = _behind_windows(document["model"]["layers"])
+def _parts(
+    document: dict[str, Any], behind: Sequence[bool]
+) -> Iterator[tuple[str, str, dict[str, Any], dict[str, Any]]]:
+    """Yield each mapping that may have rows: its path, kind, surroundings and itself; outer ones first.
+
+    `behind` says of each layer whether it is behind windows.
+    """
     optimizer = document["optimizer"]
     around = {
         "sample_weights": document["data"].get("sample_weights"),
@@ -128,19 +134,16 @@ def _mappings(value: Any, path: str, kind: str) -> Iterator[tuple[str, str, dict
             yield from _mappings(layer, f"{path}.{index}", "layer")
 
 
-def _behind_windows(layers: Sequence[Mapping[str, Any]]) -> list[bool]:
+def _behind_windows(layers: Sequence[BaseLayer]) -> list[bool]:
     """Return for each layer whether its input comes from a window layer with the axes as they were."""
     after: dict[str, bool] = {"input": False}
     last, found = False, []
     for layer in layers:
-        inputs = layer.get("inputs")
-        behind = last if inputs is None else any(after[name] for name in inputs)
+        behind = last if layer.inputs is None else any(after[name] for name in layer.inputs)
         found.append(behind)
-        kind = layer["type"]
-        windows = "conv" in kind or (kind.startswith(("max_", "average_")) and "pooling" in kind)
-        last = windows or (behind and kind in _KEEP_AXES)
-        if layer.get("name") is not None:
-            after[layer["name"]] = last
+        last = layer.slides_windows or (behind and layer.keeps_axes)
+        if layer.name is not None:
+            after[layer.name] = last
     return found
 
 

@@ -57,6 +57,10 @@ class BaseLayer(Frozen):
     """Whether the output holds the input's numbers as they are, at most in another shape."""
     works_on_elements: ClassVar[bool] = False
     """Whether the layer changes each element, or scales it, and leaves the shape as it is."""
+    slides_windows: ClassVar[bool] = False
+    """Whether the layer slides windows over its input's axes, as convolution and pooling do."""
+    keeps_axes: ClassVar[bool] = False
+    """Whether the output has the input's axes, each with its meaning."""
     convolves: ClassVar[bool] = False
     """Whether the layer is a convolution, whose cost decides whether seeds share a program."""
     units_field: ClassVar[str | None] = None

@@ -69,6 +69,7 @@ class Dropout(BaseLayer):
     """
 
     works_on_elements: ClassVar[bool] = True
+    keeps_axes: ClassVar[bool] = True
 
     type: Literal["dropout"]
     rate: Fraction
@@ -92,6 +93,7 @@ class ActivationLayer(BaseLayer):
     """An activation function by itself."""
 
     works_on_elements: ClassVar[bool] = True
+    keeps_axes: ClassVar[bool] = True
 
     type: Literal["activation"]
     activation: Activation
@@ -158,6 +160,8 @@ class Permute(BaseLayer):
 
 
 class _Normalization(BaseLayer):
+    keeps_axes: ClassVar[bool] = True
+
     epsilon: Positive = 1e-3
     """It joins the variance under the root."""
     beta_initializer: Initializer = Zeros(type="zeros")

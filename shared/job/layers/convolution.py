@@ -56,6 +56,7 @@ def transposed_size(size: int, window: int, stride: int, padding: str) -> int:
 
 class _Kernel(BaseLayer):
     convolves: ClassVar[bool] = True
+    slides_windows: ClassVar[bool] = True
 
     activation: Activation = LINEAR
     use_bias: bool = True
@@ -186,6 +187,8 @@ class Conv2DTranspose(_Kernel):
 
 
 class _Pooling(BaseLayer):
+    slides_windows: ClassVar[bool] = True
+
     padding: Padding = "valid"
 
     def _pooled_1d(self, shape: Shape, window: int, strides: int | None) -> Shape:

@@ -15,6 +15,7 @@ from likewise.shared.job.weights import FanScaled, Initializer, Zeros
 
 class _Merging(BaseLayer):
     takes_several: ClassVar[bool] = True
+    keeps_axes: ClassVar[bool] = True
 
     inputs: Many[str] = Field(min_length=2)
     """The names of the layers whose outputs it takes; `input` is the model's input."""
@@ -56,6 +57,7 @@ class MultiHeadAttention(BaseLayer):
     """
 
     takes_several: ClassVar[bool] = True
+    keeps_axes: ClassVar[bool] = True
 
     type: Literal["multi_head_attention"]
     num_heads: Count
