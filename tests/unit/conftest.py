@@ -1,4 +1,4 @@
-"""The hand-made comparisons as a fixture."""
+"""Hand-made comparisons and explanations as fixtures."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from types import ModuleType
 
 import pytest
 
+from tests.unit.blame.explained import Bench
 from tests.unit.verdict import samples as made
 
 
@@ -13,3 +14,9 @@ from tests.unit.verdict import samples as made
 def samples() -> ModuleType:
     """`verdict/samples.py`."""
     return made
+
+
+@pytest.fixture
+def bench() -> Bench:
+    """What declares, trains and explains jobs on a line."""
+    return Bench()

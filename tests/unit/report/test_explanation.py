@@ -47,7 +47,7 @@ def terminal(explanation, width):
 @pytest.mark.parametrize("name", ["article", "three", "diverging", "alike"])
 def test_the_text_is_as_it_was_approved(explanations, name, width):
     text = terminal(explanations[name](), width)
-    golden = GOLDEN / f"{name}-{width}.txt"
+    golden = GOLDEN / f"explanation-{name}-{width}.txt"
     if os.environ.get("APPROVE"):
         golden.parent.mkdir(exist_ok=True)
         golden.write_text(text, encoding="utf-8")

@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-import pytest
 from numpy.typing import NDArray
 
 from likewise.producer.blame.evidence import TrainedRun
@@ -126,8 +125,3 @@ class Bench:
             outputs_of="train", predictions=self.store.put(np.array([[w * 10 + b]])),
             metrics={"train": {"mae": float(np.abs(outputs[:, 0] - y).mean())}},
         )  # fmt: skip
-
-
-@pytest.fixture
-def bench() -> Bench:
-    return Bench()
