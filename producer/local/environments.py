@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import likewise
+from likewise.producer.display import did_you_mean
 from likewise.producer.local.home import Paths, WorkerEnvironment, hold, locked, write_private
 from likewise.producer.local.installers import Packages, steps
 from likewise.producer.local.processes import INSTALLER, mark, sweep
@@ -98,9 +99,9 @@ def find(paths: Paths, environment: WorkerEnvironment, *, adapters: Path = ADAPT
     variant = VARIANTS[environment.device]
     requirements = folder / f"requirements-{variant}.txt"
     if not requirements.exists():
-        known = ", ".join(known_frameworks())
+        meant = did_you_mean(environment.framework, known_frameworks())
         raise UsageError(
-            f"no framework {environment.framework!r} for device {environment.device!r}; there are: {known}"
+            f"no framework {environment.framework!r} for device {environment.device!r} ({meant})"
         )
     if environment.version is not None:
         raise UsageError(

@@ -312,9 +312,12 @@ def test_a_package_that_the_index_lacks_is_named(toy):
         toy.ensure()
 
 
-def test_an_unknown_framework_is_refused_with_those_there_are(toy):
-    with pytest.raises(UsageError, match=r"no framework 'cntk'.* there are: "):
-        environments.find(toy.paths, WorkerEnvironment(framework="cntk"))
+@pytest.mark.parametrize(
+    ("name", "hint"), [("cntk", "(one of tensorflow, torch)"), ("torhc", "(did you mean torch?)")]
+)
+def test_an_unknown_framework_is_refused_with_what_is_meant_or_those_there_are(toy, name, hint):
+    with pytest.raises(UsageError, match=re.escape(f"no framework '{name}' for device 'cpu' {hint}")):
+        environments.find(toy.paths, WorkerEnvironment(framework=name))
 
 
 def test_changed_requirements_make_a_new_environment_and_the_old_one_goes_once_unused(toy):
