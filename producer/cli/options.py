@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,6 +86,8 @@ def say(line: str) -> None:
 
 def print_json(document: Any) -> None:
     """Print the answer as one JSON document."""
+    import json
+
     typer.echo(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False))
 
 
