@@ -55,8 +55,8 @@ class ComparisonDocument(Document):
 
     @property
     def sentences(self) -> Sequence[str]:
-        """Return the reasons of the verdict."""
-        return self.comparison.reasons
+        """Return what a reader has to know, and the reasons of the verdict."""
+        return (*(note.text for note in self.comparison.notes), *self.comparison.reasons)
 
     @property
     def notes(self) -> Sequence[str]:
@@ -101,7 +101,7 @@ class ComparisonDocument(Document):
 def _parts(comparison: Comparison, console: Console) -> Iterator[RenderableType]:
     yield _headline(comparison)
     yield ""
-    yield from bullets(comparison.reasons, console)
+    yield from bullets([*(note.text for note in comparison.notes), *comparison.reasons], console)
     for found in comparison.first_divergences:
         yield from _divergence(comparison, found)
         yield ""
@@ -261,8 +261,10 @@ def _tests_table(comparison: Comparison) -> Table:
 def _values(comparison: Comparison) -> Iterator[Value]:
     yield Value(table="verdict", row="verdict", value=comparison.verdict)
     yield Value(table="verdict", row="tolerance", value=comparison.tolerance.relative)
-    for place, reason in enumerate(comparison.reasons):
-        yield Value(table="reasons", row=str(place), value=reason)
+    told = [("reasons", str(place), reason) for place, reason in enumerate(comparison.reasons)]
+    told += [("notes", note.code, note.text) for note in comparison.notes]
+    for table, row, text in told:
+        yield Value(table=table, row=row, value=text)
     for setting in comparison.setting_differences:
         for side in comparison.sides:
             yield Value(table="settings", row=setting.path, side=side, value=setting.values.get(side))

@@ -33,7 +33,7 @@ def to_document(comparison: Comparison, *, full: bool = False) -> dict[str, Any]
     dumped = comparison.model_dump(
         mode="json",
         include={
-            *("schema_version", "experiment_id", "name", "submitted_s", "verdict", "reasons"),
+            *("schema_version", "experiment_id", "name", "submitted_s", "verdict", "reasons", "notes"),
             *("tolerance", "equivalence", "growth", "noise_floor", "first_divergences"),
         },
     )

@@ -24,6 +24,19 @@ Verdict = Literal["agree", "differ", "inconclusive"]
 Measure = Literal["losses", "predictions", "outputs", "weights"]
 
 
+NoteCode = Literal[
+    "diverged", "worse_than_mean", "worse_than_commonest", "written_differently", "reported_differently"
+]
+
+
+class Note(Frozen):
+    """It says what a reader has to know beside the verdict; scripts look for its `code`."""
+
+    code: NoteCode
+    text: str
+    """Whole sentences."""
+
+
 class Tolerance(Frozen):
     """It says how large a gap may be to count as rounding, and why."""
 
@@ -275,6 +288,8 @@ class Comparison(Frozen):
     verdict: Verdict
     reasons: Many[str]
     """Plain sentences, the most important first."""
+    notes: Many[Note] = ()
+    """What a reader has to know beside the verdict."""
     setting_differences: Many[SettingDifference]
     mendings: Many[Mending] = ()
     """How each setting that differs is made the same, where it is known, in the order of the settings."""

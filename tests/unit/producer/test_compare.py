@@ -249,7 +249,7 @@ def test_the_document_has_every_public_path(samples):
     document = ComparisonDocument(comparison=samples.article()).to_json()
 
     assert {
-        "schema_version", "experiment_id", "name", "verdict", "reasons", "setting_differences",
+        "schema_version", "experiment_id", "name", "verdict", "reasons", "notes", "setting_differences",
         "first_divergence", "tolerance", "runs",
     } <= set(document)  # fmt: skip
     assert document["setting_differences"] == [
