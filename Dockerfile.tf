@@ -6,7 +6,8 @@ ARG VARIANT=cpu
 ENV PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 
 RUN useradd --uid 10001 --home-dir /tmp --no-create-home --shell /usr/sbin/nologin likewise \
- && install -d -o likewise -g likewise /var/cache/likewise
+ && install -d -o likewise -g likewise /var/cache/likewise \
+ && install -d -o likewise -g likewise -m 2775 /var/lib/likewise
 WORKDIR /app
 
 # The framework before the code: only a change of the lists installs it anew. A list of wheels names

@@ -1,6 +1,6 @@
-"""Writes docs/job-file.md and docs/settings.md from the models, so that they never lag behind.
+"""Writes docs/job-file.md, docs/settings.md and .env.example from the models, so that they never lag behind.
 
-python docs/make_reference.py            writes both
+python docs/make_reference.py            writes all
 python docs/make_reference.py --check    ends with status 1 if one is not current
 """
 
@@ -9,12 +9,13 @@ from __future__ import annotations
 import inspect
 import json
 import sys
+import textwrap
 from pathlib import Path
 from typing import Any, get_args
 
 from likewise.producer.job.schema import documented_schema
 from likewise.shared.job import Experiment, Layer, activations, loss, optimizer
-from likewise.shared.settings import Settings
+from likewise.shared.settings import GIVEN_IN_CONTAINERS, LOCAL_STACK, Settings, variable
 
 HERE = Path(__file__).parent
 NOTE = "<!-- Written by docs/make_reference.py from the models; change those. -->"
@@ -114,12 +115,49 @@ def job_file() -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
+# What the compose files read beside the settings: name, what stands for it where it is unset, meaning.
+COMPOSE = [
+    ("WORKERS_TF", "1", "How many TensorFlow workers `docker compose up` keeps."),
+    ("WORKERS_TORCH", "1", "How many PyTorch workers `docker compose up` keeps."),
+    ("LIKEWISE_WORKER_CPUS", "0", "How many cores a worker's container may use, such as 1.5; 0 is all."),
+    ("LIKEWISE_WORKER_MEMORY", "4g", "How much memory a worker's container may use; 16g in the GPU file."),
+    ("LIKEWISE_PRODUCER_MEMORY", "4g", "How much memory a command's container may use."),
+    (
+        "LIKEWISE_BLOB_VOLUME",
+        "blobs",
+        "The volume of large arrays, or a folder of this machine as /mnt/arrays.",
+    ),
+    ("LIKEWISE_GPUS", "all", "How many GPUs each worker of the GPU file sees."),
+    ("REDIS_MAXMEMORY", "1gb", "How much data Redis keeps; give its container twice as much."),
+    ("REDIS_MEMORY", "2g", "How much memory Redis's container may use."),
+    ("REDIS_IMAGE", "redis:7-bookworm", "The image of Redis; any of 6.2 or later."),
+    ("TORCH_PACKAGES", "", "Debian packages for the PyTorch image: `g++` for `execution: compiled`."),
+]
+
+IN_CONTAINERS = {"redis_url": "redis://redis:6379/0", "blob_url": "file:///var/lib/likewise"}
+"""What stands in containers for a setting that is unset."""
+
+ENV_HEAD = """\
+# Variables of docker-compose.yml: cp .env.example .env, and take the # from what you change.
+# A variable of the shell goes before this file. What is given on a line is the default.
+#
+# Written by docs/make_reference.py from the models; change those.
+"""
+
+
 def settings() -> str:
     """The reference of environment variables, in Markdown."""
     rows = [
-        f"| `LIKEWISE_{name.upper()}` | {_default(field, 'unset')} | {_cell(field.get('description', ''))} |"
+        f"| `{variable(name)}` | {_default(field, 'unset')} | {_cell(field.get('description', ''))} |"
         for name, field in documented_schema(Settings)["properties"].items()
     ]
+    compose = [
+        f"| `{name}` | {f'`{default}`' if default else 'unset'} | {_cell(meaning)} |"
+        for name, default, meaning in COMPOSE
+    ]
+    given, local = (
+        ", ".join(f"`{variable(name)}`" for name in names) for names in (GIVEN_IN_CONTAINERS, LOCAL_STACK)
+    )
     head = [
         "# Settings",
         "",
@@ -128,7 +166,47 @@ def settings() -> str:
         "Environment variables, read once when a process starts.",
         "",
     ]
-    return "\n".join([*head, "| variable | default | meaning |", "|---|---|---|", *rows]) + "\n"
+    containers = [
+        "",
+        "## Containers",
+        "",
+        "`docker compose` hands the containers each of these from the shell or from a file `.env` beside",
+        "`docker-compose.yml`, which `cp .env.example .env` begins. Not so those that name something inside",
+        f"a container, which its image or the compose file gives ({given}),",
+        f"and those of the local stack ({local}).",
+        *(
+            f"There `{variable(name)}` is `{value}` where it is unset."
+            for name, value in IN_CONTAINERS.items()
+        ),
+        "",
+        "The compose files read these too:",
+        "",
+    ]
+    columns = ["| variable | default | meaning |", "|---|---|---|"]
+    return "\n".join([*head, *columns, *rows, *containers, *columns, *compose]) + "\n"
+
+
+def env_example() -> str:
+    """The example of a file `.env`, with every variable that the compose files read."""
+    properties = documented_schema(Settings)["properties"]
+    rows = [
+        (
+            variable(name),
+            IN_CONTAINERS.get(name, _plain(field.get("default"))),
+            _cell(field.get("description", "")),
+        )
+        for name, field in properties.items()
+        if name not in (*GIVEN_IN_CONTAINERS, *LOCAL_STACK)
+    ]
+    lines = [ENV_HEAD]
+    for name, default, meaning in [*rows, *COMPOSE]:
+        lines += [*(f"# {line}" for line in textwrap.wrap(meaning, 100)), f"#{name}={default}", ""]
+    return "\n".join(lines)
+
+
+def _plain(value: Any) -> str:
+    """A default as it would be given in the environment."""
+    return "" if value is None else value if isinstance(value, str) else json.dumps(value)
 
 
 def _table(definition: dict[str, Any]) -> list[str]:
@@ -200,11 +278,15 @@ def _cell(text: str) -> str:
 def main() -> int:
     """Write the pages, or with --check compare them."""
     stale = []
-    for name, text in (("job-file.md", job_file()), ("settings.md", settings())):
-        page = HERE / name
+    pages = {
+        HERE / "job-file.md": job_file(),
+        HERE / "settings.md": settings(),
+        HERE.parent / ".env.example": env_example(),
+    }
+    for page, text in pages.items():
         if "--check" in sys.argv:
             if not page.exists() or page.read_text() != text:
-                stale.append(name)
+                stale.append(page.name)
         else:
             page.write_text(text)
     if stale:

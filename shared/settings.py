@@ -16,6 +16,11 @@ from pydantic import Field, ValidationError
 from likewise.shared.errors import UsageError
 from likewise.shared.frozen import Frozen
 
+LOCAL_STACK = ("home", "environments", "idle_minutes")
+"""These settings are of the local stack alone; containers have no use for them."""
+GIVEN_IN_CONTAINERS = ("redis_password_file", "framework", "cache_dir", "image", "heartbeat_file")
+"""These settings name things inside a container, so its image or docker-compose.yml gives them."""
+
 
 class Settings(Frozen):
     """Settings of a process; each field is the environment variable LIKEWISE_<FIELD> in capitals."""
@@ -55,7 +60,8 @@ class Settings(Frozen):
     cache_dir: Path | None = None
     """Where a worker caches arrays; unset, a folder under the temporary directory."""
     host_id: str | None = None
-    """The name of a worker's machine, which containers on one machine share."""
+    """The name of a worker's machine, which its timed runs have to themselves; unset, the id that the
+    kernel drew when the machine was started, which all its containers see."""
     image: str | None = None
     """The container image of a worker, for the record."""
     heartbeat_file: Path | None = None

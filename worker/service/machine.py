@@ -1,10 +1,10 @@
 """The machine that a worker runs on: its cores, having it to oneself, and what disturbs a timed run there.
 
 While a timed run is measured, no other worker of the same host claims a run. The host is the declared one
-(`Settings.host_id`), so that containers of one machine share it. The lease is a lock in Redis with a short
-time to live, renewed by a thread; a worker that dies loses it soon. The ledger's `claim.lua` reads it, in the
-same step in which a run is claimed: whoever sets it first and then sees no other worker busy is alone for as
-long as it stays.
+(`Settings.host_id`), else the running kernel, which all containers of one machine share. The lease is a lock
+in Redis with a short time to live, renewed by a thread; a worker that dies loses it soon. The ledger's
+`claim.lua` reads it, in the same step in which a run is claimed: whoever sets it first and then sees no other
+worker busy is alone for as long as it stays.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 import os
 import resource
+import socket
 import threading
 import time
 from contextlib import suppress
@@ -39,6 +40,19 @@ _QUOTA = Path("/sys/fs/cgroup/cpu.max")
 _CGROUP = Path("/sys/fs/cgroup/cpu.stat")
 _CPUS = Path("/sys/devices/system/cpu")
 _STAT = Path("/proc/stat")
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+def this_host() -> str:
+    """Return a name of this machine that is the same in all its containers, and another on another machine.
+
+    It is the beginning of the id that the kernel draws at each start; no container has a kernel, or an id, of
+    its own, and a copied virtual machine draws another. Where there is none, it is the machine's host name.
+    """
+    try:
+        return _BOOT_ID.read_text().strip()[:13]
+    except OSError:
+        return socket.gethostname()
 
 
 def half_of_the_cores() -> int:

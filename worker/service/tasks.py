@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import socket
 import tempfile
 import time
 from contextlib import ExitStack, closing, suppress
@@ -36,7 +35,14 @@ from likewise.shared.store.blobs import BlobBatch, BlobStore
 from likewise.worker.adapters import load_adapter
 from likewise.worker.adapters.base import FrameworkAdapter
 from likewise.worker.service.claimed_run import RunCheckpoints, RunLink, patiently
-from likewise.worker.service.machine import HostLease, conditions, half_of_the_cores, moment, wait_until_free
+from likewise.worker.service.machine import (
+    HostLease,
+    conditions,
+    half_of_the_cores,
+    moment,
+    this_host,
+    wait_until_free,
+)
 from likewise.worker.service.quarantine import set_aside
 from likewise.worker.training.run_trainer import RunServices
 from likewise.worker.training.runner import Attempt, train_run
@@ -65,7 +71,7 @@ class TrainingChild:
     def __init__(self, settings: Settings, *, worker_id: str, client: redis.Redis) -> None:
         self._settings = settings
         self._client = client
-        self._host = settings.host_id or socket.gethostname()
+        self._host = settings.host_id or this_host()
         self._threads = settings.threads or half_of_the_cores()
         self._leases = Leases(client, worker_id=worker_id, host=self._host, lease_s=settings.lease_s)
         self._blobs = BlobStore(
