@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import tempfile
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -272,7 +273,8 @@ class BlobCache:
 class RemoteFiles:
     """Files behind LIKEWISE_BLOB_URL: a folder, or an object store that fsspec knows, which all hosts reach.
 
-    What its file system raises becomes `error`, naming the URL and the path.
+    What its file system raises becomes `error`, naming the URL and the path. Workers and producers
+    may be different users of one group: folders below one that is its group's to write to are made so too.
     """
 
     def __init__(self, url: str, *, error: type[LikewiseError]) -> None:
@@ -284,7 +286,10 @@ class RemoteFiles:
 
         def use(files: Any, whole: str) -> None:
             folder, _, name = whole.rpartition("/")
-            files.makedirs(folder, exist_ok=True)
+            if "file" in files.protocol:
+                _make_folders(Path(folder))
+            else:
+                files.makedirs(folder, exist_ok=True)
             if files.exists(whole) and files.size(whole) == len(data):
                 return
             written = f"{folder}/.new-{name}-{uuid4().hex}"
@@ -328,6 +333,26 @@ class RemoteFiles:
             raise self._error(
                 f"LIKEWISE_BLOB_URL {self._url} cannot serve {path}: {type(error).__name__}: {error}"
             ) from None
+
+
+def _make_folders(folder: Path) -> None:
+    """Make a folder and those above it that are missing.
+
+    Below a folder with the set-group-ID bit that its group may write to, each is its group's to write to from
+    the moment on when it can be seen.
+    """
+    shared = stat.S_ISGID | stat.S_IWGRP
+    for missing in [one for one in (folder, *folder.parents) if not one.exists()][::-1]:
+        if missing.parent.stat().st_mode & shared != shared:
+            missing.mkdir(exist_ok=True)
+            continue
+        new = missing.parent / f".new-{missing.name}-{uuid4().hex}"
+        new.mkdir()
+        new.chmod(new.stat().st_mode | stat.S_IWGRP)
+        try:
+            new.rename(missing)
+        except OSError:  # another process has made it meanwhile, and filled it
+            new.rmdir()
 
 
 def _path(ref: ArrayRef) -> str:

@@ -104,6 +104,18 @@ def test_a_large_array_goes_behind_the_url(desk, tmp_path):
         large.get(ref)
 
 
+@pytest.mark.parametrize(("mode", "below"), [(0o2775, 0o2020), (0o755, 0), (0o1777, 0)])
+def test_below_a_folder_of_a_group_all_folders_are_the_groups(desk, tmp_path, mode, below):
+    root = tmp_path / "shared"
+    root.mkdir()
+    root.chmod(mode)
+    made = store(desk, url=f"file://{root}/below", redis_limit_bytes=10)
+    made.put(np.arange(6.5))
+    made.put(np.arange(7.5))
+    modes = {path.stat().st_mode & 0o2020 for path in root.rglob("*") if path.is_dir()}
+    assert modes == {below}
+
+
 def test_a_large_array_without_a_url_names_the_setting(desk):
     with pytest.raises(DataError, match="LIKEWISE_BLOB_URL"):
         store(desk, redis_limit_bytes=100).put(np.arange(1000.0))
