@@ -5,9 +5,10 @@
     submit_prepared  the runs on the queue
     follow_to_end    progress on standard error until every run is final
     judge            what came of it: the comparison
-    follow_up        further trainings that the comparison asks for, and the comparison with them
+    carry_out        further trainings that a plan asks for: submitted, followed, collected, told to the plan
+    follow_up        the same for a plan of a comparison, and the comparison with what they say
 
-What to train further is declared as data, by the plans of `producer.follow_ups` and `producer.replay`.
+What to train further is declared as data, by the plans that `producer.follow_ups` names.
 
 What a verdict needs is imported when it is needed, or by `get_ready` while the runs train: importing it takes
 about as long as they do.
@@ -17,11 +18,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic
 
-from likewise.producer.follow_ups import FollowUpPlan, Judged
+from likewise.producer.follow_ups import Answer, Finished, FollowUpPlan, Judged, Submitted
 from likewise.producer.job.jobfile import read_experiment
 from likewise.producer.job.prepare import PreparedExperiment, prepare_experiment
 from likewise.producer.runs.submit import FollowUp, submit, submit_follow_up
@@ -30,9 +32,14 @@ from likewise.shared.errors import LikewiseError, NoWorkerError, UsageError
 from likewise.shared.settings import Settings
 
 if TYPE_CHECKING:
+    from likewise.producer.live import Board
+    from likewise.producer.runs.results import FinishedRuns
     from likewise.shared.ledger.records import ExperimentRecord
-    from likewise.shared.results.run_result import RunResult
-    from likewise.shared.run import Run
+
+ComparisonPlan = Callable[[Judged, Callable[[str], None]], FollowUpPlan[None]]
+"""Plans follow-ups of a comparison; it gets what is known so far, and a way to say a line."""
+Show = Callable[["ExperimentRecord"], AbstractContextManager["Board"]]
+"""Opens what shows the progress of an experiment while it is followed."""
 
 RUN_FAILED = 3
 """The exit status of a command one of whose own runs failed."""
@@ -122,93 +129,126 @@ def submit_prepared(
     return submit(session, prepared.loaded.experiment, prepared.runs, queue_anyway=queue_anyway, key=key)
 
 
-def submit_follow_ups(
+@dataclass(frozen=True, kw_only=True)
+class CarriedOut(Generic[Answer]):
+    """It holds what came of a plan that was carried out."""
+
+    answer: Answer
+    """What the plan returned."""
+    record: ExperimentRecord
+    """The experiment that the plan was for, as it stands now."""
+    finished: Finished
+    """All that was trained, by relation; of several with one relation, the last."""
+
+
+def carry_out(
     session: Session,
     record: ExperimentRecord,
-    wanted: Sequence[FollowUp],
+    plan: FollowUpPlan[Answer],
     *,
-    tell: Callable[[str], None] | None = None,
-) -> dict[str, ExperimentRecord]:
-    """Put follow-ups of an experiment on the queue; return their records by relation.
+    quiet: bool,
+    show: Show | None = None,
+) -> CarriedOut[Answer]:
+    """Train for an experiment what a plan asks for, as long as it asks.
 
-    `tell` is told what each announces. Raises CancelledError where the experiment was cancelled.
+    What it asks for together trains at the same time. `show` opens what shows the progress, a board if it is
+    left out. Raises CancelledError where the experiment is cancelled meanwhile.
     """
-    submitted = {}
+    from likewise.producer.runs.submitted import still_wanted
+
+    tell, shown = _unsaid if quiet else say, show or _boards(quiet)
+    every: dict[str, FinishedRuns] = {}
+    found: Finished | None = None
+    while True:
+        try:
+            wanted = next(plan) if found is None else plan.send(found)
+        except StopIteration as end:
+            now = still_wanted(record, ledger=session.ledger) if every else record
+            return CarriedOut(answer=end.value, record=now, finished=every)
+        found = _train(session, record, wanted, tell=tell, show=shown)
+        every.update(found)
+
+
+def _train(
+    session: Session,
+    parent: ExperimentRecord,
+    wanted: Sequence[FollowUp | Submitted],
+    *,
+    tell: Callable[[str], None],
+    show: Show,
+) -> Finished:
+    """Submit what is wanted, follow it to its end and collect it, by relation."""
+    from likewise.producer.runs.results import trained_of
+
+    records, ended = {}, []
     for one in wanted:
-        submitted[one.relation] = submit_follow_up(session, record, one)
-        if tell is not None and one.announcement is not None:
+        if isinstance(one, Submitted):
+            records[one.relation] = one.record
+            ended += [one.relation] if one.ended else []
+            continue
+        records[one.relation] = submit_follow_up(session, parent, one)
+        if one.announcement is not None:
             tell(one.announcement)
-    return submitted
+    _follow(session, [record for relation, record in records.items() if relation not in ended], show)
+    finished = {relation: trained_of(session, record) for relation, record in records.items()}
+    for one in wanted:
+        if isinstance(one, FollowUp) and not one.kept:
+            session.ledger.delete(records[one.relation].experiment_id)
+    return finished
 
 
 def follow_to_end(session: Session, *records: ExperimentRecord, quiet: bool) -> None:
     """Show the progress of experiments that train at the same time, in turn, until every run is final."""
-    from likewise.producer.console import progress_console
-    from likewise.producer.live import board
+    _follow(session, records, _boards(quiet))
+
+
+def _follow(session: Session, records: Sequence[ExperimentRecord], show: Show) -> None:
     from likewise.producer.runs.follow import follow
 
-    for one in records:
-        with board(one.experiment.labels, progress_console(), runs=len(one.run_ids), quiet=quiet) as shown:
-            for update in follow(one, ledger=session.ledger, client=session.client):
+    for record in records:
+        with show(record) as shown:
+            for update in follow(record, ledger=session.ledger, client=session.client):
                 shown.apply(update)
+
+
+def _boards(quiet: bool) -> Show:
+    """Return what opens a board for an experiment; with `quiet` it shows something on a terminal alone."""
+    from likewise.producer.console import progress_console
+    from likewise.producer.live import board
+
+    def show(record: ExperimentRecord) -> AbstractContextManager[Board]:
+        sides, runs = record.experiment.labels, len(record.run_ids)
+        return board(sides, progress_console(), runs=runs, quiet=quiet)
+
+    return show
 
 
 def get_ready(record: ExperimentRecord) -> None:
     """Import what the verdict will need, while the runs train and it costs no time."""
-    import likewise.producer.compare
-    import likewise.producer.replay  # noqa: F401
+    import likewise.producer.judging  # noqa: F401
 
     if len(record.experiment.seed_list) > 1:
         import scipy.special  # noqa: F401
 
 
-def judge(session: Session, record: ExperimentRecord, *, known: Judged | None = None) -> Judged:
-    """Collect what is finished, also of the follow-ups, and compare it.
+def judge(session: Session, record: ExperimentRecord) -> Judged:
+    """Collect what is finished, also of the follow-ups, and compare it."""
+    from likewise.producer.judging import FOLLOW_UPS, judged
+    from likewise.producer.runs.results import trained_of
 
-    `known` is what came of the experiment before: only what was trained since is collected, and only what
-    that changes is computed.
-    """
-    from likewise.producer.compare import Background, basis_of
-    from likewise.producer.replay import traced_of
-    from likewise.producer.runs.results import merged, one_a_side, results_of
-    from likewise.producer.verdict.side_runs import side_runs
+    own = trained_of(session, record)
+    complete = len(own.runs) == len(record.run_ids)
+    runs = [run for run, _ in own.runs] if complete else session.ledger.runs(record.run_ids)
+    others = {relation: _related(session, record, relation) for relation in FOLLOW_UPS}
+    finished = {one: trained_of(session, other) for one, other in others.items() if other is not None}
+    return _kept(session, judged(own, runs, finished, session.blobs.get))
 
-    again: Sequence[RunResult] = ()
-    if known is None or not known.finished:
-        results = results_of(session, record)
-        finished = len(results) == len(record.run_ids)
-        sides = side_runs(record.experiment, merged(results), session.blobs.get)
-        runs = one_a_side(session.ledger.runs(record.run_ids))
-        basis, twin = None, None
-    else:
-        finished, sides, runs = True, known.comparison.runs, known.runs
-        basis, twin, again = known.basis, known.twin, known.again
-    if twin is None and (other := _related(session, record, "twin")) is not None:
-        basis, twin = None, judge(session, other)
-    if not again and (other := _related(session, record, "rerun")) is not None:
-        basis, again = None, results_of(session, other)
-    if basis is None:
-        background = Background(
-            data_shapes={run.side: run.dataset.train.x.shape for run in runs},
-            twin=twin.comparison if twin else None,
-            again=again,
-        )
-        jobs = {run.side: run.job for run in runs}
-        basis = basis_of(record, jobs, sides, session.blobs.get, background=background)
-    replays = _replays(session, record)
-    comparison = basis.comparison(traced_of(record.experiment, replays, session.blobs.get))
-    if finished:
-        session.ledger.keep_verdict(record.experiment_id, comparison.verdict)
-    return Judged(
-        record=record,
-        comparison=comparison,
-        basis=basis,
-        runs=runs,
-        finished=finished,
-        arrays=session.blobs.get,
-        twin=twin,
-        again=again,
-    )
+
+def _kept(session: Session, outcome: Judged) -> Judged:
+    """Note the verdict of an experiment that has ended, for lists, and return the same."""
+    if outcome.ended:
+        session.ledger.keep_verdict(outcome.record.experiment_id, outcome.comparison.verdict)
+    return outcome
 
 
 def verdict_word(session: Session, record: ExperimentRecord) -> str | None:
@@ -223,52 +263,24 @@ def verdict_word(session: Session, record: ExperimentRecord) -> str | None:
     return None
 
 
-def follow_up(
-    session: Session,
-    outcome: Judged,
-    plan: Callable[[Judged, Callable[[str], None]], FollowUpPlan],
-    *,
-    quiet: bool,
-) -> Judged:
-    """Train what the plan asks for, as long as it asks, and return the outcome with what that says.
+def follow_up(session: Session, outcome: Judged, plan: ComparisonPlan, *, quiet: bool) -> Judged:
+    """Train what the plan asks for, and return the outcome with what that says.
 
-    The plan gets the outcome and a way to say a line. What it yields together trains at the same time.
     Raises CancelledError where the experiment is cancelled meanwhile.
     """
-    from likewise.producer.runs.results import trained_of
-    from likewise.producer.runs.submitted import still_wanted
-
-    tell = _unsaid if quiet else say
-    asking = plan(outcome, tell)
-    wanted = next(asking, None)
-    if wanted is None:
+    asking = plan(outcome, _unsaid if quiet else say)
+    carried = carry_out(session, outcome.record, asking, quiet=quiet)
+    if not carried.finished:
         return outcome
-    while wanted is not None:
-        submitted = submit_follow_ups(session, outcome.record, wanted, tell=tell)
-        follow_to_end(session, *submitted.values(), quiet=quiet)
-        try:
-            wanted = asking.send(
-                {relation: trained_of(session, record) for relation, record in submitted.items()}
-            )
-        except StopIteration:
-            wanted = None
-    record = still_wanted(outcome.record, ledger=session.ledger)
-    return judge(session, record, known=outcome)
+    from likewise.producer.judging import judged_again
+
+    return _kept(session, judged_again(outcome, carried.record, carried.finished))
 
 
 def _related(session: Session, record: ExperimentRecord, relation: str) -> ExperimentRecord | None:
     """Return the experiment that belongs to another under a relation, where there is one."""
     experiment_id = record.related.get(relation)
     return session.ledger.experiment(experiment_id) if experiment_id else None
-
-
-def _replays(session: Session, record: ExperimentRecord) -> list[tuple[Run, RunResult]]:
-    """Return the finished replays of an experiment with their results, in the order they were trained."""
-    from likewise.producer.replay import RELATIONS
-    from likewise.producer.runs.results import trained_of
-
-    replayed = [_related(session, record, relation) for relation in RELATIONS]
-    return [one for other in replayed if other is not None for one in trained_of(session, other)]
 
 
 def _unsaid(_: str) -> None:

@@ -1,8 +1,9 @@
-"""What is trained further for a comparison, declared as data: the float64 twin, the rerun, and their types.
+"""What is trained further for an experiment, as data: what a plan is, and those of the twin and the rerun.
 
-A `FollowUpPlan` looks at a `Judged` and yields `FollowUp`s, gets what they returned, and may yield more;
-it knows neither the queue nor a terminal. `producer.experiments` carries plans out. The traced replay is a
-plan of its own, in `producer.replay`.
+A `FollowUpPlan` yields `FollowUp`s, gets what they returned, may yield more, and returns what it makes of
+them; it knows neither the queue nor a terminal. `producer.experiments` carries plans out. Other plans are the
+traced replay (`producer.replay`), the mixtures of settings (`producer.blame.flow`) and the timed rounds
+(`producer.bench.flow`).
 
 A difference of meaning stays as large in float64; rounding shrinks by about 1e9. So the twin tells a
 float32 gap that training has amplified from a real one, and finds a real one that hides in rounding.
@@ -13,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from likewise.producer.runs.submit import FollowUp
 from likewise.shared.job import Experiment
@@ -21,15 +22,30 @@ from likewise.shared.run import Run
 
 if TYPE_CHECKING:
     from likewise.producer.compare import Basis
+    from likewise.producer.runs.results import FinishedRuns
     from likewise.producer.verdict.models import Comparison
     from likewise.shared.ledger.records import ExperimentRecord
-    from likewise.shared.results.run_result import RunResult
     from likewise.shared.results.seed_table import Load
 
-FinishedRuns = Mapping[str, Sequence[tuple[Run, "RunResult"]]]
-"""The finished runs of follow-ups with their results, by relation."""
-FollowUpPlan = Generator[Sequence[FollowUp], FinishedRuns, None]
-"""Yields what is to be trained together, is sent what that returned, and ends when nothing more is wanted."""
+
+@dataclass(frozen=True, kw_only=True)
+class Submitted:
+    """It asks for what an experiment on the ledger returns, and to wait for it where it still trains."""
+
+    relation: str
+    record: ExperimentRecord
+    ended: bool
+    """Whether all of its runs are final."""
+
+
+Answer = TypeVar("Answer")
+Finished = Mapping[str, "FinishedRuns"]
+"""What follow-ups returned, by relation."""
+FollowUpPlan = Generator[Sequence[FollowUp | Submitted], Finished, Answer]
+"""Yields what is to be trained together, is sent what that returned, and returns an answer in the end."""
+
+TWIN, RERUN = "twin", "rerun"
+"""The relations of the float64 twin and the rerun to the experiment that is trained once more."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,13 +58,13 @@ class Judged:
     """What the comparison rests on, kept so that a replay does not have it computed anew."""
     runs: tuple[Run, ...]
     """Each side's run, in the experiment's order, with all of its seeds, however they were spread."""
-    finished: bool
+    ended: bool
     """Whether every run had ended."""
     arrays: Load
     """Gives the array of a reference."""
+    finished: Finished
+    """What its follow-ups returned, by relation."""
     twin: Judged | None = None
-    again: Sequence[RunResult] = ()
-    """The results of the rerun."""
 
 
 MOST_SEEDS = 3
@@ -99,7 +115,7 @@ def twin_of(experiment: Experiment, runs: Sequence[Run]) -> FollowUp:
         run.model_copy(update={"job": run.job.model_copy(update={"precision": "float64"})}) for run in runs
     ]
     return FollowUp(
-        relation="twin",
+        relation=TWIN,
         experiment=twin_experiment(experiment),
         runs=_first_seeds(in_float64),
         announcement="once more in float64, to tell rounding from a real difference",
@@ -110,19 +126,19 @@ def rerun_of(experiment: Experiment, runs: Sequence[Run]) -> FollowUp:
     """Return the experiment's first seeds as they are."""
     again = experiment.model_copy(update={"seeds": experiment.seed_list[:MOST_SEEDS]})
     return FollowUp(
-        relation="rerun",
+        relation=RERUN,
         experiment=again,
         runs=_first_seeds(runs),
         announcement="once more as it was, to see how far a side's own numbers move",
     )
 
 
-def twin_alone(outcome: Judged, tell: Callable[[str], None]) -> FollowUpPlan:
+def twin_alone(outcome: Judged, tell: Callable[[str], None]) -> FollowUpPlan[None]:
     """Plan the float64 twin, where it can add something and does not train for too long."""
     yield from _affordable(outcome, tell, [_TWIN])
 
 
-def twin_and_rerun(outcome: Judged, tell: Callable[[str], None]) -> FollowUpPlan:
+def twin_and_rerun(outcome: Judged, tell: Callable[[str], None]) -> FollowUpPlan[None]:
     """Plan the float64 twin and the rerun, each where it can add something; both train at the same time."""
     yield from _affordable(outcome, tell, [_TWIN, _RERUN])
 
@@ -140,7 +156,7 @@ _TWIN = _Kind(name="the float64 twin", adds=twin_tells_more, follow_up=twin_of)
 _RERUN = _Kind(name="the rerun", adds=rerun_tells_more, follow_up=rerun_of)
 
 
-def _affordable(outcome: Judged, tell: Callable[[str], None], kinds: Sequence[_Kind]) -> FollowUpPlan:
+def _affordable(outcome: Judged, tell: Callable[[str], None], kinds: Sequence[_Kind]) -> FollowUpPlan[None]:
     """Ask for those that can add something, as long as the budget lasts, and say which are left out."""
     seconds, left_s = cost_s(outcome.comparison), BUDGET_S
     wanted = []

@@ -246,7 +246,7 @@ class Traces:
         return tolerance_for(["float64"] if len(precisions) > 1 else precisions).relative
 
 
-def replays(outcome: Judged, tell: Callable[[str], None]) -> FollowUpPlan:
+def replays(outcome: Judged, tell: Callable[[str], None]) -> FollowUpPlan[None]:
     """Plan the replays of the first seed that parts, where they can add to what is known.
 
     Ends early where a replay fails: the comparison stands without it. What a worker cannot do is told.
@@ -264,16 +264,16 @@ def replays(outcome: Judged, tell: Callable[[str], None]) -> FollowUpPlan:
     starts: dict[str, dict[str, ArrayRef]] = {}
     if same_start(comparison, seed):
         everyone = [(side, asked) for side in (reference, *others)]
-        _take((yield ask(RELATIONS[0], everyone))[RELATIONS[0]], traces, tell)
+        _take((yield ask(RELATIONS[0], everyone))[RELATIONS[0]].runs, traces, tell)
     else:
         asked = asked.model_copy(update={"keep_start": True, "seconds": OTHER_START_S})
-        _take((yield ask(RELATIONS[0], [(reference, asked)]))[RELATIONS[0]], traces, tell)
+        _take((yield ask(RELATIONS[0], [(reference, asked)]))[RELATIONS[0]].runs, traces, tell)
         if reference not in traces.steps:
             return
         weights = traces.steps[reference].start_weights
         starts = {run.side: weights for run in runs if fits(weights, run)}
         given = [(other, asked.model_copy(update={"start": starts.get(other)})) for other in others]
-        _take((yield ask(RELATIONS[1], given))[RELATIONS[1]], traces, tell)
+        _take((yield ask(RELATIONS[1], given))[RELATIONS[1]].runs, traces, tell)
     # where two tensors cannot be compared, whole ones would say no more
     partings = {
         other: one for other, one in traces.partings().items() if one.problem is None or one.step == 0
@@ -284,7 +284,7 @@ def replays(outcome: Judged, tell: Callable[[str], None]) -> FollowUpPlan:
     }
     if not whole:
         return
-    traces.add((yield ask(RELATIONS[2], [(reference, one) for one in whole.values()]))[RELATIONS[2]])
+    traces.add((yield ask(RELATIONS[2], [(reference, one) for one in whole.values()]))[RELATIONS[2]].runs)
     again = []
     for other, parting in partings.items():
         step = _observed(parting)

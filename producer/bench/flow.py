@@ -1,4 +1,4 @@
-"""Trains the timed runs through the queue, each on its worker's host alone, and tells of them meanwhile."""
+"""Plans the timed runs, each on its worker's host alone, and tells of them while they train."""
 
 from __future__ import annotations
 
@@ -11,25 +11,22 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.status import Status
 
-from likewise.producer.bench.conclude import conclude
+from likewise.producer.bench.conclude import Times, conclude
 from likewise.producer.bench.models import Bench, Phase, TimedRun, name_of
 from likewise.producer.bench.protocol import Enough, alternate
 from likewise.producer.display import plus_minus
 from likewise.producer.job.resolve import resolve
-from likewise.producer.runs.follow import Noticed, Progressed, follow
-from likewise.producer.runs.results import collect
-from likewise.producer.runs.submit import Submission, enqueue, new_id
-from likewise.shared.errors import CancelledError, LikewiseError, RunFailedError
+from likewise.producer.runs.follow import Noticed, Progressed, Update
+from likewise.producer.runs.submit import FollowUp
+from likewise.shared.errors import CancelledError, RunFailedError
 from likewise.shared.job.training import BatchPlan
-from likewise.shared.ledger.records import ExperimentRecord
 from likewise.shared.results.run_result import RunResult
 from likewise.shared.results.seed_table import Load, SeedTable
 from likewise.shared.run import Run, Timed
 
 if TYPE_CHECKING:
-    from likewise.producer.follow_ups import Judged
+    from likewise.producer.follow_ups import FollowUpPlan, Judged
     from likewise.producer.runs.routing import Site
-    from likewise.producer.session import Session
     from likewise.shared.job import Experiment
 
 LINE_EVERY_S = 15.0
@@ -38,27 +35,29 @@ TIMED = "timed"
 """What a timed run is to the experiment it measures; each replaces the one before."""
 
 
-def bench(
-    session: Session,
+def timed_rounds(
     outcome: Judged,
     *,
     experiment: Experiment,
     sites: Mapping[str, Site],
     enough: Enough,
     told: Progress,
-) -> Bench:
-    """Warm every side of `experiment` up, then time them in turns. `outcome` says whether the values agree.
+) -> FollowUpPlan[Bench]:
+    """Plan to warm every side of `experiment` up and then to time them in turns; return what the times say.
 
-    The sides are those that were compared, or ways of executing their frameworks. `sites` has the place of
-    each side of the comparison, by its label.
+    The sides are those that were compared, or ways of executing their frameworks. `outcome` says whether the
+    values agree. `sites` has the place of each side of the comparison, by its label. Raises CancelledError,
+    and RunFailedError for a side that fails after its first run.
     """
-    timing = _Timing(session, outcome, experiment=experiment, sites=sites, told=told)
-    first, missing = _warm_up(timing, told=told)
-    timed = alternate(list(first), timing.time_one, enough=enough, said=told.round) if first else {}
+    timing = _Timing(outcome, experiment=experiment, sites=sites, told=told)
+    first, missing = yield from _warm_up(timing, told=told)
+    timed: Times = {}
+    if first:
+        timed = yield from alternate(list(first), timing.time_one, enough=enough, said=told.round)
     return conclude(outcome.comparison, first=first, timed=timed, missing=missing, precision=enough.precision)
 
 
-def _warm_up(timing: _Timing, *, told: Progress) -> tuple[dict[str, TimedRun], list[str]]:
+def _warm_up(timing: _Timing, *, told: Progress) -> FollowUpPlan[tuple[dict[str, TimedRun], list[str]]]:
     """Return each side's first run; and a sentence for each that fails, or that runs as another way does.
 
     It forgets all programs, so that what the side compiles is measured even where the comparison, another
@@ -71,7 +70,7 @@ def _warm_up(timing: _Timing, *, told: Progress) -> tuple[dict[str, TimedRun], l
     for label, name in timing.names.items():
         told.warming(name)
         try:
-            timed = timing.time_one(label, kind="cold")
+            timed = yield from timing.time_one(label, kind="cold")
         except RunFailedError as error:
             missing.append(f"{name} cannot be timed: {error}")
             continue
@@ -84,20 +83,18 @@ def _warm_up(timing: _Timing, *, told: Progress) -> tuple[dict[str, TimedRun], l
 
 
 class _Timing:
-    """Puts one timed run after another on the queue."""
+    """It plans one timed run of a side after another."""
 
     def __init__(
         self,
-        session: Session,
         outcome: Judged,
         *,
         experiment: Experiment,
         sites: Mapping[str, Site],
         told: Progress,
     ) -> None:
-        self._session = session
+        self._outcome = outcome
         self._experiment = experiment
-        self._parent = outcome.comparison.experiment_id
         self._sites = sites
         self._told = told
         compared = {run.side: run for run in outcome.runs}
@@ -112,50 +109,28 @@ class _Timing:
         }
         """What sentences call each side that is to be timed, by its label."""
 
-    def time_one(self, label: str, *, kind: Timed = "warm") -> TimedRun:
-        """Train one timed run, from submission to result. Raises RunFailedError, and CancelledError."""
+    def time_one(self, label: str, *, kind: Timed = "warm") -> FollowUpPlan[TimedRun]:
+        """Plan one timed run, from submission to result. Raises RunFailedError, and CancelledError."""
         self._told.timing(self.names[label])
-        run, record = self._submit(label, kind)
-        ledger = self._session.ledger
-        for update in follow(record, ledger=ledger, client=self._session.client):
-            if isinstance(update, Noticed):
-                self._told.notice(update.text)
-            elif isinstance(update, Progressed) or update.record.state == "leased":
-                self._told.training(self.names[label])
-        (result,) = collect(record, ledger=ledger)
+        finished = yield [self._follow_up(label, kind)]
+        ((run, result),) = finished[TIMED].runs
         if result.failure and result.failure.reason == "cancelled":
-            raise CancelledError(f"the bench of {self._parent} was cancelled")
-        ledger.delete(record.experiment_id)
-        return timed_of(run, result, self._session.blobs.get, of=self._runs[label].side)
+            raise CancelledError(f"the bench of {self._outcome.record.experiment_id} was cancelled")
+        return timed_of(run, result, self._outcome.arrays, of=self._runs[label].side)
 
-    def _submit(self, label: str, kind: Timed) -> tuple[Run, ExperimentRecord]:
-        compared, experiment_id = self._runs[label], new_id()
+    def _follow_up(self, label: str, kind: Timed) -> FollowUp:
+        compared = self._runs[label]
+        job = compared.job.model_copy(update={"execution": self._ways[label]})
         run = compared.model_copy(
-            update={
-                "run_id": new_id(),
-                "experiment_id": experiment_id,
-                "side": label,
-                "job": compared.job.model_copy(update={"execution": self._ways[label]}),
-                "seeds": compared.seeds[:1],
-                "timed": kind,
-            }
+            update={"side": label, "job": job, "seeds": compared.seeds[:1], "timed": kind}
         )
-        if self._session.ledger.experiment(self._parent) is None:
-            raise LikewiseError(f"experiment {self._parent} was deleted while it was timed")
-        record = ExperimentRecord(
-            experiment_id=experiment_id,
-            submitted_s=time.time(),
+        return FollowUp(
+            relation=TIMED,
             experiment=self._experiment.with_sides([label], seeds=run.seeds),
-            run_ids=(run.run_id,),
-        )
-        submission = Submission(
-            record=record,
             runs=[run],
             queue=self._sites[compared.side].queue,
-            belongs_to=(TIMED, self._parent),
+            kept=False,
         )
-        enqueue(self._session, submission)
-        return run, record
 
 
 def timed_of(run: Run, result: RunResult, arrays: Load, *, of: str) -> TimedRun:
@@ -202,13 +177,14 @@ def timed_of(run: Run, result: RunResult, arrays: Load, *, of: str) -> TimedRun:
 
 
 class Progress:
-    """Tells which side is timed, and how narrow the intervals are by now."""
+    """It is the board of the timed runs: which side is timed, and how narrow the intervals are by now."""
 
     def __init__(self, console: Console, *, status: Status | None, quiet: bool) -> None:
         self._console = console
         self._status = status
         self._quiet = quiet
         self._so_far = "warming up"
+        self._name = ""
         self._said_s = time.monotonic()
 
     def warming(self, name: str) -> None:
@@ -217,7 +193,15 @@ class Progress:
 
     def timing(self, name: str) -> None:
         """Say that a run is submitted; it begins when its host is free."""
+        self._name = name
         self._step(f"{self._so_far}: waiting for the host, to time {name}")
+
+    def apply(self, update: Update) -> None:
+        """Take in an update of the run that is timed now."""
+        if isinstance(update, Noticed):
+            self.notice(update.text)
+        elif isinstance(update, Progressed) or update.record.state == "leased":
+            self.training(self._name)
 
     def training(self, name: str) -> None:
         """Say that a run has its host to itself, and goes on."""

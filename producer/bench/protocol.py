@@ -16,11 +16,15 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from likewise.producer.bench.models import Interval, TimedRun
 from likewise.shared.errors import UsageError
 from likewise.shared.job import Experiment
 from likewise.shared.job.experiment import Execution
+
+if TYPE_CHECKING:
+    from likewise.producer.follow_ups import FollowUpPlan
 
 EXECUTIONS: tuple[Execution, ...] = ("eager", "compiled", "auto")
 """What is timed where nothing is chosen; `auto` last: it is often what one of the others runs."""
@@ -81,12 +85,12 @@ def order_of(labels: Sequence[str], *, draw: random.Random) -> list[str]:
 
 def alternate(
     labels: Sequence[str],
-    time_one: Callable[[str], TimedRun],
+    time_one: Callable[[str], FollowUpPlan[TimedRun]],
     *,
     enough: Enough,
     said: Callable[[int, float], None],
-) -> Samples:
-    """Time whole rounds until every side's interval is narrow enough, or time is up.
+) -> FollowUpPlan[Samples]:
+    """Plan whole rounds until every side's interval is narrow enough, or time is up; return all runs.
 
     A round is not begun that would, going by those before, end beyond the budget; LEAST_ROUNDS are done
     in any case. `said` is told after each round how many there were and the widest interval.
@@ -96,7 +100,7 @@ def alternate(
     begin = enough.spent_s()
     for done in itertools.count(1):
         for one in order_of(labels, draw=draw):
-            found[one].append(time_one(one))
+            found[one].append((yield from time_one(one)))
         width = widest(found)
         said(done, width)
         timed_s = enough.spent_s() - begin

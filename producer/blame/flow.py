@@ -12,18 +12,21 @@ from dataclasses import dataclass
 from likewise.producer.blame.evidence import TrainedRun
 from likewise.producer.blame.explanation import Explanation, explain
 from likewise.producer.blame.factors import LEAST_SEEDS, Plan, identity, plan
-from likewise.producer.experiments import follow_to_end, submit_follow_ups
-from likewise.producer.runs.results import merged, one_a_side, trained_of
+from likewise.producer.experiments import carry_out
+from likewise.producer.follow_ups import FollowUpPlan, Submitted
+from likewise.producer.runs.results import FinishedRuns, merged, one_a_side
 from likewise.producer.runs.routing import Need, refuse_unserved
 from likewise.producer.runs.submit import FollowUp
-from likewise.producer.runs.submitted import still_wanted
 from likewise.producer.session import Session
 from likewise.producer.verdict.judge import NO_WORD_ON_NUMBERS
 from likewise.shared.errors import UsageError
 from likewise.shared.job.experiment import MAX_SEEDS, Experiment
 from likewise.shared.ledger.records import ExperimentRecord, RunRecord
+from likewise.shared.results.seed_table import Load
 from likewise.shared.run import Run
 
+OWN = "own"
+"""Under this word stands what the experiment itself returned, among what its mixtures did."""
 MIXTURES = "mixtures"
 """What the mixtures are to the experiment they belong to; later ones have a number behind."""
 
@@ -62,23 +65,34 @@ def explain_experiment(
 ) -> list[Explanation]:
     """Train what is missing and return an explanation for each other side, in the question's order.
 
-    Raises CancelledError where it is cancelled meanwhile.
+    Raises NoWorkerError unless `queue_anyway`, and CancelledError where it is cancelled meanwhile.
     """
     plans = list(_plans(session, record, question))
-    known = set(_known(session, record, question.seeds))
+    standing, known = _standing(session, record, question.seeds)
     runs = {identity(run): run for one in plans for run in one.runs()}
     missing = [run for name, run in runs.items() if name not in known]
     if not queue_anyway:
         refuse_unserved(map(Need.of_run, missing), session.ledger.workers())
-    wanted = [_mixtures(session, record, missing)] if missing else []
-    submitted = submit_follow_ups(session, record, wanted)
-    follow_to_end(session, record, *submitted.values(), quiet=quiet)
-    still_wanted(record, ledger=session.ledger)
-    trained = dict(_trained(session, record, question.seeds))
+    wanted = _mixtures(record.experiment, missing, earlier=len(standing) - 1) if missing else None
+    asking = _explained(plans, standing, wanted, seeds=question.seeds, arrays=session.blobs.get)
+    return carry_out(session, record, asking, quiet=quiet).answer
+
+
+def _explained(
+    plans: Sequence[Plan],
+    standing: Sequence[Submitted],
+    mixtures: FollowUp | None,
+    *,
+    seeds: Sequence[int],
+    arrays: Load,
+) -> FollowUpPlan[list[Explanation]]:
+    """Plan the mixtures beside what trains already, and explain by all that was trained."""
+    wanted: list[FollowUp | Submitted] = [*standing, *([mixtures] if mixtures else [])]
+    finished = yield wanted
+    trained = dict(one for other in finished.values() for one in _trained(other, seeds, arrays))
+    record = standing[0].record
     return [
-        explain(
-            one, trained, session.blobs.get, experiment_id=record.experiment_id, name=record.experiment.name
-        )
+        explain(one, trained, arrays, experiment_id=record.experiment_id, name=record.experiment.name)
         for one in plans
     ]
 
@@ -91,23 +105,28 @@ def _plans(session: Session, record: ExperimentRecord, question: Question) -> It
         yield plan(reference, runs[other], seeds=question.seeds, most_combined=question.most_combined)
 
 
-def _records(session: Session, record: ExperimentRecord) -> Iterator[ExperimentRecord]:
-    """Yield the experiment and its mixtures, as they stand now."""
+def _standing(
+    session: Session, record: ExperimentRecord, seeds: Sequence[int]
+) -> tuple[list[Submitted], set[str]]:
+    """Return the experiment and its earlier mixtures, and the identities of their runs with all these seeds.
+
+    These runs are trained or being trained.
+    """
     now = session.ledger.experiment(record.experiment_id) or record
-    yield now
+    records = {OWN: now}
     for relation, experiment_id in now.related.items():
         if relation.startswith(MIXTURES) and (found := session.ledger.experiment(experiment_id)):
-            yield found
-
-
-def _known(session: Session, record: ExperimentRecord, seeds: Sequence[int]) -> Iterator[str]:
-    """Yield the identities of the runs with all these seeds that are trained or being trained."""
-    for one in _records(session, record):
+            records[relation] = found
+    standing, known = [], set()
+    for relation, one in records.items():
         states = {state.run_id: state for state in session.ledger.records(one.run_ids)}
+        ended = all(state.final for state in states.values())
+        standing.append(Submitted(relation=relation, record=one, ended=ended))
         for name, runs in _by_identity(session.ledger.runs(one.run_ids)).items():
             covered = {seed for run in runs if _tells(states[run.run_id]) for seed in run.seeds}
             if covered.issuperset(seeds):
-                yield name
+                known.add(name)
+    return standing, known
 
 
 def _by_identity(runs: Iterable[Run]) -> dict[str, list[Run]]:
@@ -123,23 +142,18 @@ def _tells(record: RunRecord) -> bool:
     return record.failure is None or record.failure.reason not in NO_WORD_ON_NUMBERS
 
 
-def _mixtures(session: Session, record: ExperimentRecord, runs: Sequence[Run]) -> FollowUp:
+def _mixtures(experiment: Experiment, runs: Sequence[Run], *, earlier: int) -> FollowUp:
     """Return the mixtures as a follow-up, under a relation that the experiment does not have yet."""
-    experiment = record.experiment.with_sides([run.side for run in runs], seeds=runs[0].seeds)
-    earlier = sum(1 for _ in _records(session, record)) - 1
+    mixed = experiment.with_sides([run.side for run in runs], seeds=runs[0].seeds)
     relation = f"{MIXTURES} {earlier + 1}" if earlier else MIXTURES
-    return FollowUp(relation=relation, experiment=experiment, runs=runs)
+    return FollowUp(relation=relation, experiment=mixed, runs=runs)
 
 
-def _trained(
-    session: Session, record: ExperimentRecord, seeds: Sequence[int]
-) -> Iterator[tuple[str, TrainedRun]]:
+def _trained(other: FinishedRuns, seeds: Sequence[int], arrays: Load) -> Iterator[tuple[str, TrainedRun]]:
     """Yield every run of all these seeds with its result, by identity; the latest last, so that it counts."""
-    for one in _records(session, record):
-        trained = trained_of(session, one)
-        results = {run.run_id: result for run, result in trained}
-        for name, runs in _by_identity(run for run, _ in trained).items():
-            if set(seeds) <= {seed for run in runs for seed in run.seeds}:
-                (result,) = merged([results[run.run_id] for run in runs]).values()
-                run = runs[0].model_copy(update={"seeds": tuple(seeds)})
-                yield name, TrainedRun.of(run, result, session.blobs.get)
+    results = {run.run_id: result for run, result in other.runs}
+    for name, runs in _by_identity(run for run, _ in other.runs).items():
+        if set(seeds) <= {seed for run in runs for seed in run.seeds}:
+            (result,) = merged([results[run.run_id] for run in runs]).values()
+            run = runs[0].model_copy(update={"seeds": tuple(seeds)})
+            yield name, TrainedRun.of(run, result, arrays)

@@ -237,10 +237,11 @@ def bench(
       likewise bench job.yaml --json > bench.json
     """
     import time
+    from contextlib import nullcontext
 
     from likewise.producer import experiments, follow_ups
     from likewise.producer.bench.conclude import conclude
-    from likewise.producer.bench.flow import bench, telling
+    from likewise.producer.bench.flow import telling, timed_rounds
     from likewise.producer.bench.protocol import Enough, in_ways
     from likewise.producer.console import progress_console
     from likewise.producer.experiments import cancelling
@@ -274,7 +275,10 @@ def bench(
                 precision=precision / 100, budget_s=budget, spent_s=lambda: time.monotonic() - begin
             )
             with telling(progress_console(), quiet=output.quiet) as told:
-                found = bench(session, outcome, experiment=experiment, sites=sites, enough=enough, told=told)
+                rounds = timed_rounds(outcome, experiment=experiment, sites=sites, enough=enough, told=told)
+                found = experiments.carry_out(
+                    session, outcome.record, rounds, quiet=output.quiet, show=lambda _: nullcontext(told)
+                ).answer
     output.put(BenchDocument(found))
     if not found.rows:
         raise typer.Exit(experiments.RUN_FAILED)

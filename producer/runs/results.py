@@ -27,6 +27,19 @@ class Diverged:
     trained: int
 
 
+@dataclass(frozen=True, kw_only=True)
+class FinishedRuns:
+    """It holds an experiment and its finished runs, each with what it returned."""
+
+    record: ExperimentRecord
+    runs: Sequence[tuple[Run, RunResult]]
+
+    @property
+    def results(self) -> list[RunResult]:
+        """Return what the runs returned, in the experiment's order."""
+        return [result for _, result in self.runs]
+
+
 def results_of(services: Services, record: ExperimentRecord) -> list[RunResult]:
     """Return what `collect` does, and bring the small arrays of the results in few round trips."""
     found = collect(record, ledger=services.ledger)
@@ -34,11 +47,11 @@ def results_of(services: Services, record: ExperimentRecord) -> list[RunResult]:
     return found
 
 
-def trained_of(services: Services, record: ExperimentRecord) -> list[tuple[Run, RunResult]]:
-    """Return the finished runs of an experiment with their results."""
+def trained_of(services: Services, record: ExperimentRecord) -> FinishedRuns:
+    """Return an experiment with its finished runs and their results."""
     found = results_of(services, record)
     runs = services.ledger.runs([result.run_id for result in found])
-    return list(zip(runs, found, strict=True))
+    return FinishedRuns(record=record, runs=list(zip(runs, found, strict=True)))
 
 
 def collect(record: ExperimentRecord, *, ledger: Ledger) -> list[RunResult]:

@@ -74,6 +74,10 @@ class FollowUp:
     """Each of these runs is queued under an id of its own."""
     announcement: str | None = None
     """What is said of it once it is queued."""
+    queue: str | None = None
+    """All runs wait in this queue; if it is None, each waits in that of what it needs."""
+    kept: bool = True
+    """Whether its records stay on the ledger once its results are read."""
 
 
 def submit(
@@ -140,7 +144,7 @@ def submit_follow_up(services: Services, parent: ExperimentRecord, wanted: Follo
         run_ids=tuple(run.run_id for run in own),
     )
     belongs_to = (wanted.relation, parent.experiment_id)
-    enqueue(services, Submission(record=record, runs=own, belongs_to=belongs_to))
+    enqueue(services, Submission(record=record, runs=own, queue=wanted.queue, belongs_to=belongs_to))
     return record
 
 

@@ -118,6 +118,23 @@ def test_the_first_seed_that_parts_is_replayed(parted, desk):
     assert [desk.ledger.experiment(one) for one in related] == [None] * 3
 
 
+def test_what_a_follow_up_returned_is_collected_once(parted, desk, monkeypatch):
+    """The plan and the comparison are told of the same results: none is read from Redis a second time."""
+    collected: list[str] = []
+    read = type(desk.ledger).records_with_payloads
+
+    def reading(ledger, run_ids):
+        collected.extend(run_ids)
+        return read(ledger, run_ids)
+
+    monkeypatch.setattr(type(desk.ledger), "records_with_payloads", reading)
+    found = parted({"optimizer.learning_rate": 0.02})
+
+    record = desk.ledger.experiment(found.experiment_id)
+    followed = [desk.ledger.experiment(one) for one in record.related.values()]
+    assert sorted(collected) == sorted(run_id for one in (record, *followed) for run_id in one.run_ids)
+
+
 def test_a_training_that_diverges_alone_is_traced_to_its_cause(parted):
     """A rate of 1e30 ends in infinity in torch alone."""
     found = parted(
