@@ -261,9 +261,9 @@ def _tests_table(comparison: Comparison) -> Table:
 def _values(comparison: Comparison) -> Iterator[Value]:
     yield Value(table="verdict", row="verdict", value=comparison.verdict)
     yield Value(table="verdict", row="tolerance", value=comparison.tolerance.relative)
-    told = [("reasons", str(place), reason) for place, reason in enumerate(comparison.reasons)]
-    told += [("notes", note.code, note.text) for note in comparison.notes]
-    for table, row, text in told:
+    texts = [("reasons", str(place), reason) for place, reason in enumerate(comparison.reasons)]
+    texts += [("notes", note.code, note.text) for note in comparison.notes]
+    for table, row, text in texts:
         yield Value(table=table, row=row, value=text)
     for setting in comparison.setting_differences:
         for side in comparison.sides:

@@ -34,7 +34,7 @@ class Note(Frozen):
 
     code: NoteCode
     text: str
-    """Whole sentences."""
+    """The text is whole sentences."""
 
 
 class Tolerance(Frozen):
