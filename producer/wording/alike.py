@@ -1,0 +1,191 @@
+"""Brings two sides' jobs into one wording, and says which settings differ in words alone. Pure.
+
+The rules are tried in order, each on what the ones before it left. A rule may only take differences away: one
+that would leave a difference that was not there before is not applied.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from pydantic import ValidationError
+
+from likewise.producer.job.resolve import SettingDifference, setting_differences
+from likewise.producer.wording import layers, training
+from likewise.producer.wording.form import Facts, Form
+from likewise.producer.wording.layers import Forms
+from likewise.shared.job import Job
+
+SCALES = {
+    "softmax": "Outputs are compared as probabilities.",
+    "sigmoid": "Outputs are compared as probabilities.",
+    "centred": "Logits are compared up to what is the same for every class, which a softmax does not see.",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rule:
+    """It says of some settings that other values of them compute the same."""
+
+    says: str
+    """Why, as a clause."""
+    apply: Callable[[Form, Form], Forms | None]
+    except_where: str | None = None
+    """Where it does not hold, as a clause, if there is such a place."""
+    of_layers: bool = False
+    """Whether it changes how many layers there are, so that a path names another layer afterwards."""
+
+
+RULES = (
+    Rule(says="the samples are the same arrays", apply=training.same_data),
+    Rule(
+        says="an activation is a layer of its own or belongs to the layer before it",
+        apply=layers.folded,
+        of_layers=True,
+    ),
+    Rule(says="a layer's name is a handle and no part of the model", apply=layers.named_alike),
+    Rule(
+        says="labels are smoothed in the data or by the loss, and a divergence from them is the "
+        "cross-entropy less a constant",
+        apply=training.smoothed_targets,
+    ),
+    Rule(says="classes are weighed by the loss or sample by sample", apply=training.weighted_samples),
+    Rule(
+        says="the softmax or sigmoid stands in the model before a loss on probabilities, or in a loss on "
+        "logits",
+        apply=training.head,
+        except_where="probabilities are clipped to [1e-7, 1 − 1e-7], which logits are not",
+        of_layers=True,
+    ),
+    Rule(says="every window stands in the same place", apply=layers.padded_alike),
+    Rule(says="this flatten has only one order", apply=layers.flattened_alike),
+    Rule(
+        says="batch normalization takes off the mean, and with it any bias in front of it",
+        apply=layers.bias_before_batch_norm,
+    ),
+    Rule(says="both words draw the same distribution", apply=layers.drawn_alike),
+    Rule(says="AdamW is Adam with decoupled decay", apply=training.adamw_is_adam),
+    Rule(
+        says="where a step is the learning rate times the gradient alone, decay in the gradient is decay of "
+        "the weights",
+        apply=training.idle("optimizer.weight_decay_kind", training.decay_is_plain),
+    ),
+    Rule(
+        says="at one learning rate momentum gathers steps or gradients to the same",
+        apply=training.idle("optimizer.momentum_convention", training.momentum_is_plain),
+    ),
+    Rule(
+        says="no norm is clipped",
+        apply=training.idle("optimizer.clip_epsilon", training.clips_no_norm),
+    ),
+    Rule(
+        says="no mean is taken of weighted elements",
+        apply=training.idle("loss.weighting", training.weighs_nothing),
+    ),
+    Rule(
+        says="no target is the class that is ignored",
+        apply=training.idle("loss.ignore_index", training.ignores_nothing),
+    ),
+    Rule(
+        says="an epoch is one batch of all samples",
+        apply=training.idle("training.batch_size", training.is_one_batch),
+    ),
+    Rule(
+        says="the samples fall into whole batches",
+        apply=training.idle("training.drop_last", training.leaves_nothing_out),
+    ),
+    Rule(
+        says="nothing is shuffled",
+        apply=training.idle("training.shuffle_seed", training.never_shuffles),
+    ),
+    Rule(
+        says="the reduction multiplies the loss by a number that the optimizer's numbers take back",
+        apply=training.reduction,
+    ),
+    Rule(
+        says="a softmax does not see what is added to every logit",
+        apply=layers.head_shifted,
+    ),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Couple:
+    """Settings that are one: written differently, they compute the same."""
+
+    rule: Rule
+    differences: tuple[SettingDifference, ...]
+    """What the rule took away, by the paths of the job file where layers are as many in both."""
+
+    @property
+    def path(self) -> str:
+        """The settings' paths together."""
+        return " + ".join(one.path for one in self.differences)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wording:
+    """Two sides' jobs in one wording."""
+
+    names: tuple[str, str]
+    """The reference's label and the other's."""
+    declared: tuple[Job, Job]
+    reference: Form
+    other: Form
+    couples: tuple[Couple, ...] = ()
+
+    @cached_property
+    def differences(self) -> list[SettingDifference]:
+        """The settings that differ in what they compute, where a layer's place is the reference's."""
+        return _differences(self.names, (self.reference, self.other))
+
+    @property
+    def other_layers(self) -> bool:
+        """Whether the two are compared in other layers than the reference declares."""
+        return self.reference.job != self.declared[0]
+
+    @property
+    def scale(self) -> str | None:
+        """The sentence on what outputs are compared as; None where that is as they are."""
+        scales = {self.reference.reading.scale, self.other.reading.scale}
+        return next((SCALES[one] for one in scales if one in SCALES), None)
+
+
+def in_one_wording(names: tuple[str, str], jobs: tuple[Job, Job], facts: tuple[Facts, Facts]) -> Wording:
+    """Return both jobs in one wording, the reference's where there is a choice."""
+    forms = (Form(job=jobs[0], facts=facts[0]), Form(job=jobs[1], facts=facts[1]))
+    couples = []
+    before = _differences(names, forms)
+    for rule in RULES if before else ():
+        try:
+            changed = rule.apply(*forms)
+        except ValidationError:
+            continue
+        if changed is None:
+            continue
+        after = _differences(names, changed)
+        kept = {one.path for one in after}
+        new = kept - {one.path for one in before}
+        if (new or len(after) >= len(before)) and not (rule.of_layers and len(after) < len(before)):
+            continue
+        gone = tuple(one for one in before if one.path not in kept)
+        if len(forms[0].job.model.layers) != len(forms[1].job.model.layers):
+            gone = (*_of_layers(names, forms), *(one for one in gone if not one.path.startswith("model.")))
+        couples.append(Couple(rule=rule, differences=gone))
+        forms, before = changed, after
+    return Wording(names=names, declared=jobs, reference=forms[0], other=forms[1], couples=tuple(couples))
+
+
+def _differences(names: tuple[str, str], forms: Forms) -> list[SettingDifference]:
+    if forms[0].job == forms[1].job:
+        return []
+    return setting_differences(dict(zip(names, (form.job for form in forms), strict=True)))
+
+
+def _of_layers(names: tuple[str, str], forms: Forms) -> tuple[SettingDifference, ...]:
+    """Return the models as lists of their layers' kinds."""
+    lists: Sequence[Any] = [layers.kinds(form) for form in forms]
+    return (SettingDifference(path="model.layers", values=dict(zip(names, lists, strict=True))),)

@@ -1,0 +1,377 @@
+"""Rules on layers: the same model, written with other layers or other words. Pure.
+
+Each rule takes the reference's form and the other's, and returns both in one wording, or None where it does
+not apply. The other's job takes on the reference's words; both jobs change only where both are rewritten.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from math import isclose, prod, sqrt
+from typing import Any
+
+from likewise.producer.wording.form import BiasInMean, Centred, Form, Renamed
+from likewise.shared.job.layers import Layer
+from likewise.shared.job.layers.base import BaseLayer
+from likewise.shared.job.layers.basic import BatchNorm, Flatten
+from likewise.shared.job.layers.convolution import Conv2DTranspose, pair, windows
+from likewise.shared.job.loss import CategoricalCrossentropy, KlDivergence
+from likewise.shared.job.optimizer import is_decoupled
+from likewise.shared.job.weights import (
+    Constant,
+    FanScaled,
+    FanScaledNormal,
+    Normal,
+    Ones,
+    Orthogonal,
+    SharedWeights,
+    Uniform,
+    VarianceScaling,
+    Zeros,
+)
+from likewise.shared.program.spec import Weight
+
+Forms = tuple[Form, Form]
+HAVE_ACTIVATIONS = ("dense", "conv1d", "conv2d", "depthwise_conv2d", "conv2d_transpose")
+"""Layers whose `activation` is applied to their whole output, as a layer of its own would."""
+NOT_WORDS = ("type", "name", "inputs")
+
+
+def kinds(form: Form) -> list[str]:
+    """Return the types of the layers."""
+    return [layer.type for layer in form.job.model.layers]
+
+
+def folded(reference: Form, other: Form) -> Forms | None:
+    """Write an activation that is a layer of its own as its layer's activation, in both."""
+    if kinds(reference) == kinds(other):
+        return None
+    one, two = _folded(reference), _folded(other)
+    if kinds(one) == kinds(two) or _but_for_the_last(kinds(one), kinds(two)):
+        return (one, two) if (one, two) != (reference, other) else None
+    return None
+
+
+def _but_for_the_last(one: list[str], two: list[str]) -> bool:
+    """Return whether one list is the other with an activation behind it."""
+    short, long = sorted((one, two), key=len)
+    return [*short, "activation"] == long
+
+
+def _folded(form: Form) -> Form:
+    model = form.job.model
+    document = form.document["model"]["layers"]
+    readers = [0] * (len(model.layers) + 1)
+    for index in range(len(model.layers)):
+        for place in model.sources(index):
+            readers[place] += 1
+    kept: list[dict[str, Any]] = []
+    renamed: dict[str, str] = {}
+    handles: dict[str, str] = {}
+    held_by: dict[int, int] = {}
+    for index, layer in enumerate(model.layers):
+        follows = index > 0 and model.sources(index) == (index,) and held_by[index - 1] == len(kept) - 1
+        if follows and layer.name is None and _does_nothing(layer):
+            held_by[index] = len(kept) - 1
+            continue
+        if follows and readers[index] == 1 and _goes_into(layer, kept[-1]):
+            kept[-1] = kept[-1] | {"activation": document[index]["activation"]}
+            held_by[index] = len(kept) - 1
+            if layer.name:
+                handles[layer.name] = kept[-1]["name"]
+            continue
+        held_by[index] = len(kept)
+        if layer.name is None:
+            renamed[f"layers.{index}"] = f"layers.{len(kept)}"
+        kept.append(document[index])
+    if len(kept) == len(document):
+        return form
+    for place, one in enumerate(kept):
+        if one["inputs"]:
+            kept[place] = one | {"inputs": [handles.get(name, name) for name in one["inputs"]]}
+    changed = form.with_layers(kept)
+    return changed.weights_changed(Renamed(renamed))
+
+
+def _goes_into(layer: Layer, before: dict[str, Any]) -> bool:
+    """Return whether an activation can be written as that of the layer before it."""
+    return (
+        layer.type == "activation"
+        and before["type"] in HAVE_ACTIVATIONS
+        and before["activation"] == {"type": "linear"}
+        and (layer.name is None or before["name"] is not None)
+    )
+
+
+def _does_nothing(layer: Layer) -> bool:
+    if layer.type == "dropout":
+        return layer.rate == 0
+    return layer.type == "activation" and layer.activation.type == "linear"
+
+
+def named_alike(reference: Form, other: Form) -> Forms | None:
+    """Give layers the reference's names, where each takes the same layers' outputs."""
+    mine, theirs = reference.job.model, other.job.model
+    if kinds(reference) != kinds(other) or not _drawn(reference, other):
+        return None
+    if any(mine.sources(index) != theirs.sources(index) for index in range(len(mine.layers))):
+        return None
+    layers = [
+        layer | {"name": named["name"], "inputs": named["inputs"]}
+        for layer, named in zip(
+            other.document["model"]["layers"], reference.document["model"]["layers"], strict=True
+        )
+    ]
+    if layers == other.document["model"]["layers"]:
+        return None
+    renamed = {theirs.layer_path(index): mine.layer_path(index) for index in range(len(layers))}
+    return reference, other.with_layers(layers).weights_changed(Renamed(renamed))
+
+
+def same_start(reference: Form, other: Form) -> bool:
+    """Return whether both draw their weights from one stream, by what each layer declares."""
+    mine, theirs = reference.job.initial_weights, other.job.initial_weights
+    return isinstance(mine, SharedWeights) and mine == theirs
+
+
+def _drawn(reference: Form, other: Form) -> bool:
+    """Return whether no weight is given by its name."""
+    kinds_of = {form.job.initial_weights.type for form in (reference, other)}
+    return kinds_of <= {"shared", "framework"}
+
+
+def pairs_of_layers(reference: Form, other: Form) -> Iterator[tuple[int, Any, Any]]:
+    """Yield the place and both layers, where the two models have the same kinds of layers."""
+    if kinds(reference) == kinds(other):
+        layers = zip(reference.job.model.layers, other.job.model.layers, strict=True)
+        yield from ((index, *both) for index, both in enumerate(layers))
+
+
+def padded_alike(reference: Form, other: Form) -> Forms | None:
+    """Take the reference's word for padding where windows stand in the same places."""
+    program = reference.program
+    if program is None or other.program is None:
+        return None
+    changed = other
+    for index, mine, theirs in pairs_of_layers(reference, other):
+        words = [name for name in ("padding", "count_include_pad") if _differ(mine, theirs, name)]
+        shapes = program.stages[index].inputs, other.program.stages[index].inputs
+        if not words or shapes[0] != shapes[1]:
+            continue
+        rest = [
+            name for name in type(mine).model_fields
+            if name not in (*words, *NOT_WORDS) and _differ(mine, theirs, name)
+        ]  # fmt: skip
+        places = [_windows(layer, shapes[0][0]) for layer in (mine, theirs)]
+        if any(name in ("kernel_size", "pool_size", "strides") for name in rest) or places[0] != places[1]:
+            continue
+        if "count_include_pad" in words and _reaches_beyond(mine, shapes[0][0]):
+            continue
+        changed = changed.with_layer(index, **{name: getattr(mine, name) for name in words})
+    return (reference, changed) if changed is not other else None
+
+
+def _differ(mine: BaseLayer, theirs: BaseLayer, name: str) -> bool:
+    return getattr(mine, name, None) != getattr(theirs, name, None)
+
+
+def _windows(layer: Any, shape: tuple[int, ...]) -> list[tuple[int, int]]:
+    """Return for each axis how many windows there are, and how far before the first value they begin."""
+    sizes, strides = _sizes(layer)
+    if isinstance(layer, Conv2DTranspose):
+        cut = [
+            0 if layer.padding == "valid" else max(window - stride, 0)
+            for window, stride in zip(sizes, strides, strict=True)
+        ]
+        return [(lost, lost // 2) for lost in cut]
+    found = []
+    for size, window, stride in zip(shape, sizes, strides, strict=False):
+        count = windows(size, window, stride, layer.padding)
+        before = {
+            "valid": 0,
+            "symmetric": window // 2,
+            "same": max((count - 1) * stride + window - size, 0) // 2,
+        }[layer.padding]
+        found.append((count, before))
+    return found
+
+
+def _reaches_beyond(layer: Any, shape: tuple[int, ...]) -> bool:
+    """Return whether a window holds anything but values."""
+    sizes, strides = _sizes(layer)
+    axes = zip(_windows(layer, shape), shape, sizes, strides, strict=False)
+    return any(
+        before or (count - 1) * stride + window > size for (count, before), size, window, stride in axes
+    )
+
+
+def _sizes(layer: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    window = getattr(layer, "kernel_size", None) or layer.pool_size
+    stride = layer.strides or window
+    if layer.type.endswith("1d"):
+        return (window,), (stride,)
+    return pair(window), pair(stride)
+
+
+def flattened_alike(reference: Form, other: Form) -> Forms | None:
+    """Take the reference's order of a flatten that has only one order."""
+    program = other.program
+    if program is None:
+        return None
+    changed = other
+    for index, mine, theirs in pairs_of_layers(reference, other):
+        if isinstance(mine, Flatten) and mine.order != theirs.order:
+            (shape,) = program.stages[index].inputs
+            if shape[-1] == 1 or prod(shape[:-1]) == 1:
+                changed = changed.with_layer(index, order=mine.order)
+    return (reference, changed) if changed is not other else None
+
+
+def bias_before_batch_norm(reference: Form, other: Form) -> Forms | None:
+    """Leave out a bias that starts at 0 and that a batch normalization takes off again with the mean."""
+    if not same_start(reference, other):
+        return None
+    one, two = reference, other
+    for index, mine, theirs in pairs_of_layers(reference, other):
+        if not _differ(mine, theirs, "use_bias"):
+            continue
+        biased = reference if mine.use_bias else other
+        normalization = _normalized_by(biased, index)
+        if normalization is None or not isinstance(
+            (mine if mine.use_bias else theirs).bias_initializer, Zeros
+        ):
+            continue
+        model = biased.job.model
+        path, mean = (model.layer_path(place) for place in (index, normalization))
+        change = BiasInMean(bias=f"{path}.bias", mean=f"{mean}.moving_mean")
+        if mine.use_bias:
+            one = one.weights_changed(change)
+        else:
+            two = two.weights_changed(change)
+        two = two.with_layer(
+            index, use_bias=mine.use_bias, bias_initializer=mine.bias_initializer.model_dump(mode="json")
+        )
+    return (one, _drawn_otherwise(two)) if two is not other else None
+
+
+def _normalized_by(form: Form, index: int) -> int | None:
+    """Return the batch normalization that alone takes a layer's output as it is, before any activation."""
+    model = form.job.model
+    if model.layers[index].type not in HAVE_ACTIVATIONS:
+        return None
+    layer: Any = model.layers[index]
+    takers = [one for one in range(len(model.layers)) if index + 1 in model.sources(one)]
+    if layer.activation.type != "linear" or len(takers) != 1:
+        return None
+    return takers[0] if isinstance(model.layers[takers[0]], BatchNorm) else None
+
+
+def _drawn_otherwise(form: Form) -> Form:
+    return replace(form, other_draws=True)
+
+
+def drawn_alike(reference: Form, other: Form) -> Forms | None:
+    """Take the reference's initializers where they give each weight the same distribution."""
+    programs = reference.program, other.program
+    if programs[0] is None or programs[1] is None or not same_start(reference, other):
+        return None
+    changed = other
+    for index, mine, theirs in pairs_of_layers(reference, other):
+        weights = [program.stages[index].weights for program in programs if program is not None]
+        if not _same_distributions(*weights):
+            continue
+        drawn = {
+            name: mine.model_dump(mode="json")[name]
+            for name in type(mine).model_fields
+            if name.endswith("_initializer") and _differ(mine, theirs, name)
+        }
+        if mine.type == "bidirectional" and mine.layer != theirs.layer:
+            own = [layer.layer.model_dump(mode="json") for layer in (mine, theirs)]
+            inner = {name: value for name, value in own[0].items() if name.endswith("_initializer")}
+            if own[1] | inner != own[1]:
+                drawn["layer"] = own[1] | inner
+        if drawn:
+            changed = changed.with_layer(index, **drawn)
+    return (reference, _drawn_otherwise(changed)) if changed is not other else None
+
+
+def _same_distributions(mine: tuple[Weight, ...], theirs: tuple[Weight, ...]) -> bool:
+    if [(one.own_name, one.shape, one.ones) for one in mine] != [
+        (one.own_name, one.shape, one.ones) for one in theirs
+    ]:
+        return False
+    both = [[_distribution(weight) for weight in weights] for weights in (mine, theirs)]
+    return all(
+        one[0] == two[0] and all(isclose(a, b, rel_tol=1e-12) for a, b in zip(one[1], two[1], strict=True))
+        for one, two in zip(*both, strict=True)
+    )
+
+
+def _distribution(weight: Weight) -> tuple[str, tuple[float, ...]]:  # noqa: PLR0911
+    """Return what draws a weight, and its constants: a mean and a spread."""
+    kind = weight.initializer
+    fans = {
+        "fan_in": weight.fan_in,
+        "fan_out": weight.fan_out,
+        "fan_avg": (weight.fan_in + weight.fan_out) / 2,
+    }
+    match kind:
+        case Zeros():
+            return "constant", (0.0,)
+        case Ones():
+            return "constant", (1.0,)
+        case Constant(value=value):
+            return "constant", (value,)
+        case Uniform(minval=low, maxval=high):
+            return ("uniform", (low, high)) if low < high else ("constant", (low,))
+        case Normal(mean=mean, stddev=deviation):
+            return "untruncated_normal", (mean, deviation)
+        case Orthogonal(gain=gain):
+            return "orthogonal", (gain,)
+        case VarianceScaling():
+            spread, deviation = kind.distribution, sqrt(kind.scale / fans[kind.mode])
+        case FanScaled() | FanScaledNormal():
+            scale, mode = {"glorot": (1, "fan_avg"), "he": (2, "fan_in"), "lecun": (1, "fan_in")}[
+                kind.type.split("_")[0]
+            ]
+            deviation = sqrt(scale / fans[mode])
+            truncated = isinstance(kind, FanScaledNormal) and kind.truncated
+            spread = "truncated_normal" if truncated else "untruncated_normal"
+            spread = "uniform" if isinstance(kind, FanScaled) else spread
+    if spread == "uniform":
+        return spread, (-sqrt(3) * deviation, sqrt(3) * deviation)
+    return spread, (0.0, deviation)
+
+
+def head_shifted(reference: Form, other: Form) -> Forms | None:
+    """Take the reference's start of the logits' bias where the two are a constant apart in every class."""
+    if not same_start(reference, other) or kinds(reference) != kinds(other):
+        return None
+    mine, theirs = (form.job.model.layers[-1] for form in (reference, other))
+    if mine.type != "dense" or theirs.type != "dense" or not _differ(mine, theirs, "bias_initializer"):
+        return None
+    if not (mine.use_bias and theirs.use_bias and _sees_no_shift(reference) and _sees_no_shift(other)):
+        return None
+    constants = (Zeros, Ones, Constant)
+    if not all(isinstance(layer.bias_initializer, constants) for layer in (mine, theirs)):
+        return None
+    last = len(reference.job.model.layers) - 1
+    name = f"{reference.job.model.layer_path(last)}.bias"
+    changed = other.with_layer(last, bias_initializer=mine.bias_initializer.model_dump(mode="json"))
+    one, two = (
+        form.read(scale="centred") if form.reading.scale == "as they are" else form
+        for form in (reference, changed)
+    )
+    return one.weights_changed(Centred(name)), _drawn_otherwise(two.weights_changed(Centred(name)))
+
+
+def _sees_no_shift(form: Form) -> bool:
+    """Return whether a constant that is added to every logit changes no gradient, and decays by itself."""
+    loss, optimizer = form.job.loss, form.job.optimizer
+    softmax = isinstance(loss, KlDivergence) or (
+        isinstance(loss, CategoricalCrossentropy) and loss.from_logits
+    )
+    last: Any = form.job.model.layers[-1]
+    undecayed = optimizer.weight_decay == 0 or is_decoupled(optimizer) or optimizer.type == "sgd"
+    return softmax and last.activation.type == "linear" and undecayed

@@ -1,0 +1,395 @@
+"""Rules on data, loss and optimizer: the same training, written with other words. Pure.
+
+Each rule takes the reference's form and the other's, and returns both in one wording, or None where it does
+not apply. The other's job takes on the reference's words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import isclose, log
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from likewise.producer.wording.form import PARTS, Facts, Form
+from likewise.producer.wording.layers import Forms
+from likewise.shared.job.loss import (
+    CategoricalCrossentropy,
+    KlDivergence,
+    is_broadcast,
+    is_by_row,
+)
+from likewise.shared.job.training import BatchPlan
+from likewise.shared.losses import element_weights
+
+EQUAL = 1e-12
+"""Numbers of a job that differ by no more, relatively, are the same but for how a quotient was rounded."""
+SQUASHED = {"categorical_crossentropy": "softmax", "binary_crossentropy": "sigmoid"}
+
+
+# The model's head and its loss
+
+
+def head(reference: Form, other: Form) -> Forms | None:
+    """Write the head as the reference does: probabilities and their loss, or logits and theirs."""
+    losses = reference.job.loss, other.job.loss
+    if losses[0].type != losses[1].type or losses[0].type not in SQUASHED:
+        return None
+    squash = SQUASHED[losses[0].type]
+    if _gives_logits(other) and _gives_probabilities(reference, squash):
+        changed = _with_head(other, reference, squash, from_logits=False)
+        return None if changed is None else (reference, changed.read(scale=squash))
+    if _gives_probabilities(other, squash) and _gives_logits(reference):
+        changed = _with_head(other, reference, "linear", from_logits=True)
+        return None if changed is None else (reference.read(scale=squash), changed)
+    return None
+
+
+def _last_activation(form: Form) -> str | None:
+    """Return the activation of the last layer; None where it is of a kind that has none."""
+    activation = getattr(form.job.model.layers[-1], "activation", None)
+    kinds_with = ("dense", "activation", "conv1d", "conv2d", "depthwise_conv2d", "conv2d_transpose")
+    return activation.type if activation and form.job.model.layers[-1].type in kinds_with else None
+
+
+def _gives_logits(form: Form) -> bool:
+    loss: Any = form.job.loss
+    return loss.from_logits and _last_activation(form) in (None, "linear")
+
+
+def _gives_probabilities(form: Form, squash: str) -> bool:
+    loss: Any = form.job.loss
+    return not loss.from_logits and _last_activation(form) == squash
+
+
+def _with_head(form: Form, like: Form, activation: str, *, from_logits: bool) -> Form | None:
+    """Return the form with another last activation, in a layer of its own where the reference has one."""
+    layers = form.document["model"]["layers"]
+    mine, wanted = len(layers), len(like.job.model.layers)
+    word = {"type": activation}
+    if mine == wanted + 1 and layers[-1]["type"] == "activation":
+        layers = layers[:-1]
+    elif mine == wanted - 1 and like.job.model.layers[-1].type == "activation":
+        layers = [*layers, like.document["model"]["layers"][-1] | {"inputs": None}]
+    elif mine == wanted and layers[-1]["type"] == like.job.model.layers[-1].type:
+        layers = [*layers[:-1], layers[-1] | {"activation": word}]
+    else:
+        return None
+    return form.with_layers(layers).with_section("loss", from_logits=from_logits)
+
+
+# The data and what weighs them
+
+
+def same_data(reference: Form, other: Form) -> Forms | None:
+    """Take the reference's word for data that are the same arrays."""
+    mine, theirs = reference.facts.dataset, other.facts.dataset
+    if mine is None or theirs is None or reference.job.data == other.job.data:
+        return None
+    arrays = [one.model_dump(include={*PARTS, "predict", "task"}) for one in (mine, theirs)]
+    if arrays[0] != arrays[1]:
+        return None
+    return reference, other.with_job(other.document | {"data": reference.document["data"]})
+
+
+def smoothed_targets(reference: Form, other: Form) -> Forms | None:
+    """Write rows of probabilities that smooth one class each as classes with the loss's label smoothing."""
+    losses = reference.job.loss, other.job.loss
+    if not _same_rows(reference.facts, other.facts) or {type(one) for one in losses} != {
+        KlDivergence,
+        CategoricalCrossentropy,
+    }:
+        return None
+    of_rows, of_classes = (reference, other) if isinstance(losses[0], KlDivergence) else (other, reference)
+    classes: Any = of_classes.job.loss
+    if not classes.from_logits or classes.class_weights is not None or classes.ignore_index is not None:
+        return None
+    if any(form.facts.weights(part) is not None for form in (of_rows, of_classes) for part in PARTS):
+        return None
+    if not _are_smoothed(of_rows.facts, of_classes.facts, classes.label_smoothing):
+        return None
+    samples, rows = of_rows.facts.samples, of_rows.facts.targets("train")
+    if samples is None or rows is None or losses[0].reduction != losses[1].reduction:
+        return None
+    taken = {name: reference.document[name] for name in ("data", "loss", "metrics")}
+    changed = other.with_job(other.document | taken)
+    plan = BatchPlan.of(of_rows.job.training, samples)
+    per_batch = of_rows.job.training.epoch_loss == "per_batch"
+    added = plan.samples_per_epoch / (plan.steps_per_epoch if per_batch else 1)
+    shift = _information(classes.label_smoothing, rows.shape[1])
+    shift *= 1 if losses[0].reduction == "mean" else added
+    one, two = reference, changed
+    if of_rows is reference:
+        one = one.read(loss_shift=one.reading.loss_shift - shift)
+    else:
+        two = two.read(loss_shift=two.reading.loss_shift - shift)
+    return one, two
+
+
+def _same_rows(mine: Facts, theirs: Facts) -> bool:
+    """Return whether both train on the same inputs, whatever their targets are."""
+    if mine.dataset is None or theirs.dataset is None:
+        return False
+    parts = [(mine.part(name), theirs.part(name)) for name in PARTS]
+    return all(one is two if one is None or two is None else one.x == two.x for one, two in parts)
+
+
+def _are_smoothed(rows: Facts, classes: Facts, smoothing: float) -> bool:
+    """Return whether each row is 1 − a at its class, plus a/k everywhere."""
+    for name in PARTS:
+        y, numbers = rows.targets(name), classes.targets(name)
+        if y is None or numbers is None:
+            if y is not numbers:
+                return False
+            continue
+        smooth = np.full(y.shape, smoothing / y.shape[1])
+        if y.ndim != 2 or numbers.min(initial=0) < 0 or numbers.max(initial=0) >= y.shape[1]:
+            return False
+        smooth[np.arange(len(y)), numbers] += 1.0 - smoothing
+        if not np.allclose(y, smooth, rtol=0, atol=EQUAL):
+            return False
+    return True
+
+
+def _information(smoothing: float, classes: int) -> float:
+    """Return Σ t·log t of a smoothed row, by which the divergence exceeds the cross-entropy."""
+    rest = smoothing / classes
+    most = 1.0 - smoothing + rest
+    return most * log(most) + ((classes - 1) * rest * log(rest) if rest > 0 else 0.0)
+
+
+def weighted_samples(reference: Form, other: Form) -> Forms | None:
+    """Take the reference's words for weights that come to the same for every target."""
+    losses: tuple[Any, Any] = (reference.job.loss, other.job.loss)
+    facts = reference.facts, other.facts
+    if losses[0].type != losses[1].type or not _same_samples(*facts):
+        return None
+    given = [getattr(loss, "class_weights", None) for loss in losses]
+    if given[0] == given[1]:
+        return None
+    for name in PARTS:
+        y = facts[0].targets(name)
+        if y is None:
+            continue
+        both = [
+            _spread_out(element_weights(loss, y, one.weights(name)), y)
+            for loss, one in zip(losses, facts, strict=True)
+        ]
+        if not np.allclose(both[0], both[1], rtol=EQUAL, atol=0):
+            return None
+    changed = other.with_job(other.document | {"data": reference.document["data"]})
+    return reference, changed.with_section("loss", class_weights=reference.document["loss"]["class_weights"])
+
+
+def _same_samples(mine: Facts, theirs: Facts) -> bool:
+    """Return whether both have the same inputs and targets, whatever they weigh."""
+    if mine.dataset is None or theirs.dataset is None:
+        return False
+    parts = [(mine.part(name), theirs.part(name)) for name in PARTS]
+    return all(one is two if one is None or two is None else one.same_rows(two) for one, two in parts)
+
+
+def _spread_out(weights: NDArray[Any] | None, targets: NDArray[Any]) -> NDArray[Any]:
+    """Return a weight for each target, 1 where none is given."""
+    return np.ones(targets.shape) if weights is None else np.broadcast_to(weights, targets.shape)
+
+
+# Settings without an effect
+
+
+def idle(path: str, does_nothing: Callable[[Form], bool]) -> Callable[[Form, Form], Forms | None]:
+    """Return the rule that takes the reference's value of a setting that does nothing in either job."""
+    section, _, name = path.partition(".")
+
+    def rule(reference: Form, other: Form) -> Forms | None:
+        mine, theirs = (form.document[section] for form in (reference, other))
+        if name not in mine or name not in theirs or mine[name] == theirs[name]:
+            return None
+        if not (does_nothing(reference) and does_nothing(other)):
+            return None
+        return reference, other.with_section(section, **{name: mine[name]})
+
+    return rule
+
+
+def decay_is_plain(form: Form) -> bool:
+    """Return whether coupled and decoupled decay are the same: there is none, or the step is η·g alone."""
+    optimizer: Any = form.job.optimizer
+    return bool(optimizer.weight_decay == 0 or (optimizer.type == "sgd" and optimizer.momentum == 0))
+
+
+def momentum_is_plain(form: Form) -> bool:
+    """Return whether steps and gradients gather to the same: without momentum, or at one learning rate."""
+    optimizer: Any = form.job.optimizer
+    schedule = optimizer.schedule
+    return (
+        optimizer.momentum == 0 or schedule is None or (schedule.type == "constant" and not schedule.warmup)
+    )
+
+
+def clips_no_norm(form: Form) -> bool:
+    """Return whether no norm is clipped."""
+    optimizer = form.job.optimizer
+    return optimizer.clip_norm is None and optimizer.global_clip_norm is None
+
+
+def weighs_nothing(form: Form) -> bool:
+    """Return whether a mean is not of weighted elements."""
+    loss = form.job.loss
+    weighted = getattr(loss, "class_weights", None) is not None or getattr(
+        form.job.data, "sample_weights", None
+    )
+    return loss.reduction != "mean" or not weighted
+
+
+def ignores_nothing(form: Form) -> bool:
+    """Return whether no target is the class number that counts for nothing."""
+    loss: Any = form.job.loss
+    if loss.ignore_index is None:
+        return True
+    if form.facts.dataset is None:
+        return False
+    targets = [y for name in PARTS if (y := form.facts.targets(name)) is not None]
+    return not any((y == loss.ignore_index).any() for y in targets)
+
+
+def is_one_batch(form: Form) -> bool:
+    """Return whether an epoch is one batch of all samples."""
+    samples, size = form.facts.samples, form.job.training.batch_size
+    return size is None or (samples is not None and size >= samples and not form.job.training.drop_last)
+
+
+def leaves_nothing_out(form: Form) -> bool:
+    """Return whether the samples fall into whole batches."""
+    samples = form.facts.samples
+    return samples is not None and samples % (form.job.training.batch_size or samples) == 0
+
+
+def never_shuffles(form: Form) -> bool:
+    """Return whether the samples keep their order."""
+    return form.job.training.shuffle is False
+
+
+def adamw_is_adam(reference: Form, other: Form) -> Forms | None:
+    """Take the reference's word for Adam, of which AdamW is the one whose decay is decoupled by default."""
+    mine, theirs = (form.document["optimizer"] for form in (reference, other))
+    if {mine["type"], theirs["type"]} != {"adam", "adamw"}:
+        return None
+    renamed = other.with_job(other.document | {"optimizer": theirs | {"type": mine["type"]}})
+    plain = decay_is_plain(reference) and decay_is_plain(other)
+    if not plain and mine["weight_decay_kind"] != theirs["weight_decay_kind"]:
+        return None
+    kind = {"weight_decay_kind": mine["weight_decay_kind"]} if plain else {}
+    return reference, renamed.with_section("optimizer", **kind)
+
+
+# The reduction and what follows from it
+
+
+def reduction(reference: Form, other: Form) -> Forms | None:
+    """Write the other's loss with the reference's reduction, its optimizer's numbers taken along."""
+    losses = reference.job.loss, other.job.loss
+    if losses[0].reduction == losses[1].reduction or losses[0].type != losses[1].type:
+        return None
+    ratio = _ratio(reference, other)
+    numbers = None if ratio is None else _scaled(other.document["optimizer"], ratio)
+    if ratio is None or numbers is None:
+        return None
+    mine = reference.document["optimizer"]
+    numbers = {
+        name: mine[name] if _close(value, mine.get(name)) else value for name, value in numbers.items()
+    }
+    changed = other.with_section("loss", reduction=losses[0].reduction).with_section("optimizer", **numbers)
+    return reference, changed.read(loss_factor=_reported(reference, other) / ratio)
+
+
+def _ratio(reference: Form, other: Form) -> float | None:
+    """Return how many times the reference's the other's loss of every batch is; None where that varies."""
+    columns = _columns(reference), _columns(other)
+    if columns[0] is None or columns[0] != columns[1]:
+        return None
+    if not (_scales_freely(other) and _scales_freely(reference)):
+        return None
+    if "mean" not in (reference.job.loss.reduction, other.job.loss.reduction):
+        return _of_a_mean(other, columns[0]) / _of_a_mean(reference, columns[0])
+    sizes = _elements(reference), _elements(other)
+    if sizes[0] is None or sizes[0] != sizes[1]:
+        return None
+    return _of_a_mean(other, sizes[0]) / _of_a_mean(reference, sizes[0])
+
+
+def _close(value: Any, other: Any) -> bool:
+    numbers = isinstance(value, float) and isinstance(other, float)
+    return numbers and isclose(value, other, rel_tol=EQUAL)
+
+
+def _columns(form: Form) -> int | None:
+    """Return how many loss elements a sample has."""
+    if is_by_row(form.job.loss):
+        return 1
+    program = form.program
+    return program.output_shape[0] if program is not None and len(program.output_shape) == 1 else None
+
+
+def _elements(form: Form) -> int | None:
+    """Return the loss elements of a batch, where all batches are of one size and elements count alike."""
+    columns, samples, loss = _columns(form), form.facts.samples, form.job.loss
+    if columns is None or samples is None or not (weighs_nothing(form) or loss.weighting == "by_count"):
+        return None
+    if isinstance(loss, CategoricalCrossentropy) and not ignores_nothing(form):
+        return None
+    plan = BatchPlan.of(form.job.training, samples)
+    if plan.steps == 0 or (plan.full and plan.remainder):
+        return None
+    return plan.largest_batch**2 if is_broadcast(loss) else plan.largest_batch * columns
+
+
+def _of_a_mean(form: Form, elements: int) -> float:
+    """Return how many times a mean's the reduced loss of a batch of so many elements is."""
+    if form.job.loss.reduction == "mean":
+        return 1.0
+    return float(elements) / (1 if form.job.loss.reduction == "sum" else _columns(form) or 1)
+
+
+def _reported(reference: Form, other: Form) -> float:
+    """Return how many times as many losses the reference adds up for an epoch as the other."""
+    sums = [
+        form.job.loss.reduction != "mean" and form.job.training.epoch_loss == "per_sample"
+        for form in (reference, other)
+    ]
+    if sums[0] == sums[1]:
+        return 1.0
+    batches = float(BatchPlan.of(reference.job.training, reference.facts.samples or 1).steps_per_epoch)
+    return batches if sums[0] else 1 / batches
+
+
+def _scales_freely(form: Form) -> bool:
+    """Return whether nothing but gradients follows from the size of the loss."""
+    schedule, stopping = form.job.optimizer.schedule, form.job.training.early_stopping
+    if schedule is not None and schedule.type in ("reduce_on_plateau", "polynomial"):
+        return False
+    return stopping is None or stopping.min_delta == 0
+
+
+def _scaled(optimizer: dict[str, Any], ratio: float) -> dict[str, Any] | None:
+    """Return the numbers that do with gradients g what the given ones do with ratio·g; None if none do."""
+    kind = optimizer["type"]
+    if kind == "adadelta":
+        return None
+    numbers: dict[str, Any] = {
+        name: optimizer[name] / ratio
+        for name in ("clip_value", "clip_norm", "global_clip_norm", "clip_epsilon")
+        if optimizer[name]
+    }
+    decoupled = optimizer["weight_decay_kind"] == "decoupled"
+    if optimizer["weight_decay"] and (kind == "sgd" or not decoupled):
+        numbers["weight_decay"] = optimizer["weight_decay"] / ratio
+    if kind == "sgd":
+        return numbers | {"learning_rate": optimizer["learning_rate"] * ratio}
+    squared = optimizer["epsilon_placement"] == "inside" and kind != "adamax"
+    numbers["epsilon"] = optimizer["epsilon"] / (ratio**2 if squared else ratio)
+    if kind == "adagrad":
+        numbers["initial_accumulator_value"] = optimizer["initial_accumulator_value"] / ratio**2
+    return numbers
