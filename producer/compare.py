@@ -8,6 +8,7 @@ in this order:
     rounding         how large a gap may be and still be rounding: tolerance, noise floor, float64 twin
     equivalence      tests over the seeds
     judge            one word from all of this
+    usefulness       whether what was trained is of any use
     knowledge        what is known of each setting that differs
     reasons          the word in sentences
 """
@@ -25,7 +26,7 @@ from likewise.producer.verdict.gaps import all_gaps, pair_gaps
 from likewise.producer.verdict.judge import Evidence, judge
 from likewise.producer.verdict.knowledge import Setup, mendings, weight_of
 from likewise.producer.verdict.models import Comparison, Growth, ReplayFindings, SeedGaps, SideRuns
-from likewise.producer.verdict.reasons import reasons
+from likewise.producer.verdict.reasons import reasons, reporting_notes
 from likewise.producer.verdict.rounding import (
     epochs_before_rounding_took_over,
     growth,
@@ -35,9 +36,12 @@ from likewise.producer.verdict.rounding import (
     twin_of,
 )
 from likewise.producer.verdict.side_runs import side_runs
+from likewise.producer.verdict.usefulness import notes as usefulness_notes
+from likewise.producer.verdict.usefulness import usefulness_of
 from likewise.shared.job import Job
 from likewise.shared.results.run_result import RunResult
 from likewise.shared.results.seed_table import Load, SeedTable
+from likewise.shared.run import Dataset
 
 if TYPE_CHECKING:
     from likewise.shared.ledger.records import ExperimentRecord
@@ -49,6 +53,8 @@ class Background:
 
     data_shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     """The shape of each side's training data, (samples, *sample): what a setting does may depend on it."""
+    datasets: Mapping[str, Dataset] = field(default_factory=dict)
+    """The data of each side."""
     twin: Comparison | None = None
     """The comparison of the float64 twin."""
     again: Sequence[RunResult] = ()
@@ -75,6 +81,7 @@ class Basis:
             submitted_s=self.record.submitted_s,
             verdict=verdict,
             reasons=reasons(verdict, evidence, self.setup, traced=traced),
+            notes=(*usefulness_notes(evidence.usefulness), *reporting_notes(evidence)),
             setting_differences=tuple(evidence.differences),
             mendings=mendings(evidence.differences, self.setup),
             first_divergences=traced.divergences if traced else (),
@@ -148,6 +155,11 @@ def basis_of(
             tables, margin=experiment.margin, rounding=tolerance.relative, same_loss=_same_loss(jobs)
         ),
         noise_floor=floor,
+        usefulness={
+            side: usefulness_of(table, jobs[side], background.datasets.get(side), arrays)
+            for side, table in tables.items()
+            if side in jobs
+        },
     )
     frameworks = {side.label: side.framework for side in experiment.side_list}
     return Basis(

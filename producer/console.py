@@ -49,13 +49,18 @@ def plain_table(*columns: str) -> Table:
 
 def bullet(sentence: str, console: Console) -> RenderableType:
     """Return a sentence of a list, folded where it stays easy to read; one line off a terminal."""
-    text = Text(printable(sentence))
+    dot = Text("•", style="dim") if console.is_terminal else Text("-")
+    return marked(dot, Text(printable(sentence)), console)
+
+
+def marked(mark: Text, text: Text, console: Console) -> RenderableType:
+    """Return a text behind a mark of one character, folded as `bullet` does it."""
     if not console.is_terminal:
-        return Text.assemble("- ", text)
+        return Text.assemble(mark, " ", text)
     grid = Table.grid(padding=(0, 1))
     grid.add_column(width=1)
     grid.add_column(max_width=min(console.width - 3, TEXT_WIDTH))
-    grid.add_row(Text("•", style="dim"), text)
+    grid.add_row(mark, text)
     return grid
 
 

@@ -76,8 +76,8 @@ BUDGET_S = 120.0
 def twin_tells_more(comparison: Comparison) -> bool:
     """Return whether training in float64 can add to what is known.
 
-    It can where some job is in float32 and no training failed, unless the sides ended with the same
-    bits or did not start from the same weights.
+    It can where some job is in float32 and no training failed or diverged, unless the sides ended with the
+    same bits or did not start from the same weights.
     """
     float32 = "float32" in {job.precision for job in comparison.jobs.values()}
     comparable = len(comparison.runs) > 1 and not comparison.failed
@@ -85,6 +85,7 @@ def twin_tells_more(comparison: Comparison) -> bool:
         comparison.twin is None
         and float32
         and comparable
+        and not comparison.diverged
         and not all(one.identical for one in comparison.seed_gaps)
         and not any(one.same_initial_weights is False for one in comparison.seed_gaps)
     )
@@ -105,6 +106,7 @@ def rerun_tells_more(comparison: Comparison) -> bool:
         not comparison.noise_floor
         and len(comparison.runs) > 1
         and not comparison.failed
+        and not comparison.diverged
         and not all(one.identical for one in comparison.seed_gaps)
     )
 

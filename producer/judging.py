@@ -73,6 +73,7 @@ def _basis(
         twin = judged(own, [run for run, _ in own.runs], {}, arrays)
     background = Background(
         data_shapes={run.side: run.dataset.train.x.shape for run in runs},
+        datasets={run.side: run.dataset for run in runs},
         twin=twin.comparison if twin else None,
         again=finished[RERUN].results if RERUN in finished else (),
     )

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console, RenderableType
 from rich.text import Text
 
-from likewise.producer.console import plain_table
+from likewise.producer.console import marked, plain_table
 from likewise.producer.display import both, count, gap, number, printable, sparkline
 from likewise.producer.report import comparison_tables as rows
 from likewise.producer.report.comparison_json import to_document
 from likewise.producer.report.document import Document, Table, Value, bullets
-from likewise.producer.verdict.models import Comparison, FirstDivergence, SideRuns, Verdict
+from likewise.producer.verdict.models import Comparison, FirstDivergence, Note, SideRuns, Verdict
 from likewise.shared.results.seed_table import SeedRow
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class ComparisonDocument(Document):
 
     @property
     def sentences(self) -> Sequence[str]:
-        """Return what a reader has to know, and the reasons of the verdict."""
+        """Return what is to be known beside the verdict, and its reasons."""
         return (*(note.text for note in self.comparison.notes), *self.comparison.reasons)
 
     @property
@@ -100,8 +100,9 @@ class ComparisonDocument(Document):
 
 def _parts(comparison: Comparison, console: Console) -> Iterator[RenderableType]:
     yield _headline(comparison)
+    yield from (_note(note, console) for note in comparison.notes)
     yield ""
-    yield from bullets([*(note.text for note in comparison.notes), *comparison.reasons], console)
+    yield from bullets(comparison.reasons, console)
     for found in comparison.first_divergences:
         yield from _divergence(comparison, found)
         yield ""
@@ -137,6 +138,13 @@ def _headline(comparison: Comparison) -> Text:
     headline.append(f"  {printable(comparison.name)}", style="bold")
     headline.append(f"  {both(comparison.sides)}, {count(seeds, 'seed')}", style="dim")
     return headline
+
+
+def _note(note: Note, console: Console) -> RenderableType:
+    """Return a note as a line right under the headline; a warning stands out."""
+    mild = note.code in ("written_differently", "reported_differently")
+    mark = Text("i", style="bold cyan") if mild else Text("!", style="bold yellow")
+    return marked(mark, Text(printable(note.text)), console)
 
 
 def _side_by_side(
@@ -215,7 +223,7 @@ def _gaps(comparison: Comparison, *, narrow: bool) -> RenderableType:
         table.add_column("largest at", style="dim", overflow="fold")
     several = len(comparison.gaps) > 1
     for line in rows.gaps(comparison):
-        verdict = Text("within", style="green") if line.within else Text("above", style="red")
+        verdict = Text(line.word, style="green" if line.within else "red")
         where = [] if narrow else [printable(line.where)]
         table.add_row(line.label, line.text, verdict, *where)
     for pair in comparison.gaps:
@@ -236,10 +244,7 @@ def _gaps_table(comparison: Comparison) -> Table:
     return Table(
         title=f"Gaps from {comparison.sides[0]}",
         columns=("", "relative", f"tolerance {number(comparison.tolerance.relative)}", "largest at"),
-        rows=[
-            (line.label, line.text, "within" if line.within else "above", line.where)
-            for line in rows.gaps(comparison)
-        ],
+        rows=[(line.label, line.text, line.word, line.where) for line in rows.gaps(comparison)],
     )
 
 
@@ -259,12 +264,7 @@ def _tests_table(comparison: Comparison) -> Table:
 
 
 def _values(comparison: Comparison) -> Iterator[Value]:
-    yield Value(table="verdict", row="verdict", value=comparison.verdict)
-    yield Value(table="verdict", row="tolerance", value=comparison.tolerance.relative)
-    texts = [("reasons", str(place), reason) for place, reason in enumerate(comparison.reasons)]
-    texts += [("notes", note.code, note.text) for note in comparison.notes]
-    for table, row, text in texts:
-        yield Value(table=table, row=row, value=text)
+    yield from _said(comparison)
     for setting in comparison.setting_differences:
         for side in comparison.sides:
             yield Value(table="settings", row=setting.path, side=side, value=setting.values.get(side))
@@ -289,6 +289,16 @@ def _values(comparison: Comparison) -> Iterator[Value]:
         }  # fmt: skip
         for name, value in told.items():
             yield Value(table=f"equivalence.{name}", row=test.measure, side=test.other, value=value)
+
+
+def _said(comparison: Comparison) -> Iterator[Value]:
+    """Yield the verdict, and what is said of it."""
+    yield Value(table="verdict", row="verdict", value=comparison.verdict)
+    yield Value(table="verdict", row="tolerance", value=comparison.tolerance.relative)
+    for note in comparison.notes:
+        yield Value(table="notes", row=note.code, value=note.text)
+    for place, reason in enumerate(comparison.reasons):
+        yield Value(table="reasons", row=str(place), value=reason)
 
 
 def _values_of_run(run: SideRuns) -> Iterator[Value]:

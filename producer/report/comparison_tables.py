@@ -175,7 +175,13 @@ class GapRow:
     """The measure, with its side where there are several."""
     text: str
     where: str
-    within: bool
+    word: Literal["within", "above", "not comparable", "no scale"]
+    """How it stands to the tolerance; a diverged training has no scale to measure a gap by."""
+
+    @property
+    def within(self) -> bool:
+        """Return whether it is within the tolerance."""
+        return self.word == "within"
 
 
 def gaps(comparison: Comparison) -> list[GapRow]:
@@ -186,12 +192,20 @@ def gaps(comparison: Comparison) -> list[GapRow]:
             label=_measured(comparison, pair.other, one.measure),
             text=gap(one.relative),
             where=_where(one, seed if several else None),
-            within=one.relative is not None and one.relative <= comparison.tolerance.relative,
+            word=_word(comparison, one),
         )
         for pair in comparison.gaps
         for one, seed in zip(pair.largest, pair.largest_seeds, strict=True)
     ]
     return [*declared, *_twin(comparison)]
+
+
+def _word(comparison: Comparison, one: Gap) -> Literal["within", "above", "not comparable", "no scale"]:
+    if one.relative is None:
+        return "not comparable"
+    if comparison.diverged and comparison.verdict == "inconclusive":
+        return "no scale"
+    return "within" if one.relative <= comparison.tolerance.relative else "above"
 
 
 def _twin(comparison: Comparison) -> Iterator[GapRow]:
@@ -204,7 +218,7 @@ def _twin(comparison: Comparison) -> Iterator[GapRow]:
             label=_measured(comparison, pair.other, "float64 twin"),
             text=gap(worst.relative),
             where=f"{worst.measure}, {_where(worst, None)}".rstrip(", "),
-            within=comparison.twin.equal,
+            word="within" if comparison.twin.equal else "above",
         )
 
 

@@ -25,8 +25,13 @@ Measure = Literal["losses", "predictions", "outputs", "weights"]
 
 
 NoteCode = Literal[
-    "diverged", "worse_than_mean", "worse_than_commonest", "written_differently", "reported_differently"
-]
+    "diverged",              # trainings whose numbers grew without bound
+    "worse_than_mean",       # a regression that the mean of the targets beats, or equals
+    "worse_than_commonest",  # a classification that the commonest class beats, or equals
+    "target_not_scaled",     # why: targets far from where a model begins
+    "written_differently",   # other settings that compute the same
+    "reported_differently",  # the same was trained, and the losses told of it are others
+]  # fmt: skip
 
 
 class Note(Frozen):
@@ -163,6 +168,8 @@ class Twin(Frozen):
     gaps: Many[PairGaps]
     equal: bool
     """Whether the sides compute the same, so that a float32 gap is rounding."""
+    trained_alike: bool = False
+    """Whether all but the losses is the same: what was trained, however it was reported."""
 
 
 class Equivalence(Frozen):
@@ -289,7 +296,7 @@ class Comparison(Frozen):
     reasons: Many[str]
     """Plain sentences, the most important first."""
     notes: Many[Note] = ()
-    """What a reader has to know beside the verdict."""
+    """What a reader has to know beside the verdict; shown right under it."""
     setting_differences: Many[SettingDifference]
     mendings: Many[Mending] = ()
     """How each setting that differs is made the same, where it is known, in the order of the settings."""
@@ -323,6 +330,11 @@ class Comparison(Frozen):
         return min(
             self.first_divergences, key=lambda one: (one.step, in_order.index(one.stage)), default=None
         )
+
+    @property
+    def diverged(self) -> bool:
+        """Whether any training's numbers grew without bound."""
+        return any(note.code == "diverged" for note in self.notes)
 
     @property
     def failed(self) -> bool:

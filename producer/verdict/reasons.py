@@ -16,6 +16,7 @@ from likewise.producer.verdict.judge import Evidence, decided_over_seeds, failed
 from likewise.producer.verdict.knowledge import Setup, conventions, effect, statement, together
 from likewise.producer.verdict.models import (
     Gap,
+    Note,
     OwnRerun,
     PairGaps,
     ReplayFindings,
@@ -60,7 +61,7 @@ def reasons(
         *_epochs(evidence.seed_gaps),
         *_amplified(evidence),
         *_predicted(evidence, setup.jobs),
-        *(_numbers(pair, evidence) for pair in evidence.pairs),
+        *(_numbers(_trained(pair, evidence), evidence) for pair in _with_a_scale(evidence)),
         *_twin(evidence),
         *_over_seeds(evidence),
         *_noise(evidence),
@@ -72,14 +73,39 @@ def reasons(
             "training amplifies rounding without bound, so that its end cannot show whether the sides "
             "compute the same. With a lower learning rate or fewer epochs it can."
         )
-    elif verdict == "inconclusive" and evidence.outside and not evidence.tests:
+    elif (
+        verdict == "inconclusive" and evidence.outside and not evidence.tests and not _any_diverged(evidence)
+    ):
         told.append(
             "Nothing that was declared differs, so this may be float32 rounding that training has "
             "amplified: run it again with --set precision=float64 to decide."
         )
-    if verdict == "differ" and not evidence.differences and (evidence.outside or evidence.twin):
+    undeclared = not evidence.differences and not _any_diverged(evidence)
+    if verdict == "differ" and undeclared and (evidence.outside or evidence.twin):
         told.extend(_undeclared(evidence))
     return tuple(told) or ("No training has finished, so there is nothing to compare.",)
+
+
+def reporting_notes(evidence: Evidence) -> tuple[Note, ...]:
+    """Return the note that sides trained the same and report it in other numbers, where they do."""
+    if not evidence.reported_differently:
+        return ()
+    apart = [
+        (pair.other, one)
+        for pair in evidence.pairs
+        for one in pair.largest
+        if one.measure == "losses" and one.relative
+    ]
+    if not apart:
+        return ()
+    other, losses = max(apart, key=lambda found: found[1].relative or 0.0)
+    identical = all(pair.seeds_identical == pair.seeds for pair in evidence.pairs)
+    same = "the same bits were trained" if identical else "the same was trained, but for rounding"
+    text = (
+        f"What is reported differs, and nothing else: {same}, and the losses of {evidence.runs[0].side} and "
+        f"{other} are up to {gap(losses.relative)} of the first apart ({losses.where})."
+    )
+    return (Note(code="reported_differently", text=text),)
 
 
 def _traced(traced: ReplayFindings | None) -> list[str]:
@@ -91,6 +117,11 @@ def _over_seeds(evidence: Evidence) -> Iterator[str]:
     """Say what the tests show, where they decide, or where a real difference may matter or not."""
     if decided_over_seeds(evidence) or (evidence.twin is not None and not evidence.twin.equal):
         yield from sentences(evidence.tests)
+
+
+def _any_diverged(evidence: Evidence) -> bool:
+    """Return whether some side diverged on some seed, which explains its gaps."""
+    return any(one.diverged.any() for one in evidence.usefulness.values())
 
 
 def _failures(runs: Sequence[SideRuns]) -> list[str]:
@@ -209,6 +240,25 @@ def _predicted(evidence: Evidence, jobs: Mapping[str, Job]) -> list[str]:
     return []
 
 
+def _with_a_scale(evidence: Evidence) -> Sequence[PairGaps]:
+    """Return the pairs, none where every training diverged: what is within what says nothing then."""
+    return () if evidence.diverged_everywhere else evidence.pairs
+
+
+def _trained(pair: PairGaps, evidence: Evidence) -> PairGaps:
+    """Return a pair's gaps in what was trained, where the losses differ only as they are reported."""
+    if not evidence.reported_differently or pair.seeds_identical == pair.seeds:
+        return pair
+    kept = [place for place, one in enumerate(pair.largest) if one.measure != "losses"]
+    return pair.model_copy(
+        update={
+            "largest": tuple(pair.largest[place] for place in kept),
+            "largest_seeds": tuple(pair.largest_seeds[place] for place in kept),
+            "seeds_within_tolerance": pair.seeds,
+        }
+    )
+
+
 def _numbers(pair: PairGaps, evidence: Evidence) -> str:
     names = f"{pair.reference} and {pair.other}"
     if not pair.seeds:
@@ -270,8 +320,8 @@ def _twin(evidence: Evidence) -> list[str]:
         return []
     told = []
     for pair in evidence.twin.gaps:
-        worst = worst_of(pair)
-        if evidence.twin.equal:
+        worst = worst_of(_trained(pair, evidence))
+        if evidence.twin.equal or evidence.reported_differently:
             told.append(f"In float64 they agree to {gap(worst.relative)}: what is left is rounding.")
         else:
             real = ": this is a real difference, not rounding" if evidence.float64_tells else ""

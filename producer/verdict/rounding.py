@@ -41,6 +41,9 @@ _BY_PRECISION: dict[Precision, Tolerance] = {
 SHRINK = 1e-6
 """A gap that shrank more than this from float32 to float64 is rounding, however far training has
 amplified it: the unit of rounding itself shrinks by 2e-9, a difference of meaning not at all."""
+WHOLE = 1.0
+"""A gap as large as what it is measured by: beyond it the scale is lost, and a millionth of the gap may be
+more than all there is."""
 MOST_EPOCHS = 500
 """The most epochs that are listed; of more, evenly chosen ones."""
 EQUAL = 1e-12
@@ -114,17 +117,20 @@ def twin_of(declared: Sequence[PairGaps], twin: Comparison) -> Twin | None:
     if twin.failed or any(not pair.seeds for pair in twin.gaps):
         return None
     declared_gaps = {pair.other: _by_measure(pair) for pair in declared}
-    equal = all(
-        _is_rounding(one, declared_gaps[pair.other].get(one.measure), tolerance=twin.tolerance.relative)
+    tolerance = twin.tolerance.relative
+    rounding = [
+        (one.measure, _is_rounding(one, declared_gaps[pair.other].get(one.measure), tolerance=tolerance))
         for pair in twin.gaps
         for one in pair.largest
-    )
+    ]
+    trained = [fine for measure, fine in rounding if measure != "losses"]
     return Twin(
         experiment_id=twin.experiment_id,
         seeds=max(pair.seeds for pair in twin.gaps),
-        tolerance=twin.tolerance.relative,
+        tolerance=tolerance,
         gaps=twin.gaps,
-        equal=equal,
+        equal=all(fine for _, fine in rounding),
+        trained_alike=bool(trained) and all(trained),
     )
 
 
@@ -140,7 +146,7 @@ def _by_measure(pair: PairGaps) -> dict[str, float | None]:
 def _is_rounding(one: Gap, declared: float | None, *, tolerance: float) -> bool:
     if one.relative is None:
         return False
-    return one.relative <= max(tolerance, SHRINK * (declared or 0.0))
+    return one.relative <= max(tolerance, SHRINK * min(declared or 0.0, WHOLE))
 
 
 def epochs_before_rounding_took_over(tables: Mapping[str, SeedTable]) -> int | None:

@@ -1,0 +1,354 @@
+"""Whether what a side trained is of any use: it diverged, or a constant answer would do as well. Pure.
+
+Two sides may agree to the last bit and both be useless. A side is held against what needs no model:
+
+    diverged    a training failed as diverged, or its last loss, as a mean over elements, is FAR times that of
+                a constant output and has not come down from its first by as much as CAME_DOWN
+    the mean    r2 of the samples compared is below LEAST_R2; for losses that do not square, their loss is
+                also no lower than that of the best constant
+    the class   no larger a share of classes is right than if the commonest of the training data were said
+
+The constant of the first rule is the worse of 0 and the mean of the targets, since a model begins near 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from math import log
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from likewise.producer.display import both, number
+from likewise.producer.verdict.models import Note
+from likewise.shared.errors import LikewiseError
+from likewise.shared.job import Job, Loss
+from likewise.shared.job.loss import (
+    BinaryCrossentropy,
+    CategoricalCrossentropy,
+    CosineSimilarity,
+    Huber,
+    KlDivergence,
+    LogCosh,
+    MeanAbsoluteError,
+    Poisson,
+    is_broadcast,
+    is_by_row,
+)
+from likewise.shared.job.training import BatchPlan
+from likewise.shared.losses import loss_value
+from likewise.shared.results.seed_table import Float64, Load, SeedTable
+from likewise.shared.run import Dataset, Samples
+
+FAR = 1e3
+"""A loss so many times that of a constant output has no sensible scale any more."""
+CAME_DOWN = 100.0
+"""A loss that fell by this factor is on its way down, however high it still is."""
+LEAST_R2 = 1e-3
+"""Below this part of the targets' variance a model explains nothing."""
+LARGE_TARGET = 30.0
+"""Targets whose mean or spread is larger than this are far from the outputs of a model that begins."""
+
+Bools = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Score:
+    """It sets the outputs of each seed against a constant answer, on one part of the data."""
+
+    part: str
+    classifies: bool
+    values: Float64
+    """r2, or the share of classes that are right: (seeds,)."""
+    constant: float
+    """What the constant answer has of that."""
+    useless: Bools
+    """Whether the constant answer is as good: (seeds,)."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Usefulness:
+    """It says of each seed of a side whether its training came to anything."""
+
+    diverged: Bools
+    """Whether it diverged: (seeds,)."""
+    last: Float64
+    """The last loss, as it was reported: (seeds,)."""
+    far: Float64
+    """How many times the loss of a constant output that is: (seeds,); NaN where that is not known."""
+    score: Score | None = None
+    target: tuple[float, float] | None = None
+    """Mean and spread of the target that is furthest from 1; None of a classification."""
+
+    @property
+    def useless(self) -> bool:
+        """Whether at least half of the seeds ended no better than a constant answer."""
+        if self.score is None:
+            return False
+        seeds = self.score.useless
+        return bool(seeds.any() and 2 * seeds.sum() >= len(seeds))
+
+
+def usefulness_of(table: SeedTable, job: Job, dataset: Dataset | None, arrays: Load) -> Usefulness:
+    """Return what a side's training came to; without its data, what its losses alone say."""
+    targets, score = None, None
+    if dataset is not None:
+        with suppress(LikewiseError):  # the data of an old experiment may be gone
+            targets = arrays(dataset.train.y)
+            score = _score(table, job.loss, dataset, arrays)
+    far = _far(table, job, targets)
+    return Usefulness(
+        diverged=_failed_as_diverged(table) | _went_up(table, far),
+        last=table.final_losses,
+        far=np.where(table.succeeded, far, np.nan),
+        score=score,
+        target=_furthest(targets) if targets is not None and score and not score.classifies else None,
+    )
+
+
+def notes(found: Mapping[str, Usefulness]) -> tuple[Note, ...]:
+    """Return what a reader has to know beside the verdict, the gravest first; `found` is by side."""
+    diverged = {side: one for side, one in found.items() if one.diverged.any()}
+    useless = {side: one.score for side, one in found.items() if side not in diverged and one.useless}
+    told = []
+    if diverged:
+        told.append(Note(code="diverged", text=_diverged(diverged, others=len(found) - len(diverged))))
+    if some := {side: one for side, one in useless.items() if one and not one.classifies}:
+        told.append(Note(code="worse_than_mean", text=_useless(some)))
+    if some := {side: one for side, one in useless.items() if one and one.classifies}:
+        told.append(Note(code="worse_than_commonest", text=_useless(some)))
+    return (*told, *_unscaled(found, [*diverged, *useless]))
+
+
+def _failed_as_diverged(table: SeedTable) -> Bools:
+    failures = [table.why_failed(row) for row in range(len(table.seeds))]
+    return np.array([one is not None and one.reason == "diverged" for one in failures], np.bool_)
+
+
+def _far(table: SeedTable, job: Job, targets: NDArray[Any] | None) -> Float64:
+    """Return how many times the loss of a constant output the last loss is; NaN where there is none."""
+    losses = table.final_losses
+    if not table.losses.shape[1]:
+        return np.full(len(table.seeds), np.nan)
+    if targets is None or isinstance(job.loss, CosineSimilarity):
+        scale = np.abs(table.losses[:, 0])
+    else:
+        scale = np.full(len(losses), _constant_loss(job.loss, targets) * _elements(job, targets))
+    with np.errstate(all="ignore"):
+        times: Float64 = np.abs(losses) / np.where(scale > 0, scale, np.nan)
+    return times
+
+
+def _went_up(table: SeedTable, far: Float64) -> Bools:
+    """Return whether a finished training's last loss is out of all scale, and not on its way down."""
+    if not table.losses.shape[1]:
+        return np.zeros(len(table.seeds), np.bool_)
+    with np.errstate(all="ignore"):
+        high = table.final_losses * CAME_DOWN > table.losses[:, 0]
+        found: Bools = table.succeeded & high & (far > FAR)
+    return found
+
+
+def _constant_loss(loss: Loss, targets: NDArray[Any]) -> float:
+    """Return the mean loss of the worse of two constant outputs: 0, and the targets' mean."""
+    match loss:
+        case CategoricalCrossentropy():
+            return log(max(2, int(targets.max(initial=1)) + 1))
+        case BinaryCrossentropy():
+            return log(2)
+        case KlDivergence():
+            return log(max(2, _width(targets)))
+    wanted = targets.astype(np.float64)
+    constants = [np.zeros_like(wanted)]
+    if not isinstance(loss, Poisson):
+        constants.append(np.broadcast_to(wanted.mean(axis=0), wanted.shape))
+    return max(abs(loss_value(_averaged(loss), one, wanted)) for one in constants)
+
+
+def _averaged(loss: Loss) -> Loss:
+    """Return a loss of elements as the mean over them, each output against its own target."""
+    return loss.model_copy(update={"reduction": "mean", "targets": "aligned"})
+
+
+def _width(targets: NDArray[Any]) -> int:
+    return targets.shape[1] if targets.ndim > 1 else 1
+
+
+def _elements(job: Job, targets: NDArray[Any]) -> float:
+    """Return how many elements the reported loss adds up; 1 where it is their mean."""
+    if job.loss.reduction == "mean":
+        return 1.0
+    batch = min(len(targets), BatchPlan.of(job.training, len(targets)).batch_size)
+    samples = batch if job.training.epoch_loss == "per_batch" else len(targets)
+    one_a_sample = is_by_row(job.loss) or job.loss.reduction == "sum_of_means"
+    return float(
+        samples * (1 if one_a_sample else _width(targets)) * (batch if is_broadcast(job.loss) else 1)
+    )
+
+
+def _score(table: SeedTable, loss: Loss, dataset: Dataset, arrays: Load) -> Score | None:
+    """Return the score of each seed on the samples compared; None where there is nothing to score."""
+    samples: Samples | None = getattr(dataset, table.outputs_of) if table.outputs_of else None
+    outputs = table.outputs() if samples is not None else None
+    if samples is None or outputs is None or outputs.ndim != 3 or not outputs.shape[1]:
+        return None
+    targets = arrays(samples.y)
+    if len(targets) != outputs.shape[1]:
+        return None
+    with np.errstate(all="ignore"):
+        match loss:
+            case CosineSimilarity():
+                return None
+            case CategoricalCrossentropy() | BinaryCrossentropy():
+                found = _classes_right(loss, outputs, targets, arrays(dataset.train.y))
+            case _:
+                found = _variance_explained(loss, outputs.astype(np.float64), targets.astype(np.float64))
+    if found is None:
+        return None
+    values, constant, useless = found
+    return Score(
+        part=table.outputs_of or "train",
+        classifies=isinstance(loss, CategoricalCrossentropy | BinaryCrossentropy),
+        values=values,
+        constant=constant,
+        useless=useless & table.succeeded,
+    )
+
+
+_Scored = tuple[Float64, float, Bools]
+"""The score of each seed, the constant answer's, and whether that is as good."""
+
+
+def _classes_right(
+    loss: CategoricalCrossentropy | BinaryCrossentropy,
+    outputs: NDArray[Any],
+    targets: NDArray[Any],
+    trained_on: NDArray[Any],
+) -> _Scored | None:
+    """Score by the share of elements whose class is right."""
+    if isinstance(loss, CategoricalCrossentropy):
+        counted = targets != loss.ignore_index
+        known = trained_on[trained_on != loss.ignore_index].astype(np.int64)
+        if not counted.any() or not len(known):
+            return None
+        right = (outputs.argmax(axis=2) == targets)[:, counted]
+        always = (targets == np.bincount(known).argmax())[counted]
+    else:
+        if outputs.shape[1:] != targets.shape:
+            return None
+        right = (outputs > (0.0 if loss.from_logits else 0.5)) == (targets == 1)
+        always = (targets == 1) == ((trained_on == 1).mean(axis=0) > 0.5)
+    values = right.reshape(len(outputs), -1).mean(axis=1)
+    constant = float(always.mean())
+    return values, constant, values <= constant
+
+
+def _variance_explained(loss: Loss, outputs: Float64, targets: Float64) -> _Scored | None:
+    """Score by r2, averaged over the targets that are not constant."""
+    if outputs.shape[1:] != targets.shape:
+        return None
+    varies = np.ptp(targets, axis=0) > 0
+    if not varies.any():
+        return None
+    if isinstance(loss, Poisson):
+        made = np.exp(outputs)
+    elif isinstance(loss, KlDivergence):
+        made = np.exp(outputs - outputs.max(axis=-1, keepdims=True))
+        made = made / made.sum(axis=-1, keepdims=True)
+    else:
+        made = outputs
+    spread = np.square(targets - targets.mean(axis=0)).sum(axis=0)[varies]
+    values = (1.0 - np.square(made - targets).sum(axis=1)[:, varies] / spread).mean(axis=1)
+    useless = ~(values >= LEAST_R2)
+    if isinstance(loss, MeanAbsoluteError | Huber | LogCosh):
+        plain = _averaged(loss)
+        centres = (np.median(targets, axis=0), targets.mean(axis=0))
+        least = min(loss_value(plain, np.broadcast_to(one, targets.shape), targets) for one in centres)
+        useless &= ~(np.array([loss_value(plain, one, targets) for one in outputs]) < least)
+    return values, 0.0, useless
+
+
+def _furthest(targets: NDArray[Any]) -> tuple[float, float]:
+    """Return mean and spread of the target that is the largest by either."""
+    wanted = targets.reshape(len(targets), -1).astype(np.float64)
+    means, spreads = wanted.mean(axis=0), wanted.std(axis=0)
+    worst = int(np.argmax(np.maximum(np.abs(means), spreads)))
+    return float(means[worst]), float(spreads[worst])
+
+
+def _diverged(found: Mapping[str, Usefulness], *, others: int) -> str:
+    """Say who diverged, how far, and what a verdict is worth then."""
+    seeds = [
+        "" if one.diverged.all() else f" on {one.diverged.sum():,} of {len(one.diverged):,} seeds"
+        for one in found.values()
+    ]
+    alike = len(set(seeds)) == 1
+    names = both([name if alike else f"{name}{share}" for name, share in zip(found, seeds, strict=True)])
+    told = f"{names} diverged{seeds[0] if alike else ''}"
+    ends = [end for one in found.values() if (end := _furthest_out(one)) is not None]
+    if ends:
+        last, far = max(ends, key=lambda end: end[1])
+        told = f"{told}, to a loss of {last:.2g}, which is {far:.2g} times that of a constant answer"
+    if others:
+        return f"{told}: no number of such a training can be held against another's."
+    return (
+        f"{told}: numbers that grow without bound show neither that the sides compute the same nor that they "
+        "do not. Training takes a lower optimizer.learning_rate, or inputs of a smaller scale "
+        "(data.standardize: true)."
+    )
+
+
+def _furthest_out(one: Usefulness) -> tuple[float, float] | None:
+    """Return the last loss of the seed that is furthest out of scale, and how far; None without any."""
+    finished = np.flatnonzero(one.diverged & np.isfinite(one.far))
+    if not len(finished):
+        return None
+    worst = int(finished[np.argmax(one.far[finished])])
+    return float(one.last[worst]), float(one.far[worst])
+
+
+def _useless(found: Mapping[str, Score]) -> str:
+    """Say who ended no better than a constant answer, and by what number."""
+    first = next(iter(found.values()))
+    part = "training" if first.part == "train" else first.part
+    names = f"{both(list(found))} {'is' if len(found) == 1 else 'are'}"
+    write = _percent if first.classifies else _signed
+    middles = both(
+        list(dict.fromkeys(write(float(np.median(one.values[one.useless]))) for one in found.values()))
+    )
+    over = ", medians over seeds" if len(first.values) > 1 else ""
+    if first.classifies:
+        return (
+            f"{names} no better than always saying the commonest class: that would be right for "
+            f"{_percent(first.constant)} of the {part} samples, and they are for {middles}{over}."
+        )
+    return (
+        f"{names} no better than predicting the mean of the targets: r2 of the {part} samples is "
+        f"{middles}{over}, and the mean's is 0."
+    )
+
+
+def _percent(share: float) -> str:
+    return f"{share * 100:.3g} %"
+
+
+def _signed(value: float) -> str:
+    return number(value).replace("-", "\N{MINUS SIGN}", 1) if value < 0 else number(value)
+
+
+def _unscaled(found: Mapping[str, Usefulness], sides: Iterable[str]) -> Sequence[Note]:
+    """Say where a target's scale may be why nothing was learnt."""
+    for side in sides:
+        target = found[side].target
+        if target is not None and max(abs(target[0]), target[1]) > LARGE_TARGET:
+            mean, spread = map(_signed, target)
+            text = (
+                f"The target is not scaled: its mean is {mean} and its standard deviation {spread}, while "
+                "the outputs of a model begin near 0. Train on the target less its mean, divided by its "
+                "standard deviation, and undo that afterwards."
+            )
+            return [Note(code="target_not_scaled", text=text)]
+    return []
