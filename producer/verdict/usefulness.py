@@ -327,7 +327,7 @@ def _useless(found: Mapping[str, Score]) -> str:
         )
     return (
         f"{names} no better than predicting the mean of the targets: r2 of the {part} samples is "
-        f"{middles}{over}, and the mean's is 0."
+        f"{middles}{over}, and that of the mean is 0."
     )
 
 

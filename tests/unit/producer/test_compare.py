@@ -83,6 +83,55 @@ def test_a_setting_that_differs_without_effect_still_agrees(samples):
     assert "The numbers agree all the same." in found.reasons
 
 
+def told_in_other_losses(samples, **trained):
+    theirs = samples.train(**trained)
+    losses = tuple(1.25 * loss for loss in theirs.losses)
+    return theirs.model_copy(update={"losses": losses, "final_loss": losses[-1]})
+
+
+def test_other_losses_of_the_same_bits_agree_and_what_is_reported_is_told(samples):
+    found = both(
+        samples, told_in_other_losses(samples), overrides={"torch": {"training.epoch_loss": "per_batch"}}
+    )
+
+    assert found.verdict == "agree"
+    assert [note.code for note in found.notes] == ["reported_differently"]
+    assert "the same bits were trained, and the losses of tensorflow and torch are up to 0.25 of the first" in (
+        found.notes[0].text
+    )
+
+
+def test_other_losses_and_other_weights_differ(samples):
+    found = both(
+        samples,
+        told_in_other_losses(samples, nudge=1e-4),
+        overrides={"torch": {"training.epoch_loss": "per_batch"}},
+    )
+
+    assert (found.verdict, found.notes) == ("differ", ())
+
+
+def test_other_losses_of_weights_that_never_moved_say_nothing_of_the_loss(samples):
+    still = samples.train(epochs=1)
+    still = still.model_copy(update={"epochs": 3, "losses": still.losses * 3})
+    theirs = still.model_copy(update={"losses": tuple(6 * loss for loss in still.losses)})
+    job = samples.experiment(overrides={"torch": {"loss.reduction": "sum"}})
+    found = samples.compared(job, samples.result("tensorflow", [still]), samples.result("torch", [theirs]))
+
+    assert (found.verdict, found.notes) == ("differ", ())
+
+
+@pytest.mark.parametrize(("nudge", "verdict"), [(0.0, "agree"), (1e-7, "differ")])
+def test_in_float64_rounding_beside_other_losses_is_no_difference(samples, nudge, verdict):
+    job = samples.experiment(precision="float64", overrides={"torch": {"training.epoch_loss": "per_batch"}})
+    theirs = told_in_other_losses(samples, dtype="float64", nudge=nudge + 1e-13)
+    found = samples.compared(
+        job, samples.result("tensorflow", [samples.train(dtype="float64")]), samples.result("torch", [theirs])
+    )
+
+    assert found.verdict == verdict
+
+
 def test_the_article_is_not_like_for_like_and_says_how_much_a_sum_weighs(samples):
     found = samples.article()
 
