@@ -83,7 +83,8 @@ def reasons(
     undeclared = not evidence.differences and not _any_diverged(evidence)
     if verdict == "differ" and undeclared and (evidence.outside or evidence.twin):
         told.extend(_undeclared(evidence))
-    return tuple(told) or ("No training has finished, so there is nothing to compare.",)
+    nothing = "Every training diverged" if evidence.diverged_everywhere else "No training has finished"
+    return tuple(told) or (f"{nothing}, so there is nothing to compare.",)
 
 
 def reporting_notes(evidence: Evidence) -> tuple[Note, ...]:

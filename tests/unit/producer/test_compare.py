@@ -96,8 +96,9 @@ def test_other_losses_of_the_same_bits_agree_and_what_is_reported_is_told(sample
 
     assert found.verdict == "agree"
     assert [note.code for note in found.notes] == ["reported_differently"]
-    assert "the same bits were trained, and the losses of tensorflow and torch are up to 0.25 of the first" in (
-        found.notes[0].text
+    assert (
+        "the same bits were trained, and the losses of tensorflow and torch are up to 0.25 of the first"
+        in (found.notes[0].text)
     )
 
 
