@@ -226,6 +226,7 @@ def _point(
         verdict=comparison.verdict,
         reason=comparison.reasons[0],
         over_seeds=comparison.verdict == "agree"
+        and not comparison.noted("reported_differently")
         and any(pair.seeds_within_tolerance < pair.seeds for pair in comparison.gaps),
         open_over_seeds=comparison.verdict == "inconclusive" and bool(still_open),
         seeds_to_decide=max(needed, default=None) if len(needed) == len(still_open) else None,
@@ -257,7 +258,7 @@ def decisive_gap(comparison: Comparison) -> Gap | None:
         return None
     above = [gap for gap in gaps if gap.relative and gap.relative > comparison.tolerance.relative]
     outside = [gap for gap in above if gap.measure != "losses"] or above
-    if comparison.verdict != "agree" or outside:
+    if comparison.verdict != "agree" or (outside and not comparison.noted("reported_differently")):
         return max(outside, key=_size, default=None)
     return max(but_losses, key=_size)
 

@@ -334,7 +334,11 @@ class Comparison(Frozen):
     @property
     def diverged(self) -> bool:
         """Whether any training's numbers grew without bound."""
-        return any(note.code == "diverged" for note in self.notes)
+        return self.noted("diverged")
+
+    def noted(self, code: NoteCode) -> bool:
+        """Return whether there is a note of this code."""
+        return any(note.code == code for note in self.notes)
 
     @property
     def failed(self) -> bool:

@@ -19,9 +19,16 @@ def doubled_losses(samples: Any, **other: Any) -> Comparison:
 
 
 def test_beside_a_difference_in_the_losses_alone_stands_theirs(samples: Any) -> None:
-    comparison = doubled_losses(samples)
+    comparison = doubled_losses(samples, nudge=1e-6)
     gap = decisive_gap(comparison)
     assert (comparison.verdict, gap.measure, gap.relative) == ("differ", "losses", 1.0)
+
+
+def test_beside_an_agreement_that_is_reported_differently_stands_no_gap_in_the_losses(samples: Any) -> None:
+    comparison = doubled_losses(samples)
+    gap = decisive_gap(comparison)
+    assert (comparison.verdict, gap.relative) == ("agree", 0.0)
+    assert gap.measure != "losses"
 
 
 def test_a_gap_in_anything_else_comes_before_that_of_the_losses(samples: Any) -> None:
