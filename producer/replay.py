@@ -27,7 +27,6 @@ from likewise.shared.job import Job
 from likewise.shared.job.shape import ShapeError
 from likewise.shared.job.training import BatchPlan
 from likewise.shared.ledger.records import ExperimentRecord
-from likewise.shared.program import ProgramSpec, compile_job
 from likewise.shared.results.seed_table import Load
 from likewise.shared.results.step_trace import Refeed, Trace, TraceRequest
 from likewise.shared.store.arrays import ArrayRef
@@ -143,7 +142,7 @@ def _first_above(values: NDArray[np.float64], bound: float) -> int:
 def fits(weights: Mapping[str, ArrayRef], run: Run) -> bool:
     """Return whether another side's weights are those of this run's model, by name and shape."""
     try:
-        own = _program(run).weight_shapes
+        own = run.program.weight_shapes
     except ShapeError:
         return False
     return own == {name: ref.shape for name, ref in weights.items()}
@@ -154,7 +153,7 @@ def refeed(reference: Trace, runs: tuple[Run, Run]) -> Refeed:
 
     It has the stages that both programs have under the same path, with the same inputs and shapes.
     """
-    mine, theirs = map(_program, runs)
+    mine, theirs = (run.program for run in runs)
     there = {stage.path: stage for stage in theirs.stages}
     outputs = reference.kept.get("forward", {})
     values: list[ArrayRef | None] = [reference.kept.get("data", {}).get("x")]
@@ -171,11 +170,6 @@ def refeed(reference: Trace, runs: tuple[Run, Run]) -> Refeed:
         if len(fed) == len(stage.sources):
             inputs[stage.path] = fed
     return Refeed(weights=reference.start_weights, inputs=inputs)
-
-
-def _program(run: Run) -> ProgramSpec:
-    """Return what a run trains. Raises ShapeError."""
-    return compile_job(run.job, run.dataset.train.x.shape[1:])
 
 
 @dataclass(kw_only=True)
@@ -339,7 +333,7 @@ def traced_of(
     if not traces.others:
         return None
     partings = traces.partings()
-    programs = {side: _program(run) for side, run in traces.runs.items()}
+    programs = {side: run.program for side, run in traces.runs.items()}
     alike = tolerance_for({run.job.precision for run in traces.runs.values()}).relative
     found = [
         traced(

@@ -23,15 +23,26 @@ DEAD_LETTERS = PREFIX + "dead-letters"
 """Capped stream of messages that are not ours, each with the reason."""
 
 
+def environment_name(framework: str, version: str | None = None) -> str:
+    """Return how a user writes the environment that a side asks for: `torch`, or `torch==2.13.0`."""
+    return framework if version is None else f"{framework}=={version}"
+
+
+def framework_and_version(environment: str) -> tuple[str, str | None]:
+    """Return what `environment_name` was made of."""
+    framework, _, version = environment.partition("==")
+    return framework, version or None
+
+
 def environment_key(framework: str, version: str | None = None) -> str:
     """Return how queues name the environments that a run may train in.
 
     `torch` stands for every environment of that framework, `torch==2.13` for those with that version.
     Versions that are equal by PEP 440, such as 2.13, 2.13.0 and 2.13.0+cpu, give one key.
     """
-    if version is None:
-        return framework
-    return f"{framework}=={re.sub(r'([.]0)+$', '', version.partition('+')[0])}"
+    if version is not None:
+        version = re.sub(r"([.]0)+$", "", version.partition("+")[0])
+    return environment_name(framework, version)
 
 
 def train_queue(environment: str, device: str) -> str:

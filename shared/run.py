@@ -11,6 +11,7 @@ from likewise.shared.job.experiment import Job, Seed
 from likewise.shared.job.fields import Many
 from likewise.shared.job.optimizer import Optimizer
 from likewise.shared.job.side import Framework, Label, OfSide, Version
+from likewise.shared.program import ProgramSpec, compile_job
 from likewise.shared.results.step_trace import TraceRequest
 from likewise.shared.store.arrays import ArrayRef
 
@@ -81,6 +82,11 @@ class Run(OfSide):
     """Measured: the worker first gets its machine to itself and records what disturbed it."""
     trace: TraceRequest | None = None
     """Instead of a training: a replay of the first seed in which updates are observed."""
+
+    @property
+    def program(self) -> ProgramSpec:
+        """Return what the job compiles to on these data. Raises ShapeError."""
+        return compile_job(self.job, self.dataset.train.x.shape[1:])
 
     @model_validator(mode="before")
     @classmethod

@@ -5,13 +5,13 @@ from __future__ import annotations
 from math import prod
 from typing import Any
 
-from likewise.producer.data.prepare import PreparedData
+from likewise.producer.data.prepare import PreparedData, PreparedRun
 from likewise.producer.display import count, printable, short
 from likewise.producer.job.prepare import PreparedExperiment
 from likewise.producer.job.resolve import SettingDifference, setting_differences
 from likewise.shared.job import Experiment, Job
 from likewise.shared.job.training import BatchPlan
-from likewise.shared.program import compile_job
+from likewise.shared.program import ProgramSpec
 
 
 def lines_of(prepared: PreparedExperiment) -> list[str]:
@@ -22,7 +22,7 @@ def lines_of(prepared: PreparedExperiment) -> list[str]:
     return [
         f"{prepared.loaded.source} is a valid job, {experiment.name!r}",
         f"  data        {_data(first.job, first.data)}",
-        f"  model       {_model(first.job, first.data)}",
+        f"  model       {_model(first.program)}",
         f"  training    {_training(first.job, first.data)}",
         f"  sides       {', '.join(prepared.runs)}; {count(seeds, 'seed')} each",
         *_grid(experiment),
@@ -41,14 +41,15 @@ def document_of(prepared: PreparedExperiment) -> dict[str, Any]:
         "name": experiment.name,
         "seeds": list(experiment.seed_list),
         "grid": {path: list(values) for path, values in experiment.grid.items()},
-        "runs": {side: _run_document(run.job, run.data) for side, run in prepared.runs.items()},
+        "runs": {side: _run_document(run) for side, run in prepared.runs.items()},
         "setting_differences": [{"path": d.path, **d.values} for d in differences],
         "advice": list(prepared.advice),
         "problems": [],
     }
 
 
-def _run_document(job: Job, data: PreparedData) -> dict[str, Any]:
+def _run_document(run: PreparedRun) -> dict[str, Any]:
+    job, data = run.job, run.data
     return {
         "task": data.task,
         "input_shape": list(data.input_shape),
@@ -60,7 +61,7 @@ def _run_document(job: Job, data: PreparedData) -> dict[str, Any]:
             "test": len(data.test.x) if data.test else 0,
             "predict": 0 if data.predict is None else len(data.predict),
         },
-        "parameters": compile_job(job, data.input_shape).parameters,
+        "parameters": run.program.parameters,
         "job": job.model_dump(mode="json", exclude={"data", "predict", "initial_weights"}),
     }
 
@@ -81,8 +82,7 @@ def _data(job: Job, data: PreparedData) -> str:
     )
 
 
-def _model(job: Job, data: PreparedData) -> str:
-    program = compile_job(job, data.input_shape)
+def _model(program: ProgramSpec) -> str:
     names = [stage.summary for stage in program.stages]
     shown = names if len(names) <= 8 else [*names[:4], "…", *names[-3:]]
     return f"{' > '.join(shown)}: {count(program.parameters, 'parameter')}"

@@ -31,6 +31,7 @@ from likewise.producer.local.home import (
     write_private,
 )
 from likewise.shared.errors import StackError
+from likewise.shared.names import framework_and_version
 from likewise.shared.settings import Settings
 
 START_S = 30.0
@@ -49,8 +50,8 @@ def defaults(settings: Settings, names: Sequence[str]) -> list[WorkerEnvironment
     """Return the environments of these names, `torch` or `torch==2.13.0`, where nothing else is asked for."""
     found = []
     for name in names:
-        framework, _, version = name.partition("==")
-        found.append(WorkerEnvironment(framework=framework, device=settings.device, version=version or None))
+        framework, version = framework_and_version(name)
+        found.append(WorkerEnvironment(framework=framework, device=settings.device, version=version))
     return found
 
 

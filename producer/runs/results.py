@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from likewise.shared.errors import ResultError
 from likewise.shared.ledger.ledger import Ledger
 from likewise.shared.ledger.records import ExperimentRecord, RunRecord
-from likewise.shared.results.run_result import Failure, RunResult, StoredResult
+from likewise.shared.results.run_result import RunResult, StoredResult
 from likewise.shared.run import Run
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ def _result(run: RunRecord, payload: bytes | None) -> RunResult:
             raise ResultError(
                 f"the result of the {run.side} run {run.run_id} is gone from Redis; train it again"
             )
-        return _without_result(run, run.failure)
+        return RunResult.of_failure(run, run.failure, worker=run.worker, attempt=max(run.attempt, 1))
     try:
         result = StoredResult.model_validate_json(payload).result
     except ValidationError as error:
@@ -148,17 +148,4 @@ def _unreadable(run: RunRecord, error: ValidationError) -> ResultError:
     return ResultError(
         f"the result of the {run.side} run {run.run_id} cannot be read: {what} "
         "(it is damaged, or another version of Likewise wrote it); train it again"
-    )
-
-
-def _without_result(run: RunRecord, failure: Failure) -> RunResult:
-    return RunResult(
-        run_id=run.run_id,
-        experiment_id=run.experiment_id,
-        framework=run.framework,
-        side=run.side,
-        status="failed",
-        failure=failure,
-        worker=run.worker,
-        attempt=max(run.attempt, 1),
     )

@@ -171,7 +171,7 @@ def _offered(worker: WorkerPresence) -> str | None:
     """Return the version that runs may ask a worker for: its own, if it serves the queue of that version."""
     if worker.version is None:
         return None
-    queue = train_queue(environment_key(worker.framework, worker.version), worker.device)
+    queue = train_queue(worker.environment, worker.device)
     return worker.version if queue in worker.queues else None
 
 

@@ -15,7 +15,6 @@ from likewise.shared.celery_app import send_wakeups
 from likewise.shared.errors import RedisError, UsageError
 from likewise.shared.ledger.ledger import Ledger
 from likewise.shared.ledger.records import ExperimentRecord
-from likewise.shared.program import compile_job
 from likewise.shared.program.together import convolutions_obstacle, obstacle
 from likewise.shared.run import Dataset, Run, Samples
 
@@ -238,11 +237,9 @@ def parts_worth(run: Run, *, free: int) -> int:
 
 def _together(run: Run) -> bool:
     """Return whether the seeds train as one program, as far as is known before a framework sees the job."""
-    samples, *shape = run.dataset.train.x.shape
+    samples = run.dataset.train.x.shape[0]
     members = len(run.seeds) * len(run.optimizers or (None,))
-    slow = convolutions_obstacle(
-        run.job, compile_job(run.job, tuple(shape)), samples=samples, members=members
-    )
+    slow = convolutions_obstacle(run.job, run.program, samples=samples, members=members)
     return obstacle(run.job) is None and (slow is None or run.job.device == "cuda")
 
 

@@ -17,6 +17,7 @@ from likewise.shared.job.optimizer import Optimizer
 from likewise.shared.job.side import Framework, Label, Side, SideSettings
 from likewise.shared.job.training import Training
 from likewise.shared.job.weights import InitialWeights, SharedWeights
+from likewise.shared.names import environment_name
 
 SCHEMA_VERSION: Literal[1] = 1
 MAX_SEEDS = 10_000
@@ -135,12 +136,7 @@ class Experiment(Job):
     @property
     def environments_needed(self) -> tuple[str, ...]:
         """Return each environment that some side asks for, once: `torch`, or `torch==2.13.0`."""
-        return tuple(
-            dict.fromkeys(
-                side.framework if side.version is None else f"{side.framework}=={side.version}"
-                for side in self.side_list
-            )
-        )
+        return tuple(dict.fromkeys(environment_name(side.framework, side.version) for side in self.side_list))
 
     def overridden_by(self, side: Side) -> tuple[str, ...]:
         """Return the keys of `overrides` that reach a side: its label, else its framework."""

@@ -119,7 +119,7 @@ class PiecewiseSchedule(_Schedule):
         return self
 
 
-Schedule = Annotated[
+CountedSchedule = (
     ConstantSchedule
     | StepSchedule
     | ExponentialSchedule
@@ -127,7 +127,6 @@ Schedule = Annotated[
     | CosineRestartsSchedule
     | PolynomialSchedule
     | PiecewiseSchedule
-    | ReduceOnPlateauSchedule,
-    Field(discriminator="type"),
-    Word,
-]
+)
+"""The schedules whose rates follow from the count of updates alone."""
+Schedule = Annotated[CountedSchedule | ReduceOnPlateauSchedule, Field(discriminator="type"), Word]

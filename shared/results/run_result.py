@@ -9,7 +9,7 @@ is their hash.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -199,6 +199,26 @@ class Conditions(Frozen):
     """The CPUs' frequency governor; null where it cannot be read, or they have several."""
 
 
+class IdentifiedRun(Protocol):
+    """Whatever says which run it is about: a record, a claim, or the run."""
+
+    @property
+    def run_id(self) -> str:
+        """Return the run's id."""
+
+    @property
+    def experiment_id(self) -> str:
+        """Return the id of the run's experiment."""
+
+    @property
+    def framework(self) -> str:
+        """Return the framework that the run is for."""
+
+    @property
+    def side(self) -> str:
+        """Return the label of the run's side."""
+
+
 class RunResult(OfSide):
     """The result of a run: the arrays of its seeds, or a failure of the whole run."""
 
@@ -223,6 +243,22 @@ class RunResult(OfSide):
     """What may have disturbed a timed run; null of others."""
     worker: str | None = None
     attempt: int = 1
+
+    @classmethod
+    def of_failure(
+        cls, run: IdentifiedRun, failure: Failure, *, worker: str | None, attempt: int
+    ) -> RunResult:
+        """Return the result of a run that ended without one: all that is known of it is its failure."""
+        return cls(
+            run_id=run.run_id,
+            experiment_id=run.experiment_id,
+            framework=run.framework,
+            side=run.side,
+            status="failed",
+            failure=failure,
+            worker=worker,
+            attempt=attempt,
+        )
 
     @model_validator(mode="before")
     @classmethod

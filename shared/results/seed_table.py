@@ -111,13 +111,13 @@ class SeedTable:
 
     @cached_property
     def timings(self) -> Float64:
-        """Return the seconds by the fields of `Timings`: (seeds, 5)."""
-        return self._column([piece.timings for piece in self._pieces], like=(5,))
+        """Return the seconds by the fields of `Timings`: (seeds, fields)."""
+        return self._column([piece.timings for piece in self._pieces], like=(len(Timings.model_fields),))
 
     @cached_property
     def memory(self) -> Float64:
-        """Return the bytes by the fields of `Memory`: (seeds, 3)."""
-        return self._column([piece.memory for piece in self._pieces], like=(3,))
+        """Return the bytes by the fields of `Memory`: (seeds, fields)."""
+        return self._column([piece.memory for piece in self._pieces], like=(len(Memory.model_fields),))
 
     @cached_property
     def hashes(self) -> NDArray[np.int64]:

@@ -214,16 +214,7 @@ class TrainingChild:
         )
 
     def _failed(self, claim: Claim, failure: Failure) -> RunResult:
-        return RunResult(
-            run_id=claim.run_id,
-            experiment_id=claim.experiment_id,
-            framework=claim.framework,
-            side=claim.side,
-            status="failed",
-            failure=failure,
-            worker=self._leases.worker_id,
-            attempt=claim.attempt,
-        )
+        return RunResult.of_failure(claim, failure, worker=self._leases.worker_id, attempt=claim.attempt)
 
     def _drop(self, run_id: str, refused: Refused) -> None:
         """Drop a duplicate, which is normal; set aside the message of a run that nobody has written down."""

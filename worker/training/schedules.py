@@ -12,6 +12,7 @@ from likewise.shared.job.schedule import (
     ConstantSchedule,
     CosineRestartsSchedule,
     CosineSchedule,
+    CountedSchedule,
     ExponentialSchedule,
     PiecewiseSchedule,
     PolynomialSchedule,
@@ -20,16 +21,6 @@ from likewise.shared.job.schedule import (
     StepSchedule,
 )
 from likewise.worker.adapters.constants import integer_power
-
-_ByCount = (
-    ConstantSchedule
-    | StepSchedule
-    | ExponentialSchedule
-    | CosineSchedule
-    | CosineRestartsSchedule
-    | PolynomialSchedule
-    | PiecewiseSchedule
-)
 
 
 def learning_rates(
@@ -62,7 +53,7 @@ def _warming(schedule: Schedule, t: NDArray[np.int64]) -> NDArray[np.float64]:
 
 
 def _scheduled(  # noqa: PLR0911 -- one return a formula
-    schedule: _ByCount, rate: float, t: NDArray[np.int64]
+    schedule: CountedSchedule, rate: float, t: NDArray[np.int64]
 ) -> NDArray[np.float64]:
     """Return the rate before warm-up at the counts t."""
     match schedule:
