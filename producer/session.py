@@ -97,7 +97,7 @@ def open_session(settings: Settings, *, environments: Sequence[str], say: Callab
         url = stack.ensure(settings, wanted, say=say, patiently=True)
         redis_client = connect(url)
         touch(redis_client)
-    return Session(settings, redis_url=url, client=redis_client, local=True)
+    return Session(stack.with_arrays(settings), redis_url=url, client=redis_client, local=True)
 
 
 def open_running(settings: Settings) -> Session | None:
@@ -113,7 +113,8 @@ def open_running(settings: Settings) -> Session | None:
     state = stack.status(settings)
     if state is None:
         return None
-    return Session(settings, redis_url=state.redis_url, client=connect(state.redis_url), local=True)
+    own = stack.with_arrays(settings)
+    return Session(own, redis_url=state.redis_url, client=connect(state.redis_url), local=True)
 
 
 def touch(client: redis.Redis) -> None:

@@ -14,7 +14,7 @@ from likewise.shared.frozen import Frozen
 from likewise.shared.job.fields import Many
 from likewise.shared.results.run_result import Failure, Hashes, Memory, RunResult, SeedArrays, Timings
 from likewise.shared.results.seed_table import Load, SeedTable
-from likewise.shared.store.arrays import ArrayRef, InlineArray
+from likewise.shared.store.arrays import ArrayRef, InlineArray, encode_array
 
 
 class Seed(Frozen):
@@ -114,6 +114,16 @@ def _piece(one: Seed) -> SeedArrays:
         timings=InlineArray.of(np.array([timings], np.float64)),
         memory=InlineArray.of(np.array([memory], np.float64)),
     )
+
+
+def encoded(array: NDArray[Any]) -> tuple[ArrayRef, bytes]:
+    """Return an array's reference, with a hash of the bytes alone, and its bytes.
+
+    So a row's array may stand for a table of one row.
+    """
+    ref, data = encode_array(array)
+    digest = hashlib.sha256(data).hexdigest()
+    return ref.model_copy(update={"sha256": digest, "sha256_of": "bytes"}), bytes(data)
 
 
 def _row(ref: ArrayRef | None) -> ArrayRef | None:

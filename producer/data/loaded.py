@@ -6,6 +6,7 @@ import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,10 +23,10 @@ MAX_BYTES = 2 * 2**30
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Loaded:
-    """Samples as the source has them: x float64 (n, *features), y float64 (n, targets)."""
+    """Samples as the source has them: x (n, *features) and y (n, targets), of numbers of any dtype."""
 
-    x: Floats
-    y: Floats
+    x: NDArray[Any]
+    y: NDArray[Any]
     weights: Floats | None = None
     """The samples' weights (n,), where they have some."""
     weights_place: str = ""
@@ -145,8 +146,20 @@ def label_codes(labels: Sequence[str], place: str) -> tuple[Floats, tuple[str, .
     return codes.astype(np.float64).reshape(-1, 1), tuple(str(name) for name in names)
 
 
-def numbers(array: NDArray[np.generic], place: str) -> Floats:
-    """Return an array of integers, floats or booleans as float64; raise DataError for others."""
-    if array.dtype.kind not in "biuf":
-        raise DataError(f"{place}: holds {array.dtype}, not numbers")
-    return np.array(array, dtype=np.float64, order="C")  # unlike ascontiguousarray, keeps a single number one
+def check_numbers(dtype: np.dtype[Any], place: str) -> None:
+    """Raise DataError where a dtype is none of integers, floats or booleans."""
+    if dtype.kind not in "biuf":
+        raise DataError(f"{place}: holds {dtype}, not numbers")
+
+
+def plain(array: NDArray[Any]) -> NDArray[Any]:
+    """Return an array in C order and a dtype that is stored; it is copied only where it has another.
+
+    Booleans become bytes, longer floats than 64 bits become float64.
+    """
+    dtype = array.dtype.newbyteorder("=")
+    if dtype.kind == "b":
+        dtype = np.dtype(np.uint8)
+    elif dtype.kind == "f" and dtype.itemsize > 8:
+        dtype = np.dtype(np.float64)
+    return np.asarray(array, dtype=dtype, order="C")

@@ -18,15 +18,15 @@ from numpy.typing import NDArray
 from likewise.producer.data import csv_file, parquet
 from likewise.producer.data.arrays import (
     DataPurpose,
-    given_weights,
     load_builtin,
     load_inline,
-    load_npz,
     load_synthetic,
     permutation,
     table,
 )
 from likewise.producer.data.loaded import Floats, Loaded
+from likewise.producer.data.memory import mean_and_deviation, scaled, taken
+from likewise.producer.data.npz import given_weights, load_npz
 from likewise.producer.data.targets import TASKS, check_finite, sample_weights, targets
 from likewise.producer.display import both, printable
 from likewise.shared.errors import DataError
@@ -40,9 +40,9 @@ from likewise.shared.run import Task
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Arrays:
-    """One part of the data: x float64 (n, *features); y as in `shared.run.Dataset`."""
+    """One part of the data: x (n, *features), of numbers of any dtype; y as in `shared.run.Dataset`."""
 
-    x: Floats
+    x: NDArray[Any]
     y: NDArray[Any]
     weights: Floats | None
     """The samples' weights (n,), where the data have some."""
@@ -115,8 +115,8 @@ def prepare(job: Job, base: Path) -> PreparedData:
     given = _predict_rows(job, x.shape[1:], loaded)
     predict = given
     if job.data.standardize:
-        mean, scale = _standard(x[train], loaded)
-        x = (x - mean) / scale
+        mean, scale = _standard(taken(x, train), loaded)
+        x = scaled(x, mean, scale)
         predict = None if given is None else (given - mean) / scale
     return PreparedData(
         task=task,
@@ -167,10 +167,15 @@ def _same_data(one: Job, other: Job) -> bool:
         TASKS[one.loss.type] == TASKS[other.loss.type]
         and _ignore_index(one) == _ignore_index(other)
         and one.precision == other.precision
-        and one.data == other.data
+        and _as_stored(one.data) == _as_stored(other.data)
         and one.predict == other.predict
         and one.initial_weights == other.initial_weights
     )
+
+
+def _as_stored(data: Data) -> Data:
+    """Return what is declared of the samples as they are stored: not how each batch is rescaled."""
+    return data.model_copy(update={"mean": None, "scale": None})
 
 
 def _ignore_index(job: Job) -> int | None:
@@ -218,15 +223,12 @@ def _share(fraction: float, samples: int, part: str) -> int:
     return count
 
 
-def _standard(train: Floats, loaded: Loaded) -> tuple[Floats, Floats]:
+def _standard(train: NDArray[Any], loaded: Loaded) -> tuple[Floats, Floats]:
     """Return the mean and scale of each feature; a feature that never varies is scaled by 1."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        mean: Floats = train.mean(axis=0)
-        deviation = train.std(axis=0)
+    mean, deviation = mean_and_deviation(train)
     if not (np.isfinite(mean).all() and np.isfinite(deviation).all()):
         raise DataError(f"{loaded.x_place}: numbers too large to standardise; divide them first")
-    constant = (train == train[0]).all(axis=0) | (deviation == 0)
-    return mean, np.where(constant, 1.0, deviation)
+    return mean, np.where(deviation == 0, 1.0, deviation)
 
 
 def _predict_rows(job: Job, shape: tuple[int, ...], loaded: Loaded) -> Floats | None:
@@ -257,12 +259,12 @@ def _class_count(y: NDArray[Any], loaded: Loaded, ignored: int | None) -> int:
     return max(int(known.max()) + 1, len(loaded.class_names), one_hot)
 
 
-def _part(x: Floats, y: NDArray[Any], weights: Floats | None, indices: NDArray[np.int64]) -> Arrays:
+def _part(x: NDArray[Any], y: NDArray[Any], weights: Floats | None, indices: NDArray[np.int64]) -> Arrays:
     own = None if weights is None else _kept(weights[indices])
-    return Arrays(x=_kept(x[indices]), y=_kept(y[indices]), weights=own)
+    return Arrays(x=_kept(taken(x, indices)), y=_kept(y[indices]), weights=own)
 
 
 def _kept(array: NDArray[Any]) -> NDArray[Any]:
-    kept = np.ascontiguousarray(array)
+    kept = np.ascontiguousarray(array).view()
     kept.flags.writeable = False
     return kept

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from likewise.producer.data.loaded import Floats, Loaded
+from likewise.producer.data.memory import stretches
 from likewise.producer.display import printable
 from likewise.shared.errors import DataError
 from likewise.shared.job.experiment import Precision
@@ -40,7 +41,9 @@ def targets(loaded: Loaded, task: Task, *, ignore_index: int | None = None) -> N
         )
     if task == "binary":
         return _binary(y, loaded)
-    return _classes(y, loaded, ignore_index) if task == "multiclass" else y
+    if task == "multiclass":
+        return _classes(y, loaded, ignore_index)
+    return y if y.dtype.kind == "f" else y.astype(np.float64)
 
 
 def check_finite(loaded: Loaded, precision: Precision) -> None:
@@ -49,10 +52,15 @@ def check_finite(loaded: Loaded, precision: Precision) -> None:
         (loaded.x, loaded.x_place, loaded.feature_names),
         (loaded.y, loaded.y_place, loaded.target_names),
     ):
-        with np.errstate(invalid="ignore"):
-            bad = ~(np.abs(values) <= np.finfo(precision).max)
-        if bad.any():
-            index = tuple(int(i) for i in np.argwhere(bad)[0])
+        if values.dtype.kind in "iu":  # the largest is below what any precision holds
+            continue
+        for stretch, some in stretches(values):
+            with np.errstate(invalid="ignore"):
+                bad = ~(np.abs(some) <= np.finfo(precision).max)
+            if not bad.any():
+                continue
+            row, *position = (int(i) for i in np.argwhere(bad)[0])
+            index = (stretch.start + row, *position)
             value = values[index]
             what = (
                 "is NaN"
@@ -79,17 +87,17 @@ def sample_weights(loaded: Loaded) -> Floats | None:
     return loaded.weights
 
 
-def _binary(y: Floats, loaded: Loaded) -> Floats:
+def _binary(y: NDArray[Any], loaded: Loaded) -> NDArray[np.uint8]:
     if len(loaded.class_names) > 2:
         raise DataError(
             f"{loaded.y_place}: has {len(loaded.class_names)} classes ({_some(loaded.class_names)}), and "
             "binary_crossentropy takes two; use loss: categorical_crossentropy with an output a class"
         )
     _each_in(y, [0.0, 1.0], loaded, "0 or 1 with binary_crossentropy")
-    return y
+    return y.astype(np.uint8)
 
 
-def _classes(y: Floats, loaded: Loaded, ignore_index: int | None) -> NDArray[np.int64]:
+def _classes(y: NDArray[Any], loaded: Loaded, ignore_index: int | None) -> NDArray[np.integer[Any]]:
     if y.shape[1] > 1:
         return _one_hot(y, loaded)
     numbers = y[:, 0]
@@ -105,10 +113,16 @@ def _classes(y: Floats, loaded: Loaded, ignore_index: int | None) -> NDArray[np.
         raise DataError(
             f"{loaded.y_place}: every target is loss.ignore_index, {ignore_index}; there is nothing to learn"
         )
-    return numbers.astype(np.int64)
+    return _smallest(numbers)
 
 
-def _one_hot(y: Floats, loaded: Loaded) -> NDArray[np.int64]:
+def _smallest(classes: NDArray[Any]) -> NDArray[np.integer[Any]]:
+    """Return class numbers in the narrowest dtype that holds all of them."""
+    ends = (np.min_scalar_type(int(end)) for end in (classes.min(), classes.max()))
+    return classes.astype(np.result_type(*ends))
+
+
+def _one_hot(y: NDArray[Any], loaded: Loaded) -> NDArray[np.integer[Any]]:
     _each_in(y, [0.0, 1.0], loaded, "0 or 1 in one-hot rows of classes")
     wrong = np.flatnonzero(y.sum(axis=1) != 1)
     if len(wrong):
@@ -116,11 +130,10 @@ def _one_hot(y: Floats, loaded: Loaded) -> NDArray[np.int64]:
             f"{loaded.y_place}: {loaded.row(int(wrong[0]))} has {y[wrong[0]].sum():g} ones; "
             "a one-hot row has a single 1"
         )
-    classes: NDArray[np.int64] = y.argmax(axis=1).astype(np.int64)
-    return classes
+    return _smallest(y.argmax(axis=1))
 
 
-def _each_in(y: Floats, allowed: list[float], loaded: Loaded, expected: str) -> None:
+def _each_in(y: NDArray[Any], allowed: list[float], loaded: Loaded, expected: str) -> None:
     wrong = np.argwhere(~np.isin(y, allowed))
     if len(wrong):
         index = tuple(int(i) for i in wrong[0])

@@ -42,6 +42,8 @@ STOP_S = 40.0
 HOPELESS_STARTS = 3
 """A worker that was started again this often and is not there is given up on."""
 POLL_S = 0.02
+REDIS_SHARE_MB = 4
+"""Arrays up to this size are kept in the stack's Redis, larger ones in its folder."""
 
 Say = Callable[[str], None]
 
@@ -141,6 +143,20 @@ def _interpreter(settings: Settings, environment: WorkerEnvironment) -> str:
     return str(environments.find(stack_paths(settings.home), environment).interpreter)
 
 
+def with_arrays(settings: Settings) -> Settings:
+    """Return the settings with the stack's own folder for large arrays, where none is given.
+
+    A folder of this machine serves more quickly than Redis, which keeps all in memory. So its share is small,
+    unless the user has set it.
+    """
+    if settings.blob_url is not None:
+        return settings
+    changes: dict[str, object] = {"blob_url": f"file://{stack_paths(settings.home).arrays}"}
+    if "blob_redis_limit_mb" not in settings.model_fields_set:
+        changes["blob_redis_limit_mb"] = REDIS_SHARE_MB
+    return settings.model_copy(update=changes)
+
+
 def _variables(settings: Settings) -> dict[str, str]:
     """Return the settings that a worker of the stack takes from the command that asked for it."""
     passed = (
@@ -152,7 +168,7 @@ def _variables(settings: Settings) -> dict[str, str]:
         "retention_days",
         "threads",
     )
-    given = settings.model_dump(mode="json", include=set(passed))
+    given = with_arrays(settings).model_dump(mode="json", include=set(passed))
     return {
         f"LIKEWISE_{name.upper()}": str(value) for name, value in sorted(given.items()) if value is not None
     }

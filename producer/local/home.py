@@ -81,6 +81,11 @@ class Paths:
         return self.home / "cache"
 
     @property
+    def arrays(self) -> Path:
+        """Return the folder of the arrays that are too large for Redis."""
+        return self.home / "arrays"
+
+    @property
     def logs(self) -> Path:
         """Return the folder of logs, one a process."""
         return self.home / "logs"
@@ -97,7 +102,8 @@ class Paths:
     def make(self) -> None:
         """Make the folders; raises StackError where that cannot be done."""
         try:
-            for folder in (self.home, self.stack, self.redis, self.logs, self.cache, self.environments):
+            own = (self.stack, self.redis, self.logs, self.cache, self.arrays, self.environments)
+            for folder in (self.home, *own):
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             if self.home.stat().st_mode & 0o077:
                 self.home.chmod(0o700)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from likewise.shared.frozen import Frozen
-from likewise.shared.job.fields import Count, DataSeed, Fraction, Many, NonNegative, Table, Word
+from likewise.shared.job.fields import Count, DataSeed, Fraction, Many, NonNegative, Positive, Table, Word
 
 
 class Split(Frozen):
@@ -30,6 +30,19 @@ class _Source(Frozen):
     split: Split = Split()
     standardize: bool = False
     """Scale each feature to mean 0 and variance 1 over the training samples; targets stay."""
+    mean: float | Annotated[Many[float], Field(min_length=1)] | None = None
+    """Subtracted from every number of a sample: one for all, or one a channel (the last axis)."""
+    scale: Positive | Annotated[Many[Positive], Field(min_length=1)] | None = None
+    """Divides every number of a sample, after `mean` is subtracted: 255 takes bytes to 0 … 1. Samples are
+    stored as they are, and each batch is rescaled in the run's precision."""
+
+    @model_validator(mode="after")
+    def _is_scaled_once(self) -> Self:
+        if self.standardize and (self.mean is not None or self.scale is not None):
+            raise ValueError(
+                "standardize scales each feature already; leave it out, or leave out mean and scale"
+            )
+        return self
 
 
 class InlineData(_Source):

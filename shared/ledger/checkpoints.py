@@ -21,7 +21,9 @@ from likewise.shared.errors import DataError
 from likewise.shared.frozen import Frozen
 from likewise.shared.ledger.transitions import script
 from likewise.shared.names import CHECKPOINT_CHUNK, run_key
-from likewise.shared.store.blobs import CHUNK_BYTES, CHUNKS_A_TRIP, BlobError, RemoteFiles
+from likewise.shared.store.arrays import CHUNK_BYTES
+from likewise.shared.store.blobs import CHUNKS_A_TRIP, BlobError
+from likewise.shared.store.files import RemoteFiles
 
 BRIEF_S = 600
 
@@ -81,7 +83,7 @@ class CheckpointStore:
             )
         ref = CheckpointRef(fence=fence, sha256=sha256, chunks=0)
         self._with_files.add(run_id)
-        self._files.write(f"{_folder(run_id)}/{ref.name}", data)
+        self._files.write(f"{_folder(run_id)}/{ref.name}", [data], nbytes=len(data))
         ours = self._name_it(run_id, ref)
         if ours:
             self._tidy(run_id)

@@ -9,7 +9,9 @@ from likewise.shared.job import Job, Model
 from likewise.shared.job.layers import Layer
 from likewise.shared.job.loss import CategoricalCrossentropy
 from likewise.shared.job.shape import Shape, ShapeError
-from likewise.shared.program.spec import IndexLimit, Mask, ProgramSpec, Stage, Target, Weight
+from likewise.shared.program.spec import IndexLimit, Mask, ProgramSpec, Rescale, Stage, Target, Weight
+
+_AS_STORED = Rescale()
 
 
 def compile_job(job: Job, input_shape: Shape) -> ProgramSpec:
@@ -19,12 +21,25 @@ def compile_job(job: Job, input_shape: Shape) -> ProgramSpec:
     however often it is asked for.
     """
     target: Target = "classes" if isinstance(job.loss, CategoricalCrossentropy) else "columns"
-    return compile_model(job.model, tuple(input_shape), target)
+    rescale = Rescale(mean=_channels(job.data.mean), scale=_channels(job.data.scale))
+    return compile_model(job.model, tuple(input_shape), target, rescale)
+
+
+def _channels(declared: float | tuple[float, ...] | None) -> tuple[float, ...] | None:
+    return (declared,) if isinstance(declared, float | int) else declared
 
 
 @lru_cache(maxsize=64)
-def compile_model(model: Model, input_shape: Shape, target: Target = "columns") -> ProgramSpec:
+def compile_model(
+    model: Model, input_shape: Shape, target: Target = "columns", rescale: Rescale = _AS_STORED
+) -> ProgramSpec:
     """Return the program of a model by itself. Raises ShapeError, as `compile_job`."""
+    for field, values in (("mean", rescale.mean), ("scale", rescale.scale)):
+        if values is not None and len(values) not in (1, *input_shape[-1:]):
+            raise ShapeError(
+                f"takes samples of shape {input_shape}, and data.{field} has {len(values)} numbers; "
+                "give one for all, or one a channel (the last axis)"
+            )
     return ProgramSpec(
         input_shape=input_shape,
         stages=_stages(model, input_shape),
@@ -35,6 +50,7 @@ def compile_model(model: Model, input_shape: Shape, target: Target = "columns") 
             (word for layer in reversed(model.layers) if (word := layer.last_activation) is not None),
             "linear",
         ),
+        rescale=rescale,
     )
 
 

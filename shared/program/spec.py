@@ -11,6 +11,9 @@ from functools import cached_property
 from math import prod
 from typing import Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from likewise.shared.job.layers.base import Cell
 from likewise.shared.job.shape import Shape
 from likewise.shared.job.weights import Initializer
@@ -95,6 +98,28 @@ class IndexLimit:
 
 
 @dataclass(frozen=True)
+class Rescale:
+    """How a sample's numbers become those that the first stage takes: (x − mean) / scale.
+
+    Samples come in the dtype that they are stored in. They are cast to the run's precision first, and both
+    operations are done in it, so that every framework gets the same bits. Each field has one number for all,
+    or one a channel (the last axis); None leaves its operation out.
+    """
+
+    mean: tuple[float, ...] | None = None
+    scale: tuple[float, ...] | None = None
+
+    def apply(self, x: NDArray[Any], precision: str) -> NDArray[np.floating[Any]]:
+        """Return samples (n, *features) in the precision and rescaled; `x` itself where nothing changes."""
+        received: NDArray[np.floating[Any]] = x.astype(precision, copy=False)
+        if self.mean is not None:
+            received = received - np.array(self.mean, precision)
+        if self.scale is not None:
+            received = received / np.array(self.scale, precision)
+        return received
+
+
+@dataclass(frozen=True)
 class ProgramSpec:
     """What a side trains."""
 
@@ -106,6 +131,8 @@ class ProgramSpec:
     """The path of the setting that says how many outputs there are, where there is one."""
     last_activation: str
     """What the outputs passed last, such as `softmax`."""
+    rescale: Rescale = Rescale()
+    """What is done to each batch before the first stage."""
 
     @cached_property
     def weights(self) -> tuple[Weight, ...]:

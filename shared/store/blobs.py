@@ -1,15 +1,15 @@
-"""Arrays by content: in Redis in chunks, large ones behind an fsspec URL, cached on a worker's disk."""
+"""Arrays by content: in Redis in chunks, large ones behind an fsspec URL, cached on a worker's disk.
+
+No array is copied where its own memory will do: it is hashed, sent and written in chunks, and what lies in a
+file is mapped to memory.
+"""
 
 from __future__ import annotations
 
-import os
-import stat
-import tempfile
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
-from uuid import uuid4
 
 import redis
 from numpy.typing import NDArray
@@ -17,15 +17,13 @@ from redis.client import Pipeline
 
 from likewise.shared.errors import DataError, LikewiseError
 from likewise.shared.names import blob_key
-from likewise.shared.store.arrays import ArrayRef, decode_array, encode_array
+from likewise.shared.store.arrays import CHUNK_BYTES, ArrayRef, Bytes, chunks, decode_array, encode_array
+from likewise.shared.store.files import BlobCache, RemoteFiles, mapped
 
-CHUNK_BYTES = 2**20
-"""Small enough that no command holds up Redis for others."""
 CHUNKS_A_TRIP = 16
 SMALL_BYTES = 16 * 2**10
 SMALL_A_TRIP = 256
 AHEAD_BYTES = 64 * 2**20
-CACHE_LIMIT_BYTES = 4 * 2**30
 
 
 class BlobError(LikewiseError):
@@ -79,7 +77,7 @@ class BlobStore:
         for ref, data in blobs.items():
             pipe.set(blob_key(ref.sha256, 0), data, ex=self._retention_s)
 
-    def put_large(self, ref: ArrayRef, data: bytes) -> None:
+    def put_large(self, ref: ArrayRef, data: memoryview) -> None:
         """Store what is not there yet. Raises DataError."""
         if ref.nbytes > self.redis_limit_bytes:
             self._put_behind_url(ref, data)
@@ -107,7 +105,7 @@ class BlobStore:
             self._recent.update({name: data for name, data in known if data is not None})
 
     def get(self, ref: ArrayRef) -> NDArray[Any]:
-        """Return the array. Raises BlobError when it is gone or damaged."""
+        """Return the array: of its own, or mapped to memory. Raises BlobError when it is gone or damaged."""
         if ref.sha256 in self._recent:
             with suppress(ValueError):  # fetched ahead, and damaged: told below
                 return decode_array(ref, self._recent[ref.sha256])
@@ -125,17 +123,18 @@ class BlobStore:
             raise BlobError(
                 f"an array in the store is damaged: {error}; submit the experiment again"
             ) from None
-        if self._cache is not None:
-            self._cache.put(ref.sha256, data)
+        if isinstance(data, bytearray):
+            if self._cache is not None:
+                self._cache.put(ref.sha256, [data], nbytes=len(data))
             self._remember(ref, data)
         return array
 
-    def _remember(self, ref: ArrayRef, data: bytes) -> None:
+    def _remember(self, ref: ArrayRef, data: Bytes) -> None:
         """Keep small arrays in memory, too: runs that share a data set come one after another."""
-        if len(data) <= SMALL_BYTES:
+        if self._cache is not None and len(data) <= SMALL_BYTES:
             if len(self._recent) >= SMALL_A_TRIP:
                 self._recent.clear()
-            self._recent[ref.sha256] = data
+            self._recent[ref.sha256] = bytes(data)
 
     def _renew(self, ref: ArrayRef) -> bool:
         """Return whether every chunk is there; those that are there live on."""
@@ -144,18 +143,20 @@ class BlobStore:
                 pipe.expire(blob_key(ref.sha256, chunk), self._retention_s)
             return all(pipe.execute())
 
-    def _fetch(self, ref: ArrayRef) -> bytes:
-        parts: list[bytes] = []
+    def _fetch(self, ref: ArrayRef) -> Bytes:
+        """Return the bytes that the store has, in memory of their own or mapped from a file."""
+        data = bytearray()
         for trip in _trips(ref):
             found = cast(
                 "list[bytes | None]", self._client.mget([blob_key(ref.sha256, chunk) for chunk in trip])
             )
             if None in found:
                 return self._fetch_behind_url(ref)
-            parts += cast("list[bytes]", found)
-        return b"".join(parts)
+            for part in cast("list[bytes]", found):
+                data += part
+        return data
 
-    def _put_behind_url(self, ref: ArrayRef, data: bytes) -> None:
+    def _put_behind_url(self, ref: ArrayRef, data: memoryview) -> None:
         if self._url is None:
             raise DataError(
                 f"an array of {ref.nbytes / 2**20:.0f} MB is too large for Redis (the limit is "
@@ -163,16 +164,30 @@ class BlobStore:
                 "LIKEWISE_BLOB_URL, here and for the workers, to a folder or object store that "
                 "both reach, such as file:///mnt/data or s3://bucket/likewise"
             )
+        files = RemoteFiles(self._url, error=DataError)
+        files.write(_path(ref), chunks(data, of=data), nbytes=ref.nbytes)
 
-        RemoteFiles(self._url, error=DataError).write(_path(ref), data)
-
-    def _fetch_behind_url(self, ref: ArrayRef) -> bytes:
+    def _fetch_behind_url(self, ref: ArrayRef) -> Bytes:
+        """Return the bytes: mapped from a folder of this machine or the cache, else in memory."""
         if self._url is None:
             raise BlobError(
                 f"array {ref.sha256[:12]} is gone from Redis: its retention has ended, or it lies behind a "
                 "LIKEWISE_BLOB_URL that is not set here"
             )
-        return RemoteFiles(self._url, error=BlobError).read(_path(ref))
+        files = RemoteFiles(self._url, error=BlobError)
+        if here := files.local(_path(ref)):
+            try:
+                return mapped(here)
+            except OSError as error:
+                raise BlobError(
+                    f"array {ref.sha256[:12]} is gone from {here.parent}: {error.strerror}; "
+                    "submit the experiment again"
+                ) from None
+        if self._cache is not None and self._cache.takes(ref.nbytes):
+            self._cache.put(ref.sha256, files.stream(_path(ref)), nbytes=ref.nbytes)
+            if (cached := self._cache.get(ref.sha256)) is not None:
+                return cached
+        return bytearray().join(files.stream(_path(ref)))
 
 
 class BlobBatch:
@@ -193,7 +208,7 @@ class BlobBatch:
             return ref
         if len(self._waiting) >= SMALL_A_TRIP:
             self.flush()
-        self._waiting[ref] = data
+        self._waiting[ref] = bytes(data)
         return ref
 
     def add_to(self, pipe: Pipeline) -> None:
@@ -204,155 +219,6 @@ class BlobBatch:
         """Send what waits to the store."""
         self._store.put_small(self._waiting)
         self._waiting = {}
-
-
-class BlobCache:
-    """A bounded cache on a worker's disk: files named by the SHA-256 of their bytes.
-
-    Several processes may share a folder. A full or read-only disk only switches it off.
-    """
-
-    def __init__(self, folder: Path, *, limit_bytes: int = CACHE_LIMIT_BYTES) -> None:
-        self._folder = folder
-        self._limit_bytes = limit_bytes
-        self._usable = True
-
-    def get(self, sha256: str) -> bytes | None:
-        """Return the cached bytes, not checked, or None."""
-        if not self._usable:
-            return None
-        path = self._folder / sha256
-        try:
-            data = path.read_bytes()
-            os.utime(path)  # used just now: the last to be dropped
-        except OSError:
-            return None
-        return data
-
-    def put(self, sha256: str, data: bytes) -> None:
-        """Keep the bytes, dropping those that were not used for longest."""
-        if not self._usable or len(data) > self._limit_bytes:
-            return
-        try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            self._make_room(len(data))
-            handle, written = tempfile.mkstemp(dir=self._folder, prefix=".new-")
-            try:
-                with os.fdopen(handle, "wb") as file:
-                    file.write(data)
-                os.replace(written, self._folder / sha256)
-            except BaseException:
-                Path(written).unlink(missing_ok=True)
-                raise
-        except OSError:
-            self._usable = False
-
-    def drop(self, sha256: str) -> None:
-        """Forget a damaged entry."""
-        try:
-            (self._folder / sha256).unlink(missing_ok=True)
-        except OSError:
-            self._usable = False
-
-    def _make_room(self, wanted_bytes: int) -> None:
-        entries = []
-        for entry in os.scandir(self._folder):
-            try:
-                status = entry.stat()
-            except FileNotFoundError:  # another process dropped it
-                continue
-            entries.append((status.st_mtime, status.st_size, entry.path))
-        total = sum(size for _, size, _ in entries) + wanted_bytes
-        for _, size, path in sorted(entries):
-            if total <= self._limit_bytes:
-                return
-            Path(path).unlink(missing_ok=True)
-            total -= size
-
-
-class RemoteFiles:
-    """Files behind LIKEWISE_BLOB_URL: a folder, or an object store that fsspec knows, which all hosts reach.
-
-    What its file system raises becomes `error`, naming the URL and the path. Workers and producers
-    may be different users of one group: folders below one that is its group's to write to are made so too.
-    """
-
-    def __init__(self, url: str, *, error: type[LikewiseError]) -> None:
-        self._url = url
-        self._error = error
-
-    def write(self, path: str, data: bytes) -> None:
-        """Write a file, never half of it; one of the same name and size is taken for the same."""
-
-        def use(files: Any, whole: str) -> None:
-            folder, _, name = whole.rpartition("/")
-            if "file" in files.protocol:
-                _make_folders(Path(folder))
-            else:
-                files.makedirs(folder, exist_ok=True)
-            if files.exists(whole) and files.size(whole) == len(data):
-                return
-            written = f"{folder}/.new-{name}-{uuid4().hex}"
-            files.pipe_file(written, data)
-            files.mv(written, whole)
-
-        self._use(path, use)
-
-    def read(self, path: str) -> bytes:
-        """Return the bytes of a file."""
-        data: bytes = self._use(path, lambda files, whole: files.cat_file(whole))
-        return data
-
-    def keep_only(self, folder: str, names: Collection[str]) -> None:
-        """Delete the other files of a folder, and the folder when it is empty."""
-
-        def use(files: Any, whole: str) -> None:
-            if not files.exists(whole):
-                return
-            for path in files.ls(whole, detail=False):
-                if path.rpartition("/")[2] not in names:
-                    files.rm_file(path)
-            if not names:
-                files.rm(whole, recursive=True)
-
-        self._use(folder, use)
-
-    def _use(self, path: str, use: Callable[[Any, str], Any]) -> Any:
-        import fsspec
-
-        try:
-            files, root = fsspec.core.url_to_fs(self._url)
-        except (ValueError, ImportError) as error:
-            raise self._error(
-                f"LIKEWISE_BLOB_URL is {self._url!r}: {error}; it takes a folder, such as file:///mnt/data, "
-                "or an object store, such as s3://bucket/likewise, with fsspec's package for it installed"
-            ) from None
-        try:
-            return use(files, f"{root.rstrip('/')}/{path}")
-        except Exception as error:  # each file system has errors of its own
-            raise self._error(
-                f"LIKEWISE_BLOB_URL {self._url} cannot serve {path}: {type(error).__name__}: {error}"
-            ) from None
-
-
-def _make_folders(folder: Path) -> None:
-    """Make a folder and those above it that are missing.
-
-    Below a folder with the set-group-ID bit that its group may write to, each is its group's to write to from
-    the moment on when it can be seen.
-    """
-    shared = stat.S_ISGID | stat.S_IWGRP
-    for missing in [one for one in (folder, *folder.parents) if not one.exists()][::-1]:
-        if missing.parent.stat().st_mode & shared != shared:
-            missing.mkdir(exist_ok=True)
-            continue
-        new = missing.parent / f".new-{missing.name}-{uuid4().hex}"
-        new.mkdir()
-        new.chmod(new.stat().st_mode | stat.S_IWGRP)
-        try:
-            new.rename(missing)
-        except OSError:  # another process has made it meanwhile, and filled it
-            new.rmdir()
 
 
 def _path(ref: ArrayRef) -> str:

@@ -8,7 +8,8 @@ import pytest
 from likewise.shared.errors import DataError
 from likewise.shared.names import blob_key
 from likewise.shared.store.arrays import encode_array
-from likewise.shared.store.blobs import BlobCache, BlobError, BlobStore
+from likewise.shared.store.blobs import BlobError, BlobStore
+from likewise.shared.store.files import BlobCache
 
 
 def store(desk, **changes):
@@ -83,12 +84,12 @@ def test_the_cache_stays_below_its_limit_and_drops_the_oldest(tmp_path):
 
     cache = BlobCache(tmp_path, limit_bytes=250)
     for position, name in enumerate("abc"):
-        cache.put(name, bytes(100))
+        cache.put(name, [bytes(100)], nbytes=100)
         if (tmp_path / name).exists():
             os.utime(tmp_path / name, (position, position))
     assert cache.get("a") is None
     assert cache.get("b") == cache.get("c") == bytes(100)
-    cache.put("too large", bytes(300))
+    cache.put("too large", [bytes(300)], nbytes=300)
     assert cache.get("too large") is None
 
 

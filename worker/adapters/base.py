@@ -60,8 +60,9 @@ class UnsupportedError(RuntimeError):
 class Batch:
     """Samples with their targets: those of one update, or all that a run trains on."""
 
-    x: Floats
-    """(n, *input_shape), in the run's precision."""
+    x: NDArray[Any]
+    """(n, *input_shape), in the run's precision or a narrower dtype, such as uint8. The program casts and
+    rescales each batch: see `shared.program.Rescale`."""
     y: NDArray[Any]
     """What the loss compares the outputs with: (n, outputs) in the run's precision, or class numbers, int64
     (n,). `ProgramSpec.target` says which."""
@@ -160,7 +161,10 @@ class Trainer(ABC):
 
     @abstractmethod
     def outputs(self, x: Floats) -> Floats:
-        """Return the outputs in inference mode: x (m, *features) → (m, outputs), in the run's precision."""
+        """Return the outputs in inference mode: x (m, *features) → (m, outputs), in the run's precision.
+
+        `x` is in the run's precision already, and not rescaled yet.
+        """
 
     @abstractmethod
     def weights(self) -> Weights:

@@ -7,6 +7,7 @@ training.
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Callable
 from typing import Any
@@ -110,7 +111,8 @@ class Tracer:
         with typed(self._adapter):
             batch, masks = self._batch(block)
             seen = observer.observe(self._before, batch, masks=masks)
-            self._tensors = _tensors(block, batch, seen)
+            received = training.program.rescale.apply(batch.x, self._job.precision)
+            self._tensors = _tensors(block, dataclasses.replace(batch, x=received), seen)
             training.advance(most=1)
             self._tensors["update"] = dict(self._trainer.weights())
             if not training.failures:  # after the weights were read: the end may put the best ones back

@@ -13,6 +13,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -328,13 +329,17 @@ class OngoingTraining:
         self._batches_until_failure[member] = self._feeds.batches_hash(member)
         self.failures[member] = error
 
-    def _outputs(self, x: Floats) -> Floats:
+    def _outputs(self, x: NDArray[Any]) -> Floats:
         """Compute every member's outputs: (members, m, outputs)."""
         rows = _ROWS_AT_ONCE
         if self._alone is None:
             row_bytes = activations_of(self.program) * np.dtype(self.job.precision).itemsize
             rows = max(1, _BYTES_AT_ONCE // (len(self.members) * row_bytes))
-        chunks = [self._trainer.outputs(x[at : at + rows]) for at in range(0, max(len(x), 1), rows)]
+        precision = self.job.precision
+        chunks = [
+            self._trainer.outputs(x[at : at + rows].astype(precision, copy=False))
+            for at in range(0, max(len(x), 1), rows)
+        ]
         return np.concatenate(chunks, axis=1)
 
 

@@ -47,17 +47,18 @@ class NumpyTrainer(Trainer):
         self._program = program
         self._mean = job.loss.reduction == "mean"
         self._samples = samples
+        self._precision = job.precision
         self._weights = {name: array.copy() for name, array in weights.items()}
 
     def train(self, block: Block) -> NDArray[np.float64]:
-        rates = block.learning_rates.astype(self._samples.x.dtype)
+        rates = block.learning_rates.astype(self._precision)
         with np.errstate(all="ignore"):  # the runner judges what overflows
             losses = [self._update(*step) for step in zip(block.indices, rates, strict=True)]
         return np.array(losses, np.float64)
 
     def _update(self, rows: NDArray[np.int64], rate: np.floating[Any]) -> float:
         batch = self._samples.at(rows)
-        inputs = [batch.x]
+        inputs = [self._program.rescale.apply(batch.x, self._precision)]
         for stage in self._program.stages:
             inputs.append(self._applied(stage.path, inputs[-1]))
         error = inputs.pop() - batch.y
@@ -79,6 +80,7 @@ class NumpyTrainer(Trainer):
     def outputs(self, x: Floats) -> Floats:
         check_inputs(self._program.input_shape, x)
         with np.errstate(all="ignore"):
+            x = self._program.rescale.apply(x, self._precision)
             for stage in self._program.stages:
                 x = self._applied(stage.path, x)
         return x

@@ -18,8 +18,8 @@ from likewise.producer.job.resolve import resolve
 from likewise.shared.job import Experiment
 from likewise.shared.results.run_result import Failure, RunResult
 from likewise.shared.run import Dataset, Run, Samples
-from likewise.shared.store.arrays import ArrayRef, decode_array, encode_array
-from tests.listed import Seed, packed
+from likewise.shared.store.arrays import ArrayRef, decode_array
+from tests.listed import Seed, encoded, packed
 
 X = np.array([-1.0, 0, 1, 2, 3, 4])
 SEEDS = (0, 1, 2, 3, 4)
@@ -34,7 +34,7 @@ class Store:
         self._held: dict[str, bytes] = {}
 
     def put(self, array: NDArray[Any]) -> ArrayRef:
-        ref, data = encode_array(array)
+        ref, data = encoded(array)
         self._held[ref.sha256] = data
         return ref
 

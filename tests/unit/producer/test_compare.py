@@ -339,6 +339,7 @@ def test_a_large_array_stays_a_reference_and_is_compared_all_the_same(samples):
         "sha256",
         "shape",
         "dtype",
+        "sha256_of",
     }
 
 

@@ -93,7 +93,7 @@ def test_text_labels_become_class_numbers_in_sorted_order(prepare: Prepare, tmp_
 
     assert data.class_names == ("cat", "cow", "dog")
     assert data.train.y.tolist() == [2, 0, 1, 0]
-    assert data.train.y.dtype == np.int64
+    assert data.train.y.dtype == np.uint8
 
 
 def test_two_text_labels_serve_a_binary_loss(prepare: Prepare, tmp_path: Path) -> None:

@@ -17,8 +17,8 @@ from likewise.shared.ledger.records import ExperimentRecord
 from likewise.shared.results.run_result import Environment, Failure, Hashes, RunResult, Timings
 from likewise.shared.results.seed_table import SeedTable
 from likewise.shared.run import Dataset, Run, Samples
-from likewise.shared.store.arrays import ArrayRef, decode_array, encode_array
-from tests.listed import Seed, packed
+from likewise.shared.store.arrays import ArrayRef, decode_array
+from tests.listed import Seed, encoded, packed
 
 X = np.array([-1.0, 0, 1, 2, 3, 4])
 EXPERIMENT_ID = "20261123-4f7a1c"
@@ -31,7 +31,7 @@ class Store:
     held: dict[str, bytes] = field(default_factory=dict)
 
     def put(self, array: NDArray[Any]) -> ArrayRef:
-        ref, data = encode_array(array)
+        ref, data = encoded(array)
         self.held[ref.sha256] = data
         return ref
 

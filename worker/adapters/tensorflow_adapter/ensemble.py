@@ -42,6 +42,7 @@ from likewise.worker.adapters.tensorflow_adapter.program import (
     TracedFunction,
     copied,
     put_back,
+    tensor_of,
 )
 from likewise.worker.adapters.tensorflow_adapter.xla import repays
 
@@ -175,7 +176,7 @@ class TensorFlowEnsemble(EnsembleTrainer):
         self._device = device
         self._precision = next(iter(weights.values())).dtype
         with tf.device(device):
-            self._samples = tuple(map(tf.constant, samples.arrays))
+            self._samples = tuple(map(tensor_of, samples.arrays))
             self._state = program.start(weights, member_slot_starts(optimizers))
             self._fixed = self._constants(member_fixed_constants(optimizers))
 

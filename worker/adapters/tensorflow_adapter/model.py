@@ -36,6 +36,12 @@ class Network:
                 for weight, variable in zip(stage.weights, built.weights, strict=True):
                     self._variables[weight.name] = variable
             self._layers.append((stage, built))
+        self._precision = precision
+        # by a constant XLA would multiply with its reciprocal, which has other bits
+        self._mean, self._scale = (
+            None if values is None else tf.Variable(values, dtype=precision, trainable=False)
+            for values in (program.rescale.mean, program.rescale.scale)
+        )
         self.written_out = False
         """Whether recurrent layers go step by step, as tf.vectorized_map needs them."""
         self.program = program
@@ -62,10 +68,17 @@ class Network:
         )
 
     def _outputs(self, x: Tensor, masks: Mapping[str, Tensor] | None) -> Tensor:
-        outputs = [x]
+        outputs = [self.received(x)]
         for index, sources in enumerate(self.sources):
             outputs.append(self.apply_layer(index, [outputs[place] for place in sources], masks))
         return outputs[-1]
+
+    def received(self, x: Tensor) -> Tensor:
+        """Return samples, stored in any dtype, as the first layer takes them: see `Rescale`."""
+        x = tf.cast(x, self._precision)
+        if self._mean is not None:
+            x -= self._mean
+        return x if self._scale is None else x / self._scale
 
     def apply_layer(self, index: int, inputs: Sequence[Tensor], masks: Mapping[str, Tensor] | None) -> Tensor:
         """Apply one layer to its inputs, with the weights `given`; `sources` names them, 0 being x."""
@@ -118,7 +131,7 @@ class TensorFlowObserver(Observer):
         with tf.device(self._device):
             given, dropping = _constants(weights), _constants(masks)
             x, *targets = map(tf.constant, batch.arrays)
-            outputs = [x]
+            outputs = [self._network.received(x)]
             trained = {name: given[name] for name in self._network.trainable}
             with tf.GradientTape(watch_accessed_variables=False) as tape, self._network.given(given):
                 tape.watch(trained)

@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from likewise.shared.job import Job
 from likewise.shared.job.optimizer import structure
@@ -61,6 +62,23 @@ class TracedFunction:
 Tensor = Any
 Samples = tuple[Tensor, ...]
 """The training samples, or a batch of them, as `Batch.arrays` has them: x, y and the weights, if any."""
+
+
+SHARED_BYTES = 2**20
+_ALIGNMENT = 64
+"""Bytes by which TensorFlow's kernels may take it that memory is aligned."""
+
+
+def tensor_of(array: NDArray[Any]) -> Tensor:
+    """Return an array as a tensor on the device in hand.
+
+    On the CPU a large one keeps its memory, which may be a mapped file, where TensorFlow can use that.
+    """
+    usable = array.flags.c_contiguous and array.flags.writeable and not array.ctypes.data % _ALIGNMENT
+    on_cpu = "GPU" not in tf.zeros([]).device
+    if array.nbytes >= SHARED_BYTES and usable and on_cpu:
+        return tf.experimental.dlpack.from_dlpack(array.__dlpack__())
+    return tf.constant(array)
 
 
 class LoopState(NamedTuple):
@@ -136,7 +154,8 @@ class Program:
             self._marked_loop, [*self._block_spec(job, samples, indices_rank=2), every]
         )
         self.block = self._through_graph
-        self.outputs = TracedFunction(self._outputs, [self._weights_spec(job), samples[0]])
+        received = tf.TensorSpec(samples[0].shape, job.precision)
+        self.outputs = TracedFunction(self._outputs, [self._weights_spec(job), received])
 
     def _block_spec(self, job: Job, samples: tuple[tf.TensorSpec, ...], *, indices_rank: int) -> list[Any]:
         return [self._state_spec(job), samples, self._steps_spec(job, indices_rank)]

@@ -11,7 +11,14 @@ from likewise.shared.job.training import BatchPlan
 from likewise.worker.adapters.base import Batch, Block, Floats, Marks, State, Trainer, Weights
 from likewise.worker.adapters.common import check_inputs, check_weights
 from likewise.worker.adapters.constants import fixed_constants, slot_starts, update_constants
-from likewise.worker.adapters.tensorflow_adapter.program import LoopState, Program, Steps, copied, put_back
+from likewise.worker.adapters.tensorflow_adapter.program import (
+    LoopState,
+    Program,
+    Steps,
+    copied,
+    put_back,
+    tensor_of,
+)
 
 
 class TensorFlowTrainer(Trainer):
@@ -24,7 +31,7 @@ class TensorFlowTrainer(Trainer):
         self._program = program
         self._device = device
         with tf.device(device):
-            self._samples = program.prepared(tuple(map(tf.constant, samples.arrays)))
+            self._samples = program.prepared(tuple(map(tensor_of, samples.arrays)))
             self._state = program.start(weights, slot_starts(job.optimizer))
             self._fixed = {
                 name: tf.constant(value, job.precision)

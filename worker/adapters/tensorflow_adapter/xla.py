@@ -30,6 +30,7 @@ RECURRENT_FROM_UPDATES = 2_000
 than repay it even for small ones."""
 MOST_STEPS = 1024
 """The most steps of one call. Padding costs a copy, calls cost 0.2 ms."""
+MOST_PADDED_BYTES = 32 * 2**20
 MOST_BYTES = 4 * 2**20
 """The most bytes of indices and masks in one call, unless a single step takes more."""
 
@@ -66,7 +67,12 @@ class XlaProgram(Program):
         self.execution = f"compiled (tf.function; {why})"
 
     def prepared(self, samples: Samples) -> Samples:
-        """Return the samples, padded with zeros to a power of two."""
+        """Return the samples, padded with zeros to a power of two; large ones as they are.
+
+        A copy of those would cost more memory than a program for their very number takes time.
+        """
+        if sum(array.dtype.size * int(np.prod(array.shape)) for array in samples) > MOST_PADDED_BYTES:
+            return samples
         return tuple(_padded(array, _power_of_two(len(array))) for array in samples)
 
     def ready(self, batch_size: int, samples: Samples) -> bool:

@@ -148,7 +148,7 @@ def _loop(graph: Any, *, most: int) -> Callable[..., tuple[Tensor, Sequence[Tens
             losses = torch.where(torch.arange(most, device=losses.device) == i, loss, losses)
             return (i + 1, losses, *after)
 
-        start = torch.zeros_like(steps), given[0].new_zeros(most), *state
+        start = torch.zeros_like(steps), state[0].new_zeros(most), *state
         _, losses, *after = while_loop(more, once, start)
         return losses, after
 

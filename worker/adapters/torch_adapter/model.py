@@ -43,13 +43,24 @@ class Network(nn.Module):  # type: ignore[misc]
         self.layers = nn.ModuleList(modules)
         self.program = program
         self.input_shape, self.output_shape = program.input_shape, program.output_shape
+        self._mean, self._scale = (
+            None if values is None else torch.tensor(values, dtype=dtype, device=device)
+            for values in (program.rescale.mean, program.rescale.scale)
+        )
 
     def forward(self, x: Tensor, masks: Mapping[str, Tensor] | None = None) -> Tensor:
         """Return the outputs for x (b, *input_shape); in training with a mask for each dropout layer."""
-        outputs = [x]
+        outputs = [self.received(x)]
         for index, sources in enumerate(self.sources):
             outputs.append(self.apply_layer(index, [outputs[place] for place in sources], masks))
         return outputs[-1]
+
+    def received(self, x: Tensor) -> Tensor:
+        """Return samples, stored in any dtype, as the first layer takes them: see `Rescale`."""
+        x = x.to(self._dtype)
+        if self._mean is not None:
+            x = x - self._mean
+        return x if self._scale is None else x / self._scale
 
     def apply_layer(self, index: int, inputs: Sequence[Tensor], masks: Mapping[str, Tensor] | None) -> Tensor:
         """Apply one layer to its inputs; `sources` says where they come from, 0 being x."""
@@ -115,7 +126,7 @@ class TorchObserver(Observer):
         self._network.load(weights)
         dropping = self._masks(masks)
         x, *targets = map(self._on_device, batch.arrays)
-        outputs = [x]
+        outputs = [self._network.received(x)]
         for index, sources in enumerate(self._network.sources):
             inputs = [outputs[place] for place in sources]
             outputs.append(self._network.apply_layer(index, inputs, dropping))

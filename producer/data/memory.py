@@ -1,0 +1,101 @@
+"""What fits this machine's memory, and work on arrays that are larger than one would copy.
+
+Everything here goes over an array a stretch of rows at a time. Where the array is mapped from a file, the
+pages that were read are given back, so that it takes the memory of a stretch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from likewise.producer.display import size
+from likewise.shared.errors import DataError
+from likewise.shared.store.arrays import give_back_pages
+
+STRETCH_BYTES = 8 * 2**20
+"""What a stretch of rows takes as float64."""
+_STATISTICS_BYTES = 64 * 2**20
+"""What it takes where it is summed up: larger, so that the sums of most tables are NumPy's own."""
+_LIMITS = (
+    (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")),
+    (
+        Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
+        Path("/sys/fs/cgroup/memory/memory.usage_in_bytes"),
+    ),
+)
+"""The files in which a container's limit and use of memory stand (cgroup v2, v1)."""
+
+
+def available_bytes() -> int:
+    """Return how much memory this process may still take: the machine's, or its container's."""
+    import psutil
+
+    free = int(psutil.virtual_memory().available)
+    for limit, used in _LIMITS:
+        try:
+            free = min(free, int(limit.read_text()) - int(used.read_text()))
+        except (OSError, ValueError):  # no such limit, or `max`
+            continue
+    return max(0, free)
+
+
+def check_memory(samples: int, values: int, dtype: np.dtype[Any], *, place: str, instead: str = "") -> None:
+    """Raise DataError where so many samples do not fit memory; `instead` says what would."""
+    needed, free = samples * values * dtype.itemsize, available_bytes()
+    if needed > free:
+        raise DataError(
+            f"{place}: {samples:,} samples of {values:,} values of {dtype.itemsize} bytes ({dtype}) are "
+            f"{size(needed)}, and {size(free)} of memory are free here{'; ' if instead else ''}{instead}"
+        )
+
+
+def stretches(array: NDArray[Any], *, nbytes: int = STRETCH_BYTES) -> Iterator[tuple[slice, NDArray[Any]]]:
+    """Yield the rows of an array in order, about so many bytes of float64 at a time, each with its place."""
+    rows = max(1, nbytes // max(1, 8 * prod(array.shape[1:])))
+    for begin in range(0, len(array), rows):
+        place = slice(begin, begin + rows)
+        yield place, array[place]
+        give_back_pages(array)
+
+
+def taken(array: NDArray[Any], rows: NDArray[np.int64]) -> NDArray[Any]:
+    """Return the rows of an array, which rise; the array itself where these are all of them."""
+    if len(rows) == len(array):
+        return array
+    out = np.empty((len(rows), *array.shape[1:]), array.dtype)
+    for place, some in stretches(array):
+        begin, end = np.searchsorted(rows, (place.start, place.stop))
+        np.take(some, rows[begin:end] - place.start, axis=0, out=out[begin:end], mode="clip")
+    return out
+
+
+def mean_and_deviation(array: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the mean and the standard deviation of each feature over the rows, in float64.
+
+    The deviation is 0 where a feature never varies. Up to a stretch has the bits of NumPy's own.
+    """
+    count, nbytes = len(array), _STATISTICS_BYTES
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean = sum(some.sum(axis=0, dtype=np.float64) for _, some in stretches(array, nbytes=nbytes)) / count
+        squares = sum(((some - mean) ** 2).sum(axis=0) for _, some in stretches(array, nbytes=nbytes)) / count
+    varies = np.zeros(array.shape[1:], bool)
+    for _, some in stretches(array):
+        varies |= (some != array[0]).any(axis=0)
+    return mean, np.where(varies, np.sqrt(squares), 0.0)
+
+
+def scaled(
+    array: NDArray[Any], mean: NDArray[np.float64], scale: NDArray[np.float64]
+) -> NDArray[np.floating[Any]]:
+    """Return (array − mean) / scale, computed in float64; narrow numbers give float32, others float64."""
+    dtype = np.float32 if array.dtype.itemsize <= 4 else np.float64
+    out = np.empty(array.shape, dtype)
+    for place, some in stretches(array):
+        out[place] = (some - mean) / scale
+    return out

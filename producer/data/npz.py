@@ -1,0 +1,191 @@
+"""NumPy archives: samples and given weights. Nothing pickled is read.
+
+An array that lies in the archive as it is (`numpy.savez`) is mapped to memory, one that is compressed is
+unpacked.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+import zipfile
+import zlib
+from collections.abc import Mapping, Sequence
+from math import prod
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from likewise.producer.data.loaded import Floats, Loaded, check_numbers, find_file, plain
+from likewise.producer.data.memory import STRETCH_BYTES, check_memory
+from likewise.producer.display import did_you_mean, printable, short
+from likewise.shared.errors import DataError
+from likewise.shared.job import InitialWeights
+from likewise.shared.job.data import NpzData
+from likewise.shared.job.weights import GivenWeights, NpzWeights
+from likewise.shared.store.arrays import give_back_pages
+
+_MOST_AXES = 32
+_LOCAL_HEADER = struct.Struct("<26x2H")
+"""A member's own header in an archive: the lengths of its name and of its extra field are the last of it."""
+
+
+def load_npz(data: NpzData, base: Path) -> Loaded:
+    """Return the arrays x (samples, ...) and y (samples,) or (samples, targets); raise DataError."""
+    file = find_file(data.path, base)
+    place = printable(file.name)
+    fields = {data.x: "data.x", data.y: "data.y"}
+    if data.sample_weights is not None:
+        fields[data.sample_weights] = "data.sample_weights"
+    arrays = read_arrays(file, list(fields), fields=fields)
+    x, y = arrays[data.x], arrays[data.y]
+    weights = None if data.sample_weights is None else arrays[data.sample_weights]
+    x_place, y_place = f"{place}, array {printable(data.x)}", f"{place}, array {printable(data.y)}"
+    if x.ndim == 0 or y.ndim == 0:
+        raise DataError(
+            f"{place}: an array of samples has at least one axis, and one here is a single number"
+        )
+    if len(x) != len(y):
+        raise DataError(f"{place}: x has {len(x):,} samples and y has {len(y):,}; each sample needs both")
+    if y.ndim > 2:
+        raise DataError(f"{y_place}: has the shape {y.shape}; targets are (samples,) or (samples, targets)")
+    if weights is not None and weights.shape != (len(x),):
+        raise DataError(
+            f"{place}: data.sample_weights, array {printable(str(data.sample_weights))}, has the shape "
+            f"{weights.shape}; weights are one a sample, ({len(x)},)"
+        )
+    return Loaded(
+        weights=None if weights is None else weights.astype(np.float64),
+        weights_place=f"{place}, array {printable(str(data.sample_weights))}",
+        x=x.reshape(-1, 1) if x.ndim == 1 else x,
+        y=y.reshape(-1, 1) if y.ndim == 1 else y,
+        x_place=x_place,
+        y_place=y_place,
+    )
+
+
+def given_weights(declared: InitialWeights, base: Path) -> Mapping[str, Floats] | None:
+    """Return arrays by name, float64; None where weights are drawn. Raises DataError."""
+    if isinstance(declared, GivenWeights):
+        return {name: np.array(values, dtype=np.float64) for name, values in declared.weights.items()}
+    if not isinstance(declared, NpzWeights):
+        return None
+    try:
+        arrays = read_arrays(find_file(declared.path, base))
+    except DataError as error:
+        message = str(error).removeprefix(f"data.path {short(declared.path)}: ")
+        raise DataError(f"initial_weights.path {short(declared.path)}: {message}") from None
+    for name, array in arrays.items():
+        if not np.isfinite(array).all():
+            raise DataError(f"initial_weights: array {printable(name)} holds NaN or infinity")
+    return {name: array.astype(np.float64) for name, array in arrays.items()}
+
+
+def read_arrays(
+    file: Path, names: Sequence[str] | None = None, *, fields: dict[str, str] | None = None
+) -> dict[str, NDArray[Any]]:
+    """Return arrays of an archive, those named or all, in the dtypes they have; raise DataError."""
+    place = printable(file.name)
+    try:
+        with zipfile.ZipFile(file) as archive:
+            inside = {entry.filename.removesuffix(".npy"): entry for entry in archive.infolist()}
+            wanted = list(inside) if names is None else list(dict.fromkeys(names))
+            for name in wanted:
+                if name not in inside:
+                    field = (fields or {}).get(name, "")
+                    raise DataError(
+                        f"{place}: has no array {short(name)}{f' ({field})' if field else ''}; "
+                        f"{did_you_mean(name, list(inside))}"
+                    )
+            return {
+                name: _read(archive, inside[name], file, f"{place}, array {printable(name)}")
+                for name in wanted
+            }
+    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, NotImplementedError, RuntimeError) as error:
+        reason = printable(str(error)) or "it ends early"
+        raise DataError(
+            f"{place}: is not a readable .npz archive: {reason}; write it with numpy.savez"
+        ) from None
+
+
+def _read(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, file: Path, place: str) -> NDArray[Any]:
+    with archive.open(entry) as stream:
+        shape, fortran, dtype, begin = header(stream, place)
+        held = entry.file_size - begin
+        if held != prod(shape) * dtype.itemsize:
+            raise DataError(
+                f"{place}: claims the shape {shape} of {dtype}, {prod(shape) * dtype.itemsize:,} bytes, and "
+                f"holds {held:,}; save it anew with numpy.savez"
+            )
+        if entry.compress_type == zipfile.ZIP_STORED and not entry.flag_bits & 1 and held > STRETCH_BYTES:
+            array: NDArray[Any] = np.memmap(
+                file,
+                dtype,
+                mode="c",
+                offset=_begin(file, entry) + begin,
+                shape=shape,
+                order="F" if fortran else "C",
+            )
+            _check_sum(file, entry, place)
+            return plain(np.asarray(array))
+        check_memory(shape[0] if shape else 1, prod(shape[1:]), dtype, place=place, instead=_INSTEAD)
+        flat = np.empty(prod(shape), dtype)
+        _fill(stream, flat.view(np.uint8).data if held else memoryview(b""))
+    return plain(flat.reshape(shape, order="F" if fortran else "C"))
+
+
+_INSTEAD = "numpy.savez (not savez_compressed) writes an archive that is read as it lies on the disk"
+
+
+def header(stream: IO[bytes], place: str) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:
+    """Read a NumPy array's header; its shape, whether it is in Fortran's order, its dtype, where it ends.
+
+    Raises DataError where it says what no array of numbers can be.
+    """
+    try:
+        version = np.lib.format.read_magic(stream)
+        read = (
+            np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        )
+        shape, fortran, dtype = read(stream)
+    except (ValueError, TypeError, OverflowError, SyntaxError) as error:
+        raise DataError(f"{place}: is not a NumPy array: {printable(str(error).splitlines()[0])}") from None
+    if dtype.hasobject:
+        raise DataError(f"{place}: holds Python objects, which are not read; save plain numbers")
+    if len(shape) > _MOST_AXES or any(axis < 0 for axis in shape):
+        raise DataError(f"{place}: claims the shape {short(shape)}, which no array has; save it anew")
+    check_numbers(dtype, place)
+    return shape, fortran, dtype, stream.tell()
+
+
+def _fill(stream: IO[bytes], room: memoryview) -> None:
+    """Read as many bytes as there is room for. Raises EOFError where there are fewer."""
+    begin = 0
+    while begin < len(room):
+        found = stream.readinto(room[begin : begin + io.DEFAULT_BUFFER_SIZE * 64])  # type: ignore[attr-defined]
+        if not found:
+            raise EOFError
+        begin += found
+    if stream.read(1):
+        raise EOFError
+
+
+def _begin(file: Path, entry: zipfile.ZipInfo) -> int:
+    """Return where a member's bytes begin in the archive: after a header of its own."""
+    with file.open("rb") as stream:
+        stream.seek(entry.header_offset)
+        name, extra = _LOCAL_HEADER.unpack(stream.read(_LOCAL_HEADER.size))
+    return entry.header_offset + _LOCAL_HEADER.size + int(name) + int(extra)
+
+
+def _check_sum(file: Path, entry: zipfile.ZipInfo, place: str) -> None:
+    """Raise DataError where a member's bytes are not those that were written."""
+    whole = np.memmap(file, np.uint8, mode="r", offset=_begin(file, entry), shape=(entry.file_size,))
+    found = 0
+    for begin in range(0, len(whole), STRETCH_BYTES):
+        found = zlib.crc32(whole[begin : begin + STRETCH_BYTES].data, found)
+        give_back_pages(whole)
+    if found != entry.CRC:
+        raise DataError(f"{place}: is damaged: its checksum is wrong; save it anew with numpy.savez")
