@@ -8,6 +8,7 @@ in this order:
     rounding         how large a gap may be and still be rounding: tolerance, noise floor, float64 twin
     equivalence      tests over the seeds
     judge            one word from all of this
+    misfits          what of the data and the weights has another shape
     usefulness       whether what was trained is of any use
     knowledge        what is known of each setting that differs
     reasons          the word in sentences
@@ -25,7 +26,16 @@ from likewise.producer.verdict.equivalence import tests_over_seeds
 from likewise.producer.verdict.gaps import all_gaps, pair_gaps
 from likewise.producer.verdict.judge import Evidence, judge
 from likewise.producer.verdict.knowledge import Setup, mendings, weight_of
-from likewise.producer.verdict.models import Comparison, Growth, ReplayFindings, SeedGaps, SideRuns
+from likewise.producer.verdict.misfits import misfits
+from likewise.producer.verdict.models import (
+    Comparison,
+    FirstDivergence,
+    Growth,
+    ReplayFindings,
+    SeedGaps,
+    SideRuns,
+    Verdict,
+)
 from likewise.producer.verdict.reasons import reasons, reporting_notes
 from likewise.producer.verdict.rounding import (
     epochs_before_rounding_took_over,
@@ -84,7 +94,7 @@ class Basis:
             notes=(*usefulness_notes(evidence.usefulness), *reporting_notes(evidence)),
             setting_differences=tuple(evidence.differences),
             mendings=mendings(evidence.differences, self.setup),
-            first_divergences=traced.divergences if traced else (),
+            first_divergences=self._first_divergences(verdict, traced),
             tolerance=evidence.tolerance,
             twin=evidence.twin,
             equivalence=tuple(evidence.tests),
@@ -96,6 +106,22 @@ class Basis:
             experiment=experiment,
             jobs=dict(self.jobs),
         )
+
+    def _first_divergences(
+        self, verdict: Verdict, traced: ReplayFindings | None
+    ) -> tuple[FirstDivergence, ...]:
+        """Return where each other side parts: by what does not fit, or else by what a replay found."""
+        if verdict == "agree":
+            return traced.divergences if traced else ()
+        experiment = self.record.experiment
+        reference = experiment.labels[0]
+        found = {one.other: one for one in traced.divergences} if traced else {}
+        for one in self.evidence.misfits:
+            precision = self.jobs[reference].precision
+            known = one.first_divergence(seed=experiment.seed_list[0], precision=precision)
+            if known is not None:
+                found[one.sides[1]] = known
+        return tuple(found[other] for other in experiment.labels if other in found)
 
 
 def compare(
@@ -141,6 +167,8 @@ def basis_of(
         pair_gaps(experiment.labels[0], other, [one for one in gaps if one.other == other])
         for other in experiment.labels[1:]
     )
+    frameworks = {side.label: side.framework for side in experiment.side_list}
+    setup = Setup.of(jobs, frameworks, background.data_shapes)
     in_float64 = twin_tables or (tables if precisions == {"float64"} else {})
     evidence = Evidence(
         differences=sorted(setting_differences(jobs), key=weight_of),
@@ -160,13 +188,16 @@ def basis_of(
             for side, table in tables.items()
             if side in jobs
         },
+        misfits=[
+            misfits(background.datasets, setup.programs, sides=(experiment.labels[0], other))
+            for other in experiment.labels[1:]
+        ],
     )
-    frameworks = {side.label: side.framework for side in experiment.side_list}
     return Basis(
         record=record,
         jobs=jobs,
         evidence=evidence,
-        setup=Setup.of(jobs, frameworks, background.data_shapes),
+        setup=setup,
         growth=growth(tables, twin_tables),
     )
 

@@ -77,7 +77,7 @@ def twin_tells_more(comparison: Comparison) -> bool:
     """Return whether training in float64 can add to what is known.
 
     It can where some job is in float32 and no training failed or diverged, unless the sides ended with the
-    same bits or did not start from the same weights.
+    same bits, did not start from the same weights, or have arrays that cannot be compared.
     """
     float32 = "float32" in {job.precision for job in comparison.jobs.values()}
     comparable = len(comparison.runs) > 1 and not comparison.failed
@@ -86,6 +86,7 @@ def twin_tells_more(comparison: Comparison) -> bool:
         and float32
         and comparable
         and not comparison.diverged
+        and not comparison.misfit
         and not all(one.identical for one in comparison.seed_gaps)
         and not any(one.same_initial_weights is False for one in comparison.seed_gaps)
     )
@@ -107,6 +108,7 @@ def rerun_tells_more(comparison: Comparison) -> bool:
         and len(comparison.runs) > 1
         and not comparison.failed
         and not comparison.diverged
+        and not comparison.misfit
         and not all(one.identical for one in comparison.seed_gaps)
     )
 

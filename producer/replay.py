@@ -57,10 +57,15 @@ def tells_more(comparison: Comparison) -> bool:
     """Return whether a replay can add to what is known: the numbers differ, and each side trained a seed."""
     return (
         comparison.verdict == "differ"
-        and comparison.first_divergence is None
-        and len(comparison.runs) > 1
+        and bool(_untraced(comparison))
         and bool(comparison.seed_gaps or _broken(comparison))
     )
+
+
+def _untraced(comparison: Comparison) -> list[str]:
+    """Return the other sides of which it is not known where they part."""
+    known = {one.other for one in comparison.first_divergences}
+    return [side for side in comparison.sides[1:] if side not in known]
 
 
 def parting_seed(comparison: Comparison, twin: Comparison | None) -> int | None:
@@ -89,11 +94,17 @@ def _broken(comparison: Comparison) -> set[int]:
 
 
 def same_start(comparison: Comparison, seed: int) -> bool:
-    """Return whether every side started this seed from the same weights."""
-    known = [one.same_initial_weights for one in comparison.seed_gaps if one.seed == seed]
-    if known and None not in known:
-        return False not in known
-    hashes = [one.hashes for run in comparison.runs for one in run.seeds if one.seed == seed]
+    """Return whether every side whose parting is not known yet started this seed from the same weights."""
+    known = {one.other for one in comparison.first_divergences}
+    same = [
+        one.same_initial_weights
+        for one in comparison.seed_gaps
+        if one.seed == seed and one.other not in known
+    ]
+    if same and None not in same:
+        return False not in same
+    runs = [run for run in comparison.runs if run.side not in known]
+    hashes = [one.hashes for run in runs for one in run.seeds if one.seed == seed]
     return len({one.initial_weights for one in hashes if one is not None}) <= 1
 
 
@@ -251,7 +262,7 @@ def replays(outcome: Judged, tell: Callable[[str], None]) -> FollowUpPlan[None]:
     if seed is None:
         return
     ask = partial(_replay, outcome.record, runs, seed)
-    reference, *others = outcome.record.experiment.labels
+    reference, others = outcome.record.experiment.labels[0], _untraced(comparison)
     traces = Traces(reference=reference, arrays=outcome.arrays)
     skip, steps = updates_to_observe(twin or comparison, runs, seed)
     asked = TraceRequest(skip=skip, steps=steps, seconds=MOST_S)

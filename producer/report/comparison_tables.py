@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -218,7 +218,11 @@ def _twin(comparison: Comparison) -> Iterator[GapRow]:
             label=_measured(comparison, pair.other, "float64 twin"),
             text=gap(worst.relative),
             where=f"{worst.measure}, {_where(worst, None)}".rstrip(", "),
-            word="within" if comparison.twin.equal else "above",
+            word="not comparable"
+            if worst.relative is None
+            else "within"
+            if comparison.twin.equal
+            else "above",
         )
 
 
@@ -387,11 +391,18 @@ def stages(found: FirstDivergence) -> list[StageMark]:
 
 def divergence(comparison: Comparison, found: FirstDivergence) -> list[Row]:
     """Return the two values that part, and the learning rates where it is an update that parts."""
+    if found.shapes:
+        cells = [_shape(found.shapes.get(side)) for side in comparison.sides]
+        return [Row(label=f"shape of {found.tensor}", cells=tuple(cells), differs=True)]
     rows = [Row(label=found.tensor, cells=_cells(comparison, found.values), differs=True)]
     if found.stage == "update":
         rates = _cells(comparison, found.learning_rates)
         rows.append(Row(label="learning rate", cells=rates, differs=len(set(rates)) > 1))
     return _with_values(rows)
+
+
+def _shape(shape: Sequence[int] | None) -> str:
+    return display.MISSING if shape is None else "×".join(map(str, shape)) or "one number"
 
 
 def _cells(comparison: Comparison, values: Mapping[str, float | None]) -> tuple[str, ...]:

@@ -73,6 +73,7 @@ def _measured(replays: Replays, parting: Parting, *, arrays: Load, alike: float)
     if a is not None and b is not None:
         if a.shape != b.shape:
             changes["problem"] = f"its shape is {_shape(a)} in {names[0]} and {_shape(b)} in {names[1]}"
+            changes["shapes"] = {names[0]: a.shape, names[1]: b.shape}
         elif all(a.shape):
             largest = largest_gap(arrays(a), arrays(b))
             changes |= {
@@ -124,7 +125,7 @@ def _found_nothing(replays: Replays) -> str:
 def _sentence(found: FirstDivergence, programs: Mapping[str, ProgramSpec], *, who: str) -> str:
     what = _what(found, programs)
     told = f"{who} {_where(found)}{_equal_so_far(found)}{what}{_values(found)}."
-    told += f"{_related(found)}{_rates(found)}{_alone(found)}"
+    told += f"{_related(found)}{_rates(found)}{_alone(found, programs)}"
     if found.given_start and found.step:
         told += f" They do not start alike, so both were given {found.reference}'s initial weights for this."
     elif found.given_start:
@@ -228,9 +229,9 @@ def _rates(found: FirstDivergence) -> str:
     return f" The learning rate of this update is {both(rates)}."
 
 
-def _alone(found: FirstDivergence) -> str:
+def _alone(found: FirstDivergence, programs: Mapping[str, ProgramSpec]) -> str:
     """Say what layers give that were fed the same weights and inputs in both sides."""
-    if not found.layers_fed_alike:
+    if not found.layers_fed_alike or found.shapes:
         return ""
     others = [path for path in found.layers_apart if path != found.tensor]
     if others:
@@ -238,9 +239,24 @@ def _alone(found: FirstDivergence) -> str:
         verb = "differs" if len(others) == 1 else "differ"
         return f" Fed with the same weights and inputs, {both(others)} {verb}, {too}."
     if found.stage in ("forward", "data"):
-        others_than = "every other layer" if found.tensor in found.layers_apart else "every layer"
-        return f" Fed with the same weights and inputs, {others_than} gives the same."
+        return _equal_alone(found, programs)
     return ""
+
+
+def _equal_alone(found: FirstDivergence, programs: Mapping[str, ProgramSpec]) -> str:
+    """Say that the layers which could be fed alike give the same, and which ones could not be."""
+    known = (stage.path for program in programs.values() for stage in program.stages)
+    apart = {*found.layers_fed_alike, *found.layers_apart}
+    unfed = [path for path in dict.fromkeys(known) if path not in apart]
+    if unfed:
+        fed = list(found.layers_fed_alike)
+        verb = "gives" if len(fed) == 1 else "give"
+        return (
+            f" Fed with the same weights and inputs, {both(fed)} {verb} the same; {both(unfed)} could not be "
+            "fed so."
+        )
+    others_than = "every other layer" if found.tensor in found.layers_apart else "every layer"
+    return f" Fed with the same weights and inputs, {others_than} gives the same."
 
 
 def _shape(ref: ArrayRef) -> str:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from likewise.producer.job.resolve import SettingDifference
 from likewise.producer.verdict.equivalence import verdict_over
+from likewise.producer.verdict.misfits import Misfits
 from likewise.producer.verdict.models import (
     Equivalence,
     OwnRerun,
@@ -49,6 +50,8 @@ class Evidence:
     noise_floor: Sequence[OwnRerun] = ()
     usefulness: Mapping[str, Usefulness] = field(default_factory=dict)
     """What each side's training came to."""
+    misfits: Sequence[Misfits] = ()
+    """What does not fit between the first side and each other one."""
 
     @property
     def other_start(self) -> list[SeedGaps]:
@@ -90,6 +93,15 @@ class Evidence:
             return True
         losses = [run.table.losses for run in self.runs]
         return any(one.shape[1] > 1 and bool(np.any(_moved(one))) for one in losses)
+
+    def misfits_of(self, other: str) -> Misfits | None:
+        """Return what does not fit between the first side and this one; None where nothing is known."""
+        return next((one for one in self.misfits if one.sides[1] == other), None)
+
+    def fits(self, other: str) -> bool:
+        """Return whether what the first side and this one train on, and train, has the same shapes."""
+        known = self.misfits_of(other)
+        return known is None or known.parting is None
 
     @property
     def diverged_everywhere(self) -> bool:
@@ -192,7 +204,7 @@ def failed_on_the_job(seed: SeedRow) -> bool:
 
 def _declared(evidence: Evidence) -> bool:
     told = [one for one in evidence.differences if one.path != "precision"]
-    return bool(told) or _other_surroundings(evidence)
+    return bool(told) or _other_surroundings(evidence) or any(one.any_shape for one in evidence.misfits)
 
 
 def _fails_alone(runs: Sequence[SideRuns]) -> bool:

@@ -153,7 +153,10 @@ def fixes(difference: SettingDifference, setup: Setup, *, reference: str, other:
     if reference not in values or other not in values or values[reference] == values[other]:
         return {}
     wanted = {other: values[reference], reference: values[other]}
-    found = {side: fix(difference.path, value, setup, side) for side, value in wanted.items()}
+    found = {}
+    for side, value in wanted.items():
+        with suppress(IndexError):  # a layer that this side does not have
+            found[side] = fix(difference.path, value, setup, side)
     return {side: text for side, text in found.items() if text is not None}
 
 

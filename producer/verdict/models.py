@@ -252,6 +252,8 @@ class FirstDivergence(Frozen):
     """That place in the tensor. In layers' outputs, x and y the first index is the sample in the batch."""
     problem: str | None = None
     """Why the two cannot be compared, such as other shapes."""
+    shapes: dict[Label, Many[int]] = Field(default_factory=dict)
+    """Both shapes, where they are not the same; of what only one side has, its own."""
     relation: str | None = None
     """How the other's whole tensor follows from the reference's, where a usual mistake explains it:
     `transposed: …`, `times 6`."""
@@ -301,7 +303,8 @@ class Comparison(Frozen):
     mendings: Many[Mending] = ()
     """How each setting that differs is made the same, where it is known, in the order of the settings."""
     first_divergences: Many[FirstDivergence] = ()
-    """Where each other side parts from the first; empty where none does, or nothing was traced."""
+    """Where each other side parts from the first; empty where none does, or nothing was traced. What does
+    not fit together by its shape is found without a trace."""
     tolerance: Tolerance
     twin: Twin | None = None
     """The float64 twin, which decides for float32 jobs; null where it was not trained."""
@@ -335,6 +338,12 @@ class Comparison(Frozen):
     def diverged(self) -> bool:
         """Whether any training's numbers grew without bound."""
         return self.noted("diverged")
+
+    @property
+    def misfit(self) -> bool:
+        """Whether every other side has something of another shape than the first."""
+        others = set(self.sides[1:])
+        return bool(others) and others <= {one.other for one in self.first_divergences if one.shapes}
 
     def noted(self, code: NoteCode) -> bool:
         """Return whether there is a note of this code."""

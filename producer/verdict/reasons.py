@@ -53,9 +53,10 @@ def reasons(
     if len(evidence.runs) < 2:
         return (f"Only {evidence.runs[0].side} was asked for, so there is nothing to compare it with.",)
     told = [
+        *_misfits(verdict, evidence),
         *_failures(evidence.runs),
         *_differing_settings(verdict, evidence, setup),
-        *_traced(traced),
+        *_traced(traced, evidence),
         *_start(evidence, setup.jobs),
         *_batches(evidence),
         *_epochs(evidence.seed_gaps),
@@ -109,9 +110,18 @@ def reporting_notes(evidence: Evidence) -> tuple[Note, ...]:
     return (Note(code="reported_differently", text=text),)
 
 
-def _traced(traced: ReplayFindings | None) -> list[str]:
-    """Say where they part, or why that is not known."""
-    return [] if traced is None else [*(one.sentence for one in traced.divergences), *traced.notes]
+def _misfits(verdict: Verdict, evidence: Evidence) -> Iterator[str]:
+    """Say what of the data and the weights is not the same, unless all is the same in the end."""
+    if verdict != "agree":
+        for one in evidence.misfits:
+            yield from one.sentences()
+
+
+def _traced(traced: ReplayFindings | None, evidence: Evidence) -> list[str]:
+    """Say where they part, or why that is not known; what does not fit has been said."""
+    if traced is None:
+        return []
+    return [*(one.sentence for one in traced.divergences if evidence.fits(one.other)), *traced.notes]
 
 
 def _over_seeds(evidence: Evidence) -> Iterator[str]:
@@ -182,7 +192,7 @@ def _without_consequences(differences: Sequence[SettingDifference]) -> list[Sett
 
 
 def _start(evidence: Evidence, jobs: Mapping[str, Job]) -> list[str]:
-    apart = evidence.other_start
+    apart = [gaps for gaps in evidence.other_start if evidence.fits(gaps.other)]
     if not apart or _differs_in(evidence, "initial_weights", "precision", "model"):
         return []
     seeds = "" if len(apart) == len(evidence.seed_gaps) else f" on {count(len(apart), 'seed')}"
@@ -198,7 +208,7 @@ def _start(evidence: Evidence, jobs: Mapping[str, Job]) -> list[str]:
 
 
 def _batches(evidence: Evidence) -> list[str]:
-    apart = evidence.other_batches
+    apart = [gaps for gaps in evidence.other_batches if evidence.fits(gaps.other)]
     if not apart or _differs_in(evidence, "data", "training", "model"):
         return []
     shorter = any(gaps.epochs[0] != gaps.epochs[1] for gaps in apart)
@@ -242,22 +252,45 @@ def _predicted(evidence: Evidence, jobs: Mapping[str, Job]) -> list[str]:
 
 
 def _with_a_scale(evidence: Evidence) -> Sequence[PairGaps]:
-    """Return the pairs, none where every training diverged: what is within what says nothing then."""
-    return () if evidence.diverged_everywhere else evidence.pairs
+    """Return the pairs whose gaps mean something, each with these gaps.
+
+    They mean nothing where every training diverged, and where the samples trained on are of another shape or
+    number. Where weights do not fit, the rest can be compared all the same.
+    """
+    if evidence.diverged_everywhere:
+        return ()
+    found = []
+    for pair in evidence.pairs:
+        misfits = evidence.misfits_of(pair.other)
+        if misfits is None or not misfits.any_shape:
+            found.append(pair)
+        elif not misfits.of_samples and (comparable := _comparable(pair)).largest:
+            found.append(comparable)
+    return found
+
+
+def _comparable(pair: PairGaps) -> PairGaps:
+    """Return the pair with the gaps that can be measured."""
+    return _only(pair, [one for one in pair.largest if one.problem is None])
+
+
+def _only(pair: PairGaps, gaps: Sequence[Gap]) -> PairGaps:
+    """Return the pair with some of its gaps, and the seeds that they are of."""
+    kept = [place for place, one in enumerate(pair.largest) if one in gaps]
+    return pair.model_copy(
+        update={
+            "largest": tuple(pair.largest[place] for place in kept),
+            "largest_seeds": tuple(pair.largest_seeds[place] for place in kept),
+        }
+    )
 
 
 def _trained(pair: PairGaps, evidence: Evidence) -> PairGaps:
     """Return a pair's gaps in what was trained, where the losses differ only as they are reported."""
     if not evidence.reported_differently or pair.seeds_identical == pair.seeds:
         return pair
-    kept = [place for place, one in enumerate(pair.largest) if one.measure != "losses"]
-    return pair.model_copy(
-        update={
-            "largest": tuple(pair.largest[place] for place in kept),
-            "largest_seeds": tuple(pair.largest_seeds[place] for place in kept),
-            "seeds_within_tolerance": pair.seeds,
-        }
-    )
+    trained = _only(pair, [one for one in pair.largest if one.measure != "losses"])
+    return trained.model_copy(update={"seeds_within_tolerance": pair.seeds})
 
 
 def _numbers(pair: PairGaps, evidence: Evidence) -> str:
@@ -277,8 +310,10 @@ def _numbers(pair: PairGaps, evidence: Evidence) -> str:
         return f"{names} returned nothing that can be compared."
     apart = " (losses aside: they are not the same function)" if other_scale else ""
     largest = f"the largest{apart} is {gap(worst.relative)}, in the {worst.measure}{_where(pair, worst)}."
-    if pair.seeds_within_tolerance == pair.seeds:
-        return f"Every gap between {names} is within the tolerance of {number(tolerance.relative)}: {largest}"
+    if (worst.relative or 0.0) <= tolerance.relative:
+        whole = pair.seeds_within_tolerance == pair.seeds
+        what = f"Every gap between {names}" if whole else f"What can be compared of {names}"
+        return f"{what} is within the tolerance of {number(tolerance.relative)}: {largest}"
     seeds = ""
     if pair.seeds > 1:
         seeds = f" on {pair.seeds - pair.seeds_within_tolerance:,} of {pair.seeds:,} seeds"
@@ -321,9 +356,17 @@ def _twin(evidence: Evidence) -> list[str]:
         return []
     told = []
     for pair in evidence.twin.gaps:
-        worst = worst_of(_trained(pair, evidence))
+        if not evidence.fits(pair.other):
+            continue
+        comparable = _comparable(_trained(pair, evidence))
+        if not comparable.largest:
+            continue
+        worst = worst_of(comparable)
+        some = any(one.problem for one in pair.largest)
         if evidence.twin.equal or evidence.reported_differently:
             told.append(f"In float64 they agree to {gap(worst.relative)}: what is left is rounding.")
+        elif some and (worst.relative or 0.0) <= evidence.twin.tolerance:
+            told.append(f"In float64 what can be compared agrees to {gap(worst.relative)}.")
         else:
             real = ": this is a real difference, not rounding" if evidence.float64_tells else ""
             told.append(

@@ -18,16 +18,18 @@ def compared(*others, precision="float64", epochs=10, same_start=True, train_s=1
     losses = np.linspace(2.0, 1.0, epochs)
     runs = [
         Given(
+            side=side,
             seeds=[Given(seed=0, losses=tuple(one), hashes=None)],
             total_train_s=train_s,
         )
-        for one in (losses, *(other(losses.copy()) for other in others))
+        for side, one in zip("abcdef", (losses, *(other(losses.copy()) for other in others)), strict=False)
     ]
     return Given(
         runs=runs,
         tolerance=Given(relative=1e-9),
         jobs={"a": Given(precision=precision)},
-        seed_gaps=[Given(seed=0, same_initial_weights=same_start)],
+        seed_gaps=[Given(seed=0, other="b", same_initial_weights=same_start)],
+        first_divergences=[],
     )
 
 
