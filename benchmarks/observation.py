@@ -34,6 +34,7 @@ from likewise.shared.results.run_result import RunResult
 from likewise.shared.run import Dataset, Run, Samples
 from likewise.shared.store.blobs import BlobStore
 from likewise.worker.adapters.base import FrameworkAdapter
+from likewise.worker.service.child_page import ChildPage
 from likewise.worker.service.claimed_run import RunCheckpoints, RunLink
 from likewise.worker.training.checkpoints import Checkpoint
 from likewise.worker.training.run_trainer import RunServices
@@ -75,7 +76,7 @@ class Side:
         self._ledger = Ledger(client, retention_s=3600)
         self._blobs = BlobStore(client, url=None, redis_limit_bytes=2**26, retention_s=3600)
         self._leases = Leases(client, worker_id="side", host="side", lease_s=600)
-        self._link = RunLink(client, worker_id="side")
+        self._link = RunLink(client, ChildPage.create())
         self._link.start()
         self.checkpoints: list[int] = []
         self.events: list[int] = []

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -20,6 +20,7 @@ from likewise.shared.settings import misspelt
 if TYPE_CHECKING:
     from likewise.producer.local.home import WorkerEnvironment
     from likewise.producer.session import Session
+    from likewise.shared.ledger.records import WorkerPresence
     from likewise.shared.settings import Settings
 
 LEAST_PYTHON = (3, 11)
@@ -28,6 +29,12 @@ ENVIRONMENT_BYTES = 2.5e9
 SPARE_BYTES = 5e8
 CLOCK_S = 5.0
 FULL = 0.9
+STARTING_S = 180.0
+"""A worker that has been starting for longer than this is not well."""
+NOT_TAKEN_S = 15.0
+"""A run that has been queued for this long beside an idle worker is not taken."""
+LOOKED_THROUGH = 200
+"""Among so many of the newest experiments waiting runs are looked for."""
 
 
 class Finding(Frozen):
@@ -212,20 +219,53 @@ def _clock(session: Session) -> Finding:
 
 
 def _workers(session: Session, settings: Settings) -> Iterator[Finding]:
-    live = session.ledger.workers()
+    live, now_s = session.ledger.census()
     announced = len(presences(session.client))
     for worker in live:
         versions = ", ".join(f"{name} {version}" for name, version in worker.versions.items())
         found = f"{worker.state} on {worker.host}, pid {worker.pid}" + (f" ({versions})" if versions else "")
-        yield _ok(f"{worker.framework} worker", found)
+        yield _worker(worker, found, now_s)
     if announced > len(live):
         found = f"{announced - len(live)} speak another version of Likewise and are not used"
         yield _wrong("other workers", found, "give workers and producer the same version")
+    yield from _waiting(session, live, now_s)
     if session.local:
         yield from _stack(settings, live={worker.pid for worker in live})
     elif not live:
         mend = "start some: `docker compose up`, or LIKEWISE_FRAMEWORK=… python -m likewise.worker"
         yield _wrong("workers", "none is live", mend)
+
+
+def _worker(worker: WorkerPresence, found: str, now_s: float) -> Finding:
+    link = f"{worker.framework} worker"
+    if worker.trouble is not None:
+        mend = "see its log; it starts again by itself, or start it again"
+        return _wrong(link, f"{found}: {worker.trouble}", mend)
+    if worker.state == "starting" and now_s - worker.started_s > STARTING_S:
+        found = f"{found}, for {(now_s - worker.started_s) / 60:.0f} minutes"
+        return _wrong(link, found, "see its log; start it again")
+    if worker.state == "stopping":
+        return _note(link, f"{found}; it takes no more runs", "wait until it is gone")
+    return _ok(link, found)
+
+
+def _waiting(session: Session, live: Sequence[WorkerPresence], now_s: float) -> Iterator[Finding]:
+    """Yield a finding for each queue in which a run waits that nobody takes, though somebody should."""
+    records = session.ledger.experiments(limit=LOOKED_THROUGH)
+    ids = [run_id for record in records for run_id in record.run_ids]
+    waiting: dict[str, int] = {}
+    for run in session.ledger.records(ids):
+        if run.state == "queued" and now_s - run.submitted_s > NOT_TAKEN_S:
+            waiting[run.queue] = waiting.get(run.queue, 0) + 1
+    for queue, many in waiting.items():
+        serving = [worker for worker in live if queue in worker.queues and worker.takes_runs]
+        runs = f"{many} {'run waits' if many == 1 else 'runs wait'}"
+        if not serving:
+            mend = "start one that serves it, or cancel what waits (`likewise list`)"
+            yield _wrong(f"queue {queue}", f"{runs}, and no live worker takes from it", mend)
+        elif any(worker.state == "idle" for worker in serving):
+            mend = "look again in some seconds; if it stays so, start the worker again"
+            yield _wrong(f"queue {queue}", f"{runs}, though a worker that serves it is idle", mend)
 
 
 def _stack(settings: Settings, *, live: set[int]) -> Iterator[Finding]:

@@ -37,7 +37,7 @@ SETTINGS: dict[str, Any] = {
         "socket_connect_timeout": 1.5,
         "socket_timeout": 15,
         "socket_keepalive": True,
-        "health_check_interval": 10,
+        "health_check_interval": 4,
     },
     "redis_socket_connect_timeout": 1.5,
     "redis_socket_timeout": 15,

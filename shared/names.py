@@ -112,7 +112,7 @@ def reconciler_key(subject: str) -> str:
 
 
 def child_key(worker_id: str) -> str:
-    """Hash: what a worker's child says of itself, and the run and fence it holds."""
+    """Hash: the process id of a worker's child, and the run and fence that it holds."""
     return f"{PREFIX}child:{worker_id}"
 
 

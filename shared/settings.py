@@ -54,6 +54,9 @@ class Settings(Frozen):
     share these cores: give each its part."""
     lease_s: float = Field(default=10, ge=1, le=3_600)
     """How long a run stays a worker's own without a word."""
+    patience_s: float = Field(default=15, ge=1, le=3_600)
+    """How long a worker waits for a sign of life from its own parts: a child process that shows none is
+    started again after this, and a worker whose queues do not answer ends after twice as long."""
     checkpoint_s: float = Field(default=30, ge=0)
     """How many seconds a worker trains between checkpoints, from which another worker can go on; 0 keeps
     none."""

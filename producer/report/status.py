@@ -195,7 +195,7 @@ class WorkersDocument(Document):
                         dict.fromkeys(queue.rpartition(".")[2] for queue in one.queues if "@" not in queue)
                     ),
                     one.state,
-                    one.run_id or display.MISSING,
+                    one.run_id or one.trouble or display.MISSING,
                     one.host,
                     f"{self._seen_s_ago(one):.1f} s ago",
                 )
@@ -216,8 +216,8 @@ class WorkersDocument(Document):
     def to_json(self) -> dict[str, Any]:
         """Return the public document."""
         told = {
-            "worker_id", "framework", "device", "queues", "state", "run_id", "versions", "threads", "image",
-            "host", "pid", "started_s",
+            "worker_id", "framework", "device", "queues", "state", "trouble", "run_id", "versions", "threads",
+            "image", "host", "pid", "started_s",
         }  # fmt: skip
         return {
             "workers": [

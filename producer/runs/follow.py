@@ -33,6 +33,8 @@ LOOK_EVERY_S = 1.0
 """Seconds between two readings of all records and workers; longer for more than `IDS_A_TRIP` open runs."""
 SILENCE_S = 3.0
 """A run that was queued for longer than this is reported as waiting."""
+IGNORED_S = 10.0
+"""A run that waits for this long beside an idle worker of its queue is reported as not taken."""
 PATIENCE_S = 20.0
 """How long Redis may be away before following ends with an error."""
 
@@ -113,6 +115,7 @@ class _Watch:
         self._ledger = ledger
         self._seen: dict[str, RunRecord] = {}
         self._said: dict[str, str] = {}
+        self._ignored: dict[str, float] = {}
         self._looked = self._spoke = time.monotonic()
 
     @property
@@ -149,34 +152,50 @@ class _Watch:
 
     def _waits(self, records: list[RunRecord], position: str) -> Iterator[Noticed]:
         workers, now_s = self._ledger.census()
-        served = {queue for worker in workers for queue in worker.queues}
-        alive = {worker.worker_id for worker in workers}
         # queues of which nothing is to be said: a worker of theirs is busy with a run of this experiment
         asked = {record.queue for record in records if record.state == "leased"}
         for record in records:
-            why = _why(record, served, alive, now_s)
+            why = _why(record, workers, now_s)
             if why is None and record.queue not in asked and _waits_long(record, now_s):
                 asked.add(record.queue)  # one run of a queue is enough to say so
-                why = why_waiting(record, workers, ledger=self._ledger)
+                why = why_waiting(record, workers, ledger=self._ledger) or self._not_taken(record, workers)
             if why is not None and self._said.get(record.run_id) != why:
                 yield Noticed(position=position, run_id=record.run_id, side=record.side, text=why)
             if why is not None or not record.final:
                 self._said[record.run_id] = why or ""
+
+    def _not_taken(self, record: RunRecord, workers: Sequence[WorkerPresence]) -> str | None:
+        """Say that a worker of the queue is idle and does not take the run, once it has lasted too long."""
+        idle = next((one for one in workers if one.state == "idle" and record.queue in one.queues), None)
+        if idle is None:
+            self._ignored.pop(record.run_id, None)
+            return None
+        since = self._ignored.setdefault(record.run_id, time.monotonic())
+        if time.monotonic() - since < IGNORED_S:
+            return None
+        return f"worker {idle.worker_id} is idle and does not take it; `likewise doctor` looks for the reason"
 
 
 def _waits_long(record: RunRecord, now_s: float) -> bool:
     return record.state == "queued" and now_s - record.submitted_s > SILENCE_S
 
 
-def _why(record: RunRecord, served: set[str], alive: set[str], now_s: float) -> str | None:
-    if record.queue not in served and _waits_long(record, now_s):
+def _why(record: RunRecord, workers: Sequence[WorkerPresence], now_s: float) -> str | None:
+    serving = [worker for worker in workers if record.queue in worker.queues]
+    if _waits_long(record, now_s) and not any(worker.takes_runs for worker in serving):
+        for worker in serving:
+            return f"worker {worker.worker_id} is {worker.state}{_because(worker)}"
         return f"no live worker serves {record.queue}; `likewise workers` shows those there are"
-    if record.state == "leased" and record.worker not in alive:
+    if record.state == "leased" and record.worker not in {worker.worker_id for worker in workers}:
         return (
             f"worker {record.worker} has gone silent; if it stays so, the run goes back to the queue "
             "when its lease ends"
         )
     return None
+
+
+def _because(worker: WorkerPresence) -> str:
+    return f": {worker.trouble}" if worker.trouble else ", and no other serves the queue"
 
 
 def why_waiting(record: RunRecord, workers: Sequence[WorkerPresence], *, ledger: Ledger) -> str | None:

@@ -49,7 +49,8 @@ class Need:
     def met_by(self, worker: WorkerPresence) -> bool:
         """Return whether a worker offers all of it."""
         return (
-            worker.framework == self.framework
+            worker.takes_runs
+            and worker.framework == self.framework
             and self.device in ("auto", worker.device)
             and (self.version is None or _is_version(_offered(worker), self.version))
         )
@@ -158,7 +159,11 @@ def _unserved(missing: Sequence[Need], workers: Sequence[WorkerPresence]) -> str
 
 
 def _live(workers: Sequence[WorkerPresence]) -> str:
-    return ", ".join(f"{_offer(worker)} ({worker.host})" for worker in workers) or "none"
+    return ", ".join(f"{_offer(worker)} ({_where(worker)})" for worker in workers) or "none"
+
+
+def _where(worker: WorkerPresence) -> str:
+    return worker.host if worker.takes_runs else f"{worker.host}, {worker.state}"
 
 
 def _offer(worker: WorkerPresence) -> str:

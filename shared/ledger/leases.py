@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Literal, cast
 
 import redis
 
 from likewise.shared import names
 from likewise.shared.ledger.checkpoints import CheckpointRef, read_refs
 from likewise.shared.ledger.records import ProgressEvent, RunState
-from likewise.shared.ledger.transitions import CHILD_KEPT_S, Before, run_script, script
+from likewise.shared.ledger.transitions import Before, run_script, script
 from likewise.shared.results.run_result import Failure
 
 WhyLetGo = Literal["died", "expired", "returned"]
@@ -60,18 +60,15 @@ class RunEnd:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ChildView:
-    """How a worker's child is, by its own word in Redis, and the run that it holds."""
+class HeldRun:
+    """The run that a worker's child holds, by its record."""
 
-    pid: int | None
-    ready: bool
-    failed: str | None
-    """Why it could not start its framework."""
-    versions: str | None
     run_id: str | None
+    """None where it holds none, or has lost it."""
     fence: int
     cancel_requested: bool
     now_s: float
+    """The server's time."""
 
 
 class Leases:
@@ -92,24 +89,8 @@ class Leases:
         self._look_after = script(client, "look_after")
         self._wake = script(client, "wake")
 
-    def announce_child(self, *, pid: int, versions: str | None, failed: str | None) -> None:
-        """Say, as the child, that its framework is ready, or why it cannot be."""
-        ready = "" if failed else "1"
-        with self.client.pipeline() as pipe:
-            pipe.delete(self._child)
-            pipe.hset(
-                self._child,
-                mapping={"pid": pid, "ready": ready, "failed": failed or "", "versions": versions or ""},
-            )
-            pipe.expire(self._child, CHILD_KEPT_S)
-            pipe.execute()
-
-    def hurry_child(self) -> None:
-        """Let the child know that its worker is about to stop, so that it takes a checkpoint."""
-        self.client.hset(self._child, "stopping", "1")
-
     def forget_child(self) -> None:
-        """Remove what Redis has of a child that is dead; the next one announces itself."""
+        """Remove what Redis has of a child that is dead; of the next one it hears with the next beat."""
         self.client.delete(self._child)
 
     def claim(self, run_id: str, *, pid: int) -> Claim | Refused:
@@ -155,19 +136,22 @@ class Leases:
         )
         return (cast(RunState, state.decode()) if changed else None), queue.decode()
 
-    def look_after(self) -> ChildView:
-        """Renew the lease of the run that the child holds; returns how both are."""
-        answer: list[Any] = cast(
-            "list[Any]", self._look_after(keys=[self._child], args=[self.worker_id, self.lease_s])
+    def look_after(self, *, pid: int | None = None, run_id: str | None = None, fence: int = 0) -> HeldRun:
+        """Renew the lease of the run that the child holds, and say in Redis again that it does.
+
+        The arguments are the child's own words. What a claim has written of it, which they may not tell yet,
+        goes before them.
+        """
+        answer = cast(
+            "list[bytes]",
+            self._look_after(
+                keys=[self._child], args=[self.worker_id, self.lease_s, pid or "", run_id or "", fence]
+            ),
         )
-        pid, ready, failed, versions, run_id, fence, cancel, now = (one.decode() for one in answer)
-        return ChildView(
-            pid=int(pid) if pid else None,
-            ready=bool(ready),
-            failed=failed or None,
-            versions=versions or None,
-            run_id=run_id or None,
-            fence=int(fence or 0),
+        held, held_fence, cancel, now = (one.decode() for one in answer)
+        return HeldRun(
+            run_id=held or None,
+            fence=int(held_fence or 0),
             cancel_requested=cancel == "1",
             now_s=float(now),
         )

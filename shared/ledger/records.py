@@ -26,7 +26,7 @@ from likewise.shared.names import WORKERS, environment_key, progress_key, worker
 from likewise.shared.results.run_result import Failure
 
 RunState = Literal["queued", "leased", "succeeded", "failed", "cancelled"]
-WorkerState = Literal["starting", "idle", "busy"]
+WorkerState = Literal["starting", "idle", "busy", "stopping", "stuck"]
 
 FINAL: tuple[RunState, ...] = ("succeeded", "failed", "cancelled")
 """States that never change again."""
@@ -89,10 +89,17 @@ class WorkerPresence(Frozen):
     threads: int
     image: str | None = None
     state: WorkerState
+    trouble: str | None = None
+    """Why it takes no runs though it should, where it is stuck."""
     run_id: str | None = None
     """The run it is busy with."""
     started_s: float
     seen_s: float
+
+    @property
+    def takes_runs(self) -> bool:
+        """Return whether it takes runs now, or will when its framework is loaded or its run is done."""
+        return self.state not in ("stopping", "stuck")
 
     @property
     def version(self) -> str | None:

@@ -43,7 +43,7 @@ STREAM_LENGTH = 5_000
 """About so many entries of an experiment's progress are kept; older ones are dropped."""
 
 CHILD_KEPT_S = 600
-"""How long Redis keeps what a child says of itself, unless its worker's beat renews it."""
+"""How long Redis keeps which run a child holds, unless its worker's beat says it again."""
 
 Before = Callable[[Pipeline], None]
 """Adds commands to a pipeline."""

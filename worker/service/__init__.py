@@ -2,7 +2,10 @@
 
 app         the parent: settings, queues, signals
 tasks       the child: claim, train, finish
-leases      the parent's threads: the lease of the run in hand, and runs whose lease was lost
+keeper      the parent's thread that keeps the run in hand, and says in Redis what the worker is
+reconciler  the parent's thread that puts back runs whose lease or message was lost
+child_page  what parent and child tell each other, without Redis
+intake      whether messages may be taken, and whether they are
 quarantine  messages that are not ours, kept away from Celery
 claimed_run what passes between a training and Redis: progress, checkpoints, wishes to stop
 machine     its cores, a host to oneself for a timed run, and what disturbed it

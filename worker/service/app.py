@@ -1,8 +1,8 @@
 """The worker process: checks what it needs, then runs Celery's worker around one spawned child.
 
-The parent imports no framework. It consumes messages (`quarantine`), keeps the lease of the run its child
-holds and puts lost runs back (`leases`); the child trains (`tasks`). Exit status: 0 stopped, 2 bad settings,
-4 something it needs is missing.
+The parent imports no framework. It consumes messages (`intake`, `quarantine`), keeps the lease of the run
+that its child holds (`keeper`) and puts lost runs back (`reconciler`); the child trains (`tasks`). Exit
+status: 0 stopped, 2 bad settings, 4 something it needs is missing.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ import os
 import secrets
 import socket
 import sys
-import threading
 import warnings
 from collections.abc import Callable
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 import celery
@@ -31,9 +31,12 @@ from likewise.shared.ledger.leases import Leases
 from likewise.shared.names import environment_key, host_queue, train_queue
 from likewise.shared.settings import Settings
 from likewise.worker.adapters import adapter_names
-from likewise.worker.service.leases import Keeper, Reconciler
+from likewise.worker.service.child_page import ChildPage
+from likewise.worker.service.intake import Consumer, Intake
+from likewise.worker.service.keeper import Identity, Keeper
 from likewise.worker.service.machine import this_host
 from likewise.worker.service.quarantine import guarded_transport
+from likewise.worker.service.reconciler import Reconciler
 from likewise.worker.service.tasks import LOG_FORMAT, child_app, register
 
 
@@ -41,9 +44,10 @@ class WorkerApp(celery.Celery):  # type: ignore[misc]
     """Is the parent's application; pickled for the child, it becomes the child's own, made from scratch."""
 
     worker_id: str
+    page: Path
 
-    def __reduce__(self) -> tuple[Callable[[str], celery.Celery], tuple[str]]:
-        return child_app, (self.worker_id,)
+    def __reduce__(self) -> tuple[Callable[[str, Path], celery.Celery], tuple[str, Path]]:
+        return child_app, (self.worker_id, self.page)
 
 
 def main() -> None:
@@ -63,42 +67,35 @@ def serve(settings: Settings) -> int:
 
     Raises UsageError or ServiceError when something needed is missing.
     """
-    url = redis_url(settings)
-    if url is None:
-        raise UsageError("LIKEWISE_REDIS_URL is not set; a worker needs the Redis of its producers")
-    if settings.framework is None or settings.framework not in adapter_names():
-        given = "not set" if settings.framework is None else repr(settings.framework)
-        raise UsageError(
-            f"LIKEWISE_FRAMEWORK is {given}; there are adapters for {', '.join(adapter_names())}"
-        )
-    heartbeat = settings.heartbeat_file
-    if heartbeat is not None and not os.access(heartbeat.parent, os.W_OK):
-        raise UsageError(
-            f"LIKEWISE_HEARTBEAT_FILE is {str(heartbeat)!r}; it takes a file in a folder that is there and "
-            "that the worker may write to"
-        )
+    url, framework = _checked(settings)
     client = connect(url)
     if not settings.allow_volatile_redis:
         refuse_volatile(client)
 
     machine = socket.gethostname()  # a container's own, by which its engine knows it
     host = settings.host_id or this_host()
-    version = installed_version(settings.framework)
-    queues = queues_of(settings.framework, version, device=settings.device, host=host)
-    worker_id = f"{settings.framework}-{settings.device}-{machine}-{secrets.token_hex(3)}"
+    version = installed_version(framework)
+    queues = queues_of(framework, version, device=settings.device, host=host)
+    worker_id = f"{framework}-{settings.device}-{machine}-{secrets.token_hex(3)}"
     leases = Leases(client, worker_id=worker_id, host=host, lease_s=settings.lease_s)
-    ready = threading.Event()
-    app = _worker_app(settings, url, worker_id, queues, guarded_transport(client, may_consume=ready.is_set))
+    intake = Intake()
+    page = ChildPage.create()
+    app = make_app(url, retention_s=settings.retention_s, app_class=WorkerApp)
+    app.worker_id, app.page = worker_id, page.path
+    app.conf.broker_transport = guarded_transport(client, intake)
+    app.conf.worker_consumer = Consumer
+    app.conf.task_queues = [queue(name) for name in queues]
+    app.conf.task_default_queue = queues[0]
+    register(app)
     failures: list[str] = []
 
     def give_up(reason: str) -> None:
         failures.append(reason)
         celery_state.should_stop = ServiceError.exit_status
 
-    versions = {} if version is None else {settings.framework: version}
-    keeper = Keeper(
-        settings=settings, leases=leases, app=app, ready=ready, give_up=give_up, versions=versions
-    )
+    versions = {} if version is None else {framework: version}
+    identity = Identity(settings=settings, queues=queues, versions=versions)
+    keeper = Keeper(identity, leases=leases, app=app, page=page, intake=intake, give_up=give_up)
     reconciler = Reconciler(leases=leases, app=app, queues=queues)
 
     def when_stopping(**_: Any) -> None:
@@ -122,9 +119,29 @@ def serve(settings: Settings) -> int:
     finally:
         reconciler.stop()
         keeper.stop()
+        page.close()
     if failures:
         raise ServiceError(failures[0])
     return int(worker.exitcode or 0)
+
+
+def _checked(settings: Settings) -> tuple[str, str]:
+    """Return the URL of Redis and the framework. Raises UsageError for a setting that will not do."""
+    url = redis_url(settings)
+    if url is None:
+        raise UsageError("LIKEWISE_REDIS_URL is not set; a worker needs the Redis of its producers")
+    if settings.framework is None or settings.framework not in adapter_names():
+        given = "not set" if settings.framework is None else repr(settings.framework)
+        raise UsageError(
+            f"LIKEWISE_FRAMEWORK is {given}; there are adapters for {', '.join(adapter_names())}"
+        )
+    heartbeat = settings.heartbeat_file
+    if heartbeat is not None and not os.access(heartbeat.parent, os.W_OK):
+        raise UsageError(
+            f"LIKEWISE_HEARTBEAT_FILE is {str(heartbeat)!r}; it takes a file in a folder that is there and "
+            "that the worker may write to"
+        )
+    return url, settings.framework
 
 
 def installed_version(framework: str) -> str | None:
@@ -167,15 +184,3 @@ def refuse_volatile(client: redis.Redis) -> None:
         raise RedisError(
             "Redis keeps nothing on disk, so a restart would lose every run; set appendonly yes, " + advice
         )
-
-
-def _worker_app(
-    settings: Settings, url: str, worker_id: str, queues: tuple[str, ...], transport: type
-) -> celery.Celery:
-    app = make_app(url, retention_s=settings.retention_s, app_class=WorkerApp)
-    app.worker_id = worker_id
-    app.conf.broker_transport = transport
-    app.conf.task_queues = [queue(name) for name in queues]
-    app.conf.task_default_queue = queues[0]
-    register(app)
-    return app

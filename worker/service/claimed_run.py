@@ -21,7 +21,8 @@ from likewise.shared.errors import LikewiseError, RedisError
 from likewise.shared.ledger.checkpoints import CheckpointStore, newest
 from likewise.shared.ledger.leases import Claim
 from likewise.shared.ledger.records import FINAL, ProgressEvent, append_progress
-from likewise.shared.names import child_key, run_key
+from likewise.shared.names import run_key
+from likewise.worker.service.child_page import ChildPage
 from likewise.worker.training.checkpoints import Checkpoint
 
 log = logging.getLogger(__name__)
@@ -49,13 +50,12 @@ def patiently(action: Callable[[], T]) -> T:
 class RunLink:
     """Exchanges with Redis about the run that a child trains: events go out, wishes to stop come in."""
 
-    def __init__(self, client: redis.Redis, *, worker_id: str) -> None:
+    def __init__(self, client: redis.Redis, page: ChildPage) -> None:
         self._client = client
-        self._child = child_key(worker_id)
+        self._page = page
         self._claim: Claim | None = None
         self._events: deque[ProgressEvent] = deque(maxlen=KEPT_EVENTS)
         self._stop = threading.Event()
-        self._stopping = threading.Event()
         self._exchanging = threading.Lock()
         self._thread = threading.Thread(target=self._exchange_for_ever, name="run-link", daemon=True)
 
@@ -69,7 +69,6 @@ class RunLink:
         with self._exchanging:
             self._events.clear()
             self._stop.clear()
-            self._stopping.clear()
             self._claim = claim
         try:
             yield
@@ -87,7 +86,7 @@ class RunLink:
 
     def worker_stopping(self) -> bool:
         """Return whether the worker is about to stop and to hand the run back."""
-        return self._stopping.is_set()
+        return self._page.stop_asked
 
     @property
     def unsent(self) -> list[ProgressEvent]:
@@ -97,6 +96,7 @@ class RunLink:
     def _exchange_for_ever(self) -> None:
         while True:
             time.sleep(EVERY_S)
+            self._page.say()  # still alive
             with self._exchanging, suppress(RedisError):  # heard again next time; the parent keeps the lease
                 if self._claim is not None:
                     self._exchange(self._claim)
@@ -107,13 +107,10 @@ class RunLink:
             for event in events:
                 append_progress(pipe, claim.experiment_id, event)
             pipe.hmget(run_key(claim.run_id), ["state", "fence", "cancel_requested"])
-            pipe.hget(self._child, "stopping")
             answer = pipe.execute()
         for _ in events:
             self._events.popleft()
-        state, fence, cancel = cast("tuple[bytes | None, bytes | None, bytes | None]", answer[-2])
-        if answer[-1] is not None:
-            self._stopping.set()
+        state, fence, cancel = cast("tuple[bytes | None, bytes | None, bytes | None]", answer[-1])
         lost = state is None or state.decode() in FINAL or fence != str(claim.fence).encode()
         if lost or cancel == b"1":
             self._stop.set()

@@ -13,7 +13,6 @@ import binascii
 import json
 import logging
 import re
-from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
 
@@ -23,6 +22,7 @@ from kombu.transport import virtual
 
 from likewise.shared.errors import RedisError
 from likewise.shared.names import DEAD_LETTERS, TRAIN_TASK
+from likewise.worker.service.intake import Intake
 
 log = logging.getLogger(__name__)
 
@@ -123,18 +123,16 @@ def set_aside(client: redis.Redis, *, queue: str, raw: bytes, reason: str) -> No
         log.warning("the dead letters cannot be written; the message began %r", raw[:200])
 
 
-def guarded_transport(client: redis.Redis, *, may_consume: Callable[[], bool]) -> type[kombu_redis.Transport]:
-    """Return Kombu's Redis transport with the check in front of it.
-
-    Nothing is taken from the queues while `may_consume()` is false: a worker whose framework is still
-    being imported leaves runs to those that are ready.
-    """
+def guarded_transport(client: redis.Redis, intake: Intake) -> type[kombu_redis.Transport]:
+    """Return Kombu's Redis transport with the check in front of it, which takes what the intake allows."""
 
     class Reader(redis.Redis):
         """Is what kombu reads with; the reply to BRPOP is (queue, message)."""
 
         def parse_response(self, connection: Any, command_name: str, **options: Any) -> Any:
             reply = super().parse_response(connection, command_name, **options)  # type: ignore[no-untyped-call]
+            if command_name == "BRPOP":
+                intake.answered()
             if command_name != "BRPOP" or not reply:
                 return reply
             queue = reply[0].decode(errors="replace")
@@ -148,7 +146,7 @@ def guarded_transport(client: redis.Redis, *, may_consume: Callable[[], bool]) -
         """Whether a message may be taken."""
 
         def can_consume(self) -> bool:
-            return may_consume() and bool(super().can_consume())  # type: ignore[no-untyped-call]
+            return intake.may_take() and bool(super().can_consume())  # type: ignore[no-untyped-call]
 
     class Channel(kombu_redis.Channel):
         def __init__(self, *args: Any, **kwargs: Any) -> None:

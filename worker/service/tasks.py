@@ -6,7 +6,6 @@ task itself returns nothing (see `shared.celery_app`).
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import tempfile
@@ -34,6 +33,7 @@ from likewise.shared.settings import Settings
 from likewise.shared.store.blobs import BlobBatch, BlobStore
 from likewise.worker.adapters import load_adapter
 from likewise.worker.adapters.base import FrameworkAdapter
+from likewise.worker.service.child_page import ChildPage
 from likewise.worker.service.claimed_run import RunCheckpoints, RunLink, patiently
 from likewise.worker.service.machine import (
     HostLease,
@@ -68,10 +68,11 @@ class TrainTask(celery.Task):  # type: ignore[misc]
 class TrainingChild:
     """Holds one child's started framework and its connections, and trains what it can claim."""
 
-    def __init__(self, settings: Settings, *, worker_id: str, client: redis.Redis) -> None:
+    def __init__(self, settings: Settings, *, worker_id: str, client: redis.Redis, page: ChildPage) -> None:
         self._settings = settings
         self._client = client
         self._host = settings.host_id or this_host()
+        self._page = page
         self._threads = settings.threads or half_of_the_cores()
         self._leases = Leases(client, worker_id=worker_id, host=self._host, lease_s=settings.lease_s)
         self._blobs = BlobStore(
@@ -84,33 +85,36 @@ class TrainingChild:
         self._checkpoints = CheckpointStore(
             client, url=settings.blob_url, redis_limit_bytes=settings.blob_redis_limit_bytes
         )
-        self._link = RunLink(client, worker_id=worker_id)
+        self._link = RunLink(client, page)
         self._adapter: FrameworkAdapter | None = None
         self._import_s: float | None = None
 
     def start(self) -> None:
-        """Load the framework and say in Redis that it is ready, or why it is not."""
-        versions, failed = None, None
+        """Load the framework and say that it is ready, or why it is not."""
+        self._page.say(pid=os.getpid(), activity="starting")
         try:
             adapter = load_adapter(str(self._settings.framework))
             begin = time.perf_counter()
             adapter.start(device=self._settings.device, threads=self._threads)
             self._import_s = time.perf_counter() - begin
-            versions = json.dumps(adapter.describe().versions)
+            versions = adapter.describe().versions
             for model in (Run, StoredResult, ProgressEvent):
                 model.model_rebuild()  # now, not in the first run
             self._link.start()
             self._adapter = adapter
+            self._page.say(activity="idle", versions=versions)
         except Exception as error:  # whatever a framework's import raises; the parent tells it and stops
             log.exception("the framework cannot be started")
-            failed = f"{self._settings.framework} cannot be started here: {error or type(error).__name__}"
-        patiently(lambda: self._leases.announce_child(pid=os.getpid(), versions=versions, failed=failed))
+            said = str(error)[:1_000] or type(error).__name__
+            self._page.say(failed=f"{self._settings.framework} cannot be started here: {said}")
 
     def train(self, run_id: str) -> None:
         """Claim a run, train it, finish it."""
         if self._adapter is None:
             return
         with ExitStack() as held:
+            self._page.say(activity="claiming")
+            held.callback(self._page.say, activity="idle", run_id=None, fence=0)
             try:
                 claim = self._claim(run_id, held)
             except RedisError as error:  # the record still says queued, so another message will be sent
@@ -119,9 +123,11 @@ class TrainingChild:
             if isinstance(claim, Refused):
                 self._drop(run_id, claim)
                 return
+            self._page.say(activity="training", run_id=run_id, fence=claim.fence)
             arrays = self._blobs.batch()
             with self._link.open(claim):
                 result = self._result(claim, self._adapter, arrays)
+            self._page.say(activity="sending")
             self._finish(claim, result, arrays)
 
     def _claim(self, run_id: str, held: ExitStack) -> Claim | Refused:
@@ -229,7 +235,7 @@ def register(app: celery.Celery) -> TrainTask:
     return task
 
 
-def child_app(worker_id: str) -> celery.Celery:
+def child_app(worker_id: str, page: Path) -> celery.Celery:
     """Return the application of a spawned child, made from the environment like its parent's."""
     logging.basicConfig(format=LOG_FORMAT)
     settings = Settings.from_environment()
@@ -241,7 +247,7 @@ def child_app(worker_id: str) -> celery.Celery:
 
     def prepare(**_: Any) -> None:
         client = patiently(lambda: connect(url))
-        task.child = TrainingChild(settings, worker_id=worker_id, client=client)
+        task.child = TrainingChild(settings, worker_id=worker_id, client=client, page=ChildPage.open(page))
         task.child.start()
 
     signals.worker_process_init.connect(prepare, weak=False)

@@ -1,16 +1,20 @@
--- Renew the lease of the run that a worker's child holds, and return how the child is.
+-- Renew the lease of the run that a worker's child holds, and say again what is known of the child.
 --
--- A run that was put back into the queue while this worker was unreachable, and that nobody has claimed since,
--- is taken back.
+-- What the child's hash has of its run goes before what the worker says, since a claim writes it at once. Where the
+-- hash is gone, because Redis was away for long or was emptied, the worker's word restores it. A run that was put
+-- back into the queue while this worker was unreachable, and that nobody has claimed since, is taken back.
 --
 -- KEYS[1]  the child
 -- ARGV[1]  the worker
 -- ARGV[2]  the lease in seconds
--- Returns {pid, ready, failed, versions, run id, fence, 1 where the run is to be cancelled and else 0, now}; what
--- is not known is ''.
+-- ARGV[3]  the child's process id, or '' where there is no child
+-- ARGV[4]  the run that the child says it holds, or ''
+-- ARGV[5]  the fence of its claim
+-- Returns {run id, fence, 1 where the run is to be cancelled and else 0, now}; without a run, its id is ''.
 
-local worker, lease_s = unpack(ARGV)
-local child = read(KEYS[1], 'pid', 'ready', 'failed', 'versions', 'run_id', 'fence')
+local worker, lease_s, pid, said_run_id, said_fence = unpack(ARGV)
+local child = read(KEYS[1], 'run_id', 'fence')
+if child.run_id == '' then child = {run_id = said_run_id, fence = said_fence} end
 local cancel = '0'
 if child.run_id ~= '' then
   local key = run_key(child.run_id)
@@ -20,6 +24,7 @@ if child.run_id ~= '' then
     redis.call('HSET', key, 'state', 'leased', 'worker', worker, 'lease_until', later(lease_s))
     redis.call('ZREM', queued_key(record.queue), child.run_id)
     redis.call('ZADD', LEASED, later(lease_s), child.run_id)
+    redis.call('HSET', KEYS[1], 'run_id', child.run_id, 'fence', child.fence)
     redis.call('SET', ACTIVITY, now)
     cancel = record.cancel_requested
   else
@@ -27,5 +32,8 @@ if child.run_id ~= '' then
     child.run_id = ''
   end
 end
-if child.pid ~= '' then redis.call('EXPIRE', KEYS[1], CHILD_KEPT_S) end
-return {child.pid, child.ready, child.failed, child.versions, child.run_id, child.fence, cancel, now}
+if pid ~= '' then
+  redis.call('HSET', KEYS[1], 'pid', pid)
+  redis.call('EXPIRE', KEYS[1], CHILD_KEPT_S)
+end
+return {child.run_id, child.fence, cancel, now}

@@ -1,0 +1,123 @@
+"""Whatever happens to its Redis or to its parts, a worker serves again soon, or says why it does not."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from typing import Any
+
+import pytest
+
+from likewise.shared.errors import NoWorkerError
+from likewise.shared.names import child_key, worker_key
+
+LEASE_S = 3.0
+PATIENCE_S = 4.0
+SERVES_AGAIN_S = 15.0
+
+
+def doctor(url: str) -> str:
+    """What `likewise doctor` says of that Redis, on standard output."""
+    environment = {**os.environ, "LIKEWISE_REDIS_URL": url, "COLUMNS": "200"}
+    command = [sys.executable, "-m", "likewise.producer", "doctor", "--format", "md"]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False).stdout
+
+
+def test_a_worker_serves_soon_after_its_redis_was_away_and_has_forgotten_everything(
+    start_worker: Any, start_redis: Any, desk_at: Any, until: Any
+) -> None:
+    """Away for long enough that Celery's own consumer would wait eight seconds for its next try."""
+    own = start_redis(append_only=False)
+    desk = desk_at(own.url)
+    start_worker("torch", own.url, LIKEWISE_ALLOW_VOLATILE_REDIS="true").wait_until("idle", desk.ledger)
+    own.kill()
+    back_s = time.monotonic() + 12.5
+    until(lambda: time.monotonic() > back_s, within_s=20, what="Redis was away")
+    own.start()
+    assert desk.client.dbsize() == 0
+    begin = time.monotonic()
+    record = desk.submit(queue_anyway=True)
+    desk.wait(record, "succeeded", within_s=SERVES_AGAIN_S)
+    assert time.monotonic() - begin < SERVES_AGAIN_S / 2
+
+
+def test_a_run_goes_on_where_redis_has_forgotten_who_trains_it(
+    start_worker: Any, start_redis: Any, desk_at: Any, until: Any
+) -> None:
+    """As after ten minutes of sleep: the keys with a time to live are gone, and so is the lease."""
+    own = start_redis()
+    desk = desk_at(own.url)
+    worker = start_worker("torch", own.url).wait_until("idle", desk.ledger)
+    record = desk.submit(epochs=60_000)
+    desk.wait(record, "leased", within_s=20)
+    worker_id = worker.presence(desk.ledger).worker_id
+    os.killpg(worker.pid, signal.SIGSTOP)
+    asleep_s = desk.ledger.now()
+    desk.client.delete(child_key(worker_id), worker_key(worker_id))
+    until(lambda: desk.ledger.now() > asleep_s + LEASE_S + 1, within_s=10, what="the lease has ended")
+    os.killpg(worker.pid, signal.SIGCONT)
+    until(lambda: desk.client.hget(child_key(worker_id), "run_id"), within_s=5, what="the run is held again")
+    held_s = desk.ledger.now()
+    until(lambda: desk.ledger.now() > held_s + LEASE_S + 1, within_s=10, what="the lease is renewed")
+    assert desk.run(record).state != "queued"
+    ended = desk.wait(record, "succeeded", within_s=90)
+    assert ended.attempt == 1
+
+
+def test_a_child_that_shows_no_life_is_told_and_another_takes_its_place(
+    start_worker: Any, start_redis: Any, desk_at: Any
+) -> None:
+    own = start_redis()
+    desk = desk_at(own.url)
+    worker = start_worker("torch", own.url, LIKEWISE_PATIENCE_S=str(3 * PATIENCE_S))
+    worker.wait_until("idle", desk.ledger)
+    child = worker.child_pid(desk.ledger)
+    os.kill(child, signal.SIGSTOP)
+    worker.wait_until("stuck", desk.ledger, within_s=20)
+    with pytest.raises(NoWorkerError, match="stuck"):
+        desk.submit()
+    said = doctor(own.url)
+    assert "no life" in said
+    assert "wrong" in said
+    worker.wait_until("idle", desk.ledger)
+    assert worker.child_pid(desk.ledger) != child
+    desk.wait(desk.submit(), "succeeded", within_s=20)
+
+
+def test_a_worker_whose_queues_stay_silent_says_so_and_ends(
+    start_worker: Any, start_redis: Any, desk_at: Any, proxy_to: Any
+) -> None:
+    """Its beats reach Redis, so that it would look well for ever."""
+    own = start_redis()
+    desk = desk_at(own.url)
+    proxy = proxy_to(own)
+    worker = start_worker("torch", proxy.url, LIKEWISE_PATIENCE_S=str(PATIENCE_S))
+    worker.wait_until("idle", desk.ledger)
+    proxy.swallows = b"BRPOP"
+    worker.wait_until("stuck", desk.ledger, within_s=20)
+    assert "taken no message" in doctor(own.url)
+    assert worker.process.wait(timeout=60) == 4
+    assert "the queues have not answered" in worker.log.read_text()
+
+
+def test_a_run_that_an_idle_worker_does_not_take_is_told(
+    start_worker: Any, start_redis: Any, desk_at: Any
+) -> None:
+    """A worker of another version might not know that it is stuck."""
+    from likewise.producer.runs.follow import Noticed, follow
+
+    own = start_redis()
+    desk = desk_at(own.url)
+    worker = start_worker("torch", own.url).wait_until("idle", desk.ledger)
+    os.killpg(worker.pid, signal.SIGSTOP)
+    record = desk.submit()
+    desk.client.persist(worker_key(worker.presence(desk.ledger).worker_id))  # its last word stays
+    said = next(
+        update.text
+        for update in follow(record, ledger=desk.ledger, client=desk.client)
+        if isinstance(update, Noticed)
+    )
+    assert "is idle and does not take it" in said

@@ -1,0 +1,248 @@
+"""The keeper: a thread of the parent that keeps the run in its child's hands, and says who this worker is.
+
+It renews the lease of the run that the child holds, ends a cancelled run whose training does not stop by
+itself, and puts back a run whose child has died. It runs in the parent because there no long call of a
+framework can hold it up. With each beat it says in Redis again all that is known of the worker and of its
+child, so that a Redis that was away, or has lost it, knows within a beat.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+
+import celery
+from kombu.exceptions import OperationalError
+
+from likewise.shared.celery_app import send_wakeups
+from likewise.shared.errors import RedisError
+from likewise.shared.ledger.leases import HeldRun, Leases, WhyLetGo
+from likewise.shared.ledger.records import WorkerPresence, WorkerState, announce_worker, withdraw_worker
+from likewise.shared.settings import Settings
+from likewise.worker.service.child_page import ChildPage, ChildReport
+from likewise.worker.service.intake import Intake
+from likewise.worker.service.machine import half_of_the_cores
+
+log = logging.getLogger(__name__)
+
+BEAT_S = 0.4
+PRESENCE_S = 10
+"""A worker that was not heard of for this long counts as gone."""
+CANCEL_GRACE_S = 0.9
+"""How long a cancelled training may take to stop by itself."""
+DRAIN_GRACE_S = 2.0
+"""How long a run may still take to end when its worker is told to stop."""
+
+
+class Unchanged:
+    """Counts for how long something has stayed the same, in the time that its owner was awake itself.
+
+    A worker that was frozen, or whose machine slept, has not waited in vain meanwhile.
+    """
+
+    def __init__(self) -> None:
+        self._value: object = None
+        self._looked = time.monotonic()
+        self.for_s = 0.0
+        """Seconds since the value was last seen to change."""
+
+    def see(self, value: object) -> float:
+        """Look at the value as it is now, and return `for_s`."""
+        now = time.monotonic()
+        self.for_s = 0.0 if value != self._value else self.for_s + min(now - self._looked, 2 * BEAT_S)
+        self._value, self._looked = value, now
+        return self.for_s
+
+
+@dataclass(frozen=True, kw_only=True)
+class Identity:
+    """Says what a worker is, which does not change while it runs."""
+
+    settings: Settings
+    queues: tuple[str, ...]
+    versions: dict[str, str]
+    """What is told of the framework's packages until the child has loaded them."""
+
+
+class Keeper:
+    """Looks after the worker's own run and child; starts with the worker, ends after it."""
+
+    def __init__(
+        self,
+        identity: Identity,
+        *,
+        leases: Leases,
+        app: celery.Celery,
+        page: ChildPage,
+        intake: Intake,
+        give_up: Callable[[str], None],
+    ) -> None:
+        self._identity = identity
+        self._leases = leases
+        self._app = app
+        self._page = page
+        self._intake = intake
+        self._give_up = give_up
+        self._started_s = 0.0
+        self._gone: int | None = None
+        """The last child that is dead or was killed; what it said of itself holds no more."""
+        self._silent = Unchanged()
+        self._deaf = Unchanged()
+        self._cancel_seen: tuple[str, float] | None = None
+        self._drain_from: float | None = None
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._beat_for_ever, name="keeper", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread, which ends with the worker."""
+        self._thread.start()
+
+    def drain(self) -> None:
+        """Take no more runs, and give back the one in hand unless it ends soon. For signal handlers."""
+        self._drain_from = time.monotonic()
+
+    def stop(self) -> None:
+        """Stop beating and withdraw the presence."""
+        self._end.set()
+        self._thread.join(timeout=5)
+        with suppress(RedisError):
+            withdraw_worker(self._leases.client, self._leases.worker_id)
+
+    def _beat_for_ever(self) -> None:
+        while not self._end.wait(BEAT_S):
+            try:
+                self._beat()
+            except RedisError as error:
+                log.warning("no beat: %s", error)
+            except Exception:
+                log.exception("a beat failed")
+
+    def _beat(self) -> None:
+        child = self._living_child()
+        held = self._leases.look_after(pid=child.pid, run_id=child.run_id, fence=child.fence)
+        if child.failed is not None:
+            self._give_up(child.failed)
+        draining = self._drain_from is not None
+        if draining:
+            self._page.ask_to_stop()
+        self._intake.open = child.ready and not draining
+        self._announce(child, held, self._trouble(child))
+        if held.run_id is not None:
+            self._watch_cancel(child, held)
+        if self._drain_from is not None and time.monotonic() - self._drain_from > DRAIN_GRACE_S:
+            self._end_lease(held, "returned")
+            self._kill(child)  # it may also wait for the host, with no run yet
+            self._gone = child.pid  # or the next beat would take the run back
+            self._leases.forget_child()
+
+    def _living_child(self) -> ChildReport:
+        """Return what the child says of itself. Of a dead one put the run back, and return nothing."""
+        child = self._page.report()
+        if child.pid is None or child.pid == self._gone:
+            return ChildReport()
+        if _alive(child.pid):
+            return child
+        self._intake.open = False
+        held = self._leases.look_after(pid=child.pid, run_id=child.run_id, fence=child.fence)
+        if held.run_id is not None:
+            log.warning("the child (pid %d) died while it trained run %s", child.pid, held.run_id)
+            self._end_lease(held, "died")
+        self._leases.forget_child()
+        self._gone = child.pid
+        return ChildReport()
+
+    def _trouble(self, child: ChildReport) -> str | None:
+        """Return why this worker takes no runs though it should; None where all is well.
+
+        A child that shows no life is killed, and the pool starts another. An idle worker whose waits for a
+        message are not answered ends, so that what has started it starts it again.
+        """
+        patience_s = self._identity.settings.patience_s
+        watched = child.ready and child.activity != "training"
+        silent_s = self._silent.see((child.pid, child.beats) if watched else object())
+        idle = child.activity == "idle" and self._intake.open
+        deaf_s = self._deaf.see(self._intake.answers if idle else object())
+        if silent_s > patience_s:
+            log.error("the child (pid %d) has shown no life for %.0f s; it is killed", child.pid, silent_s)
+            self._kill(child)
+        if deaf_s > 2 * patience_s:
+            self._give_up(f"the queues have not answered for {deaf_s:.0f} s, though Redis does")
+        if deaf_s > patience_s / 2:
+            return f"it has taken no message for {deaf_s:.0f} s: its waits for one are not answered"
+        if silent_s > patience_s / 2:
+            return f"its child process has shown no life for {silent_s:.0f} s"
+        return None
+
+    def _announce(self, child: ChildReport, held: HeldRun, trouble: str | None) -> None:
+        self._started_s = self._started_s or held.now_s
+        state: WorkerState = "starting"
+        if trouble is not None:
+            state = "stuck"
+        elif self._drain_from is not None:
+            state = "stopping"
+        elif child.ready:
+            state = "idle" if held.run_id is None else "busy"
+        settings = self._identity.settings
+        document = WorkerPresence(
+            worker_id=self._leases.worker_id,
+            framework=str(settings.framework),
+            device=settings.device,
+            queues=self._identity.queues,
+            host=self._leases.host,
+            pid=os.getpid(),
+            versions=child.versions or self._identity.versions,
+            threads=settings.threads or half_of_the_cores(),
+            image=settings.image,
+            state=state,
+            trouble=trouble,
+            run_id=held.run_id,
+            started_s=self._started_s,
+            seen_s=held.now_s,
+        )
+        announce_worker(
+            self._leases.client, self._leases.worker_id, document.model_dump_json(), lives_s=PRESENCE_S
+        )
+        if settings.heartbeat_file is not None:
+            settings.heartbeat_file.touch()
+
+    def _watch_cancel(self, child: ChildReport, held: HeldRun) -> None:
+        """A training sees the wish to cancel between steps; one that does not come to that is killed."""
+        if not held.cancel_requested or held.run_id is None:
+            self._cancel_seen = None
+            return
+        if self._cancel_seen is None or self._cancel_seen[0] != held.run_id:
+            self._cancel_seen = (held.run_id, time.monotonic())
+        elif time.monotonic() - self._cancel_seen[1] > CANCEL_GRACE_S:
+            self._end_lease(held, "returned")  # the record's wish makes that `cancelled`
+            self._kill(child)
+
+    def _end_lease(self, held: HeldRun, why: WhyLetGo) -> None:
+        if held.run_id is None:
+            return
+        state, queue = self._leases.let_go(held.run_id, why=why, fence=held.fence)
+        if state == "queued":
+            with suppress(OperationalError):  # the reconciler sends it later
+                send_wakeups(self._app, [(held.run_id, queue)])
+
+    def _kill(self, child: ChildReport) -> None:
+        if child.pid is not None:
+            with suppress(ProcessLookupError):
+                os.kill(child.pid, signal.SIGKILL)
+
+
+def _alive(pid: int) -> bool:
+    """Whether our child is alive. Celery's pool may take seconds to reap a dead one, which Linux tells."""
+    try:
+        if sys.platform == "linux":
+            return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
+        os.kill(pid, 0)
+    except (ChildProcessError, ProcessLookupError):
+        return False
+    return True

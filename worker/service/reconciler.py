@@ -1,0 +1,110 @@
+"""The reconciler: puts back runs whose lease has ended, and queued ones whose message is gone.
+
+Every worker has one; short locks in Redis let one at a time look at the leases, and one at each queue. It
+covers workers that died, messages that died with a worker between the pop and the claim, and producers that
+died between record and message.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Sequence
+from typing import cast
+
+import celery
+from kombu.exceptions import OperationalError
+
+from likewise.shared import names
+from likewise.shared.celery_app import send_wakeups
+from likewise.shared.errors import RedisError
+from likewise.shared.ledger.leases import Leases
+from likewise.worker.service.quarantine import NotOursError, run_id_of
+
+log = logging.getLogger(__name__)
+
+LOOK_S = 2.0
+"""The time between two looks of the reconcilers."""
+MESSAGE_GRACE_S = 5.0
+"""A message is on its way, or in a worker's hands, for less than this."""
+
+
+class Reconciler:
+    """Puts lost runs back, from a thread."""
+
+    def __init__(self, *, leases: Leases, app: celery.Celery, queues: Sequence[str]) -> None:
+        self._leases = leases
+        self._app = app
+        self._queues = tuple(queues)
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._look_for_ever, name="reconciler", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread, which ends with the worker."""
+        if not self._thread.is_alive():
+            self._thread.start()
+
+    def stop(self) -> None:
+        """Look no more. Does not wait."""
+        self._end.set()
+
+    def _look_for_ever(self) -> None:
+        judge_from = 0.0
+        while not self._end.wait(LOOK_S):
+            try:
+                if time.monotonic() >= judge_from:
+                    self._look()
+            except (RedisError, OperationalError) as error:
+                # Leases ended while nobody could renew them: their holders are given time to be heard.
+                judge_from = time.monotonic() + self._leases.lease_s
+                log.warning("cannot look for lost runs: %s", error)
+            except Exception:
+                log.exception("looking for lost runs failed")
+
+    def _look(self) -> None:
+        seconds, microseconds = self._leases.client.time()
+        now_s = seconds + microseconds / 1e6
+        back = self._expired(now_s) if self._may_look_at("leases") else []
+        for queue in self._queues:
+            if self._may_look_at(queue):
+                back += self._without_message(queue, now_s)
+        send_wakeups(self._app, back)
+
+    def _may_look_at(self, subject: str) -> bool:
+        """Whether nobody else has looked there just now."""
+        lock = names.reconciler_key(subject)
+        return bool(self._leases.client.set(lock, self._leases.worker_id, nx=True, px=int(LOOK_S * 900)))
+
+    def _expired(self, now_s: float) -> list[tuple[str, str]]:
+        back = []
+        for run_id in self._leases.expired(now_s=now_s):
+            state, queue = self._leases.let_go(run_id, why="expired")
+            if state is not None:
+                log.warning("run %s: its worker was not heard of any more; it is %s now", run_id, state)
+            if state == "queued":
+                back.append((run_id, queue))
+        return back
+
+    def _without_message(self, queue: str, now_s: float) -> list[tuple[str, str]]:
+        """Return queued runs older than the oldest message of their queue: theirs was taken and lost."""
+        lost = []
+        before_s = min(now_s - MESSAGE_GRACE_S, self._oldest_message_s(queue, now_s))
+        for run_id, since_s in self._leases.waiting(queue, before_s=before_s):
+            if self._leases.wake(queue, run_id, since_s=since_s):
+                log.warning("run %s: its message is gone; another is sent", run_id)
+                lost.append((run_id, queue))
+        return lost
+
+    def _oldest_message_s(self, queue: str, now_s: float) -> float:
+        """Return when the message that is next in line was sent; now, if there is none."""
+        client = self._leases.client
+        raw = cast("bytes | None", client.lindex(queue, -1))
+        if raw is None:
+            return now_s
+        try:
+            run_id = run_id_of(raw)
+        except NotOursError:
+            return 0.0  # it is set aside as soon as a worker comes to it
+        since = client.zscore(names.queued_key(queue), run_id)
+        return 0.0 if since is None else since
