@@ -29,19 +29,18 @@ def doctor(url: str) -> str:
 def test_a_worker_serves_soon_after_its_redis_was_away_and_has_forgotten_everything(
     start_worker: Any, start_redis: Any, desk_at: Any, until: Any
 ) -> None:
-    """Away for long enough that Celery's own consumer would wait eight seconds for its next try."""
+    """Away for long enough that Celery's own consumer would wait nine seconds for its next try."""
     own = start_redis(append_only=False)
     desk = desk_at(own.url)
     start_worker("torch", own.url, LIKEWISE_ALLOW_VOLATILE_REDIS="true").wait_until("idle", desk.ledger)
     own.kill()
-    back_s = time.monotonic() + 12.5
-    until(lambda: time.monotonic() > back_s, within_s=20, what="Redis was away")
+    back_s = time.monotonic() + 21
+    until(lambda: time.monotonic() > back_s, within_s=30, what="Redis was away")
     own.start()
     assert desk.client.dbsize() == 0
-    begin = time.monotonic()
     record = desk.submit(queue_anyway=True)
-    desk.wait(record, "succeeded", within_s=SERVES_AGAIN_S)
-    assert time.monotonic() - begin < SERVES_AGAIN_S / 2
+    ended = desk.wait(record, "succeeded", within_s=2 * SERVES_AGAIN_S)
+    assert ended.claimed_s - ended.submitted_s < SERVES_AGAIN_S / 2
 
 
 def test_a_run_goes_on_where_redis_has_forgotten_who_trains_it(
