@@ -1,17 +1,16 @@
 """The traced replay: which seed and which updates are observed tensor by tensor, and the runs that do it.
 
 The replays are a plan, as `producer.follow_ups` declares them. First every side keeps fingerprints of the
-updates in which the sides may part. Then the reference returns the whole tensors of the update in which
-another side parts from it, and that side computes the update twice: from its own tensors and from the
-reference's. These are two extra runs for each side; the reference has one more for each further update in
-which one of several others parts.
+updates in which the sides may part: of a few, and only where these show nothing of all. Then the reference
+returns the whole tensors of the update in which another side parts from it, and that side computes the update
+twice: from its own tensors and from the reference's. These are two or three extra runs for each side; the
+reference has one more for each further update in which one of several others parts.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,7 +25,6 @@ from likewise.producer.verdict.rounding import tolerance_for
 from likewise.shared.job import Job
 from likewise.shared.job.shape import ShapeError
 from likewise.shared.job.training import BatchPlan
-from likewise.shared.ledger.records import ExperimentRecord
 from likewise.shared.results.seed_table import Load
 from likewise.shared.results.step_trace import Refeed, Trace, TraceRequest
 from likewise.shared.store.arrays import ArrayRef
@@ -36,9 +34,14 @@ if TYPE_CHECKING:
     from likewise.shared.results.run_result import RunResult
     from likewise.shared.run import Run
 
-RELATIONS = ("fingerprints", "fingerprints of the others", "tensors", "tensors of the other")
+FINGERPRINTS, FINGERPRINTS_OF_OTHERS = "fingerprints", "fingerprints of the others"
+FURTHER_FINGERPRINTS = "further fingerprints"
+TENSORS, TENSORS_OF_OTHERS = "tensors", "tensors of the other"
+RELATIONS = (FINGERPRINTS, FINGERPRINTS_OF_OTHERS, FURTHER_FINGERPRINTS, TENSORS, TENSORS_OF_OTHERS)
 """The relations of a trace's experiments to the one that is traced, in the order they are trained."""
 
+FIRST_STEPS = 4
+"""So many updates are observed before all others: nearly every setting shows in the first or the second."""
 MOST_STEPS = 2_000
 """The most updates that are observed."""
 MOST_S = 20.0
@@ -241,6 +244,16 @@ class Traces:
         )
 
     @property
+    def may_part_later(self) -> bool:
+        """Whether later updates may show what these do not: a side agrees in all but perhaps its start."""
+        partings = self.partings()
+        return any(
+            (other not in partings or (partings[other].step == 0 and self.steps[other].given_start))
+            and not (self.steps[other].finished and self.steps[self.reference].finished)
+            for other in self.others
+        )
+
+    @property
     def tolerance(self) -> float:
         """The tolerance of fingerprints.
 
@@ -256,83 +269,109 @@ def replays(outcome: Judged, tell: Callable[[str], None]) -> FollowUpPlan[None]:
 
     Ends early where a replay fails: the comparison stands without it. What a worker cannot do is told.
     """
-    comparison, runs = outcome.comparison, outcome.runs
+    comparison = outcome.comparison
     twin = outcome.twin.comparison if outcome.twin else None
     seed = parting_seed(comparison, twin) if tells_more(comparison) else None
     if seed is None:
         return
-    ask = partial(_replay, outcome.record, runs, seed)
-    reference, others = outcome.record.experiment.labels[0], _untraced(comparison)
-    traces = Traces(reference=reference, arrays=outcome.arrays)
-    skip, steps = updates_to_observe(twin or comparison, runs, seed)
-    asked = TraceRequest(skip=skip, steps=steps, seconds=MOST_S)
-    starts: dict[str, dict[str, ArrayRef]] = {}
-    if same_start(comparison, seed):
-        everyone = [(side, asked) for side in (reference, *others)]
-        _take((yield ask(RELATIONS[0], everyone))[RELATIONS[0]].runs, traces, tell)
-    else:
-        asked = asked.model_copy(update={"keep_start": True, "seconds": OTHER_START_S})
-        _take((yield ask(RELATIONS[0], [(reference, asked)]))[RELATIONS[0]].runs, traces, tell)
-        if reference not in traces.steps:
+    replaying = _Replaying(outcome, seed=seed, tell=tell)
+    skip, steps = updates_to_observe(twin or comparison, outcome.runs, seed)
+    every = TraceRequest(skip=skip, steps=steps, seconds=MOST_S)
+    if not same_start(comparison, seed):
+        every = every.model_copy(update={"keep_start": True, "seconds": OTHER_START_S})
+    few = every if skip else every.model_copy(update={"steps": min(steps, FIRST_STEPS)})
+    yield from replaying.fingerprints(few)
+    if few != every and replaying.traces.may_part_later:
+        yield from replaying.further_fingerprints(every)
+    yield from replaying.tensors()
+
+
+class _Replaying:
+    """It asks for the replays of one seed and gathers their traces."""
+
+    def __init__(self, outcome: Judged, *, seed: int, tell: Callable[[str], None]) -> None:
+        self._record, self._runs, self._seed, self._tell = outcome.record, outcome.runs, seed, tell
+        self._reference = outcome.record.experiment.labels[0]
+        self._others = _untraced(outcome.comparison)
+        self._starts: dict[str, dict[str, ArrayRef]] = {}
+        """The reference's initial weights for each side that they fit, where the sides do not start alike."""
+        self.traces = Traces(reference=self._reference, arrays=outcome.arrays)
+
+    def fingerprints(self, asked: TraceRequest) -> FollowUpPlan[None]:
+        """Replay every side; with `keep_start` first the reference, whose start the others are given."""
+        if not asked.keep_start:
+            yield from self._replay(FINGERPRINTS, [self._reference, *self._others], asked)
             return
-        weights = traces.steps[reference].start_weights
-        starts = {run.side: weights for run in runs if fits(weights, run)}
-        given = [(other, asked.model_copy(update={"start": starts.get(other)})) for other in others]
-        _take((yield ask(RELATIONS[1], given))[RELATIONS[1]].runs, traces, tell)
-    # where two tensors cannot be compared, whole ones would say no more
-    partings = {
-        other: one for other, one in traces.partings().items() if one.problem is None or one.step == 0
-    }
-    whole = {
-        step: TraceRequest(skip=step - 1, steps=1, seconds=MOST_S, keep=True)
-        for step in sorted(set(map(_observed, partings.values())))
-    }
-    if not whole:
-        return
-    traces.add((yield ask(RELATIONS[2], [(reference, one) for one in whole.values()]))[RELATIONS[2]].runs)
-    again = []
-    for other, parting in partings.items():
-        step = _observed(parting)
-        if (reference, step) in traces.kept:
-            fed = refeed(traces.kept[reference, step], (traces.runs[reference], traces.runs[other]))
-            changes = {"refeed": fed, "start": starts.get(other)}
-            again.append((other, whole[step].model_copy(update=changes)))
-    if again:
-        yield ask(RELATIONS[3], again)
+        yield from self._replay(FINGERPRINTS, [self._reference], asked)
+        if self._reference in self.traces.steps:
+            weights = self.traces.steps[self._reference].start_weights
+            self._starts = {run.side: weights for run in self._runs if fits(weights, run)}
+            yield from self._replay(FINGERPRINTS_OF_OTHERS, self._others, asked)
 
+    def further_fingerprints(self, asked: TraceRequest) -> FollowUpPlan[None]:
+        """Replay once more, for longer, the sides that could be replayed."""
+        yield from self._replay(FURTHER_FINGERPRINTS, list(self.traces.steps), asked)
 
-def _take(trained: Sequence[tuple[Run, RunResult]], traces: Traces, tell: Callable[[str], None]) -> None:
-    """Take in finished replays, and tell which side could not be replayed, and why."""
-    traces.add(trained)
-    for run, result in trained:
-        if result.failure is not None and result.failure.reason == "unsupported":
-            tell(f"{run.side} is not replayed: {result.failure.message}")
+    def tensors(self) -> FollowUpPlan[None]:
+        """Replay the updates in which the others part, with whole tensors."""
+        # where two tensors cannot be compared, whole ones would say no more
+        partings = {
+            other: parting
+            for other, parting in self.traces.partings().items()
+            if parting.problem is None or parting.step == 0
+        }
+        whole = {
+            step: TraceRequest(skip=step - 1, steps=1, seconds=MOST_S, keep=True)
+            for step in sorted(set(map(_observed, partings.values())))
+        }
+        if not whole:
+            return
+        yield from self._ask(TENSORS, [(self._reference, request) for request in whole.values()])
+        again = []
+        for other, parting in partings.items():
+            step = _observed(parting)
+            if (self._reference, step) in self.traces.kept:
+                runs = self.traces.runs[self._reference], self.traces.runs[other]
+                fed = refeed(self.traces.kept[self._reference, step], runs)
+                again.append((other, self._from_start(other, whole[step], refeed=fed)))
+        if again:
+            yield from self._ask(TENSORS_OF_OTHERS, again)
+
+    def _replay(self, relation: str, sides: Sequence[str], asked: TraceRequest) -> FollowUpPlan[None]:
+        yield from self._ask(relation, [(side, self._from_start(side, asked)) for side in sides])
+
+    def _from_start(self, side: str, asked: TraceRequest, **changes: object) -> TraceRequest:
+        """Return a request from the weights that a side is to start from."""
+        start = None if side == self._reference else self._starts.get(side)
+        return asked.model_copy(update={"start": start, **changes})
+
+    def _ask(self, relation: str, requests: Sequence[tuple[str, TraceRequest]]) -> FollowUpPlan[None]:
+        """Have sides replayed, take in their traces, and tell which could not be replayed, and why.
+
+        A side may have had several runs; the one that trained the seed is replayed.
+        """
+        jobs = {run.side: run.job for run in self._runs}
+        replayed = [
+            run.model_copy(
+                update={"job": traced_job(run.job, jobs), "seeds": (self._seed,), "trace": request}
+            )
+            for side, request in requests
+            for run in self._runs
+            if run.side == side and self._seed in run.seeds
+        ]
+        experiment = self._record.experiment.with_sides([run.side for run in replayed], seeds=(self._seed,))
+        said = "replaying step by step, to find where they part" if relation == FINGERPRINTS else None
+        follow_up = FollowUp(relation=relation, experiment=experiment, runs=replayed, announcement=said)
+        finished = (yield [follow_up])[relation]
+        self.traces.add(finished.runs)
+        for run, result in finished.runs:
+            if result.failure is not None and result.failure.reason == "unsupported":
+                self._tell(f"{run.side} is not replayed: {result.failure.message}")
 
 
 def _observed(parting: Parting) -> int:
     """Return the update whose whole tensors show a parting: the first where that is before it."""
     return max(1, parting.step)
-
-
-def _replay(
-    record: ExperimentRecord,
-    runs: Sequence[Run],
-    seed: int,
-    relation: str,
-    requests: Sequence[tuple[str, TraceRequest]],
-) -> list[FollowUp]:
-    """Return a replay of one seed for each side and request; a side may have had several runs."""
-    jobs = {run.side: run.job for run in runs}
-    replayed = [
-        run.model_copy(update={"job": traced_job(run.job, jobs), "seeds": (seed,), "trace": request})
-        for side, request in requests
-        for run in runs
-        if run.side == side and seed in run.seeds
-    ]
-    experiment = record.experiment.with_sides([run.side for run in replayed], seeds=(seed,))
-    begins = relation == RELATIONS[0]
-    said = "replaying step by step, to find where they part" if begins else None
-    return [FollowUp(relation=relation, experiment=experiment, runs=replayed, announcement=said)]
 
 
 def traced_of(

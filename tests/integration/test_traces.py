@@ -118,6 +118,18 @@ def test_the_first_seed_that_parts_is_replayed(parted, desk):
     assert [desk.ledger.experiment(one) for one in related] == [None] * 3
 
 
+def test_sides_of_other_starts_that_part_late_are_observed_further(parted, desk):
+    """The first updates show nothing, and losses of other starts say nothing of when the sides part."""
+    found = parted({"optimizer.schedule": LATER}, initial_weights="framework")
+    there = found.first_divergence
+    assert (there.step, there.stage, there.given_start) == (8, "update", True)
+    assert "further fingerprints" in desk.ledger.experiment(found.experiment_id).related
+
+    found = parted({"optimizer.learning_rate": 0.02}, initial_weights="framework")
+    assert found.first_divergence.step == 1
+    assert "further fingerprints" not in desk.ledger.experiment(found.experiment_id).related
+
+
 def test_what_a_follow_up_returned_is_collected_once(parted, desk, monkeypatch):
     """The plan and the comparison are told of the same results: none is read from Redis a second time."""
     collected: list[str] = []
