@@ -171,9 +171,22 @@ def _redis(session: Session) -> Iterator[Finding]:
         yield _note("Redis", found, "set requirepass: whoever reaches it can run jobs")
     else:
         yield _ok("Redis", found)
+    yield from _refusals(info)
     yield _persistence(session, info)
     yield _eviction(info)
     yield _clock(session)
+
+
+def _refusals(info: dict[str, Any]) -> Iterator[Finding]:
+    """Yield why Redis refuses changes just now; workers wait until it takes them again."""
+    link = "Redis's refusals"
+    if info.get("role") == "slave":
+        yield _wrong(link, "it is a replica, which takes no changes", "give the primary's address")
+    if info.get("rdb_last_bgsave_status", "ok") != "ok":
+        found = "its last snapshot failed, so it may refuse every change (stop-writes-on-bgsave-error)"
+        yield _wrong(link, found, "free space on the disk of Redis's data; see its log")
+    if int(info.get("loading", 0)):
+        yield _wrong(link, "it is still loading its data", "wait a moment")
 
 
 def _persistence(session: Session, info: dict[str, Any]) -> Finding:

@@ -32,6 +32,7 @@ SETTINGS: dict[str, Any] = {
     "broker_connection_retry": True,
     "broker_connection_retry_on_startup": True,
     "broker_connection_max_retries": None,
+    "broker_channel_error_retry": True,  # refusals, such as of a full Redis, end no worker
     "broker_transport_options": {
         "ack_emulation": False,
         "socket_connect_timeout": 1.5,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
@@ -11,7 +12,7 @@ from redis.backoff import ExponentialWithJitterBackoff
 from redis.client import Pipeline
 from redis.retry import Retry
 
-from likewise.shared.errors import RedisError, UsageError
+from likewise.shared.errors import RedisError, RefusedByRedisError, UsageError
 
 if TYPE_CHECKING:
     from likewise.shared.settings import Settings
@@ -46,7 +47,11 @@ def connect(redis_url: str) -> redis.Redis:
     cannot serve. Those are repeated for about a second when a connection breaks; the first ping is not.
     """
     with _client(redis_url, answer_timeout_s=CONNECT_TIMEOUT_S, repeats=0) as probe:
-        probe.ping()
+        try:
+            probe.ping()
+        except RefusedByRedisError as refusal:
+            if refusal.code != "MISCONF":  # whose data can still be read
+                raise
     return _client(redis_url, answer_timeout_s=ANSWER_TIMEOUT_S, repeats=4)
 
 
@@ -71,7 +76,9 @@ class _Client(redis.Redis):
         try:
             return super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
         except exceptions.RedisError as error:
-            raise _explained(error, self) from None
+            if refusal_of(error) in _OF_A_REPLICA:
+                self.connection_pool.disconnect()  # the address may name the new primary by now
+            raise explained(error, self) from None
 
     def pipeline(self, transaction: bool = True, shard_hint: Any = None) -> Pipeline:
         return _Pipeline(self.connection_pool, self.response_callbacks, transaction, shard_hint)
@@ -82,7 +89,7 @@ class _Pipeline(Pipeline):
         try:
             return super().execute(raise_on_error)
         except exceptions.RedisError as error:
-            raise _explained(error, self) from None
+            raise explained(error, self) from None
 
 
 _MEANINGS: tuple[tuple[type[exceptions.RedisError], str], ...] = (
@@ -94,13 +101,6 @@ _MEANINGS: tuple[tuple[type[exceptions.RedisError], str], ...] = (
         exceptions.AuthenticationWrongNumberOfArgsError,
         "wants no user name; check LIKEWISE_REDIS_URL",
     ),
-    (exceptions.NoPermissionError, "forbids this to the user it knows us as; see its ACL"),
-    (exceptions.BusyLoadingError, "is still loading its data; try again in a moment"),
-    (
-        exceptions.OutOfMemoryError,
-        "is full; delete old experiments (likewise delete ID) or raise maxmemory",
-    ),
-    (exceptions.ReadOnlyError, "is a read-only replica; give the primary's address"),
     (
         exceptions.InvalidResponse,
         "is no Redis: something else answers there; correct the host and port in LIKEWISE_REDIS_URL",
@@ -113,16 +113,56 @@ _MEANINGS: tuple[tuple[type[exceptions.RedisError], str], ...] = (
 )
 """What a failure means and what to do; the first class that fits."""
 
+_REFUSALS = {
+    "OOM": "is full; delete old experiments (likewise prune, likewise delete ID) or raise maxmemory",
+    "MISCONF": "cannot write to its disk and refuses to change anything; free space there, and see its log",
+    "READONLY": "is a read-only replica; give the primary's address",
+    "NOREPLICAS": "has too few replicas to accept a write (min-replicas-to-write); bring them back",
+    "NOPERM": "forbids this to the user it knows us as; see its ACL",
+    "LOADING": "is still loading its data; try again in a moment",
+    "BUSY": "is busy with a script of somebody's that runs too long; end it with SCRIPT KILL",
+    "MASTERDOWN": "is a replica that has lost its primary; give the primary's address",
+    "CLUSTERDOWN": "is a cluster that is down; give the address of a single server",
+    "UNBLOCKED": "has just become a replica; give the primary's address",
+}
+"""What the words mean by which Redis refuses, and what to do."""
+_OF_A_REPLICA = ("READONLY", "MASTERDOWN", "UNBLOCKED")
+_IN_A_PIPELINE = " of pipeline caused error: "
+_REFUSAL = re.compile(rf"(?:^|[-:\s])({'|'.join(_REFUSALS)})\b")
+_BY_CLASS: tuple[tuple[type[exceptions.RedisError], str], ...] = (
+    (exceptions.BusyLoadingError, "LOADING"),
+    (exceptions.OutOfMemoryError, "OOM"),
+    (exceptions.ReadOnlyError, "READONLY"),
+    (exceptions.NoPermissionError, "NOPERM"),
+)
+"""Refusals whose word redis-py takes away."""
 
-def _explained(error: exceptions.RedisError, client: redis.Redis) -> Exception:
+
+def explained(error: exceptions.RedisError, client: redis.Redis) -> Exception:
     """Return the error a user can act on; a mistake of ours in a command stays as it is."""
     where = f"Redis at {_where(client)}"
+    if code := refusal_of(error):
+        return RefusedByRedisError(f"{where} {_REFUSALS[code]}", code=code)
     for kind, meaning in _MEANINGS:
         if isinstance(error, kind):
             return RedisError(f"{where} {meaning}")
-    if str(error).startswith(("MISCONF", "NOREPLICAS")):
-        return RedisError(f"{where} refuses to write: {error}")
     return error
+
+
+def refusal_of(error: exceptions.RedisError) -> str | None:
+    """Return the word by which Redis refuses for now, such as `OOM`; None for any other error.
+
+    The word comes first in a plain reply. Pipelines put the command before it, and scripts their own name and
+    line, in words that differ between versions of Redis.
+    """
+    for kind, code in _BY_CLASS:
+        if isinstance(error, kind):
+            return code
+    if not isinstance(error, exceptions.ResponseError):
+        return None
+    said = str(error).rpartition(_IN_A_PIPELINE)[2]
+    found = _REFUSAL.search(said)
+    return found[1] if found else None
 
 
 def _where(client: redis.Redis) -> str:

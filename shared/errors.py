@@ -110,6 +110,14 @@ class RedisError(ServiceError):
     """No Redis, a refusing Redis, or a wrong password."""
 
 
+class RefusedByRedisError(RedisError):
+    """A Redis that is there, and refuses for now; `code` is its word for why, such as `OOM`."""
+
+    def __init__(self, message: str, *, code: str) -> None:
+        self.code = code
+        super().__init__(message)
+
+
 class NoWorkerError(ServiceError):
     """No live worker serves a framework or a device."""
 

@@ -90,7 +90,7 @@ class WorkerPresence(Frozen):
     image: str | None = None
     state: WorkerState
     trouble: str | None = None
-    """Why it takes no runs though it should, where it is stuck."""
+    """Why it takes no runs though it should, or its run does not go on."""
     run_id: str | None = None
     """The run it is busy with."""
     started_s: float

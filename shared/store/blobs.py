@@ -15,7 +15,7 @@ import redis
 from numpy.typing import NDArray
 from redis.client import Pipeline
 
-from likewise.shared.errors import DataError, LikewiseError
+from likewise.shared.errors import DataError, LikewiseError, RedisError
 from likewise.shared.names import blob_key
 from likewise.shared.store.arrays import CHUNK_BYTES, ArrayRef, Bytes, chunks, decode_array, encode_array
 from likewise.shared.store.files import BlobCache, RemoteFiles, mapped
@@ -61,9 +61,12 @@ class BlobStore:
         batch.flush()
         return ref
 
-    def batch(self) -> BlobBatch:
-        """Return a batch for many arrays, whose small ones are stored in few round trips."""
-        return BlobBatch(self)
+    def batch(self, *, defers: bool = False) -> BlobBatch:
+        """Return a batch for many arrays, whose small ones are stored in few round trips.
+
+        One that `defers` keeps what Redis does not take just now until it is flushed.
+        """
+        return BlobBatch(self, defers=defers)
 
     def put_small(self, blobs: Mapping[ArrayRef, bytes]) -> None:
         """Write arrays of one chunk, also where they are there: that costs no more than asking."""
@@ -196,18 +199,39 @@ class BlobBatch:
     What failed with a RedisError may be done again.
     """
 
-    def __init__(self, store: BlobStore) -> None:
+    def __init__(self, store: BlobStore, *, defers: bool = False) -> None:
         self._store = store
+        self._defers = defers
         self._waiting: dict[ArrayRef, bytes] = {}
+        self._large: dict[ArrayRef, bytes] = {}
+
+    @property
+    def waiting(self) -> Mapping[ArrayRef, bytes]:
+        """Return the arrays that are not in the store yet."""
+        return self._waiting | self._large
+
+    def hold(self, ref: ArrayRef, data: bytes) -> None:
+        """Take an array that waited in another batch."""
+        large = ref.nbytes > min(SMALL_BYTES, self._store.redis_limit_bytes)
+        (self._large if large else self._waiting)[ref] = data
 
     def put(self, array: NDArray[Any]) -> ArrayRef:
         """Take an array as `BlobStore.put` does."""
         ref, data = encode_array(array)
         if ref.nbytes > min(SMALL_BYTES, self._store.redis_limit_bytes):
-            self._store.put_large(ref, data)
+            try:
+                self._store.put_large(ref, data)
+            except RedisError:
+                if not self._defers:
+                    raise
+                self._large[ref] = bytes(data)
             return ref
-        if len(self._waiting) >= SMALL_A_TRIP:
-            self.flush()
+        if len(self._waiting) % SMALL_A_TRIP == SMALL_A_TRIP - 1:
+            try:
+                self.flush()
+            except RedisError:
+                if not self._defers:
+                    raise
         self._waiting[ref] = bytes(data)
         return ref
 
@@ -215,8 +239,16 @@ class BlobBatch:
         """Store what waits with what else the pipeline sends; for the end of the batch."""
         self._store.add_small(pipe, self._waiting)
 
+    def flush_large(self) -> None:
+        """Send the large arrays that wait to the store."""
+        while self._large:
+            ref, data = next(iter(self._large.items()))
+            self._store.put_large(ref, memoryview(data))
+            del self._large[ref]
+
     def flush(self) -> None:
         """Send what waits to the store."""
+        self.flush_large()
         self._store.put_small(self._waiting)
         self._waiting = {}
 

@@ -220,6 +220,8 @@ class BlobCache:
     def _make_room(self, wanted_bytes: int) -> None:
         entries = []
         for entry in os.scandir(self._folder):
+            if entry.is_dir():  # not the cache's
+                continue
             try:
                 status = entry.stat()
             except FileNotFoundError:  # another process dropped it

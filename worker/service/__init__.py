@@ -5,7 +5,9 @@ tasks       the child: claim, train, finish
 keeper      the parent's thread that keeps the run in hand, and says in Redis what the worker is
 reconciler  the parent's thread that puts back runs whose lease or message was lost
 child_page  what parent and child tell each other, without Redis
+patience    waiting out a Redis that is away or refuses
 intake      whether messages may be taken, and whether they are
+spool       results on disk until Redis has them
 quarantine  messages that are not ours, kept away from Celery
 claimed_run what passes between a training and Redis: progress, checkpoints, wishes to stop
 machine     its cores, a host to oneself for a timed run, and what disturbed it

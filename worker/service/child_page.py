@@ -41,6 +41,8 @@ class ChildReport(Frozen):
     beats: int = 0
     """It grows for as long as the child's threads run."""
     activity: Activity = "starting"
+    trouble: str | None = None
+    """Why its run does not go on just now: Redis is away, or refuses."""
     failed: str | None = None
     """Why it cannot start its framework."""
     versions: dict[str, str] = Field(default_factory=dict)

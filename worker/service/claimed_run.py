@@ -13,7 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import TypeVar, cast
+from typing import cast
 
 import redis
 
@@ -23,28 +23,14 @@ from likewise.shared.ledger.leases import Claim
 from likewise.shared.ledger.records import FINAL, ProgressEvent, append_progress
 from likewise.shared.names import run_key
 from likewise.worker.service.child_page import ChildPage
+from likewise.worker.service.patience import patiently
 from likewise.worker.training.checkpoints import Checkpoint
 
 log = logging.getLogger(__name__)
 
-T = TypeVar("T")
-
 EVERY_S = 0.15
 KEPT_EVENTS = 200
 """The most events that wait while Redis is away; older ones are dropped."""
-RETRY_LEAST_S, RETRY_MOST_S = 0.1, 2.0
-
-
-def patiently(action: Callable[[], T]) -> T:
-    """Return what the action returns, trying it again for as long as it raises RedisError."""
-    wait_s = RETRY_LEAST_S
-    while True:
-        try:
-            return action()
-        except RedisError as error:
-            log.warning("%s; trying again", error)
-            time.sleep(wait_s)
-            wait_s = min(2 * wait_s, RETRY_MOST_S)
 
 
 class RunLink:

@@ -13,11 +13,11 @@ from typing import Any
 from celery.worker.consumer import Consumer as CeleryConsumer
 from celery.worker.state import maybe_shutdown
 
+from likewise.worker.service.patience import Sayer
+
 log = logging.getLogger(__name__)
 
 RECONNECT_S = 1.0
-SAY_EVERY_S = 30.0
-"""That Redis is away is said so often."""
 
 
 class Intake:
@@ -28,14 +28,26 @@ class Intake:
         """Whether messages may be taken: a worker whose framework is being loaded leaves them to others."""
         self.answers = 0
         """How many waits for a message Redis has answered."""
+        self.refusal: str | None = None
+        """Why Redis has refused the last one."""
+        self._not_before = 0.0
+        self._sayer = Sayer(log)
 
     def may_take(self) -> bool:
         """Return whether a message may be taken now."""
-        return self.open
+        return self.open and time.monotonic() >= self._not_before
 
     def answered(self) -> None:
         """Note that Redis has answered a wait."""
         self.answers += 1
+        self.refusal = None
+
+    def refused(self, reason: str) -> None:
+        """Note that Redis has refused a wait: it is tried again a little later."""
+        self.answers += 1
+        self.refusal = reason
+        self._not_before = time.monotonic() + RECONNECT_S
+        self._sayer.say(f"no message can be taken: {reason}; trying again each second")
 
 
 class Consumer(CeleryConsumer):  # type: ignore[misc]
@@ -44,7 +56,7 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]
     Celery's own waits longer after each failure, up to half a minute.
     """
 
-    _told = float("-inf")
+    _sayer = Sayer(log)
 
     def ensure_connected(self, conn: Any) -> Any:
         """Return the connection once it stands."""
@@ -60,6 +72,4 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]
         return connected
 
     def _tell(self, error: Exception, _: float) -> None:
-        if time.monotonic() - self._told >= SAY_EVERY_S:
-            self._told = time.monotonic()
-            log.warning("the queues cannot be reached: %s; trying again each second", error)
+        self._sayer.say(f"the queues cannot be reached: {error}; trying again each second")

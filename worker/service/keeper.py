@@ -29,6 +29,7 @@ from likewise.shared.settings import Settings
 from likewise.worker.service.child_page import ChildPage, ChildReport
 from likewise.worker.service.intake import Intake
 from likewise.worker.service.machine import half_of_the_cores
+from likewise.worker.service.patience import Sayer
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +38,8 @@ PRESENCE_S = 10
 """A worker that was not heard of for this long counts as gone."""
 CANCEL_GRACE_S = 0.9
 """How long a cancelled training may take to stop by itself."""
+LEFT_S = 3.0
+"""An idle child may seem to hold a run for so long: Redis is told of a run's end before the parent."""
 DRAIN_GRACE_S = 2.0
 """How long a run may still take to end when its worker is told to stop."""
 
@@ -95,6 +98,7 @@ class Keeper:
         """The last child that is dead or was killed; what it said of itself holds no more."""
         self._silent = Unchanged()
         self._deaf = Unchanged()
+        self._left = Unchanged()
         self._cancel_seen: tuple[str, float] | None = None
         self._drain_from: float | None = None
         self._end = threading.Event()
@@ -116,11 +120,12 @@ class Keeper:
             withdraw_worker(self._leases.client, self._leases.worker_id)
 
     def _beat_for_ever(self) -> None:
+        sayer = Sayer(log)
         while not self._end.wait(BEAT_S):
             try:
                 self._beat()
             except RedisError as error:
-                log.warning("no beat: %s", error)
+                sayer.say(f"no beat: {error}")
             except Exception:
                 log.exception("a beat failed")
 
@@ -136,6 +141,7 @@ class Keeper:
         self._announce(child, held, self._trouble(child))
         if held.run_id is not None:
             self._watch_cancel(child, held)
+            self._watch_end(child, held)
         if self._drain_from is not None and time.monotonic() - self._drain_from > DRAIN_GRACE_S:
             self._end_lease(held, "returned")
             self._kill(child)  # it may also wait for the host, with no run yet
@@ -159,7 +165,7 @@ class Keeper:
         return ChildReport()
 
     def _trouble(self, child: ChildReport) -> str | None:
-        """Return why this worker takes no runs though it should; None where all is well.
+        """Return why this worker takes no runs, or its run does not go on; None where all is well.
 
         A child that shows no life is killed, and the pool starts another. An idle worker whose waits for a
         message are not answered ends, so that what has started it starts it again.
@@ -178,12 +184,12 @@ class Keeper:
             return f"it has taken no message for {deaf_s:.0f} s: its waits for one are not answered"
         if silent_s > patience_s / 2:
             return f"its child process has shown no life for {silent_s:.0f} s"
-        return None
+        return child.trouble or self._intake.refusal
 
     def _announce(self, child: ChildReport, held: HeldRun, trouble: str | None) -> None:
         self._started_s = self._started_s or held.now_s
         state: WorkerState = "starting"
-        if trouble is not None:
+        if trouble is not None and child.trouble is None:
             state = "stuck"
         elif self._drain_from is not None:
             state = "stopping"
@@ -211,6 +217,13 @@ class Keeper:
         )
         if settings.heartbeat_file is not None:
             settings.heartbeat_file.touch()
+
+    def _watch_end(self, child: ChildReport, held: HeldRun) -> None:
+        """A run that its child has left without an end, by a fault of ours, is put back as after a death."""
+        left = child.activity == "idle" and child.run_id is None
+        if self._left.see((held.run_id, held.fence) if left else object()) > LEFT_S:
+            log.error("the child has left run %s without an end", held.run_id)
+            self._end_lease(held, "died")
 
     def _watch_cancel(self, child: ChildReport, held: HeldRun) -> None:
         """A training sees the wish to cancel between steps; one that does not come to that is killed."""

@@ -20,6 +20,7 @@ import redis
 from kombu.transport import redis as kombu_redis
 from kombu.transport import virtual
 
+from likewise.shared.connection import explained
 from likewise.shared.errors import RedisError
 from likewise.shared.names import DEAD_LETTERS, TRAIN_TASK
 from likewise.worker.service.intake import Intake
@@ -130,7 +131,14 @@ def guarded_transport(client: redis.Redis, intake: Intake) -> type[kombu_redis.T
         """Is what kombu reads with; the reply to BRPOP is (queue, message)."""
 
         def parse_response(self, connection: Any, command_name: str, **options: Any) -> Any:
-            reply = super().parse_response(connection, command_name, **options)  # type: ignore[no-untyped-call]
+            try:
+                reply = super().parse_response(connection, command_name, **options)  # type: ignore[no-untyped-call]
+            except redis.ResponseError as error:
+                if command_name != "BRPOP":
+                    raise
+                intake.refused(str(explained(error, client)))
+                connection.disconnect()  # its name may stand for another server by now
+                return None  # to kombu, as if the wait had ended without a message
             if command_name == "BRPOP":
                 intake.answered()
             if command_name != "BRPOP" or not reply:

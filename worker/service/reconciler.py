@@ -20,6 +20,7 @@ from likewise.shared import names
 from likewise.shared.celery_app import send_wakeups
 from likewise.shared.errors import RedisError
 from likewise.shared.ledger.leases import Leases
+from likewise.worker.service.patience import Sayer
 from likewise.worker.service.quarantine import NotOursError, run_id_of
 
 log = logging.getLogger(__name__)
@@ -51,6 +52,7 @@ class Reconciler:
 
     def _look_for_ever(self) -> None:
         judge_from = 0.0
+        sayer = Sayer(log)
         while not self._end.wait(LOOK_S):
             try:
                 if time.monotonic() >= judge_from:
@@ -58,7 +60,7 @@ class Reconciler:
             except (RedisError, OperationalError) as error:
                 # Leases ended while nobody could renew them: their holders are given time to be heard.
                 judge_from = time.monotonic() + self._leases.lease_s
-                log.warning("cannot look for lost runs: %s", error)
+                sayer.say(f"cannot look for lost runs: {error}")
             except Exception:
                 log.exception("looking for lost runs failed")
 

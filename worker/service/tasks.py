@@ -6,10 +6,13 @@ task itself returns nothing (see `shared.celery_app`).
 
 from __future__ import annotations
 
+import base64
 import logging
 import os
 import tempfile
+import threading
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack, closing, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -34,7 +37,7 @@ from likewise.shared.store.blobs import BlobBatch, BlobStore
 from likewise.worker.adapters import load_adapter
 from likewise.worker.adapters.base import FrameworkAdapter
 from likewise.worker.service.child_page import ChildPage
-from likewise.worker.service.claimed_run import RunCheckpoints, RunLink, patiently
+from likewise.worker.service.claimed_run import RunCheckpoints, RunLink
 from likewise.worker.service.machine import (
     HostLease,
     conditions,
@@ -43,7 +46,9 @@ from likewise.worker.service.machine import (
     this_host,
     wait_until_free,
 )
+from likewise.worker.service.patience import patiently
 from likewise.worker.service.quarantine import set_aside
+from likewise.worker.service.spool import Spool, SpooledArray, SpooledResult, SpoolFile
 from likewise.worker.training.run_trainer import RunServices
 from likewise.worker.training.runner import Attempt, train_run
 
@@ -75,13 +80,15 @@ class TrainingChild:
         self._page = page
         self._threads = settings.threads or half_of_the_cores()
         self._leases = Leases(client, worker_id=worker_id, host=self._host, lease_s=settings.lease_s)
+        folder = settings.cache_dir or Path(tempfile.gettempdir()) / f"likewise-cache-{os.getuid()}"
         self._blobs = BlobStore(
             client,
             url=settings.blob_url,
             redis_limit_bytes=settings.blob_redis_limit_bytes,
             retention_s=settings.retention_s,
-            cache_dir=settings.cache_dir or Path(tempfile.gettempdir()) / f"likewise-cache-{os.getuid()}",
+            cache_dir=folder,
         )
+        self._spool = Spool(folder / "spool")
         self._checkpoints = CheckpointStore(
             client, url=settings.blob_url, redis_limit_bytes=settings.blob_redis_limit_bytes
         )
@@ -102,6 +109,7 @@ class TrainingChild:
                 model.model_rebuild()  # now, not in the first run
             self._link.start()
             self._adapter = adapter
+            threading.Thread(target=self._send_what_was_left, name="spool", daemon=True).start()
             self._page.say(activity="idle", versions=versions)
         except Exception as error:  # whatever a framework's import raises; the parent tells it and stops
             log.exception("the framework cannot be started")
@@ -120,15 +128,23 @@ class TrainingChild:
             except RedisError as error:  # the record still says queued, so another message will be sent
                 log.warning("run %s cannot be claimed now: %s", run_id, error)
                 return
+            except Exception as error:  # a record that cannot be read
+                log.exception("run %s cannot be claimed", run_id)
+                set_aside(self._client, queue="", raw=run_id.encode(), reason=f"cannot be claimed: {error}")
+                return
             if isinstance(claim, Refused):
                 self._drop(run_id, claim)
                 return
             self._page.say(activity="training", run_id=run_id, fence=claim.fence)
-            arrays = self._blobs.batch()
+            arrays = self._blobs.batch(defers=True)
             with self._link.open(claim):
                 result = self._result(claim, self._adapter, arrays)
             self._page.say(activity="sending")
-            self._finish(claim, result, arrays)
+            try:
+                self._finish(claim, result, arrays)
+            except Exception as error:
+                log.exception("run %s: its result cannot be sent", run_id)
+                self._finish(claim, self._broken(claim, error), self._blobs.batch())
 
     def _claim(self, run_id: str, held: ExitStack) -> Claim | Refused:
         """Take the run; before, wait for the host where a timed run has it or this one needs it."""
@@ -150,24 +166,60 @@ class TrainingChild:
         if result.failure is not None and result.failure.reason == "cancelled":
             state = "cancelled"
         now = datetime.now(UTC).isoformat()
-        payload = StoredResult(result=result, date_done=now, task_id=run_id).model_dump_json()
-        stored = patiently(
-            lambda: self._leases.finish(
-                run_id,
-                fence=claim.fence,
-                end=RunEnd(
-                    state=state,
-                    payload=payload,
-                    failure=result.failure,
-                    unsent=self._link.unsent,
-                    before=arrays.add_to,
-                ),
-            )
+        spooled = SpooledResult(
+            run_id=run_id,
+            fence=claim.fence,
+            state=state,
+            failure=result.failure,
+            payload=StoredResult(result=result, date_done=now, task_id=run_id).model_dump_json(),
+            arrays=tuple(
+                SpooledArray(ref=ref, data=base64.b64encode(data)) for ref, data in arrays.waiting.items()
+            ),
         )
-        if not stored:
-            log.warning("run %s was no longer ours when it ended; its result is dropped", run_id)
+        self._send(spooled, arrays, file=self._spool.keep(spooled), unsent=self._link.unsent)
         with suppress(LikewiseError):  # what is left behind the blob URL then is only a waste of room
             self._checkpoints.forget(run_id)
+
+    def _send(
+        self,
+        spooled: SpooledResult,
+        arrays: BlobBatch,
+        *,
+        file: SpoolFile | None,
+        unsent: Sequence[ProgressEvent] = (),
+    ) -> None:
+        """Make a run final, however long Redis is away or refuses, and drop what was spooled of it."""
+        end = RunEnd(
+            state=spooled.state,
+            payload=spooled.payload,
+            failure=spooled.failure,
+            unsent=unsent,
+            before=arrays.add_to,
+        )
+
+        def send() -> bool:
+            arrays.flush_large()
+            return self._leases.finish(spooled.run_id, fence=spooled.fence, end=end)
+
+        if not patiently(send, tell=self._tell_trouble):
+            log.warning("run %s was no longer ours when it ended; its result is dropped", spooled.run_id)
+        if file is not None:
+            file.remove()
+
+    def _send_what_was_left(self) -> None:
+        """Send the results that workers of this disk have finished and could not send before they died."""
+        for file, spooled in self._spool.left():
+            log.warning("run %s: its result was left on disk; it is sent now", spooled.run_id)
+            arrays = self._blobs.batch()
+            for array in spooled.arrays:
+                arrays.hold(array.ref, array.data)
+            try:
+                self._send(spooled, arrays, file=file)
+            except Exception:
+                log.exception("run %s: its result cannot be sent", spooled.run_id)
+
+    def _tell_trouble(self, reason: str | None) -> None:
+        self._page.say(trouble=reason)
 
     def _result(self, claim: Claim, adapter: FrameworkAdapter, arrays: BlobBatch) -> RunResult:
         """Return what the run came to; small arrays of it still wait in the batch."""
@@ -183,8 +235,8 @@ class TrainingChild:
             begin = moment() if run.timed is not None else None
             with closing(self._checkpoints_of(claim, arrays)) as checkpoints:
                 services = RunServices(
-                    load=lambda ref: patiently(lambda: self._blobs.get(ref)),
-                    store=lambda array: patiently(lambda: arrays.put(array)),
+                    load=lambda ref: patiently(lambda: self._blobs.get(ref), tell=self._tell_trouble),
+                    store=arrays.put,
                     report=self._link.send,
                     stop_requested=self._link.stop_requested,
                     checkpoints=checkpoints if run.timed is None and run.trace is None else None,
@@ -196,9 +248,7 @@ class TrainingChild:
             return result.model_copy(update={"conditions": conditions(begin)})
         except Exception as error:
             log.exception("run %s failed in a way the runner does not know", claim.run_id)
-            return self._failed(
-                claim, Failure(reason="internal", message=f"{type(error).__name__}: {error}"[:1_000])
-            )
+            return self._broken(claim, error)
 
     def _attempt(self, claim: Claim) -> Attempt:
         return Attempt(
@@ -221,6 +271,10 @@ class TrainingChild:
 
     def _failed(self, claim: Claim, failure: Failure) -> RunResult:
         return RunResult.of_failure(claim, failure, worker=self._leases.worker_id, attempt=claim.attempt)
+
+    def _broken(self, claim: Claim, error: Exception) -> RunResult:
+        message = f"{type(error).__name__}: {error}"[:1_000]
+        return self._failed(claim, Failure(reason="internal", message=message))
 
     def _drop(self, run_id: str, refused: Refused) -> None:
         """Drop a duplicate, which is normal; set aside the message of a run that nobody has written down."""

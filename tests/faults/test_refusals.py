@@ -1,0 +1,199 @@
+"""A Redis that is there and refuses is waited out: no worker ends, and no result is lost."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import pytest
+import redis
+
+from likewise.shared.connection import connect
+from likewise.shared.errors import RefusedByRedisError
+from likewise.shared.names import DEAD_LETTERS, run_key
+
+SOME_SECONDS = 12_000
+
+
+def refuses(client: redis.Redis) -> bool:
+    try:
+        client.ping()
+    except RefusedByRedisError:
+        return True
+    return False
+
+
+@contextmanager
+def full(server: Any) -> Iterator[None]:
+    with connect(server.url) as client:
+        client.config_set("maxmemory", "1mb")
+        try:
+            yield
+        finally:
+            client.config_set("maxmemory", "0")
+
+
+@contextmanager
+def without_disk(server: Any) -> Iterator[None]:
+    """Its snapshots fail: a folder lies where the file should."""
+    with connect(server.url) as client:
+        (server.folder / "dump.rdb" / "x").mkdir(parents=True, exist_ok=True)
+        client.config_set("save", "3600 1")
+        client.bgsave()
+        while client.info("persistence")["rdb_last_bgsave_status"] != "err":
+            pass
+        try:
+            yield
+        finally:
+            client.config_set("save", "")
+
+
+@contextmanager
+def read_only(server: Any) -> Iterator[None]:
+    with connect(server.url) as client:
+        client.replicaof("127.0.0.1", "1")
+        try:
+            yield
+        finally:
+            client.replicaof("NO", "ONE")
+
+
+@contextmanager
+def without_replicas(server: Any) -> Iterator[None]:
+    with connect(server.url) as client:
+        client.config_set("min-replicas-to-write", "1")
+        try:
+            yield
+        finally:
+            client.config_set("min-replicas-to-write", "0")
+
+
+@contextmanager
+def forbidden(server: Any) -> Iterator[None]:
+    with connect(server.url) as client:
+        client.execute_command("ACL", "SETUSER", "default", "-brpop", "-evalsha", "-eval")
+        try:
+            yield
+        finally:
+            client.execute_command("ACL", "SETUSER", "default", "+@all")
+
+
+@contextmanager
+def busy(server: Any) -> Iterator[None]:
+    """Somebody's script runs and runs."""
+    with connect(server.url) as client, connect(server.url) as other:
+        client.config_set("lua-time-limit", "50")
+
+        def loop() -> None:
+            with suppress(Exception):
+                redis.Redis.execute_command(other, "EVAL", "while true do end", 0)
+
+        script = threading.Thread(target=loop, daemon=True)
+        script.start()
+        try:
+            while not refuses(client):
+                pass
+            yield
+        finally:
+            client.execute_command("SCRIPT", "KILL")
+            script.join()
+
+
+REFUSALS = {
+    "OOM": full, "MISCONF": without_disk, "READONLY": read_only, "NOREPLICAS": without_replicas,
+    "NOPERM": forbidden, "BUSY": busy,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def refusing(start_redis: Any, tmp_path_factory: Any) -> Iterator[Any]:
+    """A Redis of its own with a producer and a worker."""
+    from tests.conftest import Desk, WorkerProcess
+
+    own = start_redis()
+    desk = Desk(own.url)
+    worker = WorkerProcess("torch", own.url, tmp_path_factory.mktemp("refused"))
+    yield own, desk, worker.wait_until("idle", desk.ledger)
+    worker.close()
+    desk.close()
+
+
+@pytest.mark.parametrize("code", REFUSALS)
+def test_a_refusal_is_known_in_a_command_a_pipeline_and_a_script(refusing: Any, code: str) -> None:
+    own, desk, _ = refusing
+    with connect(own.url) as client, REFUSALS[code](own):
+        with pytest.raises(RefusedByRedisError) as alone:
+            client.brpop("x", timeout=0.01) if code == "NOPERM" else client.set("x", "y")
+        assert alone.value.code == code
+        with client.pipeline() as pipe:
+            pipe.brpop("x", timeout=0.01) if code == "NOPERM" else pipe.set("x", "y")
+            with pytest.raises(RefusedByRedisError) as together:
+                pipe.execute()
+        assert together.value.code == code
+        with pytest.raises(RefusedByRedisError) as scripted:
+            client.register_script("return redis.call('SET', KEYS[1], 'y')")(keys=["x"])
+        assert scripted.value.code == code
+    assert desk.client.set("x", "y")
+
+
+@pytest.mark.parametrize("code", REFUSALS)
+def test_a_worker_waits_a_refusal_out_and_keeps_its_result(refusing: Any, until: Any, code: str) -> None:
+    own, desk, worker = refusing
+    record = desk.submit(epochs=SOME_SECONDS)
+    desk.wait(record, "leased", within_s=20)
+    said = len(worker.log.read_text())
+    with REFUSALS[code](own):
+        until(lambda: "; trying again\n" in worker.log.read_text()[said:], within_s=60, what="a refusal")
+    desk.wait(record, "succeeded", within_s=30)
+    assert desk.result(record).attempt == 1
+    assert worker.process.poll() is None
+    desk.wait(desk.submit(), "succeeded", within_s=30)
+
+
+def test_an_idle_worker_waits_a_refusal_out(refusing: Any, until: Any) -> None:
+    own, desk, worker = refusing
+    worker.wait_until("idle", desk.ledger)
+    said = len(worker.log.read_text())
+    with REFUSALS["READONLY"](own):
+        until(
+            lambda: "no message can be taken" in worker.log.read_text()[said:],
+            within_s=20,
+            what="a word of it",
+        )
+    assert worker.process.poll() is None
+    desk.wait(desk.submit(queue_anyway=True), "succeeded", within_s=30)
+
+
+def test_a_result_that_a_killed_worker_could_not_send_is_sent_when_it_starts_again(
+    start_worker: Callable[..., Any], start_redis: Any, desk_at: Any, until: Any
+) -> None:
+    """It was trained once: whoever trains it again would need a second attempt."""
+    own = start_redis()
+    desk = desk_at(own.url)
+    first = start_worker("torch", own.url).wait_until("idle", desk.ledger)
+    record = desk.submit(epochs=SOME_SECONDS)
+    desk.wait(record, "leased", within_s=20)
+    with without_replicas(own):
+        until(lambda: "; trying again\n" in first.log.read_text(), within_s=60, what="the result is finished")
+        first.kill_group()
+    second = start_worker("torch", own.url)
+    ended = desk.wait(record, "succeeded", within_s=90)
+    assert ended.attempt == 1
+    assert desk.table(record).epochs[0] == SOME_SECONDS
+    assert "its result was left on disk" in second.log.read_text()
+    assert [one.name for one in (first.log.parent / "cache" / "spool").iterdir()] == []
+
+
+def test_a_record_that_cannot_be_claimed_ends_nobody(refusing: Any, until: Any) -> None:
+    from likewise.shared.celery_app import send_wakeups
+
+    _, desk, worker = refusing
+    desk.client.rpush(run_key("0000a-list-0000"), "x")
+    before = desk.client.xlen(DEAD_LETTERS)
+    send_wakeups(desk.app, [("0000a-list-0000", "train.torch.any")])
+    until(lambda: desk.client.xlen(DEAD_LETTERS) > before, within_s=10, what="a dead letter")
+    desk.wait(desk.submit(), "succeeded", within_s=20)
+    assert worker.process.poll() is None
+    desk.client.delete(run_key("0000a-list-0000"))
