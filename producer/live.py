@@ -56,7 +56,7 @@ class Lane:
     notice: str | None = None
     losses: list[float] = field(default_factory=list)
     began_ms: int | None = None
-    """The stream's time of the first event of this attempt."""
+    """The stream's time of the first event of this attempt that tells a rate."""
     began_share: float = 0.0
     """How much was done by then, from 0 to 1."""
     latest_ms: int = 0
@@ -142,7 +142,9 @@ class Lane:
         if event.share < self.shares.get(event.run_id, 0.0):
             self._start_again(event.run_id)
         self.shares[event.run_id] = event.share
-        if self.began_ms is None:
+        if event.samples_per_s is None and len(self.records) <= 1:
+            self.began_ms = None  # what came before was compiling, or the first updates
+        elif self.began_ms is None:
             self.began_ms, self.began_share = at_ms, self.share
         if self.event is not None and event.position != self.event.position:
             self.losses.clear()

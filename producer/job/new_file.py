@@ -147,6 +147,8 @@ def write_new(
     else:
         text = starter()
     for wanted in (file, *(to for _, to in copies)):
+        if wanted.exists() and not wanted.is_file():
+            raise UsageError(f"{printable(str(wanted))} is not a regular file; name another to write to")
         if wanted.exists() and not force:
             raise UsageError(f"{printable(str(wanted))} is there already; --force writes over it")
     try:

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 
 from likewise.producer.local import environments
@@ -42,6 +43,8 @@ STOP_S = 40.0
 HOPELESS_STARTS = 3
 """A worker that was started again this often and is not there is given up on."""
 POLL_S = 0.02
+LEAST_FREE_BYTES = 8 * 2**20
+"""The stack's Redis, its logs and its documents need so much room on the disk to begin with."""
 REDIS_SHARE_MB = 4
 """Arrays up to this size are kept in the stack's Redis, larger ones in its folder."""
 
@@ -78,7 +81,8 @@ def prepare(
 ) -> dict[WorkerEnvironment, str]:
     """Make the environments and start nothing; return their interpreters."""
     paths = stack_paths(settings.home)
-    _make(paths, settings, wanted, say=say)
+    with _room_on_disk(paths):
+        _make(paths, settings, wanted, say=say)
     _tidy(paths, settings, wanted, status(settings))
     return {environment: _interpreter(settings, environment) for environment in wanted}
 
@@ -110,7 +114,29 @@ def _serves(state: StackState, settings: Settings, wanted: Sequence[WorkerEnviro
 
 
 def _bring_up(paths: Paths, settings: Settings, wanted: Sequence[WorkerEnvironment], *, say: Say) -> str:
+    with _room_on_disk(paths):
+        return _started(paths, settings, wanted, say=say)
+
+
+@contextlib.contextmanager
+def _room_on_disk(paths: Paths) -> Iterator[None]:
+    """Raise StackError where the disk of the stack is full, before or while it is written to."""
     paths.make()
+    if (free := shutil.disk_usage(paths.home).free) < LEAST_FREE_BYTES:
+        raise StackError(
+            f"the disk of {paths.home} is full: {free / 2**20:.0f} MB are left, and the local stack needs "
+            f"{LEAST_FREE_BYTES / 2**20:.0f} MB; make room, or set LIKEWISE_HOME to a folder on another disk"
+        )
+    try:
+        yield
+    except OSError as error:
+        raise StackError(
+            f"{error.filename or paths.home} cannot be written: {(error.strerror or str(error)).lower()}; "
+            "make room, or set LIKEWISE_HOME to a folder on another disk"
+        ) from None
+
+
+def _started(paths: Paths, settings: Settings, wanted: Sequence[WorkerEnvironment], *, say: Say) -> str:
     _make(paths, settings, wanted, say=say)
     with _client_lock(paths, say):
         state = _running(paths)

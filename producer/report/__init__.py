@@ -50,7 +50,9 @@ def write_file(document: Document, path: Path) -> None:
 
 
 def format_of(path: Path) -> str:
-    """Return the format that a file's ending names. Raises UsageError for another ending."""
+    """Return the format that a file's ending names. Raises UsageError for another ending, or a device."""
+    if path.exists() and not path.is_file():
+        raise UsageError(f"{path} is not a regular file; name another to write to")
     form = path.suffix.lower().removeprefix(".")
     if form not in FILE_FORMATS:
         endings = [f".{name}" for name in FILE_FORMATS]

@@ -25,6 +25,7 @@ MAX_SEEDS = 10_000
 Precision = Literal["float32", "float64"]
 Execution = Literal["auto", "eager", "compiled"]
 Device = Literal["auto", "cpu", "cuda"]
+MAX_SIDES = 100
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 
 
@@ -61,10 +62,10 @@ class Job(Frozen):
 class Experiment(Job):
     """What the user declared: a job, the sides that train it, the seeds and the overrides."""
 
-    frameworks: Many[Framework] = Field(default=("tensorflow", "torch"), min_length=1)
+    frameworks: Many[Framework] = Field(default=("tensorflow", "torch"), min_length=1, max_length=MAX_SIDES)
     """The frameworks that train it, each as a side of that name: short for `sides`. The first side is the
     one that the others are compared with."""
-    sides: Annotated[dict[Label, SideSettings], Field(min_length=1)] | None = None
+    sides: Annotated[dict[Label, SideSettings], Field(min_length=1, max_length=MAX_SIDES)] | None = None
     """The sides that train it, by label, instead of `frameworks`; they may be of one framework."""
     seeds: (
         Annotated[int, Field(ge=1, le=MAX_SEEDS)]
@@ -89,9 +90,10 @@ class Experiment(Job):
     def _sides_fit(self) -> Experiment:
         if self.sides is not None and "frameworks" in self.model_fields_set:
             raise ValueError("sides is given beside frameworks, which is short for it; keep one of them")
-        if len(set(self.frameworks)) != len(self.frameworks):
+        framework, times = Counter(self.frameworks).most_common(1)[0]
+        if times > 1:
             raise ValueError(
-                f"frameworks names one framework twice: {', '.join(self.frameworks)}; "
+                f"frameworks names {framework} {'twice' if times == 2 else f'{times} times'}; "
                 "sides of one framework have labels of their own, in sides"
             )
         for label, side in (self.sides or {}).items():

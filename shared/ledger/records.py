@@ -135,12 +135,16 @@ class ProgressEvent(OfSide):
     compiling: bool = False
     """Whether a program is compiled first, which can take half a minute without another event."""
     samples_per_s: float | None = None
-    """Training rate since the event before; null for the first."""
+    """Training rate since the event before, without what was compiled or done for the first time; null
+    where there was nothing else."""
+    done: float | None = Field(default=None, ge=0, le=1)
+    """How much of the updates of these seeds is done, from 0 to 1; null in events of older workers."""
 
     @property
     def share(self) -> float:
         """Return how much of the run is done, from 0 to 1."""
-        return (self.position - 1 + self.together * self.epoch / self.epochs) / self.seeds
+        done = self.epoch / self.epochs if self.done is None else self.done
+        return (self.position - 1 + self.together * done) / self.seeds
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -58,6 +58,8 @@ class Standing:
     loss: float | None
     validation_loss: float | None
     finished: bool
+    done: float
+    """How much of their updates is done, from 0 to 1."""
     compiling: bool = False
 
 
@@ -69,12 +71,16 @@ class Reporter:
         self._members = len(run.seeds) * len(run.optimizers or (None,))
         self._send = send
         self._told_at: float | None = None
-        self._samples_since = 0
+        self._samples, self._seconds = 0, 0.0
 
-    def tick(self, standing: Standing, *, samples: int) -> None:
-        """Tell it after a block of `samples`, but not often; the run's first and last are always told."""
+    def count(self, samples: int, seconds: float) -> None:
+        """Note that training on so many samples took so long, for the rate that is told next."""
+        self._samples += samples
+        self._seconds += seconds
+
+    def tick(self, standing: Standing) -> None:
+        """Tell where the run stands, but not often; the run's first and last are always told."""
         now = time.perf_counter()
-        self._samples_since += samples
         last = standing.finished and standing.position + standing.together > self._members
         if (
             self._told_at is not None
@@ -82,7 +88,6 @@ class Reporter:
             and not (last or standing.compiling)
         ):
             return
-        elapsed = now - self._told_at if self._told_at is not None else 0.0
         self._send(
             ProgressEvent(
                 run_id=self._run.run_id,
@@ -97,11 +102,12 @@ class Reporter:
                 loss=standing.loss,
                 validation_loss=standing.validation_loss,
                 compiling=standing.compiling,
-                samples_per_s=self._samples_since / elapsed if elapsed > 0 else None,
+                samples_per_s=self._samples / self._seconds if self._samples and self._seconds else None,
+                done=standing.done,
             )
         )
         self._told_at = now
-        self._samples_since = 0
+        self._samples, self._seconds = 0, 0.0
 
 
 class RunTrainer:
@@ -179,13 +185,10 @@ class RunTrainer:
             member = Member(seed=self._run.seeds[0], job=self._run.job)
             training = OngoingTraining([member], data=self._data, adapter=self._adapter)
         self.execution = training.execution
-        told = 0
 
         def tick() -> None:
-            nonlocal told
             self._stop_if_asked()
-            self._report(training, position=1, samples=training.samples_done - told)
-            told = training.samples_done
+            self._report(training, position=1)
 
         tracer = Tracer(
             request,
@@ -255,16 +258,20 @@ class RunTrainer:
     def _advance_to_the_end(
         self, training: OngoingTraining, position: int, *, passing: type[Exception]
     ) -> None:
-        self._report(training, position, samples=0)
+        self._report(training, position)
+        first = True
         while not training.finished:
             self._stop_if_asked()
-            done = training.samples_done
-            if training.compiles_next:
-                self._report(training, position, samples=0, compiling=True)
+            done, compiles = training.samples_done, training.compiles_next
+            if compiles:
+                self._report(training, position, compiling=True)
+            begin = time.perf_counter()
             with typed(self._adapter, passing=passing):
                 training.advance()
-            self._advanced = True
-            self._report(training, position, samples=training.samples_done - done)
+            if not (first or compiles):  # the first updates are slow, and tell nothing of the others
+                self._reporter.count(training.samples_done - done, time.perf_counter() - begin)
+            first, self._advanced = False, True
+            self._report(training, position)
             if not training.finished:
                 self._keep_checkpoint(position, training)
 
@@ -300,9 +307,7 @@ class RunTrainer:
                 one_by_one=self._one_by_one,
             )
 
-    def _report(
-        self, training: OngoingTraining, position: int, *, samples: int, compiling: bool = False
-    ) -> None:
+    def _report(self, training: OngoingTraining, position: int, *, compiling: bool = False) -> None:
         standing = Standing(
             position=position,
             together=len(training.members),
@@ -311,9 +316,10 @@ class RunTrainer:
             loss=training.last_loss,
             validation_loss=training.last_validation_loss,
             finished=training.finished,
+            done=training.step / training.plan.steps,
             compiling=compiling,
         )
-        self._reporter.tick(standing, samples=samples)
+        self._reporter.tick(standing)
 
     def _reset_peaks(self) -> None:
         self._held_bytes = resources.reset_peak()

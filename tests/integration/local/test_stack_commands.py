@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 
 import pytest
+
+from likewise.producer.local import client
+from likewise.shared.errors import StackError
+from likewise.shared.settings import Settings
 
 COMMANDS = ("up", "down", "workers", "doctor", "version")
 
@@ -120,3 +125,24 @@ def test_doctor_sees_workers_of_another_version(home, start_redis):
     announce_worker(connect(server.url), "from-the-future", '{"schema_version": 99}', lives_s=60)
     _, stdout, _ = home.answer("doctor", "--json", LIKEWISE_REDIS_URL=server.url)
     assert "1 speak another version of Likewise" in stdout
+
+
+def test_a_disk_that_takes_nothing_is_one_line(home):
+    home.paths.make()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))  # which its processes inherit
+    try:
+        process = home.command("list")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    stdout, problems = process.communicate(timeout=60)
+    assert (process.returncode, stdout) == (4, ""), problems
+    assert problems.splitlines()[-1].startswith("likewise: "), problems
+    assert "Traceback" not in problems
+
+
+def test_a_full_disk_is_told_with_what_is_left_and_where_to(home, monkeypatch):
+    monkeypatch.setattr(client, "LEAST_FREE_BYTES", 2**62)
+    with pytest.raises(StackError, match=r"is full: .* MB are left, .* set LIKEWISE_HOME to a folder on an"):
+        client.ensure(Settings(home=home.paths.home), [], say=print)
+    assert home.processes() == []

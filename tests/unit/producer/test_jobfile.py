@@ -91,7 +91,7 @@ MISTAKES = [
     ("seeds=0", "seeds = 0: must be 1 or more (a count such as 3, or a list such as [1, 2, 3])"),
     ("seeds=[1, -1]", "seeds.1 = -1: must be 0 or more"),
     ("seeds=[1, 1]", "seeds: names 1 twice"),
-    ("frameworks=[torch, torch]", "frameworks: names one framework twice: torch, torch; sides of one framework have labels of their own, in sides"),
+    ("frameworks=[torch, torch]", "frameworks: names torch twice; sides of one framework have labels of their own, in sides"),
     ("initial_weights=sharedd", 'initial_weights = "sharedd": unknown weights source (did you mean shared?)'),
     (
         "initial_weights={type: values, weights: {layers.0.kernel: [[a]]}}",
@@ -265,3 +265,11 @@ def test_a_file_that_cannot_be_read_is_refused(
 def test_an_empty_name_is_answered_with_what_there_is() -> None:
     with pytest.raises(UsageError, match="or an example: article"):
         read_experiment("")
+
+
+@pytest.mark.parametrize("names", [["torch"] * 101, [f"f{number}" for number in range(100_000)]])
+def test_far_too_many_sides_are_one_line(read: Read, refusal: Refusal, names: list[str]) -> None:
+    message = refusal(read, f"frameworks=[{', '.join(names)}]")
+
+    assert "has more than 100 items" in message
+    assert len(message) < 500

@@ -26,10 +26,10 @@ def diverged(number, of, **more):
     return changed("failed", diverged=Diverged(diverged=number, trained=of), **more)
 
 
-def progressed(epoch, *, at_s, position=1, seeds=1, loss=0.5, compiling=False):
+def progressed(epoch, *, at_s, position=1, seeds=1, loss=0.5, rate=1234.5, **more):
     event = ProgressEvent(
         run_id="run-torch-0001", framework="torch", seed=0, position=position, seeds=seeds, epoch=epoch,
-        epochs=100, loss=loss, samples_per_s=1234.5, compiling=compiling,
+        epochs=100, loss=loss, samples_per_s=rate, **more,
     )  # fmt: skip
     return Progressed(position=f"{int(at_s * 1000)}-0", event=event)
 
@@ -73,6 +73,20 @@ def test_time_left_is_reckoned_from_the_events_own_times():
     one = lane(changed("leased"), progressed(10, at_s=100), progressed(30, at_s=104))
 
     assert one.left_s == pytest.approx(14.0)
+
+
+def test_time_left_is_not_reckoned_from_compiling_and_the_first_updates():
+    one = lane(
+        changed("leased"),
+        progressed(0, at_s=0, rate=None),
+        progressed(0, at_s=1, rate=None, compiling=True),
+        progressed(0, at_s=60, rate=None, done=0.001),
+        progressed(0, at_s=61, done=0.1),
+        progressed(0, at_s=62, done=0.3),
+    )
+
+    assert one.share == pytest.approx(0.3)
+    assert one.left_s == pytest.approx(3.5)
 
 
 def test_time_left_counts_the_seeds_to_come():

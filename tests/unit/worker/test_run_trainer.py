@@ -11,6 +11,7 @@ import pytest
 from likewise.shared.errors import RedisError
 from likewise.shared.job import Job
 from likewise.shared.run import Run
+from likewise.worker.training.run_trainer import Reporter, Standing
 
 Jobs = Callable[..., Job]
 
@@ -72,6 +73,22 @@ def test_progress_comes_several_times_a_second_and_not_more(lab: Any, job_of: Jo
     assert (first.epoch, first.loss, first.samples_per_s) == (0, None, None)
     assert all(event.samples_per_s > 0 and event.loss is not None for event in later)
     assert [event.epoch for event in lab.events] == sorted(event.epoch for event in lab.events)
+
+
+def test_a_rate_leaves_out_the_first_updates_and_what_is_compiled(lab: Any, job_of: Jobs) -> None:
+    sent: list[Any] = []
+    reporter = Reporter(lab.run(job_of(), train=lab.samples(20)), sent.append)
+    where = {"position": 1, "together": 1, "epoch": 0, "epochs": 5, "loss": None, "validation_loss": None}
+    reporter.tick(Standing(**where, finished=False, done=0.0))
+    reporter.count(500, 0.25)
+    reporter.count(500, 0.25)
+    reporter.tick(Standing(**where, finished=True, done=1.0))
+
+    assert [event.samples_per_s for event in sent] == [None, 2000.0]
+    assert [event.share for event in sent] == [0.0, 1.0]
+    lab.adapter = type(lab.adapter)(compiles=True)
+    lab.train(long_run(lab, job_of), stop_requested=lambda: len(lab.events) == 4)
+    assert [event.samples_per_s is None for event in lab.events] == [True, True, False, False]
 
 
 def test_the_first_and_the_last_of_many_short_seeds_are_told(lab: Any, job_of: Jobs) -> None:
