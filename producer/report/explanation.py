@@ -224,9 +224,17 @@ def _causes(explanation: Explanation, console: Console) -> Iterator[RenderableTy
             yield _indented(Text(printable(one.cause)), console)
         for name, like in ((theirs, mine), (mine, theirs)):
             if name in one.fixes:
-                told = Text.assemble((f"{name} like {like}: ", "dim"), printable(one.fixes[name]))
-                yield _indented(told, console)
+                yield _indented(Text(f"{name} like {like}:", style="dim"), console)
+                yield _indented(code(one.fixes[name]), console)
         yield ""
+
+
+def code(lines: str) -> Text:
+    """Return lines of code as they are, to be copied; comments stand back."""
+    told = Text(overflow="fold")
+    for number, line in enumerate(lines.splitlines()):
+        told.append("\n" if number else "").append(printable(line), "dim" if line.startswith("#") else "")
+    return told
 
 
 def _indented(text: Text, console: Console) -> RenderableType:

@@ -1,10 +1,9 @@
 """What is known of a setting that differs: how much it weighs and what it does to a training.
 
 The general facts of the field, each with its formula; nothing is measured here. What needs no arithmetic
-stands in the tables of the folder `known`: `causes.toml`, and how a framework's code is mended,
-`fixes/<framework>.toml`. A setting is looked up by the most telling key that has a row: its kind and field
-(`batch_norm.epsilon`), any layer's field (`layer.epsilon`), its path, and then the paths above it. A
-framework without a file has no fixes.
+stands in the table `known/causes.toml`. A setting is looked up by the most telling key that has a row: its
+kind and field (`batch_norm.epsilon`), any layer's field (`layer.epsilon`), its path, and then the paths above
+it. How a framework's code is mended, `producer.advice` writes.
 """
 
 from __future__ import annotations
@@ -18,6 +17,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
+from likewise.producer.advice.changes import advice
 from likewise.producer.display import number, setting
 from likewise.producer.job.resolve import SettingDifference
 from likewise.producer.verdict.models import Mending
@@ -152,12 +152,24 @@ def fixes(difference: SettingDifference, setup: Setup, *, reference: str, other:
     values = difference.values
     if reference not in values or other not in values or values[reference] == values[other]:
         return {}
-    wanted = {other: values[reference], reference: values[other]}
-    found = {}
-    for side, value in wanted.items():
-        with suppress(IndexError):  # a layer that this side does not have
-            found[side] = fix(difference.path, value, setup, side)
+    pairs = ((other, reference), (reference, other))
+    found = {side: fix(difference.path, setup, side=side, like=like) for side, like in pairs}
     return {side: text for side, text in found.items() if text is not None}
+
+
+def fix(path: str, setup: Setup, *, side: str, like: str) -> str | None:
+    """Return the lines that make a side's program have another's value; None where that is not known."""
+    program = setup.programs.get(side) or setup.programs.get(like)
+    if program is None:
+        return None
+    return advice(
+        path,
+        setup.jobs[side],
+        setup.jobs[like],
+        framework=setup.frameworks[side],
+        shape=program.input_shape,
+        like=like,
+    )
 
 
 def _known(difference: SettingDifference, setup: Setup) -> str | None:
@@ -245,23 +257,6 @@ def cause(path: str, job: Job, program: ProgramSpec | None) -> str | None:
     return next((table[key] for key in keys(path, job, program) if key in table), None)
 
 
-def fix(path: str, value: Any, setup: Setup, side: str) -> str | None:
-    """Return how the side's code is made to have this value; None where that is not known."""
-    job, program = setup.jobs[side], setup.programs.get(side)
-    table = _table(f"fixes/{setup.frameworks[side]}.toml")
-    known = table.get("fixes", {})
-    found = next((known[key] for key in keys(path, job, program) if key in known), None)
-    if isinstance(value, Mapping):
-        value = value.get("type")
-    if isinstance(found, Mapping):
-        found = found.get(str(value).lower())
-    if found is None:
-        return None
-    if path.endswith(".type") and path.startswith("optimizer"):
-        return _filled(found, value, {"optimizer": table["names"]["optimizer"].get(value)})
-    return _filled(found, value, _names(table["names"], path, job, program))
-
-
 def keys(path: str, job: Job, program: ProgramSpec | None) -> Iterator[str]:
     """Yield the keys a setting may stand under, the most telling first.
 
@@ -297,28 +292,6 @@ def _stage(parts: list[str], program: ProgramSpec | None) -> tuple[str | None, l
     if field_of[0] == "layer" and stage.cells:
         return stage.cells[0].kind, field_of[1:] or ["type"]
     return stage.kind, field_of
-
-
-def _names(
-    names: Mapping[str, Mapping[str, str]], path: str, job: Job, program: ProgramSpec | None
-) -> dict[str, str | None]:
-    """Return what the framework calls the job's loss, optimizer and the path's layer."""
-    parts = path.split(".")
-    kinds: dict[str, str | None] = {"loss": job.loss.type, "optimizer": job.optimizer.type}
-    if _is_of_a_stage(parts):
-        kinds["layer"] = _stage(parts, program)[0]
-    return {name: names.get(name, {}).get(kind) for name, kind in kinds.items() if kind is not None}
-
-
-def _filled(text: str, value: Any, names: Mapping[str, str | None]) -> str | None:
-    """Return the text with the value and the names in it; None where it needs a name that there is not."""
-    fields: dict[str, Any] = {"value": value, **{name: known for name, known in names.items() if known}}
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        fields["complement"] = f"{1 - value:.12g}"
-    try:
-        return text.format_map(fields)
-    except KeyError:
-        return None
 
 
 @cache

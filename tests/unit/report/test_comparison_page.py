@@ -205,6 +205,6 @@ def test_a_page_without_any_result_still_tells_why(samples):
 def test_the_page_says_how_the_code_is_mended_in_either_framework(samples):
     text = page(samples, samples.article())
 
-    assert "nn.MSELoss(reduction=&#39;mean&#39;)" in text
-    assert "keras.losses.MeanSquaredError(reduction=&#39;sum&#39;)" in text
+    assert "nn.MSELoss(reduction=&#34;mean&#34;)" in text
+    assert "keras.losses.MeanSquaredError(reduction=&#34;sum&#34;)" in text
     assert "like tensorflow:" not in page(samples, samples.matched())

@@ -77,7 +77,7 @@ def test_the_page_has_the_sentence_every_setting_and_no_script(explanations):
     assert "loss.<wbr>reduction" in page
     assert "<script" not in page
     assert "default-src &#39;none&#39;" in page
-    assert "nn.MSELoss(reduction=&#39;mean&#39;)" in page
+    assert "nn.MSELoss(reduction=&#34;mean&#34;)" in page
 
 
 def test_what_users_write_is_escaped_on_the_page(explanations):

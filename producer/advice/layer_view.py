@@ -1,0 +1,332 @@
+"""What a template is told of a layer: its windows, padding, channels, and how each weight is drawn."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from likewise.producer.job.native import native_table
+from likewise.shared.job.layers.convolution import pair
+from likewise.shared.job.weights import (
+    Constant,
+    FanScaled,
+    FanScaledNormal,
+    Initializer,
+    Normal,
+    Ones,
+    Orthogonal,
+    Uniform,
+    VarianceScaling,
+)
+from likewise.shared.program import Stage, Weight
+
+WIDENED = 0.87962566103423978
+"""The deviation of a standard normal that is cut at two."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeightView:
+    """How a weight is drawn: `law` with its numbers, by the word that was declared."""
+
+    name: str
+    own_name: str
+    field: str
+    """The layer's field that says so."""
+    shape: tuple[int, ...]
+    word: str
+    law: str
+    """`constant`, `uniform`, `normal`, `cut` (normal, cut at two deviations), `triangular`, `orthogonal`."""
+    native: bool
+    """Whether the framework draws it so by itself."""
+    ones: tuple[int, int] | None
+    value: float = 0.0
+    low: float = 0.0
+    high: float = 0.0
+    mean: float = 0.0
+    deviation: float = 0.0
+    gain: float = 1.0
+
+    @property
+    def is_kernel(self) -> bool:
+        """Return whether its fans are its own."""
+        return self.own_name.endswith("kernel")
+
+
+@dataclass(frozen=True)
+class LayerView:
+    """What a template asks of a layer."""
+
+    stage: Stage
+    framework: str
+    first: bool
+    """Whether its input has the channels before the other axes."""
+    ins: tuple[str, ...]
+    shown_fields: frozenset[str]
+    given_names: frozenset[str] | None
+    """The weights that are given, by name; None for all."""
+
+    @property
+    def layer(self) -> Any:
+        """Return what was declared."""
+        return self.stage.layer
+
+    @property
+    def kind(self) -> str:
+        """Return its word in job files."""
+        return self.stage.kind
+
+    @property
+    def var(self) -> str:
+        """Return the variable that holds the layer."""
+        return variable(self.stage.path)
+
+    @property
+    def out(self) -> str:
+        """Return its output's variable."""
+        return f"x_{self.var}"
+
+    @property
+    def shapes(self) -> tuple[tuple[int, ...], ...]:
+        """Return the inputs' shapes."""
+        return self.stage.inputs
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Return the first input's shape."""
+        return self.stage.inputs[0]
+
+    @property
+    def output(self) -> tuple[int, ...]:
+        """Return the output's shape."""
+        return self.stage.output
+
+    @property
+    def features(self) -> int:
+        """Return the size of the input's last axis."""
+        return self.shape[-1]
+
+    @property
+    def cell(self) -> Any:
+        """Return the recurrent layer that it is, or holds; None for any other."""
+        return getattr(self.layer, "layer", self.layer) if self.stage.cells else None
+
+    @property
+    def own_activation(self) -> bool:
+        """Return whether an activation is one of its settings, and not all it does or a cell's."""
+        return hasattr(self.layer, "activation") and self.kind != "activation" and not self.stage.cells
+
+    @property
+    def weights(self) -> tuple[Weight, ...]:
+        """Return the weights of the layer."""
+        return self.stage.weights
+
+    @property
+    def given(self) -> tuple[Weight, ...]:
+        """Return the weights that are given."""
+        return tuple(
+            weight for weight in self.weights if self.given_names is None or weight.name in self.given_names
+        )
+
+    # --- windows
+
+    @property
+    def _by_axis(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        window = getattr(self.layer, "kernel_size", None) or self.layer.pool_size
+        strides = self.layer.strides or window
+        axes = len(self.shape) - 1
+        return tuple(pair(window)[:axes]), tuple(pair(strides)[:axes])
+
+    @property
+    def window(self) -> Any:
+        """Return the window's size, by axis where there are several."""
+        return _plain(self._by_axis[0])
+
+    @property
+    def strides(self) -> Any:
+        """Return the distance between windows, by axis where there are several."""
+        return _plain(self._by_axis[1])
+
+    @property
+    def strides_are_one(self) -> bool:
+        """Return whether windows stand at every place."""
+        return set(self._by_axis[1]) == {1}
+
+    @cached_property
+    def pads(self) -> list[tuple[int, int]]:
+        """Return how many zeros stand before and after each axis."""
+        found = []
+        for size, window, stride in zip(self.shape, *self._by_axis, strict=False):
+            whole = max((-(-size // stride) - 1) * stride + window - size, 0)
+            found.append(
+                {
+                    "valid": (0, 0),
+                    "same": (whole // 2, whole - whole // 2),
+                    "symmetric": (window // 2, window // 2),
+                }[self.layer.padding]
+            )
+        return found
+
+    @property
+    def padded(self) -> bool:
+        """Return whether any zeros are added."""
+        return any(before or after for before, after in self.pads)
+
+    @property
+    def even_pads(self) -> bool:
+        """Return whether as many stand before as after."""
+        return all(before == after for before, after in self.pads)
+
+    @property
+    def pads_before(self) -> Any:
+        """Return how many stand before, by axis where there are several."""
+        return _plain(tuple(before for before, _ in self.pads))
+
+    @property
+    def output_padding(self) -> Any:
+        """Return what a transposed convolution adds at the end, where its stride is above its window."""
+        return _plain(tuple(max(stride - window, 0) for window, stride in zip(*self._by_axis, strict=True)))
+
+    @property
+    def has_output_padding(self) -> bool:
+        """Return whether it adds anything."""
+        return any(stride > window for window, stride in zip(*self._by_axis, strict=True))
+
+    @property
+    def crops(self) -> tuple[int, ...]:
+        """Return what a transposed convolution is padded by, at most 0: left, right, top, bottom."""
+        whole = [max(window - stride, 0) for window, stride in zip(*self._by_axis, strict=True)]
+        if self.layer.padding != "same" or not any(whole):
+            return ()
+        (top, left) = ((-(each // 2), -(each - each // 2)) for each in whole)
+        return (*left, *top)
+
+    @property
+    def spatial(self) -> tuple[int, ...]:
+        """Return the axes of a batch that are neither the batch's nor the channels'."""
+        start = 2 if self.first else 1
+        return tuple(range(start, start + len(self.shape) - 1))
+
+    # --- attention
+
+    @property
+    def key_features(self) -> int:
+        """Return the features of an attention's key."""
+        return self.shapes[-1][-1]
+
+    @property
+    def value_features(self) -> int:
+        """Return the features of an attention's value."""
+        return self.shapes[min(1, len(self.shapes) - 1)][-1]
+
+    @property
+    def one_projection(self) -> bool:
+        """Return whether query, key and value have as many features."""
+        return self.features == self.key_features == self.value_features
+
+    @property
+    def stock_attention(self) -> bool:
+        """Return whether all heads together are as wide as the query."""
+        wide = self.layer.num_heads * self.layer.key_dim == self.features
+        return wide and self.layer.value_dim in (None, self.layer.key_dim)
+
+    # --- initializers
+
+    @cached_property
+    def drawn(self) -> tuple[WeightView, ...]:
+        """Return how each weight that is drawn is drawn."""
+        return tuple(self._drawn(weight) for weight in self.weights if weight.trainable)
+
+    @property
+    def fields(self) -> Mapping[str, WeightView]:
+        """Return how the weights of each initializer are drawn, by its field."""
+        return {view.field: view for view in reversed(self.drawn)}
+
+    def shown(self, field: str, view: WeightView) -> bool:
+        """Return whether the initializer is written: it is no default, or it is asked for."""
+        return not view.native or field in self.shown_fields
+
+    def _drawn(self, weight: Weight) -> WeightView:
+        end = weight.own_name.rpartition(".")[2]
+        field = {"recurrent_kernel": "recurrent_initializer"}.get(end, f"{end}_initializer")
+        if weight.own_name == "attention_output.kernel" and self.layer.output_initializer is not None:
+            field = "output_initializer"
+        kind = self.cell.type if self.cell else self.kind
+        row = native_table(self.framework).get(f"layer.{kind}", {}).get(field)
+        beside = self.layer.model_dump(mode="json")
+        return WeightView(
+            name=weight.name,
+            own_name=weight.own_name,
+            field=field,
+            shape=weight.shape,
+            word=weight.initializer.type,
+            native=row is not None and _draws_alike(row.given(beside), weight),
+            ones=weight.ones,
+            **_law(weight.initializer, weight),
+        )
+
+
+def variable(path: str) -> str:
+    """Return the variable of a layer: its name, or `layer_<index>`."""
+    return path.replace("layers.", "layer_") if path.startswith("layers.") else path
+
+
+def _law(initializer: Initializer, weight: Weight) -> dict[str, Any]:
+    """Return the law and the numbers that an initializer draws a weight by."""
+    match initializer:
+        case Constant(value=value):
+            law: dict[str, Any] = {"law": "constant", "value": value}
+        case Ones():
+            law = {"law": "constant", "value": 1.0}
+        case Uniform(minval=low, maxval=high):
+            law = {"law": "uniform", "low": low, "high": high}
+        case Normal(mean=mean, stddev=deviation):
+            law = {"law": "normal", "mean": mean, "deviation": deviation}
+        case Orthogonal(gain=gain):
+            law = {"law": "orthogonal", "gain": gain}
+        case FanScaled(type=word):
+            law = _scaled(_variance(word, weight), "uniform")
+        case FanScaledNormal(type=word, truncated=cut):
+            law = _scaled(_variance(word, weight), "truncated_normal" if cut else "untruncated_normal")
+        case VarianceScaling(scale=scale, mode=mode, distribution=distribution):
+            sizes = {"fan_in": weight.fan_in, "fan_out": weight.fan_out}
+            law = _scaled(scale / sizes.get(mode, (weight.fan_in + weight.fan_out) / 2), distribution)
+        case _:
+            law = {"law": "constant", "value": 0.0}
+    return law
+
+
+def _variance(word: str, weight: Weight) -> float:
+    """Return the variance by the paper whose name the word begins with."""
+    fan_in, fan_out = weight.fan_in, weight.fan_out
+    return {"glorot": 2 / (fan_in + fan_out), "he": 2 / fan_in, "lecun": 1 / fan_in}[word.partition("_")[0]]
+
+
+def _scaled(variance: float, distribution: str) -> dict[str, Any]:
+    deviation = math.sqrt(variance)
+    match distribution:
+        case "uniform":
+            return {"law": "uniform", "low": -math.sqrt(3) * deviation, "high": math.sqrt(3) * deviation}
+        case "triangular":
+            return {"law": "triangular", "high": math.sqrt(6) * deviation}
+        case "truncated_normal":
+            return {"law": "cut", "deviation": deviation / WIDENED}
+        case _:
+            return {"law": "normal", "deviation": deviation}
+
+
+def _draws_alike(default: Any, weight: Weight) -> bool:
+    """Return whether the weight is drawn by the law of a framework's default, whatever that is called."""
+    if default is None:
+        return False
+    other: Any = TypeAdapter(Initializer).validate_python(default)
+    return _law(other, weight) == _law(weight.initializer, weight)
+
+
+def _plain(values: tuple[int, ...]) -> Any:
+    """Return one number for an axis alone, and as a pair otherwise."""
+    return values[0] if len(values) == 1 else values

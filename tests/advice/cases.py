@@ -1,0 +1,563 @@
+"""Pairs of jobs that differ in one setting: every word there is for a layer, a loss, an optimizer, a
+schedule, an initializer and a training, so that the advice for each is run in both directions."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, get_args
+
+from likewise.producer.job.resolve import leaves
+from likewise.shared.job import Job
+from likewise.shared.job.activations import Activation
+from likewise.shared.job.layers import Layer
+from likewise.shared.job.loss import Loss
+from likewise.shared.job.optimizer import Optimizer
+from likewise.shared.job.schedule import Schedule
+from likewise.shared.job.weights import Initializer
+
+FLAT, STEPS, IMAGE = (6,), (5, 4), (5, 6, 4)
+SAMPLES = 12
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A job, one that has another value of a setting, and the shape of a sample."""
+
+    path: str
+    one: dict[str, Any]
+    other: dict[str, Any]
+    shape: tuple[int, ...]
+    kind: str
+    """The setting as `<kind>.<type>.<field>`."""
+
+
+def members(union: Any) -> dict[str, Any]:
+    """The models of a discriminated union, by each of their words."""
+    return {
+        word: model
+        for model in get_args(get_args(union)[0])
+        for word in get_args(model.model_fields["type"].annotation)
+    }
+
+
+def dense(units: int = 3, **more: Any) -> dict[str, Any]:
+    return {"type": "dense", "units": units, **more}
+
+
+LAYERS: dict[str, tuple[tuple[int, ...], dict[str, Any]]] = {
+    "dense": (FLAT, {"units": 5, "activation": "tanh"}),
+    "flatten": (IMAGE, {}),
+    "reshape": (FLAT, {"target_shape": [2, 3]}),
+    "permute": ((3, 4), {"dims": [2, 1]}),
+    "dropout": (FLAT, {"rate": 0.0}),
+    "activation": (FLAT, {"activation": "tanh"}),
+    "conv1d": (STEPS, {"filters": 3, "kernel_size": 2}),
+    "conv2d": (IMAGE, {"filters": 3, "kernel_size": 3, "activation": "tanh"}),
+    "depthwise_conv2d": (IMAGE, {"kernel_size": 3}),
+    "conv2d_transpose": (IMAGE, {"filters": 2, "kernel_size": 3}),
+    "max_pooling1d": (STEPS, {}),
+    "max_pooling2d": (IMAGE, {}),
+    "average_pooling1d": (STEPS, {}),
+    "average_pooling2d": (IMAGE, {}),
+    "global_average_pooling": (IMAGE, {}),
+    "global_max_pooling": (IMAGE, {}),
+    "layer_norm": (FLAT, {"epsilon": 0.001}),
+    "batch_norm": (FLAT, {"epsilon": 0.001, "momentum": 0.9}),
+    "embedding": ((5,), {"input_dim": 7, "output_dim": 3}),
+    "simple_rnn": (STEPS, {"units": 3}),
+    "lstm": (STEPS, {"units": 3}),
+    "gru": (STEPS, {"units": 3}),
+    "bidirectional": (STEPS, {"layer": {"type": "lstm", "units": 3}}),
+    "multi_head_attention": (STEPS, {"num_heads": 2, "key_dim": 2}),
+    "add": (FLAT, {"inputs": ["input", "input"]}),
+    "concatenate": (FLAT, {"inputs": ["input", "input"]}),
+}
+"""An example of each kind of layer: the shape of its samples and its fields."""
+
+VALUES: dict[str, list[Any]] = {
+    "units": [4],
+    "activation": ["softmax", {"type": "leaky_relu", "negative_slope": 0.25}],
+    "use_bias": [False],
+    "filters": [4],
+    "kernel_size": [1],
+    "strides": [2],
+    "pool_size": [3],
+    "padding": ["same", "symmetric"],
+    "depth_multiplier": [2],
+    "count_include_pad": [True],
+    "epsilon": [0.1],
+    "momentum": [0.8],
+    "moving_variance": ["unbiased"],
+    "order": ["channels_first"],
+    "target_shape": [[3, 2]],
+    "dims": [[1, 2]],
+    "input_dim": [9],
+    "output_dim": [4],
+    "embeddings_initializer": [],
+    "return_sequences": [True],
+    "unit_forget_bias": [],
+    "reset_after": [False],
+    "num_heads": [4],
+    "key_dim": [3],
+    "value_dim": [3],
+    "use_causal_mask": [True],
+}
+"""Other values of each field of a layer. What draws weights is looked at by itself."""
+ELSEWHERE = {"type", "name", "inputs", "rate", "seed", "layer"}
+"""Fields of layers that have no value here: a rate draws masks, the others are no settings of code."""
+
+LOSSES: dict[str, dict[str, Any]] = {
+    "reduction": {"*": ["sum", "sum_of_means"]},
+    "weighting": {"*": ["by_weights"]},
+    "targets": {"*": ["broadcast"]},
+    "delta": {"huber": [0.5]},
+    "from_logits": {"*": [False]},
+    "label_smoothing": {"*": [0.1]},
+    "class_weights": {"binary_crossentropy": [[1.0, 3.0]], "categorical_crossentropy": [[1.0, 3.0, 0.5]]},
+    "ignore_index": {"*": [2]},
+}
+
+OPTIMIZERS: dict[str, list[Any]] = {
+    "learning_rate": [0.02],
+    "weight_decay": [0.1],
+    "weight_decay_kind": ["coupled", "decoupled"],
+    "clip_value": [0.01],
+    "clip_norm": [0.01],
+    "global_clip_norm": [0.01],
+    "clip_epsilon": [0.01],
+    "momentum": [0.5],
+    "nesterov": [True],
+    "momentum_convention": ["velocity", "buffer"],
+    "beta_1": [0.5],
+    "beta_2": [0.7],
+    "epsilon": [0.3],
+    "epsilon_placement": ["outside", "hat", "inside"],
+    "amsgrad": [True],
+    "momentum_decay": [0.3],
+    "rho": [0.5],
+    "centered": [True],
+    "initial_accumulator_value": [0.5],
+}
+BESIDE: dict[str, dict[str, Any]] = {
+    "nesterov": {"momentum": 0.9},
+    "momentum_convention": {"momentum": 0.9, "schedule": {"type": "step", "step_size": 2, "gamma": 0.5}},
+    "weight_decay_kind": {"weight_decay": 0.1, "momentum": 0.5},
+    "clip_epsilon": {"clip_norm": 0.01},
+}
+"""What an optimizer has beside a field, for that to mean anything."""
+
+SCHEDULES: dict[str, dict[str, Any]] = {
+    "constant": {"warmup": 3},
+    "step": {"step_size": 2, "gamma": 0.5},
+    "exponential": {"decay_steps": 3, "decay_rate": 0.5},
+    "cosine": {"decay_steps": 5},
+    "cosine_restarts": {"decay_steps": 3},
+    "polynomial": {"decay_steps": 5},
+    "piecewise": {"boundaries": [2], "values": [0.1, 0.02]},
+    "reduce_on_plateau": {"monitor": "loss", "patience": 1, "min_delta": 0.5, "factor": 0.5},
+}
+IN_SCHEDULES: dict[str, list[Any]] = {
+    "per": ["epoch"],
+    "warmup": [2],
+    "warmup_start": [0.5],
+    "offset": [1],
+    "step_size": [3],
+    "gamma": [0.3],
+    "decay_steps": [4],
+    "decay_rate": [0.3],
+    "alpha": [0.2],
+    "growth": [2],
+    "end_learning_rate": [0.05],
+    "power": [2.0],
+    "factor": [0.2],
+    "patience": [2],
+    "patience_rule": ["exceeded"],
+    "min_delta": [1e-6],
+    "min_delta_kind": ["relative"],
+    "min_learning_rate": [0.06],
+    "boundaries": [[3]],
+    "values": [[0.1, 0.05]],
+    "boundary": ["after"],
+}
+PLATEAU_ONLY_LOSS = {"monitor", "per", "warmup", "warmup_start", "offset"}
+"""Of reduce_on_plateau, fields that these small trainings have nothing to show of."""
+
+TRAINING: dict[str, list[Any]] = {"epochs": [3], "batch_size": [6], "drop_last": [True]}
+"""Order and masks are drawn; how losses are reported and where it stops early is no line of a program."""
+
+
+def job(layers: list[dict[str, Any]], **changes: Any) -> dict[str, Any]:
+    return {
+        "data": {"type": "synthetic", "kind": "linear"},
+        "model": {"layers": layers},
+        "loss": {"type": "mse"},
+        "optimizer": {"type": "sgd", "learning_rate": 0.02},
+        "training": {"epochs": 2, "batch_size": 5},
+        "precision": "float64",
+        **changes,
+    }
+
+
+def changed(document: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
+    """The document with another value at a path."""
+    found = copy.deepcopy(document)
+    *above, last = path.split(".")
+    here: Any = found
+    for part in above:
+        here = here[int(part)] if isinstance(here, list) else here.setdefault(part, {})
+    here[int(last) if isinstance(here, list) else last] = value
+    return found
+
+
+def around(kind: str, layer: dict[str, Any], shape: tuple[int, ...]) -> list[dict[str, Any]]:
+    """A model with the layer in its middle: what it learns from, and a head of three outputs."""
+    mine = {"type": kind, "name": "middle", **layer}
+    before = [{"type": "conv2d", "filters": 4, "kernel_size": 1, "name": "start"}] if shape == IMAGE else []
+    after = [dense(2, name="each")] if kind == "reshape" else []
+    return [*before, mine, *after, {"type": "flatten"}, dense(name="head")]
+
+
+def layer_pairs() -> Iterator[Pair]:
+    """Each field of each layer, with its other values."""
+    for kind, model in members(Layer).items():
+        shape, fields = LAYERS[kind]
+        layers = around(kind, fields, shape)
+        place = next(index for index, layer in enumerate(layers) if layer.get("name") == "middle")
+        inner = "layer." if kind == "bidirectional" else ""
+        names = members(Layer)[fields["layer"]["type"]].model_fields if inner else model.model_fields
+        base = job(layers)
+        for name in names:
+            if name in ELSEWHERE or name.endswith("_initializer") or name == "count_include_pad":
+                continue
+            path = f"model.layers.{place}.{inner}{name}"
+            for value in OF_KIND.get((kind, name), VALUES[name]):
+                yield Pair(path, base, changed(base, path, value), shape, f"layer.{kind}.{name}")
+
+
+OF_KIND: dict[tuple[str, str], list[Any]] = {
+    ("simple_rnn", "activation"): ["relu"],
+    ("conv2d_transpose", "padding"): ["same"],
+    **{(f"{kind}_pooling{rank}d", "strides"): [1] for kind in ("max", "average") for rank in (1, 2)},
+}
+"""Other values of a field in one kind of layer, where those of `VALUES` are none of it, or change nothing."""
+
+
+def window_pairs() -> Iterator[Pair]:
+    """Padding where windows move by more than one, what counts in a mean at the edge, and flattening."""
+    for kind in ("conv2d", "depthwise_conv2d", "conv2d_transpose", "max_pooling2d", "average_pooling2d"):
+        shape, fields = LAYERS[kind]
+        strided = job(around(kind, {**fields, "strides": 2}, shape))
+        for value in OF_KIND.get((kind, "padding"), VALUES["padding"]):
+            path = "model.layers.1.padding"
+            yield Pair(path, strided, changed(strided, path, value), shape, f"layer.{kind}.padding")
+    for kind in ("average_pooling1d", "average_pooling2d"):
+        shape, fields = LAYERS[kind]
+        layers = around(kind, fields, shape)
+        place = next(index for index, layer in enumerate(layers) if layer.get("name") == "middle")
+        for padding in ("same", "symmetric"):
+            padded = changed(job(layers), f"model.layers.{place}.padding", padding)
+            path = f"model.layers.{place}.count_include_pad"
+            yield Pair(path, padded, changed(padded, path, True), shape, f"layer.{kind}.count_include_pad")
+    behind = [{"type": "conv1d", "filters": 3, "kernel_size": 2}, {"type": "flatten"}, dense(name="head")]
+    first = changed(job(behind), "model.layers.1.order", "channels_first")
+    yield Pair("model.layers.1.order", job(behind), first, STEPS, "layer.flatten.order")
+
+
+def activation_pairs() -> Iterator[Pair]:
+    for word, model in members(Activation).items():
+        layers = [
+            dense(4, name="start"),
+            {"type": "activation", "activation": "linear", "name": "middle"},
+            dense(name="head"),
+        ]
+        if word != "linear":
+            yield Pair(
+                "model.layers.1.activation.type",
+                job(layers),
+                changed(job(layers), "model.layers.1.activation", {"type": word}),
+                FLAT,
+                f"activation.{word}",
+            )
+        for name in model.model_fields:
+            if name != "type":
+                one = changed(job(layers), "model.layers.1.activation", {"type": word})
+                yield Pair(
+                    f"model.layers.1.activation.{name}",
+                    one,
+                    changed(one, f"model.layers.1.activation.{name}", 0.7),
+                    FLAT,
+                    f"activation.{word}.{name}",
+                )
+
+
+def image_pairs() -> Iterator[Pair]:
+    """Settings behind a convolution, where the channels stand elsewhere, and layers of several inputs."""
+    images = [
+        {"type": "conv2d", "filters": 4, "kernel_size": 2, "name": "start"},
+        {"type": "batch_norm", "name": "middle", "momentum": 0.9, "epsilon": 0.001},
+        {"type": "activation", "activation": "softmax"},
+        {"type": "flatten"},
+        dense(name="head"),
+    ]
+    for name in ("epsilon", "momentum", "moving_variance"):
+        yield Pair(
+            f"model.layers.1.{name}",
+            job(images),
+            changed(job(images), f"model.layers.1.{name}", VALUES[name][0]),
+            IMAGE,
+            f"layer.batch_norm.{name}",
+        )
+    two = [
+        {"type": "dense", "units": 4, "name": "a"},
+        {"type": "activation", "activation": "tanh", "name": "b"},
+        {"type": "add", "inputs": ["a", "b"], "name": "sum"},
+        dense(name="head"),
+    ]
+    yield Pair(
+        "model.layers.2.type",
+        job(two),
+        changed(job(two), "model.layers.2", {"type": "concatenate", "inputs": ["a", "b"], "name": "sum"}),
+        FLAT,
+        "layer.add.type",
+    )
+
+
+def loss_pairs() -> Iterator[Pair]:
+    layers = [dense(4, activation="tanh", name="hidden"), dense(name="head")]
+    for word, model in members(Loss).items():
+        base = job(layers, loss={"type": word})
+        for name in model.model_fields:
+            if name == "type":
+                continue
+            values = LOSSES[name].get(word, LOSSES[name].get("*"))
+            for value in values:
+                one = base
+                if name == "targets":
+                    one = job(
+                        [dense(4, activation="tanh", name="hidden"), dense(1, name="head")],
+                        loss={"type": word},
+                    )
+                if name in {"from_logits", "ignore_index"}:
+                    one = (
+                        changed(base, "model.layers.1.activation", "softmax" if word[0] == "c" else "sigmoid")
+                        if name == "from_logits"
+                        else base
+                    )
+                if name == "weighting":
+                    one = weighted(base)
+                    if word == "categorical_crossentropy":
+                        by_class = changed(base, "loss.class_weights", [1.0, 3.0, 0.5])
+                        yield Pair(
+                            "loss.weighting",
+                            by_class,
+                            changed(by_class, "loss.weighting", value),
+                            FLAT,
+                            f"loss.{word}.{name}",
+                        )
+                yield Pair(
+                    f"loss.{name}", one, changed(one, f"loss.{name}", value), FLAT, f"loss.{word}.{name}"
+                )
+    for one, other in (
+        ("mse", "mae"),
+        ("mse", "huber"),
+        ("mse", "log_cosh"),
+        ("mae", "poisson"),
+        ("mse", "cosine_similarity"),
+    ):
+        yield Pair(
+            "loss.type",
+            job(layers, loss={"type": one}),
+            job(layers, loss={"type": other}),
+            FLAT,
+            f"loss.{other}",
+        )
+
+
+def weighted(document: dict[str, Any]) -> dict[str, Any]:
+    data = {"type": "npz", "path": "data.npz", "sample_weights": "w"}
+    return {**document, "data": data}
+
+
+def optimizer_pairs() -> Iterator[Pair]:
+    layers = [dense(4, activation="tanh", name="hidden"), dense(name="head")]
+    for word, model in members(Optimizer).items():
+        small = {"epsilon": 0.01} if "epsilon" in model.model_fields else {}
+        for name, field in model.model_fields.items():
+            if name in ("type", "schedule"):
+                continue
+            beside = {key: value for key, value in BESIDE.get(name, {}).items() if key in model.model_fields}
+            settings = {"type": word, "learning_rate": 0.1, **small, **beside}
+            allowed = get_args(field.annotation) if name in ("epsilon_placement",) else None
+            for value in OPTIMIZERS[name]:
+                if allowed and value not in allowed:
+                    continue
+                base = job(layers, optimizer=settings, training={"epochs": 3, "batch_size": 5})
+                if getattr(Job.model_validate(base).optimizer, name) != value:
+                    yield Pair(
+                        f"optimizer.{name}",
+                        base,
+                        changed(base, f"optimizer.{name}", value),
+                        FLAT,
+                        f"optimizer.{word}.{name}",
+                    )
+        if word != "sgd":
+            yield Pair(
+                "optimizer.type",
+                job(layers, optimizer={"type": "sgd", "learning_rate": 0.1}),
+                job(layers, optimizer={"type": word, "learning_rate": 0.1, **small}),
+                FLAT,
+                f"optimizer.{word}.type",
+            )
+    rms = {"type": "rmsprop", "learning_rate": 0.1, "epsilon": 0.01, "momentum": 0.5, "centered": True}
+    base = job(layers, optimizer=rms)
+    yield Pair(
+        "optimizer.epsilon_placement",
+        base,
+        changed(base, "optimizer.epsilon_placement", "inside"),
+        FLAT,
+        "optimizer.rmsprop.epsilon_placement",
+    )
+    nest = {"type": "sgd", "learning_rate": 0.1, **BESIDE["momentum_convention"], "nesterov": True}
+    yield Pair(
+        "optimizer.momentum_convention",
+        job(layers, optimizer=nest),
+        job(layers, optimizer={**nest, "momentum_convention": "buffer"}),
+        FLAT,
+        "optimizer.sgd.momentum_convention",
+    )
+    inside = {
+        "type": "rmsprop",
+        "learning_rate": 0.1,
+        "epsilon": 0.01,
+        "epsilon_placement": "inside",
+        **BESIDE["momentum_convention"],
+    }
+    yield Pair(
+        "optimizer.momentum_convention",
+        job(layers, optimizer=inside),
+        job(layers, optimizer={**inside, "momentum_convention": "velocity"}),
+        FLAT,
+        "optimizer.rmsprop.momentum_convention",
+    )
+    for kind in ("lstm", "simple_rnn", "gru"):
+        cell = [{"type": kind, "units": 3, "name": "memory"}, dense(name="head")]
+        clipped = job(cell, optimizer={"type": "sgd", "learning_rate": 0.1, "clip_norm": 0.05})
+        other = job(cell, optimizer={"type": "sgd", "learning_rate": 0.1, "global_clip_norm": 0.05})
+        yield Pair("optimizer.clip", clipped, other, STEPS, "optimizer.sgd.clip")
+        both = {"type": "sgd", "learning_rate": 0.1, "global_clip_norm": 0.05}
+        yield Pair(
+            "optimizer.clip_epsilon",
+            job(cell, optimizer=both),
+            job(cell, optimizer={**both, "clip_epsilon": 1e-6}),
+            STEPS,
+            "optimizer.sgd.clip_epsilon",
+        )
+    normed = [
+        dense(4, name="hidden"),
+        {"type": "batch_norm", "name": "norm", "gamma_initializer": "ones"},
+        dense(name="head"),
+    ]
+    for momentum in (0.5, 0.9):
+        decay = {"type": "sgd", "learning_rate": 0.1, "momentum": momentum, "weight_decay": 0.1}
+        yield Pair(
+            "optimizer.weight_decay_kind",
+            job(normed, optimizer=decay),
+            job(normed, optimizer={**decay, "weight_decay_kind": "decoupled"}),
+            FLAT,
+            "optimizer.sgd.weight_decay_kind",
+        )
+
+
+def schedule_pairs() -> Iterator[Pair]:
+    layers = [dense(4, activation="tanh", name="hidden"), dense(name="head")]
+    training = {"epochs": 4, "batch_size": 6}
+    for word, model in members(Schedule).items():
+        settings = {"type": word, **SCHEDULES[word]}
+        with_it = job(
+            layers, optimizer={"type": "sgd", "learning_rate": 0.1, "schedule": settings}, training=training
+        )
+        without = job(layers, optimizer={"type": "sgd", "learning_rate": 0.1}, training=training)
+        yield Pair("optimizer.schedule", without, with_it, FLAT, f"schedule.{word}")
+        for name in model.model_fields:
+            if name == "type" or (word == "reduce_on_plateau" and name in PLATEAU_ONLY_LOSS):
+                continue
+            one = changed(with_it, "optimizer.schedule.warmup", 3) if name == "warmup_start" else with_it
+            path = f"optimizer.schedule.{name}"
+            for value in IN_SCHEDULES[name]:
+                yield Pair(path, one, changed(one, path, value), FLAT, f"schedule.{word}.{name}")
+
+
+def training_pairs() -> Iterator[Pair]:
+    base = job([dense(4, activation="tanh", name="hidden"), dense(name="head")])
+    for name, values in TRAINING.items():
+        for value in values:
+            yield Pair(
+                f"training.{name}", base, changed(base, f"training.{name}", value), FLAT, f"training.{name}"
+            )
+
+
+INITIALIZERS: list[Any] = [
+    *("zeros", "ones", "random_uniform", "random_normal", "glorot_uniform", "he_uniform", "lecun_uniform"),
+    *("glorot_normal", "he_normal", "lecun_normal", "orthogonal", "variance_scaling"),
+    {"type": "constant", "value": 0.3},
+    {"type": "glorot_normal", "truncated": True},
+    {"type": "orthogonal", "gain": 2.0},
+    {"type": "random_uniform", "minval": 0.1, "maxval": 0.4},
+    {"type": "random_normal", "mean": 1.0, "stddev": 0.2},
+    {"type": "variance_scaling", "scale": 0.5, "mode": "fan_avg", "distribution": "uniform"},
+    {"type": "variance_scaling", "scale": 0.5, "mode": "fan_out", "distribution": "triangular"},
+    {"type": "variance_scaling", "scale": 0.5, "mode": "fan_in", "distribution": "untruncated_normal"},
+]
+
+
+def drawing_pairs() -> Iterator[Pair]:
+    """Pairs in what draws weights: each word for a dense kernel, and each field of each layer."""
+    assert {(one if isinstance(one, str) else one["type"]) for one in INITIALIZERS} == set(
+        members(Initializer)
+    )
+    layers = [dense(5, name="middle")]
+    for value in INITIALIZERS:
+        one = job(layers)
+        other = "zeros" if value in ("glorot_uniform",) else value
+        yield Pair(
+            "model.layers.0.kernel_initializer",
+            one,
+            changed(one, "model.layers.0.kernel_initializer", other),
+            FLAT,
+            "layer.dense.kernel_initializer",
+        )
+    for kind, model in members(Layer).items():
+        shape, fields = LAYERS[kind]
+        inner = "layer." if kind == "bidirectional" else ""
+        names = members(Layer)[fields["layer"]["type"]].model_fields if inner else model.model_fields
+        one = job([{"type": kind, "name": "middle", **fields}, {"type": "flatten"}, dense(name="head")])
+        for name in names:
+            path = f"model.layers.0.{inner}{name}"
+            values: list[Any] = []
+            if name.endswith("_initializer"):
+                values = ["he_uniform", {"type": "random_uniform", "minval": -0.4, "maxval": 0.1}]
+            if name == "unit_forget_bias":
+                values = [False]
+            for value in values:
+                yield Pair(path, one, changed(one, path, value), shape, f"layer.{kind}.{name}")
+
+
+def trained_pairs() -> list[Pair]:
+    """Every pair that is trained."""
+    return [
+        *layer_pairs(),
+        *activation_pairs(),
+        *image_pairs(),
+        *loss_pairs(),
+        *optimizer_pairs(),
+        *schedule_pairs(),
+        *training_pairs(),
+    ]
+
+
+def is_same(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Whether two documents are one job."""
+    mine, theirs = (dict(leaves(Job.model_validate(each).model_dump(mode="json"))) for each in (one, other))
+    return mine == theirs

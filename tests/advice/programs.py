@@ -1,0 +1,93 @@
+"""Runs plain programs of one framework, each with the advice for it put in, and says what they came to.
+
+    python programs.py FRAMEWORK TASKS.json OUT.npz
+
+Run in the framework's own environment. A task has the parts of a program, the advice, and the data. Advice
+is Python under headings that name its place; here it is put there as a reader would, and run.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import re
+import sys
+import traceback
+from pathlib import Path
+
+import numpy as np
+
+HEADING = re.compile(r"^# (?P<place>[A-Z][^:]*?)(?P<out>, leave out)?:$")
+ASSIGNED = re.compile(r"^(\w+) = ", re.MULTILINE)
+
+SEVERAL = ("layer", "call", "draw", "give")
+"""Places of several parts; the others have one, whose name is empty."""
+
+Parts = dict[str, dict[str, str]]
+"""The code at each place, by name."""
+
+
+def with_advice(parts: Parts, advice: str | None, headings: dict[str, str]) -> Parts:
+    """The program with each block of the advice in the place that its heading names."""
+    changed = {place: dict(named) for place, named in parts.items()}
+    for place, code, leave_out in blocks(advice or "", headings):
+        here = changed.setdefault(place, {})
+        name = named(code, here) if place in SEVERAL else ""
+        if leave_out:
+            here.pop(name, None)
+        else:
+            here[name] = code
+    return changed
+
+
+def blocks(advice: str, headings: dict[str, str]) -> list[tuple[str, str, bool]]:
+    """Each block's place, its code, and whether it is one to leave out."""
+    places = {heading: place for place, heading in headings.items()}
+    found: list[tuple[str, list[str], bool]] = []
+    for line in advice.splitlines()[1:]:
+        heading = HEADING.match(line)
+        if heading is not None and heading["place"] in places:
+            found.append((places[heading["place"]], [], heading["out"] is not None))
+        else:
+            assert found, f"no heading before {line!r}"
+            found[-1][1].append(line)
+    return [(place, "\n".join(lines), out) for place, lines, out in found]
+
+
+def named(code: str, here: dict[str, str]) -> str:
+    """The name of the code that this stands for: what assigns the same last variable, or the same lines."""
+    plain = code.removeprefix("# ").replace("\n# ", "\n")
+    mine = ASSIGNED.findall(code)
+    for name, other in here.items():
+        if other == plain or (mine and ASSIGNED.findall(other)[-1:] == mine[-1:]):
+            return name
+    return f"advice {len(here)}"
+
+
+def main(framework: str, tasks: Path, out: Path) -> None:
+    document = json.loads(tasks.read_text())
+    stock = importlib.import_module(f"stock_{framework}")
+    with np.load(document["arrays"]) as archive:
+        arrays = dict(archive)
+    results: dict[str, np.ndarray] = {}
+    for task in document["tasks"]:
+        parts = with_advice(task["parts"], task["advice"], document["headings"])
+        given = {
+            name: arrays[f"{task['data']}/{name}"]
+            for name in ("x", "y", "w")
+            if f"{task['data']}/{name}" in arrays
+        }
+        prefix = f"{task['start']}/"
+        weights = {
+            name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)
+        }
+        try:
+            for name, array in stock.run(parts, task, given, weights).items():
+                results[f"{task['id']}/{name}"] = array
+        except Exception:  # what goes wrong in one program is that program's
+            results[f"{task['id']}/error"] = np.array(traceback.format_exc(limit=-3))
+    np.savez(out, **results)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]))

@@ -1,0 +1,90 @@
+"""Runs a plain PyTorch program: modules, a forward of calls, a loss, an optimizer, and the usual loop."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+torch.set_num_threads(1)
+
+Parts = dict[str, dict[str, str]]
+
+
+def code(parts: Parts, place: str) -> str:
+    return "\n".join(parts.get(place, {}).values())
+
+
+class Model(nn.Module):
+    """The program's modules and its calls."""
+
+    def __init__(self, names: dict[str, Any], calls: str, output: str) -> None:
+        super().__init__()
+        for name, one in list(names.items()):
+            if isinstance(one, nn.Module):
+                self.add_module(name, one)
+        self._names, self._output = names, output
+        self._calls = compile(calls, "calls", "exec")
+
+    def forward(self, x: Any) -> Any:
+        self._names["x"] = x
+        exec(self._calls, self._names)
+        return self._names[self._output]
+
+
+def made(parts: Parts) -> dict[str, Any]:
+    names: dict[str, Any] = {"torch": torch, "nn": nn, "np": np}
+    exec(code(parts, "first"), names)
+    exec(code(parts, "layer"), names)
+    return names
+
+
+def run(parts: Parts, task: dict[str, Any], data: dict[str, Any], weights: dict[str, Any]) -> dict[str, Any]:
+    if task["draws"]:
+        return drawn(parts, task)
+    names = made(parts)
+    model = Model(names, code(parts, "call"), task["output"])
+    names |= {"model": model, "weights": weights}
+    exec(code(parts, "give"), names)
+    tensors = [torch.tensor(data[name]) for name in ("x", "y", "w") if name in data]
+    names["dataset"] = torch.utils.data.TensorDataset(*tensors)
+    for place in ("loss", "optimizer", "schedule", "batches", "fit"):
+        exec(code(parts, place), names)
+    loss_fn, optimizer, loader = names["loss_fn"], names["optimizer"], names["loader"]
+    gradient, after_step, after_epoch = (
+        compile(code(parts, place), place, "exec") for place in ("gradient", "after_step", "after_epoch")
+    )
+    for _ in range(names["epochs"]):
+        total, count = 0.0, 0
+        for x, *rest in loader:
+            optimizer.zero_grad()
+            loss = loss_fn(model(x), *rest)
+            loss.backward()
+            exec(gradient, names)
+            optimizer.step()
+            exec(after_step, names)
+            total, count = total + float(loss.detach()) * len(x), count + len(x)
+        names["loss"] = names["validation_loss"] = total / count
+        exec(after_epoch, names)
+    model.eval()
+    with torch.no_grad():
+        found = {"outputs": model(tensors[0]).numpy().copy()}
+    if task["sampler"]:
+        found["shuffles"] = np.array(isinstance(loader.sampler, torch.utils.data.RandomSampler))
+    return found
+
+
+def drawn(parts: Parts, task: dict[str, Any]) -> dict[str, Any]:
+    """Each weight as the program draws it, many times over."""
+    torch.manual_seed(1)
+    every: dict[str, list[np.ndarray]] = {name: [] for name in task["draws"]}
+    makes, draws = (compile(code(parts, place), place, "exec") for place in ("layer", "draw"))
+    names = made(parts)
+    for _ in range(task["times"]):
+        exec(makes, names)
+        exec(draws, names)
+        for name, expression in task["draws"].items():
+            every[name].append(eval(expression, names).detach().numpy().copy())
+    return {name: np.stack(arrays) for name, arrays in every.items()}

@@ -1,0 +1,213 @@
+"""Every line of advice runs in its framework, and closes the gap that it is for.
+
+Each pair of jobs differs in one setting. A framework's plain program of the one is given the advice for the
+other's value, and the reverse; trained, it comes to what Likewise's own training of the other comes to, and
+without the advice it does not. Numbers are in float64.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from likewise.producer.advice.program import PLACES, program_parts
+from likewise.producer.job.resolve import SettingDifference
+from likewise.producer.verdict.knowledge import Setup, fixes
+from likewise.shared.job import Job
+from likewise.shared.program import compile_job
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent.parent
+sys.path.insert(0, str(HERE))
+cases = __import__("cases")
+
+BAR = 1e-9
+"""How far outputs may be from Likewise's, relative to the largest, in float64."""
+FRAMEWORKS = ("tensorflow", "torch")
+TIMES = 300
+NO_ADVICE: dict[tuple[str, str], str] = {}
+"""Settings by framework that no lines are printed for, with the reason."""
+
+
+def interpreter(framework: str) -> str:
+    """The Python of the framework's environment; skips, or fails in CI, without one."""
+    found = os.environ.get(f"LIKEWISE_TEST_PYTHON_{framework.upper()}")
+    if found is None:
+        reason = (
+            f"LIKEWISE_TEST_PYTHON_{framework.upper()} names no Python of an environment with {framework}"
+        )
+        pytest.fail(reason, pytrace=False) if os.environ.get("CI") == "true" else pytest.skip(reason)
+    return found
+
+
+class Bench:
+    """Gathers what is to be trained, and trains it in one process a framework."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.arrays: dict[str, np.ndarray] = {}
+        self.jobs: dict[str, dict[str, Any]] = {}
+        self.tasks: dict[str, list[dict[str, Any]]] = {framework: [] for framework in FRAMEWORKS}
+        self.texts: dict[str, str] = {}
+        self.silent: list[tuple[str, str, str]] = []
+
+    def data(self, job: Job, shape: tuple[int, ...]) -> str:
+        """The samples for a job, by the name under which their arrays are kept."""
+        outputs = compile_job(job, shape).output_shape
+        weighted = getattr(job.data, "sample_weights", None) is not None
+        name = f"{shape} {job.loss.type} {outputs} {weighted} {job.model.layers[0].type == 'embedding'}"
+        if f"{name}/x" in self.arrays:
+            return name
+        draw = np.random.default_rng(len(name))
+        n = cases.SAMPLES
+        x = draw.standard_normal((n, *shape))
+        if job.model.layers[0].type == "embedding":
+            x = draw.integers(0, 7, (n, *shape)).astype(float)
+        match job.loss.type:
+            case "categorical_crossentropy":
+                y = draw.integers(0, outputs[-1], n)
+            case "binary_crossentropy":
+                y = draw.integers(0, 2, (n, *outputs)).astype(float)
+            case "poisson":
+                y = draw.integers(0, 5, (n, *outputs)).astype(float)
+            case "kl_divergence":
+                y = draw.dirichlet(np.ones(outputs[-1]), n)
+            case _:
+                y = draw.standard_normal((n, *outputs))
+        self.arrays |= {f"{name}/x": x, f"{name}/y": y}
+        if weighted:
+            self.arrays[f"{name}/w"] = draw.uniform(0.2, 3.0, n)
+        return name
+
+    def start(self, job: Job, shape: tuple[int, ...]) -> str:
+        """The weights that a job starts from, by the name under which they are kept."""
+        weights = compile_job(job, shape).weights
+        name = " ".join(f"{weight.name}{weight.shape}" for weight in weights)
+        for weight in weights:
+            draw = np.random.default_rng(sum(weight.name.encode()))
+            array = draw.standard_normal(weight.shape) / np.sqrt(max(np.prod(weight.shape[:-1]), 2))
+            if weight.own_name.endswith(("moving_variance", "gamma")):
+                array = 1.0 + array**2
+            self.arrays[f"{name}/{weight.name}"] = array
+        return name
+
+    def reference(self, job: Job, shape: tuple[int, ...]) -> str:
+        """The key of Likewise's own training of a job."""
+        key = f"{shape} {job.model_dump_json()}"
+        self.jobs[key] = {
+            "job": job.model_dump(mode="json"),
+            "data": self.data(job, shape),
+            "start": self.start(job, shape),
+        }
+        return key
+
+    def advise(self, framework: str, pair: Any, one: Job, other: Job) -> None:
+        """Have a framework's program of one job trained with the advice for the other's value."""
+        found = advice_for(framework, pair, one, other)
+        if found is None:
+            self.silent.append((framework, pair.kind, pair.path))
+            return
+        parts = by_place(one, pair.shape, framework)
+        theirs = by_place(other, pair.shape, framework)
+        key = f"{framework} {pair.kind} {len(self.tasks[framework])}"
+        self.texts[key] = found
+        task = {
+            "id": key,
+            "parts": parts | {"give": theirs.get("give", {})},
+            "advice": found,
+            "output": f"x_{variable_of_last(one)}",
+            "draws": None,
+            "sampler": False,
+            "graph": False,
+            "data": self.data(other, pair.shape),
+            "start": self.start(other, pair.shape),
+            "reference": self.reference(other, pair.shape),
+            "before": self.reference(one, pair.shape),
+        }
+        self.tasks[framework].append(task)
+
+    def train(self) -> dict[str, dict[str, np.ndarray]]:
+        """The outputs of every program, and under `reference` those of Likewise."""
+        np.savez(self.folder / "arrays.npz", **self.arrays)
+        running = {}
+        for name, python, script, document in (
+            ("reference", "torch", "reference.py", {"jobs": self.jobs}),
+            *((f, f, "programs.py", {"tasks": t, "headings": PLACES}) for f, t in self.tasks.items() if t),
+        ):
+            path = self.folder / f"{name}.json"
+            path.write_text(json.dumps({**document, "arrays": str(self.folder / "arrays.npz")}))
+            out = self.folder / f"{name}.npz"
+            command = [interpreter(python), str(HERE / script), python, str(path), str(out)]
+            environment = os.environ | {"PYTHONPATH": f"{ROOT}:{HERE}", "TF_CPP_MIN_LOG_LEVEL": "3"}
+            running[name] = subprocess.Popen(
+                command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True
+            )
+        found = {}
+        for name, process in running.items():
+            _, said = process.communicate()
+            assert process.returncode == 0, said[-3000:]
+            with np.load(self.folder / f"{name}.npz") as archive:
+                found[name] = dict(archive)
+        return found
+
+
+def advice_for(framework: str, pair: Any, one: Job, other: Job) -> str | None:
+    """What the program prints for a side of the framework that has the one job, to be like the other."""
+    jobs = {"mine": one, "like": other}
+    setup = Setup.of(jobs, dict.fromkeys(jobs, framework), dict.fromkeys(jobs, (cases.SAMPLES, *pair.shape)))
+    difference = SettingDifference(path=pair.path, values={"mine": 0, "like": 1})
+    return fixes(difference, setup, reference="like", other="mine").get("mine")
+
+
+def by_place(job: Job, shape: tuple[int, ...], framework: str) -> dict[str, dict[str, str]]:
+    """A program's parts, by place and name."""
+    found: dict[str, dict[str, str]] = {}
+    for part in program_parts(job, compile_job(job, shape), framework):
+        found.setdefault(part.place, {})[part.name] = part.code
+    return found
+
+
+def variable_of_last(job: Job) -> str:
+    return job.model.layer_path(len(job.model.layers) - 1).replace("layers.", "layer_")
+
+
+def apart(mine: np.ndarray, theirs: np.ndarray) -> float:
+    """The largest difference, relative to the largest number; infinite for other shapes."""
+    if mine.shape != theirs.shape:
+        return float("inf")
+    return float(np.abs(mine - theirs).max() / np.abs(theirs).max())
+
+
+@pytest.mark.timeout(900)
+def test_the_advice_for_every_setting_closes_its_gap(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    for pair in cases.trained_pairs():
+        one, other = Job.model_validate(pair.one), Job.model_validate(pair.other)
+        for framework in FRAMEWORKS:
+            bench.advise(framework, pair, one, other)
+            bench.advise(framework, pair, other, one)
+    results = bench.train()
+    wrong = []
+    for framework, tasks in bench.tasks.items():
+        for task in tasks:
+            wanted = results["reference"][task["reference"]]
+            gap = apart(results["reference"][task["before"]], wanted)
+            if not gap > 10 * BAR:
+                wrong.append(f"{task['id']}: the two jobs are {gap:.1e} apart, so that nothing is shown")
+            error = results[framework].get(f"{task['id']}/error")
+            if error is not None:
+                wrong.append(f"{task['id']}:\n{bench.texts[task['id']]}\n{error}")
+                continue
+            left = apart(results[framework][f"{task['id']}/outputs"], wanted)
+            if not left <= BAR:
+                wrong.append(f"{task['id']}: {left:.1e} of {gap:.1e} is left by\n{bench.texts[task['id']]}")
+    silent = sorted({(framework, kind) for framework, kind, _ in bench.silent} - set(NO_ADVICE))
+    assert not wrong, f"{len(wrong)} of {sum(map(len, bench.tasks.values()))}\n" + "\n\n".join(wrong)
+    assert not silent
