@@ -17,11 +17,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from likewise.producer.advice import program as plain
 from likewise.producer.advice.program import PLACES, program_parts
 from likewise.producer.job.resolve import SettingDifference
 from likewise.producer.verdict.knowledge import Setup, fixes
 from likewise.shared.job import Job
 from likewise.shared.program import compile_job
+from likewise.worker.training.draws import draw_starts
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
@@ -31,7 +33,8 @@ cases = __import__("cases")
 BAR = 1e-9
 """How far outputs may be from Likewise's, relative to the largest, in float64."""
 FRAMEWORKS = ("tensorflow", "torch")
-TIMES = 300
+TIMES = 40
+"""How often a layer is drawn."""
 NO_ADVICE: dict[tuple[str, str], str] = {}
 """Settings by framework that no lines are printed for, with the reason."""
 
@@ -57,6 +60,8 @@ class Bench:
         self.tasks: dict[str, list[dict[str, Any]]] = {framework: [] for framework in FRAMEWORKS}
         self.texts: dict[str, str] = {}
         self.silent: list[tuple[str, str, str]] = []
+        self.drawn: dict[str, dict[str, np.ndarray]] = {}
+        """What Likewise draws for the same weights."""
 
     def data(self, job: Job, shape: tuple[int, ...]) -> str:
         """The samples for a job, by the name under which their arrays are kept."""
@@ -133,12 +138,35 @@ class Bench:
         }
         self.tasks[framework].append(task)
 
+    def draw(self, framework: str, pair: Any, one: Job, other: Job) -> None:
+        """Have a framework's layer drawn many times, by one job's program with the advice for the other's."""
+        found = advice_for(framework, pair, one, other)
+        if found is None:
+            self.silent.append((framework, pair.kind, pair.path))
+            return
+        key = f"{framework} {pair.kind} {len(self.tasks[framework])}"
+        self.texts[key] = found
+        program = compile_job(other, pair.shape)
+        task = {
+            "id": key,
+            "parts": by_place(one, pair.shape, framework),
+            "advice": found,
+            "draws": places_of_weights(other, pair.shape, framework),
+            "times": TIMES,
+            "shape": pair.shape,
+            "data": "",
+            "start": "",
+        }
+        self.tasks[framework].append(task)
+        starts = list(draw_starts(program, seeds=range(TIMES), precision="float64"))
+        self.drawn[key] = {name: np.stack([start[name] for start in starts]) for name in task["draws"]}
+
     def train(self) -> dict[str, dict[str, np.ndarray]]:
         """The outputs of every program, and under `reference` those of Likewise."""
         np.savez(self.folder / "arrays.npz", **self.arrays)
         running = {}
         for name, python, script, document in (
-            ("reference", "torch", "reference.py", {"jobs": self.jobs}),
+            *([("reference", "torch", "reference.py", {"jobs": self.jobs})] if self.jobs else []),
             *((f, f, "programs.py", {"tasks": t, "headings": PLACES}) for f, t in self.tasks.items() if t),
         ):
             path = self.folder / f"{name}.json"
@@ -164,6 +192,17 @@ def advice_for(framework: str, pair: Any, one: Job, other: Job) -> str | None:
     setup = Setup.of(jobs, dict.fromkeys(jobs, framework), dict.fromkeys(jobs, (cases.SAMPLES, *pair.shape)))
     difference = SettingDifference(path=pair.path, values={"mine": 0, "like": 1})
     return fixes(difference, setup, reference="like", other="mine").get("mine")
+
+
+def places_of_weights(job: Job, shape: tuple[int, ...], framework: str) -> dict[str, str]:
+    """Where each trainable weight of the layer `middle` lies, as Python, by its name."""
+    template = plain._template(framework)
+    view = plain.JobView(job=job, program=compile_job(job, shape))
+    layer = next(one for one in plain._views(view, framework, template, frozenset()) if one.var == "middle")
+    if framework == "torch":
+        return {weight.name: str(template.tensor(layer, weight.own_name)) for weight in layer.drawn}
+    names = [weight.name for weight in layer.weights]
+    return {weight.name: f"middle.get_weights()[{names.index(weight.name)}]" for weight in layer.drawn}
 
 
 def by_place(job: Job, shape: tuple[int, ...], framework: str) -> dict[str, dict[str, str]]:
@@ -211,3 +250,42 @@ def test_the_advice_for_every_setting_closes_its_gap(tmp_path: Path) -> None:
     silent = sorted({(framework, kind) for framework, kind, _ in bench.silent} - set(NO_ADVICE))
     assert not wrong, f"{len(wrong)} of {sum(map(len, bench.tasks.values()))}\n" + "\n\n".join(wrong)
     assert not silent
+
+
+@pytest.mark.timeout(600)
+def test_the_advice_for_an_initializer_draws_by_the_same_law(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    for pair in cases.drawing_pairs():
+        one, other = Job.model_validate(pair.one), Job.model_validate(pair.other)
+        for framework in FRAMEWORKS:
+            bench.draw(framework, pair, one, other)
+            bench.draw(framework, pair, other, one)
+    results = bench.train()
+    wrong = []
+    for framework, tasks in bench.tasks.items():
+        for task in tasks:
+            error = results[framework].get(f"{task['id']}/error")
+            if error is not None:
+                wrong.append(f"{task['id']}:\n{bench.texts[task['id']]}\n{error}")
+                continue
+            for name, wanted in bench.drawn[task["id"]].items():
+                problem = other_law(results[framework][f"{task['id']}/{name}"], wanted)
+                if problem:
+                    wrong.append(f"{task['id']}: {name} {problem}\n{bench.texts[task['id']]}")
+    silent = sorted({(framework, kind) for framework, kind, _ in bench.silent} - set(NO_ADVICE))
+    assert not wrong, f"{len(wrong)} of {sum(map(len, bench.tasks.values()))}\n" + "\n\n".join(wrong)
+    assert not silent
+
+
+def other_law(found: np.ndarray, wanted: np.ndarray) -> str | None:
+    """What shows that two arrays, a draw a row, are of two laws, by Kolmogorov's and Smirnov's test."""
+    mine, theirs = (np.sort(array.reshape(-1)) for array in (found, wanted))
+    every = np.concatenate([mine, theirs])
+    shares = [np.searchsorted(one, every, side="right") / one.size for one in (mine, theirs)]
+    apart = float(np.abs(shares[0] - shares[1]).max())
+    allowed = 2.2 * np.sqrt(1 / mine.size + 1 / theirs.size)  # one in 15,000 by chance
+    if np.unique(theirs).size <= 2:
+        allowed = 1e-12
+        mine, theirs = np.unique(np.round(mine, 7)), np.unique(np.round(theirs, 7))
+        return None if np.array_equal(mine, theirs) else f"is {mine[:4]}, not {theirs}"
+    return f"is of another law, {apart:.3f} apart where {allowed:.3f} is chance" if apart > allowed else None
