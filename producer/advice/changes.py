@@ -106,16 +106,28 @@ def _copied(document: Any, source: Any, full: Any, parts: Sequence[str]) -> None
 
 
 def _changed(path: str, before: Sequence[Part], after: Sequence[Part]) -> Iterator[str]:
-    """Yield each part that differs, under its place; what is left out stands in a comment."""
+    """Yield the lines of each place that differ, under its heading; what is left out stands in a comment."""
     was = {(part.place, part.name): part.code for part in before}
     now = {(part.place, part.name): part.code for part in after}
     given = path.startswith("initial_weights") and any(part.name == "weights" for part in after)
-    for (place, name), code in now.items():
-        if (place == "give") == given and (was.get((place, name)) != code or given):
-            yield f"# {PLACES[place]}:\n{code}"
-    for (place, name), code in was.items():
-        if (place, name) not in now and place != "give":
-            yield f"# {PLACES[place]}, leave out:\n" + "\n".join(f"# {line}" for line in code.splitlines())
+    for place, heading in PLACES.items():
+        if (place == "give") != given:
+            continue
+        codes = [code for key, code in now.items() if key[0] == place and (given or was.get(key) != code)]
+        gone = [code for key, code in was.items() if key[0] == place and key not in now]
+        if codes:
+            yield f"# {heading}:\n" + "\n".join(_each_class_once(codes))
+        if gone:
+            yield f"# {heading}, leave out:\n# " + "\n".join(gone).replace("\n", "\n# ")
+
+
+def _each_class_once(codes: Sequence[str]) -> Iterator[str]:
+    """Yield the codes without a class that one before has made, of the same lines."""
+    made: set[str] = set()
+    for code in codes:
+        head, _, rest = code.rpartition("\n\n")
+        yield rest if head in made else code
+        made.add(head)
 
 
 def _summary(path: str, mine: Job, wanted: Job, like: str) -> str:

@@ -277,7 +277,10 @@ def _views(view: JobView, framework: str, template: Any, shown: frozenset[str]) 
 
 def _tidy(code: str) -> str:
     """Return code without empty lines at its ends and blanks at the ends of lines."""
-    return "\n".join(line.rstrip() for line in code.strip("\n").splitlines()).strip("\n")
+    lines = "\n".join(line.rstrip() for line in code.splitlines()).strip("\n")
+    while "\n\n\n" in lines:
+        lines = lines.replace("\n\n\n", "\n\n")
+    return lines
 
 
 @cache

@@ -18,7 +18,6 @@ from pathlib import Path
 import numpy as np
 
 HEADING = re.compile(r"^# (?P<place>[A-Z][^:]*?)(?P<out>, leave out)?:$")
-ASSIGNED = re.compile(r"^(\w+) = ", re.MULTILINE)
 
 SEVERAL = ("layer", "call", "draw", "give")
 """Places of several parts; the others have one, whose name is empty."""
@@ -32,11 +31,18 @@ def with_advice(parts: Parts, advice: str | None, headings: dict[str, str]) -> P
     changed = {place: dict(named) for place, named in parts.items()}
     for place, code, leave_out in blocks(advice or "", headings):
         here = changed.setdefault(place, {})
-        name = named(code, here) if place in SEVERAL else ""
         if leave_out:
-            here.pop(name, None)
+            lines = code.replace("\n# ", "\n").removeprefix("# ").splitlines()
+            kept = [line for one in here.values() for line in one.splitlines() if line not in lines]
+            changed[place] = {"": "\n".join(kept)}
+        elif place == "call":  # a line a layer, each in the place of its own
+            for line in code.splitlines():
+                (name,) = (name for name, one in here.items() if one.split(" = ")[0] == line.split(" = ")[0])
+                here[name] = line
+        elif place in SEVERAL:  # what comes later makes anew what came before
+            here["advice"] = code
         else:
-            here[name] = code
+            changed[place] = {"": code}
     return changed
 
 
@@ -52,16 +58,6 @@ def blocks(advice: str, headings: dict[str, str]) -> list[tuple[str, str, bool]]
             assert found, f"no heading before {line!r}"
             found[-1][1].append(line)
     return [(place, "\n".join(lines), out) for place, lines, out in found]
-
-
-def named(code: str, here: dict[str, str]) -> str:
-    """The name of the code that this stands for: what assigns the same last variable, or the same lines."""
-    plain = code.removeprefix("# ").replace("\n# ", "\n")
-    mine = ASSIGNED.findall(code)
-    for name, other in here.items():
-        if other == plain or (mine and ASSIGNED.findall(other)[-1:] == mine[-1:]):
-            return name
-    return f"advice {len(here)}"
 
 
 def main(framework: str, tasks: Path, out: Path) -> None:

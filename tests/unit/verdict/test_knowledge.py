@@ -215,6 +215,17 @@ def test_of_three_sides_each_other_is_mended_like_the_first_where_it_differs() -
     ]
 
 
+def test_of_two_settings_in_one_line_the_later_has_both() -> None:
+    changes = {"optimizer.epsilon": 1e-8, "optimizer.learning_rate": 0.5}
+    known = setup(overrides={"torch": changes})
+    values = {"tensorflow": "mine", "torch": "theirs"}
+    _, last = mendings([SettingDifference(path=path, values=values) for path in changes], known)
+
+    assert [code.splitlines()[-1] for side, _, code in last.fixes if side == "torch"] == [
+        "optimizer = torch.optim.Adam(model.parameters(), lr=0.001, betas=(0.9, 0.999), eps=1e-07)"
+    ]
+
+
 def test_a_sum_under_adam_is_not_told_as_a_learning_rate() -> None:
     known = setup(overrides={"torch": {"loss.reduction": "sum"}}, training={"epochs": 2, "batch_size": 8})
     difference = SettingDifference(path="loss.reduction", values={"tensorflow": "mean", "torch": "sum"})
