@@ -168,10 +168,10 @@ def explain(
 
 def _names_an_experiment(spec: str) -> bool:
     """Return whether it is an id, or `last`, and no job file of that name is there."""
-    from likewise.producer.job.jobfile import example_names
+    from likewise.producer.job.jobfile import is_example
     from likewise.producer.runs.submitted import LAST
 
-    is_job = spec in example_names() or Path(spec).exists()
+    is_job = is_example(spec) or Path(spec).exists()
     return not is_job and (spec == LAST or _ID.fullmatch(spec) is not None)
 
 

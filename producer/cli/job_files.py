@@ -1,4 +1,4 @@
-"""Commands on job files, and the version: init, validate, schema, version."""
+"""Commands on job files, and the version: init, examples, validate, schema, version."""
 
 from __future__ import annotations
 
@@ -41,6 +41,32 @@ def init(
     for path in written:
         typer.echo(f"wrote {path}")
     typer.echo(f"next: likewise validate {file}")
+
+
+def examples(
+    word: Annotated[
+        str | None, typer.Argument(help="Only those with this word in the name, the title or the story.")
+    ] = None,
+    as_json: AsJson = False,
+    form: Form = None,
+) -> None:
+    """List the job files that ship with Likewise, and the gallery of public reports.
+
+    \b
+    Examples:
+      likewise examples
+      likewise examples momentum
+    """
+    from likewise.producer.job.examples import examples as every_example
+    from likewise.producer.report.examples import ExamplesDocument
+    from likewise.shared.errors import UsageError
+
+    output = Output.of(form, as_json=as_json)
+    wanted = (word or "").casefold()
+    found = [one for one in every_example() if wanted in f"{one.name} {one.title} {one.story}".casefold()]
+    if not found:
+        raise UsageError(f"{word}: in no example; `likewise examples` lists all of them")
+    output.put(ExamplesDocument(examples=found))
 
 
 def validate(

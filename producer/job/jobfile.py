@@ -99,18 +99,28 @@ def validate(document: dict[str, Any], source: str) -> Experiment:
 
 
 def example_names() -> list[str]:
-    """Return the names of the job files that ship with the tool."""
+    """Return the names of the job files that ship with the tool, those of the gallery left out."""
     return sorted(path.stem for path in _examples().glob("*.yaml"))
 
 
+def gallery_names() -> list[str]:
+    """Return the names of the job files that show a public report each."""
+    return sorted(path.stem for path in (_examples() / "gallery").glob("*.yaml"))
+
+
+def is_example(name: str) -> bool:
+    """Return whether a job file of this name ships with the tool."""
+    return name in example_names() or name in gallery_names()
+
+
 def example_path(name: str) -> Path:
-    """Return where a shipped example lies."""
-    return _examples() / f"{name}.yaml"
+    """Return where a shipped example lies, whether of the gallery or not."""
+    return _examples() / (f"gallery/{name}.yaml" if name in gallery_names() else f"{name}.yaml")
 
 
 def names_a_job(text: str) -> bool:
     """Return whether what a user typed is a job file, an example or `-`, and not an experiment's id."""
-    return text == "-" or text in example_names() or Path(text).suffix in SUFFIXES
+    return text == "-" or is_example(text) or Path(text).suffix in SUFFIXES
 
 
 def _examples() -> Path:
@@ -128,7 +138,7 @@ def _read(spec: str) -> tuple[str, Path, str, bool]:
             f"name a job file, - for standard input, or an example: {', '.join(example_names())}"
         )
     path = Path(spec)
-    if spec in example_names() and not _exists(path):
+    if is_example(spec) and not _exists(path):
         path, source = example_path(spec), f"example {spec}"
     else:
         source = printable(spec)
@@ -160,14 +170,16 @@ def _refuse_what_is_no_file(path: Path, spec: str) -> None:
 
 
 def _missing_hint(path: Path, spec: str) -> str:
-    match = nearest(path.stem, example_names())
+    match = nearest(path.stem, (*example_names(), *gallery_names()))
     if match is not None:
         return f"did you mean the example {match}?"
     siblings = [child.name for child in _siblings(path) if child.suffix in SUFFIXES]
     beside = nearest(path.name, siblings)
     if beside is not None:
         return f"did you mean {printable(str(path.with_name(beside)))}?"
-    return f"examples are {', '.join(example_names())}; `likewise init {printable(spec)}` writes a new file"
+    names = ", ".join(example_names())
+    more = "and `likewise examples` lists public reports"
+    return f"examples are {names}, {more}; `likewise init {printable(spec)}` writes a new file"
 
 
 def _siblings(path: Path) -> list[Path]:

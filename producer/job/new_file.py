@@ -16,7 +16,7 @@ from pathlib import Path
 
 from likewise.producer.data.csv_file import first_rows, is_missing, is_number
 from likewise.producer.display import did_you_mean, printable, short
-from likewise.producer.job.jobfile import SUFFIXES, example_names, example_path
+from likewise.producer.job.jobfile import SUFFIXES, example_names, example_path, gallery_names, is_example
 from likewise.shared.errors import UsageError
 from likewise.shared.job import Experiment
 
@@ -134,10 +134,9 @@ def write_new(
         raise UsageError(f"{printable(str(file))}: a job file's name ends in .yaml or .yml")
     copies: list[tuple[Path, Path]] = []
     if example is not None:
-        if example not in example_names():
-            raise UsageError(
-                f"--from {printable(example)}: no such example; {did_you_mean(example, example_names())}"
-            )
+        if not is_example(example):
+            names = [*example_names(), *gallery_names()]
+            raise UsageError(f"--from {printable(example)}: no such example; {did_you_mean(example, names)}")
         text = example_path(example).read_text(encoding="utf-8")
         copies = [(data, file.with_name(data.name)) for data in _data_beside(example_path(example))]
     elif csv is not None:

@@ -9,7 +9,8 @@ import jsonschema
 import pytest
 
 from likewise.producer.job import jobtext
-from likewise.producer.job.jobfile import example_names, example_path, read_experiment
+from likewise.producer.job.examples import example
+from likewise.producer.job.jobfile import example_names, example_path, gallery_names, read_experiment
 from likewise.producer.job.new_file import starter
 from likewise.producer.job.prepare import prepare_experiment
 from likewise.producer.job.schema import editor_schema
@@ -26,11 +27,11 @@ def test_the_issues_examples_are_there() -> None:
     assert {"article", "matched", "diabetes", "digits", "breast_cancer", "houses"} <= set(example_names())
 
 
-@pytest.mark.parametrize("name", example_names())
+@pytest.mark.parametrize("name", [*example_names(), *gallery_names()])
 def test_an_example_is_valid_and_its_data_fits(name: str) -> None:
     prepared = prepare_experiment(read_experiment(name))
 
-    assert prepared.advice == ()
+    assert prepared.advice == () or name in gallery_names()  # whose mistakes may be warned of
     assert list(prepared.runs) == ["tensorflow", "torch"]
 
 
@@ -39,7 +40,24 @@ def test_an_example_is_commented_for_a_newcomer(name: str) -> None:
     assert example_path(name).read_text(encoding="utf-8").startswith("# ")
 
 
-@pytest.mark.parametrize("name", example_names())
+@pytest.mark.parametrize("name", gallery_names())
+def test_a_job_of_the_gallery_tells_its_story_in_five_lines_with_the_reports_address(name: str) -> None:
+    found = example(name)
+    lines = example_path(name).read_text(encoding="utf-8").splitlines()
+
+    assert found.report is not None
+    assert len(found.story) > 100
+    assert sum(line.startswith("#") for line in lines) == 5
+    assert max(len(line) for line in lines if line.startswith("#")) <= 120
+    assert read_experiment(name).experiment.name == name
+
+
+def test_the_gallery_has_twenty_reports_and_no_name_twice() -> None:
+    assert len(gallery_names()) >= 20
+    assert not set(gallery_names()) & set(example_names())
+
+
+@pytest.mark.parametrize("name", [*example_names(), *gallery_names()])
 def test_an_editor_finds_nothing_wrong_with_an_example(name: str) -> None:
     VALIDATOR.validate(document(name))
 

@@ -28,11 +28,13 @@ from likewise.producer.cli.app import main
 from likewise.producer.cli.options import Output
 from likewise.producer.display import both
 from likewise.producer.doctor import Finding
+from likewise.producer.job.examples import examples
 from likewise.producer.job.jobfile import read_experiment
 from likewise.producer.report import FILE_FORMATS, FORMATS, write, write_file
 from likewise.producer.report.bench import BenchDocument
 from likewise.producer.report.comparison import ComparisonDocument
 from likewise.producer.report.document import Document, Table, Value
+from likewise.producer.report.examples import ExamplesDocument
 from likewise.producer.report.explanation import ExplanationDocument
 from likewise.producer.report.resolved import ResolvedDocument
 from likewise.producer.report.spreadsheet import COLUMNS
@@ -79,6 +81,7 @@ def documents(samples: ModuleType) -> dict[type[Document], Callable[[], Document
         ),
         UnfinishedDocument: lambda: UnfinishedDocument(record=record, runs=[run("torch")], now_s=1e9 + 60),
         WorkersDocument: lambda: WorkersDocument(workers=[worker()], now_s=1e9 + 60),
+        ExamplesDocument: lambda: ExamplesDocument(examples=examples()),
         HealthDocument: lambda: HealthDocument(
             findings=[Finding(link="Redis", state="wrong", found="full", mend="make room")]
         ),
