@@ -3,6 +3,8 @@
 # make test     every check there is
 # make bare     the local stack's tests with nothing on PATH but Python, as on a bare machine
 # make lint     the quick ones: format, lint, types, who imports whom
+# make advice   run every line of advice in its framework
+# make gallery  train the public reports anew and write docs/gallery
 # make parity   measure anew how well the frameworks agree, and how surely faults are found: docs/parity.md
 # make bench    measure anew how fast it is, beside the usual programs: docs/benchmarks.md; ONLY=service for a part
 # make clean    remove what these made inside the checkout
@@ -14,7 +16,7 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-builtin-rules
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help demo setup test lint contract suite bare parity bench clean python
+.PHONY: help demo setup test lint contract suite bare parity advice gallery bench clean python
 
 # The frameworks have no wheels yet for the newest Python, so 3.11 to 3.13 are tried first.
 PYTHON ?= $(shell for range in '(3, 11) <= v <= (3, 13)' 'v >= (3, 11)'; do \
@@ -79,6 +81,14 @@ parity: $(VENV)/installed-dev $(INTERPRETERS)
 	. $(INTERPRETERS); LIKEWISE_RECORDS=$(CURDIR)/$(RECORDS) LIKEWISE_CLEAN_JOBS=200 \
 	$(VENV)/bin/python -m pytest tests/parity tests/planted
 	$(VENV)/bin/python docs/make_parity.py $(RECORDS)
+
+# Every line of advice, with whole graphs and every pair both ways; the suite runs a part of them.
+advice: $(VENV)/installed-dev $(INTERPRETERS)
+	. $(INTERPRETERS); LIKEWISE_ADVICE=all $(VENV)/bin/python -m pytest tests/advice
+
+gallery: $(VENV)/installed-dev $(INTERPRETERS)
+	$(VENV)/bin/python docs/make_gallery.py
+	. $(INTERPRETERS); LIKEWISE_GALLERY=all $(VENV)/bin/python -m pytest tests/integration/test_gallery.py
 
 bench: $(VENV)/installed-dev $(INTERPRETERS)
 	. $(INTERPRETERS); $(VENV)/bin/python docs/make_benchmarks.py $(if $(ONLY),--only $(ONLY))

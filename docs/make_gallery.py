@@ -9,11 +9,13 @@ gallery` does so for all of them.
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+from typer.testing import CliRunner
+
+from likewise.producer.cli.app import app
 from likewise.producer.job.examples import Example, example
 from likewise.producer.job.jobfile import example_path, gallery_names
 
@@ -23,10 +25,9 @@ NAMES = ("article", *gallery_names())
 
 def said(command: str, name: str) -> dict[str, Any]:
     """Return what a command says of an example, in JSON."""
-    run = [sys.executable, "-m", "likewise.producer", command, name, "--json"]
-    done = subprocess.run(run, capture_output=True, text=True, check=False)
-    if done.returncode:
-        sys.exit(f"{command} {name}: {done.stderr}")
+    done = CliRunner().invoke(app, [command, name, "--json"])
+    if done.exit_code:
+        sys.exit(f"{command} {name}: {done.output}{done.exception or ''}")
     answer: dict[str, Any] = json.loads(done.stdout)
     return answer
 
@@ -69,10 +70,10 @@ def index() -> str:
     rows = [f"| [{one.title}]({one.name}.md) | `{one.name}` |" for one in map(example, NAMES)]
     return (
         "# The gallery\n\n"
-        "Public reports of models that came out differently in two frameworks, each as a job file that ships with\n"
-        "Likewise: `likewise compare NAME` trains it, `likewise explain NAME` says what did it, and `likewise init\n"
-        "job.yaml --from NAME` copies it to start from. `likewise examples WORD` looks for one. What the pages show was\n"
-        "printed by the program; `make gallery` trains them all anew and writes them.\n\n"
+        "Public reports of models that came out differently in two frameworks, each as a job file that\n"
+        "ships with Likewise: `likewise compare NAME` trains it, `likewise explain NAME` says what did it,\n"
+        "and `likewise init job.yaml --from NAME` copies it to start from. `likewise examples WORD` looks\n"
+        "for one. What the pages show was printed by the program; `make gallery` writes them anew.\n\n"
         "| report | name |\n|---|---|\n" + "\n".join(rows) + "\n"
     )
 

@@ -115,12 +115,15 @@ def plus_minus(relative: float) -> str:
 
 
 def setting(value: Any) -> str:
-    """Return a setting's value in short: bare words, an initializer as a call, the rest as JSON."""
+    """Return a setting's value in short: bare words, an initializer as a call, several as a list."""
     if value is None:
         return "none"
     if isinstance(value, dict) and "type" in value:
         return _call(value)
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    if isinstance(value, dict) and value:
+        text = ", ".join(f"{name} {setting(part)}" for name, part in value.items())
+    else:
+        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     if len(text) <= LENGTH:
         return text
     if isinstance(value, list | tuple):

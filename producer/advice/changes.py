@@ -141,7 +141,7 @@ def _summary(path: str, mine: Job, wanted: Job, like: str) -> str:
         name, field, first = parts[0], ".".join(parts[1:]), parts
     values = [_value(job, first) for job in (mine, wanted)]
     what = f"{name}: {field}" if field else name
-    if any(value is _NOTHING for value in values):
+    if any(value is _NOTHING or (isinstance(value, Mapping) and "weights" in value) for value in values):
         return f"{what} as in {like}"
     was, now = (setting(value) for value in values)
     return f"{what} from {was} to {now}, as in {like}".replace("\n", " ")

@@ -143,9 +143,24 @@ class JobView:
         return math.prod(self.program.output_shape)
 
     @property
+    def softened(self) -> bool:
+        """Return whether a softmax or sigmoid ends the model, and the loss takes logits nevertheless."""
+        classifies = hasattr(self.job.loss, "from_logits")
+        return classifies and self.from_logits and self.program.last_activation in ("softmax", "sigmoid")
+
+    @property
+    def weights_in_the_loss(self) -> bool:
+        """Return whether each of several outputs is weighted by its own target's class."""
+        return not self.by_row and self.outputs > 1 and bool(self._class_weights)
+
+    @property
     def class_weight(self) -> dict[int, float]:
-        """Return the weight of each class; empty where none is declared."""
-        return dict(enumerate(getattr(self.job.loss, "class_weights", None) or ()))
+        """Return the weight of each class of a sample; empty where none is declared."""
+        return {} if self.weights_in_the_loss else dict(enumerate(self._class_weights))
+
+    @property
+    def _class_weights(self) -> Sequence[float]:
+        return getattr(self.job.loss, "class_weights", None) or ()
 
     @property
     def paired_biases(self) -> list[tuple[str, str]]:

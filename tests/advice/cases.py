@@ -70,7 +70,7 @@ LAYERS: dict[str, tuple[tuple[int, ...], dict[str, Any]]] = {
     "lstm": (STEPS, {"units": 3}),
     "gru": (STEPS, {"units": 3}),
     "bidirectional": (STEPS, {"layer": {"type": "lstm", "units": 3}}),
-    "multi_head_attention": (STEPS, {"num_heads": 2, "key_dim": 2}),
+    "multi_head_attention": (STEPS, {"num_heads": 1, "key_dim": 4}),
     "add": (FLAT, {"inputs": ["input", "input"]}),
     "concatenate": (FLAT, {"inputs": ["input", "input"]}),
 }
@@ -99,8 +99,8 @@ VALUES: dict[str, list[Any]] = {
     "return_sequences": [True],
     "unit_forget_bias": [],
     "reset_after": [False],
-    "num_heads": [4],
-    "key_dim": [3],
+    "num_heads": [2],
+    "key_dim": [1],
     "value_dim": [3],
     "use_causal_mask": [True],
 }
@@ -120,31 +120,40 @@ LOSSES: dict[str, dict[str, Any]] = {
 }
 
 OPTIMIZERS: dict[str, list[Any]] = {
-    "learning_rate": [0.02],
-    "weight_decay": [0.1],
+    "learning_rate": [0.03125],
+    "weight_decay": [0.125],
     "weight_decay_kind": ["coupled", "decoupled"],
-    "clip_value": [0.01],
-    "clip_norm": [0.01],
-    "global_clip_norm": [0.01],
-    "clip_epsilon": [0.01],
+    "clip_value": [0.015625],
+    "clip_norm": [0.015625],
+    "global_clip_norm": [0.015625],
+    "clip_epsilon": [0.015625],
     "momentum": [0.5],
     "nesterov": [True],
     "momentum_convention": ["velocity", "buffer"],
     "beta_1": [0.5],
-    "beta_2": [0.7],
-    "epsilon": [0.3],
+    "beta_2": [0.75],
+    "epsilon": [0.25],
     "epsilon_placement": ["outside", "hat", "inside"],
     "amsgrad": [True],
-    "momentum_decay": [0.3],
+    "momentum_decay": [0.25],
     "rho": [0.5],
     "centered": [True],
     "initial_accumulator_value": [0.5],
 }
+EXACT = {
+    "epsilon": 0.015625,
+    "beta_1": 0.875,
+    "beta_2": 0.984375,
+    "rho": 0.875,
+    "momentum_decay": 0.5,
+    "weight_decay": 0.0,
+}
+"""Constants that float32 has exactly: Keras keeps its own in that, whatever the model's precision."""
 BESIDE: dict[str, dict[str, Any]] = {
-    "nesterov": {"momentum": 0.9},
-    "momentum_convention": {"momentum": 0.9, "schedule": {"type": "step", "step_size": 2, "gamma": 0.5}},
-    "weight_decay_kind": {"weight_decay": 0.1, "momentum": 0.5},
-    "clip_epsilon": {"clip_norm": 0.01},
+    "nesterov": {"momentum": 0.875},
+    "momentum_convention": {"momentum": 0.875, "schedule": {"type": "step", "step_size": 2, "gamma": 0.5}},
+    "weight_decay_kind": {"weight_decay": 0.125, "momentum": 0.5},
+    "clip_epsilon": {"clip_norm": 0.015625},
 }
 """What an optimizer has beside a field, for that to mean anything."""
 
@@ -193,7 +202,7 @@ def job(layers: list[dict[str, Any]], **changes: Any) -> dict[str, Any]:
         "data": {"type": "synthetic", "kind": "linear"},
         "model": {"layers": layers},
         "loss": {"type": "mse"},
-        "optimizer": {"type": "sgd", "learning_rate": 0.02},
+        "optimizer": {"type": "sgd", "learning_rate": 0.015625},
         "training": {"epochs": 2, "batch_size": 5},
         "precision": "float64",
         **changes,
@@ -282,11 +291,11 @@ def activation_pairs() -> Iterator[Pair]:
             )
         for name in model.model_fields:
             if name != "type":
-                one = changed(job(layers), "model.layers.1.activation", {"type": word})
+                one = changed(job(layers), "model.layers.1.activation", {"type": word, name: 0.25})
                 yield Pair(
                     f"model.layers.1.activation.{name}",
                     one,
-                    changed(one, f"model.layers.1.activation.{name}", 0.7),
+                    changed(one, f"model.layers.1.activation.{name}", 0.5),
                     FLAT,
                     f"activation.{word}.{name}",
                 )
@@ -383,12 +392,12 @@ def weighted(document: dict[str, Any]) -> dict[str, Any]:
 def optimizer_pairs() -> Iterator[Pair]:
     layers = [dense(4, activation="tanh", name="hidden"), dense(name="head")]
     for word, model in members(Optimizer).items():
-        small = {"epsilon": 0.01} if "epsilon" in model.model_fields else {}
+        small = {name: value for name, value in EXACT.items() if name in model.model_fields}
         for name, field in model.model_fields.items():
             if name in ("type", "schedule"):
                 continue
             beside = {key: value for key, value in BESIDE.get(name, {}).items() if key in model.model_fields}
-            settings = {"type": word, "learning_rate": 0.1, **small, **beside}
+            settings = {"type": word, "learning_rate": 0.125, **small, **beside}
             allowed = get_args(field.annotation) if name in ("epsilon_placement",) else None
             for value in OPTIMIZERS[name]:
                 if allowed and value not in allowed:
@@ -405,12 +414,12 @@ def optimizer_pairs() -> Iterator[Pair]:
         if word != "sgd":
             yield Pair(
                 "optimizer.type",
-                job(layers, optimizer={"type": "sgd", "learning_rate": 0.1}),
-                job(layers, optimizer={"type": word, "learning_rate": 0.1, **small}),
+                job(layers, optimizer={"type": "sgd", "learning_rate": 0.125}),
+                job(layers, optimizer={"type": word, "learning_rate": 0.125, **small}),
                 FLAT,
                 f"optimizer.{word}.type",
             )
-    rms = {"type": "rmsprop", "learning_rate": 0.1, "epsilon": 0.01, "momentum": 0.5, "centered": True}
+    rms = {"type": "rmsprop", "learning_rate": 0.125, "epsilon": 0.015625, "momentum": 0.5, "centered": True}
     base = job(layers, optimizer=rms)
     yield Pair(
         "optimizer.epsilon_placement",
@@ -419,7 +428,7 @@ def optimizer_pairs() -> Iterator[Pair]:
         FLAT,
         "optimizer.rmsprop.epsilon_placement",
     )
-    nest = {"type": "sgd", "learning_rate": 0.1, **BESIDE["momentum_convention"], "nesterov": True}
+    nest = {"type": "sgd", "learning_rate": 0.125, **BESIDE["momentum_convention"], "nesterov": True}
     yield Pair(
         "optimizer.momentum_convention",
         job(layers, optimizer=nest),
@@ -429,8 +438,8 @@ def optimizer_pairs() -> Iterator[Pair]:
     )
     inside = {
         "type": "rmsprop",
-        "learning_rate": 0.1,
-        "epsilon": 0.01,
+        "learning_rate": 0.125,
+        "epsilon": 0.015625,
         "epsilon_placement": "inside",
         **BESIDE["momentum_convention"],
     }
@@ -443,10 +452,10 @@ def optimizer_pairs() -> Iterator[Pair]:
     )
     for kind in ("lstm", "simple_rnn", "gru"):
         cell = [{"type": kind, "units": 3, "name": "memory"}, dense(name="head")]
-        clipped = job(cell, optimizer={"type": "sgd", "learning_rate": 0.1, "clip_norm": 0.05})
-        other = job(cell, optimizer={"type": "sgd", "learning_rate": 0.1, "global_clip_norm": 0.05})
+        clipped = job(cell, optimizer={"type": "sgd", "learning_rate": 0.125, "clip_norm": 0.05})
+        other = job(cell, optimizer={"type": "sgd", "learning_rate": 0.125, "global_clip_norm": 0.05})
         yield Pair("optimizer.clip", clipped, other, STEPS, "optimizer.sgd.clip")
-        both = {"type": "sgd", "learning_rate": 0.1, "global_clip_norm": 0.05}
+        both = {"type": "sgd", "learning_rate": 0.125, "global_clip_norm": 0.05}
         yield Pair(
             "optimizer.clip_epsilon",
             job(cell, optimizer=both),
@@ -459,8 +468,8 @@ def optimizer_pairs() -> Iterator[Pair]:
         {"type": "batch_norm", "name": "norm", "gamma_initializer": "ones"},
         dense(name="head"),
     ]
-    for momentum in (0.5, 0.9):
-        decay = {"type": "sgd", "learning_rate": 0.1, "momentum": momentum, "weight_decay": 0.1}
+    for momentum in (0.5, 0.875):
+        decay = {"type": "sgd", "learning_rate": 0.125, "momentum": momentum, "weight_decay": 0.125}
         yield Pair(
             "optimizer.weight_decay_kind",
             job(normed, optimizer=decay),
@@ -476,9 +485,9 @@ def schedule_pairs() -> Iterator[Pair]:
     for word, model in members(Schedule).items():
         settings = {"type": word, **SCHEDULES[word]}
         with_it = job(
-            layers, optimizer={"type": "sgd", "learning_rate": 0.1, "schedule": settings}, training=training
+            layers, optimizer={"type": "sgd", "learning_rate": 0.125, "schedule": settings}, training=training
         )
-        without = job(layers, optimizer={"type": "sgd", "learning_rate": 0.1}, training=training)
+        without = job(layers, optimizer={"type": "sgd", "learning_rate": 0.125}, training=training)
         yield Pair("optimizer.schedule", without, with_it, FLAT, f"schedule.{word}")
         for name in model.model_fields:
             if name == "type" or (word == "reduce_on_plateau" and name in PLATEAU_ONLY_LOSS):
@@ -548,6 +557,7 @@ def trained_pairs() -> list[Pair]:
     """Every pair that is trained."""
     return [
         *layer_pairs(),
+        *window_pairs(),
         *activation_pairs(),
         *image_pairs(),
         *loss_pairs(),
@@ -561,3 +571,21 @@ def is_same(one: dict[str, Any], other: dict[str, Any]) -> bool:
     """Whether two documents are one job."""
     mine, theirs = (dict(leaves(Job.model_validate(each).model_dump(mode="json"))) for each in (one, other))
     return mine == theirs
+
+
+NO_LINE = {
+    *("schedule.reduce_on_plateau.monitor", "schedule.reduce_on_plateau.per"),
+    *("schedule.reduce_on_plateau.warmup", "schedule.reduce_on_plateau.warmup_start"),
+    *("schedule.reduce_on_plateau.offset", "layer.dropout.rate", "layer.dropout.seed"),
+}
+"""Fields without a pair: masks and plateaus are another training each time, or need validation data."""
+
+
+def every_field() -> Iterator[str]:
+    """Every field of every kind, as pairs name it, but for those of `NO_LINE`."""
+    for prefix, union in (("layer", Layer), ("loss", Loss), ("optimizer", Optimizer), ("schedule", Schedule)):
+        for word, model in members(union).items():
+            for field in set(model.model_fields) - {"type", "name", "inputs", "layer"}:
+                kind = f"{prefix}.{word}.{field}"
+                if kind not in NO_LINE and not (field == "schedule" and prefix == "optimizer"):
+                    yield kind
