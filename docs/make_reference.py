@@ -82,7 +82,11 @@ PARTS: list[tuple[str, list[str], Any]] = [
     ),
     ("training", ["Training", "EarlyStopping"], None),
     ("sides", ["SideSettings"], None),
-    ("initial_weights", ["SharedWeights", "FrameworkWeights", "GivenWeights", "NpzWeights"], None),
+    (
+        "initial_weights",
+        ["SharedWeights", "InitializerWeights", "FrameworkWeights", "GivenWeights", "NpzWeights"],
+        None,
+    ),
 ]
 
 

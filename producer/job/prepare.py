@@ -58,7 +58,7 @@ def prepare_experiment(loaded: LoadedExperiment, *, done: Done | None = None) ->
     problems = as_written(loaded.experiment, {label: list(_problems(run)) for label, run in runs.items()})
     if problems:
         raise JobFileError(loaded.source, problems)
-    said = (*_without_a_table(loaded.experiment), *advice(runs))
+    said = (*_without_a_table(loaded.experiment), *_started_apart(loaded.experiment, runs), *advice(runs))
     return PreparedExperiment(loaded=loaded, runs=runs, advice=said)
 
 
@@ -69,6 +69,17 @@ def _without_a_table(experiment: Experiment) -> list[str]:
         return []
     return [
         f"no table of defaults is known for {both(names)}: what is left out there has the shared defaults"
+    ]
+
+
+def _started_apart(experiment: Experiment, runs: Mapping[str, PreparedRun]) -> list[str]:
+    """Say of a start that was written as shared that the sides' initializers draw it apart."""
+    written = "initial_weights" in experiment.model_fields_set and experiment.initial_weights.type == "shared"
+    if not written or all(run.job.initial_weights.type != "initializers" for run in runs.values()):
+        return []
+    return [
+        "initial_weights is shared, and other initializers are written for some side, so that each draws its "
+        "start by its own (initial_weights: initializers)"
     ]
 
 
@@ -223,6 +234,17 @@ def _advice(run: PreparedRun) -> Iterator[str]:
         yield (
             f"the model has {by(outputs)} outputs and the targets only the classes 0 to {data.classes - 1}; "
             f"units: {data.classes} would do"
+        )
+    written = [
+        f"model.layers.{place}.{field}"
+        for place, layer in enumerate(job.model.layers)
+        for field in sorted(layer.model_fields_set)
+        if field.endswith("_initializer")
+    ]
+    if job.initial_weights.type == "framework" and written:
+        yield (
+            f"initial_weights is framework, so each framework draws by its own default and {both(written)} "
+            "has no effect; initial_weights: initializers draws by what is written"
         )
     size, samples = job.training.batch_size, len(data.train.x)
     if size is not None and size > samples:

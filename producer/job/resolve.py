@@ -14,14 +14,15 @@ from pydantic import ValidationError
 
 from likewise.producer.display import both, printable, short
 from likewise.producer.job import paths
-from likewise.producer.job.native import NativeDefault, filled
+from likewise.producer.job.native import NativeDefault, filled, own_initializers
 from likewise.producer.job.problems import problems
 from likewise.shared.errors import JobFileError, Problem
 from likewise.shared.job import Experiment, Job
 from likewise.shared.job.loss import fitting_metrics
 from likewise.shared.job.side import Side
+from likewise.shared.job.weights import FrameworkWeights, InitializerWeights, SharedWeights
 
-Kind = Literal["written", "override", "shared", "native", "stored"]
+Kind = Literal["written", "override", "shared", "native", "framework", "stored"]
 COMMON = ("schema_version", "name", "seeds", "frameworks", "sides", "overrides", "defaults", "margin", "grid")
 """Fields that are the same for every side."""
 
@@ -46,6 +47,10 @@ class Resolved:
     """Paths of those that an override has; they may be written as well."""
     native: Mapping[str, NativeDefault]
     """What the framework's own default filled in, by path; a mapping stands for all in it."""
+    framework: str = ""
+    """The framework of the side."""
+    start: Kind | None = None
+    """What made its initializers draw a start of its own, where the job does not say so."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +58,8 @@ class Origin:
     """Where one value came from. `native` is None unless a framework's own default had a part in it."""
 
     kind: Kind
-    """`stored` is a value that this version would resolve to another: the experiment is an older one's."""
+    """`framework` is what draws the start where each framework does so by itself. `stored` is a value that
+    this version would resolve to another: the experiment is an older one's."""
     native: NativeDefault | None = None
 
 
@@ -112,10 +118,40 @@ def resolve_with_origins(experiment: Experiment, *, source: str = "job file") ->
             written=frozenset(path for path, _ in leaves(written)),
             overridden=frozenset(path for path, _ in leaves(given) if paths.is_in(path, *changed)),
             native=native,
+            framework=side.framework,
         )
     if found:
         raise JobFileError(source, as_written(experiment, found))
-    return resolved
+    return _with_a_true_start(resolved)
+
+
+def _with_a_true_start(resolved: dict[str, Resolved]) -> dict[str, Resolved]:
+    """Return the sides; where their initializers differ, none says that it shares its start.
+
+    `shared` is the same arrays in every side, which other initializers do not draw.
+    """
+    drawn = [
+        {path: value for path, value in leaves(one.job.model_dump(mode="json")) if _is_initializer(path)}
+        for one in resolved.values()
+    ]
+    every = {path for found in drawn for path in found}
+    if all(len({repr(found[path]) for found in drawn if path in found}) == 1 for path in every):
+        return resolved
+    return {side: _drawn_by_its_own(one) for side, one in resolved.items()}
+
+
+def _drawn_by_its_own(one: Resolved) -> Resolved:
+    start = one.job.initial_weights
+    if not isinstance(start, SharedWeights):
+        return one
+    own = InitializerWeights(type="initializers", seed=start.seed)
+    native = any(_is_initializer(path) for path in one.native)
+    job = one.job.model_copy(update={"initial_weights": own})
+    return replace(one, job=job, start="native" if native else "override")
+
+
+def _is_initializer(path: str) -> bool:
+    return path.endswith("_initializer")
 
 
 def as_written(experiment: Experiment, found: Mapping[str, Sequence[Problem]]) -> list[Problem]:
@@ -211,7 +247,7 @@ def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
     An initializer is one value too, as a word where it has only a type: its parts mean nothing alone.
     """
-    if path.endswith("_initializer"):
+    if _is_initializer(path):
         yield path, value["type"] if isinstance(value, dict) and list(value) == ["type"] else value
     elif isinstance(value, dict) and value:
         for key, item in value.items():
@@ -228,10 +264,10 @@ def settings_of(resolved: Mapping[str, Resolved], jobs: Mapping[str, Job] | None
 
     `jobs` are those of a stored experiment; without them the ones that were just resolved are shown.
     """
-    now = {name: dict(leaves(one.job.model_dump(mode="json"))) for name, one in resolved.items()}
+    now = {name: shown_settings(one.job, one.framework) for name, one in resolved.items()}
     shown = now
     if jobs is not None:
-        shown = {name: dict(leaves(job.model_dump(mode="json"))) for name, job in jobs.items()}
+        shown = {name: shown_settings(job, resolved[name].framework) for name, job in jobs.items()}
     every = dict.fromkeys(path for values in shown.values() for path in values)
     found = []
     for path in every:
@@ -248,7 +284,28 @@ def settings_of(resolved: Mapping[str, Resolved], jobs: Mapping[str, Job] | None
     return found
 
 
+def shown_settings(job: Job, framework: str) -> dict[str, Any]:
+    """Return the value of each leaf setting, by path, as a reader is shown it.
+
+    Where the framework draws its own start, its own initializers stand in place of the job's, which draw
+    nothing; `its own default` where no table knows them.
+    """
+    settings = dict(leaves(job.model_dump(mode="json")))
+    if not isinstance(job.initial_weights, FrameworkWeights):
+        return settings
+    own = own_initializers(job, framework)
+    drawn = {
+        path: own[path][0] if path in own else "its own default" for path in settings if _is_initializer(path)
+    }
+    return settings | {path: dict(leaves(value, path))[path] for path, value in drawn.items()}
+
+
 def _origin(path: str, one: Resolved) -> Origin:
+    if _is_initializer(path) and isinstance(one.job.initial_weights, FrameworkWeights):
+        known = own_initializers(one.job, one.framework).get(path)
+        return Origin(kind="framework", native=known[1] if known else None)
+    if path == "initial_weights.type" and one.start is not None:
+        return Origin(kind=one.start)
     # a row of a whole mapping, or of a part of what is one setting, such as a written initializer's
     rows = one.native.items()
     row = next((row for place, row in rows if paths.is_in(path, place) or paths.is_in(place, path)), None)

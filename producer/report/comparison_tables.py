@@ -10,7 +10,7 @@ import numpy as np
 
 from likewise.producer import display
 from likewise.producer.display import both, gap, setting
-from likewise.producer.job.resolve import leaves
+from likewise.producer.job.resolve import shown_settings
 from likewise.producer.verdict.models import (
     Comparison,
     Equivalence,
@@ -155,7 +155,8 @@ def differing_settings(comparison: Comparison) -> list[Row]:
 
 def all_settings(comparison: Comparison) -> list[Row]:
     """Return every setting of the resolved jobs, leaf by leaf, in the order of the job file."""
-    by_side = {name: dict(leaves(job.model_dump(mode="json"))) for name, job in comparison.jobs.items()}
+    frameworks = {run.side: run.framework for run in comparison.runs}
+    by_side = {name: shown_settings(job, frameworks[name]) for name, job in comparison.jobs.items()}
     paths = dict.fromkeys(path for values in by_side.values() for path in values)
     rows = []
     for path in paths:

@@ -79,7 +79,7 @@ class ResolvedDocument(Document):
                 yield Value(table="from", row=one.path, side=side, value=_said(one.origins[side]))
 
     def to_json(self) -> dict[str, Any]:
-        """Return the same for a program; `from` is written, override, shared, native or stored."""
+        """Return the same for a program; `from` is written, override, shared, native, framework or stored."""
         experiment = self.experiment
         return {
             "name": experiment.name,
@@ -180,7 +180,7 @@ def _from(one: Setting, sides: Sequence[str]) -> str:
 
 def _said(origin: Origin) -> str:
     """A written initializer may have been completed by the side's own default."""
-    completed = origin.native is not None and origin.kind != "native"
+    completed = origin.native is not None and origin.kind not in ("native", "framework")
     return f"{origin.kind} + native" if completed else origin.kind
 
 

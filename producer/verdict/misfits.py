@@ -34,7 +34,7 @@ class Misfit:
     tensor: str
     """What a trace calls it: `x`, `layers.0.kernel`."""
     shapes: Mapping[str, Shape | None]
-    """Its shape in the reference and in the other; None where a side does not have it."""
+    """The shapes are those in the reference and in the other; None where a side does not have it."""
     trained_on: bool = False
     """Whether it is of the samples that are trained on."""
 

@@ -103,11 +103,19 @@ Initializer = Annotated[
 
 
 class SharedWeights(Frozen):
-    """Drawn from the seed by each layer's declared initializer, and given to every framework."""
+    """Drawn once, from the seed, by each layer's declared initializer: every side gets the same arrays."""
 
     type: Literal["shared"]
     seed: DataSeed | None = None
     """The seed they are drawn from; null is the run's own, so that each seed has its start."""
+
+
+class InitializerWeights(Frozen):
+    """Drawn from the seed by each side's own initializers, where these differ from side to side."""
+
+    type: Literal["initializers"]
+    seed: DataSeed | None = None
+    """The seed they are drawn from; null is the run's own."""
 
 
 class FrameworkWeights(Frozen):
@@ -131,7 +139,7 @@ class NpzWeights(Frozen):
 
 
 InitialWeights = Annotated[
-    SharedWeights | FrameworkWeights | GivenWeights | NpzWeights,
+    SharedWeights | InitializerWeights | FrameworkWeights | GivenWeights | NpzWeights,
     Field(discriminator="type"),
     Word,
 ]

@@ -41,6 +41,7 @@ from likewise.shared.job.weights import (
     FanScaledNormal,
     FrameworkWeights,
     GivenWeights,
+    InitializerWeights,
     Normal,
     NpzWeights,
     Ones,
@@ -230,7 +231,7 @@ def starts(job: Job, *, data: RunData, adapter: FrameworkAdapter, seeds: Iterabl
     program, precision = data.program, job.precision
     seeds = list(dict.fromkeys(seeds))
     match job.initial_weights:
-        case SharedWeights(seed=declared):
+        case SharedWeights(seed=declared) | InitializerWeights(seed=declared):
             if declared is not None:
                 drawn = draw_weights(program, seed=declared, precision=precision)
                 return dict.fromkeys(seeds, drawn)

@@ -89,11 +89,11 @@ def filled(job: Job, framework: str) -> tuple[dict[str, Any], dict[str, NativeDe
     """Return the job's plain values with the framework's defaults wherever the job has none of its own.
 
     Beside them stands what was filled in, by dotted path. Initializers are left alone where no weights are
-    drawn by them.
+    drawn by them, and where the job says that the sides share theirs.
     """
     document = job.model_dump(mode="json", exclude_unset=True)
     table = native_table(framework)
-    drawn = document.get("initial_weights", {"type": "shared"})["type"] == "shared"
+    drawn = document.get("initial_weights", {"type": "initializers"})["type"] == "initializers"
     rows: dict[str, NativeDefault] = {}
     for path, kind, around, mapping in _parts(document, _behind_windows(job.model.layers)):
         for field, row in _in_order(table.get(_section(kind, mapping), {})):
@@ -102,6 +102,23 @@ def filled(job: Job, framework: str) -> tuple[dict[str, Any], dict[str, NativeDe
                 mapping[field] = row.given(mapping)
                 rows[f"{path}.{field}"] = row
     return document, rows
+
+
+def own_initializers(job: Job, framework: str) -> dict[str, tuple[Any, NativeDefault]]:
+    """Return the framework's own initializer of each weight, by path, with its row; empty without a table.
+
+    That is what draws the start where `initial_weights` is framework, whatever the job's initializers are.
+    """
+    document = job.model_dump(mode="json")
+    table = native_table(framework)
+    found = {}
+    for path, kind, around, mapping in _parts(document, _behind_windows(job.model.layers)):
+        rows = table.get(_section(kind, mapping), {})
+        for field in [name for name in mapping if name.endswith("_initializer")]:
+            row = rows.get(field)
+            if row is not None and row.applies(around | mapping):
+                found[f"{path}.{field}"] = (row.given(mapping), row)
+    return found
 
 
 def _parts(

@@ -84,7 +84,7 @@ def test_the_schema_offers_the_words_that_may_stand_alone() -> None:
     assert words["optimizer"] == [
         "sgd", "adam", "adamw", "adamax", "nadam", "rmsprop", "adagrad", "adadelta",
     ]  # fmt: skip
-    assert words["initial_weights"] == ["shared", "framework"]
+    assert words["initial_weights"] == ["shared", "initializers", "framework"]
     assert "mse" in words["loss"]
 
 

@@ -144,3 +144,81 @@ def test_the_settings_can_be_changed_for_one_look(likewise: Likewise) -> None:
 
     assert "native defaults" in done.stdout.splitlines()[0]
     assert any(line.split()[:4] == ["≠", "epsilon", "1e-07", "1e-08"] for line in done.stdout.splitlines())
+
+
+def started(read: Read, *changes: str) -> dict[str, Setting]:
+    """Every setting of the small job with these changes, by path."""
+    experiment = read(*changes).experiment
+    return {one.path: one for one in settings_of(resolve_with_origins(experiment))}
+
+
+KERNEL = "model.layers.0.kernel_initializer"
+BIAS = "model.layers.0.bias_initializer"
+START = "initial_weights.type"
+
+
+def test_a_start_that_is_written_as_shared_has_one_initializer_under_native_defaults(read: Read) -> None:
+    found = started(read, "defaults=native", "initial_weights=shared")
+
+    assert found[START].values == {"tensorflow": "shared", "torch": "shared"}
+    assert not found[KERNEL].differs(("tensorflow", "torch"))
+    assert not found[BIAS].differs(("tensorflow", "torch"))
+
+
+def test_native_initializers_are_not_called_a_shared_start(read: Read) -> None:
+    found = started(read, "defaults=native")
+
+    assert found[KERNEL].differs(("tensorflow", "torch"))
+    assert found[START].values == {"tensorflow": "initializers", "torch": "initializers"}
+    assert {origin.kind for origin in found[START].origins.values()} == {"native"}
+
+
+def test_one_initializer_for_all_is_a_shared_start_under_native_defaults(read: Read) -> None:
+    found = started(
+        read,
+        "defaults=native",
+        "model.layers.0.kernel_initializer=glorot_uniform",
+        "model.layers.0.bias_initializer=zeros",
+    )
+
+    assert found[START].values == {"tensorflow": "shared", "torch": "shared"}
+
+
+@pytest.mark.parametrize("written", [(), ("initial_weights={type: shared, seed: 7}",)])
+def test_an_initializer_of_one_side_makes_its_start_its_own(read: Read, written: tuple[str, ...]) -> None:
+    found = started(read, *written, f"overrides={{torch: {{{KERNEL}: he_uniform}}}}")
+
+    assert found[START].values == {"tensorflow": "initializers", "torch": "initializers"}
+    assert found["initial_weights.seed"].values["torch"] == (7 if written else None)
+
+
+def test_a_start_that_each_framework_draws_shows_what_each_draws_by(read: Read) -> None:
+    found = started(read, "initial_weights=framework", f"{KERNEL}=he_normal")
+
+    assert found[KERNEL].values["tensorflow"] == "glorot_uniform"
+    assert found[KERNEL].values["torch"]["type"] == "variance_scaling"
+    assert {origin.kind for origin in found[KERNEL].origins.values()} == {"framework"}
+    assert found[BIAS].values["tensorflow"] == "zeros"
+
+
+def test_a_framework_without_a_table_draws_by_its_own_default(read: Read) -> None:
+    found = started(read, "initial_weights=framework", "frameworks=[tensorflow, numpy]")
+
+    assert found[KERNEL].values["numpy"] == "its own default"
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"initial_weights": "framework"}, f"{KERNEL} has no effect"),
+        (
+            {"initial_weights": "shared", "overrides": {"torch": {KERNEL: "he_uniform"}}},
+            "is shared, and other",
+        ),
+    ],
+)
+def test_what_is_written_of_a_start_without_effect_is_told(prepare: Any, changes: Any, said: str) -> None:
+    layers = [{"type": "dense", "units": 1, "kernel_initializer": "glorot_normal"}]
+    told = prepare(model={"layers": layers}, **changes).advice
+
+    assert any(said in sentence for sentence in told)
