@@ -33,6 +33,7 @@ Interval = tuple[float, float]
 WORTH_A_WORD = 0.005
 """Shares below half a per cent are not named in the sentence; the table has them."""
 MOST_NAMED = 3
+UNSWITCHED = "it was left out, to stay within the budget"
 NEARLY_ALL = 0.9
 CANCELLING = 1.5
 """Where a share is larger than this, others are as far below 0, and no part by itself means much."""
@@ -93,6 +94,10 @@ class Explanation(Frozen):
     """What a reader has to know of how the shares were found."""
     measures: Many[MeasureShares] = ()
     """Every measure, the main one first."""
+    budget_s: float | None = None
+    """How long the trainings were to take at most."""
+    left_out: Many[str] = ()
+    """The settings that were not switched, to stay within the budget, by path."""
 
 
 def explain(
@@ -123,6 +128,7 @@ def explain(
         sentence=sentence(found, main, contributions, tolerance=tolerance),
         notes=notes(found, main),
         measures=tuple(_measure(one, closed=closed) for one in told),
+        left_out=tuple(factor.path for factor in plan.left_out),
     )
 
 
@@ -141,6 +147,7 @@ def _contributions(found: MixtureGaps, main: Parted | None, *, closed: bool) -> 
         )
         for factor, estimate in zip(main.factors, main.estimates, strict=True)
     ]
+    told += [_contribution(found, one, problem=UNSWITCHED) for one in found.plan.left_out]
     return tuple(sorted(told, key=lambda one: (one.share is None, -(one.share or 0.0))))
 
 

@@ -233,6 +233,8 @@ class Plan:
     pairs: Mapping[Mixture, PlannedPair]
     own_start: bool
     """Whether the declared pair alone starts from each side's own weights."""
+    left_out: tuple[Factor, ...] = ()
+    """The factors that are not switched, for want of time; each side keeps its own."""
 
     @property
     def ends(self) -> tuple[Run, Run]:
@@ -255,10 +257,21 @@ class Plan:
         return list(found.values())
 
 
-def plan(reference: Run, other: Run, *, seeds: Sequence[int], most_combined: int) -> Plan:
-    """Return what to train to explain the difference of two runs. The runs keep the given ones' ids."""
+def plan(
+    reference: Run,
+    other: Run,
+    *,
+    seeds: Sequence[int],
+    most_combined: int,
+    most_factors: int | None = None,
+) -> Plan:
+    """Return what to train to explain the difference of two runs. The runs keep the given ones' ids.
+
+    Of the factors the `most_factors` weightiest are switched, all of them where it is None.
+    """
     declared = PlannedPair(reference=_seeded(reference, seeds), other=_seeded(other, seeds))
-    found = factors((reference.side, reference.job), (other.side, other.job))
+    every = factors((reference.side, reference.job), (other.side, other.job))
+    found = every[:most_factors]
     own_start = all(run.job.initial_weights.type == "framework" for run in (reference, other))
     if own_start and not found:
         own = start(reference.side, other.side)
@@ -267,7 +280,14 @@ def plan(reference: Run, other: Run, *, seeds: Sequence[int], most_combined: int
     ends = _alike(declared) if own_start else declared
     plans = design(len(found), most_combined=most_combined)
     pairs = {mixture: _mixed(ends, found, mixture) for mixture in plans.mixtures}
-    return Plan(factors=found, design=plans, declared=declared, pairs=pairs, own_start=own_start)
+    return Plan(
+        factors=found,
+        design=plans,
+        declared=declared,
+        pairs=pairs,
+        own_start=own_start,
+        left_out=every[len(found) :],
+    )
 
 
 def identity(run: Run) -> str:

@@ -6,13 +6,15 @@ trained before for the same experiment is not trained again.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from likewise.producer.blame.budget import BUDGET_S, Extent, MakePlans, Rates, within
 from likewise.producer.blame.evidence import TrainedRun
 from likewise.producer.blame.explanation import Explanation, explain
 from likewise.producer.blame.factors import LEAST_SEEDS, Plan, identity, plan
-from likewise.producer.experiments import carry_out
+from likewise.producer.display import count
+from likewise.producer.experiments import carry_out, teller
 from likewise.producer.follow_ups import FollowUpPlan, Submitted
 from likewise.producer.runs.results import FinishedRuns, merged, one_a_side
 from likewise.producer.runs.routing import Need, refuse_unserved
@@ -22,7 +24,7 @@ from likewise.producer.verdict.judge import NO_WORD_ON_NUMBERS
 from likewise.shared.errors import UsageError
 from likewise.shared.job.experiment import MAX_SEEDS, Experiment
 from likewise.shared.ledger.records import ExperimentRecord, RunRecord
-from likewise.shared.results.seed_table import Load
+from likewise.shared.results.seed_table import Load, SeedTable
 from likewise.shared.run import Run
 
 OWN = "own"
@@ -39,6 +41,8 @@ class Question:
     seeds: Sequence[int]
     most_combined: int
     """Up to so many settings every combination is trained."""
+    budget_s: float = BUDGET_S
+    """About how long the mixtures may take to train."""
 
 
 def enough_seeds(seeds: Sequence[int]) -> tuple[int, ...]:
@@ -65,68 +69,114 @@ def explain_experiment(
 ) -> list[Explanation]:
     """Train what is missing and return an explanation for each other side, in the question's order.
 
-    Raises NoWorkerError unless `queue_anyway`, and CancelledError where it is cancelled meanwhile.
+    What it will cost is said before, with `quiet` on a terminal alone. Raises NoWorkerError unless
+    `queue_anyway`, and CancelledError where it is cancelled meanwhile.
     """
-    plans = list(_plans(session, record, question))
-    standing, known = _standing(session, record, question.seeds)
-    runs = {identity(run): run for one in plans for run in one.runs()}
-    missing = [run for name, run in runs.items() if name not in known]
+    runs = {run.side: run for run in one_a_side(session.ledger.runs(record.run_ids))}
+
+    def plans(extent: Extent) -> list[Plan]:
+        reference = runs[record.experiment.labels[0]]
+        return [
+            plan(
+                reference,
+                runs[other],
+                seeds=extent.seeds,
+                most_combined=extent.most_combined,
+                most_factors=extent.most_factors,
+            )
+            for other in question.others
+        ]
+
+    whole = Extent(seeds=tuple(question.seeds), most_combined=question.most_combined)
     if not queue_anyway:
-        refuse_unserved(map(Need.of_run, missing), session.ledger.workers())
-    wanted = _mixtures(record.experiment, missing, earlier=len(standing) - 1) if missing else None
-    asking = _explained(plans, standing, wanted, seeds=question.seeds, arrays=session.blobs.get)
+        wanted = [run for one in plans(whole) for run in one.runs()]
+        refuse_unserved(map(Need.of_run, wanted), session.ledger.workers())
+    standing = _standing(session, record)
+    say = teller(quiet=quiet)
+    say(_before(plans(whole), standing, whole))
+    asking = _explained(plans, whole, standing, budget_s=question.budget_s, arrays=session.blobs.get, say=say)
     return carry_out(session, record, asking, quiet=quiet).answer
 
 
+def _before(plans: Sequence[Plan], standing: Standing, whole: Extent) -> str:
+    """Return what explaining will take, as far as that is known before the job itself has been trained."""
+    settings = max((len(one.factors) for one in plans), default=0)
+    mixtures = max((len(one.pairs) for one in plans), default=0)
+    told = (
+        f"{count(settings, 'setting differs', 'settings differ')}: {count(mixtures, 'mixture')} with "
+        f"{count(len(whole.seeds), 'seed')} each tell what each does"
+    )
+    trains = not all(one.ended for one in standing.submitted)
+    return f"{told}; the job itself is trained first, which tells how long that takes" if trains else told
+
+
 def _explained(
-    plans: Sequence[Plan],
-    standing: Sequence[Submitted],
-    mixtures: FollowUp | None,
+    plans: MakePlans,
+    whole: Extent,
+    standing: Standing,
     *,
-    seeds: Sequence[int],
+    budget_s: float,
     arrays: Load,
+    say: Callable[[str], None],
 ) -> FollowUpPlan[list[Explanation]]:
-    """Plan the mixtures beside what trains already, and explain by all that was trained."""
-    wanted: list[FollowUp | Submitted] = [*standing, *([mixtures] if mixtures else [])]
-    finished = yield wanted
-    trained = dict(one for other in finished.values() for one in _trained(other, seeds, arrays))
-    record = standing[0].record
-    return [
+    """Plan the job's own trainings, then the mixtures that the budget allows, and explain by all of them."""
+    finished = dict((yield list(standing.submitted)))
+    rates = Rates.of(_tables(finished[OWN], arrays))
+    found = within(budget_s, whole, plans, rates=rates, known=standing.known)
+    say(found.announcement())
+    record = standing.submitted[0].record
+    if found.missing:
+        earlier = len(standing.submitted) - 1
+        finished |= yield [_mixtures(record.experiment, found.missing, earlier=earlier)]
+    trained = dict(one for other in finished.values() for one in _trained(other, found.seeds, arrays))
+    note = found.note()
+    explained = [
         explain(one, trained, arrays, experiment_id=record.experiment_id, name=record.experiment.name)
-        for one in plans
+        for one in found.plans
+    ]
+    return [
+        one.model_copy(update={"budget_s": budget_s, "notes": (*([note] if note else []), *one.notes)})
+        for one in explained
     ]
 
 
-def _plans(session: Session, record: ExperimentRecord, question: Question) -> Iterator[Plan]:
-    """Yield what is to be trained for each other side."""
-    runs = {run.side: run for run in one_a_side(session.ledger.runs(record.run_ids))}
-    reference = runs[record.experiment.labels[0]]
-    for other in question.others:
-        yield plan(reference, runs[other], seeds=question.seeds, most_combined=question.most_combined)
+def _tables(own: FinishedRuns, arrays: Load) -> dict[str, SeedTable]:
+    """Return each side's seeds as they were trained for the experiment itself."""
+    seeds = own.record.experiment.seed_list
+    return {side: SeedTable.of(one, seeds, arrays=arrays) for side, one in merged(own.results).items()}
 
 
-def _standing(
-    session: Session, record: ExperimentRecord, seeds: Sequence[int]
-) -> tuple[list[Submitted], set[str]]:
-    """Return the experiment and its earlier mixtures, and the identities of their runs with all these seeds.
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """It holds what was trained, or is being trained, before more is asked for."""
 
-    These runs are trained or being trained.
-    """
+    submitted: Sequence[Submitted]
+    """The experiment itself, and its earlier mixtures."""
+    covered: Mapping[str, frozenset[int]]
+    """The seeds of its runs that have, or will have, something to say, by the runs' identity."""
+
+    def known(self, seeds: Sequence[int]) -> set[str]:
+        """Return the identities of the runs with all these seeds."""
+        return {name for name, covered in self.covered.items() if covered.issuperset(seeds)}
+
+
+def _standing(session: Session, record: ExperimentRecord) -> Standing:
+    """Return the experiment and its earlier mixtures as they stand."""
     now = session.ledger.experiment(record.experiment_id) or record
     records = {OWN: now}
     for relation, experiment_id in now.related.items():
         if relation.startswith(MIXTURES) and (found := session.ledger.experiment(experiment_id)):
             records[relation] = found
-    standing, known = [], set()
+    submitted: list[Submitted] = []
+    covered: dict[str, frozenset[int]] = {}
     for relation, one in records.items():
         states = {state.run_id: state for state in session.ledger.records(one.run_ids)}
         ended = all(state.final for state in states.values())
-        standing.append(Submitted(relation=relation, record=one, ended=ended))
+        submitted.append(Submitted(relation=relation, record=one, ended=ended))
         for name, runs in _by_identity(session.ledger.runs(one.run_ids)).items():
-            covered = {seed for run in runs if _tells(states[run.run_id]) for seed in run.seeds}
-            if covered.issuperset(seeds):
-                known.add(name)
-    return standing, known
+            seeds = frozenset(seed for run in runs if _tells(states[run.run_id]) for seed in run.seeds)
+            covered[name] = max(covered.get(name, frozenset()), seeds, key=len)
+    return Standing(submitted=submitted, covered=covered)
 
 
 def _by_identity(runs: Iterable[Run]) -> dict[str, list[Run]]:

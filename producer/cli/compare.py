@@ -106,6 +106,15 @@ def explain(
     combinations: Annotated[
         int, typer.Option(metavar="N", min=1, max=8, help="Train every combination of up to N settings.")
     ] = 4,
+    budget: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            max=A_WEEK_S,
+            metavar="SECONDS",
+            help="About how long the mixtures may train; what does not fit is left out, and named.",
+        ),
+    ] = 300,
     side: Annotated[
         str | None,
         typer.Option(
@@ -119,13 +128,15 @@ def explain(
 ) -> None:
     """Say which settings make the sides differ, how much each does, and how to mend it.
 
-    Trains the job again with the differing settings switched to the first side's, alone and together.
+    Trains the job again with the differing settings switched to the first side's, alone and together. Says
+    before what that costs; --budget bounds it, and what is left out is named.
     Ends with 0; 3 when a training of the job itself failed; 130 on Ctrl-C, which cancels the trainings.
 
     \b
     Examples:
       likewise explain article
       likewise explain job.yaml --seeds 10 --report why.html
+      likewise explain job.yaml --budget 30
       likewise explain last --json
     """
     from likewise.producer import experiments
@@ -156,7 +167,7 @@ def explain(
             record = experiments.submit_prepared(session, prepared, queue_anyway=queue_anyway, key=None)
         trained = enough_seeds(record.experiment.seed_list) if seeds is None else experiments.seed_list(seeds)
         others = others_of(record.experiment, side)
-        question = Question(others=others, seeds=trained, most_combined=combinations)
+        question = Question(others=others, seeds=trained, most_combined=combinations, budget_s=budget)
         with cancelling(session, record):
             explanations = explain_experiment(
                 session, record, question, queue_anyway=queue_anyway, quiet=output.quiet

@@ -78,9 +78,10 @@ class Bench:
 
     def plan(
         self, overrides: Mapping[str, Any], *, seeds: tuple[int, ...] = SEEDS, most_combined: int = 4,
-        **changes: Any,
+        most_factors: int | None = None, **changes: Any,
     ) -> Plan:  # fmt: skip
-        return plan(*self.ends(overrides, **changes), seeds=seeds, most_combined=most_combined)
+        ends = self.ends(overrides, **changes)
+        return plan(*ends, seeds=seeds, most_combined=most_combined, most_factors=most_factors)
 
     def explain(
         self,
