@@ -2,7 +2,7 @@
 
 A `FollowUpPlan` yields `FollowUp`s, gets what they returned, may yield more, and returns what it makes of
 them; it knows neither the queue nor a terminal. `producer.experiments` carries plans out. Other plans are the
-traced replay (`producer.replay`), the mixtures of settings (`producer.blame.flow`) and the timed rounds
+traced replay (`producer.replay`), the mixtures of settings (`producer.explaining`) and the timed rounds
 (`producer.bench.flow`).
 
 A difference of meaning stays as large in float64; rounding shrinks by about 1e9. So the twin tells a

@@ -1,6 +1,7 @@
 """Judges an experiment by what its runs and its follow-ups returned. Pure.
 
-The twin and the rerun change what a comparison rests on; a replay adds to it and changes nothing of it.
+The twin and the rerun change what a comparison rests on; a replay, and what several settings do each, add to
+it and change nothing of it.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from likewise.producer.blame.causes import CAUSES, with_causes
 from likewise.producer.compare import Background, Basis, basis_of
 from likewise.producer.follow_ups import RERUN, TWIN, Finished, Judged
 from likewise.producer.replay import RELATIONS, traced_of
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     from likewise.shared.results.seed_table import Load
     from likewise.shared.run import Run
 
-FOLLOW_UPS = (TWIN, RERUN, *RELATIONS)
+FOLLOW_UPS = (TWIN, RERUN, *RELATIONS, CAUSES)
 """The relations of the follow-ups that a comparison takes in."""
 
 
@@ -34,7 +36,7 @@ def judged(own: FinishedRuns, runs: Sequence[Run], finished: Finished, arrays: L
     sides = side_runs(own.record.experiment, merged(own.results), arrays)
     whole = one_a_side(runs)
     basis, twin = _basis(own.record, sides, whole, finished, arrays)
-    return Judged(
+    outcome = Judged(
         record=own.record,
         comparison=basis.comparison(_traced(own.record, finished, arrays)),
         basis=basis,
@@ -44,6 +46,7 @@ def judged(own: FinishedRuns, runs: Sequence[Run], finished: Finished, arrays: L
         finished=finished,
         twin=twin,
     )
+    return _caused(outcome)
 
 
 def judged_again(known: Judged, record: ExperimentRecord, finished: Finished) -> Judged:
@@ -56,7 +59,15 @@ def judged_again(known: Judged, record: ExperimentRecord, finished: Finished) ->
     if TWIN in finished or RERUN in finished:
         basis, twin = _basis(record, known.comparison.runs, known.runs, every, known.arrays)
     comparison = basis.comparison(_traced(record, every, known.arrays))
-    return replace(known, record=record, comparison=comparison, basis=basis, finished=every, twin=twin)
+    again = replace(known, record=record, comparison=comparison, basis=basis, finished=every, twin=twin)
+    return _caused(again)
+
+
+def _caused(outcome: Judged) -> Judged:
+    """Return the outcome with the share of each of several causes, where these were trained."""
+    if CAUSES not in outcome.finished:
+        return outcome
+    return replace(outcome, comparison=with_causes(outcome, outcome.finished[CAUSES]))
 
 
 def _basis(

@@ -49,7 +49,11 @@ def compare(
         typer.Option("--no-twin", help="Do not train again, in float64 and as it was, to know the rounding."),
     ] = False,
     no_trace: Annotated[
-        bool, typer.Option("--no-trace", help="Do not replay step by step to find where they part.")
+        bool,
+        typer.Option(
+            "--no-trace",
+            help="Do not replay step by step, nor switch settings, to find where they part and why.",
+        ),
     ] = False,
     queue_anyway: QueueAnyway = False,
     key: Key = None,
@@ -80,6 +84,7 @@ def compare(
             experiments.get_ready(record)
             import likewise.producer.report.comparison  # noqa: F401  # while the runs train
             from likewise.producer import follow_ups, replay
+            from likewise.producer.blame import causes
 
             experiments.follow_to_end(session, record, quiet=quiet)
             outcome = experiments.judge(session, record)
@@ -87,6 +92,7 @@ def compare(
                 outcome = experiments.follow_up(session, outcome, follow_ups.twin_and_rerun, quiet=quiet)
             if not no_trace:
                 outcome = experiments.follow_up(session, outcome, replay.replays, quiet=quiet)
+                outcome = experiments.follow_up(session, outcome, causes.shares, quiet=quiet)
         document = comparison_document(outcome, output, full=full)
     output.put(document)
     raise typer.Exit(exit_status(outcome.comparison, check=check))
@@ -140,8 +146,8 @@ def explain(
       likewise explain last --json
     """
     from likewise.producer import experiments
-    from likewise.producer.blame.flow import Question, enough_seeds, explain_experiment, others_of
     from likewise.producer.experiments import cancelling
+    from likewise.producer.explaining import Question, enough_seeds, explain_experiment, others_of
     from likewise.producer.report.explanation import ExplanationDocument
     from likewise.producer.runs.submitted import find
 

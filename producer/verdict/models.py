@@ -5,7 +5,7 @@ The first side is the reference; every other is compared with it. Nothing enumer
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from pydantic import ConfigDict, Field, SkipValidation
 
@@ -229,6 +229,16 @@ class Growth(Frozen):
     """The same in the float64 twin."""
 
 
+class Cause(Frozen):
+    """It is one of several settings that part two sides, and how much of their gap it makes."""
+
+    path: str
+    values: dict[Label, Any]
+    """The setting in the reference and in the other side."""
+    share: float
+    """The part of the gap that switching it closes, below 0 where that widens the gap."""
+
+
 class FirstDivergence(Frozen):
     """It says where two sides part first, found by replaying both and observing their updates.
 
@@ -267,6 +277,9 @@ class FirstDivergence(Frozen):
     """Which of those still give other outputs: each of these layers differs by itself."""
     learning_rates: dict[Label, float] = Field(default_factory=dict)
     """The learning rates of that update."""
+    causes: Many[Cause] = ()
+    """The settings that part the two, the largest share first; empty for a single one, and where that was not
+    measured."""
     sentence: str
 
 
