@@ -128,8 +128,23 @@ def test_what_cannot_be_explained_is_refused_in_a_sentence_before_anything_is_tr
     assert "it can be torch" in unknown.stderr
 
 
+def test_what_it_costs_is_said_before_and_what_the_budget_leaves_out_is_named(likewise):
+    overrides = "overrides={torch: {loss.reduction: sum, optimizer.learning_rate: 0.002}}"
+    answer = likewise("explain", "article", "--set", overrides, "--budget", "0")
+
+    assert "2 settings differ: 4 mixtures with 5 seeds each tell what each does" in answer.stderr
+    assert "to stay within the budget of 0 s, 1 of 5 seeds is trained; " in answer.stderr
+    assert "note: To stay within the budget of 0 s, " in answer.stdout
+    assert "optimizer.learning_rate is not switched; all of it would take about" in answer.stdout
+
+
+ENDLESS = ("--set", "training.epochs=300000", "--seeds", "1", "--budget", "100000")
+
+
 def test_ctrl_c_cancels_the_experiment_and_its_mixtures(start, desk, until):
-    process = start("explain", "article", "--set", "training.epochs=1000000", "--set", "execution=eager")
+    """The other side trains one epoch, and the reference's many where they are switched."""
+    process = start("explain", "article", *ENDLESS, "--set", "overrides={torch: {training.epochs: 1}}")
+    process.heard("explaining by")
     process.heard("training")
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=30)
@@ -140,8 +155,23 @@ def test_ctrl_c_cancels_the_experiment_and_its_mixtures(start, desk, until):
     newest = desk.ledger.experiments(limit=1)[0]
     mixtures = desk.ledger.experiment(newest.related["mixtures"])
     until(
-        lambda: all(
-            run.state == "cancelled" for run in desk.ledger.records((*newest.run_ids, *mixtures.run_ids))
-        ),
+        lambda: all(run.final for run in desk.ledger.records((*newest.run_ids, *mixtures.run_ids)))
+        and any(run.state == "cancelled" for run in desk.ledger.records(mixtures.run_ids)),
+        within_s=5, what="all runs are cancelled",
+    )  # fmt: skip
+
+
+def test_ctrl_c_cancels_an_experiment_that_has_no_mixtures_yet(start, desk, until):
+    process = start("explain", "article", "--set", "training.epochs=1000000", "--set", "execution=eager")
+    process.heard("training")
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=30)
+
+    assert process.returncode == 130
+    assert "are cancelled" in said
+    newest = desk.ledger.experiments(limit=1)[0]
+    assert "mixtures" not in newest.related
+    until(
+        lambda: all(run.state == "cancelled" for run in desk.ledger.records(newest.run_ids)),
         within_s=5, what="all runs are cancelled",
     )  # fmt: skip
