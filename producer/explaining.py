@@ -98,7 +98,7 @@ def explain_experiment(
     return carry_out(session, record, asking, quiet=quiet).answer
 
 
-def _before(plans: Sequence[Plan], standing: Standing, whole: Extent) -> str:
+def _before(plans: Sequence[Plan], standing: AlreadyAsked, whole: Extent) -> str:
     """Return what explaining will take, as far as that is known before the job itself has been trained."""
     settings = max((len(one.factors) for one in plans), default=0)
     mixtures = max((len(one.pairs) for one in plans), default=0)
@@ -113,7 +113,7 @@ def _before(plans: Sequence[Plan], standing: Standing, whole: Extent) -> str:
 def _explained(
     plans: MakePlans,
     whole: Extent,
-    standing: Standing,
+    standing: AlreadyAsked,
     *,
     budget_s: float,
     arrays: Load,
@@ -147,7 +147,7 @@ def _tables(own: FinishedRuns, arrays: Load) -> dict[str, SeedTable]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Standing:
+class AlreadyAsked:
     """It holds what was trained, or is being trained, before more is asked for."""
 
     submitted: Sequence[Submitted]
@@ -160,7 +160,7 @@ class Standing:
         return {name for name, covered in self.covered.items() if covered.issuperset(seeds)}
 
 
-def _standing(session: Session, record: ExperimentRecord) -> Standing:
+def _standing(session: Session, record: ExperimentRecord) -> AlreadyAsked:
     """Return the experiment and its earlier mixtures as they stand."""
     now = session.ledger.experiment(record.experiment_id) or record
     records = {OWN: now}
@@ -176,7 +176,7 @@ def _standing(session: Session, record: ExperimentRecord) -> Standing:
         for name, runs in _by_identity(session.ledger.runs(one.run_ids)).items():
             seeds = frozenset(seed for run in runs if _tells(states[run.run_id]) for seed in run.seeds)
             covered[name] = max(covered.get(name, frozenset()), seeds, key=len)
-    return Standing(submitted=submitted, covered=covered)
+    return AlreadyAsked(submitted=submitted, covered=covered)
 
 
 def _by_identity(runs: Iterable[Run]) -> dict[str, list[Run]]:
