@@ -97,7 +97,7 @@ class Basis:
             first_divergences=self._first_divergences(verdict, traced),
             tolerance=evidence.tolerance,
             twin=evidence.twin,
-            equivalence=tuple(evidence.tests),
+            equivalence=() if evidence.diverged_everywhere else tuple(evidence.tests),
             growth=self.growth,
             noise_floor=tuple(evidence.noise_floor),
             gaps=tuple(evidence.pairs),

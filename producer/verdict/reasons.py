@@ -126,6 +126,8 @@ def _traced(traced: ReplayFindings | None, evidence: Evidence) -> list[str]:
 
 def _over_seeds(evidence: Evidence) -> Iterator[str]:
     """Say what the tests show, where they decide, or where a real difference may matter or not."""
+    if evidence.diverged_everywhere:
+        return
     if decided_over_seeds(evidence) or (evidence.twin is not None and not evidence.twin.equal):
         yield from sentences(evidence.tests)
 

@@ -3,7 +3,8 @@
 Two sides may agree to the last bit and both be useless. A side is held against what needs no model:
 
     diverged    a training failed as diverged, or its last loss, as a mean over elements, is FAR times that of
-                a constant output and has not come down from its first by as much as CAME_DOWN
+                a constant output and has not come down from its first by as much as CAME_DOWN; where a loss
+                is bounded, a weight is HUGE
     the mean    r2 of the samples compared is below LEAST_R2; for losses that do not square, their loss is
                 also no lower than that of the best constant
     the class   no larger a share of classes is right than if the commonest of the training data were said
@@ -34,6 +35,7 @@ from likewise.shared.job.loss import (
     KlDivergence,
     LogCosh,
     MeanAbsoluteError,
+    MeanSquaredError,
     Poisson,
     is_broadcast,
     is_by_row,
@@ -47,6 +49,8 @@ FAR = 1e3
 """A loss so many times that of a constant output has no sensible scale any more."""
 CAME_DOWN = 100.0
 """A loss that fell by this factor is on its way down, however high it still is."""
+HUGE = 1e10
+"""No weight of a training that went well is as large."""
 LEAST_R2 = 1e-3
 """Below this part of the targets' variance a model explains nothing."""
 LARGE_TARGET = 30.0
@@ -81,7 +85,7 @@ class Usefulness:
     """How many times the loss of a constant output that is: (seeds,); NaN where that is not known."""
     score: Score | None = None
     target: tuple[float, float] | None = None
-    """Mean and spread of the target that is furthest from 1; None of a classification."""
+    """Mean and spread of the target that is furthest from 1; None of targets that cannot be scaled."""
 
     @property
     def useless(self) -> bool:
@@ -101,11 +105,11 @@ def usefulness_of(table: SeedTable, job: Job, dataset: Dataset | None, arrays: L
             score = _score(table, job.loss, dataset, arrays)
     far = _far(table, job, targets)
     return Usefulness(
-        diverged=_failed_as_diverged(table) | _went_up(table, far),
+        diverged=_failed_as_diverged(table) | _went_up(table, far) | _grew_unseen(table, job.loss),
         last=table.final_losses,
         far=np.where(table.succeeded, far, np.nan),
         score=score,
-        target=_furthest(targets) if targets is not None and score and not score.classifies else None,
+        target=_furthest(targets) if targets is not None and _may_be_scaled(job.loss) else None,
     )
 
 
@@ -150,6 +154,22 @@ def _went_up(table: SeedTable, far: Float64) -> Bools:
         high = table.final_losses * CAME_DOWN > table.losses[:, 0]
         found: Bools = table.succeeded & high & (far > FAR)
     return found
+
+
+def _grew_unseen(table: SeedTable, loss: Loss) -> Bools:
+    """Return whether weights grew without bound under a loss that has one, and so does not show it."""
+    bounded = isinstance(loss, CategoricalCrossentropy | BinaryCrossentropy) and not loss.from_logits
+    grew = np.zeros(len(table.seeds), np.bool_)
+    if bounded or isinstance(loss, CosineSimilarity):
+        for array in table.weights().values():
+            with np.errstate(invalid="ignore"):
+                grew |= (np.abs(array.reshape(len(array), -1)) > HUGE).any(axis=1)
+    return grew & table.succeeded
+
+
+def _may_be_scaled(loss: Loss) -> bool:
+    """Return whether targets may be any number: classes, counts and probabilities may not."""
+    return isinstance(loss, MeanSquaredError | MeanAbsoluteError | Huber | LogCosh)
 
 
 def _constant_loss(loss: Loss, targets: NDArray[Any]) -> float:
@@ -296,8 +316,7 @@ def _diverged(found: Mapping[str, Usefulness], *, others: int) -> str:
         return f"{told}: no number of such a training can be held against another's."
     return (
         f"{told}: numbers that grow without bound show neither that the sides compute the same nor that they "
-        "do not. Training takes a lower optimizer.learning_rate, or inputs of a smaller scale "
-        "(data.standardize: true)."
+        "do not. Training takes a lower optimizer.learning_rate, or inputs of a smaller scale."
     )
 
 

@@ -24,14 +24,14 @@ CLASSES = (RNG.random(60) < 0.2).astype(np.int64)
 def held(samples):
     """Return a comparison of two sides' outputs and losses, with the targets known."""
 
-    def held(outputs, losses, *, targets, task="regression", **declared):
+    def held(outputs, losses, *more, targets, task="regression", **declared):
         y = samples.STORE.put(targets)
         data = Samples(x=samples.STORE.put(X[: len(targets)]), y=y)
         job = samples.experiment(predict=None, **declared)
         jobs = resolve(job)
         results = [
             samples.result(side, [seed(samples, number, *end) for number, end in enumerate(ends)])
-            for side, ends in zip(jobs, map(zip, outputs, losses), strict=True)
+            for side, ends in zip(jobs, map(zip, outputs, losses, *more), strict=True)
         ]
         background = Background(
             data_shapes=dict.fromkeys(jobs, X[: len(targets)].shape),
@@ -42,7 +42,7 @@ def held(samples):
     return held
 
 
-def seed(samples, number, outputs, losses):
+def seed(samples, number, outputs, losses, weight=1.0):
     return Seed(
         seed=number,
         epochs=len(losses),
@@ -50,7 +50,7 @@ def seed(samples, number, outputs, losses):
         final_loss=losses[-1],
         outputs=samples.STORE.put(np.asarray(outputs, np.float32)),
         outputs_of="test",
-        weights={"layers.0.kernel": samples.STORE.put(np.ones((1, 1), np.float32))},
+        weights={"layers.0.kernel": samples.STORE.put(np.full((1, 1), weight, np.float32))},
         hashes=Hashes(initial_weights="a" * 64, batches="b" * 64),
     )
 
@@ -192,3 +192,29 @@ def test_the_notes_stand_right_under_the_verdict_in_every_format(held):
     assert document.sentences[0] == text
     assert document.to_json()["notes"][0] == {"code": "worse_than_mean", "text": text}
     assert text in document.page()
+
+
+def test_weights_that_grew_without_bound_under_a_bounded_loss_have_diverged(held):
+    sure = np.eye(3)[np.arange(60) % 3]
+    loss = {"type": "categorical_crossentropy", "from_logits": False}
+    ends = [[[sure], [[1.1, 0.9]], [weight]] for weight in (1e29, 1e29)]
+    outputs, losses, weights = zip(*ends, strict=True)
+    found = held(outputs, losses, weights, targets=np.arange(60) % 3, task="multiclass", loss=loss)
+
+    assert (found.verdict, codes(found)) == ("inconclusive", ["diverged"])
+
+
+def test_tests_over_seeds_that_all_diverged_say_nothing(held):
+    outputs = [[LINE * 1e15 * (1 + seed / 10) for seed in range(4)]] * 2
+    losses = [[[6.0, 4e30 + seed * 1e29] for seed in range(4)]] * 2
+    found = held(outputs, losses, targets=LINE, seeds=4)
+
+    assert (found.verdict, found.equivalence) == ("inconclusive", ())
+    assert found.reasons == ("Every training diverged, so there is nothing to compare.",)
+
+
+def test_counts_are_not_told_to_be_scaled(held):
+    counts = np.full((60, 1), 150.0) + np.arange(60)[:, None]
+    found = held(*alike(np.zeros((60, 1)), [-5.0, -6.0]), targets=counts, loss="poisson")
+
+    assert codes(found) == ["worse_than_mean"]
