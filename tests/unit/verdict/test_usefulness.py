@@ -82,6 +82,13 @@ def test_trainings_that_all_diverged_are_no_agreement(held):
     assert found.reasons == ("Every training diverged, so there is nothing to compare.",)
 
 
+def test_diverged_trainings_say_nothing_of_settings_that_differ_either(held):
+    ends = [[LINE * 1e15], [LINE * 3e15]], [[[6.0, 4e30]], [[6.0, 9e30]]]
+    found = held(*ends, targets=LINE, overrides={"torch": {"optimizer.momentum": 0.5}})
+
+    assert (found.verdict, codes(found)) == ("inconclusive", ["diverged"])
+
+
 def test_a_loss_out_of_all_scale_from_the_first_epoch_on_has_diverged(held):
     found = held(*alike(LINE * 1e15, [7e30, 6e30, 5e30]), targets=LINE)
 
@@ -97,7 +104,7 @@ def test_a_high_loss_on_its_way_down_has_not_diverged(held):
 @pytest.mark.parametrize("reduction", ["sum", "sum_of_means"])
 def test_a_sum_over_many_samples_is_no_divergence(held, reduction):
     found = held(
-        *alike(LINE * 0.9, [4e3, 4e2]), targets=LINE * 10, loss={"type": "mse", "reduction": reduction}
+        *alike(LINE * 0.9, [9e6, 9e5]), targets=LINE * 10, loss={"type": "mse", "reduction": reduction}
     )
 
     assert "diverged" not in codes(found)
