@@ -28,6 +28,7 @@ from likewise.producer.verdict.rounding import own_gap, worst_of
 from likewise.shared.job import Job
 from likewise.shared.results.run_result import Failure
 
+NOT_ALIKE = "This is not like for like: "
 MOST_SETTINGS = 3
 """Differing conventions that get a sentence each; the rest are named together."""
 
@@ -53,7 +54,7 @@ def reasons(
     if len(evidence.runs) < 2:
         return (f"Only {evidence.runs[0].side} was asked for, so there is nothing to compare it with.",)
     told = [
-        *_misfits(verdict, evidence),
+        *_misfits(verdict, evidence, setup),
         *_failures(evidence.runs),
         *_differing_settings(verdict, evidence, setup),
         *_traced(traced, evidence),
@@ -110,11 +111,20 @@ def reporting_notes(evidence: Evidence) -> tuple[Note, ...]:
     return (Note(code="reported_differently", text=text),)
 
 
-def _misfits(verdict: Verdict, evidence: Evidence) -> Iterator[str]:
-    """Say what of the data and the weights is not the same, unless all is the same in the end."""
-    if verdict != "agree":
-        for one in evidence.misfits:
-            yield from one.sentences()
+def _misfits(verdict: Verdict, evidence: Evidence, setup: Setup) -> list[str]:
+    """Say what of the data and the weights is not the same, unless all is the same in the end.
+
+    It is the finding, together with the setting that weighs most, whose effect is said after it.
+    """
+    found = [] if verdict == "agree" else [said for one in evidence.misfits for said in one.sentences()]
+    main = conventions(_without_consequences(evidence.differences))[:1]
+    if not found or not main:
+        return found
+    difference = together(main[0])
+    shapes = [f"{said[0].lower()}{said[1:]}" for said in found]
+    told = "; ".join([f"{NOT_ALIKE}{statement(difference)}", *(said.rstrip(".") for said in shapes)])
+    what = effect(difference, setup)
+    return [f"{told}.", *([f"{what[0].upper()}{what[1:]}"] if what else [])]
 
 
 def _traced(traced: ReplayFindings | None, evidence: Evidence) -> list[str]:
@@ -170,11 +180,12 @@ def _differing_settings(verdict: Verdict, evidence: Evidence, setup: Setup) -> l
     differences = evidence.differences
     main = conventions(_without_consequences(differences))[:MOST_SETTINGS]
     told = []
-    for place, group in enumerate(main):
+    said = 1 if _misfits(verdict, evidence, setup) else 0
+    for place, group in enumerate(main[said:], start=said):
         difference = together(group)
         what = effect(difference, setup)
         sentence = f"{statement(difference)}; {what}" if what else f"{statement(difference)}."
-        told.append(f"{'This is not like for like: ' if place == 0 else ''}{sentence}")
+        told.append(f"{NOT_ALIKE if place == 0 else ''}{sentence}")
     if rest := len(differences) - sum(map(len, main)):
         verb = "differs" if rest == 1 else "differ"
         told.append(f"{count(rest, 'more setting')} {verb}; the table of settings has them all.")

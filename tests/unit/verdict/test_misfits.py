@@ -117,9 +117,11 @@ def test_weights_of_another_shape_are_the_finding_with_both_shapes(fitted, data)
     )
 
     assert found.reasons[0].startswith(
-        "The weights do not have the same shapes: memory.kernel is 5×32 in tensorflow and 5×64 in torch; "
+        "This is not like for like: model.layers.0.units is 8 in tensorflow and 16 in torch; the weights "
+        "do not have the same shapes: memory.kernel is 5×32 in tensorflow and 5×64 in torch; "
     )
-    assert "and 1 more tensor." in found.reasons[0]
+    assert found.reasons[0].endswith("; and 1 more tensor.")
+    assert found.reasons[1] == "The layer has another number of outputs and weights."
     parting = found.first_divergence
     assert (parting.step, parting.stage, parting.tensor) == (0, "forward", "memory.kernel")
     assert "5×64" in ComparisonDocument(comparison=found).page()
