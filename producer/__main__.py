@@ -1,4 +1,4 @@
-"""The console script: answers Ctrl-C even while the command line is still being imported.
+"""The console script: Ctrl-C and SIGTERM end it alike, even while the command line is still being imported.
 
 What a command imports lives to its end, so the garbage collector looks for cycles in it seldom while it
 runs, and not at all at its end, where that would take longer than many a command.
@@ -7,6 +7,7 @@ runs, and not at all at its end, where that would take longer than many a comman
 from __future__ import annotations
 
 import gc
+import signal
 import sys
 
 INTERRUPTED = 130
@@ -16,6 +17,7 @@ ALLOCATIONS_A_COLLECTION = 50_000
 
 def main() -> None:
     """Run the command line."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     gc.set_threshold(ALLOCATIONS_A_COLLECTION)
     try:
         from likewise.producer.cli.app import main as run

@@ -204,10 +204,11 @@ def test_an_unknown_id_is_refused_with_the_nearest(likewise, desk):
     assert "Traceback" not in answer.stderr
 
 
-def test_ctrl_c_cancels_the_runs_and_says_so_in_one_line(start, desk, until):
+@pytest.mark.parametrize("ended_by", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_cancels_the_runs_and_says_so_in_one_line(start, desk, until, ended_by):
     process = start("compare", "matched", *LONG)
     process.heard("training")
-    process.send_signal(signal.SIGINT)
+    process.send_signal(ended_by)
     _, said = process.communicate(timeout=30)
 
     assert process.returncode == 130

@@ -66,8 +66,9 @@ def test_the_check_on_imports_sees_a_heavy_one():
     assert set(json.loads(answer.stderr)) & HEAVY == {"numpy"}
 
 
-def test_an_interrupt_while_importing_ends_with_a_word_and_130(tmp_path):
-    (tmp_path / "typer.py").write_text("raise KeyboardInterrupt")
+@pytest.mark.parametrize("signal", ["SIGINT", "SIGTERM"])
+def test_an_interrupt_while_importing_ends_with_a_word_and_130(tmp_path, signal):
+    (tmp_path / "typer.py").write_text(f"import signal\nsignal.raise_signal(signal.{signal})")
     answer = subprocess.run(
         [sys.executable, "-m", "likewise.producer", "--help"],
         capture_output=True, text=True, timeout=60, check=False,
