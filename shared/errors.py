@@ -21,6 +21,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
 
 SHOWN_PROBLEMS = 20
 """How many problems of a job file the text of its error lists; the error itself carries all of them."""
@@ -50,6 +52,13 @@ class LikewiseError(Exception):
     """The root: an error with a message for the user."""
 
     exit_status = 1
+    file: Path | None = None
+    """The file that is not there, or cannot be written, where that is why."""
+
+    def about(self, file: Path) -> Self:
+        """Name the file, and return the error."""
+        self.file = file
+        return self
 
 
 class UsageError(LikewiseError):

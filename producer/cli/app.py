@@ -7,7 +7,9 @@ dressed help imports Rich, which would double the time of an answer.
 
 from __future__ import annotations
 
+import os
 import sys
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -108,13 +110,32 @@ app.command("schema", rich_help_panel=_WRITE)(job_files.schema)
 app.command("version", rich_help_panel=_WRITE)(job_files.version)
 
 
+def _unseen(error: LikewiseError) -> str:
+    """Return, in a container, why it cannot see a file that lies outside the folder it was given."""
+    from likewise.shared.settings import Settings
+
+    mounted = Settings.from_environment().jobs_folder if error.file is not None else None
+    if error.file is None or mounted is None:
+        return ""
+    here = Path.cwd()
+    file = Path(os.path.normpath(here / error.file))
+    if file.is_relative_to(here):
+        return ""
+    if file.is_relative_to(mounted):
+        return f"; in this container {mounted} is {here}: name the file {file.relative_to(mounted)}"
+    return (
+        f"; this container sees nothing of the machine but {mounted}, as {here}: run the command in a folder "
+        "above that file, or copy the file into this one"
+    )
+
+
 def main() -> None:
     """Run the command, print an error as its message and exit with its status."""
     try:
         with guarded_output():
             app()
     except LikewiseError as error:
-        print(f"likewise: {error}", file=sys.stderr)  # noqa: T201
+        print(f"likewise: {error}{_unseen(error)}", file=sys.stderr)  # noqa: T201
         sys.exit(error.exit_status)
 
 

@@ -52,7 +52,7 @@ def find_file(path: str, base: Path) -> Path:
     try:
         info = file.stat()
     except FileNotFoundError:
-        raise DataError(f"{place}: there is no such file{_looked_for(file)}") from None
+        raise DataError(f"{place}: there is no such file{_looked_for(file)}").about(file) from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise DataError(f"{place}: cannot be read: {reason.lower()}") from None

@@ -157,7 +157,8 @@ def _refuse_what_is_no_file(path: Path, spec: str) -> None:
     try:
         mode = path.stat().st_mode
     except FileNotFoundError:
-        raise _file_problem(source, "there is no such file or example", _missing_hint(path, spec)) from None
+        hint = _missing_hint(path, spec)
+        raise _file_problem(source, "there is no such file or example", hint).about(path) from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise _file_problem(source, f"cannot be read: {reason.lower()}", None) from None

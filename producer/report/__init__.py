@@ -46,7 +46,7 @@ def write_file(document: Document, path: Path) -> None:
         with path.open("w", encoding="utf-8", newline="") as file:
             write(document, form, file)
     except OSError as error:
-        raise UsageError(f"{path} cannot be written: {error.strerror}") from None
+        raise UsageError(f"{path} cannot be written: {error.strerror}").about(path) from None
 
 
 def format_of(path: Path) -> str:
