@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from likewise.shared.code import worker_code
 from likewise.shared.errors import LikewiseError
 from likewise.shared.frozen import Frozen
 from likewise.shared.ledger.records import presences
@@ -66,7 +67,7 @@ def _wrong(link: str, found: str, mend: str) -> Finding:
 def _examine(settings: Settings) -> Iterator[Finding]:
     from likewise.producer.session import open_running
 
-    yield _python()
+    yield _python(makes_environments=settings.redis_url is None)
     for given, meant in misspelt().items():
         yield _note(
             "settings", f"{given} is set, and there is no such setting", f"if {meant} is meant, call it so"
@@ -91,11 +92,12 @@ def _examine(settings: Settings) -> Iterator[Finding]:
             yield _wrong("Redis", str(error), "try again, or see its log")
 
 
-def _python() -> Finding:
+def _python(*, makes_environments: bool) -> Finding:
     found = f"{platform.python_version()} at {sys.executable}"
     if sys.version_info[:2] < LEAST_PYTHON:
         return _wrong("Python", found, "install Python 3.11 or later and use that")
-    if importlib.util.find_spec("venv") is None or importlib.util.find_spec("ensurepip") is None:
+    lacks = any(importlib.util.find_spec(name) is None for name in ("venv", "ensurepip"))
+    if makes_environments and lacks:
         lacking = f"{found}, without venv or ensurepip, so environments cannot be made"
         return _note("Python", lacking, "on Debian and Ubuntu: apt install python3-venv")
     return _ok("Python", found)
@@ -236,7 +238,9 @@ def _workers(session: Session, settings: Settings) -> Iterator[Finding]:
     announced = len(presences(session.client))
     for worker in live:
         versions = ", ".join(f"{name} {version}" for name, version in worker.versions.items())
-        found = f"{worker.state} on {worker.host}, pid {worker.pid}" + (f" ({versions})" if versions else "")
+        found = f"{worker.state} on {worker.hostname or worker.host}, pid {worker.pid}" + (
+            f" ({versions})" if versions else ""
+        )
         yield _worker(worker, found, now_s)
     if announced > len(live):
         found = f"{announced - len(live)} speak another version of Likewise and are not used"
@@ -259,6 +263,15 @@ def _worker(worker: WorkerPresence, found: str, now_s: float) -> Finding:
         return _wrong(link, found, "see its log; start it again")
     if worker.state == "stopping":
         return _note(link, f"{found}; it takes no more runs", "wait until it is gone")
+    own = worker_code(worker.framework)
+    if own is not None and worker.code not in (None, own):
+        found = f"{found}; its code is another than this producer's ({worker.code}, here {own})"
+        if worker.image is None:
+            return _wrong(link, found, "start it again, with the code of this producer")
+        mend = (
+            "build both from one checkout: docker compose --profile '*' build && docker compose up --detach"
+        )
+        return _wrong(link, f"{found}, in the image {worker.image}", mend)
     return _ok(link, found)
 
 

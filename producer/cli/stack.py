@@ -98,7 +98,9 @@ def workers(
     else:
         with session:
             live, now_s = session.ledger.census()
-        document = WorkersDocument(workers=live, now_s=now_s)
+            runs = session.ledger.records([one.run_id for one in live if one.run_id is not None])
+        experiments = {run.run_id: run.experiment_id for run in runs}
+        document = WorkersDocument(workers=live, now_s=now_s, experiments=experiments)
         if not live:
             start = (
                 "`likewise up` starts local ones"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -175,6 +175,8 @@ class WorkersDocument(Document):
 
     workers: Sequence[WorkerPresence]
     now_s: float
+    experiments: Mapping[str, str] = field(default_factory=dict)
+    """The experiment of each run that one of them trains, by the run's id."""
 
     @property
     def title(self) -> str:
@@ -182,26 +184,25 @@ class WorkersDocument(Document):
         return count(len(self.workers), "live worker")
 
     def tables(self) -> Iterator[Table]:
-        """Yield what they train with, where, and what they are busy with."""
+        """Yield what they train with, what they do, and where they are."""
         yield Table(
             title="Workers",
-            columns=("framework", "version", "device", "queues", "state", "busy with", "host", "seen"),
+            columns=("worker", "device", "doing", "host", "container"),
             rows=[
                 (
-                    one.framework,
-                    one.versions.get(one.framework, display.MISSING),
+                    f"{one.framework} {one.version or ''}".rstrip(),
                     one.device,
-                    ", ".join(
-                        dict.fromkeys(queue.rpartition(".")[2] for queue in one.queues if "@" not in queue)
-                    ),
-                    one.state,
-                    one.run_id or one.trouble or display.MISSING,
-                    one.host,
-                    f"{self._seen_s_ago(one):.1f} s ago",
+                    self._doing(one),
+                    one.host if one.image else one.hostname or one.host,
+                    one.hostname if one.image else display.MISSING,
                 )
                 for one in self.workers
             ],
         )
+
+    def _doing(self, one: WorkerPresence) -> str:
+        """Return the experiment that it trains, or how it is."""
+        return self.experiments.get(one.run_id or "", one.run_id or one.trouble or one.state)
 
     def _seen_s_ago(self, one: WorkerPresence) -> float:
         return max(0.0, self.now_s - one.seen_s)
@@ -217,11 +218,15 @@ class WorkersDocument(Document):
         """Return the public document."""
         told = {
             "worker_id", "framework", "device", "queues", "state", "trouble", "run_id", "versions", "threads",
-            "image", "host", "pid", "started_s",
+            "image", "code", "host", "hostname", "pid", "started_s",
         }  # fmt: skip
         return {
             "workers": [
-                one.model_dump(mode="json", include=told) | {"seen_s_ago": round(self._seen_s_ago(one), 3)}
+                one.model_dump(mode="json", include=told)
+                | {
+                    "experiment_id": self.experiments.get(one.run_id or ""),
+                    "seen_s_ago": round(self._seen_s_ago(one), 3),
+                }
                 for one in self.workers
             ]
         }

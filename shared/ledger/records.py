@@ -83,11 +83,16 @@ class WorkerPresence(Frozen):
     device: Literal["cpu", "cuda"]
     queues: Many[str]
     host: str
+    """The name of its machine, which its timed runs have to themselves."""
+    hostname: str = ""
+    """What the machine, or the worker's container on it, calls itself."""
     pid: int
     versions: dict[str, str]
     """Until the framework is loaded, its own alone, where the worker's packages name it."""
     threads: int
     image: str | None = None
+    code: str | None = None
+    """A digest of the code that it runs (`shared.code`)."""
     state: WorkerState
     trouble: str | None = None
     """Why it takes no runs though it should, or its run does not go on."""

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import signal
+from pathlib import Path
+
 import pytest
+
+from likewise.producer.doctor import examine
+from likewise.shared.settings import Settings
+
+ROOT = Path(__file__).parents[2]
 
 
 def ended(worker) -> tuple[int, str]:
@@ -80,3 +90,41 @@ def test_a_starting_worker_takes_no_runs(start_worker, start_redis, desk_at):
     desk.wait(record, "succeeded", within_s=20)
     assert worker.terminate() == 0
     assert desk.ledger.workers() == []
+
+
+def test_the_heartbeat_file_is_touched_only_while_the_child_can_train(
+    start_worker, start_redis, desk_at, tmp_path, until
+):
+    desk = desk_at(start_redis().url)
+    file = tmp_path / "heartbeat"
+    settings = {"LIKEWISE_HEARTBEAT_FILE": str(file), "LIKEWISE_PATIENCE_S": "4"}
+    worker = start_worker("torch", desk.url, **settings)
+
+    def state_at_the_first_touch() -> str:
+        until(file.exists, within_s=90, what="the file is touched")
+        return worker.presence(desk.ledger).state
+
+    assert state_at_the_first_touch() == "idle"
+    os.kill(worker.child_pid(desk.ledger), signal.SIGSTOP)
+    worker.wait_until("stuck", desk.ledger)
+    file.unlink()
+    assert state_at_the_first_touch() == "idle"  # of the child that was started instead
+
+
+def test_doctor_tells_a_worker_of_other_code(start_worker, redis_server, desk, tmp_path):
+    """Its code is a copy, one line longer, as that of an image that was not rebuilt may be shorter."""
+    copy = tmp_path / "old" / "likewise"
+    for part in ("shared", "worker"):
+        shutil.copytree(ROOT / part, copy / part, ignore=shutil.ignore_patterns("__pycache__"))
+    (copy / "__init__.py").touch()
+    names = copy / "shared" / "names.py"
+    names.write_text(names.read_text() + "\n")
+    old = start_worker("torch", redis_server.url, PYTHONPATH=str(copy.parent)).wait_until("idle", desk.ledger)
+    new = start_worker("torch", redis_server.url).wait_until("idle", desk.ledger)
+
+    found = examine(Settings(redis_url=redis_server.url))
+    state = {pid: one.state for one in found for pid in (old.pid, new.pid) if f"pid {pid} " in one.found}
+    assert state == {old.pid: "wrong", new.pid: "ok"}
+    (told,) = [one for one in found if one.state == "wrong"]
+    assert "its code is another than this producer's" in told.found
+    assert told.mend == "start it again, with the code of this producer"

@@ -25,6 +25,7 @@ from celery.platforms import SecurityWarning
 from celery.worker import state as celery_state
 
 from likewise.shared.celery_app import make_app, queue
+from likewise.shared.code import worker_code
 from likewise.shared.connection import connect, redis_url
 from likewise.shared.errors import LikewiseError, RedisError, ServiceError, UsageError
 from likewise.shared.ledger.leases import Leases
@@ -94,7 +95,9 @@ def serve(settings: Settings) -> int:
         celery_state.should_stop = ServiceError.exit_status
 
     versions = {} if version is None else {framework: version}
-    identity = Identity(settings=settings, queues=queues, versions=versions)
+    identity = Identity(
+        settings=settings, queues=queues, hostname=machine, code=worker_code(framework), versions=versions
+    )
     keeper = Keeper(identity, leases=leases, app=app, page=page, intake=intake, give_up=give_up)
     reconciler = Reconciler(leases=leases, app=app, queues=queues)
 

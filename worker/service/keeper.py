@@ -40,6 +40,9 @@ CANCEL_GRACE_S = 0.9
 """How long a cancelled training may take to stop by itself."""
 LEFT_S = 3.0
 """An idle child may seem to hold a run for so long: Redis is told of a run's end before the parent."""
+HUNG_S = 60.0
+"""A child whose threads have not run for this long cannot train, so its container is unhealthy. It may be in
+a long call of a framework, so it is not killed for that while it trains."""
 DRAIN_GRACE_S = 2.0
 """How long a run may still take to end when its worker is told to stop."""
 
@@ -70,6 +73,8 @@ class Identity:
 
     settings: Settings
     queues: tuple[str, ...]
+    hostname: str
+    code: str | None
     versions: dict[str, str]
     """What is told of the framework's packages until the child has loaded them."""
 
@@ -97,6 +102,7 @@ class Keeper:
         self._gone: int | None = None
         """The last child that is dead or was killed; what it said of itself holds no more."""
         self._silent = Unchanged()
+        self._hung = Unchanged()
         self._deaf = Unchanged()
         self._left = Unchanged()
         self._cancel_seen: tuple[str, float] | None = None
@@ -202,10 +208,12 @@ class Keeper:
             device=settings.device,
             queues=self._identity.queues,
             host=self._leases.host,
+            hostname=self._identity.hostname,
             pid=os.getpid(),
             versions=child.versions or self._identity.versions,
             threads=settings.threads or half_of_the_cores(),
             image=settings.image,
+            code=self._identity.code,
             state=state,
             trouble=trouble,
             run_id=held.run_id,
@@ -215,7 +223,8 @@ class Keeper:
         announce_worker(
             self._leases.client, self._leases.worker_id, document.model_dump_json(), lives_s=PRESENCE_S
         )
-        if settings.heartbeat_file is not None:
+        hung_s = self._hung.see((child.pid, child.beats) if child.ready else object())
+        if settings.heartbeat_file is not None and state in ("idle", "busy") and hung_s < HUNG_S:
             settings.heartbeat_file.touch()
 
     def _watch_end(self, child: ChildReport, held: HeldRun) -> None:
