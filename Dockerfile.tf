@@ -1,41 +1,78 @@
 # The TensorFlow worker. VARIANT=cpu (default) or gpu; the GPU wheels carry their own CUDA libraries, so the
-# base stays the same and a GPU host needs only NVIDIA's driver and container runtime.
-FROM python:3.11-slim-bookworm
+# base stays the same and a GPU host needs only NVIDIA's driver and container runtime. The other arguments
+# are in deploy/README.md.
+ARG PYTHON_IMAGE=python:3.11-slim-bookworm
+
+FROM ${PYTHON_IMAGE} AS lists
+COPY deploy/images/pins-of /usr/local/bin/
+COPY worker/constraints.txt worker/adapters/tensorflow_adapter/packages.txt ./
+RUN pins-of packages.txt constraints.txt > /pins.txt
+
+FROM ${PYTHON_IMAGE} AS packages
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
+COPY deploy/images/install-packages /usr/local/bin/
+WORKDIR /lists/adapters/tensorflow_adapter
+
+# Only a change of these lists installs the framework anew. A list of wheels names an index of the
+# framework's own and goes first, without dependencies. What only serves to build operations of one's own
+# goes: the headers, and clang.
 ARG VARIANT=cpu
+COPY --from=lists /pins.txt /lists/
+COPY worker/requirements.txt /lists/
+COPY worker/adapters/tensorflow_adapter/*.txt ./
+RUN if [ -e wheels-$VARIANT.txt ]; then install-packages --no-deps -r wheels-$VARIANT.txt; fi \
+ && install-packages -c /lists/pins.txt -r requirements-$VARIANT.txt \
+ && cd /opt/likewise/lib/python3*/site-packages && rm -rf tensorflow/include clang libclang-*
 
-ENV PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+# What the address of large arrays may begin with, such as s3,gs,abfs,http; and packages of one's own.
+ARG STORES=s3
+ARG PYTHON_PACKAGES=
+COPY worker/stores.txt /lists/
+RUN install-packages -c /lists/pins.txt -c /lists/stores.txt "fsspec[$STORES]" $PYTHON_PACKAGES
 
-RUN useradd --uid 10001 --home-dir /tmp --no-create-home --shell /usr/sbin/nologin likewise \
- && install -d -o likewise -g likewise /var/cache/likewise \
- && install -d -o likewise -g likewise -m 2775 /var/lib/likewise
-WORKDIR /app
-
-# The framework before the code: only a change of the lists installs it anew. A list of wheels names
-# an index of the framework's own and goes first, without dependencies.
-COPY worker/constraints.txt worker/requirements.txt likewise/worker/
-COPY worker/adapters/tensorflow_adapter/*.txt likewise/worker/adapters/tensorflow_adapter/
-RUN cd likewise/worker/adapters/tensorflow_adapter \
- && if [ -e wheels-$VARIANT.txt ]; then pip install --no-deps -r wheels-$VARIANT.txt; fi \
- && pip install -c ../../constraints.txt -r requirements-$VARIANT.txt
-
-COPY likewise/__init__.py likewise/
-COPY shared/ likewise/shared/
-COPY worker/*.py likewise/worker/
-COPY worker/service/ likewise/worker/service/
-COPY worker/training/ likewise/worker/training/
-COPY worker/adapters/*.py likewise/worker/adapters/
-COPY worker/adapters/tensorflow_adapter/ likewise/worker/adapters/tensorflow_adapter/
+FROM ${PYTHON_IMAGE} AS code
+WORKDIR /app/likewise
+COPY likewise/__init__.py ./
+COPY shared/ shared/
+COPY worker/*.py worker/
+COPY worker/service/ worker/service/
+COPY worker/training/ worker/training/
+COPY worker/adapters/*.py worker/adapters/
+COPY worker/adapters/tensorflow_adapter/ worker/adapters/tensorflow_adapter/
 # A checkout made under a strict umask is readable all the same, and under a loose one not writable.
 RUN chmod -R u=rwX,go=rX /app
 
-ENV LIKEWISE_FRAMEWORK=tensorflow \
+FROM ${PYTHON_IMAGE}
+ARG PYTHON_IMAGE
+COPY deploy/images/prepare-base /tmp/
+RUN /tmp/prepare-base && rm /tmp/prepare-base
+
+# Debian packages to add.
+ARG PACKAGES=
+RUN if [ -n "$PACKAGES" ]; then apt-get update \
+ && apt-get install -y --no-install-recommends $PACKAGES && rm -rf /var/lib/apt/lists/*; fi
+
+COPY --from=packages /opt/likewise /opt/likewise
+COPY --from=code /app /app
+
+ARG VARIANT=cpu
+ARG REVISION=
+LABEL org.opencontainers.image.title="Likewise, TensorFlow worker" \
+      org.opencontainers.image.description="Trains declared jobs in TensorFlow." \
+      org.opencontainers.image.licenses=MIT \
+      org.opencontainers.image.version=0.1.0 \
+      org.opencontainers.image.revision=$REVISION \
+      org.opencontainers.image.base.name=$PYTHON_IMAGE
+ENV PATH=/opt/likewise/bin:$PATH PYTHONPATH=/app PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 \
+    LIKEWISE_FRAMEWORK=tensorflow \
     LIKEWISE_IMAGE=likewise-worker-tf:$VARIANT \
     LIKEWISE_CACHE_DIR=/var/cache/likewise \
     LIKEWISE_HEARTBEAT_FILE=/tmp/heartbeat
+WORKDIR /app
 USER likewise
 
-# The worker touches the file while it is announced in Redis and answerable.
-HEALTHCHECK --interval=3s --timeout=5s --start-period=90s --retries=5 \
+# The worker touches the file while its child can train or is training.
+HEALTHCHECK --interval=15s --timeout=10s --start-period=300s --retries=2 \
   CMD test -n "$(find /tmp/heartbeat -newermt '-15 seconds')"
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["python", "-m", "likewise.worker"]

@@ -131,10 +131,54 @@ COMPOSE = [
         "blobs",
         "The volume of large arrays, or a folder of this machine as /mnt/arrays.",
     ),
+    (
+        "JOBS_MODE",
+        "rw",
+        "How a command's container sees the current folder: `ro`, or `rw,z` where SELinux labels files.",
+    ),
     ("LIKEWISE_GPUS", "all", "How many GPUs each worker of the GPU file sees."),
     ("REDIS_MAXMEMORY", "1gb", "How much data Redis keeps; give its container twice as much."),
     ("REDIS_MEMORY", "2g", "How much memory Redis's container may use."),
     ("REDIS_IMAGE", "redis:7-bookworm", "The image of Redis; any of 6.2 or later."),
+    (
+        "LIKEWISE_REDIS_PASSWORD_FILE",
+        "",
+        "A file of this machine with the password, for deploy/compose.external-redis.yml.",
+    ),
+    (
+        "LIKEWISE_REDIS_CA_FILE",
+        "/etc/ssl/certs/ca-certificates.crt",
+        "A file of this machine with the certificates to trust, for deploy/compose.external-redis.yml.",
+    ),
+    ("REDIS_PUBLISH", "", "An address and port of this machine, for deploy/compose.publish-redis.yml."),
+    (
+        "REDIS_TLS_FOLDER",
+        "",
+        "A folder with certificate.pem and key.pem, for deploy/compose.publish-redis.yml.",
+    ),
+    (
+        "AWS_SHARED_CREDENTIALS_FILE",
+        "/dev/null",
+        "A file of this machine with keys, for deploy/compose.s3.yml; without one, the machine's role.",
+    ),
+    ("AWS_DEFAULT_REGION", "us-east-1", "The region of the object store, for deploy/compose.s3.yml."),
+    (
+        "AWS_ENDPOINT_URL",
+        "",
+        "Where the object store is, when it is not Amazon's, for deploy/compose.s3.yml.",
+    ),
+    (
+        "PYTHON_IMAGE",
+        "python:3.11-slim-bookworm",
+        "The base of the images, best by its digest: deploy/README.md says how to renew it.",
+    ),
+    (
+        "STORES",
+        "s3",
+        "What the address of large arrays may begin with in the images, such as s3,gs,abfs,http.",
+    ),
+    ("PYTHON_PACKAGES", "", "Python packages to add to the images, as pip takes them."),
+    ("REVISION", "", "The commit, for the images' labels: REVISION=$(git rev-parse HEAD)."),
     ("TORCH_PACKAGES", "", "Debian packages for the PyTorch image: `g++` for `execution: compiled`."),
 ]
 

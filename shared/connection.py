@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 import redis
 from redis import exceptions
@@ -15,6 +15,8 @@ from redis.retry import Retry
 from likewise.shared.errors import RedisError, RefusedByRedisError, UsageError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from likewise.shared.settings import Settings
 
 CONNECT_TIMEOUT_S = 1.5
@@ -23,21 +25,36 @@ ANSWER_TIMEOUT_S = 5.0
 
 
 def redis_url(settings: Settings) -> str | None:
-    """Return the configured URL with the password of `redis_password_file` in it, or None.
+    """Return the configured URL with the password of `redis_password_file` and what TLS needs, or None.
 
-    Raises UsageError for a password file that cannot be read.
+    Raises UsageError for a file that cannot be read.
     """
-    if settings.redis_url is None or settings.redis_password_file is None:
-        return settings.redis_url
-    try:
-        password = settings.redis_password_file.read_text(encoding="utf-8").strip()
-    except OSError as error:
-        raise UsageError(
-            f"LIKEWISE_REDIS_PASSWORD_FILE is {str(settings.redis_password_file)!r}: {error.strerror}"
-        ) from None
+    if settings.redis_url is None:
+        return None
     parts = urlsplit(settings.redis_url)
-    address = parts.netloc.rpartition("@")[2]
-    return urlunsplit(parts._replace(netloc=f"{parts.username or ''}:{quote(password, safe='')}@{address}"))
+    if settings.redis_password_file is not None:
+        password = _content(settings.redis_password_file, "LIKEWISE_REDIS_PASSWORD_FILE").strip()
+        address = parts.netloc.rpartition("@")[2]
+        parts = parts._replace(netloc=f"{parts.username or ''}:{quote(password, safe='')}@{address}")
+    if parts.scheme == "rediss":
+        parts = parts._replace(query=urlencode({**_tls(settings), **dict(parse_qsl(parts.query))}))
+    return urlunsplit(parts)
+
+
+def _tls(settings: Settings) -> dict[str, str]:
+    """Return what redis-py, Kombu and Celery are told of TLS, each of which has another default."""
+    told = {"ssl_cert_reqs": "required", "ssl_check_hostname": "true"}
+    if settings.redis_ca_file is not None:
+        _content(settings.redis_ca_file, "LIKEWISE_REDIS_CA_FILE")
+        told["ssl_ca_certs"] = str(settings.redis_ca_file)
+    return told
+
+
+def _content(file: Path, variable: str) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"{variable} is {str(file)!r}: {error.strerror}") from None
 
 
 def connect(redis_url: str) -> redis.Redis:
@@ -143,6 +160,12 @@ def explained(error: exceptions.RedisError, client: redis.Redis) -> Exception:
     where = f"Redis at {_where(client)}"
     if code := refusal_of(error):
         return RefusedByRedisError(f"{where} {_REFUSALS[code]}", code=code)
+    if "CERTIFICATE_VERIFY_FAILED" in str(error):
+        reason = str(error).partition("certificate verify failed: ")[2].partition(" (_ssl")[0]
+        return RedisError(
+            f"{where} has a certificate that is not trusted here ({reason}); name a file with its signer's "
+            "in LIKEWISE_REDIS_CA_FILE, and Redis as its certificate does"
+        )
     for kind, meaning in _MEANINGS:
         if isinstance(error, kind):
             return RedisError(f"{where} {meaning}")

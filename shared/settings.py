@@ -18,7 +18,15 @@ from likewise.shared.frozen import Frozen
 
 LOCAL_STACK = ("home", "environments", "idle_minutes")
 """These settings are of the local stack alone; containers have no use for them."""
-GIVEN_IN_CONTAINERS = ("redis_password_file", "framework", "cache_dir", "image", "heartbeat_file")
+GIVEN_IN_CONTAINERS = (
+    "redis_password_file",
+    "redis_ca_file",
+    "framework",
+    "cache_dir",
+    "jobs_folder",
+    "image",
+    "heartbeat_file",
+)
 """These settings name things inside a container, so its image or docker-compose.yml gives them."""
 
 
@@ -26,9 +34,12 @@ class Settings(Frozen):
     """Settings of a process; each field is the environment variable LIKEWISE_<FIELD> in capitals."""
 
     redis_url: str | None = None
-    """`redis://[:password@]host:port/0`; unset, the producer uses its own local stack."""
+    """`redis://[:password@]host:port/0`, or `rediss://` for TLS; unset, the producer uses its own local
+    stack."""
     redis_password_file: Path | None = None
     """A file with the password (a container secret); it goes into `redis_url`."""
+    redis_ca_file: Path | None = None
+    """A file with the certificates of who signed that of a `rediss://` Redis; unset, the system's."""
     allow_volatile_redis: bool = False
     """Accept a Redis that keeps nothing on disk or evicts keys: runs and results may then be lost."""
     blob_url: str | None = None
@@ -65,10 +76,12 @@ class Settings(Frozen):
     host_id: str | None = None
     """The name of a worker's machine, which its timed runs have to themselves; unset, the id that the
     kernel drew when the machine was started, which all its containers see."""
+    jobs_folder: Path | None = None
+    """The folder of the machine that a producer's container sees as its own, for its messages."""
     image: str | None = None
     """The container image of a worker, for the record."""
     heartbeat_file: Path | None = None
-    """A file that a worker touches with each announcement in Redis, for a container's health check."""
+    """A file that a worker touches while it can train or trains, for a container's health check."""
 
     @property
     def retention_s(self) -> float:

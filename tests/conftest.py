@@ -15,7 +15,7 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
@@ -68,13 +68,20 @@ def in_time(took_s: Callable[[], float], *, within_s: float) -> None:
 class RedisServer:
     """A redis-server of the test's own: a password, an append-only file, a free port."""
 
-    def __init__(self, folder: Path, *, append_only: bool = True, policy: str | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        append_only: bool = True,
+        policy: str | None = None,
+        options: Sequence[str | Path] = (),
+    ) -> None:
         self.folder = folder
         self.password = secrets.token_hex(8)
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port: int = probe.getsockname()[1]
-        self._options = ["--appendonly", "yes" if append_only else "no", "--save", ""]
+        self._options = ["--appendonly", "yes" if append_only else "no", "--save", "", *map(str, options)]
         if policy is not None:
             self._options += ["--maxmemory", "64mb", "--maxmemory-policy", policy]
         self._process: subprocess.Popen[bytes] | None = None

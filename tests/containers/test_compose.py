@@ -109,6 +109,36 @@ def test_a_job_file_finds_its_data_and_leaves_its_report_as_the_owner_of_the_fol
     assert page.stat().st_uid == owner
 
 
+def test_a_file_outside_the_mounted_folder_is_told_as_that(started: Compose, tmp_path: Path) -> None:
+    inside = tmp_path / "inside"
+    inside.mkdir()
+    (tmp_path / "outside.yaml").write_text(LONG)
+    (inside / "job.yaml").write_text(LONG)
+    for spec, told in [
+        ("../outside.yaml", f"sees nothing of the machine but {inside}, as /jobs"),
+        (str(tmp_path / "outside.yaml"), f"sees nothing of the machine but {inside}, as /jobs"),
+        (str(inside / "job.yaml"), f"{inside} is /jobs: name the file job.yaml"),
+    ]:
+        done = started.likewise("validate", spec, check=False, cwd=inside)
+        assert done.returncode == 2
+        assert told in done.stderr
+
+
+def test_a_command_whose_container_is_stopped_ends_as_by_ctrl_c(started: Compose, engine: Engine) -> None:
+    words = ("compare", "matched", "--set", "training.epochs=1000000", "--set", "execution=eager")
+    run = ("run", "--detach", "-T", "--no-deps", "producer", *words)
+    container = started(*run).stdout.split()[-1]
+
+    def busy() -> bool | None:
+        return any(worker["state"] == "busy" for worker in workers(started)) or None
+
+    poll("a worker is busy", busy, within_s=30)
+    engine("stop", "--time", "20", container)
+    assert engine.inspect(container)["State"]["ExitCode"] == 130
+    assert engine("logs", container).stderr.splitlines()[-1].endswith("are cancelled")
+    engine("rm", container)
+
+
 def test_explain_puts_the_articles_whole_gap_down_to_its_reduction(started: Compose) -> None:
     document = json.loads(started.likewise("explain", "article", "--json").stdout)
     (found,) = document["contributions"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+import tomllib
 from collections.abc import Mapping
 
 import pytest
@@ -91,6 +92,87 @@ print(json.dumps([caches, writable]))
 """
     done = engine.python(images[service], code, "--user", "root")
     assert json.loads(done.stdout) == [[], []]
+
+
+MEGABYTES = {"worker-tf": 1280, "worker-torch": 830, "producer": 370}
+"""The most of each image beside its base: most is the framework, NumPy, and of the producer pyarrow."""
+
+
+@pytest.mark.parametrize("service", MEGABYTES)
+def test_an_image_is_no_larger_than_its_packages_need(
+    engine: Engine, images: Mapping[str, str], service: str
+) -> None:
+    base = engine.inspect(images[service])["Config"]["Labels"]["org.opencontainers.image.base.name"]
+    own_bytes = engine.inspect(images[service])["Size"] - engine.inspect(base)["Size"]
+    assert own_bytes / 1e6 < MEGABYTES[service]
+
+
+NOT_FOR_RUNNING = """
+import importlib.util, json, os, pathlib, shutil, stat
+found = [name for name in ("pip", "pip3") if shutil.which(name)]
+found += [name for name in ("pip", "ensurepip") if importlib.util.find_spec(name)]
+packages = pathlib.Path("/opt/likewise").glob("lib/python3*/site-packages/**/tests")
+found += [str(path) for path in packages if path.is_dir()]
+for folder, _, names in os.walk("/"):
+    if folder.startswith(("/proc", "/sys", "/dev")):
+        continue
+    for path in (os.path.join(folder, name) for name in names):
+        mode = os.lstat(path).st_mode
+        if stat.S_ISREG(mode) and mode & (stat.S_ISUID | stat.S_ISGID):
+            found.append(path)
+print(json.dumps(found))
+"""
+
+
+@pytest.mark.parametrize("service", MEGABYTES)
+def test_an_image_holds_no_installer_no_tests_and_nothing_setuid(
+    engine: Engine, images: Mapping[str, str], service: str
+) -> None:
+    done = engine.python(images[service], NOT_FOR_RUNNING, "--user", "root")
+    assert json.loads(done.stdout) == []
+
+
+def test_what_is_not_for_running_is_found_in_a_base_image(engine: Engine, images: Mapping[str, str]) -> None:
+    base = engine.inspect(images["producer"])["Config"]["Labels"]["org.opencontainers.image.base.name"]
+    found = json.loads(engine.python(base, NOT_FOR_RUNNING).stdout)
+    assert "pip" in found
+    assert any(path.startswith("/") for path in found)
+
+
+@pytest.mark.parametrize("service", MEGABYTES)
+def test_an_image_says_what_it_is(engine: Engine, images: Mapping[str, str], service: str) -> None:
+    labels = engine.inspect(images[service])["Config"]["Labels"]
+    own = {name.removeprefix("org.opencontainers.image."): value for name, value in labels.items()}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert {"title", "description", "revision", "base.name"} <= set(own)
+    assert (own["version"], own["licenses"]) == (project["version"], project["license"])
+
+
+@pytest.mark.parametrize("service", MEGABYTES)
+def test_an_image_reaches_object_stores_with_the_versions_that_are_pinned(
+    engine: Engine, images: Mapping[str, str], service: str
+) -> None:
+    code = """
+import importlib.metadata, json, fsspec
+assert fsspec.get_filesystem_class("s3").__module__.startswith("s3fs")
+print(json.dumps({found.name.lower(): found.version for found in importlib.metadata.distributions()}))
+"""
+    installed = json.loads(engine.python(images[service], code).stdout)
+    lists = "".join((ROOT / "worker" / name).read_text() for name in ("constraints.txt", "stores.txt"))
+    pinned = dict(re.findall(r"^([\w.-]+)==(\S+)$", lists.lower(), re.MULTILINE))
+    assert {name: pinned[name] for name in installed if name in pinned} == {
+        name: version for name, version in installed.items() if name in pinned
+    }
+    unpinned = set(installed) - set(pinned)
+    assert unpinned <= {
+        "likewise",
+        "tensorflow_cpu",
+        "keras",
+        "torch",
+        "setuptools",
+        "wheel",
+        "async-timeout",
+    }
 
 
 def test_a_secret_planted_in_an_image_is_found(engine: Engine, images: Mapping[str, str]) -> None:

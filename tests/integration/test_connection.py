@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
+import subprocess
 import time
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from threading import Thread
 
 import pytest
+from kombu import pools
+from kombu.exceptions import OperationalError
 
+from likewise.shared.celery_app import make_app, send_wakeups
 from likewise.shared.connection import connect, redis_url
 from likewise.shared.errors import RedisError, UsageError
 from likewise.shared.settings import Settings
@@ -137,3 +142,61 @@ def test_the_password_file_goes_into_the_url(tmp_path: Path, redis_server):
     connect(redis_url(Settings(redis_url=bare, redis_password_file=secret))).close()
     with pytest.raises(UsageError, match="LIKEWISE_REDIS_PASSWORD_FILE"):
         redis_url(Settings(redis_url=bare, redis_password_file=tmp_path / "absent"))
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory, unavailable) -> dict[str, Path]:
+    """A certificate of 127.0.0.1, its key, and its signer's certificate."""
+    program, server = shutil.which("openssl"), shutil.which("redis-server")
+    if program is None or server is None or b"tls-port" not in Path(server).read_bytes():
+        unavailable("there is no openssl on PATH, or no redis-server that was built with TLS")
+    folder = tmp_path_factory.mktemp("certificate")
+    made = {name: folder / f"{name}.pem" for name in ("certificate", "key")}
+    subprocess.run(
+        [
+            *(program, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=redis"),
+            *("-addext", "subjectAltName=IP:127.0.0.1"),
+            *("-keyout", made["key"], "-out", made["certificate"]),
+        ],
+        check=True, capture_output=True, timeout=60,
+    )  # fmt: skip
+    return made
+
+
+@pytest.fixture
+def tls_port(start_redis, certificate) -> int:
+    """The port at which the session's password opens a Redis that speaks TLS alone."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    start_redis(
+        options=[
+            *("--tls-port", str(port), "--tls-auth-clients", "no"),
+            *("--tls-cert-file", certificate["certificate"], "--tls-key-file", certificate["key"]),
+            *("--user", "tls", "on", ">pw", "~*", "&*", "+@all"),
+        ]
+    )
+    return port
+
+
+def test_a_redis_behind_tls_is_reached_by_who_trusts_its_certificate(tls_port, certificate):
+    settings = Settings(redis_url=f"rediss://tls:pw@127.0.0.1:{tls_port}/0")
+    with pytest.raises(RedisError, match=r"not trusted here.*LIKEWISE_REDIS_CA_FILE"):
+        connect(redis_url(settings))
+    trusting = settings.model_copy(update={"redis_ca_file": certificate["certificate"]})
+    connect(redis_url(trusting)).close()
+    with pytest.raises(RedisError, match="not trusted here"):  # its certificate is of the address alone
+        connect(redis_url(trusting).replace("127.0.0.1", "localhost"))
+
+
+def test_who_sends_wake_ups_checks_the_certificate_too(tls_port, certificate):
+    """Kombu, left to itself, takes `rediss://` for a connection without TLS or without a check."""
+    settings = Settings(redis_url=f"rediss://tls:pw@127.0.0.1:{tls_port}/0")
+    refused, app = (
+        make_app(redis_url(one), retention_s=60)
+        for one in (settings, settings.model_copy(update={"redis_ca_file": certificate["certificate"]}))
+    )
+    with pytest.raises(OperationalError, match="certificate"):
+        send_wakeups(refused, [("run", "train.none.any")])
+    pools.reset()  # a process has one Redis, whose connections Kombu tells apart by the address alone
+    send_wakeups(app, [("run", "train.none.any")])

@@ -16,7 +16,7 @@ FILES = [*ROOT.glob("docker-compose*.yml"), *ROOT.glob("deploy/compose.*.yml")]
 OF_WORKERS = {"device", "threads", "lease_s", "patience_s", "checkpoint_s", "host_id"}
 OF_ALL = set(Settings.model_fields) - OF_WORKERS - {*GIVEN_IN_CONTAINERS, *LOCAL_STACK}
 OF_THE_SHELL = {"PWD"}
-READ = re.compile(r"(?<!\$)\$\{(\w+)(?::?-([^}]*))?")
+READ = re.compile(r"(?<!\$)\$\{(\w+)(?::?([-?])([^}]*))?")
 
 
 def services(file: Path) -> dict[str, dict[str, Any]]:
@@ -30,10 +30,10 @@ def read_by(file: Path) -> dict[str, set[str]]:
     """By variable that a compose file reads, what stands for it where it is unset."""
     found: dict[str, set[str]] = {}
     lines = [line for line in file.read_text().splitlines() if not line.lstrip().startswith("#")]
-    for name, default in READ.findall("\n".join(lines)):
-        found.setdefault(name, set()).add(default)
+    for name, sign, default in READ.findall("\n".join(lines)):
+        found.setdefault(name, set()).add("" if sign == "?" else default)
     for service in services(file).values():
-        for name, value in (service.get("environment") or {}).items():
+        for name, value in ((service or {}).get("environment") or {}).items():
             if value is None:
                 found.setdefault(name, set())
     return found
