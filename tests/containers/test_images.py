@@ -10,6 +10,8 @@ from collections.abc import Mapping
 
 import pytest
 
+from likewise.shared.code import worker_code
+
 from .conftest import ROOT, Engine
 
 pytestmark = pytest.mark.timeout(1300)  # the first test builds the images
@@ -76,6 +78,15 @@ def test_an_image_holds_the_code_of_this_checkout_and_no_other_adapter(
         and ("_adapter/" not in name or f"/{own}_adapter/" in name)
     }  # fmt: skip
     assert held == wanted
+
+
+@pytest.mark.parametrize(("service", "framework"), [("worker-tf", "tensorflow"), ("worker-torch", "torch")])
+def test_a_worker_and_the_producer_of_one_checkout_know_each_other_by_their_code(
+    engine: Engine, images: Mapping[str, str], service: str, framework: str
+) -> None:
+    code = f"from likewise.shared.code import worker_code; print(worker_code({framework!r}))"
+    told = {engine.python(images[one], code).stdout.strip() for one in (service, "producer")}
+    assert told == {worker_code(framework)}
 
 
 @pytest.mark.parametrize("service", ["worker-tf", "worker-torch", "producer"])

@@ -37,6 +37,7 @@ RENEW_S = 2.0
 LOOK_S = 0.1
 
 _QUOTA = Path("/sys/fs/cgroup/cpu.max")
+_QUOTA_OF_VERSION_1 = Path("/sys/fs/cgroup/cpu")
 _CGROUP = Path("/sys/fs/cgroup/cpu.stat")
 _CPUS = Path("/sys/devices/system/cpu")
 _STAT = Path("/proc/stat")
@@ -71,6 +72,10 @@ def _quota() -> int | None:
     with suppress(OSError, ValueError):
         quota, period = _QUOTA.read_text().split()
         return max(1, int(quota) // int(period))
+    with suppress(OSError, ValueError):
+        names = ("cpu.cfs_quota_us", "cpu.cfs_period_us")
+        micros, period_micros = (int((_QUOTA_OF_VERSION_1 / name).read_text()) for name in names)
+        return max(1, micros // period_micros) if micros > 0 else None
     return None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -30,6 +31,7 @@ def test_the_time_that_another_program_takes_is_not_counted_as_the_run_s_own() -
 def test_a_container_s_quota_bounds_the_cores(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     own = len(os.sched_getaffinity(0))
     monkeypatch.setattr(machine, "_QUOTA", tmp_path / "cpu.max")
+    monkeypatch.setattr(machine, "_QUOTA_OF_VERSION_1", tmp_path)
     assert machine.cores() == own
     for written, expected in {
         "max 100000": own,
@@ -40,3 +42,23 @@ def test_a_container_s_quota_bounds_the_cores(monkeypatch: pytest.MonkeyPatch, t
         (tmp_path / "cpu.max").write_text(f"{written}\n")
         assert machine.cores() == expected
         assert machine.half_of_the_cores() == max(1, expected // 2)
+
+
+@pytest.mark.parametrize(("micros", "most"), [("-1", None), ("50000", 1), ("100000", 1), ("200000", 2)])
+def test_so_does_a_quota_of_the_older_control_groups(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, micros: str, most: int | None
+) -> None:
+    own = len(os.sched_getaffinity(0))
+    monkeypatch.setattr(machine, "_QUOTA", tmp_path / "cpu.max")
+    monkeypatch.setattr(machine, "_QUOTA_OF_VERSION_1", tmp_path)
+    (tmp_path / "cpu.cfs_quota_us").write_text(f"{micros}\n")
+    (tmp_path / "cpu.cfs_period_us").write_text("100000\n")
+    assert machine.cores() == min(own, most or own)
+
+
+def test_a_host_has_one_name_in_all_its_containers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """They share the kernel's id, and have host names of their own; where it is not told, that has to do."""
+    monkeypatch.setattr(machine, "_BOOT_ID", tmp_path / "boot_id")
+    assert machine.this_host() == socket.gethostname()
+    (tmp_path / "boot_id").write_text("410d083a-fad3-4751-a2bf-e12972b159a9\n")
+    assert machine.this_host() == "410d083a-fad3"
