@@ -6,17 +6,19 @@ import json
 import os
 import subprocess
 import tempfile
+import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 Done = subprocess.CompletedProcess[str]
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,29 @@ class Compose:
     def containers(self, service: str) -> list[str]:
         """The ids of a service's running containers."""
         return self("ps", "-q", service).stdout.split()
+
+
+def poll(what: str, ask: Callable[[], Answer | None], *, within_s: float) -> Answer:
+    """Ask until there is an answer; each question starts a container, so none is asked in vain."""
+    deadline = time.monotonic() + within_s
+    while (answer := ask()) is None:
+        assert time.monotonic() < deadline, f"{what}: not within {within_s} s"
+    return answer
+
+
+def workers(compose: Compose) -> list[dict[str, Any]]:
+    """The live workers, as the command says."""
+    return list(json.loads(compose.likewise("workers", "--json").stdout)["workers"])
+
+
+def wait_for_workers(compose: Compose, number: int) -> list[dict[str, Any]]:
+    """Wait until so many have announced themselves, which is long before the engine asks for their health."""
+
+    def there() -> list[dict[str, Any]] | None:
+        live = workers(compose)
+        return live if len(live) == number else None
+
+    return poll(f"{number} workers are live", there, within_s=120)
 
 
 def _why_not() -> str | None:

@@ -7,18 +7,14 @@ from __future__ import annotations
 
 import json
 import os
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 
-from .conftest import ROOT, Compose, Engine
+from .conftest import ROOT, Compose, Engine, poll, workers
 
 pytestmark = pytest.mark.timeout(1300)  # the first test builds the images
-
-Answer = TypeVar("Answer")
 
 FIXED_START = "initial_weights={type: values, weights: {layers.0.kernel: [[0.37]], layers.0.bias: [0.0]}}"
 LONG = """
@@ -38,18 +34,6 @@ def run_of(document: dict[str, Any], framework: str) -> dict[str, Any]:
     """The only seed's result of a framework in the document of `compare --json`."""
     (seed,) = document["runs"][framework]
     return dict(seed)
-
-
-def poll(what: str, ask: Callable[[], Answer | None], *, within_s: float) -> Answer:
-    """Ask until there is an answer; each question starts a container, so none is asked in vain."""
-    deadline = time.monotonic() + within_s
-    while (answer := ask()) is None:
-        assert time.monotonic() < deadline, f"{what}: not within {within_s} s"
-    return answer
-
-
-def workers(compose: Compose) -> list[dict[str, Any]]:
-    return list(json.loads(compose.likewise("workers", "--json").stdout)["workers"])
 
 
 @pytest.fixture(scope="module")

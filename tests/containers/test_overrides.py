@@ -12,7 +12,7 @@ from typing import NoReturn
 
 import pytest
 
-from .conftest import ROOT, Compose, Engine, project
+from .conftest import ROOT, Compose, Engine, project, wait_for_workers
 
 pytestmark = pytest.mark.timeout(1300)  # the first test builds the images
 
@@ -106,7 +106,7 @@ def elsewhere(engine: Engine, here: Compose, machine: Machine) -> Iterator[tuple
                 *("--env", "AWS_ACCESS_KEY_ID=a", "--env", "AWS_SECRET_ACCESS_KEY=b"),
                 *("--entrypoint", "python", image, "-m", "moto.server", "-H", "0.0.0.0", "-p", "5000"),
             ).stdout.strip()
-            made("up", "--detach", "--wait", "worker-torch")
+            made("up", "--detach", "worker-torch")
             engine("exec", store, "python", "-c", MAKE_BUCKET)
             yield made, store
         finally:
@@ -118,7 +118,7 @@ def test_another_machines_worker_trains_over_tls_with_arrays_behind_s3(
     here: Compose, elsewhere: tuple[Compose, str], engine: Engine, tmp_path: Path
 ) -> None:
     there, store = elsewhere
-    (worker,) = json.loads(here.likewise("workers", "--json").stdout)["workers"]
+    (worker,) = wait_for_workers(here, 1)
     (container,) = there.containers("worker-torch")
     assert container.startswith(worker["worker_id"].split("-")[2])
 

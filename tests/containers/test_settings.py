@@ -12,7 +12,7 @@ import pytest
 
 from likewise.shared.settings import Settings, variable
 
-from .conftest import Compose, Engine, project
+from .conftest import Compose, Engine, project, wait_for_workers
 
 pytestmark = pytest.mark.timeout(1300)  # the first test builds the images
 
@@ -54,7 +54,7 @@ def compose(engine: Engine, images: Mapping[str, str]) -> Iterator[Compose]:
     assert images
     variables = {variable(name): value for name, value in {**OF_ALL, **OF_WORKERS}.items()} | LIMITS
     with project(engine, variables=variables) as made:
-        made("up", "--detach", "--wait", "worker-tf", "worker-torch")
+        made("up", "--detach", "worker-tf", "worker-torch")
         yield made
 
 
@@ -83,6 +83,7 @@ def test_workers_are_held_to_their_cores_and_memory_without_swap(compose: Compos
 def test_large_arrays_pass_through_the_volume_whoever_owns_the_job_file(
     compose: Compose, tmp_path: Path
 ) -> None:
+    wait_for_workers(compose, 2)
     (tmp_path / "large.yaml").write_text(LARGE)
     if os.getuid() == 0:
         os.chown(tmp_path, 12345, 12345)
