@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from likewise.shared.code import worker_code
 from likewise.shared.errors import LikewiseError
 from likewise.shared.frozen import Frozen
+from likewise.shared.ledger.ledger import RESERVE
 from likewise.shared.ledger.records import presences
 from likewise.shared.settings import misspelt
 
@@ -29,7 +30,6 @@ ENVIRONMENT_BYTES = 2.5e9
 """Room to keep for one framework's environment while it is being made."""
 SPARE_BYTES = 5e8
 CLOCK_S = 5.0
-FULL = 0.9
 STARTING_S = 180.0
 """A worker that has been starting for longer than this is not well."""
 NOT_TAKEN_S = 15.0
@@ -217,9 +217,9 @@ def _eviction(info: dict[str, Any]) -> Finding:
     if policy != "noeviction":
         found = f"maxmemory-policy {policy}, so runs and results could vanish when it is full"
         return (_wrong if limit else _note)(link, found, "set maxmemory-policy noeviction")
-    if limit and used > FULL * limit:
-        mend = "delete old experiments (`likewise delete ID`) or raise maxmemory"
-        return _wrong(link, f"nearly full: {amount}", mend)
+    if limit and used > (1 - RESERVE) * limit:
+        mend = "delete old experiments (`likewise prune`, `likewise delete ID`) or raise maxmemory"
+        return _wrong(link, f"nearly full: {amount}; new submissions are refused", mend)
     return _ok(link, f"never evicts; {amount} used")
 
 

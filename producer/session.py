@@ -6,11 +6,12 @@ Celery and everything heavy is imported when first used, so that reading command
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Self
 
 from likewise.shared.connection import connect, redis_url
-from likewise.shared.errors import RedisError
+from likewise.shared.errors import RedisError, RefusedByRedisError
 from likewise.shared.names import ACTIVITY
 
 if TYPE_CHECKING:
@@ -120,4 +121,5 @@ def open_running(settings: Settings) -> Session | None:
 def touch(client: redis.Redis) -> None:
     """Note that the stack is in use, by the server's clock."""
     seconds, _ = client.time()
-    client.set(ACTIVITY, str(seconds))
+    with suppress(RefusedByRedisError):  # a full Redis must still be emptied
+        client.set(ACTIVITY, str(seconds))

@@ -19,6 +19,9 @@ EXPERIMENTS = PREFIX + "experiments"
 ACTIVITY = PREFIX + "activity"
 """Server time of the last command or run, so that an idle local stack can stop."""
 
+SUBMITTING = PREFIX + "submitting"
+"""Sorted set: ids of experiments whose arrays are being stored before their records, by when that began."""
+
 DEAD_LETTERS = PREFIX + "dead-letters"
 """Capped stream of messages that are not ours, each with the reason."""
 

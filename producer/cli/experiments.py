@@ -30,6 +30,7 @@ from likewise.shared.errors import UsageError
 
 if TYPE_CHECKING:
     from likewise.producer.report.document import Document
+    from likewise.producer.runs.cleaning import Cleaned
     from likewise.producer.session import Session
     from likewise.shared.errors import ResultError
     from likewise.shared.ledger.records import ExperimentRecord
@@ -292,18 +293,77 @@ def delete(
     ],
     as_json: AsJson = False,
 ) -> None:
-    """Remove a finished experiment, its results and its progress for good.
+    """Remove a finished experiment, its results, and the arrays that no other refers to, for good.
 
     Example: likewise delete last
     """
     from likewise.producer import experiments
     from likewise.producer.console import make_console
+    from likewise.producer.runs.cleaning import delete
     from likewise.producer.runs.submitted import find
 
     with experiments.open_for(quiet=as_json) as session:
         record = find(session.ledger, experiment)
-        session.ledger.delete(record.experiment_id)
+        cleaned = delete(session, record)
     if as_json:
-        print_json({"deleted": record.experiment_id})
+        print_json({"deleted": record.experiment_id, "freed_bytes": cleaned.freed_bytes})
     else:
-        make_console().print(f"{record.experiment_id} ({record.experiment.name}) is deleted")
+        name = f"{record.experiment_id} ({record.experiment.name})"
+        make_console().print(f"{name} is deleted{_freed(cleaned)}")
+
+
+def prune(
+    older_than: Annotated[
+        str, typer.Option(metavar="AGE", help="Only what is older: 30d, 12h, 90m, or a number of days.")
+    ] = "30d",
+    keep: Annotated[int, typer.Option(min=0, help="So many of the newest are kept, however old.")] = 20,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would go, and remove nothing.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Remove old finished experiments, and every array that no experiment refers to any more.
+
+    \b
+    Examples:
+      likewise prune --dry-run
+      likewise prune --older-than 7d --keep 50
+    """
+    from likewise.producer import experiments
+    from likewise.producer.console import make_console
+    from likewise.producer.runs.cleaning import prune
+
+    age_s = _age_s(older_than)
+    with experiments.open_for(quiet=as_json) as session:
+        cleaned = prune(session, older_than_s=age_s, keep=keep, dry_run=dry_run)
+    ids = [record.experiment_id for record in cleaned.experiments]
+    if as_json:
+        print_json({"deleted": ids, "freed_bytes": cleaned.freed_bytes, "dry_run": dry_run})
+        return
+    console = make_console()
+    for record in cleaned.experiments:
+        console.print(f"{record.experiment_id}  {record.experiment.name}")
+    many = f"{len(ids)} experiment{'' if len(ids) == 1 else 's'}"
+    console.print(f"{many} would be deleted" if dry_run else f"{many} deleted{_freed(cleaned)}")
+
+
+_UNITS_S = {"d": 86_400.0, "h": 3_600.0, "m": 60.0}
+
+
+def _age_s(given: str) -> float:
+    """Return an age such as `30d` in seconds. Raises UsageError."""
+    number, unit = (given[:-1], given[-1]) if given[-1:] in _UNITS_S else (given, "d")
+    try:
+        age_s = float(number) * _UNITS_S[unit]
+    except ValueError:
+        age_s = -1.0
+    if not 0 <= age_s < float("inf"):
+        raise UsageError(f"--older-than is {given!r}: give an age, such as 30d, 12h or 90m")
+    return age_s
+
+
+def _freed(cleaned: Cleaned) -> str:
+    freed = f"; {cleaned.freed_bytes / 1e6:.1f} MB of arrays are freed" if cleaned.freed_bytes else ""
+    if not cleaned.kept:
+        return freed
+    return f"{freed}; {cleaned.kept} arrays stay while runs are under way (likewise prune frees them later)"

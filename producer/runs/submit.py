@@ -181,6 +181,7 @@ class RunMaker:
         """The data, which are stored with the runs or before them."""
         self._workers: Sequence[WorkerPresence]
         self._workers, self.now_s = services.ledger.census()
+        services.ledger.begin_submission(self.experiment_id, now_s=self.now_s)
         self._datasets: dict[int, tuple[PreparedData, Dataset]] = {}
 
     def refuse_unserved(self, prepared: Mapping[str, PreparedRun]) -> None:

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from typing import Any, cast
 
 import redis
 from pydantic import ValidationError
 
 from likewise.shared import names
-from likewise.shared.errors import CancelledError, ResultError, UsageError
+from likewise.shared.errors import CancelledError, RedisError, RefusedByRedisError, ResultError, UsageError
 from likewise.shared.job.experiment import Experiment
 from likewise.shared.ledger.records import ExperimentRecord, RunRecord, RunState, WorkerPresence, census
 from likewise.shared.ledger.transitions import Before, run_script, script
@@ -27,6 +28,8 @@ IDS_A_TRIP = 500
 """Records that are read in one round trip."""
 RUNS_AT_ONCE = 200
 """Runs whose documents are written in the step that adds them; those of further runs are stored before it."""
+RESERVE = 0.1
+"""This share of Redis's memory is kept for runs that are under way: new ones do not get it."""
 RESULTS_A_TRIP = 50
 """Results that are read in one round trip."""
 
@@ -109,8 +112,12 @@ class Ledger:
         return _experiment(experiment_id, self._whole_hashes([names.experiment_key(experiment_id)])[0])
 
     def keep_verdict(self, experiment_id: str, verdict: str) -> None:
-        """Note the verdict of an experiment whose runs are finished, to be shown in lists."""
-        self._set_if_there(keys=[names.experiment_key(experiment_id)], args=["verdict", verdict])
+        """Note the verdict of an experiment whose runs are finished, to be shown in lists.
+
+        A Redis that refuses is no reason not to show the verdict now.
+        """
+        with suppress(RefusedByRedisError):
+            self._set_if_there(keys=[names.experiment_key(experiment_id)], args=["verdict", verdict])
 
     def experiments(
         self, limit: int = 100, *, unreadable: Callable[[ResultError], None] = lambda _: None
@@ -132,7 +139,8 @@ class Ledger:
                     unreadable(error)
                     continue
                 if record is None:  # its retention has ended
-                    self.client.zrem(names.EXPERIMENTS, experiment_id)
+                    with suppress(RefusedByRedisError):
+                        self.client.zrem(names.EXPERIMENTS, experiment_id)
                 else:
                     found.append(record)
         return found[:limit]
@@ -208,11 +216,14 @@ class Ledger:
         for related in record.related.values():
             if self.experiment(related) is not None:
                 self.delete(related)
-        with self.client.pipeline() as pipe:
-            pipe.zrem(names.EXPERIMENTS, experiment_id)
-            pipe.delete(names.experiment_key(experiment_id), names.progress_key(experiment_id))
+        # A full Redis refuses transactions, so there is none. The experiment goes last: until then it can be
+        # deleted again.
+        with self.client.pipeline(transaction=False) as pipe:
             for run_id in record.run_ids:
-                pipe.delete(names.run_key(run_id), names.result_key(run_id))
+                pipe.unlink(names.run_key(run_id), names.result_key(run_id))
+            pipe.unlink(names.progress_key(experiment_id))
+            pipe.zrem(names.EXPERIMENTS, experiment_id)
+            pipe.unlink(names.experiment_key(experiment_id))
             pipe.execute()
 
     def workers(self) -> list[WorkerPresence]:
@@ -229,6 +240,25 @@ class Ledger:
             except ValidationError:
                 continue
         return sorted(found, key=lambda worker: (worker.framework, worker.worker_id)), int(clock) / 1e6
+
+    def begin_submission(self, experiment_id: str, *, now_s: float) -> None:
+        """Note that arrays are about to be stored for an experiment, so that none is freed before `add`.
+
+        Raises RedisError where Redis has no more room than is kept for the runs that are under way.
+        """
+        self._refuse_when_nearly_full()
+        self.client.zadd(names.SUBMITTING, {experiment_id: now_s})
+
+    def _refuse_when_nearly_full(self) -> None:
+        with suppress(RefusedByRedisError):  # INFO may be forbidden
+            memory = self.client.info("memory")
+            used, most = int(memory.get("used_memory", 0)), int(memory.get("maxmemory", 0))
+            if most and used > (1 - RESERVE) * most:
+                raise RedisError(
+                    f"Redis holds {used / 1e6:.0f} MB of {most / 1e6:.0f} MB, and the rest is kept for runs "
+                    "that are under way; delete old experiments (likewise prune, likewise delete ID), or "
+                    "raise maxmemory"
+                )
 
     def now(self) -> float:
         """Return the server's time in seconds."""

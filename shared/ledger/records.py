@@ -201,10 +201,7 @@ def _entry(position: bytes, fields: dict[bytes, bytes]) -> StreamEntry:
 
 def announce_worker(client: redis.Redis, worker_id: str, document: str, *, lives_s: int) -> None:
     """Say in Redis what a worker is. Without another such beat within `lives_s` it counts as gone."""
-    with client.pipeline() as pipe:
-        pipe.set(worker_key(worker_id), document, ex=lives_s)
-        pipe.sadd(WORKERS, worker_id)
-        pipe.execute()
+    script(client, "announce")(keys=[worker_key(worker_id)], args=[worker_id, document, lives_s])
 
 
 def withdraw_worker(client: redis.Redis, worker_id: str) -> None:

@@ -60,11 +60,13 @@ _LOCALS: dict[str, str | int] = {
     "KEPT_CHECKPOINTS": KEPT_CHECKPOINTS,
     "LEASED": names.LEASED,
     "MAX_DEATHS": MAX_DEATHS,
+    "NOTHING": names.PREFIX + "nothing",
     "PROGRESS": names.progress_key(""),
     "QUEUED": names.queued_key(""),
     "RELATED": names.RELATED,
     "RUN": names.run_key(""),
     "STREAM_LENGTH": STREAM_LENGTH,
+    "SUBMITTING": names.SUBMITTING,
     "WORKER": names.worker_key(""),
     "WORKERS": names.WORKERS,
 }

@@ -6,7 +6,7 @@ file is mapped to memory.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
@@ -24,6 +24,10 @@ CHUNKS_A_TRIP = 16
 SMALL_BYTES = 16 * 2**10
 SMALL_A_TRIP = 256
 AHEAD_BYTES = 64 * 2**20
+
+
+_ABSENT = -2
+"""What Redis says of the time to live of a key that is not there."""
 
 
 class BlobError(LikewiseError):
@@ -131,6 +135,45 @@ class BlobStore:
                 self._cache.put(ref.sha256, [data], nbytes=len(data))
             self._remember(ref, data)
         return array
+
+    def stored(self) -> set[str]:
+        """Return the SHA-256 of each array in Redis and behind the URL."""
+        keys = self._client.scan_iter(match=blob_key("*", 0), count=1_000)
+        found = {key.decode().split(":")[-2] for key in keys}
+        return found | (RemoteFiles(self._url, error=DataError).arrays() if self._url else set())
+
+    def free(self, names: Collection[str], *, stored_before_s: float | None) -> tuple[int, int]:
+        """Remove arrays by their SHA-256, but for those that may have been stored since a server time.
+
+        Returns the bytes that were freed, and how many arrays were kept for that. Behind the URL all are
+        kept if a time is given: an object store does not tell when one was last wanted.
+        """
+        freed, kept = 0, 0
+        seconds, _ = self._client.time()
+        for name in names:
+            left_ms = self._client.pttl(blob_key(name, 0))
+            if left_ms != _ABSENT:
+                stored_s = seconds - self._retention_s + left_ms / 1_000
+                if stored_before_s is not None and stored_s >= stored_before_s - 1:
+                    kept += 1
+                    continue
+                freed += self._free_in_redis(name)
+            if self._url is not None:
+                files = RemoteFiles(self._url, error=DataError)
+                if stored_before_s is None:
+                    freed += files.remove(_path_of(name))
+                else:
+                    kept += files.exists(_path_of(name))
+            if self._cache is not None:
+                self._cache.drop(name)
+        return freed, kept
+
+    def _free_in_redis(self, name: str) -> int:
+        freed, chunk = 0, 0
+        while length := self._client.strlen(blob_key(name, chunk)):
+            self._client.unlink(blob_key(name, chunk))
+            freed, chunk = freed + length, chunk + 1
+        return freed
 
     def _remember(self, ref: ArrayRef, data: Bytes) -> None:
         """Keep small arrays in memory, too: runs that share a data set come one after another."""
@@ -255,7 +298,11 @@ class BlobBatch:
 
 def _path(ref: ArrayRef) -> str:
     """Return where an array lies behind the URL."""
-    return f"{ref.sha256[:2]}/{ref.sha256}"
+    return _path_of(ref.sha256)
+
+
+def _path_of(sha256: str) -> str:
+    return f"{sha256[:2]}/{sha256}"
 
 
 def _chunks(ref: ArrayRef) -> int:

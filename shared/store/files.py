@@ -50,6 +50,10 @@ def write_whole(path: Path, chunks: Iterable[Bytes]) -> None:
         raise
 
 
+_FOLDER = 2
+"""Arrays lie in folders named by so many characters of their SHA-256."""
+
+
 class RemoteFiles:
     """Files behind LIKEWISE_BLOB_URL: a folder, or an object store that fsspec knows, which all hosts reach.
 
@@ -96,6 +100,35 @@ class RemoteFiles:
         with file:
             while data := self._use(path, lambda *_: file.read(_READ_BYTES)):
                 yield data
+
+    def exists(self, path: str) -> bool:
+        """Return whether there is such a file."""
+        return bool(self._use(path, lambda files, whole: files.exists(whole)))
+
+    def remove(self, path: str) -> int:
+        """Remove a file, and return how many bytes it had; 0 where there is none."""
+
+        def use(files: Any, whole: str) -> int:
+            if not files.exists(whole):
+                return 0
+            size = int(files.size(whole) or 0)
+            files.rm_file(whole)
+            return size
+
+        return int(self._use(path, use))
+
+    def arrays(self) -> set[str]:
+        """Return the names of the files in folders of two characters, which are those of arrays."""
+
+        def use(files: Any, whole: str) -> set[str]:
+            root = whole.rstrip("/")
+            if not files.exists(root):
+                return set()
+            folders = [one for one in files.ls(root, detail=False) if len(one.rpartition("/")[2]) == _FOLDER]
+            found = (path.rpartition("/")[2] for one in folders for path in files.ls(one, detail=False))
+            return {name for name in found if not name.startswith(".")}
+
+        return set(self._use("", use))
 
     def keep_only(self, folder: str, names: Collection[str]) -> None:
         """Delete the other files of a folder, and the folder when it is empty."""

@@ -25,6 +25,7 @@ if keyed == '1' then
   if known and redis.call('EXISTS', experiment_key(known)) == 1 then return known end
   redis.call('SET', KEYS[2], id, 'EX', retention)
 end
+redis.call('ZREM', SUBMITTING, id)
 redis.call('HSET', KEYS[1], 'experiment', document, 'run_ids', run_ids, 'submitted_s', now)
 redis.call('EXPIRE', KEYS[1], retention)
 if parent == '' then

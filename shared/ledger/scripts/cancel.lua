@@ -3,6 +3,7 @@
 -- KEYS[1]  the run
 -- Returns the state that the run is in now, or '' where there is none.
 
+despite_full_memory()
 local record = read_record(KEYS[1])
 if record.state == 'queued' then
   redis.call('HSET', KEYS[1], 'cancel_requested', 1)

@@ -5,6 +5,10 @@ local clock = redis.call('TIME')
 -- The server's time in seconds, as text with six decimals.
 local now = string.format('%d.%06d', clock[1], clock[2])
 
+-- Let this script write although Redis is full. Redis refuses a script's commands that may take memory only as
+-- long as it has written nothing; what comes after this frees memory, or is small and must not fail.
+local function despite_full_memory() redis.call('DEL', NOTHING) end
+
 local function run_key(run_id) return RUN .. run_id end
 local function queued_key(queue) return QUEUED .. queue end
 local function child_key(worker) return CHILD .. worker end

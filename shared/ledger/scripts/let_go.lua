@@ -7,6 +7,7 @@
 -- ARGV[3]  the fence of the lease; ignored for `expired`
 -- Returns {the state, the queue, 1 where something was changed and else 0}.
 
+despite_full_memory()
 local run_id, why, fence = unpack(ARGV)
 local record = read_record(KEYS[1])
 if record.state ~= 'leased' then

@@ -12,6 +12,7 @@
 -- ARGV[5]  the fence of its claim
 -- Returns {run id, fence, 1 where the run is to be cancelled and else 0, now}; without a run, its id is ''.
 
+despite_full_memory()
 local worker, lease_s, pid, said_run_id, said_fence = unpack(ARGV)
 local child = read(KEYS[1], 'run_id', 'fence')
 if child.run_id == '' then child = {run_id = said_run_id, fence = said_fence} end
