@@ -147,6 +147,7 @@ EXACT = {
     "rho": 0.875,
     "momentum_decay": 0.5,
     "weight_decay": 0.0,
+    "initial_accumulator_value": 0.125,
 }
 """Constants that float32 has exactly: Keras keeps its own in that, whatever the model's precision."""
 BESIDE: dict[str, dict[str, Any]] = {
@@ -276,6 +277,7 @@ def window_pairs() -> Iterator[Pair]:
 
 def activation_pairs() -> Iterator[Pair]:
     for word, model in members(Activation).items():
+        exact = dict.fromkeys(set(model.model_fields) - {"type"}, 0.25)
         layers = [
             dense(4, name="start"),
             {"type": "activation", "activation": "linear", "name": "middle"},
@@ -285,7 +287,7 @@ def activation_pairs() -> Iterator[Pair]:
             yield Pair(
                 "model.layers.1.activation.type",
                 job(layers),
-                changed(job(layers), "model.layers.1.activation", {"type": word}),
+                changed(job(layers), "model.layers.1.activation", {"type": word, **exact}),
                 FLAT,
                 f"activation.{word}",
             )

@@ -33,6 +33,8 @@ cases = __import__("cases")
 
 BAR = 1e-9
 """How far outputs may be from Likewise's, relative to the largest, in float64."""
+OWN_ROUNDING = {("tensorflow", "activation.gelu"): 1e-8}
+"""What a framework's own function rounds to float32 in float64, too: TensorFlow the √2 of gelu."""
 FRAMEWORKS = ("tensorflow", "torch")
 TIMES = 40
 """How often a layer is drawn."""
@@ -142,6 +144,7 @@ class Bench:
             "id": key,
             "parts": parts | {"give": theirs.get("give", {})},
             "advice": found,
+            "kind": pair.kind,
             "output": f"x_{variable_of_last(one)}",
             "draws": None,
             "sampler": False,
@@ -266,7 +269,7 @@ def test_the_advice_for_every_setting_closes_its_gap(tmp_path: Path) -> None:
                 wrong.append(f"{task['id']}:\n{bench.texts[task['id']]}\n{error}")
                 continue
             left = apart(results[framework][f"{task['id']}/outputs"], wanted)
-            if not left <= BAR:
+            if not left <= OWN_ROUNDING.get((framework, task["kind"]), BAR):
                 wrong.append(f"{task['id']}: {left:.1e} of {gap:.1e} is left by\n{bench.texts[task['id']]}")
     silent = sorted({(framework, kind) for framework, kind, _ in bench.silent} - set(NO_ADVICE))
     assert not wrong, f"{len(wrong)} of {sum(map(len, bench.tasks.values()))}\n" + "\n\n".join(wrong)
