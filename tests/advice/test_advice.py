@@ -38,7 +38,11 @@ OWN_ROUNDING = {("tensorflow", "activation.gelu"): 1e-8}
 FRAMEWORKS = ("tensorflow", "torch")
 TIMES = 40
 """How often a layer is drawn."""
-NO_ADVICE: dict[tuple[str, str], str] = {}
+NO_ADVICE = {
+    ("tensorflow", "layer.multi_head_attention.output_initializer"): (
+        "Keras draws every kernel of an attention by one initializer"
+    ),
+}
 """Settings by framework that no lines are printed for, with the reason."""
 
 
