@@ -53,6 +53,7 @@ PARTS: list[tuple[str, list[str], Any]] = [
             "MeanAbsoluteError",
             "Huber",
             "LogCosh",
+            "Quantile",
             "Poisson",
             "KlDivergence",
             "CosineSimilarity",

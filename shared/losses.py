@@ -17,12 +17,14 @@ from likewise.shared.job.loss import (
     BinaryCrossentropy,
     CategoricalCrossentropy,
     CosineSimilarity,
+    ElementLoss,
     Huber,
     KlDivergence,
     LogCosh,
     MeanAbsoluteError,
     MeanSquaredError,
     Poisson,
+    Quantile,
     is_broadcast,
     is_by_row,
 )
@@ -100,9 +102,7 @@ def _reduced(
     return totals / number if number > 0 else totals
 
 
-def loss_elements(  # noqa: PLR0911 -- one return a formula
-    loss: Loss, outputs: Floats, targets: NDArray[Any]
-) -> NDArray[np.float64]:
+def loss_elements(loss: Loss, outputs: Floats, targets: NDArray[Any]) -> NDArray[np.float64]:
     """Return the loss before weights and reduction: (n, targets), (n,) by row, (n, n) where broadcast."""
     o = outputs.astype(np.float64)
     if isinstance(loss, CategoricalCrossentropy):
@@ -110,21 +110,9 @@ def loss_elements(  # noqa: PLR0911 -- one return a formula
     t = targets.astype(np.float64)
     if o.shape != t.shape:
         raise ValueError(f"outputs of shape {o.shape} and targets of shape {t.shape} do not fit")
-    if is_broadcast(loss):
-        t = t.T
+    if isinstance(loss, ElementLoss):
+        return _of_pairs(loss, o, t.T if is_broadcast(loss) else t)
     match loss:
-        case MeanSquaredError():
-            return np.square(o - t)
-        case MeanAbsoluteError():
-            return np.abs(o - t)
-        case Huber(delta=delta):
-            distance = np.abs(o - t)
-            return np.where(distance <= delta, 0.5 * (o - t) ** 2, delta * (distance - 0.5 * delta))
-        case LogCosh():
-            distance = np.abs(o - t)
-            return distance + np.log1p(np.exp(-2.0 * distance)) - math.log(2.0)
-        case Poisson():
-            return np.exp(o) - t * o
         case KlDivergence():
             information = t * np.log(np.where(t > 0, t, 1.0))
             divergence: NDArray[np.float64] = (information + t * _surprises(o)).sum(axis=-1)
@@ -139,6 +127,25 @@ def loss_elements(  # noqa: PLR0911 -- one return a formula
                 p = _clipped(o)
                 return -(smooth * np.log(p) + (1.0 - smooth) * np.log(1.0 - p))
             return np.maximum(o, 0.0) - o * smooth + np.log1p(np.exp(-np.abs(o)))
+
+
+def _of_pairs(loss: ElementLoss, o: NDArray[np.float64], t: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the loss of each output with its own target; the two are broadcast."""
+    match loss:
+        case MeanSquaredError():
+            return np.square(o - t)
+        case MeanAbsoluteError():
+            return np.abs(o - t)
+        case Huber(delta=delta):
+            distance = np.abs(o - t)
+            return np.where(distance <= delta, 0.5 * (o - t) ** 2, delta * (distance - 0.5 * delta))
+        case LogCosh():
+            distance = np.abs(o - t)
+            return distance + np.log1p(np.exp(-2.0 * distance)) - math.log(2.0)
+        case Quantile(quantile=q):
+            return np.where(t >= o, q * (t - o), (1.0 - q) * (o - t))
+        case Poisson():
+            return np.exp(o) - t * o
 
 
 def _categorical_crossentropy(

@@ -20,6 +20,7 @@ TASKS: Mapping[str, Task] = {
     "mae": "regression",
     "huber": "regression",
     "log_cosh": "regression",
+    "quantile": "regression",
     "poisson": "regression",
     "kl_divergence": "regression",
     "cosine_similarity": "regression",

@@ -37,6 +37,7 @@ from likewise.shared.job.loss import (
     MeanAbsoluteError,
     MeanSquaredError,
     Poisson,
+    Quantile,
     is_broadcast,
     is_by_row,
 )
@@ -283,9 +284,10 @@ def _variance_explained(loss: Loss, outputs: Float64, targets: Float64) -> _Scor
     spread = np.square(targets - targets.mean(axis=0)).sum(axis=0)[varies]
     values = (1.0 - np.square(made - targets).sum(axis=1)[:, varies] / spread).mean(axis=1)
     useless = ~(values >= LEAST_R2)
-    if isinstance(loss, MeanAbsoluteError | Huber | LogCosh):
+    if isinstance(loss, MeanAbsoluteError | Huber | LogCosh | Quantile):
         plain = _averaged(loss)
-        centres = (np.median(targets, axis=0), targets.mean(axis=0))
+        middle = np.quantile(targets, loss.quantile if isinstance(loss, Quantile) else 0.5, axis=0)
+        centres = (middle, targets.mean(axis=0))
         least = min(loss_value(plain, np.broadcast_to(one, targets.shape), targets) for one in centres)
         useless &= ~(np.array([loss_value(plain, one, targets) for one in outputs]) < least)
     return values, 0.0, useless

@@ -6,6 +6,7 @@ With outputs o and targets t of shape (samples, targets), one element a target:
     mae                        |o − t|
     huber                      ½(o − t)² where |o − t| ≤ delta, else delta·(|o − t| − ½·delta)
     log_cosh                   |o − t| + log(1 + exp(−2·|o − t|)) − log 2, which is log(cosh(o − t))
+    quantile                   q·(t − o) where t ≥ o, else (1 − q)·(o − t), with q the `quantile`
     poisson                    exp(o) − t·o; o is the logarithm of the rate
     binary_crossentropy        max(o, 0) − o·t + log(1 + exp(−|o|)); o is a logit
 
@@ -89,6 +90,18 @@ class LogCosh(_ElementLoss):
     type: Literal["log_cosh"]
 
 
+class Quantile(_ElementLoss):
+    """The outputs come to lie above a share `quantile` of the targets (Koenker & Bassett 1978).
+
+    Its gradient where the output is the target is that of a lower output.
+    """
+
+    type: Literal["quantile"]
+    quantile: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    """Which quantile of the targets is estimated; 0.5 is half the absolute error, 0.9 the pinball loss for
+    an upper bound."""
+
+
 class Poisson(_ElementLoss):
     """Outputs are the logarithm of the rate, whatever its sign; targets are counts, 0 or more."""
 
@@ -136,6 +149,7 @@ Loss = Annotated[
     | MeanAbsoluteError
     | Huber
     | LogCosh
+    | Quantile
     | Poisson
     | KlDivergence
     | CosineSimilarity
@@ -146,7 +160,7 @@ Loss = Annotated[
 ]
 
 
-ElementLoss = MeanSquaredError | MeanAbsoluteError | Huber | LogCosh | Poisson
+ElementLoss = MeanSquaredError | MeanAbsoluteError | Huber | LogCosh | Quantile | Poisson
 """The losses that compare each output with its own target, and so can be broadcast by mistake."""
 
 

@@ -144,7 +144,7 @@ def test_members_with_optimizers_of_their_own_train_as_alone(name: str, kit: Any
 
 @pytest.mark.parametrize(
     "loss",
-    ["mse", "mae", "huber", "log_cosh", "poisson", "kl_divergence", "cosine_similarity",
+    ["mse", "mae", "huber", "log_cosh", "quantile", "poisson", "kl_divergence", "cosine_similarity",
      "binary_crossentropy", "categorical_crossentropy", {"type": "mse", "reduction": "sum"}],
 )  # fmt: skip
 def test_members_follow_every_loss_as_alone(loss: Any, kit: Any) -> None:

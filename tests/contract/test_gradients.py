@@ -23,6 +23,7 @@ LOSSES: dict[str, dict[str, Any]] = {
     "mae": {},
     "huber": {},
     "log_cosh": {},
+    "quantile": {"quantile": 0.8},
     "poisson": {},
     "kl_divergence": {},
     "cosine_similarity": {},

@@ -126,7 +126,7 @@ def test_a_certain_probability_has_the_gradient_of_its_clipping_which_is_0(kit: 
 
 
 @pytest.mark.parametrize("reduction", ["mean", "sum", "sum_of_means"])
-@pytest.mark.parametrize("loss", ["mse", "mae", "huber", "log_cosh", "poisson"])
+@pytest.mark.parametrize("loss", ["mse", "mae", "huber", "log_cosh", "quantile", "poisson"])
 def test_broadcast_targets_meet_every_output(loss: str, reduction: str, kit: Any) -> None:
     job = kit.job(
         layers=[{"type": "dense", "units": 1}],

@@ -22,6 +22,7 @@ LOSSES = {
     "mae": "regression",
     "huber": "regression",
     "log_cosh": "regression",
+    "quantile": "regression",
     "cosine_similarity": "regression",
     "poisson": "counts",
     "kl_divergence": "probabilities",

@@ -199,6 +199,7 @@ NO_DEFAULT = {
     "class_weights", "clip_value", "clip_norm", "global_clip_norm", "schedule", "warmup", "offset",
     "loss.kl_divergence.weighting", "loss.cosine_similarity.weighting", "schedule.reduce_on_plateau.per",
     "layer.average_pooling1d.pool_size", "layer.average_pooling2d.pool_size",
+    "loss.quantile.quantile", "loss.quantile.reduction", "loss.quantile.targets", "loss.quantile.weighting",
 }  # fmt: skip
 """Settings that no framework has a default of its own for; what is left out is off, or the same."""
 

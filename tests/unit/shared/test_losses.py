@@ -8,7 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 from pydantic import TypeAdapter
-from sklearn.metrics import log_loss, mean_absolute_error, mean_poisson_deviance, mean_squared_error
+from sklearn.metrics import (
+    log_loss,
+    mean_absolute_error,
+    mean_pinball_loss,
+    mean_poisson_deviance,
+    mean_squared_error,
+)
 
 from likewise.shared.job import Loss
 from likewise.shared.losses import loss_elements, loss_value, loss_values
@@ -46,6 +52,18 @@ def test_huber_is_quadratic_near_and_linear_far() -> None:
     outputs = np.array([[0.0], [0.5], [2.0], [-4.0]])
     elements = loss_elements(loss(type="huber", delta=2.0), outputs, np.zeros((4, 1)))
     assert elements.ravel().tolist() == [0.0, 0.125, 2.0, 2.0 * (4.0 - 1.0)]
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+def test_quantile_is_the_pinball_loss_and_least_at_that_quantile(share: float) -> None:
+    outputs, targets = regression()
+    quantile = loss(type="quantile", quantile=share)
+    expected = mean_pinball_loss(targets, outputs, alpha=share)
+    assert loss_value(quantile, outputs, targets) == pytest.approx(expected, rel=1e-14)
+    many = NUMBERS.normal(size=(1001, 1))
+    answers = np.linspace(-2, 2, 401)
+    losses = [loss_value(quantile, np.full_like(many, one), many) for one in answers]
+    assert answers[np.argmin(losses)] == pytest.approx(np.quantile(many, share), abs=0.011)
 
 
 def test_binary_crossentropy_is_the_log_loss_of_the_sigmoid() -> None:

@@ -20,6 +20,7 @@ from likewise.shared.job.loss import (
     MeanAbsoluteError,
     MeanSquaredError,
     Poisson,
+    Quantile,
     is_broadcast,
     is_by_row,
 )
@@ -89,6 +90,9 @@ def _elements(loss: Loss, o: Tensor, t: Tensor) -> Tensor:  # noqa: PLR0911 -- o
             return _huber(o - t, tf.constant(delta, o.dtype))
         case LogCosh():
             return _log_cosh(o, t)
+        case Quantile(quantile=q):
+            above, below = tf.constant(q, o.dtype), tf.constant(1.0 - q, o.dtype)
+            return tf.where(t >= o, above * (t - o), below * (o - t))
         case Poisson():
             return tf.exp(o) - t * o
         case KlDivergence():

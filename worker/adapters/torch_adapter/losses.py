@@ -22,6 +22,7 @@ from likewise.shared.job.loss import (
     MeanAbsoluteError,
     MeanSquaredError,
     Poisson,
+    Quantile,
     is_broadcast,
     is_by_row,
 )
@@ -111,6 +112,8 @@ def _elements(loss: Loss, o: Tensor, t: Tensor) -> Tensor:  # noqa: PLR0911 -- o
             return _huber(o - t, delta)
         case LogCosh():
             return _log_cosh(o, t)
+        case Quantile(quantile=q):
+            return torch.where(t >= o, q * (t - o), (1.0 - q) * (o - t))
         case Poisson():
             return torch.exp(o) - t * o
         case KlDivergence():
