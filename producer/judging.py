@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 from likewise.producer.blame.causes import CAUSES, with_causes
 from likewise.producer.compare import Background, Basis, basis_of
 from likewise.producer.follow_ups import RERUN, TWIN, Finished, Judged
-from likewise.producer.replay import RELATIONS, traced_of
+from likewise.producer.replay import RELATIONS
 from likewise.producer.runs.results import FinishedRuns, merged, one_a_side
+from likewise.producer.traces import traced_of
 from likewise.producer.verdict.side_runs import side_runs
 
 if TYPE_CHECKING:

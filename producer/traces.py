@@ -1,0 +1,133 @@
+"""The traces of an experiment's replays, gathered, and what they show. Pure.
+
+Which seed and which updates are replayed is the plan of `producer.replay`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from likewise.producer.verdict.first_divergence import Replays, traced
+from likewise.producer.verdict.models import ReplayFindings
+from likewise.producer.verdict.parting import Parting, first_parting
+from likewise.producer.verdict.rounding import tolerance_for
+from likewise.shared.results.seed_table import Load
+from likewise.shared.results.step_trace import Trace
+
+if TYPE_CHECKING:
+    from likewise.shared.job import Experiment
+    from likewise.shared.results.run_result import RunResult
+    from likewise.shared.run import Run
+
+
+@dataclass(kw_only=True)
+class Traces:
+    """It gathers the traces that an experiment's replays returned so far."""
+
+    reference: str
+    arrays: Load
+    steps: dict[str, Trace] = field(default_factory=dict)
+    """The traces with fingerprints of many updates, by side."""
+    kept: dict[tuple[str, int], Trace] = field(default_factory=dict)
+    """The traces with whole tensors of an update, by side and update."""
+    runs: dict[str, Run] = field(default_factory=dict)
+    """The replays' runs, by side."""
+
+    def add(self, trained: Iterable[tuple[Run, RunResult]]) -> None:
+        """Take in finished replays; those without a trace failed and are left out."""
+        for run, result in trained:
+            trace = result.trace
+            if trace is not None and run.trace is not None:
+                if not run.trace.keep:
+                    self.steps[run.side] = trace
+                elif trace.steps:
+                    self.kept[run.side, trace.steps[-1]] = trace
+                self.runs.setdefault(run.side, run)
+
+    @property
+    def others(self) -> list[str]:
+        """The sides that can be held against the reference; none where its own replay failed."""
+        return [side for side in self.steps if side != self.reference] if self.reference in self.steps else []
+
+    def partings(self) -> dict[str, Parting]:
+        """Return where each other side parts from the reference, if it does."""
+        found = {
+            other: first_parting(
+                self.steps[self.reference],
+                self.steps[other],
+                names=(self.reference, other),
+                arrays=self.arrays,
+                tolerance=self.tolerance,
+            )
+            for other in self.others
+        }
+        return {other: parting for other, parting in found.items() if parting is not None}
+
+    def pair(self, other: str, parting: Parting | None) -> Replays:
+        """Return the replays of the reference and another side."""
+        sides = (self.reference, other)
+        step = 0 if parting is None else observed_update(parting)
+        return Replays(
+            seed=self.runs[self.reference].seeds[0],
+            reference=self.reference,
+            other=other,
+            steps={side: self.steps[side] for side in sides},
+            kept={side: self.kept[side, step] for side in sides if (side, step) in self.kept},
+            precision=self.runs[self.reference].job.precision,
+            one_of_several=len(self.others) > 1,
+        )
+
+    @property
+    def may_part_later(self) -> bool:
+        """Whether later updates may show what these do not: a side agrees in all but perhaps its start."""
+        partings = self.partings()
+        return any(
+            (other not in partings or (partings[other].step == 0 and self.steps[other].given_start))
+            and not (self.steps[other].finished and self.steps[self.reference].finished)
+            for other in self.others
+        )
+
+    @property
+    def tolerance(self) -> float:
+        """The tolerance of fingerprints.
+
+        Replays are in float64, except where the sides were declared in different precisions; what differs
+        between precisions is wanted then, so that float64's tolerance serves there, too.
+        """
+        precisions = {run.job.precision for run in self.runs.values()}
+        return tolerance_for(["float64"] if len(precisions) > 1 else precisions).relative
+
+
+def observed_update(parting: Parting) -> int:
+    """Return the update whose whole tensors show a parting: the first where that is before it."""
+    return max(1, parting.step)
+
+
+def traced_of(
+    experiment: Experiment, trained: Iterable[tuple[Run, RunResult]], arrays: Load
+) -> ReplayFindings | None:
+    """Return what the replays of an experiment show; None where there were none, or one of them failed."""
+    traces = Traces(reference=experiment.labels[0], arrays=arrays)
+    traces.add(trained)
+    if not traces.others:
+        return None
+    partings = traces.partings()
+    programs = {side: run.program for side, run in traces.runs.items()}
+    alike = tolerance_for({run.job.precision for run in traces.runs.values()}).relative
+    found = [
+        traced(
+            traces.pair(other, partings.get(other)),
+            programs=programs,
+            arrays=arrays,
+            tolerance=traces.tolerance,
+            alike=alike,
+        )
+        for other in experiment.labels[1:]
+        if other in traces.others
+    ]
+    return ReplayFindings(
+        divergences=tuple(one for pair in found for one in pair.divergences),
+        notes=tuple(note for pair in found for note in pair.notes),
+    )
