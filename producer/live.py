@@ -87,8 +87,10 @@ class Lane:
             return self._end(states)
         if any(record.cancel_requested for record in records):
             return "stopping"
+        if self.notice:  # it is queued, or its worker has gone silent
+            return "waiting"
         if not states - {"queued"}:
-            return "waiting" if self.notice else "queued"
+            return "queued"
         if self.event is None:
             return "training" if self.runs_done else "starting"
         return "compiling" if self.event.compiling else "training"

@@ -68,6 +68,10 @@ class Settings(Frozen):
     patience_s: float = Field(default=15, ge=1, le=3_600)
     """How long a worker waits for a sign of life from its own parts: a child process that shows none is
     started again after this, and a worker whose queues do not answer ends after twice as long."""
+    hang_s: float = Field(default=900, ge=1, le=86_400)
+    """How long a training may show no progress before it is stopped and goes on elsewhere, the second time
+    before it fails; ten times its own longest pause, if that is more. It has four times as long while it
+    begins or compiles."""
     checkpoint_s: float = Field(default=30, ge=0)
     """How many seconds a worker trains between checkpoints, from which another worker can go on; 0 keeps
     none."""

@@ -155,7 +155,9 @@ def show(
             jobs = None if record.experiment.grid else {run.side: run.job for run in runs_of}
             document = ResolvedDocument.of(record.experiment, jobs)
         elif not all(run.final for run in runs):
-            document = UnfinishedDocument(record=record, runs=runs, now_s=session.ledger.now())
+            workers, now_s = session.ledger.census()
+            live = {worker.worker_id for worker in workers}
+            document = UnfinishedDocument(record=record, runs=runs, now_s=now_s, live=live)
         else:
             document, _ = _finished(session, record, output, full=full)
     output.put(document)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -116,6 +116,8 @@ class UnfinishedDocument(Document):
     record: ExperimentRecord
     runs: Sequence[RunRecord]
     now_s: float
+    live: Collection[str] | None = None
+    """The ids of the live workers; null where nobody has looked."""
 
     @property
     def title(self) -> str:
@@ -135,7 +137,7 @@ class UnfinishedDocument(Document):
             rows=[
                 (
                     run.side,
-                    {"leased": "training"}.get(run.state, run.state),
+                    self._state(run),
                     display.seconds(
                         max(self.now_s - (run.finished_s or run.claimed_s or run.submitted_s), 0.0)
                     ),
@@ -145,6 +147,12 @@ class UnfinishedDocument(Document):
                 for run in self.runs
             ],
         )
+
+    def _state(self, run: RunRecord) -> str:
+        if run.state != "leased":
+            return run.state
+        lost = self.live is not None and run.worker not in self.live
+        return "waiting for another worker" if lost else "training"
 
     def parts(self, console: Console) -> Iterator[RenderableType]:  # noqa: ARG002
         """Yield the experiment, its runs, and how to go on."""

@@ -14,7 +14,7 @@ from likewise.shared.ledger.records import ProgressEvent, RunState
 from likewise.shared.ledger.transitions import Before, run_script, script
 from likewise.shared.results.run_result import Failure
 
-WhyLetGo = Literal["died", "expired", "returned"]
+WhyLetGo = Literal["died", "expired", "returned", "hung", "out_of_memory"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,9 +40,9 @@ class Refused:
     """Why a run could not be claimed."""
 
     state: str
-    """`unknown`; `leased` by a live worker; a final state; `host_taken`, since another worker has the host to
-    itself; `host_needed`, since the run is timed and this worker does not have the host to itself yet (see
-    `worker.service.machine`)."""
+    """`unknown`; `misplaced`, since it waits in a queue of other workers; `leased` by a live worker; a final
+    state; `host_taken`, since another worker has the host to itself; `host_needed`, since the run is timed
+    and this worker does not have the host to itself yet (see `worker.service.machine`)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,13 +93,16 @@ class Leases:
         """Remove what Redis has of a child that is dead; of the next one it hears with the next beat."""
         self.client.delete(self._child)
 
-    def claim(self, run_id: str, *, pid: int) -> Claim | Refused:
-        """Take the run if it is free, which raises its attempt and its fence."""
+    def claim(self, run_id: str, *, pid: int, queues: Sequence[str] = ()) -> Claim | Refused:
+        """Take the run if it is free, which raises its attempt and its fence.
+
+        With `queues`, only a run that waits in one of them.
+        """
         answer = cast(
             "list[bytes]",
             self._claim(
                 keys=[names.run_key(run_id), names.host_key(self.host)],
-                args=[self.worker_id, pid, self.lease_s],
+                args=[self.worker_id, pid, self.lease_s, *queues],
             ),
         )
         if answer[0] != b"claimed":
@@ -128,11 +131,16 @@ class Leases:
         arguments = [fence, end.state, failure, end.payload, *events]
         return bool(run_script(self.client, self._finish, keys=keys, args=arguments, before=end.before))
 
-    def let_go(self, run_id: str, *, why: WhyLetGo, fence: int = 0) -> tuple[RunState | None, str]:
-        """End a lease without a result: the run's new state (None: nothing was changed) and its queue."""
+    def let_go(
+        self, run_id: str, *, why: WhyLetGo, fence: int = 0, note: str = ""
+    ) -> tuple[RunState | None, str]:
+        """End a lease without a result: the run's new state (None: nothing was changed) and its queue.
+
+        The `note` is told as the reason where that ends the run.
+        """
         state, queue, changed = cast(
             "tuple[bytes, bytes, int]",
-            self._let_go(keys=[names.run_key(run_id)], args=[run_id, why, fence]),
+            self._let_go(keys=[names.run_key(run_id)], args=[run_id, why, fence, note]),
         )
         return (cast(RunState, state.decode()) if changed else None), queue.decode()
 
@@ -173,6 +181,10 @@ class Leases:
             ),
         )
         return [(run_id.decode(), since) for run_id, since in found]
+
+    def set_aside(self, run_id: str, *, waiting_in: str) -> None:
+        """Take a run whose record cannot be read out of a set that is looked through, for ever."""
+        self.client.zrem(waiting_in, run_id)
 
     def wake(self, queue: str, run_id: str, *, since_s: float) -> bool:
         """Note that a message is about to be sent for a waiting run; False if somebody else has done so."""

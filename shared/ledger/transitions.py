@@ -14,7 +14,8 @@ Python. Redis is asked for a script by its SHA-1, and given the text only where 
 
 A run's record is a hash. Besides the fields of `RunRecord` it holds `run` (the document), `deaths`
 (workers that died with it since its last checkpoint), `pid` (the child that holds it), `lease_until`,
-`retention_s`, and `checkpoints` (`shared.ledger.checkpoints.CheckpointRef` as JSON, newest first).
+`retention_s`, `hangs` (how often its training stood still), and `checkpoints`
+(`shared.ledger.checkpoints.CheckpointRef` as JSON, newest first).
 Two sorted sets find runs by state: `queued:<queue>` and `leased`. All times are the server's, in seconds.
 """
 
@@ -35,6 +36,9 @@ from likewise.shared import names
 
 MAX_DEATHS = 3
 """A run is given up once so many workers have died with it: it is the likely cause."""
+
+MAX_HANGS = 2
+"""A run whose training has stood still so often is given up."""
 
 KEPT_CHECKPOINTS = 2
 """Checkpoints of a run that are kept: the newest, and the one before in case the newest is damaged."""
@@ -59,7 +63,9 @@ _LOCALS: dict[str, str | int] = {
     "EXPERIMENTS": names.EXPERIMENTS,
     "KEPT_CHECKPOINTS": KEPT_CHECKPOINTS,
     "LEASED": names.LEASED,
+    "LEAST_RETENTION_S": str(24 * 3600),
     "MAX_DEATHS": MAX_DEATHS,
+    "MAX_HANGS": MAX_HANGS,
     "NOTHING": names.PREFIX + "nothing",
     "PROGRESS": names.progress_key(""),
     "QUEUED": names.queued_key(""),

@@ -31,6 +31,7 @@ Reason = Literal[
     "unsupported",      # this framework, version or device cannot do what the job asks
     "data_damaged",     # an array is gone from the blob store or is not what its hash says
     "cancelled",        # by the user
+    "hung",             # its training stood still, twice
     "worker_lost",      # given up after too many workers died with it
     "invalid",          # the run could not be read (another schema version)
     "internal",         # a fault of Likewise; the message carries the exception's last line

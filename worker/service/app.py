@@ -46,9 +46,10 @@ class WorkerApp(celery.Celery):  # type: ignore[misc]
 
     worker_id: str
     page: Path
+    queues: tuple[str, ...]
 
-    def __reduce__(self) -> tuple[Callable[[str, Path], celery.Celery], tuple[str, Path]]:
-        return child_app, (self.worker_id, self.page)
+    def __reduce__(self) -> tuple[Callable[..., celery.Celery], tuple[str, Path, tuple[str, ...]]]:
+        return child_app, (self.worker_id, self.page, self.queues)
 
 
 def main() -> None:
@@ -82,7 +83,7 @@ def serve(settings: Settings) -> int:
     intake = Intake()
     page = ChildPage.create()
     app = make_app(url, retention_s=settings.retention_s, app_class=WorkerApp)
-    app.worker_id, app.page = worker_id, page.path
+    app.worker_id, app.page, app.queues = worker_id, page.path, queues
     app.conf.broker_transport = guarded_transport(client, intake)
     app.conf.worker_consumer = Consumer
     app.conf.task_queues = [queue(name) for name in queues]
@@ -98,7 +99,7 @@ def serve(settings: Settings) -> int:
     identity = Identity(
         settings=settings, queues=queues, hostname=machine, code=worker_code(framework), versions=versions
     )
-    keeper = Keeper(identity, leases=leases, app=app, page=page, intake=intake, give_up=give_up)
+    keeper = Keeper(identity, leases=leases, page=page, intake=intake, give_up=give_up)
     reconciler = Reconciler(leases=leases, app=app, queues=queues)
 
     def when_stopping(**_: Any) -> None:

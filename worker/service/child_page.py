@@ -11,6 +11,7 @@ from __future__ import annotations
 import fcntl
 import mmap
 import os
+import signal
 import struct
 import tempfile
 import threading
@@ -27,6 +28,8 @@ from likewise.shared.frozen import Frozen
 Activity = Literal["starting", "idle", "claiming", "training", "sending"]
 """What a child does. While `claiming` it may wait until its host is free; while `sending`, for Redis."""
 
+STACK_SIGNAL = signal.SIGUSR2
+"""On it a child writes the stack of each of its threads to its log."""
 _PAGE_BYTES = 32 * 1024
 _HEADER = struct.Struct("<II")  # the report's length and its CRC-32
 _STOP = 0  # the offset of the byte by which the parent asks the child to stop
@@ -47,6 +50,12 @@ class ChildReport(Frozen):
     """Why it cannot start its framework."""
     versions: dict[str, str] = Field(default_factory=dict)
     """The packages of its framework, once that is loaded."""
+    steps: int = 0
+    """It grows with each sign of progress of a training."""
+    compiling: bool = False
+    """Whether the training compiles a program, which takes long without a sign."""
+    standing: str = "before its first update"
+    """How far the training is, in words."""
     run_id: str | None = None
     """The run that it holds."""
     fence: int = 0
@@ -107,6 +116,10 @@ class ChildPage:
             begin = _REPORT + _HEADER.size
             self._memory[begin : begin + len(document)] = document
             self._memory[_REPORT:begin] = _HEADER.pack(len(document), crc32(document))
+
+    def progressed(self, standing: str, *, compiling: bool) -> None:
+        """Say that the training went on, as the child."""
+        self.say(steps=self._said.steps + 1, standing=standing, compiling=compiling)
 
     def report(self) -> ChildReport:
         """Return the child's report, as the parent: the last one that was read whole."""

@@ -64,6 +64,8 @@ class RunLink:
 
     def send(self, event: ProgressEvent) -> None:
         """Send an event soon."""
+        standing = f"epoch {event.epoch:,} of {event.epochs:,}, seed {event.seed}"
+        self._page.progressed(standing, compiling=event.compiling)
         self._events.append(event)
 
     def stop_requested(self) -> bool:

@@ -18,18 +18,15 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
-import celery
-from kombu.exceptions import OperationalError
-
-from likewise.shared.celery_app import send_wakeups
 from likewise.shared.errors import RedisError
 from likewise.shared.ledger.leases import HeldRun, Leases, WhyLetGo
 from likewise.shared.ledger.records import WorkerPresence, WorkerState, announce_worker, withdraw_worker
 from likewise.shared.settings import Settings
-from likewise.worker.service.child_page import ChildPage, ChildReport
+from likewise.worker.service.child_page import STACK_SIGNAL, ChildPage, ChildReport
 from likewise.worker.service.intake import Intake
-from likewise.worker.service.machine import half_of_the_cores
+from likewise.worker.service.machine import half_of_the_cores, kills_of_memory, memory_of_container
 from likewise.worker.service.patience import Sayer
+from likewise.worker.service.quarantine import send_to_the_front
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +40,10 @@ LEFT_S = 3.0
 HUNG_S = 60.0
 """A child whose threads have not run for this long cannot train, so its container is unhealthy. It may be in
 a long call of a framework, so it is not killed for that while it trains."""
+PAUSES = 10
+"""A training hangs after so many times its longest pause."""
+SLOWER = 4
+"""While it begins or compiles it may take so many times as long."""
 DRAIN_GRACE_S = 2.0
 """How long a run may still take to end when its worker is told to stop."""
 
@@ -87,14 +88,12 @@ class Keeper:
         identity: Identity,
         *,
         leases: Leases,
-        app: celery.Celery,
         page: ChildPage,
         intake: Intake,
         give_up: Callable[[str], None],
     ) -> None:
         self._identity = identity
         self._leases = leases
-        self._app = app
         self._page = page
         self._intake = intake
         self._give_up = give_up
@@ -105,6 +104,11 @@ class Keeper:
         self._hung = Unchanged()
         self._deaf = Unchanged()
         self._left = Unchanged()
+        self._still = Unchanged()
+        self._paced: tuple[str | None, int] = (None, 0)
+        self._longest_s = 0.0
+        self._stack_asked = False
+        self._kills = kills_of_memory()
         self._cancel_seen: tuple[str, float] | None = None
         self._drain_from: float | None = None
         self._end = threading.Event()
@@ -148,6 +152,7 @@ class Keeper:
         if held.run_id is not None:
             self._watch_cancel(child, held)
             self._watch_end(child, held)
+            self._watch_progress(child, held)
         if self._drain_from is not None and time.monotonic() - self._drain_from > DRAIN_GRACE_S:
             self._end_lease(held, "returned")
             self._kill(child)  # it may also wait for the host, with no run yet
@@ -165,7 +170,13 @@ class Keeper:
         held = self._leases.look_after(pid=child.pid, run_id=child.run_id, fence=child.fence)
         if held.run_id is not None:
             log.warning("the child (pid %d) died while it trained run %s", child.pid, held.run_id)
-            self._end_lease(held, "died")
+            if kills_of_memory() > self._kills:
+                note = f"its container ran out of memory: {memory_of_container()}; {child.standing}"
+                log.error("run %s: %s", held.run_id, note)
+                self._end_lease(held, "out_of_memory", note=note)
+            else:
+                self._end_lease(held, "died")
+        self._kills = kills_of_memory()
         self._leases.forget_child()
         self._gone = child.pid
         return ChildReport()
@@ -234,6 +245,34 @@ class Keeper:
             log.error("the child has left run %s without an end", held.run_id)
             self._end_lease(held, "died")
 
+    def _watch_progress(self, child: ChildReport, held: HeldRun) -> None:
+        """A training that shows no progress for longer than it can take is killed, and begun again elsewhere.
+
+        What it can take is learnt from its own pauses. Its stack goes to the log first.
+        """
+        before_s = self._still.for_s
+        training = child.activity == "training"
+        still_s = self._still.see((held.run_id, held.fence, child.steps) if training else object())
+        if (held.run_id, held.fence) != self._paced:
+            self._paced, self._longest_s, self._stack_asked = (held.run_id, held.fence), 0.0, False
+        elif still_s < before_s:
+            self._longest_s = max(self._longest_s, before_s)
+        slow = child.compiling or child.steps == 0
+        most_s = max(self._identity.settings.hang_s, PAUSES * self._longest_s) * (SLOWER if slow else 1)
+        if child.pid is None or still_s <= most_s:
+            return
+        if not self._stack_asked:
+            self._stack_asked = True
+            log.error("run %s shows no progress for %.0f s; its stack follows", held.run_id, still_s)
+            with suppress(ProcessLookupError):
+                os.kill(child.pid, STACK_SIGNAL)
+        elif still_s > most_s + BEAT_S:
+            note = f"its training stood still for {still_s:.0f} s, for the second time: {child.standing}"
+            self._end_lease(held, "hung", note=note)
+            self._kill(child)
+            self._gone = child.pid
+            self._leases.forget_child()
+
     def _watch_cancel(self, child: ChildReport, held: HeldRun) -> None:
         """A training sees the wish to cancel between steps; one that does not come to that is killed."""
         if not held.cancel_requested or held.run_id is None:
@@ -245,13 +284,13 @@ class Keeper:
             self._end_lease(held, "returned")  # the record's wish makes that `cancelled`
             self._kill(child)
 
-    def _end_lease(self, held: HeldRun, why: WhyLetGo) -> None:
+    def _end_lease(self, held: HeldRun, why: WhyLetGo, *, note: str = "") -> None:
         if held.run_id is None:
             return
-        state, queue = self._leases.let_go(held.run_id, why=why, fence=held.fence)
+        state, queue = self._leases.let_go(held.run_id, why=why, fence=held.fence, note=note)
         if state == "queued":
-            with suppress(OperationalError):  # the reconciler sends it later
-                send_wakeups(self._app, [(held.run_id, queue)])
+            with suppress(RedisError):  # the reconciler sends it later
+                send_to_the_front(self._leases.client, held.run_id, queue)
 
     def _kill(self, child: ChildReport) -> None:
         if child.pid is not None:

@@ -110,6 +110,11 @@ def envelope_for(run_id: str, queue: str) -> bytes:
     ).encode()
 
 
+def send_to_the_front(client: redis.Redis, run_id: str, queue: str) -> None:
+    """Send a message that is the next one of its queue: for a run that has lost its worker."""
+    client.rpush(queue, envelope_for(run_id, queue))
+
+
 def set_aside(client: redis.Redis, *, queue: str, raw: bytes, reason: str) -> None:
     """Put a message into the dead letters, or at least into the log."""
     log.warning("a message on %s is not ours and was set aside: %s", queue, reason)

@@ -10,10 +10,12 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import cast
 
 import celery
+import redis
 from kombu.exceptions import OperationalError
 
 from likewise.shared import names
@@ -21,7 +23,7 @@ from likewise.shared.celery_app import send_wakeups
 from likewise.shared.errors import RedisError
 from likewise.shared.ledger.leases import Leases
 from likewise.worker.service.patience import Sayer
-from likewise.worker.service.quarantine import NotOursError, run_id_of
+from likewise.worker.service.quarantine import NotOursError, run_id_of, send_to_the_front, set_aside
 
 log = logging.getLogger(__name__)
 
@@ -67,36 +69,59 @@ class Reconciler:
     def _look(self) -> None:
         seconds, microseconds = self._leases.client.time()
         now_s = seconds + microseconds / 1e6
-        back = self._expired(now_s) if self._may_look_at("leases") else []
+        if self._may_look_at("leases"):
+            self._guarded("leases", lambda: self._expired(now_s))
         for queue in self._queues:
             if self._may_look_at(queue):
-                back += self._without_message(queue, now_s)
-        send_wakeups(self._app, back)
+                self._guarded(queue, partial(self._send_missing, queue, now_s))
+
+    def _guarded(self, subject: str, look: Callable[[], None]) -> None:
+        """Look there. A look that fails must not keep others from being made."""
+        try:
+            look()
+        except (RedisError, OperationalError):
+            raise
+        except Exception:
+            log.exception("looking at %s failed", subject)
+
+    def _send_missing(self, queue: str, now_s: float) -> None:
+        send_wakeups(self._app, list(self._without_message(queue, now_s)))
 
     def _may_look_at(self, subject: str) -> bool:
         """Whether nobody else has looked there just now."""
         lock = names.reconciler_key(subject)
         return bool(self._leases.client.set(lock, self._leases.worker_id, nx=True, px=int(LOOK_S * 900)))
 
-    def _expired(self, now_s: float) -> list[tuple[str, str]]:
-        back = []
+    def _expired(self, now_s: float) -> None:
         for run_id in self._leases.expired(now_s=now_s):
-            state, queue = self._leases.let_go(run_id, why="expired")
+            try:
+                state, queue = self._leases.let_go(run_id, why="expired")
+            except redis.ResponseError as error:
+                self._set_aside(run_id, names.LEASED, error)
+                continue
             if state is not None:
                 log.warning("run %s: its worker was not heard of any more; it is %s now", run_id, state)
             if state == "queued":
-                back.append((run_id, queue))
-        return back
+                send_to_the_front(self._leases.client, run_id, queue)
 
-    def _without_message(self, queue: str, now_s: float) -> list[tuple[str, str]]:
-        """Return queued runs older than the oldest message of their queue: theirs was taken and lost."""
-        lost = []
+    def _without_message(self, queue: str, now_s: float) -> Iterator[tuple[str, str]]:
+        """Yield queued runs older than the oldest message of their queue: theirs was taken and lost."""
         before_s = min(now_s - MESSAGE_GRACE_S, self._oldest_message_s(queue, now_s))
         for run_id, since_s in self._leases.waiting(queue, before_s=before_s):
-            if self._leases.wake(queue, run_id, since_s=since_s):
+            try:
+                woken = self._leases.wake(queue, run_id, since_s=since_s)
+            except redis.ResponseError as error:
+                self._set_aside(run_id, names.queued_key(queue), error)
+                continue
+            if woken:
                 log.warning("run %s: its message is gone; another is sent", run_id)
-                lost.append((run_id, queue))
-        return lost
+                yield run_id, queue
+
+    def _set_aside(self, run_id: str, waiting_in: str, error: Exception) -> None:
+        """Leave a run alone whose record is none, with the reason among the dead letters."""
+        self._leases.set_aside(run_id, waiting_in=waiting_in)
+        reason = f"its record cannot be used: {error}"
+        set_aside(self._leases.client, queue=waiting_in, raw=run_id.encode(), reason=reason)
 
     def _oldest_message_s(self, queue: str, now_s: float) -> float:
         """Return when the message that is next in line was sent; now, if there is none."""

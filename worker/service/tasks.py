@@ -7,6 +7,7 @@ task itself returns nothing (see `shared.celery_app`).
 from __future__ import annotations
 
 import base64
+import faulthandler
 import logging
 import os
 import tempfile
@@ -36,7 +37,7 @@ from likewise.shared.settings import Settings
 from likewise.shared.store.blobs import BlobBatch, BlobStore
 from likewise.worker.adapters import load_adapter
 from likewise.worker.adapters.base import FrameworkAdapter
-from likewise.worker.service.child_page import ChildPage
+from likewise.worker.service.child_page import STACK_SIGNAL, ChildPage
 from likewise.worker.service.claimed_run import RunCheckpoints, RunLink
 from likewise.worker.service.machine import (
     HostLease,
@@ -73,7 +74,16 @@ class TrainTask(celery.Task):  # type: ignore[misc]
 class TrainingChild:
     """Holds one child's started framework and its connections, and trains what it can claim."""
 
-    def __init__(self, settings: Settings, *, worker_id: str, client: redis.Redis, page: ChildPage) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        worker_id: str,
+        client: redis.Redis,
+        page: ChildPage,
+        queues: Sequence[str],
+    ) -> None:
+        self._queues = queues
         self._settings = settings
         self._client = client
         self._host = settings.host_id or this_host()
@@ -99,6 +109,7 @@ class TrainingChild:
     def start(self) -> None:
         """Load the framework and say that it is ready, or why it is not."""
         self._page.say(pid=os.getpid(), activity="starting")
+        faulthandler.register(STACK_SIGNAL, all_threads=True)  # the parent asks where a training stands still
         try:
             adapter = load_adapter(str(self._settings.framework))
             begin = time.perf_counter()
@@ -149,7 +160,7 @@ class TrainingChild:
     def _claim(self, run_id: str, held: ExitStack) -> Claim | Refused:
         """Take the run; before, wait for the host where a timed run has it or this one needs it."""
         while True:
-            claim = self._leases.claim(run_id, pid=os.getpid())
+            claim = self._leases.claim(run_id, pid=os.getpid(), queues=self._queues)
             match claim:
                 case Refused(state="host_taken"):
                     wait_until_free(self._client, self._host)
@@ -277,7 +288,12 @@ class TrainingChild:
         return self._failed(claim, Failure(reason="internal", message=message))
 
     def _drop(self, run_id: str, refused: Refused) -> None:
-        """Drop a duplicate, which is normal; set aside the message of a run that nobody has written down."""
+        """Drop a message that does nothing; set aside that of a run which nobody has written down.
+
+        A run whose message came to a wrong queue still waits in its own: the reconciler sends another there.
+        """
+        if refused.state == "misplaced":
+            log.warning("a message for run %s was in a queue that is not its own; it is sent again", run_id)
         log.info("a message for run %s is dropped: the run is %s", run_id, refused.state)
         if refused.state == "unknown":
             set_aside(self._client, queue="", raw=run_id.encode(), reason="there is no such run")
@@ -289,7 +305,7 @@ def register(app: celery.Celery) -> TrainTask:
     return task
 
 
-def child_app(worker_id: str, page: Path) -> celery.Celery:
+def child_app(worker_id: str, page: Path, queues: Sequence[str]) -> celery.Celery:
     """Return the application of a spawned child, made from the environment like its parent's."""
     logging.basicConfig(format=LOG_FORMAT)
     settings = Settings.from_environment()
@@ -301,7 +317,9 @@ def child_app(worker_id: str, page: Path) -> celery.Celery:
 
     def prepare(**_: Any) -> None:
         client = patiently(lambda: connect(url))
-        task.child = TrainingChild(settings, worker_id=worker_id, client=client, page=ChildPage.open(page))
+        task.child = TrainingChild(
+            settings, worker_id=worker_id, client=client, page=ChildPage.open(page), queues=queues
+        )
         task.child.start()
 
     signals.worker_process_init.connect(prepare, weak=False)

@@ -9,12 +9,16 @@
 -- ARGV[1]  the worker
 -- ARGV[2]  the process id of its child
 -- ARGV[3]  the lease in seconds
+-- ARGV[4…]  the queues that the worker serves; none stands for all
 -- Returns {'claimed', fence, attempt, submitted_s, claimed_s, document, experiment id, framework, side, checkpoints};
--- or {why not}: 'unknown', 'host_taken', 'host_needed', 'leased' (by a live worker), or a final state.
+-- or {why not}: 'unknown', 'misplaced' (it waits in another queue), 'host_taken', 'host_needed', 'leased' (by a live worker), or a final state.
 
-local worker, pid, lease_s = unpack(ARGV)
+local worker, pid, lease_s = unpack(ARGV, 1, 3)
 local record = read_record(KEYS[1])
 if record.state == '' then return {'unknown'} end
+local served = #ARGV < 4
+for i = 4, #ARGV do served = served or ARGV[i] == record.queue end
+if record.state == 'queued' and not served then return {'misplaced'} end
 local alone = redis.call('GET', KEYS[2])
 if alone and alone ~= worker then return {'host_taken'} end
 if record.timed == '1' and not alone and record.state == 'queued' then return {'host_needed'} end

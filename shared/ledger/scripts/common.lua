@@ -23,9 +23,17 @@ local function read(key, ...)
 end
 
 -- Return what the transitions need of a run's record.
+--
+-- A number that is none, as after a record was edited by hand, must not keep the run from its end.
 local function read_record(key)
-  return read(key, 'run_id', 'experiment_id', 'queue', 'state', 'fence', 'worker', 'pid', 'deaths',
-    'lease_until', 'cancel_requested', 'retention_s', 'timed', 'checkpoints')
+  local record = read(key, 'run_id', 'experiment_id', 'queue', 'state', 'fence', 'worker', 'pid', 'deaths',
+    'hangs', 'lease_until', 'cancel_requested', 'retention_s', 'timed', 'checkpoints', 'submitted_s')
+  local retention_s = tonumber(record.retention_s)
+  if not retention_s or retention_s < 1 then record.retention_s = LEAST_RETENTION_S end
+  for _, name in ipairs({'deaths', 'hangs', 'lease_until', 'submitted_s'}) do
+    if not tonumber(record[name]) then record[name] = '0' end
+  end
+  return record
 end
 
 local function later(seconds) return string.format('%.6f', tonumber(now) + seconds) end
@@ -54,13 +62,15 @@ local function chunks_of(record, checkpoint)
   return keys
 end
 
+-- Return the checkpoints that the record names; none where that cannot be read.
 local function checkpoints_of(record)
-  return record.checkpoints == '' and {} or cjson.decode(record.checkpoints)
+  local whole, found = pcall(cjson.decode, record.checkpoints)
+  return whole and type(found) == 'table' and found or {}
 end
 
 local function delete_chunks(record, checkpoint)
-  local keys = chunks_of(record, checkpoint)
-  if #keys > 0 then redis.call('UNLINK', unpack(keys)) end
+  local whole, keys = pcall(chunks_of, record, checkpoint)
+  if whole and #keys > 0 then redis.call('UNLINK', unpack(keys)) end
 end
 
 -- Make a state final. The retention counts from here.
@@ -79,11 +89,14 @@ end
 local CANCELLED = cjson.encode({reason = 'cancelled', message = 'cancelled'})
 
 -- End a lease without a result: the run is cancelled if that was asked for, given up after too many deaths,
--- and else queued again. Return the new state. The child's hash keeps the run and its fence, so that a worker
+-- and else queued again, dated by its submission, so that it is the first of its queue. Return the new state. The child's hash keeps the run and its fence, so that a worker
 -- that was only unreachable for a while can take the run back (see look_after.lua).
 local function let_go(key, record, died)
   local deaths = tonumber(record.deaths)
-  if died then deaths = redis.call('HINCRBY', key, 'deaths', 1) end
+  if died then
+    deaths = deaths + 1
+    redis.call('HSET', key, 'deaths', deaths)
+  end
   if record.cancel_requested == '1' then
     settle(key, record, 'cancelled', CANCELLED)
     return 'cancelled'
@@ -97,7 +110,7 @@ local function let_go(key, record, died)
     return 'failed'
   end
   redis.call('ZREM', LEASED, record.run_id)
-  redis.call('ZADD', queued_key(record.queue), now, record.run_id)
+  redis.call('ZADD', queued_key(record.queue), record.submitted_s, record.run_id)
   redis.call('HSET', key, 'state', 'queued', 'worker', '')
   announce(record, 'queued')
   return 'queued'
