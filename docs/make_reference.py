@@ -26,7 +26,10 @@ LAYERS = [layer.__name__ for layer in get_args(get_args(Layer)[0])]
 PARTS: list[tuple[str, list[str], Any]] = [
     (
         "data",
-        ["InlineData", "CsvData", "ParquetData", "NpzData", "BuiltinData", "SyntheticData", "Split"],
+        [
+            *("InlineData", "CsvData", "ParquetData", "JsonLinesData"),
+            *("NpzData", "BuiltinData", "SyntheticData", "Split"),
+        ],
         None,
     ),
     ("model", ["Model", *LAYERS], None),

@@ -36,6 +36,21 @@ class Samples(Frozen):
         return other is not None and (self.x, self.y) == (other.x, other.y)
 
 
+class FittedColumn(Frozen):
+    """What became of one column of a table that is not plainly a feature; fitted to the training samples."""
+
+    name: str
+    use: Literal["number", "one_hot", "ordinal", "parts", "elapsed"]
+    fill: float | str | None = None
+    """What stands where a value is missing; a date in seconds since 1970. Null if none was filled."""
+    indicator: bool = False
+    """Whether a further feature is 1 where a value was missing."""
+    words: Many[str] = ()
+    """The categories in order."""
+    start: float | None = None
+    """The first date, in seconds since 1970, from which `elapsed` counts."""
+
+
 class Dataset(Frozen):
     """The data after loading, splitting and standardising, done once by the producer in NumPy.
 
@@ -55,6 +70,12 @@ class Dataset(Frozen):
     """Names of the classes, where the data has them."""
     feature_names: Many[str] = ()
     target_names: Many[str] = ()
+    columns: Many[FittedColumn] = ()
+    """The columns of a table that were not taken as they are."""
+    scaling: ArrayRef | None = None
+    """The mean and the scale of each feature, where features are standardised: float64 (2, *features)."""
+    target_scaling: Many[Many[float]] | None = None
+    """The mean and the scale of each standardised target: y·scale + mean is in its own units."""
 
 
 class Run(OfSide):

@@ -20,7 +20,12 @@ def init(
         str | None, typer.Option("--from", metavar="EXAMPLE", help="Copy a shipped example.")
     ] = None,
     csv: Annotated[
-        Path | None, typer.Option("--csv", metavar="FILE", help="Write a job for this CSV file.")
+        Path | None,
+        typer.Option(
+            "--csv",
+            metavar="FILE",
+            help="Write a job for this table: CSV, TSV, Parquet or JSON lines, packed or not.",
+        ),
     ] = None,
     target: Annotated[
         str | None, typer.Option(metavar="COLUMN", help="With --csv: the column to predict.")
@@ -28,18 +33,24 @@ def init(
     force: Annotated[bool, typer.Option("--force", help="Write over a file that is there.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Write a commented job file: a starter, a copy of an example, or one for a CSV file.
+    """Write a commented job file: a starter, a copy of an example, or one for a table.
+
+    A column of the table that is left out is named with the reason, and with what would take it in.
 
     Example: likewise init houses.yaml --csv houses.csv --target price
     """
     from likewise.producer.job.new_file import write_new
+    from likewise.producer.job.table_job import document_of, lines_of
 
-    written = write_new(file, example=from_example, csv=csv, target=target, force=force)
+    new = write_new(file, example=from_example, csv=csv, target=target, force=force)
     if as_json:
-        print_json({"written": [str(path) for path in written]})
+        told = {} if new.table is None else document_of(new.table)
+        print_json({"written": [str(path) for path in new.written], **told})
         return
-    for path in written:
+    for path in new.written:
         typer.echo(f"wrote {path}")
+    for line in () if new.table is None else lines_of(new.table):
+        typer.echo(line)
     typer.echo(f"next: likewise validate {file}")
 
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from likewise.producer.display import did_you_mean, nearest, printable, short
+from likewise.producer.display import nearest, printable, short
 from likewise.shared.errors import DataError
-from likewise.shared.job.data import CsvData, ParquetData
+from likewise.shared.run import FittedColumn
 
 Floats = NDArray[np.float64]
 
@@ -37,12 +37,37 @@ class Loaded:
     target_names: tuple[str, ...] = ()
     class_names: tuple[str, ...] = ()
     """What the class numbers in y stand for, where the source says it."""
-    lines: NDArray[np.int64] | None = None
-    """The line of each sample in a text file, from 1; None counts rows from 1."""
+    row: Callable[[int], str] = lambda index: f"row {index + 1}"
+    """What a message calls a sample, counted from 0."""
+    features: Features | None = None
+    """How x was made of the columns of a table; None where the source has arrays."""
+    parts: Parts | None = None
+    """The rows to train, validate and test on, where the source has split them."""
+    notes: tuple[str, ...] = ()
+    """What a user should know of the samples, a sentence each."""
 
-    def row(self, index: int) -> str:
-        """Return how a message calls a sample."""
-        return f"row {index + 1}" if self.lines is None else f"line {self.lines[index]}"
+
+Parts = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
+"""Sorted rows to train, validate and test on."""
+
+
+class Features(Protocol):
+    """It is what was fitted to the columns of a table, for rows that are given by column."""
+
+    @property
+    def fitted(self) -> tuple[FittedColumn, ...]:
+        """Return what was fitted to the columns that are not features as they are."""
+
+    @property
+    def is_plain(self) -> bool:
+        """Return whether each column is a feature as it is."""
+
+    @property
+    def scaled(self) -> NDArray[np.bool_]:
+        """Return which features `standardize` scales, (features,)."""
+
+    def encode(self, rows: Sequence[Mapping[str, Any]], place: str) -> Floats:
+        """Return rows of values by column as features (n, features). Raises DataError."""
 
 
 def find_file(path: str, base: Path) -> Path:
@@ -91,44 +116,6 @@ def size(count: int) -> str:
     return f"{count / 2**30:.1f} GiB" if count >= 2**30 else f"{count / 2**20:.1f} MiB"
 
 
-def choose_columns(
-    columns: Sequence[str], data: CsvData | ParquetData, place: str
-) -> tuple[list[str], list[str]]:
-    """Return the feature and target columns, in order; raise DataError for names that are not there."""
-    target, features, weights = data.target, data.features, data.sample_weights
-    targets = [target] if isinstance(target, str) else list(target)
-    if not targets:
-        raise DataError("data.target: names no column")
-    others = [*targets, weights]
-    chosen = [c for c in columns if c not in others] if features is None else list(features)
-    fields = {"data.target": targets, "data.features": chosen}
-    for field, names in {**fields, "data.sample_weights": [] if weights is None else [weights]}.items():
-        _each_once(field, names)
-        for name in names:
-            if name not in columns:
-                raise DataError(
-                    f"{field} {short(name)}: {place} has no such column ({did_you_mean(name, columns)})"
-                )
-    both = [name for name in chosen if name in targets]
-    if both:
-        raise DataError(f"data.features {short(both[0])}: is a target too; the model would see the answer")
-    for field, names in fields.items():
-        if weights in names:
-            raise DataError(
-                f"data.sample_weights {short(str(weights))}: is one of {field} too; "
-                "weights are neither feature nor target"
-            )
-    if not chosen:
-        raise DataError(f"data.features: {place} has no column besides the target")
-    return chosen, targets
-
-
-def _each_once(field: str, names: Sequence[str]) -> None:
-    twice = next((name for name in names if list(names).count(name) > 1), None)
-    if twice is not None:
-        raise DataError(f"{field}: names {short(twice)} twice")
-
-
 def refuse_duplicates(columns: Sequence[str], place: str) -> None:
     """A column name must stand for one column; raises DataError."""
     seen: dict[str, int] = {}
@@ -136,14 +123,6 @@ def refuse_duplicates(columns: Sequence[str], place: str) -> None:
         if name in seen:
             raise DataError(f"{place}: columns {seen[name]} and {number} are both named {short(name)}")
         seen[name] = number
-
-
-def label_codes(labels: Sequence[str], place: str) -> tuple[Floats, tuple[str, ...]]:
-    """Return text labels as numbers from 0 in the labels' sorted order, (n, 1), and the labels."""
-    names, codes = np.unique(np.asarray(labels, dtype=object), return_inverse=True)
-    if len(names) < 2:
-        raise DataError(f"{place}: every sample has the label {short(names[0])}; there is nothing to learn")
-    return codes.astype(np.float64).reshape(-1, 1), tuple(str(name) for name in names)
 
 
 def check_numbers(dtype: np.dtype[Any], place: str) -> None:

@@ -1,41 +1,46 @@
 """Loads, splits and standardises a job's data: the same arrays for every side that declares the same.
 
-Held-out samples are drawn by a permutation from `split.seed`: the first of it are the test samples,
-the next the validation samples, the rest is trained on. Within each part samples keep their order.
+Within each part of a split samples keep their order.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import floor, prod
+from math import prod
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from likewise.producer.data import csv_file, parquet
 from likewise.producer.data.arrays import (
-    DataPurpose,
     load_builtin,
     load_inline,
     load_synthetic,
-    permutation,
     table,
 )
 from likewise.producer.data.loaded import Floats, Loaded
 from likewise.producer.data.memory import mean_and_deviation, scaled, taken
 from likewise.producer.data.npz import given_weights, load_npz
+from likewise.producer.data.splits import SplitBy, split
+from likewise.producer.data.table_samples import load_table
 from likewise.producer.data.targets import TASKS, check_finite, sample_weights, targets
 from likewise.producer.display import both, printable
 from likewise.shared.errors import DataError
 from likewise.shared.job import Data, Job
-from likewise.shared.job.data import BuiltinData, CsvData, InlineData, NpzData, ParquetData, Split
+from likewise.shared.job.data import (
+    BuiltinData,
+    CsvData,
+    InlineData,
+    JsonLinesData,
+    NpzData,
+    ParquetData,
+)
 from likewise.shared.job.loss import CategoricalCrossentropy
 from likewise.shared.job.side import Side
 from likewise.shared.program import ProgramSpec, compile_job
-from likewise.shared.run import Task
+from likewise.shared.run import FittedColumn, Task
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -68,6 +73,14 @@ class PreparedData:
     target_names: tuple[str, ...]
     given_weights: Mapping[str, Floats] | None
     """Arrays of `initial_weights` of type values or npz; None for shared and framework."""
+    columns: tuple[FittedColumn, ...] = ()
+    """What was fitted to the columns of a table that are not features as they are."""
+    scaling: Floats | None = None
+    """The mean and the scale of each feature, (2, *features), where features are standardised."""
+    target_scaling: tuple[tuple[float, ...], tuple[float, ...]] | None = None
+    """The mean and the scale of each target, where targets are standardised."""
+    notes: tuple[str, ...] = ()
+    """What a user should know of the samples, a sentence each."""
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -109,16 +122,31 @@ def prepare(job: Job, base: Path) -> PreparedData:
     ignored = _ignore_index(job)
     y = targets(loaded, task, ignore_index=ignored)
     weights = sample_weights(loaded)
-    train, validation, test = split(len(x), job.data.split)
+    classes = y if task == "multiclass" else y[:, 0].astype(np.int64) if _one_binary(y, task) else None
+    train, validation, test = loaded.parts or split(len(x), job.data.split, SplitBy(classes=classes))
     if weights is not None and not weights[train].any():
         raise DataError(f"{loaded.weights_place}: is 0 for every training sample; there is nothing to learn")
     given = _predict_rows(job, x.shape[1:], loaded)
-    predict = given
+    predict, scaling = given, None
     if job.data.standardize:
-        mean, scale = _standard(taken(x, train), loaded)
+        only = None if loaded.features is None else loaded.features.scaled
+        scaling = _standard(taken(x, train), loaded.x_place, only)
+        mean, scale = scaling
         x = scaled(x, mean, scale)
         predict = None if given is None else (given - mean) / scale
+    target_scaling = None
+    if getattr(job.data, "standardize_target", False):
+        if task != "regression":
+            raise DataError("data.standardize_target: is for a regression, and the targets are classes")
+        mean, scale = _standard(y[train], loaded.y_place)
+        y = (y - mean) / scale
+        target_scaling = (tuple(map(float, mean)), tuple(map(float, scale)))
+    notes = [*loaded.notes, *_lost_classes(classes, train, loaded, ignored)]
     return PreparedData(
+        columns=() if loaded.features is None else loaded.features.fitted,
+        scaling=scaling,
+        target_scaling=target_scaling,
+        notes=tuple(notes),
         task=task,
         train=_part(x, y, weights, train),
         validation=_part(x, y, weights, validation) if len(validation) else None,
@@ -187,10 +215,8 @@ def load(data: Data, base: Path, *, task: Task) -> Loaded:
     match data:
         case InlineData():
             return load_inline(data)
-        case CsvData():
-            return csv_file.load(data, base, task=task)
-        case ParquetData():
-            return parquet.load(data, base, task=task)
+        case CsvData() | ParquetData() | JsonLinesData():
+            return load_table(data, base, task=task)
         case NpzData():
             return load_npz(data, base)
         case BuiltinData():
@@ -199,42 +225,67 @@ def load(data: Data, base: Path, *, task: Task) -> Loaded:
             return load_synthetic(data)
 
 
-def split(samples: int, declared: Split) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Return the sorted indices of the training, validation and test samples; raise DataError for none."""
-    order = permutation(samples, declared.seed, DataPurpose.SPLIT)
-    tests = _share(declared.test, samples, "test")
-    validations = _share(declared.validation, samples, "validation")
-    if tests + validations >= samples:
-        raise DataError(
-            f"data.split: of {samples} samples, {tests} for the test and {validations} for the validation "
-            "leave none to train on; hold out less, or bring more samples"
-        )
-    test, validation, train = np.split(order, [tests, tests + validations])
-    return np.sort(train), np.sort(validation), np.sort(test)
+def _one_binary(y: NDArray[Any], task: Task) -> bool:
+    return task == "binary" and y.shape[1] == 1
 
 
-def _share(fraction: float, samples: int, part: str) -> int:
-    count = floor(fraction * samples + 0.5)
-    if fraction and not count:
-        raise DataError(
-            f"data.split.{part} = {fraction:g}: of {samples} samples that is none; "
-            f"at least {0.5 / samples:.2g} is one, and 0 means that there is no {part}"
-        )
-    return count
+def _lost_classes(
+    classes: NDArray[Any] | None, train: NDArray[np.int64], loaded: Loaded, ignored: int | None
+) -> list[str]:
+    """Tell the classes of which no sample is trained on."""
+    if classes is None:
+        return []
+    values, counts = np.unique(
+        classes if ignored is None else classes[classes != ignored], return_counts=True
+    )
+    trained = set(np.unique(classes[train]).tolist())
+    names = loaded.class_names
+    lost = [
+        f"{printable(names[value]) if int(value) < len(names) else int(value)} "
+        f"({amount} sample{'s' * (amount != 1)})"
+        for value, amount in zip(values, counts, strict=True)
+        if int(value) not in trained
+    ]
+    if not lost:
+        return []
+    return [
+        f"of class {both(lost[:5])} no sample is left to train on: all are held out; "
+        "data.split.stratify: true keeps some of each class"
+    ]
 
 
-def _standard(train: NDArray[Any], loaded: Loaded) -> tuple[Floats, Floats]:
-    """Return the mean and scale of each feature; a feature that never varies is scaled by 1."""
+def _standard(train: NDArray[Any], place: str, only: NDArray[np.bool_] | None = None) -> Floats:
+    """Return the mean and scale of each feature, (2, *features); one that never varies is scaled by 1.
+
+    Where `only` is given, features that it does not name have mean 0 and scale 1.
+    """
     mean, deviation = mean_and_deviation(train)
     if not (np.isfinite(mean).all() and np.isfinite(deviation).all()):
-        raise DataError(f"{loaded.x_place}: numbers too large to standardise; divide them first")
-    return mean, np.where(deviation == 0, 1.0, deviation)
+        raise DataError(f"{place}: numbers too large to standardise; divide them first")
+    scale = np.where(deviation == 0, 1.0, deviation)
+    if only is not None:
+        mean, scale = np.where(only, mean, 0.0), np.where(only, scale, 1.0)
+    return np.stack([mean, scale])
 
 
 def _predict_rows(job: Job, shape: tuple[int, ...], loaded: Loaded) -> Floats | None:
+    """Return the rows of `predict` as features, before they are standardised. Raises DataError."""
     if job.predict is None:
         return None
-    rows = table(job.predict)
+    by_column = [row for row in job.predict if isinstance(row, Mapping)]
+    if by_column:
+        if loaded.features is None:
+            raise DataError(
+                "predict: gives rows by column, and these data are no table; give lists of numbers"
+            )
+        return loaded.features.encode(by_column, "predict")
+    if loaded.features is not None and not loaded.features.is_plain:
+        raise DataError(
+            "predict: give each row by column, such as {"
+            + ", ".join(f"{printable(one.name)}: …" for one in loaded.features.fitted[:3])
+            + "}, since columns are turned into other features"
+        )
+    rows = table(job.predict)  # type: ignore[arg-type]
     width = prod(shape)
     if rows.shape[1] != width:
         names = f" ({', '.join(loaded.feature_names[:8])})" if 0 < len(loaded.feature_names) <= 8 else ""

@@ -216,6 +216,7 @@ def _weights(run: PreparedRun) -> Iterator[Problem]:
 
 def _advice(run: PreparedRun) -> Iterator[str]:
     job, data = run.job, run.data
+    yield from data.notes
     activation = run.program.last_activation
     logits = takes_logits(job.loss)
     if data.task != "regression" and not logits and activation not in ("sigmoid", "softmax"):

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from likewise.shared.job import Loss
 from likewise.shared.job.loss import CategoricalCrossentropy, takes_logits
-from likewise.shared.results.seed_table import Load, SeedTable
+from likewise.shared.results.seed_table import Load, SeedTable, in_own_units
 from likewise.shared.run import Run, Task
 
 Part = Literal["train", "validation", "test"]
@@ -72,6 +72,7 @@ def truth_of(runs: Sequence[Run], tables: Mapping[str, SeedTable], arrays: Load)
     outputs = {name: _row(table.outputs(), place) for name, table in shown.items()}
     predictions = {name: _row(table.predictions, place) for name, table in shown.items()}
     counted = _counted(runs[0].job.loss, arrays(samples.y))
+    scaling = reference.target_scaling
     alike = reference.predict is not None and all(
         run.dataset.predict == reference.predict for run in runs if run.side in shown
     )
@@ -80,10 +81,18 @@ def truth_of(runs: Sequence[Run], tables: Mapping[str, SeedTable], arrays: Load)
         task=reference.task,
         seed=tables[runs[0].side].seeds[place],
         x=arrays(samples.x)[counted],
-        y=arrays(samples.y)[counted],
+        y=in_own_units(arrays(samples.y)[counted], scaling),
         predict=arrays(reference.predict) if alike and reference.predict else None,
-        outputs={name: values[counted] for name, values in outputs.items() if values is not None},
-        predictions={name: values for name, values in predictions.items() if alike and values is not None},
+        outputs={
+            name: in_own_units(values[counted], scaling)
+            for name, values in outputs.items()
+            if values is not None
+        },
+        predictions={
+            name: in_own_units(values, scaling)
+            for name, values in predictions.items()
+            if alike and values is not None
+        },
         classes=reference.classes,
         feature_names=reference.feature_names,
         target_names=reference.target_names,

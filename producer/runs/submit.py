@@ -275,4 +275,7 @@ def _stored(data: PreparedData, blobs: BlobBatch) -> Dataset:
         class_names=data.class_names,
         feature_names=data.feature_names,
         target_names=data.target_names,
+        columns=data.columns,
+        scaling=None if data.scaling is None else blobs.put(data.scaling),
+        target_scaling=data.target_scaling,
     )

@@ -9,21 +9,51 @@ from pydantic import Field, model_validator
 from likewise.shared.frozen import Frozen
 from likewise.shared.job.fields import Count, DataSeed, Fraction, Many, NonNegative, Positive, Table, Word
 
+Missing = Literal["error", "drop", "mean", "median", "most_frequent", "indicator"]
+Categories = Literal["one_hot", "ordinal"]
+Dates = Literal["parts", "elapsed"]
+EVERY_COLUMN = "*"
+"""The key that stands for every column which is not named, where a setting is given by column."""
+
 
 class Split(Frozen):
     """Samples held out, drawn by a permutation from `seed`; the rest is trained on."""
 
     validation: Fraction = 0.0
-    """Fraction of the samples for validation, rounded to whole samples."""
+    """Fraction of the samples for validation; `rounding` says how it becomes whole samples."""
     test: Fraction = 0.0
-    """Fraction of the samples for the test after training, rounded to whole samples."""
+    """Fraction of the samples for the test after training; `rounding` says how it becomes whole samples."""
     seed: DataSeed = 0
+    rounding: Literal["round", "floor", "ceil"] = "round"
+    """How a fraction becomes whole samples: to the nearest (a half upwards), down as Keras's
+    `validation_split`, or up as scikit-learn's `train_test_split`."""
+    stratify: bool = False
+    """Hold out the same fraction of every class, so that none is lost; at least one sample of each stays to
+    train on."""
+    groups: str | None = None
+    """Column of a table whose equal values stay together; the fractions are then of the groups."""
+    time: str | None = None
+    """Column of a table by which the samples are sorted: the last are the test, those before them the
+    validation. Nothing is drawn."""
+    column: str | None = None
+    """Column of a table that says `train`, `validation` or `test` for each sample; the fractions stay 0."""
 
     @model_validator(mode="after")
     def _leaves_something(self) -> Split:
         if self.validation + self.test >= 1:
             raise ValueError(f"validation {self.validation} and test {self.test} leave nothing to train on")
+        ways = [name for name in ("stratify", "groups", "time", "column") if getattr(self, name)]
+        if len(ways) > 1:
+            raise ValueError(f"{' and '.join(ways)} exclude each other; keep one")
+        if self.column is not None and (self.validation or self.test):
+            raise ValueError("column says which samples are held out; leave validation and test out")
         return self
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """Return the columns of a table that it asks for, by the name of the field."""
+        asked = {"groups": self.groups, "time": self.time, "column": self.column}
+        return {field: name for field, name in asked.items() if name is not None}
 
 
 class _Source(Frozen):
@@ -55,27 +85,75 @@ class InlineData(_Source):
     """One a sample, 0 or more; it multiplies the sample's loss (see `loss.weighting`)."""
 
 
-class CsvData(_Source):
-    """A CSV file with a header; the path is relative to the job file."""
+class _TableSource(_Source):
+    """What every file of named columns has; whatever is fitted is fitted on the training samples alone."""
+
+    path: str = Field(min_length=1)
+    """A file relative to the job file, or an address that fsspec opens, such as `s3://bucket/a.csv`. A
+    compressed file (gz, bz2, xz, zst, lz4, zip) is read as it is."""
+    target: str | Many[str]
+    features: Many[str] | None = None
+    """Columns to train on; null takes every column that no other setting names."""
+    drop: Many[str] = ()
+    """Columns that are left out."""
+    sample_weights: str | None = None
+    """Column of weights of 0 or more, which multiply the samples' losses (see `loss.weighting`)."""
+    missing: Missing | dict[str, Missing] = "error"
+    """What is done where a value is missing, for all columns or by column (`"*"`: every other one): `error`
+    refuses; `drop` leaves out the row; `mean`, `median` and `most_frequent` fill the gap, as scikit-learn's
+    SimpleImputer; `indicator` fills it by the mean (text: by a category of its own) and adds a column that
+    is 1 where a gap was. A gap in a target is refused, or its row dropped."""
+    missing_values: Many[str] = ()
+    """Further words that stand for a missing value, such as "-999"."""
+    categories: Categories | dict[str, Categories] | None = None
+    """What becomes of text, for all columns or by column: `one_hot` makes a column of 0 and 1 a category,
+    `ordinal` the category's number in sorted order. Null refuses text."""
+    dates: Dates | dict[str, Dates] | None = None
+    """What becomes of dates, for all columns or by column: `parts` makes year, month, day and weekday (and
+    the hour, where times vary), `elapsed` the days since the first date of the training samples."""
+    date_format: str | None = None
+    """How dates are written, such as "%d/%m/%Y" (Python's strptime); null takes ISO 8601 and what only one
+    order of day, month and year can mean."""
+    decimal: Literal[".", ","] = "."
+    """The sign before a number's fraction."""
+    thousands: Literal[",", ".", " ", "'", "_"] | None = None
+    """The sign between a number's groups of three digits: 3,750."""
+    unit_signs: Many[str] = ()
+    """Signs that stand before or after numbers and are no part of them, such as "$" or "%"."""
+    standardize_target: bool = False
+    """Train on targets of mean 0 and variance 1 over the training samples (regression); losses are of
+    those, predictions and metrics are told in the target's own units."""
+    class_names: Annotated[Many[str], Field(min_length=2)] | None = None
+    """The target's labels in the order of their class numbers; null takes text in sorted order."""
+
+
+class CsvData(_TableSource):
+    """A text file with a row a line, its values separated by commas, semicolons, tabs or bars."""
 
     type: Literal["csv"]
-    path: str = Field(min_length=1)
-    target: str | Many[str]
-    features: Many[str] | None = None
-    """Columns to train on; null takes every column that is neither a target nor the weights."""
-    sample_weights: str | None = None
-    """Column of weights of 0 or more, which multiply the samples' losses (see `loss.weighting`)."""
+    delimiter: Annotated[str, Field(min_length=1, max_length=1)] | None = None
+    """The sign between values; null takes the one of `, ; tab |` that the first line has most."""
+    header: bool = True
+    """Whether the first line names the columns; without one they are column_1, column_2, …"""
+    comment: Annotated[str, Field(min_length=1, max_length=1)] | None = None
+    """The sign that begins a line which is no row, such as "#"."""
+    encoding: str = "utf-8"
+    """The file's encoding, such as "latin-1" or "utf-16"."""
 
 
-class ParquetData(_Source):
-    """A Parquet file; the path is relative to the job file."""
+class ParquetData(_TableSource):
+    """A Parquet file."""
 
     type: Literal["parquet"]
-    path: str = Field(min_length=1)
-    target: str | Many[str]
-    features: Many[str] | None = None
-    sample_weights: str | None = None
-    """Column of weights of 0 or more, which multiply the samples' losses (see `loss.weighting`)."""
+
+
+class JsonLinesData(_TableSource):
+    """A file of JSON objects, one a line, whose names are the columns."""
+
+    type: Literal["jsonl"]
+
+
+TableData = CsvData | ParquetData | JsonLinesData
 
 
 class NpzData(_Source):
@@ -114,7 +192,7 @@ class SyntheticData(_Source):
 
 
 Data = Annotated[
-    InlineData | CsvData | ParquetData | NpzData | BuiltinData | SyntheticData,
+    InlineData | CsvData | ParquetData | JsonLinesData | NpzData | BuiltinData | SyntheticData,
     Field(discriminator="type"),
     Word,
 ]

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from likewise.shared.frozen import Frozen
 from likewise.shared.job.data import Data
-from likewise.shared.job.fields import Many, Positive, Table
+from likewise.shared.job.fields import Many, Positive, RowsToPredict
 from likewise.shared.job.loss import Loss, MetricName
 from likewise.shared.job.model import Model
 from likewise.shared.job.optimizer import Optimizer
@@ -55,8 +55,9 @@ class Job(Frozen):
     """`auto` takes the first worker that is free, `cpu` or `cuda` one of that kind."""
     metrics: Many[MetricName] | None = None
     """Null takes those that fit the loss."""
-    predict: Table | None = None
-    """Rows whose outputs are wanted after training; a flat list is one column."""
+    predict: RowsToPredict | None = None
+    """Rows whose outputs are wanted after training: lists of numbers (a flat list is one column), or for a
+    table the values by column, as the file has them."""
 
 
 class Experiment(Job):

@@ -98,6 +98,18 @@ Table = Annotated[Many[float] | Many[Many[float]], BeforeValidator(_even_numbers
 """Rows of finite numbers, all of one length. A flat list is one column: `[1, 2]` has two rows."""
 
 
+def _rows_by_column(value: Any) -> Any:
+    named = isinstance(value, list | tuple) and bool(value) and all(isinstance(row, dict) for row in value)
+    return value if named else _even_numbers(value)
+
+
+RowsToPredict = Annotated[
+    Many[float] | Many[Many[float]] | Many[dict[str, float | bool | str | None]],
+    BeforeValidator(_rows_by_column),
+]
+"""Rows of numbers, or of a table's values by column: `{species: A, year: 2009}`; null is a gap."""
+
+
 def _number_or_even_numbers(value: Any) -> Any:
     return _even_numbers(value) if isinstance(value, list | tuple) else value
 

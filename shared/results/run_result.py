@@ -244,6 +244,8 @@ class RunResult(OfSide):
     """What may have disturbed a timed run; null of others."""
     worker: str | None = None
     attempt: int = 1
+    target_scaling: Many[Many[float]] | None = None
+    """The mean and the scale of each target that was standardised: outputs·scale + mean are in its units."""
 
     @classmethod
     def of_failure(

@@ -25,6 +25,15 @@ Load = Callable[[ArrayRef], NDArray[Any]]
 """Gives the array of a reference."""
 
 
+def in_own_units(values: NDArray[Any], scaling: Sequence[Sequence[float]] | None) -> NDArray[Any]:
+    """Return standardised values (..., targets) in the targets' own units; without a scaling as they are."""
+    if scaling is None:
+        return values
+    mean, scale = np.array(scaling, dtype=np.float64)
+    own: Float64 = values.astype(np.float64) * scale + mean
+    return own
+
+
 class SeedTable:
     """The seeds of one side. Arrays are loaded when first used and kept where they are small."""
 
@@ -47,13 +56,16 @@ class SeedTable:
         known = next((piece for piece in pieces if piece.outputs is not None), None)
         self.outputs_of: Literal["train", "validation", "test"] | None = known.outputs_of if known else None
         self.weight_names = tuple(known.weights) if known else ()
+        self.target_scaling: tuple[tuple[float, ...], ...] | None = None
 
     @classmethod
     def of(cls, result: RunResult | None, seeds: Sequence[int], *, arrays: Load) -> SeedTable:
         """Return the table of one result's seeds; of no result, a table without any."""
         if result is None:
             return cls((), seeds, failure=None, arrays=arrays)
-        return cls(result.arrays, seeds, failure=result.failure, arrays=arrays)
+        table = cls(result.arrays, seeds, failure=result.failure, arrays=arrays)
+        table.target_scaling = result.target_scaling
+        return table
 
     def why_failed(self, row: int) -> Failure | None:
         """Return why a seed has no numbers; None where it succeeded, or nothing is known."""
@@ -286,9 +298,14 @@ class SeedRow:
 
     @property
     def predictions(self) -> NDArray[Any] | None:
-        """Return the predictions (n, outputs) for the rows asked for; only a seed that succeeded has them."""
+        """Return the predictions (n, outputs) for the rows asked for, in the target's own units.
+
+        Only a seed that succeeded has them.
+        """
         predicted = self.table.predictions
-        return predicted[self.row] if predicted is not None and self.table.succeeded[self.row] else None
+        if predicted is None or not self.table.succeeded[self.row]:
+            return None
+        return in_own_units(predicted[self.row], self.table.target_scaling)
 
     @property
     def hashes(self) -> Hashes | None:

@@ -32,6 +32,7 @@ from likewise.shared.job.loss import (
     fitting_metrics,
 )
 from likewise.shared.losses import loss_values
+from likewise.shared.results.seed_table import in_own_units
 from likewise.worker.adapters.base import Batch, Floats
 
 Metrics = dict[str, dict[str, float | None]]
@@ -48,11 +49,24 @@ _NUMBERS_AT_ONCE = 2**20
 """Outputs whose metrics are taken together, so that memory stays bounded."""
 
 
-def measured(job: Job, parts: Mapping[str, Batch], outputs: Mapping[str, Floats]) -> list[Metrics]:
-    """Compute the metrics of several members from their outputs of each part, (members, n, outputs)."""
+def measured(
+    job: Job,
+    parts: Mapping[str, Batch],
+    outputs: Mapping[str, Floats],
+    target_scaling: Sequence[Sequence[float]] | None = None,
+) -> list[Metrics]:
+    """Compute the metrics of several members from their outputs of each part, (members, n, outputs).
+
+    Those of standardised targets are in the targets' own units.
+    """
     names = job.metrics if job.metrics is not None else fitting_metrics(job.loss)
     tables = {
-        name: member_metrics(names, loss=job.loss, outputs=outputs[name], targets=part.y)
+        name: member_metrics(
+            names,
+            loss=job.loss,
+            outputs=in_own_units(outputs[name], target_scaling),
+            targets=in_own_units(part.y, target_scaling),
+        )
         for name, part in parts.items()
     }
     members = len(next(iter(outputs.values())))

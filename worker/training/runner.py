@@ -111,6 +111,7 @@ def train_run(run: Run, *, adapter: FrameworkAdapter, attempt: Attempt, services
         environment=_environment(adapter, attempt, execution=execution, threads=threads),
         worker=attempt.worker,
         attempt=attempt.number,
+        target_scaling=run.dataset.target_scaling,
     )
 
 

@@ -36,6 +36,8 @@ class RunData:
     """`train`, and `validation` and `test` where there are any."""
     predict: Floats | None
     given_weights: dict[str, NDArray[Any]] = field(default_factory=dict)
+    target_scaling: tuple[tuple[float, ...], ...] | None = None
+    """The mean and the scale of each target, where targets are standardised; metrics are in its own units."""
 
     @property
     def train(self) -> Batch:
@@ -63,7 +65,13 @@ def load_run(run: Run, load: Load) -> RunData:
         with loading(f"the initial weights {name}"):
             given[name] = load(ref)
     program = compile_job(job, parts["train"].x.shape[1:])
-    data = RunData(program=program, parts=parts, predict=predict, given_weights=given)
+    data = RunData(
+        program=program,
+        parts=parts,
+        predict=predict,
+        given_weights=given,
+        target_scaling=dataset.target_scaling,
+    )
     _check_fit(data, job)
     return data
 

@@ -214,7 +214,7 @@ class OngoingTraining:
             outputs = {name: self._outputs(part.x) for name, part in parts.items()}
             predictions = {} if self.data.predict is None else {"predict": self._outputs(self.data.predict)}
         weights = self._trainer.weights()
-        metrics = measured(self.job, parts, outputs)
+        metrics = measured(self.job, parts, outputs, self.data.target_scaling)
         for member in self._left():
             try:
                 self._records[member].check_finite("weight", _of_member(weights, member))

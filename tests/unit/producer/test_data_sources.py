@@ -131,9 +131,9 @@ def test_parquet_columns_of_all_kinds_of_numbers_are_read(prepare: Prepare, tmp_
 @pytest.mark.parametrize(
     ("columns", "expected"),
     [
-        ({"a": [1, None], "y": [1, 2]}, "a.parquet: row 2, column a: a value is missing; fill the gap or remove the row"),
-        ({"a": ["u", "v"], "y": [1, 2]}, "a.parquet, column a: holds string, not numbers; for text classes use a cross-entropy loss, and leave other text columns out of data.features"),
-        ({"a": [1.0, float("nan")], "y": [1, 2]}, "a.parquet: row 2, column a: nan is NaN"),
+        ({"a": [1, None], "y": [1, 2]}, "a.parquet: row 2, column a: a value is missing; missing: {a: median} fills it, drop leaves the row out"),
+        ({"a": ["u", "v"], "y": [1, 2]}, 'a.parquet: row 1, column a: "u" is not a number; categories: one_hot takes text in, and drop leaves a column out'),
+        ({"a": [1.0, float("nan")], "y": [1, 2]}, "a.parquet: row 2, column a: a value is missing; missing: {a: median} fills it, drop leaves the row out"),
         ({"a": [], "y": []}, "a.parquet: has no rows"),
         ({"a": [1], "z": [1]}, 'data.target "y": a.parquet has no such column (one of a, z)'),
     ],
@@ -245,11 +245,11 @@ def test_data_that_cannot_be_had_is_refused(
     assert expected in refusal(prepare, data=section)
 
 
-def test_pyarrow_is_loaded_only_when_its_data_is_asked_for() -> None:
+def test_pyarrow_is_loaded_only_when_a_table_is_asked_for() -> None:
     code = (
         "import sys; from likewise.producer.job.jobfile import read_experiment;"
         "from likewise.producer.job.prepare import prepare_experiment;"
-        "prepare_experiment(read_experiment('houses')); print(sorted({'pyarrow'} & set(sys.modules)))"
+        "prepare_experiment(read_experiment('article')); print(sorted({'pyarrow'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 

@@ -1,0 +1,128 @@
+"""Opens data files: here or at an address that fsspec knows, packed or not, never more than the limit."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+from typing import IO, Any
+
+from likewise.producer.data.loaded import MAX_BYTES, find_file, size
+from likewise.producer.display import printable, short
+from likewise.shared.errors import DataError
+
+_PACKED = {
+    b"\x1f\x8b": "gzip",
+    b"BZh": "bz2",
+    b"\x28\xb5\x2f\xfd": "zstd",
+    b"\x04\x22\x4d\x18": "lz4",
+    b"\xfd7zXZ\0": "xz",
+    b"PK\x03\x04": "zip",
+}
+"""How packed files begin."""
+
+
+def _unheard(_place: str, _count: int) -> None:
+    """Take no notice."""
+
+
+on_read: ContextVar[Callable[[str, int], None]] = ContextVar("on_read", default=_unheard)
+"""It is called with a file's name and the unpacked bytes read so far, again and again while it is read."""
+
+
+@contextmanager
+def opened(path: str, base: Path) -> Iterator[tuple[IO[bytes], str]]:
+    """Give a file's unpacked bytes, and the name that messages call it by. Raises DataError.
+
+    More bytes than the limit are refused as soon as they come out of a packed file, not when memory is full.
+    """
+    if "://" in path:
+        raw, place = _elsewhere(path)
+    else:
+        file = find_file(path, base)
+        place = printable(file.name)
+        try:
+            raw = file.open("rb")
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+            raise DataError(f"{place}: cannot be read: {reason}") from None
+    with raw:
+        yield io.BufferedReader(_Limited(_unpacked(raw, place), place), 2**20), place
+
+
+def _elsewhere(path: str) -> tuple[IO[bytes], str]:
+    import fsspec
+
+    try:
+        return fsspec.open(path, "rb").open(), printable(path.rstrip("/").rpartition("/")[2])
+    except (OSError, ValueError, ImportError) as error:
+        reason = printable(str(error) or type(error).__name__)
+        raise DataError(f"data.path {short(path)}: cannot be opened: {reason}") from None
+
+
+def _unpacked(raw: IO[bytes], place: str) -> Any:
+    start = raw.read(8)
+    raw.seek(0)
+    packing = next((name for mark, name in _PACKED.items() if start.startswith(mark)), None)
+    if packing is None:
+        return raw
+    if packing == "xz":
+        import lzma
+
+        return lzma.open(raw)
+    if packing == "zip":
+        return _only_member(raw, place)
+    import pyarrow as pa
+
+    return pa.CompressedInputStream(pa.PythonFile(raw, mode="r"), packing)
+
+
+def _only_member(raw: IO[bytes], place: str) -> IO[bytes]:
+    import zipfile
+
+    try:
+        archive = zipfile.ZipFile(raw)
+        names = archive.namelist()
+        if len(names) != 1:
+            raise DataError(f"{place}: is an archive of {len(names)} files; unpack the one that is meant")
+        return archive.open(names[0])
+    except (zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:
+        raise DataError(f"{place}: is not a readable archive: {printable(str(error))}") from None
+
+
+class _Limited(io.RawIOBase):
+    """It is a stream that counts what is read, and refuses more than the limit."""
+
+    def __init__(self, stream: Any, place: str) -> None:
+        self._stream, self._place, self._count = stream, place, 0
+
+    def readinto(self, buffer: Any) -> int:
+        """Read the next bytes; DataError once they are too many."""
+        part = self._stream.read(len(buffer))
+        buffer[: len(part)] = part
+        self._count += len(part)
+        if self._count > MAX_BYTES:
+            raise DataError(
+                f"{self._place}: unpacks to more than {size(MAX_BYTES)}; at most that can be trained on"
+            )
+        on_read.get()(self._place, self._count)
+        return len(part)
+
+    def readable(self) -> bool:
+        """Return true."""
+        return True
+
+    def seekable(self) -> bool:
+        """Return whether the file is."""
+        return bool(self._stream.seekable())
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """Go elsewhere, as Parquet does; what is read from there is counted anew."""
+        self._count = 0
+        return int(self._stream.seek(offset, whence))
+
+    def tell(self) -> int:
+        """Return the place in the file."""
+        return int(self._stream.tell())

@@ -1,0 +1,133 @@
+"""Finds out how an unknown file of columns is written: format, encoding, header, comments, numbers, gaps.
+
+`likewise init` writes what is found into the job file, so that reading it later guesses nothing.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+from collections.abc import Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from likewise.producer.data.opening import opened
+from likewise.producer.data.table import Column, NumberFormat, Table, is_number, number_format_of
+from likewise.producer.data.table_file import read_table
+from likewise.producer.data.text_table import delimiter_of
+from likewise.shared.job.data import CsvData, JsonLinesData, ParquetData, TableData
+
+_LOOKED_AT = 2**20
+_RECORDS = 100
+_COMMENTS = ("#", "%")
+_STRAY_WORDS = 3
+
+
+def looked_at(file: Path, target: str | None) -> tuple[TableData, Table]:
+    """Return the settings under which a file is read, and its table. Raises DataError."""
+    with opened(file.name, file.parent) as (stream, _):
+        start = stream.read(_LOOKED_AT)
+    common: dict[str, Any] = {"path": file.name, "target": target or "?"}
+    data: TableData
+    if start[:4] == b"PAR1":
+        data = ParquetData(type="parquet", **common)
+    elif start.lstrip()[:1] == b"{":
+        data = JsonLinesData(type="jsonl", **common)
+    else:
+        encoding = _encoding(file, start)
+        data = CsvData(type="csv", encoding=encoding, **_form(start, encoding, target), **common)
+    table = read_table(data, file.parent)
+    settings = _number_settings(table, semicolons=data.type == "csv" and _delimiter(data, start) == ";")
+    if not settings:
+        return data, table
+    data = data.model_copy(update=settings)
+    return data, read_table(data, file.parent)
+
+
+def _delimiter(data: CsvData, start: bytes) -> str:
+    lines = start.decode(data.encoding, errors="replace").splitlines()
+    rows = [
+        line
+        for line in lines
+        if line.strip() and not (data.comment and line.lstrip().startswith(data.comment))
+    ]
+    return data.delimiter or delimiter_of(rows[0] if rows else "")
+
+
+def _encoding(file: Path, start: bytes) -> str:
+    """Return the first of the usual encodings in which the whole file is text."""
+    if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    try:
+        with opened(file.name, file.parent) as (stream, _):
+            while part := stream.read(_LOOKED_AT):
+                decoder.decode(part)
+    except UnicodeDecodeError:
+        return "latin-1" if set(start) & set(b"\x81\x8d\x8f\x90\x9d") else "cp1252"
+    return "utf-8"
+
+
+def _form(start: bytes, encoding: str, target: str | None) -> dict[str, Any]:
+    """Return `comment` and `header` where they are not as usual."""
+    lines = [
+        line for line in start.decode(encoding, errors="replace").splitlines()[: 2 * _RECORDS] if line.strip()
+    ]
+    form: dict[str, Any] = {}
+    sign = lines[0].lstrip()[:1] if lines else ""
+    rows = [line for line in lines if not line.lstrip().startswith(sign)]
+    if sign in _COMMENTS and rows:
+        form["comment"] = sign
+        lines = rows
+    if lines:
+        records = list(
+            islice(csv.reader(lines, delimiter=delimiter_of(lines[0]), skipinitialspace=True), _RECORDS)
+        )
+        if not _has_header(records, target):
+            form["header"] = False
+    return form
+
+
+def _has_header(records: Sequence[Sequence[str]], target: str | None) -> bool:
+    """Return whether the first record names columns: the target, or words above numbers."""
+    first, rest = [cell.strip() for cell in records[0]], records[1:]
+    if target is not None and target in first:
+        return True
+    numeric = [place for place, cell in enumerate(first) if is_number(cell)]
+    if not numeric or not rest:
+        return not numeric
+    of_numbers = [all(is_number(row[i]) for row in rest if i < len(row)) for i in range(len(first))]
+    named = any(of_numbers[i] and cell and not is_number(cell) for i, cell in enumerate(first))
+    return named or not all(of_numbers[i] for i in numeric)
+
+
+def _number_settings(table: Table, *, semicolons: bool) -> dict[str, Any]:
+    """Return the settings under which columns of words become numbers."""
+    formats: list[NumberFormat] = []
+    stray: set[str] = set()
+    for column in table.columns.values():
+        if column.kind == "text":
+            own = number_format_of(column.words, decimal_first=semicolons)
+            if own is not None:
+                formats.append(own)
+            else:
+                stray |= _stray_words(column)
+    settings: dict[str, Any] = {"missing_values": tuple(sorted(stray))} if stray else {}
+    if any(one.decimal == "," for one in formats):
+        settings["decimal"] = ","
+    groups = {one.thousands for one in formats} - {None, settings.get("decimal", ".")}
+    if len(groups) == 1:
+        settings["thousands"] = groups.pop()
+    signs = tuple(dict.fromkeys(sign for one in formats for sign in one.unit_signs))
+    return settings | ({"unit_signs": signs} if signs else {})
+
+
+def _stray_words(column: Column) -> set[str]:
+    """Return the few words of a column that otherwise holds numbers: they stand for gaps."""
+    stray = [place for place, word in enumerate(column.words) if not is_number(word)]
+    rows = int(np.isin(column.places, stray).sum())
+    few = len(stray) <= _STRAY_WORDS and rows < 0.5 * int((~column.missing).sum())
+    return {column.words[place] for place in stray} if few else set()

@@ -1,0 +1,264 @@
+"""A table in memory: named columns, each of numbers or of words, and what kind of values a column holds.
+
+A kind is found by the values alone, never by the name. Nothing here knows files or job files.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Kind = Literal["number", "boolean", "date", "text", "empty", "other"]
+DAY_S = 86_400.0
+MISSING_WORDS = frozenset(["", "na", "n/a", "#n/a", "<na>", "nan", "null", "none", "?", "-", "."])
+"""Words that stand for a missing value, in small letters."""
+_ISO = re.compile(r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?)?(Z|[+-]\d{2}:?\d{2})?")
+_DATE_FORMATS = ("%Y/%m/%d", "%Y%m%d", "%d.%m.%Y", "%d.%m.%y", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%m-%d-%Y",
+                 "%d %b %Y", "%d %B %Y", "%b %d, %Y", "%B %d, %Y", "%d-%b-%Y", "%Y/%m/%d %H:%M:%S",
+                 "%Y/%m/%d %H:%M",
+                 "%d.%m.%Y %H:%M:%S", "%d.%m.%Y %H:%M", "%d/%m/%Y %H:%M:%S", "%m/%d/%Y %H:%M:%S",
+                 "%d/%m/%Y %H:%M", "%m/%d/%Y %H:%M")  # fmt: skip
+_SIGNS = "$€£¥₹₽₩฿%‰°"
+_SAMPLED = 1000
+"""Words of a column whose formats are tried before all of its words are."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Column:
+    """It is one column of n values.
+
+    A `number`, a `boolean` (0 and 1) and a `date` (seconds since 1970, UTC) have `numbers`, float64 (n,), NaN
+    where a value is missing. A `text` has `codes`, int64 (n,), which are places in `words`, −1 where one is
+    missing. An `empty` column has no value at all. Of an `other` one, `words` has only the name of its type.
+    """
+
+    name: str
+    kind: Kind
+    numbers: NDArray[np.float64] | None = None
+    codes: NDArray[np.int64] | None = None
+    words: tuple[str, ...] = ()
+
+    @property
+    def values(self) -> NDArray[np.float64]:
+        """Return the numbers of a column that has some."""
+        if self.numbers is None:
+            raise TypeError(f"column {self.name} is {self.kind} and has no numbers")
+        return self.numbers
+
+    @property
+    def places(self) -> NDArray[np.int64]:
+        """Return the places of a column of words."""
+        if self.codes is None:
+            raise TypeError(f"column {self.name} is {self.kind} and has no words")
+        return self.codes
+
+    @property
+    def missing(self) -> NDArray[np.bool_]:
+        """Return where a value is missing, (n,)."""
+        if self.numbers is not None:
+            return np.isnan(self.numbers)
+        return self.places < 0
+
+    def take(self, rows: NDArray[np.int64]) -> Column:
+        """Return the column of these rows."""
+        return replace(
+            self,
+            numbers=None if self.numbers is None else self.numbers[rows],
+            codes=None if self.codes is None else self.codes[rows],
+        )
+
+    def labels(self) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+        """Return the values as places in sorted words, −1 where one is missing, and the words."""
+        if self.codes is not None:
+            return self.codes, self.words
+        values, codes = np.unique(self.values, return_inverse=True)  # NaN comes last
+        known = values[~np.isnan(values)]
+        words = tuple(self.word_of(value) for value in known)
+        return np.where(codes < len(known), codes, -1).astype(np.int64), words
+
+    def word_of(self, value: float) -> str:
+        """Return one of `numbers` as a user writes it."""
+        if self.kind == "boolean":
+            return "True" if value else "False"
+        if self.kind == "date":
+            return date_text(value)
+        return f"{value:.0f}" if value == np.floor(value) and abs(value) < 1e15 else repr(float(value))
+
+    def cell(self, row: int) -> Any:
+        """Return one value as JSON has it; None where it is missing."""
+        if self.numbers is not None:
+            value = float(self.numbers[row])
+            if np.isnan(value):
+                return None
+            return value if self.kind == "number" else self.word_of(value)
+        return None if self.places[row] < 0 else self.words[self.places[row]]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Table:
+    """It is columns of one length, by name and in order."""
+
+    columns: Mapping[str, Column]
+    rows: int
+    row_name: Callable[[int], str]
+    """What a message calls a row, counted from 0: `line 7` of a text file, else `row 7`."""
+
+    def take(self, rows: NDArray[np.int64]) -> Table:
+        """Return the table of these rows."""
+        return Table(
+            columns={name: column.take(rows) for name, column in self.columns.items()},
+            rows=len(rows),
+            row_name=lambda row: self.row_name(int(rows[row])),
+        )
+
+
+def number_column(name: str, numbers: NDArray[np.float64]) -> Column:
+    """Return a column of numbers, or an empty one."""
+    return Column(name=name, kind="empty" if np.isnan(numbers).all() else "number", numbers=numbers)
+
+
+def text_column(
+    name: str, codes: NDArray[np.int64], words: Sequence[str], *, date_format: str | None = None
+) -> Column:
+    """Return a column of words, its kind by what all of its words are; words are trimmed and sorted."""
+    trimmed = [trim(word) for word in words]
+    known = sorted({word for word in trimmed if word.lower() not in MISSING_WORDS})
+    if not known:
+        return Column(name=name, kind="empty", numbers=np.full(len(codes), np.nan))
+    place = {word: i for i, word in enumerate(known)}
+    of_word = np.array([*(place.get(word, -1) for word in trimmed), -1], dtype=np.int64)
+    codes = of_word[codes]  # the code −1 finds the −1 at the end
+    if all(word.lower() in ("true", "false") for word in known):
+        return _by_word(name, "boolean", codes, [float(word.lower() == "true") for word in known])
+    seconds = dates_of(known, date_format)
+    if seconds is not None:
+        return _by_word(name, "date", codes, seconds)
+    return Column(name=name, kind="text", codes=codes, words=tuple(known))
+
+
+def trim(word: str) -> str:
+    """Return a cell without the blanks, and the quotes behind a blank, around it."""
+    word = word.strip()
+    return word[1:-1].strip() if len(word) > 1 and word[0] == word[-1] == '"' else word
+
+
+def _by_word(name: str, kind: Kind, codes: NDArray[np.int64], values: Sequence[float]) -> Column:
+    return Column(name=name, kind=kind, numbers=np.array([*values, np.nan])[codes])
+
+
+def dates_of(words: Sequence[str], date_format: str | None) -> list[float] | None:
+    """Return seconds since 1970 if every word is a date of one format; None if not, or if two would do.
+
+    A format is ISO 8601, one of the usual ones, or the given one. Times without a zone are UTC.
+    """
+    if date_format is not None:
+        return _parsed(words, date_format)
+    if all(_ISO.fullmatch(word) for word in words):
+        try:
+            return [_seconds(datetime.fromisoformat(word)) for word in words]
+        except ValueError:
+            return None
+    formats = possible_formats(words)
+    return _parsed(words, formats[0]) if len(formats) == 1 else None
+
+
+def possible_formats(words: Sequence[str]) -> list[str]:
+    """Return the usual formats, other than ISO 8601, in which every word is a date."""
+    some = [one for one in _DATE_FORMATS if _parsed(words[:3], one) is not None]
+    some = [one for one in some if _parsed(words[:_SAMPLED], one) is not None]
+    return [one for one in some if _parsed(words, one) is not None]
+
+
+def _parsed(words: Iterable[str], date_format: str) -> list[float] | None:
+    try:
+        return [_seconds(datetime.strptime(word, date_format)) for word in words]
+    except ValueError:
+        return None
+
+
+def _seconds(moment: datetime) -> float:
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def date_text(seconds: float) -> str:
+    """Return a date in ISO 8601, with the time where it is not midnight."""
+    moment = datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None)
+    return moment.date().isoformat() if seconds % DAY_S == 0 else moment.isoformat(sep=" ")
+
+
+@dataclass(frozen=True, kw_only=True)
+class NumberFormat:
+    """It is how a file writes numbers; the fields are those of the job file."""
+
+    decimal: str = "."
+    thousands: str | None = None
+    unit_signs: tuple[str, ...] = ()
+
+    @property
+    def is_plain(self) -> bool:
+        """Return whether a number is written as Python writes it."""
+        return self == NumberFormat()
+
+    @property
+    def pattern(self) -> str:
+        """Return the regular expression of a number without its signs, groups and fraction as given."""
+        point, group = re.escape(self.decimal), "" if self.thousands is None else re.escape(self.thousands)
+        whole = rf"([0-9]{{1,3}}({group}[0-9]{{3}})+|[0-9]+)" if group else "[0-9]+"
+        return rf"^[+-]?({whole}({point}[0-9]*)?|{point}[0-9]+)([eE][+-]?[0-9]+)?$"
+
+
+def number_format_of(words: Sequence[str], *, decimal_first: bool = False) -> NumberFormat | None:
+    """Return the format other than the plain one in which all words are numbers; None if there is none.
+
+    `"3,750"` is three thousand and more where every word with a comma has it before three digits, unless a
+    comma is `decimal_first`, as in files whose values semicolons separate.
+    """
+    if not words:
+        return None
+    signs = tuple(
+        sign
+        for sign in _SIGNS
+        if any(
+            word.startswith((sign, f"-{sign}", f"({sign}")) or word.endswith((sign, f"{sign})"))
+            for word in words
+        )
+    )
+    bare = [bare_number(word, signs) for word in words]
+    ways = [(".", None), (".", ","), (",", None), (",", "."), (".", "'"), (".", " "), (",", " ")]
+    if decimal_first:
+        ways[1], ways[2] = ways[2], ways[1]
+    for decimal, thousands in ways:
+        one = NumberFormat(decimal=decimal, thousands=thousands, unit_signs=signs)
+        if one.is_plain:
+            continue
+        pattern = re.compile(one.pattern)
+        if all(pattern.match(word) for word in bare):
+            leading_zero = thousands is not None and any(
+                re.match(rf"[+-]?0{re.escape(thousands)}", word) for word in bare
+            )
+            if not leading_zero:
+                return one
+    return None
+
+
+def bare_number(word: str, signs: Sequence[str]) -> str:
+    """Return a word without its unit signs; one in parentheses is negative, as in accounts."""
+    for sign in signs:
+        word = word.replace(sign, "")
+    word = word.strip()
+    return f"-{word[1:-1].strip()}" if word[:1] == "(" and word[-1:] == ")" else word
+
+
+def is_number(word: str) -> bool:
+    """Return whether a word is a number as Python and most files write it."""
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return "_" not in word

@@ -1,0 +1,372 @@
+"""A job for a file of columns, made by looking at all of its values.
+
+What becomes of each column is decided by its values, and said: in the job file as a comment, and to the user.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from math import floor
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from likewise.producer.data.sniffing import looked_at
+from likewise.producer.data.table import Column, Table, date_text, possible_formats
+from likewise.producer.display import count, did_you_mean, printable, short
+from likewise.shared.errors import UsageError
+from likewise.shared.job import Experiment
+from likewise.shared.job.data import CsvData, TableData
+
+MAX_CLASSES = 20
+"""Whole numbers from 0 are taken for classes up to this many; above, for measurements."""
+_MOST_CATEGORIES = 50
+_MOST_LABELS = 100
+_LEAST_TO_SPLIT = 20
+_HELD_OUT = 0.15
+_WIDTH = 40
+"""Where comments begin in the job file."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ColumnPlan:
+    """It is what becomes of one column, and why."""
+
+    name: str
+    left_out: bool
+    why: str
+    """The reason it is left out, with what would take it in; else what is made of it, if anything is."""
+    settings: tuple[tuple[str, str], ...] = ()
+    """Settings of the job file by column, such as `("missing", "median")`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Goal:
+    """It is what a target column asks for."""
+
+    loss: str
+    units: int
+    why: str
+    class_names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableJob:
+    """It is the text of a job file with what becomes of each column."""
+
+    text: str
+    columns: tuple[ColumnPlan, ...]
+
+
+def for_table(file: Path, *, path: str, name: str, target: str | None) -> TableJob:
+    """Return a job for a file of columns. Raises UsageError for no target to predict, DataError."""
+    data, table = looked_at(file, target)
+    if target is None or target not in table.columns:
+        raise UsageError(_no_target(data, table, path, target))
+    goal = _goal(table.columns[target], path)
+    plans = [
+        _plan(column, table, i) for i, column in enumerate(table.columns.values()) if column.name != target
+    ]
+    if all(plan.left_out for plan in plans):
+        listed = "".join(f"\n  {printable(plan.name)}: {plan.why}" for plan in plans)
+        raise UsageError(f"{printable(path)}: no column besides {short(target)} can be trained on{listed}")
+    gaps = int(table.columns[target].missing.sum())
+    if gaps:
+        why = f"{gaps} of {table.rows} values are missing, and a target cannot be filled"
+        plans.append(ColumnPlan(name=target, left_out=False, why=why, settings=(("missing", "drop"),)))
+    lines = _Lines(data=data, table=table, goal=goal, plans=plans, target=target)
+    return TableJob(text="\n".join(lines.all(path=path, name=name)) + "\n", columns=tuple(plans))
+
+
+def _no_target(data: TableData, table: Table, path: str, target: str | None) -> str:
+    hint = did_you_mean(target or "", list(table.columns))
+    if isinstance(data, CsvData) and not data.header:
+        hint += "; its first line holds values, so the columns have numbers"
+    if target is None:
+        return f"--csv needs --target, the column to predict: {hint}"
+    return f"--target {short(target)}: {printable(path)} has no such column ({hint})"
+
+
+def _goal(column: Column, path: str) -> Goal:
+    """Choose a regression for numbers, a classification for labels and few whole numbers from 0."""
+    there = int((~column.missing).sum())
+    where = f"{printable(path)}, column {printable(column.name)}"
+    if column.kind in ("empty", "other", "date"):
+        holds = {"empty": "no value", "date": "dates"}.get(column.kind, "".join(column.words))
+        raise UsageError(f"{where}: holds {holds}; a target is numbers, or text for classes")
+    codes, words = column.labels()
+    classes = len(np.unique(codes[codes >= 0]))
+    if classes == 1:
+        raise UsageError(f"{where}: every value is {short(words[0])}; there is nothing to learn")
+    if column.kind == "number":
+        numbers = np.unique(column.values[~column.missing])
+        from_zero = bool((numbers == np.arange(classes)).all())
+        if not (from_zero and classes <= MAX_CLASSES) and not (
+            classes == 2 and there >= 10 and bool((numbers % 1 == 0).all())
+        ):
+            return Goal(loss="mse", units=1, why="one output, for one target")
+        names = () if from_zero else words
+    else:
+        if classes > _MOST_LABELS or (classes > MAX_CLASSES and classes > there / 2):
+            raise UsageError(
+                f"{where}: holds {classes} different words in {there} rows, such as {short(words[0])}; "
+                "a target is numbers, or a few classes"
+            )
+        names = words
+    if classes == 2:
+        why = "one logit for two classes, no sigmoid"
+        return Goal(loss="binary_crossentropy", units=1, why=why, class_names=names)
+    why = "one logit a class, no softmax before this loss"
+    return Goal(loss="categorical_crossentropy", units=classes, why=why, class_names=names)
+
+
+def _plan(column: Column, table: Table, place: int) -> ColumnPlan:
+    """Decide what becomes of a column that is not the target."""
+    gaps = column.missing
+    missing = f"{int(gaps.sum())} of {table.rows} values are missing"
+    reason = _reason_to_leave(column, table, place, missing)
+    if reason is not None:
+        return ColumnPlan(name=column.name, left_out=True, why=reason)
+    settings, why = [], []
+    if column.kind == "text":
+        settings.append(("categories", "one_hot"))
+        why.append(f"{count(len(column.words), 'category', 'categories')}: {_few(column.words)}")
+    elif column.kind == "date":
+        known = column.values[~gaps]
+        in_order = bool((np.diff(known) > 0).all())
+        settings.append(("dates", "elapsed" if in_order else "parts"))
+        why.append(
+            f"dates from {date_text(known.min())} to {date_text(known.max())}{', in order' * in_order}"
+        )
+    if gaps.any():
+        settings.append(("missing", "median" if column.kind in ("number", "date") else "most_frequent"))
+        why.append(missing)
+    return ColumnPlan(name=column.name, left_out=False, why="; ".join(why), settings=tuple(settings))
+
+
+def _reason_to_leave(column: Column, table: Table, place: int, missing: str) -> str | None:
+    """Return why a column is left out, and what would take it in; None where it is not."""
+    there = ~column.missing
+    if column.kind in ("empty", "other"):
+        no_value = "gaps: it has no value at all"
+        return no_value if column.kind == "empty" else f"type: it holds {column.words[0]}, which is no value"
+    first = column.cell(int(np.flatnonzero(there)[0]))
+    if _is_constant(column):
+        return f"constant: every value is {short(first)}"
+    if there.sum() < 0.5 * table.rows:
+        return f"gaps: {missing}; to take it in, move it from this list to missing: median or indicator"
+    if column.kind == "text":
+        return _reason_to_leave_text(column, int(there.sum()))
+    if column.kind == "number" and there.all() and _is_index(column.name, column.values, place):
+        return "index: it numbers the rows; take it off this list to train on it"
+    return None
+
+
+def _is_constant(column: Column) -> bool:
+    if column.numbers is None:
+        return len(np.unique(column.places[~column.missing])) == 1
+    return bool(np.nanmin(column.numbers) == np.nanmax(column.numbers))
+
+
+def _reason_to_leave_text(column: Column, rows: int) -> str | None:
+    formats = possible_formats(column.words)
+    if len(formats) > 1:
+        listed = " or ".join(f'"{one}"' for one in formats[:2])
+        return f"date: day and month could be either; to take it in, say date_format: {listed}"
+    if len(column.words) == rows or len(column.words) > _MOST_CATEGORIES:
+        return (
+            f"text: {len(column.words)} different values in {rows} rows; to take it in, move it from here "
+            f"to categories: one_hot makes {len(column.words)} features, ordinal one"
+        )
+    return None
+
+
+_INDEX_WORDS = frozenset(
+    [
+        "id",
+        "index",
+        "idx",
+        "row",
+        "rowid",
+        "rownames",
+        "rowname",
+        "no",
+        "nr",
+        "number",
+        "num",
+        "obs",
+        "unnamed",
+    ]
+)
+
+
+def _is_index(name: str, numbers: NDArray[np.float64], place: int) -> bool:
+    """Return whether whole numbers count the rows, in any order, and the name is that of such a column."""
+    if len(numbers) < 3 or numbers.max() - numbers.min() != len(numbers) - 1 or (numbers % 1 != 0).any():
+        return False
+    letters = "".join(c for c in name.lower() if c.isalpha() or c == "_").removesuffix("_")
+    named = letters in _INDEX_WORDS or letters.endswith("_id") or name == f"column_{place + 1}"
+    return named and len(np.unique(numbers)) == len(numbers)
+
+
+def _few(words: Sequence[str]) -> str:
+    return ", ".join(printable(word) for word in words[:4]) + (", …" if len(words) > 4 else "")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Lines:
+    """It writes the job file."""
+
+    data: TableData
+    table: Table
+    goal: Goal
+    plans: Sequence[ColumnPlan]
+    target: str
+
+    def all(self, *, path: str, name: str) -> Iterator[str]:
+        """Yield the lines of the job file."""
+        goal = self.goal
+        yield f"# Written by `likewise init` after a look at {printable(path)}."
+        yield "schema_version: 1"
+        yield f"name: {name}"
+        yield ""
+        yield "data:"
+        yield f"  type: {self.data.type}"
+        yield f"  path: {quoted(path)}"
+        yield f"  target: {quoted(self.target)}"
+        yield from self._reading()
+        yield from self._columns()
+        rows, split = self._split()
+        yield from split
+        yield _commented(
+            "  standardize: true", "each feature to mean 0 and variance 1 over the training samples"
+        )
+        if goal.loss == "mse" and self._is_large():
+            yield _commented(
+                "  standardize_target: true", f"predictions and metrics are told in {self.target}'s own units"
+            )
+        yield ""
+        yield "model:"
+        yield "  layers:"
+        yield "    - {type: dense, units: 16, activation: relu}"
+        yield _commented(f"    - {{type: dense, units: {goal.units}}}", goal.why)
+        yield ""
+        yield f"loss: {goal.loss}"
+        yield "optimizer: {type: adam, learning_rate: 0.01}"
+        yield f"training: {{epochs: 100, batch_size: {max(1, min(32, rows))}, shuffle: true}}"
+        yield _commented("initial_weights: shared", "the same in every framework")
+        yield f"frameworks: [{', '.join(Experiment.model_fields['frameworks'].default)}]"
+        yield "seeds: 1"
+
+    def _reading(self) -> Iterator[str]:
+        """Yield how the file is written, where that is not as usual."""
+        said = {
+            "header": "the first line holds values, and names no columns",
+            "comment": "lines that begin with it are no rows",
+            "encoding": "it is not UTF-8",
+            "decimal": "the sign before a number's fraction",
+            "thousands": "the sign between groups of three digits",
+            "unit_signs": "signs beside numbers that are no part of them",
+            "missing_values": "words among numbers, which stand for a missing value",
+        }
+        fields = type(self.data).model_fields
+        for field, why in said.items():
+            if field in fields and getattr(self.data, field) != fields[field].default:
+                value = getattr(self.data, field)
+                shown = (
+                    f"[{', '.join(json.dumps(one, ensure_ascii=False) for one in value)}]"
+                    if isinstance(value, tuple)
+                    else json.dumps(value, ensure_ascii=False)
+                )
+                yield _commented(f"  {field}: {shown}", why)
+        if self.goal.class_names:
+            names = ", ".join(json.dumps(one, ensure_ascii=False) for one in self.goal.class_names)
+            yield _commented(f"  class_names: [{names}]", "in the order of the class numbers")
+
+    def _columns(self) -> Iterator[str]:
+        """Yield what becomes of the columns: those left out, then the settings by column."""
+        left_out = [plan for plan in self.plans if plan.left_out]
+        if left_out:
+            yield _commented("  drop:", "left out, each for the reason beside it")
+            yield from (_commented(f"    - {quoted(plan.name)}", plan.why) for plan in left_out)
+        else:
+            yield "  # every column but the target is a feature; drop: [NAME] leaves one out"
+        for setting in ("categories", "dates", "missing"):
+            named = [(plan, value) for plan in self.plans for key, value in plan.settings if key == setting]
+            if named:
+                yield f"  {setting}:"
+                yield from (
+                    _commented(f"    {quoted(plan.name)}: {value}", printable(plan.why))
+                    for plan, value in named
+                )
+
+    def _split(self) -> tuple[int, list[str]]:
+        """Return how many rows are trained on, and the split."""
+        kept = self.table.rows - int(self.table.columns[self.target].missing.sum())
+        if kept < _LEAST_TO_SPLIT:
+            return kept, ["  # no split: with so few rows all are trained on"]
+        held = floor(_HELD_OUT * kept + 0.5)
+        trained = kept - 2 * held
+        stratify = ", stratify: true" if self.goal.loss != "mse" else ""
+        told = f"{trained} rows to train on, {held} and {held} held out"
+        lines = [
+            _commented(f"  split: {{validation: {_HELD_OUT}, test: {_HELD_OUT}, seed: 0{stratify}}}", told)
+        ]
+        if stratify:
+            codes, words = self.table.columns[self.target].labels()
+            counts = np.bincount(codes[codes >= 0], minlength=len(words))
+            rarest = int(np.where(counts > 0, counts, counts.max()).argmin())
+            lines.append(
+                f"  # stratify holds out the same share of each class; the rarest is "
+                f"{printable(words[rarest])}, with {count(int(counts[rarest]), 'row')}"
+            )
+        in_order = [plan.name for plan in self.plans if ("dates", "elapsed") in plan.settings]
+        if in_order:
+            lines.append(f"  # for the last rows as the test: split: {{..., time: {quoted(in_order[0])}}}")
+        return trained, lines
+
+    def _is_large(self) -> bool:
+        """Return whether targets are far from the scale on which a fresh model's outputs lie."""
+        values = self.table.columns[self.target].values
+        known = values[~np.isnan(values)]
+        spread = float(known.std())
+        return abs(float(known.mean())) > 3.0 or spread > 3.0 or spread < 0.3
+
+
+def _commented(line: str, comment: str) -> str:
+    return f"{line:<{_WIDTH}} # {printable(comment)}" if comment else line
+
+
+def quoted(text: str) -> str:
+    """Return text as a YAML scalar: plain where that is safe, else as JSON, which YAML reads."""
+    plain = text.isascii() and text.replace("_", "a").replace("/", "a").replace(".", "a").isalnum()
+    plain = plain and text[:1].isalpha()
+    reserved = text.lower() in ("true", "false", "null", "yes", "no", "on", "off", "y", "n")
+    return text if plain and not reserved else json.dumps(text, ensure_ascii=not text.isprintable())
+
+
+def lines_of(job: TableJob) -> Iterator[str]:
+    """Tell what becomes of the columns that are not features as they are, a line each."""
+    left_out = [plan for plan in job.columns if plan.left_out]
+    changed = [plan for plan in job.columns if plan.settings and not plan.left_out]
+    features = sum(not plan.left_out for plan in job.columns)
+    yield f"{count(features, 'column')} to train on, {count(len(left_out), 'column')} left out"
+    for what, plans in (("left out", left_out), ("changed", changed)):
+        for plan in plans:
+            made = "".join(f"{key} {value}; " for key, value in plan.settings)
+            yield f"  {what}  {printable(plan.name)}: {made}{printable(plan.why)}"
+
+
+def document_of(job: TableJob) -> Mapping[str, object]:
+    """Return what becomes of each column, for programs."""
+    return {
+        "left_out": [{"column": plan.name, "reason": plan.why} for plan in job.columns if plan.left_out],
+        "changed": [
+            {"column": plan.name, "reason": plan.why, **dict(plan.settings)}
+            for plan in job.columns
+            if plan.settings and not plan.left_out
+        ],
+    }

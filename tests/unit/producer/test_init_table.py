@@ -1,0 +1,227 @@
+"""`likewise init --csv`: each kind of table goes in, and what is left out is named with its reason."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import json
+import lzma
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from likewise.producer.job.jobfile import read_experiment
+from likewise.producer.job.new_file import NewFiles, write_new
+from likewise.producer.job.prepare import PreparedRun, prepare_experiment
+from likewise.shared.errors import UsageError
+
+Init = Callable[..., tuple[NewFiles, PreparedRun]]
+ROWS = 40
+
+
+@pytest.fixture
+def init(tmp_path: Path) -> Init:
+    """Write a job for a table, and prepare it as `validate` does."""
+
+    def init(content: str | bytes, *, target: str = "y", name: str = "a.csv") -> tuple[NewFiles, PreparedRun]:
+        (tmp_path / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+        job = tmp_path / "job.yaml"
+        new = write_new(job, example=None, csv=tmp_path / name, target=target, force=True)
+        return new, prepare_experiment(read_experiment(str(job))).runs["torch"]
+
+    return init
+
+
+def table(*header: str, rows: int = ROWS, sep: str = ",", **cells: Callable[[int], Any]) -> str:
+    lines = [sep.join(header), *(sep.join(str(cells[name](i)) for name in header) for i in range(rows))]
+    return "\n".join(lines) + "\n"
+
+
+def numbers(i: int) -> float:
+    return round(float(np.sin(7.0 * i)), 3)
+
+
+def left_out(new: NewFiles) -> dict[str, str]:
+    assert new.table is not None
+    return {plan.name: plan.why for plan in new.table.columns if plan.left_out}
+
+
+def test_gaps_and_text_are_taken_in(init: Init) -> None:
+    text = table(
+        "town", "height", "y",
+        town=lambda i: "" if i == 5 else "north" if i % 2 else "south",
+        height=lambda i: "" if i in (3, 4) else numbers(i), y=lambda i: "ab"[i % 2],
+    )  # fmt: skip
+    new, run = init(text)
+
+    assert left_out(new) == {}
+    assert run.data.feature_names == ("town_north", "town_south", "height")
+    assert run.data.class_names == ("a", "b")
+    told = (new.written[0]).read_text()
+    assert "height: median" in told
+    assert "2 of 40 values are missing" in told
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        (lambda i: i + 1, "index"),
+        (lambda _: 4, "constant"),
+        (lambda _: "same", "constant"),
+        (lambda i: f"note {i * 37 % 101}", "text: 40 different values in 40 rows"),
+        (lambda i: "" if i % 10 else 1.5 + i, "gaps: 36 of 40 values are missing"),
+        (lambda _: "", "gaps: it has no value"),
+        (lambda i: f"0{i % 9 + 1}/0{i % 7 + 1}/2024", "date: day and month could be either"),
+    ],
+    ids=["index", "constant number", "constant word", "text", "gaps", "empty", "date"],
+)
+def test_each_column_that_is_left_out_has_its_reason(
+    init: Init, values: Callable[[int], Any], reason: str
+) -> None:
+    new, run = init(table("id", "x", "y", id=values, x=numbers, y=numbers))
+
+    assert left_out(new)["id"].startswith(reason)
+    assert run.data.feature_names == ("x",)
+    comment = next(line for line in new.written[0].read_text().splitlines() if line.startswith("    - id"))
+    assert reason in comment
+
+
+@pytest.mark.parametrize("order", [1, 7], ids=["in order", "shuffled"])
+def test_an_unnamed_column_of_row_numbers_is_an_index(init: Init, order: int) -> None:
+    rows = table("_", "x", "y", _=lambda i: i * order % 40 + 1, x=numbers, y=numbers, rows=40)
+    new, _ = init('""' + rows.removeprefix("_"))
+
+    assert left_out(new)["column_1"].startswith("index: it numbers the rows")
+
+
+def test_a_measurement_that_counts_up_is_no_index(init: Init) -> None:
+    new, run = init(table("month", "y", month=lambda i: i, y=lambda i: 120_092_643 + 31_000 * i))
+
+    assert left_out(new) == {}
+    assert run.job.data.standardize_target
+    assert run.data.train.y.mean() == pytest.approx(0, abs=1e-12)
+    assert run.data.train.y.std() == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("cell", "settings"),
+    [
+        (lambda i: f'"${3000 + 7 * i:,}"', {"thousands": ",", "unit_signs": ("$",)}),
+        (lambda i: f'"{3000 + 7 * i:,}"', {"thousands": ","}),
+        (lambda i: f"{3000 + 7 * i} €", {"unit_signs": ("€",)}),
+        (lambda i: f"'{3000 + 7 * i:,}'".replace(",", "."), {}),
+        (lambda i: f'"(${3000 + 7 * i:,})"', {"thousands": ",", "unit_signs": ("$",)}),
+        (lambda i: f'"{i + 3},{i % 7}5"', {"decimal": ","}),
+        (lambda i: "unknown" if i == 3 else 3000 + 7 * i, {"missing_values": ("unknown",)}),
+    ],
+    ids=["dollars", "thousands", "euros", "quoted", "negative", "comma", "unknown"],
+)
+def test_numbers_are_numbers_however_they_are_written(
+    init: Init, cell: Callable[[int], Any], settings: dict[str, Any]
+) -> None:
+    text = table("x", "y", x=lambda i: i * i % 17, y=cell)
+    if not settings:
+        with pytest.raises(UsageError, match="40 different words in 40 rows"):
+            init(text)
+        return
+    _, run = init(text)
+
+    assert run.job.loss.type == "mse"
+    for name, value in settings.items():
+        assert getattr(run.job.data, name) == value
+
+
+def test_decimal_commas_between_semicolons(init: Init) -> None:
+    cells = {name: lambda i, k=k: f"{i % 9},{(i * k) % 1000:03}" for k, name in enumerate("aby", start=3)}
+    new, run = init(table("a", "b", "y", sep=";", **cells))
+
+    assert (left_out(new), run.job.data.decimal) == ({}, ",")
+    assert run.data.target_scaling is not None or abs(run.data.train.y).max() < 9
+
+
+def test_booleans_categories_and_dates(init: Init) -> None:
+    text = table(
+        "when", "smoker", "city", "y",
+        when=lambda i: f"2024-{i // 28 + 1:02}-{i % 28 + 1:02}", smoker=lambda i: str(i % 3 == 0),
+        city=lambda i: ("Rome", "Oslo", "Lima")[i % 3], y=numbers,
+    )  # fmt: skip
+    new, run = init(text)
+
+    assert left_out(new) == {}
+    assert run.data.feature_names == ("when", "smoker", "city_Lima", "city_Oslo", "city_Rome")
+
+
+def test_comments_and_no_header(init: Init) -> None:
+    rows = table("a", "y", a=numbers, y=numbers)
+    _, run = init("# exported by hand, 2024\n" + rows)
+    _, bare = init(rows.partition("\n")[2], target="column_2")
+
+    assert run.job.data.comment == "#"
+    assert not bare.job.data.header
+    assert len(bare.data.train.x) == len(run.data.train.x)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "cp1252"])
+def test_encodings_are_found(init: Init, encoding: str) -> None:
+    text = table("größe", "y", größe=numbers, y=numbers)
+    _, run = init(text.encode(encoding))
+
+    assert run.data.feature_names == ("größe",)
+
+
+def zipped(data: bytes, folder: Path) -> bytes:
+    with zipfile.ZipFile(folder / "z", "w") as archive:
+        archive.writestr("a.csv", data)
+    return (folder / "z").read_bytes()
+
+
+def test_packed_files_and_other_formats(init: Init, tmp_path: Path) -> None:
+    text = table("a", "y", a=numbers, y=numbers).encode()
+    values = {"a": [numbers(i) for i in range(ROWS)], "y": [numbers(i) for i in range(ROWS)]}
+    pq.write_table(pa.table(values), tmp_path / "t.parquet")
+    lines = "".join(json.dumps({"a": numbers(i), "y": numbers(i)}) + "\n" for i in range(ROWS))
+    arrow = pa.BufferOutputStream()
+    with pa.CompressedOutputStream(arrow, "zstd") as stream:
+        stream.write(text)
+    _, plain = init(text)
+    forms = {
+        "gz": gzip.compress(text), "bz2": bz2.compress(text), "xz": lzma.compress(text),
+        "zst": arrow.getvalue().to_pybytes(), "zip": zipped(text, tmp_path), "tsv": text.replace(b",", b"\t"),
+        "parquet": (tmp_path / "t.parquet").read_bytes(), "jsonl": lines.encode(),
+        "ndjson": gzip.compress(lines.encode()),
+    }  # fmt: skip
+
+    for ending, content in forms.items():
+        _, run = init(content, name=f"a.{ending}")
+        assert np.array_equal(run.data.train.x, plain.data.train.x), ending
+        assert np.array_equal(run.data.train.y, plain.data.train.y), ending
+
+
+def test_a_rare_class_keeps_samples_to_train_on(init: Init) -> None:
+    text = table("a", "y", a=numbers, y=lambda i: "rare" if i < 2 else "usual", rows=120)
+    new, run = init(text)
+
+    assert (run.data.train.y == 0).any()
+    assert "the rarest is rare, with 2 rows" in new.written[0].read_text()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (table("a", "y", a=numbers, y=lambda _: 1), 'every value is "1"; there is nothing to learn'),
+        (table("a", "y", a=numbers, y=lambda i: f"w{i}"), "holds 40 different words in 40 rows"),
+        (table("a", "y", a=lambda _: 3, y=numbers), "can be trained on\n  a: constant: every value is 3"),
+        (table("a", "y", a=numbers, y=lambda i: f"2024-01-{i % 28 + 1:02}"), "holds dates"),
+    ],
+)
+def test_a_table_that_cannot_be_trained_on_is_refused_at_once(init: Init, text: str, message: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        init(text)
+
+    assert message in str(refused.value)
