@@ -25,7 +25,7 @@ _PACKED = {
 
 
 def _unheard(_place: str, _count: int) -> None:
-    """Take no notice."""
+    """Do nothing with what is read."""
 
 
 on_read: ContextVar[Callable[[str, int], None]] = ContextVar("on_read", default=_unheard)
@@ -111,7 +111,7 @@ class _Limited(io.RawIOBase):
         return len(part)
 
     def readable(self) -> bool:
-        """Return true."""
+        """Return that it can be read."""
         return True
 
     def seekable(self) -> bool:

@@ -244,7 +244,7 @@ class _Gathered:
         """Whether it turned out as words after blocks of numbers."""
 
     def take(self, values: Any, form: TextForm) -> None:
-        """Add a block."""
+        """Take the values of one more block of rows."""
         if self._numbers is not None:
             numbers = _numbers(values, form)
             if numbers is not None:

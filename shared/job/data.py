@@ -142,7 +142,7 @@ class CsvData(_TableSource):
 
 
 class ParquetData(_TableSource):
-    """A Parquet file."""
+    """A Parquet file, whose columns say themselves what they hold."""
 
     type: Literal["parquet"]
 
