@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from likewise.producer.data.loaded import Floats, check_size
-from likewise.producer.data.table import DAY_S, Column, Table, dates_of
+from likewise.producer.data.table import DAY_S, Column, DataTable, dates_of
 from likewise.producer.display import did_you_mean, printable, short
 from likewise.shared.errors import DataError
 from likewise.shared.job.data import EVERY_COLUMN, Missing, TableData
@@ -111,7 +111,7 @@ class FittedFeatures:
         """Return whether each column is a feature as it is."""
         return all(column.is_plain for column in self.columns)
 
-    def of_table(self, table: Table) -> tuple[Floats, dict[str, NDArray[np.bool_]]]:
+    def of_table(self, table: DataTable) -> tuple[Floats, dict[str, NDArray[np.bool_]]]:
         """Return the features (n, features), and by column where no training sample has the category."""
         x = np.empty((table.rows, len(self.names)))
         unknown, begin = {}, 0
@@ -138,7 +138,7 @@ class FittedFeatures:
             for column in self.columns
         }
         x, unknown = self.of_table(
-            Table(columns=columns, rows=len(rows), row_name=lambda row: f"row {row + 1}")
+            DataTable(columns=columns, rows=len(rows), row_name=lambda row: f"row {row + 1}")
         )
         for name, new in unknown.items():
             first = int(np.flatnonzero(new)[0])
@@ -158,7 +158,7 @@ def rule_for(setting: Mapping[str, Rule] | Rule | None, name: str) -> Rule | Non
     return setting
 
 
-def fit(table: Table, names: Sequence[str], data: TableData, train: NDArray[np.int64]) -> FittedFeatures:
+def fit(table: DataTable, names: Sequence[str], data: TableData, train: NDArray[np.int64]) -> FittedFeatures:
     """Fit every feature column to the training rows; the columns are such as `problems_of` lets pass."""
     fitted = FittedFeatures(columns=tuple(_fit(table.columns[name], data, train) for name in names))
     check_size(table.rows, len(fitted.names), "data")

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from likewise.producer.data.opening import opened
-from likewise.producer.data.table import Column, NumberFormat, Table, is_number, number_format_of
+from likewise.producer.data.table import Column, DataTable, NumberFormat, is_number, number_format_of
 from likewise.producer.data.table_file import read_table
 from likewise.producer.data.text_table import delimiter_of
 from likewise.shared.job.data import CsvData, JsonLinesData, ParquetData, TableData
@@ -26,7 +26,7 @@ _COMMENTS = ("#", "%")
 _STRAY_WORDS = 3
 
 
-def looked_at(file: Path, target: str | None) -> tuple[TableData, Table]:
+def looked_at(file: Path, target: str | None) -> tuple[TableData, DataTable]:
     """Return the settings under which a file is read, and its table. Raises DataError."""
     with opened(file.name, file.parent) as (stream, _):
         start = stream.read(_LOOKED_AT)
@@ -104,7 +104,7 @@ def _has_header(records: Sequence[Sequence[str]], target: str | None) -> bool:
     return named or not all(of_numbers[i] for i in numeric)
 
 
-def _number_settings(table: Table, *, semicolons: bool) -> dict[str, Any]:
+def _number_settings(table: DataTable, *, semicolons: bool) -> dict[str, Any]:
     """Return the settings under which columns of words become numbers."""
     formats: list[NumberFormat] = []
     stray: set[str] = set()

@@ -101,7 +101,7 @@ class Column:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Table:
+class DataTable:
     """It is columns of one length, by name and in order."""
 
     columns: Mapping[str, Column]
@@ -109,9 +109,9 @@ class Table:
     row_name: Callable[[int], str]
     """What a message calls a row, counted from 0: `line 7` of a text file, else `row 7`."""
 
-    def take(self, rows: NDArray[np.int64]) -> Table:
+    def take(self, rows: NDArray[np.int64]) -> DataTable:
         """Return the table of these rows."""
-        return Table(
+        return DataTable(
             columns={name: column.take(rows) for name, column in self.columns.items()},
             rows=len(rows),
             row_name=lambda row: self.row_name(int(rows[row])),

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from likewise.producer.data.features import fit, problems_of, rule_for, use_of
 from likewise.producer.data.loaded import Floats, Loaded
 from likewise.producer.data.splits import SplitBy, split
-from likewise.producer.data.table import Column, NumberFormat, Table, is_number, number_format_of
+from likewise.producer.data.table import Column, DataTable, NumberFormat, is_number, number_format_of
 from likewise.producer.data.table_file import column_names, read_table
 from likewise.producer.display import both, did_you_mean, printable, short
 from likewise.shared.errors import DataError
@@ -77,7 +77,7 @@ def load_table(data: TableData, base: Path, *, task: Task) -> Loaded:
     )
 
 
-def _unknown_notes(unknown: Mapping[str, NDArray[np.bool_]], table: Table) -> Iterator[str]:
+def _unknown_notes(unknown: Mapping[str, NDArray[np.bool_]], table: DataTable) -> Iterator[str]:
     for name, rows in unknown.items():
         word = table.columns[name].cell(int(np.flatnonzero(rows)[0]))
         yield (
@@ -148,7 +148,7 @@ def _refuse_two_uses(named: Mapping[str, Sequence[str]]) -> None:
                 raise DataError(f"data.drop {short(name)}: is one of {field} too; keep one")
 
 
-def _check_columns(table: Table, roles: Roles, data: TableData, place: str, task: Task) -> None:
+def _check_columns(table: DataTable, roles: Roles, data: TableData, place: str, task: Task) -> None:
     """Refuse columns that cannot become numbers as the job stands; each is told, up to five."""
     wrong = []
     for name in roles.features:
@@ -190,7 +190,7 @@ def format_words(one: NumberFormat) -> str:
     return both([*words, *([f"unit_signs: [{signs}]"] if signs else [])])
 
 
-def _not_a_number(table: Table, name: str) -> str:
+def _not_a_number(table: DataTable, name: str) -> str:
     """Return the first value of a column that is no number, with where it stands."""
     column = table.columns[name]
     if column.codes is None:
@@ -203,7 +203,7 @@ def _not_a_number(table: Table, name: str) -> str:
     return f"{table.row_name(row)}, column {printable(name)}: {short(column.cell(row))} is not a number"
 
 
-def _without_gaps(table: Table, roles: Roles, data: TableData, place: str) -> Table:
+def _without_gaps(table: DataTable, roles: Roles, data: TableData, place: str) -> DataTable:
     """Leave out the rows whose gaps `missing: drop` names; refuse the gaps that nothing is said of."""
     dropped = np.zeros(table.rows, dtype=np.bool_)
     refused: list[tuple[int, str]] = []
@@ -242,7 +242,7 @@ def _several(place: str, wrong: Sequence[str], hint: str) -> str:
 
 
 def _targets(
-    table: Table, names: Sequence[str], data: TableData, task: Task, place: str
+    table: DataTable, names: Sequence[str], data: TableData, task: Task, place: str
 ) -> tuple[Floats, tuple[str, ...]]:
     """Return the targets (n, targets), and what class numbers stand for."""
     column = table.columns[names[0]]
@@ -263,7 +263,7 @@ def _targets(
     return np.stack([one for one in numbers if one is not None], axis=1), ()
 
 
-def _named_classes(column: Column, names: Sequence[str], table: Table, place: str) -> Floats:
+def _named_classes(column: Column, names: Sequence[str], table: DataTable, place: str) -> Floats:
     """Return the class numbers that the declared order of labels gives, (n, 1)."""
     codes, words = column.labels()
     if len(set(names)) != len(names):

@@ -22,8 +22,8 @@ from likewise.producer.data.opening import opened
 from likewise.producer.data.table import (
     MISSING_WORDS,
     Column,
+    DataTable,
     NumberFormat,
-    Table,
     is_number,
     number_column,
     text_column,
@@ -70,7 +70,7 @@ def text_names(data: CsvData, base: Path) -> list[str]:
         return _Reading(stream, place, TextForm.of(data)).names
 
 
-def read_text(data: CsvData, base: Path, wanted: Collection[str] | None) -> Table:
+def read_text(data: CsvData, base: Path, wanted: Collection[str] | None) -> DataTable:
     """Return the wanted columns, or all. Raises DataError with the line of what cannot be read."""
     form = TextForm.of(data)
     try:
@@ -83,7 +83,7 @@ def read_text(data: CsvData, base: Path, wanted: Collection[str] | None) -> Tabl
                 columns |= _Reading(stream, place, form).columns(late, words_only=True)[0]
     except _RaggedError:
         raise DataError(_ragged(data, base)) from None
-    return Table(
+    return DataTable(
         columns={name: columns[name] for name in chosen},
         rows=first.rows,
         row_name=lambda row: f"line {_line_of(data, base, row)}",

@@ -11,7 +11,7 @@ import numpy as np
 
 from likewise.producer.data.loaded import check_size, refuse_duplicates
 from likewise.producer.data.opening import opened
-from likewise.producer.data.table import Column, Table, number_column, text_column
+from likewise.producer.data.table import Column, DataTable, number_column, text_column
 from likewise.producer.display import printable
 from likewise.shared.errors import DataError
 from likewise.shared.job.data import JsonLinesData, ParquetData
@@ -28,7 +28,7 @@ def typed_names(data: ParquetData | JsonLinesData, base: Path) -> list[str]:
         return names
 
 
-def read_typed(data: ParquetData | JsonLinesData, base: Path, wanted: Collection[str] | None) -> Table:
+def read_typed(data: ParquetData | JsonLinesData, base: Path, wanted: Collection[str] | None) -> DataTable:
     """Return the wanted columns, or all. Raises DataError."""
     with _reading(data, base) as (stream, place):
         arrow = _parquet(stream, place, wanted) if isinstance(data, ParquetData) else _json(stream)
@@ -39,7 +39,7 @@ def read_typed(data: ParquetData | JsonLinesData, base: Path, wanted: Collection
         chosen = [name for name in names if wanted is None or name in wanted]
         check_size(arrow.num_rows, len(chosen), place)
         columns = {name: _column(name, arrow.column(name), data) for name in chosen}
-    return Table(columns=columns, rows=arrow.num_rows, row_name=lambda row: f"row {row + 1}")
+    return DataTable(columns=columns, rows=arrow.num_rows, row_name=lambda row: f"row {row + 1}")
 
 
 @contextmanager

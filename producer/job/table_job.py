@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from likewise.producer.data.sniffing import looked_at
-from likewise.producer.data.table import Column, Table, date_text, possible_formats
+from likewise.producer.data.table import Column, DataTable, date_text, possible_formats
 from likewise.producer.display import count, did_you_mean, printable, short
 from likewise.shared.errors import UsageError
 from likewise.shared.job import Experiment
@@ -81,7 +81,7 @@ def for_table(file: Path, *, path: str, name: str, target: str | None) -> TableJ
     return TableJob(text="\n".join(lines.all(path=path, name=name)) + "\n", columns=tuple(plans))
 
 
-def _no_target(data: TableData, table: Table, path: str, target: str | None) -> str:
+def _no_target(data: TableData, table: DataTable, path: str, target: str | None) -> str:
     hint = did_you_mean(target or "", list(table.columns))
     if isinstance(data, CsvData) and not data.header:
         hint += "; its first line holds values, so the columns have numbers"
@@ -123,7 +123,7 @@ def _goal(column: Column, path: str) -> Goal:
     return Goal(loss="categorical_crossentropy", units=classes, why=why, class_names=names)
 
 
-def _plan(column: Column, table: Table, place: int) -> ColumnPlan:
+def _plan(column: Column, table: DataTable, place: int) -> ColumnPlan:
     """Decide what becomes of a column that is not the target."""
     gaps = column.missing
     missing = f"{int(gaps.sum())} of {table.rows} values are missing"
@@ -147,7 +147,7 @@ def _plan(column: Column, table: Table, place: int) -> ColumnPlan:
     return ColumnPlan(name=column.name, left_out=False, why="; ".join(why), settings=tuple(settings))
 
 
-def _reason_to_leave(column: Column, table: Table, place: int, missing: str) -> str | None:
+def _reason_to_leave(column: Column, table: DataTable, place: int, missing: str) -> str | None:
     """Return why a column is left out, and what would take it in; None where it is not."""
     there = ~column.missing
     if column.kind in ("empty", "other"):
@@ -221,7 +221,7 @@ class _Lines:
     """It writes the job file."""
 
     data: TableData
-    table: Table
+    table: DataTable
     goal: Goal
     plans: Sequence[ColumnPlan]
     target: str
