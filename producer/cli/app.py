@@ -16,6 +16,8 @@ import typer
 from typer.core import TyperGroup
 
 from likewise.producer.cli import compare, experiments, job_files, stack
+from likewise.producer.cli.reading import ReadingLine
+from likewise.producer.data.reading import on_read
 from likewise.producer.output import guarded_output
 from likewise.shared.errors import LikewiseError
 
@@ -107,6 +109,7 @@ app.command("doctor", rich_help_panel=_STACK)(stack.doctor)
 app.command("init", rich_help_panel=_WRITE)(job_files.init)
 app.command("examples", rich_help_panel=_WRITE)(job_files.examples)
 app.command("validate", rich_help_panel=_WRITE)(job_files.validate)
+app.command("data", rich_help_panel=_WRITE)(job_files.data)
 app.command("schema", rich_help_panel=_WRITE)(job_files.schema)
 app.command("version", rich_help_panel=_WRITE)(job_files.version)
 
@@ -133,6 +136,7 @@ def _unseen(error: LikewiseError) -> str:
 def main() -> None:
     """Run the command, print an error as its message and exit with its status."""
     try:
+        on_read.set(ReadingLine())
         with guarded_output():
             app()
     except LikewiseError as error:

@@ -125,6 +125,38 @@ def validate(
         typer.echo("\n".join(lines_of(prepared)))
 
 
+def data(
+    spec: Spec,
+    set_values: SetValues = None,
+    sides: Sides = None,
+    as_json: AsJson = False,
+    form: Form = None,
+) -> None:
+    """Show a job's data: what each column holds and becomes, and what the network sees. Nothing is trained.
+
+    \b
+    Examples:
+      likewise data houses
+      likewise data mine.yaml --set data.missing=median --json
+    """
+    from likewise.producer.data.table_file import read_table
+    from likewise.producer.data.table_samples import roles_of
+    from likewise.producer.job.jobfile import read_experiment
+    from likewise.producer.job.prepare import prepare_experiment
+    from likewise.producer.report.data import DataDocument
+    from likewise.shared.job.data import CsvData, JsonLinesData, ParquetData
+
+    output = Output.of(form, as_json=as_json)
+    prepared: PreparedExperiment = prepare_experiment(read_experiment(spec, set_values or (), sides))
+    first = next(iter(prepared.runs.values()))
+    declared, table, roles = first.job.data, None, None
+    if isinstance(declared, CsvData | ParquetData | JsonLinesData):
+        table = read_table(declared, prepared.loaded.base)
+        roles = roles_of(list(table.columns), declared, declared.path)
+    others = tuple(side for side, run in prepared.runs.items() if run.data is not first.data)
+    output.put(DataDocument(job=first.job, data=first.data, table=table, roles=roles, others=others))
+
+
 def _problems(error: Any) -> list[dict[str, Any]]:
     from dataclasses import asdict
 

@@ -102,6 +102,11 @@ class FittedFeatures:
         return np.array([scaled for column in self.columns for scaled in column.scaled], dtype=np.bool_)
 
     @property
+    def by_column(self) -> dict[str, tuple[str, ...]]:
+        """Return the features that each column makes."""
+        return {column.name: column.names for column in self.columns}
+
+    @property
     def fitted(self) -> tuple[FittedColumn, ...]:
         """Return what was fitted to the columns that are not features as they are."""
         return tuple(column.fitted for column in self.columns if not column.is_plain)

@@ -43,6 +43,8 @@ class Loaded:
     """How x was made of the columns of a table; None where the source has arrays."""
     parts: Parts | None = None
     """The rows to train, validate and test on, where the source has split them."""
+    first_rows: tuple[Mapping[str, Any], ...] = ()
+    """The first training rows of a table, as the file has them."""
     notes: tuple[str, ...] = ()
     """What a user should know of the samples, a sentence each."""
 
@@ -57,6 +59,10 @@ class Features(Protocol):
     @property
     def fitted(self) -> tuple[FittedColumn, ...]:
         """Return what was fitted to the columns that are not features as they are."""
+
+    @property
+    def by_column(self) -> Mapping[str, tuple[str, ...]]:
+        """Return the features that each column makes."""
 
     @property
     def is_plain(self) -> bool:

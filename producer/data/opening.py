@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
 from pathlib import Path
 from typing import IO, Any
 
 from likewise.producer.data.loaded import MAX_BYTES, find_file, size
+from likewise.producer.data.reading import on_read
 from likewise.producer.display import printable, short
 from likewise.shared.errors import DataError
 
@@ -22,14 +22,6 @@ _PACKED = {
     b"PK\x03\x04": "zip",
 }
 """How packed files begin."""
-
-
-def _unheard(_place: str, _count: int) -> None:
-    """Do nothing with what is read."""
-
-
-on_read: ContextVar[Callable[[str, int], None]] = ContextVar("on_read", default=_unheard)
-"""It is called with a file's name and the unpacked bytes read so far, again and again while it is read."""
 
 
 @contextmanager
@@ -49,7 +41,10 @@ def opened(path: str, base: Path) -> Iterator[tuple[IO[bytes], str]]:
             reason = (error.strerror or str(error)).lower()
             raise DataError(f"{place}: cannot be read: {reason}") from None
     with raw:
-        yield io.BufferedReader(_Limited(_unpacked(raw, place), place), 2**20), place
+        try:
+            yield io.BufferedReader(_Limited(_unpacked(raw, place), place), 2**20), place
+        finally:
+            on_read.get()(place, None)
 
 
 def _elsewhere(path: str) -> tuple[IO[bytes], str]:

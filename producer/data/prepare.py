@@ -6,7 +6,7 @@ Within each part of a split samples keep their order.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -81,6 +81,10 @@ class PreparedData:
     """The mean and the scale of each target, where targets are standardised."""
     notes: tuple[str, ...] = ()
     """What a user should know of the samples, a sentence each."""
+    features_of: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """The features that each column of a table makes."""
+    first_rows: tuple[Mapping[str, Any], ...] = ()
+    """The first training rows of a table, as the file has them."""
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -144,6 +148,8 @@ def prepare(job: Job, base: Path) -> PreparedData:
     notes = [*loaded.notes, *_lost_classes(classes, train, loaded, ignored)]
     return PreparedData(
         columns=() if loaded.features is None else loaded.features.fitted,
+        features_of={} if loaded.features is None else loaded.features.by_column,
+        first_rows=loaded.first_rows,
         scaling=scaling,
         target_scaling=target_scaling,
         notes=tuple(notes),
@@ -241,10 +247,9 @@ def _lost_classes(
     trained = set(np.unique(classes[train]).tolist())
     names = loaded.class_names
     lost = [
-        f"{printable(names[value]) if int(value) < len(names) else int(value)} "
-        f"({amount} sample{'s' * (amount != 1)})"
-        for value, amount in zip(values, counts, strict=True)
-        if int(value) not in trained
+        f"{printable(names[value]) if value < len(names) else value} ({amount} sample{'s' * (amount != 1)})"
+        for value, amount in zip(values.astype(np.int64).tolist(), counts.tolist(), strict=True)
+        if value not in trained
     ]
     if not lost:
         return []

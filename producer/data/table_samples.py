@@ -19,6 +19,8 @@ from likewise.shared.errors import DataError
 from likewise.shared.job.data import EVERY_COLUMN, TableData
 from likewise.shared.run import Task
 
+ROWS_SHOWN = 5
+"""How many training rows are kept as the file has them, to be shown."""
 _SHOWN = 5
 _HOLDS = {"empty": "no value", "date": "dates", "boolean": "true and false"}
 
@@ -73,6 +75,10 @@ def load_table(data: TableData, base: Path, *, task: Task) -> Loaded:
         row=table.row_name,
         features=features,
         parts=parts,
+        first_rows=tuple(
+            {name: column.cell(row) for name, column in table.columns.items()}
+            for row in parts[0][:ROWS_SHOWN].tolist()
+        ),
         notes=tuple(_unknown_notes(unknown, table)),
     )
 

@@ -30,9 +30,11 @@ from likewise.producer.display import both
 from likewise.producer.doctor import Finding
 from likewise.producer.job.examples import examples
 from likewise.producer.job.jobfile import read_experiment
+from likewise.producer.job.prepare import prepare_experiment
 from likewise.producer.report import FILE_FORMATS, FORMATS, write, write_file
 from likewise.producer.report.bench import BenchDocument
 from likewise.producer.report.comparison import ComparisonDocument
+from likewise.producer.report.data import DataDocument
 from likewise.producer.report.document import Document, Table, Value
 from likewise.producer.report.examples import ExamplesDocument
 from likewise.producer.report.explanation import ExplanationDocument
@@ -76,6 +78,7 @@ def documents(samples: ModuleType) -> dict[type[Document], Callable[[], Document
         BenchDocument: lambda: BenchDocument(bench(samples)),
         SweepDocument: lambda: SweepDocument(sweep()),
         ResolvedDocument: lambda: ResolvedDocument.of(record.experiment),
+        DataDocument: data,
         ListDocument: lambda: ListDocument(
             entries=[ListedExperiment(record=record, state="finished", verdict="differ")], now_s=1e9 + 60
         ),
@@ -86,6 +89,12 @@ def documents(samples: ModuleType) -> dict[type[Document], Callable[[], Document
             findings=[Finding(link="Redis", state="wrong", found="full", mend="make room")]
         ),
     }
+
+
+def data() -> DataDocument:
+    loaded = read_experiment("houses", ())
+    run = prepare_experiment(loaded).runs["torch"]
+    return DataDocument(job=run.job, data=run.data)
 
 
 def explanation() -> Explanation:
