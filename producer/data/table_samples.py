@@ -122,7 +122,8 @@ def roles_of(columns: Sequence[str], data: TableData, place: str) -> Roles:
     _refuse_two_uses(named)
     if not chosen:
         raise DataError(f"data.features: {place} has no column besides the target")
-    left_out = [name for name in columns if name not in taken and name not in set(chosen)]
+    used = taken | set(chosen)
+    left_out = [name for name in columns if name not in used]
     return Roles(
         features=tuple(chosen),
         targets=tuple(targets),
@@ -137,7 +138,8 @@ def _by_column(data: TableData, field: str) -> list[str]:
     return [name for name in setting if name != EVERY_COLUMN] if isinstance(setting, Mapping) else []
 
 
-def _refuse_two_uses(named: Mapping[str, Sequence[str]]) -> None:
+def _refuse_two_uses(fields: Mapping[str, Sequence[str]]) -> None:
+    named = {field: dict.fromkeys(names) for field, names in fields.items()}
     for name in named["data.features"]:
         if name in named["data.target"]:
             raise DataError(f"data.features {short(name)}: is a target too; the model would see the answer")
@@ -213,14 +215,15 @@ def _without_gaps(table: DataTable, roles: Roles, data: TableData, place: str) -
     """Leave out the rows whose gaps `missing: drop` names; refuse the gaps that nothing is said of."""
     dropped = np.zeros(table.rows, dtype=np.bool_)
     refused: list[tuple[int, str]] = []
-    for name in sorted(roles.used, key=list(table.columns).index) if len(roles.used) < 1000 else roles.used:
+    features = frozenset(roles.features)
+    for name, column in table.columns.items():
         rule = rule_for(data.missing, name) or "error"
-        gap = table.columns[name].missing
+        gap = column.missing
         if not gap.any():
             continue
         if rule == "drop":
             dropped |= gap
-        elif rule == "error" or name not in roles.features:
+        elif rule == "error" or name not in features:
             refused += [(int(row), name) for row in np.flatnonzero(gap)[:_SHOWN]]
     if refused:
         wrong = [

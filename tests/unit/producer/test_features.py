@@ -16,8 +16,9 @@ from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 
 from likewise.producer.data.prepare import PreparedData
 from likewise.producer.data.splits import SplitBy, split
+from likewise.producer.data.table_samples import roles_of
 from likewise.producer.job.prepare import PreparedExperiment
-from likewise.shared.job.data import Split
+from likewise.shared.job.data import CsvData, Split
 
 Prepare = Callable[..., PreparedExperiment]
 Refusal = Callable[..., str]
@@ -250,3 +251,13 @@ def test_a_class_that_a_split_loses_is_told(prepare: Prepare, tmp_path: Path) ->
         data=data | {"split": {"test": 0.5, "seed": seed, "stratify": True}}, loss="binary_crossentropy"
     )
     assert kept.advice == ()
+
+
+@pytest.mark.timeout(20)
+def test_the_roles_of_many_columns_are_found_in_time_that_grows_as_they_do() -> None:
+    names = [f"c{i}" for i in range(200_000)]
+    half = {"features": names[:100_000], "drop": names[100_000:-1]}
+    data = CsvData.model_validate({"type": "csv", "path": "a.csv", "target": names[-1], **half})
+
+    assert roles_of(names, data, "a.csv").features == tuple(names[:100_000])
+    assert len(roles_of(names, CsvData(type="csv", path="a.csv", target="c0"), "a.csv").features) == 199_999
