@@ -202,13 +202,26 @@ def predicted(values: Any) -> str:
 
 
 def asked(values: Any) -> str:
-    """Return one row of `predict` as the user wrote it: `10`, `(1, 2)`."""
+    """Return one row of `predict` as the user wrote it: `10`, `(1, 2)`, `(town west, year 2009)`."""
+    if isinstance(values, Mapping):
+        named = [f"{printable(str(name))} {_given(value)}" for name, value in list(values.items())[:4]]
+        return f"({', '.join([*named, *(['…'] if len(values) > 4 else [])])})"
     if isinstance(values, Sequence):
         told = [f"{value:g}" for value in values[:4]]
         if len(values) > 4:
             told.append("…")
         return told[0] if len(told) == 1 else f"({', '.join(told)})"
     return f"{values:g}"
+
+
+def _given(value: Any) -> str:
+    if value is None:
+        return MISSING
+    return (
+        f"{value:g}"
+        if isinstance(value, float | int) and not isinstance(value, bool)
+        else short(str(value))[1:-1]
+    )
 
 
 def sparkline(values: Sequence[float], width: int) -> str:

@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from pydantic import TypeAdapter
 
-from likewise.shared.job import Loss
+from likewise.shared.job import Job, Loss
 from likewise.shared.job.loss import CLASSIFICATION, REGRESSION, fitting_metrics
-from likewise.worker.training.metrics import member_metrics
+from likewise.shared.results.seed_table import in_own_units
+from likewise.worker.adapters.base import Batch
+from likewise.worker.training.metrics import measured, member_metrics
 
 LOSS: TypeAdapter[Loss] = TypeAdapter(Loss)
 NUMBERS = np.random.default_rng(1)
@@ -166,3 +168,26 @@ def test_ignored_targets_are_left_out_of_every_metric() -> None:
     kept = ignored < 255
     assert metrics(ignoring, logits, ignored) == metrics(CATEGORICAL, logits[kept], classes[kept])
     assert set(metrics(ignoring, logits, np.full(40, 255)).values()) == {None}
+
+
+def test_metrics_of_standardised_targets_are_in_the_targets_own_units() -> None:
+    draw = np.random.default_rng(5)
+    outputs, targets = draw.standard_normal((2, 30, 2)), draw.standard_normal((30, 2))
+    scaling = ((120e6, -3.0), (31e3, 0.25))
+    job = Job.model_validate(
+        {
+            "data": {"type": "synthetic", "kind": "linear"},
+            "model": {"layers": [{"type": "dense", "units": 2}]},
+            "loss": {"type": "mse"},
+            "optimizer": {"type": "sgd", "learning_rate": 0.1},
+            "training": {"epochs": 1},
+        }
+    )
+    batch = Batch(x=np.zeros((30, 1)), y=targets, weights=None)
+    own = [in_own_units(values, scaling) for values in (targets, outputs[1])]
+
+    found = measured(job, {"test": batch}, {"test": outputs}, scaling)[1]["test"]
+    assert own[0][:, 0] == pytest.approx(targets[:, 0] * 31e3 + 120e6)
+    assert found["mae"] == pytest.approx(sk.mean_absolute_error(*own))
+    assert found["rmse"] == pytest.approx(np.sqrt(((own[0] - own[1]) ** 2).mean()))
+    assert found["r2"] == pytest.approx(sk.r2_score(targets, outputs[1]))
