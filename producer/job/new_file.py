@@ -69,10 +69,7 @@ def write_new(
     else:
         text = starter()
     for wanted in (file, *(to for _, to in copies)):
-        if wanted.exists() and not wanted.is_file():
-            raise UsageError(f"{printable(str(wanted))} is not a regular file; name another to write to")
-        if wanted.exists() and not force:
-            raise UsageError(f"{printable(str(wanted))} is there already; --force writes over it")
+        _check_free(wanted, force=force)
     if made is not None:
         declared = validate(jobtext.read_yaml(text), str(file))
         prepare_experiment(LoadedExperiment(experiment=declared, source=str(file), base=file.parent))
@@ -84,6 +81,14 @@ def write_new(
         reason = (error.strerror or str(error)).lower()
         raise UsageError(f"{printable(str(error.filename or file))}: cannot be written: {reason}") from None
     return NewFiles(written=(file, *(to for _, to in copies)), table=made)
+
+
+def _check_free(file: Path, *, force: bool) -> None:
+    """Refuse to write over what is no regular file, or over one unasked. Raises UsageError."""
+    if file.exists() and not file.is_file():
+        raise UsageError(f"{printable(str(file))} is not a regular file; name another to write to")
+    if file.exists() and not force:
+        raise UsageError(f"{printable(str(file))} is there already; --force writes over it")
 
 
 def _data_beside(example: Path) -> list[Path]:
