@@ -16,6 +16,7 @@ import typer
 from typer.core import TyperGroup
 
 from likewise.producer.cli import compare, experiments, job_files, stack
+from likewise.producer.cli.port import port_app
 from likewise.producer.cli.reading import ReadingLine
 from likewise.producer.data.reading import on_read
 from likewise.producer.output import guarded_output
@@ -94,6 +95,7 @@ app.command("compare", rich_help_panel=_COMPARE)(compare.compare)
 app.command("explain", rich_help_panel=_COMPARE)(compare.explain)
 app.command("bench", rich_help_panel=_COMPARE)(compare.bench)
 app.command("sweep", rich_help_panel=_COMPARE)(compare.sweep)
+app.add_typer(port_app, name="port", rich_help_panel=_COMPARE)
 app.command("show", rich_help_panel=_COMPARE)(experiments.show)
 app.command("report", rich_help_panel=_COMPARE)(experiments.report)
 app.command("submit", rich_help_panel=_QUEUE)(experiments.submit)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from importlib.metadata import EntryPoint, entry_points
+from typing import TYPE_CHECKING
 
-from likewise.worker.adapters.base import FrameworkAdapter
+if TYPE_CHECKING:
+    from likewise.worker.adapters.base import FrameworkAdapter
 
 ENTRY_POINTS = "likewise.adapters"
 """The group in which a package elsewhere names its adapter, by the framework's word."""

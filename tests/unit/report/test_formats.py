@@ -31,6 +31,7 @@ from likewise.producer.doctor import Finding
 from likewise.producer.job.examples import examples
 from likewise.producer.job.jobfile import read_experiment
 from likewise.producer.job.prepare import prepare_experiment
+from likewise.producer.port.models import PortCheck, PortFinding, Rung, WeightRow
 from likewise.producer.report import FILE_FORMATS, FORMATS, write, write_file
 from likewise.producer.report.bench import BenchDocument
 from likewise.producer.report.comparison import ComparisonDocument
@@ -38,6 +39,7 @@ from likewise.producer.report.data import DataDocument
 from likewise.producer.report.document import Document, Table, Value
 from likewise.producer.report.examples import ExamplesDocument
 from likewise.producer.report.explanation import ExplanationDocument
+from likewise.producer.report.port import PortDocument
 from likewise.producer.report.resolved import ResolvedDocument
 from likewise.producer.report.spreadsheet import COLUMNS
 from likewise.producer.report.status import (
@@ -85,6 +87,7 @@ def documents(samples: ModuleType) -> dict[type[Document], Callable[[], Document
         UnfinishedDocument: lambda: UnfinishedDocument(record=record, runs=[run("torch")], now_s=1e9 + 60),
         WorkersDocument: lambda: WorkersDocument(workers=[worker()], now_s=1e9 + 60),
         ExamplesDocument: lambda: ExamplesDocument(examples=examples()),
+        PortDocument: lambda: PortDocument(port_check()),
         HealthDocument: lambda: HealthDocument(
             findings=[Finding(link="Redis", state="wrong", found="full", mend="make room")]
         ),
@@ -113,6 +116,29 @@ def explanation() -> Explanation:
         experiment_id="9cc3c1e83971c500805f", name="article", reference="tensorflow", other="torch",
         seeds=(0, 1), mixtures=2, measure="predictions", gap=0.1, unit="of the largest value",
         contributions=(share,), unexplained_share=0.25, sentence="The sum.", measures=tuple(measures),
+    )  # fmt: skip
+
+
+def port_check() -> PortCheck:
+    cause = PortFinding(
+        rung="settings", path="norm", setting="epsilon", values={"keras": 1e-3, "torch": 1e-5},
+        lines={"keras": "k.py:6", "torch": "t.py:16"}, relative_difference=5e-4, also=("a", "b", "c", "d"),
+        text="epsilon of norm differs", fix={"torch": "write BatchNorm2d(…, eps=0.001)"},
+    )  # fmt: skip
+    row = WeightRow(
+        names={"keras": "norm.gamma", "torch": "norm.weight"}, shapes={"keras": (4,), "torch": (4,)},
+        transform="", status="shape_only", why="they are 5e-4 apart",
+    )  # fmt: skip
+    return PortCheck(
+        name="net", sides=("keras", "torch"),
+        versions={"keras": "tensorflow 2.21.0", "torch": "torch 2.13.0"},
+        files={"keras": "k.py", "torch": "t.py"}, tolerance=2e-7, mapping=(row,), findings=(cause,),
+        rungs=(
+            Rung(name="settings", status="fails", first_cause=cause, text="a setting differs"),
+            Rung(name="mapping", status="holds", relative_difference=0.0, text="all weights"),
+            Rung(name="forward", status="skipped", text="give a batch"),
+        ),
+        notes=("torch was fed the batch with its axes as channels first",),
     )  # fmt: skip
 
 

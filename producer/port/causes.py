@@ -1,0 +1,360 @@
+"""What differs between two programs that are paired, as findings: where, by how much, why, and the edit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from likewise.producer.display import both, gap
+from likewise.producer.port.evidence import PairStep, first_parting
+from likewise.producer.port.hosted import Hosted, RecordedCall
+from likewise.producer.port.mapping import Pair, Seen
+from likewise.producer.port.models import PortFinding
+from likewise.producer.port.pairing import Pairing
+from likewise.producer.port.settings import (
+    CHANGEABLE,
+    TRAINING_ONLY,
+    Difference,
+    differences,
+    edit,
+    optimizer_differences,
+    optimizer_edit,
+    told,
+)
+
+
+def finite(value: float) -> float | None:
+    """Return a relative difference; None where shapes differ."""
+    return value if np.isfinite(value) else None
+
+
+# ---- settings
+
+
+def of_settings(pairing: Pairing) -> list[PortFinding]:
+    """Return the settings of paired modules and of the optimizers that differ; equal ones are told once."""
+    found = [
+        _of_setting(pairing, step, one)
+        for step in pairing.forced.steps
+        for one in pairing.different[step.pair.reference.path]
+    ]
+    return [*_together(found), *_of_dropouts(pairing), *_of_optimizers(pairing)]
+
+
+def _of_setting(pairing: Pairing, step: PairStep, one: Difference) -> PortFinding:
+    pair, reference, other = step.pair, pairing.reference, pairing.other
+    effect = "on this batch it changes nothing"
+    if one.name in TRAINING_ONLY:
+        effect = "only training shows it"
+    elif step.local > pairing.tolerance:
+        effect = f"it changes what leaves by {gap(step.local)}"
+    return PortFinding(
+        rung="settings",
+        path=pair.reference.path,
+        paths=pairing.paths(pair),
+        setting=one.name,
+        values=pairing.values(one.reference, one.other),
+        lines=pairing.lines(pair),
+        relative_difference=None if one.name in TRAINING_ONLY else finite(step.local),
+        text=f"{one.name} of {pair.reference.path} is {told(one.reference)} in {reference.label} and "
+        f"{told(one.other)} in {other.label}; {effect}",
+        fix={
+            other.label: edit(other.framework, pair.other, one.name, one.reference)
+            + _at(pairing.line(other, pair.other)),
+            reference.label: edit(reference.framework, pair.reference, one.name, one.other)
+            + _at(pairing.line(reference, pair.reference)),
+        },
+    )
+
+
+def _together(found: Iterable[PortFinding]) -> list[PortFinding]:
+    """Tell the same difference of several modules once, with the others' names."""
+    groups: dict[str, list[PortFinding]] = {}
+    for one in found:
+        groups.setdefault(repr((one.setting, sorted(one.values.items()))), []).append(one)
+    return [
+        first.model_copy(update={"also": tuple(one.path for one in others)})
+        for first, *others in groups.values()
+    ]
+
+
+def _of_dropouts(pairing: Pairing) -> list[PortFinding]:
+    """Compare the dropout layers, in their order."""
+    reference, other = pairing.reference, pairing.other
+    mine, theirs = (
+        [one for one in pairing.seen[side.label].values() if one.kind == "dropout"]
+        for side in (reference, other)
+    )
+    if len(mine) == len(theirs):
+        found = []
+        for one, two in zip(mine, theirs, strict=True):
+            step = PairStep(Pair(one, two), 0.0, 0.0, ((), ()), None)
+            found += [
+                _of_setting(pairing, step, difference)
+                for difference in differences(one.settings, two.settings)
+            ]
+        return _together(found)
+    rates = [[one.settings["rate"] for one in several] for several in (mine, theirs)]
+    return [
+        PortFinding(
+            rung="settings",
+            path=(mine or theirs)[0].path,
+            setting="dropout",
+            values=pairing.values(*rates),
+            text=f"{reference.label} has {len(mine)} dropout layers (rates {told(rates[0])}) and "
+            f"{other.label} "
+            f"{len(theirs)} ({told(rates[1])}); only training shows it",
+        )
+    ]
+
+
+def _of_optimizers(pairing: Pairing) -> list[PortFinding]:
+    reference, other = pairing.reference, pairing.other
+    mine, theirs = (pairing.described[side.label]["optimizer"] for side in (reference, other))
+    return [
+        PortFinding(
+            rung="settings",
+            path=f"optimizer.{one.name}",
+            setting=one.name,
+            values=pairing.values(one.reference, one.other),
+            text=f"the optimizer's {one.name} is {told(one.reference)} in {reference.label} and "
+            f"{told(one.other)} in {other.label}",
+            fix={
+                other.label: optimizer_edit(other.framework, one.name, one.reference),
+                reference.label: optimizer_edit(reference.framework, one.name, one.other),
+            },
+        )
+        for one in optimizer_differences(mine, theirs)
+    ]
+
+
+# ---- mapping
+
+
+def of_mapping(pairing: Pairing) -> list[PortFinding]:
+    """Return the weights and modules without a counterpart."""
+    reference, other = pairing.reference, pairing.other
+    found = []
+    for pair in pairing.mapping.pairs:
+        for side, seen in ((reference, pair.reference), (other, pair.other)):
+            names = [name for name in seen.slots if name not in pair.shared]
+            if names:
+                found.append(_lonely(pairing, side, pair, seen, names))
+    for side, several in ((reference, pairing.mapping.alone), (other, pairing.mapping.strangers)):
+        found += [
+            PortFinding(
+                rung="mapping",
+                path=one.path,
+                paths={side.label: one.path},
+                lines={side.label: line} if (line := pairing.line(side, one)) else {},
+                text=f"{one.path} of {side.label} ({one.type}, {one.size:,} numbers) has no counterpart",
+            )
+            for one in several
+        ]
+    return found
+
+
+def _lonely(pairing: Pairing, side: Hosted, pair: Pair, seen: Seen, names: Sequence[str]) -> PortFinding:
+    listed = both([f"{seen.path}.{name}" for name in names])
+    what = "was set to what adds nothing" if side is pairing.other else "is left out there"
+    return PortFinding(
+        rung="mapping",
+        path=f"{seen.path}.{names[0]}",
+        paths=pairing.paths(pair),
+        lines=pairing.lines(pair),
+        text=f"{listed} of {side.label} has no counterpart in the other program; for the check it {what}",
+    )
+
+
+def of_architecture(pairing: Pairing) -> PortFinding:
+    """Return that the programs are other architectures, with the first modules that have no counterpart."""
+    mapping, pairs = pairing.mapping, len(pairing.mapping.pairs)
+    first = [
+        (pairing.reference, next(iter(mapping.alone), None)),
+        (pairing.other, next(iter(mapping.strangers), None)),
+    ]
+    named = " and ".join(
+        f"{one.path} of {side.label} ({one.type} {_sizes(one)})" for side, one in first if one is not None
+    )
+    mine, theirs = pairs + len(mapping.alone), pairs + len(mapping.strangers)
+    return PortFinding(
+        rung="mapping",
+        path=next((one.path for _, one in first if one is not None), "model"),
+        text=f"the programs are other architectures: {mine} modules with weights in "
+        f"{pairing.reference.label}, "
+        f"{theirs} in {pairing.other.label}, and only {100 * mapping.share:.0f} % of the weights can "
+        "be paired by "
+        f"kind and shape; the first without a counterpart: {named}",
+    )
+
+
+# ---- forward and backward
+
+
+def of_forward(pairing: Pairing) -> list[PortFinding]:
+    """Return each module that gives something else when fed the same, and each segment between modules."""
+    return [*_of_output_shapes(pairing), *_of_modules(pairing), *_of_segments(pairing)]
+
+
+def _of_output_shapes(pairing: Pairing) -> list[PortFinding]:
+    if np.isfinite(pairing.forced.outputs):
+        return []
+    mine, theirs = pairing.forced.output_shapes
+    return [
+        PortFinding(
+            rung="forward",
+            path="outputs",
+            values=pairing.values(mine, theirs),
+            text=f"the outputs have other shapes: {both([str(one) for one in mine])} in "
+            f"{pairing.reference.label}, {both([str(one) for one in theirs])} in {pairing.other.label}",
+        )
+    ]
+
+
+def _of_modules(pairing: Pairing) -> list[PortFinding]:
+    """Return the pairs whose settings do not explain that they differ."""
+    return [
+        PortFinding(
+            rung="forward",
+            path=step.pair.reference.path,
+            paths=pairing.paths(step.pair),
+            lines=pairing.lines(step.pair),
+            relative_difference=finite(step.local),
+            text=f"fed the same, {step.pair.reference.path} of {pairing.reference.label} and "
+            f"{step.pair.other.path} of {pairing.other.label} give numbers that are {gap(step.local)} "
+            "apart, with "
+            "the same settings",
+        )
+        for step in pairing.forced.steps
+        if step.local > pairing.tolerance and not _explained(pairing, step)
+    ]
+
+
+def _explained(pairing: Pairing, step: PairStep) -> bool:
+    """Return whether a setting that could not be changed on the live module may be the cause."""
+    return any(
+        one.name not in (*TRAINING_ONLY, *CHANGEABLE) for one in pairing.different[step.pair.reference.path]
+    )
+
+
+def _of_segments(pairing: Pairing) -> list[PortFinding]:
+    found = [
+        _of_segment(pairing, step.before, step.segment, step.pair.reference.path)
+        for step in pairing.forced.steps
+        if step.segment > pairing.tolerance
+    ]
+    if pairing.tolerance < pairing.forced.outputs < float("inf"):
+        found.append(_of_segment(pairing, pairing.forced.after, pairing.forced.outputs, "the outputs"))
+    return found
+
+
+def _of_segment(
+    pairing: Pairing,
+    segment: tuple[Sequence[RecordedCall], Sequence[RecordedCall]],
+    relative: float,
+    end: str,
+) -> PortFinding:
+    """Return what differs between two paired modules: a function, a pool, an activation, a missing layer."""
+    sides = (pairing.reference, pairing.other)
+    calls = first_parting(segment, pairing.tolerance)
+    seen = [
+        None if call is None or call.path is None else pairing.seen[side.label].get(call.path)
+        for side, call in zip(sides, calls, strict=True)
+    ]
+    words = ["nothing" if call is None else _called(call) for call in calls]
+    settings = differences(seen[0].settings, seen[1].settings) if seen[0] and seen[1] else []
+    first = calls[0]
+    what = f"{sides[0].label} has {words[0]} where {sides[1].label} has {words[1]}"
+    if calls == (None, None):
+        what = f"the same calls lead to numbers that are {gap(relative)} apart"
+    which = "".join(f"; {one.name} is {told(one.reference)} and {told(one.other)}" for one in settings)
+    fix: dict[str, str] = {}
+    if settings and seen[0] and seen[1]:
+        fix = {
+            sides[1].label: edit(sides[1].framework, seen[1], settings[0].name, settings[0].reference),
+            sides[0].label: edit(sides[0].framework, seen[0], settings[0].name, settings[0].other),
+        }
+    return PortFinding(
+        rung="forward",
+        path=end if first is None else first.path or first.kind,
+        setting=settings[0].name if settings else None,
+        values=pairing.values(settings[0].reference, settings[0].other) if settings else {},
+        lines={
+            side.label: call.line
+            for side, call in zip(sides, calls, strict=True)
+            if call is not None and call.line is not None
+        },
+        relative_difference=finite(relative),
+        text=f"before {end}, {what}{which}",
+        fix=fix,
+    )
+
+
+def _called(call: RecordedCall) -> str:
+    return f"{call.kind}{f' ({call.path})' if call.path else ''}{_at(call.line)}"
+
+
+def of_frozen(pairing: Pairing) -> list[PortFinding]:
+    """Return the weights that one side trains and the other does not."""
+    found = []
+    for pair in pairing.mapping.pairs:
+        for name in pair.shared:
+            one, two = (seen.slots[name]["trainable"] for seen in (pair.reference, pair.other))
+            if one == two:
+                continue
+            trains, rests = (pairing.reference, pairing.other)[:: 1 if one else -1]
+            found.append(
+                PortFinding(
+                    rung="gradients",
+                    path=f"{pair.reference.path}.{name}",
+                    paths=pairing.paths(pair),
+                    setting="trainable",
+                    values=pairing.values(one, two),
+                    lines=pairing.lines(pair),
+                    text=f"{pair.reference.path}.{name} is trained in {trains.label} and frozen "
+                    f"in {rests.label}",
+                )
+            )
+    return found
+
+
+def of_loss(pairing: Pairing, one: float, two: float, relative: float, slopes: float) -> PortFinding:
+    """Return that the losses of the same outputs differ, or only their gradients."""
+    text = f"the losses are the same, but their gradients are {gap(slopes)} apart"
+    if relative > pairing.tolerance:
+        text = (
+            f"of the same outputs the loss is {one:.6g} in {pairing.reference.label} and {two:.6g} in "
+            f"{pairing.other.label}{_factor(pairing, two / one if one else float('inf'))}"
+        )
+    return PortFinding(
+        rung="loss",
+        path="loss",
+        values=pairing.values(one, two),
+        relative_difference=finite(max(relative, slopes)),
+        text=text,
+    )
+
+
+def _factor(pairing: Pairing, ratio: float) -> str:
+    """Say what a ratio of two losses is, where it is a number of samples or of outputs."""
+    samples, *rest = pairing.forced.output_shapes[0][0]
+    a_sample = int(np.prod(rest, dtype=np.int64))
+    known = {
+        samples: "the number of samples",
+        samples * a_sample: "the number of all outputs",
+        a_sample: "the number of a sample's outputs",
+    }
+    for number, meaning in known.items():
+        for factor, said in ((number, f"{number} times as large"), (1 / number, f"1/{number} of it")):
+            if number != 1 and abs(ratio / factor - 1) < 1e-6:
+                return f", {said}, {meaning}: one side sums where the other averages"
+    return ""
+
+
+def _at(line: str | None) -> str:
+    return f" at {line}" if line else ""
+
+
+def _sizes(seen: Seen) -> str:
+    return ", ".join(str(tuple(slot["shape"])) for slot in seen.slots.values())

@@ -1,0 +1,304 @@
+"""What one forced forward pass shows: of each pair, what its segment and what it itself adds to the gap.
+
+The other program runs with the reference's tensors put in place of every paired module's input and output. So
+each module, and each segment of calls between modules, is judged by itself, whatever went wrong before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from likewise.producer.port.hosted import Arrays, Hosted, RecordedCall, relative_difference
+from likewise.producer.port.mapping import Pair, WeightMapping
+
+OUTPUTS = "outputs"
+_MOST_COMPARED = 2_000_000
+
+
+@dataclass(frozen=True)
+class PairStep:
+    """What one pair's call came to."""
+
+    pair: Pair
+    segment: float
+    """How far apart what enters is, after all before it was the reference's."""
+    local: float
+    """How far apart what leaves is, for the reference's input."""
+    before: tuple[tuple[RecordedCall, ...], tuple[RecordedCall, ...]]
+    """The calls of either side since the paired module before."""
+    entered: NDArray[Any] | None
+    """What enters on the other side."""
+
+
+@dataclass(frozen=True)
+class OutputForm:
+    """It says how the other program has the reference's outputs: with other axes, or on another scale."""
+
+    layout: tuple[int, int] | None = None
+    """The axis of the reference that is moved, and where to."""
+    scale: tuple[str, str] | None = None
+    """What the outputs are in the reference and in the other: `probabilities` and `logits (before a
+    softmax)`.
+    """
+    to_other: Callable[[NDArray[Any]], NDArray[Any]] = lambda array: array
+    """It makes the other's outputs of the reference's."""
+    to_reference: Callable[[NDArray[Any]], NDArray[Any]] = lambda array: array
+    """It makes the reference's outputs of the other's."""
+
+
+@dataclass(frozen=True)
+class ForcedPass:
+    """A forced pass: the steps, and what the outputs came to."""
+
+    steps: tuple[PairStep, ...]
+    form: OutputForm
+    """How the other side's outputs are the reference's."""
+    outputs: float
+    """How far apart they are in that form."""
+    output_shapes: tuple[list[tuple[int, ...]], list[tuple[int, ...]]]
+    """The shapes of either side's outputs."""
+    after: tuple[tuple[RecordedCall, ...], tuple[RecordedCall, ...]]
+    """The calls of either side since the last paired module."""
+
+    def of(self, path: str) -> PairStep | None:
+        """Return the step of one of the reference's modules."""
+        return next((step for step in self.steps if step.pair.reference.path == path), None)
+
+    def misfits(self, tolerance: float) -> tuple[int, int]:
+        """Return how many segments give something else, and how many calls in them have no counterpart.
+
+        The segment from the last paired module to the outputs is one of them.
+        """
+        failing = [step.before for step in self.steps if step.segment > tolerance]
+        failing += [self.after] if self.outputs > tolerance else []
+        return len(failing), sum(len(_partings(segment, tolerance)[0]) for segment in failing)
+
+
+def outputs_of(calls: Sequence[RecordedCall]) -> Arrays:
+    """Return a forward pass's outputs by name."""
+    return {
+        call.kind.removeprefix(OUTPUTS).removeprefix("."): call.left
+        for call in calls
+        if call.path is None and call.kind.partition(".")[0] == OUTPUTS
+    }
+
+
+def first_calls(calls: Sequence[RecordedCall]) -> dict[str, int]:
+    """Return the place of each module's first call."""
+    found: dict[str, int] = {}
+    for place, call in enumerate(calls):
+        if call.path is not None:
+            found.setdefault(call.path, place)
+    return found
+
+
+def forces(mapping: WeightMapping, reference: Sequence[RecordedCall]) -> dict[str, tuple[Any, Any]]:
+    """Return what replaces the inputs and outputs of the other side's modules."""
+    places = first_calls(reference)
+    found = {}
+    for pair in mapping.pairs:
+        if pair.reference.path in places:
+            call = reference[places[pair.reference.path]]
+            entered = None if call.entered is None else pair.entering(call.entered)
+            found[pair.other.path] = (entered, call.left)
+    return found
+
+
+def forced_pass(
+    other: Hosted, inputs: Arrays, mapping: WeightMapping, reference: Sequence[RecordedCall]
+) -> ForcedPass:
+    """Run the other program on the reference's tensors and judge each pair."""
+    calls = other.forward(inputs, forces(mapping, reference))
+    here, there = first_calls(reference), first_calls(calls)
+    anchors = {pair.reference.path for pair in mapping.pairs}
+    others = {pair.other.path for pair in mapping.pairs}
+    steps = []
+    for pair in mapping.pairs:
+        if pair.reference.path not in here or pair.other.path not in there:
+            continue
+        one, two = reference[here[pair.reference.path]], calls[there[pair.other.path]]
+        segment = 0.0
+        # Of other shapes, as where one side pads in a call before, the module is judged with its own segment.
+        if one.entered is not None and two.entered is not None and one.entered.shape == two.entered.shape:
+            segment = relative_difference(pair.entering(one.entered), two.entered)
+        before = (
+            _since(reference, here[pair.reference.path], anchors),
+            _since(calls, there[pair.other.path], others),
+        )
+        steps.append(PairStep(pair, segment, _leaving_apart(one.left, two.left), before, two.entered))
+    after = (_since(reference, len(reference), anchors), _since(calls, len(calls), others))
+    mine, theirs = outputs_of(reference), outputs_of(calls)
+    form, outputs = form_of(mine, theirs)
+    shapes = [one.shape for one in mine.values()], [one.shape for one in theirs.values()]
+    return ForcedPass(tuple(steps), form, outputs, shapes, after)
+
+
+def apart(reference: Mapping[str, NDArray[Any]], other: Mapping[str, NDArray[Any]]) -> float:
+    """Return the largest relative difference of named arrays; infinite where one is missing."""
+    if len(reference) == len(other) == 1:  # a lone output's name says nothing
+        return relative_difference(next(iter(reference.values())), next(iter(other.values())))
+    if set(reference) != set(other):
+        return float("inf")
+    return max((relative_difference(array, other[name]) for name, array in reference.items()), default=0.0)
+
+
+def form_of(mine: Arrays, theirs: Arrays) -> tuple[OutputForm, float]:
+    """Return the form in which the other's outputs are nearest to the reference's, and how near they are.
+
+    Another scale counts only where it makes them the same to a thousandth; the same outputs have none.
+    """
+    if len(mine) != 1 or len(theirs) != 1:
+        return OutputForm(), apart(mine, theirs)
+    one, two = next(iter(mine.values())), next(iter(theirs.values()))
+    found = []
+    for move in (None, (-1, 1), (1, -1)):
+        turned = one if move is None else _moved(one, move)
+        if turned is None or turned.shape != two.shape:
+            continue
+        found.append((_layout_form(move), relative_difference(turned, two)))
+        for squash, back, word in ((_softmax, _log, "softmax"), (_sigmoid, _logit, "sigmoid")):
+            for form, near in _scaled(move, squash, back, word, one, two):
+                if near < SCALED and found[-1][1] > SCALED:
+                    found.append((form, near))
+    return min(found, key=lambda pair: pair[1], default=(OutputForm(), float("inf")))
+
+
+SCALED = 1e-3
+
+
+def _layout_form(move: tuple[int, int] | None) -> OutputForm:
+    if move is None:
+        return OutputForm()
+    return OutputForm(
+        layout=move,
+        to_other=lambda array: np.moveaxis(array, *move),
+        to_reference=lambda array: np.moveaxis(array, move[1], move[0]),
+    )
+
+
+def _scaled(
+    move: tuple[int, int] | None,
+    squash: Callable[[NDArray[Any]], NDArray[Any]],
+    back: Callable[[NDArray[Any]], NDArray[Any]],
+    word: str,
+    one: NDArray[Any],
+    two: NDArray[Any],
+) -> list[tuple[OutputForm, float]]:
+    """Return the forms in which one side has probabilities where the other has logits, and how near
+    they are.
+    """
+    layout = _layout_form(move)
+    logits = f"logits (before a {word})"
+    with np.errstate(all="ignore"):
+        gave = layout.to_reference(two)
+        if gave.shape != one.shape:
+            return []
+        return [
+            (
+                OutputForm(
+                    move,
+                    ("probabilities", logits),
+                    lambda a: layout.to_other(back(a)),
+                    lambda a: squash(layout.to_reference(a)),
+                ),
+                relative_difference(one, squash(gave)),
+            ),
+            (
+                OutputForm(
+                    move,
+                    (logits, "probabilities"),
+                    lambda a: layout.to_other(squash(a)),
+                    lambda a: back(layout.to_reference(a)),
+                ),
+                relative_difference(squash(one), gave),
+            ),
+        ]
+
+
+def _moved(array: NDArray[Any], move: tuple[int, int]) -> NDArray[Any] | None:
+    return np.moveaxis(array, *move) if array.ndim > 2 else None
+
+
+def _softmax(array: NDArray[Any]) -> NDArray[Any]:
+    raised = np.exp(array - array.max(axis=-1, keepdims=True))
+    return np.asarray(raised / raised.sum(axis=-1, keepdims=True))
+
+
+def _sigmoid(array: NDArray[Any]) -> NDArray[Any]:
+    with np.errstate(all="ignore"):
+        return np.asarray(1 / (1 + np.exp(-array)))
+
+
+def _log(array: NDArray[Any]) -> NDArray[Any]:
+    with np.errstate(all="ignore"):
+        return np.asarray(np.log(array))
+
+
+def _logit(array: NDArray[Any]) -> NDArray[Any]:
+    with np.errstate(all="ignore"):
+        return np.asarray(np.log(array) - np.log1p(-array))
+
+
+def _leaving_apart(one: NDArray[Any], two: NDArray[Any]) -> float:
+    """Return how far apart two modules' outputs are; a last step is compared with the last of a sequence."""
+    if one.ndim == two.ndim - 1:
+        two = two[:, -1]
+    elif two.ndim == one.ndim - 1:
+        one = one[:, -1]
+    return relative_difference(one, two)
+
+
+def first_parting(
+    segment: tuple[Sequence[RecordedCall], Sequence[RecordedCall]], tolerance: float
+) -> tuple[RecordedCall | None, RecordedCall | None]:
+    """Return the first call of the reference whose tensor no call of the other side has, and its
+    counterpart.
+    """
+    here, there = _partings(segment, tolerance)
+    first = next(iter(here), None)
+    twin = next((two for two in there if first is not None and two.left.size == first.left.size), None)
+    return first, twin or next(iter(there), None)
+
+
+def _partings(
+    segment: tuple[Sequence[RecordedCall], Sequence[RecordedCall]], tolerance: float
+) -> tuple[list[RecordedCall], list[RecordedCall]]:
+    """Return the calls of either side whose tensor no call of the other has, in whatever order of its
+    axes.
+    """
+    here, there = ([call for call in calls if call.kind.partition(".")[0] != OUTPUTS] for calls in segment)
+    alone = []
+    for one in here:
+        found = next((two for two in there if _alike(one, two, tolerance)), None)
+        if found is None:
+            alone.append(one)
+        else:
+            there.remove(found)
+    return alone, there
+
+
+def _alike(one: RecordedCall, two: RecordedCall, tolerance: float) -> bool:
+    if one.left.size != two.left.size:
+        return False
+    first, second = one.left.ravel(), two.left.ravel()
+    if first.size > _MOST_COMPARED:
+        first, second = _moments(first), _moments(second)
+    else:
+        first, second = np.sort(first), np.sort(second)
+    return relative_difference(first, second) <= tolerance
+
+
+def _moments(array: NDArray[Any]) -> NDArray[Any]:
+    return np.array([array.sum(), np.abs(array).sum(), np.square(array).sum(), array.max(), array.min()])
+
+
+def _since(calls: Sequence[RecordedCall], place: int, anchors: set[str]) -> tuple[RecordedCall, ...]:
+    begin = place
+    while begin and calls[begin - 1].path not in anchors:
+        begin -= 1
+    return tuple(calls[begin:place])

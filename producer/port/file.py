@@ -1,0 +1,213 @@
+"""A `port.yaml`, or two programs named on the command line: the sides, their files, their
+environments, a batch.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError, model_validator
+
+from likewise.producer.display import both, printable
+from likewise.producer.job.jobtext import TextError, decode, read_yaml
+from likewise.producer.job.problems import problems
+from likewise.producer.port.frameworks import frameworks
+from likewise.shared.errors import JobFileError, Problem, UsageError
+from likewise.shared.frozen import Frozen
+from likewise.shared.job.side import Framework, Label
+
+
+class PortSide(Frozen):
+    """One side of a port: the user's file, and the environment that it runs in."""
+
+    framework: Framework | None = None
+    """The framework; by default the one that the file imports."""
+    program: Annotated[str, Field(min_length=1)]
+    """A Python file, relative to this one: `side.py`, or `code.py:build` for the function that makes
+    the model.
+    """
+    environment: str | None = None
+    """A virtual environment of the user's own, relative to this file; by default one that Likewise keeps."""
+
+
+class PortBatch(Frozen):
+    """The batch that both programs are fed."""
+
+    type: Literal["npz"]
+    path: str
+    """An npz file: `y` are the targets, every other array is an input by its name."""
+
+
+class PortFile(Frozen):
+    """A job file whose sides have programs."""
+
+    schema_version: Literal[1] = 1
+    name: str = Field(default="port", pattern=r"^[\w.-]+$", max_length=100)
+    sides: dict[Label, PortSide]
+    """Two sides by label; the first is the reference."""
+    data: PortBatch | None = None
+    """Without it a batch is drawn, of the shape that a Keras program says it takes, without targets."""
+    precision: Literal["float64", "float32"] = "float64"
+    """The precision of both programs in the check."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _a_port(cls, value: Any) -> Any:
+        if isinstance(value, dict) and "model" in value:
+            raise ValueError(
+                "has a model, so it is a job file: likewise compare takes it; a port has programs"
+            )
+        return value
+
+
+@dataclass(frozen=True)
+class Program:
+    """One side's program, found."""
+
+    label: str
+    framework: str
+    file: Path
+    maker: str | None
+    environment: Path | None
+    """The interpreter of the user's own environment."""
+
+
+@dataclass(frozen=True)
+class Port:
+    """What is to be checked."""
+
+    name: str
+    programs: tuple[Program, Program]
+    batch: Path | None
+    precision: Literal["float64", "float32"]
+
+
+def read_port(specs: Sequence[str], batch: Path | None) -> Port:
+    """Read one `port.yaml`, or two programs as `file.py:function`. `batch` goes before the file's own.
+
+    Raises UsageError and JobFileError.
+    """
+    if len(specs) == 1:
+        if specs[0].partition(":")[0].endswith(".py"):
+            raise UsageError(
+                f"{specs[0]} is one program; name two, such as keras_code.py:build torch_code.py:Net"
+            )
+        port = _of_file(Path(specs[0]))
+    elif len(specs) == 2:
+        port = _of_programs(specs)
+    else:
+        raise UsageError(f"a port has two programs, or is one port.yaml; {len(specs)} were named")
+    if batch is not None:
+        if not batch.is_file():
+            raise UsageError(f"--batch is {batch}, and there is no such file")
+        port = Port(port.name, port.programs, batch, port.precision)
+    return port
+
+
+def _of_file(path: Path) -> Port:
+    source = printable(str(path))
+    try:
+        document = read_yaml(decode(path.read_bytes()))
+    except OSError as error:
+        raise UsageError(f"{source} cannot be read: {(error.strerror or str(error)).lower()}") from None
+    except TextError as error:
+        where = "" if error.line is None else f"line {error.line} "
+        raise JobFileError(
+            source, [Problem(path="", message=f"{where}{error.message}", hint=error.hint)]
+        ) from None
+    try:
+        import json
+
+        file = PortFile.model_validate_json(json.dumps(document))
+    except ValidationError as error:
+        raise JobFileError(source, problems(error, PortFile, document)) from None
+    if len(file.sides) != 2:
+        told = f"a port has two sides, the reference first; here are {len(file.sides)}"
+        raise JobFileError(source, [Problem(path="sides", message=told)])
+    base = path.parent
+    first, second = (_found(label, side, base, source) for label, side in file.sides.items())
+    batch = None if file.data is None else base / file.data.path
+    if batch is not None and not batch.is_file():
+        raise JobFileError(
+            source, [Problem(path="data.path", message="there is no such file", value=str(batch))]
+        )
+    return Port(file.name, (first, second), batch, file.precision)
+
+
+def _found(label: str, side: PortSide, base: Path, source: str) -> Program:
+    file, maker = split(side.program)
+    path = (base / file).resolve()
+    if not path.is_file():
+        raise JobFileError(
+            source, [Problem(path=f"sides.{label}.program", message="there is no such file", value=str(path))]
+        )
+    framework = side.framework or framework_of(path)
+    interpreter = None if side.environment is None else _interpreter(base / side.environment)
+    return Program(label, framework, path, maker, interpreter)
+
+
+def _of_programs(specs: Sequence[str]) -> Port:
+    programs = []
+    for spec in specs:
+        file, maker = split(spec)
+        path = Path(file).resolve()
+        if not path.is_file():
+            raise UsageError(f"there is no file {file}")
+        framework = framework_of(path)
+        programs.append((frameworks()[framework]["label"], framework, path, maker))
+    labels = [one[0] for one in programs]
+    if labels[0] == labels[1]:
+        labels = [f"{labels[0]}-1", f"{labels[1]}-2"]
+    first, second = (
+        Program(label, framework, path, maker, None)
+        for label, (_, framework, path, maker) in zip(labels, programs, strict=True)
+    )
+    return Port(first.file.stem, (first, second), None, "float64")
+
+
+def split(spec: str) -> tuple[str, str | None]:
+    """Return the file and the function of `file.py:function`."""
+    file, colon, maker = spec.rpartition(":")
+    return (file, maker) if colon and file else (spec, None)
+
+
+def framework_of(path: Path) -> str:
+    """Return the framework that a file imports. Raises UsageError for none or several."""
+    try:
+        tree = ast.parse(path.read_bytes())
+    except (SyntaxError, ValueError) as error:
+        line = getattr(error, "lineno", None)
+        raise UsageError(
+            f"{path.name} is no Python file{f', at line {line}' if line else ''}: {error}"
+        ) from None
+    names = [
+        name.partition(".")[0]
+        for node in ast.walk(tree)
+        for name in (
+            [one.name for one in node.names]
+            if isinstance(node, ast.Import)
+            else [node.module or ""]
+            if isinstance(node, ast.ImportFrom)
+            else []
+        )
+    ]
+    known = {name: framework for framework, one in frameworks().items() for name in one["imports"]}
+    found = dict.fromkeys(known[name] for name in names if name in known)
+    if len(found) == 1:
+        return next(iter(found))
+    what = f"imports {both(list(found))}" if found else f"imports none of {', '.join(known)}"
+    raise UsageError(
+        f"{path.name} {what}; say which framework it is in a port.yaml, as framework: "
+        f"{' or '.join(frameworks())}"
+    )
+
+
+def _interpreter(folder: Path) -> Path:
+    python = folder if folder.is_file() else folder / "bin" / "python"
+    if not python.exists():
+        raise UsageError(f"environment is {folder}, which has no bin/python; name a virtual environment")
+    return python

@@ -1,0 +1,186 @@
+"""A user's program in a process of its own environment, asked over a pipe (see `worker.port`)."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from likewise.shared.errors import RunFailedError
+from likewise.shared.port.wire import receive, send
+
+Arrays = dict[str, NDArray[Any]]
+_LAST_LINES = 5
+
+
+class RecordedCall:
+    """One call of a forward pass, with what entered and what left."""
+
+    def __init__(self, told: Mapping[str, Any], entered: NDArray[Any] | None, left: NDArray[Any]) -> None:
+        self.path: str | None = told["path"]
+        self.kind: str = told["kind"]
+        self.line: str | None = told["line"]
+        self.zeros: list[list[int]] | None = told["zeros"]
+        self.entered = entered
+        self.left = left
+
+
+class Hosted:
+    """One side's program. Close it, or use it as a context.
+
+    Every question raises RunFailedError with the side's name where the program cannot answer it.
+    """
+
+    def __init__(self, label: str, framework: str, interpreter: Path, code: Path) -> None:
+        self.label = label
+        self.framework = framework
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 -- closed with the process
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+        self._process = subprocess.Popen(  # noqa: S603 -- the environment's own Python
+            [str(interpreter), "-m", "likewise.worker.port", framework],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            env={**environment, "PYTHONPATH": str(code), "TF_CPP_MIN_LOG_LEVEL": "3"},
+        )
+
+    def __enter__(self) -> Hosted:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the pipes and wait until the process has ended."""
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                pipe.close()
+        try:
+            self._process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._errors.close()
+
+    def open(self, file: Path, maker: str | None, precision: str) -> dict[str, Any]:
+        """Import the program; return what is known of its inputs."""
+        answer, _ = self._ask({"ask": "open", "file": str(file), "maker": maker, "precision": precision})
+        return answer
+
+    def describe(self) -> dict[str, Any]:
+        """Return the modules, the optimizer and the functions that there are."""
+        return self._ask({"ask": "describe"})[0]
+
+    def weights(self) -> Arrays:
+        """Return every weight in the common layout."""
+        return self._ask({"ask": "weights"})[1]
+
+    def load(self, weights: Mapping[str, NDArray[Any]]) -> None:
+        """Replace the weights that are given, by name."""
+        self._ask({"ask": "load"}, weights)
+
+    def change(self, path: str, setting: str, value: Any) -> bool:
+        """Change a live module's setting; return whether that was possible."""
+        return bool(self._ask({"ask": "change", "path": path, "setting": setting, "value": value})[0]["done"])
+
+    def forward(
+        self, inputs: Arrays, force: Mapping[str, tuple[Any, Any]] | None = None
+    ) -> list[RecordedCall]:
+        """Run forward, with the inputs and outputs of some modules replaced; return the calls in order."""
+        answer, arrays = self._ask({"ask": "forward", "force": list(force or ())}, _fed(inputs, force))
+        return [
+            RecordedCall(told, arrays.get(f"{place}.in"), arrays[f"{place}.out"])
+            for place, told in enumerate(answer["calls"])
+        ]
+
+    def loss(self, outputs: Arrays, targets: NDArray[Any] | None) -> tuple[float, Arrays]:
+        """Return the loss of these outputs, and its gradients with respect to them."""
+        arrays = {**_group("outputs", outputs), **({} if targets is None else {"targets": targets})}
+        answer, gradients = self._ask({"ask": "loss"}, arrays)
+        return float(answer["loss"]), gradients
+
+    def gradients(
+        self, inputs: Arrays, cotangents: Arrays, force: Mapping[str, tuple[Any, Any]] | None = None
+    ) -> Arrays:
+        """Return the weights' gradients for these gradients of the outputs."""
+        arrays = {**_fed(inputs, force), **_group("cotangents", cotangents)}
+        return self._ask({"ask": "gradients", "force": list(force or ())}, arrays)[1]
+
+    def update(self, gradients: Sequence[Arrays], *, common: bool = False) -> Arrays:
+        """Return the weights after a new optimizer's steps with these gradients (see
+        `worker.port.contract`).
+        """
+        arrays = {
+            f"gradients{step}/{name}": array
+            for step, one in enumerate(gradients)
+            for name, array in one.items()
+        }
+        question = {"ask": "update", "steps": len(gradients), "common": common}
+        return self._ask(question, arrays)[1]
+
+    def train(
+        self, inputs: Arrays, targets: NDArray[Any] | None, *, steps: int, common: bool = False
+    ) -> tuple[list[float], Arrays]:
+        """Return the losses and the weights of a free training on one batch."""
+        arrays = {**_group("inputs", inputs), **({} if targets is None else {"targets": targets})}
+        answer, weights = self._ask({"ask": "train", "steps": steps, "common": common}, arrays)
+        return list(answer["losses"]), weights
+
+    def _ask(
+        self, question: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]] | None = None
+    ) -> tuple[dict[str, Any], Arrays]:
+        stdin, stdout = self._process.stdin, self._process.stdout
+        if stdin is None or stdout is None:
+            raise RunFailedError(f"{self.label}: the process has no pipes")
+        try:
+            send(stdin, question, arrays or {})
+            answer, found = receive(stdout)
+        except (EOFError, BrokenPipeError, ValueError):
+            raise RunFailedError(f"{self.label}: the program ended its process{self._said()}") from None
+        if answer["status"] != "ok":
+            raise RunFailedError(f"{self.label}: {answer['message']}")
+        return answer, found
+
+    def _said(self) -> str:
+        status = self._process.wait()
+        self._errors.seek(0)
+        lines = [line for line in self._errors.read().decode(errors="replace").splitlines() if line.strip()]
+        told = " / ".join(lines[-_LAST_LINES:])
+        return f" (status {status}){f': {told[-600:]}' if told else ''}"
+
+
+def _group(name: str, arrays: Mapping[str, NDArray[Any]]) -> Arrays:
+    return {f"{name}/{key}": array for key, array in arrays.items()}
+
+
+def _fed(inputs: Arrays, force: Mapping[str, tuple[Any, Any]] | None) -> Arrays:
+    arrays = _group("inputs", inputs)
+    for path, (entered, left) in (force or {}).items():
+        if entered is not None:
+            arrays[f"in/{path}"] = entered
+        if left is not None:
+            arrays[f"out/{path}"] = left
+    return arrays
+
+
+def relative_difference(reference: NDArray[Any], other: NDArray[Any], *, least: float = 0.0) -> float:
+    """Return the largest difference by the largest absolute value of the reference, or by `least` if that
+    is more.
+
+    It is infinite for other shapes.
+    """
+    if reference.shape != other.shape:
+        return float("inf")
+    if reference.size == 0:
+        return 0.0
+    largest = max(float(np.max(np.abs(reference))), least)
+    apart = float(np.max(np.abs(reference - other)))
+    if np.isnan(apart):
+        return float("inf")
+    return apart / largest if largest else apart

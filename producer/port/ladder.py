@@ -1,0 +1,318 @@
+"""Climbs the rungs with two hosted programs: the first is the reference, whose tensors feed every rung."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from likewise.producer.display import both, count, gap
+from likewise.producer.port import causes
+from likewise.producer.port.batch import Batch
+from likewise.producer.port.causes import finite
+from likewise.producer.port.evidence import apart, forces, outputs_of
+from likewise.producer.port.hosted import Arrays, Hosted, relative_difference
+from likewise.producer.port.mapping import LEAST_ALIKE
+from likewise.producer.port.models import RUNGS, PortCheck, PortFinding, Rung, RungName
+from likewise.producer.port.pairing import Pairing
+from likewise.producer.port.updates import Updates
+
+_LEAST_GRADIENT = 1e-6
+"""Gradients are compared by their own size, or by this part of the largest where they are smaller."""
+_ARGUMENTS = {"loss": "outputs, targets", "optimizer": "model"}
+_DOES: Mapping[str, str] = {
+    "forward": "both programs run freely on the same weights",
+    "loss": "both losses of the same outputs",
+    "gradients": "both gradients from the same gradient of the outputs",
+    "update": "both optimizers step with the same gradients",
+    "updates": "both train some updates freely",
+}
+
+
+class SkippedError(Exception):
+    """A rung cannot be climbed; the message says what would make it possible."""
+
+
+def climb(
+    reference: Hosted,
+    other: Hosted,
+    batch: Batch,
+    *,
+    precision: str,
+    until: RungName | None = None,
+    tell: Callable[[str], None] = lambda _: None,
+) -> PortCheck:
+    """Climb to the top, or to `until`. `tell` is told what is being done.
+
+    Raises RunFailedError where a program fails, with the user's own line.
+    """
+    ladder = Ladder(Pairing(reference, other, batch, precision=precision, tell=tell))
+    last = RUNGS.index(until) if until is not None else len(RUNGS) - 1
+    paired = ladder.compare_structure(tell)
+    for name, rung in ladder.rungs_above.items():
+        if RUNGS.index(name) > last:
+            break
+        if not paired:
+            ladder.rungs.append(
+                Rung(name=name, status="skipped", text="the programs are other architectures")
+            )
+            continue
+        if name in _DOES:
+            tell(f"{name}: {_DOES[name]}")
+        try:
+            ladder.rungs.append(rung())
+        except SkippedError as why:
+            ladder.rungs.append(Rung(name=name, status="skipped", text=str(why)))
+    return ladder.answer(last)
+
+
+class Ladder:
+    """The rungs that were climbed, and what was found."""
+
+    def __init__(self, pairing: Pairing) -> None:
+        self._pairing = pairing
+        self.rungs: list[Rung] = []
+        self._findings: list[PortFinding] = []
+        self._updates: Updates | None = None
+        self.rungs_above: Mapping[RungName, Callable[[], Rung]] = {
+            "forward": self._forward,
+            "loss": self._loss,
+            "gradients": self._gradients,
+            "update": self._update,
+            "updates": self._free_updates,
+            "training_mode": self._training_mode,
+            "data": self._data,
+        }
+
+    def answer(self, last: int) -> PortCheck:
+        """Return what the rungs up to the number `last` came to."""
+        pairing = self._pairing
+        return PortCheck(
+            name="port",
+            sides=(pairing.reference.label, pairing.other.label),
+            versions={
+                label: f"{one['framework']} {one['version']}" for label, one in pairing.described.items()
+            },
+            files={},
+            tolerance=pairing.tolerance,
+            rungs=tuple(one for one in self.rungs if RUNGS.index(one.name) <= last),
+            mapping=pairing.rows() if last >= RUNGS.index("mapping") else (),
+            findings=tuple(one for one in self._findings if RUNGS.index(one.rung) <= last),
+            notes=tuple(pairing.notes),
+        )
+
+    def compare_structure(self, tell: Callable[[str], None]) -> bool:
+        """Climb settings and mapping; return whether the programs can be compared at all."""
+        pairing = self._pairing
+        if pairing.mapping.share < LEAST_ALIKE:
+            finding = causes.of_architecture(pairing)
+            self._findings.append(finding)
+            why = "no modules are paired whose settings could be compared"
+            self.rungs.append(Rung(name="settings", status="skipped", text=why))
+            self.rungs.append(Rung(name="mapping", status="fails", first_cause=finding, text=finding.text))
+            return False
+        pairing.settle(tell)
+        paired = f"{count(len(pairing.mapping.pairs), 'pair')} of modules and of the optimizers"
+        found = causes.of_settings(pairing)
+        differ = sum(1 + len(one.also) for one in found)
+        text = f"the settings of {paired} are the same"
+        if found:
+            text = f"{count(differ, 'setting')} of {paired} {'differs' if differ == 1 else 'differ'}"
+        self._add("settings", found, text)
+        pairing.equalise()
+        self._add("mapping", causes.of_mapping(pairing), self._proved())
+        return True
+
+    def _add(self, name: RungName, found: Sequence[PortFinding], text: str) -> None:
+        self._findings += found
+        first = next(iter(found), None)
+        self.rungs.append(Rung(name=name, status="fails" if found else "holds", first_cause=first, text=text))
+
+    def _proved(self) -> str:
+        """Say how many weights are proved."""
+        rows = self._pairing.rows()
+        proved = sum(row.status == "proved" for row in rows)
+        alone = sum(row.status == "unused" for row in rows)
+        rest = len(rows) - proved - alone
+        words = [f"{proved} of {len(rows)} weights are proved by values"]
+        words += [f"{rest} {'pairs' if rest == 1 else 'pair'} by shape alone"] if rest else []
+        words += [f"{alone} {'has' if alone == 1 else 'have'} no counterpart"] if alone else []
+        return ", ".join(words)
+
+    # ---- forward
+
+    def _forward(self) -> Rung:
+        """Run freely, as the user's code is, and tell what parts first; then every other cause."""
+        pairing = self._pairing
+        pairing.as_written()
+        relative = self._outputs_apart(outputs_of(pairing.other.forward(pairing.inputs)))
+        pairing.as_reference()
+        found = causes.of_forward(pairing)
+        by_settings = [
+            one
+            for one in self._findings
+            if one.rung == "settings" and (one.relative_difference or 0) > pairing.tolerance
+        ]
+        self._findings += found
+        scale = pairing.forced.form.scale
+        if scale is not None:
+            pairing.note(
+                f"the outputs of {pairing.reference.label} are {scale[0]} and those of {pairing.other.label} "
+                f"{scale[1]}; they were compared on one scale"
+            )
+        reasons = [*by_settings, *found]
+        if relative <= pairing.tolerance and not reasons:
+            paired = count(len(pairing.forced.steps), "paired module")
+            text = f"the outputs of {paired} and of the whole are the same"
+            return Rung(name="forward", status="holds", relative_difference=relative, text=text)
+        more = f" ({len(reasons)} causes)" if len(reasons) > 1 else ""
+        return Rung(
+            name="forward",
+            status="fails",
+            relative_difference=finite(relative),
+            first_cause=self._earliest(reasons),
+            text=f"the outputs are {gap(relative)} apart{more}",
+        )
+
+    def _outputs_apart(self, theirs: Arrays) -> float:
+        """Return how far apart the outputs are, on one scale and with the same axes."""
+        mine, form = outputs_of(self._pairing.calls), self._pairing.forced.form
+        if form.layout is None and form.scale is None:
+            return apart(mine, theirs)
+        (one,), (two,) = mine.values(), theirs.values()
+        if form.scale is not None and form.scale[1] == "probabilities":  # of which none is large
+            return relative_difference(form.to_other(one), two)
+        return relative_difference(one, form.to_reference(two))
+
+    def _earliest(self, found: Sequence[PortFinding]) -> PortFinding | None:
+        """Return the cause that the forward pass of the reference meets first."""
+        calls = self._pairing.calls
+        place = {
+            name: number for number, one in reversed(list(enumerate(calls))) for name in (one.path, one.kind)
+        }
+        return min(found, key=lambda one: place.get(one.path, len(calls)), default=None)
+
+    # ---- loss and gradients
+
+    def _need(self, *functions: str) -> None:
+        """Skip a rung that needs a function which some side does not define, or targets."""
+        for side in (self._pairing.reference, self._pairing.other):
+            there = self._pairing.described[side.label]["functions"]
+            missing = [f"{name}({_ARGUMENTS[name]})" for name in functions if name not in there]
+            if missing:
+                raise SkippedError(f"define {both(missing)} in {side.label}'s file")
+        if self._pairing.batch.targets is None:
+            raise SkippedError("give a batch with targets, as y in --batch FILE.npz")
+
+    def _loss(self) -> Rung:
+        self._need("loss")
+        pairing, form = self._pairing, self._pairing.forced.form
+        targets, mine = pairing.batch.targets, outputs_of(pairing.calls)
+        self._other_outputs = outputs_of(pairing.other.forward(pairing.inputs))
+        given = _renamed({name: form.to_other(one) for name, one in mine.items()}, self._other_outputs)
+        one, self._slopes = pairing.reference.loss(mine, targets)
+        two, self._other_slopes = pairing.other.loss(given, targets)
+        relative, slopes = relative_difference(np.array(one), np.array(two)), 0.0
+        if form.scale is None:  # gradients with respect to other quantities are not compared
+            turned = {name: form.to_other(array) for name, array in self._slopes.items()}
+            slopes = apart(_renamed(turned, self._other_slopes), self._other_slopes)
+        if max(relative, slopes) <= pairing.tolerance:
+            text = f"both losses are {one:.6g}"
+            return Rung(name="loss", status="holds", relative_difference=relative, text=text)
+        finding = causes.of_loss(pairing, one, two, relative, slopes)
+        self._findings.append(finding)
+        return Rung(
+            name="loss",
+            status="fails",
+            relative_difference=finding.relative_difference,
+            first_cause=finding,
+            text=finding.text,
+        )
+
+    def _gradients(self) -> Rung:
+        self._need("loss")
+        pairing, form = self._pairing, self._pairing.forced.form
+        mine = pairing.reference.gradients(pairing.batch.inputs, self._slopes)
+        self._updates = Updates(pairing, mine)
+        turned = {name: form.to_other(array) for name, array in self._slopes.items()}
+        # On another scale the other side's own loss gives the gradient of its outputs.
+        given = self._other_slopes if form.scale is not None else _renamed(turned, self._other_outputs)
+        force = forces(pairing.mapping, pairing.calls)
+        theirs = pairing.mapping.to_reference(pairing.other.gradients(pairing.inputs, given, force))
+        parted = self._gradients_apart(mine, theirs)
+        worst = max(parted.values(), default=0.0)
+        found = causes.of_frozen(pairing)
+        # On the way back, the last module comes first.
+        name = next((name for name in reversed(parted) if parted[name] > pairing.tolerance), None)
+        if name is not None:
+            found.append(
+                PortFinding(
+                    rung="gradients",
+                    path=name,
+                    relative_difference=finite(parted[name]),
+                    text=f"from the same gradient of the outputs, the gradient of {name} is "
+                    f"{gap(parted[name])} "
+                    "apart, the first on the way back",
+                )
+            )
+        self._findings += found
+        if not found:
+            text = f"the gradients of {count(len(parted), 'weight')} are the same"
+            return Rung(name="gradients", status="holds", relative_difference=worst, text=text)
+        return Rung(
+            name="gradients",
+            status="fails",
+            relative_difference=finite(worst),
+            first_cause=found[0],
+            text=found[0].text,
+        )
+
+    def _gradients_apart(self, mine: Arrays, theirs: Arrays) -> dict[str, float]:
+        """Return how far apart the gradients are, but for modules that give something else already."""
+        pairing = self._pairing
+        consequences = {
+            one.pair.reference.path for one in pairing.forced.steps if one.local > pairing.tolerance
+        }
+        largest = max((float(np.max(np.abs(one), initial=0.0)) for one in mine.values()), default=0.0)
+        return {
+            name: relative_difference(gradient, theirs[name], least=_LEAST_GRADIENT * largest)
+            for name, gradient in mine.items()
+            if name in theirs and name.rpartition(".")[0] not in consequences
+        }
+
+    # ---- updates
+
+    def _update(self) -> Rung:
+        rung, found = self._updating().once(self._findings)
+        self._findings += found
+        return rung
+
+    def _free_updates(self) -> Rung:
+        failed = (one.first_cause for one in self.rungs if one.status == "fails" and one.first_cause)
+        rung, found = self._updating().freely(next(failed, None))
+        self._findings += found
+        return rung
+
+    def _updating(self) -> Updates:
+        self._need("loss", "optimizer")
+        if self._updates is None:
+            raise SkippedError("the gradients were not compared")
+        return self._updates
+
+    def _training_mode(self) -> Rung:
+        modules = (one for seen in self._pairing.seen.values() for one in seen.values())
+        if any(one.kind == "dropout" or one.settings.get("dropout") for one in modules):
+            raise SkippedError(
+                "dropout was off in the updates; its masks are not injected into both programs yet"
+            )
+        raise SkippedError("there is no dropout; the updates ran in training mode")
+
+    def _data(self) -> Rung:
+        raise SkippedError("both programs were fed one batch; their own loaders are not compared yet")
+
+
+def _renamed(arrays: Arrays, like: Arrays) -> Arrays:
+    """Return the outputs under the other program's names; a lone one's name says nothing."""
+    if len(arrays) == len(like) == 1:
+        return {next(iter(like)): next(iter(arrays.values()))}
+    return arrays

@@ -1,0 +1,232 @@
+"""Which module of one program is which of the other: an alignment of both in their order of use.
+
+Both speak the common language of `worker.port.contract`, so that counterparts have weights of equal
+shapes. Shapes
+alone prove nothing: `producer.port.ladder` proves each pair by values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from difflib import SequenceMatcher
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Arrays = dict[str, NDArray[Any]]
+KERNELS = ("kernel", "embeddings", "gamma", "alpha")
+"""Weights whose shape says which module it is."""
+LEAST_ALIKE = 0.7
+"""Below this share of the reference's weights that have a counterpart, the programs are other
+architectures.
+"""
+_GAP = -0.6
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A module with weights, as one side described it."""
+
+    path: str
+    kind: str
+    type: str
+    settings: Mapping[str, Any]
+    slots: Mapping[str, Mapping[str, Any]]
+    line: str | None
+
+    @classmethod
+    def of(cls, described: Mapping[str, Any]) -> Seen:
+        """Return one of the modules of a `describe`."""
+        return cls(
+            **{name: described[name] for name in ("path", "kind", "type", "settings", "slots", "line")}
+        )
+
+    def shape(self, slot: str) -> tuple[int, ...] | None:
+        """Return a weight's shape in the common layout."""
+        return tuple(self.slots[slot]["shape"]) if slot in self.slots else None
+
+    @property
+    def signature(self) -> tuple[Any, ...]:
+        """Return what a counterpart must share: its kind and the shapes of its kernels."""
+        kernels = {name: self.shape(name) for name in self.slots if name.split(".")[-1] in KERNELS}
+        shapes = kernels or {name: self.shape(name) for name in self.slots}
+        return (self.kind, tuple(sorted(shapes.items())))
+
+    @property
+    def size(self) -> int:
+        """Return how many numbers its weights have."""
+        return sum(int(np.prod(slot["shape"], dtype=np.int64)) for slot in self.slots.values())
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A module of the reference and its counterpart.
+
+    `order` is, where the rows of a dense kernel lie in another order behind a flatten, the reference's row
+    for each of the other's.
+    """
+
+    reference: Seen
+    other: Seen
+    order: NDArray[np.int64] | None = field(default=None, compare=False)
+
+    @property
+    def shared(self) -> list[str]:
+        """Return the weights that both have."""
+        return [
+            name
+            for name in self.reference.slots
+            if name in self.other.slots and self.reference.shape(name) == self.other.shape(name)
+        ]
+
+    def weight(self, name: str, array: NDArray[Any]) -> NDArray[Any]:
+        """Return a weight of the reference, or its gradient, as the other side has it."""
+        return array[self.order] if self.order is not None and name == "kernel" else array
+
+    def back(self, name: str, array: NDArray[Any]) -> NDArray[Any]:
+        """Return a weight of the other side as the reference has it."""
+        if self.order is None or name != "kernel":
+            return array
+        turned = np.empty_like(array)
+        turned[self.order] = array
+        return turned
+
+    def entering(self, array: NDArray[Any]) -> NDArray[Any]:
+        """Return what enters the reference's module as it would enter the other's."""
+        return array if self.order is None else array[..., self.order]
+
+
+@dataclass(frozen=True)
+class WeightMapping:
+    """The pairs, in the reference's order of use, and the modules of each side without a counterpart."""
+
+    pairs: tuple[Pair, ...]
+    alone: tuple[Seen, ...]
+    strangers: tuple[Seen, ...]
+    """Modules of the other side."""
+
+    @property
+    def share(self) -> float:
+        """Return the share of the weights of the side with more of them that have a counterpart."""
+        paired = sum(pair.reference.size for pair in self.pairs)
+        most = paired + max(sum(one.size for one in self.alone), sum(one.size for one in self.strangers))
+        return paired / most if most else 1.0
+
+    def with_order(self, path: str, order: NDArray[np.int64]) -> WeightMapping:
+        """Return the same with the order of one pair's rows."""
+        return replace(
+            self,
+            pairs=tuple(
+                replace(one, order=order) if one.reference.path == path else one for one in self.pairs
+            ),
+        )
+
+    def exchanged(self, paths: Sequence[str], others: Sequence[Seen]) -> WeightMapping:
+        """Return the same with other counterparts for some modules of the reference."""
+        given = dict(zip(paths, others, strict=True))
+        return replace(
+            self,
+            pairs=tuple(
+                replace(one, other=given[one.reference.path]) if one.reference.path in given else one
+                for one in self.pairs
+            ),
+        )
+
+    def to_other(self, arrays: Mapping[str, NDArray[Any]]) -> Arrays:
+        """Return the reference's weights or gradients under the other side's names."""
+        return {
+            f"{pair.other.path}.{name}": pair.weight(name, arrays[f"{pair.reference.path}.{name}"])
+            for pair in self.pairs
+            for name in pair.shared
+            if f"{pair.reference.path}.{name}" in arrays
+        }
+
+    def to_reference(self, arrays: Mapping[str, NDArray[Any]]) -> Arrays:
+        """Return the other side's weights or gradients under the reference's names."""
+        return {
+            f"{pair.reference.path}.{name}": pair.back(name, arrays[f"{pair.other.path}.{name}"])
+            for pair in self.pairs
+            for name in pair.shared
+            if f"{pair.other.path}.{name}" in arrays
+        }
+
+
+def align(reference: Sequence[Seen], other: Sequence[Seen]) -> WeightMapping:
+    """Pair the modules of two programs, each in its order of use, so that most weights have a counterpart.
+
+    An alignment of two sequences by dynamic programming (Needleman and Wunsch, 1970): equal signatures gain,
+    more so with names that are alike; a module without a counterpart costs. Of equally good ones it is that
+    which pairs as early as possible, so that what one program has more is found in one piece.
+    """
+    rows, columns = len(reference), len(other)
+    rest = np.zeros((rows + 1, columns + 1))  # what can still be gained from a module of each on
+    rest[:, -1] = _GAP * np.arange(rows, -1, -1)
+    rest[-1, :] = _GAP * np.arange(columns, -1, -1)
+    gains = np.array([[_gain(one, two) for two in other] for one in reference]).reshape(rows, columns)
+    for row in range(rows - 1, -1, -1):
+        for column in range(columns - 1, -1, -1):
+            paired = rest[row + 1, column + 1] + gains[row, column]
+            rest[row, column] = max(paired, max(rest[row + 1, column], rest[row, column + 1]) + _GAP)
+    pairs: list[Pair] = []
+    alone: list[Seen] = []
+    strangers: list[Seen] = []
+    row = column = 0
+    while row < rows and column < columns:
+        if rest[row, column] == rest[row + 1, column + 1] + gains[row, column]:
+            pairs.append(Pair(reference[row], other[column]))
+            row, column = row + 1, column + 1
+        elif rest[row, column] == rest[row, column + 1] + _GAP:
+            strangers.append(other[column])
+            column += 1
+        else:
+            alone.append(reference[row])
+            row += 1
+    return _crossed(pairs, [*alone, *reference[row:]], [*strangers, *other[column:]], reference)
+
+
+def _crossed(
+    pairs: list[Pair], alone: list[Seen], strangers: list[Seen], order: Sequence[Seen]
+) -> WeightMapping:
+    """Pair what is left and fits, too: branches that the programs run through in another order."""
+    free = list(strangers)
+    left = []
+    for one in alone:
+        found = next((two for two in free if two.signature == one.signature), None)
+        if found is None:
+            left.append(one)
+        else:
+            free.remove(found)
+            pairs.append(Pair(one, found))
+    place = {id(one): number for number, one in enumerate(order)}
+    pairs.sort(key=lambda pair: place[id(pair.reference)])
+    return WeightMapping(tuple(pairs), tuple(left), tuple(free))
+
+
+def _gain(one: Seen, two: Seen) -> float:
+    if one.signature != two.signature:
+        return -np.inf
+    alike = SequenceMatcher(None, one.path.lower(), two.path.lower(), autojunk=False).ratio()
+    return 1.0 + 0.2 * alike + 0.1 * (set(one.slots) == set(two.slots))
+
+
+def row_orders(length: int, shapes: Sequence[tuple[int, ...]]) -> list[NDArray[np.int64]]:
+    """Return the orders in which a flatten can have laid `length` features, other than the reference's own.
+
+    `shapes` are those of the samples (spatial axes, channels) that entered a flatten in the reference.
+    """
+    found: list[NDArray[np.int64]] = []
+    for shape in shapes:
+        if len(shape) < 2 or int(np.prod(shape)) != length:
+            continue
+        spatial = list(range(len(shape) - 1))
+        first = [len(shape) - 1, *spatial]
+        in_place = np.arange(length, dtype=np.int64)
+        channels_first = in_place.reshape(shape).transpose(first).ravel()
+        turned = (shape[-1], *shape[:-1])
+        channels_last = in_place.reshape(turned).transpose([*[one + 1 for one in spatial], 0]).ravel()
+        for order in (channels_first, channels_last):
+            if not np.array_equal(order, in_place) and not any(np.array_equal(order, one) for one in found):
+                found.append(order)
+    return found

@@ -1,0 +1,102 @@
+"""What a check of two programs comes to: rungs, the mapping, and what differs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from likewise.shared.frozen import Frozen
+
+RungName = Literal[
+    "settings", "mapping", "forward", "loss", "gradients", "update", "updates", "training_mode", "data"
+]
+RUNGS: tuple[RungName, ...] = (
+    *("settings", "mapping", "forward", "loss", "gradients"),
+    *("update", "updates", "training_mode", "data"),
+)
+"""The rungs, from the bottom up. Each is fed the reference's tensors, so that one can hold above one
+that fails.
+"""
+Status = Literal["holds", "fails", "skipped"]
+Proof = Literal["proved", "shape_only", "unused"]
+
+
+class PortFinding(Frozen):
+    """One thing that differs, with its cause where that is known."""
+
+    rung: RungName
+    path: str
+    """What differs: a module, a weight or a setting, by the reference's name where it has one."""
+    paths: Mapping[str, str] = {}
+    """Each side's own name of it."""
+    setting: str | None = None
+    values: Mapping[str, Any] = {}
+    """The setting's value by side, in Keras's convention."""
+    lines: Mapping[str, str] = {}
+    """Where it is made or called in each side's code, as `file.py:12`."""
+    relative_difference: float | None = None
+    also: tuple[str, ...] = ()
+    """Other modules of the reference with the same difference."""
+    text: str
+    """What differs, as a sentence."""
+    fix: Mapping[str, str] = {}
+    """The edit that makes a side like the other, by side."""
+
+
+class Rung(Frozen):
+    """One rung: whether it holds, how far apart the sides are there, and the first cause."""
+
+    name: RungName
+    status: Status
+    relative_difference: float | None = None
+    first_cause: PortFinding | None = None
+    text: str
+    """What was compared and what came of it, or why it was skipped."""
+
+
+class WeightRow(Frozen):
+    """One weight of the reference and the other side's, or one that has no counterpart."""
+
+    names: Mapping[str, str]
+    """The weight's name on each side; a side that has none is missing."""
+    shapes: Mapping[str, tuple[int, ...]]
+    """The shapes in Keras's layout, by side."""
+    transform: str
+    """How the other side's own array becomes the reference's."""
+    status: Proof
+    why: str = ""
+
+
+class PortCheck(Frozen):
+    """It is the whole answer to a check."""
+
+    name: str
+    sides: tuple[str, str]
+    """The reference, and the other."""
+    versions: Mapping[str, str]
+    files: Mapping[str, str]
+    tolerance: float
+    rungs: tuple[Rung, ...]
+    mapping: tuple[WeightRow, ...]
+    findings: tuple[PortFinding, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def agrees(self) -> bool:
+        """Return whether no rung fails."""
+        return all(rung.status != "fails" for rung in self.rungs)
+
+    @property
+    def next(self) -> str:
+        """Return what to do next, in one sentence."""
+        first = next((rung for rung in self.rungs if rung.status == "fails"), None)
+        if first is None:
+            skipped = [rung for rung in self.rungs if rung.status == "skipped" and "define" in rung.text]
+            if skipped:
+                return f"every rung that was climbed holds; to climb {skipped[0].name}: {skipped[0].text}"
+            return "every rung that was climbed holds"
+        cause = first.first_cause
+        if cause is None:
+            return f"look at the rung {first.name}: {first.text}"
+        edit = next(iter(cause.fix.values()), None)
+        return f"{cause.text}{f'; {edit}' if edit else ''}"

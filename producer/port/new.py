@@ -1,0 +1,75 @@
+"""Writes a `port.yaml` and a file a side, from two programs."""
+
+from __future__ import annotations
+
+import ast
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from likewise.producer.port.file import Port, Program
+from likewise.producer.port.frameworks import frameworks
+from likewise.shared.errors import UsageError
+
+_TEMPLATES = {"loss": "outputs, targets", "optimizer": "model"}
+"""What a side's file may define beside its model, with its arguments."""
+
+
+def write_port(port: Port, folder: Path, *, force: bool) -> list[Path]:
+    """Write the files of a port; return their paths. Raises UsageError for one that is there already."""
+    sides = {one.label: folder / f"{one.label}_side.py" for one in port.programs}
+    texts = {sides[one.label]: _side(one, folder) for one in port.programs}
+    texts = {folder / "port.yaml": _yaml(port, sides, folder), **texts}
+    there = [path for path in texts if path.exists()]
+    if there and not force:
+        raise UsageError(f"{there[0]} is there already; --force writes over it")
+    for path, text in texts.items():
+        try:
+            path.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise UsageError(f"{path} cannot be written: {(error.strerror or str(error)).lower()}") from None
+    return list(texts)
+
+
+def _yaml(port: Port, sides: Mapping[str, Path], folder: Path) -> str:
+    lines = ["schema_version: 1", f"name: {port.name}"]
+    if port.batch is not None:
+        lines += ["data:", "  type: npz", f"  path: {os.path.relpath(port.batch, folder)}"]
+    else:
+        lines += ["# data: {type: npz, path: batch.npz}   # x and y: what both programs are fed"]
+    lines += ["sides:   # the first is the reference"]
+    for one in port.programs:
+        lines += [
+            f"  {one.label}:",
+            f"    framework: {one.framework}",
+            f"    program: {sides[one.label].name}",
+        ]
+        lines += ["    # environment: ../.venv   # a virtual environment of your own"]
+    return "\n".join(lines) + "\n"
+
+
+def _side(program: Program, folder: Path) -> str:
+    spelled = frameworks()[program.framework]
+    there = _defined(program.file)
+    names = [f"{program.maker or 'model'} as make", *(name for name in _TEMPLATES if name in there)]
+    missing = [name for name in _TEMPLATES if name not in there]
+    parts = [f'"""The {program.label} side of the port: Likewise calls these functions."""\n']
+    away = os.path.relpath(program.file.parent, folder)
+    if away != ".":
+        parts.append(
+            "import sys\nfrom pathlib import Path\n\n"
+            f"sys.path.insert(0, str(Path(__file__).parent / {away!r}))\n"
+        )
+    parts.append(f"import {spelled['import']}\nfrom {program.file.stem} import {', '.join(names)}\n")
+    parts.append("\ndef model():\n    return make()\n")
+    if missing:
+        parts.append(
+            "\n# Each of these opens the rungs above the forward pass. Write them as your training has them."
+        )
+    parts += [f"#\n# def {name}({_TEMPLATES[name]}):\n#     return {spelled[name]}" for name in missing]
+    return "\n".join(parts) + ("\n" if missing else "")
+
+
+def _defined(file: Path) -> set[str]:
+    """Return the functions that a file defines at its top."""
+    return {one.name for one in ast.parse(file.read_bytes()).body if isinstance(one, ast.FunctionDef)}

@@ -1,0 +1,313 @@
+"""Brings two programs side by side: which module is which, on the same weights, fed the same tensors.
+
+What is known of both is kept here, for the rungs to ask.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import permutations
+from typing import Any
+
+import numpy as np
+
+from likewise.producer.display import both, gap
+from likewise.producer.port.batch import Batch, forward_in_some_layout
+from likewise.producer.port.evidence import PairStep, forced_pass
+from likewise.producer.port.hosted import Arrays, Hosted, RecordedCall, relative_difference
+from likewise.producer.port.mapping import Pair, Seen, align, row_orders
+from likewise.producer.port.models import Proof, WeightRow
+from likewise.producer.port.settings import (
+    CHANGEABLE,
+    Difference,
+    differences,
+    same_padding,
+    shows_in_numbers_alone,
+)
+
+TOLERANCE = {"float64": 2e-7, "float32": 1e-4}
+"""How far apart tensors may lie, relative to the largest number, and be called the same.
+
+In float64 it is a few units of float32, since the frameworks keep constants of a layer (a slope, a beta) in
+float32.
+"""
+_NOISE = 0.1
+_MOST_SIBLINGS = 3
+_ADD_NOTHING_AS_ZERO = ("bias", "beta", "recurrent_bias", "moving_mean")
+
+
+class Pairing:
+    """Two programs, a batch, the pairs of their modules, and what one forced forward pass shows of each."""
+
+    def __init__(
+        self, reference: Hosted, other: Hosted, batch: Batch, *, precision: str, tell: Callable[[str], None]
+    ) -> None:
+        """Run both programs once, and pair their modules in the order of use."""
+        self.reference, self.other, self.batch = reference, other, batch
+        self.tolerance = TOLERANCE[precision]
+        self.notes: list[str] = [] if batch.note is None else [batch.note]
+        tell("mapping: both programs run once, to see which modules they use, and in which order")
+        self.weights = _shaken(reference.weights())
+        reference.load(self.weights)
+        self.calls = reference.forward(batch.inputs)
+        entered = next((one.entered for one in self.calls if one.path and one.entered is not None), None)
+        word, self.inputs, calls = forward_in_some_layout(other, batch.inputs, entered)
+        if word is not None:
+            self.note(f"{other.label} was fed the batch with its axes as {word}")
+        # Once both have run, since a Keras model may be built by its first call.
+        self.described = {side.label: side.describe() for side in (reference, other)}
+        self.seen = {
+            label: {one["path"]: Seen.of(one) for one in described["modules"]}
+            for label, described in self.described.items()
+        }
+        self._called: dict[tuple[str, str], str] = {}
+        for side, several in ((reference, self.calls), (other, calls)):
+            for call in several:
+                if call.path is not None and call.line is not None:
+                    self._called.setdefault((side.label, call.path), call.line)
+        self.mapping = align(self._in_order(reference, self.calls), self._in_order(other, calls))
+
+    def settle(self, tell: Callable[[str], None]) -> None:
+        """Load the reference's weights into the other program and settle by values what shapes leave open."""
+        tell("mapping: each pair of modules is fed the same and compared by values")
+        self._force()
+        self._settle_row_orders()
+        self._settle_siblings()
+        self.different = {step.pair.reference.path: self._differences(step) for step in self.forced.steps}
+
+    def note(self, text: str) -> None:
+        """Keep a note, once."""
+        if text not in self.notes:
+            self.notes.append(text)
+
+    @property
+    def frameworks_differ(self) -> bool:
+        """Return whether the programs are of two frameworks."""
+        return self.reference.framework != self.other.framework
+
+    # ---- the same weights
+
+    def _force(self) -> None:
+        self.other.load(self._loaded())
+        self.forced = forced_pass(self.other, self.inputs, self.mapping, self.calls)
+
+    def _loaded(self) -> Arrays:
+        """Return the reference's weights for the other side; what that has alone adds nothing."""
+        loaded = self.mapping.to_other(self.weights)
+        for pair in self.mapping.pairs:
+            for name in pair.other.slots:
+                if name not in pair.shared:
+                    shape = pair.other.shape(name) or ()
+                    zero = name.split(".")[-1] in _ADD_NOTHING_AS_ZERO
+                    loaded[f"{pair.other.path}.{name}"] = np.zeros(shape) if zero else np.ones(shape)
+        return loaded
+
+    def _in_order(self, side: Hosted, calls: Sequence[RecordedCall]) -> list[Seen]:
+        """Return the modules with weights in their order of use; those that were not called come last."""
+        seen = self.seen[side.label]
+        order = [*(call.path for call in calls if call.path is not None), *seen]
+        return [seen[path] for path in dict.fromkeys(order) if path in seen and seen[path].slots]
+
+    # ---- what shapes leave open
+
+    def _settle_row_orders(self) -> None:
+        """Find in which order the rows of dense kernels behind a flatten lie."""
+        found = False
+        for step in self.forced.steps:
+            call = self._call(step.pair)
+            if step.pair.reference.kind != "dense" or step.segment <= self.tolerance or step.entered is None:
+                continue
+            if call is None or call.entered is None or call.entered.ndim != 2:
+                continue
+            shapes = [one.left.shape[1:] for one in self.calls[: self.calls.index(call)] if one.left.ndim > 2]
+            near = max(self.tolerance, 0.01 * step.segment)
+            for order in row_orders(call.entered.shape[1], shapes[::-1]):
+                if relative_difference(call.entered[:, order], step.entered) <= near:
+                    self.mapping = self.mapping.with_order(step.pair.reference.path, order)
+                    found = True
+                    break
+        if found:
+            self._force()
+
+    def _settle_siblings(self) -> None:
+        """Where what follows does not fit, try the other assignments of modules that are fed the same."""
+        groups: dict[tuple[Any, ...], list[Pair]] = {}
+        for pair in self.mapping.pairs:
+            call = self._call(pair)
+            if call is not None and call.entered is not None:
+                groups.setdefault((pair.reference.signature, call.entered.tobytes()), []).append(pair)
+        for group in groups.values():
+            if 1 < len(group) <= _MOST_SIBLINGS and self.forced.misfits(self.tolerance)[0]:
+                self._try_orders(group)
+
+    def _try_orders(self, group: Sequence[Pair]) -> None:
+        """Keep the assignment that leaves the fewest segments apart; of equally good ones, that of
+        equal names.
+        """
+        paths, others = [pair.reference.path for pair in group], [pair.other for pair in group]
+        kept, best = self.mapping, (self._misfits(paths), self.mapping, self.forced)
+        for order in list(permutations(others))[1:]:
+            self.mapping = kept.exchanged(paths, order)
+            self._force()
+            if self._misfits(paths) < best[0]:
+                best = (self._misfits(paths), self.mapping, self.forced)
+        _, self.mapping, self.forced = best
+        self.other.load(self._loaded())
+        if self.mapping is not kept and self._renamed(paths):
+            found = both([pair.other.path for pair in self.mapping.pairs if pair.reference.path in paths])
+            self.note(f"{both(paths)} have equal shapes; values showed that they are {found}, in this order")
+
+    def _misfits(self, paths: Sequence[str]) -> tuple[int, int, int]:
+        failing, calls = self.forced.misfits(self.tolerance)
+        return failing, self._renamed(paths), calls
+
+    def _renamed(self, paths: Sequence[str]) -> int:
+        """Return how many of these modules have another last name on the other side."""
+        return sum(
+            pair.reference.path.rpartition(".")[2] != pair.other.path.rpartition(".")[2]
+            for pair in self.mapping.pairs
+            if pair.reference.path in paths
+        )
+
+    def _call(self, pair: Pair) -> RecordedCall | None:
+        return next((call for call in self.calls if call.path == pair.reference.path), None)
+
+    # ---- settings
+
+    def _differences(self, step: PairStep) -> list[Difference]:
+        """Return the settings of a pair that differ, but for those that are written otherwise and do
+        the same.
+        """
+        found = differences(step.pair.reference.settings, step.pair.other.settings)
+        if step.local <= self.tolerance:
+            return [one for one in found if not shows_in_numbers_alone(one)]
+        return [one for one in found if one.name != "padding"] + self._paddings(step)
+
+    def _paddings(self, step: PairStep) -> list[Difference]:
+        """Return the zeros around a pair's input as numbers, with those that a layer before has put there."""
+        call = self._call(step.pair)
+        if call is None or call.entered is None:
+            return []
+        zeros = []
+        for side, seen, before in (
+            (self.reference, step.pair.reference, step.before[0]),
+            (self.other, step.pair.other, step.before[1]),
+        ):
+            padding = seen.settings.get("padding")
+            if padding is None:
+                return []
+            if padding == "same":
+                padding = same_padding(call.entered.shape, seen.settings)
+            for one in before:
+                layer = None if one.path is None else self.seen[side.label].get(one.path)
+                more = (
+                    layer.settings["zeros"]
+                    if layer is not None and layer.kind == "zero_padding"
+                    else one.zeros
+                )
+                if more is not None:
+                    padding = (np.array(padding) + np.array(more)).tolist()
+            zeros.append(padding)
+        return [] if zeros[0] == zeros[1] else [Difference("padding", *zeros)]
+
+    def equalise(self) -> None:
+        """Give the other side's live modules the reference's settings, so that later rungs show other
+        causes.
+        """
+        if self._change(to_reference=True):
+            self.forced = forced_pass(self.other, self.inputs, self.mapping, self.calls)
+
+    def as_written(self) -> None:
+        """Give the other side's live modules their own settings back."""
+        self._change(to_reference=False)
+
+    def as_reference(self) -> None:
+        """Give the other side's live modules the reference's settings."""
+        self._change(to_reference=True)
+
+    def _change(self, *, to_reference: bool) -> bool:
+        changed = False
+        for pair in self.mapping.pairs:
+            for one in self.different.get(pair.reference.path, ()):
+                if one.name in CHANGEABLE:
+                    value = one.reference if to_reference else one.other
+                    changed |= self.other.change(pair.other.path, one.name, value)
+        return changed
+
+    # ---- words
+
+    def paths(self, pair: Pair) -> dict[str, str]:
+        """Return a pair's names by side."""
+        return {self.reference.label: pair.reference.path, self.other.label: pair.other.path}
+
+    def values(self, one: Any, two: Any) -> dict[str, Any]:
+        """Return a value by side."""
+        return {self.reference.label: one, self.other.label: two}
+
+    def line(self, side: Hosted, seen: Seen) -> str | None:
+        """Return where a module is made, or else called."""
+        return seen.line or self._called.get((side.label, seen.path))
+
+    def lines(self, pair: Pair) -> dict[str, str]:
+        """Return a pair's lines by side."""
+        found = ((self.reference, pair.reference), (self.other, pair.other))
+        return {side.label: line for side, seen in found if (line := self.line(side, seen)) is not None}
+
+    def rows(self) -> tuple[WeightRow, ...]:
+        """Return the mapping, weight by weight."""
+        forced = getattr(self, "forced", None)
+        rows = []
+        for pair in self.mapping.pairs:
+            step = None if forced is None else forced.of(pair.reference.path)
+            names = dict.fromkeys([*pair.reference.slots, *pair.other.slots])
+            rows += [self._row(pair, name, step) for name in names]
+        for side, several in ((self.reference, self.mapping.alone), (self.other, self.mapping.strangers)):
+            rows += [
+                WeightRow(
+                    names={side.label: f"{one.path}.{slot['own']}"},
+                    shapes={side.label: tuple(slot["shape"])},
+                    transform="",
+                    status="unused",
+                    why="no module of the other program fits",
+                )
+                for one in several
+                for slot in one.slots.values()
+            ]
+        return tuple(rows)
+
+    def _row(self, pair: Pair, name: str, step: PairStep | None) -> WeightRow:
+        sides: Mapping[str, Seen] = {self.reference.label: pair.reference, self.other.label: pair.other}
+        slots = {label: seen.slots[name] for label, seen in sides.items() if name in seen.slots}
+        status: Proof = "shape_only"
+        if name not in pair.shared:
+            status, why = "unused", "the other program's module has none of this shape"
+        elif step is None:
+            why = "it was not seen in evaluation"
+        elif step.local <= self.tolerance:
+            status, why = "proved", ""
+        else:
+            why = f"fed the same, the modules give numbers that are {gap(step.local)} apart"
+        words = [slot["transform"] for slot in slots.values()]
+        words += ["rows in the order of the flatten"] if pair.order is not None and name == "kernel" else []
+        return WeightRow(
+            names={label: f"{sides[label].path}.{slot['own']}" for label, slot in slots.items()},
+            shapes={label: tuple(slot["shape"]) for label, slot in slots.items()},
+            transform=", ".join(dict.fromkeys(word for word in words if word)),
+            status=status,
+            why=why,
+        )
+
+
+def _shaken(weights: Arrays) -> Arrays:
+    """Return the weights with noise on the vectors, so that none is 0, no two are equal, variances
+    positive.
+    """
+    draws = np.random.default_rng(0)
+    shaken = {}
+    for name, array in weights.items():
+        if array.ndim != 1 or array.dtype.kind != "f":
+            shaken[name] = array
+            continue
+        noise = draws.uniform(-1, 1, array.shape)
+        shaken[name] = array + _NOISE * (np.abs(noise) if name.endswith("variance") else noise)
+    return shaken

@@ -1,0 +1,173 @@
+"""Settings of paired modules and of optimizers, read from the live objects: what differs, and the edit for
+each.
+
+Values are in Keras's convention on both sides; the edits are spelled as each framework spells them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from likewise.producer.display import setting as shown
+from likewise.producer.port.frameworks import frameworks
+from likewise.producer.port.mapping import Seen
+
+TRAINING_ONLY = ("momentum", "rate", "dropout")
+"""Settings of modules that only training shows."""
+UNCOMPARED = ("affine", "filters", "units", "layers", "bidirectional", "input_dim", "output_dim", "crop")
+"""Settings that the weights' shapes say already."""
+CHANGEABLE = ("epsilon", "momentum", "negative_slope", "alpha", "rate")
+"""Settings that a host can change on a live module, so that their effect is seen."""
+_NOTHING = (None, 0, 0.0, False, "none")
+_ONLY_IN_NUMBERS = ("padding", "output_padding")
+"""Settings that are told only where other numbers come out: they can be written in many ways."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A setting with another value on either side: the reference's, then the other's."""
+
+    name: str
+    reference: Any
+    other: Any
+
+
+def shows_in_numbers_alone(one: Difference) -> bool:
+    """Return whether a setting is told only where it changes what leaves the module."""
+    return one.name in _ONLY_IN_NUMBERS
+
+
+def differences(reference: Mapping[str, Any], other: Mapping[str, Any]) -> list[Difference]:
+    """Return the settings of two modules that differ, of those that both have.
+
+    Paddings of which one is a word are left to the numbers that come out.
+    """
+    found = []
+    for name, one in reference.items():
+        if name in UNCOMPARED or name not in other:
+            continue
+        two = other[name]
+        if "same" in (one, two) or (_is_nothing(one) and _is_nothing(two)):
+            continue
+        if not _same(_spread(one), _spread(two)):
+            found.append(Difference(name, one, two))
+    one, two = reference.get("dropout", 0), other.get("dropout", 0)  # of recurrent modules, where it is not 0
+    if one != two and not ("dropout" in reference and "dropout" in other):
+        found.append(Difference("dropout", one, two))
+    return found
+
+
+def optimizer_differences(
+    reference: Mapping[str, Any] | None, other: Mapping[str, Any] | None
+) -> list[Difference]:
+    """Return the numbers of two optimizers that differ; nothing, zero and no are the same."""
+    if reference is None or other is None:
+        return []
+    found = []
+    one, two = dict(reference), dict(other)
+    for given in (one, two):
+        if given["type"] == "adamw" and given.get("weight_decay") in _NOTHING:
+            given["type"] = "adam"
+        if given["type"] == "adamw":
+            given["type"] = "adam"
+    for name in dict.fromkeys([*one, *two]):
+        first, second = one.get(name), two.get(name)
+        if name not in one or name not in two:
+            present = first if name in one else second
+            if present in _NOTHING:
+                continue
+        if first in _NOTHING and second in _NOTHING:
+            continue
+        if not _same(first, second):
+            found.append(Difference(name, first, second))
+    return found
+
+
+def same_padding(shape: Sequence[int], settings: Mapping[str, Any]) -> list[list[int]]:
+    """Return the zeros before and after each spatial axis that `same` stands for (TensorFlow's rule).
+
+    `shape` is that of the input, with the samples first and the channels last.
+    """
+    kernel = _spread(settings.get("kernel_size", settings.get("pool_size")), len(shape) - 2)
+    strides = _spread(settings["strides"], len(shape) - 2)
+    dilation = _spread(settings.get("dilation_rate", 1), len(shape) - 2)
+    found = []
+    for size, width, step, apart in zip(shape[1:-1], kernel, strides, dilation, strict=True):
+        total = max((math.ceil(size / step) - 1) * step + (width - 1) * apart + 1 - size, 0)
+        found.append([total // 2, total - total // 2])
+    return found
+
+
+def edit(framework: str, module: Seen, name: str, value: Any) -> str:
+    """Return what to write in a module's call so that a setting has this value."""
+    if name == "padding":
+        return _padding_edit(framework, module, value)
+    spelled = frameworks()[framework]
+    turned = round(1 - value, 12) if name in spelled["complements"] else value
+    return f"write {module.type}(…, {spelled['words'].get(name, name)}={_code(turned)})"
+
+
+def optimizer_edit(framework: str, name: str, value: Any) -> str:
+    """Return what to write in the optimizer's call."""
+    if name == "type":
+        return f"use {value} as the optimizer"
+    word = frameworks()[framework]["optimizer_words"].get(name, name)
+    return f"write {word}={_code(value)} in the optimizer's call"
+
+
+def _padding_edit(framework: str, module: Seen, value: Any) -> str:
+    """Return how zeros around a module's input are written: as its own setting where it can have them."""
+    spelled = frameworks()[framework]
+    if isinstance(value, str):
+        return f"write {module.type}(…, padding={value!r})"
+    pairs = [[one, one] if isinstance(one, int) else list(one) for one in value]
+    if not any(number for pair in pairs for number in pair):
+        return f"write {module.type}(…, {spelled['no_padding']})"
+    if "pad_evenly" in spelled and all(before == after for before, after in pairs):
+        one_side = tuple(before for before, _ in pairs) if len(pairs) > 1 else pairs[0][0]
+        return f"write {module.type}(…, {spelled['pad_evenly'].format(one_side=_code(one_side))})"
+    edit_: str = spelled["pad"].format(
+        rank=len(pairs),
+        pairs=_code(tuple(map(tuple, pairs))),
+        flat=_code(tuple(number for pair in reversed(pairs) for number in pair)),
+    )
+    return edit_
+
+
+def _code(value: Any) -> str:
+    if isinstance(value, list):
+        value = tuple(value)
+    if isinstance(value, float):
+        return f"{value:g}"
+    return repr(value)
+
+
+def told(value: Any) -> str:
+    """Return a setting's value for a sentence."""
+    return shown(value)
+
+
+def _spread(value: Any, rank: int | None = None) -> Any:
+    """Return one number as one for each axis, as far as the rank is known."""
+    if isinstance(value, int | float) and rank is not None:
+        return [value] * rank
+    if isinstance(value, list | tuple) and value and all(one == value[0] for one in value) and rank is None:
+        return value[0]
+    return value
+
+
+def _is_nothing(value: Any) -> bool:
+    return value is None or bool(_spread(value) in (0, [0, 0]))
+
+
+def _same(one: Any, two: Any) -> bool:
+    if isinstance(one, bool) or isinstance(two, bool):
+        return bool(one == two)
+    if isinstance(one, int | float) and isinstance(two, int | float):
+        return math.isclose(one, two, rel_tol=1e-9, abs_tol=1e-15)
+    if isinstance(one, list | tuple) and isinstance(two, list | tuple):
+        return len(one) == len(two) and all(map(_same, one, two))
+    return bool(one == two)

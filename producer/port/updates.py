@@ -1,0 +1,246 @@
+"""The rungs on which optimizers step: one update with given gradients, then some with their own.
+
+Some rules of the frameworks differ by design, whatever a program says. Where two programs part, they are
+compared once more with those rules made the same (`common`, see `worker.port.contract`); if they agree
+then, the
+rule is told as a note.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from likewise.producer.display import both, gap
+from likewise.producer.port.causes import finite
+from likewise.producer.port.hosted import Arrays, relative_difference
+from likewise.producer.port.models import PortFinding, Rung
+from likewise.producer.port.pairing import Pairing
+
+UPDATES = 5
+_NO_GRADIENT = 1e-10
+"""A gradient so much smaller than the largest is rounding."""
+_GROWTH = 100
+"""How much larger than a tensor's rounding that of a weight's way may be, after some updates."""
+
+
+class Updates:
+    """Two programs whose forward pass, loss and gradients were compared already."""
+
+    def __init__(self, pairing: Pairing, gradients: Arrays) -> None:
+        """Take the reference's gradients, by its names."""
+        self._pairing = pairing
+        self._gradients = gradients
+        self._limit = _GROWTH * pairing.tolerance
+        self._common = False
+
+    # ---- with given gradients
+
+    def once(self, findings: Sequence[PortFinding]) -> tuple[Rung, list[PortFinding]]:
+        """PairStep three times with the same gradients; `findings` are those of the rungs below."""
+        steps = [{name: factor * one for name, one in self._gradients.items()} for factor in (1.0, 0.5, 2.0)]
+        moved = self._moved_apart(steps, common=False)
+        if _worst(moved) > self._limit and self._pairing.frameworks_differ:
+            followed = self._moved_apart(steps, common=True)
+            if _worst(followed) <= self._limit:
+                self._common = True
+                self._note_rules(_worst(moved))
+                moved = followed
+        worst = _worst(moved)
+        if worst <= self._limit:
+            text = f"three updates with the same gradients move {len(moved)} weights alike"
+            return Rung(name="update", status="holds", relative_difference=worst, text=text), []
+        name = max(moved, key=lambda one: moved[one])
+        cause = next((one for one in findings if one.path.startswith("optimizer.")), None)
+        found = [] if cause is not None else [self._rule(name, worst)]
+        rung = Rung(
+            name="update",
+            status="fails",
+            relative_difference=finite(worst),
+            first_cause=cause or found[0],
+            text=f"with the same gradients, {name} moves {gap(worst)} of its way apart",
+        )
+        return rung, found
+
+    def _moved_apart(self, steps: Sequence[Arrays], *, common: bool) -> dict[str, float]:
+        """Return how far apart the optimizers move each weight, by the way that the reference moves it."""
+        pairing = self._pairing
+        mine = pairing.reference.update(steps, common=common)
+        given = [pairing.mapping.to_other(one) for one in steps]
+        theirs = pairing.mapping.to_reference(pairing.other.update(given, common=common))
+        found = {}
+        for name in self._gradients:
+            if name in theirs:
+                way = float(np.max(np.abs(mine[name] - pairing.weights[name]), initial=0.0))
+                found[name] = float(np.max(np.abs(mine[name] - theirs[name]), initial=0.0)) / (way or 1.0)
+        return found
+
+    def _rule(self, name: str, relative: float) -> PortFinding:
+        """Return that optimizers with the same numbers move weights differently, and what it may be."""
+        large = [{key: 1e6 * np.sign(one + 0.5) for key, one in self._gradients.items()}]
+        why = "their rules differ, such as what decay or momentum is applied to"
+        if _worst(self._moved_apart(large, common=self._pairing.frameworks_differ)) <= self._limit:
+            why = (
+                "with large gradients they agree, so that it is epsilon: where it is added (in "
+                "Keras's RMSprop "
+                "under the root, in PyTorch's after it)"
+            )
+        return PortFinding(
+            rung="update",
+            path=name,
+            relative_difference=finite(relative),
+            text=f"with the same gradients and numbers the optimizers move {name} {gap(relative)} of its way "
+            "apart; "
+            f"{why}",
+        )
+
+    # ---- with their own
+
+    def freely(self, lower: PortFinding | None) -> tuple[Rung, list[PortFinding]]:
+        """Train some updates on the batch; `lower` is the first cause of the rungs below."""
+        pairing = self._pairing
+        pairing.as_written()
+        parted = self._trained_apart(common=self._common)
+        if _worst(parted) > self._limit and pairing.frameworks_differ and not self._common:
+            followed = self._trained_apart(common=True)
+            if _worst(followed) <= self._limit:
+                self._note_rules(_worst(parted))
+                parted = followed
+        pairing.as_reference()
+        worst = _worst(parted)
+        if worst <= self._limit:
+            text = f"{UPDATES} updates in training mode give the same losses and weights"
+            return Rung(name="updates", status="holds", relative_difference=worst, text=text), []
+        name = max((one for one in parted if one != "losses"), key=lambda key: parted[key], default="losses")
+        found = []
+        if lower is None:
+            found = [
+                PortFinding(
+                    rung="updates",
+                    path=name,
+                    relative_difference=finite(parted[name]),
+                    text=f"{name} parts by {gap(parted[name])} within {UPDATES} updates, though every rung "
+                    "below "
+                    "holds: look at what only training mode does",
+                )
+            ]
+        rung = Rung(
+            name="updates",
+            status="fails",
+            relative_difference=finite(worst),
+            first_cause=lower or found[0],
+            text=f"after {UPDATES} updates the losses are {gap(parted['losses'])} apart and {name} "
+            f"{gap(parted[name])}",
+        )
+        return rung, found
+
+    def _trained_apart(self, *, common: bool) -> dict[str, float]:
+        """Train both; return how far apart `losses` and each weight are, but for what is by design."""
+        pairing = self._pairing
+        targets = pairing.batch.targets
+        one, mine = pairing.reference.train(pairing.batch.inputs, targets, steps=UPDATES, common=common)
+        two, theirs = pairing.other.train(pairing.inputs, targets, steps=UPDATES, common=common)
+        back = pairing.mapping.to_reference(theirs)
+        parted = {name: relative_difference(mine[name], back[name]) for name in mine if name in back}
+        left_out = self._unbiased(parted, mine, back) + self._idle(parted)
+        return {
+            "losses": relative_difference(np.array(one), np.array(two)),
+            **{name: apart for name, apart in parted.items() if name not in left_out},
+        }
+
+    def _idle(self, parted: Mapping[str, float]) -> list[str]:
+        """Return the weights that parted and whose gradient is nothing but rounding."""
+        largest = max((_size(one) for one in self._gradients.values()), default=0.0)
+        idle = [
+            name
+            for name, apart in parted.items()
+            if apart > self._limit
+            and name in self._gradients
+            and _size(self._gradients[name]) < _NO_GRADIENT * largest
+        ]
+        if idle:
+            self._pairing.note(
+                f"the gradient of {both(idle)} is 0 but for rounding, which an optimizer that divides "
+                "by its size "
+                "turns into steps; left out of the comparison of the updates"
+            )
+        return idle
+
+    def _unbiased(self, parted: Mapping[str, float], mine: Arrays, theirs: Arrays) -> list[str]:
+        """Return the moving variances that parted by the two frameworks' estimates alone."""
+        moving = [
+            name
+            for name, apart in parted.items()
+            if name.endswith(".moving_variance") and apart > self._limit
+        ]
+        if not moving or not self._pairing.frameworks_differ:
+            return []
+        if not all(self._is_unbiased(name, mine[name], theirs[name]) for name in moving):
+            return []
+        self._pairing.note(
+            "PyTorch's batch norm moves its variance by the unbiased estimate (n − 1 in the "
+            "denominator), Keras's by "
+            "the biased one: by design, and small where a batch is large"
+        )
+        return moving
+
+    def _is_unbiased(self, name: str, mine: NDArray[Any], theirs: NDArray[Any]) -> bool:
+        """Return whether one moving variance is the other with n / (n − 1) in each batch's part.
+
+        After k updates with momentum m a moving variance is mᵏ times its start, and the batches' part.
+        """
+        pairing = self._pairing
+        path = name.rpartition(".")[0]
+        momentum = pairing.seen[pairing.reference.label][path].settings.get("momentum")
+        call = next((one for one in pairing.calls if one.path == path and one.entered is not None), None)
+        if call is None or call.entered is None or momentum is None:
+            return False
+        samples = call.entered[..., 0].size
+        start = pairing.weights[name] * momentum**UPDATES
+        unbiased = samples / (samples - 1)
+        return any(
+            relative_difference(start + factor * (mine - start), theirs) <= self._limit
+            for factor in (unbiased, 1 / unbiased)
+        )
+
+    def _note_rules(self, relative: float) -> None:
+        """Note where the frameworks' rules differ by design, for programs that are alike otherwise."""
+        pairing = self._pairing
+        kinds = {described["optimizer"]["type"] for described in pairing.described.values()}
+        modules = [one for seen in pairing.seen.values() for one in seen.values()]
+        if kinds <= {"adam", "adamw", "rmsprop", "adagrad"} and any(
+            one.kind == "embedding" for one in modules
+        ):
+            pairing.note(
+                "Keras's optimizers square the gradient of each occurrence of a word by itself, "
+                "PyTorch's that of the "
+                "whole row: where a word occurs twice in a batch the embeddings part; the updates "
+                "were compared with "
+                "whole rows on both sides"
+            )
+        if kinds <= {"adam", "adamw"}:
+            pairing.note(
+                "Keras adds Adam's epsilon before the bias correction and PyTorch after it: with "
+                "gradients as small "
+                f"as epsilon this moves weights up to {gap(relative)} of their way apart; the updates "
+                "were compared "
+                "with Keras's rule on both sides"
+            )
+        if any(" + " in slot["own"] for one in modules for slot in one.slots.values()):
+            pairing.note(
+                "PyTorch keeps two biases in a recurrent layer, and each is updated, so that their "
+                "sum moves twice as "
+                "far as Keras's one; the updates were compared with the second one at rest (to have it so: "
+                "requires_grad_(False) on bias_hh_l0)"
+            )
+
+
+def _size(array: NDArray[Any]) -> float:
+    return float(np.max(np.abs(array), initial=0.0))
+
+
+def _worst(apart: Mapping[str, float]) -> float:
+    return max(apart.values(), default=0.0)

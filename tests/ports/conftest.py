@@ -1,0 +1,70 @@
+"""Both hosts, started once: a program is opened in them by each test."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import likewise
+from likewise.producer.port.batch import Batch
+from likewise.producer.port.hosted import Hosted
+from likewise.producer.port.ladder import climb
+from likewise.producer.port.models import PortCheck
+
+PROGRAMS = Path(__file__).parent / "programs"
+CODE = Path(likewise.__file__).parents[1]
+Check = Callable[..., PortCheck]
+
+
+def interpreter(framework: str) -> Path:
+    """The Python of a framework's environment; without one the test fails in CI and is skipped elsewhere."""
+    variable = f"LIKEWISE_TEST_PYTHON_{framework.upper()}"
+    if variable not in os.environ:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(f"{variable} names no Python")
+    return Path(os.environ[variable])
+
+
+def batch_for(name: str) -> Batch:
+    """The samples and targets of one pair, drawn."""
+    draws = np.random.default_rng(0)
+    inputs, targets = {
+        "mlp": (draws.normal(size=(6, 12)), draws.integers(0, 3, 6)),
+        "conv": (draws.normal(size=(5, 8, 8, 2)), draws.integers(0, 3, 5)),
+        "residual": (draws.normal(size=(5, 6, 6, 4)), draws.integers(0, 3, 5)),
+        "lstm": (draws.integers(0, 20, (6, 7)), draws.integers(0, 2, 6)),
+        "attention": (draws.normal(size=(4, 5, 8)), draws.normal(size=(4, 2))),
+        "autoencoder": (draws.normal(size=(3, 8, 8, 1)), draws.normal(size=(3, 8, 8, 1))),
+    }[name]
+    return Batch({"x": inputs}, targets)
+
+
+@pytest.fixture(scope="session")
+def hosts() -> Iterator[tuple[Hosted, Hosted]]:
+    with (
+        Hosted("keras", "tensorflow", interpreter("tensorflow"), CODE) as keras,
+        Hosted("torch", "torch", interpreter("torch"), CODE) as torch,
+    ):
+        yield keras, torch
+
+
+@pytest.fixture
+def check(hosts: tuple[Hosted, Hosted], tmp_path: Path) -> Check:
+    """Check one pair, after an edit of one of its files."""
+
+    def checked(name: str, *, side: str = "", edits: tuple[tuple[str, str], ...] = ()) -> PortCheck:
+        for host in hosts:
+            text = (PROGRAMS / f"{name}_{host.label}.py").read_text()
+            if host.label == side:
+                for old, new in edits:
+                    assert text.count(old) == 1, f"{old!r} is {text.count(old)} times in {name}_{side}.py"
+                    text = text.replace(old, new)
+            file = tmp_path / f"{name}_{host.label}.py"
+            file.write_text(text)
+            host.open(file, None, "float64")
+        return climb(*hosts, batch_for(name), precision="float64")
+
+    return checked

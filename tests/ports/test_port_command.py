@@ -1,0 +1,89 @@
+"""The command from end to end: what docs/port.md shows is what it prints."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.ports.conftest import interpreter
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def environments(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with both environments, as LIKEWISE_ENVIRONMENTS names it."""
+    folder = tmp_path_factory.mktemp("environments")
+    for framework in ("tensorflow", "torch"):
+        (folder / framework).symlink_to(interpreter(framework).parents[1])
+    return folder
+
+
+def likewise(*arguments: str, home: Path, environments: Path, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "likewise.producer", *arguments],
+        env={
+            **os.environ,
+            "LIKEWISE_HOME": str(home),
+            "LIKEWISE_ENVIRONMENTS": str(environments),
+            "PYTHONPATH": str(ROOT),
+        },
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+
+
+def test_what_the_page_shows_is_what_is_printed(tmp_path: Path, environments: Path) -> None:
+    answer = likewise(
+        *("port", "check", "keras_code.py", "torch_code.py", "--batch", "batch.npz", "--check"),
+        home=tmp_path, environments=environments, cwd=ROOT / "examples" / "port",
+    )  # fmt: skip
+    assert answer.returncode == 1, answer.stderr
+    page = (ROOT / "docs" / "port.md").read_text()
+    shown = page.partition("$ likewise port check keras_code.py torch_code.py --batch batch.npz\n")[2]
+    told = [
+        line for line in answer.stdout.rstrip().splitlines() if "apart)" not in line
+    ]  # rounding's last digits
+    assert told == [line for line in shown.partition("\n```")[0].splitlines() if "apart)" not in line]
+
+
+def test_a_port_file_is_written_and_its_json_says_what_is_next(tmp_path: Path, environments: Path) -> None:
+    example = ROOT / "examples" / "port"
+    arguments = [str(example / "keras_code.py"), str(example / "torch_code.py")]
+    batch = ["--batch", str(example / "batch.npz")]
+    written = likewise(
+        "port", "init", *arguments, *batch, home=tmp_path, environments=environments, cwd=tmp_path
+    )
+    assert written.returncode == 0, written.stderr
+    again = likewise("port", "init", *arguments, home=tmp_path, environments=environments, cwd=tmp_path)
+    assert again.returncode == 2
+    assert "is there already" in again.stderr
+    answer = likewise(
+        "port", "check", "port.yaml", "--json", "--until", "mapping",
+        home=tmp_path, environments=environments, cwd=tmp_path,
+    )  # fmt: skip
+    document = json.loads(answer.stdout)
+    assert [rung["name"] for rung in document["rungs"]] == ["settings", "mapping"]
+    assert document["next"].startswith("padding of conv")
+    assert {row["status"] for row in document["mapping"]} == {"proved", "shape_only"}
+
+
+def test_a_program_that_fails_is_told_with_its_own_line(tmp_path: Path, environments: Path) -> None:
+    (tmp_path / "bad.py").write_text("import torch\n\n\ndef model():\n    return torch.nn.Linear(2)\n")
+    (tmp_path / "dies.py").write_text("import torch, os\n\n\ndef model():\n    os._exit(3)\n")
+    (tmp_path / "good.py").write_text("import torch\n\n\ndef model():\n    return torch.nn.Linear(2, 2)\n")
+    for name, words in (("bad.py", "bad.py:5"), ("dies.py", "ended its process (status 3)")):
+        answer = likewise(
+            "port", "check", "good.py", name, home=tmp_path, environments=environments, cwd=tmp_path
+        )
+        assert answer.returncode == 3, answer.stderr
+        assert words in answer.stderr
+        assert "Traceback" not in answer.stderr

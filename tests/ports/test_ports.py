@@ -1,0 +1,165 @@
+"""Right ports hold on every rung; each planted fault is named first, where it was planted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+
+from likewise.producer.port.models import PortCheck
+
+PAIRS = ("mlp", "conv", "residual", "lstm", "attention", "autoencoder")
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_a_right_port_holds_on_every_rung(check: Callable[..., PortCheck], name: str) -> None:
+    found = check(name)
+    failing = [(rung.name, rung.text) for rung in found.rungs if rung.status == "fails"]
+    assert not failing
+    assert not found.findings
+    assert {row.status for row in found.mapping} == {"proved"}
+    assert {rung.name for rung in found.rungs if rung.status == "holds"} >= {
+        *("settings", "mapping", "forward", "loss", "gradients", "update", "updates"),
+    }
+
+
+@dataclass(frozen=True)
+class Fault:
+    """An edit of a right port, and the finding that must come first."""
+
+    pair: str
+    old: str
+    new: str
+    rung: str
+    path: str
+    setting: str | None = None
+    side: str = "torch"
+    more: tuple[tuple[str, str], ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.pair}: {self.new.strip()[:50]}"
+
+
+FAULTS = [
+    Fault("mlp", "eps=1e-5", "eps=1e-3", "settings", "norm", "epsilon"),
+    Fault("mlp", "nn.Dropout(0.3)", "nn.Dropout(0.7)", "settings", "dropout", "rate"),
+    Fault("mlp", "            nn.Dropout(0.3),\n", "", "settings", "dropout", "dropout"),
+    Fault("mlp", "nn.GELU()", "nn.GELU(approximate='tanh')", "forward", "gelu"),
+    Fault("mlp", "nn.Tanh()", "nn.Sigmoid()", "forward", "tanh"),
+    Fault("mlp", "nn.Linear(16, 3)", "nn.Linear(16, 3, bias=False)", "settings", "head", "use_bias"),
+    Fault("mlp", "momentum=0.9", "momentum=0.8", "settings", "optimizer.momentum", "momentum"),
+    Fault("mlp", "momentum=0.9", "momentum=0.9, nesterov=True", "settings", "optimizer.nesterov", "nesterov"),
+    Fault("mlp", "lr=0.1", "lr=0.01", "settings", "optimizer.learning_rate", "learning_rate"),
+    Fault(
+        "mlp",
+        "cross_entropy(outputs, targets)",
+        "cross_entropy(outputs, targets, reduction='sum')",
+        "loss",
+        "loss",
+    ),
+    Fault(
+        "mlp",
+        "cross_entropy(outputs, targets)",
+        "cross_entropy(outputs.softmax(-1), targets)",
+        "loss",
+        "loss",
+    ),
+    Fault(
+        "mlp",
+        "cross_entropy(outputs, targets)",
+        "cross_entropy(outputs, targets, label_smoothing=0.1)",
+        "loss",
+        "loss",
+    ),
+    Fault("conv", "eps=1e-3, ", "", "settings", "norm", "epsilon"),
+    Fault("conv", "momentum=0.01", "momentum=0.99", "settings", "norm", "momentum"),
+    Fault("conv", "F.pad(x, (0, 1, 0, 1))", "F.pad(x, (1, 0, 1, 0))", "settings", "stem", "padding"),
+    Fault(
+        "conv",
+        "nn.Conv2d(2, 4, 3, stride=2)",
+        "nn.Conv2d(2, 4, 3, stride=2, padding=1)",
+        "settings",
+        "stem",
+        "padding",
+        more=(("F.pad(x, (0, 1, 0, 1))", "x"),),
+    ),
+    Fault("conv", "nn.LeakyReLU(0.2)", "nn.LeakyReLU()", "forward", "leaky_re_lu", "negative_slope"),
+    Fault("conv", "F.max_pool2d(x, 2)", "F.avg_pool2d(x, 2)", "forward", "max_pooling2d"),
+    Fault("conv", "F.relu(self.stem", "F.relu6(10 * self.stem", "forward", "relu"),
+    Fault("conv", ", eps=1e-7", "", "settings", "optimizer.epsilon", "epsilon"),
+    Fault("conv", "eps=1e-7", "eps=1e-7, betas=(0.9, 0.99)", "settings", "optimizer.beta_2", "beta_2"),
+    Fault("residual", "return torch.relu(x + y)", "return x + torch.relu(y)", "forward", "add"),
+    Fault(
+        "residual",
+        "nn.BatchNorm2d(width)\n        self.b ",
+        "nn.BatchNorm2d(width, eps=1e-2)\n        self.b ",
+        "settings",
+        "one_na",
+        "epsilon",
+    ),
+    Fault("residual", ".mean(dim=(2, 3))", ".amax(dim=(2, 3))", "forward", "global_average_pooling2d"),
+    Fault(
+        "residual",
+        "self.b = nn.Conv2d(width, width, 3, padding=1, bias=False)",
+        "self.b = nn.Conv2d(width, width, 3, padding=1)",
+        "settings",
+        "one_b",
+        "use_bias",
+    ),
+    Fault(
+        "residual",
+        "lr=0.05)",
+        "lr=0.05, weight_decay=0.01)",
+        "settings",
+        "optimizer.weight_decay",
+        "weight_decay",
+    ),
+    Fault("lstm", "x[:, -1]", "x[:, 0]", "forward", "head"),
+    Fault("lstm", "nn.GRU(6, 5, batch_first=True)", "nn.GRU(6, 5)", "forward", "gru"),
+    Fault(
+        "lstm", "self.lstm(self.words(tokens))", "self.lstm(self.words(tokens.flip(1)))", "forward", "words"
+    ),
+    Fault("attention", "/ self.width**0.5", "/ self.width", "forward", "softmax"),
+    Fault("attention", "softmax(dim=-1)", "softmax(dim=-2)", "forward", "softmax"),
+    Fault(
+        "attention",
+        "x = x + self.attention(self.norm(x))",
+        "x = self.attention(self.norm(x))",
+        "forward",
+        "add",
+    ),
+    Fault("attention", "nn.LayerNorm(8)", "nn.LayerNorm(8, eps=1e-12)", "settings", "norm", "epsilon"),
+    Fault("attention", ".mean()", ".sum()", "loss", "loss"),
+    Fault(
+        "attention",
+        "        self.head = nn.Linear(8, 2)",
+        "        self.head = nn.Linear(8, 2)\n        self.norm.requires_grad_(False)",
+        "gradients",
+        "norm.gamma",
+        "trainable",
+    ),
+    Fault("autoencoder", "F.elu", "F.relu", "forward", "elu"),
+    Fault("autoencoder", ".sum(dim=(1, 2, 3)).mean()", ".mean()", "loss", "loss"),
+    Fault("autoencoder", "Adam(", "AdamW(", "settings", "optimizer.weight_decay", "weight_decay"),
+    Fault(
+        "autoencoder",
+        "stride=2)\n        self.code",
+        "stride=2, bias=False)\n        self.code",
+        "settings",
+        "down",
+        "use_bias",
+    ),
+]
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=str)
+def test_a_planted_fault_is_named_first(check: Callable[..., PortCheck], fault: Fault) -> None:
+    found = check(fault.pair, side=fault.side, edits=((fault.old, fault.new), *fault.more))
+    assert not found.agrees
+    first = next(rung.first_cause for rung in found.rungs if rung.status == "fails")
+    assert first is not None
+    told = f"{first.rung}: {first.text}"
+    assert first.rung == fault.rung, told
+    assert fault.path in first.path, told
+    assert fault.setting is None or first.setting == fault.setting, told

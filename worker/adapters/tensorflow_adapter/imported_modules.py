@@ -1,0 +1,268 @@
+"""Keras's layers in the common language of `worker.port.contract`, which is Keras's own: kinds and
+settings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from likewise.worker.port.contract import OWN, as_json
+
+Array = NDArray[Any]
+L = keras.layers
+
+
+@dataclass(frozen=True, kw_only=True)
+class Known:
+    """A layer in the common language."""
+
+    kind: str
+    settings: dict[str, Any]
+    weights: dict[str, Any]
+    """The variables, by their names in the common language; of a pair, the row of the variable."""
+    channels_first: bool = False
+    activation: str | None = None
+    """The function that its `activation` applies, where that is more than nothing."""
+
+    def enters(self, array: Array) -> Array:
+        """Return an array of the layer's samples with their channels last."""
+        return np.moveaxis(array, 1, -1) if self.channels_first and array.ndim > 2 else array
+
+    def leaves(self, array: Array) -> Array:
+        """Return the way back of `enters`."""
+        return np.moveaxis(array, -1, 1) if self.channels_first and array.ndim > 2 else array
+
+
+def known(layer: Any) -> Known | None:
+    """Return what is known of a layer; None for one without weights of its own that no table has."""
+    for base in type(layer).__mro__:
+        if base in _TABLE:
+            return _TABLE[base](layer)
+    own = {
+        variable.name: variable
+        for variable in (*layer._trainable_variables, *layer._non_trainable_variables)
+        if "float" in str(variable.dtype)
+    }
+    return Known(kind=OWN, settings={}, weights=own) if own else None
+
+
+def _variables(layer: Any, **names: str) -> dict[str, Any]:
+    found = {common: getattr(layer, own, None) for common, own in names.items()}
+    return {common: one for common, one in found.items() if one is not None}
+
+
+def _activation(layer: Any) -> str | None:
+    given = getattr(layer, "activation", None)
+    name = getattr(given, "__name__", None) or type(given).__name__
+    return None if given is None or name == "linear" else name
+
+
+def _dense(layer: Any) -> Known:
+    return Known(
+        kind="dense",
+        settings={"units": layer.units, "use_bias": layer.use_bias},
+        weights=_variables(layer, kernel="kernel", bias="bias"),
+        activation=_activation(layer),
+    )
+
+
+def _zeros(layer: Any) -> Any:
+    """Return `same` as the word, since the zeros that it adds depend on the input; `valid` as none."""
+    return [[0, 0] for _ in layer.kernel_size] if layer.padding == "valid" else layer.padding
+
+
+def _convolution(kind: str) -> Callable[[Any], Known]:
+    def convolution(layer: Any) -> Known:
+        settings = {
+            "kernel_size": list(layer.kernel_size),
+            "strides": list(layer.strides),
+            "padding": _zeros(layer),
+            "dilation_rate": list(layer.dilation_rate),
+            "use_bias": layer.use_bias,
+        }
+        if kind == "conv":
+            settings = {"filters": layer.filters, **settings, "groups": layer.groups}
+        else:
+            settings["depth_multiplier"] = layer.depth_multiplier
+        return Known(
+            kind=kind,
+            settings=settings,
+            weights=_variables(layer, kernel="kernel", bias="bias"),
+            channels_first=layer.data_format == "channels_first",
+            activation=_activation(layer),
+        )
+
+    return convolution
+
+
+def _transposed(layer: Any) -> Known:
+    return Known(
+        kind="conv_transpose",
+        settings={
+            "filters": layer.filters,
+            "kernel_size": list(layer.kernel_size),
+            "strides": list(layer.strides),
+            "padding": layer.padding,
+            "output_padding": as_json(layer.output_padding),
+            "use_bias": layer.use_bias,
+        },
+        weights=_variables(layer, kernel="kernel", bias="bias"),
+        channels_first=layer.data_format == "channels_first",
+        activation=_activation(layer),
+    )
+
+
+def _batch_norm(layer: Any) -> Known:
+    return Known(
+        kind="batch_norm",
+        settings={
+            "epsilon": layer.epsilon,
+            "momentum": layer.momentum,
+            "affine": bool(layer.scale or layer.center),
+        },
+        weights=_variables(
+            layer, gamma="gamma", beta="beta", moving_mean="moving_mean", moving_variance="moving_variance"
+        ),
+        channels_first=layer.axis == 1,
+    )
+
+
+def _layer_norm(layer: Any) -> Known:
+    return Known(
+        kind="layer_norm",
+        settings={"epsilon": layer.epsilon},
+        weights=_variables(layer, gamma="gamma", beta="beta"),
+    )
+
+
+def _group_norm(layer: Any) -> Known:
+    return Known(
+        kind="group_norm",
+        settings={"groups": layer.groups, "epsilon": layer.epsilon},
+        weights=_variables(layer, gamma="gamma", beta="beta"),
+        channels_first=layer.axis == 1,
+    )
+
+
+def _embedding(layer: Any) -> Known:
+    return Known(
+        kind="embedding",
+        settings={"input_dim": layer.input_dim, "output_dim": layer.output_dim},
+        weights=_variables(layer, embeddings="_embeddings"),
+    )
+
+
+def _recurrent(kind: str) -> Callable[[Any], Known]:
+    def recurrent(layer: Any) -> Known:
+        cell = layer.cell
+        settings: dict[str, Any] = {"units": cell.units}
+        weights = _variables(cell, kernel="kernel", recurrent_kernel="recurrent_kernel")
+        if cell.use_bias and kind == "gru" and cell.reset_after:
+            # One variable (2, 3 units), of which PyTorch has each row by itself.
+            return Known(
+                kind=kind,
+                settings={**settings, "reset_after": True},
+                weights={**weights, "bias": (cell.bias, 0), "recurrent_bias": (cell.bias, 1)},
+            )
+        if kind == "gru":
+            settings["reset_after"] = cell.reset_after
+        for name, standard in (("activation", "tanh"), ("recurrent_activation", "sigmoid")):
+            used = getattr(getattr(cell, name, None), "__name__", standard)
+            if used != standard:
+                settings[name] = used
+        return Known(kind=kind, settings=settings, weights={**weights, **_variables(cell, bias="bias")})
+
+    return recurrent
+
+
+def _prelu(layer: Any) -> Known:
+    return Known(kind="prelu", settings={}, weights=_variables(layer, alpha="alpha"))
+
+
+def _pool(kind: str) -> Callable[[Any], Known]:
+    def pool(layer: Any) -> Known:
+        return Known(
+            kind=kind,
+            settings={
+                "pool_size": as_json(layer.pool_size),
+                "strides": as_json(layer.strides),
+                "padding": 0 if layer.padding == "valid" else layer.padding,
+            },
+            weights={},
+            channels_first=layer.data_format == "channels_first",
+        )
+
+    return pool
+
+
+def _plainly(kind: str, **names: str) -> Callable[[Any], Known]:
+    def made(layer: Any) -> Known:
+        settings = {ours: as_json(getattr(layer, own)) for ours, own in names.items()}
+        return Known(kind=kind, settings=settings, weights={})
+
+    return made
+
+
+def _relu(layer: Any) -> Known:
+    limit = None if layer.max_value is None else float(layer.max_value)
+    if layer.negative_slope == 0 and layer.threshold == 0 and limit in (None, 6.0):
+        return Known(kind="relu" if limit is None else "relu6", settings={}, weights={})
+    return Known(
+        kind="relu",
+        settings={"max_value": limit, "negative_slope": layer.negative_slope, "threshold": layer.threshold},
+        weights={},
+    )
+
+
+def _zero_padding(layer: Any) -> Known:
+    zeros = [layer.padding] if isinstance(layer, L.ZeroPadding1D) else layer.padding
+    return Known(
+        kind="zero_padding",
+        settings={"zeros": [list(one) for one in zeros]},
+        weights={},
+        channels_first=getattr(layer, "data_format", None) == "channels_first",
+    )
+
+
+def _named_activation(layer: Any) -> Known:
+    return Known(kind=_activation(layer) or "linear", settings={}, weights={})
+
+
+_TABLE: Mapping[type, Callable[[Any], Known]] = {
+    L.Dense: _dense,
+    **dict.fromkeys((L.Conv1D, L.Conv2D, L.Conv3D), _convolution("conv")),
+    **dict.fromkeys((L.DepthwiseConv1D, L.DepthwiseConv2D), _convolution("depthwise_conv")),
+    **dict.fromkeys((L.Conv1DTranspose, L.Conv2DTranspose, L.Conv3DTranspose), _transposed),
+    L.BatchNormalization: _batch_norm,
+    L.LayerNormalization: _layer_norm,
+    L.GroupNormalization: _group_norm,
+    L.Embedding: _embedding,
+    L.LSTM: _recurrent("lstm"),
+    L.GRU: _recurrent("gru"),
+    L.SimpleRNN: _recurrent("simple_rnn"),
+    L.PReLU: _prelu,
+    **dict.fromkeys((L.MaxPooling1D, L.MaxPooling2D, L.MaxPooling3D), _pool("max_pool")),
+    **dict.fromkeys((L.AveragePooling1D, L.AveragePooling2D, L.AveragePooling3D), _pool("average_pool")),
+    **dict.fromkeys((L.Dropout, L.SpatialDropout1D, L.SpatialDropout2D), _plainly("dropout", rate="rate")),
+    L.ReLU: _relu,
+    L.LeakyReLU: _plainly("leaky_relu", negative_slope="negative_slope"),
+    L.ELU: _plainly("elu", alpha="alpha"),
+    L.Softmax: _plainly("softmax", axis="axis"),
+    **dict.fromkeys((L.ZeroPadding1D, L.ZeroPadding2D, L.ZeroPadding3D), _zero_padding),
+    L.Activation: _named_activation,
+}
+CHANGEABLE = ("epsilon", "momentum", "negative_slope", "alpha", "rate")
+"""The settings of live layers that can be changed."""
+
+
+def array_of(variable: Any) -> Array:
+    """Return a variable's numbers, or those of a row of it."""
+    if isinstance(variable, tuple):
+        return np.array(variable[0])[variable[1]]
+    return np.array(variable)

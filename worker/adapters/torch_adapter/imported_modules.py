@@ -1,0 +1,417 @@
+"""PyTorch's modules in the common language of `worker.port.contract`: kinds, settings, weights, layouts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from likewise.worker.port.contract import OWN, Slot, as_json
+
+Array = NDArray[Any]
+Turn = Callable[[Array], Array]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Held:
+    """One weight in the common layout: the tensors that it is made of, and the way there and back.
+
+    `back` gives one array for each tensor. Of a sum of tensors the first gets the whole and the others zeros;
+    a gradient goes to each.
+    """
+
+    tensors: tuple[tuple[str, torch.Tensor], ...]
+    there: Callable[[Sequence[Array]], Array]
+    back: Turn
+    transform: str = ""
+
+    @property
+    def trainable(self) -> bool:
+        """Return whether gradients change it."""
+        return any(isinstance(one, nn.Parameter) and one.requires_grad for _, one in self.tensors)
+
+    def read(self) -> Array:
+        """Return the weight in the common layout."""
+        return self.there([_array(one) for _, one in self.tensors])
+
+    def read_gradient(self) -> Array | None:
+        """Return the gradient that lies at the first tensor, in the common layout."""
+        first = self.tensors[0][1]
+        return None if first.grad is None else self.there([_array(first.grad)])
+
+    def write(self, value: Array) -> None:
+        """Replace the tensors' numbers."""
+        whole = self.back(value)
+        for place, (_, one) in enumerate(self.tensors):
+            with torch.no_grad():
+                one.copy_(_tensor(whole if place == 0 else np.zeros_like(whole), one))
+
+    def write_gradient(self, value: Array) -> None:
+        """Lay a gradient at every tensor."""
+        for _, one in self.tensors:
+            one.grad = _tensor(self.back(value), one)
+
+    def slot(self) -> Slot:
+        """Return how it is told."""
+        return Slot(
+            own=" + ".join(name for name, _ in self.tensors),
+            transform=self.transform,
+            shape=tuple(self.read().shape),
+            trainable=self.trainable,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Known:
+    """A module in the common language."""
+
+    kind: str
+    settings: dict[str, Any]
+    held: dict[str, Held] = field(default_factory=dict)
+    enters: Turn = lambda array: array
+    """It turns the module's layout into the common one; `leaves` turns it back."""
+    leaves: Turn = lambda array: array
+
+
+def known(module: nn.Module) -> Known | None:
+    """Return what is known of a module; None for one without weights of its own that no table has."""
+    for base in type(module).__mro__:
+        if base in _TABLE:
+            return _TABLE[base](module)
+    own = {name: tensor for name, tensor in _own(module) if tensor.is_floating_point()}
+    if not own:
+        return None
+    return Known(kind=OWN, settings={}, held={name: _plain(name, tensor) for name, tensor in own.items()})
+
+
+def _own(module: nn.Module) -> list[tuple[str, torch.Tensor]]:
+    return [*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)]
+
+
+def _plain(name: str, tensor: torch.Tensor) -> Held:
+    return Held(tensors=((name, tensor),), there=lambda arrays: arrays[0], back=lambda array: array)
+
+
+def _turned(name: str, tensor: torch.Tensor, axes: Sequence[int], transform: str) -> Held:
+    return Held(
+        tensors=((name, tensor),),
+        there=lambda arrays: arrays[0].transpose(axes),
+        back=lambda array: array.transpose(np.argsort(axes)),
+        transform=transform,
+    )
+
+
+def _given(**held: Held | None) -> dict[str, Held]:
+    return {name: one for name, one in held.items() if one is not None}
+
+
+def _optional(name: str, tensor: torch.Tensor | None) -> Held | None:
+    return None if tensor is None else _plain(name, tensor)
+
+
+def _linear(module: nn.Linear) -> Known:
+    return Known(
+        kind="dense",
+        settings={"units": module.out_features, "use_bias": module.bias is not None},
+        held=_given(
+            kernel=_turned("weight", module.weight, (1, 0), "transposed"),
+            bias=_optional("bias", module.bias),
+        ),
+    )
+
+
+def _last(array: Array) -> Array:
+    return np.moveaxis(array, 1, -1) if array.ndim > 2 else array
+
+
+def _first(array: Array) -> Array:
+    return np.moveaxis(array, -1, 1) if array.ndim > 2 else array
+
+
+def _padding(module: Any) -> Any:
+    """Return the zeros before and after each axis: `same` in PyTorch's sense in numbers, where they
+    are whole.
+    """
+    if isinstance(module.padding, str):
+        if module.padding == "valid":
+            return [[0, 0] for _ in module.kernel_size]
+        total = [d * (k - 1) for d, k in zip(module.dilation, module.kernel_size, strict=True)]
+        return [[one // 2, one - one // 2] for one in total]
+    return [[one, one] for one in module.padding]
+
+
+def _convolution(module: Any) -> Known:
+    rank = len(module.kernel_size)
+    inputs, outputs, groups = module.in_channels, module.out_channels, module.groups
+    settings = {
+        "filters": outputs,
+        "kernel_size": list(module.kernel_size),
+        "strides": list(module.stride),
+        "padding": _padding(module),
+        "dilation_rate": list(module.dilation),
+        "groups": groups,
+        "use_bias": module.bias is not None,
+    }
+    if module.padding_mode != "zeros":
+        settings["padding_mode"] = module.padding_mode
+    spatial = tuple(range(2, 2 + rank))
+    if groups == inputs and inputs > 1:
+        shape = tuple(module.kernel_size)
+        kernel = Held(
+            tensors=(("weight", module.weight),),
+            there=lambda arrays: arrays[0].reshape(inputs, -1, *shape).transpose(*spatial, 0, 1),
+            back=lambda array: array.transpose(rank, rank + 1, *range(rank)).reshape(outputs, 1, *shape),
+            transform="channels last, one kernel a channel",
+        )
+        settings.pop("groups")
+        settings["depth_multiplier"] = outputs // inputs
+        return Known(
+            kind="depthwise_conv",
+            settings=settings,
+            held=_given(kernel=kernel, bias=_optional("bias", module.bias)),
+            enters=_last,
+            leaves=_first,
+        )
+    kernel = _turned("weight", module.weight, (*spatial, 1, 0), "axes in Keras's order")
+    return Known(
+        kind="conv",
+        settings=settings,
+        held=_given(kernel=kernel, bias=_optional("bias", module.bias)),
+        enters=_last,
+        leaves=_first,
+    )
+
+
+def _transposed(module: Any) -> Known:
+    spatial = tuple(range(2, 2 + len(module.kernel_size)))
+    return Known(
+        kind="conv_transpose",
+        settings={
+            "filters": module.out_channels,
+            "kernel_size": list(module.kernel_size),
+            "strides": list(module.stride),
+            "crop": list(module.padding),
+            "output_padding": list(module.output_padding),
+            "use_bias": module.bias is not None,
+        },
+        held=_given(
+            kernel=_turned("weight", module.weight, (*spatial, 1, 0), "axes in Keras's order"),
+            bias=_optional("bias", module.bias),
+        ),
+        enters=_last,
+        leaves=_first,
+    )
+
+
+def _batch_norm(module: Any) -> Known:
+    settings = {
+        "epsilon": module.eps,
+        "momentum": None if module.momentum is None else 1 - module.momentum,
+        "affine": bool(module.affine),
+    }
+    return Known(
+        kind="batch_norm",
+        settings=settings,
+        held=_given(
+            gamma=_optional("weight", module.weight),
+            beta=_optional("bias", module.bias),
+            moving_mean=_optional("running_mean", module.running_mean),
+            moving_variance=_optional("running_var", module.running_var),
+        ),
+        enters=_last,
+        leaves=_first,
+    )
+
+
+def _layer_norm(module: nn.LayerNorm) -> Known:
+    return Known(
+        kind="layer_norm",
+        settings={"epsilon": module.eps},
+        held=_given(gamma=_optional("weight", module.weight), beta=_optional("bias", module.bias)),
+    )
+
+
+def _group_norm(module: nn.GroupNorm) -> Known:
+    return Known(
+        kind="group_norm",
+        settings={"groups": module.num_groups, "epsilon": module.eps},
+        held=_given(gamma=_optional("weight", module.weight), beta=_optional("bias", module.bias)),
+        enters=_last,
+        leaves=_first,
+    )
+
+
+def _embedding(module: nn.Embedding) -> Known:
+    settings: dict[str, Any] = {"input_dim": module.num_embeddings, "output_dim": module.embedding_dim}
+    if module.padding_idx is not None:
+        settings["padding_idx"] = module.padding_idx
+    return Known(kind="embedding", settings=settings, held=_given(embeddings=_plain("weight", module.weight)))
+
+
+def _swap(array: Array) -> Array:
+    return np.swapaxes(array, 0, 1) if array.ndim > 2 else array
+
+
+def _sum_of(arrays: Sequence[Array]) -> Array:
+    return arrays[0] if len(arrays) == 1 else arrays[0] + arrays[1]
+
+
+def _lstm(module: nn.LSTM) -> Known:
+    return _recurrent(module, "lstm", gates=None)
+
+
+def _rnn(module: nn.RNN) -> Known:
+    return _recurrent(module, "simple_rnn", gates=None)
+
+
+def _gru(module: nn.GRU) -> Known:
+    return _recurrent(module, "gru", gates=(1, 0, 2))
+
+
+def _gates(order: Sequence[int] | None) -> Turn:
+    """Return what puts the gates, blocks of the last axis, in another order. (1, 0, 2) is its own way
+    back.
+    """
+
+    def turn(array: Array) -> Array:
+        if order is None:
+            return array
+        parts = np.split(array, len(order), axis=-1)
+        return np.concatenate([parts[place] for place in order], axis=-1)
+
+    return turn
+
+
+def _recurrent(module: Any, kind: str, *, gates: Sequence[int] | None) -> Known:
+    """Return a recurrent module: each layer and direction has its own weights, named by PyTorch's suffix."""
+    turn = _gates(gates)
+    held: dict[str, Held] = {}
+    for layer in range(module.num_layers):
+        for suffix in ("", "_reverse") if module.bidirectional else ("",):
+            end = f"l{layer}{suffix}"
+            name = "" if end == "l0" else f"{end}."
+            for own, common in (("ih", "kernel"), ("hh", "recurrent_kernel")):
+                held[name + common] = Held(
+                    tensors=((f"weight_{own}_{end}", getattr(module, f"weight_{own}_{end}")),),
+                    there=lambda arrays: turn(arrays[0].T),
+                    back=lambda array: turn(array).T,
+                    transform="transposed" if gates is None else "transposed, gates in Keras's order",
+                )
+            if module.bias:
+                pair = tuple(
+                    (f"bias_{own}_{end}", getattr(module, f"bias_{own}_{end}")) for own in ("ih", "hh")
+                )
+                if gates is None:
+                    held[f"{name}bias"] = Held(
+                        tensors=pair, there=_sum_of, back=lambda array: array, transform="sum of both biases"
+                    )
+                    continue
+                for (own, tensor), common in zip(pair, ("bias", "recurrent_bias"), strict=True):
+                    held[name + common] = Held(
+                        tensors=((own, tensor),),
+                        there=lambda arrays: turn(arrays[0]),
+                        back=turn,
+                        transform="gates in Keras's order",
+                    )
+    layout: Turn = (lambda array: array) if module.batch_first else _swap
+    settings = {
+        "units": module.hidden_size,
+        "layers": module.num_layers,
+        "bidirectional": module.bidirectional,
+    }
+    if module.dropout:
+        settings["dropout"] = module.dropout
+    return Known(kind=kind, settings=settings, held=held, enters=layout, leaves=layout)
+
+
+def _attention(module: nn.MultiheadAttention) -> Known:
+    return Known(
+        kind="attention",
+        settings={"num_heads": module.num_heads, "key_dim": module.head_dim},
+        held={name: _plain(name, tensor) for name, tensor in _own(module)},
+    )
+
+
+def _prelu(module: nn.PReLU) -> Known:
+    return Known(kind="prelu", settings={}, held=_given(alpha=_plain("weight", module.weight)))
+
+
+def _pool(kind: str) -> Callable[[Any], Known]:
+    def pool(module: Any) -> Known:
+        settings = {
+            "pool_size": as_json(module.kernel_size),
+            "strides": as_json(module.stride),
+            "padding": as_json(module.padding),
+        }
+        if module.ceil_mode:
+            settings["ceil_mode"] = True
+        if kind == "average_pool" and as_json(module.padding) not in (0, [0, 0], [0]):
+            settings["counts_padding"] = module.count_include_pad
+        return Known(kind=kind, settings=settings, enters=_last, leaves=_first)
+
+    return pool
+
+
+def _zero_padding(module: nn.ZeroPad2d) -> Known:
+    left, right, top, bottom = module.padding
+    return Known(
+        kind="zero_padding", settings={"zeros": [[top, bottom], [left, right]]}, enters=_last, leaves=_first
+    )
+
+
+def _plainly(kind: str, **names: str) -> Callable[[Any], Known]:
+    def made(module: Any) -> Known:
+        return Known(kind=kind, settings={ours: as_json(getattr(module, own)) for ours, own in names.items()})
+
+    return made
+
+
+_TABLE: Mapping[type, Callable[[Any], Known]] = {
+    nn.Linear: _linear,
+    **dict.fromkeys((nn.Conv1d, nn.Conv2d, nn.Conv3d), _convolution),
+    **dict.fromkeys((nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d), _transposed),
+    **dict.fromkeys((nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d), _batch_norm),
+    nn.LayerNorm: _layer_norm,
+    nn.GroupNorm: _group_norm,
+    nn.Embedding: _embedding,
+    nn.LSTM: _lstm,
+    nn.GRU: _gru,
+    nn.RNN: _rnn,
+    nn.MultiheadAttention: _attention,
+    nn.PReLU: _prelu,
+    **dict.fromkeys((nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d), _pool("max_pool")),
+    **dict.fromkeys((nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d), _pool("average_pool")),
+    **dict.fromkeys((nn.Dropout, nn.Dropout1d, nn.Dropout2d), _plainly("dropout", rate="p")),
+    nn.ReLU: _plainly("relu"),
+    nn.ReLU6: _plainly("relu6"),
+    nn.LeakyReLU: _plainly("leaky_relu", negative_slope="negative_slope"),
+    nn.ELU: _plainly("elu", alpha="alpha"),
+    nn.GELU: _plainly("gelu", approximate="approximate"),
+    nn.SiLU: _plainly("silu"),
+    nn.Sigmoid: _plainly("sigmoid"),
+    nn.Tanh: _plainly("tanh"),
+    nn.Softmax: _plainly("softmax", axis="dim"),
+    nn.ZeroPad2d: _zero_padding,
+}
+CHANGEABLE = {
+    "epsilon": ("eps", lambda value: value),
+    "momentum": ("momentum", lambda value: 1 - value),
+    "negative_slope": ("negative_slope", lambda value: value),
+    "alpha": ("alpha", lambda value: value),
+    "approximate": ("approximate", lambda value: value),
+    "rate": ("p", lambda value: value),
+}
+"""The settings of live modules that can be changed: PyTorch's name, and the value as PyTorch has it."""
+
+
+def _array(tensor: torch.Tensor) -> Array:
+    return np.array(tensor.detach().cpu().numpy())
+
+
+def _tensor(array: Array, like: torch.Tensor) -> torch.Tensor:
+    return torch.as_tensor(np.array(array, order="C"), dtype=like.dtype, device=like.device)

@@ -1,0 +1,131 @@
+"""`python -m likewise.worker.port FRAMEWORK` hosts a program: questions on standard input, answers on output.
+
+What the program prints goes to standard error.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from likewise.shared.port.wire import receive, send
+from likewise.worker.port.contract import Arrays, Forced, Forward, ImportedProgram, ProgramError
+
+Answer = tuple[dict[str, Any], Arrays]
+
+
+def main(framework: str) -> None:
+    """Answer until the other end is closed."""
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    host = _Host(framework)
+    while True:
+        try:
+            question, arrays = receive(sys.stdin.buffer)
+        except EOFError:
+            return
+        try:
+            document, found = host.answer(question, arrays)
+            send(answers, {"status": "ok", **document}, found)
+        except ProgramError as error:
+            send(answers, {"status": "failed", "message": str(error)}, {})
+
+
+class _Host:
+    def __init__(self, framework: str) -> None:
+        self._framework = framework
+        self._program: ImportedProgram | None = None
+        self._asks: Mapping[str, Callable[[dict[str, Any], Arrays], Answer]] = {
+            "open": self._open,
+            "describe": self._describe,
+            "weights": lambda _, __: ({}, self.program.weights()),
+            "load": self._load,
+            "change": self._change,
+            "forward": self._forward,
+            "loss": self._loss,
+            "gradients": self._gradients,
+            "update": self._update,
+            "train": self._train,
+        }
+
+    @property
+    def program(self) -> ImportedProgram:
+        """Return the program that was opened."""
+        if self._program is None:
+            raise ProgramError("no program was opened")
+        return self._program
+
+    def answer(self, question: dict[str, Any], arrays: Arrays) -> Answer:
+        """Return the answer to one question, with its arrays."""
+        return self._asks[str(question["ask"])](question, arrays)
+
+    def _open(self, question: dict[str, Any], _: Arrays) -> Answer:
+        try:
+            module = import_module(f"likewise.worker.adapters.{self._framework}_adapter.imported")
+        except ImportError as error:
+            raise ProgramError(f"the environment {sys.prefix} lacks what it needs: {error}") from error
+        file, precision = Path(question["file"]), str(question["precision"])
+        self._program = module.open_program(file, question.get("maker"), precision=precision)
+        return {"input": self.program.input_spec()}, {}
+
+    def _describe(self, _: dict[str, Any], __: Arrays) -> Answer:
+        described = self.program.describe()
+        return {**described, "modules": [asdict(one) for one in described["modules"]]}, {}
+
+    def _load(self, _: dict[str, Any], arrays: Arrays) -> Answer:
+        self.program.load(arrays)
+        return {}, {}
+
+    def _change(self, question: dict[str, Any], _: Arrays) -> Answer:
+        done = self.program.change(question["path"], question["setting"], question["value"])
+        return {"done": done}, {}
+
+    def _forward(self, question: dict[str, Any], arrays: Arrays) -> Answer:
+        inputs, force = _parts(question, arrays)
+        found: Forward = self.program.forward(inputs, force=force)
+        return {"calls": [asdict(call) for call in found.calls]}, found.arrays
+
+    def _loss(self, _: dict[str, Any], arrays: Arrays) -> Answer:
+        value, gradients = self.program.loss(_named(arrays, "outputs"), arrays.get("targets"))
+        return {"loss": value}, gradients
+
+    def _gradients(self, question: dict[str, Any], arrays: Arrays) -> Answer:
+        inputs, force = _parts(question, arrays)
+        return {}, self.program.gradients(inputs, _named(arrays, "cotangents"), force=force)
+
+    def _update(self, question: dict[str, Any], arrays: Arrays) -> Answer:
+        steps = [_named(arrays, f"gradients{step}") for step in range(int(question["steps"]))]
+        return {}, self.program.update(steps, common=bool(question["common"]))
+
+    def _train(self, question: dict[str, Any], arrays: Arrays) -> Answer:
+        losses, weights = self.program.train(
+            _named(arrays, "inputs"),
+            arrays.get("targets"),
+            steps=int(question["steps"]),
+            common=bool(question["common"]),
+        )
+        return {"losses": losses}, weights
+
+
+def _named(arrays: Arrays, group: str) -> Arrays:
+    """Return the arrays `<group>/<name>`, by name."""
+    return {
+        name.removeprefix(f"{group}/"): one for name, one in arrays.items() if name.startswith(f"{group}/")
+    }
+
+
+def _parts(question: dict[str, Any], arrays: Arrays) -> tuple[Arrays, dict[str, Forced]]:
+    force = {
+        path: Forced(input=arrays.get(f"in/{path}"), output=arrays.get(f"out/{path}"))
+        for path in question.get("force", ())
+    }
+    return _named(arrays, "inputs"), force
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,161 @@
+"""What a host gives of a user's program, whatever its framework.
+
+A module of the program that is known (a dense layer, a convolution …) speaks one language in both frameworks:
+its weights have Keras's names and layouts, its samples come first and their channels last, its settings have
+Keras's names and conventions. A module that is not known, with weights of its own, is of kind `own`: its
+weights
+go as they are. A weight is addressed as `<module path>.<name>`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Arrays = dict[str, NDArray[Any]]
+OWN = "own"
+"""The kind of a module with weights that no table knows."""
+OUTPUTS = "outputs"
+"""The program's outputs among the calls: a call without a module."""
+
+
+class ProgramError(Exception):
+    """The user's program cannot do what was asked; the message says where, and what would be right."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Slot:
+    """One weight of a module, in the common language."""
+
+    own: str
+    """The framework's own name, or names joined by ` + `."""
+    transform: str
+    """How the own array becomes the common one, in words; empty where it is the same."""
+    shape: tuple[int, ...]
+    trainable: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Module:
+    """One module of the program: with weights, or with settings that matter."""
+
+    path: str
+    kind: str
+    type: str
+    """The name of its class."""
+    settings: dict[str, Any]
+    slots: dict[str, Slot]
+    line: str | None = None
+    """Where the user's code makes or calls it, as `file.py:12`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Call:
+    """One call in the forward pass. Its arrays are `<index>.in` and `<index>.out` of the answer."""
+
+    path: str | None
+    """The module's path; None for a function such as `torch.relu`."""
+    kind: str
+    line: str | None
+    zeros: list[list[int]] | None = None
+    """The zeros that a function pads with before and after each spatial axis."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Forced:
+    """A module's input and output that replace its own, in the common layout, where they have its shapes.
+
+    Gradients still pass through the module as if they were its own.
+    """
+
+    input: NDArray[Any] | None = None
+    output: NDArray[Any] | None = None
+
+
+@dataclass
+class Forward:
+    """A forward pass: the calls in order, with their arrays."""
+
+    calls: list[Call] = field(default_factory=list)
+    arrays: Arrays = field(default_factory=dict)
+
+    def add(self, call: Call, *, entered: NDArray[Any] | None, left: NDArray[Any]) -> None:
+        """Append a call with what entered and what left it."""
+        place = len(self.calls)
+        self.calls.append(call)
+        if entered is not None:
+            self.arrays[f"{place}.in"] = entered
+        self.arrays[f"{place}.out"] = left
+
+
+class ImportedProgram(ABC):
+    """A user's program on one framework. Not thread-safe."""
+
+    @abstractmethod
+    def describe(self) -> dict[str, Any]:
+        """Return `framework`, `version`, `modules` (as `Module`), `optimizer` and `functions`, as
+        JSON can.
+        """
+
+    @abstractmethod
+    def input_spec(self) -> dict[str, Any] | None:
+        """Return `shape` (without the samples) and `below` (a limit of whole numbers, or None) if known."""
+
+    @abstractmethod
+    def weights(self) -> Arrays:
+        """Return every weight in the common layout, float64 or as it is."""
+
+    @abstractmethod
+    def load(self, weights: Mapping[str, NDArray[Any]]) -> None:
+        """Replace the weights that are given."""
+
+    @abstractmethod
+    def change(self, path: str, setting: str, value: Any) -> bool:
+        """Change a setting of a live module; return whether that is possible."""
+
+    @abstractmethod
+    def forward(self, inputs: Arrays, *, force: Mapping[str, Forced]) -> Forward:
+        """Run in evaluation mode and record the calls. `force` goes by module path, for its first call."""
+
+    @abstractmethod
+    def loss(self, outputs: Arrays, targets: NDArray[Any] | None) -> tuple[float, Arrays]:
+        """Return the user's loss of these outputs, and its gradient with respect to each."""
+
+    @abstractmethod
+    def gradients(self, inputs: Arrays, cotangents: Arrays, *, force: Mapping[str, Forced]) -> Arrays:
+        """Return the gradients of the sum of outputs times cotangents, by trainable weight."""
+
+    @abstractmethod
+    def update(self, gradients: Sequence[Arrays], *, common: bool) -> Arrays:
+        """Let a new optimizer step once with each of the gradients; return the weights, and put back the old.
+
+        Weights without a gradient have zeros. With `common`, rules that differ between the frameworks by
+        design are the same: Adam's epsilon is added before the bias correction, as in Keras; of a bias that
+        PyTorch keeps as a sum of two the second one rests; and a row of an embedding has one gradient, where
+        Keras's optimizers square that of each occurrence by itself.
+        """
+
+    @abstractmethod
+    def train(
+        self, inputs: Arrays, targets: NDArray[Any] | None, *, steps: int, common: bool
+    ) -> tuple[list[float], Arrays]:
+        """Train freely on one batch, in training mode with dropout off; return the losses and the weights.
+
+        The old weights are put back.
+        """
+
+
+def as_json(described: Any) -> Any:
+    """Return a setting's value as JSON has it."""
+    if isinstance(described, np.generic):
+        return described.item()
+    if isinstance(described, tuple | list):
+        return [as_json(one) for one in described]
+    if isinstance(described, bool | int | float | str) or described is None:
+        return described
+    return getattr(described, "__name__", None) or str(described)

@@ -1,0 +1,122 @@
+"""The user's file: imports it, finds its functions, and names lines of it."""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+import sys
+import sysconfig
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from likewise.worker.port.contract import ProgramError
+
+FUNCTIONS = ("model", "loss", "optimizer", "inputs")
+"""What a side's file may define; only `model` must be there."""
+_hidden = {"numpy"}
+_PACKAGES = {Path(sysconfig.get_path(name)).resolve() for name in ("purelib", "platlib")}
+_STDLIB = Path(sysconfig.get_path("stdlib")).resolve()
+_OURS = Path(__file__).resolve().parents[1]
+
+
+class UserFile:
+    """The functions of a side's file. `file.py:build` names the one that makes the model."""
+
+    def __init__(self, file: Path, maker: str | None) -> None:
+        """Import the file. Raises ProgramError with the user's own line where that fails."""
+        self.file = file
+        module = self._imported()
+        name = maker or "model"
+        if not callable(getattr(module, name, None)):
+            there = [
+                key for key, value in vars(module).items() if callable(value) and not key.startswith("_")
+            ]
+            listed = ", ".join(there[:10]) or "no function"
+            raise ProgramError(f"{file.name} has no function {name}(); it has {listed}")
+        self._functions: dict[str, Callable[..., Any]] = {"model": getattr(module, name)}
+        for other in FUNCTIONS[1:]:
+            if callable(found := getattr(module, other, None)):
+                self._functions[other] = found
+
+    @property
+    def functions(self) -> list[str]:
+        """Return which of `FUNCTIONS` there are."""
+        return list(self._functions)
+
+    def call(self, name: str, *arguments: Any) -> Any:
+        """Call one of the functions. Raises ProgramError with the user's own line where that fails."""
+        if name not in self._functions:
+            raise ProgramError(f"{self.file.name} defines no {name}()")
+        return self.guarded(f"{name}()", self._functions[name], *arguments)
+
+    def guarded(self, what: str, function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+        """Call something of the user's. Raises ProgramError with the user's own line where that fails."""
+        try:
+            return function(*arguments, **named)
+        except ProgramError:
+            raise
+        except Exception as error:
+            raise ProgramError(f"{what} failed at {self._line_of(error)}: {_told(error)}") from error
+
+    def _imported(self) -> Any:
+        if not self.file.is_file():
+            raise ProgramError(f"there is no file {self.file}")
+        sys.path.insert(0, str(self.file.parent))
+        spec = importlib.util.spec_from_file_location(self.file.stem, self.file)
+        if spec is None or spec.loader is None:
+            raise ProgramError(f"{self.file.name} is no Python file; its name must end in .py")
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[spec.name] = module
+        try:
+            spec.loader.exec_module(module)
+        except Exception as error:
+            raise ProgramError(
+                f"{self.file.name} cannot be imported, at {self._line_of(error)}: {_told(error)}"
+            ) from error
+        return module
+
+    def _line_of(self, error: BaseException) -> str:
+        """Return the last line of the user's own code that the error came through."""
+        if isinstance(error, SyntaxError) and error.filename:
+            return f"{Path(error.filename).name}:{error.lineno}"
+        own = [one for one in traceback.extract_tb(error.__traceback__) if is_users(one.filename)]
+        return f"{Path(own[-1].filename).name}:{own[-1].lineno}" if own else self.file.name
+
+
+def hide_packages(*names: str) -> None:
+    """Take no line of these packages for the program's."""
+    _hidden.update(names)
+
+
+def is_users(filename: str) -> bool:
+    """Return whether a source file is the program's: not the standard library's, a framework's or ours.
+
+    A model that a package defines is the program's, too.
+    """
+    if filename.startswith("<"):
+        return False
+    path = Path(filename).resolve()
+    if path.is_relative_to(_OURS):
+        return False
+    for packages in _PACKAGES:
+        if path.is_relative_to(packages):
+            return path.relative_to(packages).parts[0] not in _hidden
+    return not path.is_relative_to(_STDLIB)
+
+
+def users_line() -> str | None:
+    """Return the innermost line of the user's code that is running now, as `file.py:12`."""
+    frame: FrameType | None = inspect.currentframe()
+    while frame is not None:
+        if is_users(frame.f_code.co_filename):
+            return f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}"
+        frame = frame.f_back
+    return None
+
+
+def _told(error: BaseException) -> str:
+    text = " ".join(str(error).split()) or type(error).__name__
+    return f"{type(error).__name__}: {text[:400]}"
