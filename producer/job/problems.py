@@ -131,7 +131,7 @@ def _walk(details: ErrorDetails, model: type[BaseModel], document: Any) -> _Foun
     kind, union = "job file", None
     for element in details["loc"]:
         models = [option for option in options if _is_model(option)]
-        if element == "[key]":
+        if element == "[key]" and path:  # pydantic's word for the key that it names before
             continue
         if isinstance(element, int) and (rows := _items(options)):
             options = list(_options(rows))
