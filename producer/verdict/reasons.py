@@ -40,6 +40,8 @@ _FAILED = {
     "bad_weights": "could not use the given initial weights",
     "unsupported": "cannot do what the job asks",
     "data_damaged": "could not read its data",
+    "data_unreachable": "has a worker that cannot reach its data (LIKEWISE_BLOB_URL)",
+    "hung": "stood still, twice",
     "cancelled": "was cancelled",
     "worker_lost": "lost its worker too often",
     "invalid": "could not be read by its worker",

@@ -30,6 +30,7 @@ Reason = Literal[
     "bad_weights",      # given initial weights that do not fit the model
     "unsupported",      # this framework, version or device cannot do what the job asks
     "data_damaged",     # an array is gone from the blob store or is not what its hash says
+    "data_unreachable", # an array lies where this worker cannot reach: its blob URL is missing or wrong
     "cancelled",        # by the user
     "hung",             # its training stood still, twice
     "worker_lost",      # given up after too many workers died with it

@@ -36,6 +36,10 @@ class BlobError(LikewiseError):
     exit_status = 3
 
 
+class UnreachableError(BlobError):
+    """An array that lies behind a blob URL which is missing or wrong here."""
+
+
 class BlobStore:
     """Puts arrays under their SHA-256 and gets them back, checked. Methods raise RedisError."""
 
@@ -215,6 +219,11 @@ class BlobStore:
 
     def _fetch_behind_url(self, ref: ArrayRef) -> Bytes:
         """Return the bytes: mapped from a folder of this machine or the cache, else in memory."""
+        if self._url is None and ref.nbytes > self.redis_limit_bytes:
+            raise UnreachableError(
+                f"array {ref.sha256[:12]} of {ref.nbytes / 2**20:.0f} MB lies behind a blob URL, and "
+                "none is set here; set LIKEWISE_BLOB_URL to that of the producer"
+            )
         if self._url is None:
             raise BlobError(
                 f"array {ref.sha256[:12]} is gone from Redis: its retention has ended, or it lies behind a "
@@ -225,6 +234,11 @@ class BlobStore:
             try:
                 return mapped(here)
             except OSError as error:
+                if not here.parents[1].is_dir():
+                    raise UnreachableError(
+                        f"LIKEWISE_BLOB_URL is {self._url!r}, where nothing is; "
+                        "set it to that of the producer"
+                    ) from None
                 raise BlobError(
                     f"array {ref.sha256[:12]} is gone from {here.parent}: {error.strerror}; "
                     "submit the experiment again"

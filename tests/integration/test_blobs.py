@@ -166,3 +166,16 @@ def test_small_arrays_are_fetched_ahead_in_few_round_trips_and_checked_when_aske
     for ref, problem in zip(refs, ("damaged", "gone"), strict=False):
         with pytest.raises(BlobError, match=problem):
             reader.get(ref)
+
+
+def test_a_missing_or_wrong_blob_url_is_told_as_that_and_not_as_damaged_data(desk, tmp_path):
+    from likewise.shared.store.blobs import UnreachableError
+
+    def store(url: str | None) -> BlobStore:
+        return BlobStore(desk.client, url=url, redis_limit_bytes=1, retention_s=60)
+
+    ref = store(f"file://{tmp_path / 'right'}").put(np.arange(9.0))
+    with pytest.raises(UnreachableError, match="none is set here"):
+        store(None).get(ref)
+    with pytest.raises(UnreachableError, match=r"wrong.*nothing is"):
+        store(f"file://{tmp_path / 'wrong'}").get(ref)

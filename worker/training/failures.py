@@ -13,6 +13,7 @@ from likewise.shared.errors import LikewiseError, ServiceError
 from likewise.shared.job import Job
 from likewise.shared.job.shape import ShapeError
 from likewise.shared.results.run_result import Failure, Reason
+from likewise.shared.store.blobs import UnreachableError
 from likewise.worker.adapters.base import FrameworkAdapter, UnsupportedError
 
 _LONGEST_MESSAGE = 1_000
@@ -72,6 +73,8 @@ def loading(what: str) -> Iterator[None]:
         raise
     except MemoryError as error:
         raise TrainingError("out_of_memory", _message("out_of_memory", error)) from error
+    except UnreachableError as error:
+        raise TrainingError("data_unreachable", f"{what} cannot be reached: {_said(error)}") from error
     except (LikewiseError, ValueError, LookupError, OSError) as error:
         raise TrainingError("data_damaged", f"{what} cannot be read: {_said(error)}") from error
 
