@@ -113,6 +113,7 @@ LOSSES: dict[str, dict[str, Any]] = {
     "weighting": {"*": ["by_weights"]},
     "targets": {"*": ["broadcast"]},
     "delta": {"huber": [0.5]},
+    "quantile": {"*": [0.75]},
     "from_logits": {"*": [False]},
     "label_smoothing": {"*": [0.1]},
     "class_weights": {"binary_crossentropy": [[1.0, 3.0]], "categorical_crossentropy": [[1.0, 3.0, 0.5]]},
