@@ -92,6 +92,7 @@ class _Limited(io.RawIOBase):
 
     def __init__(self, stream: Any, place: str) -> None:
         self._stream, self._place, self._count = stream, place, 0
+        self._heard = on_read.get()  # pyarrow reads in threads of its own, which have no such context
 
     def readinto(self, buffer: Any) -> int:
         """Read the next bytes; DataError once they are too many."""
@@ -102,7 +103,7 @@ class _Limited(io.RawIOBase):
             raise DataError(
                 f"{self._place}: unpacks to more than {size(MAX_BYTES)}; at most that can be trained on"
             )
-        on_read.get()(self._place, self._count)
+        self._heard(self._place, self._count)
         return len(part)
 
     def readable(self) -> bool:
