@@ -28,7 +28,7 @@ PARTS: list[tuple[str, list[str], Any]] = [
         "data",
         [
             *("InlineData", "CsvData", "ParquetData", "JsonLinesData"),
-            *("NpzData", "BuiltinData", "SyntheticData", "Split"),
+            *("NpzData", "NpyData", "ImagesData", "BuiltinData", "SyntheticData", "Split"),
         ],
         None,
     ),

@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from likewise.producer.data.loaded import Floats, Loaded, check_size
+from likewise.producer.data.memory import room_for, stretches
 from likewise.shared.errors import DataError
-from likewise.shared.job.data import BuiltinData, InlineData, SyntheticData
+from likewise.shared.job.data import SHAPED_LIKE, BuiltinData, InlineData, SyntheticData
 
 TABLES = Path(__file__).parent / "tables"
 """The arrays of scikit-learn's data sets, bit for bit; where they come from, and under which licence, stands
@@ -86,6 +87,8 @@ def load_synthetic(data: SyntheticData) -> Loaded:
 
     Raises DataError where they would not fit into memory.
     """
+    if data.kind in SHAPED_LIKE:
+        return _shaped_like(data)
     check_size(data.samples, data.features + 1, "data.samples")
     draw = generator(data.seed, DataPurpose.SYNTHETIC)
     n, width = data.samples, data.features
@@ -106,6 +109,19 @@ def load_synthetic(data: SyntheticData) -> Loaded:
     return Loaded(
         x=x, y=y.reshape(-1, 1), x_place="data", y_place="data", feature_names=names, target_names=("y",)
     )
+
+
+def _shaped_like(data: SyntheticData) -> Loaded:
+    """Draw bytes in the shape of a known set: x uint8 (n, height, width, channels), y uint8 (n, 1)."""
+    _, shape = SHAPED_LIKE[data.kind]
+    draw = generator(data.seed, DataPurpose.SYNTHETIC)
+    y = (np.arange(data.samples) % data.classes).astype(np.uint8)
+    pictures = draw.integers(0, 128, (data.classes, *shape), np.uint8)
+    x = room_for((data.samples, *shape), np.dtype(np.uint8), place="data.samples")
+    for place, some in stretches(x):
+        noise = np.frombuffer(draw.bytes(some.size), np.uint8).reshape(some.shape)
+        np.add(pictures[y[place]], noise >> 1, out=some)
+    return Loaded(x=x, y=y.reshape(-1, 1), x_place="data", y_place="data", target_names=("class",))
 
 
 def _clean_target(data: SyntheticData, x: Floats, draw: np.random.Generator) -> Floats:

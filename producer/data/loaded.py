@@ -76,8 +76,23 @@ class Features(Protocol):
         """Return rows of values by column as features (n, features). Raises DataError."""
 
 
-def find_file(path: str, base: Path) -> Path:
-    """Return the data file, checked to be a regular one within the limit; raise DataError."""
+def find_folder(path: str, base: Path) -> Path:
+    """Return the folder of data; raise DataError where it is none."""
+    file = base / path
+    try:
+        mode = file.stat().st_mode
+    except FileNotFoundError:
+        raise DataError(f"data.path {short(path)}: there is no such folder{_looked_for(file)}") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise DataError(f"data.path {short(path)}: cannot be read: {reason.lower()}") from None
+    if not stat.S_ISDIR(mode):
+        raise DataError(f"data.path {short(path)}: is not a folder")
+    return file.resolve()
+
+
+def find_file(path: str, base: Path, *, most: int | None = MAX_BYTES) -> Path:
+    """Return the data file, checked to be a regular one of `most` bytes at most; raise DataError."""
     place = f"data.path {short(path)}"
     file = base / path
     try:
@@ -91,8 +106,8 @@ def find_file(path: str, base: Path) -> Path:
         raise DataError(f"{place}: is a folder; name a file in it")
     if not stat.S_ISREG(info.st_mode):
         raise DataError(f"{place}: is not a regular file")
-    if info.st_size > MAX_BYTES:
-        raise DataError(f"{place}: has {size(info.st_size)}; at most {size(MAX_BYTES)} can be trained on")
+    if most is not None and info.st_size > most:
+        raise DataError(f"{place}: has {size(info.st_size)}; at most {size(most)} can be trained on")
     return file
 
 

@@ -6,6 +6,8 @@ pages that were read are given back, so that it takes the memory of a stretch.
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from collections.abc import Iterator
 from math import prod
 from pathlib import Path
@@ -22,6 +24,8 @@ STRETCH_BYTES = 8 * 2**20
 """What a stretch of rows takes as float64."""
 _STATISTICS_BYTES = 64 * 2**20
 """What it takes where it is summed up: larger, so that the sums of most tables are NumPy's own."""
+MEMORY_SHARE, DISK_SHARE = 0.5, 0.9
+"""How much of what is free an array of the user's may take."""
 _LIMITS = (
     (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")),
     (
@@ -45,14 +49,27 @@ def available_bytes() -> int:
     return max(0, free)
 
 
-def check_memory(samples: int, values: int, dtype: np.dtype[Any], *, place: str, instead: str = "") -> None:
-    """Raise DataError where so many samples do not fit memory; `instead` says what would."""
-    needed, free = samples * values * dtype.itemsize, available_bytes()
-    if needed > free:
+def room_for(shape: tuple[int, ...], dtype: np.dtype[Any], *, place: str) -> NDArray[Any]:
+    """Return an array to be filled: in memory, or in a temporary file that is mapped to it.
+
+    The file is taken where the array would need more than half of the memory that is free, and is gone
+    with the array. Raises DataError where the disk has no room either.
+    """
+    needed, free = prod(shape) * dtype.itemsize, available_bytes()
+    if needed <= free * MEMORY_SHARE:
+        return np.empty(shape, dtype)
+    folder = tempfile.gettempdir()
+    spare = shutil.disk_usage(folder).free
+    if needed > spare * DISK_SHARE:
         raise DataError(
-            f"{place}: {samples:,} samples of {values:,} values of {dtype.itemsize} bytes ({dtype}) are "
-            f"{size(needed)}, and {size(free)} of memory are free here{'; ' if instead else ''}{instead}"
+            f"{place}: {' × '.join(f'{axis:,}' for axis in shape)} numbers of {dtype.itemsize} "
+            f"bytes ({dtype}) are {size(needed)}; {size(free)} of memory are free here, of which "
+            f"{MEMORY_SHARE:.0%} may be taken, and {size(spare)} on the disk of {folder}, of which "
+            f"{DISK_SHARE:.0%} may be; set TMPDIR to a larger disk, or take fewer samples"
         )
+    with tempfile.TemporaryFile(prefix="likewise-") as file:
+        file.truncate(max(needed, 1))
+        return np.asarray(np.memmap(file, dtype, mode="r+", shape=shape))
 
 
 def stretches(array: NDArray[Any], *, nbytes: int = STRETCH_BYTES) -> Iterator[tuple[slice, NDArray[Any]]]:
@@ -64,14 +81,15 @@ def stretches(array: NDArray[Any], *, nbytes: int = STRETCH_BYTES) -> Iterator[t
         give_back_pages(array)
 
 
-def taken(array: NDArray[Any], rows: NDArray[np.int64]) -> NDArray[Any]:
+def taken(array: NDArray[Any], rows: NDArray[np.int64], place: str = "data") -> NDArray[Any]:
     """Return the rows of an array, which rise; the array itself where these are all of them."""
     if len(rows) == len(array):
         return array
-    out = np.empty((len(rows), *array.shape[1:]), array.dtype)
-    for place, some in stretches(array):
-        begin, end = np.searchsorted(rows, (place.start, place.stop))
-        np.take(some, rows[begin:end] - place.start, axis=0, out=out[begin:end], mode="clip")
+    out = room_for((len(rows), *array.shape[1:]), array.dtype, place=place)
+    for stretch, some in stretches(array):
+        begin, end = np.searchsorted(rows, (stretch.start, stretch.stop))
+        np.take(some, rows[begin:end] - stretch.start, axis=0, out=out[begin:end], mode="clip")
+        give_back_pages(out)
     return out
 
 
@@ -94,8 +112,8 @@ def scaled(
     array: NDArray[Any], mean: NDArray[np.float64], scale: NDArray[np.float64]
 ) -> NDArray[np.floating[Any]]:
     """Return (array − mean) / scale, computed in float64; narrow numbers give float32, others float64."""
-    dtype = np.float32 if array.dtype.itemsize <= 4 else np.float64
-    out = np.empty(array.shape, dtype)
+    dtype = np.dtype(np.float32 if array.dtype.itemsize <= 4 else np.float64)
+    out = room_for(array.shape, dtype, place="data.standardize")
     for place, some in stretches(array):
         out[place] = (some - mean) / scale
     return out

@@ -19,11 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from likewise.producer.data.loaded import Floats, Loaded, check_numbers, find_file, plain
-from likewise.producer.data.memory import STRETCH_BYTES, check_memory
-from likewise.producer.display import did_you_mean, printable, short
+from likewise.producer.data.memory import STRETCH_BYTES, room_for, stretches
+from likewise.producer.display import count, did_you_mean, printable, short
 from likewise.shared.errors import DataError
 from likewise.shared.job import InitialWeights
-from likewise.shared.job.data import NpzData
+from likewise.shared.job.data import NpyData, NpzData
 from likewise.shared.job.weights import GivenWeights, NpzWeights
 from likewise.shared.store.arrays import give_back_pages
 
@@ -34,15 +34,59 @@ _LOCAL_HEADER = struct.Struct("<26x2H")
 
 def load_npz(data: NpzData, base: Path) -> Loaded:
     """Return the arrays x (samples, ...) and y (samples,) or (samples, targets); raise DataError."""
-    file = find_file(data.path, base)
-    place = printable(file.name)
     fields = {data.x: "data.x", data.y: "data.y"}
     if data.sample_weights is not None:
         fields[data.sample_weights] = "data.sample_weights"
-    arrays = read_arrays(file, list(fields), fields=fields)
-    x, y = arrays[data.x], arrays[data.y]
-    weights = None if data.sample_weights is None else arrays[data.sample_weights]
-    x_place, y_place = f"{place}, array {printable(data.x)}", f"{place}, array {printable(data.y)}"
+    files = [find_file(path, base, most=None) for path in _listed(data.path)]
+    held = [read_arrays(file, list(fields), fields=fields) for file in files]
+    place = _places(files)
+    arrays = {}
+    for name in fields:
+        places = [f"{printable(file.name)}, array {printable(name)}" for file in files]
+        arrays[name] = joined([one[name] for one in held], places)
+    return _loaded(
+        arrays[data.x],
+        arrays[data.y],
+        None if data.sample_weights is None else arrays[data.sample_weights],
+        place=place,
+        names=(data.x, data.y, data.sample_weights),
+    )
+
+
+def load_npy(data: NpyData, base: Path) -> Loaded:
+    """Return the arrays of NumPy files as `load_npz` does those of an archive; raise DataError."""
+    x, y, weights = (
+        None if paths is None else _read_files(paths, base) for paths in (data.x, data.y, data.sample_weights)
+    )
+    if x is None or y is None:
+        raise TypeError("data of the type npy have x and y")
+    return _loaded(x, y, weights, place="data", names=("x", "y", "sample_weights"))
+
+
+def _read_files(paths: str | Sequence[str], base: Path) -> NDArray[Any]:
+    files = [find_file(path, base, most=None) for path in _listed(paths)]
+    return joined([read_npy(file) for file in files], [printable(file.name) for file in files])
+
+
+def _listed(paths: str | Sequence[str]) -> Sequence[str]:
+    return [paths] if isinstance(paths, str) else paths
+
+
+def _places(files: Sequence[Path]) -> str:
+    first = printable(files[0].name)
+    return first if len(files) == 1 else f"{first} and {count(len(files) - 1, 'other file')}"
+
+
+def _loaded(
+    x: NDArray[Any],
+    y: NDArray[Any],
+    weights: NDArray[Any] | None,
+    *,
+    place: str,
+    names: tuple[str, str, str | None],
+) -> Loaded:
+    """Return the samples; raise DataError where the arrays do not belong together."""
+    x_place, y_place, weights_place = (f"{place}, array {printable(str(name))}" for name in names)
     if x.ndim == 0 or y.ndim == 0:
         raise DataError(
             f"{place}: an array of samples has at least one axis, and one here is a single number"
@@ -53,17 +97,71 @@ def load_npz(data: NpzData, base: Path) -> Loaded:
         raise DataError(f"{y_place}: has the shape {y.shape}; targets are (samples,) or (samples, targets)")
     if weights is not None and weights.shape != (len(x),):
         raise DataError(
-            f"{place}: data.sample_weights, array {printable(str(data.sample_weights))}, has the shape "
+            f"{place}: data.sample_weights, array {printable(str(names[2]))}, has the shape "
             f"{weights.shape}; weights are one a sample, ({len(x)},)"
         )
     return Loaded(
         weights=None if weights is None else weights.astype(np.float64),
-        weights_place=f"{place}, array {printable(str(data.sample_weights))}",
+        weights_place=weights_place,
         x=x.reshape(-1, 1) if x.ndim == 1 else x,
         y=y.reshape(-1, 1) if y.ndim == 1 else y,
         x_place=x_place,
         y_place=y_place,
     )
+
+
+def joined(arrays: Sequence[NDArray[Any]], places: Sequence[str]) -> NDArray[Any]:
+    """Return arrays one after another along axis 0; an only one is itself.
+
+    Raises DataError, naming the first by its place that does not go with those before it.
+    """
+    first = arrays[0]
+    if len(arrays) == 1:
+        return first
+    for array, place in zip(arrays, places, strict=True):
+        if array.ndim == 0 or array.shape[1:] != first.shape[1:]:
+            raise DataError(
+                f"{place}: has samples of the shape {array.shape[1:]}, and {places[0]} {first.shape[1:]}; "
+                "files that are joined have samples of one shape"
+            )
+        if array.dtype != first.dtype:
+            raise DataError(
+                f"{place}: holds {array.dtype}, and {places[0]} {first.dtype}; save all in one dtype"
+            )
+    whole = room_for((sum(map(len, arrays)), *first.shape[1:]), first.dtype, place=places[0])
+    begin = 0
+    for array in arrays:
+        for stretch, some in stretches(array):
+            whole[begin + stretch.start : begin + stretch.start + len(some)] = some
+            give_back_pages(whole)
+        begin += len(array)
+    return whole
+
+
+def read_npy(file: Path) -> NDArray[Any]:
+    """Return the array of a NumPy file, mapped to memory; raise DataError."""
+    place = printable(file.name)
+    try:
+        with file.open("rb") as stream:
+            shape, fortran, dtype, begin = header(stream, place)
+        held = file.stat().st_size - begin
+    except OSError as error:
+        raise DataError(f"{place}: cannot be read: {(error.strerror or str(error)).lower()}") from None
+    _check_amount(shape, dtype, held, place)
+    if not held:
+        return plain(np.empty(shape, dtype))
+    array: NDArray[Any] = np.memmap(
+        file, dtype, mode="c", offset=begin, shape=shape, order="F" if fortran else "C"
+    )
+    return plain(np.asarray(array))
+
+
+def _check_amount(shape: tuple[int, ...], dtype: np.dtype[Any], held: int, place: str) -> None:
+    if held != prod(shape) * dtype.itemsize:
+        raise DataError(
+            f"{place}: claims the shape {shape} of {dtype}, {prod(shape) * dtype.itemsize:,} bytes, and "
+            f"holds {held:,}; save it anew with NumPy"
+        )
 
 
 def given_weights(declared: InitialWeights, base: Path) -> Mapping[str, Floats] | None:
@@ -114,11 +212,7 @@ def _read(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, file: Path, place: s
     with archive.open(entry) as stream:
         shape, fortran, dtype, begin = header(stream, place)
         held = entry.file_size - begin
-        if held != prod(shape) * dtype.itemsize:
-            raise DataError(
-                f"{place}: claims the shape {shape} of {dtype}, {prod(shape) * dtype.itemsize:,} bytes, and "
-                f"holds {held:,}; save it anew with numpy.savez"
-            )
+        _check_amount(shape, dtype, held, place)
         if entry.compress_type == zipfile.ZIP_STORED and not entry.flag_bits & 1 and held > STRETCH_BYTES:
             array: NDArray[Any] = np.memmap(
                 file,
@@ -130,13 +224,9 @@ def _read(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, file: Path, place: s
             )
             _check_sum(file, entry, place)
             return plain(np.asarray(array))
-        check_memory(shape[0] if shape else 1, prod(shape[1:]), dtype, place=place, instead=_INSTEAD)
-        flat = np.empty(prod(shape), dtype)
+        flat = room_for((prod(shape),), dtype, place=place)
         _fill(stream, flat.view(np.uint8).data if held else memoryview(b""))
     return plain(flat.reshape(shape, order="F" if fortran else "C"))
-
-
-_INSTEAD = "numpy.savez (not savez_compressed) writes an archive that is read as it lies on the disk"
 
 
 def header(stream: IO[bytes], place: str) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:

@@ -20,9 +20,10 @@ from likewise.producer.data.arrays import (
     load_synthetic,
     table,
 )
+from likewise.producer.data.images import load_images
 from likewise.producer.data.loaded import Floats, Loaded
 from likewise.producer.data.memory import mean_and_deviation, scaled, taken
-from likewise.producer.data.npz import given_weights, load_npz
+from likewise.producer.data.npz import given_weights, load_npy, load_npz
 from likewise.producer.data.splits import SplitBy, split
 from likewise.producer.data.table_samples import load_table
 from likewise.producer.data.targets import TASKS, check_finite, sample_weights, targets
@@ -32,8 +33,10 @@ from likewise.shared.job import Data, Job
 from likewise.shared.job.data import (
     BuiltinData,
     CsvData,
+    ImagesData,
     InlineData,
     JsonLinesData,
+    NpyData,
     NpzData,
     ParquetData,
 )
@@ -220,15 +223,20 @@ def load(data: Data, base: Path, *, task: Task) -> Loaded:
     """Return the samples as their source has them; raise DataError."""
     match data:
         case InlineData():
-            return load_inline(data)
+            loaded = load_inline(data)
         case CsvData() | ParquetData() | JsonLinesData():
-            return load_table(data, base, task=task)
+            loaded = load_table(data, base, task=task)
         case NpzData():
-            return load_npz(data, base)
+            loaded = load_npz(data, base)
+        case NpyData():
+            loaded = load_npy(data, base)
+        case ImagesData():
+            loaded = load_images(data, base)
         case BuiltinData():
-            return load_builtin(data)
+            loaded = load_builtin(data)
         case _:
-            return load_synthetic(data)
+            loaded = load_synthetic(data)
+    return loaded
 
 
 def _one_binary(y: NDArray[Any], task: Task) -> bool:

@@ -119,8 +119,10 @@ def _classes(y: NDArray[Any], loaded: Loaded, ignore_index: int | None) -> NDArr
 
 def _smallest(classes: NDArray[Any]) -> NDArray[np.integer[Any]]:
     """Return class numbers in the narrowest dtype that holds all of them."""
-    ends = (np.min_scalar_type(int(end)) for end in (classes.min(), classes.max()))
-    return classes.astype(np.result_type(*ends))
+    least, most = int(classes.min()), int(classes.max())
+    known = (np.uint8, np.int8, np.uint16, np.int16, np.int32, np.int64)
+    fitting = (dtype for dtype in known if np.iinfo(dtype).min <= least and most <= np.iinfo(dtype).max)
+    return classes.astype(next(fitting))
 
 
 def _one_hot(y: NDArray[Any], loaded: Loaded) -> NDArray[np.integer[Any]]:

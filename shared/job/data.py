@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -54,6 +55,13 @@ class Split(Frozen):
         """Return the columns of a table that it asks for, by the name of the field."""
         asked = {"groups": self.groups, "time": self.time, "column": self.column}
         return {field: name for field, name in asked.items() if name is not None}
+
+
+Files = (
+    Annotated[str, Field(min_length=1)]
+    | Annotated[Many[Annotated[str, Field(min_length=1)]], Field(min_length=1, max_length=10_000)]
+)
+"""One file, or several in order; paths are relative to the job file."""
 
 
 class _Source(Frozen):
@@ -157,14 +165,54 @@ TableData = CsvData | ParquetData | JsonLinesData
 
 
 class NpzData(_Source):
-    """A NumPy archive: array `x` (samples, ...), array `y` (samples,) or (samples, targets)."""
+    """A NumPy archive: array `x` (samples, ...), array `y` (samples,) or (samples, targets).
+
+    Several archives are joined in their order. One that `numpy.savez` wrote is read as it lies on the disk,
+    and so may be larger than memory.
+    """
 
     type: Literal["npz"]
-    path: str = Field(min_length=1)
+    path: Files
     x: str = "x"
     y: str = "y"
     sample_weights: str | None = None
     """Array (samples,) of weights of 0 or more, which multiply the samples' losses."""
+
+
+class NpyData(_Source):
+    """NumPy files: `x` (samples, ...) and `y` (samples,) or (samples, targets); several are joined.
+
+    They are read as they lie on the disk, and so may be larger than memory.
+    """
+
+    type: Literal["npy"]
+    x: Files
+    y: Files
+    sample_weights: Files | None = None
+    """Files (samples,) of weights of 0 or more, which multiply the samples' losses."""
+
+
+class ImagesData(_Source):
+    """A folder with a folder of images for each class, decoded to bytes once: (height, width, channels).
+
+    Classes are numbered in the order of the folders' names. Bytes become numbers by `mean` and `scale`.
+    """
+
+    type: Literal["images"]
+    path: str = Field(min_length=1)
+    size: Annotated[Many[Annotated[int, Field(ge=1, le=4096)]], Field(min_length=2, max_length=2)]
+    """Height and width that each image is brought to."""
+    fit: Literal["stretch", "crop"] = "stretch"
+    """`stretch` keeps the whole image, `crop` cuts its middle out in the proportions of `size` first."""
+    resize: Literal["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"] = "bilinear"
+    """The rule, as Pillow has it: all but `nearest` average over the pixels that a smaller one covers, which
+    others call antialiasing."""
+    mode: Literal["RGB", "L", "RGBA"] = "RGB"
+    """Three channels, one of grey (luma by ITU-R 601), or four."""
+    channel_order: Literal["rgb", "bgr"] = "rgb"
+    """`bgr` is the order of OpenCV."""
+    exif: bool = False
+    """Whether an image is turned as its EXIF orientation says; most loaders do not."""
 
 
 class BuiltinData(_Source):
@@ -180,19 +228,48 @@ class SyntheticData(_Source):
     `linear`: y = 2·(x₁ + x₂ + …) − 1, x from N(0, 1); `regression`: y = w·x with w and x from N(0, 1);
     `sine`: y = sin(x₁), x from U(−π, π); each plus `noise` times N(0, 1). `classification`: `classes`
     clouds of spread 1 + `noise` around centres from 4·N(0, 1), the samples taking the classes in turn.
+    `mnist` and `cifar10` have the shapes, bytes and classes of those sets, (28, 28, 1) and (32, 32, 3), with
+    60,000 and 50,000 samples where `samples` is left out; each is half its class's picture and half noise.
     """
 
     type: Literal["synthetic"]
-    kind: Literal["linear", "regression", "classification", "sine"]
+    kind: Literal["linear", "regression", "classification", "sine", "mnist", "cifar10"]
     samples: Count = 100
     features: Count = 1
     classes: int = Field(default=2, ge=2)
     noise: NonNegative = 0.0
     seed: DataSeed = 0
 
+    @model_validator(mode="before")
+    @classmethod
+    def _has_the_shape_of(cls, value: Any) -> Any:
+        """Fill in how many samples and classes the set has whose shape is asked for."""
+        shape = SHAPED_LIKE.get(value.get("kind", "")) if isinstance(value, dict) else None
+        if shape is None:
+            return value
+        for field in ("features", "classes", "noise"):
+            if field in value and value[field] != {"features": 1, "classes": 10, "noise": 0.0}[field]:
+                raise ValueError(f"{field} is not asked where kind is {value['kind']}, which has its own")
+        return {"samples": shape[0], "classes": 10, **value}
+
+
+SHAPED_LIKE: Mapping[str, tuple[int, tuple[int, int, int]]] = {
+    "mnist": (60_000, (28, 28, 1)),
+    "cifar10": (50_000, (32, 32, 3)),
+}
+"""The number of samples and their shape of the sets that `synthetic` data can be like."""
+
 
 Data = Annotated[
-    InlineData | CsvData | ParquetData | JsonLinesData | NpzData | BuiltinData | SyntheticData,
+    InlineData
+    | CsvData
+    | ParquetData
+    | JsonLinesData
+    | NpzData
+    | NpyData
+    | ImagesData
+    | BuiltinData
+    | SyntheticData,
     Field(discriminator="type"),
     Word,
 ]

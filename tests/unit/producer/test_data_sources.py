@@ -83,7 +83,7 @@ def test_an_archive_that_unpacks_to_too_much_is_refused_unread(
     message = refusal(prepare, data={"type": "npz", "path": "a.npz"})
     assert message == (
         "a.npz, array x: claims the shape (999999999999,) of float64, 7,999,999,999,992 bytes, and holds 0; "
-        "save it anew with numpy.savez"
+        "save it anew with NumPy"
     )
 
 

@@ -1,0 +1,131 @@
+"""Images in a folder with a folder a class, decoded once to bytes by Pillow.
+
+All that ports get wrong is declared: the size, the rule by which an image is resized, whether it is cut or
+stretched, its mode, the order of its channels, and, as for all data, the mean and the scale.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from likewise.producer.data.loaded import Loaded, find_folder
+from likewise.producer.data.memory import room_for
+from likewise.producer.display import count, printable
+from likewise.shared.errors import DataError
+from likewise.shared.job.data import ImagesData
+from likewise.shared.store.arrays import give_back_pages
+
+SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
+MOST_PIXELS = 64 * 10**6
+"""The most pixels of one image: more are a slip, or meant to fill the memory."""
+_SHOWN = 5
+_AT_ONCE = 256
+"""Images that are decoded between two looks at how far it is."""
+
+
+def load_images(data: ImagesData, base: Path, tell: Callable[[str], None] = lambda _: None) -> Loaded:
+    """Return the images as bytes, uint8 (n, height, width, channels), and the number of each one's class.
+
+    The classes are the folders in the order of their names, and so are the files in each. `tell` is told how
+    far it is. Raises DataError where a file is no image, or not like the others.
+    """
+    folder = find_folder(data.path, base)
+    place = printable(folder.name)
+    classes = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir() and entry.name[0] != ".")
+    if len(classes) < 2:
+        raise DataError(
+            f"{place}: has {count(len(classes), 'folder')}, and images lie in a folder a class; "
+            f"make two or more, such as {place}/cat and {place}/dog"
+        )
+    files, y = [], []
+    for number, name in enumerate(classes):
+        found = _images_of(folder / name, f"{place}/{printable(name)}")
+        files += found
+        y += [number] * len(found)
+    height, width = data.size
+    x = room_for((len(files), height, width, len(data.mode)), np.dtype(np.uint8), place=place)
+    _decode_all(files, x, data, folder, tell)
+    return Loaded(
+        x=x,
+        y=np.array(y, np.min_scalar_type(len(classes))).reshape(-1, 1),
+        x_place=place,
+        y_place=place,
+        target_names=("class",),
+        class_names=tuple(classes),
+    )
+
+
+def _images_of(folder: Path, place: str) -> list[Path]:
+    """Return a class's images, by name. Raises DataError for what is left in the folder, and for none."""
+    files = sorted(entry for entry in folder.iterdir() if entry.name[0] != ".")
+    others = [entry for entry in files if entry.suffix.lower() not in SUFFIXES or not entry.is_file()]
+    if others:
+        shown = ", ".join(printable(entry.name) for entry in others[:_SHOWN])
+        more = f" and {len(others) - _SHOWN} more" if len(others) > _SHOWN else ""
+        raise DataError(
+            f"{place}: {shown}{more}: no image by its name ({', '.join(SUFFIXES)}); "
+            "take it out, or begin its name with a dot"
+        )
+    if not files:
+        raise DataError(f"{place}: holds no image; take the folder out, or fill it")
+    return files
+
+
+def _decode_all(
+    files: Sequence[Path], x: NDArray[np.uint8], data: ImagesData, folder: Path, tell: Callable[[str], None]
+) -> None:
+    """Fill x with the images, in as many threads as there are cores: Pillow decodes outside Python's lock."""
+    wrong: list[str] = []
+
+    def decode(number: int) -> None:
+        try:
+            x[number] = _decoded(files[number], data)
+        except (OSError, ValueError, SyntaxError, EOFError) as error:
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            wrong.append(f"{printable(str(files[number].relative_to(folder)))}: {printable(reason)}")
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for begin in range(0, len(files), _AT_ONCE):
+            list(pool.map(decode, range(begin, min(begin + _AT_ONCE, len(files)))))
+            if wrong:
+                shown = sorted(wrong)[:_SHOWN]
+                raise DataError(f"{printable(folder.name)}: images that cannot be read: {'; '.join(shown)}")
+            give_back_pages(x)
+            tell(f"decoded {min(begin + _AT_ONCE, len(files)):,} of {count(len(files), 'image')}")
+
+
+def _decoded(file: Path, data: ImagesData) -> NDArray[np.uint8]:
+    """Return one image, (height, width, channels). Raises OSError, ValueError."""
+    from PIL import Image, ImageOps
+
+    with Image.open(file) as stored:
+        if stored.width * stored.height > MOST_PIXELS:
+            raise ValueError(f"has {stored.width} × {stored.height} pixels, and at most {MOST_PIXELS:,}")
+        if stored.mode.startswith(("I", "F")):
+            raise ValueError(f"holds numbers of more than 8 bits ({stored.mode}); save it with 8")
+        image: Any = ImageOps.exif_transpose(stored) if data.exif else stored
+        image = image.convert(data.mode)
+    height, width = data.size
+    rule = Image.Resampling[data.resize.upper()]
+    if data.fit == "crop":
+        image = _cut(image, height / width)
+    if image.size != (width, height):
+        image = image.resize((width, height), rule)
+    turned = data.channel_order == "bgr" and data.mode != "L"
+    pixels = np.asarray(image, np.uint8).reshape(height, width, len(data.mode))
+    return pixels[..., [2, 1, 0, 3][: len(data.mode)]] if turned else pixels
+
+
+def _cut(image: Any, ratio: float) -> Any:
+    """Return the largest part in the middle whose height by width is the ratio."""
+    width = min(image.width, round(image.height / ratio))
+    height = min(image.height, round(image.width * ratio))
+    left, top = (image.width - width) // 2, (image.height - height) // 2
+    return image.crop((left, top, left + width, top + height))
