@@ -43,10 +43,10 @@ from likewise.worker.training.samples import RunData
 from likewise.worker.training.seed_record import SeedRecord, finite_count
 
 _ROWS_AT_ONCE = 4_096
-"""A member alone is given larger sets in chunks of so many samples, so that memory stays bounded."""
-_BYTES_AT_ONCE = 32 * 2**20
-"""The most bytes that samples take in the layers of many members when outputs are computed: larger sets are
-taken in chunks, which also keeps them in the processor's cache."""
+_BYTES_ALONE, _BYTES_TOGETHER = 8 * 2**20, 32 * 2**20
+"""The most samples, and the most bytes that they take in the layers, when outputs are computed: of a member
+alone, and of many together. Larger sets are taken in chunks, so that memory stays bounded; that also keeps
+them in the processor's cache."""
 
 
 class OngoingTraining:
@@ -331,16 +331,17 @@ class OngoingTraining:
 
     def _outputs(self, x: NDArray[Any]) -> Floats:
         """Compute every member's outputs: (members, m, outputs)."""
-        rows = _ROWS_AT_ONCE
+        row_bytes = activations_of(self.program) * np.dtype(self.job.precision).itemsize
         if self._alone is None:
-            row_bytes = activations_of(self.program) * np.dtype(self.job.precision).itemsize
-            rows = max(1, _BYTES_AT_ONCE // (len(self.members) * row_bytes))
+            rows = max(1, _BYTES_TOGETHER // (len(self.members) * row_bytes))
+        else:
+            rows = max(1, min(_ROWS_AT_ONCE, _BYTES_ALONE // row_bytes))
         precision = self.job.precision
-        chunks = [
-            self._trainer.outputs(x[at : at + rows].astype(precision, copy=False))
-            for at in range(0, max(len(x), 1), rows)
-        ]
-        return np.concatenate(chunks, axis=1)
+        outputs: Floats = np.empty((len(self.members), len(x), *self.program.output_shape), precision)
+        for at in range(0, len(x), rows):  # into one array: kept pieces would lie between what is freed
+            part = x[at : at + rows].astype(precision, copy=False)
+            outputs[:, at : at + rows] = self._trainer.outputs(part)
+        return outputs
 
 
 class _EnsembleOfOne:

@@ -170,7 +170,7 @@ def test_outputs_are_taken_of_as_many_samples_at_once_as_fit_memory(
     run = lab.run(job_of(training={"epochs": 2}), **parts(lab), seeds=(1, 2))
     whole = lab.train(run)
     # a sample is 3 inputs and an output of float32 in each of 2 members; 3 samples fit
-    monkeypatch.setattr(training, "_BYTES_AT_ONCE", 3 * 2 * (3 + 1) * 4)
+    monkeypatch.setattr(training, "_BYTES_TOGETHER", 3 * 2 * (3 + 1) * 4)
     taken: list[int] = []
     build = lab.adapter.build_ensemble
 
