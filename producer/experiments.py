@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Generic
 
+from likewise.producer.data.large import before_reading, before_storing
 from likewise.producer.follow_ups import Answer, Finished, FollowUpPlan, Judged, Submitted
 from likewise.producer.job.jobfile import read_experiment
 from likewise.producer.job.prepare import PreparedExperiment, prepare_experiment
@@ -54,6 +55,8 @@ def prepare_given(
     loaded = read_experiment(spec, with_seeds(set_values, seeds), sides)
     if loaded.experiment.grid:
         raise UsageError(f"{loaded.source} has a grid of settings; likewise sweep trains it")
+    if line := before_reading(loaded.experiment.data, loaded.base):
+        say(line)
     prepared = prepare_experiment(loaded)
     for sentence in prepared.advice:
         say(f"note: {sentence}")
@@ -126,6 +129,8 @@ def submit_prepared(
     session: Session, prepared: PreparedExperiment, *, queue_anyway: bool, key: str | None
 ) -> ExperimentRecord:
     """Put the experiment's runs on the queue."""
+    if line := before_storing(run.data for run in prepared.runs.values()):
+        say(line)
     return submit(session, prepared.loaded.experiment, prepared.runs, queue_anyway=queue_anyway, key=key)
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from math import prod
 from typing import Any
 
+from likewise.producer.data.large import LARGE_BYTES
 from likewise.producer.data.prepare import PreparedData, PreparedRun
-from likewise.producer.display import count, printable, short
+from likewise.producer.display import asked, count, printable, short, size
 from likewise.producer.job.prepare import PreparedExperiment
 from likewise.producer.job.resolve import SettingDifference, setting_differences
 from likewise.shared.job import Experiment, Job
@@ -68,7 +69,7 @@ def _run_document(run: PreparedRun) -> dict[str, Any]:
 
 def _data(job: Job, data: PreparedData) -> str:
     held = [
-        f"{len(part.x)} {name}"
+        f"{len(part.x):,} {name}"
         for name, part in (("validation", data.validation), ("test", data.test))
         if part is not None
     ]
@@ -77,9 +78,27 @@ def _data(job: Job, data: PreparedData) -> str:
     width = count(shape[0], "feature") if len(shape) == 1 else " x ".join(map(str, shape)) + " values"
     goal = f"{data.classes} classes" if data.classes else data.task
     return (
-        f"{job.data.type}: {', '.join([samples, *held])}; {width}"
-        f"{', standardised' if job.data.standardize else ''}; {goal}"
+        f"{job.data.type}: {', '.join([samples, *held])}; {width}{_stored(data)}"
+        f"{', standardised' if job.data.standardize else ''}{_rescaled(job)}; {goal}"
     )
+
+
+def _stored(data: PreparedData) -> str:
+    """Say how the samples are stored, where that is not in the usual float64, or much."""
+    parts = [part.x for part in (data.train, data.validation, data.test) if part is not None]
+    nbytes, dtype = sum(x.nbytes for x in parts), data.train.x.dtype
+    return f" of {dtype}, {size(nbytes)}" if dtype != "float64" or nbytes > LARGE_BYTES else ""
+
+
+def _numbers(value: float | tuple[float, ...] | None) -> str | None:
+    """Return `255`, or `(123.7, 116.3, 103.5)` for one a channel."""
+    return None if value is None else asked(list(value) if isinstance(value, tuple) else value)
+
+
+def _rescaled(job: Job) -> str:
+    """Say what is done to each batch before the first layer."""
+    mean, scale = (_numbers(value) for value in (job.data.mean, job.data.scale))
+    return f"{'' if mean is None else f', less {mean}'}{'' if scale is None else f', divided by {scale}'}"
 
 
 def _model(program: ProgramSpec) -> str:

@@ -1,0 +1,43 @@
+"""What is said before data are read, or stored, that take a while."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+from likewise.producer.data.prepare import PreparedData
+from likewise.producer.display import printable, size
+from likewise.shared.job import Data
+from likewise.shared.job.data import ImagesData
+
+LARGE_BYTES = 64 * 2**20
+"""Less is read and stored before a line could be read."""
+
+
+def before_reading(data: Data, base: Path) -> str | None:
+    """Return what to say before these data are read; None where that takes no time."""
+    if isinstance(data, ImagesData):
+        return f"reading the images of {printable(data.path)}"
+    named = [getattr(data, field, None) for field in ("path", "x", "y")] if data.type != "inline" else []
+    paths = [path for one in named if one for path in ([one] if isinstance(one, str) else one)]
+    total = 0
+    for path in paths:
+        with suppress(OSError, ValueError):  # whatever is wrong is told by the loader
+            total += (base / path).stat().st_size
+    if total <= LARGE_BYTES:
+        return None
+    others = f" and {len(paths) - 1:,} more" if len(paths) > 1 else ""
+    return f"reading {printable(paths[0])}{others} ({size(total)})"
+
+
+def before_storing(every: Iterable[PreparedData]) -> str | None:
+    """Return what to say before these data are hashed and stored; None where that takes no time."""
+    parts = {
+        id(part): part.x.nbytes + part.y.nbytes
+        for data in every
+        for part in (data.train, data.validation, data.test)
+        if part is not None
+    }
+    total = sum(parts.values())
+    return f"storing {size(total)} of samples for the workers" if total > LARGE_BYTES else None

@@ -1,0 +1,53 @@
+"""What is said of data that take a while, before they are read and stored."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from pydantic import TypeAdapter
+
+from likewise.producer.data import large
+from likewise.producer.data.large import before_reading, before_storing
+from likewise.producer.job.summary import lines_of
+from likewise.shared.job import Data
+
+DATA: TypeAdapter[Any] = TypeAdapter(Data)
+
+
+def declared(**section: Any) -> Any:
+    return DATA.validate_python(section)
+
+
+def test_reading_is_announced_where_it_takes_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("a.npy", "b.npy", "y.npy"):
+        np.save(tmp_path / name, np.zeros(2_000, np.uint8))
+    files = declared(type="npy", x=["a.npy", "b.npy"], y="y.npy")
+
+    assert before_reading(files, tmp_path) is None
+    assert before_reading(declared(type="npz", path="missing.npz"), tmp_path) is None
+    assert before_reading(declared(type="inline", x=[1.0], y=[1.0]), tmp_path) is None
+    pictures = declared(type="images", path="pets", size=[8, 8])
+    assert before_reading(pictures, tmp_path) == "reading the images of pets"
+    monkeypatch.setattr(large, "LARGE_BYTES", 5_000)
+    assert before_reading(files, tmp_path) == "reading a.npy and 2 more (6.2 KiB)"
+
+
+def test_storing_is_announced_once_for_data_that_sides_share(
+    prepare: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    section = {"type": "synthetic", "kind": "mnist", "samples": 100, "scale": 255, "mean": [127.5]}
+    model = {"layers": ["flatten", {"type": "dense", "units": 10}]}
+    prepared = prepare(data=section, loss="categorical_crossentropy", model=model)
+    every = [run.data for run in prepared.runs.values()]
+
+    assert before_storing(every) is None
+    monkeypatch.setattr(large, "LARGE_BYTES", 70_000)
+    assert before_storing(every) == "storing 77 KiB of samples for the workers"
+    assert lines_of(prepared)[1] == (
+        "  data        synthetic: 100 training samples; 28 x 28 x 1 values of uint8, 77 KiB, less 127.5, "
+        "divided by 255; 10 classes"
+    )
