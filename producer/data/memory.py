@@ -72,9 +72,9 @@ def room_for(shape: tuple[int, ...], dtype: np.dtype[Any], *, place: str) -> NDA
         return np.asarray(np.memmap(file, dtype, mode="r+", shape=shape))
 
 
-def stretches(array: NDArray[Any], *, nbytes: int = STRETCH_BYTES) -> Iterator[tuple[slice, NDArray[Any]]]:
+def stretches(array: NDArray[Any], *, nbytes: int | None = None) -> Iterator[tuple[slice, NDArray[Any]]]:
     """Yield the rows of an array in order, about so many bytes of float64 at a time, each with its place."""
-    rows = max(1, nbytes // max(1, 8 * prod(array.shape[1:])))
+    rows = max(1, (nbytes or STRETCH_BYTES) // max(1, 8 * prod(array.shape[1:])))
     for begin in range(0, len(array), rows):
         place = slice(begin, begin + rows)
         yield place, array[place]

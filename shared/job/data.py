@@ -244,13 +244,13 @@ class SyntheticData(_Source):
     @classmethod
     def _has_the_shape_of(cls, value: Any) -> Any:
         """Fill in how many samples and classes the set has whose shape is asked for."""
-        shape = SHAPED_LIKE.get(value.get("kind", "")) if isinstance(value, dict) else None
-        if shape is None:
+        kind = value.get("kind") if isinstance(value, dict) else None
+        if not isinstance(kind, str) or kind not in SHAPED_LIKE:
             return value
         for field in ("features", "classes", "noise"):
             if field in value and value[field] != {"features": 1, "classes": 10, "noise": 0.0}[field]:
-                raise ValueError(f"{field} is not asked where kind is {value['kind']}, which has its own")
-        return {"samples": shape[0], "classes": 10, **value}
+                raise ValueError(f"{field} is not asked where kind is {kind}, which has its own")
+        return {"samples": SHAPED_LIKE[kind][0], "classes": 10, **value}
 
 
 SHAPED_LIKE: Mapping[str, tuple[int, tuple[int, int, int]]] = {
