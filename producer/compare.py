@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 from likewise.producer.job.resolve import setting_differences
 from likewise.producer.runs.results import merged
 from likewise.producer.verdict.equivalence import tests_over_seeds
-from likewise.producer.verdict.gaps import all_gaps, pair_gaps
+from likewise.producer.verdict.gaps import Pairs, all_gaps, pair_gaps
 from likewise.producer.verdict.judge import Evidence, judge
 from likewise.producer.verdict.knowledge import Setup, mendings, weight_of
 from likewise.producer.verdict.misfits import misfits
@@ -48,10 +48,13 @@ from likewise.producer.verdict.rounding import (
 from likewise.producer.verdict.side_runs import side_runs
 from likewise.producer.verdict.usefulness import notes as usefulness_notes
 from likewise.producer.verdict.usefulness import usefulness_of
+from likewise.producer.verdict.written import real_differences, written_differently
+from likewise.producer.wording.alike import Wording, in_one_wording
+from likewise.producer.wording.form import Facts
 from likewise.shared.job import Job
 from likewise.shared.results.run_result import RunResult
 from likewise.shared.results.seed_table import Load, SeedTable
-from likewise.shared.run import Dataset
+from likewise.shared.run import Dataset, Run
 
 if TYPE_CHECKING:
     from likewise.shared.ledger.records import ExperimentRecord
@@ -63,8 +66,8 @@ class Background:
 
     data_shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     """The shape of each side's training data, (samples, *sample): what a setting does may depend on it."""
-    datasets: Mapping[str, Dataset] = field(default_factory=dict)
-    """The data of each side."""
+    datasets: dict[str, Dataset] = field(default_factory=dict)
+    """The data of each side: whether two settings compute the same may depend on them."""
     twin: Comparison | None = None
     """The comparison of the float64 twin."""
     again: Sequence[RunResult] = ()
@@ -91,8 +94,12 @@ class Basis:
             submitted_s=self.record.submitted_s,
             verdict=verdict,
             reasons=reasons(verdict, evidence, self.setup, traced=traced),
-            notes=(*usefulness_notes(evidence.usefulness), *reporting_notes(evidence)),
-            setting_differences=tuple(evidence.differences),
+            notes=(
+                *usefulness_notes(evidence.usefulness),
+                *written_differently(verdict, evidence),
+                *reporting_notes(evidence),
+            ),
+            setting_differences=tuple(evidence.declared),
             mendings=mendings(evidence.differences, self.setup),
             first_divergences=self._first_divergences(verdict, traced),
             tolerance=evidence.tolerance,
@@ -122,6 +129,21 @@ class Basis:
             if known is not None:
                 found[one.sides[1]] = known
         return tuple(found[other] for other in experiment.labels if other in found)
+
+    def in_one_wording(self, runs: Sequence[Run]) -> tuple[Run, ...]:
+        """Return the sides' runs in one wording, so that only what they compute can differ.
+
+        They are as declared where no wording fits all sides, and none where nothing would differ.
+        """
+        reference, *others = runs
+        wordings = self.evidence.wordings
+        if not any(wording.couples for wording in wordings.values()):
+            return tuple(runs)
+        if not self.evidence.differences:
+            return ()
+        pairs = [wordings[other.side].runs(reference, other) for other in others]
+        alike = all(mine == pairs[0][0] for mine, _ in pairs)
+        return (pairs[0][0], *(theirs for _, theirs in pairs)) if alike else tuple(runs)
 
 
 def compare(
@@ -153,8 +175,10 @@ def basis_of(
     """Return what the comparison of an experiment's runs rests on."""
     experiment = record.experiment
     tables = {run.side: run.table for run in runs}
+    wordings = _wordings(experiment.labels, jobs, background.datasets, arrays)
+    in_pairs = _pairs(tables, wordings)
     twin = background.twin
-    twin_tables = {run.side: run.table for run in twin.runs} if twin else {}
+    twin_pairs = _pairs({run.side: run.table for run in twin.runs}, wordings) if twin else {}
     precisions = frozenset(job.precision for job in jobs.values())
     rerun = {
         name: SeedTable.of(one, _trained(one), arrays=arrays)
@@ -162,16 +186,19 @@ def basis_of(
     }
     floor = noise_floor(experiment.side_list, tables, rerun)
     tolerance = raised(tolerance_for(precisions), floor)
-    gaps = _starts_known(all_gaps(tables, tolerance=tolerance), jobs)
+    gaps = _starts_known(all_gaps(in_pairs, tolerance=tolerance), jobs, wordings)
     pairs = tuple(
         pair_gaps(experiment.labels[0], other, [one for one in gaps if one.other == other])
         for other in experiment.labels[1:]
     )
     frameworks = {side.label: side.framework for side in experiment.side_list}
     setup = Setup.of(jobs, frameworks, background.data_shapes)
-    in_float64 = twin_tables or (tables if precisions == {"float64"} else {})
+    in_float64 = twin_pairs or (in_pairs if precisions == {"float64"} else {})
+    declared = setting_differences(jobs)
     evidence = Evidence(
-        differences=sorted(setting_differences(jobs), key=weight_of),
+        differences=sorted(real_differences(declared, wordings), key=weight_of),
+        declared=sorted(declared, key=weight_of),
+        wordings=wordings,
         seed_gaps=gaps,
         pairs=pairs,
         tolerance=tolerance,
@@ -180,7 +207,10 @@ def basis_of(
         twin=None if twin is None else twin_of(pairs, twin),
         equal_epochs=epochs_before_rounding_took_over(in_float64) if in_float64 else None,
         tests=tests_over_seeds(
-            tables, margin=experiment.margin, rounding=tolerance.relative, same_loss=_same_loss(jobs)
+            in_pairs,
+            margin=experiment.margin,
+            rounding=tolerance.relative,
+            same_loss=_same_loss(jobs, wordings),
         ),
         noise_floor=floor,
         usefulness={
@@ -189,8 +219,10 @@ def basis_of(
             if side in jobs
         },
         misfits=[
-            misfits(background.datasets, setup.programs, sides=(experiment.labels[0], other))
-            for other in experiment.labels[1:]
+            misfits(
+                background.datasets | wording.datasets, setup.programs | wording.programs, sides=wording.names
+            )
+            for wording in wordings.values()
         ],
     )
     return Basis(
@@ -198,17 +230,52 @@ def basis_of(
         jobs=jobs,
         evidence=evidence,
         setup=setup,
-        growth=growth(tables, twin_tables),
+        growth=growth(in_pairs, twin_pairs),
     )
 
 
-def _starts_known(gaps: Sequence[SeedGaps], jobs: Mapping[str, Job]) -> list[SeedGaps]:
-    """Return the gaps, silent on the start where two precisions round the same weights to other numbers."""
+def _wordings(
+    labels: Sequence[str], jobs: Mapping[str, Job], datasets: Mapping[str, Dataset], arrays: Load
+) -> dict[str, Wording]:
+    """Return each other side's job and the reference's in one wording."""
+    reference, *others = labels
+    facts = {side: Facts(dataset=datasets.get(side), arrays=arrays) for side in jobs}
+    return {
+        other: in_one_wording(
+            (reference, other), (jobs[reference], jobs[other]), (facts[reference], facts[other])
+        )
+        for other in others
+        if reference in jobs and other in jobs
+    }
+
+
+def _pairs(tables: Mapping[str, SeedTable], wordings: Mapping[str, Wording]) -> Pairs:
+    """Return the reference's table with each other side's, read in one wording."""
+    reference, *others = tables
+    found = {}
+    for other in others:
+        both = tables[reference], tables[other]
+        if other in wordings and wordings[other].couples:
+            both = wordings[other].read(both)
+        found[reference, other] = both
+    return found
+
+
+def _starts_known(
+    gaps: Sequence[SeedGaps], jobs: Mapping[str, Job], wordings: Mapping[str, Wording]
+) -> list[SeedGaps]:
+    """Return the gaps, silent on the start where the same weights have other hashes.
+
+    Two precisions round them to other numbers, and another wording may name, draw or count them otherwise.
+    """
     return [
         one
         if one.reference not in jobs
         or one.other not in jobs
-        or jobs[one.reference].precision == jobs[one.other].precision
+        or (
+            jobs[one.reference].precision == jobs[one.other].precision
+            and not (one.other in wordings and wordings[one.other].other_hashes)
+        )
         else one.model_copy(update={"same_initial_weights": None})
         for one in gaps
     ]
@@ -219,5 +286,7 @@ def _trained(result: RunResult) -> list[int]:
     return [seed for piece in result.arrays for seed in piece.seeds]
 
 
-def _same_loss(jobs: Mapping[str, Job]) -> bool:
-    return len({job.loss.model_dump_json() for job in jobs.values()}) == 1
+def _same_loss(jobs: Mapping[str, Job], wordings: Mapping[str, Wording]) -> bool:
+    """Return whether the reported losses are one function, in one wording."""
+    in_words = [form.job for one in wordings.values() for form in (one.reference, one.other)]
+    return len({job.loss.model_dump_json() for job in in_words or jobs.values()}) == 1

@@ -185,15 +185,15 @@ def replays(outcome: Judged, tell: Callable[[str], None]) -> FollowUpPlan[None]:
 
     Ends early where a replay fails: the comparison stands without it. What a worker cannot do is told.
     """
-    comparison = outcome.comparison
+    comparison, runs = outcome.comparison, outcome.basis.in_one_wording(outcome.runs)
     twin = outcome.twin.comparison if outcome.twin else None
     seed = parting_seed(comparison, twin) if tells_more(comparison) else None
-    if seed is None:
+    if seed is None or not runs:
         return
-    replaying = _Replaying(outcome, seed=seed, tell=tell)
-    skip, steps = updates_to_observe(twin or comparison, outcome.runs, seed)
+    replaying = _Replaying(outcome, runs, seed=seed, tell=tell)
+    skip, steps = updates_to_observe(twin or comparison, runs, seed)
     every = TraceRequest(skip=skip, steps=steps, seconds=MOST_S)
-    if not same_start(comparison, seed):
+    if not same_start(comparison, seed) and (runs == outcome.runs or not _share_a_start(runs)):
         every = every.model_copy(update={"keep_start": True, "seconds": OTHER_START_S})
     few = every if skip else every.model_copy(update={"steps": min(steps, FIRST_STEPS)})
     yield from replaying.fingerprints(few)
@@ -202,11 +202,19 @@ def replays(outcome: Judged, tell: Callable[[str], None]) -> FollowUpPlan[None]:
     yield from replaying.tensors()
 
 
+def _share_a_start(runs: Sequence[Run]) -> bool:
+    """Return whether all draw the same initial weights, by what they declare."""
+    starts = {run.job.initial_weights.model_dump_json() for run in runs}
+    return len(starts) == 1 and runs[0].job.initial_weights.type == "shared"
+
+
 class _Replaying:
     """It asks for the replays of one seed and gathers their traces."""
 
-    def __init__(self, outcome: Judged, *, seed: int, tell: Callable[[str], None]) -> None:
-        self._record, self._runs, self._seed, self._tell = outcome.record, outcome.runs, seed, tell
+    def __init__(
+        self, outcome: Judged, runs: Sequence[Run], *, seed: int, tell: Callable[[str], None]
+    ) -> None:
+        self._record, self._runs, self._seed, self._tell = outcome.record, runs, seed, tell
         self._reference = outcome.record.experiment.labels[0]
         self._others = _untraced(outcome.comparison)
         self._starts: dict[str, dict[str, ArrayRef]] = {}

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from likewise.producer.display import both, number
-from likewise.producer.verdict.gaps import same_hashes
+from likewise.producer.verdict.gaps import Pairs, same_hashes
 from likewise.producer.verdict.models import Equivalence, Verdict
 from likewise.shared.job.experiment import MAX_SEEDS
 from likewise.shared.results.seed_table import Float64, SeedTable
@@ -228,26 +228,28 @@ def _quantile(probability: float | Float64, freedom: Float64) -> Float64:
 
 
 def tests_over_seeds(
-    tables: Mapping[str, SeedTable], *, margin: float | None, rounding: float, same_loss: bool
+    pairs: Pairs, *, margin: float | None, rounding: float, same_loss: bool
 ) -> tuple[Equivalence, ...]:
     """Return the tests of every other side against the first, in the loss, metrics and predictions.
 
     Of metrics, those of the part that tells most about the model. The loss is left out unless it is the
     `same_loss` in both. Seeds that started alike are pairs. Empty with fewer than two seeds.
     """
-    columns = {side: _columns(table, same_loss=same_loss) for side, table in tables.items()}
-    reference, *others = tables
-    samples = {other: list(_samples(columns[reference], columns[other])) for other in others}
+    samples = {
+        names: list(_samples(*(_columns(table, same_loss=same_loss) for table in tables)))
+        for names, tables in pairs.items()
+    }
     measures = sum(map(len, samples.values()))
     found = []
-    for other, sampled in samples.items():
-        finished = tables[reference].succeeded & tables[other].succeeded
-        starts = np.array(same_hashes(tables[reference], tables[other])[0], object)
+    for names, sampled in samples.items():
+        mine, theirs = pairs[names]
+        finished = mine.succeeded & theirs.succeeded
+        starts = np.array(same_hashes(mine, theirs)[0], object)
         paired = bool(finished.any()) and all(starts[finished])
         for sample in sampled:
             test = equivalence(
-                replace(sample, places=_places(sample, tables), measures=measures),
-                sides=(reference, other),
+                replace(sample, places=_places(sample, mine), measures=measures),
+                sides=names,
                 paired=paired,
                 margin=margin,
                 rounding=rounding,
@@ -315,12 +317,11 @@ def _samples(mine: Mapping[str, Float64], theirs: Mapping[str, Float64]) -> Iter
             yield Sample(measure=measure, reference=values, other=other)
 
 
-def _places(sample: Sample, tables: Mapping[str, SeedTable]) -> list[str]:
+def _places(sample: Sample, table: SeedTable) -> list[str]:
     """Return what each of several predictions is of; nothing for one, or for another measure."""
-    if sample.measure != "predictions" or sample.reference.shape[1] < 2:
+    if sample.measure != "predictions" or sample.reference.shape[1] < 2 or table.predictions is None:
         return []
-    predicted = (table.predictions for table in tables.values())
-    _, rows, outputs = next(values.shape for values in predicted if values is not None)
+    _, rows, outputs = table.predictions.shape
     of = [""] if outputs == 1 else [f", output {output + 1}" for output in range(outputs)]
     return [f"row {row + 1}{output}" for row in range(rows) for output in of]
 

@@ -186,13 +186,16 @@ def same_hashes(mine: SeedTable, theirs: SeedTable) -> tuple[list[bool | None], 
     return starts, batches
 
 
-def all_gaps(tables: Mapping[str, SeedTable], *, tolerance: Tolerance) -> list[SeedGaps]:
+Pairs = Mapping[tuple[str, str], tuple[SeedTable, SeedTable]]
+"""The tables of the reference and of each other side by their labels, each two in one wording."""
+
+
+def all_gaps(pairs: Pairs, *, tolerance: Tolerance) -> list[SeedGaps]:
     """Return the gaps of every seed that the first side and another finished."""
-    reference, *others = tables
     return [
         gaps
-        for other in others
-        for gaps in _seed_gaps((reference, tables[reference]), (other, tables[other]), tolerance=tolerance)
+        for (reference, other), (mine, theirs) in pairs.items()
+        for gaps in _seed_gaps((reference, mine), (other, theirs), tolerance=tolerance)
     ]
 
 

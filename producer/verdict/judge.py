@@ -22,6 +22,7 @@ from likewise.producer.verdict.models import (
     Verdict,
 )
 from likewise.producer.verdict.usefulness import Usefulness
+from likewise.producer.wording.alike import Wording
 from likewise.shared.job.experiment import Precision
 from likewise.shared.results.run_result import Reason
 from likewise.shared.results.seed_table import Float64, SeedRow
@@ -40,6 +41,7 @@ class Evidence:
     """It holds everything that the verdict rests on."""
 
     differences: Sequence[SettingDifference]
+    """The settings that differ in what the sides compute."""
     seed_gaps: Sequence[SeedGaps]
     pairs: Sequence[PairGaps]
     tolerance: Tolerance
@@ -55,6 +57,10 @@ class Evidence:
     """What each side's training came to."""
     misfits: Sequence[Misfits] = ()
     """What does not fit between the first side and each other one."""
+    declared: Sequence[SettingDifference] = ()
+    """All settings that differ, also those that are only written differently."""
+    wordings: Mapping[str, Wording] = field(default_factory=dict)
+    """Each other side's job and the reference's in one wording."""
 
     @property
     def other_start(self) -> list[SeedGaps]:

@@ -50,7 +50,7 @@ class Setup:
     jobs: Mapping[str, Job]
     frameworks: Mapping[str, str]
     """The framework of each side."""
-    programs: Mapping[str, ProgramSpec] = field(default_factory=dict)
+    programs: dict[str, ProgramSpec] = field(default_factory=dict)
     """What each job compiles to; a side whose data are not known has none."""
     samples: int | None = None
     """How many samples the first side trains on; None where that is not known."""

@@ -25,6 +25,7 @@ from likewise.producer.verdict.models import (
     Verdict,
 )
 from likewise.producer.verdict.rounding import own_gap, worst_of
+from likewise.producer.verdict.written import unlike_the_rules
 from likewise.shared.job import Job
 from likewise.shared.results.run_result import Failure
 
@@ -59,6 +60,7 @@ def reasons(
         *_misfits(verdict, evidence, setup),
         *_failures(evidence.runs),
         *_differing_settings(verdict, evidence, setup),
+        *unlike_the_rules(verdict, evidence),
         *_traced(traced, evidence),
         *_start(evidence, setup.jobs),
         *_batches(evidence),
@@ -84,7 +86,7 @@ def reasons(
             "Nothing that was declared differs, so this may be float32 rounding that training has "
             "amplified: run it again with --set precision=float64 to decide."
         )
-    undeclared = not evidence.differences and not _any_diverged(evidence)
+    undeclared = not evidence.declared and not _any_diverged(evidence)
     if verdict == "differ" and undeclared and (evidence.outside or evidence.twin):
         told.extend(_undeclared(evidence))
     nothing = "Every training diverged" if evidence.diverged_everywhere else "No training has finished"
@@ -246,7 +248,8 @@ def _epochs(seed_gaps: Sequence[SeedGaps]) -> list[str]:
 def _predicted(evidence: Evidence, jobs: Mapping[str, Job]) -> list[str]:
     """Say the first prediction in each side, where the numbers differ and it does."""
     asked = next(iter(jobs.values())).predict
-    if not asked or not evidence.outside or _differs_in(evidence, "predict"):
+    rescaled = any(wording.scale for wording in evidence.wordings.values())
+    if not asked or not evidence.outside or rescaled or _differs_in(evidence, "predict"):
         return []
     sides = [run.side for run in evidence.runs]
     for seeds in zip(*(run.seeds for run in evidence.runs), strict=True):

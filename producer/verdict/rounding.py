@@ -18,7 +18,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from likewise.producer.display import number
-from likewise.producer.verdict.gaps import measured
+from likewise.producer.verdict.gaps import Pairs, measured
 from likewise.producer.verdict.models import Comparison, Gap, Growth, OwnRerun, PairGaps, Tolerance, Twin
 from likewise.shared.job.experiment import Precision
 from likewise.shared.job.side import Side
@@ -149,16 +149,15 @@ def _is_rounding(one: Gap, declared: float | None, *, tolerance: float) -> bool:
     return one.relative <= max(tolerance, SHRINK * min(declared or 0.0, WHOLE))
 
 
-def epochs_before_rounding_took_over(tables: Mapping[str, SeedTable]) -> int | None:
+def epochs_before_rounding_took_over(pairs: Pairs) -> int | None:
     """Return for how many first epochs float64's losses were equal, where only rounding parted them later.
 
     Return None where no losses part, or some part in another way. A real difference jumps from equality to
     its size when it begins to act, or adds up from update to update. Rounding that training amplifies passes
     through every size in between, and ends far above what adding up could give.
     """
-    reference, *others = tables.values()
     equal_for = []
-    for other in others:
+    for reference, other in pairs.values():
         gaps = _gaps(reference.losses, other.losses)
         gaps = gaps[np.nanmax(gaps, axis=1, initial=0.0) > REAL]
         if not len(gaps):
@@ -172,19 +171,16 @@ def epochs_before_rounding_took_over(tables: Mapping[str, SeedTable]) -> int | N
     return min(equal_for, default=None)
 
 
-def growth(tables: Mapping[str, SeedTable], twin: Mapping[str, SeedTable]) -> tuple[Growth, ...]:
+def growth(pairs: Pairs, twin: Pairs) -> tuple[Growth, ...]:
     """Return the growth of each side's gap on the first seed with losses everywhere.
 
     `twin` has the tables of the float64 twin, or nothing without one.
     """
-    if not twin:
-        return ()
-    reference, *others = tables
-    seeds = twin[reference].seeds
     found = []
-    for other in others:
+    for names in twin:
+        seeds, other = twin[names][0].seeds, names[1]
         of_declared, of_twin = (
-            _gaps(of[reference].only(seeds).losses, of[other].only(seeds).losses) for of in (tables, twin)
+            _gaps(*(table.only(seeds).losses for table in of[names])) for of in (pairs, twin)
         )
         epochs = min(of_declared.shape[1], of_twin.shape[1])
         both = of_declared[:, :epochs] + of_twin[:, :epochs]

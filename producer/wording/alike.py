@@ -17,7 +17,11 @@ from likewise.producer.job.resolve import SettingDifference, setting_differences
 from likewise.producer.wording import layers, training
 from likewise.producer.wording.form import Facts, Form
 from likewise.producer.wording.layers import Forms
+from likewise.shared.errors import LikewiseError
 from likewise.shared.job import Job
+from likewise.shared.program import ProgramSpec
+from likewise.shared.results.seed_table import SeedTable
+from likewise.shared.run import Dataset, Run
 
 SCALES = {
     "softmax": "Outputs are compared as probabilities.",
@@ -35,6 +39,10 @@ class Rule:
     apply: Callable[[Form, Form], Forms | None]
     except_where: str | None = None
     """Where it does not hold, as a clause, if there is such a place."""
+    sets_scale: bool = False
+    """Whether outputs are compared on another scale for it."""
+    of_numbers: bool = False
+    """Whether it changes numbers that stay in the job."""
     of_layers: bool = False
     """Whether it changes how many layers there are, so that a path names another layer afterwards."""
 
@@ -57,10 +65,12 @@ RULES = (
         says="the softmax or sigmoid stands in the model before a loss on probabilities, or in a loss on "
         "logits",
         apply=training.head,
+        sets_scale=True,
         except_where="probabilities are clipped to [1e-7, 1 − 1e-7], which logits are not",
         of_layers=True,
     ),
     Rule(says="every window stands in the same place", apply=layers.padded_alike),
+    Rule(says="both words are one function", apply=layers.functions_alike),
     Rule(says="this flatten has only one order", apply=layers.flattened_alike),
     Rule(
         says="batch normalization takes off the mean, and with it any bias in front of it",
@@ -104,15 +114,17 @@ RULES = (
     Rule(
         says="the reduction multiplies the loss by a number that the optimizer's numbers take back",
         apply=training.reduction,
+        of_numbers=True,
     ),
     Rule(
         says="a softmax does not see what is added to every logit",
         apply=layers.head_shifted,
+        sets_scale=True,
     ),
 )
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Couple:
     """Settings that are one: written differently, they compute the same."""
 
@@ -143,6 +155,41 @@ class Wording:
         return _differences(self.names, (self.reference, self.other))
 
     @property
+    def other_hashes(self) -> bool:
+        """Whether the same start has other hashes: weights are named, drawn or counted otherwise."""
+        drawn = self.reference.other_draws or self.other.other_draws
+        return drawn or bool(self.reference.reading.changes or self.other.reading.changes)
+
+    def read(self, tables: tuple[SeedTable, SeedTable]) -> tuple[SeedTable, SeedTable]:
+        """Return the tables of the reference and of the other, read in this wording."""
+        return tables[0].read_as(self.reference.reading), tables[1].read_as(self.other.reading)
+
+    @property
+    def datasets(self) -> dict[str, Dataset]:
+        """The data that both train on in this wording, by label; empty where nothing was reworded."""
+        if not self.couples:
+            return {}
+        known = self.reference.facts.dataset, self.other.facts.dataset
+        if self.other.job.data == self.reference.job.data:
+            known = known[0], known[0]
+        return {name: one for name, one in zip(self.names, known, strict=True) if one is not None}
+
+    @property
+    def programs(self) -> dict[str, ProgramSpec]:
+        """What both train in this wording, by label, as `datasets`."""
+        both = (self.reference.program, self.other.program) if self.couples else (None, None)
+        return {name: one for name, one in zip(self.names, both, strict=True) if one is not None}
+
+    def runs(self, reference: Run, other: Run) -> tuple[Run, Run]:
+        """Return the runs that train both in this wording, on the data that it names."""
+        both = zip((reference, other), (self.reference.job, self.other.job), self.names, strict=True)
+        mine, theirs = (
+            run.model_copy(update={"job": job, "dataset": self.datasets.get(name, run.dataset)})
+            for run, job, name in both
+        )
+        return mine, theirs
+
+    @property
     def other_layers(self) -> bool:
         """Whether the two are compared in other layers than the reference declares."""
         return self.reference.job != self.declared[0]
@@ -162,7 +209,7 @@ def in_one_wording(names: tuple[str, str], jobs: tuple[Job, Job], facts: tuple[F
     for rule in RULES if before else ():
         try:
             changed = rule.apply(*forms)
-        except ValidationError:
+        except (ValidationError, LikewiseError):  # no such job, or the data of an old experiment are gone
             continue
         if changed is None:
             continue

@@ -1,7 +1,7 @@
 """A side's job in some wording, and how what its training returned is read in that wording. Pure.
 
 A `Form` begins as the job that was declared. A rule changes the job into another wording of the same
-computation, and notes in the `Reading` what that does to outputs, reported losses and weights.
+computation, and notes in the `Translation` what that does to outputs, reported losses and weights.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ WeightChange = Renamed | BiasInMean | Centred
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reading:
+class Translation:
     """It says how what a training returned is read in another wording."""
 
     scale: Scale = "as they are"
@@ -117,7 +117,7 @@ class Reading:
         return read
 
 
-AS_IT_IS = Reading()
+AS_IT_IS = Translation()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,7 +160,7 @@ class Form:
 
     job: Job
     facts: Facts = field(default_factory=Facts)
-    reading: Reading = AS_IT_IS
+    reading: Translation = AS_IT_IS
     other_draws: bool = False
     """Whether its weights are drawn the same only up to rounding, or some of them are not compared."""
 

@@ -228,6 +228,22 @@ def flattened_alike(reference: Form, other: Form) -> Forms | None:
     return (reference, changed) if changed is not other else None
 
 
+def functions_alike(reference: Form, other: Form) -> Forms | None:
+    """Take the reference's word for an activation function that has two."""
+    changed = other
+    for index, mine, theirs in pairs_of_layers(reference, other):
+        if _differ(mine, theirs, "activation") and _function(mine) == _function(theirs):
+            changed = changed.with_layer(index, activation=mine.activation.model_dump(mode="json"))
+    return (reference, changed) if changed is not other else None
+
+
+def _function(layer: Any) -> tuple[str, Any]:
+    function = layer.activation
+    if function.type == "leaky_relu" and function.negative_slope in (0.0, 1.0):
+        return ("linear" if function.negative_slope else "relu"), None
+    return function.type, getattr(function, "alpha", getattr(function, "negative_slope", None))
+
+
 def bias_before_batch_norm(reference: Form, other: Form) -> Forms | None:
     """Leave out a bias that starts at 0 and that a batch normalization takes off again with the mean."""
     if not same_start(reference, other):

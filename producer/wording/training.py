@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from likewise.producer.wording.form import PARTS, Facts, Form
-from likewise.producer.wording.layers import Forms
+from likewise.producer.wording.layers import HAVE_ACTIVATIONS, Forms, kinds
 from likewise.shared.job.loss import (
+    BinaryCrossentropy,
     CategoricalCrossentropy,
     KlDivergence,
     is_broadcast,
@@ -47,11 +48,25 @@ def head(reference: Form, other: Form) -> Forms | None:
     return None
 
 
+def _head_layer(form: Form) -> int:
+    """Return the last layer; before a loss on single outputs, the last that does not only move numbers."""
+    last = len(form.job.model.layers) - 1
+    model = form.job.model
+    while (
+        isinstance(form.job.loss, BinaryCrossentropy)
+        and model.layers[last].keeps_numbers
+        and model.sources(last) == (last,)
+        and last > 0
+    ):
+        last -= 1
+    return last
+
+
 def _last_activation(form: Form) -> str | None:
-    """Return the activation of the last layer; None where it is of a kind that has none."""
-    activation = getattr(form.job.model.layers[-1], "activation", None)
-    kinds_with = ("dense", "activation", "conv1d", "conv2d", "depthwise_conv2d", "conv2d_transpose")
-    return activation.type if activation and form.job.model.layers[-1].type in kinds_with else None
+    """Return the activation that the outputs passed last; None where the layer is of a kind without one."""
+    layer = form.job.model.layers[_head_layer(form)]
+    activation = getattr(layer, "activation", None)
+    return activation.type if activation and layer.type in (*HAVE_ACTIVATIONS, "activation") else None
 
 
 def _gives_logits(form: Form) -> bool:
@@ -73,8 +88,9 @@ def _with_head(form: Form, like: Form, activation: str, *, from_logits: bool) ->
         layers = layers[:-1]
     elif mine == wanted - 1 and like.job.model.layers[-1].type == "activation":
         layers = [*layers, like.document["model"]["layers"][-1] | {"inputs": None}]
-    elif mine == wanted and layers[-1]["type"] == like.job.model.layers[-1].type:
-        layers = [*layers[:-1], layers[-1] | {"activation": word}]
+    elif mine == wanted and kinds(form) == kinds(like):
+        place = _head_layer(form)
+        layers = [*layers[:place], layers[place] | {"activation": word}, *layers[place + 1 :]]
     else:
         return None
     return form.with_layers(layers).with_section("loss", from_logits=from_logits)

@@ -57,6 +57,7 @@ def compile_model(
 def _stages(model: Model, input_shape: Shape) -> tuple[Stage, ...]:
     outputs = [input_shape]
     stages = []
+    address = 0
     for index, layer in enumerate(model.layers):
         sources = model.sources(index)
         inputs = tuple(outputs[place] for place in sources)
@@ -74,23 +75,24 @@ def _stages(model: Model, input_shape: Shape) -> tuple[Stage, ...]:
                 sources=sources,
                 inputs=inputs,
                 output=output,
-                weights=_weights(layer, inputs, index=index, path=path),
-                mask=_mask(layer, inputs[0], index=index, path=path),
+                weights=_weights(layer, inputs, address=address, path=path),
+                mask=_mask(layer, inputs[0], address=address, path=path),
                 cells=layer.cells(*inputs),
                 convolves=layer.convolves,
                 multiply_adds=layer.multiply_adds(*inputs),
                 layer=layer,
             )
         )
+        address += layer.has_own_draws
     return tuple(stages)
 
 
-def _weights(layer: Layer, inputs: tuple[Shape, ...], *, index: int, path: str) -> tuple[Weight, ...]:
+def _weights(layer: Layer, inputs: tuple[Shape, ...], *, address: int, path: str) -> tuple[Weight, ...]:
     return tuple(
         Weight(
             name=f"{path}.{weight.name}",
             own_name=weight.name,
-            stage=index,
+            stage=address,
             item=item,
             shape=weight.shape,
             initializer=weight.initializer,
@@ -103,10 +105,10 @@ def _weights(layer: Layer, inputs: tuple[Shape, ...], *, index: int, path: str) 
     )
 
 
-def _mask(layer: Layer, shape: Shape, *, index: int, path: str) -> Mask | None:
+def _mask(layer: Layer, shape: Shape, *, address: int, path: str) -> Mask | None:
     if layer.drop_rate == 0:
         return None
-    return Mask(index=index, path=path, rate=layer.drop_rate, shape=shape, seed=layer.drop_seed)
+    return Mask(index=address, path=path, rate=layer.drop_rate, shape=shape, seed=layer.drop_seed)
 
 
 def _index_limits(model: Model) -> Iterator[IndexLimit]:

@@ -25,7 +25,7 @@ Target = Literal["columns", "classes"]
 
 @dataclass(frozen=True, kw_only=True)
 class Weight:
-    """One weight: its stage and its place among the stage's weights address how it is drawn."""
+    """One weight: `stage`, counted over those with draws of their own, and `item` say how it is drawn."""
 
     name: str
     """`<stage path>.<own name>`, such as `layers.0.kernel`."""
@@ -52,7 +52,7 @@ class Mask:
     """A stage that training gives a mask for its input, whose shape this is."""
 
     index: int
-    """The stage's, which addresses the draws."""
+    """The stage's place among those with draws of their own, which addresses the draws."""
     path: str
     rate: float
     shape: Shape

@@ -7,10 +7,10 @@ shown.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,13 +34,33 @@ def in_own_units(values: NDArray[Any], scaling: Sequence[Sequence[float]] | None
     return own
 
 
+class Reading(Protocol):
+    """Reads what a training returned as another wording of the same job would return it."""
+
+    def outputs(self, array: NDArray[Any]) -> NDArray[Any]:
+        """Return outputs or predictions (…, outputs)."""
+
+    def losses(self, curves: Float64) -> Float64:
+        """Return reported losses (seeds, epochs)."""
+
+    def weights(self, weights: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """Return weights (seeds, *shape), by name."""
+
+
 class SeedTable:
     """The seeds of one side. Arrays are loaded when first used and kept where they are small."""
 
     def __init__(
-        self, pieces: Sequence[SeedArrays], seeds: Sequence[int], *, failure: Failure | None, arrays: Load
+        self,
+        pieces: Sequence[SeedArrays],
+        seeds: Sequence[int],
+        *,
+        failure: Failure | None,
+        arrays: Load,
+        reading: Reading | None = None,
     ) -> None:
         """Take the pieces apart; `failure` is why seeds without a result have none, where that is known."""
+        self._reading = reading
         self.seeds = tuple(seeds)
         self.failure = failure
         self._pieces = pieces
@@ -74,7 +94,8 @@ class SeedTable:
     @cached_property
     def losses(self) -> Float64:
         """Return the losses (seeds, epochs), NaN after a seed's last."""
-        return self._padded([piece.losses for piece in self._pieces])
+        losses = self._padded([piece.losses for piece in self._pieces])
+        return losses if self._reading is None else self._reading.losses(losses)
 
     @cached_property
     def validation_losses(self) -> Float64:
@@ -119,7 +140,7 @@ class SeedTable:
     @cached_property
     def predictions(self) -> NDArray[Any] | None:
         """Return the predictions for the rows asked for: (seeds, n, outputs)."""
-        return self._stacked([piece.predictions for piece in self._pieces])
+        return self._read(self._stacked([piece.predictions for piece in self._pieces]))
 
     @cached_property
     def timings(self) -> Float64:
@@ -160,7 +181,7 @@ class SeedTable:
 
     def outputs(self) -> NDArray[Any] | None:
         """Return the outputs of the samples compared (seeds, n, outputs), loaded anew: they may be large."""
-        return self._stacked([piece.outputs for piece in self._pieces])
+        return self._read(self._stacked([piece.outputs for piece in self._pieces]))
 
     def weights(self) -> dict[str, NDArray[Any]]:
         """Return the weights (seeds, *shape) by name, loaded anew each time."""
@@ -168,7 +189,8 @@ class SeedTable:
             name: self._stacked([piece.weights.get(name) for piece in self._pieces])
             for name in self.weight_names
         }
-        return {name: column for name, column in columns.items() if column is not None}
+        known = {name: column for name, column in columns.items() if column is not None}
+        return known if self._reading is None else self._reading.weights(known)
 
     def array(self, measure: Literal["predictions", "outputs"]) -> NDArray[Any] | None:
         """Return the predictions or the outputs: (seeds, n, outputs)."""
@@ -180,6 +202,8 @@ class SeedTable:
 
     def same_bytes(self, other: SeedTable, measure: Stored) -> bool:
         """Return whether the arrays are known to be the same bytes, without loading them."""
+        if self._reading is not None or other._reading is not None:
+            return False
         same = self.seeds == other.seeds and np.array_equal(self._places, other._places)
         return same and [(piece.seeds, getattr(piece, measure)) for piece in self._pieces] == [
             (piece.seeds, getattr(piece, measure)) for piece in other._pieces
@@ -187,7 +211,17 @@ class SeedTable:
 
     def only(self, seeds: Sequence[int]) -> SeedTable:
         """Return the table of some of the seeds."""
-        return SeedTable(self._pieces, seeds, failure=self.failure, arrays=self._load)
+        return self._with(seeds, self._reading)
+
+    def read_as(self, reading: Reading | None) -> SeedTable:
+        """Return the table with its numbers read in another wording; None reads them as they are."""
+        return self if reading == self._reading else self._with(self.seeds, reading)
+
+    def _with(self, seeds: Sequence[int], reading: Reading | None) -> SeedTable:
+        return SeedTable(self._pieces, seeds, failure=self.failure, arrays=self._load, reading=reading)
+
+    def _read(self, outputs: NDArray[Any] | None) -> NDArray[Any] | None:
+        return outputs if outputs is None or self._reading is None else self._reading.outputs(outputs)
 
     def _last(self, curves: Float64) -> Float64:
         if not curves.shape[1]:

@@ -11,6 +11,7 @@ NumPy keeps stable between versions (NEP 19). They become numbers by IEEE additi
 divisions and square roots alone: a logarithm of the machine's library may differ in the last bit.
 
 A weight is addressed by (layer index, tensor index), so adding a layer at the end changes nothing before it.
+Activations by themselves are not counted in it, so that a model draws the same however they are written.
 The order of an epoch is the sorting permutation of one random word a sample (ties keep their order),
 addressed by the epoch, or by 0 in every epoch where it is drawn once.
 

@@ -66,6 +66,15 @@ class BaseLayer(Frozen):
     units_field: ClassVar[str | None] = None
     """The field that says how many features the output has, where it is one that a user would change."""
 
+    @property
+    def has_own_draws(self) -> bool:
+        """Return whether the layer counts where draws are addressed.
+
+        A function that can as well be written within the layer before it does not, so that both ways to write
+        a model draw the same weights and masks.
+        """
+        return True
+
     name: str | None = Field(default=None, pattern=r"^[A-Za-z][A-Za-z0-9_]*$")
     """A handle for overrides and reports; weights are named by it, or by `layers.<index>`."""
     inputs: Many[str] | None = None

@@ -88,6 +88,10 @@ class Dropout(BaseLayer):
     def drop_seed(self) -> int | None:
         return self.seed
 
+    @property
+    def has_own_draws(self) -> bool:
+        return self.rate > 0
+
 
 class ActivationLayer(BaseLayer):
     """An activation function by itself."""
@@ -97,6 +101,10 @@ class ActivationLayer(BaseLayer):
 
     type: Literal["activation"]
     activation: Activation
+
+    @property
+    def has_own_draws(self) -> bool:
+        return False
 
     @property
     def summary(self) -> str:
