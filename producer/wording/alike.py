@@ -170,7 +170,8 @@ class Wording:
         if not self.couples:
             return {}
         known = self.reference.facts.dataset, self.other.facts.dataset
-        if self.other.job.data == self.reference.job.data:
+        mine, theirs = self.reference.job, self.other.job
+        if mine.data == theirs.data and mine.loss.type == theirs.loss.type:
             known = known[0], known[0]
         return {name: one for name, one in zip(self.names, known, strict=True) if one is not None}
 
