@@ -83,6 +83,7 @@ def explain_experiment(
                 seeds=extent.seeds,
                 most_combined=extent.most_combined,
                 most_factors=extent.most_factors,
+                arrays=session.blobs.get,
             )
             for other in question.others
         ]

@@ -14,7 +14,7 @@ measured.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -24,7 +24,9 @@ from numpy.typing import NDArray
 
 from likewise.producer.blame.factors import Factor, Plan, PlannedPair, identity, start
 from likewise.producer.blame.shares import Estimate, Mixture, Parts, parts, share
+from likewise.producer.wording.form import AS_IT_IS, Translation
 from likewise.shared.job import Loss
+from likewise.shared.job.loss import BinaryCrossentropy, CategoricalCrossentropy, takes_logits
 from likewise.shared.losses import loss_value
 from likewise.shared.results.run_result import RunResult
 from likewise.shared.results.seed_table import Float64, Load, SeedTable
@@ -44,6 +46,10 @@ class TrainedRun:
     def of(cls, run: Run, result: RunResult, arrays: Load) -> TrainedRun:
         """Return it from a result."""
         return cls(run=run, table=SeedTable.of(result, run.seeds, arrays=arrays))
+
+    def read_as(self, reading: Translation) -> TrainedRun:
+        """Return it with its numbers read in another wording."""
+        return self if reading == AS_IT_IS else replace(self, table=self.table.read_as(reading))
 
     @cached_property
     def outputs(self) -> NDArray[Any] | None:
@@ -176,6 +182,8 @@ class MixtureGaps:
     plan: Plan
     pairs: Mapping[Mixture, Pair]
     declared: Pair
+    in_own_words: Pair | None
+    """The pair with nothing switched, each side in its own words; None where both have the same."""
     pair_measure: PairMeasure
     arrays: Load
 
@@ -212,6 +220,10 @@ class MixtureGaps:
     def declared_gap(self, measure: str) -> Float64 | None:
         """Return the gap of the jobs as they were declared, with each side's own start."""
         return self._of(measure, self.declared)
+
+    def gap_in_own_words(self, measure: str) -> Float64 | None:
+        """Return the gap with nothing switched, each side in its own words; None where that is not known."""
+        return None if self.in_own_words is None else self._of(measure, self.in_own_words)
 
     def failures(self) -> dict[Mixture, str]:
         """Return why mixtures have no numbers, in words."""
@@ -252,6 +264,27 @@ class Parted:
         """The share of each factor."""
         return [None if part is None else share(part, self.parts.whole) for part in self.parts.closed]
 
+    def with_groups(self, group: Collection[int]) -> Parted:
+        """Return it with the factors at these places as one."""
+        places = sorted(group)
+        closed = [self.parts.closed[place] for place in places]
+        known = [one for one in closed if one is not None]
+        kept = [place for place in range(len(self.factors)) if place not in group]
+        return replace(
+            self,
+            factors=(
+                Factor.of_several([self.factors[place] for place in places]),
+                *(self.factors[place] for place in kept),
+            ),
+            parts=replace(
+                self.parts,
+                closed=(
+                    np.sum(known, axis=0) if len(known) == len(closed) else None,
+                    *(self.parts.closed[place] for place in kept),
+                ),
+            ),
+        )
+
     @property
     def unexplained(self) -> Estimate | None:
         """The share that is left with everything switched."""
@@ -261,15 +294,29 @@ class Parted:
 def gaps_of(plan: Plan, trained: Mapping[str, TrainedRun], arrays: Load) -> MixtureGaps:
     """Return what the trainings tell; `trained` has every run of the plan by its identity."""
 
+    read: dict[tuple[str, Translation], TrainedRun] = {}
+
+    def of(run: Run, reading: Translation) -> TrainedRun:
+        name = identity(run)
+        if (name, reading) not in read:
+            read[name, reading] = trained[name].read_as(reading)
+        return read[name, reading]
+
     def pair_of(planned: PlannedPair) -> Pair:
         assert planned.other is not None  # noqa: S101  # by the filter below
-        return trained[identity(planned.reference)], trained[identity(planned.other)]
+        return of(planned.reference, planned.readings[0]), of(planned.other, planned.readings[1])
+
+    loss = plan.declared.reference.job.loss
+    if isinstance(loss, BinaryCrossentropy | CategoricalCrossentropy):
+        logits = takes_logits(loss) and plan.declared.readings[0].scale not in ("softmax", "sigmoid")
+        loss = loss.model_copy(update={"from_logits": logits})
 
     return MixtureGaps(
         plan=plan,
         pairs={mixture: pair_of(one) for mixture, one in plan.pairs.items() if one.other is not None},
         declared=pair_of(plan.declared),
-        pair_measure=PairMeasure(plan.declared.reference.job.loss, arrays),
+        in_own_words=pair_of(plan.own_words.pair) if plan.own_words else None,
+        pair_measure=PairMeasure(loss, arrays),
         arrays=arrays,
     )
 
@@ -283,6 +330,10 @@ def parted(found: MixtureGaps, measure: str) -> Parted | None:
     if split is None:
         return None
     factors = found.plan.factors
+    written = found.gap_in_own_words(measure)
+    if written is not None and found.plan.own_words is not None:
+        split = replace(split, whole=written, closed=(*split.closed, written - split.whole))
+        factors = (*factors, found.plan.own_words.factor)
     own = found.declared_gap(measure) if found.plan.own_start else None
     if own is not None and _beyond_chance(own - split.whole):
         split = replace(split, whole=own, closed=(*split.closed, own - split.whole))

@@ -35,6 +35,8 @@ WORTH_A_WORD = 0.005
 MOST_NAMED = 3
 UNSWITCHED = "it was left out, to stay within the budget"
 NEARLY_ALL = 0.9
+UNSWITCHABLE = "it could not be switched in a training"
+NO_MEANING = "switching it moves more than the whole gap"
 CANCELLING = 1.5
 """Where a share is larger than this, others are as far below 0, and no part by itself means much."""
 
@@ -106,6 +108,8 @@ def explain(
     """Return the explanation; `trained` has every run of the plan by its identity."""
     found = gaps_of(plan, trained, arrays)
     told = [one for measure in found.measures if (one := parted(found, measure)) is not None]
+    if told and (group := cancelling(told[0])):
+        told = [one.with_groups(group) for one in told]
     main = told[0] if told else None
     reference, other = plan.ends
     tolerance = tolerance_for({reference.job.precision, other.job.precision}).relative
@@ -132,21 +136,34 @@ def explain(
     )
 
 
+def cancelling(main: Parted) -> frozenset[int]:
+    """Return the places of the factors that work against each other, which make one together; often none."""
+    sizes = [0.0 if one is None else abs(one.value) for one in main.estimates]
+    if max(sizes, default=0.0) < CANCELLING:
+        return frozenset()
+    group = frozenset(place for place, size in enumerate(sizes) if size >= CANCELLING / 3)
+    return group if len(group) > 1 else frozenset()
+
+
 def _contributions(found: MixtureGaps, main: Parted | None, *, closed: bool) -> tuple[Contribution, ...]:
     """Return a contribution for each factor, the largest share first; no shares where there is no gap."""
     if main is None or closed:
         reason = "there is no gap" if closed else "nothing could be compared"
-        return tuple(_contribution(found, factor, problem=reason) for factor in found.plan.factors)
-    told = [
-        _contribution(
-            found,
-            factor,
-            share=estimate.value if estimate else None,
-            interval=estimate.interval if estimate else None,
-            problem=None if estimate else "it could not be switched in a training",
+        own = (found.plan.own_words.factor,) if found.plan.own_words else ()
+        every = (*(main.factors if main else (*found.plan.factors, *own)),)
+        return tuple(_contribution(found, factor, problem=reason) for factor in every)
+    told = []
+    for factor, estimate in zip(main.factors, main.estimates, strict=True):
+        means_much = estimate is not None and abs(estimate.value) < CANCELLING
+        told.append(
+            _contribution(
+                found,
+                factor,
+                share=estimate.value if estimate and means_much else None,
+                interval=estimate.interval if estimate and means_much else None,
+                problem=None if means_much else NO_MEANING if estimate else UNSWITCHABLE,
+            )
         )
-        for factor, estimate in zip(main.factors, main.estimates, strict=True)
-    ]
     told += [_contribution(found, one, problem=UNSWITCHED) for one in found.plan.left_out]
     return tuple(sorted(told, key=lambda one: (one.share is None, -(one.share or 0.0))))
 
@@ -161,14 +178,28 @@ def _contribution(
 ) -> Contribution:
     setup = _setup(found)
     reference, other = setup.jobs
+    words = found.plan.own_words
+    if words is not None and factor is words.factor:
+        cause: str | None = f"written differently, computes the same: {words.says}"
+        mended: dict[str, str] = {}
+    else:
+        members = factor.members or (factor,)
+        whole = _given_weights(found, factor) or consequence(factor.difference, setup)
+        cause = None if factor.members else whole
+        codes = [fixes(one.difference, setup, reference=reference, other=other) for one in members]
+        mended = {
+            side: "; ".join(code[side] for code in codes if side in code)
+            for side in setup.jobs
+            if any(side in code for code in codes)
+        }
     return Contribution(
         path=factor.path,
         values=dict(factor.values),
         share=share,
         interval=interval,
         problem=problem,
-        cause=_given_weights(found, factor) or consequence(factor.difference, setup),
-        fixes=fixes(factor.difference, setup, reference=reference, other=other),
+        cause=cause,
+        fixes=mended,
     )
 
 
@@ -197,8 +228,10 @@ def _setup(found: MixtureGaps) -> Setup:
 
 def _measure(one: Parted, *, closed: bool) -> MeasureShares:
     """Return one measure's row, without shares where there is no gap to share."""
-    estimates = [None if closed else estimate for estimate in one.estimates]
-    unexplained = None if closed else one.unexplained
+    sizes = [abs(estimate.value) for estimate in (*one.estimates, one.unexplained) if estimate]
+    unshared = closed or max(sizes, default=0.0) >= CANCELLING
+    estimates = [None if unshared else estimate for estimate in one.estimates]
+    unexplained = None if unshared else one.unexplained
     return MeasureShares(
         measure=one.measure,
         gap=one.gap,
@@ -229,9 +262,8 @@ def sentence(
             f"No setting differs between {names}, and yet they end {gap(main.gap)} apart in the "
             f"{main.measure}: likewise compare says whether that is rounding."
         )
-    largest = max((abs(one.share) for one in contributions if one.share is not None), default=0.0)
-    if largest >= CANCELLING:
-        return _cancelling(found, main, contributions)
+    if group := next((one for one in main.factors if one.members), None):
+        return _cancelling(found, main, group)
     named = [one for one in contributions if one.share is not None and one.share >= WORTH_A_WORD]
     if not named:
         return _nothing_found(contributions, main)
@@ -245,7 +277,7 @@ def percent(share: float) -> str:
     return f"{'−' if share < 0 else ''}{abs(share) * 100:.0f} %"
 
 
-def against(contribution: Contribution) -> str:
+def against(contribution: Contribution | Factor) -> str:
     """Return such as `sum against mean`: the other's value and the reference's."""
     mine, theirs = (setting(value) for value in contribution.values.values())
     return f"{theirs} against {mine}"
@@ -253,7 +285,14 @@ def against(contribution: Contribution) -> str:
 
 def notes(found: MixtureGaps, main: Parted | None) -> tuple[str, ...]:
     """Return what a reader has to know of how the shares were found."""
-    return (*_start(found, main), *_many(found), *_failed(found, main), *_seeds(found, main), *_device(found))
+    return (
+        *_words(found),
+        *_start(found, main),
+        *_many(found),
+        *_failed(found, main),
+        *_seeds(found, main),
+        *_device(found),
+    )
 
 
 def _ranking(main: Parted, named: Sequence[Contribution]) -> str:
@@ -278,10 +317,9 @@ def _ranking(main: Parted, named: Sequence[Contribution]) -> str:
     return f"{told}: {first.cause}." if alone else f"{told}."
 
 
-def _cancelling(found: MixtureGaps, main: Parted, contributions: Sequence[Contribution]) -> str:
+def _cancelling(found: MixtureGaps, main: Parted, group: Factor) -> str:
     """Say what settings that work against each other do together, and what each does alone."""
-    large = [one for one in contributions if one.share is not None and abs(one.share) >= CANCELLING / 3]
-    named = both([f"{one.path} ({against(one)})" for one in large[:MOST_NAMED]])
+    named = both([f"{one.path} ({against(one)})" for one in group.members[:MOST_NAMED]])
     explained = 1.0 - main.unexplained.value if main.unexplained else 0.0
     alone = [gaps.mean() for mixture, gaps in found.gaps(main.measure).items() if len(mixture) == 1]
     widest = max(alone, default=main.parts.whole.mean()) / main.parts.whole.mean()
@@ -303,6 +341,18 @@ def _nothing_found(contributions: Sequence[Contribution], main: Parted) -> str:
     return f"The {settings} explain nothing of the difference{left}; likewise compare looks for its place."
 
 
+def _words(found: MixtureGaps) -> list[str]:
+    """Say what is only written differently, and in whose words the other settings are told."""
+    words = found.plan.own_words
+    if words is None:
+        return []
+    reference = found.plan.ends[0].side
+    return [
+        f"Written differently, computes the same: {words.factor.path} ({words.says}). The mixtures and the "
+        f"other settings are in {reference}'s words."
+    ]
+
+
 def _start(found: MixtureGaps, main: Parted | None) -> list[str]:
     """Say what each side's own start, which is chance, does to the gap."""
     if main is None or not found.plan.own_start:
@@ -314,7 +364,7 @@ def _start(found: MixtureGaps, main: Parted | None) -> list[str]:
     own = found.declared_gap(main.measure)
     if own is None:
         return [f"{alike}."]
-    if len(main.factors) > len(found.plan.factors):
+    if main.factors[-1:] and main.factors[-1].path == "initial_weights":
         return [
             f"{alike}; what their own starts add to the gap is beyond chance, and told as initial_weights."
         ]

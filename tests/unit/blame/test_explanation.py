@@ -11,6 +11,8 @@ from likewise.producer.report.explanation import ExplanationDocument
 SUM = {"loss.reduction": "sum"}
 SEEDS = (0, 1)
 TWO = {"loss.reduction": "sum", "optimizer.learning_rate": 0.002}
+UNEVEN = {"training": {"epochs": 60, "batch_size": 4}}
+"""Batches of 4 and 2: no one factor makes a sum of a mean. The bench trains on all at once anyway."""
 
 
 def shares(explanation):
@@ -61,14 +63,25 @@ def test_two_settings_share_the_gap_and_add_up(bench):
 
 def test_two_settings_that_nearly_cancel_are_told_together_and_not_as_hundreds_of_per_cent(bench):
     """A fifth of the rate and six times the gradient: switching either alone widens the gap."""
-    found = bench.explain(bench.plan(TWO))
+    found = bench.explain(bench.plan(TWO, **UNEVEN))
 
     assert sum(shares(found).values()) + found.unexplained_share == pytest.approx(1.0)
-    assert max(shares(found).values()) > 1.5
+    assert list(shares(found)) == ["loss.reduction + optimizer.learning_rate"]
+    assert all(list(one.shares) == list(shares(found)) for one in found.measures)
     assert found.sentence.startswith(
-        "optimizer.learning_rate (0.002 against 0.01) and loss.reduction (sum against mean) nearly cancel: "
+        "loss.reduction (sum against mean) and optimizer.learning_rate (0.002 against 0.01) nearly cancel: "
     )
     assert "together they explain 100 % of the difference" in found.sentence
+
+
+def test_a_sum_at_another_rate_is_a_mean_at_a_rate_that_is_blamed_alone(bench):
+    """Batches of one size make a sum six times a mean: what differs is the rate, 0.012 in those words."""
+    found = bench.explain(bench.plan(TWO))
+
+    assert shares(found)["optimizer.learning_rate"] == pytest.approx(1.0)
+    assert shares(found)["loss.reduction"] == pytest.approx(0.0, abs=1e-9)
+    assert found.contributions[0].values["torch"] == pytest.approx(0.012)
+    assert found.notes[0].startswith("Written differently, computes the same: loss.reduction (")
 
 
 def test_the_measures_agree_on_one_setting_and_each_is_told(bench):
@@ -83,7 +96,7 @@ def test_the_loss_is_measured_alike_although_one_minimises_a_sum(bench):
     same = {"loss.reduction": "sum", "optimizer.learning_rate": 0.01 / 6}
     found = bench.explain(bench.plan(same))
 
-    assert found.sentence.startswith("Nothing is left to explain: 2 settings differ")
+    assert found.sentence.startswith("Nothing is left to explain: 1 setting differs")
     assert next(one.gap for one in found.measures if one.measure == "loss") < 1e-12
 
 
@@ -170,7 +183,7 @@ def test_a_mixture_that_diverges_is_left_out_and_said(bench):
     """A sum at 0.05 diverges: the reduction can only be switched after the rate."""
     overrides = {"loss.reduction": "mean", "optimizer.learning_rate": 0.05}
     declared = {"loss": {"type": "mse", "reduction": "sum"}}
-    found = bench.explain(bench.plan(overrides, **declared))
+    found = bench.explain(bench.plan(overrides, **declared, **UNEVEN))
 
     assert None not in shares(found).values()
     assert any("1 mixture of 4 could not be trained" in note for note in found.notes)
@@ -180,7 +193,7 @@ def test_a_mixture_that_diverges_is_left_out_and_said(bench):
 
 def test_many_settings_are_tried_at_both_ends_and_said_so(bench):
     overrides = {**TWO, "optimizer.momentum": 0.1}
-    found = bench.explain(bench.plan(overrides, most_combined=2))
+    found = bench.explain(bench.plan(overrides, most_combined=2, **UNEVEN))
 
     assert found.mixtures == 8
     assert any("not every combination is trained" in note for note in found.notes)
@@ -210,7 +223,7 @@ def test_a_reference_that_failed_leaves_nothing_to_explain_with(bench):
 
 
 def test_what_is_the_same_training_is_trained_once(bench):
-    bench.explain(bench.plan(TWO))
+    bench.explain(bench.plan(TWO, **UNEVEN))
 
     assert len(bench.trained) == 1 + 4
     assert len({run.job.model_dump_json() + run.framework for run in bench.trained}) == 5
