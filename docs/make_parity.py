@@ -70,6 +70,7 @@ def main(folder: Path) -> None:
         steps={one["precision"]: one["steps"] for one in measured},
         residuals=residual_rows(measured),
         faults=records(folder, "faults"),
+        couples=records(folder, "couples"),
         clean=clean,
         verdicts={word: verdicts[word] for word in ("agree", "differ", "inconclusive")},
         shown=shown,

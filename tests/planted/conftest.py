@@ -50,13 +50,6 @@ def module(name: str) -> ModuleType:
     return loaded
 
 
-@pytest.fixture(scope="session")
-def clean_job() -> Callable[[int], dict[str, Any]]:
-    """The clean job of a number."""
-    found: Callable[[int], dict[str, Any]] = module("clean_jobs").clean_job
-    return found
-
-
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """A test of a `fault` is run for each."""
     if "fault" in metafunc.fixturenames:

@@ -1,4 +1,4 @@
-"""Jobs drawn at random in which nothing differs are never said to differ."""
+"""Jobs drawn at random in which nothing differs but the words are never said to differ."""
 
 from __future__ import annotations
 
@@ -6,13 +6,24 @@ import os
 
 import pytest
 
+from tests.planted.clean_jobs import clean_job
+from tests.planted.rewordings import reworded
+
 JOBS = int(os.environ.get("LIKEWISE_CLEAN_JOBS", "12"))
-"""`make parity` asks for 200."""
+"""`make parity` asks for 300. Every third is written in two ways."""
+TWO_WAYS = 3
 
 
 @pytest.mark.parametrize("number", range(JOBS))
-def test_a_clean_job_agrees(number, likewise, clean_job, record):
-    said = likewise("compare", clean_job(number))
+def test_a_clean_job_agrees(number, likewise, record):
+    in_two_ways = number % TWO_WAYS == TWO_WAYS - 1
+    job = reworded(clean_job(number), number) if in_two_ways else clean_job(number)
+    said = likewise("compare", job)
     gaps = [gap["relative"] for pair in said["gaps"] for gap in pair["largest"]]
-    record("clean", number=number, verdict=said["verdict"], gap=max(gaps), twin=bool(said["twin"]))
-    assert said["verdict"] == "agree", said["reasons"]
+    record(
+        "clean", number=number, verdict=said["verdict"], gap=max(gaps), twin=bool(said["twin"]),
+        two_ways=in_two_ways,
+    )  # fmt: skip
+    assert said["verdict"] == "agree", (job.get("overrides"), said["reasons"])
+    codes = {note["code"] for note in said["notes"]} & {"written_differently"}
+    assert bool(codes) == in_two_ways, said["notes"]

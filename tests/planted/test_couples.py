@@ -17,9 +17,11 @@ EVERY = int(os.environ.get("LIKEWISE_EVERY_COUPLE", "3"))
 def test_a_couple_is_judged_by_what_it_computes(pair: Pair, likewise: Any, record: Any) -> None:
     said = likewise("compare", pair.document)
     noted = [note["code"] for note in said["notes"]]
-    record("couples", couple=pair.name, verdict=said["verdict"], notes=noted, agrees=pair.agrees)
+    wanted = "agree" if pair.agrees else "differ"
+    right = said["verdict"] == wanted and (not pair.agrees or "written_differently" in noted)
+    record("couples", couple=pair.name, verdict=said["verdict"], agrees=pair.agrees, right=right)
 
-    assert said["verdict"] == ("agree" if pair.agrees else "differ"), said["reasons"]
+    assert said["verdict"] == wanted, said["reasons"]
     if pair.agrees:
         assert "written_differently" in noted
     if pair.values:
