@@ -100,7 +100,7 @@ class Basis:
                 *reporting_notes(evidence),
             ),
             setting_differences=tuple(evidence.declared),
-            mendings=mendings(evidence.differences, self.setup),
+            mendings=mendings([one for one in evidence.differences if one in evidence.declared], self.setup),
             first_divergences=self._first_divergences(verdict, traced),
             tolerance=evidence.tolerance,
             twin=evidence.twin,

@@ -21,6 +21,7 @@ from likewise.producer.blame.evidence import (
 )
 from likewise.producer.blame.factors import Factor, Plan
 from likewise.producer.display import both, count, gap, setting
+from likewise.producer.job.resolve import leaves
 from likewise.producer.verdict.knowledge import Setup, consequence, fixes
 from likewise.producer.verdict.parting import relation
 from likewise.producer.verdict.rounding import tolerance_for
@@ -186,7 +187,11 @@ def _contribution(
         members = factor.members or (factor,)
         whole = _given_weights(found, factor) or consequence(factor.difference, setup)
         cause = None if factor.members else whole
-        codes = [fixes(one.difference, setup, reference=reference, other=other) for one in members]
+        codes = [
+            fixes(one.difference, setup, reference=reference, other=other)
+            for one in members
+            if _as_declared(one, setup)
+        ]
         mended = {
             side: "; ".join(code[side] for code in codes if side in code)
             for side in setup.jobs
@@ -201,6 +206,15 @@ def _contribution(
         cause=cause,
         fixes=mended,
     )
+
+
+def _as_declared(factor: Factor, setup: Setup) -> bool:
+    """Return whether a factor's values are those that both sides declare, so that a side's code has them."""
+    for side, value in factor.values.items():
+        declared = dict(leaves(setup.jobs[side].model_dump(mode="json")))
+        if declared.get(factor.path, value) != value:
+            return False
+    return True
 
 
 def _given_weights(found: MixtureGaps, factor: Factor) -> str | None:

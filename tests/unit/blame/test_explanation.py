@@ -81,6 +81,7 @@ def test_a_sum_at_another_rate_is_a_mean_at_a_rate_that_is_blamed_alone(bench):
     assert shares(found)["optimizer.learning_rate"] == pytest.approx(1.0)
     assert shares(found)["loss.reduction"] == pytest.approx(0.0, abs=1e-9)
     assert found.contributions[0].values["torch"] == pytest.approx(0.012)
+    assert found.contributions[0].fixes == {}, "torch's own code has 0.002"
     assert found.notes[0].startswith("Written differently, computes the same: loss.reduction (")
 
 
