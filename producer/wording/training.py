@@ -382,9 +382,9 @@ def _reported(reference: Form, other: Form) -> float:
 
 
 def _scales_freely(form: Form) -> bool:
-    """Return whether nothing but gradients follows from the size of the loss."""
+    """Return whether the loss's size changes gradients alone, and all rates scale with the learning rate."""
     schedule, stopping = form.job.optimizer.schedule, form.job.training.early_stopping
-    if schedule is not None and schedule.type in ("reduce_on_plateau", "polynomial"):
+    if schedule is not None and schedule.type in ("reduce_on_plateau", "polynomial", "piecewise"):
         return False
     return stopping is None or stopping.min_delta == 0
 

@@ -109,7 +109,8 @@ def _momentum(job: Document, _: Draw) -> bool:
 def _reduction(job: Document, _: Draw) -> bool:
     optimizer, training, loss = job["optimizer"], job["training"], job["loss"]
     even = training["batch_size"] is None or training["drop_last"]
-    if optimizer["type"] != "sgd" or not even or "validation" in job["data"]["split"]:
+    own_rates = (optimizer.get("schedule") or {}).get("type") == "piecewise"
+    if optimizer["type"] != "sgd" or not even or own_rates or "validation" in job["data"]["split"]:
         return False
     outputs = 1 if loss["type"] == "categorical_crossentropy" else job["model"]["layers"][-1]["units"]
     size = float((training["batch_size"] or job["data"]["samples"]) * outputs)
