@@ -104,16 +104,26 @@ def same_data(reference: Form, other: Form) -> Forms | None:
     mine, theirs = reference.facts.dataset, other.facts.dataset
     if mine is None or theirs is None or reference.job.data == other.job.data:
         return None
+    if not _rescaled_alike(reference, other):
+        return None
     arrays = [one.model_dump(include={*PARTS, "predict", "task"}) for one in (mine, theirs)]
     if arrays[0] != arrays[1]:
         return None
     return reference, other.with_job(other.document | {"data": reference.document["data"]})
 
 
+def _rescaled_alike(reference: Form, other: Form) -> bool:
+    """Return whether batches are rescaled alike, which the stored samples do not show."""
+    mine, theirs = reference.job.data, other.job.data
+    return (mine.mean, mine.scale) == (theirs.mean, theirs.scale)
+
+
 def smoothed_targets(reference: Form, other: Form) -> Forms | None:
     """Write rows of probabilities that smooth one class each as classes with the loss's label smoothing."""
     losses = reference.job.loss, other.job.loss
-    if not _same_rows(reference.facts, other.facts) or {type(one) for one in losses} != {
+    if not (_same_rows(reference.facts, other.facts) and _rescaled_alike(reference, other)) or {
+        type(one) for one in losses
+    } != {
         KlDivergence,
         CategoricalCrossentropy,
     }:
@@ -181,6 +191,8 @@ def weighted_samples(reference: Form, other: Form) -> Forms | None:
     losses: tuple[Any, Any] = (reference.job.loss, other.job.loss)
     facts = reference.facts, other.facts
     if losses[0].type != losses[1].type or not _same_samples(*facts):
+        return None
+    if not _rescaled_alike(reference, other):
         return None
     given = [getattr(loss, "class_weights", None) for loss in losses]
     if given[0] == given[1]:
