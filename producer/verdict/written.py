@@ -44,12 +44,13 @@ def shown_by_values(evidence: Evidence) -> bool:
 
 
 def unlike_the_rules(verdict: Verdict, evidence: Evidence) -> list[str]:
-    """Say that the sides should compute the same and do not, and where the rules do not hold."""
+    """Say that the sides should compute the same and do not, by the rules that have exceptions if any do."""
     couples = [couple for wording in evidence.wordings.values() for couple in wording.couples]
     if verdict != "differ" or evidence.differences or not couples:
         return []
     told = []
-    for couple in dict.fromkeys(couples):
+    suspects = [couple for couple in couples if couple.rule.except_where] or couples
+    for couple in dict.fromkeys(suspects):
         known = couple.rule.except_where
         but = f" This holds except where {known}." if known else ""
         told.append(f"By what is declared they compute the same, and they do not: {_told(couple)}{but}")

@@ -34,7 +34,9 @@ def reworded(job: Document, number: int) -> Document:
 
 
 def _head(job: Document, _: Draw) -> bool:
-    if job["loss"]["type"] != "categorical_crossentropy":
+    """Only where no probability comes so near to 0 or 1 that the loss clips it: there the two do differ."""
+    tame = job["data"]["standardize"] and not _has_own_rates(job)
+    if job["loss"]["type"] != "categorical_crossentropy" or not tame:
         return False
     job["model"]["layers"][-1]["activation"] = "softmax"
     job["loss"]["from_logits"] = False
@@ -109,8 +111,7 @@ def _momentum(job: Document, _: Draw) -> bool:
 def _reduction(job: Document, _: Draw) -> bool:
     optimizer, training, loss = job["optimizer"], job["training"], job["loss"]
     even = training["batch_size"] is None or training["drop_last"]
-    own_rates = (optimizer.get("schedule") or {}).get("type") == "piecewise"
-    if optimizer["type"] != "sgd" or not even or own_rates or "validation" in job["data"]["split"]:
+    if optimizer["type"] != "sgd" or not even or _has_own_rates(job) or "validation" in job["data"]["split"]:
         return False
     outputs = 1 if loss["type"] == "categorical_crossentropy" else job["model"]["layers"][-1]["units"]
     size = float((training["batch_size"] or job["data"]["samples"]) * outputs)
@@ -123,6 +124,11 @@ def _reduction(job: Document, _: Draw) -> bool:
         if name in optimizer:
             optimizer[name] /= factor
     return True
+
+
+def _has_own_rates(job: Document) -> bool:
+    """Whether a schedule has learning rates of its own, which no other number scales."""
+    return bool((job["optimizer"].get("schedule") or {}).get("type") == "piecewise")
 
 
 def _idle(job: Document, draw: Draw) -> bool:
