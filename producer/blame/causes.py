@@ -84,7 +84,7 @@ def _plans(outcome: Judged) -> Iterator[Plan]:
         if one.shapes or one.reference not in runs or one.other not in runs:
             continue
         ends = runs[one.reference], runs[one.other]
-        found = plan(*ends, seeds=(one.seed,), most_combined=MOST_COMBINED)
+        found = plan(*ends, seeds=(one.seed,), most_combined=MOST_COMBINED, arrays=outcome.arrays)
         if 1 < len(found.factors) <= MOST_COMBINED:
             yield found
 
@@ -106,7 +106,7 @@ def _caused(found: FirstDivergence, explained: Explanation | None) -> FirstDiver
     causes = [
         Cause(path=one.path, values=dict(one.values), share=one.share)
         for one in explained.contributions
-        if one.share is not None
+        if one.share is not None and abs(one.share) >= WORTH_A_WORD
     ]
     if len(causes) < 2:
         return found
