@@ -205,7 +205,7 @@ def replays(outcome: Judged, tell: Callable[[str], None]) -> FollowUpPlan[None]:
 def _share_a_start(runs: Sequence[Run]) -> bool:
     """Return whether all draw the same initial weights, by what they declare."""
     starts = {run.job.initial_weights.model_dump_json() for run in runs}
-    return len(starts) == 1 and runs[0].job.initial_weights.type == "shared"
+    return len(starts) == 1 and runs[0].job.initial_weights.type in ("shared", "initializers")
 
 
 class _Replaying:

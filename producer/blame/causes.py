@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from likewise.producer.blame.budget import Rates
 from likewise.producer.blame.evidence import TrainedRun
-from likewise.producer.blame.explanation import CANCELLING, WORTH_A_WORD, Explanation, explain, percent
+from likewise.producer.blame.explanation import WORTH_A_WORD, Explanation, explain, percent
 from likewise.producer.blame.factors import Plan, identity, plan
 from likewise.producer.blame.shares import MOST_COMBINED
 from likewise.producer.display import both, count
@@ -108,9 +108,9 @@ def _caused(found: FirstDivergence, explained: Explanation | None) -> FirstDiver
         for one in explained.contributions
         if one.share is not None and abs(one.share) >= WORTH_A_WORD
     ]
-    if len(causes) < 2:
+    cancel = any(one.together for one in explained.contributions)
+    if len(causes) < 2 and not cancel:
         return found
-    cancel = max(abs(one.share) for one in causes) >= CANCELLING
     said = explained.sentence if cancel else _sentence(causes, explained)
     return found.model_copy(update={"causes": tuple(causes), "sentence": f"{found.sentence} {said}"})
 

@@ -54,6 +54,8 @@ class Contribution(Frozen):
     """Where the share lies with 95 % confidence, over seeds; null for one seed."""
     problem: str | None = None
     """Why there is no share."""
+    together: bool = False
+    """Whether these are several settings that work against each other, of which none has a share by itself."""
     cause: str | None = None
     """What the difference does to a training."""
     fixes: dict[Label, str] = Field(default_factory=dict)
@@ -203,6 +205,7 @@ def _contribution(
         share=share,
         interval=interval,
         problem=problem,
+        together=bool(factor.members),
         cause=cause,
         fixes=mended,
     )

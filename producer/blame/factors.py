@@ -302,8 +302,8 @@ def plan(
 ) -> Plan:
     """Return what to train to explain the difference of two runs. The runs keep the given ones' ids.
 
-    Of the factors the `most_factors` weightiest are switched, all of them where it is None. `arrays` gives the
-    data, on which it may depend whether two settings compute the same.
+    Of the factors the `most_factors` weightiest are switched, all of them where it is None. `arrays` gives
+    the data, on which it may depend whether two settings compute the same.
     """
     runs = _seeded(reference, seeds), _seeded(other, seeds)
     words = worded(*runs, arrays=arrays)

@@ -22,6 +22,7 @@ from likewise.shared.job.weights import (
     Constant,
     FanScaled,
     FanScaledNormal,
+    InitializerWeights,
     Normal,
     Ones,
     Orthogonal,
@@ -132,13 +133,13 @@ def named_alike(reference: Form, other: Form) -> Forms | None:
 def same_start(reference: Form, other: Form) -> bool:
     """Return whether both draw their weights from one stream, by what each layer declares."""
     mine, theirs = reference.job.initial_weights, other.job.initial_weights
-    return isinstance(mine, SharedWeights) and mine == theirs
+    return isinstance(mine, SharedWeights | InitializerWeights) and mine == theirs
 
 
 def _drawn(reference: Form, other: Form) -> bool:
     """Return whether no weight is given by its name."""
     kinds_of = {form.job.initial_weights.type for form in (reference, other)}
-    return kinds_of <= {"shared", "framework"}
+    return kinds_of <= {"shared", "initializers", "framework"}
 
 
 def pairs_of_layers(reference: Form, other: Form) -> Iterator[tuple[int, Any, Any]]:

@@ -11,8 +11,8 @@ from likewise.producer.report.explanation import ExplanationDocument
 SUM = {"loss.reduction": "sum"}
 SEEDS = (0, 1)
 TWO = {"loss.reduction": "sum", "optimizer.learning_rate": 0.002}
-UNEVEN = {"training": {"epochs": 60, "batch_size": 4}}
-"""Batches of 4 and 2: no one factor makes a sum of a mean. The bench trains on all at once anyway."""
+EVEN = {"training": {"epochs": 60}}
+"""One batch of all, so that a sum is six times a mean. The bench trains on all at once anyway."""
 
 
 def shares(explanation):
@@ -20,7 +20,7 @@ def shares(explanation):
 
 
 def test_the_one_setting_that_differs_explains_all_and_the_sentence_says_what_it_does(bench):
-    found = bench.explain(bench.plan(SUM))
+    found = bench.explain(bench.plan(SUM, **EVEN))
 
     assert found.sentence == (
         "loss.reduction (sum against mean) explains 100 % of the difference: with 6 points a sum is a "
@@ -63,7 +63,7 @@ def test_two_settings_share_the_gap_and_add_up(bench):
 
 def test_two_settings_that_nearly_cancel_are_told_together_and_not_as_hundreds_of_per_cent(bench):
     """A fifth of the rate and six times the gradient: switching either alone widens the gap."""
-    found = bench.explain(bench.plan(TWO, **UNEVEN))
+    found = bench.explain(bench.plan(TWO))
 
     assert sum(shares(found).values()) + found.unexplained_share == pytest.approx(1.0)
     assert list(shares(found)) == ["loss.reduction + optimizer.learning_rate"]
@@ -76,7 +76,7 @@ def test_two_settings_that_nearly_cancel_are_told_together_and_not_as_hundreds_o
 
 def test_a_sum_at_another_rate_is_a_mean_at_a_rate_that_is_blamed_alone(bench):
     """Batches of one size make a sum six times a mean: what differs is the rate, 0.012 in those words."""
-    found = bench.explain(bench.plan(TWO))
+    found = bench.explain(bench.plan(TWO, **EVEN))
 
     assert shares(found)["optimizer.learning_rate"] == pytest.approx(1.0)
     assert shares(found)["loss.reduction"] == pytest.approx(0.0, abs=1e-9)
@@ -95,7 +95,7 @@ def test_the_measures_agree_on_one_setting_and_each_is_told(bench):
 def test_the_loss_is_measured_alike_although_one_minimises_a_sum(bench):
     """Else the sum's own scale would be the gap, and no switching of the rate could close it."""
     same = {"loss.reduction": "sum", "optimizer.learning_rate": 0.01 / 6}
-    found = bench.explain(bench.plan(same))
+    found = bench.explain(bench.plan(same, **EVEN))
 
     assert found.sentence.startswith("Nothing is left to explain: 1 setting differs")
     assert next(one.gap for one in found.measures if one.measure == "loss") < 1e-12
@@ -184,7 +184,7 @@ def test_a_mixture_that_diverges_is_left_out_and_said(bench):
     """A sum at 0.05 diverges: the reduction can only be switched after the rate."""
     overrides = {"loss.reduction": "mean", "optimizer.learning_rate": 0.05}
     declared = {"loss": {"type": "mse", "reduction": "sum"}}
-    found = bench.explain(bench.plan(overrides, **declared, **UNEVEN))
+    found = bench.explain(bench.plan(overrides, **declared))
 
     assert None not in shares(found).values()
     assert any("1 mixture of 4 could not be trained" in note for note in found.notes)
@@ -194,7 +194,7 @@ def test_a_mixture_that_diverges_is_left_out_and_said(bench):
 
 def test_many_settings_are_tried_at_both_ends_and_said_so(bench):
     overrides = {**TWO, "optimizer.momentum": 0.1}
-    found = bench.explain(bench.plan(overrides, most_combined=2, **UNEVEN))
+    found = bench.explain(bench.plan(overrides, most_combined=2))
 
     assert found.mixtures == 8
     assert any("not every combination is trained" in note for note in found.notes)
@@ -224,7 +224,7 @@ def test_a_reference_that_failed_leaves_nothing_to_explain_with(bench):
 
 
 def test_what_is_the_same_training_is_trained_once(bench):
-    bench.explain(bench.plan(TWO, **UNEVEN))
+    bench.explain(bench.plan(TWO))
 
     assert len(bench.trained) == 1 + 4
     assert len({run.job.model_dump_json() + run.framework for run in bench.trained}) == 5
