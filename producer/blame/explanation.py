@@ -55,7 +55,7 @@ class Contribution(Frozen):
     problem: str | None = None
     """Why there is no share."""
     together: bool = False
-    """Whether these are several settings that work against each other, of which none has a share by itself."""
+    """Whether these are several settings that work against each other and have one share together."""
     cause: str | None = None
     """What the difference does to a training."""
     fixes: dict[Label, str] = Field(default_factory=dict)
