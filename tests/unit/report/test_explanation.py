@@ -23,13 +23,15 @@ NASTY = "<script>alert(1)</script>"
 @pytest.fixture
 def explanations(bench):
     """By name."""
+
+    def explained(overrides, **changes):
+        return lambda: bench.explain(bench.plan(overrides, training={"epochs": 60}, **changes))
+
     return {
-        "article": lambda: bench.explain(bench.plan({"loss.reduction": "sum"}, initial_weights="framework")),
-        "three": lambda: bench.explain(
-            bench.plan({"loss.reduction": "sum", "optimizer.momentum": 0.3, "training.epochs": 50})
-        ),
-        "diverging": lambda: bench.explain(bench.plan({"optimizer.learning_rate": 0.5})),
-        "alike": lambda: bench.explain(bench.plan({"training.shuffle": True})),
+        "article": explained({"loss.reduction": "sum"}, initial_weights="framework"),
+        "three": explained({"loss.reduction": "sum", "optimizer.momentum": 0.3, "training.epochs": 50}),
+        "diverging": explained({"optimizer.learning_rate": 0.5}),
+        "alike": explained({"training.shuffle": True}),
     }
 
 
