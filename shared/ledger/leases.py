@@ -68,7 +68,7 @@ class HeldRun:
     fence: int
     cancel_requested: bool
     now_s: float
-    """The server's time."""
+    """It is the time by the server, in seconds."""
 
 
 class Leases:

@@ -29,7 +29,7 @@ Activity = Literal["starting", "idle", "claiming", "training", "sending"]
 """What a child does. While `claiming` it may wait until its host is free; while `sending`, for Redis."""
 
 STACK_SIGNAL = signal.SIGUSR2
-"""On it a child writes the stack of each of its threads to its log."""
+"""A child that gets this signal writes the stack of each of its threads to its log."""
 _PAGE_BYTES = 32 * 1024
 _HEADER = struct.Struct("<II")  # the report's length and its CRC-32
 _STOP = 0  # the offset of the byte by which the parent asks the child to stop
@@ -40,7 +40,7 @@ class ChildReport(Frozen):
     """What a child says of itself."""
 
     pid: int | None = None
-    """Its process; null before there is a child."""
+    """It is the id of its process; null before there is a child."""
     beats: int = 0
     """It grows for as long as the child's threads run."""
     activity: Activity = "starting"
