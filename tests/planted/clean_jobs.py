@@ -143,7 +143,7 @@ def _schedule(draw: Draw) -> Document:
         {"type": "step", "step_size": 3, "gamma": 0.5},
         {"type": "exponential", "decay_steps": 4, "decay_rate": 0.5},
         {"type": "cosine", "decay_steps": 9},
-        {"type": "piecewise", "boundaries": [2, 5], "values": [1.0, 0.5, 0.1]},
+        {"type": "piecewise", "boundaries": [2, 5], "values": [0.01, 0.005, 0.001]},
         {"type": "constant"},
     ]
     return schedules[int(draw.integers(len(schedules)))] | {"warmup": int(draw.choice([0, 0, 3]))}
