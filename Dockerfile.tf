@@ -34,11 +34,8 @@ FROM ${PYTHON_IMAGE} AS code
 WORKDIR /app/likewise
 COPY likewise/__init__.py ./
 COPY shared/ shared/
-COPY worker/*.py worker/
-COPY worker/service/ worker/service/
-COPY worker/training/ worker/training/
-COPY worker/adapters/*.py worker/adapters/
-COPY worker/adapters/tensorflow_adapter/ worker/adapters/tensorflow_adapter/
+COPY worker/ worker/
+RUN find worker/adapters -name '*_adapter' ! -name tensorflow_adapter -prune -exec rm -r {} +
 # A checkout made under a strict umask is readable all the same, and under a loose one not writable.
 RUN chmod -R u=rwX,go=rX /app
 
