@@ -66,10 +66,12 @@ def test_a_run_that_lost_its_worker_goes_before_those_that_wait(watched: Any, un
     others = [desk.submit() for _ in range(3)]
     os.kill(worker.child_pid(desk.ledger), signal.SIGKILL)
     attempt(desk, until, lost, 2)
-    assert [desk.run(other).attempt for other in others] == [0, 0, 0]
+    # A worker may have one message in hand when its child dies; all that still lie in the queue come after.
+    begun = sum(desk.run(other).attempt for other in others)
     desk.ledger.cancel(lost.run_ids[0])
     for other in others:
         desk.wait(other, "succeeded", within_s=30)
+    assert begun <= 1
 
 
 def test_a_message_in_a_wrong_queue_does_not_fail_its_run(watched: Any, until: Any) -> None:
