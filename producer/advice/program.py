@@ -74,7 +74,7 @@ def program_parts(
         parts.append(Part("layer", stage.var, getattr(template, stage.kind)(stage)))
         parts.append(Part("layer", f"{stage.var}_activation", template.after(stage)))
         parts.append(Part("call", stage.var, template.call(stage)))
-        if job.initial_weights.type == "shared":
+        if job.initial_weights.type in ("shared", "initializers"):
             parts += [Part("draw", weight.name, template.draw(stage, weight)) for weight in stage.drawn]
         if stage.given:
             parts.append(Part("give", stage.var, template.give(stage)))

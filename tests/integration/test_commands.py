@@ -120,7 +120,9 @@ def test_a_submitted_experiment_is_watched_shown_listed_and_deleted(likewise):
     assert (listed[0]["experiment_id"], listed[0]["verdict"]) == (experiment_id, "agree")
     resolved = likewise("show", "last", "--resolved").stdout.splitlines()
     assert any(line.split() == ["type", "mse", "mse", "written"] for line in resolved)
-    assert json.loads(likewise("delete", experiment_id, "--json").stdout) == {"deleted": experiment_id}
+    deleted = json.loads(likewise("delete", experiment_id, "--json").stdout)
+    assert deleted["deleted"] == experiment_id
+    assert deleted["freed_bytes"] >= 0
     assert likewise("show", experiment_id).returncode == 2
 
 

@@ -129,13 +129,13 @@ def test_what_cannot_be_explained_is_refused_in_a_sentence_before_anything_is_tr
 
 
 def test_what_it_costs_is_said_before_and_what_the_budget_leaves_out_is_named(likewise):
-    overrides = "overrides={torch: {loss.reduction: sum, optimizer.learning_rate: 0.002}}"
+    overrides = "overrides={torch: {loss.reduction: sum, optimizer.momentum: 0.3}}"
     answer = likewise("explain", "article", "--set", overrides, "--budget", "0")
 
     assert "2 settings differ: 4 mixtures with 5 seeds each tell what each does" in answer.stderr
     assert "to stay within the budget of 0 s, 1 of 5 seeds is trained; " in answer.stderr
     assert "note: To stay within the budget of 0 s, " in answer.stdout
-    assert "optimizer.learning_rate is not switched; all of it would take about" in answer.stdout
+    assert "optimizer.momentum is not switched; all of it would take about" in answer.stdout
 
 
 ENDLESS = ("--set", "training.epochs=300000", "--seeds", "1", "--budget", "100000")
