@@ -215,9 +215,14 @@ def _as_declared(factor: Factor, setup: Setup) -> bool:
     """Return whether a factor's values are those that both sides declare, so that a side's code has them."""
     for side, value in factor.values.items():
         declared = dict(leaves(setup.jobs[side].model_dump(mode="json")))
-        if declared.get(factor.path, value) != value:
+        if _word(declared.get(factor.path, value)) != _word(value):
             return False
     return True
+
+
+def _word(value: Any) -> Any:
+    """Return a mapping with only a type as the word that it stands for."""
+    return value["type"] if isinstance(value, dict) and list(value) == ["type"] else value
 
 
 def _given_weights(found: MixtureGaps, factor: Factor) -> str | None:
