@@ -187,7 +187,7 @@ IN_SCHEDULES: dict[str, list[Any]] = {
     "patience_rule": ["exceeded"],
     "min_delta": [1e-6],
     "min_delta_kind": ["relative"],
-    "min_learning_rate": [0.06],
+    "min_learning_rate": [0.09375],
     "boundaries": [[3]],
     "values": [[0.1, 0.05]],
     "boundary": ["after"],
