@@ -11,7 +11,6 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
-from kombu import pools
 from kombu.exceptions import OperationalError
 
 from likewise.shared.celery_app import make_app, send_wakeups
@@ -191,12 +190,18 @@ def test_a_redis_behind_tls_is_reached_by_who_trusts_its_certificate(tls_port, c
 
 def test_who_sends_wake_ups_checks_the_certificate_too(tls_port, certificate):
     """Kombu, left to itself, takes `rediss://` for a connection without TLS or without a check."""
-    settings = Settings(redis_url=f"rediss://tls:pw@127.0.0.1:{tls_port}/0")
+    # Kombu tells connections apart by the address alone, so each has a database of its own.
     refused, app = (
-        make_app(redis_url(one), retention_s=60)
-        for one in (settings, settings.model_copy(update={"redis_ca_file": certificate["certificate"]}))
+        make_app(
+            redis_url(
+                Settings(
+                    redis_url=f"rediss://tls:pw@127.0.0.1:{tls_port}/{database}", redis_ca_file=authority
+                )
+            ),
+            retention_s=60,
+        )
+        for database, authority in enumerate((None, certificate["certificate"]))
     )
     with pytest.raises(OperationalError, match="certificate"):
         send_wakeups(refused, [("run", "train.none.any")])
-    pools.reset()  # a process has one Redis, whose connections Kombu tells apart by the address alone
     send_wakeups(app, [("run", "train.none.any")])
