@@ -36,7 +36,8 @@ from likewise.producer.verdict.models import (
     SideRuns,
     Verdict,
 )
-from likewise.producer.verdict.reasons import reasons, reporting_notes
+from likewise.producer.verdict.number_sentences import reporting_notes
+from likewise.producer.verdict.reasons import reasons
 from likewise.producer.verdict.rounding import (
     epochs_before_rounding_took_over,
     growth,

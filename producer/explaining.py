@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from likewise.producer.blame.attribution import explain
 from likewise.producer.blame.budget import BUDGET_S, Extent, MakePlans, Rates, within
 from likewise.producer.blame.evidence import TrainedRun
-from likewise.producer.blame.explanation import Explanation, explain
-from likewise.producer.blame.factors import LEAST_SEEDS, Plan, identity, plan
+from likewise.producer.blame.explanation import Explanation
+from likewise.producer.blame.plan import Plan, identity, plan
 from likewise.producer.display import count
 from likewise.producer.experiments import carry_out, teller
 from likewise.producer.follow_ups import FollowUpPlan, Submitted
@@ -27,6 +28,8 @@ from likewise.shared.ledger.records import ExperimentRecord, RunRecord
 from likewise.shared.results.seed_table import Load, SeedTable
 from likewise.shared.run import Run
 
+LEAST_SEEDS = 5
+"""The fewest seeds that leave an interval worth the name."""
 OWN = "own"
 """Under this word stands what the experiment itself returned, among what its mixtures did."""
 MIXTURES = "mixtures"

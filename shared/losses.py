@@ -16,6 +16,7 @@ from likewise.shared.job.loss import (
     PROBABILITY_MARGIN,
     BinaryCrossentropy,
     CategoricalCrossentropy,
+    ClassLoss,
     CosineSimilarity,
     ElementLoss,
     Huber,
@@ -60,7 +61,7 @@ def element_weights(
 ) -> NDArray[np.float64] | None:
     """Return what elements are multiplied by, in a shape that broadcasts to them; None for 1 everywhere."""
     weights = None
-    if isinstance(loss, BinaryCrossentropy | CategoricalCrossentropy) and loss.class_weights is not None:
+    if isinstance(loss, ClassLoss) and loss.class_weights is not None:
         known = _counted(loss, targets)
         classes = targets.astype(np.int64)
         weights = np.asarray(loss.class_weights, np.float64)[classes if known is None else classes * known]

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from likewise.producer.blame.factors import Plan, identity
+from likewise.producer.blame.plan import Plan, identity
 from likewise.producer.display import both, count, seconds
 from likewise.shared.results.run_result import Timings
 from likewise.shared.results.seed_table import SeedTable

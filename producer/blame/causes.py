@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from likewise.producer.blame.attribution import explain
 from likewise.producer.blame.budget import Rates
 from likewise.producer.blame.evidence import TrainedRun
-from likewise.producer.blame.explanation import WORTH_A_WORD, Explanation, explain, percent
-from likewise.producer.blame.factors import Plan, identity, plan
+from likewise.producer.blame.explanation import WORTH_A_WORD, Explanation, percent
+from likewise.producer.blame.plan import Plan, identity, plan
 from likewise.producer.blame.shares import MOST_COMBINED
 from likewise.producer.display import both, count
 from likewise.producer.follow_ups import FollowUpPlan, Judged

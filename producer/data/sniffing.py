@@ -17,7 +17,7 @@ import numpy as np
 from likewise.producer.data.opening import opened
 from likewise.producer.data.table import Column, DataTable, NumberFormat, is_number, number_format_of
 from likewise.producer.data.table_file import read_table
-from likewise.producer.data.text_table import delimiter_of
+from likewise.producer.data.text_lines import delimiter_of
 from likewise.shared.job.data import CsvData, JsonLinesData, ParquetData, TableData
 
 _LOOKED_AT = 2**20

@@ -16,6 +16,7 @@ from rich.text import Text
 from likewise.producer.console import marked, plain_table
 from likewise.producer.display import both, count, gap, number, printable, sparkline
 from likewise.producer.report import comparison_tables as rows
+from likewise.producer.report.comparison_gaps import divergence, gaps, stages, tests
 from likewise.producer.report.comparison_json import to_document
 from likewise.producer.report.document import Document, Table, Value, bullets
 from likewise.producer.verdict.models import Comparison, FirstDivergence, Note, SideRuns, Verdict
@@ -69,7 +70,7 @@ class ComparisonDocument(Document):
         comparison = self.comparison
         for found in comparison.first_divergences:
             title = f"Where {found.other} parts from {found.reference} first"
-            yield _beside(title, comparison, rows.divergence(comparison, found))
+            yield _beside(title, comparison, divergence(comparison, found))
         yield _beside("What each side ended with", comparison, rows.results(comparison))
         yield _gaps_table(comparison)
         yield _tests_table(comparison)
@@ -174,11 +175,11 @@ def _divergence(comparison: Comparison, found: FirstDivergence) -> Iterator[Rend
     """Yield the stages of the step where they part, and both values."""
     whose = f"{found.other}, " if len(comparison.first_divergences) > 1 else ""
     strip = Text(f"{whose}update {found.step:,} of seed {found.seed}:", style="dim")
-    for mark in rows.stages(found):
+    for mark in stages(found):
         sign, style = _MARKS[mark.state]
         strip.append(f"  {mark.stage} {sign}", style=style)
     yield strip
-    if values := rows.divergence(comparison, found):
+    if values := divergence(comparison, found):
         yield _side_by_side(comparison, "where they part", values)
 
 
@@ -205,7 +206,7 @@ def _tests(comparison: Comparison, *, wide: bool) -> RenderableType:
     table.add_column("90 % interval", no_wrap=True)
     table.add_column("margin", no_wrap=True)
     table.add_column("")
-    for line in rows.tests(comparison):
+    for line in tests(comparison):
         said = Text(_TESTED[line.verdict], style=_LOOK[line.verdict][1])
         said.append(f", needs {line.needs}" if line.needs else "", style="dim")
         effect = [line.effect] if wide else []
@@ -222,7 +223,7 @@ def _gaps(comparison: Comparison, *, narrow: bool) -> RenderableType:
     if not narrow:
         table.add_column("largest at", style="dim", overflow="fold")
     several = len(comparison.gaps) > 1
-    for line in rows.gaps(comparison):
+    for line in gaps(comparison):
         verdict = Text(line.word, style="green" if line.within else "red")
         where = [] if narrow else [printable(line.where)]
         table.add_row(line.label, line.text, verdict, *where)
@@ -244,7 +245,7 @@ def _gaps_table(comparison: Comparison) -> Table:
     return Table(
         title=f"Gaps from {comparison.sides[0]}",
         columns=("", "relative", f"tolerance {number(comparison.tolerance.relative)}", "largest at"),
-        rows=[(line.label, line.text, line.word, line.where) for line in rows.gaps(comparison)],
+        rows=[(line.label, line.text, line.word, line.where) for line in gaps(comparison)],
     )
 
 
@@ -258,7 +259,7 @@ def _tests_table(comparison: Comparison) -> Table:
                 line.label, line.difference, line.interval, line.margin, line.effect,
                 _TESTED[line.verdict] + (f", needs {line.needs}" if line.needs else ""),
             )
-            for line in rows.tests(comparison)
+            for line in tests(comparison)
         ],
     )  # fmt: skip
 

@@ -19,6 +19,7 @@ import yaml
 from markupsafe import Markup
 
 from likewise.producer.display import count, number
+from likewise.producer.report import comparison_gaps
 from likewise.producer.report import comparison_tables as tables
 from likewise.producer.report import truth as known
 from likewise.producer.report.figures import figures_of
@@ -39,6 +40,7 @@ def page_of(comparison: Comparison, truth: Truth | None = None) -> str:
         submitted=datetime.fromtimestamp(comparison.submitted_s, tz=UTC).strftime("%-d %B %Y, %H:%M UTC"),
         tolerance=number(comparison.tolerance.relative),
         rows=tables,
+        apart=comparison_gaps,
         mendings=comparison.mendings,
         truth=truth,
         confusions=_confusions(comparison, truth),

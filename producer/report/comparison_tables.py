@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from likewise.producer import display
-from likewise.producer.display import both, gap, setting
+from likewise.producer.display import both, setting
 from likewise.producer.job.resolve import shown_settings
 from likewise.producer.verdict.models import (
     Comparison,
-    Equivalence,
-    FirstDivergence,
-    Gap,
     SideRuns,
     Spread,
     Verdict,
 )
-from likewise.producer.verdict.parting import STAGES
-from likewise.producer.verdict.rounding import worst_of
 from likewise.producer.verdict.side_runs import final_losses
 
 MOST_PREDICTIONS = 10
@@ -52,7 +47,7 @@ def title(comparison: Comparison) -> str:
 def results(comparison: Comparison) -> list[Row]:
     """Return final losses, predictions and metrics, side by side."""
     several = len(comparison.experiment.seed_list) > 1
-    return _with_values(
+    return with_values(
         [
             *_states(comparison),
             _by_side(comparison, "final loss", lambda run: _spread(run.final_loss, several)),
@@ -91,7 +86,7 @@ def times(comparison: Comparison) -> list[Row]:
         _by_side(comparison, "predict", total("predict_s")),
         _by_side(comparison, "peak memory", peak),
     ]
-    return _with_values(found)
+    return with_values(found)
 
 
 def environment(comparison: Comparison) -> list[Row]:
@@ -103,7 +98,7 @@ def environment(comparison: Comparison) -> list[Row]:
     def threads(found: Any) -> str:
         return f"{found.device}, {found.threads} thread{'' if found.threads == 1 else 's'}"
 
-    return _with_values(
+    return with_values(
         [
             _by_side(comparison, "version", of(lambda found: found.framework_version)),
             _by_side(comparison, "device", of(threads)),
@@ -138,7 +133,7 @@ def full_environment(comparison: Comparison) -> list[Row]:
             return getattr(run.environment, name, None) or display.MISSING
 
         rows.append(_by_side(comparison, name, place))
-    return _with_values(rows)
+    return with_values(rows)
 
 
 def differing_settings(comparison: Comparison) -> list[Row]:
@@ -168,114 +163,9 @@ def all_settings(comparison: Comparison) -> list[Row]:
     return rows
 
 
-@dataclass(frozen=True, kw_only=True)
-class GapRow:
-    """The row says one measure's largest gap between the reference and another side."""
-
-    label: str
-    """The measure, with its side where there are several."""
-    text: str
-    where: str
-    word: Literal["within", "above", "not comparable", "no scale"]
-    """How it stands to the tolerance; a diverged training has no scale to measure a gap by."""
-
-    @property
-    def within(self) -> bool:
-        """Return whether it is within the tolerance."""
-        return self.word == "within"
-
-
-def gaps(comparison: Comparison) -> list[GapRow]:
-    """Return the largest gaps of every pair, and that of the float64 twin."""
-    several = len(comparison.experiment.seed_list) > 1
-    declared = [
-        GapRow(
-            label=_measured(comparison, pair.other, one.measure),
-            text=gap(one.relative),
-            where=_where(one, seed if several else None),
-            word=_word(comparison, one),
-        )
-        for pair in comparison.gaps
-        for one, seed in zip(pair.largest, pair.largest_seeds, strict=True)
-    ]
-    return [*declared, *_twin(comparison)]
-
-
-def _word(comparison: Comparison, one: Gap) -> Literal["within", "above", "not comparable", "no scale"]:
-    if one.relative is None:
-        return "not comparable"
-    if comparison.diverged and comparison.verdict == "inconclusive":
-        return "no scale"
-    return "within" if one.relative <= comparison.tolerance.relative else "above"
-
-
-def _twin(comparison: Comparison) -> Iterator[GapRow]:
-    """Yield the twin's largest gap, a row for each pair; `within` says whether the twin found all equal."""
-    if comparison.twin is None:
-        return
-    for pair in comparison.twin.gaps:
-        worst = worst_of(pair)
-        yield GapRow(
-            label=_measured(comparison, pair.other, "float64 twin"),
-            text=gap(worst.relative),
-            where=f"{worst.measure}, {_where(worst, None)}".rstrip(", "),
-            word="not comparable"
-            if worst.relative is None
-            else "within"
-            if comparison.twin.equal
-            else "above",
-        )
-
-
-@dataclass(frozen=True, kw_only=True)
-class TestRow:
-    """The row says what one test over seeds found."""
-
-    label: str
-    """The measure, with its side where there are several."""
-    difference: str
-    interval: str
-    margin: str
-    effect: str
-    verdict: Verdict
-    needs: str
-    """How many seeds would decide, where the verdict is inconclusive; else empty."""
-
-
-def tests(comparison: Comparison) -> list[TestRow]:
-    """Return the tests over seeds, where there are several."""
-    return [
-        TestRow(
-            label=_measured(comparison, one.other, one.measure),
-            difference=display.rounded(one.difference, 2, sign="+"),
-            interval=" to ".join(display.rounded(end, 2, sign="+") for end in one.interval),
-            margin=f"±{display.rounded(one.margin, 2)}",
-            effect=display.MISSING if one.effect_size is None else f"{one.effect_size:+.2f}",
-            verdict=one.verdict,
-            needs=_needed(one),
-        )
-        for one in comparison.equivalence
-    ]
-
-
-def _measured(comparison: Comparison, other: str, measure: str) -> str:
-    return f"{other} {measure}" if len(comparison.sides) > 2 else measure
-
-
-def _needed(test: Equivalence) -> str:
-    if test.verdict != "inconclusive" or test.seeds_to_decide is None:
-        return ""
-    return f"{test.seeds_to_decide:,}"
-
-
-def _with_values(rows: list[Row]) -> list[Row]:
+def with_values(rows: list[Row]) -> list[Row]:
     """Return the rows that have a value for at least one side."""
     return [row for row in rows if set(row.cells) != {display.MISSING}]
-
-
-def _where(one: Gap, seed: int | None) -> str:
-    parts = [one.problem or one.where or "", *([f"seed {seed}"] if seed is not None else [])]
-    return ", ".join(part for part in parts if part)
 
 
 def _by_side(comparison: Comparison, label: str, text: Callable[[SideRuns], str]) -> Row:
@@ -369,43 +259,3 @@ def _spread(spread: Spread | None, several: bool) -> str:
     if spread is None or not several or spread.count == 1 or spread.deviation is None:
         return display.six_digits(spread.mean if spread else None)
     return f"{display.rounded(spread.mean, 4)} ± {display.rounded(spread.deviation, 2)}"
-
-
-@dataclass(frozen=True, kw_only=True)
-class StageMark:
-    """A mark says of a stage that the sides are equal there, part there, or nothing: it comes later."""
-
-    stage: str
-    state: Literal["equal", "parts", "later"]
-
-
-def stages(found: FirstDivergence) -> list[StageMark]:
-    """Return the stages of the step in which the sides part, in their order."""
-    place = STAGES.index(found.stage)
-    states: list[Literal["equal", "parts", "later"]] = [
-        "parts" if at == place else "equal" if at < place and found.step > 0 else "later"
-        for at in range(len(STAGES))
-    ]
-    shown = len(STAGES) if found.stage == "evaluation" else len(STAGES) - 1
-    return [StageMark(stage=stage, state=state) for stage, state in zip(STAGES, states, strict=True)][:shown]
-
-
-def divergence(comparison: Comparison, found: FirstDivergence) -> list[Row]:
-    """Return the two values that part, and the learning rates where it is an update that parts."""
-    if found.shapes:
-        cells = [_shape(found.shapes.get(side)) for side in comparison.sides]
-        return [Row(label=f"shape of {found.tensor}", cells=tuple(cells), differs=True)]
-    rows = [Row(label=found.tensor, cells=_cells(comparison, found.values), differs=True)]
-    if found.stage == "update":
-        rates = _cells(comparison, found.learning_rates)
-        rows.append(Row(label="learning rate", cells=rates, differs=len(set(rates)) > 1))
-    return _with_values(rows)
-
-
-def _shape(shape: Sequence[int] | None) -> str:
-    return display.MISSING if shape is None else "×".join(map(str, shape)) or "one number"
-
-
-def _cells(comparison: Comparison, values: Mapping[str, float | None]) -> tuple[str, ...]:
-    known = (values.get(name) for name in comparison.sides)
-    return tuple(display.MISSING if value is None else f"{value:.10g}" for value in known)

@@ -112,6 +112,10 @@ class Evidence:
         known = self.misfits_of(other)
         return known is None or known.parting is None
 
+    def differs_in(self, *sections: str) -> bool:
+        """Return whether a setting of one of these sections of a job differs."""
+        return any(one.path.partition(".")[0] in sections for one in self.differences)
+
     @property
     def diverged_everywhere(self) -> bool:
         """Whether every side diverged on every seed."""

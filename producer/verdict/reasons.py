@@ -6,25 +6,19 @@ numbers. Every sentence stands alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
-from likewise.producer import display
-from likewise.producer.display import both, count, gap, number
+from likewise.producer.display import both, count
 from likewise.producer.job.resolve import SettingDifference
-from likewise.producer.verdict.equivalence import sentences
 from likewise.producer.verdict.judge import Evidence, decided_over_seeds, failed_on_the_job
 from likewise.producer.verdict.knowledge import Setup, conventions, effect, statement, together
 from likewise.producer.verdict.models import (
-    Gap,
-    Note,
-    OwnRerun,
-    PairGaps,
     ReplayFindings,
     SeedGaps,
     SideRuns,
     Verdict,
 )
-from likewise.producer.verdict.rounding import own_gap, worst_of
+from likewise.producer.verdict.number_sentences import number_sentences
 from likewise.producer.verdict.written import unlike_the_rules
 from likewise.shared.job import Job
 from likewise.shared.results.run_result import Failure
@@ -65,54 +59,10 @@ def reasons(
         *_start(evidence, setup.jobs),
         *_batches(evidence),
         *_epochs(evidence.seed_gaps),
-        *_amplified(evidence),
-        *_predicted(evidence, setup.jobs),
-        *(_numbers(_trained(pair, evidence), evidence) for pair in _with_a_scale(evidence)),
-        *_twin(evidence),
-        *_over_seeds(evidence),
-        *_noise(evidence),
+        *number_sentences(verdict, evidence, setup.jobs),
     ]
-    if not evidence.float64_tells and verdict != "agree":
-        told.append(
-            f"Nothing that was declared differs, and in float64 the losses are equal for "
-            f"{count(evidence.equal_epochs or 0, 'epoch')} and part little by little after that: this "
-            "training amplifies rounding without bound, so that its end cannot show whether the sides "
-            "compute the same. With a lower learning rate or fewer epochs it can."
-        )
-    elif (
-        verdict == "inconclusive" and evidence.outside and not evidence.tests and not _any_diverged(evidence)
-    ):
-        told.append(
-            "Nothing that was declared differs, so this may be float32 rounding that training has "
-            "amplified: run it again with --set precision=float64 to decide."
-        )
-    undeclared = not evidence.declared and not _any_diverged(evidence)
-    if verdict == "differ" and undeclared and (evidence.outside or evidence.twin):
-        told.extend(_undeclared(evidence))
     nothing = "Every training diverged" if evidence.diverged_everywhere else "No training has finished"
     return tuple(told) or (f"{nothing}, so there is nothing to compare.",)
-
-
-def reporting_notes(evidence: Evidence) -> tuple[Note, ...]:
-    """Return the note that sides trained the same and report it in other numbers, where they do."""
-    if not evidence.reported_differently:
-        return ()
-    apart = [
-        (pair.other, one)
-        for pair in evidence.pairs
-        for one in pair.largest
-        if one.measure == "losses" and one.relative
-    ]
-    if not apart:
-        return ()
-    other, losses = max(apart, key=lambda found: found[1].relative or 0.0)
-    identical = all(pair.seeds_identical == pair.seeds for pair in evidence.pairs)
-    same = "the same bits were trained" if identical else "the same was trained, but for rounding"
-    text = (
-        f"What is reported differs, and nothing else: {same}, and the losses of {evidence.runs[0].side} and "
-        f"{other} are up to {gap(losses.relative)} of the first apart ({losses.where})."
-    )
-    return (Note(code="reported_differently", text=text),)
 
 
 def _misfits(verdict: Verdict, evidence: Evidence, setup: Setup) -> list[str]:
@@ -136,19 +86,6 @@ def _traced(traced: ReplayFindings | None, evidence: Evidence) -> list[str]:
     if traced is None:
         return []
     return [*(one.sentence for one in traced.divergences if evidence.fits(one.other)), *traced.notes]
-
-
-def _over_seeds(evidence: Evidence) -> Iterator[str]:
-    """Say what the tests show, where they decide, or where a real difference may matter or not."""
-    if evidence.diverged_everywhere:
-        return
-    if decided_over_seeds(evidence) or (evidence.twin is not None and not evidence.twin.equal):
-        yield from sentences(evidence.tests)
-
-
-def _any_diverged(evidence: Evidence) -> bool:
-    """Return whether some side diverged on some seed, which explains its gaps."""
-    return any(one.diverged.any() for one in evidence.usefulness.values())
 
 
 def _failures(runs: Sequence[SideRuns]) -> list[str]:
@@ -210,7 +147,7 @@ def _without_consequences(differences: Sequence[SettingDifference]) -> list[Sett
 
 def _start(evidence: Evidence, jobs: Mapping[str, Job]) -> list[str]:
     apart = [gaps for gaps in evidence.other_start if evidence.fits(gaps.other)]
-    if not apart or _differs_in(evidence, "initial_weights", "precision", "model"):
+    if not apart or evidence.differs_in("initial_weights", "precision", "model"):
         return []
     seeds = "" if len(apart) == len(evidence.seed_gaps) else f" on {count(len(apart), 'seed')}"
     kinds = {job.initial_weights.type for job in jobs.values()}
@@ -226,7 +163,7 @@ def _start(evidence: Evidence, jobs: Mapping[str, Job]) -> list[str]:
 
 def _batches(evidence: Evidence) -> list[str]:
     apart = [gaps for gaps in evidence.other_batches if evidence.fits(gaps.other)]
-    if not apart or _differs_in(evidence, "data", "training", "model"):
+    if not apart or evidence.differs_in("data", "training", "model"):
         return []
     shorter = any(gaps.epochs[0] != gaps.epochs[1] for gaps in apart)
     if shorter:
@@ -243,188 +180,3 @@ def _epochs(seed_gaps: Sequence[SeedGaps]) -> list[str]:
         f"{first.reference} trained {count(first.epochs[0], 'epoch')} and {first.other} {first.epochs[1]:,} "
         f"(seed {first.seed}); the gap in the losses is over the epochs that both trained."
     ]
-
-
-def _predicted(evidence: Evidence, jobs: Mapping[str, Job]) -> list[str]:
-    """Say the first prediction in each side, where the numbers differ and it does."""
-    asked = next(iter(jobs.values())).predict
-    rescaled = any(wording.scale for wording in evidence.wordings.values())
-    if not asked or not evidence.outside or rescaled or _differs_in(evidence, "predict"):
-        return []
-    sides = [run.side for run in evidence.runs]
-    for seeds in zip(*(run.seeds for run in evidence.runs), strict=True):
-        predicted = [one.predictions for one in seeds]
-        told = [
-            display.predicted(values[0].tolist())
-            for values in predicted
-            if values is not None and len(values)
-        ]
-        if len(told) < len(sides):
-            continue
-        if len(set(told)) < 2:
-            return []
-        values = both([f"{name} predicts {value}" for name, value in zip(sides, told, strict=True)])
-        which = f" (seed {seeds[0].seed})" if len(evidence.runs[0].seeds) > 1 else ""
-        return [f"At {display.asked(asked[0])}, {values}{which}."]
-    return []
-
-
-def _with_a_scale(evidence: Evidence) -> Sequence[PairGaps]:
-    """Return the pairs whose gaps mean something, each with these gaps.
-
-    They mean nothing where every training diverged, and where the samples trained on are of another shape or
-    number. Where weights do not fit, the rest can be compared all the same.
-    """
-    if evidence.diverged_everywhere:
-        return ()
-    found = []
-    for pair in evidence.pairs:
-        misfits = evidence.misfits_of(pair.other)
-        if misfits is None or not misfits.any_shape:
-            found.append(pair)
-        elif not misfits.of_samples and (comparable := _comparable(pair)).largest:
-            found.append(comparable)
-    return found
-
-
-def _comparable(pair: PairGaps) -> PairGaps:
-    """Return the pair with the gaps that can be measured."""
-    return _only(pair, [one for one in pair.largest if one.problem is None])
-
-
-def _only(pair: PairGaps, gaps: Sequence[Gap]) -> PairGaps:
-    """Return the pair with some of its gaps, and the seeds that they are of."""
-    kept = [place for place, one in enumerate(pair.largest) if one in gaps]
-    return pair.model_copy(
-        update={
-            "largest": tuple(pair.largest[place] for place in kept),
-            "largest_seeds": tuple(pair.largest_seeds[place] for place in kept),
-        }
-    )
-
-
-def _trained(pair: PairGaps, evidence: Evidence) -> PairGaps:
-    """Return a pair's gaps in what was trained, where the losses differ only as they are reported."""
-    if not evidence.reported_differently or pair.seeds_identical == pair.seeds:
-        return pair
-    trained = _only(pair, [one for one in pair.largest if one.measure != "losses"])
-    return trained.model_copy(update={"seeds_within_tolerance": pair.seeds})
-
-
-def _numbers(pair: PairGaps, evidence: Evidence) -> str:
-    names = f"{pair.reference} and {pair.other}"
-    if not pair.seeds:
-        return f"No seed finished in both {names}, so their numbers cannot be compared."
-    problems = [one for one in pair.largest if one.problem]
-    if problems:
-        return f"The {problems[0].measure} of {names} cannot be compared: {problems[0].problem}."
-    if pair.seeds_identical == pair.seeds:
-        return f"{names} ended with bit for bit the same {_compared(pair.largest)}{_losses_too(pair)}."
-    tolerance = evidence.tolerance
-    other_scale = _differs_in(evidence, "loss")
-    comparable = [one for one in pair.largest if one.measure != "losses" or not other_scale] or pair.largest
-    worst = max(comparable, key=lambda one: one.relative or 0.0, default=None)
-    if worst is None:
-        return f"{names} returned nothing that can be compared."
-    apart = " (losses aside: they are not the same function)" if other_scale else ""
-    largest = f"the largest{apart} is {gap(worst.relative)}, in the {worst.measure}{_where(pair, worst)}."
-    if (worst.relative or 0.0) <= tolerance.relative:
-        whole = pair.seeds_within_tolerance == pair.seeds
-        what = f"Every gap between {names}" if whole else f"What can be compared of {names}"
-        return f"{what} is within the tolerance of {number(tolerance.relative)}: {largest}"
-    seeds = ""
-    if pair.seeds > 1:
-        seeds = f" on {pair.seeds - pair.seeds_within_tolerance:,} of {pair.seeds:,} seeds"
-    return f"Gaps between {names} are above the tolerance of {number(tolerance.relative)}{seeds}: {largest}"
-
-
-def _where(pair: PairGaps, worst: Gap) -> str:
-    seed = dict(zip((one.measure for one in pair.largest), pair.largest_seeds, strict=True))[worst.measure]
-    parts = [*([worst.where] if worst.where else []), *([f"seed {seed}"] if pair.seeds > 1 else [])]
-    return f" ({', '.join(parts)})" if parts else ""
-
-
-def _compared(largest: Sequence[Gap]) -> str:
-    return both([one.measure for one in largest if one.measure != "losses"])
-
-
-def _losses_too(pair: PairGaps) -> str:
-    losses = next((one for one in pair.largest if one.measure == "losses"), None)
-    if losses is None or losses.relative is None:
-        return ""
-    if losses.relative == 0:
-        return ", and the same losses"
-    return f"; the losses they report differ by at most {gap(losses.relative)} of the first"
-
-
-def _amplified(evidence: Evidence) -> list[str]:
-    """Say of a float32 gap that the twin shows it to be rounding."""
-    if evidence.twin is None or not evidence.twin.equal or not evidence.outside:
-        return []
-    return [
-        f"{pair.reference} and {pair.other} compute the same: in float64 these trainings agree to "
-        f"{gap(worst_of(pair).relative)}. The gap in float32 is rounding that training has amplified."
-        for pair in evidence.twin.gaps
-    ]
-
-
-def _twin(evidence: Evidence) -> list[str]:
-    """Say what else the same trainings in float64 show."""
-    if evidence.twin is None or (evidence.twin.equal and evidence.outside):
-        return []
-    told = []
-    for pair in evidence.twin.gaps:
-        if not evidence.fits(pair.other):
-            continue
-        comparable = _comparable(_trained(pair, evidence))
-        if not comparable.largest:
-            continue
-        worst = worst_of(comparable)
-        some = any(one.problem for one in pair.largest)
-        if evidence.twin.equal or evidence.reported_differently:
-            told.append(f"In float64 they agree to {gap(worst.relative)}: what is left is rounding.")
-        elif some and (worst.relative or 0.0) <= evidence.twin.tolerance:
-            told.append(f"In float64 what can be compared agrees to {gap(worst.relative)}.")
-        else:
-            real = ": this is a real difference, not rounding" if evidence.float64_tells else ""
-            told.append(
-                f"In float64 {pair.reference} and {pair.other} part by {gap(worst.relative)}, in the "
-                f"{worst.measure}{real}."
-            )
-    return told
-
-
-def _noise(evidence: Evidence) -> list[str]:
-    """Return what each side's own rerun says, and of how many seeds, where it is not of all."""
-    steady = [one for one in evidence.noise_floor if one.identical]
-    told = [
-        f"Trained once more{_sample(one, evidence)}, {one.side} moves by {gap(own_gap(one))} itself: a gap "
-        "below that is no evidence of a difference."
-        for one in evidence.noise_floor
-        if not one.identical
-    ]
-    if steady:
-        each = "each " if len(steady) > 1 else ""
-        fewest = min(steady, key=lambda one: one.seeds)
-        names = both([one.side for one in steady])
-        told.append(f"Trained once more{_sample(fewest, evidence)}, {names} {each}gave the same bits.")
-    return told
-
-
-def _sample(rerun: OwnRerun, evidence: Evidence) -> str:
-    """Return how many of the seeds were trained again; nothing where all of them were."""
-    seeds = max(len(run.seeds) for run in evidence.runs)
-    return "" if rerun.seeds == seeds else f" on {rerun.seeds:,} of {seeds:,} seeds"
-
-
-def _undeclared(evidence: Evidence) -> list[str]:
-    if evidence.other_start or evidence.other_batches:
-        return []
-    return [
-        "Nothing that was declared differs, and float64 leaves no room for rounding: the sides "
-        "compute something different. Please report it."
-    ]
-
-
-def _differs_in(evidence: Evidence, *sections: str) -> bool:
-    return any(difference.path.partition(".")[0] in sections for difference in evidence.differences)

@@ -30,11 +30,10 @@ from likewise.shared.job import Job, Loss
 from likewise.shared.job.loss import (
     BinaryCrossentropy,
     CategoricalCrossentropy,
+    ClassLoss,
     CosineSimilarity,
-    Huber,
+    ElementLoss,
     KlDivergence,
-    LogCosh,
-    MeanAbsoluteError,
     MeanSquaredError,
     Poisson,
     Quantile,
@@ -159,7 +158,7 @@ def _went_up(table: SeedTable, far: Float64) -> Bools:
 
 def _grew_unseen(table: SeedTable, loss: Loss) -> Bools:
     """Return whether weights grew without bound under a loss that has one, and so does not show it."""
-    bounded = isinstance(loss, CategoricalCrossentropy | BinaryCrossentropy) and not loss.from_logits
+    bounded = isinstance(loss, ClassLoss) and not loss.from_logits
     grew = np.zeros(len(table.seeds), np.bool_)
     if bounded or isinstance(loss, CosineSimilarity):
         for array in table.weights().values():
@@ -170,7 +169,7 @@ def _grew_unseen(table: SeedTable, loss: Loss) -> Bools:
 
 def _may_be_scaled(loss: Loss) -> bool:
     """Return whether targets may be any number: classes, counts and probabilities may not."""
-    return isinstance(loss, MeanSquaredError | MeanAbsoluteError | Huber | LogCosh)
+    return isinstance(loss, ElementLoss) and not isinstance(loss, Poisson)
 
 
 def _constant_loss(loss: Loss, targets: NDArray[Any]) -> float:
@@ -232,7 +231,7 @@ def _score(table: SeedTable, loss: Loss, dataset: Dataset, arrays: Load) -> Scor
     values, constant, useless = found
     return Score(
         part=table.outputs_of or "train",
-        classifies=isinstance(loss, CategoricalCrossentropy | BinaryCrossentropy),
+        classifies=isinstance(loss, ClassLoss),
         values=values,
         constant=constant,
         useless=useless & table.succeeded,
@@ -244,7 +243,7 @@ _Scored = tuple[Float64, float, Bools]
 
 
 def _classes_right(
-    loss: CategoricalCrossentropy | BinaryCrossentropy,
+    loss: ClassLoss,
     outputs: NDArray[Any],
     targets: NDArray[Any],
     trained_on: NDArray[Any],
@@ -284,7 +283,7 @@ def _variance_explained(loss: Loss, outputs: Float64, targets: Float64) -> _Scor
     spread = np.square(targets - targets.mean(axis=0)).sum(axis=0)[varies]
     values = (1.0 - np.square(made - targets).sum(axis=1)[:, varies] / spread).mean(axis=1)
     useless = ~(values >= LEAST_R2)
-    if isinstance(loss, MeanAbsoluteError | Huber | LogCosh | Quantile):
+    if isinstance(loss, ElementLoss) and not isinstance(loss, MeanSquaredError | Poisson):
         plain = _averaged(loss)
         middle = np.quantile(targets, loss.quantile if isinstance(loss, Quantile) else 0.5, axis=0)
         centres = (middle, targets.mean(axis=0))

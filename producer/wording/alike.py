@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from likewise.producer.job.resolve import SettingDifference, setting_differences
-from likewise.producer.wording import layers, training
+from likewise.producer.wording import data, layers, training
 from likewise.producer.wording.form import Facts, Form
 from likewise.producer.wording.layers import Forms
 from likewise.shared.errors import LikewiseError
@@ -48,7 +48,7 @@ class Rule:
 
 
 RULES = (
-    Rule(says="the samples are the same arrays", apply=training.same_data),
+    Rule(says="the samples are the same arrays", apply=data.same_data),
     Rule(
         says="an activation is a layer of its own or belongs to the layer before it",
         apply=layers.folded,
@@ -58,9 +58,9 @@ RULES = (
     Rule(
         says="labels are smoothed in the data or by the loss, and a divergence from them is the "
         "cross-entropy less a constant",
-        apply=training.smoothed_targets,
+        apply=data.smoothed_targets,
     ),
-    Rule(says="classes are weighed by the loss or sample by sample", apply=training.weighted_samples),
+    Rule(says="classes are weighed by the loss or sample by sample", apply=data.weighted_samples),
     Rule(
         says="the softmax or sigmoid stands in the model before a loss on probabilities, or in a loss on "
         "logits",

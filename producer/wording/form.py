@@ -21,6 +21,8 @@ from likewise.shared.run import Dataset, Samples
 
 Part = Literal["train", "validation", "test"]
 PARTS: tuple[Part, ...] = ("train", "validation", "test")
+EQUAL = 1e-12
+"""Numbers of a job that differ by no more, relatively, are the same but for how a quotient was rounded."""
 Scale = Literal["as they are", "softmax", "sigmoid", "centred"]
 Arrays = dict[str, NDArray[Any]]
 

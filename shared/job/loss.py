@@ -162,6 +162,8 @@ Loss = Annotated[
 
 ElementLoss = MeanSquaredError | MeanAbsoluteError | Huber | LogCosh | Quantile | Poisson
 """The losses that compare each output with its own target, and so can be broadcast by mistake."""
+ClassLoss = BinaryCrossentropy | CategoricalCrossentropy
+"""The losses whose targets are classes."""
 
 
 def is_broadcast(loss: Loss) -> bool:
@@ -171,7 +173,7 @@ def is_broadcast(loss: Loss) -> bool:
 
 def takes_logits(loss: Loss) -> bool:
     """Return whether a classification's outputs are logits, which the loss turns into probabilities."""
-    if isinstance(loss, BinaryCrossentropy | CategoricalCrossentropy):
+    if isinstance(loss, ClassLoss):
         return loss.from_logits
     return isinstance(loss, KlDivergence)
 
@@ -189,5 +191,5 @@ CLASSIFICATION: tuple[MetricName, ...] = ("accuracy", "f1", "auc")
 
 def fitting_metrics(loss: Loss) -> tuple[MetricName, ...]:
     """Return the metrics that fit the loss; all of them are reported where the job file names none."""
-    classifies = isinstance(loss, BinaryCrossentropy | CategoricalCrossentropy)
+    classifies = isinstance(loss, ClassLoss)
     return CLASSIFICATION if classifies else REGRESSION

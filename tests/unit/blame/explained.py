@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from likewise.producer.blame.attribution import explain
 from likewise.producer.blame.evidence import TrainedRun
-from likewise.producer.blame.explanation import Explanation, explain
-from likewise.producer.blame.factors import Plan, identity, plan
+from likewise.producer.blame.explanation import Explanation
+from likewise.producer.blame.plan import Plan, identity, plan
 from likewise.producer.job.resolve import resolve
 from likewise.shared.job import Experiment
 from likewise.shared.results.run_result import Failure, RunResult

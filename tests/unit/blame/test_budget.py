@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from likewise.producer.blame.attribution import UNSWITCHED
 from likewise.producer.blame.budget import A_RUN_S, Extent, Rates, within
-from likewise.producer.blame.explanation import UNSWITCHED
-from likewise.producer.blame.factors import identity
+from likewise.producer.blame.plan import identity
 
 SEEDS = (0, 1, 2, 3, 4)
 FOUR = {

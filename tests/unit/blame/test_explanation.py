@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from likewise.producer.blame.factors import plan
+from likewise.producer.blame.plan import plan
 from likewise.producer.report.explanation import ExplanationDocument
 
 SUM = {"loss.reduction": "sum"}

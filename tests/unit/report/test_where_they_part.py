@@ -9,7 +9,7 @@ from rich.console import Console
 
 from likewise.producer.compare import Background, compare
 from likewise.producer.job.resolve import resolve
-from likewise.producer.report import comparison_tables, figures
+from likewise.producer.report import comparison_gaps, figures
 from likewise.producer.report.comparison import ComparisonDocument
 from likewise.producer.report.comparison_page import page_of
 from likewise.producer.report.document import print_parts
@@ -77,7 +77,7 @@ def printed(comparison, *, terminal):
     ],
 )
 def test_the_stages_are_marked_up_to_where_they_part(changes, equal, parts):
-    marks = comparison_tables.stages(divergence(**changes))
+    marks = comparison_gaps.stages(divergence(**changes))
     assert [mark.stage for mark in marks if mark.state == "equal"] == equal
     assert [mark.stage for mark in marks if mark.state == "parts"] == [parts]
     assert ("evaluation" in [mark.stage for mark in marks]) == (parts == "evaluation")
@@ -94,7 +94,7 @@ def test_learning_rates_stand_beside_an_update(samples):
     found = divergence(
         stage="update", tensor="layers.0.kernel", learning_rates={"tensorflow": 0.1, "torch": 0.2}
     )
-    labels = [row.label for row in comparison_tables.divergence(parted(samples, found), found)]
+    labels = [row.label for row in comparison_gaps.divergence(parted(samples, found), found)]
     assert labels == ["layers.0.kernel", "learning rate"]
 
 

@@ -1,0 +1,194 @@
+"""From trained mixtures to the Explanation: each setting's share, its cause and its fixes. Pure.
+
+Which side is which framework it does not ask; fixes alone are of a framework's code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from likewise.producer.blame.evidence import (
+    DIVERGENCE,
+    MixtureGaps,
+    Parted,
+    TrainedRun,
+    gaps_of,
+    parted,
+    unit,
+)
+from likewise.producer.blame.explanation import Contribution, Explanation, MeasureShares, notes, sentence
+from likewise.producer.blame.factors import Factor
+from likewise.producer.blame.plan import Plan
+from likewise.producer.job.resolve import leaves
+from likewise.producer.verdict.knowledge import Setup, consequence, fixes
+from likewise.producer.verdict.parting import relation
+from likewise.producer.verdict.rounding import tolerance_for
+from likewise.shared.results.seed_table import Load
+
+UNSWITCHED = "it was left out, to stay within the budget"
+UNSWITCHABLE = "it could not be switched in a training"
+NO_MEANING = "switching it moves more than the whole gap"
+CANCELLING = 1.5
+"""Where a share is larger than this, others are as far below 0, and no part by itself means much."""
+
+
+def explain(
+    plan: Plan, trained: Mapping[str, TrainedRun], arrays: Load, *, experiment_id: str, name: str
+) -> Explanation:
+    """Return the explanation; `trained` has every run of the plan by its identity."""
+    found = gaps_of(plan, trained, arrays)
+    told = [one for measure in found.measures if (one := parted(found, measure)) is not None]
+    if told and (group := cancelling(told[0])):
+        told = [one.with_groups(group) for one in told]
+    main = told[0] if told else None
+    reference, other = plan.ends
+    tolerance = tolerance_for({reference.job.precision, other.job.precision}).relative
+    closed = main is not None and main.measure != DIVERGENCE and main.gap <= tolerance
+    contributions = _contributions(found, main, closed=closed)
+    unexplained = None if main is None or closed else main.unexplained
+    return Explanation(
+        experiment_id=experiment_id,
+        name=name,
+        reference=reference.side,
+        other=other.side,
+        seeds=found.seeds(main.measure) if main else plan.seeds,
+        mixtures=len(plan.pairs),
+        measure=main.measure if main else None,
+        gap=main.gap if main else None,
+        unit=unit(main.measure) if main else None,
+        contributions=contributions,
+        unexplained_share=unexplained.value if unexplained else None,
+        unexplained_interval=unexplained.interval if unexplained else None,
+        sentence=sentence(found, main, contributions, tolerance=tolerance),
+        notes=notes(found, main),
+        measures=tuple(_measure(one, closed=closed) for one in told),
+        left_out=tuple(factor.path for factor in plan.left_out),
+    )
+
+
+def cancelling(main: Parted) -> frozenset[int]:
+    """Return the places of the factors that work against each other, which make one together; often none."""
+    sizes = [0.0 if one is None else abs(one.value) for one in main.estimates]
+    if max(sizes, default=0.0) < CANCELLING:
+        return frozenset()
+    group = frozenset(place for place, size in enumerate(sizes) if size >= CANCELLING / 3)
+    return group if len(group) > 1 else frozenset()
+
+
+def _contributions(found: MixtureGaps, main: Parted | None, *, closed: bool) -> tuple[Contribution, ...]:
+    """Return a contribution for each factor, the largest share first; no shares where there is no gap."""
+    if main is None or closed:
+        reason = "there is no gap" if closed else "nothing could be compared"
+        own = (found.plan.own_words.factor,) if found.plan.own_words else ()
+        every = (*(main.factors if main else (*found.plan.factors, *own)),)
+        return tuple(_contribution(found, factor, problem=reason) for factor in every)
+    told = []
+    for factor, estimate in zip(main.factors, main.estimates, strict=True):
+        means_much = estimate is not None and abs(estimate.value) < CANCELLING
+        told.append(
+            _contribution(
+                found,
+                factor,
+                share=estimate.value if estimate and means_much else None,
+                interval=estimate.interval if estimate and means_much else None,
+                problem=None if means_much else NO_MEANING if estimate else UNSWITCHABLE,
+            )
+        )
+    told += [_contribution(found, one, problem=UNSWITCHED) for one in found.plan.left_out]
+    return tuple(sorted(told, key=lambda one: (one.share is None, -(one.share or 0.0))))
+
+
+def _contribution(
+    found: MixtureGaps,
+    factor: Factor,
+    *,
+    problem: str | None,
+    share: float | None = None,
+    interval: tuple[float, float] | None = None,
+) -> Contribution:
+    setup = _setup(found)
+    reference, other = setup.jobs
+    words = found.plan.own_words
+    if words is not None and factor is words.factor:
+        cause: str | None = f"written differently, computes the same: {words.says}"
+        mended: dict[str, str] = {}
+    else:
+        members = factor.members or (factor,)
+        whole = _given_weights(found, factor) or consequence(factor.difference, setup)
+        cause = None if factor.members else whole
+        codes = [
+            fixes(one.difference, setup, reference=reference, other=other)
+            for one in members
+            if _as_declared(one, setup)
+        ]
+        mended = {
+            side: "; ".join(code[side] for code in codes if side in code)
+            for side in setup.jobs
+            if any(side in code for code in codes)
+        }
+    return Contribution(
+        path=factor.path,
+        values=dict(factor.values),
+        share=share,
+        interval=interval,
+        problem=problem,
+        together=bool(factor.members),
+        cause=cause,
+        fixes=mended,
+    )
+
+
+def _as_declared(factor: Factor, setup: Setup) -> bool:
+    """Return whether a factor's values are those that both sides declare, so that a side's code has them."""
+    for side, value in factor.values.items():
+        declared = dict(leaves(setup.jobs[side].model_dump(mode="json")))
+        if _word(declared.get(factor.path, value)) != _word(value):
+            return False
+    return True
+
+
+def _word(value: Any) -> Any:
+    """Return a mapping with only a type as the word that it stands for."""
+    return value["type"] if isinstance(value, dict) and list(value) == ["type"] else value
+
+
+def _given_weights(found: MixtureGaps, factor: Factor) -> str | None:
+    """Return what the other's given weights are to the reference's, where a usual mistake made them so."""
+    mine, theirs = (run.given_weights for run in found.plan.ends)
+    if not factor.path.startswith("initial_weights") or mine is None or theirs is None:
+        return None
+    reference, other = (run.side for run in found.plan.ends)
+    for name in mine:
+        if name in theirs and mine[name] != theirs[name]:
+            known = relation(found.arrays(mine[name]), found.arrays(theirs[name]))
+            return f"{name} of {other} is {reference}'s {known}" if known else None
+    return None
+
+
+def _setup(found: MixtureGaps) -> Setup:
+    """Return what both ends train."""
+    ends = found.plan.ends
+    return Setup.of(
+        {run.side: run.job for run in ends},
+        {run.side: run.framework for run in ends},
+        {run.side: run.dataset.train.x.shape for run in ends},
+    )
+
+
+def _measure(one: Parted, *, closed: bool) -> MeasureShares:
+    """Return one measure's row, without shares where there is no gap to share."""
+    sizes = [abs(estimate.value) for estimate in (*one.estimates, one.unexplained) if estimate]
+    unshared = closed or max(sizes, default=0.0) >= CANCELLING
+    estimates = [None if unshared else estimate for estimate in one.estimates]
+    unexplained = None if unshared else one.unexplained
+    return MeasureShares(
+        measure=one.measure,
+        gap=one.gap,
+        unit=unit(one.measure),
+        shares={
+            factor.path: estimate.value if estimate else None
+            for factor, estimate in zip(one.factors, estimates, strict=True)
+        },
+        unexplained_share=unexplained.value if unexplained else None,
+    )

@@ -1,0 +1,201 @@
+"""The trainings that tell how much each difference between two sides weighs. Pure.
+
+A mixture is trained in the other side, from the reference's data, start and settings where they are
+switched. Where each side draws its own initial weights, that is chance and no setting: all mixtures,
+and the reference beside them, start from the same (`shared`) weights, and the gap as declared is told
+beside. Where nothing else differs, the start itself is what is switched.
+
+Settings that are only written differently make one factor together: the mixtures are trained in one wording,
+the reference's, and what the other's own words add to the gap is that factor's part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from pydantic import ValidationError
+
+from likewise.producer.blame.factors import Factor, factors, start, switched
+from likewise.producer.blame.shares import Design, Mixture, design
+from likewise.producer.data.targets import TASKS
+from likewise.producer.wording.alike import Wording, in_one_wording
+from likewise.producer.wording.form import AS_IT_IS, Facts, Translation
+from likewise.shared.job import Job
+from likewise.shared.job.weights import SharedWeights
+from likewise.shared.results.seed_table import Load
+from likewise.shared.run import Run
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedPair:
+    """It names the runs whose gap is wanted; `problem` says why the other's cannot be trained."""
+
+    reference: Run
+    other: Run | None
+    problem: str | None = None
+    readings: tuple[Translation, Translation] = (AS_IT_IS, AS_IT_IS)
+    """How what each run gives is read, so that both are on one scale."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OwnWords:
+    """It is the factor of all settings that are only written differently, and the pair in its own words."""
+
+    factor: Factor
+    pair: PlannedPair
+    says: str
+    """Why it is only written differently, as a clause."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """It says what is trained, and why."""
+
+    factors: tuple[Factor, ...]
+    design: Design
+    declared: PlannedPair
+    """The pair as the job says it."""
+    pairs: Mapping[Mixture, PlannedPair]
+    own_start: bool
+    """Whether the declared pair alone starts from each side's own weights."""
+    left_out: tuple[Factor, ...] = ()
+    """The factors that are not switched, for want of time; each side keeps its own."""
+    own_words: OwnWords | None = None
+    """What is only written differently; None where nothing is."""
+
+    @property
+    def ends(self) -> tuple[Run, Run]:
+        """The two runs as declared: the reference's and the other's."""
+        assert self.declared.other is not None  # noqa: S101  # as declared
+        return self.declared.reference, self.declared.other
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """The seeds that every run is trained with."""
+        return self.declared.reference.seeds
+
+    def runs(self) -> list[Run]:
+        """Return every training once."""
+        found: dict[str, Run] = {}
+        own = (self.own_words.pair,) if self.own_words else ()
+        for pair in (self.declared, *own, *self.pairs.values()):
+            for run in (pair.reference, pair.other):
+                if run is not None:
+                    found.setdefault(identity(run), run)
+        return list(found.values())
+
+
+def plan(
+    reference: Run,
+    other: Run,
+    *,
+    seeds: Sequence[int],
+    most_combined: int,
+    most_factors: int | None = None,
+    arrays: Load | None = None,
+) -> Plan:
+    """Return what to train to explain the difference of two runs. The runs keep the given ones' ids.
+
+    Of the factors the `most_factors` weightiest are switched, all of them where it is None. `arrays` gives
+    the data, on which it may depend whether two settings compute the same.
+    """
+    runs = _seeded(reference, seeds), _seeded(other, seeds)
+    words = worded(*runs, arrays=arrays)
+    readings = words.reference.reading, words.other.reading
+    declared = PlannedPair(reference=runs[0], other=runs[1], readings=readings)
+    alike, reworded = words.runs(*runs)
+    every = factors((reference.side, alike.job), (other.side, reworded.job))
+    found = every[:most_factors]
+    own_start = all(run.job.initial_weights.type == "framework" for run in (reference, other))
+    if own_start and not found:
+        own = start(reference.side, other.side)
+        pairs = {frozenset[int](): declared, frozenset({0}): _alike(declared)}
+        return Plan(factors=(own,), design=design(1), declared=declared, pairs=pairs, own_start=False)
+    as_written = _alike(declared) if own_start else declared
+    ends, own_words = as_written, None
+    if words.couples:
+        in_words = replace(declared, other=reworded, readings=(readings[0], readings[0]))
+        ends = _alike(in_words) if own_start else in_words
+        own_words = OwnWords(
+            factor=_words(words),
+            pair=as_written,
+            says="; ".join(couple.rule.says for couple in words.couples),
+        )
+    plans = design(len(found), most_combined=most_combined)
+    pairs = {mixture: _mixed(ends, found, mixture) for mixture in plans.mixtures}
+    return Plan(
+        factors=found,
+        design=plans,
+        declared=declared,
+        pairs=pairs,
+        own_start=own_start,
+        left_out=every[len(found) :],
+        own_words=own_words,
+    )
+
+
+def worded(reference: Run, other: Run, *, arrays: Load | None) -> Wording:
+    """Return both runs' jobs in one wording."""
+    return in_one_wording(
+        (reference.side, other.side),
+        (reference.job, other.job),
+        (Facts(dataset=reference.dataset, arrays=arrays), Facts(dataset=other.dataset, arrays=arrays)),
+    )
+
+
+def _words(words: Wording) -> Factor:
+    """Return the factor of all that is only written differently."""
+    gone = {one.path: one for couple in words.couples for one in couple.differences}
+    values = {
+        name: one.values[name] if len(gone) == 1 else {path: two.values[name] for path, two in gone.items()}
+        for name in words.names
+        for one in list(gone.values())[:1]
+    }
+    return Factor(path=" + ".join(gone), values=values, edits=())
+
+
+def identity(run: Run) -> str:
+    """Return a text that is equal for runs that train the same, whatever their ids and their seeds."""
+    weights = run.given_weights or {}
+    given = sorted((name, ref.sha256) for name, ref in weights.items())
+    return f"{run.side} {run.job.model_dump_json()} {run.dataset.model_dump_json()} {given}"
+
+
+def _seeded(run: Run, seeds: Sequence[int]) -> Run:
+    return run.model_copy(update={"seeds": tuple(seeds)})
+
+
+def _alike(pair: PlannedPair) -> PlannedPair:
+    """Return both runs with weights that are drawn once and given to both."""
+
+    def alike(run: Run) -> Run:
+        job = run.job.model_copy(update={"initial_weights": SharedWeights(type="shared")})
+        return run.model_copy(update={"job": job, "given_weights": None})
+
+    assert pair.other is not None  # noqa: S101  # as declared
+    return replace(pair, reference=alike(pair.reference), other=alike(pair.other))
+
+
+def _mixed(ends: PlannedPair, found: Sequence[Factor], mixture: Mixture) -> PlannedPair:
+    """Return the pair with the mixture's factors switched in the other's run."""
+    reference, other = ends.reference, ends.other
+    assert other is not None  # noqa: S101  # as declared
+    chosen = [found[place] for place in sorted(mixture)]
+    try:
+        job = switched(other.job, chosen)
+    except ValidationError as error:
+        message = error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
+        return replace(ends, other=None, problem=message)
+    source = next((run for run in (other, reference) if _fits(run, job)), None)
+    if source is None:
+        problem = f"the data are not prepared for {job.loss.type}"
+        return replace(ends, other=None, problem=problem)
+    weights = reference if job.initial_weights == reference.job.initial_weights else other
+    changes = {"job": job, "dataset": source.dataset, "given_weights": weights.given_weights}
+    return replace(ends, other=other.model_copy(update=changes))
+
+
+def _fits(run: Run, job: Job) -> bool:
+    """Return whether a run's stored data are those of a job."""
+    return run.job.data == job.data and run.dataset.task == TASKS[job.loss.type]

@@ -1,0 +1,236 @@
+"""A text file of columns as lines and records, by the standard library: how it begins, and where rows stand.
+
+Columns are read by pyarrow (`text_table`). Which line of the file a row stands on is looked up here, only
+when a message has to say it.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+from likewise.producer.data.loaded import refuse_duplicates, size
+from likewise.producer.data.opening import opened
+from likewise.producer.data.table import (
+    NumberFormat,
+    is_number,
+)
+from likewise.producer.display import short
+from likewise.shared.errors import DataError
+from likewise.shared.job.data import CsvData
+
+_DELIMITERS = (",", ";", "\t", "|")
+MAX_LINE = 16 * 2**20
+"""No line of a table has as many bytes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextForm:
+    """It is how a text file is written; the fields are those of `CsvData`."""
+
+    delimiter: str | None = None
+    header: bool = True
+    comment: str | None = None
+    encoding: str = "utf-8"
+    numbers: NumberFormat = field(default_factory=NumberFormat)
+    missing_values: tuple[str, ...] = ()
+    date_format: str | None = None
+
+    @classmethod
+    def of(cls, data: CsvData) -> TextForm:
+        """Return the form that a job declares."""
+        return cls(
+            delimiter=data.delimiter,
+            header=data.header,
+            comment=data.comment,
+            encoding=data.encoding,
+            numbers=NumberFormat(decimal=data.decimal, thousands=data.thousands, unit_signs=data.unit_signs),
+            missing_values=data.missing_values,
+            date_format=data.date_format,
+        )
+
+
+class _Uncommented:
+    """It is a stream of lines, with an empty line for each comment, so that lines keep their numbers."""
+
+    def __init__(self, stream: Any, comment: str) -> None:
+        self._stream, self._comment = stream, comment.encode()
+
+    def readline(self, most: int) -> bytes:
+        """Return the next line with its end."""
+        line: bytes = self._stream.readline(most)
+        return b"\n" if line.lstrip().startswith(self._comment) else line
+
+    def read(self, amount: int) -> bytes:
+        """Return lines of about so many bytes."""
+        lines, total = [], 0
+        while total < amount and (line := self.readline(MAX_LINE)):
+            lines.append(line)
+            total += len(line)
+        return b"".join(lines)
+
+
+def _text(stream: IO[bytes], form: TextForm) -> Any:
+    """Return the stream as UTF-8 without comments."""
+    try:
+        plain = codecs.lookup(form.encoding).name in ("utf-8", "utf-8-sig", "ascii")
+    except LookupError:
+        known = 'such as "utf-8", "latin-1" or "utf-16"'
+        raise DataError(f"data.encoding {short(form.encoding)}: is not known; {known}") from None
+    text = stream if plain else codecs.EncodedFile(stream, "utf-8", form.encoding)
+    return text if form.comment is None else _Uncommented(text, form.comment)
+
+
+def _lines(stream: Any, place: str) -> Iterator[bytes]:
+    for number in itertools.count(1):
+        line: bytes = stream.readline(MAX_LINE)
+        if len(line) >= MAX_LINE:
+            raise DataError(f"{place}: line {number} is longer than {size(MAX_LINE)}; is this a CSV file?")
+        if not line:
+            return
+        yield line
+
+
+class _Resumed:
+    """It is a stream of which the first lines were read before."""
+
+    closed = False
+
+    def __init__(self, start: bytes, stream: Any) -> None:
+        self._start, self._stream = start, stream
+
+    def read(self, amount: int) -> bytes:
+        """Return about so many of the next bytes."""
+        if self._start:
+            start, self._start = self._start, b""
+            return start
+        part: bytes = self._stream.read(amount)
+        return part
+
+
+class TextLines:
+    """It is one reading of a file: how it begins, and its bytes from the first line on.
+
+    `delimiter` and `names` are as declared or as found; `skipped` is how many rows at the beginning are none;
+    `stream` gives UTF-8 without comments. Raises DataError where it is no text, or names no columns.
+    """
+
+    def __init__(self, stream: IO[bytes], place: str, form: TextForm) -> None:
+        self.place = place
+        text = _text(stream, form)
+        kept: list[bytes] = []
+        lines = _decoded(text, place, kept)
+        try:
+            begin = list(_until_a_line(lines))
+            if "\0" in "".join(begin):
+                raise DataError(f"{place}: is a binary file, not CSV text")
+            self.delimiter = form.delimiter or delimiter_of(begin[-1] if begin else "")
+            records = _records(itertools.chain(begin, lines), self.delimiter)
+            head = [row for _, row in itertools.islice(records, 2)]
+        except UnicodeError:
+            raise not_utf8(place) from None
+        except csv.Error as error:
+            raise DataError(f"{place}: is not readable CSV: {error}") from None
+        if not head:
+            raise DataError(f"{place}: is empty; the first line must name the columns")
+        self.names, self.skipped = _names(head, place, form)
+        self.stream = _Resumed(b"".join(kept), text)
+
+
+def _decoded(text: Any, place: str, kept: list[bytes] | None = None) -> Iterator[str]:
+    """Yield the lines, and keep their bytes where a list is given."""
+    for number, line in enumerate(_lines(text, place)):
+        if kept is not None:
+            kept.append(line)
+        yield line.decode("utf-8" if number else "utf-8-sig")
+
+
+def _until_a_line(lines: Iterator[str]) -> Iterator[str]:
+    """Yield lines up to and with the first that is not empty."""
+    for line in lines:
+        yield line
+        if line.strip():
+            return
+
+
+def _records(lines: Iterable[str], delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    """Yield the records that are not empty, each with the line it begins on."""
+    reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=True)
+    while True:
+        line = reader.line_num + 1
+        row = next(reader, None)
+        if row is None:
+            return
+        if row:
+            yield line, row
+
+
+def _names(head: Sequence[Sequence[str]], place: str, form: TextForm) -> tuple[list[str], int]:
+    """Return the names of the columns, and how many rows at the beginning are none."""
+    if not form.header:
+        return [f"column_{number}" for number in range(1, len(head[0]) + 1)], 0
+    names = [name.strip() for name in head[0]]
+    if all(is_number(name) for name in names):
+        raise DataError(
+            f"{place}: the first line must name the columns, and it holds only numbers "
+            f"({short(', '.join(names))}); say header: false, or add a header line"
+        )
+    names = [name or f"column_{number}" for number, name in enumerate(names, start=1)]
+    refuse_duplicates(names, place)
+    return names, 1
+
+
+def line_of(data: CsvData, base: Path, row: int) -> int:
+    """Return the line that a row of samples, counted from 0, begins on."""
+    form = TextForm.of(data)
+    with opened(data.path, base) as (stream, place):
+        lines = TextLines(stream, place, form)
+    with opened(data.path, base) as (stream, place):
+        records = _records(_decoded(_text(stream, form), place), lines.delimiter)
+        return next(itertools.islice(records, row + form.header, None))[0]
+
+
+def ragged(data: CsvData, base: Path) -> str:
+    """Say which line has not as many values as there are columns."""
+    form = TextForm.of(data)
+    with opened(data.path, base) as (stream, place):
+        lines = TextLines(stream, place, form)
+    width = len(lines.names)
+    with opened(data.path, base) as (stream, place):
+        text = _decoded(_text(stream, form), place)
+        for line, row in itertools.islice(_records(text, lines.delimiter), form.header, None):
+            if len(row) != width:
+                hint = _hint_for_ragged(lines.names, row)
+                return (
+                    f"{place}: line {line} has {len(row)} value{'s' * (len(row) != 1)}, and "
+                    f"{'the header names' if form.header else 'the first line has'} {width} column"
+                    f"{'s' * (width != 1)} ({short(', '.join(row))}){hint}"
+                )
+    return f"{place}: its rows have different numbers of values; is a quote opened and never closed?"
+
+
+def _hint_for_ragged(names: Sequence[str], row: Sequence[str]) -> str:
+    sign = next(
+        (sign for sign in "#%" if (names[0][:1] == sign or row[:1] == [sign] or row[0][:1] == sign)), ""
+    )
+    if sign:
+        return f"; for lines that are comments say comment: {short(sign)}"
+    return "; is a quote opened and never closed?" if any("\n" in cell for cell in row) else ""
+
+
+def delimiter_of(line: str) -> str:
+    """Return the sign that stands most often in a line, outside of quotes."""
+    outside = "".join(line.split('"')[::2])
+    return max(_DELIMITERS, key=outside.count)
+
+
+def not_utf8(place: str) -> DataError:
+    """Return the error of a file whose bytes are not text in its encoding."""
+    return DataError(
+        f'{place}: is not UTF-8 text; say what it is, such as encoding: "latin-1", or save it as UTF-8'
+    )

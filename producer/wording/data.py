@@ -1,0 +1,143 @@
+"""Rules on data: the same samples, labels or weights, written with other words. Pure."""
+
+from __future__ import annotations
+
+from math import log
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from likewise.producer.wording.form import EQUAL, PARTS, Facts, Form
+from likewise.producer.wording.layers import Forms
+from likewise.shared.job.loss import (
+    CategoricalCrossentropy,
+    KlDivergence,
+)
+from likewise.shared.job.training import BatchPlan
+from likewise.shared.losses import element_weights
+
+
+def same_data(reference: Form, other: Form) -> Forms | None:
+    """Take the reference's word for data that are the same arrays."""
+    mine, theirs = reference.facts.dataset, other.facts.dataset
+    if mine is None or theirs is None or reference.job.data == other.job.data:
+        return None
+    if not _rescaled_alike(reference, other):
+        return None
+    arrays = [one.model_dump(include={*PARTS, "predict", "task"}) for one in (mine, theirs)]
+    if arrays[0] != arrays[1]:
+        return None
+    return reference, other.with_job(other.document | {"data": reference.document["data"]})
+
+
+def _rescaled_alike(reference: Form, other: Form) -> bool:
+    """Return whether batches are rescaled alike, which the stored samples do not show."""
+    mine, theirs = reference.job.data, other.job.data
+    return (mine.mean, mine.scale) == (theirs.mean, theirs.scale)
+
+
+def smoothed_targets(reference: Form, other: Form) -> Forms | None:
+    """Write rows of probabilities that smooth one class each as classes with the loss's label smoothing."""
+    losses = reference.job.loss, other.job.loss
+    if not (_same_rows(reference.facts, other.facts) and _rescaled_alike(reference, other)) or {
+        type(one) for one in losses
+    } != {
+        KlDivergence,
+        CategoricalCrossentropy,
+    }:
+        return None
+    of_rows, of_classes = (reference, other) if isinstance(losses[0], KlDivergence) else (other, reference)
+    classes: Any = of_classes.job.loss
+    if not classes.from_logits or classes.class_weights is not None or classes.ignore_index is not None:
+        return None
+    if any(form.facts.weights(part) is not None for form in (of_rows, of_classes) for part in PARTS):
+        return None
+    if not _are_smoothed(of_rows.facts, of_classes.facts, classes.label_smoothing):
+        return None
+    samples, rows = of_rows.facts.samples, of_rows.facts.targets("train")
+    if samples is None or rows is None or losses[0].reduction != losses[1].reduction:
+        return None
+    taken = {name: reference.document[name] for name in ("data", "loss", "metrics")}
+    changed = other.with_job(other.document | taken)
+    plan = BatchPlan.of(of_rows.job.training, samples)
+    per_batch = of_rows.job.training.epoch_loss == "per_batch"
+    added = plan.samples_per_epoch / (plan.steps_per_epoch if per_batch else 1)
+    shift = _information(classes.label_smoothing, rows.shape[1])
+    shift *= 1 if losses[0].reduction == "mean" else added
+    one, two = reference, changed
+    if of_rows is reference:
+        one = one.read(loss_shift=one.reading.loss_shift - shift)
+    else:
+        two = two.read(loss_shift=two.reading.loss_shift - shift)
+    return one, two
+
+
+def _same_rows(mine: Facts, theirs: Facts) -> bool:
+    """Return whether both train on the same inputs, whatever their targets are."""
+    if mine.dataset is None or theirs.dataset is None:
+        return False
+    parts = [(mine.part(name), theirs.part(name)) for name in PARTS]
+    return all(one is two if one is None or two is None else one.x == two.x for one, two in parts)
+
+
+def _are_smoothed(rows: Facts, classes: Facts, smoothing: float) -> bool:
+    """Return whether each row is 1 − a at its class, plus a/k everywhere."""
+    for name in PARTS:
+        y, numbers = rows.targets(name), classes.targets(name)
+        if y is None or numbers is None:
+            if y is not numbers:
+                return False
+            continue
+        smooth = np.full(y.shape, smoothing / y.shape[1])
+        if y.ndim != 2 or numbers.min(initial=0) < 0 or numbers.max(initial=0) >= y.shape[1]:
+            return False
+        smooth[np.arange(len(y)), numbers] += 1.0 - smoothing
+        if not np.allclose(y, smooth, rtol=0, atol=EQUAL):
+            return False
+    return True
+
+
+def _information(smoothing: float, classes: int) -> float:
+    """Return Σ t·log t of a smoothed row, by which the divergence exceeds the cross-entropy."""
+    rest = smoothing / classes
+    most = 1.0 - smoothing + rest
+    return most * log(most) + ((classes - 1) * rest * log(rest) if rest > 0 else 0.0)
+
+
+def weighted_samples(reference: Form, other: Form) -> Forms | None:
+    """Take the reference's words for weights that come to the same for every target."""
+    losses: tuple[Any, Any] = (reference.job.loss, other.job.loss)
+    facts = reference.facts, other.facts
+    if losses[0].type != losses[1].type or not _same_samples(*facts):
+        return None
+    if not _rescaled_alike(reference, other):
+        return None
+    given = [getattr(loss, "class_weights", None) for loss in losses]
+    if given[0] == given[1]:
+        return None
+    for name in PARTS:
+        y = facts[0].targets(name)
+        if y is None:
+            continue
+        both = [
+            _spread_out(element_weights(loss, y, one.weights(name)), y)
+            for loss, one in zip(losses, facts, strict=True)
+        ]
+        if not np.allclose(both[0], both[1], rtol=EQUAL, atol=0):
+            return None
+    changed = other.with_job(other.document | {"data": reference.document["data"]})
+    return reference, changed.with_section("loss", class_weights=reference.document["loss"]["class_weights"])
+
+
+def _same_samples(mine: Facts, theirs: Facts) -> bool:
+    """Return whether both have the same inputs and targets, whatever they weigh."""
+    if mine.dataset is None or theirs.dataset is None:
+        return False
+    parts = [(mine.part(name), theirs.part(name)) for name in PARTS]
+    return all(one is two if one is None or two is None else one.same_rows(two) for one, two in parts)
+
+
+def _spread_out(weights: NDArray[Any] | None, targets: NDArray[Any]) -> NDArray[Any]:
+    """Return a weight for each target, 1 where none is given."""
+    return np.ones(targets.shape) if weights is None else np.broadcast_to(weights, targets.shape)
