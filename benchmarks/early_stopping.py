@@ -19,7 +19,8 @@ from adapter_side import started_adapter
 
 from likewise.shared.job import Job
 from likewise.shared.program import compile_job
-from likewise.worker.adapters.base import Batch, FrameworkAdapter
+from likewise.worker.adapters.base import FrameworkAdapter
+from likewise.worker.adapters.trainer import Batch
 from likewise.worker.training.results import Member
 from likewise.worker.training.samples import RunData
 from likewise.worker.training.training import OngoingTraining

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from likewise.shared.job import Job
 from likewise.shared.program import compile_job
 from likewise.worker.adapters import load_adapter
-from likewise.worker.adapters.base import Batch
+from likewise.worker.adapters.trainer import Batch
 from likewise.worker.training.draws import draw_weights
 from likewise.worker.training.results import Member
 from likewise.worker.training.samples import RunData

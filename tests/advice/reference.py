@@ -15,7 +15,7 @@ from likewise.shared.job import Job
 from likewise.shared.job.training import BatchPlan
 from likewise.shared.program import compile_job
 from likewise.worker.adapters import load_adapter
-from likewise.worker.adapters.base import Batch, Block
+from likewise.worker.adapters.trainer import Batch, Block
 from likewise.worker.training.monitor import Patience
 from likewise.worker.training.schedules import learning_rates
 

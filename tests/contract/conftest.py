@@ -24,15 +24,8 @@ from likewise.shared.job.model import Model
 from likewise.shared.losses import loss_value
 from likewise.shared.program import compile_job
 from likewise.worker.adapters import adapter_names, load_adapter
-from likewise.worker.adapters.base import (
-    Batch,
-    Block,
-    Capability,
-    EnsembleTrainer,
-    FrameworkAdapter,
-    Observer,
-    Trainer,
-)
+from likewise.worker.adapters.base import Capability, FrameworkAdapter
+from likewise.worker.adapters.trainer import Batch, Block, EnsembleTrainer, Observer, Trainer
 
 Weights = dict[str, np.ndarray]
 

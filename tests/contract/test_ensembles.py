@@ -11,7 +11,8 @@ import pytest
 from likewise.shared.job import Job
 from likewise.shared.job.optimizer import structure
 from likewise.shared.program import compile_job
-from likewise.worker.adapters.base import Block, EnsembleBlock, EnsembleTrainer, UnsupportedError
+from likewise.worker.adapters.base import UnsupportedError
+from likewise.worker.adapters.trainer import Block, EnsembleBlock, EnsembleTrainer
 
 MEMBERS = 3
 STEPS = 12

@@ -13,7 +13,8 @@ import pytest
 
 from likewise.shared.program import compile_job
 from likewise.shared.results.run_result import Reason
-from likewise.worker.adapters.base import Batch, FrameworkAdapter, UnsupportedError
+from likewise.worker.adapters.base import FrameworkAdapter, UnsupportedError
+from likewise.worker.adapters.trainer import Batch
 
 ROOT = Path(__file__).parent.parent.parent
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from likewise.shared.job import Job
-from likewise.worker.adapters.base import Block, Trainer
+from likewise.worker.adapters.trainer import Block, Trainer
 
 ACTIVATIONS = (
     "linear", "relu", "leaky_relu", "elu", "selu", "gelu", "gelu_tanh", "silu", "softplus",

@@ -18,7 +18,8 @@ from likewise.shared.job.activations import LINEAR
 from likewise.shared.job.layers.convolution import pair
 from likewise.shared.job.layers.recurrent import Gru
 from likewise.shared.program import compile_job
-from likewise.worker.adapters.base import Block, UnsupportedError
+from likewise.worker.adapters.base import UnsupportedError
+from likewise.worker.adapters.trainer import Block
 
 Weights = dict[str, np.ndarray]
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from likewise.worker.adapters.base import Batch
+from likewise.worker.adapters.trainer import Batch
 
 LAYERS = [
     {"type": "dense", "units": 4, "activation": "tanh"},

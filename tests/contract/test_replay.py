@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from likewise.shared.program import compile_job
-from likewise.worker.adapters.base import EnsembleBlock
+from likewise.worker.adapters.trainer import EnsembleBlock
 
 LONG = {"epochs": 10, "batch_size": 5}
 """30 updates of the kit's 12 samples: enough for `auto` to record one."""

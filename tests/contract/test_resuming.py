@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from likewise.shared.program import compile_job
-from likewise.worker.adapters.base import Batch
+from likewise.worker.adapters.trainer import Batch
 from likewise.worker.training import blocks
 from likewise.worker.training.checkpoints import Checkpoint, SoFar
 from likewise.worker.training.monitor import Monitor

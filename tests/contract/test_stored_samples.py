@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from likewise.shared.program import compile_job
-from likewise.worker.adapters.base import Batch, EnsembleBlock
+from likewise.worker.adapters.trainer import Batch, EnsembleBlock
 
 LAYERS = [{"type": "dense", "units": 4, "activation": "tanh"}, {"type": "dense", "units": 2}]
 CONVOLUTION = [

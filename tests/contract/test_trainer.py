@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from likewise.worker.adapters.base import Block
+from likewise.worker.adapters.trainer import Block
 
 ADAM = {"type": "adam", "learning_rate": 0.01}
 LAYERS = [

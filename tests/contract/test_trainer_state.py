@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from likewise.worker.adapters.base import Block, EnsembleBlock, EnsembleTrainer, Trainer
+from likewise.worker.adapters.trainer import Block, EnsembleBlock, EnsembleTrainer, Trainer
 
 LAYERS = [
     {"type": "dense", "units": 4, "activation": "tanh"},

@@ -19,7 +19,8 @@ from likewise.shared.job import Job
 from likewise.shared.job.experiment import Precision
 from likewise.shared.job.layers.convolution import Padding
 from likewise.shared.program import Mask, ProgramSpec, compile_job
-from likewise.worker.adapters.base import BadShapeError, Batch, Block, FrameworkAdapter, Weights
+from likewise.worker.adapters.base import BadShapeError, FrameworkAdapter
+from likewise.worker.adapters.trainer import Batch, Block, Weights
 
 Shape = tuple[int, ...]
 

@@ -21,8 +21,8 @@ from likewise.shared.job import Job
 from likewise.shared.job.training import BatchPlan
 from likewise.shared.program import Mask, ProgramSpec
 from likewise.shared.results.run_result import Timings
-from likewise.worker.adapters.base import EnsembleBlock, Floats, State, Weights
 from likewise.worker.adapters.common import bytes_per_sample
+from likewise.worker.adapters.trainer import EnsembleBlock, Floats, State, Weights
 from likewise.worker.training.draws import MaskSource, SampleOrder, mask_keys
 from likewise.worker.training.results import Member
 from likewise.worker.training.schedules import learning_rates

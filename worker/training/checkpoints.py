@@ -25,7 +25,7 @@ from pydantic import ValidationError
 from likewise.shared.frozen import Frozen
 from likewise.shared.job.fields import Many
 from likewise.shared.results.run_result import SeedArrays
-from likewise.worker.adapters.base import State
+from likewise.worker.adapters.trainer import State
 from likewise.worker.training.results import Packer
 
 

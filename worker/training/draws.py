@@ -54,7 +54,8 @@ from likewise.shared.job.weights import (
 )
 from likewise.shared.program import Mask, ProgramSpec, Weight
 from likewise.shared.program.fit import weight_misfits
-from likewise.worker.adapters.base import Floats, FrameworkAdapter, Weights
+from likewise.worker.adapters.base import FrameworkAdapter
+from likewise.worker.adapters.trainer import Floats, Weights
 from likewise.worker.training.failures import TrainingError
 from likewise.worker.training.samples import RunData
 

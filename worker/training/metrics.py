@@ -33,7 +33,7 @@ from likewise.shared.job.loss import (
 )
 from likewise.shared.losses import loss_values
 from likewise.shared.results.seed_table import in_own_units
-from likewise.worker.adapters.base import Batch, Floats
+from likewise.worker.adapters.trainer import Batch, Floats
 
 Metrics = dict[str, dict[str, float | None]]
 """A metric is found by the part of the data, then by its name."""

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from likewise.shared.job import EarlyStopping, Job
 from likewise.shared.job.schedule import ReduceOnPlateauSchedule
 from likewise.shared.job.training import BatchPlan
-from likewise.worker.adapters.base import Block, Marks, Snapshot, State, Trainer, Weights
 from likewise.worker.adapters.constants import slot_starts
+from likewise.worker.adapters.trainer import Block, Marks, Snapshot, State, Trainer, Weights
 from likewise.worker.training.blocks import Pace, Stopwatch
 from likewise.worker.training.checkpoints import joined, part_of
 from likewise.worker.training.samples import RunData

@@ -16,7 +16,7 @@ from likewise.shared.job import Job
 from likewise.shared.results.run_result import Failure, Hashes, Memory, SeedArrays, Timings
 from likewise.shared.run import Run
 from likewise.shared.store.arrays import INLINE_BYTES, AnyArray, ArrayRef, InlineArray
-from likewise.worker.adapters.base import Floats, Weights
+from likewise.worker.adapters.trainer import Floats, Weights
 from likewise.worker.training.metrics import Metrics
 
 

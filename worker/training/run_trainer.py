@@ -16,7 +16,8 @@ from likewise.shared.program.together import obstacle
 from likewise.shared.results.run_result import Memory
 from likewise.shared.results.step_trace import Trace, TraceRequest
 from likewise.shared.run import Run
-from likewise.worker.adapters.base import FrameworkAdapter, State, UnsupportedError
+from likewise.worker.adapters.base import FrameworkAdapter, UnsupportedError
+from likewise.worker.adapters.trainer import State
 from likewise.worker.training import resources
 from likewise.worker.training.checkpoints import Checkpoint, Checkpoints, KeptCheckpoints
 from likewise.worker.training.failures import TrainingError, typed

@@ -20,7 +20,7 @@ from likewise.shared.program import ProgramSpec, compile_job
 from likewise.shared.program.fit import Amounts, misfits
 from likewise.shared.run import Run, Samples
 from likewise.shared.store.arrays import ArrayRef
-from likewise.worker.adapters.base import Batch, Floats
+from likewise.worker.adapters.trainer import Batch, Floats
 from likewise.worker.training.failures import TrainingError, loading
 
 Load = Callable[[ArrayRef], NDArray[Any]]

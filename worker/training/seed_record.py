@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from likewise.shared.job import Job
 from likewise.shared.job.loss import Reduction
 from likewise.shared.job.training import BatchPlan
-from likewise.worker.adapters.base import Floats, State
+from likewise.worker.adapters.trainer import Floats, State
 from likewise.worker.training.checkpoints import joined, part_of
 from likewise.worker.training.failures import TrainingError, diverged
 

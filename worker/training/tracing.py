@@ -25,7 +25,8 @@ from likewise.shared.results.step_trace import (
     TraceRequest,
 )
 from likewise.shared.store.arrays import ArrayRef
-from likewise.worker.adapters.base import Batch, Block, FrameworkAdapter, Observed, Observer, Weights
+from likewise.worker.adapters.base import FrameworkAdapter
+from likewise.worker.adapters.trainer import Batch, Block, Observed, Observer, Weights
 from likewise.worker.training.draws import DrawPurpose, Draws
 from likewise.worker.training.failures import loading, typed
 from likewise.worker.training.samples import Load

@@ -21,12 +21,12 @@ from numpy.typing import NDArray
 from likewise.shared.job.training import BatchPlan
 from likewise.shared.results.run_result import Hashes
 from likewise.shared.store.arrays import hash_arrays
-from likewise.worker.adapters.base import (
+from likewise.worker.adapters.base import FrameworkAdapter
+from likewise.worker.adapters.trainer import (
     Block,
     EnsembleBlock,
     EnsembleTrainer,
     Floats,
-    FrameworkAdapter,
     State,
     Trainer,
     Weights,

@@ -19,19 +19,9 @@ from likewise.shared.job.layers.basic import Dense
 from likewise.shared.job.loss import MeanSquaredError
 from likewise.shared.job.optimizer import Sgd
 from likewise.shared.program import ProgramSpec
-from likewise.worker.adapters.base import (
-    Batch,
-    Block,
-    Capability,
-    Description,
-    Floats,
-    FrameworkAdapter,
-    State,
-    Trainer,
-    UnsupportedError,
-    Weights,
-)
+from likewise.worker.adapters.base import Capability, Description, FrameworkAdapter, UnsupportedError
 from likewise.worker.adapters.common import check_inputs, check_samples, check_weights, warm_up
+from likewise.worker.adapters.trainer import Batch, Block, Floats, State, Trainer, Weights
 
 
 class NumpyTrainer(Trainer):

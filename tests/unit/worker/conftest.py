@@ -25,22 +25,20 @@ from likewise.shared.program import ProgramSpec
 from likewise.shared.results.run_result import Reason, RunResult
 from likewise.shared.run import Run
 from likewise.shared.store.arrays import AnyArray, ArrayRef, InlineArray, encode_array
-from likewise.worker.adapters.base import (
+from likewise.worker.adapters.base import Description, FrameworkAdapter, UnsupportedError
+from likewise.worker.adapters.constants import update_constants
+from likewise.worker.adapters.trainer import (
     Batch,
     Block,
-    Description,
     EnsembleBlock,
     EnsembleTrainer,
     Floats,
-    FrameworkAdapter,
     Observed,
     Observer,
     State,
     Trainer,
-    UnsupportedError,
     Weights,
 )
-from likewise.worker.adapters.constants import update_constants
 from likewise.worker.training.run_trainer import RunServices
 from likewise.worker.training.runner import Attempt, train_run
 from tests.listed import Seed, listed

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from likewise.shared.job import Job, Training
 from likewise.shared.job.training import BatchPlan
 from likewise.shared.program import Mask
-from likewise.worker.adapters.base import Block
+from likewise.worker.adapters.trainer import Block
 from likewise.worker.training import blocks
 from likewise.worker.training.blocks import (
     LOOK_S,

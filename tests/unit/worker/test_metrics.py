@@ -15,7 +15,7 @@ from pydantic import TypeAdapter
 from likewise.shared.job import Job, Loss
 from likewise.shared.job.loss import CLASSIFICATION, REGRESSION, fitting_metrics
 from likewise.shared.results.seed_table import in_own_units
-from likewise.worker.adapters.base import Batch
+from likewise.worker.adapters.trainer import Batch
 from likewise.worker.training.metrics import measured, member_metrics
 
 LOSS: TypeAdapter[Loss] = TypeAdapter(Loss)

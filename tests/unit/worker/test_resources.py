@@ -12,7 +12,7 @@ import pytest
 
 from likewise.shared.job import Job
 from likewise.shared.program import compile_job
-from likewise.worker.adapters.base import Batch
+from likewise.worker.adapters.trainer import Batch
 from likewise.worker.training import resources
 from likewise.worker.training.resources import SHARED_FROM, threads_of
 from likewise.worker.training.samples import RunData

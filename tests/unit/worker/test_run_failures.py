@@ -11,7 +11,7 @@ import pytest
 from likewise.shared.errors import LikewiseError
 from likewise.shared.job import Job
 from likewise.shared.store.arrays import ArrayRef
-from likewise.worker.adapters.base import Block
+from likewise.worker.adapters.trainer import Block
 
 Jobs = Callable[..., Job]
 

@@ -14,17 +14,9 @@ from likewise.shared.job.experiment import Precision
 from likewise.shared.job.optimizer import structure
 from likewise.shared.program import ProgramSpec
 from likewise.shared.results.run_result import Reason
-from likewise.worker.adapters.base import (
-    Batch,
-    Description,
-    EnsembleTrainer,
-    FrameworkAdapter,
-    Observer,
-    Trainer,
-    UnsupportedError,
-    Weights,
-)
+from likewise.worker.adapters.base import Description, FrameworkAdapter, UnsupportedError
 from likewise.worker.adapters.common import Programs, check_samples, check_weights, warm_up
+from likewise.worker.adapters.trainer import Batch, EnsembleTrainer, Observer, Trainer, Weights
 
 _ENVIRONMENT = {
     "KERAS_BACKEND": "tensorflow",

@@ -19,15 +19,7 @@ from likewise.shared.job import Job, Optimizer
 from likewise.shared.job.training import BatchPlan
 from likewise.shared.program import ProgramSpec
 from likewise.shared.program.together import convolutions_obstacle, recurrent_numbers
-from likewise.worker.adapters.base import (
-    Batch,
-    EnsembleBlock,
-    EnsembleTrainer,
-    Floats,
-    State,
-    UnsupportedError,
-    Weights,
-)
+from likewise.worker.adapters.base import UnsupportedError
 from likewise.worker.adapters.common import check_inputs
 from likewise.worker.adapters.constants import (
     member_fixed_constants,
@@ -45,6 +37,7 @@ from likewise.worker.adapters.tensorflow_adapter.program import (
     tensor_of,
 )
 from likewise.worker.adapters.tensorflow_adapter.xla import repays
+from likewise.worker.adapters.trainer import Batch, EnsembleBlock, EnsembleTrainer, Floats, State, Weights
 
 Tensor = Any
 

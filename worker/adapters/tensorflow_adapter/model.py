@@ -12,10 +12,10 @@ import tensorflow as tf
 from likewise.shared.job import Job
 from likewise.shared.job.layers.recurrent import Bidirectional
 from likewise.shared.program import ProgramSpec, Stage
-from likewise.worker.adapters.base import Batch, Floats, Observed, Observer, Weights
 from likewise.worker.adapters.common import check_weights
 from likewise.worker.adapters.tensorflow_adapter.layers import Cell, keras_layer, step_by_step
 from likewise.worker.adapters.tensorflow_adapter.losses import loss_function
+from likewise.worker.adapters.trainer import Batch, Floats, Observed, Observer, Weights
 
 Tensor = Any
 

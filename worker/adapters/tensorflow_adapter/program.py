@@ -25,11 +25,11 @@ from numpy.typing import NDArray
 from likewise.shared.job import Job
 from likewise.shared.job.optimizer import structure
 from likewise.shared.program import ProgramSpec
-from likewise.worker.adapters.base import Marks, State, Weights
 from likewise.worker.adapters.constants import fixed_constants, slot_starts, update_constants
 from likewise.worker.adapters.tensorflow_adapter.losses import loss_function
 from likewise.worker.adapters.tensorflow_adapter.model import Network
 from likewise.worker.adapters.tensorflow_adapter.optimizers import clip, update
+from likewise.worker.adapters.trainer import Marks, State, Weights
 
 
 class TracedFunction:

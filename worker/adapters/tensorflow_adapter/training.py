@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 
 from likewise.shared.job import Job
 from likewise.shared.job.training import BatchPlan
-from likewise.worker.adapters.base import Batch, Block, Floats, Marks, State, Trainer, Weights
 from likewise.worker.adapters.common import check_inputs, check_weights
 from likewise.worker.adapters.constants import fixed_constants, slot_starts, update_constants
 from likewise.worker.adapters.tensorflow_adapter.program import (
@@ -19,6 +18,7 @@ from likewise.worker.adapters.tensorflow_adapter.program import (
     put_back,
     tensor_of,
 )
+from likewise.worker.adapters.trainer import Batch, Block, Floats, Marks, State, Trainer, Weights
 
 
 class TensorFlowTrainer(Trainer):

@@ -13,17 +13,9 @@ from likewise.shared.job import Job, Optimizer
 from likewise.shared.job.experiment import Precision
 from likewise.shared.program import ProgramSpec
 from likewise.shared.results.run_result import Reason
-from likewise.worker.adapters.base import (
-    Batch,
-    Description,
-    EnsembleTrainer,
-    FrameworkAdapter,
-    Observer,
-    Trainer,
-    UnsupportedError,
-    Weights,
-)
+from likewise.worker.adapters.base import Description, FrameworkAdapter, UnsupportedError
 from likewise.worker.adapters.common import Programs, warm_up
+from likewise.worker.adapters.trainer import Batch, EnsembleTrainer, Observer, Trainer, Weights
 
 _CUBLAS_WORKSPACE = ":4096:8"  # without a fixed workspace cuBLAS is not deterministic
 _INDEX_WORDS = ("index out of range", "index out of bounds")

@@ -22,7 +22,6 @@ from torch.utils import _pytree as pytree
 from likewise.shared.job import Job
 from likewise.shared.job.optimizer import structure
 from likewise.shared.job.training import BatchPlan
-from likewise.worker.adapters.base import Batch, Block, Marks, Trainer
 from likewise.worker.adapters.common import Programs, bytes_per_sample
 from likewise.worker.adapters.torch_adapter.execution import compiled
 from likewise.worker.adapters.torch_adapter.losses import loss_function
@@ -30,6 +29,7 @@ from likewise.worker.adapters.torch_adapter.model import Network
 from likewise.worker.adapters.torch_adapter.optimizers import update
 from likewise.worker.adapters.torch_adapter.training import TorchTrainer, read_back
 from likewise.worker.adapters.torch_adapter.weights import Layout
+from likewise.worker.adapters.trainer import Batch, Block, Marks, Trainer
 
 Tensor = Any
 LoopState = dict[str, Any]

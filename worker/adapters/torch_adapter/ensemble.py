@@ -18,7 +18,6 @@ from likewise.shared.job.optimizer import structure
 from likewise.shared.job.training import BatchPlan
 from likewise.shared.program import ProgramSpec
 from likewise.shared.program.together import convolutions_obstacle, recurrent_numbers
-from likewise.worker.adapters.base import Batch, EnsembleBlock, EnsembleTrainer, Floats, State, Weights
 from likewise.worker.adapters.common import check_inputs, check_samples, check_weights
 from likewise.worker.adapters.constants import (
     member_fixed_constants,
@@ -32,6 +31,7 @@ from likewise.worker.adapters.torch_adapter.recurrent import Recurrent
 from likewise.worker.adapters.torch_adapter.replay import ReplayedUpdate
 from likewise.worker.adapters.torch_adapter.training import FlatUpdate, copied, each, named, put_back
 from likewise.worker.adapters.torch_adapter.weights import Layout
+from likewise.worker.adapters.trainer import Batch, EnsembleBlock, EnsembleTrainer, Floats, State, Weights
 
 Tensor = Any
 

@@ -12,11 +12,12 @@ from torch import nn
 
 from likewise.shared.job import Job
 from likewise.shared.program import ProgramSpec
-from likewise.worker.adapters.base import BadShapeError, Batch, Floats, Observed, Observer, Weights
+from likewise.worker.adapters.base import BadShapeError
 from likewise.worker.adapters.common import check_weights
 from likewise.worker.adapters.torch_adapter.layers import BatchNormalization, torch_layer
 from likewise.worker.adapters.torch_adapter.losses import loss_function
 from likewise.worker.adapters.torch_adapter.weights import Layout, Stored
+from likewise.worker.adapters.trainer import Batch, Floats, Observed, Observer, Weights
 
 Tensor = Any
 
@@ -88,7 +89,7 @@ class Network(nn.Module):  # type: ignore[misc]
         return flat
 
     def weights(self) -> Weights:
-        """Return a copy of the weights, by name and in layouts of `worker.adapters.base`."""
+        """Return a copy of the weights, by name and in layouts of `worker.adapters.trainer`."""
         return {name: place.read().contiguous().cpu().numpy().copy() for name, place in self.stored.items()}
 
     def load(self, weights: Weights) -> None:

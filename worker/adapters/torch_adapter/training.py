@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 
 from likewise.shared.job import Job, Optimizer
 from likewise.shared.job.optimizer import structure
-from likewise.worker.adapters.base import Batch, Block, Floats, Marks, State, Trainer, Weights
 from likewise.worker.adapters.common import check_inputs, check_samples
 from likewise.worker.adapters.constants import fixed_constants, slot_starts, update_constants
 from likewise.worker.adapters.torch_adapter.losses import loss_function
 from likewise.worker.adapters.torch_adapter.model import Network
 from likewise.worker.adapters.torch_adapter.optimizers import update
 from likewise.worker.adapters.torch_adapter.weights import Layout
+from likewise.worker.adapters.trainer import Batch, Block, Floats, Marks, State, Trainer, Weights
 
 Tensor = Any
 
