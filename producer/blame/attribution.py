@@ -1,4 +1,4 @@
-"""From trained mixtures to the Explanation: each setting's share, its cause and its fixes. Pure.
+"""Makes the Explanation of trained mixtures: the share, the cause and the fixes of each setting. Pure.
 
 Which side is which framework it does not ask; fixes alone are of a framework's code.
 """
