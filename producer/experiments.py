@@ -30,6 +30,7 @@ from likewise.producer.job.prepare import PreparedExperiment, prepare_experiment
 from likewise.producer.runs.submit import FollowUp, submit, submit_follow_up
 from likewise.producer.session import Session, open_session
 from likewise.shared.errors import LikewiseError, NoWorkerError, UsageError
+from likewise.shared.limits import Limits
 from likewise.shared.settings import Settings
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def prepare_given(
         raise UsageError(f"{loaded.source} has a grid of settings; likewise sweep trains it")
     if line := before_reading(loaded.experiment.data, loaded.base):
         say(line)
-    prepared = prepare_experiment(loaded)
+    prepared = prepare_experiment(loaded, limits=Limits.of(Settings.from_environment()))
     for sentence in prepared.advice:
         say(f"note: {sentence}")
     return prepared

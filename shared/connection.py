@@ -12,7 +12,8 @@ from redis.backoff import ExponentialWithJitterBackoff
 from redis.client import Pipeline
 from redis.retry import Retry
 
-from likewise.shared.errors import RedisError, RefusedByRedisError, UsageError
+from likewise.shared.errors import RedisError, RefusedByRedisError, ResultError, UsageError
+from likewise.shared.replies import TooLongError, bounded_parser
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from likewise.shared.settings import Settings
 
 CONNECT_TIMEOUT_S = 1.5
+LARGEST_REPLY_BYTES = 500 * 2**20
+"""A text in a reply that is longer is not read: a server's own limit is 512 MB."""
 ANSWER_TIMEOUT_S = 5.0
 """Longer than any blocking read of ours."""
 
@@ -57,28 +60,30 @@ def _content(file: Path, variable: str) -> str:
         raise UsageError(f"{variable} is {str(file)!r}: {error.strerror}") from None
 
 
-def connect(redis_url: str) -> redis.Redis:
-    """Return a client whose Redis has answered a ping; replies are bytes.
+def connect(redis_url: str, *, largest_bytes: int = LARGEST_REPLY_BYTES) -> redis.Redis:
+    """Return a client whose Redis has answered a ping; replies are bytes, none of them longer than that.
 
     Raises RedisError within two seconds, and so does every later command of the client that Redis
     cannot serve. Those are repeated for about a second when a connection breaks; the first ping is not.
     """
-    with _client(redis_url, answer_timeout_s=CONNECT_TIMEOUT_S, repeats=0) as probe:
+    parser = bounded_parser(largest_bytes)
+    with _client(redis_url, parser, answer_timeout_s=CONNECT_TIMEOUT_S, repeats=0) as probe:
         try:
             probe.ping()
         except RefusedByRedisError as refusal:
             if refusal.code != "MISCONF":  # whose data can still be read
                 raise
-    return _client(redis_url, answer_timeout_s=ANSWER_TIMEOUT_S, repeats=4)
+    return _client(redis_url, parser, answer_timeout_s=ANSWER_TIMEOUT_S, repeats=4)
 
 
-def _client(redis_url: str, *, answer_timeout_s: float, repeats: int) -> redis.Redis:
+def _client(redis_url: str, parser: type, *, answer_timeout_s: float, repeats: int) -> redis.Redis:
     try:
         client: redis.Redis = _Client.from_url(
             redis_url,
             socket_connect_timeout=CONNECT_TIMEOUT_S,
             socket_timeout=answer_timeout_s,
             health_check_interval=30,
+            parser_class=parser,
             retry=Retry(ExponentialWithJitterBackoff(base=0.02, cap=0.5), repeats),
         )
     except ValueError:
@@ -158,6 +163,8 @@ _BY_CLASS: tuple[tuple[type[exceptions.RedisError], str], ...] = (
 def explained(error: exceptions.RedisError, client: redis.Redis) -> Exception:
     """Return the error a user can act on; a mistake of ours in a command stays as it is."""
     where = f"Redis at {_where(client)}"
+    if isinstance(error, TooLongError):
+        return ResultError(f"{where} has sent {error}; what lies there is damaged, or not ours")
     if code := refusal_of(error):
         return RefusedByRedisError(f"{where} {_REFUSALS[code]}", code=code)
     if "CERTIFICATE_VERIFY_FAILED" in str(error):

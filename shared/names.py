@@ -115,7 +115,7 @@ def reconciler_key(subject: str) -> str:
 
 
 def child_key(worker_id: str) -> str:
-    """Hash: the process id of a worker's child, and the run and fence that it holds."""
+    """Hash: the process id of a worker's child, and the run and fence that it holds, for others to read."""
     return f"{PREFIX}child:{worker_id}"
 
 

@@ -75,6 +75,26 @@ class Settings(Frozen):
     checkpoint_s: float = Field(default=30, ge=0)
     """How many seconds a worker trains between checkpoints, from which another worker can go on; 0 keeps
     none."""
+    max_message_kb: int = Field(default=64, ge=1, le=1_000_000)
+    """The longest message that a worker reads, in kilobytes; of a longer one it keeps the beginning, among
+    the dead letters."""
+    max_record_mb: int = Field(default=64, ge=1, le=500)
+    """The longest document of a run, or any other reply of Redis, that a process reads, in megabytes."""
+    max_layers: int = Field(default=1_000, ge=1)
+    """A run with more layers is refused; as with the limits below, by the worker before it allocates
+    anything, and by the producer before it submits."""
+    max_weights: int = Field(default=250_000_000, ge=1)
+    """A run with more weights is refused. So many are 1 GB in float32; with Adam's moments and the gradients
+    about four times as much."""
+    max_epochs: int = Field(default=1_000_000, ge=1)
+    """A run with more epochs is refused."""
+    max_seeds: int = Field(default=100_000, ge=1)
+    """A run with more trainings is refused: seeds, times the points of a sweep that it trains."""
+    max_data_gb: float = Field(default=64, gt=0)
+    """A run whose arrays, or whose results, take more gigabytes is refused."""
+    max_memory_gb: float | None = Field(default=None, gt=0)
+    """A worker refuses a run that needs more gigabytes of memory at the least; unset, what the machine or the
+    worker's container has."""
     cache_dir: Path | None = None
     """Where a worker caches arrays; unset, a folder under the temporary directory."""
     host_id: str | None = None
@@ -96,6 +116,11 @@ class Settings(Frozen):
     def blob_redis_limit_bytes(self) -> int:
         """Return `blob_redis_limit_mb` in bytes."""
         return self.blob_redis_limit_mb * 2**20
+
+    @property
+    def max_record_bytes(self) -> int:
+        """Return `max_record_mb` in bytes."""
+        return self.max_record_mb * 2**20
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] | None = None) -> Settings:

@@ -100,6 +100,8 @@ def validate(
     from likewise.producer.job.summary import document_of, lines_of
     from likewise.producer.report.resolved import ResolvedDocument
     from likewise.shared.errors import DataError, JobFileError, UsageError
+    from likewise.shared.limits import Limits
+    from likewise.shared.settings import Settings
 
     output = Output.of(form, as_json=as_json)
     if not resolved and output.form not in (TERMINAL, "json"):
@@ -107,7 +109,9 @@ def validate(
             f"--format {output.form} goes with --resolved; what a job would train is text or JSON"
         )
     try:
-        prepared: PreparedExperiment = prepare_experiment(read_experiment(spec, set_values or (), sides))
+        prepared: PreparedExperiment = prepare_experiment(
+            read_experiment(spec, set_values or (), sides), limits=Limits.of(Settings.from_environment())
+        )
         if prepared.loaded.experiment.grid:
             from likewise.producer.sweep.runs import prepare_sweep
 

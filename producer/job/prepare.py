@@ -16,11 +16,9 @@ from likewise.shared.errors import JobFileError, Problem
 from likewise.shared.job import Experiment
 from likewise.shared.job.loss import fitting_metrics, takes_logits
 from likewise.shared.job.shape import ShapeError, by
+from likewise.shared.limits import DEFAULT_LIMITS, Limits, Size, excesses
 from likewise.shared.program.fit import Amounts, misfits, weight_misfits
 from likewise.shared.run import Task
-
-MAX_PARAMETERS = 250_000_000
-"""1 GB in float32; with Adam's moments and the gradients about four times as much."""
 
 _PROBABILITY_SLACK = 1e-5
 """How far from 1 a row of probabilities may sum: files hold them in float32."""
@@ -43,8 +41,10 @@ class PreparedExperiment:
     """Sentences about settings that are allowed but seldom meant."""
 
 
-def prepare_experiment(loaded: LoadedExperiment, *, done: Done | None = None) -> PreparedExperiment:
-    """Resolve, load the data and check that all of it fits together.
+def prepare_experiment(
+    loaded: LoadedExperiment, *, limits: Limits = DEFAULT_LIMITS, done: Done | None = None
+) -> PreparedExperiment:
+    """Resolve, load the data and check that all of it fits together, and is within the limits.
 
     `done` keeps what was loaded, for further points of a sweep.
 
@@ -55,7 +55,9 @@ def prepare_experiment(loaded: LoadedExperiment, *, done: Done | None = None) ->
     changes = {label: changes_at(loaded.experiment, side) for label, side in sides.items()}
     data = prepare_all(jobs, loaded.base, changes=changes, done=done)
     runs = {label: PreparedRun(side=sides[label], job=job, data=data[label]) for label, job in jobs.items()}
-    problems = as_written(loaded.experiment, {label: list(_problems(run)) for label, run in runs.items()})
+    problems = as_written(
+        loaded.experiment, {label: list(_problems(run, limits)) for label, run in runs.items()}
+    )
     if problems:
         raise JobFileError(loaded.source, problems)
     said = (*_without_a_table(loaded.experiment), *_started_apart(loaded.experiment, runs), *advice(runs))
@@ -94,15 +96,29 @@ def advice(runs: Mapping[str, PreparedRun]) -> tuple[str, ...]:
     )
 
 
-def _problems(run: PreparedRun) -> Iterator[Problem]:
+def _problems(run: PreparedRun, limits: Limits) -> Iterator[Problem]:
     try:
         _ = run.program
     except ShapeError as error:  # no other rule can be asked of a model without shapes
         yield Problem(path="model", message=str(error))
         return
+    excess = list(excesses(run.job, run.program, _size(run), limits))
+    yield from excess
+    if excess:
+        return
     yield from misfits(run.job, run.program, _amounts(run.data))
     for rule in (_indices, _targets, _parameters, _metrics, _weights):
         yield from rule(run)
+
+
+def _size(run: PreparedRun) -> Size:
+    """Return how large one seed's run is; the seeds are shared out among runs."""
+    parts = [part for part in (run.data.train, run.data.validation, run.data.test) if part is not None]
+    return Size(
+        samples=len(run.data.train.x),
+        data_bytes=sum(part.x.nbytes + part.y.nbytes for part in parts),
+        trainings=1,
+    )
 
 
 def _amounts(data: PreparedData) -> Amounts:
@@ -172,14 +188,7 @@ def _targets(run: PreparedRun) -> Iterator[Problem]:
 
 
 def _parameters(run: PreparedRun) -> Iterator[Problem]:
-    parameters = run.program.parameters
-    if parameters > MAX_PARAMETERS:
-        yield Problem(
-            path="model.layers",
-            message=f"the model has {parameters:,} parameters, and at most {MAX_PARAMETERS:,} are trained",
-            hint="fewer units",
-        )
-    if parameters == 0:
+    if run.program.parameters == 0:
         yield Problem(
             path="model.layers",
             message="nothing in the model can be trained",

@@ -191,6 +191,13 @@ def _variables(settings: Settings) -> dict[str, str]:
         "blob_url",
         "checkpoint_s",
         "lease_s",
+        "max_data_gb",
+        "max_epochs",
+        "max_layers",
+        "max_memory_gb",
+        "max_record_mb",
+        "max_seeds",
+        "max_weights",
         "retention_days",
         "threads",
     )

@@ -27,8 +27,10 @@ from likewise.producer.sweep.points import (
 from likewise.producer.sweep.table import Sweep, sweep_of
 from likewise.shared.job import Job
 from likewise.shared.job.optimizer import structure
+from likewise.shared.limits import Limits
 from likewise.shared.program.together import obstacle
 from likewise.shared.run import Run
+from likewise.shared.settings import Settings
 
 if TYPE_CHECKING:
     from likewise.producer.session import Session
@@ -64,6 +66,7 @@ def prepare_sweep(
     loaded = replace(loaded, experiment=experiment)
     check_grid(experiment, loaded.source)
     done: Done = []
+    limits = Limits.of(Settings.from_environment())
     return PreparedSweep(
         loaded=loaded,
         points=tuple(
@@ -73,6 +76,7 @@ def prepare_sweep(
                     experiment=experiment_at(experiment, settings),
                     source=source_at(loaded.source, settings),
                 ),
+                limits=limits,
                 done=done,
             )
             for settings in points_of(experiment)

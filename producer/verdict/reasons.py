@@ -34,6 +34,7 @@ _FAILED = {
     "bad_shape": "failed on arrays that do not fit together",
     "bad_weights": "could not use the given initial weights",
     "unsupported": "cannot do what the job asks",
+    "too_large": "is larger than its worker takes on",
     "data_damaged": "could not read its data",
     "data_unreachable": "has a worker that cannot reach its data (LIKEWISE_BLOB_URL)",
     "hung": "stood still, twice",

@@ -14,6 +14,7 @@ from likewise.shared.ledger.records import ProgressEvent, RunState
 from likewise.shared.ledger.transitions import Before, run_script, script
 from likewise.shared.results.run_result import Failure
 
+LARGEST_RECORD_BYTES = 64 * 2**20
 WhyLetGo = Literal["died", "expired", "returned", "hung", "out_of_memory"]
 
 
@@ -77,11 +78,21 @@ class Leases:
     It may be used from several threads. Each method raises RedisError.
     """
 
-    def __init__(self, client: redis.Redis, *, worker_id: str, host: str, lease_s: float) -> None:
+    def __init__(
+        self,
+        client: redis.Redis,
+        *,
+        worker_id: str,
+        host: str,
+        lease_s: float,
+        largest_bytes: int = LARGEST_RECORD_BYTES,
+    ) -> None:
+        """Take how many bytes a run's document may have at most to be read."""
         self.client = client
         self.worker_id = worker_id
         self.host = host
         self.lease_s = lease_s
+        self._largest_bytes = largest_bytes
         self._child = names.child_key(worker_id)
         self._claim = script(client, "claim")
         self._finish = script(client, "finish")
@@ -102,7 +113,7 @@ class Leases:
             "list[bytes]",
             self._claim(
                 keys=[names.run_key(run_id), names.host_key(self.host)],
-                args=[self.worker_id, pid, self.lease_s, *queues],
+                args=[self.worker_id, pid, self.lease_s, self._largest_bytes, *queues],
             ),
         )
         if answer[0] != b"claimed":
@@ -147,8 +158,7 @@ class Leases:
     def look_after(self, *, pid: int | None = None, run_id: str | None = None, fence: int = 0) -> HeldRun:
         """Renew the lease of the run that the child holds, and say in Redis again that it does.
 
-        The arguments are the child's own words. What a claim has written of it, which they may not tell yet,
-        goes before them.
+        The arguments are the child's own words; its fence is 0 while it is claiming.
         """
         answer = cast(
             "list[bytes]",

@@ -29,6 +29,7 @@ Reason = Literal[
     "bad_index",        # an embedding got a number that is no row of its table
     "bad_weights",      # given initial weights that do not fit the model
     "unsupported",      # this framework, version or device cannot do what the job asks
+    "too_large",        # more than the limits of its worker's settings allow
     "data_damaged",     # an array is gone from the blob store or is not what its hash says
     "data_unreachable", # an array lies where this worker cannot reach: its blob URL is missing or wrong
     "cancelled",        # by the user

@@ -7,7 +7,8 @@ import binascii
 import hashlib
 import mmap
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal, Self, cast, get_args
+from math import prod
+from typing import Annotated, Any, Literal, Self, cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,8 @@ DType = Literal[
     "uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64", "float16", "float32", "float64"
 ]
 """The kinds of numbers that are stored, each as it is."""
+ArrayShape = Annotated[Many[Annotated[int, Field(ge=0, lt=2**63)]], Field(max_length=32)]
+"""The shape of an array, as NumPy could have it."""
 Bytes = bytes | bytearray | memoryview
 INLINE_BYTES = 8 * 2**10
 """The most bytes of an array that travels in its document: a curve of 1,000 epochs."""
@@ -32,7 +35,7 @@ class ArrayRef(Frozen):
 
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     dtype: DType
-    shape: Many[int]
+    shape: ArrayShape
     sha256_of: Literal["bytes", "array"] = "bytes"
     """What the hash is taken of: `array` begins with dtype and shape, so that they are checked as well.
     References of older documents are of the bytes alone."""
@@ -40,7 +43,7 @@ class ArrayRef(Frozen):
     @property
     def nbytes(self) -> int:
         """Return its size in bytes."""
-        return int(np.prod(self.shape, dtype=np.int64)) * np.dtype(self.dtype).itemsize
+        return prod(self.shape) * np.dtype(self.dtype).itemsize
 
     def digest(self) -> Any:
         """Return a hash that has taken what comes before the bytes."""
@@ -53,7 +56,7 @@ class InlineArray(Frozen):
     data: str
     """Base64 of the bytes, which are little-endian, in C order."""
     dtype: DType
-    shape: Many[int]
+    shape: ArrayShape
 
     @model_validator(mode="after")
     def _is_whole(self) -> Self:
@@ -61,7 +64,7 @@ class InlineArray(Frozen):
             found = len(base64.b64decode(self.data, validate=True))
         except binascii.Error as error:
             raise ValueError(f"its base64 is damaged: {error}") from None
-        wanted = int(np.prod(self.shape, dtype=np.int64)) * np.dtype(self.dtype).itemsize
+        wanted = prod(self.shape) * np.dtype(self.dtype).itemsize
         if found != wanted:
             raise ValueError(f"{found} bytes where its shape needs {wanted}")
         return self

@@ -99,7 +99,7 @@ def test_an_expired_lease_is_claimed_by_another(queued, worker, until):
         what="the lease has ended",
     )
     assert second.fence == first.fence + 1
-    assert slow.look_after().run_id is None
+    assert slow.look_after(pid=1, run_id=first.run_id, fence=first.fence).run_id is None
     assert not finish(slow, first)
 
 
@@ -108,9 +108,18 @@ def test_a_beat_keeps_the_lease(desk, queued, worker):
     claim = leases.claim(queued.run_ids[0], pid=1)
     end = desk.ledger.now() + 3.0
     while desk.ledger.now() < end:
-        assert leases.look_after().run_id == claim.run_id
+        assert leases.look_after(pid=1, run_id=claim.run_id, fence=claim.fence).run_id == claim.run_id
         assert isinstance(worker("other").claim(claim.run_id, pid=1), Refused)
     assert leases.let_go(claim.run_id, why="expired") == (None, QUEUE)
+
+
+def test_a_child_that_is_just_claiming_keeps_what_its_claim_has_won(queued, worker):
+    leases = worker("w")
+    assert leases.look_after(pid=1, run_id=queued.run_ids[0]).run_id is None
+    claim = leases.claim(queued.run_ids[0], pid=1)
+    assert leases.look_after(pid=2, run_id=claim.run_id).run_id is None
+    held = leases.look_after(pid=1, run_id=claim.run_id)
+    assert (held.run_id, held.fence) == (claim.run_id, claim.fence)
 
 
 def test_a_run_put_back_but_not_claimed_is_taken_back_by_a_worker_that_is_heard_again(
@@ -124,7 +133,7 @@ def test_a_run_put_back_but_not_claimed_is_taken_back_by_a_worker_that_is_heard_
         what="the lease has ended",
     )
     assert desk.client.zscore(queued_key(QUEUE), claim.run_id)
-    assert leases.look_after().run_id == claim.run_id
+    assert leases.look_after(pid=1, run_id=claim.run_id, fence=claim.fence).run_id == claim.run_id
     assert desk.run(queued).state == "leased"
     assert desk.client.zscore(queued_key(QUEUE), claim.run_id) is None
     assert finish(leases, claim)

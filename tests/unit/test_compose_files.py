@@ -13,7 +13,10 @@ from likewise.shared.settings import GIVEN_IN_CONTAINERS, LOCAL_STACK, Settings,
 
 ROOT = Path(__file__).parents[2]
 FILES = [*ROOT.glob("docker-compose*.yml"), *ROOT.glob("deploy/compose.*.yml")]
-OF_WORKERS = {"device", "threads", "lease_s", "patience_s", "hang_s", "checkpoint_s", "host_id"}
+OF_WORKERS = {
+    *("device", "threads", "lease_s", "patience_s", "hang_s", "checkpoint_s", "host_id"),
+    *("max_message_kb", "max_memory_gb"),
+}
 OF_ALL = set(Settings.model_fields) - OF_WORKERS - {*GIVEN_IN_CONTAINERS, *LOCAL_STACK}
 OF_THE_SHELL = {"PWD"}
 READ = re.compile(r"(?<!\$)\$\{(\w+)(?::?([-?])([^}]*))?")

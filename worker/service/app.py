@@ -70,7 +70,7 @@ def serve(settings: Settings) -> int:
     Raises UsageError or ServiceError when something needed is missing.
     """
     url, framework = _checked(settings)
-    client = connect(url)
+    client = connect(url, largest_bytes=settings.max_record_bytes)
     if not settings.allow_volatile_redis:
         refuse_volatile(client)
 
@@ -84,7 +84,8 @@ def serve(settings: Settings) -> int:
     page = ChildPage.create()
     app = make_app(url, retention_s=settings.retention_s, app_class=WorkerApp)
     app.worker_id, app.page, app.queues = worker_id, page.path, queues
-    app.conf.broker_transport = guarded_transport(client, intake)
+    largest_bytes = settings.max_message_kb * 1024
+    app.conf.broker_transport = guarded_transport(client, intake, largest_bytes=largest_bytes)
     app.conf.worker_consumer = Consumer
     app.conf.task_queues = [queue(name) for name in queues]
     app.conf.task_default_queue = queues[0]

@@ -98,6 +98,8 @@ class Keeper:
         self._intake = intake
         self._give_up = give_up
         self._started_s = 0.0
+        self._held: tuple[str | None, int] = (None, 0)
+        """The run that the child was last known to hold, and its fence: it may leave one without an end."""
         self._gone: int | None = None
         """The last child that is dead or was killed; what it said of itself holds no more."""
         self._silent = Unchanged()
@@ -141,7 +143,7 @@ class Keeper:
 
     def _beat(self) -> None:
         child = self._living_child()
-        held = self._leases.look_after(pid=child.pid, run_id=child.run_id, fence=child.fence)
+        held = self._look_after(child)
         if child.failed is not None:
             self._give_up(child.failed)
         draining = self._drain_from is not None
@@ -159,6 +161,13 @@ class Keeper:
             self._gone = child.pid  # or the next beat would take the run back
             self._leases.forget_child()
 
+    def _look_after(self, child: ChildReport) -> HeldRun:
+        """Renew the lease of the run that the child holds by its own word, or by its last one of a run."""
+        run_id, fence = self._held if child.run_id is None else (child.run_id, child.fence)
+        held = self._leases.look_after(pid=child.pid, run_id=run_id, fence=fence)
+        self._held = (held.run_id, held.fence)
+        return held
+
     def _living_child(self) -> ChildReport:
         """Return what the child says of itself. Of a dead one put the run back, and return nothing."""
         child = self._page.report()
@@ -167,7 +176,7 @@ class Keeper:
         if _alive(child.pid):
             return child
         self._intake.open = False
-        held = self._leases.look_after(pid=child.pid, run_id=child.run_id, fence=child.fence)
+        held = self._look_after(child)
         if held.run_id is not None:
             log.warning("the child (pid %d) died while it trained run %s", child.pid, held.run_id)
             if kills_of_memory() > self._kills:
@@ -287,6 +296,7 @@ class Keeper:
     def _end_lease(self, held: HeldRun, why: WhyLetGo, *, note: str = "") -> None:
         if held.run_id is None:
             return
+        self._held = (None, 0)
         state, queue = self._leases.let_go(held.run_id, why=why, fence=held.fence, note=note)
         if state == "queued":
             with suppress(RedisError):  # the reconciler sends it later

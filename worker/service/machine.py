@@ -80,6 +80,15 @@ def _quota() -> int | None:
     return None
 
 
+def memory_bytes() -> int:
+    """Return how much memory there is: the machine's, or its container's limit if that is less."""
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    for limit in (_MEMORY / "memory.max", _MEMORY / "memory" / "memory.limit_in_bytes"):
+        with suppress(OSError, ValueError):  # no such file, or no limit
+            total = min(total, int(limit.read_text()))
+    return total
+
+
 def kills_of_memory() -> int:
     """Return how often the container has killed a process for want of memory; 0 where nobody counts."""
     with suppress(OSError, ValueError):

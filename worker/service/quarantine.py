@@ -23,13 +23,11 @@ from kombu.transport import virtual
 from likewise.shared.connection import explained
 from likewise.shared.errors import RedisError
 from likewise.shared.names import DEAD_LETTERS, TRAIN_TASK
+from likewise.shared.replies import KEPT_BYTES, Cut, bounded_parser
 from likewise.worker.service.intake import Intake
 
 log = logging.getLogger(__name__)
 
-LARGEST_BYTES = 64 * 1024
-KEPT_BYTES = 4 * 1024
-"""A dead letter keeps so much of its message."""
 KEPT_LETTERS = 1_000
 
 _RUN_ID = re.compile(r"[a-z0-9-]{8,64}")
@@ -44,8 +42,8 @@ def run_id_of(raw: bytes) -> str:
 
     Raises NotOursError with the reason.
     """
-    if len(raw) > LARGEST_BYTES:
-        raise NotOursError(f"{len(raw)} bytes, more than {LARGEST_BYTES}")
+    if isinstance(raw, Cut):
+        raise NotOursError(f"it has {raw.length:,} bytes, which is more than LIKEWISE_MAX_MESSAGE_KB")
     envelope = _mapping(_json(raw, "message"), "message")
     headers = _mapping(envelope.get("headers"), "headers")
     properties = _mapping(envelope.get("properties"), "properties")
@@ -117,11 +115,12 @@ def send_to_the_front(client: redis.Redis, run_id: str, queue: str) -> None:
 
 def set_aside(client: redis.Redis, *, queue: str, raw: bytes, reason: str) -> None:
     """Put a message into the dead letters, or at least into the log."""
+    length = raw.length if isinstance(raw, Cut) else len(raw)
     log.warning("a message on %s is not ours and was set aside: %s", queue, reason)
     try:
         client.xadd(
             DEAD_LETTERS,
-            {"queue": queue, "reason": reason, "bytes": len(raw), "message": raw[:KEPT_BYTES]},
+            {"queue": queue, "reason": reason, "bytes": length, "message": raw[:KEPT_BYTES]},
             maxlen=KEPT_LETTERS,
             approximate=True,
         )
@@ -129,8 +128,11 @@ def set_aside(client: redis.Redis, *, queue: str, raw: bytes, reason: str) -> No
         log.warning("the dead letters cannot be written; the message began %r", raw[:200])
 
 
-def guarded_transport(client: redis.Redis, intake: Intake) -> type[kombu_redis.Transport]:
+def guarded_transport(
+    client: redis.Redis, intake: Intake, *, largest_bytes: int
+) -> type[kombu_redis.Transport]:
     """Return Kombu's Redis transport with the check in front of it, which takes what the intake allows."""
+    parser = bounded_parser(largest_bytes, cuts=True)
 
     class Reader(redis.Redis):
         """Is what kombu reads with; the reply to BRPOP is (queue, message)."""
@@ -169,6 +171,9 @@ def guarded_transport(client: redis.Redis, intake: Intake) -> type[kombu_redis.T
         def _get_client(self) -> type[redis.Redis]:
             super()._get_client()  # type: ignore[no-untyped-call]  # checks redis-py's version
             return Reader
+
+        def _connparams(self, asynchronous: bool = False) -> dict[str, Any]:
+            return {**super()._connparams(asynchronous), "parser_class": parser}  # type: ignore[no-untyped-call]
 
     class Transport(kombu_redis.Transport):
         pass

@@ -30,6 +30,7 @@ from likewise.shared.errors import LikewiseError, RedisError, UsageError
 from likewise.shared.ledger.checkpoints import CheckpointStore
 from likewise.shared.ledger.leases import Claim, Leases, Refused, RunEnd
 from likewise.shared.ledger.records import ProgressEvent, RunState
+from likewise.shared.limits import Limits
 from likewise.shared.names import TRAIN_TASK
 from likewise.shared.results.run_result import Failure, RunResult, StoredResult
 from likewise.shared.run import Run
@@ -43,6 +44,7 @@ from likewise.worker.service.machine import (
     HostLease,
     conditions,
     half_of_the_cores,
+    memory_bytes,
     moment,
     this_host,
     wait_until_free,
@@ -89,7 +91,14 @@ class TrainingChild:
         self._host = settings.host_id or this_host()
         self._page = page
         self._threads = settings.threads or half_of_the_cores()
-        self._leases = Leases(client, worker_id=worker_id, host=self._host, lease_s=settings.lease_s)
+        self._leases = Leases(
+            client,
+            worker_id=worker_id,
+            host=self._host,
+            lease_s=settings.lease_s,
+            largest_bytes=settings.max_record_bytes,
+        )
+        self._limits = Limits.of(settings, memory_bytes=memory_bytes())
         folder = settings.cache_dir or Path(tempfile.gettempdir()) / f"likewise-cache-{os.getuid()}"
         self._blobs = BlobStore(
             client,
@@ -132,7 +141,7 @@ class TrainingChild:
         if self._adapter is None:
             return
         with ExitStack() as held:
-            self._page.say(activity="claiming")
+            self._page.say(activity="claiming", run_id=run_id, fence=0)
             held.callback(self._page.say, activity="idle", run_id=None, fence=0)
             try:
                 claim = self._claim(run_id, held)
@@ -146,7 +155,7 @@ class TrainingChild:
             if isinstance(claim, Refused):
                 self._drop(run_id, claim)
                 return
-            self._page.say(activity="training", run_id=run_id, fence=claim.fence)
+            self._page.say(activity="training", fence=claim.fence)
             arrays = self._blobs.batch(defers=True)
             with self._link.open(claim):
                 result = self._result(claim, self._adapter, arrays)
@@ -252,6 +261,7 @@ class TrainingChild:
                     stop_requested=self._link.stop_requested,
                     checkpoints=checkpoints if run.timed is None and run.trace is None else None,
                     checkpoint_s=self._settings.checkpoint_s,
+                    limits=self._limits,
                 )
                 result = train_run(run, adapter=adapter, attempt=self._attempt(claim), services=services)
             if begin is None:
@@ -316,7 +326,7 @@ def child_app(worker_id: str, page: Path, queues: Sequence[str]) -> celery.Celer
     task = register(app)
 
     def prepare(**_: Any) -> None:
-        client = patiently(lambda: connect(url))
+        client = patiently(lambda: connect(url, largest_bytes=settings.max_record_bytes))
         task.child = TrainingChild(
             settings, worker_id=worker_id, client=client, page=ChildPage.open(page), queues=queues
         )

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from likewise.shared.ledger.records import ProgressEvent
+from likewise.shared.limits import DEFAULT_LIMITS, Limits
 from likewise.shared.program.together import obstacle
 from likewise.shared.results.run_result import Memory
 from likewise.shared.results.step_trace import Trace, TraceRequest
@@ -42,6 +43,8 @@ class RunServices:
     """Keeps the run's checkpoints, where it is to have any."""
     checkpoint_s: float = 0.0
     """Seconds between two checkpoints; 0 takes none."""
+    limits: Limits = DEFAULT_LIMITS
+    """The most that the worker takes on."""
 
 
 _LEAST_GAP_S = 0.2

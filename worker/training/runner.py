@@ -15,6 +15,7 @@ from functools import partial
 import numpy as np
 
 from likewise.shared.errors import ServiceError
+from likewise.shared.limits import Limits, excesses_of
 from likewise.shared.names import environment_key
 from likewise.shared.program.together import obstacle
 from likewise.shared.results.run_result import Environment, Failure, RunResult
@@ -65,6 +66,7 @@ def train_run(run: Run, *, adapter: FrameworkAdapter, attempt: Attempt, services
     try:
         _check_framework(run, adapter)
         with typed(adapter, passing=ServiceError):
+            _check_limits(run, services.limits)
             adapter.check(run.job)
             data = load_run(run, services.load)
             together = 1 if obstacle(run.job) else len(members)
@@ -123,6 +125,12 @@ def _check_framework(run: Run, adapter: FrameworkAdapter) -> None:
             f"The run is for {run.framework} {run.version or ''}".rstrip()
             + f", but this worker trains with {adapter.name} {version or ''}".rstrip(),
         )
+
+
+def _check_limits(run: Run, limits: Limits) -> None:
+    excess = next(excesses_of(run, limits), None)
+    if excess is not None:
+        raise TrainingError("too_large", str(excess))
 
 
 def _made_by(adapter: FrameworkAdapter, *, threads: int) -> str:

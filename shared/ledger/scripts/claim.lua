@@ -9,15 +9,16 @@
 -- ARGV[1]  the worker
 -- ARGV[2]  the process id of its child
 -- ARGV[3]  the lease in seconds
--- ARGV[4…]  the queues that the worker serves; none stands for all
+-- ARGV[4]  the most bytes of a run's document that the worker reads; a longer one ends the run
+-- ARGV[5…]  the queues that the worker serves; none stands for all
 -- Returns {'claimed', fence, attempt, submitted_s, claimed_s, document, experiment id, framework, side, checkpoints};
 -- or {why not}: 'unknown', 'misplaced' (it waits in another queue), 'host_taken', 'host_needed', 'leased' (by a live worker), or a final state.
 
-local worker, pid, lease_s = unpack(ARGV, 1, 3)
+local worker, pid, lease_s, most_bytes = unpack(ARGV, 1, 4)
 local record = read_record(KEYS[1])
 if record.state == '' then return {'unknown'} end
-local served = #ARGV < 4
-for i = 4, #ARGV do served = served or ARGV[i] == record.queue end
+local served = #ARGV < 5
+for i = 5, #ARGV do served = served or ARGV[i] == record.queue end
 if record.state == 'queued' and not served then return {'misplaced'} end
 local alone = redis.call('GET', KEYS[2])
 if alone and alone ~= worker then return {'host_taken'} end
@@ -27,6 +28,15 @@ if record.state == 'leased' and not (mine and record.pid == pid) then
   local expired = tonumber(record.lease_until) < tonumber(now)
   if not (mine or expired) then return {'leased'} end
   record.state = let_go(KEYS[1], record, true)
+end
+local bytes = redis.call('HSTRLEN', KEYS[1], 'run')
+if record.state == 'queued' and bytes > tonumber(most_bytes) then
+  settle(KEYS[1], record, 'failed', cjson.encode({
+    reason = 'too_large',
+    message = string.format(
+      'its document has %d bytes, and its worker reads at most %s (LIKEWISE_MAX_RECORD_MB)', bytes, most_bytes)
+  }))
+  return {'failed'}
 end
 if record.state == 'queued' then
   redis.call('HINCRBY', KEYS[1], 'fence', 1)
