@@ -101,7 +101,7 @@ def serve(settings: Settings) -> int:
         settings=settings, queues=queues, hostname=machine, code=worker_code(framework), versions=versions
     )
     keeper = Keeper(identity, leases=leases, page=page, intake=intake, give_up=give_up)
-    reconciler = Reconciler(leases=leases, app=app, queues=queues)
+    reconciler = Reconciler(leases=leases, app=app, queues=queues, largest_bytes=largest_bytes)
 
     def when_stopping(**_: Any) -> None:
         reconciler.stop()

@@ -29,6 +29,8 @@ from likewise.worker.service.intake import Intake
 log = logging.getLogger(__name__)
 
 KEPT_LETTERS = 1_000
+LARGEST_BYTES = 64 * 1024
+"""A message is so long at most, unless LIKEWISE_MAX_MESSAGE_KB says otherwise."""
 
 _RUN_ID = re.compile(r"[a-z0-9-]{8,64}")
 
@@ -37,13 +39,14 @@ class NotOursError(ValueError):
     """Says why a message is none that a producer of ours sends."""
 
 
-def run_id_of(raw: bytes) -> str:
+def run_id_of(raw: bytes, *, largest_bytes: int = LARGEST_BYTES) -> str:
     """Return the run id that a raw message carries.
 
     Raises NotOursError with the reason.
     """
-    if isinstance(raw, Cut):
-        raise NotOursError(f"it has {raw.length:,} bytes, which is more than LIKEWISE_MAX_MESSAGE_KB")
+    length = _length(raw)
+    if length > largest_bytes:
+        raise NotOursError(f"it has {length:,} bytes, which is more than LIKEWISE_MAX_MESSAGE_KB")
     envelope = _mapping(_json(raw, "message"), "message")
     headers = _mapping(envelope.get("headers"), "headers")
     properties = _mapping(envelope.get("properties"), "properties")
@@ -115,12 +118,11 @@ def send_to_the_front(client: redis.Redis, run_id: str, queue: str) -> None:
 
 def set_aside(client: redis.Redis, *, queue: str, raw: bytes, reason: str) -> None:
     """Put a message into the dead letters, or at least into the log."""
-    length = raw.length if isinstance(raw, Cut) else len(raw)
     log.warning("a message on %s is not ours and was set aside: %s", queue, reason)
     try:
         client.xadd(
             DEAD_LETTERS,
-            {"queue": queue, "reason": reason, "bytes": length, "message": raw[:KEPT_BYTES]},
+            {"queue": queue, "reason": reason, "bytes": _length(raw), "message": raw[:KEPT_BYTES]},
             maxlen=KEPT_LETTERS,
             approximate=True,
         )
@@ -152,7 +154,7 @@ def guarded_transport(
                 return reply
             queue = reply[0].decode(errors="replace")
             try:
-                return [reply[0], envelope_for(run_id_of(reply[1]), queue)]
+                return [reply[0], envelope_for(run_id_of(reply[1], largest_bytes=largest_bytes), queue)]
             except NotOursError as reason:
                 set_aside(client, queue=queue, raw=reply[1], reason=str(reason))
                 return None  # to kombu, as if the wait had ended without a message
@@ -180,6 +182,11 @@ def guarded_transport(
 
     Transport.Channel = Channel
     return Transport
+
+
+def _length(raw: bytes) -> int:
+    """Return how many bytes a message has, also where only its beginning was read."""
+    return raw.length if isinstance(raw, Cut) else len(raw)
 
 
 def _json(data: bytes, what: str) -> Any:

@@ -20,7 +20,7 @@ from kombu.exceptions import OperationalError
 
 from likewise.shared import names
 from likewise.shared.celery_app import send_wakeups
-from likewise.shared.errors import RedisError
+from likewise.shared.errors import RedisError, ResultError
 from likewise.shared.ledger.leases import Leases
 from likewise.worker.service.patience import Sayer
 from likewise.worker.service.quarantine import NotOursError, run_id_of, send_to_the_front, set_aside
@@ -36,10 +36,14 @@ MESSAGE_GRACE_S = 5.0
 class Reconciler:
     """Puts lost runs back, from a thread."""
 
-    def __init__(self, *, leases: Leases, app: celery.Celery, queues: Sequence[str]) -> None:
+    def __init__(
+        self, *, leases: Leases, app: celery.Celery, queues: Sequence[str], largest_bytes: int
+    ) -> None:
+        """Take how many bytes a message has at most."""
         self._leases = leases
         self._app = app
         self._queues = tuple(queues)
+        self._largest_bytes = largest_bytes
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._look_for_ever, name="reconciler", daemon=True)
 
@@ -126,12 +130,12 @@ class Reconciler:
     def _oldest_message_s(self, queue: str, now_s: float) -> float:
         """Return when the message that is next in line was sent; now, if there is none."""
         client = self._leases.client
-        raw = cast("bytes | None", client.lindex(queue, -1))
-        if raw is None:
-            return now_s
         try:
-            run_id = run_id_of(raw)
-        except NotOursError:
+            raw = cast("bytes | None", client.lindex(queue, -1))
+            if raw is None:
+                return now_s
+            run_id = run_id_of(raw, largest_bytes=self._largest_bytes)
+        except (NotOursError, ResultError):
             return 0.0  # it is set aside as soon as a worker comes to it
         since = client.zscore(names.queued_key(queue), run_id)
         return 0.0 if since is None else since
