@@ -1,7 +1,7 @@
 """Replies of Redis that are longer than they may be: counted and thrown away, never held in memory.
 
 A reply says its length before its bytes, so that one of 400 MB costs a few pages. A reader gets the beginning
-of a message that is too long, to say what it was (`Cut`); anywhere else the whole reply becomes an error, so
+of a message that is too long, to say what it was (`CutText`); anywhere else the whole reply becomes an error, so
 that nobody takes a part for the whole.
 """
 
@@ -25,7 +25,7 @@ class TooLongError(ResponseError):
     """A reply that is longer than this process takes."""
 
 
-class Cut(bytes):
+class CutText(bytes):
     """The beginning of a text that is too long; `length` is how many bytes it has."""
 
     length: int
@@ -49,7 +49,7 @@ class _Buffer(SocketBuffer):
             left -= part
             self._forget()
         self.longest = max(self.longest, length)
-        cut = Cut(kept)
+        cut = CutText(kept)
         cut.length = length
         return cut
 
@@ -65,7 +65,7 @@ class _Buffer(SocketBuffer):
 def bounded_parser(largest_bytes: int, *, cuts: bool = False) -> type[_RESP3Parser]:
     """Return a parser of redis-py that takes no text above `largest_bytes`.
 
-    One that `cuts` gives the beginning of a longer one as `Cut`; another makes the reply a TooLongError.
+    One that `cuts` gives the beginning of a longer one as `CutText`; another makes the reply a TooLongError.
     """
 
     class Parser(_RESP3Parser):

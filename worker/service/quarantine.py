@@ -23,7 +23,7 @@ from kombu.transport import virtual
 from likewise.shared.connection import explained
 from likewise.shared.errors import RedisError
 from likewise.shared.names import DEAD_LETTERS, TRAIN_TASK
-from likewise.shared.replies import KEPT_BYTES, Cut, bounded_parser
+from likewise.shared.replies import KEPT_BYTES, CutText, bounded_parser
 from likewise.worker.service.intake import Intake
 
 log = logging.getLogger(__name__)
@@ -186,7 +186,7 @@ def guarded_transport(
 
 def _length(raw: bytes) -> int:
     """Return how many bytes a message has, also where only its beginning was read."""
-    return raw.length if isinstance(raw, Cut) else len(raw)
+    return raw.length if isinstance(raw, CutText) else len(raw)
 
 
 def _json(data: bytes, what: str) -> Any:

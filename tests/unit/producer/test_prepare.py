@@ -70,7 +70,7 @@ MISFITS: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {"model": model(dense(10**9), dense(1))},
-        "model.layers: the model has 3,000,000,001 parameters, and at most 250,000,000 are trained (fewer units)",
+        "model.layers: 3,000,000,001 weights, and at most 250,000,000 are taken here (LIKEWISE_MAX_WEIGHTS)",
     ),
     (
         {"training": {"epochs": 1, "batch_size": 4, "drop_last": True}, "data": inline([1, 2, 3, 4], [1, 2, 3, 4], split={"test": 0.25})},
