@@ -1,8 +1,8 @@
 """Replies of Redis that are longer than they may be: counted and thrown away, never held in memory.
 
 A reply says its length before its bytes, so that one of 400 MB costs a few pages. A reader gets the beginning
-of a message that is too long, to say what it was (`CutText`); anywhere else the whole reply becomes an error, so
-that nobody takes a part for the whole.
+of a message that is too long, to say what it was (`CutText`); anywhere else the whole reply becomes an error,
+so that nobody takes a part for the whole.
 """
 
 from __future__ import annotations
