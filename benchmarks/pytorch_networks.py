@@ -14,7 +14,7 @@ from pytorch_side import Weights, compare, first_weights, make_job, ours, start
 from torch.utils.data import DataLoader, TensorDataset
 
 from likewise.shared.job.training import BatchPlan
-from likewise.worker.training.draws import SampleOrder
+from likewise.worker.training.feeds import SampleOrder
 
 BATCH = 32
 EPOCHS = {"MLP 64-128-10": 4, "Conv net 8 x 8 x 16": 1}

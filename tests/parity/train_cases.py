@@ -24,7 +24,7 @@ from likewise.shared.store.arrays import decode_array, encode_array
 from likewise.worker.adapters import load_adapter
 from likewise.worker.adapters.base import FrameworkAdapter, UnsupportedError
 from likewise.worker.adapters.trainer import Batch, Block, EnsembleBlock, EnsembleTrainer
-from likewise.worker.training.draws import MaskSource
+from likewise.worker.training.feeds import MaskSource
 from likewise.worker.training.run_trainer import RunServices
 from likewise.worker.training.runner import Attempt, train_run
 from likewise.worker.training.schedules import learning_rates

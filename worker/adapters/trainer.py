@@ -94,6 +94,19 @@ class EnsembleBlock:
     first_step: int
     masks: Mapping[str, Floats] = field(default_factory=dict)
 
+    def indices_of(self, member: int) -> NDArray[np.int64]:
+        """Return which training samples each batch of one member holds: (n, b)."""
+        return self.indices if self.indices.ndim == 2 else self.indices[member]
+
+    def of_member(self, member: int) -> Block:
+        """Return the block of one member."""
+        return Block(
+            indices=self.indices_of(member),
+            learning_rates=self.learning_rates[member],
+            first_step=self.first_step,
+            masks={path: mask[member] for path, mask in self.masks.items()},
+        )
+
 
 class Trainer(ABC):
     """One job with its weights, data and optimizer state on the device.

@@ -9,8 +9,9 @@ monitor               what a member's losses decide: early stopping, lower rates
 seed_record, metrics  what one member's numbers come to
 checkpoints           what another worker needs to go on
 results               members, what they come to, and how that is stored
-blocks, draws, schedules
+feeds, draws, schedules
                       what every framework is given alike, block by block
+blocks                how a training is cut into them, and how long they take
 samples, resources    the data; memory and threads
 failures              typed failures
 """

@@ -1,4 +1,4 @@
-"""How a training is cut into blocks, how long they take, and what each is fed with.
+"""How a training is cut into blocks, and how long they take.
 
 Between two blocks the worker reports progress and looks for a cancellation; so a block should last
 about TARGET_S, whatever a step costs. The cutting never changes a number: every array of a block is
@@ -7,27 +7,17 @@ addressed by its steps.
 
 from __future__ import annotations
 
-import hashlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from likewise.shared.job import Job
 from likewise.shared.job.training import BatchPlan
-from likewise.shared.program import Mask, ProgramSpec
 from likewise.shared.results.run_result import Timings
-from likewise.worker.adapters.common import bytes_per_sample
-from likewise.worker.adapters.trainer import EnsembleBlock, Floats, State, Weights
-from likewise.worker.training.draws import MaskSource, SampleOrder, mask_keys
-from likewise.worker.training.results import Member
-from likewise.worker.training.schedules import learning_rates
-
-Number = TypeVar("Number", bound=np.generic)
+from likewise.worker.adapters.trainer import State
 
 TARGET_S = 0.25
 
@@ -154,149 +144,3 @@ class Stopwatch:
         """Add what an earlier attempt spent on what it left: it was needed to come here."""
         for phase in self._seconds:
             self._seconds[phase] += float(state[phase])
-
-
-class BatchHash:
-    """Takes the SHA-256 of the batches that were trained on, as they were handed over.
-
-    Over the plan, then the indices in order as little-endian int64. `mask_keys` adds what the dropout
-    masks are drawn from: (seed, layer index, rate) of each dropout layer.
-    """
-
-    def __init__(self, plan: BatchPlan, *, mask_keys: tuple[tuple[int, int, float], ...] = ()) -> None:
-        head = f"samples {plan.samples}, batch size {plan.batch_size}, remainder {plan.remainder}"
-        self._digest = hashlib.sha256(f"{head}, masks {mask_keys!r}:".encode())
-
-    def add(self, indices: NDArray[np.int64]) -> None:
-        """Add batches that were trained on: (n, b)."""
-        self._digest.update(np.ascontiguousarray(indices, dtype="<i8").data)
-
-    def hexdigest(self, *further: NDArray[np.int64]) -> str:
-        """Return the hash of all batches so far, and of further ones that are not added."""
-        digest = self._digest.copy()
-        for indices in further:
-            digest.update(np.ascontiguousarray(indices, dtype="<i8").data)
-        return digest.hexdigest()
-
-
-_INT64_BYTES = 8
-
-
-class Feed:
-    """Gives the batches and masks of one seed, and hashes them.
-
-    Blocks may be asked for in any order, but must be counted into the hash in the order of training.
-    """
-
-    def __init__(self, job: Job, *, plan: BatchPlan, dropouts: tuple[Mask, ...], seed: int) -> None:
-        declared = job.training.shuffle_seed
-        order_seed = seed if declared is None else declared
-        self._plan = plan
-        self._order = SampleOrder(plan, shuffle=job.training.shuffle, seed=order_seed)
-        self._masks = MaskSource(dropouts, seed=seed, precision=job.precision)
-        self._batch_hash = BatchHash(plan, mask_keys=mask_keys(dropouts, seed))
-
-    def indices(self, part: Cut) -> NDArray[np.int64]:
-        """Return which training samples each batch holds: (n, b)."""
-        return self._order.indices(part.first_step, part.steps)
-
-    def masks(self, part: Cut) -> dict[str, Floats]:
-        """Return the dropout masks by layer path: (n, b, *layer input)."""
-        return self._masks.block(first_step=part.first_step, steps=part.steps, batch_size=part.batch_size)
-
-    def count(self, indices: NDArray[np.int64]) -> None:
-        """Add batches that were trained on to the hash: (n, b)."""
-        self._batch_hash.add(indices)
-
-    def count_first(self, steps: int, *, at_once: int) -> None:
-        """Add the batches of the first `steps` updates, which an earlier attempt trained on, to the hash.
-
-        `at_once` is how many of them are drawn at a time.
-        """
-        step = 0
-        while step < steps:
-            part = cut(self._plan, step, wanted=min(at_once, steps - step), stop_at_epochs=False)
-            self.count(self.indices(part))
-            step += part.steps
-
-    def batches_hash(self, *further: NDArray[np.int64]) -> str:
-        """Return the SHA-256 of what masks are drawn from, the batches counted so far, and `further` ones."""
-        return self._batch_hash.hexdigest(*further)
-
-
-class Feeds:
-    """Gives the members of a training their blocks, and hashes each member's batches.
-
-    Members of one seed share its feed, and all share one where nothing in it depends on the seed.
-    """
-
-    def __init__(self, members: Sequence[Member], program: ProgramSpec, plan: BatchPlan) -> None:
-        job = members[0].job
-        self._plan = plan
-        self._seeds = [member.seed for member in members]
-        self._optimizers = [member.job.optimizer for member in members]
-        self._by_seed = bool(job.training.shuffle or program.masks)
-        shared = None if self._by_seed else Feed(job, plan=plan, dropouts=(), seed=self._seeds[0])
-        self._feeds = {
-            seed: shared or Feed(job, plan=plan, dropouts=program.masks, seed=seed)
-            for seed in dict.fromkeys(self._seeds)
-        }
-        self._members = {self._feeds[seed]: place for place, seed in enumerate(self._seeds)}
-        """Each feed, with one of the members that it is for."""
-        copies = len(members) if self._by_seed else 1
-        a_sample = _INT64_BYTES + bytes_per_sample(program.masks, job.precision)
-        self.bytes_per_step = copies * plan.largest_batch * a_sample
-        """How many bytes the indices and masks of one step take."""
-
-    def block(self, part: Cut, *, plateaus: int) -> EnsembleBlock:
-        """Return the block of these steps, after so many plateaus of the loss."""
-        rates = {
-            optimizer: learning_rates(
-                optimizer,
-                first_step=part.first_step,
-                steps=part.steps,
-                steps_per_epoch=self._plan.steps_per_epoch,
-                plateaus=plateaus,
-            )
-            for optimizer in dict.fromkeys(self._optimizers)
-        }
-        indices = {feed: feed.indices(part) for feed in self._members}
-        masks = {seed: feed.masks(part) for seed, feed in self._feeds.items()} if self._by_seed else {}
-        return EnsembleBlock(
-            indices=on_an_axis([indices[self._feeds[seed]] for seed in self._seeds])
-            if self._by_seed
-            else next(iter(indices.values())),
-            learning_rates=on_an_axis([rates[optimizer] for optimizer in self._optimizers]),
-            first_step=part.first_step,
-            masks=stacked_by_name([masks[seed] for seed in self._seeds]) if masks else {},
-        )
-
-    def count(self, block: EnsembleBlock, steps: int) -> None:
-        """Add the first `steps` batches of a block, which were trained on, to the hashes."""
-        for feed, member in self._members.items():
-            feed.count(_of_member(block, member)[:steps])
-
-    def count_first(self, steps: int, *, at_once: int) -> None:
-        """Add the batches of the first `steps` updates, which an earlier attempt trained on."""
-        for feed in self._members:
-            feed.count_first(steps, at_once=at_once)
-
-    def batches_hash(self, member: int, block: EnsembleBlock | None = None, steps: int = 0) -> str:
-        """Return the hash of a member's batches so far, and of the first `steps` of a block to be counted."""
-        further = [] if block is None else [_of_member(block, member)[:steps]]
-        return self._feeds[self._seeds[member]].batches_hash(*further)
-
-
-def _of_member(block: EnsembleBlock, member: int) -> NDArray[np.int64]:
-    """Return which samples each batch of one member holds: (n, b)."""
-    return block.indices if block.indices.ndim == 2 else block.indices[member]
-
-
-def stacked_by_name(members: Sequence[Weights]) -> Weights:
-    """Stack the arrays of the same name of all members, each along axis 0."""
-    return {name: on_an_axis([member[name] for member in members]) for name in members[0]}
-
-
-def on_an_axis(arrays: Sequence[NDArray[Number]]) -> NDArray[Number]:
-    """Stack the members' arrays along axis 0; that of an only member is not copied."""
-    return arrays[0][None] if len(arrays) == 1 else np.stack(arrays)

@@ -1,4 +1,4 @@
-"""All that is drawn from a run's seed: initial weights, the order of the samples, dropout masks.
+"""Random numbers by address, and the initial weights that are drawn with them.
 
 Everything random in a run comes from a Philox 4×64 generator (Salmon et al. 2011) addressed by
 what it is for, never from a generator that is passed along:
@@ -12,22 +12,14 @@ divisions and square roots alone: a logarithm of the machine's library may diffe
 
 A weight is addressed by (layer index, tensor index), so adding a layer at the end changes nothing before it.
 Activations by themselves are not counted in it, so that a model draws the same however they are written.
-The order of an epoch is the sorting permutation of one random word a sample (ties keep their order),
-addressed by the epoch, or by 0 in every epoch where it is drawn once.
-
-Dropout masks are factors to multiply a layer's input by. An element's factor comes from 32 random bits,
-addressed by (layer index, step) and taken in the order of the array's elements: the lower half of a word,
-then its upper half. The seed is the layer's own where it has one, else the run's. The factor is 0 where the
-bits, read as a whole number, are below rate·2³², else 1/(1 − rate). So a step's mask is the same however
-the training is cut into blocks, and a smaller batch has the first rows of a larger one's.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from enum import IntEnum
 from math import prod, sqrt
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +27,6 @@ from numpy.typing import NDArray
 from likewise.shared.job import Job
 from likewise.shared.job.experiment import Precision
 from likewise.shared.job.shape import Shape, by
-from likewise.shared.job.training import BatchPlan
 from likewise.shared.job.weights import (
     Constant,
     FanScaled,
@@ -52,10 +43,10 @@ from likewise.shared.job.weights import (
     VarianceScaling,
     Zeros,
 )
-from likewise.shared.program import Mask, ProgramSpec, Weight
+from likewise.shared.program import ProgramSpec, Weight
 from likewise.shared.program.fit import weight_misfits
 from likewise.worker.adapters.base import FrameworkAdapter
-from likewise.worker.adapters.trainer import Floats, Weights
+from likewise.worker.adapters.trainer import Weights
 from likewise.worker.training.failures import TrainingError
 from likewise.worker.training.samples import RunData
 
@@ -152,76 +143,6 @@ def log(x: NDArray[np.float64]) -> NDArray[np.float64]:
         series = series * square + 1.0 / power
     result: NDArray[np.float64] = exponent * _LN_2 + 2.0 * s * series
     return result
-
-
-class SampleOrder:
-    """Gives the samples of any stretch of steps."""
-
-    def __init__(self, plan: BatchPlan, *, shuffle: Literal[False, True, "once"], seed: int) -> None:
-        self._plan = plan
-        self._shuffle = bool(shuffle)
-        self._once = shuffle == "once"
-        self._draws = Draws(seed, DrawPurpose.ORDER)
-        self._last = (-1, np.arange(plan.samples, dtype=np.int64))
-
-    def epoch(self, epoch: int) -> NDArray[np.int64]:
-        """Return the samples in the order of one epoch (from 0): (samples,)."""
-        if not self._shuffle:
-            return self._last[1]
-        if self._once:
-            epoch = 0
-        if self._last[0] != epoch:
-            words = self._draws.words(self._plan.samples, item=epoch)
-            self._last = (epoch, np.argsort(words, kind="stable").astype(np.int64))
-        return self._last[1]
-
-    def indices(self, first_step: int, steps: int) -> NDArray[np.int64]:
-        """Return the samples of `steps` consecutive batches, which must all have one size b: (steps, b)."""
-        plan = self._plan
-        size = plan.batch_size_at(first_step)
-        if not self._shuffle or self._once:
-            within = np.arange(first_step, first_step + steps) % plan.steps_per_epoch
-            places = (within * plan.batch_size)[:, None] + np.arange(size)
-            return np.take(self.epoch(0), places)
-        parts = []
-        step, end = first_step, first_step + steps
-        while step < end:
-            epoch, begin = divmod(step, plan.steps_per_epoch)
-            last = min(plan.steps_per_epoch, begin + end - step)
-            parts.append(self.epoch(epoch)[begin * plan.batch_size : last * plan.batch_size])
-            step += last - begin
-        return np.concatenate(parts).reshape(steps, size)
-
-
-def mask_keys(layers: Sequence[Mask], seed: int) -> tuple[tuple[int, int, float], ...]:
-    """Return what the masks are drawn from: (seed, layer index, rate) of each layer."""
-    return tuple((layer.seed_in(seed), layer.index, layer.rate) for layer in layers)
-
-
-class MaskSource:
-    """Draws the dropout masks of one seed's training."""
-
-    def __init__(self, layers: Sequence[Mask], *, seed: int, precision: Precision) -> None:
-        self._layers = layers
-        self._precision = np.dtype(precision)
-        self._draws = {layer.path: Draws(layer.seed_in(seed), DrawPurpose.MASK) for layer in layers}
-
-    def block(self, *, first_step: int, steps: int, batch_size: int) -> dict[str, Floats]:
-        """Draw the masks of consecutive steps, by layer path: (steps, batch_size, *shape)."""
-        return {
-            layer.path: self._factors(layer, range(first_step, first_step + steps), batch_size)
-            for layer in self._layers
-        }
-
-    def _factors(self, layer: Mask, steps: range, rows: int) -> Floats:
-        size = rows * prod(layer.shape)
-        below = np.uint32(round(layer.rate * 2**32))
-        kept = np.empty((len(steps), size), dtype=np.bool_)
-        for row, step in enumerate(steps):
-            words = self._draws[layer.path].words((size + 1) // 2, index=layer.index, item=step)
-            np.greater_equal(words.astype("<u8", copy=False).view("<u4")[:size], below, out=kept[row])
-        factors: Floats = kept * self._precision.type(1.0 / (1.0 - layer.rate))
-        return factors.reshape(len(steps), rows, *layer.shape)
 
 
 _CUT_AT_TWO = 0.8796256610342398

@@ -1,4 +1,4 @@
-"""The trainings that a run is made of, what each of them comes to, and how that is stored.
+"""What each training of a run comes to, and how that is stored.
 
 Results are arrays with the seed along axis 0, one seed as 10,000.
 """
@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from likewise.shared.job import Job
 from likewise.shared.results.run_result import Failure, Hashes, Memory, SeedArrays, Timings
-from likewise.shared.run import Run
 from likewise.shared.store.arrays import INLINE_BYTES, AnyArray, ArrayRef, InlineArray
 from likewise.worker.adapters.trainer import Floats, Weights
 from likewise.worker.training.metrics import Metrics
@@ -50,15 +49,6 @@ class Trained:
     hashes: Hashes | None = None
     timings: Timings | None = None
     memory: Memory = field(default_factory=Memory)
-
-
-def members_of(run: Run) -> list[Member]:
-    """Return the members of a run: every seed of each point in turn."""
-    jobs = [
-        run.job.model_copy(update={"optimizer": optimizer})
-        for optimizer in run.optimizers or (run.job.optimizer,)
-    ]
-    return [Member(seed=seed, point=point, job=job) for point, job in enumerate(jobs) for seed in run.seeds]
 
 
 Store = Callable[[NDArray[Any]], ArrayRef]

@@ -25,7 +25,7 @@ from likewise.worker.adapters.base import FrameworkAdapter
 from likewise.worker.training.checkpoints import Checkpoint, Checkpoints
 from likewise.worker.training.failures import TrainingError, typed
 from likewise.worker.training.resources import give_back, threads_of
-from likewise.worker.training.results import Packer, members_of
+from likewise.worker.training.results import Member, Packer
 from likewise.worker.training.run_trainer import RunServices, RunTrainer
 from likewise.worker.training.samples import load_run
 
@@ -55,7 +55,7 @@ def train_run(run: Run, *, adapter: FrameworkAdapter, attempt: Attempt, services
     alone; any other failure would meet the next seed as well, so it ends the run. Exceptions of the services
     pass, except where `load` finds an array gone or damaged.
     """
-    members = members_of(run)
+    members = _members_of(run)
     packer = Packer(services.store)
     threads = attempt.threads
     ended: Failure | None = None
@@ -115,6 +115,15 @@ def train_run(run: Run, *, adapter: FrameworkAdapter, attempt: Attempt, services
         attempt=attempt.number,
         target_scaling=run.dataset.target_scaling,
     )
+
+
+def _members_of(run: Run) -> list[Member]:
+    """Return the members of a run: every seed of each point in turn."""
+    jobs = [
+        run.job.model_copy(update={"optimizer": optimizer})
+        for optimizer in run.optimizers or (run.job.optimizer,)
+    ]
+    return [Member(seed=seed, point=point, job=job) for point, job in enumerate(jobs) for seed in run.seeds]
 
 
 def _check_framework(run: Run, adapter: FrameworkAdapter) -> None:

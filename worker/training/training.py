@@ -31,10 +31,11 @@ from likewise.worker.adapters.trainer import (
     Trainer,
     Weights,
 )
-from likewise.worker.training.blocks import Cut, Feeds, Pace, Stopwatch, cut, stacked_by_name
+from likewise.worker.training.blocks import Cut, Pace, Stopwatch, cut
 from likewise.worker.training.checkpoints import document, joined, part_of, read_document, stacked, unstacked
 from likewise.worker.training.draws import starts
 from likewise.worker.training.failures import TrainingError
+from likewise.worker.training.feeds import Feeds, stacked_by_name
 from likewise.worker.training.metrics import measured, validation_losses
 from likewise.worker.training.monitor import Monitor
 from likewise.worker.training.resources import activations_of
@@ -163,7 +164,7 @@ class OngoingTraining:
     def next_update(self) -> Block:
         """Return the update that comes next for a member alone; nothing is trained."""
         part = Cut(first_step=self.step, steps=1, batch_size=self.plan.batch_size_at(self.step))
-        return _of_one(self._feeds.block(part, plateaus=self._plateaus))
+        return self._feeds.block(part, plateaus=self._plateaus).of_member(0)
 
     def advance(self, *, most: int | None = None) -> None:
         """Train one block, of `most` updates at most.
@@ -293,7 +294,7 @@ class OngoingTraining:
     def _train(self, block: EnsembleBlock) -> NDArray[np.float64]:
         """Train the block; its losses (members, n)."""
         if self._monitor is not None:
-            return self._monitor.train(_of_one(block))[None]
+            return self._monitor.train(block.of_member(0))[None]
         return self._trainer.train(block)
 
     def _take(self, losses: NDArray[np.float64], block: EnsembleBlock, batch_size: int) -> None:
@@ -361,7 +362,7 @@ class _EnsembleOfOne:
         return self._trainer.compiles
 
     def train(self, block: EnsembleBlock) -> NDArray[np.float64]:
-        return self._trainer.train(_of_one(block))[None]
+        return self._trainer.train(block.of_member(0))[None]
 
     def outputs(self, x: Floats) -> Floats:
         outputs: Floats = self._trainer.outputs(x)[None]
@@ -369,16 +370,6 @@ class _EnsembleOfOne:
 
     def weights(self) -> Weights:
         return {name: array[None] for name, array in self._trainer.weights().items()}
-
-
-def _of_one(block: EnsembleBlock) -> Block:
-    """Return the block of an only member."""
-    return Block(
-        indices=block.indices if block.indices.ndim == 2 else block.indices[0],
-        learning_rates=block.learning_rates[0],
-        first_step=block.first_step,
-        masks={path: mask[0] for path, mask in block.masks.items()},
-    )
 
 
 def _of_member(arrays: Mapping[str, Floats], member: int) -> dict[str, Floats]:

@@ -187,17 +187,7 @@ class NumpyEnsemble(EnsembleTrainer):
     def train(self, block: EnsembleBlock) -> NDArray[np.float64]:
         self.blocks.append(block)
         return np.stack(
-            [
-                trainer.train(
-                    Block(
-                        indices=block.indices if block.indices.ndim == 2 else block.indices[member],
-                        learning_rates=block.learning_rates[member],
-                        first_step=block.first_step,
-                        masks={path: mask[member] for path, mask in block.masks.items()},
-                    )
-                )
-                for member, trainer in enumerate(self._trainers)
-            ]
+            [trainer.train(block.of_member(member)) for member, trainer in enumerate(self._trainers)]
         )
 
     def outputs(self, x: Floats) -> Floats:

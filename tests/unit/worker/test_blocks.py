@@ -22,11 +22,10 @@ from likewise.worker.training.blocks import (
     MOST_BYTES,
     SHARE,
     TARGET_S,
-    BatchHash,
     Pace,
     cut,
 )
-from likewise.worker.training.draws import MaskSource, SampleOrder
+from likewise.worker.training.feeds import BatchHash, MaskSource, SampleOrder
 from tests.listed import Seed
 
 Jobs = Callable[..., Job]

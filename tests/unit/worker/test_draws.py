@@ -16,16 +16,9 @@ from likewise.shared.job.experiment import Precision
 from likewise.shared.program import Mask, ProgramSpec, compile_job, compile_model
 from likewise.shared.store.arrays import hash_arrays
 from likewise.worker.adapters.common import bytes_per_sample
-from likewise.worker.training.draws import (
-    DrawPurpose,
-    Draws,
-    MaskSource,
-    check_weights,
-    draw_weights,
-    log,
-    mask_keys,
-)
+from likewise.worker.training.draws import DrawPurpose, Draws, check_weights, draw_weights, log
 from likewise.worker.training.failures import TrainingError
+from likewise.worker.training.feeds import MaskSource, mask_keys
 
 Jobs = Callable[..., Job]
 
