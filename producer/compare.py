@@ -37,7 +37,7 @@ from likewise.producer.verdict.models import (
     Verdict,
 )
 from likewise.producer.verdict.number_sentences import reporting_notes
-from likewise.producer.verdict.reasons import reasons
+from likewise.producer.verdict.reasons import reasons, written_differently
 from likewise.producer.verdict.rounding import (
     epochs_before_rounding_took_over,
     growth,
@@ -49,8 +49,7 @@ from likewise.producer.verdict.rounding import (
 from likewise.producer.verdict.side_runs import side_runs
 from likewise.producer.verdict.usefulness import notes as usefulness_notes
 from likewise.producer.verdict.usefulness import usefulness_of
-from likewise.producer.verdict.written import real_differences, written_differently
-from likewise.producer.wording.alike import Wording, in_one_wording
+from likewise.producer.wording.alike import Wording, in_one_wording, real_differences
 from likewise.producer.wording.form import Facts
 from likewise.shared.job import Job
 from likewise.shared.results.run_result import RunResult

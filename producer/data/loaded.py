@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from likewise.producer.display import nearest, printable, short
+from likewise.producer.display import nearest, printable, short, size
 from likewise.shared.errors import DataError
 from likewise.shared.run import FittedColumn
 
@@ -130,11 +130,6 @@ def check_size(samples: int, values_a_sample: int, place: str) -> None:
             f"{place}: {samples:,} samples of {values_a_sample:,} values are {size(needed)} as float64; "
             f"at most {size(MAX_BYTES)} can be trained on"
         )
-
-
-def size(count: int) -> str:
-    """Return a number of bytes in words."""
-    return f"{count / 2**30:.1f} GiB" if count >= 2**30 else f"{count / 2**20:.1f} MiB"
 
 
 def refuse_duplicates(columns: Sequence[str], place: str) -> None:

@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from likewise.producer.data.loaded import MAX_BYTES, find_file, size
+from likewise.producer.data.loaded import MAX_BYTES, find_file
 from likewise.producer.data.reading import on_read
-from likewise.producer.display import printable, short
+from likewise.producer.display import printable, short, size
 from likewise.shared.errors import DataError
 
 _PACKED = {

@@ -1,23 +1,133 @@
-"""The one door to files of columns, whatever their format."""
+"""Files of columns, whatever their format; here those that say what their values are, by pyarrow.
+
+Those are Parquet and JSON lines. Separated text is read by `text_table`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO, Any
 
-from likewise.producer.data.table import DataTable
+import numpy as np
+
+from likewise.producer.data.loaded import check_size, refuse_duplicates
+from likewise.producer.data.opening import opened
+from likewise.producer.data.table import Column, DataTable, number_column, text_column
 from likewise.producer.data.text_table import read_text, text_names
-from likewise.producer.data.typed_table import read_typed, typed_names
-from likewise.shared.job.data import CsvData, TableData
+from likewise.producer.display import printable
+from likewise.shared.errors import DataError
+from likewise.shared.job.data import CsvData, JsonLinesData, ParquetData, TableData
+
+_ROWS_AT_ONCE = 2**16
+_KINDS = {"parquet": "Parquet", "jsonl": "JSON Lines"}
 
 
 def column_names(data: TableData, base: Path) -> list[str]:
     """Return the names of a file's columns, in order. Raises DataError."""
-    return text_names(data, base) if isinstance(data, CsvData) else typed_names(data, base)
+    return text_names(data, base) if isinstance(data, CsvData) else _typed_names(data, base)
 
 
 def read_table(data: TableData, base: Path, wanted: Collection[str] | None = None) -> DataTable:
     """Return the wanted columns of a file, or all. Raises DataError with the place of what cannot be read."""
     if isinstance(data, CsvData):
         return read_text(data, base, wanted)
-    return read_typed(data, base, wanted)
+    return _read_typed(data, base, wanted)
+
+
+def _typed_names(data: ParquetData | JsonLinesData, base: Path) -> list[str]:
+    """Return the names of the columns, in order. Raises DataError."""
+    with _reading(data, base) as (stream, place):
+        names = list(_schema(data, stream).names)
+        refuse_duplicates(names, place)
+        return names
+
+
+def _read_typed(data: ParquetData | JsonLinesData, base: Path, wanted: Collection[str] | None) -> DataTable:
+    """Return the wanted columns, or all. Raises DataError."""
+    with _reading(data, base) as (stream, place):
+        arrow = _parquet(stream, place, wanted) if isinstance(data, ParquetData) else _json(stream)
+        names = list(arrow.column_names)
+        refuse_duplicates(names, place)
+        if arrow.num_rows == 0:
+            raise DataError(f"{place}: has no rows")
+        chosen = [name for name in names if wanted is None or name in wanted]
+        check_size(arrow.num_rows, len(chosen), place)
+        columns = {name: _column(name, arrow.column(name), data) for name in chosen}
+    return DataTable(columns=columns, rows=arrow.num_rows, row_name=lambda row: f"row {row + 1}")
+
+
+@contextmanager
+def _reading(data: ParquetData | JsonLinesData, base: Path) -> Iterator[tuple[IO[bytes], str]]:
+    import pyarrow as pa
+
+    with opened(data.path, base) as (stream, place):
+        try:
+            yield stream, place
+        except (pa.ArrowException, OSError, ValueError, EOFError) as error:
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            kind = _KINDS[data.type]
+            raise DataError(f"{place}: is not a readable {kind} file: {printable(reason)}") from None
+
+
+def _schema(data: ParquetData | JsonLinesData, stream: IO[bytes]) -> Any:
+    if isinstance(data, ParquetData):
+        import pyarrow.parquet as pq
+
+        return pq.read_schema(stream)
+    return _json(stream).schema
+
+
+def _json(stream: IO[bytes]) -> Any:
+    import pyarrow.json as arrow_json
+
+    return arrow_json.read_json(stream, read_options=arrow_json.ReadOptions(block_size=2**24))
+
+
+def _parquet(stream: IO[bytes], place: str, wanted: Collection[str] | None) -> Any:
+    """Return the columns; text that repeats stays packed, so that memory holds each word once."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+    import pyarrow.types as kinds
+
+    with pq.ParquetFile(stream) as source:
+        schema = source.schema_arrow
+        refuse_duplicates(schema.names, place)
+        texts = [one.name for one in schema if kinds.is_string(one.type) or kinds.is_large_string(one.type)]
+        chosen = [name for name in schema.names if wanted is None or name in wanted]
+        rows = source.metadata.num_rows
+    check_size(rows, len(chosen), place)
+    stream.seek(0)
+    with pq.ParquetFile(stream, read_dictionary=texts) as source:
+        batches = list(source.iter_batches(_ROWS_AT_ONCE, columns=chosen, use_threads=False))
+        return pa.Table.from_batches(batches, None if batches else source.schema_arrow)
+
+
+def _column(name: str, values: Any, data: ParquetData | JsonLinesData) -> Column:
+    """Return an arrow column as one of ours."""
+    import pyarrow as pa
+    import pyarrow.types as kinds
+
+    kind = values.type
+    if kinds.is_null(kind):
+        return Column(name=name, kind="empty", numbers=np.full(len(values), np.nan))
+    if kinds.is_timestamp(kind) or kinds.is_date(kind):
+        instants = values.cast(pa.timestamp("us")).cast(pa.int64()).cast(pa.float64(), safe=False)
+        return Column(name=name, kind="date", numbers=instants.to_numpy() / 1e6)
+    if kinds.is_boolean(kind):
+        return Column(name=name, kind="boolean", numbers=values.cast(pa.int8()).cast(pa.float64()).to_numpy())
+    if kinds.is_integer(kind) or kinds.is_floating(kind) or kinds.is_decimal(kind):
+        numbers = values.cast(pa.float64(), safe=False).to_numpy().astype(np.float64)
+        return number_column(name, numbers)
+    inner = kind.value_type if kinds.is_dictionary(kind) else kind
+    if not (kinds.is_string(inner) or kinds.is_large_string(inner)):
+        return Column(
+            name=name, kind="other", codes=np.zeros(len(values), dtype=np.int64), words=(str(kind),)
+        )
+    packed = values if kinds.is_dictionary(kind) else values.dictionary_encode()
+    whole = packed.unify_dictionaries().combine_chunks()
+    codes = whole.indices.cast(pa.int64()).fill_null(-1).to_numpy()
+    missing = {word.strip().lower() for word in data.missing_values}
+    words = ["" if word.strip().lower() in missing else word for word in whole.dictionary.to_pylist()]
+    return text_column(name, codes, words, date_format=data.date_format)

@@ -14,13 +14,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from likewise.producer.data.loaded import refuse_duplicates, size
+from likewise.producer.data.loaded import refuse_duplicates
 from likewise.producer.data.opening import opened
 from likewise.producer.data.table import (
     NumberFormat,
     is_number,
 )
-from likewise.producer.display import short
+from likewise.producer.display import short, size
 from likewise.shared.errors import DataError
 from likewise.shared.job.data import CsvData
 

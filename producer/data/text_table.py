@@ -12,7 +12,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from likewise.producer.data.loaded import check_size, size
+from likewise.producer.data.loaded import check_size
 from likewise.producer.data.opening import opened
 from likewise.producer.data.table import (
     MISSING_WORDS,
@@ -22,7 +22,7 @@ from likewise.producer.data.table import (
     text_column,
 )
 from likewise.producer.data.text_lines import MAX_LINE, TextForm, TextLines, line_of, not_utf8, ragged
-from likewise.producer.display import printable
+from likewise.producer.display import printable, size
 from likewise.shared.errors import DataError
 from likewise.shared.job.data import CsvData
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from math import prod
 from typing import Any
 
-from likewise.producer.data.large import LARGE_BYTES
 from likewise.producer.data.prepare import PreparedData, PreparedRun
+from likewise.producer.data.reading import LARGE_BYTES
 from likewise.producer.display import asked, count, printable, short, size
 from likewise.producer.job.prepare import PreparedExperiment
 from likewise.producer.job.resolve import SettingDifference, setting_differences

@@ -6,26 +6,31 @@ numbers. Every sentence stands alone.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
-from likewise.producer.display import both, count
-from likewise.producer.job.resolve import SettingDifference
+from likewise.producer.display import both, count, setting
+from likewise.producer.job.resolve import SettingDifference, leaves
 from likewise.producer.verdict.judge import Evidence, decided_over_seeds, failed_on_the_job
 from likewise.producer.verdict.knowledge import Setup, conventions, effect, statement, together
 from likewise.producer.verdict.models import (
+    Note,
     ReplayFindings,
     SeedGaps,
     SideRuns,
     Verdict,
 )
 from likewise.producer.verdict.number_sentences import number_sentences
-from likewise.producer.verdict.written import unlike_the_rules
+from likewise.producer.wording.alike import Couple, Wording
 from likewise.shared.job import Job
 from likewise.shared.results.run_result import Failure
 
 NOT_ALIKE = "This is not like for like: "
 MOST_SETTINGS = 3
 """Differing conventions that get a sentence each; the rest are named together."""
+MOST_OF_A_COUPLE = 4
+"""The most settings of a couple that are told one by one."""
+NOT_TRAINED_ON = ("metrics", "predict", "device", "execution", "precision")
+"""Settings that are no part of what is computed, or are judged by themselves."""
 
 _FAILED = {
     "diverged": "diverged",
@@ -55,7 +60,7 @@ def reasons(
         *_misfits(verdict, evidence, setup),
         *_failures(evidence.runs),
         *_differing_settings(verdict, evidence, setup),
-        *unlike_the_rules(verdict, evidence),
+        *_unlike_the_rules(verdict, evidence),
         *_traced(traced, evidence),
         *_start(evidence, setup.jobs),
         *_batches(evidence),
@@ -181,3 +186,77 @@ def _epochs(seed_gaps: Sequence[SeedGaps]) -> list[str]:
         f"{first.reference} trained {count(first.epochs[0], 'epoch')} and {first.other} {first.epochs[1]:,} "
         f"(seed {first.seed}); the gap in the losses is over the epochs that both trained."
     ]
+
+
+def written_differently(verdict: Verdict, evidence: Evidence) -> Iterator[Note]:
+    """Yield a note for each couple of settings that compute the same, and for what only the values show."""
+    if verdict != "differ" or evidence.differences:
+        told = dict.fromkeys(
+            f"{_couple(couple)}{_outputs_scale(wording, couple)}{_reworded(wording, couple)}"
+            for wording in evidence.wordings.values()
+            for couple in wording.couples
+        )
+        for text in told:
+            yield _written(f"Written differently, computes the same: {text}")
+    by_values = [one for one in evidence.differences if one.path.split(".")[0] not in NOT_TRAINED_ON]
+    if verdict == "agree" and by_values and _shown_by_values(evidence):
+        yield _written(
+            f"Written differently, computes the same here: {_some_paths(by_values)}. No rule says that they "
+            "must; float64 shows it for this training."
+        )
+
+
+def _shown_by_values(evidence: Evidence) -> bool:
+    """Return whether float64 shows the sides equal, so that no difference of meaning hides in rounding."""
+    if decided_over_seeds(evidence):
+        return False
+    exact = evidence.precisions == {"float64"} and not evidence.outside
+    return exact or (evidence.twin is not None and evidence.twin.equal)
+
+
+def _unlike_the_rules(verdict: Verdict, evidence: Evidence) -> list[str]:
+    """Say that the sides should compute the same and do not, by the rules that have exceptions if any do."""
+    couples = [couple for wording in evidence.wordings.values() for couple in wording.couples]
+    if verdict != "differ" or evidence.differences or not couples:
+        return []
+    told = []
+    suspects = [couple for couple in couples if couple.rule.except_where] or couples
+    for couple in dict.fromkeys(suspects):
+        known = couple.rule.except_where
+        but = f" This holds except where {known}." if known else ""
+        told.append(f"By what is declared they compute the same, and they do not: {_couple(couple)}{but}")
+    return told
+
+
+def _couple(couple: Couple) -> str:
+    named = [statement(one) for one in couple.differences[:MOST_OF_A_COUPLE]]
+    if rest := len(couple.differences) - len(named):
+        named.append(count(rest, "more setting"))
+    return f"{couple.rule.says} ({'; '.join(named)})."
+
+
+def _outputs_scale(wording: Wording, couple: Couple) -> str:
+    return f" {wording.scale}" if wording.scale and couple.rule.sets_scale else ""
+
+
+def _reworded(wording: Wording, couple: Couple) -> str:
+    """Say what a setting is in the reference's words, where it is told with another value than declared."""
+    reference, other = wording.names
+    declared = dict(leaves(wording.declared[1].model_dump(mode="json")))
+    named = [
+        f"{one.path} is {setting(one.values[other])}"
+        for one in wording.differences
+        if couple.rule.of_numbers and declared.get(one.path, one.values[other]) != one.values[other]
+    ]
+    return f" In {reference}'s words {other}'s {both(named)}." if named else ""
+
+
+def _some_paths(differences: Sequence[SettingDifference]) -> str:
+    named = [one.path for one in differences[:MOST_OF_A_COUPLE]]
+    if rest := len(differences) - len(named):
+        named.append(count(rest, "more setting"))
+    return both(named)
+
+
+def _written(text: str) -> Note:
+    return Note(code="written_differently", text=text)

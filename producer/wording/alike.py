@@ -6,7 +6,7 @@ that would leave a difference that was not there before is not applied.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -237,3 +237,28 @@ def _of_layers(names: tuple[str, str], forms: Forms) -> tuple[SettingDifference,
     """Return the models as lists of their layers' kinds."""
     lists: Sequence[Any] = [layers.kinds(form) for form in forms]
     return (SettingDifference(path="model.layers", values=dict(zip(names, lists, strict=True))),)
+
+
+def real_differences(
+    declared: Sequence[SettingDifference], wordings: Mapping[str, Wording]
+) -> list[SettingDifference]:
+    """Return the settings that differ in what some side computes, with the value of every side."""
+    if not any(wording.couples for wording in wordings.values()):
+        return list(declared)
+    by_path = {one.path: one for one in declared}
+    found: dict[str, SettingDifference] = {}
+    for wording in wordings.values():
+        for one in wording.differences:
+            known = by_path.get(one.path)
+            same = known is not None and all(
+                known.values.get(side) == one.values[side] for side in one.values
+            )
+            if known is not None and same:
+                found[one.path] = known
+            elif one.path in found:
+                found[one.path] = SettingDifference(
+                    path=one.path, values={**found[one.path].values, **one.values}
+                )
+            else:
+                found[one.path] = one
+    return list(found.values())

@@ -176,4 +176,4 @@ def test_an_endless_line_is_refused_before_it_fills_the_memory(
         stream.truncate(100 * 2**20)
 
     message = refusal(prepare, data={"type": "csv", "path": "a.csv", "target": "y"})
-    assert message == "a.csv: line 1 is longer than 16.0 MiB; is this a CSV file?"
+    assert message == "a.csv: line 1 is longer than 16 MiB; is this a CSV file?"

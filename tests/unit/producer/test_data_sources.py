@@ -226,7 +226,7 @@ def test_synthetic_classes_take_turns(prepare: Prepare) -> None:
     [
         ({"type": "inline", "x": [1, 2], "y": [1]}, "data: x has 2 rows and y has 1 row; each sample needs both"),
         ({"type": "inline", "x": [1e39], "y": [1]}, "data.x: row 1: 1e+39 is too large for float32; use precision: float64"),
-        ({"type": "synthetic", "kind": "sine", "samples": 10**12}, "data.samples: 1,000,000,000,000 samples of 2 values are 14901.2 GiB as float64; at most 2.0 GiB can be trained on"),
+        ({"type": "synthetic", "kind": "sine", "samples": 10**12}, "data.samples: 1,000,000,000,000 samples of 2 values are 15 TiB as float64; at most 2.0 GiB can be trained on"),
         ({"type": "csv", "path": "b.csv", "target": "y"}, "is no such file"),
         ({"type": "csv", "path": "no/b.csv", "target": "y"}, "no, is not there)"),
         ({"type": "csv", "path": ".", "target": "y"}, 'data.path ".": is a folder; name a file in it'),

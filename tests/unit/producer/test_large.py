@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from pydantic import TypeAdapter
 
-from likewise.producer.data import large
-from likewise.producer.data.large import before_reading, before_storing
+from likewise.producer.data import reading
+from likewise.producer.data.reading import before_reading, before_storing
 from likewise.producer.job.summary import lines_of
 from likewise.shared.job import Data
 
@@ -32,7 +32,7 @@ def test_reading_is_announced_where_it_takes_time(tmp_path: Path, monkeypatch: p
     assert before_reading(declared(type="inline", x=[1.0], y=[1.0]), tmp_path) is None
     pictures = declared(type="images", path="pets", size=[8, 8])
     assert before_reading(pictures, tmp_path) == "reading the images of pets"
-    monkeypatch.setattr(large, "LARGE_BYTES", 5_000)
+    monkeypatch.setattr(reading, "LARGE_BYTES", 5_000)
     assert before_reading(files, tmp_path) == "reading a.npy and 2 more (6.2 KiB)"
 
 
@@ -45,7 +45,7 @@ def test_storing_is_announced_once_for_data_that_sides_share(
     every = [run.data for run in prepared.runs.values()]
 
     assert before_storing(every) is None
-    monkeypatch.setattr(large, "LARGE_BYTES", 70_000)
+    monkeypatch.setattr(reading, "LARGE_BYTES", 70_000)
     assert before_storing(every) == "storing 77 KiB of samples for the workers"
     assert lines_of(prepared)[1] == (
         "  data        synthetic: 100 training samples; 28 x 28 x 1 values of uint8, 77 KiB, less 127.5, "
