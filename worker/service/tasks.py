@@ -253,7 +253,11 @@ class TrainingChild:
             )
         try:
             begin = moment() if run.timed is not None else None
-            with closing(self._checkpoints_of(claim, arrays)) as checkpoints:
+            attempt = self._attempt(claim)
+            kept = RunCheckpoints(
+                self._checkpoints, claim, wanted=self._link.worker_stopping, before=arrays.flush
+            )
+            with closing(kept) as checkpoints:
                 services = RunServices(
                     load=lambda ref: patiently(lambda: self._blobs.get(ref), tell=self._tell_trouble),
                     store=arrays.put,
@@ -263,7 +267,7 @@ class TrainingChild:
                     checkpoint_s=self._settings.checkpoint_s,
                     limits=self._limits,
                 )
-                result = train_run(run, adapter=adapter, attempt=self._attempt(claim), services=services)
+                result = train_run(run, adapter=adapter, attempt=attempt, services=services)
             if begin is None:
                 return result
             return result.model_copy(update={"conditions": conditions(begin)})
@@ -280,14 +284,6 @@ class TrainingChild:
             threads=self._threads,
             queue_s=max(0.0, claim.claimed_s - claim.submitted_s),
             import_s=self._import_s,
-        )
-
-    def _checkpoints_of(self, claim: Claim, arrays: BlobBatch) -> RunCheckpoints:
-        return RunCheckpoints(
-            self._checkpoints,
-            claim,
-            wanted=self._link.worker_stopping,
-            before=arrays.flush,
         )
 
     def _failed(self, claim: Claim, failure: Failure) -> RunResult:

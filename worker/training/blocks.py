@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -113,12 +113,7 @@ class Stopwatch:
     """Adds up seconds by phase. Adapters return only when the device has finished."""
 
     def __init__(self) -> None:
-        self._seconds: dict[Phase, float] = {
-            "build_s": 0.0,
-            "compile_s": 0.0,
-            "train_s": 0.0,
-            "predict_s": 0.0,
-        }
+        self._seconds: dict[Phase, float] = dict.fromkeys(get_args(Phase), 0.0)
 
     @contextmanager
     def measure(self, phase: Phase) -> Iterator[None]:

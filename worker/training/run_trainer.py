@@ -231,9 +231,9 @@ class RunTrainer:
 
     def _train_at_once(self, group: Sequence[Member], position: int) -> list[Trained]:
         """Train the group as one training. Where it turns out not to train together, that is noted."""
-        self._reset_peaks()
         self._keep_checkpoint(position)
         resumed = self._take_resumed()
+        self._reset_peaks()
         training: OngoingTraining | None = None
         trained: list[Trained] = []
         ended: TrainingError | None = None
