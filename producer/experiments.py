@@ -23,7 +23,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Generic
 
-from likewise.producer.data.reading import before_reading, before_storing
+from likewise.producer.data.prepare import before_storing
+from likewise.producer.data.reading import before_reading
 from likewise.producer.follow_ups import Answer, Finished, FollowUpPlan, Judged, Submitted
 from likewise.producer.job.jobfile import read_experiment
 from likewise.producer.job.prepare import PreparedExperiment, prepare_experiment

@@ -5,7 +5,7 @@ Within each part of a split samples keep their order.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
@@ -24,10 +24,11 @@ from likewise.producer.data.images import load_images
 from likewise.producer.data.loaded import Floats, Loaded
 from likewise.producer.data.memory import mean_and_deviation, scaled, taken
 from likewise.producer.data.npz import given_weights, load_npy, load_npz
+from likewise.producer.data.reading import LARGE_BYTES
 from likewise.producer.data.splits import SplitBy, split
 from likewise.producer.data.table_samples import load_table
 from likewise.producer.data.targets import TASKS, check_finite, sample_weights, targets
-from likewise.producer.display import both, printable
+from likewise.producer.display import both, printable, size
 from likewise.shared.errors import DataError
 from likewise.shared.job import Data, Job
 from likewise.shared.job.data import (
@@ -332,3 +333,15 @@ def _kept(array: NDArray[Any]) -> NDArray[Any]:
     kept = np.ascontiguousarray(array).view()
     kept.flags.writeable = False
     return kept
+
+
+def before_storing(every: Iterable[PreparedData]) -> str | None:
+    """Return what to say before these data are hashed and stored; None where that takes no time."""
+    parts = {
+        id(part): part.x.nbytes + part.y.nbytes
+        for data in every
+        for part in (data.train, data.validation, data.test)
+        if part is not None
+    }
+    total = sum(parts.values())
+    return f"storing {size(total)} of samples for the workers" if total > LARGE_BYTES else None

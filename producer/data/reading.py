@@ -1,11 +1,11 @@
-"""What is said of data that take a while: before they are read or stored, and while a large file is read.
+"""What is said of data that take a while to read: before they are read, and how far a large file is read.
 
 Nothing heavy is imported here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from contextvars import ContextVar
 from pathlib import Path
@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 from likewise.producer.display import printable, size
 
 if TYPE_CHECKING:
-    from likewise.producer.data.prepare import PreparedData
     from likewise.shared.job import Data
 
 LARGE_BYTES = 64 * 2**20
@@ -45,15 +44,3 @@ def before_reading(data: Data, base: Path) -> str | None:
         return None
     others = f" and {len(paths) - 1:,} more" if len(paths) > 1 else ""
     return f"reading {printable(paths[0])}{others} ({size(total)})"
-
-
-def before_storing(every: Iterable[PreparedData]) -> str | None:
-    """Return what to say before these data are hashed and stored; None where that takes no time."""
-    parts = {
-        id(part): part.x.nbytes + part.y.nbytes
-        for data in every
-        for part in (data.train, data.validation, data.test)
-        if part is not None
-    }
-    total = sum(parts.values())
-    return f"storing {size(total)} of samples for the workers" if total > LARGE_BYTES else None

@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 from pydantic import TypeAdapter
 
+from likewise.producer.data import prepare as prepare_data
 from likewise.producer.data import reading
-from likewise.producer.data.reading import before_reading, before_storing
+from likewise.producer.data.prepare import before_storing
+from likewise.producer.data.reading import before_reading
 from likewise.producer.job.summary import lines_of
 from likewise.shared.job import Data
 
@@ -45,7 +47,7 @@ def test_storing_is_announced_once_for_data_that_sides_share(
     every = [run.data for run in prepared.runs.values()]
 
     assert before_storing(every) is None
-    monkeypatch.setattr(reading, "LARGE_BYTES", 70_000)
+    monkeypatch.setattr(prepare_data, "LARGE_BYTES", 70_000)
     assert before_storing(every) == "storing 77 KiB of samples for the workers"
     assert lines_of(prepared)[1] == (
         "  data        synthetic: 100 training samples; 28 x 28 x 1 values of uint8, 77 KiB, less 127.5, "
