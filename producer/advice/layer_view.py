@@ -16,10 +16,12 @@ from likewise.shared.job.weights import (
     Constant,
     FanScaled,
     FanScaledNormal,
+    IdentityMatrix,
     Initializer,
     Normal,
     Ones,
     Orthogonal,
+    TruncatedNormal,
     Uniform,
     VarianceScaling,
 )
@@ -27,6 +29,8 @@ from likewise.shared.program import Stage, Weight
 
 WIDENED = 0.87962566103423978
 """The deviation of a standard normal that is cut at two."""
+NEVER = 9.0
+"""A draw from a normal is never so many deviations from its mean."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +44,8 @@ class WeightView:
     shape: tuple[int, ...]
     word: str
     law: str
-    """`constant`, `uniform`, `normal`, `cut` (normal, cut at two deviations), `triangular`, `orthogonal`."""
+    """`constant`, `uniform`, `normal`, `cut` (normal, drawn anew outside of low and high), `triangular`,
+    `orthogonal`, `identity`."""
     native: bool
     """Whether the framework draws it so by itself."""
     ones: tuple[int, int] | None
@@ -50,6 +55,18 @@ class WeightView:
     mean: float = 0.0
     deviation: float = 0.0
     gain: float = 1.0
+
+    @property
+    def cut_at_two(self) -> bool:
+        """Return whether a cut normal is cut at two deviations on either side."""
+        ends = (self.low - self.mean, self.high - self.mean)
+        return all(math.isclose(abs(end), 2 * self.deviation) for end in ends) and ends[0] < 0 < ends[1]
+
+    @property
+    def shares(self) -> tuple[float, float]:
+        """Return the error function at both ends of a cut normal."""
+        low, high = ((end - self.mean) / self.deviation for end in (self.low, self.high))
+        return math.erf(low / math.sqrt(2)), math.erf(high / math.sqrt(2))
 
     @property
     def is_kernel(self) -> bool:
@@ -286,8 +303,12 @@ def _law(initializer: Initializer, weight: Weight) -> dict[str, Any]:
             law = {"law": "uniform", "low": low, "high": high}
         case Normal(mean=mean, stddev=deviation):
             law = {"law": "normal", "mean": mean, "deviation": deviation}
+        case TruncatedNormal(mean=mean, stddev=deviation):
+            law = _cut(mean, deviation, *initializer.cut)
         case Orthogonal(gain=gain):
             law = {"law": "orthogonal", "gain": gain}
+        case IdentityMatrix(gain=gain):
+            law = {"law": "identity", "gain": gain}
         case FanScaled(type=word):
             law = _scaled(_variance(word, weight), "uniform")
         case FanScaledNormal(type=word, truncated=cut):
@@ -314,9 +335,17 @@ def _scaled(variance: float, distribution: str) -> dict[str, Any]:
         case "triangular":
             return {"law": "triangular", "high": math.sqrt(6) * deviation}
         case "truncated_normal":
-            return {"law": "cut", "deviation": deviation / WIDENED}
+            return _cut(0.0, deviation / WIDENED, -2.0, 2.0)
         case _:
             return {"law": "normal", "deviation": deviation}
+
+
+def _cut(mean: float, deviation: float, low: float, high: float) -> dict[str, Any]:
+    """Return the law of a normal that is cut at so many deviations from its mean."""
+    normal = {"mean": mean, "deviation": deviation}
+    if low < -NEVER and high > NEVER:
+        return {"law": "normal", **normal}
+    return {"law": "cut", **normal, "low": mean + low * deviation, "high": mean + high * deviation}
 
 
 def _draws_alike(default: Any, weight: Weight) -> bool:

@@ -113,6 +113,11 @@ class JobView:
         return self.job.optimizer.schedule
 
     @property
+    def uncorrected(self) -> bool:
+        """Return whether the optimizer takes its moments without bias correction."""
+        return not getattr(self.job.optimizer, "bias_correction", True)
+
+    @property
     def changing_rate(self) -> bool:
         """Return whether the learning rate changes."""
         return self.schedule is not None

@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from likewise.producer.job.resolve import SettingDifference, setting_differences
-from likewise.producer.wording import data, layers, training
+from likewise.producer.wording import data, initializers, layers, training
 from likewise.producer.wording.form import Facts, Form
 from likewise.producer.wording.layers import Forms
 from likewise.shared.errors import LikewiseError
@@ -76,7 +76,7 @@ RULES = (
         says="batch normalization takes off the mean, and with it any bias in front of it",
         apply=layers.bias_before_batch_norm,
     ),
-    Rule(says="both words draw the same distribution", apply=layers.drawn_alike),
+    Rule(says="both words draw the same distribution", apply=initializers.drawn_alike),
     Rule(says="AdamW is Adam with decoupled decay", apply=training.adamw_is_adam),
     Rule(
         says="where a step is the learning rate times the gradient alone, decay in the gradient is decay of "
@@ -86,6 +86,10 @@ RULES = (
     Rule(
         says="at one learning rate momentum gathers steps or gradients to the same",
         apply=training.idle("optimizer.momentum_convention", training.momentum_is_plain),
+    ),
+    Rule(
+        says="without bias correction epsilon joins the same root",
+        apply=training.idle("optimizer.epsilon_placement", training.corrects_no_bias),
     ),
     Rule(
         says="no norm is clipped",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from math import isclose, prod, sqrt
+from math import prod
 from typing import Any
 
 from likewise.producer.wording.form import BiasInMean, Centred, Form, Renamed
@@ -20,18 +20,11 @@ from likewise.shared.job.loss import CategoricalCrossentropy, KlDivergence
 from likewise.shared.job.optimizer import is_decoupled
 from likewise.shared.job.weights import (
     Constant,
-    FanScaled,
-    FanScaledNormal,
     InitializerWeights,
-    Normal,
     Ones,
-    Orthogonal,
     SharedWeights,
-    Uniform,
-    VarianceScaling,
     Zeros,
 )
-from likewise.shared.program.spec import Weight
 
 Forms = tuple[Form, Form]
 HAVE_ACTIVATIONS = ("dense", "conv1d", "conv2d", "depthwise_conv2d", "conv2d_transpose")
@@ -156,13 +149,13 @@ def padded_alike(reference: Form, other: Form) -> Forms | None:
         return None
     changed = other
     for index, mine, theirs in pairs_of_layers(reference, other):
-        words = [name for name in ("padding", "count_include_pad") if _differ(mine, theirs, name)]
+        words = [name for name in ("padding", "count_include_pad") if differs(mine, theirs, name)]
         shapes = program.stages[index].inputs, other.program.stages[index].inputs
         if not words or shapes[0] != shapes[1]:
             continue
         rest = [
             name for name in type(mine).model_fields
-            if name not in (*words, *NOT_WORDS) and _differ(mine, theirs, name)
+            if name not in (*words, *NOT_WORDS) and differs(mine, theirs, name)
         ]  # fmt: skip
         places = [_windows(layer, shapes[0][0]) for layer in (mine, theirs)]
         if any(name in ("kernel_size", "pool_size", "strides") for name in rest) or places[0] != places[1]:
@@ -173,7 +166,8 @@ def padded_alike(reference: Form, other: Form) -> Forms | None:
     return (reference, changed) if changed is not other else None
 
 
-def _differ(mine: BaseLayer, theirs: BaseLayer, name: str) -> bool:
+def differs(mine: BaseLayer, theirs: BaseLayer, name: str) -> bool:
+    """Return whether two layers have other values of a field."""
     return getattr(mine, name, None) != getattr(theirs, name, None)
 
 
@@ -233,7 +227,7 @@ def functions_alike(reference: Form, other: Form) -> Forms | None:
     """Take the reference's word for an activation function that has two."""
     changed = other
     for index, mine, theirs in pairs_of_layers(reference, other):
-        if _differ(mine, theirs, "activation") and _function(mine) == _function(theirs):
+        if differs(mine, theirs, "activation") and _function(mine) == _function(theirs):
             changed = changed.with_layer(index, activation=mine.activation.model_dump(mode="json"))
     return (reference, changed) if changed is not other else None
 
@@ -251,7 +245,7 @@ def bias_before_batch_norm(reference: Form, other: Form) -> Forms | None:
         return None
     one, two = reference, other
     for index, mine, theirs in pairs_of_layers(reference, other):
-        if not _differ(mine, theirs, "use_bias"):
+        if not differs(mine, theirs, "use_bias"):
             continue
         biased = reference if mine.use_bias else other
         normalization = _normalized_by(biased, index)
@@ -269,7 +263,7 @@ def bias_before_batch_norm(reference: Form, other: Form) -> Forms | None:
         two = two.with_layer(
             index, use_bias=mine.use_bias, bias_initializer=mine.bias_initializer.model_dump(mode="json")
         )
-    return (one, _drawn_otherwise(two)) if two is not other else None
+    return (one, drawn_otherwise(two)) if two is not other else None
 
 
 def _normalized_by(form: Form, index: int) -> int | None:
@@ -284,81 +278,9 @@ def _normalized_by(form: Form, index: int) -> int | None:
     return takers[0] if isinstance(model.layers[takers[0]], BatchNorm) else None
 
 
-def _drawn_otherwise(form: Form) -> Form:
+def drawn_otherwise(form: Form) -> Form:
+    """Note that the form's weights are drawn the same only up to rounding, or in part not at all."""
     return replace(form, other_draws=True)
-
-
-def drawn_alike(reference: Form, other: Form) -> Forms | None:
-    """Take the reference's initializers where they give each weight the same distribution."""
-    programs = reference.program, other.program
-    if programs[0] is None or programs[1] is None or not same_start(reference, other):
-        return None
-    changed = other
-    for index, mine, theirs in pairs_of_layers(reference, other):
-        weights = [program.stages[index].weights for program in programs if program is not None]
-        if not _same_distributions(*weights):
-            continue
-        drawn = {
-            name: mine.model_dump(mode="json")[name]
-            for name in type(mine).model_fields
-            if name.endswith("_initializer") and _differ(mine, theirs, name)
-        }
-        if mine.type == "bidirectional" and mine.layer != theirs.layer:
-            own = [layer.layer.model_dump(mode="json") for layer in (mine, theirs)]
-            inner = {name: value for name, value in own[0].items() if name.endswith("_initializer")}
-            if own[1] | inner != own[1]:
-                drawn["layer"] = own[1] | inner
-        if drawn:
-            changed = changed.with_layer(index, **drawn)
-    return (reference, _drawn_otherwise(changed)) if changed is not other else None
-
-
-def _same_distributions(mine: tuple[Weight, ...], theirs: tuple[Weight, ...]) -> bool:
-    if [(one.own_name, one.shape, one.ones) for one in mine] != [
-        (one.own_name, one.shape, one.ones) for one in theirs
-    ]:
-        return False
-    both = [[_distribution(weight) for weight in weights] for weights in (mine, theirs)]
-    return all(
-        one[0] == two[0] and all(isclose(a, b, rel_tol=1e-12) for a, b in zip(one[1], two[1], strict=True))
-        for one, two in zip(*both, strict=True)
-    )
-
-
-def _distribution(weight: Weight) -> tuple[str, tuple[float, ...]]:  # noqa: PLR0911
-    """Return what draws a weight, and its constants: a mean and a spread."""
-    kind = weight.initializer
-    fans = {
-        "fan_in": weight.fan_in,
-        "fan_out": weight.fan_out,
-        "fan_avg": (weight.fan_in + weight.fan_out) / 2,
-    }
-    match kind:
-        case Zeros():
-            return "constant", (0.0,)
-        case Ones():
-            return "constant", (1.0,)
-        case Constant(value=value):
-            return "constant", (value,)
-        case Uniform(minval=low, maxval=high):
-            return ("uniform", (low, high)) if low < high else ("constant", (low,))
-        case Normal(mean=mean, stddev=deviation):
-            return "untruncated_normal", (mean, deviation)
-        case Orthogonal(gain=gain):
-            return "orthogonal", (gain,)
-        case VarianceScaling():
-            spread, deviation = kind.distribution, sqrt(kind.scale / fans[kind.mode])
-        case FanScaled() | FanScaledNormal():
-            scale, mode = {"glorot": (1, "fan_avg"), "he": (2, "fan_in"), "lecun": (1, "fan_in")}[
-                kind.type.split("_")[0]
-            ]
-            deviation = sqrt(scale / fans[mode])
-            truncated = isinstance(kind, FanScaledNormal) and kind.truncated
-            spread = "truncated_normal" if truncated else "untruncated_normal"
-            spread = "uniform" if isinstance(kind, FanScaled) else spread
-    if spread == "uniform":
-        return spread, (-sqrt(3) * deviation, sqrt(3) * deviation)
-    return spread, (0.0, deviation)
 
 
 def head_shifted(reference: Form, other: Form) -> Forms | None:
@@ -366,7 +288,7 @@ def head_shifted(reference: Form, other: Form) -> Forms | None:
     if not same_start(reference, other) or kinds(reference) != kinds(other):
         return None
     mine, theirs = (form.job.model.layers[-1] for form in (reference, other))
-    if mine.type != "dense" or theirs.type != "dense" or not _differ(mine, theirs, "bias_initializer"):
+    if mine.type != "dense" or theirs.type != "dense" or not differs(mine, theirs, "bias_initializer"):
         return None
     if not (mine.use_bias and theirs.use_bias and _sees_no_shift(reference) and _sees_no_shift(other)):
         return None
@@ -380,7 +302,7 @@ def head_shifted(reference: Form, other: Form) -> Forms | None:
         form.read(scale="centred") if form.reading.scale == "as they are" else form
         for form in (reference, changed)
     )
-    return one.weights_changed(Centred(name)), _drawn_otherwise(two.weights_changed(Centred(name)))
+    return one.weights_changed(Centred(name)), drawn_otherwise(two.weights_changed(Centred(name)))
 
 
 def _sees_no_shift(form: Form) -> bool:

@@ -122,6 +122,12 @@ def momentum_is_plain(form: Form) -> bool:
     )
 
 
+def corrects_no_bias(form: Form) -> bool:
+    """Return whether epsilon meets a root that is never corrected, before or after."""
+    optimizer: Any = form.job.optimizer
+    return optimizer.type in ("adam", "adamw", "nadam") and not optimizer.bias_correction
+
+
 def clips_no_norm(form: Form) -> bool:
     """Return whether no norm is clipped."""
     optimizer = form.job.optimizer
@@ -283,6 +289,6 @@ def _scaled(optimizer: dict[str, Any], ratio: float) -> dict[str, Any] | None:
         return numbers | {"learning_rate": optimizer["learning_rate"] * ratio}
     squared = optimizer["epsilon_placement"] == "inside" and kind != "adamax"
     numbers["epsilon"] = optimizer["epsilon"] / (ratio**2 if squared else ratio)
-    if kind == "adagrad":
+    if kind in ("adagrad", "rmsprop"):
         numbers["initial_accumulator_value"] = optimizer["initial_accumulator_value"] / ratio**2
     return numbers

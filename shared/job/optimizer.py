@@ -12,14 +12,17 @@ square brackets is one constant, as `worker.adapters.constants` names it.
              w ← w − ([η/(1−β₁ᵗ)]·m) / (√v/[√(1−β₂ᵗ)] + ε)        (Kingma & Ba 2015, algorithm 1)
              amsgrad: h ← max(h, v) stands for v in w's update    (Reddi et al. 2018)
              hat: w ← w − ([η·√(1−β₂ᵗ)/(1−β₁ᵗ)]·m) / (√v + ε)     (the same paper, end of section 2)
+             uncorrected: w ← w − η·m / (√v + ε)
     adamw    adam, its weight decay decoupled                     (Loshchilov & Hutter 2019)
     adamax   m as in adam, u ← max(β₂·u, |g|)                     (Kingma & Ba 2015, algorithm 2,
              w ← w − ([η/(1−β₁ᵗ)]·m) / (u + ε)                    with ε against a u of 0)
              inside: u ← max(β₂·u, |g| + ε), w ← w − ([η/(1−β₁ᵗ)]·m) / u
+             uncorrected: η stands for η/(1−β₁ᵗ)
     nadam    m and v as in adam, μₜ = β₁·(1 − ½·0.96^(t·ψ))       (Dozat 2016, with β₁ in m,
              w ← w − ([η·μₜ₊₁/(1−Πₜ₊₁)]·m + [η·(1−μₜ)/(1−Πₜ)]·g)  as both Keras and PyTorch)
                      / (√v/[√(1−β₂ᵗ)] + ε), where Πₜ = μ₁·…·μₜ
              hat: both constants times √(1−β₂ᵗ), and √v + ε
+             uncorrected: w ← w − (η·μₜ₊₁·m + η·(1−μₜ)·g) / (√v + ε)
     rmsprop  v ← v + [1−ρ]·(g·g − v), u = g/(√v + ε)              (Tieleman & Hinton 2012)
              w ← w − η·u; with momentum μ: b ← μ·b + u, w ← w − η·b
              velocity: s ← μ·s + η·u, w ← w − s; inside: u = g/√(v + ε)
@@ -33,7 +36,9 @@ square brackets is one constant, as `worker.adapters.constants` names it.
 The v of centered rmsprop is Graves's mean of g·g less the square of the mean of g, followed without ever
 taking that difference: it would lose its digits, and fall below 0, where gradients hardly vary.
 The maximum of amsgrad is of v before its correction, as in Keras and PyTorch. Each state starts at 0
-where nothing else is said. `momentum_decay` is ψ, `initial_accumulator_value` a₀.
+where nothing else is said. `momentum_decay` is ψ, `initial_accumulator_value` a₀: the v of adagrad and of
+rmsprop before the first update, 1 in TensorFlow 1's RMSProp. Without `bias_correction`, as in BERT's first
+AdamW, the moments are used as they are.
 
 Where Keras and PyTorch differ, a field says which formula. `epsilon_placement`: Keras has `hat` in adam,
 `outside` in nadam and adamax, `inside` in rmsprop and adagrad; PyTorch `outside`, but `inside` in adamax.
@@ -106,6 +111,8 @@ class Adam(_Optimizer):
     """Added to the root after its correction (PyTorch), or before, as ε̂ (Keras)."""
     amsgrad: bool = False
     """Divide by the largest second moment so far."""
+    bias_correction: bool = True
+    """Divide the moments by what is missing in them while they fill; BERT's first AdamW did not."""
 
 
 class AdamW(_Optimizer):
@@ -123,6 +130,8 @@ class AdamW(_Optimizer):
     """Added to the root after its correction (PyTorch), or before, as ε̂ (Keras)."""
     amsgrad: bool = False
     """Divide by the largest second moment so far."""
+    bias_correction: bool = True
+    """Divide the moments by what is missing in them while they fill; BERT's first AdamW did not."""
 
 
 class Adamax(_Optimizer):
@@ -135,6 +144,8 @@ class Adamax(_Optimizer):
     epsilon: Positive = 1e-7
     epsilon_placement: Literal["outside", "inside"] = "outside"
     """Added to the maximum (Keras), or to |g| within it (PyTorch)."""
+    bias_correction: bool = True
+    """Divide the gradient's mean by what is missing in it while it fills."""
 
 
 class Nadam(_Optimizer):
@@ -149,6 +160,8 @@ class Nadam(_Optimizer):
     """Added to the root after its correction (Keras and PyTorch), or before, as ε̂."""
     momentum_decay: NonNegative = 0.004
     """How fast the momentum warms up. Dozat's and PyTorch's value; Keras has 1."""
+    bias_correction: bool = True
+    """Divide the moments by what is missing in them while they fill."""
 
 
 class RmsProp(_Optimizer):
@@ -165,6 +178,8 @@ class RmsProp(_Optimizer):
     """Added to the root (PyTorch), or under it (Keras)."""
     centered: bool = False
     """Divide by the gradient's deviation from its mean instead of its size."""
+    initial_accumulator_value: NonNegative = 0.0
+    """What the mean of the squared gradients starts at: 0 in Keras and PyTorch, 1 in TensorFlow 1."""
 
 
 class Adagrad(_Optimizer):

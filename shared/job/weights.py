@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import erf, sqrt
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -55,6 +56,54 @@ class Normal(_Distribution):
     stddev: Positive = 0.05
 
 
+class TruncatedNormal(_Distribution):
+    """Each number is drawn from N(mean, stddev²), anew while it is outside of the limits.
+
+    It is not widened again: with limits of two deviations its own deviation is 0.88·stddev.
+    """
+
+    type: Literal["truncated_normal"]
+    mean: float = 0.0
+    stddev: Positive = 0.05
+    low: float = -2.0
+    high: float = 2.0
+    limits: Literal["deviations", "absolute"] = "deviations"
+    """Whether low and high count deviations from the mean, as the two of Keras's TruncatedNormal do, or are
+    the numbers themselves, as the a and b of PyTorch's trunc_normal_, whose -2 and 2 cut nothing off a
+    small deviation."""
+
+    @property
+    def cut(self) -> tuple[float, float]:
+        """Return the limits in deviations from the mean."""
+        if self.limits == "deviations":
+            return self.low, self.high
+        return (self.low - self.mean) / self.stddev, (self.high - self.mean) / self.stddev
+
+    @model_validator(mode="after")
+    def _leaves_enough(self) -> TruncatedNormal:
+        low, high = self.cut
+        if (erf(high / sqrt(2)) - erf(low / sqrt(2))) / 2 < _LEAST_LEFT:
+            raise ValueError(
+                f"between low {self.low:g} and high {self.high:g} lies less than {_LEAST_LEFT:.0%} of a "
+                f"normal of mean {self.mean:g} and stddev {self.stddev:g}; widen the limits"
+            )
+        return self
+
+
+_LEAST_LEFT = 0.01
+"""The least part of a normal distribution that may be left of it: what lies outside is drawn in vain."""
+
+
+class IdentityMatrix(_Distribution):
+    """A matrix with `gain` on its diagonal and 0 elsewhere, which passes its inputs on where it is square.
+
+    A kernel of a convolution has that matrix, of channels and filters, in the middle of its window.
+    """
+
+    type: Literal["identity"]
+    gain: float = 1.0
+
+
 class FanScaled(_Distribution):
     """Glorot (Glorot & Bengio 2010), He (He et al. 2015) and LeCun, uniform between ±√(3·variance).
 
@@ -96,7 +145,17 @@ class Orthogonal(_Distribution):
 
 
 Initializer = Annotated[
-    Zeros | Ones | Constant | Uniform | Normal | FanScaled | FanScaledNormal | VarianceScaling | Orthogonal,
+    Zeros
+    | Ones
+    | Constant
+    | Uniform
+    | Normal
+    | TruncatedNormal
+    | FanScaled
+    | FanScaledNormal
+    | VarianceScaling
+    | Orthogonal
+    | IdentityMatrix,
     Field(discriminator="type"),
     Word,
 ]

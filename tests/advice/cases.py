@@ -140,6 +140,7 @@ OPTIMIZERS: dict[str, list[Any]] = {
     "rho": [0.5],
     "centered": [True],
     "initial_accumulator_value": [0.5],
+    "bias_correction": [False],
 }
 EXACT = {
     "epsilon": 0.015625,
@@ -471,6 +472,34 @@ def optimizer_pairs() -> Iterator[Pair]:
         {"type": "batch_norm", "name": "norm", "gamma_initializer": "ones"},
         dense(name="head"),
     ]
+    for word, fields in {
+        "adam": {"epsilon_placement": "hat", "weight_decay": 0.125, "weight_decay_kind": "decoupled"},
+        "adamax": {"epsilon_placement": "inside"},
+        "nadam": {"epsilon_placement": "hat"},
+        "adamw": {"amsgrad": True},
+    }.items():
+        small = {
+            name: value for name, value in EXACT.items() if name in members(Optimizer)[word].model_fields
+        }
+        base = job(layers, optimizer={"type": word, "learning_rate": 0.125, **small, **fields})
+        yield Pair(
+            "optimizer.bias_correction",
+            base,
+            changed(base, "optimizer.bias_correction", False),
+            FLAT,
+            f"optimizer.{word}.bias_correction",
+        )
+    for fields in ({"epsilon_placement": "inside"}, {"momentum": 0.5, "centered": True}):
+        base = job(
+            layers, optimizer={"type": "rmsprop", "learning_rate": 0.125, "epsilon": 0.015625, **fields}
+        )
+        yield Pair(
+            "optimizer.initial_accumulator_value",
+            base,
+            changed(base, "optimizer.initial_accumulator_value", 1.0),
+            FLAT,
+            "optimizer.rmsprop.initial_accumulator_value",
+        )
     for momentum in (0.5, 0.875):
         decay = {"type": "sgd", "learning_rate": 0.125, "momentum": momentum, "weight_decay": 0.125}
         yield Pair(
@@ -516,6 +545,12 @@ INITIALIZERS: list[Any] = [
     {"type": "constant", "value": 0.3},
     {"type": "glorot_normal", "truncated": True},
     {"type": "orthogonal", "gain": 2.0},
+    "truncated_normal",
+    "identity",
+    {"type": "identity", "gain": 0.5},
+    {"type": "truncated_normal", "mean": 0.1, "stddev": 0.5, "low": -0.3, "high": 0.6, "limits": "absolute"},
+    {"type": "truncated_normal", "stddev": 0.3, "limits": "absolute"},
+    {"type": "truncated_normal", "stddev": 0.3, "low": -1.0, "high": 3.0},
     {"type": "random_uniform", "minval": 0.1, "maxval": 0.4},
     {"type": "random_normal", "mean": 1.0, "stddev": 0.2},
     {"type": "variance_scaling", "scale": 0.5, "mode": "fan_avg", "distribution": "uniform"},

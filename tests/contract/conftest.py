@@ -323,7 +323,8 @@ class NumPyOptimizer:
         if o.type == "rmsprop":
             # v − a² of gradients that hardly change has few digits in any float, and all in fractions
             wide, share = exact(g), 1 - Fraction(o.rho)
-            v = self.keep(f"v {name}", lambda v: v + share * (wide * wide - v), wide)
+            start = Fraction(o.initial_accumulator_value)
+            v = self.keep(f"v {name}", lambda v: v + share * (wide * wide - v), wide, start=start)
             if o.centered:
                 v = v - self.keep(f"a {name}", lambda a: a + share * (wide - a), wide) ** 2
             v = v.astype(np.float64)
@@ -348,19 +349,20 @@ class NumPyOptimizer:
         if o.type == "adamax":
             within = o.epsilon if o.epsilon_placement == "inside" else 0.0
             u = self.keep(f"u {name}", lambda u: np.maximum(o.beta_2 * u, np.abs(g) + within), g)
-            return rate / (1 - o.beta_1**t) * m / (u + o.epsilon - within)
+            return rate / (1 - o.beta_1**t * o.bias_correction) * m / (u + o.epsilon - within)
         v = self.keep(f"v {name}", lambda v: v + (1 - o.beta_2) * (g * g - v), g)
         # a hatted epsilon stands where the correction has not been divided out yet
-        corrected = np.sqrt(1 - o.beta_2**t)
+        corrected = np.sqrt(1 - o.beta_2**t * o.bias_correction)
         epsilon = o.epsilon / corrected if o.epsilon_placement == "hat" else o.epsilon
         if o.type == "nadam":
             mu = o.beta_1 * (1 - 0.5 * 0.96 ** (np.arange(1, t + 2) * o.momentum_decay))
-            step = mu[t] * m / (1 - mu.prod()) + (1 - mu[t - 1]) * g / (1 - mu[:t].prod())
+            missing = (mu.prod() * o.bias_correction, mu[:t].prod() * o.bias_correction)
+            step = mu[t] * m / (1 - missing[0]) + (1 - mu[t - 1]) * g / (1 - missing[1])
             return rate * step / (np.sqrt(v) / corrected + epsilon)
         if o.amsgrad:
             v = self.keep(f"h {name}", lambda h: np.maximum(h, v), g)
-        return rate / (1 - o.beta_1**t) * m / (np.sqrt(v) / corrected + epsilon)
+        return rate / (1 - o.beta_1**t * o.bias_correction) * m / (np.sqrt(v) / corrected + epsilon)
 
-    def keep(self, slot: str, change: Any, like: np.ndarray, *, start: float = 0) -> np.ndarray:
+    def keep(self, slot: str, change: Any, like: np.ndarray, *, start: Any = 0) -> np.ndarray:
         self.state[slot] = change(self.state.get(slot, np.full_like(like, start)))
         return self.state[slot]

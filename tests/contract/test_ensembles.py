@@ -30,6 +30,8 @@ OPTIMIZERS: dict[str, list[dict[str, Any]]] = {
     "nadam": [{"momentum_decay": d} for d in (0.004, 0.1, 1.0)],
     "rmsprop": [{"rho": r, "centered": True, "momentum": 0.5} for r in (0.5, 0.8, 0.9)],
     "adagrad": [{"initial_accumulator_value": a} for a in (0.1, 0.2, 0.3)],
+    "uncorrected": [{"type": "adam", "beta_1": b, "bias_correction": False} for b in (0.5, 0.8, 0.9)],
+    "filled": [{"type": "rmsprop", "initial_accumulator_value": a} for a in (0.0, 0.5, 1.0)],
     "adadelta": [{"rho": r} for r in (0.5, 0.8, 0.9)],
     "l2": [{"type": "sgd", "weight_decay": d} for d in (0.1, 0.2, 0.3)],
     "decoupled": [

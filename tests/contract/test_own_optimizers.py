@@ -61,13 +61,18 @@ TORCH: dict[str, tuple[str, dict[str, Any]]] = {
 CLIPPINGS: list[dict[str, Any]] = [{"clip_norm": 0.5}, {"global_clip_norm": 0.5}, {"clip_value": 0.25}]
 
 
+def fixed(name: str) -> set[str]:
+    """What neither framework leaves to choose in its own optimizer."""
+    return {"bias_correction"} | (set() if name == "Adagrad" else {"initial_accumulator_value"})
+
+
 def train_keras(name: str, fields: dict[str, Any], gradients: list[Any], start: list[Any]) -> list[Any]:
     """The weights after Keras's own optimizer."""
     import keras
     import tensorflow as tf
 
     names = {"clip_norm": "clipnorm", "global_clip_norm": "global_clipnorm", "clip_value": "clipvalue"}
-    left_out = {*CONVENTIONS, "clip_epsilon", "momentum_decay"}
+    left_out = {*CONVENTIONS, "clip_epsilon", "momentum_decay"} | fixed(name)
     options = {names.get(field, field): value for field, value in fields.items() if field not in left_out}
     optimizer = getattr(keras.optimizers, name)(**options)
     weights = [keras.Variable(array, dtype="float64") for array in start]
@@ -83,7 +88,7 @@ def train_torch(name: str, fields: dict[str, Any], gradients: list[Any], start: 
     import torch
 
     names = {"learning_rate": "lr", "epsilon": "eps"} | ({"rho": "alpha"} if name == "RMSprop" else {})
-    left_out = {*CONVENTIONS, "clip_epsilon", "global_clip_norm", "clip_value"}
+    left_out = {*CONVENTIONS, "clip_epsilon", "global_clip_norm", "clip_value"} | fixed(name)
     options = {names.get(field, field): value for field, value in fields.items() if field not in left_out}
     if "beta_1" in options:
         options["betas"] = (options.pop("beta_1"), options.pop("beta_2"))

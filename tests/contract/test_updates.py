@@ -51,15 +51,18 @@ def optimizers(draw: st.DrawFn) -> dict[str, Any]:
         case ("adam" | "adamw") as kind:
             own = {"type": kind, "beta_1": draw(fractions), "beta_2": draw(fractions)} | draw(epsilons)
             own["amsgrad"] = draw(st.booleans())
+            own["bias_correction"] = draw(st.booleans())
             own |= draw(hats)
         case "adamax":
             # a maximum that is forgotten at once divides by gradients near 0, which have few good digits
             slow = st.floats(0.6, 0.95)
             own = {"type": "adamax", "beta_1": draw(fractions), "beta_2": draw(slow)} | draw(epsilons)
             own |= draw(insides)
+            own["bias_correction"] = draw(st.booleans())
         case "nadam":
             own = {"type": "nadam", "beta_1": draw(fractions), "beta_2": draw(fractions)} | draw(epsilons)
             own["momentum_decay"] = draw(st.sampled_from([0.0, 0.004, 1.0, 10.0]))
+            own["bias_correction"] = draw(st.booleans())
             own |= draw(hats)
         case "adagrad":
             own = {"type": "adagrad"} | draw(epsilons) | draw(insides)
@@ -71,6 +74,7 @@ def optimizers(draw: st.DrawFn) -> dict[str, Any]:
                 epsilons
             )
             own["momentum"] = draw(st.just(0.0) | fractions)
+            own["initial_accumulator_value"] = draw(st.sampled_from([0.0, 0.1, 1.0]))
             own |= draw(insides) | draw(conventions)
     return common | own
 

@@ -92,6 +92,11 @@ MORE_OPTIMIZERS: dict[str, dict[str, Any]] = {
     "adagrad": {"type": "adagrad", "learning_rate": 0.02},
     "adagrad from 0": {"type": "adagrad", "learning_rate": 0.02, "initial_accumulator_value": 0.0},
     "adadelta": {"type": "adadelta"},
+    "rmsprop from 1": {"type": "rmsprop", "learning_rate": 0.002, "initial_accumulator_value": 1.0},
+    "adam uncorrected": {"type": "adam", "learning_rate": 0.002, "bias_correction": False},
+    "adamw uncorrected": {"type": "adamw", "learning_rate": 0.002, "bias_correction": False},
+    "adamax uncorrected": {"type": "adamax", "learning_rate": 0.002, "bias_correction": False},
+    "nadam uncorrected": {"type": "nadam", "learning_rate": 0.002, "bias_correction": False},
 }  # fmt: skip
 """Through the same clipping and decay as those above, so that one case for both will do."""
 CONVENTIONS: dict[str, dict[str, Any]] = {

@@ -115,11 +115,16 @@ def _optimizer(draw: Draw) -> Document:
     optimizer: Document = {
         "sgd": lambda: {"type": "sgd", "learning_rate": 0.02},
         "momentum": lambda: {"type": "sgd", "learning_rate": 0.01, "momentum": 0.9, "nesterov": _coin(draw)},
-        "adam": lambda: {"type": "adam", "learning_rate": 0.005, "amsgrad": _coin(draw)},
-        "adamw": lambda: {"type": "adamw", "learning_rate": 0.005},
-        "adamax": lambda: {"type": "adamax", "learning_rate": 0.005},
-        "nadam": lambda: {"type": "nadam", "learning_rate": 0.005},
-        "rmsprop": lambda: {"type": "rmsprop", "learning_rate": 0.002, "centered": _coin(draw)},
+        "adam": lambda: {"type": "adam", "learning_rate": 0.005, "amsgrad": _coin(draw)} | _corrected(draw),
+        "adamw": lambda: {"type": "adamw", "learning_rate": 0.005} | _corrected(draw),
+        "adamax": lambda: {"type": "adamax", "learning_rate": 0.005} | _corrected(draw),
+        "nadam": lambda: {"type": "nadam", "learning_rate": 0.005} | _corrected(draw),
+        "rmsprop": lambda: {
+            "type": "rmsprop",
+            "learning_rate": 0.002,
+            "centered": _coin(draw),
+            "initial_accumulator_value": float(draw.choice([0.0, 1.0])),
+        },
         "adagrad": lambda: {"type": "adagrad", "learning_rate": 0.02},
         "adadelta": lambda: {"type": "adadelta"},
     }[
@@ -136,6 +141,10 @@ def _optimizer(draw: Draw) -> Document:
     if draw.random() < 0.4:
         optimizer["schedule"] = _schedule(draw)
     return optimizer
+
+
+def _corrected(draw: Draw) -> Document:
+    return {"bias_correction": bool(draw.random() < 0.7)}
 
 
 def _schedule(draw: Draw) -> Document:

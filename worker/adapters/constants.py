@@ -42,6 +42,7 @@ def update_constants(
         nadam                             moment_size       η·μₜ₊₁/(1 − Πₜ₊₁)
                                           gradient_size     η·(1 − μₜ)/(1 − Πₜ)
         adam, adamw, nadam                root_correction   √(1 − β₂ᵗ); with `hat` the others are times it
+        without bias correction           1 stands for 1 − β₁ᵗ and 1 − Πₜ, and there is no root_correction
         where decoupled                   decay             η·λ
     """
     constants = _step_constants(optimizer, learning_rates, first_step)
@@ -59,13 +60,17 @@ def _step_constants(
     if isinstance(optimizer, Nadam):
         momentum, product = _warming_momentum(optimizer, t)
         following, next_product = _warming_momentum(optimizer, t + 1)
+        if not optimizer.bias_correction:
+            product = next_product = np.zeros(len(t))
         constants = {
             "moment_size": learning_rates * following / (1.0 - next_product),
             "gradient_size": learning_rates * (1.0 - momentum) / (1.0 - product),
         }
-    else:
+    elif optimizer.bias_correction:
         constants = {"step_size": learning_rates / (1.0 - integer_power(optimizer.beta_1, t))}
-    if isinstance(optimizer, Adamax):
+    else:
+        constants = {"step_size": learning_rates}
+    if isinstance(optimizer, Adamax) or not optimizer.bias_correction:
         return constants
     root_correction = np.sqrt(1.0 - integer_power(optimizer.beta_2, t))
     if optimizer.epsilon_placement == "hat":
@@ -150,7 +155,8 @@ def slot_starts(optimizer: Optimizer) -> dict[str, float]:
             letters = "mv"
         case RmsProp():
             letter = "s" if optimizer.momentum_convention == "velocity" else "b"
-            letters = "v" + "a" * optimizer.centered + letter * (optimizer.momentum > 0)
+            letters = "a" * optimizer.centered + letter * (optimizer.momentum > 0)
+            return {"v": optimizer.initial_accumulator_value, **dict.fromkeys(letters, 0.0)}
         case Adagrad():
             return {"v": optimizer.initial_accumulator_value}
         case Adadelta():

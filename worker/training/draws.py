@@ -33,12 +33,14 @@ from likewise.shared.job.weights import (
     FanScaledNormal,
     FrameworkWeights,
     GivenWeights,
+    IdentityMatrix,
     InitializerWeights,
     Normal,
     NpzWeights,
     Ones,
     Orthogonal,
     SharedWeights,
+    TruncatedNormal,
     Uniform,
     VarianceScaling,
     Zeros,
@@ -91,11 +93,11 @@ class Draws:
         return _fractions(self.words(count, index=index, item=item))
 
     def normals(
-        self, count: int, *, index: int = 0, item: int = 0, limit: float | None = None
+        self, count: int, *, index: int = 0, item: int = 0, limits: tuple[float, float] | None = None
     ) -> NDArray[np.float64]:
         """Draw from N(0, 1), by Marsaglia's polar method: two numbers from each pair inside the unit circle.
 
-        With a `limit` those beyond ±limit are passed over.
+        With `limits` those outside of them are passed over.
         """
         self._seek(index, item)
         found = [np.empty(0)]
@@ -108,7 +110,9 @@ class Draws:
             radius = radius[inside]
             factor = np.sqrt(-2.0 * log(radius) / radius)
             numbers = (points[inside] * factor[:, None]).reshape(-1)
-            found.append(numbers if limit is None else numbers[np.abs(numbers) <= limit])
+            if limits is not None:
+                numbers = numbers[(numbers >= limits[0]) & (numbers <= limits[1])]
+            found.append(numbers)
             missing -= found[-1].size
         return np.concatenate(found)[:count]
 
@@ -207,7 +211,7 @@ def check_weights(
 
 def _draw(weight: Weight, draws: Draws) -> NDArray[np.float64]:
     count = weight.size
-    address = {"index": weight.stage, "item": weight.item}
+    address: dict[str, Any] = {"index": weight.stage, "item": weight.item}
     match weight.initializer:
         case Zeros():
             flat = np.zeros(count)
@@ -219,6 +223,10 @@ def _draw(weight: Weight, draws: Draws) -> NDArray[np.float64]:
             flat = low + (high - low) * draws.uniforms(count, **address)
         case Normal(mean=mean, stddev=stddev):
             flat = mean + stddev * draws.normals(count, **address)
+        case TruncatedNormal(mean=mean, stddev=stddev, cut=limits):
+            flat = mean + stddev * draws.normals(count, **address, limits=limits)
+        case IdentityMatrix(gain=gain):
+            flat = gain * _identity(weight.shape).reshape(-1)
         case FanScaled(type=kind):
             flat = _centred("uniform", sqrt(_variance(kind, weight)), count, draws, address)
         case FanScaledNormal(type=kind, truncated=truncated):
@@ -236,7 +244,7 @@ def _draw(weight: Weight, draws: Draws) -> NDArray[np.float64]:
 
 
 def _centred(
-    shape: str, deviation: float, count: int, draws: Draws, address: Mapping[str, int]
+    shape: str, deviation: float, count: int, draws: Draws, address: Mapping[str, Any]
 ) -> NDArray[np.float64]:
     """Draw numbers of mean 0 and this deviation; shapes are those of VarianceScaling's `distribution`."""
     match shape:
@@ -246,7 +254,7 @@ def _centred(
             pairs = draws.uniforms(2 * count, **address).reshape(count, 2)
             return deviation * sqrt(6.0) * (pairs[:, 0] + pairs[:, 1] - 1.0)
         case "truncated_normal":
-            return deviation / _CUT_AT_TWO * draws.normals(count, **address, limit=2.0)
+            return deviation / _CUT_AT_TWO * draws.normals(count, **address, limits=(-2.0, 2.0))
         case _:
             return deviation * draws.normals(count, **address)
 
@@ -261,6 +269,14 @@ def _variance(kind: str, weight: Weight) -> float:
 def _matrix(shape: Shape) -> tuple[int, int]:
     """Return a tensor's shape as a matrix: all axes but the last are rows; a vector is one row."""
     return (prod(shape[:-1]), shape[-1])
+
+
+def _identity(shape: Shape) -> NDArray[np.float64]:
+    """Return ones on the diagonal of the last two axes, in the middle of a window; a vector is one row."""
+    *window, rows, columns = (1, *shape) if len(shape) == 1 else shape
+    kernel = np.zeros((*window, rows, columns))
+    kernel[tuple(size // 2 for size in window)] = np.eye(rows, columns)
+    return kernel
 
 
 def _orthogonal(drawn: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -45,6 +45,12 @@ def is_cut(place: str, value: Any) -> None:
     assert (abs(drawn).max() < 2.01 * drawn.std() / 0.8796) == value
 
 
+def limits(_: str, value: Any) -> None:
+    """Where a narrow truncated normal ends: at two deviations, or where its numbers reach -2 and 2."""
+    drawn = np.asarray(keras.initializers.TruncatedNormal(stddev=0.1, seed=1)((300, 300)))
+    assert {True: "deviations", False: "absolute"}[bool(abs(drawn).max() <= 0.2)] == value
+
+
 def asked_each_update(_: str, value: Any) -> None:
     """The rates of two updates of one optimizer."""
     optimizer = keras.optimizers.SGD(keras.optimizers.schedules.ExponentialDecay(1.0, 1, 0.5))
@@ -165,6 +171,7 @@ CHECKS = {
     "loss.*_crossentropy.weighting": class_weighting,
     "training.*": fit_sizes,
     "initializer.*_normal.truncated": is_cut,
+    "initializer.truncated_normal.limits": limits,
     "schedule.*.per": asked_each_update,
     "schedule.piecewise.boundary": boundary,
     "schedule.reduce_on_plateau.patience_rule": patience_rule,

@@ -99,6 +99,12 @@ def is_cut(place: str, value: Any) -> None:
     assert bool(drawn.abs().max() < 3 * drawn.std()) == value
 
 
+def limits(_: str, value: Any) -> None:
+    """Where a narrow truncated normal ends: at two deviations, or where its numbers reach -2 and 2."""
+    drawn = torch.nn.init.trunc_normal_(torch.empty(300, 300), std=0.1)
+    assert {True: "deviations", False: "absolute"}[bool(drawn.abs().max() <= 0.2)] == value
+
+
 def moving_variance(_: str, value: Any) -> None:
     """What one batch of 0, 2 leaves of the variance: 1 by n, 2 by n - 1."""
     layer = torch.nn.BatchNorm1d(1, momentum=1.0)
@@ -188,4 +194,5 @@ CHECKS = {
     "layer.flatten.order": flatten_order,
     "layer.gru.reset_after": reset_after,
     "initializer.*_normal.truncated": is_cut,
+    "initializer.truncated_normal.limits": limits,
 }

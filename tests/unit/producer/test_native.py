@@ -198,6 +198,7 @@ NO_DEFAULT = {
     "return_sequences", "value_dim", "use_causal_mask",      # asked for by each framework in its own way
     "class_weights", "clip_value", "clip_norm", "global_clip_norm", "schedule", "warmup", "offset",
     "loss.kl_divergence.weighting", "loss.cosine_similarity.weighting", "schedule.reduce_on_plateau.per",
+    "bias_correction", "optimizer.rmsprop.initial_accumulator_value",  # none has another
     "layer.average_pooling1d.pool_size", "layer.average_pooling2d.pool_size",
     "loss.quantile.quantile", "loss.quantile.reduction", "loss.quantile.targets", "loss.quantile.weighting",
 }  # fmt: skip

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from likewise.shared.job import Job
 from likewise.shared.job.experiment import Precision
@@ -280,6 +281,46 @@ def test_truncated_normals_end_at_two_deviations_of_the_uncut_and_keep_the_varia
     assert kernel.mean() == pytest.approx(0, abs=0.015 * deviation)
     assert kernel.std() == pytest.approx(deviation, rel=0.01)
     assert 0.999 * end < abs(kernel).max() <= end
+
+
+@pytest.mark.parametrize(
+    ("fields", "low", "high", "deviation"),
+    [
+        ({"stddev": 0.5}, -1.0, 1.0, 0.5 * 0.8796256610342398),
+        ({"stddev": 0.5, "mean": 1.0}, 0.0, 2.0, 0.5 * 0.8796256610342398),
+        ({"stddev": 0.5, "limits": "absolute"}, -2.0, 2.0, 0.4995),
+        ({"stddev": 1.0, "low": 0.0, "limits": "absolute"}, 0.0, 2.0, 0.5013),
+    ],
+)
+def test_a_truncated_normal_ends_at_its_limits_and_is_not_widened(
+    job_of: Jobs, fields: dict[str, Any], low: float, high: float, deviation: float
+) -> None:
+    kernel = drawn(job_of, {"type": "truncated_normal"} | fields, inputs=200, units=500)
+    assert low <= kernel.min() < low + 0.1
+    assert high - 0.1 < kernel.max() <= high
+    assert kernel.std() == pytest.approx(deviation, rel=0.01)
+
+
+def test_limits_that_leave_nothing_of_a_normal_are_refused(job_of: Jobs) -> None:
+    far = {"type": "truncated_normal", "stddev": 0.02, "low": 1.0, "high": 2.0, "limits": "absolute"}
+    with pytest.raises(
+        ValidationError, match=r"between low 1 and high 2 lies less than 1%.*widen the limits"
+    ):
+        drawn(job_of, far, inputs=2, units=2)
+
+
+@pytest.mark.parametrize(("inputs", "units"), [(4, 4), (3, 5), (5, 3)])
+def test_an_identity_passes_its_inputs_on(job_of: Jobs, inputs: int, units: int) -> None:
+    kernel = drawn(job_of, {"type": "identity", "gain": 2.0}, inputs=inputs, units=units)
+    assert np.array_equal(kernel, 2.0 * np.eye(inputs, units))
+
+
+def test_a_convolution_s_identity_stands_in_the_middle_of_its_window(job_of: Jobs) -> None:
+    layer = {"type": "conv2d", "filters": 2, "kernel_size": 3, "kernel_initializer": "identity"}
+    model = job_of(model={"layers": [layer]}).model
+    kernel = draw_weights(compile_model(model, (5, 5, 2)), seed=0, precision="float64")["layers.0.kernel"]
+    assert np.array_equal(kernel[1, 1], np.eye(2))
+    assert kernel.sum() == 2.0
 
 
 @pytest.mark.parametrize(
