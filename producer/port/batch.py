@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from likewise.producer.port.hosted import Arrays, Hosted, RecordedCall
+from likewise.producer.port.hosted import Arrays, Hosted, RecordedPass
 from likewise.shared.errors import DataError, RunFailedError
 
 TARGETS = ("y", "targets", "labels")
@@ -88,13 +88,13 @@ def layouts(inputs: Arrays) -> Iterator[tuple[str | None, Arrays]]:
 
 def forward_in_some_layout(
     other: Hosted, inputs: Arrays, first_input: NDArray[Any] | None
-) -> tuple[str | None, Arrays, list[RecordedCall]]:
+) -> tuple[str | None, Arrays, RecordedPass]:
     """Run the other program on the batch, as it lies in the layout in which its first module gets the same.
 
     `first_input` is what entered the reference's first module. Raises RunFailedError where it runs in none.
     """
     refused: RunFailedError | None = None
-    ran: tuple[str | None, Arrays, list[RecordedCall]] | None = None
+    ran: tuple[str | None, Arrays, RecordedPass] | None = None
     for word, given in layouts(inputs):
         try:
             calls = other.forward(given)

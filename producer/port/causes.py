@@ -10,7 +10,7 @@ from likewise.producer.display import both, gap
 from likewise.producer.port.evidence import PairStep, first_parting
 from likewise.producer.port.hosted import Hosted, RecordedCall
 from likewise.producer.port.mapping import Pair, Seen
-from likewise.producer.port.models import PortFinding
+from likewise.producer.port.models import PortFinding, RungName
 from likewise.producer.port.pairing import Pairing
 from likewise.producer.port.settings import (
     CHANGEABLE,
@@ -39,7 +39,7 @@ def of_settings(pairing: Pairing) -> list[PortFinding]:
         for step in pairing.forced.steps
         for one in pairing.different[step.pair.reference.path]
     ]
-    return [*_together(found), *_of_dropouts(pairing), *_of_optimizers(pairing)]
+    return [*_together(found), *_of_optimizers(pairing)]
 
 
 def _of_setting(pairing: Pairing, step: PairStep, one: Difference) -> PortFinding:
@@ -76,36 +76,6 @@ def _together(found: Iterable[PortFinding]) -> list[PortFinding]:
     return [
         first.model_copy(update={"also": tuple(one.path for one in others)})
         for first, *others in groups.values()
-    ]
-
-
-def _of_dropouts(pairing: Pairing) -> list[PortFinding]:
-    """Compare the dropout layers, in their order."""
-    reference, other = pairing.reference, pairing.other
-    mine, theirs = (
-        [one for one in pairing.seen[side.label].values() if one.kind == "dropout"]
-        for side in (reference, other)
-    )
-    if len(mine) == len(theirs):
-        found = []
-        for one, two in zip(mine, theirs, strict=True):
-            step = PairStep(Pair(one, two), 0.0, 0.0, ((), ()), None)
-            found += [
-                _of_setting(pairing, step, difference)
-                for difference in differences(one.settings, two.settings)
-            ]
-        return _together(found)
-    rates = [[one.settings["rate"] for one in several] for several in (mine, theirs)]
-    return [
-        PortFinding(
-            rung="settings",
-            path=(mine or theirs)[0].path,
-            setting="dropout",
-            values=pairing.values(*rates),
-            text=f"{reference.label} has {len(mine)} dropout layers (rates {told(rates[0])}) and "
-            f"{other.label} "
-            f"{len(theirs)} ({told(rates[1])}); only training shows it",
-        )
     ]
 
 
@@ -240,20 +210,21 @@ def _explained(pairing: Pairing, step: PairStep) -> bool:
 
 def _of_segments(pairing: Pairing) -> list[PortFinding]:
     found = [
-        _of_segment(pairing, step.before, step.segment, step.pair.reference.path)
+        of_segment(pairing, step.before, step.segment, step.pair.reference.path)
         for step in pairing.forced.steps
         if step.segment > pairing.tolerance
     ]
     if pairing.tolerance < pairing.forced.outputs < float("inf"):
-        found.append(_of_segment(pairing, pairing.forced.after, pairing.forced.outputs, "the outputs"))
+        found.append(of_segment(pairing, pairing.forced.after, pairing.forced.outputs, "the outputs"))
     return found
 
 
-def _of_segment(
+def of_segment(
     pairing: Pairing,
     segment: tuple[Sequence[RecordedCall], Sequence[RecordedCall]],
     relative: float,
     end: str,
+    rung: RungName = "forward",
 ) -> PortFinding:
     """Return what differs between two paired modules: a function, a pool, an activation, a missing layer."""
     sides = (pairing.reference, pairing.other)
@@ -276,7 +247,7 @@ def _of_segment(
             sides[0].label: edit(sides[0].framework, seen[0], settings[0].name, settings[0].other),
         }
     return PortFinding(
-        rung="forward",
+        rung=rung,
         path=end if first is None else first.path or first.kind,
         setting=settings[0].name if settings else None,
         values=pairing.values(settings[0].reference, settings[0].other) if settings else {},

@@ -64,6 +64,8 @@ class ForcedPass:
     """The shapes of either side's outputs."""
     after: tuple[tuple[RecordedCall, ...], tuple[RecordedCall, ...]]
     """The calls of either side since the last paired module."""
+    calls: tuple[RecordedCall, ...] = ()
+    """All calls of the other side."""
 
     def of(self, path: str) -> PairStep | None:
         """Return the step of one of the reference's modules."""
@@ -110,10 +112,15 @@ def forces(mapping: WeightMapping, reference: Sequence[RecordedCall]) -> dict[st
 
 
 def forced_pass(
-    other: Hosted, inputs: Arrays, mapping: WeightMapping, reference: Sequence[RecordedCall]
+    other: Hosted,
+    inputs: Arrays,
+    mapping: WeightMapping,
+    reference: Sequence[RecordedCall],
+    *,
+    training: bool = False,
 ) -> ForcedPass:
-    """Run the other program on the reference's tensors and judge each pair."""
-    calls = other.forward(inputs, forces(mapping, reference))
+    """Run the other program on the reference's tensors, in evaluation or training, and judge each pair."""
+    calls = other.forward(inputs, forces(mapping, reference), training=training, drops=training)
     here, there = first_calls(reference), first_calls(calls)
     anchors = {pair.reference.path for pair in mapping.pairs}
     others = {pair.other.path for pair in mapping.pairs}
@@ -135,7 +142,7 @@ def forced_pass(
     mine, theirs = outputs_of(reference), outputs_of(calls)
     form, outputs = form_of(mine, theirs)
     shapes = [one.shape for one in mine.values()], [one.shape for one in theirs.values()]
-    return ForcedPass(tuple(steps), form, outputs, shapes, after)
+    return ForcedPass(tuple(steps), form, outputs, shapes, after, tuple(calls))
 
 
 def apart(reference: Mapping[str, NDArray[Any]], other: Mapping[str, NDArray[Any]]) -> float:
@@ -261,7 +268,10 @@ def first_parting(
     """
     here, there = _partings(segment, tolerance)
     first = next(iter(here), None)
-    twin = next((two for two in there if first is not None and two.left.size == first.left.size), None)
+    if first is None:
+        return None, next(iter(there), None)
+    same = [two for two in there if two.left.size == first.left.size]
+    twin = min(same, key=lambda two: _numbers_apart(first, two), default=None)
     return first, twin or next(iter(there), None)
 
 
@@ -283,14 +293,17 @@ def _partings(
 
 
 def _alike(one: RecordedCall, two: RecordedCall, tolerance: float) -> bool:
-    if one.left.size != two.left.size:
-        return False
+    return one.left.size == two.left.size and _numbers_apart(one, two) <= tolerance
+
+
+def _numbers_apart(one: RecordedCall, two: RecordedCall) -> float:
+    """Return how far apart the numbers of two tensors of one size are, in whatever order."""
     first, second = one.left.ravel(), two.left.ravel()
     if first.size > _MOST_COMPARED:
         first, second = _moments(first), _moments(second)
     else:
         first, second = np.sort(first), np.sort(second)
-    return relative_difference(first, second) <= tolerance
+    return relative_difference(first, second)
 
 
 def _moments(array: NDArray[Any]) -> NDArray[Any]:

@@ -6,6 +6,7 @@ import os
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,40 @@ class RecordedCall:
         self.kind: str = told["kind"]
         self.line: str | None = told["line"]
         self.zeros: list[list[int]] | None = told["zeros"]
+        self.sites: list[DrawSite] = []
         self.entered = entered
         self.left = left
+
+
+@dataclass(frozen=True)
+class DrawSite:
+    """A place where a program draws random numbers (see `worker.port.randomness`)."""
+
+    key: str
+    function: str
+    shape: tuple[int, ...]
+    rate: float | None
+    path: str | None
+    line: str | None
+    call: int
+    entered: NDArray[Any] | None = field(default=None, compare=False)
+    """What enters a dropout."""
+
+    @property
+    def family(self) -> str:
+        """Return what kind of numbers it draws: `dropout`, `uniform`, `normal` or `unpaired`."""
+        return self.key.partition(":")[0]
+
+
+class RecordedPass(list[RecordedCall]):
+    """The calls of a forward pass in order, and where it drew random numbers."""
+
+    def __init__(self, calls: Sequence[RecordedCall], sites: Sequence[DrawSite]) -> None:
+        super().__init__(calls)
+        self.sites = tuple(sites)
+        for site in sites:
+            if site.call < len(calls):
+                calls[site.call].sites.append(site)
 
 
 class Hosted:
@@ -89,15 +122,30 @@ class Hosted:
         """Change a live module's setting; return whether that was possible."""
         return bool(self._ask({"ask": "change", "path": path, "setting": setting, "value": value})[0]["done"])
 
+    def arrange(self, arrangements: Mapping[str, Mapping[str, Any]]) -> None:
+        """Give sites of random numbers the other program's (see `worker.port.randomness.Arrangement`)."""
+        self._ask({"ask": "arrange", "arrangements": arrangements})
+
     def forward(
-        self, inputs: Arrays, force: Mapping[str, tuple[Any, Any]] | None = None
-    ) -> list[RecordedCall]:
+        self,
+        inputs: Arrays,
+        force: Mapping[str, tuple[Any, Any]] | None = None,
+        *,
+        training: bool = False,
+        drops: bool = False,
+    ) -> RecordedPass:
         """Run forward, with the inputs and outputs of some modules replaced; return the calls in order."""
-        answer, arrays = self._ask({"ask": "forward", "force": list(force or ())}, _fed(inputs, force))
-        return [
+        question = {"ask": "forward", "force": list(force or ()), "training": training, "drops": drops}
+        answer, arrays = self._ask(question, _fed(inputs, force))
+        calls = [
             RecordedCall(told, arrays.get(f"{place}.in"), arrays[f"{place}.out"])
             for place, told in enumerate(answer["calls"])
         ]
+        sites = []
+        for told in answer["sites"]:
+            entered = arrays.get(f"{told['key']}.entered")
+            sites.append(DrawSite(**{**told, "shape": tuple(told["shape"]), "entered": entered}))
+        return RecordedPass(calls, sites)
 
     def loss(self, outputs: Arrays, targets: NDArray[Any] | None) -> tuple[float, Arrays]:
         """Return the loss of these outputs, and its gradients with respect to them."""
@@ -125,11 +173,18 @@ class Hosted:
         return self._ask(question, arrays)[1]
 
     def train(
-        self, inputs: Arrays, targets: NDArray[Any] | None, *, steps: int, common: bool = False
+        self,
+        inputs: Arrays,
+        targets: NDArray[Any] | None,
+        *,
+        steps: int,
+        common: bool = False,
+        drops: bool = False,
     ) -> tuple[list[float], Arrays]:
         """Return the losses and the weights of a free training on one batch."""
         arrays = {**_group("inputs", inputs), **({} if targets is None else {"targets": targets})}
-        answer, weights = self._ask({"ask": "train", "steps": steps, "common": common}, arrays)
+        question = {"ask": "train", "steps": steps, "common": common, "drops": drops}
+        answer, weights = self._ask(question, arrays)
         return list(answer["losses"]), weights
 
     def _ask(

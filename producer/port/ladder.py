@@ -15,6 +15,7 @@ from likewise.producer.port.hosted import Arrays, Hosted, relative_difference
 from likewise.producer.port.mapping import LEAST_ALIKE
 from likewise.producer.port.models import RUNGS, PortCheck, PortFinding, Rung, RungName
 from likewise.producer.port.pairing import Pairing
+from likewise.producer.port.training import TrainingPass, note_unpairable, of_draws, of_evaluation
 from likewise.producer.port.updates import Updates
 
 _LEAST_GRADIENT = 1e-6
@@ -74,6 +75,7 @@ class Ladder:
         self.rungs: list[Rung] = []
         self._findings: list[PortFinding] = []
         self._updates: Updates | None = None
+        self._trained: TrainingPass | None = None
         self.rungs_above: Mapping[RungName, Callable[[], Rung]] = {
             "forward": self._forward,
             "loss": self._loss,
@@ -113,7 +115,7 @@ class Ladder:
             return False
         pairing.settle(tell)
         paired = f"{count(len(pairing.mapping.pairs), 'pair')} of modules and of the optimizers"
-        found = causes.of_settings(pairing)
+        found = [*causes.of_settings(pairing), *of_draws(pairing)]
         differ = sum(1 + len(one.also) for one in found)
         text = f"the settings of {paired} are the same"
         if found:
@@ -147,7 +149,7 @@ class Ladder:
         pairing.as_written()
         relative = self._outputs_apart(outputs_of(pairing.other.forward(pairing.inputs)))
         pairing.as_reference()
-        found = causes.of_forward(pairing)
+        found = [*of_evaluation(pairing), *causes.of_forward(pairing)]
         by_settings = [
             one
             for one in self._findings
@@ -288,10 +290,19 @@ class Ladder:
         return rung
 
     def _free_updates(self) -> Rung:
-        failed = (one.first_cause for one in self.rungs if one.status == "fails" and one.first_cause)
-        rung, found = self._updating().freely(next(failed, None))
+        updating = self._updating()
+        lower = next((one.first_cause for one in self.rungs if one.first_cause), None)
+        if self._pairing.training_fails is None:
+            trained = self._training()  # before the updates, since it settles how masks lie
+            lower = lower or next(iter(trained.findings), None)
+        rung, found = updating.freely(lower)
         self._findings += found
         return rung
+
+    def _training(self) -> TrainingPass:
+        if self._trained is None:
+            self._trained = TrainingPass(self._pairing)
+        return self._trained
 
     def _updating(self) -> Updates:
         self._need("loss", "optimizer")
@@ -300,12 +311,32 @@ class Ladder:
         return self._updates
 
     def _training_mode(self) -> Rung:
-        modules = (one for seen in self._pairing.seen.values() for one in seen.values())
-        if any(one.kind == "dropout" or one.settings.get("dropout") for one in modules):
-            raise SkippedError(
-                "dropout was off in the updates; its masks are not injected into both programs yet"
+        """Run both once with the same masks, then train both with them where nothing below fails."""
+        pairing = self._pairing
+        if pairing.training_fails is not None:
+            raise SkippedError(f"a program cannot run in training mode: {pairing.training_fails}")
+        trained = self._training()
+        note_unpairable(pairing)
+        self._findings += trained.findings
+        relative = trained.forced.outputs
+        same = f"the outputs are the same with {count(trained.places, 'draw')} of random numbers paired"
+        if not trained.places:
+            same = "the outputs are the same, without dropout or noise"
+        if trained.findings:
+            return Rung(
+                name="training_mode",
+                status="fails",
+                relative_difference=finite(relative),
+                first_cause=trained.findings[0],
+                text=trained.findings[0].text,
             )
-        raise SkippedError("there is no dropout; the updates ran in training mode")
+        lonely = count(len(pairing.draws.lonely), "draw")
+        if pairing.draws.lonely:
+            raise SkippedError(f"{lonely} of random numbers without a counterpart; see the settings")
+        climbed = {one.name: one.status for one in self.rungs}
+        if self._updates is not None and climbed.get("updates") == "holds" and trained.places:
+            return self._updates.with_masks(same)
+        return Rung(name="training_mode", status="holds", relative_difference=finite(relative), text=same)
 
     def _data(self) -> Rung:
         raise SkippedError("both programs were fed one batch; their own loaders are not compared yet")

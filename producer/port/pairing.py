@@ -13,7 +13,8 @@ import numpy as np
 
 from likewise.producer.display import both, gap
 from likewise.producer.port.batch import Batch, forward_in_some_layout
-from likewise.producer.port.evidence import PairStep, forced_pass
+from likewise.producer.port.draws import PairedDraws, pair_draws
+from likewise.producer.port.evidence import PairStep, forced_pass, forces
 from likewise.producer.port.hosted import Arrays, Hosted, RecordedCall, relative_difference
 from likewise.producer.port.mapping import Pair, Seen, align, row_orders
 from likewise.producer.port.models import Proof, WeightRow
@@ -24,6 +25,7 @@ from likewise.producer.port.settings import (
     same_padding,
     shows_in_numbers_alone,
 )
+from likewise.shared.errors import RunFailedError
 
 TOLERANCE = {"float64": 2e-7, "float32": 1e-4}
 """How far apart tensors may lie, relative to the largest number, and be called the same.
@@ -45,6 +47,9 @@ class Pairing:
         """Run both programs once, and pair their modules in the order of use."""
         self.reference, self.other, self.batch = reference, other, batch
         self.tolerance = TOLERANCE[precision]
+        self.draws = PairedDraws()
+        self.training_fails: str | None = None
+        """What was said where a program cannot run in training mode."""
         self.notes: list[str] = [] if batch.note is None else [batch.note]
         tell("mapping: both programs run once, to see which modules they use, and in which order")
         self.weights = _shaken(reference.weights())
@@ -60,6 +65,7 @@ class Pairing:
             label: {one["path"]: Seen.of(one) for one in described["modules"]}
             for label, described in self.described.items()
         }
+        self.evaluation_draws = (self.calls.sites, calls.sites)
         self._called: dict[tuple[str, str], str] = {}
         for side, several in ((reference, self.calls), (other, calls)):
             for call in several:
@@ -73,6 +79,7 @@ class Pairing:
         self._force()
         self._settle_row_orders()
         self._settle_siblings()
+        self._settle_draws(tell)
         self.different = {step.pair.reference.path: self._differences(step) for step in self.forced.steps}
 
     def note(self, text: str) -> None:
@@ -171,6 +178,21 @@ class Pairing:
 
     def _call(self, pair: Pair) -> RecordedCall | None:
         return next((call for call in self.calls if call.path == pair.reference.path), None)
+
+    # ---- random draws
+
+    def _settle_draws(self, tell: Callable[[str], None]) -> None:
+        """Pair the random draws of both programs in training mode, with dropout off."""
+        tell("mapping: both programs run once in training mode, to see where they draw random numbers")
+        try:
+            calls = self.reference.forward(self.batch.inputs, training=True)
+            theirs = self.other.forward(self.inputs, forces(self.mapping, calls), training=True)
+        except RunFailedError as error:
+            self.training_fails = str(error)
+            return
+        orders = [pair.order for pair in self.mapping.pairs if pair.order is not None]
+        self.draws = pair_draws(calls.sites, theirs.sites, orders)
+        self.other.arrange(self.draws.arrangements())
 
     # ---- settings
 

@@ -15,11 +15,11 @@ from likewise.producer.display import setting as shown
 from likewise.producer.port.frameworks import frameworks
 from likewise.producer.port.mapping import Seen
 
-TRAINING_ONLY = ("momentum", "rate", "dropout")
+TRAINING_ONLY = ("momentum",)
 """Settings of modules that only training shows."""
 UNCOMPARED = ("affine", "filters", "units", "layers", "bidirectional", "input_dim", "output_dim", "crop")
 """Settings that the weights' shapes say already."""
-CHANGEABLE = ("epsilon", "momentum", "negative_slope", "alpha", "rate")
+CHANGEABLE = ("epsilon", "momentum", "negative_slope", "alpha")
 """Settings that a host can change on a live module, so that their effect is seen."""
 _NOTHING = (None, 0, 0.0, False, "none")
 _ONLY_IN_NUMBERS = ("padding", "output_padding")
@@ -54,9 +54,6 @@ def differences(reference: Mapping[str, Any], other: Mapping[str, Any]) -> list[
             continue
         if not _same(_spread(one), _spread(two)):
             found.append(Difference(name, one, two))
-    one, two = reference.get("dropout", 0), other.get("dropout", 0)  # of recurrent modules, where it is not 0
-    if one != two and not ("dropout" in reference and "dropout" in other):
-        found.append(Difference("dropout", one, two))
     return found
 
 

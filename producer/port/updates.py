@@ -103,9 +103,10 @@ class Updates:
         """Train some updates on the batch; `lower` is the first cause of the rungs below."""
         pairing = self._pairing
         pairing.as_written()
-        parted = self._trained_apart(common=self._common)
+        drops = any(pair.is_masks_own for pair in pairing.draws.pairs)  # which cannot be switched off
+        parted = self._trained_apart(common=self._common, drops=drops)
         if _worst(parted) > self._limit and pairing.frameworks_differ and not self._common:
-            followed = self._trained_apart(common=True)
+            followed = self._trained_apart(common=True, drops=drops)
             if _worst(followed) <= self._limit:
                 self._note_rules(_worst(parted))
                 parted = followed
@@ -137,12 +138,37 @@ class Updates:
         )
         return rung, found
 
-    def _trained_apart(self, *, common: bool) -> dict[str, float]:
+    def with_masks(self, same: str) -> Rung:
+        """Train both with the same masks and noise; `same` says what holds already."""
+        parted = self._trained_apart(common=self._common, drops=True)
+        worst = _worst(parted)
+        if worst <= self._limit:
+            text = f"{same}, and so are {UPDATES} updates"
+            return Rung(name="training_mode", status="holds", relative_difference=worst, text=text)
+        name = max((one for one in parted if one != "losses"), key=lambda key: parted[key], default="losses")
+        finding = PortFinding(
+            rung="training_mode",
+            path=name,
+            relative_difference=finite(parted[name]),
+            text=f"with the same masks, {name} parts by {gap(parted[name])} within {UPDATES} updates, though "
+            "not without: look at what draws other numbers with each update",
+        )
+        return Rung(
+            name="training_mode",
+            status="fails",
+            relative_difference=finite(worst),
+            first_cause=finding,
+            text=finding.text,
+        )
+
+    def _trained_apart(self, *, common: bool, drops: bool = False) -> dict[str, float]:
         """Train both; return how far apart `losses` and each weight are, but for what is by design."""
         pairing = self._pairing
         targets = pairing.batch.targets
-        one, mine = pairing.reference.train(pairing.batch.inputs, targets, steps=UPDATES, common=common)
-        two, theirs = pairing.other.train(pairing.inputs, targets, steps=UPDATES, common=common)
+        one, mine = pairing.reference.train(
+            pairing.batch.inputs, targets, steps=UPDATES, common=common, drops=drops
+        )
+        two, theirs = pairing.other.train(pairing.inputs, targets, steps=UPDATES, common=common, drops=drops)
         back = pairing.mapping.to_reference(theirs)
         parted = {name: relative_difference(mine[name], back[name]) for name in mine if name in back}
         left_out = self._unbiased(parted, mine, back) + self._idle(parted)

@@ -9,7 +9,7 @@ import pytest
 
 from likewise.producer.port.models import PortCheck
 
-PAIRS = ("mlp", "conv", "residual", "lstm", "attention", "autoencoder")
+PAIRS = ("mlp", "conv", "residual", "lstm", "attention", "autoencoder", "dropouts")
 
 
 @pytest.mark.parametrize("name", PAIRS)
@@ -20,7 +20,7 @@ def test_a_right_port_holds_on_every_rung(check: Callable[..., PortCheck], name:
     assert not found.findings
     assert {row.status for row in found.mapping} == {"proved"}
     assert {rung.name for rung in found.rungs if rung.status == "holds"} >= {
-        *("settings", "mapping", "forward", "loss", "gradients", "update", "updates"),
+        *("settings", "mapping", "forward", "loss", "gradients", "update", "updates", "training_mode"),
     }
 
 
@@ -149,6 +149,44 @@ FAULTS = [
         "settings",
         "down",
         "use_bias",
+    ),
+    Fault("dropouts", "nn.Dropout2d(0.25)", "nn.Dropout2d(0.75)", "settings", "spatial_dropout2d", "rate"),
+    Fault("dropouts", "nn.Dropout2d(0.25)", "nn.Dropout(0.25)", "settings", "spatial_dropout2d", "dropout"),
+    Fault(
+        "dropouts",
+        "F.dropout(x, 0.4, training=self.training)",
+        "F.dropout(x, 0.4)",
+        "forward",
+        "dropout",
+        "training",
+    ),
+    Fault("dropouts", "F.dropout(x, 0.4, training=self.training)", "x", "settings", "dropout", "dropout"),
+    Fault("dropouts", "/ keep", "/ rate", "training_mode", "dropout"),
+    Fault("dropouts", "< keep) / keep", "< rate) / keep", "training_mode", "dropout"),
+    Fault("dropouts", "own_dropout(x, 0.3)", "x", "settings", "dropout", "dropout"),
+    Fault(
+        "dropouts",
+        "x + 0.1 * torch.randn_like(x)",
+        "x + 0.2 * torch.randn_like(x)",
+        "training_mode",
+        "noise",
+    ),
+    Fault(
+        "dropouts",
+        "            x = x + 0.1 * torch.randn_like(x)",
+        "            pass",
+        "settings",
+        "normal",
+        "noise",
+    ),
+    Fault(
+        "dropouts",
+        "def model():",
+        "class Resting(Net):\n    def train(self, mode=True):\n        super().train(mode)\n"
+        "        self.norm.eval()\n        return self\n\n\ndef model():",
+        "training_mode",
+        "norm",
+        more=(("return Net()", "return Resting()"),),
     ),
 ]
 

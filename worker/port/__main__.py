@@ -15,6 +15,7 @@ from typing import Any
 
 from likewise.shared.port.wire import receive, send
 from likewise.worker.port.contract import Arrays, Forced, Forward, ImportedProgram, ProgramError
+from likewise.worker.port.randomness import Arrangement
 
 Answer = tuple[dict[str, Any], Arrays]
 
@@ -46,6 +47,7 @@ class _Host:
             "weights": lambda _, __: ({}, self.program.weights()),
             "load": self._load,
             "change": self._change,
+            "arrange": self._arrange,
             "forward": self._forward,
             "loss": self._loss,
             "gradients": self._gradients,
@@ -85,10 +87,16 @@ class _Host:
         done = self.program.change(question["path"], question["setting"], question["value"])
         return {"done": done}, {}
 
+    def _arrange(self, question: dict[str, Any], _: Arrays) -> Answer:
+        self.program.arrange({key: Arrangement.of(given) for key, given in question["arrangements"].items()})
+        return {}, {}
+
     def _forward(self, question: dict[str, Any], arrays: Arrays) -> Answer:
         inputs, force = _parts(question, arrays)
-        found: Forward = self.program.forward(inputs, force=force)
-        return {"calls": [asdict(call) for call in found.calls]}, found.arrays
+        training, drops = bool(question["training"]), bool(question["drops"])
+        found: Forward = self.program.forward(inputs, force=force, training=training, drops=drops)
+        calls, sites = [asdict(one) for one in found.calls], [asdict(one) for one in found.sites]
+        return {"calls": calls, "sites": sites}, found.arrays
 
     def _loss(self, _: dict[str, Any], arrays: Arrays) -> Answer:
         value, gradients = self.program.loss(_named(arrays, "outputs"), arrays.get("targets"))
@@ -108,6 +116,7 @@ class _Host:
             arrays.get("targets"),
             steps=int(question["steps"]),
             common=bool(question["common"]),
+            drops=bool(question["drops"]),
         )
         return {"losses": losses}, weights
 

@@ -17,6 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from likewise.worker.port.randomness import Arrangement, Randomness, RandomSite
+
 Arrays = dict[str, NDArray[Any]]
 OWN = "own"
 """The kind of a module with weights that no table knows."""
@@ -83,6 +85,8 @@ class Forward:
 
     calls: list[Call] = field(default_factory=list)
     arrays: Arrays = field(default_factory=dict)
+    sites: list[RandomSite] = field(default_factory=list)
+    """Where the program drew random numbers. What entered a dropout is `<key>.entered` of the arrays."""
 
     def add(self, call: Call, *, entered: NDArray[Any] | None, left: NDArray[Any]) -> None:
         """Append a call with what entered and what left it."""
@@ -92,9 +96,24 @@ class Forward:
             self.arrays[f"{place}.in"] = entered
         self.arrays[f"{place}.out"] = left
 
+    def saw_draws(self, randomness: Randomness) -> None:
+        """Take over the sites of the pass, with what entered its dropouts."""
+        self.sites = list(randomness.sites)
+        self.arrays |= {f"{key}.entered": array for key, array in randomness.entered.items()}
+
 
 class ImportedProgram(ABC):
     """A user's program on one framework. Not thread-safe."""
+
+    _arrangements: Mapping[str, Arrangement] = {}
+
+    def arrange(self, arrangements: Mapping[str, Arrangement]) -> None:
+        """Give sites of random numbers those of the other program, from now on."""
+        self._arrangements = dict(arrangements)
+
+    def _randomness(self, *, drops: bool) -> Randomness:
+        """Return the draws of a pass or of a training, with dropout or without."""
+        return Randomness(drops=drops, arrangements=self._arrangements)
 
     @abstractmethod
     def describe(self) -> dict[str, Any]:
@@ -119,8 +138,13 @@ class ImportedProgram(ABC):
         """Change a setting of a live module; return whether that is possible."""
 
     @abstractmethod
-    def forward(self, inputs: Arrays, *, force: Mapping[str, Forced]) -> Forward:
-        """Run in evaluation mode and record the calls. `force` goes by module path, for its first call."""
+    def forward(
+        self, inputs: Arrays, *, force: Mapping[str, Forced], training: bool = False, drops: bool = False
+    ) -> Forward:
+        """Run in evaluation or training mode and record the calls and the random draws.
+
+        `force` goes by module path, for its first call. Dropout leaves everything as it is unless `drops`.
+        """
 
     @abstractmethod
     def loss(self, outputs: Arrays, targets: NDArray[Any] | None) -> tuple[float, Arrays]:
@@ -142,11 +166,11 @@ class ImportedProgram(ABC):
 
     @abstractmethod
     def train(
-        self, inputs: Arrays, targets: NDArray[Any] | None, *, steps: int, common: bool
+        self, inputs: Arrays, targets: NDArray[Any] | None, *, steps: int, common: bool, drops: bool
     ) -> tuple[list[float], Arrays]:
-        """Train freely on one batch, in training mode with dropout off; return the losses and the weights.
+        """Train freely on one batch, in training mode; return the losses and the weights.
 
-        The old weights are put back.
+        The old weights are put back. `common` is as for `update`, `drops` as for `forward`.
         """
 
 

@@ -18,7 +18,6 @@ from likewise.producer.port.settings import differences, edit, optimizer_differe
         ({"strides": [2, 2]}, {"strides": 2}, []),
         ({"padding": "same"}, {"padding": [[1, 1], [1, 1]]}, []),  # left to the numbers that come out
         ({"output_padding": None}, {"output_padding": [0, 0]}, []),
-        ({"dropout": 0.5}, {}, ["dropout"]),
         ({"use_bias": True}, {"use_bias": False}, ["use_bias"]),
         ({"units": 3}, {"units": 4}, []),  # the weights' shapes say it
     ],

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from types import FunctionType
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
-from keras.src.ops.operation import Operation
 from numpy.typing import NDArray
 
 from likewise.worker.adapters.tensorflow_adapter.imported_modules import CHANGEABLE, Known, array_of, known
+from likewise.worker.adapters.tensorflow_adapter.imported_random import drawing_from
+from likewise.worker.adapters.tensorflow_adapter.imported_record import Recorder, patched, walk
 from likewise.worker.port.contract import (
     OUTPUTS,
-    OWN,
     Arrays,
     Call,
     Forced,
@@ -29,13 +27,13 @@ from likewise.worker.port.contract import (
     Slot,
     as_json,
 )
+from likewise.worker.port.randomness import Randomness
 from likewise.worker.port.userfile import UserFile, hide_packages, users_line
 
 _NUMBERS = (
     *("learning_rate", "momentum", "nesterov", "beta_1", "beta_2", "epsilon", "rho", "centered", "amsgrad"),
     *("weight_decay", "clipnorm", "global_clipnorm", "clipvalue", "initial_accumulator_value", "use_ema"),
 )
-_SILENT = {"input_layer", "cast", "identity", "convert_to_tensor", "shape"}
 
 
 def open_program(file: Path, maker: str | None, *, precision: str) -> ImportedProgram:
@@ -67,7 +65,7 @@ class KerasProgram(ImportedProgram):
         """List the layers that are known, once the model is built."""
         if self.paths:
             return
-        for path, layer in _walk(self._model, ""):
+        for path, layer in walk(self._model, ""):
             if (found := known(layer)) is not None:
                 self.known[path] = found
                 self.paths[id(layer)] = path
@@ -84,7 +82,7 @@ class KerasProgram(ImportedProgram):
 
             return call
 
-        with _patched(noting):
+        with patched(noting):
             yield
 
     def describe(self) -> dict[str, Any]:
@@ -170,8 +168,14 @@ class KerasProgram(ImportedProgram):
         setattr(layer, setting, value)
         return True
 
-    def forward(self, inputs: Arrays, *, force: Mapping[str, Forced]) -> Forward:
-        found, outputs = self._run(inputs, force)
+    def forward(
+        self, inputs: Arrays, *, force: Mapping[str, Forced], training: bool = False, drops: bool = False
+    ) -> Forward:
+        randomness = self._randomness(drops=drops)
+        self._build(inputs)
+        with self._kept():
+            found, outputs = self._run(inputs, force, randomness, training=training)
+        found.saw_draws(randomness)
         for name, output in outputs.items():
             found.add(
                 Call(path=None, kind=f"{OUTPUTS}{'.' if name else ''}{name}", line=None),
@@ -180,13 +184,17 @@ class KerasProgram(ImportedProgram):
             )
         return found
 
-    def _run(self, inputs: Arrays, force: Mapping[str, Forced]) -> tuple[Forward, dict[str, Any]]:
+    def _build(self, inputs: Arrays) -> None:
         if not self._model.built:
             self._outputs(inputs, training=False)
         self._look()
-        recorder = _Recorder(self, force)
-        with _patched(recorder.wrapped), recorder.watching_functions():
-            outputs = self._outputs(inputs, training=False)
+
+    def _run(
+        self, inputs: Arrays, force: Mapping[str, Forced], randomness: Randomness, *, training: bool
+    ) -> tuple[Forward, dict[str, Any]]:
+        recorder = Recorder(self, force, randomness)
+        with drawing_from(randomness), patched(recorder.wrapped), recorder.watching_functions():
+            outputs = self._outputs(inputs, training=training)
         return recorder.found, outputs
 
     def _outputs(self, inputs: Arrays, *, training: bool) -> dict[str, Any]:
@@ -199,7 +207,7 @@ class KerasProgram(ImportedProgram):
 
     def loss(self, outputs: Arrays, targets: NDArray[Any] | None) -> tuple[float, Arrays]:
         given = {name: self._tensor(array) for name, array in outputs.items()}
-        with tf.GradientTape() as tape:
+        with drawing_from(self._randomness(drops=False)), tf.GradientTape() as tape:
             for one in given.values():
                 tape.watch(one)
             value = self._loss(given, targets)
@@ -220,8 +228,9 @@ class KerasProgram(ImportedProgram):
         return tf.reshape(tf.convert_to_tensor(value), ())
 
     def gradients(self, inputs: Arrays, cotangents: Arrays, *, force: Mapping[str, Forced]) -> Arrays:
+        self._build(inputs)
         with tf.GradientTape() as tape:
-            _, outputs = self._run(inputs, force)
+            _, outputs = self._run(inputs, force, self._randomness(drops=False), training=False)
             total = tf.add_n(
                 [tf.reduce_sum(output * self._tensor(cotangents[name])) for name, output in outputs.items()]
             )
@@ -267,8 +276,10 @@ class KerasProgram(ImportedProgram):
         *,
         steps: int,
         common: bool,
+        drops: bool,
     ) -> tuple[list[float], Arrays]:
-        with self._kept(), self._without_dropout():
+        randomness = self._randomness(drops=drops)
+        with self._kept(), drawing_from(randomness):
             optimizer = self._new_optimizer()
             losses = []
             for _ in range(steps):
@@ -284,18 +295,8 @@ class KerasProgram(ImportedProgram):
                 pairs = list(zip(gradients, variables, strict=True))
                 self._file.guarded("the optimizer's step", optimizer.apply_gradients, pairs)
                 losses.append(float(loss))
+                randomness.next_step()
             return losses, self.weights()
-
-    @contextmanager
-    def _without_dropout(self) -> Iterator[None]:
-        dropping = [(layer, layer.rate) for _, layer in _walk(self._model, "") if hasattr(layer, "rate")]
-        for layer, _ in dropping:
-            layer.rate = 0
-        try:
-            yield
-        finally:
-            for layer, rate in dropping:
-                layer.rate = rate
 
     @contextmanager
     def _kept(self) -> Iterator[None]:
@@ -305,164 +306,6 @@ class KerasProgram(ImportedProgram):
         finally:
             for variable, value in zip(self._model.variables, kept, strict=True):
                 variable.assign(value)
-
-
-class _Recorder:
-    """It records the calls of known layers and of other operations, and forces what it is told."""
-
-    def __init__(self, program: KerasProgram, force: Mapping[str, Forced]) -> None:
-        self.found = Forward()
-        self._table = program.known
-        self._paths = program.paths
-        self._lines = program.lines
-        self._force = dict(force)
-        self._inside = 0
-
-    def wrapped(self, original: Any) -> Any:
-        def call(layer: Any, *arguments: Any, **named: Any) -> Any:
-            path = self._paths.get(id(layer))
-            if self._inside or (path is not None and self._table[path].kind == OWN):
-                return original(layer, *arguments, **named)
-            if path is not None:
-                return self._known_call(path, layer, original, arguments, named)
-            if next(_children(layer), None) is not None:
-                return original(layer, *arguments, **named)
-            self._inside += 1
-            try:
-                output = original(layer, *arguments, **named)
-            finally:
-                self._inside -= 1
-            line = users_line() or self._lines.get(id(layer))
-            self._saw(_snake(type(layer).__name__), line, arguments, output)
-            return output
-
-        return call
-
-    @contextmanager
-    def watching_functions(self) -> Iterator[None]:
-        """Record the functions of `keras.ops`, which do not go through a layer when they are called
-        eagerly.
-        """
-        names = [
-            name for name, one in vars(keras.ops).items() if isinstance(one, FunctionType) and name[0] != "_"
-        ]
-        originals = {name: getattr(keras.ops, name) for name in names}
-        for name, original in originals.items():
-            setattr(keras.ops, name, self._watched(name, original))
-        try:
-            yield
-        finally:
-            for name, original in originals.items():
-                setattr(keras.ops, name, original)
-
-    def _watched(self, name: str, original: Any) -> Any:
-        def function(*arguments: Any, **named: Any) -> Any:
-            self._inside += 1
-            try:
-                output = original(*arguments, **named)
-            finally:
-                self._inside -= 1
-            if not self._inside:
-                self._saw(name, users_line(), arguments, output)
-            return output
-
-        return function
-
-    def _known_call(
-        self, path: str, layer: Any, original: Any, arguments: tuple[Any, ...], named: dict[str, Any]
-    ) -> Any:
-        one = self._table[path]
-        forced = self._force.pop(path, Forced())
-        first = arguments[0]
-        entered = one.enters(np.array(first))
-        if forced.input is not None:
-            arguments = (_through(first, one.leaves(forced.input)), *arguments[1:])
-        line = users_line() or self._lines.get(id(layer))
-
-        def left(output: Any) -> Any:
-            head = output[0] if isinstance(output, list | tuple) else output
-            self.found.add(
-                Call(path=path, kind=one.kind, line=line), entered=entered, left=one.enters(np.array(head))
-            )
-            if forced.output is None:
-                return output
-            replaced = _through(head, one.leaves(forced.output))
-            return type(output)([replaced, *output[1:]]) if isinstance(output, list | tuple) else replaced
-
-        self._inside += 1
-        try:
-            if one.activation is None:
-                return left(original(layer, *arguments, **named))
-            activation = layer.activation
-
-            def before(values: Any) -> Any:
-                return activation(left(values))
-
-            layer.activation = before
-            try:
-                output = original(layer, *arguments, **named)
-            finally:
-                layer.activation = activation
-            self.found.add(
-                Call(path=None, kind=one.activation, line=line),
-                entered=None,
-                left=one.enters(np.array(output)),
-            )
-            return output
-        finally:
-            self._inside -= 1
-
-    def _saw(self, kind: str, line: str | None, arguments: tuple[Any, ...], output: Any) -> None:
-        if kind in _SILENT or not hasattr(output, "dtype") or "bool" in str(output.dtype):
-            return
-        if len(output.shape) == 0:
-            return
-        first = arguments[0] if arguments and hasattr(arguments[0], "dtype") else None
-        self.found.add(
-            Call(path=None, kind=kind, line=line),
-            entered=None if first is None else np.array(first),
-            left=np.array(output),
-        )
-
-
-def _snake(name: str) -> str:
-    return re.sub("(?<=[a-z])(?=[A-Z])", "_", name).lower()
-
-
-@contextmanager
-def _patched(wrapper: Any) -> Iterator[None]:
-    """Wrap the calls of all layers and operations."""
-    originals = [(owner, owner.__call__) for owner in (Operation, keras.Layer)]
-    for owner, original in originals:
-        owner.__call__ = wrapper(original)
-    try:
-        yield
-    finally:
-        for owner, original in originals:
-            owner.__call__ = original
-
-
-def _children(layer: Any) -> Iterator[Any]:
-    if isinstance(layer, keras.Model) or hasattr(layer, "_layers"):
-        yield from layer._flatten_layers(include_self=False, recursive=False)
-
-
-def _walk(layer: Any, prefix: str) -> Iterator[tuple[str, Any]]:
-    """Yield the layers by path; a known one is not looked into."""
-    for child in _children(layer):
-        path = f"{prefix}{child.name}"
-        yield path, child
-        found = known(child) if child.built else None
-        if found is None or found.kind == OWN:
-            yield from _walk(child, f"{path}.")
-
-
-def _through(own: Any, forced: NDArray[Any]) -> Any:
-    """Return the forced numbers, through which gradients reach what was there; of another shape, what was."""
-    if tuple(own.shape) != forced.shape:
-        return own
-    target = tf.constant(forced, own.dtype)
-    return target if own.dtype.is_integer else own + tf.stop_gradient(target - own)
 
 
 def _named(result: Any) -> dict[str, Any]:

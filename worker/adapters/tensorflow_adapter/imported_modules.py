@@ -257,7 +257,7 @@ _TABLE: Mapping[type, Callable[[Any], Known]] = {
     **dict.fromkeys((L.ZeroPadding1D, L.ZeroPadding2D, L.ZeroPadding3D), _zero_padding),
     L.Activation: _named_activation,
 }
-CHANGEABLE = ("epsilon", "momentum", "negative_slope", "alpha", "rate")
+CHANGEABLE = ("epsilon", "momentum", "negative_slope", "alpha")
 """The settings of live layers that can be changed."""
 
 

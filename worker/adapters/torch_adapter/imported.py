@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
-from torch.overrides import TorchFunctionMode
 
 from likewise.worker.adapters.torch_adapter.imported_modules import CHANGEABLE, Held, Known, known
+from likewise.worker.adapters.torch_adapter.imported_random import NumpyDraws
+from likewise.worker.adapters.torch_adapter.imported_record import Recorder
 from likewise.worker.port.contract import (
     OUTPUTS,
     Arrays,
@@ -26,22 +27,9 @@ from likewise.worker.port.contract import (
     ProgramError,
     as_json,
 )
-from likewise.worker.port.userfile import UserFile, hide_packages, users_line
+from likewise.worker.port.randomness import Randomness
+from likewise.worker.port.userfile import UserFile, hide_packages
 
-_SILENT = {
-    "__get__",
-    "__set__",
-    "size",
-    "dim",
-    "detach",
-    "clone",
-    "contiguous",
-    "to",
-    "float",
-    "double",
-    "type",
-}
-"""Functions whose outputs say nothing new."""
 _OPTIMIZERS = {
     "SGD": "sgd",
     "Adam": "adam",
@@ -170,16 +158,22 @@ class TorchProgram(ImportedProgram):
         setattr(module, own, turn(value))  # type: ignore[no-untyped-call]
         return True
 
-    def forward(self, inputs: Arrays, *, force: Mapping[str, Forced]) -> Forward:
-        self._model.eval()
-        with torch.no_grad():
-            found, _ = self._run(inputs, force)
+    def forward(
+        self, inputs: Arrays, *, force: Mapping[str, Forced], training: bool = False, drops: bool = False
+    ) -> Forward:
+        with self._kept(), torch.no_grad():
+            self._model.train(training)
+            randomness = self._randomness(drops=drops)
+            found, _ = self._run(inputs, force, randomness)
+        found.saw_draws(randomness)
         return found
 
-    def _run(self, inputs: Arrays, force: Mapping[str, Forced]) -> tuple[Forward, dict[str, torch.Tensor]]:
-        recorder = _Recorder(self._model, self._known, force)
+    def _run(
+        self, inputs: Arrays, force: Mapping[str, Forced], randomness: Randomness
+    ) -> tuple[Forward, dict[str, torch.Tensor]]:
+        recorder = Recorder(self._model, self._known, force, randomness)
         given = {name: self._tensor(array) for name, array in inputs.items()}
-        with recorder.watching():
+        with NumpyDraws(randomness), recorder.watching():
             outputs = self._outputs(given)
         for name, output in outputs.items():
             recorder.found.add(
@@ -202,7 +196,8 @@ class TorchProgram(ImportedProgram):
 
     def loss(self, outputs: Arrays, targets: NDArray[Any] | None) -> tuple[float, Arrays]:
         given = {name: self._tensor(array).requires_grad_() for name, array in outputs.items()}
-        value = self._loss(given, targets)
+        with NumpyDraws(self._randomness(drops=False)):
+            value = self._loss(given, targets)
         found = torch.autograd.grad(value, list(given.values()), allow_unused=True)
         return float(value.detach()), {
             name: np.zeros_like(outputs[name]) if one is None else _array(one)
@@ -222,7 +217,7 @@ class TorchProgram(ImportedProgram):
     def gradients(self, inputs: Arrays, cotangents: Arrays, *, force: Mapping[str, Forced]) -> Arrays:
         self._model.eval()
         self._model.zero_grad(set_to_none=True)
-        _, outputs = self._run(inputs, force)
+        _, outputs = self._run(inputs, force, self._randomness(drops=False))
         total = sum((output * self._tensor(cotangents[name])).sum() for name, output in outputs.items())
         if isinstance(total, torch.Tensor) and total.requires_grad:
             total.backward()
@@ -263,14 +258,12 @@ class TorchProgram(ImportedProgram):
             group.update(numbers)
 
     def train(
-        self, inputs: Arrays, targets: NDArray[Any] | None, *, steps: int, common: bool
+        self, inputs: Arrays, targets: NDArray[Any] | None, *, steps: int, common: bool, drops: bool
     ) -> tuple[list[float], Arrays]:
-        with self._kept():
+        randomness = self._randomness(drops=drops)
+        with self._kept(), NumpyDraws(randomness):
             optimizer = self._new_optimizer()
             self._model.train()
-            for module in self._model.modules():
-                if isinstance(module, nn.modules.dropout._DropoutNd):
-                    module.eval()
             losses = []
             given = {name: self._tensor(array) for name, array in inputs.items()}
             for step in range(1, steps + 1):
@@ -279,6 +272,7 @@ class TorchProgram(ImportedProgram):
                 loss.backward()
                 self._step(optimizer, step if common else None)
                 losses.append(float(loss.detach()))
+                randomness.next_step()
             self._model.eval()
             return losses, self.weights()
 
@@ -292,101 +286,6 @@ class TorchProgram(ImportedProgram):
             self._model.load_state_dict(kept)
             self._model.zero_grad(set_to_none=True)
             self._model.eval()
-
-
-class _Recorder:
-    """It records the calls of known modules, and of functions outside of them, and forces what it is told."""
-
-    def __init__(self, model: nn.Module, table: Mapping[str, Known], force: Mapping[str, Forced]) -> None:
-        self.found = Forward()
-        self._model = model
-        self._table = table
-        self._force = dict(force)
-        self._inside = 0
-        self._entered: list[NDArray[Any] | None] = []
-
-    @contextmanager
-    def watching(self) -> Iterator[None]:
-        with ExitStack() as stack:
-            for path, module in self._model.named_modules():
-                if path in self._table and self._table[path].kind != "own":
-                    self._hook(stack, path, module)
-            stack.enter_context(_Functions(self))
-            yield
-
-    def _hook(self, stack: ExitStack, path: str, module: nn.Module) -> None:
-        one = self._table[path]
-
-        def before(_: nn.Module, arguments: tuple[Any, ...]) -> Any:
-            self._inside += 1
-            first = arguments[0]
-            forced = self._force.get(path)
-            with torch._C.DisableTorchFunction():  # what is done here is not the program's
-                self._entered.append(one.enters(_array(first)))
-                if forced is not None and forced.input is not None:
-                    return (_through(first, one.leaves(forced.input)), *arguments[1:])
-            return None
-
-        def after(_: nn.Module, __: tuple[Any, ...], output: Any) -> Any:
-            self._inside -= 1
-            first = output[0] if isinstance(output, tuple) else output
-            entered = self._entered.pop()
-            call = Call(path=path, kind=one.kind, line=users_line())
-            forced = self._force.pop(path, None)
-            with torch._C.DisableTorchFunction():
-                self.found.add(call, entered=entered, left=one.enters(_array(first)))
-                if forced is None or forced.output is None:
-                    return None
-                replaced = _through(first, one.leaves(forced.output))
-            return (replaced, *output[1:]) if isinstance(output, tuple) else replaced
-
-        stack.callback(module.register_forward_pre_hook(before).remove)
-        stack.callback(module.register_forward_hook(after).remove)
-
-    def saw(self, name: str, output: Any, arguments: tuple[Any, ...]) -> None:
-        """Record a function's call, unless it is one within a known module."""
-        if self._inside or name in _SILENT or not isinstance(output, torch.Tensor):
-            return
-        if output.dtype == torch.bool or output.dim() == 0:
-            return
-        first = next((one for one in arguments if isinstance(one, torch.Tensor)), None)
-        self.found.add(
-            Call(
-                path=None,
-                kind=name.strip("_"),
-                line=users_line(),
-                zeros=_zeros(arguments) if name == "pad" else None,
-            ),
-            entered=None if first is None else _array(first),
-            left=_array(output),
-        )
-
-
-class _Functions(TorchFunctionMode):  # type: ignore[misc]
-    def __init__(self, recorder: _Recorder) -> None:
-        super().__init__()
-        self._recorder = recorder
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        output = func(*args, **(kwargs or {}))
-        self._recorder.saw(getattr(func, "__name__", "function"), output, args)
-        return output
-
-
-def _through(own: torch.Tensor, forced: NDArray[Any]) -> torch.Tensor:
-    """Return the forced numbers, through which gradients reach what was there; of another shape, what was."""
-    if tuple(own.shape) != forced.shape:
-        return own
-    target = torch.as_tensor(np.array(forced, order="C"), dtype=own.dtype)
-    return own + (target - own).detach() if own.is_floating_point() else target
-
-
-def _zeros(arguments: tuple[Any, ...]) -> list[list[int]] | None:
-    """Return the zeros that F.pad puts around spatial axes; it names them from the last axis on, in pairs."""
-    if len(arguments) < 2 or len(arguments[1]) != 2 * (arguments[0].dim() - 2):
-        return None
-    flat = list(arguments[1])
-    return [flat[place : place + 2] for place in range(len(flat) - 2, -1, -2)]
 
 
 def _follow_keras(group: dict[str, Any], step: int) -> None:

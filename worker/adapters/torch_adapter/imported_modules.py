@@ -324,8 +324,6 @@ def _recurrent(module: Any, kind: str, *, gates: Sequence[int] | None) -> Known:
         "layers": module.num_layers,
         "bidirectional": module.bidirectional,
     }
-    if module.dropout:
-        settings["dropout"] = module.dropout
     return Known(kind=kind, settings=settings, held=held, enters=layout, leaves=layout)
 
 
@@ -404,7 +402,6 @@ CHANGEABLE = {
     "negative_slope": ("negative_slope", lambda value: value),
     "alpha": ("alpha", lambda value: value),
     "approximate": ("approximate", lambda value: value),
-    "rate": ("p", lambda value: value),
 }
 """The settings of live modules that can be changed: PyTorch's name, and the value as PyTorch has it."""
 

@@ -1,0 +1,194 @@
+"""Records the calls of a user's Keras program, and puts other tensors in place of what passes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from types import FunctionType
+from typing import Any, Protocol
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras.src.ops.operation import Operation
+from numpy.typing import NDArray
+
+from likewise.worker.adapters.tensorflow_adapter.imported_modules import Known, known
+from likewise.worker.port.contract import OWN, Call, Forced, Forward
+from likewise.worker.port.randomness import Randomness
+from likewise.worker.port.userfile import users_line
+
+_SILENT = {"input_layer", "cast", "identity", "convert_to_tensor", "shape"}
+
+
+class Watched(Protocol):
+    """What is recorded of: the known layers by path, their paths, and the lines where they are applied."""
+
+    known: dict[str, Known]
+    paths: dict[int, str]
+    lines: dict[int, str | None]
+
+
+class Recorder:
+    """It records the calls of known layers and of other operations, and forces what it is told."""
+
+    def __init__(self, program: Watched, force: Mapping[str, Forced], randomness: Randomness) -> None:
+        self.found = Forward()
+        self._randomness = randomness
+        randomness.calls = self.found.calls
+        self._table = program.known
+        self._paths = program.paths
+        self._lines = program.lines
+        self._force = dict(force)
+        self._inside = 0
+
+    def wrapped(self, original: Any) -> Any:
+        """Return a `__call__` of layers and operations that records what it does."""
+
+        def call(layer: Any, *arguments: Any, **named: Any) -> Any:
+            path = self._paths.get(id(layer))
+            if self._inside or (path is not None and self._table[path].kind == OWN):
+                return original(layer, *arguments, **named)
+            if path is not None:
+                return self._known_call(path, layer, original, arguments, named)
+            if next(_children(layer), None) is not None:
+                return original(layer, *arguments, **named)
+            self._inside += 1
+            try:
+                output = original(layer, *arguments, **named)
+            finally:
+                self._inside -= 1
+            line = users_line() or self._lines.get(id(layer))
+            self._saw(_snake(type(layer).__name__), line, arguments, output)
+            return output
+
+        return call
+
+    @contextmanager
+    def watching_functions(self) -> Iterator[None]:
+        """Record the functions of `keras.ops`, which do not go through a layer when they are called
+        eagerly.
+        """
+        names = [
+            name for name, one in vars(keras.ops).items() if isinstance(one, FunctionType) and name[0] != "_"
+        ]
+        originals = {name: getattr(keras.ops, name) for name in names}
+        for name, original in originals.items():
+            setattr(keras.ops, name, self._watched(name, original))
+        try:
+            yield
+        finally:
+            for name, original in originals.items():
+                setattr(keras.ops, name, original)
+
+    def _watched(self, name: str, original: Any) -> Any:
+        def function(*arguments: Any, **named: Any) -> Any:
+            self._inside += 1
+            try:
+                output = original(*arguments, **named)
+            finally:
+                self._inside -= 1
+            if not self._inside:
+                self._saw(name, users_line(), arguments, output)
+            return output
+
+        return function
+
+    def _known_call(
+        self, path: str, layer: Any, original: Any, arguments: tuple[Any, ...], named: dict[str, Any]
+    ) -> Any:
+        one = self._table[path]
+        forced = self._force.pop(path, Forced())
+        first = arguments[0]
+        entered = one.enters(np.array(first))
+        if forced.input is not None:
+            arguments = (_through(first, one.leaves(forced.input)), *arguments[1:])
+        line = users_line() or self._lines.get(id(layer))
+
+        def left(output: Any) -> Any:
+            head = output[0] if isinstance(output, list | tuple) else output
+            self.found.add(
+                Call(path=path, kind=one.kind, line=line), entered=entered, left=one.enters(np.array(head))
+            )
+            if forced.output is None:
+                return output
+            replaced = _through(head, one.leaves(forced.output))
+            return type(output)([replaced, *output[1:]]) if isinstance(output, list | tuple) else replaced
+
+        self._inside += 1
+        self._randomness.path = path
+        try:
+            if one.activation is None:
+                return left(original(layer, *arguments, **named))
+            activation = layer.activation
+
+            def before(values: Any) -> Any:
+                return activation(left(values))
+
+            layer.activation = before
+            try:
+                output = original(layer, *arguments, **named)
+            finally:
+                layer.activation = activation
+            self.found.add(
+                Call(path=None, kind=one.activation, line=line),
+                entered=None,
+                left=one.enters(np.array(output)),
+            )
+            return output
+        finally:
+            self._inside -= 1
+            self._randomness.path = None
+
+    def _saw(self, kind: str, line: str | None, arguments: tuple[Any, ...], output: Any) -> None:
+        if kind in _SILENT or not hasattr(output, "dtype") or "bool" in str(output.dtype):
+            return
+        if len(output.shape) == 0:
+            return
+        first = arguments[0] if arguments and hasattr(arguments[0], "dtype") else None
+        self.found.add(
+            Call(path=None, kind=kind, line=line),
+            entered=None if first is None else np.array(first),
+            left=np.array(output),
+        )
+
+
+def _snake(name: str) -> str:
+    return re.sub("(?<=[a-z])(?=[A-Z])", "_", name).lower()
+
+
+@contextmanager
+def patched(wrapper: Any) -> Iterator[None]:
+    """Wrap the calls of all layers and operations."""
+    originals = [(owner, owner.__call__) for owner in (Operation, keras.Layer)]
+    for owner, original in originals:
+        owner.__call__ = wrapper(original)
+    try:
+        yield
+    finally:
+        for owner, original in originals:
+            owner.__call__ = original
+
+
+def _children(layer: Any) -> Iterator[Any]:
+    if isinstance(layer, keras.Model) or hasattr(layer, "_layers"):
+        yield from layer._flatten_layers(include_self=False, recursive=False)
+
+
+def walk(layer: Any, prefix: str) -> Iterator[tuple[str, Any]]:
+    """Yield the layers by path; a known one is not looked into."""
+    for child in _children(layer):
+        path = f"{prefix}{child.name}"
+        yield path, child
+        found = known(child) if child.built else None
+        if found is None or found.kind == OWN:
+            yield from walk(child, f"{path}.")
+
+
+def _through(own: Any, forced: NDArray[Any]) -> Any:
+    """Return the forced numbers, through which gradients reach what was there; of another shape, what was."""
+    if tuple(own.shape) != forced.shape:
+        return own
+    target = tf.constant(forced, own.dtype)
+    return target if own.dtype.is_integer else own + tf.stop_gradient(target - own)

@@ -1,0 +1,143 @@
+"""Records the calls of a user's PyTorch program, and puts other tensors in place of what passes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+from torch.overrides import TorchFunctionMode
+
+from likewise.worker.adapters.torch_adapter.imported_modules import Known
+from likewise.worker.port.contract import Call, Forced, Forward
+from likewise.worker.port.randomness import Randomness
+from likewise.worker.port.userfile import users_line
+
+_SILENT = {
+    "__get__",
+    "__set__",
+    "size",
+    "dim",
+    "detach",
+    "clone",
+    "contiguous",
+    "to",
+    "float",
+    "double",
+    "type",
+}
+"""Functions whose outputs say nothing new."""
+
+
+class Recorder:
+    """It records the calls of known modules, and of functions outside of them, and forces what it is told."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        table: Mapping[str, Known],
+        force: Mapping[str, Forced],
+        randomness: Randomness,
+    ) -> None:
+        self.found = Forward()
+        self._randomness = randomness
+        randomness.calls = self.found.calls
+        self._model = model
+        self._table = table
+        self._force = dict(force)
+        self._inside = 0
+        self._entered: list[NDArray[Any] | None] = []
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Record the calls of known modules and of functions while it is entered."""
+        with ExitStack() as stack:
+            for path, module in self._model.named_modules():
+                if path in self._table and self._table[path].kind != "own":
+                    self._hook(stack, path, module)
+            stack.enter_context(_Functions(self))
+            yield
+
+    def _hook(self, stack: ExitStack, path: str, module: nn.Module) -> None:
+        one = self._table[path]
+
+        def before(_: nn.Module, arguments: tuple[Any, ...]) -> Any:
+            self._inside += 1
+            self._randomness.path = path
+            first = arguments[0]
+            forced = self._force.get(path)
+            with torch._C.DisableTorchFunction():  # what is done here is not the program's
+                self._entered.append(one.enters(_array(first)))
+                if forced is not None and forced.input is not None:
+                    return (_through(first, one.leaves(forced.input)), *arguments[1:])
+            return None
+
+        def after(_: nn.Module, __: tuple[Any, ...], output: Any) -> Any:
+            self._inside -= 1
+            self._randomness.path = None
+            first = output[0] if isinstance(output, tuple) else output
+            entered = self._entered.pop()
+            call = Call(path=path, kind=one.kind, line=users_line())
+            forced = self._force.pop(path, None)
+            with torch._C.DisableTorchFunction():
+                self.found.add(call, entered=entered, left=one.enters(_array(first)))
+                if forced is None or forced.output is None:
+                    return None
+                replaced = _through(first, one.leaves(forced.output))
+            return (replaced, *output[1:]) if isinstance(output, tuple) else replaced
+
+        stack.callback(module.register_forward_pre_hook(before).remove)
+        stack.callback(module.register_forward_hook(after).remove)
+
+    def saw(self, name: str, output: Any, arguments: tuple[Any, ...]) -> None:
+        """Record a function's call, unless it is one within a known module."""
+        if self._inside or name in _SILENT or not isinstance(output, torch.Tensor):
+            return
+        if output.dtype == torch.bool or output.dim() == 0:
+            return
+        first = next((one for one in arguments if isinstance(one, torch.Tensor)), None)
+        self.found.add(
+            Call(
+                path=None,
+                kind=name.strip("_"),
+                line=users_line(),
+                zeros=_zeros(arguments) if name == "pad" else None,
+            ),
+            entered=None if first is None else _array(first),
+            left=_array(output),
+        )
+
+
+class _Functions(TorchFunctionMode):  # type: ignore[misc]
+    def __init__(self, recorder: Recorder) -> None:
+        super().__init__()
+        self._recorder = recorder
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        output = func(*args, **(kwargs or {}))
+        self._recorder.saw(getattr(func, "__name__", "function"), output, args)
+        return output
+
+
+def _through(own: torch.Tensor, forced: NDArray[Any]) -> torch.Tensor:
+    """Return the forced numbers, through which gradients reach what was there; of another shape, what was."""
+    if tuple(own.shape) != forced.shape:
+        return own
+    target = torch.as_tensor(np.array(forced, order="C"), dtype=own.dtype)
+    return own + (target - own).detach() if own.is_floating_point() else target
+
+
+def _zeros(arguments: tuple[Any, ...]) -> list[list[int]] | None:
+    """Return the zeros that F.pad puts around spatial axes; it names them from the last axis on, in pairs."""
+    if len(arguments) < 2 or len(arguments[1]) != 2 * (arguments[0].dim() - 2):
+        return None
+    flat = list(arguments[1])
+    return [flat[place : place + 2] for place in range(len(flat) - 2, -1, -2)]
+
+
+def _array(tensor: torch.Tensor) -> NDArray[Any]:
+    return np.array(tensor.detach().cpu().numpy())
