@@ -143,8 +143,6 @@ class RunTrainer:
         """The state that the first training goes on from."""
         self._advanced = False
         """Whether this attempt has trained anything yet."""
-        self._held_bytes: int | None = None
-        """This is what the process held when the training in hand began."""
 
     def train(self, members: Sequence[Member], *, after: Checkpoint | None = None) -> Iterator[Trained]:
         """Train each member, in order. Ends after one that failed, unless it merely diverged.
@@ -232,8 +230,9 @@ class RunTrainer:
     def _train_at_once(self, group: Sequence[Member], position: int) -> list[Trained]:
         """Train the group as one training. Where it turns out not to train together, that is noted."""
         self._keep_checkpoint(position)
-        resumed = self._take_resumed()
-        self._reset_peaks()
+        resumed, self._resumed = self._resumed, {}  # the first training alone goes on from it
+        held_bytes = resources.reset_peak()
+        self._adapter.reset_device_peak()
         training: OngoingTraining | None = None
         trained: list[Trained] = []
         ended: TrainingError | None = None
@@ -257,7 +256,7 @@ class RunTrainer:
             ended = error
         if training is None:
             return [Trained(member=group[0], failure=ended.failure(group[0].seed) if ended else None)]
-        return self._measured(training, trained or training.so_far(ended))
+        return self._measured(training, trained or training.so_far(ended), held_bytes=held_bytes)
 
     def _advance_to_the_end(
         self, training: OngoingTraining, position: int, *, passing: type[Exception]
@@ -279,20 +278,17 @@ class RunTrainer:
             if not training.finished:
                 self._keep_checkpoint(position, training)
 
-    def _measured(self, training: OngoingTraining, group: Sequence[Trained]) -> list[Trained]:
-        """Add to each member what the training took."""
+    def _measured(
+        self, training: OngoingTraining, group: Sequence[Trained], *, held_bytes: int | None
+    ) -> list[Trained]:
+        """Add to each member what the training took; `held_bytes` is what the process held before it."""
         memory = Memory(
             peak_bytes=resources.peak_bytes(),
-            grown_bytes=resources.grown_bytes(self._held_bytes),
+            grown_bytes=resources.grown_bytes(held_bytes),
             device_peak_bytes=self._adapter.device_peak_bytes(),
         )
         timings = training.stopwatch.timings(self._queue_s, members=len(training.members))
         return [dataclasses.replace(trained, timings=timings, memory=memory) for trained in group]
-
-    def _take_resumed(self) -> State:
-        """Return the state that the next training goes on from; it is empty from the second call on."""
-        resumed, self._resumed = self._resumed, {}
-        return resumed
 
     def _keep_checkpoint(self, position: int, training: OngoingTraining | None = None) -> None:
         """Take a checkpoint, if it is time for one.
@@ -324,10 +320,6 @@ class RunTrainer:
             compiling=compiling,
         )
         self._reporter.tick(standing)
-
-    def _reset_peaks(self) -> None:
-        self._held_bytes = resources.reset_peak()
-        self._adapter.reset_device_peak()
 
     def _stop_if_asked(self) -> None:
         if self._services.stop_requested():
