@@ -1,17 +1,18 @@
 """Makes a Comparison of results. Pure: no files, network, clock or terminal.
 
-The first side of the experiment is the reference. `compare` gathers the evidence from `producer.verdict`
-in this order:
+The first side of the experiment is the reference. `basis_of` gathers the evidence, and `Basis.comparison`
+says what it comes to, with these modules of `producer.verdict`:
 
-    side_runs        what each side returned
-    gaps             how far each seed's numbers lie from the reference's
-    rounding         how large a gap may be and still be rounding: tolerance, noise floor, float64 twin
-    equivalence      tests over the seeds
-    judge            one word from all of this
-    misfits          what of the data and the weights has another shape
-    usefulness       whether what was trained is of any use
-    knowledge        what is known of each setting that differs
-    reasons          the word in sentences
+    side_runs         what each side returned
+    (`wording.alike`  each side's job in the reference's words, and its results read so)
+    rounding          how large a gap may be and still be rounding: tolerance, noise floor, float64 twin
+    gaps              how far each seed's numbers lie from the reference's
+    equivalence       tests over the seeds
+    usefulness        whether what was trained is of any use
+    misfits           what of the data and the weights has another shape
+    judge             one word from all of this
+    knowledge         what is known of each setting that differs
+    reasons           the word in sentences; those on numbers are in `number_sentences`
 """
 
 from __future__ import annotations

@@ -28,12 +28,12 @@ from likewise.shared.ledger.records import ExperimentRecord, RunRecord
 from likewise.shared.results.seed_table import Load, SeedTable
 from likewise.shared.run import Run
 
-LEAST_SEEDS = 5
+ENOUGH_SEEDS = 5
 """The fewest seeds that leave an interval worth the name."""
 OWN = "own"
-"""Under this word stands what the experiment itself returned, among what its mixtures did."""
+"""The name of what the experiment itself returned, beside the relations of its mixtures."""
 MIXTURES = "mixtures"
-"""What the mixtures are to the experiment they belong to; later ones have a number behind."""
+"""The relation of the mixtures to their experiment; those of a later explanation have a number behind it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +51,7 @@ class Question:
 def enough_seeds(seeds: Sequence[int]) -> tuple[int, ...]:
     """Return the seeds and, where they are too few for an interval, the smallest others."""
     unused = (seed for seed in range(MAX_SEEDS) if seed not in seeds)
-    return (*seeds, *(next(unused) for _ in range(LEAST_SEEDS - len(seeds))))
+    return (*seeds, *(next(unused) for _ in range(ENOUGH_SEEDS - len(seeds))))
 
 
 def others_of(experiment: Experiment, asked: str | None) -> tuple[str, ...]:

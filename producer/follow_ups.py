@@ -113,7 +113,7 @@ def rerun_tells_more(comparison: Comparison) -> bool:
     )
 
 
-def twin_of(experiment: Experiment, runs: Sequence[Run]) -> FollowUp:
+def twin_follow_up(experiment: Experiment, runs: Sequence[Run]) -> FollowUp:
     """Return the experiment's first seeds in float64."""
     in_float64 = [
         run.model_copy(update={"job": run.job.model_copy(update={"precision": "float64"})}) for run in runs
@@ -126,7 +126,7 @@ def twin_of(experiment: Experiment, runs: Sequence[Run]) -> FollowUp:
     )
 
 
-def rerun_of(experiment: Experiment, runs: Sequence[Run]) -> FollowUp:
+def rerun_follow_up(experiment: Experiment, runs: Sequence[Run]) -> FollowUp:
     """Return the experiment's first seeds as they are."""
     again = experiment.model_copy(update={"seeds": experiment.seed_list[:MOST_SEEDS]})
     return FollowUp(
@@ -156,8 +156,8 @@ class _Kind:
     follow_up: Callable[[Experiment, Sequence[Run]], FollowUp]
 
 
-_TWIN = _Kind(name="the float64 twin", adds=twin_tells_more, follow_up=twin_of)
-_RERUN = _Kind(name="the rerun", adds=rerun_tells_more, follow_up=rerun_of)
+_TWIN = _Kind(name="the float64 twin", adds=twin_tells_more, follow_up=twin_follow_up)
+_RERUN = _Kind(name="the rerun", adds=rerun_tells_more, follow_up=rerun_follow_up)
 
 
 def _affordable(outcome: Judged, tell: Callable[[str], None], kinds: Sequence[_Kind]) -> FollowUpPlan[None]:

@@ -90,7 +90,7 @@ def _broken(comparison: Comparison) -> set[int]:
     return found
 
 
-def same_start(comparison: Comparison, seed: int) -> bool:
+def started_alike(comparison: Comparison, seed: int) -> bool:
     """Return whether every side whose parting is not known yet started this seed from the same weights."""
     known = {one.other for one in comparison.first_divergences}
     same = [
@@ -123,7 +123,7 @@ def updates_to_observe(comparison: Comparison, runs: Sequence[Run], seed: int) -
     losses = [one.losses for run in comparison.runs for one in run.seeds if one.seed == seed]
     each = {BatchPlan.of(run.job.training, run.dataset.train.x.shape[0]).steps_per_epoch for run in runs}
     epochs = min((len(one) for one in losses), default=0)
-    alike = len(losses) == len(comparison.runs) and len(each) == 1 and same_start(comparison, seed)
+    alike = len(losses) == len(comparison.runs) and len(each) == 1 and started_alike(comparison, seed)
     if not epochs or not alike:
         return 0, MOST_STEPS
     table = np.array([one[:epochs] for one in losses])
@@ -193,7 +193,7 @@ def replays(outcome: Judged, tell: Callable[[str], None]) -> FollowUpPlan[None]:
     replaying = _Replaying(outcome, runs, seed=seed, tell=tell)
     skip, steps = updates_to_observe(twin or comparison, runs, seed)
     every = TraceRequest(skip=skip, steps=steps, seconds=MOST_S)
-    if not same_start(comparison, seed) and (runs == outcome.runs or not _share_a_start(runs)):
+    if not started_alike(comparison, seed) and (runs == outcome.runs or not _share_a_start(runs)):
         every = every.model_copy(update={"keep_start": True, "seconds": OTHER_START_S})
     few = every if skip else every.model_copy(update={"steps": min(steps, FIRST_STEPS)})
     yield from replaying.fingerprints(few)

@@ -39,7 +39,7 @@ def explain(
     """Return the explanation; `trained` has every run of the plan by its identity."""
     found = gaps_of(plan, trained, arrays)
     told = [one for measure in found.measures if (one := parted(found, measure)) is not None]
-    if told and (group := cancelling(told[0])):
+    if told and (group := _cancelling(told[0])):
         told = [one.with_groups(group) for one in told]
     main = told[0] if told else None
     reference, other = plan.ends
@@ -67,7 +67,7 @@ def explain(
     )
 
 
-def cancelling(main: Parted) -> frozenset[int]:
+def _cancelling(main: Parted) -> frozenset[int]:
     """Return the places of the factors that work against each other, which make one together; often none."""
     sizes = [0.0 if one is None else abs(one.value) for one in main.estimates]
     if max(sizes, default=0.0) < CANCELLING:

@@ -100,59 +100,52 @@ def plan(
     Of the factors the `most_factors` weightiest are switched, all of them where it is None. `arrays` gives
     the data, on which it may depend whether two settings compute the same.
     """
-    runs = _seeded(reference, seeds), _seeded(other, seeds)
-    words = worded(*runs, arrays=arrays)
-    readings = words.reference.reading, words.other.reading
-    declared = PlannedPair(reference=runs[0], other=runs[1], readings=readings)
-    alike, reworded = words.runs(*runs)
-    every = factors((reference.side, alike.job), (other.side, reworded.job))
-    found = every[:most_factors]
-    own_start = all(run.job.initial_weights.type == "framework" for run in (reference, other))
-    if own_start and not found:
-        own = start(reference.side, other.side)
-        pairs = {frozenset[int](): declared, frozenset({0}): _alike(declared)}
-        return Plan(factors=(own,), design=design(1), declared=declared, pairs=pairs, own_start=False)
-    as_written = _alike(declared) if own_start else declared
-    ends, own_words = as_written, None
-    if words.couples:
-        in_words = replace(declared, other=reworded, readings=(readings[0], readings[0]))
-        ends = _alike(in_words) if own_start else in_words
-        own_words = OwnWords(
-            factor=_words(words),
-            pair=as_written,
-            says="; ".join(couple.rule.says for couple in words.couples),
-        )
-    plans = design(len(found), most_combined=most_combined)
-    pairs = {mixture: _mixed(ends, found, mixture) for mixture in plans.mixtures}
-    return Plan(
-        factors=found,
-        design=plans,
-        declared=declared,
-        pairs=pairs,
-        own_start=own_start,
-        left_out=every[len(found) :],
-        own_words=own_words,
-    )
-
-
-def worded(reference: Run, other: Run, *, arrays: Load | None) -> Wording:
-    """Return both runs' jobs in one wording."""
-    return in_one_wording(
+    reference, other = (run.model_copy(update={"seeds": tuple(seeds)}) for run in (reference, other))
+    wording = in_one_wording(
         (reference.side, other.side),
         (reference.job, other.job),
         (Facts(dataset=reference.dataset, arrays=arrays), Facts(dataset=other.dataset, arrays=arrays)),
     )
+    readings = wording.reference.reading, wording.other.reading
+    declared = PlannedPair(reference=reference, other=other, readings=readings)
+    reference_reworded, other_reworded = wording.runs(reference, other)
+    every = factors((reference.side, reference_reworded.job), (other.side, other_reworded.job))
+    chosen = every[:most_factors]
+    own_start = all(run.job.initial_weights.type == "framework" for run in (reference, other))
+    if own_start and not chosen:
+        own = start(reference.side, other.side)
+        pairs = {frozenset[int](): declared, frozenset({0}): _from_one_start(declared)}
+        return Plan(factors=(own,), design=design(1), declared=declared, pairs=pairs, own_start=False)
+    as_written = _from_one_start(declared) if own_start else declared
+    ends, own_words = as_written, None
+    if wording.couples:
+        reworded = replace(declared, other=other_reworded, readings=(readings[0], readings[0]))
+        ends = _from_one_start(reworded) if own_start else reworded
+        own_words = OwnWords(
+            factor=_factor_of_words(wording),
+            pair=as_written,
+            says="; ".join(couple.rule.says for couple in wording.couples),
+        )
+    mixtures = design(len(chosen), most_combined=most_combined)
+    return Plan(
+        factors=chosen,
+        design=mixtures,
+        declared=declared,
+        pairs={mixture: _mixed(ends, chosen, mixture) for mixture in mixtures.mixtures},
+        own_start=own_start,
+        left_out=every[len(chosen) :],
+        own_words=own_words,
+    )
 
 
-def _words(words: Wording) -> Factor:
+def _factor_of_words(wording: Wording) -> Factor:
     """Return the factor of all that is only written differently."""
-    gone = {one.path: one for couple in words.couples for one in couple.differences}
-    values = {
-        name: one.values[name] if len(gone) == 1 else {path: two.values[name] for path, two in gone.items()}
-        for name in words.names
-        for one in list(gone.values())[:1]
-    }
-    return Factor(path=" + ".join(gone), values=values, edits=())
+    reworded = {one.path: one.values for couple in wording.couples for one in couple.differences}
+    if len(reworded) == 1:
+        ((path, values),) = reworded.items()
+        return Factor(path=path, values={name: values[name] for name in wording.names}, edits=())
+    by_side = {name: {path: values[name] for path, values in reworded.items()} for name in wording.names}
+    return Factor(path=" + ".join(reworded), values=by_side, edits=())
 
 
 def identity(run: Run) -> str:
@@ -162,19 +155,15 @@ def identity(run: Run) -> str:
     return f"{run.side} {run.job.model_dump_json()} {run.dataset.model_dump_json()} {given}"
 
 
-def _seeded(run: Run, seeds: Sequence[int]) -> Run:
-    return run.model_copy(update={"seeds": tuple(seeds)})
-
-
-def _alike(pair: PlannedPair) -> PlannedPair:
+def _from_one_start(pair: PlannedPair) -> PlannedPair:
     """Return both runs with weights that are drawn once and given to both."""
 
-    def alike(run: Run) -> Run:
+    def shared(run: Run) -> Run:
         job = run.job.model_copy(update={"initial_weights": SharedWeights(type="shared")})
         return run.model_copy(update={"job": job, "given_weights": None})
 
     assert pair.other is not None  # noqa: S101  # as declared
-    return replace(pair, reference=alike(pair.reference), other=alike(pair.other))
+    return replace(pair, reference=shared(pair.reference), other=shared(pair.other))
 
 
 def _mixed(ends: PlannedPair, found: Sequence[Factor], mixture: Mixture) -> PlannedPair:

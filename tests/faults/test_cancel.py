@@ -7,7 +7,7 @@ import signal
 
 import pytest
 
-from likewise.producer.follow_ups import rerun_of, twin_of
+from likewise.producer.follow_ups import rerun_follow_up, twin_follow_up
 from likewise.producer.runs.submit import submit_follow_up
 from likewise.producer.runs.submitted import cancel, still_wanted
 from likewise.shared.errors import CancelledError
@@ -76,19 +76,19 @@ def test_what_belongs_to_an_experiment_is_cancelled_with_it_and_no_more_is_taken
     record = desk.submit(epochs=1_000_000)
     runs = desk.ledger.runs(record.run_ids)
     desk.wait(record, "leased", within_s=20)
-    twin = submit_follow_up(desk, record, twin_of(record.experiment, runs))
+    twin = submit_follow_up(desk, record, twin_follow_up(record.experiment, runs))
     states = [run.state for run in cancel(record.experiment_id, ledger=desk.ledger)]
 
     assert states == ["leased", "cancelled"]
     desk.wait(record, "cancelled", within_s=5)
     assert desk.run(twin).state == "cancelled"
     with pytest.raises(CancelledError, match="was cancelled"):
-        submit_follow_up(desk, record, rerun_of(record.experiment, runs))
+        submit_follow_up(desk, record, rerun_follow_up(record.experiment, runs))
     with pytest.raises(CancelledError, match="likewise show"):
         still_wanted(record, ledger=desk.ledger)
     assert list(desk.ledger.experiment(record.experiment_id).related) == ["twin"]
     desk.ledger.allow_more(record.experiment_id)
-    rerun = submit_follow_up(desk, record, rerun_of(record.experiment, runs))
+    rerun = submit_follow_up(desk, record, rerun_follow_up(record.experiment, runs))
     cancel(record.experiment_id, ledger=desk.ledger)
     desk.wait(rerun, "cancelled", within_s=5)
 
@@ -101,6 +101,6 @@ def test_a_deleted_experiment_takes_no_more_and_leaves_nothing_behind(desk):
     desk.ledger.delete(record.experiment_id)
 
     with pytest.raises(CancelledError):
-        submit_follow_up(desk, record, twin_of(record.experiment, runs))
+        submit_follow_up(desk, record, twin_follow_up(record.experiment, runs))
     assert desk.ledger.experiment(record.experiment_id) is None
     assert cancel(record.experiment_id, ledger=desk.ledger) == []

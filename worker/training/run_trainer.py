@@ -15,6 +15,7 @@ from likewise.shared.ledger.records import ProgressEvent
 from likewise.shared.limits import DEFAULT_LIMITS, Limits
 from likewise.shared.program.together import obstacle
 from likewise.shared.results.run_result import Memory
+from likewise.shared.results.seed_table import Load
 from likewise.shared.results.step_trace import Trace, TraceRequest
 from likewise.shared.run import Run
 from likewise.worker.adapters.base import FrameworkAdapter, UnsupportedError
@@ -24,7 +25,7 @@ from likewise.worker.training.checkpoints import Checkpoint, Checkpoints, KeptCh
 from likewise.worker.training.failures import TrainingError, typed
 from likewise.worker.training.resources import groups_of
 from likewise.worker.training.results import Member, Store, Trained
-from likewise.worker.training.samples import Load, RunData
+from likewise.worker.training.samples import RunData
 from likewise.worker.training.tracing import Tracer
 from likewise.worker.training.training import OngoingTraining
 

@@ -6,7 +6,6 @@ and the program casts each batch. Others are cast once, which spares each update
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,12 +17,10 @@ from likewise.shared.job.data import is_weighted
 from likewise.shared.job.loss import CategoricalCrossentropy
 from likewise.shared.program import ProgramSpec, compile_job
 from likewise.shared.program.fit import Amounts, misfits
+from likewise.shared.results.seed_table import Load
 from likewise.shared.run import Run, Samples
-from likewise.shared.store.arrays import ArrayRef
 from likewise.worker.adapters.trainer import Batch, Floats
 from likewise.worker.training.failures import TrainingError, loading
-
-Load = Callable[[ArrayRef], NDArray[Any]]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from likewise.shared.results.seed_table import Load
 from likewise.shared.results.step_trace import (
     NUMBERS,
     PROJECTIONS,
@@ -29,7 +30,6 @@ from likewise.worker.adapters.base import FrameworkAdapter
 from likewise.worker.adapters.trainer import Batch, Block, Observed, Observer, Weights
 from likewise.worker.training.draws import DrawPurpose, Draws
 from likewise.worker.training.failures import loading, typed
-from likewise.worker.training.samples import Load
 from likewise.worker.training.training import OngoingTraining
 
 MOST_KEPT_BYTES = 2**24

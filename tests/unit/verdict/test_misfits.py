@@ -8,7 +8,7 @@ import pytest
 from likewise.producer.compare import Background, compare
 from likewise.producer.follow_ups import rerun_tells_more, twin_tells_more
 from likewise.producer.job.resolve import resolve
-from likewise.producer.replay import same_start, tells_more
+from likewise.producer.replay import started_alike, tells_more
 from likewise.producer.report.comparison import ComparisonDocument
 from likewise.producer.verdict.misfits import misfits
 from likewise.shared.program import compile_job
@@ -191,7 +191,7 @@ def test_a_side_that_does_not_fit_is_no_other_start_of_the_rest(fitted, data):
     found = fitted(data((200, 5)), data((200, 6)), data((200, 5)), sides=sides)
 
     assert [one.other for one in found.first_divergences] == ["torch"]
-    assert same_start(found, 0)
+    assert started_alike(found, 0)
 
 
 def test_a_setting_of_a_layer_that_one_side_lacks_has_no_code_and_ends_nothing(fitted, data):
