@@ -37,22 +37,22 @@ def explain(
     plan: Plan, trained: Mapping[str, TrainedRun], arrays: Load, *, experiment_id: str, name: str
 ) -> Explanation:
     """Return the explanation; `trained` has every run of the plan by its identity."""
-    found = gaps_of(plan, trained, arrays)
-    told = [one for measure in found.measures if (one := parted(found, measure)) is not None]
-    if told and (group := _cancelling(told[0])):
-        told = [one.with_groups(group) for one in told]
-    main = told[0] if told else None
+    gaps = gaps_of(plan, trained, arrays)
+    measures = [one for measure in gaps.measures if (one := parted(gaps, measure)) is not None]
+    if measures and (group := _cancelling(measures[0])):
+        measures = [one.with_groups(group) for one in measures]
+    main = measures[0] if measures else None
     reference, other = plan.ends
     tolerance = tolerance_for({reference.job.precision, other.job.precision}).relative
     closed = main is not None and main.measure != DIVERGENCE and main.gap <= tolerance
-    contributions = _contributions(found, main, closed=closed)
+    contributions = _contributions(gaps, main, closed=closed)
     unexplained = None if main is None or closed else main.unexplained
     return Explanation(
         experiment_id=experiment_id,
         name=name,
         reference=reference.side,
         other=other.side,
-        seeds=found.seeds(main.measure) if main else plan.seeds,
+        seeds=gaps.seeds(main.measure) if main else plan.seeds,
         mixtures=len(plan.pairs),
         measure=main.measure if main else None,
         gap=main.gap if main else None,
@@ -60,9 +60,9 @@ def explain(
         contributions=contributions,
         unexplained_share=unexplained.value if unexplained else None,
         unexplained_interval=unexplained.interval if unexplained else None,
-        sentence=sentence(found, main, contributions, tolerance=tolerance),
-        notes=notes(found, main),
-        measures=tuple(_measure(one, closed=closed) for one in told),
+        sentence=sentence(gaps, main, contributions, tolerance=tolerance),
+        notes=notes(gaps, main),
+        measures=tuple(_measure(one, closed=closed) for one in measures),
         left_out=tuple(factor.path for factor in plan.left_out),
     )
 
@@ -76,46 +76,46 @@ def _cancelling(main: Parted) -> frozenset[int]:
     return group if len(group) > 1 else frozenset()
 
 
-def _contributions(found: MixtureGaps, main: Parted | None, *, closed: bool) -> tuple[Contribution, ...]:
+def _contributions(gaps: MixtureGaps, main: Parted | None, *, closed: bool) -> tuple[Contribution, ...]:
     """Return a contribution for each factor, the largest share first; no shares where there is no gap."""
     if main is None or closed:
         reason = "there is no gap" if closed else "nothing could be compared"
-        own = (found.plan.own_words.factor,) if found.plan.own_words else ()
-        every = (*(main.factors if main else (*found.plan.factors, *own)),)
-        return tuple(_contribution(found, factor, problem=reason) for factor in every)
-    told = []
+        own = (gaps.plan.own_words.factor,) if gaps.plan.own_words else ()
+        every = (*(main.factors if main else (*gaps.plan.factors, *own)),)
+        return tuple(_contribution(gaps, factor, problem=reason) for factor in every)
+    shared = []
     for factor, estimate in zip(main.factors, main.estimates, strict=True):
         means_much = estimate is not None and abs(estimate.value) < CANCELLING
-        told.append(
+        shared.append(
             _contribution(
-                found,
+                gaps,
                 factor,
                 share=estimate.value if estimate and means_much else None,
                 interval=estimate.interval if estimate and means_much else None,
                 problem=None if means_much else NO_MEANING if estimate else UNSWITCHABLE,
             )
         )
-    told += [_contribution(found, one, problem=UNSWITCHED) for one in found.plan.left_out]
-    return tuple(sorted(told, key=lambda one: (one.share is None, -(one.share or 0.0))))
+    shared += [_contribution(gaps, one, problem=UNSWITCHED) for one in gaps.plan.left_out]
+    return tuple(sorted(shared, key=lambda one: (one.share is None, -(one.share or 0.0))))
 
 
 def _contribution(
-    found: MixtureGaps,
+    gaps: MixtureGaps,
     factor: Factor,
     *,
     problem: str | None,
     share: float | None = None,
     interval: tuple[float, float] | None = None,
 ) -> Contribution:
-    setup = _setup(found)
+    setup = _setup(gaps)
     reference, other = setup.jobs
-    words = found.plan.own_words
+    words = gaps.plan.own_words
     if words is not None and factor is words.factor:
         cause: str | None = f"written differently, computes the same: {words.says}"
         mended: dict[str, str] = {}
     else:
         members = factor.members or (factor,)
-        whole = _given_weights(found, factor) or consequence(factor.difference, setup)
+        whole = _given_weights(gaps, factor) or consequence(factor.difference, setup)
         cause = None if factor.members else whole
         codes = [
             fixes(one.difference, setup, reference=reference, other=other)
@@ -153,22 +153,22 @@ def _word(value: Any) -> Any:
     return value["type"] if isinstance(value, dict) and list(value) == ["type"] else value
 
 
-def _given_weights(found: MixtureGaps, factor: Factor) -> str | None:
+def _given_weights(gaps: MixtureGaps, factor: Factor) -> str | None:
     """Return what the other's given weights are to the reference's, where a usual mistake made them so."""
-    mine, theirs = (run.given_weights for run in found.plan.ends)
+    mine, theirs = (run.given_weights for run in gaps.plan.ends)
     if not factor.path.startswith("initial_weights") or mine is None or theirs is None:
         return None
-    reference, other = (run.side for run in found.plan.ends)
+    reference, other = (run.side for run in gaps.plan.ends)
     for name in mine:
         if name in theirs and mine[name] != theirs[name]:
-            known = relation(found.arrays(mine[name]), found.arrays(theirs[name]))
+            known = relation(gaps.arrays(mine[name]), gaps.arrays(theirs[name]))
             return f"{name} of {other} is {reference}'s {known}" if known else None
     return None
 
 
-def _setup(found: MixtureGaps) -> Setup:
+def _setup(gaps: MixtureGaps) -> Setup:
     """Return what both ends train."""
-    ends = found.plan.ends
+    ends = gaps.plan.ends
     return Setup.of(
         {run.side: run.job for run in ends},
         {run.side: run.framework for run in ends},

@@ -89,10 +89,10 @@ class Explanation(Frozen):
 
 
 def sentence(
-    found: MixtureGaps, main: Parted | None, contributions: Sequence[Contribution], *, tolerance: float
+    gaps: MixtureGaps, main: Parted | None, contributions: Sequence[Contribution], *, tolerance: float
 ) -> str:
     """Return the answer in one sentence."""
-    names = both([run.side for run in found.plan.ends])
+    names = both([run.side for run in gaps.plan.ends])
     if main is None:
         return f"No seed gave numbers of both {names} that can be compared, so nothing is explained."
     if main.measure != DIVERGENCE and main.gap <= tolerance:
@@ -107,7 +107,7 @@ def sentence(
             f"{main.measure}: likewise compare says whether that is rounding."
         )
     if group := next((one for one in main.factors if one.members), None):
-        return _cancelling(found, main, group)
+        return _cancelling(gaps, main, group)
     named = [one for one in contributions if one.share is not None and one.share >= WORTH_A_WORD]
     if not named:
         return _nothing_found(contributions, main)
@@ -127,15 +127,15 @@ def against(contribution: Contribution | Factor) -> str:
     return f"{theirs} against {mine}"
 
 
-def notes(found: MixtureGaps, main: Parted | None) -> tuple[str, ...]:
+def notes(gaps: MixtureGaps, main: Parted | None) -> tuple[str, ...]:
     """Return what a reader has to know of how the shares were found."""
     return (
-        *_words(found),
-        *_start(found, main),
-        *_many(found),
-        *_failed(found, main),
-        *_seeds(found, main),
-        *_device(found),
+        *_words(gaps),
+        *_start(gaps, main),
+        *_many(gaps),
+        *_failed(gaps, main),
+        *_seeds(gaps, main),
+        *_device(gaps),
     )
 
 
@@ -161,11 +161,11 @@ def _ranking(main: Parted, named: Sequence[Contribution]) -> str:
     return f"{told}: {first.cause}." if alone else f"{told}."
 
 
-def _cancelling(found: MixtureGaps, main: Parted, group: Factor) -> str:
+def _cancelling(gaps: MixtureGaps, main: Parted, group: Factor) -> str:
     """Say what settings that work against each other do together, and what each does alone."""
     named = both([f"{one.path} ({against(one)})" for one in group.members[:MOST_NAMED]])
     explained = 1.0 - main.unexplained.value if main.unexplained else 0.0
-    alone = [gaps.mean() for mixture, gaps in found.gaps(main.measure).items() if len(mixture) == 1]
+    alone = [each.mean() for mixture, each in gaps.gaps(main.measure).items() if len(mixture) == 1]
     widest = max(alone, default=main.parts.whole.mean()) / main.parts.whole.mean()
     wider = (
         f", while switching one alone makes the gap up to {widest:.2g} times as large" if widest > 1 else ""
@@ -185,27 +185,27 @@ def _nothing_found(contributions: Sequence[Contribution], main: Parted) -> str:
     return f"The {settings} explain nothing of the difference{left}; likewise compare looks for its place."
 
 
-def _words(found: MixtureGaps) -> list[str]:
+def _words(gaps: MixtureGaps) -> list[str]:
     """Say what is only written differently, and in whose words the other settings are told."""
-    words = found.plan.own_words
+    words = gaps.plan.own_words
     if words is None:
         return []
-    reference = found.plan.ends[0].side
+    reference = gaps.plan.ends[0].side
     return [
         f"Written differently, computes the same: {words.factor.path} ({words.says}). The mixtures and the "
         f"other settings are in {reference}'s words."
     ]
 
 
-def _start(found: MixtureGaps, main: Parted | None) -> list[str]:
+def _start(gaps: MixtureGaps, main: Parted | None) -> list[str]:
     """Say what each side's own start, which is chance, does to the gap."""
-    if main is None or not found.plan.own_start:
+    if main is None or not gaps.plan.own_start:
         return []
     alike = (
         "Each side draws its own initial weights, as the job says. That is chance and no setting, so "
         "all mixtures start from the same weights"
     )
-    own = found.declared_gap(main.measure)
+    own = gaps.declared_gap(main.measure)
     if own is None:
         return [f"{alike}."]
     if main.factors[-1:] and main.factors[-1].path == "initial_weights":
@@ -218,10 +218,10 @@ def _start(found: MixtureGaps, main: Parted | None) -> list[str]:
     ]
 
 
-def _many(found: MixtureGaps) -> list[str]:
-    if found.plan.design.kind == "combinations":
+def _many(gaps: MixtureGaps) -> list[str]:
+    if gaps.plan.design.kind == "combinations":
         return []
-    settings = count(len(found.plan.factors), "setting")
+    settings = count(len(gaps.plan.factors), "setting")
     return [
         f"With {settings} not every combination is trained: a share is the mean of switching the setting "
         "first and switching it last, set right so that all add up. --combinations N trains every one "
@@ -229,26 +229,26 @@ def _many(found: MixtureGaps) -> list[str]:
     ]
 
 
-def _failed(found: MixtureGaps, main: Parted | None) -> list[str]:
+def _failed(gaps: MixtureGaps, main: Parted | None) -> list[str]:
     """Say how many mixtures have no numbers, with the reason of the first."""
-    failures = found.failures()
+    failures = gaps.failures()
     if main is None or not failures or main.measure == DIVERGENCE:
         return []
     mixture, why = next(iter(failures.items()))
-    switched = both([found.plan.factors[place].path for place in sorted(mixture)])
-    many = f"{count(len(failures), 'mixture')} of {len(found.plan.pairs)} could not be trained to the end"
+    switched = both([gaps.plan.factors[place].path for place in sorted(mixture)])
+    many = f"{count(len(failures), 'mixture')} of {len(gaps.plan.pairs)} could not be trained to the end"
     orders = " Orders of switching that pass through them are left out." if main.parts.orders_left_out else ""
     return [f"{many}; the one with {switched} switched: {why.rstrip('.')}.{orders}"]
 
 
-def _seeds(found: MixtureGaps, main: Parted | None) -> list[str]:
+def _seeds(gaps: MixtureGaps, main: Parted | None) -> list[str]:
     if main is None:
         return []
-    seeds = found.seeds(main.measure)
+    seeds = gaps.seeds(main.measure)
     told = []
-    if len(seeds) < len(found.plan.seeds):
+    if len(seeds) < len(gaps.plan.seeds):
         told.append(
-            f"{len(seeds)} of {len(found.plan.seeds)} seeds gave numbers in both; the shares are theirs."
+            f"{len(seeds)} of {len(gaps.plan.seeds)} seeds gave numbers in both; the shares are theirs."
         )
     if len(seeds) == 1:
         told.append("One seed leaves no interval: train more with --seeds 5.")
@@ -257,6 +257,6 @@ def _seeds(found: MixtureGaps, main: Parted | None) -> list[str]:
     return told
 
 
-def _device(found: MixtureGaps) -> list[str]:
-    devices = {run.job.device for run in found.plan.ends}
+def _device(gaps: MixtureGaps) -> list[str]:
+    devices = {run.job.device for run in gaps.plan.ends}
     return ["The device differs, too; it is left as each job has it."] if len(devices) > 1 else []
