@@ -240,5 +240,5 @@ def sparkline(values: Sequence[float], width: int) -> str:
 
 
 def is_logarithmic(values: Sequence[float]) -> bool:
-    """Whether a logarithmic scale shows more: all above zero, over two orders of magnitude."""
+    """Return whether a logarithmic scale shows more: all above zero, over two orders of magnitude."""
     return bool(values) and min(values) > 0 and max(values) / _LOGARITHMIC_FROM >= min(values)

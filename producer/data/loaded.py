@@ -133,7 +133,7 @@ def check_size(samples: int, values_a_sample: int, place: str) -> None:
 
 
 def refuse_duplicates(columns: Sequence[str], place: str) -> None:
-    """A column name must stand for one column; raises DataError."""
+    """Raise DataError where two columns have one name."""
     seen: dict[str, int] = {}
     for number, name in enumerate(columns, start=1):
         if name in seen:

@@ -260,7 +260,7 @@ def _meant(word: str, known: Sequence[str]) -> str | None:
 
 
 def _named_in(message: str, path: tuple[str, ...], found: _Found) -> tuple[str, ...]:
-    """A rule over a whole mapping begins with the field it is about."""
+    """Return the path with the field that the message of a rule over a whole mapping begins with."""
     first = message.split(" ", 1)[0]
     head = first.split(".", 1)[0]
     known = isinstance(found.value, dict) and head in found.value

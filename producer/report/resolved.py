@@ -179,7 +179,7 @@ def _from(one: Setting, sides: Sequence[str]) -> str:
 
 
 def _said(origin: Origin) -> str:
-    """A written initializer may have been completed by the side's own default."""
+    """Return where a setting is from; the side's own default may have completed what is written."""
     completed = origin.native is not None and origin.kind not in ("native", "framework")
     return f"{origin.kind} + native" if completed else origin.kind
 

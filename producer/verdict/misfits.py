@@ -1,9 +1,9 @@
 """Where two sides' data, or their models' weights, do not fit each other: other shapes, other numbers. Pure.
 
-What has another shape cannot be fed to both, and nothing that follows of it can be compared: it is the
-finding, and needs no replay to be found. Weights of another shape because the samples are count as the same
-finding. Data of one shape with other numbers are told, too, as are samples held out; where the sides part
-then a replay shows.
+Arrays of two shapes cannot be fed to both sides, and nothing that follows from them can be compared. So they
+are the finding itself, for which no replay is needed. Where weights have another shape only because the
+samples have, the samples alone are named. Data of one shape with other numbers are named as well, and so are
+samples held out; where the sides part because of them, a replay shows.
 """
 
 from __future__ import annotations

@@ -1,4 +1,8 @@
-"""Rules on data: the same samples, labels or weights, written with other words. Pure."""
+"""Rules on data: the same samples, labels or weights, written with other words. Pure.
+
+Each rule takes the reference's form and the other's, and returns both in one wording, or None where it does
+not apply. Most look at the samples themselves, and do not apply once these are gone from the store.
+"""
 
 from __future__ import annotations
 

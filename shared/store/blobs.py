@@ -20,24 +20,24 @@ from likewise.shared.names import blob_key
 from likewise.shared.store.arrays import CHUNK_BYTES, ArrayRef, Bytes, chunks, decode_array, encode_array
 from likewise.shared.store.files import BlobCache, RemoteFiles, mapped
 
-CHUNKS_A_TRIP = 16
 SMALL_BYTES = 16 * 2**10
-SMALL_A_TRIP = 256
+"""An array of so many bytes is small: it is one chunk, and many of them are sent or fetched at once."""
+CHUNKS_A_TRIP, SMALL_A_TRIP = 16, 256
+"""The most chunks, and the most small arrays, that one round trip carries."""
 AHEAD_BYTES = 64 * 2**20
-
-
+"""The most bytes of small arrays that are fetched before they are asked for."""
 _ABSENT = -2
 """What Redis says of the time to live of a key that is not there."""
 
 
 class BlobError(LikewiseError):
-    """An array that is gone from the store, or whose bytes are not what its hash says."""
+    """An array is gone from the store, or its bytes are not what its hash says."""
 
     exit_status = 3
 
 
 class UnreachableError(BlobError):
-    """An array that lies behind a blob URL which is missing or wrong here."""
+    """An array lies behind a blob URL which is missing or wrong here."""
 
 
 class BlobStore:
@@ -251,7 +251,7 @@ class BlobStore:
 
 
 class BlobBatch:
-    """Arrays on their way to a store: none but the large is there before `flush`.
+    """It holds arrays on their way to a store: large ones are stored at once, small ones by `flush`.
 
     What failed with a RedisError may be done again.
     """

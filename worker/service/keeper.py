@@ -103,14 +103,23 @@ class Keeper:
         self._gone: int | None = None
         """The last child that is dead or was killed; what it said of itself holds no more."""
         self._silent = Unchanged()
+        """It counts how long a child that does not train has shown no life."""
         self._hung = Unchanged()
+        """It counts how long no thread of a child has run, whatever it does."""
         self._deaf = Unchanged()
+        """It counts how long an idle worker's waits for a message have not been answered."""
         self._left = Unchanged()
+        """It counts how long an idle child has seemed to hold a run."""
         self._still = Unchanged()
+        """It counts how long the training in hand has shown no progress."""
         self._paced: tuple[str | None, int] = (None, 0)
+        """The run, and the fence, that `_longest_s` and `_stack_asked` are of."""
         self._longest_s = 0.0
+        """The longest pause between two signs of that run's progress."""
         self._stack_asked = False
+        """Whether its child was asked for its stack, as the last thing before it is killed."""
         self._kills = kills_of_memory()
+        """How many processes of this container the kernel had ended for want of memory, at the last look."""
         self._cancel_seen: tuple[str, float] | None = None
         self._drain_from: float | None = None
         self._end = threading.Event()
@@ -248,14 +257,14 @@ class Keeper:
             settings.heartbeat_file.touch()
 
     def _watch_end(self, child: ChildReport, held: HeldRun) -> None:
-        """A run that its child has left without an end, by a fault of ours, is put back as after a death."""
+        """Put back, as after a death, a run that its child has left without an end by a fault of ours."""
         left = child.activity == "idle" and child.run_id is None
         if self._left.see((held.run_id, held.fence) if left else object()) > LEFT_S:
             log.error("the child has left run %s without an end", held.run_id)
             self._end_lease(held, "died")
 
     def _watch_progress(self, child: ChildReport, held: HeldRun) -> None:
-        """A training that shows no progress for longer than it can take is killed, and begun again elsewhere.
+        """Kill a training that shows no progress for longer than it can take; it begins again elsewhere.
 
         What it can take is learnt from its own pauses. Its stack goes to the log first.
         """
@@ -283,7 +292,7 @@ class Keeper:
             self._leases.forget_child()
 
     def _watch_cancel(self, child: ChildReport, held: HeldRun) -> None:
-        """A training sees the wish to cancel between steps; one that does not come to that is killed."""
+        """Kill a cancelled training that does not end by itself when it next sees the wish, between steps."""
         if not held.cancel_requested or held.run_id is None:
             self._cancel_seen = None
             return
@@ -309,7 +318,10 @@ class Keeper:
 
 
 def _alive(pid: int) -> bool:
-    """Whether our child is alive. Celery's pool may take seconds to reap a dead one, which Linux tells."""
+    """Return whether our child is alive.
+
+    Celery's pool may take seconds to reap a dead one, which Linux tells.
+    """
     try:
         if sys.platform == "linux":
             return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None

@@ -92,7 +92,7 @@ class Reconciler:
         send_wakeups(self._app, list(self._without_message(queue, now_s)))
 
     def _may_look_at(self, subject: str) -> bool:
-        """Whether nobody else has looked there just now."""
+        """Return whether nobody else has looked there just now."""
         lock = names.reconciler_key(subject)
         return bool(self._leases.client.set(lock, self._leases.worker_id, nx=True, px=int(LOOK_S * 900)))
 

@@ -144,7 +144,7 @@ class Program:
         return samples
 
     def ready(self, batch_size: int, samples: Samples) -> bool:  # noqa: ARG002 -- all sizes are one program
-        """Whether `block` is compiled for batches of this size from these samples."""
+        """Return whether `block` is compiled for batches of this size from these samples."""
         return self.execution == "eager" or self._loop.traces > 0
 
     def _compile(self, job: Job, samples: tuple[tf.TensorSpec, ...]) -> None:

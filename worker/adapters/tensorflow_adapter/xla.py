@@ -36,7 +36,7 @@ MOST_BYTES = 4 * 2**20
 
 
 def repays(job: Job, program: ProgramSpec, *, samples: int) -> bool:
-    """Whether a training of the job on so many samples has updates enough to repay the compiling on a CPU."""
+    """Return whether a training on so many samples has updates enough to repay the compiling on a CPU."""
     enough = RECURRENT_FROM_UPDATES if program.cells else FROM_UPDATES
     return BatchPlan.of(job.training, samples).steps >= enough
 
@@ -76,7 +76,7 @@ class XlaProgram(Program):
         return tuple(_padded(array, _power_of_two(len(array))) for array in samples)
 
     def ready(self, batch_size: int, samples: Samples) -> bool:
-        """Whether batches of this size need no compiling."""
+        """Return whether batches of this size need no compiling."""
         if self.block is self._graph:
             return super().ready(batch_size, samples)
         return (batch_size, len(samples[0])) in self._compiled_sizes

@@ -115,7 +115,7 @@ class TorchTrainer(Trainer):
         return self._update(self._all_samples, given)
 
     def _takes_all(self, block: Block) -> bool:
-        """Whether each update gets all samples in their own order; if so, `_all_samples` has been made.
+        """Return whether each update gets all samples in their order; if so, `_all_samples` has been made.
 
         That is a copy whose memory PyTorch aligns, as it does that of gathered batches. The samples
         themselves may lie in NumPy's memory, with any alignment, and some kernels then sum in another order.
