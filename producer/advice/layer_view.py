@@ -12,6 +12,8 @@ from pydantic import TypeAdapter
 
 from likewise.producer.job.native import native_table
 from likewise.shared.job.layers.convolution import pair
+from likewise.shared.job.layers.windows import by_axis, by_side
+from likewise.shared.job.shape import axis_of
 from likewise.shared.job.weights import (
     Constant,
     FanScaled,
@@ -227,6 +229,43 @@ class LayerView:
         """Return the axes of a batch that are neither the batch's nor the channels'."""
         start = 2 if self.first else 1
         return tuple(range(start, start + len(self.shape) - 1))
+
+    @property
+    def dim(self) -> int:
+        """Return the axis that `axis` names in a batch as the layer gets it; a sample's first is 1."""
+        place = axis_of(self.layer.axis, self.output) + 1
+        if not self.first:
+            return place
+        return 1 if place == len(self.output) else place + 1
+
+    # --- zero padding, cropping and upsampling
+
+    @property
+    def sides(self) -> Any:
+        """Return how much stands before and after each axis, or is cut off there."""
+        pairs = self._sides
+        return pairs[0] if len(pairs) == 1 else pairs
+
+    @property
+    def amounts(self) -> tuple[int, ...]:
+        """Return the same with the last axis first, and what is cut off below 0."""
+        sign = -1 if hasattr(self.layer, "cropping") else 1
+        return tuple(sign * amount for pair in reversed(self._sides) for amount in pair)
+
+    @property
+    def _sides(self) -> tuple[tuple[int, int], ...]:
+        amounts = self.layer.cropping if hasattr(self.layer, "cropping") else self.layer.padding
+        return by_side(amounts, self.layer.axes)
+
+    @property
+    def factors(self) -> Any:
+        """Return how many times as long each axis becomes."""
+        return _plain(by_axis(self.layer.size, self.layer.axes))
+
+    @property
+    def stretches(self) -> tuple[tuple[int, int], ...]:
+        """Return the same, each with its axis in a batch."""
+        return tuple(enumerate(by_axis(self.layer.size, self.layer.axes), start=1))
 
     # --- attention
 

@@ -23,6 +23,20 @@ def need_axes(shape: Shape, axes: str) -> None:
         )
 
 
+def axis_of(axis: int, shape: Shape) -> int:
+    """Return the place of an axis in a sample's shape, counted from 0; `axis` counts the batch, as in Keras.
+
+    Raises ShapeError for the batch's own axis, and for one that there is not.
+    """
+    place = axis - 1 if axis > 0 else len(shape) + axis
+    if axis == 0 or not 0 <= place < len(shape):
+        raise ShapeError(
+            f"names axis {axis} of samples of shape {shape}, whose axes are 1 to {len(shape)}, "
+            f"or −1 to −{len(shape)} from the last"
+        )
+    return place
+
+
 def listed(*shapes: Shape) -> str:
     """Return the shapes in a row, for a message."""
     return ", ".join(map(str, shapes))

@@ -17,7 +17,7 @@ from likewise.shared.job.optimizer import Optimizer
 from likewise.shared.job.schedule import Schedule
 from likewise.shared.job.weights import Initializer
 
-FLAT, STEPS, IMAGE = (6,), (5, 4), (5, 6, 4)
+FLAT, STEPS, IMAGE, VOLUME = (6,), (5, 4), (5, 6, 4), (4, 3, 5, 2)
 SAMPLES = 12
 
 
@@ -72,7 +72,23 @@ LAYERS: dict[str, tuple[tuple[int, ...], dict[str, Any]]] = {
     "bidirectional": (STEPS, {"layer": {"type": "lstm", "units": 3}}),
     "multi_head_attention": (STEPS, {"num_heads": 1, "key_dim": 4}),
     "add": (FLAT, {"inputs": ["input", "input"]}),
-    "concatenate": (FLAT, {"inputs": ["input", "input"]}),
+    "subtract": (FLAT, {"inputs": ["input", "input"]}),
+    "multiply": (FLAT, {"inputs": ["input", "input"]}),
+    "average": (FLAT, {"inputs": ["input", "input"]}),
+    "maximum": (FLAT, {"inputs": ["input", "input"]}),
+    "minimum": (FLAT, {"inputs": ["input", "input"]}),
+    "concatenate": (IMAGE, {"inputs": ["start", "start"]}),
+    "stack": (STEPS, {"inputs": ["input", "input"]}),
+    "dot": (STEPS, {"inputs": ["input", "input"], "axes": 2}),
+    "zero_padding1d": (STEPS, {"padding": 1}),
+    "zero_padding2d": (IMAGE, {"padding": 1}),
+    "zero_padding3d": (VOLUME, {"padding": 1}),
+    "cropping1d": (STEPS, {"cropping": 1}),
+    "cropping2d": (IMAGE, {"cropping": 1}),
+    "cropping3d": (VOLUME, {"cropping": 1}),
+    "upsampling1d": (STEPS, {"interpolation": "linear"}),
+    "upsampling2d": (IMAGE, {"interpolation": "bilinear"}),
+    "upsampling3d": (VOLUME, {"interpolation": "trilinear"}),
 }
 """An example of each kind of layer: the shape of its samples and its fields."""
 
@@ -103,6 +119,13 @@ VALUES: dict[str, list[Any]] = {
     "key_dim": [1],
     "value_dim": [3],
     "use_causal_mask": [True],
+    "axis": [1, -2],
+    "axes": [1, [1, 1]],
+    "normalize": [True],
+    "cropping": [[1, 0]],
+    "size": [3],
+    "interpolation": ["nearest"],
+    "align_corners": [True],
 }
 """Other values of each field of a layer. What draws weights is looked at by itself."""
 ELSEWHERE = {"type", "name", "inputs", "rate", "seed", "layer"}
@@ -251,6 +274,14 @@ def layer_pairs() -> Iterator[Pair]:
 OF_KIND: dict[tuple[str, str], list[Any]] = {
     ("simple_rnn", "activation"): ["relu"],
     ("conv2d_transpose", "padding"): ["same"],
+    ("dot", "axes"): [1],
+    ("stack", "axis"): [1],
+    ("zero_padding1d", "padding"): [[[0, 2]]],
+    ("zero_padding2d", "padding"): [[2, [0, 1]]],
+    ("zero_padding3d", "padding"): [[0, [0, 1], 2]],
+    ("cropping1d", "cropping"): [[[0, 2]]],
+    ("cropping2d", "cropping"): [[2, [0, 1]]],
+    ("cropping3d", "cropping"): [[0, [0, 2], 1]],
     **{(f"{kind}_pooling{rank}d", "strides"): [1] for kind in ("max", "average") for rank in (1, 2)},
 }
 """Other values of a field in one kind of layer, where those of `VALUES` are none of it, or change nothing."""
@@ -335,6 +366,11 @@ def image_pairs() -> Iterator[Pair]:
         FLAT,
         "layer.add.type",
     )
+    for kind in ("subtract", "multiply", "average", "maximum", "minimum", "stack"):
+        other = {"type": kind, "inputs": ["a", "b"], "name": "sum"}
+        ends = [{"type": "flatten"}, dense(name="head")]
+        one, wanted = ([*two[:2], join, *ends] for join in (two[2], other))
+        yield Pair("model.layers.2.type", job(one), job(wanted), FLAT, f"layer.{kind}.type")
 
 
 def loss_pairs() -> Iterator[Pair]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from functools import reduce
 from typing import Any, get_args
 
 import numpy as np
@@ -172,6 +173,39 @@ def middle_axes(x: np.ndarray) -> tuple[int, ...]:
     return tuple(range(1, x.ndim - 1))
 
 
+def by_side(value: Any, axes: int) -> list[tuple[int, int]]:
+    """Before and after each axis."""
+    every = [value] * axes if isinstance(value, int) else list(value)
+    every = [every] if axes == 1 and len(every) == 2 else every
+    return [(one, one) if isinstance(one, int) else tuple(one) for one in every]
+
+
+def zero_padded(layer: Any, _: Weights, x: np.ndarray) -> np.ndarray:
+    return np.pad(x, [(0, 0), *by_side(layer.padding, x.ndim - 2), (0, 0)])
+
+
+def cropped(layer: Any, _: Weights, x: np.ndarray) -> np.ndarray:
+    sides = by_side(layer.cropping, x.ndim - 2)
+    return x[(slice(None), *(slice(a, -b if b else None) for a, b in sides))]
+
+
+def upsampled(layer: Any, _: Weights, x: np.ndarray) -> np.ndarray:
+    """Axis after axis: numbers repeated, or read off the line between the two beside them."""
+    factors = [layer.size] * (x.ndim - 2) if isinstance(layer.size, int) else layer.size
+    for axis, factor in enumerate(factors, start=1):
+        size = x.shape[axis]
+        if layer.interpolation == "nearest":
+            x = np.take(x, np.arange(size * factor) // factor, axis=axis)
+            continue
+        places = np.linspace(0, size - 1, size * factor)
+        if not layer.align_corners:
+            places = (np.arange(size * factor) + 0.5) / factor - 0.5  # np.interp holds them inside
+        x = np.apply_along_axis(
+            lambda line, places=places: np.interp(places, np.arange(len(line)), line), axis, x
+        )
+    return x
+
+
 FORMULAS: dict[str, Callable[[Any, Weights, np.ndarray], np.ndarray]] = {
     "dense": lambda _, w, x: x @ w["kernel"] + w.get("bias", 0),
     "flatten": flatten,
@@ -192,6 +226,9 @@ FORMULAS: dict[str, Callable[[Any, Weights, np.ndarray], np.ndarray]] = {
     "bidirectional": bidirectional,
     "layer_norm": layer_norm,
     "batch_norm": batch_norm,
+    **{f"zero_padding{axes}d": zero_padded for axes in (1, 2, 3)},
+    **{f"cropping{axes}d": cropped for axes in (1, 2, 3)},
+    **{f"upsampling{axes}d": upsampled for axes in (1, 2, 3)},
     "global_average_pooling": lambda _, __, x: x.mean(axis=middle_axes(x)),
     "global_max_pooling": lambda _, __, x: x.max(axis=middle_axes(x)),
 }
@@ -212,11 +249,31 @@ def attention(layer: Any, w: Weights, inputs: list[np.ndarray]) -> np.ndarray:
     return output + w.get("attention_output.bias", ZERO)
 
 
+def dotted(layer: Any, inputs: list[np.ndarray]) -> np.ndarray:
+    axes = (layer.axes, layer.axes) if isinstance(layer.axes, int) else layer.axes
+    if layer.normalize:
+        inputs = [
+            x / np.linalg.norm(x, axis=axis, keepdims=True) for x, axis in zip(inputs, axes, strict=True)
+        ]
+    rows = []
+    for one, two in zip(*inputs, strict=True):
+        places = [axis if axis < 0 else axis - 1 for axis in axes]
+        rows.append(np.tensordot(one, two, axes=places))
+    return np.stack(rows).reshape(len(rows), *(rows[0].shape or (1,)))
+
+
 ZERO = np.zeros(1)
 ATTEND = attention
-MERGES: dict[str, Callable[[list[np.ndarray]], np.ndarray]] = {
-    "add": lambda inputs: sum(inputs[1:], inputs[0]),
-    "concatenate": lambda inputs: np.concatenate(inputs, axis=-1),
+MERGES: dict[str, Callable[[Any, list[np.ndarray]], np.ndarray]] = {
+    "add": lambda _, inputs: sum(inputs[1:], inputs[0]),
+    "subtract": lambda _, inputs: inputs[0] - inputs[1],
+    "multiply": lambda _, inputs: reduce(np.multiply, inputs),
+    "average": lambda _, inputs: sum(inputs[1:], inputs[0]) / len(inputs),
+    "maximum": lambda _, inputs: reduce(np.maximum, inputs),
+    "minimum": lambda _, inputs: reduce(np.minimum, inputs),
+    "concatenate": lambda layer, inputs: np.concatenate(inputs, axis=layer.axis),
+    "stack": lambda layer, inputs: np.stack(inputs, axis=layer.axis),
+    "dot": dotted,
 }
 
 
@@ -230,7 +287,7 @@ def numpy_outputs(job: Job, weights: Weights, x: np.ndarray) -> np.ndarray:
         if layer.type == "multi_head_attention":
             x = ATTEND(layer, own, taken)
         elif layer.type in MERGES:
-            x = MERGES[layer.type](taken)
+            x = MERGES[layer.type](layer, taken)
         else:
             x = FORMULAS[layer.type](layer, own, taken[0])
         if layer.type != "simple_rnn" and getattr(layer, "activation", LINEAR).type == "tanh":
@@ -248,7 +305,23 @@ def pooled(kind: str, **fields: Any) -> list[dict[str, Any]]:
     return [{"type": own, "filters": 3, "kernel_size": 1}, {"type": kind, **fields}, {"type": "flatten"}]
 
 
-IMAGE, SEQUENCE = (6, 5, 2), (7, 2)
+def spaced(kind: str, **fields: Any) -> list[dict[str, Any]]:
+    """The layer between a dense one, so that gradients pass it, and a flattening."""
+    return [
+        {"type": "dense", "units": 2, "activation": "tanh"},
+        {"type": kind, **fields},
+        {"type": "flatten"},
+    ]
+
+
+def merging(kind: str, **fields: Any) -> list[dict[str, Any]]:
+    """Three dense layers of one width, merged."""
+    inputs = fields.pop("inputs", ["a", "b", "c"])
+    dense = [{"type": "dense", "units": 3, "name": name, "inputs": ["input"]} for name in inputs]
+    return [*dense, {"type": kind, "inputs": inputs, **fields}, {"type": "flatten"}]
+
+
+IMAGE, SEQUENCE, VOLUME = (6, 5, 2), (7, 2), (4, 5, 3, 2)
 CASES: dict[str, tuple[tuple[int, ...], list[Any]]] = {
     "conv2d": (IMAGE, windowed("conv2d", filters=3, kernel_size=3)),
     "conv2d without bias": (IMAGE, windowed("conv2d", filters=3, kernel_size=[2, 3], use_bias=False)),
@@ -360,6 +433,47 @@ CASES: dict[str, tuple[tuple[int, ...], list[Any]]] = {
             {"type": "concatenate", "inputs": ["narrow", "wide", "narrow"]},
             {"type": "flatten"},
         ],
+    ),
+    "concatenate on another axis": (IMAGE, merging("concatenate", axis=1)),
+    "concatenate on an axis from the last": (IMAGE, merging("concatenate", axis=-2)),
+    "stack": (SEQUENCE, merging("stack")),
+    "stack first": (SEQUENCE, merging("stack", axis=1)),
+    "subtract": ((4,), merging("subtract", inputs=["a", "b"])),
+    "multiply": (SEQUENCE, merging("multiply")),
+    "multiply by one number a channel": (
+        IMAGE,
+        [
+            {"type": "dense", "units": 3, "name": "image"},
+            {"type": "global_average_pooling"},
+            {"type": "reshape", "target_shape": [1, 1, 3], "name": "each"},
+            {"type": "multiply", "inputs": ["image", "each"]},
+            {"type": "flatten"},
+        ],
+    ),
+    "average": (SEQUENCE, merging("average")),
+    "maximum": (SEQUENCE, merging("maximum")),
+    "minimum": (SEQUENCE, merging("minimum")),
+    "dot": (SEQUENCE, merging("dot", inputs=["a", "b"], axes=-1)),
+    "dot of two axes": (SEQUENCE, merging("dot", inputs=["a", "b"], axes=[1, -2])),
+    "dot of vectors, normalized": ((4,), merging("dot", inputs=["a", "b"], axes=1, normalize=True)),
+    "zero_padding1d": (SEQUENCE, spaced("zero_padding1d", padding=[1, 2])),
+    "zero_padding2d": (IMAGE, spaced("zero_padding2d", padding=[1, [0, 2]])),
+    "zero_padding3d": (VOLUME, spaced("zero_padding3d", padding=1)),
+    "cropping1d": (SEQUENCE, spaced("cropping1d", cropping=[[1, 0]])),
+    "cropping2d": (IMAGE, spaced("cropping2d", cropping=[[1, 2], 1])),
+    "cropping3d": (VOLUME, spaced("cropping3d", cropping=[1, [2, 0], 1])),
+    "upsampling1d": (SEQUENCE, spaced("upsampling1d", size=3)),
+    "upsampling1d linear": (SEQUENCE, spaced("upsampling1d", size=3, interpolation="linear")),
+    "upsampling2d": (IMAGE, spaced("upsampling2d", size=[1, 2])),
+    "upsampling2d bilinear": (IMAGE, spaced("upsampling2d", size=[2, 3], interpolation="bilinear")),
+    "upsampling2d bilinear, corners aligned": (
+        IMAGE,
+        spaced("upsampling2d", interpolation="bilinear", align_corners=True),
+    ),
+    "upsampling3d": (VOLUME, spaced("upsampling3d", size=2)),
+    "upsampling3d trilinear": (
+        VOLUME,
+        spaced("upsampling3d", size=[2, 1, 2], interpolation="trilinear", align_corners=True),
     ),
     "embedding": ((5,), [{"type": "embedding", "input_dim": 7, "output_dim": 3}, "flatten"]),
     "simple_rnn": (SEQUENCE, [{"type": "simple_rnn", "units": 3}]),
@@ -496,7 +610,11 @@ def check_layer(kit: Any, name: str, **changes: Any) -> None:
 
 
 def test_every_kind_of_layer_has_a_case() -> None:
-    kinds = {get_args(layer.model_fields["type"].annotation)[0] for layer in get_args(get_args(Layer)[0])}
+    kinds = {
+        word
+        for layer in get_args(get_args(Layer)[0])
+        for word in get_args(layer.model_fields["type"].annotation)
+    }
     layers = [layer for _, layers in CASES.values() for layer in layers]
     with_cases = {layer if isinstance(layer, str) else layer["type"] for layer in layers}
     assert kinds - with_cases == {"activation", "dropout"}  # which test_gradients.py has
@@ -523,6 +641,8 @@ def test_a_layer_and_its_gradients_follow_the_formula(name: str, kit: Any) -> No
         "gru, reset before",
         "multi_head_attention of three",
         "branches",
+        "upsampling2d bilinear",
+        "dot of two axes",
     ],
 )
 def test_every_execution_knows_the_layer(name: str, kit: Any) -> None:
@@ -547,6 +667,15 @@ def test_the_check_sees_a_transposed_convolution_cut_as_pytorch_s_padding_does(
     monkeypatch.setitem(FORMULAS, "conv2d_transpose", shifted)
     with pytest.raises(AssertionError, match="Not equal"):
         check_layer(kit, "conv2d_transpose same")
+
+
+def test_the_check_sees_corners_aligned(monkeypatch: pytest.MonkeyPatch, kit: Any) -> None:
+    def aligned(layer: Any, w: Weights, x: np.ndarray) -> np.ndarray:
+        return upsampled(layer.model_copy(update={"align_corners": True}), w, x)
+
+    monkeypatch.setitem(FORMULAS, "upsampling2d", aligned)
+    with pytest.raises(AssertionError, match="Not equal"):
+        check_layer(kit, "upsampling2d bilinear")
 
 
 def test_the_check_sees_heads_scaled_by_all_their_features(kit: Any, monkeypatch: pytest.MonkeyPatch) -> None:

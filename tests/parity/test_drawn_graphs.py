@@ -45,7 +45,9 @@ PADDINGS = st.sampled_from(["same", "symmetric"])
 def image_layers(draw: Any, *, channels: int, place: int) -> list[dict[str, Any]]:  # noqa: PLR0911 -- one a kind
     """A block on (height, width, channels) that keeps the channels."""
     kind = draw(
-        st.sampled_from(["conv2d", "depthwise_conv2d", "conv2d_transpose", "pool", "norm", "residual"])
+        st.sampled_from(
+            ["conv2d", "depthwise_conv2d", "conv2d_transpose", "pool", "norm", "space", "merge", "residual"]
+        )
     )
     size, window = draw(st.integers(1, 3)), {"activation": draw(ACTIVATIONS), "use_bias": draw(st.booleans())}
     match kind:
@@ -69,11 +71,30 @@ def image_layers(draw: Any, *, channels: int, place: int) -> list[dict[str, Any]
         case "norm":
             variance = draw(st.sampled_from(["biased", "unbiased"]))
             return [{"type": "batch_norm", "moving_variance": variance, "epsilon": 0.1}]
+        case "space":
+            rule = draw(
+                st.sampled_from([{}, {"interpolation": "bilinear", "align_corners": draw(st.booleans())}])
+            )
+            return [
+                {"type": "zero_padding2d", "padding": [[1, draw(st.integers(0, 1))], 1]},
+                {"type": "upsampling2d", "size": [draw(st.integers(1, 2)), 2], **rule},
+                {"type": "cropping2d", "cropping": [1, [draw(st.integers(0, 1)), 1]]},
+            ]
     name = f"block_{place}"
+    join: dict[str, Any] = {"type": "add"}
+    if kind == "merge":
+        join = draw(
+            st.sampled_from(
+                [
+                    *({"type": word} for word in ("subtract", "multiply", "average", "maximum", "minimum")),
+                    {"type": "concatenate", "axis": draw(st.integers(1, 2))},
+                ]
+            )
+        )
     return [
         {"type": "activation", "activation": draw(ACTIVATIONS), "name": f"{name}_a"},
         {"type": "depthwise_conv2d", "kernel_size": 3, "padding": "same", "name": f"{name}_b"},
-        {"type": "add", "inputs": [f"{name}_a", f"{name}_b"]},
+        join | {"inputs": [f"{name}_a", f"{name}_b"]},
     ]
 
 

@@ -133,6 +133,34 @@ RESIDUAL = [
     {"type": "global_average_pooling"},
     HEAD,
 ]
+SPACES = [
+    {"type": "zero_padding2d", "padding": [[0, 1], 1]},
+    {"type": "conv2d", "filters": 3, "kernel_size": 3, "activation": "tanh"},
+    {"type": "upsampling2d", "size": [2, 3], "interpolation": "bilinear", "align_corners": True},
+    {"type": "conv2d", "filters": 2, "kernel_size": 3, "strides": 2, "activation": "silu"},
+    {"type": "upsampling2d", "size": 2, "interpolation": "bilinear"},
+    {"type": "cropping2d", "cropping": [1, [0, 2]]},
+    {"type": "upsampling2d"},
+    {"type": "conv2d", "filters": 2, "kernel_size": 3, "strides": 3},
+    {"type": "flatten"},
+    HEAD,
+]
+"""Borders put on and cut off, and images made larger by each rule."""
+MERGED = [
+    {"type": "dense", "units": 4, "activation": "tanh", "name": "a", "inputs": ["input"]},
+    {"type": "dense", "units": 4, "activation": "silu", "name": "b", "inputs": ["input"]},
+    {"type": "multiply", "inputs": ["a", "b"], "name": "product"},
+    {"type": "maximum", "inputs": ["a", "b", "product"], "name": "largest"},
+    {"type": "minimum", "inputs": ["a", "b"], "name": "least"},
+    {"type": "subtract", "inputs": ["largest", "least"], "name": "apart"},
+    {"type": "average", "inputs": ["apart", "a", "product"], "name": "mean"},
+    {"type": "concatenate", "inputs": ["mean", "b"], "axis": 1, "name": "longer"},
+    {"type": "stack", "inputs": ["longer", "longer"], "axis": 2, "name": "twice"},
+    {"type": "dot", "inputs": ["twice", "longer"], "axes": [-1, 2], "normalize": True, "name": "likeness"},
+    {"type": "flatten"},
+    HEAD,
+]
+"""Everything that puts outputs together."""
 WORDS = [
     {"type": "embedding", "input_dim": 9, "output_dim": 4},
     {"type": "gru", "units": 5, "use_bias": False},
@@ -165,6 +193,8 @@ MODELS: dict[str, tuple[float, dict[str, Any]]] = {
     "attention": (5e-7, {"layers": ATTENTION, "input_shape": [6, 4], "optimizer": MOMENTUM}),
     "gru, reset before": (5e-7, {"layers": RESET_BEFORE, "input_shape": [6, 3]}),
     "residual": (1e-5, {"layers": RESIDUAL, "input_shape": [6, 6, 2], "optimizer": MOMENTUM}),
+    "space": (1e-5, {"layers": SPACES, "input_shape": [7, 6, 2], "optimizer": MOMENTUM}),
+    "merging": (5e-7, {"layers": MERGED, "input_shape": [4, 3], "optimizer": MOMENTUM}),
     "embedding": (5e-7, TEXTS | {"optimizer": MOMENTUM}),
     "embedding with Adam": (5e-7, TEXTS | {"optimizer": ADAM}),
     "convolutions with Adam": (1e-5, {"layers": DEEP, "input_shape": [8, 7, 2], "optimizer": ADAM}),
@@ -233,6 +263,18 @@ FAULTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "a state reset after the product": (
         {"layers": RESET_BEFORE, "input_shape": [6, 3]},
         {"layers": with_change(RESET_BEFORE, 0, reset_after=True), "input_shape": [6, 3]},
+    ),
+    "corners that are not aligned": (
+        {"layers": SPACES, "input_shape": [7, 6, 2]},
+        {"layers": with_change(SPACES, 2, align_corners=False), "input_shape": [7, 6, 2]},
+    ),
+    "a border on the other sides": (
+        {"layers": SPACES, "input_shape": [7, 6, 2]},
+        {"layers": with_change(SPACES, 0, padding=[[1, 0], 1]), "input_shape": [7, 6, 2]},
+    ),
+    "lengths left as they are": (
+        {"layers": MERGED, "input_shape": [4, 3]},
+        {"layers": with_change(MERGED, 9, normalize=False), "input_shape": [4, 3]},
     ),
     "average for max pooling": (
         {"layers": LARGEST, "input_shape": [64]},

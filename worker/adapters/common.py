@@ -43,6 +43,18 @@ def _padding(kind: Padding, size: int, window: int, stride: int) -> tuple[int, i
             return (whole // 2, whole - whole // 2)
 
 
+def interpolation_weights(size: int, factor: int, *, align_corners: bool) -> NDArray[np.float64]:
+    """Return what each input counts in each output of an axis, (size·factor, size), as an upsampling says."""
+    outputs = size * factor
+    places = np.arange(outputs, dtype=np.float64)
+    if align_corners:
+        places = places * (size - 1) / max(outputs - 1, 1)
+    else:
+        places = np.clip((places + 0.5) / factor - 0.5, 0, size - 1)
+    weights: NDArray[np.float64] = np.maximum(1 - np.abs(places[:, None] - np.arange(size)), 0)
+    return weights
+
+
 def check_inputs(input_shape: Shape, x: NDArray[Any]) -> None:
     """Refuse samples that the model was not built for."""
     if x.shape[1:] != input_shape:

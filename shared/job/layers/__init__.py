@@ -29,8 +29,9 @@ from likewise.shared.job.layers.convolution import (
     MaxPooling1D,
     MaxPooling2D,
 )
-from likewise.shared.job.layers.merging import Add, Concatenate, MultiHeadAttention
+from likewise.shared.job.layers.merging import Concatenate, Dot, Merge, MultiHeadAttention, Stack
 from likewise.shared.job.layers.recurrent import Bidirectional, Embedding, Gru, Lstm, SimpleRnn
+from likewise.shared.job.layers.space import Cropping, Upsampling, ZeroPadding
 
 Layer = Annotated[
     Dense
@@ -57,8 +58,13 @@ Layer = Annotated[
     | Gru
     | Bidirectional
     | MultiHeadAttention
-    | Add
-    | Concatenate,
+    | Merge
+    | Concatenate
+    | Stack
+    | Dot
+    | ZeroPadding
+    | Cropping
+    | Upsampling,
     Field(discriminator="type"),
     Word,
 ]

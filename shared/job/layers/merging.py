@@ -1,15 +1,15 @@
-"""Layers of several inputs: add and concatenate, for residual connections and branches, and attention."""
+"""Layers of several inputs: merged number by number, side by side, stacked or multiplied, and attention."""
 
 from __future__ import annotations
 
 from math import prod
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from likewise.shared.job.fields import Count, Many
 from likewise.shared.job.layers.base import BaseLayer, LayerWeight
-from likewise.shared.job.shape import Shape, ShapeError, listed, need_axes
+from likewise.shared.job.shape import Shape, ShapeError, axis_of, listed, need_axes
 from likewise.shared.job.weights import FanScaled, Initializer, Zeros
 
 
@@ -21,26 +21,104 @@ class _Merging(BaseLayer):
     """The names of the layers whose outputs it takes; `input` is the model's input."""
 
 
-class Add(_Merging):
-    """The sum of outputs of one shape, added in the order given."""
+class Merge(_Merging):
+    """Outputs of one shape put together number by number, in the order given; an axis of size 1 is repeated.
 
-    type: Literal["add"]
+    add  x + y + …      multiply  x·y·…      average  (x + y + …)/n      subtract  x − y, of two
+    maximum, minimum    the largest or smallest; where two are equal the first has the gradient
+    """
+
+    type: Literal["add", "subtract", "multiply", "average", "maximum", "minimum"]
+
+    @model_validator(mode="after")
+    def _subtracts_one_from_one(self) -> Merge:
+        if self.type == "subtract" and len(self.inputs) != 2:
+            raise ValueError(f"subtract takes one output from another, and inputs names {len(self.inputs)}")
+        return self
 
     def output_shape(self, *inputs: Shape) -> Shape:
-        if len(set(inputs)) > 1:
-            raise ShapeError(f"adds outputs of one shape, and gets {listed(*inputs)}")
-        return inputs[0]
+        sizes = [set(axis) - {1} for axis in zip(*inputs, strict=False)]
+        if len({len(shape) for shape in inputs}) > 1 or any(len(size) > 1 for size in sizes):
+            raise ShapeError(f"needs outputs of one shape, and gets {listed(*inputs)}")
+        return tuple(max(axis) for axis in zip(*inputs, strict=True))
 
 
 class Concatenate(_Merging):
-    """The outputs side by side on the last axis, in the order given; their other axes are the same."""
+    """The outputs side by side on one axis, in the order given; their other axes are the same."""
 
     type: Literal["concatenate"]
+    axis: int = -1
+    """Which axis, counted as in Keras: 1 is a sample's first, −1 its last, where the channels are. PyTorch's
+    images have the channels first, so that its dim=1 is this −1."""
 
     def output_shape(self, *inputs: Shape) -> Shape:
-        if not all(inputs) or len({shape[:-1] for shape in inputs}) > 1:
-            raise ShapeError(f"needs inputs alike but for the last axis, and gets {listed(*inputs)}")
-        return (*inputs[0][:-1], sum(shape[-1] for shape in inputs))
+        place = axis_of(self.axis, inputs[0])
+        others = {(*shape[:place], *shape[place + 1 :]) for shape in inputs}
+        if len(others) > 1 or len({len(shape) for shape in inputs}) > 1:
+            raise ShapeError(f"needs inputs alike but for axis {self.axis}, and gets {listed(*inputs)}")
+        whole = sum(shape[place] for shape in inputs)
+        return (*inputs[0][:place], whole, *inputs[0][place + 1 :])
+
+
+class Stack(_Merging):
+    """Outputs of one shape side by side on an axis of their own, in the order given."""
+
+    keeps_axes: ClassVar[bool] = False
+
+    type: Literal["stack"]
+    axis: int = -1
+    """Where the new axis stands in the output: 1 is a sample's first, −1 its last; axis 0 is the batch."""
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        if len(set(inputs)) > 1:
+            raise ShapeError(f"stacks outputs of one shape, and gets {listed(*inputs)}")
+        place = axis_of(self.axis, (*inputs[0], 1))
+        return (*inputs[0][:place], len(inputs), *inputs[0][place:])
+
+
+class Dot(_Merging):
+    """The sum of products over one axis of each of two outputs; the first's other axes, then the second's.
+
+    Two vectors give one number a sample, (1,). With `normalize` each is divided by its length over its axis
+    first, which is at least 1e-7, so that the sum is a cosine.
+    """
+
+    keeps_axes: ClassVar[bool] = False
+
+    type: Literal["dot"]
+    inputs: Many[str] = Field(min_length=2, max_length=2)
+    """The names of the two layers whose outputs it takes; `input` is the model's input."""
+    axes: int | Annotated[Many[int], Field(min_length=2, max_length=2)]
+    """The axis of both, or of each: 1 is a sample's first, −1 its last; axis 0 is the batch."""
+    normalize: bool = False
+    """Whether both are scaled to length 1 along the axis."""
+
+    def places(self, *inputs: Shape) -> tuple[int, int]:
+        """Return which axis of each sample is summed over, counted from 0."""
+        one, two = (self.axes, self.axes) if isinstance(self.axes, int) else self.axes
+        return axis_of(one, inputs[0]), axis_of(two, inputs[1])
+
+    def equation(self, *inputs: Shape) -> str:
+        """Return the sums over batches as an einsum writes them, such as `zac,zbc->zab`."""
+        letters = iter("abcdefghijklmnopqrstuvwxy")
+        named = [
+            ["" if axis == place else next(letters) for axis in range(len(shape))]
+            for shape, place in zip(inputs, self.places(*inputs), strict=True)
+        ]
+        common = next(letters)
+        terms = ["z" + "".join(name or common for name in names) for names in named]
+        return f"{','.join(terms)}->z{''.join(name for names in named for name in names)}"
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        places = self.places(*inputs)
+        if inputs[0][places[0]] != inputs[1][places[1]]:
+            raise ShapeError(f"needs axes of one size to sum over, and gets {listed(*inputs)}")
+        rest = (
+            size
+            for shape, place in zip(inputs, places, strict=True)
+            for size in (*shape[:place], *shape[place + 1 :])
+        )
+        return tuple(rest) or (1,)
 
 
 class MultiHeadAttention(BaseLayer):

@@ -117,6 +117,13 @@ def flatten_order(_: str, value: Any) -> None:
     assert {1.0: "channels_last", 2.0: "channels_first"}[second] == value
 
 
+def aligned_corners(_: str, value: Any) -> None:
+    """Where the second of four numbers between 0 and 1 lies."""
+    layer = keras.layers.UpSampling2D((1, 2), interpolation="bilinear")
+    second = float(np.asarray(layer(np.array([[[[0.0], [1.0]]]])))[0, 0, 1, 0])
+    assert {0.25: False, 0.33333: True}[round(second, 5)] == value
+
+
 LOSSES = {
     "mse": "MeanSquaredError",
     "mae": "MeanAbsoluteError",
@@ -179,4 +186,5 @@ CHECKS = {
     "layer.batch_norm.moving_variance": moving_variance,
     "layer.average_pooling?d.count_include_pad": counts_padding,
     "layer.flatten.order": flatten_order,
+    "layer.upsampling2d.align_corners": aligned_corners,
 }

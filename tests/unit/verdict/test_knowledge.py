@@ -46,8 +46,9 @@ def members(union: Any) -> list[Any]:
 def fields(union: Any) -> dict[str, set[str]]:
     """By type, the settings."""
     return {
-        get_args(model.model_fields["type"].annotation)[0]: set(model.model_fields) - NOT_SETTINGS
+        word: set(model.model_fields) - NOT_SETTINGS
         for model in members(union)
+        for word in get_args(model.model_fields["type"].annotation)
     }
 
 

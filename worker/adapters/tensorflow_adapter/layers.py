@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import keras
@@ -25,6 +26,8 @@ from likewise.worker.adapters.tensorflow_adapter.convolution import (
     convolution,
     pooling,
 )
+from likewise.worker.adapters.tensorflow_adapter.merging import MERGES
+from likewise.worker.adapters.tensorflow_adapter.space import SPACES
 
 Shape = tuple[int, ...]
 
@@ -150,8 +153,8 @@ _LAYERS: dict[str, Callable[[Any, Shape, _Built], Any]] = {
     "multi_head_attention": lambda layer, _, built: Attention(
         layer, precision=built.precision, initializers=built.initializers
     ),
-    "add": lambda _layer, _, built: keras.layers.Add(dtype=built.precision),
-    "concatenate": lambda _layer, _, built: keras.layers.Concatenate(axis=-1, dtype=built.precision),
+    **{kind: lambda layer, *_, merge=merge: partial(merge, layer) for kind, merge in MERGES.items()},
+    **{kind: lambda layer, *_, change=change: partial(change, layer) for kind, change in SPACES.items()},
 }
 """The layer of each kind, for an input of a shape."""
 

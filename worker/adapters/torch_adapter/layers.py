@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import reduce
 from typing import Any
 
 import torch
@@ -26,7 +25,9 @@ from likewise.worker.adapters.torch_adapter.convolution import (
     Pool,
     TransposedConvolution,
 )
+from likewise.worker.adapters.torch_adapter.merging import MERGES
 from likewise.worker.adapters.torch_adapter.recurrent import Recurrent
+from likewise.worker.adapters.torch_adapter.space import SPACES
 from likewise.worker.adapters.torch_adapter.weights import affine_stored, maker, stored
 
 Tensor = Any
@@ -79,22 +80,6 @@ class ChannelsFirst(nn.Module):  # type: ignore[misc]
     def forward(self, x: Tensor) -> Tensor:
         """Map (b, *axes, channels) to (b, numbers)."""
         return x.movedim(-1, 1).flatten(1)
-
-
-class Sum(nn.Module):  # type: ignore[misc]
-    """The sum of its inputs, in their order."""
-
-    def forward(self, *inputs: Tensor) -> Tensor:
-        """Add tensors of one shape."""
-        return reduce(torch.add, inputs)
-
-
-class Concatenation(nn.Module):  # type: ignore[misc]
-    """Puts its inputs side by side."""
-
-    def forward(self, *inputs: Tensor) -> Tensor:
-        """Map (…, a), (…, b) and so on to (…, a + b + …)."""
-        return torch.cat(inputs, dim=-1)
 
 
 class Activation(nn.Module):  # type: ignore[misc]
@@ -282,7 +267,7 @@ _MODULES: dict[str, Callable[..., Any]] = {
     "gru": Recurrent,
     "bidirectional": Recurrent,
     "multi_head_attention": Attention,
-    "add": lambda *_, **__: Sum(),
-    "concatenate": lambda *_, **__: Concatenation(),
+    **MERGES,
+    **SPACES,
 }
 """The module of each kind of stage; `torch_layer` has the other arguments."""
