@@ -16,8 +16,7 @@ from typing import Any
 from typer.testing import CliRunner
 
 from likewise.producer.cli.app import app
-from likewise.producer.job.examples import Example, example
-from likewise.producer.job.jobfile import example_path, gallery_names
+from likewise.producer.job.examples import Example, example, example_path, gallery_names
 
 FOLDER = Path(__file__).parent / "gallery"
 NAMES = ("article", *gallery_names())

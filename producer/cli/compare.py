@@ -185,7 +185,7 @@ def explain(
 
 def _names_an_experiment(spec: str) -> bool:
     """Return whether it is an id, or `last`, and no job file of that name is there."""
-    from likewise.producer.job.jobfile import is_example
+    from likewise.producer.job.examples import is_example
     from likewise.producer.runs.submitted import LAST
 
     is_job = is_example(spec) or Path(spec).exists()

@@ -4,8 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
 
-from likewise.producer.job.jobfile import example_names, example_path, gallery_names
+
+def example_names() -> list[str]:
+    """Return the names of the job files that ship with the tool, those of the gallery left out."""
+    return sorted(path.stem for path in _folder().glob("*.yaml"))
+
+
+def gallery_names() -> list[str]:
+    """Return the names of the job files that show a public report each."""
+    return sorted(path.stem for path in (_folder() / "gallery").glob("*.yaml"))
+
+
+def is_example(name: str) -> bool:
+    """Return whether a job file of this name ships with the tool."""
+    return name in example_names() or name in gallery_names()
+
+
+def example_path(name: str) -> Path:
+    """Return where a shipped example lies, whether of the gallery or not."""
+    return _folder() / (f"gallery/{name}.yaml" if name in gallery_names() else f"{name}.yaml")
+
+
+def _folder() -> Path:
+    return Path(str(files("likewise.producer"))) / "examples"
 
 
 @dataclass(frozen=True, kw_only=True)

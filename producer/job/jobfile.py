@@ -10,7 +10,6 @@ import stat
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from pydantic import ValidationError
 
 from likewise.producer.display import nearest, printable, short
 from likewise.producer.job import jobtext, paths
+from likewise.producer.job.examples import example_names, example_path, gallery_names, is_example
 from likewise.producer.job.problems import problems
 from likewise.producer.job.resolve import resolve
 from likewise.shared.errors import JobFileError, Problem, UsageError
@@ -98,33 +98,9 @@ def validate(document: dict[str, Any], source: str) -> Experiment:
         raise JobFileError(source, problems(error, Experiment, document)) from None
 
 
-def example_names() -> list[str]:
-    """Return the names of the job files that ship with the tool, those of the gallery left out."""
-    return sorted(path.stem for path in _examples().glob("*.yaml"))
-
-
-def gallery_names() -> list[str]:
-    """Return the names of the job files that show a public report each."""
-    return sorted(path.stem for path in (_examples() / "gallery").glob("*.yaml"))
-
-
-def is_example(name: str) -> bool:
-    """Return whether a job file of this name ships with the tool."""
-    return name in example_names() or name in gallery_names()
-
-
-def example_path(name: str) -> Path:
-    """Return where a shipped example lies, whether of the gallery or not."""
-    return _examples() / (f"gallery/{name}.yaml" if name in gallery_names() else f"{name}.yaml")
-
-
 def names_a_job(text: str) -> bool:
     """Return whether what a user typed is a job file, an example or `-`, and not an experiment's id."""
     return text == "-" or is_example(text) or Path(text).suffix in SUFFIXES
-
-
-def _examples() -> Path:
-    return Path(str(files("likewise.producer"))) / "examples"
 
 
 def _read(spec: str) -> tuple[str, Path, str, bool]:

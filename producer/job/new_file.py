@@ -14,15 +14,8 @@ from pathlib import Path
 
 from likewise.producer.display import did_you_mean, printable
 from likewise.producer.job import jobtext
-from likewise.producer.job.jobfile import (
-    SUFFIXES,
-    LoadedExperiment,
-    example_names,
-    example_path,
-    gallery_names,
-    is_example,
-    validate,
-)
+from likewise.producer.job.examples import example_names, example_path, gallery_names, is_example
+from likewise.producer.job.jobfile import SUFFIXES, LoadedExperiment, validate
 from likewise.producer.job.prepare import prepare_experiment
 from likewise.producer.job.table_job import TableJob, for_table
 from likewise.shared.errors import UsageError

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from likewise.producer.job.jobfile import example_names
+from likewise.producer.job.examples import example_names
 
 ROOT = Path(__file__).resolve().parents[2]
 

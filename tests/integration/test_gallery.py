@@ -14,7 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 from likewise.producer.cli.app import app
-from likewise.producer.job.jobfile import gallery_names
+from likewise.producer.job.examples import gallery_names
 
 PAGES = Path(__file__).parents[2] / "docs" / "gallery"
 EACH = 1 if os.environ.get("LIKEWISE_GALLERY") == "all" else 3

@@ -9,8 +9,8 @@ import jsonschema
 import pytest
 
 from likewise.producer.job import jobtext
-from likewise.producer.job.examples import example
-from likewise.producer.job.jobfile import example_names, example_path, gallery_names, read_experiment
+from likewise.producer.job.examples import example, example_names, example_path, gallery_names
+from likewise.producer.job.jobfile import read_experiment
 from likewise.producer.job.new_file import starter
 from likewise.producer.job.prepare import prepare_experiment
 from likewise.producer.job.schema import editor_schema

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from likewise.producer.job.jobfile import example_path, read_experiment
+from likewise.producer.job.examples import example_path
+from likewise.producer.job.jobfile import read_experiment
 from likewise.producer.job.prepare import prepare_experiment
 
 Likewise = Callable[..., subprocess.CompletedProcess[str]]

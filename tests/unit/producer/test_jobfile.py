@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from likewise.producer.job.jobfile import LoadedExperiment, example_names, read_experiment
+from likewise.producer.job.examples import example_names
+from likewise.producer.job.jobfile import LoadedExperiment, read_experiment
 from likewise.shared.errors import JobFileError, UsageError
 
 Read = Callable[..., LoadedExperiment]

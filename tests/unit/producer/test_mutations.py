@@ -13,7 +13,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from likewise.producer.job import jobtext
-from likewise.producer.job.jobfile import example_names, example_path, read_experiment
+from likewise.producer.job.examples import example_names, example_path
+from likewise.producer.job.jobfile import read_experiment
 from likewise.producer.job.prepare import prepare_experiment
 from likewise.shared.errors import LikewiseError
 

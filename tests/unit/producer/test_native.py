@@ -9,7 +9,8 @@ from typing import Any, get_args
 
 import pytest
 
-from likewise.producer.job.jobfile import LoadedExperiment, example_names, read_experiment
+from likewise.producer.job.examples import example_names
+from likewise.producer.job.jobfile import LoadedExperiment, read_experiment
 from likewise.producer.job.native import Table, native_table
 from likewise.producer.job.prepare import prepare_experiment
 from likewise.producer.job.resolve import resolve, resolve_with_origins, setting_differences
