@@ -195,11 +195,6 @@ class Wording:
         return mine, theirs
 
     @property
-    def other_layers(self) -> bool:
-        """Whether the two are compared in other layers than the reference declares."""
-        return self.reference.job != self.declared[0]
-
-    @property
     def scale(self) -> str | None:
         """The sentence on what outputs are compared as; None where that is as they are."""
         scales = {self.reference.reading.scale, self.other.reading.scale}
