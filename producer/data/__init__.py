@@ -1,1 +1,17 @@
-"""Turns a job's `data` section into NumPy arrays. It knows files, and no Redis, framework or terminal."""
+"""Turns a job's `data` section into NumPy arrays. It knows files, and no Redis, framework or terminal.
+
+A reader begins at `prepare`, which every command that trains calls.
+
+prepare        a job's data for every side: loaded, split, standardised
+arrays, npz, images, table_samples
+               each source as samples: in the job file or drawn, NumPy's files, pictures, columns of a table
+features       columns as features, fitted to the training samples
+splits, targets
+               which samples are held out, and the targets in the form that a loss takes
+sniffing       how an unknown file of columns is written, for `likewise init`
+table_file     files of columns; `text_table` and `text_lines` read separated text
+table          columns in memory, and what kind of values each holds
+opening        files here or elsewhere, packed or not
+loaded, memory what a source returns, and work on arrays larger than memory
+reading        what is said while large files are read
+"""

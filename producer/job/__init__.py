@@ -3,5 +3,5 @@
 jobfile, jobtext, paths, problems   the text, its `--set` and overrides, and what is wrong with them
 resolve, native                     each side's job, and where each setting comes from
 prepare, summary                    the data, what does not fit them, and what would be trained
-new_file, schema                    job files written for you, and the schema that editors use
+examples, new_file, schema          job files that ship, those written for you, and the schema of editors
 """
