@@ -15,7 +15,7 @@ from redis.exceptions import ResponseError
 from redis.utils import SENTINEL
 
 KEPT_BYTES = 4 * 1024
-"""So much is kept of a text that is too long."""
+"""A text that is too long is cut to so many bytes."""
 _PART_BYTES = 2**20
 _ENDING = 2
 """A text is followed by so many bytes, which every read takes as well."""

@@ -2,8 +2,8 @@
 
 A document (`producer.report.document`) is what a command has to say: a comparison, an explanation, a bench, a
 sweep, a list. A format lays any document out. A new format is one module and one line in `FORMATS`; a new
-document is one module with a `Document`. The comparison's own tables are in `comparison_tables`, a cell for each
-side, and `comparison_gaps`, how far apart they are.
+document is one module with a `Document`. The comparison has its tables in `comparison_tables`, with a cell
+for each side, and in `comparison_gaps`, which say how far apart they are.
 
 Importing this package imports nothing else, since `--help` names the formats.
 """
