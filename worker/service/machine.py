@@ -38,7 +38,6 @@ LOOK_S = 0.1
 
 _QUOTA = Path("/sys/fs/cgroup/cpu.max")
 _QUOTA_OF_VERSION_1 = Path("/sys/fs/cgroup/cpu")
-_MEMORY = Path("/sys/fs/cgroup")
 _CGROUP = Path("/sys/fs/cgroup/cpu.stat")
 _CPUS = Path("/sys/devices/system/cpu")
 _STAT = Path("/proc/stat")
@@ -78,34 +77,6 @@ def _quota() -> int | None:
         micros, period_micros = (int((_QUOTA_OF_VERSION_1 / name).read_text()) for name in names)
         return max(1, micros // period_micros) if micros > 0 else None
     return None
-
-
-def memory_bytes() -> int:
-    """Return how much memory there is: the machine's, or its container's limit if that is less."""
-    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    for limit in (_MEMORY / "memory.max", _MEMORY / "memory" / "memory.limit_in_bytes"):
-        with suppress(OSError, ValueError):  # no such file, or no limit
-            total = min(total, int(limit.read_text()))
-    return total
-
-
-def kills_of_memory() -> int:
-    """Return how often the container has killed a process for want of memory; 0 where nobody counts."""
-    with suppress(OSError, ValueError):
-        events = dict(line.split() for line in (_MEMORY / "memory.events").read_text().splitlines())
-        return int(events.get("oom_kill", 0))
-    return 0
-
-
-def memory_of_container() -> str:
-    """Return the peak and the limit of the container's memory, in words."""
-
-    def amount(name: str) -> str:
-        with suppress(OSError, ValueError):
-            return f"{int((_MEMORY / name).read_text()) / 2**20:,.0f} MB"
-        return "an unknown amount"
-
-    return f"it took {amount('memory.peak')} of {amount('memory.max')}"
 
 
 class HostLease:
