@@ -87,6 +87,7 @@ PARTS: list[tuple[str, list[str], Any]] = [
         None,
     ),
     ("training", ["Training", "EarlyStopping"], None),
+    ("limits", ["RunLimits"], None),
     ("sides", ["SideSettings"], None),
     (
         "initial_weights",

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from likewise.producer.live import Board
     from likewise.producer.runs.results import FinishedRuns
     from likewise.shared.ledger.records import ExperimentRecord
+    from likewise.shared.names import Priority
 
 ComparisonPlan = Callable[[Judged, Callable[[str], None]], FollowUpPlan[None]]
 """Plans follow-ups of a comparison; it gets what is known so far, and a way to say a line."""
@@ -128,12 +129,24 @@ def open_to_train(prepared: PreparedExperiment, *, quiet: bool) -> Session:
 
 
 def submit_prepared(
-    session: Session, prepared: PreparedExperiment, *, queue_anyway: bool, key: str | None
+    session: Session,
+    prepared: PreparedExperiment,
+    *,
+    queue_anyway: bool,
+    key: str | None,
+    priority: Priority = "normal",
 ) -> ExperimentRecord:
     """Put the experiment's runs on the queue."""
     if line := before_storing(run.data for run in prepared.runs.values()):
         say(line)
-    return submit(session, prepared.loaded.experiment, prepared.runs, queue_anyway=queue_anyway, key=key)
+    return submit(
+        session,
+        prepared.loaded.experiment,
+        prepared.runs,
+        queue_anyway=queue_anyway,
+        key=key,
+        priority=priority,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -71,17 +71,17 @@ def queue(name: str) -> Any:
 
 
 def send_wakeups(app: celery.Celery, runs: Iterable[tuple[str, str]]) -> None:
-    """Send one message for each (run id, queue), over one connection.
+    """Send one message for each (run id, lane of its queue), over one connection.
 
     Raises kombu's OperationalError when Redis cannot be reached.
     """
     with app.producer_or_acquire() as producer:
-        for run_id, queue_name in runs:
+        for run_id, lane in runs:
             app.send_task(
                 TRAIN_TASK,
                 args=[run_id],
                 task_id=run_id,
-                queue=queue(queue_name),
+                queue=queue(lane),
                 declare=[],
                 ignore_result=True,
                 producer=producer,

@@ -7,6 +7,7 @@ exists for, and the producer learns the live ones from the workers' presence.
 from __future__ import annotations
 
 import re
+from typing import Literal
 
 TRAIN_TASK = "likewise.train"
 
@@ -58,6 +59,29 @@ def host_queue(environment: str, device: str, host: str) -> str:
     return f"{train_queue(environment, device)}@{host}"
 
 
+Priority = Literal["high", "normal", "low"]
+"""Runs of a higher priority are taken first, and those of one priority in the order of their submission."""
+
+LANES: dict[Priority, str] = {"high": "", "normal": "\x06\x163", "low": "\x06\x166"}
+"""A queue has a list of messages, a lane, for each priority: its name ends so. Kombu names a queue's lists
+so, and a worker's one wait for a message names them in this order."""
+
+
+def lane_of(queue: str, priority: Priority) -> str:
+    """Return the list of a queue that takes the messages of a priority."""
+    return queue + LANES[priority]
+
+
+def lanes_of(queue: str) -> tuple[str, ...]:
+    """Return the lists of a queue, the one that is served first before the others."""
+    return tuple(queue + end for end in LANES.values())
+
+
+def priority_of(lane: str) -> Priority:
+    """Return the priority whose runs wait in a lane."""
+    return next((name for name, end in LANES.items() if end and lane.endswith(end)), "high")
+
+
 def experiment_key(experiment_id: str) -> str:
     """Hash: the experiment's document, its run ids, its submission time, and what belongs to it."""
     return f"{PREFIX}experiment:{experiment_id}"
@@ -100,9 +124,9 @@ LEASED = PREFIX + "leased"
 """Sorted set: ids of runs that a worker holds, scored by the end of the lease (server clock)."""
 
 
-def queued_key(queue: str) -> str:
-    """Sorted set: ids of runs waiting in a queue, scored by when a message was last sent for them."""
-    return f"{PREFIX}queued:{queue}"
+def queued_key(lane: str) -> str:
+    """Sorted set: ids of runs waiting in a lane, scored by when a message was last sent for them."""
+    return f"{PREFIX}queued:{lane}"
 
 
 def reconciler_key(subject: str) -> str:

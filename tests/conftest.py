@@ -282,11 +282,19 @@ class Desk:
             for label, job in resolve(experiment).items()
         }
 
-    def submit(self, *, queue_anyway: bool = False, key: str | None = None, **changes: Any) -> Any:
+    def submit(
+        self,
+        *,
+        queue_anyway: bool = False,
+        key: str | None = None,
+        priority: Any = "normal",
+        **changes: Any,
+    ) -> Any:
         from likewise.producer.runs.submit import submit
 
         experiment = self.experiment(**changes)
-        return submit(self, experiment, self.prepared(experiment), queue_anyway=queue_anyway, key=key)
+        prepared = self.prepared(experiment)
+        return submit(self, experiment, prepared, queue_anyway=queue_anyway, key=key, priority=priority)
 
     def cancel_all(self) -> None:
         """Cancel every run that waits or trains, and refuse what a command that still runs would add."""

@@ -19,7 +19,7 @@ from likewise.shared.job import Job
 
 Path = tuple[str | int, ...]
 
-NEVER_SWITCHED = ("schema_version", "name", "metrics", "predict", "device")
+NEVER_SWITCHED = ("schema_version", "name", "metrics", "predict", "device", "limits")
 _WHOLE = ("data", "initial_weights")
 """Sections that move as one: their arrays belong together."""
 _LOOSE = ("optimizer", "loss")

@@ -15,12 +15,14 @@ from likewise.producer.cli.options import (
     Full,
     Key,
     Output,
+    Priority,
     QueueAnyway,
     Report,
     Seeds,
     SetValues,
     Sides,
     Spec,
+    Urgency,
     comparison_document,
     exit_status,
 )
@@ -57,6 +59,7 @@ def compare(
     ] = False,
     queue_anyway: QueueAnyway = False,
     key: Key = None,
+    priority: Priority = Urgency.normal,
 ) -> None:
     """Train the job in every side and say whether they agree, and why not.
 
@@ -79,7 +82,9 @@ def compare(
     quiet = output.quiet
     prepared = experiments.prepare_given(spec, set_values or (), seeds, sides)
     with experiments.open_to_train(prepared, quiet=quiet) as session:
-        record = experiments.submit_prepared(session, prepared, queue_anyway=queue_anyway, key=key)
+        record = experiments.submit_prepared(
+            session, prepared, queue_anyway=queue_anyway, key=key, priority=priority.value
+        )
         with cancelling(session, record):
             experiments.get_ready(record)
             import likewise.producer.report.comparison  # noqa: F401  # while the runs train
@@ -131,6 +136,7 @@ def explain(
     form: Form = None,
     report: Report = None,
     queue_anyway: QueueAnyway = False,
+    priority: Priority = Urgency.normal,
 ) -> None:
     """Say which settings make the sides differ, how much each does, and how to mend it.
 
@@ -170,7 +176,9 @@ def explain(
         if known:
             session.ledger.allow_more(record.experiment_id)  # whoever names it anew wants more of it
         else:
-            record = experiments.submit_prepared(session, prepared, queue_anyway=queue_anyway, key=None)
+            record = experiments.submit_prepared(
+                session, prepared, queue_anyway=queue_anyway, key=None, priority=priority.value
+            )
         trained = enough_seeds(record.experiment.seed_list) if seeds is None else experiments.seed_list(seeds)
         others = others_of(record.experiment, side)
         question = Question(others=others, seeds=trained, most_combined=combinations, budget_s=budget)
@@ -238,6 +246,7 @@ def bench(
     no_twin: Annotated[
         bool, typer.Option("--no-twin", help="Do not train again in float64 to tell rounding from meaning.")
     ] = False,
+    priority: Priority = Urgency.normal,
 ) -> None:
     """Time the job in every side, in turns on an otherwise idle host, and rank them if they agree.
 
@@ -274,7 +283,9 @@ def bench(
         if len({site.host for site in sites.values()}) > 1:
             where = ", ".join(f"{name} is timed on {site.host}" for name, site in sites.items())
             experiments.say(f"note: no host has a worker of every side, so no winner will be named: {where}")
-        record = experiments.submit_prepared(session, prepared, queue_anyway=False, key=None)
+        record = experiments.submit_prepared(
+            session, prepared, queue_anyway=False, key=None, priority=priority.value
+        )
         with cancelling(session, record):
             experiments.follow_to_end(session, record, quiet=output.quiet)
             outcome = experiments.judge(session, record)
@@ -319,6 +330,7 @@ def sweep(
     report: Report = None,
     full: Full = False,
     queue_anyway: QueueAnyway = False,
+    priority: Priority = Urgency.low,
 ) -> None:
     """Train the job at every point of a grid, with many seeds, and print one table.
 
@@ -341,7 +353,7 @@ def sweep(
     output = Output.of(form, as_json=as_json, file=report)
     sweep = prepare_sweep(spec, experiments.with_seeds(set_values or (), seeds), grid or (), sides)
     with experiments.open_to_train(sweep.first, quiet=output.quiet) as session:
-        record = submit_sweep(session, sweep, queue_anyway=queue_anyway)
+        record = submit_sweep(session, sweep, queue_anyway=queue_anyway, priority=priority.value)
         with cancelling(session, record):
             experiments.follow_to_end(session, record, quiet=output.quiet)
         tell = experiments.teller(quiet=output.quiet)

@@ -14,12 +14,14 @@ from likewise.producer.cli.options import (
     Full,
     Key,
     Output,
+    Priority,
     QueueAnyway,
     Resolved,
     Seeds,
     SetValues,
     Sides,
     Spec,
+    Urgency,
     check_file,
     comparison_document,
     exit_status,
@@ -44,17 +46,25 @@ def submit(
     as_json: AsJson = False,
     queue_anyway: QueueAnyway = False,
     key: Key = None,
+    priority: Priority = Urgency.low,
 ) -> None:
     """Put the experiment on the queue, print its id and do not wait.
 
-    Example: likewise submit digits --seeds 10
+    It lets commands that are waited for go first, unless --priority says otherwise.
+
+    \b
+    Examples:
+      likewise submit digits --seeds 10
+      likewise submit digits --priority high
     """
     from likewise.producer import experiments
     from likewise.producer.console import make_console, progress_console
 
     prepared = experiments.prepare_given(spec, set_values or (), seeds, sides)
     with experiments.open_to_train(prepared, quiet=as_json) as session:
-        record = experiments.submit_prepared(session, prepared, queue_anyway=queue_anyway, key=key)
+        record = experiments.submit_prepared(
+            session, prepared, queue_anyway=queue_anyway, key=key, priority=priority.value
+        )
         placed = session.ledger.records(record.run_ids)
     if as_json:
         first = {run.side: run.run_id for run in reversed(placed)}
@@ -157,7 +167,8 @@ def show(
         elif not all(run.final for run in runs):
             workers, now_s = session.ledger.census()
             live = {worker.worker_id for worker in workers}
-            document = UnfinishedDocument(record=record, runs=runs, now_s=now_s, live=live)
+            before = session.ledger.runs_before(runs)
+            document = UnfinishedDocument(record=record, runs=runs, now_s=now_s, live=live, before=before)
         else:
             document, _ = _finished(session, record, output, full=full)
     output.put(document)
@@ -231,9 +242,15 @@ def list_experiments(
         records = session.ledger.experiments(limit=limit, unreadable=unreadable.append)
         entries = []
         for record in records:
-            state = state_of(session.ledger.records(record.run_ids))
+            runs = session.ledger.records(record.run_ids)
+            state = state_of(runs)
             verdict = experiments.verdict_word(session, record) if state == "finished" else None
-            entries.append(ListedExperiment(record=record, state=state, verdict=verdict))
+            before = session.ledger.runs_before(runs) if state == "queued" else {}
+            entries.append(
+                ListedExperiment(
+                    record=record, state=state, verdict=verdict, before=min(before.values(), default=None)
+                )
+            )
         document = ListDocument(entries=entries, now_s=session.ledger.now())
     _tell_unreadable(unreadable)
     output.put(document)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -72,6 +73,20 @@ Full = Annotated[
     typer.Option("--full", help="In JSON: every curve and array of every seed, however many."),
 ]
 QueueAnyway = Annotated[bool, typer.Option("--queue-anyway", help="Wait where no worker serves a side.")]
+
+
+class Urgency(StrEnum):
+    """The priorities are named as on the ledger."""
+
+    high = "high"
+    normal = "normal"
+    low = "low"
+
+
+Priority = Annotated[
+    Urgency,
+    typer.Option("--priority", help="Runs of a higher one are taken first, on every worker."),
+]
 Key = Annotated[str | None, typer.Option(help="A name for this submission; the same name is not run twice.")]
 Resolved = Annotated[
     bool,

@@ -30,6 +30,13 @@ class ListedExperiment:
     record: ExperimentRecord
     state: str
     verdict: str | None
+    before: int | None = None
+    """How many runs come before its first, where all of its wait."""
+
+    @property
+    def standing(self) -> str:
+        """Return its state, and while it waits how many runs come before."""
+        return self.state if self.before is None else f"{self.state}, {_before(self.before)}"
 
     @property
     def kind(self) -> str:
@@ -40,6 +47,10 @@ class ListedExperiment:
     def word(self) -> str:
         """Return what stands for the verdict in the list."""
         return "sweep" if self.kind == "sweep" else self.verdict or display.MISSING
+
+
+def _before(runs: int) -> str:
+    return f"{runs:,} before it" if runs else "next"
 
 
 def state_of(runs: Sequence[RunRecord]) -> str:
@@ -72,7 +83,7 @@ class ListDocument(Document):
             title="Experiments",
             columns=("id", "name", "when", "state", "verdict"),
             rows=[
-                (one.record.experiment_id, one.record.experiment.name, self._age(one), one.state, one.word)
+                (one.record.experiment_id, one.record.experiment.name, self._age(one), one.standing, one.word)
                 for one in self.entries
             ],
         )
@@ -103,6 +114,8 @@ class ListDocument(Document):
                 "submitted": datetime.fromtimestamp(one.record.submitted_s, tz=UTC).isoformat(),
                 "frameworks": list(one.record.experiment.labels),
                 "state": one.state,
+                "runs_before": one.before,
+                "priority": one.record.priority,
                 "verdict": one.verdict,
             }
             for one in self.entries
@@ -118,6 +131,8 @@ class UnfinishedDocument(Document):
     now_s: float
     live: Collection[str] | None = None
     """The ids of the live workers; null where nobody has looked."""
+    before: Mapping[str, int] = field(default_factory=dict)
+    """How many runs come before each that is queued, by its id."""
 
     @property
     def title(self) -> str:
@@ -149,6 +164,8 @@ class UnfinishedDocument(Document):
         )
 
     def _state(self, run: RunRecord) -> str:
+        if run.state == "queued" and run.run_id in self.before:
+            return f"queued, {_before(self.before[run.run_id])}"
         if run.state != "leased":
             return run.state
         lost = self.live is not None and run.worker not in self.live

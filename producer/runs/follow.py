@@ -6,12 +6,14 @@ entries and says nothing of a run that waits.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
+from likewise.producer.display import seconds
 from likewise.producer.runs.results import Diverged, count_diverged
 from likewise.shared.errors import RedisError
 from likewise.shared.ledger.ledger import IDS_A_TRIP, Ledger
@@ -33,6 +35,8 @@ LOOK_EVERY_S = 1.0
 """Seconds between two readings of all records and workers; longer for more than `IDS_A_TRIP` open runs."""
 SILENCE_S = 3.0
 """A run that was queued for longer than this is reported as waiting."""
+STILL_S = 20.0
+"""A training that is silent for so long, and five times its own longest pause, is reported as still."""
 IGNORED_S = 10.0
 """A run that waits for this long beside an idle worker of its queue is reported as not taken."""
 PATIENCE_S = 20.0
@@ -89,6 +93,7 @@ def follow(
             for entry in entries:
                 position = entry.position
                 if entry.event is not None:
+                    watch.hear(entry.position, entry.event)
                     yield Progressed(position=position, event=entry.event)
                 elif entry.changed_run_id and entry.state in FINAL:
                     unended.discard(entry.changed_run_id)
@@ -107,6 +112,15 @@ def follow(
             heard = time.monotonic()
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Pace:
+    """It keeps a training's last event, its time by the server, and the longest pause between two."""
+
+    at_s: float
+    event: ProgressEvent
+    longest_s: float
+
+
 class _Watch:
     """It keeps the records as last seen, and what was last said of each wait."""
 
@@ -116,7 +130,16 @@ class _Watch:
         self._seen: dict[str, RunRecord] = {}
         self._said: dict[str, str] = {}
         self._ignored: dict[str, float] = {}
+        self._paces: dict[str, _Pace] = {}
         self._looked = self._spoke = time.monotonic()
+
+    def hear(self, position: str, event: ProgressEvent) -> None:
+        """Take in a training's event, by which it is known how long it may be still."""
+        at_s = int(position.partition("-")[0]) / 1000
+        pace = self._paces.get(event.run_id)
+        pause_s = 0.0 if pace is None or pace.event.compiling else at_s - pace.at_s
+        longest_s = max(pause_s, 0.0 if pace is None else pace.longest_s)
+        self._paces[event.run_id] = _Pace(at_s=at_s, event=event, longest_s=longest_s)
 
     @property
     def done(self) -> bool:
@@ -155,7 +178,7 @@ class _Watch:
         # queues of which nothing is to be said: a worker of theirs is busy with a run of this experiment
         asked = {record.queue for record in records if record.state == "leased"}
         for record in records:
-            why = _why(record, workers, now_s)
+            why = _why(record, workers, now_s) or _stands_still(record, self._paces.get(record.run_id), now_s)
             if why is None and record.queue not in asked and _waits_long(record, now_s):
                 asked.add(record.queue)  # one run of a queue is enough to say so
                 why = why_waiting(record, workers, ledger=self._ledger) or self._not_taken(record, workers)
@@ -194,6 +217,24 @@ def _why(record: RunRecord, workers: Sequence[WorkerPresence], now_s: float) -> 
     return None
 
 
+def _stands_still(record: RunRecord, pace: _Pace | None, now_s: float) -> str | None:
+    """Say that nothing moves; again whenever that has lasted twice as long."""
+    if record.state != "leased" or record.claimed_s is None:
+        return None
+    begun = pace is not None and pace.at_s >= record.claimed_s
+    still_s = now_s - (pace.at_s if pace is not None and begun else record.claimed_s)
+    least_s = max(STILL_S, 5 * pace.longest_s if pace is not None else 0.0)
+    if still_s < least_s:
+        return None
+    lasted = seconds(STILL_S * 2 ** int(math.log2(still_s / STILL_S)))
+    if pace is None or not begun:
+        return f"nothing has moved for {lasted}, since its worker took it"
+    if pace.event.compiling:
+        return f"it has been compiling for {lasted}"
+    at = f"at epoch {pace.event.epoch:,} of {pace.event.epochs:,}"
+    return f"nothing has moved for {lasted}, {at}; a training that hangs is stopped and goes on elsewhere"
+
+
 def _because(worker: WorkerPresence) -> str:
     return f": {worker.trouble}" if worker.trouble else ", and no other serves the queue"
 
@@ -219,7 +260,10 @@ def why_waiting(record: RunRecord, workers: Sequence[WorkerPresence], *, ledger:
     if record.experiment_id in experiments:
         return None
     with_what = f"experiment {experiments[0]}" if len(experiments) == 1 else f"{len(experiments)} experiments"
-    return f"its {'worker is' if len(busy) == 1 else f'{len(busy)} workers are'} busy with {with_what}"
+    before = ledger.runs_before([record]).get(record.run_id)
+    queue_said = f"; {before:,} {'run comes' if before == 1 else 'runs come'} before it" if before else ""
+    who = "worker is" if len(busy) == 1 else f"{len(busy)} workers are"
+    return f"its {who} busy with {with_what}{queue_said}"
 
 
 def _held(hosts: set[str], ledger: Ledger) -> dict[str, str]:

@@ -15,6 +15,7 @@ from likewise.shared.celery_app import send_wakeups
 from likewise.shared.errors import RedisError, UsageError
 from likewise.shared.ledger.ledger import Ledger
 from likewise.shared.ledger.records import ExperimentRecord
+from likewise.shared.names import lane_of
 from likewise.shared.program.together import convolutions_obstacle, obstacle
 from likewise.shared.run import Dataset, Run, Samples
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from likewise.shared.job.optimizer import Optimizer
     from likewise.shared.ledger.records import WorkerPresence
     from likewise.shared.ledger.transitions import Before
+    from likewise.shared.names import Priority
     from likewise.shared.store.blobs import BlobBatch, BlobStore
 
 
@@ -86,6 +88,7 @@ def submit(
     *,
     queue_anyway: bool = False,
     key: str | None = None,
+    priority: Priority = "normal",
 ) -> ExperimentRecord:
     """Store the arrays, write the records, then send one message a run.
 
@@ -97,7 +100,7 @@ def submit(
     if not queue_anyway:
         maker.refuse_unserved(prepared)
     runs = [run for one in prepared.values() for run in maker.runs(one, experiment.seed_list)]
-    return submit_runs(services, maker, experiment, runs, key=key)
+    return submit_runs(services, maker, experiment, runs, key=key, priority=priority)
 
 
 def submit_runs(
@@ -107,6 +110,7 @@ def submit_runs(
     runs: Sequence[Run],
     *,
     key: str | None = None,
+    priority: Priority = "normal",
 ) -> ExperimentRecord:
     """Write an experiment with the runs that the maker has made, and wake the workers.
 
@@ -117,6 +121,7 @@ def submit_runs(
         submitted_s=maker.now_s,
         experiment=experiment,
         run_ids=tuple(run.run_id for run in runs),
+        priority=priority,
     )
     stored = enqueue(services, Submission(record=record, runs=runs, key=key, before=maker.arrays.add_to))
     if stored == record.experiment_id:
@@ -141,6 +146,7 @@ def submit_follow_up(services: Services, parent: ExperimentRecord, wanted: Follo
         submitted_s=services.ledger.now(),
         experiment=wanted.experiment,
         run_ids=tuple(run.run_id for run in own),
+        priority=parent.priority,
     )
     belongs_to = (wanted.relation, parent.experiment_id)
     enqueue(services, Submission(record=record, runs=own, queue=wanted.queue, belongs_to=belongs_to))
@@ -161,7 +167,8 @@ def enqueue(services: Services, submission: Submission) -> str:
     if stored == record.experiment_id:
         # Redis may go away just now; the records are written, and a worker sends what messages are missing.
         with suppress(OperationalError):
-            send_wakeups(services.app, zip((run.run_id for run in runs), queues, strict=True))
+            lanes = [lane_of(queue, record.priority) for queue in queues]
+            send_wakeups(services.app, zip((run.run_id for run in runs), lanes, strict=True))
     return stored
 
 

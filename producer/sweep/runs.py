@@ -35,6 +35,7 @@ from likewise.shared.settings import Settings
 if TYPE_CHECKING:
     from likewise.producer.session import Session
     from likewise.shared.ledger.records import ExperimentRecord
+    from likewise.shared.names import Priority
 
 MANY_POINTS = 100
 """Comparing the sides at more points than this takes longer than a second or two, and is worth a word."""
@@ -84,7 +85,9 @@ def prepare_sweep(
     )
 
 
-def submit_sweep(session: Session, sweep: PreparedSweep, *, queue_anyway: bool) -> ExperimentRecord:
+def submit_sweep(
+    session: Session, sweep: PreparedSweep, *, queue_anyway: bool, priority: Priority
+) -> ExperimentRecord:
     """Put the runs of all points on the queue, as one experiment. Raises NoWorkerError."""
     experiment = sweep.loaded.experiment
     maker = RunMaker(session)
@@ -103,7 +106,7 @@ def submit_sweep(session: Session, sweep: PreparedSweep, *, queue_anyway: bool) 
                 optimizers=[one.job.optimizer for one in together],
                 points=points,
             )
-    return submit_runs(session, maker, experiment, runs)
+    return submit_runs(session, maker, experiment, runs, priority=priority)
 
 
 def swept(

@@ -29,7 +29,7 @@ MOST_SETTINGS = 3
 """Differing conventions that get a sentence each; the rest are named together."""
 MOST_OF_A_COUPLE = 4
 """The most settings of a couple that are told one by one."""
-NOT_TRAINED_ON = ("metrics", "predict", "device", "execution", "precision")
+NOT_TRAINED_ON = ("metrics", "predict", "limits", "device", "execution", "precision")
 """Settings that are no part of what is computed, or are judged by themselves."""
 
 _FAILED = {
@@ -43,6 +43,7 @@ _FAILED = {
     "data_damaged": "could not read its data",
     "data_unreachable": "has a worker that cannot reach its data (LIKEWISE_BLOB_URL)",
     "hung": "stood still, twice",
+    "time_limit": "took longer than limits.seconds",
     "cancelled": "was cancelled",
     "worker_lost": "lost its worker too often",
     "invalid": "could not be read by its worker",

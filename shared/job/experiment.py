@@ -15,7 +15,7 @@ from likewise.shared.job.loss import Loss, MetricName
 from likewise.shared.job.model import Model
 from likewise.shared.job.optimizer import Optimizer
 from likewise.shared.job.side import Framework, Label, Side, SideSettings
-from likewise.shared.job.training import Training
+from likewise.shared.job.training import RunLimits, Training
 from likewise.shared.job.weights import InitialWeights, SharedWeights
 from likewise.shared.names import environment_name
 
@@ -53,6 +53,8 @@ class Job(Frozen):
     """Step by step, or compiled; `auto` is what suits the framework, and the result says what ran."""
     device: Device = "auto"
     """`auto` takes the first worker that is free, `cpu` or `cuda` one of that kind."""
+    limits: RunLimits = RunLimits()
+    """What a training may take at the most."""
     metrics: Many[MetricName] | None = None
     """Null takes those that fit the loss."""
     predict: RowsToPredict | None = None

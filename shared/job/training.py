@@ -8,7 +8,15 @@ from typing import Literal
 from pydantic import Field
 
 from likewise.shared.frozen import Frozen
-from likewise.shared.job.fields import Count, DataSeed, NonNegative
+from likewise.shared.job.fields import Count, DataSeed, NonNegative, Positive
+
+
+class RunLimits(Frozen):
+    """What a training may take at the most; a run that reaches a limit is stopped and fails as that."""
+
+    seconds: Positive | None = None
+    """How long a run, with all its seeds, may train, in seconds; its attempts on several workers count
+    together. Null lets it take as long as it takes."""
 
 
 class EarlyStopping(Frozen):

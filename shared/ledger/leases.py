@@ -15,7 +15,7 @@ from likewise.shared.ledger.transitions import Before, run_script, script
 from likewise.shared.results.run_result import Failure
 
 LARGEST_RECORD_BYTES = 64 * 2**20
-WhyLetGo = Literal["died", "expired", "returned", "hung", "out_of_memory"]
+WhyLetGo = Literal["died", "expired", "returned", "hung", "out_of_memory", "time_limit"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +34,8 @@ class Claim:
     """The Run as JSON, not validated."""
     checkpoints: tuple[CheckpointRef, ...] = ()
     """What earlier attempts left, newest first."""
+    spent_s: float = 0.0
+    """How long earlier attempts have had it, in seconds."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +46,8 @@ class Refused:
     """`unknown`; `misplaced`, since it waits in a queue of other workers; `leased` by a live worker; a final
     state; `host_taken`, since another worker has the host to itself; `host_needed`, since the run is timed
     and this worker does not have the host to itself yet (see `worker.service.machine`)."""
+    lane: str | None = None
+    """Where a misplaced run waits."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,10 +121,9 @@ class Leases:
             ),
         )
         if answer[0] != b"claimed":
-            return Refused(state=answer[0].decode())
-        _, fence, attempt, submitted_s, claimed_s, document, experiment_id, framework, side, checkpoints = (
-            answer
-        )
+            return Refused(state=answer[0].decode(), lane=answer[1].decode() if len(answer) > 1 else None)
+        _, fence, attempt, submitted_s, claimed_s, document, experiment_id, *others = answer
+        framework, side, checkpoints, spent_s = others
         return Claim(
             run_id=run_id,
             experiment_id=experiment_id.decode(),
@@ -132,6 +135,7 @@ class Leases:
             claimed_s=float(claimed_s),
             document=document,
             checkpoints=read_refs(checkpoints),
+            spent_s=float(spent_s),
         )
 
     def finish(self, run_id: str, *, fence: int, end: RunEnd) -> bool:
@@ -179,7 +183,7 @@ class Leases:
         found = cast("list[bytes]", self.client.zrangebyscore(names.LEASED, "-inf", now_s, start=0, num=100))
         return [one.decode() for one in found]
 
-    def waiting(self, queue: str, *, before_s: float) -> list[tuple[str, float]]:
+    def waiting(self, lane: str, *, before_s: float) -> list[tuple[str, float]]:
         """Return up to 100 runs queued there for which no message was sent since `before_s`.
 
         Each comes with the time of its last message.
@@ -187,7 +191,7 @@ class Leases:
         found = cast(
             "list[tuple[bytes, float]]",
             self.client.zrangebyscore(
-                names.queued_key(queue), "-inf", f"({before_s}", start=0, num=100, withscores=True
+                names.queued_key(lane), "-inf", f"({before_s}", start=0, num=100, withscores=True
             ),
         )
         return [(run_id.decode(), since) for run_id, since in found]
@@ -196,6 +200,6 @@ class Leases:
         """Take a run whose record cannot be read out of a set that is looked through, for ever."""
         self.client.zrem(waiting_in, run_id)
 
-    def wake(self, queue: str, run_id: str, *, since_s: float) -> bool:
+    def wake(self, lane: str, run_id: str, *, since_s: float) -> bool:
         """Note that a message is about to be sent for a waiting run; False if somebody else has done so."""
-        return bool(self._wake(keys=[names.queued_key(queue)], args=[run_id, repr(since_s)]))
+        return bool(self._wake(keys=[names.queued_key(lane)], args=[run_id, repr(since_s)]))

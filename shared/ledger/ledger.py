@@ -9,9 +9,10 @@ each round trip, so that no answer of Redis gets large.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from typing import Any, cast
+from itertools import takewhile
+from typing import Any, TypeVar, cast
 
 import redis
 from pydantic import ValidationError
@@ -24,6 +25,8 @@ from likewise.shared.ledger.transitions import Before, run_script, script
 from likewise.shared.results.run_result import Failure
 from likewise.shared.run import Run
 
+T = TypeVar("T")
+
 IDS_A_TRIP = 500
 """Records that are read in one round trip."""
 RUNS_AT_ONCE = 200
@@ -34,7 +37,7 @@ RESULTS_A_TRIP = 50
 """Results that are read in one round trip."""
 
 _FIELDS = (
-    "run_id", "experiment_id", "framework", "side", "queue", "state", "attempt", "fence", "worker",
+    "run_id", "experiment_id", "framework", "side", "queue", "lane", "state", "attempt", "fence", "worker",
     "submitted_s", "claimed_s", "finished_s", "cancel_requested", "failure",
 )  # fmt: skip
 
@@ -78,12 +81,14 @@ class Ledger:
             self.retention_s,
             0 if key is None else 1,
             *(belongs_to or ("", "")),
+            record.priority,
         ]
         self._store_documents([run for run, _ in runs[RUNS_AT_ONCE:]])
         for place, (run, queue) in enumerate(runs):
             document = run.model_dump_json() if place < RUNS_AT_ONCE else ""
             timed = int(run.timed is not None)
-            arguments += [run.run_id, run.framework, run.side, queue, document, timed]
+            lane = names.lane_of(queue, record.priority)
+            arguments += [run.run_id, run.framework, run.side, queue, lane, document, timed]
         keys = [names.experiment_key(record.experiment_id), names.submission_key(key or "")]
         stored = _text(run_script(self.client, self._add, keys=keys, args=arguments, before=before))
         if not stored and belongs_to:
@@ -149,6 +154,27 @@ class Ledger:
         """Return the records of the runs that are known, in the order given."""
         hashes = self._hashes([names.run_key(run_id) for run_id in run_ids], _FIELDS)
         return [_record(values) for values in hashes if values["run_id"]]
+
+    def runs_before(self, records: Iterable[RunRecord]) -> dict[str, int]:
+        """Return how many runs of its queue come before each of those that are queued, by its id."""
+        queued = [record for record in records if record.state == "queued"]
+        before: dict[str, int] = {}
+        for batch in batches(queued):
+            earlier = {
+                record.lane: list(takewhile(record.lane.__ne__, names.lanes_of(record.queue)))
+                for record in batch
+            }
+            with self.client.pipeline(transaction=False) as pipe:
+                for lanes in earlier.values():
+                    for lane in lanes:
+                        pipe.zcard(names.queued_key(lane))
+                for record in batch:
+                    pipe.zrank(names.queued_key(record.lane), record.run_id)
+                answers = iter(pipe.execute())
+            ahead = {lane: sum(next(answers) for _ in lanes) for lane, lanes in earlier.items()}
+            ranks = zip(batch, answers, strict=True)
+            before |= {one.run_id: ahead[one.lane] + rank for one, rank in ranks if rank is not None}
+        return before
 
     def run(self, run_id: str) -> Run:
         """Return the run as it was submitted.
@@ -281,8 +307,8 @@ class Ledger:
         return found
 
 
-def batches(ids: Sequence[str]) -> Iterator[Sequence[str]]:
-    """Yield the ids in groups, one for each round trip."""
+def batches(ids: Sequence[T]) -> Iterator[Sequence[T]]:
+    """Yield ids, or what has one, in groups, one for each round trip."""
     for begin in range(0, len(ids), IDS_A_TRIP):
         yield ids[begin : begin + IDS_A_TRIP]
 
@@ -304,6 +330,7 @@ def _record(values: dict[str, bytes | None]) -> RunRecord:
         framework=text["framework"],
         side=text.get("side", text["framework"]),
         queue=text["queue"],
+        lane=text.get("lane", text["queue"]),
         state=cast(RunState, text["state"]),
         attempt=int(text["attempt"]),
         fence=int(text["fence"]),
@@ -334,6 +361,7 @@ def _experiment(experiment_id: str, values: dict[bytes, bytes]) -> ExperimentRec
         related=_related(values),
         cancelled=b"cancelled" in values,
         verdict=_text(values[b"verdict"]) if b"verdict" in values else None,
+        priority=cast("names.Priority", _text(values.get(b"priority", "normal"))),
     )
 
 

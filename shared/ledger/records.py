@@ -22,7 +22,7 @@ from likewise.shared.job.experiment import Experiment
 from likewise.shared.job.fields import Many
 from likewise.shared.job.side import Framework, Label, OfSide
 from likewise.shared.ledger.transitions import STREAM_LENGTH, script
-from likewise.shared.names import WORKERS, environment_key, progress_key, worker_key
+from likewise.shared.names import WORKERS, Priority, environment_key, progress_key, worker_key
 from likewise.shared.results.run_result import Failure
 
 RunState = Literal["queued", "leased", "succeeded", "failed", "cancelled"]
@@ -41,6 +41,8 @@ class RunRecord(OfSide):
     side: Label = ""
     """The label of its side."""
     queue: str
+    lane: str = Field(default="", exclude=True)
+    """The list of the queue in which it waits, or waited: which comes first is decided by that."""
     state: RunState
     attempt: int
     """How often a worker has claimed it."""
@@ -71,6 +73,8 @@ class ExperimentRecord(Frozen):
     """Ids of the experiments that belong to it, by what they are for: `twin`, `rerun`, `fingerprints` …"""
     cancelled: bool = False
     """Whether it was cancelled: nothing more may be trained that belongs to it."""
+    priority: Priority = "normal"
+    """How urgent its runs are, and those of what belongs to it."""
     verdict: str | None = None
     """What the comparison said when it was last made, once every run was final."""
 

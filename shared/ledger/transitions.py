@@ -14,9 +14,11 @@ Python. Redis is asked for a script by its SHA-1, and given the text only where 
 
 A run's record is a hash. Besides the fields of `RunRecord` it holds `run` (the document), `deaths`
 (workers that died with it since its last checkpoint), `pid` (the child that holds it), `lease_until`,
-`retention_s`, `hangs` (how often its training stood still), and `checkpoints`
-(`shared.ledger.checkpoints.CheckpointRef` as JSON, newest first).
-Two sorted sets find runs by state: `queued:<queue>` and `leased`. All times are the server's, in seconds.
+`retention_s`, `hangs` (how often its training stood still), `checkpoints`
+(`shared.ledger.checkpoints.CheckpointRef` as JSON, newest first), `lane` (the list of its queue in which its
+message is, by its priority; a run that lost its worker waits in the first), `spent_s` (seconds that attempts
+before this one have had it) and `let_go_s`.
+Two sorted sets find runs by state: `queued:<lane>` and `leased`. All times are the server's, in seconds.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ from likewise.producer.follow_ups import rerun_follow_up, twin_follow_up
 from likewise.producer.runs.submit import submit_follow_up
 from likewise.producer.runs.submitted import cancel, still_wanted
 from likewise.shared.errors import CancelledError
+from likewise.shared.names import lane_of
 
 CANCEL_S = 2.0
 
@@ -24,7 +25,11 @@ def test_a_queued_run_is_cancelled_at_once_and_its_message_does_nothing(desk, un
     assert desk.result(record).failure.reason == "cancelled"
     desk.ledger.cancel(blocker.run_ids[0])
     desk.wait(blocker, "cancelled", within_s=5)
-    until(lambda: desk.client.llen("train.torch.any") == 0, within_s=10, what="the message is taken")
+    until(
+        lambda: desk.client.llen(lane_of("train.torch.any", "normal")) == 0,
+        within_s=10,
+        what="the message is taken",
+    )
     desk.wait(desk.submit(), "succeeded", within_s=20)
     assert desk.run(record).attempt == 0
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from likewise.shared.names import DEAD_LETTERS, LEASED, queued_key, run_key
+from likewise.shared.names import DEAD_LETTERS, LEASED, lane_of, queued_key, run_key
 
 LONG = 1_000_000
 HANG_S = 3.0
@@ -37,28 +37,6 @@ def attempt(desk: Any, until: Any, record: Any, number: int) -> None:
     )
 
 
-def test_a_training_that_stands_still_goes_on_elsewhere_and_fails_the_second_time(
-    watched: Any, until: Any
-) -> None:
-    desk, worker = watched
-    record = desk.submit(epochs=LONG)
-    for number in (1, 2):
-        attempt(desk, until, record, number)
-        heard = desk.client.xlen(f"likewise:progress:{record.experiment_id}")
-        until(
-            lambda heard=heard: desk.client.xlen(f"likewise:progress:{record.experiment_id}") > heard + 2,
-            within_s=30,
-            what="it trains",
-        )
-        os.kill(worker.child_pid(desk.ledger), signal.SIGSTOP)
-    ended = desk.wait(record, "failed", within_s=90)
-    assert ended.failure.reason == "hung"
-    assert "epoch" in ended.failure.message
-    assert "its stack follows" in worker.log.read_text()
-    worker.wait_until("idle", desk.ledger)
-    desk.wait(desk.submit(), "succeeded", within_s=30)
-
-
 def test_a_run_that_lost_its_worker_goes_before_those_that_wait(watched: Any, until: Any) -> None:
     desk, worker = watched
     lost = desk.submit(epochs=LONG)
@@ -79,8 +57,12 @@ def test_a_message_in_a_wrong_queue_does_not_fail_its_run(watched: Any, until: A
 
     desk, worker = watched
     record = desk.submit(frameworks=("nobody",), queue_anyway=True)
+    lane = lane_of("train.nobody.any", "normal")
+    desk.client.delete(lane)
     send_wakeups(desk.app, [(record.run_ids[0], "train.torch.any")])
     until(lambda: "not its own" in worker.log.read_text(), within_s=20, what="the message is taken")
+    moved = desk.client.lrange(lane, 0, -1)
+    assert [record.run_ids[0].encode() in message for message in moved] == [True]
     run = desk.run(record)
     assert (run.state, run.attempt, run.queue) == ("queued", 0, "train.nobody.any")
     desk.ledger.cancel(record.run_ids[0])
@@ -102,17 +84,64 @@ def test_a_damaged_record_is_set_aside_alone(watched: Any, until: Any) -> None:
     assert desk.client.zscore(queued_key("train.torch.any"), damaged[1]) is None
 
 
-def test_a_record_with_a_damaged_field_still_comes_to_its_end(
-    start_worker: Any, start_redis: Any, desk_at: Any
-) -> None:
-    own = start_redis()
-    desk = desk_at(own.url)
-    doomed = start_worker("torch", own.url).wait_until("idle", desk.ledger)
-    record = desk.submit(epochs=LONG)
-    desk.wait(record, "leased", within_s=20)
+def test_a_record_with_damaged_fields_is_trained_to_its_end(start_stack: Any, until: Any) -> None:
+    """Each of these fields takes part in putting it back, claiming it, its checkpoints or its end."""
+    stack = start_stack()
+    settings = {"LIKEWISE_LEASE_S": "1", "LIKEWISE_CHECKPOINT_S": "0.05"}
+    doomed = stack.worker(**settings).wait_until("idle", stack.desk.ledger)
+    record = stack.submit(epochs=60_000)
+    key = run_key(record.run_ids[0])
+    until(lambda: stack.desk.client.hget(key, "checkpoints"), within_s=20, what="a checkpoint")
     doomed.kill_group()
-    spoilt = {"checkpoints": "{not JSON", "deaths": "many", "retention_s": "", "lease_until": "x"}
-    desk.client.hset(run_key(record.run_ids[0]), mapping=spoilt)
-    start_worker("torch", own.url).wait_until("busy", desk.ledger)
-    assert desk.ledger.cancel(record.run_ids[0]) == "leased"
-    desk.wait(record, "cancelled", within_s=10)
+    spoilt = {
+        "checkpoints": "{not JSON", "deaths": "many", "hangs": "", "retention_s": "", "lease_until": "x",
+        "claimed_s": "?", "spent_s": "[]", "let_go_s": "nil",
+    }  # fmt: skip
+    stack.desk.client.hset(key, mapping=spoilt)
+    stack.worker(**settings)
+    until(lambda: checkpoints_of(stack.desk, key), within_s=30, what="a checkpoint of the second attempt")
+    stack.desk.client.hset(key, "checkpoints", '[{"chunks": "many"}, 7]')
+    ended = stack.desk.wait(record, "succeeded", within_s=30)
+    assert ended.attempt == 2
+    assert stack.desk.table(record).epochs[0] == 60_000
+
+
+def checkpoints_of(desk: Any, key: str) -> Any:
+    from likewise.shared.ledger.checkpoints import read_refs
+
+    return read_refs(desk.client.hget(key, "checkpoints"))
+
+
+def test_data_behind_a_wrong_address_are_told_as_that(start_stack: Any, tmp_path: Any) -> None:
+    from likewise.shared.store.blobs import BlobStore
+
+    stack = start_stack()
+    right, wrong = (f"file://{tmp_path / name}" for name in ("right", "wrong"))
+    worker = stack.worker(LIKEWISE_BLOB_URL=wrong)
+    in_redis, stack.desk.blobs = (
+        stack.desk.blobs,
+        BlobStore(stack.desk.client, url=right, redis_limit_bytes=1, retention_s=3600),
+    )
+    ended = stack.desk.wait(stack.submit(), "failed", within_s=30)
+    assert (ended.failure.reason, ended.attempt) == ("data_unreachable", 1)
+    assert "LIKEWISE_BLOB_URL" in ended.failure.message
+    stack.desk.blobs = in_redis
+    stack.desk.wait(stack.submit(), "succeeded", within_s=20)
+    assert worker.process.poll() is None
+
+
+def test_urgent_runs_are_taken_first_and_a_batch_last(start_stack: Any) -> None:
+    stack = start_stack()
+    stack.worker().wait_until("idle", stack.desk.ledger)
+    blocker = stack.submit("slow", epochs=LONG)
+    stack.desk.wait(blocker, "leased", within_s=20)
+    words = ["low", "low", "normal", "high", "normal"]
+    records = {number: stack.submit(priority=word, epochs=number + 1) for number, word in enumerate(words)}
+    runs = {number: stack.desk.run(record) for number, record in records.items()}
+    before = stack.desk.ledger.runs_before(runs.values())
+    assert [before[runs[number].run_id] for number in range(5)] == [3, 4, 1, 0, 2]
+    stack.desk.ledger.cancel(blocker.run_ids[0])
+    for record in records.values():
+        stack.desk.wait(record, "succeeded", within_s=20)
+    taken = sorted(records, key=lambda number: stack.desk.run(records[number]).claimed_s)
+    assert taken == [3, 2, 4, 0, 1]

@@ -8,7 +8,7 @@ import pytest
 
 from likewise.shared.errors import RedisError, ResultError, UsageError
 from likewise.shared.ledger.leases import Claim, Leases, Refused, RunEnd
-from likewise.shared.names import experiment_key, queued_key, result_key, run_key
+from likewise.shared.names import experiment_key, lane_of, lanes_of, queued_key, result_key, run_key
 from likewise.shared.results.run_result import Failure
 
 QUEUE = "train.nobody.any"
@@ -21,7 +21,7 @@ def queued(desk):
     yield record
     if not desk.run(record).final:
         desk.ledger.cancel(record.run_ids[0])
-    desk.client.delete(QUEUE)
+    desk.client.delete(*lanes_of(QUEUE))
 
 
 @pytest.fixture
@@ -182,8 +182,9 @@ def test_documents_of_another_version_are_named(desk, queued):
 
 def test_a_message_is_sent_for_by_one_of_many(queued, worker, desk):
     run_id = queued.run_ids[0]
-    since = desk.client.zscore(queued_key(QUEUE), run_id)
-    answers = [worker(f"w{n}").wake(QUEUE, run_id, since_s=since) for n in range(5)]
+    lane = lane_of(QUEUE, "normal")
+    since = desk.client.zscore(queued_key(lane), run_id)
+    answers = [worker(f"w{n}").wake(lane, run_id, since_s=since) for n in range(5)]
     assert answers == [True, False, False, False, False]
 
 

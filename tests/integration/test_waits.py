@@ -8,7 +8,7 @@ from likewise.producer.runs import follow as following
 from likewise.producer.runs.follow import Noticed, follow, why_waiting
 from likewise.shared.ledger.leases import Claim, Leases
 from likewise.shared.ledger.records import WorkerPresence, announce_worker, withdraw_worker
-from likewise.shared.names import child_key, host_key
+from likewise.shared.names import child_key, host_key, lanes_of
 
 QUEUE = "train.nobody.any"
 HOST = "waits-test-host"
@@ -32,7 +32,7 @@ def present(desk):
     for name in names:
         withdraw_worker(desk.client, name)
         desk.client.delete(child_key(name))
-    desk.client.delete(host_key(HOST), QUEUE)
+    desk.client.delete(host_key(HOST), *lanes_of(QUEUE))
 
 
 @pytest.fixture
@@ -60,12 +60,15 @@ def word(desk, monkeypatch):
     return of
 
 
-def test_a_busy_worker_is_named_by_what_it_trains(present, runs, word):
+def test_a_busy_worker_is_named_by_what_it_trains(desk, present, runs, word):
     first, second = runs
     (run_id,) = first.run_ids
     assert isinstance(present("one").claim(run_id, pid=1), Claim)
     present("one", run_id=run_id)
     assert word(second) == f"its worker is busy with experiment {first.experiment_id}"
+    third = desk.submit(frameworks=("nobody",), queue_anyway=True)
+    assert word(third) == f"its worker is busy with experiment {first.experiment_id}; 1 run comes before it"
+    desk.ledger.cancel(third.run_ids[0])
     present("other", run_id=run_id)
     assert word(second) == f"its 2 workers are busy with experiment {first.experiment_id}"
 

@@ -60,6 +60,8 @@ class ChildReport(Frozen):
     """The run that it holds."""
     fence: int = 0
     """The fence of its claim of that run."""
+    seconds_left: float | None = None
+    """How long the run might still take when this attempt began; null where it has no limit."""
 
     @property
     def ready(self) -> bool:

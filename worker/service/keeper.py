@@ -24,7 +24,8 @@ from likewise.shared.ledger.records import WorkerPresence, WorkerState, announce
 from likewise.shared.settings import Settings
 from likewise.worker.service.child_page import STACK_SIGNAL, ChildPage, ChildReport
 from likewise.worker.service.intake import Intake
-from likewise.worker.service.machine import half_of_the_cores, kills_of_memory, memory_of_container
+from likewise.worker.service.machine import half_of_the_cores
+from likewise.worker.service.memory import MemoryGroup
 from likewise.worker.service.patience import Sayer
 from likewise.worker.service.quarantine import send_to_the_front
 
@@ -44,6 +45,8 @@ PAUSES = 10
 """A training hangs after so many times its longest pause."""
 SLOWER = 4
 """While it begins or compiles it may take so many times as long."""
+LIMIT_GRACE_S = 5.0
+"""A training sees between updates that its time is over; one that does not come to that is killed then."""
 DRAIN_GRACE_S = 2.0
 """How long a run may still take to end when its worker is told to stop."""
 
@@ -118,7 +121,10 @@ class Keeper:
         """The longest pause between two signs of that run's progress."""
         self._stack_asked = False
         """Whether its child was asked for its stack, as the last thing before it is killed."""
-        self._kills = kills_of_memory()
+        self._limited = Unchanged()
+        """It counts how long the training in hand has taken, where it has a limit."""
+        self._memory = MemoryGroup.of_this_process()
+        self._kills = self._memory.kills
         """How many processes of this container the kernel had ended for want of memory, at the last look."""
         self._cancel_seen: tuple[str, float] | None = None
         self._drain_from: float | None = None
@@ -164,6 +170,7 @@ class Keeper:
             self._watch_cancel(child, held)
             self._watch_end(child, held)
             self._watch_progress(child, held)
+            self._watch_limit(child, held)
         if self._drain_from is not None and time.monotonic() - self._drain_from > DRAIN_GRACE_S:
             self._end_lease(held, "returned")
             self._kill(child)  # it may also wait for the host, with no run yet
@@ -182,22 +189,27 @@ class Keeper:
         child = self._page.report()
         if child.pid is None or child.pid == self._gone:
             return ChildReport()
+        kills = self._memory.kills  # before the look at the child: a kill after it is seen with the next beat
         if _alive(child.pid):
+            self._kills = kills
             return child
         self._intake.open = False
         held = self._look_after(child)
         if held.run_id is not None:
             log.warning("the child (pid %d) died while it trained run %s", child.pid, held.run_id)
-            if kills_of_memory() > self._kills:
-                note = f"its container ran out of memory: {memory_of_container()}; {child.standing}"
-                log.error("run %s: %s", held.run_id, note)
-                self._end_lease(held, "out_of_memory", note=note)
-            else:
-                self._end_lease(held, "died")
-        self._kills = kills_of_memory()
+            self._end_of_dead(child, held)
         self._leases.forget_child()
         self._gone = child.pid
         return ChildReport()
+
+    def _end_of_dead(self, child: ChildReport, held: HeldRun) -> None:
+        """Put back the run of a dead child, or end it where memory will not do for it another time either."""
+        if self._memory.kills == self._kills:
+            self._end_lease(held, "died")
+            return
+        note = f"{self._memory.words()}; {child.standing}"
+        log.error("run %s: %s", held.run_id, note)
+        self._end_lease(held, "out_of_memory" if self._memory.cannot_fit() else "died", note=note)
 
     def _trouble(self, child: ChildReport) -> str | None:
         """Return why this worker takes no runs, or its run does not go on; None where all is well.
@@ -286,10 +298,23 @@ class Keeper:
                 os.kill(child.pid, STACK_SIGNAL)
         elif still_s > most_s + BEAT_S:
             note = f"its training stood still for {still_s:.0f} s, for the second time: {child.standing}"
-            self._end_lease(held, "hung", note=note)
-            self._kill(child)
-            self._gone = child.pid
-            self._leases.forget_child()
+            self._stop(child, held, "hung", note)
+
+    def _watch_limit(self, child: ChildReport, held: HeldRun) -> None:
+        """A training that does not see that its time is over is killed, and fails as that."""
+        limited = child.activity == "training" and child.seconds_left is not None
+        spent_s = self._limited.see((held.run_id, held.fence) if limited else object())
+        if child.seconds_left is not None and spent_s > child.seconds_left + LIMIT_GRACE_S:
+            note = f"it took longer than limits.seconds, and did not stop by itself: {child.standing}"
+            self._stop(child, held, "time_limit", note)
+
+    def _stop(self, child: ChildReport, held: HeldRun, why: WhyLetGo, note: str) -> None:
+        """Kill a child whose training does not go on as it should."""
+        log.error("run %s is stopped: %s", held.run_id, note)
+        self._end_lease(held, why, note=note)
+        self._kill(child)
+        self._gone = child.pid
+        self._leases.forget_child()
 
     def _watch_cancel(self, child: ChildReport, held: HeldRun) -> None:
         """Kill a cancelled training that does not end by itself when it next sees the wish, between steps."""

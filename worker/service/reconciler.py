@@ -89,7 +89,8 @@ class Reconciler:
             log.exception("looking at %s failed", subject)
 
     def _send_missing(self, queue: str, now_s: float) -> None:
-        send_wakeups(self._app, list(self._without_message(queue, now_s)))
+        for lane in names.lanes_of(queue):
+            send_wakeups(self._app, list(self._without_message(lane, now_s)))
 
     def _may_look_at(self, subject: str) -> bool:
         """Return whether nobody else has looked there just now."""
@@ -108,18 +109,18 @@ class Reconciler:
             if state == "queued":
                 send_to_the_front(self._leases.client, run_id, queue)
 
-    def _without_message(self, queue: str, now_s: float) -> Iterator[tuple[str, str]]:
-        """Yield queued runs older than the oldest message of their queue: theirs was taken and lost."""
-        before_s = min(now_s - MESSAGE_GRACE_S, self._oldest_message_s(queue, now_s))
-        for run_id, since_s in self._leases.waiting(queue, before_s=before_s):
+    def _without_message(self, lane: str, now_s: float) -> Iterator[tuple[str, str]]:
+        """Yield queued runs older than the oldest message of their lane: theirs was taken and lost."""
+        before_s = min(now_s - MESSAGE_GRACE_S, self._oldest_message_s(lane, now_s))
+        for run_id, since_s in self._leases.waiting(lane, before_s=before_s):
             try:
-                woken = self._leases.wake(queue, run_id, since_s=since_s)
+                woken = self._leases.wake(lane, run_id, since_s=since_s)
             except redis.ResponseError as error:
-                self._set_aside(run_id, names.queued_key(queue), error)
+                self._set_aside(run_id, names.queued_key(lane), error)
                 continue
             if woken:
                 log.warning("run %s: its message is gone; another is sent", run_id)
-                yield run_id, queue
+                yield run_id, lane
 
     def _set_aside(self, run_id: str, waiting_in: str, error: Exception) -> None:
         """Leave a run alone whose record is none, with the reason among the dead letters."""
@@ -127,15 +128,15 @@ class Reconciler:
         reason = f"its record cannot be used: {error}"
         set_aside(self._leases.client, queue=waiting_in, raw=run_id.encode(), reason=reason)
 
-    def _oldest_message_s(self, queue: str, now_s: float) -> float:
+    def _oldest_message_s(self, lane: str, now_s: float) -> float:
         """Return when the message that is next in line was sent; now, if there is none."""
         client = self._leases.client
         try:
-            raw = cast("bytes | None", client.lindex(queue, -1))
+            raw = cast("bytes | None", client.lindex(lane, -1))
             if raw is None:
                 return now_s
             run_id = run_id_of(raw, largest_bytes=self._largest_bytes)
         except (NotOursError, ResultError):
             return 0.0  # it is set aside as soon as a worker comes to it
-        since = client.zscore(names.queued_key(queue), run_id)
+        since = client.zscore(names.queued_key(lane), run_id)
         return 0.0 if since is None else since

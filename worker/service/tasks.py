@@ -44,13 +44,13 @@ from likewise.worker.service.machine import (
     HostLease,
     conditions,
     half_of_the_cores,
-    memory_bytes,
     moment,
     this_host,
     wait_until_free,
 )
+from likewise.worker.service.memory import be_first_to_go, memory_bytes
 from likewise.worker.service.patience import patiently
-from likewise.worker.service.quarantine import set_aside
+from likewise.worker.service.quarantine import envelope_for, set_aside
 from likewise.worker.service.spool import Spool, SpooledArray, SpooledResult, SpoolFile
 from likewise.worker.training.run_trainer import RunServices
 from likewise.worker.training.runner import Attempt, train_run
@@ -118,6 +118,7 @@ class TrainingChild:
     def start(self) -> None:
         """Load the framework and say that it is ready, or why it is not."""
         self._page.say(pid=os.getpid(), activity="starting")
+        be_first_to_go()
         faulthandler.register(STACK_SIGNAL, all_threads=True)  # the parent asks where a training stands still
         try:
             adapter = load_adapter(str(self._settings.framework))
@@ -142,7 +143,7 @@ class TrainingChild:
             return
         with ExitStack() as held:
             self._page.say(activity="claiming", run_id=run_id, fence=0)
-            held.callback(self._page.say, activity="idle", run_id=None, fence=0)
+            held.callback(self._page.say, activity="idle", run_id=None, fence=0, seconds_left=None)
             try:
                 claim = self._claim(run_id, held)
             except RedisError as error:  # the record still says queued, so another message will be sent
@@ -155,16 +156,21 @@ class TrainingChild:
             if isinstance(claim, Refused):
                 self._drop(run_id, claim)
                 return
-            self._page.say(activity="training", fence=claim.fence)
-            arrays = self._blobs.batch(defers=True)
-            with self._link.open(claim):
-                result = self._result(claim, self._adapter, arrays)
-            self._page.say(activity="sending")
             try:
-                self._finish(claim, result, arrays)
-            except Exception as error:
-                log.exception("run %s: its result cannot be sent", run_id)
+                self._carry_out(claim, self._adapter)
+            except (Exception, SystemExit) as error:  # whatever it is, it must not keep the run from its end
+                log.exception("run %s failed in a way the runner does not know", run_id)
+                self._page.say(activity="sending")
                 self._finish(claim, self._broken(claim, error), self._blobs.batch())
+
+    def _carry_out(self, claim: Claim, adapter: FrameworkAdapter) -> None:
+        """Train a claimed run and make it final."""
+        self._page.say(activity="training", fence=claim.fence)
+        arrays = self._blobs.batch(defers=True)
+        with self._link.open(claim):
+            result = self._result(claim, adapter, arrays)
+        self._page.say(activity="sending")
+        self._finish(claim, result, arrays)
 
     def _claim(self, run_id: str, held: ExitStack) -> Claim | Refused:
         """Take the run; before, wait for the host where a timed run has it or this one needs it."""
@@ -251,29 +257,26 @@ class TrainingChild:
             return self._failed(
                 claim, Failure(reason="invalid", message=f"the run cannot be read: {path}: {first['msg']}")
             )
-        try:
-            begin = moment() if run.timed is not None else None
-            attempt = self._attempt(claim)
-            kept = RunCheckpoints(
-                self._checkpoints, claim, wanted=self._link.worker_stopping, before=arrays.flush
+        most_s = run.job.limits.seconds
+        if most_s is not None:
+            self._page.say(seconds_left=max(0.0, most_s - claim.spent_s))
+        begin = moment() if run.timed is not None else None
+        kept = RunCheckpoints(
+            self._checkpoints, claim, wanted=self._link.worker_stopping, before=arrays.flush
+        )
+        with closing(kept) as checkpoints:
+            services = RunServices(
+                load=lambda ref: patiently(lambda: self._blobs.get(ref), tell=self._tell_trouble),
+                store=arrays.put,
+                report=self._link.send,
+                stop_requested=self._link.stop_requested,
+                checkpoints=checkpoints if run.timed is None and run.trace is None else None,
+                checkpoint_s=self._settings.checkpoint_s,
+                limits=self._limits,
+                spent_s=claim.spent_s,
             )
-            with closing(kept) as checkpoints:
-                services = RunServices(
-                    load=lambda ref: patiently(lambda: self._blobs.get(ref), tell=self._tell_trouble),
-                    store=arrays.put,
-                    report=self._link.send,
-                    stop_requested=self._link.stop_requested,
-                    checkpoints=checkpoints if run.timed is None and run.trace is None else None,
-                    checkpoint_s=self._settings.checkpoint_s,
-                    limits=self._limits,
-                )
-                result = train_run(run, adapter=adapter, attempt=attempt, services=services)
-            if begin is None:
-                return result
-            return result.model_copy(update={"conditions": conditions(begin)})
-        except Exception as error:
-            log.exception("run %s failed in a way the runner does not know", claim.run_id)
-            return self._broken(claim, error)
+            result = train_run(run, adapter=adapter, attempt=self._attempt(claim), services=services)
+        return result if begin is None else result.model_copy(update={"conditions": conditions(begin)})
 
     def _attempt(self, claim: Claim) -> Attempt:
         return Attempt(
@@ -289,17 +292,20 @@ class TrainingChild:
     def _failed(self, claim: Claim, failure: Failure) -> RunResult:
         return RunResult.of_failure(claim, failure, worker=self._leases.worker_id, attempt=claim.attempt)
 
-    def _broken(self, claim: Claim, error: Exception) -> RunResult:
+    def _broken(self, claim: Claim, error: BaseException) -> RunResult:
         message = f"{type(error).__name__}: {error}"[:1_000]
         return self._failed(claim, Failure(reason="internal", message=message))
 
     def _drop(self, run_id: str, refused: Refused) -> None:
         """Drop a message that does nothing; set aside that of a run which nobody has written down.
 
-        A run whose message came to a wrong queue still waits in its own: the reconciler sends another there.
+        That of a run which waits in another queue is moved there.
         """
-        if refused.state == "misplaced":
-            log.warning("a message for run %s was in a queue that is not its own; it is sent again", run_id)
+        if refused.lane is not None:
+            log.warning("a message for run %s was in a queue that is not its own; it is moved", run_id)
+            with suppress(RedisError):  # or else a worker of that queue sends another
+                self._client.lpush(refused.lane, envelope_for(run_id, refused.lane))
+            return
         log.info("a message for run %s is dropped: the run is %s", run_id, refused.state)
         if refused.state == "unknown":
             set_aside(self._client, queue="", raw=run_id.encode(), reason="there is no such run")

@@ -46,6 +46,8 @@ class RunServices:
     """Seconds between two checkpoints; 0 takes none."""
     limits: Limits = DEFAULT_LIMITS
     """The most that the worker takes on."""
+    spent_s: float = 0.0
+    """How long earlier attempts have had the run, in seconds."""
 
 
 _LEAST_GAP_S = 0.2
@@ -142,6 +144,7 @@ class RunTrainer:
         """Whether the members turned out not to train together."""
         self._resumed: State = {}
         """The state that the first training goes on from."""
+        self._began_s = time.monotonic()
         self._advanced = False
         """Whether this attempt has trained anything yet."""
 
@@ -177,7 +180,7 @@ class RunTrainer:
             if not training.compiles:
                 return
             while training.compiles and not training.finished:
-                self._stop_if_asked()
+                self._stop_if_asked(training)
                 training.advance(most=1)
             training.conclude()
 
@@ -190,7 +193,7 @@ class RunTrainer:
         self.execution = training.execution
 
         def tick() -> None:
-            self._stop_if_asked()
+            self._stop_if_asked(training)
             self._report(training, position=1)
 
         tracer = Tracer(
@@ -265,7 +268,7 @@ class RunTrainer:
         self._report(training, position)
         first = True
         while not training.finished:
-            self._stop_if_asked()
+            self._stop_if_asked(training)
             done, compiles = training.samples_done, training.compiles_next
             if compiles:
                 self._report(training, position, compiling=True)
@@ -322,9 +325,21 @@ class RunTrainer:
         )
         self._reporter.tick(standing)
 
-    def _stop_if_asked(self) -> None:
+    def _stop_if_asked(self, training: OngoingTraining | None = None) -> None:
+        """Raise TrainingError where the run was cancelled, or takes longer than it may."""
         if self._services.stop_requested():
             raise TrainingError("cancelled", "Cancelled while it ran")
+        most_s = self._run.job.limits.seconds
+        if most_s is None or self._services.spent_s + time.monotonic() - self._began_s <= most_s:
+            return
+        step, steps = (training.step, training.plan.steps) if training else (0, 0)
+        raise TrainingError(
+            "time_limit",
+            f"It took longer than limits.seconds, {most_s:g}; "
+            + (f"it had done {step:,} of {steps:,} updates" if step else "it had not begun to train"),
+            epoch=training.epochs_done if training else None,
+            step=step or None,
+        )
 
     def _give_up_together(self, reason: str) -> None:
         """Train the members in turn from here on, and note why."""

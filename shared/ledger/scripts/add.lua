@@ -11,12 +11,13 @@
 -- ARGV[5]   1 where there is an idempotency key, else 0
 -- ARGV[6]   the relation to the experiment that this one belongs to, or ''
 -- ARGV[7]   that experiment's id, or ''
--- ARGV[8…]  six for each run: its id, framework, side, queue, document ('' where it is stored already), and 1 where
---           it is timed, else 0
+-- ARGV[8]   the priority of its runs
+-- ARGV[9…]  seven for each run: its id, framework, side, queue, the lane of that queue in which it waits, document
+--           ('' where it is stored already), and 1 where it is timed, else 0
 -- Returns the id of the stored experiment: ARGV[1], or that of the key; '' where the experiment
 -- that it belongs to was cancelled or deleted, and nothing is written.
 
-local id, document, run_ids, retention, keyed, relation, parent = unpack(ARGV, 1, 7)
+local id, document, run_ids, retention, keyed, relation, parent, priority = unpack(ARGV, 1, 8)
 local parent_key = experiment_key(parent)
 local gone = parent ~= '' and redis.call('EXISTS', parent_key) == 0
 if gone or redis.call('HEXISTS', parent_key, 'cancelled') == 1 then return '' end
@@ -26,7 +27,8 @@ if keyed == '1' then
   redis.call('SET', KEYS[2], id, 'EX', retention)
 end
 redis.call('ZREM', SUBMITTING, id)
-redis.call('HSET', KEYS[1], 'experiment', document, 'run_ids', run_ids, 'submitted_s', now)
+redis.call('HSET', KEYS[1], 'experiment', document, 'run_ids', run_ids, 'submitted_s', now,
+  'priority', priority)
 redis.call('EXPIRE', KEYS[1], retention)
 if parent == '' then
   redis.call('ZADD', EXPERIMENTS, now, id)
@@ -34,15 +36,15 @@ else
   redis.call('HSET', parent_key, RELATED .. relation, id)
 end
 redis.call('SET', ACTIVITY, now)
-for i = 8, #ARGV, 6 do
-  local run_id, framework, side, queue, run, timed = unpack(ARGV, i, i + 5)
+for i = 9, #ARGV, 7 do
+  local run_id, framework, side, queue, lane, run, timed = unpack(ARGV, i, i + 6)
   local key = run_key(run_id)
   redis.call('HSET', key, 'run_id', run_id, 'experiment_id', id, 'framework', framework, 'side', side,
-    'queue', queue,
+    'queue', queue, 'lane', lane,
     'state', 'queued', 'attempt', 0, 'fence', 0, 'deaths', 0, 'submitted_s', now,
     'cancel_requested', 0, 'retention_s', retention, 'timed', timed)
   if run ~= '' then redis.call('HSET', key, 'run', run) end
   redis.call('EXPIRE', key, retention)
-  redis.call('ZADD', queued_key(queue), now, run_id)
+  redis.call('ZADD', queued_key(lane), now, run_id)
 end
 return id

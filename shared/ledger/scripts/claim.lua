@@ -11,15 +11,16 @@
 -- ARGV[3]  the lease in seconds
 -- ARGV[4]  the most bytes of a run's document that the worker reads; a longer one ends the run
 -- ARGV[5…]  the queues that the worker serves; none stands for all
--- Returns {'claimed', fence, attempt, submitted_s, claimed_s, document, experiment id, framework, side, checkpoints};
--- or {why not}: 'unknown', 'misplaced' (it waits in another queue), 'host_taken', 'host_needed', 'leased' (by a live worker), or a final state.
+-- Returns {'claimed', fence, attempt, submitted_s, claimed_s, document, experiment id, framework, side, checkpoints,
+-- seconds that earlier attempts have spent}; or {why not}: 'unknown', 'misplaced' (with the lane in which it waits),
+-- 'host_taken', 'host_needed', 'leased' (by a live worker), or a final state.
 
 local worker, pid, lease_s, most_bytes = unpack(ARGV, 1, 4)
 local record = read_record(KEYS[1])
 if record.state == '' then return {'unknown'} end
 local served = #ARGV < 5
 for i = 5, #ARGV do served = served or ARGV[i] == record.queue end
-if record.state == 'queued' and not served then return {'misplaced'} end
+if record.state == 'queued' and not served then return {'misplaced', record.lane} end
 local alone = redis.call('GET', KEYS[2])
 if alone and alone ~= worker then return {'host_taken'} end
 if record.timed == '1' and not alone and record.state == 'queued' then return {'host_needed'} end
@@ -27,7 +28,8 @@ local mine = record.worker == worker
 if record.state == 'leased' and not (mine and record.pid == pid) then
   local expired = tonumber(record.lease_until) < tonumber(now)
   if not (mine or expired) then return {'leased'} end
-  record.state = let_go(KEYS[1], record, true)
+  record.state = let_go(KEYS[1], record, true, '')
+  record.let_go_s = now
 end
 local bytes = redis.call('HSTRLEN', KEYS[1], 'run')
 if record.state == 'queued' and bytes > tonumber(most_bytes) then
@@ -41,16 +43,17 @@ end
 if record.state == 'queued' then
   redis.call('HINCRBY', KEYS[1], 'fence', 1)
   redis.call('HINCRBY', KEYS[1], 'attempt', 1)
+  local spent_s = record.spent_s + math.max(0, record.let_go_s - record.claimed_s)
   redis.call('HSET', KEYS[1], 'state', 'leased', 'worker', worker, 'pid', pid, 'claimed_s', now,
-    'lease_until', later(lease_s))
-  redis.call('ZREM', queued_key(record.queue), record.run_id)
+    'lease_until', later(lease_s), 'spent_s', spent_s)
+  redis.call('ZREM', queued_key(record.lane), record.run_id)
   redis.call('ZADD', LEASED, later(lease_s), record.run_id)
   announce(record, 'leased')
 elseif record.state ~= 'leased' then
   return {record.state}
 end
 local claim = read(KEYS[1], 'fence', 'attempt', 'submitted_s', 'claimed_s', 'run', 'framework',
-  'side', 'checkpoints')
+  'side', 'checkpoints', 'spent_s')
 redis.call('HSET', child_key(worker), 'run_id', record.run_id, 'fence', claim.fence)
 return {'claimed', claim.fence, claim.attempt, claim.submitted_s, claim.claimed_s, claim.run,
-  record.experiment_id, claim.framework, claim.side, claim.checkpoints}
+  record.experiment_id, claim.framework, claim.side, claim.checkpoints, claim.spent_s}

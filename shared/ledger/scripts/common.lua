@@ -10,7 +10,7 @@ local now = string.format('%d.%06d', clock[1], clock[2])
 local function despite_full_memory() redis.call('DEL', NOTHING) end
 
 local function run_key(run_id) return RUN .. run_id end
-local function queued_key(queue) return QUEUED .. queue end
+local function queued_key(lane) return QUEUED .. lane end
 local function child_key(worker) return CHILD .. worker end
 local function experiment_key(experiment_id) return EXPERIMENT .. experiment_id end
 
@@ -27,12 +27,14 @@ end
 -- A number that is none, as after a record was edited by hand, must not keep the run from its end.
 local function read_record(key)
   local record = read(key, 'run_id', 'experiment_id', 'queue', 'state', 'fence', 'worker', 'pid', 'deaths',
-    'hangs', 'lease_until', 'cancel_requested', 'retention_s', 'timed', 'checkpoints', 'submitted_s')
+    'hangs', 'lease_until', 'cancel_requested', 'retention_s', 'timed', 'checkpoints', 'submitted_s', 'lane',
+    'claimed_s', 'spent_s', 'let_go_s')
   local retention_s = tonumber(record.retention_s)
   if not retention_s or retention_s < 1 then record.retention_s = LEAST_RETENTION_S end
-  for _, name in ipairs({'deaths', 'hangs', 'lease_until', 'submitted_s'}) do
+  for _, name in ipairs({'deaths', 'hangs', 'lease_until', 'submitted_s', 'claimed_s', 'spent_s', 'let_go_s'}) do
     if not tonumber(record[name]) then record[name] = '0' end
   end
+  if record.lane == '' then record.lane = record.queue end
   return record
 end
 
@@ -62,10 +64,14 @@ local function chunks_of(record, checkpoint)
   return keys
 end
 
--- Return the checkpoints that the record names; none where that cannot be read.
+-- Return the checkpoints that the record names, as far as they can be read.
 local function checkpoints_of(record)
-  local whole, found = pcall(cjson.decode, record.checkpoints)
-  return whole and type(found) == 'table' and found or {}
+  local whole, listed = pcall(cjson.decode, record.checkpoints)
+  local found = {}
+  for _, one in ipairs(whole and type(listed) == 'table' and listed or {}) do
+    if type(one) == 'table' then found[#found + 1] = one end
+  end
+  return found
 end
 
 local function delete_chunks(record, checkpoint)
@@ -76,7 +82,7 @@ end
 -- Make a state final. The retention counts from here.
 local function settle(key, record, state, failure)
   redis.call('HSET', key, 'state', state, 'finished_s', now, 'failure', failure)
-  redis.call('ZREM', queued_key(record.queue), record.run_id)
+  redis.call('ZREM', queued_key(record.lane), record.run_id)
   redis.call('ZREM', LEASED, record.run_id)
   redis.call('EXPIRE', key, record.retention_s)
   redis.call('EXPIRE', experiment_key(record.experiment_id), record.retention_s)
@@ -89,9 +95,11 @@ end
 local CANCELLED = cjson.encode({reason = 'cancelled', message = 'cancelled'})
 
 -- End a lease without a result: the run is cancelled if that was asked for, given up after too many deaths,
--- and else queued again, dated by its submission, so that it is the first of its queue. Return the new state. The child's hash keeps the run and its fence, so that a worker
--- that was only unreachable for a while can take the run back (see look_after.lua).
-local function let_go(key, record, died)
+-- and else queued again: in the first lane of its queue, dated by its submission, so that it comes before all
+-- others. Return the new state. The child's hash keeps the run and its fence, so that a worker that was only
+-- unreachable for a while can take the run back (see look_after.lua). The `note`, if it is not '', says what is
+-- known of a death.
+local function let_go(key, record, died, note)
   local deaths = tonumber(record.deaths)
   if died then
     deaths = deaths + 1
@@ -106,12 +114,14 @@ local function let_go(key, record, died)
       reason = 'worker_lost',
       message = string.format(
         'given up: %d workers died while training it, the last one %s', deaths, record.worker)
+        .. (note ~= '' and ': ' .. note or '')
     }))
     return 'failed'
   end
   redis.call('ZREM', LEASED, record.run_id)
-  redis.call('ZADD', queued_key(record.queue), record.submitted_s, record.run_id)
-  redis.call('HSET', key, 'state', 'queued', 'worker', '')
+  record.lane = record.queue
+  redis.call('ZADD', queued_key(record.lane), record.submitted_s, record.run_id)
+  redis.call('HSET', key, 'state', 'queued', 'worker', '', 'lane', record.lane, 'let_go_s', now)
   announce(record, 'queued')
   return 'queued'
 end

@@ -4,7 +4,7 @@
 -- ARGV[1]  the run's id
 -- ARGV[2]  why: `died` (its child is dead), `expired` (its worker has not been heard of), `returned` (handed
 --          back by a worker that stops, which is not a death), `hung` (its training stood still), `out_of_memory`
---          (its container has killed it, and would again)
+--          (its container has killed it, and would again), `time_limit` (it took longer than it may)
 -- ARGV[3]  the fence of the lease; ignored for `expired`
 -- ARGV[4]  what is told of it where it ends the run
 -- Returns {the state, the queue, 1 where something was changed and else 0}.
@@ -23,9 +23,9 @@ elseif record.fence ~= fence then
 end
 local hangs = tonumber(record.hangs) + 1
 if why == 'hung' then redis.call('HSET', KEYS[1], 'hangs', hangs) end
-local ends = why == 'out_of_memory' or (why == 'hung' and hangs >= MAX_HANGS)
+local ends = why == 'out_of_memory' or why == 'time_limit' or (why == 'hung' and hangs >= MAX_HANGS)
 if ends and record.cancel_requested ~= '1' then
   settle(KEYS[1], record, 'failed', cjson.encode({reason = why, message = note}))
   return {'failed', record.queue, 1}
 end
-return {let_go(KEYS[1], record, why == 'died' or why == 'expired'), record.queue, 1}
+return {let_go(KEYS[1], record, why == 'died' or why == 'expired', note), record.queue, 1}

@@ -1,6 +1,6 @@
 -- Note that a message is about to be sent for a queued run.
 --
--- KEYS[1]  the set of the runs that wait in the queue
+-- KEYS[1]  the set of the runs that wait in the lane
 -- ARGV[1]  the run's id
 -- ARGV[2]  the time of its last message, as it was when the set was read
 -- Returns 1; 0 where another worker has done so meanwhile, or the run does not wait any more.
