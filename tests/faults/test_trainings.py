@@ -46,8 +46,8 @@ def test_a_training_that_hangs_is_stopped_and_the_second_time_has_failed(watched
 def test_a_training_that_hangs_once_goes_on_from_its_checkpoint_to_the_same_bits(start_stack: Any) -> None:
     stack = start_stack()
     stack.worker(LIKEWISE_HANG_S=str(HANG_S), LIKEWISE_CHECKPOINT_S="0.05")
-    record = stack.submit("hangs-once", epochs=200_000)
-    whole = stack.submit("hangs-never", epochs=200_000)
+    record = stack.submit("hangs-once", epochs=80_000)
+    whole = stack.submit("hangs-never", epochs=80_000)
     stack.desk.wait(record, "succeeded", within_s=90)
     stack.desk.wait(whole, "succeeded", within_s=90)
     assert stack.desk.result(record).attempt == 2

@@ -21,9 +21,9 @@ from numpy_adapter.adapter import NumpyAdapter, NumpyTrainer
 
 from likewise.shared.job import Job
 from likewise.shared.program import ProgramSpec
-from likewise.worker.adapters.base import Batch, Block, Trainer, Weights
+from likewise.worker.adapters.trainer import Batch, Block, Trainer, Weights
 
-BLOCKS = 5
+BLOCKS = 3
 """So many blocks of updates go well, of about a quarter of a second each but for the first."""
 
 
