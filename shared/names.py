@@ -7,6 +7,7 @@ exists for, and the producer learns the live ones from the workers' presence.
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from typing import Literal
 
 TRAIN_TASK = "likewise.train"
@@ -27,26 +28,31 @@ DEAD_LETTERS = PREFIX + "dead-letters"
 """Capped stream of messages that are not ours, each with the reason."""
 
 
-def environment_name(framework: str, version: str | None = None) -> str:
-    """Return how a user writes the environment that a side asks for: `torch`, or `torch==2.13.0`."""
-    return framework if version is None else f"{framework}=={version}"
+def environment_name(framework: str, version: str | None = None, requirements: Collection[str] = ()) -> str:
+    """Return how a user writes the environment that a side asks for.
+
+    That is `torch`, `torch==2.13.0`, or with further packages `tensorflow==2.21.0+keras==3.14.*`.
+    """
+    return "+".join([framework if version is None else f"{framework}=={version}", *requirements])
 
 
-def framework_and_version(environment: str) -> tuple[str, str | None]:
-    """Return what `environment_name` was made of."""
-    framework, _, version = environment.partition("==")
-    return framework, version or None
+def parts_of_environment(environment: str) -> tuple[str, str | None, tuple[str, ...]]:
+    """Return what `environment_name` was made of: the framework, its version, and further packages."""
+    first, *requirements = environment.split("+")
+    framework, _, version = first.partition("==")
+    return framework, version or None, tuple(requirements)
 
 
-def environment_key(framework: str, version: str | None = None) -> str:
+def environment_key(framework: str, version: str | None = None, requirements: Collection[str] = ()) -> str:
     """Return how queues name the environments that a run may train in.
 
     `torch` stands for every environment of that framework, `torch==2.13` for those with that version.
-    Versions that are equal by PEP 440, such as 2.13, 2.13.0 and 2.13.0+cpu, give one key.
+    Versions that are equal by PEP 440, such as 2.13, 2.13.0 and 2.13.0+cpu, give one key, and so do
+    requirements in any order.
     """
     if version is not None:
         version = re.sub(r"([.]0)+$", "", version.partition("+")[0])
-    return environment_name(framework, version)
+    return environment_name(framework, version, sorted(one.lower().replace("_", "-") for one in requirements))
 
 
 def train_queue(environment: str, device: str) -> str:

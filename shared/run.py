@@ -89,6 +89,8 @@ class Run(OfSide):
     """The label of its side."""
     version: Version | None = None
     """The framework's version that it must be trained in; null if any will do."""
+    requirements: Many[str] = ()
+    """The packages that its environment must have in versions of their own."""
     job: Job
     seeds: Many[Seed] = Field(min_length=1)
     dataset: Dataset

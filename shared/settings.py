@@ -59,6 +59,11 @@ class Settings(Frozen):
     """The framework that a worker trains with."""
     device: Literal["cpu", "cuda"] = "cpu"
     """The device that a worker serves."""
+    requirements: str | None = None
+    """Packages that a worker's environment has in versions of its own, such as `keras==3.14.*`, with spaces
+    between several. Such a worker takes only the runs of sides that ask for the same."""
+    dedicated: bool = False
+    """Whether a worker takes only the runs of sides that ask for its framework's version."""
     threads: int | None = Field(default=None, ge=1, le=1_024)
     """The most CPU threads that a worker's training takes, once it is large enough; unset, half of the
     cores, since a comparison trains two frameworks at once. Several workers of a framework on one host
@@ -106,6 +111,11 @@ class Settings(Frozen):
     """The container image of a worker, for the record."""
     heartbeat_file: Path | None = None
     """A file that a worker touches while it can train or trains, for a container's health check."""
+
+    @property
+    def requirement_list(self) -> tuple[str, ...]:
+        """Return `requirements` one by one."""
+        return tuple((self.requirements or "").split())
 
     @property
     def retention_s(self) -> float:

@@ -368,6 +368,8 @@ class WorkerChild(Child):
             **self.variables,
             "LIKEWISE_FRAMEWORK": self.worker.environment.framework,
             "LIKEWISE_DEVICE": self.worker.environment.device,
+            "LIKEWISE_REQUIREMENTS": " ".join(self.worker.environment.requirements),
+            "LIKEWISE_DEDICATED": str(self.worker.environment.version is not None).lower(),
             "LIKEWISE_REDIS_URL": address.url,
             "LIKEWISE_CACHE_DIR": str(self.paths.cache),
             "PYTHONPATH": str(self.paths.code),

@@ -31,8 +31,9 @@ from likewise.producer.local.home import (
     stack_paths,
     write_private,
 )
+from likewise.producer.local.packages import as_tested
 from likewise.shared.errors import StackError
-from likewise.shared.names import framework_and_version
+from likewise.shared.names import parts_of_environment
 from likewise.shared.settings import Settings
 
 START_S = 30.0
@@ -52,12 +53,15 @@ Say = Callable[[str], None]
 
 
 def defaults(settings: Settings, names: Sequence[str]) -> list[WorkerEnvironment]:
-    """Return the environments of these names, `torch` or `torch==2.13.0`, where nothing else is asked for."""
+    """Return the environments of these names, such as `torch` or `torch==2.13.0`, on the settings' device."""
     found = []
     for name in names:
-        framework, version = framework_and_version(name)
-        found.append(WorkerEnvironment(framework=framework, device=settings.device, version=version))
-    return found
+        framework, version, requirements = parts_of_environment(name)
+        asked = WorkerEnvironment(
+            framework=framework, device=settings.device, version=version, requirements=requirements
+        )
+        found.append(as_tested(asked, environments.ADAPTERS))
+    return list(dict.fromkeys(found))
 
 
 def ensure(

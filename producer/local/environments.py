@@ -25,7 +25,8 @@ from pathlib import Path
 import likewise
 from likewise.producer.display import did_you_mean
 from likewise.producer.local.home import Paths, WorkerEnvironment, hold, locked, write_private
-from likewise.producer.local.installers import Packages, steps
+from likewise.producer.local.installers import steps
+from likewise.producer.local.packages import ADAPTER_SUFFIX, Packages, packages_of
 from likewise.producer.local.processes import INSTALLER, mark, sweep
 from likewise.shared.errors import StackError, UsageError
 from likewise.shared.frozen import Frozen
@@ -34,11 +35,7 @@ PACKAGE = Path(likewise.__file__).resolve().parent
 """The package `likewise`, in a checkout or in site-packages: `shared`, `worker` and `producer` are in it."""
 WORKER_PARTS = ("__init__.py", "shared", "worker")
 ADAPTERS = PACKAGE / "worker" / "adapters"
-ADAPTER_SUFFIX = "_adapter"
 CODE_SUFFIXES = (".py", ".lua")
-
-VARIANTS = {"cpu": "cpu", "cuda": "gpu"}
-"""The word in the requirement files' names, by device."""
 
 MARKER = "likewise.json"
 LAYOUT = 1
@@ -95,38 +92,19 @@ def _made(folder: Path) -> Made | None:
 
 def find(paths: Paths, environment: WorkerEnvironment, *, adapters: Path = ADAPTERS) -> VirtualEnvironment:
     """Return the virtual environment that this code needs. Raises UsageError for an unknown framework."""
-    folder = adapters / f"{environment.framework}{ADAPTER_SUFFIX}"
-    variant = VARIANTS[environment.device]
-    requirements = folder / f"requirements-{variant}.txt"
-    if not requirements.exists():
+    prefix = f"{environment.framework}-{environment.device}"
+    packages = packages_of(environment, adapters, paths.environments)
+    if packages is None:
         meant = did_you_mean(environment.framework, known_frameworks())
         raise UsageError(
             f"no framework {environment.framework!r} for device {environment.device!r} ({meant})"
         )
-    if environment.version is not None:
-        raise UsageError(
-            f"an environment of {environment} cannot be made yet, only the version that the adapter is "
-            "tested with; LIKEWISE_REDIS_URL names a Redis whose workers have it, LIKEWISE_ENVIRONMENTS a "
-            "folder of environments that you make yourself"
-        )
-    wheels = folder / f"wheels-{variant}.txt"
-    packages = Packages(
-        requirements=requirements,
-        constraints=adapters.parent / "constraints.txt",
-        wheels=wheels if wheels.exists() else None,
-        extra=environment.requirements,
-    )
     python = (sys.version_info[:2], sys.implementation.cache_tag, sys.platform, platform.machine())
     digest = hashlib.sha256(repr((LAYOUT, *python)).encode())
-    for file in packages.files:
-        digest.update(file.read_bytes() + b"\0")
-    for requirement in packages.extra:
-        digest.update(requirement.encode() + b"\0")
-    return VirtualEnvironment(
-        environment=environment,
-        folder=paths.environments / f"{environment.framework}-{environment.device}-{digest.hexdigest()[:12]}",
-        packages=packages,
-    )
+    for text in packages.contents():
+        digest.update(text.encode() + b"\0")
+    folder = paths.environments / f"{prefix}-{digest.hexdigest()[:12]}"
+    return VirtualEnvironment(environment=environment, folder=folder, packages=packages)
 
 
 def ready_made(folder: Path, environment: WorkerEnvironment) -> Path:
@@ -204,6 +182,7 @@ def _make(missing: Sequence[VirtualEnvironment], paths: Paths, say: Callable[[st
         if one.folder.exists():
             sweep(mark(one.folder, INSTALLER))  # an installer that survived its command
             shutil.rmtree(one.folder)
+        one.packages.write()
         installations.append(
             Installation(
                 name=name,

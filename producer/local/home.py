@@ -142,8 +142,10 @@ class WorkerEnvironment(Frozen):
         words = [self.framework]
         if self.device != "cpu":
             words.append(self.device)
-        if self.version is not None or self.requirements:
-            words.append(hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:8])
+        if self.version is not None:
+            words.append(self.version.replace("*", "x"))
+        if self.requirements:
+            words.append(hashlib.sha256(repr(self.requirements).encode()).hexdigest()[:8])
         return "-".join(words)
 
     def __str__(self) -> str:

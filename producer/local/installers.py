@@ -19,6 +19,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from likewise.producer.local.packages import Packages, with_included
+
 ANSWER_S = 4.0
 """How long an index may take to answer."""
 FULL_MB = 5
@@ -53,24 +55,6 @@ _MISSING = re.compile(
 
 
 Command = Sequence[str | Path]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Packages:
-    """What goes into one environment."""
-
-    requirements: Path
-    constraints: Path
-    wheels: Path | None = None
-    """Requirements that come from an index of their own; installed first, without dependencies."""
-    extra: tuple[str, ...] = ()
-    """Requirements beyond the files'."""
-
-    @property
-    def files(self) -> list[Path]:
-        """Return every file that decides what is installed."""
-        files = (self.wheels, *with_included(self.requirements), self.constraints)
-        return [file for file in files if file is not None and file.exists()]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +93,7 @@ def steps(folder: Path, packages: Packages) -> list[Step]:
 
     if packages.wheels is not None:
         add("framework", packages.wheels, "--no-deps")
-    add("packages", packages.requirements, *packages.extra)
+    add("packages", packages.requirements)
     making: Command
     if uv is not None and (runner is not None or all(step.tool == "uv" for step in installing)):
         making = [uv, "venv", "--no-project", "--quiet", "--python", sys.executable, folder]
@@ -264,16 +248,6 @@ def _answers(index: str, package: str, settings: Mapping[str, str]) -> bool:
 
 def _is_true(value: str | None) -> bool:
     return (value or "").lower() in {"1", "true", "yes", "on", "y", "t"}
-
-
-def with_included(requirements: Path) -> list[Path]:
-    """Return a requirement file and those it includes with `-r`."""
-    included = [
-        (requirements.parent / line.split(maxsplit=1)[1].strip()).resolve()
-        for line in requirements.read_text().splitlines()
-        if line.startswith("-r ")
-    ]
-    return [requirements, *included]
 
 
 def reason(step: Step, *, status: int, said: str, folder: Path) -> str:

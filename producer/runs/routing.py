@@ -35,16 +35,30 @@ class Need:
     device: Device
     version: str | None = None
     """A version, or a pattern such as `2.13.*`; if it is None, any will do."""
+    requirements: tuple[str, ...] = ()
+    """Packages in versions of their own, with which its worker must have been started."""
 
     @classmethod
     def of_side(cls, side: Side, job: Job) -> Need:
         """Return what a side asks for, by its declaration and its resolved job."""
-        return cls(label=side.label, framework=side.framework, device=job.device, version=side.version)
+        return cls(
+            label=side.label,
+            framework=side.framework,
+            device=job.device,
+            version=side.version,
+            requirements=side.requirements,
+        )
 
     @classmethod
     def of_run(cls, run: Run) -> Need:
         """Return what a run asks for."""
-        return cls(label=run.side, framework=run.framework, device=run.job.device, version=run.version)
+        return cls(
+            label=run.side,
+            framework=run.framework,
+            device=run.job.device,
+            version=run.version,
+            requirements=run.requirements,
+        )
 
     def met_by(self, worker: WorkerPresence) -> bool:
         """Return whether a worker offers all of it."""
@@ -52,7 +66,8 @@ class Need:
             worker.takes_runs
             and worker.framework == self.framework
             and self.device in ("auto", worker.device)
-            and (self.version is None or _is_version(_offered(worker), self.version))
+            and (self.version is None or _is_version(worker.version, self.version))
+            and train_queue(self._environment(worker.version), worker.device) in worker.queues
         )
 
     def settled(self, workers: Sequence[WorkerPresence]) -> Need:
@@ -63,9 +78,9 @@ class Need:
         if self.version is None:
             return self
         offered = {
-            _public(version)
+            _public(worker.version)
             for worker in workers
-            if self.met_by(worker) and (version := _offered(worker)) is not None
+            if self.met_by(worker) and worker.version is not None
         }
         if not offered and "*" in self.version:
             raise NoWorkerError(
@@ -77,10 +92,20 @@ class Need:
     def queue(self) -> str:
         """Return the queue that such a run waits in; the version is one in full."""
         device = "any" if self.device == "auto" else self.device
-        return train_queue(environment_key(self.framework, self.version), device)
+        return train_queue(self._environment(self.version), device)
+
+    def host_queue(self, device: str, host: str) -> str:
+        """Return the queue of its timed runs, which that host's workers alone may train."""
+        return host_queue(self._environment(self.version), device, host)
+
+    def _environment(self, version: str | None) -> str:
+        """Return the environment that it asks for, as queues name it; in this version if for one."""
+        return environment_key(self.framework, version if self.version else None, self.requirements)
 
     def __str__(self) -> str:
         words = [self.framework, *([self.version] if self.version else [])]
+        if self.requirements:
+            words += ["with", both(list(self.requirements))]
         if self.device != "auto":
             words += ["on", self.device]
         asked = " ".join(words)
@@ -141,8 +166,7 @@ def _on_one(host: str, needs: Sequence[Need], workers: Sequence[WorkerPresence])
     sites = {}
     for need, found in served.items():
         device = (common or found)[0]
-        queue = host_queue(environment_key(need.framework, need.version), device, host)
-        sites[need.label] = Site(host=host, device=device, queue=queue)
+        sites[need.label] = Site(host=host, device=device, queue=need.host_queue(device, host))
     return sites
 
 
@@ -170,14 +194,6 @@ def _offer(worker: WorkerPresence) -> str:
     """Return what a worker offers: `torch 2.13.0 on cpu`."""
     version = f" {_public(worker.version)}" if worker.version else ""
     return f"{worker.framework}{version} on {worker.device}"
-
-
-def _offered(worker: WorkerPresence) -> str | None:
-    """Return the version that runs may ask a worker for: its own, if it serves the queue of that version."""
-    if worker.version is None:
-        return None
-    queue = train_queue(worker.environment, worker.device)
-    return worker.version if queue in worker.queues else None
 
 
 def _is_version(version: str | None, wanted: str) -> bool:

@@ -212,6 +212,7 @@ class RunMaker:
             framework=prepared.side.framework,
             side=prepared.side.label,
             version=need.version,
+            requirements=need.requirements,
             job=prepared.job,
             seeds=tuple(seeds),
             dataset=self._dataset(prepared.data),

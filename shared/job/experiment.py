@@ -140,8 +140,12 @@ class Experiment(Job):
 
     @property
     def environments_needed(self) -> tuple[str, ...]:
-        """Return each environment that some side asks for, once: `torch`, or `torch==2.13.0`."""
-        return tuple(dict.fromkeys(environment_name(side.framework, side.version) for side in self.side_list))
+        """Return each environment that some side asks for, once, as `environment_name` writes it."""
+        return tuple(
+            dict.fromkeys(
+                environment_name(side.framework, side.version, side.requirements) for side in self.side_list
+            )
+        )
 
     def overridden_by(self, side: Side) -> tuple[str, ...]:
         """Return the keys of `overrides` that reach a side: its label, else its framework."""

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from likewise.shared.frozen import Frozen
+from likewise.shared.job.fields import Many
 
 Framework = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=40)]
 Label = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]*$", max_length=60)]
@@ -20,6 +21,16 @@ VersionOrPattern = Annotated[
     str, Field(pattern=rf"^{_RELEASE}((\.\*)|((a|b|rc)\d+)?(\.(post|dev)\d+)?)$", max_length=40)
 ]
 """A version, or the beginning of some, as in `2.13.*`."""
+
+Requirement = Annotated[
+    str,
+    Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*((==|!=|<=|>=|~=|<|>)[0-9][0-9A-Za-z.*!]*"
+        r"(,(==|!=|<=|>=|~=|<|>)[0-9][0-9A-Za-z.*!]*)*)?$",
+        max_length=80,
+    ),
+]
+"""A package, with the versions that will do as a requirement file spells them: `keras==3.14.*`."""
 
 SETTINGS = ("device", "execution", "precision")
 """The fields of a side that are fields of its job."""
@@ -42,8 +53,11 @@ class SideSettings(Frozen):
     framework: Framework
     """The framework that trains it."""
     version: VersionOrPattern | None = None
-    """The framework's version, such as "2.13.0" or "2.13.*". A live worker must have it: the local stack has
-    one version of each framework."""
+    """The framework's version, such as "2.13.0" or "2.13.*". The local stack makes an environment for it;
+    elsewhere a live worker must have it."""
+    requirements: Annotated[Many[Requirement], Field(max_length=20)] = ()
+    """Packages that the side's environment has in versions of its own, such as "keras==3.14.*". The local
+    stack makes it; elsewhere a worker must have been started with them (LIKEWISE_REQUIREMENTS)."""
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?|mps)$")] | None = None
     """The side's own `device`: auto, cpu or cuda."""
     execution: Literal["auto", "eager", "compiled", "stock"] | None = None

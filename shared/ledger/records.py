@@ -22,7 +22,7 @@ from likewise.shared.job.experiment import Experiment
 from likewise.shared.job.fields import Many
 from likewise.shared.job.side import Framework, Label, OfSide
 from likewise.shared.ledger.transitions import STREAM_LENGTH, script
-from likewise.shared.names import WORKERS, Priority, environment_key, progress_key, worker_key
+from likewise.shared.names import WORKERS, Priority, progress_key, worker_key
 from likewise.shared.results.run_result import Failure
 
 RunState = Literal["queued", "leased", "succeeded", "failed", "cancelled"]
@@ -114,11 +114,6 @@ class WorkerPresence(Frozen):
     def version(self) -> str | None:
         """Return the version of its framework, where it is known."""
         return self.versions.get(self.framework)
-
-    @property
-    def environment(self) -> str:
-        """Return the key of its environment, as queues name it."""
-        return environment_key(self.framework, self.version)
 
 
 class ProgressEvent(OfSide):

@@ -13,7 +13,7 @@ import secrets
 import socket
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ import redis
 from celery import signals
 from celery.platforms import SecurityWarning
 from celery.worker import state as celery_state
+from packaging.requirements import Requirement
 
 from likewise.shared.celery_app import make_app, queue
 from likewise.shared.code import worker_code
@@ -77,7 +78,8 @@ def serve(settings: Settings) -> int:
     machine = socket.gethostname()  # a container's own, by which its engine knows it
     host = settings.host_id or this_host()
     version = installed_version(framework)
-    queues = queues_of(framework, version, device=settings.device, host=host)
+    refuse_unmet(settings.requirement_list)
+    queues = queues_of(environments_of(framework, version, settings), device=settings.device, host=host)
     worker_id = f"{framework}-{settings.device}-{machine}-{secrets.token_hex(3)}"
     leases = Leases(client, worker_id=worker_id, host=host, lease_s=settings.lease_s)
     intake = Intake()
@@ -155,12 +157,37 @@ def installed_version(framework: str) -> str | None:
     return metadata.version(packages[0]) if packages else None
 
 
-def queues_of(framework: str, version: str | None, *, device: str, host: str) -> tuple[str, ...]:
-    """Return the queues that a worker serves: runs ask for its framework alone, or for its version too."""
-    environments = [framework, *([] if version is None else [environment_key(framework, version)])]
+def environments_of(framework: str, version: str | None, settings: Settings) -> list[str]:
+    """Return the environments, as queues name them, that runs may ask this worker for.
+
+    A worker with requirements takes only runs that ask for these, a dedicated one only those that ask for
+    its version.
+    """
+    requirements = settings.requirement_list
+    exact = [] if version is None else [environment_key(framework, version, requirements)]
+    if settings.dedicated and not requirements:
+        return exact
+    return [environment_key(framework, None, requirements), *exact]
+
+
+def refuse_unmet(requirements: Sequence[str]) -> None:
+    """Raise UsageError where a package of LIKEWISE_REQUIREMENTS is not here in a version that will do."""
+    for one in requirements:
+        wanted = Requirement(one)
+        try:
+            here = metadata.version(wanted.name)
+        except metadata.PackageNotFoundError:
+            here = None
+        if here is None or not wanted.specifier.contains(here, prereleases=True):
+            found = "is not installed" if here is None else f"is {here}"
+            raise UsageError(f"LIKEWISE_REQUIREMENTS names {one}, and {wanted.name} {found} here")
+
+
+def queues_of(environments: Sequence[str], *, device: str, host: str) -> tuple[str, ...]:
+    """Return the queues that a worker of these environments serves."""
     return tuple(
         name
-        for environment in dict.fromkeys(environments)
+        for environment in environments
         for name in (
             train_queue(environment, device),
             train_queue(environment, "any"),
