@@ -5,6 +5,7 @@
     submit_prepared  the runs on the queue
     follow_to_end    progress on standard error until every run is final
     judge            what came of it: the comparison
+    compare_to_end   the last two, and what the verdict needs to be followed up
     carry_out        further trainings that a plan asks for: submitted, followed, collected, told to the plan
     follow_up        the same for a plan of a comparison, and the comparison with what they say
 
@@ -17,11 +18,11 @@ about as long as they do.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Generic
+from typing import TYPE_CHECKING, Any, Generic
 
 from likewise.producer.data.prepare import before_storing
 from likewise.producer.data.reading import before_reading
@@ -52,7 +53,7 @@ INTERRUPTED = 130
 
 
 def prepare_given(
-    spec: str, set_values: Sequence[str], seeds: str | None, sides: str | None = None
+    spec: str, set_values: Sequence[str], seeds: str | None, sides: str | Mapping[str, Any] | None = None
 ) -> PreparedExperiment:
     """Read a job file with its `--set`, `--seeds` and `--sides`, resolve it and load its data."""
     loaded = read_experiment(spec, with_seeds(set_values, seeds), sides)
@@ -147,6 +148,30 @@ def submit_prepared(
         key=key,
         priority=priority,
     )
+
+
+def compare_to_end(
+    session: Session, record: ExperimentRecord, *, quiet: bool, twin: bool = True, trace: bool = True
+) -> Judged:
+    """Follow an experiment to its end, judge it, and follow up what the verdict needs.
+
+    `twin` trains again in float64 and as it was; `trace` replays step by step and switches settings. Ctrl-C
+    cancels the trainings and ends the process.
+    """
+    with cancelling(session, record):
+        get_ready(record)
+        import likewise.producer.report.comparison  # noqa: F401  # while the runs train
+        from likewise.producer import follow_ups, replay
+        from likewise.producer.blame import causes
+
+        follow_to_end(session, record, quiet=quiet)
+        outcome = judge(session, record)
+        if twin:
+            outcome = follow_up(session, outcome, follow_ups.twin_and_rerun, quiet=quiet)
+        if trace:
+            outcome = follow_up(session, outcome, replay.replays, quiet=quiet)
+            outcome = follow_up(session, outcome, causes.shares, quiet=quiet)
+    return outcome
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -43,6 +43,11 @@ def parts_of_environment(environment: str) -> tuple[str, str | None, tuple[str, 
     return framework, version or None, tuple(requirements)
 
 
+def package_name(requirement: str) -> str:
+    """Return the name that a requirement begins with, as package indexes compare names."""
+    return re.sub(r"[-_.]+", "-", re.split(r"[^\w.-]", requirement.strip(), maxsplit=1)[0]).lower()
+
+
 def environment_key(framework: str, version: str | None = None, requirements: Collection[str] = ()) -> str:
     """Return how queues name the environments that a run may train in.
 
@@ -58,6 +63,12 @@ def environment_key(framework: str, version: str | None = None, requirements: Co
 def train_queue(environment: str, device: str) -> str:
     """Return the queue of an environment's runs, by its key; `device` is `cpu`, `cuda` or `any`."""
     return f"train.{environment}.{device}"
+
+
+def requirements_of_queue(queue: str) -> tuple[str, ...]:
+    """Return the packages in versions of their own that a queue's runs ask for."""
+    environment = queue.partition("@")[0].removeprefix("train.").rpartition(".")[0]
+    return parts_of_environment(environment)[2]
 
 
 def host_queue(environment: str, device: str, host: str) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from likewise.producer.cli import compare, experiments, job_files, stack
+from likewise.producer.cli import bisect, compare, experiments, job_files, stack
 from likewise.producer.cli.port import port_app
 from likewise.producer.cli.reading import ReadingLine
 from likewise.producer.data.reading import on_read
@@ -95,6 +95,7 @@ app.command("compare", rich_help_panel=_COMPARE)(compare.compare)
 app.command("explain", rich_help_panel=_COMPARE)(compare.explain)
 app.command("bench", rich_help_panel=_COMPARE)(compare.bench)
 app.command("sweep", rich_help_panel=_COMPARE)(compare.sweep)
+app.command("bisect", rich_help_panel=_COMPARE)(bisect.bisect)
 app.add_typer(port_app, name="port", rich_help_panel=_COMPARE)
 app.command("show", rich_help_panel=_COMPARE)(experiments.show)
 app.command("report", rich_help_panel=_COMPARE)(experiments.report)

@@ -76,7 +76,6 @@ def compare(
       likewise compare article --format md --report article.html
     """
     from likewise.producer import experiments
-    from likewise.producer.experiments import cancelling
 
     output = Output.of(form, as_json=as_json, file=report)
     quiet = output.quiet
@@ -85,19 +84,9 @@ def compare(
         record = experiments.submit_prepared(
             session, prepared, queue_anyway=queue_anyway, key=key, priority=priority.value
         )
-        with cancelling(session, record):
-            experiments.get_ready(record)
-            import likewise.producer.report.comparison  # noqa: F401  # while the runs train
-            from likewise.producer import follow_ups, replay
-            from likewise.producer.blame import causes
-
-            experiments.follow_to_end(session, record, quiet=quiet)
-            outcome = experiments.judge(session, record)
-            if not no_twin:
-                outcome = experiments.follow_up(session, outcome, follow_ups.twin_and_rerun, quiet=quiet)
-            if not no_trace:
-                outcome = experiments.follow_up(session, outcome, replay.replays, quiet=quiet)
-                outcome = experiments.follow_up(session, outcome, causes.shares, quiet=quiet)
+        outcome = experiments.compare_to_end(
+            session, record, quiet=quiet, twin=not no_twin, trace=not no_trace
+        )
         document = comparison_document(outcome, output, full=full)
     output.put(document)
     raise typer.Exit(exit_status(outcome.comparison, check=check))

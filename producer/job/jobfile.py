@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import stat
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,10 +50,12 @@ class LoadedExperiment:
     """The folder that relative data paths start from: the job file's, or the current one."""
 
 
-def read_experiment(spec: str, set_values: Sequence[str] = (), sides: str | None = None) -> LoadedExperiment:
+def read_experiment(
+    spec: str, set_values: Sequence[str] = (), sides: str | Mapping[str, Any] | None = None
+) -> LoadedExperiment:
     """Read `spec`, declare `sides`, apply each `path=value` of `set_values` in order, and validate.
 
-    `sides` is what `--sides` says.
+    `sides` is what `--sides` says, or the sides' fields by label.
 
     Raises JobFileError with every problem found, UsageError for a `path=value` that is none.
     """
@@ -77,7 +79,7 @@ def read_experiment(spec: str, set_values: Sequence[str] = (), sides: str | None
         declare_sides(document, sides)
     for assignment in set_values:
         _assign(document, assignment, source)
-    told = source if sides is None else f"{source} with --sides {printable(sides)}"
+    told = f"{source} with --sides {printable(sides)}" if isinstance(sides, str) else source
     experiment = validate(document, told)
     resolve(experiment, source=told)
     return LoadedExperiment(experiment=experiment, source=source, base=base)
@@ -233,12 +235,12 @@ def label_of(word: str) -> str:
     return _NO_LABEL.sub("-", word.lower()).strip("-")
 
 
-def declare_sides(document: dict[str, Any], given: str) -> None:
+def declare_sides(document: dict[str, Any], given: str | Mapping[str, Any]) -> None:
     """Put the sides of `--sides` into a job file's plain values, instead of those that it has.
 
     What the job overrides in a side that no longer takes part goes with it. Raises UsageError.
     """
-    sides = sides_of(given)
+    sides = sides_of(given) if isinstance(given, str) else dict(given)
     before = document.pop("sides", None)
     names = before if isinstance(before, dict) else document.pop("frameworks", None) or ()
     document.pop("frameworks", None)

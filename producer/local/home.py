@@ -12,6 +12,7 @@ import contextlib
 import fcntl
 import hashlib
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -123,6 +124,10 @@ def stack_paths(home: Path | None) -> Paths:
     return Paths(home.expanduser().absolute())
 
 
+LONGEST_NAME = 80
+"""An environment's name is also that of its log."""
+
+
 class WorkerEnvironment(Frozen):
     """A set of packages that a worker runs in. It is the key of what the stack makes and starts.
 
@@ -142,11 +147,12 @@ class WorkerEnvironment(Frozen):
         words = [self.framework]
         if self.device != "cpu":
             words.append(self.device)
-        if self.version is not None:
-            words.append(self.version.replace("*", "x"))
-        if self.requirements:
-            words.append(hashlib.sha256(repr(self.requirements).encode()).hexdigest()[:8])
-        return "-".join(words)
+        asked = [*([self.version] if self.version else []), *self.requirements]
+        words += [re.sub(r"[^\w.]+", "-", one.replace("*", "x")) for one in asked]
+        name = "-".join(words)
+        if len(name) <= LONGEST_NAME:
+            return name
+        return f"{name[:LONGEST_NAME]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
     def __str__(self) -> str:
         version = f" {self.version}" if self.version else ""

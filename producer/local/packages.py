@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from likewise.shared.names import package_name
+
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
 
@@ -79,6 +81,13 @@ def framework_requirement(environment: WorkerEnvironment, adapters: Path) -> Req
     return None
 
 
+def index_options(environment: WorkerEnvironment, adapters: Path) -> list[str]:
+    """Return the options by which an adapter names its framework's own index; none where it has none."""
+    wheels = _usual(environment, adapters).wheels
+    options = [line for line in _lines(wheels) if line.startswith("-")] if wheels else []
+    return [word for line in options for word in line.split()]
+
+
 def as_tested(environment: WorkerEnvironment, adapters: Path) -> WorkerEnvironment:
     """Return the environment without its version where that is the one that the adapter is tested with."""
     from packaging.specifiers import SpecifierSet
@@ -115,7 +124,7 @@ def _usual(environment: WorkerEnvironment, adapters: Path) -> Packages:
 
 
 def _as_asked(usual: Packages, environment: WorkerEnvironment, folder: Path) -> Packages:
-    asked = {_name(one): one for one in environment.requirements}
+    asked = {package_name(one): one for one in environment.requirements}
 
     def rewritten(lines: Iterable[str]) -> list[str]:
         kept = []
@@ -123,17 +132,17 @@ def _as_asked(usual: Packages, environment: WorkerEnvironment, folder: Path) -> 
             requirement = _requirement(line)
             if requirement is None:  # an option, such as an index
                 kept.append(line)
-            elif _name(requirement.name) not in asked:
+            elif package_name(requirement.name) not in asked:
                 kept.append(_in_version(requirement, environment))
         return kept
 
     service = [line for file in with_included(usual.requirements)[1:] for line in _lines(file)]
     own = [line for line in _lines(usual.requirements) if not line.startswith("-r ")]
     requirements = [*rewritten(own), *rewritten(service), *environment.requirements]
-    pins = [line for line in _lines(usual.constraints) if _name(line.partition("==")[0]) not in asked]
+    pins = [line for line in _lines(usual.constraints) if package_name(line.partition("==")[0]) not in asked]
     if environment.version is not None:
-        firm = {_name(line) for line in service} - FOLLOWS
-        pins = [line for line in pins if _name(line.partition("==")[0]) in firm]
+        firm = {package_name(line) for line in service} - FOLLOWS
+        pins = [line for line in pins if package_name(line.partition("==")[0]) in firm]
     wheels = [] if usual.wheels is None else rewritten(_lines(usual.wheels))
     texts: dict[Path, str] = {}
 
@@ -163,7 +172,7 @@ def _in_version(requirement: Requirement, environment: WorkerEnvironment) -> str
 
 def _is_of(requirement: Requirement, framework: str) -> bool:
     """Return whether a package is the framework itself: its name is the framework's, or begins with it."""
-    name = _name(requirement.name)
+    name = package_name(requirement.name)
     return name == framework or name.startswith(f"{framework}-")
 
 
@@ -179,9 +188,3 @@ def _requirement(line: str) -> Requirement | None:
         return Requirement(line)
     except InvalidRequirement:
         return None
-
-
-def _name(requirement: str) -> str:
-    """Return the name that a requirement begins with, as package indexes compare names."""
-    match = re.match(r"[A-Za-z0-9][\w.-]*", requirement)
-    return re.sub(r"[-_.]+", "-", match[0]).lower() if match else ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -98,13 +99,28 @@ def environment(comparison: Comparison) -> list[Row]:
     def threads(found: Any) -> str:
         return f"{found.device}, {found.threads} thread{'' if found.threads == 1 else 's'}"
 
+    def version(name: str, found: Any) -> str:
+        return str(found.versions.get(name, display.MISSING))
+
     return with_values(
         [
             _by_side(comparison, "version", of(lambda found: found.framework_version)),
+            *(
+                _by_side(comparison, name, of(partial(version, name)))
+                for name in _packages_that_differ(comparison)
+            ),
             _by_side(comparison, "device", of(threads)),
             _by_side(comparison, "execution", of(lambda found: found.execution)),
         ]
     )
+
+
+def _packages_that_differ(comparison: Comparison) -> list[str]:
+    """Return the packages, beside the frameworks, that the sides have in unlike versions."""
+    found = [run.environment.versions for run in comparison.runs if run.environment]
+    frameworks = {run.environment.framework for run in comparison.runs if run.environment}
+    common = set.intersection(*map(set, found)) if found else set()
+    return [name for name in sorted(common - frameworks) if len({versions[name] for versions in found}) > 1]
 
 
 def notes(comparison: Comparison) -> Iterator[str]:

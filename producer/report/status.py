@@ -215,7 +215,7 @@ class WorkersDocument(Document):
             columns=("worker", "device", "doing", "host", "container"),
             rows=[
                 (
-                    f"{one.framework} {one.version or ''}".rstrip(),
+                    " ".join([one.framework, one.version or "", *one.requirements]).rstrip(),
                     one.device,
                     self._doing(one),
                     one.host if one.image else one.hostname or one.host,

@@ -193,7 +193,8 @@ def _where(worker: WorkerPresence) -> str:
 def _offer(worker: WorkerPresence) -> str:
     """Return what a worker offers: `torch 2.13.0 on cpu`."""
     version = f" {_public(worker.version)}" if worker.version else ""
-    return f"{worker.framework}{version} on {worker.device}"
+    packages = f" with {both(list(worker.requirements))}" if worker.requirements else ""
+    return f"{worker.framework}{version}{packages} on {worker.device}"
 
 
 def _is_version(version: str | None, wanted: str) -> bool:

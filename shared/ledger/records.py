@@ -22,7 +22,7 @@ from likewise.shared.job.experiment import Experiment
 from likewise.shared.job.fields import Many
 from likewise.shared.job.side import Framework, Label, OfSide
 from likewise.shared.ledger.transitions import STREAM_LENGTH, script
-from likewise.shared.names import WORKERS, Priority, progress_key, worker_key
+from likewise.shared.names import WORKERS, Priority, progress_key, requirements_of_queue, worker_key
 from likewise.shared.results.run_result import Failure
 
 RunState = Literal["queued", "leased", "succeeded", "failed", "cancelled"]
@@ -109,6 +109,11 @@ class WorkerPresence(Frozen):
     def takes_runs(self) -> bool:
         """Return whether it takes runs now, or will when its framework is loaded or its run is done."""
         return self.state not in ("stopping", "stuck")
+
+    @property
+    def requirements(self) -> tuple[str, ...]:
+        """Return the packages that it has in versions of their own, as its queues name them."""
+        return requirements_of_queue(self.queues[0]) if self.queues else ()
 
     @property
     def version(self) -> str | None:

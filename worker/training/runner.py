@@ -11,12 +11,13 @@ import platform
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
+from importlib import metadata
 
 import numpy as np
 
 from likewise.shared.errors import ServiceError
 from likewise.shared.limits import Limits, excesses_of
-from likewise.shared.names import environment_key
+from likewise.shared.names import environment_key, package_name
 from likewise.shared.program.together import obstacle
 from likewise.shared.results.run_result import Environment, Failure, RunResult
 from likewise.shared.results.step_trace import Trace
@@ -110,7 +111,7 @@ def train_run(run: Run, *, adapter: FrameworkAdapter, attempt: Attempt, services
         arrays=tuple(packer.arrays),
         trace=trace,
         notes=tuple(dict.fromkeys(notes)),
-        environment=_environment(adapter, attempt, execution=execution, threads=threads),
+        environment=_environment(run, adapter, attempt, execution=execution, threads=threads),
         worker=attempt.worker,
         attempt=attempt.number,
         target_scaling=run.dataset.target_scaling,
@@ -155,7 +156,9 @@ def _first_failure(failures: Sequence[Failure]) -> Failure | None:
     return next(iter([*ended, *failures]), None)
 
 
-def _environment(adapter: FrameworkAdapter, attempt: Attempt, *, execution: str, threads: int) -> Environment:
+def _environment(
+    run: Run, adapter: FrameworkAdapter, attempt: Attempt, *, execution: str, threads: int
+) -> Environment:
     description = adapter.describe()
     return Environment(
         framework=adapter.name,
@@ -163,6 +166,7 @@ def _environment(adapter: FrameworkAdapter, attempt: Attempt, *, execution: str,
         versions={
             "python": platform.python_version(),
             "numpy": np.__version__,
+            **{name: metadata.version(name) for name in map(package_name, run.requirements)},
             **description.versions,
         },
         device=description.device,

@@ -43,7 +43,7 @@ class Index:
     """A package index that has one small package, and that can be made to keep who downloads it waiting."""
 
     def __init__(self, folder: Path) -> None:
-        self.wheel = _toy_wheel(folder, "1.0")
+        self.wheels = [_toy_wheel(folder, "1.0")]
         self.open = threading.Event()
         self.open.set()
         self.asked = threading.Event()
@@ -57,10 +57,11 @@ class Index:
                     if self.command == "GET":
                         index.downloading.set()
                         index.open.wait(timeout=60)
-                    self._answer("application/octet-stream", index.wheel.read_bytes())
+                    (wheel,) = (one for one in index.wheels if self.path.endswith(one.name))
+                    self._answer("application/octet-stream", wheel.read_bytes())
                 elif "toy" in self.path:
-                    name = index.wheel.name
-                    self._answer("text/html", f'<a href="/files/{name}">{name}</a>'.encode())
+                    links = [f'<a href="/files/{one.name}">{one.name}</a>' for one in index.wheels]
+                    self._answer("text/html", "\n".join(links).encode())
                 else:
                     self.send_error(404)
 
@@ -349,7 +350,7 @@ def test_a_full_disk_is_told_with_the_way_out(toy, tmp_path):
         pytest.skip(f"a small disk cannot be mounted here: {mount.stderr if mount else 'not root'}")
     try:
         toy.paths = Paths(small / "home")
-        toy.index.wheel = _toy_wheel(tmp_path, "1.0", weight=16_000_000)
+        toy.index.wheels = [_toy_wheel(tmp_path, "1.0", weight=16_000_000)]
         with pytest.raises(StackError, match=r"the disk is full .*LIKEWISE_HOME") as caught:
             toy.ensure()
         assert "\n" not in str(caught.value)
@@ -441,6 +442,22 @@ def test_two_environments_of_one_framework_live_side_by_side(toy):
     assert usual.environment.name == "toy"
 
 
-def test_an_environment_of_another_version_is_refused_in_words(toy):
-    with pytest.raises(UsageError, match=r"toy 0\.9 cannot be made yet.*LIKEWISE_ENVIRONMENTS"):
-        environments.find(toy.paths, WorkerEnvironment(framework="toy", version="0.9"), adapters=toy.adapters)
+@pytest.mark.parametrize("asked", ["0.9", "0.*"])
+def test_an_environment_of_another_version_is_made_beside_the_usual_one(toy, asked):
+    toy.require("toy==1.0")
+    toy.index.wheels.append(_toy_wheel(toy.paths.home.parent, "0.9"))
+    usual = toy.ensure()
+    wanted = WorkerEnvironment(framework="toy", version=asked)
+    other = environments.find(toy.paths, wanted, adapters=toy.adapters)
+    environments.ensure([other], toy.paths, say=toy.said.append)
+    tell = "import toy; print(toy.VERSION)"
+    versions = [subprocess.check_output([one.interpreter, "-c", tell], text=True) for one in (usual, other)]
+    assert versions == ["1.0\n", "0.9\n"]
+
+
+def test_a_version_that_there_is_not_is_told_with_the_version(toy):
+    wanted = WorkerEnvironment(framework="toy", version="7.7")
+    other = environments.find(toy.paths, wanted, adapters=toy.adapters)
+    with pytest.raises(StackError, match=r"toy==7\.7"):
+        environments.ensure([other], toy.paths, say=toy.said.append)
+    assert not other.folder.exists()

@@ -21,7 +21,7 @@ def worker(
 ) -> WorkerPresence:
     return WorkerPresence(
         worker_id=f"{framework}-{host}-{device}", framework=framework, device=device, host=host,
-        queues=(train_queue(environment_key(framework, version), device),), pid=1,
+        queues=tuple(train_queue(environment_key(framework, one), device) for one in {version, None}), pid=1,
         versions={framework: version} if version else {}, threads=1,
         state="busy" if busy else "idle", started_s=0, seen_s=0,
     )  # fmt: skip

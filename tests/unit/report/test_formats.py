@@ -23,6 +23,7 @@ from markdown_it import MarkdownIt
 from likewise.producer import report
 from likewise.producer.bench.conclude import conclude
 from likewise.producer.bench.models import TimedRun
+from likewise.producer.bisecting import Bisection, Tried
 from likewise.producer.blame.explanation import Contribution, Explanation, MeasureShares
 from likewise.producer.cli.app import main
 from likewise.producer.cli.options import Output
@@ -34,6 +35,7 @@ from likewise.producer.job.prepare import prepare_experiment
 from likewise.producer.port.models import PortCheck, PortFinding, Rung, WeightRow
 from likewise.producer.report import FILE_FORMATS, FORMATS, write, write_file
 from likewise.producer.report.bench import BenchDocument
+from likewise.producer.report.bisection import BisectionDocument
 from likewise.producer.report.comparison import ComparisonDocument
 from likewise.producer.report.data import DataDocument
 from likewise.producer.report.document import Document, Table, Value
@@ -78,6 +80,7 @@ def documents(samples: ModuleType) -> dict[type[Document], Callable[[], Document
         ComparisonDocument: lambda: ComparisonDocument(comparison=samples.many_seeds()),
         ExplanationDocument: lambda: ExplanationDocument([explanation()]),
         BenchDocument: lambda: BenchDocument(bench(samples)),
+        BisectionDocument: lambda: BisectionDocument(bisection=bisection(samples)),
         SweepDocument: lambda: SweepDocument(sweep()),
         ResolvedDocument: lambda: ResolvedDocument.of(record.experiment),
         DataDocument: data,
@@ -92,6 +95,14 @@ def documents(samples: ModuleType) -> dict[type[Document], Callable[[], Document
             findings=[Finding(link="Redis", state="wrong", found="full", mend="make room")]
         ),
     }
+
+
+def bisection(samples: ModuleType) -> Bisection:
+    tried = (
+        Tried(version="2.0", comparison=samples.many_seeds().model_copy(update={"verdict": "differ"})),
+        Tried(version="1.5", why_not=NASTY),
+    )
+    return Bisection(name="article", package="torch", versions=("1.0", "1.5", "2.0"), tried=tried)
 
 
 def data() -> DataDocument:

@@ -1,0 +1,108 @@
+"""The command that looks for the version with which a training first changed: bisect."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from likewise.producer.cli.options import (
+    NOT_IN_AGREEMENT,
+    AsJson,
+    Form,
+    Output,
+    Report,
+    Seeds,
+    SetValues,
+    Spec,
+)
+from likewise.shared.errors import UsageError
+
+if TYPE_CHECKING:
+    from likewise.producer.bisecting import Between
+    from likewise.producer.verdict.models import Comparison
+    from likewise.shared.job import Experiment
+    from likewise.shared.job.side import Side
+
+
+def bisect(
+    spec: Spec,
+    between: Annotated[
+        str,
+        typer.Option(
+            "--between",
+            metavar="P==A,P==B",
+            help="The package and the two versions: a framework, or a package that it trains with.",
+        ),
+    ],
+    set_values: SetValues = None,
+    seeds: Seeds = None,
+    side: Annotated[
+        str | None,
+        typer.Option("--side", metavar="NAME", help="Which side of the job; the first that fits, if none."),
+    ] = None,
+    as_json: AsJson = False,
+    form: Form = None,
+    report: Report = None,
+    check: Annotated[bool, typer.Option("--check", help="End with status 1 if any version differs.")] = False,
+) -> None:
+    """Find the first version of a framework, or of a package, that trains the job otherwise.
+
+    Compares the newest version with the oldest, and then halves what lies between them. Each version gets an
+    environment of its own, made once, which takes a minute and up to some gigabytes.
+    Ends with 0; 1 with --check if a version differs; 3 when a training failed; 130 on Ctrl-C.
+
+    \b
+    Examples:
+      likewise bisect digits --between tensorflow==2.18,tensorflow==2.21
+      likewise bisect job.yaml --between keras==3.12,keras==3.15
+    """
+    from likewise.producer import bisecting, experiments
+    from likewise.producer.job.jobfile import read_experiment
+    from likewise.producer.report.bisection import BisectionDocument
+    from likewise.shared.settings import Settings
+
+    output = Output.of(form, as_json=as_json, file=report)
+    quiet = output.quiet
+    asked = bisecting.Between.parse(between)
+    if Settings.from_environment().redis_url is not None:
+        raise UsageError(
+            "bisect makes an environment for each version, and the workers of LIKEWISE_REDIS_URL have "
+            "theirs; unset it to use a local stack, or compare two of their versions with --sides"
+        )
+    declared = read_experiment(spec, set_values or ()).experiment
+    chosen = _side(declared, asked, side)
+    versions = asked.among(bisecting.local_versions(chosen.framework, asked.package))
+    tell = experiments.teller(quiet=quiet)
+    tell(f"{len(versions)} versions of {asked.package} from {versions[0]} to {versions[-1]}")
+    own = chosen.model_dump(mode="json", exclude={"label"}, exclude_defaults=True)
+
+    def compared(oldest: str, version: str) -> Comparison:
+        tell(f"{asked.package} {version} against {oldest}")
+        sides = bisecting.sides_between(chosen.framework, asked.package, (oldest, version), own)
+        prepared = experiments.prepare_given(spec, set_values or (), seeds, sides)
+        with experiments.open_to_train(prepared, quiet=quiet) as session:
+            record = experiments.submit_prepared(session, prepared, queue_anyway=False, key=None)
+            return experiments.compare_to_end(session, record, quiet=quiet).comparison
+
+    for found in bisecting.bisect(declared.name, asked.package, versions, compared):
+        last = found.tried[-1]
+        verdict = last.why_not if last.comparison is None else last.comparison.verdict
+        tell(f"{asked.package} {last.version}: {verdict}")
+    output.put(BisectionDocument(bisection=found))
+    if found.failed:
+        raise typer.Exit(experiments.RUN_FAILED)
+    raise typer.Exit(NOT_IN_AGREEMENT if check and found.first_different is not None else 0)
+
+
+def _side(experiment: Experiment, asked: Between, label: str | None) -> Side:
+    """Return the side whose versions are searched. Raises UsageError where the job has none that fits."""
+    sides = experiment.side_list
+    frameworks = experiment.frameworks_needed
+    if label is not None:
+        sides = tuple(side for side in sides if side.label == label)
+        if not sides:
+            raise UsageError(f"--side is {label!r}; the job's sides are {', '.join(experiment.labels)}")
+    elif asked.package in frameworks:
+        sides = tuple(side for side in sides if side.framework == asked.package)
+    return sides[0]

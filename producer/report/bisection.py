@@ -1,0 +1,94 @@
+"""A bisection as a document: the sentence, and a row for each version that was tried."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from likewise.producer import display
+from likewise.producer.bisecting import Bisection, Tried, told
+from likewise.producer.report.document import Document, Table, Value
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class BisectionDocument(Document):
+    """The document shows which version first trains otherwise."""
+
+    bisection: Bisection
+
+    @property
+    def title(self) -> str:
+        """Return what was searched."""
+        found = self.bisection
+        return f"{found.name}: {found.package} from {found.versions[0]} to {found.versions[-1]}"
+
+    @property
+    def sentences(self) -> Sequence[str]:
+        """Return what was found, and why versions were left out."""
+        left_out = [
+            f"{self.bisection.package} {one.version} was left out: {display.printable(one.why_not)}"
+            for one in self.bisection.tried
+            if one.why_not is not None
+        ]
+        return (told(self.bisection), *left_out)
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """Return where to look closer."""
+        first = self.bisection.first_different
+        if first is None or first.comparison is None:
+            return ()
+        name = first.comparison.experiment_id[:8]
+        return (f"why: likewise show {name}  ·  as a page: likewise report {name} -o {first.version}.html",)
+
+    def tables(self) -> Iterator[Table]:
+        """Yield the versions that were tried, from the oldest."""
+        tried = sorted(self.bisection.tried, key=lambda one: self.bisection.versions.index(one.version))
+        yield Table(
+            title=f"Compared with {self.bisection.versions[0]}",
+            columns=(self.bisection.package, "verdict", "largest gap", "in the", "experiment"),
+            rows=[(one.version, *_cells(one)) for one in tried],
+        )
+
+    def values(self) -> Iterator[Value]:
+        """Yield the verdict of each version that was tried."""
+        for one in self.bisection.tried:
+            verdict = None if one.comparison is None else one.comparison.verdict
+            yield Value(table="verdict", row=one.version, value=verdict)
+
+    def to_json(self) -> Any:
+        """Return what was searched, what was found and what was tried."""
+        found = self.bisection
+        first = found.first_different
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "name": found.name,
+            "package": found.package,
+            "versions": list(found.versions),
+            "first_different": None if first is None else first.version,
+            "last_same": found.last_same,
+            "in_doubt": list(found.in_doubt),
+            "tried": [
+                {
+                    "version": one.version,
+                    "verdict": None if one.comparison is None else one.comparison.verdict,
+                    "experiment_id": None if one.comparison is None else one.comparison.experiment_id,
+                    "why_not": one.why_not,
+                }
+                for one in found.tried
+            ],
+        }
+
+
+def _cells(tried: Tried) -> tuple[str, str, str, str]:
+    if tried.comparison is None:
+        return ("left out", display.MISSING, display.MISSING, display.MISSING)
+    comparison = tried.comparison
+    known = [one for pair in comparison.gaps for one in pair.largest if one.relative is not None]
+    largest = max(known, key=lambda one: one.relative or 0.0, default=None)
+    where = largest.measure if largest is not None and largest.relative else display.MISSING
+    relative = None if largest is None else largest.relative
+    return (comparison.verdict, display.gap(relative), where, comparison.experiment_id[:8])
