@@ -106,12 +106,13 @@ def _before(plans: Sequence[Plan], standing: AlreadyAsked, whole: Extent) -> str
     """Return what explaining will take, as far as that is known before the job itself has been trained."""
     settings = max((len(one.factors) for one in plans), default=0)
     mixtures = max((len(one.pairs) for one in plans), default=0)
-    told = (
+    sentence = (
         f"{count(settings, 'setting differs', 'settings differ')}: {count(mixtures, 'mixture')} with "
         f"{count(len(whole.seeds), 'seed')} each tell what each does"
     )
-    trains = not all(one.ended for one in standing.submitted)
-    return f"{told}; the job itself is trained first, which tells how long that takes" if trains else told
+    if all(one.ended for one in standing.submitted):
+        return sentence
+    return f"{sentence}; the job itself is trained first, which tells how long that takes"
 
 
 def _explained(

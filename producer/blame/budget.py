@@ -85,11 +85,11 @@ class Affordable:
             return "explaining: everything it takes has been trained"
         mixtures = count(max((len(plan.pairs) for plan in self.plans), default=0), "mixture")
         runs = count(len(self.missing), "training")
-        told = (
+        sentence = (
             f"explaining by {mixtures} with {count(len(self.seeds), 'seed')} each: {runs} to go, about "
             f"{seconds(round(self.seconds, 1))}"
         )
-        return f"{told}; {self._left_out()}" if self.left_out else told
+        return f"{sentence}; {self._left_out()}" if self.left_out else sentence
 
     def note(self) -> str | None:
         """Return what was left out, for who reads the answer; None where nothing was."""

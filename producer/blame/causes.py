@@ -119,8 +119,8 @@ def _caused(found: FirstDivergence, explained: Explanation | None) -> FirstDiver
 def _sentence(causes: Sequence[Cause], explained: Explanation) -> str:
     """Return such as `Of the gap in the outputs, a makes 98 % and b 2 %.`."""
     first, *more = causes
-    told = [f"{first.path} makes {percent(first.share)}"]
-    told += [f"{one.path} {percent(one.share)}" for one in more]
+    parts = [f"{first.path} makes {percent(first.share)}"]
+    parts += [f"{one.path} {percent(one.share)}" for one in more]
     left = explained.unexplained_share or 0.0
     rest = f"; {percent(left)} stays unexplained" if left >= WORTH_A_WORD else ""
-    return f"Of the gap in the {explained.measure}, {both(told)}{rest}."
+    return f"Of the gap in the {explained.measure}, {both(parts)}{rest}."

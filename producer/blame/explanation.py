@@ -144,21 +144,21 @@ def _ranking(main: Parted, named: Sequence[Contribution]) -> str:
     what = "whether the training diverges" if main.measure == DIVERGENCE else "the difference"
     first, *rest = named
     assert first.share is not None  # noqa: S101  # by the choice of `named`
-    told = f"{first.path} ({against(first)}) explains {percent(first.share)} of {what}"
+    sentence = f"{first.path} ({against(first)}) explains {percent(first.share)} of {what}"
     more = [
         f"{one.path} ({against(one)}) {percent(one.share)}"
         for one in rest[: MOST_NAMED - 1]
         if one.share is not None
     ]
     if more:
-        told = f"{told}, {both(more)}"
+        sentence = f"{sentence}, {both(more)}"
     if len(named) > MOST_NAMED:
-        told = f"{told}, {count(len(named) - MOST_NAMED, 'other setting')} the rest"
+        sentence = f"{sentence}, {count(len(named) - MOST_NAMED, 'other setting')} the rest"
     left = main.unexplained
     if left is not None and left.value >= WORTH_A_WORD:
-        told = f"{told}; {percent(left.value)} stays unexplained"
+        sentence = f"{sentence}; {percent(left.value)} stays unexplained"
     alone = not rest and first.share >= NEARLY_ALL and first.cause is not None
-    return f"{told}: {first.cause}." if alone else f"{told}."
+    return f"{sentence}: {first.cause}." if alone else f"{sentence}."
 
 
 def _cancelling(gaps: MixtureGaps, main: Parted, group: Factor) -> str:
@@ -245,16 +245,16 @@ def _seeds(gaps: MixtureGaps, main: Parted | None) -> list[str]:
     if main is None:
         return []
     seeds = gaps.seeds(main.measure)
-    told = []
+    lines = []
     if len(seeds) < len(gaps.plan.seeds):
-        told.append(
+        lines.append(
             f"{len(seeds)} of {len(gaps.plan.seeds)} seeds gave numbers in both; the shares are theirs."
         )
     if len(seeds) == 1:
-        told.append("One seed leaves no interval: train more with --seeds 5.")
+        lines.append("One seed leaves no interval: train more with --seeds 5.")
     elif main.parts.whole.any() and (main.parts.whole == main.parts.whole[0]).all():
-        told.append("All seeds give the same gap in this job, so the intervals have no width.")
-    return told
+        lines.append("All seeds give the same gap in this job, so the intervals have no width.")
+    return lines
 
 
 def _device(gaps: MixtureGaps) -> list[str]:

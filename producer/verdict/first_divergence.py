@@ -124,13 +124,15 @@ def _found_nothing(replays: Replays) -> str:
 
 def _sentence(found: FirstDivergence, programs: Mapping[str, ProgramSpec], *, who: str) -> str:
     what = _what(found, programs)
-    told = f"{who} {_where(found)}{_equal_so_far(found)}{what}{_values(found)}."
-    told += f"{_related(found)}{_rates(found)}{_alone(found, programs)}"
+    sentence = f"{who} {_where(found)}{_equal_so_far(found)}{what}{_values(found)}."
+    sentence += f"{_related(found)}{_rates(found)}{_alone(found, programs)}"
     if found.given_start and found.step:
-        told += f" They do not start alike, so both were given {found.reference}'s initial weights for this."
+        sentence += (
+            f" They do not start alike, so both were given {found.reference}'s initial weights for this."
+        )
     elif found.given_start:
-        told += " That is all: from the same weights they train alike."
-    return told
+        sentence += " That is all: from the same weights they train alike."
+    return sentence
 
 
 def _where(found: FirstDivergence) -> str:

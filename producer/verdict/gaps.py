@@ -205,10 +205,10 @@ def _seed_gaps(
     mine, theirs = reference[1], other[1]
     found = measured(mine, theirs)
     starts, batches = same_hashes(mine, theirs)
-    told = []
+    by_seed = []
     for gaps, identical, place in zip(found.gaps, found.identical, found.places.tolist(), strict=True):
         epochs = int(mine.epochs[place]), int(theirs.epochs[place])
-        told.append(
+        by_seed.append(
             SeedGaps(
                 seed=mine.seeds[place],
                 reference=reference[0],
@@ -221,7 +221,7 @@ def _seed_gaps(
                 identical=bool(identical),
             )
         )
-    return told
+    return by_seed
 
 
 def pair_gaps(reference: str, other: str, seeds: Sequence[SeedGaps]) -> PairGaps:

@@ -216,8 +216,8 @@ def failed_on_the_job(seed: SeedRow) -> bool:
 
 
 def _declared(evidence: Evidence) -> bool:
-    told = [one for one in evidence.differences if one.path != "precision"]
-    return bool(told) or _other_surroundings(evidence) or any(one.any_shape for one in evidence.misfits)
+    differing = [one for one in evidence.differences if one.path != "precision"]
+    return bool(differing) or _other_surroundings(evidence) or any(one.any_shape for one in evidence.misfits)
 
 
 def _fails_alone(runs: Sequence[SideRuns]) -> bool:

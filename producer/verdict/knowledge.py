@@ -111,8 +111,8 @@ def statement(difference: SettingDifference) -> str:
     by_value: dict[str, list[str]] = {}
     for side, value in difference.values.items():
         by_value.setdefault(setting(value), []).append(side)
-    told = [f"{value} in {' and '.join(names)}" for value, names in by_value.items()]
-    return f"{difference.path} is {', '.join(told[:-1])} and {told[-1]}"
+    parts = [f"{value} in {' and '.join(names)}" for value, names in by_value.items()]
+    return f"{difference.path} is {', '.join(parts[:-1])} and {parts[-1]}"
 
 
 def effect(difference: SettingDifference, setup: Setup) -> str | None:
@@ -129,8 +129,8 @@ def consequence(difference: SettingDifference, setup: Setup) -> str | None:
     """Return the effect as a clause without an end, as short as it can be said."""
     if _is_of_mean_and_sum(difference):
         return _reduction_in_short(setup)
-    told = effect(difference, setup)
-    return told.removesuffix(".") if told else None
+    said = effect(difference, setup)
+    return said.removesuffix(".") if said else None
 
 
 def mendings(differences: Iterable[SettingDifference], setup: Setup) -> tuple[Mending, ...]:
@@ -218,12 +218,12 @@ def _reduction_effect(setup: Setup) -> str:
             "divides most of that out again, so that only epsilon, clipping and weight decay see it. The "
             "losses themselves are on different scales."
         )
-    told = f"{with_samples}a sum makes every step {size} as large as a mean"
+    sentence = f"{with_samples}a sum makes every step {size} as large as a mean"
     if not elements:
-        return f"{told}, as if the learning rate were higher by that factor."
+        return f"{sentence}, as if the learning rate were higher by that factor."
     if optimizer.schedule is not None:
-        return f"{told}, as if every learning rate were {number(elements)} times as high."
-    return f"{told}, as if the learning rate were {number(optimizer.learning_rate * elements)}."
+        return f"{sentence}, as if every learning rate were {number(elements)} times as high."
+    return f"{sentence}, as if the learning rate were {number(optimizer.learning_rate * elements)}."
 
 
 def _reduction_in_short(setup: Setup) -> str:

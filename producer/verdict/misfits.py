@@ -101,9 +101,9 @@ class Misfits:
         )
 
     def _listed(self, misfits: tuple[Misfit, ...]) -> str:
-        told = [f"{one.name} {_stated(one)}" for one in misfits[:MOST_NAMED]]
+        named = [f"{one.name} {_stated(one)}" for one in misfits[:MOST_NAMED]]
         rest = len(misfits) - MOST_NAMED
-        return "; ".join([*told, *([f"and {count(rest, 'more tensor')}"] if rest > 0 else [])])
+        return "; ".join([*named, *([f"and {count(rest, 'more tensor')}"] if rest > 0 else [])])
 
     def _classes(self) -> str:
         if self.classes is None:

@@ -76,16 +76,16 @@ def _predicted(evidence: Evidence, jobs: Mapping[str, Job]) -> list[str]:
     sides = [run.side for run in evidence.runs]
     for seeds in zip(*(run.seeds for run in evidence.runs), strict=True):
         predicted = [one.predictions for one in seeds]
-        told = [
+        shown = [
             display.predicted(values[0].tolist())
             for values in predicted
             if values is not None and len(values)
         ]
-        if len(told) < len(sides):
+        if len(shown) < len(sides):
             continue
-        if len(set(told)) < 2:
+        if len(set(shown)) < 2:
             return []
-        values = both([f"{name} predicts {value}" for name, value in zip(sides, told, strict=True)])
+        values = both([f"{name} predicts {value}" for name, value in zip(sides, shown, strict=True)])
         which = f" (seed {seeds[0].seed})" if len(evidence.runs[0].seeds) > 1 else ""
         return [f"At {display.asked(asked[0])}, {values}{which}."]
     return []
@@ -194,7 +194,7 @@ def _twin(evidence: Evidence) -> list[str]:
     """Say what else the same trainings in float64 show."""
     if evidence.twin is None or (evidence.twin.equal and evidence.outside):
         return []
-    told = []
+    lines = []
     for pair in evidence.twin.gaps:
         if not evidence.fits(pair.other):
             continue
@@ -204,22 +204,22 @@ def _twin(evidence: Evidence) -> list[str]:
         worst = worst_of(comparable)
         some = any(one.problem for one in pair.largest)
         if evidence.twin.equal or evidence.reported_differently:
-            told.append(f"In float64 they agree to {gap(worst.relative)}: what is left is rounding.")
+            lines.append(f"In float64 they agree to {gap(worst.relative)}: what is left is rounding.")
         elif some and (worst.relative or 0.0) <= evidence.twin.tolerance:
-            told.append(f"In float64 what can be compared agrees to {gap(worst.relative)}.")
+            lines.append(f"In float64 what can be compared agrees to {gap(worst.relative)}.")
         else:
             real = ": this is a real difference, not rounding" if evidence.float64_tells else ""
-            told.append(
+            lines.append(
                 f"In float64 {pair.reference} and {pair.other} part by {gap(worst.relative)}, in the "
                 f"{worst.measure}{real}."
             )
-    return told
+    return lines
 
 
 def _noise(evidence: Evidence) -> list[str]:
     """Return what each side's own rerun says, and of how many seeds, where it is not of all."""
     steady = [one for one in evidence.noise_floor if one.identical]
-    told = [
+    lines = [
         f"Trained once more{_sample(one, evidence)}, {one.side} moves by {gap(own_gap(one))} itself: a gap "
         "below that is no evidence of a difference."
         for one in evidence.noise_floor
@@ -229,8 +229,8 @@ def _noise(evidence: Evidence) -> list[str]:
         each = "each " if len(steady) > 1 else ""
         fewest = min(steady, key=lambda one: one.seeds)
         names = both([one.side for one in steady])
-        told.append(f"Trained once more{_sample(fewest, evidence)}, {names} {each}gave the same bits.")
-    return told
+        lines.append(f"Trained once more{_sample(fewest, evidence)}, {names} {each}gave the same bits.")
+    return lines
 
 
 def _sample(rerun: OwnRerun, evidence: Evidence) -> str:

@@ -303,9 +303,9 @@ def _gates(mine: Array) -> Iterator[tuple[str, Array]]:
         parts = np.split(mine, blocks, axis=-1)
         for order in permutations(range(blocks)):
             if order != tuple(range(blocks)):
-                told = ", ".join(str(place + 1) for place in order)
+                shown = ", ".join(str(place + 1) for place in order)
                 yield (
-                    f"with its {blocks} gates in the order {told}: the sides order them differently",
+                    f"with its {blocks} gates in the order {shown}: the sides order them differently",
                     np.concatenate([parts[place] for place in order], axis=-1),
                 )
 

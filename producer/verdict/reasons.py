@@ -57,7 +57,7 @@ def reasons(
     """Return the sentences, the most important first; never empty."""
     if len(evidence.runs) < 2:
         return (f"Only {evidence.runs[0].side} was asked for, so there is nothing to compare it with.",)
-    told = [
+    sentences = [
         *_misfits(verdict, evidence, setup),
         *_failures(evidence.runs),
         *_differing_settings(verdict, evidence, setup),
@@ -69,7 +69,7 @@ def reasons(
         *number_sentences(verdict, evidence, setup.jobs),
     ]
     nothing = "Every training diverged" if evidence.diverged_everywhere else "No training has finished"
-    return tuple(told) or (f"{nothing}, so there is nothing to compare.",)
+    return tuple(sentences) or (f"{nothing}, so there is nothing to compare.",)
 
 
 def _misfits(verdict: Verdict, evidence: Evidence, setup: Setup) -> list[str]:
@@ -83,9 +83,9 @@ def _misfits(verdict: Verdict, evidence: Evidence, setup: Setup) -> list[str]:
         return found
     difference = together(main[0])
     shapes = [f"{said[0].lower()}{said[1:]}" for said in found]
-    told = "; ".join([f"{NOT_ALIKE}{statement(difference)}", *(said.rstrip(".") for said in shapes)])
+    sentence = "; ".join([f"{NOT_ALIKE}{statement(difference)}", *(said.rstrip(".") for said in shapes)])
     what = effect(difference, setup)
-    return [f"{told}.", *([f"{what[0].upper()}{what[1:]}"] if what else [])]
+    return [f"{sentence}.", *([f"{what[0].upper()}{what[1:]}"] if what else [])]
 
 
 def _traced(traced: ReplayFindings | None, evidence: Evidence) -> list[str]:
@@ -96,7 +96,7 @@ def _traced(traced: ReplayFindings | None, evidence: Evidence) -> list[str]:
 
 
 def _failures(runs: Sequence[SideRuns]) -> list[str]:
-    told = []
+    sentences = []
     for run in runs:
         failed = [seed for seed in run.seeds if seed.failure is not None]
         if failed:
@@ -104,14 +104,14 @@ def _failures(runs: Sequence[SideRuns]) -> list[str]:
             assert first is not None  # noqa: S101  # by the line above
             share = "" if len(failed) == len(run.seeds) else f" on {len(failed)} of {len(run.seeds)} seeds"
             why = "." if first.reason == "cancelled" else f": {_sentence(first.message)}"
-            told.append(f"{run.side} {_FAILED[first.reason]}{_place(first)}{share}{why}")
+            sentences.append(f"{run.side} {_FAILED[first.reason]}{_place(first)}{share}{why}")
         if missing := [seed for seed in run.seeds if seed.status == "missing"]:
-            told.append(f"{run.side} has no result for {count(len(missing), 'seed')}.")
+            sentences.append(f"{run.side} has no result for {count(len(missing), 'seed')}.")
     finished = [run.side for run in runs if any(seed.status == "succeeded" for seed in run.seeds)]
     broken = [run.side for run in runs if any(failed_on_the_job(seed) for seed in run.seeds)]
-    if broken and set(finished) - set(broken):
-        told.append(f"{both(sorted(set(finished) - set(broken), key=finished.index))} trained to the end.")
-    return told
+    if broken and (whole := [side for side in finished if side not in broken]):
+        sentences.append(f"{both(whole)} trained to the end.")
+    return sentences
 
 
 def _place(failure: Failure) -> str:
@@ -127,20 +127,20 @@ def _sentence(message: str) -> str:
 def _differing_settings(verdict: Verdict, evidence: Evidence, setup: Setup) -> list[str]:
     differences = evidence.differences
     main = conventions(_without_consequences(differences))[:MOST_SETTINGS]
-    told = []
+    sentences = []
     said = 1 if _misfits(verdict, evidence, setup) else 0
     for place, group in enumerate(main[said:], start=said):
         difference = together(group)
         what = effect(difference, setup)
         sentence = f"{statement(difference)}; {what}" if what else f"{statement(difference)}."
-        told.append(f"{NOT_ALIKE if place == 0 else ''}{sentence}")
+        sentences.append(f"{NOT_ALIKE if place == 0 else ''}{sentence}")
     if rest := len(differences) - sum(map(len, main)):
         verb = "differs" if rest == 1 else "differ"
-        told.append(f"{count(rest, 'more setting')} {verb}; the table of settings has them all.")
-    if told and verdict == "agree":
+        sentences.append(f"{count(rest, 'more setting')} {verb}; the table of settings has them all.")
+    if sentences and verdict == "agree":
         over_seeds = evidence.outside and decided_over_seeds(evidence)
-        told.append(f"{'Over seeds, the results' if over_seeds else 'The numbers'} agree all the same.")
-    return told
+        sentences.append(f"{'Over seeds, the results' if over_seeds else 'The numbers'} agree all the same.")
+    return sentences
 
 
 def _without_consequences(differences: Sequence[SettingDifference]) -> list[SettingDifference]:
@@ -192,12 +192,12 @@ def _epochs(seed_gaps: Sequence[SeedGaps]) -> list[str]:
 def written_differently(verdict: Verdict, evidence: Evidence) -> Iterator[Note]:
     """Yield a note for each couple of settings that compute the same, and for what only the values show."""
     if verdict != "differ" or evidence.differences:
-        told = dict.fromkeys(
+        texts = dict.fromkeys(
             f"{_couple(couple)}{_outputs_scale(wording, couple)}{_reworded(wording, couple)}"
             for wording in evidence.wordings.values()
             for couple in wording.couples
         )
-        for text in told:
+        for text in texts:
             yield _written(f"Written differently, computes the same: {text}")
     by_values = [one for one in evidence.differences if one.path.split(".")[0] not in NOT_TRAINED_ON]
     if verdict == "agree" and by_values and _shown_by_values(evidence):
@@ -220,13 +220,15 @@ def _unlike_the_rules(verdict: Verdict, evidence: Evidence) -> list[str]:
     couples = [couple for wording in evidence.wordings.values() for couple in wording.couples]
     if verdict != "differ" or evidence.differences or not couples:
         return []
-    told = []
+    sentences = []
     suspects = [couple for couple in couples if couple.rule.except_where] or couples
     for couple in dict.fromkeys(suspects):
         known = couple.rule.except_where
         but = f" This holds except where {known}." if known else ""
-        told.append(f"By what is declared they compute the same, and they do not: {_couple(couple)}{but}")
-    return told
+        sentences.append(
+            f"By what is declared they compute the same, and they do not: {_couple(couple)}{but}"
+        )
+    return sentences
 
 
 def _couple(couple: Couple) -> str:

@@ -117,14 +117,14 @@ def notes(found: Mapping[str, Usefulness]) -> tuple[Note, ...]:
     """Return what a reader has to know beside the verdict, the gravest first; `found` is by side."""
     diverged = {side: one for side, one in found.items() if one.diverged.any()}
     useless = {side: one.score for side, one in found.items() if side not in diverged and one.useless}
-    told = []
+    found_notes = []
     if diverged:
-        told.append(Note(code="diverged", text=_diverged(diverged, others=len(found) - len(diverged))))
+        found_notes.append(Note(code="diverged", text=_diverged(diverged, others=len(found) - len(diverged))))
     if some := {side: one for side, one in useless.items() if one and not one.classifies}:
-        told.append(Note(code="worse_than_mean", text=_useless(some)))
+        found_notes.append(Note(code="worse_than_mean", text=_useless(some)))
     if some := {side: one for side, one in useless.items() if one and one.classifies}:
-        told.append(Note(code="worse_than_commonest", text=_useless(some)))
-    return (*told, *_unscaled(found, [*diverged, *useless]))
+        found_notes.append(Note(code="worse_than_commonest", text=_useless(some)))
+    return (*found_notes, *_unscaled(found, [*diverged, *useless]))
 
 
 def _failed_as_diverged(table: SeedTable) -> Bools:
@@ -308,16 +308,16 @@ def _diverged(found: Mapping[str, Usefulness], *, others: int) -> str:
     ]
     alike = len(set(seeds)) == 1
     names = both([name if alike else f"{name}{share}" for name, share in zip(found, seeds, strict=True)])
-    told = f"{names} diverged{seeds[0] if alike else ''}"
+    sentence = f"{names} diverged{seeds[0] if alike else ''}"
     ends = [end for one in found.values() if (end := _furthest_out(one)) is not None]
     if ends:
         last, far = max(ends, key=lambda end: end[1])
-        told = f"{told}, to a loss of {last:.2g}, which is {far:.2g} times that of a constant answer"
+        sentence = f"{sentence}, to a loss of {last:.2g}, which is {far:.2g} times that of a constant answer"
     if others:
-        return f"{told}: no number of such a training can be held against another's."
+        return f"{sentence}: no number of such a training can be held against another's."
     return (
-        f"{told}: numbers that grow without bound show neither that the sides compute the same nor that they "
-        "do not. Training takes a lower optimizer.learning_rate, or inputs of a smaller scale."
+        f"{sentence}: numbers that grow without bound show neither that the sides compute the same nor that "
+        "they do not. Training takes a lower optimizer.learning_rate, or inputs of a smaller scale."
     )
 
 
