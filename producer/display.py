@@ -196,8 +196,8 @@ def size(value: int | None) -> str:
 def predicted(values: Any) -> str:
     """Return one row of outputs: a number, or `(a, b)`."""
     if isinstance(values, Sequence):
-        told = [complete(value) for value in values]
-        return told[0] if len(told) == 1 else f"({', '.join(told)})"
+        texts = [complete(value) for value in values]
+        return texts[0] if len(texts) == 1 else f"({', '.join(texts)})"
     return complete(values)
 
 
@@ -207,10 +207,10 @@ def asked(values: Any) -> str:
         named = [f"{printable(str(name))} {_given(value)}" for name, value in list(values.items())[:4]]
         return f"({', '.join([*named, *(['…'] if len(values) > 4 else [])])})"
     if isinstance(values, Sequence):
-        told = [f"{value:g}" for value in values[:4]]
+        texts = [f"{value:g}" for value in values[:4]]
         if len(values) > 4:
-            told.append("…")
-        return told[0] if len(told) == 1 else f"({', '.join(told)})"
+            texts.append("…")
+        return texts[0] if len(texts) == 1 else f"({', '.join(texts)})"
     return f"{values:g}"
 
 

@@ -150,8 +150,8 @@ def _warnings(first: Mapping[str, TimedRun], timed: Times, *, precision: float) 
     """Yield what to know before the times are believed, a sentence each, with what to do."""
     threads = {runs[0].name: runs[0].environment.threads for runs in timed.values()}
     if len(set(threads.values())) > 1:
-        told = both([f"{name} {used}" for name, used in threads.items()])
-        yield f"they do not use the same number of threads: {told}"
+        listed = both([f"{name} {used}" for name, used in threads.items()])
+        yield f"they do not use the same number of threads: {listed}"
     yield from _unlike(timed)
     yield from _noise(timed, precision=precision)
     runs = [one for runs in timed.values() for one in runs]
@@ -175,13 +175,13 @@ def _unlike(timed: Times) -> Iterator[str]:
     """Yield what sides have unlike that makes their work unlike: a device, or a precision."""
     devices = {runs[0].name: runs[0].environment.device for runs in timed.values()}
     if len(set(devices.values())) > 1:
-        told = both([f"{name} on {device}" for name, device in devices.items()])
-        yield f"they ran on different devices, so the times compare these as much as the sides: {told}"
+        listed = both([f"{name} on {device}" for name, device in devices.items()])
+        yield f"they ran on different devices, so the times compare these as much as the sides: {listed}"
     precisions = {runs[0].name: runs[0].precision for runs in timed.values()}
     if len(set(precisions.values())) > 1:
-        told = both([f"{name} {precision}" for name, precision in precisions.items()])
+        listed = both([f"{name} {precision}" for name, precision in precisions.items()])
         yield (
-            f"they compute in different precisions: {told}; a shorter number is less work, and the values "
+            f"they compute in different precisions: {listed}; a shorter number is less work, and the values "
             "agree only as far as the lowest precision tells"
         )
 
@@ -190,15 +190,15 @@ def _noise(timed: Times, *, precision: float) -> Iterator[str]:
     seconds = {runs[0].name: _seconds(runs) for runs in timed.values()}
     widths = {label: relative_width(of) for label, of in seconds.items()}
     if wide := {label: width for label, width in widths.items() if width > precision}:
-        told = both([f"{label} {plus_minus(width)}" for label, width in wide.items()])
+        listed = both([f"{label} {plus_minus(width)}" for label, width in wide.items()])
         yield (
-            f"medians that are known less well than the ±{number(100 * precision)} % wanted: {told}; give it "
-            "more time with --budget"
+            f"medians that are known less well than the ±{number(100 * precision)} % wanted: {listed}; give "
+            "it more time with --budget"
         )
     far = {label: outliers(of) for label, of in seconds.items()}
     if any(far.values()):
-        told = both([f"{many} of {len(seconds[label])} of {label}" for label, many in far.items() if many])
-        yield f"runs that took far longer or shorter than the others: {told}"
+        listed = both([f"{many} of {len(seconds[label])} of {label}" for label, many in far.items() if many])
+        yield f"runs that took far longer or shorter than the others: {listed}"
 
 
 def _disturbed(found: Sequence[Conditions], *, threads: int) -> Iterator[str]:

@@ -41,7 +41,7 @@ def timed_rounds(
     experiment: Experiment,
     sites: Mapping[str, Site],
     enough: Enough,
-    told: Progress,
+    progress: Progress,
 ) -> FollowUpPlan[Bench]:
     """Plan to warm every side of `experiment` up and then to time them in turns; return what the times say.
 
@@ -49,15 +49,15 @@ def timed_rounds(
     values agree. `sites` has the place of each side of the comparison, by its label. Raises CancelledError,
     and RunFailedError for a side that fails after its first run.
     """
-    timing = _Timing(outcome, experiment=experiment, sites=sites, told=told)
-    first, missing = yield from _warm_up(timing, told=told)
+    timing = _Timing(outcome, experiment=experiment, sites=sites, progress=progress)
+    first, missing = yield from _warm_up(timing, progress=progress)
     timed: Times = {}
     if first:
-        timed = yield from alternate(list(first), timing.time_one, enough=enough, said=told.round)
+        timed = yield from alternate(list(first), timing.time_one, enough=enough, after_round=progress.round)
     return conclude(outcome.comparison, first=first, timed=timed, missing=missing, precision=enough.precision)
 
 
-def _warm_up(timing: _Timing, *, told: Progress) -> FollowUpPlan[tuple[dict[str, TimedRun], list[str]]]:
+def _warm_up(timing: _Timing, *, progress: Progress) -> FollowUpPlan[tuple[dict[str, TimedRun], list[str]]]:
     """Return each side's first run; and a sentence for each that fails, or that runs as another way does.
 
     It forgets all programs, so that what the side compiles is measured even where the comparison, another
@@ -68,7 +68,7 @@ def _warm_up(timing: _Timing, *, told: Progress) -> FollowUpPlan[tuple[dict[str,
     missing: list[str] = []
     ran: dict[tuple[str, str], TimedRun] = {}
     for label, name in timing.names.items():
-        told.warming(name)
+        progress.warming(name)
         try:
             timed = yield from timing.time_one(label, kind="cold")
         except RunFailedError as error:
@@ -91,12 +91,12 @@ class _Timing:
         *,
         experiment: Experiment,
         sites: Mapping[str, Site],
-        told: Progress,
+        progress: Progress,
     ) -> None:
         self._outcome = outcome
         self._experiment = experiment
         self._sites = sites
-        self._told = told
+        self._progress = progress
         compared = {run.side: run for run in outcome.runs}
         self._runs = {
             side.label: compared[side.label if side.label in compared else side.framework]
@@ -111,7 +111,7 @@ class _Timing:
 
     def time_one(self, label: str, *, kind: Timed = "warm") -> FollowUpPlan[TimedRun]:
         """Plan one timed run, from submission to result. Raises RunFailedError, and CancelledError."""
-        self._told.timing(self.names[label])
+        self._progress.timing(self.names[label])
         finished = yield [self._follow_up(label, kind)]
         ((run, result),) = finished[TIMED].runs
         if result.failure and result.failure.reason == "cancelled":

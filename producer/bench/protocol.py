@@ -88,12 +88,12 @@ def alternate(
     time_one: Callable[[str], FollowUpPlan[TimedRun]],
     *,
     enough: Enough,
-    said: Callable[[int, float], None],
+    after_round: Callable[[int, float], None],
 ) -> FollowUpPlan[Samples]:
     """Plan whole rounds until every side's interval is narrow enough, or time is up; return all runs.
 
     A round is not begun that would, going by those before, end beyond the budget; LEAST_ROUNDS are done
-    in any case. `said` is told after each round how many there were and the widest interval.
+    in any case. `after_round` gets, after each, how many there were and the widest interval.
     """
     draw = random.Random(0)  # noqa: S311 - an order of work, not a secret
     found: Samples = {one: [] for one in labels}
@@ -102,7 +102,7 @@ def alternate(
         for one in order_of(labels, draw=draw):
             found[one].append((yield from time_one(one)))
         width = widest(found)
-        said(done, width)
+        after_round(done, width)
         timed_s = enough.spent_s() - begin
         next_ends_s = timed_s + timed_s / done
         if done >= LEAST_ROUNDS and (width <= enough.precision or next_ends_s > enough.budget_s):

@@ -291,10 +291,12 @@ def bench(
             enough = Enough(
                 precision=precision / 100, budget_s=budget, spent_s=lambda: time.monotonic() - begin
             )
-            with telling(progress_console(), quiet=output.quiet) as told:
-                rounds = timed_rounds(outcome, experiment=experiment, sites=sites, enough=enough, told=told)
+            with telling(progress_console(), quiet=output.quiet) as progress:
+                rounds = timed_rounds(
+                    outcome, experiment=experiment, sites=sites, enough=enough, progress=progress
+                )
                 found = experiments.carry_out(
-                    session, outcome.record, rounds, quiet=output.quiet, show=lambda _: nullcontext(told)
+                    session, outcome.record, rounds, quiet=output.quiet, show=lambda _: nullcontext(progress)
                 ).answer
     output.put(BenchDocument(found))
     if not found.rows:

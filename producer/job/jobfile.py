@@ -79,9 +79,9 @@ def read_experiment(
         declare_sides(document, sides)
     for assignment in set_values:
         _assign(document, assignment, source)
-    told = f"{source} with --sides {printable(sides)}" if isinstance(sides, str) else source
-    experiment = validate(document, told)
-    resolve(experiment, source=told)
+    named = f"{source} with --sides {printable(sides)}" if isinstance(sides, str) else source
+    experiment = validate(document, named)
+    resolve(experiment, source=named)
     return LoadedExperiment(experiment=experiment, source=source, base=base)
 
 

@@ -159,7 +159,7 @@ def as_written(experiment: Experiment, found: Mapping[str, Sequence[Problem]]) -
 
     `found` are the problems by side. What is wrong with a setting of the whole job in some sides names them.
     """
-    told: list[Problem] = []
+    restated: list[Problem] = []
     for problem in dict.fromkeys(one for problems_ in found.values() for one in problems_):
         sides: dict[str, list[str]] = {}
         for side in experiment.side_list:
@@ -168,8 +168,8 @@ def as_written(experiment: Experiment, found: Mapping[str, Sequence[Problem]]) -
         for path, labels in sides.items():
             everyones = path == problem.path and len(labels) < len(experiment.labels)
             message = f"{problem.message}, in {both(labels)}" if everyones else problem.message
-            told.append(replace(problem, path=printable(path), message=message))
-    return told
+            restated.append(replace(problem, path=printable(path), message=message))
+    return restated
 
 
 def written_at(experiment: Experiment, side: Side, path: str) -> str:

@@ -143,8 +143,8 @@ def _where(bench: Bench) -> Iterator[str]:
     hosts: dict[str, dict[str, None]] = {}
     for one in bench.environments.values():
         threads = count(one.threads, "thread")
-        told = f"{one.framework} {one.framework_version} ({one.device}, {threads})"
-        hosts.setdefault(one.host, {})[told] = None
+        used = f"{one.framework} {one.framework_version} ({one.device}, {threads})"
+        hosts.setdefault(one.host, {})[used] = None
     for host, there in hosts.items():
         yield f"on {printable(host)}: {printable(', '.join(there))}"
 
@@ -156,18 +156,18 @@ def sentences(bench: Bench) -> tuple[str, ...]:
         return (f"No winner is named: {why.removesuffix('.')}.",)
     fastest, *others = bench.ranking
     tied = [bench.names[one.side] for one in others if not one.slower]
-    told = [f"{bench.names[fastest.side]} takes {display.seconds(fastest.median_s)} for a whole warm run"]
+    lines = [f"{bench.names[fastest.side]} takes {display.seconds(fastest.median_s)} for a whole warm run"]
     if tied:
-        told[0] += f", and cannot be told from {both(tied)}"
-    told[0] += "."
+        lines[0] += f", and cannot be told from {both(tied)}"
+    lines[0] += "."
     best = {_group(bench, one): one for one in reversed(bench.ranking)}
-    told += [
+    lines += [
         f"{_fastest(bench, one)} takes {number(one.ratio)} times as long{_interval_words(one)}."
         for group, one in best.items()
         if group != _group(bench, fastest) and one.slower
     ]
-    told.append("The values agree, so this is the same work.")
-    return tuple(told)
+    lines.append("The values agree, so this is the same work.")
+    return tuple(lines)
 
 
 def _interval_words(place: Rank) -> str:
@@ -178,7 +178,7 @@ def _interval_words(place: Rank) -> str:
 
 
 def _group(bench: Bench, one: TimedSide) -> str:
-    """Return whose ways of executing are told together: a declared side, or a framework."""
+    """Return whose ways of executing are shown together: a declared side, or a framework."""
     return one.side if bench.names[one.side] == one.side else one.framework
 
 
@@ -261,8 +261,8 @@ def _lines(bench: Bench, sides: Sequence[str]) -> Iterator[tuple[str, ...]]:
 
 def _cell(row: PhaseTimes) -> str:
     """Return the median, and half its interval: `12 ms ±3 %`."""
-    told = display.seconds(row.median_s)
+    median = display.seconds(row.median_s)
     if row.interval_s is None or not row.median_s:
-        return told
+        return median
     low, high = row.interval_s
-    return f"{told} {plus_minus((high - low) / 2 / row.median_s)}"
+    return f"{median} {plus_minus((high - low) / 2 / row.median_s)}"

@@ -331,7 +331,7 @@ def lines(explanation: Explanation) -> list[Line]:
     """Return the settings in order, and what stays unexplained."""
     low, high = _scale(explanation)
     names = {explanation.other: explanation.reference, explanation.reference: explanation.other}
-    told = [
+    listed = [
         Line(
             label=one.path,
             values=tuple(setting(value) for value in one.values.values()),
@@ -345,7 +345,7 @@ def lines(explanation: Explanation) -> list[Line]:
     ]
     if explanation.unexplained_share is not None:
         interval = explanation.unexplained_interval
-        told.append(
+        listed.append(
             Line(
                 label="unexplained",
                 values=("", ""),
@@ -354,7 +354,7 @@ def lines(explanation: Explanation) -> list[Line]:
                 bar=_bar(explanation.unexplained_share, interval, low, high),
             )
         )
-    return told
+    return listed
 
 
 def _scale(explanation: Explanation) -> tuple[float, float]:

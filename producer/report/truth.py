@@ -133,7 +133,7 @@ def confusions(truth: Truth, sides: Sequence[str]) -> list[Confusion]:
     """Return one matrix a side, in order."""
     known = truth.y.reshape(-1).astype(np.int64)
     classes = truth.classes or 2
-    told = []
+    matrices = []
     for series, name in enumerate(sides):
         if name not in truth.outputs:
             continue
@@ -141,7 +141,7 @@ def confusions(truth: Truth, sides: Sequence[str]) -> list[Confusion]:
         counts = np.zeros((classes, classes), dtype=np.int64)
         np.add.at(counts, (known, guessed), 1)
         shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-        told.append(
+        matrices.append(
             Confusion(
                 side=name,
                 series=series,
@@ -152,7 +152,7 @@ def confusions(truth: Truth, sides: Sequence[str]) -> list[Confusion]:
                 total=len(known),
             )
         )
-    return told
+    return matrices
 
 
 def _names(truth: Truth, classes: int) -> tuple[str, ...]:

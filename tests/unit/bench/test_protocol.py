@@ -61,7 +61,7 @@ class Bench:
             return self.time_one(side)
 
         enough = Enough(precision=precision, budget_s=budget_s, spent_s=lambda: self.now)
-        rounds = alternate([ONE, OTHER], turn, enough=enough, said=lambda *_: None)
+        rounds = alternate([ONE, OTHER], turn, enough=enough, after_round=lambda *_: None)
         while True:
             try:
                 next(rounds)
