@@ -1,6 +1,6 @@
 """The formulas of `shared.job.loss` in NumPy and float64: the reference that everyone measures with.
 
-Outputs are (n, targets). Targets are (n, targets), or class numbers (n,) for categorical_crossentropy.
+Outputs are (n, targets). Targets are (n, targets), or class numbers (n,) for a loss of one class a sample.
 """
 
 from __future__ import annotations
@@ -13,20 +13,35 @@ from numpy.typing import NDArray
 
 from likewise.shared.job import Loss
 from likewise.shared.job.loss import (
+    LEAST_LEFT,
     PROBABILITY_MARGIN,
     BinaryCrossentropy,
-    CategoricalCrossentropy,
+    BinaryFocalCrossentropy,
+    BinaryLoss,
+    CategoricalFocalCrossentropy,
+    CategoricalHinge,
+    ClassCrossentropy,
     ClassLoss,
     CosineSimilarity,
+    Crossentropy,
+    Dice,
     ElementLoss,
+    Hinge,
     Huber,
     KlDivergence,
     LogCosh,
     MeanAbsoluteError,
     MeanSquaredError,
+    MulticlassLoss,
     Poisson,
     Quantile,
+    SquaredHinge,
+    Tversky,
+    TwoClassLoss,
+    class_weights_of,
+    ignored_class,
     is_broadcast,
+    is_by_batch,
     is_by_row,
 )
 
@@ -44,13 +59,13 @@ def loss_values(
     loss: Loss, outputs: Floats, targets: NDArray[Any], sample_weights: Floats | None = None
 ) -> NDArray[np.float64]:
     """Return the loss of each member (members,), from outputs (members, n, targets) for the same targets."""
-    if is_broadcast(loss) and len(outputs) > 1:
+    if (is_broadcast(loss) or is_by_batch(loss)) and len(outputs) > 1:
         return np.array([loss_value(loss, own, targets, sample_weights) for own in outputs])
     members, samples = outputs.shape[:2]
     each = np.broadcast_to(targets, (members, *targets.shape)).reshape(members * samples, *targets.shape[1:])
     with np.errstate(over="ignore", invalid="ignore", under="ignore"):
         elements = loss_elements(loss, outputs.reshape(members * samples, *outputs.shape[2:]), each)
-        elements = elements.reshape(members, samples, *elements.shape[1:])
+        elements = elements.reshape(members, -1, *elements.shape[1:])  # one a batch, or one a sample
         weights = element_weights(loss, targets, sample_weights)
         whole = None if weights is None else np.broadcast_to(weights, elements.shape[1:])
         return _reduced(loss, elements, whole, _counted(loss, targets))
@@ -61,10 +76,11 @@ def element_weights(
 ) -> NDArray[np.float64] | None:
     """Return what elements are multiplied by, in a shape that broadcasts to them; None for 1 everywhere."""
     weights = None
-    if isinstance(loss, ClassLoss) and loss.class_weights is not None:
+    of_classes = class_weights_of(loss)
+    if of_classes is not None:
         known = _counted(loss, targets)
-        classes = targets.astype(np.int64)
-        weights = np.asarray(loss.class_weights, np.float64)[classes if known is None else classes * known]
+        classes = targets.astype(np.int64) if isinstance(loss, MulticlassLoss) else (targets > 0).astype(int)
+        weights = np.asarray(of_classes, np.float64)[classes if known is None else classes * known]
     if sample_weights is not None:
         own = sample_weights.astype(np.float64)
         own = own if is_by_row(loss) else own[:, None]
@@ -74,10 +90,11 @@ def element_weights(
 
 def _counted(loss: Loss, targets: NDArray[Any]) -> NDArray[np.bool_] | None:
     """Return which elements count; None for all."""
-    if isinstance(loss, CategoricalCrossentropy) and loss.ignore_index is not None:
-        counted: NDArray[np.bool_] = targets != loss.ignore_index
-        return counted
-    return None
+    ignored = ignored_class(loss)
+    if ignored is None:
+        return None
+    counted: NDArray[np.bool_] = targets != ignored
+    return counted
 
 
 def _reduced(
@@ -106,13 +123,19 @@ def _reduced(
 def loss_elements(loss: Loss, outputs: Floats, targets: NDArray[Any]) -> NDArray[np.float64]:
     """Return the loss before weights and reduction: (n, targets), (n,) by row, (n, n) where broadcast."""
     o = outputs.astype(np.float64)
-    if isinstance(loss, CategoricalCrossentropy):
-        return _categorical_crossentropy(loss, o, targets)
+    if isinstance(loss, MulticlassLoss):
+        return _of_classes(loss, o, targets)
     t = targets.astype(np.float64)
     if o.shape != t.shape:
         raise ValueError(f"outputs of shape {o.shape} and targets of shape {t.shape} do not fit")
     if isinstance(loss, ElementLoss):
         return _of_pairs(loss, o, t.T if is_broadcast(loss) else t)
+    return _of_classified(loss, o, t) if isinstance(loss, BinaryLoss) else _of_rows(loss, o, t)
+
+
+def _of_rows(
+    loss: KlDivergence | CosineSimilarity, o: NDArray[np.float64], t: NDArray[np.float64]
+) -> NDArray[np.float64]:
     match loss:
         case KlDivergence():
             information = t * np.log(np.where(t > 0, t, 1.0))
@@ -122,12 +145,51 @@ def loss_elements(loss: Loss, outputs: Floats, targets: NDArray[Any]) -> NDArray
             norms = (np.sqrt(np.maximum(np.square(v).sum(axis=-1), 1e-12)) for v in (o, t))
             cosine: NDArray[np.float64] = (o * t).sum(axis=-1) / math.prod(norms)
             return -cosine
-        case BinaryCrossentropy():
-            smooth = t * (1.0 - loss.label_smoothing) + loss.label_smoothing / 2
-            if not loss.from_logits:
-                p = _clipped(o)
-                return -(smooth * np.log(p) + (1.0 - smooth) * np.log(1.0 - p))
-            return np.maximum(o, 0.0) - o * smooth + np.log1p(np.exp(-np.abs(o)))
+
+
+def _of_classified(loss: TwoClassLoss, o: NDArray[np.float64], t: NDArray[np.float64]) -> NDArray[np.float64]:
+    match loss:
+        case BinaryCrossentropy() | BinaryFocalCrossentropy():
+            return _binary_crossentropy(loss, o, t)
+        case Hinge() | SquaredHinge():
+            sign = t if loss.labels == "as_given" else np.where(t > 0, 1.0, -1.0)
+            missing = np.maximum(1.0 - sign * o, 0.0)
+            return missing**2 if isinstance(loss, SquaredHinge) else missing
+        case Dice() | Tversky():
+            return _overlap(loss, o, t)
+
+
+def _binary_crossentropy(
+    loss: Crossentropy, o: NDArray[np.float64], t: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    smooth = t * (1.0 - loss.label_smoothing) + loss.label_smoothing / 2
+    p = _sigmoid(o) if loss.from_logits else _clipped(o)
+    rest = _sigmoid(-o) if loss.from_logits else 1.0 - p
+    if loss.from_logits:
+        elements = np.maximum(o, 0.0) - o * smooth + np.log1p(np.exp(-np.abs(o)))
+    else:
+        elements = -(smooth * np.log(p) + (1.0 - smooth) * np.log(rest))
+    if isinstance(loss, BinaryFocalCrossentropy):
+        left = np.maximum(smooth * rest + (1.0 - smooth) * p, LEAST_LEFT)
+        elements = left**loss.gamma * elements
+        if loss.apply_class_balancing:
+            elements = (smooth * loss.alpha + (1.0 - smooth) * (1.0 - loss.alpha)) * elements
+    return elements
+
+
+def _overlap(loss: Dice | Tversky, o: NDArray[np.float64], t: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return one element a batch (1,), or one a sample (n,)."""
+    p = _sigmoid(o) if loss.from_logits else o
+    if loss.per == "batch":
+        p, t = p.reshape(1, -1), t.reshape(1, -1)
+    both: NDArray[np.float64] = (t * p).sum(axis=1)
+    if isinstance(loss, Dice):
+        both, whole = 2.0 * both, t.sum(axis=1) + p.sum(axis=1)
+    else:
+        missed, invented = (t * (1.0 - p)).sum(axis=1), ((1.0 - t) * p).sum(axis=1)
+        whole = both + loss.alpha * missed + loss.beta * invented
+    overlap: NDArray[np.float64] = (both + loss.smooth) / (whole + loss.smooth + loss.epsilon)
+    return 1.0 - overlap
 
 
 def _of_pairs(loss: ElementLoss, o: NDArray[np.float64], t: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -149,17 +211,42 @@ def _of_pairs(loss: ElementLoss, o: NDArray[np.float64], t: NDArray[np.float64])
             return np.exp(o) - t * o
 
 
-def _categorical_crossentropy(
-    loss: CategoricalCrossentropy, o: NDArray[np.float64], classes: NDArray[Any]
-) -> NDArray[np.float64]:
+def _of_classes(loss: ClassLoss, o: NDArray[np.float64], classes: NDArray[Any]) -> NDArray[np.float64]:
+    """Return one element a sample (n,) from outputs (n, classes) and class numbers (n,)."""
     known = _counted(loss, classes)
-    surprises = _surprises(o) if loss.from_logits else _surprises_of_probabilities(o)
+    of_class = classes if known is None else classes * known
     rows = np.arange(len(o))
-    elements: NDArray[np.float64] = surprises[rows, classes if known is None else classes * known]
+    if isinstance(loss, ClassCrossentropy):
+        return _categorical_crossentropy(loss, o, of_class)
+    own = o[rows, of_class]
+    others = np.arange(o.shape[1]) != of_class[:, None]
+    if isinstance(loss, CategoricalHinge):
+        best: NDArray[np.float64] = np.where(others, o, 0.0).max(axis=1)
+        lead: NDArray[np.float64] = np.maximum(1.0 + best - own, 0.0)
+        return lead
+    missing = np.maximum(loss.margin - own[:, None] + o, 0.0) ** loss.p
+    elements: NDArray[np.float64] = np.where(others, missing, 0.0).sum(axis=1) / o.shape[1]
+    return elements
+
+
+def _categorical_crossentropy(
+    loss: ClassCrossentropy, o: NDArray[np.float64], classes: NDArray[Any]
+) -> NDArray[np.float64]:
+    surprises = _surprises(o) if loss.from_logits else _surprises_of_probabilities(o)
+    if isinstance(loss, CategoricalFocalCrossentropy):
+        left = np.maximum(-np.expm1(-surprises), LEAST_LEFT)
+        surprises = loss.alpha * left**loss.gamma * surprises
+    elements: NDArray[np.float64] = surprises[np.arange(len(o)), classes]
     if loss.label_smoothing > 0:
         evenly = surprises.mean(axis=1)
         elements = (1.0 - loss.label_smoothing) * elements + loss.label_smoothing * evenly
     return elements
+
+
+def _sigmoid(o: NDArray[np.float64]) -> NDArray[np.float64]:
+    e = np.exp(-np.abs(o))
+    probabilities: NDArray[np.float64] = np.where(o >= 0, 1.0, e) / (1.0 + e)
+    return probabilities
 
 
 def _surprises(o: NDArray[np.float64]) -> NDArray[np.float64]:

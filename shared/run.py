@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 from likewise.shared.frozen import Frozen
 from likewise.shared.job.experiment import Job, Seed
 from likewise.shared.job.fields import Many
+from likewise.shared.job.loss import Task
 from likewise.shared.job.optimizer import Optimizer
 from likewise.shared.job.side import Framework, Label, OfSide, Version
 from likewise.shared.program import ProgramSpec, compile_job
@@ -20,7 +21,6 @@ RUN_SCHEMA_VERSION: Literal[1] = 1
 Timed = Literal["cold", "warm"]
 """Cold, the worker first forgets the programs that it compiled before; warm, it has compiled what it needs
 before the clock starts."""
-Task = Literal["regression", "binary", "multiclass"]
 
 
 class Samples(Frozen):

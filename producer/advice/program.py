@@ -133,6 +133,11 @@ class JobView:
         return is_by_row(self.job.loss)
 
     @property
+    def task(self) -> str:
+        """Return what the targets are."""
+        return self.job.loss.task
+
+    @property
     def aligned(self) -> bool:
         """Return whether each output meets its own target alone."""
         return getattr(self.job.loss, "targets", "aligned") == "aligned"

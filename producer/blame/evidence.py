@@ -27,7 +27,7 @@ from likewise.producer.blame.plan import Plan, PlannedPair, identity
 from likewise.producer.blame.shares import Estimate, Mixture, Parts, parts, share
 from likewise.producer.wording.form import AS_IT_IS, Translation
 from likewise.shared.job import Loss
-from likewise.shared.job.loss import ClassLoss, takes_logits
+from likewise.shared.job.loss import ClassCrossentropy, Crossentropy, Dice, Tversky, takes_logits
 from likewise.shared.losses import loss_value
 from likewise.shared.results.run_result import RunResult
 from likewise.shared.results.seed_table import Float64, Load, SeedTable
@@ -308,7 +308,7 @@ def gaps_of(plan: Plan, trained: Mapping[str, TrainedRun], arrays: Load) -> Mixt
         return of(planned.reference, planned.readings[0]), of(planned.other, planned.readings[1])
 
     loss = plan.declared.reference.job.loss
-    if isinstance(loss, ClassLoss):
+    if isinstance(loss, Crossentropy | ClassCrossentropy | Dice | Tversky):
         logits = takes_logits(loss) and plan.declared.readings[0].scale not in ("softmax", "sigmoid")
         loss = loss.model_copy(update={"from_logits": logits})
 

@@ -18,7 +18,6 @@ from pydantic import ValidationError
 
 from likewise.producer.blame.factors import Factor, factors, start, switched
 from likewise.producer.blame.shares import Design, Mixture, design
-from likewise.producer.data.targets import TASKS
 from likewise.producer.wording.alike import Wording, in_one_wording
 from likewise.producer.wording.form import AS_IT_IS, Facts, Translation
 from likewise.shared.job import Job
@@ -187,4 +186,4 @@ def _mixed(ends: PlannedPair, found: Sequence[Factor], mixture: Mixture) -> Plan
 
 def _fits(run: Run, job: Job) -> bool:
     """Return whether a run's stored data are those of a job."""
-    return run.job.data == job.data and run.dataset.task == TASKS[job.loss.type]
+    return run.job.data == job.data and run.dataset.task == job.loss.task

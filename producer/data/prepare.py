@@ -27,7 +27,7 @@ from likewise.producer.data.npz import given_weights, load_npy, load_npz
 from likewise.producer.data.reading import LARGE_BYTES
 from likewise.producer.data.splits import SplitBy, split
 from likewise.producer.data.table_samples import load_table
-from likewise.producer.data.targets import TASKS, check_finite, sample_weights, targets
+from likewise.producer.data.targets import check_finite, sample_weights, targets
 from likewise.producer.display import both, printable, size
 from likewise.shared.errors import DataError
 from likewise.shared.job import Data, Job
@@ -41,10 +41,10 @@ from likewise.shared.job.data import (
     NpzData,
     ParquetData,
 )
-from likewise.shared.job.loss import CategoricalCrossentropy
+from likewise.shared.job.loss import Task, ignored_class, takes_signs
 from likewise.shared.job.side import Side
 from likewise.shared.program import ProgramSpec, compile_job
-from likewise.shared.run import FittedColumn, Task
+from likewise.shared.run import FittedColumn
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -119,7 +119,7 @@ Done = list[tuple[Job, PreparedData]]
 
 def prepare(job: Job, base: Path) -> PreparedData:
     """Return the job's data; `base` is the folder that relative paths start from. Raises DataError."""
-    task = TASKS[job.loss.type]
+    task = job.loss.task
     loaded = load(job.data, base, task=task)
     x = loaded.x
     if len(x) == 0:
@@ -127,8 +127,8 @@ def prepare(job: Job, base: Path) -> PreparedData:
     if x.ndim < 2 or prod(x.shape[1:]) == 0:
         raise DataError(f"{loaded.x_place}: has the shape {x.shape}; a sample needs at least one feature")
     check_finite(loaded, job.precision)
-    ignored = _ignore_index(job)
-    y = targets(loaded, task, ignore_index=ignored)
+    ignored = ignored_class(job.loss)
+    y = targets(loaded, job.loss)
     weights = sample_weights(loaded)
     classes = y if task == "multiclass" else y[:, 0].astype(np.int64) if _one_binary(y, task) else None
     train, validation, test = loaded.parts or split(len(x), job.data.split, SplitBy(classes=classes))
@@ -202,8 +202,9 @@ def prepare_all(
 
 def _same_data(one: Job, other: Job) -> bool:
     return (
-        TASKS[one.loss.type] == TASKS[other.loss.type]
-        and _ignore_index(one) == _ignore_index(other)
+        one.loss.task == other.loss.task
+        and ignored_class(one.loss) == ignored_class(other.loss)
+        and takes_signs(one.loss) == takes_signs(other.loss)
         and one.precision == other.precision
         and _as_stored(one.data) == _as_stored(other.data)
         and one.predict == other.predict
@@ -214,10 +215,6 @@ def _same_data(one: Job, other: Job) -> bool:
 def _as_stored(data: Data) -> Data:
     """Return what is declared of the samples as they are stored: not how each batch is rescaled."""
     return data.model_copy(update={"mean": None, "scale": None})
-
-
-def _ignore_index(job: Job) -> int | None:
-    return job.loss.ignore_index if isinstance(job.loss, CategoricalCrossentropy) else None
 
 
 def load(data: Data, base: Path, *, task: Task) -> Loaded:

@@ -17,7 +17,7 @@ from likewise.producer.data.table_file import column_names, read_table
 from likewise.producer.display import both, did_you_mean, printable, short
 from likewise.shared.errors import DataError
 from likewise.shared.job.data import EVERY_COLUMN, TableData
-from likewise.shared.run import Task
+from likewise.shared.job.loss import Task
 
 ROWS_SHOWN = 5
 """How many training rows are kept as the file has them, to be shown."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -13,37 +12,25 @@ from likewise.producer.data.memory import stretches
 from likewise.producer.display import printable
 from likewise.shared.errors import DataError
 from likewise.shared.job.experiment import Precision
-from likewise.shared.run import Task
+from likewise.shared.job.loss import Loss, ignored_class, takes_signs
 
-TASKS: Mapping[str, Task] = {
-    "mse": "regression",
-    "mae": "regression",
-    "huber": "regression",
-    "log_cosh": "regression",
-    "quantile": "regression",
-    "poisson": "regression",
-    "kl_divergence": "regression",
-    "cosine_similarity": "regression",
-    "binary_crossentropy": "binary",
-    "categorical_crossentropy": "multiclass",
-}
 MAX_CLASSES = 100_000
 
 
-def targets(loaded: Loaded, task: Task, *, ignore_index: int | None = None) -> NDArray[Any]:
+def targets(loaded: Loaded, loss: Loss) -> NDArray[Any]:
     """Return y as in `shared.run.Dataset`; raise DataError naming the first target that does not fit.
 
-    A target that is `ignore_index` fits any classes, but cannot be said by a one-hot row.
+    A target that the loss ignores fits any classes, but cannot be said by a one-hot row.
     """
     y = loaded.y
     if y.ndim != 2 or y.shape[1] == 0:
         raise DataError(
             f"{loaded.y_place}: has the shape {y.shape}; targets are (samples,) or (samples, targets)"
         )
-    if task == "binary":
-        return _binary(y, loaded)
-    if task == "multiclass":
-        return _classes(y, loaded, ignore_index)
+    if loss.task == "binary":
+        return _binary(y, loaded, loss)
+    if loss.task == "multiclass":
+        return _classes(y, loaded, ignored_class(loss))
     return y if y.dtype.kind == "f" else y.astype(np.float64)
 
 
@@ -88,13 +75,16 @@ def sample_weights(loaded: Loaded) -> Floats | None:
     return loaded.weights
 
 
-def _binary(y: NDArray[Any], loaded: Loaded) -> NDArray[np.uint8]:
+def _binary(y: NDArray[Any], loaded: Loaded, loss: Loss) -> NDArray[np.integer[Any]]:
     if len(loaded.class_names) > 2:
         raise DataError(
             f"{loaded.y_place}: has {len(loaded.class_names)} classes ({_some(loaded.class_names)}), and "
-            "binary_crossentropy takes two; use loss: categorical_crossentropy with an output a class"
+            f"{loss.type} takes two; use loss: categorical_crossentropy with an output a class"
         )
-    _each_in(y, [0.0, 1.0], loaded, "0 or 1 with binary_crossentropy")
+    if takes_signs(loss) and (y == -1).any():
+        _each_in(y, [-1.0, 1.0], loaded, f"−1 and 1, or 0 and 1, with {loss.type}")
+        return y.astype(np.int8)
+    _each_in(y, [0.0, 1.0], loaded, f"0 or 1 with {loss.type}")
     return y.astype(np.uint8)
 
 

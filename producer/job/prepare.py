@@ -14,11 +14,19 @@ from likewise.producer.job.native import native_table
 from likewise.producer.job.resolve import as_written, changes_at, resolve
 from likewise.shared.errors import JobFileError, Problem
 from likewise.shared.job import Experiment
-from likewise.shared.job.loss import fitting_metrics, takes_logits
+from likewise.shared.job.loss import (
+    ClassCrossentropy,
+    Crossentropy,
+    Hinge,
+    Margin,
+    SquaredHinge,
+    Task,
+    takes_logits,
+)
+from likewise.shared.job.metrics import fits, fitting_metrics, metric_name
 from likewise.shared.job.shape import ShapeError, by
 from likewise.shared.limits import DEFAULT_LIMITS, Limits, Size, excesses
 from likewise.shared.program.fit import Amounts, misfits, weight_misfits
-from likewise.shared.run import Task
 
 _PROBABILITY_SLACK = 1e-5
 """How far from 1 a row of probabilities may sum: files hold them in float32."""
@@ -198,11 +206,11 @@ def _parameters(run: PreparedRun) -> Iterator[Problem]:
 
 def _metrics(run: PreparedRun) -> Iterator[Problem]:
     fitting = fitting_metrics(run.job.loss)
-    for index, name in enumerate(run.job.metrics or ()):
-        if name not in fitting:
+    for index, metric in enumerate(run.job.metrics or ()):
+        if not fits(metric, run.job.loss):
             yield Problem(
                 path=f"metrics.{index}",
-                value=f'"{name}"',
+                value=f'"{metric_name(metric)}"',
                 message=f"does not fit {_TASK_NAMES[run.data.task]} ({run.job.loss.type})",
                 hint=f"one of {', '.join(fitting)}",
             )
@@ -229,12 +237,18 @@ def _advice(run: PreparedRun) -> Iterator[str]:
     activation = run.program.last_activation
     logits = takes_logits(job.loss)
     if data.task != "regression" and not logits and activation not in ("sigmoid", "softmax"):
-        wanted = "sigmoid" if job.loss.type == "binary_crossentropy" else "softmax"
+        wanted = "sigmoid" if data.task == "binary" else "softmax"
+        clips = ", and clips what is none" if isinstance(job.loss, Crossentropy | ClassCrossentropy) else ""
         yield (
-            f"loss.from_logits is false, so {job.loss.type} takes the outputs for probabilities, and clips "
-            f"what is none; end the model with activation: {wanted}, or leave from_logits out"
+            f"loss.from_logits is false, so {job.loss.type} takes the outputs for probabilities{clips}; "
+            f"end the model with activation: {wanted}, or leave from_logits out"
         )
-    if logits and activation in ("sigmoid", "softmax"):
+    if isinstance(job.loss, Hinge | SquaredHinge) and activation == "sigmoid":
+        yield (
+            f"{job.loss.type} takes margins, below 0 for one class and above 0 for the other, and a "
+            "sigmoid is never below 0; end the model with activation: linear, or tanh"
+        )
+    if logits and not isinstance(job.loss, Margin) and activation in ("sigmoid", "softmax"):
         yield (
             f"{job.loss.type} takes logits and applies its own {activation}, so the {activation} at the end "
             "of the model counts twice; remove it (activation: linear)"

@@ -136,6 +136,8 @@ def _walk(details: ErrorDetails, model: type[BaseModel], document: Any) -> _Foun
         if isinstance(element, int) and (rows := _items(options)):
             options = list(_options(rows))
             value = _below(value, element)
+        elif len(models) > 1 and not any(element in _tags(option) for option in models):
+            continue  # words apart from mappings
         elif len(models) > 1:  # the tag of a union of mappings
             options = [option for option in models if element in _tags(option)]
             value = {"type": value} if isinstance(value, str) else value

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from likewise.shared.job import Loss
-from likewise.shared.job.loss import CategoricalCrossentropy, takes_logits
+from likewise.shared.job.loss import Task, ignored_class, takes_logits
 from likewise.shared.results.seed_table import Load, SeedTable, in_own_units
-from likewise.shared.run import Run, Task
+from likewise.shared.run import Run
 
 Part = Literal["train", "validation", "test"]
 MOST_CLASSES = 20
@@ -104,7 +104,7 @@ def truth_of(runs: Sequence[Run], tables: Mapping[str, SeedTable], arrays: Load)
 
 def _counted(loss: Loss, y: NDArray[Any]) -> NDArray[np.bool_]:
     """Return the samples whose target is known: (n,)."""
-    ignored = loss.ignore_index if isinstance(loss, CategoricalCrossentropy) else None
+    ignored = ignored_class(loss)
     if ignored is None:
         return np.full(len(y), True)
     counted: NDArray[np.bool_] = y != ignored
@@ -131,7 +131,7 @@ class Confusion:
 
 def confusions(truth: Truth, sides: Sequence[str]) -> list[Confusion]:
     """Return one matrix a side, in order."""
-    known = truth.y.reshape(-1).astype(np.int64)
+    known = np.maximum(truth.y.reshape(-1).astype(np.int64), 0)  # a hinge's targets may be −1 and 1
     classes = truth.classes or 2
     matrices = []
     for series, name in enumerate(sides):

@@ -22,7 +22,7 @@ from likewise.producer.display import number, setting
 from likewise.producer.job.resolve import SettingDifference
 from likewise.producer.verdict.models import Mending
 from likewise.shared.job import Job
-from likewise.shared.job.loss import is_by_row
+from likewise.shared.job.loss import is_by_batch, is_by_row
 from likewise.shared.job.shape import Shape, ShapeError
 from likewise.shared.program import ProgramSpec, compile_job
 
@@ -262,6 +262,8 @@ def _loss_elements(setup: Setup, side: str) -> int | None:
     job = setup.jobs[side]
     samples = job.training.batch_size or setup.samples
     outputs = 1 if is_by_row(job.loss) else setup.outputs(side)
+    if is_by_batch(job.loss):
+        return 1
     return samples * outputs if samples and outputs else None
 
 

@@ -29,16 +29,22 @@ from likewise.shared.errors import LikewiseError
 from likewise.shared.job import Job, Loss
 from likewise.shared.job.loss import (
     BinaryCrossentropy,
+    BinaryLoss,
     CategoricalCrossentropy,
-    ClassLoss,
     CosineSimilarity,
+    Dice,
     ElementLoss,
     KlDivergence,
     MeanSquaredError,
+    MulticlassLoss,
     Poisson,
     Quantile,
+    Tversky,
+    ignored_class,
     is_broadcast,
+    is_by_batch,
     is_by_row,
+    takes_logits,
 )
 from likewise.shared.job.training import BatchPlan
 from likewise.shared.losses import loss_value
@@ -158,7 +164,7 @@ def _went_up(table: SeedTable, far: Float64) -> Bools:
 
 def _grew_unseen(table: SeedTable, loss: Loss) -> Bools:
     """Return whether weights grew without bound under a loss that has one, and so does not show it."""
-    bounded = isinstance(loss, ClassLoss) and not loss.from_logits
+    bounded = isinstance(loss, Dice | Tversky) or (loss.task != "regression" and not takes_logits(loss))
     grew = np.zeros(len(table.seeds), np.bool_)
     if bounded or isinstance(loss, CosineSimilarity):
         for array in table.weights().values():
@@ -181,6 +187,10 @@ def _constant_loss(loss: Loss, targets: NDArray[Any]) -> float:
             return log(2)
         case KlDivergence():
             return log(max(2, _width(targets)))
+        case MulticlassLoss() | BinaryLoss():
+            classes = int(targets.max(initial=1)) + 1
+            shape = (len(targets), classes) if loss.task == "multiclass" else targets.shape
+            return loss_value(_averaged(loss), np.full(shape, 0.0 if takes_logits(loss) else 0.5), targets)
     wanted = targets.astype(np.float64)
     constants = [np.zeros_like(wanted)]
     if not isinstance(loss, Poisson):
@@ -203,6 +213,8 @@ def _elements(job: Job, targets: NDArray[Any]) -> float:
         return 1.0
     batch = min(len(targets), BatchPlan.of(job.training, len(targets)).batch_size)
     samples = batch if job.training.epoch_loss == "per_batch" else len(targets)
+    if is_by_batch(job.loss):
+        return 1.0
     one_a_sample = is_by_row(job.loss) or job.loss.reduction == "sum_of_means"
     return float(
         samples * (1 if one_a_sample else _width(targets)) * (batch if is_broadcast(job.loss) else 1)
@@ -222,7 +234,7 @@ def _score(table: SeedTable, loss: Loss, dataset: Dataset, arrays: Load) -> Scor
         match loss:
             case CosineSimilarity():
                 return None
-            case CategoricalCrossentropy() | BinaryCrossentropy():
+            case MulticlassLoss() | BinaryLoss():
                 found = _classes_right(loss, outputs, targets, arrays(dataset.train.y))
             case _:
                 found = _variance_explained(loss, outputs.astype(np.float64), targets.astype(np.float64))
@@ -231,7 +243,7 @@ def _score(table: SeedTable, loss: Loss, dataset: Dataset, arrays: Load) -> Scor
     values, constant, useless = found
     return Score(
         part=table.outputs_of or "train",
-        classifies=isinstance(loss, ClassLoss),
+        classifies=loss.task != "regression",
         values=values,
         constant=constant,
         useless=useless & table.succeeded,
@@ -243,15 +255,16 @@ _Scored = tuple[Float64, float, Bools]
 
 
 def _classes_right(
-    loss: ClassLoss,
+    loss: Loss,
     outputs: NDArray[Any],
     targets: NDArray[Any],
     trained_on: NDArray[Any],
 ) -> _Scored | None:
     """Score by the share of elements whose class is right."""
-    if isinstance(loss, CategoricalCrossentropy):
-        counted = targets != loss.ignore_index
-        known = trained_on[trained_on != loss.ignore_index].astype(np.int64)
+    if loss.task == "multiclass":
+        ignored = ignored_class(loss)
+        counted = targets != ignored
+        known = trained_on[trained_on != ignored].astype(np.int64)
         if not counted.any() or not len(known):
             return None
         right = (outputs.argmax(axis=2) == targets)[:, counted]
@@ -259,7 +272,7 @@ def _classes_right(
     else:
         if outputs.shape[1:] != targets.shape:
             return None
-        right = (outputs > (0.0 if loss.from_logits else 0.5)) == (targets == 1)
+        right = (outputs > (0.0 if takes_logits(loss) else 0.5)) == (targets == 1)
         always = (targets == 1) == ((trained_on == 1).mean(axis=0) > 0.5)
     values = right.reshape(len(outputs), -1).mean(axis=1)
     constant = float(always.mean())

@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from likewise.producer.job.resolve import SettingDifference, setting_differences
-from likewise.producer.wording import data, initializers, layers, training
+from likewise.producer.wording import data, initializers, layers, losses, training
 from likewise.producer.wording.form import Facts, Form
 from likewise.producer.wording.layers import Forms
 from likewise.shared.errors import LikewiseError
@@ -60,6 +60,10 @@ RULES = (
         "cross-entropy less a constant",
         apply=data.smoothed_targets,
     ),
+    Rule(says="a focal loss whose gamma is 0 is the cross-entropy", apply=losses.plain_focal),
+    Rule(says="Tversky's loss of two halves is Dice", apply=losses.dice_is_tversky),
+    Rule(says="alpha weighs no class", apply=training.idle("loss.alpha", losses.balances_nothing)),
+    Rule(says="a hinge's targets are 0 and 1, or −1 and 1", apply=data.signed_targets),
     Rule(says="classes are weighed by the loss or sample by sample", apply=data.weighted_samples),
     Rule(
         says="the softmax or sigmoid stands in the model before a loss on probabilities, or in a loss on "

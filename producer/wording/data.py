@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from likewise.producer.wording.form import EQUAL, PARTS, Facts, Form
+from likewise.producer.wording.form import EQUAL, PARTS, Facts, Form, Part
 from likewise.producer.wording.layers import Forms
 from likewise.shared.job.loss import (
     CategoricalCrossentropy,
     KlDivergence,
+    takes_signs,
 )
 from likewise.shared.job.training import BatchPlan
 from likewise.shared.losses import element_weights
@@ -145,3 +146,34 @@ def _same_samples(mine: Facts, theirs: Facts) -> bool:
 def _spread_out(weights: NDArray[Any] | None, targets: NDArray[Any]) -> NDArray[Any]:
     """Return a weight for each target, 1 where none is given."""
     return np.ones(targets.shape) if weights is None else np.broadcast_to(weights, targets.shape)
+
+
+def signed_targets(reference: Form, other: Form) -> Forms | None:
+    """Take the reference's coding of a hinge's targets: 0 and 1, or −1 and 1."""
+    losses: list[Any] = [reference.job.loss, other.job.loss]
+    if losses[0].type != losses[1].type or not takes_signs(losses[0]):
+        return None
+    if not _same_rows(reference.facts, other.facts) or not _rescaled_alike(reference, other):
+        return None
+    for name in PARTS:
+        mine, theirs = _signs(reference, name), _signs(other, name)
+        weights = [form.facts.weights(name) for form in (reference, other)]
+        same = mine is not None and theirs is not None and np.array_equal(mine, theirs)
+        if reference.facts.part(name) is not None and not (same and _equal(*weights)):
+            return None
+    changed = other.with_job(other.document | {"data": reference.document["data"]})
+    return reference, changed.with_section("loss", labels=losses[0].labels)
+
+
+def _signs(form: Form, name: Part) -> NDArray[np.bool_] | None:
+    """Return which targets a hinge takes for 1, the others being −1; None where some stay 0."""
+    loss: Any = form.job.loss
+    y = form.facts.targets(name)
+    if y is None or (loss.labels == "as_given" and (y == 0).any()):
+        return None
+    positive: NDArray[np.bool_] = y > 0
+    return positive
+
+
+def _equal(one: NDArray[Any] | None, other: NDArray[Any] | None) -> bool:
+    return one is other if one is None or other is None else np.array_equal(one, other)

@@ -16,7 +16,7 @@ from likewise.shared.job.layers import Layer
 from likewise.shared.job.layers.base import BaseLayer
 from likewise.shared.job.layers.basic import BatchNorm, Flatten
 from likewise.shared.job.layers.convolution import Conv2DTranspose, pair, windows
-from likewise.shared.job.loss import CategoricalCrossentropy, KlDivergence
+from likewise.shared.job.loss import ClassCrossentropy, KlDivergence
 from likewise.shared.job.optimizer import is_decoupled
 from likewise.shared.job.weights import (
     Constant,
@@ -308,9 +308,7 @@ def head_shifted(reference: Form, other: Form) -> Forms | None:
 def _sees_no_shift(form: Form) -> bool:
     """Return whether a constant that is added to every logit changes no gradient, and decays by itself."""
     loss, optimizer = form.job.loss, form.job.optimizer
-    softmax = isinstance(loss, KlDivergence) or (
-        isinstance(loss, CategoricalCrossentropy) and loss.from_logits
-    )
+    softmax = isinstance(loss, KlDivergence) or (isinstance(loss, ClassCrossentropy) and loss.from_logits)
     last: Any = form.job.model.layers[-1]
     undecayed = optimizer.weight_decay == 0 or is_decoupled(optimizer) or optimizer.type == "sgd"
     return softmax and last.activation.type == "linear" and undecayed

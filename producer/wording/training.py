@@ -13,14 +13,22 @@ from typing import Any
 from likewise.producer.wording.form import EQUAL, PARTS, Form
 from likewise.producer.wording.layers import HAVE_ACTIVATIONS, Forms, kinds
 from likewise.shared.job.loss import (
-    BinaryCrossentropy,
+    BinaryLoss,
     CategoricalCrossentropy,
     is_broadcast,
+    is_by_batch,
     is_by_row,
 )
 from likewise.shared.job.training import BatchPlan
 
-SQUASHED = {"categorical_crossentropy": "softmax", "binary_crossentropy": "sigmoid"}
+SQUASHED = {
+    "categorical_crossentropy": "softmax",
+    "categorical_focal_crossentropy": "softmax",
+    "binary_crossentropy": "sigmoid",
+    "binary_focal_crossentropy": "sigmoid",
+    "dice": "sigmoid",
+    "tversky": "sigmoid",
+}
 
 
 # The model's head and its loss
@@ -46,7 +54,7 @@ def _head_layer(form: Form) -> int:
     last = len(form.job.model.layers) - 1
     model = form.job.model
     while (
-        isinstance(form.job.loss, BinaryCrossentropy)
+        isinstance(form.job.loss, BinaryLoss)
         and model.layers[last].keeps_numbers
         and model.sources(last) == (last,)
         and last > 0
@@ -235,6 +243,8 @@ def _columns(form: Form) -> int | None:
 def _elements(form: Form) -> int | None:
     """Return the loss elements of a batch, where all batches are of one size and elements count alike."""
     columns, samples, loss = _columns(form), form.facts.samples, form.job.loss
+    if is_by_batch(loss):
+        return 1
     if columns is None or samples is None or not (weighs_nothing(form) or loss.weighting == "by_count"):
         return None
     if isinstance(loss, CategoricalCrossentropy) and not ignores_nothing(form):

@@ -11,7 +11,8 @@ from pydantic import Field, model_validator
 from likewise.shared.frozen import Frozen
 from likewise.shared.job.data import Data
 from likewise.shared.job.fields import Many, Positive, RowsToPredict
-from likewise.shared.job.loss import Loss, MetricName
+from likewise.shared.job.loss import Loss
+from likewise.shared.job.metrics import Metric
 from likewise.shared.job.model import Model
 from likewise.shared.job.optimizer import Optimizer
 from likewise.shared.job.side import Framework, Label, Side, SideSettings
@@ -55,8 +56,9 @@ class Job(Frozen):
     """`auto` takes the first worker that is free, `cpu` or `cuda` one of that kind."""
     limits: RunLimits = RunLimits()
     """What a training may take at the most."""
-    metrics: Many[MetricName] | None = None
-    """Null takes those that fit the loss."""
+    metrics: Many[Metric] | None = None
+    """Words (`mae`, `rmse`, `r2`, `accuracy`, `f1`, `auc`) or the types below; null takes those that fit
+    the loss."""
     predict: RowsToPredict | None = None
     """Rows whose outputs are wanted after training: lists of numbers (a flat list is one column), or for a
     table the values by column, as the file has them."""

@@ -7,7 +7,6 @@ from functools import lru_cache
 
 from likewise.shared.job import Job, Model
 from likewise.shared.job.layers import Layer
-from likewise.shared.job.loss import CategoricalCrossentropy
 from likewise.shared.job.shape import Shape, ShapeError
 from likewise.shared.program.spec import IndexLimit, Mask, ProgramSpec, Rescale, Stage, Target, Weight
 
@@ -20,7 +19,7 @@ def compile_job(job: Job, input_shape: Shape) -> ProgramSpec:
     Raises ShapeError at the first layer that cannot take its input. A model is compiled once in a process,
     however often it is asked for.
     """
-    target: Target = "classes" if isinstance(job.loss, CategoricalCrossentropy) else "columns"
+    target: Target = "classes" if job.loss.task == "multiclass" else "columns"
     rescale = Rescale(mean=_channels(job.data.mean), scale=_channels(job.data.scale))
     return compile_model(job.model, tuple(input_shape), target, rescale)
 

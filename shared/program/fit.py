@@ -17,7 +17,7 @@ from likewise.shared.errors import Problem
 from likewise.shared.job import Job
 from likewise.shared.job.data import is_weighted
 from likewise.shared.job.experiment import Precision
-from likewise.shared.job.loss import CategoricalCrossentropy, is_broadcast
+from likewise.shared.job.loss import class_weights_of, is_broadcast, is_by_batch
 from likewise.shared.job.schedule import ReduceOnPlateauSchedule
 from likewise.shared.job.shape import by
 from likewise.shared.job.training import BatchPlan
@@ -49,6 +49,7 @@ def misfits(job: Job, program: ProgramSpec, amounts: Amounts) -> Iterator[Proble
     if len(program.output_shape) == 1:
         yield from _class_weights(job, program)
         yield from _broadcasting(job, program, amounts)
+    yield from _of_batches(job)
     yield from _batches(job, amounts)
     yield from _watched(job, amounts)
 
@@ -107,9 +108,10 @@ def _outputs(job: Job, program: ProgramSpec, amounts: Amounts) -> Iterator[Probl
 
 
 def _class_weights(job: Job, program: ProgramSpec) -> Iterator[Problem]:
-    if not isinstance(job.loss, CategoricalCrossentropy) or job.loss.class_weights is None:
+    weights = class_weights_of(job.loss)
+    if job.loss.task != "multiclass" or weights is None:
         return
-    given, outputs = len(job.loss.class_weights), program.output_shape[0]
+    given, outputs = len(weights), program.output_shape[0]
     if given != outputs:
         yield Problem(
             path="loss.class_weights",
@@ -139,6 +141,17 @@ def _broadcasting(job: Job, program: ProgramSpec, amounts: Amounts) -> Iterator[
     else:
         return
     yield Problem(path="loss.targets", value='"broadcast"', message=message, hint=hint)
+
+
+def _of_batches(job: Job) -> Iterator[Problem]:
+    """Refuse weights of samples in a loss that knows only the batch."""
+    if is_by_batch(job.loss) and is_weighted(job.data):
+        yield Problem(
+            path="loss.per",
+            value='"batch"',
+            message="takes one ratio over the whole batch, so that no sample has a loss of its own to weigh",
+            hint="leave data.sample_weights out, or per: sample",
+        )
 
 
 def _batches(job: Job, amounts: Amounts) -> Iterator[Problem]:

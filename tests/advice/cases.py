@@ -131,6 +131,7 @@ VALUES: dict[str, list[Any]] = {
 ELSEWHERE = {"type", "name", "inputs", "rate", "seed", "layer"}
 """Fields of layers that have no value here: a rate draws masks, the others are no settings of code."""
 
+THREE = [[1.0, 3.0, 0.5]]
 LOSSES: dict[str, dict[str, Any]] = {
     "reduction": {"*": ["sum", "sum_of_means"]},
     "weighting": {"*": ["by_weights"]},
@@ -139,9 +140,31 @@ LOSSES: dict[str, dict[str, Any]] = {
     "quantile": {"*": [0.75]},
     "from_logits": {"*": [False]},
     "label_smoothing": {"*": [0.1]},
-    "class_weights": {"binary_crossentropy": [[1.0, 3.0]], "categorical_crossentropy": [[1.0, 3.0, 0.5]]},
+    "class_weights": {
+        **dict.fromkeys(
+            ("multi_margin", "categorical_crossentropy", "categorical_focal_crossentropy"), THREE
+        ),
+        "*": [[1.0, 3.0]],
+    },
     "ignore_index": {"*": [2]},
+    "gamma": {"*": [1.0]},
+    "alpha": {"*": [0.75]},
+    "beta": {"*": [0.75]},
+    "apply_class_balancing": {"*": [True]},
+    "labels": {"*": ["as_given"]},
+    "per": {"*": ["sample"]},
+    "smooth": {"*": [1.0]},
+    "epsilon": {"*": [0.5]},
+    "p": {"*": [2]},
+    "margin": {"*": [0.5]},
 }
+BESIDE_IN_LOSSES: dict[tuple[str, str], dict[str, Any]] = {
+    ("binary_focal_crossentropy", "alpha"): {"apply_class_balancing": True},
+    **{
+        (kind, name): {"per": "sample"} for kind in ("dice", "tversky") for name in ("reduction", "weighting")
+    },
+}
+"""What a loss has beside a field, for that to mean anything."""
 
 OPTIMIZERS: dict[str, list[Any]] = {
     "learning_rate": [0.03125],
@@ -376,10 +399,10 @@ def image_pairs() -> Iterator[Pair]:
 def loss_pairs() -> Iterator[Pair]:
     layers = [dense(4, activation="tanh", name="hidden"), dense(name="head")]
     for word, model in members(Loss).items():
-        base = job(layers, loss={"type": word})
         for name in model.model_fields:
             if name == "type":
                 continue
+            base = job(layers, loss={"type": word, **BESIDE_IN_LOSSES.get((word, name), {})})
             values = LOSSES[name].get(word, LOSSES[name].get("*"))
             for value in values:
                 one = base
@@ -414,6 +437,12 @@ def loss_pairs() -> Iterator[Pair]:
         ("mse", "log_cosh"),
         ("mae", "poisson"),
         ("mse", "cosine_similarity"),
+        ("binary_crossentropy", "hinge"),
+        ("hinge", "squared_hinge"),
+        ("binary_crossentropy", "dice"),
+        ("binary_crossentropy", "binary_focal_crossentropy"),
+        ("categorical_crossentropy", "categorical_focal_crossentropy"),
+        ("categorical_hinge", "multi_margin"),
     ):
         yield Pair(
             "loss.type",

@@ -93,8 +93,9 @@ class Bench:
     def data(self, job: Job, shape: tuple[int, ...]) -> str:
         """The samples for a job, by the name under which their arrays are kept."""
         outputs = compile_job(job, shape).output_shape
+        kind = job.loss.task if job.loss.task != "regression" else job.loss.type
         weighted = getattr(job.data, "sample_weights", None) is not None
-        name = f"{shape} {job.loss.type} {outputs} {weighted} {job.model.layers[0].type == 'embedding'}"
+        name = f"{shape} {kind} {outputs} {weighted} {job.model.layers[0].type == 'embedding'}"
         if f"{name}/x" in self.arrays:
             return name
         draw = np.random.default_rng(len(name))
@@ -102,10 +103,10 @@ class Bench:
         x = draw.standard_normal((n, *shape))
         if job.model.layers[0].type == "embedding":
             x = draw.integers(0, 7, (n, *shape)).astype(float)
-        match job.loss.type:
-            case "categorical_crossentropy":
+        match kind:
+            case "multiclass":
                 y = draw.integers(0, outputs[-1], n)
-            case "binary_crossentropy":
+            case "binary":
                 y = draw.integers(0, 2, (n, *outputs)).astype(float)
             case "poisson":
                 y = draw.integers(0, 5, (n, *outputs)).astype(float)

@@ -89,10 +89,10 @@ class Kit:
         """(x, y, weights) for a job, random: 12 samples, two targets or classes, with weights if declared."""
         draw = np.random.default_rng(seed)
         x = draw.standard_normal((12, *input_shape)).astype(job.precision)
-        match job.loss.type:
-            case "categorical_crossentropy":
+        match job.loss.task if job.loss.task != "regression" else job.loss.type:
+            case "multiclass":
                 y = draw.integers(0, 2, 12)
-            case "binary_crossentropy":
+            case "binary":
                 y = draw.integers(0, 2, (12, 2)).astype(job.precision)
             case "poisson":
                 y = draw.integers(0, 5, (12, 2)).astype(job.precision)

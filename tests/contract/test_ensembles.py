@@ -148,7 +148,9 @@ def test_members_with_optimizers_of_their_own_train_as_alone(name: str, kit: Any
 @pytest.mark.parametrize(
     "loss",
     ["mse", "mae", "huber", "log_cosh", "quantile", "poisson", "kl_divergence", "cosine_similarity",
-     "binary_crossentropy", "categorical_crossentropy", {"type": "mse", "reduction": "sum"}],
+     "binary_crossentropy", "binary_focal_crossentropy", "hinge", "squared_hinge", "dice",
+     {"type": "tversky", "per": "sample"}, "categorical_crossentropy", "categorical_focal_crossentropy",
+     "categorical_hinge", {"type": "multi_margin", "p": 2}, {"type": "mse", "reduction": "sum"}],
 )  # fmt: skip
 def test_members_follow_every_loss_as_alone(loss: Any, kit: Any) -> None:
     jobs = [kit.job(loss=loss)] * MEMBERS

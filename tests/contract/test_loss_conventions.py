@@ -11,6 +11,9 @@ WEIGHTED = {"type": "inline", "x": [0.0], "y": [0.0], "sample_weights": [1.0]}
 CLASSES = np.array([0, 2, 1, -100, 2, 0, -100, 1, 1, 0, 2, 2])
 """Two of the twelve samples are ignored, where the loss ignores −100."""
 
+SINGLE_OUTPUTS = (
+    "mse", "mae", "huber", "cosine_similarity", "binary_crossentropy", "hinge", "binary_focal_crossentropy",
+)  # fmt: skip
 CONVENTIONS: dict[str, dict[str, Any]] = {
     "class weights by weights": {"class_weights": [0.5, 3.0, 1.0], "weighting": "by_weights"},
     "ignored": {"ignore_index": -100},
@@ -72,7 +75,7 @@ def weighted(kit: Any, y: np.ndarray) -> Any:
 
 @pytest.mark.parametrize("weighting", ["by_count", "by_weights"])
 @pytest.mark.parametrize("reduction", ["mean", "sum", "sum_of_means"])
-@pytest.mark.parametrize("loss", ["mse", "mae", "huber", "cosine_similarity", "binary_crossentropy"])
+@pytest.mark.parametrize("loss", SINGLE_OUTPUTS)
 def test_a_sample_s_weight_multiplies_its_loss(loss: str, reduction: str, weighting: str, kit: Any) -> None:
     job = kit.job(data=WEIGHTED, loss={"type": loss, "reduction": reduction, "weighting": weighting})
     check(kit, job, kit.problem(job)[1])

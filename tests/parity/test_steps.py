@@ -27,7 +27,15 @@ LOSSES = {
     "poisson": "counts",
     "kl_divergence": "probabilities",
     "binary_crossentropy": "binary",
+    "binary_focal_crossentropy": "binary",
+    "hinge": "binary",
+    "squared_hinge": "binary",
+    "dice": "binary",
+    "tversky": "binary",
     "categorical_crossentropy": "multiclass",
+    "categorical_focal_crossentropy": "multiclass",
+    "categorical_hinge": "multiclass",
+    "multi_margin": "multiclass",
 }
 CLASS_LOSSES: dict[str, dict[str, Any]] = {
     "smoothed": {"label_smoothing": 0.2},
@@ -58,6 +66,43 @@ LOSS_CONVENTIONS: dict[str, dict[str, Any]] = {
         "loss": {"type": "binary_crossentropy", "from_logits": False},
         "task": "binary",
         "layers": LIKELY,
+    },
+    "focal, balanced, at another gamma": {
+        "loss": {
+            "type": "binary_focal_crossentropy", "gamma": 1.5, "apply_class_balancing": True,
+            "label_smoothing": 0.1, "class_weights": [0.5, 3.0],
+        },
+        "task": "binary",
+    },
+    "focal probabilities": {
+        "loss": {"type": "binary_focal_crossentropy", "from_logits": False},
+        "task": "binary",
+        "layers": LIKELY,
+    },
+    "focal probabilities of classes": {
+        "loss": {
+            "type": "categorical_focal_crossentropy", "from_logits": False, "label_smoothing": 0.1,
+            "gamma": 0.5,
+        },
+        "task": "multiclass",
+        "layers": PROBABLE,
+    },
+    "hinge as given": {"loss": {"type": "hinge", "labels": "as_given"}, "task": "binary"},
+    "hinge of weighed classes": {
+        "loss": {"type": "squared_hinge", "class_weights": [0.5, 3.0], "weighting": "by_weights"},
+        "task": "binary",
+    },
+    "squared margins": {
+        "loss": {"type": "multi_margin", "p": 2, "margin": 0.5, "class_weights": [0.5, 3.0, 1.5]},
+        "task": "multiclass",
+    },
+    "overlap a sample": {
+        "loss": {"type": "dice", "per": "sample", "smooth": 1.0, "from_logits": False},
+        "task": "binary",
+        "layers": LIKELY,
+    },
+    "uneven overlap": {
+        "loss": {"type": "tversky", "alpha": 0.7, "beta": 0.3, "smooth": 0.5}, "task": "binary",
     },
     "sample weights": {"data": WEIGHTED, "loss": {"type": "mse"}},
     "sample weights by weights": {

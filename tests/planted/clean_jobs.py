@@ -17,6 +17,8 @@ _ACTIVATIONS = (
     "linear", "relu", "leaky_relu", "elu", "selu", "gelu", "gelu_tanh", "silu", "softplus", "tanh", "sigmoid",
 )  # fmt: skip
 _REGRESSION = ("mse", "mae", "huber", "log_cosh")
+_OF_TWO = ("binary_crossentropy", "binary_focal_crossentropy", "hinge", "squared_hinge", "dice", "tversky")
+_OF_CLASSES = ("categorical_focal_crossentropy", "categorical_hinge", "multi_margin")
 
 
 def clean_job(number: int) -> Document:
@@ -24,7 +26,8 @@ def clean_job(number: int) -> Document:
     draw = np.random.default_rng(number)
     task = str(draw.choice(["regression", "classification"]))
     features, classes = int(draw.choice([4, 6, 12, 16, 36])), int(draw.integers(2, 5))
-    units = 1 if task == "regression" else classes
+    two = task == "classification" and classes == 2 and _coin(draw)
+    units = 1 if task == "regression" or two else classes
     return {
         "name": f"clean-{number}",
         "data": {
@@ -33,7 +36,7 @@ def clean_job(number: int) -> Document:
             "split": {"validation": 0.2} if draw.random() < 0.3 else {}, "standardize": _coin(draw),
         },
         "model": {"layers": [*_body(draw, features), {"type": "dense", "units": units}]},
-        "loss": _loss(draw, task, classes),
+        "loss": _loss(draw, "two classes" if two else task, classes),
         "optimizer": _optimizer(draw),
         "training": {
             "epochs": int(draw.integers(1, 5)),
@@ -99,6 +102,10 @@ def _activation(draw: Draw) -> str:
 def _loss(draw: Draw, task: str, classes: int) -> Document:
     if task == "regression":
         return {"type": str(draw.choice(_REGRESSION)), "reduction": _reduction(draw)}
+    if task == "two classes":
+        return {"type": str(draw.choice(_OF_TWO)), "reduction": _reduction(draw)}
+    if draw.random() < 0.3:
+        return {"type": str(draw.choice(_OF_CLASSES)), "reduction": _reduction(draw)}
     loss: Document = {"type": "categorical_crossentropy", "reduction": _reduction(draw)}
     if draw.random() < 0.3:
         loss["label_smoothing"] = 0.1

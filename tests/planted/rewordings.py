@@ -113,7 +113,10 @@ def _reduction(job: Document, _: Draw) -> bool:
     even = training["batch_size"] is None or training["drop_last"]
     if optimizer["type"] != "sgd" or not even or _has_own_rates(job) or "validation" in job["data"]["split"]:
         return False
-    outputs = 1 if loss["type"] == "categorical_crossentropy" else job["model"]["layers"][-1]["units"]
+    if loss["type"] in ("dice", "tversky"):  # of a whole batch, with nothing to reduce
+        return False
+    by_row = loss["type"].startswith("categorical") or loss["type"] == "multi_margin"
+    outputs = 1 if by_row else job["model"]["layers"][-1]["units"]
     size = float((training["batch_size"] or job["data"]["samples"]) * outputs)
     factor = size if loss.get("reduction") == "sum" else 1 / size
     loss["reduction"] = "mean" if loss.get("reduction") == "sum" else "sum"

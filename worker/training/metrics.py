@@ -1,7 +1,7 @@
 """Metrics of a model's raw outputs in NumPy and float64; None where a metric is undefined.
 
-Outputs are (n, targets), for the cross-entropies logits, or probabilities with `from_logits: false`; targets
-as in `shared.losses`. Samples and classes count alike here, whatever their weight in the loss, as in
+Outputs are (n, targets), for a classification logits or margins, or probabilities with `from_logits: false`;
+targets as in `shared.losses`. Samples and classes count alike here, whatever their weight in the loss, as in
 Keras's `metrics`; samples whose target is `loss.ignore_index` are left out.
 
     mae, rmse    over all elements; of exp(o) for poisson and softmax(o) for kl_divergence, as is r2
@@ -9,6 +9,10 @@ Keras's `metrics`; samples whose target is `loss.ignore_index` are left out.
     accuracy     share of right classes; binary: of elements where p > 0.5 (a logit above 0) just where t is 1
     f1           2TP/(2TP + FP + FN); binary: of class 1, averaged over the targets;
                  multiclass: averaged over the classes that occur in targets or predictions
+    precision    TP/(TP + FP), 0 where nothing is said to be of the class; averaged as f1, or micro: TP and FP
+                 added up over targets or classes first
+    recall       TP/(TP + FN), 0 where nothing is of the class; averaged as precision
+    top_k_accuracy  share of samples whose class has one of the k largest outputs
     auc          share of (positive, negative) pairs in the right order, ties half; multiclass: each
                  class's probability against the rest, averaged; none where a class is missing
 """
@@ -24,12 +28,21 @@ from numpy.typing import NDArray
 
 from likewise.shared.job import Job, Loss
 from likewise.shared.job.loss import (
-    BinaryCrossentropy,
-    CategoricalCrossentropy,
+    BinaryLoss,
     KlDivergence,
-    MetricName,
+    Margin,
+    MulticlassLoss,
     Poisson,
+    ignored_class,
+    takes_logits,
+)
+from likewise.shared.job.metrics import (
+    Metric,
+    Precision,
+    SetMetric,
+    TopKAccuracy,
     fitting_metrics,
+    metric_name,
 )
 from likewise.shared.losses import loss_values
 from likewise.shared.results.seed_table import in_own_units
@@ -43,6 +56,10 @@ Float64 = NDArray[np.float64]
 
 
 Integers = NDArray[np.int64]
+
+
+Measure = Callable[[Float64, Integers], float | None]
+"""What computes a metric of one member: outputs (n, targets) and targets."""
 
 
 _NUMBERS_AT_ONCE = 2**20
@@ -59,10 +76,10 @@ def measured(
 
     Those of standardised targets are in the targets' own units.
     """
-    names = job.metrics if job.metrics is not None else fitting_metrics(job.loss)
+    wanted = job.metrics if job.metrics is not None else fitting_metrics(job.loss)
     tables = {
         name: member_metrics(
-            names,
+            wanted,
             loss=job.loss,
             outputs=in_own_units(outputs[name], target_scaling),
             targets=in_own_units(part.y, target_scaling),
@@ -79,7 +96,7 @@ def validation_losses(job: Job, outputs: Floats, part: Batch) -> NDArray[np.floa
 
 
 def member_metrics(
-    names: Sequence[MetricName], *, loss: Loss, outputs: NDArray[Any], targets: NDArray[Any]
+    wanted: Sequence[Metric], *, loss: Loss, outputs: NDArray[Any], targets: NDArray[Any]
 ) -> list[dict[str, float | None]]:
     """Compute the metrics of many members from their outputs on the same samples: (members, n, targets)."""
     at_once = max(1, _NUMBERS_AT_ONCE // max(1, outputs[0].size))
@@ -87,25 +104,30 @@ def member_metrics(
     for begin in range(0, len(outputs), at_once):
         some = outputs[begin : begin + at_once].astype(np.float64)
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            found += _of_members(names, loss, some, targets)
+            found += _of_members(wanted, loss, some, targets)
     return found
 
 
 def _of_members(
-    names: Sequence[MetricName], loss: Loss, o: Float64, targets: NDArray[Any]
+    wanted: Sequence[Metric], loss: Loss, o: Float64, targets: NDArray[Any]
 ) -> list[dict[str, float | None]]:
+    names = [metric_name(metric) for metric in wanted]
     if o.shape[1] == 0:
         return [dict.fromkeys(names) for _ in o]
-    if isinstance(loss, CategoricalCrossentropy):
-        counted = np.full(o.shape[1], True) if loss.ignore_index is None else targets != loss.ignore_index
+    if isinstance(loss, MulticlassLoss):
+        ignored = ignored_class(loss)
+        counted = np.full(o.shape[1], True) if ignored is None else targets != ignored
         if not counted.any():
             return [dict.fromkeys(names) for _ in o]
-        table = _MULTICLASS if loss.from_logits else _MULTICLASS | {"auc": _auc_of_probabilities}
+        scored = isinstance(loss, Margin) or not takes_logits(loss)
+        table = _MULTICLASS | {"auc": _auc_of_scores} if scored else _MULTICLASS
+        table = table | _with_settings(wanted, _of_class_numbers)
         classes = targets[counted].astype(np.int64)
         return [_each(table, names, one[counted], classes) for one in o]
-    if isinstance(loss, BinaryCrossentropy):
-        scores, classes = o if loss.from_logits else o - 0.5, targets.astype(np.int64)
-        return [_each(_BINARY, names, one, classes) for one in scores]
+    if isinstance(loss, BinaryLoss):
+        scores, classes = o if takes_logits(loss) else o - 0.5, targets.astype(np.int64)
+        table = _BINARY | _with_settings(wanted, _of_outputs)
+        return [_each(table, names, one, classes) for one in scores]
     return _regression(names, _on_the_targets_scale(loss, o), targets.astype(np.float64))
 
 
@@ -126,7 +148,7 @@ def _probabilities(o: Float64) -> Float64:
     return probabilities
 
 
-def _regression(names: Sequence[MetricName], o: Float64, t: Float64) -> list[dict[str, float | None]]:
+def _regression(names: Sequence[str], o: Float64, t: Float64) -> list[dict[str, float | None]]:
     """Compute the metrics of all members at once; o is (members, n, targets)."""
     known = {name: _REGRESSION[name](o, t).tolist() for name in names if name in _REGRESSION}
     return [
@@ -176,11 +198,11 @@ def _multiclass_f1(o: Float64, t: Integers) -> float | None:
 
 
 def _multiclass_auc(o: Float64, t: Integers) -> float | None:
-    return _auc_of_probabilities(_probabilities(o), t)
+    return _auc_of_scores(_probabilities(o), t)
 
 
-def _auc_of_probabilities(probabilities: Float64, t: Integers) -> float | None:
-    return _mean([_auc(probabilities[:, k], t == k) for k in range(probabilities.shape[1])])
+def _auc_of_scores(scores: Float64, t: Integers) -> float | None:
+    return _mean([_auc(scores[:, k], t == k) for k in range(scores.shape[1])])
 
 
 def _f1(predicted: NDArray[np.bool_], true: NDArray[np.bool_]) -> float | None:
@@ -210,23 +232,72 @@ def _mean(values: Sequence[float | None]) -> float | None:
 _REGRESSION: dict[str, Callable[[Float64, Float64], Float64]] = {"mae": _mae, "rmse": _rmse, "r2": _r2}
 
 
-_BINARY: dict[str, Callable[..., float | None]] = {
+_BINARY: dict[str, Measure] = {
     "accuracy": _binary_accuracy,
     "f1": _binary_f1,
     "auc": _binary_auc,
 }
 
 
-_MULTICLASS: dict[str, Callable[..., float | None]] = {
+_MULTICLASS: dict[str, Measure] = {
     "accuracy": _accuracy,
     "f1": _multiclass_f1,
     "auc": _multiclass_auc,
 }
 
 
+def _with_settings(wanted: Sequence[Metric], made: Callable[[SetMetric], Measure]) -> dict[str, Measure]:
+    """Return by name what computes the metrics that have settings of their own."""
+    return {metric_name(metric): made(metric) for metric in wanted if not isinstance(metric, str)}
+
+
+def _of_outputs(metric: SetMetric) -> Measure:
+    """Return a metric of single outputs (n, targets), which say class 1 above 0."""
+
+    def measure(o: Float64, t: Integers) -> float | None:
+        return _shares(metric, o > 0, t == 1)
+
+    return measure
+
+
+def _of_class_numbers(metric: SetMetric) -> Measure:
+    """Return a metric of one class a sample: outputs (n, classes) and class numbers (n,)."""
+
+    def measure(o: Float64, t: Integers) -> float | None:
+        if isinstance(metric, TopKAccuracy):
+            return _top_k(metric, o, t)
+        predicted = o.argmax(axis=1)
+        classes = np.union1d(predicted, t)
+        return _shares(metric, predicted[:, None] == classes, t[:, None] == classes)
+
+    return measure
+
+
+def _shares(metric: SetMetric, predicted: NDArray[np.bool_], true: NDArray[np.bool_]) -> float | None:
+    """Return precision or recall, of columns (n, classes) that say who is of each class."""
+    both, said, real = ((each.sum(axis=0)) for each in (predicted & true, predicted, true))
+    of = said if isinstance(metric, Precision) else real
+    if not isinstance(metric, TopKAccuracy) and metric.average == "micro":
+        both, of, said, real = (np.array([each.sum()]) for each in (both, of, said, real))
+    return _mean(
+        [
+            None if neither else float(hits) / max(int(all_), 1)
+            for hits, all_, neither in zip(both, of, said + real == 0, strict=True)
+        ]
+    )
+
+
+def _top_k(metric: TopKAccuracy, o: Float64, t: Integers) -> float:
+    own = np.take_along_axis(o, t[:, None], axis=1)
+    before = (o > own).sum(axis=1)
+    if metric.ties == "by_index":
+        before = before + ((o == own) & (np.arange(o.shape[1]) < t[:, None])).sum(axis=1)
+    return float(((before < metric.k) & ~np.isnan(own)).mean())
+
+
 def _each(
-    table: dict[str, Callable[..., float | None]],
-    names: Sequence[MetricName],
+    table: dict[str, Measure],
+    names: Sequence[str],
     outputs: NDArray[Any],
     targets: NDArray[Any],
 ) -> dict[str, float | None]:

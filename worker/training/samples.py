@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from likewise.shared.job import Job
 from likewise.shared.job.data import is_weighted
-from likewise.shared.job.loss import CategoricalCrossentropy
+from likewise.shared.job.loss import ignored_class
 from likewise.shared.program import ProgramSpec, compile_job
 from likewise.shared.program.fit import Amounts, misfits
 from likewise.shared.results.seed_table import Load
@@ -95,8 +95,8 @@ def _samples(x: NDArray[Any], job: Job, what: str) -> NDArray[Any]:
 
 
 def _targets(y: NDArray[Any], job: Job, what: str) -> NDArray[Any]:
-    """Return class numbers (n,) for categorical_crossentropy, else (n, targets) in the run's precision."""
-    if not isinstance(job.loss, CategoricalCrossentropy):
+    """Return class numbers (n,) for a loss of one class, else (n, targets) in the run's precision."""
+    if job.loss.task != "multiclass":
         return _cast(y.reshape(len(y), -1), job, what)
     if y.ndim == 2 and y.shape[1] > 1:
         return np.asarray(y.argmax(axis=1), dtype=np.int64)
@@ -142,13 +142,14 @@ def _check_part(name: str, part: Batch, job: Job) -> None:
 
 def _amounts(data: RunData, job: Job) -> Amounts:
     train, validation, test = (_length(data, name) for name in ("train", "validation", "test"))
-    if not isinstance(job.loss, CategoricalCrossentropy):
+    if job.loss.task != "multiclass":
         widths = {part.y.shape[1] for part in data.parts.values()}
         if len(widths) > 1:
             raise _bad(f"The parts of the data have {' and '.join(map(str, sorted(widths)))} target columns")
         return Amounts(train=train, validation=validation, test=test, columns=widths.pop())
     every = np.concatenate([part.y for part in data.parts.values()])
-    known = every if job.loss.ignore_index is None else every[every != job.loss.ignore_index]
+    ignored = ignored_class(job.loss)
+    known = every if ignored is None else every[every != ignored]
     if len(known) and known.min() < 0:
         raise _bad(f"Classes are numbered from 0, and there is a target {known.min()}")
     classes = int(known.max()) + 1 if len(known) else None

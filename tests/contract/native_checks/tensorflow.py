@@ -157,18 +157,55 @@ def weighting(place: str, value: Any) -> None:
 def class_weighting(place: str, value: Any) -> None:
     """Whether `fit` with class weights of 2 reports twice the loss."""
     last = "softmax" if "categorical" in place else "sigmoid"
-    loss = "sparse_categorical_crossentropy" if "categorical" in place else "binary_crossentropy"
+    loss = place.split(".")[1].replace("categorical_crossentropy", "sparse_categorical_crossentropy")
     losses = []
     for weights in (None, {0: 2.0, 1: 2.0}):
         dense = keras.layers.Dense(2 if last == "softmax" else 1, activation=last, kernel_initializer="ones")
         model = keras.Sequential([keras.Input((1,)), dense])
         model.compile(keras.optimizers.SGD(0.0), loss=loss)
         x, y = np.array([[0.5], [1.0]]), np.array([0, 1])
+        if loss == "categorical_focal_crossentropy":
+            y = np.eye(2)[y]
         losses.append(model.fit(x, y, class_weight=weights, verbose=0).history["loss"][0])
     assert {2.0: "by_count", 1.0: "by_weights"}[round(losses[1] / losses[0], 5)] == value
 
 
+def hinge_labels(place: str, value: Any) -> None:
+    """What an output of 0.5 costs for a target of 0: 1 + 0.5 where that stands for −1."""
+    loss = getattr(keras.losses, place.split(".")[1])(np.array([[0.0]]), np.array([[0.5]]))
+    signed = {"hinge": 1.5, "squared_hinge": 2.25}[place.split(".")[1]]
+    assert {signed: "signed", 1.0: "as_given"}[float(loss[0])] == value
+
+
+def overlap(place: str, value: Any) -> None:
+    """What Keras takes for outputs, and what it adds above and below the line, by an overlap of nothing."""
+    _, kind, name = place.split(".")
+    loss = getattr(keras.losses, kind)
+    zeros, ones = np.zeros((1, 2)), np.ones((1, 2))
+    match name:
+        case "from_logits":
+            assert (abs(float(loss(ones, ones))) > 0.1) == value
+        case "smooth":
+            assert 1.0 - float(loss(zeros, zeros)) == value
+        case "epsilon":
+            # 1 over 1 + epsilon, or 2 over 2 + epsilon
+            one = np.array([[1.0]], np.float64)
+            lost = float(loss(keras.ops.convert_to_tensor(one), keras.ops.convert_to_tensor(one * 1e-6)))
+            whole = 1.0 + 1e-6 if kind == "dice" else 1e-6 + 0.5 * (1 - 1e-6)
+            above = 2e-6 if kind == "dice" else 1e-6
+            found = above / (1.0 - lost) - whole
+            assert abs(found - value) < 1e-2 * value
+
+
 CHECKS = {
+    "loss.*hinge.labels": hinge_labels,
+    "loss.dice.from_logits": overlap,
+    "loss.dice.smooth": overlap,
+    "loss.dice.epsilon": overlap,
+    "loss.tversky.from_logits": overlap,
+    "loss.tversky.smooth": overlap,
+    "loss.tversky.epsilon": overlap,
+    "loss.*hinge.weighting": class_weighting,
     "loss.*.targets": targets,
     "loss.mse.weighting": weighting,
     "loss.mae.weighting": weighting,

@@ -159,6 +159,9 @@ def weighting(place: str, value: Any) -> None:
     elif kind == "categorical_crossentropy":
         logits, classes = torch.tensor([[0.3, 0.1], [0.6, 1.0]]), torch.tensor([0, 1])
         losses = [torch.nn.CrossEntropyLoss(weight=weight)(logits, classes) for weight in (None, twos[:, 0])]
+    elif kind == "multi_margin":
+        outputs, classes = torch.tensor([[0.3, 0.1], [0.6, 1.0]]), torch.tensor([0, 1])
+        losses = [torch.nn.MultiMarginLoss(weight=weight)(outputs, classes) for weight in (None, twos[:, 0])]
     else:
         loss = getattr(torch.nn.functional, WEIGHTED[kind])
         losses = [loss(output, target), loss(output, target, weight=twos)]

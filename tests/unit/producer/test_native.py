@@ -202,6 +202,7 @@ NO_DEFAULT = {
     "bias_correction", "optimizer.rmsprop.initial_accumulator_value",  # none has another
     "layer.average_pooling1d.pool_size", "layer.average_pooling2d.pool_size",
     "layer.concatenate.axis", "layer.stack.axis", "layer.dot.normalize",  # PyTorch's default, 0, is the batch
+    "loss.dice.weighting", "loss.tversky.weighting", "loss.categorical_hinge.weighting",
     "loss.quantile.quantile", "loss.quantile.reduction", "loss.quantile.targets", "loss.quantile.weighting",
 }  # fmt: skip
 """Settings that no framework has a default of its own for; what is left out is off, or the same."""

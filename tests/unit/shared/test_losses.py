@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from pydantic import TypeAdapter
 from sklearn.metrics import (
+    hinge_loss,
     log_loss,
     mean_absolute_error,
     mean_pinball_loss,
@@ -259,3 +260,94 @@ def test_an_overflow_is_infinite_and_no_warning() -> None:
 def test_outputs_and_targets_are_never_broadcast() -> None:
     with pytest.raises(ValueError, match=r"\(6, 1\) and targets of shape \(6,\)"):
         loss_value(loss(type="mse"), np.zeros((6, 1)), np.zeros(6))
+
+
+def binary() -> tuple[np.ndarray, np.ndarray]:
+    return NUMBERS.normal(size=(20, 3)), NUMBERS.integers(0, 2, size=(20, 3)).astype(float)
+
+
+def test_hinges_are_those_of_scikit_learn_and_take_either_coding_of_targets() -> None:
+    outputs, targets = NUMBERS.normal(size=(30, 1)), NUMBERS.integers(0, 2, size=(30, 1)).astype(float)
+    expected = hinge_loss(2 * targets.ravel() - 1, outputs.ravel())
+    for coded in (targets, 2 * targets - 1):
+        assert loss_value(loss(type="hinge"), outputs, coded) == pytest.approx(expected, rel=1e-14)
+    elements = loss_elements(loss(type="hinge"), outputs, targets)
+    squared = loss_elements(loss(type="squared_hinge"), outputs, targets)
+    np.testing.assert_allclose(squared, elements**2, rtol=1e-15)
+
+
+def test_a_target_of_0_that_stays_0_costs_1_whatever_the_output() -> None:
+    given = loss(type="hinge", labels="as_given")
+    elements = loss_elements(given, np.array([[-3.0], [5.0], [0.25]]), np.array([[0.0], [0.0], [1.0]]))
+    assert elements.ravel().tolist() == [1.0, 1.0, 0.75]
+
+
+def test_a_focal_loss_of_gamma_0_is_the_crossentropy() -> None:
+    outputs, targets = binary()
+    for more in ({}, {"label_smoothing": 0.2}, {"class_weights": [0.5, 3.0]}):
+        plain, focal = (
+            loss(type="binary_crossentropy", **more),
+            loss(type="binary_focal_crossentropy", gamma=0.0, **more),
+        )
+        one, other = (loss_value(each, outputs, targets) for each in (plain, focal))
+        assert one == pytest.approx(other, rel=1e-14)
+    classes = NUMBERS.integers(0, 3, size=20)
+    focal = loss(type="categorical_focal_crossentropy", gamma=0.0, alpha=1.0, label_smoothing=0.1)
+    plain = loss(type="categorical_crossentropy", label_smoothing=0.1)
+    assert loss_value(focal, outputs, classes) == pytest.approx(
+        loss_value(plain, outputs, classes), rel=1e-14
+    )
+
+
+def test_a_focal_loss_is_the_crossentropy_times_what_is_missing_to_the_power_of_gamma() -> None:
+    outputs, targets = np.array([[0.3], [-1.2]]), np.array([[1.0], [0.0]])
+    p = 1 / (1 + np.exp(-np.array([0.3, 1.2])))
+    expected = -((1 - p) ** 1.5) * np.log(p)
+    focal = loss(type="binary_focal_crossentropy", gamma=1.5)
+    np.testing.assert_allclose(loss_elements(focal, outputs, targets).ravel(), expected, rtol=1e-14)
+    balanced = loss(type="binary_focal_crossentropy", gamma=1.5, apply_class_balancing=True, alpha=0.25)
+    found = loss_elements(balanced, outputs, targets).ravel()
+    np.testing.assert_allclose(found, expected * [0.25, 0.75], rtol=1e-14)
+
+
+def test_a_sure_output_keeps_a_finite_focal_loss() -> None:
+    outputs, targets = np.array([[800.0], [-800.0]]), np.array([[1.0], [1.0]])
+    for gamma in (0.5, 2.0):
+        elements = loss_elements(loss(type="binary_focal_crossentropy", gamma=gamma), outputs, targets)
+        assert elements[0, 0] == 0.0
+        assert elements[1, 0] == pytest.approx(800.0)
+
+
+def test_categorical_hinge_asks_for_a_lead_over_the_best_other_class_and_over_0() -> None:
+    outputs = np.array([[2.0, 1.5, -1.0], [0.2, -3.0, -2.0]])
+    elements = loss_elements(loss(type="categorical_hinge"), outputs, np.array([0, 0]))
+    assert elements.tolist() == pytest.approx([0.5, 0.8])
+
+
+def test_multi_margin_asks_for_a_lead_over_each_other_class() -> None:
+    outputs = np.array([[2.0, 1.5, -1.0], [0.2, -3.0, 0.0]])
+    classes = np.array([0, 0])
+    elements = loss_elements(loss(type="multi_margin"), outputs, classes)
+    assert elements.tolist() == pytest.approx([0.5 / 3, 0.8 / 3])
+    squared = loss_elements(loss(type="multi_margin", p=2, margin=0.6), outputs, classes)
+    assert squared.tolist() == pytest.approx([0.1**2 / 3, 0.4**2 / 3])
+
+
+def test_dice_is_one_minus_twice_the_overlap_and_tversky_of_halves_is_dice() -> None:
+    p, t = np.array([[0.5, 1.0], [0.0, 0.25]]), np.array([[1.0, 1.0], [0.0, 1.0]])
+    whole = loss(type="dice", from_logits=False, epsilon=0.0)
+    assert loss_elements(whole, p, t).tolist() == pytest.approx([1 - 3.5 / 4.75])
+    each = loss(type="dice", from_logits=False, epsilon=0.0, per="sample", smooth=1.0)
+    assert loss_elements(each, p, t).tolist() == pytest.approx([1 - 4 / 4.5, 1 - 1.5 / 2.25])
+    halves = loss(type="tversky", from_logits=False, epsilon=5e-8)
+    dice = loss(type="dice", from_logits=False)
+    assert loss_value(halves, p, t) == pytest.approx(loss_value(dice, p, t), rel=1e-14)
+    missed = loss(type="tversky", from_logits=False, alpha=1.0, beta=0.0, epsilon=0.0)
+    assert loss_elements(missed, p, t).tolist() == pytest.approx([1 - 1.75 / 3.0])
+
+
+def test_a_loss_of_the_whole_batch_is_each_member_s_own() -> None:
+    outputs, targets = NUMBERS.normal(size=(4, 10, 2)), NUMBERS.integers(0, 2, size=(10, 2)).astype(float)
+    dice = loss(type="dice")
+    found = loss_values(dice, outputs, targets)
+    assert found.tolist() == [loss_value(dice, one, targets) for one in outputs]

@@ -13,7 +13,7 @@ from hypothesis.extra.numpy import arrays
 from pydantic import TypeAdapter
 
 from likewise.shared.job import Job, Loss
-from likewise.shared.job.loss import CLASSIFICATION, REGRESSION, fitting_metrics
+from likewise.shared.job.metrics import CLASSIFICATION, REGRESSION, Metric, fitting_metrics
 from likewise.shared.results.seed_table import in_own_units
 from likewise.worker.adapters.trainer import Batch
 from likewise.worker.training.metrics import measured, member_metrics
@@ -191,3 +191,60 @@ def test_metrics_of_standardised_targets_are_in_the_targets_own_units() -> None:
     assert found["mae"] == pytest.approx(sk.mean_absolute_error(*own))
     assert found["rmse"] == pytest.approx(np.sqrt(((own[0] - own[1]) ** 2).mean()))
     assert found["r2"] == pytest.approx(sk.r2_score(targets, outputs[1]))
+
+
+METRICS: TypeAdapter[Metric] = TypeAdapter(Metric)
+
+
+def measure(loss: Loss, outputs: Any, targets: Any, **metric: Any) -> dict[str, float | None]:
+    wanted = [METRICS.validate_python(metric)]
+    (found,) = member_metrics(wanted, loss=loss, outputs=outputs[None], targets=targets)
+    return found
+
+
+@pytest.mark.parametrize("average", ["macro", "micro"])
+@pytest.mark.parametrize("kind", ["precision", "recall"])
+def test_precision_and_recall_are_those_of_scikit_learn(kind: str, average: str) -> None:
+    function = getattr(sk, f"{kind}_score")
+    name = kind if average == "macro" else f"{kind}_micro"
+    outputs, targets = NUMBERS.normal(size=(40, 1)), NUMBERS.integers(0, 2, size=(40, 1))
+    found = measure(BINARY, outputs, targets, type=kind, average=average)
+    assert found == {name: pytest.approx(function(targets.ravel(), outputs.ravel() > 0), rel=1e-14)}
+    several, labels = NUMBERS.normal(size=(40, 3)), NUMBERS.integers(0, 2, size=(40, 3))
+    found = measure(BINARY, several, labels, type=kind, average=average)
+    assert found[name] == pytest.approx(function(labels, several > 0, average=average), rel=1e-14)
+    outputs, classes = NUMBERS.normal(size=(40, 4)), NUMBERS.integers(0, 3, size=40)
+    found = measure(CATEGORICAL, outputs, classes, type=kind, average=average)
+    expected = function(classes, outputs.argmax(axis=1), average=average, zero_division=0)
+    assert found[name] == pytest.approx(expected, rel=1e-14)
+
+
+def test_precision_of_what_neither_occurs_nor_is_said_is_none_and_of_what_is_missed_is_0() -> None:
+    nothing = measure(BINARY, np.full((4, 1), -1.0), np.zeros((4, 1)), type="precision")
+    assert nothing == {"precision": None}
+    missed = measure(BINARY, np.full((4, 1), -1.0), np.ones((4, 1)), type="precision")
+    assert missed == {"precision": 0.0}
+
+
+@pytest.mark.parametrize("k", [1, 2, 3])
+def test_top_k_accuracy_is_that_of_scikit_learn(k: int) -> None:
+    outputs, classes = NUMBERS.normal(size=(60, 5)), NUMBERS.integers(0, 5, size=60)
+    expected = sk.top_k_accuracy_score(classes, outputs, k=k, labels=range(5))
+    found = measure(CATEGORICAL, outputs, classes, type="top_k_accuracy", k=k)
+    assert found == {f"top_{k}_accuracy": pytest.approx(expected, rel=1e-14)}
+
+
+def test_a_class_that_ties_with_the_kth_is_inside_or_by_its_number() -> None:
+    outputs, classes = np.array([[1.0, 1.0, 1.0, 0.0]] * 3), np.array([0, 1, 2])
+    inside = measure(CATEGORICAL, outputs, classes, type="top_k_accuracy", k=2)
+    assert inside == {"top_2_accuracy": 1.0}
+    by_index = measure(CATEGORICAL, outputs, classes, type="top_k_accuracy", k=2, ties="by_index")
+    assert by_index == {"top_2_accuracy_by_index": pytest.approx(2 / 3)}
+
+
+def test_a_hinge_says_class_1_above_0_and_takes_targets_of_either_sign() -> None:
+    hinge = LOSS.validate_python({"type": "hinge"})
+    outputs, targets = np.array([[0.2], [-0.1], [0.6]]), np.array([[1.0], [-1.0], [-1.0]])
+    found = metrics(hinge, outputs, targets)
+    assert found["accuracy"] == pytest.approx(2 / 3)
+    assert found["auc"] == 0.5

@@ -9,18 +9,33 @@ from typing import Any
 import tensorflow as tf
 
 from likewise.shared.job.loss import (
+    LEAST_LEFT,
     PROBABILITY_MARGIN,
     BinaryCrossentropy,
+    BinaryFocalCrossentropy,
     CategoricalCrossentropy,
+    CategoricalFocalCrossentropy,
+    CategoricalHinge,
+    ClassCrossentropy,
     CosineSimilarity,
+    Crossentropy,
+    Dice,
+    Hinge,
     Huber,
     KlDivergence,
     LogCosh,
     Loss,
+    Margin,
     MeanAbsoluteError,
     MeanSquaredError,
+    MulticlassLoss,
+    MultiMargin,
     Poisson,
     Quantile,
+    SquaredHinge,
+    Tversky,
+    class_weights_of,
+    ignored_class,
     is_broadcast,
     is_by_row,
 )
@@ -45,16 +60,17 @@ def loss_function(loss: Loss) -> LossFunction:
 
 def _counted(loss: Loss, targets: Tensor) -> Tensor | None:
     """Return which elements count; None for all."""
-    if isinstance(loss, CategoricalCrossentropy) and loss.ignore_index is not None:
-        return tf.not_equal(targets, tf.constant(loss.ignore_index, targets.dtype))
-    return None
+    ignored = ignored_class(loss)
+    return None if ignored is None else tf.not_equal(targets, tf.constant(ignored, targets.dtype))
 
 
 def _weights(loss: Loss, targets: Tensor, sample_weights: Tensor | None, dtype: Any) -> Tensor | None:
     """Return what each element is multiplied by; None for 1 everywhere."""
     weights = None
-    if isinstance(loss, BinaryCrossentropy | CategoricalCrossentropy) and loss.class_weights is not None:
-        weights = tf.gather(tf.constant(loss.class_weights, dtype), tf.cast(targets, tf.int64))
+    of_classes = class_weights_of(loss)
+    if of_classes is not None:
+        classes = targets if isinstance(loss, MulticlassLoss) else tf.cast(targets > 0, tf.int64)
+        weights = tf.gather(tf.constant(of_classes, dtype), classes)
     if sample_weights is not None:
         own = sample_weights if is_by_row(loss) else sample_weights[:, tf.newaxis]
         weights = own if weights is None else weights * own
@@ -99,29 +115,90 @@ def _elements(loss: Loss, o: Tensor, t: Tensor) -> Tensor:  # noqa: PLR0911 -- o
             return tf.reduce_sum(tf.math.xlogy(t, t) - t * tf.nn.log_softmax(o), axis=-1)
         case CosineSimilarity():
             return -tf.reduce_sum(o * t, axis=-1) / (_norm(o) * _norm(t))
-        case BinaryCrossentropy():
+        case BinaryCrossentropy() | BinaryFocalCrossentropy():
             return _binary_crossentropy(loss, o, t)
-        case CategoricalCrossentropy():
+        case CategoricalCrossentropy() | CategoricalFocalCrossentropy():
             return _categorical_crossentropy(loss, o, t)
+        case Dice() | Tversky():
+            return _overlap(loss, o, t)
+        case _:
+            return _missing_margin(loss, o, t)
 
 
-def _binary_crossentropy(loss: BinaryCrossentropy, o: Tensor, t: Tensor) -> Tensor:
+def _missing_margin(loss: Margin, o: Tensor, t: Tensor) -> Tensor:
+    one = tf.constant(1.0, o.dtype)
+    match loss:
+        case Hinge() | SquaredHinge():
+            sign = t if loss.labels == "as_given" else tf.where(t > 0, one, -one)
+            missing = tf.nn.relu(one - sign * o)
+            return missing * missing if isinstance(loss, SquaredHinge) else missing
+        case CategoricalHinge() | MultiMargin():
+            own = tf.gather(o, t, batch_dims=1)
+            others = tf.not_equal(tf.range(o.shape[-1], dtype=t.dtype), t[:, tf.newaxis])
+            if isinstance(loss, CategoricalHinge):
+                best = tf.reduce_max(tf.where(others, o, tf.zeros_like(o)), axis=1)
+                return tf.nn.relu(one + best - own)
+            missing = tf.nn.relu(tf.constant(loss.margin, o.dtype) - own[:, tf.newaxis] + o)
+            missing = missing * missing if loss.p == 2 else missing
+            total = tf.reduce_sum(tf.where(others, missing, tf.zeros_like(o)), axis=1)
+            return total / tf.constant(o.shape[-1], o.dtype)
+
+
+def _overlap(loss: Dice | Tversky, o: Tensor, t: Tensor) -> Tensor:
+    """Return one element a batch (1,), or one a sample (n,)."""
+    one, smooth, epsilon = (tf.constant(v, o.dtype) for v in (1.0, loss.smooth, loss.epsilon))
+    p = tf.sigmoid(o) if loss.from_logits else o
+    if loss.per == "batch":
+        p, t = tf.reshape(p, [1, -1]), tf.reshape(t, [1, -1])
+    both = tf.reduce_sum(t * p, axis=1)
+    if isinstance(loss, Dice):
+        both = tf.constant(2.0, o.dtype) * both
+        whole = tf.reduce_sum(t, axis=1) + tf.reduce_sum(p, axis=1)
+    else:
+        alpha, beta = (tf.constant(v, o.dtype) for v in (loss.alpha, loss.beta))
+        missed, invented = tf.reduce_sum(t * (one - p), axis=1), tf.reduce_sum((one - t) * p, axis=1)
+        whole = both + alpha * missed + beta * invented
+    return one - (both + smooth) / (whole + smooth + epsilon)
+
+
+def _binary_crossentropy(loss: Crossentropy, o: Tensor, t: Tensor) -> Tensor:
+    one = tf.constant(1.0, o.dtype)
     if loss.label_smoothing > 0:
         a = loss.label_smoothing
         t = t * tf.constant(1.0 - a, o.dtype) + tf.constant(a / 2, o.dtype)
     if loss.from_logits:
-        return tf.nn.sigmoid_cross_entropy_with_logits(labels=t, logits=o)
-    p, one = _clipped(o), tf.constant(1.0, o.dtype)
-    return -(t * tf.math.log(p) + (one - t) * tf.math.log(one - p))
+        elements = tf.nn.sigmoid_cross_entropy_with_logits(labels=t, logits=o)
+    else:
+        p = _clipped(o)
+        elements = -(t * tf.math.log(p) + (one - t) * tf.math.log(one - p))
+    if not isinstance(loss, BinaryFocalCrossentropy):
+        return elements
+    p, rest = (tf.sigmoid(o), tf.sigmoid(-o)) if loss.from_logits else (p, one - p)
+    elements = _power(t * rest + (one - t) * p, loss.gamma) * elements
+    if loss.apply_class_balancing:
+        alpha, beta = (tf.constant(v, o.dtype) for v in (loss.alpha, 1.0 - loss.alpha))
+        elements = (t * alpha + (one - t) * beta) * elements
+    return elements
 
 
-def _categorical_crossentropy(loss: CategoricalCrossentropy, o: Tensor, classes: Tensor) -> Tensor:
+def _power(left: Tensor, gamma: float) -> Tensor:
+    """Return what a probability lacks of 1 to the power of gamma."""
+    left = tf.maximum(left, tf.constant(LEAST_LEFT, left.dtype))
+    return left * left if gamma == 2 else tf.pow(left, tf.constant(gamma, left.dtype))
+
+
+def _categorical_crossentropy(loss: ClassCrossentropy, o: Tensor, classes: Tensor) -> Tensor:
     if loss.from_logits:
-        elements = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=classes, logits=o)
-        surprises = -tf.nn.log_softmax(o) if loss.label_smoothing > 0 else None
+        surprises = -tf.nn.log_softmax(o)
     else:
         p = _clipped(o)
         surprises = tf.math.log(tf.reduce_sum(p, axis=-1, keepdims=True)) - tf.math.log(p)
+    if isinstance(loss, CategoricalFocalCrossentropy):
+        alpha = tf.constant(loss.alpha, o.dtype)
+        surprises = alpha * _power(-tf.math.expm1(-surprises), loss.gamma) * surprises
+    if isinstance(loss, CategoricalCrossentropy) and loss.from_logits:
+        elements = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=classes, logits=o)
+    else:
         elements = tf.gather(surprises, classes, batch_dims=1)
     if loss.label_smoothing > 0:
         a, k = loss.label_smoothing, o.shape[-1]

@@ -11,18 +11,33 @@ import torch
 import torch.nn.functional as F  # noqa: N812 -- PyTorch's own name for it
 
 from likewise.shared.job.loss import (
+    LEAST_LEFT,
     PROBABILITY_MARGIN,
     BinaryCrossentropy,
+    BinaryFocalCrossentropy,
     CategoricalCrossentropy,
+    CategoricalFocalCrossentropy,
+    CategoricalHinge,
+    ClassCrossentropy,
     CosineSimilarity,
+    Crossentropy,
+    Dice,
+    Hinge,
     Huber,
     KlDivergence,
     LogCosh,
     Loss,
+    Margin,
     MeanAbsoluteError,
     MeanSquaredError,
+    MulticlassLoss,
+    MultiMargin,
     Poisson,
     Quantile,
+    SquaredHinge,
+    Tversky,
+    class_weights_of,
+    ignored_class,
     is_broadcast,
     is_by_row,
 )
@@ -67,17 +82,17 @@ def _whole(loss: Loss) -> LossFunction | None:
 
 def _counted(loss: Loss, targets: Tensor) -> Tensor | None:
     """Return which elements count; None for all."""
-    if isinstance(loss, CategoricalCrossentropy) and loss.ignore_index is not None:
-        return targets != loss.ignore_index
-    return None
+    ignored = ignored_class(loss)
+    return None if ignored is None else targets != ignored
 
 
 def _weights(loss: Loss, targets: Tensor, sample_weights: Tensor | None, elements: Tensor) -> Tensor | None:
     """Return what each element is multiplied by; None for 1 everywhere."""
     weights = None
-    if isinstance(loss, BinaryCrossentropy | CategoricalCrossentropy) and loss.class_weights is not None:
-        of_class = torch.tensor(loss.class_weights, dtype=elements.dtype, device=elements.device)
-        weights = of_class[targets.long()]
+    of_classes = class_weights_of(loss)
+    if of_classes is not None:
+        of_class = torch.tensor(of_classes, dtype=elements.dtype, device=elements.device)
+        weights = of_class[targets if isinstance(loss, MulticlassLoss) else (targets > 0).long()]
     if sample_weights is not None:
         own = sample_weights if is_by_row(loss) else sample_weights[:, None]
         weights = own if weights is None else weights * own
@@ -120,26 +135,80 @@ def _elements(loss: Loss, o: Tensor, t: Tensor) -> Tensor:  # noqa: PLR0911 -- o
             return (torch.xlogy(t, t) - t * F.log_softmax(o, dim=-1)).sum(dim=-1)
         case CosineSimilarity():
             return -(o * t).sum(dim=-1) / (_norm(o) * _norm(t))
-        case BinaryCrossentropy():
+        case BinaryCrossentropy() | BinaryFocalCrossentropy():
             return _binary_crossentropy(loss, o, t)
-        case CategoricalCrossentropy():
+        case CategoricalCrossentropy() | CategoricalFocalCrossentropy():
             return _categorical_crossentropy(loss, o, t)
+        case Dice() | Tversky():
+            return _overlap(loss, o, t)
+        case _:
+            return _missing_margin(loss, o, t)
 
 
-def _binary_crossentropy(loss: BinaryCrossentropy, o: Tensor, t: Tensor) -> Tensor:
+def _missing_margin(loss: Margin, o: Tensor, t: Tensor) -> Tensor:
+    match loss:
+        case Hinge() | SquaredHinge():
+            sign = t if loss.labels == "as_given" else torch.where(t > 0, 1.0, -1.0).to(o.dtype)
+            missing = torch.relu(1.0 - sign * o)
+            return missing * missing if isinstance(loss, SquaredHinge) else missing
+        case CategoricalHinge() | MultiMargin():
+            own = o.gather(1, t[:, None])
+            others = torch.arange(o.shape[1], device=o.device) != t[:, None]
+            if isinstance(loss, CategoricalHinge):
+                best = torch.where(others, o, torch.zeros_like(o)).amax(dim=1)
+                return torch.relu(1.0 + best - own[:, 0])
+            missing = torch.relu(loss.margin - own + o)
+            missing = missing * missing if loss.p == 2 else missing
+            return torch.where(others, missing, torch.zeros_like(o)).sum(dim=1) / o.shape[1]
+
+
+def _overlap(loss: Dice | Tversky, o: Tensor, t: Tensor) -> Tensor:
+    """Return one element a batch (1,), or one a sample (n,)."""
+    p = torch.sigmoid(o) if loss.from_logits else o
+    if loss.per == "batch":
+        p, t = p.reshape(1, -1), t.reshape(1, -1)
+    both = (t * p).sum(dim=1)
+    if isinstance(loss, Dice):
+        both, whole = 2.0 * both, t.sum(dim=1) + p.sum(dim=1)
+    else:
+        missed, invented = (t * (1.0 - p)).sum(dim=1), ((1.0 - t) * p).sum(dim=1)
+        whole = both + loss.alpha * missed + loss.beta * invented
+    return 1.0 - (both + loss.smooth) / (whole + loss.smooth + loss.epsilon)
+
+
+def _binary_crossentropy(loss: Crossentropy, o: Tensor, t: Tensor) -> Tensor:
     if loss.label_smoothing > 0:
         t = t * (1.0 - loss.label_smoothing) + loss.label_smoothing / 2
     if loss.from_logits:
-        return _crossentropy_of_logits(o, t)
-    p = _clipped(o)
-    return -(t * p.log() + (1.0 - t) * (1.0 - p).log())
+        elements = _crossentropy_of_logits(o, t)
+    else:
+        p = _clipped(o)
+        elements = -(t * p.log() + (1.0 - t) * (1.0 - p).log())
+    if not isinstance(loss, BinaryFocalCrossentropy):
+        return elements
+    p, rest = (torch.sigmoid(o), torch.sigmoid(-o)) if loss.from_logits else (p, 1.0 - p)
+    elements = _power(t * rest + (1.0 - t) * p, loss.gamma) * elements
+    if loss.apply_class_balancing:
+        elements = (t * loss.alpha + (1.0 - t) * (1.0 - loss.alpha)) * elements
+    return elements
 
 
-def _categorical_crossentropy(loss: CategoricalCrossentropy, o: Tensor, classes: Tensor) -> Tensor:
-    if loss.from_logits:
+def _power(left: Tensor, gamma: float) -> Tensor:
+    """Return what a probability lacks of 1 to the power of gamma."""
+    left = left.clamp(min=LEAST_LEFT)
+    return left * left if gamma == 2 else left**gamma
+
+
+def _categorical_crossentropy(loss: ClassCrossentropy, o: Tensor, classes: Tensor) -> Tensor:
+    if isinstance(loss, CategoricalCrossentropy) and loss.from_logits:
         return F.cross_entropy(o, classes, reduction="none", label_smoothing=loss.label_smoothing)
-    p = _clipped(o)
-    surprises = p.sum(dim=-1, keepdim=True).log() - p.log()
+    if loss.from_logits:
+        surprises = -F.log_softmax(o, dim=-1)
+    else:
+        p = _clipped(o)
+        surprises = p.sum(dim=-1, keepdim=True).log() - p.log()
+    if isinstance(loss, CategoricalFocalCrossentropy):
+        surprises = loss.alpha * _power(-torch.expm1(-surprises), loss.gamma) * surprises
     elements = surprises.gather(1, classes[:, None])[:, 0]
     if loss.label_smoothing > 0:
         a, k = loss.label_smoothing, o.shape[-1]
