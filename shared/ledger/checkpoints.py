@@ -19,7 +19,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from likewise.shared.errors import DataError
 from likewise.shared.frozen import Frozen
-from likewise.shared.ledger.transitions import script
+from likewise.shared.ledger.transitions import MOST_CHUNKS, script
 from likewise.shared.names import CHECKPOINT_CHUNK, run_key
 from likewise.shared.store.arrays import CHUNK_BYTES
 from likewise.shared.store.blobs import CHUNKS_A_TRIP, BlobError
@@ -34,7 +34,7 @@ class CheckpointRef(Frozen):
     fence: int
     """The claim that wrote it had this fence."""
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
-    chunks: int
+    chunks: int = Field(ge=0, le=MOST_CHUNKS)
     """It lies in Redis in so many chunks; 0 for one behind the URL."""
 
     @property

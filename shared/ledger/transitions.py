@@ -45,6 +45,9 @@ MAX_HANGS = 2
 KEPT_CHECKPOINTS = 2
 """Checkpoints of a run that are kept: the newest, and the one before in case the newest is damaged."""
 
+MOST_CHUNKS = 4_096
+"""A checkpoint lies in so many chunks at most: what a record claims beyond is not believed."""
+
 STREAM_LENGTH = 5_000
 """About so many entries of an experiment's progress are kept; older ones are dropped."""
 
@@ -68,6 +71,7 @@ _LOCALS: dict[str, str | int] = {
     "LEAST_RETENTION_S": str(24 * 3600),
     "MAX_DEATHS": MAX_DEATHS,
     "MAX_HANGS": MAX_HANGS,
+    "MOST_CHUNKS": MOST_CHUNKS,
     "NOTHING": names.PREFIX + "nothing",
     "PROGRESS": names.progress_key(""),
     "QUEUED": names.queued_key(""),

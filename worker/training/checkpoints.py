@@ -121,6 +121,8 @@ class Checkpoint:
         """Return the checkpoint of `encoded` bytes. Raises ValueError for others, or another layout's."""
         try:
             with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+                if sum(entry.file_size for entry in arrays.zip.infolist()) > len(data):
+                    raise ValueError("its arrays are larger than the whole: nothing of ours is compressed")
                 found = dict(arrays)
             head = found.pop("head").tobytes()
             if json.loads(head)["schema_version"] != LAYOUT:
@@ -128,7 +130,7 @@ class Checkpoint:
             so_far = SoFar.model_validate_json(head)
         except ValidationError as error:
             raise ValueError(error.errors(include_url=False)[0]["msg"]) from None
-        except (EOFError, KeyError, TypeError, BadZipFile) as error:
+        except (EOFError, KeyError, TypeError, AttributeError, BadZipFile, MemoryError) as error:
             raise ValueError(f"{type(error).__name__}: {error}") from None
         return cls(so_far=so_far, training=part_of(found, "training"))
 

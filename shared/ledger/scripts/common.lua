@@ -57,7 +57,7 @@ end
 -- Return the keys of one checkpoint's chunks.
 local function chunks_of(record, checkpoint)
   local keys = {}
-  for chunk = 0, checkpoint.chunks - 1 do
+  for chunk = 0, math.min(checkpoint.chunks, MOST_CHUNKS) - 1 do
     keys[chunk + 1] =
       string.format(CHECKPOINT_CHUNK, record.run_id, checkpoint.fence, checkpoint.sha256, chunk)
   end

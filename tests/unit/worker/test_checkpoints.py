@@ -286,6 +286,14 @@ def test_bytes_that_are_no_checkpoint_start_the_run_again(data: bytes, lab: Any,
     assert "It started from the beginning." in result.notes[0]
 
 
+def test_a_small_checkpoint_that_unpacks_to_a_large_one_is_none() -> None:
+    file = io.BytesIO()
+    np.savez_compressed(file, head=np.zeros(50_000_000, np.uint8))
+    assert len(file.getvalue()) < 100_000
+    with pytest.raises(ValueError, match="larger than the whole"):
+        Checkpoint.decoded(file.getvalue())
+
+
 def test_what_could_not_be_kept_is_told_and_the_run_succeeds(lab: Any, job_of: Jobs) -> None:
     result = lab.train(run_of(lab, job_of()), checkpoints=Stored(trouble="Redis is full"))
     assert result.status == "succeeded"
