@@ -18,7 +18,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from likewise.producer.data.loaded import Floats, Loaded, check_numbers, find_file, plain
+from likewise.producer.data.loaded import MAX_BYTES, Floats, Loaded, check_numbers, find_file, plain, size
 from likewise.producer.data.memory import STRETCH_BYTES, room_for, stretches
 from likewise.producer.display import count, did_you_mean, printable, short
 from likewise.shared.errors import DataError
@@ -224,6 +224,11 @@ def _read(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, file: Path, place: s
             )
             _check_sum(file, entry, place)
             return plain(np.asarray(array))
+        if entry.compress_type != zipfile.ZIP_STORED and held > MAX_BYTES:
+            raise DataError(
+                f"{place}: unpacks to {size(held)}, and at most {size(MAX_BYTES)} are unpacked; save it with "
+                "numpy.savez, which does not pack it"
+            )
         flat = room_for((prod(shape),), dtype, place=place)
         _fill(stream, flat.view(np.uint8).data if held else memoryview(b""))
     return plain(flat.reshape(shape, order="F" if fortran else "C"))

@@ -12,7 +12,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from likewise.producer.data.loaded import check_size, refuse_duplicates
+from likewise.producer.data.loaded import MAX_BYTES, check_size, refuse_duplicates, size
 from likewise.producer.data.opening import opened
 from likewise.producer.data.table import Column, DataTable, number_column, text_column
 from likewise.producer.data.text_table import read_text, text_names
@@ -100,7 +100,14 @@ def _parquet(stream: IO[bytes], place: str, wanted: Collection[str] | None) -> A
     check_size(rows, len(chosen), place)
     stream.seek(0)
     with pq.ParquetFile(stream, read_dictionary=texts) as source:
-        batches = list(source.iter_batches(_ROWS_AT_ONCE, columns=chosen, use_threads=False))
+        batches, read = [], 0
+        for batch in source.iter_batches(_ROWS_AT_ONCE, columns=chosen, use_threads=False):
+            batches.append(batch)
+            read += batch.nbytes
+            if read > MAX_BYTES:
+                raise DataError(
+                    f"{place}: unpacks to more than {size(MAX_BYTES)}; at most that can be trained on"
+                )
         return pa.Table.from_batches(batches, None if batches else source.schema_arrow)
 
 

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from likewise.producer.data import arrays
+from likewise.producer.data import arrays, table_file
 from likewise.producer.job.prepare import PreparedExperiment
 from likewise.shared.job.data import BuiltinData
 
@@ -254,3 +254,13 @@ def test_pyarrow_is_loaded_only_when_a_table_is_asked_for() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert done.stdout.strip() == "[]"
+
+
+def test_a_small_table_that_unpacks_to_too_much_is_refused(
+    refusal: Refusal, prepare: Prepare, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(table_file, "MAX_BYTES", 10**6)
+    pq.write_table(pa.table({"a": [[0] * 10**6] * 2, "y": [1, 2]}), tmp_path / "a.parquet")
+    assert (tmp_path / "a.parquet").stat().st_size < 10_000
+    said = refusal(prepare, data={"type": "parquet", "path": "a.parquet", "target": "y"})
+    assert said == "a.parquet: unpacks to more than 977 KiB; at most that can be trained on"

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from likewise.producer.data import memory
+from likewise.producer.data import memory, npz
 from likewise.producer.data.memory import mean_and_deviation, room_for, scaled, taken
 from likewise.producer.data.npz import read_arrays, read_npy
 from likewise.shared.errors import DataError
@@ -191,3 +191,13 @@ def test_synthetic_sets_have_the_shape_and_the_bytes_of_the_known_ones(
     assert np.abs(same - first).mean() < np.abs(other - first).mean()
     with pytest.raises(Exception, match="features is not asked where kind is"):
         prepare(data={"type": "synthetic", "kind": kind, "features": 3}, **CLASSES)
+
+
+def test_a_packed_array_that_unpacks_to_too_much_is_refused_before_it_is_unpacked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(npz, "MAX_BYTES", 10**6)
+    monkeypatch.setattr(npz, "room_for", lambda *_, **__: pytest.fail("it was given room"))
+    np.savez_compressed(tmp_path / "a.npz", x=np.zeros(2 * 10**6, np.uint8))
+    with pytest.raises(DataError, match=r"unpacks to 1\.9 MiB, and at most 977 KiB are unpacked"):
+        read_arrays(tmp_path / "a.npz")
