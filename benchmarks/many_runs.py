@@ -22,7 +22,7 @@ from stack import Desk, Prepared, document, worker
 from likewise.producer.runs.follow import follow
 from likewise.producer.runs.results import results
 from likewise.producer.runs.submit import RunMaker, new_id, submit_runs
-from likewise.shared.names import lane_of
+from likewise.shared.names import lane_of, messages_key
 
 
 def main() -> None:
@@ -53,7 +53,7 @@ def measure(desk: Desk, given: argparse.Namespace, stack: ExitStack) -> dict[str
     del runs
     for _ in range(given.workers):
         stack.enter_context(worker("torch", given.python_torch, desk))
-    waiting = desk.client.llen(lane_of("train.torch.any", "normal"))
+    waiting = desk.client.llen(messages_key(lane_of("train.torch.any", "normal")))
     begin = time.perf_counter()
     updates = sum(1 for _ in follow(record, ledger=desk.ledger, client=desk.client))
     train_s = time.perf_counter() - begin

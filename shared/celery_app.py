@@ -17,7 +17,7 @@ from typing import Any
 import celery
 from kombu import Exchange, Queue  # type: ignore[attr-defined]
 
-from likewise.shared.names import TRAIN_TASK
+from likewise.shared.names import PREFIX, TRAIN_TASK
 
 SETTINGS: dict[str, Any] = {
     "task_serializer": "json",
@@ -35,6 +35,7 @@ SETTINGS: dict[str, Any] = {
     "broker_channel_error_retry": True,  # refusals, such as of a full Redis, end no worker
     "broker_transport_options": {
         "ack_emulation": False,
+        "global_keyprefix": PREFIX,
         "socket_connect_timeout": 1.5,
         "socket_timeout": 15,
         "socket_keepalive": True,

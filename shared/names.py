@@ -99,6 +99,11 @@ def priority_of(lane: str) -> Priority:
     return next((name for name, end in LANES.items() if end and lane.endswith(end)), "high")
 
 
+def messages_key(lane: str) -> str:
+    """List: the messages of a lane, which Kombu names so under a prefix of ours."""
+    return f"{PREFIX}{lane}"
+
+
 def experiment_key(experiment_id: str) -> str:
     """Hash: the experiment's document, its run ids, its submission time, and what belongs to it."""
     return f"{PREFIX}experiment:{experiment_id}"

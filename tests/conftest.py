@@ -66,7 +66,10 @@ def in_time(took_s: Callable[[], float], *, within_s: float) -> None:
 
 
 class RedisServer:
-    """A redis-server of the test's own: a password, an append-only file, a free port."""
+    """A redis-server of the test's own: an append-only file, a free port, and Likewise's users.
+
+    Besides these there is the built-in user, who may do everything and has a password, for the test itself.
+    """
 
     def __init__(
         self,
@@ -81,6 +84,7 @@ class RedisServer:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port: int = probe.getsockname()[1]
+        self.passwords = {name: secrets.token_hex(8) for name in ("producer", "worker", "monitor")}
         self._options = ["--appendonly", "yes" if append_only else "no", "--save", "", *map(str, options)]
         if policy is not None:
             self._options += ["--maxmemory", "64mb", "--maxmemory-policy", policy]
@@ -90,10 +94,21 @@ class RedisServer:
     def url(self) -> str:
         return f"redis://:{self.password}@127.0.0.1:{self.port}/0"
 
+    def url_of(self, user: str) -> str:
+        """The address for one of Likewise's users, with the user's password."""
+        return f"redis://{user}:{self.passwords[user]}@127.0.0.1:{self.port}/0"
+
     def start(self) -> RedisServer:
+        from likewise.producer.local.children import version_of
+        from likewise.shared.users import user_lines
+
+        program = self._program()
+        users = user_lines(self.passwords, version=version_of(Path(program)) or (6, 2))[1:]
+        config = self.folder / "users.conf"
+        config.write_text("".join(f"{line}\n" for line in users))
         self._process = subprocess.Popen(
             [
-                *(self._program(), "--port", str(self.port), "--bind", "127.0.0.1"),
+                *(program, config, "--port", str(self.port), "--bind", "127.0.0.1"),
                 *("--requirepass", self.password, "--dir", str(self.folder), *self._options),
             ],
             stdout=subprocess.DEVNULL,
@@ -157,6 +172,7 @@ class WorkerProcess:
         )
         folder.mkdir(parents=True, exist_ok=True)
         self.framework = framework
+        self._redis_url = redis_url
         self.log = folder / f"worker-{secrets.token_hex(3)}.log"
         environment = {
             "PATH": os.environ["PATH"],
@@ -197,10 +213,12 @@ class WorkerProcess:
 
     def child_pid(self, ledger: Any) -> int | None:
         """The process that trains, if it is ready."""
+        from likewise.shared.connection import connect
         from likewise.shared.names import child_key
 
         presence = self.presence(ledger)
-        pid = presence and ledger.client.hget(child_key(presence.worker_id), "pid")
+        with connect(self._redis_url) as client:  # producers cannot read it
+            pid = presence and client.hget(child_key(presence.worker_id), "pid")
         return int(pid) if pid else None
 
     def kill_group(self) -> None:
@@ -221,7 +239,8 @@ class WorkerProcess:
 class Desk:
     """A producer's seat at one Redis: submits small jobs and reads what became of them."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, producer_url: str | None = None) -> None:
+        """`url` lets the test do everything; what a producer does is done by `producer_url`, if given."""
         from likewise.shared.celery_app import make_app
         from likewise.shared.connection import connect
         from likewise.shared.ledger.ledger import Ledger
@@ -229,12 +248,14 @@ class Desk:
 
         self.url = url
         self.client = connect(url)
-        self.ledger = Ledger(self.client, retention_s=3600)
-        self.app = make_app(url, retention_s=3600)
-        self.blobs = BlobStore(self.client, url=None, redis_limit_bytes=2**20, retention_s=3600)
+        self.producer = connect(producer_url or url)
+        self.ledger = Ledger(self.producer, retention_s=3600)
+        self.app = make_app(producer_url or url, retention_s=3600)
+        self.blobs = BlobStore(self.producer, url=None, redis_limit_bytes=2**20, retention_s=3600)
 
     def close(self) -> None:
         self.app.close()
+        self.producer.close()
         self.client.close()
 
     def experiment(
@@ -395,7 +416,7 @@ def redis_server(start_redis: Callable[..., RedisServer]) -> RedisServer:
 @pytest.fixture(scope="session")
 def desk(redis_server: RedisServer) -> Iterator[Desk]:
     """A producer at the session's Redis."""
-    desk = Desk(redis_server.url)
+    desk = Desk(redis_server.url, producer_url=redis_server.url_of("producer"))
     yield desk
     desk.close()
 
@@ -424,7 +445,7 @@ def session_worker(
     def worker(framework: str) -> WorkerProcess:
         if framework not in workers:
             workers[framework] = WorkerProcess(
-                framework, redis_server.url, tmp_path_factory.mktemp(framework)
+                framework, redis_server.url_of("worker"), tmp_path_factory.mktemp(framework)
             )
         found = workers[framework]
         try:

@@ -18,9 +18,9 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from likewise.producer.data.loaded import MAX_BYTES, Floats, Loaded, check_numbers, find_file, plain, size
+from likewise.producer.data.loaded import MAX_BYTES, Floats, Loaded, check_numbers, find_file, plain
 from likewise.producer.data.memory import STRETCH_BYTES, room_for, stretches
-from likewise.producer.display import count, did_you_mean, printable, short
+from likewise.producer.display import count, did_you_mean, printable, short, size
 from likewise.shared.errors import DataError
 from likewise.shared.job import InitialWeights
 from likewise.shared.job.data import NpyData, NpzData

@@ -12,11 +12,11 @@ from typing import IO, Any
 
 import numpy as np
 
-from likewise.producer.data.loaded import MAX_BYTES, check_size, refuse_duplicates, size
+from likewise.producer.data.loaded import MAX_BYTES, check_size, refuse_duplicates
 from likewise.producer.data.opening import opened
 from likewise.producer.data.table import Column, DataTable, number_column, text_column
 from likewise.producer.data.text_table import read_text, text_names
-from likewise.producer.display import printable
+from likewise.producer.display import printable, size
 from likewise.shared.errors import DataError
 from likewise.shared.job.data import CsvData, JsonLinesData, ParquetData, TableData
 

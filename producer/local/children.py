@@ -199,7 +199,7 @@ def find_server(data: Path) -> Server:
 def _servers() -> Iterator[Server]:
     folders = [Path(folder) for folder in os.environ.get("PATH", os.defpath).split(os.pathsep) if folder]
     for path in (*(folder / "redis-server" for folder in folders), _bundled()):
-        if path is not None and path.exists() and (version := _version(path)) is not None:
+        if path is not None and path.exists() and (version := version_of(path)) is not None:
             yield Server(path=path, version=version)
 
 
@@ -251,7 +251,8 @@ def _bundled() -> Path | None:
     return Path(spec.origin).parent / "bin" / "redis-server"
 
 
-def _version(server: Path) -> tuple[int, ...] | None:
+def version_of(server: Path) -> tuple[int, ...] | None:
+    """Return the version that a redis-server tells; None where it does not run."""
     try:
         answer = subprocess.run(  # noqa: S603
             [server, "--version"], capture_output=True, text=True, timeout=10, check=False

@@ -217,10 +217,17 @@ def withdraw_worker(client: redis.Redis, worker_id: str) -> None:
 
 
 def presences(client: redis.Redis) -> list[bytes]:
-    """Return the documents of the live workers. Those that are gone are forgotten; a beat brings one back."""
+    """Return the documents of the live workers."""
     return census(client)[1:]
 
 
 def census(client: redis.Redis) -> list[bytes]:
     """Return the server's time in microseconds, then the documents of the live workers."""
-    return cast("list[bytes]", script(client, "census")())
+    ids = cast("set[bytes]", client.smembers(WORKERS))
+    with client.pipeline(transaction=False) as pipe:
+        pipe.time()
+        for worker_id in ids:
+            pipe.get(worker_key(worker_id.decode()))
+        (seconds, microseconds), *documents = pipe.execute()
+    now = f"{seconds}{microseconds:06d}".encode()
+    return [now, *(document for document in documents if document is not None)]

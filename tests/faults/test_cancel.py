@@ -11,7 +11,7 @@ from likewise.producer.follow_ups import rerun_follow_up, twin_follow_up
 from likewise.producer.runs.submit import submit_follow_up
 from likewise.producer.runs.submitted import cancel, still_wanted
 from likewise.shared.errors import CancelledError
-from likewise.shared.names import lane_of
+from likewise.shared.names import lane_of, messages_key
 
 CANCEL_S = 2.0
 
@@ -26,7 +26,7 @@ def test_a_queued_run_is_cancelled_at_once_and_its_message_does_nothing(desk, un
     desk.ledger.cancel(blocker.run_ids[0])
     desk.wait(blocker, "cancelled", within_s=5)
     until(
-        lambda: desk.client.llen(lane_of("train.torch.any", "normal")) == 0,
+        lambda: desk.client.llen(messages_key(lane_of("train.torch.any", "normal"))) == 0,
         within_s=10,
         what="the message is taken",
     )

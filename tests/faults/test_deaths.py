@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from likewise.shared.names import DEAD_LETTERS, reconciler_key
+from likewise.shared.names import DEAD_LETTERS, messages_key, reconciler_key
 
 LEASE_S = 3.0
 LONG = 1_000_000
@@ -163,7 +163,7 @@ def test_duplicate_messages_are_dropped(desk, until):
     send_wakeups(desk.app, [(run_id, "train.torch.any"), (run_id, "train.torch.cpu")] * 3)
     desk.wait(record, "succeeded", within_s=30)
     until(
-        lambda: desk.client.llen("train.torch.any") + desk.client.llen("train.torch.cpu") == 0,
+        lambda: not desk.client.exists(*map(messages_key, ("train.torch.any", "train.torch.cpu"))),
         within_s=10,
         what="the duplicates are taken",
     )

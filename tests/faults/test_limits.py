@@ -12,7 +12,7 @@ import pytest
 from likewise.shared.connection import connect
 from likewise.shared.errors import ResultError
 from likewise.shared.ledger.transitions import STREAM_LENGTH
-from likewise.shared.names import DEAD_LETTERS, child_key, run_key
+from likewise.shared.names import DEAD_LETTERS, child_key, messages_key, run_key
 
 QUEUE = "train.torch.any"
 MESSAGE_BYTES = 300 * 2**20
@@ -53,7 +53,7 @@ def test_a_huge_message_takes_no_memory_of_the_parent(
 ) -> None:
     desk.client.delete(DEAD_LETTERS)
     before = peak_bytes(torch_worker.pid)
-    desk.client.lpush(QUEUE, b"x" * MESSAGE_BYTES)
+    desk.client.lpush(messages_key(QUEUE), b"x" * MESSAGE_BYTES)
     until(lambda: desk.client.xlen(DEAD_LETTERS), within_s=20, what="the message is set aside")
     ((_, letter),) = desk.client.xrange(DEAD_LETTERS, count=STREAM_LENGTH)
     assert letter[b"queue"].decode() == QUEUE

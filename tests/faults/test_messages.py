@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from likewise.shared.names import DEAD_LETTERS, TRAIN_TASK
+from likewise.shared.names import DEAD_LETTERS, TRAIN_TASK, messages_key
 
 RUN_ID = "0123456789abcdef0123"
 QUEUE = "train.torch.any"
@@ -82,7 +82,7 @@ def test_every_malformed_message_is_set_aside_and_work_goes_on(desk, torch_worke
     child = torch_worker.child_pid(desk.ledger)
     desk.client.delete(DEAD_LETTERS)
     for message in CORPUS.values():
-        desk.client.lpush(QUEUE, message if isinstance(message, bytes) else json.dumps(message))
+        desk.client.lpush(messages_key(QUEUE), message if isinstance(message, bytes) else json.dumps(message))
     record = desk.submit()
     desk.wait(record, "succeeded", within_s=30)
     letters = [fields for _, fields in desk.client.xrange(DEAD_LETTERS)]
@@ -101,7 +101,7 @@ def test_odd_headers_around_a_run_id_change_nothing(desk, torch_worker):
         message = envelope(**headers(id=record.run_ids[0], **odd))
         message["body"] = body([record.run_ids, {}, {"chain": [7], "callbacks": "x"}])
         message["properties"] = {"body_encoding": "base64", "delivery_info": 5}
-        desk.client.lpush(QUEUE, json.dumps(message))
+        desk.client.lpush(messages_key(QUEUE), json.dumps(message))
     desk.wait(desk.submit(), "succeeded", within_s=20)
     assert torch_worker.process.poll() is None
 
@@ -109,7 +109,7 @@ def test_odd_headers_around_a_run_id_change_nothing(desk, torch_worker):
 @pytest.mark.usefixtures("torch_worker")
 def test_a_message_on_a_priority_list_is_checked_too(desk, until):
     desk.client.delete(DEAD_LETTERS)
-    desk.client.lpush(QUEUE + "\x06\x163", b"rubbish")
+    desk.client.lpush(messages_key(QUEUE) + "\x06\x163", b"rubbish")
     until(lambda: desk.client.xlen(DEAD_LETTERS) == 1, within_s=10, what="a dead letter")
 
 

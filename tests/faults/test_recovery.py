@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from likewise.shared.names import DEAD_LETTERS, LEASED, lane_of, queued_key, run_key
+from likewise.shared.names import DEAD_LETTERS, LEASED, lane_of, messages_key, queued_key, run_key
 
 LONG = 1_000_000
 HANG_S = 3.0
@@ -58,10 +58,10 @@ def test_a_message_in_a_wrong_queue_does_not_fail_its_run(watched: Any, until: A
     desk, worker = watched
     record = desk.submit(frameworks=("nobody",), queue_anyway=True)
     lane = lane_of("train.nobody.any", "normal")
-    desk.client.delete(lane)
+    desk.client.delete(messages_key(lane))
     send_wakeups(desk.app, [(record.run_ids[0], "train.torch.any")])
     until(lambda: "not its own" in worker.log.read_text(), within_s=20, what="the message is taken")
-    moved = desk.client.lrange(lane, 0, -1)
+    moved = desk.client.lrange(messages_key(lane), 0, -1)
     assert [record.run_ids[0].encode() in message for message in moved] == [True]
     run = desk.run(record)
     assert (run.state, run.attempt, run.queue) == ("queued", 0, "train.nobody.any")

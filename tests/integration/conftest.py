@@ -23,7 +23,7 @@ def environment(redis_server: Any, tmp_path_factory: pytest.TempPathFactory) -> 
         "PATH": os.environ["PATH"],
         "HOME": str(tmp_path_factory.mktemp("home")),
         "PYTHONPATH": str(ROOT),
-        "LIKEWISE_REDIS_URL": redis_server.url,
+        "LIKEWISE_REDIS_URL": redis_server.url_of("producer"),
     }
 
 

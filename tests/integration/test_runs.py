@@ -9,7 +9,7 @@ import pytest
 from likewise.producer.runs.follow import Changed, Progressed, follow
 from likewise.producer.runs.results import collect
 from likewise.shared.errors import NoWorkerError, ResultError, UsageError
-from likewise.shared.names import child_key, environment_key, lane_of, lanes_of, result_key
+from likewise.shared.names import child_key, environment_key, lane_of, lanes_of, messages_key, result_key
 
 
 @pytest.mark.parametrize("framework", ["torch", "tensorflow"])
@@ -194,12 +194,12 @@ def test_runs_are_sent_quickly(desk, promptly):
         begin = time.perf_counter()
         enqueue(desk, Submission(record=record, runs=runs, queue="train.jax.bulk"))
         took_s = time.perf_counter() - begin
-        assert desk.client.llen(lane_of("train.jax.bulk", "normal")) == 600
+        assert desk.client.llen(messages_key(lane_of("train.jax.bulk", "normal"))) == 600
         assert len(desk.ledger.records(record.run_ids)) == 600
         assert desk.ledger.run(runs[-1].run_id) == runs[-1]
         for one in runs:
             desk.ledger.cancel(one.run_id)
-        desk.client.delete(*lanes_of("train.jax.bulk"))
+        desk.client.delete(*map(messages_key, lanes_of("train.jax.bulk")))
         return took_s
 
     promptly(took_s, within_s=2.0)

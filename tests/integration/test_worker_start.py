@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from likewise.producer.doctor import examine
-from likewise.shared.names import lane_of
+from likewise.shared.names import lane_of, messages_key
 from likewise.shared.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -86,7 +86,7 @@ def test_a_starting_worker_takes_no_runs(start_worker, start_redis, desk_at):
     record = desk.submit(queue_anyway=True)
     worker = start_worker("torch", own.url)
     worker.wait_until("starting", desk.ledger)
-    assert desk.client.llen(lane_of("train.torch.any", "normal")) == 1
+    assert desk.client.llen(messages_key(lane_of("train.torch.any", "normal"))) == 1
     worker.wait_until("idle", desk.ledger)
     desk.wait(record, "succeeded", within_s=20)
     assert worker.terminate() == 0

@@ -13,6 +13,8 @@ import binascii
 import json
 import logging
 import re
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -22,7 +24,7 @@ from kombu.transport import virtual
 
 from likewise.shared.connection import explained
 from likewise.shared.errors import RedisError
-from likewise.shared.names import DEAD_LETTERS, TRAIN_TASK
+from likewise.shared.names import DEAD_LETTERS, PREFIX, TRAIN_TASK, messages_key
 from likewise.shared.replies import KEPT_BYTES, CutText, bounded_parser
 from likewise.worker.service.intake import Intake
 
@@ -113,7 +115,7 @@ def envelope_for(run_id: str, queue: str) -> bytes:
 
 def send_to_the_front(client: redis.Redis, run_id: str, queue: str) -> None:
     """Send a message that is the next one of its queue: for a run that has lost its worker."""
-    client.rpush(queue, envelope_for(run_id, queue))
+    client.rpush(messages_key(queue), envelope_for(run_id, queue))
 
 
 def set_aside(client: redis.Redis, *, queue: str, raw: bytes, reason: str) -> None:
@@ -136,7 +138,7 @@ def guarded_transport(
     """Return Kombu's Redis transport with the check in front of it, which takes what the intake allows."""
     parser = bounded_parser(largest_bytes, cuts=True)
 
-    class Reader(redis.Redis):
+    class Reader(kombu_redis.PrefixedStrictRedis):
         """Is what kombu reads with; the reply to BRPOP is (queue, message)."""
 
         def parse_response(self, connection: Any, command_name: str, **options: Any) -> Any:
@@ -170,9 +172,9 @@ def guarded_transport(
             super().__init__(*args, **kwargs)  # type: ignore[no-untyped-call]
             self.QoS = Credit  # type: ignore[assignment]
 
-        def _get_client(self) -> type[redis.Redis]:
+        def _get_client(self) -> Callable[..., redis.Redis]:
             super()._get_client()  # type: ignore[no-untyped-call]  # checks redis-py's version
-            return Reader
+            return partial(Reader, global_keyprefix=PREFIX)
 
         def _connparams(self, asynchronous: bool = False) -> dict[str, Any]:
             return {**super()._connparams(asynchronous), "parser_class": parser}  # type: ignore[no-untyped-call]

@@ -132,7 +132,7 @@ class Reconciler:
         """Return when the message that is next in line was sent; now, if there is none."""
         client = self._leases.client
         try:
-            raw = cast("bytes | None", client.lindex(lane, -1))
+            raw = cast("bytes | None", client.lindex(names.messages_key(lane), -1))
             if raw is None:
                 return now_s
             run_id = run_id_of(raw, largest_bytes=self._largest_bytes)

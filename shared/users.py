@@ -1,0 +1,38 @@
+"""The users of Redis: their rights, which `users.acl` lists, as lines of a server's configuration."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+USERS = ("producer", "worker", "monitor")
+TABLE = Path(__file__).with_name("users.acl")
+READS_ONLY, SINCE = "%R~", (7, 0)
+"""The mark of keys that are only read, and the version of Redis that knows it first."""
+
+
+def rights() -> dict[str, str]:
+    """Return what each user of the table may do, as Redis writes it, without a password."""
+    found: dict[str, str] = {}
+    name = ""
+    for line in TABLE.read_text(encoding="utf-8").splitlines():
+        if line.startswith("user "):
+            name = line.split()[1]
+            found[name] = ""
+        elif line.startswith(" "):
+            found[name] = f"{found[name]} {line.strip()}".strip()
+    return found
+
+
+def user_lines(passwords: Mapping[str, str], *, version: tuple[int, ...]) -> list[str]:
+    """Return the lines of a configuration that make these users, with the hashes of their passwords.
+
+    The built-in user is switched off. `version` is the server's.
+    """
+    lines = ["user default off"]
+    for name, given in rights().items():
+        known = given if version >= SINCE else given.replace(READS_ONLY, "~")
+        digest = hashlib.sha256(passwords[name].encode()).hexdigest()
+        lines.append(f"user {name} on #{digest} resetkeys resetchannels -@all {known}")
+    return lines
