@@ -97,9 +97,11 @@ def train_run(run: Run, *, adapter: FrameworkAdapter, attempt: Attempt, services
     except TrainingError as error:
         ended = error.failure()
     failure = ended or _first_failure(packer.failures)
-    notes = checkpoints.notes if checkpoints else []
-    notes += trainer.notes if trainer else []
-    notes += checkpoints.trouble if checkpoints else []
+    notes = [
+        *(checkpoints.notes if checkpoints else ()),
+        *(trainer.notes if trainer else ()),
+        *(checkpoints.trouble if checkpoints else ()),
+    ]
     execution = trainer.execution if trainer and trainer.execution else run.job.execution
     return RunResult(
         run_id=run.run_id,
