@@ -134,8 +134,9 @@ def test_worse_than_the_mean_is_told_with_both_numbers(held):
     assert "r2 of the test samples is −354" in found.notes[0].text
 
 
-def test_a_target_that_is_not_scaled_is_told_as_the_reason(held):
-    found = held(*alike(LINE, [2.5e9, 2.5e9]), targets=LINE * 1000 + 50_000)
+@pytest.mark.parametrize(("loss", "last"), [("mse", 2.5e9), ("log_cosh", 5e4), ("quantile", 2.5e4)])
+def test_a_target_that_is_not_scaled_is_told_as_the_reason(held, loss, last):
+    found = held(*alike(LINE, [last, last]), targets=LINE * 1000 + 50_000, loss=loss)
 
     assert codes(found) == ["worse_than_mean", "target_not_scaled"]
     assert "its mean is 50," in found.notes[1].text or "its mean is 49," in found.notes[1].text
