@@ -10,11 +10,11 @@ from typing import Any
 
 from likewise.producer.blame.evidence import (
     DIVERGENCE,
+    DividedGap,
     MixtureGaps,
-    Parted,
     TrainedRun,
+    divided_gap,
     gaps_of,
-    parted,
     unit,
 )
 from likewise.producer.blame.explanation import Contribution, Explanation, MeasureShares, notes, sentence
@@ -38,7 +38,7 @@ def explain(
 ) -> Explanation:
     """Return the explanation; `trained` has every run of the plan by its identity."""
     gaps = gaps_of(plan, trained, arrays)
-    measures = [one for measure in gaps.measures if (one := parted(gaps, measure)) is not None]
+    measures = [one for measure in gaps.measures if (one := divided_gap(gaps, measure)) is not None]
     if measures and (group := _cancelling(measures[0])):
         measures = [one.with_groups(group) for one in measures]
     main = measures[0] if measures else None
@@ -67,7 +67,7 @@ def explain(
     )
 
 
-def _cancelling(main: Parted) -> frozenset[int]:
+def _cancelling(main: DividedGap) -> frozenset[int]:
     """Return the places of the factors that work against each other, which make one together; often none."""
     sizes = [0.0 if one is None else abs(one.value) for one in main.estimates]
     if max(sizes, default=0.0) < CANCELLING:
@@ -76,7 +76,7 @@ def _cancelling(main: Parted) -> frozenset[int]:
     return group if len(group) > 1 else frozenset()
 
 
-def _contributions(gaps: MixtureGaps, main: Parted | None, *, closed: bool) -> tuple[Contribution, ...]:
+def _contributions(gaps: MixtureGaps, main: DividedGap | None, *, closed: bool) -> tuple[Contribution, ...]:
     """Return a contribution for each factor, the largest share first; no shares where there is no gap."""
     if main is None or closed:
         reason = "there is no gap" if closed else "nothing could be compared"
@@ -176,7 +176,7 @@ def _setup(gaps: MixtureGaps) -> Setup:
     )
 
 
-def _measure(one: Parted, *, closed: bool) -> MeasureShares:
+def _measure(one: DividedGap, *, closed: bool) -> MeasureShares:
     """Return one measure's row, without shares where there is no gap to share."""
     sizes = [abs(estimate.value) for estimate in (*one.estimates, one.unexplained) if estimate]
     unshared = closed or max(sizes, default=0.0) >= CANCELLING

@@ -246,8 +246,8 @@ class MixtureGaps:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Parted:
-    """It parts the gap in one measure among the factors."""
+class DividedGap:
+    """It divides the gap in one measure among the factors."""
 
     measure: str
     factors: tuple[Factor, ...]
@@ -265,7 +265,7 @@ class Parted:
         """The share of each factor."""
         return [None if part is None else share(part, self.parts.whole) for part in self.parts.closed]
 
-    def with_groups(self, group: Collection[int]) -> Parted:
+    def with_groups(self, group: Collection[int]) -> DividedGap:
         """Return it with the factors at these places as one."""
         places = sorted(group)
         closed = [self.parts.closed[place] for place in places]
@@ -322,26 +322,26 @@ def gaps_of(plan: Plan, trained: Mapping[str, TrainedRun], arrays: Load) -> Mixt
     )
 
 
-def parted(found: MixtureGaps, measure: str) -> Parted | None:
+def divided_gap(gaps: MixtureGaps, measure: str) -> DividedGap | None:
     """Return the gap in one measure and its parts; None where the gap itself could not be measured.
 
     Each side's own start becomes a factor of its own where it widens the gap beyond chance.
     """
-    split = parts(found.plan.design, found.gaps(measure))
+    split = parts(gaps.plan.design, gaps.gaps(measure))
     if split is None:
         return None
-    factors = found.plan.factors
-    written = found.gap_in_own_words(measure)
-    if written is not None and found.plan.own_words is not None:
+    factors = gaps.plan.factors
+    written = gaps.gap_in_own_words(measure)
+    if written is not None and gaps.plan.own_words is not None:
         split = replace(split, whole=written, closed=(*split.closed, written - split.whole))
-        factors = (*factors, found.plan.own_words.factor)
-    own = found.declared_gap(measure) if found.plan.own_start else None
+        factors = (*factors, gaps.plan.own_words.factor)
+    own = gaps.declared_gap(measure) if gaps.plan.own_start else None
     if own is not None and _beyond_chance(own - split.whole):
         split = replace(split, whole=own, closed=(*split.closed, own - split.whole))
-        factors = (*factors, start(*(run.side for run in found.plan.ends)))
-    scales = found.pair_measure.scale(measure, found.ends[0])
-    scale = 1.0 if scales is None else float(scales[found.counted(measure)].max(initial=0.0)) or 1.0
-    return Parted(measure=measure, factors=factors, parts=split, scale=scale)
+        factors = (*factors, start(*(run.side for run in gaps.plan.ends)))
+    scales = gaps.pair_measure.scale(measure, gaps.ends[0])
+    scale = 1.0 if scales is None else float(scales[gaps.counted(measure)].max(initial=0.0)) or 1.0
+    return DividedGap(measure=measure, factors=factors, parts=split, scale=scale)
 
 
 def _beyond_chance(more: Float64) -> bool:

@@ -9,8 +9,8 @@ from pydantic import Field
 
 from likewise.producer.blame.evidence import (
     DIVERGENCE,
+    DividedGap,
     MixtureGaps,
-    Parted,
 )
 from likewise.producer.blame.factors import Factor
 from likewise.producer.display import both, count, gap, setting
@@ -89,7 +89,7 @@ class Explanation(Frozen):
 
 
 def sentence(
-    gaps: MixtureGaps, main: Parted | None, contributions: Sequence[Contribution], *, tolerance: float
+    gaps: MixtureGaps, main: DividedGap | None, contributions: Sequence[Contribution], *, tolerance: float
 ) -> str:
     """Return the answer in one sentence."""
     names = both([run.side for run in gaps.plan.ends])
@@ -127,7 +127,7 @@ def against(contribution: Contribution | Factor) -> str:
     return f"{theirs} against {mine}"
 
 
-def notes(gaps: MixtureGaps, main: Parted | None) -> tuple[str, ...]:
+def notes(gaps: MixtureGaps, main: DividedGap | None) -> tuple[str, ...]:
     """Return what a reader has to know of how the shares were found."""
     return (
         *_words(gaps),
@@ -139,7 +139,7 @@ def notes(gaps: MixtureGaps, main: Parted | None) -> tuple[str, ...]:
     )
 
 
-def _ranking(main: Parted, named: Sequence[Contribution]) -> str:
+def _ranking(main: DividedGap, named: Sequence[Contribution]) -> str:
     """Say what explains most, what else does, what is left, and the cause where one setting is all."""
     what = "whether the training diverges" if main.measure == DIVERGENCE else "the difference"
     first, *rest = named
@@ -161,7 +161,7 @@ def _ranking(main: Parted, named: Sequence[Contribution]) -> str:
     return f"{sentence}: {first.cause}." if alone else f"{sentence}."
 
 
-def _cancelling(gaps: MixtureGaps, main: Parted, group: Factor) -> str:
+def _cancelling(gaps: MixtureGaps, main: DividedGap, group: Factor) -> str:
     """Say what settings that work against each other do together, and what each does alone."""
     named = both([f"{one.path} ({against(one)})" for one in group.members[:MOST_NAMED]])
     explained = 1.0 - main.unexplained.value if main.unexplained else 0.0
@@ -173,7 +173,7 @@ def _cancelling(gaps: MixtureGaps, main: Parted, group: Factor) -> str:
     return f"{named} nearly cancel: together they explain {percent(explained)} of the difference{wider}."
 
 
-def _nothing_found(contributions: Sequence[Contribution], main: Parted) -> str:
+def _nothing_found(contributions: Sequence[Contribution], main: DividedGap) -> str:
     """Say why no setting has a share worth naming: none is known, or switching closes nothing."""
     if all(one.share is None for one in contributions):
         return (
@@ -197,7 +197,7 @@ def _words(gaps: MixtureGaps) -> list[str]:
     ]
 
 
-def _start(gaps: MixtureGaps, main: Parted | None) -> list[str]:
+def _start(gaps: MixtureGaps, main: DividedGap | None) -> list[str]:
     """Say what each side's own start, which is chance, does to the gap."""
     if main is None or not gaps.plan.own_start:
         return []
@@ -229,7 +229,7 @@ def _many(gaps: MixtureGaps) -> list[str]:
     ]
 
 
-def _failed(gaps: MixtureGaps, main: Parted | None) -> list[str]:
+def _failed(gaps: MixtureGaps, main: DividedGap | None) -> list[str]:
     """Say how many mixtures have no numbers, with the reason of the first."""
     failures = gaps.failures()
     if main is None or not failures or main.measure == DIVERGENCE:
@@ -241,7 +241,7 @@ def _failed(gaps: MixtureGaps, main: Parted | None) -> list[str]:
     return [f"{many}; the one with {switched} switched: {why.rstrip('.')}.{orders}"]
 
 
-def _seeds(gaps: MixtureGaps, main: Parted | None) -> list[str]:
+def _seeds(gaps: MixtureGaps, main: DividedGap | None) -> list[str]:
     if main is None:
         return []
     seeds = gaps.seeds(main.measure)
