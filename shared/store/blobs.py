@@ -165,9 +165,9 @@ class BlobStore:
             if self._url is not None:
                 files = RemoteFiles(self._url, error=DataError)
                 if stored_before_s is None:
-                    freed += files.remove(_path_of(name))
+                    freed += files.remove(_path(name))
                 else:
-                    kept += files.exists(_path_of(name))
+                    kept += files.exists(_path(name))
             if self._cache is not None:
                 self._cache.drop(name)
         return freed, kept
@@ -215,7 +215,7 @@ class BlobStore:
                 "both reach, such as file:///mnt/data or s3://bucket/likewise"
             )
         files = RemoteFiles(self._url, error=DataError)
-        files.write(_path(ref), chunks(data, of=data), nbytes=ref.nbytes)
+        files.write(_path(ref.sha256), chunks(data, of=data), nbytes=ref.nbytes)
 
     def _fetch_behind_url(self, ref: ArrayRef) -> Bytes:
         """Return the bytes: mapped from a folder of this machine or the cache, else in memory."""
@@ -230,7 +230,7 @@ class BlobStore:
                 "LIKEWISE_BLOB_URL that is not set here"
             )
         files = RemoteFiles(self._url, error=BlobError)
-        if here := files.local(_path(ref)):
+        if here := files.local(_path(ref.sha256)):
             try:
                 return mapped(here)
             except OSError as error:
@@ -244,10 +244,10 @@ class BlobStore:
                     "submit the experiment again"
                 ) from None
         if self._cache is not None and self._cache.takes(ref.nbytes):
-            self._cache.put(ref.sha256, files.stream(_path(ref)), nbytes=ref.nbytes)
+            self._cache.put(ref.sha256, files.stream(_path(ref.sha256)), nbytes=ref.nbytes)
             if (cached := self._cache.get(ref.sha256)) is not None:
                 return cached
-        return bytearray().join(files.stream(_path(ref)))
+        return bytearray().join(files.stream(_path(ref.sha256)))
 
 
 class BlobBatch:
@@ -310,12 +310,8 @@ class BlobBatch:
         self._waiting = {}
 
 
-def _path(ref: ArrayRef) -> str:
+def _path(sha256: str) -> str:
     """Return where an array lies behind the URL."""
-    return _path_of(ref.sha256)
-
-
-def _path_of(sha256: str) -> str:
     return f"{sha256[:2]}/{sha256}"
 
 
