@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 REFERENCE, CANDIDATE = "reference", "candidate"
 """The labels of the two sides of every comparison."""
 NEAR = 3
-"""So many versions below and above one that there is not are named."""
+"""Where a version does not exist, so many of those below and above it are named."""
 _WORD = re.compile(r"\s*([A-Za-z0-9][\w.-]*)==([0-9][\w.!+]*)\s*")
 
 
@@ -95,15 +95,15 @@ class Tried:
 
 @dataclass(frozen=True, kw_only=True)
 class Bisection:
-    """What was found."""
+    """It says which versions were tried, and what each came to."""
 
     name: str
-    """The job's name."""
+    """The name of the job that was trained."""
     package: str
     versions: tuple[str, ...]
     """All that were to be searched, from the oldest, which is the reference."""
     tried: tuple[Tried, ...] = field(default=())
-    """In the order in which they were tried."""
+    """The versions are in the order in which they were tried."""
 
     @property
     def first_different(self) -> Tried | None:

@@ -26,7 +26,7 @@ ADAPTER_SUFFIX = "_adapter"
 VARIANTS = {"cpu": "cpu", "cuda": "gpu"}
 """The word in the requirement files' names, by device."""
 FOLLOWS = {"numpy"}
-"""Of what a worker needs, the packages whose version a framework decides."""
+"""A worker needs these packages, and a framework decides their versions."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +38,7 @@ class Packages:
     wheels: Path | None = None
     """Requirements that come from an index of their own; installed first, without dependencies."""
     texts: Mapping[Path, str] = field(default_factory=dict)
-    """Those of the files that are to be written before anything is installed, with what they say."""
+    """Some of these files are written before anything is installed; this is what they say."""
 
     def contents(self) -> Iterable[str]:
         """Yield the text of every file that decides what is installed."""

@@ -49,7 +49,7 @@ class Recall(Frozen):
 
     type: Literal["recall"]
     average: Literal["macro", "micro"] = "macro"
-    """As for precision."""
+    """Whether classes count alike or elements do, as for precision."""
 
 
 SetMetric = Annotated[TopKAccuracy | Precision | Recall, Field(discriminator="type"), Word]
