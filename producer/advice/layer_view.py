@@ -135,6 +135,11 @@ class LayerView:
         return getattr(self.layer, "layer", self.layer) if self.stage.cells else None
 
     @property
+    def keeps_batch(self) -> bool:
+        """Return whether it is a frozen batch normalization that goes on with the batch's statistics."""
+        return self.kind == "batch_norm" and not self.layer.trains and self.layer.uses_batch
+
+    @property
     def own_activation(self) -> bool:
         """Return whether an activation is one of its settings, and not all it does or a cell's."""
         return hasattr(self.layer, "activation") and self.kind != "activation" and not self.stage.cells
@@ -295,7 +300,7 @@ class LayerView:
     @cached_property
     def drawn(self) -> tuple[WeightView, ...]:
         """Return how each weight that is drawn is drawn."""
-        return tuple(self._drawn(weight) for weight in self.weights if weight.trainable)
+        return tuple(self._drawn(weight) for weight in self.weights if not weight.moving)
 
     @property
     def fields(self) -> Mapping[str, WeightView]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -23,7 +23,8 @@ from likewise.shared.job import Job
 from likewise.shared.job.data import is_weighted
 from likewise.shared.job.loss import is_by_row
 from likewise.shared.job.weights import GivenWeights, NpzWeights
-from likewise.shared.program import ProgramSpec
+from likewise.shared.program import ProgramSpec, Weight
+from likewise.shared.program.groups import decaying
 
 PLACES = {
     "first": "Before all else",
@@ -68,7 +69,8 @@ def program_parts(
     if template is None:
         return ()
     view = JobView(job=job, program=program)
-    stages = _views(view, framework, template, frozenset(shown))
+    stages = tuple(_views(view, framework, template, frozenset(shown)))
+    view = replace(view, layers=stages)
     parts = [Part("first", "", template.first(view)), Part("give", "weights", _given_weights(job))]
     for stage in stages:
         parts.append(Part("layer", stage.var, getattr(template, stage.kind)(stage)))
@@ -91,6 +93,15 @@ class JobView:
 
     job: Job
     program: ProgramSpec
+    layers: tuple[LayerView, ...] = ()
+
+    @property
+    def spared(self) -> list[tuple[LayerView, Weight]]:
+        """Return the weights that training changes and that do not decay, each with its layer."""
+        decays = decaying(self.program, self.job.optimizer)
+        every = ((layer, weight) for layer in self.layers for weight in layer.weights)
+        decayed = bool(self.job.optimizer.weight_decay)
+        return [(layer, weight) for layer, weight in every if decayed and not decays.get(weight.name, True)]
 
     @property
     def loss(self) -> Any:

@@ -74,6 +74,7 @@ RULES = (
         of_layers=True,
     ),
     Rule(says="every window stands in the same place", apply=layers.padded_alike),
+    Rule(says="this layer is not frozen", apply=layers.frozen_alike),
     Rule(says="both words are one function", apply=layers.functions_alike),
     Rule(says="this flatten has only one order", apply=layers.flattened_alike),
     Rule(
@@ -91,6 +92,7 @@ RULES = (
         says="at one learning rate momentum gathers steps or gradients to the same",
         apply=training.idle("optimizer.momentum_convention", training.momentum_is_plain),
     ),
+    Rule(says="the same weights decay", apply=training.same_groups),
     Rule(
         says="without bias correction epsilon joins the same root",
         apply=training.idle("optimizer.epsilon_placement", training.corrects_no_bias),

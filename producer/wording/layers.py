@@ -223,6 +223,16 @@ def flattened_alike(reference: Form, other: Form) -> Forms | None:
     return (reference, changed) if changed is not other else None
 
 
+def frozen_alike(reference: Form, other: Form) -> Forms | None:
+    """Take the reference's word for what a frozen layer would do, of one that is not frozen."""
+    changed = other
+    for index, mine, theirs in pairs_of_layers(reference, other):
+        trained = isinstance(mine, BatchNorm) and mine.trainable and theirs.trainable
+        if trained and differs(mine, theirs, "frozen_mode"):
+            changed = changed.with_layer(index, frozen_mode=mine.frozen_mode)
+    return (reference, changed) if changed is not other else None
+
+
 def functions_alike(reference: Form, other: Form) -> Forms | None:
     """Take the reference's word for an activation function that has two."""
     changed = other
@@ -272,10 +282,13 @@ def _normalized_by(form: Form, index: int) -> int | None:
     if model.layers[index].type not in HAVE_ACTIVATIONS:
         return None
     layer: Any = model.layers[index]
+    if not layer.trains:  # one that is given, and stays, is no matter of the moving mean
+        return None
     takers = [one for one in range(len(model.layers)) if index + 1 in model.sources(one)]
     if layer.activation.type != "linear" or len(takers) != 1:
         return None
-    return takers[0] if isinstance(model.layers[takers[0]], BatchNorm) else None
+    normalization = model.layers[takers[0]]
+    return takers[0] if isinstance(normalization, BatchNorm) and normalization.uses_batch else None
 
 
 def drawn_otherwise(form: Form) -> Form:

@@ -20,6 +20,7 @@ from likewise.shared.job.loss import (
     is_by_row,
 )
 from likewise.shared.job.training import BatchPlan
+from likewise.shared.program.groups import decaying
 
 SQUASHED = {
     "categorical_crossentropy": "softmax",
@@ -128,6 +129,24 @@ def momentum_is_plain(form: Form) -> bool:
     return (
         optimizer.momentum == 0 or schedule is None or (schedule.type == "constant" and not schedule.warmup)
     )
+
+
+def same_groups(reference: Form, other: Form) -> Forms | None:
+    """Take the reference's words for the weights that decay, where they are the same weights or none do."""
+    fields = ("exclude_from_weight_decay", "include_in_weight_decay")
+    mine, theirs = (form.job.optimizer for form in (reference, other))
+    words = {name: getattr(mine, name) for name in fields}
+    if words == {name: getattr(theirs, name) for name in fields}:
+        return None
+    if mine.weight_decay or theirs.weight_decay:
+        programs = reference.program, other.program
+        if programs[0] is None or programs[1] is None:
+            return None
+        groups = [decaying(programs[0], mine), decaying(programs[1], theirs)]
+        if groups[0] != groups[1]:
+            return None
+    changed = {name: reference.document["optimizer"][name] for name in fields}
+    return reference, other.with_section("optimizer", **changed)
 
 
 def corrects_no_bias(form: Form) -> bool:

@@ -45,10 +45,13 @@ Where Keras and PyTorch differ, a field says which formula. `epsilon_placement`:
 `momentum_convention`: Keras has the `velocity`, which keeps the learning rates of its past, PyTorch the
 `buffer`, which does not: they are the same while the rate is constant, and part under a schedule.
 
-`weight_decay` λ applies to every trainable weight. `coupled`, as in PyTorch but for adamw, it is the L2
-penalty's gradient, g ← g + λ·w after clipping. `decoupled`, as in Keras, it is w ← w − [η·λ]·w before the
-update. Clipping, at most one kind: `clip_value` c: each element to [−c, c]; `clip_norm` c: each tensor times
-min(1, c/(‖g‖ + δ)); `global_clip_norm` c: all tensors times min(1, c/(‖all g‖ + δ)). `clip_epsilon` is δ.
+`weight_decay` λ applies to every trainable weight, or to those that `exclude_from_weight_decay` and
+`include_in_weight_decay` leave: each of their words is a layer's name (`norm`), a kind of layers
+(`layer_norm`), the last word of a weight's name (`bias`, `gamma`), or a whole name (`head.bias`).
+`coupled`, as in PyTorch but for adamw, it is the L2 penalty's gradient, g ← g + λ·w after clipping.
+`decoupled`, as in Keras, it is w ← w − [η·λ]·w before the update. Clipping, at most one kind: `clip_value`
+c: each element to [−c, c]; `clip_norm` c: each tensor times min(1, c/(‖g‖ + δ)); `global_clip_norm` c: all
+tensors times min(1, c/(‖all g‖ + δ)). `clip_epsilon` is δ.
 """
 
 from __future__ import annotations
@@ -58,7 +61,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from likewise.shared.frozen import Frozen
-from likewise.shared.job.fields import Fraction, NonNegative, Positive, Word
+from likewise.shared.job.fields import Fraction, Many, NonNegative, Positive, Word
 from likewise.shared.job.schedule import Schedule
 
 
@@ -67,12 +70,25 @@ class _Optimizer(Frozen):
     weight_decay: NonNegative = 0.0
     weight_decay_kind: Literal["coupled", "decoupled"] = "coupled"
     """Into the gradient (PyTorch), or off the weights themselves (Keras, and adamw everywhere)."""
+    exclude_from_weight_decay: Many[str] = ()
+    """Weights that do not decay: names or kinds of layers, or last words of weights, such as [bias, gamma,
+    beta, embeddings]."""
+    include_in_weight_decay: Annotated[Many[str], Field(min_length=1)] | None = None
+    """The only weights that decay, by the same words, instead; null is all."""
     clip_value: Positive | None = None
     clip_norm: Positive | None = None
     global_clip_norm: Positive | None = None
     clip_epsilon: NonNegative = 0.0
     """Added to the norm that is clipped by: PyTorch has 1e-6, Keras 0."""
     schedule: Schedule | None = None
+
+    @model_validator(mode="after")
+    def _one_way_to_group(self) -> _Optimizer:
+        if self.exclude_from_weight_decay and self.include_in_weight_decay is not None:
+            raise ValueError(
+                "exclude_from_weight_decay and include_in_weight_decay exclude each other; keep one"
+            )
+        return self
 
     @model_validator(mode="after")
     def _one_clipping(self) -> _Optimizer:

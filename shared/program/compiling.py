@@ -97,7 +97,8 @@ def _weights(layer: Layer, inputs: tuple[Shape, ...], *, address: int, path: str
             initializer=weight.initializer,
             fan_in=weight.fan_in,
             fan_out=weight.fan_out,
-            trainable=weight.trainable,
+            trainable=weight.trainable and layer.trains,
+            moving=not weight.trainable,
             ones=weight.ones,
         )
         for item, weight in enumerate(layer.weights(*inputs))

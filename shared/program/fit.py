@@ -21,6 +21,7 @@ from likewise.shared.job.loss import class_weights_of, is_broadcast, is_by_batch
 from likewise.shared.job.schedule import ReduceOnPlateauSchedule
 from likewise.shared.job.shape import by
 from likewise.shared.job.training import BatchPlan
+from likewise.shared.program.groups import unknown_words
 from likewise.shared.program.spec import ProgramSpec
 
 MAX_BROADCAST = 5_000
@@ -50,6 +51,7 @@ def misfits(job: Job, program: ProgramSpec, amounts: Amounts) -> Iterator[Proble
         yield from _class_weights(job, program)
         yield from _broadcasting(job, program, amounts)
     yield from _of_batches(job)
+    yield from _groups(job, program)
     yield from _batches(job, amounts)
     yield from _watched(job, amounts)
 
@@ -152,6 +154,19 @@ def _of_batches(job: Job) -> Iterator[Problem]:
             message="takes one ratio over the whole batch, so that no sample has a loss of its own to weigh",
             hint="leave data.sample_weights out, or per: sample",
         )
+
+
+def _groups(job: Job, program: ProgramSpec) -> Iterator[Problem]:
+    """Refuse a word for weights that the model has none of: it would leave the decay as it is, in silence."""
+    for field in ("exclude_from_weight_decay", "include_in_weight_decay"):
+        for word in unknown_words(program, getattr(job.optimizer, field) or ()):
+            ends = sorted({weight.own_name.rpartition(".")[2] for weight in program.weights})
+            yield Problem(
+                path=f"optimizer.{field}",
+                value=f'"{word}"',
+                message="names no layer, no kind of layer and no weight of the model",
+                hint=f"its weights end in {', '.join(ends)}" if ends else "the model has no weights",
+            )
 
 
 def _batches(job: Job, amounts: Amounts) -> Iterator[Problem]:

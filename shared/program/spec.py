@@ -37,7 +37,10 @@ class Weight:
     fan_in: int
     fan_out: int
     trainable: bool
-    """Whether gradients change it. What is not trained is the program's state, such as a moving average."""
+    """Whether gradients change it. What is not trained is the program's state: moving averages, and the
+    weights of frozen layers."""
+    moving: bool
+    """Whether it is a statistic that the layer moves by itself, and that no initializer draws."""
     ones: tuple[int, int] | None
     """Where the part of a vector begins and ends that starts at 1, whatever the initializer."""
 
@@ -146,7 +149,7 @@ class ProgramSpec:
 
     @cached_property
     def state(self) -> tuple[str, ...]:
-        """Return the names of the weights that training moves without a gradient."""
+        """Return the names of the weights that no gradient changes: statistics and frozen ones."""
         return tuple(weight.name for weight in self.weights if not weight.trainable)
 
     @cached_property

@@ -126,6 +126,7 @@ VALUES: dict[str, list[Any]] = {
     "size": [3],
     "interpolation": ["nearest"],
     "align_corners": [True],
+    "trainable": [False],
 }
 """Other values of each field of a layer. What draws weights is looked at by itself."""
 ELSEWHERE = {"type", "name", "inputs", "rate", "seed", "layer"}
@@ -187,6 +188,8 @@ OPTIMIZERS: dict[str, list[Any]] = {
     "centered": [True],
     "initial_accumulator_value": [0.5],
     "bias_correction": [False],
+    "exclude_from_weight_decay": [["bias"], ["hidden"], ["head.bias"]],
+    "include_in_weight_decay": [["kernel"], ["head"]],
 }
 EXACT = {
     "epsilon": 0.015625,
@@ -203,6 +206,8 @@ BESIDE: dict[str, dict[str, Any]] = {
     "momentum_convention": {"momentum": 0.875, "schedule": {"type": "step", "step_size": 2, "gamma": 0.5}},
     "weight_decay_kind": {"weight_decay": 0.125, "momentum": 0.5},
     "clip_epsilon": {"clip_norm": 0.015625},
+    "exclude_from_weight_decay": {"weight_decay": 0.125},
+    "include_in_weight_decay": {"weight_decay": 0.125, "weight_decay_kind": "decoupled"},
 }
 """What an optimizer has beside a field, for that to mean anything."""
 
@@ -287,7 +292,12 @@ def layer_pairs() -> Iterator[Pair]:
         names = members(Layer)[fields["layer"]["type"]].model_fields if inner else model.model_fields
         base = job(layers)
         for name in names:
-            if name in ELSEWHERE or name.endswith("_initializer") or name == "count_include_pad":
+            if (
+                name == "frozen_mode"
+                or name in ELSEWHERE
+                or name.endswith("_initializer")
+                or name == "count_include_pad"
+            ):
                 continue
             path = f"model.layers.{place}.{inner}{name}"
             for value in OF_KIND.get((kind, name), VALUES[name]):
@@ -375,6 +385,19 @@ def image_pairs() -> Iterator[Pair]:
             changed(job(images), f"model.layers.1.{name}", VALUES[name][0]),
             IMAGE,
             f"layer.batch_norm.{name}",
+        )
+    for variance in ("biased", "unbiased"):
+        frozen = [
+            dense(4, name="start"),
+            {**images[1], "trainable": False, "moving_variance": variance},
+            dense(name="head"),
+        ]
+        yield Pair(
+            "model.layers.1.frozen_mode",
+            job(frozen),
+            changed(job(frozen), "model.layers.1.frozen_mode", "training"),
+            FLAT,
+            "layer.batch_norm.frozen_mode",
         )
     two = [
         {"type": "dense", "units": 4, "name": "a"},
@@ -564,6 +587,16 @@ def optimizer_pairs() -> Iterator[Pair]:
             changed(base, "optimizer.initial_accumulator_value", 1.0),
             FLAT,
             "optimizer.rmsprop.initial_accumulator_value",
+        )
+    for kind in ("coupled", "decoupled"):
+        decay = {"type": "adam", "learning_rate": 0.125, "epsilon": 0.015625, "weight_decay": 0.125}
+        base = job(normed, optimizer={**decay, "weight_decay_kind": kind})
+        yield Pair(
+            "optimizer.exclude_from_weight_decay",
+            base,
+            changed(base, "optimizer.exclude_from_weight_decay", ["norm", "bias"]),
+            FLAT,
+            "optimizer.adam.exclude_from_weight_decay",
         )
     for momentum in (0.5, 0.875):
         decay = {"type": "sgd", "learning_rate": 0.125, "momentum": momentum, "weight_decay": 0.125}

@@ -303,10 +303,13 @@ class NumPyOptimizer:
         o = self.spec
         for name, clipped in self.clipped(gradients).items():
             w, g = weights[name], clipped
+            word = name.rpartition(".")[2]
+            included = o.include_in_weight_decay or (() if word in o.exclude_from_weight_decay else (word,))
+            decay = o.weight_decay if word in included else 0.0
             if o.weight_decay_kind == "decoupled":
-                w = w - rate * o.weight_decay * w
+                w = w - rate * decay * w
             else:
-                g = g + o.weight_decay * w
+                g = g + decay * w
             weights[name] = w - self.step(name, g, t=t, rate=rate)
 
     def step(  # noqa: PLR0911 -- one return a formula

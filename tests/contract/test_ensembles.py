@@ -37,6 +37,9 @@ OPTIMIZERS: dict[str, list[dict[str, Any]]] = {
     "decoupled": [
         {"type": "sgd", "weight_decay": d, "weight_decay_kind": "decoupled"} for d in (0.1, 0.2, 0.3)
     ],
+    "group": [
+        {"type": "adamw", "weight_decay": d, "exclude_from_weight_decay": ["bias"]} for d in (0.1, 0.2, 0.3)
+    ],
     "buffer": [{"type": "sgd", "momentum": m, "momentum_convention": "buffer"} for m in (0.1, 0.5, 0.9)],
     "hat": [{"type": "adam", "epsilon": e, "epsilon_placement": "hat"} for e in (1e-7, 1e-3, 1e-2)],
     "inside": [{"type": "adagrad", "epsilon": e, "epsilon_placement": "inside"} for e in (1e-7, 1e-3, 1e-2)],
@@ -225,6 +228,11 @@ def test_an_ensemble_s_numbers_do_not_depend_on_how_steps_are_cut(kit: Any) -> N
 LAYER_KINDS: dict[str, tuple[tuple[int, ...], list[dict[str, Any]]]] = {
     "batch_norm": ((3,), [{"type": "dense", "units": 4, "use_bias": False}, {"type": "batch_norm"}]),
     "layer_norm": ((3,), [{"type": "layer_norm"}]),
+    "frozen": (
+        (3,),
+        [{"type": "dense", "units": 4, "trainable": False}, {"type": "batch_norm", "trainable": False},
+         {"type": "batch_norm", "trainable": False, "frozen_mode": "training"}],
+    ),
     "conv2d": (
         (6, 6, 2),
         [{"type": "conv2d", "filters": 3, "kernel_size": 3, "padding": "same", "use_bias": False},

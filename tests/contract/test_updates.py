@@ -24,6 +24,11 @@ clippings = st.sampled_from(
 decays = st.sampled_from(
     [{}, {"weight_decay": 0.01}]
     + [{"weight_decay": 0.3, "weight_decay_kind": kind} for kind in ("coupled", "decoupled")]
+    + [
+        {"weight_decay": 0.3, "weight_decay_kind": kind} | group
+        for kind in ("coupled", "decoupled")
+        for group in ({"exclude_from_weight_decay": ["bias"]}, {"include_in_weight_decay": ["bias"]})
+    ]
 )
 hats, insides = (
     st.sampled_from([{}, {"epsilon_placement": "outside"}, {"epsilon_placement": place}])

@@ -161,6 +161,8 @@ CONVENTIONS: dict[str, dict[str, Any]] = {
     "rmsprop velocity": {
         "type": "rmsprop", "learning_rate": 0.001, "momentum": 0.9, "momentum_convention": "velocity",
     },
+    "decay of kernels": {"type": "adam", "learning_rate": 0.002, "exclude_from_weight_decay": ["bias"]},
+    "decay of biases": {"type": "adamw", "learning_rate": 0.002, "include_in_weight_decay": ["bias"]},
     "adagrad inside": {"type": "adagrad", "learning_rate": 0.02, "epsilon_placement": "inside"},
 }  # fmt: skip
 CLIPPINGS: dict[str, dict[str, float]] = {

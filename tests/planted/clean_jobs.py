@@ -62,6 +62,8 @@ def _dense(draw: Draw, _: int) -> list[Document]:
         layers.append({"type": "dense", "units": int(draw.integers(2, 9)), "activation": _activation(draw)})
         if draw.random() < 0.3:
             layers.append({"type": str(draw.choice(["batch_norm", "layer_norm"]))})
+        if draw.random() < 0.15:
+            layers[-1]["trainable"] = False
     return layers
 
 
@@ -145,6 +147,8 @@ def _optimizer(draw: Draw) -> Document:
         optimizer[str(draw.choice(["clip_value", "clip_norm", "global_clip_norm"]))] = 0.5
     if draw.random() < 0.3:
         optimizer["weight_decay"] = 0.01
+        if draw.random() < 0.4:
+            optimizer["exclude_from_weight_decay"] = _one_of(draw, [["bias"], ["dense"], ["kernel"]])
     if draw.random() < 0.4:
         optimizer["schedule"] = _schedule(draw)
     return optimizer

@@ -27,6 +27,8 @@ from likewise.shared.job.optimizer import (
     Sgd,
     is_decoupled,
 )
+from likewise.shared.program import ProgramSpec
+from likewise.shared.program.groups import decaying
 
 
 def update_constants(
@@ -138,6 +140,20 @@ def fixed_constants(optimizer: Optimizer) -> dict[str, float]:
         constants["epsilon"] = optimizer.epsilon
     if not is_decoupled(optimizer):
         constants["weight_decay"] = optimizer.weight_decay
+    return constants
+
+
+def constants_by_weight(program: ProgramSpec, optimizer: Optimizer) -> dict[str, dict[str, float]]:
+    """Return the constants that differ from weight to weight: by name, a number for each trainable weight.
+
+    Only what makes a difference is there.
+
+        where some weights do not decay   decays   1 or 0, which the decay's constant is multiplied by
+    """
+    constants = {}
+    decays = decaying(program, optimizer)
+    if not all(decays.values()):
+        constants["decays"] = {name: float(decays[name]) for name in program.trainable}
     return constants
 
 

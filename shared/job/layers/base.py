@@ -81,6 +81,11 @@ class BaseLayer(Frozen):
     """Whose output the layer takes, by name; `input` is the model's input. Null is the layer before it."""
 
     @property
+    def trains(self) -> bool:
+        """Return whether gradients change the layer's weights."""
+        return True
+
+    @property
     def kind(self) -> str:
         """Return the layer's word in job files."""
         return str(self.__dict__["type"])
@@ -137,6 +142,17 @@ class BaseLayer(Frozen):
         """Return one sample's products with the layer's kernels, on its way forward."""
         kernels = [weight.shape for weight in self.weights(*inputs) if len(weight.shape) > 1]
         return sum(map(prod, kernels)) * self.uses(*inputs) if kernels else 0
+
+
+class LearningLayer(BaseLayer):
+    """A layer with weights, which may be frozen."""
+
+    trainable: bool = True
+    """Whether training changes the weights: neither gradients nor decay touch those of a frozen layer."""
+
+    @property
+    def trains(self) -> bool:
+        return self.trainable
 
 
 def with_activation(summary: str, activation: str) -> str:

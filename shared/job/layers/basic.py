@@ -9,12 +9,18 @@ from pydantic import Field, field_validator
 
 from likewise.shared.job.activations import LINEAR, Activation
 from likewise.shared.job.fields import Count, DataSeed, Fraction, Many, Positive
-from likewise.shared.job.layers.base import BaseLayer, LayerWeight, kernel_and_bias, with_activation
+from likewise.shared.job.layers.base import (
+    BaseLayer,
+    LayerWeight,
+    LearningLayer,
+    kernel_and_bias,
+    with_activation,
+)
 from likewise.shared.job.shape import Shape, ShapeError, need_features
 from likewise.shared.job.weights import FanScaled, Initializer, Ones, Zeros
 
 
-class Dense(BaseLayer):
+class Dense(LearningLayer):
     """activation(x·kernel + bias): kernel (inputs, units), bias (units,). Its fans are inputs and units."""
 
     units_field: ClassVar[str | None] = "units"
@@ -167,7 +173,7 @@ class Permute(BaseLayer):
         return tuple(shape[axis - 1] for axis in self.dims)
 
 
-class _Normalization(BaseLayer):
+class _Normalization(LearningLayer):
     keeps_axes: ClassVar[bool] = True
 
     epsilon: Positive = 1e-3
@@ -202,7 +208,8 @@ class BatchNorm(_Normalization):
         moving ← momentum·moving + (1 − momentum)·batch
 
     for both, with the variance that moving_variance names. Afterwards the moving ones, which no gradient
-    changes, take their place. They start at moving_mean 0 and moving_variance 1.
+    changes, take their place. They start at moving_mean 0 and moving_variance 1. Of a layer with
+    `trainable: false`, frozen_mode says whether training takes the batch's or the moving ones.
     """
 
     type: Literal["batch_norm"]
@@ -211,6 +218,14 @@ class BatchNorm(_Normalization):
     moving_variance: Literal["biased", "unbiased"] = "biased"
     """Which variance the moving one follows: Keras's, a sum over the channel's n values divided by n, or
     PyTorch's, divided by n − 1. A single value has the variance 0 in both."""
+    frozen_mode: Literal["inference", "training"] = "inference"
+    """What a frozen layer does in training: take the moving statistics and leave them, as Keras's with
+    trainable=False, or take the batch's and move them, as PyTorch's with requires_grad=False alone."""
+
+    @property
+    def uses_batch(self) -> bool:
+        """Return whether training normalizes by the batch's statistics, and moves the moving ones."""
+        return self.trainable or self.frozen_mode == "training"
 
     def weights(self, *inputs: Shape) -> tuple[LayerWeight, ...]:
         features = inputs[0][-1]

@@ -22,7 +22,13 @@ from pydantic import Field
 
 from likewise.shared.job.activations import LINEAR, Activation
 from likewise.shared.job.fields import Count, Many
-from likewise.shared.job.layers.base import BaseLayer, LayerWeight, kernel_and_bias, with_activation
+from likewise.shared.job.layers.base import (
+    BaseLayer,
+    LayerWeight,
+    LearningLayer,
+    kernel_and_bias,
+    with_activation,
+)
 from likewise.shared.job.shape import Shape, ShapeError, need_axes
 from likewise.shared.job.weights import FanScaled, Initializer, Zeros
 
@@ -54,7 +60,7 @@ def transposed_size(size: int, window: int, stride: int, padding: str) -> int:
     return size * stride + (max(window - stride, 0) if padding == "valid" else 0)
 
 
-class _Kernel(BaseLayer):
+class _Kernel(LearningLayer):
     convolves: ClassVar[bool] = True
     slides_windows: ClassVar[bool] = True
 

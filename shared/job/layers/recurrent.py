@@ -19,12 +19,12 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, field_validator
 
 from likewise.shared.job.fields import Count
-from likewise.shared.job.layers.base import BaseLayer, Cell, LayerWeight
+from likewise.shared.job.layers.base import BaseLayer, Cell, LayerWeight, LearningLayer
 from likewise.shared.job.shape import Shape, need_axes
 from likewise.shared.job.weights import FanScaled, Initializer, Orthogonal, Uniform, Zeros
 
 
-class Embedding(BaseLayer):
+class Embedding(LearningLayer):
     """A row of embeddings (input_dim, output_dim) for each number, which is a row's index from 0.
 
     A number is cut to a whole one towards 0; one that is no row ends the training, and no gradient passes
@@ -61,7 +61,7 @@ class Embedding(BaseLayer):
         return 0
 
 
-class _Recurrent(BaseLayer):
+class _Recurrent(LearningLayer):
     gates: ClassVar[int] = 1
     """How many functions of input and state a step works out for each unit."""
 
@@ -171,6 +171,10 @@ class Bidirectional(BaseLayer):
     @property
     def learns(self) -> bool:
         return True
+
+    @property
+    def trains(self) -> bool:
+        return self.layer.trainable
 
     def output_shape(self, *inputs: Shape) -> Shape:
         *steps, units = self.layer.output_shape(*inputs)

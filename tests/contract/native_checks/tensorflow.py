@@ -45,6 +45,13 @@ def is_cut(place: str, value: Any) -> None:
     assert (abs(drawn).max() < 2.01 * drawn.std() / 0.8796) == value
 
 
+def frozen_mode(_: str, value: Any) -> None:
+    """Whether a layer in training whose weights are frozen moves its mean."""
+    layer = keras.layers.BatchNormalization(trainable=False)
+    layer(np.array([[1.0], [3.0]], np.float32), training=True)
+    assert {True: "training", False: "inference"}[bool(np.asarray(layer.moving_mean)[0])] == value
+
+
 def limits(_: str, value: Any) -> None:
     """Where a narrow truncated normal ends: at two deviations, or where its numbers reach -2 and 2."""
     drawn = np.asarray(keras.initializers.TruncatedNormal(stddev=0.1, seed=1)((300, 300)))
@@ -221,6 +228,7 @@ CHECKS = {
     "schedule.reduce_on_plateau.patience_rule": patience_rule,
     "schedule.reduce_on_plateau.min_delta_kind": min_delta_kind,
     "layer.batch_norm.moving_variance": moving_variance,
+    "layer.batch_norm.frozen_mode": frozen_mode,
     "layer.average_pooling?d.count_include_pad": counts_padding,
     "layer.flatten.order": flatten_order,
     "layer.upsampling2d.align_corners": aligned_corners,

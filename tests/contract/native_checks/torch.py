@@ -112,6 +112,13 @@ def moving_variance(_: str, value: Any) -> None:
     assert {1.0: "biased", 2.0: "unbiased"}[float(layer.running_var)] == value
 
 
+def frozen_mode(_: str, value: Any) -> None:
+    """Whether a layer in training whose weights are frozen moves its mean."""
+    layer = torch.nn.BatchNorm1d(1).requires_grad_(False)
+    layer(torch.tensor([[1.0], [3.0]]))
+    assert {True: "training", False: "inference"}[bool(layer.running_mean)] == value
+
+
 def flatten_order(_: str, value: Any) -> None:
     """Where the second number of an image of 1 x 2 pixels and two channels comes from."""
     image = torch.arange(4.0).reshape(1, 1, 2, 2).permute(0, 3, 1, 2)  # to (batch, channels, height, width)
@@ -194,6 +201,7 @@ CHECKS = {
     "layer.*conv*.activation": has_no_activation,
     "layer.lstm.unit_forget_bias": forget_bias,
     "layer.batch_norm.moving_variance": moving_variance,
+    "layer.batch_norm.frozen_mode": frozen_mode,
     "layer.flatten.order": flatten_order,
     "layer.gru.reset_after": reset_after,
     "initializer.*_normal.truncated": is_cut,

@@ -85,7 +85,7 @@ class Network:
         stage, built = self._layers[index]
         x = inputs[0]
         if stage.kind == "batch_norm":
-            return built(x, training=masks is not None)
+            return built(x, training=masks is not None and stage.layer.uses_batch)
         if len(inputs) > 1:
             return built(list(inputs))
         if self.written_out and stage.cells:

@@ -37,13 +37,14 @@ def update(  # noqa: PLR0911 -- one return a formula
 ) -> Updated:
     """Return the weights (values,) and the slots like them after one update, from a gradient that is clipped.
 
-    `constants` has the scalars of `worker.adapters.constants`, those of this update and the fixed ones.
+    `constants` has the scalars of `worker.adapters.constants`, those of this update and the fixed ones, and
+    the constants by weight (values,).
     """
     w, g, c = weights, gradient, constants
     if is_decoupled(optimizer):
-        w = w - c["decay"] * w
+        w = w - (c["decay"] * c["decays"] if "decays" in c else c["decay"]) * w
     elif optimizer.weight_decay > 0:
-        g = g + c["weight_decay"] * w
+        g = g + (c["weight_decay"] * c["decays"] if "decays" in c else c["weight_decay"]) * w
     match optimizer:
         case Sgd():
             return _sgd(w, g, slots, c, nesterov=optimizer.nesterov)

@@ -25,7 +25,12 @@ from numpy.typing import NDArray
 from likewise.shared.job import Job
 from likewise.shared.job.optimizer import structure
 from likewise.shared.program import ProgramSpec
-from likewise.worker.adapters.constants import fixed_constants, slot_starts, update_constants
+from likewise.worker.adapters.constants import (
+    constants_by_weight,
+    fixed_constants,
+    slot_starts,
+    update_constants,
+)
 from likewise.worker.adapters.tensorflow_adapter.losses import loss_function
 from likewise.worker.adapters.tensorflow_adapter.model import Network
 from likewise.worker.adapters.tensorflow_adapter.optimizers import clip, update
@@ -129,6 +134,10 @@ class Program:
         self._shapes = [shapes[name] for name in self.network.trainable]
         self._sizes = [prod(shape) for shape in self._shapes]
         self._optimizer = structure(job.optimizer)
+        self._by_weight = {
+            name: self._spread(numbers, job.precision)
+            for name, numbers in constants_by_weight(program, job.optimizer).items()
+        }
         self.dropped = [mask.path for mask in program.masks]
         """The paths of the layers that are given masks."""
         self._loss = loss_function(job.loss)
@@ -215,12 +224,20 @@ class Program:
         ]
         return tf.concat(flat, axis=-1)
 
+    def _spread(self, numbers: Mapping[str, float], precision: str) -> Tensor:
+        """Return a number for each trainable weight as a tensor (values,), over all of its values."""
+        parts = [
+            np.full(size, numbers[name])
+            for name, size in zip(self.network.trainable, self._sizes, strict=True)
+        ]
+        return tf.constant(np.concatenate(parts), precision)
+
     def step(
         self,
         state: LoopState,
         batch: Samples,
         *,
-        constants: Mapping[str, Tensor],
+        constants: dict[str, Tensor],
         masks: Mapping[str, Tensor],
     ) -> tuple[LoopState, Tensor]:
         """Do one update; return the state after it, and the batch's loss before it."""
@@ -242,7 +259,7 @@ class Program:
             weights=state.trained,
             gradient=tf.concat([tf.reshape(g, [-1]) for g in clipped], axis=0),
             slots=state.slots,
-            constants=constants,
+            constants=constants | self._by_weight,
         )
         return LoopState(values, moved, slots), loss
 

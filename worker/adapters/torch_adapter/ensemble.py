@@ -29,7 +29,14 @@ from likewise.worker.adapters.torch_adapter.losses import loss_function
 from likewise.worker.adapters.torch_adapter.model import Network
 from likewise.worker.adapters.torch_adapter.recurrent import Recurrent
 from likewise.worker.adapters.torch_adapter.replay import ReplayedUpdate
-from likewise.worker.adapters.torch_adapter.training import FlatUpdate, copied, each, named, put_back
+from likewise.worker.adapters.torch_adapter.training import (
+    FlatUpdate,
+    constants_of_weights,
+    copied,
+    each,
+    named,
+    put_back,
+)
 from likewise.worker.adapters.torch_adapter.weights import Layout
 from likewise.worker.adapters.trainer import Batch, EnsembleBlock, EnsembleTrainer, Floats, State, Weights
 
@@ -109,7 +116,8 @@ class TorchEnsemble(EnsembleTrainer):
             layout=layout,
             weights=self._flat,
             slots=self._slots,
-            fixed={name: self._column(values) for name, values in fixed.items()},
+            fixed={name: self._column(values) for name, values in fixed.items()}
+            | constants_of_weights(network, optimizers[0], layout=layout, like=self._flat),
         )
 
     def _zeros(self, *shape: int) -> Tensor:

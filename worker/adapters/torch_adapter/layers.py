@@ -143,6 +143,7 @@ class BatchNormalization(nn.Module):  # type: ignore[misc]
         features = stage.output[-1]
         self._momentum, self._epsilon = layer.momentum, layer.epsilon
         self._unbiased = layer.moving_variance == "unbiased"
+        self._uses_batch = layer.uses_batch
         self.gamma = nn.Parameter(torch.ones(features, **where))
         self.beta = nn.Parameter(torch.zeros(features, **where))
         self.register_buffer("moving_mean", torch.zeros(features, **where))
@@ -152,7 +153,7 @@ class BatchNormalization(nn.Module):  # type: ignore[misc]
 
     def forward(self, x: Tensor, *, training: bool) -> Tensor:
         """Normalize (…, channels) to the same shape; in training the moving statistics move."""
-        if not training:
+        if not (training and self._uses_batch):
             return self._scaled(x - self.moving_mean, self.moving_variance)
         axes = tuple(range(x.ndim - 1))
         mean = x.mean(dim=axes)

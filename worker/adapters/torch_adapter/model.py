@@ -42,12 +42,21 @@ class Network(nn.Module):  # type: ignore[misc]
                 self._dropped[index] = stage.path
             modules.append(module)
         self.layers = nn.ModuleList(modules)
+        self._freeze({id(self.stored[name].parameter) for name in program.state})
         self.program = program
         self.input_shape, self.output_shape = program.input_shape, program.output_shape
         self._mean, self._scale = (
             None if values is None else torch.tensor(values, dtype=dtype, device=device)
             for values in (program.rescale.mean, program.rescale.scale)
         )
+
+    def _freeze(self, frozen: set[int]) -> None:
+        """Make buffers of the parameters with these ids: no gradient changes them."""
+        for module in self.modules():
+            for name, parameter in list(module.named_parameters(recurse=False)):
+                if id(parameter) in frozen:
+                    delattr(module, name)
+                    module.register_buffer(name, parameter.requires_grad_(False))
 
     def forward(self, x: Tensor, masks: Mapping[str, Tensor] | None = None) -> Tensor:
         """Return the outputs for x (b, *input_shape); in training with a mask for each dropout layer."""
@@ -79,6 +88,12 @@ class Network(nn.Module):  # type: ignore[misc]
             for name, place in self.stored.items()
             if place.parameter in of
         }
+
+    @property
+    def trained(self) -> list[str]:
+        """Return the names of the weights that the parameters are, in the parameters' order."""
+        names = {id(place.parameter): name for name, place in self.stored.items()}
+        return [names[id(parameter)] for parameter in self.parameters()]
 
     def lay_out(self, layout: Layout) -> Tensor:
         """Move the parameters side by side into one tensor, and return it; a change there changes them."""

@@ -48,15 +48,16 @@ def update(
 ) -> None:
     """Change the weights and the slots in place by one update; the gradient is left alone.
 
-    `constants` has the scalars of `worker.adapters.constants`, those of this update and the fixed ones;
+    `constants` has the scalars of `worker.adapters.constants`, those of this update and the fixed ones, and
+    the constants by weight, as the weights lie;
     `pieces` are the single weights, which clipping tells apart.
     """
     w, c = weights, constants
     g = clip(optimizer, gradient, c, pieces)
     if is_decoupled(optimizer):
-        w.sub_(w * c["decay"])
+        w.sub_(w * (c["decay"] * c["decays"] if "decays" in c else c["decay"]))
     elif optimizer.weight_decay > 0:
-        g = g + w * c["weight_decay"]
+        g = g + w * (c["weight_decay"] * c["decays"] if "decays" in c else c["weight_decay"])
     match optimizer:
         case Sgd():
             _sgd(w, g, slots, c, nesterov=optimizer.nesterov)

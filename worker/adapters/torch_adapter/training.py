@@ -16,7 +16,12 @@ from numpy.typing import NDArray
 from likewise.shared.job import Job, Optimizer
 from likewise.shared.job.optimizer import structure
 from likewise.worker.adapters.common import check_inputs, check_samples
-from likewise.worker.adapters.constants import fixed_constants, slot_starts, update_constants
+from likewise.worker.adapters.constants import (
+    constants_by_weight,
+    fixed_constants,
+    slot_starts,
+    update_constants,
+)
 from likewise.worker.adapters.torch_adapter.losses import loss_function
 from likewise.worker.adapters.torch_adapter.model import Network
 from likewise.worker.adapters.torch_adapter.optimizers import update
@@ -48,7 +53,7 @@ class TorchTrainer(Trainer):
         self.fixed = {
             name: torch.tensor(value, dtype=self.dtype, device=self.device)
             for name, value in fixed_constants(job.optimizer).items()
-        }
+        } | constants_of_weights(network, job.optimizer, layout=self.layout, like=self.flat)
         self._optimizer = job.optimizer
         self._loss = loss_function(job.loss)
         self._parameters = list(network.parameters())
@@ -167,6 +172,17 @@ class TorchTrainer(Trainer):
 
     def _changed(self) -> dict[str, Tensor]:
         return named(weights=self.flat, slots=self.slots, buffers=self.network.named_buffers())
+
+
+def constants_of_weights(
+    network: Network, optimizer: Optimizer, *, layout: Layout, like: Tensor
+) -> dict[str, Tensor]:
+    """Return the constants that differ from weight to weight, each as the weights lie: (values,)."""
+    found = constants_by_weight(network.program, optimizer)
+    return {
+        name: layout.spread([numbers[weight] for weight in network.trained], like)
+        for name, numbers in found.items()
+    }
 
 
 def each(update: Callable[..., Tensor], columns: Sequence[Tensor]) -> Tensor:

@@ -102,6 +102,13 @@ class Layout:
             begin = -(-end // unit) * unit
         return cls(tuple(pieces), begin)
 
+    def spread(self, numbers: Sequence[float], like: Tensor) -> Tensor:
+        """Return a number for each weight over all of its values, and 0 in the gaps: (size,)."""
+        flat = like.new_zeros(self.size)
+        for piece, number in zip(self.pieces, numbers, strict=True):
+            piece.of(flat).fill_(number)
+        return flat
+
     def shaped(self, flat: Tensor) -> list[Tensor]:
         """Return each weight's view of flat (…, size)."""
         return [piece.shaped(flat) for piece in self.pieces]
