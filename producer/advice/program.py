@@ -75,6 +75,8 @@ def program_parts(
     for stage in stages:
         parts.append(Part("layer", stage.var, getattr(template, stage.kind)(stage)))
         parts.append(Part("layer", f"{stage.var}_activation", template.after(stage)))
+        parts.append(Part("layer", f"{stage.var}_frozen", template.frozen(stage)))
+        parts.append(Part("layer", f"{stage.var}_stays", template.stays(stage)))
         parts.append(Part("call", stage.var, template.call(stage)))
         if job.initial_weights.type in ("shared", "initializers"):
             parts += [Part("draw", weight.name, template.draw(stage, weight)) for weight in stage.drawn]
