@@ -104,10 +104,10 @@ def _python(*, makes_environments: bool) -> Finding:
 
 
 def _local(settings: Settings) -> Iterator[Finding]:
-    from likewise.producer.local.children import find_server
     from likewise.producer.local.client import defaults
     from likewise.producer.local.environments import known_frameworks
     from likewise.producer.local.home import stack_paths
+    from likewise.producer.local.private_redis import find_server
 
     environments = [_environment(settings, wanted) for wanted in defaults(settings, known_frameworks())]
     missing = sum(not made for _, made in environments)
@@ -160,7 +160,7 @@ def _environment(settings: Settings, wanted: WorkerEnvironment) -> tuple[Finding
 
 
 def _redis(session: Session) -> Iterator[Finding]:
-    from likewise.producer.local.children import LEAST_VERSION
+    from likewise.producer.local.private_redis import LEAST_VERSION
 
     info: dict[str, Any] = session.client.info()
     kwargs = session.client.connection_pool.connection_kwargs

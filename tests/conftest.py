@@ -99,7 +99,7 @@ class RedisServer:
         return f"redis://{user}:{self.passwords[user]}@127.0.0.1:{self.port}/0"
 
     def start(self) -> RedisServer:
-        from likewise.producer.local.children import version_of
+        from likewise.producer.local.private_redis import version_of
         from likewise.shared.users import user_lines
 
         program = self._program()

@@ -16,6 +16,10 @@ def up(
     only_environments: Annotated[
         bool, typer.Option("--only-environments", help="Make the environments and start nothing.")
     ] = False,
+    rotate_passwords: Annotated[
+        bool,
+        typer.Option("--rotate-passwords", help="Draw new passwords for its Redis, and start it again."),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Start the local stack: a private Redis and one worker for each framework.
@@ -46,6 +50,8 @@ def up(
             "LIKEWISE_REDIS_URL is set, so commands use that Redis and its workers; "
             "unset it to use a local stack"
         )
+    if rotate_passwords:
+        client.rotate_passwords(settings, say=say)
     open_session(settings, environments=wanted, say=say).close()
     state = client.status(settings)
     serving = sorted({worker.environment.framework for worker in state.workers.values()}) if state else []

