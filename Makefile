@@ -4,6 +4,7 @@
 # make bare     the local stack's tests with nothing on PATH but Python, as on a bare machine
 # make lint     the quick ones: format, lint, types, who imports whom
 # make advice   run every line of advice in its framework
+# make faults   train hundreds of runs while everything goes wrong, and write docs/faults.md; RUNS=300 SEED=1 TIMES=2
 # make gallery  train the public reports anew and write docs/gallery
 # make parity   measure anew how well the frameworks agree, and how surely faults are found: docs/parity.md
 # make bench    measure anew how fast it is, beside the usual programs: docs/benchmarks.md; ONLY=service for a part
@@ -16,7 +17,7 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-builtin-rules
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help demo setup test lint contract suite bare parity advice gallery bench clean python
+.PHONY: help demo setup test lint contract suite bare parity advice faults gallery bench clean python
 
 # The frameworks have no wheels yet for the newest Python, so 3.11 to 3.13 are tried first.
 PYTHON ?= $(shell for range in '(3, 11) <= v <= (3, 13)' 'v >= (3, 11)'; do \
@@ -88,6 +89,14 @@ parity: $(VENV)/installed-dev $(INTERPRETERS)
 # Every line of advice, with whole graphs and every pair both ways; the suite runs a part of them.
 advice: $(VENV)/installed-dev $(INTERPRETERS)
 	. $(INTERPRETERS); LIKEWISE_ADVICE=all $(VENV)/bin/python -m pytest tests/advice
+
+# The order of the faults is drawn from SEED; each kind comes TIMES times.
+RUNS ?= 300
+SEED ?= 1
+TIMES ?= 2
+faults: $(VENV)/installed-dev $(INTERPRETERS)
+	. $(INTERPRETERS); $(VENV)/bin/python -m tests.faults.driver --runs $(RUNS) --seed $(SEED) --times $(TIMES) \
+	--page docs/faults.md
 
 gallery: $(VENV)/installed-dev $(INTERPRETERS)
 	$(VENV)/bin/python docs/make_gallery.py

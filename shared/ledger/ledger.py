@@ -16,8 +16,10 @@ from typing import Any, TypeVar, cast
 
 import redis
 from pydantic import ValidationError
+from redis.client import Pipeline
 
 from likewise.shared import names
+from likewise.shared.connection import explained
 from likewise.shared.errors import CancelledError, RedisError, RefusedByRedisError, ResultError, UsageError
 from likewise.shared.job.experiment import Experiment
 from likewise.shared.ledger.records import ExperimentRecord, RunRecord, RunState, WorkerPresence, census
@@ -153,7 +155,7 @@ class Ledger:
     def records(self, run_ids: Sequence[str]) -> list[RunRecord]:
         """Return the records of the runs that are known, in the order given."""
         hashes = self._hashes([names.run_key(run_id) for run_id in run_ids], _FIELDS)
-        return [_record(values) for values in hashes if values["run_id"]]
+        return [record for record in map(_record, hashes) if record is not None]
 
     def runs_before(self, records: Iterable[RunRecord]) -> dict[str, int]:
         """Return how many runs of its queue come before each of those that are queued, by its id."""
@@ -202,10 +204,11 @@ class Ledger:
                 for run_id in run_ids[begin : begin + RESULTS_A_TRIP]:
                     pipe.hmget(names.run_key(run_id), list(_FIELDS))
                     pipe.get(names.result_key(run_id))
-                answers = pipe.execute()
+                answers = self._answers(pipe)
             for values, payload in zip(answers[::2], answers[1::2], strict=True):
-                if values[0]:
-                    yield _record(dict(zip(_FIELDS, values, strict=True))), payload
+                record = _record(dict(zip(_FIELDS, values or (), strict=False)))
+                if record is not None:
+                    yield record, payload
 
     def cancel(self, run_id: str) -> RunState:
         """Cancel a queued run at once, or ask a leased one to stop; returns the state it is in now.
@@ -295,7 +298,7 @@ class Ledger:
         with self.client.pipeline(transaction=False) as pipe:
             for key in keys:
                 pipe.hgetall(key)
-            return list(pipe.execute())
+            return [answer or {} for answer in self._answers(pipe)]
 
     def _hashes(self, keys: Sequence[str], fields: Sequence[str]) -> list[dict[str, bytes | None]]:
         found: list[dict[str, bytes | None]] = []
@@ -303,8 +306,21 @@ class Ledger:
             with self.client.pipeline(transaction=False) as pipe:
                 for key in batch:
                     pipe.hmget(key, list(fields))
-                found += [dict(zip(fields, values, strict=True)) for values in pipe.execute()]
+                answers = self._answers(pipe)
+            nothing = [None] * len(fields)
+            found += [dict(zip(fields, values or nothing, strict=True)) for values in answers]
         return found
+
+    def _answers(self, pipe: Pipeline) -> list[Any]:
+        """Return the answers of a pipeline; None for a key that is of another type than a record is.
+
+        One such key must not keep all others from being read.
+        """
+        answers = pipe.execute(raise_on_error=False)
+        for error in answers:
+            if isinstance(error, redis.RedisError) and "WRONGTYPE" not in str(error):
+                raise explained(error, self.client)
+        return [None if isinstance(answer, redis.RedisError) else answer for answer in answers]
 
 
 def batches(ids: Sequence[T]) -> Iterator[Sequence[T]]:
@@ -322,25 +338,42 @@ def _run(run_id: str, document: bytes | None) -> Run:
         raise ResultError(f"run {run_id} cannot be read: {_first(error)}") from None
 
 
-def _record(values: dict[str, bytes | None]) -> RunRecord:
+def _record(values: dict[str, bytes | None]) -> RunRecord | None:
+    """Return the record; None where there is none, or one that was edited into what is none."""
     text = {name: _text(value) for name, value in values.items() if value}
-    return RunRecord(
-        run_id=text["run_id"],
-        experiment_id=text["experiment_id"],
-        framework=text["framework"],
-        side=text.get("side", text["framework"]),
-        queue=text["queue"],
-        lane=text.get("lane", text["queue"]),
-        state=cast(RunState, text["state"]),
-        attempt=int(text["attempt"]),
-        fence=int(text["fence"]),
-        worker=text.get("worker"),
-        submitted_s=float(text["submitted_s"]),
-        claimed_s=float(text["claimed_s"]) if "claimed_s" in text else None,
-        finished_s=float(text["finished_s"]) if "finished_s" in text else None,
-        cancel_requested=text["cancel_requested"] == "1",
-        failure=Failure.model_validate_json(text["failure"]) if "failure" in text else None,
-    )
+    if "run_id" not in text:
+        return None
+    number = {name: _number(text.get(name)) for name in _NUMBERS}
+    try:
+        return RunRecord(
+            run_id=text["run_id"],
+            experiment_id=text["experiment_id"],
+            framework=text["framework"],
+            side=text.get("side", text["framework"]),
+            queue=text["queue"],
+            lane=text.get("lane", text["queue"]),
+            state=cast(RunState, text["state"]),
+            attempt=int(number["attempt"] or 0),
+            fence=int(number["fence"] or 0),
+            worker=text.get("worker"),
+            submitted_s=number["submitted_s"] or 0.0,
+            claimed_s=number["claimed_s"],
+            finished_s=number["finished_s"],
+            cancel_requested=text.get("cancel_requested") == "1",
+            failure=Failure.model_validate_json(text["failure"]) if "failure" in text else None,
+        )
+    except (KeyError, ValidationError):
+        return None
+
+
+_NUMBERS = ("attempt", "fence", "submitted_s", "claimed_s", "finished_s")
+
+
+def _number(text: str | None) -> float | None:
+    """Return a number of a record; None for one that is none, as after the record was edited by hand."""
+    with suppress(TypeError, ValueError):
+        return float(text or "")
+    return None
 
 
 def _experiment(experiment_id: str, values: dict[bytes, bytes]) -> ExperimentRecord | None:

@@ -16,10 +16,10 @@ KILLS = int(os.environ.get("LIKEWISE_TEST_KILLS", "4"))
 RUNS_A_KILL = 60
 
 
-def test_no_run_is_lost_when_workers_are_killed_on_a_full_queue(start_redis, desk_at, start_worker, until):
-    own = start_redis()
-    desk = desk_at(own.url)
-    template = desk.submit(queue_anyway=True, epochs=1)
+def test_no_run_is_lost_when_workers_are_killed_on_a_full_queue(start_stack, until):
+    stack = start_stack()
+    desk = stack.desk
+    template = stack.submit(epochs=1)
     run = desk.ledger.run(template.run_ids[0])
     ids: list[str] = []
 
@@ -41,13 +41,13 @@ def test_no_run_is_lost_when_workers_are_killed_on_a_full_queue(start_redis, des
     amid = 0
     for _ in range(KILLS):
         fill_the_queue()
-        worker = start_worker("torch", own.url)
+        worker = stack.worker()
         goal = ended() + chance.randint(1, RUNS_A_KILL)
         until(lambda goal=goal: ended() >= goal, within_s=60, what=f"{goal} runs have ended")
         worker.kill_group()
         amid += ended() < len(ids)
     assert amid > KILLS / 2, "most kills found an empty queue"
-    start_worker("torch", own.url)
+    stack.worker()
     until(lambda: ended() == len(ids), within_s=120, what="every run has ended")
     states = {one.state for one in desk.ledger.records(ids)}
     assert states == {"succeeded"}

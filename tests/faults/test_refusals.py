@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -14,7 +14,8 @@ from likewise.shared.connection import connect
 from likewise.shared.errors import RefusedByRedisError
 from likewise.shared.names import DEAD_LETTERS, run_key
 
-SOME_SECONDS = 12_000
+SOME_SECONDS = 100_000
+"""Epochs in NumPy."""
 
 
 def refuses(client: redis.Redis) -> bool:
@@ -108,21 +109,15 @@ REFUSALS = {
 
 
 @pytest.fixture(scope="module")
-def refusing(start_redis: Any, tmp_path_factory: Any) -> Iterator[Any]:
-    """A Redis of its own with a producer and a worker."""
-    from tests.conftest import Desk, WorkerProcess
-
-    own = start_redis()
-    desk = Desk(own.url)
-    worker = WorkerProcess("torch", own.url, tmp_path_factory.mktemp("refused"))
-    yield own, desk, worker.wait_until("idle", desk.ledger)
-    worker.close()
-    desk.close()
+def refusing(stack: Any) -> Any:
+    """A stack with a worker."""
+    return stack, stack.worker().wait_until("idle", stack.desk.ledger)
 
 
 @pytest.mark.parametrize("code", REFUSALS)
 def test_a_refusal_is_known_in_a_command_a_pipeline_and_a_script(refusing: Any, code: str) -> None:
-    own, desk, _ = refusing
+    stack, _ = refusing
+    own, desk = stack.server, stack.desk
     with connect(own.url) as client, REFUSALS[code](own):
         with pytest.raises(RefusedByRedisError) as alone:
             client.brpop("x", timeout=0.01) if code == "NOPERM" else client.set("x", "y")
@@ -140,8 +135,9 @@ def test_a_refusal_is_known_in_a_command_a_pipeline_and_a_script(refusing: Any, 
 
 @pytest.mark.parametrize("code", REFUSALS)
 def test_a_worker_waits_a_refusal_out_and_keeps_its_result(refusing: Any, until: Any, code: str) -> None:
-    own, desk, worker = refusing
-    record = desk.submit(epochs=SOME_SECONDS)
+    stack, worker = refusing
+    own, desk = stack.server, stack.desk
+    record = stack.submit(epochs=SOME_SECONDS)
     desk.wait(record, "leased", within_s=20)
     said = len(worker.log.read_text())
     with REFUSALS[code](own):
@@ -149,11 +145,12 @@ def test_a_worker_waits_a_refusal_out_and_keeps_its_result(refusing: Any, until:
     desk.wait(record, "succeeded", within_s=30)
     assert desk.result(record).attempt == 1
     assert worker.process.poll() is None
-    desk.wait(desk.submit(), "succeeded", within_s=30)
+    desk.wait(stack.submit(), "succeeded", within_s=30)
 
 
 def test_an_idle_worker_waits_a_refusal_out(refusing: Any, until: Any) -> None:
-    own, desk, worker = refusing
+    stack, worker = refusing
+    own, desk = stack.server, stack.desk
     worker.wait_until("idle", desk.ledger)
     said = len(worker.log.read_text())
     with REFUSALS["READONLY"](own):
@@ -163,37 +160,39 @@ def test_an_idle_worker_waits_a_refusal_out(refusing: Any, until: Any) -> None:
             what="a word of it",
         )
     assert worker.process.poll() is None
-    desk.wait(desk.submit(queue_anyway=True), "succeeded", within_s=30)
+    desk.wait(stack.submit(), "succeeded", within_s=30)
 
 
 def test_a_result_that_a_killed_worker_could_not_send_is_sent_when_it_starts_again(
-    start_worker: Callable[..., Any], start_redis: Any, desk_at: Any, until: Any
+    start_stack: Any, until: Any
 ) -> None:
     """It was trained once: whoever trains it again would need a second attempt."""
-    own = start_redis()
-    desk = desk_at(own.url)
-    first = start_worker("torch", own.url).wait_until("idle", desk.ledger)
-    record = desk.submit(epochs=SOME_SECONDS)
+    stack = start_stack()
+    own, desk = stack.server, stack.desk
+    cache = str(stack.folder / "cache")
+    first = stack.worker(LIKEWISE_CACHE_DIR=cache).wait_until("idle", desk.ledger)
+    record = stack.submit(epochs=SOME_SECONDS)
     desk.wait(record, "leased", within_s=20)
     with without_replicas(own):
         until(lambda: "; trying again\n" in first.log.read_text(), within_s=60, what="the result is finished")
         first.kill_group()
-    second = start_worker("torch", own.url)
+    second = stack.worker(LIKEWISE_CACHE_DIR=cache)
     ended = desk.wait(record, "succeeded", within_s=90)
     assert ended.attempt == 1
     assert desk.table(record).epochs[0] == SOME_SECONDS
     assert "its result was left on disk" in second.log.read_text()
-    assert [one.name for one in (first.log.parent / "cache" / "spool").iterdir()] == []
+    assert [one.name for one in (stack.folder / "cache" / "spool").iterdir()] == []
 
 
 def test_a_record_that_cannot_be_claimed_ends_nobody(refusing: Any, until: Any) -> None:
     from likewise.shared.celery_app import send_wakeups
 
-    _, desk, worker = refusing
+    stack, worker = refusing
+    desk = stack.desk
     desk.client.rpush(run_key("0000a-list-0000"), "x")
     before = desk.client.xlen(DEAD_LETTERS)
-    send_wakeups(desk.app, [("0000a-list-0000", "train.torch.any")])
+    send_wakeups(desk.app, [("0000a-list-0000", "train.faulty.any")])
     until(lambda: desk.client.xlen(DEAD_LETTERS) > before, within_s=10, what="a dead letter")
-    desk.wait(desk.submit(), "succeeded", within_s=20)
+    desk.wait(stack.submit(), "succeeded", within_s=20)
     assert worker.process.poll() is None
     desk.client.delete(run_key("0000a-list-0000"))

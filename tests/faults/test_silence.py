@@ -27,30 +27,28 @@ def doctor(url: str) -> str:
 
 
 def test_a_worker_serves_soon_after_its_redis_was_away_and_has_forgotten_everything(
-    start_worker: Any, start_redis: Any, desk_at: Any, until: Any
+    start_stack: Any, until: Any
 ) -> None:
     """Away for long enough that Celery's own consumer would wait nine seconds for its next try."""
-    own = start_redis(append_only=False)
-    desk = desk_at(own.url)
-    start_worker("torch", own.url, LIKEWISE_ALLOW_VOLATILE_REDIS="true").wait_until("idle", desk.ledger)
+    stack = start_stack(append_only=False)
+    own, desk = stack.server, stack.desk
+    stack.worker(LIKEWISE_ALLOW_VOLATILE_REDIS="true").wait_until("idle", desk.ledger)
     own.kill()
     back_s = time.monotonic() + 21
     until(lambda: time.monotonic() > back_s, within_s=30, what="Redis was away")
     own.start()
     assert desk.client.dbsize() == 0
-    record = desk.submit(queue_anyway=True)
+    record = stack.submit()
     ended = desk.wait(record, "succeeded", within_s=2 * SERVES_AGAIN_S)
     assert ended.claimed_s - ended.submitted_s < SERVES_AGAIN_S / 2
 
 
-def test_a_run_goes_on_where_redis_has_forgotten_who_trains_it(
-    start_worker: Any, start_redis: Any, desk_at: Any, until: Any
-) -> None:
+def test_a_run_goes_on_where_redis_has_forgotten_who_trains_it(start_stack: Any, until: Any) -> None:
     """As after ten minutes of sleep: the keys with a time to live are gone, and so is the lease."""
-    own = start_redis()
-    desk = desk_at(own.url)
-    worker = start_worker("torch", own.url).wait_until("idle", desk.ledger)
-    record = desk.submit(epochs=60_000)
+    stack = start_stack()
+    desk = stack.desk
+    worker = stack.worker().wait_until("idle", desk.ledger)
+    record = stack.submit(epochs=400_000)
     desk.wait(record, "leased", within_s=20)
     worker_id = worker.presence(desk.ledger).worker_id
     os.killpg(worker.pid, signal.SIGSTOP)
@@ -66,53 +64,47 @@ def test_a_run_goes_on_where_redis_has_forgotten_who_trains_it(
     assert ended.attempt == 1
 
 
-def test_a_child_that_shows_no_life_is_told_and_another_takes_its_place(
-    start_worker: Any, start_redis: Any, desk_at: Any
-) -> None:
-    own = start_redis()
-    desk = desk_at(own.url)
-    worker = start_worker("torch", own.url, LIKEWISE_PATIENCE_S=str(3 * PATIENCE_S))
+def test_a_child_that_shows_no_life_is_told_and_another_takes_its_place(start_stack: Any) -> None:
+    stack = start_stack()
+    desk = stack.desk
+    worker = stack.worker(LIKEWISE_PATIENCE_S=str(3 * PATIENCE_S))
     worker.wait_until("idle", desk.ledger)
     child = worker.child_pid(desk.ledger)
     os.kill(child, signal.SIGSTOP)
     worker.wait_until("stuck", desk.ledger, within_s=20)
     with pytest.raises(NoWorkerError, match="stuck"):
-        desk.submit()
-    said = doctor(own.url)
+        desk.submit(frameworks=("faulty",))
+    said = doctor(stack.server.url)
     assert "no life" in said
     assert "wrong" in said
     worker.wait_until("idle", desk.ledger)
     assert worker.child_pid(desk.ledger) != child
-    desk.wait(desk.submit(), "succeeded", within_s=20)
+    desk.wait(stack.submit(), "succeeded", within_s=20)
 
 
-def test_a_worker_whose_queues_stay_silent_says_so_and_ends(
-    start_worker: Any, start_redis: Any, desk_at: Any, proxy_to: Any
-) -> None:
+def test_a_worker_whose_queues_stay_silent_says_so_and_ends(start_stack: Any, proxy_to: Any) -> None:
     """Its beats reach Redis, so that it would look well for ever."""
-    own = start_redis()
-    desk = desk_at(own.url)
-    proxy = proxy_to(own)
-    worker = start_worker("torch", proxy.url, LIKEWISE_PATIENCE_S=str(PATIENCE_S))
+    stack = start_stack()
+    desk = stack.desk
+    proxy = proxy_to(stack.server)
+    worker = stack.worker(LIKEWISE_REDIS_URL=proxy.url, LIKEWISE_PATIENCE_S=str(PATIENCE_S))
     worker.wait_until("idle", desk.ledger)
     proxy.swallows = b"BRPOP"
     worker.wait_until("stuck", desk.ledger, within_s=20)
-    assert "taken no message" in doctor(own.url)
+    assert "taken no message" in doctor(stack.server.url)
     assert worker.process.wait(timeout=60) == 4
     assert "the queues have not answered" in worker.log.read_text()
 
 
-def test_a_run_that_an_idle_worker_does_not_take_is_told(
-    start_worker: Any, start_redis: Any, desk_at: Any
-) -> None:
+def test_a_run_that_an_idle_worker_does_not_take_is_told(start_stack: Any) -> None:
     """A worker of another version might not know that it is stuck."""
     from likewise.producer.runs.follow import Noticed, follow
 
-    own = start_redis()
-    desk = desk_at(own.url)
-    worker = start_worker("torch", own.url).wait_until("idle", desk.ledger)
+    stack = start_stack()
+    desk = stack.desk
+    worker = stack.worker().wait_until("idle", desk.ledger)
     os.killpg(worker.pid, signal.SIGSTOP)
-    record = desk.submit()
+    record = stack.submit()
     desk.client.persist(worker_key(worker.presence(desk.ledger).worker_id))  # its last word stays
     said = next(
         update.text

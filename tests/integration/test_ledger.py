@@ -236,3 +236,19 @@ def test_a_result_and_its_arrays_are_written_together_or_not_at_all(queued, work
     assert finish()
     assert desk.client.getdel("an-array") == b"1"
     assert desk.run(queued).state == "succeeded"
+
+
+def test_a_record_that_was_edited_by_hand_keeps_no_other_from_being_read(desk, queued):
+    whole = desk.submit(frameworks=("nobody",), queue_anyway=True)
+    key = run_key(queued.run_ids[0])
+    desk.client.hset(key, mapping={"claimed_s": "?", "attempt": "many"})
+    (spoilt,) = desk.ledger.records(queued.run_ids)
+    assert (spoilt.claimed_s, spoilt.attempt) == (None, 0)
+    desk.client.hset(key, "state", "resting")
+    assert [one.run_id for one in desk.ledger.records([*queued.run_ids, *whole.run_ids])] == [*whole.run_ids]
+    desk.client.hset(key, "state", "queued")
+    desk.client.rpush(run_key("0000a-list-0000"), "x")
+    assert len(desk.ledger.records(["0000a-list-0000", *whole.run_ids])) == 1
+    assert len(list(desk.ledger.records_with_payloads(["0000a-list-0000", *whole.run_ids]))) == 1
+    desk.client.delete(run_key("0000a-list-0000"))
+    desk.ledger.cancel(whole.run_ids[0])

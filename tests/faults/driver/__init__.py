@@ -1,0 +1,1 @@
+"""A driver that lets everything go wrong while runs are trained, and accounts for every one."""
