@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from likewise.producer.port.hosted import Arrays, Hosted, RecordedPass
+from likewise.producer.port.hosted import Arrays, Hosted, LoadedSamples, RecordedPass
 from likewise.shared.errors import DataError, RunFailedError
 
 TARGETS = ("y", "targets", "labels")
 DRAWN_SAMPLES = 4
+MOST_LOADED = 32
+"""No more samples of a loader's first batch are fed."""
 LARGE = 50_000
 """A sample with more numbers than this is large: only two are drawn."""
 
@@ -25,6 +27,8 @@ class Batch:
 
     inputs: Arrays
     targets: NDArray[Any] | None
+    target: str = "y"
+    """The targets' name in the batch, for a step of the user's own."""
     note: str | None = None
     """This is what was assumed, where the user gave no batch."""
 
@@ -53,7 +57,9 @@ def read_batch(path: Path, *, precision: str) -> Batch:
         listed = ", ".join(f"{name} {size}" for name, size in sizes.items())
         raise DataError(f"the arrays of {path} have other numbers of samples: {listed}")
     return Batch(
-        {name: _cast(array, precision) for name, array in arrays.items()}, _target(targets, precision)
+        {name: _cast(array, precision) for name, array in arrays.items()},
+        _target(targets, precision),
+        target=names[0] if names else "y",
     )
 
 
@@ -72,6 +78,22 @@ def draw_batch(spec: dict[str, Any], *, precision: str) -> Batch:
     )
 
 
+def loaded_batch(samples: LoadedSamples, *, label: str, precision: str) -> Batch:
+    """Return the first batch that a program's own loader gives. Raises DataError without an input."""
+    size = min(samples.sizes[0], MOST_LOADED)
+    arrays = {name: array[:size] for name, array in samples.arrays.items()}
+    name = next((one for one in TARGETS if one in arrays), None)
+    targets = None if name is None else arrays.pop(name)
+    if not arrays:
+        raise DataError(f"data('train') of {label} gives no array that could be an input, such as x")
+    return Batch(
+        {key: _cast(array, precision) for key, array in arrays.items()},
+        _target(targets, precision),
+        target=name or "y",
+        note=f"no batch was given: both were fed the first {size} samples of {label}'s own loader",
+    )
+
+
 def layouts(inputs: Arrays) -> Iterator[tuple[str | None, Arrays]]:
     """Yield the batch as it may lie in the other program: as it is, then with its channels moved.
 
@@ -87,7 +109,7 @@ def layouts(inputs: Arrays) -> Iterator[tuple[str | None, Arrays]]:
 
 
 def forward_in_some_layout(
-    other: Hosted, inputs: Arrays, first_input: NDArray[Any] | None
+    other: Hosted, batch: Batch, first_input: NDArray[Any] | None
 ) -> tuple[str | None, Arrays, RecordedPass]:
     """Run the other program on the batch, as it lies in the layout in which its first module gets the same.
 
@@ -95,8 +117,9 @@ def forward_in_some_layout(
     """
     refused: RunFailedError | None = None
     ran: tuple[str | None, Arrays, RecordedPass] | None = None
-    for word, given in layouts(inputs):
+    for word, given in layouts(batch.inputs):
         try:
+            other.feed(given, batch.targets, target=batch.target)
             calls = other.forward(given)
         except RunFailedError as error:
             refused = refused or error
@@ -110,11 +133,14 @@ def forward_in_some_layout(
             return word, given, calls
         ran = ran or (word, given, calls)
     if ran is not None:
+        other.feed(ran[1], batch.targets, target=batch.target)
         return ran
     raise refused or RunFailedError(f"{other.label}: the program does not run on this batch")
 
 
 def _cast(array: NDArray[Any], precision: str) -> NDArray[Any]:
+    if array.dtype.kind == "b":
+        return array
     return array.astype(precision) if array.dtype.kind == "f" else array.astype(np.int64)
 
 

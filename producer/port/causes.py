@@ -81,22 +81,30 @@ def _together(found: Iterable[PortFinding]) -> list[PortFinding]:
 
 def _of_optimizers(pairing: Pairing) -> list[PortFinding]:
     reference, other = pairing.reference, pairing.other
-    mine, theirs = (pairing.described[side.label]["optimizer"] for side in (reference, other))
+    mine, theirs = (pairing.described[side.label]["optimizers"] or {} for side in (reference, other))
+    stepping = all("step" in one["functions"] for one in pairing.described.values())
+    names = list(zip(mine, mine if set(mine) == set(theirs) else theirs, strict=False))
     return [
         PortFinding(
             rung="settings",
-            path=f"optimizer.{one.name}",
+            path=f"optimizer.{name}{'.' if name else ''}{one.name}",
             setting=one.name,
             values=pairing.values(one.reference, one.other),
-            text=f"the optimizer's {one.name} is {told(one.reference)} in {reference.label} and "
+            text=f"the {_optimizer(name)}'s {one.name} is {told(one.reference)} in {reference.label} and "
             f"{told(one.other)} in {other.label}",
             fix={
                 other.label: optimizer_edit(other.framework, one.name, one.reference),
                 reference.label: optimizer_edit(reference.framework, one.name, one.other),
             },
         )
-        for one in optimizer_differences(mine, theirs)
+        for name, twin in names
+        for one in optimizer_differences(mine[name], theirs[twin])
+        if not (stepping and "clip" in one.name)  # which a step may do itself: its gradients show it
     ]
+
+
+def _optimizer(name: str) -> str:
+    return f"optimizer {name}" if name else "optimizer"
 
 
 # ---- mapping

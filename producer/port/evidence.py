@@ -6,7 +6,7 @@ each module, and each segment of calls between modules, is judged by itself, wha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,11 +52,40 @@ class OutputForm:
 
 
 @dataclass(frozen=True)
+class OutputForms:
+    """Which output of the other program is which of the reference's, and in what form."""
+
+    pairs: tuple[tuple[str, str, OutputForm], ...] = ()
+    """The reference's name, the other's, and the form."""
+
+    @property
+    def scaled(self) -> tuple[str, str] | None:
+        """Return the scales of the first output that has another one."""
+        return next((form.scale for _, _, form in self.pairs if form.scale is not None), None)
+
+    def to_other(self, arrays: Arrays) -> Arrays:
+        """Return the reference's outputs, or gradients of them, under the other's names and axes."""
+        return {two: form.to_other(arrays[one]) for one, two, form in self.pairs if one in arrays}
+
+    def apart(self, mine: Arrays, theirs: Arrays) -> float:
+        """Return how far apart the outputs are, on one scale and with the same axes."""
+        if len(mine) != len(theirs) or len(mine) != len(self.pairs):
+            return float("inf")
+        return max((self._apart(mine[one], theirs[two], form) for one, two, form in self.pairs), default=0.0)
+
+    @staticmethod
+    def _apart(one: NDArray[Any], two: NDArray[Any], form: OutputForm) -> float:
+        if form.scale is not None and form.scale[1] == "probabilities":  # of which none is large
+            return relative_difference(form.to_other(one), two)
+        return relative_difference(one, form.to_reference(two))
+
+
+@dataclass(frozen=True)
 class ForcedPass:
     """A forced pass: the steps, and what the outputs came to."""
 
     steps: tuple[PairStep, ...]
-    form: OutputForm
+    forms: OutputForms
     """How the other side's outputs are the reference's."""
     outputs: float
     """How far apart they are in that form."""
@@ -140,28 +169,29 @@ def forced_pass(
         steps.append(PairStep(pair, segment, _leaving_apart(one.left, two.left), before, two.entered))
     after = (_since(reference, len(reference), anchors), _since(calls, len(calls), others))
     mine, theirs = outputs_of(reference), outputs_of(calls)
-    form, outputs = form_of(mine, theirs)
+    forms, outputs = forms_of(mine, theirs)
     shapes = [one.shape for one in mine.values()], [one.shape for one in theirs.values()]
-    return ForcedPass(tuple(steps), form, outputs, shapes, after, tuple(calls))
+    return ForcedPass(tuple(steps), forms, outputs, shapes, after, tuple(calls))
 
 
-def apart(reference: Mapping[str, NDArray[Any]], other: Mapping[str, NDArray[Any]]) -> float:
-    """Return the largest relative difference of named arrays; infinite where one is missing."""
-    if len(reference) == len(other) == 1:  # a lone output's name says nothing
-        return relative_difference(next(iter(reference.values())), next(iter(other.values())))
-    if set(reference) != set(other):
-        return float("inf")
-    return max((relative_difference(array, other[name]) for name, array in reference.items()), default=0.0)
+def forms_of(mine: Arrays, theirs: Arrays) -> tuple[OutputForms, float]:
+    """Pair the outputs by name, or else in their order; return the forms and how far apart they are.
+
+    They are infinitely far apart where one program has more outputs than the other.
+    """
+    names = list(zip(mine, mine if set(mine) == set(theirs) else theirs, strict=False))
+    found = [(one, two, *form_of(mine[one], theirs[two])) for one, two in names]
+    forms = OutputForms(tuple((one, two, form) for one, two, form, _ in found))
+    if len(mine) != len(theirs):
+        return forms, float("inf")
+    return forms, max((near for *_, near in found), default=0.0)
 
 
-def form_of(mine: Arrays, theirs: Arrays) -> tuple[OutputForm, float]:
-    """Return the form in which the other's outputs are nearest to the reference's, and how near they are.
+def form_of(one: NDArray[Any], two: NDArray[Any]) -> tuple[OutputForm, float]:
+    """Return the form in which the other's output is nearest to the reference's, and how near it is.
 
     Another scale counts only where it makes them the same to a thousandth; the same outputs have none.
     """
-    if len(mine) != 1 or len(theirs) != 1:
-        return OutputForm(), apart(mine, theirs)
-    one, two = next(iter(mine.values())), next(iter(theirs.values()))
     found = []
     for move in (None, (-1, 1), (1, -1)):
         turned = one if move is None else _moved(one, move)

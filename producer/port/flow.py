@@ -8,7 +8,7 @@ from pathlib import Path
 
 from likewise.producer.local import environments
 from likewise.producer.local.home import WorkerEnvironment, stack_paths
-from likewise.producer.port.batch import draw_batch, read_batch
+from likewise.producer.port.batch import draw_batch, loaded_batch, read_batch
 from likewise.producer.port.file import Port, Program
 from likewise.producer.port.hosted import Hosted
 from likewise.producer.port.ladder import climb
@@ -41,12 +41,15 @@ def check_port(port: Port, *, until: RungName | None, tell: Callable[[str], None
         ]
         if port.batch is not None:
             batch = read_batch(port.batch, precision=port.precision)
+        elif "data" in opened[0]["functions"]:
+            samples = hosts[0].data("train", seed=0)
+            batch = loaded_batch(samples, label=hosts[0].label, precision=port.precision)
         else:
             spec = next((one["input"] for one in opened if one["input"] is not None), None)
             if spec is None:
                 raise UsageError(
                     "neither program says the shape of its input; give a batch: --batch FILE.npz, "
-                    "with x and y"
+                    "with x and y, or define data(split) in the first file"
                 )
             batch = draw_batch(spec, precision=port.precision)
         files = {one.label: one.file.name for one in port.programs}

@@ -53,6 +53,25 @@ class DrawSite:
         return self.key.partition(":")[0]
 
 
+@dataclass(frozen=True)
+class FreeTraining:
+    """What a training came to: each named loss step by step, the weights, the first step's gradients."""
+
+    losses: dict[str, list[float]]
+    weights: Arrays
+    applied: list[Arrays]
+    """The gradients that reached the optimizers in the first step, one entry an update."""
+
+
+@dataclass(frozen=True)
+class LoadedSamples:
+    """The first samples of a loader: arrays by name, the sizes of the batches, and whether it ended."""
+
+    arrays: Arrays
+    sizes: tuple[int, ...]
+    ended: bool
+
+
 class RecordedPass(list[RecordedCall]):
     """The calls of a forward pass in order, and where it drew random numbers."""
 
@@ -122,6 +141,21 @@ class Hosted:
         """Change a live module's setting; return whether that was possible."""
         return bool(self._ask({"ask": "change", "path": path, "setting": setting, "value": value})[0]["done"])
 
+    def feed(self, inputs: Arrays, targets: NDArray[Any] | None, *, target: str) -> None:
+        """Give the batch, with the targets' name in it, to a step of the user's own; build the model."""
+        arrays = {**_group("inputs", inputs), **({} if targets is None else {"targets": targets})}
+        self._ask({"ask": "feed", "target": target}, arrays)
+
+    def data(self, split: str, *, seed: int) -> LoadedSamples:
+        """Return the first samples of the user's loader, begun at a seed."""
+        answer, arrays = self._ask({"ask": "data", "split": split, "seed": seed})
+        return LoadedSamples(arrays, tuple(answer["sizes"]), bool(answer["ended"]))
+
+    def evaluate(self, *, training: bool) -> dict[str, float]:
+        """Return the numbers of the user's evaluate(model), begun in training mode or in evaluation mode."""
+        answer, _ = self._ask({"ask": "evaluate", "training": training})
+        return dict(answer["numbers"])
+
     def arrange(self, arrangements: Mapping[str, Mapping[str, Any]]) -> None:
         """Give sites of random numbers the other program's (see `worker.port.randomness.Arrangement`)."""
         self._ask({"ask": "arrange", "arrangements": arrangements})
@@ -180,12 +214,16 @@ class Hosted:
         steps: int,
         common: bool = False,
         drops: bool = False,
-    ) -> tuple[list[float], Arrays]:
-        """Return the losses and the weights of a free training on one batch."""
+    ) -> FreeTraining:
+        """Train freely on one batch and put the weights back."""
         arrays = {**_group("inputs", inputs), **({} if targets is None else {"targets": targets})}
         question = {"ask": "train", "steps": steps, "common": common, "drops": drops}
-        answer, weights = self._ask(question, arrays)
-        return list(answer["losses"]), weights
+        answer, found = self._ask(question, arrays)
+        return FreeTraining(
+            {name: list(one) for name, one in answer["losses"].items()},
+            _of_group("weights", found),
+            [_of_group(f"applied{place}", found) for place in range(answer["updates"])],
+        )
 
     def _ask(
         self, question: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]] | None = None
@@ -212,6 +250,11 @@ class Hosted:
 
 def _group(name: str, arrays: Mapping[str, NDArray[Any]]) -> Arrays:
     return {f"{name}/{key}": array for key, array in arrays.items()}
+
+
+def _of_group(name: str, arrays: Arrays) -> Arrays:
+    prefix = f"{name}/"
+    return {key.removeprefix(prefix): array for key, array in arrays.items() if key.startswith(prefix)}
 
 
 def _fed(inputs: Arrays, force: Mapping[str, tuple[Any, Any]] | None) -> Arrays:

@@ -10,11 +10,13 @@ from likewise.producer.display import both, count, gap
 from likewise.producer.port import causes
 from likewise.producer.port.batch import Batch
 from likewise.producer.port.causes import finite
-from likewise.producer.port.evidence import apart, forces, outputs_of
+from likewise.producer.port.evidence import forces, outputs_of
 from likewise.producer.port.hosted import Arrays, Hosted, relative_difference
 from likewise.producer.port.mapping import LEAST_ALIKE
 from likewise.producer.port.models import RUNGS, PortCheck, PortFinding, Rung, RungName
 from likewise.producer.port.pairing import Pairing
+from likewise.producer.port.rehearsal import compare_data
+from likewise.producer.port.steps import StepUpdates
 from likewise.producer.port.training import TrainingPass, note_unpairable, of_draws, of_evaluation
 from likewise.producer.port.updates import Updates
 
@@ -27,6 +29,8 @@ _DOES: Mapping[str, str] = {
     "gradients": "both gradients from the same gradient of the outputs",
     "update": "both optimizers step with the same gradients",
     "updates": "both train some updates freely",
+    "training_mode": "both train with the same masks",
+    "data": "both loaders' first samples, and both evaluations",
 }
 
 
@@ -156,7 +160,7 @@ class Ladder:
             if one.rung == "settings" and (one.relative_difference or 0) > pairing.tolerance
         ]
         self._findings += found
-        scale = pairing.forced.form.scale
+        scale = pairing.forced.forms.scaled
         if scale is not None:
             pairing.note(
                 f"the outputs of {pairing.reference.label} are {scale[0]} and those of {pairing.other.label} "
@@ -178,13 +182,7 @@ class Ladder:
 
     def _outputs_apart(self, theirs: Arrays) -> float:
         """Return how far apart the outputs are, on one scale and with the same axes."""
-        mine, form = outputs_of(self._pairing.calls), self._pairing.forced.form
-        if form.layout is None and form.scale is None:
-            return apart(mine, theirs)
-        (one,), (two,) = mine.values(), theirs.values()
-        if form.scale is not None and form.scale[1] == "probabilities":  # of which none is large
-            return relative_difference(form.to_other(one), two)
-        return relative_difference(one, form.to_reference(two))
+        return self._pairing.forced.forms.apart(outputs_of(self._pairing.calls), theirs)
 
     def _earliest(self, found: Sequence[PortFinding]) -> PortFinding | None:
         """Return the cause that the forward pass of the reference meets first."""
@@ -198,26 +196,34 @@ class Ladder:
 
     def _need(self, *functions: str) -> None:
         """Skip a rung that needs a function which some side does not define, or targets."""
+        described = self._pairing.described
+        if any(one["several"] for one in described.values()):
+            raise SkippedError("model() gives several models; step() is compared as a whole")
         for side in (self._pairing.reference, self._pairing.other):
-            there = self._pairing.described[side.label]["functions"]
+            there = described[side.label]["functions"]
             missing = [f"{name}({_ARGUMENTS[name]})" for name in functions if name not in there]
             if missing:
                 raise SkippedError(f"define {both(missing)} in {side.label}'s file")
         if self._pairing.batch.targets is None:
             raise SkippedError("give a batch with targets, as y in --batch FILE.npz")
 
+    @property
+    def _by_step(self) -> bool:
+        """Return whether gradients and updates are those of the users' own step()."""
+        described = self._pairing.described.values()
+        return all("step" in one["functions"] for one in described) and not all(
+            {"loss", "optimizer"} <= set(one["functions"]) and not one["several"] for one in described
+        )
+
     def _loss(self) -> Rung:
         self._need("loss")
-        pairing, form = self._pairing, self._pairing.forced.form
+        pairing, forms = self._pairing, self._pairing.forced.forms
         targets, mine = pairing.batch.targets, outputs_of(pairing.calls)
-        self._other_outputs = outputs_of(pairing.other.forward(pairing.inputs))
-        given = _renamed({name: form.to_other(one) for name, one in mine.items()}, self._other_outputs)
         one, self._slopes = pairing.reference.loss(mine, targets)
-        two, self._other_slopes = pairing.other.loss(given, targets)
+        two, self._other_slopes = pairing.other.loss(forms.to_other(mine), targets)
         relative, slopes = relative_difference(np.array(one), np.array(two)), 0.0
-        if form.scale is None:  # gradients with respect to other quantities are not compared
-            turned = {name: form.to_other(array) for name, array in self._slopes.items()}
-            slopes = apart(_renamed(turned, self._other_slopes), self._other_slopes)
+        if forms.scaled is None:  # gradients with respect to other quantities are not compared
+            slopes = forms.apart(self._slopes, self._other_slopes)
         if max(relative, slopes) <= pairing.tolerance:
             text = f"both losses are {one:.6g}"
             return Rung(name="loss", status="holds", relative_difference=relative, text=text)
@@ -232,13 +238,14 @@ class Ladder:
         )
 
     def _gradients(self) -> Rung:
+        if self._by_step:
+            return self._of_step(self._steps().gradients)
         self._need("loss")
-        pairing, form = self._pairing, self._pairing.forced.form
+        pairing, forms = self._pairing, self._pairing.forced.forms
         mine = pairing.reference.gradients(pairing.batch.inputs, self._slopes)
         self._updates = Updates(pairing, mine)
-        turned = {name: form.to_other(array) for name, array in self._slopes.items()}
         # On another scale the other side's own loss gives the gradient of its outputs.
-        given = self._other_slopes if form.scale is not None else _renamed(turned, self._other_outputs)
+        given = self._other_slopes if forms.scaled is not None else forms.to_other(self._slopes)
         force = forces(pairing.mapping, pairing.calls)
         theirs = pairing.mapping.to_reference(pairing.other.gradients(pairing.inputs, given, force))
         parted = self._gradients_apart(mine, theirs)
@@ -284,7 +291,20 @@ class Ladder:
 
     # ---- updates
 
+    def _of_step(self, compare: Callable[[], tuple[Rung, list[PortFinding]]]) -> Rung:
+        rung, found = compare()
+        self._findings += found
+        return rung
+
+    def _steps(self) -> StepUpdates:
+        """Return the users' own steps, run once in both programs."""
+        if not isinstance(self._updates, StepUpdates):
+            self._updates = StepUpdates(self._pairing)
+        return self._updates
+
     def _update(self) -> Rung:
+        if self._by_step:
+            return self._of_step(lambda: self._steps().once(self._findings))
         rung, found = self._updating().once(self._findings)
         self._findings += found
         return rung
@@ -305,6 +325,8 @@ class Ladder:
         return self._trained
 
     def _updating(self) -> Updates:
+        if self._by_step:
+            return self._steps()
         self._need("loss", "optimizer")
         if self._updates is None:
             raise SkippedError("the gradients were not compared")
@@ -339,11 +361,12 @@ class Ladder:
         return Rung(name="training_mode", status="holds", relative_difference=finite(relative), text=same)
 
     def _data(self) -> Rung:
-        raise SkippedError("both programs were fed one batch; their own loaders are not compared yet")
-
-
-def _renamed(arrays: Arrays, like: Arrays) -> Arrays:
-    """Return the outputs under the other program's names; a lone one's name says nothing."""
-    if len(arrays) == len(like) == 1:
-        return {next(iter(like)): next(iter(arrays.values()))}
-    return arrays
+        """Compare what both loaders give, then what both evaluations say of the same weights."""
+        rung, found = compare_data(self._pairing)
+        self._findings += found
+        if rung is None:
+            raise SkippedError(
+                "define data(split) in both files, which returns batches of (x, y), or evaluate(model), "
+                "which returns numbers by name"
+            )
+        return rung

@@ -52,11 +52,12 @@ class Pairing:
         """What was said where a program cannot run in training mode."""
         self.notes: list[str] = [] if batch.note is None else [batch.note]
         tell("mapping: both programs run once, to see which modules they use, and in which order")
+        reference.feed(batch.inputs, batch.targets, target=batch.target)
         self.weights = _shaken(reference.weights())
         reference.load(self.weights)
         self.calls = reference.forward(batch.inputs)
         entered = next((one.entered for one in self.calls if one.path and one.entered is not None), None)
-        word, self.inputs, calls = forward_in_some_layout(other, batch.inputs, entered)
+        word, self.inputs, calls = forward_in_some_layout(other, batch, entered)
         if word is not None:
             self.note(f"{other.label} was fed the batch with its axes as {word}")
         # Once both have run, since a Keras model may be built by its first call.

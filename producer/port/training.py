@@ -45,6 +45,8 @@ def of_draws(pairing: Pairing) -> list[PortFinding]:
 
 def of_evaluation(pairing: Pairing) -> list[PortFinding]:
     """Return the dropouts that one program has in evaluation, too."""
+    if any(one["several"] for one in pairing.described.values()):  # of which a step is run in its place
+        return []
     sides = (pairing.reference, pairing.other)
     drops = [[one for one in sites if one.family == "dropout"] for sites in pairing.evaluation_draws]
     if len(drops[0]) == len(drops[1]):

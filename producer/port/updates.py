@@ -165,15 +165,15 @@ class Updates:
         """Train both; return how far apart `losses` and each weight are, but for what is by design."""
         pairing = self._pairing
         targets = pairing.batch.targets
-        one, mine = pairing.reference.train(
+        one = pairing.reference.train(
             pairing.batch.inputs, targets, steps=UPDATES, common=common, drops=drops
         )
-        two, theirs = pairing.other.train(pairing.inputs, targets, steps=UPDATES, common=common, drops=drops)
-        back = pairing.mapping.to_reference(theirs)
+        two = pairing.other.train(pairing.inputs, targets, steps=UPDATES, common=common, drops=drops)
+        mine, back = one.weights, pairing.mapping.to_reference(two.weights)
         parted = {name: relative_difference(mine[name], back[name]) for name in mine if name in back}
         left_out = self._unbiased(parted, mine, back) + self._idle(parted)
         return {
-            "losses": relative_difference(np.array(one), np.array(two)),
+            "losses": losses_apart(one.losses, two.losses),
             **{name: apart for name, apart in parted.items() if name not in left_out},
         }
 
@@ -225,7 +225,8 @@ class Updates:
         if call is None or call.entered is None or momentum is None:
             return False
         samples = call.entered[..., 0].size
-        start = pairing.weights[name] * momentum**UPDATES
+        passes = sum(one.path == path for one in pairing.calls)  # of one step
+        start = pairing.weights[name] * momentum ** (UPDATES * passes)
         unbiased = samples / (samples - 1)
         return any(
             relative_difference(start + factor * (mine - start), theirs) <= self._limit
@@ -235,7 +236,11 @@ class Updates:
     def _note_rules(self, relative: float) -> None:
         """Note where the frameworks' rules differ by design, for programs that are alike otherwise."""
         pairing = self._pairing
-        kinds = {described["optimizer"]["type"] for described in pairing.described.values()}
+        kinds = {
+            one["type"]
+            for described in pairing.described.values()
+            for one in (described["optimizers"] or {}).values()
+        }
         modules = [one for seen in pairing.seen.values() for one in seen.values()]
         if kinds <= {"adam", "adamw", "rmsprop", "adagrad"} and any(
             one.kind == "embedding" for one in modules
@@ -262,6 +267,18 @@ class Updates:
                 "far as Keras's one; the updates were compared with the second one at rest (to have it so: "
                 "requires_grad_(False) on bias_hh_l0)"
             )
+
+
+def losses_apart(mine: Mapping[str, Sequence[float]], theirs: Mapping[str, Sequence[float]]) -> float:
+    """Return how far apart named losses are, step by step; lone ones need not have the same name."""
+    if len(mine) == len(theirs) == 1:
+        theirs = {next(iter(mine)): next(iter(theirs.values()))}
+    if set(mine) != set(theirs):
+        return float("inf")
+    return max(
+        (relative_difference(np.array(one), np.array(theirs[name])) for name, one in mine.items()),
+        default=0.0,
+    )
 
 
 def _size(array: NDArray[Any]) -> float:

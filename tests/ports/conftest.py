@@ -38,6 +38,8 @@ def batch_for(name: str) -> Batch:
         "lstm": (draws.integers(0, 20, (6, 7)), draws.integers(0, 2, 6)),
         "attention": (draws.normal(size=(4, 5, 8)), draws.normal(size=(4, 2))),
         "dropouts": (draws.normal(size=(7, 6, 6, 2)), draws.normal(size=(7, 2))),
+        "gan": (np.tanh(draws.normal(size=(8, 6))), None),
+        "pictures": (draws.normal(size=(8, 5, 5, 3)), draws.integers(0, 4, 8)),
         "autoencoder": (draws.normal(size=(3, 8, 8, 1)), draws.normal(size=(3, 8, 8, 1))),
     }[name]
     return Batch({"x": inputs}, targets)

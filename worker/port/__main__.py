@@ -15,6 +15,7 @@ from typing import Any
 
 from likewise.shared.port.wire import receive, send
 from likewise.worker.port.contract import Arrays, Forced, Forward, ImportedProgram, ProgramError
+from likewise.worker.port.loaders import first_samples
 from likewise.worker.port.randomness import Arrangement
 
 Answer = tuple[dict[str, Any], Arrays]
@@ -48,6 +49,9 @@ class _Host:
             "load": self._load,
             "change": self._change,
             "arrange": self._arrange,
+            "feed": self._feed,
+            "data": self._data,
+            "evaluate": self._evaluate,
             "forward": self._forward,
             "loss": self._loss,
             "gradients": self._gradients,
@@ -73,7 +77,7 @@ class _Host:
             raise ProgramError(f"the environment {sys.prefix} lacks what it needs: {error}") from error
         file, precision = Path(question["file"]), str(question["precision"])
         self._program = module.open_program(file, question.get("maker"), precision=precision)
-        return {"input": self.program.input_spec()}, {}
+        return {"input": self.program.input_spec(), "functions": self.program.functions}, {}
 
     def _describe(self, _: dict[str, Any], __: Arrays) -> Answer:
         described = self.program.describe()
@@ -86,6 +90,25 @@ class _Host:
     def _change(self, question: dict[str, Any], _: Arrays) -> Answer:
         done = self.program.change(question["path"], question["setting"], question["value"])
         return {"done": done}, {}
+
+    def _feed(self, question: dict[str, Any], arrays: Arrays) -> Answer:
+        self.program.feed(_named(arrays, "inputs"), arrays.get("targets"), target=question["target"])
+        return {}, {}
+
+    def _data(self, question: dict[str, Any], _: Arrays) -> Answer:
+        arrays, told = first_samples(self.program.data(question["split"], seed=question["seed"]))
+        return told, arrays
+
+    def _evaluate(self, question: dict[str, Any], _: Arrays) -> Answer:
+        result = self.program.evaluate(training=bool(question["training"]))
+        named = result if isinstance(result, Mapping) else {"": result}
+        try:
+            return {"numbers": {str(name): float(one) for name, one in named.items()}}, {}
+        except (TypeError, ValueError):
+            raise ProgramError(
+                f"evaluate(model) returned a {type(result).__name__}; it must return a number, or "
+                "numbers by name"
+            ) from None
 
     def _arrange(self, question: dict[str, Any], _: Arrays) -> Answer:
         self.program.arrange({key: Arrangement.of(given) for key, given in question["arrangements"].items()})
@@ -111,14 +134,17 @@ class _Host:
         return {}, self.program.update(steps, common=bool(question["common"]))
 
     def _train(self, question: dict[str, Any], arrays: Arrays) -> Answer:
-        losses, weights = self.program.train(
+        trained = self.program.train(
             _named(arrays, "inputs"),
             arrays.get("targets"),
             steps=int(question["steps"]),
             common=bool(question["common"]),
             drops=bool(question["drops"]),
         )
-        return {"losses": losses}, weights
+        arrays = {f"weights/{name}": one for name, one in trained.weights.items()}
+        for place, applied in enumerate(trained.applied):
+            arrays |= {f"applied{place}/{name}": one for name, one in applied.items()}
+        return {"losses": trained.losses, "updates": len(trained.applied)}, arrays
 
 
 def _named(arrays: Arrays, group: str) -> Arrays:

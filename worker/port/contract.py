@@ -102,23 +102,50 @@ class Forward:
         self.arrays |= {f"{key}.entered": array for key, array in randomness.entered.items()}
 
 
+@dataclass
+class FreeRun:
+    """What a training came to."""
+
+    losses: dict[str, list[float]] = field(default_factory=dict)
+    """Each named loss, step by step."""
+    weights: Arrays = field(default_factory=dict)
+    applied: list[Arrays] = field(default_factory=list)
+    """The gradients that reached the optimizers in the first step, by weight, one entry an update."""
+
+    def add(self, losses: Mapping[str, float]) -> None:
+        """Append the losses of a step."""
+        for name, one in losses.items():
+            self.losses.setdefault(name, []).append(one)
+
+
 class ImportedProgram(ABC):
     """A user's program on one framework. Not thread-safe."""
 
     _arrangements: Mapping[str, Arrangement] = {}
+    _targets: NDArray[Any] | None = None
+    _target = "y"
 
     def arrange(self, arrangements: Mapping[str, Arrangement]) -> None:
         """Give sites of random numbers those of the other program, from now on."""
         self._arrangements = dict(arrangements)
 
+    def feed(self, inputs: Arrays, targets: NDArray[Any] | None, *, target: str) -> None:  # noqa: ARG002 -- a host may build its model by it
+        """Take the batch's targets, and their name in it, for a step of the user's own; build the model."""
+        self._targets, self._target = targets, target
+
     def _randomness(self, *, drops: bool) -> Randomness:
         """Return the draws of a pass or of a training, with dropout or without."""
         return Randomness(drops=drops, arrangements=self._arrangements)
 
+    @property
+    @abstractmethod
+    def functions(self) -> list[str]:
+        """Return which functions the user's file defines."""
+
     @abstractmethod
     def describe(self) -> dict[str, Any]:
-        """Return `framework`, `version`, `modules` (as `Module`), `optimizer` and `functions`, as
-        JSON can.
+        """Return what JSON can of `framework`, `version`, `modules`, `optimizers` by name, `functions`, and
+        `several`: whether model() gave more than one.
         """
 
     @abstractmethod
@@ -167,11 +194,19 @@ class ImportedProgram(ABC):
     @abstractmethod
     def train(
         self, inputs: Arrays, targets: NDArray[Any] | None, *, steps: int, common: bool, drops: bool
-    ) -> tuple[list[float], Arrays]:
-        """Train freely on one batch, in training mode; return the losses and the weights.
+    ) -> FreeRun:
+        """Train freely on one batch, in training mode, by the user's step where there is one.
 
         The old weights are put back. `common` is as for `update`, `drops` as for `forward`.
         """
+
+    @abstractmethod
+    def data(self, split: str, *, seed: int) -> Any:
+        """Return what the user's data(split) does, with every generator begun at the seed."""
+
+    @abstractmethod
+    def evaluate(self, *, training: bool) -> Any:
+        """Return what the user's evaluate(model) does, begun in training mode or in evaluation mode."""
 
 
 def as_json(described: Any) -> Any:

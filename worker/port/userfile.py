@@ -14,7 +14,7 @@ from typing import Any
 
 from likewise.worker.port.contract import ProgramError
 
-FUNCTIONS = ("model", "loss", "optimizer", "inputs")
+FUNCTIONS = ("model", "loss", "optimizer", "step", "data", "evaluate")
 """What a side's file may define; only `model` must be there."""
 _hidden = {"numpy"}
 _PACKAGES = {Path(sysconfig.get_path(name)).resolve() for name in ("purelib", "platlib")}

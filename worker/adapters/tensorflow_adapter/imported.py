@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,12 +16,14 @@ from numpy.typing import NDArray
 from likewise.worker.adapters.tensorflow_adapter.imported_modules import CHANGEABLE, Known, array_of, known
 from likewise.worker.adapters.tensorflow_adapter.imported_random import drawing_from
 from likewise.worker.adapters.tensorflow_adapter.imported_record import Recorder, patched, walk
+from likewise.worker.adapters.tensorflow_adapter.imported_updates import Steps, optimizers_in, settings_of
 from likewise.worker.port.contract import (
     OUTPUTS,
     Arrays,
     Call,
     Forced,
     Forward,
+    FreeRun,
     ImportedProgram,
     Module,
     ProgramError,
@@ -30,15 +33,11 @@ from likewise.worker.port.contract import (
 from likewise.worker.port.randomness import Randomness
 from likewise.worker.port.userfile import UserFile, hide_packages, users_line
 
-_NUMBERS = (
-    *("learning_rate", "momentum", "nesterov", "beta_1", "beta_2", "epsilon", "rho", "centered", "amsgrad"),
-    *("weight_decay", "clipnorm", "global_clipnorm", "clipvalue", "initial_accumulator_value", "use_ema"),
-)
-
 
 def open_program(file: Path, maker: str | None, *, precision: str) -> ImportedProgram:
     """Import the user's file and make its model. Raises ProgramError."""
     hide_packages("keras", "tensorflow")
+    tf.config.run_functions_eagerly(True)  # so that what runs can be seen
     keras.config.set_floatx(precision)  # before the user's code makes a layer
     return KerasProgram(UserFile(file, maker), precision=precision)
 
@@ -53,10 +52,8 @@ class KerasProgram(ImportedProgram):
         self._dtype = precision
         self.lines: dict[int, str | None] = {}
         with self._noting_lines():
-            model = file.call("model")
-        if not isinstance(model, keras.Model):
-            raise ProgramError(f"model() returned a {type(model).__name__}; it must return a keras.Model")
-        self._model = model
+            self._given = file.call("model")
+        self._models = _models(self._given)
         self.known: dict[str, Known] = {}
         self.paths: dict[int, str] = {}
         self._layers: dict[str, Any] = {}
@@ -65,11 +62,20 @@ class KerasProgram(ImportedProgram):
         """List the layers that are known, once the model is built."""
         if self.paths:
             return
-        for path, layer in walk(self._model, ""):
+        for path, layer in self._walked():
             if (found := known(layer)) is not None:
                 self.known[path] = found
                 self.paths[id(layer)] = path
                 self._layers[path] = layer
+
+    def _walked(self) -> Iterator[tuple[str, Any]]:
+        for name, model in self._models.items():
+            yield from walk(model, f"{name}." if name else "")
+
+    def _variables_of(self, kind: str) -> list[Any]:
+        """Return the `variables` or the `trainable_variables` of all models, each once."""
+        found = {id(one): one for model in self._models.values() for one in getattr(model, kind)}
+        return list(found.values())
 
     @contextmanager
     def _noting_lines(self) -> Iterator[None]:
@@ -85,6 +91,10 @@ class KerasProgram(ImportedProgram):
         with patched(noting):
             yield
 
+    @property
+    def functions(self) -> list[str]:
+        return self._file.functions
+
     def describe(self) -> dict[str, Any]:
         self._look()
         return {
@@ -92,8 +102,9 @@ class KerasProgram(ImportedProgram):
             "version": tf.__version__,
             "keras": keras.__version__,
             "modules": [self._module(path, one) for path, one in self.known.items()],
-            "optimizer": self._optimizer_settings(),
-            "functions": self._file.functions,
+            "optimizers": self._optimizers(),
+            "several": not isinstance(self._given, keras.Model),
+            "functions": self.functions,
         }
 
     def _module(self, path: str, one: Known) -> Module:
@@ -115,29 +126,24 @@ class KerasProgram(ImportedProgram):
             trainable=bool(whole.trainable),
         )
 
-    def _optimizer_settings(self) -> dict[str, Any] | None:
+    def _optimizers(self) -> dict[str, Any] | None:
+        """Return the settings of each optimizer by name; None where the file defines none."""
         if "optimizer" not in self._file.functions:
             return None
-        optimizer = self._new_optimizer()
-        found: dict[str, Any] = {"type": type(optimizer).__name__.lower()}
-        for name in _NUMBERS:
-            value = getattr(optimizer, name, None)
-            if value is not None:
-                found[name] = float(value) if name == "learning_rate" else as_json(value)
-        if found.get("weight_decay"):
-            found["decay"] = "decoupled"
-        return found
+        return {name: settings_of(one) for name, one in optimizers_in(self._new_optimizer()).items()}
 
     def _new_optimizer(self) -> Any:
-        optimizer = self._file.call("optimizer", self._model)
-        if not isinstance(optimizer, keras.optimizers.Optimizer):
+        """Return what optimizer(model) does: an optimizer, or whatever step() takes."""
+        optimizer = self._file.call("optimizer", self._given)
+        if "step" not in self._file.functions and not isinstance(optimizer, keras.optimizers.Optimizer):
             raise ProgramError(
-                f"optimizer(model) returned a {type(optimizer).__name__}; it must return a keras optimizer"
+                f"optimizer(model) returned a {type(optimizer).__name__}; it must return a keras optimizer, "
+                "or define step(model, optimizer, batch), which takes anything"
             )
         return optimizer
 
     def input_spec(self) -> dict[str, Any] | None:
-        shape = getattr(self._model, "input_shape", None)
+        shape = getattr(self._given, "input_shape", None)
         if not isinstance(shape, tuple) or any(one is None for one in shape[1:]):
             return None
         self._look()
@@ -184,8 +190,13 @@ class KerasProgram(ImportedProgram):
             )
         return found
 
+    def feed(self, inputs: Arrays, targets: NDArray[Any] | None, *, target: str) -> None:
+        super().feed(inputs, targets, target=target)
+        self._build(inputs)
+
     def _build(self, inputs: Arrays) -> None:
-        if not self._model.built:
+        """Build the models by a call, where they are not yet."""
+        if not all(one.built for one in self._models.values()):
             self._outputs(inputs, training=False)
         self._look()
 
@@ -193,14 +204,47 @@ class KerasProgram(ImportedProgram):
         self, inputs: Arrays, force: Mapping[str, Forced], randomness: Randomness, *, training: bool
     ) -> tuple[Forward, dict[str, Any]]:
         recorder = Recorder(self, force, randomness)
-        with drawing_from(randomness), patched(recorder.wrapped), recorder.watching_functions():
+        watched = (patched(recorder.wrapped), recorder.watching_functions())
+        resting = Steps(self._by_name, rests=True).watching()
+        with drawing_from(randomness), resting, watched[0], watched[1]:
             outputs = self._outputs(inputs, training=training)
         return recorder.found, outputs
 
     def _outputs(self, inputs: Arrays, *, training: bool) -> dict[str, Any]:
+        if not isinstance(self._given, keras.Model):
+            return self._step(self._new_optimizer(), inputs)
         given = {name: self._tensor(array) for name, array in inputs.items()}
-        whole = next(iter(given.values())) if len(given) == 1 else given
-        return _named(self._file.guarded("the forward pass", self._model, whole, training=training))
+        whole, more = self._spread(given)
+        result = self._file.guarded("the forward pass", self._given, whole, training=training, **more)
+        return _named(result)
+
+    def _spread(self, given: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+        """Return the inputs as the model takes them: alone, by name, in order, or as arguments of call."""
+        if len(given) == 1:
+            return next(iter(given.values())), {}
+        names = [one.name for one in getattr(self._given, "inputs", None) or ()]
+        if names:
+            return (given, {}) if set(names) == set(given) else (list(given.values()), {})
+        taken = inspect.signature(self._given.call).parameters
+        if all(name in taken for name in given):
+            first, *rest = given
+            return given[first], {name: given[name] for name in rest}
+        return given, {}
+
+    def _step(self, optimizer: Any, inputs: Arrays) -> dict[str, Any]:
+        """Run the user's step on the batch; return its losses by name."""
+        batch = {name: self._tensor(array) for name, array in inputs.items()}
+        if self._targets is not None:
+            batch[self._target] = self._tensor(self._targets)
+        result = self._file.call("step", self._given, optimizer, batch)
+        named = result if isinstance(result, Mapping) else {"loss": result}
+        try:
+            return {str(name): tf.reshape(tf.cast(one, self._dtype), (1,)) for name, one in named.items()}
+        except (TypeError, ValueError, tf.errors.InvalidArgumentError):
+            raise ProgramError(
+                f"step(model, optimizer, batch) returned a {type(result).__name__}; it must return a loss, "
+                "or losses by name, each one number"
+            ) from None
 
     def _tensor(self, array: NDArray[Any]) -> Any:
         return tf.constant(array, self._dtype if array.dtype.kind == "f" else None)
@@ -234,12 +278,13 @@ class KerasProgram(ImportedProgram):
             total = tf.add_n(
                 [tf.reduce_sum(output * self._tensor(cotangents[name])) for name, output in outputs.items()]
             )
-        return self._by_name(tape.gradient(total, self._model.trainable_variables))
+        variables = self._variables_of("trainable_variables")
+        return self._by_name(tape.gradient(total, variables), variables)
 
-    def _by_name(self, gradients: Sequence[Any]) -> Arrays:
+    def _by_name(self, gradients: Sequence[Any], variables: Sequence[Any]) -> Arrays:
         found = {
             id(variable): _dense_array(one)
-            for variable, one in zip(self._model.trainable_variables, gradients, strict=True)
+            for variable, one in zip(variables, gradients, strict=True)
             if one is not None
         }
         named: Arrays = {}
@@ -264,48 +309,69 @@ class KerasProgram(ImportedProgram):
                         by_variable.setdefault(id(whole), np.zeros(whole.shape))[row] = step[name]
                 pairs = [
                     (self._tensor(by_variable.get(id(one), np.zeros(one.shape))), one)
-                    for one in self._model.trainable_variables
+                    for one in self._variables_of("trainable_variables")
                 ]
                 self._file.guarded("the optimizer's step", optimizer.apply_gradients, pairs)
             return self.weights()
 
     def train(
-        self,
-        inputs: Arrays,
-        targets: NDArray[Any] | None,
-        *,
-        steps: int,
-        common: bool,
-        drops: bool,
-    ) -> tuple[list[float], Arrays]:
-        randomness = self._randomness(drops=drops)
-        with self._kept(), drawing_from(randomness):
+        self, inputs: Arrays, targets: NDArray[Any] | None, *, steps: int, common: bool, drops: bool
+    ) -> FreeRun:
+        randomness, applying = self._randomness(drops=drops), Steps(self._by_name, common=common)
+        trained = FreeRun()
+        with self._kept(), drawing_from(randomness), applying.watching():
             optimizer = self._new_optimizer()
-            losses = []
             for _ in range(steps):
-                with tf.GradientTape() as tape:
-                    outputs = self._outputs(inputs, training=True)
-                    loss = self._loss(outputs, targets)
-                    if self._model.losses:
-                        loss += tf.add_n(self._model.losses)
-                variables = self._model.trainable_variables
-                gradients = tape.gradient(loss, variables)
-                if common:
-                    gradients = [one if one is None else tf.convert_to_tensor(one) for one in gradients]
-                pairs = list(zip(gradients, variables, strict=True))
-                self._file.guarded("the optimizer's step", optimizer.apply_gradients, pairs)
-                losses.append(float(loss))
+                if "step" in self._file.functions:
+                    losses = self._step(optimizer, inputs)
+                else:
+                    losses = {"loss": self._plain_step(optimizer, inputs, targets)}
+                trained.add({name: float(np.squeeze(one)) for name, one in losses.items()})
+                applying.keeps = False
                 randomness.next_step()
-            return losses, self.weights()
+            trained.weights, trained.applied = self.weights(), applying.applied
+        return trained
+
+    def _plain_step(self, optimizer: Any, inputs: Arrays, targets: NDArray[Any] | None) -> Any:
+        """Take a step by the loss alone, with what the layers add to it; return the loss."""
+        with tf.GradientTape() as tape:
+            loss = self._loss(self._outputs(inputs, training=True), targets)
+            added = [one for model in self._models.values() for one in model.losses]
+            if added:
+                loss += tf.add_n(added)
+        variables = self._variables_of("trainable_variables")
+        pairs = list(zip(tape.gradient(loss, variables), variables, strict=True))
+        self._file.guarded("the optimizer's step", optimizer.apply_gradients, pairs)
+        return loss
+
+    def data(self, split: str, *, seed: int) -> Any:
+        keras.utils.set_random_seed(seed)
+        return self._file.call("data", split)
+
+    def evaluate(self, *, training: bool) -> Any:  # noqa: ARG002 -- a Keras model has no mode of its own
+        with self._kept():
+            return self._file.call("evaluate", self._given)
 
     @contextmanager
     def _kept(self) -> Iterator[None]:
-        kept = [np.array(one) for one in self._model.variables]
+        kept = [np.array(one) for one in self._variables_of("variables")]
         try:
             yield
         finally:
-            for variable, value in zip(self._model.variables, kept, strict=True):
+            for variable, value in zip(self._variables_of("variables"), kept, strict=True):
                 variable.assign(value)
+
+
+def _models(given: Any) -> dict[str, Any]:
+    """Return the models of what model() returned: one, or several by name or in order."""
+    if isinstance(given, keras.Model):
+        return {"": given}
+    named = dict(enumerate(given)) if isinstance(given, tuple | list) else given
+    if isinstance(named, Mapping) and named and all(isinstance(one, keras.Model) for one in named.values()):
+        return {str(name): one for name, one in named.items()}
+    raise ProgramError(
+        f"model() returned a {type(given).__name__}; it must return a keras.Model, or several by name"
+    )
 
 
 def _named(result: Any) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,12 +17,14 @@ from torch import nn
 from likewise.worker.adapters.torch_adapter.imported_modules import CHANGEABLE, Held, Known, known
 from likewise.worker.adapters.torch_adapter.imported_random import NumpyDraws
 from likewise.worker.adapters.torch_adapter.imported_record import Recorder
+from likewise.worker.adapters.torch_adapter.imported_updates import Steps, optimizers_in, settings_of
 from likewise.worker.port.contract import (
     OUTPUTS,
     Arrays,
     Call,
     Forced,
     Forward,
+    FreeRun,
     ImportedProgram,
     Module,
     ProgramError,
@@ -29,30 +32,6 @@ from likewise.worker.port.contract import (
 )
 from likewise.worker.port.randomness import Randomness
 from likewise.worker.port.userfile import UserFile, hide_packages
-
-_OPTIMIZERS = {
-    "SGD": "sgd",
-    "Adam": "adam",
-    "AdamW": "adamw",
-    "RMSprop": "rmsprop",
-    "Adagrad": "adagrad",
-    "Adadelta": "adadelta",
-    "NAdam": "nadam",
-    "Adamax": "adamax",
-}
-_NUMBERS = {
-    "lr": "learning_rate",
-    "eps": "epsilon",
-    "momentum": "momentum",
-    "dampening": "dampening",
-    "nesterov": "nesterov",
-    "weight_decay": "weight_decay",
-    "amsgrad": "amsgrad",
-    "rho": "rho",
-    "alpha": "rho",
-    "centered": "centered",
-    "initial_accumulator_value": "initial_accumulator_value",
-}
 
 
 def open_program(file: Path, maker: str | None, *, precision: str) -> ImportedProgram:
@@ -66,15 +45,15 @@ class TorchProgram(ImportedProgram):
 
     def __init__(self, file: UserFile, *, precision: str) -> None:
         """Make the model. Raises ProgramError where the user's code cannot."""
-        random.seed(0)
-        np.random.seed(0)
-        torch.manual_seed(0)
+        _seed(0)
         self._file = file
         self._dtype = torch.float64 if precision == "float64" else torch.float32
-        model = file.call("model")
-        if not isinstance(model, nn.Module):
-            raise ProgramError(f"model() returned a {type(model).__name__}; it must return a torch.nn.Module")
-        self._model = model.to(self._dtype).eval()
+        self._given = file.call("model")
+        self._model = _whole(self._given).to(self._dtype).eval()
+        self._look()
+
+    def _look(self) -> None:
+        """List the modules that are known."""
         self._known: dict[str, Known] = {}
         inside: list[str] = []
         for path, module in self._model.named_modules():
@@ -84,6 +63,10 @@ class TorchProgram(ImportedProgram):
                 self._known[path] = found
                 if found.kind != "own":
                     inside.append(path)
+
+    @property
+    def functions(self) -> list[str]:
+        return self._file.functions
 
     def describe(self) -> dict[str, Any]:
         modules = dict(self._model.named_modules())
@@ -100,35 +83,24 @@ class TorchProgram(ImportedProgram):
                 )
                 for path, one in self._known.items()
             ],
-            "optimizer": self._optimizer_settings(),
-            "functions": self._file.functions,
+            "optimizers": self._optimizers(),
+            "several": not isinstance(self._given, nn.Module),
+            "functions": self.functions,
         }
 
-    def _optimizer_settings(self) -> dict[str, Any] | None:
+    def _optimizers(self) -> dict[str, Any] | None:
+        """Return the settings of each optimizer by name; None where the file defines none."""
         if "optimizer" not in self._file.functions:
             return None
-        groups = self._new_optimizer().param_groups
-        optimizer = self._new_optimizer()
-        name = type(optimizer).__name__
-        found: dict[str, Any] = {"type": _OPTIMIZERS.get(name, name)}
-        first = groups[0]
-        for own, common in _NUMBERS.items():
-            if own in first:
-                found[common] = as_json(first[own])
-        if "betas" in first:
-            found["beta_1"], found["beta_2"] = map(float, first["betas"])
-        if found.get("weight_decay"):
-            found["decay"] = "decoupled" if name == "AdamW" else "coupled"
-        if len(groups) > 1:
-            found["groups"] = len(groups)
-        return found
+        return {name: settings_of(one) for name, one in optimizers_in(self._new_optimizer()).items()}
 
     def _new_optimizer(self) -> Any:
-        optimizer = self._file.call("optimizer", self._model)
-        if not isinstance(optimizer, torch.optim.Optimizer):
+        """Return what optimizer(model) does: an optimizer, or whatever step() takes."""
+        optimizer = self._file.call("optimizer", self._given)
+        if "step" not in self._file.functions and not isinstance(optimizer, torch.optim.Optimizer):
             raise ProgramError(
                 f"optimizer(model) returned a {type(optimizer).__name__}; it must return a "
-                "torch.optim.Optimizer"
+                "torch.optim.Optimizer, or define step(model, optimizer, batch), which takes anything"
             )
         return optimizer
 
@@ -158,11 +130,19 @@ class TorchProgram(ImportedProgram):
         setattr(module, own, turn(value))  # type: ignore[no-untyped-call]
         return True
 
+    def feed(self, inputs: Arrays, targets: NDArray[Any] | None, *, target: str) -> None:
+        super().feed(inputs, targets, target=target)
+        lazy = nn.modules.lazy.LazyModuleMixin
+        if any(isinstance(one, lazy) and one.has_uninitialized_params() for one in self._model.modules()):
+            self.forward(inputs, force={})
+            self._look()
+
     def forward(
         self, inputs: Arrays, *, force: Mapping[str, Forced], training: bool = False, drops: bool = False
     ) -> Forward:
-        with self._kept(), torch.no_grad():
-            self._model.train(training)
+        stepping = not isinstance(self._given, nn.Module)
+        with self._kept(), torch.set_grad_enabled(stepping):
+            self._model.train(training or stepping)
             randomness = self._randomness(drops=drops)
             found, _ = self._run(inputs, force, randomness)
         found.saw_draws(randomness)
@@ -171,10 +151,14 @@ class TorchProgram(ImportedProgram):
     def _run(
         self, inputs: Arrays, force: Mapping[str, Forced], randomness: Randomness
     ) -> tuple[Forward, dict[str, torch.Tensor]]:
-        recorder = Recorder(self._model, self._known, force, randomness)
+        steps = Steps(self._held, rests=True)
+        recorder = Recorder(self._model, self._known, force, randomness, steps)
         given = {name: self._tensor(array) for name, array in inputs.items()}
-        with NumpyDraws(randomness), recorder.watching():
-            outputs = self._outputs(given)
+        with NumpyDraws(randomness), steps.watching(), recorder.watching():
+            if isinstance(self._given, nn.Module):
+                outputs = self._outputs(given)
+            else:
+                outputs = self._step(self._new_optimizer(), given)
         for name, output in outputs.items():
             recorder.found.add(
                 Call(path=None, kind=f"{OUTPUTS}{'.' if name else ''}{name}", line=None),
@@ -184,14 +168,40 @@ class TorchProgram(ImportedProgram):
         return recorder.found, outputs
 
     def _outputs(self, given: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        names, values = list(given), list(given.values())
         if len(given) == 1:
-            result = self._file.guarded("the forward pass", self._model, *given.values())
-        else:
-            result = self._file.guarded("the forward pass", self._model, **given)
-        return _named(result)
+            return _named(self._file.guarded("the forward pass", self._given, *values))
+        taken = inspect.signature(self._given.forward).parameters
+        if all(name in taken for name in names):
+            return _named(self._file.guarded("the forward pass", self._given, **given))
+        if len(taken) == 1:
+            return _named(self._file.guarded("the forward pass", self._given, dict(given)))
+        return _named(self._file.guarded("the forward pass", self._given, *values))
+
+    def _step(self, optimizer: Any, given: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """Run the user's step on the batch; return its losses by name."""
+        batch = dict(given)
+        if self._targets is not None:
+            batch[self._target] = self._tensor(self._targets)
+        return self._losses(self._file.call("step", self._given, optimizer, batch))
+
+    def _losses(self, result: Any) -> dict[str, torch.Tensor]:
+        named = result if isinstance(result, Mapping) else {"loss": result}
+        try:
+            return {
+                str(name): torch.as_tensor(one, dtype=self._dtype).detach().reshape(1)
+                for name, one in named.items()
+            }
+        except (TypeError, ValueError, RuntimeError):
+            raise ProgramError(
+                f"step(model, optimizer, batch) returned a {type(result).__name__}; it must return a loss, "
+                "or losses by name, each one number"
+            ) from None
 
     def _tensor(self, array: NDArray[Any]) -> torch.Tensor:
         tensor = torch.as_tensor(np.array(array, order="C"))
+        if tensor.dtype == torch.bool:
+            return tensor
         return tensor.to(self._dtype) if tensor.is_floating_point() else tensor.long()
 
     def loss(self, outputs: Arrays, targets: NDArray[Any] | None) -> tuple[float, Arrays]:
@@ -230,51 +240,47 @@ class TorchProgram(ImportedProgram):
         return found
 
     def update(self, gradients: Sequence[Arrays], *, common: bool) -> Arrays:
-        with self._kept():
+        with self._kept(), Steps(self._held, common=common).watching():
             optimizer = self._new_optimizer()
-            for step, by_name in enumerate(gradients, start=1):
+            for by_name in gradients:
                 for name, held in self._held():
                     if held.trainable:
                         held.write_gradient(by_name[name] if name in by_name else np.zeros_like(held.read()))
-                self._step(optimizer, step if common else None)
+                self._file.guarded("the optimizer's step", optimizer.step)
             return self.weights()
-
-    def _step(self, optimizer: Any, common: int | None) -> None:
-        """Step once; `common` is the step's number where it follows Keras's rules."""
-        if common is None:
-            self._file.guarded("the optimizer's step", optimizer.step)
-            return
-        for _, held in self._held():
-            for _, second in held.tensors[1:]:
-                second.grad = None
-        own = [
-            {name: group[name] for name in ("lr", "eps") if name in group} for group in optimizer.param_groups
-        ]
-        for group in optimizer.param_groups:
-            if "betas" in group and not group.get("amsgrad"):
-                _follow_keras(group, common)
-        self._file.guarded("the optimizer's step", optimizer.step)
-        for group, numbers in zip(optimizer.param_groups, own, strict=True):
-            group.update(numbers)
 
     def train(
         self, inputs: Arrays, targets: NDArray[Any] | None, *, steps: int, common: bool, drops: bool
-    ) -> tuple[list[float], Arrays]:
-        randomness = self._randomness(drops=drops)
-        with self._kept(), NumpyDraws(randomness):
+    ) -> FreeRun:
+        randomness, applying = self._randomness(drops=drops), Steps(self._held, common=common)
+        trained = FreeRun()
+        with self._kept(), NumpyDraws(randomness), applying.watching():
             optimizer = self._new_optimizer()
             self._model.train()
-            losses = []
             given = {name: self._tensor(array) for name, array in inputs.items()}
-            for step in range(1, steps + 1):
-                optimizer.zero_grad()
-                loss = self._loss(self._outputs(given), targets)
-                loss.backward()
-                self._step(optimizer, step if common else None)
-                losses.append(float(loss.detach()))
+            for _ in range(steps):
+                if "step" in self._file.functions:
+                    losses = self._step(optimizer, given)
+                else:
+                    optimizer.zero_grad()
+                    loss = self._loss(self._outputs(given), targets)
+                    loss.backward()
+                    self._file.guarded("the optimizer's step", optimizer.step)
+                    losses = {"loss": loss.detach()}
+                trained.add({name: float(one) for name, one in losses.items()})
+                applying.keeps = False
                 randomness.next_step()
-            self._model.eval()
-            return losses, self.weights()
+            trained.weights, trained.applied = self.weights(), applying.applied
+        return trained
+
+    def data(self, split: str, *, seed: int) -> Any:
+        _seed(seed)
+        return self._file.call("data", split)
+
+    def evaluate(self, *, training: bool) -> Any:
+        with self._kept():
+            self._model.train(training)
+            return self._file.call("evaluate", self._given)
 
     @contextmanager
     def _kept(self) -> Iterator[None]:
@@ -288,22 +294,22 @@ class TorchProgram(ImportedProgram):
             self._model.eval()
 
 
-def _follow_keras(group: dict[str, Any], step: int) -> None:
-    """Give an Adam of PyTorch, for one step, the numbers with which it moves weights as Keras's does.
+def _seed(seed: int) -> None:
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
 
-    Keras adds epsilon to the root of the second moment before its bias is corrected, PyTorch after:
-    divided by
-    √(1 − β₂ᵗ), PyTorch's is Keras's. And Keras corrects both biases with powers of the betas as float32
-    has them.
-    """
-    first, second = group["betas"]
 
-    def correction(beta_1: float, beta_2: float) -> float:
-        return float((1 - beta_2**step) ** 0.5 / (1 - beta_1**step))
-
-    rounded = (float(np.float32(first)), float(np.float32(second)))
-    group["lr"] *= correction(*rounded) / correction(first, second)
-    group["eps"] /= (1 - second**step) ** 0.5
+def _whole(given: Any) -> nn.Module:
+    """Return one module of what model() returned: a module, or several by name or in order."""
+    if isinstance(given, nn.Module):
+        return given
+    named = dict(enumerate(given)) if isinstance(given, tuple | list) else given
+    if isinstance(named, Mapping) and named and all(isinstance(one, nn.Module) for one in named.values()):
+        return nn.ModuleDict({str(name): one for name, one in named.items()})
+    raise ProgramError(
+        f"model() returned a {type(given).__name__}; it must return a torch.nn.Module, or several by name"
+    )
 
 
 def _named(result: Any) -> dict[str, torch.Tensor]:

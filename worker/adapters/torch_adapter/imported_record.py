@@ -13,6 +13,7 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from likewise.worker.adapters.torch_adapter.imported_modules import Known
+from likewise.worker.adapters.torch_adapter.imported_updates import Steps
 from likewise.worker.port.contract import Call, Forced, Forward
 from likewise.worker.port.randomness import Randomness
 from likewise.worker.port.userfile import users_line
@@ -42,9 +43,11 @@ class Recorder:
         table: Mapping[str, Known],
         force: Mapping[str, Forced],
         randomness: Randomness,
+        steps: Steps,
     ) -> None:
         self.found = Forward()
         self._randomness = randomness
+        self._steps = steps
         randomness.calls = self.found.calls
         self._model = model
         self._table = table
@@ -95,7 +98,7 @@ class Recorder:
 
     def saw(self, name: str, output: Any, arguments: tuple[Any, ...]) -> None:
         """Record a function's call, unless it is one within a known module."""
-        if self._inside or name in _SILENT or not isinstance(output, torch.Tensor):
+        if self._inside or self._steps.running or name in _SILENT or not isinstance(output, torch.Tensor):
             return
         if output.dtype == torch.bool or output.dim() == 0:
             return

@@ -1,0 +1,218 @@
+"""Two users' own `step(model, optimizer, batch)`: their losses, the gradients that reach their optimizers,
+and how they move the weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from likewise.producer.display import both, count, gap
+from likewise.producer.port.causes import finite
+from likewise.producer.port.hosted import Arrays, FreeTraining, relative_difference
+from likewise.producer.port.models import PortFinding, Rung
+from likewise.producer.port.pairing import Pairing
+from likewise.producer.port.updates import Updates, losses_apart
+
+_LEAST_GRADIENT = 1e-6
+"""Gradients are compared by their own size, or by this part of the largest where they are smaller."""
+
+
+class StepUpdates(Updates):
+    """Two programs whose updates are those of their own steps."""
+
+    def __init__(self, pairing: Pairing) -> None:
+        """Run one step of each, on the same weights and random numbers, with dropout off."""
+        targets = pairing.batch.targets
+        self._mine = pairing.reference.train(pairing.batch.inputs, targets, steps=1)
+        self._theirs = pairing.other.train(pairing.inputs, targets, steps=1)
+        super().__init__(
+            pairing, {name: one for applied in self._mine.applied for name, one in applied.items()}
+        )
+
+    def gradients(self) -> tuple[Rung, list[PortFinding]]:
+        """Compare the gradients that reach the optimizers in the first step, update by update."""
+        pairing, (mine, theirs) = self._pairing, (self._mine, self._theirs)
+        if not mine.applied or not theirs.applied:
+            text = "no framework's optimizer stepped in step(), so that its gradients were not seen"
+            return Rung(name="gradients", status="skipped", text=text), []
+        if len(mine.applied) != len(theirs.applied):
+            finding = PortFinding(
+                rung="gradients",
+                path="step",
+                values=pairing.values(len(mine.applied), len(theirs.applied)),
+                text=f"a step updates {count(len(mine.applied), 'time')} in {pairing.reference.label} and "
+                f"{count(len(theirs.applied), 'time')} in {pairing.other.label}",
+            )
+            return _failed(finding), [finding]
+        worst = 0.0
+        for place, (one, two) in enumerate(zip(mine.applied, theirs.applied, strict=True), start=1):
+            back = pairing.mapping.to_reference(two)
+            parted = self._gradient_finding(place, one, back)
+            if parted is not None:
+                return _failed(parted), [parted]
+            worst = max([worst, *(_apart(one, back, name) for name in one if name in back)])
+        weights = sum(len(one) for one in mine.applied)
+        text = f"{count(weights, 'gradient')} that reach the optimizers in the first step are the same"
+        return Rung(name="gradients", status="holds", relative_difference=worst, text=text), []
+
+    def _gradient_finding(self, place: int, mine: Arrays, theirs: Arrays) -> PortFinding | None:
+        """Return the first difference of one update's gradients: those of the last module come first."""
+        pairing = self._pairing
+        which = f"update {place} of a step" if len(self._mine.applied) > 1 else "a step"
+        sides = (pairing.reference, pairing.other)
+        mapped = {
+            name
+            for name in [*mine, *theirs]
+            if name in pairing.mapping.to_reference(pairing.mapping.to_other({name: pairing.weights[name]}))
+        }
+        for having, lacking, label, other in (
+            (mine, theirs, sides[0].label, sides[1].label),
+            (theirs, mine, sides[1].label, sides[0].label),
+        ):
+            names = [name for name in having if name in mapped and name not in lacking]
+            if names:
+                return PortFinding(
+                    rung="gradients",
+                    path=names[0],
+                    setting="trainable",
+                    text=f"{which} moves {both(names[:4])} in {label} and not in {other}",
+                )
+        worst = next(
+            (name for name in reversed(mine) if name in theirs and self._parts(mine, theirs, name)), None
+        )
+        if worst is None:
+            return None
+        factors = {_factor(mine[name], theirs[name]) for name in mine if name in theirs}
+        why = ""
+        if len(factors) == 1 and (factor := next(iter(factors))) is not None:
+            why = f": all are {factor:.6g} times as large, as where one side sums or accumulates otherwise"
+        return PortFinding(
+            rung="gradients",
+            path=worst,
+            relative_difference=finite(_apart(mine, theirs, worst)),
+            text=f"in {which} the gradient of {worst} that reaches the optimizer is "
+            f"{gap(_apart(mine, theirs, worst))} apart, the first on the way back{why}",
+        )
+
+    def _parts(self, mine: Arrays, theirs: Arrays, name: str) -> bool:
+        return _apart(mine, theirs, name) > self._limit
+
+    def once(self, findings: Sequence[PortFinding]) -> tuple[Rung, list[PortFinding]]:
+        """Compare the losses and the weights after one step of each."""
+        mine, theirs = self._mine, self._theirs
+        if losses_apart(mine.losses, theirs.losses) > self._limit:
+            return self._losses(findings, mine, theirs)
+        moved = self._moved(mine, theirs)
+        if max(moved.values(), default=0.0) > self._limit and self._pairing.frameworks_differ:
+            pairing, targets = self._pairing, self._pairing.batch.targets
+            mine = pairing.reference.train(pairing.batch.inputs, targets, steps=1, common=True)
+            theirs = pairing.other.train(pairing.inputs, targets, steps=1, common=True)
+            followed = self._moved(mine, theirs)
+            if max(followed.values(), default=0.0) <= self._limit:
+                self._common = True
+                self._note_rules(max(moved.values()))
+            if sum(one > self._limit for one in followed.values()) < sum(
+                one > self._limit for one in moved.values()
+            ):
+                moved = followed
+        worst = max(moved.values(), default=0.0)
+        if worst <= self._limit:
+            losses = count(len(mine.losses), "loss", "losses")
+            text = f"one step gives the same {losses} and moves {len(moved)} weights alike"
+            return Rung(name="update", status="holds", relative_difference=worst, text=text), []
+        name = next(name for name in moved if moved[name] > self._limit)
+        cause = next((one for one in findings if one.path.startswith("optimizer.")), None)
+        cause = cause or next((one for one in findings if one.rung == "gradients"), None)
+        finding = PortFinding(
+            rung="update",
+            path=name,
+            relative_difference=finite(moved[name]),
+            text=f"after one step {name} is {gap(moved[name])} of its way apart, though the gradients that "
+            "reach the optimizers are the same: look at what the step does with the weights themselves",
+        )
+        rung = Rung(
+            name="update",
+            status="fails",
+            relative_difference=finite(worst),
+            first_cause=cause or finding,
+            text=f"after one step {name} is {gap(moved[name])} of its way apart",
+        )
+        return rung, [] if cause else [finding]
+
+    def _losses(
+        self, findings: Sequence[PortFinding], mine: FreeTraining, theirs: FreeTraining
+    ) -> tuple[Rung, list[PortFinding]]:
+        """Return that a step's losses differ, or have other names."""
+        pairing = self._pairing
+        labels = pairing.reference.label, pairing.other.label
+        if set(mine.losses) != set(theirs.losses) and len(mine.losses) != 1:
+            returned = [both(list(one.losses)) for one in (mine, theirs)]
+            text = f"a step returns {returned[0]} in {labels[0]} and {returned[1]} in {labels[1]}"
+            finding = PortFinding(rung="update", path="step", text=text)
+        else:
+            other = (
+                dict(zip(mine.losses, theirs.losses.values(), strict=True))
+                if len(mine.losses) == 1
+                else theirs.losses
+            )
+            name = next(
+                name
+                for name in mine.losses
+                if relative_difference(np.array(mine.losses[name]), np.array(other[name])) > self._limit
+            )
+            one, two = mine.losses[name][0], other[name][0]
+            finding = PortFinding(
+                rung="update",
+                path=name,
+                values=pairing.values(one, two),
+                relative_difference=finite(relative_difference(np.array(one), np.array(two))),
+                text=f"in the first step {name} is {one:.6g} in {labels[0]} and {two:.6g} in {labels[1]}",
+            )
+        cause = next((one for one in findings if one.rung in ("forward", "gradients")), None)
+        rung = Rung(
+            name="update",
+            status="fails",
+            relative_difference=finding.relative_difference,
+            first_cause=cause or finding,
+            text=finding.text,
+        )
+        return rung, [] if cause else [finding]
+
+    def _moved(self, mine: FreeTraining, theirs: FreeTraining) -> dict[str, float]:
+        """Return how far apart each weight is after a step, by the way that the reference moves it."""
+        pairing = self._pairing
+        back = pairing.mapping.to_reference(theirs.weights)
+        found = {}
+        for name, one in mine.weights.items():
+            if name not in back or name.endswith(".moving_variance"):
+                continue
+            way = float(np.max(np.abs(one - pairing.weights[name]), initial=0.0))
+            apart = float(np.max(np.abs(one - back[name]), initial=0.0))
+            found[name] = apart / way if way else apart
+        return found
+
+
+def _apart(mine: Arrays, theirs: Arrays, name: str) -> float:
+    largest = max((float(np.max(np.abs(one), initial=0.0)) for one in mine.values()), default=0.0)
+    return relative_difference(mine[name], theirs[name], least=_LEAST_GRADIENT * largest)
+
+
+def _factor(one: np.ndarray, two: np.ndarray) -> float | None:
+    """Return by what number one gradient must be multiplied to be another, to six digits."""
+    place = np.unravel_index(int(np.argmax(np.abs(one))), one.shape) if one.size else ()
+    if not one.size or one[place] == 0 or one.shape != two.shape:
+        return None
+    factor = float(two[place] / one[place])
+    return round(factor, 6) if relative_difference(one * factor, two) <= 1e-5 else None
+
+
+def _failed(finding: PortFinding) -> Rung:
+    return Rung(
+        name="gradients",
+        status="fails",
+        relative_difference=finding.relative_difference,
+        first_cause=finding,
+        text=finding.text,
+    )

@@ -1,0 +1,85 @@
+"""What a user's Keras optimizers say of themselves, and what reaches them when they step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from likewise.worker.port.contract import Arrays, as_json
+
+_NUMBERS = (
+    *("learning_rate", "momentum", "nesterov", "beta_1", "beta_2", "epsilon", "rho", "centered", "amsgrad"),
+    *("weight_decay", "clipnorm", "global_clipnorm", "clipvalue", "initial_accumulator_value", "use_ema"),
+)
+
+
+def settings_of(optimizer: keras.optimizers.Optimizer) -> dict[str, Any]:
+    """Return an optimizer's type and numbers."""
+    found: dict[str, Any] = {"type": type(optimizer).__name__.lower()}
+    for name in _NUMBERS:
+        value = getattr(optimizer, name, None)
+        if value is not None:
+            found[name] = float(f"{float(value):.7g}") if name == "learning_rate" else as_json(value)
+    if found.get("weight_decay"):
+        found["decay"] = "decoupled"
+    return found
+
+
+def optimizers_in(given: Any) -> dict[str, keras.optimizers.Optimizer]:
+    """Return the optimizers by name: of a mapping, a tuple, an object's attributes, or a lone one."""
+    if isinstance(given, keras.optimizers.Optimizer):
+        return {"": given}
+    if isinstance(given, Mapping):
+        named: Iterable[tuple[Any, Any]] = given.items()
+    elif isinstance(given, tuple | list):
+        named = enumerate(given)
+    else:
+        named = vars(given).items() if hasattr(given, "__dict__") else ()
+    return {str(name): one for name, one in named if isinstance(one, keras.optimizers.Optimizer)}
+
+
+class Steps:
+    """Watches every optimizer's step: what gradients reach it."""
+
+    def __init__(
+        self,
+        by_name: Callable[[Sequence[Any], Sequence[Any]], Arrays],
+        *,
+        common: bool = False,
+        rests: bool = False,
+    ) -> None:
+        """Take what names gradients of variables; `common` is as in `worker.port.contract`. No weight moves
+        if it `rests`.
+        """
+        self.applied: list[Arrays] = []
+        """The gradients that reached the optimizers, step by step, while `keeps` is set."""
+        self.keeps = True
+        self._by_name = by_name
+        self._common = common
+        self._rests = rests
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Watch the steps of all optimizers while it is entered."""
+        owner = keras.optimizers.Optimizer
+        original = owner._backend_update_step  # once gradients are clipped and weights decayed
+
+        def update(optimizer: Any, grads: Any, trainable_variables: Any, learning_rate: Any) -> Any:
+            gradients = list(grads)
+            if self._common:  # one gradient for each row of an embedding
+                gradients = [tf.convert_to_tensor(one) for one in gradients]
+            if self._rests:
+                return None
+            if self.keeps:
+                self.applied.append(self._by_name(gradients, list(trainable_variables)))
+            return original(optimizer, gradients, trainable_variables, learning_rate)
+
+        owner._backend_update_step = update
+        try:
+            yield
+        finally:
+            owner._backend_update_step = original

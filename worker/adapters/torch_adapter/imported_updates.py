@@ -1,0 +1,155 @@
+"""What a user's PyTorch optimizers say of themselves, and what reaches them when they step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
+
+from likewise.worker.adapters.torch_adapter.imported_modules import Held
+from likewise.worker.port.contract import Arrays, as_json
+
+_OPTIMIZERS = {
+    "SGD": "sgd",
+    "Adam": "adam",
+    "AdamW": "adamw",
+    "RMSprop": "rmsprop",
+    "Adagrad": "adagrad",
+    "Adadelta": "adadelta",
+    "NAdam": "nadam",
+    "Adamax": "adamax",
+}
+_NUMBERS = {
+    "lr": "learning_rate",
+    "eps": "epsilon",
+    "momentum": "momentum",
+    "dampening": "dampening",
+    "nesterov": "nesterov",
+    "weight_decay": "weight_decay",
+    "amsgrad": "amsgrad",
+    "rho": "rho",
+    "alpha": "rho",
+    "centered": "centered",
+    "initial_accumulator_value": "initial_accumulator_value",
+}
+
+
+def settings_of(optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+    """Return an optimizer's type and numbers, by Keras's names."""
+    name = type(optimizer).__name__
+    found: dict[str, Any] = {"type": _OPTIMIZERS.get(name, name)}
+    first = optimizer.param_groups[0]
+    for own, common in _NUMBERS.items():
+        if own in first:
+            found[common] = as_json(first[own])
+    if "betas" in first:
+        found["beta_1"], found["beta_2"] = map(float, first["betas"])
+    if found.get("weight_decay"):
+        found["decay"] = "decoupled" if name == "AdamW" else "coupled"
+    if len(optimizer.param_groups) > 1:
+        found["groups"] = len(optimizer.param_groups)
+    return found
+
+
+def optimizers_in(given: Any) -> dict[str, torch.optim.Optimizer]:
+    """Return the optimizers by name: of a mapping, a tuple, an object's attributes, or a lone one."""
+    if isinstance(given, torch.optim.Optimizer):
+        return {"": given}
+    if isinstance(given, Mapping):
+        named: Iterable[tuple[Any, Any]] = given.items()
+    elif isinstance(given, tuple | list):
+        named = enumerate(given)
+    else:
+        named = vars(given).items() if hasattr(given, "__dict__") else ()
+    return {str(name): one for name, one in named if isinstance(one, torch.optim.Optimizer)}
+
+
+class Steps:
+    """Watches every optimizer's step: what gradients reach it, and by whose rules it moves weights."""
+
+    def __init__(
+        self, held: Callable[[], Iterable[tuple[str, Held]]], *, common: bool = False, rests: bool = False
+    ) -> None:
+        """Take the weights by name; `common` is as in `worker.port.contract`.
+
+        No weight moves if it `rests`.
+        """
+        self.applied: list[Arrays] = []
+        """The gradients that reached the optimizers, step by step, while `keeps` is set."""
+        self.keeps = True
+        self.running = False
+        self._held = held
+        self._common = common
+        self._rests = rests
+        self._counts: dict[int, int] = {}
+        self._own: list[dict[str, Any]] = []
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Watch the steps of all optimizers while it is entered."""
+        before = register_optimizer_step_pre_hook(self._before)
+        after = register_optimizer_step_post_hook(self._after)
+        try:
+            yield
+        finally:
+            before.remove()
+            after.remove()
+
+    def _before(self, optimizer: Any, _: Any, __: Any) -> None:
+        self.running = True
+        with torch._C.DisableTorchFunction():
+            if self.keeps:
+                self._keep(optimizer)
+            if self._common:
+                self._follow_keras(optimizer)
+            if self._rests:
+                optimizer.zero_grad(set_to_none=True)
+
+    def _keep(self, optimizer: Any) -> None:
+        own = {id(one) for group in optimizer.param_groups for one in group["params"]}
+        self.applied.append(
+            {
+                name: gradient
+                for name, held in self._held()
+                if id(held.tensors[0][1]) in own and (gradient := held.read_gradient()) is not None
+            }
+        )
+
+    def _follow_keras(self, optimizer: Any) -> None:
+        """Let the second biases rest, and give an Adam the numbers with which it moves as Keras's does."""
+        for _, held in self._held():
+            for _, second in held.tensors[1:]:
+                second.grad = None
+        step = self._counts[id(optimizer)] = self._counts.get(id(optimizer), 0) + 1
+        groups = optimizer.param_groups
+        self._own = [{name: one[name] for name in ("lr", "eps") if name in one} for one in groups]
+        for group in groups:
+            if "betas" in group and not group.get("amsgrad"):
+                _follow_keras(group, step)
+
+    def _after(self, optimizer: Any, _: Any, __: Any) -> None:
+        self.running = False
+        if self._common:
+            for group, numbers in zip(optimizer.param_groups, self._own, strict=True):
+                group.update(numbers)
+
+
+def _follow_keras(group: dict[str, Any], step: int) -> None:
+    """Give an Adam of PyTorch, for one step, the numbers with which it moves weights as Keras's does.
+
+    Keras adds epsilon to the root of the second moment before its bias is corrected, PyTorch after:
+    divided by √(1 − β₂ᵗ), PyTorch's is Keras's. And Keras corrects both biases with powers of the betas as
+    float32 has them.
+    """
+    first, second = group["betas"]
+
+    def correction(beta_1: float, beta_2: float) -> float:
+        return float((1 - beta_2**step) ** 0.5 / (1 - beta_1**step))
+
+    rounded = (float(np.float32(first)), float(np.float32(second)))
+    group["lr"] *= correction(*rounded) / correction(first, second)
+    group["eps"] /= (1 - second**step) ** 0.5
