@@ -10,7 +10,6 @@ import gc
 import signal
 import sys
 
-INTERRUPTED = 130
 ALLOCATIONS_A_COLLECTION = 50_000
 """How many of the youngest objects start a collection; Python's own number is 700."""
 
@@ -24,6 +23,8 @@ def main() -> None:
 
         run()
     except KeyboardInterrupt:
+        from likewise.shared.errors import INTERRUPTED
+
         sys.stderr.write("likewise: interrupted\n")
         sys.exit(INTERRUPTED)
     finally:

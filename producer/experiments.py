@@ -31,7 +31,7 @@ from likewise.producer.job.jobfile import read_experiment
 from likewise.producer.job.prepare import PreparedExperiment, prepare_experiment
 from likewise.producer.runs.submit import FollowUp, submit, submit_follow_up
 from likewise.producer.session import Session, open_session
-from likewise.shared.errors import LikewiseError, NoWorkerError, UsageError
+from likewise.shared.errors import INTERRUPTED, LikewiseError, NoWorkerError, UsageError
 from likewise.shared.limits import Limits
 from likewise.shared.settings import Settings
 
@@ -45,11 +45,6 @@ ComparisonPlan = Callable[[Judged, Callable[[str], None]], FollowUpPlan[None]]
 """Plans follow-ups of a comparison; it gets what is known so far, and a way to say a line."""
 Show = Callable[["ExperimentRecord"], AbstractContextManager["Board"]]
 """Opens what shows the progress of an experiment while it is followed."""
-
-RUN_FAILED = 3
-"""The exit status of a command one of whose own runs failed."""
-INTERRUPTED = 130
-"""The exit status of a command that Ctrl-C ended."""
 
 
 def prepare_given(

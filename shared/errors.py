@@ -14,7 +14,8 @@ LikewiseError
     └── OutputError           standard output takes no more, as on a full disk
 
 An error's text is one message for the user: what, which value, and the next step. Errors know
-nothing of terminals; `producer.cli` prints them and turns them into exit statuses.
+nothing of terminals; `producer.cli` prints them and turns them into exit statuses. What ends a command with
+another status and is no error has it below.
 """
 
 from __future__ import annotations
@@ -24,6 +25,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+NOT_IN_AGREEMENT = 1
+"""The exit status of a command whose `--check` asked for an agreement that there is not."""
+RUN_FAILED = 3
+"""The exit status of a command one of whose own runs failed."""
+INTERRUPTED = 130
+"""The exit status of a command that Ctrl-C ended."""
 SHOWN_PROBLEMS = 20
 """How many problems of a job file the text of its error lists; the error itself carries all of them."""
 

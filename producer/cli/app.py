@@ -20,9 +20,8 @@ from likewise.producer.cli.port import port_app
 from likewise.producer.cli.reading import ReadingLine
 from likewise.producer.data.reading import on_read
 from likewise.producer.output import guarded_output
-from likewise.shared.errors import LikewiseError
+from likewise.shared.errors import INTERRUPTED, LikewiseError
 
-INTERRUPTED = 130
 OTHER = "Commands"
 _WHOLE = 1_000
 """Longer than any first sentence, so that none is cut; lines are folded to the terminal."""

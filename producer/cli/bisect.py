@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from likewise.producer.cli.options import (
-    NOT_IN_AGREEMENT,
     AsJson,
     Form,
     Output,
@@ -16,7 +15,7 @@ from likewise.producer.cli.options import (
     SetValues,
     Spec,
 )
-from likewise.shared.errors import UsageError
+from likewise.shared.errors import NOT_IN_AGREEMENT, RUN_FAILED, UsageError
 
 if TYPE_CHECKING:
     from likewise.producer.bisecting import Between
@@ -91,7 +90,7 @@ def bisect(
         tell(f"{asked.package} {last.version}: {verdict}")
     output.put(BisectionDocument(bisection=found))
     if found.failed:
-        raise typer.Exit(experiments.RUN_FAILED)
+        raise typer.Exit(RUN_FAILED)
     raise typer.Exit(NOT_IN_AGREEMENT if check and found.first_different is not None else 0)
 
 

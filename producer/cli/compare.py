@@ -26,7 +26,7 @@ from likewise.producer.cli.options import (
     comparison_document,
     exit_status,
 )
-from likewise.shared.errors import UsageError
+from likewise.shared.errors import RUN_FAILED, UsageError
 
 if TYPE_CHECKING:
     from likewise.producer.job.prepare import PreparedExperiment
@@ -177,7 +177,7 @@ def explain(
             )
     output.put(ExplanationDocument(explanations))
     failed = any(explanation.measure is None for explanation in explanations)
-    raise typer.Exit(experiments.RUN_FAILED if failed else 0)
+    raise typer.Exit(RUN_FAILED if failed else 0)
 
 
 def _names_an_experiment(spec: str) -> bool:
@@ -286,7 +286,7 @@ def bench(
                     output.put(BenchDocument(nothing))
                 else:
                     output.put(comparison_document(outcome, output))
-                raise typer.Exit(experiments.RUN_FAILED)
+                raise typer.Exit(RUN_FAILED)
             begin = time.monotonic()
             enough = Enough(
                 precision=precision / 100, budget_s=budget, spent_s=lambda: time.monotonic() - begin
@@ -300,7 +300,7 @@ def bench(
                 ).answer
     output.put(BenchDocument(found))
     if not found.rows:
-        raise typer.Exit(experiments.RUN_FAILED)
+        raise typer.Exit(RUN_FAILED)
 
 
 def sweep(
@@ -350,4 +350,4 @@ def sweep(
         tell = experiments.teller(quiet=output.quiet)
         table = swept(session, record, tell=tell, full=full and output.wants("json"))
     output.put(SweepDocument(table))
-    raise typer.Exit(experiments.RUN_FAILED if table.failed else 0)
+    raise typer.Exit(RUN_FAILED if table.failed else 0)

@@ -28,7 +28,7 @@ from likewise.producer.cli.options import (
     print_json,
 )
 from likewise.producer.report import FILE_FORMATS, format_of, write_file
-from likewise.shared.errors import UsageError
+from likewise.shared.errors import RUN_FAILED, UsageError
 
 if TYPE_CHECKING:
     from likewise.producer.report.document import Document
@@ -117,7 +117,7 @@ def _finished(
 
         tell = experiments.teller(quiet=output.quiet)
         table = swept(session, record, tell=tell, full=full and output.wants("json"))
-        return SweepDocument(table), experiments.RUN_FAILED if table.failed else 0
+        return SweepDocument(table), RUN_FAILED if table.failed else 0
     outcome = experiments.judge(session, record)
     return comparison_document(outcome, output, full=full), exit_status(outcome.comparison)
 

@@ -11,15 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from likewise.producer.report import FILE_FORMATS, FORMATS, TERMINAL, format_of, write, write_file
-from likewise.shared.errors import UsageError
+from likewise.shared.errors import NOT_IN_AGREEMENT, RUN_FAILED, UsageError
 
 if TYPE_CHECKING:
     from likewise.producer.follow_ups import Judged
     from likewise.producer.report.comparison import ComparisonDocument
     from likewise.producer.report.document import Document
     from likewise.producer.verdict.models import Comparison
-
-NOT_IN_AGREEMENT = 1
 
 
 def _known(form: str | None) -> str | None:
@@ -168,7 +166,5 @@ def comparison_document(outcome: Judged, output: Output, *, full: bool = False) 
 def exit_status(comparison: Comparison, *, check: bool = False) -> int:
     """Return the exit status of a command that compared."""
     if comparison.failed:
-        from likewise.producer.experiments import RUN_FAILED
-
         return RUN_FAILED
     return NOT_IN_AGREEMENT if check and comparison.verdict != "agree" else 0

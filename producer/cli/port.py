@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from likewise.producer.cli.options import NOT_IN_AGREEMENT, AsJson, Form, Output, Report, say
+from likewise.producer.cli.options import AsJson, Form, Output, Report, say
 
 Programs = Annotated[
     list[str],
@@ -58,7 +58,7 @@ def check(
     from likewise.producer.port.flow import check_port
     from likewise.producer.port.models import RUNGS
     from likewise.producer.report.port import PortDocument
-    from likewise.shared.errors import UsageError
+    from likewise.shared.errors import NOT_IN_AGREEMENT, UsageError
 
     output = Output.of(form, as_json=as_json, file=report)
     if until is not None and until not in RUNGS:
