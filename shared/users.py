@@ -25,12 +25,17 @@ def rights() -> dict[str, str]:
     return found
 
 
+DEFAULT = "user default off resetpass allkeys allchannels +@all"
+"""The built-in user, as which nobody can log in. Its rights stay: Redis reads its append-only file as this
+user, and without them would leave out every transaction in the file."""
+
+
 def user_lines(passwords: Mapping[str, str], *, version: tuple[int, ...]) -> list[str]:
     """Return the lines of a configuration that make these users, with the hashes of their passwords.
 
     The built-in user is switched off. `version` is the server's.
     """
-    lines = ["user default off"]
+    lines = [DEFAULT]
     for name, given in rights().items():
         known = given if version >= SINCE else given.replace(READS_ONLY, "~")
         digest = hashlib.sha256(passwords[name].encode()).hexdigest()

@@ -184,11 +184,12 @@ def test_what_a_dead_stack_left_behind_is_no_obstacle(home):
 
 
 def test_down_ends_every_process_and_keeps_the_data(home):
-    connect(home.up()).set("likewise:blob:kept:0", "yes")
+    with connect(home.up()).pipeline(transaction=True) as pipe:  # Redis reads its file as the user default
+        pipe.set("likewise:blob:kept:0", "yes").set("likewise:blob:kept:1", "yes").execute()
     assert home.down()
     assert home.processes() == []
     assert not home.down()
-    assert connect(home.up()).get("likewise:blob:kept:0") == b"yes"
+    assert connect(home.up()).mget("likewise:blob:kept:0", "likewise:blob:kept:1") == [b"yes", b"yes"]
 
 
 def test_down_ends_a_supervisor_that_does_not_listen(home, monkeypatch):
