@@ -38,6 +38,7 @@ PLACES = {
     "gradient": "Between loss.backward() and optimizer.step()",
     "after_step": "After each optimizer.step()",
     "after_epoch": "After each epoch",
+    "end": "After the training",
     "batches": "Where the batches are made",
     "fit": "For the training",
 }
@@ -82,8 +83,9 @@ def program_parts(
             parts += [Part("draw", weight.name, template.draw(stage, weight)) for weight in stage.drawn]
         if stage.given:
             parts.append(Part("give", stage.var, template.give(stage)))
-    for place in ("loss", "optimizer", "schedule", "gradient", "after_step", "after_epoch", "batches", "fit"):
-        parts.append(Part(place, "", getattr(template, place)(view)))
+    for place in PLACES:
+        if place not in ("first", "layer", "draw", "give", "call"):
+            parts.append(Part(place, "", getattr(template, place)(view)))
     order = list(PLACES)
     written = (Part(part.place, part.name, _tidy(part.code)) for part in parts)
     return tuple(sorted((part for part in written if part.code), key=lambda part: order.index(part.place)))

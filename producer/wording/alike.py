@@ -94,6 +94,22 @@ RULES = (
     ),
     Rule(says="the same weights decay", apply=training.same_groups),
     Rule(
+        says="a batch is taken whole, or in equal parts whose mean is the same",
+        apply=training.gathered_alike,
+    ),
+    *(
+        Rule(says="no average of the weights is kept", apply=training.idle(path, training.keeps_no_average))
+        for path in ("optimizer.ema_momentum", "optimizer.ema_start", "optimizer.ema_use")
+    ),
+    Rule(
+        says="every group is of equal batches",
+        apply=training.idle("training.accumulation", training.gathers_evenly),
+    ),
+    Rule(
+        says="no epoch's end cuts a group",
+        apply=training.idle("training.accumulation_remainder", training.cuts_no_group),
+    ),
+    Rule(
         says="without bias correction epsilon joins the same root",
         apply=training.idle("optimizer.epsilon_placement", training.corrects_no_bias),
     ),

@@ -81,6 +81,16 @@ class _Optimizer(Frozen):
     clip_epsilon: NonNegative = 0.0
     """Added to the norm that is clipped by: PyTorch has 1e-6, Keras 0."""
     schedule: Schedule | None = None
+    use_ema: bool = False
+    """Keep a moving average of the trained weights, which takes their place where ema_use says: after each
+    update average ← average + (1 − ema_momentum)·(w − average)."""
+    ema_momentum: Fraction = 0.99
+    """The part of the average that stays at each update."""
+    ema_start: Literal["first_update", "initial_weights", "corrected"] = "first_update"
+    """Where the average begins: at the weights after the first update (Keras's optimizers, PyTorch's
+    AveragedModel), at the initial weights (a copy of the model), or at 0, divided by 1 − momentumᵗ."""
+    ema_use: Literal["end", "evaluation"] = "end"
+    """Whether the average is the result at the end alone (Keras), or every evaluation uses it, too."""
 
     @model_validator(mode="after")
     def _one_way_to_group(self) -> _Optimizer:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from likewise.shared.frozen import Frozen
@@ -47,6 +49,37 @@ class Training(Frozen):
     by `per_batch` it is a mean; `per_sample` of sums is the sum over the epoch's batches.
     """
     early_stopping: EarlyStopping | None = None
+    gradient_accumulation_steps: Count = 1
+    """How many batches' gradients make one update. Batches, their losses and a schedule's steps are counted
+    as ever; the weights and Adam's t wait for the group, whose gradient is clipped and decayed."""
+    accumulation: Literal["mean", "samples", "sum"] = "mean"
+    """What is made of a group's gradients: their sum divided by gradient_accumulation_steps, as in Keras;
+    each times its batch's samples, divided by the group's, which is the mean of one large batch; or their
+    sum, as PyTorch's backward() leaves it where the loss is not divided."""
+    accumulation_remainder: Literal["carry", "update", "drop", "keep"] = "carry"
+    """What becomes of a group that an epoch's end cuts: the next epoch completes it (Keras); it makes an
+    update as it is; it is forgotten (zero_grad at each epoch's start); or it is kept for the next epoch's
+    first group, as where a PyTorch loop counts its batches anew and clears gradients after each step."""
+
+
+@dataclass(frozen=True)
+class Accumulation:
+    """How consecutive batches are gathered into updates; every field is an array (n,), a number a batch."""
+
+    updates: NDArray[np.int64]
+    """How many updates were done before the one that the batch belongs to."""
+    keeps: NDArray[np.float64]
+    """1 where the batch's gradient is added to what was gathered, 0 where it begins anew."""
+    shares: NDArray[np.float64]
+    """What the batch's gradient is multiplied by."""
+    divisors: NDArray[np.float64]
+    """What the sum is divided by at the update."""
+    applies: NDArray[np.float64]
+    """1 where the update is done after the batch, else 0."""
+
+    def part(self, begin: int, end: int) -> Accumulation:
+        """Return the batches from `begin` to before `end`."""
+        return Accumulation(*(getattr(self, one.name)[begin:end] for one in fields(self)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,3 +140,40 @@ class BatchPlan:
     def batch_size_at(self, step: int) -> int:
         """Return how many samples one step's batch has."""
         return self.batch_size if step % self.steps_per_epoch < self.full else self.remainder
+
+
+def accumulated(training: Training, plan: BatchPlan, *, first_step: int, steps: int) -> Accumulation | None:
+    """Return how batches from `first_step` on are gathered; None where each makes an update of its own."""
+    wanted = training.gradient_accumulation_steps
+    if wanted == 1:
+        return None
+    step = np.arange(first_step, first_step + steps)
+    epoch, within = np.divmod(step, plan.steps_per_epoch)
+    whole, left = divmod(plan.steps_per_epoch, wanted)
+    match training.accumulation_remainder:
+        case "carry":
+            updates, place = np.divmod(step, wanted)
+            begin, last = step - place, place == wanted - 1
+        case "update":
+            begin = step - within % wanted
+            updates = epoch * (whole + (left > 0)) + within // wanted
+            last = (within % wanted == wanted - 1) | (within == plan.steps_per_epoch - 1)
+        case cut:
+            begin = step - within % wanted
+            if cut == "keep":
+                begin = np.where((within < wanted) & (epoch > 0), begin - left, begin)
+            updates = epoch * whole + within // wanted
+            last = within % wanted == wanted - 1
+    shares = np.ones(steps)
+    divisors = np.full(steps, 1.0 if training.accumulation == "sum" else float(wanted))
+    if training.accumulation == "samples":
+        before, after = (np.array([plan.samples_before(int(one)) for one in at]) for at in (step, step + 1))
+        shares = (after - before).astype(np.float64)
+        divisors = (after - np.array([plan.samples_before(int(one)) for one in begin])).astype(np.float64)
+    return Accumulation(
+        updates=updates,
+        keeps=(step > begin).astype(np.float64),
+        shares=shares,
+        divisors=divisors,
+        applies=last.astype(np.float64),
+    )

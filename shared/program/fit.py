@@ -53,6 +53,7 @@ def misfits(job: Job, program: ProgramSpec, amounts: Amounts) -> Iterator[Proble
     yield from _of_batches(job)
     yield from _groups(job, program)
     yield from _batches(job, amounts)
+    yield from _gathers(job, amounts)
     yield from _watched(job, amounts)
 
 
@@ -179,6 +180,22 @@ def _batches(job: Job, amounts: Amounts) -> Iterator[Problem]:
             value=str(job.training.batch_size),
             message=f"is larger than the {samples}{held}, and drop_last is true",
             hint=f"at most {amounts.train}, or null for the whole set",
+        )
+
+
+def _gathers(job: Job, amounts: Amounts) -> Iterator[Problem]:
+    """Refuse groups of batches of which none is ever complete, so that nothing would be trained."""
+    training = job.training
+    plan, wanted = BatchPlan.of(training, amounts.train), training.gradient_accumulation_steps
+    enough = {"carry": plan.steps, "update": wanted}.get(
+        training.accumulation_remainder, plan.steps_per_epoch
+    )
+    if plan.steps and enough < wanted:
+        yield Problem(
+            path="training.gradient_accumulation_steps",
+            value=str(wanted),
+            message=f"batches make an update, and there are {enough} to gather: none would ever be made",
+            hint=f"at most {enough}, or a smaller training.batch_size",
         )
 
 

@@ -188,6 +188,10 @@ OPTIMIZERS: dict[str, list[Any]] = {
     "centered": [True],
     "initial_accumulator_value": [0.5],
     "bias_correction": [False],
+    "use_ema": [True],
+    "ema_momentum": [0.5],
+    "ema_start": ["initial_weights", "corrected"],
+    "ema_use": [],
     "exclude_from_weight_decay": [["bias"], ["hidden"], ["head.bias"]],
     "include_in_weight_decay": [["kernel"], ["head"]],
 }
@@ -207,6 +211,9 @@ BESIDE: dict[str, dict[str, Any]] = {
     "weight_decay_kind": {"weight_decay": 0.125, "momentum": 0.5},
     "clip_epsilon": {"clip_norm": 0.015625},
     "exclude_from_weight_decay": {"weight_decay": 0.125},
+    "use_ema": {"ema_momentum": 0.75},
+    "ema_momentum": {"use_ema": True, "ema_momentum": 0.75},
+    "ema_start": {"use_ema": True, "ema_momentum": 0.75},
     "include_in_weight_decay": {"weight_decay": 0.125, "weight_decay_kind": "decoupled"},
 }
 """What an optimizer has beside a field, for that to mean anything."""
@@ -629,7 +636,22 @@ def schedule_pairs() -> Iterator[Pair]:
 
 
 def training_pairs() -> Iterator[Pair]:
-    base = job([dense(4, activation="tanh", name="hidden"), dense(name="head")])
+    layers = [dense(4, activation="tanh", name="hidden"), dense(name="head")]
+    base = job(layers)
+    gathering = {"epochs": 4, "batch_size": 3, "gradient_accumulation_steps": 3}
+    adam = {"type": "adam", "learning_rate": 0.125, "epsilon": 0.015625}
+    for name, values in {
+        "gradient_accumulation_steps": [2, 1],
+        "accumulation": ["sum"],
+        "accumulation_remainder": ["update", "keep"],
+    }.items():
+        for value in values:
+            for optimizer in ({"type": "sgd", "learning_rate": 0.03125}, adam):
+                if value == "sum" and optimizer is adam:
+                    continue
+                one = job(layers, optimizer=optimizer, training=gathering)
+                path = f"training.{name}"
+                yield Pair(path, one, changed(one, path, value), FLAT, path)
     for name, values in TRAINING.items():
         for value in values:
             yield Pair(
@@ -715,6 +737,9 @@ NO_LINE = {
     *("schedule.reduce_on_plateau.offset", "layer.dropout.rate", "layer.dropout.seed"),
 }
 """Fields without a pair: masks and plateaus are another training each time, or need validation data."""
+
+
+NO_LINE |= {f"optimizer.{word}.ema_use" for word in members(Optimizer)}
 
 
 def every_field() -> Iterator[str]:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from likewise.shared.job import Job
-from likewise.shared.job.training import BatchPlan
+from likewise.shared.job.training import BatchPlan, accumulated
 from likewise.shared.program import compile_job
 from likewise.worker.adapters import load_adapter
 from likewise.worker.adapters.trainer import Batch, Block
@@ -45,7 +45,8 @@ def trained(
                 steps_per_epoch=plan.steps_per_epoch,
                 plateaus=plateaus,
             )
-            block = Block(indices=rows, learning_rates=rates, first_step=step)
+            gathered = accumulated(job.training, plan, first_step=step, steps=1)
+            block = Block(indices=rows, learning_rates=rates, first_step=step, accumulation=gathered)
             total += float(trainer.train(block)[0]) * rows.size
             step += 1
         if (
@@ -55,6 +56,8 @@ def trained(
         ):
             plateaus += 1
             patience.begin_anew()
+    if job.optimizer.use_ema:
+        trainer.swap_average()
     return np.asarray(trainer.outputs(x))
 
 

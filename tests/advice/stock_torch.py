@@ -68,6 +68,7 @@ def run(parts: Parts, task: dict[str, Any], data: dict[str, Any], weights: dict[
             total, count = total + float(loss.detach()) * len(x), count + len(x)
         names["loss"] = names["validation_loss"] = total / count
         exec(after_epoch, names)
+    exec(code(parts, "end"), names)
     model.eval()
     with torch.no_grad():
         found = {"outputs": model(tensors[0]).numpy().copy()}

@@ -45,6 +45,12 @@ FRAMEWORKS = ("tensorflow", "torch")
 TIMES = 40
 """How often a layer is drawn."""
 NO_ADVICE = {
+    ("tensorflow", "training.accumulation"): "Keras gathers by the mean alone",
+    ("tensorflow", "training.accumulation_remainder"): "Keras always carries a group into the next epoch",
+    **{
+        ("tensorflow", f"optimizer.{word}.ema_start"): "Keras begins with the first update's weights"
+        for word in cases.members(cases.Optimizer)
+    },
     ("tensorflow", "layer.multi_head_attention.output_initializer"): (
         "Keras draws every kernel of an attention by one initializer"
     ),

@@ -43,6 +43,7 @@ def clean_job(number: int) -> Document:
             "batch_size": _one_of(draw, [None, 4, 7, 8]),
             "shuffle": _one_of(draw, [True, False, "once"]),
             "drop_last": bool(draw.random() < 0.2),
+            **_gathering(draw),
         },
     }  # fmt: skip
 
@@ -149,9 +150,21 @@ def _optimizer(draw: Draw) -> Document:
         optimizer["weight_decay"] = 0.01
         if draw.random() < 0.4:
             optimizer["exclude_from_weight_decay"] = _one_of(draw, [["bias"], ["dense"], ["kernel"]])
+    if draw.random() < 0.15:
+        optimizer |= {"use_ema": True, "ema_momentum": 0.7, "ema_use": _one_of(draw, ["end", "evaluation"])}
     if draw.random() < 0.4:
         optimizer["schedule"] = _schedule(draw)
     return optimizer
+
+
+def _gathering(draw: Draw) -> Document:
+    if draw.random() < 0.8:
+        return {}
+    return {
+        "gradient_accumulation_steps": 2,
+        "accumulation": _one_of(draw, ["mean", "samples", "sum"]),
+        "accumulation_remainder": "update",
+    }
 
 
 def _corrected(draw: Draw) -> Document:

@@ -27,17 +27,22 @@ from likewise.shared.job.optimizer import (
     Sgd,
     is_decoupled,
 )
+from likewise.shared.job.training import Accumulation, Training
 from likewise.shared.program import ProgramSpec
 from likewise.shared.program.groups import decaying
 
 
 def update_constants(
-    optimizer: Optimizer, *, learning_rates: NDArray[np.float64], first_step: int
+    optimizer: Optimizer,
+    *,
+    learning_rates: NDArray[np.float64],
+    first_step: int,
+    accumulation: Accumulation | None = None,
 ) -> dict[str, NDArray[np.float64]]:
     """Return what changes from update to update, by name, each float64 of shape (n,).
 
     `learning_rates` (n,) are those of n consecutive updates, `first_step` the updates done before them;
-    t = first_step + 1 … first_step + n.
+    t = first_step + 1 … first_step + n, or what `accumulation` says of batches that make updates together.
 
         sgd, rmsprop, adagrad, adadelta   learning_rate     η
         adam, adamw, adamax               step_size         η/(1 − β₁ᵗ)
@@ -46,19 +51,38 @@ def update_constants(
         adam, adamw, nadam                root_correction   √(1 − β₂ᵗ); with `hat` the others are times it
         without bias correction           1 stands for 1 − β₁ᵗ and 1 − Πₜ, and there is no root_correction
         where decoupled                   decay             η·λ
+        with use_ema                      ema_share         1 − μ, the weights' part in the average; 1 at the
+                                                            first update, or (1 − μ)/(1 − μᵗ)
+        with accumulation                 keeps, shares, divisors, applies
     """
-    constants = _step_constants(optimizer, learning_rates, first_step)
+    t = np.arange(first_step + 1, first_step + len(learning_rates) + 1)
+    if accumulation is not None:
+        t = accumulation.updates + 1
+    constants = _step_constants(optimizer, learning_rates, t)
     if is_decoupled(optimizer):
         constants["decay"] = learning_rates * optimizer.weight_decay
+    if optimizer.use_ema:
+        constants["ema_share"] = _ema_share(optimizer, t)
+    if accumulation is not None:
+        names = ("keeps", "shares", "divisors", "applies")
+        constants |= {name: getattr(accumulation, name) for name in names}
     return constants
 
 
+def _ema_share(optimizer: Optimizer, t: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the weights' part in their average after the updates t."""
+    momentum = optimizer.ema_momentum
+    if optimizer.ema_start == "corrected":
+        return (1.0 - momentum) / (1.0 - integer_power(momentum, t))
+    first = (t == 1) & (optimizer.ema_start == "first_update")
+    return np.where(first, 1.0, 1.0 - momentum)
+
+
 def _step_constants(
-    optimizer: Optimizer, learning_rates: NDArray[np.float64], first_step: int
+    optimizer: Optimizer, learning_rates: NDArray[np.float64], t: NDArray[np.int64]
 ) -> dict[str, NDArray[np.float64]]:
     if isinstance(optimizer, Sgd | RmsProp | Adagrad | Adadelta):
         return {"learning_rate": learning_rates}
-    t = np.arange(first_step + 1, first_step + len(learning_rates) + 1)
     if isinstance(optimizer, Nadam):
         momentum, product = _warming_momentum(optimizer, t)
         following, next_product = _warming_momentum(optimizer, t + 1)
@@ -180,18 +204,42 @@ def slot_starts(optimizer: Optimizer) -> dict[str, float]:
     return dict.fromkeys(letters, 0.0)
 
 
+GATHERED, AVERAGE = "gathered", "average"
+"""Slots beside the optimizer's own: the gradients of a group that is not complete, which start at 0, and the
+moving average of the weights, which starts as they do."""
+
+
+def gathers(training: Training) -> bool:
+    """Return whether several batches make one update."""
+    return training.gradient_accumulation_steps > 1
+
+
+def sample_accumulation(training: Training) -> Accumulation | None:
+    """Return an accumulation of one batch that stands for any of a training's, where it has some."""
+    return Accumulation(np.zeros(1, np.int64), *[np.ones(1)] * 4) if gathers(training) else None
+
+
 Constants = dict[str, NDArray[np.float64]]
 
 
 def member_update_constants(
-    optimizers: Sequence[Optimizer], *, learning_rates: NDArray[np.float64], first_step: int
+    optimizers: Sequence[Optimizer],
+    *,
+    learning_rates: NDArray[np.float64],
+    first_step: int,
+    accumulation: Accumulation | None = None,
 ) -> Constants:
     """Return `update_constants` of every member; `learning_rates` and results are float64 (members, n)."""
     if all(optimizer == optimizers[0] for optimizer in optimizers[1:]) and _alike(learning_rates):
-        constants = update_constants(optimizers[0], learning_rates=learning_rates[0], first_step=first_step)
+        constants = update_constants(
+            optimizers[0],
+            learning_rates=learning_rates[0],
+            first_step=first_step,
+            accumulation=accumulation,
+        )
         return {name: np.broadcast_to(values, learning_rates.shape) for name, values in constants.items()}
     members = [
-        update_constants(optimizer, learning_rates=rates, first_step=first_step)
+        update_constants(optimizer, learning_rates=rates, first_step=first_step, accumulation=accumulation)
         for optimizer, rates in zip(optimizers, learning_rates, strict=True)
     ]
     return {name: np.stack([member[name] for member in members]) for name in members[0]}

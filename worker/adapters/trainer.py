@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from likewise.shared.job.training import Accumulation
+
 Floats = NDArray[np.floating[Any]]
 Weights = dict[str, Floats]
 State = Mapping[str, NDArray[Any]]
@@ -61,6 +63,8 @@ class Block:
     learning_rates: NDArray[np.float64]
     first_step: int
     masks: Mapping[str, Floats] = field(default_factory=dict)
+    accumulation: Accumulation | None = None
+    """How the batches' gradients make updates, where not each makes its own."""
 
     def part(self, begin: int, end: int) -> Block:
         """Return the updates from `begin` to before `end`, counted in this block."""
@@ -69,6 +73,7 @@ class Block:
             learning_rates=self.learning_rates[begin:end],
             first_step=self.first_step + begin,
             masks={path: mask[begin:end] for path, mask in self.masks.items()},
+            accumulation=self.accumulation and self.accumulation.part(begin, end),
         )
 
 
@@ -93,6 +98,7 @@ class EnsembleBlock:
     learning_rates: NDArray[np.float64]
     first_step: int
     masks: Mapping[str, Floats] = field(default_factory=dict)
+    accumulation: Accumulation | None = None
 
     def indices_of(self, member: int) -> NDArray[np.int64]:
         """Return which training samples each batch of one member holds: (n, b)."""
@@ -105,6 +111,7 @@ class EnsembleBlock:
             learning_rates=self.learning_rates[member],
             first_step=self.first_step,
             masks={path: mask[member] for path, mask in self.masks.items()},
+            accumulation=self.accumulation,
         )
 
 
@@ -157,6 +164,13 @@ class Trainer(ABC):
     def load_state(self, state: State) -> None:
         """Go on from what `state` gave, as if nothing else had been trained."""
 
+    def swap_average(self) -> None:
+        """Exchange the trained weights and their moving average, which a job with `use_ema` has.
+
+        A second exchange puts both back.
+        """
+        raise NotImplementedError("this framework's adapter keeps no moving average of the weights")
+
     def snapshot(self) -> Snapshot:
         """Return the state for this Trainer alone to restore, so that it may stay on the device."""
         return self.state()
@@ -195,6 +209,10 @@ class EnsembleTrainer(ABC):
     @abstractmethod
     def train(self, block: EnsembleBlock) -> NDArray[np.float64]:
         """Run the block's updates; return each batch's loss before its update, float64 (members, n)."""
+
+    def swap_average(self) -> None:
+        """Exchange every member's weights and their moving average (see `Trainer.swap_average`)."""
+        raise NotImplementedError("this framework's adapter keeps no moving average of the weights")
 
     @abstractmethod
     def outputs(self, x: Floats) -> Floats:

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from likewise.shared.job import Job
 from likewise.shared.job.experiment import Precision
-from likewise.shared.job.training import BatchPlan
+from likewise.shared.job.training import BatchPlan, accumulated
 from likewise.shared.program import Mask, ProgramSpec
 from likewise.worker.adapters.common import bytes_per_sample
 from likewise.worker.adapters.trainer import EnsembleBlock, Floats, Weights
@@ -181,7 +181,7 @@ class Feeds:
 
     def __init__(self, members: Sequence[Member], program: ProgramSpec, plan: BatchPlan) -> None:
         job = members[0].job
-        self._plan = plan
+        self._plan, self._training = plan, job.training
         self._seeds = [member.seed for member in members]
         self._optimizers = [member.job.optimizer for member in members]
         self._by_seed = bool(job.training.shuffle or program.masks)
@@ -217,6 +217,9 @@ class Feeds:
             else next(iter(indices.values())),
             learning_rates=on_an_axis([rates[optimizer] for optimizer in self._optimizers]),
             first_step=part.first_step,
+            accumulation=accumulated(
+                self._training, self._plan, first_step=part.first_step, steps=part.steps
+            ),
             masks=stacked_by_name([masks[seed] for seed in self._seeds]) if masks else {},
         )
 

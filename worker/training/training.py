@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -211,10 +212,10 @@ class OngoingTraining:
         if self._monitor is not None:
             self._monitor.restore_best()
         parts = self.data.parts
-        with self.stopwatch.measure("predict_s"):
+        with self.stopwatch.measure("predict_s"), self._averaged(self.job.optimizer.use_ema):
             outputs = {name: self._outputs(part.x) for name, part in parts.items()}
             predictions = {} if self.data.predict is None else {"predict": self._outputs(self.data.predict)}
-        weights = self._trainer.weights()
+            weights = self._trainer.weights()
         metrics = measured(self.job, parts, outputs, self.data.target_scaling)
         for member in self._left():
             try:
@@ -315,7 +316,9 @@ class OngoingTraining:
         """Measure the validation losses, then let the monitor decide."""
         if "validation" in self.data.parts:
             held_out = self.data.parts["validation"]
-            with self.stopwatch.measure("predict_s"):
+            optimizer = self.job.optimizer
+            average = optimizer.use_ema and optimizer.ema_use == "evaluation"
+            with self.stopwatch.measure("predict_s"), self._averaged(average):
                 outputs = self._outputs(held_out.x)
             values = validation_losses(self.job, outputs, held_out)
             for member in self._left():
@@ -329,6 +332,15 @@ class OngoingTraining:
     def _fail(self, member: int, error: TrainingError) -> None:
         self._batches_until_failure[member] = self._feeds.batches_hash(member)
         self.failures[member] = error
+
+    @contextmanager
+    def _averaged(self, wanted: bool) -> Iterator[None]:
+        """Put the moving average in the place of the weights meanwhile, where it is wanted."""
+        if wanted:
+            self._trainer.swap_average()
+        yield
+        if wanted:
+            self._trainer.swap_average()
 
     def _outputs(self, x: NDArray[Any]) -> Floats:
         """Compute every member's outputs: (members, m, outputs)."""
@@ -363,6 +375,9 @@ class _EnsembleOfOne:
 
     def train(self, block: EnsembleBlock) -> NDArray[np.float64]:
         return self._trainer.train(block.of_member(0))[None]
+
+    def swap_average(self) -> None:
+        self._trainer.swap_average()
 
     def outputs(self, x: Floats) -> Floats:
         outputs: Floats = self._trainer.outputs(x)[None]

@@ -200,6 +200,7 @@ NO_DEFAULT = {
     "class_weights", "clip_value", "clip_norm", "global_clip_norm", "schedule", "warmup", "offset",
     "loss.kl_divergence.weighting", "loss.cosine_similarity.weighting", "schedule.reduce_on_plateau.per",
     "trainable", "exclude_from_weight_decay", "include_in_weight_decay",
+    "use_ema", "ema_momentum", "ema_start", "ema_use",
     "bias_correction", "optimizer.rmsprop.initial_accumulator_value",  # none has another
     "layer.average_pooling1d.pool_size", "layer.average_pooling2d.pool_size",
     "layer.concatenate.axis", "layer.stack.axis", "layer.dot.normalize",  # PyTorch's default, 0, is the batch

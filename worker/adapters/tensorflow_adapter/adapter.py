@@ -16,6 +16,7 @@ from likewise.shared.program import ProgramSpec
 from likewise.shared.results.run_result import Reason
 from likewise.worker.adapters.base import Description, FrameworkAdapter, UnsupportedError
 from likewise.worker.adapters.common import Programs, check_samples, check_weights, warm_up
+from likewise.worker.adapters.constants import gathers
 from likewise.worker.adapters.trainer import Batch, EnsembleTrainer, Observer, Trainer, Weights
 
 _ENVIRONMENT = {
@@ -126,7 +127,8 @@ class TensorFlowAdapter(FrameworkAdapter):
         import tensorflow as tf
 
         specs = tuple(tf.TensorSpec([None, *array.shape[1:]], array.dtype) for array in samples.arrays)
-        key = (kind, program, job.loss, structure(job.optimizer), job.precision, job.execution, specs)
+        optimizer, gathering = structure(job.optimizer), gathers(job.training)
+        key = (kind, program, job.loss, optimizer, gathering, job.precision, job.execution, specs)
         return self._programs.get(key, lambda: kind(program, job, samples=specs))
 
     def build_ensemble(

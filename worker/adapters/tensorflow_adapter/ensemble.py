@@ -33,6 +33,7 @@ from likewise.worker.adapters.tensorflow_adapter.program import (
     Steps,
     TracedFunction,
     copied,
+    exchanged,
     put_back,
     tensor_of,
 )
@@ -179,7 +180,10 @@ class TensorFlowEnsemble(EnsembleTrainer):
     def train(self, block: EnsembleBlock) -> NDArray[np.float64]:
         """Run the block's updates (see `EnsembleTrainer.train`)."""
         changing = member_update_constants(
-            self._optimizers, learning_rates=block.learning_rates, first_step=block.first_step
+            self._optimizers,
+            learning_rates=block.learning_rates,
+            first_step=block.first_step,
+            accumulation=block.accumulation,
         )
         run = self._program.compiled_for(block.indices.ndim)
         with tf.device(self._device):
@@ -198,6 +202,10 @@ class TensorFlowEnsemble(EnsembleTrainer):
         with tf.device(self._device):
             result: Floats = self._program.outputs(self._program.weights(self._state), tf.constant(x)).numpy()
         return result
+
+    def swap_average(self) -> None:
+        """Exchange every member's weights and their average."""
+        self._state = exchanged(self._state)
 
     def weights(self) -> Weights:
         """Return a copy of the current weights."""

@@ -26,8 +26,12 @@ from likewise.shared.job import Job
 from likewise.shared.job.optimizer import structure
 from likewise.shared.program import ProgramSpec
 from likewise.worker.adapters.constants import (
+    AVERAGE,
+    GATHERED,
     constants_by_weight,
     fixed_constants,
+    gathers,
+    sample_accumulation,
     slot_starts,
     update_constants,
 )
@@ -134,6 +138,7 @@ class Program:
         self._shapes = [shapes[name] for name in self.network.trainable]
         self._sizes = [prod(shape) for shape in self._shapes]
         self._optimizer = structure(job.optimizer)
+        self._beside = [GATHERED] * gathers(job.training) + [AVERAGE] * job.optimizer.use_ema
         self._by_weight = {
             name: self._spread(numbers, job.precision)
             for name, numbers in constants_by_weight(program, job.optimizer).items()
@@ -181,12 +186,17 @@ class Program:
         return LoopState(
             trained=values,
             moved={name: specs[name] for name in self.network.program.state},
-            slots=dict.fromkeys(slot_starts(job.optimizer), values),
+            slots=dict.fromkeys([*slot_starts(job.optimizer), *self._beside], values),
         )
 
     def _steps_spec(self, job: Job, indices_rank: int) -> Steps:
         floats, axes = job.precision, self.axes
-        changing = update_constants(self._optimizer, learning_rates=np.ones(1), first_step=0)
+        changing = update_constants(
+            self._optimizer,
+            learning_rates=np.ones(1),
+            first_step=0,
+            accumulation=sample_accumulation(job.training),
+        )
         return Steps(
             indices=tf.TensorSpec([None] * indices_rank, tf.int64),
             fixed={name: tf.TensorSpec(axes, floats) for name in fixed_constants(self._optimizer)},
@@ -200,7 +210,8 @@ class Program:
         return LoopState(
             trained=trained,
             moved={name: tf.constant(weights[name]) for name in self.network.program.state},
-            slots={letter: _filled(trained, start) for letter, start in starts.items()},
+            slots={letter: _filled(trained, start) for letter, start in starts.items()}
+            | {name: trained if name == AVERAGE else tf.zeros_like(trained) for name in self._beside},
         )
 
     def weights(self, state: LoopState) -> dict[str, Tensor]:
@@ -253,15 +264,38 @@ class Program:
             return LoopState(state.trained, moved, state.slots), loss
         # an embedding's gradient comes as the rows it touched
         gradients = [tf.convert_to_tensor(g) for g in tape.gradient(loss, trained)]
-        clipped = clip(self._optimizer, gradients, constants)
+        values, slots = self._stepped(state, gradients, constants | self._by_weight)
+        return LoopState(values, moved, slots), loss
+
+    def _stepped(
+        self, state: LoopState, gradients: list[Tensor], constants: dict[str, Tensor]
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the weights and slots after a batch whose gradients, by weight, are these.
+
+        The gradients are gathered first, and the update is done where their group is complete.
+        """
+        own = {name: slot for name, slot in state.slots.items() if name not in self._beside}
+        beside = {}
+        if GATHERED in self._beside:
+            gathered = constants["keeps"] * state.slots[GATHERED] + constants["shares"] * _flat(gradients)
+            beside[GATHERED] = gathered
+            gradients = self._apart(gathered / constants["divisors"])
         values, slots = update(
             self._optimizer,
             weights=state.trained,
-            gradient=tf.concat([tf.reshape(g, [-1]) for g in clipped], axis=0),
-            slots=state.slots,
-            constants=constants | self._by_weight,
+            gradient=_flat(clip(self._optimizer, gradients, constants)),
+            slots=own,
+            constants=constants,
         )
-        return LoopState(values, moved, slots), loss
+        if AVERAGE in self._beside:
+            average = state.slots[AVERAGE]
+            slots[AVERAGE] = average + constants["ema_share"] * (values - average)
+        if GATHERED in self._beside:
+            applies = constants["applies"] > 0
+            values = tf.where(applies, values, state.trained)
+            slots = {name: tf.where(applies, slot, state.slots[name]) for name, slot in slots.items()}
+        slots |= beside
+        return values, {name: slots[name] for name in state.slots}
 
     def _outputs(self, weights: Mapping[str, Tensor], x: Tensor) -> Tensor:
         """Compute the outputs in inference mode: x (m, *features) → (m, outputs)."""
@@ -366,10 +400,21 @@ class Program:
         return tf.TensorArray(self._precision, size=tf.shape(steps.indices)[-2], element_shape=self.axes)
 
 
+def _flat(gradients: Sequence[Tensor]) -> Tensor:
+    """Put the gradients of the trainable weights side by side: (values,)."""
+    return tf.concat([tf.reshape(g, [-1]) for g in gradients], axis=0)
+
+
 def _filled(values: Tensor, start: Any) -> Tensor:
     """Fill a slot of the values' shape: (size,) by one number, or (members, size) by numbers (members,)."""
     own = np.reshape(start, (*np.shape(start), 1))
     return tf.constant(np.full(values.shape, own, values.dtype.as_numpy_dtype))
+
+
+def exchanged(state: LoopState) -> LoopState:
+    """Return the state with the trained weights and their average exchanged."""
+    slots = state.slots | {AVERAGE: state.trained}
+    return state._replace(trained=state.slots[AVERAGE], slots=slots)
 
 
 def copied(state: LoopState) -> State:

@@ -15,6 +15,7 @@ from likewise.worker.adapters.tensorflow_adapter.program import (
     Program,
     Steps,
     copied,
+    exchanged,
     put_back,
     tensor_of,
 )
@@ -55,7 +56,10 @@ class TensorFlowTrainer(Trainer):
     def train_marked(self, block: Block, *, every: int) -> tuple[NDArray[np.float64], Marks]:
         """Run the block's updates, with snapshots on the way (see `Trainer.train_marked`)."""
         changing = update_constants(
-            self._job.optimizer, learning_rates=block.learning_rates, first_step=block.first_step
+            self._job.optimizer,
+            learning_rates=block.learning_rates,
+            first_step=block.first_step,
+            accumulation=block.accumulation,
         )
         with tf.device(self._device):
             steps = Steps(
@@ -75,6 +79,10 @@ class TensorFlowTrainer(Trainer):
         with tf.device(self._device):
             result: Floats = self._program.outputs(self._program.weights(self._state), tf.constant(x)).numpy()
         return result
+
+    def swap_average(self) -> None:
+        """Exchange the trained weights and their average (see `Trainer.swap_average`)."""
+        self._state = exchanged(self._state)
 
     def weights(self) -> Weights:
         """Return a copy of the current weights."""

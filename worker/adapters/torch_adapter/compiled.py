@@ -23,10 +23,11 @@ from likewise.shared.job import Job
 from likewise.shared.job.optimizer import structure
 from likewise.shared.job.training import BatchPlan
 from likewise.worker.adapters.common import Programs, bytes_per_sample
+from likewise.worker.adapters.constants import gathers
 from likewise.worker.adapters.torch_adapter.execution import compiled
 from likewise.worker.adapters.torch_adapter.losses import loss_function
 from likewise.worker.adapters.torch_adapter.model import Network
-from likewise.worker.adapters.torch_adapter.optimizers import update
+from likewise.worker.adapters.torch_adapter.optimizers import stepped
 from likewise.worker.adapters.torch_adapter.training import TorchTrainer, read_back
 from likewise.worker.adapters.torch_adapter.weights import Layout
 from likewise.worker.adapters.trainer import Batch, Block, Marks, Trainer
@@ -61,7 +62,7 @@ def pure_step(
             loss = loss_of(outputs, *targets)
             gradients = torch.autograd.grad(loss, leaves) if leaves else ()
         if leaves:
-            update(
+            stepped(
                 optimizer,
                 weights=after["weights"],
                 gradient=layout.flat(gradients),
@@ -215,6 +216,7 @@ class CompiledTrainer(TorchTrainer):
             self.network.program,
             self._job.loss,
             structure(self._job.optimizer),
+            gathers(self._job.training),
             batch_size,
             torch.get_num_threads(),  # compiled into the loops
             *((values.dtype, tuple(values.shape[1:])) for values in self.samples),

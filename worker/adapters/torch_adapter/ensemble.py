@@ -20,6 +20,7 @@ from likewise.shared.program import ProgramSpec
 from likewise.shared.program.together import convolutions_obstacle, recurrent_numbers
 from likewise.worker.adapters.common import check_inputs, check_samples, check_weights
 from likewise.worker.adapters.constants import (
+    AVERAGE,
     member_fixed_constants,
     member_slot_starts,
     member_update_constants,
@@ -34,8 +35,10 @@ from likewise.worker.adapters.torch_adapter.training import (
     constants_of_weights,
     copied,
     each,
+    exchange,
     named,
     put_back,
+    slots_beside,
 )
 from likewise.worker.adapters.torch_adapter.weights import Layout
 from likewise.worker.adapters.trainer import Batch, EnsembleBlock, EnsembleTrainer, Floats, State, Weights
@@ -109,7 +112,7 @@ class TorchEnsemble(EnsembleTrainer):
         starts = member_slot_starts(optimizers)
         self._slots = {
             name: self._column(start).expand_as(self._flat).clone() for name, start in starts.items()
-        }
+        } | slots_beside(job, self._flat)
         fixed = member_fixed_constants(optimizers)
         self._flat_update = FlatUpdate(
             structure(optimizers[0]),
@@ -163,7 +166,10 @@ class TorchEnsemble(EnsembleTrainer):
         (members, 1), and the masks, each (members, b, *layer input).
         """
         constants = member_update_constants(
-            self._optimizers, learning_rates=block.learning_rates, first_step=block.first_step
+            self._optimizers,
+            learning_rates=block.learning_rates,
+            first_step=block.first_step,
+            accumulation=block.accumulation,
         )
         self._flat_update.expect(constants=constants, masks=block.masks)
         rows = self._on_device(block.indices)
@@ -204,6 +210,10 @@ class TorchEnsemble(EnsembleTrainer):
             members = torch.vmap(self._called, (0, 0, None))
             outputs = members(self._parameters, self._buffers, self._on_device(x))
         return outputs.cpu().numpy()  # type: ignore[no-any-return]
+
+    def swap_average(self) -> None:
+        """Exchange every member's weights and their average."""
+        exchange(self._flat, self._slots[AVERAGE])
 
     def weights(self) -> Weights:
         """Return a copy of the members' weights, stacked."""

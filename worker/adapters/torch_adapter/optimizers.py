@@ -30,6 +30,7 @@ from likewise.shared.job.optimizer import (
     Sgd,
     is_decoupled,
 )
+from likewise.worker.adapters.constants import AVERAGE, GATHERED
 from likewise.worker.adapters.torch_adapter.weights import Piece
 
 Tensor = Any
@@ -73,6 +74,30 @@ def update(
             _adagrad(w, g, slots, c, inside=optimizer.epsilon_placement == "inside")
         case Adadelta():
             _adadelta(w, g, slots, c)
+
+
+def stepped(
+    optimizer: Optimizer,
+    *,
+    weights: Tensor,
+    gradient: Tensor,
+    slots: Slots,
+    constants: Constants,
+    pieces: Sequence[Piece],
+) -> None:
+    """Gather a batch's gradient, update where its group is complete, and average the weights."""
+    c = constants
+    own = {name: slot for name, slot in slots.items() if name not in (GATHERED, AVERAGE)}
+    before: list[Tensor] = []
+    changing = [weights, *own.values(), *([slots[AVERAGE]] if AVERAGE in slots else [])]
+    if GATHERED in slots:
+        gradient = slots[GATHERED].mul_(c["keeps"]).add_(gradient * c["shares"]) / c["divisors"]
+        before = [tensor.clone() for tensor in changing]
+    update(optimizer, weights=weights, gradient=gradient, slots=own, constants=c, pieces=pieces)
+    if AVERAGE in slots:
+        _follow(slots[AVERAGE], weights, c["ema_share"])
+    for tensor, was in zip(changing, before, strict=False):
+        tensor.copy_(torch.where(c["applies"] > 0, tensor, was))
 
 
 def _sgd(w: Tensor, g: Tensor, slots: Slots, c: Constants, *, nesterov: bool) -> None:

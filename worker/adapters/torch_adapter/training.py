@@ -17,14 +17,17 @@ from likewise.shared.job import Job, Optimizer
 from likewise.shared.job.optimizer import structure
 from likewise.worker.adapters.common import check_inputs, check_samples
 from likewise.worker.adapters.constants import (
+    AVERAGE,
+    GATHERED,
     constants_by_weight,
     fixed_constants,
+    gathers,
     slot_starts,
     update_constants,
 )
 from likewise.worker.adapters.torch_adapter.losses import loss_function
 from likewise.worker.adapters.torch_adapter.model import Network
-from likewise.worker.adapters.torch_adapter.optimizers import update
+from likewise.worker.adapters.torch_adapter.optimizers import stepped
 from likewise.worker.adapters.torch_adapter.weights import Layout
 from likewise.worker.adapters.trainer import Batch, Block, Floats, Marks, State, Trainer, Weights
 
@@ -49,7 +52,7 @@ class TorchTrainer(Trainer):
         self.flat = network.lay_out(self.layout)
         self.slots = {
             name: torch.full_like(self.flat, start) for name, start in slot_starts(job.optimizer).items()
-        }
+        } | slots_beside(job, self.flat)
         self.fixed = {
             name: torch.tensor(value, dtype=self.dtype, device=self.device)
             for name, value in fixed_constants(job.optimizer).items()
@@ -78,7 +81,10 @@ class TorchTrainer(Trainer):
     def changing(self, block: Block) -> dict[str, Tensor]:
         """Return the optimizer's constants that change from update to update, by name: (n,)."""
         constants = update_constants(
-            self._optimizer, learning_rates=block.learning_rates, first_step=block.first_step
+            self._optimizer,
+            learning_rates=block.learning_rates,
+            first_step=block.first_step,
+            accumulation=block.accumulation,
         )
         return {name: self.on_device(values).to(self.dtype) for name, values in constants.items()}
 
@@ -146,6 +152,10 @@ class TorchTrainer(Trainer):
             result: Floats = self.network(self.on_device(x)).cpu().numpy()
         return result
 
+    def swap_average(self) -> None:
+        """Exchange the trained weights and their average (see `Trainer.swap_average`)."""
+        exchange(self.flat, self.slots[AVERAGE])
+
     def weights(self) -> Weights:
         """Return a copy of the current weights."""
         return self.network.weights()
@@ -172,6 +182,19 @@ class TorchTrainer(Trainer):
 
     def _changed(self) -> dict[str, Tensor]:
         return named(weights=self.flat, slots=self.slots, buffers=self.network.named_buffers())
+
+
+def slots_beside(job: Job, weights: Tensor) -> dict[str, Tensor]:
+    """Return the slots beside the optimizer's own, as they start."""
+    gathered = {GATHERED: torch.zeros_like(weights)} if gathers(job.training) else {}
+    return gathered | ({AVERAGE: weights.clone()} if job.optimizer.use_ema else {})
+
+
+def exchange(one: Tensor, other: Tensor) -> None:
+    """Exchange the values of two tensors, which stay where they are."""
+    kept = one.clone()
+    one.copy_(other)
+    other.copy_(kept)
 
 
 def constants_of_weights(
@@ -246,7 +269,7 @@ class FlatUpdate:
             gradients = torch.autograd.grad(total, parameters) if parameters else ()
         if gradients:
             torch._foreach_copy_(self._gradients, gradients)
-            update(
+            stepped(
                 self._optimizer,
                 weights=self._weights,
                 gradient=self._gradient,

@@ -1,0 +1,142 @@
+"""What stands around an update: gradients of several batches, and a moving average of the weights."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import pytest
+
+from likewise.shared.job.training import BatchPlan, accumulated
+from likewise.worker.adapters.trainer import EnsembleBlock
+
+STEPS = 40
+ADAM = {"type": "adam", "learning_rate": 0.05, "weight_decay": 0.1, "clip_norm": 0.5}
+
+
+def block_of(kit: Any, job: Any, plan: BatchPlan) -> Any:
+    block = kit.block(STEPS)
+    gathered = accumulated(job.training, plan, first_step=0, steps=STEPS)
+    return dataclasses.replace(block, accumulation=gathered)
+
+
+def gradients(weights: dict[str, np.ndarray], x: np.ndarray, y: np.ndarray) -> dict[str, np.ndarray]:
+    error = 2 * (x @ weights["layers.0.kernel"] + weights["layers.0.bias"] - y) / y.size
+    return {"layers.0.kernel": x.T @ error, "layers.0.bias": error.sum(axis=0)}
+
+
+def followed(kit: Any, job: Any, plan: BatchPlan) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """The weights and their average by the formulas, group after group."""
+    training, optimizer = job.training, job.optimizer
+    x, y, weights = kit.problem(job)
+    formula, rows = kit.formula(optimizer), kit.block(STEPS).indices
+    average = {name: array.copy() for name, array in weights.items()}
+    wanted, remainder = training.gradient_accumulation_steps, training.accumulation_remainder
+    group: list[int] = []
+    updates = 0
+    for step in range(STEPS):
+        within = step % plan.steps_per_epoch
+        if within == 0 and remainder == "drop":
+            group = []
+        group.append(step)
+        place = step if remainder == "carry" else within
+        cut = remainder == "update" and within == plan.steps_per_epoch - 1
+        if (place + 1) % wanted and not cut:
+            continue
+        each = [gradients(weights, x[rows[one]], y[rows[one]]) for one in group]
+        sizes = [plan.batch_size_at(one) for one in group]
+        shares = sizes if training.accumulation == "samples" else [1.0] * len(group)
+        divisor = {"mean": wanted, "samples": sum(sizes), "sum": 1.0}[training.accumulation]
+        whole = {
+            name: sum(share * one[name] for share, one in zip(shares, each, strict=True)) / divisor
+            for name in weights
+        }
+        updates += 1
+        formula.update(weights, whole, t=updates, rate=0.1)
+        part = 1 - optimizer.ema_momentum
+        if optimizer.ema_start == "first_update" and updates == 1:
+            part = 1.0
+        if optimizer.ema_start == "corrected":
+            part = part / (1 - optimizer.ema_momentum**updates)
+        average = {name: average[name] + part * (weights[name] - average[name]) for name in weights}
+        group = []
+    return weights, average
+
+
+def close(found: dict[str, np.ndarray], wanted: dict[str, np.ndarray]) -> None:
+    for name, array in wanted.items():
+        np.testing.assert_allclose(found[name], array, rtol=0, atol=1e-12 * np.abs(array).max())
+
+
+@pytest.mark.parametrize("execution", ["auto", "eager", "compiled"])
+@pytest.mark.parametrize("remainder", ["carry", "update", "drop", "keep"])
+@pytest.mark.parametrize("way", ["mean", "samples", "sum"])
+def test_gathered_gradients_make_updates_by_the_formula(
+    kit: Any, way: str, remainder: str, execution: str
+) -> None:
+    if execution != "auto" and (way, remainder) != ("samples", "keep"):
+        pytest.skip("one case for each way to execute")
+    training = {
+        "epochs": STEPS, "batch_size": 5, "gradient_accumulation_steps": 3, "accumulation": way,
+        "accumulation_remainder": remainder,
+    }  # fmt: skip
+    job = kit.job(optimizer=ADAM, training=training, execution=execution)
+    plan = BatchPlan.of(job.training, 34)  # 6 whole batches an epoch and one of 4
+    x, y, weights = kit.problem(job)
+    trainer = kit.trainer(job, weights=weights, x=x, y=y)
+    trainer.train(block_of(kit, job, plan))
+    close(trainer.weights(), followed(kit, job, plan)[0])
+
+
+@pytest.mark.parametrize("execution", ["auto", "eager", "compiled"])
+@pytest.mark.parametrize("start", ["first_update", "initial_weights", "corrected"])
+@pytest.mark.parametrize("gathered", [1, 3])
+def test_the_average_of_the_weights_follows_the_formula(
+    kit: Any, start: str, gathered: int, execution: str
+) -> None:
+    if execution != "auto" and (start, gathered) != ("corrected", 3):
+        pytest.skip("one case for each way to execute")
+    optimizer = ADAM | {"use_ema": True, "ema_momentum": 0.8, "ema_start": start}
+    training = {"epochs": STEPS, "batch_size": 5, "gradient_accumulation_steps": gathered}
+    job = kit.job(optimizer=optimizer, training=training, execution=execution)
+    plan = BatchPlan.of(job.training, 35)
+    x, y, weights = kit.problem(job)
+    trainer = kit.trainer(job, weights=weights, x=x, y=y)
+    block = block_of(kit, job, plan)
+    trainer.train(block.part(0, 13))
+    state = trainer.state()
+    resumed = kit.trainer(job, weights=weights, x=x, y=y)
+    resumed.load_state(state)
+    resumed.train(block.part(13, STEPS))
+    trained, average = followed(kit, job, plan)
+    close(resumed.weights(), trained)
+    resumed.swap_average()
+    close(resumed.weights(), average)
+    resumed.swap_average()
+    close(resumed.weights(), trained)
+
+
+def test_members_gather_and_average_as_alone(kit: Any) -> None:
+    optimizers = [ADAM | {"use_ema": True, "ema_momentum": m, "beta_1": 0.5} for m in (0.5, 0.9)]
+    training = {"epochs": STEPS, "batch_size": 5, "gradient_accumulation_steps": 3}
+    jobs = [kit.job(optimizer=optimizer, training=training) for optimizer in optimizers]
+    plan = BatchPlan.of(jobs[0].training, 35)
+    x, y, weights = kit.problem(jobs[0])
+    stacked = {name: np.stack([array, array]) for name, array in weights.items()}
+    ensemble = kit.ensemble(jobs[0], optimizers=[job.optimizer for job in jobs], weights=stacked, x=x, y=y)
+    block = block_of(kit, jobs[0], plan)
+    ensemble.train(
+        EnsembleBlock(
+            indices=block.indices,
+            learning_rates=np.stack([block.learning_rates] * 2),
+            first_step=0,
+            accumulation=block.accumulation,
+        )
+    )
+    for swapped in (False, True):
+        found = ensemble.weights()
+        for member, job in enumerate(jobs):
+            wanted = followed(kit, job, plan)[swapped]
+            close({name: array[member] for name, array in found.items()}, wanted)
+        ensemble.swap_average()
