@@ -21,10 +21,9 @@ from redis.client import Pipeline
 from likewise.shared import names
 from likewise.shared.connection import explained
 from likewise.shared.errors import CancelledError, RedisError, RefusedByRedisError, ResultError, UsageError
-from likewise.shared.job.experiment import Experiment
+from likewise.shared.ledger.reading import RECORD_FIELDS, experiment_of, record_of, run_of, text_of
 from likewise.shared.ledger.records import ExperimentRecord, RunRecord, RunState, WorkerPresence, census
 from likewise.shared.ledger.transitions import Before, run_script, script
-from likewise.shared.results.run_result import Failure
 from likewise.shared.run import Run
 
 T = TypeVar("T")
@@ -37,11 +36,6 @@ RESERVE = 0.1
 """This share of Redis's memory is kept for runs that are under way: new ones do not get it."""
 RESULTS_A_TRIP = 50
 """Results that are read in one round trip."""
-
-_FIELDS = (
-    "run_id", "experiment_id", "framework", "side", "queue", "lane", "state", "attempt", "fence", "worker",
-    "submitted_s", "claimed_s", "finished_s", "cancel_requested", "failure",
-)  # fmt: skip
 
 
 class Ledger:
@@ -92,7 +86,7 @@ class Ledger:
             lane = names.lane_of(queue, record.priority)
             arguments += [run.run_id, run.framework, run.side, queue, lane, document, timed]
         keys = [names.experiment_key(record.experiment_id), names.submission_key(key or "")]
-        stored = _text(run_script(self.client, self._add, keys=keys, args=arguments, before=before))
+        stored = text_of(run_script(self.client, self._add, keys=keys, args=arguments, before=before))
         if not stored and belongs_to:
             raise CancelledError(
                 f"experiment {belongs_to[1]} was cancelled or deleted; no more of it is trained"
@@ -116,7 +110,7 @@ class Ledger:
 
         Raises ResultError for one of another schema version.
         """
-        return _experiment(experiment_id, self._whole_hashes([names.experiment_key(experiment_id)])[0])
+        return experiment_of(experiment_id, self._whole_hashes([names.experiment_key(experiment_id)])[0])
 
     def keep_verdict(self, experiment_id: str, verdict: str) -> None:
         """Note the verdict of an experiment whose runs are finished, to be shown in lists.
@@ -134,14 +128,14 @@ class Ledger:
         Experiments of another schema version are left out; `unreadable` is called for each of them that is
         met on the way to `limit`.
         """
-        ids = [_text(one) for one in cast("list[bytes]", self.client.zrevrange(names.EXPERIMENTS, 0, -1))]
+        ids = [text_of(one) for one in cast("list[bytes]", self.client.zrevrange(names.EXPERIMENTS, 0, -1))]
         found: list[ExperimentRecord] = []
         while ids and len(found) < limit:
             batch, ids = ids[:limit], ids[limit:]
             fields = self._whole_hashes([names.experiment_key(one) for one in batch])
             for experiment_id, values in zip(batch, fields, strict=True):
                 try:
-                    record = _experiment(experiment_id, values)
+                    record = experiment_of(experiment_id, values)
                 except ResultError as error:
                     unreadable(error)
                     continue
@@ -154,8 +148,8 @@ class Ledger:
 
     def records(self, run_ids: Sequence[str]) -> list[RunRecord]:
         """Return the records of the runs that are known, in the order given."""
-        hashes = self._hashes([names.run_key(run_id) for run_id in run_ids], _FIELDS)
-        return [record for record in map(_record, hashes) if record is not None]
+        hashes = self._hashes([names.run_key(run_id) for run_id in run_ids], RECORD_FIELDS)
+        return [record for record in map(record_of, hashes) if record is not None]
 
     def runs_before(self, records: Iterable[RunRecord]) -> dict[str, int]:
         """Return how many runs of its queue come before each of those that are queued, by its id."""
@@ -194,7 +188,7 @@ class Ledger:
                 for run_id in batch:
                     pipe.hget(names.run_key(run_id), "run")
                 documents = pipe.execute()
-            found += [_run(run_id, document) for run_id, document in zip(batch, documents, strict=True)]
+            found += [run_of(run_id, document) for run_id, document in zip(batch, documents, strict=True)]
         return found
 
     def records_with_payloads(self, run_ids: Sequence[str]) -> Iterator[tuple[RunRecord, bytes | None]]:
@@ -202,11 +196,11 @@ class Ledger:
         for begin in range(0, len(run_ids), RESULTS_A_TRIP):
             with self.client.pipeline(transaction=False) as pipe:
                 for run_id in run_ids[begin : begin + RESULTS_A_TRIP]:
-                    pipe.hmget(names.run_key(run_id), list(_FIELDS))
+                    pipe.hmget(names.run_key(run_id), list(RECORD_FIELDS))
                     pipe.get(names.result_key(run_id))
                 answers = self._answers(pipe)
             for values, payload in zip(answers[::2], answers[1::2], strict=True):
-                record = _record(dict(zip(_FIELDS, values or (), strict=False)))
+                record = record_of(dict(zip(RECORD_FIELDS, values or (), strict=False)))
                 if record is not None:
                     yield record, payload
 
@@ -215,7 +209,7 @@ class Ledger:
 
         Raises UsageError for an unknown id.
         """
-        state = _text(self._cancel(keys=[names.run_key(run_id)]))
+        state = text_of(self._cancel(keys=[names.run_key(run_id)]))
         if not state:
             raise UsageError(f"there is no run {run_id}; `likewise list` shows the experiments")
         return cast(RunState, state)
@@ -327,97 +321,3 @@ def batches(ids: Sequence[T]) -> Iterator[Sequence[T]]:
     """Yield ids, or what has one, in groups, one for each round trip."""
     for begin in range(0, len(ids), IDS_A_TRIP):
         yield ids[begin : begin + IDS_A_TRIP]
-
-
-def _run(run_id: str, document: bytes | None) -> Run:
-    if document is None:
-        raise UsageError(f"there is no run {run_id}; `likewise list` shows the experiments")
-    try:
-        return Run.model_validate_json(document)
-    except ValidationError as error:
-        raise ResultError(f"run {run_id} cannot be read: {_first(error)}") from None
-
-
-def _record(values: dict[str, bytes | None]) -> RunRecord | None:
-    """Return the record; None where there is none, or one that was edited into what is none."""
-    text = {name: _text(value) for name, value in values.items() if value}
-    if "run_id" not in text:
-        return None
-    number = {name: _number(text.get(name)) for name in _NUMBERS}
-    try:
-        return RunRecord(
-            run_id=text["run_id"],
-            experiment_id=text["experiment_id"],
-            framework=text["framework"],
-            side=text.get("side", text["framework"]),
-            queue=text["queue"],
-            lane=text.get("lane", text["queue"]),
-            state=cast(RunState, text["state"]),
-            attempt=int(number["attempt"] or 0),
-            fence=int(number["fence"] or 0),
-            worker=text.get("worker"),
-            submitted_s=number["submitted_s"] or 0.0,
-            claimed_s=number["claimed_s"],
-            finished_s=number["finished_s"],
-            cancel_requested=text.get("cancel_requested") == "1",
-            failure=Failure.model_validate_json(text["failure"]) if "failure" in text else None,
-        )
-    except (KeyError, ValidationError):
-        return None
-
-
-_NUMBERS = ("attempt", "fence", "submitted_s", "claimed_s", "finished_s")
-
-
-def _number(text: str | None) -> float | None:
-    """Return a number of a record; None for one that is none, as after the record was edited by hand."""
-    with suppress(TypeError, ValueError):
-        return float(text or "")
-    return None
-
-
-def _experiment(experiment_id: str, values: dict[bytes, bytes]) -> ExperimentRecord | None:
-    document, run_ids, submitted_s = (
-        values.get(name) for name in (b"experiment", b"run_ids", b"submitted_s")
-    )
-    if document is None or run_ids is None or submitted_s is None:
-        return None
-    try:
-        experiment = Experiment.model_validate_json(document)
-    except ValidationError as error:
-        raise ResultError(f"experiment {experiment_id} cannot be read: {_first(error)}") from None
-    return ExperimentRecord(
-        experiment_id=experiment_id,
-        submitted_s=float(submitted_s),
-        experiment=experiment,
-        run_ids=tuple(json.loads(run_ids)),
-        related=_related(values),
-        cancelled=b"cancelled" in values,
-        verdict=_text(values[b"verdict"]) if b"verdict" in values else None,
-        priority=cast("names.Priority", _text(values.get(b"priority", "normal"))),
-    )
-
-
-def _related(values: dict[bytes, bytes]) -> dict[str, str]:
-    """Return the ids of the experiments that belong to it, by relation.
-
-    Records written before 23 November 2026 have at most one, in the field `twin`.
-    """
-    fields = {_text(name): _text(value) for name, value in values.items()}
-    old = {"twin": fields["twin"]} if "twin" in fields else {}
-    return old | {
-        name.removeprefix(names.RELATED): value
-        for name, value in fields.items()
-        if name.startswith(names.RELATED)
-    }
-
-
-def _first(error: ValidationError) -> str:
-    """Return the first problem, with a hint that another version may have written the document."""
-    first = error.errors(include_url=False)[0]
-    path = ".".join(map(str, first["loc"])) or "document"
-    return f"{path}: {first['msg']} (was it written by another version of Likewise?)"
-
-
-def _text(value: Any) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)

@@ -1,0 +1,121 @@
+"""The ledger's hashes in Redis as records and runs, or the reason why one cannot be read.
+
+What was edited by hand into no record is none; a document of another version is told as that.
+"""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from typing import Any, cast
+
+from pydantic import ValidationError
+
+from likewise.shared import names
+from likewise.shared.errors import ResultError, UsageError
+from likewise.shared.job.experiment import Experiment
+from likewise.shared.ledger.records import ExperimentRecord, RunRecord, RunState
+from likewise.shared.results.run_result import Failure
+from likewise.shared.run import Run
+
+RECORD_FIELDS = (
+    "run_id", "experiment_id", "framework", "side", "queue", "lane", "state", "attempt", "fence", "worker",
+    "submitted_s", "claimed_s", "finished_s", "cancel_requested", "failure",
+)  # fmt: skip
+
+
+def run_of(run_id: str, document: bytes | None) -> Run:
+    """Return a run by its document. Raises UsageError where there is none, ResultError for a damaged one."""
+    if document is None:
+        raise UsageError(f"there is no run {run_id}; `likewise list` shows the experiments")
+    try:
+        return Run.model_validate_json(document)
+    except ValidationError as error:
+        raise ResultError(f"run {run_id} cannot be read: {_first(error)}") from None
+
+
+def record_of(values: dict[str, bytes | None]) -> RunRecord | None:
+    """Return the record; None where there is none, or one that was edited into what is none."""
+    text = {name: text_of(value) for name, value in values.items() if value}
+    if "run_id" not in text:
+        return None
+    number = {name: _number(text.get(name)) for name in _NUMBERS}
+    try:
+        return RunRecord(
+            run_id=text["run_id"],
+            experiment_id=text["experiment_id"],
+            framework=text["framework"],
+            side=text.get("side", text["framework"]),
+            queue=text["queue"],
+            lane=text.get("lane", text["queue"]),
+            state=cast(RunState, text["state"]),
+            attempt=int(number["attempt"] or 0),
+            fence=int(number["fence"] or 0),
+            worker=text.get("worker"),
+            submitted_s=number["submitted_s"] or 0.0,
+            claimed_s=number["claimed_s"],
+            finished_s=number["finished_s"],
+            cancel_requested=text.get("cancel_requested") == "1",
+            failure=Failure.model_validate_json(text["failure"]) if "failure" in text else None,
+        )
+    except (KeyError, ValidationError):
+        return None
+
+
+_NUMBERS = ("attempt", "fence", "submitted_s", "claimed_s", "finished_s")
+
+
+def _number(text: str | None) -> float | None:
+    """Return a number of a record; None for one that is none, as after the record was edited by hand."""
+    with suppress(TypeError, ValueError):
+        return float(text or "")
+    return None
+
+
+def experiment_of(experiment_id: str, values: dict[bytes, bytes]) -> ExperimentRecord | None:
+    """Return an experiment's record; None where there is none. Raises ResultError for a damaged one."""
+    document, run_ids, submitted_s = (
+        values.get(name) for name in (b"experiment", b"run_ids", b"submitted_s")
+    )
+    if document is None or run_ids is None or submitted_s is None:
+        return None
+    try:
+        experiment = Experiment.model_validate_json(document)
+    except ValidationError as error:
+        raise ResultError(f"experiment {experiment_id} cannot be read: {_first(error)}") from None
+    return ExperimentRecord(
+        experiment_id=experiment_id,
+        submitted_s=float(submitted_s),
+        experiment=experiment,
+        run_ids=tuple(json.loads(run_ids)),
+        related=_related(values),
+        cancelled=b"cancelled" in values,
+        verdict=text_of(values[b"verdict"]) if b"verdict" in values else None,
+        priority=cast("names.Priority", text_of(values.get(b"priority", "normal"))),
+    )
+
+
+def _related(values: dict[bytes, bytes]) -> dict[str, str]:
+    """Return the ids of the experiments that belong to it, by relation.
+
+    Records written before 23 November 2026 have at most one, in the field `twin`.
+    """
+    fields = {text_of(name): text_of(value) for name, value in values.items()}
+    old = {"twin": fields["twin"]} if "twin" in fields else {}
+    return old | {
+        name.removeprefix(names.RELATED): value
+        for name, value in fields.items()
+        if name.startswith(names.RELATED)
+    }
+
+
+def _first(error: ValidationError) -> str:
+    """Return the first problem, with a hint that another version may have written the document."""
+    first = error.errors(include_url=False)[0]
+    path = ".".join(map(str, first["loc"])) or "document"
+    return f"{path}: {first['msg']} (was it written by another version of Likewise?)"
+
+
+def text_of(value: Any) -> str:
+    """Return what Redis answered as text."""
+    return value.decode() if isinstance(value, bytes) else str(value)
