@@ -39,6 +39,7 @@ PLACES = {
     "after_step": "After each optimizer.step()",
     "after_epoch": "After each epoch",
     "end": "After the training",
+    "evaluation": "Before each evaluation",
     "batches": "Where the batches are made",
     "fit": "For the training",
 }

@@ -102,6 +102,10 @@ RULES = (
         for path in ("optimizer.ema_momentum", "optimizer.ema_start", "optimizer.ema_use")
     ),
     Rule(
+        says="no layer tells training from evaluation",
+        apply=training.idle("training.evaluation_mode", training.knows_no_mode),
+    ),
+    Rule(
         says="every group is of equal batches",
         apply=training.idle("training.accumulation", training.gathers_evenly),
     ),

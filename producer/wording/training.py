@@ -154,6 +154,11 @@ def keeps_no_average(form: Form) -> bool:
     return not form.job.optimizer.use_ema
 
 
+def knows_no_mode(form: Form) -> bool:
+    """Return whether no layer does something else in training."""
+    return not _sees_batches(form)
+
+
 def cuts_no_group(form: Form) -> bool:
     """Return whether the batches of an epoch are whole groups."""
     samples, wanted = form.facts.samples, form.job.training.gradient_accumulation_steps

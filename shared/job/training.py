@@ -49,6 +49,10 @@ class Training(Frozen):
     by `per_batch` it is a mean; `per_sample` of sums is the sum over the epoch's batches.
     """
     early_stopping: EarlyStopping | None = None
+    evaluation_mode: Literal["evaluation", "training"] = "evaluation"
+    """How outputs are computed for validation, metrics and predictions: `training` is the forgotten eval() of
+    PyTorch, where dropout still drops and batch norm takes the statistics of the batch, of batch_size
+    samples in their order. The moving statistics stay as they are."""
     gradient_accumulation_steps: Count = 1
     """How many batches' gradients make one update. Batches, their losses and a schedule's steps are counted
     as ever; the weights and Adam's t wait for the group, whose gradient is clipped and decayed."""

@@ -638,6 +638,9 @@ def schedule_pairs() -> Iterator[Pair]:
 def training_pairs() -> Iterator[Pair]:
     layers = [dense(4, activation="tanh", name="hidden"), dense(name="head")]
     base = job(layers)
+    normed = job([dense(4, name="hidden"), {"type": "batch_norm"}, dense(name="head")])
+    path = "training.evaluation_mode"
+    yield Pair(path, normed, changed(normed, path, "training"), FLAT, path)
     gathering = {"epochs": 4, "batch_size": 3, "gradient_accumulation_steps": 3}
     adam = {"type": "adam", "learning_rate": 0.125, "epsilon": 0.015625}
     for name, values in {

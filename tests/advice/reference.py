@@ -58,7 +58,8 @@ def trained(
             patience.begin_anew()
     if job.optimizer.use_ema:
         trainer.swap_average()
-    return np.asarray(trainer.outputs(x))
+    in_training = job.training.evaluation_mode == "training"
+    return np.asarray(trainer.outputs(x, {}) if in_training else trainer.outputs(x))
 
 
 def main(framework: str, jobs: Path, out: Path) -> None:

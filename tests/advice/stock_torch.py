@@ -69,7 +69,7 @@ def run(parts: Parts, task: dict[str, Any], data: dict[str, Any], weights: dict[
         names["loss"] = names["validation_loss"] = total / count
         exec(after_epoch, names)
     exec(code(parts, "end"), names)
-    model.eval()
+    exec(code(parts, "evaluation"), names)
     with torch.no_grad():
         found = {"outputs": model(tensors[0]).numpy().copy()}
     if task["sampler"]:

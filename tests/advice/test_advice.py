@@ -45,6 +45,7 @@ FRAMEWORKS = ("tensorflow", "torch")
 TIMES = 40
 """How often a layer is drawn."""
 NO_ADVICE = {
+    ("tensorflow", "training.evaluation_mode"): "Keras's evaluate and predict know one mode alone",
     ("tensorflow", "training.accumulation"): "Keras gathers by the mean alone",
     ("tensorflow", "training.accumulation_remainder"): "Keras always carries a group into the next epoch",
     **{

@@ -1,4 +1,4 @@
-"""What stands around an update: gradients of several batches, and a moving average of the weights."""
+"""What stands around an update: gradients of several batches, averages, outputs in training mode."""
 
 from __future__ import annotations
 
@@ -140,3 +140,56 @@ def test_members_gather_and_average_as_alone(kit: Any) -> None:
             wanted = followed(kit, job, plan)[swapped]
             close({name: array[member] for name, array in found.items()}, wanted)
         ensemble.swap_average()
+
+
+LAYERS: list[dict[str, Any]] = [
+    {"type": "dense", "units": 4, "name": "hidden"},
+    {"type": "batch_norm", "name": "norm"},
+    {"type": "dropout", "rate": 0.5, "name": "drop"},
+    {"type": "dense", "units": 2, "name": "head"},
+]
+
+
+def normed(kit: Any, execution: str) -> tuple[Any, np.ndarray, Any, dict[str, np.ndarray]]:
+    """A job with batch norm and dropout, its samples and weights."""
+    job = kit.job(layers=LAYERS, execution=execution)
+    x, y, weights = kit.problem(job)
+    draw = np.random.default_rng(3)
+    norm = {f"norm.{end}": draw.uniform(0.5, 1.5, 4) for end in NORM}
+    hidden = {name: array for name, array in weights.items() if name.startswith("hidden")}
+    head = {name: array for name, array in weights.items() if name.startswith("head")}
+    return job, x, y, hidden | norm | head
+
+
+NORM = ("gamma", "beta", "moving_mean", "moving_variance")
+
+
+def in_training(weights: dict[str, np.ndarray], x: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    h = x @ weights["hidden.kernel"] + weights["hidden.bias"]
+    h = (h - h.mean(axis=0)) / np.sqrt(h.var(axis=0) + 1e-3) * weights["norm.gamma"] + weights["norm.beta"]
+    return h * mask @ weights["head.kernel"] + weights["head.bias"]
+
+
+@pytest.mark.parametrize("execution", ["auto", "eager", "compiled"])
+def test_outputs_in_training_mode_are_of_the_batch_and_move_nothing(kit: Any, execution: str) -> None:
+    job, x, y, weights = normed(kit, execution)
+    mask = np.random.default_rng(5).integers(0, 2, (12, 4)) * 2.0
+    trainer = kit.trainer(job, weights=weights, x=x, y=y)
+    before = trainer.outputs(x)
+    np.testing.assert_allclose(trainer.outputs(x, {"drop": mask}), in_training(weights, x, mask), rtol=1e-11)
+    np.testing.assert_array_equal(trainer.outputs(x), before)
+    for name, array in trainer.weights().items():
+        np.testing.assert_array_equal(array, weights[name])
+
+
+def test_members_give_outputs_in_training_mode_as_alone(kit: Any) -> None:
+    job, x, y, weights = normed(kit, "auto")
+    masks = np.random.default_rng(5).integers(0, 2, (2, 12, 4)) * 2.0
+    stacked = {name: np.stack([array, array * 1.5]) for name, array in weights.items()}
+    ensemble = kit.ensemble(job, optimizers=[job.optimizer] * 2, weights=stacked, x=x, y=y)
+    found = ensemble.outputs(x, {"drop": masks})
+    for member in range(2):
+        own = {name: array[member] for name, array in stacked.items()}
+        np.testing.assert_allclose(found[member], in_training(own, x, masks[member]), rtol=1e-11)
+    for name, array in ensemble.weights().items():
+        np.testing.assert_array_equal(array, stacked[name])

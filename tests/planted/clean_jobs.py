@@ -43,6 +43,7 @@ def clean_job(number: int) -> Document:
             "batch_size": _one_of(draw, [None, 4, 7, 8]),
             "shuffle": _one_of(draw, [True, False, "once"]),
             "drop_last": bool(draw.random() < 0.2),
+            "evaluation_mode": "training" if draw.random() < 0.1 else "evaluation",
             **_gathering(draw),
         },
     }  # fmt: skip

@@ -53,9 +53,11 @@ class Description:
     flags: dict[str, str]
 
 
-Capability = Literal["together", "observing", "default_weights", "compiled"]
-"""What an adapter may lack: `build_ensemble`, `observer`, `default_weights`, or programs for
-`execution: compiled`."""
+Capability = Literal[
+    "together", "observing", "default_weights", "compiled", "accumulation", "average", "training_outputs"
+]
+"""What an adapter may lack: `build_ensemble`, `observer`, `default_weights`, programs for
+`execution: compiled`, blocks with an accumulation, `swap_average`, or outputs in training mode."""
 
 
 class FrameworkAdapter(ABC):
@@ -75,6 +77,9 @@ class FrameworkAdapter(ABC):
         asked: dict[Capability, bool] = {
             "compiled": job.execution == "compiled",
             "default_weights": isinstance(job.initial_weights, FrameworkWeights),
+            "accumulation": job.training.gradient_accumulation_steps > 1,
+            "average": job.optimizer.use_ema,
+            "training_outputs": job.training.evaluation_mode == "training",
         }
         for capability, wanted in asked.items():
             if wanted and capability in self.lacks:

@@ -138,8 +138,11 @@ class Trainer(ABC):
         """
 
     @abstractmethod
-    def outputs(self, x: Floats) -> Floats:
+    def outputs(self, x: Floats, masks: Mapping[str, Floats] | None = None) -> Floats:
         """Return the outputs in inference mode: x (m, *features) → (m, outputs), in the run's precision.
+
+        With masks, one (m, *layer input) for each dropout layer if there are any, they are those in training
+        mode; the moving statistics stay as they are.
 
         `x` is in the run's precision already, and not rescaled yet.
         """
@@ -215,8 +218,10 @@ class EnsembleTrainer(ABC):
         raise NotImplementedError("this framework's adapter keeps no moving average of the weights")
 
     @abstractmethod
-    def outputs(self, x: Floats) -> Floats:
+    def outputs(self, x: Floats, masks: Mapping[str, Floats] | None = None) -> Floats:
         """Return every member's outputs for the same samples x (m, *features), in inference mode.
+
+        With masks, each (members, m, *layer input), in training mode (see `Trainer.outputs`).
 
         Returns (members, m, outputs).
         """

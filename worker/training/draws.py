@@ -67,6 +67,8 @@ class DrawPurpose(IntEnum):
     """A dropout mask: (layer index, step)."""
     WEIGHTS = 3
     """Initial weights: (layer index, tensor index)."""
+    EVALUATION = 5
+    """A dropout mask of an evaluation in training mode: (layer index, evaluation and batch)."""
     FINGERPRINT = 4
     """The factors of a trace's fingerprints: (projection, 0 for elements and 1 for stretches)."""
 

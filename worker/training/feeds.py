@@ -79,10 +79,17 @@ def mask_keys(layers: Sequence[Mask], seed: int) -> tuple[tuple[int, int, float]
 class MaskSource:
     """Draws the dropout masks of one seed's training."""
 
-    def __init__(self, layers: Sequence[Mask], *, seed: int, precision: Precision) -> None:
+    def __init__(
+        self,
+        layers: Sequence[Mask],
+        *,
+        seed: int,
+        precision: Precision,
+        purpose: DrawPurpose = DrawPurpose.MASK,
+    ) -> None:
         self._layers = layers
         self._precision = np.dtype(precision)
-        self._draws = {layer.path: Draws(layer.seed_in(seed), DrawPurpose.MASK) for layer in layers}
+        self._draws = {layer.path: Draws(layer.seed_in(seed), purpose) for layer in layers}
 
     def block(self, *, first_step: int, steps: int, batch_size: int) -> dict[str, Floats]:
         """Draw the masks of consecutive steps, by layer path: (steps, batch_size, *shape)."""

@@ -34,9 +34,9 @@ from likewise.worker.adapters.trainer import (
 )
 from likewise.worker.training.blocks import Cut, Pace, Stopwatch, cut
 from likewise.worker.training.checkpoints import document, joined, part_of, read_document, stacked, unstacked
-from likewise.worker.training.draws import starts
+from likewise.worker.training.draws import DrawPurpose, starts
 from likewise.worker.training.failures import TrainingError
-from likewise.worker.training.feeds import Feeds, stacked_by_name
+from likewise.worker.training.feeds import Feeds, MaskSource, stacked_by_name
 from likewise.worker.training.metrics import measured, validation_losses
 from likewise.worker.training.monitor import Monitor
 from likewise.worker.training.resources import activations_of
@@ -44,6 +44,8 @@ from likewise.worker.training.results import Member, OutputsOf, Trained
 from likewise.worker.training.samples import RunData
 from likewise.worker.training.seed_record import SeedRecord, finite_count
 
+EVALUATED = ("train", "validation", "test", "predict")
+"""What outputs are computed for; the order belongs to the address of masks."""
 _ROWS_AT_ONCE = 4_096
 _BYTES_ALONE, _BYTES_TOGETHER = 8 * 2**20, 32 * 2**20
 """The most samples, and the most bytes that they take in the layers, when outputs are computed: of a member
@@ -81,6 +83,12 @@ class OngoingTraining:
                     samples=data.train,
                 )
 
+        self._evaluation_masks = [
+            MaskSource(
+                self.program.masks, seed=member.seed, precision=job.precision, purpose=DrawPurpose.EVALUATION
+            )
+            for member in members
+        ]
         self._feeds = Feeds(members, self.program, self.plan)
         self._pace = Pace(bytes_per_step=self._feeds.bytes_per_step)
         self._compiled_sizes: set[int] = set()
@@ -213,8 +221,9 @@ class OngoingTraining:
             self._monitor.restore_best()
         parts = self.data.parts
         with self.stopwatch.measure("predict_s"), self._averaged(self.job.optimizer.use_ema):
-            outputs = {name: self._outputs(part.x) for name, part in parts.items()}
-            predictions = {} if self.data.predict is None else {"predict": self._outputs(self.data.predict)}
+            outputs = {name: self._outputs(part.x, name) for name, part in parts.items()}
+            given = self.data.predict
+            predictions = {} if given is None else {"predict": self._outputs(given, "predict")}
             weights = self._trainer.weights()
         metrics = measured(self.job, parts, outputs, self.data.target_scaling)
         for member in self._left():
@@ -319,7 +328,7 @@ class OngoingTraining:
             optimizer = self.job.optimizer
             average = optimizer.use_ema and optimizer.ema_use == "evaluation"
             with self.stopwatch.measure("predict_s"), self._averaged(average):
-                outputs = self._outputs(held_out.x)
+                outputs = self._outputs(held_out.x, "validation")
             values = validation_losses(self.job, outputs, held_out)
             for member in self._left():
                 try:
@@ -342,18 +351,30 @@ class OngoingTraining:
         if wanted:
             self._trainer.swap_average()
 
-    def _outputs(self, x: NDArray[Any]) -> Floats:
-        """Compute every member's outputs: (members, m, outputs)."""
+    def _masks(self, part: str, batch: int, rows: int) -> dict[str, Floats] | None:
+        """Return every member's masks for a batch of an evaluation; None in evaluation mode."""
+        if self.job.training.evaluation_mode == "evaluation":
+            return None
+        number = ((self.epochs_done * len(EVALUATED) + EVALUATED.index(part)) << 32) + batch
+        own = [source.block(first_step=number, steps=1, batch_size=rows) for source in self._evaluation_masks]
+        return {path: np.concatenate([masks[path] for masks in own]) for path in own[0]}
+
+    def _outputs(self, x: NDArray[Any], name: str) -> Floats:
+        """Compute every member's outputs on a part of the data: (members, m, outputs)."""
         row_bytes = activations_of(self.program) * np.dtype(self.job.precision).itemsize
         if self._alone is None:
             rows = max(1, _BYTES_TOGETHER // (len(self.members) * row_bytes))
         else:
             rows = max(1, min(_ROWS_AT_ONCE, _BYTES_ALONE // row_bytes))
+        if self.job.training.evaluation_mode == "training":
+            rows = self.job.training.batch_size or len(x)  # what a batch's statistics are of
         precision = self.job.precision
         outputs: Floats = np.empty((len(self.members), len(x), *self.program.output_shape), precision)
         for at in range(0, len(x), rows):  # into one array: kept pieces would lie between what is freed
             part = x[at : at + rows].astype(precision, copy=False)
-            outputs[:, at : at + rows] = self._trainer.outputs(part)
+            masks = self._masks(name, at // rows, len(part))
+            computed = self._trainer.outputs
+            outputs[:, at : at + rows] = computed(part) if masks is None else computed(part, masks)
         return outputs
 
 
@@ -379,8 +400,10 @@ class _EnsembleOfOne:
     def swap_average(self) -> None:
         self._trainer.swap_average()
 
-    def outputs(self, x: Floats) -> Floats:
-        outputs: Floats = self._trainer.outputs(x)[None]
+    def outputs(self, x: Floats, masks: Mapping[str, Floats] | None = None) -> Floats:
+        if masks is None:
+            return self._trainer.outputs(x)[None]
+        outputs: Floats = self._trainer.outputs(x, {path: mask[0] for path, mask in masks.items()})[None]
         return outputs
 
     def weights(self) -> Weights:

@@ -110,6 +110,9 @@ class NumpyAdapter(FrameworkAdapter):
     lacks: ClassVar[Mapping[Capability, str]] = {
         "together": "the NumPy adapter has no program of many",
         "observing": "the NumPy adapter does not lay an update open",
+        "accumulation": "the NumPy adapter makes an update of each batch",
+        "average": "the NumPy adapter keeps no average of the weights",
+        "training_outputs": "the NumPy adapter evaluates in evaluation mode alone",
         "compiled": "the NumPy adapter compiles nothing; use execution: auto",
     }
 

@@ -134,6 +134,12 @@ class EnsembleProgram(Program):
         """Compute the outputs in inference mode: x (m, *features) → (members, m, outputs)."""
         return _vectorised(lambda own: self.network(own, x)[0], dict(weights))
 
+    def _training_outputs(
+        self, weights: Mapping[str, Tensor], x: Tensor, masks: Mapping[str, Tensor]
+    ) -> Tensor:
+        """Compute the outputs in training mode: x (m, *features) → (members, m, outputs)."""
+        return _vectorised(lambda own: self.network(own[0], x, own[1])[0], (dict(weights), dict(masks)))
+
 
 def _vectorised(function: Callable[[Any], Any], members: Any) -> Any:
     """Apply the function to all members at once. Raises UnsupportedError where it cannot be vectorised."""
@@ -196,11 +202,11 @@ class TensorFlowEnsemble(EnsembleTrainer):
             self._state, losses = run(self._state, self._samples, steps)
         return np.ascontiguousarray(losses.numpy().T, np.float64)
 
-    def outputs(self, x: Floats) -> Floats:
-        """Return the members' outputs in inference mode."""
+    def outputs(self, x: Floats, masks: Mapping[str, Floats] | None = None) -> Floats:
+        """Return the members' outputs (see `EnsembleTrainer.outputs`)."""
         check_inputs(self._program.network.input_shape, x)
         with tf.device(self._device):
-            result: Floats = self._program.outputs(self._program.weights(self._state), tf.constant(x)).numpy()
+            result: Floats = self._program.computed(self._state, x, masks)
         return result
 
     def swap_average(self) -> None:

@@ -150,6 +150,7 @@ class Program:
         self.block: Callable[[LoopState, Samples, Steps, int], tuple[LoopState, Tensor, Marks]] = self._steps
         """Trains a block, marked after every so many updates: the state after it, the losses, the marks."""
         self.outputs: Any = self._outputs
+        self.training_outputs: Any = self._training_outputs
         if job.execution != "eager":
             self._compile(job, samples)
 
@@ -170,6 +171,10 @@ class Program:
         self.block = self._through_graph
         received = tf.TensorSpec(samples[0].shape, job.precision)
         self.outputs = TracedFunction(self._outputs, [self._weights_spec(job), received])
+        masks = {path: tf.TensorSpec(None, job.precision) for path in self.dropped}
+        self.training_outputs = TracedFunction(
+            self._training_outputs, [self._weights_spec(job), received, masks]
+        )
 
     def _block_spec(self, job: Job, samples: tuple[tf.TensorSpec, ...], *, indices_rank: int) -> list[Any]:
         return [self._state_spec(job), samples, self._steps_spec(job, indices_rank)]
@@ -300,6 +305,19 @@ class Program:
     def _outputs(self, weights: Mapping[str, Tensor], x: Tensor) -> Tensor:
         """Compute the outputs in inference mode: x (m, *features) → (m, outputs)."""
         return self.network(weights, x)[0]
+
+    def _training_outputs(
+        self, weights: Mapping[str, Tensor], x: Tensor, masks: Mapping[str, Tensor]
+    ) -> Tensor:
+        """Compute the outputs in training mode, of which nothing is kept: x (m, *features) → (m, outputs)."""
+        return self.network(weights, x, masks)[0]
+
+    def computed(self, state: LoopState, x: Any, masks: Mapping[str, Any] | None) -> Any:
+        """Return the outputs as an array, in training mode where there are masks."""
+        if masks is None:
+            return self.outputs(self.weights(state), tf.constant(x)).numpy()
+        given = {path: tf.constant(mask) for path, mask in masks.items()}
+        return self.training_outputs(self.weights(state), tf.constant(x), given).numpy()
 
     def _step_at(
         self, i: Tensor, state: LoopState, samples: Samples, steps: Steps

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
@@ -73,11 +75,11 @@ class TensorFlowTrainer(Trainer):
             self._state, losses, marks = self._program.block(self._state, self._samples, steps, every)
         return np.asarray(losses.numpy(), np.float64), marks
 
-    def outputs(self, x: Floats) -> Floats:
-        """Return the model's outputs in inference mode."""
+    def outputs(self, x: Floats, masks: Mapping[str, Floats] | None = None) -> Floats:
+        """Return the model's outputs (see `Trainer.outputs`)."""
         check_inputs(self._program.network.input_shape, x)
         with tf.device(self._device):
-            result: Floats = self._program.outputs(self._program.weights(self._state), tf.constant(x)).numpy()
+            result: Floats = self._program.computed(self._state, x, masks)
         return result
 
     def swap_average(self) -> None:

@@ -32,6 +32,7 @@ from likewise.worker.adapters.torch_adapter.recurrent import Recurrent
 from likewise.worker.adapters.torch_adapter.replay import ReplayedUpdate
 from likewise.worker.adapters.torch_adapter.training import (
     FlatUpdate,
+    cloned,
     constants_of_weights,
     copied,
     each,
@@ -203,12 +204,20 @@ class TorchEnsemble(EnsembleTrainer):
     ) -> Tensor:
         return torch.func.functional_call(self._network, {**parameters, **buffers}, (x, masks))
 
-    def outputs(self, x: Floats) -> Floats:
-        """Return every member's outputs in inference mode, of the same samples."""
+    def outputs(self, x: Floats, masks: Mapping[str, Floats] | None = None) -> Floats:
+        """Return every member's outputs of the same samples (see `EnsembleTrainer.outputs`)."""
         check_inputs(self._network.input_shape, x)
+        kept = {} if masks is None else cloned(self._buffers)
         with torch.no_grad():
-            members = torch.vmap(self._called, (0, 0, None))
-            outputs = members(self._parameters, self._buffers, self._on_device(x))
+            if masks is None:
+                members = torch.vmap(self._called, (0, 0, None))
+                outputs = members(self._parameters, self._buffers, self._on_device(x))
+            else:
+                given = {path: self._on_device(mask) for path, mask in masks.items()}
+                members = torch.vmap(self._called, (0, 0, None, 0))
+                outputs = members(self._parameters, self._buffers, self._on_device(x), given)
+        if kept:
+            put_back(self._buffers, kept)
         return outputs.cpu().numpy()  # type: ignore[no-any-return]
 
     def swap_average(self) -> None:

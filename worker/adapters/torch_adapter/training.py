@@ -145,11 +145,16 @@ class TorchTrainer(Trainer):
 
         return self._flat_update.run(loss, self._parameters, given)
 
-    def outputs(self, x: Floats) -> Floats:
-        """Return the model's outputs in inference mode."""
+    def outputs(self, x: Floats, masks: Mapping[str, Floats] | None = None) -> Floats:
+        """Return the model's outputs (see `Trainer.outputs`)."""
         check_inputs(self.network.input_shape, x)
+        given = None if masks is None else {path: self.on_device(mask) for path, mask in masks.items()}
+        moving = dict(self.network.named_buffers())
+        kept = {} if masks is None else cloned(moving)
         with torch.inference_mode():
-            result: Floats = self.network(self.on_device(x)).cpu().numpy()
+            result: Floats = self.network(self.on_device(x), given).cpu().numpy()
+        if kept:
+            put_back(moving, kept)
         return result
 
     def swap_average(self) -> None:
