@@ -157,10 +157,17 @@ COMPOSE = [
     ("REDIS_MEMORY", "2g", "How much memory Redis's container may use."),
     ("REDIS_IMAGE", "redis:7-bookworm", "The image of Redis; any of 6.2 or later."),
     (
-        "LIKEWISE_REDIS_PASSWORD_FILE",
+        "REDIS_WORKER_PASSWORD_FILE",
         "",
-        "A file of this machine with the password, for deploy/compose.external-redis.yml.",
+        "A file of this machine with the workers' password, for deploy/compose.external-redis.yml.",
     ),
+    (
+        "REDIS_PRODUCER_PASSWORD_FILE",
+        "",
+        "A file of this machine with the commands' password, for deploy/compose.external-redis.yml.",
+    ),
+    ("REDIS_WORKER_USER", "worker", "The workers' user, for deploy/compose.external-redis.yml."),
+    ("REDIS_PRODUCER_USER", "producer", "The commands' user, for deploy/compose.external-redis.yml."),
     (
         "LIKEWISE_REDIS_CA_FILE",
         "/etc/ssl/certs/ca-certificates.crt",

@@ -35,10 +35,15 @@ def redis_url(settings: Settings) -> str | None:
     if settings.redis_url is None:
         return None
     parts = urlsplit(settings.redis_url)
+    given, _, address = parts.netloc.rpartition("@")
+    user, _, password = given.partition(":")
+    if settings.redis_user is not None:
+        user = quote(settings.redis_user, safe="")
     if settings.redis_password_file is not None:
-        password = _content(settings.redis_password_file, "LIKEWISE_REDIS_PASSWORD_FILE").strip()
-        address = parts.netloc.rpartition("@")[2]
-        parts = parts._replace(netloc=f"{parts.username or ''}:{quote(password, safe='')}@{address}")
+        content = _content(settings.redis_password_file, "LIKEWISE_REDIS_PASSWORD_FILE").strip()
+        password = quote(content, safe="")
+    if user or password:
+        parts = parts._replace(netloc=f"{user}:{password}@{address}")
     if parts.scheme == "rediss":
         parts = parts._replace(query=urlencode({**_tls(settings), **dict(parse_qsl(parts.query))}))
     return urlunsplit(parts)

@@ -19,6 +19,7 @@ from likewise.shared.frozen import Frozen
 LOCAL_STACK = ("home", "environments", "idle_minutes")
 """These settings are of the local stack alone; containers have no use for them."""
 GIVEN_IN_CONTAINERS = (
+    "redis_user",
     "redis_password_file",
     "redis_ca_file",
     "framework",
@@ -36,6 +37,8 @@ class Settings(Frozen):
     redis_url: str | None = None
     """`redis://[:password@]host:port/0`, or `rediss://` for TLS; unset, the producer uses its own local
     stack."""
+    redis_user: str | None = None
+    """The user of Redis that this process is (`shared/users.acl`); it goes into `redis_url`."""
     redis_password_file: Path | None = None
     """A file with the password (a container secret); it goes into `redis_url`."""
     redis_ca_file: Path | None = None

@@ -78,6 +78,11 @@ class Compose:
         run = ("run", "--rm", "-T", "--no-deps", "--entrypoint", "python", "producer")
         return self(*run, "-c", code, timeout=timeout)
 
+    def password(self, user: str) -> str:
+        """The password of one of Redis's users, which only the service that draws them can read of all."""
+        show = ("run", "--rm", "-T", "--entrypoint", "cat", "password", f"/run/likewise/{user}/password")
+        return self(*show).stdout.strip()
+
     def containers(self, service: str) -> list[str]:
         """The ids of a service's running containers."""
         return self("ps", "-q", service).stdout.split()

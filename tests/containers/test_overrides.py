@@ -72,9 +72,8 @@ def here(engine: Engine, images: Mapping[str, str], machine: Machine) -> Iterato
     variables = {"REDIS_PUBLISH": f"{machine.address}:{PORT}", "REDIS_TLS_FOLDER": str(machine.folder)}
     with project(engine, "deploy/compose.publish-redis.yml", variables=variables) as made:
         made("up", "--detach", "redis")
-        (machine.folder / "password").write_text(
-            made("exec", "-T", "redis", "cat", "/run/likewise/password").stdout
-        )
+        for user in ("producer", "worker"):
+            (machine.folder / user).write_text(made.password(user))
         yield made
 
 
@@ -85,7 +84,8 @@ def elsewhere(engine: Engine, here: Compose, machine: Machine) -> Iterator[tuple
     (machine.folder / "aws").write_text("[default]\naws_access_key_id = a\naws_secret_access_key = b\n")
     variables = {
         "LIKEWISE_REDIS_URL": f"rediss://{machine.address}:{PORT}/0",
-        "LIKEWISE_REDIS_PASSWORD_FILE": str(machine.folder / "password"),
+        "REDIS_WORKER_PASSWORD_FILE": str(machine.folder / "worker"),
+        "REDIS_PRODUCER_PASSWORD_FILE": str(machine.folder / "producer"),
         "LIKEWISE_REDIS_CA_FILE": str(machine.folder / "certificate.pem"),
         "LIKEWISE_BLOB_URL": "s3://arrays/likewise",
         "LIKEWISE_BLOB_REDIS_LIMIT_MB": "1",
