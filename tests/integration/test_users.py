@@ -1,0 +1,152 @@
+"""What each user of Redis may do: every command of ours with each of them, and what nobody may."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import redis
+from typer.testing import CliRunner
+
+from likewise.producer.cli.app import app
+from likewise.shared.connection import connect
+from likewise.shared.errors import LikewiseError
+from likewise.shared.users import USERS, rights
+
+COMMANDS: dict[str, tuple[list[str], str]] = {
+    "compare": (["matched"], ""),
+    "explain": (["article"], ""),
+    "bench": (["matched"], ""),
+    "sweep": (["matched", "--grid", "optimizer.learning_rate=0.1,0.2"], ""),
+    "submit": (["matched", "--queue-anyway"], "producer"),
+    "list": ([], "producer monitor"),
+    "show": (["ID"], "producer monitor"),
+    "report": (["ID", "-o", "OUT"], "producer monitor"),
+    "watch": (["ID"], "producer monitor"),
+    "workers": ([], "producer worker monitor"),
+    "doctor": ([], "producer monitor"),
+    "cancel": (["ID"], "producer"),
+    "prune": (["--older-than", "0s", "--keep", "0"], "producer"),
+    "delete": (["ID"], "producer"),
+}
+"""By command, its arguments here, and the users for whom it does its work. The producer's trainings are
+those of every other test of commands."""
+WITHOUT_REDIS = {"bisect", "init", "examples", "validate", "data", "schema", "version", "up", "down"}
+DANGEROUS = """
+CONFIG GET *|CONFIG SET save x|DEBUG SLEEP 0|FLUSHALL|FLUSHDB|KEYS *|MODULE LIST|SCRIPT FLUSH|SHUTDOWN|MONITOR|SAVE
+BGSAVE|REPLICAOF NO ONE|ACL SETUSER x|ACL LIST|EVAL return 0|CLIENT KILL ID 1|SELECT 1|MIGRATE h 1 k 0 1|SWAPDB 0 1
+GET another|RENAME likewise:a likewise:b|SORT likewise:run:x|RESTORE likewise:run:x 0 x|DUMP likewise:run:x
+"""
+WRITING = {
+    *(
+        "set",
+        "hset",
+        "zadd",
+        "sadd",
+        "xadd",
+        "lpush",
+        "rpush",
+        "del",
+        "unlink",
+        "expire",
+        "evalsha",
+        "publish",
+    ),
+}
+
+
+@pytest.fixture
+def run_as(redis_server: Any, tmp_path: Any) -> Callable[..., str | None]:
+    """Runs a command as a user; what it was refused with, or None."""
+
+    def run(user: str, *words: str) -> str | None:
+        environment = {
+            "LIKEWISE_REDIS_URL": redis_server.url_of(user),
+            "LIKEWISE_REDIS_PASSWORD_FILE": "",
+            "LIKEWISE_REDIS_USER": "",
+            "HOME": str(tmp_path),
+        }
+        done = CliRunner().invoke(app, list(words), env=environment)
+        if isinstance(done.exception, LikewiseError):
+            return str(done.exception)
+        assert done.exception is None or isinstance(done.exception, SystemExit), repr(done.exception)
+        said = done.output
+        return said if "forbids" in said else None
+
+    return run
+
+
+def test_every_command_is_in_the_table() -> None:
+    named = {command.name for command in app.registered_commands}
+    assert named == set(COMMANDS) | WITHOUT_REDIS
+
+
+@pytest.mark.parametrize("user", ["worker", "monitor", "producer"])
+def test_a_user_can_do_what_is_its_own_and_is_told_of_the_rest(
+    user: str, run_as: Callable[..., str | None], desk: Any, tmp_path: Any
+) -> None:
+    record = desk.submit(queue_anyway=True, frameworks=("nobody",))
+    desk.ledger.cancel(record.run_ids[0])
+    for name, (words, allowed) in COMMANDS.items():
+        if user == "producer" and not allowed:
+            continue
+        given = [record.experiment_id if word == "ID" else word for word in words]
+        given = [
+            str(tmp_path / "page.html") if word == "OUT" else word for word in given if word != "--no-wait"
+        ]
+        refused = run_as(user, name, *given)
+        if user in allowed.split():
+            assert refused is None or "forbids" not in refused, f"{name}: {refused}"
+        else:
+            assert refused is not None, f"{name} was not refused"
+            assert re.search("forbids this to the user|no live worker", refused), f"{name}: {refused}"
+    if user == "producer":
+        desk.cancel_all()
+
+
+@pytest.mark.parametrize("bundled", [False, True], ids=["on PATH", "bundled"])
+def test_what_is_dangerous_is_forbidden_to_everybody(bundled: bool, start_redis: Callable[..., Any]) -> None:
+    server = start_redis(bundled=bundled)
+    for user in USERS:
+        client = redis.Redis.from_url(server.url_of(user))
+        for command in DANGEROUS.strip().replace("\n", "|").split("|"):
+            with pytest.raises(redis.ResponseError, match=r"(?i)permission|not allowed"):
+                client.execute_command(*command.split())
+        client.close()
+    monitor = redis.Redis.from_url(server.url_of("monitor"))
+    for command in (["SET", "likewise:run:x", "1"], ["DEL", "likewise:run:x"], ["EVALSHA", "0" * 40, "0"]):
+        with pytest.raises(redis.ResponseError, match=r"(?i)permission"):
+            monitor.execute_command(*command)
+    monitor.close()
+    worker = connect(server.url_of("worker"))
+    with pytest.raises(LikewiseError, match="forbids this"):
+        worker.zrange("likewise:experiments", 0, -1)
+    worker.close()
+
+
+def test_a_monitor_has_no_command_that_writes() -> None:
+    commands = re.findall(r"\+(\S+)", rights()["monitor"])
+    assert not set(commands) & WRITING
+
+
+def test_who_is_nobody_in_particular_is_not_let_in(redis_server: Any) -> None:
+    address = redis_server.url.rpartition("@")[2]
+    with pytest.raises(LikewiseError, match="password"):
+        connect(f"redis://{address}")
+    with pytest.raises(LikewiseError, match="password"):
+        connect(f"redis://worker:{redis_server.passwords['monitor']}@{address}")
+
+
+def test_a_script_of_a_user_is_held_to_the_users_rights(redis_server: Any) -> None:
+    client = connect(redis_server.url_of("producer"))
+    for text in (
+        "return redis.call('CONFIG', 'GET', 'save')",
+        "return redis.call('GET', 'likewise:child:x')",
+    ):
+        with pytest.raises(
+            (LikewiseError, redis.ResponseError), match="forbids this|not allowed from script"
+        ):
+            client.register_script(text)()
+    client.close()
