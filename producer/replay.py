@@ -174,8 +174,8 @@ def refeed(reference: Trace, runs: tuple[Run, Run]) -> Refeed:
         own, others = ([(weight.own_name, weight.shape) for weight in one.weights] for one in (stage, other))
         if own != others:
             continue
-        fed = tuple(ref for place in stage.sources if (ref := values[place]) is not None)
-        if len(fed) == len(stage.sources):
+        fed = tuple(ref for place in other.reads if (ref := values[place]) is not None)
+        if len(fed) == len(other.reads):
             inputs[stage.path] = fed
     return Refeed(weights=reference.start_weights, inputs=inputs)
 

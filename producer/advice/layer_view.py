@@ -27,6 +27,8 @@ class LayerView:
     shown_fields: frozenset[str]
     given_names: frozenset[str] | None
     """The weights that are given, by name; None for all."""
+    counted: str | None = None
+    """An expression of which steps count (batch, steps), true where they do; None where all of them do."""
 
     @property
     def layer(self) -> Any:

@@ -300,6 +300,7 @@ def _views(view: JobView, framework: str, template: Any, shown: frozenset[str]) 
     given = view.job.initial_weights
     names = frozenset(given.weights) if isinstance(given, GivenWeights) else None
     outputs, firsts = ["x"], [False]
+    shapes = [view.program.input_shape, *(stage.output for stage in view.program.stages)]
     for stage in view.program.stages:
         wants_first = stage.kind in template.channels_first and len(stage.inputs[0]) > 1
         mine = firsts[stage.sources[0]]
@@ -310,10 +311,20 @@ def _views(view: JobView, framework: str, template: Any, shown: frozenset[str]) 
             if len(shape) > 1 and firsts[place] != first:
                 name = template.to_first(name) if first else template.to_last(name)
             ins.append(str(name))
-        layer = LayerView(stage, framework, first, tuple(ins), shown, names)
+        told = [
+            _counted(outputs[one.place], firsts[one.place], one.value, template, axes=len(shapes[one.place]))
+            for one in stage.padding
+        ]
+        layer = LayerView(stage, framework, first, tuple(ins), shown, names, " | ".join(told) or None)
         yield layer
         outputs.append(layer.out)
         firsts.append(first and len(stage.output) > 1)
+
+
+def _counted(name: str, first: bool, value: float, template: Any, *, axes: int) -> str:
+    """Return which steps count, from the numbers that say which are padding."""
+    here = template.to_last(name) if first else name
+    return f"({here} != {python(value)})" + (".any(dim=-1)" if axes > 1 else "")
 
 
 def _tidy(code: str) -> str:

@@ -7,8 +7,18 @@ from functools import lru_cache
 
 from likewise.shared.job import Job, Model
 from likewise.shared.job.layers import Layer
+from likewise.shared.job.layers.merging import MultiHeadAttention
 from likewise.shared.job.shape import Shape, ShapeError
-from likewise.shared.program.spec import IndexLimit, Mask, ProgramSpec, Rescale, Stage, Target, Weight
+from likewise.shared.program.spec import (
+    IndexLimit,
+    Mask,
+    Padding,
+    ProgramSpec,
+    Rescale,
+    Stage,
+    Target,
+    Weight,
+)
 
 _AS_STORED = Rescale()
 
@@ -55,6 +65,7 @@ def compile_model(
 
 def _stages(model: Model, input_shape: Shape) -> tuple[Stage, ...]:
     outputs = [input_shape]
+    padded: list[tuple[Padding, ...]] = [()]
     stages = []
     address = 0
     for index, layer in enumerate(model.layers):
@@ -66,6 +77,8 @@ def _stages(model: Model, input_shape: Shape) -> tuple[Stage, ...]:
         except ShapeError as error:
             raise ShapeError(f"{path} ({layer.kind}) {error}") from None
         outputs.append(output)
+        told = [padded[place] for place in sources]
+        padded.append(_padding_after(layer, sources, told))
         stages.append(
             Stage(
                 path=path,
@@ -73,6 +86,7 @@ def _stages(model: Model, input_shape: Shape) -> tuple[Stage, ...]:
                 summary=layer.summary,
                 sources=sources,
                 inputs=inputs,
+                padding=told[layer.padded_input(len(sources))] if layer.minds_padding else (),
                 output=output,
                 weights=_weights(layer, inputs, address=address, path=path),
                 mask=_mask(layer, inputs[0], address=address, path=path),
@@ -84,6 +98,18 @@ def _stages(model: Model, input_shape: Shape) -> tuple[Stage, ...]:
         )
         address += layer.has_own_draws
     return tuple(stages)
+
+
+def _padding_after(
+    layer: Layer, sources: tuple[int, ...], told: list[tuple[Padding, ...]]
+) -> tuple[Padding, ...]:
+    """Return what says which steps of a layer's output are padding; `told` says it of each input."""
+    if layer.padding_value is not None:
+        return (Padding(place=sources[0], value=layer.padding_value),)
+    every = told[:1] if isinstance(layer, MultiHeadAttention) else told
+    if not layer.passes_padding or not all(every):
+        return ()
+    return tuple(dict.fromkeys(padding for one in every for padding in one))
 
 
 def _weights(layer: Layer, inputs: tuple[Shape, ...], *, address: int, path: str) -> tuple[Weight, ...]:

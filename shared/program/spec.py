@@ -67,6 +67,16 @@ class Mask:
         return run_seed if self.seed is None else self.seed
 
 
+@dataclass(frozen=True)
+class Padding:
+    """A step is padding where all its numbers at a place are `value`; said by several, where all say so."""
+
+    place: int
+    """Where the numbers are: 0 is the program's input, i + 1 the output of stage i. They are (steps,), or
+    (steps, features)."""
+    value: float
+
+
 @dataclass(frozen=True, kw_only=True)
 class Stage:
     """One step from inputs to an output that can be looked at by its path."""
@@ -77,6 +87,8 @@ class Stage:
     sources: tuple[int, ...]
     """Where the inputs come from: 0 is the program's input, i + 1 the output of stage i."""
     inputs: tuple[Shape, ...]
+    padding: tuple[Padding, ...] = ()
+    """What says which steps of an input the stage leaves out; empty where all of them count."""
     output: Shape
     weights: tuple[Weight, ...]
     mask: Mask | None
@@ -88,6 +100,11 @@ class Stage:
     layer: Any
     """What was declared, one of `shared.job.layers`, for the adapter's table of layers alone; the kind says
     which one."""
+
+    @property
+    def reads(self) -> tuple[int, ...]:
+        """Return where all that it reads comes from: its inputs, then what says which steps are padding."""
+        return (*self.sources, *(padding.place for padding in self.padding))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -66,6 +66,7 @@ LAYERS: dict[str, tuple[tuple[int, ...], dict[str, Any]]] = {
     "layer_norm": (FLAT, {"epsilon": 0.001}),
     "batch_norm": (FLAT, {"epsilon": 0.001, "momentum": 0.9}),
     "embedding": ((5,), {"input_dim": 7, "output_dim": 3}),
+    "masking": ((5, 1), {}),
     "simple_rnn": (STEPS, {"units": 3}),
     "lstm": (STEPS, {"units": 3}),
     "gru": (STEPS, {"units": 3}),
@@ -129,7 +130,10 @@ VALUES: dict[str, list[Any]] = {
     "trainable": [False],
 }
 """Other values of each field of a layer. What draws weights is looked at by itself."""
-ELSEWHERE = {"type", "name", "inputs", "rate", "seed", "layer"}
+ELSEWHERE = {
+    *("type", "name", "inputs", "rate", "seed", "layer"),
+    *("mask_zero", "mask_value", "zero_output_for_mask", "use_padding_mask"),  # see `padding_pairs`
+}
 """Fields of layers that have no value here: a rate draws masks, the others are no settings of code."""
 
 THREE = [[1.0, 3.0, 0.5]]
@@ -346,6 +350,37 @@ def window_pairs() -> Iterator[Pair]:
     behind = [{"type": "conv1d", "filters": 3, "kernel_size": 2}, {"type": "flatten"}, dense(name="head")]
     first = changed(job(behind), "model.layers.1.order", "channels_first")
     yield Pair("model.layers.1.order", job(behind), first, STEPS, "layer.flatten.order")
+
+
+def padding_pairs() -> Iterator[Pair]:
+    """What says which steps are padding, and every layer that leaves them out."""
+    words = {"type": "embedding", "input_dim": 7, "output_dim": 4, "name": "words"}
+    padded = {**words, "mask_zero": True}
+    seen = {"type": "multi_head_attention", "num_heads": 2, "key_dim": 2, "name": "seen"}
+    mean, flat = {"type": "global_average_pooling", "name": "mean"}, {"type": "flatten"}
+    bodies: list[list[dict[str, Any]]] = [[seen, mean], [seen | {"key_dim": 3}, mean], [mean]]
+    bodies += [[{"type": kind, "units": 3, "name": "memory"}] for kind in ("simple_rnn", "lstm", "gru")]
+    for kind, sequences in (("lstm", False), ("gru", True)):
+        cell = {"type": kind, "units": 3, "return_sequences": sequences}
+        both = {"type": "bidirectional", "layer": cell, "name": "memory"}
+        bodies.append([both, *([flat] if sequences else [])])
+    for body in bodies:
+        one = job([words, *body, dense(name="head")])
+        path = "model.layers.0.mask_zero"
+        yield Pair(path, one, changed(one, path, True), (5,), "layer.embedding.mask_zero")
+    for kind in ("simple_rnn", "lstm", "gru"):
+        cell = {"type": kind, "units": 3, "return_sequences": True, "name": "memory"}
+        one, path = job([padded, cell, flat, dense(name="head")]), "model.layers.1.zero_output_for_mask"
+        yield Pair(path, one, changed(one, path, True), (5,), f"layer.{kind}.zero_output_for_mask")
+    one, path = job([padded, seen, mean, dense(name="head")]), "model.layers.1.use_padding_mask"
+    yield Pair(path, one, changed(one, path, False), (5,), "layer.multi_head_attention.use_padding_mask")
+    steps = [
+        {"type": "activation", "activation": "relu"},
+        {"type": "masking", "name": "skip"},
+        {"type": "lstm", "units": 3, "name": "memory"},
+    ]
+    one, path = job([*steps, dense(name="head")]), "model.layers.1.mask_value"
+    yield Pair(path, one, changed(one, path, 1.0), (5, 1), "layer.masking.mask_value")
 
 
 def activation_pairs() -> Iterator[Pair]:
@@ -719,6 +754,7 @@ def trained_pairs() -> list[Pair]:
     return [
         *layer_pairs(),
         *window_pairs(),
+        *padding_pairs(),
         *activation_pairs(),
         *image_pairs(),
         *loss_pairs(),

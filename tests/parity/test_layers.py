@@ -173,6 +173,37 @@ TEXTS = {
     "x": DRAW.integers(0, 9, (37, 6)).astype(float).tolist(),
     "y": DRAW.standard_normal((37, 3)).tolist(),
 }
+FILLED = np.arange(7) < np.arange(37)[:, None] % 8
+PADDED_X = (np.random.default_rng(8).integers(1, 9, (37, 7)) * FILLED).astype(float).tolist()
+"""Rows of 0 to 7 words, filled up with 0."""
+PADDED = TEXTS | {"x": PADDED_X, "input_shape": [7]}
+MASKED = {"type": "embedding", "input_dim": 9, "output_dim": 4, "mask_zero": True, "name": "words"}
+
+
+def padded(*layers: dict[str, Any]) -> dict[str, Any]:
+    """A case of padded texts through these layers."""
+    return PADDED | {"layers": [MASKED, *layers, HEAD]}
+
+
+STEPS = [
+    {"type": "activation", "activation": "relu"},
+    {"type": "masking"},
+    {"type": "lstm", "units": 4, "return_sequences": True},
+    {"type": "simple_rnn", "units": 3},
+    HEAD,
+]
+SEEING = {"type": "multi_head_attention", "num_heads": 2, "key_dim": 3}
+SO_FAR = SEEING | {"use_causal_mask": True}
+DROPOUT = {"type": "dropout", "rate": 0.2}
+RESIDUE = {"type": "add", "inputs": ["words", "self"]}
+MEAN = {"type": "global_average_pooling"}
+BENT = {"type": "dense", "units": 5, "activation": "tanh"}
+FOLLOWED = {"type": "batch_norm", "moving_variance": "unbiased"}
+EVERY = {"type": "gru", "units": 4, "return_sequences": True}
+ZEROED = EVERY | {"zero_output_for_mask": True}
+EACH_LSTM, EACH_RNN = EVERY | {"type": "lstm"}, EVERY | {"type": "simple_rnn"}
+BOTH_LSTM = {"type": "bidirectional", "layer": {"type": "lstm", "units": 3}}
+BOTH_GRU = {"type": "bidirectional", "layer": EVERY}
 CLIPPED = {"type": "adam", "learning_rate": 0.002, "clip_norm": 0.01}
 MOMENTUM = {"type": "sgd", "learning_rate": 0.02, "momentum": 0.9}
 ADAM = {"type": "adam", "learning_rate": 0.002}
@@ -197,6 +228,20 @@ MODELS: dict[str, tuple[float, dict[str, Any]]] = {
     "merging": (5e-7, {"layers": MERGED, "input_shape": [4, 3], "optimizer": MOMENTUM}),
     "embedding": (5e-7, TEXTS | {"optimizer": MOMENTUM}),
     "embedding with Adam": (5e-7, TEXTS | {"optimizer": ADAM}),
+    "padded lstm": (
+        5e-7,
+        padded(EACH_LSTM, {"type": "dropout", "rate": 0.2}, {"type": "layer_norm"}, BOTH_LSTM),
+    ),
+    "padded gru": (
+        5e-7,
+        padded(BOTH_GRU, EVERY | {"zero_output_for_mask": True}, EACH_RNN, {"type": "flatten"}),
+    ),
+    "padded means": (1e-5, padded(BENT, FOLLOWED, {"type": "batch_norm"}, MEAN) | {"optimizer": MOMENTUM}),
+    "padded attention": (
+        5e-7,
+        padded(SEEING | {"name": "self"}, RESIDUE, SEEING | {"use_causal_mask": True}, MEAN),
+    ),
+    "masked steps": (5e-7, {"layers": STEPS, "input_shape": [8, 1]}),
     "convolutions with Adam": (1e-5, {"layers": DEEP, "input_shape": [8, 7, 2], "optimizer": ADAM}),
 }
 """Name, float32's bar, and the case. Why Adam's convolutions have no tanh, `test_small_numbers` shows."""
@@ -275,6 +320,19 @@ FAULTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "lengths left as they are": (
         {"layers": MERGED, "input_shape": [4, 3]},
         {"layers": with_change(MERGED, 9, normalize=False), "input_shape": [4, 3]},
+    ),
+    "padding that counts": (
+        padded(EVERY, {"type": "flatten"}),
+        PADDED | {"layers": [MASKED | {"mask_zero": False}, EVERY, {"type": "flatten"}, HEAD]},
+    ),
+    "another value for padding": (
+        {"layers": STEPS, "input_shape": [8, 1]},
+        {"layers": with_change(STEPS, 1, mask_value=1.0), "input_shape": [8, 1]},
+    ),
+    "padding that is seen": (padded(SEEING, MEAN), padded(SEEING | {"use_padding_mask": False}, MEAN)),
+    "the last output for zeros": (
+        padded(ZEROED, {"type": "flatten"}),
+        padded(EVERY, {"type": "flatten"}),
     ),
     "average for max pooling": (
         {"layers": LARGEST, "input_shape": [64]},

@@ -74,7 +74,10 @@ def _recurrent(draw: Draw, features: int) -> list[Document]:
     layer: Document = {"type": kind, "units": int(draw.integers(2, 6))}
     if draw.random() < 0.3:
         layer = {"type": "bidirectional", "layer": layer}
-    return [{"type": "reshape", "target_shape": [features // 2, 2]}, layer]
+    steps: list[Document] = [{"type": "reshape", "target_shape": [features // 2, 2]}]
+    if draw.random() < 0.3:
+        steps += [{"type": "activation", "activation": "relu"}, {"type": "masking"}]
+    return [*steps, layer]
 
 
 def _convolution(draw: Draw, features: int) -> list[Document]:

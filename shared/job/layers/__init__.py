@@ -30,7 +30,7 @@ from likewise.shared.job.layers.convolution import (
     MaxPooling2D,
 )
 from likewise.shared.job.layers.merging import Concatenate, Dot, Merge, MultiHeadAttention, Stack
-from likewise.shared.job.layers.recurrent import Bidirectional, Embedding, Gru, Lstm, SimpleRnn
+from likewise.shared.job.layers.recurrent import Bidirectional, Embedding, Gru, Lstm, Masking, SimpleRnn
 from likewise.shared.job.layers.space import Cropping, Upsampling, ZeroPadding
 
 Layer = Annotated[
@@ -53,6 +53,7 @@ Layer = Annotated[
     | LayerNorm
     | BatchNorm
     | Embedding
+    | Masking
     | SimpleRnn
     | Lstm
     | Gru

@@ -63,6 +63,8 @@ class BaseLayer(Frozen):
     """Whether the output has the input's axes, each with its meaning."""
     convolves: ClassVar[bool] = False
     """Whether the layer is a convolution, whose cost decides whether seeds share a program."""
+    keeps_steps: ClassVar[bool] = False
+    """Whether steps of the output are padding where those of the input are; else all count from here on."""
     units_field: ClassVar[str | None] = None
     """The field that says how many features the output has, where it is one that a user would change."""
 
@@ -114,6 +116,25 @@ class BaseLayer(Frozen):
     def drop_seed(self) -> int | None:
         """Return the seed of those masks, where the layer has one of its own."""
         return None
+
+    @property
+    def padding_value(self) -> float | None:
+        """Return the number that says which steps of the input are padding, where the layer tells that."""
+        return None
+
+    @property
+    def passes_padding(self) -> bool:
+        """Return whether what says which steps are padding is true of the output, too."""
+        return self.keeps_steps
+
+    @property
+    def minds_padding(self) -> bool:
+        """Return whether the layer leaves out the steps of its input that are padding."""
+        return False
+
+    def padded_input(self, inputs: int) -> int:
+        """Return of which of its inputs it leaves out the padding."""
+        return 0
 
     @property
     def index_limit(self) -> tuple[str, int] | None:

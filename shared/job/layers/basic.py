@@ -24,6 +24,7 @@ class Dense(LearningLayer):
     """activation(x·kernel + bias): kernel (inputs, units), bias (units,). Its fans are inputs and units."""
 
     units_field: ClassVar[str | None] = "units"
+    keeps_steps: ClassVar[bool] = True
 
     type: Literal["dense"]
     units: Count
@@ -76,6 +77,7 @@ class Dropout(BaseLayer):
 
     works_on_elements: ClassVar[bool] = True
     keeps_axes: ClassVar[bool] = True
+    keeps_steps: ClassVar[bool] = True
 
     type: Literal["dropout"]
     rate: Fraction
@@ -104,6 +106,7 @@ class ActivationLayer(BaseLayer):
 
     works_on_elements: ClassVar[bool] = True
     keeps_axes: ClassVar[bool] = True
+    keeps_steps: ClassVar[bool] = True
 
     type: Literal["activation"]
     activation: Activation
@@ -175,6 +178,7 @@ class Permute(BaseLayer):
 
 class _Normalization(LearningLayer):
     keeps_axes: ClassVar[bool] = True
+    keeps_steps: ClassVar[bool] = True
 
     epsilon: Positive = 1e-3
     """It joins the variance under the root."""
@@ -209,7 +213,9 @@ class BatchNorm(_Normalization):
 
     for both, with the variance that moving_variance names. Afterwards the moving ones, which no gradient
     changes, take their place. They start at moving_mean 0 and moving_variance 1. Of a layer with
-    `trainable: false`, frozen_mode says whether training takes the batch's or the moving ones.
+    `trainable: false`, frozen_mode says whether training takes the batch's or the moving ones. Steps that
+    are padding are left out of the batch's, whose sums are then divided by the number of the others plus 1e-7,
+    as in Keras.
     """
 
     type: Literal["batch_norm"]
@@ -226,6 +232,10 @@ class BatchNorm(_Normalization):
     def uses_batch(self) -> bool:
         """Return whether training normalizes by the batch's statistics, and moves the moving ones."""
         return self.trainable or self.frozen_mode == "training"
+
+    @property
+    def minds_padding(self) -> bool:
+        return True
 
     def weights(self, *inputs: Shape) -> tuple[LayerWeight, ...]:
         features = inputs[0][-1]

@@ -269,9 +269,13 @@ class _GlobalPooling(BaseLayer):
 
 
 class GlobalAveragePooling(_GlobalPooling):
-    """The mean of each channel over its one or two other axes."""
+    """The mean of each channel over its one or two other axes, without steps that are padding; 0 of none."""
 
     type: Literal["global_average_pooling"]
+
+    @property
+    def minds_padding(self) -> bool:
+        return True
 
 
 class GlobalMaxPooling(_GlobalPooling):

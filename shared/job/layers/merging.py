@@ -28,6 +28,8 @@ class Merge(_Merging):
     maximum, minimum    the largest or smallest; where two are equal the first has the gradient
     """
 
+    keeps_steps: ClassVar[bool] = True
+
     type: Literal["add", "subtract", "multiply", "average", "maximum", "minimum"]
 
     @model_validator(mode="after")
@@ -50,6 +52,10 @@ class Concatenate(_Merging):
     axis: int = -1
     """Which axis, counted as in Keras: 1 is a sample's first, −1 its last, where the channels are. PyTorch's
     images have the channels first, so that its dim=1 is this −1."""
+
+    @property
+    def passes_padding(self) -> bool:
+        return self.axis == -1
 
     def output_shape(self, *inputs: Shape) -> Shape:
         place = axis_of(self.axis, inputs[0])
@@ -131,11 +137,15 @@ class MultiHeadAttention(LearningLayer):
     (features, heads, key_dim), of value (features, heads, value_dim), of attention_output (heads, value_dim,
     features of query); biases have the last axes. Fans are the features and heads·dim, or the reverse.
 
+    Steps of value that are padding are not seen, unless all are: they are then seen alike. A step of query
+    that is padding attends as the others do.
+
     The gradient of key.bias is 0, which softmax does not see: rounding alone, which Adam makes steps of.
     """
 
     takes_several: ClassVar[bool] = True
     keeps_axes: ClassVar[bool] = True
+    keeps_steps: ClassVar[bool] = True
 
     type: Literal["multi_head_attention"]
     num_heads: Count
@@ -146,6 +156,9 @@ class MultiHeadAttention(LearningLayer):
     use_bias: bool = True
     use_causal_mask: bool = False
     """Whether a step of query sees only the steps of key up to its own."""
+    use_padding_mask: bool = True
+    """Whether steps of value that are padding are left out, as Keras does by itself, and PyTorch where it is
+    given a key_padding_mask, whose true means left out."""
     kernel_initializer: Initializer = FanScaled(type="glorot_uniform")
     output_initializer: Initializer | None = None
     """What draws attention_output's kernel; null is kernel_initializer. PyTorch draws it by another rule."""
@@ -153,6 +166,13 @@ class MultiHeadAttention(LearningLayer):
     inputs: Many[str] | None = Field(default=None, min_length=1, max_length=3)
     """Names of query, value and key, in this order; without a third, key is value; one alone is all three.
     Null is the layer before it, for all three."""
+
+    @property
+    def minds_padding(self) -> bool:
+        return self.use_padding_mask
+
+    def padded_input(self, inputs: int) -> int:
+        return min(1, inputs - 1)
 
     def output_shape(self, *inputs: Shape) -> Shape:
         query, *others = inputs

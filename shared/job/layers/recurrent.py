@@ -7,6 +7,9 @@
                  z ← σ(z + z'); r ← σ(r + r'); h ← z·h + (1 − z)·tanh(n + r·n')
                  without reset_after bias₂ is 0 and n' is the candidate's part of (r·h)·recurrent_kernel
 
+At a step that is padding, in either direction, h and c stay as they are, and the output is the last one, 0
+before there is any.
+
 These are Keras's orders of gates. The fans of a kernel are its two axes, all
 gates together; a bias has those of the kernel. An orthogonal recurrent_kernel is one matrix of all gates.
 """
@@ -20,7 +23,7 @@ from pydantic import Field, field_validator
 
 from likewise.shared.job.fields import Count
 from likewise.shared.job.layers.base import BaseLayer, Cell, LayerWeight, LearningLayer
-from likewise.shared.job.shape import Shape, need_axes
+from likewise.shared.job.shape import Shape, ShapeError, need_axes
 from likewise.shared.job.weights import FanScaled, Initializer, Orthogonal, Uniform, Zeros
 
 
@@ -38,6 +41,14 @@ class Embedding(LearningLayer):
     """How many different numbers there are: they run from 0 to input_dim − 1."""
     output_dim: Count
     embeddings_initializer: Initializer = Uniform(type="random_uniform")
+    mask_zero: bool = False
+    """Whether a 0 is padding, whose step the layers behind leave out: recurrent ones, attention, global
+    average pooling and batch normalization. Flattening, convolution and other pooling know no padding, and
+    all steps count behind them. Row 0 learns nevertheless. PyTorch's padding_idx leaves out nothing."""
+
+    @property
+    def padding_value(self) -> float | None:
+        return 0.0 if self.mask_zero else None
 
     @property
     def index_limit(self) -> tuple[str, int] | None:
@@ -45,6 +56,8 @@ class Embedding(LearningLayer):
 
     def output_shape(self, *inputs: Shape) -> Shape:
         (shape,) = inputs
+        if self.mask_zero and len(shape) != 1:
+            raise ShapeError(f"with mask_zero needs one number a step, and gets samples of shape {shape}")
         return (*shape, self.output_dim)
 
     def weights(self, *inputs: Shape) -> tuple[LayerWeight, ...]:
@@ -61,6 +74,28 @@ class Embedding(LearningLayer):
         return 0
 
 
+class Masking(BaseLayer):
+    """Steps whose features are all mask_value are padding, which layers behind leave out; it makes them 0.
+
+    What leaves steps out is said at `mask_zero` of embedding.
+    """
+
+    keeps_steps: ClassVar[bool] = True
+    keeps_axes: ClassVar[bool] = True
+
+    type: Literal["masking"]
+    mask_value: float = 0.0
+
+    @property
+    def padding_value(self) -> float | None:
+        return self.mask_value
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        (shape,) = inputs
+        need_axes(shape, "steps, features")
+        return shape
+
+
 class _Recurrent(LearningLayer):
     gates: ClassVar[int] = 1
     """How many functions of input and state a step works out for each unit."""
@@ -68,10 +103,21 @@ class _Recurrent(LearningLayer):
     units: Count
     return_sequences: bool = False
     """Whether the output has h of every step, (steps, units), or of the last, (units,)."""
+    zero_output_for_mask: bool = False
+    """Whether a sequence's output is 0 at a step that is padding, as PyTorch's pad_packed_sequence has it,
+    and as bidirectional always does."""
     use_bias: bool = True
     kernel_initializer: Initializer = FanScaled(type="glorot_uniform")
     recurrent_initializer: Initializer = Orthogonal(type="orthogonal")
     bias_initializer: Initializer = Zeros(type="zeros")
+
+    @property
+    def minds_padding(self) -> bool:
+        return True
+
+    @property
+    def passes_padding(self) -> bool:
+        return self.return_sequences
 
     def output_shape(self, *inputs: Shape) -> Shape:
         (shape,) = inputs
@@ -175,6 +221,14 @@ class Bidirectional(BaseLayer):
     @property
     def trains(self) -> bool:
         return self.layer.trainable
+
+    @property
+    def minds_padding(self) -> bool:
+        return True
+
+    @property
+    def passes_padding(self) -> bool:
+        return self.layer.return_sequences
 
     def output_shape(self, *inputs: Shape) -> Shape:
         *steps, units = self.layer.output_shape(*inputs)

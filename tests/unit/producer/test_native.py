@@ -196,7 +196,8 @@ def test_both_tables_cover_the_same_layers_and_optimizers() -> None:
 
 NO_DEFAULT = {
     "name", "inputs", "seed",                                # ours alone; seeds are luck
-    "return_sequences", "value_dim", "use_causal_mask",      # asked for by each framework in its own way
+    # asked for by each framework in its own way
+    "return_sequences", "value_dim", "use_causal_mask", "use_padding_mask",
     "class_weights", "clip_value", "clip_norm", "global_clip_norm", "schedule", "warmup", "offset",
     "loss.kl_divergence.weighting", "loss.cosine_similarity.weighting", "schedule.reduce_on_plateau.per",
     "trainable", "exclude_from_weight_decay", "include_in_weight_decay",
@@ -204,6 +205,7 @@ NO_DEFAULT = {
     "bias_correction", "optimizer.rmsprop.initial_accumulator_value",  # none has another
     "layer.average_pooling1d.pool_size", "layer.average_pooling2d.pool_size",
     "layer.concatenate.axis", "layer.stack.axis", "layer.dot.normalize",  # PyTorch's default, 0, is the batch
+    "layer.masking.mask_value",  # PyTorch has no such layer
     "loss.dice.weighting", "loss.tversky.weighting", "loss.categorical_hinge.weighting",
     "loss.quantile.quantile", "loss.quantile.reduction", "loss.quantile.targets", "loss.quantile.weighting",
 }  # fmt: skip

@@ -30,6 +30,8 @@ from likewise.worker.adapters.tensorflow_adapter.merging import MERGES
 from likewise.worker.adapters.tensorflow_adapter.space import SPACES
 
 Shape = tuple[int, ...]
+UNSEEN = -1e9
+"""The score of a step that is padding. Beside any that counts it comes to nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +77,7 @@ def _pooling(layer: Any, shape: Shape, built: _Built) -> Any:
 
 
 def _global_average(_: Any, shape: Shape, built: _Built) -> Any:
-    kinds = (keras.layers.GlobalAveragePooling1D, keras.layers.GlobalAveragePooling2D)
+    kinds = (GlobalAverage, keras.layers.GlobalAveragePooling2D)
     return kinds[len(shape) - 2](data_format="channels_last", dtype=built.precision)
 
 
@@ -100,6 +102,7 @@ def _recurrent(layer: SimpleRnn | Lstm | Gru, _: Shape, built: _Built) -> Any:
         "units": layer.units,
         "use_bias": layer.use_bias,
         "return_sequences": layer.return_sequences,
+        "zero_output_for_mask": layer.return_sequences and layer.zero_output_for_mask,
         "dtype": built.precision,
         **built.zeros("kernel", "recurrent"),
     }
@@ -146,6 +149,7 @@ _LAYERS: dict[str, Callable[[Any, Shape, _Built], Any]] = {
     ),
     "batch_norm": _batch_norm,
     "embedding": _embedding,
+    "masking": lambda layer, *_: partial(masked, layer.mask_value),
     "simple_rnn": _recurrent,
     "lstm": _recurrent,
     "gru": _recurrent,
@@ -162,6 +166,18 @@ _LAYERS: dict[str, Callable[[Any, Shape, _Built], Any]] = {
 Tensor = Any
 
 
+class GlobalAverage(keras.layers.GlobalAveragePooling1D):  # type: ignore[misc]
+    """Keras's layer, but that the mean of no step is 0 and not NaN."""
+
+    def call(self, inputs: Tensor, mask: Tensor = None) -> Tensor:
+        """Map (b, steps, channels) to (b, channels), of steps that count."""
+        if mask is None:
+            return super().call(inputs)
+        total = tf.reduce_sum(tf.where(mask[..., tf.newaxis], inputs, tf.zeros_like(inputs)), axis=1)
+        number = tf.reduce_sum(tf.cast(mask, inputs.dtype), axis=1, keepdims=True)
+        return total / tf.maximum(number, tf.constant(1.0, inputs.dtype))
+
+
 class UnbiasedBatchNormalization(keras.layers.BatchNormalization):  # type: ignore[misc]
     """Keras's layer with a moving variance that follows the batch's unbiased one, as PyTorch's does."""
 
@@ -169,8 +185,9 @@ class UnbiasedBatchNormalization(keras.layers.BatchNormalization):  # type: igno
         """Normalize (b, …, channels) to the same shape; in training the moving statistics move."""
         if not training:
             return super().call(inputs, training=False, mask=mask)
-        mean, variance = tf.nn.moments(inputs, axes=list(range(len(inputs.shape) - 1)))
-        count = tf.cast(tf.size(inputs) // inputs.shape[-1], inputs.dtype)
+        mean, variance = self._moments(inputs, mask)
+        size = tf.size(inputs) // inputs.shape[-1] if mask is None else tf.math.count_nonzero(mask)
+        count = tf.cast(size, inputs.dtype)
         one = tf.constant(1.0, inputs.dtype)
         unbiased = variance * (count / tf.maximum(count - one, one))
         for moving, batch in ((self.moving_mean, mean), (self.moving_variance, unbiased)):
@@ -178,6 +195,12 @@ class UnbiasedBatchNormalization(keras.layers.BatchNormalization):  # type: igno
         return tf.nn.batch_normalization(
             inputs, mean, variance, offset=self.beta, scale=self.gamma, variance_epsilon=self.epsilon
         )
+
+
+def masked(value: float, x: Tensor) -> Tensor:
+    """Make the steps of x (b, steps, features) 0 whose features are all this value."""
+    counted = tf.reduce_any(tf.not_equal(x, tf.constant(value, x.dtype)), axis=-1, keepdims=True)
+    return tf.where(counted, x, tf.zeros_like(x))
 
 
 class Attention:
@@ -204,7 +227,7 @@ class Attention:
         """Return kernel and bias of query, key, value and output."""
         return self._held.weights  # type: ignore[no-any-return]
 
-    def __call__(self, inputs: Tensor | Sequence[Tensor]) -> Tensor:
+    def __call__(self, inputs: Tensor | Sequence[Tensor], mask: Tensor = None) -> Tensor:
         """Attend with query (b, t, e) to value (b, s, f) and key (b, s, g), or to itself: (b, t, e)."""
         query, *others = inputs if isinstance(inputs, list) else [inputs]
         value, key = (others[0], others[-1]) if others else (query, query)
@@ -214,6 +237,8 @@ class Attention:
         if self._layer.use_causal_mask:
             seen = tf.linalg.band_part(tf.ones(scores.shape[-2:], tf.bool), -1, 0)
             scores = tf.where(seen, scores, tf.constant(-math.inf, scores.dtype))
+        if mask is not None:
+            scores = tf.where(mask[:, tf.newaxis, tf.newaxis], scores, tf.constant(UNSEEN, scores.dtype))
         each = tf.einsum("bhts,bshv->bthv", tf.nn.softmax(scores), v)
         return self._with_bias(3, tf.einsum("bthv,hve->bte", each, self._kernel(3)))
 
@@ -231,16 +256,19 @@ class Attention:
 Cell = SimpleRnn | Lstm | Gru
 
 
-def step_by_step(layer: Cell | Bidirectional, weights: Sequence[Tensor], x: Tensor) -> Tensor:
+def step_by_step(
+    layer: Cell | Bidirectional, weights: Sequence[Tensor], x: Tensor, mask: Tensor = None
+) -> Tensor:
     """Map (b, steps, features) to (b, steps, units) or (b, units), units twice in both directions.
 
     `weights` are the layer's in Keras's order: kernel, recurrent_kernel and, where there is one, bias.
     """
     if not isinstance(layer, Bidirectional):
-        return _ended(layer, _states(layer, weights, x))
+        return _ended(layer, _states(layer, weights, x, mask, zeros=layer.zero_output_for_mask))
     half = len(weights) // 2
-    there = _states(layer.layer, weights[:half], x)
-    back = _states(layer.layer, weights[half:], tf.reverse(x, axis=[1]))
+    reversed_mask = None if mask is None else tf.reverse(mask, axis=[1])
+    there = _states(layer.layer, weights[:half], x, mask, zeros=True)
+    back = _states(layer.layer, weights[half:], tf.reverse(x, axis=[1]), reversed_mask, zeros=True)
     if layer.layer.return_sequences:
         back = back[::-1]
     return tf.concat([_ended(layer.layer, states) for states in (there, back)], axis=-1)
@@ -250,8 +278,8 @@ def _ended(cell: Cell, states: Sequence[Tensor]) -> Tensor:
     return tf.stack(states, axis=1) if cell.return_sequences else states[-1]
 
 
-def _states(cell: Cell, weights: Sequence[Tensor], x: Tensor) -> list[Tensor]:
-    """Return h after each step of x (b, steps, features): (b, units) each."""
+def _states(cell: Cell, weights: Sequence[Tensor], x: Tensor, mask: Tensor, *, zeros: bool) -> list[Tensor]:
+    """Return what each step of x (b, steps, features) gives: h (b, units), or zeros of padding if asked."""
     kernel, recurrent, *biases = weights
     before = within = None
     if biases:
@@ -259,7 +287,10 @@ def _states(cell: Cell, weights: Sequence[Tensor], x: Tensor) -> list[Tensor]:
     sums = tf.tensordot(x, kernel, 1)
     h = c = tf.zeros([tf.shape(x)[0], cell.units], x.dtype)
     states = []
-    for now in tf.unstack(sums if before is None else sums + before, axis=1):
+    steps = tf.unstack(sums if before is None else sums + before, axis=1)
+    counts = [None] * len(steps) if mask is None else tf.unstack(mask[..., tf.newaxis], axis=1)
+    for now, counting in zip(steps, counts, strict=True):
+        before_h, before_c = h, c
         match cell:
             case SimpleRnn(activation=activation):
                 h = PLAIN[activation](now + h @ recurrent)
@@ -271,7 +302,12 @@ def _states(cell: Cell, weights: Sequence[Tensor], x: Tensor) -> list[Tensor]:
                 h = _reset_after(now, h, h @ recurrent if within is None else h @ recurrent + within)
             case Gru():
                 h = _reset_before(now, h, recurrent)
-        states.append(h)
+        if counting is None:
+            states.append(h)
+            continue
+        h, c = tf.where(counting, h, before_h), tf.where(counting, c, before_c)
+        gives_zeros = zeros and cell.return_sequences
+        states.append(tf.where(counting, h, tf.zeros_like(h)) if gives_zeros else h)
     return states
 
 

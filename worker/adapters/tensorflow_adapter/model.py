@@ -27,7 +27,7 @@ class Network:
         """Build every layer; `initializers` is whether `initial` are Keras's own, else they are zeros."""
         self._layers: list[tuple[Stage, Any]] = []
         self._variables: dict[str, Any] = {}
-        self.sources = [stage.sources for stage in program.stages]
+        self.sources = [stage.reads for stage in program.stages]
         self.paths = [stage.path for stage in program.stages]
         for stage in program.stages:
             built = keras_layer(stage, precision=precision, initializers=initializers)
@@ -83,16 +83,18 @@ class Network:
     def apply_layer(self, index: int, inputs: Sequence[Tensor], masks: Mapping[str, Tensor] | None) -> Tensor:
         """Apply one layer to its inputs, with the weights `given`; `sources` names them, 0 being x."""
         stage, built = self._layers[index]
+        inputs, told = inputs[: len(stage.sources)], inputs[len(stage.sources) :]
+        padded = {"mask": _counted(stage, told)} if stage.padding else {}
         x = inputs[0]
         if stage.kind == "batch_norm":
-            return built(x, training=masks is not None and stage.layer.uses_batch)
+            return built(x, training=masks is not None and stage.layer.uses_batch, **padded)
         if len(inputs) > 1:
-            return built(list(inputs))
+            return built(list(inputs), **padded)
         if self.written_out and stage.cells:
             weights = [weight.value for weight in built.weights]
-            return step_by_step(cast("Cell | Bidirectional", stage.layer), weights, x)
+            return step_by_step(cast("Cell | Bidirectional", stage.layer), weights, x, **padded)
         if built is not None:
-            return built(x)
+            return built(x, **padded)
         if masks is not None and stage.mask is not None:
             return x * tf.ensure_shape(masks[stage.path], x.shape)
         return x
@@ -100,6 +102,16 @@ class Network:
     def initial(self) -> Weights:
         """Return the weights that the layers were built with."""
         return {name: variable.numpy() for name, variable in self._variables.items()}
+
+
+def _counted(stage: Stage, told: Sequence[Tensor]) -> Tensor:
+    """Return which steps count (b, steps), from the numbers that say which are padding."""
+    counted = None
+    for padding, numbers in zip(stage.padding, told, strict=True):
+        here = tf.not_equal(numbers, tf.constant(padding.value, numbers.dtype))
+        here = tf.reduce_any(here, axis=-1) if len(here.shape) > 2 else here
+        counted = here if counted is None else tf.logical_or(counted, here)
+    return counted
 
 
 def default_weights(program: ProgramSpec, *, precision: str, seed: int) -> Weights:

@@ -172,9 +172,12 @@ class Pool(nn.Module):  # type: ignore[misc]
 class GlobalAverage(nn.Module):  # type: ignore[misc]
     """The mean over all axes between the batch and the channels."""
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (b, *axes, channels) to (b, channels)."""
-        return x.flatten(1, -2).mean(dim=1)
+    def forward(self, x: Tensor, counted: Tensor | None = None) -> Tensor:
+        """Map (b, *axes, channels) to (b, channels), of steps that count."""
+        if counted is None:
+            return x.flatten(1, -2).mean(dim=1)
+        total = torch.where(counted[..., None], x, torch.zeros_like(x)).sum(dim=1)
+        return total / counted.sum(dim=1, keepdim=True).clamp(min=1).to(x.dtype)
 
 
 class GlobalMax(nn.Module):  # type: ignore[misc]

@@ -32,6 +32,11 @@ from likewise.worker.adapters.torch_adapter.weights import affine_stored, maker,
 
 Tensor = Any
 
+UNSEEN = -1e9
+"""The score of a step that is padding. Beside any that counts it comes to nothing."""
+PADDED_EPSILON = 1e-7
+"""What Keras adds to the number of steps that count, before batch normalization divides by it."""
+
 
 def torch_layer(stage: Stage, *, initializers: bool, **where: Any) -> Any:
     """Return the module of a stage; `where` has its device and dtype.
@@ -72,6 +77,18 @@ class EmbeddingModule(nn.Module):  # type: ignore[misc]
     def forward(self, x: Tensor) -> Tensor:
         """Map (…) to (…, output_dim)."""
         return self.embedding(x.long())
+
+
+class Masked(nn.Module):  # type: ignore[misc]
+    """Makes steps 0 whose features are all one value."""
+
+    def __init__(self, stage: Stage) -> None:
+        super().__init__()
+        self._value = stage.layer.mask_value
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (b, steps, features) to the same shape."""
+        return torch.where((x != self._value).any(dim=-1, keepdim=True), x, torch.zeros_like(x))
 
 
 class ChannelsFirst(nn.Module):  # type: ignore[misc]
@@ -151,16 +168,25 @@ class BatchNormalization(nn.Module):  # type: ignore[misc]
         names = ("gamma", "beta", "moving_mean", "moving_variance")
         self.stored = {name: stored(getattr(self, name)) for name in names}
 
-    def forward(self, x: Tensor, *, training: bool) -> Tensor:
+    def forward(self, x: Tensor, *, training: bool, counted: Tensor | None = None) -> Tensor:
         """Normalize (…, channels) to the same shape; in training the moving statistics move."""
         if not (training and self._uses_batch):
             return self._scaled(x - self.moving_mean, self.moving_variance)
         axes = tuple(range(x.ndim - 1))
-        mean = x.mean(dim=axes)
-        centred = x - mean
-        variance = (centred * centred).mean(dim=axes)
-        count = x.numel() // x.shape[-1]
-        followed = variance * (count / max(count - 1, 1)) if self._unbiased else variance
+        if counted is None:
+            mean = x.mean(dim=axes)
+            centred = x - mean
+            variance = (centred * centred).mean(dim=axes)
+            count = x.numel() // x.shape[-1]
+            more = count / max(count - 1, 1)
+        else:
+            each, zero = counted[..., None], torch.zeros_like(x)
+            count = counted.sum().to(x.dtype)
+            mean = torch.where(each, x, zero).sum(dim=axes) / (count + PADDED_EPSILON)
+            centred = x - mean
+            variance = torch.where(each, centred * centred, zero).sum(dim=axes) / (count + PADDED_EPSILON)
+            more = count / (count - 1).clamp(min=1)
+        followed = variance * more if self._unbiased else variance
         with torch.no_grad():
             for moving, batch in ((self.moving_mean, mean), (self.moving_variance, followed)):
                 moving.mul_(self._momentum).add_(batch * (1.0 - self._momentum))
@@ -191,7 +217,7 @@ class Attention(nn.Module):  # type: ignore[misc]
             self.register_parameter(weight.own_name.replace(".", "_"), parameter)
             self.stored[weight.own_name] = stored(parameter)
 
-    def forward(self, query: Tensor, *others: Tensor) -> Tensor:
+    def forward(self, query: Tensor, *others: Tensor, counted: Tensor | None = None) -> Tensor:
         """Attend with query (b, t, e) to value (b, s, f) and key (b, s, g), or to itself: (b, t, e)."""
         value, key = (others[0], others[-1]) if others else (query, query)
         q, k, v = (
@@ -202,6 +228,8 @@ class Attention(nn.Module):  # type: ignore[misc]
         if self._layer.use_causal_mask:
             seen = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).tril()
             scores = torch.where(seen, scores, -math.inf)
+        if counted is not None:
+            scores = torch.where(counted[:, None, None, :], scores, UNSEEN)
         each = torch.einsum("bhts,bshv->bthv", torch.softmax(scores, dim=-1), v)
         output = torch.einsum("bthv,hve->bte", each, self.attention_output_kernel)
         return self._with_bias("attention_output", output)
@@ -263,6 +291,7 @@ _MODULES: dict[str, Callable[..., Any]] = {
     "layer_norm": LayerNormalization,
     "batch_norm": BatchNormalization,
     "embedding": EmbeddingModule,
+    "masking": lambda stage, **_: Masked(stage),
     "simple_rnn": Recurrent,
     "lstm": Recurrent,
     "gru": Recurrent,

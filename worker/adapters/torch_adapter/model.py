@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from likewise.shared.job import Job
-from likewise.shared.program import ProgramSpec
+from likewise.shared.program import ProgramSpec, Stage
 from likewise.worker.adapters.base import BadShapeError
 from likewise.worker.adapters.common import check_weights
 from likewise.worker.adapters.torch_adapter.layers import BatchNormalization, torch_layer
@@ -32,7 +32,7 @@ class Network(nn.Module):  # type: ignore[misc]
         self._dropped: dict[int, str] = {}
         self.stored: dict[str, Stored] = {}
         modules: list[Any] = []
-        self.sources = [stage.sources for stage in program.stages]
+        self.sources = [stage.reads for stage in program.stages]
         self.paths = [stage.path for stage in program.stages]
         for index, stage in enumerate(program.stages):
             module = torch_layer(stage, initializers=initializers, dtype=dtype, device=device)
@@ -73,12 +73,14 @@ class Network(nn.Module):  # type: ignore[misc]
         return x if self._scale is None else x / self._scale
 
     def apply_layer(self, index: int, inputs: Sequence[Tensor], masks: Mapping[str, Tensor] | None) -> Tensor:
-        """Apply one layer to its inputs; `sources` says where they come from, 0 being x."""
-        layer = self.layers[index]
+        """Apply one layer to what it reads; `sources` says where that comes from, 0 being x."""
+        layer, stage = self.layers[index], self.program.stages[index]
+        inputs, told = inputs[: len(stage.sources)], inputs[len(stage.sources) :]
+        padded = {"counted": _counted(stage, told)} if stage.padding else {}
         if isinstance(layer, BatchNormalization):
-            return layer(inputs[0], training=masks is not None)
+            return layer(inputs[0], training=masks is not None, **padded)
         if index not in self._dropped:
-            return layer(*inputs)
+            return layer(*inputs, **padded)
         return inputs[0] if masks is None else _dropped(inputs[0], masks[self._dropped[index]])
 
     def gradients(self, of: Mapping[Tensor, Tensor]) -> Weights:
@@ -112,6 +114,16 @@ class Network(nn.Module):  # type: ignore[misc]
         check_weights(self.program.weight_shapes, weights)
         for name, place in self.stored.items():
             place.write(weights[name])
+
+
+def _counted(stage: Stage, told: Sequence[Tensor]) -> Tensor:
+    """Return which steps count (b, steps), from the numbers that say which are padding."""
+    counted = None
+    for padding, numbers in zip(stage.padding, told, strict=True):
+        here = numbers != padding.value
+        here = here.any(dim=-1) if here.ndim > 2 else here
+        counted = here if counted is None else counted | here
+    return counted
 
 
 def _dropped(x: Tensor, mask: Tensor) -> Tensor:

@@ -32,6 +32,7 @@ class Recurrent(nn.Module):  # type: ignore[misc]
         """Whether the cells go step by step, as torch.vmap needs them."""
         self._both = isinstance(layer, Bidirectional)
         self._cell = layer.layer if isinstance(layer, Bidirectional) else layer
+        self._gives_zeros = self._cell.return_sequences and (self._both or self._cell.zero_output_for_mask)
         self.stored = {}
         start: dict[str, Tensor] = {}
         if initializers:
@@ -43,10 +44,11 @@ class Recurrent(nn.Module):  # type: ignore[misc]
             self.register_parameter(weight.own_name.replace(".", "_"), parameter)
             self.stored[weight.own_name] = stored(parameter)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, counted: Tensor | None = None) -> Tensor:
         """Map (b, steps, features) to (b, steps, units) or (b, units), units twice in both directions."""
-        if self.written_out or (isinstance(self._cell, Gru) and not self._cell.reset_after):
-            return self._step_by_step(x)
+        alone = isinstance(self._cell, Gru) and not self._cell.reset_after
+        if self.written_out or alone or counted is not None:
+            return self._step_by_step(x, counted)
         directions = 2 if self._both else 1
         start = x.new_zeros(directions, len(x), self._cell.units)
         prefixes = ("forward_", "backward_") if self._both else ("",)
@@ -62,26 +64,29 @@ class Recurrent(nn.Module):  # type: ignore[misc]
                 sequence, last = run(x, start, flat, *options)
         return sequence if self._cell.return_sequences else torch.cat(last.unbind(), dim=-1)
 
-    def _step_by_step(self, x: Tensor) -> Tensor:
+    def _step_by_step(self, x: Tensor, counted: Tensor | None) -> Tensor:
         """Do what `forward` does, in operations that torch.vmap knows."""
+        back = None if counted is None else counted.flip(1)
         ways = (
-            [self._states("forward_", x), self._states("backward_", x.flip(1))]
+            [self._states("forward_", x, counted), self._states("backward_", x.flip(1), back)]
             if self._both
-            else [self._states("", x)]
+            else [self._states("", x, counted)]
         )
         if not self._cell.return_sequences:
             return torch.cat([states[-1] for states in ways], dim=-1)
         sequences = [torch.stack(states, dim=1) for states in ways]
         return torch.cat((sequences[0], *(sequence.flip(1) for sequence in sequences[1:])), dim=-1)
 
-    def _states(self, prefix: str, x: Tensor) -> list[Tensor]:
-        """Return h after each step of one direction: (b, units)."""
+    def _states(self, prefix: str, x: Tensor, counted: Tensor | None) -> list[Tensor]:
+        """Return what each step of one direction gives: h (b, units)."""
         kernel, recurrent = (getattr(self, prefix + name) for name in ("kernel", "recurrent_kernel"))
         before, within = self._biases(prefix)
         sums = x @ kernel if before is None else x @ kernel + before
         h = c = x.new_zeros(len(x), self._cell.units)
         states = []
-        for now in sums.unbind(1):
+        counts = [None] * sums.shape[1] if counted is None else counted[..., None].unbind(1)
+        for now, counting in zip(sums.unbind(1), counts, strict=True):
+            before_h, before_c = h, c
             match self._cell:
                 case Lstm():
                     i, f, g, o = (now + h @ recurrent).chunk(4, dim=-1)
@@ -93,7 +98,11 @@ class Recurrent(nn.Module):  # type: ignore[misc]
                     h = _reset_before(now, h, recurrent)
                 case SimpleRnn(activation=activation):
                     h = PLAIN[activation](now + h @ recurrent)
-            states.append(h)
+            if counting is None:
+                states.append(h)
+                continue
+            h, c = torch.where(counting, h, before_h), torch.where(counting, c, before_c)
+            states.append(torch.where(counting, h, torch.zeros_like(h)) if self._gives_zeros else h)
         return states
 
     def _biases(self, prefix: str) -> tuple[Tensor | None, Tensor | None]:
