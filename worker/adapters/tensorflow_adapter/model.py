@@ -84,17 +84,18 @@ class Network:
         """Apply one layer to its inputs, with the weights `given`; `sources` names them, 0 being x."""
         stage, built = self._layers[index]
         inputs, told = inputs[: len(stage.sources)], inputs[len(stage.sources) :]
-        padded = {"mask": _counted(stage, told)} if stage.padding else {}
+        options: dict[str, Any] = {"mask": _counted(stage, told)} if stage.padding else {}
         x = inputs[0]
         if stage.kind == "batch_norm":
-            return built(x, training=masks is not None and stage.layer.uses_batch, **padded)
+            options["training"] = masks is not None and stage.layer.uses_batch
         if len(inputs) > 1:
-            return built(list(inputs), **padded)
+            return built(list(inputs), **options)
         if self.written_out and stage.cells:
             weights = [weight.value for weight in built.weights]
-            return step_by_step(cast("Cell | Bidirectional", stage.layer), weights, x, **padded)
+            return step_by_step(cast("Cell | Bidirectional", stage.layer), weights, x, **options)
         if built is not None:
-            return built(x, **padded)
+            # Keras would hand its own mask on; what a stage leaves out is said by its padding alone
+            return tf.identity(built(x, **options)) if stage.padding else built(x, **options)
         if masks is not None and stage.mask is not None:
             return x * tf.ensure_shape(masks[stage.path], x.shape)
         return x
