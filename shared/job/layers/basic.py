@@ -214,8 +214,8 @@ class BatchNorm(_Normalization):
     for both, with the variance that moving_variance names. Afterwards the moving ones, which no gradient
     changes, take their place. They start at moving_mean 0 and moving_variance 1. Of a layer with
     `trainable: false`, frozen_mode says whether training takes the batch's or the moving ones. Steps that
-    are padding are left out of the batch's, whose sums are divided by the number of the others plus 1e-7, as in
-    Keras.
+    are padding are left out of the batch's, whose sums are divided by the number of the others plus 1e-7, as
+    in Keras.
     """
 
     type: Literal["batch_norm"]
