@@ -116,7 +116,8 @@ def test_a_sample_of_padding_alone_has_finite_outputs(kit: Any) -> None:
 
 
 def test_members_leave_out_the_padding_as_alone(kit: Any) -> None:
-    job = kit.job(layers=[WORDS, both(type="lstm", return_sequences=True), ATTENTION, MEAN, HEAD])
+    layers = [WORDS, both(type="lstm", return_sequences=True), ATTENTION, MEAN, HEAD]
+    job = kit.job(layers=layers, training={"epochs": 3000})
     x, y = texts(), np.random.default_rng(5).standard_normal((4, 2))
     starts = [{name: array * scale for name, array in weights_of(job).items()} for scale in (1.0, 0.7)]
     together = {name: np.stack([start[name] for start in starts]) for name in starts[0]}
