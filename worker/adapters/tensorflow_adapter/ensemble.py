@@ -26,12 +26,11 @@ from likewise.worker.adapters.constants import (
     member_slot_starts,
     member_update_constants,
 )
-from likewise.worker.adapters.tensorflow_adapter.program import (
+from likewise.worker.adapters.tensorflow_adapter.program import Program, TracedFunction
+from likewise.worker.adapters.tensorflow_adapter.state import (
     LoopState,
-    Program,
     Samples,
     Steps,
-    TracedFunction,
     copied,
     exchanged,
     put_back,

@@ -12,9 +12,9 @@ from likewise.shared.job import Job
 from likewise.shared.job.training import BatchPlan
 from likewise.worker.adapters.common import check_inputs, check_weights
 from likewise.worker.adapters.constants import fixed_constants, slot_starts, update_constants
-from likewise.worker.adapters.tensorflow_adapter.program import (
+from likewise.worker.adapters.tensorflow_adapter.program import Program
+from likewise.worker.adapters.tensorflow_adapter.state import (
     LoopState,
-    Program,
     Steps,
     copied,
     exchanged,

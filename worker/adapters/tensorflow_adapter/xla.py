@@ -16,7 +16,8 @@ import tensorflow as tf
 from likewise.shared.job import Job
 from likewise.shared.job.training import BatchPlan
 from likewise.shared.program import ProgramSpec
-from likewise.worker.adapters.tensorflow_adapter.program import LoopState, Program, Samples, Steps
+from likewise.worker.adapters.tensorflow_adapter.program import Program
+from likewise.worker.adapters.tensorflow_adapter.state import LoopState, Samples, Steps
 from likewise.worker.adapters.trainer import Batch, Marks
 
 Tensor = Any
