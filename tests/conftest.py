@@ -101,6 +101,12 @@ class RedisServer:
         return f"redis://{user}:{self.passwords[user]}@127.0.0.1:{self.port}/0"
 
     def start(self) -> RedisServer:
+        self.spawn()
+        eventually(self._answers, within_s=20, what="Redis answers")
+        return self
+
+    def spawn(self, *options: str) -> None:
+        """Start it with further options, and do not wait."""
         from likewise.producer.local.private_redis import version_of
         from likewise.shared.users import user_lines
 
@@ -111,12 +117,10 @@ class RedisServer:
         self._process = subprocess.Popen(
             [
                 *(program, config, "--port", str(self.port), "--bind", "127.0.0.1"),
-                *("--requirepass", self.password, "--dir", str(self.folder), *self._options),
+                *("--requirepass", self.password, "--dir", str(self.folder), *self._options, *options),
             ],
             stdout=subprocess.DEVNULL,
         )
-        eventually(self._answers, within_s=20, what="Redis answers")
-        return self
 
     def kill(self) -> None:
         """As a power cut would, of the process alone."""
@@ -125,6 +129,16 @@ class RedisServer:
         self._process.wait()
 
     stop = kill
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send its process a signal."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    @property
+    def alive(self) -> bool:
+        """Whether its process is there."""
+        return self._process is not None and self._process.poll() is None
 
     def _answers(self) -> bool:
         from likewise.shared.connection import connect

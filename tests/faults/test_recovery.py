@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -12,21 +11,12 @@ import pytest
 from likewise.shared.names import DEAD_LETTERS, LEASED, lane_of, messages_key, queued_key, run_key
 
 LONG = 1_000_000
-HANG_S = 3.0
 
 
 @pytest.fixture(scope="module")
-def watched(start_redis: Any, tmp_path_factory: Any) -> Iterator[Any]:
-    """A producer at a Redis of its own, with a worker that soon takes a training for hung."""
-    from tests.conftest import Desk, WorkerProcess
-
-    own = start_redis()
-    desk = Desk(own.url)
-    folder = tmp_path_factory.mktemp("watched")
-    worker = WorkerProcess("torch", own.url, folder, LIKEWISE_HANG_S=str(HANG_S))
-    yield desk, worker.wait_until("idle", desk.ledger)
-    worker.close()
-    desk.close()
+def served(stack: Any) -> Any:
+    """A stack with a worker."""
+    return stack, stack.worker().wait_until("idle", stack.desk.ledger)
 
 
 def attempt(desk: Any, until: Any, record: Any, number: int) -> None:
@@ -37,11 +27,12 @@ def attempt(desk: Any, until: Any, record: Any, number: int) -> None:
     )
 
 
-def test_a_run_that_lost_its_worker_goes_before_those_that_wait(watched: Any, until: Any) -> None:
-    desk, worker = watched
-    lost = desk.submit(epochs=LONG)
+def test_a_run_that_lost_its_worker_goes_before_those_that_wait(served: Any, until: Any) -> None:
+    stack, worker = served
+    desk = stack.desk
+    lost = stack.submit("slow", epochs=LONG)
     desk.wait(lost, "leased", within_s=20)
-    others = [desk.submit() for _ in range(3)]
+    others = [stack.submit() for _ in range(3)]
     os.kill(worker.child_pid(desk.ledger), signal.SIGKILL)
     attempt(desk, until, lost, 2)
     # A worker may have one message in hand when its child dies; all that still lie in the queue come after.
@@ -52,14 +43,15 @@ def test_a_run_that_lost_its_worker_goes_before_those_that_wait(watched: Any, un
     assert begun <= 1
 
 
-def test_a_message_in_a_wrong_queue_does_not_fail_its_run(watched: Any, until: Any) -> None:
+def test_a_message_in_a_wrong_queue_does_not_fail_its_run(served: Any, until: Any) -> None:
     from likewise.shared.celery_app import send_wakeups
 
-    desk, worker = watched
+    stack, worker = served
+    desk = stack.desk
     record = desk.submit(frameworks=("nobody",), queue_anyway=True)
     lane = lane_of("train.nobody.any", "normal")
     desk.client.delete(messages_key(lane))
-    send_wakeups(desk.app, [(record.run_ids[0], "train.torch.any")])
+    send_wakeups(desk.app, [(record.run_ids[0], "train.faulty.any")])
     until(lambda: "not its own" in worker.log.read_text(), within_s=20, what="the message is taken")
     moved = desk.client.lrange(messages_key(lane), 0, -1)
     assert [record.run_ids[0].encode() in message for message in moved] == [True]
@@ -68,20 +60,21 @@ def test_a_message_in_a_wrong_queue_does_not_fail_its_run(watched: Any, until: A
     desk.ledger.cancel(record.run_ids[0])
 
 
-def test_a_damaged_record_is_set_aside_alone(watched: Any, until: Any) -> None:
-    desk, _ = watched
+def test_a_damaged_record_is_set_aside_alone(served: Any, until: Any) -> None:
+    stack, _ = served
+    desk = stack.desk
     before = desk.client.xlen(DEAD_LETTERS)
     damaged = [f"0000damaged{number:04}" for number in range(2)]
-    for run_id, waiting_in in zip(damaged, (LEASED, queued_key("train.torch.any")), strict=True):
+    for run_id, waiting_in in zip(damaged, (LEASED, queued_key("train.faulty.any")), strict=True):
         desk.client.rpush(run_key(run_id), "no hash")
         desk.client.zadd(waiting_in, {run_id: 1.0})
-    record = desk.submit(frameworks=("torch",), epochs=5)
+    record = stack.submit(epochs=5)
     desk.wait(record, "succeeded", within_s=30)
     until(lambda: desk.client.xlen(DEAD_LETTERS) >= before + 2, within_s=20, what="both are set aside")
     reasons = [fields[b"reason"] for _, fields in desk.client.xrevrange(DEAD_LETTERS, count=2)]
     assert all(b"cannot be used" in reason for reason in reasons)
     assert desk.client.zscore(LEASED, damaged[0]) is None
-    assert desk.client.zscore(queued_key("train.torch.any"), damaged[1]) is None
+    assert desk.client.zscore(queued_key("train.faulty.any"), damaged[1]) is None
 
 
 def test_a_record_with_damaged_fields_is_trained_to_its_end(start_stack: Any, until: Any) -> None:

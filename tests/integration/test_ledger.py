@@ -8,7 +8,15 @@ import pytest
 
 from likewise.shared.errors import RedisError, ResultError, UsageError
 from likewise.shared.ledger.leases import Claim, Leases, Refused, RunEnd
-from likewise.shared.names import experiment_key, lane_of, lanes_of, queued_key, result_key, run_key
+from likewise.shared.names import (
+    experiment_key,
+    lane_of,
+    lanes_of,
+    messages_key,
+    queued_key,
+    result_key,
+    run_key,
+)
 from likewise.shared.results.run_result import Failure
 
 QUEUE = "train.nobody.any"
@@ -21,7 +29,7 @@ def queued(desk):
     yield record
     if not desk.run(record).final:
         desk.ledger.cancel(record.run_ids[0])
-    desk.client.delete(*lanes_of(QUEUE))
+    desk.client.delete(*map(messages_key, lanes_of(QUEUE)))
 
 
 @pytest.fixture

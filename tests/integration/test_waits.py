@@ -8,7 +8,7 @@ from likewise.producer.runs import follow as following
 from likewise.producer.runs.follow import Noticed, follow, why_waiting
 from likewise.shared.ledger.leases import Claim, Leases
 from likewise.shared.ledger.records import WorkerPresence, announce_worker, withdraw_worker
-from likewise.shared.names import child_key, host_key, lanes_of
+from likewise.shared.names import child_key, host_key, lanes_of, messages_key
 
 QUEUE = "train.nobody.any"
 HOST = "waits-test-host"
@@ -32,7 +32,7 @@ def present(desk):
     for name in names:
         withdraw_worker(desk.client, name)
         desk.client.delete(child_key(name))
-    desk.client.delete(host_key(HOST), *lanes_of(QUEUE))
+    desk.client.delete(host_key(HOST), *map(messages_key, lanes_of(QUEUE)))
 
 
 @pytest.fixture

@@ -118,6 +118,11 @@ def send_to_the_front(client: redis.Redis, run_id: str, queue: str) -> None:
     client.rpush(messages_key(queue), envelope_for(run_id, queue))
 
 
+def send_to_the_back(client: redis.Redis, run_id: str, lane: str) -> None:
+    """Send a message that comes after all others of its lane."""
+    client.lpush(messages_key(lane), envelope_for(run_id, lane))
+
+
 def set_aside(client: redis.Redis, *, queue: str, raw: bytes, reason: str) -> None:
     """Put a message into the dead letters, or at least into the log."""
     log.warning("a message on %s is not ours and was set aside: %s", queue, reason)

@@ -50,7 +50,7 @@ from likewise.worker.service.machine import (
 )
 from likewise.worker.service.memory import be_first_to_go, memory_bytes
 from likewise.worker.service.patience import patiently
-from likewise.worker.service.quarantine import envelope_for, set_aside
+from likewise.worker.service.quarantine import send_to_the_back, set_aside
 from likewise.worker.service.spool import Spool, SpooledArray, SpooledResult, SpoolFile
 from likewise.worker.training.run_trainer import RunServices
 from likewise.worker.training.runner import Attempt, train_run
@@ -304,7 +304,7 @@ class TrainingChild:
         if refused.lane is not None:
             log.warning("a message for run %s was in a queue that is not its own; it is moved", run_id)
             with suppress(RedisError):  # or else a worker of that queue sends another
-                self._client.lpush(refused.lane, envelope_for(run_id, refused.lane))
+                send_to_the_back(self._client, run_id, refused.lane)
             return
         log.info("a message for run %s is dropped: the run is %s", run_id, refused.state)
         if refused.state == "unknown":

@@ -61,7 +61,13 @@ def main() -> int:
             tell=tell,
             keep=keep,
         )
-    for line in (*accounts.lost, *accounts.doubled, *accounts.wrong, *accounts.orphans):
+    for line in (
+        *accounts.lost,
+        *accounts.doubled,
+        *accounts.wrong,
+        *accounts.orphans,
+        *accounts.unrecovered,
+    ):
         tell(line)
     late = missed(recoveries)
     for line in late:

@@ -51,11 +51,13 @@ class Accounts:
     doubled: list[str] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
     orphans: list[str] = field(default_factory=list)
+    unrecovered: list[str] = field(default_factory=list)
+    """Faults after which something that was waited for did not come."""
 
     @property
     def clean(self) -> bool:
         """Whether nothing is lost, doubled, wrong or left over."""
-        return not (self.lost or self.doubled or self.wrong or self.orphans)
+        return not (self.lost or self.doubled or self.wrong or self.orphans or self.unrecovered)
 
     def refer(self, world: World) -> None:
         """Keep what was trained undisturbed, by which the others are judged."""

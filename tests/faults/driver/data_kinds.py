@@ -17,7 +17,15 @@ from likewise.shared.celery_app import send_wakeups
 from likewise.shared.errors import RedisError
 from likewise.shared.ledger.checkpoints import read_refs
 from likewise.shared.ledger.records import RunRecord
-from likewise.shared.names import DEAD_LETTERS, LEASED, blob_key, lane_of, queued_key, run_key
+from likewise.shared.names import (
+    DEAD_LETTERS,
+    LEASED,
+    blob_key,
+    messages_key,
+    queued_key,
+    run_key,
+    train_queue,
+)
 from likewise.shared.store.arrays import encode_array
 from tests.conftest import WorkerProcess
 from tests.faults.driver.kinds import kind
@@ -176,7 +184,9 @@ def records_of_wrong_type(world: World) -> float:
     client = world.desk.client
     before = client.xlen(DEAD_LETTERS)
     damaged = [f"0000{secrets.token_hex(8)}" for _ in range(2)]
-    for run_id, waiting_in in zip(damaged, (LEASED, queued_key("train.torch.any")), strict=True):
+    for run_id, waiting_in in zip(
+        damaged, (LEASED, queued_key(train_queue(world.frameworks[0], "any"))), strict=True
+    ):
         client.rpush(run_key(run_id), "no hash")
         client.zadd(waiting_in, {run_id: 1.0})
     world.until(lambda: client.xlen(DEAD_LETTERS) >= before + 2, what="both are set aside")
@@ -209,8 +219,8 @@ def messages_lost(world: World) -> float:
 )
 def messages_not_ours(world: World) -> float:
     world.training()
-    for lane in world.queues():
-        world.desk.client.rpush(lane, *NOT_OURS)
+    for key in world.queues():
+        world.desk.client.rpush(key, *NOT_OURS)
     return world.serves_again_s()
 
 
@@ -226,11 +236,12 @@ def message_in_wrong_queue(world: World) -> float:
     record = world.submit("victim-own-data", victim_of="message in a wrong queue")
     client = world.desk.client
     for run in world.desk.ledger.records(record.run_ids):
-        mine, other = (first, second) if run.framework == first else (second, first)
-        for message in client.lrange(lane_of(f"train.{mine}.any", "normal"), 0, -1):
+        own = messages_key(run.lane)
+        for message in client.lrange(own, 0, -1):
             if run.run_id.encode() in message:
-                client.lrem(lane_of(f"train.{mine}.any", "normal"), 0, message)
-        send_wakeups(world.desk.app, [(run.run_id, f"train.{other}.any")])
+                client.lrem(own, 0, message)
+        other = second if run.framework == first else first
+        send_wakeups(world.desk.app, [(run.run_id, train_queue(other, "any"))])
     return _victims_end_s(world, record)
 
 

@@ -52,11 +52,9 @@ def redis_away(world: World) -> float:
 @kind("Redis frozen", f"SIGSTOP to Redis for {AWAY_S:.0f} s", "no duplicate", "serves again")
 def redis_frozen(world: World) -> float:
     world.training()
-    process = world.redis._process
-    assert process is not None
-    process.send_signal(signal.SIGSTOP)
+    world.redis.signal(signal.SIGSTOP)
     _wait(AWAY_S)
-    process.send_signal(signal.SIGCONT)
+    world.redis.signal(signal.SIGCONT)
     return world.serves_again_s()
 
 
@@ -175,23 +173,17 @@ for _code, (_what, _refusal) in _REFUSALS.items():
 
 @kind(
     "Redis refuses: LOADING",
-    "SIGKILL to Redis, and a start that takes seconds to load",
+    f"SIGKILL to Redis, and a start that loads for {AWAY_S:.0f} s",
     "waited out",
     "serves again",
 )
 def redis_loading(world: World) -> float:
     world.training()
-    keys = max(1, world.desk.client.dbsize())
     world.redis.kill()
-    delay_us = int(4e6 / keys)
-    slow = ["--key-load-delay", str(delay_us), "--loading-process-events-interval-bytes", "1024"]
-    options, world.redis._options = world.redis._options, [*world.redis._options, *slow]
-    try:
-        world.redis.start()
-    finally:
-        world.redis._options = options
-    with world.with_client() as client:
-        client.config_set("key-load-delay", "0")
+    world.redis.spawn("--key-load-delay", "100000", "--loading-process-events-interval-bytes", "1024")
+    _wait(AWAY_S)
+    world.redis.kill()
+    world.redis.start()
     return world.serves_again_s()
 
 

@@ -8,11 +8,12 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
 
+from likewise.shared.errors import LikewiseError
 from tests.faults.driver.accounts import Accounts
 from tests.faults.driver.jobs import JOBS
 from tests.faults.driver.kinds import KINDS, Kind
 from tests.faults.driver.page import Recovery
-from tests.faults.driver.world import World, stop
+from tests.faults.driver.world import NotRecoveredError, World, stop
 
 for _module in ("process", "redis", "data"):
     import_module(f"tests.faults.driver.{_module}_kinds")  # which adds its kinds to KINDS
@@ -49,9 +50,15 @@ def drive(
             while accounts.runs + len(world.submitted) < runs * number / len(order):
                 world.submit(chance.choice([name for name in JOBS if not name.startswith("victim")]))
             begin_s = world.until(world.desk.ledger.now, what="Redis answers")
-            seconds = kind.apply(world)
-            world.mend()
-            world.all_serve_s()
+            try:
+                seconds = kind.apply(world)
+                world.mend()
+                world.all_serve_s()
+            except (NotRecoveredError, AssertionError, LikewiseError) as error:
+                accounts.unrecovered.append(f"{kind.name}: {error}")
+                tell(f"{kind.name}: did not recover: {error}")
+                world.calm()
+                continue
             keep(Recovery(kind=kind.name, measure=kind.measure, seconds=seconds, at_s=begin_s))
         tell("the last runs are trained")
         world.drain()

@@ -26,7 +26,7 @@ from likewise.producer.runs.submit import submit
 from likewise.shared.connection import connect
 from likewise.shared.errors import LikewiseError, RedisError
 from likewise.shared.ledger.records import ExperimentRecord, RunRecord
-from likewise.shared.names import lanes_of
+from likewise.shared.names import Priority, lanes_of, messages_key
 from tests.conftest import Desk, RedisServer, WorkerProcess
 from tests.faults.driver.jobs import JOBS
 from tests.faults.network import Proxy
@@ -190,8 +190,11 @@ class World:
     ) -> ExperimentRecord:
         """Submit a job to every side."""
         one = self.prepared[job]
+        urgent: Priority = "normal" if victim_of is None else "high"  # it is waited for
         record = self.until(
-            lambda: submit(self.desk, one.loaded.experiment, one.runs, queue_anyway=True, key=key),
+            lambda: submit(
+                self.desk, one.loaded.experiment, one.runs, queue_anyway=True, key=key, priority=urgent
+            ),
             what="a submission is taken",
         )
         known = {run.run_id for run in self.submitted}
@@ -302,9 +305,22 @@ class World:
         return found
 
     def queues(self) -> list[str]:
-        """Every list of messages that a run may lie in."""
+        """The key of every list in which a run's message may lie."""
         queues = {queue for worker in self.desk.ledger.workers() for queue in worker.queues}
-        return [lane for queue in sorted(queues) for lane in lanes_of(queue)]
+        return [messages_key(lane) for queue in sorted(queues) for lane in lanes_of(queue)]
+
+    def calm(self) -> None:
+        """Take back whatever a fault has left that did not come to its end."""
+        self.proxy.swallows, self.proxy.delay_s, self.proxy.halves = None, 0.0, False
+        self.proxy.cut()
+        if self.redis.alive:
+            self.redis.signal(signal.SIGCONT)
+        else:
+            self.redis.start()
+        for worker in self.living:
+            with suppress(ProcessLookupError):
+                os.killpg(worker.pid, signal.SIGCONT)
+        self.mend()
 
     def drain(self) -> None:
         """Wait until every run has ended."""

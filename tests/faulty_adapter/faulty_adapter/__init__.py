@@ -23,6 +23,8 @@ from likewise.shared.job import Job
 from likewise.shared.program import ProgramSpec
 from likewise.worker.adapters.trainer import Batch, Block, Trainer, Weights
 
+SLOW_S = 0.001
+"""Each update of a `slow` training takes so much longer."""
 BLOCKS = 3
 """So many blocks of updates go well, of about a quarter of a second each but for the first."""
 
@@ -70,7 +72,6 @@ FAULTS: Mapping[str, Callable[[], Any]] = {
     "dies": dies,
     "takes-memory": takes_memory,
     "stalls": lambda: time.sleep(3_600),
-    "slow": lambda: time.sleep(0.02),
 }
 
 
@@ -83,6 +84,8 @@ class FaultyTrainer(NumpyTrainer):
     def train(self, block: Block) -> NDArray[np.float64]:
         losses = super().train(block)
         self._blocks += 1
+        if self._name == "slow":
+            time.sleep(SLOW_S * len(losses))
         fault = FAULTS.get(self._name.removesuffix("-once"))
         if fault is not None and self._blocks > BLOCKS and self._not_yet():
             fault()
