@@ -9,7 +9,6 @@ from typing import Any
 
 from likewise.producer.advice.weight_view import WeightView, draws_alike, law_of
 from likewise.producer.job.native import native_table
-from likewise.shared.job.layers.convolution import pair
 from likewise.shared.job.layers.windows import by_axis, by_side
 from likewise.shared.job.shape import axis_of
 from likewise.shared.program import Stage, Weight
@@ -100,41 +99,42 @@ class LayerView:
     # --- windows
 
     @property
-    def _by_axis(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        window = getattr(self.layer, "kernel_size", None) or self.layer.pool_size
-        strides = self.layer.strides or window
-        axes = len(self.shape) - 1
-        return tuple(pair(window)[:axes]), tuple(pair(strides)[:axes])
-
-    @property
     def window(self) -> Any:
         """Return the window's size, by axis where there are several."""
-        return _plain(self._by_axis[0])
+        return _plain(self.layer.window)
 
     @property
     def strides(self) -> Any:
         """Return the distance between windows, by axis where there are several."""
-        return _plain(self._by_axis[1])
+        return _plain(self.layer.steps)
 
     @property
     def strides_are_one(self) -> bool:
         """Return whether windows stand at every place."""
-        return set(self._by_axis[1]) == {1}
+        return set(self.layer.steps) == {1}
+
+    @property
+    def dilation(self) -> Any:
+        """Return how far apart the numbers of a window are; None where they stand side by side."""
+        dilation = by_axis(getattr(self.layer, "dilation", 1), self.layer.axes)
+        return _plain(dilation) if set(dilation) != {1} else None
+
+    @property
+    def keras_lacks(self) -> bool:
+        """Return whether Keras's layer refuses its strides: uneven ones by channel, or dilated ones."""
+        apart = self.dilation is not None and not self.strides_are_one
+        by_channel = self.kind.startswith(("depthwise", "separable"))
+        return apart or (by_channel and len(set(self.layer.steps)) > 1)
 
     @cached_property
     def pads(self) -> list[tuple[int, int]]:
         """Return how many zeros stand before and after each axis."""
-        found = []
-        for size, window, stride in zip(self.shape, *self._by_axis, strict=False):
-            whole = max((-(-size // stride) - 1) * stride + window - size, 0)
-            found.append(
-                {
-                    "valid": (0, 0),
-                    "same": (whole // 2, whole - whole // 2),
-                    "symmetric": (window // 2, window // 2),
-                }[self.layer.padding]
-            )
-        return found
+        return list(self.layer.sides(self.shape))
+
+    @property
+    def last_first(self) -> tuple[int, ...]:
+        """Return the same in one row, the last axis first."""
+        return tuple(amount for pair in reversed(self.pads) for amount in pair)
 
     @property
     def padded(self) -> bool:
@@ -152,23 +152,110 @@ class LayerView:
         return _plain(tuple(before for before, _ in self.pads))
 
     @property
+    def grid(self) -> tuple[int, ...]:
+        """Return how many windows each axis has."""
+        return tuple(self.layer.grid(self.shape))
+
+    # --- transposed convolutions
+
+    @property
+    def places(self) -> tuple[tuple[int, int], ...]:
+        """Return which output of the whole comes first on each axis, and how many there are."""
+        return tuple(self.layer.places(self.shape))
+
+    @property
+    def whole(self) -> tuple[int, ...]:
+        """Return how many outputs each axis has before any is cut off."""
+        axes = zip(self.shape, self.layer.steps, self.layer.window, strict=False)
+        return tuple((size - 1) * step + window for size, step, window in axes)
+
+    @property
+    def added(self) -> tuple[int, ...]:
+        """Return how many outputs more than the cut ones leave are at each axis's end, in PyTorch's count."""
+        return tuple(
+            begin + count - (whole - begin)
+            for (begin, count), whole in zip(self.places, self.whole, strict=True)
+        )
+
+    @property
+    def is_pytorch_s(self) -> bool:
+        """Return whether PyTorch's padding and output_padding cut so."""
+        amounts = zip(self.added, self.layer.steps, strict=True)
+        return all(added == 0 or 0 < added < step for added, step in amounts)
+
+    @property
+    def cuts_before(self) -> bool:
+        """Return whether any output is cut off at the beginning."""
+        return any(begin for begin, _ in self.places)
+
+    @property
+    def _keras_whole(self) -> tuple[int, ...]:
+        """Return how many outputs Keras gives without padding."""
+        gaps = zip(self.whole, self.layer.steps, self.layer.window, strict=True)
+        return tuple(whole + max(step - window, 0) for whole, step, window in gaps)
+
+    @property
+    def cropped(self) -> Any:
+        """Return what is cut off Keras's outputs before and after, on each axis."""
+        cuts = tuple(
+            (begin, whole - begin - count)
+            for (begin, count), whole in zip(self.places, self._keras_whole, strict=True)
+        )
+        return cuts[0] if len(cuts) == 1 else cuts
+
+    @property
+    def beyond(self) -> bool:
+        """Return whether outputs are wanted that Keras does not give."""
+        return any(
+            begin + count > whole
+            for (begin, count), whole in zip(self.places, self._keras_whole, strict=True)
+        )
+
+    @property
+    def slices(self) -> str:
+        """Return, in Python, the places of a batch that the number `at` of each window stands at."""
+        axes = zip(self.grid, self.layer.steps, strict=True)
+        return ", ".join(
+            [
+                ":",
+                *(
+                    f"at[{axis}] : at[{axis}] + {(count - 1) * step + 1} : {step}"
+                    for axis, (count, step) in enumerate(axes)
+                ),
+            ]
+        )
+
+    @property
+    def begins(self) -> Any:
+        """Return how many outputs are cut off before, by axis where there are several."""
+        return _plain(tuple(begin for begin, _ in self.places))
+
+    @property
     def output_padding(self) -> Any:
-        """Return what a transposed convolution adds at the end, where its stride is above its window."""
-        return _plain(tuple(max(stride - window, 0) for window, stride in zip(*self._by_axis, strict=True)))
+        """Return what PyTorch adds at the end: all of it where it cuts so, else what the whole lacks."""
+        if self.is_pytorch_s:
+            return _plain(self.added)
+        return _plain(tuple(max(-after, 0) for after in self._cut_after))
 
     @property
     def has_output_padding(self) -> bool:
         """Return whether it adds anything."""
-        return any(stride > window for window, stride in zip(*self._by_axis, strict=True))
+        padding = self.output_padding
+        return any(padding) if isinstance(padding, tuple) else bool(padding)
 
     @property
     def crops(self) -> tuple[int, ...]:
-        """Return what a transposed convolution is padded by, at most 0: left, right, top, bottom."""
-        whole = [max(window - stride, 0) for window, stride in zip(*self._by_axis, strict=True)]
-        if self.layer.padding != "same" or not any(whole):
+        """Return what is padded behind it, at most 0, the last axis first; empty where PyTorch cuts so."""
+        if self.is_pytorch_s:
             return ()
-        (top, left) = ((-(each // 2), -(each - each // 2)) for each in whole)
-        return (*left, *top)
+        cuts = zip(self.places, self._cut_after, strict=True)
+        return tuple(-cut for (begin, _), after in reversed(list(cuts)) for cut in (begin, max(after, 0)))
+
+    @property
+    def _cut_after(self) -> tuple[int, ...]:
+        return tuple(
+            whole - begin - count for (begin, count), whole in zip(self.places, self.whole, strict=True)
+        )
 
     @property
     def spatial(self) -> tuple[int, ...]:
@@ -254,7 +341,7 @@ class LayerView:
 
     def _drawn(self, weight: Weight) -> WeightView:
         end = weight.own_name.rpartition(".")[2]
-        field = {"recurrent_kernel": "recurrent_initializer"}.get(end, f"{end}_initializer")
+        field = f"{end.removesuffix('_kernel')}_initializer"
         if weight.own_name == "attention_output.kernel" and self.layer.output_initializer is not None:
             field = "output_initializer"
         kind = self.cell.type if self.cell else self.kind

@@ -343,7 +343,9 @@ def _template(framework: str) -> Any:
     if not file.is_file():
         return None
     # what is written is Python
-    environment = Environment(autoescape=select_autoescape((), default_for_string=False))
+    environment = Environment(
+        autoescape=select_autoescape((), default_for_string=False), extensions=["jinja2.ext.do"]
+    )
     environment.filters |= {"tuple": tuple, "py": python, "complement": _complement}
     environment.globals["cannot"] = _cannot
     return environment.from_string(file.read_text(encoding="utf-8")).module

@@ -73,6 +73,7 @@ RULES = (
         except_where="probabilities are clipped to [1e-7, 1 − 1e-7], which logits are not",
         of_layers=True,
     ),
+    Rule(says="one number stands for every axis and side", apply=layers.numbers_alike),
     Rule(says="every window stands in the same place", apply=layers.padded_alike),
     Rule(says="this layer is not frozen", apply=layers.frozen_alike),
     Rule(says="both words are one function", apply=layers.functions_alike),

@@ -15,7 +15,8 @@ from likewise.producer.wording.form import BiasInMean, Centred, Form, Renamed
 from likewise.shared.job.layers import Layer
 from likewise.shared.job.layers.base import BaseLayer
 from likewise.shared.job.layers.basic import BatchNorm, Flatten
-from likewise.shared.job.layers.convolution import Conv2DTranspose, pair, windows
+from likewise.shared.job.layers.convolution import TransposedConvolution
+from likewise.shared.job.layers.windows import Spatial, Windowed, by_side
 from likewise.shared.job.loss import ClassCrossentropy, KlDivergence
 from likewise.shared.job.optimizer import is_decoupled
 from likewise.shared.job.weights import (
@@ -27,7 +28,12 @@ from likewise.shared.job.weights import (
 )
 
 Forms = tuple[Form, Form]
-HAVE_ACTIVATIONS = ("dense", "conv1d", "conv2d", "depthwise_conv2d", "conv2d_transpose")
+HAVE_BIAS_A_CHANNEL = (
+    "dense",
+    *(f"conv{axes}d{end}" for axes in (1, 2, 3) for end in ("", "_transpose")),
+    *(f"{word}_conv{axes}d" for word in ("depthwise", "separable") for axes in (1, 2)),
+)
+HAVE_ACTIVATIONS = (*HAVE_BIAS_A_CHANNEL, "locally_connected1d", "locally_connected2d")
 """Layers whose `activation` is applied to their whole output, as a layer of its own would."""
 NOT_WORDS = ("type", "name", "inputs")
 
@@ -142,6 +148,27 @@ def pairs_of_layers(reference: Form, other: Form) -> Iterator[tuple[int, Any, An
         yield from ((index, *both) for index, both in enumerate(layers))
 
 
+def numbers_alike(reference: Form, other: Form) -> Forms | None:
+    """Take the reference's way to write a number for every axis, or for both sides of each."""
+    changed = other
+    for index, mine, theirs in pairs_of_layers(reference, other):
+        if not isinstance(mine, Spatial):
+            continue
+        alike = {
+            name: getattr(mine, name)
+            for name in type(mine).model_fields
+            if differs(mine, theirs, name)
+            and _every_side(getattr(mine, name), mine.axes) == _every_side(getattr(theirs, name), mine.axes)
+        }
+        if alike:
+            changed = changed.with_layer(index, **alike)
+    return (reference, changed) if changed is not other else None
+
+
+def _every_side(value: Any, axes: int) -> Any:
+    return by_side(value, axes) if isinstance(value, int | tuple) and not isinstance(value, bool) else value
+
+
 def padded_alike(reference: Form, other: Form) -> Forms | None:
     """Take the reference's word for padding where windows stand in the same places."""
     program = reference.program
@@ -149,16 +176,20 @@ def padded_alike(reference: Form, other: Form) -> Forms | None:
         return None
     changed = other
     for index, mine, theirs in pairs_of_layers(reference, other):
-        words = [name for name in ("padding", "count_include_pad") if differs(mine, theirs, name)]
+        words = [
+            name for name in ("padding", "output_padding", "count_include_pad") if differs(mine, theirs, name)
+        ]
         shapes = program.stages[index].inputs, other.program.stages[index].inputs
-        if not words or shapes[0] != shapes[1]:
+        slides = isinstance(mine, Windowed | TransposedConvolution)
+        if not words or not slides or shapes[0] != shapes[1]:
             continue
         rest = [
             name for name in type(mine).model_fields
             if name not in (*words, *NOT_WORDS) and differs(mine, theirs, name)
         ]  # fmt: skip
         places = [_windows(layer, shapes[0][0]) for layer in (mine, theirs)]
-        if any(name in ("kernel_size", "pool_size", "strides") for name in rest) or places[0] != places[1]:
+        other_windows = any(name in ("kernel_size", "pool_size", "strides", "dilation") for name in rest)
+        if other_windows or places[0] != places[1]:
             continue
         if "count_include_pad" in words and _reaches_beyond(mine, shapes[0][0]):
             continue
@@ -171,42 +202,18 @@ def differs(mine: BaseLayer, theirs: BaseLayer, name: str) -> bool:
     return getattr(mine, name, None) != getattr(theirs, name, None)
 
 
-def _windows(layer: Any, shape: tuple[int, ...]) -> list[tuple[int, int]]:
-    """Return for each axis how many windows there are, and how far before the first value they begin."""
-    sizes, strides = _sizes(layer)
-    if isinstance(layer, Conv2DTranspose):
-        cut = [
-            0 if layer.padding == "valid" else max(window - stride, 0)
-            for window, stride in zip(sizes, strides, strict=True)
-        ]
-        return [(lost, lost // 2) for lost in cut]
-    found = []
-    for size, window, stride in zip(shape, sizes, strides, strict=False):
-        count = windows(size, window, stride, layer.padding)
-        before = {
-            "valid": 0,
-            "symmetric": window // 2,
-            "same": max((count - 1) * stride + window - size, 0) // 2,
-        }[layer.padding]
-        found.append((count, before))
-    return found
+def _windows(layer: Any, shape: tuple[int, ...]) -> tuple[Any, ...]:
+    """Return what says for each axis where the windows stand, or which outputs of the whole are kept."""
+    if isinstance(layer, TransposedConvolution):
+        return layer.places(shape)
+    before = (sides[0] for sides in layer.sides(shape))
+    return tuple(zip(layer.grid(shape), before, strict=True))
 
 
 def _reaches_beyond(layer: Any, shape: tuple[int, ...]) -> bool:
     """Return whether a window holds anything but values."""
-    sizes, strides = _sizes(layer)
-    axes = zip(_windows(layer, shape), shape, sizes, strides, strict=False)
-    return any(
-        before or (count - 1) * stride + window > size for (count, before), size, window, stride in axes
-    )
-
-
-def _sizes(layer: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    window = getattr(layer, "kernel_size", None) or layer.pool_size
-    stride = layer.strides or window
-    if layer.type.endswith("1d"):
-        return (window,), (stride,)
-    return pair(window), pair(stride)
+    axes = zip(layer.grid(shape), layer.sides(shape), shape, layer.reaches, layer.steps, strict=False)
+    return any(before or (count - 1) * step + reach > size for count, (before, _), size, reach, step in axes)
 
 
 def flattened_alike(reference: Form, other: Form) -> Forms | None:
@@ -279,7 +286,7 @@ def bias_before_batch_norm(reference: Form, other: Form) -> Forms | None:
 def _normalized_by(form: Form, index: int) -> int | None:
     """Return the batch normalization that alone takes a layer's output as it is, before any activation."""
     model = form.job.model
-    if model.layers[index].type not in HAVE_ACTIVATIONS:
+    if model.layers[index].type not in HAVE_BIAS_A_CHANNEL:
         return None
     layer: Any = model.layers[index]
     if not layer.trains:  # one that is given, and stays, is no matter of the moving mean

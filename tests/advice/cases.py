@@ -55,12 +55,22 @@ LAYERS: dict[str, tuple[tuple[int, ...], dict[str, Any]]] = {
     "activation": (FLAT, {"activation": "tanh"}),
     "conv1d": (STEPS, {"filters": 3, "kernel_size": 2}),
     "conv2d": (IMAGE, {"filters": 3, "kernel_size": 3, "activation": "tanh"}),
+    "conv3d": (VOLUME, {"filters": 2, "kernel_size": 2}),
+    "depthwise_conv1d": (STEPS, {"kernel_size": 2}),
     "depthwise_conv2d": (IMAGE, {"kernel_size": 3}),
-    "conv2d_transpose": (IMAGE, {"filters": 2, "kernel_size": 3}),
+    "separable_conv1d": (STEPS, {"filters": 2, "kernel_size": 2}),
+    "separable_conv2d": (IMAGE, {"filters": 2, "kernel_size": 3}),
+    "locally_connected1d": (STEPS, {"filters": 2, "kernel_size": 2}),
+    "locally_connected2d": (IMAGE, {"filters": 2, "kernel_size": 3}),
+    "conv1d_transpose": (STEPS, {"filters": 2, "kernel_size": 3, "strides": 2}),
+    "conv2d_transpose": (IMAGE, {"filters": 2, "kernel_size": 3, "strides": 2}),
+    "conv3d_transpose": (VOLUME, {"filters": 2, "kernel_size": 3, "strides": 2}),
     "max_pooling1d": (STEPS, {}),
     "max_pooling2d": (IMAGE, {}),
+    "max_pooling3d": (VOLUME, {}),
     "average_pooling1d": (STEPS, {}),
     "average_pooling2d": (IMAGE, {}),
+    "average_pooling3d": (VOLUME, {}),
     "global_average_pooling": (IMAGE, {}),
     "global_max_pooling": (IMAGE, {}),
     "layer_norm": (FLAT, {"epsilon": 0.001}),
@@ -101,7 +111,10 @@ VALUES: dict[str, list[Any]] = {
     "kernel_size": [1],
     "strides": [2],
     "pool_size": [3],
-    "padding": ["same", "symmetric"],
+    "padding": ["same", "symmetric", 1],
+    "dilation": [2],
+    "groups": [2],
+    "output_padding": [1],
     "depth_multiplier": [2],
     "count_include_pad": [True],
     "epsilon": [0.1],
@@ -317,7 +330,10 @@ def layer_pairs() -> Iterator[Pair]:
 
 OF_KIND: dict[tuple[str, str], list[Any]] = {
     ("simple_rnn", "activation"): ["relu"],
-    ("conv2d_transpose", "padding"): ["same"],
+    **{(f"conv{axes}d", "filters"): [4] for axes in (1, 2, 3)},
+    **{(f"conv{axes}d_transpose", "padding"): ["same", "symmetric", 1] for axes in (1, 2, 3)},
+    **{(f"conv{axes}d_transpose", "strides"): [1] for axes in (1, 2, 3)},
+    **{(f"conv{axes}d", "groups"): [] for axes in (1, 2, 3)},
     ("dot", "axes"): [1],
     ("stack", "axis"): [1],
     ("zero_padding1d", "padding"): [[[0, 2]]],
@@ -326,7 +342,7 @@ OF_KIND: dict[tuple[str, str], list[Any]] = {
     ("cropping1d", "cropping"): [[[0, 2]]],
     ("cropping2d", "cropping"): [[2, [0, 1]]],
     ("cropping3d", "cropping"): [[0, [0, 2], 1]],
-    **{(f"{kind}_pooling{rank}d", "strides"): [1] for kind in ("max", "average") for rank in (1, 2)},
+    **{(f"{kind}_pooling{rank}d", "strides"): [1] for kind in ("max", "average") for rank in (1, 2, 3)},
 }
 """Other values of a field in one kind of layer, where those of `VALUES` are none of it, or change nothing."""
 
@@ -339,7 +355,22 @@ def window_pairs() -> Iterator[Pair]:
         for value in OF_KIND.get((kind, "padding"), VALUES["padding"]):
             path = "model.layers.1.padding"
             yield Pair(path, strided, changed(strided, path, value), shape, f"layer.{kind}.padding")
-    for kind in ("average_pooling1d", "average_pooling2d"):
+    for kind, shape in (("conv1d", STEPS), ("conv2d", IMAGE), ("conv3d", VOLUME)):
+        own = (
+            {"filters": 4, "kernel_size": 2, "dilation": 2}
+            if kind != "conv3d"
+            else {"filters": 2, "kernel_size": 2}
+        )
+        one = job(around(kind, own, shape))
+        place = next(
+            index for index, layer in enumerate(one["model"]["layers"]) if layer.get("name") == "middle"
+        )
+        path = f"model.layers.{place}.groups"
+        yield Pair(path, one, changed(one, path, 2), shape, f"layer.{kind}.groups")
+    uneven = job(around("conv2d", {"filters": 3, "kernel_size": 3, "strides": 2}, IMAGE))
+    path = "model.layers.1.padding"
+    yield Pair(path, uneven, changed(uneven, path, [1, [0, 2]]), IMAGE, "layer.conv2d.padding")
+    for kind in ("average_pooling1d", "average_pooling2d", "average_pooling3d"):
         shape, fields = LAYERS[kind]
         layers = around(kind, fields, shape)
         place = next(index for index, layer in enumerate(layers) if layer.get("name") == "middle")

@@ -241,8 +241,14 @@ SIZES: dict[str, tuple[tuple[int, ...], dict[str, Any]]] = {
     "dense": ((60,), {"units": 90}),
     "conv1d": ((9, 12), {"filters": 40, "kernel_size": 5}),
     "conv2d": ((5, 6, 12), {"filters": 30, "kernel_size": [2, 3]}),
+    "conv3d": ((3, 2, 2, 6), {"filters": 20, "kernel_size": [3, 2, 1]}),
+    "depthwise_conv1d": ((6, 40), {"kernel_size": 5, "depth_multiplier": 3}),
     "depthwise_conv2d": ((5, 6, 40), {"kernel_size": [2, 3], "depth_multiplier": 3}),
+    "separable_conv1d": ((6, 30), {"filters": 30, "kernel_size": 5, "depth_multiplier": 2}),
+    "separable_conv2d": ((5, 6, 30), {"filters": 30, "kernel_size": [2, 3], "depth_multiplier": 2}),
+    "conv1d_transpose": ((6, 12), {"filters": 30, "kernel_size": 5}),
     "conv2d_transpose": ((5, 6, 12), {"filters": 30, "kernel_size": [2, 3]}),
+    "conv3d_transpose": ((3, 2, 2, 6), {"filters": 20, "kernel_size": [3, 2, 1]}),
     "layer_norm": ((7,), {}),
     "batch_norm": ((7,), {}),
     "embedding": ((3,), {"input_dim": 200, "output_dim": 30}),
@@ -256,6 +262,8 @@ SIZES: dict[str, tuple[tuple[int, ...], dict[str, Any]]] = {
 TENSORS = {
     "recurrent_initializer": "recurrent_kernel",
     "output_initializer": "attention_output.kernel",
+    "depthwise_initializer": "depthwise_kernel",
+    "pointwise_initializer": "pointwise_kernel",
     "multi_head_attention.kernel_initializer": "query.kernel",
     "multi_head_attention.bias_initializer": "query.bias",
 }

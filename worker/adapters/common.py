@@ -1,7 +1,7 @@
 """What every adapter does alike and needs no framework for.
 
-Checks before training, so that no framework broadcasts silently; the padding of windows and the sizes of
-dropout masks; the programs that a warm worker keeps; and the training that warms it up.
+Checks before training, so that no framework broadcasts silently; the weights of an interpolation and
+the sizes of dropout masks; the programs that a warm worker keeps; and the training that warms it up.
 """
 
 from __future__ import annotations
@@ -17,30 +17,11 @@ from numpy.typing import NDArray
 
 from likewise.shared.job import Job
 from likewise.shared.job.experiment import Precision
-from likewise.shared.job.layers.convolution import Padding
 from likewise.shared.program import Mask, ProgramSpec, compile_job
 from likewise.worker.adapters.base import BadShapeError, FrameworkAdapter
 from likewise.worker.adapters.trainer import Batch, Block, Weights
 
 Shape = tuple[int, ...]
-
-
-def window_padding(
-    kind: Padding, sizes: Shape, windows: Shape, strides: Shape
-) -> tuple[tuple[int, int], ...]:
-    """Return what stands before and after each axis, by the rules of `shared.job.layers.convolution`."""
-    return tuple(_padding(kind, *axis) for axis in zip(sizes, windows, strides, strict=True))
-
-
-def _padding(kind: Padding, size: int, window: int, stride: int) -> tuple[int, int]:
-    match kind:
-        case "valid":
-            return (0, 0)
-        case "symmetric":
-            return (window // 2, window // 2)
-        case "same":
-            whole = max((-(-size // stride) - 1) * stride + window - size, 0)
-            return (whole // 2, whole - whole // 2)
 
 
 def interpolation_weights(size: int, factor: int, *, align_corners: bool) -> NDArray[np.float64]:

@@ -18,18 +18,14 @@ from likewise.shared.job.layers.basic import (
     Reshape,
 )
 from likewise.shared.job.layers.convolution import (
-    AveragePooling1D,
-    AveragePooling2D,
-    Conv1D,
-    Conv2D,
-    Conv2DTranspose,
-    DepthwiseConv2D,
-    GlobalAveragePooling,
-    GlobalMaxPooling,
-    MaxPooling1D,
-    MaxPooling2D,
+    Convolution,
+    DepthwiseConvolution,
+    LocallyConnected,
+    SeparableConvolution,
+    TransposedConvolution,
 )
 from likewise.shared.job.layers.merging import Concatenate, Dot, Merge, MultiHeadAttention, Stack
+from likewise.shared.job.layers.pooling import AveragePooling, GlobalPooling, MaxPooling
 from likewise.shared.job.layers.recurrent import Bidirectional, Embedding, Gru, Lstm, Masking, SimpleRnn
 from likewise.shared.job.layers.space import Cropping, Upsampling, ZeroPadding
 
@@ -40,16 +36,14 @@ Layer = Annotated[
     | Permute
     | Dropout
     | ActivationLayer
-    | Conv1D
-    | Conv2D
-    | DepthwiseConv2D
-    | Conv2DTranspose
-    | MaxPooling1D
-    | MaxPooling2D
-    | AveragePooling1D
-    | AveragePooling2D
-    | GlobalAveragePooling
-    | GlobalMaxPooling
+    | Convolution
+    | DepthwiseConvolution
+    | SeparableConvolution
+    | LocallyConnected
+    | TransposedConvolution
+    | MaxPooling
+    | AveragePooling
+    | GlobalPooling
     | LayerNorm
     | BatchNorm
     | Embedding

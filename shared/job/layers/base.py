@@ -8,7 +8,7 @@ the batch, and the channels or features are the last axis.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import ClassVar
 
@@ -33,6 +33,10 @@ class LayerWeight:
     """Whether gradients change it; a moving average changes by itself."""
     ones: tuple[int, int] | None = None
     """Where the part of a vector begins and ends that starts at 1, whatever the initializer."""
+
+    def renamed(self, name: str) -> LayerWeight:
+        """Return the weight by another name."""
+        return replace(self, name=name)
 
 
 @dataclass(frozen=True, kw_only=True)

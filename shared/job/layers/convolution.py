@@ -1,284 +1,254 @@
-"""Convolution and pooling, over inputs (length, channels) or (height, width, channels).
+"""Convolution over one, two or three axes: where its windows stand is in `windows`.
 
-Convolution is cross-correlation, as in every framework: the kernel is not turned round. Pooling takes each
-channel by itself. Windows begin at the start of the padded input. Padding is
-
-    valid      none; only whole windows
-    same       ⌈size/stride⌉ outputs; in all max((outputs − 1)·stride + kernel − size, 0), the smaller half
-               before: TensorFlow's rule for any stride
-    symmetric  ⌊kernel/2⌋ before and after, such as PyTorch's padding=1 for a kernel of 3: with a stride
-               above 1 it has the shape of `same`, and other windows
-
-A convolution's padding is zeros. In pooling it is never the maximum, and no part of a mean unless
-count_include_pad is true. Where several inputs of a window are the largest, the gradient of a max_pooling
-goes to the first, that of global_max_pooling to each in equal parts.
+Convolution is cross-correlation, as in every framework: the kernel is not turned round. Padding is zeros.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from math import prod
+from typing import ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from likewise.shared.job.activations import LINEAR, Activation
 from likewise.shared.job.fields import Count, Many
-from likewise.shared.job.layers.base import (
-    BaseLayer,
-    LayerWeight,
-    LearningLayer,
-    kernel_and_bias,
-    with_activation,
-)
-from likewise.shared.job.shape import Shape, ShapeError, need_axes
+from likewise.shared.job.layers.base import LayerWeight, LearningLayer, kernel_and_bias, with_activation
+from likewise.shared.job.layers.windows import Amount, ByAxis, Padding, Spatial, Windowed, by_axis
+from likewise.shared.job.shape import Shape, ShapeError
 from likewise.shared.job.weights import FanScaled, Initializer, Zeros
 
-Pair = Count | Annotated[Many[Count], Field(min_length=2, max_length=2)]
-"""(vertical, horizontal), or one number for both."""
-Padding = Literal["valid", "same", "symmetric"]
 
-
-def pair(value: int | tuple[int, ...]) -> tuple[int, int]:
-    """Return both numbers of a Pair."""
-    return (value, value) if isinstance(value, int) else (value[0], value[1])
-
-
-def windows(size: int, window: int, stride: int, padding: Padding) -> int:
-    """Return how many windows an axis has; raise ShapeError where not even one fits."""
-    if padding == "same":
-        return -(-size // stride)
-    if padding == "symmetric":
-        return (size + 2 * (window // 2) - window) // stride + 1
-    if window > size:
-        raise ShapeError(
-            f"has a window of {window} over {size} values; use padding: same or a smaller window"
-        )
-    return (size - window) // stride + 1
-
-
-def transposed_size(size: int, window: int, stride: int, padding: str) -> int:
-    """Return how many outputs an axis of a transposed convolution has."""
-    return size * stride + (max(window - stride, 0) if padding == "valid" else 0)
-
-
-class _Kernel(LearningLayer):
+class _Affine(LearningLayer):
     convolves: ClassVar[bool] = True
-    slides_windows: ClassVar[bool] = True
 
     activation: Activation = LINEAR
     use_bias: bool = True
-    kernel_initializer: Initializer = FanScaled(type="glorot_uniform")
     bias_initializer: Initializer = Zeros(type="zeros")
 
     @property
     def last_activation(self) -> str | None:
         return self.activation.type
 
+    @property
+    def summary(self) -> str:
+        filters = f" {self.__dict__['filters']}" if "filters" in self.__dict__ else ""
+        return with_activation(f"{self.kind}{filters}", self.activation.type)
+
+
+class _WithKernel(_Affine):
+    kernel_initializer: Initializer = FanScaled(type="glorot_uniform")
+
     def _weights(self, shape: Shape, outputs: int) -> tuple[LayerWeight, ...]:
         initializers = (self.kernel_initializer, self.bias_initializer)
         return kernel_and_bias(shape, outputs, initializers=initializers, use_bias=self.use_bias)
 
 
-class _Convolution(_Kernel):
+class _Sliding(Windowed):
+    kernel_size: ByAxis
+    strides: ByAxis = 1
     padding: Padding = "valid"
     """Where windows may stand: `valid` inside; `same` for ⌈size/stride⌉ outputs, with the smaller half of
-    the zeros before; `symmetric` with ⌊kernel/2⌋ before and after, PyTorch's padding=1 for a kernel of 3."""
-
-    def _grid(self, shape: Shape, window: int | Shape, strides: int | Shape) -> Shape:
-        need_axes(shape, "height, width, channels")
-        axes = zip(shape, pair(window), pair(strides), strict=False)
-        return tuple(windows(*axis, self.padding) for axis in axes)
-
-
-class Conv1D(_Convolution):
-    """activation(x * kernel + bias): kernel (size, channels, filters), bias (filters,).
-
-    Its fans are size·channels and size·filters.
-    """
-
-    type: Literal["conv1d"]
-    filters: Count
-    kernel_size: Count
-    strides: Count = 1
+    the zeros before; `symmetric` with half a window before and after; or the zeros themselves, a number for
+    every side, one an axis as PyTorch's padding=(1, 2), or a pair an axis."""
 
     @property
-    def summary(self) -> str:
-        return with_activation(f"{self.type} {self.filters}", self.activation.type)
+    def window(self) -> Shape:
+        return by_axis(self.kernel_size, self.axes)
+
+    @property
+    def steps(self) -> Shape:
+        return by_axis(self.strides, self.axes)
+
+
+class Convolution(_WithKernel, _Sliding):
+    """activation(x * kernel + bias): kernel (*kernel_size, channels/groups, filters), bias (filters,).
+
+    Each group of filters sees its own group of channels. The fans are the kernel's last two axes, each times
+    the size of the window.
+    """
+
+    type: Literal["conv1d", "conv2d", "conv3d"]
+    filters: Count
+    dilation: ByAxis = 1
+    """How far apart the numbers of a window are; Keras's dilation_rate."""
+    groups: Count = 1
+
+    @model_validator(mode="after")
+    def _has_filters_for_each_group(self) -> Convolution:
+        if self.filters % self.groups:
+            raise ValueError(f"{self.filters} filters do not divide into {self.groups} groups")
+        return self
 
     def output_shape(self, *inputs: Shape) -> Shape:
         (shape,) = inputs
-        need_axes(shape, "length, channels")
-        return (windows(shape[0], self.kernel_size, self.strides, self.padding), self.filters)
+        grid = self.grid(shape)
+        if shape[-1] % self.groups:
+            raise ShapeError(f"gets {shape[-1]} channels, which do not divide into {self.groups} groups")
+        return (*grid, self.filters)
 
     def weights(self, *inputs: Shape) -> tuple[LayerWeight, ...]:
-        (shape,) = inputs
-        return self._weights((self.kernel_size, shape[-1], self.filters), self.filters)
+        channels = inputs[0][-1] // self.groups
+        return self._weights((*self.window, channels, self.filters), self.filters)
 
 
-class Conv2D(_Convolution):
-    """activation(x * kernel + bias): kernel (height, width, channels, filters), bias (filters,).
-
-    Its fans are height·width·channels and height·width·filters.
-    """
-
-    type: Literal["conv2d"]
-    filters: Count
-    kernel_size: Pair
-    strides: Pair = 1
-
-    @property
-    def summary(self) -> str:
-        return with_activation(f"{self.type} {self.filters}", self.activation.type)
-
-    def output_shape(self, *inputs: Shape) -> Shape:
-        (shape,) = inputs
-        return (*self._grid(shape, self.kernel_size, self.strides), self.filters)
-
-    def weights(self, *inputs: Shape) -> tuple[LayerWeight, ...]:
-        (shape,) = inputs
-        return self._weights((*pair(self.kernel_size), shape[-1], self.filters), self.filters)
-
-
-class DepthwiseConv2D(_Convolution):
-    """activation(x * kernel + bias), each channel by itself: kernel (height, width, channels, multiplier).
-
-    Its output has channels·multiplier channels, those of the first channel first, and bias as many. Its fans
-    are height·width·channels and height·width·multiplier, as Keras counts them.
-    """
-
-    type: Literal["depthwise_conv2d"]
-    kernel_size: Pair
-    strides: Count = 1
-    """The stride of both axes: TensorFlow knows no two."""
+class _Depthwise(_Sliding):
+    dilation: ByAxis = 1
+    """How far apart the numbers of a window are; Keras's dilation_rate."""
     depth_multiplier: Count = 1
 
+
+class DepthwiseConvolution(_WithKernel, _Depthwise):
+    """activation(x * kernel + bias), each channel by itself: kernel (*kernel_size, channels, multiplier).
+
+    Its output has channels·multiplier channels, those of the first channel first, and bias as many. The fans
+    are the kernel's last two axes, each times the size of the window, as Keras counts them.
+    """
+
+    type: Literal["depthwise_conv1d", "depthwise_conv2d"]
+
     def output_shape(self, *inputs: Shape) -> Shape:
         (shape,) = inputs
-        grid = self._grid(shape, self.kernel_size, self.strides)
-        return (*grid, shape[-1] * self.depth_multiplier)
+        return (*self.grid(shape), shape[-1] * self.depth_multiplier)
 
     def weights(self, *inputs: Shape) -> tuple[LayerWeight, ...]:
         channels = inputs[0][-1]
-        kernel = (*pair(self.kernel_size), channels, self.depth_multiplier)
+        kernel = (*self.window, channels, self.depth_multiplier)
         return self._weights(kernel, channels * self.depth_multiplier)
 
 
-class Conv2DTranspose(_Kernel):
-    """The gradient of a conv2d by its input: kernel (height, width, filters, channels), bias (filters,).
+class SeparableConvolution(_Affine, _Depthwise):
+    """A depthwise convolution without bias, then one of window 1 over all its channels.
 
-    Each input adds its channels' kernels to the outputs from its place times the stride on. Its fans are
-    height·width·filters and height·width·channels, as Keras counts them.
+    depthwise_kernel is (*kernel_size, channels, multiplier), pointwise_kernel (1, …, channels·multiplier,
+    filters), bias (filters,). Fans are those of the two convolutions.
     """
 
-    type: Literal["conv2d_transpose"]
+    type: Literal["separable_conv1d", "separable_conv2d"]
     filters: Count
-    kernel_size: Pair
-    strides: Pair = 1
-    padding: Literal["valid", "same"] = "valid"
-    """`valid` gives (size − 1)·stride + max(kernel, stride) outputs, `same` size·stride: of the former, those
-    from ⌊max(kernel − stride, 0)/2⌋ on. PyTorch's padding=1, output_padding=1 takes others."""
-
-    @property
-    def summary(self) -> str:
-        return with_activation(f"{self.type} {self.filters}", self.activation.type)
+    depthwise_initializer: Initializer = FanScaled(type="glorot_uniform")
+    pointwise_initializer: Initializer = FanScaled(type="glorot_uniform")
 
     def output_shape(self, *inputs: Shape) -> Shape:
         (shape,) = inputs
-        need_axes(shape, "height, width, channels")
-        axes = zip(shape, pair(self.kernel_size), pair(self.strides), strict=False)
-        return (*(transposed_size(*axis, self.padding) for axis in axes), self.filters)
+        return (*self.grid(shape), self.filters)
+
+    def weights(self, *inputs: Shape) -> tuple[LayerWeight, ...]:
+        channels, ones = inputs[0][-1], (1,) * self.axes
+        pointwise, *bias = kernel_and_bias(
+            (*ones, channels * self.depth_multiplier, self.filters),
+            self.filters,
+            initializers=(self.pointwise_initializer, self.bias_initializer),
+            use_bias=self.use_bias,
+        )
+        window = prod(self.window)
+        depthwise = LayerWeight(
+            name="depthwise_kernel",
+            shape=(*self.window, channels, self.depth_multiplier),
+            initializer=self.depthwise_initializer,
+            fan_in=window * channels,
+            fan_out=window * self.depth_multiplier,
+        )
+        return (depthwise, pointwise.renamed("pointwise_kernel"), *bias)
+
+
+class LocallyConnected(_WithKernel, _Sliding):
+    """A convolution whose windows each have a kernel of their own, as in Keras 2.
+
+    kernel is (windows, window·channels, filters), the window's axes before its channels, bias (*windows by
+    axis, filters). The fans are window·channels and filters, of one window.
+    """
+
+    type: Literal["locally_connected1d", "locally_connected2d"]
+    filters: Count
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        (shape,) = inputs
+        return (*self.grid(shape), self.filters)
 
     def weights(self, *inputs: Shape) -> tuple[LayerWeight, ...]:
         (shape,) = inputs
-        return self._weights((*pair(self.kernel_size), self.filters, shape[-1]), self.filters)
+        grid, inside = self.grid(shape), prod(self.window) * shape[-1]
+        initializers = (self.kernel_initializer, self.bias_initializer)
+        shapes = {"kernel": (prod(grid), inside, self.filters), "bias": (*grid, self.filters)}
+        return tuple(
+            LayerWeight(name=name, shape=size, initializer=initializer, fan_in=inside, fan_out=self.filters)
+            for (name, size), initializer in zip(shapes.items(), initializers, strict=True)
+            if name == "kernel" or self.use_bias
+        )
+
+    def uses(self, *inputs: Shape) -> int:
+        return 1
 
 
-class _Pooling(BaseLayer):
-    slides_windows: ClassVar[bool] = True
+class TransposedConvolution(_WithKernel, Spatial):
+    """The gradient of a convolution by its input: kernel (*kernel_size, filters, channels), bias (filters,).
 
-    padding: Padding = "valid"
+    Each input adds its channels' kernels to the outputs from its place times the stride on, of which there
+    are (size − 1)·stride + kernel. The fans are the kernel's last two axes, each times the size of the
+    window, as Keras counts them.
+    """
 
-    def _pooled_1d(self, shape: Shape, window: int, strides: int | None) -> Shape:
-        need_axes(shape, "length, channels")
-        return (windows(shape[0], window, strides or window, self.padding), shape[-1])
-
-    def _pooled_2d(self, shape: Shape, window: int | Shape, strides: int | Shape | None) -> Shape:
-        need_axes(shape, "height, width, channels")
-        axes = zip(shape, pair(window), pair(strides or window), strict=False)
-        return (*(windows(*axis, self.padding) for axis in axes), shape[-1])
-
-
-class MaxPooling1D(_Pooling):
-    """The largest of each window."""
-
-    type: Literal["max_pooling1d"]
-    pool_size: Count = 2
-    strides: Count | None = None
-    """The distance between windows; null is the pool size."""
-
-    def output_shape(self, *inputs: Shape) -> Shape:
-        return self._pooled_1d(inputs[0], self.pool_size, self.strides)
-
-
-class MaxPooling2D(_Pooling):
-    """The largest of each window."""
-
-    type: Literal["max_pooling2d"]
-    pool_size: Pair = 2
-    strides: Pair | None = None
-    """The distance between windows; null is the pool size."""
-
-    def output_shape(self, *inputs: Shape) -> Shape:
-        return self._pooled_2d(inputs[0], self.pool_size, self.strides)
-
-
-class _AveragePooling(_Pooling):
-    count_include_pad: bool = False
-    """Whether padding counts as zeros, so that a sum is divided by the whole window, as in PyTorch."""
-
-
-class AveragePooling1D(_AveragePooling):
-    """The mean of each window."""
-
-    type: Literal["average_pooling1d"]
-    pool_size: Count = 2
-    strides: Count | None = None
-    """The distance between windows; null is the pool size."""
-
-    def output_shape(self, *inputs: Shape) -> Shape:
-        return self._pooled_1d(inputs[0], self.pool_size, self.strides)
-
-
-class AveragePooling2D(_AveragePooling):
-    """The mean of each window."""
-
-    type: Literal["average_pooling2d"]
-    pool_size: Pair = 2
-    strides: Pair | None = None
-    """The distance between windows; null is the pool size."""
-
-    def output_shape(self, *inputs: Shape) -> Shape:
-        return self._pooled_2d(inputs[0], self.pool_size, self.strides)
-
-
-class _GlobalPooling(BaseLayer):
-    def output_shape(self, *inputs: Shape) -> Shape:
-        (shape,) = inputs
-        if len(shape) not in (2, 3):
-            raise ShapeError(f"gets samples of shape {shape}, but needs one or two axes before the channels")
-        return shape[-1:]
-
-
-class GlobalAveragePooling(_GlobalPooling):
-    """The mean of each channel over its one or two other axes, without steps that are padding; 0 of none."""
-
-    type: Literal["global_average_pooling"]
+    type: Literal["conv1d_transpose", "conv2d_transpose", "conv3d_transpose"]
+    filters: Count
+    kernel_size: ByAxis
+    strides: ByAxis = 1
+    padding: Literal["valid", "same", "symmetric"] | Amount | Many[Amount] = "valid"
+    """What is cut off: `valid` nothing; `same` leaves size·stride outputs, from ⌊(kernel − stride)/2⌋ on, and
+    `symmetric` as many from ⌈(kernel − stride)/2⌉ on, as PyTorch's padding=1, output_padding=1 for a kernel
+    of 3 and a stride of 2; numbers are cut off both sides of each axis, as PyTorch's padding."""
+    output_padding: Amount | Many[Amount] | None = Field(default=None)
+    """How many outputs are added at the end, less than a stride; null is what `valid`, `same` and `symmetric`
+    ask for, and 0 beside numbers. Beside `same`, Keras counts them from 2·⌊kernel/2⌋ cut off."""
 
     @property
-    def minds_padding(self) -> bool:
-        return True
+    def window(self) -> Shape:
+        """Return the kernel's size on each axis."""
+        return by_axis(self.kernel_size, self.axes)
 
+    @property
+    def steps(self) -> Shape:
+        """Return how far apart inputs stand in the outputs, on each axis."""
+        return by_axis(self.strides, self.axes)
 
-class GlobalMaxPooling(_GlobalPooling):
-    """The largest of each channel over its one or two other axes."""
+    @model_validator(mode="after")
+    def _adds_less_than_a_stride(self) -> TransposedConvolution:
+        if self.output_padding is not None:
+            for added, step in zip(by_axis(self.output_padding, self.axes), self.steps, strict=True):
+                if added >= step and added > 0:
+                    raise ValueError(f"output_padding {added} is not below the stride, {step}")
+        return self
 
-    type: Literal["global_max_pooling"]
+    def places(self, shape: Shape) -> tuple[tuple[int, int], ...]:
+        """Return for each axis which output of the whole comes first, and how many there are."""
+        self.need_axes(shape)
+        axes = zip(shape, self.window, self.steps, range(self.axes), strict=False)
+        found = tuple(self._place(*axis) for axis in axes)
+        if any(count < 1 for _, count in found):
+            raise ShapeError(f"cuts all outputs of samples of shape {shape} off; use a smaller padding")
+        return found
+
+    def _place(self, size: int, window: int, step: int, axis: int) -> tuple[int, int]:
+        whole = (size - 1) * step + window
+        added = None if self.output_padding is None else by_axis(self.output_padding, self.axes)[axis]
+        match self.padding:
+            case "valid":
+                return 0, whole + (max(step - window, 0) if added is None else added)
+            case "same":
+                count = size * step if added is None else whole - 2 * (window // 2) + added
+                return max(whole - count, 0) // 2, count
+            case "symmetric":
+                begin = max(window - step + 1, 0) // 2
+                return begin, size * step if added is None else whole - 2 * begin + added
+            case numbers:
+                begin = by_axis(numbers, self.axes)[axis]
+                return begin, whole - 2 * begin + (added or 0)
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        (shape,) = inputs
+        return (*(count for _, count in self.places(shape)), self.filters)
+
+    def weights(self, *inputs: Shape) -> tuple[LayerWeight, ...]:
+        return self._weights((*self.window, self.filters, inputs[0][-1]), self.filters)
+
+    def uses(self, *inputs: Shape) -> int:
+        return prod(count for _, count in self.places(inputs[0]))

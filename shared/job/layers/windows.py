@@ -1,19 +1,29 @@
-"""Numbers by axis, and the layers that have an axis or several before the channels.
+"""Numbers by axis, and where windows stand over the axes before the channels.
 
-The digit in such a layer's word says how many: `conv1d` is over (length, channels), `conv2d` over
-(height, width, channels), `conv3d` over (depth, height, width, channels).
+The digit in a layer's word says how many such axes there are: `conv1d` is over (length, channels), `conv2d`
+over (height, width, channels), `conv3d` over (depth, height, width, channels).
+
+A window reaches over (size − 1)·dilation + 1 numbers. Windows begin at the start of the padded input,
+`strides` apart, and only whole ones count. Padding is
+
+    valid      none
+    same       ⌈size/stride⌉ windows; in all max((windows − 1)·stride + reach − size, 0), the
+               smaller half before: TensorFlow's rule for any stride
+    symmetric  ⌊reach/2⌋ before and after, such as PyTorch's padding=1 for a kernel of 3: with a stride
+               above 1 it has the shape of `same`, and other windows
+    numbers    as many on both sides of each axis, such as PyTorch's padding=(1, 2), or a pair an axis
 """
 
 from __future__ import annotations
 
 import re
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
 from likewise.shared.job.fields import Count, Many
 from likewise.shared.job.layers.base import BaseLayer
-from likewise.shared.job.shape import Shape, need_axes
+from likewise.shared.job.shape import Shape, ShapeError, need_axes
 
 Amount = Annotated[int, Field(ge=0)]
 Sides = tuple[tuple[int, int], ...]
@@ -29,6 +39,7 @@ BySide = (
     ]
 )
 """One number for both sides of every axis, one an axis, or a pair an axis: before and after."""
+Padding = Literal["valid", "same", "symmetric"] | BySide
 
 AXES = {1: "length, channels", 2: "height, width, channels", 3: "depth, height, width, channels"}
 
@@ -75,3 +86,54 @@ class Spatial(BaseLayer):
                     "one an axis"
                 )
         return self
+
+
+class Windowed(Spatial):
+    """A layer that makes each of its outputs of one window of its input."""
+
+    @property
+    def window(self) -> Shape:
+        """Return how many numbers of each axis a window holds."""
+        raise NotImplementedError
+
+    @property
+    def steps(self) -> Shape:
+        """Return how far apart windows are on each axis."""
+        raise NotImplementedError
+
+    @property
+    def reaches(self) -> Shape:
+        """Return over how many numbers of each axis a window reaches."""
+        dilation = by_axis(getattr(self, "dilation", 1), self.axes)
+        return tuple((size - 1) * apart + 1 for size, apart in zip(self.window, dilation, strict=True))
+
+    def sides(self, shape: Shape) -> Sides:
+        """Return what stands before and after each axis of an input."""
+        padding = getattr(self, "padding", "valid")
+        if not isinstance(padding, str):
+            return by_side(padding, self.axes)
+        axes = zip(shape, self.reaches, self.steps, strict=False)
+        return tuple(_sides(padding, *axis) for axis in axes)
+
+    def grid(self, shape: Shape) -> Shape:
+        """Return how many windows each axis of an input has; raise ShapeError where not even one fits."""
+        self.need_axes(shape)
+        found = []
+        for size, reach, step, (before, after) in zip(
+            shape, self.reaches, self.steps, self.sides(shape), strict=False
+        ):
+            if reach > size + before + after:
+                raise ShapeError(
+                    f"has a window of {reach} over {size + before + after} values; use padding: same or a "
+                    "smaller window"
+                )
+            found.append((size + before + after - reach) // step + 1)
+        return tuple(found)
+
+
+def _sides(padding: str, size: int, reach: int, step: int) -> tuple[int, int]:
+    if padding == "same":
+        whole = max((-(-size // step) - 1) * step + reach - size, 0)
+        return whole // 2, whole - whole // 2
+    each = reach // 2 if padding == "symmetric" else 0
+    return each, each

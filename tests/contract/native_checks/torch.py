@@ -78,8 +78,14 @@ def has_no_activation(place: str, value: Any) -> None:
         "dense": (torch.nn.Linear(3, 50), (1, 3)),
         "conv1d": (torch.nn.Conv1d(3, 50, 1), (1, 3, 1)),
         "conv2d": (torch.nn.Conv2d(3, 50, 1), (1, 3, 1, 1)),
+        "conv3d": (torch.nn.Conv3d(3, 50, 1), (1, 3, 1, 1, 1)),
+        "depthwise_conv1d": (torch.nn.Conv1d(50, 50, 1, groups=50), (1, 50, 1)),
         "depthwise_conv2d": (torch.nn.Conv2d(50, 50, 1, groups=50), (1, 50, 1, 1)),
+        "separable_conv1d": (torch.nn.Conv1d(3, 50, 1), (1, 3, 1)),
+        "separable_conv2d": (torch.nn.Conv2d(3, 50, 1), (1, 3, 1, 1)),
+        "conv1d_transpose": (torch.nn.ConvTranspose1d(3, 50, 1), (1, 3, 1)),
         "conv2d_transpose": (torch.nn.ConvTranspose2d(3, 50, 1), (1, 3, 1, 1)),
+        "conv3d_transpose": (torch.nn.ConvTranspose3d(3, 50, 1), (1, 3, 1, 1, 1)),
     }[kind]
     x = torch.ones(shape)
     affine = torch.allclose(layer(3 * x) - layer(x), 2 * (layer(x) - layer(0 * x)), atol=1e-5)

@@ -203,7 +203,10 @@ NO_DEFAULT = {
     "trainable", "exclude_from_weight_decay", "include_in_weight_decay",
     "use_ema", "ema_momentum", "ema_start", "ema_use",
     "bias_correction", "optimizer.rmsprop.initial_accumulator_value",  # none has another
-    "layer.average_pooling1d.pool_size", "layer.average_pooling2d.pool_size",
+    *(f"layer.average_pooling{axes}d.pool_size" for axes in (1, 2, 3)),
+    *(f"layer.locally_connected{axes}d.{field}" for axes in (1, 2) for field in (  # in neither framework
+        "activation", "use_bias", "kernel_initializer", "bias_initializer", "strides", "padding",
+    )),
     "layer.concatenate.axis", "layer.stack.axis", "layer.dot.normalize",  # PyTorch's default, 0, is the batch
     "layer.masking.mask_value",  # PyTorch has no such layer
     "loss.dice.weighting", "loss.tversky.weighting", "loss.categorical_hinge.weighting",
@@ -261,10 +264,12 @@ REQUIRED: dict[str, dict[str, Any]] = {
     "schedule.polynomial": {"decay_steps": 1},
     "schedule.piecewise": {"boundaries": [1], "values": [1.0, 0.1]},
     "layer.dense": {"units": 1},
-    "layer.conv1d": {"filters": 1, "kernel_size": 1},
-    "layer.conv2d": {"filters": 1, "kernel_size": 1},
-    "layer.depthwise_conv2d": {"kernel_size": 1},
-    "layer.conv2d_transpose": {"filters": 1, "kernel_size": 1},
+    **{
+        f"layer.{word}": {"filters": 1, "kernel_size": 1}
+        for axes in (1, 2, 3)
+        for word in (f"conv{axes}d", f"conv{axes}d_transpose", f"separable_conv{axes}d")
+    },
+    **{f"layer.depthwise_conv{axes}d": {"kernel_size": 1} for axes in (1, 2)},
     "layer.multi_head_attention": {"num_heads": 1, "key_dim": 1},
     "layer.embedding": {"input_dim": 1, "output_dim": 1},
     "layer.simple_rnn": {"units": 1},

@@ -104,7 +104,7 @@ def test_each_layer_s_output_has_its_shape(
         ),
         ({"type": "conv2d", "filters": 4, "kernel_size": 9}, (8, 7, 2), "window of 9 over 8.*same"),
         ({"type": "max_pooling1d", "pool_size": 9}, (8, 2), "window of 9 over 8"),
-        ({"type": "global_max_pooling"}, (8,), "one or two axes"),
+        ({"type": "global_max_pooling"}, (8,), "one to three axes"),
         ({"type": "reshape", "target_shape": [5, -1]}, (8, 2), r"16 numbers.*\(5, -1\)"),
         ({"type": "reshape", "target_shape": [5, 3]}, (8, 2), "do not fill"),
         ({"type": "lstm", "units": 4}, (6,), "steps, features"),

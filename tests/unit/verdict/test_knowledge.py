@@ -33,7 +33,7 @@ FRAMEWORKS = {name: name for name in ("tensorflow", "torch", "jax")}
 SHAPE = {
     "units", "filters", "kernel_size", "strides", "pool_size", "target_shape", "input_dim", "output_dim",
     "return_sequences", "depth_multiplier", "num_heads", "key_dim", "value_dim", "axis", "output_padding",
-    "groups", "dilation_rate",
+    "groups", "dilation",
 }  # fmt: skip
 """What the layer computes, not how: that it differs says enough."""
 

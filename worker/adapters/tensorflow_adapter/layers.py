@@ -21,7 +21,7 @@ from likewise.shared.program import Stage
 from likewise.worker.adapters.base import UnsupportedError
 from likewise.worker.adapters.tensorflow_adapter.activations import PLAIN, activation_function
 from likewise.worker.adapters.tensorflow_adapter.convolution import (
-    Convolution,
+    AnyConvolution,
     channels_first,
     convolution,
     pooling,
@@ -67,7 +67,7 @@ def _flatten(layer: Any, _: Shape, built: _Built) -> Any:
     return keras.layers.Flatten(dtype=built.precision) if layer.order == "channels_last" else channels_first
 
 
-def _convolution(layer: Convolution, shape: Shape, built: _Built) -> Any:
+def _convolution(layer: AnyConvolution, shape: Shape, built: _Built) -> Any:
     options = _affine(layer) | {"dtype": built.precision}
     return convolution(layer, shape, initializers=built.initializers, **options)
 
@@ -76,13 +76,19 @@ def _pooling(layer: Any, shape: Shape, built: _Built) -> Any:
     return pooling(layer, shape, precision=built.precision)
 
 
-def _global_average(_: Any, shape: Shape, built: _Built) -> Any:
-    kinds = (GlobalAverage, keras.layers.GlobalAveragePooling2D)
-    return kinds[len(shape) - 2](data_format="channels_last", dtype=built.precision)
-
-
-def _global_max(_: Any, shape: Shape, built: _Built) -> Any:
-    kinds = (keras.layers.GlobalMaxPooling1D, keras.layers.GlobalMaxPooling2D)
+def _global_pooling(layer: Any, shape: Shape, built: _Built) -> Any:
+    kinds = {
+        "global_average_pooling": (
+            GlobalAverage,
+            keras.layers.GlobalAveragePooling2D,
+            keras.layers.GlobalAveragePooling3D,
+        ),
+        "global_max_pooling": (
+            keras.layers.GlobalMaxPooling1D,
+            keras.layers.GlobalMaxPooling2D,
+            keras.layers.GlobalMaxPooling3D,
+        ),
+    }[layer.type]
     return kinds[len(shape) - 2](data_format="channels_last", dtype=built.precision)
 
 
@@ -120,7 +126,7 @@ def _bidirectional(layer: Any, shape: Shape, built: _Built) -> Any:
     return keras.layers.Bidirectional(inner, merge_mode="concat", dtype=built.precision)
 
 
-def _affine(layer: Dense | Convolution) -> dict[str, Any]:
+def _affine(layer: Dense | AnyConvolution) -> dict[str, Any]:
     activation = activation_function(layer.activation) if layer.activation.type != "linear" else None
     return {"activation": activation, "use_bias": layer.use_bias}
 
@@ -134,16 +140,13 @@ _LAYERS: dict[str, Callable[[Any, Shape, _Built], Any]] = {
         activation_function(layer.activation), dtype=built.precision
     ),
     "dropout": lambda *_: None,
-    "conv1d": _convolution,
-    "conv2d": _convolution,
-    "depthwise_conv2d": _convolution,
-    "conv2d_transpose": _convolution,
-    "max_pooling1d": _pooling,
-    "max_pooling2d": _pooling,
-    "average_pooling1d": _pooling,
-    "average_pooling2d": _pooling,
-    "global_average_pooling": _global_average,
-    "global_max_pooling": _global_max,
+    **{f"conv{axes}d": _convolution for axes in (1, 2, 3)},
+    **{f"{word}_conv{axes}d": _convolution for word in ("depthwise", "separable") for axes in (1, 2)},
+    **{f"locally_connected{axes}d": _convolution for axes in (1, 2)},
+    **{f"conv{axes}d_transpose": _convolution for axes in (1, 2, 3)},
+    **{f"{word}_pooling{axes}d": _pooling for word in ("max", "average") for axes in (1, 2, 3)},
+    "global_average_pooling": _global_pooling,
+    "global_max_pooling": _global_pooling,
     "layer_norm": lambda layer, _, built: keras.layers.LayerNormalization(
         epsilon=layer.epsilon, dtype=built.precision
     ),

@@ -22,7 +22,7 @@ from likewise.worker.adapters.trainer import Batch, Marks
 
 Tensor = Any
 
-_SLOW = {"conv1d", "conv2d"}
+_SLOW = {"conv1d", "conv2d", "conv3d"}
 """Kinds of stages that XLA runs several times slower on the CPU."""
 FROM_UPDATES = 50_000
 """This many updates make `auto` take XLA on the CPU; a third of them would repay it (decision 0018)."""

@@ -6,6 +6,8 @@ in Keras's order.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from itertools import product
 from typing import Any
 
 import torch
@@ -13,117 +15,179 @@ import torch.nn.functional as F  # noqa: N812 -- PyTorch's own name for it
 from torch import nn
 
 from likewise.shared.job.layers.convolution import (
-    AveragePooling1D,
-    AveragePooling2D,
-    Conv1D,
-    Conv2D,
-    Conv2DTranspose,
-    DepthwiseConv2D,
-    MaxPooling1D,
-    MaxPooling2D,
-    pair,
+    Convolution,
+    DepthwiseConvolution,
+    LocallyConnected,
+    SeparableConvolution,
+    TransposedConvolution,
 )
+from likewise.shared.job.layers.pooling import AveragePooling, MaxPooling
+from likewise.shared.job.layers.windows import Sides, by_axis
 from likewise.shared.program import Stage
-from likewise.worker.adapters.common import window_padding
+from likewise.worker.adapters.base import UnsupportedError
 from likewise.worker.adapters.torch_adapter.activations import activation_function
-from likewise.worker.adapters.torch_adapter.weights import Stored, affine_stored, maker
+from likewise.worker.adapters.torch_adapter.weights import Stored, affine_stored, maker, stored
 
 Tensor = Any
-Pooling = MaxPooling1D | MaxPooling2D | AveragePooling1D | AveragePooling2D
+
+_CONVOLUTIONS = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
+_TRANSPOSED = {
+    1: (nn.ConvTranspose1d, F.conv_transpose1d),
+    2: (nn.ConvTranspose2d, F.conv_transpose2d),
+    3: (nn.ConvTranspose3d, F.conv_transpose3d),
+}
 
 
-class Convolution(nn.Module):  # type: ignore[misc]
-    """A conv1d or conv2d."""
-
-    def __init__(self, stage: Stage, *, initializers: bool, **where: Any) -> None:
-        super().__init__()
-        layer: Conv1D | Conv2D = stage.layer
-        shape = stage.inputs[0]
-        one_axis = isinstance(layer, Conv1D)
-        window = (layer.kernel_size,) if isinstance(layer, Conv1D) else pair(layer.kernel_size)
-        strides = (layer.strides,) if isinstance(layer, Conv1D) else pair(layer.strides)
-        make = maker(nn.Conv1d if one_axis else nn.Conv2d, initializers=initializers)
-        self.convolution = make(
-            shape[-1], layer.filters, window, stride=strides, bias=layer.use_bias, **where
-        )
-        self._padding = _last_first(window_padding(layer.padding, shape[:-1], window, strides))
-        self._activation = activation_function(layer.activation)
-        # Keras's (…, channels, filters) is PyTorch's (filters, channels, …)
-        self.stored = affine_stored(self.convolution, *((2, 1, 0) if one_axis else (3, 2, 0, 1)))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the activated convolution of x (b, *axes, channels)."""
-        x = x.movedim(-1, 1)
-        if any(self._padding):
-            x = F.pad(x, self._padding)
-        return self._activation(self.convolution(x).movedim(1, -1))
+def _channels_first(axes: int) -> tuple[int, ...]:
+    """Return where the axes of PyTorch's kernels, (filters, channels, …), are in Keras's."""
+    return (axes + 1, axes, *range(axes))
 
 
-class DepthwiseConvolution(nn.Module):  # type: ignore[misc]
-    """A depthwise_conv2d: a Conv2d with a group for each channel."""
+class Convolved(nn.Module):  # type: ignore[misc]
+    """A convolution over one to three axes."""
 
     def __init__(self, stage: Stage, *, initializers: bool, **where: Any) -> None:
         super().__init__()
-        layer: DepthwiseConv2D = stage.layer
+        layer: Convolution = stage.layer
         shape = stage.inputs[0]
-        window, strides, channels = pair(layer.kernel_size), pair(layer.strides), shape[-1]
-        make = maker(nn.Conv2d, initializers=initializers)
+        make = maker(_CONVOLUTIONS[layer.axes], initializers=initializers)
         self.convolution = make(
-            channels,
-            channels * layer.depth_multiplier,
-            window,
-            stride=strides,
-            groups=channels,
+            shape[-1],
+            layer.filters,
+            layer.window,
+            stride=layer.steps,
+            dilation=by_axis(layer.dilation, layer.axes),
+            groups=layer.groups,
             bias=layer.use_bias,
             **where,
         )
-        self._padding = _last_first(window_padding(layer.padding, shape[:-1], window, strides))
+        self._padding = _last_first(layer.sides(shape))
         self._activation = activation_function(layer.activation)
-        # Keras's (…, channels, multiplier) is PyTorch's (channels·multiplier, 1, …)
-        kernel = Stored(
-            parameter=self.convolution.weight,
-            to_torch=lambda values: values.permute(2, 3, 0, 1).flatten(0, 1).unsqueeze(1),
-            to_keras=lambda values: values.squeeze(1).unflatten(0, (channels, -1)).permute(2, 3, 0, 1),
-        )
-        self.stored = affine_stored(self.convolution) | {"kernel": kernel}
+        self.stored = affine_stored(self.convolution, *_channels_first(layer.axes))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the activated convolution of x (b, height, width, channels)."""
-        x = x.movedim(-1, 1)
-        if any(self._padding):
-            x = F.pad(x, self._padding)
+        """Return the activated convolution of x (b, *axes, channels)."""
+        x = _bordered(x.movedim(-1, 1), self._padding)
         return self._activation(self.convolution(x).movedim(1, -1))
 
 
-class TransposedConvolution(nn.Module):  # type: ignore[misc]
-    """A conv2d_transpose: the outputs that the spec names, cut from PyTorch's without padding."""
+class ConvolvedByChannel(nn.Module):  # type: ignore[misc]
+    """A depthwise convolution: one with a group for each channel; a separable one goes on pointwise."""
 
     def __init__(self, stage: Stage, *, initializers: bool, **where: Any) -> None:
         super().__init__()
-        layer: Conv2DTranspose = stage.layer
-        shape = stage.inputs[0]
-        window, self._strides = pair(layer.kernel_size), pair(layer.strides)
-        make = maker(nn.ConvTranspose2d, initializers=initializers)
-        self.convolution = make(
-            shape[-1], layer.filters, window, stride=self._strides, bias=layer.use_bias, **where
+        layer: DepthwiseConvolution | SeparableConvolution = stage.layer
+        shape, axes = stage.inputs[0], layer.axes
+        channels = shape[-1]
+        separable = isinstance(layer, SeparableConvolution)
+        make = maker(_CONVOLUTIONS[axes], initializers=initializers)
+        self.depthwise = make(
+            channels,
+            channels * layer.depth_multiplier,
+            layer.window,
+            stride=layer.steps,
+            dilation=by_axis(layer.dilation, axes),
+            groups=channels,
+            bias=layer.use_bias and not separable,
+            **where,
         )
-        cuts = []
-        for size, wanted, width, stride in zip(shape, stage.output, window, self._strides, strict=False):
-            before = max(width - stride, 0) // 2 if layer.padding == "same" else 0
-            whole = (size - 1) * stride + width
-            cuts.append((-before, before + wanted - whole))
+        self._padding = _last_first(layer.sides(shape))
+        self._activation = activation_function(layer.activation)
+        # Keras's (…, channels, multiplier) is PyTorch's (channels·multiplier, 1, …)
+        kernel = Stored(
+            parameter=self.depthwise.weight,
+            to_torch=lambda values: values.permute(axes, axes + 1, *range(axes)).flatten(0, 1).unsqueeze(1),
+            to_keras=lambda values: (
+                values.squeeze(1).unflatten(0, (channels, -1)).permute(*range(2, axes + 2), 0, 1)
+            ),
+        )
+        if isinstance(layer, SeparableConvolution):
+            inside = channels * layer.depth_multiplier
+            self.pointwise = make(inside, layer.filters, (1,) * axes, bias=layer.use_bias, **where)
+            pointwise = affine_stored(self.pointwise, *_channels_first(axes))
+            self.stored = {
+                "depthwise_kernel": kernel,
+                "pointwise_kernel": pointwise.pop("kernel"),
+                **pointwise,
+            }
+        else:
+            self.pointwise = nn.Identity()
+            self.stored = affine_stored(self.depthwise) | {"kernel": kernel}
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the activated convolution of x (b, *axes, channels)."""
+        x = _bordered(x.movedim(-1, 1), self._padding)
+        return self._activation(self.pointwise(self.depthwise(x)).movedim(1, -1))
+
+
+class LocallyConvolved(nn.Module):  # type: ignore[misc]
+    """A locally connected layer, on a kernel as Keras has it."""
+
+    def __init__(self, stage: Stage, *, initializers: bool, **where: Any) -> None:
+        super().__init__()
+        if initializers:
+            raise UnsupportedError(
+                f"PyTorch has no {stage.kind}, so that it has no start of its own: "
+                "use initial_weights: shared"
+            )
+        self._layer: LocallyConnected = stage.layer
+        shape = stage.inputs[0]
+        self._grid = self._layer.grid(shape)
+        self._padding = _last_first(self._layer.sides(shape))
+        self._activation = activation_function(self._layer.activation)
+        self.stored = {}
+        for weight in stage.weights:
+            parameter = nn.Parameter(torch.zeros(weight.shape, **where))
+            self.register_parameter(weight.own_name, parameter)
+            self.stored[weight.own_name] = stored(parameter)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the activated products of the windows of x (b, *axes, channels), each with its kernel."""
+        x = _bordered(x.movedim(-1, 1), self._padding).movedim(1, -1)
+        patches = []
+        for begins in product(*map(range, self._layer.window)):
+            places = (
+                slice(begin, begin + (count - 1) * step + 1, step)
+                for begin, count, step in zip(begins, self._grid, self._layer.steps, strict=True)
+            )
+            patches.append(x[(slice(None), *places)])
+        windows = torch.stack(patches, dim=-2).reshape(len(x), *self.kernel.shape[:2])
+        y = torch.einsum("bpi,pif->bpf", windows, self.kernel).unflatten(1, self._grid)
+        return self._activation(y + self.bias if self._layer.use_bias else y)
+
+
+class TurnedRound(nn.Module):  # type: ignore[misc]
+    """A transposed convolution: the outputs that the rule names, cut from PyTorch's without padding."""
+
+    def __init__(self, stage: Stage, *, initializers: bool, **where: Any) -> None:
+        super().__init__()
+        layer: TransposedConvolution = stage.layer
+        shape = stage.inputs[0]
+        module, self._function = _TRANSPOSED[layer.axes]
+        make = maker(module, initializers=initializers)
+        self._steps = layer.steps
+        self.convolution = make(
+            shape[-1], layer.filters, layer.window, stride=self._steps, bias=layer.use_bias, **where
+        )
+        wholes = (
+            (size - 1) * step + window
+            for size, step, window in zip(shape, layer.steps, layer.window, strict=False)
+        )
+        cuts = (
+            (-begin, begin + count - whole)
+            for (begin, count), whole in zip(layer.places(shape), wholes, strict=True)
+        )
         self._cuts = _last_first(tuple(cuts))
         self._activation = activation_function(layer.activation)
         # Keras's (…, filters, channels) is PyTorch's (channels, filters, …)
-        self.stored = affine_stored(self.convolution, 3, 2, 0, 1)
+        self.stored = affine_stored(self.convolution, *_channels_first(layer.axes))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the activated transposed convolution of x (b, height, width, channels)."""
+        """Return the activated transposed convolution of x (b, *axes, channels)."""
         weight, bias = self.convolution.weight, self.convolution.bias
-        x = F.conv_transpose2d(x.movedim(-1, 1), weight, stride=self._strides)
-        if any(self._cuts):  # what is negative is cut off; where a stride leaves gaps, the last one is added
-            x = F.pad(x, self._cuts)
-        x = x.movedim(1, -1)
+        x = self._function(x.movedim(-1, 1), weight, stride=self._steps)
+        # what is negative is cut off; what is added at the end has met no input
+        x = _bordered(x, self._cuts).movedim(1, -1)
         return self._activation(x if bias is None else x + bias)
 
 
@@ -132,16 +196,15 @@ class Pool(nn.Module):  # type: ignore[misc]
 
     def __init__(self, stage: Stage) -> None:
         super().__init__()
-        layer: Pooling = stage.layer
-        shape = stage.inputs[0]
-        self._one_axis = isinstance(layer, MaxPooling1D | AveragePooling1D)
-        self._largest = isinstance(layer, MaxPooling1D | MaxPooling2D)
-        window, strides = pair(layer.pool_size), pair(layer.strides or layer.pool_size)
-        if self._one_axis:
-            shape = (1, *shape)
-        self._window = (1, window[1]) if self._one_axis else window
-        self._strides = (1, strides[1]) if self._one_axis else strides
-        self._padding = _last_first(window_padding(layer.padding, shape[:-1], self._window, self._strides))
+        layer: MaxPooling | AveragePooling = stage.layer
+        self._one_axis = layer.axes == 1
+        self._largest = isinstance(layer, MaxPooling)
+        first = (1,) if self._one_axis else ()
+        self._window, self._strides = (*first, *layer.window), (*first, *layer.steps)
+        self._padding = _last_first(((0, 0),) * self._one_axis + layer.sides(stage.inputs[0]))
+        flat = layer.axes < 3
+        self._max = F.max_pool2d if flat else F.max_pool3d
+        self._average = F.avg_pool2d if flat else F.avg_pool3d
         # whether a sum is divided by the whole window, and not by what of it lies inside
         self._whole = not any(self._padding) or getattr(layer, "count_include_pad", False)
 
@@ -154,40 +217,54 @@ class Pool(nn.Module):  # type: ignore[misc]
         return x.squeeze(1) if self._one_axis else x
 
     def _maximum(self, x: Tensor) -> Tensor:
-        if any(self._padding):
-            x = F.pad(x, self._padding, value=float("-inf"))
-        return F.max_pool2d(x, self._window, self._strides)
+        return self._max(_bordered(x, self._padding, -torch.inf), self._window, self._strides)
 
     def _mean(self, x: Tensor) -> Tensor:
-        padded = F.pad(x, self._padding) if any(self._padding) else x
+        padded = _bordered(x, self._padding)
         if self._whole:
-            return F.avg_pool2d(padded, self._window, self._strides)
+            return self._average(padded, self._window, self._strides)
         inside = F.pad(torch.ones_like(x[:1, :1]), self._padding)
         return self._sums(padded) / self._sums(inside)
 
     def _sums(self, x: Tensor) -> Tensor:
-        return F.avg_pool2d(x, self._window, self._strides, divisor_override=1)
+        return self._average(x, self._window, self._strides, divisor_override=1)
 
 
-class GlobalAverage(nn.Module):  # type: ignore[misc]
-    """The mean over all axes between the batch and the channels."""
+class GlobalPool(nn.Module):  # type: ignore[misc]
+    """The mean or the largest over all axes between the batch and the channels."""
+
+    def __init__(self, stage: Stage) -> None:
+        super().__init__()
+        self._function = torch.mean if stage.kind == "global_average_pooling" else torch.amax
 
     def forward(self, x: Tensor, counted: Tensor | None = None) -> Tensor:
-        """Map (b, *axes, channels) to (b, channels), of steps that count."""
+        """Map (b, *axes, channels) to (b, channels); a mean is of the steps that count."""
         if counted is None:
-            return x.flatten(1, -2).mean(dim=1)
+            return self._function(x.flatten(1, -2), dim=1)
         total = torch.where(counted[..., None], x, torch.zeros_like(x)).sum(dim=1)
         return total / counted.sum(dim=1, keepdim=True).clamp(min=1).to(x.dtype)
 
 
-class GlobalMax(nn.Module):  # type: ignore[misc]
-    """The largest over all axes between the batch and the channels."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (b, *axes, channels) to (b, channels)."""
-        return x.flatten(1, -2).amax(dim=1)
+def _bordered(x: Tensor, padding: tuple[int, ...], value: float = 0.0) -> Tensor:
+    return F.pad(x, padding, value=value) if any(padding) else x
 
 
-def _last_first(padding: tuple[tuple[int, int], ...]) -> tuple[int, ...]:
+def _last_first(sides: Sides) -> tuple[int, ...]:
     """Return what F.pad takes: before and after each axis, the last axis first."""
-    return tuple(amount for axis in reversed(padding) for amount in axis)
+    return tuple(amount for axis in reversed(sides) for amount in axis)
+
+
+WINDOWS: dict[str, Callable[..., Any]] = {
+    **{f"conv{axes}d": Convolved for axes in (1, 2, 3)},
+    **{f"{word}_conv{axes}d": ConvolvedByChannel for word in ("depthwise", "separable") for axes in (1, 2)},
+    **{f"locally_connected{axes}d": LocallyConvolved for axes in (1, 2)},
+    **{f"conv{axes}d_transpose": TurnedRound for axes in (1, 2, 3)},
+    **{
+        f"{word}_pooling{axes}d": lambda stage, **_: Pool(stage)
+        for word in ("max", "average")
+        for axes in (1, 2, 3)
+    },
+    "global_average_pooling": lambda stage, **_: GlobalPool(stage),
+    "global_max_pooling": lambda stage, **_: GlobalPool(stage),
+}
+"""The module of each kind of stage that has windows."""

@@ -17,14 +17,7 @@ from likewise.shared.job.layers.merging import MultiHeadAttention
 from likewise.shared.program import Stage
 from likewise.worker.adapters.base import UnsupportedError
 from likewise.worker.adapters.torch_adapter.activations import activation_function
-from likewise.worker.adapters.torch_adapter.convolution import (
-    Convolution,
-    DepthwiseConvolution,
-    GlobalAverage,
-    GlobalMax,
-    Pool,
-    TransposedConvolution,
-)
+from likewise.worker.adapters.torch_adapter.convolution import WINDOWS
 from likewise.worker.adapters.torch_adapter.merging import MERGES
 from likewise.worker.adapters.torch_adapter.recurrent import Recurrent
 from likewise.worker.adapters.torch_adapter.space import SPACES
@@ -278,16 +271,7 @@ _MODULES: dict[str, Callable[..., Any]] = {
     "permute": lambda stage, **_: Permuted(stage.layer.dims),
     "activation": lambda stage, **_: Activation(stage.layer),
     "dropout": lambda *_, **__: nn.Identity(),
-    "conv1d": Convolution,
-    "conv2d": Convolution,
-    "depthwise_conv2d": DepthwiseConvolution,
-    "conv2d_transpose": TransposedConvolution,
-    "max_pooling1d": lambda stage, **_: Pool(stage),
-    "max_pooling2d": lambda stage, **_: Pool(stage),
-    "average_pooling1d": lambda stage, **_: Pool(stage),
-    "average_pooling2d": lambda stage, **_: Pool(stage),
-    "global_average_pooling": lambda *_, **__: GlobalAverage(),
-    "global_max_pooling": lambda *_, **__: GlobalMax(),
+    **WINDOWS,
     "layer_norm": LayerNormalization,
     "batch_norm": BatchNormalization,
     "embedding": EmbeddingModule,
