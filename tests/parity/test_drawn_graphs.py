@@ -53,16 +53,28 @@ def image_layers(draw: Any, *, channels: int, place: int) -> list[dict[str, Any]
     match kind:
         case "conv2d":
             own = {"filters": channels, "kernel_size": [size, 3], "strides": draw(st.integers(1, 2))}
-            return [{"type": kind, "padding": draw(PADDINGS), **own, **window}]
+            apart = {"dilation": [1, draw(st.integers(1, 2))], "groups": draw(st.integers(1, 2))}
+            sides = draw(st.sampled_from(["same", "symmetric", 2, [1, [2, 3]]]))
+            return [{"type": kind, "padding": sides, **apart, **own, **window}]
         case "depthwise_conv2d":
-            return [{"type": kind, "kernel_size": size, "padding": draw(PADDINGS), **window}]
+            uneven = draw(st.sampled_from([1, [1, 2], [2, 1]]))
+            return [
+                {"type": kind, "kernel_size": size, "padding": draw(PADDINGS), "strides": uneven, **window}
+            ]
         case "conv2d_transpose":
             own = {
                 "filters": channels,
                 "kernel_size": [size, 2],
                 "strides": draw(st.sampled_from([1, [2, 1]])),
             }
-            return [{"type": kind, "padding": draw(st.sampled_from(["same", "valid"])), **own, **window}]
+            return [
+                {
+                    "type": kind,
+                    "padding": draw(st.sampled_from(["same", "symmetric", "valid"])),
+                    **own,
+                    **window,
+                }
+            ]
         case "pool":
             pool = {"pool_size": 2, "strides": draw(st.integers(1, 2)), "padding": draw(PADDINGS)}
             if draw(st.booleans()):

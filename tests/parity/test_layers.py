@@ -133,6 +133,32 @@ RESIDUAL = [
     {"type": "global_average_pooling"},
     HEAD,
 ]
+GROUPED = [
+    {
+        "type": "conv2d", "filters": 6, "kernel_size": [3, 2], "groups": 2, "dilation": [2, 1],
+        "strides": [1, 2], "padding": [[1, 2], 1],
+    },
+    {"type": "depthwise_conv2d", "kernel_size": 2, "strides": [2, 1], "activation": "silu"},
+    {"type": "separable_conv2d", "filters": 3, "kernel_size": 3, "padding": "same", "activation": "tanh"},
+    {
+        "type": "conv2d_transpose", "filters": 2, "kernel_size": 3, "strides": 2, "padding": "symmetric",
+        "output_padding": 1,
+    },
+    {"type": "locally_connected2d", "filters": 2, "kernel_size": 2, "strides": 3},
+    {"type": "flatten"},
+    HEAD,
+]  # fmt: skip
+"""Windows that are apart, uneven, in groups, and with kernels of their own."""
+VOLUMES = [
+    {"type": "reshape", "target_shape": [4, 4, 4, 1]},
+    {"type": "conv3d", "filters": 3, "kernel_size": 2, "activation": "silu"},
+    {"type": "max_pooling3d", "pool_size": 2, "strides": 1},
+    {"type": "conv3d_transpose", "filters": 2, "kernel_size": 3, "strides": 2, "padding": "same"},
+    {"type": "average_pooling3d", "pool_size": [2, 3, 2], "padding": "symmetric", "count_include_pad": True},
+    {"type": "flatten"},
+    HEAD,
+]
+"""Three axes."""
 SPACES = [
     {"type": "zero_padding2d", "padding": [[0, 1], 1]},
     {"type": "conv2d", "filters": 3, "kernel_size": 3, "activation": "tanh"},
@@ -224,6 +250,8 @@ MODELS: dict[str, tuple[float, dict[str, Any]]] = {
     "attention": (5e-7, {"layers": ATTENTION, "input_shape": [6, 4], "optimizer": MOMENTUM}),
     "gru, reset before": (5e-7, {"layers": RESET_BEFORE, "input_shape": [6, 3]}),
     "residual": (1e-5, {"layers": RESIDUAL, "input_shape": [6, 6, 2], "optimizer": MOMENTUM}),
+    "groups and dilation": (1e-5, {"layers": GROUPED, "input_shape": [7, 8, 4], "optimizer": MOMENTUM}),
+    "three axes": (1e-5, {"layers": VOLUMES, "input_shape": [64], "optimizer": MOMENTUM}),
     "space": (1e-5, {"layers": SPACES, "input_shape": [7, 6, 2], "optimizer": MOMENTUM}),
     "merging": (5e-7, {"layers": MERGED, "input_shape": [4, 3], "optimizer": MOMENTUM}),
     "embedding": (5e-7, TEXTS | {"optimizer": MOMENTUM}),
@@ -308,6 +336,14 @@ FAULTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "a state reset after the product": (
         {"layers": RESET_BEFORE, "input_shape": [6, 3]},
         {"layers": with_change(RESET_BEFORE, 0, reset_after=True), "input_shape": [6, 3]},
+    ),
+    "another dilation": (
+        {"layers": GROUPED, "input_shape": [7, 8, 4]},
+        {"layers": with_change(GROUPED, 0, dilation=1, padding=[[0, 1], 1]), "input_shape": [7, 8, 4]},
+    ),
+    "what same leaves for PyTorch's output padding": (
+        {"layers": GROUPED, "input_shape": [7, 8, 4]},
+        {"layers": with_change(GROUPED, 3, padding="same", output_padding=None), "input_shape": [7, 8, 4]},
     ),
     "corners that are not aligned": (
         {"layers": SPACES, "input_shape": [7, 6, 2]},

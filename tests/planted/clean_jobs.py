@@ -94,6 +94,15 @@ def _convolution(draw: Draw, features: int) -> list[Document]:
         {"type": "reshape", "target_shape": shape},
         {"type": f"conv{kind}", "filters": filters, "kernel_size": size, "strides": strides, **common},
     ]
+    if draw.random() < 0.3:
+        groups, sides = 1 + int(filters % 2 == 0), [1] * int(kind[0])
+        own = {"filters": 2 * filters, "kernel_size": 2, "strides": 1, "padding": sides, "dilation": 2}
+        layers.append({"type": f"conv{kind}", "groups": groups, **own})
+    if draw.random() < 0.2:
+        larger: Document = {"type": f"upsampling{kind}", "size": 2}
+        if kind == "2d":
+            larger |= {"interpolation": "bilinear", "align_corners": _coin(draw)}
+        layers += [{"type": f"zero_padding{kind}", "padding": 1}, larger]
     if draw.random() < 0.4:
         layers.append({"type": "batch_norm"})
     if draw.random() < 0.5:
