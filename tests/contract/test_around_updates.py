@@ -12,6 +12,8 @@ from likewise.shared.job.training import BatchPlan, accumulated
 from likewise.worker.adapters.trainer import EnsembleBlock
 
 STEPS = 40
+REMAINDERS = ("carry", "update", "drop", "keep")
+STARTS = ("first_update", "initial_weights", "corrected")
 ADAM = {"type": "adam", "learning_rate": 0.05, "weight_decay": 0.1, "clip_norm": 0.5}
 
 
@@ -69,14 +71,16 @@ def close(found: dict[str, np.ndarray], wanted: dict[str, np.ndarray]) -> None:
         np.testing.assert_allclose(found[name], array, rtol=0, atol=1e-12 * np.abs(array).max())
 
 
-@pytest.mark.parametrize("execution", ["auto", "eager", "compiled"])
-@pytest.mark.parametrize("remainder", ["carry", "update", "drop", "keep"])
-@pytest.mark.parametrize("way", ["mean", "samples", "sum"])
+@pytest.mark.parametrize(
+    ("way", "remainder", "execution"),
+    [
+        *((way, cut, "auto") for way in ("mean", "samples", "sum") for cut in REMAINDERS),
+        *(("samples", "keep", execution) for execution in ("eager", "compiled")),
+    ],
+)
 def test_gathered_gradients_make_updates_by_the_formula(
     kit: Any, way: str, remainder: str, execution: str
 ) -> None:
-    if execution != "auto" and (way, remainder) != ("samples", "keep"):
-        pytest.skip("one case for each way to execute")
     training = {
         "epochs": STEPS, "batch_size": 5, "gradient_accumulation_steps": 3, "accumulation": way,
         "accumulation_remainder": remainder,
@@ -89,14 +93,16 @@ def test_gathered_gradients_make_updates_by_the_formula(
     close(trainer.weights(), followed(kit, job, plan)[0])
 
 
-@pytest.mark.parametrize("execution", ["auto", "eager", "compiled"])
-@pytest.mark.parametrize("start", ["first_update", "initial_weights", "corrected"])
-@pytest.mark.parametrize("gathered", [1, 3])
+@pytest.mark.parametrize(
+    ("start", "gathered", "execution"),
+    [
+        *((start, count, "auto") for start in STARTS for count in (1, 3)),
+        *(("corrected", 3, execution) for execution in ("eager", "compiled")),
+    ],
+)
 def test_the_average_of_the_weights_follows_the_formula(
     kit: Any, start: str, gathered: int, execution: str
 ) -> None:
-    if execution != "auto" and (start, gathered) != ("corrected", 3):
-        pytest.skip("one case for each way to execute")
     optimizer = ADAM | {"use_ema": True, "ema_momentum": 0.8, "ema_start": start}
     training = {"epochs": STEPS, "batch_size": 5, "gradient_accumulation_steps": gathered}
     job = kit.job(optimizer=optimizer, training=training, execution=execution)
