@@ -94,6 +94,7 @@ def test_a_record_with_damaged_fields_is_trained_to_its_end(start_stack: Any, un
     stack.worker(**settings)
     until(lambda: checkpoints_of(stack.desk, key), within_s=30, what="a checkpoint of the second attempt")
     stack.desk.client.hset(key, "checkpoints", '[{"chunks": "many"}, 7]')
+    until(lambda: checkpoints_of(stack.desk, key), within_s=30, what="a checkpoint after that")
     ended = stack.desk.wait(record, "succeeded", within_s=30)
     assert ended.attempt == 2
     assert stack.desk.table(record).epochs[0] == 60_000

@@ -216,7 +216,8 @@ class World:
 
     def fill(self) -> None:
         """Have enough waiting, so that every worker has something to train."""
-        waiting = [run for run in self.until(self.records, what="the records") if not run.final]
+        (records,) = self.until(lambda: (self.records(),), what="the records")  # there may be none
+        waiting = [run for run in records if not run.final]
         while len(waiting) < 2 * len(self.frameworks):
             names = [name for name, job in JOBS.items() if not name.startswith("victim")]
             record = self.submit(self.chance.choice(names), outcomes=("succeeded",))
