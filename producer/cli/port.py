@@ -107,6 +107,81 @@ def init(
     )
 
 
+@port_app.command("map")
+def map_(
+    programs: Programs,
+    batch: Batch = None,
+    pair: Annotated[
+        list[str] | None,
+        typer.Option("--pair", metavar="A=B", help="Pair a weight of the first with one of the second."),
+    ] = None,
+    as_json: AsJson = False,
+    form: Form = None,
+    report: Report = None,
+) -> None:
+    """Show which weight is which, and write it as mapping.lock.yaml beside a port.yaml.
+
+    Each row is proved by values, or pairs by shape alone, by hand, or is unused. Rows by hand are kept, also
+    those that you write in the file.
+
+    \b
+    Examples:
+      likewise port map port.yaml
+      likewise port map port.yaml --pair attention.query.kernel=attn.q.weight
+    """
+    from likewise.producer.port.file import read_port
+    from likewise.producer.port.flow import map_port
+    from likewise.producer.report.port import PortDocument
+    from likewise.shared.errors import UsageError
+
+    output = Output.of(form, as_json=as_json, file=report)
+    port = read_port(programs, batch)
+    by_hand = []
+    for given in pair or ():
+        one, equals, two = given.partition("=")
+        if not (one and equals and two):
+            raise UsageError(f"--pair is {given!r}; it must be two weights, such as dense.kernel=fc.weight")
+        by_hand.append({port.programs[0].label: one, port.programs[1].label: two})
+    answer = map_port(port, by_hand=by_hand, tell=_told(quiet=output.quiet))
+    output.put(PortDocument(answer, whole_mapping=True))
+    if port.lock is not None and not output.quiet:
+        typer.echo(f"wrote {port.lock}")
+
+
+@port_app.command("convert")
+def convert(
+    programs: Programs,
+    to: Annotated[str, typer.Option("--to", metavar="SIDE", help="The side whose checkpoint is written.")],
+    output: Annotated[
+        Path,
+        typer.Option("-o", "--output", metavar="FILE", help=".keras, .weights.h5, .pt, .safetensors, .npz."),
+    ],
+    batch: Batch = None,
+    force: Annotated[bool, typer.Option("--force", help="Write over a file that is there.")] = False,
+) -> None:
+    """Write one side's weights as a checkpoint of the other, by the proved mapping, and reload it.
+
+    The weights are those of the side's checkpoint in the port.yaml, or else those that its model begins with.
+
+    Example: likewise port convert port.yaml --to torch -o net.pt
+    """
+    from likewise.producer.display import count, gap
+    from likewise.producer.port import convert as conversions
+    from likewise.producer.port.file import read_port
+    from likewise.shared.errors import UsageError
+
+    if output.exists() and not force:
+        raise UsageError(f"{output} is there already; --force writes over it")
+    if not output.absolute().parent.is_dir():
+        raise UsageError(f"there is no folder {output.parent}")
+    port = conversions.to_side(read_port(programs, batch), to)
+    done = conversions.convert(port, output.absolute(), tell=say)
+    typer.echo(
+        f"wrote {output}: {count(done.weights, 'weight')}; read again, its outputs are {gap(done.apart)} "
+        f"apart from those of {port.programs[0].label}"
+    )
+
+
 def _told(*, quiet: bool):  # type: ignore[no-untyped-def]
     from likewise.producer.experiments import teller
 

@@ -111,9 +111,18 @@ def _optimizer(name: str) -> str:
 
 
 def of_mapping(pairing: Pairing) -> list[PortFinding]:
-    """Return the weights and modules without a counterpart."""
+    """Return the weights that two checkpoints have otherwise, and what has no counterpart."""
     reference, other = pairing.reference, pairing.other
-    found = []
+    found = [
+        PortFinding(
+            rung="mapping",
+            path=name,
+            setting="checkpoint",
+            relative_difference=finite(relative),
+            text=f"{name} is {gap(relative)} apart in the two checkpoints",
+        )
+        for name, relative in pairing.checkpoints_apart.items()
+    ]
     for pair in pairing.mapping.pairs:
         for side, seen in ((reference, pair.reference), (other, pair.other)):
             names = [name for name in seen.slots if name not in pair.shared]

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -20,6 +20,9 @@ from likewise.shared.errors import JobFileError, Problem, UsageError
 from likewise.shared.frozen import Frozen
 from likewise.shared.job.side import Framework, Label
 
+LOCK = "mapping.lock.yaml"
+"""The name of the file with the mapping."""
+
 
 class PortSide(Frozen):
     """One side of a port: the user's file, and the environment that it runs in."""
@@ -32,6 +35,8 @@ class PortSide(Frozen):
     """
     environment: str | None = None
     """A virtual environment of the user's own, relative to this file; by default one that Likewise keeps."""
+    checkpoint: str | None = None
+    """A file with the side's weights, relative to this one: .keras, .h5, .pt, .pth, .safetensors or .npz."""
 
 
 class PortBatch(Frozen):
@@ -74,6 +79,8 @@ class Program:
     maker: str | None
     environment: Path | None
     """The interpreter of the user's own environment."""
+    checkpoint: Path | None = None
+    """A file with the program's weights."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +91,8 @@ class Port:
     programs: tuple[Program, Program]
     batch: Path | None
     precision: Literal["float64", "float32"]
+    lock: Path | None = None
+    """Where its mapping is written, beside a port.yaml."""
 
 
 def read_port(specs: Sequence[str], batch: Path | None) -> Port:
@@ -104,7 +113,7 @@ def read_port(specs: Sequence[str], batch: Path | None) -> Port:
     if batch is not None:
         if not batch.is_file():
             raise UsageError(f"--batch is {batch}, and there is no such file")
-        port = Port(port.name, port.programs, batch, port.precision)
+        port = replace(port, batch=batch)
     return port
 
 
@@ -135,7 +144,7 @@ def _of_file(path: Path) -> Port:
         raise JobFileError(
             source, [Problem(path="data.path", message="there is no such file", value=str(batch))]
         )
-    return Port(file.name, (first, second), batch, file.precision)
+    return Port(file.name, (first, second), batch, file.precision, base / LOCK)
 
 
 def _found(label: str, side: PortSide, base: Path, source: str) -> Program:
@@ -147,7 +156,13 @@ def _found(label: str, side: PortSide, base: Path, source: str) -> Program:
         )
     framework = side.framework or framework_of(path)
     interpreter = None if side.environment is None else _interpreter(base / side.environment)
-    return Program(label, framework, path, maker, interpreter)
+    checkpoint = None if side.checkpoint is None else (base / side.checkpoint).resolve()
+    if checkpoint is not None and not checkpoint.is_file():
+        told = Problem(
+            path=f"sides.{label}.checkpoint", message="there is no such file", value=str(checkpoint)
+        )
+        raise JobFileError(source, [told])
+    return Program(label, framework, path, maker, interpreter, checkpoint)
 
 
 def _of_programs(specs: Sequence[str]) -> Port:

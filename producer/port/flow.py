@@ -2,23 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from likewise.producer.local import environments
 from likewise.producer.local.home import WorkerEnvironment, stack_paths
-from likewise.producer.port.batch import draw_batch, loaded_batch, read_batch
+from likewise.producer.port.batch import Batch, draw_batch, loaded_batch, read_batch
 from likewise.producer.port.file import Port, Program
 from likewise.producer.port.hosted import Hosted
 from likewise.producer.port.ladder import climb
 from likewise.producer.port.models import PortCheck, RungName
+from likewise.producer.port.pairing import Pairing, PortStart
+from likewise.producer.port.rows import read_lock, write_lock
 from likewise.shared.errors import UsageError
 from likewise.shared.settings import Settings
 
 
-def check_port(port: Port, *, until: RungName | None, tell: Callable[[str], None]) -> PortCheck:
-    """Climb the rungs with both programs.
+@dataclass(frozen=True)
+class OpenPort:
+    """Both programs in their processes, the reference first, with the batch that they are fed."""
+
+    hosts: tuple[Hosted, Hosted]
+    batch: Batch
+    start: PortStart
+
+    def pair(self, precision: str, tell: Callable[[str], None]) -> Pairing:
+        """Pair the modules of both programs."""
+        first, second = self.hosts
+        return Pairing(first, second, self.batch, precision=precision, tell=tell, start=self.start)
+
+
+@contextmanager
+def opened(port: Port, *, tell: Callable[[str], None]) -> Iterator[OpenPort]:
+    """Start both programs, with their checkpoints.
 
     Raises UsageError where no batch can be drawn, RunFailedError where a program fails, with the user's
     own line.
@@ -35,25 +54,54 @@ def check_port(port: Port, *, until: RungName | None, tell: Callable[[str], None
             hosts.append(
                 stack.enter_context(Hosted(program.label, program.framework, interpreter, paths.code))
             )
-        opened = [
+        opened_ = [
             host.open(program.file, program.maker, port.precision)
             for host, program in zip(hosts, port.programs, strict=True)
         ]
-        if port.batch is not None:
-            batch = read_batch(port.batch, precision=port.precision)
-        elif "data" in opened[0]["functions"]:
-            samples = hosts[0].data("train", seed=0)
-            batch = loaded_batch(samples, label=hosts[0].label, precision=port.precision)
-        else:
-            spec = next((one["input"] for one in opened if one["input"] is not None), None)
-            if spec is None:
-                raise UsageError(
-                    "neither program says the shape of its input; give a batch: --batch FILE.npz, "
-                    "with x and y, or define data(split) in the first file"
-                )
-            batch = draw_batch(spec, precision=port.precision)
+        batch = _batch(port, hosts, opened_)
+        for host, program in zip(hosts, port.programs, strict=True):
+            if program.checkpoint is not None:
+                tell(f"{program.label}: {program.checkpoint.name} is read")
+                host.restore(program.checkpoint)
+        first, second = port.programs
+        by_hand = () if port.lock is None else read_lock(port.lock, (first.label, second.label))
+        checkpoints = first.checkpoint is not None, second.checkpoint is not None
+        yield OpenPort((hosts[0], hosts[1]), batch, PortStart(checkpoints, by_hand))
+
+
+def _batch(port: Port, hosts: Sequence[Hosted], opened_: Sequence[dict[str, Any]]) -> Batch:
+    """Return the user's batch, the first one of the reference's loader, or a drawn one."""
+    if port.batch is not None:
+        return read_batch(port.batch, precision=port.precision)
+    if "data" in opened_[0]["functions"]:
+        samples = hosts[0].data("train", seed=0)
+        return loaded_batch(samples, label=hosts[0].label, precision=port.precision)
+    spec = next((one["input"] for one in opened_ if one["input"] is not None), None)
+    if spec is None:
+        raise UsageError(
+            "neither program says the shape of its input; give a batch: --batch FILE.npz, with x and y, or "
+            "define data(split) in the first file"
+        )
+    return draw_batch(spec, precision=port.precision)
+
+
+def check_port(port: Port, *, until: RungName | None, tell: Callable[[str], None]) -> PortCheck:
+    """Climb the rungs with both programs. Raises what `opened` raises."""
+    with opened(port, tell=tell) as found:
+        answer = climb(found.pair(port.precision, tell), until=until, tell=tell)
         files = {one.label: one.file.name for one in port.programs}
-        answer = climb(hosts[0], hosts[1], batch, precision=port.precision, until=until, tell=tell)
+        return answer.model_copy(update={"name": port.name, "files": files})
+
+
+def map_port(port: Port, *, by_hand: Sequence[Mapping[str, str]], tell: Callable[[str], None]) -> PortCheck:
+    """Climb to the mapping, with more rows paired by hand, and write it beside a port.yaml."""
+    with opened(port, tell=tell) as given:
+        kept = {repr(sorted(one.items())): dict(one) for one in [*given.start.by_hand, *by_hand]}
+        found = replace(given, start=replace(given.start, by_hand=tuple(kept.values())))
+        answer = climb(found.pair(port.precision, tell), until="mapping", tell=tell)
+        if port.lock is not None:
+            write_lock(port.lock, answer.mapping, found.start.by_hand)
+        files = {one.label: one.file.name for one in port.programs}
         return answer.model_copy(update={"name": port.name, "files": files})
 
 

@@ -137,6 +137,14 @@ class Hosted:
         """Replace the weights that are given, by name."""
         self._ask({"ask": "load"}, weights)
 
+    def restore(self, file: Path) -> None:
+        """Replace the weights by those of a checkpoint."""
+        self._ask({"ask": "restore", "file": str(file)})
+
+    def save(self, file: Path) -> None:
+        """Write the weights as a checkpoint, whose kind its ending says."""
+        self._ask({"ask": "save", "file": str(file)})
+
     def change(self, path: str, setting: str, value: Any) -> bool:
         """Change a live module's setting; return whether that was possible."""
         return bool(self._ask({"ask": "change", "path": path, "setting": setting, "value": value})[0]["done"])
@@ -194,17 +202,12 @@ class Hosted:
         arrays = {**_fed(inputs, force), **_group("cotangents", cotangents)}
         return self._ask({"ask": "gradients", "force": list(force or ())}, arrays)[1]
 
-    def update(self, gradients: Sequence[Arrays], *, common: bool = False) -> Arrays:
-        """Return the weights after a new optimizer's steps with these gradients (see
+    def update(self, gradients: Arrays, factors: Sequence[float], *, common: bool = False) -> Arrays:
+        """Return the weights after a new optimizer's steps, one with each factor of these gradients (see
         `worker.port.contract`).
         """
-        arrays = {
-            f"gradients{step}/{name}": array
-            for step, one in enumerate(gradients)
-            for name, array in one.items()
-        }
-        question = {"ask": "update", "steps": len(gradients), "common": common}
-        return self._ask(question, arrays)[1]
+        question = {"ask": "update", "factors": list(factors), "common": common}
+        return self._ask(question, _group("gradients", gradients))[1]
 
     def train(
         self,

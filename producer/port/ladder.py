@@ -8,14 +8,14 @@ import numpy as np
 
 from likewise.producer.display import both, count, gap
 from likewise.producer.port import causes
-from likewise.producer.port.batch import Batch
 from likewise.producer.port.causes import finite
 from likewise.producer.port.evidence import forces, outputs_of
-from likewise.producer.port.hosted import Arrays, Hosted, relative_difference
+from likewise.producer.port.hosted import Arrays, relative_difference
 from likewise.producer.port.mapping import LEAST_ALIKE
 from likewise.producer.port.models import RUNGS, PortCheck, PortFinding, Rung, RungName
 from likewise.producer.port.pairing import Pairing
 from likewise.producer.port.rehearsal import compare_data
+from likewise.producer.port.rows import rows_of
 from likewise.producer.port.steps import StepUpdates
 from likewise.producer.port.training import TrainingPass, note_unpairable, of_draws, of_evaluation
 from likewise.producer.port.updates import Updates
@@ -39,19 +39,13 @@ class SkippedError(Exception):
 
 
 def climb(
-    reference: Hosted,
-    other: Hosted,
-    batch: Batch,
-    *,
-    precision: str,
-    until: RungName | None = None,
-    tell: Callable[[str], None] = lambda _: None,
+    pairing: Pairing, *, until: RungName | None = None, tell: Callable[[str], None] = lambda _: None
 ) -> PortCheck:
     """Climb to the top, or to `until`. `tell` is told what is being done.
 
     Raises RunFailedError where a program fails, with the user's own line.
     """
-    ladder = Ladder(Pairing(reference, other, batch, precision=precision, tell=tell))
+    ladder = Ladder(pairing)
     last = RUNGS.index(until) if until is not None else len(RUNGS) - 1
     paired = ladder.compare_structure(tell)
     for name, rung in ladder.rungs_above.items():
@@ -102,7 +96,7 @@ class Ladder:
             files={},
             tolerance=pairing.tolerance,
             rungs=tuple(one for one in self.rungs if RUNGS.index(one.name) <= last),
-            mapping=pairing.rows() if last >= RUNGS.index("mapping") else (),
+            mapping=rows_of(pairing) if last >= RUNGS.index("mapping") else (),
             findings=tuple(one for one in self._findings if RUNGS.index(one.rung) <= last),
             notes=tuple(pairing.notes),
         )
@@ -136,7 +130,7 @@ class Ladder:
 
     def _proved(self) -> str:
         """Say how many weights are proved."""
-        rows = self._pairing.rows()
+        rows = rows_of(self._pairing)
         proved = sum(row.status == "proved" for row in rows)
         alone = sum(row.status == "unused" for row in rows)
         rest = len(rows) - proved - alone

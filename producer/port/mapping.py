@@ -55,6 +55,11 @@ class Seen:
         return (self.kind, tuple(sorted(shapes.items())))
 
     @property
+    def weight_names(self) -> list[str]:
+        """Return its weights' own names."""
+        return [f"{self.path}.{slot['own']}" for slot in self.slots.values()]
+
+    @property
     def size(self) -> int:
         """Return how many numbers its weights have."""
         return sum(int(np.prod(slot["shape"], dtype=np.int64)) for slot in self.slots.values())
@@ -153,13 +158,19 @@ class WeightMapping:
         }
 
 
-def align(reference: Sequence[Seen], other: Sequence[Seen]) -> WeightMapping:
+def align(
+    reference: Sequence[Seen], other: Sequence[Seen], by_hand: Sequence[tuple[Seen, Seen]] = ()
+) -> WeightMapping:
     """Pair the modules of two programs, each in its order of use, so that most weights have a counterpart.
 
     An alignment of two sequences by dynamic programming (Needleman and Wunsch, 1970): equal signatures gain,
     more so with names that are alike; a module without a counterpart costs. Of equally good ones it is that
-    which pairs as early as possible, so that what one program has more is found in one piece.
+    which pairs as early as possible, so that what one program has more is found in one piece. Modules that
+    are paired by hand are left out of it.
     """
+    order = reference
+    reference = [one for one in reference if not any(one is mine for mine, _ in by_hand)]
+    other = [one for one in other if not any(one is theirs for _, theirs in by_hand)]
     rows, columns = len(reference), len(other)
     rest = np.zeros((rows + 1, columns + 1))  # what can still be gained from a module of each on
     rest[:, -1] = _GAP * np.arange(rows, -1, -1)
@@ -169,7 +180,7 @@ def align(reference: Sequence[Seen], other: Sequence[Seen]) -> WeightMapping:
         for column in range(columns - 1, -1, -1):
             paired = rest[row + 1, column + 1] + gains[row, column]
             rest[row, column] = max(paired, max(rest[row + 1, column], rest[row, column + 1]) + _GAP)
-    pairs: list[Pair] = []
+    pairs: list[Pair] = list({one.path: Pair(one, two) for one, two in by_hand}.values())
     alone: list[Seen] = []
     strangers: list[Seen] = []
     row = column = 0
@@ -183,7 +194,7 @@ def align(reference: Sequence[Seen], other: Sequence[Seen]) -> WeightMapping:
         else:
             alone.append(reference[row])
             row += 1
-    return _crossed(pairs, [*alone, *reference[row:]], [*strangers, *other[column:]], reference)
+    return _crossed(pairs, [*alone, *reference[row:]], [*strangers, *other[column:]], order)
 
 
 def _crossed(

@@ -18,7 +18,7 @@ RUNGS: tuple[RungName, ...] = (
 that fails.
 """
 Status = Literal["holds", "fails", "skipped"]
-Proof = Literal["proved", "shape_only", "unused"]
+Proof = Literal["proved", "shape_only", "by_hand", "unused"]
 
 
 class PortFinding(Frozen):

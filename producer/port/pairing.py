@@ -6,18 +6,19 @@ What is known of both is kept here, for the rungs to ask.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import permutations
 from typing import Any
 
 import numpy as np
 
-from likewise.producer.display import both, gap
+from likewise.producer.display import both
 from likewise.producer.port.batch import Batch, forward_in_some_layout
 from likewise.producer.port.draws import PairedDraws, pair_draws
 from likewise.producer.port.evidence import PairStep, forced_pass, forces
+from likewise.producer.port.file import LOCK
 from likewise.producer.port.hosted import Arrays, Hosted, RecordedCall, relative_difference
 from likewise.producer.port.mapping import Pair, Seen, align, row_orders
-from likewise.producer.port.models import Proof, WeightRow
 from likewise.producer.port.settings import (
     CHANGEABLE,
     Difference,
@@ -25,7 +26,7 @@ from likewise.producer.port.settings import (
     same_padding,
     shows_in_numbers_alone,
 )
-from likewise.shared.errors import RunFailedError
+from likewise.shared.errors import DataError, RunFailedError
 
 TOLERANCE = {"float64": 2e-7, "float32": 1e-4}
 """How far apart tensors may lie, relative to the largest number, and be called the same.
@@ -33,16 +34,37 @@ TOLERANCE = {"float64": 2e-7, "float32": 1e-4}
 In float64 it is a few units of float32, since the frameworks keep constants of a layer (a slope, a beta) in
 float32.
 """
+UPDATES = 5
+FEW_UPDATES = 2
+LARGE_PROGRAM = 20_000_000
+"""With more weights than this a program is large."""
 _NOISE = 0.1
 _MOST_SIBLINGS = 3
 _ADD_NOTHING_AS_ZERO = ("bias", "beta", "recurrent_bias", "moving_mean")
+
+
+@dataclass(frozen=True)
+class PortStart:
+    """What is known before two programs are paired."""
+
+    checkpoints: tuple[bool, bool] = (False, False)
+    """Whether each side's weights are those of a checkpoint."""
+    by_hand: tuple[Mapping[str, str], ...] = ()
+    """The names of weights by side that the user says are the same."""
 
 
 class Pairing:
     """Two programs, a batch, the pairs of their modules, and what one forced forward pass shows of each."""
 
     def __init__(
-        self, reference: Hosted, other: Hosted, batch: Batch, *, precision: str, tell: Callable[[str], None]
+        self,
+        reference: Hosted,
+        other: Hosted,
+        batch: Batch,
+        *,
+        precision: str,
+        tell: Callable[[str], None],
+        start: PortStart | None = None,
     ) -> None:
         """Run both programs once, and pair their modules in the order of use."""
         self.reference, self.other, self.batch = reference, other, batch
@@ -53,13 +75,17 @@ class Pairing:
         self.notes: list[str] = [] if batch.note is None else [batch.note]
         tell("mapping: both programs run once, to see which modules they use, and in which order")
         reference.feed(batch.inputs, batch.targets, target=batch.target)
-        self.weights = _shaken(reference.weights())
-        reference.load(self.weights)
+        self.beforehand = start or PortStart()
+        self.start = reference.weights()
+        """The reference's own weights, by name."""
+        self.weights = self.start if any(self.beforehand.checkpoints) else _shaken(self.start)
+        reference.load({name: one for name, one in self.weights.items() if one.ndim == 1})  # the shaken ones
         self.calls = reference.forward(batch.inputs)
         entered = next((one.entered for one in self.calls if one.path and one.entered is not None), None)
         word, self.inputs, calls = forward_in_some_layout(other, batch, entered)
         if word is not None:
             self.note(f"{other.label} was fed the batch with its axes as {word}")
+        self._others_own = other.weights() if self.beforehand.checkpoints[1] else {}
         # Once both have run, since a Keras model may be built by its first call.
         self.described = {side.label: side.describe() for side in (reference, other)}
         self.seen = {
@@ -72,7 +98,9 @@ class Pairing:
             for call in several:
                 if call.path is not None and call.line is not None:
                     self._called.setdefault((side.label, call.path), call.line)
-        self.mapping = align(self._in_order(reference, self.calls), self._in_order(other, calls))
+        self.mapping = align(
+            self._in_order(reference, self.calls), self._in_order(other, calls), self._by_hand()
+        )
 
     def settle(self, tell: Callable[[str], None]) -> None:
         """Load the reference's weights into the other program and settle by values what shapes leave open."""
@@ -81,7 +109,46 @@ class Pairing:
         self._settle_row_orders()
         self._settle_siblings()
         self._settle_draws(tell)
+        self._take_checkpoint()
         self.different = {step.pair.reference.path: self._differences(step) for step in self.forced.steps}
+
+    @property
+    def updates(self) -> int:
+        """Return how many updates are compared: fewer of a large program."""
+        numbers = sum(one.size for one in self.weights.values())
+        return UPDATES if numbers <= LARGE_PROGRAM else FEW_UPDATES
+
+    def _by_hand(self) -> list[tuple[Seen, Seen]]:
+        """Return the modules that the user has paired by rows. Raises DataError for an unknown weight."""
+        found = []
+        for names in self.beforehand.by_hand:
+            modules = []
+            for side in (self.reference, self.other):
+                name = names[side.label]
+                module = next(
+                    (one for one in self.seen[side.label].values() if name in one.weight_names), None
+                )
+                if module is None:
+                    raise DataError(f"{side.label} has no weight {name}, which {LOCK} pairs by hand")
+                modules.append(module)
+            found.append((modules[0], modules[1]))
+        return found
+
+    def _take_checkpoint(self) -> None:
+        """Begin with the other program's checkpoint, where that alone has one; compare two."""
+        self.checkpoints_apart: dict[str, float] = {}
+        own = self.mapping.to_reference(self._others_own)
+        if all(self.beforehand.checkpoints):
+            self.checkpoints_apart = {
+                name: apart
+                for name, one in own.items()
+                if (apart := relative_difference(self.weights[name], one)) > self.tolerance
+            }
+        elif self.beforehand.checkpoints[1]:
+            self.start = self.weights = {**self.weights, **own}
+            self.reference.load(self.weights)
+            self.calls = self.reference.forward(self.batch.inputs)
+            self._force()
 
     def note(self, text: str) -> None:
         """Keep a note, once."""
@@ -96,10 +163,10 @@ class Pairing:
     # ---- the same weights
 
     def _force(self) -> None:
-        self.other.load(self._loaded())
+        self.other.load(self.loaded())
         self.forced = forced_pass(self.other, self.inputs, self.mapping, self.calls)
 
-    def _loaded(self) -> Arrays:
+    def loaded(self) -> Arrays:
         """Return the reference's weights for the other side; what that has alone adds nothing."""
         loaded = self.mapping.to_other(self.weights)
         for pair in self.mapping.pairs:
@@ -160,7 +227,7 @@ class Pairing:
             if self._misfits(paths) < best[0]:
                 best = (self._misfits(paths), self.mapping, self.forced)
         _, self.mapping, self.forced = best
-        self.other.load(self._loaded())
+        self.other.load(self.loaded())
         if self.mapping is not kept and self._renamed(paths):
             found = both([pair.other.path for pair in self.mapping.pairs if pair.reference.path in paths])
             self.note(f"{both(paths)} have equal shapes; values showed that they are {found}, in this order")
@@ -275,50 +342,6 @@ class Pairing:
         """Return a pair's lines by side."""
         found = ((self.reference, pair.reference), (self.other, pair.other))
         return {side.label: line for side, seen in found if (line := self.line(side, seen)) is not None}
-
-    def rows(self) -> tuple[WeightRow, ...]:
-        """Return the mapping, weight by weight."""
-        forced = getattr(self, "forced", None)
-        rows = []
-        for pair in self.mapping.pairs:
-            step = None if forced is None else forced.of(pair.reference.path)
-            names = dict.fromkeys([*pair.reference.slots, *pair.other.slots])
-            rows += [self._row(pair, name, step) for name in names]
-        for side, several in ((self.reference, self.mapping.alone), (self.other, self.mapping.strangers)):
-            rows += [
-                WeightRow(
-                    names={side.label: f"{one.path}.{slot['own']}"},
-                    shapes={side.label: tuple(slot["shape"])},
-                    transform="",
-                    status="unused",
-                    why="no module of the other program fits",
-                )
-                for one in several
-                for slot in one.slots.values()
-            ]
-        return tuple(rows)
-
-    def _row(self, pair: Pair, name: str, step: PairStep | None) -> WeightRow:
-        sides: Mapping[str, Seen] = {self.reference.label: pair.reference, self.other.label: pair.other}
-        slots = {label: seen.slots[name] for label, seen in sides.items() if name in seen.slots}
-        status: Proof = "shape_only"
-        if name not in pair.shared:
-            status, why = "unused", "the other program's module has none of this shape"
-        elif step is None:
-            why = "it was not seen in evaluation"
-        elif step.local <= self.tolerance:
-            status, why = "proved", ""
-        else:
-            why = f"fed the same, the modules give numbers that are {gap(step.local)} apart"
-        words = [slot["transform"] for slot in slots.values()]
-        words += ["rows in the order of the flatten"] if pair.order is not None and name == "kernel" else []
-        return WeightRow(
-            names={label: f"{sides[label].path}.{slot['own']}" for label, slot in slots.items()},
-            shapes={label: tuple(slot["shape"]) for label, slot in slots.items()},
-            transform=", ".join(dict.fromkeys(word for word in words if word)),
-            status=status,
-            why=why,
-        )
 
 
 def _shaken(weights: Arrays) -> Arrays:

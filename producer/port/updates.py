@@ -20,7 +20,8 @@ from likewise.producer.port.hosted import Arrays, relative_difference
 from likewise.producer.port.models import PortFinding, Rung
 from likewise.producer.port.pairing import Pairing
 
-UPDATES = 5
+FACTORS = (1.0, 0.5, 2.0)
+"""The gradients are multiplied by these, one update each, where they are given."""
 _NO_GRADIENT = 1e-10
 """A gradient so much smaller than the largest is rounding."""
 _GROWTH = 100
@@ -41,10 +42,9 @@ class Updates:
 
     def once(self, findings: Sequence[PortFinding]) -> tuple[Rung, list[PortFinding]]:
         """PairStep three times with the same gradients; `findings` are those of the rungs below."""
-        steps = [{name: factor * one for name, one in self._gradients.items()} for factor in (1.0, 0.5, 2.0)]
-        moved = self._moved_apart(steps, common=False)
+        moved = self._moved_apart(self._gradients, common=False)
         if _worst(moved) > self._limit and self._pairing.frameworks_differ:
-            followed = self._moved_apart(steps, common=True)
+            followed = self._moved_apart(self._gradients, common=True)
             if _worst(followed) <= self._limit:
                 self._common = True
                 self._note_rules(_worst(moved))
@@ -65,12 +65,12 @@ class Updates:
         )
         return rung, found
 
-    def _moved_apart(self, steps: Sequence[Arrays], *, common: bool) -> dict[str, float]:
+    def _moved_apart(self, gradients: Arrays, *, common: bool) -> dict[str, float]:
         """Return how far apart the optimizers move each weight, by the way that the reference moves it."""
         pairing = self._pairing
-        mine = pairing.reference.update(steps, common=common)
-        given = [pairing.mapping.to_other(one) for one in steps]
-        theirs = pairing.mapping.to_reference(pairing.other.update(given, common=common))
+        mine = pairing.reference.update(gradients, FACTORS, common=common)
+        given = pairing.mapping.to_other(gradients)
+        theirs = pairing.mapping.to_reference(pairing.other.update(given, FACTORS, common=common))
         found = {}
         for name in self._gradients:
             if name in theirs:
@@ -80,7 +80,7 @@ class Updates:
 
     def _rule(self, name: str, relative: float) -> PortFinding:
         """Return that optimizers with the same numbers move weights differently, and what it may be."""
-        large = [{key: 1e6 * np.sign(one + 0.5) for key, one in self._gradients.items()}]
+        large = {key: 1e6 * np.sign(one + 0.5) for key, one in self._gradients.items()}
         why = "their rules differ, such as what decay or momentum is applied to"
         if _worst(self._moved_apart(large, common=self._pairing.frameworks_differ)) <= self._limit:
             why = (
@@ -113,7 +113,7 @@ class Updates:
         pairing.as_reference()
         worst = _worst(parted)
         if worst <= self._limit:
-            text = f"{UPDATES} updates in training mode give the same losses and weights"
+            text = f"{self._pairing.updates} updates in training mode give the same losses and weights"
             return Rung(name="updates", status="holds", relative_difference=worst, text=text), []
         name = max((one for one in parted if one != "losses"), key=lambda key: parted[key], default="losses")
         found = []
@@ -123,9 +123,8 @@ class Updates:
                     rung="updates",
                     path=name,
                     relative_difference=finite(parted[name]),
-                    text=f"{name} parts by {gap(parted[name])} within {UPDATES} updates, though every rung "
-                    "below "
-                    "holds: look at what only training mode does",
+                    text=f"{name} parts by {gap(parted[name])} within {self._pairing.updates} updates, "
+                    "though every rung below holds: look at what only training mode does",
                 )
             ]
         rung = Rung(
@@ -133,8 +132,8 @@ class Updates:
             status="fails",
             relative_difference=finite(worst),
             first_cause=lower or found[0],
-            text=f"after {UPDATES} updates the losses are {gap(parted['losses'])} apart and {name} "
-            f"{gap(parted[name])}",
+            text=f"after {self._pairing.updates} updates the losses are {gap(parted['losses'])} apart and "
+            f"{name} {gap(parted[name])}",
         )
         return rung, found
 
@@ -143,15 +142,15 @@ class Updates:
         parted = self._trained_apart(common=self._common, drops=True)
         worst = _worst(parted)
         if worst <= self._limit:
-            text = f"{same}, and so are {UPDATES} updates"
+            text = f"{same}, and so are {self._pairing.updates} updates"
             return Rung(name="training_mode", status="holds", relative_difference=worst, text=text)
         name = max((one for one in parted if one != "losses"), key=lambda key: parted[key], default="losses")
         finding = PortFinding(
             rung="training_mode",
             path=name,
             relative_difference=finite(parted[name]),
-            text=f"with the same masks, {name} parts by {gap(parted[name])} within {UPDATES} updates, though "
-            "not without: look at what draws other numbers with each update",
+            text=f"with the same masks, {name} parts by {gap(parted[name])} within {self._pairing.updates} "
+            "updates, though not without: look at what draws other numbers with each update",
         )
         return Rung(
             name="training_mode",
@@ -166,9 +165,9 @@ class Updates:
         pairing = self._pairing
         targets = pairing.batch.targets
         one = pairing.reference.train(
-            pairing.batch.inputs, targets, steps=UPDATES, common=common, drops=drops
+            pairing.batch.inputs, targets, steps=pairing.updates, common=common, drops=drops
         )
-        two = pairing.other.train(pairing.inputs, targets, steps=UPDATES, common=common, drops=drops)
+        two = pairing.other.train(pairing.inputs, targets, steps=pairing.updates, common=common, drops=drops)
         mine, back = one.weights, pairing.mapping.to_reference(two.weights)
         parted = {name: relative_difference(mine[name], back[name]) for name in mine if name in back}
         left_out = self._unbiased(parted, mine, back) + self._idle(parted)
@@ -226,7 +225,7 @@ class Updates:
             return False
         samples = call.entered[..., 0].size
         passes = sum(one.path == path for one in pairing.calls)  # of one step
-        start = pairing.weights[name] * momentum ** (UPDATES * passes)
+        start = pairing.weights[name] * momentum ** (pairing.updates * passes)
         unbiased = samples / (samples - 1)
         return any(
             relative_difference(start + factor * (mine - start), theirs) <= self._limit

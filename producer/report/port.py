@@ -12,7 +12,7 @@ from rich.text import Text
 
 from likewise.producer.console import TEXT_WIDTH, bullet
 from likewise.producer.display import MISSING, both, count, gap, printable
-from likewise.producer.port.models import PortCheck, PortFinding
+from likewise.producer.port.models import PortCheck, PortFinding, WeightRow
 from likewise.producer.report.document import Document, Table, Value, bullets, text_table
 
 _MARKS = {"holds": "✓", "fails": "✗", "skipped": "–"}
@@ -26,6 +26,8 @@ class PortDocument(Document):
     """The document says on which rungs the second program does what the first one does."""
 
     check: PortCheck
+    whole_mapping: bool = False
+    """Whether a terminal shows every weight, not only those that are not proved."""
 
     @property
     def title(self) -> str:
@@ -128,9 +130,11 @@ class PortDocument(Document):
             for one in others:
                 yield from self._told(one, console)
         yield from self._rungs(console)
-        unproved = [row for row in self.check.mapping if row.status != "proved"]
+        unproved = [row for row in self.check.mapping if self._shows(row)]
         if unproved and console.width >= TEXT_WIDTH:
-            yield Text("Weights that are not proved", style="bold")
+            yield Text(
+                "Which weight is which" if self.whole_mapping else "Weights that are not proved", style="bold"
+            )
             table = self._mapping()
             yield text_table(
                 Table(
@@ -139,12 +143,15 @@ class PortDocument(Document):
                     rows=[
                         row
                         for row, told in zip(table.rows, self.check.mapping, strict=True)
-                        if told.status != "proved"
+                        if self._shows(told)
                     ],
                 )
             )
             yield ""
         yield from bullets(self.notes, console)
+
+    def _shows(self, row: WeightRow) -> bool:
+        return self.whole_mapping or row.status != "proved"
 
     def _what(self, label: str) -> str:
         return f"{self.check.files.get(label, label)} on {self.check.versions[label]}"

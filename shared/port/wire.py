@@ -21,7 +21,7 @@ def send(stream: IO[bytes], document: Mapping[str, Any], arrays: Mapping[str, ND
     listed = [[name, array.dtype.str, array.shape] for name, array in solid.items()]
     stream.write(json.dumps({"document": document, "arrays": listed}).encode() + b"\n")
     for array in solid.values():
-        stream.write(array.tobytes())
+        stream.write(array.reshape(-1).view(np.uint8).data if array.size else b"")
     stream.flush()
 
 

@@ -14,6 +14,7 @@ from likewise.producer.port.batch import Batch
 from likewise.producer.port.hosted import Hosted
 from likewise.producer.port.ladder import climb
 from likewise.producer.port.models import PortCheck
+from likewise.producer.port.pairing import Pairing
 
 PROGRAMS = Path(__file__).parent / "programs"
 CODE = Path(likewise.__file__).parents[1]
@@ -68,6 +69,7 @@ def check(hosts: tuple[Hosted, Hosted], tmp_path: Path) -> Check:
             file = tmp_path / f"{name}_{host.label}.py"
             file.write_text(text)
             host.open(file, None, "float64")
-        return climb(*hosts, batch_for(name), precision="float64")
+        batch = batch_for(name)
+        return climb(Pairing(*hosts, batch, precision="float64", tell=lambda _: None))
 
     return checked

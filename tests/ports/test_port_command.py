@@ -87,3 +87,22 @@ def test_a_program_that_fails_is_told_with_its_own_line(tmp_path: Path, environm
         assert answer.returncode == 3, answer.stderr
         assert words in answer.stderr
         assert "Traceback" not in answer.stderr
+
+
+def test_a_converted_checkpoint_is_read_by_the_other_side(tmp_path: Path, environments: Path) -> None:
+    for label in ("keras", "torch"):
+        text = (ROOT / "tests" / "ports" / "programs" / f"pictures_{label}.py").read_text()
+        (tmp_path / f"{label}_side.py").write_text(text)
+    sides = "sides:\n  keras: {program: keras_side.py}\n  torch: {program: torch_side.py}\n"
+    (tmp_path / "port.yaml").write_text(f"schema_version: 1\n{sides}")
+    arguments = ("port", "convert", "port.yaml", "--to", "torch", "-o", "net.pt")
+    answer = likewise(*arguments, home=tmp_path, environments=environments, cwd=tmp_path)
+    assert answer.returncode == 0, answer.stderr
+    assert "wrote net.pt: 8 weights" in answer.stdout
+    both = sides.replace("torch_side.py}", "torch_side.py, checkpoint: net.pt}")
+    (tmp_path / "port.yaml").write_text(f"schema_version: 1\n{both}")
+    answer = likewise(
+        "port", "map", "port.yaml", "--json", home=tmp_path, environments=environments, cwd=tmp_path
+    )
+    assert {row["status"] for row in json.loads(answer.stdout)["mapping"]} == {"proved"}
+    assert "status: proved" in (tmp_path / "mapping.lock.yaml").read_text()

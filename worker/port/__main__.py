@@ -47,6 +47,8 @@ class _Host:
             "describe": self._describe,
             "weights": lambda _, __: ({}, self.program.weights()),
             "load": self._load,
+            "restore": self._restore,
+            "save": self._save,
             "change": self._change,
             "arrange": self._arrange,
             "feed": self._feed,
@@ -85,6 +87,14 @@ class _Host:
 
     def _load(self, _: dict[str, Any], arrays: Arrays) -> Answer:
         self.program.load(arrays)
+        return {}, {}
+
+    def _restore(self, question: dict[str, Any], _: Arrays) -> Answer:
+        self.program.restore(Path(question["file"]))
+        return {}, {}
+
+    def _save(self, question: dict[str, Any], _: Arrays) -> Answer:
+        self.program.save(Path(question["file"]))
         return {}, {}
 
     def _change(self, question: dict[str, Any], _: Arrays) -> Answer:
@@ -130,8 +140,8 @@ class _Host:
         return {}, self.program.gradients(inputs, _named(arrays, "cotangents"), force=force)
 
     def _update(self, question: dict[str, Any], arrays: Arrays) -> Answer:
-        steps = [_named(arrays, f"gradients{step}") for step in range(int(question["steps"]))]
-        return {}, self.program.update(steps, common=bool(question["common"]))
+        factors = [float(one) for one in question["factors"]]
+        return {}, self.program.update(_named(arrays, "gradients"), factors, common=bool(question["common"]))
 
     def _train(self, question: dict[str, Any], arrays: Arrays) -> Answer:
         trained = self.program.train(

@@ -12,6 +12,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -89,7 +90,7 @@ class Forward:
     """Where the program drew random numbers. What entered a dropout is `<key>.entered` of the arrays."""
 
     def add(self, call: Call, *, entered: NDArray[Any] | None, left: NDArray[Any]) -> None:
-        """Append a call with what entered and what left it."""
+        """Append a call with what left it, and what entered a module."""
         place = len(self.calls)
         self.calls.append(call)
         if entered is not None:
@@ -161,6 +162,14 @@ class ImportedProgram(ABC):
         """Replace the weights that are given."""
 
     @abstractmethod
+    def restore(self, file: Path) -> None:
+        """Replace the weights by those of a checkpoint. Raises ProgramError where they do not fit."""
+
+    @abstractmethod
+    def save(self, file: Path) -> None:
+        """Write the weights as a checkpoint, whose kind its ending says. Raises ProgramError."""
+
+    @abstractmethod
     def change(self, path: str, setting: str, value: Any) -> bool:
         """Change a setting of a live module; return whether that is possible."""
 
@@ -182,13 +191,13 @@ class ImportedProgram(ABC):
         """Return the gradients of the sum of outputs times cotangents, by trainable weight."""
 
     @abstractmethod
-    def update(self, gradients: Sequence[Arrays], *, common: bool) -> Arrays:
-        """Let a new optimizer step once with each of the gradients; return the weights, and put back the old.
+    def update(self, gradients: Arrays, factors: Sequence[float], *, common: bool) -> Arrays:
+        """Let a new optimizer step once with each factor of the gradients; return the weights.
 
-        Weights without a gradient have zeros. With `common`, rules that differ between the frameworks by
-        design are the same: Adam's epsilon is added before the bias correction, as in Keras; of a bias that
-        PyTorch keeps as a sum of two the second one rests; and a row of an embedding has one gradient, where
-        Keras's optimizers square that of each occurrence by itself.
+        The old weights are put back. Weights without a gradient have zeros. With `common`, rules that differ
+        between the frameworks by design are the same: Adam's epsilon is added before the bias correction, as
+        in Keras; of a bias that PyTorch keeps as a sum of two the second one rests; and a row of an embedding
+        has one gradient, where Keras's optimizers square that of each occurrence by itself.
         """
 
     @abstractmethod

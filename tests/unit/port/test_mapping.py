@@ -62,3 +62,10 @@ def test_rows_behind_a_flatten_go_there_and_back() -> None:
     kernel = np.arange(48.0).reshape(24, 2)
     assert np.array_equal(pair.back("kernel", pair.weight("kernel", kernel)), kernel)
     assert not np.array_equal(pair.weight("kernel", kernel), kernel)
+
+
+def test_modules_paired_by_hand_are_left_as_they_are() -> None:
+    reference = [seen("a"), seen("b")]
+    other = [seen("x"), seen("y")]
+    found = align(reference, other, [(reference[0], other[1])])
+    assert [(pair.reference.path, pair.other.path) for pair in found.pairs] == [("a", "y"), ("b", "x")]

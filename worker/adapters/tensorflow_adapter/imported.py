@@ -13,7 +13,14 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from likewise.worker.adapters.tensorflow_adapter.imported_modules import CHANGEABLE, Known, array_of, known
+from likewise.worker.adapters.tensorflow_adapter.imported_files import restore, save
+from likewise.worker.adapters.tensorflow_adapter.imported_modules import (
+    CHANGEABLE,
+    Known,
+    array_of,
+    assign,
+    known,
+)
 from likewise.worker.adapters.tensorflow_adapter.imported_random import drawing_from
 from likewise.worker.adapters.tensorflow_adapter.imported_record import Recorder, patched, walk
 from likewise.worker.adapters.tensorflow_adapter.imported_updates import Steps, optimizers_in, settings_of
@@ -39,6 +46,7 @@ def open_program(file: Path, maker: str | None, *, precision: str) -> ImportedPr
     hide_packages("keras", "tensorflow")
     tf.config.run_functions_eagerly(True)  # so that what runs can be seen
     keras.config.set_floatx(precision)  # before the user's code makes a layer
+    keras.config.set_dtype_policy(precision)
     return KerasProgram(UserFile(file, maker), precision=precision)
 
 
@@ -165,7 +173,13 @@ class KerasProgram(ImportedProgram):
     def load(self, weights: Mapping[str, NDArray[Any]]) -> None:
         for name, variable in self._variables():
             if name in weights:
-                _assign(variable, weights[name])
+                assign(variable, weights[name])
+
+    def restore(self, file: Path) -> None:
+        self._file.guarded(f"reading {file.name}", restore, self._given, file)
+
+    def save(self, file: Path) -> None:
+        self._file.guarded(f"writing {file.name}", save, self._given, file)
 
     def change(self, path: str, setting: str, value: Any) -> bool:
         layer = self._layers.get(path)
@@ -179,7 +193,7 @@ class KerasProgram(ImportedProgram):
     ) -> Forward:
         randomness = self._randomness(drops=drops)
         self._build(inputs)
-        with self._kept():
+        with self._kept("variables" if len(self._models) > 1 else "non_trainable_variables"):
             found, outputs = self._run(inputs, force, randomness, training=training)
         found.saw_draws(randomness)
         for name, output in outputs.items():
@@ -204,9 +218,8 @@ class KerasProgram(ImportedProgram):
         self, inputs: Arrays, force: Mapping[str, Forced], randomness: Randomness, *, training: bool
     ) -> tuple[Forward, dict[str, Any]]:
         recorder = Recorder(self, force, randomness)
-        watched = (patched(recorder.wrapped), recorder.watching_functions())
         resting = Steps(self._by_name, rests=True).watching()
-        with drawing_from(randomness), resting, watched[0], watched[1]:
+        with drawing_from(randomness), resting, patched(recorder.wrapped), recorder.watching_functions():
             outputs = self._outputs(inputs, training=training)
         return recorder.found, outputs
 
@@ -215,8 +228,7 @@ class KerasProgram(ImportedProgram):
             return self._step(self._new_optimizer(), inputs)
         given = {name: self._tensor(array) for name, array in inputs.items()}
         whole, more = self._spread(given)
-        result = self._file.guarded("the forward pass", self._given, whole, training=training, **more)
-        return _named(result)
+        return _named(self._file.guarded("the forward pass", self._given, whole, training=training, **more))
 
     def _spread(self, given: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
         """Return the inputs as the model takes them: alone, by name, in order, or as arguments of call."""
@@ -294,21 +306,19 @@ class KerasProgram(ImportedProgram):
                 named[name] = found[id(whole)] if row is None else found[id(whole)][row]
         return named
 
-    def update(self, gradients: Sequence[Arrays], *, common: bool) -> Arrays:  # noqa: ARG002 -- these gradients are dense
+    def update(self, gradients: Arrays, factors: Sequence[float], *, common: bool) -> Arrays:  # noqa: ARG002 -- these gradients are dense
+        by_variable: dict[int, NDArray[Any]] = {}
+        for name, variable in self._variables():
+            whole, row = variable if isinstance(variable, tuple) else (variable, None)
+            if name in gradients and row is None:
+                by_variable[id(whole)] = gradients[name]
+            elif name in gradients:
+                by_variable.setdefault(id(whole), np.zeros(whole.shape))[row] = gradients[name]
         with self._kept():
             optimizer = self._new_optimizer()
-            for step in gradients:
-                by_variable: dict[int, NDArray[Any]] = {}
-                for name, variable in self._variables():
-                    whole, row = variable if isinstance(variable, tuple) else (variable, None)
-                    if name not in step:
-                        continue
-                    if row is None:
-                        by_variable[id(whole)] = step[name]
-                    else:
-                        by_variable.setdefault(id(whole), np.zeros(whole.shape))[row] = step[name]
+            for factor in factors:
                 pairs = [
-                    (self._tensor(by_variable.get(id(one), np.zeros(one.shape))), one)
+                    (factor * self._tensor(by_variable.get(id(one), np.zeros(one.shape))), one)
                     for one in self._variables_of("trainable_variables")
                 ]
                 self._file.guarded("the optimizer's step", optimizer.apply_gradients, pairs)
@@ -353,12 +363,14 @@ class KerasProgram(ImportedProgram):
             return self._file.call("evaluate", self._given)
 
     @contextmanager
-    def _kept(self) -> Iterator[None]:
-        kept = [np.array(one) for one in self._variables_of("variables")]
+    def _kept(self, kind: str = "variables") -> Iterator[None]:
+        """Put the weights back at the end; a forward pass changes those alone that are not trained."""
+        variables = self._variables_of(kind)
+        kept = [np.array(one) for one in variables]
         try:
             yield
         finally:
-            for variable, value in zip(self._variables_of("variables"), kept, strict=True):
+            for variable, value in zip(variables, kept, strict=True):
                 variable.assign(value)
 
 
@@ -382,15 +394,6 @@ def _named(result: Any) -> dict[str, Any]:
     if hasattr(result, "dtype"):
         return {"": result}
     raise ProgramError(f"the model returned a {type(result).__name__}; it must return tensors")
-
-
-def _assign(variable: Any, value: NDArray[Any]) -> None:
-    if isinstance(variable, tuple):
-        whole = np.array(variable[0])
-        whole[variable[1]] = value
-        variable[0].assign(whole)
-    else:
-        variable.assign(value)
 
 
 def _dense_array(gradient: Any) -> NDArray[Any]:

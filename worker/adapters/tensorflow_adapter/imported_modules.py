@@ -266,3 +266,13 @@ def array_of(variable: Any) -> Array:
     if isinstance(variable, tuple):
         return np.array(variable[0])[variable[1]]
     return np.array(variable)
+
+
+def assign(variable: Any, value: Array) -> None:
+    """Replace a variable's numbers, or those of a row of it."""
+    if isinstance(variable, tuple):
+        whole = np.array(variable[0])
+        whole[variable[1]] = value
+        variable[0].assign(whole)
+    else:
+        variable.assign(value)

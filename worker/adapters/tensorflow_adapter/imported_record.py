@@ -60,7 +60,7 @@ class Recorder:
             finally:
                 self._inside -= 1
             line = users_line() or self._lines.get(id(layer))
-            self._saw(_snake(type(layer).__name__), line, arguments, output)
+            self._saw(_snake(type(layer).__name__), line, output)
             return output
 
         return call
@@ -90,7 +90,7 @@ class Recorder:
             finally:
                 self._inside -= 1
             if not self._inside:
-                self._saw(name, users_line(), arguments, output)
+                self._saw(name, users_line(), output)
             return output
 
         return function
@@ -141,15 +141,14 @@ class Recorder:
             self._inside -= 1
             self._randomness.path = None
 
-    def _saw(self, kind: str, line: str | None, arguments: tuple[Any, ...], output: Any) -> None:
+    def _saw(self, kind: str, line: str | None, output: Any) -> None:
         if kind in _SILENT or not hasattr(output, "dtype") or "bool" in str(output.dtype):
             return
         if len(output.shape) == 0:
             return
-        first = arguments[0] if arguments and hasattr(arguments[0], "dtype") else None
         self.found.add(
             Call(path=None, kind=kind, line=line),
-            entered=None if first is None else np.array(first),
+            entered=None,
             left=np.array(output),
         )
 

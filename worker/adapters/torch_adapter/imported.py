@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from likewise.worker.adapters.torch_adapter.imported_files import restore, save
 from likewise.worker.adapters.torch_adapter.imported_modules import CHANGEABLE, Held, Known, known
 from likewise.worker.adapters.torch_adapter.imported_random import NumpyDraws
 from likewise.worker.adapters.torch_adapter.imported_record import Recorder
@@ -120,6 +121,12 @@ class TorchProgram(ImportedProgram):
             if name in weights:
                 held.write(weights[name])
 
+    def restore(self, file: Path) -> None:
+        restore(self._model, file)
+
+    def save(self, file: Path) -> None:
+        save(self._model, file)
+
     def change(self, path: str, setting: str, value: Any) -> bool:
         module = dict(self._model.named_modules()).get(path)
         if module is None or setting not in CHANGEABLE:
@@ -141,7 +148,8 @@ class TorchProgram(ImportedProgram):
         self, inputs: Arrays, *, force: Mapping[str, Forced], training: bool = False, drops: bool = False
     ) -> Forward:
         stepping = not isinstance(self._given, nn.Module)
-        with self._kept(), torch.set_grad_enabled(stepping):
+        kept = self._kept(buffers_alone=not stepping)
+        with kept, torch.set_grad_enabled(stepping):
             self._model.train(training or stepping)
             randomness = self._randomness(drops=drops)
             found, _ = self._run(inputs, force, randomness)
@@ -239,13 +247,14 @@ class TorchProgram(ImportedProgram):
         self._model.zero_grad(set_to_none=True)
         return found
 
-    def update(self, gradients: Sequence[Arrays], *, common: bool) -> Arrays:
+    def update(self, gradients: Arrays, factors: Sequence[float], *, common: bool) -> Arrays:
         with self._kept(), Steps(self._held, common=common).watching():
             optimizer = self._new_optimizer()
-            for by_name in gradients:
+            for factor in factors:
                 for name, held in self._held():
                     if held.trainable:
-                        held.write_gradient(by_name[name] if name in by_name else np.zeros_like(held.read()))
+                        given = gradients[name] if name in gradients else np.zeros_like(held.read())
+                        held.write_gradient(given, factor)
                 self._file.guarded("the optimizer's step", optimizer.step)
             return self.weights()
 
@@ -283,13 +292,16 @@ class TorchProgram(ImportedProgram):
             return self._file.call("evaluate", self._given)
 
     @contextmanager
-    def _kept(self) -> Iterator[None]:
-        """Put the weights and buffers back at the end."""
-        kept = {name: tensor.detach().clone() for name, tensor in self._model.state_dict().items()}
+    def _kept(self, *, buffers_alone: bool = False) -> Iterator[None]:
+        """Put the weights and buffers back at the end; a forward pass changes buffers alone."""
+        state = dict(self._model.named_buffers()) if buffers_alone else self._model.state_dict()
+        kept = {name: tensor.detach().clone() for name, tensor in state.items()}
         try:
             yield
         finally:
-            self._model.load_state_dict(kept)
+            with torch.no_grad():
+                for name, tensor in state.items():
+                    tensor.copy_(kept[name])
             self._model.zero_grad(set_to_none=True)
             self._model.eval()
 

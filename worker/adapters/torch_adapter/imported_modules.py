@@ -51,10 +51,10 @@ class Held:
             with torch.no_grad():
                 one.copy_(_tensor(whole if place == 0 else np.zeros_like(whole), one))
 
-    def write_gradient(self, value: Array) -> None:
-        """Lay a gradient at every tensor."""
+    def write_gradient(self, value: Array, factor: float = 1.0) -> None:
+        """Lay a gradient, times a factor, at every tensor."""
         for _, one in self.tensors:
-            one.grad = _tensor(self.back(value), one)
+            one.grad = _tensor(self.back(value), one).mul_(factor)
 
     def slot(self) -> Slot:
         """Return how it is told."""

@@ -102,7 +102,6 @@ class Recorder:
             return
         if output.dtype == torch.bool or output.dim() == 0:
             return
-        first = next((one for one in arguments if isinstance(one, torch.Tensor)), None)
         self.found.add(
             Call(
                 path=None,
@@ -110,7 +109,7 @@ class Recorder:
                 line=users_line(),
                 zeros=_zeros(arguments) if name == "pad" else None,
             ),
-            entered=None if first is None else _array(first),
+            entered=None,
             left=_array(output),
         )
 
