@@ -239,6 +239,40 @@ class EnsembleTrainer(ABC):
         """Go on from what `state` of an ensemble of the same members gave."""
 
 
+class EnsembleOfOne:
+    """It gives a Trainer a members axis of length 1, and is otherwise as an `EnsembleTrainer`."""
+
+    def __init__(self, trainer: Trainer) -> None:
+        self._trainer = trainer
+        self.load_state = trainer.load_state
+        self.state = trainer.state
+        self.swap_average = trainer.swap_average
+
+    @property
+    def execution(self) -> str:
+        """Return how the Trainer executes."""
+        return self._trainer.execution
+
+    @property
+    def compiles(self) -> bool:
+        """Return whether the Trainer compiles."""
+        return self._trainer.compiles
+
+    def train(self, block: EnsembleBlock) -> NDArray[np.float64]:
+        """Run the block's updates; return the losses (1, n)."""
+        return self._trainer.train(block.of_member(0))[None]
+
+    def outputs(self, x: Floats, masks: Mapping[str, Floats] | None = None) -> Floats:
+        """Return the outputs (1, m, outputs); masks are (1, m, *layer input)."""
+        own = None if masks is None else {path: mask[0] for path, mask in masks.items()}
+        outputs: Floats = (self._trainer.outputs(x) if own is None else self._trainer.outputs(x, own))[None]
+        return outputs
+
+    def weights(self) -> Weights:
+        """Return a copy of the weights, each (1, *shape)."""
+        return {name: array[None] for name, array in self._trainer.weights().items()}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Observed:
     """All that an update computes before it changes a weight, in canonical names and layouts."""

@@ -26,11 +26,11 @@ from likewise.worker.adapters.base import FrameworkAdapter
 from likewise.worker.adapters.trainer import (
     Block,
     EnsembleBlock,
+    EnsembleOfOne,
     EnsembleTrainer,
     Floats,
     State,
     Trainer,
-    Weights,
 )
 from likewise.worker.training.blocks import Cut, Pace, Stopwatch, cut
 from likewise.worker.training.checkpoints import document, joined, part_of, read_document, stacked, unstacked
@@ -68,12 +68,12 @@ class OngoingTraining:
             begin = starts(job, data=data, adapter=adapter, seeds=[member.seed for member in members])
             self._initial_hashes = {seed: hash_arrays(weights) for seed, weights in begin.items()}
             self._alone: Trainer | None = None
-            self._trainer: EnsembleTrainer | _EnsembleOfOne
+            self._trainer: EnsembleTrainer | EnsembleOfOne
             if len(members) == 1:
                 self._alone = adapter.build(
                     self.program, job, weights=begin[members[0].seed], samples=data.train
                 )
-                self._trainer = _EnsembleOfOne(self._alone)
+                self._trainer = EnsembleOfOne(self._alone)
             else:
                 self._trainer = adapter.build_ensemble(
                     self.program,
@@ -376,38 +376,6 @@ class OngoingTraining:
             computed = self._trainer.outputs
             outputs[:, at : at + rows] = computed(part) if masks is None else computed(part, masks)
         return outputs
-
-
-class _EnsembleOfOne:
-    """Gives a Trainer a members axis of length 1; see `EnsembleTrainer`."""
-
-    def __init__(self, trainer: Trainer) -> None:
-        self._trainer = trainer
-        self.load_state = trainer.load_state
-        self.state = trainer.state
-
-    @property
-    def execution(self) -> str:
-        return self._trainer.execution
-
-    @property
-    def compiles(self) -> bool:
-        return self._trainer.compiles
-
-    def train(self, block: EnsembleBlock) -> NDArray[np.float64]:
-        return self._trainer.train(block.of_member(0))[None]
-
-    def swap_average(self) -> None:
-        self._trainer.swap_average()
-
-    def outputs(self, x: Floats, masks: Mapping[str, Floats] | None = None) -> Floats:
-        if masks is None:
-            return self._trainer.outputs(x)[None]
-        outputs: Floats = self._trainer.outputs(x, {path: mask[0] for path, mask in masks.items()})[None]
-        return outputs
-
-    def weights(self) -> Weights:
-        return {name: array[None] for name, array in self._trainer.weights().items()}
 
 
 def _of_member(arrays: Mapping[str, Floats], member: int) -> dict[str, Floats]:
