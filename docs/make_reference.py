@@ -33,7 +33,20 @@ PARTS: list[tuple[str, list[str], Any]] = [
         None,
     ),
     ("model", ["Model", *LAYERS], None),
-    ("activations", ["PlainActivation", "LeakyRelu", "Elu"], activations),
+    (
+        "activations",
+        [
+            "PlainActivation",
+            "LeakyRelu",
+            "Elu",
+            "Celu",
+            "HardSigmoid",
+            "Shrink",
+            "Threshold",
+            "Squareplus",
+        ],
+        activations,
+    ),
     (
         "initializers",
         [

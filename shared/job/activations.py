@@ -4,9 +4,15 @@
     selu 1.0507009873554805·(x, or 1.6732632423543772·(exp(x) − 1) below 0)
     gelu ½x(1 + erf(x/√2)); gelu_tanh ½x(1 + tanh(√(2/π)(x + 0.044715x³))); silu x·sigmoid(x)
     softplus log(1 + exp(x)); softsign x/(1 + |x|); tanh; sigmoid 1/(1 + exp(−x))
-    softmax over the last axis; mish x·tanh(softplus(x))
+    softmax over the last axis; mish x·tanh(softplus(x)); log_softmax log(softmax(x)); softmin softmax(−x)
+    relu6 min(max(x, 0), 6); hard_sigmoid min(max(slope·x + ½, 0), 1); hard_silu x·min(max(x/6 + ½, 0), 1)
+    hard_tanh min(max(x, −1), 1); log_sigmoid −log(1 + exp(−x)); tanh_shrink x − tanh(x); exponential exp(x)
+    celu x, or alpha·(exp(x/alpha) − 1) below 0; squareplus ½(x + √(x² + b))
+    soft_shrink x nearer to 0 by threshold, and 0 within it; hard_shrink x, or 0 within threshold
+    threshold x, or value up to threshold; sparse_plus x from 1 on, 0 up to −1, ¼(x + 1)² between
 
-At exactly 0 the gradient of relu is 0, of leaky_relu negative_slope, of elu 1 and of selu 1.0507…
+At exactly 0 the gradient of relu and relu6 is 0, of leaky_relu negative_slope, of elu and celu 1 and of selu
+1.0507…; that of hard_tanh is 0 at −1 and 1, and of hard_sigmoid slope at both its ends.
 """
 
 from __future__ import annotations
@@ -24,7 +30,8 @@ class PlainActivation(Frozen):
 
     type: Literal[
         "linear", "relu", "selu", "gelu", "gelu_tanh", "silu", "softplus", "softsign", "tanh",
-        "sigmoid", "softmax", "mish",
+        "sigmoid", "softmax", "mish", "log_softmax", "softmin", "relu6", "hard_silu", "hard_tanh",
+        "log_sigmoid", "tanh_shrink", "exponential", "sparse_plus",
     ]  # fmt: skip
 
 
@@ -43,5 +50,46 @@ class Elu(Frozen):
     alpha: Positive = 1.0
 
 
-Activation = Annotated[PlainActivation | LeakyRelu | Elu, Field(discriminator="type"), Word]
+class Celu(Frozen):
+    """x, or alpha·(exp(x/alpha) − 1) below 0 (Barron 2017)."""
+
+    type: Literal["celu"]
+    alpha: Positive = 1.0
+
+
+class HardSigmoid(Frozen):
+    """min(max(slope·x + ½, 0), 1)."""
+
+    type: Literal["hard_sigmoid"]
+    slope: Positive = 1 / 6
+    """1/6 in PyTorch and Keras 3; 0.2 in Keras 2."""
+
+
+class Shrink(Frozen):
+    """x moved towards 0 by threshold (soft), or x (hard); 0 within threshold."""
+
+    type: Literal["soft_shrink", "hard_shrink"]
+    threshold: NonNegative = 0.5
+
+
+class Threshold(Frozen):
+    """x above threshold, and value elsewhere."""
+
+    type: Literal["threshold"]
+    threshold: float
+    value: float
+
+
+class Squareplus(Frozen):
+    """½(x + √(x² + b)) (Barron 2021)."""
+
+    type: Literal["squareplus"]
+    b: NonNegative = 4.0
+
+
+Activation = Annotated[
+    PlainActivation | LeakyRelu | Elu | Celu | HardSigmoid | Shrink | Threshold | Squareplus,
+    Field(discriminator="type"),
+    Word,
+]
 LINEAR = PlainActivation(type="linear")

@@ -35,6 +35,7 @@ BAR = 1e-9
 """How far outputs may be from Likewise's, relative to the largest, in float64."""
 OWN_ROUNDING = {
     ("tensorflow", "activation.gelu"): 1e-8,
+    ("tensorflow", "activation.hard_silu"): 1e-6,
     ("tensorflow", "layer.upsampling2d.interpolation"): 1e-6,
     ("tensorflow", "layer.upsampling2d.align_corners"): 1e-6,
     ("tensorflow", "layer.upsampling2d.size"): 1e-6,

@@ -17,7 +17,16 @@ import numpy as np
 import pytest
 
 from likewise.shared.job import Job, Optimizer
-from likewise.shared.job.activations import Activation, Elu, LeakyRelu
+from likewise.shared.job.activations import (
+    Activation,
+    Celu,
+    Elu,
+    HardSigmoid,
+    LeakyRelu,
+    Shrink,
+    Squareplus,
+    Threshold,
+)
 from likewise.shared.job.data import is_weighted
 from likewise.shared.job.layers.basic import ActivationLayer, Dense, Dropout, Flatten
 from likewise.shared.job.model import Model
@@ -209,16 +218,38 @@ ACTIVATIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
     "softmax": _softmax,
     "mish": lambda x: x * np.tanh(np.logaddexp(0, x)),
+    "log_softmax": lambda x: x - np.logaddexp.reduce(x, axis=-1, keepdims=True),
+    "softmin": lambda x: _softmax(-x),
+    "relu6": lambda x: np.clip(x, 0, 6),
+    "hard_silu": lambda x: x * np.clip(x / 6 + 0.5, 0, 1),
+    "hard_tanh": lambda x: np.clip(x, -1, 1),
+    "log_sigmoid": lambda x: -np.logaddexp(0, -x),
+    "tanh_shrink": lambda x: x - np.tanh(x),
+    "exponential": np.exp,
+    "sparse_plus": lambda x: np.where(x < 1, np.maximum(x + 1, 0) ** 2 / 4, x),
 }
 
 
-def activated(activation: Activation, x: np.ndarray) -> np.ndarray:
+def activated(  # noqa: PLR0911 -- one return a kind
+    activation: Activation, x: np.ndarray
+) -> np.ndarray:
     """The function of x."""
     match activation:
         case LeakyRelu(negative_slope=slope):
             return np.where(x < 0, slope * x, x)
         case Elu(alpha=alpha):
             return np.where(x < 0, alpha * _expm1_below(x), x)
+        case Celu(alpha=alpha):
+            return np.where(x < 0, alpha * _expm1_below(x / alpha), x)
+        case HardSigmoid(slope=slope):
+            return np.clip(slope * x + 0.5, 0, 1)
+        case Shrink(type=word, threshold=threshold):
+            moved = x - threshold * np.sign(x) if word == "soft_shrink" else x
+            return np.where(np.abs(x) > threshold, moved, 0)
+        case Threshold(threshold=threshold, value=value):
+            return np.where(x > threshold, x, value)
+        case Squareplus(b=b):
+            return (x + np.sqrt(x**2 + b)) / 2
         case _:
             return ACTIVATIONS[activation.type](x)
 

@@ -15,6 +15,7 @@ Document = dict[str, Any]
 
 _ACTIVATIONS = (
     "linear", "relu", "leaky_relu", "elu", "selu", "gelu", "gelu_tanh", "silu", "softplus", "tanh", "sigmoid",
+    "relu6", "hard_sigmoid", "hard_silu", "celu", "log_sigmoid", "squareplus",
 )  # fmt: skip
 _REGRESSION = ("mse", "mae", "huber", "log_cosh")
 _OF_TWO = ("binary_crossentropy", "binary_focal_crossentropy", "hinge", "squared_hinge", "dice", "tversky")

@@ -131,6 +131,12 @@ def aligned_corners(_: str, value: Any) -> None:
     assert {0.25: False, 0.33333: True}[round(second, 5)] == value
 
 
+def hard_slope(_: str, value: Any) -> None:
+    """How fast a hard sigmoid rises."""
+    low, high = np.asarray(keras.activations.hard_sigmoid(np.array([0.0, 1.0], np.float32)))
+    assert abs(high - low - value) < 1e-6
+
+
 LOSSES = {
     "mse": "MeanSquaredError",
     "mae": "MeanAbsoluteError",
@@ -231,5 +237,6 @@ CHECKS = {
     "layer.batch_norm.frozen_mode": frozen_mode,
     "layer.average_pooling?d.count_include_pad": counts_padding,
     "layer.flatten.order": flatten_order,
+    "activation.hard_sigmoid.slope": hard_slope,
     "layer.upsampling2d.align_corners": aligned_corners,
 }

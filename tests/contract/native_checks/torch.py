@@ -150,6 +150,12 @@ def shuffles(_: str, value: Any) -> None:
     assert (not np.array_equal(seen, np.arange(40))) == value
 
 
+def hard_slope(_: str, value: Any) -> None:
+    """How fast a hard sigmoid rises."""
+    function = torch.nn.Hardsigmoid()
+    assert abs(float(function(torch.tensor(1.0)) - function(torch.tensor(0.0))) - value) < 1e-6
+
+
 LOSSES = {"mse": "MSELoss", "mae": "L1Loss", "huber": "HuberLoss", "poisson": "PoissonNLLLoss"}
 WEIGHTED = {"mse": "mse_loss", "mae": "l1_loss", "huber": "huber_loss"}
 
@@ -209,6 +215,7 @@ CHECKS = {
     "layer.batch_norm.moving_variance": moving_variance,
     "layer.batch_norm.frozen_mode": frozen_mode,
     "layer.flatten.order": flatten_order,
+    "activation.hard_sigmoid.slope": hard_slope,
     "layer.gru.reset_after": reset_after,
     "initializer.*_normal.truncated": is_cut,
     "initializer.truncated_normal.limits": limits,

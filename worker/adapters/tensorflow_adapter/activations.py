@@ -13,7 +13,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from likewise.shared.job.activations import Activation, Elu, LeakyRelu
+from likewise.shared.job.activations import Activation
 
 Tensor = Any
 
@@ -22,8 +22,8 @@ def _constant(value: float, x: Tensor) -> Tensor:
     return tf.constant(value, x.dtype)
 
 
-def _leaky_relu(x: Tensor, *, slope: float) -> Tensor:
-    return tf.where(x > 0, x, _constant(slope, x) * x)
+def _leaky_relu(x: Tensor, *, negative_slope: float) -> Tensor:
+    return tf.where(x > 0, x, _constant(negative_slope, x) * x)
 
 
 def _elu(x: Tensor, *, alpha: float) -> Tensor:
@@ -49,16 +49,62 @@ def _mish(x: Tensor) -> Tensor:
     return x * tf.tanh(tf.nn.softplus(x))
 
 
+def _celu(x: Tensor, *, alpha: float) -> Tensor:
+    alpha = _constant(alpha, x)
+    return tf.where(x < 0, alpha * tf.math.expm1(tf.minimum(x, _constant(0.0, x)) / alpha), x)
+
+
+def _hard_sigmoid(x: Tensor, *, slope: float) -> Tensor:
+    line = _constant(slope, x) * x + _constant(0.5, x)
+    return tf.clip_by_value(line, _constant(0.0, x), _constant(1.0, x))
+
+
+def _hard_silu(x: Tensor) -> Tensor:
+    return x * _hard_sigmoid(x, slope=1 / 6)
+
+
+def _hard_tanh(x: Tensor) -> Tensor:
+    return tf.where(tf.abs(x) < 1, x, tf.sign(x))
+
+
+def _soft_shrink(x: Tensor, *, threshold: float) -> Tensor:
+    threshold = _constant(threshold, x)
+    return tf.where(tf.abs(x) > threshold, x - threshold * tf.sign(x), _constant(0.0, x))
+
+
+def _hard_shrink(x: Tensor, *, threshold: float) -> Tensor:
+    return tf.where(tf.abs(x) > _constant(threshold, x), x, _constant(0.0, x))
+
+
+def _threshold(x: Tensor, *, threshold: float, value: float) -> Tensor:
+    return tf.where(x > _constant(threshold, x), x, _constant(value, x))
+
+
+def _squareplus(x: Tensor, *, b: float) -> Tensor:
+    return _constant(0.5, x) * (x + tf.sqrt(x * x + _constant(b, x)))
+
+
+def _sparse_plus(x: Tensor) -> Tensor:
+    line = tf.maximum(x, _constant(-1.0, x)) + _constant(1.0, x)
+    return tf.where(x < 1, _constant(0.25, x) * line * line, x)
+
+
 def activation_function(activation: Activation) -> Callable[[Tensor], Tensor]:
     """Return the function with its settings."""
-    match activation:
-        case LeakyRelu(negative_slope=slope):
-            return partial(_leaky_relu, slope=slope)
-        case Elu(alpha=alpha):
-            return partial(_elu, alpha=alpha)
-        case _:
-            return PLAIN[activation.type]
+    settings = activation.model_dump(exclude={"type"})
+    return partial(_WITH_SETTINGS[activation.type], **settings) if settings else PLAIN[activation.type]
 
+
+_WITH_SETTINGS: dict[str, Callable[..., Tensor]] = {
+    "leaky_relu": _leaky_relu,
+    "elu": _elu,
+    "celu": _celu,
+    "hard_sigmoid": _hard_sigmoid,
+    "soft_shrink": _soft_shrink,
+    "hard_shrink": _hard_shrink,
+    "threshold": _threshold,
+    "squareplus": _squareplus,
+}
 
 PLAIN: dict[str, Callable[[Tensor], Tensor]] = {
     "linear": tf.identity,
@@ -73,4 +119,13 @@ PLAIN: dict[str, Callable[[Tensor], Tensor]] = {
     "sigmoid": tf.sigmoid,
     "softmax": tf.nn.softmax,
     "mish": _mish,
+    "log_softmax": tf.nn.log_softmax,
+    "softmin": lambda x: tf.nn.softmax(-x),
+    "relu6": tf.nn.relu6,
+    "hard_silu": _hard_silu,
+    "hard_tanh": _hard_tanh,
+    "log_sigmoid": lambda x: -tf.nn.softplus(-x),
+    "tanh_shrink": lambda x: x - tf.tanh(x),
+    "exponential": tf.exp,
+    "sparse_plus": _sparse_plus,
 }

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F  # noqa: N812 -- PyTorch's own name for it
 
-from likewise.shared.job.activations import Activation, Elu, LeakyRelu
+from likewise.shared.job.activations import Activation
 
 Tensor = Any
 
@@ -28,16 +28,50 @@ def _identity(x: Tensor) -> Tensor:
     return x
 
 
+def _celu(x: Tensor, *, alpha: float) -> Tensor:
+    return torch.where(x < 0, alpha * torch.expm1(x.clamp(max=0.0) / alpha), x)
+
+
+def _hard_sigmoid(x: Tensor, *, slope: float) -> Tensor:
+    return (slope * x + 0.5).clamp(0.0, 1.0)
+
+
+def _soft_shrink(x: Tensor, *, threshold: float) -> Tensor:
+    return torch.where(x.abs() > threshold, x - threshold * x.sign(), 0.0)
+
+
+def _hard_shrink(x: Tensor, *, threshold: float) -> Tensor:
+    return torch.where(x.abs() > threshold, x, 0.0)
+
+
+def _threshold(x: Tensor, *, threshold: float, value: float) -> Tensor:
+    return torch.where(x > threshold, x, value)
+
+
+def _squareplus(x: Tensor, *, b: float) -> Tensor:
+    return 0.5 * (x + (x * x + b).sqrt())
+
+
+def _sparse_plus(x: Tensor) -> Tensor:
+    return torch.where(x < 1, 0.25 * (x.clamp(min=-1.0) + 1) ** 2, x)
+
+
 def activation_function(activation: Activation) -> Callable[[Tensor], Tensor]:
     """Return the function with its settings."""
-    match activation:
-        case LeakyRelu(negative_slope=slope):
-            return partial(F.leaky_relu, negative_slope=slope)
-        case Elu(alpha=alpha):
-            return partial(_elu, alpha=alpha)
-        case _:
-            return PLAIN[activation.type]
+    settings = activation.model_dump(exclude={"type"})
+    return partial(_WITH_SETTINGS[activation.type], **settings) if settings else PLAIN[activation.type]
 
+
+_WITH_SETTINGS: dict[str, Callable[..., Tensor]] = {
+    "leaky_relu": F.leaky_relu,
+    "elu": _elu,
+    "celu": _celu,
+    "hard_sigmoid": _hard_sigmoid,
+    "soft_shrink": _soft_shrink,
+    "hard_shrink": _hard_shrink,
+    "threshold": _threshold,
+    "squareplus": _squareplus,
+}
 
 PLAIN: dict[str, Callable[[Tensor], Tensor]] = {
     "linear": _identity,
@@ -53,4 +87,13 @@ PLAIN: dict[str, Callable[[Tensor], Tensor]] = {
     "sigmoid": torch.sigmoid,
     "softmax": partial(torch.softmax, dim=-1),
     "mish": F.mish,
+    "log_softmax": partial(torch.log_softmax, dim=-1),
+    "softmin": lambda x: torch.softmax(-x, dim=-1),
+    "relu6": F.relu6,
+    "hard_silu": lambda x: x * _hard_sigmoid(x, slope=1 / 6),
+    "hard_tanh": F.hardtanh,
+    "log_sigmoid": F.logsigmoid,
+    "tanh_shrink": lambda x: x - torch.tanh(x),
+    "exponential": torch.exp,
+    "sparse_plus": _sparse_plus,
 }
