@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 SPOOL_BYTES = 2**30
 """The most that a spool takes; a result that does not fit waits in memory alone."""
-_DAMAGED = ".damaged"
+_DAMAGED, _UNFINISHED = ".damaged", ".new"
 
 
 class SpooledArray(Frozen):
@@ -80,12 +80,16 @@ class Spool:
                     "%s holds %d bytes; the result of run %s is not spooled", path, used, result.run_id
                 )
                 return None
-            new = path.with_suffix(".new")
+            new = path.with_suffix(_UNFINISHED)
             file = os.open(new, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
             fcntl.flock(file, fcntl.LOCK_EX)
-            with os.fdopen(os.dup(file), "wb") as out:
-                out.write(hashlib.sha256(document).hexdigest().encode() + b"\n" + document)
-            new.replace(path)
+            try:
+                with os.fdopen(os.dup(file), "wb") as out:
+                    out.write(hashlib.sha256(document).hexdigest().encode() + b"\n" + document)
+                new.replace(path)
+            except OSError:
+                SpoolFile(new, file).remove()
+                raise
             return SpoolFile(path, file)
         except OSError as error:
             log.warning("the result of run %s is not spooled: %s", result.run_id, error)
@@ -107,6 +111,9 @@ def _opened(path: Path) -> tuple[SpoolFile, SpooledResult] | None:
         return None
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if path.suffix == _UNFINISHED:  # its worker was killed while it wrote
+            SpoolFile(path, file).remove()
+            return None
         checksum, _, document = path.read_bytes().partition(b"\n")
         if hashlib.sha256(document).hexdigest().encode() != checksum:
             raise ValueError("its bytes do not have the SHA-256 that it names")

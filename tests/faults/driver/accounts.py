@@ -127,6 +127,6 @@ class Accounts:
                 self.orphans.append(f"key {key} has {client.zcard(key)}")
         for place in range(len(world.frameworks)):
             spool = world.worker_disk / f"cache-{place}" / "spool"
-            self.orphans += [f"file {file}" for file in spool.glob("*")]
+            self.orphans += [f"file {file.relative_to(world.worker_disk)}" for file in spool.glob("*")]
             for pages in (world.worker_disk / f"tmp-{place}").glob("likewise-pages-*"):
-                self.orphans += [f"file {file}" for file in pages.iterdir()]
+                self.orphans += [f"file {file.relative_to(world.worker_disk)}" for file in pages.iterdir()]

@@ -1,0 +1,32 @@
+"""Results on a worker's disk: what is whole is found, and what is not leaves nothing behind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from likewise.worker.service.spool import Spool, SpooledResult
+
+RESULT = SpooledResult(run_id="0123456789abcdef0123", fence=2, state="succeeded", failure=None, payload="{}")
+
+
+def test_a_result_is_found_by_the_next_worker_and_an_unfinished_one_is_removed(tmp_path: Path) -> None:
+    kept = Spool(tmp_path).keep(RESULT)
+    assert kept is not None
+    assert list(Spool(tmp_path).left()) == [], "its worker still holds it"
+    copy = kept.path.read_bytes()
+    kept.remove()
+    kept.path.write_bytes(copy)
+    (tmp_path / "fedcba9876543210fedc.new").write_bytes(copy[:50])
+    assert [result for _, result in Spool(tmp_path).left()] == [RESULT]
+    assert [file.name for file in tmp_path.iterdir()] == [kept.path.name]
+
+
+def test_a_disk_that_is_full_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", full)
+    assert Spool(tmp_path).keep(RESULT) is None
+    assert list(tmp_path.iterdir()) == []
