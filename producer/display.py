@@ -50,6 +50,19 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
+def visible(text: str) -> str:
+    """Return the text on its lines, with what could steer a terminal, or turn the reading, escaped."""
+    return "\n".join(map(printable, text.split("\n")))
+
+
+def json_text(value: Any) -> str:
+    """Return a value as JSON on several lines, with JSON's escapes for what could not be seen."""
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
+    if text.isascii():
+        return text
+    return "".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text)
+
+
 def nearest(word: str, known: Iterable[str]) -> str | None:
     """Return the known word most like the given one, if any is like it."""
     by_folded = {k.lower(): k for k in known}

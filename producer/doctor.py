@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -169,6 +170,8 @@ def _redis(session: Session) -> Iterator[Finding]:
     found = f"{version} at {kwargs.get('host')}:{kwargs.get('port')}, {password}"
     if tuple(int(part) for part in version.split(".")[:2]) < LEAST_VERSION:
         yield _wrong("Redis", found, "install Redis 6.2 or later")
+    elif (risk := _known_risk(tuple(map(int, re.findall(r"\d+", version)[:3])))) is not None:
+        yield _note("Redis", found, risk)
     elif not kwargs.get("password") and kwargs.get("host") not in ("127.0.0.1", "localhost", "::1"):
         yield _note("Redis", found, "set requirepass: whoever reaches it can run jobs")
     else:
@@ -177,6 +180,22 @@ def _redis(session: Session) -> Iterator[Finding]:
     yield _persistence(session, info)
     yield _eviction(info)
     yield _clock(session)
+
+
+MENDED = {(6, 2): 20, (7, 2): 11, (7, 4): 6, (8, 0): 4, (8, 2): 2}
+"""By release of Redis, the first version in which scripts cannot take over the server (CVE-2025-49844)."""
+
+
+def _known_risk(version: tuple[int, ...]) -> str | None:
+    """Return what to do about a server in which a script could take over the server."""
+    major, minor, patch = (*version, 0, 0, 0)[:3]
+    release = (major, minor)
+    if release > max(MENDED) or patch >= MENDED.get(release, patch + 1):
+        return None
+    return (
+        "unless its packagers mended it, this version lets whoever has the password of producer or worker "
+        "take over the server by a script (CVE-2025-49844); put a newer redis-server on PATH"
+    )
 
 
 def _refusals(info: dict[str, Any]) -> Iterator[Finding]:

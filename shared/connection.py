@@ -14,11 +14,10 @@ from redis.retry import Retry
 
 from likewise.shared.errors import RedisError, RefusedByRedisError, ResultError, UsageError
 from likewise.shared.replies import TooLongError, bounded_parser
+from likewise.shared.settings import Settings, variable
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from likewise.shared.settings import Settings
 
 CONNECT_TIMEOUT_S = 1.5
 LARGEST_REPLY_BYTES = 500 * 2**20
@@ -49,12 +48,27 @@ def redis_url(settings: Settings) -> str | None:
     return urlunsplit(parts)
 
 
+_TLS_FILES = {
+    "ssl_ca_certs": "redis_ca_file",
+    "ssl_certfile": "redis_cert_file",
+    "ssl_keyfile": "redis_key_file",
+}
+"""By the name that redis-py, Kombu and Celery have for a file, the setting that names it."""
+
+
 def _tls(settings: Settings) -> dict[str, str]:
     """Return what redis-py, Kombu and Celery are told of TLS, each of which has another default."""
     told = {"ssl_cert_reqs": "required", "ssl_check_hostname": "true"}
-    if settings.redis_ca_file is not None:
-        _content(settings.redis_ca_file, "LIKEWISE_REDIS_CA_FILE")
-        told["ssl_ca_certs"] = str(settings.redis_ca_file)
+    files = (
+        ("ssl_ca_certs", "redis_ca_file"),
+        ("ssl_certfile", "redis_cert_file"),
+        ("ssl_keyfile", "redis_key_file"),
+    )
+    for name, field in files:
+        file = getattr(settings, field)
+        if file is not None:
+            _content(file, variable(field))
+            told[name] = str(file)
     return told
 
 
@@ -75,10 +89,29 @@ def connect(redis_url: str, *, largest_bytes: int = LARGEST_REPLY_BYTES) -> redi
     with _client(redis_url, parser, answer_timeout_s=CONNECT_TIMEOUT_S, repeats=0) as probe:
         try:
             probe.ping()
+            _refuse_several_servers(probe)
         except RefusedByRedisError as refusal:
             if refusal.code != "MISCONF":  # whose data can still be read
                 raise
     return _client(redis_url, parser, answer_timeout_s=ANSWER_TIMEOUT_S, repeats=4)
+
+
+_SEVERAL = {
+    "cluster": "is a cluster, which keeps the keys of a run on several servers, and one step changes several "
+    "keys; give the address of a single server",
+    "sentinel": "is a Sentinel, which knows where Redis is and keeps no data; give the primary's address, "
+    "or a name that follows it",
+}
+"""Why the modes of Redis that are not one server will not do."""
+
+
+def _refuse_several_servers(probe: redis.Redis) -> None:
+    try:
+        mode = str(probe.info("server").get("redis_mode"))
+    except (RefusedByRedisError, exceptions.ResponseError):  # INFO may be forbidden
+        return
+    if mode in _SEVERAL:
+        raise RedisError(f"Redis at {_where(probe)} {_SEVERAL[mode]}")
 
 
 def _client(redis_url: str, parser: type, *, answer_timeout_s: float, repeats: int) -> redis.Redis:
@@ -178,6 +211,11 @@ def explained(error: exceptions.RedisError, client: redis.Redis) -> Exception:
         return RedisError(
             f"{where} has a certificate that is not trusted here ({reason}); name a file with its signer's "
             "in LIKEWISE_REDIS_CA_FILE, and Redis as its certificate does"
+        )
+    if "CERTIFICATE" in (said := str(error).upper()) and "ALERT" in said:
+        return RedisError(
+            f"{where} refuses the certificate of this process, or wants one; name it and its key in "
+            "LIKEWISE_REDIS_CERT_FILE and LIKEWISE_REDIS_KEY_FILE"
         )
     for kind, meaning in _MEANINGS:
         if isinstance(error, kind):

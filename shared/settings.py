@@ -22,6 +22,8 @@ GIVEN_IN_CONTAINERS = (
     "redis_user",
     "redis_password_file",
     "redis_ca_file",
+    "redis_cert_file",
+    "redis_key_file",
     "framework",
     "cache_dir",
     "jobs_folder",
@@ -43,6 +45,10 @@ class Settings(Frozen):
     """A file with the password (a container secret); it goes into `redis_url`."""
     redis_ca_file: Path | None = None
     """A file with the certificates of who signed that of a `rediss://` Redis; unset, the system's."""
+    redis_cert_file: Path | None = None
+    """A file with this process's own certificate, for a `rediss://` Redis that asks for one."""
+    redis_key_file: Path | None = None
+    """A file with the key of `redis_cert_file`."""
     allow_volatile_redis: bool = False
     """Accept a Redis that keeps nothing on disk or evicts keys: runs and results may then be lost."""
     blob_url: str | None = None

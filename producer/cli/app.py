@@ -142,7 +142,9 @@ def main() -> None:
         with guarded_output():
             app()
     except LikewiseError as error:
-        print(f"likewise: {error}{_unseen(error)}", file=sys.stderr)  # noqa: T201
+        from likewise.producer.display import visible
+
+        print(f"likewise: {visible(str(error))}{_unseen(error)}", file=sys.stderr)  # noqa: T201
         sys.exit(error.exit_status)
 
 

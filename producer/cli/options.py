@@ -99,9 +99,9 @@ def say(line: str) -> None:
 
 def print_json(document: Any) -> None:
     """Print the answer as one JSON document."""
-    import json
+    from likewise.producer.display import json_text
 
-    typer.echo(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False))
+    typer.echo(json_text(document))
 
 
 @dataclass(frozen=True, kw_only=True)

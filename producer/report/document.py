@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from rich.table import Table as TextTable
 from rich.text import Text
 
 from likewise.producer.console import bullet, make_console, plain_table, write
-from likewise.producer.display import printable
+from likewise.producer.display import json_text, printable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +101,7 @@ def write_terminal(document: Document, stream: TextIO) -> None:
 
 def write_json(document: Document, stream: TextIO) -> None:
     """Write the JSON document on several lines."""
-    stream.write(f"{json.dumps(document.to_json(), indent=2, ensure_ascii=False, allow_nan=False)}\n")
+    stream.write(f"{json_text(document.to_json())}\n")
 
 
 def bullets(sentences: Iterable[str], console: Console) -> Iterator[RenderableType]:

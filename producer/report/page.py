@@ -9,6 +9,7 @@ from typing import Any, TextIO
 from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup
 
+from likewise.producer.display import visible
 from likewise.producer.report.document import Document
 
 WITHOUT_SCRIPTS = (
@@ -29,7 +30,11 @@ def _plain_page(document: Document) -> str:
 def template(name: str, **filters: Callable[[Any], Any]) -> Template:
     """Return a template that escapes what is put into it, and refuses names that it is not given."""
     environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=lambda value: visible(value) if type(value) is str else value,  # markup of ours stays
     )
     environment.filters.update(filters)
     return environment.from_string(file_text(name))

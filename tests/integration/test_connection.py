@@ -205,3 +205,67 @@ def test_who_sends_wake_ups_checks_the_certificate_too(tls_port, certificate):
     with pytest.raises(OperationalError, match="certificate"):
         send_wakeups(refused, [("run", "train.none.any")])
     send_wakeups(app, [("run", "train.none.any")])
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory, certificate) -> dict[str, Path]:
+    """A certificate authority, and what it has signed: the server's certificate and a client's."""
+    assert certificate  # openssl is there
+    folder = tmp_path_factory.mktemp("authority")
+
+    def openssl(*words: str | Path) -> None:
+        subprocess.run(["openssl", *words], check=True, capture_output=True, timeout=60, cwd=folder)
+
+    new = ("req", "-newkey", "rsa:2048", "-nodes")
+    openssl(*new, "-x509", "-days", "2", "-subj", "/CN=authority", "-keyout", "ca.key", "-out", "ca.pem")
+    (folder / "names").write_text("subjectAltName=IP:127.0.0.1")
+    for name in ("server", "client"):
+        openssl(*new, "-subj", f"/CN={name}", "-keyout", f"{name}.key", "-out", f"{name}.csr")
+        signing = ("x509", "-req", "-days", "2", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial")
+        openssl(*signing, "-extfile", "names", "-in", f"{name}.csr", "-out", f"{name}.pem")
+    return {file.name: file for file in folder.iterdir()}
+
+
+def test_a_client_certificate_is_shown_by_both_clients_and_its_want_is_told(start_redis, authority):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    start_redis(
+        options=[
+            *("--tls-port", str(port), "--tls-ca-cert-file", authority["ca.pem"]),
+            *("--tls-cert-file", authority["server.pem"], "--tls-key-file", authority["server.key"]),
+            *("--user", "tls", "on", ">pw", "~*", "&*", "+@all"),
+        ]
+    )
+    bare = Settings(redis_url=f"rediss://tls:pw@127.0.0.1:{port}/0", redis_ca_file=authority["ca.pem"])
+    with pytest.raises(RedisError, match="LIKEWISE_REDIS_CERT_FILE"):
+        connect(redis_url(bare))
+    own = bare.model_copy(
+        update={"redis_cert_file": authority["client.pem"], "redis_key_file": authority["client.key"]}
+    )
+    connect(redis_url(own)).close()
+    send_wakeups(make_app(redis_url(own), retention_s=60), [("run", "train.none.any")])
+
+
+@pytest.mark.parametrize("mode", ["cluster", "sentinel"])
+def test_what_is_no_single_server_is_refused_with_the_reason(mode, tmp_path, unavailable, until):
+    server = shutil.which("redis-server") or unavailable("there is no redis-server on PATH")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    config = tmp_path / "redis.conf"
+    cluster = "\ncluster-enabled yes\nbind 127.0.0.1\n" if mode == "cluster" else "\nbind 127.0.0.1\n"
+    config.write_text(f"port {port}{cluster}")
+    words = [server, config, *(["--sentinel"] if mode == "sentinel" else [])]
+    process = subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.DEVNULL)
+    try:
+
+        def said() -> str:
+            with pytest.raises(RedisError) as caught:
+                connect(f"redis://127.0.0.1:{port}/0")
+            return "" if "cannot be reached" in str(caught.value) else str(caught.value)
+
+        assert f"is a {mode}" in until(said, within_s=10, what="it answers").lower()
+    finally:
+        process.kill()
+        process.wait()
