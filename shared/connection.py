@@ -212,15 +212,24 @@ def explained(error: exceptions.RedisError, client: redis.Redis) -> Exception:
             f"{where} has a certificate that is not trusted here ({reason}); name a file with its signer's "
             "in LIKEWISE_REDIS_CA_FILE, and Redis as its certificate does"
         )
-    if "CERTIFICATE" in (said := str(error).upper()) and "ALERT" in said:
+    if isinstance(error, exceptions.ConnectionError) and _wants_a_certificate(error, client):
         return RedisError(
-            f"{where} refuses the certificate of this process, or wants one; name it and its key in "
-            "LIKEWISE_REDIS_CERT_FILE and LIKEWISE_REDIS_KEY_FILE"
+            f"{where} ends the connection under TLS: it wants a certificate of this process, or another one; "
+            "name it and its key in LIKEWISE_REDIS_CERT_FILE and LIKEWISE_REDIS_KEY_FILE"
         )
     for kind, meaning in _MEANINGS:
         if isinstance(error, kind):
             return RedisError(f"{where} {meaning}")
     return error
+
+
+def _wants_a_certificate(error: exceptions.ConnectionError, client: redis.Redis) -> bool:
+    """Return whether a server has ended a connection that stood, as one does that is shown no certificate."""
+    secure = issubclass(client.connection_pool.connection_class, redis.SSLConnection)
+    if not secure or isinstance(error, exceptions.AuthenticationError):
+        return False
+    said = str(error)
+    return "alert" in said.lower() or "connecting to" not in said
 
 
 def refusal_of(error: exceptions.RedisError) -> str | None:

@@ -88,7 +88,7 @@ def print_parts(document: Document, console: Console) -> None:
 
 def text_table(table: Table, colours: Mapping[str, str] | None = None) -> TextTable:
     """Return a table for a terminal; `colours` are those of words in it."""
-    shown = plain_table(*table.columns)
+    shown = plain_table(*map(printable, table.columns))
     for row in table.rows:
         shown.add_row(*(Text(printable(cell), style=(colours or {}).get(cell, "")) for cell in row))
     return shown
