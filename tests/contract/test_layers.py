@@ -259,6 +259,21 @@ def upsampled(layer: Any, _: Weights, x: np.ndarray) -> np.ndarray:
     return x
 
 
+def sinusoidal(layer: Any, _: Weights, x: np.ndarray) -> np.ndarray:
+    """Place by place and feature by feature."""
+    steps, features = x.shape[1:]
+    table = np.empty((steps, features))
+    sines = -(-features // 2)
+    for place, feature in itertools.product(range(steps), range(features)):
+        if layer.layout == "halves":
+            pair, cosine = feature % sines if feature >= sines else feature, feature >= sines
+        else:
+            pair, cosine = feature // 2, feature % 2 == 1
+        angle = place / layer.max_wavelength ** (2 * pair / features)
+        table[place, feature] = np.cos(angle) if cosine else np.sin(angle)
+    return x + table
+
+
 FORMULAS: dict[str, Callable[[Any, Weights, np.ndarray], np.ndarray]] = {
     "dense": lambda _, w, x: x @ w["kernel"] + w.get("bias", 0),
     "flatten": flatten,
@@ -280,6 +295,8 @@ FORMULAS: dict[str, Callable[[Any, Weights, np.ndarray], np.ndarray]] = {
     **{f"zero_padding{axes}d": zero_padded for axes in (1, 2, 3)},
     **{f"cropping{axes}d": cropped for axes in (1, 2, 3)},
     **{f"upsampling{axes}d": upsampled for axes in (1, 2, 3)},
+    "sinusoidal_position": sinusoidal,
+    "masking": lambda layer, _, x: x * (x != layer.mask_value).any(axis=-1, keepdims=True),
     "global_average_pooling": lambda _, __, x: x.mean(axis=middle_axes(x)),
     "global_max_pooling": lambda _, __, x: x.max(axis=middle_axes(x)),
 }
@@ -374,6 +391,20 @@ def merging(kind: str, **fields: Any) -> list[dict[str, Any]]:
 
 IMAGE, SEQUENCE, VOLUME = (6, 5, 2), (7, 2), (4, 5, 3, 2)
 CASES: dict[str, tuple[tuple[int, ...], list[Any]]] = {
+    "masking": (
+        SEQUENCE,
+        [{"type": "dense", "units": 1, "activation": "tanh"}, *spaced("masking", mask_value=0.5)[1:]],
+    ),
+    "positions": (SEQUENCE, spaced("sinusoidal_position")),
+    "positions of an odd number in halves": (
+        SEQUENCE,
+        [
+            {"type": "dense", "units": 5},
+            {"type": "sinusoidal_position", "layout": "halves"},
+            {"type": "flatten"},
+        ],
+    ),
+    "positions of short waves": (SEQUENCE, spaced("sinusoidal_position", max_wavelength=30.0)),
     "conv2d": (IMAGE, windowed("conv2d", filters=3, kernel_size=3)),
     "conv2d without bias": (IMAGE, windowed("conv2d", filters=3, kernel_size=[2, 3], use_bias=False)),
     "conv2d same": (IMAGE, windowed("conv2d", filters=3, kernel_size=3, padding="same")),

@@ -269,6 +269,7 @@ MODELS: dict[str, tuple[float, dict[str, Any]]] = {
         5e-7,
         padded(SEEING | {"name": "self"}, RESIDUE, SEEING | {"use_causal_mask": True}, MEAN),
     ),
+    "positions": (5e-7, padded(BENT, {"type": "sinusoidal_position"}, SEEING, MEAN)),
     "masked steps": (5e-7, {"layers": STEPS, "input_shape": [8, 1]}),
     "convolutions with Adam": (1e-5, {"layers": DEEP, "input_shape": [8, 7, 2], "optimizer": ADAM}),
 }
@@ -356,6 +357,10 @@ FAULTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "lengths left as they are": (
         {"layers": MERGED, "input_shape": [4, 3]},
         {"layers": with_change(MERGED, 9, normalize=False), "input_shape": [4, 3]},
+    ),
+    "positions in halves": (
+        padded({"type": "sinusoidal_position"}, SEEING, MEAN),
+        padded({"type": "sinusoidal_position", "layout": "halves"}, SEEING, MEAN),
     ),
     "padding that counts": (
         padded(EVERY, {"type": "flatten"}),

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from likewise.shared.job import Job
 from likewise.shared.job.experiment import Precision
+from likewise.shared.job.layers.positions import SinusoidalPosition
 from likewise.shared.program import Mask, ProgramSpec, compile_job
 from likewise.worker.adapters.base import BadShapeError, FrameworkAdapter
 from likewise.worker.adapters.trainer import Batch, Block, Weights
@@ -115,3 +116,16 @@ class Programs:
         if len(self._kept) > self._most:
             self._kept.popitem(last=False)
         return program
+
+
+def sinusoids(layer: SinusoidalPosition, shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """Return what a sinusoidal_position adds to samples of this shape (steps, features), in float64."""
+    steps, features = shape
+    pairs = np.arange((features + 1) // 2)
+    angles = np.arange(steps)[:, None] / layer.max_wavelength ** (2 * pairs / features)
+    sines, cosines = np.sin(angles), np.cos(angles)[:, : features // 2]
+    if layer.layout == "halves":
+        return np.concatenate([sines, cosines], axis=1)
+    table = np.empty((steps, features))
+    table[:, 0::2], table[:, 1::2] = sines, cosines
+    return table

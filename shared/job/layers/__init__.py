@@ -26,6 +26,7 @@ from likewise.shared.job.layers.convolution import (
 )
 from likewise.shared.job.layers.merging import Concatenate, Dot, Merge, MultiHeadAttention, Stack
 from likewise.shared.job.layers.pooling import AveragePooling, GlobalPooling, MaxPooling
+from likewise.shared.job.layers.positions import SinusoidalPosition
 from likewise.shared.job.layers.recurrent import Bidirectional, Embedding, Gru, Lstm, Masking, SimpleRnn
 from likewise.shared.job.layers.space import Cropping, Upsampling, ZeroPadding
 
@@ -48,6 +49,7 @@ Layer = Annotated[
     | BatchNorm
     | Embedding
     | Masking
+    | SinusoidalPosition
     | SimpleRnn
     | Lstm
     | Gru

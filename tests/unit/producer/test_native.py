@@ -208,6 +208,7 @@ NO_DEFAULT = {
         "activation", "use_bias", "kernel_initializer", "bias_initializer", "strides", "padding",
     )),
     "layer.concatenate.axis", "layer.stack.axis", "layer.dot.normalize",  # PyTorch's default, 0, is the batch
+    "layer.sinusoidal_position.layout", "layer.sinusoidal_position.max_wavelength",
     "layer.masking.mask_value",  # PyTorch has no such layer
     "loss.dice.weighting", "loss.tversky.weighting", "loss.categorical_hinge.weighting",
     "loss.quantile.quantile", "loss.quantile.reduction", "loss.quantile.targets", "loss.quantile.weighting",

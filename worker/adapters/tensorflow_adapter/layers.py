@@ -19,6 +19,7 @@ from likewise.shared.job.layers.merging import MultiHeadAttention
 from likewise.shared.job.layers.recurrent import Bidirectional, Gru, Lstm, SimpleRnn
 from likewise.shared.program import Stage
 from likewise.worker.adapters.base import UnsupportedError
+from likewise.worker.adapters.common import sinusoids
 from likewise.worker.adapters.tensorflow_adapter.activations import PLAIN, activation_function
 from likewise.worker.adapters.tensorflow_adapter.convolution import (
     AnyConvolution,
@@ -153,6 +154,9 @@ _LAYERS: dict[str, Callable[[Any, Shape, _Built], Any]] = {
     "batch_norm": _batch_norm,
     "embedding": _embedding,
     "masking": lambda layer, *_: partial(masked, layer.mask_value),
+    "sinusoidal_position": lambda layer, shape, built: partial(
+        tf.add, tf.constant(sinusoids(layer, shape), built.precision)
+    ),
     "simple_rnn": _recurrent,
     "lstm": _recurrent,
     "gru": _recurrent,

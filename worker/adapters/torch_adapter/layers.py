@@ -16,6 +16,7 @@ from likewise.shared.job.layers.basic import ActivationLayer, BatchNorm, Dense, 
 from likewise.shared.job.layers.merging import MultiHeadAttention
 from likewise.shared.program import Stage
 from likewise.worker.adapters.base import UnsupportedError
+from likewise.worker.adapters.common import sinusoids
 from likewise.worker.adapters.torch_adapter.activations import activation_function
 from likewise.worker.adapters.torch_adapter.convolution import WINDOWS
 from likewise.worker.adapters.torch_adapter.merging import MERGES
@@ -82,6 +83,18 @@ class Masked(nn.Module):  # type: ignore[misc]
     def forward(self, x: Tensor) -> Tensor:
         """Map (b, steps, features) to the same shape."""
         return torch.where((x != self._value).any(dim=-1, keepdim=True), x, torch.zeros_like(x))
+
+
+class Positioned(nn.Module):  # type: ignore[misc]
+    """Adds to each step what says where it stands."""
+
+    def __init__(self, stage: Stage, *, dtype: Any, device: str, **_: Any) -> None:
+        super().__init__()
+        self._table = torch.tensor(sinusoids(stage.layer, stage.inputs[0]), dtype=dtype, device=device)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (b, steps, features) to the same shape."""
+        return x + self._table
 
 
 class ChannelsFirst(nn.Module):  # type: ignore[misc]
@@ -276,6 +289,7 @@ _MODULES: dict[str, Callable[..., Any]] = {
     "batch_norm": BatchNormalization,
     "embedding": EmbeddingModule,
     "masking": lambda stage, **_: Masked(stage),
+    "sinusoidal_position": Positioned,
     "simple_rnn": Recurrent,
     "lstm": Recurrent,
     "gru": Recurrent,
