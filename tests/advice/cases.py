@@ -390,9 +390,9 @@ def padding_pairs() -> Iterator[Pair]:
     """What says which steps are padding, and every layer that leaves them out."""
     words = {"type": "embedding", "input_dim": 7, "output_dim": 4, "name": "words"}
     padded = {**words, "mask_zero": True}
-    seen = {"type": "multi_head_attention", "num_heads": 2, "key_dim": 2, "name": "seen"}
+    seen = {"type": "multi_head_attention", "num_heads": 1, "key_dim": 4, "name": "seen"}
     mean, flat = {"type": "global_average_pooling", "name": "mean"}, {"type": "flatten"}
-    bodies: list[list[dict[str, Any]]] = [[seen, mean], [seen | {"key_dim": 3}, mean], [mean]]
+    bodies: list[list[dict[str, Any]]] = [[seen, mean], [seen | {"num_heads": 2}, mean], [mean]]
     bodies += [[{"type": kind, "units": 3, "name": "memory"}] for kind in ("simple_rnn", "lstm", "gru")]
     for kind, sequences in (("lstm", False), ("gru", True)):
         cell = {"type": kind, "units": 3, "return_sequences": sequences}
