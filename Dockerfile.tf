@@ -10,7 +10,7 @@ RUN pins-of packages.txt constraints.txt > /pins.txt
 
 FROM ${PYTHON_IMAGE} AS packages
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
-COPY deploy/images/install-packages /usr/local/bin/
+COPY deploy/images/install-packages deploy/images/in-version /usr/local/bin/
 WORKDIR /lists/adapters/tensorflow_adapter
 
 # Only a change of these lists installs the framework anew. A list of wheels names an index of the
@@ -20,7 +20,9 @@ ARG VARIANT=cpu
 COPY --from=lists /pins.txt /lists/
 COPY worker/requirements.txt /lists/
 COPY worker/adapters/tensorflow_adapter/*.txt ./
-RUN if [ -e wheels-$VARIANT.txt ]; then install-packages --no-deps -r wheels-$VARIANT.txt; fi \
+ARG VERSION=
+RUN if [ -n "$VERSION" ]; then in-version tensorflow "$VERSION"; fi \
+ && if [ -e wheels-$VARIANT.txt ]; then install-packages --no-deps -r wheels-$VARIANT.txt; fi \
  && install-packages -c /lists/pins.txt -r requirements-$VARIANT.txt \
  && cd /opt/likewise/lib/python3*/site-packages && rm -rf tensorflow/include clang libclang-*
 

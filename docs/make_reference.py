@@ -213,6 +213,8 @@ COMPOSE = [
         "s3",
         "What the address of large arrays may begin with in the images, such as s3,gs,abfs,http.",
     ),
+    ("TENSORFLOW_VERSION", "", "The other version of TensorFlow of `deploy/compose.versions.yml`."),
+    ("TORCH_VERSION", "", "The other version of PyTorch of `deploy/compose.versions.yml`."),
     ("PYTHON_PACKAGES", "", "Python packages to add to the images, as pip takes them."),
     ("REVISION", "", "The commit, for the images' labels: REVISION=$(git rev-parse HEAD)."),
     ("TORCH_PACKAGES", "", "Debian packages for the PyTorch image: `g++` for `execution: compiled`."),

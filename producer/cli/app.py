@@ -112,6 +112,7 @@ app.command("init", rich_help_panel=_WRITE)(job_files.init)
 app.command("examples", rich_help_panel=_WRITE)(job_files.examples)
 app.command("validate", rich_help_panel=_WRITE)(job_files.validate)
 app.command("data", rich_help_panel=_WRITE)(job_files.data)
+app.command("code", rich_help_panel=_WRITE)(job_files.code)
 app.command("schema", rich_help_panel=_WRITE)(job_files.schema)
 app.command("version", rich_help_panel=_WRITE)(job_files.version)
 

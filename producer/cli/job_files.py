@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from likewise.producer.cli.options import AsJson, Form, Output, Resolved, SetValues, Sides, Spec, print_json
+from likewise.producer.cli.options import (
+    AsJson,
+    Form,
+    Output,
+    Resolved,
+    SetValues,
+    Sides,
+    Spec,
+    print_json,
+    say,
+)
 from likewise.producer.report import TERMINAL
 
 if TYPE_CHECKING:
@@ -169,6 +179,70 @@ def _problems(error: Any) -> list[dict[str, Any]]:
     if isinstance(error, JobFileError):
         return [{"source": error.source, **asdict(problem)} for problem in error.problems]
     return [{"source": None, "path": None, "message": str(error), "value": None, "hint": None}]
+
+
+def code(
+    spec: Spec,
+    side: Annotated[
+        str | None, typer.Option("--side", metavar="NAME", help="The side whose program is wanted.")
+    ] = None,
+    set_values: SetValues = None,
+    sides: Sides = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="Write it here, and its data beside it."),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Write over files that are there.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Print the plain program of a job: stock layers, loss and optimizer, and the usual loop.
+
+    It runs by itself, and is the file of a side: likewise port check proves two of them equal. Data that are
+    too many to stand in it are written beside it, as FILE with the ending .npz. It starts from weights
+    that the framework draws as the job says, not from the arrays that the sides share.
+
+    \b
+    Examples:
+      likewise code article --side torch
+      likewise code digits --side tensorflow -o digits_keras.py
+    """
+    from likewise.producer.advice.program import NotWrittenError
+    from likewise.producer.advice.whole import whole_program
+    from likewise.producer.experiments import prepare_given
+    from likewise.producer.job.new_file import check_free
+    from likewise.shared.errors import UsageError
+
+    runs = prepare_given(spec, set_values or (), None, sides).runs
+    if side is None and len(runs) > 1:
+        raise UsageError(f"--side says whose program is wanted: {' or '.join(runs)}")
+    label = side or next(iter(runs))
+    if label not in runs:
+        raise UsageError(f"--side is {label!r}; the job's sides are {', '.join(runs)}")
+    run = runs[label]
+    name = run.job.name
+    file = Path(f"{name}.py") if output is None else output
+    arrays_file = file.with_suffix(".npz")
+    try:
+        written = whole_program(run, name=name, arrays_file=arrays_file.name)
+    except NotWrittenError as error:
+        raise UsageError(f"a plain program of {label} cannot say {error}") from None
+    if output is not None:
+        files = [file, *([arrays_file] if written.arrays else [])]
+        for one in files:
+            check_free(one, force=force)
+        file.write_text(written.code)
+        if written.arrays:
+            import numpy as np
+
+            np.savez(arrays_file, allow_pickle=False, **written.arrays)
+    if as_json:
+        print_json({"side": label, "code": written.code, "arrays": sorted(written.arrays)})
+    elif output is not None:
+        typer.echo(f"wrote {' and '.join(map(str, files))}; run it with the Python of {run.side.framework}")
+    else:
+        typer.echo(written.code, nl=False)
+        if written.arrays:
+            say(f"it reads its data from {arrays_file.name}; --output FILE.py writes both")
 
 
 def schema(

@@ -62,7 +62,7 @@ def write_new(
     else:
         text = starter()
     for wanted in (file, *(to for _, to in copies)):
-        _check_free(wanted, force=force)
+        check_free(wanted, force=force)
     if made is not None:
         declared = validate(jobtext.read_yaml(text), str(file))
         prepare_experiment(LoadedExperiment(experiment=declared, source=str(file), base=file.parent))
@@ -76,7 +76,7 @@ def write_new(
     return NewFiles(written=(file, *(to for _, to in copies)), table=made)
 
 
-def _check_free(file: Path, *, force: bool) -> None:
+def check_free(file: Path, *, force: bool) -> None:
     """Refuse to write over what is no regular file, or over one unasked. Raises UsageError."""
     if file.exists() and not file.is_file():
         raise UsageError(f"{printable(str(file))} is not a regular file; name another to write to")
