@@ -60,7 +60,11 @@ def differences(reference: Mapping[str, Any], other: Mapping[str, Any]) -> list[
 def optimizer_differences(
     reference: Mapping[str, Any] | None, other: Mapping[str, Any] | None
 ) -> list[Difference]:
-    """Return the numbers of two optimizers that differ; nothing, zero and no are the same."""
+    """Return the numbers of two optimizers that differ; nothing, zero and no are the same.
+
+    Of one that steps by a rule of the user's only the numbers that both have say something: what it does is
+    seen in its updates.
+    """
     if reference is None or other is None:
         return []
     found = []
@@ -70,7 +74,9 @@ def optimizer_differences(
             given["type"] = "adam"
         if given["type"] == "adamw":
             given["type"] = "adam"
-    for name in dict.fromkeys([*one, *two]):
+    own_rule = one.pop("own_rule", False) | two.pop("own_rule", False)
+    names = [name for name in one if name in two and name != "type"] if own_rule else [*one, *two]
+    for name in dict.fromkeys(names):
         first, second = one.get(name), two.get(name)
         if name not in one or name not in two:
             present = first if name in one else second

@@ -33,6 +33,13 @@ def test_optimizers_without_decay_are_the_same() -> None:
     assert [one.name for one in found] == ["weight_decay", "decay"]
 
 
+def test_of_a_users_own_rule_only_common_numbers_are_compared() -> None:
+    stock = {"type": "adam", "learning_rate": 1e-3, "weight_decay": 0.01}
+    own = {"type": "rule", "learning_rate": 2e-3, "own_rule": True}
+    assert [one.name for one in optimizer_differences(stock, own)] == ["learning_rate"]
+    assert [one.name for one in optimizer_differences(own, stock)] == ["learning_rate"]
+
+
 def test_same_is_uneven_under_a_stride() -> None:
     settings = {"kernel_size": [3, 3], "strides": [2, 2], "dilation_rate": [1, 1]}
     assert same_padding((1, 8, 9, 2), settings) == [[0, 1], [1, 1]]

@@ -18,8 +18,10 @@ _NUMBERS = (
 
 
 def settings_of(optimizer: keras.optimizers.Optimizer) -> dict[str, Any]:
-    """Return an optimizer's type and numbers."""
-    found: dict[str, Any] = {"type": type(optimizer).__name__.lower()}
+    """Return an optimizer's type and numbers, and whether it steps by a rule of the user's."""
+    stock: Any = next(one for one in type(optimizer).__mro__ if one.__module__.startswith("keras."))
+    own = type(optimizer).update_step is not stock.update_step
+    found: dict[str, Any] = {"type": stock.__name__.lower(), **({"own_rule": True} if own else {})}
     for name in _NUMBERS:
         value = getattr(optimizer, name, None)
         if value is not None:

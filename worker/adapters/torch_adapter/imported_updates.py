@@ -39,9 +39,11 @@ _NUMBERS = {
 
 
 def settings_of(optimizer: torch.optim.Optimizer) -> dict[str, Any]:
-    """Return an optimizer's type and numbers, by Keras's names."""
-    name = type(optimizer).__name__
-    found: dict[str, Any] = {"type": _OPTIMIZERS.get(name, name)}
+    """Return an optimizer's type and numbers, by Keras's names; and whether its rule is the user's own."""
+    stock: Any = next(one for one in type(optimizer).__mro__ if one.__module__.startswith("torch."))
+    name = stock.__name__
+    own = type(optimizer).step.__qualname__ != stock.step.__qualname__
+    found: dict[str, Any] = {"type": _OPTIMIZERS.get(name, name), **({"own_rule": True} if own else {})}
     first = optimizer.param_groups[0]
     for own, common in _NUMBERS.items():
         if own in first:

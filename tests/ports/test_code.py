@@ -1,0 +1,95 @@
+"""What `likewise code` prints: of one job in both frameworks, checked as any port is, and run by itself."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from likewise.producer.advice.program import NotWrittenError
+from likewise.producer.advice.whole import WholeProgram, whole_program
+from likewise.producer.data.prepare import PreparedRun
+from likewise.producer.job.jobfile import read_experiment
+from likewise.producer.job.prepare import prepare_experiment
+from likewise.producer.port.batch import Batch
+from likewise.producer.port.hosted import Hosted
+from likewise.producer.port.ladder import climb
+from tests.planted.clean_jobs import clean_job
+
+from .conftest import interpreter
+
+EXAMPLES = ("matched", "digits", "diabetes", "houses", "breast_cancer")
+DRAWN = int(os.environ.get("LIKEWISE_DRAWN_PROGRAMS", "6"))
+"""How many drawn jobs are printed and checked; `make ports` takes a hundred."""
+ROWS = 12
+
+
+def run_of(spec: str) -> PreparedRun:
+    """The job of the first side, with its data: both frameworks are to train just that."""
+    runs = prepare_experiment(read_experiment(spec, ["overrides={}", "seeds=1"])).runs
+    return next(iter(runs.values()))
+
+
+def programs(run: PreparedRun) -> dict[str, WholeProgram]:
+    return {
+        framework: whole_program(
+            replace(run, side=run.side.model_copy(update={"framework": framework})),
+            name="job",
+            arrays_file="job.npz",
+        )
+        for framework in ("tensorflow", "torch")
+    }
+
+
+def prove(run: PreparedRun, hosts: tuple[Hosted, Hosted], folder: Path) -> None:
+    """Climb all rungs with the programs of one job in both frameworks."""
+    written = programs(run)
+    for host in hosts:
+        file = folder / f"job_{host.label}.py"
+        file.write_text(written[host.framework].code)
+        host.open(file, None, "float64")
+    job, train = run.job, run.data.train
+    x = (np.asarray(train.x[:ROWS], np.float64) - (job.data.mean or 0.0)) / (job.data.scale or 1.0)
+    found = climb(*hosts, Batch({"x": x}, train.y[:ROWS]), precision="float64")
+    rungs = {rung.name: (rung.status, rung.text) for rung in found.rungs}
+    failed = {name: told for name, told in rungs.items() if told[0] == "fails"}
+    codes = "\n\n".join(one.code for one in written.values())
+    assert not failed, f"{failed}\n{[one.text for one in found.findings]}\n{codes}"
+    assert rungs["updates"][0] == "holds"
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_the_programs_of_an_example_are_equal(
+    name: str, hosts: tuple[Hosted, Hosted], tmp_path: Path
+) -> None:
+    prove(run_of(name), hosts, tmp_path)
+
+
+@pytest.mark.parametrize("number", range(DRAWN))
+def test_the_programs_of_a_drawn_job_are_equal(
+    number: int, hosts: tuple[Hosted, Hosted], tmp_path: Path
+) -> None:
+    job = tmp_path / "job.yaml"
+    job.write_text(yaml.safe_dump(clean_job(number)))
+    try:
+        prove(run_of(str(job)), hosts, tmp_path)
+    except NotWrittenError as error:
+        pytest.skip(f"no plain program says {error}")
+
+
+@pytest.mark.parametrize("framework", ["tensorflow", "torch"])
+def test_a_program_runs_by_itself(framework: str, tmp_path: Path) -> None:
+    written = programs(run_of("houses"))[framework]
+    file = tmp_path / "job.py"
+    file.write_text(written.code)
+    np.savez(tmp_path / "job.npz", allow_pickle=False, **written.arrays)
+    said = subprocess.run(
+        [interpreter(framework), file], capture_output=True, text=True, check=True, timeout=120
+    ).stdout
+    assert "test loss: 0.0" in said
+    assert "predictions: [[" in said
