@@ -92,6 +92,15 @@ def program_parts(
     return tuple(sorted((part for part in written if part.code), key=lambda part: order.index(part.place)))
 
 
+def library_of(framework: str) -> tuple[str, str] | None:
+    """Return what a framework's programs are written in, and whether a model is a `module` or `functional`.
+
+    None for a framework that has no template.
+    """
+    template = _template(framework)
+    return None if template is None else (str(template.library), str(template.form))
+
+
 @dataclass(frozen=True, kw_only=True)
 class JobView:
     """What a template asks of a job beside its layers."""

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from likewise.producer.advice.program import NotWrittenError, Part, program_parts, python
+from likewise.producer.advice.program import NotWrittenError, Part, library_of, program_parts, python
 from likewise.producer.data.prepare import Arrays, PreparedRun
 from likewise.shared.job.data import is_weighted
 from likewise.shared.job.weights import GivenWeights, NpzWeights
@@ -44,16 +44,17 @@ def whole_program(run: PreparedRun, *, name: str, arrays_file: str) -> WholeProg
     every = program_parts(run.job, run.program, run.side.framework)
     gives = isinstance(run.job.initial_weights, GivenWeights | NpzWeights)
     parts = [part for part in every if gives or part.place != "give"]
-    writer = _WRITERS.get(run.side.framework)
-    if writer is None or not parts:
+    known = library_of(run.side.framework)
+    if known is None:
         raise NotWrittenError(f"programs of {run.side.framework}")
+    library, form = known
     splits = {split: part for split in SPLITS if (part := getattr(run.data, split)) is not None}
     written_in = len(splits) == 1 and run.data.train.x.size + run.data.train.y.size <= MOST_WRITTEN
     arrays = {} if written_in else _arrays(splits)
     file = None if written_in else arrays_file
     program = _Program(run=run, parts=parts, splits=tuple(splits), arrays_file=file)
-    title = f'"""{name}: a plain {writer.library} program, written by `likewise code`."""'
-    imports, *blocks = (block.strip("\n") for block in writer.write(program) if block)
+    title = f'"""{name}: a plain {library} program, written by `likewise code`."""'
+    imports, *blocks = (block.strip("\n") for block in _FORMS[form](program) if block)
     return WholeProgram(code="\n\n\n".join([f"{title}\n\n{imports}", *blocks]) + "\n", arrays=arrays)
 
 
@@ -319,10 +320,4 @@ def _number(value: Any) -> str:
     return python(value) if isinstance(value, int | float) else f"np.array({list(value)!r})"
 
 
-@dataclass(frozen=True)
-class _Writer:
-    library: str
-    write: Callable[[_Program], list[str]]
-
-
-_WRITERS = {"tensorflow": _Writer("Keras", _keras), "torch": _Writer("PyTorch", _torch)}
+_FORMS: dict[str, Callable[[_Program], list[str]]] = {"functional": _keras, "module": _torch}
