@@ -22,6 +22,8 @@ from likewise.shared.job.weights import GivenWeights, NpzWeights
 
 MOST_WRITTEN = 64
 """Data of more numbers are not written into the program, but lie in a file beside it."""
+_UNWRITTEN = {"end": "what is done after the training", "evaluation": "what is done before an evaluation"}
+"""Places of a program that a whole one does not have yet."""
 SPLITS = ("train", "validation", "test")
 
 
@@ -39,11 +41,18 @@ def whole_program(run: PreparedRun, *, name: str, arrays_file: str) -> WholeProg
 
     Raises NotWrittenError for what no plain program of the framework does, or is not written yet.
     """
-    if run.job.training.early_stopping is not None:
-        raise NotWrittenError("training.early_stopping")
+    training = run.job.training
+    unwritten = {
+        "training.early_stopping": training.early_stopping is not None,
+        "training.gradient_accumulation_steps": training.gradient_accumulation_steps > 1,
+        "optimizer.use_ema": run.job.optimizer.use_ema,
+    }
+    for path in (path for path, wanted in unwritten.items() if wanted):
+        raise NotWrittenError(path)
     every = program_parts(run.job, run.program, run.side.framework)
     gives = isinstance(run.job.initial_weights, GivenWeights | NpzWeights)
     parts = [part for part in every if gives or part.place != "give"]
+    _refuse_unwritten(parts)
     known = library_of(run.side.framework)
     if known is None:
         raise NotWrittenError(f"programs of {run.side.framework}")
@@ -56,6 +65,17 @@ def whole_program(run: PreparedRun, *, name: str, arrays_file: str) -> WholeProg
     title = f'"""{name}: a plain {library} program, written by `likewise code`."""'
     imports, *blocks = (block.strip("\n") for block in _FORMS[form](program) if block)
     return WholeProgram(code="\n\n\n".join([f"{title}\n\n{imports}", *blocks]) + "\n", arrays=arrays)
+
+
+def _refuse_unwritten(parts: Sequence[Part]) -> None:
+    """Raise NotWrittenError for what the parts say and a file as these does not have a place for."""
+    for part in parts:
+        if part.place in _UNWRITTEN:
+            raise NotWrittenError(_UNWRITTEN[part.place])
+    layers = [re.escape(part.name) for part in parts if part.place == "layer"]
+    code = "\n".join(part.code for part in parts if part.place in ("optimizer", "gradient", "after_step"))
+    if layers and re.search(rf"(?<![\w.])({'|'.join(layers)})(?![\w=])", code):
+        raise NotWrittenError("an optimizer that treats layers differently")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -62,8 +62,10 @@ CLIPPINGS: list[dict[str, Any]] = [{"clip_norm": 0.5}, {"global_clip_norm": 0.5}
 
 
 def fixed(name: str) -> set[str]:
-    """What neither framework leaves to choose in its own optimizer."""
-    return {"bias_correction"} | (set() if name == "Adagrad" else {"initial_accumulator_value"})
+    """What neither framework leaves to choose in its own optimizer, or what stands around its update."""
+    around = {"exclude_from_weight_decay", "include_in_weight_decay"}
+    around |= {"use_ema", "ema_momentum", "ema_start", "ema_use"}
+    return {"bias_correction"} | around | (set() if name == "Adagrad" else {"initial_accumulator_value"})
 
 
 def train_keras(name: str, fields: dict[str, Any], gradients: list[Any], start: list[Any]) -> list[Any]:
