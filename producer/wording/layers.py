@@ -249,11 +249,13 @@ def functions_alike(reference: Form, other: Form) -> Forms | None:
     return (reference, changed) if changed is not other else None
 
 
-def _function(layer: Any) -> tuple[str, Any]:
+def _function(layer: Any) -> dict[str, Any]:
+    """Return an activation function's word and numbers, by one word for each function."""
     function = layer.activation
     if function.type == "leaky_relu" and function.negative_slope in (0.0, 1.0):
-        return ("linear" if function.negative_slope else "relu"), None
-    return function.type, getattr(function, "alpha", getattr(function, "negative_slope", None))
+        return {"type": "linear" if function.negative_slope else "relu"}
+    numbers: dict[str, Any] = function.model_dump(mode="json")
+    return numbers
 
 
 def bias_before_batch_norm(reference: Form, other: Form) -> Forms | None:

@@ -435,7 +435,7 @@ def activation_pairs() -> Iterator[Pair]:
             )
         for name in model.model_fields:
             if name != "type":
-                one = changed(job(layers), "model.layers.1.activation", {"type": word, name: 0.25})
+                one = changed(job(layers), "model.layers.1.activation", {"type": word, **exact})
                 yield Pair(
                     f"model.layers.1.activation.{name}",
                     one,

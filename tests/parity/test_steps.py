@@ -195,6 +195,10 @@ CHANGES: dict[str, dict[str, Any]] = (
     | {
         "activation leaky_relu 0.01": {"activation": {"type": "leaky_relu", "negative_slope": 0.01}},
         "activation elu 0.4": {"activation": {"type": "elu", "alpha": 0.4}},
+        "activation exponential": {
+            "activation": "exponential",
+            "optimizer": {"type": "sgd", "learning_rate": 0.005},  # larger steps make chaos of rounding
+        },
     }
     | {
         f"loss {name} {reduction}": {
