@@ -46,7 +46,7 @@ FRAMEWORKS = ("tensorflow", "torch")
 TIMES = 40
 """How often a layer is drawn."""
 WITHOUT_FLOAT64 = {("tensorflow", f"{kind}_pooling3d") for kind in ("max", "average")}
-"""Layers whose stock form a framework has no kernel for in float64, in which all advice is run. Their lines are
+"""Layers whose stock form has no kernel in float64, in which all advice is run. Their lines are
 those of one and two axes, from the same macro."""
 NO_ADVICE = {
     ("tensorflow", "training.evaluation_mode"): "Keras's evaluate and predict know one mode alone",
