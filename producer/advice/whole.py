@@ -22,8 +22,6 @@ from likewise.shared.job.weights import GivenWeights, NpzWeights
 
 MOST_WRITTEN = 64
 """Data of more numbers are not written into the program, but lie in a file beside it."""
-_UNWRITTEN = {"end": "what is done after the training", "evaluation": "what is done before an evaluation"}
-"""Places of a program that a whole one does not have yet."""
 SPLITS = ("train", "validation", "test")
 
 
@@ -45,6 +43,7 @@ def whole_program(run: PreparedRun, *, name: str, arrays_file: str) -> WholeProg
     unwritten = {
         "training.early_stopping": training.early_stopping is not None,
         "training.gradient_accumulation_steps": training.gradient_accumulation_steps > 1,
+        "training.evaluation_mode": training.evaluation_mode != "evaluation",
         "optimizer.use_ema": run.job.optimizer.use_ema,
     }
     for path in (path for path, wanted in unwritten.items() if wanted):
@@ -68,10 +67,9 @@ def whole_program(run: PreparedRun, *, name: str, arrays_file: str) -> WholeProg
 
 
 def _refuse_unwritten(parts: Sequence[Part]) -> None:
-    """Raise NotWrittenError for what the parts say and a file as these does not have a place for."""
-    for part in parts:
-        if part.place in _UNWRITTEN:
-            raise NotWrittenError(_UNWRITTEN[part.place])
+    """Raise NotWrittenError for what the parts say and such a file has no place for."""
+    if any(part.place == "end" for part in parts):
+        raise NotWrittenError("what is done after the training")
     layers = [re.escape(part.name) for part in parts if part.place == "layer"]
     code = "\n".join(part.code for part in parts if part.place in ("optimizer", "gradient", "after_step"))
     if layers and re.search(rf"(?<![\w.])({'|'.join(layers)})(?![\w=])", code):
