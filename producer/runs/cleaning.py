@@ -110,6 +110,7 @@ def _in_use(session: Session) -> _InUse:
     keys = {key.decode() for key in client.scan_iter(match=f"{prefix}*", count=_SCANNED)}
     run_ids = [key.removeprefix(prefix) for key in keys]
     since_s = session.ledger.now() - SUBMITTING_S
+    client.zremrangebyscore(names.SUBMITTING, "-inf", f"({since_s}")  # of submissions that came to nothing
     submitting = client.zrangebyscore(names.SUBMITTING, since_s, "+inf", withscores=True)
     begun = [began for _, began in cast("list[tuple[bytes, float]]", submitting)]
     for batch in batches(run_ids):

@@ -25,7 +25,7 @@ from likewise.worker.adapters.trainer import Batch, Block, Trainer, Weights
 
 SLOW_S = 0.001
 """Each update of a `slow` training takes so much longer."""
-BLOCKS = 3
+BLOCKS = 8
 """So many blocks of updates go well, of about a quarter of a second each but for the first."""
 
 
