@@ -53,7 +53,7 @@ _TLS_FILES = {
     "ssl_certfile": "redis_cert_file",
     "ssl_keyfile": "redis_key_file",
 }
-"""By the name that redis-py, Kombu and Celery have for a file, the setting that names it."""
+"""It gives, by the name that redis-py, Kombu and Celery have for a file, the setting that names it."""
 
 
 def _tls(settings: Settings) -> dict[str, str]:

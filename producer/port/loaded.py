@@ -37,7 +37,7 @@ class LoaderComparison:
     notes: list[str] = field(default_factory=list)
 
     def found(self, path: str, setting: str, text: str, **more: Any) -> None:
-        """Keep one difference."""
+        """Add one difference to the findings."""
         self.findings.append(LoaderFinding(path, setting, text, **more))
 
 

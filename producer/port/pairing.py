@@ -37,7 +37,7 @@ float32.
 UPDATES = 5
 FEW_UPDATES = 2
 LARGE_PROGRAM = 20_000_000
-"""With more weights than this a program is large."""
+"""A program with more weights than this is large."""
 _NOISE = 0.1
 _MOST_SIBLINGS = 3
 _ADD_NOTHING_AS_ZERO = ("bias", "beta", "recurrent_bias", "moving_mean")

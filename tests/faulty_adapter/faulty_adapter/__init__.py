@@ -25,8 +25,10 @@ from likewise.worker.adapters.trainer import Batch, Block, Trainer, Weights
 
 SLOW_S = 0.001
 """Each update of a `slow` training takes so much longer."""
-BLOCKS = 8
+BLOCKS = 3
 """So many blocks of updates go well, of about a quarter of a second each but for the first."""
+BLOCKS_BEFORE_ONE = 8
+"""So many before what happens once, so that there is a checkpoint to go on from."""
 
 
 def hangs() -> None:
@@ -87,7 +89,8 @@ class FaultyTrainer(NumpyTrainer):
         if self._name == "slow":
             time.sleep(SLOW_S * len(losses))
         fault = FAULTS.get(self._name.removesuffix("-once"))
-        if fault is not None and self._blocks > BLOCKS and self._not_yet():
+        well = BLOCKS_BEFORE_ONE if self._name.endswith("-once") else BLOCKS
+        if fault is not None and self._blocks > well and self._not_yet():
             fault()
         return losses
 
