@@ -16,14 +16,15 @@ from collections import Counter
 from typing import IO
 
 from likewise.shared.connection import connect, redis_url
-from likewise.shared.names import WORKERS, child_key, queued_key, run_key, train_queue, worker_key
+from likewise.shared.names import WORKERS, queued_key, run_key, train_queue, worker_key
 from likewise.shared.settings import Settings
 
 LOOK = f"""
 local timed, other = 0, 0
 for _, worker in ipairs(redis.call('SMEMBERS', '{WORKERS}')) do
-  local run = redis.call('HGET', '{child_key("")}' .. worker, 'run_id')
-  if run and redis.call('EXISTS', '{worker_key("")}' .. worker) == 1 then  -- the dead leave theirs
+  local presence = redis.call('GET', '{worker_key("")}' .. worker)
+  local run = presence and cjson.decode(presence).run_id
+  if run and run ~= cjson.null then
     if redis.call('HGET', '{run_key("")}' .. run, 'timed') == '1' then timed = timed + 1
     else other = other + 1 end
   end

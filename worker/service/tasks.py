@@ -10,6 +10,7 @@ import base64
 import faulthandler
 import logging
 import os
+import signal
 import tempfile
 import threading
 import time
@@ -138,30 +139,45 @@ class TrainingChild:
             self._page.say(failed=f"{self._settings.framework} cannot be started here: {said}")
 
     def train(self, run_id: str) -> None:
-        """Claim a run, train it, finish it."""
+        """Claim a run, train it, finish it.
+
+        Of a child that is told to end, the page still names the run: the parent hands it back.
+        """
         if self._adapter is None:
             return
-        with ExitStack() as held:
-            self._page.say(activity="claiming", run_id=run_id, fence=0)
-            held.callback(self._page.say, activity="idle", run_id=None, fence=0, seconds_left=None)
-            try:
-                claim = self._claim(run_id, held)
-            except RedisError as error:  # the record still says queued, so another message will be sent
-                log.warning("run %s cannot be claimed now: %s", run_id, error)
-                return
-            except Exception as error:  # a record that cannot be read
-                log.exception("run %s cannot be claimed", run_id)
-                set_aside(self._client, queue="", raw=run_id.encode(), reason=f"cannot be claimed: {error}")
-                return
-            if isinstance(claim, Refused):
-                self._drop(run_id, claim)
-                return
-            try:
-                self._carry_out(claim, self._adapter)
-            except (Exception, SystemExit) as error:  # whatever it is, it must not keep the run from its end
-                log.exception("run %s failed in a way the runner does not know", run_id)
-                self._page.say(activity="sending")
-                self._finish(claim, self._broken(claim, error), self._blobs.batch())
+        told_to_end = False
+        try:
+            with ExitStack() as held:
+                self._page.say(activity="claiming", run_id=run_id, fence=0)
+                self._train(run_id, self._adapter, held)
+        except SystemExit as error:
+            told_to_end = _is_told_to_end(error)
+            raise
+        finally:
+            if not told_to_end:
+                self._page.say(activity="idle", run_id=None, fence=0, seconds_left=None)
+
+    def _train(self, run_id: str, adapter: FrameworkAdapter, held: ExitStack) -> None:
+        try:
+            claim = self._claim(run_id, held)
+        except RedisError as error:  # the record still says queued, so another message will be sent
+            log.warning("run %s cannot be claimed now: %s", run_id, error)
+            return
+        except Exception as error:  # a record that cannot be read
+            log.exception("run %s cannot be claimed", run_id)
+            set_aside(self._client, queue="", raw=run_id.encode(), reason=f"cannot be claimed: {error}")
+            return
+        if isinstance(claim, Refused):
+            self._drop(run_id, claim)
+            return
+        try:
+            self._carry_out(claim, adapter)
+        except (Exception, SystemExit) as error:  # whatever it is, it must not keep the run from its end
+            if _is_told_to_end(error):
+                raise
+            log.exception("run %s failed in a way the runner does not know", run_id)
+            self._page.say(activity="sending")
+            self._finish(claim, self._broken(claim, error), self._blobs.batch())
 
     def _carry_out(self, claim: Claim, adapter: FrameworkAdapter) -> None:
         """Train a claimed run and make it final."""
@@ -315,6 +331,13 @@ def register(app: celery.Celery) -> TrainTask:
     """Make the task known to an application, as both the parent and the child need it."""
     task: TrainTask = app.register_task(TrainTask())
     return task
+
+
+def _is_told_to_end(error: BaseException) -> bool:
+    """Return whether it is how billiard ends a child that has got a signal, with -(256 - its number)."""
+    return isinstance(error, SystemExit) and error.code in {
+        -(256 - number) for number in signal.valid_signals()
+    }
 
 
 def child_app(worker_id: str, page: Path, queues: Sequence[str]) -> celery.Celery:
