@@ -66,6 +66,6 @@ def write_page(
         hang_s=HANG_S,
         disk_mb=DISK_MB,
         workers=FRAMEWORKS,
-        machine=f"{os.cpu_count()} cores, {platform.system()} {platform.release()}",
+        machine=f"{os.cpu_count()} cores, {platform.system()}",
     )
     file.write_text(text)
