@@ -16,21 +16,20 @@ from collections import Counter
 from typing import IO
 
 from likewise.shared.connection import connect, redis_url
-from likewise.shared.names import WORKERS, queued_key, run_key, train_queue, worker_key
+from likewise.shared.names import LEASED, lanes_of, queued_key, run_key, train_queue
 from likewise.shared.settings import Settings
 
 LOOK = f"""
 local timed, other = 0, 0
-for _, worker in ipairs(redis.call('SMEMBERS', '{WORKERS}')) do
-  local presence = redis.call('GET', '{worker_key("")}' .. worker)
-  local run = presence and cjson.decode(presence).run_id
-  if run and run ~= cjson.null then
-    if redis.call('HGET', '{run_key("")}' .. run, 'timed') == '1' then timed = timed + 1
-    else other = other + 1 end
-  end
+for _, run in ipairs(redis.call('ZRANGE', '{LEASED}', 0, -1)) do
+  if redis.call('HGET', '{run_key("")}' .. run, 'timed') == '1' then timed = timed + 1
+  else other = other + 1 end
 end
-return {{timed, other, redis.call('ZCARD', '{queued_key(train_queue("torch", "any"))}')}}
+local queued = 0
+for _, lane in ipairs(KEYS) do queued = queued + redis.call('ZCARD', lane) end
+return {{timed, other, queued}}
 """
+QUEUED = [queued_key(lane) for lane in lanes_of(train_queue("torch", "any"))]
 BENCH = "bench matched --variant auto --variant compiled --budget 8 --precision 0.1 --no-twin --json"
 SWEEP = "sweep matched --grid training.batch_size=1,2,3,4,5,6 --set execution=eager --set frameworks=[torch]"
 LOOK_S = 0.002
@@ -50,7 +49,7 @@ def main() -> None:
     with tempfile.TemporaryFile("w+") as said:
         bench, sweep = likewise(BENCH, said), None
         while bench.poll() is None or sweep is None or sweep.poll() is None:
-            timed, other, queued = look()  # type: ignore[misc]
+            timed, other, queued = look(keys=QUEUED)  # type: ignore[misc]
             if timed:
                 sweep = sweep or likewise(SWEEP, subprocess.DEVNULL)
                 seen["timed"] += 1

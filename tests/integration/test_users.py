@@ -36,7 +36,7 @@ those of every other test of commands."""
 WITHOUT_REDIS = {"bisect", "init", "examples", "validate", "data", "code", "schema", "version", "up", "down"}
 DANGEROUS = """
 CONFIG GET *|CONFIG SET save x|DEBUG SLEEP 0|FLUSHALL|FLUSHDB|KEYS *|MODULE LIST|SCRIPT FLUSH|SHUTDOWN
-MONITOR|SAVE|BGSAVE|REPLICAOF NO ONE|ACL SETUSER x|ACL LIST|EVAL return 0|CLIENT KILL ID 1|SELECT 1
+MONITOR|SAVE|BGSAVE|REPLICAOF NO ONE|ACL SETUSER x|ACL LIST|EVAL return 0|CLIENT KILL ID 1
 MIGRATE h 1 k 0 1|SWAPDB 0 1|GET another|RENAME likewise:a likewise:b|SORT likewise:run:x
 RESTORE likewise:run:x 0 x|DUMP likewise:run:x
 """
