@@ -84,7 +84,9 @@ class SeedGaps(Frozen):
 
 
 class Spread(Frozen):
-    """It describes a number over seeds. `deviation` is the sample standard deviation, null for one seed."""
+    """It describes a number over seeds. `deviation` is the sample standard deviation, null for one seed
+    and where it overflows.
+    """
 
     count: int
     mean: float

@@ -95,6 +95,8 @@ def spread(values: Iterable[float | None]) -> Spread | None:
     low, high = min(known), max(known)
     mean = min(max(low, _mean(known)), high)
     deviation = _deviation(known, mean)
+    if deviation is not None and not math.isfinite(deviation):
+        deviation = None  # it is larger than the largest number
     return Spread(count=len(known), mean=mean, deviation=deviation, smallest=low, largest=high)
 
 
