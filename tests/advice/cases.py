@@ -1,5 +1,8 @@
 """Pairs of jobs that differ in one setting: every word there is for a layer, a loss, an optimizer, a
-schedule, an initializer and a training, so that the advice for each is run in both directions."""
+schedule, an initializer and a training, so that the advice for each is run in both directions.
+
+Longer than 400 lines: it has a place for each field that can be declared.
+"""
 
 from __future__ import annotations
 
