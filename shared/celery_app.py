@@ -61,7 +61,7 @@ def make_app(
     redis_url: str, *, retention_s: float, app_class: type[celery.Celery] = celery.Celery
 ) -> celery.Celery:
     """Return the application, not connected yet."""
-    app = app_class("likewise", broker=redis_url, backend=redis_url, set_as_current=False)
+    app = app_class("likewise", broker=redis_url, backend=redis_url, set_as_current=False, fixups=set())
     app.conf.update(SETTINGS, result_expires=int(retention_s))
     return app
 

@@ -9,7 +9,7 @@ from likewise.shared.job.fields import Many
 from likewise.shared.job.layers import Layer
 
 
-class Model(Frozen):
+class Model(Frozen, defer_build=False):
     """Layers, each applied to the one before it or to those that its `inputs` name.
 
     A layer comes after its inputs; the last one's output is the model's.

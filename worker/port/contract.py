@@ -10,16 +10,17 @@ go as they are. A weight is addressed as `<module path>.<name>`.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from likewise.worker.port.randomness import Arrangement, Randomness, RandomSite
 
+T = TypeVar("T")
 Arrays = dict[str, NDArray[Any]]
 OWN = "own"
 """The kind of a module with weights that no table knows."""
@@ -216,6 +217,19 @@ class ImportedProgram(ABC):
     @abstractmethod
     def evaluate(self, *, training: bool) -> Any:
         """Return what the user's evaluate(model) does, begun in training mode or in evaluation mode."""
+
+
+def named(given: Any, kind: type[T]) -> dict[str, T]:
+    """Return those of a kind by name: of a mapping, a tuple, an object's attributes, or a lone one."""
+    if isinstance(given, kind):
+        return {"": given}
+    if isinstance(given, Mapping):
+        members: Iterable[tuple[Any, Any]] = given.items()
+    elif isinstance(given, tuple | list):
+        members = enumerate(given)
+    else:
+        members = vars(given).items() if hasattr(given, "__dict__") else ()
+    return {str(name): one for name, one in members if isinstance(one, kind)}
 
 
 def as_json(described: Any) -> Any:

@@ -23,7 +23,7 @@ from likewise.worker.adapters.tensorflow_adapter.imported_modules import (
 )
 from likewise.worker.adapters.tensorflow_adapter.imported_random import drawing_from
 from likewise.worker.adapters.tensorflow_adapter.imported_record import Recorder, patched, walk
-from likewise.worker.adapters.tensorflow_adapter.imported_updates import Steps, optimizers_in, settings_of
+from likewise.worker.adapters.tensorflow_adapter.imported_updates import Steps, settings_of
 from likewise.worker.port.contract import (
     OUTPUTS,
     Arrays,
@@ -36,6 +36,7 @@ from likewise.worker.port.contract import (
     ProgramError,
     Slot,
     as_json,
+    named,
 )
 from likewise.worker.port.randomness import Randomness
 from likewise.worker.port.userfile import UserFile, hide_packages, users_line
@@ -138,7 +139,10 @@ class KerasProgram(ImportedProgram):
         """Return the settings of each optimizer by name; None where the file defines none."""
         if "optimizer" not in self._file.functions:
             return None
-        return {name: settings_of(one) for name, one in optimizers_in(self._new_optimizer()).items()}
+        return {
+            name: settings_of(one)
+            for name, one in named(self._new_optimizer(), keras.optimizers.Optimizer).items()
+        }
 
     def _new_optimizer(self) -> Any:
         """Return what optimizer(model) does: an optimizer, or whatever step() takes."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -29,19 +29,6 @@ def settings_of(optimizer: keras.optimizers.Optimizer) -> dict[str, Any]:
     if found.get("weight_decay"):
         found["decay"] = "decoupled"
     return found
-
-
-def optimizers_in(given: Any) -> dict[str, keras.optimizers.Optimizer]:
-    """Return the optimizers by name: of a mapping, a tuple, an object's attributes, or a lone one."""
-    if isinstance(given, keras.optimizers.Optimizer):
-        return {"": given}
-    if isinstance(given, Mapping):
-        named: Iterable[tuple[Any, Any]] = given.items()
-    elif isinstance(given, tuple | list):
-        named = enumerate(given)
-    else:
-        named = vars(given).items() if hasattr(given, "__dict__") else ()
-    return {str(name): one for name, one in named if isinstance(one, keras.optimizers.Optimizer)}
 
 
 class Steps:

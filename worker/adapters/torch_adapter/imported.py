@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 from torch import nn
 
 from likewise.worker.adapters.torch_adapter.imported_files import restore, save
-from likewise.worker.adapters.torch_adapter.imported_modules import CHANGEABLE, Held, Known, known
+from likewise.worker.adapters.torch_adapter.imported_modules import CHANGEABLE, Known, known
 from likewise.worker.adapters.torch_adapter.imported_random import NumpyDraws
 from likewise.worker.adapters.torch_adapter.imported_record import Recorder
-from likewise.worker.adapters.torch_adapter.imported_updates import Steps, optimizers_in, settings_of
+from likewise.worker.adapters.torch_adapter.imported_updates import Steps, settings_of
+from likewise.worker.adapters.torch_adapter.imported_weights import Held
 from likewise.worker.port.contract import (
     OUTPUTS,
     Arrays,
@@ -30,6 +31,7 @@ from likewise.worker.port.contract import (
     Module,
     ProgramError,
     as_json,
+    named,
 )
 from likewise.worker.port.randomness import Randomness
 from likewise.worker.port.userfile import UserFile, hide_packages
@@ -93,7 +95,10 @@ class TorchProgram(ImportedProgram):
         """Return the settings of each optimizer by name; None where the file defines none."""
         if "optimizer" not in self._file.functions:
             return None
-        return {name: settings_of(one) for name, one in optimizers_in(self._new_optimizer()).items()}
+        return {
+            name: settings_of(one)
+            for name, one in named(self._new_optimizer(), torch.optim.Optimizer).items()
+        }
 
     def _new_optimizer(self) -> Any:
         """Return what optimizer(model) does: an optimizer, or whatever step() takes."""

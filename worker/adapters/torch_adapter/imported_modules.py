@@ -8,62 +8,18 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
-from likewise.worker.port.contract import OWN, Slot, as_json
-
-Array = NDArray[Any]
-Turn = Callable[[Array], Array]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Held:
-    """One weight in the common layout: the tensors that it is made of, and the way there and back.
-
-    `back` gives one array for each tensor. Of a sum of tensors the first gets the whole and the others zeros;
-    a gradient goes to each.
-    """
-
-    tensors: tuple[tuple[str, torch.Tensor], ...]
-    there: Callable[[Sequence[Array]], Array]
-    back: Turn
-    transform: str = ""
-
-    @property
-    def trainable(self) -> bool:
-        """Return whether gradients change it."""
-        return any(isinstance(one, nn.Parameter) and one.requires_grad for _, one in self.tensors)
-
-    def read(self) -> Array:
-        """Return the weight in the common layout."""
-        return self.there([_array(one) for _, one in self.tensors])
-
-    def read_gradient(self) -> Array | None:
-        """Return the gradient that lies at the first tensor, in the common layout."""
-        first = self.tensors[0][1]
-        return None if first.grad is None else self.there([_array(first.grad)])
-
-    def write(self, value: Array) -> None:
-        """Replace the tensors' numbers."""
-        whole = self.back(value)
-        for place, (_, one) in enumerate(self.tensors):
-            with torch.no_grad():
-                one.copy_(_tensor(whole if place == 0 else np.zeros_like(whole), one))
-
-    def write_gradient(self, value: Array, factor: float = 1.0) -> None:
-        """Lay a gradient, times a factor, at every tensor."""
-        for _, one in self.tensors:
-            one.grad = _tensor(self.back(value), one).mul_(factor)
-
-    def slot(self) -> Slot:
-        """Return how it is told."""
-        return Slot(
-            own=" + ".join(name for name, _ in self.tensors),
-            transform=self.transform,
-            shape=tuple(self.read().shape),
-            trainable=self.trainable,
-        )
+from likewise.worker.adapters.torch_adapter.imported_weights import (
+    Array,
+    Held,
+    Turn,
+    given,
+    optional,
+    plain,
+    turned,
+)
+from likewise.worker.port.contract import OWN, as_json
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,41 +42,20 @@ def known(module: nn.Module) -> Known | None:
     own = {name: tensor for name, tensor in _own(module) if tensor.is_floating_point()}
     if not own:
         return None
-    return Known(kind=OWN, settings={}, held={name: _plain(name, tensor) for name, tensor in own.items()})
+    return Known(kind=OWN, settings={}, held={name: plain(name, tensor) for name, tensor in own.items()})
 
 
 def _own(module: nn.Module) -> list[tuple[str, torch.Tensor]]:
     return [*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)]
 
 
-def _plain(name: str, tensor: torch.Tensor) -> Held:
-    return Held(tensors=((name, tensor),), there=lambda arrays: arrays[0], back=lambda array: array)
-
-
-def _turned(name: str, tensor: torch.Tensor, axes: Sequence[int], transform: str) -> Held:
-    return Held(
-        tensors=((name, tensor),),
-        there=lambda arrays: arrays[0].transpose(axes),
-        back=lambda array: array.transpose(np.argsort(axes)),
-        transform=transform,
-    )
-
-
-def _given(**held: Held | None) -> dict[str, Held]:
-    return {name: one for name, one in held.items() if one is not None}
-
-
-def _optional(name: str, tensor: torch.Tensor | None) -> Held | None:
-    return None if tensor is None else _plain(name, tensor)
-
-
 def _linear(module: nn.Linear) -> Known:
     return Known(
         kind="dense",
         settings={"units": module.out_features, "use_bias": module.bias is not None},
-        held=_given(
-            kernel=_turned("weight", module.weight, (1, 0), "transposed"),
-            bias=_optional("bias", module.bias),
+        held=given(
+            kernel=turned("weight", module.weight, (1, 0), "transposed"),
+            bias=optional("bias", module.bias),
         ),
     )
 
@@ -173,15 +108,15 @@ def _convolution(module: Any) -> Known:
         return Known(
             kind="depthwise_conv",
             settings=settings,
-            held=_given(kernel=kernel, bias=_optional("bias", module.bias)),
+            held=given(kernel=kernel, bias=optional("bias", module.bias)),
             enters=_last,
             leaves=_first,
         )
-    kernel = _turned("weight", module.weight, (*spatial, 1, 0), "axes in Keras's order")
+    kernel = turned("weight", module.weight, (*spatial, 1, 0), "axes in Keras's order")
     return Known(
         kind="conv",
         settings=settings,
-        held=_given(kernel=kernel, bias=_optional("bias", module.bias)),
+        held=given(kernel=kernel, bias=optional("bias", module.bias)),
         enters=_last,
         leaves=_first,
     )
@@ -199,9 +134,9 @@ def _transposed(module: Any) -> Known:
             "output_padding": list(module.output_padding),
             "use_bias": module.bias is not None,
         },
-        held=_given(
-            kernel=_turned("weight", module.weight, (*spatial, 1, 0), "axes in Keras's order"),
-            bias=_optional("bias", module.bias),
+        held=given(
+            kernel=turned("weight", module.weight, (*spatial, 1, 0), "axes in Keras's order"),
+            bias=optional("bias", module.bias),
         ),
         enters=_last,
         leaves=_first,
@@ -217,11 +152,11 @@ def _batch_norm(module: Any) -> Known:
     return Known(
         kind="batch_norm",
         settings=settings,
-        held=_given(
-            gamma=_optional("weight", module.weight),
-            beta=_optional("bias", module.bias),
-            moving_mean=_optional("running_mean", module.running_mean),
-            moving_variance=_optional("running_var", module.running_var),
+        held=given(
+            gamma=optional("weight", module.weight),
+            beta=optional("bias", module.bias),
+            moving_mean=optional("running_mean", module.running_mean),
+            moving_variance=optional("running_var", module.running_var),
         ),
         enters=_last,
         leaves=_first,
@@ -232,7 +167,7 @@ def _layer_norm(module: nn.LayerNorm) -> Known:
     return Known(
         kind="layer_norm",
         settings={"epsilon": module.eps},
-        held=_given(gamma=_optional("weight", module.weight), beta=_optional("bias", module.bias)),
+        held=given(gamma=optional("weight", module.weight), beta=optional("bias", module.bias)),
     )
 
 
@@ -240,7 +175,7 @@ def _group_norm(module: nn.GroupNorm) -> Known:
     return Known(
         kind="group_norm",
         settings={"groups": module.num_groups, "epsilon": module.eps},
-        held=_given(gamma=_optional("weight", module.weight), beta=_optional("bias", module.bias)),
+        held=given(gamma=optional("weight", module.weight), beta=optional("bias", module.bias)),
         enters=_last,
         leaves=_first,
     )
@@ -250,7 +185,7 @@ def _embedding(module: nn.Embedding) -> Known:
     settings: dict[str, Any] = {"input_dim": module.num_embeddings, "output_dim": module.embedding_dim}
     if module.padding_idx is not None:
         settings["padding_idx"] = module.padding_idx
-    return Known(kind="embedding", settings=settings, held=_given(embeddings=_plain("weight", module.weight)))
+    return Known(kind="embedding", settings=settings, held=given(embeddings=plain("weight", module.weight)))
 
 
 def _swap(array: Array) -> Array:
@@ -331,12 +266,12 @@ def _attention(module: nn.MultiheadAttention) -> Known:
     return Known(
         kind="attention",
         settings={"num_heads": module.num_heads, "key_dim": module.head_dim},
-        held={name: _plain(name, tensor) for name, tensor in _own(module)},
+        held={name: plain(name, tensor) for name, tensor in _own(module)},
     )
 
 
 def _prelu(module: nn.PReLU) -> Known:
-    return Known(kind="prelu", settings={}, held=_given(alpha=_plain("weight", module.weight)))
+    return Known(kind="prelu", settings={}, held=given(alpha=plain("weight", module.weight)))
 
 
 def _pool(kind: str) -> Callable[[Any], Known]:
@@ -404,11 +339,3 @@ CHANGEABLE = {
     "approximate": ("approximate", lambda value: value),
 }
 """The settings of live modules that can be changed: PyTorch's name, and the value as PyTorch has it."""
-
-
-def _array(tensor: torch.Tensor) -> Array:
-    return np.array(tensor.detach().cpu().numpy())
-
-
-def _tensor(array: Array, like: torch.Tensor) -> torch.Tensor:
-    return torch.as_tensor(np.array(array, order="C"), dtype=like.dtype, device=like.device)

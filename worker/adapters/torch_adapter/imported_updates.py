@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
-from likewise.worker.adapters.torch_adapter.imported_modules import Held
+from likewise.worker.adapters.torch_adapter.imported_weights import Held
 from likewise.worker.port.contract import Arrays, as_json
 
 _OPTIMIZERS = {
@@ -55,19 +55,6 @@ def settings_of(optimizer: torch.optim.Optimizer) -> dict[str, Any]:
     if len(optimizer.param_groups) > 1:
         found["groups"] = len(optimizer.param_groups)
     return found
-
-
-def optimizers_in(given: Any) -> dict[str, torch.optim.Optimizer]:
-    """Return the optimizers by name: of a mapping, a tuple, an object's attributes, or a lone one."""
-    if isinstance(given, torch.optim.Optimizer):
-        return {"": given}
-    if isinstance(given, Mapping):
-        named: Iterable[tuple[Any, Any]] = given.items()
-    elif isinstance(given, tuple | list):
-        named = enumerate(given)
-    else:
-        named = vars(given).items() if hasattr(given, "__dict__") else ()
-    return {str(name): one for name, one in named if isinstance(one, torch.optim.Optimizer)}
 
 
 class Steps:

@@ -1,0 +1,99 @@
+"""PyTorch's tensors as weights in the common language of `worker.port.contract`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from likewise.worker.port.contract import Slot
+
+Array = NDArray[Any]
+Turn = Callable[[Array], Array]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Held:
+    """One weight in the common layout: the tensors that it is made of, and the way there and back.
+
+    `back` gives one array for each tensor. Of a sum of tensors the first gets the whole and the others zeros;
+    a gradient goes to each.
+    """
+
+    tensors: tuple[tuple[str, torch.Tensor], ...]
+    there: Callable[[Sequence[Array]], Array]
+    back: Turn
+    transform: str = ""
+
+    @property
+    def trainable(self) -> bool:
+        """Return whether gradients change it."""
+        return any(isinstance(one, nn.Parameter) and one.requires_grad for _, one in self.tensors)
+
+    def read(self) -> Array:
+        """Return the weight in the common layout."""
+        return self.there([_array(one) for _, one in self.tensors])
+
+    def read_gradient(self) -> Array | None:
+        """Return the gradient that lies at the first tensor, in the common layout."""
+        first = self.tensors[0][1]
+        return None if first.grad is None else self.there([_array(first.grad)])
+
+    def write(self, value: Array) -> None:
+        """Replace the tensors' numbers."""
+        whole = self.back(value)
+        for place, (_, one) in enumerate(self.tensors):
+            with torch.no_grad():
+                one.copy_(_tensor(whole if place == 0 else np.zeros_like(whole), one))
+
+    def write_gradient(self, value: Array, factor: float = 1.0) -> None:
+        """Lay a gradient, times a factor, at every tensor."""
+        for _, one in self.tensors:
+            one.grad = _tensor(self.back(value), one).mul_(factor)
+
+    def slot(self) -> Slot:
+        """Return how it is told."""
+        return Slot(
+            own=" + ".join(name for name, _ in self.tensors),
+            transform=self.transform,
+            shape=tuple(self.read().shape),
+            trainable=self.trainable,
+        )
+
+
+def plain(name: str, tensor: torch.Tensor) -> Held:
+    """Return a weight whose layout is the common one."""
+    return Held(tensors=((name, tensor),), there=lambda arrays: arrays[0], back=lambda array: array)
+
+
+def turned(name: str, tensor: torch.Tensor, axes: Sequence[int], transform: str) -> Held:
+    """Return a weight that becomes the common one by an order of its axes."""
+    return Held(
+        tensors=((name, tensor),),
+        there=lambda arrays: arrays[0].transpose(axes),
+        back=lambda array: array.transpose(np.argsort(axes)),
+        transform=transform,
+    )
+
+
+def given(**held: Held | None) -> dict[str, Held]:
+    """Return the weights that a module has."""
+    return {name: one for name, one in held.items() if one is not None}
+
+
+def optional(name: str, tensor: torch.Tensor | None) -> Held | None:
+    """Return `plain` of a weight that a module may lack."""
+    return None if tensor is None else plain(name, tensor)
+
+
+def _array(tensor: torch.Tensor) -> Array:
+    return np.array(tensor.detach().cpu().numpy())
+
+
+def _tensor(array: Array, like: torch.Tensor) -> torch.Tensor:
+    return torch.as_tensor(np.array(array, order="C"), dtype=like.dtype, device=like.device)
