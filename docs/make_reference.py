@@ -321,11 +321,11 @@ def _kind(field: dict[str, Any]) -> str:
         case {"$ref": target}:
             name = target.rsplit("/", 1)[1].lower()
             kind = f"[{name}](#{name})"
-        case {"oneOf": _}:
-            kind = "one of the types below"
-        case {"anyOf": options}:
+        case {"anyOf": options} | {"oneOf": [*_, {"type": "object"}] as options}:
             kinds = [_kind(option) for option in options if option != {"type": "null"}]
             kind = " or ".join(dict.fromkeys(kinds))
+        case {"oneOf": _}:
+            kind = "one of the types below"
         case {"enum": words}:
             kind = ", ".join(f"`{word if isinstance(word, str) else json.dumps(word)}`" for word in words)
         case {"const": value}:

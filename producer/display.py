@@ -230,6 +230,8 @@ def asked(values: Any) -> str:
 def _given(value: Any) -> str:
     if value is None:
         return MISSING
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return asked(value)
     return (
         f"{value:g}"
         if isinstance(value, float | int) and not isinstance(value, bool)

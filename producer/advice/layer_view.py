@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from math import prod
 from typing import Any
 
 from likewise.producer.advice.weight_view import WeightView, draws_alike, law_of
@@ -63,6 +64,11 @@ class LayerView:
     def output(self) -> tuple[int, ...]:
         """Return the output's shape."""
         return self.stage.output
+
+    @property
+    def row(self) -> int:
+        """Return how many numbers the first input of a sample has."""
+        return prod(self.shape)
 
     @property
     def features(self) -> int:

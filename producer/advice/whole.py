@@ -7,7 +7,7 @@ It is the program whose parts advice is made of, put together as a file that run
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from textwrap import indent
 from typing import Any
@@ -139,6 +139,8 @@ class _Program:
         mean, scale = self.run.job.data.mean, self.run.job.data.scale
         if mean is None and scale is None:
             return []
+        if isinstance(mean, Mapping) or isinstance(scale, Mapping):
+            raise NotWrittenError("data.mean or data.scale by input")
         shifted = "x" if mean is None else f"(x - {_number(mean)})"
         return [f"x = {shifted}" if scale is None else f"x = {shifted} / {_number(scale)}"]
 

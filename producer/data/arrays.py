@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from likewise.producer.data.loaded import Floats, Loaded, check_size
-from likewise.producer.data.memory import room_for, stretches
+from likewise.producer.data.loaded import Floats, Loaded, check_size, column_names_of
+from likewise.producer.data.memory import put_together, room_for, stretches
 from likewise.shared.errors import DataError
 from likewise.shared.job.data import SHAPED_LIKE, BuiltinData, InlineData, SyntheticData
 
@@ -32,14 +32,22 @@ class DataPurpose(IntEnum):
 
 def load_inline(data: InlineData) -> Loaded:
     """Return the samples of the job file; raise DataError where x and y do not pair up."""
-    x, y = table(data.x), table(data.y)
+    x, inputs = put_together(data.x, table, "data.x")
+    y = table(data.y)
     if len(x) != len(y):
         raise DataError(f"data: x has {rows(x)} and y has {rows(y)}; each sample needs both")
     weights = None if data.sample_weights is None else np.array(data.sample_weights, dtype=np.float64)
     if weights is not None and len(weights) != len(x):
         raise DataError(f"data.sample_weights: has {len(weights)} numbers, and there are {rows(x)} of x")
     return Loaded(
-        x=x, y=y, weights=weights, weights_place="data.sample_weights", x_place="data.x", y_place="data.y"
+        x=x,
+        y=y,
+        weights=weights,
+        weights_place="data.sample_weights",
+        x_place="data.x",
+        y_place="data.y",
+        inputs=inputs,
+        feature_names=column_names_of(inputs),
     )
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from math import prod
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -21,6 +22,10 @@ MAX_BYTES = 2 * 2**30
 """The most bytes of a data file, and of its numbers as float64 in memory."""
 
 
+MAX_NAMES = 1000
+"""The most columns that are given names of their own."""
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Loaded:
     """Samples as the source has them: x (n, *features) and y (n, targets), of numbers of any dtype."""
@@ -33,6 +38,9 @@ class Loaded:
     x_place: str
     """What to call x and y in messages: `data.x`, or a file's name."""
     y_place: str
+    inputs: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    """The shape of a sample of each named input, in the order in which they lie in the rows of x; empty
+    where x has no such parts."""
     feature_names: tuple[str, ...] = ()
     target_names: tuple[str, ...] = ()
     class_names: tuple[str, ...] = ()
@@ -130,6 +138,17 @@ def check_size(samples: int, values_a_sample: int, place: str) -> None:
             f"{place}: {samples:,} samples of {values_a_sample:,} values are {size(needed)} as float64; "
             f"at most {size(MAX_BYTES)} can be trained on"
         )
+
+
+def column_names_of(inputs: Mapping[str, tuple[int, ...]]) -> tuple[str, ...]:
+    """Return a name for each column of rows in which these inputs lie side by side; none for very many."""
+    if sum(map(prod, inputs.values())) > MAX_NAMES:
+        return ()
+    return tuple(
+        name if prod(shape) == 1 else f"{name}.{number}"
+        for name, shape in inputs.items()
+        for number in range(1, prod(shape) + 1)
+    )
 
 
 def refuse_duplicates(columns: Sequence[str], place: str) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -91,6 +91,44 @@ def taken(array: NDArray[Any], rows: NDArray[np.int64], place: str = "data") -> 
         np.take(some, rows[begin:end] - stretch.start, axis=0, out=out[begin:end], mode="clip")
         give_back_pages(out)
     return out
+
+
+def put_together(
+    given: Any, read: Callable[[Any], NDArray[Any]], place: str
+) -> tuple[NDArray[Any], dict[str, tuple[int, ...]]]:
+    """Return an array, or several by name as rows (n, numbers) side by side, with a sample's shape of each.
+
+    `given` is what `read` gives the array of, or a mapping of such. Raises DataError where the arrays have
+    not all the same samples.
+    """
+    if not isinstance(given, Mapping):
+        return read(given), {}
+    every = {name: read(one) for name, one in given.items()}
+    first, leading = next(iter(every.items()))
+    for name, array in every.items():
+        if array.ndim == 0 or len(array) != len(leading):
+            raise DataError(
+                f"{place}.{name}: has {_samples(array)}, and {place}.{first} has {_samples(leading)}; each "
+                "sample needs all of them"
+            )
+    return _side_by_side(every, place), {name: array.shape[1:] or (1,) for name, array in every.items()}
+
+
+def _samples(array: NDArray[Any]) -> str:
+    return "a single number" if array.ndim == 0 else f"{len(array):,} sample{'s' * (len(array) != 1)}"
+
+
+def _side_by_side(every: Mapping[str, NDArray[Any]], place: str) -> NDArray[Any]:
+    """Return the arrays as rows of numbers, in a dtype that holds those of all."""
+    flat = [array.reshape(len(array), -1) for array in every.values()]
+    width = sum(array.shape[1] for array in flat)
+    whole = room_for((len(flat[0]), width), np.result_type(*flat), place=place)
+    begin = 0
+    for array in flat:
+        for stretch, some in stretches(array):
+            whole[stretch, begin : begin + array.shape[1]] = some
+        begin += array.shape[1]
+    return whole
 
 
 def mean_and_deviation(array: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -11,6 +11,7 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
+from functools import partial
 from math import prod
 from pathlib import Path
 from typing import IO, Any
@@ -18,8 +19,16 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from likewise.producer.data.loaded import MAX_BYTES, Floats, Loaded, check_numbers, find_file, plain
-from likewise.producer.data.memory import STRETCH_BYTES, room_for, stretches
+from likewise.producer.data.loaded import (
+    MAX_BYTES,
+    Floats,
+    Loaded,
+    check_numbers,
+    column_names_of,
+    find_file,
+    plain,
+)
+from likewise.producer.data.memory import STRETCH_BYTES, put_together, room_for, stretches
 from likewise.producer.display import count, did_you_mean, printable, short, size
 from likewise.shared.errors import DataError
 from likewise.shared.job import InitialWeights
@@ -34,7 +43,7 @@ _LOCAL_HEADER = struct.Struct("<26x2H")
 
 def load_npz(data: NpzData, base: Path) -> Loaded:
     """Return the arrays x (samples, ...) and y (samples,) or (samples, targets); raise DataError."""
-    fields = {data.x: "data.x", data.y: "data.y"}
+    fields = _fields("data.x", data.x) | {data.y: "data.y"}
     if data.sample_weights is not None:
         fields[data.sample_weights] = "data.sample_weights"
     files = [find_file(path, base, most=None) for path in _listed(data.path)]
@@ -44,23 +53,34 @@ def load_npz(data: NpzData, base: Path) -> Loaded:
     for name in fields:
         places = [f"{printable(file.name)}, array {printable(name)}" for file in files]
         arrays[name] = joined([one[name] for one in held], places)
+    x, inputs = put_together(data.x, arrays.__getitem__, "data.x")
     return _loaded(
-        arrays[data.x],
+        x,
         arrays[data.y],
         None if data.sample_weights is None else arrays[data.sample_weights],
         place=place,
-        names=(data.x, data.y, data.sample_weights),
+        names=(_all_of(data.x), data.y, data.sample_weights),
+        inputs=inputs,
     )
+
+
+def _fields(field: str, given: str | Mapping[str, str]) -> dict[str, str]:
+    """Return the place in the job file of each array that a field names."""
+    if isinstance(given, str):
+        return {given: field}
+    return {array: f"{field}.{name}" for name, array in given.items()}
+
+
+def _all_of(given: str | Mapping[str, str]) -> str:
+    return given if isinstance(given, str) else ", ".join(given.values())
 
 
 def load_npy(data: NpyData, base: Path) -> Loaded:
     """Return the arrays of NumPy files as `load_npz` does those of an archive; raise DataError."""
-    x, y, weights = (
-        None if paths is None else _read_files(paths, base) for paths in (data.x, data.y, data.sample_weights)
-    )
-    if x is None or y is None:
-        raise TypeError("data of the type npy have x and y")
-    return _loaded(x, y, weights, place="data", names=("x", "y", "sample_weights"))
+    x, inputs = put_together(data.x, partial(_read_files, base=base), "data.x")
+    y = _read_files(data.y, base)
+    weights = None if data.sample_weights is None else _read_files(data.sample_weights, base)
+    return _loaded(x, y, weights, place="data", names=("x", "y", "sample_weights"), inputs=inputs)
 
 
 def _read_files(paths: str | Sequence[str], base: Path) -> NDArray[Any]:
@@ -84,6 +104,7 @@ def _loaded(
     *,
     place: str,
     names: tuple[str, str, str | None],
+    inputs: Mapping[str, tuple[int, ...]],
 ) -> Loaded:
     """Return the samples; raise DataError where the arrays do not belong together."""
     x_place, y_place, weights_place = (f"{place}, array {printable(str(name))}" for name in names)
@@ -107,6 +128,8 @@ def _loaded(
         y=y.reshape(-1, 1) if y.ndim == 1 else y,
         x_place=x_place,
         y_place=y_place,
+        inputs=inputs,
+        feature_names=column_names_of(inputs),
     )
 
 

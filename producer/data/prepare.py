@@ -22,13 +22,13 @@ from likewise.producer.data.arrays import (
 )
 from likewise.producer.data.images import load_images
 from likewise.producer.data.loaded import Floats, Loaded
-from likewise.producer.data.memory import mean_and_deviation, scaled, taken
+from likewise.producer.data.memory import mean_and_deviation, put_together, scaled, taken
 from likewise.producer.data.npz import given_weights, load_npy, load_npz
 from likewise.producer.data.reading import LARGE_BYTES
 from likewise.producer.data.splits import SplitBy, split
 from likewise.producer.data.table_samples import load_table
 from likewise.producer.data.targets import check_finite, sample_weights, targets
-from likewise.producer.display import both, printable, size
+from likewise.producer.display import both, did_you_mean, printable, size
 from likewise.shared.errors import DataError
 from likewise.shared.job import Data, Job
 from likewise.shared.job.data import (
@@ -40,10 +40,14 @@ from likewise.shared.job.data import (
     NpyData,
     NpzData,
     ParquetData,
+    in_order,
+    inputs_field,
+    named_inputs,
 )
 from likewise.shared.job.loss import Task, ignored_class, takes_signs
 from likewise.shared.job.side import Side
 from likewise.shared.program import ProgramSpec, compile_job
+from likewise.shared.program.compiling import input_columns
 from likewise.shared.run import FittedColumn
 
 
@@ -120,8 +124,9 @@ Done = list[tuple[Job, PreparedData]]
 def prepare(job: Job, base: Path) -> PreparedData:
     """Return the job's data; `base` is the folder that relative paths start from. Raises DataError."""
     task = job.loss.task
-    loaded = load(job.data, base, task=task)
-    x = loaded.x
+    loaded = load(_as_the_model_takes_them(job), base, task=task)
+    _check_inputs(loaded, job)
+    x = loaded.x.reshape(len(loaded.x), -1) if job.model.inputs else loaded.x
     if len(x) == 0:
         raise DataError(f"{loaded.x_place}: has no samples")
     if x.ndim < 2 or prod(x.shape[1:]) == 0:
@@ -137,7 +142,7 @@ def prepare(job: Job, base: Path) -> PreparedData:
     given = _predict_rows(job, x.shape[1:], loaded)
     predict, scaling = given, None
     if job.data.standardize:
-        only = None if loaded.features is None else loaded.features.scaled
+        only = _scaled_features(loaded, job)
         scaling = _standard(taken(x, train), loaded.x_place, only)
         mean, scale = scaling
         x = scaled(x, mean, scale)
@@ -207,6 +212,7 @@ def _same_data(one: Job, other: Job) -> bool:
         and takes_signs(one.loss) == takes_signs(other.loss)
         and one.precision == other.precision
         and _as_stored(one.data) == _as_stored(other.data)
+        and one.model.inputs == other.model.inputs
         and one.predict == other.predict
         and one.initial_weights == other.initial_weights
     )
@@ -215,6 +221,54 @@ def _same_data(one: Job, other: Job) -> bool:
 def _as_stored(data: Data) -> Data:
     """Return what is declared of the samples as they are stored: not how each batch is rescaled."""
     return data.model_copy(update={"mean": None, "scale": None})
+
+
+def _as_the_model_takes_them(job: Job) -> Data:
+    """Return the job's data with their named inputs in the order of the model's. Raises DataError."""
+    given, wanted = named_inputs(job.data), [one.name for one in job.model.inputs]
+    place = f"data.{inputs_field(job.data)}"
+    if given and not wanted:
+        raise DataError(
+            f"{place}: is a mapping with {both(given)}, and the model has no such inputs; give it a layer "
+            f"{{type: input, name: {given[0]}, shape: […]}} for each"
+        )
+    for name in given:
+        if name not in wanted:
+            raise DataError(f"{place}.{name}: the model has no such input ({did_you_mean(name, wanted)})")
+    for name in wanted:
+        if given and name not in given:
+            raise DataError(f"{place}: lacks {name}, which the model has as an input")
+    return in_order(job.data, wanted)
+
+
+def _check_inputs(loaded: Loaded, job: Job) -> None:
+    """Raise DataError where an input has samples of another shape than the model says."""
+    for one in job.model.inputs:
+        found = loaded.inputs.get(one.name, one.shape)
+        if found != one.shape:
+            raise DataError(
+                f"data.{inputs_field(job.data)}.{one.name}: has samples of the shape {found}, and the input "
+                f"of the model takes {one.shape}; shape: {list(found)} would do"
+            )
+
+
+def _scaled_features(loaded: Loaded, job: Job) -> NDArray[np.bool_] | None:
+    """Return which features are standardised; None for all. Raises DataError for unknown inputs."""
+    only = None if loaded.features is None else loaded.features.scaled
+    listed = job.data.standardize
+    if isinstance(listed, bool):
+        return only
+    columns = input_columns(job.model)
+    for name in listed:
+        if name not in columns:
+            hint = (
+                did_you_mean(name, list(columns)) if columns else "it has no inputs by name; true takes all"
+            )
+            raise DataError(f"data.standardize {name}: the model has no such input ({hint})")
+    chosen = np.zeros(max(end for _, end in columns.values()), bool)
+    for name in listed:
+        chosen[slice(*columns[name])] = True
+    return chosen if only is None else chosen & only
 
 
 def load(data: Data, base: Path, *, task: Task) -> Loaded:
@@ -283,6 +337,8 @@ def _predict_rows(job: Job, shape: tuple[int, ...], loaded: Loaded) -> Floats | 
     """Return the rows of `predict` as features, before they are standardised. Raises DataError."""
     if job.predict is None:
         return None
+    if isinstance(job.predict, Mapping):
+        return _predict_inputs(job.predict, job, loaded)
     by_column = [row for row in job.predict if isinstance(row, Mapping)]
     if by_column:
         if loaded.features is None:
@@ -313,6 +369,25 @@ def _predict_rows(job: Job, shape: tuple[int, ...], loaded: Loaded) -> Floats | 
             f"data has {width}{names}{hint}"
         )
     return rows.reshape(-1, *shape)
+
+
+def _predict_inputs(given: Mapping[str, Any], job: Job, loaded: Loaded) -> Floats:
+    """Return the rows of `predict` that are given by input. Raises DataError."""
+    shapes = {one.name: one.shape for one in job.model.inputs}
+    if loaded.features is not None:
+        raise DataError("predict: gives rows by input, and these data are a table; give rows by column")
+    if given.keys() != shapes.keys():
+        wanted = f"are {both(list(shapes))}" if shapes else "have no names"
+        raise DataError(f"predict: has rows of {both(list(given))}, and the model's inputs {wanted}")
+    for name, values in given.items():
+        width = table(values).shape[1]
+        if width != prod(shapes[name]):
+            raise DataError(
+                f"predict.{name}: its rows have {width} value{'s' * (width != 1)}, and a sample of the input "
+                f"has {prod(shapes[name])}"
+            )
+    rows, _ = put_together({name: given[name] for name in shapes}, table, "predict")
+    return np.asarray(rows, np.float64)
 
 
 def _class_count(y: NDArray[Any], loaded: Loaded, ignored: int | None) -> int:

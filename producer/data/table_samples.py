@@ -69,6 +69,10 @@ def load_table(data: TableData, base: Path, *, task: Task) -> Loaded:
         weights_place=f"{place}, column {printable(str(roles.weights))}",
         x_place=place,
         y_place=y_place,
+        inputs={
+            name: (sum(len(features.by_column[column]) for column in columns),)
+            for name, columns in (data.features.items() if isinstance(data.features, Mapping) else ())
+        },
         feature_names=features.names,
         target_names=roles.targets,
         class_names=class_names,
@@ -99,9 +103,10 @@ def roles_of(columns: Sequence[str], data: TableData, place: str) -> Roles:
         raise DataError("data.target: names no column")
     weights = data.sample_weights
     splits = data.split.columns
+    declared = None if data.features is None else features_declared(data)
     named: dict[str, list[str]] = {
         "data.target": targets,
-        "data.features": list(data.features or ()),
+        "data.features": [] if declared is None else declared,
         "data.drop": list(data.drop),
         "data.sample_weights": [] if weights is None else [weights],
         **{f"data.split.{field}": [name] for field, name in splits.items()},
@@ -118,7 +123,7 @@ def roles_of(columns: Sequence[str], data: TableData, place: str) -> Roles:
                 raise DataError(f"{field} {short(name)}: {place} has no such column ({hint})")
             seen.add(name)
     taken = {*targets, *data.drop, *named["data.sample_weights"], *splits.values()}
-    chosen = [name for name in columns if name not in taken] if data.features is None else list(data.features)
+    chosen = [name for name in columns if name not in taken] if declared is None else declared
     _refuse_two_uses(named)
     if not chosen:
         raise DataError(f"data.features: {place} has no column besides the target")
@@ -131,6 +136,13 @@ def roles_of(columns: Sequence[str], data: TableData, place: str) -> Roles:
         split=next(iter(splits.values()), None),
         left_out=tuple(left_out),
     )
+
+
+def features_declared(data: TableData) -> list[str]:
+    """Return the columns that `features` names, of one input after the other."""
+    declared = data.features or ()
+    every = declared.values() if isinstance(declared, Mapping) else [declared]
+    return [name for names in every for name in names]
 
 
 def _by_column(data: TableData, field: str) -> list[str]:

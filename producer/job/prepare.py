@@ -147,7 +147,8 @@ def _indices(run: PreparedRun) -> Iterator[Problem]:
     if run.data.predict is not None:
         arrays["predict"] = run.data.predict
     for rule in run.program.index_limits:
-        for name, x in arrays.items():
+        for name, whole in arrays.items():
+            x = whole if rule.columns is None else whole.reshape(len(whole), -1)[:, slice(*rule.columns)]
             wrong = x[(x != np.floor(x)) | (x < 0) | (x >= rule.limit)]
             if wrong.size:
                 field = rule.path.rpartition(".")[2]

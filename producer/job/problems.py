@@ -20,6 +20,7 @@ from likewise.producer.display import also_known, did_you_mean, nearest, printab
 from likewise.shared.errors import Problem
 from likewise.shared.job import Experiment
 from likewise.shared.job.data import BuiltinData
+from likewise.shared.job.fields import NAMED, ONE
 
 _MISSING = object()
 FRAMEWORKS: tuple[str, ...] = Experiment.model_fields["frameworks"].default
@@ -132,6 +133,9 @@ def _walk(details: ErrorDetails, model: type[BaseModel], document: Any) -> _Foun
     for element in details["loc"]:
         models = [option for option in options if _is_model(option)]
         if element == "[key]" and path:  # pydantic's word for the key that it names before
+            continue
+        if element in (ONE, NAMED):
+            options = [option for option in options if (get_origin(option) is dict) == (element == NAMED)]
             continue
         if isinstance(element, int) and (rows := _items(options)):
             options = list(_options(rows))

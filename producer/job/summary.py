@@ -90,8 +90,8 @@ def _stored(data: PreparedData) -> str:
     return f" of {dtype}, {size(nbytes)}" if dtype != "float64" or nbytes > LARGE_BYTES else ""
 
 
-def _numbers(value: float | tuple[float, ...] | None) -> str | None:
-    """Return `255`, or `(123.7, 116.3, 103.5)` for one a channel."""
+def _numbers(value: Any) -> str | None:
+    """Return `255`, `(123.7, 116.3, 103.5)` for one a channel, or `(image 255)` by input."""
     return None if value is None else asked(list(value) if isinstance(value, tuple) else value)
 
 

@@ -241,7 +241,7 @@ def _first_predicted(comparison: Comparison) -> int | None:
 
 
 def _predictions(comparison: Comparison) -> Iterator[Row]:
-    asked = comparison.experiment.predict or ()
+    asked = comparison.experiment.predicted_rows
     seeds = comparison.experiment.seed_list
     first = _first_predicted(comparison)
     if first is None:

@@ -96,7 +96,7 @@ def truth_of(runs: Sequence[Run], tables: Mapping[str, SeedTable], arrays: Load)
         classes=reference.classes,
         feature_names=reference.feature_names,
         target_names=reference.target_names,
-        standardized=runs[0].job.data.standardize,
+        standardized=bool(runs[0].job.data.standardize),
         class_names=reference.class_names,
         from_logits=takes_logits(runs[0].job.loss),
     )

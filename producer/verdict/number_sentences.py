@@ -69,7 +69,7 @@ def _any_diverged(evidence: Evidence) -> bool:
 
 def _predicted(evidence: Evidence, jobs: Mapping[str, Job]) -> list[str]:
     """Say the first prediction in each side, where the numbers differ and it does."""
-    asked = next(iter(jobs.values())).predict
+    asked = next(iter(jobs.values())).predicted_rows
     rescaled = any(wording.scale for wording in evidence.wordings.values())
     if not asked or not evidence.outside or rescaled or evidence.differs_in("predict"):
         return []

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from likewise.shared.frozen import Frozen
-from likewise.shared.job.fields import Count, DataSeed, Fraction, Many, NonNegative, Positive, Table, Word
+from likewise.shared.job.fields import (
+    ByName,
+    Count,
+    DataSeed,
+    Fraction,
+    Handle,
+    Many,
+    NonNegative,
+    Positive,
+    Table,
+    Word,
+)
 
 Missing = Literal["error", "drop", "mean", "median", "most_frequent", "indicator"]
 Categories = Literal["one_hot", "ordinal"]
@@ -66,13 +77,15 @@ Files = (
 
 class _Source(Frozen):
     split: Split = Split()
-    standardize: bool = False
-    """Scale each feature to mean 0 and variance 1 over the training samples; targets stay."""
-    mean: float | Annotated[Many[float], Field(min_length=1)] | None = None
-    """Subtracted from every number of a sample: one for all, or one a channel (the last axis)."""
-    scale: Positive | Annotated[Many[Positive], Field(min_length=1)] | None = None
+    standardize: bool | Annotated[Many[Handle], Field(min_length=1)] = False
+    """Scale each feature to mean 0 and variance 1 over the training samples; targets stay. Of a model with
+    inputs by name, all of them, or those that are listed."""
+    mean: ByName[float | Annotated[Many[float], Field(min_length=1)]] | None = None
+    """Subtracted from every number of a sample: one for all, or one a channel (the last axis); or a mapping
+    with that for some of the model's inputs."""
+    scale: ByName[Positive | Annotated[Many[Positive], Field(min_length=1)]] | None = None
     """Divides every number of a sample, after `mean` is subtracted: 255 takes bytes to 0 … 1. Samples are
-    stored as they are, and each batch is rescaled in the run's precision."""
+    stored as they are, and each batch is rescaled in the run's precision. By input as `mean`."""
 
     @model_validator(mode="after")
     def _is_scaled_once(self) -> Self:
@@ -87,7 +100,8 @@ class InlineData(_Source):
     """Samples written in the job file."""
 
     type: Literal["inline"]
-    x: Table
+    x: ByName[Table]
+    """Rows of numbers, or a mapping with the rows of each input of the model."""
     y: Table
     sample_weights: Annotated[Many[NonNegative], Field(min_length=1)] | None = None
     """One a sample, 0 or more; it multiplies the sample's loss (see `loss.weighting`)."""
@@ -100,8 +114,9 @@ class _TableSource(_Source):
     """A file relative to the job file, or an address that fsspec opens, such as `s3://bucket/a.csv`. A
     compressed file (gz, bz2, xz, zst, lz4, zip) is read as it is."""
     target: str | Many[str]
-    features: Many[str] | None = None
-    """Columns to train on; null takes every column that no other setting names."""
+    features: ByName[Many[str]] | None = None
+    """Columns to train on, or a mapping with those of each input of the model; null takes every column that
+    no other setting names."""
     drop: Many[str] = ()
     """Columns that are left out."""
     sample_weights: str | None = None
@@ -173,7 +188,8 @@ class NpzData(_Source):
 
     type: Literal["npz"]
     path: Files
-    x: str = "x"
+    x: ByName[str] = "x"
+    """The name of the array, or a mapping with that of each input of the model."""
     y: str = "y"
     sample_weights: str | None = None
     """Array (samples,) of weights of 0 or more, which multiply the samples' losses."""
@@ -186,7 +202,8 @@ class NpyData(_Source):
     """
 
     type: Literal["npy"]
-    x: Files
+    x: ByName[Files]
+    """The files, or a mapping with those of each input of the model."""
     y: Files
     sample_weights: Files | None = None
     """Files (samples,) of weights of 0 or more, which multiply the samples' losses."""
@@ -278,3 +295,23 @@ Data = Annotated[
 def is_weighted(data: Data) -> bool:
     """Return whether the samples have weights of their own."""
     return getattr(data, "sample_weights", None) is not None
+
+
+def inputs_field(data: Data) -> str:
+    """Return the field that has what each input takes, where the samples have several."""
+    return "features" if isinstance(data, TableData) else "x"
+
+
+def named_inputs(data: Data) -> tuple[str, ...]:
+    """Return the names of the inputs that the samples are given for; none where they are one array."""
+    given = getattr(data, inputs_field(data), None)
+    return tuple(given) if isinstance(given, Mapping) else ()
+
+
+def in_order(data: Data, inputs: Sequence[str]) -> Data:
+    """Return the same data with their named inputs in this order."""
+    field = inputs_field(data)
+    given = getattr(data, field, None)
+    if not isinstance(given, Mapping):
+        return data
+    return data.model_copy(update={field: {name: given[name] for name in inputs}})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
@@ -62,6 +62,14 @@ class Job(Frozen):
     predict: RowsToPredict | None = None
     """Rows whose outputs are wanted after training: lists of numbers (a flat list is one column), or for a
     table the values by column, as the file has them."""
+
+    @property
+    def predicted_rows(self) -> tuple[Any, ...]:
+        """Return the rows of `predict`, each as it is given; one by input is a mapping of rows."""
+        given = self.predict
+        if not isinstance(given, Mapping):
+            return given or ()
+        return tuple(dict(zip(given, rows, strict=True)) for rows in zip(*given.values(), strict=True))
 
 
 class Experiment(Job):

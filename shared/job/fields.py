@@ -5,7 +5,15 @@ from __future__ import annotations
 import math
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BeforeValidator, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, Strict
+from pydantic import (
+    BeforeValidator,
+    Discriminator,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    Strict,
+    Tag,
+)
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
@@ -13,6 +21,22 @@ T = TypeVar("T")
 
 Many = Annotated[tuple[T, ...], Strict(False)]
 """A JSON array; its items stay strict."""
+
+HANDLE = r"^[A-Za-z][A-Za-z0-9_]*$"
+"""What the name of a layer, an input or an output looks like."""
+Handle = Annotated[str, Field(pattern=HANDLE)]
+ONE, NAMED = "[one]", "[named]"
+"""The tags of what is given once, and by name: no key of a job file looks so."""
+
+
+def _one_or_named(value: Any) -> str:
+    return NAMED if isinstance(value, dict) else ONE
+
+
+ByName = Annotated[
+    Annotated[T, Tag(ONE)] | Annotated[dict[Handle, T], Tag(NAMED)], Discriminator(_one_or_named)
+]
+"""A value, or a mapping with one for each input, or output, of the model by its name."""
 
 Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
@@ -103,11 +127,15 @@ def _rows_by_column(value: Any) -> Any:
     return value if named else _even_numbers(value)
 
 
-RowsToPredict = Annotated[
+_Rows = Annotated[
     Many[float] | Many[Many[float]] | Many[dict[str, float | bool | str | None]],
     BeforeValidator(_rows_by_column),
 ]
-"""Rows of numbers, or of a table's values by column: `{species: A, year: 2009}`; null is a gap."""
+RowsToPredict = Annotated[
+    Annotated[_Rows, Tag(ONE)] | Annotated[dict[Handle, Table], Tag(NAMED)], Discriminator(_one_or_named)
+]
+"""Rows of numbers, or of a table's values by column: `{species: A, year: 2009}`; null is a gap. A mapping has
+the rows of each input of the model."""
 
 
 def _number_or_even_numbers(value: Any) -> Any:

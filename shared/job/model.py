@@ -7,12 +7,14 @@ from pydantic import Field, model_validator
 from likewise.shared.frozen import Frozen
 from likewise.shared.job.fields import Many
 from likewise.shared.job.layers import Layer
+from likewise.shared.job.layers.basic import Input
 
 
 class Model(Frozen, defer_build=False):
     """Layers, each applied to the one before it or to those that its `inputs` name.
 
-    A layer comes after its inputs; the last one's output is the model's.
+    A layer comes after its inputs; the last one's output is the model's. A model of several inputs has a
+    layer `{type: input, name: …, shape: […]}` for each.
     """
 
     layers: Many[Layer] = Field(min_length=1, max_length=1000)
@@ -41,6 +43,11 @@ class Model(Frozen, defer_build=False):
             if not layer.takes_several and layer.inputs is not None and len(layer.inputs) != 1:
                 raise ValueError(f"{path} ({layer.type}) takes one input; put add or concatenate before it")
             taken.update(self.sources(index))
+            if self.inputs and layer.type != "input" and 0 in self.sources(index):
+                raise ValueError(
+                    f"{path} takes the whole of a sample, and the model has inputs by name; let its inputs "
+                    f"name one of {', '.join(one.name for one in self.inputs)}"
+                )
         unused = [index for index in range(len(self.layers) - 1) if index + 1 not in taken]
         if unused:
             raise ValueError(f"nothing takes the output of {self.layer_path(unused[0])}")
@@ -64,9 +71,14 @@ class Model(Frozen, defer_build=False):
         """Return where a layer's inputs come from: 0 is the model's input, i + 1 the output of layer i."""
         names = self.layers[index].inputs
         if names is None:
-            return (index,)
+            return (0,) if self.layers[index].type == "input" else (index,)
         places = {layer.name: place + 1 for place, layer in enumerate(self.layers[:index])}
         return tuple(0 if name == "input" else places[name] for name in names)
+
+    @property
+    def inputs(self) -> tuple[Input, ...]:
+        """Return the inputs that have names, in order; none where samples are one array without a name."""
+        return tuple(layer for layer in self.layers if isinstance(layer, Input))
 
     def takes_the_data(self, index: int) -> bool:
         """Return whether a layer's first input is the data's own numbers, at most in another shape."""
@@ -74,6 +86,13 @@ class Model(Frozen, defer_build=False):
         if source == 0:
             return True
         return self.layers[source - 1].keeps_numbers and self.takes_the_data(source - 1)
+
+    def input_of(self, index: int) -> Input | None:
+        """Return the named input whose numbers a layer takes or is; None where samples have no names."""
+        layer, source = self.layers[index], self.sources(index)[0]
+        if isinstance(layer, Input):
+            return layer
+        return None if source == 0 else self.input_of(source - 1)
 
     def layer_path(self, index: int) -> str:
         """Return the prefix of a layer's weights: its name, or `layers.<index>`."""

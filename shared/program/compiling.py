@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
+from itertools import accumulate
+from math import prod
 
 from likewise.shared.job import Job, Model
 from likewise.shared.job.layers import Layer
@@ -30,12 +32,44 @@ def compile_job(job: Job, input_shape: Shape) -> ProgramSpec:
     however often it is asked for.
     """
     target: Target = "classes" if job.loss.task == "multiclass" else "columns"
-    rescale = Rescale(mean=_channels(job.data.mean), scale=_channels(job.data.scale))
+    rescale = Rescale(
+        mean=_channels(job.data.mean, job.model, "mean"), scale=_channels(job.data.scale, job.model, "scale")
+    )
     return compile_model(job.model, tuple(input_shape), target, rescale)
 
 
-def _channels(declared: float | tuple[float, ...] | None) -> tuple[float, ...] | None:
-    return (declared,) if isinstance(declared, float | int) else declared
+Channels = float | tuple[float, ...]
+
+
+def _channels(
+    declared: Channels | Mapping[str, Channels] | None, model: Model, field: str
+) -> tuple[float, ...] | None:
+    """Return one number for all, one a channel, or one a column where inputs have numbers of their own."""
+    if declared is None or not isinstance(declared, Mapping):
+        return (declared,) if isinstance(declared, float | int) else declared
+    names = [one.name for one in model.inputs]
+    unknown = next((name for name in declared if name not in names), None)
+    if unknown is not None:
+        inputs = f"its inputs are {', '.join(names)}" if names else "it has no inputs by name"
+        raise ShapeError(f"has no input {unknown!r}, which data.{field} names; {inputs}")
+    row: list[float] = []
+    for one in model.inputs:
+        own = declared.get(one.name, 0.0 if field == "mean" else 1.0)
+        channels = own if isinstance(own, tuple) else (own,)
+        if len(channels) not in (1, one.shape[-1]):
+            raise ShapeError(
+                f"takes {one.shape[-1]} channels by its input {one.name}, and data.{field}.{one.name} has "
+                f"{len(channels)} numbers; give one for all, or one a channel"
+            )
+        row += channels * (prod(one.shape) // len(channels))
+    return tuple(row)
+
+
+def input_columns(model: Model) -> dict[str, tuple[int, int]]:
+    """Return where each named input begins and ends in a sample's row."""
+    ends = list(accumulate(prod(one.shape) for one in model.inputs))
+    begins = [0, *ends]
+    return {one.name: place for one, place in zip(model.inputs, zip(begins, ends, strict=False), strict=True)}
 
 
 @lru_cache(maxsize=64)
@@ -43,6 +77,7 @@ def compile_model(
     model: Model, input_shape: Shape, target: Target = "columns", rescale: Rescale = _AS_STORED
 ) -> ProgramSpec:
     """Return the program of a model by itself. Raises ShapeError, as `compile_job`."""
+    _check_inputs(model, input_shape)
     for field, values in (("mean", rescale.mean), ("scale", rescale.scale)):
         if values is not None and len(values) not in (1, *input_shape[-1:]):
             raise ShapeError(
@@ -63,11 +98,23 @@ def compile_model(
     )
 
 
+def _check_inputs(model: Model, input_shape: Shape) -> None:
+    """Refuse samples that are no row of the named inputs."""
+    wanted = (sum(prod(one.shape) for one in model.inputs),)
+    if model.inputs and input_shape != wanted:
+        named = ", ".join(f"{one.name} of shape {one.shape}" for one in model.inputs)
+        raise ShapeError(
+            f"takes {wanted[0]} numbers a sample, for its inputs {named}; samples of the data have the shape "
+            f"{input_shape}"
+        )
+
+
 def _stages(model: Model, input_shape: Shape) -> tuple[Stage, ...]:
     outputs = [input_shape]
     padded: list[tuple[Padding, ...]] = [()]
     stages = []
     address = 0
+    columns = input_columns(model)
     for index, layer in enumerate(model.layers):
         sources = model.sources(index)
         inputs = tuple(outputs[place] for place in sources)
@@ -91,6 +138,7 @@ def _stages(model: Model, input_shape: Shape) -> tuple[Stage, ...]:
                 weights=_weights(layer, inputs, address=address, path=path),
                 mask=_mask(layer, inputs[0], address=address, path=path),
                 cells=layer.cells(*inputs),
+                columns=columns[path] if layer.kind == "input" else None,
                 convolves=layer.convolves,
                 multiply_adds=layer.multiply_adds(*inputs),
                 layer=layer,
@@ -138,10 +186,17 @@ def _mask(layer: Layer, shape: Shape, *, address: int, path: str) -> Mask | None
 
 
 def _index_limits(model: Model) -> Iterator[IndexLimit]:
+    columns = input_columns(model)
     for index, layer in enumerate(model.layers):
         if layer.index_limit is not None and model.takes_the_data(index):
             field, limit = layer.index_limit
-            yield IndexLimit(path=f"model.layers.{index}.{field}", kind=layer.kind, limit=limit)
+            source = model.input_of(index)
+            yield IndexLimit(
+                path=f"model.layers.{index}.{field}",
+                kind=layer.kind,
+                limit=limit,
+                columns=None if source is None else columns[source.name],
+            )
 
 
 def _outputs_setting(model: Model) -> str | None:

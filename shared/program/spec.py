@@ -94,6 +94,8 @@ class Stage:
     mask: Mask | None
     cells: tuple[Cell, ...]
     """The recurrent cells, one for each direction."""
+    columns: tuple[int, int] | None = None
+    """Where the numbers of a named input begin and end in a sample's row; None for any other stage."""
     convolves: bool
     multiply_adds: int
     """One sample's products with the stage's kernels, on its way forward."""
@@ -106,6 +108,11 @@ class Stage:
         """Return where all that it reads comes from: its inputs, then what says which steps are padding."""
         return (*self.sources, *(padding.place for padding in self.padding))
 
+    @property
+    def taken(self) -> slice:
+        """Return which columns of a sample's row it takes: those of a named input, or all."""
+        return slice(None) if self.columns is None else slice(*self.columns)
+
 
 @dataclass(frozen=True, kw_only=True)
 class IndexLimit:
@@ -115,6 +122,8 @@ class IndexLimit:
     """The setting that says so, in the job file."""
     kind: str
     limit: int
+    columns: tuple[int, int] | None = None
+    """Where these numbers begin and end in a sample's row; None for all of a sample."""
 
 
 @dataclass(frozen=True)
@@ -123,7 +132,7 @@ class Rescale:
 
     Samples come in the dtype that they are stored in. They are cast to the run's precision first, and both
     operations are done in it, so that every framework gets the same bits. Each field has one number for all,
-    or one a channel (the last axis); None leaves its operation out.
+    or one a channel (the last axis, of named inputs all columns of a row); None leaves its operation out.
     """
 
     mean: tuple[float, ...] | None = None
@@ -141,7 +150,10 @@ class Rescale:
 
 @dataclass(frozen=True)
 class ProgramSpec:
-    """What a side trains."""
+    """What a side trains.
+
+    Several inputs lie side by side in one row a sample, and a stage for each takes its columns out.
+    """
 
     input_shape: Shape
     stages: tuple[Stage, ...]

@@ -50,6 +50,7 @@ def dense(units: int = 3, **more: Any) -> dict[str, Any]:
 
 
 LAYERS: dict[str, tuple[tuple[int, ...], dict[str, Any]]] = {
+    "input": (FLAT, {"shape": [6]}),
     "dense": (FLAT, {"units": 5, "activation": "tanh"}),
     "flatten": (IMAGE, {}),
     "reshape": (FLAT, {"target_shape": [2, 3]}),
@@ -150,7 +151,7 @@ VALUES: dict[str, list[Any]] = {
 }
 """Other values of each field of a layer. What draws weights is looked at by itself."""
 ELSEWHERE = {
-    *("type", "name", "inputs", "rate", "seed", "layer"),
+    *("type", "name", "inputs", "shape", "rate", "seed", "layer"),
     *("mask_zero", "mask_value", "zero_output_for_mask", "use_padding_mask"),  # see `padding_pairs`
 }
 """Fields of layers that have no value here: a rate draws masks, the others are no settings of code."""

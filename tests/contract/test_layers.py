@@ -348,7 +348,12 @@ MERGES: dict[str, Callable[[Any, list[np.ndarray]], np.ndarray]] = {
 def numpy_outputs(job: Job, weights: Weights, x: np.ndarray) -> np.ndarray:
     """The model's outputs by the formulas."""
     outputs = [x]
+    rest = x.reshape(len(x), -1)
     for index, layer in enumerate(job.model.layers):
+        if layer.type == "input":
+            own, rest = np.split(rest, [int(np.prod(layer.shape))], axis=1)
+            outputs.append(own.reshape(len(x), *layer.shape))
+            continue
         taken = [outputs[place] for place in job.model.sources(index)]
         path = job.model.layer_path(index)
         own = {n.removeprefix(f"{path}."): a for n, a in weights.items() if n.startswith(f"{path}.")}
@@ -740,6 +745,16 @@ CASES: dict[str, tuple[tuple[int, ...], list[Any]]] = {
             {"type": "conv2d", "filters": 3, "kernel_size": 3},
             {"type": "batch_norm", "name": "norm", "epsilon": 0.2, "momentum": 0.7},
             {"type": "flatten"},
+        ],
+    ),
+    "inputs": (
+        (10,),
+        [
+            {"type": "input", "name": "flat", "shape": [4]},
+            {"type": "input", "name": "steps", "shape": [3, 2]},
+            {"type": "dense", "units": 3, "activation": "tanh", "inputs": ["flat"], "name": "wide"},
+            {"type": "lstm", "units": 2, "inputs": ["steps"], "name": "deep"},
+            {"type": "concatenate", "inputs": ["wide", "deep"]},
         ],
     ),
     "permute": (

@@ -13,6 +13,7 @@ from likewise.shared.job.layers.basic import (
     Dense,
     Dropout,
     Flatten,
+    Input,
     LayerNorm,
     Permute,
     Reshape,
@@ -31,7 +32,8 @@ from likewise.shared.job.layers.recurrent import Bidirectional, Embedding, Gru, 
 from likewise.shared.job.layers.space import Cropping, Upsampling, ZeroPadding
 
 Layer = Annotated[
-    Dense
+    Input
+    | Dense
     | Flatten
     | Reshape
     | Permute

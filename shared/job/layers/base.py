@@ -15,7 +15,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from likewise.shared.frozen import Frozen
-from likewise.shared.job.fields import Many
+from likewise.shared.job.fields import HANDLE, Many
 from likewise.shared.job.shape import Shape
 from likewise.shared.job.weights import Initializer
 
@@ -81,7 +81,7 @@ class BaseLayer(Frozen):
         """
         return True
 
-    name: str | None = Field(default=None, pattern=r"^[A-Za-z][A-Za-z0-9_]*$")
+    name: str | None = Field(default=None, pattern=HANDLE)
     """A handle for overrides and reports; weights are named by it, or by `layers.<index>`."""
     inputs: Many[str] | None = None
     """Whose output the layer takes, by name; `input` is the model's input. Null is the layer before it."""

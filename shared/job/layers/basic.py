@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, field_validator
 
 from likewise.shared.job.activations import LINEAR, Activation
-from likewise.shared.job.fields import Count, DataSeed, Fraction, Many, Positive
+from likewise.shared.job.fields import Count, DataSeed, Fraction, Handle, Many, Positive
 from likewise.shared.job.layers.base import (
     BaseLayer,
     LayerWeight,
@@ -52,6 +52,38 @@ class Dense(LearningLayer):
         return kernel_and_bias(
             (shape[-1], self.units), self.units, initializers=initializers, use_bias=self.use_bias
         )
+
+
+class Input(BaseLayer):
+    """One of several inputs: the numbers that `data.x` has under its name, in their shape.
+
+    Where `data.x` is one array, the inputs take a sample's numbers one after another, in the layers' order.
+    """
+
+    keeps_numbers: ClassVar[bool] = True
+
+    type: Literal["input"]
+    name: Handle
+    """The name that other layers, and the data, call it by."""
+    shape: Many[Count] = Field(min_length=1, max_length=6)
+    """The shape of one sample of it, without the batch: [20] for 20 numbers."""
+
+    @property
+    def has_own_draws(self) -> bool:
+        return False
+
+    @property
+    def summary(self) -> str:
+        return f"input {self.name}"
+
+    @field_validator("inputs")
+    @classmethod
+    def _takes_the_data(cls, inputs: tuple[str, ...] | None) -> None:
+        if inputs is not None:
+            raise ValueError("an input takes the data, and no layer's output; leave inputs out")
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        return self.shape
 
 
 class Flatten(BaseLayer):

@@ -43,6 +43,70 @@ def test_npz_arrays_are_read_by_name_and_keep_their_axes(prepare: Prepare, tmp_p
     assert data.predict.shape == (1, 4, 3)
 
 
+def two_inputs(**sizes: int) -> dict[str, Any]:
+    """A model that joins its inputs, of these sizes, and a dense layer."""
+    inputs = [{"type": "input", "name": name, "shape": [size]} for name, size in sizes.items()]
+    return {"layers": [*inputs, {"type": "concatenate", "inputs": [*sizes]}, {"type": "dense", "units": 1}]}
+
+
+INLINE = {"type": "inline", "x": {"b": [[5], [6]], "a": [[1, 2], [3, 4]]}, "y": [0, 1]}
+
+
+def test_named_inputs_lie_side_by_side_in_the_order_of_the_model_s(prepare: Prepare, tmp_path: Path) -> None:
+    np.savez(
+        tmp_path / "a.npz",
+        left=np.arange(12, dtype=np.uint8).reshape(2, 3, 2),
+        b=np.array([0.5, 1.5]),
+        y=[0, 1],
+    )
+    archive = {"type": "npz", "path": "a.npz", "x": {"b": "b", "a": "left"}}
+    inline = (
+        prepare(data=INLINE, model=two_inputs(a=2, b=1), predict={"b": [9], "a": [[7, 8]]}).runs["torch"].data
+    )
+    model = two_inputs(a=1, b=1)
+    model["layers"][0]["shape"] = [3, 2]
+    model["layers"].insert(2, {"type": "flatten", "inputs": ["a"], "name": "flat"})
+    model["layers"][3]["inputs"] = ["flat", "b"]
+    read = prepare(data=archive, model=model).runs["torch"].data
+
+    assert inline.train.x.tolist() == [[1, 2, 5], [3, 4, 6]]
+    assert inline.feature_names == ("a.1", "a.2", "b")
+    assert inline.predict is not None
+    assert inline.predict.tolist() == [[7, 8, 9]]
+    assert read.train.x.tolist() == [[0, 1, 2, 3, 4, 5, 0.5], [6, 7, 8, 9, 10, 11, 1.5]]
+
+
+def test_columns_of_a_table_are_shared_out_among_inputs(prepare: Prepare, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("kind,size,age,price\nA,1,10,1\nB,2,30,2\nA,3,20,3\n")
+    section = {
+        "type": "csv", "path": "a.csv", "target": "price", "categories": "one_hot",
+        "features": {"deep": ["age"], "wide": ["kind", "size"]}, "standardize": ["deep"],
+    }  # fmt: skip
+    data = prepare(data=section, model=two_inputs(wide=3, deep=1)).runs["torch"].data
+
+    assert data.train.x[:, :3].tolist() == [[1, 0, 1], [0, 1, 2], [1, 0, 3]]
+    np.testing.assert_allclose(data.train.x[:, 3], np.sqrt(1.5) * np.array([-1, 1, 0]))
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"model": dense(1)}, "data.x: is a mapping with b and a, and the model has no such inputs; give it a layer {type: input, name: b, shape: […]} for each"),
+        ({"model": two_inputs(a=2, c=1)}, "data.x.b: the model has no such input (one of a, c)"),
+        ({"model": two_inputs(a=2, b=1, c=1)}, "data.x: lacks c, which the model has as an input"),
+        ({"model": two_inputs(a=2, b=3)}, "data.x.b: has samples of the shape (1,), and the input of the model takes (3,); shape: [1] would do"),
+        ({"data": INLINE | {"x": {"a": [[1, 2]], "b": [5, 6]}}}, "data.x.b: has 2 samples, and data.x.a has 1 sample; each sample needs all of them"),
+        ({"data": INLINE | {"standardize": ["d"]}}, "data.standardize d: the model has no such input (one of a, b)"),
+        ({"predict": {"a": [[1, 2]]}}, "predict: has rows of a, and the model's inputs are a and b"),
+        ({"predict": {"a": [[1, 2, 3]], "b": [1]}}, "predict.a: its rows have 3 values, and a sample of the input has 2"),
+    ],
+)  # fmt: skip
+def test_inputs_that_do_not_go_with_the_model_s_are_refused(
+    prepare: Prepare, refusal: Refusal, changes: dict[str, Any], expected: str
+) -> None:
+    assert refusal(prepare, **{"data": INLINE, "model": two_inputs(a=2, b=1), **changes}) == expected
+
+
 @pytest.mark.parametrize(
     ("fields", "expected"),
     [

@@ -205,6 +205,65 @@ def test_a_layer_that_an_embedding_is_not_alone_to_take_can_learn() -> None:
     assert shapes_of(compile_model(model, (2,)))[-1] == (6,)
 
 
+def test_named_inputs_take_their_columns_of_a_row_and_draw_what_one_without_a_name_draws() -> None:
+    wide, deep = (
+        {"type": "input", "name": name, "shape": [size]} for name, size in (("wide", 3), ("deep", 2))
+    )
+    program = compile_model(
+        model_of(
+            wide,
+            deep,
+            named("a", inputs=["wide"]),
+            {"type": "concatenate", "inputs": ["a", "deep"]},
+            named("b"),
+        ),
+        (5,),
+    )
+    alone = compile_model(model_of(named("a"), named("b")), (3,))
+
+    assert [stage.columns for stage in program.stages] == [(0, 3), (3, 5), None, None, None]
+    assert [weight.stage for weight in program.weights] == [0, 0, 2, 2]  # a concatenation has an address, too
+    assert program.weights[0] == alone.weights[0]
+    with pytest.raises(
+        ShapeError, match=r"takes 5 numbers a sample, for its inputs wide of shape \(3,\), deep"
+    ):
+        compile_model(model_of(wide, deep, {"type": "concatenate", "inputs": ["wide", "deep"]}), (4,))
+
+
+def test_an_embedding_of_an_input_asks_for_whole_numbers_in_its_columns_alone() -> None:
+    words = {"type": "input", "name": "words", "shape": [2]}
+    number = {"type": "input", "name": "number", "shape": [1]}
+    model = model_of(
+        number,
+        words,
+        EMBEDDING,
+        {"type": "flatten", "name": "flat"},
+        {"type": "concatenate", "inputs": ["flat", "number"]},
+        named("head"),
+    )
+    (limit,) = compile_model(model, (3,)).index_limits
+    assert (limit.path, limit.columns) == ("model.layers.2.input_dim", (1, 3))
+
+
+@pytest.mark.parametrize(
+    ("layers", "message"),
+    [
+        (
+            [{"type": "input", "name": "a", "shape": [2]}, named("b", inputs=["input"])],
+            "takes the whole of a sample",
+        ),
+        ([{"type": "input", "name": "a", "shape": [2], "inputs": ["a"]}], "an input takes the data"),
+        (
+            [{"type": "input", "name": name, "shape": [2]} for name in "ab"] + [named("c", inputs=["b"])],
+            "nothing takes the output of a",
+        ),
+    ],
+)
+def test_inputs_that_cannot_be_followed_are_refused_in_words(layers: list[Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        model_of(*layers)
+
+
 def test_attention_s_weights_are_keras_s_and_value_and_key_have_one_length() -> None:
     layer = {"type": "multi_head_attention", "num_heads": 2, "key_dim": 3, "value_dim": 4, "name": "at"}
     model = model_of(named("wide", units=5), layer | {"inputs": ["wide", "input"]})

@@ -54,10 +54,18 @@ def keras_layer(stage: Stage, *, precision: str, initializers: bool) -> Any:
     `initializers` is whether the weights start at Keras's own defaults; else they are to be assigned.
     Raises UnsupportedError for a kind that has no line in the table.
     """
+    if stage.columns is not None:
+        return partial(_columns, stage)
     if stage.kind not in _LAYERS:
         raise UnsupportedError(f"TensorFlow has no layer for {stage.kind}")
     built = _Built(precision=precision, initializers=initializers)
     return _LAYERS[stage.kind](stage.layer, stage.inputs[0], built)
+
+
+def _columns(stage: Stage, x: Tensor) -> Tensor:
+    """Return a named input's columns of rows x (b, numbers), in its shape."""
+    row = tf.reshape(x, (-1, math.prod(stage.inputs[0])))
+    return tf.reshape(row[:, stage.taken], (-1, *stage.output))
 
 
 def _dense(layer: Dense, _: Shape, built: _Built) -> Any:

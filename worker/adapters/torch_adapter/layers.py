@@ -97,6 +97,18 @@ class Positioned(nn.Module):  # type: ignore[misc]
         return x + self._table
 
 
+class Columns(nn.Module):  # type: ignore[misc]
+    """A named input: its columns of a sample's row, in its shape."""
+
+    def __init__(self, stage: Stage) -> None:
+        super().__init__()
+        self._taken, self._shape = stage.taken, stage.output
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (b, numbers) to (b, *shape)."""
+        return x.flatten(1)[:, self._taken].reshape(-1, *self._shape)
+
+
 class ChannelsFirst(nn.Module):  # type: ignore[misc]
     """A flattening in which the channels go slowest."""
 
@@ -278,6 +290,7 @@ def _torch_s_own(layer: MultiHeadAttention, query: Shape, *others: Shape, **wher
 
 
 _MODULES: dict[str, Callable[..., Any]] = {
+    "input": lambda stage, **_: Columns(stage),
     "dense": DenseModule,
     "flatten": lambda stage, **_: nn.Flatten() if stage.layer.order == "channels_last" else ChannelsFirst(),
     "reshape": lambda stage, **_: Reshaped(stage.output),
