@@ -105,7 +105,7 @@ def _python(*, makes_environments: bool) -> Finding:
 
 
 def _local(settings: Settings) -> Iterator[Finding]:
-    from likewise.producer.local.client import defaults
+    from likewise.producer.local.devices import defaults
     from likewise.producer.local.environments import known_frameworks
     from likewise.producer.local.home import stack_paths
     from likewise.producer.local.private_redis import find_server

@@ -113,14 +113,21 @@ def teller(*, quiet: bool) -> Callable[[str], None]:
 def open_to_train(prepared: PreparedExperiment, *, quiet: bool) -> Session:
     """Open the services for an experiment's runs.
 
-    Raises NoWorkerError for a GPU job on the local stack, before anything is started for it.
+    Raises NoWorkerError for a device that the local stack cannot have, before anything is started for it.
     """
-    on_gpu = [side for side, run in prepared.runs.items() if run.job.device == "cuda"]
-    if on_gpu and Settings.from_environment().redis_url is None:
-        raise NoWorkerError(
-            f"device is cuda for {' and '.join(on_gpu)}, and the local stack trains on the CPU only; use "
-            "device: auto, or set LIKEWISE_REDIS_URL to the Redis of workers on a GPU host"
-        )
+    if Settings.from_environment().redis_url is None:
+        from likewise.producer.local.devices import missing
+
+        by_device: dict[str, list[str]] = {}
+        for side, run in prepared.runs.items():
+            if run.job.device != "auto":
+                by_device.setdefault(run.job.device, []).append(side)
+        for device, names in by_device.items():
+            if (reason := missing(device)) is not None:
+                raise NoWorkerError(
+                    f"device is {device} for {' and '.join(names)}, and {reason}; use device: auto, or set "
+                    "LIKEWISE_REDIS_URL to the Redis of workers on a host that has it"
+                )
     return open_for(prepared.loaded.experiment.environments_needed, quiet=quiet)
 
 

@@ -83,8 +83,9 @@ def open_session(settings: Settings, *, environments: Sequence[str], say: Callab
     if configured is not None:
         return Session(settings, redis_url=configured, client=connect(configured), local=False)
     from likewise.producer.local import client as stack
+    from likewise.producer.local.devices import defaults
 
-    wanted = stack.defaults(settings, environments)
+    wanted = defaults(settings, environments)
     url = stack.ensure(settings, wanted, say=say)
     try:
         redis_client = connect(url)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from typing import Literal
+from typing import Literal, cast
 
 TRAIN_TASK = "likewise.train"
 
@@ -60,8 +60,20 @@ def environment_key(framework: str, version: str | None = None, requirements: Co
     return environment_name(framework, version, sorted(one.lower().replace("_", "-") for one in requirements))
 
 
+DeviceKind = Literal["cpu", "cuda", "mps"]
+"""What a worker trains on: NVIDIA's GPUs are `cuda`, Apple's `mps`."""
+
+
+def kind_of(device: str) -> DeviceKind:
+    """Return the kind of a device that may have a number: `cuda:1` is of the kind `cuda`."""
+    return cast(DeviceKind, device.partition(":")[0])
+
+
 def train_queue(environment: str, device: str) -> str:
-    """Return the queue of an environment's runs, by its key; `device` is `cpu`, `cuda` or `any`."""
+    """Return the queue of an environment's runs, by its key.
+
+    `device` is `cpu`, `cuda`, `cuda:1`, `mps` or `any`.
+    """
     return f"train.{environment}.{device}"
 
 

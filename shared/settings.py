@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from types import UnionType
@@ -66,8 +67,12 @@ class Settings(Frozen):
     """The local stack stops after this long without work."""
     framework: str | None = None
     """The framework that a worker trains with."""
-    device: Literal["cpu", "cuda"] = "cpu"
-    """The device that a worker serves."""
+    device: str | None = Field(
+        default=None, pattern=r"^(cpu|cuda(:\d{1,3})?|mps)$", examples=["cpu", "cuda", "cuda:1", "mps"]
+    )
+    """The device that a worker serves: `cuda` is the first GPU of its host that has no worker of its
+    framework, `cuda:1` that of this number. Unset, a worker serves the CPU, and the local stack what its
+    machine has."""
     requirements: str | None = None
     """Packages that a worker's environment has in versions of its own, such as `keras==3.14.*`, with spaces
     between several. Such a worker takes only the runs of sides that ask for the same."""
@@ -127,6 +132,16 @@ class Settings(Frozen):
         return tuple((self.requirements or "").split())
 
     @property
+    def worker_device(self) -> str:
+        """Return the device that a worker serves."""
+        return self.device or "cpu"
+
+    @property
+    def cache_folder(self) -> Path:
+        """Return where a worker keeps arrays, results on their way, and the locks of GPUs."""
+        return self.cache_dir or Path(tempfile.gettempdir()) / f"likewise-cache-{os.getuid()}"
+
+    @property
     def retention_s(self) -> float:
         """Return `retention_days` in seconds."""
         return self.retention_days * 86_400
@@ -174,6 +189,9 @@ def _right(name: str) -> str:
         kind = next(one for one in get_args(kind) if one is not type(None))
     if get_origin(kind) is Literal:
         return " or ".join(map(str, get_args(kind)))
+    if field.examples:
+        *others, last = map(str, field.examples)
+        return f"{', '.join(others)} or {last}"
     if kind is bool:
         return "true or false"
     if kind not in (int, float):

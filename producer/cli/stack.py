@@ -31,6 +31,7 @@ def up(
     Example: likewise up torch
     """
     from likewise.producer.local import client
+    from likewise.producer.local.devices import defaults
     from likewise.producer.local.environments import known_frameworks
     from likewise.producer.session import open_session
     from likewise.shared.errors import UsageError
@@ -39,7 +40,7 @@ def up(
     settings = Settings.from_environment()
     wanted = frameworks or known_frameworks()
     if only_environments:
-        interpreters = client.prepare(settings, client.defaults(settings, wanted), say=say)
+        interpreters = client.prepare(settings, defaults(settings, wanted), say=say)
         if as_json:
             print_json({"interpreters": {made.framework: path for made, path in interpreters.items()}})
         else:

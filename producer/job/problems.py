@@ -78,10 +78,12 @@ _PATTERNS = {
     "name": "letters, digits, `_`, `-` and `.`, at most 100 of them; a layer's begins with a letter",
     "sides": "lower-case words such as torch or new-torch",
     "version": 'such as "2.13.0", or "2.13.*" for every version that begins so',
-    "device": "auto, cpu or cuda",
     "frameworks": f"lower-case words such as {' or '.join(FRAMEWORKS)}",
     "overrides": f"lower-case words such as {' or '.join(FRAMEWORKS)}",
 }
+
+
+_DEVICES = ["auto", "cpu", "cuda", "cuda:1", "mps"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -219,16 +221,23 @@ def _words(found: _Found) -> tuple[str, str | None]:
         known = [_as_written(option) for option in context["expected"].replace(" or ", ", ").split(", ")]
         message, hint = f"expected {_either(known)}", _meant(str(found.value), known)
     elif kind == "string_pattern_mismatch":
-        what = found.path[-1] if found.path[-1] in ("version", "device") else "name"
-        message = f"is not a {what}"
-        hint = next((_PATTERNS[part] for part in reversed(found.path) if part in _PATTERNS), None)
-        if found.path[-1] == "framework" or found.path[0] == "frameworks":
-            hint = did_you_mean(str(found.value), FRAMEWORKS)
+        message, hint = _words_of_pattern(found)
     elif kind == "value_error":
         message, hint = str(context["error"]), None
     elif kind == "table":
         message = error["msg"]
     return printable(message), hint
+
+
+def _words_of_pattern(found: _Found) -> tuple[str, str | None]:
+    """Return the message and the hint for a word that is not of the form it should have."""
+    if found.path[-1] == "device":
+        return f"expected {_either(_DEVICES)}", also_known(str(found.value), _DEVICES)
+    if found.path[-1] == "framework" or found.path[0] == "frameworks":
+        return "is not a name", did_you_mean(str(found.value), FRAMEWORKS)
+    what = "version" if found.path[-1] == "version" else "name"
+    hint = next((_PATTERNS[part] for part in reversed(found.path) if part in _PATTERNS), None)
+    return f"is not a {what}", hint
 
 
 def _elsewhere(path: tuple[str, ...]) -> str | None:

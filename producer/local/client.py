@@ -31,10 +31,8 @@ from likewise.producer.local.home import (
     stack_paths,
     write_private,
 )
-from likewise.producer.local.packages import as_tested
 from likewise.producer.local.private_redis import forget_passwords
 from likewise.shared.errors import StackError
-from likewise.shared.names import parts_of_environment
 from likewise.shared.settings import Settings
 
 START_S = 30.0
@@ -51,18 +49,6 @@ REDIS_SHARE_MB = 4
 """Arrays up to this size are kept in the stack's Redis, larger ones in its folder."""
 
 Say = Callable[[str], None]
-
-
-def defaults(settings: Settings, names: Sequence[str]) -> list[WorkerEnvironment]:
-    """Return the environments of these names, such as `torch` or `torch==2.13.0`, on the settings' device."""
-    found = []
-    for name in names:
-        framework, version, requirements = parts_of_environment(name)
-        asked = WorkerEnvironment(
-            framework=framework, device=settings.device, version=version, requirements=requirements
-        )
-        found.append(as_tested(asked, environments.ADAPTERS))
-    return list(dict.fromkeys(found))
 
 
 def ensure(

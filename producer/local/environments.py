@@ -30,6 +30,7 @@ from likewise.producer.local.packages import ADAPTER_SUFFIX, Packages, packages_
 from likewise.producer.local.processes import INSTALLER, mark, sweep
 from likewise.shared.errors import StackError, UsageError
 from likewise.shared.frozen import Frozen
+from likewise.shared.names import kind_of
 
 PACKAGE = Path(likewise.__file__).resolve().parent
 """The package `likewise`, in a checkout or in site-packages: `shared`, `worker` and `producer` are in it."""
@@ -92,7 +93,7 @@ def _made(folder: Path) -> Made | None:
 
 def find(paths: Paths, environment: WorkerEnvironment, *, adapters: Path = ADAPTERS) -> VirtualEnvironment:
     """Return the virtual environment that this code needs. Raises UsageError for an unknown framework."""
-    prefix = f"{environment.framework}-{environment.device}"
+    prefix = f"{environment.framework}-{kind_of(environment.device)}"
     packages = packages_of(environment, adapters, paths.environments)
     if packages is None:
         meant = did_you_mean(environment.framework, known_frameworks())
@@ -150,7 +151,9 @@ def remove_unused(paths: Paths, *, needed: Sequence[VirtualEnvironment], in_use:
     for one in needed:
         if not one.made():
             continue
-        for folder in paths.environments.glob(f"{one.environment.framework}-{one.environment.device}-*"):
+        for folder in paths.environments.glob(
+            f"{one.environment.framework}-{kind_of(one.environment.device)}-*"
+        ):
             used = any(Path(interpreter).is_relative_to(folder) for interpreter in in_use)
             if folder == one.folder or used or not folder.is_dir():
                 continue

@@ -146,7 +146,7 @@ class WorkerEnvironment(Frozen):
         """Return a word for file names and for JSON: the framework's name where nothing else is asked for."""
         words = [self.framework]
         if self.device != "cpu":
-            words.append(self.device)
+            words.append(self.device.replace(":", "-"))
         asked = [*([self.version] if self.version else []), *self.requirements]
         words += [re.sub(r"[^\w.]+", "-", one.replace("*", "x")) for one in asked]
         name = "-".join(words)

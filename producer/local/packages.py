@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from likewise.shared.names import package_name
+from likewise.shared.names import DeviceKind, kind_of, package_name
 
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
@@ -23,8 +23,10 @@ if TYPE_CHECKING:
     from likewise.producer.local.home import WorkerEnvironment
 
 ADAPTER_SUFFIX = "_adapter"
-VARIANTS = {"cpu": "cpu", "cuda": "gpu"}
+VARIANTS: dict[DeviceKind, str] = {"cpu": "cpu", "cuda": "gpu", "mps": "mps"}
 """The word in the requirement files' names, by device."""
+SERVICE = "requirements.txt"
+"""The file of what makes a worker of any framework."""
 FOLLOWS = {"numpy"}
 """A worker needs these packages, and a framework decides their versions."""
 
@@ -103,17 +105,17 @@ def as_tested(environment: WorkerEnvironment, adapters: Path) -> WorkerEnvironme
 
 
 def with_included(requirements: Path) -> list[Path]:
-    """Return a requirement file and those it includes with `-r`."""
+    """Return a requirement file and those it includes with `-r`, or names with `-c` as constraints."""
     included = [
         (requirements.parent / line.split(maxsplit=1)[1].strip()).resolve()
         for line in requirements.read_text().splitlines()
-        if line.startswith("-r ")
+        if line.startswith(("-r ", "-c "))
     ]
     return [requirements, *included]
 
 
 def _usual(environment: WorkerEnvironment, adapters: Path) -> Packages:
-    variant = VARIANTS[environment.device]
+    variant = VARIANTS[kind_of(environment.device)]
     own = adapters / f"{environment.framework}{ADAPTER_SUFFIX}"
     wheels = own / f"wheels-{variant}.txt"
     return Packages(
@@ -136,8 +138,9 @@ def _as_asked(usual: Packages, environment: WorkerEnvironment, folder: Path) -> 
                 kept.append(_in_version(requirement, environment))
         return kept
 
-    service = [line for file in with_included(usual.requirements)[1:] for line in _lines(file)]
-    own = [line for line in _lines(usual.requirements) if not line.startswith("-r ")]
+    included = [file for file in with_included(usual.requirements)[1:] if file.name == SERVICE]
+    service = [line for file in included for line in _lines(file)]
+    own = [line for line in _lines(usual.requirements) if not line.startswith(("-r ", "-c "))]
     requirements = [*rewritten(own), *rewritten(service), *environment.requirements]
     pins = [line for line in _lines(usual.constraints) if package_name(line.partition("==")[0]) not in asked]
     if environment.version is not None:

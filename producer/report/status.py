@@ -216,7 +216,7 @@ class WorkersDocument(Document):
             rows=[
                 (
                     " ".join([one.framework, one.version or "", *one.requirements]).rstrip(),
-                    one.device,
+                    one.place,
                     self._doing(one),
                     one.host if one.image else one.hostname or one.host,
                     one.hostname if one.image else display.MISSING,
@@ -242,8 +242,8 @@ class WorkersDocument(Document):
     def to_json(self) -> dict[str, Any]:
         """Return the public document."""
         told = {
-            "worker_id", "framework", "device", "queues", "state", "trouble", "run_id", "versions", "threads",
-            "image", "code", "host", "hostname", "pid", "started_s",
+            "worker_id", "framework", "device", "gpu", "queues", "state", "trouble", "run_id", "versions",
+            "threads", "image", "code", "host", "hostname", "pid", "started_s",
         }  # fmt: skip
         return {
             "workers": [

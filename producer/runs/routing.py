@@ -12,17 +12,16 @@ from typing import TYPE_CHECKING
 
 from likewise.producer.display import both
 from likewise.shared.errors import NoWorkerError, UsageError
-from likewise.shared.names import environment_key, host_queue, train_queue
+from likewise.shared.names import environment_key, host_queue, kind_of, train_queue
 
 if TYPE_CHECKING:
     from likewise.shared.job import Job
-    from likewise.shared.job.experiment import Device
-    from likewise.shared.job.side import Side
+    from likewise.shared.job.side import Device, Side
     from likewise.shared.ledger.records import WorkerPresence
     from likewise.shared.run import Run
 
-DEVICES = ("cuda", "cpu")
-"""The faster device comes first, for timed runs of jobs whose device is auto."""
+DEVICES = ("cuda", "mps", "cpu")
+"""The faster device comes first, for jobs whose device is auto."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +64,7 @@ class Need:
         return (
             worker.takes_runs
             and worker.framework == self.framework
-            and self.device in ("auto", worker.device)
+            and self.device in ("auto", worker.device, worker.place)
             and (self.version is None or _is_version(worker.version, self.version))
             and train_queue(self._environment(worker.version), worker.device) in worker.queues
         )
@@ -121,6 +120,17 @@ class Site:
     queue: str
 
 
+def common_device(needs: Iterable[Need], workers: Sequence[WorkerPresence]) -> str | None:
+    """Return the device for the sides that leave it open: the fastest that each of them can have.
+
+    None where no worker offers a choice, so that such runs go to whichever is free first.
+    """
+    served = [_kinds(need, workers) for need in needs if need.device == "auto"]
+    if all(len(kinds) < 2 for kinds in served):
+        return None
+    return next((kind for kind in DEVICES if all(kind in kinds for kinds in served)), None)
+
+
 def refuse_unserved(needs: Iterable[Need], workers: Sequence[WorkerPresence]) -> None:
     """Raise NoWorkerError, with what the live workers offer, if one of the needs is met by none of them."""
     missing = [need for need in needs if not any(need.met_by(worker) for worker in workers)]
@@ -158,21 +168,35 @@ def sites_for(
 
 
 def _on_one(host: str, needs: Sequence[Need], workers: Sequence[WorkerPresence]) -> dict[str, Site]:
-    """Return a site there for every side, on one device where that is left open; none if a side has none."""
+    """Return a site there for every side, on one device where that is left open; none if a side has none.
+
+    Of several GPUs it is one and the same that all sides take, where they can.
+    """
     served = {need: _devices(need, workers) for need in needs}
     if not all(served.values()):
         return {}
-    common = [device for device in DEVICES if all(device in found for found in served.values())]
+    kind = next((kind for kind in DEVICES if all(_has(kind, found) for found in served.values())), None)
     sites = {}
     for need, found in served.items():
-        device = (common or found)[0]
+        own = [device for device in found if kind in (None, kind_of(device))]
+        beside = [one for one in served.values() if _has(kind_of(own[0]), one)]
+        device = next((device for device in own if all(device in one for one in beside)), own[0])
         sites[need.label] = Site(host=host, device=device, queue=need.host_queue(device, host))
     return sites
 
 
+def _has(kind: str, devices: Iterable[str]) -> bool:
+    return any(kind_of(device) == kind for device in devices)
+
+
 def _devices(need: Need, workers: Sequence[WorkerPresence]) -> list[str]:
-    there = {worker.device for worker in workers if need.met_by(worker)}
-    return [device for device in DEVICES if device in there]
+    """Return the devices on which workers serve a side, the fastest first, each GPU by its number."""
+    there = {worker.place for worker in workers if need.met_by(worker)}
+    return sorted(there, key=lambda device: (DEVICES.index(kind_of(device)), len(device), device))
+
+
+def _kinds(need: Need, workers: Sequence[WorkerPresence]) -> list[str]:
+    return list(dict.fromkeys(map(kind_of, _devices(need, workers))))
 
 
 def _unserved(missing: Sequence[Need], workers: Sequence[WorkerPresence]) -> str:
@@ -194,7 +218,7 @@ def _offer(worker: WorkerPresence) -> str:
     """Return what a worker offers: `torch 2.13.0 on cpu`."""
     version = f" {_public(worker.version)}" if worker.version else ""
     packages = f" with {both(list(worker.requirements))}" if worker.requirements else ""
-    return f"{worker.framework}{version}{packages} on {worker.device}"
+    return f"{worker.framework}{version}{packages} on {worker.place}"
 
 
 def _is_version(version: str | None, wanted: str) -> bool:

@@ -5,17 +5,17 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 from kombu.exceptions import OperationalError
 
-from likewise.producer.runs.routing import Need, refuse_unserved
+from likewise.producer.runs.routing import Need, common_device, refuse_unserved
 from likewise.shared.celery_app import send_wakeups
 from likewise.shared.errors import RedisError, UsageError
 from likewise.shared.ledger.ledger import Ledger
 from likewise.shared.ledger.records import ExperimentRecord
-from likewise.shared.names import lane_of
+from likewise.shared.names import kind_of, lane_of
 from likewise.shared.program.together import convolutions_obstacle, obstacle
 from likewise.shared.run import Dataset, Run, Samples
 
@@ -99,6 +99,7 @@ def submit(
     maker = RunMaker(services)
     if not queue_anyway:
         maker.refuse_unserved(prepared)
+    prepared = maker.on_common_device(prepared)
     runs = [run for one in prepared.values() for run in maker.runs(one, experiment.seed_list)]
     return submit_runs(services, maker, experiment, runs, key=key, priority=priority)
 
@@ -195,6 +196,22 @@ class RunMaker:
         """Raise NoWorkerError, with the live workers, where none can train one of the runs."""
         refuse_unserved([Need.of_side(one.side, one.job) for one in prepared.values()], self._workers)
 
+    def on_common_device(self, prepared: Mapping[str, PreparedRun]) -> dict[str, PreparedRun]:
+        """Return the same with the device that the live workers suggest, where a side leaves it open.
+
+        All that follows an experiment, such as its float64 twin, then goes where its runs went.
+        """
+        needs = [Need.of_side(one.side, one.job) for one in prepared.values()]
+        device = common_device(needs, self._workers)
+        if device is None:
+            return dict(prepared)
+        return {
+            label: replace(one, job=one.job.model_copy(update={"device": device}))
+            if one.job.device == "auto"
+            else one
+            for label, one in prepared.items()
+        }
+
     def runs(
         self,
         prepared: PreparedRun,
@@ -249,7 +266,7 @@ def _together(run: Run) -> bool:
     samples = run.dataset.train.x.shape[0]
     members = len(run.seeds) * len(run.optimizers or (None,))
     slow = convolutions_obstacle(run.job, run.program, samples=samples, members=members)
-    return obstacle(run.job) is None and (slow is None or run.job.device == "cuda")
+    return obstacle(run.job) is None and (slow is None or kind_of(run.job.device) == "cuda")
 
 
 def parts_of(seeds: tuple[int, ...], *, most: int) -> list[tuple[int, ...]]:

@@ -94,12 +94,13 @@ def submit_sweep(
     if not queue_anyway:
         for one in sweep.points:
             maker.refuse_unserved(one.runs)
+    points_of_sides = [maker.on_common_device(one.runs) for one in sweep.points]
     runs: list[Run] = []
     for side, firsts in trained_at(experiment).items():
         trained = sorted(set(firsts))
-        for places in groups_of([sweep.points[point].runs[side].job for point in trained]):
+        for places in groups_of([points_of_sides[point][side].job for point in trained]):
             points = [trained[place] for place in places]
-            together = [sweep.points[point].runs[side] for point in points]
+            together = [points_of_sides[point][side] for point in points]
             runs += maker.runs(
                 together[0],
                 experiment.seed_list,

@@ -15,7 +15,7 @@ from likewise.shared.job.loss import Loss
 from likewise.shared.job.metrics import Metric
 from likewise.shared.job.model import Model
 from likewise.shared.job.optimizer import Optimizer
-from likewise.shared.job.side import Framework, Label, Side, SideSettings
+from likewise.shared.job.side import Device, Framework, Label, Side, SideSettings
 from likewise.shared.job.training import RunLimits, Training
 from likewise.shared.job.weights import InitialWeights, SharedWeights
 from likewise.shared.names import environment_name
@@ -25,7 +25,6 @@ MAX_SEEDS = 10_000
 
 Precision = Literal["float32", "float64"]
 Execution = Literal["auto", "eager", "compiled"]
-Device = Literal["auto", "cpu", "cuda"]
 MAX_SIDES = 100
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 
@@ -53,7 +52,8 @@ class Job(Frozen):
     execution: Execution = "auto"
     """Step by step, or compiled; `auto` is what suits the framework, and the result says what ran."""
     device: Device = "auto"
-    """`auto` takes the first worker that is free, `cpu` or `cuda` one of that kind."""
+    """`auto` takes a GPU where every side can have one; `cpu`, `cuda` or `mps` (Apple's) one of that kind,
+    `cuda:1` the GPU of that number."""
     limits: RunLimits = RunLimits()
     """What a training may take at the most."""
     metrics: Many[Metric] | None = None
@@ -150,12 +150,16 @@ class Experiment(Job):
 
     @property
     def environments_needed(self) -> tuple[str, ...]:
-        """Return each environment that some side asks for, once, as `environment_name` writes it."""
-        return tuple(
-            dict.fromkeys(
-                environment_name(side.framework, side.version, side.requirements) for side in self.side_list
-            )
-        )
+        """Return each environment that some side asks for, once, as `environment_name` writes it.
+
+        A side that asks for a device has it at the end: `torch==2.13.0@cuda`.
+        """
+        found = []
+        for side in self.side_list:
+            device = self.changes_of(side).get("device", self.device)
+            name = environment_name(side.framework, side.version, side.requirements)
+            found.append(name if device == "auto" else f"{name}@{device}")
+        return tuple(dict.fromkeys(found))
 
     def overridden_by(self, side: Side) -> tuple[str, ...]:
         """Return the keys of `overrides` that reach a side: its label, else its framework."""

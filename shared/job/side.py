@@ -14,6 +14,7 @@ from likewise.shared.job.fields import Many
 
 Framework = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=40)]
 Label = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]*$", max_length=60)]
+Device = Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d{1,3})?|mps)$")]
 _RELEASE = r"\d+(\.\d+)*"
 Version = Annotated[str, Field(pattern=rf"^{_RELEASE}((a|b|rc)\d+)?(\.(post|dev)\d+)?$", max_length=40)]
 """A version in full, as PEP 440 spells it."""
@@ -35,7 +36,6 @@ Requirement = Annotated[
 SETTINGS = ("device", "execution", "precision")
 """The fields of a side that are fields of its job."""
 _POSSIBLE = {
-    "device": ("auto", "cpu", "cuda"),
     "execution": ("auto", "eager", "compiled"),
     "precision": ("float32", "float64"),
 }
@@ -58,8 +58,8 @@ class SideSettings(Frozen):
     requirements: Annotated[Many[Requirement], Field(max_length=20)] = ()
     """Packages that the side's environment has in versions of its own, such as "keras==3.14.*". The local
     stack makes it; elsewhere a worker must have been started with them (LIKEWISE_REQUIREMENTS)."""
-    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?|mps)$")] | None = None
-    """The side's own `device`: auto, cpu or cuda."""
+    device: Device | None = None
+    """The side's own `device`: auto, cpu, cuda, cuda:1 or mps."""
     execution: Literal["auto", "eager", "compiled", "stock"] | None = None
     """The side's own `execution`: auto, eager or compiled."""
     precision: Literal["float32", "float64", "bfloat16", "float16", "tf32"] | None = None

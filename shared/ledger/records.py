@@ -18,11 +18,19 @@ import redis
 from pydantic import Field
 
 from likewise.shared.frozen import Frozen
+from likewise.shared.gpus import Gpu
 from likewise.shared.job.experiment import Experiment
 from likewise.shared.job.fields import Many
 from likewise.shared.job.side import Framework, Label, OfSide
 from likewise.shared.ledger.transitions import STREAM_LENGTH, script
-from likewise.shared.names import WORKERS, Priority, progress_key, requirements_of_queue, worker_key
+from likewise.shared.names import (
+    WORKERS,
+    DeviceKind,
+    Priority,
+    progress_key,
+    requirements_of_queue,
+    worker_key,
+)
 from likewise.shared.results.run_result import Failure
 
 RunState = Literal["queued", "leased", "succeeded", "failed", "cancelled"]
@@ -84,7 +92,7 @@ class WorkerPresence(Frozen):
 
     worker_id: str
     framework: Framework
-    device: Literal["cpu", "cuda"]
+    device: DeviceKind
     queues: Many[str]
     host: str
     """The name of its machine, which its timed runs have to themselves."""
@@ -94,6 +102,8 @@ class WorkerPresence(Frozen):
     versions: dict[str, str]
     """Until the framework is loaded, its own alone, where the worker's packages name it."""
     threads: int
+    gpu: Gpu | None = None
+    """The GPU that is its own."""
     image: str | None = None
     code: str | None = None
     """A digest of the code that it runs (`shared.code`)."""
@@ -114,6 +124,11 @@ class WorkerPresence(Frozen):
     def requirements(self) -> tuple[str, ...]:
         """Return the packages that it has in versions of their own, as its queues name them."""
         return requirements_of_queue(self.queues[0]) if self.queues else ()
+
+    @property
+    def place(self) -> str:
+        """Return its device, with the number of its GPU where it has one of its own: `cuda:1`."""
+        return self.device if self.gpu is None else f"{self.device}:{self.gpu.index}"
 
     @property
     def version(self) -> str | None:

@@ -237,11 +237,14 @@ def test_bench_times_each_run_alone_on_the_host_that_the_containers_share(starte
     assert "TORCH_PACKAGES=g++" in told
 
 
-def test_the_gpu_file_asks_for_the_gpu_variant_and_its_devices(engine: Engine) -> None:
+def test_the_gpu_file_adds_workers_of_the_gpu_variant_and_keeps_the_others(engine: Engine) -> None:
     gpu = Compose(engine, "likewise-test-gpu", ("docker-compose.yml", "docker-compose.gpu.yml"))
     services = json.loads(gpu("config", "--format", "json").stdout)["services"]
     for name in ("worker-tf", "worker-torch"):
-        service = services[name]
+        assert services[name]["image"].endswith(":cpu")
+        assert "deploy" not in services[name]
+        assert services["producer"]["depends_on"][f"{name}-gpu"]["condition"] == "service_healthy"
+        service = services[f"{name}-gpu"]
         assert service["build"]["args"]["VARIANT"] == "gpu"
         assert service["image"].endswith(":gpu")
         assert service["environment"]["LIKEWISE_DEVICE"] == "cuda"

@@ -10,6 +10,7 @@ import dataclasses
 import importlib.util
 import json
 import math
+import os
 from collections.abc import Callable, Mapping
 from fractions import Fraction
 from typing import Any
@@ -32,6 +33,7 @@ from likewise.shared.job.data import is_weighted
 from likewise.shared.job.layers.basic import ActivationLayer, Dense, Dropout, Flatten
 from likewise.shared.job.model import Model
 from likewise.shared.losses import loss_value
+from likewise.shared.names import kind_of
 from likewise.shared.program import compile_job
 from likewise.worker.adapters import adapter_names, load_adapter
 from likewise.worker.adapters.base import Capability, FrameworkAdapter
@@ -71,9 +73,12 @@ def framework(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="session")
 def kit(framework: str) -> Kit:
-    """The framework's adapter, started on the CPU with one thread, and what tests make with it."""
+    """The framework's adapter, started with one thread, and what tests make with it.
+
+    It is started on the CPU, or on what `tests/gpu` names.
+    """
     adapter = load_adapter(framework)
-    adapter.start(device="cpu", threads=1)
+    adapter.start(device=kind_of(os.environ.get("LIKEWISE_TEST_DEVICE", "cpu")), threads=1)
     return Kit(adapter)
 
 

@@ -68,15 +68,26 @@ def test_a_heartbeat_file_that_cannot_be_written_is_refused(start_worker, redis_
     assert f"LIKEWISE_HEARTBEAT_FILE is '{file}'" in said
 
 
-def test_a_framework_that_cannot_be_started_ends_the_worker(start_worker, redis_server, desk):
-    """There is no GPU here: the child finds out, the parent says so."""
-    worker = start_worker("torch", redis_server.url, LIKEWISE_DEVICE="cuda")
+def test_a_worker_for_a_gpu_says_before_its_framework_is_loaded_that_there_is_none(
+    start_worker, redis_server
+):
+    status, said = ended(start_worker("torch", redis_server.url, LIKEWISE_DEVICE="cuda", PATH="/nowhere"))
+    assert status == 4
+    assert "LIKEWISE_DEVICE is cuda, and nvidia-smi shows no GPU here" in said
+
+
+def test_a_framework_that_cannot_be_started_ends_the_worker(start_worker, redis_server, desk, tmp_path):
+    """A GPU is listed, and the package is for the CPU: the child finds out, the parent says so."""
+    listing = tmp_path / "nvidia-smi"
+    listing.write_text("#!/bin/sh\necho '0, GPU-8f6a, NVIDIA H200, 580.95.05, 9.0, 143771'\n")
+    listing.chmod(0o755)
+    worker = start_worker(
+        "torch", redis_server.url, LIKEWISE_DEVICE="cuda", PATH=f"{tmp_path}:{os.environ['PATH']}"
+    )
     status = worker.process.wait(timeout=90)
     said = worker.log.read_text()
-    if status == 0:
-        pytest.skip("there is a GPU here")
     assert status == 4
-    assert "likewise worker: torch cannot be started here" in said
+    assert "likewise worker: torch cannot be started here: PyTorch finds no GPU here, since its" in said
     assert worker.presence(desk.ledger) is None
 
 

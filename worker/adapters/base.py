@@ -30,6 +30,7 @@ from typing import ClassVar, Literal
 from likewise.shared.job import Job, Optimizer
 from likewise.shared.job.experiment import Precision
 from likewise.shared.job.weights import FrameworkWeights
+from likewise.shared.names import DeviceKind
 from likewise.shared.program import ProgramSpec
 from likewise.shared.results.run_result import Reason
 from likewise.worker.adapters.trainer import Batch, EnsembleTrainer, Observer, Trainer, Weights
@@ -89,11 +90,11 @@ class FrameworkAdapter(ABC):
         return UnsupportedError(self.lacks.get(capability, f"{self.name} has no {capability} of its own"))
 
     @abstractmethod
-    def start(self, *, device: Literal["cpu", "cuda"], threads: int) -> None:
+    def start(self, *, device: DeviceKind, threads: int) -> None:
         """Import the framework, pick the device, pin what changes numbers, and warm up.
 
-        `threads` is the most that `use_threads` will ask for later. Raises RuntimeError with a plain reason
-        when the device cannot be had.
+        Of NVIDIA's GPUs the process sees one alone, its own. `threads` is the most that `use_threads` will
+        ask for later. Raises RuntimeError with a plain reason when the device cannot be had.
         """
 
     @abstractmethod
@@ -167,6 +168,9 @@ class FrameworkAdapter(ABC):
 
         Trainers that exist are not affected, and what `start` warmed up stays warm.
         """
+
+    def synchronize(self) -> None:  # noqa: B027 -- the CPU has done what its calls have returned from
+        """Return when the device has done all that was asked of it: each clock is read after that."""
 
     def reset_device_peak(self) -> None:  # noqa: B027 -- the CPU has no memory of its own
         """Forget the accelerator's memory peak."""

@@ -29,11 +29,13 @@ from likewise.shared.celery_app import make_app, queue
 from likewise.shared.code import worker_code
 from likewise.shared.connection import connect, redis_url
 from likewise.shared.errors import LikewiseError, RedisError, ServiceError, UsageError
+from likewise.shared.gpus import Gpu
 from likewise.shared.ledger.leases import Leases
 from likewise.shared.names import environment_key, host_queue, train_queue
 from likewise.shared.settings import Settings
 from likewise.worker.adapters import adapter_names
 from likewise.worker.service.child_page import ChildPage
+from likewise.worker.service.gpu_lock import devices_served, own_gpu
 from likewise.worker.service.intake import Consumer, Intake
 from likewise.worker.service.keeper import Identity, Keeper
 from likewise.worker.service.machine import this_host
@@ -74,13 +76,18 @@ def serve(settings: Settings) -> int:
     client = connect(url, largest_bytes=settings.max_record_bytes)
     if not settings.allow_volatile_redis:
         refuse_volatile(client)
+    with own_gpu(settings, framework, environ=os.environ) as gpu:
+        return _serve(settings, client=client, url=url, framework=framework, gpu=gpu)
 
+
+def _serve(settings: Settings, *, client: redis.Redis, url: str, framework: str, gpu: Gpu | None) -> int:
     machine = socket.gethostname()  # a container's own, by which its engine knows it
     host = settings.host_id or this_host()
     version = installed_version(framework)
     refuse_unmet(settings.requirement_list)
-    queues = queues_of(environments_of(framework, version, settings), device=settings.device, host=host)
-    worker_id = f"{framework}-{settings.device}-{machine}-{secrets.token_hex(3)}"
+    served = devices_served(settings.worker_device, gpu)
+    queues = queues_of(environments_of(framework, version, settings), devices=served, host=host)
+    worker_id = f"{framework}-{served[-1].replace(':', '')}-{machine}-{secrets.token_hex(3)}"
     leases = Leases(client, worker_id=worker_id, host=host, lease_s=settings.lease_s)
     intake = Intake()
     page = ChildPage.create()
@@ -100,7 +107,12 @@ def serve(settings: Settings) -> int:
 
     versions = {} if version is None else {framework: version}
     identity = Identity(
-        settings=settings, queues=queues, hostname=machine, code=worker_code(framework), versions=versions
+        settings=settings,
+        queues=queues,
+        hostname=machine,
+        gpu=gpu,
+        code=worker_code(framework),
+        versions=versions,
     )
     keeper = Keeper(identity, leases=leases, page=page, intake=intake, give_up=give_up)
     reconciler = Reconciler(leases=leases, app=app, queues=queues, largest_bytes=largest_bytes)
@@ -183,15 +195,15 @@ def refuse_unmet(requirements: Sequence[str]) -> None:
             raise UsageError(f"LIKEWISE_REQUIREMENTS names {one}, and {wanted.name} {found} here")
 
 
-def queues_of(environments: Sequence[str], *, device: str, host: str) -> tuple[str, ...]:
-    """Return the queues that a worker of these environments serves."""
+def queues_of(environments: Sequence[str], *, devices: Sequence[str], host: str) -> tuple[str, ...]:
+    """Return the queues that a worker of these environments and devices serves."""
     return tuple(
         name
         for environment in environments
         for name in (
-            train_queue(environment, device),
+            *(train_queue(environment, device) for device in devices),
             train_queue(environment, "any"),
-            host_queue(environment, device, host),
+            *(host_queue(environment, device, host) for device in devices),
         )
     )
 

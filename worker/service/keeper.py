@@ -19,8 +19,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from likewise.shared.errors import RedisError
+from likewise.shared.gpus import Gpu
 from likewise.shared.ledger.leases import HeldRun, Leases, WhyLetGo
 from likewise.shared.ledger.records import WorkerPresence, WorkerState, announce_worker, withdraw_worker
+from likewise.shared.names import kind_of
 from likewise.shared.settings import Settings
 from likewise.worker.service.child_page import STACK_SIGNAL, ChildPage, ChildReport
 from likewise.worker.service.intake import Intake
@@ -78,6 +80,7 @@ class Identity:
     settings: Settings
     queues: tuple[str, ...]
     hostname: str
+    gpu: Gpu | None
     code: str | None
     versions: dict[str, str]
     """What is told of the framework's packages until the child has loaded them."""
@@ -246,7 +249,8 @@ class Keeper:
         document = WorkerPresence(
             worker_id=self._leases.worker_id,
             framework=str(settings.framework),
-            device=settings.device,
+            device=kind_of(settings.worker_device),
+            gpu=self._identity.gpu,
             queues=self._identity.queues,
             host=self._leases.host,
             hostname=self._identity.hostname,

@@ -11,7 +11,6 @@ import faulthandler
 import logging
 import os
 import signal
-import tempfile
 import threading
 import time
 from collections.abc import Sequence
@@ -32,7 +31,7 @@ from likewise.shared.ledger.checkpoints import CheckpointStore
 from likewise.shared.ledger.leases import Claim, Leases, Refused, RunEnd
 from likewise.shared.ledger.records import ProgressEvent, RunState
 from likewise.shared.limits import Limits
-from likewise.shared.names import TRAIN_TASK
+from likewise.shared.names import TRAIN_TASK, kind_of
 from likewise.shared.results.run_result import Failure, RunResult, StoredResult
 from likewise.shared.run import Run
 from likewise.shared.settings import Settings
@@ -100,7 +99,7 @@ class TrainingChild:
             largest_bytes=settings.max_record_bytes,
         )
         self._limits = Limits.of(settings, memory_bytes=memory_bytes())
-        folder = settings.cache_dir or Path(tempfile.gettempdir()) / f"likewise-cache-{os.getuid()}"
+        folder = settings.cache_folder
         self._blobs = BlobStore(
             client,
             url=settings.blob_url,
@@ -124,7 +123,7 @@ class TrainingChild:
         try:
             adapter = load_adapter(str(self._settings.framework))
             begin = time.perf_counter()
-            adapter.start(device=self._settings.device, threads=self._threads)
+            adapter.start(device=kind_of(self._settings.worker_device), threads=self._threads)
             self._import_s = time.perf_counter() - begin
             versions = adapter.describe().versions
             for model in (Run, StoredResult, ProgressEvent):

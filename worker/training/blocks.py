@@ -8,7 +8,7 @@ addressed by its steps.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -110,16 +110,20 @@ Phase = Literal["build_s", "compile_s", "train_s", "predict_s"]
 
 
 class Stopwatch:
-    """Adds up seconds by phase. Adapters return only when the device has finished."""
+    """Adds up seconds by phase. The device has finished whenever the clock is read."""
 
-    def __init__(self) -> None:
+    def __init__(self, synchronize: Callable[[], None] = lambda: None) -> None:
+        """Take what waits until the device has finished."""
+        self._synchronize = synchronize
         self._seconds: dict[Phase, float] = dict.fromkeys(get_args(Phase), 0.0)
 
     @contextmanager
     def measure(self, phase: Phase) -> Iterator[None]:
         """Time what is inside; what raises is not counted."""
+        self._synchronize()
         begin = time.perf_counter()
         yield
+        self._synchronize()
         self._seconds[phase] += time.perf_counter() - begin
 
     def seconds(self, phase: Phase) -> float:

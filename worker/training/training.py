@@ -63,7 +63,7 @@ class OngoingTraining:
         self.job = job = members[0].job
         self.program = data.program
         self.plan = BatchPlan.of(job.training, len(data.train.x))
-        self.stopwatch = Stopwatch()
+        self.stopwatch = Stopwatch(adapter.synchronize)
         with self.stopwatch.measure("build_s"):
             begin = starts(job, data=data, adapter=adapter, seeds=[member.seed for member in members])
             self._initial_hashes = {seed: hash_arrays(weights) for seed, weights in begin.items()}

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 import psutil
 import pytest
 
-from likewise.producer.local import client
+from likewise.producer.local import client, devices
 from likewise.producer.local.home import Paths, StackState
 from likewise.producer.local.processes import INSTALLER, STACK, leftovers, mark, sweep
 from likewise.shared.settings import Settings
@@ -35,7 +35,7 @@ class Home:
     def up(self, *frameworks: str, patiently: bool = False, **settings: Any) -> str:
         """As a command would; the Redis's URL."""
         self.settings = self.settings.model_copy(update=settings)
-        wanted = client.defaults(self.settings, frameworks)
+        wanted = devices.defaults(self.settings, frameworks)
         return client.ensure(self.settings, wanted, say=self.said.append, patiently=patiently)
 
     def down(self) -> bool:

@@ -21,8 +21,9 @@ from likewise.shared.errors import RedisError, StackError
 from likewise.shared.users import USERS
 
 ENSURE = (
-    "import sys; from likewise.producer.local import client; from likewise.shared.settings import Settings;"
-    "settings = Settings.from_environment(); wanted = client.defaults(settings, sys.argv[1:]);"
+    "import sys; from likewise.producer.local import client, devices;"
+    "from likewise.shared.settings import Settings;"
+    "settings = Settings.from_environment(); wanted = devices.defaults(settings, sys.argv[1:]);"
     "print(client.ensure(settings, wanted, say=lambda line: None))"
 )
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Mapping
 from math import sqrt
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from likewise.shared.job.experiment import Precision
 from likewise.shared.job.layers.basic import Dense
 from likewise.shared.job.loss import MeanSquaredError
 from likewise.shared.job.optimizer import Sgd
+from likewise.shared.names import DeviceKind
 from likewise.shared.program import ProgramSpec
 from likewise.worker.adapters.base import Capability, Description, FrameworkAdapter, UnsupportedError
 from likewise.worker.adapters.common import check_inputs, check_samples, check_weights, warm_up
@@ -116,7 +117,7 @@ class NumpyAdapter(FrameworkAdapter):
         "compiled": "the NumPy adapter compiles nothing; use execution: auto",
     }
 
-    def start(self, *, device: Literal["cpu", "cuda"], threads: int) -> None:  # noqa: ARG002
+    def start(self, *, device: DeviceKind, threads: int) -> None:  # noqa: ARG002
         if device != "cpu":
             raise RuntimeError("NumPy trains on the CPU: give this worker the device cpu")
         warm_up(self)

@@ -99,7 +99,7 @@ MISTAKES = [
         'initial_weights.weights.layers.0.kernel: row 1, column 1 is "a", not a number',
     ),
     ("metrics=[acuracy]", 'metrics.0 = "acuracy": expected mae, rmse, r2, accuracy, f1, auc, top_k_accuracy, precision or recall (did you mean accuracy?)'),
-    ("device=gpu", 'device = "gpu": expected auto, cpu or cuda (did you mean cuda?)'),
+    ("device=gpu", 'device = "gpu": expected auto, cpu, cuda, cuda:1 or mps (did you mean cuda?)'),
     (
         "schema_version=7",
         "schema_version = 7: this file is of schema version 7; this Likewise reads 1 "

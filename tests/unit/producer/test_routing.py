@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from likewise.producer.runs.routing import Need, refuse_unserved, sites_for
+from likewise.producer.runs.routing import Need, common_device, refuse_unserved, sites_for
 from likewise.shared.errors import NoWorkerError, UsageError
+from likewise.shared.gpus import Gpu
 from likewise.shared.ledger.records import WorkerPresence
 from likewise.shared.names import environment_key, train_queue
 
@@ -19,8 +20,13 @@ def need(framework: str, *, device: Any = "auto", version: str | None = None, la
 def worker(
     framework: str, host: str, *, device: Any = "cpu", version: str | None = None, busy: bool = False
 ) -> WorkerPresence:
+    device, _, number = device.partition(":")
+    gpu = Gpu(
+        index=int(number or 0), uuid=f"GPU-{number}", name="T4", driver="580.1", compute_capability="7.5"
+    )
     return WorkerPresence(
-        worker_id=f"{framework}-{host}-{device}", framework=framework, device=device, host=host,
+        worker_id=f"{framework}-{host}-{device}{number}", framework=framework, device=device, host=host,
+        gpu=gpu if number else None,
         queues=tuple(train_queue(environment_key(framework, one), device) for one in {version, None}), pid=1,
         versions={framework: version} if version else {}, threads=1,
         state="busy" if busy else "idle", started_s=0, seen_s=0,
@@ -154,3 +160,37 @@ def test_timed_runs_of_two_versions_go_to_the_queues_of_those_versions() -> None
         "old": "train.torch==2.12.1.cpu@a",
         "new": "train.torch==2.13.1.cpu@a",
     }
+
+
+GPUS = [
+    worker(framework, "g", device=f"cuda:{number}")
+    for framework in ("torch", "tensorflow")
+    for number in (0, 1)
+]
+
+
+def test_a_gpu_is_asked_for_by_its_number() -> None:
+    wanted = need("torch", device="cuda:1")
+    assert [one.worker_id for one in GPUS if wanted.met_by(one)] == ["torch-g-cuda1"]
+    assert wanted.queue() == "train.torch.cuda:1"
+    with pytest.raises(NoWorkerError, match="no live worker serves torch on cuda:2; live workers: torch"):
+        refuse_unserved([need("torch", device="cuda:2")], GPUS)
+
+
+def test_timed_runs_of_all_sides_go_to_one_and_the_same_gpu() -> None:
+    only_second = [one for one in GPUS if one.worker_id != "tensorflow-g-cuda0"]
+    assert {site.device for site in sites_for(BOTH, only_second).values()} == {"cuda:1"}
+    cpu_and_gpu = [need("torch", device="cpu", label="here"), need("torch", device="cuda", label="there")]
+    sites = sites_for(cpu_and_gpu, [*GPUS, worker("torch", "g")])
+    assert {name: site.queue for name, site in sites.items()} == {
+        "here": "train.torch.cpu@g",
+        "there": "train.torch.cuda:0@g",
+    }
+
+
+def test_sides_that_leave_the_device_open_take_the_fastest_that_all_of_them_can_have() -> None:
+    torch_alone = [*RACK, GPUS[0]]
+    assert common_device(BOTH, RACK) is None  # there is no choice
+    assert common_device(BOTH, torch_alone) == "cpu"
+    assert common_device(BOTH, RACK + GPUS) == "cuda"
+    assert common_device([need("torch", device="cpu"), need("tensorflow")], RACK + GPUS) == "cuda"

@@ -71,10 +71,9 @@ def test_overrides_of_a_framework_reach_its_sides_without_an_entry_of_their_own(
     ("sides", "field"),
     [
         ("torch==two", "is not a version"),
-        ("torch@tpu", "is not a device"),
+        ("torch@tpu", "expected auto, cpu, cuda, cuda:1 or mps"),
         ("torch:stock", "execution"),
         ("torch/bfloat16", "precision"),
-        ("torch@mps", "device"),
     ],
 )
 def test_what_no_side_can_be_yet_is_refused_by_its_field(sides, field):

@@ -19,7 +19,7 @@ from likewise.shared.settings import Settings, misspelt, variable
         ("retention_days", "1e30", "a number from 0.001 to 36,500"),
         ("retention_days", "1e-9", "a number from 0.001 to 36,500"),
         ("checkpoint_s", "-1", "a number, 0 or more"),
-        ("device", "tpu", "cpu or cuda"),
+        ("device", "tpu", "cpu, cuda, cuda:1 or mps"),
         ("allow_volatile_redis", "maybe", "true or false"),
     ],
 )
@@ -39,7 +39,8 @@ def test_all_that_is_wrong_is_told_at_once() -> None:
 def test_good_values_are_taken_and_empty_ones_count_as_unset() -> None:
     given = {"LIKEWISE_THREADS": "4", "LIKEWISE_DEVICE": "", "LIKEWISE_ALLOW_VOLATILE_REDIS": "true"}
     settings = Settings.from_environment(given)
-    assert (settings.threads, settings.device, settings.allow_volatile_redis) == (4, "cpu", True)
+    assert (settings.threads, settings.device, settings.allow_volatile_redis) == (4, None, True)
+    assert settings.worker_device == "cpu"
 
 
 def test_a_variable_that_is_almost_a_setting_is_found_and_others_are_let_be() -> None:

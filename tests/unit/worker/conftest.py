@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,6 +21,7 @@ from likewise.shared.job import Job, Optimizer
 from likewise.shared.job.experiment import Precision
 from likewise.shared.job.layers.basic import Dense, Dropout, Flatten
 from likewise.shared.ledger.records import ProgressEvent
+from likewise.shared.names import DeviceKind
 from likewise.shared.program import ProgramSpec
 from likewise.shared.results.run_result import Reason, RunResult
 from likewise.shared.run import Run
@@ -226,7 +227,7 @@ class NumpyAdapter(FrameworkAdapter):
         if self.programs:
             self.programs.clear()
 
-    def start(self, *, device: Literal["cpu", "cuda"], threads: int) -> None:
+    def start(self, *, device: DeviceKind, threads: int) -> None:
         if device != "cpu" or threads != 1:
             raise RuntimeError("NumPy trains on one thread of the CPU")
 

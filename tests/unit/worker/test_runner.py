@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable
 from math import inf
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,7 +15,7 @@ import pytest
 from likewise.shared.job import Job
 from likewise.shared.program import compile_job
 from likewise.worker.adapters.base import FrameworkAdapter
-from likewise.worker.training import resources
+from likewise.worker.training import blocks, resources
 from likewise.worker.training.metrics import member_metrics
 
 Jobs = Callable[..., Job]
@@ -211,3 +213,42 @@ def test_given_weights_that_do_not_fit_fail_before_training(lab: Any, job_of: Jo
     result = lab.train(run)
     assert result.failure.reason == "bad_weights"
     assert "layers.0.kernel: has the shape 1 x 1, and the model's is 3 x 1" in result.failure.message
+
+
+def test_no_clock_is_read_while_the_device_is_at_work(
+    lab: Any, job_of: Jobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A GPU goes on working after a call has returned, so a clock that is read then measures nothing."""
+    at_work, reads = False, 0
+
+    def returning_early(call: Callable[..., Any]) -> Callable[..., Any]:
+        def asked(*arguments: Any, **named: Any) -> Any:
+            nonlocal at_work
+            at_work = True
+            return call(*arguments, **named)
+
+        return asked
+
+    def synchronize() -> None:
+        nonlocal at_work
+        at_work = False
+
+    def perf_counter() -> float:
+        nonlocal reads
+        reads += 1
+        assert not at_work
+        return time.perf_counter()
+
+    def build(*arguments: Any, **named: Any) -> Any:
+        trainer = returning_early(built)(*arguments, **named)
+        for name in ("train", "outputs"):
+            monkeypatch.setattr(trainer, name, returning_early(getattr(trainer, name)))
+        return trainer
+
+    built = lab.adapter.build
+    monkeypatch.setattr(lab.adapter, "build", build)
+    monkeypatch.setattr(lab.adapter, "synchronize", synchronize)
+    monkeypatch.setattr(blocks, "time", SimpleNamespace(perf_counter=perf_counter))
+    result = lab.train(lab.run(article(job_of), train=ARTICLE, predict=[[10.0]], given=LINE))
+    assert (result.status, result.failure) == ("succeeded", None)
+    assert reads > 6

@@ -5,18 +5,20 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from likewise.shared.job import Job, Optimizer
 from likewise.shared.job.experiment import Precision
 from likewise.shared.job.optimizer import structure
+from likewise.shared.names import DeviceKind
 from likewise.shared.program import ProgramSpec
 from likewise.shared.results.run_result import Reason
 from likewise.worker.adapters.base import Description, FrameworkAdapter, UnsupportedError
 from likewise.worker.adapters.common import Programs, check_samples, check_weights, warm_up
 from likewise.worker.adapters.constants import gathers
+from likewise.worker.adapters.cuda import MEMORY_WORDS, driver_versions, no_gpu
 from likewise.worker.adapters.trainer import Batch, EnsembleTrainer, Observer, Trainer, Weights
 
 _ENVIRONMENT = {
@@ -37,20 +39,22 @@ class TensorFlowAdapter(FrameworkAdapter):
         self._device = "/CPU:0"
         self._threads = 1
         self._device_name = "cpu"
+        self._versions: dict[str, str] = {}
+        self._flags: dict[str, str] = {}
         self._programs = Programs()
 
-    def start(self, *, device: Literal["cpu", "cuda"], threads: int) -> None:
+    def start(self, *, device: DeviceKind, threads: int) -> None:
         """Import TensorFlow, pick the device and pin what changes numbers."""
         os.environ.update(_ENVIRONMENT)
         import tensorflow as tf
 
+        if device == "mps":
+            raise RuntimeError("TensorFlow trains on no GPU of Apple's here; give this worker the device cpu")
         gpus = tf.config.list_physical_devices("GPU")
         if device == "cuda":
+            build = tf.sysconfig.get_build_info()
             if not gpus:
-                raise RuntimeError(
-                    "TensorFlow finds no GPU here: run this worker on a host with an NVIDIA GPU and its "
-                    "driver, with the packages of requirements-gpu.txt, or give it the device cpu"
-                )
+                raise RuntimeError(no_gpu("TensorFlow", made_for=build.get("cuda_version")))
             tf.config.set_visible_devices(gpus[0], "GPU")
             tf.config.experimental.set_memory_growth(gpus[0], True)
             # on the CPU the kernels used here are deterministic as they are, and 25 % quicker
@@ -58,6 +62,12 @@ class TensorFlowAdapter(FrameworkAdapter):
             self._device = "/GPU:0"
             details = tf.config.experimental.get_device_details(gpus[0])
             self._device_name = details.get("device_name", "cuda")
+            self._versions = {
+                "cuda": build["cuda_version"],
+                "cudnn": build["cudnn_version"],
+                **driver_versions(),
+            }
+            self._flags = {"compute_capability": ".".join(map(str, details["compute_capability"]))}
         else:
             tf.config.set_visible_devices([], "GPU")
         # it takes a worker's many jobs for one function traced too often, and what cannot be vectorised for
@@ -89,6 +99,7 @@ class TensorFlowAdapter(FrameworkAdapter):
                 "keras": keras.__version__,
                 "numpy": np.__version__,
                 "python": platform.python_version(),
+                **self._versions,
             },
             device=self._device_name,
             flags={
@@ -96,6 +107,7 @@ class TensorFlowAdapter(FrameworkAdapter):
                 "tf32": on[tf.config.experimental.tensor_float_32_execution_enabled()],
                 "onednn": on[_ENVIRONMENT["TF_ENABLE_ONEDNN_OPTS"] == "1"],
                 "graph_optimizer": "off",
+                **self._flags,
             },
         )
 
@@ -185,6 +197,8 @@ class TensorFlowAdapter(FrameworkAdapter):
         match error:
             case tf.errors.ResourceExhaustedError():
                 return "out_of_memory"
+            case tf.errors.OpError() if any(words in message for words in MEMORY_WORDS):
+                return "out_of_memory"
             case tf.errors.UnimplementedError():
                 return "unsupported"
             case tf.errors.InvalidArgumentError() if any(word in message for word in _INDEX_WORDS):
@@ -198,6 +212,13 @@ class TensorFlowAdapter(FrameworkAdapter):
     def forget_programs(self) -> None:
         """Begin with no programs."""
         self._programs = Programs()
+
+    def synchronize(self) -> None:
+        """Wait until the GPU is done."""
+        if self._device != "/CPU:0":
+            import tensorflow as tf
+
+            tf.test.experimental.sync_devices()
 
     def reset_device_peak(self) -> None:
         """Forget the GPU's memory peak."""

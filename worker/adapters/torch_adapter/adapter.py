@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import os
 import platform
+import warnings
 from collections.abc import Sequence
-from typing import Literal
 
 import numpy as np
 
 from likewise.shared.job import Job, Optimizer
 from likewise.shared.job.experiment import Precision
+from likewise.shared.names import DeviceKind
 from likewise.shared.program import ProgramSpec
 from likewise.shared.results.run_result import Reason
 from likewise.worker.adapters.base import Description, FrameworkAdapter, UnsupportedError
 from likewise.worker.adapters.common import Programs, warm_up
+from likewise.worker.adapters.cuda import MEMORY_WORDS, driver_versions, no_gpu
 from likewise.worker.adapters.trainer import Batch, EnsembleTrainer, Observer, Trainer, Weights
 
 _CUBLAS_WORKSPACE = ":4096:8"  # without a fixed workspace cuBLAS is not deterministic
 _INDEX_WORDS = ("index out of range", "index out of bounds")
 _SHAPE_WORDS = ("shape", "size", "dimension")
 _COMPILER = ("torch._dynamo", "torch._inductor")
-_MEMORY_WORDS = ("out of memory", "not enough memory", "can't allocate memory")
+_MEMORY_WORDS = (*MEMORY_WORDS, "not enough memory", "can't allocate memory")
 
 
 class TorchAdapter(FrameworkAdapter):
@@ -30,21 +32,25 @@ class TorchAdapter(FrameworkAdapter):
     name = "torch"
 
     def __init__(self) -> None:
-        self._device = "cpu"
+        self._device: DeviceKind = "cpu"
+        self._driver: dict[str, str] = {}
         self._programs = Programs()
 
-    def start(self, *, device: Literal["cpu", "cuda"], threads: int) -> None:
+    def start(self, *, device: DeviceKind, threads: int) -> None:
         """Import PyTorch, pick the device and pin what changes numbers."""
         os.environ["CUBLAS_WORKSPACE_CONFIG"] = _CUBLAS_WORKSPACE
         import torch
 
         if device == "cuda":
-            if not torch.cuda.is_available():
-                raise RuntimeError(
-                    "PyTorch finds no GPU here: run this worker on a host with an NVIDIA GPU and its "
-                    "driver, with the packages of requirements-gpu.txt, or give it the device cpu"
-                )
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of an old driver, which is told below with both versions
+                found = torch.cuda.is_available()
+            if not found:
+                raise RuntimeError(no_gpu("PyTorch", made_for=torch.version.cuda))
             torch.cuda.init()
+            self._driver = driver_versions()
+        if device == "mps" and not torch.backends.mps.is_available():
+            raise RuntimeError("PyTorch finds no GPU of Apple's here; give this worker the device cpu")
         self._device = device
         torch.set_num_threads(threads)
         torch.set_num_interop_threads(1)
@@ -75,17 +81,24 @@ class TorchAdapter(FrameworkAdapter):
         }
         if torch.version.cuda is not None:
             versions["cuda"] = torch.version.cuda
+        flags = {
+            "determinism": on[torch.are_deterministic_algorithms_enabled()],
+            "tf32": on[torch.backends.cuda.matmul.allow_tf32 or torch.backends.cudnn.allow_tf32],
+            "onednn": on[torch.backends.mkldnn.enabled],
+            "nnpack": "off",
+            "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        }
+        name: str = self._device
+        if self._device == "cuda":
+            name = torch.cuda.get_device_name(0)
+            versions["cudnn"] = str(torch.backends.cudnn.version())
+            versions |= self._driver
+            flags["compute_capability"] = ".".join(map(str, torch.cuda.get_device_capability(0)))
         return Description(
             framework_version=torch.__version__,
             versions=versions,
-            device="cpu" if self._device == "cpu" else torch.cuda.get_device_name(0),
-            flags={
-                "determinism": on[torch.are_deterministic_algorithms_enabled()],
-                "tf32": on[torch.backends.cuda.matmul.allow_tf32 or torch.backends.cudnn.allow_tf32],
-                "onednn": on[torch.backends.mkldnn.enabled],
-                "nnpack": "off",
-                "cpu_capability": torch.backends.cpu.get_cpu_capability(),
-            },
+            device=name,
+            flags=flags,
         )
 
     def default_weights(self, program: ProgramSpec, *, precision: Precision, seed: int) -> Weights:
@@ -180,16 +193,29 @@ class TorchAdapter(FrameworkAdapter):
             self._programs = Programs()
             forget_compiled_code()
 
-    def reset_device_peak(self) -> None:
-        """Forget the GPU's memory peak."""
+    def check(self, job: Job) -> None:
+        """Refuse what the device cannot do, too."""
+        super().check(job)
+        if self._device == "mps" and job.precision == "float64":
+            raise UnsupportedError("Apple's GPUs have no float64; with device: cpu it trains")
+
+    def synchronize(self) -> None:
+        """Wait until the GPU is done."""
         if self._device != "cpu":
+            import torch
+
+            (torch.cuda if self._device == "cuda" else torch.mps).synchronize()
+
+    def reset_device_peak(self) -> None:
+        """Forget the GPU's memory peak; Apple's have no count of one."""
+        if self._device == "cuda":
             import torch
 
             torch.cuda.reset_peak_memory_stats()
 
     def device_peak_bytes(self) -> int | None:
         """Return the GPU's memory peak since the reset."""
-        if self._device == "cpu":
+        if self._device != "cuda":
             return None
         import torch
 
