@@ -23,6 +23,7 @@ from likewise.producer.verdict.models import Comparison, FirstDivergence, Note, 
 from likewise.shared.results.seed_table import SeedRow
 
 if TYPE_CHECKING:
+    from likewise.producer.report.layout import Page
     from likewise.producer.report.truth import Truth
 
 _LOOK: dict[Verdict, tuple[str, str]] = {
@@ -88,7 +89,7 @@ class ComparisonDocument(Document):
         """Return the public document."""
         return to_document(self.comparison, full=self.full)
 
-    def page(self) -> str:
+    def page(self) -> Page:
         """Return the page with pictures."""
         from likewise.producer.report.comparison_page import page_of
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from rich.console import Console, RenderableType
 from rich.table import Table as TextTable
@@ -13,6 +13,9 @@ from rich.text import Text
 
 from likewise.producer.console import bullet, make_console, plain_table, write
 from likewise.producer.display import json_text, printable
+
+if TYPE_CHECKING:
+    from likewise.producer.report.layout import Page
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,9 +78,22 @@ class Document(ABC):
             if table.rows:
                 yield text_table(table)
 
-    def page(self) -> str | None:
-        """Return a page of the document's own; None where the plain page shows all."""
-        return None
+    def page(self) -> Page:
+        """Return what its page shows: the sentences and tables, where a document has no page of its own."""
+        from likewise.producer.report.layout import Grid, Page, Section
+
+        first, *more = [*self.sentences, ""]
+        return Page(
+            title=self.title,
+            lead=first,
+            reasons=[sentence for sentence in more if sentence],
+            sections=[
+                Section(table.title, [Grid(caption="", columns=table.columns, rows=table.rows, folds=True)])
+                for table in self.tables()
+                if table.rows
+            ],
+            foot=self.notes,
+        )
 
 
 def print_parts(document: Document, console: Console) -> None:

@@ -1,15 +1,11 @@
-"""The explanation as a document, and its page: bars that are boxes of CSS, without a script.
-
-`explanation.html.j2` has the page's structure, `page.css` the looks of all pages.
-"""
+"""The explanation as a document: what makes the sides differ, how much each setting does, and the mending."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from markupsafe import Markup, escape
 from rich.console import Console, RenderableType
 from rich.table import Table as TextTable
 from rich.text import Text
@@ -19,6 +15,15 @@ from likewise.producer.blame.explanation import Explanation, Interval, percent
 from likewise.producer.console import TEXT_WIDTH, plain_table
 from likewise.producer.display import both, count, gap, printable, setting
 from likewise.producer.report.document import Document, Table, Value
+from likewise.producer.report.explanation_tables import (
+    in_every_measure,
+    interval_text,
+    lines,
+    percent_text,
+)
+
+if TYPE_CHECKING:
+    from likewise.producer.report.layout import Page
 
 _BAR = 20
 _ROOM_FOR_BARS = 110
@@ -65,9 +70,11 @@ class ExplanationDocument(Document):
         first, *more = map(_document, self.explanations)
         return first | ({"explanations": [first, *more]} if more else {})
 
-    def page(self) -> str:
+    def page(self) -> Page:
         """Return the page with bars."""
-        return _page(self)
+        from likewise.producer.report.explanation_page import page_of
+
+        return page_of(self.explanations)
 
     def parts(self, console: Console) -> Iterator[RenderableType]:
         """Yield what a terminal shows, part by part."""
@@ -111,7 +118,7 @@ def _tables(one: Explanation, *, about: str) -> Iterator[Table]:
         yield Table(
             title=f"{about}In every measure",
             columns=("gap in", "gap", *(line.path for line in one.contributions), "unexplained"),
-            rows=[(name, apart, *shares, left) for name, apart, shares, left in _in_every_measure(one)],
+            rows=[(name, apart, *shares, left) for name, apart, shares, left in in_every_measure(one)],
         )
 
 
@@ -189,21 +196,19 @@ def _contributions(explanation: Explanation, console: Console) -> RenderableType
         values = [printable(setting(value)) for value in one.values.values()]
         bar = [_blocks(one.share)] if bars else []
         table.add_row(
-            f"{place}", printable(one.path), *values, _percent(one.share), _interval(one.interval), *bar
+            f"{place}",
+            printable(one.path),
+            *values,
+            percent_text(one.share),
+            interval_text(one.interval),
+            *bar,
         )
     if explanation.unexplained_share is not None:
         left = explanation.unexplained_share
         bar = [_blocks(left)] if bars else []
-        interval = _interval(explanation.unexplained_interval)
+        interval = interval_text(explanation.unexplained_interval)
         table.add_row("", "unexplained", "", "", percent(left), interval, *bar)
     return table
-
-
-def _interval(interval: Interval | None) -> str:
-    if interval is None:
-        return display.MISSING
-    low, high = map(percent, interval)
-    return low if low == high else f"{low.removesuffix(' %')} to {high}"
 
 
 def _blocks(share: float | None) -> Text:
@@ -262,130 +267,3 @@ def _measures(explanation: Explanation) -> RenderableType:
         left = display.MISSING if one.unexplained_share is None else percent(one.unexplained_share)
         table.add_row(one.measure, gap(one.gap), *cells, left)
     return table
-
-
-@dataclass(frozen=True, kw_only=True)
-class Bar:
-    """A bar is a share as boxes on a scale that all rows have in common, in per cent of its width."""
-
-    left: float
-    width: float
-    zero: float
-    whisker: tuple[float, float] | None
-    """Where the interval begins, and its width."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Line:
-    """A line is a row of the chart: a setting, or what stays unexplained."""
-
-    label: str
-    values: tuple[str, ...]
-    share: str
-    interval: str
-    bar: Bar | None
-    cause: str | None = None
-    fixes: tuple[tuple[str, str, str], ...] = ()
-    """Each is a side, like which one, and the code."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Chapter:
-    """What the page shows of one explanation."""
-
-    explanation: Explanation
-    lines: Sequence[Line]
-    seeds: str
-    mixtures: str
-    gap: str
-    measures: Sequence[tuple[str, str, list[str], str]]
-
-
-def _page(document: ExplanationDocument) -> str:
-    from likewise.producer.report.page import WITHOUT_SCRIPTS, looks, template
-
-    chapters = [
-        Chapter(
-            explanation=one,
-            lines=lines(one),
-            seeds=count(len(one.seeds), "seed"),
-            mixtures=count(one.mixtures, "mixture"),
-            gap="" if one.gap is None else gap(one.gap),
-            measures=list(_in_every_measure(one)),
-        )
-        for one in document.explanations
-    ]
-    return template("explanation.html.j2", breakable=_breakable).render(
-        title=document.title, chapters=chapters, policy=WITHOUT_SCRIPTS, css=looks()
-    )
-
-
-def _in_every_measure(explanation: Explanation) -> Iterator[tuple[str, str, list[str], str]]:
-    """Yield each measure, its gap, the share of each setting, and what stays unexplained."""
-    for one in explanation.measures:
-        shares = [_percent(one.shares.get(part.path)) for part in explanation.contributions]
-        yield one.measure, gap(one.gap), shares, _percent(one.unexplained_share)
-
-
-def lines(explanation: Explanation) -> list[Line]:
-    """Return the settings in order, and what stays unexplained."""
-    low, high = _scale(explanation)
-    names = {explanation.other: explanation.reference, explanation.reference: explanation.other}
-    listed = [
-        Line(
-            label=one.path,
-            values=tuple(setting(value) for value in one.values.values()),
-            share=_percent(one.share),
-            interval=_interval(one.interval),
-            bar=_bar(one.share, one.interval, low, high),
-            cause=one.cause,
-            fixes=tuple((name, like, one.fixes[name]) for name, like in names.items() if name in one.fixes),
-        )
-        for one in explanation.contributions
-    ]
-    if explanation.unexplained_share is not None:
-        interval = explanation.unexplained_interval
-        listed.append(
-            Line(
-                label="unexplained",
-                values=("", ""),
-                share=_percent(explanation.unexplained_share),
-                interval=_interval(interval),
-                bar=_bar(explanation.unexplained_share, interval, low, high),
-            )
-        )
-    return listed
-
-
-def _scale(explanation: Explanation) -> tuple[float, float]:
-    """Return the smallest and the largest number drawn; 0 and 1 are always between them."""
-    drawn = [0.0, 1.0]
-    shares = [(one.share, one.interval) for one in explanation.contributions]
-    for share, interval in [*shares, (explanation.unexplained_share, explanation.unexplained_interval)]:
-        drawn += [share] if share is not None else []
-        drawn += interval or ()
-    return min(drawn), max(drawn)
-
-
-def _bar(share: float | None, interval: Interval | None, low: float, high: float) -> Bar | None:
-    if share is None:
-        return None
-    left, width = _box((min(share, 0.0), max(share, 0.0)), low, high)
-    whisker = _box(interval, low, high) if interval is not None and interval[0] < interval[1] else None
-    return Bar(left=left, width=width, zero=_box((0.0, 0.0), low, high)[0], whisker=whisker)
-
-
-def _box(ends: Sequence[float], low: float, high: float) -> tuple[float, float]:
-    """Return where it begins and how wide it is, in per cent of the scale."""
-    begin, end = ((value - low) / (high - low) * 100 for value in ends)
-    return round(begin, 2), round(end - begin, 2)
-
-
-def _percent(share: float | None) -> str:
-    return display.MISSING if share is None else percent(share)
-
-
-def _breakable(path: str) -> Markup:
-    """Return the path, escaped, that a narrow column may fold at its dots and underscores."""
-    text = str(escape(path))
-    return Markup(text.replace(".", ".<wbr>").replace("_", "_<wbr>"))  # noqa: S704  # escaped above

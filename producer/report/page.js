@@ -1,5 +1,6 @@
 // Draws the page's figures with ECharts and keeps them in the colours of the page: light, dark, on paper.
-// Figures are the plain data of figures.py. Text of users only ever becomes text, never markup.
+// Figures are the plain data of figures.py. Text of users only ever becomes text, never markup. What a reader
+// may do with tables and code (copy, save, scroll) is in tools.js.
 (() => {
   "use strict";
 
@@ -7,8 +8,7 @@
   const root = document.documentElement;
   const dark = window.matchMedia("(prefers-color-scheme: dark)");
   const narrow = window.matchMedia("(max-width: 34rem)");
-  const logarithmic = document.getElementById("logarithmic");
-  const PAPER = { width: 660, height: 300, silent: true };
+  const PAPER_WIDTH = 660;
   const SYMBOLS = {
     circle: "circle",
     ring: "circle",
@@ -34,7 +34,7 @@
     return `${factor === 1 ? "" : `${factor}·`}10${raised(exponent)}`;
   }
 
-  const read = (value) => (value === null ? "–" : String(Number(value.toPrecision(6))));
+  const read = (value) => (Number.isFinite(value) ? String(Number(value.toPrecision(6))) : "–");
   const drawable = (value, log) => (value === null || (log && value <= 0) ? null : value);
 
   // A band is one polygon: along the upper values, and back along the lower ones.
@@ -76,13 +76,13 @@
     };
   }
 
-  function points(series, given, log) {
+  function points(series, given, log, figure) {
     const open = series.symbol !== "circle";
     return {
       type: "scatter",
       // What was known lies on top of the curves that run through it.
       ...(series.side === null ? { z: 100 } : {}),
-      data: series.x.map((x, place) => [x, drawable(series.y[place], log)]),
+      data: series.x.map((x, place) => [drawable(x, figure.x.log), drawable(series.y[place], log)]),
       symbol: SYMBOLS[series.symbol],
       symbolSize: series.size,
       itemStyle: {
@@ -92,30 +92,136 @@
     };
   }
 
-  const KINDS = { line, points, band };
+  // A bar from 0 to x at each row.
+  function bars(series, given) {
+    return {
+      type: "custom",
+      data: series.x.map((x, place) => [x, series.y[place]]),
+      encode: { x: 0, y: 1 },
+      clip: true,
+      renderItem: (_, api) => {
+        const [end, middle] = api.coord([api.value(0), api.value(1)]);
+        const [begin] = api.coord([0, api.value(1)]);
+        const height = Math.min(22, Math.abs(api.size([0, 1])[1]) * 0.5);
+        return {
+          type: "rect",
+          shape: { x: Math.min(begin, end), y: middle - height / 2, width: Math.max(1, Math.abs(end - begin)), height, r: 2 },
+          style: { fill: given },
+        };
+      },
+    };
+  }
+
+  // A line from low to high at each row, with a stroke at x.
+  function whiskers(series, given, _, figure) {
+    const fits = (value) => drawable(value, figure.x.log);
+    const data = series.y.map((y, place) => [fits(series.x[place]), y, fits(series.low[place]), fits(series.high[place])]);
+    return {
+      type: "custom",
+      z: 50,
+      data: data.filter(([, , low, high]) => low !== null && high !== null),
+      encode: { x: [0, 2, 3], y: 1 },
+      clip: true,
+      renderItem: (_, api) => {
+        const y = api.value(1);
+        const [left, middle] = api.coord([api.value(2), y]);
+        const [right] = api.coord([api.value(3), y]);
+        const stroke = (shape, lineWidth) => ({ type: "line", shape, style: { stroke: series.side === null ? colour("ink") : given, lineWidth } });
+        const upright = (x, half) => ({ x1: x, y1: middle - half, x2: x, y2: middle + half });
+        const drawn = [stroke({ x1: left, y1: middle, x2: right, y2: middle }, 2), stroke(upright(left, 5), 2), stroke(upright(right, 5), 2)];
+        if (Number.isFinite(api.value(0))) {
+          const [x] = api.coord([api.value(0), y]);
+          drawn.push(stroke(upright(x, 11), 4));
+        }
+        return { type: "group", children: drawn };
+      },
+    };
+  }
+
+  const KINDS = { line, points, band, bars, whiskers };
+
+  // A line across the figure at a value, with its word, and a shade on one side of it.
+  function guide(given, figure) {
+    const across = given.axis === "x";
+    return {
+      type: "custom",
+      data: [[given.value, given.value]],
+      silent: true,
+      z: 1,
+      clip: false,
+      encode: across ? { x: 0, y: [] } : { x: [], y: 1 },
+      renderItem: (params) => {
+        const { x, y, width, height } = params.coordSys;
+        const at = (value) => charts[figure].convertToPixel(across ? { xAxisIndex: 0 } : { yAxisIndex: 0 }, value);
+        const ends = [at(given.value), ...(given.until === null ? [] : [at(given.until)])];
+        const from = given.below ? (across ? x : y + height) : ends[0];
+        const to = ends[ends.length - 1];
+        const shade = across ? { x: from, y, width: to - from, height } : { x, y: from, width, height: to - from };
+        const line = (end) => (across ? { x1: end, y1: y, x2: end, y2: y + height } : { x1: x, y1: end, x2: x + width, y2: end });
+        const middle = (ends[0] + to) / 2;
+        const word = across ? { x: middle, y: y - 4, align: "center" } : { x: x + width, y: middle - 4, align: "right" };
+        const dashed = given.label ? [4, 3] : null;
+        return {
+          type: "group",
+          children: [
+            { type: "rect", shape: shade, style: { fill: colour("agree"), opacity: from === to ? 0 : 0.1 } },
+            ...ends.map((end) => ({
+              type: "line", shape: line(end), style: { stroke: colour("quiet"), lineWidth: 1.25, lineDash: dashed },
+            })),
+            { type: "text", style: { ...word, verticalAlign: "bottom", text: given.label, fill: colour("quiet"), fontSize: 12 } },
+          ],
+        };
+      },
+    };
+  }
 
   // The powers of ten around what is drawn, where a logarithmic axis has its ticks.
-  function decades(figure) {
-    const seen = figure.series.flatMap((series) => [...series.y, ...series.high]).filter((value) => value > 0);
+  function decades(figure, place) {
+    const drawn = figure.series.flatMap((series) =>
+      place === "y" ? [series.y, series.high || []].flat() : [series.x, series.low || [], series.high || []].flat());
+    const across = figure.guides.filter((one) => one.axis === place).map((one) => one.value);
+    const seen = [...drawn, ...across].filter((value) => value > 0);
     if (!seen.length) return null;
     const [low, high] = seen.reduce(
       ([least, most], value) => [Math.min(least, value), Math.max(most, value)], [Infinity, -Infinity],
     );
-    const [bottom, top] = [Math.floor(Math.log10(low)), Math.ceil(Math.log10(high) + 1e-9)];
+    // Beyond a guide there is a decade of its other side to see.
+    const beyond = across.some((value) => value <= low) ? 1 : 0;
+    const past = across.some((value) => value >= high) ? 1 : 0;
+    const [bottom, top] = [Math.floor(Math.log10(low)) - beyond, Math.ceil(Math.log10(high) + 1e-9) + past];
     const step = Math.ceil((top - bottom) / (narrow.matches ? 4 : 6));
     const first = Math.floor(bottom / step) * step;
     return { ends: [10 ** first, 10 ** (first + Math.ceil((top - first) / step) * step)], step };
   }
 
+  // Rows with names, the first on top.
+  function rows(given) {
+    const longest = Math.max(...given.names.map((name) => name.length));
+    return {
+      type: "value",
+      inverse: true,
+      min: -0.6,
+      max: given.names.length - 0.4,
+      axisLabel: {
+        color: colour("ink"), customValues: given.names.map((_, place) => place), lineHeight: 16,
+        ...(longest > (narrow.matches ? 14 : 34) ? { width: narrow.matches ? 110 : 230, overflow: "break" } : {}), formatter: (place) => given.names[place] ?? "",
+      },
+      axisTick: { show: false },
+      axisLine: { show: false },
+      splitLine: { show: false },
+    };
+  }
+
   function axis(figure, place) {
     const given = figure[place];
     const across = place === "x";
-    const powers = given.log ? decades(figure) : null;
+    if (given.names.length) return rows(given);
+    const powers = given.log ? decades(figure, place) : null;
     return {
       type: given.log ? "log" : "value",
       name: given.label,
       nameLocation: "middle",
-      nameGap: across ? 26 : 48,
+      nameGap: across ? 28 : 52,
       nameTextStyle: { color: colour("quiet"), width: across ? undefined : 260, overflow: "truncate" },
       ...(powers ? { min: powers.ends[0], max: powers.ends[1] } : { scale: true }),
       ...(across && given.label === "epoch" ? { min: "dataMin", max: "dataMax" } : {}),
@@ -131,7 +237,8 @@
   // Built of nodes, so that what a user named stays text.
   function tip(figure, shown) {
     const box = document.createElement("div");
-    const seen = shown.filter((one) => figure.series[one.seriesIndex].kind !== "band" && one.data[1] !== null);
+    const told = (one) => figure.series[one.seriesIndex] && figure.series[one.seriesIndex].kind !== "band";
+    const seen = shown.filter((one) => told(one) && one.data[1] !== null);
     const row = (text, className) => {
       const made = document.createElement("div");
       made.className = className;
@@ -139,10 +246,16 @@
       box.append(made);
       return made;
     };
-    if (seen.length) row(`${figure.x.label} ${read(seen[0].data[0])}`, "quiet");
+    const named = figure.y.names.length > 0;
+    if (seen.length) {
+      const [x, y] = seen[0].data;
+      row(named ? figure.y.names[Math.round(y)] || "" : `${figure.x.label} ${read(x)}`, "quiet");
+    }
     for (const one of seen) {
       const series = figure.series[one.seriesIndex];
-      const made = row(`${series.label}: ${read(one.data[1])}`, "told");
+      const [x, y, low, high] = one.data;
+      const ends = series.kind === "whiskers" ? ` (${read(low)} to ${read(high)})` : "";
+      const made = row(`${series.label}: ${read(named ? x : y)}${ends}`, "told");
       made.style.setProperty("--colour", colourOf(series));
     }
     return box;
@@ -151,11 +264,14 @@
   function option(name) {
     const figure = figures[name];
     const curves = figure.series.some((series) => series.kind === "line" && series.side !== null);
+    const named = figure.y.names.length > 0;
     const paper = root.classList.contains("printing");
     return {
       animation: false,
       textStyle: { color: colour("ink"), fontFamily: getComputedStyle(document.body).fontFamily, fontSize: 13 },
-      grid: { left: 64, right: 14, top: 10, bottom: 44 },
+      grid: named
+        ? { left: 8, right: 22, top: figure.guides.some((one) => one.label) ? 24 : 8, bottom: 34, outerBoundsMode: "same", outerBoundsContain: "axisLabel" }
+        : { left: 68, right: 16, top: 12, bottom: 46 },
       legend: { show: false, selected: hidden[name] },
       tooltip: {
         show: !paper,
@@ -170,21 +286,26 @@
       toolbox: { top: -100, feature: { dataZoom: { filterMode: "none", title: { zoom: "", back: "" } } } },
       xAxis: axis(figure, "x"),
       yAxis: axis(figure, "y"),
-      series: figure.series.map((series, place) => ({
-        name: series.name,
-        z: 2 + place,
-        ...KINDS[series.kind](series, colourOf(series), figure.y.log),
-      })),
+      series: [
+        ...figure.series.map((series, place) => ({
+          name: series.name,
+          z: 2 + place,
+          ...KINDS[series.kind](series, colourOf(series), figure.y.log, figure),
+        })),
+        ...figure.guides.map((one) => guide(one, name)),
+      ],
     };
   }
 
   // The legend is HTML above the figure: it wraps on a phone, and each entry is a button.
   function legend(name) {
     const place = document.getElementById(name);
+    const named = new Set(figures[name].series.map((series) => series.name));
+    if (named.size < 2 && figures[name].y.names.length) return;
     const list = document.createElement("div");
     list.className = "legend";
     list.id = `${name}-legend`;
-    for (const label of new Set(figures[name].series.map((series) => series.name))) {
+    for (const label of named) {
       const own = figures[name].series.filter((series) => series.name === label);
       const main = own.find((series) => series.kind === "line") || own[0];
       const button = document.createElement("button");
@@ -208,14 +329,16 @@
     picture.setAttribute("aria-hidden", "true");
     picture.style.setProperty("--colour", `var(--${series.side === null ? "quiet" : `series-${series.side % 6}`})`);
     const points = series.kind === "points";
+    const bar = series.kind === "bars";
     const drawn = document.createElementNS(picture.namespaceURI, "path");
     const crossed = series.symbol === "cross";
     const round = "M13,6a5,5 0 1,0 10,0a5,5 0 1,0 -10,0";
     const shapes = { cross: "M13,1L23,11M23,1L13,11", diamond: "M18,1L23,6L18,11L13,6Z", square: "M13,1H23V11H13Z" };
-    drawn.setAttribute("d", points ? shapes[series.symbol] || round : "M0,6H36");
-    drawn.setAttribute("fill", points && series.symbol === "circle" ? "var(--colour)" : "none");
+    const lines = series.kind === "whiskers" ? "M4,6H32M4,2V10M32,2V10" : "M0,6H36";
+    drawn.setAttribute("d", points ? shapes[series.symbol] || round : bar ? "M4,2H32V10H4Z" : lines);
+    drawn.setAttribute("fill", bar || (points && series.symbol === "circle") ? "var(--colour)" : "none");
     drawn.setAttribute("stroke", "var(--colour)");
-    drawn.setAttribute("stroke-width", points ? (crossed ? 2 : 1.5) : series.width);
+    drawn.setAttribute("stroke-width", points ? (crossed ? 2 : 1.5) : series.kind === "line" ? series.width : 2);
     drawn.setAttribute("stroke-dasharray", points ? "" : series.dash.join(" "));
     drawn.setAttribute("stroke-opacity", series.opacity);
     picture.append(drawn);
@@ -236,17 +359,10 @@
 
   function onPaper(printing) {
     root.classList.toggle("printing", printing);
-    for (const fold of document.querySelectorAll("details")) {
-      if (printing) {
-        fold.dataset.open = fold.open;
-        fold.open = true;
-      } else {
-        fold.open = fold.dataset.open === "true";
-      }
-    }
     draw();
     for (const chart of Object.values(charts)) {
-      chart.resize(printing ? PAPER : { width: "auto", height: "auto" });
+      const height = chart.getDom().clientHeight;
+      chart.resize(printing ? { width: PAPER_WIDTH, height, silent: true } : { width: "auto", height: "auto" });
       chart.getZr().refreshImmediately(); // paper does not wait for the next frame
     }
   }
@@ -256,19 +372,22 @@
     for (const note of place.querySelectorAll("noscript")) note.remove();
     hidden[name] = {};
     charts[name] = echarts.init(place, null, { renderer: "svg" });
+    if (figures[name].group) charts[name].group = figures[name].group;
     legend(name);
     charts[name].getZr().on("dblclick", () => drawOne(name));
     new ResizeObserver(() => {
       if (!root.classList.contains("printing")) charts[name].resize();
     }).observe(place);
   }
-  if (logarithmic && figures.losses) {
-    logarithmic.checked = figures.losses.y.log;
-    logarithmic.addEventListener("change", () => {
-      figures.losses.y.log = logarithmic.checked;
-      draw();
+  for (const box of document.querySelectorAll(".logarithmic")) {
+    const axis = figures[box.dataset.figure].y;
+    box.checked = axis.log;
+    box.addEventListener("change", () => {
+      axis.log = box.checked;
+      drawOne(box.dataset.figure);
     });
   }
+  for (const group of new Set(Object.values(figures).map((figure) => figure.group).filter(Boolean))) echarts.connect(group);
   dark.addEventListener("change", draw);
   narrow.addEventListener("change", draw);
   window.addEventListener("beforeprint", () => onPaper(true));

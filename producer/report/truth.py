@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit, softmax
 
 from likewise.shared.job import Loss
 from likewise.shared.job.loss import Task, ignored_class, takes_logits
@@ -163,10 +164,51 @@ def _names(truth: Truth, classes: int) -> tuple[str, ...]:
 
 def disagreements(truth: Truth) -> int:
     """Return how many samples not all sides put into the same class."""
-    guessed = [
-        predicted_classes(outputs, from_logits=truth.from_logits) for outputs in truth.outputs.values()
-    ]
-    return int(np.sum(np.any(np.array(guessed) != guessed[0], axis=0)))
+    return int(np.sum(_parted(truth)))
+
+
+def differing(truth: Truth, most: int) -> list[int]:
+    """Return the places of the first samples that not all sides put into the same class."""
+    return [int(place) for place in np.flatnonzero(_parted(truth))[:most]]
+
+
+def _parted(truth: Truth) -> NDArray[np.bool_]:
+    guessed = np.array(
+        [predicted_classes(outputs, from_logits=truth.from_logits) for outputs in truth.outputs.values()]
+    )
+    parted: NDArray[np.bool_] = np.any(guessed != guessed[0], axis=0)
+    return parted
+
+
+def probabilities(outputs: NDArray[np.float64], *, from_logits: bool) -> NDArray[np.float64]:
+    """Return the probability of each class (n, classes) from outputs (n, classes), or (n, 1) for two."""
+    if outputs.shape[1] == 1:
+        one = expit(outputs) if from_logits else np.clip(outputs, 0.0, 1.0)
+        return np.concatenate([1 - one, one], axis=1)
+    every: NDArray[np.float64] = softmax(outputs, axis=1) if from_logits else np.clip(outputs, 0.0, 1.0)
+    return every
+
+
+@dataclass(frozen=True, kw_only=True)
+class LineFit:
+    """It is the line of least squares through known points, y = slope · x + intercept."""
+
+    slope: float
+    intercept: float
+    exact: bool
+    """Whether the points lie on it but for rounding."""
+
+
+def line_through(truth: Truth) -> LineFit | None:
+    """Return the line of least squares through the known points; None where it is no single-valued line."""
+    if not truth.is_line or truth.standardized or len(truth.x) < 2:
+        return None
+    x, y = truth.x.reshape(-1).astype(np.float64), truth.y.reshape(-1).astype(np.float64)
+    if np.ptp(x) == 0:
+        return None
+    slope, intercept = (round(float(value), 12) + 0.0 for value in np.polyfit(x, y, 1))
+    left = np.max(np.abs(slope * x + intercept - y))
+    return LineFit(slope=slope, intercept=intercept, exact=bool(left <= 1e-9 * max(1.0, np.max(np.abs(y)))))
 
 
 def predicted_classes(outputs: NDArray[np.float64], *, from_logits: bool = True) -> NDArray[np.int64]:

@@ -22,7 +22,7 @@ class Browser:
     driver: Any
 
     def open(self, page: Path, *, dark: bool = False, width: int = 1000) -> None:
-        """Load a page and wait until its figures are drawn."""
+        """Load a page and wait until its figures are drawn and its buttons are there."""
         from selenium.webdriver.support.ui import WebDriverWait
 
         self._tell("Emulation.setEmulatedMedia", media="", features=[_scheme(dark)])
@@ -35,7 +35,7 @@ class Browser:
         self.driver.get(page.as_uri())
         WebDriverWait(self.driver, LONG_ENOUGH_S, poll_frequency=0.05).until(
             lambda driver: driver.execute_script(
-                "return document.documentElement.classList.contains('drawn')"
+                "return document.documentElement.classList.contains('ready')"
             )
         )
 
@@ -114,11 +114,12 @@ def write(samples: Any, tmp_path: Path) -> Callable[..., Path]:
 
     def written(comparison: Any, truth: Any = None, *, change: Callable[[str], str] = str) -> Path:
         from likewise.producer.report.comparison_page import page_of
+        from likewise.producer.report.page import html_of
         from likewise.producer.report.truth import truth_of
 
         truth = truth or truth_of(samples.runs(comparison), samples.tables(comparison), samples.STORE.get)
         page = tmp_path / "page.html"
-        page.write_text(change(page_of(comparison, truth)), encoding="utf-8")
+        page.write_text(change(html_of(page_of(comparison, truth))), encoding="utf-8")
         return page
 
     return written

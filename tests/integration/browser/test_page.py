@@ -95,7 +95,7 @@ def test_the_loss_axis_changes_between_logarithmic_and_linear(browser, write, sa
     kind = "echarts.getInstanceByDom(document.getElementById('losses')).getOption().yAxis[0].type"
     assert browser.ask(kind) == "log"
 
-    browser.driver.find_element("id", "logarithmic").click()
+    browser.driver.find_element("css selector", ".logarithmic").click()
 
     assert browser.ask(kind) == "value"
     assert browser.errors() == []

@@ -14,7 +14,8 @@ from rich.console import Console
 
 from likewise.producer.console import make_console
 from likewise.producer.report.document import print_parts
-from likewise.producer.report.explanation import ExplanationDocument, lines
+from likewise.producer.report.explanation import ExplanationDocument
+from likewise.producer.report.page import html_of
 
 GOLDEN = Path(__file__).with_name("golden")
 NASTY = "<script>alert(1)</script>"
@@ -71,13 +72,12 @@ def test_a_pipe_gets_whole_lines_and_no_escape_codes(explanations):
     assert "\x1b" not in stream.getvalue()
 
 
-def test_the_page_has_the_sentence_every_setting_and_no_script(explanations):
+def test_the_page_has_the_sentence_every_setting_and_its_code(explanations):
     explanation = explanations["three"]()
-    page = ExplanationDocument([explanation]).page()
+    page = html_of(ExplanationDocument([explanation]).page())
 
     assert explanation.sentence in page
     assert "loss.<wbr>reduction" in page
-    assert "<script" not in page
     assert "default-src &#39;none&#39;" in page
     assert "nn.MSELoss(reduction=&#34;mean&#34;)" in page
 
@@ -89,8 +89,10 @@ def test_what_users_write_is_escaped_on_the_page(explanations):
     page = ExplanationDocument(
         [explanation.model_copy(update={"name": NASTY, "contributions": (nasty,)})]
     ).page()
+    text = html_of(page)
 
-    assert "<script>" not in page
+    assert NASTY not in text
+    assert text.count("<script>") == 3, "ours alone"
 
 
 def test_several_others_are_told_one_after_another_and_the_first_keeps_its_paths(explanations):
@@ -100,24 +102,31 @@ def test_several_others_are_told_one_after_another_and_the_first_keeps_its_paths
     stream = io.StringIO()
     print_parts(document, make_console(stream))
     said, page, told = stream.getvalue(), document.page(), document.to_json()
+    titles = [section.title for section in page.sections]
 
     assert document.title == "line: why torch and torch-eager differ from tensorflow"
     for one in (first, second):
         assert f"why {one.other} differs from tensorflow" in said
-        assert f"Why {one.other} differs from tensorflow" in page
+        assert f"Shares of the difference, {one.other}" in titles
+        assert one.sentence in (page.lead, *page.reasons)
         assert f"{one.other} against tensorflow: {one.sentence}" in document.sentences
     alone = [ExplanationDocument([one]).to_json() for one in (first, second)]
     assert told.pop("explanations") == alone
     assert told == alone[0]
     assert {value.side for value in document.values() if value.table == "share"} == {"torch", "torch-eager"}
-    assert page.count("<main>") == 1
+    assert page.title == "Why torch and torch-eager differ from tensorflow"
+    assert [drawing.name for drawing in page.drawings] == ["proof", "shares-1"]
 
 
-def test_bars_stand_on_one_scale_from_their_common_zero(explanations):
+def test_bars_reach_from_zero_with_whiskers_over_their_intervals(explanations):
     explanation = explanations["three"]()
     first = explanation.contributions[0].model_copy(update={"share": 1.25, "interval": (1.0, 1.5)})
     last = explanation.contributions[1].model_copy(update={"share": -0.5, "interval": None})
-    told = lines(explanation.model_copy(update={"contributions": (first, last)}))
+    changed = explanation.model_copy(update={"contributions": (first, last)})
+    figure = ExplanationDocument([changed]).page().proof.figure
+    bars, whiskers = figure.series
 
-    assert (told[0].bar.left, told[0].bar.width, told[0].bar.whisker) == (25.0, 62.5, (75.0, 25.0))
-    assert (told[1].bar.left, told[1].bar.width, told[1].bar.zero) == (0.0, 25.0, 25.0)
+    assert (bars.x[:2], bars.y[:2]) == ([1.25, -0.5], [0.0, 1.0])
+    assert (whiskers.low[0], whiskers.high[0], whiskers.y[0]) == (1.0, 1.5, 0.0)
+    assert 1.0 not in whiskers.y, "without an interval there is no whisker"
+    assert [guide.value for guide in figure.guides] == [0.0]

@@ -9,10 +9,11 @@ from rich.console import Console
 
 from likewise.producer.compare import Background, compare
 from likewise.producer.job.resolve import resolve
-from likewise.producer.report import comparison_gaps, figures
+from likewise.producer.report import comparison_gaps, figures_of_training
 from likewise.producer.report.comparison import ComparisonDocument
 from likewise.producer.report.comparison_page import page_of
 from likewise.producer.report.document import print_parts
+from likewise.producer.report.page import html_of
 from likewise.producer.verdict.models import FirstDivergence, Growth, ReplayFindings
 from likewise.producer.verdict.parting import STAGES
 
@@ -100,21 +101,21 @@ def test_learning_rates_stand_beside_an_update(samples):
 
 def test_the_page_and_the_document_have_it(samples):
     found = parted(samples, divergence(tensor="<b>loss"))
-    page, document = page_of(found), ComparisonDocument(comparison=found).to_json()
+    page, document = html_of(page_of(found)), ComparisonDocument(comparison=found).to_json()
     assert found.first_divergence is not None
     assert page.count(found.first_divergence.sentence) == 1
     assert '<li class="parts">loss' in page
     assert "&lt;b&gt;loss" in page
     assert document["first_divergence"]["step"] == 1
     assert document["first_divergence"]["values"] == {"tensorflow": 47.25, "torch": 283.5}
-    assert "Where they part first" not in page_of(samples.article())
+    assert "Where they part first" not in html_of(page_of(samples.article()))
 
 
 def test_with_several_sides_each_parting_is_shown_with_its_side(samples):
     found = parted(samples, divergence())
     second = divergence(other="third", step=3, sentence="The third parts at update 3.")
     both = found.model_copy(update={"first_divergences": (*found.first_divergences, second)})
-    page = page_of(both)
+    page = html_of(page_of(both))
 
     assert "torch, update 1 of seed 0:" in printed(both, terminal=False)
     assert "third, update 3 of seed 0:" in printed(both, terminal=False)
@@ -134,10 +135,10 @@ def test_how_the_gap_grows_is_shown_beside_the_twin(samples):
     first, later = (found.runs[0].seeds[0].losses[place] for place in (0, 100))
     assert growth.declared[100] == pytest.approx(1e-4 * later / first, rel=1e-2)
     assert max(growth.twin) < 1e-7 * max(growth.declared)
-    figure = figures.growth(found)
+    figure = figures_of_training.growth(found)
     assert [series.name for series in figure.series] == ["float32", "float64 twin"]
     assert figure.y.log
-    assert 'id="growth"' in page_of(found)
+    assert 'id="growth"' in html_of(page_of(found))
     assert "gap in the loss by epoch" in printed(found, terminal=True)
     assert "gap in the loss by epoch" not in printed(found, terminal=False)
     assert ComparisonDocument(comparison=found).to_json()["growth"][0]["epochs"][-1] == 500
@@ -148,13 +149,13 @@ def test_an_epoch_between_two_without_a_gap_has_a_mark(samples):
     lone = Growth(other="torch", seed=3, epochs=(1, 2, 3), declared=(0.0, 1e-8, 0.0), twin=(0.0, 0.0, 0.0))
     found = found.model_copy(update={"growth": (lone,)})
 
-    (series,) = figures.growth(found).series
+    (series,) = figures_of_training.growth(found).series
 
     assert series.y == [None, 1e-8, None]
     assert series.symbol == "circle"
-    assert "Of seed 3. An epoch without a value had equal losses" in page_of(found)
+    assert "of seed 3. An epoch without a value had equal losses" in html_of(page_of(found))
 
 
 def test_nothing_grows_without_a_twin(samples):
     assert samples.article().growth == ()
-    assert figures.growth(samples.article()) is None
+    assert figures_of_training.growth(samples.article()) is None

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from likewise.producer.compare import compare
 from likewise.producer.report.comparison import ComparisonDocument
 from likewise.producer.report.comparison_json import seeds as seeds_of
-from likewise.producer.report.figures import losses
+from likewise.producer.report.figures_of_training import losses
 from likewise.producer.report.spreadsheet import write_csv
 from likewise.producer.runs.results import merged
 from likewise.producer.verdict.models import Comparison

@@ -10,6 +10,7 @@ from likewise.producer.follow_ups import rerun_tells_more, twin_tells_more
 from likewise.producer.job.resolve import resolve
 from likewise.producer.replay import started_alike, tells_more
 from likewise.producer.report.comparison import ComparisonDocument
+from likewise.producer.report.page import html_of
 from likewise.producer.verdict.misfits import misfits
 from likewise.shared.program import compile_job
 from likewise.shared.results.run_result import Hashes
@@ -124,7 +125,7 @@ def test_weights_of_another_shape_are_the_finding_with_both_shapes(fitted, data)
     assert found.reasons[1] == "The layer has another number of outputs and weights."
     parting = found.first_divergence
     assert (parting.step, parting.stage, parting.tensor) == (0, "forward", "memory.kernel")
-    assert "5×64" in ComparisonDocument(comparison=found).page()
+    assert "5×64" in html_of(ComparisonDocument(comparison=found).page())
 
 
 def test_a_layer_more_is_told_as_weights_that_one_side_has_alone(fitted, data):

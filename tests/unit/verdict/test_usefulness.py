@@ -199,7 +199,7 @@ def test_the_notes_stand_right_under_the_verdict_in_every_format(held):
     assert stream.getvalue().splitlines()[1] == f"! {text}"
     assert document.sentences[0] == text
     assert document.to_json()["notes"][0] == {"code": "worse_than_mean", "text": text}
-    assert text in document.page()
+    assert document.page().notes == [text]
 
 
 def test_weights_that_grew_without_bound_under_a_bounded_loss_have_diverged(held):
