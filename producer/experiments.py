@@ -29,7 +29,7 @@ from likewise.producer.data.reading import before_reading
 from likewise.producer.follow_ups import Answer, Finished, FollowUpPlan, Judged, Submitted
 from likewise.producer.job.jobfile import read_experiment
 from likewise.producer.job.prepare import PreparedExperiment, prepare_experiment
-from likewise.producer.runs.submit import FollowUp, submit, submit_follow_up
+from likewise.producer.runs.submit import FollowUp, Request, submit, submit_follow_up
 from likewise.producer.session import Session, open_session
 from likewise.shared.errors import INTERRUPTED, LikewiseError, NoWorkerError, UsageError
 from likewise.shared.limits import Limits
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from likewise.producer.live import Board
     from likewise.producer.runs.results import FinishedRuns
     from likewise.shared.ledger.records import ExperimentRecord
-    from likewise.shared.names import Priority
 
 ComparisonPlan = Callable[[Judged, Callable[[str], None]], FollowUpPlan[None]]
 """Plans follow-ups of a comparison; it gets what is known so far, and a way to say a line."""
@@ -131,25 +130,11 @@ def open_to_train(prepared: PreparedExperiment, *, quiet: bool) -> Session:
     return open_for(prepared.loaded.experiment.environments_needed, quiet=quiet)
 
 
-def submit_prepared(
-    session: Session,
-    prepared: PreparedExperiment,
-    *,
-    queue_anyway: bool,
-    key: str | None,
-    priority: Priority = "normal",
-) -> ExperimentRecord:
+def submit_prepared(session: Session, prepared: PreparedExperiment, request: Request) -> ExperimentRecord:
     """Put the experiment's runs on the queue."""
     if line := before_storing(run.data for run in prepared.runs.values()):
         say(line)
-    return submit(
-        session,
-        prepared.loaded.experiment,
-        prepared.runs,
-        queue_anyway=queue_anyway,
-        key=key,
-        priority=priority,
-    )
+    return submit(session, prepared.loaded.experiment, prepared.runs, request)
 
 
 def compare_to_end(
@@ -301,9 +286,10 @@ def _kept(session: Session, outcome: Judged) -> Judged:
 def verdict_word(session: Session, record: ExperimentRecord) -> str | None:
     """Return the verdict of a finished experiment: the one that was kept, or else one made now.
 
-    None for a sweep, which has a verdict for each point, and where the results cannot be read any more.
+    None for a sweep, which has a verdict for each point, for an explanation, which asks another question, and
+    where the results cannot be read any more.
     """
-    if record.verdict is not None or record.experiment.grid:
+    if record.verdict is not None or record.kind in ("sweep", "explanation"):
         return record.verdict
     with suppress(LikewiseError):
         return judge(session, record).comparison.verdict

@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from likewise.producer.blame.attribution import explain
 from likewise.producer.blame.budget import BUDGET_S, Extent, MakePlans, Rates, within
 from likewise.producer.blame.evidence import TrainedRun
-from likewise.producer.blame.explanation import Explanation
+from likewise.producer.blame.explanation import Explained, Explanation
 from likewise.producer.blame.plan import Plan, identity, plan
 from likewise.producer.display import count
 from likewise.producer.experiments import carry_out, teller
 from likewise.producer.follow_ups import FollowUpPlan, Submitted
+from likewise.producer.kept import keep
 from likewise.producer.runs.results import FinishedRuns, merged, one_a_side
 from likewise.producer.runs.routing import Need, refuse_unserved
 from likewise.producer.runs.submit import FollowUp
@@ -99,7 +100,9 @@ def explain_experiment(
     say = teller(quiet=quiet)
     say(_before(plans(whole), standing, whole))
     asking = _explained(plans, whole, standing, budget_s=question.budget_s, arrays=session.blobs.get, say=say)
-    return carry_out(session, record, asking, quiet=quiet).answer
+    found = carry_out(session, record, asking, quiet=quiet).answer
+    keep(session, record, "explanation", Explained(explanations=tuple(found)), complete=True)
+    return found
 
 
 def _before(plans: Sequence[Plan], standing: AlreadyAsked, whole: Extent) -> str:

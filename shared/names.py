@@ -121,6 +121,14 @@ def experiment_key(experiment_id: str) -> str:
     return f"{PREFIX}experiment:{experiment_id}"
 
 
+def findings_key(experiment_id: str) -> str:
+    """Hash: what was found of the experiment and cannot be computed anew, by kind, such as a bench."""
+    return f"{experiment_key(experiment_id)}:findings"
+
+
+FINDING = "finding:"
+"""Begins the fields of an experiment's hash that say which findings there are, and whether they are whole."""
+
 RELATED = "related:"
 """Begins the fields of an experiment's hash that name experiments which belong to it."""
 

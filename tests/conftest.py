@@ -327,11 +327,12 @@ class Desk:
         priority: Any = "normal",
         **changes: Any,
     ) -> Any:
-        from likewise.producer.runs.submit import submit
+        from likewise.producer.runs.submit import Request, submit
 
         experiment = self.experiment(**changes)
         prepared = self.prepared(experiment)
-        return submit(self, experiment, prepared, queue_anyway=queue_anyway, key=key, priority=priority)
+        request = Request(queue_anyway=queue_anyway, key=key, priority=priority)
+        return submit(self, experiment, prepared, request)
 
     def cancel_all(self) -> None:
         """Cancel every run that waits or trains, and refuse what a command that still runs would add."""

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.status import Status
 
-from likewise.producer.bench.conclude import Times, conclude
-from likewise.producer.bench.models import Bench, Phase, TimedRun, name_of
+from likewise.producer.bench.conclude import conclude
+from likewise.producer.bench.models import Bench, Phase, TimedRounds, TimedRun, name_of
 from likewise.producer.bench.protocol import Enough, alternate
-from likewise.producer.display import plus_minus
+from likewise.producer.display import count, plus_minus
 from likewise.producer.job.resolve import resolve
 from likewise.producer.runs.follow import Noticed, Progressed, Update
 from likewise.producer.runs.submit import FollowUp
@@ -37,24 +37,54 @@ TIMED = "timed"
 
 def timed_rounds(
     outcome: Judged,
+    measured: TimedRounds,
     *,
-    experiment: Experiment,
     sites: Mapping[str, Site],
     enough: Enough,
     progress: Progress,
-) -> FollowUpPlan[Bench]:
-    """Plan to warm every side of `experiment` up and then to time them in turns; return what the times say.
+    keep: Callable[[TimedRounds], None],
+) -> FollowUpPlan[TimedRounds]:
+    """Plan to warm every side up and then to time them in turns; return all that was timed.
 
-    The sides are those that were compared, or ways of executing their frameworks. `outcome` says whether the
-    values agree. `sites` has the place of each side of the comparison, by its label. Raises CancelledError,
-    and RunFailedError for a side that fails after its first run.
+    `measured` has what is to be timed, and the rounds of a bench that goes on. Its sides are those that were
+    compared, or ways of executing their frameworks. `sites` has the place of each side of the comparison, by
+    its label. `keep` is given what is measured after every round, so that an interruption loses one round at
+    most. Raises CancelledError, and RunFailedError for a side that fails after its first run.
     """
-    timing = _Timing(outcome, experiment=experiment, sites=sites, progress=progress)
-    first, missing = yield from _warm_up(timing, progress=progress)
-    timed: Times = {}
-    if first:
-        timed = yield from alternate(list(first), timing.time_one, enough=enough, after_round=progress.round)
-    return conclude(outcome.comparison, first=first, timed=timed, missing=missing, precision=enough.precision)
+    timing = _Timing(outcome, experiment=measured.experiment, sites=sites, progress=progress)
+    if not measured.first:
+        first, missing = yield from _warm_up(timing, progress=progress)
+        measured = measured.model_copy(update={"first": first, "missing": tuple(missing)})
+    found = {label: list(measured.timed.get(label, ())) for label in measured.first}
+
+    def so_far(*, complete: bool) -> TimedRounds:
+        timed = {label: tuple(runs) for label, runs in found.items()}
+        now = measured.model_copy(update={"timed": timed, "complete": complete})
+        keep(now)
+        return now
+
+    def after_round(done: int, width: float) -> None:
+        progress.round(done, width)
+        so_far(complete=False)
+
+    if found:
+        yield from alternate(found, timing.time_one, enough=enough, after_round=after_round)
+    return so_far(complete=True)
+
+
+def concluded(outcome: Judged, measured: TimedRounds) -> Bench:
+    """Return what the timed runs say; of an interrupted bench, what they say so far."""
+    cut_short = (
+        f"it was interrupted after {count(measured.rounds, 'round')}; likewise bench "
+        f"{outcome.record.experiment_id} goes on",
+    )
+    return conclude(
+        outcome.comparison,
+        first=measured.first,
+        timed=measured.timed,
+        missing=(*measured.missing, *(() if measured.complete else cut_short)),
+        precision=measured.precision,
+    )
 
 
 def _warm_up(timing: _Timing, *, progress: Progress) -> FollowUpPlan[tuple[dict[str, TimedRun], list[str]]]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from pydantic import Field, field_serializer
+
 from likewise.producer.verdict.models import Verdict
 from likewise.shared.frozen import Frozen
-from likewise.shared.job.experiment import Execution, Precision
+from likewise.shared.job.experiment import Execution, Experiment, Precision
 from likewise.shared.job.fields import Many
 from likewise.shared.job.side import Framework, Label
 from likewise.shared.results.run_result import Conditions, Environment
@@ -60,6 +62,34 @@ class TimedRun(TimedSide):
     def identity(self) -> dict[str, Any]:
         """Return the fields of `TimedSide`."""
         return self.model_dump(include=set(TimedSide.model_fields))
+
+
+class TimedRounds(Frozen):
+    """It holds the timed runs of a bench, from which the bench is concluded; it is kept after every round."""
+
+    schema_version: Literal[1] = BENCH_SCHEMA_VERSION
+    experiment: Experiment
+    """What is timed: every side is declared in it, those too that are ways of executing a framework."""
+    precision: float
+    """Half of every side's interval was wanted so narrow, relative to its median."""
+    first: dict[Label, TimedRun] = Field(default_factory=dict)
+    """Each side's first run, which warms up and compiles."""
+    timed: dict[Label, Many[TimedRun]] = Field(default_factory=dict)
+    """The runs after it, in the order they ran: two for each round."""
+    missing: Many[str] = ()
+    """A sentence for each side that could not be timed."""
+    complete: bool = False
+    """Whether the bench came to its end."""
+
+    @field_serializer("experiment")
+    def _as_declared(self, experiment: Experiment) -> dict[str, Any]:
+        """Leave out what was left out: `frameworks` beside `sides` would be refused."""
+        return experiment.model_dump(mode="json", exclude_unset=True)
+
+    @property
+    def rounds(self) -> int:
+        """Return how often the sides have taken turns."""
+        return max((len(runs) // 2 for runs in self.timed.values()), default=0)
 
 
 class PhaseTimes(TimedSide):

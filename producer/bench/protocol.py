@@ -84,30 +84,31 @@ def order_of(labels: Sequence[str], *, draw: random.Random) -> list[str]:
 
 
 def alternate(
-    labels: Sequence[str],
+    found: Samples,
     time_one: Callable[[str], FollowUpPlan[TimedRun]],
     *,
     enough: Enough,
     after_round: Callable[[int, float], None],
-) -> FollowUpPlan[Samples]:
-    """Plan whole rounds until every side's interval is narrow enough, or time is up; return all runs.
+) -> FollowUpPlan[None]:
+    """Plan whole rounds until every side's interval is narrow enough, or time is up.
 
+    The runs are added to `found`, which has every side, with its earlier rounds where a bench goes on.
     A round is not begun that would, going by those before, end beyond the budget; LEAST_ROUNDS are done
     in any case. `after_round` gets, after each, how many there were and the widest interval.
     """
-    draw = random.Random(0)  # noqa: S311 - an order of work, not a secret
-    found: Samples = {one: [] for one in labels}
+    earlier = min(len(runs) for runs in found.values()) // 2
+    draw = random.Random(earlier)  # noqa: S311 - an order of work, not a secret
     begin = enough.spent_s()
     for done in itertools.count(1):
-        for one in order_of(labels, draw=draw):
+        for one in order_of(list(found), draw=draw):
             found[one].append((yield from time_one(one)))
         width = widest(found)
-        after_round(done, width)
+        rounds = earlier + done
+        after_round(rounds, width)
         timed_s = enough.spent_s() - begin
         next_ends_s = timed_s + timed_s / done
-        if done >= LEAST_ROUNDS and (width <= enough.precision or next_ends_s > enough.budget_s):
+        if rounds >= LEAST_ROUNDS and (width <= enough.precision or next_ends_s > enough.budget_s):
             break
-    return found
 
 
 def widest(found: Mapping[str, Sequence[TimedRun]]) -> float:

@@ -88,6 +88,13 @@ class Explanation(Frozen):
     """The settings that were not switched, to stay within the budget, by path."""
 
 
+class Explained(Frozen):
+    """It is what is kept of `likewise explain`: an explanation for each other side that was asked for."""
+
+    schema_version: Literal[1] = 1
+    explanations: Many[Explanation]
+
+
 def sentence(
     gaps: MixtureGaps, main: DividedGap | None, contributions: Sequence[Contribution], *, tolerance: float
 ) -> str:

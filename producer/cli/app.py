@@ -15,7 +15,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from likewise.producer.cli import bisect, compare, experiments, job_files, stack
+from likewise.producer.cli import bisect, compare, experiments, job_files, listing, stack
 from likewise.producer.cli.port import port_app
 from likewise.producer.cli.reading import ReadingLine
 from likewise.producer.data.reading import on_read
@@ -100,7 +100,8 @@ app.command("show", rich_help_panel=_COMPARE)(experiments.show)
 app.command("report", rich_help_panel=_COMPARE)(experiments.report)
 app.command("submit", rich_help_panel=_QUEUE)(experiments.submit)
 app.command("watch", rich_help_panel=_QUEUE)(experiments.watch)
-app.command("list", rich_help_panel=_QUEUE)(experiments.list_experiments)
+app.command("list", rich_help_panel=_QUEUE)(listing.list_experiments)
+app.command("label", rich_help_panel=_QUEUE)(listing.label)
 app.command("cancel", rich_help_panel=_QUEUE)(experiments.cancel)
 app.command("delete", rich_help_panel=_QUEUE)(experiments.delete)
 app.command("prune", rich_help_panel=_QUEUE)(experiments.prune)

@@ -59,6 +59,7 @@ def bisect(
     from likewise.producer import bisecting, experiments
     from likewise.producer.job.jobfile import read_experiment
     from likewise.producer.report.bisection import BisectionDocument
+    from likewise.producer.runs.submit import Request
     from likewise.shared.settings import Settings
 
     output = Output.of(form, as_json=as_json, file=report)
@@ -81,7 +82,7 @@ def bisect(
         sides = bisecting.sides_between(chosen.framework, asked.package, (oldest, version), own)
         prepared = experiments.prepare_given(spec, set_values or (), seeds, sides)
         with experiments.open_to_train(prepared, quiet=quiet) as session:
-            record = experiments.submit_prepared(session, prepared, queue_anyway=False, key=None)
+            record = experiments.submit_prepared(session, prepared, Request())
             return experiments.compare_to_end(session, record, quiet=quiet).comparison
 
     for found in bisecting.bisect(declared.name, asked.package, versions, compared):

@@ -14,6 +14,7 @@ from likewise.producer.cli.options import (
     Form,
     Full,
     Key,
+    Note,
     Output,
     Priority,
     QueueAnyway,
@@ -22,14 +23,20 @@ from likewise.producer.cli.options import (
     SetValues,
     Sides,
     Spec,
+    SpecOrId,
+    Tags,
     Urgency,
     comparison_document,
     exit_status,
+    note_of,
+    tags_of,
 )
 from likewise.shared.errors import RUN_FAILED, UsageError
 
 if TYPE_CHECKING:
     from likewise.producer.job.prepare import PreparedExperiment
+    from likewise.producer.runs.submit import Request
+    from likewise.shared.ledger.records import ExperimentRecord
 
 
 A_WEEK_S = 604_800
@@ -60,6 +67,8 @@ def compare(
     queue_anyway: QueueAnyway = False,
     key: Key = None,
     priority: Priority = Urgency.normal,
+    tag: Tags = None,
+    note: Note = "",
 ) -> None:
     """Train the job in every side and say whether they agree, and why not.
 
@@ -76,14 +85,16 @@ def compare(
       likewise compare article --format md --report article.html
     """
     from likewise.producer import experiments
+    from likewise.producer.runs.submit import Request
 
     output = Output.of(form, as_json=as_json, file=report)
     quiet = output.quiet
+    request = Request(
+        tags=tags_of(tag), note=note_of(note), priority=priority.value, key=key, queue_anyway=queue_anyway
+    )
     prepared = experiments.prepare_given(spec, set_values or (), seeds, sides)
     with experiments.open_to_train(prepared, quiet=quiet) as session:
-        record = experiments.submit_prepared(
-            session, prepared, queue_anyway=queue_anyway, key=key, priority=priority.value
-        )
+        record = experiments.submit_prepared(session, prepared, request)
         outcome = experiments.compare_to_end(
             session, record, quiet=quiet, twin=not no_twin, trace=not no_trace
         )
@@ -93,10 +104,7 @@ def compare(
 
 
 def explain(
-    spec: Annotated[
-        str,
-        typer.Argument(help="A job file, - for standard input, a shipped example, or an experiment's id."),
-    ],
+    spec: SpecOrId,
     set_values: SetValues = None,
     seeds: Annotated[
         str | None,
@@ -126,6 +134,8 @@ def explain(
     report: Report = None,
     queue_anyway: QueueAnyway = False,
     priority: Priority = Urgency.normal,
+    tag: Tags = None,
+    note: Note = "",
 ) -> None:
     """Say which settings make the sides differ, how much each does, and how to mend it.
 
@@ -144,16 +154,18 @@ def explain(
     from likewise.producer.experiments import cancelling
     from likewise.producer.explaining import Question, enough_seeds, explain_experiment, others_of
     from likewise.producer.report.explanation import ExplanationDocument
-    from likewise.producer.runs.submitted import find
+    from likewise.producer.runs.submit import Request
 
     output = Output.of(form, as_json=as_json, file=report)
-    known = _names_an_experiment(spec)
-    if known:
-        changed = "--sides" if sides is not None else "--set" if set_values else None
-        if changed:
-            raise UsageError(f"{changed} changes a job file; an experiment that was trained stays as it is")
-        with experiments.open_for(quiet=output.quiet) as session:
-            record = find(session.ledger, spec)
+    request = Request(
+        kind="explanation",
+        tags=tags_of(tag),
+        note=note_of(note),
+        priority=priority.value,
+        queue_anyway=queue_anyway,
+    )
+    record = _trained_before(spec, set_values, sides, request, quiet=output.quiet)
+    if record is not None:
         session = experiments.open_for(record.experiment.environments_needed, quiet=output.quiet)
     else:
         prepared = experiments.prepare_given(spec, set_values or (), seeds, sides)
@@ -162,12 +174,10 @@ def explain(
         others_of(prepared.loaded.experiment, side)
         session = experiments.open_to_train(prepared, quiet=output.quiet)
     with session:
-        if known:
+        if record is not None:
             session.ledger.allow_more(record.experiment_id)  # whoever names it anew wants more of it
         else:
-            record = experiments.submit_prepared(
-                session, prepared, queue_anyway=queue_anyway, key=None, priority=priority.value
-            )
+            record = experiments.submit_prepared(session, prepared, request)
         trained = enough_seeds(record.experiment.seed_list) if seeds is None else experiments.seed_list(seeds)
         others = others_of(record.experiment, side)
         question = Question(others=others, seeds=trained, most_combined=combinations, budget_s=budget)
@@ -178,6 +188,33 @@ def explain(
     output.put(ExplanationDocument(explanations))
     failed = any(explanation.measure is None for explanation in explanations)
     raise typer.Exit(RUN_FAILED if failed else 0)
+
+
+def _trained_before(
+    spec: str, set_values: list[str] | None, sides: str | None, request: Request, *, quiet: bool
+) -> ExperimentRecord | None:
+    """Return the experiment that is named instead of a job; None for a job.
+
+    Raises UsageError where it would be trained otherwise than it was, and for a sweep.
+    """
+    if not _names_an_experiment(spec):
+        return None
+    from likewise.producer import experiments
+    from likewise.producer.runs.submitted import find
+
+    given = {"--sides": sides, "--set": set_values, "--tag": request.tags, "--note": request.note}
+    changed = next((option for option, value in given.items() if value), None)
+    if changed in ("--tag", "--note"):
+        raise UsageError(
+            f"{changed} is for what is submitted; likewise label {spec} {changed} labels this one"
+        )
+    if changed:
+        raise UsageError(f"{changed} changes a job file; an experiment that was trained stays as it is")
+    with experiments.open_for(quiet=quiet) as session:
+        record = find(session.ledger, spec)
+    if record.experiment.grid:
+        raise UsageError(f"{record.experiment_id} is a sweep; name one of its points as a job, with --set")
+    return record
 
 
 def _names_an_experiment(spec: str) -> bool:
@@ -205,7 +242,7 @@ class Way(StrEnum):
 
 
 def bench(
-    spec: Spec,
+    spec: SpecOrId,
     set_values: SetValues = None,
     sides: Sides = None,
     variant: Annotated[
@@ -236,6 +273,8 @@ def bench(
         bool, typer.Option("--no-twin", help="Do not train again in float64 to tell rounding from meaning.")
     ] = False,
     priority: Priority = Urgency.normal,
+    tag: Tags = None,
+    note: Note = "",
 ) -> None:
     """Time the job in every side, in turns on an otherwise idle host, and rank them if they agree.
 
@@ -243,6 +282,8 @@ def bench(
     the host wait. The sides take turns in a random order and back, so that a drift of the machine
     falls on all alike. Who computes something else is not ranked. Each framework is timed in several ways
     of executing; sides that are named are timed as they are. One seed is trained, whatever the job asks for.
+    Every round is kept: a bench that was interrupted shows what it has, and goes on where it is named by its
+    id; a comparison that is named so is timed as it was trained.
 
     \b
     Examples:
@@ -250,54 +291,42 @@ def bench(
       likewise bench digits --variant auto --budget 120
       likewise bench matched --sides torch:eager,torch:compiled,tensorflow
       likewise bench job.yaml --json > bench.json
+      likewise bench last
     """
-    import time
-    from contextlib import nullcontext
-
-    from likewise.producer import experiments, follow_ups
-    from likewise.producer.bench.conclude import conclude
-    from likewise.producer.bench.flow import telling, timed_rounds
-    from likewise.producer.bench.protocol import Enough, in_ways
-    from likewise.producer.console import progress_console
+    from likewise.producer import benching, experiments
+    from likewise.producer.bench.protocol import in_ways
     from likewise.producer.experiments import cancelling
     from likewise.producer.report.bench import BenchDocument
-    from likewise.producer.runs.routing import Need, sites_for
+    from likewise.producer.runs.routing import Need
+    from likewise.producer.runs.submit import Request
 
     output = Output.of(form, as_json=as_json, file=report)
-    prepared = experiments.prepare_given(spec, set_values or (), "1", sides)
-    experiment = in_ways(prepared.loaded.experiment, [way.value for way in variant or ()])
-    with experiments.open_to_train(prepared, quiet=output.quiet) as session:
-        needs = [Need.of_side(run.side, run.job) for run in prepared.runs.values()]
-        sites = sites_for(needs, session.ledger.workers(), host=host)
-        if len({site.host for site in sites.values()}) > 1:
-            where = ", ".join(f"{name} is timed on {site.host}" for name, site in sites.items())
-            experiments.say(f"note: no host has a worker of every side, so no winner will be named: {where}")
-        record = experiments.submit_prepared(
-            session, prepared, queue_anyway=False, key=None, priority=priority.value
-        )
-        with cancelling(session, record):
-            experiments.follow_to_end(session, record, quiet=output.quiet)
-            outcome = experiments.judge(session, record)
-            if not no_twin:
-                outcome = experiments.follow_up(session, outcome, follow_ups.twin_alone, quiet=output.quiet)
-            if outcome.comparison.failed:
-                if output.quiet:
-                    nothing = conclude(outcome.comparison, first={}, timed={}, missing=(), precision=1)
-                    output.put(BenchDocument(nothing))
-                else:
-                    output.put(comparison_document(outcome, output))
-                raise typer.Exit(RUN_FAILED)
-            begin = time.monotonic()
-            enough = Enough(
-                precision=precision / 100, budget_s=budget, spent_s=lambda: time.monotonic() - begin
-            )
-            with telling(progress_console(), quiet=output.quiet) as progress:
-                rounds = timed_rounds(
-                    outcome, experiment=experiment, sites=sites, enough=enough, progress=progress
-                )
-                found = experiments.carry_out(
-                    session, outcome.record, rounds, quiet=output.quiet, show=lambda _: nullcontext(progress)
-                ).answer
+    quiet = output.quiet
+    request = Request(kind="bench", tags=tags_of(tag), note=note_of(note), priority=priority.value)
+    timing = benching.Timing(
+        ways=[way.value for way in variant or ()],
+        budget_s=budget,
+        precision=precision / 100,
+        host=host,
+        twin=not no_twin,
+    )
+    record = _trained_before(spec, set_values, sides, request, quiet=quiet)
+    if record is not None:
+        with experiments.open_for(record.experiment.environments_needed, quiet=quiet) as session:
+            runs = session.ledger.runs(record.run_ids)
+            sites = benching.find_sites(session, [*map(Need.of_run, runs)], timing)
+            session.ledger.allow_more(record.experiment_id)  # whoever names it anew wants more of it
+            with cancelling(session, record):
+                found = benching.bench_experiment(session, record, timing, sites, quiet=quiet)
+    else:
+        prepared = experiments.prepare_given(spec, set_values or (), "1", sides)
+        in_ways(prepared.loaded.experiment, timing.ways)
+        with experiments.open_to_train(prepared, quiet=quiet) as session:
+            needs = [Need.of_side(run.side, run.job) for run in prepared.runs.values()]
+            sites = benching.find_sites(session, needs, timing)
+            record = experiments.submit_prepared(session, prepared, request)
+            with cancelling(session, record):
+                found = benching.bench_experiment(session, record, timing, sites, quiet=quiet)
     output.put(BenchDocument(found))
     if not found.rows:
         raise typer.Exit(RUN_FAILED)
@@ -322,6 +351,8 @@ def sweep(
     full: Full = False,
     queue_anyway: QueueAnyway = False,
     priority: Priority = Urgency.low,
+    tag: Tags = None,
+    note: Note = "",
 ) -> None:
     """Train the job at every point of a grid, with many seeds, and print one table.
 
@@ -339,12 +370,20 @@ def sweep(
     from likewise.producer import experiments
     from likewise.producer.experiments import cancelling
     from likewise.producer.report.sweep import SweepDocument
+    from likewise.producer.runs.submit import Request
     from likewise.producer.sweep.runs import prepare_sweep, submit_sweep, swept
 
     output = Output.of(form, as_json=as_json, file=report)
+    request = Request(
+        kind="sweep",
+        tags=tags_of(tag),
+        note=note_of(note),
+        priority=priority.value,
+        queue_anyway=queue_anyway,
+    )
     sweep = prepare_sweep(spec, experiments.with_seeds(set_values or (), seeds), grid or (), sides)
     with experiments.open_to_train(sweep.first, quiet=output.quiet) as session:
-        record = submit_sweep(session, sweep, queue_anyway=queue_anyway, priority=priority.value)
+        record = submit_sweep(session, sweep, request)
         with cancelling(session, record):
             experiments.follow_to_end(session, record, quiet=output.quiet)
         tell = experiments.teller(quiet=output.quiet)

@@ -1,8 +1,7 @@
-"""Commands on experiments that were submitted: submit, watch, show, report, list, cancel, delete."""
+"""Commands on experiments that were submitted: submit, watch, show, report, cancel, delete, prune."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +12,8 @@ from likewise.producer.cli.options import (
     Form,
     Full,
     Key,
+    KindOf,
+    Note,
     Output,
     Priority,
     QueueAnyway,
@@ -21,11 +22,15 @@ from likewise.producer.cli.options import (
     SetValues,
     Sides,
     Spec,
+    Tags,
     Urgency,
+    age_in_s,
     check_file,
     comparison_document,
     exit_status,
+    note_of,
     print_json,
+    tags_of,
 )
 from likewise.producer.report import FILE_FORMATS, format_of, write_file
 from likewise.shared.errors import RUN_FAILED, UsageError
@@ -34,8 +39,7 @@ if TYPE_CHECKING:
     from likewise.producer.report.document import Document
     from likewise.producer.runs.cleaning import Cleaned
     from likewise.producer.session import Session
-    from likewise.shared.errors import ResultError
-    from likewise.shared.ledger.records import ExperimentRecord
+    from likewise.shared.ledger.records import ExperimentRecord, Kind
 
 
 def submit(
@@ -47,6 +51,8 @@ def submit(
     queue_anyway: QueueAnyway = False,
     key: Key = None,
     priority: Priority = Urgency.low,
+    tag: Tags = None,
+    note: Note = "",
 ) -> None:
     """Put the experiment on the queue, print its id and do not wait.
 
@@ -59,12 +65,14 @@ def submit(
     """
     from likewise.producer import experiments
     from likewise.producer.console import make_console, progress_console
+    from likewise.producer.runs.submit import Request
 
+    request = Request(
+        tags=tags_of(tag), note=note_of(note), priority=priority.value, key=key, queue_anyway=queue_anyway
+    )
     prepared = experiments.prepare_given(spec, set_values or (), seeds, sides)
     with experiments.open_to_train(prepared, quiet=as_json) as session:
-        record = experiments.submit_prepared(
-            session, prepared, queue_anyway=queue_anyway, key=key, priority=priority.value
-        )
+        record = experiments.submit_prepared(session, prepared, request)
         placed = session.ledger.records(record.run_ids)
     if as_json:
         first = {run.side: run.run_id for run in reversed(placed)}
@@ -106,20 +114,57 @@ def watch(
 
 
 def _finished(
-    session: Session, record: ExperimentRecord, output: Output, *, full: bool = False
+    session: Session,
+    record: ExperimentRecord,
+    output: Output,
+    *,
+    kind: Kind | None = None,
+    full: bool = False,
 ) -> tuple[Document, int]:
-    """Return what came of a finished experiment, and the status of a command that shows it."""
-    from likewise.producer import experiments
+    """Return what came of a finished experiment, and the status of a command that shows it.
 
-    if record.experiment.grid:
+    `kind` is what is asked of it, beside what it was submitted as. Raises UsageError where it has none.
+    """
+    from likewise.producer import experiments, kept
+
+    kind = kind or _shown(record, quiet=output.quiet)
+    if (kind == "sweep") != bool(record.experiment.grid):
+        raise UsageError(f"--kind is {kind}, and {record.experiment_id} is a {record.kind}")
+    if kind == "sweep":
         from likewise.producer.report.sweep import SweepDocument
         from likewise.producer.sweep.runs import swept
 
         tell = experiments.teller(quiet=output.quiet)
         table = swept(session, record, tell=tell, full=full and output.wants("json"))
         return SweepDocument(table), RUN_FAILED if table.failed else 0
+    if kind == "bench":
+        from likewise.producer.report.bench import BenchDocument
+
+        bench = kept.bench_of(session, record)
+        return BenchDocument(bench), 0 if bench.rows else RUN_FAILED
+    if kind == "explanation":
+        from likewise.producer.report.explanation import ExplanationDocument
+
+        explanations = kept.explanations_of(session, record)
+        failed = any(one.measure is None for one in explanations)
+        return ExplanationDocument(explanations), RUN_FAILED if failed else 0
     outcome = experiments.judge(session, record)
     return comparison_document(outcome, output, full=full), exit_status(outcome.comparison)
+
+
+_GOES_ON = {"explanation": "explain", "bench": "bench"}
+"""The command that goes on with what was interrupted, by its kind."""
+
+
+def _shown(record: ExperimentRecord, *, quiet: bool) -> Kind:
+    """Return as what an experiment is shown: a comparison while what was asked for is not there."""
+    if record.kind not in _GOES_ON or record.kind in record.findings:
+        return record.kind
+    from likewise.producer.experiments import teller
+
+    goes_on = f"likewise {_GOES_ON[record.kind]} {record.experiment_id} goes on"
+    teller(quiet=quiet)(f"note: its {record.kind} is not there yet, only the comparison; {goes_on}")
+    return "comparison"
 
 
 def show(
@@ -130,16 +175,18 @@ def show(
         ),
     ] = "last",
     resolved: Resolved = False,
+    kind: KindOf = None,
     as_json: AsJson = False,
     form: Form = None,
     sides: Sides = None,
     full: Full = False,
 ) -> None:
-    """Print a finished comparison again, or where an experiment stands.
+    """Print a finished experiment again as what it is, such as a bench, or say where it stands.
 
     \b
     Examples:
       likewise show last --json
+      likewise show last --kind explanation
       likewise show last --format md
       likewise show last --resolved
       likewise show digits --resolved
@@ -170,7 +217,7 @@ def show(
             before = session.ledger.runs_before(runs)
             document = UnfinishedDocument(record=record, runs=runs, now_s=now_s, live=live, before=before)
         else:
-            document, _ = _finished(session, record, output, full=full)
+            document, _ = _finished(session, record, output, kind=kind.value if kind else None, full=full)
     output.put(document)
 
 
@@ -188,6 +235,7 @@ def report(
             "--format", metavar="|".join(FILE_FORMATS), help="How to write it; by the file's ending, or html."
         ),
     ] = None,
+    kind: KindOf = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the file's name as JSON.")] = False,
 ) -> None:
     """Write a finished experiment into one file: a page with pictures, which needs no network, or a table.
@@ -214,58 +262,14 @@ def report(
                 f"{record.experiment_id} is still running; first likewise watch {record.experiment_id}"
             )
         path = file or Path(f"{record.experiment.name}.{form or 'html'}")
-        document, _ = _finished(session, record, Output(form=format_of(path)))
+        document, _ = _finished(
+            session, record, Output(form=format_of(path)), kind=kind.value if kind else None
+        )
     write_file(document, path)
     if as_json:
         print_json({"experiment_id": record.experiment_id, "file": str(path)})
     else:
         make_console().print(f"{path}")
-
-
-def list_experiments(
-    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many, the newest first.")] = 20,
-    as_json: AsJson = False,
-    form: Form = None,
-) -> None:
-    """List the recent experiments: id, name, when, where they stand and what the verdict is.
-
-    A sweep has a verdict for each of its points, which likewise show prints.
-
-    Example: likewise list --limit 5
-    """
-    from likewise.producer import experiments
-    from likewise.producer.report.status import ListDocument, ListedExperiment, state_of
-
-    output = Output.of(form, as_json=as_json)
-    with experiments.open_for(quiet=output.quiet) as session:
-        unreadable: list[ResultError] = []
-        records = session.ledger.experiments(limit=limit, unreadable=unreadable.append)
-        entries = []
-        for record in records:
-            runs = session.ledger.records(record.run_ids)
-            state = state_of(runs)
-            verdict = experiments.verdict_word(session, record) if state == "finished" else None
-            before = session.ledger.runs_before(runs) if state == "queued" else {}
-            entries.append(
-                ListedExperiment(
-                    record=record, state=state, verdict=verdict, before=min(before.values(), default=None)
-                )
-            )
-        document = ListDocument(entries=entries, now_s=session.ledger.now())
-    _tell_unreadable(unreadable)
-    output.put(document)
-
-
-def _tell_unreadable(errors: Sequence[ResultError]) -> None:
-    """Say on standard error where experiments are left out because this version cannot read them."""
-    if errors:
-        from likewise.producer.console import progress_console
-        from likewise.producer.display import printable
-
-        many = f"{len(errors)} experiments are" if len(errors) > 1 else "1 experiment is"
-        progress_console().print(
-            printable(f"note: {many} left out that this version cannot read; {errors[0]}")
-        )
 
 
 _ENDS = ("succeeded", "failed", "cancelled", "queued", "leased")
@@ -352,7 +356,7 @@ def prune(
     from likewise.producer.console import make_console
     from likewise.producer.runs.cleaning import prune
 
-    age_s = _age_s(older_than)
+    age_s = age_in_s(older_than, "--older-than")
     with experiments.open_for(quiet=as_json) as session:
         cleaned = prune(session, older_than_s=age_s, keep=keep, dry_run=dry_run)
     ids = [record.experiment_id for record in cleaned.experiments]
@@ -364,21 +368,6 @@ def prune(
         console.print(f"{record.experiment_id}  {record.experiment.name}")
     many = f"{len(ids)} experiment{'' if len(ids) == 1 else 's'}"
     console.print(f"{many} would be deleted" if dry_run else f"{many} deleted{_freed(cleaned)}")
-
-
-_UNITS_S = {"d": 86_400.0, "h": 3_600.0, "m": 60.0}
-
-
-def _age_s(given: str) -> float:
-    """Return an age such as `30d` in seconds. Raises UsageError."""
-    number, unit = (given[:-1], given[-1]) if given[-1:] in _UNITS_S else (given, "d")
-    try:
-        age_s = float(number) * _UNITS_S[unit]
-    except ValueError:
-        age_s = -1.0
-    if not 0 <= age_s < float("inf"):
-        raise UsageError(f"--older-than is {given!r}: give an age, such as 30d, 12h or 90m")
-    return age_s
 
 
 def _freed(cleaned: Cleaned) -> str:

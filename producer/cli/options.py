@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from likewise.producer.verdict.models import Comparison
 
 
+LONGEST_TAG, LONGEST_NOTE = 50, 2_000
+"""So many letters are kept of a tag and of a note."""
+
+
 def _known(form: str | None) -> str | None:
     """Refuse a format that there is not."""
     if form is not None and form not in FORMATS:
@@ -28,6 +32,9 @@ def _known(form: str | None) -> str | None:
 
 
 Spec = Annotated[str, typer.Argument(help="A job file, - for standard input, or a shipped example.")]
+SpecOrId = Annotated[
+    str, typer.Argument(help="A job file, - for standard input, a shipped example, or an experiment's id.")
+]
 SetValues = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="PATH=VALUE", help="Change a setting, such as training.epochs=100."),
@@ -81,11 +88,29 @@ class Urgency(StrEnum):
     low = "low"
 
 
+class KindName(StrEnum):
+    """The kinds of experiments are named as on the ledger."""
+
+    comparison = "comparison"
+    explanation = "explanation"
+    bench = "bench"
+    sweep = "sweep"
+
+
+KindOf = Annotated[
+    KindName | None,
+    typer.Option("--kind", help="What of it: what it was submitted as, if none."),
+]
 Priority = Annotated[
     Urgency,
     typer.Option("--priority", help="Runs of a higher one are taken first, on every worker."),
 ]
 Key = Annotated[str | None, typer.Option(help="A name for this submission; the same name is not run twice.")]
+Tags = Annotated[
+    list[str] | None,
+    typer.Option("--tag", metavar="WORD", help="Tag it, to find it again; several --tag give several."),
+]
+Note = Annotated[str, typer.Option("--note", metavar="TEXT", help="A line on what it is for.")]
 Resolved = Annotated[
     bool,
     typer.Option("--resolved", help="Show every setting in each side, and where its value came from."),
@@ -102,6 +127,38 @@ def print_json(document: Any) -> None:
     from likewise.producer.display import json_text
 
     typer.echo(json_text(document))
+
+
+def tags_of(given: list[str] | None) -> tuple[str, ...]:
+    """Return the tags, each once. Raises UsageError for one that is no word."""
+    for tag in given or ():
+        if not tag or len(tag) > LONGEST_TAG or any(letter.isspace() or letter == "," for letter in tag):
+            raise UsageError(
+                f"--tag is {tag[:80]!r}; a tag is one word without commas, of {LONGEST_TAG} letters at most"
+            )
+    return tuple(dict.fromkeys(given or ()))
+
+
+_UNITS_S = {"d": 86_400.0, "h": 3_600.0, "m": 60.0}
+
+
+def age_in_s(given: str, option: str) -> float:
+    """Return an age such as `30d` in seconds. Raises UsageError."""
+    number, unit = (given[:-1], given[-1]) if given[-1:] in _UNITS_S else (given, "d")
+    try:
+        age_s = float(number) * _UNITS_S[unit]
+    except ValueError:
+        age_s = -1.0
+    if not 0 <= age_s < float("inf"):
+        raise UsageError(f"{option} is {given!r}: give an age, such as 30d, 12h or 90m")
+    return age_s
+
+
+def note_of(given: str) -> str:
+    """Return the note without spaces around it. Raises UsageError for one that is too long."""
+    if len(given) > LONGEST_NOTE:
+        raise UsageError(f"--note has {len(given):,} letters; at most {LONGEST_NOTE:,} are kept")
+    return given.strip()
 
 
 @dataclass(frozen=True, kw_only=True)

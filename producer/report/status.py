@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from rich.console import Console, RenderableType
 from rich.table import Table as TextTable
@@ -20,7 +20,14 @@ if TYPE_CHECKING:
     from likewise.producer.doctor import Finding
 
 _VERDICT_COLOURS = {"agree": "green", "differ": "red", "inconclusive": "yellow"}
+SHOWN_OF_AN_ID = 8
+"""A list shows so many letters of an id: its beginning is enough to name it."""
 _HEALTH_COLOURS = {"ok": "green", "note": "yellow", "wrong": "red"}
+
+
+State = Literal["queued", "training", "finished", "cancelled", "unfinished"]
+FOUND_LATER = ("explanation", "bench")
+"""The kinds that are found after the experiment's own runs, by what is trained further."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,10 +35,12 @@ class ListedExperiment:
     """This is one experiment of the list; it has no verdict while it runs, of a sweep, or without results."""
 
     record: ExperimentRecord
-    state: str
+    state: State
     verdict: str | None
     before: int | None = None
     """How many runs come before its first, where all of its wait."""
+    took_s: float | None = None
+    """How long it took from its submission to the end of its last run."""
 
     @property
     def standing(self) -> str:
@@ -39,24 +48,27 @@ class ListedExperiment:
         return self.state if self.before is None else f"{self.state}, {_before(self.before)}"
 
     @property
-    def kind(self) -> str:
-        """Return what was asked for: a sweep has a verdict for each of its points."""
-        return "sweep" if self.record.experiment.grid else "comparison"
-
-    @property
     def word(self) -> str:
         """Return what stands for the verdict in the list."""
-        return "sweep" if self.kind == "sweep" else self.verdict or display.MISSING
+        return self.verdict or display.MISSING
 
 
 def _before(runs: int) -> str:
     return f"{runs:,} before it" if runs else "next"
 
 
-def state_of(runs: Sequence[RunRecord]) -> str:
-    """Return `queued`, `training`, `finished` or, if any run ended so, `cancelled`."""
+def state_of(record: ExperimentRecord, runs: Sequence[RunRecord]) -> State:
+    """Return where an experiment stands by its own runs.
+
+    What is found only after them, such as a bench, is `unfinished` until it is there, or `cancelled` with the
+    experiment.
+    """
     if all(run.final for run in runs):
-        return "cancelled" if any(run.state == "cancelled" for run in runs) else "finished"
+        if any(run.state == "cancelled" for run in runs):
+            return "cancelled"
+        if record.kind in FOUND_LATER and record.findings.get(record.kind) != "complete":
+            return "cancelled" if record.cancelled else "unfinished"
+        return "finished"
     return "queued" if all(run.state == "queued" for run in runs) else "training"
 
 
@@ -66,6 +78,8 @@ class ListDocument(Document):
 
     entries: Sequence[ListedExperiment]
     now_s: float
+    chosen: bool = False
+    """Whether only some experiments were asked for."""
 
     @property
     def title(self) -> str:
@@ -75,15 +89,31 @@ class ListDocument(Document):
     @property
     def sentences(self) -> Sequence[str]:
         """Return what to do where there is none."""
-        return () if self.entries else ("no experiments yet; start one: likewise compare article",)
+        if self.entries:
+            return ()
+        if self.chosen:
+            return ("no experiment is as you ask; likewise list shows those there are",)
+        return ("no experiments yet; start one: likewise compare article",)
 
     def tables(self) -> Iterator[Table]:
-        """Yield a row for each experiment."""
+        """Yield a row for each experiment, with its tags and its note where any has some."""
+        records = [one.record for one in self.entries]
+        tagged, noted = any(one.tags for one in records), any(one.note for one in records)
+        columns = ("id", "name", "kind", "when", "state", "verdict")
         yield Table(
             title="Experiments",
-            columns=("id", "name", "when", "state", "verdict"),
+            columns=(*columns, *(["tags"] if tagged else []), *(["note"] if noted else [])),
             rows=[
-                (one.record.experiment_id, one.record.experiment.name, self._age(one), one.standing, one.word)
+                (
+                    one.record.experiment_id[:SHOWN_OF_AN_ID],
+                    one.record.experiment.name,
+                    one.record.kind,
+                    self._age(one),
+                    one.standing,
+                    one.word,
+                    *([", ".join(one.record.tags)] if tagged else []),
+                    *([one.record.note] if noted else []),
+                )
                 for one in self.entries
             ],
         )
@@ -109,7 +139,7 @@ class ListDocument(Document):
             {
                 "experiment_id": one.record.experiment_id,
                 "name": one.record.experiment.name,
-                "kind": one.kind,
+                "kind": one.record.kind,
                 "submitted_s": one.record.submitted_s,
                 "submitted": datetime.fromtimestamp(one.record.submitted_s, tz=UTC).isoformat(),
                 "frameworks": list(one.record.experiment.labels),
@@ -117,6 +147,9 @@ class ListDocument(Document):
                 "runs_before": one.before,
                 "priority": one.record.priority,
                 "verdict": one.verdict,
+                "took_s": one.took_s,
+                "tags": list(one.record.tags),
+                "note": one.record.note,
             }
             for one in self.entries
         ]

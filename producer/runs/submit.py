@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from likewise.producer.data.prepare import Arrays, PreparedData, PreparedRun
     from likewise.shared.job import Experiment
     from likewise.shared.job.optimizer import Optimizer
-    from likewise.shared.ledger.records import WorkerPresence
+    from likewise.shared.ledger.records import Kind, WorkerPresence
     from likewise.shared.ledger.transitions import Before
     from likewise.shared.names import Priority
     from likewise.shared.store.blobs import BlobBatch, BlobStore
@@ -45,6 +45,21 @@ class Services(Protocol):
     @property
     def app(self) -> celery.Celery:
         """Return what sends the messages."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """It says how an experiment is submitted, and as what it is kept."""
+
+    kind: Kind = "comparison"
+    tags: Sequence[str] = ()
+    """Words by which it is found again."""
+    note: str = ""
+    priority: Priority = "normal"
+    key: str | None = None
+    """The idempotency key: with one that was used before, nothing is queued."""
+    queue_anyway: bool = False
+    """Whether to queue where no live worker serves a side."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,23 +100,20 @@ def submit(
     services: Services,
     experiment: Experiment,
     prepared: Mapping[str, PreparedRun],
-    *,
-    queue_anyway: bool = False,
-    key: str | None = None,
-    priority: Priority = "normal",
+    request: Request = Request(),
 ) -> ExperimentRecord:
     """Store the arrays, write the records, then send one message a run.
 
-    Raises NoWorkerError (with the live workers) unless `queue_anyway`. The same idempotency `key`
+    Raises NoWorkerError (with the live workers) unless told to queue anyway. The same idempotency key
     gives the experiment it was first used for; UsageError if that was another job. Once the records
     are written the submission stands: a message that cannot be sent is sent later by a worker.
     """
     maker = RunMaker(services)
-    if not queue_anyway:
+    if not request.queue_anyway:
         maker.refuse_unserved(prepared)
     prepared = maker.on_common_device(prepared)
     runs = [run for one in prepared.values() for run in maker.runs(one, experiment.seed_list)]
-    return submit_runs(services, maker, experiment, runs, key=key, priority=priority)
+    return submit_runs(services, maker, experiment, runs, request)
 
 
 def submit_runs(
@@ -109,22 +121,24 @@ def submit_runs(
     maker: RunMaker,
     experiment: Experiment,
     runs: Sequence[Run],
-    *,
-    key: str | None = None,
-    priority: Priority = "normal",
+    request: Request = Request(),
 ) -> ExperimentRecord:
     """Write an experiment with the runs that the maker has made, and wake the workers.
 
-    Raises as `submit` does for a `key`.
+    Raises as `submit` does for an idempotency key.
     """
     record = ExperimentRecord(
         experiment_id=maker.experiment_id,
         submitted_s=maker.now_s,
         experiment=experiment,
         run_ids=tuple(run.run_id for run in runs),
-        priority=priority,
+        priority=request.priority,
+        kind=request.kind,
+        tags=tuple(request.tags),
+        note=request.note,
     )
-    stored = enqueue(services, Submission(record=record, runs=runs, key=key, before=maker.arrays.add_to))
+    submission = Submission(record=record, runs=runs, key=request.key, before=maker.arrays.add_to)
+    stored = enqueue(services, submission)
     if stored == record.experiment_id:
         return record
     known = services.ledger.experiment(stored)
@@ -132,7 +146,7 @@ def submit_runs(
         raise RedisError(f"experiment {stored} was deleted while it was looked up; submit it again")
     if known.experiment != experiment:
         raise UsageError(
-            f"--key {key} was used before for another job, {known.experiment.name} ({stored}); "
+            f"--key {request.key} was used before for another job, {known.experiment.name} ({stored}); "
             "give this one a key of its own"
         )
     return known

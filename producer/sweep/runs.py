@@ -15,7 +15,7 @@ from likewise.producer.data.prepare import Done
 from likewise.producer.job.jobfile import LoadedExperiment, read_experiment
 from likewise.producer.job.prepare import PreparedExperiment, prepare_experiment
 from likewise.producer.runs.results import results_of
-from likewise.producer.runs.submit import RunMaker, submit_runs
+from likewise.producer.runs.submit import Request, RunMaker, submit_runs
 from likewise.producer.sweep.points import (
     check_grid,
     experiment_at,
@@ -35,7 +35,6 @@ from likewise.shared.settings import Settings
 if TYPE_CHECKING:
     from likewise.producer.session import Session
     from likewise.shared.ledger.records import ExperimentRecord
-    from likewise.shared.names import Priority
 
 MANY_POINTS = 100
 """Comparing the sides at more points than this takes longer than a second or two, and is worth a word."""
@@ -85,13 +84,11 @@ def prepare_sweep(
     )
 
 
-def submit_sweep(
-    session: Session, sweep: PreparedSweep, *, queue_anyway: bool, priority: Priority
-) -> ExperimentRecord:
+def submit_sweep(session: Session, sweep: PreparedSweep, request: Request) -> ExperimentRecord:
     """Put the runs of all points on the queue, as one experiment. Raises NoWorkerError."""
     experiment = sweep.loaded.experiment
     maker = RunMaker(session)
-    if not queue_anyway:
+    if not request.queue_anyway:
         for one in sweep.points:
             maker.refuse_unserved(one.runs)
     points_of_sides = [maker.on_common_device(one.runs) for one in sweep.points]
@@ -107,7 +104,7 @@ def submit_sweep(
                 optimizers=[one.job.optimizer for one in together],
                 points=points,
             )
-    return submit_runs(session, maker, experiment, runs, priority=priority)
+    return submit_runs(session, maker, experiment, runs, request)
 
 
 def swept(

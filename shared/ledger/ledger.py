@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from itertools import takewhile
+from itertools import islice, takewhile
 from typing import Any, TypeVar, cast
 
 import redis
@@ -50,6 +50,7 @@ class Ledger:
         self._add = script(client, "add")
         self._cancel = script(client, "cancel")
         self._set_if_there = script(client, "set_if_there")
+        self._keep_finding = script(client, "keep_finding")
 
     def add(
         self,
@@ -78,6 +79,9 @@ class Ledger:
             0 if key is None else 1,
             *(belongs_to or ("", "")),
             record.priority,
+            record.kind,
+            json.dumps(record.tags),
+            record.note,
         ]
         self._store_documents([run for run, _ in runs[RUNS_AT_ONCE:]])
         for place, (run, queue) in enumerate(runs):
@@ -120,6 +124,25 @@ class Ledger:
         with suppress(RefusedByRedisError):
             self._set_if_there(keys=[names.experiment_key(experiment_id)], args=["verdict", verdict])
 
+    def keep_finding(self, experiment_id: str, kind: str, document: str, *, complete: bool) -> None:
+        """Keep what was found of an experiment, as JSON, in the place of an earlier finding of that kind.
+
+        `complete` is whether nothing more of it is to come. Nothing is kept of an experiment that is gone.
+        """
+        keys = [names.experiment_key(experiment_id), names.findings_key(experiment_id)]
+        whole = "complete" if complete else "partial"
+        self._keep_finding(keys=keys, args=[kind, document, whole, self.retention_s])
+
+    def finding(self, experiment_id: str, kind: str) -> bytes | None:
+        """Return the JSON that `keep_finding` was given; None where there is none."""
+        return cast("bytes | None", self.client.hget(names.findings_key(experiment_id), kind))
+
+    def label(self, experiment_id: str, *, tags: Sequence[str], note: str) -> None:
+        """Give an experiment these tags and this note, in the place of those that it has."""
+        key = names.experiment_key(experiment_id)
+        self._set_if_there(keys=[key], args=["tags", json.dumps(list(tags))])
+        self._set_if_there(keys=[key], args=["note", note])
+
     def experiments(
         self, limit: int = 100, *, unreadable: Callable[[ResultError], None] = lambda _: None
     ) -> list[ExperimentRecord]:
@@ -128,10 +151,15 @@ class Ledger:
         Experiments of another schema version are left out; `unreadable` is called for each of them that is
         met on the way to `limit`.
         """
+        return list(islice(self.newest(at_once=limit, unreadable=unreadable), limit))
+
+    def newest(
+        self, *, at_once: int = IDS_A_TRIP, unreadable: Callable[[ResultError], None] = lambda _: None
+    ) -> Iterator[ExperimentRecord]:
+        """Yield what `experiments` returns, without a limit; so many are read `at_once`."""
         ids = [text_of(one) for one in cast("list[bytes]", self.client.zrevrange(names.EXPERIMENTS, 0, -1))]
-        found: list[ExperimentRecord] = []
-        while ids and len(found) < limit:
-            batch, ids = ids[:limit], ids[limit:]
+        while ids:
+            batch, ids = ids[:at_once], ids[at_once:]
             fields = self._whole_hashes([names.experiment_key(one) for one in batch])
             for experiment_id, values in zip(batch, fields, strict=True):
                 try:
@@ -143,8 +171,7 @@ class Ledger:
                     with suppress(RefusedByRedisError):
                         self.client.zrem(names.EXPERIMENTS, experiment_id)
                 else:
-                    found.append(record)
-        return found[:limit]
+                    yield record
 
     def records(self, run_ids: Sequence[str]) -> list[RunRecord]:
         """Return the records of the runs that are known, in the order given."""
@@ -244,7 +271,7 @@ class Ledger:
         with self.client.pipeline(transaction=False) as pipe:
             for run_id in record.run_ids:
                 pipe.unlink(names.run_key(run_id), names.result_key(run_id))
-            pipe.unlink(names.progress_key(experiment_id))
+            pipe.unlink(names.progress_key(experiment_id), names.findings_key(experiment_id))
             pipe.zrem(names.EXPERIMENTS, experiment_id)
             pipe.unlink(names.experiment_key(experiment_id))
             pipe.execute()

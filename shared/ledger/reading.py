@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from likewise.shared import names
 from likewise.shared.errors import ResultError, UsageError
 from likewise.shared.job.experiment import Experiment
-from likewise.shared.ledger.records import ExperimentRecord, RunRecord, RunState
+from likewise.shared.ledger.records import ExperimentRecord, Kind, RunRecord, RunState
 from likewise.shared.results.run_result import Failure
 from likewise.shared.run import Run
 
@@ -81,17 +81,26 @@ def experiment_of(experiment_id: str, values: dict[bytes, bytes]) -> ExperimentR
         return None
     try:
         experiment = Experiment.model_validate_json(document)
+        return _record_of(experiment_id, experiment, values)
     except ValidationError as error:
         raise ResultError(f"experiment {experiment_id} cannot be read: {_first(error)}") from None
+
+
+def _record_of(experiment_id: str, experiment: Experiment, values: dict[bytes, bytes]) -> ExperimentRecord:
+    """Return the record. Records of before 30 November 2026 have no kind: of theirs a sweep has a grid."""
     return ExperimentRecord(
         experiment_id=experiment_id,
-        submitted_s=float(submitted_s),
+        submitted_s=float(values[b"submitted_s"]),
         experiment=experiment,
-        run_ids=tuple(json.loads(run_ids)),
+        run_ids=tuple(json.loads(values[b"run_ids"])),
         related=_related(values),
         cancelled=b"cancelled" in values,
         verdict=text_of(values[b"verdict"]) if b"verdict" in values else None,
         priority=cast("names.Priority", text_of(values.get(b"priority", "normal"))),
+        kind=cast(Kind, text_of(values.get(b"kind", "sweep" if experiment.grid else "comparison"))),
+        tags=tuple(json.loads(values.get(b"tags", b"[]"))),
+        note=text_of(values.get(b"note", "")),
+        findings=cast(Any, _fields_after(names.FINDING, values)),
     )
 
 
@@ -100,13 +109,14 @@ def _related(values: dict[bytes, bytes]) -> dict[str, str]:
 
     Records written before 23 November 2026 have at most one, in the field `twin`.
     """
+    old = {"twin": text_of(values[b"twin"])} if b"twin" in values else {}
+    return old | _fields_after(names.RELATED, values)
+
+
+def _fields_after(prefix: str, values: dict[bytes, bytes]) -> dict[str, str]:
+    """Return the fields whose names begin so, by the rest of their names."""
     fields = {text_of(name): text_of(value) for name, value in values.items()}
-    old = {"twin": fields["twin"]} if "twin" in fields else {}
-    return old | {
-        name.removeprefix(names.RELATED): value
-        for name, value in fields.items()
-        if name.startswith(names.RELATED)
-    }
+    return {name.removeprefix(prefix): value for name, value in fields.items() if name.startswith(prefix)}
 
 
 def _first(error: ValidationError) -> str:

@@ -36,6 +36,10 @@ from likewise.shared.results.run_result import Failure
 RunState = Literal["queued", "leased", "succeeded", "failed", "cancelled"]
 WorkerState = Literal["starting", "idle", "busy", "stopping", "stuck"]
 
+Kind = Literal["comparison", "explanation", "bench", "sweep"]
+"""What was asked for when an experiment was submitted."""
+KINDS: tuple[Kind, ...] = ("comparison", "explanation", "bench", "sweep")
+
 FINAL: tuple[RunState, ...] = ("succeeded", "failed", "cancelled")
 """States that never change again."""
 
@@ -85,6 +89,13 @@ class ExperimentRecord(Frozen):
     """How urgent its runs are, and those of what belongs to it."""
     verdict: str | None = None
     """What the comparison said when it was last made, once every run was final."""
+    kind: Kind = "comparison"
+    tags: Many[str] = ()
+    """Words of the user's by which it is found again."""
+    note: str = ""
+    """A line of the user's on what it is for."""
+    findings: dict[str, Literal["partial", "complete"]] = Field(default_factory=dict)
+    """What was found besides and is kept, such as `bench`, and whether all of it was found."""
 
 
 class WorkerPresence(Frozen):

@@ -66,6 +66,7 @@ _LOCALS: dict[str, str | int] = {
     "CHILD_KEPT_S": CHILD_KEPT_S,
     "EXPERIMENT": names.experiment_key(""),
     "EXPERIMENTS": names.EXPERIMENTS,
+    "FINDING": names.FINDING,
     "KEPT_CHECKPOINTS": KEPT_CHECKPOINTS,
     "LEASED": names.LEASED,
     "LEAST_RETENTION_S": str(24 * 3600),

@@ -10,6 +10,7 @@ import pytest
 from likewise.producer import experiments, replay
 from likewise.producer.job.jobfile import read_experiment
 from likewise.producer.job.prepare import prepare_experiment
+from likewise.producer.runs.submit import Request
 
 JOB: dict[str, Any] = {
     "schema_version": 1,
@@ -44,7 +45,7 @@ def parted(desk, session_worker, tmp_path):
         path = tmp_path / "job.json"
         path.write_text(json.dumps(JOB | changes | {"overrides": {"torch": overrides}}))
         prepared = prepare_experiment(read_experiment(str(path), ()))
-        record = experiments.submit_prepared(desk, prepared, queue_anyway=False, key=None)
+        record = experiments.submit_prepared(desk, prepared, Request())
         experiments.follow_to_end(desk, record, quiet=True)
         outcome = experiments.judge(desk, record)
         return experiments.follow_up(desk, outcome, replay.replays, quiet=True).comparison

@@ -22,6 +22,7 @@ COMMANDS: dict[str, tuple[list[str], str]] = {
     "sweep": (["matched", "--grid", "optimizer.learning_rate=0.1,0.2"], ""),
     "submit": (["matched", "--queue-anyway"], "producer"),
     "list": ([], "producer monitor"),
+    "label": (["ID", "--tag", "mine"], "producer"),
     "show": (["ID"], "producer monitor"),
     "report": (["ID", "-o", "OUT"], "producer monitor"),
     "watch": (["ID"], "producer monitor"),

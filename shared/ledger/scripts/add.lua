@@ -12,12 +12,16 @@
 -- ARGV[6]   the relation to the experiment that this one belongs to, or ''
 -- ARGV[7]   that experiment's id, or ''
 -- ARGV[8]   the priority of its runs
--- ARGV[9…]  seven for each run: its id, framework, side, queue, the lane of that queue in which it waits, document
+-- ARGV[9]   its kind, such as `bench`
+-- ARGV[10]  its tags as JSON
+-- ARGV[11]  its note, or ''
+-- ARGV[12…] seven for each run: its id, framework, side, queue, the lane of that queue in which it waits, document
 --           ('' where it is stored already), and 1 where it is timed, else 0
 -- Returns the id of the stored experiment: ARGV[1], or that of the key; '' where the experiment
 -- that it belongs to was cancelled or deleted, and nothing is written.
 
 local id, document, run_ids, retention, keyed, relation, parent, priority = unpack(ARGV, 1, 8)
+local kind, tags, note = unpack(ARGV, 9, 11)
 local parent_key = experiment_key(parent)
 local gone = parent ~= '' and redis.call('EXISTS', parent_key) == 0
 if gone or redis.call('HEXISTS', parent_key, 'cancelled') == 1 then return '' end
@@ -28,7 +32,7 @@ if keyed == '1' then
 end
 redis.call('ZREM', SUBMITTING, id)
 redis.call('HSET', KEYS[1], 'experiment', document, 'run_ids', run_ids, 'submitted_s', now,
-  'priority', priority)
+  'priority', priority, 'kind', kind, 'tags', tags, 'note', note)
 redis.call('EXPIRE', KEYS[1], retention)
 if parent == '' then
   redis.call('ZADD', EXPERIMENTS, now, id)
@@ -36,7 +40,7 @@ else
   redis.call('HSET', parent_key, RELATED .. relation, id)
 end
 redis.call('SET', ACTIVITY, now)
-for i = 9, #ARGV, 7 do
+for i = 12, #ARGV, 7 do
   local run_id, framework, side, queue, lane, run, timed = unpack(ARGV, i, i + 6)
   local key = run_key(run_id)
   redis.call('HSET', key, 'run_id', run_id, 'experiment_id', id, 'framework', framework, 'side', side,

@@ -257,7 +257,8 @@ def producer_dies_between(world: World) -> float:
         patch.setattr(submitting, "send_wakeups", dies)
         one = world.prepared["line"]
         with suppress(RedisError):
-            submitting.submit(world.desk, one.loaded.experiment, one.runs, queue_anyway=True, key=key)
+            request = submitting.Request(queue_anyway=True, key=key)
+            submitting.submit(world.desk, one.loaded.experiment, one.runs, request)
     return _victims_end_s(world, world.submit("line", key=key))
 
 

@@ -22,7 +22,7 @@ import yaml
 from likewise.producer.job.jobfile import read_experiment
 from likewise.producer.job.prepare import PreparedExperiment, prepare_experiment
 from likewise.producer.runs.results import collect
-from likewise.producer.runs.submit import submit
+from likewise.producer.runs.submit import Request, submit
 from likewise.shared.connection import connect
 from likewise.shared.errors import LikewiseError, RedisError
 from likewise.shared.ledger.records import ExperimentRecord, RunRecord
@@ -193,7 +193,10 @@ class World:
         urgent: Priority = "normal" if victim_of is None else "high"  # it is waited for
         record = self.until(
             lambda: submit(
-                self.desk, one.loaded.experiment, one.runs, queue_anyway=True, key=key, priority=urgent
+                self.desk,
+                one.loaded.experiment,
+                one.runs,
+                Request(queue_anyway=True, key=key, priority=urgent),
             ),
             what="a submission is taken",
         )

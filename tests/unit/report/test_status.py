@@ -11,15 +11,16 @@ from rich.text import Text
 
 from likewise.producer.job.jobfile import read_experiment
 from likewise.producer.report import write
-from likewise.producer.report.status import ListDocument, ListedExperiment, WorkersDocument
-from likewise.shared.ledger.records import ExperimentRecord, WorkerPresence
+from likewise.producer.report.status import ListDocument, ListedExperiment, WorkersDocument, state_of
+from likewise.shared.ledger.records import ExperimentRecord, RunRecord, WorkerPresence
 
 
 def entry(*set_values: str, verdict: str | None = None) -> ListedExperiment:
     experiment = read_experiment("article", set_values).experiment
     record = ExperimentRecord(
-        experiment_id="9cc3c1e83971c500805f", submitted_s=1e9, experiment=experiment, run_ids=("a", "b")
-    )
+        experiment_id="9cc3c1e83971c500805f", submitted_s=1e9, experiment=experiment, run_ids=("a", "b"),
+        kind="sweep" if experiment.grid else "comparison",
+    )  # fmt: skip
     return ListedExperiment(record=record, state="finished", verdict=verdict)
 
 
@@ -32,7 +33,8 @@ def test_a_sweep_is_told_from_a_comparison(
     write(ListDocument(entries=entries, now_s=1e9 + 60 * 59 + 59), "terminal", sys.stdout)
     lines = Text.from_ansi(capsys.readouterr().out).plain.splitlines()
     assert len(lines) == 4, "none is folded"
-    assert [line.split()[-1] for line in lines] == ["verdict", "sweep", "differ", "—"]
+    assert [line.split()[-1] for line in lines] == ["verdict", "—", "differ", "—"]
+    assert [line.split()[2] for line in lines[1:]] == ["sweep", "comparison", "comparison"]
 
     write(ListDocument(entries=entries, now_s=1e9), "json", sys.stdout)
     listed = json.loads(capsys.readouterr().out)
@@ -73,3 +75,29 @@ def test_each_worker_has_one_line_of_80_columns_with_what_it_does_and_where(
     busy, idle = json.loads(capsys.readouterr().out)["workers"]
     assert (busy["experiment_id"], busy["hostname"]) == ("9cc3c1e83971c500805f", "0123456789ab")
     assert idle["experiment_id"] is None
+
+
+@pytest.mark.parametrize(
+    ("findings", "cancelled", "state"),
+    [
+        ({}, False, "unfinished"),
+        ({"bench": "partial"}, False, "unfinished"),
+        ({"bench": "partial"}, True, "cancelled"),
+        ({"explanation": "complete"}, False, "unfinished"),
+        ({"bench": "complete"}, False, "finished"),
+    ],
+)
+def test_a_bench_is_finished_only_when_all_of_it_is_there(findings: Any, cancelled: bool, state: str) -> None:
+    trained = run_record(state="succeeded")
+    record = entry().record.model_copy(update={"kind": "bench", "findings": findings, "cancelled": cancelled})
+    assert state_of(record, [trained, trained]) == state
+    assert state_of(record.model_copy(update={"kind": "comparison"}), [trained]) == "finished"
+    assert state_of(record, [trained, run_record(state="cancelled")]) == "cancelled"
+
+
+def run_record(**changes: Any) -> RunRecord:
+    given = {
+        "run_id": "a", "experiment_id": "e", "framework": "torch", "side": "torch", "queue": "q",
+        "attempt": 1, "fence": 1, "submitted_s": 1e9,
+    }  # fmt: skip
+    return RunRecord(**{**given, **changes})
