@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from likewise.producer.job.schema import documented_schema
-from likewise.shared.job import Experiment, Layer, activations, loss, optimizer
+from likewise.shared.job import Experiment, Layer, activations, loss, optimizer, regularizers
 from likewise.shared.settings import GIVEN_IN_CONTAINERS, LOCAL_STACK, Settings, variable
 
 HERE = Path(__file__).parent
@@ -63,6 +63,11 @@ PARTS: list[tuple[str, list[str], Any]] = [
             "IdentityMatrix",
         ],
         None,
+    ),
+    (
+        "regularizers and constraints",
+        ["L1", "L2", "L1L2", "MaxNorm", "MinMaxNorm", "UnitNorm", "NonNeg"],
+        regularizers,
     ),
     (
         "loss",

@@ -341,6 +341,13 @@ class LayerView:
         """Return how the weights of each initializer are drawn, by its field."""
         return {view.field: view for view in reversed(self.drawn)}
 
+    @property
+    def held(self) -> dict[str, Any]:
+        """Return the regularizers and constraints that are declared, by field."""
+        fields = dict(self.cell or self.layer)
+        ends = ("_regularizer", "_constraint")
+        return {name: rule for name, rule in fields.items() if name.endswith(ends) and rule is not None}
+
     def shown(self, field: str, view: WeightView) -> bool:
         """Return whether the initializer is written: it is no default, or it is asked for."""
         return not view.native or field in self.shown_fields

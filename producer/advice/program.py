@@ -35,6 +35,7 @@ PLACES = {
     "loss": "As the loss",
     "optimizer": "As the optimizer",
     "schedule": "After the optimizer",
+    "penalty": "Before loss.backward()",
     "gradient": "Between loss.backward() and optimizer.step()",
     "after_step": "After each optimizer.step()",
     "after_epoch": "After each epoch",

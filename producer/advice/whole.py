@@ -71,7 +71,7 @@ def _refuse_unwritten(parts: Sequence[Part]) -> None:
     if any(part.place == "end" for part in parts):
         raise NotWrittenError("what is done after the training")
     layers = [re.escape(part.name) for part in parts if part.place == "layer"]
-    code = "\n".join(part.code for part in parts if part.place in ("optimizer", "gradient", "after_step"))
+    code = "\n".join(part.code for part in parts if part.place in ("optimizer", "gradient"))
     if layers and re.search(rf"(?<![\w.])({'|'.join(layers)})(?![\w=])", code):
         raise NotWrittenError("an optimizer that treats layers differently")
 
@@ -88,6 +88,12 @@ class _Program:
     def at(self, *places: str) -> str:
         """Return the code at these places, without the classes that it defines."""
         return "\n".join(filter(None, (_apart(part.code)[1] for part in self._parts(*places))))
+
+    def of_model(self, *places: str) -> str:
+        """Return the code at these places, where a layer is the model's."""
+        layers = "|".join(re.escape(part.name) for part in self.parts if part.place == "layer")
+        code = self.at(*places)
+        return re.sub(rf"(?<![\w.])({layers})(?![\w=])", r"model.\1", code) if layers else code
 
     def classes(self, *places: str) -> list[str]:
         """Return the classes and functions that the code at these places defines, each once."""
@@ -253,12 +259,15 @@ def _loop(program: _Program) -> list[str]:
     inner = [
         "optimizer.zero_grad()",
         "batch_loss = loss(model(x), y, weight)" if program.weighted else "batch_loss = loss(model(x), y)",
+        *_penalty(program),
         "batch_loss.backward()",
         program.at("gradient"),
         "optimizer.step()",
-        program.at("after_step"),
+        program.of_model("after_step"),
         "total, count = total + batch_loss.item() * len(x), count + len(x)",
     ]
+    if not program.run.job.training.report_penalty and program.at("penalty"):
+        raise NotWrittenError("training.report_penalty")
     after = re.sub(r"\bloss\b", "epoch_loss", program.at("after_epoch"))
     if "validation_loss" in after:
         raise NotWrittenError("a learning rate that follows the validation loss")
@@ -279,6 +288,11 @@ def _loop(program: _Program) -> list[str]:
         "for epoch in range(epochs):",
         indent("\n".join(filter(None, epoch)), "    "),
     ]
+
+
+def _penalty(program: _Program) -> list[str]:
+    """Return the lines that add the regularizers' penalty to a batch's loss."""
+    return [re.sub(r"\bloss\b", "batch_loss", program.of_model("penalty"))]
 
 
 def _torch_ending(program: _Program) -> list[str]:

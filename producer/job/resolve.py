@@ -245,9 +245,10 @@ def setting_differences(jobs: Mapping[str, Job]) -> list[SettingDifference]:
 def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
     """Yield dotted paths of the plain values; a list is one value unless it holds mappings.
 
-    An initializer is one value too, as a word where it has only a type: its parts mean nothing alone.
+    An initializer, regularizer or constraint is one value too, as a word where it has only a type: its parts
+    mean nothing alone.
     """
-    if _is_initializer(path):
+    if path.endswith(("_initializer", "_regularizer", "_constraint")):
         yield path, value["type"] if isinstance(value, dict) and list(value) == ["type"] else value
     elif isinstance(value, dict) and value:
         for key, item in value.items():

@@ -32,7 +32,8 @@ _WEIGHT = (
     "initial_weights", "model.*_initializer", "model.*.bias_initializer",
     "model.*.momentum", "model.*.moving_variance", "model.*.epsilon",
     "optimizer.epsilon", "optimizer.epsilon_placement", "optimizer.clip_epsilon",
-    "loss.ignore_index", "precision", "training.epoch_loss", "predict", "metrics", "limits",
+    "loss.ignore_index", "precision", "training.epoch_loss", "training.report_penalty",
+    "predict", "metrics", "limits",
     "execution", "device",
 )  # fmt: skip
 """Settings from what changes a training most to what changes it least; the longest that fits counts.

@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from likewise.producer.display import both, number
+from likewise.producer.job.resolve import leaves
 from likewise.producer.verdict.models import Note
 from likewise.shared.errors import LikewiseError
 from likewise.shared.job import Job, Loss
@@ -143,13 +144,21 @@ def _far(table: SeedTable, job: Job, targets: NDArray[Any] | None) -> Float64:
     losses = table.final_losses
     if not table.losses.shape[1]:
         return np.full(len(table.seeds), np.nan)
-    if targets is None or isinstance(job.loss, CosineSimilarity):
+    if targets is None or isinstance(job.loss, CosineSimilarity) or _has_penalty(job):
         scale = np.abs(table.losses[:, 0])
     else:
         scale = np.full(len(losses), _constant_loss(job.loss, targets) * _elements(job, targets))
     with np.errstate(all="ignore"):
         times: Float64 = np.abs(losses) / np.where(scale > 0, scale, np.nan)
     return times
+
+
+def _has_penalty(job: Job) -> bool:
+    """Return whether the loss that is reported has a penalty in it, of which its scale says nothing."""
+    settings = leaves(job.model.model_dump(mode="json"))
+    return job.training.report_penalty and any(
+        path.endswith("_regularizer") and value is not None for path, value in settings
+    )
 
 
 def _went_up(table: SeedTable, far: Float64) -> Bools:

@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from likewise.producer.job.resolve import SettingDifference, setting_differences
-from likewise.producer.wording import data, initializers, layers, losses, training
+from likewise.producer.wording import data, held, initializers, layers, losses, training
 from likewise.producer.wording.form import Facts, Form
 from likewise.producer.wording.layers import Forms
 from likewise.shared.errors import LikewiseError
@@ -45,6 +45,8 @@ class Rule:
     """Whether it changes numbers that stay in the job."""
     of_layers: bool = False
     """Whether it changes how many layers there are, so that a path names another layer afterwards."""
+    may_leave: str | None = None
+    """The setting that may differ after it and did not before: what is reported, of the same training."""
 
 
 RULES = (
@@ -94,6 +96,16 @@ RULES = (
         apply=training.idle("optimizer.momentum_convention", training.momentum_is_plain),
     ),
     Rule(says="the same weights decay", apply=training.same_groups),
+    Rule(says="both keep the same weights within the same bounds", apply=held.held_alike),
+    Rule(
+        says="the gradient of an L2 penalty is a decay of twice as much",
+        apply=held.decay_in_the_loss,
+        may_leave="training.report_penalty",
+    ),
+    Rule(
+        says="no penalty is in any loss",
+        apply=training.idle("training.report_penalty", held.reports_no_penalty),
+    ),
     Rule(
         says="a batch is taken whole, or in equal parts whose mean is the same",
         apply=training.gathered_alike,
@@ -242,7 +254,7 @@ def in_one_wording(names: tuple[str, str], jobs: tuple[Job, Job], facts: tuple[F
             continue
         after = _differences(names, changed)
         kept = {one.path for one in after}
-        new = kept - {one.path for one in before}
+        new = kept - {one.path for one in before} - {rule.may_leave}
         if (new or len(after) >= len(before)) and not (rule.of_layers and len(after) < len(before)):
             continue
         gone = tuple(one for one in before if one.path not in kept)

@@ -333,4 +333,6 @@ def _sees_no_shift(form: Form) -> bool:
     softmax = isinstance(loss, KlDivergence) or (isinstance(loss, ClassCrossentropy) and loss.from_logits)
     last: Any = form.job.model.layers[-1]
     undecayed = optimizer.weight_decay == 0 or is_decoupled(optimizer) or optimizer.type == "sgd"
+    if last.bias_regularizer is not None or last.bias_constraint is not None:
+        return False
     return softmax and last.activation.type == "linear" and undecayed

@@ -21,6 +21,7 @@ from likewise.shared.job.loss import (
 )
 from likewise.shared.job.training import BatchPlan
 from likewise.shared.program.groups import decaying
+from likewise.shared.program.penalties import penalized
 
 SQUASHED = {
     "categorical_crossentropy": "softmax",
@@ -188,7 +189,12 @@ def gathered_alike(reference: Form, other: Form) -> Forms | None:
         training = form.job.training
         if not (gathers_evenly(form) and cuts_no_group(form)) or training.early_stopping is not None:
             return None
-        if _sees_batches(form) or form.job.optimizer.schedule is not None or not _is_a_mean(form):
+        if (
+            _sees_batches(form)
+            or _has_bounds(form)
+            or form.job.optimizer.schedule is not None
+            or not _is_a_mean(form)
+        ):
             return None
     sizes = [(one.batch_size or samples) * one.gradient_accumulation_steps for one in (mine, theirs)]
     if sizes[0] != sizes[1]:
@@ -197,6 +203,11 @@ def gathered_alike(reference: Form, other: Form) -> Forms | None:
     return reference, other.with_section(
         "training", **{name: reference.document["training"][name] for name in names}
     )
+
+
+def _has_bounds(form: Form) -> bool:
+    """Return whether some weight is constrained, which is done after each batch."""
+    return form.program is None or any(weight.constraint for weight in form.program.weights)
 
 
 def _sees_batches(form: Form) -> bool:
@@ -361,6 +372,8 @@ def _scales_freely(form: Form) -> bool:
     """Return whether the loss's size changes gradients alone, and all rates scale with the learning rate."""
     schedule, stopping = form.job.optimizer.schedule, form.job.training.early_stopping
     if schedule is not None and schedule.type in ("reduce_on_plateau", "polynomial", "piecewise"):
+        return False
+    if form.program is None or penalized(form.program):  # a penalty is as large whatever the reduction
         return False
     return stopping is None or stopping.min_delta == 0
 

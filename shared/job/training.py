@@ -48,6 +48,10 @@ class Training(Frozen):
     Reported, watched by early stopping and drawn, but never trained on. With `loss.reduction` mean or
     by `per_batch` it is a mean; `per_sample` of sums is the sum over the epoch's batches.
     """
+    report_penalty: bool = True
+    """Whether the losses that are reported have the regularizers' penalty in them, as in Keras's fit and
+    evaluate, or not, as where a PyTorch loop adds it apart and prints the criterion. It is trained on in
+    either case."""
     early_stopping: EarlyStopping | None = None
     evaluation_mode: Literal["evaluation", "training"] = "evaluation"
     """How outputs are computed for validation, metrics and predictions: `training` is the forgotten eval() of

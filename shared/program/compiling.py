@@ -9,6 +9,7 @@ from math import prod
 
 from likewise.shared.job import Job, Model
 from likewise.shared.job.layers import Layer
+from likewise.shared.job.layers.base import LayerWeight
 from likewise.shared.job.layers.merging import MultiHeadAttention
 from likewise.shared.job.shape import Shape, ShapeError
 from likewise.shared.program.spec import (
@@ -161,6 +162,9 @@ def _padding_after(
 
 
 def _weights(layer: Layer, inputs: tuple[Shape, ...], *, address: int, path: str) -> tuple[Weight, ...]:
+    weights = layer.weights(*inputs)
+    for weight in weights:
+        _check_axes(layer, weight, path)
     return tuple(
         Weight(
             name=f"{path}.{weight.name}",
@@ -174,9 +178,22 @@ def _weights(layer: Layer, inputs: tuple[Shape, ...], *, address: int, path: str
             trainable=weight.trainable and layer.trains,
             moving=not weight.trainable,
             ones=weight.ones,
+            regularizer=layer.regularizer(weight) if weight.trainable and layer.trains else None,
+            constraint=layer.constraint(weight) if weight.trainable and layer.trains else None,
         )
-        for item, weight in enumerate(layer.weights(*inputs))
+        for item, weight in enumerate(weights)
     )
+
+
+def _check_axes(layer: Layer, weight: LayerWeight, path: str) -> None:
+    """Raise ShapeError where a constraint's norms are over axes that the weight has not."""
+    for axis in getattr(layer.constraint(weight), "axes", ()):
+        if not -len(weight.shape) <= axis < len(weight.shape):
+            raise ShapeError(
+                f"{path} ({layer.kind}) has {weight.name} of shape {weight.shape}, and "
+                f"{weight.word}_constraint takes norms over axis {axis}; its axes are 0 to "
+                f"{len(weight.shape) - 1}"
+            )
 
 
 def _mask(layer: Layer, shape: Shape, *, address: int, path: str) -> Mask | None:

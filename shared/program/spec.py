@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from likewise.shared.job.layers.base import Cell
+from likewise.shared.job.regularizers import Constraint, Regularizer
 from likewise.shared.job.shape import Shape
 from likewise.shared.job.weights import Initializer
 
@@ -43,6 +44,10 @@ class Weight:
     """Whether it is a statistic that the layer moves by itself, and that no initializer draws."""
     ones: tuple[int, int] | None
     """Where the part of a vector begins and ends that starts at 1, whatever the initializer."""
+    regularizer: Regularizer | None = None
+    """What the loss adds for it; nothing for one that is not trained."""
+    constraint: Constraint | None = None
+    """What it is kept to after each update; nothing for one that is not trained."""
 
     @property
     def size(self) -> int:

@@ -326,7 +326,7 @@ def layer_pairs() -> Iterator[Pair]:
             if (
                 name == "frozen_mode"
                 or name in ELSEWHERE
-                or name.endswith("_initializer")
+                or name.endswith(("_initializer", *HELD))
                 or name == "count_include_pad"
             ):
                 continue
@@ -352,6 +352,41 @@ OF_KIND: dict[tuple[str, str], list[Any]] = {
     **{(f"{kind}_pooling{rank}d", "strides"): [1] for kind in ("max", "average") for rank in (1, 2, 3)},
 }
 """Other values of a field in one kind of layer, where those of `VALUES` are none of it, or change nothing."""
+
+
+HELD: dict[str, list[Any]] = {
+    "_regularizer": ["l2", {"type": "l1_l2", "l1": 0.125, "l2": 0.25}, {"type": "l1", "l1": 0.125}],
+    "_constraint": [
+        {"type": "max_norm", "max_value": 0.25},
+        "unit_norm",
+        {"type": "min_max_norm", "min_value": 0.5, "max_value": 0.75, "rate": 0.5},
+        "non_neg",
+    ],
+}
+"""What keeps a weight small, by the end of the field that says so."""
+
+
+def held_pairs() -> Iterator[Pair]:
+    """What keeps each weight of each layer small: each kind of it in turn, over all axes of some."""
+    numbers = dict.fromkeys(HELD, 0)
+    for kind, model in members(Layer).items():
+        shape, fields = LAYERS[kind]
+        layers = around(kind, fields, shape)
+        place = next(index for index, layer in enumerate(layers) if layer.get("name") == "middle")
+        inner = "layer." if kind == "bidirectional" else ""
+        names = members(Layer)[fields["layer"]["type"]].model_fields if inner else model.model_fields
+        for name, end in ((name, end) for name in names for end in HELD if name.endswith(end)):
+            path, value = f"model.layers.{place}.{inner}{name}", HELD[end][numbers[end] % len(HELD[end])]
+            if (kind, name) == ("gru", "bias_constraint"):  # two biases in PyTorch
+                value = "non_neg"
+            elif name == "gamma_constraint":  # gammas are above 0 here
+                value = "unit_norm"
+            elif "norm" in str(value) and name.startswith(("kernel", "depthwise", "pointwise")):
+                several = kind.rpartition("_")[2].startswith("conv") and "depthwise" not in kind + name
+                axes = list(range(len(shape))) if several else [0]
+                value = ({"type": value} if isinstance(value, str) else value) | {"axis": axes}
+            numbers[end] += 1
+            yield Pair(path, job(layers), changed(job(layers), path, value), shape, f"layer.{kind}.{name}")
 
 
 def window_pairs() -> Iterator[Pair]:
@@ -791,6 +826,7 @@ def trained_pairs() -> list[Pair]:
     """Every pair that is trained."""
     return [
         *layer_pairs(),
+        *held_pairs(),
         *window_pairs(),
         *padding_pairs(),
         *activation_pairs(),

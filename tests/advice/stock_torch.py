@@ -53,14 +53,17 @@ def run(parts: Parts, task: dict[str, Any], data: dict[str, Any], weights: dict[
     for place in ("loss", "optimizer", "schedule", "batches", "fit"):
         exec(code(parts, place), names)
     loss_fn, optimizer, loader = names["loss_fn"], names["optimizer"], names["loader"]
-    gradient, after_step, after_epoch = (
-        compile(code(parts, place), place, "exec") for place in ("gradient", "after_step", "after_epoch")
+    penalty, gradient, after_step, after_epoch = (
+        compile(code(parts, place), place, "exec")
+        for place in ("penalty", "gradient", "after_step", "after_epoch")
     )
     for _ in range(names["epochs"]):
         total, count = 0.0, 0
         for x, *rest in loader:
             optimizer.zero_grad()
-            loss = loss_fn(model(x), *rest)
+            names["loss"] = loss_fn(model(x), *rest)
+            exec(penalty, names)
+            loss = names["loss"]
             loss.backward()
             exec(gradient, names)
             optimizer.step()

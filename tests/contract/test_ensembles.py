@@ -160,6 +160,16 @@ def test_members_follow_every_loss_as_alone(loss: Any, kit: Any) -> None:
     check_members(Trial(kit, jobs), block_of(jobs))
 
 
+def test_members_keep_weights_small_as_alone(kit: Any) -> None:
+    rules = {
+        "kernel_regularizer": {"type": "l1_l2", "l1": 0.02, "l2": 0.03},
+        "kernel_constraint": {"type": "max_norm", "max_value": 0.5},
+        "bias_constraint": "non_neg",
+    }
+    jobs = [kit.job(layers=[{"type": "dense", "units": 2, **rules}])] * MEMBERS
+    check_members(Trial(kit, jobs), block_of(jobs))
+
+
 CONVENTIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "by weights": ("linear", {"class_weights": [0.5, 3.0], "weighting": "by_weights"}),
     "ignored": ("linear", {"ignore_index": 0, "reduction": "sum"}),

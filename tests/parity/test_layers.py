@@ -133,6 +133,22 @@ RESIDUAL = [
     {"type": "global_average_pooling"},
     HEAD,
 ]
+KEPT = [
+    {
+        "type": "conv2d", "filters": 4, "kernel_size": 3, "activation": "tanh",
+        "kernel_regularizer": {"type": "l2", "l2": 0.02},
+        "kernel_constraint": {"type": "max_norm", "max_value": 0.8, "axis": [0, 1, 2]},
+    },
+    {"type": "batch_norm", "gamma_regularizer": "l1", "beta_constraint": "non_neg"},
+    {"type": "reshape", "target_shape": [4, 16]},
+    {
+        "type": "lstm", "units": 4, "recurrent_regularizer": {"type": "l1_l2", "l1": 0.01, "l2": 0.02},
+        "kernel_constraint": "unit_norm", "bias_regularizer": "l2",
+        "recurrent_constraint": {"type": "min_max_norm", "min_value": 0.5, "rate": 0.5},
+    },
+    HEAD,
+]  # fmt: skip
+"""Penalties in the loss, and bounds that each update ends within."""
 GROUPED = [
     {
         "type": "conv2d", "filters": 6, "kernel_size": [3, 2], "groups": 2, "dilation": [2, 1],
@@ -250,6 +266,7 @@ MODELS: dict[str, tuple[float, dict[str, Any]]] = {
     "other convolutions": (1e-5, {"layers": SEPARABLE, "input_shape": [8, 8, 2], "optimizer": MOMENTUM}),
     "attention": (5e-7, {"layers": ATTENTION, "input_shape": [6, 4], "optimizer": MOMENTUM}),
     "gru, reset before": (5e-7, {"layers": RESET_BEFORE, "input_shape": [6, 3]}),
+    "kept small": (1e-5, {"layers": KEPT, "input_shape": [6, 6, 2], "optimizer": MOMENTUM}),
     "residual": (1e-5, {"layers": RESIDUAL, "input_shape": [6, 6, 2], "optimizer": MOMENTUM}),
     "groups and dilation": (1e-5, {"layers": GROUPED, "input_shape": [7, 8, 4], "optimizer": SLOW}),
     "three axes": (1e-5, {"layers": VOLUMES, "input_shape": [64], "optimizer": MOMENTUM}),

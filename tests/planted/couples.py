@@ -21,6 +21,8 @@ class Pair:
     document: dict[str, Any]
     only: tuple[str, ...]
     """The settings that differ in what is computed."""
+    told: tuple[str, ...]
+    """The settings that differ in what is reported alone."""
     values: bool
     """Whether the values part although the declarations compute the same."""
 
@@ -48,5 +50,6 @@ def _pair(name: str, job: dict[str, Any], one: dict[str, Any]) -> Pair:
         name=name,
         document=document | {"name": word, "overrides": {"torch": one["override"]}},
         only=tuple(one.get("only", ())),
+        told=tuple(one.get("told", ())),
         values=one.get("values", False),
     )

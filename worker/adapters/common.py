@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import replace
 from math import prod
 from typing import Any, TypeVar
 
@@ -19,8 +20,9 @@ from likewise.shared.job import Job
 from likewise.shared.job.experiment import Precision
 from likewise.shared.job.layers.positions import SinusoidalPosition
 from likewise.shared.program import Mask, ProgramSpec, compile_job
+from likewise.shared.program.penalties import penalties, penalty_gradients
 from likewise.worker.adapters.base import BadShapeError, FrameworkAdapter
-from likewise.worker.adapters.trainer import Batch, Block, Weights
+from likewise.worker.adapters.trainer import Batch, Block, Observed, Weights
 
 Shape = tuple[int, ...]
 
@@ -72,6 +74,21 @@ def check_weights(shapes: Mapping[str, Shape], weights: Weights) -> None:
 def bytes_per_sample(layers: Sequence[Mask], precision: Precision) -> int:
     """Return how many bytes the masks of one sample take in one step."""
     return sum(prod(layer.shape) for layer in layers) * np.dtype(precision).itemsize
+
+
+def with_penalty(observed: Observed, program: ProgramSpec, weights: Weights) -> Observed:
+    """Return what a step computed with the regularizers' penalty in its loss and gradients."""
+    added = penalty_gradients(program, weights)
+    if not added:
+        return observed
+    whole = penalties(program, {name: array[None] for name, array in weights.items()})
+    precision = next(iter(weights.values())).dtype
+    gradients = {
+        name: gradient + added[name] if name in added else gradient
+        for name, gradient in observed.gradients.items()
+    }
+    loss = float(precision.type(observed.loss) + precision.type(whole[0]))
+    return replace(observed, loss=loss, gradients=gradients)
 
 
 _TOY = {

@@ -30,6 +30,7 @@ from likewise.shared.job.optimizer import (
 from likewise.shared.job.training import Accumulation, Training
 from likewise.shared.program import ProgramSpec
 from likewise.shared.program.groups import decaying
+from likewise.shared.program.penalties import penalized
 
 
 def update_constants(
@@ -173,8 +174,16 @@ def constants_by_weight(program: ProgramSpec, optimizer: Optimizer) -> dict[str,
     Only what makes a difference is there.
 
         where some weights do not decay   decays   1 or 0, which the decay's constant is multiplied by
+        where some weights are penalized  l1, l2   the strengths, 0 for the others
     """
-    constants = {}
+    constants: dict[str, dict[str, float]] = {}
+    held = penalized(program)
+    if held:
+        strengths = [held.get(name, (0.0, 0.0)) for name in program.trainable]
+        for place, word in enumerate(("l1", "l2")):
+            constants[word] = {
+                name: each[place] for name, each in zip(program.trainable, strengths, strict=True)
+            }
     decays = decaying(program, optimizer)
     if not all(decays.values()):
         constants["decays"] = {name: float(decays[name]) for name in program.trainable}

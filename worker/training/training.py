@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from likewise.shared.job.training import BatchPlan
+from likewise.shared.program.penalties import penalized, penalties
 from likewise.shared.results.run_result import Hashes
 from likewise.shared.store.arrays import hash_arrays
 from likewise.worker.adapters.base import FrameworkAdapter
@@ -329,7 +330,8 @@ class OngoingTraining:
             average = optimizer.use_ema and optimizer.ema_use == "evaluation"
             with self.stopwatch.measure("predict_s"), self._averaged(average):
                 outputs = self._outputs(held_out.x, "validation")
-            values = validation_losses(self.job, outputs, held_out)
+                penalty = self._penalties()
+            values = validation_losses(self.job, outputs, held_out) + penalty
             for member in self._left():
                 try:
                     self._records[member].take_validation_loss(float(values[member]))
@@ -337,6 +339,12 @@ class OngoingTraining:
                     self._fail(member, error)
         if self._monitor is not None and self._left():
             self._monitor.end_epoch(self._records[0])
+
+    def _penalties(self) -> NDArray[np.float64]:
+        """Return what each member's weights add to a loss that is reported: (members,)."""
+        if self.job.training.report_penalty and penalized(self.program):
+            return penalties(self.program, self._trainer.weights())
+        return np.zeros(len(self.members))
 
     def _fail(self, member: int, error: TrainingError) -> None:
         self._batches_until_failure[member] = self._feeds.batches_hash(member)

@@ -16,6 +16,7 @@ from pydantic import Field
 
 from likewise.shared.frozen import Frozen
 from likewise.shared.job.fields import HANDLE, Many
+from likewise.shared.job.regularizers import Constraint, Regularizer
 from likewise.shared.job.shape import Shape
 from likewise.shared.job.weights import Initializer
 
@@ -33,6 +34,11 @@ class LayerWeight:
     """Whether gradients change it; a moving average changes by itself."""
     ones: tuple[int, int] | None = None
     """Where the part of a vector begins and ends that starts at 1, whatever the initializer."""
+
+    @property
+    def word(self) -> str:
+        """Return what the layer's fields on this weight begin with: `recurrent` of recurrent_initializer."""
+        return self.name.rpartition(".")[2].removesuffix("_kernel")
 
     def renamed(self, name: str) -> LayerWeight:
         """Return the weight by another name."""
@@ -90,6 +96,14 @@ class BaseLayer(Frozen):
     def trains(self) -> bool:
         """Return whether gradients change the layer's weights."""
         return True
+
+    def regularizer(self, weight: LayerWeight) -> Regularizer | None:
+        """Return what the loss adds for one of the layer's weights."""
+        return None
+
+    def constraint(self, weight: LayerWeight) -> Constraint | None:
+        """Return what updates keep one of the layer's weights to."""
+        return None
 
     @property
     def kind(self) -> str:
@@ -178,6 +192,30 @@ class LearningLayer(BaseLayer):
     @property
     def trains(self) -> bool:
         return self.trainable
+
+    def regularizer(self, weight: LayerWeight) -> Regularizer | None:
+        return getattr(self, f"{weight.word}_regularizer", None)
+
+    def constraint(self, weight: LayerWeight) -> Constraint | None:
+        return getattr(self, f"{weight.word}_constraint", None)
+
+
+class HoldsKernel(LearningLayer):
+    """A layer with a kernel that may be kept small."""
+
+    kernel_regularizer: Regularizer | None = None
+    """What the loss adds for the kernel: `l2`, or {type: l2, l2: 0.001}."""
+    kernel_constraint: Constraint | None = None
+    """What the kernel is kept to after each update: `max_norm`, or {type: max_norm, max_value: 3.0}."""
+
+
+class HoldsBias(LearningLayer):
+    """A layer with a bias that may be kept small."""
+
+    bias_regularizer: Regularizer | None = None
+    """What the loss adds for the bias."""
+    bias_constraint: Constraint | None = None
+    """What the bias is kept to after each update."""
 
 
 def with_activation(summary: str, activation: str) -> str:

@@ -11,16 +11,19 @@ from likewise.shared.job.activations import LINEAR, Activation
 from likewise.shared.job.fields import Count, DataSeed, Fraction, Handle, Many, Positive
 from likewise.shared.job.layers.base import (
     BaseLayer,
+    HoldsBias,
+    HoldsKernel,
     LayerWeight,
     LearningLayer,
     kernel_and_bias,
     with_activation,
 )
+from likewise.shared.job.regularizers import Constraint, Regularizer
 from likewise.shared.job.shape import Shape, ShapeError, need_features
 from likewise.shared.job.weights import FanScaled, Initializer, Ones, Zeros
 
 
-class Dense(LearningLayer):
+class Dense(HoldsBias, HoldsKernel):
     """activation(x·kernel + bias): kernel (inputs, units), bias (units,). Its fans are inputs and units."""
 
     units_field: ClassVar[str | None] = "units"
@@ -216,6 +219,14 @@ class _Normalization(LearningLayer):
     """It joins the variance under the root."""
     beta_initializer: Initializer = Zeros(type="zeros")
     gamma_initializer: Initializer = Ones(type="ones")
+    beta_regularizer: Regularizer | None = None
+    """What the loss adds for beta."""
+    gamma_regularizer: Regularizer | None = None
+    """What the loss adds for gamma."""
+    beta_constraint: Constraint | None = None
+    """What beta is kept to after each update."""
+    gamma_constraint: Constraint | None = None
+    """What gamma is kept to after each update."""
 
     def output_shape(self, *inputs: Shape) -> Shape:
         (shape,) = inputs

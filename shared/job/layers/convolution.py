@@ -12,13 +12,20 @@ from pydantic import Field, model_validator
 
 from likewise.shared.job.activations import LINEAR, Activation
 from likewise.shared.job.fields import Count, Many
-from likewise.shared.job.layers.base import LayerWeight, LearningLayer, kernel_and_bias, with_activation
+from likewise.shared.job.layers.base import (
+    HoldsBias,
+    HoldsKernel,
+    LayerWeight,
+    kernel_and_bias,
+    with_activation,
+)
 from likewise.shared.job.layers.windows import Amount, ByAxis, Padding, Spatial, Windowed, by_axis
+from likewise.shared.job.regularizers import Constraint, Regularizer
 from likewise.shared.job.shape import Shape, ShapeError
 from likewise.shared.job.weights import FanScaled, Initializer, Zeros
 
 
-class _Affine(LearningLayer):
+class _Affine(HoldsBias):
     convolves: ClassVar[bool] = True
 
     activation: Activation = LINEAR
@@ -35,7 +42,7 @@ class _Affine(LearningLayer):
         return with_activation(f"{self.kind}{filters}", self.activation.type)
 
 
-class _WithKernel(_Affine):
+class _WithKernel(_Affine, HoldsKernel):
     kernel_initializer: Initializer = FanScaled(type="glorot_uniform")
 
     def _weights(self, shape: Shape, outputs: int) -> tuple[LayerWeight, ...]:
@@ -127,6 +134,14 @@ class SeparableConvolution(_Affine, _Depthwise):
     filters: Count
     depthwise_initializer: Initializer = FanScaled(type="glorot_uniform")
     pointwise_initializer: Initializer = FanScaled(type="glorot_uniform")
+    depthwise_regularizer: Regularizer | None = None
+    """What the loss adds for the kernel by channel."""
+    pointwise_regularizer: Regularizer | None = None
+    """What the loss adds for the kernel over channels."""
+    depthwise_constraint: Constraint | None = None
+    """What the kernel by channel is kept to after each update."""
+    pointwise_constraint: Constraint | None = None
+    """What the kernel over channels is kept to after each update."""
 
     def output_shape(self, *inputs: Shape) -> Shape:
         (shape,) = inputs

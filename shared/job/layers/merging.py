@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from likewise.shared.job.fields import Count, Many
-from likewise.shared.job.layers.base import BaseLayer, LayerWeight, LearningLayer
+from likewise.shared.job.layers.base import BaseLayer, HoldsBias, HoldsKernel, LayerWeight
 from likewise.shared.job.shape import Shape, ShapeError, axis_of, listed, need_axes
 from likewise.shared.job.weights import FanScaled, Initializer, Zeros
 
@@ -127,7 +127,7 @@ class Dot(_Merging):
         return tuple(rest) or (1,)
 
 
-class MultiHeadAttention(LearningLayer):
+class MultiHeadAttention(HoldsBias, HoldsKernel):
     """Vaswani et al. 2017. For each head, with · over features and softmax over the steps of key:
 
         q = query·query.kernel + query.bias;  k and v from key and value alike

@@ -22,7 +22,15 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, field_validator
 
 from likewise.shared.job.fields import Count
-from likewise.shared.job.layers.base import BaseLayer, Cell, LayerWeight, LearningLayer
+from likewise.shared.job.layers.base import (
+    BaseLayer,
+    Cell,
+    HoldsBias,
+    HoldsKernel,
+    LayerWeight,
+    LearningLayer,
+)
+from likewise.shared.job.regularizers import Constraint, Regularizer
 from likewise.shared.job.shape import Shape, ShapeError, need_axes
 from likewise.shared.job.weights import FanScaled, Initializer, Orthogonal, Uniform, Zeros
 
@@ -41,6 +49,10 @@ class Embedding(LearningLayer):
     """How many different numbers there are: they run from 0 to input_dim − 1."""
     output_dim: Count
     embeddings_initializer: Initializer = Uniform(type="random_uniform")
+    embeddings_regularizer: Regularizer | None = None
+    """What the loss adds for all rows, whether a batch has their numbers or not."""
+    embeddings_constraint: Constraint | None = None
+    """What the rows are kept to after each update, all of them; axis 1 is a norm a row."""
     mask_zero: bool = False
     """Whether a 0 is padding, whose step the layers behind leave out: recurrent ones, attention, global
     average pooling and batch normalization. Flattening, convolution and other pooling know no padding, and
@@ -96,7 +108,7 @@ class Masking(BaseLayer):
         return shape
 
 
-class _Recurrent(LearningLayer):
+class _Recurrent(HoldsBias, HoldsKernel):
     gates: ClassVar[int] = 1
     """How many functions of input and state a step works out for each unit."""
 
@@ -110,6 +122,10 @@ class _Recurrent(LearningLayer):
     kernel_initializer: Initializer = FanScaled(type="glorot_uniform")
     recurrent_initializer: Initializer = Orthogonal(type="orthogonal")
     bias_initializer: Initializer = Zeros(type="zeros")
+    recurrent_regularizer: Regularizer | None = None
+    """What the loss adds for the recurrent kernel."""
+    recurrent_constraint: Constraint | None = None
+    """What the recurrent kernel is kept to after each update."""
 
     @property
     def minds_padding(self) -> bool:
@@ -221,6 +237,12 @@ class Bidirectional(BaseLayer):
     @property
     def trains(self) -> bool:
         return self.layer.trainable
+
+    def regularizer(self, weight: LayerWeight) -> Regularizer | None:
+        return self.layer.regularizer(weight)
+
+    def constraint(self, weight: LayerWeight) -> Constraint | None:
+        return self.layer.constraint(weight)
 
     @property
     def minds_padding(self) -> bool:

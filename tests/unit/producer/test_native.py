@@ -242,6 +242,7 @@ def without_rows(tables: Sequence[Table]) -> list[str]:
         f"{section}.{field}"
         for section, field in settings_with_a_default()
         if not {field, f"{section}.{field}"} & NO_DEFAULT
+        and not field.endswith(("_regularizer", "_constraint"))  # off wherever they are left out
         and not any(field in table.get(section, {}) for table in tables)
     ]
 

@@ -139,8 +139,8 @@ class TensorFlowAdapter(FrameworkAdapter):
         import tensorflow as tf
 
         specs = tuple(tf.TensorSpec([None, *array.shape[1:]], array.dtype) for array in samples.arrays)
-        optimizer, gathering = structure(job.optimizer), gathers(job.training)
-        key = (kind, program, job.loss, optimizer, gathering, job.precision, job.execution, specs)
+        optimizer, training = structure(job.optimizer), (gathers(job.training), job.training.report_penalty)
+        key = (kind, program, job.loss, optimizer, training, job.precision, job.execution, specs)
         return self._programs.get(key, lambda: kind(program, job, samples=specs))
 
     def build_ensemble(

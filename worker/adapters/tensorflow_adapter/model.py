@@ -12,7 +12,7 @@ import tensorflow as tf
 from likewise.shared.job import Job
 from likewise.shared.job.layers.recurrent import Bidirectional
 from likewise.shared.program import ProgramSpec, Stage
-from likewise.worker.adapters.common import check_weights
+from likewise.worker.adapters.common import check_weights, with_penalty
 from likewise.worker.adapters.tensorflow_adapter.layers import Cell, keras_layer, step_by_step
 from likewise.worker.adapters.tensorflow_adapter.losses import loss_function
 from likewise.worker.adapters.trainer import Batch, Floats, Observed, Observer, Weights
@@ -156,13 +156,14 @@ class TensorFlowObserver(Observer):
             gradients = {
                 name: tf.convert_to_tensor(g).numpy() for name, g in tape.gradient(loss, trained).items()
             }
-        return Observed(
+        observed = Observed(
             layers={
                 path: output.numpy() for path, output in zip(self._network.paths, outputs[1:], strict=True)
             },
             loss=float(loss),
             gradients=gradients,
         )
+        return with_penalty(observed, self._network.program, weights)
 
     def refed(
         self,

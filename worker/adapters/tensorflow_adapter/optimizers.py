@@ -62,6 +62,14 @@ def update(  # noqa: PLR0911 -- one return a formula
             return _adadelta(w, g, slots, c)
 
 
+def penalized(loss: Tensor, gradient: Tensor, weights: Tensor, constants: Constants) -> tuple[Tensor, Tensor]:
+    """Return a batch's loss and gradient (values,) with the regularizers' penalty."""
+    part = constants["l2"] * weights
+    size = constants["l1"] * tf.abs(weights)
+    penalty = tf.reduce_sum(part * weights + size)
+    return loss + penalty, gradient + (part + part + constants["l1"] * tf.sign(weights))
+
+
 def _sgd(w: Tensor, g: Tensor, slots: Slots, c: Constants, *, nesterov: bool) -> Updated:
     if "b" in slots:
         b = c["momentum"] * slots["b"] + g

@@ -34,9 +34,10 @@ from likewise.worker.adapters.constants import (
     slot_starts,
     update_constants,
 )
+from likewise.worker.adapters.tensorflow_adapter.constraints import constrained
 from likewise.worker.adapters.tensorflow_adapter.losses import loss_function
 from likewise.worker.adapters.tensorflow_adapter.model import Network
-from likewise.worker.adapters.tensorflow_adapter.optimizers import clip, update
+from likewise.worker.adapters.tensorflow_adapter.optimizers import clip, penalized, update
 from likewise.worker.adapters.tensorflow_adapter.state import LoopState, Samples, Steps, Tensor, filled
 from likewise.worker.adapters.trainer import Marks, Weights
 
@@ -95,6 +96,9 @@ class Program:
         self.dropped = [mask.path for mask in program.masks]
         """The paths of the layers that are given masks."""
         self._loss = loss_function(job.loss)
+        self._reports_penalty = job.training.report_penalty
+        declared = {weight.name: weight.constraint for weight in program.weights}
+        self._constraints = [declared[name] for name in self.network.trainable]
         self._precision = job.precision
         self.block: Callable[[LoopState, Samples, Steps, int], tuple[LoopState, Tensor, Marks]] = self._steps
         """Trains a block, marked after every so many updates: the state after it, the losses, the marks."""
@@ -218,8 +222,19 @@ class Program:
             return LoopState(state.trained, moved, state.slots), loss
         # an embedding's gradient comes as the rows it touched
         gradients = [tf.convert_to_tensor(g) for g in tape.gradient(loss, trained)]
+        reported = loss
+        if "l2" in self._by_weight:
+            whole, gradient = penalized(loss, _flat(gradients), state.trained, self._by_weight)
+            gradients, reported = self._apart(gradient), whole if self._reports_penalty else loss
         values, slots = self._stepped(state, gradients, constants | self._by_weight)
-        return LoopState(values, moved, slots), loss
+        return LoopState(self._constrained(values), moved, slots), reported
+
+    def _constrained(self, values: Tensor) -> Tensor:
+        """Return the trained weights (values,), each as its constraint has it."""
+        if not any(self._constraints):
+            return values
+        weights = zip(self._constraints, self._apart(values), strict=True)
+        return _flat([constrained(constraint, weight) for constraint, weight in weights])
 
     def _stepped(
         self, state: LoopState, gradients: list[Tensor], constants: dict[str, Tensor]

@@ -27,8 +27,8 @@ from likewise.worker.adapters.constants import gathers
 from likewise.worker.adapters.torch_adapter.execution import compiled
 from likewise.worker.adapters.torch_adapter.losses import loss_function
 from likewise.worker.adapters.torch_adapter.model import Network
-from likewise.worker.adapters.torch_adapter.optimizers import stepped
-from likewise.worker.adapters.torch_adapter.training import TorchTrainer, read_back
+from likewise.worker.adapters.torch_adapter.optimizers import penalized, stepped
+from likewise.worker.adapters.torch_adapter.training import Around, TorchTrainer, read_back
 from likewise.worker.adapters.torch_adapter.weights import Layout
 from likewise.worker.adapters.trainer import Batch, Block, Marks, Trainer
 
@@ -50,6 +50,7 @@ def pure_step(
     """Return an update without side effects: (state, given, fixed) → (state after, loss before)."""
     loss_of = loss_function(job.loss)
     optimizer = structure(job.optimizer)
+    around = Around.of(job, network, layout)
     names = [name for name, _ in network.named_parameters()]
 
     def step(state: LoopState, given: Given, fixed: Constants) -> tuple[LoopState, Tensor]:
@@ -61,16 +62,20 @@ def pure_step(
             outputs = torch.func.functional_call(network, weights, (x, given["masks"]))
             loss = loss_of(outputs, *targets)
             gradients = torch.autograd.grad(loss, leaves) if leaves else ()
+        loss = loss.detach()
         if leaves:
+            whole, gradient = penalized(loss, layout.flat(gradients), state["weights"], fixed)
+            loss = whole if around.reports_penalty else loss
             stepped(
                 optimizer,
                 weights=after["weights"],
-                gradient=layout.flat(gradients),
+                gradient=gradient,
                 slots=after["slots"],
                 constants={**fixed, **given["changing"]},
                 pieces=layout.pieces,
             )
-        return after, loss.detach()
+            around.constrain(after["weights"])
+        return after, loss
 
     return step
 
@@ -217,6 +222,7 @@ class CompiledTrainer(TorchTrainer):
             self._job.loss,
             structure(self._job.optimizer),
             gathers(self._job.training),
+            self._job.training.report_penalty,
             batch_size,
             torch.get_num_threads(),  # compiled into the loops
             *((values.dtype, tuple(values.shape[1:])) for values in self.samples),

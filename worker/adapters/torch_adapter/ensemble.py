@@ -31,6 +31,7 @@ from likewise.worker.adapters.torch_adapter.model import Network
 from likewise.worker.adapters.torch_adapter.recurrent import Recurrent
 from likewise.worker.adapters.torch_adapter.replay import ReplayedUpdate
 from likewise.worker.adapters.torch_adapter.training import (
+    Around,
     FlatUpdate,
     cloned,
     constants_of_weights,
@@ -122,6 +123,7 @@ class TorchEnsemble(EnsembleTrainer):
             slots=self._slots,
             fixed={name: self._column(values) for name, values in fixed.items()}
             | constants_of_weights(network, optimizers[0], layout=layout, like=self._flat),
+            around=Around.of(job, network, layout),
         )
 
     def _zeros(self, *shape: int) -> Tensor:

@@ -13,7 +13,7 @@ from torch import nn
 from likewise.shared.job import Job
 from likewise.shared.program import ProgramSpec, Stage
 from likewise.worker.adapters.base import BadShapeError
-from likewise.worker.adapters.common import check_weights
+from likewise.worker.adapters.common import check_weights, with_penalty
 from likewise.worker.adapters.torch_adapter.layers import BatchNormalization, torch_layer
 from likewise.worker.adapters.torch_adapter.losses import loss_function
 from likewise.worker.adapters.torch_adapter.weights import Layout, Stored
@@ -161,13 +161,14 @@ class TorchObserver(Observer):
         loss = self._loss(outputs[-1], *targets)
         parameters = list(self._network.parameters())
         gradients = torch.autograd.grad(loss, parameters) if parameters else ()
-        return Observed(
+        observed = Observed(
             layers={
                 path: _array(output) for path, output in zip(self._network.paths, outputs[1:], strict=True)
             },
             loss=float(loss.detach()),
             gradients=self._network.gradients(dict(zip(parameters, gradients, strict=True))),
         )
+        return with_penalty(observed, self._network.program, weights)
 
     def refed(
         self,

@@ -100,6 +100,19 @@ def stepped(
         tensor.copy_(torch.where(c["applies"] > 0, tensor, was))
 
 
+def penalized(loss: Tensor, gradient: Tensor, weights: Tensor, constants: Constants) -> tuple[Tensor, Tensor]:
+    """Return a batch's loss and gradient with the regularizers' penalty, where there is any.
+
+    The weights and their gradient are (…, values), the loss (…,).
+    """
+    if "l2" not in constants:
+        return loss, gradient
+    part = constants["l2"] * weights
+    size = constants["l1"] * weights.abs()
+    penalty = (part * weights + size).sum(dim=-1)
+    return loss + penalty, gradient + (part + part + constants["l1"] * weights.sign())
+
+
 def _sgd(w: Tensor, g: Tensor, slots: Slots, c: Constants, *, nesterov: bool) -> None:
     if "b" in slots:
         b = slots["b"].mul_(c["momentum"]).add_(g)

@@ -247,6 +247,8 @@ class _Writer:
         """
         if any(_memory(each) in self._fresh_memory or each.nbytes > REUSED_BYTES for each in results):
             return None
+        if any(each.ndim == 0 for each in results):  # mse_loss would resize it on its way, and warn
+            return None
         return None if call.has_number_for_tensor else Schema.out_variant(call.operation)
 
     def _run(self, call: Call, schema: Schema, out: Sequence[Value] = ()) -> list[Value]:

@@ -7,6 +7,7 @@ All trainable weights lie in one tensor, as `weights` lays them out: (values,) f
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -25,9 +26,10 @@ from likewise.worker.adapters.constants import (
     slot_starts,
     update_constants,
 )
+from likewise.worker.adapters.torch_adapter.constraints import Constrain, constrain_of
 from likewise.worker.adapters.torch_adapter.losses import loss_function
 from likewise.worker.adapters.torch_adapter.model import Network
-from likewise.worker.adapters.torch_adapter.optimizers import stepped
+from likewise.worker.adapters.torch_adapter.optimizers import penalized, stepped
 from likewise.worker.adapters.torch_adapter.weights import Layout
 from likewise.worker.adapters.trainer import Batch, Block, Floats, Marks, State, Trainer, Weights
 
@@ -66,6 +68,7 @@ class TorchTrainer(Trainer):
             weights=self.flat,
             slots=self.slots,
             fixed=self.fixed,
+            around=Around.of(job, network, self.layout),
         )
         self._all_samples: Sequence[Tensor] = ()
 
@@ -223,6 +226,21 @@ def read_back(losses: Sequence[Tensor]) -> NDArray[np.float64]:
     return torch.cat(list(losses)).to("cpu", torch.float64).numpy()  # type: ignore[no-any-return]
 
 
+@dataclass(frozen=True)
+class Around:
+    """What stands around the optimizer's update."""
+
+    constrain: Constrain
+    """Keeps the weights (…, values) within their bounds, in place."""
+    reports_penalty: bool
+    """Whether the loss that is reported has the regularizers' penalty in it."""
+
+    @classmethod
+    def of(cls, job: Job, network: Network, layout: Layout) -> Around:
+        """Return it for a job's network, whose weights lie as `layout` says."""
+        return cls(constrain_of(network, layout), job.training.report_penalty)
+
+
 class FlatUpdate:
     """The weights, the optimizer's state, and the update that changes both.
 
@@ -238,9 +256,11 @@ class FlatUpdate:
         weights: Tensor,
         slots: Mapping[str, Tensor],
         fixed: Mapping[str, Tensor],
+        around: Around,
     ) -> None:
         """`optimizer` gives the formula alone; `fixed` are its constants that never change."""
         self._optimizer = optimizer
+        self._around = around
         self._layout = layout
         self._weights = weights
         self._slots = slots
@@ -274,14 +294,18 @@ class FlatUpdate:
             gradients = torch.autograd.grad(total, parameters) if parameters else ()
         if gradients:
             torch._foreach_copy_(self._gradients, gradients)
+            losses = losses.detach()
+            whole, gradient = penalized(losses, self._gradient, self._weights, self._fixed)
+            losses = whole if self._around.reports_penalty else losses
             stepped(
                 self._optimizer,
                 weights=self._weights,
-                gradient=self._gradient,
+                gradient=gradient,
                 slots=self._slots,
                 constants=self._fixed | constants,
                 pieces=self._layout.pieces,
             )
+            self._around.constrain(self._weights)
         return losses.detach()
 
 
