@@ -26,11 +26,11 @@ RUN if [ -n "$VERSION" ]; then in-version tensorflow "$VERSION"; fi \
  && install-packages -c /lists/pins.txt -r requirements-$VARIANT.txt \
  && cd /opt/likewise/lib/python3*/site-packages && rm -rf tensorflow/include clang libclang-*
 
-# What the address of large arrays may begin with, such as s3,gs,abfs,http; and packages of one's own.
+# What the address of large arrays may begin with, such as s3,gs,abfs,http; metrics; and packages of one's own.
 ARG STORES=s3
 ARG PYTHON_PACKAGES=
 COPY worker/stores.txt /lists/
-RUN install-packages -c /lists/pins.txt -c /lists/stores.txt "fsspec[$STORES]" $PYTHON_PACKAGES
+RUN install-packages -c /lists/pins.txt -c /lists/stores.txt "fsspec[$STORES]" prometheus-client $PYTHON_PACKAGES
 
 FROM ${PYTHON_IMAGE} AS code
 WORKDIR /app/likewise

@@ -201,6 +201,11 @@ COMPOSE = [
         "A folder with certificate.pem and key.pem, for deploy/compose.publish-redis.yml.",
     ),
     (
+        "METRICS_PUBLISH",
+        "127.0.0.1:9464",
+        "An address and port of this machine, for deploy/compose.monitoring.yml.",
+    ),
+    (
         "AWS_SHARED_CREDENTIALS_FILE",
         "/dev/null",
         "A file of this machine with keys, for deploy/compose.s3.yml; without one, the machine's role.",

@@ -30,11 +30,17 @@ def worker_code(framework: str) -> str | None:
     return noted.get(framework)
 
 
+def known_frameworks() -> list[str]:
+    """Return the frameworks that this code, or the checkout of its image, has adapters for."""
+    adapters = PACKAGE / "worker" / "adapters"
+    if not adapters.is_dir():
+        return sorted(json.loads(NOTE.read_text())) if NOTE.exists() else []
+    return sorted(folder.name.removesuffix("_adapter") for folder in adapters.glob("*_adapter"))
+
+
 def write_note() -> None:
     """Note the digests of all frameworks that this code has an adapter for."""
-    folders = (PACKAGE / "worker" / "adapters").glob("*_adapter")
-    frameworks = sorted(folder.name.removesuffix("_adapter") for folder in folders)
-    NOTE.write_text(json.dumps({framework: _digest(framework) for framework in frameworks}))
+    NOTE.write_text(json.dumps({framework: _digest(framework) for framework in known_frameworks()}))
 
 
 def _digest(framework: str) -> str:

@@ -123,6 +123,12 @@ class Settings(Frozen):
     """The folder of the machine that a producer's container sees as its own, for its messages."""
     image: str | None = None
     """The container image of a worker, for the record."""
+    metrics_listen: str | None = None
+    """The address and port at which a worker tells Prometheus of itself, such as 127.0.0.1:9464, or :9464 for
+    every address; unset, it does not."""
+    log_format: Literal["text", "json"] = "text"
+    """How a worker writes its log: lines of text, or JSON documents that name worker, run, experiment and
+    side."""
     heartbeat_file: Path | None = None
     """A file that a worker touches while it can train or trains, for a container's health check."""
 

@@ -15,7 +15,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from likewise.producer.cli import bisect, compare, experiments, job_files, listing, stack
+from likewise.producer.cli import bisect, compare, experiments, job_files, listing, metrics, stack
 from likewise.producer.cli.port import port_app
 from likewise.producer.cli.reading import ReadingLine
 from likewise.producer.data.reading import on_read
@@ -109,6 +109,7 @@ app.command("up", rich_help_panel=_STACK)(stack.up)
 app.command("down", rich_help_panel=_STACK)(stack.down)
 app.command("workers", rich_help_panel=_STACK)(stack.workers)
 app.command("doctor", rich_help_panel=_STACK)(stack.doctor)
+app.command("metrics", rich_help_panel=_STACK)(metrics.metrics)
 app.command("init", rich_help_panel=_WRITE)(job_files.init)
 app.command("examples", rich_help_panel=_WRITE)(job_files.examples)
 app.command("validate", rich_help_panel=_WRITE)(job_files.validate)

@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[list[str], str]] = {
     "watch": (["ID"], "producer monitor"),
     "workers": ([], "producer worker monitor"),
     "doctor": ([], "producer monitor"),
+    "metrics": ([], "producer monitor"),
     "cancel": (["ID"], "producer"),
     "prune": (["--older-than", "30d", "--dry-run"], "producer monitor"),
     "delete": (["ID"], "producer"),

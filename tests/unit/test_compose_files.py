@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 FILES = [*ROOT.glob("docker-compose*.yml"), *ROOT.glob("deploy/compose.*.yml")]
 OF_WORKERS = {
     *("device", "threads", "lease_s", "patience_s", "hang_s", "checkpoint_s", "host_id"),
-    *("max_message_kb", "max_memory_gb", "dedicated", "requirements"),
+    *("max_message_kb", "max_memory_gb", "dedicated", "requirements", "metrics_listen", "log_format"),
 }
 OF_ALL = set(Settings.model_fields) - OF_WORKERS - {*GIVEN_IN_CONTAINERS, *LOCAL_STACK}
 OF_THE_SHELL = {"PWD"}

@@ -7,7 +7,6 @@ status: 0 stopped, 2 bad settings, 4 something it needs is missing.
 
 from __future__ import annotations
 
-import logging
 import os
 import secrets
 import socket
@@ -38,10 +37,12 @@ from likewise.worker.service.child_page import ChildPage
 from likewise.worker.service.gpu_lock import devices_served, own_gpu
 from likewise.worker.service.intake import Consumer, Intake
 from likewise.worker.service.keeper import Identity, Keeper
+from likewise.worker.service.logs import now_about, set_up
 from likewise.worker.service.machine import this_host
+from likewise.worker.service.metrics import WorkerMetrics
 from likewise.worker.service.quarantine import guarded_transport
 from likewise.worker.service.reconciler import Reconciler
-from likewise.worker.service.tasks import LOG_FORMAT, child_app, register
+from likewise.worker.service.tasks import child_app, register
 
 
 class WorkerApp(celery.Celery):  # type: ignore[misc]
@@ -57,11 +58,12 @@ class WorkerApp(celery.Celery):  # type: ignore[misc]
 
 def main() -> None:
     """Run a worker until it is stopped."""
-    logging.basicConfig(format=LOG_FORMAT)
     # Celery warns root of pickled messages; we accept JSON alone, and of that only a run id.
     warnings.simplefilter("ignore", SecurityWarning)
     try:
-        sys.exit(serve(Settings.from_environment()))
+        settings = Settings.from_environment()
+        set_up(settings)
+        sys.exit(serve(settings))
     except LikewiseError as error:
         print(f"likewise worker: {error}", file=sys.stderr)  # noqa: T201
         sys.exit(error.exit_status)
@@ -88,6 +90,7 @@ def _serve(settings: Settings, *, client: redis.Redis, url: str, framework: str,
     served = devices_served(settings.worker_device, gpu)
     queues = queues_of(environments_of(framework, version, settings), devices=served, host=host)
     worker_id = f"{framework}-{served[-1].replace(':', '')}-{machine}-{secrets.token_hex(3)}"
+    now_about(worker=worker_id)
     leases = Leases(client, worker_id=worker_id, host=host, lease_s=settings.lease_s)
     intake = Intake()
     page = ChildPage.create()
@@ -115,6 +118,8 @@ def _serve(settings: Settings, *, client: redis.Redis, url: str, framework: str,
         versions=versions,
     )
     keeper = Keeper(identity, leases=leases, page=page, intake=intake, give_up=give_up)
+    if settings.metrics_listen is not None:
+        keeper.metrics = WorkerMetrics(settings.metrics_listen)
     reconciler = Reconciler(leases=leases, app=app, queues=queues, largest_bytes=largest_bytes)
 
     def when_stopping(**_: Any) -> None:

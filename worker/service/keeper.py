@@ -26,8 +26,10 @@ from likewise.shared.names import kind_of
 from likewise.shared.settings import Settings
 from likewise.worker.service.child_page import STACK_SIGNAL, ChildPage, ChildReport
 from likewise.worker.service.intake import Intake
+from likewise.worker.service.logs import now_about
 from likewise.worker.service.machine import half_of_the_cores
 from likewise.worker.service.memory import MemoryGroup
+from likewise.worker.service.metrics import WorkerMetrics
 from likewise.worker.service.patience import Sayer
 from likewise.worker.service.quarantine import send_to_the_front
 
@@ -131,6 +133,8 @@ class Keeper:
         """How many processes of this container the kernel had ended for want of memory, at the last look."""
         self._cancel_seen: tuple[str, float] | None = None
         self._drain_from: float | None = None
+        self.metrics: WorkerMetrics | None = None
+        """What is told of this worker beside Redis, if anything."""
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._beat_for_ever, name="keeper", daemon=True)
 
@@ -268,6 +272,9 @@ class Keeper:
         announce_worker(
             self._leases.client, self._leases.worker_id, document.model_dump_json(), lives_s=PRESENCE_S
         )
+        now_about(run=held.run_id)
+        if self.metrics is not None:
+            self.metrics.beat(document, child)
         hung_s = self._hung.see((child.pid, child.beats) if child.ready else object())
         if settings.heartbeat_file is not None and state in ("idle", "busy") and hung_s < HUNG_S:
             settings.heartbeat_file.touch()
@@ -335,6 +342,8 @@ class Keeper:
         if held.run_id is None:
             return
         self._held = (None, 0)
+        if self.metrics is not None:
+            self.metrics.let_go(why)
         state, queue = self._leases.let_go(held.run_id, why=why, fence=held.fence, note=note)
         if state == "queued":
             with suppress(RedisError):  # the reconciler sends it later

@@ -40,6 +40,7 @@ from likewise.worker.adapters import load_adapter
 from likewise.worker.adapters.base import FrameworkAdapter
 from likewise.worker.service.child_page import STACK_SIGNAL, ChildPage
 from likewise.worker.service.claimed_run import RunCheckpoints, RunLink
+from likewise.worker.service.logs import now_about, set_up
 from likewise.worker.service.machine import (
     HostLease,
     conditions,
@@ -56,8 +57,6 @@ from likewise.worker.training.run_trainer import RunServices
 from likewise.worker.training.runner import Attempt, train_run
 
 log = logging.getLogger(__name__)
-
-LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
 class TrainTask(celery.Task):  # type: ignore[misc]
@@ -153,6 +152,7 @@ class TrainingChild:
             told_to_end = _is_told_to_end(error)
             raise
         finally:
+            now_about(run=None, experiment=None, side=None)
             if not told_to_end:
                 self._page.say(activity="idle", run_id=None, fence=0, seconds_left=None)
 
@@ -180,6 +180,7 @@ class TrainingChild:
 
     def _carry_out(self, claim: Claim, adapter: FrameworkAdapter) -> None:
         """Train a claimed run and make it final."""
+        now_about(run=claim.run_id, experiment=claim.experiment_id, side=claim.side)
         self._page.say(activity="training", fence=claim.fence)
         arrays = self._blobs.batch(defers=True)
         with self._link.open(claim):
@@ -341,8 +342,9 @@ def _is_told_to_end(error: BaseException) -> bool:
 
 def child_app(worker_id: str, page: Path, queues: Sequence[str]) -> celery.Celery:
     """Return the application of a spawned child, made from the environment like its parent's."""
-    logging.basicConfig(format=LOG_FORMAT)
     settings = Settings.from_environment()
+    set_up(settings)
+    now_about(worker=worker_id)
     url = redis_url(settings)
     if url is None:
         raise UsageError("LIKEWISE_REDIS_URL is not set")

@@ -1,0 +1,50 @@
+"""A worker's log on standard error: a line of text an entry, or with `LIKEWISE_LOG_FORMAT=json` a document.
+
+A document says of which worker, run, experiment and side it is, as far as that is known when it is written.
+Each process has one such context; the parent's is set by its keeper, the child's by the run that it claims.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from datetime import UTC, datetime
+
+from likewise.shared.settings import Settings
+
+TEXT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+
+_context: dict[str, str] = {}
+
+
+def set_up(settings: Settings) -> None:
+    """Write this process's log as the settings say, from now on."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(JsonFormatter() if settings.log_format == "json" else logging.Formatter(TEXT))
+    logging.basicConfig(handlers=[handler], force=True)
+
+
+def now_about(**names: str | None) -> None:
+    """Change what entries are about: `worker`, `run`, `experiment`, `side`; None where there is none."""
+    for name, value in names.items():
+        if value is None:
+            _context.pop(name, None)
+        else:
+            _context[name] = value
+
+
+class JsonFormatter(logging.Formatter):
+    """Writes an entry as a JSON document on one line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return an entry as a document with the names that it is about."""
+        document = {
+            "time": datetime.fromtimestamp(record.created, tz=UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+            **_context,
+        }
+        if record.exc_info:
+            document["exception"] = self.formatException(record.exc_info)
+        return json.dumps(document, ensure_ascii=False, default=str)
