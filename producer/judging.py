@@ -15,12 +15,14 @@ from likewise.producer.compare import Background, Basis, basis_of
 from likewise.producer.follow_ups import RERUN, TWIN, Finished, Judged
 from likewise.producer.replay import RELATIONS
 from likewise.producer.runs.results import FinishedRuns, merged, one_a_side
-from likewise.producer.traces import traced_of
+from likewise.producer.traces import maps_of, traced_of
 from likewise.producer.verdict.side_runs import side_runs
 
 if TYPE_CHECKING:
+    from likewise.producer.verdict.divergence_map import DivergenceMap
     from likewise.producer.verdict.models import ReplayFindings, SideRuns
     from likewise.shared.ledger.records import ExperimentRecord
+    from likewise.shared.results.run_result import RunResult
     from likewise.shared.results.seed_table import Load
     from likewise.shared.run import Run
 
@@ -93,7 +95,15 @@ def _basis(
     return basis_of(record, jobs, sides, arrays, background=background), twin
 
 
+def divergence_maps(outcome: Judged) -> list[DivergenceMap]:
+    """Return how far the replays are apart, tensor by tensor, for each other side that was replayed."""
+    return maps_of(outcome.record.experiment, _replayed(outcome.finished), outcome.arrays)
+
+
 def _traced(record: ExperimentRecord, finished: Finished, arrays: Load) -> ReplayFindings | None:
     """Return what the replays show, taken in the order they were trained."""
-    replayed = [one for relation in RELATIONS if relation in finished for one in finished[relation].runs]
-    return traced_of(record.experiment, replayed, arrays)
+    return traced_of(record.experiment, _replayed(finished), arrays)
+
+
+def _replayed(finished: Finished) -> list[tuple[Run, RunResult]]:
+    return [one for relation in RELATIONS if relation in finished for one in finished[relation].runs]

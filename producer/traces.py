@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from likewise.producer.verdict.divergence_map import DivergenceMap, divergence_map
 from likewise.producer.verdict.first_divergence import Replays, traced
 from likewise.producer.verdict.models import ReplayFindings
 from likewise.producer.verdict.parting import Parting, first_parting
@@ -103,6 +104,25 @@ class Traces:
 def observed_update(parting: Parting) -> int:
     """Return the update whose whole tensors show a parting: the first where that is before it."""
     return max(1, parting.step)
+
+
+def maps_of(
+    experiment: Experiment, trained: Iterable[tuple[Run, RunResult]], arrays: Load
+) -> list[DivergenceMap]:
+    """Return how each other side's replay is apart from the reference's, tensor by tensor."""
+    traces = Traces(reference=experiment.labels[0], arrays=arrays)
+    traces.add(trained)
+    found = [
+        divergence_map(
+            (traces.reference, other),
+            (traces.steps[traces.reference], traces.steps[other]),
+            seed=traces.runs[other].seeds[0],
+            tolerance=traces.tolerance,
+            arrays=arrays,
+        )
+        for other in traces.others
+    ]
+    return [one for one in found if one is not None]
 
 
 def traced_of(

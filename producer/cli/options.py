@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from likewise.producer.follow_ups import Judged
     from likewise.producer.report.comparison import ComparisonDocument
     from likewise.producer.report.document import Document
+    from likewise.producer.report.truth import Truth
+    from likewise.producer.verdict.divergence_map import DivergenceMap
     from likewise.producer.verdict.models import Comparison
 
 
@@ -211,13 +214,16 @@ def comparison_document(outcome: Judged, output: Output, *, full: bool = False) 
     """Return an outcome's comparison, with what its page draws where a page is wanted."""
     from likewise.producer.report.comparison import ComparisonDocument
 
-    truth = None
+    truth: Truth | None = None
+    maps: Sequence[DivergenceMap] = ()
     if output.wants("html"):
+        from likewise.producer.judging import divergence_maps
         from likewise.producer.report.truth import truth_of
 
         tables = {run.side: run.table for run in outcome.comparison.runs}
         truth = truth_of(outcome.runs, tables, outcome.arrays)
-    return ComparisonDocument(comparison=outcome.comparison, full=full, truth=truth)
+        maps = divergence_maps(outcome)
+    return ComparisonDocument(comparison=outcome.comparison, full=full, truth=truth, maps=maps)
 
 
 def exit_status(comparison: Comparison, *, check: bool = False) -> int:

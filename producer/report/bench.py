@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console, RenderableType
 from rich.measure import Measurement
@@ -17,6 +17,9 @@ from likewise.producer.bench.models import Bench, Phase, PhaseTimes, Rank, Timed
 from likewise.producer.console import PIPE_WIDTH, bullet, plain_table
 from likewise.producer.display import both, count, number, plus_minus, printable
 from likewise.producer.report.document import Document, Table, Value, bullets
+
+if TYPE_CHECKING:
+    from likewise.producer.report.layout import Page
 
 _SAID: dict[Phase, str] = {
     "queue": "in the queue",
@@ -71,6 +74,15 @@ class BenchDocument(Document):
             columns=("median of", *(names[side] for side in sides)),
             rows=[*_lines(self.bench, sides)] if sides else [],
         )
+
+    def page(self) -> Page:
+        """Return the page with every timed run, and where time goes."""
+        from likewise.producer.report.bench_page import page_of
+        from likewise.producer.report.layout import Grid
+
+        grids = [Grid(caption=one.title, columns=one.columns, rows=one.rows) for one in self.tables()]
+        where = [f"{place[0].upper()}{place[1:]}." for place in _where(self.bench)]
+        return page_of(self.bench, sentences(self.bench), grids, _SAID, where)
 
     def values(self) -> Iterator[Value]:
         """Yield every sample of every phase, medians, rates, memory and the ranking."""

@@ -25,6 +25,7 @@ from likewise.shared.results.seed_table import SeedRow
 if TYPE_CHECKING:
     from likewise.producer.report.layout import Page
     from likewise.producer.report.truth import Truth
+    from likewise.producer.verdict.divergence_map import DivergenceMap
 
 _LOOK: dict[Verdict, tuple[str, str]] = {
     "agree": ("✔", "green"),
@@ -43,12 +44,14 @@ _NARROW = 60
 class ComparisonDocument(Document):
     """The document shows a comparison.
 
-    `full` lists every curve and array in its JSON; `truth` gives its page a picture of predictions.
+    `full` lists every curve and array in its JSON; `truth` gives its page pictures of predictions, and `maps`
+    of how a difference spreads.
     """
 
     comparison: Comparison
     full: bool = False
     truth: Truth | None = None
+    maps: Sequence[DivergenceMap] = ()
 
     @property
     def title(self) -> str:
@@ -93,7 +96,7 @@ class ComparisonDocument(Document):
         """Return the page with pictures."""
         from likewise.producer.report.comparison_page import page_of
 
-        return page_of(self.comparison, self.truth)
+        return page_of(self.comparison, self.truth, self.maps)
 
     def parts(self, console: Console) -> Iterator[RenderableType]:
         """Yield what a terminal shows, part by part."""

@@ -11,6 +11,7 @@ import yaml
 from likewise.producer.display import complete, count, number
 from likewise.producer.report import comparison_gaps as apart
 from likewise.producer.report import comparison_tables as tables
+from likewise.producer.report import figures_of_layers as layers
 from likewise.producer.report import figures_of_outputs as outputs
 from likewise.producer.report import figures_of_training as training
 from likewise.producer.report import truth as known
@@ -27,9 +28,12 @@ from likewise.producer.report.layout import (
     Page,
     Prose,
     Section,
+    Specimens,
     Stages,
 )
+from likewise.producer.report.specimens import specimens
 from likewise.producer.report.truth import Truth
+from likewise.producer.verdict.divergence_map import DivergenceMap
 from likewise.producer.verdict.models import Comparison
 
 _LOOKS = {"within": "within", "above": "above"}
@@ -37,8 +41,8 @@ _MOST_WEIGHTS = 8
 """The most numbers of a model whose learned values are shown one by one."""
 
 
-def page_of(comparison: Comparison, truth: Truth | None = None) -> Page:
-    """Return the page; without `truth` it has no picture of predictions."""
+def page_of(comparison: Comparison, truth: Truth | None = None, maps: Sequence[DivergenceMap] = ()) -> Page:
+    """Return the page; without `truth` it has no picture of predictions, without `maps` none of replays."""
     shown = proof(comparison)
     parted = [one.sentence for one in comparison.first_divergences]
     return Page(
@@ -50,17 +54,20 @@ def page_of(comparison: Comparison, truth: Truth | None = None) -> Page:
         lead=comparison.reasons[0],
         proof=None if shown is None else Drawing(name="proof", says=shown[0], figure=shown[1]),
         reasons=[one for one in comparison.reasons[1:] if one not in parted],
-        sections=[section for section in _sections(comparison, truth) if section.blocks],
+        sections=[section for section in _sections(comparison, truth, maps) if section.blocks],
         foot=(f"Experiment {comparison.experiment_id}",),
     )
 
 
-def _sections(comparison: Comparison, truth: Truth | None) -> Iterator[Section]:
+def _sections(
+    comparison: Comparison, truth: Truth | None, maps: Sequence[DivergenceMap]
+) -> Iterator[Section]:
     yield Section("Where they part first", [*_partings(comparison)], "First difference")
     yield Section("Settings that differ", [*_differing(comparison)], "Settings")
     yield Section("Side by side", [*_side_by_side(comparison)])
     yield Section("What each side learned", [*_learned(comparison, truth)], "Learned")
     yield Section("Loss", [*_losses(comparison)])
+    yield Section("Layer by layer", [*_layers(comparison, maps)])
     yield Section("How the gap grows", [*_growth(comparison)], "Rounding")
     yield Section("Time and memory", [*_times(comparison)])
     yield Section("What ran", [*_environment(comparison)])
@@ -150,6 +157,10 @@ def _learned(comparison: Comparison, truth: Truth | None) -> Iterator[Block]:
             else f"The sides put every {truth.part} sample into the same class."
         )
         yield Prose(said + of_seed)
+        if different := specimens(truth, sides):
+            yield Specimens(different)
+            if differing > len(different):
+                yield Prose(f"The first {len(different)} of them are shown.", quiet=True)
         yield Matrices(matrices)
         if (sure := outputs.calibration(truth, sides)) is not None:
             said = (
@@ -209,6 +220,19 @@ def _losses(comparison: Comparison) -> Iterator[Block]:
     if (final := training.final_losses_over_seeds(comparison)) is not None:
         said = "The final loss of each seed, with the median and the middle nine tenths."
         yield Drawing(name="final-losses", says=said, figure=final)
+
+
+def _layers(comparison: Comparison, maps: Sequence[DivergenceMap]) -> Iterator[Block]:
+    for place, one in enumerate(maps):
+        said = (
+            f"How far {one.other} is from {one.reference} in each tensor of each update that was replayed, "
+            f"of seed {one.seed}: white is equal, green within {one.tolerance:.0e} of the largest value, "
+            "orange with a stroke is above."
+        )
+        yield Drawing(name=f"spread-{place}", says=said, figure=layers.spread(one))
+    if (figure := layers.weights(comparison)) is not None:
+        said = "The trained weights, each with its largest gap over seeds."
+        yield Drawing(name="weights", says=said, figure=figure)
 
 
 def _growth(comparison: Comparison) -> Iterator[Block]:

@@ -76,6 +76,10 @@ class Series:
     low: Values = field(default_factory=list)
     high: Values = field(default_factory=list)
     values: list[Values] = field(default_factory=list)
+    threshold: float | None = None
+    """The value of a heat map up to which the sides are alike; cells above it are marked."""
+    log: bool = False
+    """Whether a heat map is shaded by the logarithm."""
     texts: list[list[str]] = field(default_factory=list)
     """What is written into the cells of a heat map; nothing where there are too many."""
     width: float = THIN

@@ -138,7 +138,53 @@
     };
   }
 
-  const KINDS = { line, points, band, bars, whiskers };
+  // A colour between two of the page's, in sRGB; how: 0 is the first.
+  function between(one, other, how) {
+    const parts = (name) => colour(name).match(/[0-9a-f]{2}/gi).map((pair) => parseInt(pair, 16));
+    const [from, to] = [parts(one), parts(other)];
+    return `rgb(${from.map((value, place) => Math.round(value + (to[place] - value) * Math.min(1, Math.max(0, how)))).join(",")})`;
+  }
+
+  // Cells shaded by their values: pale to strong, and of another colour with a stroke above the threshold.
+  function heat(series) {
+    const seen = series.values.flat().filter((value) => value !== null && value > 0);
+    const scale = (value) => (series.log ? Math.log10(value) : value);
+    const [low, high] = [Math.min(...seen.map(scale)), Math.max(...seen.map(scale))];
+    const limit = series.threshold === null ? null : scale(series.threshold);
+    const part = (value, from, to) => (to > from ? (value - from) / (to - from) : 1);
+    const shade = (value) => {
+      if (value === null) return "transparent";
+      if (series.log && value <= 0) return colour("sheet");
+      const at = scale(value);
+      if (limit === null) return between("wash", "series-0", 0.06 + (series.texts ? 0.45 : 0.84) * part(at, low, high));
+      if (at <= limit) return between("wash", "agree", 0.08 + 0.5 * part(at, low, limit));
+      return between("wash", "differ", 0.35 + 0.65 * part(at, limit, high));
+    };
+    return {
+      type: "custom",
+      data: series.values.flatMap((row, y) => row.map((value, x) => [x, y, value])),
+      encode: { x: 0, y: 1, tooltip: 2 },
+      renderItem: (params, api) => {
+        const [x, y, value] = [api.value(0), api.value(1), series.values[api.value(1)][api.value(0)]];
+        const [middle, centre] = api.coord([x, y]);
+        const [width, height] = api.size([1, 1]).map(Math.abs);
+        const text = (series.texts || [])[y] ? series.texts[y][x] : "";
+        const above = limit !== null && value > 0 && scale(value) > limit;
+        const inset = Math.min(1, width / 8);
+        const stroke = { x1: middle - 3, y1: centre + 3, x2: middle + 3, y2: centre - 3 };
+        return {
+          type: "group",
+          children: [
+            { type: "rect", shape: { x: middle - width / 2, y: centre - height / 2, width: width - inset, height: height - 1 }, style: { fill: shade(value), stroke: colour("line"), lineWidth: value === null ? 0 : 0.5 } },
+            ...(above && !text && width >= 6 ? [{ type: "line", shape: stroke, style: { stroke: colour("paper"), lineWidth: 1.5 } }] : []),
+            ...(text ? [{ type: "text", style: { x: middle, y: centre, text, fill: colour("ink"), align: "center", verticalAlign: "middle", fontSize: 12 } }] : []),
+          ],
+        };
+      },
+    };
+  }
+
+  const KINDS = { line, points, band, bars, whiskers, heat };
 
   // A line across the figure at a value, with its word, and a shade on one side of it.
   function guide(given, figure) {
@@ -212,10 +258,30 @@
     };
   }
 
+  function columns(given) {
+    const step = Math.ceil(given.names.length / (narrow.matches ? 5 : 12));
+    return {
+      type: "value",
+      name: given.label,
+      nameLocation: "middle",
+      nameGap: 28,
+      nameTextStyle: { color: colour("quiet") },
+      min: -0.5,
+      max: given.names.length - 0.5,
+      axisLabel: {
+        color: colour("ink"), customValues: given.names.map((_, place) => place).filter((place) => place % step === 0),
+        formatter: (place) => given.names[place] ?? "",
+      },
+      axisTick: { show: false },
+      axisLine: { show: false },
+      splitLine: { show: false },
+    };
+  }
+
   function axis(figure, place) {
     const given = figure[place];
     const across = place === "x";
-    if (given.names.length) return rows(given);
+    if (given.names.length) return across ? columns(given) : rows(given);
     const powers = given.log ? decades(figure, place) : null;
     return {
       type: given.log ? "log" : "value",
@@ -254,6 +320,10 @@
     for (const one of seen) {
       const series = figure.series[one.seriesIndex];
       const [x, y, low, high] = one.data;
+      if (series.kind === "heat") {
+        row(`${figure.x.label} ${figure.x.names[x]}: ${low === 0 ? "equal" : read(low)}`, "told");
+        continue;
+      }
       const ends = series.kind === "whiskers" ? ` (${read(low)} to ${read(high)})` : "";
       const made = row(`${series.label}: ${read(named ? x : y)}${ends}`, "told");
       made.style.setProperty("--colour", colourOf(series));
@@ -300,7 +370,8 @@
   // The legend is HTML above the figure: it wraps on a phone, and each entry is a button.
   function legend(name) {
     const place = document.getElementById(name);
-    const named = new Set(figures[name].series.map((series) => series.name));
+    const named = new Set(figures[name].series.filter((series) => series.kind !== "heat").map((series) => series.name));
+    if (!named.size) return;
     if (named.size < 2 && figures[name].y.names.length) return;
     const list = document.createElement("div");
     list.className = "legend";

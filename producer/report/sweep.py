@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.cells import cell_len
 from rich.console import Console, RenderableType
@@ -17,6 +17,9 @@ from likewise.producer.report.comparison_json import seeds
 from likewise.producer.report.document import Document, Table, Value, bullets
 from likewise.producer.sweep.points import side_of
 from likewise.producer.sweep.table import Point, SideAtPoint, Sweep
+
+if TYPE_CHECKING:
+    from likewise.producer.report.layout import Page
 
 _COLOURS = {"agree": "green", "differ": "red", "inconclusive": "yellow"}
 _TITLES = ("best", "median", "5 to 95 %")
@@ -57,6 +60,15 @@ class SweepDocument(Document):
                 for name in self.sweep.frameworks
             ],
         )
+
+    def page(self) -> Page:
+        """Return the page with the grid as heat maps."""
+        from likewise.producer.report.layout import Grid
+        from likewise.producer.report.sweep_page import page_of
+
+        (table,) = self.tables()
+        grid = Grid(caption=table.title, columns=table.columns, rows=table.rows, folds=True)
+        return page_of(self.sweep, self.sentences, grid, self.notes)
 
     def values(self) -> Iterator[Value]:
         """Yield the settings of every point, its verdict, and every seed's value in each side.
