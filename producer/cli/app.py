@@ -15,7 +15,18 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from likewise.producer.cli import bisect, compare, experiments, job_files, listing, metrics, stack
+from likewise.producer.cli import (
+    bisect,
+    cleaning,
+    compare,
+    experiments,
+    job_files,
+    listing,
+    metrics,
+    past,
+    stack,
+    sweep,
+)
 from likewise.producer.cli.port import port_app
 from likewise.producer.cli.reading import ReadingLine
 from likewise.producer.data.reading import on_read
@@ -93,18 +104,20 @@ _COMPARE, _QUEUE, _STACK, _WRITE = "Compare", "Without waiting", "Workers and st
 app.command("compare", rich_help_panel=_COMPARE)(compare.compare)
 app.command("explain", rich_help_panel=_COMPARE)(compare.explain)
 app.command("bench", rich_help_panel=_COMPARE)(compare.bench)
-app.command("sweep", rich_help_panel=_COMPARE)(compare.sweep)
+app.command("sweep", rich_help_panel=_COMPARE)(sweep.sweep)
 app.command("bisect", rich_help_panel=_COMPARE)(bisect.bisect)
 app.add_typer(port_app, name="port", rich_help_panel=_COMPARE)
 app.command("show", rich_help_panel=_COMPARE)(experiments.show)
 app.command("report", rich_help_panel=_COMPARE)(experiments.report)
+app.command("history", rich_help_panel=_COMPARE)(past.history)
+app.command("pin", rich_help_panel=_COMPARE)(past.pin)
 app.command("submit", rich_help_panel=_QUEUE)(experiments.submit)
 app.command("watch", rich_help_panel=_QUEUE)(experiments.watch)
 app.command("list", rich_help_panel=_QUEUE)(listing.list_experiments)
 app.command("label", rich_help_panel=_QUEUE)(listing.label)
 app.command("cancel", rich_help_panel=_QUEUE)(experiments.cancel)
-app.command("delete", rich_help_panel=_QUEUE)(experiments.delete)
-app.command("prune", rich_help_panel=_QUEUE)(experiments.prune)
+app.command("delete", rich_help_panel=_QUEUE)(cleaning.delete)
+app.command("prune", rich_help_panel=_QUEUE)(cleaning.prune)
 app.command("up", rich_help_panel=_STACK)(stack.up)
 app.command("down", rich_help_panel=_STACK)(stack.down)
 app.command("workers", rich_help_panel=_STACK)(stack.workers)

@@ -1,4 +1,4 @@
-"""Commands that train an experiment and say what came out: compare, explain, bench, sweep."""
+"""Commands that train an experiment and say what came out: compare, explain, bench."""
 
 from __future__ import annotations
 
@@ -31,11 +31,16 @@ from likewise.producer.cli.options import (
     note_of,
     tags_of,
 )
-from likewise.shared.errors import RUN_FAILED, UsageError
+from likewise.shared.errors import NOT_IN_AGREEMENT, RUN_FAILED, UsageError
 
 if TYPE_CHECKING:
+    from likewise.producer.follow_ups import Judged
+    from likewise.producer.golden import Golden
     from likewise.producer.job.prepare import PreparedExperiment
+    from likewise.producer.report.document import Document
     from likewise.producer.runs.submit import Request
+    from likewise.producer.session import Session
+    from likewise.producer.verdict.models import Verdict
     from likewise.shared.ledger.records import ExperimentRecord
 
 
@@ -52,6 +57,12 @@ def compare(
     form: Form = None,
     full: Full = False,
     check: Annotated[bool, typer.Option("--check", help="End with status 1 unless they agree.")] = False,
+    against: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Say what has changed since likewise pin wrote it; --check is then of that."
+        ),
+    ] = None,
     report: Report = None,
     no_twin: Annotated[
         bool,
@@ -83,6 +94,7 @@ def compare(
       likewise compare matched --sides torch:eager,torch:compiled,tensorflow
       likewise compare job.yaml --check --json > comparison.json
       likewise compare article --format md --report article.html
+      likewise compare article --against golden.json --check
     """
     from likewise.producer import experiments
     from likewise.producer.runs.submit import Request
@@ -92,15 +104,38 @@ def compare(
     request = Request(
         tags=tags_of(tag), note=note_of(note), priority=priority.value, key=key, queue_anyway=queue_anyway
     )
+    golden = None if against is None else _golden(against)
     prepared = experiments.prepare_given(spec, set_values or (), seeds, sides)
+    if golden is not None and against is not None:
+        golden.check_alike(prepared.loaded.experiment, against)
     with experiments.open_to_train(prepared, quiet=quiet) as session:
         record = experiments.submit_prepared(session, prepared, request)
         outcome = experiments.compare_to_end(
-            session, record, quiet=quiet, twin=not no_twin, trace=not no_trace
+            session, record, quiet=quiet, twin=not no_twin, trace=not no_trace and golden is None
         )
-        document = comparison_document(outcome, output, full=full)
+        document, verdict = _told(session, outcome, golden, output, full=full)
     output.put(document)
-    raise typer.Exit(exit_status(outcome.comparison, check=check))
+    status = exit_status(outcome.comparison)
+    raise typer.Exit(status or (NOT_IN_AGREEMENT if check and verdict != "agree" else 0))
+
+
+def _golden(path: Path) -> Golden:
+    from likewise.producer.golden import read_golden
+
+    return read_golden(path)
+
+
+def _told(
+    session: Session, outcome: Judged, golden: Golden | None, output: Output, *, full: bool
+) -> tuple[Document, Verdict]:
+    """Return the comparison, or what has changed since a golden result, with the verdict."""
+    if golden is None or outcome.comparison.failed:
+        return comparison_document(outcome, output, full=full), outcome.comparison.verdict
+    from likewise.producer.golden import since
+    from likewise.producer.report.golden import GoldenDocument
+
+    found = since(session, golden, outcome)
+    return GoldenDocument(since=found), found.verdict
 
 
 def explain(
@@ -330,63 +365,3 @@ def bench(
     output.put(BenchDocument(found))
     if not found.rows:
         raise typer.Exit(RUN_FAILED)
-
-
-def sweep(
-    spec: Spec,
-    grid: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--grid",
-            metavar="PATH=A,B,C",
-            help="A setting and the values it takes; several make every combination.",
-        ),
-    ] = None,
-    set_values: SetValues = None,
-    seeds: Seeds = None,
-    sides: Sides = None,
-    as_json: AsJson = False,
-    form: Form = None,
-    report: Report = None,
-    full: Full = False,
-    queue_anyway: QueueAnyway = False,
-    priority: Priority = Urgency.low,
-    tag: Tags = None,
-    note: Note = "",
-) -> None:
-    """Train the job at every point of a grid, with many seeds, and print one table.
-
-    A line a point: the best, the median and the spread over seeds of each side, and whether they agree
-    there; the best point first. A path under overrides.SIDE varies a setting of that side alone, and the
-    table shows at which value they agree. Ends with 3 when a training failed for another reason than that
-    it diverged; 130 on Ctrl-C, which cancels the trainings.
-
-    \b
-    Examples:
-      likewise sweep matched --grid optimizer.learning_rate=0.01,0.03,0.1 --seeds 1000
-      likewise sweep digits --grid optimizer.learning_rate=0.001,0.01 --grid training.batch_size=32,128
-      likewise sweep job.yaml --grid overrides.torch.optimizer.learning_rate=0.001,0.002,0.005
-    """
-    from likewise.producer import experiments
-    from likewise.producer.experiments import cancelling
-    from likewise.producer.report.sweep import SweepDocument
-    from likewise.producer.runs.submit import Request
-    from likewise.producer.sweep.runs import prepare_sweep, submit_sweep, swept
-
-    output = Output.of(form, as_json=as_json, file=report)
-    request = Request(
-        kind="sweep",
-        tags=tags_of(tag),
-        note=note_of(note),
-        priority=priority.value,
-        queue_anyway=queue_anyway,
-    )
-    sweep = prepare_sweep(spec, experiments.with_seeds(set_values or (), seeds), grid or (), sides)
-    with experiments.open_to_train(sweep.first, quiet=output.quiet) as session:
-        record = submit_sweep(session, sweep, request)
-        with cancelling(session, record):
-            experiments.follow_to_end(session, record, quiet=output.quiet)
-        tell = experiments.teller(quiet=output.quiet)
-        table = swept(session, record, tell=tell, full=full and output.wants("json"))
-    output.put(SweepDocument(table))
-    raise typer.Exit(RUN_FAILED if table.failed else 0)

@@ -1,4 +1,4 @@
-"""Commands on experiments that were submitted: submit, watch, show, report, cancel, delete, prune."""
+"""Commands on experiments that were submitted: submit, watch, show, report, cancel."""
 
 from __future__ import annotations
 
@@ -24,7 +24,6 @@ from likewise.producer.cli.options import (
     Spec,
     Tags,
     Urgency,
-    age_in_s,
     check_file,
     comparison_document,
     exit_status,
@@ -37,7 +36,6 @@ from likewise.shared.errors import RUN_FAILED, UsageError
 
 if TYPE_CHECKING:
     from likewise.producer.report.document import Document
-    from likewise.producer.runs.cleaning import Cleaned
     from likewise.producer.session import Session
     from likewise.shared.ledger.records import ExperimentRecord, Kind
 
@@ -168,12 +166,14 @@ def _shown(record: ExperimentRecord, *, quiet: bool) -> Kind:
 
 
 def show(
-    experiment: Annotated[
-        str,
+    given: Annotated[
+        list[str] | None,
         typer.Argument(
-            metavar="ID", help="An experiment's id, its beginning, or last; with --resolved a job file too."
+            metavar="ID...",
+            help="An experiment's id, its beginning, or last; with --resolved a job file too; several are "
+            "shown beside each other.",
         ),
-    ] = "last",
+    ] = None,
     resolved: Resolved = False,
     kind: KindOf = None,
     as_json: AsJson = False,
@@ -183,10 +183,13 @@ def show(
 ) -> None:
     """Print a finished experiment again as what it is, such as a bench, or say where it stands.
 
+    Of several, what was changed between them, their verdicts, metrics and times.
+
     \b
     Examples:
       likewise show last --json
       likewise show last --kind explanation
+      likewise show 9cc3c1e8 last
       likewise show last --format md
       likewise show last --resolved
       likewise show digits --resolved
@@ -199,6 +202,14 @@ def show(
 
     output = Output.of(form, as_json=as_json)
     document: Document
+    experiment, *others = given or ["last"]
+    if others:
+        if resolved or kind is not None or sides is not None or full:
+            raise UsageError(
+                "of several experiments neither --resolved nor --kind, --sides or --full is shown"
+            )
+        output.put(_beside(experiment, *others, quiet=output.quiet))
+        return
     if resolved and names_a_job(experiment):
         output.put(ResolvedDocument.of(read_experiment(experiment, sides=sides).experiment))
         return
@@ -219,6 +230,21 @@ def show(
         else:
             document, _ = _finished(session, record, output, kind=kind.value if kind else None, full=full)
     output.put(document)
+
+
+def _beside(*given: str, quiet: bool) -> Document:
+    """Return several experiments beside each other. Raises UsageError where one is named twice."""
+    from likewise.producer import experiments
+    from likewise.producer.history import history_of
+    from likewise.producer.report.history import HistoryDocument
+    from likewise.producer.runs.submitted import find
+
+    with experiments.open_for(quiet=quiet) as session:
+        records = {one.experiment_id: one for one in (find(session.ledger, name) for name in given)}
+        if len(records) < len(given):
+            raise UsageError("an experiment is named twice; name others to show them beside each other")
+        names = dict.fromkeys(one.experiment.name for one in records.values())
+        return HistoryDocument(history=history_of(session, [*records.values()], name=", ".join(names)))
 
 
 def report(
@@ -308,70 +334,3 @@ def cancel(
     ended = sum(state in _SAID for state in related)
     more = f"; {ended} more that belong to it stop, too" if ended else ""
     make_console().print(f"{record.experiment_id}: {', '.join(told)}{more}")
-
-
-def delete(
-    experiment: Annotated[
-        str, typer.Argument(metavar="ID", help="An experiment's id, its beginning, or last.")
-    ],
-    as_json: AsJson = False,
-) -> None:
-    """Remove a finished experiment, its results, and the arrays that no other refers to, for good.
-
-    Example: likewise delete last
-    """
-    from likewise.producer import experiments
-    from likewise.producer.console import make_console
-    from likewise.producer.runs.cleaning import delete
-    from likewise.producer.runs.submitted import find
-
-    with experiments.open_for(quiet=as_json) as session:
-        record = find(session.ledger, experiment)
-        cleaned = delete(session, record)
-    if as_json:
-        print_json({"deleted": record.experiment_id, "freed_bytes": cleaned.freed_bytes})
-    else:
-        name = f"{record.experiment_id} ({record.experiment.name})"
-        make_console().print(f"{name} is deleted{_freed(cleaned)}")
-
-
-def prune(
-    older_than: Annotated[
-        str, typer.Option(metavar="AGE", help="Only what is older: 30d, 12h, 90m, or a number of days.")
-    ] = "30d",
-    keep: Annotated[int, typer.Option(min=0, help="So many of the newest are kept, however old.")] = 20,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would go, and remove nothing.")
-    ] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Remove old finished experiments, and every array that no experiment refers to any more.
-
-    \b
-    Examples:
-      likewise prune --dry-run
-      likewise prune --older-than 7d --keep 50
-    """
-    from likewise.producer import experiments
-    from likewise.producer.console import make_console
-    from likewise.producer.runs.cleaning import prune
-
-    age_s = age_in_s(older_than, "--older-than")
-    with experiments.open_for(quiet=as_json) as session:
-        cleaned = prune(session, older_than_s=age_s, keep=keep, dry_run=dry_run)
-    ids = [record.experiment_id for record in cleaned.experiments]
-    if as_json:
-        print_json({"deleted": ids, "freed_bytes": cleaned.freed_bytes, "dry_run": dry_run})
-        return
-    console = make_console()
-    for record in cleaned.experiments:
-        console.print(f"{record.experiment_id}  {record.experiment.name}")
-    many = f"{len(ids)} experiment{'' if len(ids) == 1 else 's'}"
-    console.print(f"{many} would be deleted" if dry_run else f"{many} deleted{_freed(cleaned)}")
-
-
-def _freed(cleaned: Cleaned) -> str:
-    freed = f"; {cleaned.freed_bytes / 1e6:.1f} MB of arrays are freed" if cleaned.freed_bytes else ""
-    if not cleaned.kept:
-        return freed
-    return f"{freed}; {cleaned.kept} arrays stay while runs are under way (likewise prune frees them later)"

@@ -102,6 +102,19 @@ def print_parts(document: Document, console: Console) -> None:
         write(console, *parts)
 
 
+def titled_parts(document: Document, console: Console) -> Iterator[RenderableType]:
+    """Yield the title, the sentences as a list, every table under its title, and the notes."""
+    yield Text(printable(document.title), style="bold")
+    yield ""
+    yield from bullets(document.sentences, console)
+    for table in document.tables():
+        if table.rows:
+            yield Text(printable(table.title), style="bold")
+            yield text_table(table)
+            yield ""
+    yield from (Text(printable(note), style="dim", overflow="fold") for note in document.notes)
+
+
 def text_table(table: Table, colours: Mapping[str, str] | None = None) -> TextTable:
     """Return a table for a terminal; `colours` are those of words in it."""
     shown = plain_table(*map(printable, table.columns))

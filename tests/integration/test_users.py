@@ -26,6 +26,8 @@ COMMANDS: dict[str, tuple[list[str], str]] = {
     "show": (["ID"], "producer monitor"),
     "report": (["ID", "-o", "OUT"], "producer monitor"),
     "watch": (["ID"], "producer monitor"),
+    "history": (["matched"], "producer monitor"),
+    "pin": (["ID", "--force", "-o", "OUT"], "producer monitor"),
     "workers": ([], "producer worker monitor"),
     "doctor": ([], "producer monitor"),
     "metrics": ([], "producer monitor"),

@@ -29,6 +29,7 @@ from likewise.producer.cli.app import main
 from likewise.producer.cli.options import Output
 from likewise.producer.display import both
 from likewise.producer.doctor import Finding
+from likewise.producer.golden import SideSince, Since
 from likewise.producer.job.examples import examples
 from likewise.producer.job.jobfile import read_experiment
 from likewise.producer.job.prepare import prepare_experiment
@@ -41,6 +42,8 @@ from likewise.producer.report.data import DataDocument
 from likewise.producer.report.document import Document, Table, Value
 from likewise.producer.report.examples import ExamplesDocument
 from likewise.producer.report.explanation import ExplanationDocument
+from likewise.producer.report.golden import GoldenDocument
+from likewise.producer.report.history import ChangedSetting, History, HistoryDocument, Past
 from likewise.producer.report.port import PortDocument
 from likewise.producer.report.resolved import ResolvedDocument
 from likewise.producer.report.spreadsheet import COLUMNS
@@ -81,6 +84,8 @@ def documents(samples: ModuleType) -> dict[type[Document], Callable[[], Document
         ExplanationDocument: lambda: ExplanationDocument([explanation()]),
         BenchDocument: lambda: BenchDocument(bench(samples)),
         BisectionDocument: lambda: BisectionDocument(bisection=bisection(samples)),
+        GoldenDocument: lambda: GoldenDocument(since=since(samples)),
+        HistoryDocument: lambda: HistoryDocument(history=history(samples, record)),
         SweepDocument: lambda: SweepDocument(sweep()),
         ResolvedDocument: lambda: ResolvedDocument.of(record.experiment),
         DataDocument: data,
@@ -103,6 +108,26 @@ def bisection(samples: ModuleType) -> Bisection:
         Tried(version="1.5", why_not=NASTY),
     )
     return Bisection(name="article", package="torch", versions=("1.0", "1.5", "2.0"), tried=tried)
+
+
+def since(samples: ModuleType) -> Since:
+    changed = SideSince(
+        side="torch", comparison=samples.many_seeds().model_copy(update={"verdict": "differ"}),
+        changed=[NASTY], ran=[("framework", "torch 1", "torch 2")],
+    )  # fmt: skip
+    return Since(
+        name="article", experiment_id="9cc3c1e83971c500805f", pinned_s=1e9, verdict_then="agree",
+        verdict_now="differ", sides=[changed], missing=["tensorflow"], added=[],
+    )  # fmt: skip
+
+
+def history(samples: ModuleType, record: ExperimentRecord) -> History:
+    past = [
+        Past(record=one, comparison=samples.many_seeds(), warm_run_s={"torch eager": 0.5})
+        for one in (record, record.model_copy(update={"experiment_id": "f" * 20, "note": NASTY}))
+    ]
+    changed = ChangedSetting(side="torch", path="loss.reduction", values={"f" * 20: "sum"})
+    return History(name="article", past=past, changed=[changed], left_out=["a sweep is left out"])
 
 
 def data() -> DataDocument:

@@ -1,0 +1,87 @@
+"""The command that trains a job at every point of a grid: sweep."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from likewise.producer.cli.options import (
+    AsJson,
+    Form,
+    Full,
+    Note,
+    Output,
+    Priority,
+    QueueAnyway,
+    Report,
+    Seeds,
+    SetValues,
+    Sides,
+    Spec,
+    Tags,
+    Urgency,
+    note_of,
+    tags_of,
+)
+from likewise.shared.errors import RUN_FAILED
+
+
+def sweep(
+    spec: Spec,
+    grid: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--grid",
+            metavar="PATH=A,B,C",
+            help="A setting and the values it takes; several make every combination.",
+        ),
+    ] = None,
+    set_values: SetValues = None,
+    seeds: Seeds = None,
+    sides: Sides = None,
+    as_json: AsJson = False,
+    form: Form = None,
+    report: Report = None,
+    full: Full = False,
+    queue_anyway: QueueAnyway = False,
+    priority: Priority = Urgency.low,
+    tag: Tags = None,
+    note: Note = "",
+) -> None:
+    """Train the job at every point of a grid, with many seeds, and print one table.
+
+    A line a point: the best, the median and the spread over seeds of each side, and whether they agree
+    there; the best point first. A path under overrides.SIDE varies a setting of that side alone, and the
+    table shows at which value they agree. Ends with 3 when a training failed for another reason than that
+    it diverged; 130 on Ctrl-C, which cancels the trainings.
+
+    \b
+    Examples:
+      likewise sweep matched --grid optimizer.learning_rate=0.01,0.03,0.1 --seeds 1000
+      likewise sweep digits --grid optimizer.learning_rate=0.001,0.01 --grid training.batch_size=32,128
+      likewise sweep job.yaml --grid overrides.torch.optimizer.learning_rate=0.001,0.002,0.005
+    """
+    from likewise.producer import experiments
+    from likewise.producer.experiments import cancelling
+    from likewise.producer.report.sweep import SweepDocument
+    from likewise.producer.runs.submit import Request
+    from likewise.producer.sweep.runs import prepare_sweep, submit_sweep, swept
+
+    output = Output.of(form, as_json=as_json, file=report)
+    request = Request(
+        kind="sweep",
+        tags=tags_of(tag),
+        note=note_of(note),
+        priority=priority.value,
+        queue_anyway=queue_anyway,
+    )
+    sweep = prepare_sweep(spec, experiments.with_seeds(set_values or (), seeds), grid or (), sides)
+    with experiments.open_to_train(sweep.first, quiet=output.quiet) as session:
+        record = submit_sweep(session, sweep, request)
+        with cancelling(session, record):
+            experiments.follow_to_end(session, record, quiet=output.quiet)
+        tell = experiments.teller(quiet=output.quiet)
+        table = swept(session, record, tell=tell, full=full and output.wants("json"))
+    output.put(SweepDocument(table))
+    raise typer.Exit(RUN_FAILED if table.failed else 0)
