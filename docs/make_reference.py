@@ -90,6 +90,7 @@ PARTS: list[tuple[str, list[str], Any]] = [
             "CategoricalFocalCrossentropy",
             "CategoricalHinge",
             "MultiMargin",
+            "Losses",
         ],
         loss,
     ),
@@ -149,7 +150,7 @@ def job_file() -> str:
         for name in names:
             definition = definitions[name]
             lines += ["", f"### {_types(definition) or name}", "", definition["description"], ""]
-            lines += _table(definition)
+            lines += _table(definition) if "properties" in definition else []
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -366,7 +367,7 @@ def _default(field: dict[str, Any], none: str) -> str:
 
 
 def _types(definition: dict[str, Any]) -> str:
-    declared = definition["properties"].get("type", {})
+    declared = definition.get("properties", {}).get("type", {})
     return ", ".join(declared.get("enum", [declared["const"]] if "const" in declared else []))
 
 

@@ -6,6 +6,7 @@ Outputs are (n, targets). Targets are (n, targets), or class numbers (n,) for a 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -44,6 +45,7 @@ from likewise.shared.job.loss import (
     is_by_batch,
     is_by_row,
 )
+from likewise.shared.program import ModelOutput, ProgramSpec
 
 Floats = NDArray[np.floating[Any]]
 
@@ -68,7 +70,32 @@ def loss_values(
         elements = elements.reshape(members, -1, *elements.shape[1:])  # one a batch, or one a sample
         weights = element_weights(loss, targets, sample_weights)
         whole = None if weights is None else np.broadcast_to(weights, elements.shape[1:])
-        return _reduced(loss, elements, whole, _counted(loss, targets))
+        reduced = _reduced(loss, elements, whole, _counted(loss, targets))
+        return reduced if loss.weight == 1.0 else reduced * loss.weight
+
+
+def total_losses(
+    losses: Mapping[str, Loss],
+    program: ProgramSpec,
+    outputs: Floats,
+    y: NDArray[Any],
+    sample_weights: Floats | None = None,
+) -> NDArray[np.float64]:
+    """Return the sum of the outputs' losses of each member (members,), from all that the program gives.
+
+    `losses` has the loss of each output by name; outputs are (members, n, outputs), and y is as in a batch.
+    """
+    every = [
+        loss_values(losses[one.name], one.of(outputs), targets_of(one, y), sample_weights)
+        for one in program.outputs
+    ]
+    return np.sum(every, axis=0) if len(every) > 1 else every[0]
+
+
+def targets_of(output: ModelOutput, y: NDArray[Any]) -> NDArray[Any]:
+    """Return an output's targets of those in a batch, classes as whole numbers."""
+    wanted: NDArray[Any] = output.wanted(y)
+    return wanted.astype(np.int64) if output.target == "classes" else wanted
 
 
 def element_weights(

@@ -71,6 +71,8 @@ def program_parts(
     template = _template(framework)
     if template is None:
         return ()
+    if job.model.outputs is not None:
+        raise NotWrittenError("a model of several outputs")
     view = JobView(job=job, program=program)
     stages = tuple(_views(view, framework, template, frozenset(shown)))
     view = replace(view, layers=stages)
@@ -156,7 +158,7 @@ class JobView:
     @property
     def by_row(self) -> bool:
         """Return whether the loss has one element a sample."""
-        return is_by_row(self.job.loss)
+        return is_by_row(self.job.only_loss)
 
     @property
     def task(self) -> str:
@@ -182,7 +184,11 @@ class JobView:
     def softened(self) -> bool:
         """Return whether a softmax or sigmoid ends the model, and the loss takes logits nevertheless."""
         classifies = hasattr(self.job.loss, "from_logits")
-        return classifies and self.from_logits and self.program.last_activation in ("softmax", "sigmoid")
+        return (
+            classifies
+            and self.from_logits
+            and self.program.outputs[0].last_activation in ("softmax", "sigmoid")
+        )
 
     @property
     def weights_in_the_loss(self) -> bool:

@@ -28,7 +28,8 @@ from likewise.producer.blame.shares import Estimate, Mixture, Parts, parts, shar
 from likewise.producer.wording.form import AS_IT_IS, Translation
 from likewise.shared.job import Loss
 from likewise.shared.job.loss import ClassCrossentropy, Crossentropy, Dice, Tversky, takes_logits
-from likewise.shared.losses import loss_value
+from likewise.shared.losses import total_losses
+from likewise.shared.program import ProgramSpec
 from likewise.shared.results.run_result import RunResult
 from likewise.shared.results.seed_table import Float64, Load, SeedTable
 from likewise.shared.run import Run, Samples
@@ -80,9 +81,11 @@ Pair = tuple[TrainedRun, TrainedRun]
 class PairMeasure:
     """Measures pairs of trainings by one side's loss."""
 
-    def __init__(self, loss: Loss, arrays: Load) -> None:
-        """Take the loss, which is averaged here, and what gives the targets."""
-        self._loss = loss.model_copy(update={"reduction": "mean"})
+    def __init__(self, losses: Mapping[str, Loss], program: ProgramSpec, arrays: Load) -> None:
+        """Take the loss of each output, which is averaged here, and what gives the targets."""
+        averaged = {"reduction": "mean"}
+        self._own = {name: loss.model_copy(update=averaged) for name, loss in losses.items()}
+        self._program = program
         self._arrays = arrays
         self._losses: dict[str, Float64] = {}
 
@@ -147,7 +150,7 @@ class PairMeasure:
         targets = self._arrays(samples.y)
         for row in np.flatnonzero(one.table.succeeded):
             try:
-                losses[row] = loss_value(self._loss, one.outputs[row], targets)
+                losses[row] = total_losses(self._own, self._program, one.outputs[row][None], targets)[0]
             except (ValueError, IndexError):  # outputs that this loss cannot be taken of
                 continue
         return np.where(np.isfinite(losses), losses, np.nan)
@@ -307,17 +310,17 @@ def gaps_of(plan: Plan, trained: Mapping[str, TrainedRun], arrays: Load) -> Mixt
         assert planned.other is not None  # noqa: S101  # by the filter below
         return of(planned.reference, planned.readings[0]), of(planned.other, planned.readings[1])
 
-    loss = plan.declared.reference.job.loss
-    if isinstance(loss, Crossentropy | ClassCrossentropy | Dice | Tversky):
-        logits = takes_logits(loss) and plan.declared.readings[0].scale not in ("softmax", "sigmoid")
-        loss = loss.model_copy(update={"from_logits": logits})
-
+    losses = plan.declared.reference.job.losses
+    for name, loss in losses.items():
+        if isinstance(loss, Crossentropy | ClassCrossentropy | Dice | Tversky):
+            logits = takes_logits(loss) and plan.declared.readings[0].scale not in ("softmax", "sigmoid")
+            losses[name] = loss.model_copy(update={"from_logits": logits})
     return MixtureGaps(
         plan=plan,
         pairs={mixture: pair_of(one) for mixture, one in plan.pairs.items() if one.other is not None},
         declared=pair_of(plan.declared),
         in_own_words=pair_of(plan.own_words.pair) if plan.own_words else None,
-        pair_measure=PairMeasure(loss, arrays),
+        pair_measure=PairMeasure(losses, plan.declared.reference.program, arrays),
         arrays=arrays,
     )
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from likewise.producer.data.loaded import Floats, Loaded, check_size, column_names_of
+from likewise.producer.data.loaded import Floats, Loaded, check_size, column_names_of, named_targets
 from likewise.producer.data.memory import put_together, room_for, stretches
 from likewise.shared.errors import DataError
 from likewise.shared.job.data import SHAPED_LIKE, BuiltinData, InlineData, SyntheticData
@@ -33,7 +33,7 @@ class DataPurpose(IntEnum):
 def load_inline(data: InlineData) -> Loaded:
     """Return the samples of the job file; raise DataError where x and y do not pair up."""
     x, inputs = put_together(data.x, table, "data.x")
-    y = table(data.y)
+    y, outputs = put_together(data.y, table, "data.y")
     if len(x) != len(y):
         raise DataError(f"data: x has {rows(x)} and y has {rows(y)}; each sample needs both")
     weights = None if data.sample_weights is None else np.array(data.sample_weights, dtype=np.float64)
@@ -48,6 +48,7 @@ def load_inline(data: InlineData) -> Loaded:
         y_place="data.y",
         inputs=inputs,
         feature_names=column_names_of(inputs),
+        outputs=named_targets(outputs, place="data.y"),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import prod
 from pathlib import Path
 from typing import Any, Protocol
@@ -26,6 +26,17 @@ MAX_NAMES = 1000
 """The most columns that are given names of their own."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class NamedTargets:
+    """The targets of one of several outputs: columns of the rows of y."""
+
+    columns: tuple[int, int]
+    place: str
+    """What to call them in messages."""
+    names: tuple[str, ...] = ()
+    class_names: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Loaded:
     """Samples as the source has them: x (n, *features) and y (n, targets), of numbers of any dtype."""
@@ -41,6 +52,8 @@ class Loaded:
     inputs: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     """The shape of a sample of each named input, in the order in which they lie in the rows of x; empty
     where x has no such parts."""
+    outputs: Mapping[str, NamedTargets] = field(default_factory=dict)
+    """What each named output is compared with; empty where y is for an only one."""
     feature_names: tuple[str, ...] = ()
     target_names: tuple[str, ...] = ()
     class_names: tuple[str, ...] = ()
@@ -55,6 +68,17 @@ class Loaded:
     """The first training rows of a table, as the file has them."""
     notes: tuple[str, ...] = ()
     """What a user should know of the samples, a sentence each."""
+
+    def of_output(self, name: str) -> Loaded:
+        """Return the same samples with the targets of one output alone; of an only one they are all."""
+        own = self.outputs.get(name)
+        if own is None:
+            return self
+        y = self.y[:, slice(*own.columns)]
+        names = own.names or (name,) * (y.shape[1] == 1)
+        return replace(
+            self, y=y, y_place=own.place, target_names=names, class_names=own.class_names, outputs={}
+        )
 
 
 Parts = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
@@ -149,6 +173,15 @@ def column_names_of(inputs: Mapping[str, tuple[int, ...]]) -> tuple[str, ...]:
         for name, shape in inputs.items()
         for number in range(1, prod(shape) + 1)
     )
+
+
+def named_targets(outputs: Mapping[str, tuple[int, ...]], *, place: str) -> dict[str, NamedTargets]:
+    """Return where the targets of each output lie, from the shape of each in the order of the columns."""
+    found, begin = {}, 0
+    for name, shape in outputs.items():
+        found[name] = NamedTargets(columns=(begin, begin + prod(shape)), place=f"{place}.{name}")
+        begin += prod(shape)
+    return found
 
 
 def refuse_duplicates(columns: Sequence[str], place: str) -> None:

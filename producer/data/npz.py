@@ -11,6 +11,7 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from math import prod
 from pathlib import Path
@@ -26,6 +27,7 @@ from likewise.producer.data.loaded import (
     check_numbers,
     column_names_of,
     find_file,
+    named_targets,
     plain,
 )
 from likewise.producer.data.memory import STRETCH_BYTES, put_together, room_for, stretches
@@ -43,7 +45,7 @@ _LOCAL_HEADER = struct.Struct("<26x2H")
 
 def load_npz(data: NpzData, base: Path) -> Loaded:
     """Return the arrays x (samples, ...) and y (samples,) or (samples, targets); raise DataError."""
-    fields = _fields("data.x", data.x) | {data.y: "data.y"}
+    fields = _fields("data.x", data.x) | _fields("data.y", data.y)
     if data.sample_weights is not None:
         fields[data.sample_weights] = "data.sample_weights"
     files = [find_file(path, base, most=None) for path in _listed(data.path)]
@@ -54,13 +56,26 @@ def load_npz(data: NpzData, base: Path) -> Loaded:
         places = [f"{printable(file.name)}, array {printable(name)}" for file in files]
         arrays[name] = joined([one[name] for one in held], places)
     x, inputs = put_together(data.x, arrays.__getitem__, "data.x")
-    return _loaded(
+    y, outputs = put_together(data.y, arrays.__getitem__, "data.y")
+    loaded = _loaded(
         x,
-        arrays[data.y],
+        y,
         None if data.sample_weights is None else arrays[data.sample_weights],
         place=place,
-        names=(_all_of(data.x), data.y, data.sample_weights),
+        names=(_all_of(data.x), _all_of(data.y), data.sample_weights),
+    )
+    return _named(loaded, inputs, outputs)
+
+
+def _named(
+    loaded: Loaded, inputs: Mapping[str, tuple[int, ...]], outputs: Mapping[str, tuple[int, ...]]
+) -> Loaded:
+    """Return the samples with what their columns are, where inputs or outputs have names."""
+    return replace(
+        loaded,
         inputs=inputs,
+        feature_names=column_names_of(inputs),
+        outputs=named_targets(outputs, place="data.y"),
     )
 
 
@@ -78,9 +93,10 @@ def _all_of(given: str | Mapping[str, str]) -> str:
 def load_npy(data: NpyData, base: Path) -> Loaded:
     """Return the arrays of NumPy files as `load_npz` does those of an archive; raise DataError."""
     x, inputs = put_together(data.x, partial(_read_files, base=base), "data.x")
-    y = _read_files(data.y, base)
+    y, outputs = put_together(data.y, partial(_read_files, base=base), "data.y")
     weights = None if data.sample_weights is None else _read_files(data.sample_weights, base)
-    return _loaded(x, y, weights, place="data", names=("x", "y", "sample_weights"), inputs=inputs)
+    loaded = _loaded(x, y, weights, place="data", names=("x", "y", "sample_weights"))
+    return _named(loaded, inputs, outputs)
 
 
 def _read_files(paths: str | Sequence[str], base: Path) -> NDArray[Any]:
@@ -104,7 +120,6 @@ def _loaded(
     *,
     place: str,
     names: tuple[str, str, str | None],
-    inputs: Mapping[str, tuple[int, ...]],
 ) -> Loaded:
     """Return the samples; raise DataError where the arrays do not belong together."""
     x_place, y_place, weights_place = (f"{place}, array {printable(str(name))}" for name in names)
@@ -128,8 +143,6 @@ def _loaded(
         y=y.reshape(-1, 1) if y.ndim == 1 else y,
         x_place=x_place,
         y_place=y_place,
-        inputs=inputs,
-        feature_names=column_names_of(inputs),
     )
 
 

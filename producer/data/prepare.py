@@ -22,15 +22,23 @@ from likewise.producer.data.arrays import (
 )
 from likewise.producer.data.images import load_images
 from likewise.producer.data.loaded import Floats, Loaded
-from likewise.producer.data.memory import mean_and_deviation, put_together, scaled, taken
+from likewise.producer.data.memory import mean_and_deviation, scaled, taken
+from likewise.producer.data.named import (
+    as_the_model_takes_them,
+    beside_each_other,
+    check_inputs,
+    predict_inputs,
+    refuse_for_several,
+    scaled_features,
+)
 from likewise.producer.data.npz import given_weights, load_npy, load_npz
 from likewise.producer.data.reading import LARGE_BYTES
 from likewise.producer.data.splits import SplitBy, split
 from likewise.producer.data.table_samples import load_table
 from likewise.producer.data.targets import check_finite, sample_weights, targets
-from likewise.producer.display import both, did_you_mean, printable, size
+from likewise.producer.display import both, printable, size
 from likewise.shared.errors import DataError
-from likewise.shared.job import Data, Job
+from likewise.shared.job import Data, Job, Loss
 from likewise.shared.job.data import (
     BuiltinData,
     CsvData,
@@ -40,14 +48,10 @@ from likewise.shared.job.data import (
     NpyData,
     NpzData,
     ParquetData,
-    in_order,
-    inputs_field,
-    named_inputs,
 )
-from likewise.shared.job.loss import Task, ignored_class, takes_signs
+from likewise.shared.job.loss import ONLY_OUTPUT, Losses, Task, ignored_class, takes_signs
 from likewise.shared.job.side import Side
 from likewise.shared.program import ProgramSpec, compile_job
-from likewise.shared.program.compiling import input_columns
 from likewise.shared.run import FittedColumn
 
 
@@ -61,11 +65,27 @@ class Arrays:
     """The samples' weights (n,), where the data have some."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class OutputTargets:
+    """What one output is compared with."""
+
+    task: Task
+    columns: int
+    """How many target columns there are; 1 for classes."""
+    classes: int | None
+    """Number of classes, for multiclass."""
+    class_names: tuple[str, ...]
+    """What the class numbers stand for, where the data says it; else empty."""
+    target_names: tuple[str, ...]
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PreparedData:
     """The data after loading, splitting and standardising; every array is read-only and C-contiguous."""
 
     task: Task
+    outputs: Mapping[str, OutputTargets]
+    """What each output is compared with, by name; an only one is `shared.job.loss.ONLY_OUTPUT`."""
     train: Arrays
     validation: Arrays | None
     test: Arrays | None
@@ -124,25 +144,34 @@ Done = list[tuple[Job, PreparedData]]
 def prepare(job: Job, base: Path) -> PreparedData:
     """Return the job's data; `base` is the folder that relative paths start from. Raises DataError."""
     task = job.loss.task
-    loaded = load(_as_the_model_takes_them(job), base, task=task)
-    _check_inputs(loaded, job)
+    losses = job.losses
+    tasks = {name: loss.task for name, loss in losses.items()}
+    loaded = load(as_the_model_takes_them(job), base, tasks=tasks)
+    check_inputs(loaded, job)
+    refuse_for_several(job)
     x = loaded.x.reshape(len(loaded.x), -1) if job.model.inputs else loaded.x
     if len(x) == 0:
         raise DataError(f"{loaded.x_place}: has no samples")
     if x.ndim < 2 or prod(x.shape[1:]) == 0:
         raise DataError(f"{loaded.x_place}: has the shape {x.shape}; a sample needs at least one feature")
     check_finite(loaded, job.precision)
-    ignored = ignored_class(job.loss)
-    y = targets(loaded, job.loss)
+    of_outputs = {name: loaded.of_output(name) for name in losses}
+    every = {name: targets(one, losses[name]) for name, one in of_outputs.items()}
+    y = every[ONLY_OUTPUT] if ONLY_OUTPUT in every else beside_each_other(list(every.values()))
+    ignored = None if isinstance(job.loss, Losses) else ignored_class(job.loss)
     weights = sample_weights(loaded)
-    classes = y if task == "multiclass" else y[:, 0].astype(np.int64) if _one_binary(y, task) else None
+    classes: NDArray[Any] | None = None
+    if task == "multiclass":
+        classes = y
+    elif _one_binary(y, task):
+        classes = y[:, 0].astype(np.int64)
     train, validation, test = loaded.parts or split(len(x), job.data.split, SplitBy(classes=classes))
     if weights is not None and not weights[train].any():
         raise DataError(f"{loaded.weights_place}: is 0 for every training sample; there is nothing to learn")
     given = _predict_rows(job, x.shape[1:], loaded)
     predict, scaling = given, None
     if job.data.standardize:
-        only = _scaled_features(loaded, job)
+        only = scaled_features(loaded, job)
         scaling = _standard(taken(x, train), loaded.x_place, only)
         mean, scale = scaling
         x = scaled(x, mean, scale)
@@ -163,6 +192,9 @@ def prepare(job: Job, base: Path) -> PreparedData:
         target_scaling=target_scaling,
         notes=tuple(notes),
         task=task,
+        outputs={
+            name: _targets_of_output(every[name], one, losses[name]) for name, one in of_outputs.items()
+        },
         train=_part(x, y, weights, train),
         validation=_part(x, y, weights, validation) if len(validation) else None,
         test=_part(x, y, weights, test) if len(test) else None,
@@ -173,6 +205,17 @@ def prepare(job: Job, base: Path) -> PreparedData:
         feature_names=loaded.feature_names,
         target_names=loaded.target_names,
         given_weights=given_weights(job.initial_weights, base),
+    )
+
+
+def _targets_of_output(y: NDArray[Any], loaded: Loaded, loss: Loss) -> OutputTargets:
+    classes = _class_count(y, loaded, ignored_class(loss)) if loss.task == "multiclass" else None
+    return OutputTargets(
+        task=loss.task,
+        columns=y.shape[1] if y.ndim > 1 else 1,
+        classes=classes,
+        class_names=() if loss.task == "regression" else loaded.class_names,
+        target_names=loaded.target_names,
     )
 
 
@@ -207,9 +250,7 @@ def prepare_all(
 
 def _same_data(one: Job, other: Job) -> bool:
     return (
-        one.loss.task == other.loss.task
-        and ignored_class(one.loss) == ignored_class(other.loss)
-        and takes_signs(one.loss) == takes_signs(other.loss)
+        list(map(_read_as, one.losses.items())) == list(map(_read_as, other.losses.items()))
         and one.precision == other.precision
         and _as_stored(one.data) == _as_stored(other.data)
         and one.model.inputs == other.model.inputs
@@ -218,66 +259,24 @@ def _same_data(one: Job, other: Job) -> bool:
     )
 
 
+def _read_as(output: tuple[str, Loss]) -> tuple[str, Task, int | None, bool]:
+    """Return what a loss says of how the targets of its output are read."""
+    name, loss = output
+    return name, loss.task, ignored_class(loss), takes_signs(loss)
+
+
 def _as_stored(data: Data) -> Data:
     """Return what is declared of the samples as they are stored: not how each batch is rescaled."""
     return data.model_copy(update={"mean": None, "scale": None})
 
 
-def _as_the_model_takes_them(job: Job) -> Data:
-    """Return the job's data with their named inputs in the order of the model's. Raises DataError."""
-    given, wanted = named_inputs(job.data), [one.name for one in job.model.inputs]
-    place = f"data.{inputs_field(job.data)}"
-    if given and not wanted:
-        raise DataError(
-            f"{place}: is a mapping with {both(given)}, and the model has no such inputs; give it a layer "
-            f"{{type: input, name: {given[0]}, shape: […]}} for each"
-        )
-    for name in given:
-        if name not in wanted:
-            raise DataError(f"{place}.{name}: the model has no such input ({did_you_mean(name, wanted)})")
-    for name in wanted:
-        if given and name not in given:
-            raise DataError(f"{place}: lacks {name}, which the model has as an input")
-    return in_order(job.data, wanted)
-
-
-def _check_inputs(loaded: Loaded, job: Job) -> None:
-    """Raise DataError where an input has samples of another shape than the model says."""
-    for one in job.model.inputs:
-        found = loaded.inputs.get(one.name, one.shape)
-        if found != one.shape:
-            raise DataError(
-                f"data.{inputs_field(job.data)}.{one.name}: has samples of the shape {found}, and the input "
-                f"of the model takes {one.shape}; shape: {list(found)} would do"
-            )
-
-
-def _scaled_features(loaded: Loaded, job: Job) -> NDArray[np.bool_] | None:
-    """Return which features are standardised; None for all. Raises DataError for unknown inputs."""
-    only = None if loaded.features is None else loaded.features.scaled
-    listed = job.data.standardize
-    if isinstance(listed, bool):
-        return only
-    columns = input_columns(job.model)
-    for name in listed:
-        if name not in columns:
-            hint = (
-                did_you_mean(name, list(columns)) if columns else "it has no inputs by name; true takes all"
-            )
-            raise DataError(f"data.standardize {name}: the model has no such input ({hint})")
-    chosen = np.zeros(max(end for _, end in columns.values()), bool)
-    for name in listed:
-        chosen[slice(*columns[name])] = True
-    return chosen if only is None else chosen & only
-
-
-def load(data: Data, base: Path, *, task: Task) -> Loaded:
-    """Return the samples as their source has them; raise DataError."""
+def load(data: Data, base: Path, *, tasks: Mapping[str, Task]) -> Loaded:
+    """Return the samples as their source has them, for outputs of these tasks; raise DataError."""
     match data:
         case InlineData():
             loaded = load_inline(data)
         case CsvData() | ParquetData() | JsonLinesData():
-            loaded = load_table(data, base, task=task)
+            loaded = load_table(data, base, tasks=tasks)
         case NpzData():
             loaded = load_npz(data, base)
         case NpyData():
@@ -338,7 +337,7 @@ def _predict_rows(job: Job, shape: tuple[int, ...], loaded: Loaded) -> Floats | 
     if job.predict is None:
         return None
     if isinstance(job.predict, Mapping):
-        return _predict_inputs(job.predict, job, loaded)
+        return predict_inputs(job.predict, job, loaded)
     by_column = [row for row in job.predict if isinstance(row, Mapping)]
     if by_column:
         if loaded.features is None:
@@ -369,25 +368,6 @@ def _predict_rows(job: Job, shape: tuple[int, ...], loaded: Loaded) -> Floats | 
             f"data has {width}{names}{hint}"
         )
     return rows.reshape(-1, *shape)
-
-
-def _predict_inputs(given: Mapping[str, Any], job: Job, loaded: Loaded) -> Floats:
-    """Return the rows of `predict` that are given by input. Raises DataError."""
-    shapes = {one.name: one.shape for one in job.model.inputs}
-    if loaded.features is not None:
-        raise DataError("predict: gives rows by input, and these data are a table; give rows by column")
-    if given.keys() != shapes.keys():
-        wanted = f"are {both(list(shapes))}" if shapes else "have no names"
-        raise DataError(f"predict: has rows of {both(list(given))}, and the model's inputs {wanted}")
-    for name, values in given.items():
-        width = table(values).shape[1]
-        if width != prod(shapes[name]):
-            raise DataError(
-                f"predict.{name}: its rows have {width} value{'s' * (width != 1)}, and a sample of the input "
-                f"has {prod(shapes[name])}"
-            )
-    rows, _ = put_together({name: given[name] for name in shapes}, table, "predict")
-    return np.asarray(rows, np.float64)
 
 
 def _class_count(y: NDArray[Any], loaded: Loaded, ignored: int | None) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from likewise.producer.data.features import fit, problems_of, rule_for, use_of
-from likewise.producer.data.loaded import Floats, Loaded
+from likewise.producer.data.loaded import Floats, Loaded, NamedTargets
 from likewise.producer.data.splits import SplitBy, split
 from likewise.producer.data.table import Column, DataTable, NumberFormat, is_number, number_format_of
 from likewise.producer.data.table_file import column_names, read_table
@@ -43,19 +43,37 @@ class Roles:
         return frozenset([*self.features, *self.targets, *others])
 
 
-def load_table(data: TableData, base: Path, *, task: Task) -> Loaded:
-    """Return the samples of a file of columns. Raises DataError with row and column of what does not fit."""
+def load_table(data: TableData, base: Path, *, tasks: Mapping[str, Task]) -> Loaded:
+    """Return the samples of a file of columns, for outputs of these tasks.
+
+    Raises DataError with row and column of what does not fit.
+    """
     place = printable(data.path.rstrip("/").rpartition("/")[2])
     roles = roles_of(column_names(data, base), data, place)
     table = read_table(data, base, roles.used)
-    _check_columns(table, roles, data, place, task)
+    declared = targets_declared(data, tasks)
+    _check_columns(table, roles, data, place)
+    for name, columns in declared.items():
+        _check_targets(table, columns, place, tasks[name])
     table = _without_gaps(table, roles, data, place)
     if roles.weights is not None and table.columns[roles.weights].kind == "text":
         raise DataError(_several(place, [_not_a_number(table, roles.weights)], ""))
     y_place = f"{place}, column {printable(', '.join(roles.targets))}"
-    y, class_names = _targets(table, roles.targets, data, task, y_place)
+    every = {
+        name: _targets(
+            table,
+            columns,
+            _class_names(data, name),
+            tasks[name],
+            f"{place}, column {printable(', '.join(columns))}",
+        )
+        for name, columns in declared.items()
+    }
+    y = np.concatenate([numbers for numbers, _ in every.values()], axis=1)
+    class_names = next(iter(every.values()))[1] if len(every) == 1 else ()
+    classified = len(tasks) == 1 and "regression" not in tasks.values() and y.shape[1] == 1
     by = SplitBy(
-        classes=y[:, 0].astype(np.int64) if task != "regression" and y.shape[1] == 1 else None,
+        classes=y[:, 0].astype(np.int64) if classified else None,
         column=None if roles.split is None else table.columns[roles.split],
     )
     parts = split(table.rows, data.split, by)
@@ -73,6 +91,7 @@ def load_table(data: TableData, base: Path, *, task: Task) -> Loaded:
             name: (sum(len(features.by_column[column]) for column in columns),)
             for name, columns in (data.features.items() if isinstance(data.features, Mapping) else ())
         },
+        outputs=_named_targets(declared, every, place) if len(declared) > 1 else {},
         feature_names=features.names,
         target_names=roles.targets,
         class_names=class_names,
@@ -96,9 +115,34 @@ def _unknown_notes(unknown: Mapping[str, NDArray[np.bool_]], table: DataTable) -
         )
 
 
+def targets_declared(data: TableData, outputs: Iterable[str]) -> dict[str, list[str]]:
+    """Return the columns that each output is compared with, by its name; those of an only one as well."""
+    given = data.target if isinstance(data.target, Mapping) else dict.fromkeys(outputs, data.target)
+    return {name: [one] if isinstance(one, str) else list(one) for name, one in given.items()}
+
+
+def _class_names(data: TableData, output: str) -> Sequence[str] | None:
+    return data.class_names.get(output) if isinstance(data.class_names, Mapping) else data.class_names
+
+
+def _named_targets(
+    declared: Mapping[str, Sequence[str]], every: Mapping[str, tuple[Floats, tuple[str, ...]]], place: str
+) -> dict[str, NamedTargets]:
+    found, begin = {}, 0
+    for name, columns in declared.items():
+        found[name] = NamedTargets(
+            columns=(begin, begin + len(columns)),
+            place=f"{place}, column {printable(', '.join(columns))}",
+            names=tuple(columns),
+            class_names=every[name][1],
+        )
+        begin += len(columns)
+    return found
+
+
 def roles_of(columns: Sequence[str], data: TableData, place: str) -> Roles:
     """Return what each column is for. Raises DataError for names that are not there or for two things."""
-    targets = [data.target] if isinstance(data.target, str) else list(data.target)
+    targets = [name for names in targets_declared(data, ("",)).values() for name in names]
     if not targets:
         raise DataError("data.target: names no column")
     weights = data.sample_weights
@@ -168,7 +212,7 @@ def _refuse_two_uses(fields: Mapping[str, Sequence[str]]) -> None:
                 raise DataError(f"data.drop {short(name)}: is one of {field} too; keep one")
 
 
-def _check_columns(table: DataTable, roles: Roles, data: TableData, place: str, task: Task) -> None:
+def _check_columns(table: DataTable, roles: Roles, data: TableData, place: str) -> None:
     """Refuse columns that cannot become numbers as the job stands; each is told, up to five."""
     wrong = []
     for name in roles.features:
@@ -181,14 +225,18 @@ def _check_columns(table: DataTable, roles: Roles, data: TableData, place: str, 
         texts = [name for name in roles.features if table.columns[name].kind == "text"]
         formats = [number_format_of(table.columns[name].words) for name in texts]
         raise DataError(_several(place, wrong, _hint(formats, texts)))
-    if task == "regression" or len(roles.targets) > 1:
+
+
+def _check_targets(table: DataTable, names: Sequence[str], place: str, task: Task) -> None:
+    """Refuse targets that are no numbers, where the loss asks for numbers."""
+    if task == "regression" or len(names) > 1:
         wrong = [
             _not_a_number(table, name)
-            for name in roles.targets
+            for name in names
             if table.columns[name].kind not in ("number", "boolean")
         ]
         if wrong:
-            formats = [number_format_of(table.columns[name].words) for name in roles.targets]
+            formats = [number_format_of(table.columns[name].words) for name in names]
             hint = _hint(formats, ()) or "; for classes use a cross-entropy loss"
             raise DataError(_several(place, wrong, hint))
 
@@ -263,15 +311,15 @@ def _several(place: str, wrong: Sequence[str], hint: str) -> str:
 
 
 def _targets(
-    table: DataTable, names: Sequence[str], data: TableData, task: Task, place: str
+    table: DataTable, names: Sequence[str], class_names: Sequence[str] | None, task: Task, place: str
 ) -> tuple[Floats, tuple[str, ...]]:
     """Return the targets (n, targets), and what class numbers stand for."""
     column = table.columns[names[0]]
     labelled = task != "regression" and len(names) == 1
-    if data.class_names is not None:
+    if class_names is not None:
         if not labelled:
             raise DataError("data.class_names: is for a classification of one target")
-        return _named_classes(column, data.class_names, table, place), data.class_names
+        return _named_classes(column, class_names, table, place), tuple(class_names)
     if labelled and column.kind not in ("number", "empty"):
         codes, words = column.labels()
         there = np.unique(codes)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from likewise.producer.data.prepare import Done, PreparedData, PreparedRun, prepare_all
 from likewise.producer.display import both, count, did_you_mean, printable
@@ -13,7 +15,7 @@ from likewise.producer.job.jobfile import LoadedExperiment
 from likewise.producer.job.native import native_table
 from likewise.producer.job.resolve import as_written, changes_at, resolve
 from likewise.shared.errors import JobFileError, Problem
-from likewise.shared.job import Experiment
+from likewise.shared.job import Experiment, Loss
 from likewise.shared.job.loss import (
     ClassCrossentropy,
     Crossentropy,
@@ -24,9 +26,11 @@ from likewise.shared.job.loss import (
     takes_logits,
 )
 from likewise.shared.job.metrics import fits, fitting_metrics, metric_name
-from likewise.shared.job.shape import ShapeError, by
+from likewise.shared.job.shape import ShapeError
 from likewise.shared.limits import DEFAULT_LIMITS, Limits, Size, excesses
-from likewise.shared.program.fit import Amounts, misfits, weight_misfits
+from likewise.shared.losses import targets_of
+from likewise.shared.program import ModelOutput
+from likewise.shared.program.fit import Amounts, Targets, loss_path, misfits, weight_misfits
 
 _PROBABILITY_SLACK = 1e-5
 """How far from 1 a row of probabilities may sum: files hold them in float32."""
@@ -134,9 +138,14 @@ def _amounts(data: PreparedData) -> Amounts:
         train=len(data.train.x),
         validation=len(data.validation.x) if data.validation else 0,
         test=len(data.test.x) if data.test else 0,
-        columns=None if data.task == "multiclass" else data.train.y.shape[1],
-        classes=data.classes,
-        class_names=tuple(map(printable, data.class_names)),
+        targets={
+            name: Targets(
+                columns=None if one.task == "multiclass" else one.columns,
+                classes=one.classes,
+                class_names=tuple(map(printable, one.class_names)),
+            )
+            for name, one in data.outputs.items()
+        },
     )
 
 
@@ -162,33 +171,40 @@ def _indices(run: PreparedRun) -> Iterator[Problem]:
 
 
 def _targets(run: PreparedRun) -> Iterator[Problem]:
-    """Refuse targets that the loss has no meaning for."""
-    columns = run.data.train.y.shape[1] if run.data.train.y.ndim == 2 else 1
-    if run.job.loss.type in ("kl_divergence", "cosine_similarity") and columns < 2:
+    """Refuse targets that a loss has no meaning for."""
+    parts = [part.y for part in (run.data.train, run.data.validation, run.data.test) if part is not None]
+    for output in run.program.outputs:
+        every = [targets_of(output, y) for y in parts]
+        columns = run.data.outputs[output.name].columns
+        yield from _targets_of(loss_path(run.job, output.name), run.job.losses[output.name], every, columns)
+
+
+def _targets_of(path: str, loss: Loss, every: list[NDArray[Any]], columns: int) -> Iterator[Problem]:
+    """Refuse targets of one output; `path` is where the job file has its loss."""
+    if loss.type in ("kl_divergence", "cosine_similarity") and columns < 2:
         yield Problem(
-            path="loss.type",
-            value=f'"{run.job.loss.type}"',
+            path=f"{path}.type",
+            value=f'"{loss.type}"',
             message="compares whole rows of targets, and there is one target column",
             hint="mse for a single target",
         )
         return
-    every = [part.y for part in (run.data.train, run.data.validation, run.data.test) if part is not None]
-    if run.job.loss.type in ("poisson", "kl_divergence"):
+    if loss.type in ("poisson", "kl_divergence"):
         lowest = min(float(y.min()) for y in every)
         if lowest < 0:
             yield Problem(
-                path="loss.type",
-                value=f'"{run.job.loss.type}"',
+                path=f"{path}.type",
+                value=f'"{loss.type}"',
                 message=f"takes targets of 0 or more, and there is {lowest:g}",
                 hint="mse takes any number",
             )
             return
-    if run.job.loss.type == "kl_divergence":
+    if loss.type == "kl_divergence":
         sums = np.concatenate([y.sum(axis=1) for y in every])
         furthest = float(sums[np.abs(sums - 1.0).argmax()])
         if abs(furthest - 1.0) > _PROBABILITY_SLACK:
             yield Problem(
-                path="loss.type",
+                path=f"{path}.type",
                 value='"kl_divergence"',
                 message="takes rows of probabilities, which sum to 1, and a row of targets sums to "
                 f"{furthest:g}",
@@ -206,15 +222,16 @@ def _parameters(run: PreparedRun) -> Iterator[Problem]:
 
 
 def _metrics(run: PreparedRun) -> Iterator[Problem]:
-    fitting = fitting_metrics(run.job.loss)
-    for index, metric in enumerate(run.job.metrics or ()):
-        if not fits(metric, run.job.loss):
-            yield Problem(
-                path=f"metrics.{index}",
-                value=f'"{metric_name(metric)}"',
-                message=f"does not fit {_TASK_NAMES[run.data.task]} ({run.job.loss.type})",
-                hint=f"one of {', '.join(fitting)}",
-            )
+    for output, loss in run.job.losses.items():
+        place = "metrics" if run.job.model.outputs is None else f"metrics.{output}"
+        for index, metric in enumerate(run.job.metrics_by_output[output]):
+            if not fits(metric, loss):
+                yield Problem(
+                    path=f"{place}.{index}",
+                    value=f'"{metric_name(metric)}"',
+                    message=f"does not fit {_TASK_NAMES[loss.task]} ({loss.type})",
+                    hint=f"one of {', '.join(fitting_metrics(loss))}",
+                )
 
 
 def _weights(run: PreparedRun) -> Iterator[Problem]:
@@ -232,34 +249,40 @@ def _weights(run: PreparedRun) -> Iterator[Problem]:
         )
 
 
+def _advice_on(output: ModelOutput, run: PreparedRun) -> Iterator[str]:
+    loss, data = run.job.losses[output.name], run.data.outputs[output.name]
+    path = loss_path(run.job, output.name)
+    model = "the model" if output.columns is None else f"the output {output.name}"
+    activation, logits = output.last_activation, takes_logits(loss)
+    if data.task != "regression" and not logits and activation not in ("sigmoid", "softmax"):
+        wanted = "sigmoid" if data.task == "binary" else "softmax"
+        clips = ", and clips what is none" if isinstance(loss, Crossentropy | ClassCrossentropy) else ""
+        yield (
+            f"{path}.from_logits is false, so {loss.type} takes the outputs for probabilities{clips}; "
+            f"end {model} with activation: {wanted}, or leave from_logits out"
+        )
+    if isinstance(loss, Hinge | SquaredHinge) and activation == "sigmoid":
+        yield (
+            f"{loss.type} takes margins, below 0 for one class and above 0 for the other, and a "
+            f"sigmoid is never below 0; end {model} with activation: linear, or tanh"
+        )
+    if logits and not isinstance(loss, Margin) and activation in ("sigmoid", "softmax"):
+        yield (
+            f"{loss.type} takes logits and applies its own {activation}, so the {activation} at the end "
+            f"of {model} counts twice; remove it (activation: linear)"
+        )
+    if data.classes is not None and output.width != data.classes:
+        yield (
+            f"{model} has {output.width} outputs and the targets only the classes 0 to {data.classes - 1}; "
+            f"units: {data.classes} would do"
+        )
+
+
 def _advice(run: PreparedRun) -> Iterator[str]:
     job, data = run.job, run.data
     yield from data.notes
-    activation = run.program.last_activation
-    logits = takes_logits(job.loss)
-    if data.task != "regression" and not logits and activation not in ("sigmoid", "softmax"):
-        wanted = "sigmoid" if data.task == "binary" else "softmax"
-        clips = ", and clips what is none" if isinstance(job.loss, Crossentropy | ClassCrossentropy) else ""
-        yield (
-            f"loss.from_logits is false, so {job.loss.type} takes the outputs for probabilities{clips}; "
-            f"end the model with activation: {wanted}, or leave from_logits out"
-        )
-    if isinstance(job.loss, Hinge | SquaredHinge) and activation == "sigmoid":
-        yield (
-            f"{job.loss.type} takes margins, below 0 for one class and above 0 for the other, and a "
-            "sigmoid is never below 0; end the model with activation: linear, or tanh"
-        )
-    if logits and not isinstance(job.loss, Margin) and activation in ("sigmoid", "softmax"):
-        yield (
-            f"{job.loss.type} takes logits and applies its own {activation}, so the {activation} at the end "
-            "of the model counts twice; remove it (activation: linear)"
-        )
-    outputs = run.program.output_shape
-    if data.classes is not None and outputs != (data.classes,):
-        yield (
-            f"the model has {by(outputs)} outputs and the targets only the classes 0 to {data.classes - 1}; "
-            f"units: {data.classes} would do"
-        )
+    for output in run.program.outputs:
+        yield from _advice_on(output, run)
     written = [
         f"model.layers.{place}.{field}"
         for place, layer in enumerate(job.model.layers)

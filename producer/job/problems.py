@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Union, get_args, get_origin
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, RootModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from likewise.producer.display import also_known, did_you_mean, nearest, printable, short
@@ -137,7 +137,8 @@ def _walk(details: ErrorDetails, model: type[BaseModel], document: Any) -> _Foun
         if element == "[key]" and path:  # pydantic's word for the key that it names before
             continue
         if element in (ONE, NAMED):
-            options = [option for option in options if (get_origin(option) is dict) == (element == NAMED)]
+            options = [option for option in options if _is_mapping(option) == (element == NAMED)]
+            options = [one for option in options for one in _opened(option)]
             continue
         if isinstance(element, int) and (rows := _items(options)):
             options = list(_options(rows))
@@ -294,6 +295,8 @@ def _side_meant(path: tuple[str, ...], document: Any) -> str | None:
 
 
 def _kind(path: Sequence[str]) -> str:
+    if path and path[0] == "loss":
+        return "loss"
     last = next((part for part in reversed(path) if not part.isdigit()), "job file")
     return "layer" if last == "layers" else _KINDS.get(last, last)
 
@@ -324,6 +327,17 @@ def _options(annotation: Any) -> Iterator[Any]:
             yield from _options(member)
     elif annotation is not type(None):
         yield annotation
+
+
+def _is_mapping(option: Any) -> bool:
+    return get_origin(option) is dict or _opened(option) != [option]
+
+
+def _opened(option: Any) -> list[Any]:
+    """Return what a model of nothing but a mapping holds, and any other type as it is."""
+    if isinstance(option, type) and issubclass(option, RootModel):
+        return list(_options(option.model_fields["root"].annotation))
+    return [option]
 
 
 def _items(options: Sequence[Any]) -> Any:

@@ -18,7 +18,7 @@ from likewise.producer.job.native import NativeDefault, filled, own_initializers
 from likewise.producer.job.problems import problems
 from likewise.shared.errors import JobFileError, Problem
 from likewise.shared.job import Experiment, Job
-from likewise.shared.job.metrics import fitting_metrics
+from likewise.shared.job.loss import ONLY_OUTPUT
 from likewise.shared.job.side import Side
 from likewise.shared.job.weights import FrameworkWeights, InitializerWeights, SharedWeights
 
@@ -228,7 +228,11 @@ def _overridden(
 
 
 def _explicit(job: Job) -> Job:
-    return job if job.metrics is not None else job.model_copy(update={"metrics": fitting_metrics(job.loss)})
+    """Return the job with the metrics of each output that are reported where it names none."""
+    if job.model.outputs is None and job.metrics is not None:
+        return job
+    named = job.metrics_by_output
+    return job.model_copy(update={"metrics": named.get(ONLY_OUTPUT, named)})
 
 
 def setting_differences(jobs: Mapping[str, Job]) -> list[SettingDifference]:

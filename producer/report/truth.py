@@ -53,9 +53,11 @@ class Truth:
 def truth_of(runs: Sequence[Run], tables: Mapping[str, SeedTable], arrays: Load) -> Truth | None:
     """Return the truth of the first seed that has outputs; None where there is none to show.
 
-    Sides that were given other data than the first are left out.
+    Sides that were given other data than the first are left out. Of several outputs none is shown yet.
     """
-    reference = runs[0].dataset
+    if runs[0].job.model.outputs is not None:
+        return None
+    reference, loss = runs[0].dataset, runs[0].job.only_loss
     finished = {name: table for name, table in tables.items() if table.outputs_of is not None}
     places = np.flatnonzero(np.any([table.succeeded for table in finished.values()], axis=0))
     if not len(places):
@@ -72,7 +74,7 @@ def truth_of(runs: Sequence[Run], tables: Mapping[str, SeedTable], arrays: Load)
         return None
     outputs = {name: _row(table.outputs(), place) for name, table in shown.items()}
     predictions = {name: _row(table.predictions, place) for name, table in shown.items()}
-    counted = _counted(runs[0].job.loss, arrays(samples.y))
+    counted = _counted(loss, arrays(samples.y))
     scaling = reference.target_scaling
     alike = reference.predict is not None and all(
         run.dataset.predict == reference.predict for run in runs if run.side in shown
@@ -99,7 +101,7 @@ def truth_of(runs: Sequence[Run], tables: Mapping[str, SeedTable], arrays: Load)
         target_names=reference.target_names,
         standardized=bool(runs[0].job.data.standardize),
         class_names=reference.class_names,
-        from_logits=takes_logits(runs[0].job.loss),
+        from_logits=takes_logits(loss),
     )
 
 

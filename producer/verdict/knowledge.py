@@ -75,8 +75,15 @@ class Setup:
 
 def weight_of(difference: SettingDifference) -> tuple[int, str]:
     """Return a sort key: what changes a training most comes first."""
-    fitting = [known for known in _WEIGHT if _is_under(difference.path, known)]
+    path = of_any_output(difference.path)
+    fitting = [known for known in _WEIGHT if _is_under(path, known)]
     return (_WEIGHT.index(max(fitting, key=len)) if fitting else len(_WEIGHT), difference.path)
+
+
+def of_any_output(path: str) -> str:
+    """Return the path of a loss's setting without its output: `loss.price.type` as `loss.type`."""
+    parts = path.split(".")
+    return ".".join(["loss", *parts[2:]]) if parts[0] == "loss" and len(parts) > 2 else path
 
 
 def _is_under(path: str, known: str) -> bool:
@@ -254,7 +261,7 @@ def _with_samples(setup: Setup, side: str) -> str:
     if not samples:
         return ""
     each = " a batch" if job.training.batch_size else ""
-    several = not is_by_row(job.loss) and outputs and outputs > 1
+    several = not is_by_row(job.only_loss) and outputs and outputs > 1
     return f"with {samples:,} samples{each}{f' of {outputs} outputs' if several else ''} "
 
 
@@ -262,8 +269,8 @@ def _loss_elements(setup: Setup, side: str) -> int | None:
     """Return how many elements a full batch's loss adds up: samples × outputs (one a sample for classes)."""
     job = setup.jobs[side]
     samples = job.training.batch_size or setup.samples
-    outputs = 1 if is_by_row(job.loss) else setup.outputs(side)
-    if is_by_batch(job.loss):
+    outputs = 1 if is_by_row(job.only_loss) else setup.outputs(side)
+    if is_by_batch(job.only_loss):
         return 1
     return samples * outputs if samples and outputs else None
 
@@ -295,7 +302,12 @@ def keys(path: str, job: Job, program: ProgramSpec | None) -> Iterator[str]:
             yield f"layer.{'.'.join(field_of[:end])}"
         yield "model"
         return
-    if parts[0] in _KINDS and len(parts) > 1:
+    if parts[0] == "loss" and job.model.outputs is not None and len(parts) > 2:
+        loss = job.losses.get(parts[1])
+        parts = ["loss", *parts[2:]]
+        if loss is not None:
+            yield f"{loss.type}.{'.'.join(parts[1:])}"
+    elif parts[0] in _KINDS and len(parts) > 1:
         yield f"{getattr(job, parts[0]).type}.{'.'.join(parts[1:])}"
     if parts[:2] == ["optimizer", "schedule"] and len(parts) > 2 and job.optimizer.schedule is not None:
         yield f"{job.optimizer.schedule.type}.{'.'.join(parts[2:])}"

@@ -105,18 +105,34 @@ class Usefulness:
 
 def usefulness_of(table: SeedTable, job: Job, dataset: Dataset | None, arrays: Load) -> Usefulness:
     """Return what a side's training came to; without its data, what its losses alone say."""
-    targets, score = None, None
+    if job.model.outputs is not None:
+        return _of_several(table)
+    targets, score, loss = None, None, job.only_loss
     if dataset is not None:
         with suppress(LikewiseError):  # the data of an old experiment may be gone
             targets = arrays(dataset.train.y)
-            score = _score(table, job.loss, dataset, arrays)
+            score = _score(table, loss, dataset, arrays)
     far = _far(table, job, targets)
     return Usefulness(
-        diverged=_failed_as_diverged(table) | _went_up(table, far) | _grew_unseen(table, job.loss),
+        diverged=_failed_as_diverged(table) | _went_up(table, far) | _grew_unseen(table, loss),
         last=table.final_losses,
         far=np.where(table.succeeded, far, np.nan),
         score=score,
-        target=_furthest(targets) if targets is not None and _may_be_scaled(job.loss) else None,
+        target=_furthest(targets) if targets is not None and _may_be_scaled(loss) else None,
+    )
+
+
+def _of_several(table: SeedTable) -> Usefulness:
+    """Return what the losses of a model of several outputs say by themselves; its outputs are not scored."""
+    far = np.full(len(table.seeds), np.nan)
+    if table.losses.shape[1]:
+        first = np.abs(table.losses[:, 0])
+        with np.errstate(all="ignore"):
+            far = np.abs(table.final_losses) / np.where(first > 0, first, np.nan)
+    return Usefulness(
+        diverged=_failed_as_diverged(table) | _went_up(table, far),
+        last=table.final_losses,
+        far=np.where(table.succeeded, far, np.nan),
     )
 
 
@@ -147,7 +163,7 @@ def _far(table: SeedTable, job: Job, targets: NDArray[Any] | None) -> Float64:
     if targets is None or isinstance(job.loss, CosineSimilarity) or _has_penalty(job):
         scale = np.abs(table.losses[:, 0])
     else:
-        scale = np.full(len(losses), _constant_loss(job.loss, targets) * _elements(job, targets))
+        scale = np.full(len(losses), _constant_loss(job.only_loss, targets) * _elements(job, targets))
     with np.errstate(all="ignore"):
         times: Float64 = np.abs(losses) / np.where(scale > 0, scale, np.nan)
     return times
@@ -222,12 +238,11 @@ def _elements(job: Job, targets: NDArray[Any]) -> float:
         return 1.0
     batch = min(len(targets), BatchPlan.of(job.training, len(targets)).batch_size)
     samples = batch if job.training.epoch_loss == "per_batch" else len(targets)
-    if is_by_batch(job.loss):
+    loss = job.only_loss
+    if is_by_batch(loss):
         return 1.0
-    one_a_sample = is_by_row(job.loss) or job.loss.reduction == "sum_of_means"
-    return float(
-        samples * (1 if one_a_sample else _width(targets)) * (batch if is_broadcast(job.loss) else 1)
-    )
+    one_a_sample = is_by_row(loss) or loss.reduction == "sum_of_means"
+    return float(samples * (1 if one_a_sample else _width(targets)) * (batch if is_broadcast(loss) else 1))
 
 
 def _score(table: SeedTable, loss: Loss, dataset: Dataset, arrays: Load) -> Score | None:

@@ -43,6 +43,8 @@ class Rule:
     """Whether outputs are compared on another scale for it."""
     of_numbers: bool = False
     """Whether it changes numbers that stay in the job."""
+    of_one_loss: bool = False
+    """Whether it is about the loss of an only output; it is not tried where there are several."""
     of_layers: bool = False
     """Whether it changes how many layers there are, so that a path names another layer afterwards."""
     may_leave: str | None = None
@@ -61,16 +63,28 @@ RULES = (
         says="labels are smoothed in the data or by the loss, and a divergence from them is the "
         "cross-entropy less a constant",
         apply=data.smoothed_targets,
+        of_one_loss=True,
     ),
-    Rule(says="a focal loss whose gamma is 0 is the cross-entropy", apply=losses.plain_focal),
-    Rule(says="Tversky's loss of two halves is Dice", apply=losses.dice_is_tversky),
-    Rule(says="alpha weighs no class", apply=training.idle("loss.alpha", losses.balances_nothing)),
-    Rule(says="a hinge's targets are 0 and 1, or −1 and 1", apply=data.signed_targets),
-    Rule(says="classes are weighed by the loss or sample by sample", apply=data.weighted_samples),
+    Rule(
+        says="a focal loss whose gamma is 0 is the cross-entropy", apply=losses.plain_focal, of_one_loss=True
+    ),
+    Rule(says="Tversky's loss of two halves is Dice", apply=losses.dice_is_tversky, of_one_loss=True),
+    Rule(
+        says="alpha weighs no class",
+        apply=training.idle("loss.alpha", losses.balances_nothing),
+        of_one_loss=True,
+    ),
+    Rule(says="a hinge's targets are 0 and 1, or −1 and 1", apply=data.signed_targets, of_one_loss=True),
+    Rule(
+        says="classes are weighed by the loss or sample by sample",
+        apply=data.weighted_samples,
+        of_one_loss=True,
+    ),
     Rule(
         says="the softmax or sigmoid stands in the model before a loss on probabilities, or in a loss on "
         "logits",
         apply=training.head,
+        of_one_loss=True,
         sets_scale=True,
         except_where="probabilities are clipped to [1e-7, 1 − 1e-7], which logits are not",
         of_layers=True,
@@ -109,6 +123,7 @@ RULES = (
     Rule(
         says="a batch is taken whole, or in equal parts whose mean is the same",
         apply=training.gathered_alike,
+        of_one_loss=True,
     ),
     *(
         Rule(says="no average of the weights is kept", apply=training.idle(path, training.keeps_no_average))
@@ -121,6 +136,7 @@ RULES = (
     Rule(
         says="every group is of equal batches",
         apply=training.idle("training.accumulation", training.gathers_evenly),
+        of_one_loss=True,
     ),
     Rule(
         says="no epoch's end cuts a group",
@@ -137,14 +153,17 @@ RULES = (
     Rule(
         says="no mean is taken of weighted elements",
         apply=training.idle("loss.weighting", training.weighs_nothing),
+        of_one_loss=True,
     ),
     Rule(
         says="no target is the class that is ignored",
         apply=training.idle("loss.ignore_index", training.ignores_nothing),
+        of_one_loss=True,
     ),
     Rule(
         says="an epoch is one batch of all samples",
         apply=training.idle("training.batch_size", training.is_one_batch),
+        of_one_loss=True,
     ),
     Rule(
         says="the samples fall into whole batches",
@@ -157,11 +176,13 @@ RULES = (
     Rule(
         says="the reduction multiplies the loss by a number that the optimizer's numbers take back",
         apply=training.reduction,
+        of_one_loss=True,
         of_numbers=True,
     ),
     Rule(
         says="a softmax does not see what is added to every logit",
         apply=layers.head_shifted,
+        of_one_loss=True,
         sets_scale=True,
     ),
 )
@@ -245,7 +266,10 @@ def in_one_wording(names: tuple[str, str], jobs: tuple[Job, Job], facts: tuple[F
     forms = (Form(job=jobs[0], facts=facts[0]), Form(job=jobs[1], facts=facts[1]))
     couples = []
     before = _differences(names, forms)
+    several = any(job.model.outputs is not None for job in jobs)
     for rule in RULES if before else ():
+        if several and rule.of_one_loss:
+            continue
         try:
             changed = rule.apply(*forms)
         except (ValidationError, LikewiseError):  # no such job, or the data of an old experiment are gone

@@ -218,7 +218,7 @@ def _sees_batches(form: Form) -> bool:
 
 def _is_a_mean(form: Form) -> bool:
     """Return whether a batch's loss is the mean of its samples', which all count alike."""
-    loss = form.job.loss
+    loss = form.job.only_loss
     plain = getattr(loss, "ignore_index", None) is None and getattr(loss, "per", "sample") == "sample"
     counted = weighs_nothing(form) or getattr(loss, "weighting", "by_count") == "by_count"
     return loss.reduction == "mean" and plain and counted and not is_broadcast(loss)
@@ -328,7 +328,7 @@ def _close(value: Any, other: Any) -> bool:
 
 def _columns(form: Form) -> int | None:
     """Return how many loss elements a sample has."""
-    if is_by_row(form.job.loss):
+    if is_by_row(form.job.only_loss):
         return 1
     program = form.program
     return program.output_shape[0] if program is not None and len(program.output_shape) == 1 else None
@@ -336,7 +336,7 @@ def _columns(form: Form) -> int | None:
 
 def _elements(form: Form) -> int | None:
     """Return the loss elements of a batch, where all batches are of one size and elements count alike."""
-    columns, samples, loss = _columns(form), form.facts.samples, form.job.loss
+    columns, samples, loss = _columns(form), form.facts.samples, form.job.only_loss
     if is_by_batch(loss):
         return 1
     if columns is None or samples is None or not (weighs_nothing(form) or loss.weighting == "by_count"):

@@ -102,7 +102,8 @@ class InlineData(_Source):
     type: Literal["inline"]
     x: ByName[Table]
     """Rows of numbers, or a mapping with the rows of each input of the model."""
-    y: Table
+    y: ByName[Table]
+    """Targets, a row a sample, or a mapping with those of each output of the model."""
     sample_weights: Annotated[Many[NonNegative], Field(min_length=1)] | None = None
     """One a sample, 0 or more; it multiplies the sample's loss (see `loss.weighting`)."""
 
@@ -113,7 +114,8 @@ class _TableSource(_Source):
     path: str = Field(min_length=1)
     """A file relative to the job file, or an address that fsspec opens, such as `s3://bucket/a.csv`. A
     compressed file (gz, bz2, xz, zst, lz4, zip) is read as it is."""
-    target: str | Many[str]
+    target: ByName[str | Many[str]]
+    """Column to predict, a list of several, or a mapping with those of each output of the model."""
     features: ByName[Many[str]] | None = None
     """Columns to train on, or a mapping with those of each input of the model; null takes every column that
     no other setting names."""
@@ -146,8 +148,9 @@ class _TableSource(_Source):
     standardize_target: bool = False
     """Train on targets of mean 0 and variance 1 over the training samples (regression); losses are of
     those, predictions and metrics are told in the target's own units."""
-    class_names: Annotated[Many[str], Field(min_length=2)] | None = None
-    """The target's labels in the order of their class numbers; null takes text in sorted order."""
+    class_names: ByName[Annotated[Many[str], Field(min_length=2)]] | None = None
+    """The target's labels in the order of their class numbers, or a mapping with those of some outputs; null
+    takes text in sorted order."""
 
 
 class CsvData(_TableSource):
@@ -190,7 +193,8 @@ class NpzData(_Source):
     path: Files
     x: ByName[str] = "x"
     """The name of the array, or a mapping with that of each input of the model."""
-    y: str = "y"
+    y: ByName[str] = "y"
+    """The name of the array, or a mapping with that of each output of the model."""
     sample_weights: str | None = None
     """Array (samples,) of weights of 0 or more, which multiply the samples' losses."""
 
@@ -204,7 +208,8 @@ class NpyData(_Source):
     type: Literal["npy"]
     x: ByName[Files]
     """The files, or a mapping with those of each input of the model."""
-    y: Files
+    y: ByName[Files]
+    """The files, or a mapping with those of each output of the model."""
     sample_weights: Files | None = None
     """Files (samples,) of weights of 0 or more, which multiply the samples' losses."""
 
@@ -302,16 +307,20 @@ def inputs_field(data: Data) -> str:
     return "features" if isinstance(data, TableData) else "x"
 
 
-def named_inputs(data: Data) -> tuple[str, ...]:
-    """Return the names of the inputs that the samples are given for; none where they are one array."""
-    given = getattr(data, inputs_field(data), None)
+def outputs_field(data: Data) -> str:
+    """Return the field that has what each output is compared with, where the model has several."""
+    return "target" if isinstance(data, TableData) else "y"
+
+
+def names_in(data: Data, field: str) -> tuple[str, ...]:
+    """Return the names of the inputs or outputs that a field is given for; none where it is no mapping."""
+    given = getattr(data, field, None)
     return tuple(given) if isinstance(given, Mapping) else ()
 
 
-def in_order(data: Data, inputs: Sequence[str]) -> Data:
-    """Return the same data with their named inputs in this order."""
-    field = inputs_field(data)
+def in_order(data: Data, field: str, names: Sequence[str]) -> Data:
+    """Return the same data with what a field has by name in this order."""
     given = getattr(data, field, None)
     if not isinstance(given, Mapping):
         return data
-    return data.model_copy(update={field: {name: given[name] for name in inputs}})
+    return data.model_copy(update={field: {name: given[name] for name in names}})

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from likewise.shared.frozen import Frozen
 from likewise.shared.job.data import Data
-from likewise.shared.job.fields import Many, Positive, RowsToPredict
-from likewise.shared.job.loss import Loss
-from likewise.shared.job.metrics import Metric
+from likewise.shared.job.fields import ByName, Many, Positive, RowsToPredict
+from likewise.shared.job.loss import ONLY_OUTPUT, AnyLoss, Loss, Losses
+from likewise.shared.job.metrics import Metric, fitting_metrics
 from likewise.shared.job.model import Model
 from likewise.shared.job.optimizer import Optimizer
 from likewise.shared.job.side import Device, Framework, Label, Side, SideSettings
@@ -39,8 +39,8 @@ class Job(Frozen):
     """Where the samples come from."""
     model: Model
     """The layers that the samples pass."""
-    loss: Loss
-    """The loss that training minimises."""
+    loss: AnyLoss
+    """The loss that training minimises, or a mapping with one for each output of the model."""
     optimizer: Optimizer
     """How the weights follow the gradient."""
     training: Training
@@ -56,12 +56,62 @@ class Job(Frozen):
     `cuda:1` the GPU of that number."""
     limits: RunLimits = RunLimits()
     """What a training may take at the most."""
-    metrics: Many[Metric] | None = None
-    """Words (`mae`, `rmse`, `r2`, `accuracy`, `f1`, `auc`) or the types below; null takes those that fit
-    the loss."""
+    metrics: ByName[Many[Metric]] | None = None
+    """Words (`mae`, `rmse`, `r2`, `accuracy`, `f1`, `auc`) or the types below, or a mapping with those of
+    some outputs; null takes those that fit the loss."""
     predict: RowsToPredict | None = None
     """Rows whose outputs are wanted after training: lists of numbers (a flat list is one column), or for a
     table the values by column, as the file has them."""
+
+    @model_validator(mode="after")
+    def _each_output_has_a_loss(self) -> Self:
+        outputs = self.model.outputs
+        names = ", ".join(outputs or ())
+        if not isinstance(self.loss, Losses) and self.loss.weight != 1.0:
+            raise ValueError(
+                "loss.weight is for one of several losses; an only one is scaled by the learning rate"
+            )
+        if outputs is None and isinstance(self.loss, Losses):
+            raise ValueError(
+                "loss is a mapping by output, and the model has one output; let model.outputs name those of "
+                f"{', '.join(self.loss.root)}"
+            )
+        if outputs is not None and not isinstance(self.loss, Losses):
+            raise ValueError(f"loss is for one output, and the model has {names}; give a mapping by output")
+        if isinstance(self.loss, Losses) and self.loss.root.keys() != set(outputs or ()):
+            raise ValueError(f"loss has {', '.join(self.loss.root)}, and the model's outputs are {names}")
+        if isinstance(self.metrics, Mapping):
+            unknown = [name for name in self.metrics if name not in (outputs or ())]
+            if unknown:
+                known = f"its outputs are {names}" if outputs else "it has one, without a name; give a list"
+                raise ValueError(f"metrics names {unknown[0]}, which is no output of the model: {known}")
+        elif self.metrics is not None and outputs is not None:
+            raise ValueError(f"metrics is a list, and the model has {names}; give a mapping by output")
+        return self
+
+    @property
+    def losses(self) -> dict[str, Loss]:
+        """Return the loss of each output by name, in the model's order; an only one is `ONLY_OUTPUT`'s."""
+        if not isinstance(self.loss, Losses):
+            return {ONLY_OUTPUT: self.loss}
+        return {name: self.loss.root[name] for name in self.model.outputs or ()}
+
+    @property
+    def only_loss(self) -> Loss:
+        """Return the loss of a job of one output. Raises TypeError for one of several."""
+        if isinstance(self.loss, Losses):
+            raise TypeError("a job of several outputs has a loss for each")
+        return self.loss
+
+    @property
+    def metrics_by_output(self) -> dict[str, tuple[Metric, ...]]:
+        """Return the metrics of each output by name; those that fit its loss where none are named."""
+        named = self.metrics if isinstance(self.metrics, Mapping) else {ONLY_OUTPUT: self.metrics}
+        found = {name: named.get(name) for name in self.losses}
+        return {
+            name: fitting_metrics(self.losses[name]) if metrics is None else metrics
+            for name, metrics in found.items()
+        }
 
     @property
     def predicted_rows(self) -> tuple[Any, ...]:

@@ -50,21 +50,34 @@ Each element ℓ has a weight w: its sample's, by `data.sample_weights`, times i
 Keras divides by N, PyTorch's own `weight` arguments by Σ w; PyTorch's sum is `sum`, Keras's `sum_of_means`.
 Elements whose target is `ignore_index` count for nothing, neither in the sums nor in N; a batch of nothing
 else, or of weights that are all 0, has the loss 0. The validation loss is this same loss, weights and all.
+
+A model of several outputs has a loss for each. What is minimised, and reported as the loss, is their sum,
+each times its `weight`. Over an epoch it is the mean of the batches', by their samples, unless every output's
+is a sum.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import (
+    ConfigDict,
+    Discriminator,
+    Field,
+    RootModel,
+    SerializerFunctionWrapHandler,
+    Tag,
+    model_serializer,
+)
 
 from likewise.shared.frozen import Frozen
-from likewise.shared.job.fields import Fraction, Many, NonNegative, Positive, Word
+from likewise.shared.job.fields import NAMED, ONE, Fraction, Handle, Many, NonNegative, Positive, Word
 
 Reduction = Literal["mean", "sum", "sum_of_means"]
 
-Task = Literal["regression", "binary", "multiclass"]
-"""What the targets are: numbers, a class 0 or 1 for each output, or the number of one class."""
+Task = Literal["regression", "binary", "multiclass", "several"]
+"""What the targets are: numbers, a class 0 or 1 for each output, the number of one class, or several of these
+for outputs with names."""
 
 PROBABILITY_MARGIN = 1e-7
 """How near to 0 and 1 a probability may come before its logarithm is taken."""
@@ -79,6 +92,15 @@ class _Loss(Frozen):
     """What becomes of a batch's elements; Keras's sum is `sum_of_means`."""
     weighting: Literal["by_count", "by_weights"] = "by_count"
     """Whether the mean of weighted elements divides by their number (Keras) or their weights (PyTorch)."""
+    weight: NonNegative = 1.0
+    """What the reduced loss is multiplied by: what it counts beside those of other outputs, as Keras's
+    `loss_weights`. An only loss has none."""
+
+    @model_serializer(mode="wrap")
+    def _without_the_weight_of_an_only_loss(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Write 1, which an only loss has, nowhere; `Losses` writes every weight."""
+        written: dict[str, Any] = handler(self)
+        return {name: value for name, value in written.items() if name != "weight" or value != 1.0}
 
 
 class _ElementLoss(_Loss):
@@ -296,6 +318,51 @@ Loss = Annotated[
     Field(discriminator="type"),
     Word,
 ]
+
+
+class Losses(RootModel[dict[Handle, Loss]]):
+    """A loss for each output of a model by its name. Training minimises their sum, each times its weight."""
+
+    model_config = ConfigDict(
+        frozen=True, strict=True, defer_build=True, json_schema_extra={"not": {"required": ["type"]}}
+    )
+    task: ClassVar[Task] = "several"
+
+    @property
+    def type(self) -> str:
+        """Return the words of all of them."""
+        return " + ".join(loss.type for loss in self.root.values())
+
+    @property
+    def reduction(self) -> Reduction:
+        """Return how batches make an epoch's loss: as means, unless every output's loss is a sum."""
+        reductions = {loss.reduction for loss in self.root.values()}
+        return "mean" if "mean" in reductions else min(reductions)
+
+    @model_serializer(mode="wrap")
+    def _with_every_weight(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        written: dict[str, dict[str, Any]] = handler(self)
+        return {name: {**one, "weight": self.root[name].weight} for name, one in written.items()}
+
+    def __hash__(self) -> int:
+        """Return the hash of its losses by name."""
+        return hash(tuple(self.root.items()))
+
+
+ONLY_OUTPUT = "output"
+"""What an only output is called, which has no name of its own."""
+
+
+def _one_or_several(value: Any) -> str:
+    """Tell a loss, which has a type or a setting of one, from a mapping by output."""
+    if isinstance(value, Losses):
+        return NAMED
+    named = isinstance(value, dict) and "type" not in value and not value.keys() & _Loss.model_fields.keys()
+    return NAMED if named else ONE
+
+
+AnyLoss = Annotated[Annotated[Loss, Tag(ONE)] | Annotated[Losses, Tag(NAMED)], Discriminator(_one_or_several)]
+"""The loss of the only output, or one for each output by name."""
 
 
 ElementLoss = MeanSquaredError | MeanAbsoluteError | Huber | LogCosh | Quantile | Poisson

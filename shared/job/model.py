@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from pydantic import Field, model_validator
 
 from likewise.shared.frozen import Frozen
-from likewise.shared.job.fields import Many
+from likewise.shared.job.fields import Handle, Many
 from likewise.shared.job.layers import Layer
 from likewise.shared.job.layers.basic import Input
+
+JOINED = "outputs"
+"""The path of the stage in which several outputs lie side by side."""
 
 
 class Model(Frozen, defer_build=False):
     """Layers, each applied to the one before it or to those that its `inputs` name.
 
-    A layer comes after its inputs; the last one's output is the model's. A model of several inputs has a
-    layer `{type: input, name: …, shape: […]}` for each.
+    A layer comes after its inputs; the last one's output is the model's, or `outputs` names several. A model
+    of several inputs has a layer `{type: input, name: …, shape: […]}` for each.
     """
 
     layers: Many[Layer] = Field(min_length=1, max_length=1000)
+    outputs: Annotated[Many[Handle], Field(min_length=2)] | None = None
+    """The names of the layers that give the outputs, each with a loss of its own; null is the last layer."""
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> Model:
@@ -25,6 +32,18 @@ class Model(Frozen, defer_build=False):
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise ValueError(f"two layers are named {twice[0]!r}; a name stands for one layer")
+        return self
+
+    @model_validator(mode="after")
+    def _outputs_are_layers(self) -> Model:
+        names = [layer.name for layer in self.layers]
+        for name in self.outputs or ():
+            if name not in names:
+                raise ValueError(f"outputs names {name!r}, and no layer has this name")
+        if len(set(self.outputs or ())) < len(self.outputs or ()):
+            raise ValueError("outputs names a layer twice")
+        if self.outputs is not None and JOINED in names:
+            raise ValueError(f"no layer can be named {JOINED!r} where a model has several outputs")
         return self
 
     @model_validator(mode="after")
@@ -48,14 +67,15 @@ class Model(Frozen, defer_build=False):
                     f"{path} takes the whole of a sample, and the model has inputs by name; let its inputs "
                     f"name one of {', '.join(one.name for one in self.inputs)}"
                 )
-        unused = [index for index in range(len(self.layers) - 1) if index + 1 not in taken]
+        taken.update(place + 1 for place in self.output_layers)
+        unused = [index for index in range(len(self.layers)) if index + 1 not in taken]
         if unused:
             raise ValueError(f"nothing takes the output of {self.layer_path(unused[0])}")
         return self
 
     @model_validator(mode="after")
     def _gradients_reach_every_weight(self) -> Model:
-        reached = {len(self.layers) - 1}
+        reached = set(self.output_layers)
         for index in range(len(self.layers) - 1, -1, -1):
             if index in reached and self.layers[index].passes_gradient:
                 reached.update(place - 1 for place in self.sources(index))
@@ -79,6 +99,14 @@ class Model(Frozen, defer_build=False):
     def inputs(self) -> tuple[Input, ...]:
         """Return the inputs that have names, in order; none where samples are one array without a name."""
         return tuple(layer for layer in self.layers if isinstance(layer, Input))
+
+    @property
+    def output_layers(self) -> tuple[int, ...]:
+        """Return the places of the layers whose outputs the model gives, in order."""
+        if self.outputs is None:
+            return (len(self.layers) - 1,)
+        places = {layer.name: index for index, layer in enumerate(self.layers)}
+        return tuple(places[name] for name in self.outputs)
 
     def takes_the_data(self, index: int) -> bool:
         """Return whether a layer's first input is the data's own numbers, at most in another shape."""

@@ -1,6 +1,6 @@
 """Holds what a side trains, compiled once from a job and the shape of its samples."""
 
 from likewise.shared.program.compiling import compile_job, compile_model
-from likewise.shared.program.spec import Mask, ProgramSpec, Stage, Weight
+from likewise.shared.program.spec import Mask, ModelOutput, ProgramSpec, Stage, Weight
 
-__all__ = ["Mask", "ProgramSpec", "Stage", "Weight", "compile_job", "compile_model"]
+__all__ = ["Mask", "ModelOutput", "ProgramSpec", "Stage", "Weight", "compile_job", "compile_model"]

@@ -10,11 +10,14 @@ from math import prod
 from likewise.shared.job import Job, Model
 from likewise.shared.job.layers import Layer
 from likewise.shared.job.layers.base import LayerWeight
-from likewise.shared.job.layers.merging import MultiHeadAttention
+from likewise.shared.job.layers.merging import Concatenate, MultiHeadAttention
+from likewise.shared.job.loss import ONLY_OUTPUT
+from likewise.shared.job.model import JOINED
 from likewise.shared.job.shape import Shape, ShapeError
 from likewise.shared.program.spec import (
     IndexLimit,
     Mask,
+    ModelOutput,
     Padding,
     ProgramSpec,
     Rescale,
@@ -32,11 +35,13 @@ def compile_job(job: Job, input_shape: Shape) -> ProgramSpec:
     Raises ShapeError at the first layer that cannot take its input. A model is compiled once in a process,
     however often it is asked for.
     """
-    target: Target = "classes" if job.loss.task == "multiclass" else "columns"
+    targets: dict[str, Target] = {
+        name: "classes" if loss.task == "multiclass" else "columns" for name, loss in job.losses.items()
+    }
     rescale = Rescale(
         mean=_channels(job.data.mean, job.model, "mean"), scale=_channels(job.data.scale, job.model, "scale")
     )
-    return compile_model(job.model, tuple(input_shape), target, rescale)
+    return compile_model(job.model, tuple(input_shape), tuple(targets.items()), rescale)
 
 
 Channels = float | tuple[float, ...]
@@ -75,9 +80,15 @@ def input_columns(model: Model) -> dict[str, tuple[int, int]]:
 
 @lru_cache(maxsize=64)
 def compile_model(
-    model: Model, input_shape: Shape, target: Target = "columns", rescale: Rescale = _AS_STORED
+    model: Model,
+    input_shape: Shape,
+    targets: tuple[tuple[str, Target], ...] = ((ONLY_OUTPUT, "columns"),),
+    rescale: Rescale = _AS_STORED,
 ) -> ProgramSpec:
-    """Return the program of a model by itself. Raises ShapeError, as `compile_job`."""
+    """Return the program of a model by itself, with what its outputs are compared with, by name.
+
+    Raises ShapeError, as `compile_job`.
+    """
     _check_inputs(model, input_shape)
     for field, values in (("mean", rescale.mean), ("scale", rescale.scale)):
         if values is not None and len(values) not in (1, *input_shape[-1:]):
@@ -85,18 +96,79 @@ def compile_model(
                 f"takes samples of shape {input_shape}, and data.{field} has {len(values)} numbers; "
                 "give one for all, or one a channel (the last axis)"
             )
+    stages = _stages(model, input_shape)
     return ProgramSpec(
         input_shape=input_shape,
-        stages=_stages(model, input_shape),
-        target=target,
+        stages=stages if model.outputs is None else (*stages, _joined(model, stages)),
+        outputs=tuple(_outputs(model, stages, dict(targets))),
         index_limits=tuple(_index_limits(model)),
-        outputs_setting=_outputs_setting(model),
-        last_activation=next(
-            (word for layer in reversed(model.layers) if (word := layer.last_activation) is not None),
-            "linear",
-        ),
         rescale=rescale,
     )
+
+
+def _joined(model: Model, stages: tuple[Stage, ...]) -> Stage:
+    """Return the stage that puts several outputs side by side. Raises ShapeError for one that is no row."""
+    given = [stages[place] for place in model.output_layers]
+    for stage in given:
+        if len(stage.output) != 1:
+            raise ShapeError(
+                f"{stage.path} ({stage.kind}) gives samples of shape {stage.output}, and an output beside "
+                "others is one row of numbers; put flatten behind it"
+            )
+    return Stage(
+        path=JOINED,
+        kind="concatenate",
+        summary=f"outputs {', '.join(stage.path for stage in given)}",
+        sources=tuple(place + 1 for place in model.output_layers),
+        inputs=tuple(stage.output for stage in given),
+        output=(sum(stage.output[0] for stage in given),),
+        weights=(),
+        mask=None,
+        cells=(),
+        convolves=False,
+        multiply_adds=0,
+        layer=Concatenate(type="concatenate", inputs=model.outputs or ()),
+    )
+
+
+def _outputs(model: Model, stages: tuple[Stage, ...], targets: dict[str, Target]) -> Iterator[ModelOutput]:
+    column = target_column = 0
+    for (name, target), place in zip(targets.items(), model.output_layers, strict=True):
+        width = stages[place].output[0] if stages[place].output else 1
+        wanted = 1 if target == "classes" else width
+        several = model.outputs is not None
+        yield ModelOutput(
+            name=name,
+            target=target,
+            columns=(column, column + width) if several else None,
+            targets=(target_column, target_column + wanted) if several else None,
+            width=width,
+            path=f"model.layers.{place}",
+            setting=_width_setting(model, place),
+            last_activation=_last_activation(model, place),
+        )
+        column, target_column = column + width, target_column + wanted
+
+
+def _last_activation(model: Model, place: int) -> str:
+    """Return what the output of a layer passed last."""
+    while (word := model.layers[place].last_activation) is None:
+        place = model.sources(place)[0] - 1
+        if place < 0:
+            return "linear"
+    return word
+
+
+def _width_setting(model: Model, place: int) -> str | None:
+    """Return the path of the setting that says how many numbers a layer's output has, where there is one."""
+    while place >= 0:
+        layer = model.layers[place]
+        if layer.units_field is not None:
+            return f"model.layers.{place}.{layer.units_field}"
+        if not layer.works_on_elements:
+            return None
+        place = model.sources(place)[0] - 1
+    return None
 
 
 def _check_inputs(model: Model, input_shape: Shape) -> None:
@@ -214,12 +286,3 @@ def _index_limits(model: Model) -> Iterator[IndexLimit]:
                 limit=limit,
                 columns=None if source is None else columns[source.name],
             )
-
-
-def _outputs_setting(model: Model) -> str | None:
-    for index, layer in reversed(list(enumerate(model.layers))):
-        if layer.units_field is not None:
-            return f"model.layers.{index}.{layer.units_field}"
-        if not layer.works_on_elements:
-            return None
-    return None

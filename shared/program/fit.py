@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from likewise.shared.errors import Problem
-from likewise.shared.job import Job
+from likewise.shared.job import Job, Loss
 from likewise.shared.job.data import is_weighted
 from likewise.shared.job.experiment import Precision
 from likewise.shared.job.loss import class_weights_of, is_broadcast, is_by_batch
@@ -22,10 +22,22 @@ from likewise.shared.job.schedule import ReduceOnPlateauSchedule
 from likewise.shared.job.shape import by
 from likewise.shared.job.training import BatchPlan
 from likewise.shared.program.groups import unknown_words
-from likewise.shared.program.spec import ProgramSpec
+from likewise.shared.program.spec import ModelOutput, ProgramSpec
 
 MAX_BROADCAST = 5_000
 """The most samples of a batch, or of the validation, whose square is still a modest array."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Targets:
+    """What there is to compare an output with."""
+
+    columns: int | None = None
+    """The number of target columns; None where the targets are classes."""
+    classes: int | None = None
+    """The number of classes that the targets need; None where the targets are numbers, or none counts."""
+    class_names: tuple[str, ...] = ()
+    """The names of the classes, where the data have them: there are then no others."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,21 +48,22 @@ class Amounts:
     """The number of training samples."""
     validation: int = 0
     test: int = 0
-    columns: int | None = None
-    """The number of target columns; None where the targets are classes."""
-    classes: int | None = None
-    """The number of classes that the targets need; None where the targets are numbers, or none counts."""
-    class_names: tuple[str, ...] = ()
-    """The names of the classes, where the data have them: there are then no others."""
+    targets: Mapping[str, Targets]
+    """What each output is compared with, by its name."""
 
 
 def misfits(job: Job, program: ProgramSpec, amounts: Amounts) -> Iterator[Problem]:
     """Yield every setting that does not fit the samples, or the program's outputs."""
-    yield from _outputs(job, program, amounts)
-    if len(program.output_shape) == 1:
-        yield from _class_weights(job, program)
-        yield from _broadcasting(job, program, amounts)
-    yield from _of_batches(job)
+    if len(program.output_shape) != 1:
+        yield Problem(
+            path=program.outputs[0].path,
+            message=f"the output of one sample has the shape {by(program.output_shape)}, and one row of "
+            "numbers is wanted",
+            hint=f"a sample of the data is {by(program.input_shape)}; put `flatten` before the dense layers",
+        )
+    for output in program.outputs:
+        one = _OutputFit(job=job, output=output, amounts=amounts)
+        yield from one.problems(of_a_row=len(program.output_shape) == 1)
     yield from _groups(job, program)
     yield from _batches(job, amounts)
     yield from _gathers(job, amounts)
@@ -80,81 +93,110 @@ def weight_misfits(
             yield Problem(path=name, message="is missing", hint=f"its shape is {by(shape)}")
 
 
-def _outputs(job: Job, program: ProgramSpec, amounts: Amounts) -> Iterator[Problem]:
-    shape = program.output_shape
-    path, field = f"model.layers.{len(program.stages) - 1}", program.outputs_setting
-    if len(shape) != 1:
-        yield Problem(
-            path=path,
-            message=f"the output of one sample has the shape {by(shape)}, and one row of numbers is wanted",
-            hint=f"a sample of the data is {by(program.input_shape)}; put `flatten` before the dense layers",
-        )
-        return
-    if amounts.classes is not None:
-        wanted, spare = amounts.classes, not amounts.class_names
-        names = _few(amounts.class_names) or f"0 to {wanted - 1}"
-        why = f"{job.loss.type} needs one a class: the targets have {wanted} ({names})"
-    elif amounts.columns is not None:
-        wanted, spare = amounts.columns, False
-        why = f"{job.loss.type} needs one a target column: there {'is' if wanted == 1 else 'are'} {wanted}"
-    else:
-        return
-    if shape[0] != wanted and not (spare and shape[0] > wanted):
-        yield Problem(
-            path=field or path,
-            value=str(shape[0]),
-            message=f"the model's last layer gives {_count(shape[0], 'output')}, and {why}",
-            hint=f"{field.rpartition('.')[2]}: {wanted}"
-            if field
-            else f"end with {{type: dense, units: {wanted}}}",
-        )
+@dataclass(frozen=True, kw_only=True)
+class _OutputFit:
+    """One output with its loss and its targets."""
+
+    job: Job
+    output: ModelOutput
+    amounts: Amounts
+
+    @property
+    def loss(self) -> Loss:
+        """Return the loss of the output."""
+        return self.job.losses[self.output.name]
+
+    @property
+    def path(self) -> str:
+        """Return where the job file has the loss."""
+        return loss_path(self.job, self.output.name)
+
+    def problems(self, *, of_a_row: bool) -> Iterator[Problem]:
+        """Yield what does not fit; `of_a_row` is whether the output is a row of numbers."""
+        if of_a_row:
+            yield from self._width()
+            yield from self._class_weights()
+            yield from self._broadcasting()
+        yield from self._of_batches()
+
+    def _width(self) -> Iterator[Problem]:
+        output, targets = self.output, self.amounts.targets[self.output.name]
+        if targets.classes is not None:
+            wanted, spare = targets.classes, not targets.class_names
+            names = _few(targets.class_names) or f"0 to {wanted - 1}"
+            why = f"{self.loss.type} needs one a class: the targets have {wanted} ({names})"
+        elif targets.columns is not None:
+            wanted, spare = targets.columns, False
+            there = f"there {'is' if wanted == 1 else 'are'} {wanted}"
+            why = f"{self.loss.type} needs one a target column: {there}"
+        else:
+            return
+        if output.width != wanted and not (spare and output.width > wanted):
+            layer = "the model's last layer" if output.columns is None else f"the layer {output.name}"
+            yield Problem(
+                path=output.setting or output.path,
+                value=str(output.width),
+                message=f"{layer} gives {_count(output.width, 'output')}, and {why}",
+                hint=f"{output.setting.rpartition('.')[2]}: {wanted}"
+                if output.setting
+                else f"end with {{type: dense, units: {wanted}}}",
+            )
+
+    def _class_weights(self) -> Iterator[Problem]:
+        weights = class_weights_of(self.loss)
+        if self.loss.task != "multiclass" or weights is None:
+            return
+        given, outputs = len(weights), self.output.width
+        if given != outputs:
+            yield Problem(
+                path=f"{self.path}.class_weights",
+                message=f"has {_count(given, 'weight')}, and the model gives {_count(outputs, 'output')}",
+                hint="one weight a class",
+            )
+
+    def _broadcasting(self) -> Iterator[Problem]:
+        """Ask for one output and one target a sample, and for not too many samples to pair."""
+        amounts, columns = self.amounts, self.amounts.targets[self.output.name].columns
+        if not is_broadcast(self.loss) or columns is None:
+            return
+        outputs = self.output.width
+        largest = max(self.job.training.batch_size or amounts.train, amounts.validation)
+        if max(outputs, columns) > 1:
+            message = (
+                "is a mistake that can only be made with one output and one target column, and here "
+                f"{'is' if outputs == 1 else 'are'} {_count(outputs, 'output')} and "
+                f"{_count(columns, 'column')}"
+            )
+            hint = "targets: aligned"
+        elif is_weighted(self.job.data):
+            message = (
+                "sets each output against every target, so that no sample has a loss of its own to weigh"
+            )
+            hint = "leave data.sample_weights out, or targets: aligned"
+        elif largest > MAX_BROADCAST:
+            message = (
+                f"sets each of {largest:,} samples against each other, and at most {MAX_BROADCAST:,} fit"
+            )
+            hint = "a smaller training.batch_size, and fewer validation samples"
+        else:
+            return
+        yield Problem(path=f"{self.path}.targets", value='"broadcast"', message=message, hint=hint)
+
+    def _of_batches(self) -> Iterator[Problem]:
+        """Refuse weights of samples in a loss that knows only the batch."""
+        if is_by_batch(self.loss) and is_weighted(self.job.data):
+            yield Problem(
+                path=f"{self.path}.per",
+                value='"batch"',
+                message="takes one ratio over the whole batch, so that no sample has a loss of its own "
+                "to weigh",
+                hint="leave data.sample_weights out, or per: sample",
+            )
 
 
-def _class_weights(job: Job, program: ProgramSpec) -> Iterator[Problem]:
-    weights = class_weights_of(job.loss)
-    if job.loss.task != "multiclass" or weights is None:
-        return
-    given, outputs = len(weights), program.output_shape[0]
-    if given != outputs:
-        yield Problem(
-            path="loss.class_weights",
-            message=f"has {_count(given, 'weight')}, and the model gives {_count(outputs, 'output')}",
-            hint="one weight a class",
-        )
-
-
-def _broadcasting(job: Job, program: ProgramSpec, amounts: Amounts) -> Iterator[Problem]:
-    """Ask for one output and one target a sample, and for not too many samples to pair."""
-    if not is_broadcast(job.loss) or amounts.columns is None:
-        return
-    outputs, columns = program.output_shape[0], amounts.columns
-    largest = max(job.training.batch_size or amounts.train, amounts.validation)
-    if max(outputs, columns) > 1:
-        message = (
-            "is a mistake that can only be made with one output and one target column, and here "
-            f"{'is' if outputs == 1 else 'are'} {_count(outputs, 'output')} and {_count(columns, 'column')}"
-        )
-        hint = "targets: aligned"
-    elif is_weighted(job.data):
-        message = "sets each output against every target, so that no sample has a loss of its own to weigh"
-        hint = "leave data.sample_weights out, or targets: aligned"
-    elif largest > MAX_BROADCAST:
-        message = f"sets each of {largest:,} samples against each other, and at most {MAX_BROADCAST:,} fit"
-        hint = "a smaller training.batch_size, and fewer validation samples"
-    else:
-        return
-    yield Problem(path="loss.targets", value='"broadcast"', message=message, hint=hint)
-
-
-def _of_batches(job: Job) -> Iterator[Problem]:
-    """Refuse weights of samples in a loss that knows only the batch."""
-    if is_by_batch(job.loss) and is_weighted(job.data):
-        yield Problem(
-            path="loss.per",
-            value='"batch"',
-            message="takes one ratio over the whole batch, so that no sample has a loss of its own to weigh",
-            hint="leave data.sample_weights out, or per: sample",
-        )
+def loss_path(job: Job, output: str) -> str:
+    """Return where a job file has the loss of an output."""
+    return "loss" if job.model.outputs is None else f"loss.{output}"
 
 
 def _groups(job: Job, program: ProgramSpec) -> Iterator[Problem]:

@@ -120,6 +120,36 @@ class Stage:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ModelOutput:
+    """One output, with a loss of its own: part of what the program gives for a sample, and of its targets."""
+
+    name: str
+    target: Target
+    columns: tuple[int, int] | None
+    """Where its numbers begin and end among those that the program gives; None for an only output: all."""
+    targets: tuple[int, int] | None
+    """Where its targets begin and end in a row of targets, classes in one column; None for an only output."""
+    width: int
+    """How many numbers it has."""
+    path: str
+    """The setting of the layer that gives it, such as `model.layers.2`."""
+    setting: str | None
+    """The path of the setting that says how many numbers it has, where there is one."""
+    last_activation: str
+    """What its numbers passed last, such as `softmax`."""
+
+    def of(self, outputs: Any) -> Any:
+        """Return its numbers (…, width) of those that the program gives (…, outputs), of any framework's."""
+        return outputs if self.columns is None else outputs[..., slice(*self.columns)]
+
+    def wanted(self, y: Any) -> Any:
+        """Return its targets of rows y (…, targets), of any framework's: (…, columns), or classes (…)."""
+        if self.targets is None:
+            return y
+        return y[..., self.targets[0]] if self.target == "classes" else y[..., slice(*self.targets)]
+
+
+@dataclass(frozen=True, kw_only=True)
 class IndexLimit:
     """A stage takes the data's own numbers for whole numbers from 0 to below `limit`."""
 
@@ -157,17 +187,14 @@ class Rescale:
 class ProgramSpec:
     """What a side trains.
 
-    Several inputs lie side by side in one row a sample, and a stage for each takes its columns out.
+    Several inputs lie side by side in one row a sample, and a stage for each takes its columns out. Several
+    outputs lie side by side in what the last stage gives.
     """
 
     input_shape: Shape
     stages: tuple[Stage, ...]
-    target: Target
+    outputs: tuple[ModelOutput, ...]
     index_limits: tuple[IndexLimit, ...]
-    outputs_setting: str | None
-    """The path of the setting that says how many outputs there are, where there is one."""
-    last_activation: str
-    """What the outputs passed last, such as `softmax`."""
     rescale: Rescale = Rescale()
     """What is done to each batch before the first stage."""
 
@@ -200,6 +227,13 @@ class ProgramSpec:
     def output_shape(self) -> Shape:
         """Return the shape of one sample's output."""
         return self.stages[-1].output
+
+    @property
+    def target_shape(self) -> Shape:
+        """Return the shape of one sample's targets: a row, or a single class number."""
+        if len(self.outputs) > 1:
+            return (sum(end - begin for begin, end in filter(None, (one.targets for one in self.outputs))),)
+        return () if self.outputs[0].target == "classes" else self.output_shape
 
     @property
     def parameters(self) -> int:

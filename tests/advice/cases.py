@@ -160,6 +160,7 @@ THREE = [[1.0, 3.0, 0.5]]
 LOSSES: dict[str, dict[str, Any]] = {
     "reduction": {"*": ["sum", "sum_of_means"]},
     "weighting": {"*": ["by_weights"]},
+    "weight": {"*": []},  # of one of several losses
     "targets": {"*": ["broadcast"]},
     "delta": {"huber": [0.5]},
     "quantile": {"*": [0.75]},

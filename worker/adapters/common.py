@@ -49,8 +49,7 @@ def check_samples(program: ProgramSpec, samples: Batch) -> None:
     """Refuse samples that the program does not take, and targets or weights that would be broadcast."""
     check_inputs(program.input_shape, samples.x)
     outputs, targets = program.output_shape, samples.y.shape[1:]
-    fits = targets == () and len(outputs) == 1 if program.target == "classes" else targets == outputs
-    if not fits:
+    if targets != program.target_shape or (len(outputs) != 1 and targets == ()):
         raise BadShapeError(
             f"the model gives outputs of shape {outputs} a sample, but the targets have {targets}"
         )

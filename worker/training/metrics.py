@@ -41,10 +41,10 @@ from likewise.shared.job.metrics import (
     Precision,
     SetMetric,
     TopKAccuracy,
-    fitting_metrics,
     metric_name,
 )
-from likewise.shared.losses import loss_values
+from likewise.shared.losses import loss_values, targets_of, total_losses
+from likewise.shared.program import ProgramSpec
 from likewise.shared.results.seed_table import in_own_units
 from likewise.worker.adapters.trainer import Batch, Floats
 
@@ -68,31 +68,41 @@ _NUMBERS_AT_ONCE = 2**20
 
 def measured(
     job: Job,
+    program: ProgramSpec,
     parts: Mapping[str, Batch],
     outputs: Mapping[str, Floats],
     target_scaling: Sequence[Sequence[float]] | None = None,
 ) -> list[Metrics]:
     """Compute the metrics of several members from their outputs of each part, (members, n, outputs).
 
-    Those of standardised targets are in the targets' own units.
+    Those of standardised targets are in the targets' own units. Of several outputs each has its own, and its
+    own loss without its weight beside them: `price.mae`, `price.loss`.
     """
-    wanted = job.metrics if job.metrics is not None else fitting_metrics(job.loss)
-    tables = {
-        name: member_metrics(
-            wanted,
-            loss=job.loss,
-            outputs=in_own_units(outputs[name], target_scaling),
-            targets=in_own_units(part.y, target_scaling),
-        )
-        for name, part in parts.items()
-    }
     members = len(next(iter(outputs.values())))
-    return [{name: table[member] for name, table in tables.items()} for member in range(members)]
+    found: list[Metrics] = [{name: {} for name in parts} for _ in range(members)]
+    for output in program.outputs:
+        loss, wanted = job.losses[output.name], job.metrics_by_output[output.name]
+        start = "" if output.columns is None else f"{output.name}."
+        for name, part in parts.items():
+            own, targets = output.of(outputs[name]), targets_of(output, part.y)
+            table = member_metrics(
+                wanted,
+                loss=loss,
+                outputs=in_own_units(own, target_scaling),
+                targets=in_own_units(targets, target_scaling),
+            )
+            for member, metrics in enumerate(table):
+                found[member][name] |= {f"{start}{metric}": value for metric, value in metrics.items()}
+            if start:
+                alone = loss.model_copy(update={"weight": 1.0})
+                for member, value in enumerate(loss_values(alone, own, targets, part.weights).tolist()):
+                    found[member][name][f"{start}loss"] = _if_finite(value)
+    return found
 
 
-def validation_losses(job: Job, outputs: Floats, part: Batch) -> NDArray[np.float64]:
+def validation_losses(job: Job, program: ProgramSpec, outputs: Floats, part: Batch) -> NDArray[np.float64]:
     """Compute the losses (members,) of several members' outputs (members, n, outputs) on the same samples."""
-    return loss_values(job.loss, outputs, part.y, part.weights)
+    return total_losses(job.losses, program, outputs, part.y, part.weights)
 
 
 def member_metrics(

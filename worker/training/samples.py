@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from likewise.shared.job import Job
+from likewise.shared.job import Job, Loss
 from likewise.shared.job.data import is_weighted
 from likewise.shared.job.loss import ignored_class
+from likewise.shared.losses import targets_of
 from likewise.shared.program import ProgramSpec, compile_job
-from likewise.shared.program.fit import Amounts, misfits
+from likewise.shared.program.fit import Amounts, Targets, misfits
 from likewise.shared.results.seed_table import Load
 from likewise.shared.run import Run, Samples
 from likewise.worker.adapters.trainer import Batch, Floats
@@ -95,7 +96,7 @@ def _samples(x: NDArray[Any], job: Job, what: str) -> NDArray[Any]:
 
 
 def _targets(y: NDArray[Any], job: Job, what: str) -> NDArray[Any]:
-    """Return class numbers (n,) for a loss of one class, else (n, targets) in the run's precision."""
+    """Return class numbers (n,) for an only loss of one class, else (n, targets) in the run's precision."""
     if job.loss.task != "multiclass":
         return _cast(y.reshape(len(y), -1), job, what)
     if y.ndim == 2 and y.shape[1] > 1:
@@ -142,18 +143,31 @@ def _check_part(name: str, part: Batch, job: Job) -> None:
 
 def _amounts(data: RunData, job: Job) -> Amounts:
     train, validation, test = (_length(data, name) for name in ("train", "validation", "test"))
-    if job.loss.task != "multiclass":
-        widths = {part.y.shape[1] for part in data.parts.values()}
-        if len(widths) > 1:
-            raise _bad(f"The parts of the data have {' and '.join(map(str, sorted(widths)))} target columns")
-        return Amounts(train=train, validation=validation, test=test, columns=widths.pop())
-    every = np.concatenate([part.y for part in data.parts.values()])
-    ignored = ignored_class(job.loss)
+    widths = {part.y.shape[1:] for part in data.parts.values()}
+    if len(widths) > 1:
+        columns = sorted(width for (width,) in widths)
+        raise _bad(f"The parts of the data have {' and '.join(map(str, columns))} target columns")
+    several = len(data.program.outputs) > 1
+    if several and widths != {data.program.target_shape}:
+        raise _bad(
+            f"The outputs take {data.program.target_shape[0]} target columns, and there are {widths.pop()}"
+        )
+    targets = {}
+    for output in data.program.outputs:
+        every = np.concatenate([targets_of(output, part.y) for part in data.parts.values()])
+        targets[output.name] = _wanted(every, job.losses[output.name])
+    return Amounts(train=train, validation=validation, test=test, targets=targets)
+
+
+def _wanted(every: NDArray[Any], loss: Loss) -> Targets:
+    """Return what all targets of an output ask for."""
+    if loss.task != "multiclass":
+        return Targets(columns=every.shape[1])
+    ignored = ignored_class(loss)
     known = every if ignored is None else every[every != ignored]
     if len(known) and known.min() < 0:
         raise _bad(f"Classes are numbered from 0, and there is a target {known.min()}")
-    classes = int(known.max()) + 1 if len(known) else None
-    return Amounts(train=train, validation=validation, test=test, classes=classes)
+    return Targets(classes=int(known.max()) + 1 if len(known) else None)
 
 
 def _length(data: RunData, name: str) -> int:

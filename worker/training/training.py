@@ -226,7 +226,7 @@ class OngoingTraining:
             given = self.data.predict
             predictions = {} if given is None else {"predict": self._outputs(given, "predict")}
             weights = self._trainer.weights()
-        metrics = measured(self.job, parts, outputs, self.data.target_scaling)
+        metrics = measured(self.job, self.program, parts, outputs, self.data.target_scaling)
         for member in self._left():
             try:
                 self._records[member].check_finite("weight", _of_member(weights, member))
@@ -331,7 +331,7 @@ class OngoingTraining:
             with self.stopwatch.measure("predict_s"), self._averaged(average):
                 outputs = self._outputs(held_out.x, "validation")
                 penalty = self._penalties()
-            values = validation_losses(self.job, outputs, held_out) + penalty
+            values = validation_losses(self.job, self.program, outputs, held_out) + penalty
             for member in self._left():
                 try:
                     self._records[member].take_validation_loss(float(values[member]))

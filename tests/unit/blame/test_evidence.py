@@ -36,7 +36,7 @@ TRUTH = np.array([-3.0, -1, 1, 3, 5, 7])
 
 
 def pair_measure(bench, pair):
-    return PairMeasure(pair[0].run.job.loss, bench.store.get)
+    return PairMeasure(pair[0].run.job.losses, pair[0].run.program, bench.store.get)
 
 
 def test_outputs_are_apart_by_the_root_mean_square(bench, pair):

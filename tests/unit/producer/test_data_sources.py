@@ -107,6 +107,65 @@ def test_inputs_that_do_not_go_with_the_model_s_are_refused(
     assert refusal(prepare, **{"data": INLINE, "model": two_inputs(a=2, b=1), **changes}) == expected
 
 
+HEADS = {
+    "layers": [
+        {"type": "dense", "units": 3, "name": "kind", "inputs": ["input"]},
+        {"type": "dense", "units": 1, "name": "size", "inputs": ["input"]},
+    ],
+    "outputs": ["kind", "size"],
+}
+TWO_LOSSES = {"kind": "categorical_crossentropy", "size": {"type": "mse", "weight": 0.2}}
+TWO_TARGETS = {
+    "type": "inline",
+    "x": [[1], [2], [3]],
+    "y": {"size": [0.5, 1.5, 2.5], "kind": [[0, 1, 0], [1, 0, 0], [0, 0, 1]]},
+}
+
+
+def test_targets_of_named_outputs_lie_side_by_side_and_classes_in_one_column(
+    prepare: Prepare, tmp_path: Path
+) -> None:
+    np.savez(tmp_path / "a.npz", x=np.arange(3), k=np.array([2, 0, 1], np.uint8), s=np.array([0.5, 1, 2]))
+    archive = {"type": "npz", "path": "a.npz", "y": {"kind": "k", "size": "s"}}
+    (tmp_path / "a.csv").write_text("a,b,kind,size\n1,2,no,0.5\n3,4,yes,1.5\n5,6,maybe,2.5\n")
+    table = {
+        "type": "csv",
+        "path": "a.csv",
+        "target": {"kind": "kind", "size": "size"},
+        "class_names": {"kind": ["no", "maybe", "yes"]},
+    }
+    inline, read, columns = (
+        prepare(data=data, model=HEADS, loss=TWO_LOSSES).runs["torch"].data
+        for data in (TWO_TARGETS, archive, table)
+    )
+
+    assert inline.train.y.tolist() == [[1, 0.5], [0, 1.5], [2, 2.5]]
+    assert (inline.outputs["kind"].classes, inline.outputs["size"].columns) == (3, 1)
+    assert read.train.y.tolist() == [[2, 0.5], [0, 1], [1, 2]]
+    assert columns.train.y.tolist() == [[0, 0.5], [2, 1.5], [1, 2.5]]
+    assert columns.feature_names == ("a", "b")
+    assert columns.outputs["kind"].class_names == ("no", "maybe", "yes")
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"data": TWO_TARGETS | {"y": [1, 2, 3]}}, "data.y: is for one output, and the model has kind and size; give a mapping with the targets of each"),
+        ({"data": TWO_TARGETS | {"y": {"kind": [0, 1, 2], "sise": [1, 2, 3]}}}, "data.y.sise: the model has no such output (did you mean size?)"),
+        ({"data": TWO_TARGETS | {"y": {"kind": [0, 1, 2]}}}, "data.y: lacks size, which the model has as an output"),
+        ({"data": TWO_TARGETS | {"y": {"kind": [0, 1, 0.5], "size": [1, 2, 3]}}}, "data.y.kind: row 3 is 0.5; class numbers are whole numbers from 0 to 99999"),
+        ({"data": TWO_TARGETS | {"split": {"stratify": True, "test": 0.5}}}, "data.split.stratify: keeps the shares of one target's classes, and the model has kind and size; leave it out, or split by a column of the table"),
+        ({"model": dense(1), "loss": "mse"}, "data.y: is a mapping with size and kind, and the model has one output; let model.outputs name them"),
+    ],
+)  # fmt: skip
+def test_targets_that_do_not_go_with_the_outputs_are_refused(
+    prepare: Prepare, refusal: Refusal, changes: dict[str, Any], expected: str
+) -> None:
+    assert (
+        refusal(prepare, **{"data": TWO_TARGETS, "model": HEADS, "loss": TWO_LOSSES, **changes}) == expected
+    )
+
+
 @pytest.mark.parametrize(
     ("fields", "expected"),
     [

@@ -76,10 +76,9 @@ def test_the_schema_is_one_and_describes_its_fields() -> None:
 
 
 def test_the_schema_offers_the_words_that_may_stand_alone() -> None:
-    words = {
-        field: SCHEMA["properties"][field]["anyOf"][0]["enum"]
-        for field in ("loss", "optimizer", "initial_weights")
-    }
+    offered = {field: SCHEMA["properties"][field] for field in ("loss", "optimizer", "initial_weights")}
+    offered["loss"] = offered["loss"]["oneOf"][0]  # the other is a mapping by output
+    words = {field: schema["anyOf"][0]["enum"] for field, schema in offered.items()}
 
     assert words["optimizer"] == [
         "sgd", "adam", "adamw", "adamax", "nadam", "rmsprop", "adagrad", "adadelta",

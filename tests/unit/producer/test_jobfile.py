@@ -72,7 +72,7 @@ MISTAKES = [
     ("optimizer=adma", 'optimizer = "adma": unknown optimizer (did you mean adam?)'),
     ("training.learning_rate=0.1", "training.learning_rate = 0.1: unknown field of training (did you mean optimizer.learning_rate?)"),
     ("epochs=3", "epochs = 3: unknown field of job file (did you mean training.epochs?)"),
-    ("loss.delta=3", "loss.delta = 3: unknown field of mse loss (one of reduction, weighting, targets, type)"),
+    ("loss.delta=3", "loss.delta = 3: unknown field of mse loss (one of reduction, weighting, weight, targets, type)"),
     ("optimizer.lr=1", "optimizer.lr = 1: unknown field of sgd optimizer (did you mean learning_rate?)"),
     ("optimizer.learning_rate=0", "optimizer.learning_rate = 0: must be above 0"),
     ("optimizer.learning_rate=.nan", "optimizer.learning_rate = NaN: must be a finite number"),

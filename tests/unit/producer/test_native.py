@@ -200,6 +200,7 @@ NO_DEFAULT = {
     "return_sequences", "value_dim", "use_causal_mask", "use_padding_mask",
     "class_weights", "clip_value", "clip_norm", "global_clip_norm", "schedule", "warmup", "offset",
     "loss.kl_divergence.weighting", "loss.cosine_similarity.weighting", "schedule.reduce_on_plateau.per",
+    "weight",  # of one of several losses; 1 in both
     "trainable", "exclude_from_weight_decay", "include_in_weight_decay",
     "use_ema", "ema_momentum", "ema_start", "ema_use",
     "bias_correction", "optimizer.rmsprop.initial_accumulator_value",  # none has another

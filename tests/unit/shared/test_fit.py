@@ -11,10 +11,16 @@ import pytest
 
 from likewise.shared.job import Job
 from likewise.shared.program import compile_job
-from likewise.shared.program.fit import Amounts, misfits, weight_misfits
+from likewise.shared.program.fit import Amounts, Targets, misfits, weight_misfits
 
-ONE_COLUMN = Amounts(train=4, columns=1)
-TWO_CLASSES = Amounts(train=4, classes=2)
+
+def amounts(*, train: int, validation: int = 0, test: int = 0, **targets: Any) -> Amounts:
+    """Of an only output."""
+    return Amounts(train=train, validation=validation, test=test, targets={"output": Targets(**targets)})
+
+
+ONE_COLUMN = amounts(train=4, columns=1)
+TWO_CLASSES = amounts(train=4, classes=2)
 CROSS = "categorical_crossentropy"
 
 
@@ -35,8 +41,8 @@ def dense(units: int) -> dict[str, Any]:
     return {"type": "dense", "units": units}
 
 
-def told(job: Job, amounts: Amounts, shape: tuple[int, ...] = (1,)) -> list[str]:
-    return [str(problem) for problem in misfits(job, compile_job(job, shape), amounts)]
+def told(job: Job, there: Amounts, shape: tuple[int, ...] = (1,)) -> list[str]:
+    return [str(problem) for problem in misfits(job, compile_job(job, shape), there)]
 
 
 WEIGHTED = {"type": "inline", "x": [1, 2], "y": [1, 2], "sample_weights": [1, 2]}
@@ -50,17 +56,17 @@ MISFITS: list[tuple[Job, Amounts, str]] = [
     ),
     (
         job_of(),
-        Amounts(train=2, columns=2),
+        amounts(train=2, columns=2),
         "model.layers.0.units = 1: the model's last layer gives 1 output, and mse needs one a target column: there are 2 (units: 2)",
     ),
     (
         job_of(dense(2), loss=CROSS),
-        Amounts(train=2, classes=3),
+        amounts(train=2, classes=3),
         "model.layers.0.units = 2: the model's last layer gives 2 outputs, and categorical_crossentropy needs one a class: the targets have 3 (0 to 2) (units: 3)",
     ),
     (
         job_of(dense(4), loss=CROSS),
-        Amounts(train=2, classes=3, class_names=("setosa", "versicolor", "virginica")),
+        amounts(train=2, classes=3, class_names=("setosa", "versicolor", "virginica")),
         "model.layers.0.units = 4: the model's last layer gives 4 outputs, and categorical_crossentropy needs one a class: the targets have 3 (setosa, versicolor, virginica) (units: 3)",
     ),
     (
@@ -75,17 +81,17 @@ MISFITS: list[tuple[Job, Amounts, str]] = [
     ),
     (
         job_of(dense(2), loss=BROADCAST),
-        Amounts(train=2, columns=2),
+        amounts(train=2, columns=2),
         'loss.targets = "broadcast": is a mistake that can only be made with one output and one target column, and here are 2 outputs and 2 columns (targets: aligned)',
     ),
     (
         job_of(loss=BROADCAST, data=WEIGHTED),
-        Amounts(train=2, columns=1),
+        amounts(train=2, columns=1),
         'loss.targets = "broadcast": sets each output against every target, so that no sample has a loss of its own to weigh (leave data.sample_weights out, or targets: aligned)',
     ),
     (
         job_of(loss=BROADCAST),
-        Amounts(train=5001, columns=1),
+        amounts(train=5001, columns=1),
         'loss.targets = "broadcast": sets each of 5,001 samples against each other, and at most 5,000 fit (a smaller training.batch_size, and fewer validation samples)',
     ),
     (
@@ -95,12 +101,12 @@ MISFITS: list[tuple[Job, Amounts, str]] = [
     ),
     (
         job_of(training={"epochs": 1, "batch_size": 4, "drop_last": True}),
-        Amounts(train=3, test=1, columns=1),
+        amounts(train=3, test=1, columns=1),
         "training.batch_size = 4: is larger than the 3 training samples (the rest is held out), and drop_last is true (at most 3, or null for the whole set)",
     ),
     (
         job_of(training={"epochs": 1, "early_stopping": {}}),
-        Amounts(train=3, test=1, columns=1),
+        amounts(train=3, test=1, columns=1),
         'training.early_stopping.monitor = "validation_loss": there are no validation samples to watch (add data.split.validation, such as 0.1, or use monitor: loss)',
     ),
     (
@@ -139,12 +145,12 @@ def test_several_misfits_are_told_at_once() -> None:
         (job_of(training={"epochs": 1, "early_stopping": {"monitor": "loss"}}), ONE_COLUMN),
         (
             job_of(training={"epochs": 1, "early_stopping": {}}),
-            Amounts(train=3, validation=1, columns=1),
+            amounts(train=3, validation=1, columns=1),
         ),
-        (job_of(loss=BROADCAST), Amounts(train=5000, validation=5000, columns=1)),
+        (job_of(loss=BROADCAST), amounts(train=5000, validation=5000, columns=1)),
         (job_of(dense(2), loss={"type": CROSS, "class_weights": [1, 2]}), TWO_CLASSES),
         (job_of(dense(3), loss=CROSS), TWO_CLASSES),  # classes without names may be more than were seen
-        (job_of(dense(2), loss=CROSS), Amounts(train=4)),  # every target is ignored
+        (job_of(dense(2), loss=CROSS), amounts(train=4)),  # every target is ignored
     ],
 )
 def test_what_fits_is_let_through(job: Job, amounts: Amounts) -> None:

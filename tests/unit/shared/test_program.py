@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 
-from likewise.shared.job import Model
+from likewise.shared.job import Job, Model
 from likewise.shared.job.shape import Shape, ShapeError
 from likewise.shared.program import ProgramSpec, compile_model
 
@@ -262,6 +263,58 @@ def test_an_embedding_of_an_input_asks_for_whole_numbers_in_its_columns_alone() 
 def test_inputs_that_cannot_be_followed_are_refused_in_words(layers: list[Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         model_of(*layers)
+
+
+ONE_LAYER = [named("kind")]
+
+
+def test_several_outputs_lie_side_by_side_in_a_stage_behind_the_layers() -> None:
+    layers = [
+        named("trunk"),
+        named("kind", units=4, inputs=["trunk"]),
+        named("size", units=1, inputs=["trunk"]),
+    ]
+    model = Model.model_validate({"layers": layers, "outputs": ["size", "kind"]})
+    program = compile_model(model, (2,), (("size", "columns"), ("kind", "classes")))
+
+    assert [stage.path for stage in program.stages] == ["trunk", "kind", "size", "outputs"]
+    assert program.stages[-1].sources == (3, 2)
+    assert (program.output_shape, program.target_shape) == ((5,), (2,))
+    size, kind = program.outputs
+    assert (size.columns, size.targets, kind.columns, kind.targets) == ((0, 1), (0, 1), (1, 5), (1, 2))
+    assert (kind.path, kind.setting) == ("model.layers.1", "model.layers.1.units")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"loss": "mse"}, "loss is for one output, and the model has kind, size"),
+        ({"loss": {"kind": "mse", "sise": "mse"}}, "loss has kind, sise, and the model's outputs are"),
+        ({"metrics": ["mae"]}, "metrics is a list, and the model has kind, size"),
+        ({"metrics": {"all": ["mae"]}}, "metrics names all, which is no output of the model"),
+        ({"outputs": None, "loss": "mse"}, "nothing takes the output of kind"),
+        ({"outputs": ["kind", "kind"]}, "outputs names a layer twice"),
+        ({"outputs": ["kind", "head"]}, "outputs names 'head', and no layer has this name"),
+        ({"outputs": None, "layers": ONE_LAYER}, "loss is a mapping by output, and the model has one"),
+        ({"outputs": None, "layers": ONE_LAYER, "loss": {"type": "mse", "weight": 2}}, "loss.weight is"),
+    ],
+)  # fmt: skip
+def test_outputs_and_losses_that_do_not_go_together_are_refused(
+    changes: dict[str, Any], message: str
+) -> None:
+    layers = [named("kind", inputs=["input"]), named("size", inputs=["input"])]
+    model = {"layers": layers, "outputs": ["kind", "size"]}
+    model |= {name: changes[name] for name in model if name in changes}
+    document = {
+        "data": {"type": "inline", "x": [1.0], "y": [1.0]},
+        "loss": {"kind": "mse", "size": {"type": "mse", "weight": 0.2}},
+        "optimizer": {"type": "sgd", "learning_rate": 0.1},
+        "training": {"epochs": 1},
+        **{name: value for name, value in changes.items() if name not in model},
+        "model": model,
+    }
+    with pytest.raises(ValueError, match=re.escape(message)):
+        Job.model_validate(document)
 
 
 def test_attention_s_weights_are_keras_s_and_value_and_key_have_one_length() -> None:

@@ -14,6 +14,7 @@ from pydantic import TypeAdapter
 
 from likewise.shared.job import Job, Loss
 from likewise.shared.job.metrics import CLASSIFICATION, REGRESSION, Metric, fitting_metrics
+from likewise.shared.program import compile_job
 from likewise.shared.results.seed_table import in_own_units
 from likewise.worker.adapters.trainer import Batch
 from likewise.worker.training.metrics import measured, member_metrics
@@ -186,7 +187,7 @@ def test_metrics_of_standardised_targets_are_in_the_targets_own_units() -> None:
     batch = Batch(x=np.zeros((30, 1)), y=targets, weights=None)
     own = [in_own_units(values, scaling) for values in (targets, outputs[1])]
 
-    found = measured(job, {"test": batch}, {"test": outputs}, scaling)[1]["test"]
+    found = measured(job, compile_job(job, (1,)), {"test": batch}, {"test": outputs}, scaling)[1]["test"]
     assert own[0][:, 0] == pytest.approx(targets[:, 0] * 31e3 + 120e6)
     assert found["mae"] == pytest.approx(sk.mean_absolute_error(*own))
     assert found["rmse"] == pytest.approx(np.sqrt(((own[0] - own[1]) ** 2).mean()))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import reduce
+from operator import add
 from typing import Any
 
 import tensorflow as tf
@@ -39,13 +41,39 @@ from likewise.shared.job.loss import (
     is_broadcast,
     is_by_row,
 )
+from likewise.shared.program import ModelOutput, ProgramSpec
 
 Tensor = Any
 LossFunction = Callable[..., Tensor]
 
 
+def total_loss(losses: Mapping[str, Loss], program: ProgramSpec) -> LossFunction:
+    """Return (outputs, y and weights as in a `Batch`) → the batch's loss, a scalar in the outputs' dtype.
+
+    `losses` has the loss of each of the program's outputs, by its name.
+    """
+    every = [(output, loss_function(losses[output.name])) for output in program.outputs]
+
+    def value(outputs: Tensor, y: Tensor, sample_weights: Tensor | None = None) -> Tensor:
+        terms = [loss(output.of(outputs), _targets(output, y), sample_weights) for output, loss in every]
+        return reduce(add, terms)
+
+    return value
+
+
+def _targets(output: ModelOutput, y: Tensor) -> Tensor:
+    """Return an output's targets of those in a batch, classes as whole numbers."""
+    wanted = output.wanted(y)
+    return tf.cast(wanted, tf.int64) if output.target == "classes" else wanted
+
+
 def loss_function(loss: Loss) -> LossFunction:
-    """Return (outputs, y and weights as in a `Batch`) → the batch's loss, a scalar in the outputs' dtype."""
+    """Return (outputs, targets, sample weights) of one output → its loss times its weight, a scalar."""
+    own = _unweighted(loss)
+    return own if loss.weight == 1.0 else lambda *given: own(*given) * loss.weight
+
+
+def _unweighted(loss: Loss) -> LossFunction:
 
     def value(outputs: Tensor, targets: Tensor, sample_weights: Tensor | None = None) -> Tensor:
         counted = _counted(loss, targets)

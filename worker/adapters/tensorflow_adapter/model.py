@@ -14,7 +14,7 @@ from likewise.shared.job.layers.recurrent import Bidirectional
 from likewise.shared.program import ProgramSpec, Stage
 from likewise.worker.adapters.common import check_weights, with_penalty
 from likewise.worker.adapters.tensorflow_adapter.layers import Cell, keras_layer, step_by_step
-from likewise.worker.adapters.tensorflow_adapter.losses import loss_function
+from likewise.worker.adapters.tensorflow_adapter.losses import total_loss
 from likewise.worker.adapters.trainer import Batch, Floats, Observed, Observer, Weights
 
 Tensor = Any
@@ -136,7 +136,7 @@ class TensorFlowObserver(Observer):
         self._device = device
         with tf.device(device):
             self._network = Network(program, precision=job.precision, initializers=False)
-        self._loss = loss_function(job.loss)
+        self._loss = total_loss(job.losses, program)
 
     def observe(self, weights: Weights, batch: Batch, *, masks: Mapping[str, Floats]) -> Observed:
         """Compute outputs, loss and gradients of one step (see `Observer.observe`)."""

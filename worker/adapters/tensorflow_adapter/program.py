@@ -35,7 +35,7 @@ from likewise.worker.adapters.constants import (
     update_constants,
 )
 from likewise.worker.adapters.tensorflow_adapter.constraints import constrained
-from likewise.worker.adapters.tensorflow_adapter.losses import loss_function
+from likewise.worker.adapters.tensorflow_adapter.losses import total_loss
 from likewise.worker.adapters.tensorflow_adapter.model import Network
 from likewise.worker.adapters.tensorflow_adapter.optimizers import clip, penalized, update
 from likewise.worker.adapters.tensorflow_adapter.state import LoopState, Samples, Steps, Tensor, filled
@@ -95,7 +95,7 @@ class Program:
         }
         self.dropped = [mask.path for mask in program.masks]
         """The paths of the layers that are given masks."""
-        self._loss = loss_function(job.loss)
+        self._loss = total_loss(job.losses, program)
         self._reports_penalty = job.training.report_penalty
         declared = {weight.name: weight.constraint for weight in program.weights}
         self._constraints = [declared[name] for name in self.network.trainable]

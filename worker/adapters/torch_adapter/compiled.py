@@ -25,7 +25,7 @@ from likewise.shared.job.training import BatchPlan
 from likewise.worker.adapters.common import Programs, bytes_per_sample
 from likewise.worker.adapters.constants import gathers
 from likewise.worker.adapters.torch_adapter.execution import compiled
-from likewise.worker.adapters.torch_adapter.losses import loss_function
+from likewise.worker.adapters.torch_adapter.losses import total_loss
 from likewise.worker.adapters.torch_adapter.model import Network
 from likewise.worker.adapters.torch_adapter.optimizers import penalized, stepped
 from likewise.worker.adapters.torch_adapter.training import Around, TorchTrainer, read_back
@@ -48,7 +48,7 @@ def pure_step(
     job: Job, *, network: Network, layout: Layout
 ) -> Callable[[LoopState, Given, Constants], tuple[LoopState, Tensor]]:
     """Return an update without side effects: (state, given, fixed) → (state after, loss before)."""
-    loss_of = loss_function(job.loss)
+    loss_of = total_loss(job.losses, network.program)
     optimizer = structure(job.optimizer)
     around = Around.of(job, network, layout)
     names = [name for name, _ in network.named_parameters()]

@@ -26,7 +26,7 @@ from likewise.worker.adapters.constants import (
     member_update_constants,
 )
 from likewise.worker.adapters.torch_adapter.execution import REPLAYED_FROM_STEPS
-from likewise.worker.adapters.torch_adapter.losses import loss_function
+from likewise.worker.adapters.torch_adapter.losses import total_loss
 from likewise.worker.adapters.torch_adapter.model import Network
 from likewise.worker.adapters.torch_adapter.recurrent import Recurrent
 from likewise.worker.adapters.torch_adapter.replay import ReplayedUpdate
@@ -98,7 +98,7 @@ class TorchEnsemble(EnsembleTrainer):
         self._dtype = getattr(torch, job.precision)
         self._device = network.device
         self._network = network
-        self._loss = loss_function(job.loss)
+        self._loss = total_loss(job.losses, network.program)
         self._samples = tuple(self._on_device(values) for values in samples.arrays)
 
         parameters = dict(network.named_parameters())

@@ -15,7 +15,7 @@ from likewise.shared.program import ProgramSpec, Stage
 from likewise.worker.adapters.base import BadShapeError
 from likewise.worker.adapters.common import check_weights, with_penalty
 from likewise.worker.adapters.torch_adapter.layers import BatchNormalization, torch_layer
-from likewise.worker.adapters.torch_adapter.losses import loss_function
+from likewise.worker.adapters.torch_adapter.losses import total_loss
 from likewise.worker.adapters.torch_adapter.weights import Layout, Stored
 from likewise.worker.adapters.trainer import Batch, Floats, Observed, Observer, Weights
 
@@ -147,7 +147,7 @@ class TorchObserver(Observer):
         self._device = torch.device(device)
         dtype = getattr(torch, job.precision)
         self._network = Network(program, dtype=dtype, device=device, initializers=False)
-        self._loss = loss_function(job.loss)
+        self._loss = total_loss(job.losses, program)
 
     def observe(self, weights: Weights, batch: Batch, *, masks: Mapping[str, Floats]) -> Observed:
         """Compute outputs, loss and gradients of one step (see `Observer.observe`)."""

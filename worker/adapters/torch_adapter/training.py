@@ -27,7 +27,7 @@ from likewise.worker.adapters.constants import (
     update_constants,
 )
 from likewise.worker.adapters.torch_adapter.constraints import Constrain, constrain_of
-from likewise.worker.adapters.torch_adapter.losses import loss_function
+from likewise.worker.adapters.torch_adapter.losses import total_loss
 from likewise.worker.adapters.torch_adapter.model import Network
 from likewise.worker.adapters.torch_adapter.optimizers import penalized, stepped
 from likewise.worker.adapters.torch_adapter.weights import Layout
@@ -60,7 +60,7 @@ class TorchTrainer(Trainer):
             for name, value in fixed_constants(job.optimizer).items()
         } | constants_of_weights(network, job.optimizer, layout=self.layout, like=self.flat)
         self._optimizer = job.optimizer
-        self._loss = loss_function(job.loss)
+        self._loss = total_loss(job.losses, network.program)
         self._parameters = list(network.parameters())
         self._flat_update = FlatUpdate(
             structure(job.optimizer),
