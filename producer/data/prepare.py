@@ -49,7 +49,8 @@ from likewise.shared.job.data import (
     NpzData,
     ParquetData,
 )
-from likewise.shared.job.loss import ONLY_OUTPUT, Losses, Task, ignored_class, takes_signs
+from likewise.shared.job.loss import Task, ignored_class, takes_signs
+from likewise.shared.job.several import ONLY_OUTPUT, Losses
 from likewise.shared.job.side import Side
 from likewise.shared.program import ProgramSpec, compile_job
 from likewise.shared.run import FittedColumn

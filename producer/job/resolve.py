@@ -18,7 +18,7 @@ from likewise.producer.job.native import NativeDefault, filled, own_initializers
 from likewise.producer.job.problems import problems
 from likewise.shared.errors import JobFileError, Problem
 from likewise.shared.job import Experiment, Job
-from likewise.shared.job.loss import ONLY_OUTPUT
+from likewise.shared.job.several import ONLY_OUTPUT
 from likewise.shared.job.side import Side
 from likewise.shared.job.weights import FrameworkWeights, InitializerWeights, SharedWeights
 

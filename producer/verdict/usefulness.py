@@ -47,6 +47,7 @@ from likewise.shared.job.loss import (
     is_by_row,
     takes_logits,
 )
+from likewise.shared.job.several import Losses
 from likewise.shared.job.training import BatchPlan
 from likewise.shared.losses import loss_value
 from likewise.shared.results.seed_table import Float64, Load, SeedTable
@@ -104,11 +105,9 @@ class Usefulness:
 
 
 def usefulness_of(table: SeedTable, job: Job, dataset: Dataset | None, arrays: Load) -> Usefulness:
-    """Return what a side's training came to; without its data, what its losses alone say."""
-    if job.model.outputs is not None:
-        return _of_several(table)
-    targets, score, loss = None, None, job.only_loss
-    if dataset is not None:
+    """Return what a side's training came to; without its data, or with several outputs, what losses say."""
+    targets, score, loss = None, None, None if isinstance(job.loss, Losses) else job.loss
+    if dataset is not None and loss is not None:
         with suppress(LikewiseError):  # the data of an old experiment may be gone
             targets = arrays(dataset.train.y)
             score = _score(table, loss, dataset, arrays)
@@ -118,21 +117,7 @@ def usefulness_of(table: SeedTable, job: Job, dataset: Dataset | None, arrays: L
         last=table.final_losses,
         far=np.where(table.succeeded, far, np.nan),
         score=score,
-        target=_furthest(targets) if targets is not None and _may_be_scaled(loss) else None,
-    )
-
-
-def _of_several(table: SeedTable) -> Usefulness:
-    """Return what the losses of a model of several outputs say by themselves; its outputs are not scored."""
-    far = np.full(len(table.seeds), np.nan)
-    if table.losses.shape[1]:
-        first = np.abs(table.losses[:, 0])
-        with np.errstate(all="ignore"):
-            far = np.abs(table.final_losses) / np.where(first > 0, first, np.nan)
-    return Usefulness(
-        diverged=_failed_as_diverged(table) | _went_up(table, far),
-        last=table.final_losses,
-        far=np.where(table.succeeded, far, np.nan),
+        target=_furthest(targets) if targets is not None and loss and _may_be_scaled(loss) else None,
     )
 
 
@@ -187,8 +172,10 @@ def _went_up(table: SeedTable, far: Float64) -> Bools:
     return found
 
 
-def _grew_unseen(table: SeedTable, loss: Loss) -> Bools:
+def _grew_unseen(table: SeedTable, loss: Loss | None) -> Bools:
     """Return whether weights grew without bound under a loss that has one, and so does not show it."""
+    if loss is None:
+        return np.zeros(len(table.seeds), np.bool_)
     bounded = isinstance(loss, Dice | Tversky) or (loss.task != "regression" and not takes_logits(loss))
     grew = np.zeros(len(table.seeds), np.bool_)
     if bounded or isinstance(loss, CosineSimilarity):

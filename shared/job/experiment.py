@@ -11,10 +11,11 @@ from pydantic import Field, model_validator
 from likewise.shared.frozen import Frozen
 from likewise.shared.job.data import Data
 from likewise.shared.job.fields import ByName, Many, Positive, RowsToPredict
-from likewise.shared.job.loss import ONLY_OUTPUT, AnyLoss, Loss, Losses
+from likewise.shared.job.loss import Loss
 from likewise.shared.job.metrics import Metric, fitting_metrics
 from likewise.shared.job.model import Model
 from likewise.shared.job.optimizer import Optimizer
+from likewise.shared.job.several import ONLY_OUTPUT, AnyLoss, Losses
 from likewise.shared.job.side import Device, Framework, Label, Side, SideSettings
 from likewise.shared.job.training import RunLimits, Training
 from likewise.shared.job.weights import InitialWeights, SharedWeights

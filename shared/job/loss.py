@@ -60,18 +60,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import (
-    ConfigDict,
-    Discriminator,
-    Field,
-    RootModel,
-    SerializerFunctionWrapHandler,
-    Tag,
-    model_serializer,
-)
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from likewise.shared.frozen import Frozen
-from likewise.shared.job.fields import NAMED, ONE, Fraction, Handle, Many, NonNegative, Positive, Word
+from likewise.shared.job.fields import Fraction, Many, NonNegative, Positive, Word
 
 Reduction = Literal["mean", "sum", "sum_of_means"]
 
@@ -318,51 +310,6 @@ Loss = Annotated[
     Field(discriminator="type"),
     Word,
 ]
-
-
-class Losses(RootModel[dict[Handle, Loss]]):
-    """A loss for each output of a model by its name. Training minimises their sum, each times its weight."""
-
-    model_config = ConfigDict(
-        frozen=True, strict=True, defer_build=True, json_schema_extra={"not": {"required": ["type"]}}
-    )
-    task: ClassVar[Task] = "several"
-
-    @property
-    def type(self) -> str:
-        """Return the words of all of them."""
-        return " + ".join(loss.type for loss in self.root.values())
-
-    @property
-    def reduction(self) -> Reduction:
-        """Return how batches make an epoch's loss: as means, unless every output's loss is a sum."""
-        reductions = {loss.reduction for loss in self.root.values()}
-        return "mean" if "mean" in reductions else min(reductions)
-
-    @model_serializer(mode="wrap")
-    def _with_every_weight(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        written: dict[str, dict[str, Any]] = handler(self)
-        return {name: {**one, "weight": self.root[name].weight} for name, one in written.items()}
-
-    def __hash__(self) -> int:
-        """Return the hash of its losses by name."""
-        return hash(tuple(self.root.items()))
-
-
-ONLY_OUTPUT = "output"
-"""What an only output is called, which has no name of its own."""
-
-
-def _one_or_several(value: Any) -> str:
-    """Tell a loss, which has a type or a setting of one, from a mapping by output."""
-    if isinstance(value, Losses):
-        return NAMED
-    named = isinstance(value, dict) and "type" not in value and not value.keys() & _Loss.model_fields.keys()
-    return NAMED if named else ONE
-
-
-AnyLoss = Annotated[Annotated[Loss, Tag(ONE)] | Annotated[Losses, Tag(NAMED)], Discriminator(_one_or_several)]
-"""The loss of the only output, or one for each output by name."""
 
 
 ElementLoss = MeanSquaredError | MeanAbsoluteError | Huber | LogCosh | Quantile | Poisson

@@ -11,8 +11,8 @@ from likewise.shared.job import Job, Model
 from likewise.shared.job.layers import Layer
 from likewise.shared.job.layers.base import LayerWeight
 from likewise.shared.job.layers.merging import Concatenate, MultiHeadAttention
-from likewise.shared.job.loss import ONLY_OUTPUT
 from likewise.shared.job.model import JOINED
+from likewise.shared.job.several import ONLY_OUTPUT
 from likewise.shared.job.shape import Shape, ShapeError
 from likewise.shared.program.spec import (
     IndexLimit,
