@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from likewise.shared.errors import UsageError
 
@@ -27,8 +27,12 @@ FORMATS = {
     "html": "likewise.producer.report.page:write_html",
     "md": "likewise.producer.report.markdown:write_markdown",
     "csv": "likewise.producer.report.spreadsheet:write_csv",
+    "svg": "likewise.producer.report.picture:write_svg",
+    "png": "likewise.producer.report.picture:write_png",
 }
 """Each format and the function that writes a document to a stream in it."""
+BINARY = ("png",)
+"""The formats that are no text."""
 FILE_FORMATS = tuple(name for name in FORMATS if name != TERMINAL)
 """The formats of files, which are chosen by their endings."""
 
@@ -36,8 +40,8 @@ FILE_FORMATS = tuple(name for name in FORMATS if name != TERMINAL)
 def write(document: Document, form: str, stream: TextIO) -> None:
     """Write a document to a stream in a format of `FORMATS`."""
     module, _, function = FORMATS[form].partition(":")
-    writer: Callable[[Document, TextIO], None] = getattr(import_module(module), function)
-    writer(document, stream)
+    writer: Callable[[Document, Any], None] = getattr(import_module(module), function)
+    writer(document, stream.buffer if form in BINARY else stream)
 
 
 def write_file(document: Document, path: Path) -> None:

@@ -79,8 +79,6 @@ class ComparisonDocument(Document):
         yield _gaps_table(comparison)
         yield _tests_table(comparison)
         yield _beside("Settings that differ", comparison, rows.differing_settings(comparison))
-        mended = [(one.path, *fix) for one in comparison.mendings for fix in one.fixes]
-        yield Table(title="How the code is mended", columns=("setting", "side", "like", "code"), rows=mended)
         ran = [*rows.times(comparison), *rows.environment(comparison)]
         yield _beside("What ran", comparison, ran)
 

@@ -109,11 +109,6 @@ def _tables(one: Explanation, *, about: str) -> Iterator[Table]:
         columns=("setting", "what it does"),
         rows=[(line.label, line.cause) for line in shown if line.cause],
     )
-    yield Table(
-        title=f"{about}How the code is mended",
-        columns=("setting", "side", "like", "code"),
-        rows=[(line.label, *fix) for line in shown for fix in line.fixes],
-    )
     if len(one.measures) > 1:
         yield Table(
             title=f"{about}In every measure",

@@ -1,4 +1,7 @@
-"""Any document as Markdown, with the tables of GitHub: for an issue, a pull request or a notebook."""
+"""Any document as Markdown: for an issue, a pull request or a notebook.
+
+It has the sentences, the tables as GitHub has them, and the code that the document's page has.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,9 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import TextIO
 
-from likewise.producer.display import printable
+from likewise.producer.display import printable, visible
 from likewise.producer.report.document import Document, Table
+from likewise.producer.report.layout import Code, Heading, Page
 
 _MARKUP = re.compile(r"[\\`*\[\]<|~$&]|(?<![^\W_])_|_(?![^\W_])")
 """Characters that Markdown would read as more than text; an underscore within a word is none."""
@@ -25,7 +29,29 @@ def _lines(document: Document) -> Iterator[str]:
         if table.rows:
             yield from ("", f"## {_line(table.title)}", "")
             yield from _table(table)
+    yield from _code(document.page())
     yield from _sentences(document.notes)
+
+
+def _code(page: Page) -> Iterator[str]:
+    """Yield the sections of the page that have code, with nothing but that."""
+    for section in page.sections:
+        blocks = [block for block in section.blocks if isinstance(block, Code | Heading)]
+        if not any(isinstance(block, Code) for block in blocks):
+            continue
+        yield from ("", f"## {_line(section.title)}")
+        for block in blocks:
+            if isinstance(block, Heading):
+                yield from ("", f"### {_line(block.text)}")
+            else:
+                yield from _fenced(block)
+
+
+def _fenced(block: Code) -> Iterator[str]:
+    """Yield code as it is, between fences longer than any within."""
+    longest = max((len(found[0]) for found in re.finditer("`{3,}", block.text)), default=2)
+    fence = "`" * (longest + 1)
+    yield from ("", _line(block.says), "", fence, visible(block.text).rstrip(), fence)
 
 
 def _sentences(sentences: Sequence[str]) -> Iterator[str]:

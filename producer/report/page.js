@@ -240,6 +240,17 @@
     return { ends: [10 ** first, 10 ** (first + Math.ceil((top - first) / step) * step)], step };
   }
 
+  // Guides are within what is shown, with a little room beyond them.
+  function around(figure, place) {
+    const ends = figure.guides.filter((one) => one.axis === place && one.until !== null).flatMap((one) => [one.value, one.until]);
+    if (!ends.length) return {};
+    const room = (Math.max(...ends) - Math.min(...ends)) / 4;
+    return {
+      min: (seen) => Math.min(seen.min, ...ends.map((end) => end - room)),
+      max: (seen) => Math.max(seen.max, ...ends.map((end) => end + room)),
+    };
+  }
+
   // Rows with names, the first on top.
   function rows(given) {
     const longest = Math.max(...given.names.map((name) => name.length));
@@ -289,7 +300,7 @@
       nameLocation: "middle",
       nameGap: across ? 28 : 52,
       nameTextStyle: { color: colour("quiet"), width: across ? undefined : 260, overflow: "truncate" },
-      ...(powers ? { min: powers.ends[0], max: powers.ends[1] } : { scale: true }),
+      ...(powers ? { min: powers.ends[0], max: powers.ends[1] } : { scale: true, ...around(figure, place) }),
       ...(across && given.label === "epoch" ? { min: "dataMin", max: "dataMax" } : {}),
       splitNumber: narrow.matches ? 4 : 6,
       ...(powers ? { interval: powers.step } : {}),

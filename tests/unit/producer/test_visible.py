@@ -54,7 +54,7 @@ def written(text: str, form: str) -> str:
     return stream.getvalue()
 
 
-@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("form", [form for form in FORMATS if form != "png"])
 @pytest.mark.parametrize("name", HOSTILE)
 def test_nothing_unseen_is_left(name: str, form: str) -> None:
     found = written(HOSTILE[name], form)
