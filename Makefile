@@ -5,6 +5,7 @@
 # make lint     the quick ones: format, lint, types, who imports whom
 # make advice   run every line of advice in its framework
 # make faults   train hundreds of runs while everything goes wrong, and write docs/faults.md; RUNS=300 SEED=1 TIMES=2
+# make hosts    between network namespaces that stand for hosts, one cut off and back, one slow; needs root
 # make gallery  train the public reports anew and write docs/gallery
 # make parity   measure anew how well the frameworks agree, and how surely faults are found: docs/parity.md
 # make bench    measure anew how fast it is, beside the usual programs: docs/benchmarks.md; ONLY=service for a part
@@ -17,7 +18,7 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-builtin-rules
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help demo setup test lint contract suite bare parity advice faults gallery bench clean python
+.PHONY: help demo setup test lint contract suite bare parity advice faults hosts gallery bench clean python
 
 # The frameworks have no wheels yet for the newest Python, so 3.11 to 3.13 are tried first.
 PYTHON ?= $(shell for range in '(3, 11) <= v <= (3, 13)' 'v >= (3, 11)'; do \
@@ -99,6 +100,10 @@ TIMES ?= 2
 faults: $(VENV)/installed-dev $(INTERPRETERS)
 	. $(INTERPRETERS); $(VENV)/bin/python -m tests.faults.driver --runs $(RUNS) --seed $(SEED) --times $(TIMES) \
 	--page docs/faults.md
+
+# Producer, Redis and workers between network namespaces, one cut off and back, one slow; the suite runs a part of it.
+hosts: $(VENV)/installed-dev $(INTERPRETERS)
+	. $(INTERPRETERS); LIKEWISE_HOSTS=all $(VENV)/bin/python -m pytest tests/integration/test_hosts.py
 
 gallery: $(VENV)/installed-dev $(INTERPRETERS)
 	$(VENV)/bin/python docs/make_gallery.py
